@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+/** One setting: its variable, what it must be, its default, and what it is for. The default has no other place. */
+export interface Setting<T> {
+  readonly variable: string;
+  readonly schema: z.ZodType<T, unknown>;
+  /** As it would be written in the environment; `undefined` means that it must be set. */
+  readonly fallback: string | undefined;
+  /** In words, for the error and the documentation: "a whole number from 1 to 500". */
+  readonly mustBe: string;
+  readonly doc: string;
+  /** Never shown; may also be given as the path of a file in `VARIABLE_FILE`. */
+  readonly secret: boolean;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a table of settings of different types; each entry stays typed
+export type Settings = Record<string, Setting<any>>;
+export type ConfigOf<S extends Settings> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
+
+function make<T>(
+  variable: string,
+  schema: z.ZodType<T, unknown>,
+  mustBe: string,
+  fallback: string | undefined,
+  doc: string,
+  secret = false,
+): Setting<T> {
+  return { variable, schema, fallback, mustBe, doc, secret };
+}
+
+export const setting = {
+  int(variable: string, [min, max]: readonly [number, number], fallback: number, doc: string): Setting<number> {
+    const schema = z
+      .string()
+      .regex(/^-?\d+$/)
+      .transform(Number)
+      .pipe(z.number().min(min).max(max));
+    return make(variable, schema, `a whole number from ${min} to ${max}`, String(fallback), doc);
+  },
+  number(variable: string, [min, max]: readonly [number, number], fallback: number, doc: string): Setting<number> {
+    const schema = z
+      .string()
+      .regex(/^-?\d+(\.\d+)?$/)
+      .transform(Number)
+      .pipe(z.number().min(min).max(max));
+    return make(variable, schema, `a number from ${min} to ${max}`, String(fallback), doc);
+  },
+  bool(variable: string, fallback: boolean, doc: string): Setting<boolean> {
+    const schema = z.enum(['true', 'false', '1', '0']).transform((v) => v === 'true' || v === '1');
+    return make(variable, schema, '"true" or "false"', String(fallback), doc);
+  },
+  oneOf<const T extends string>(variable: string, values: readonly T[], fallback: T, doc: string): Setting<T> {
+    return make<T>(variable, z.enum(values), `one of ${values.join(', ')}`, fallback, doc);
+  },
+  string(variable: string, fallback: string | undefined, doc: string): Setting<string> {
+    return make(variable, z.string(), 'a text', fallback, doc);
+  },
+  /** A comma-separated list; empty means none. */
+  list(variable: string, fallback: string, doc: string): Setting<string[]> {
+    const schema = z.string().transform((v) =>
+      v
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    );
+    return make(variable, schema, 'a comma-separated list', fallback, doc);
+  },
+  url(variable: string, protocols: readonly string[], fallback: string | undefined, doc: string): Setting<string> {
+    const schema = z.string().refine((v) => URL.canParse(v) && protocols.includes(new URL(v).protocol.slice(0, -1)));
+    const mustBe = `a URL starting with ${protocols.map((p) => `${p}://`).join(' or ')}`;
+    return make(variable, schema, mustBe, fallback, doc);
+  },
+  /** At least 16 characters; empty where a service can do without. */
+  secret(variable: string, doc: string, optional = false): Setting<string> {
+    const schema = z.string().refine((v) => v.length >= 16 || (optional && v === ''));
+    return make(variable, schema, 'at least 16 characters', optional ? '' : undefined, doc, true);
+  },
+  custom<T>(
+    variable: string,
+    schema: z.ZodType<T, unknown>,
+    mustBe: string,
+    fallback: string,
+    doc: string,
+  ): Setting<T> {
+    return make(variable, schema, mustBe, fallback, doc);
+  },
+};
+
+/** A start that must not go on: every wrong variable with what it must be. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads all settings from the environment. `NAME_FILE` names a file that holds the value of `NAME`, as container
+ * orchestrators hand over secrets.
+ * @throws ConfigError naming every variable that is missing or wrong; values of secrets are not repeated.
+ */
+export function loadConfig<S extends Settings>(settings: S, env: Environment): ConfigOf<S> {
+  const problems: string[] = [];
+  const config: Record<string, unknown> = {};
+  for (const [name, item] of Object.entries(settings)) {
+    let raw: string | undefined;
+    try {
+      raw = rawValue(item, env);
+    } catch (error) {
+      problems.push(`${item.variable}_FILE: cannot be read: ${(error as Error).message}`);
+      continue;
+    }
+    if (raw === undefined) {
+      problems.push(`${item.variable}: not set; it must be ${item.mustBe} (${item.doc})`);
+      continue;
+    }
+    const parsed = item.schema.safeParse(raw);
+    if (parsed.success) config[name] = parsed.data;
+    else problems.push(`${item.variable}: ${item.secret ? 'the value' : `"${raw}"`} must be ${item.mustBe}`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return config as ConfigOf<S>;
+}
+
+function rawValue(item: Setting<unknown>, env: Environment): string | undefined {
+  const direct = env[item.variable];
+  // An empty variable is what compose makes of an unset one; it means the default.
+  if (direct !== undefined && direct !== '') return direct;
+  const file = env[`${item.variable}_FILE`];
+  if (file !== undefined && file !== '') return readFileSync(file, 'utf8').trim();
+  return item.fallback;
+}
+
+/** The settings as `--help` prints them. */
+export function describeSettings(settings: Settings): string {
+  return Object.values(settings)
+    .map((item) => `  ${item.variable}\n      ${item.doc}\n      ${item.mustBe}; ${defaultText(item)}`)
+    .join('\n');
+}
+
+export function defaultText(item: Setting<unknown>): string {
+  if (item.fallback === undefined) return 'no default: must be set';
+  return item.fallback === '' ? 'default: empty' : `default: ${item.fallback}`;
+}

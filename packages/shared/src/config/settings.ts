@@ -1,0 +1,255 @@
+import { z } from 'zod';
+import { type RenditionConfig, renditionConfigSchema } from '../media/avatar.js';
+import { type ConfigOf, setting } from './define.js';
+
+/** Settings of every service. */
+const common = {
+  logLevel: setting.oneOf(
+    'LOG_LEVEL',
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace'],
+    'info',
+    'Least severe log lines that are written',
+  ),
+  redisQueueUrl: setting.url(
+    'REDIS_QUEUE_URL',
+    ['redis', 'rediss'],
+    'redis://127.0.0.1:6379',
+    'The Redis of sessions, jobs and mailboxes (noeviction, append-only file)',
+  ),
+  redisMediaUrl: setting.url(
+    'REDIS_MEDIA_URL',
+    ['redis', 'rediss'],
+    'redis://127.0.0.1:6380',
+    'The Redis of encoded frames and PCM (memory ceiling)',
+  ),
+  bindAddress: setting.string('BIND_ADDRESS', '0.0.0.0', 'Address the public port listens on'),
+  metricsAddress: setting.string(
+    'METRICS_ADDRESS',
+    '127.0.0.1',
+    'Address the metrics port listens on; not for the public',
+  ),
+  shutdownTimeoutMs: setting.int(
+    'SHUTDOWN_TIMEOUT_MS',
+    [100, 600_000],
+    10_000,
+    'Milliseconds after SIGTERM at which a service exits with what it has not finished',
+  ),
+};
+
+const codecs = 'vp8 or h264';
+
+/** `ID:CODEC:WIDTHxHEIGHT:KBITS`, several separated by commas. */
+const renditionList = z.string().transform((text, ctx): RenditionConfig[] => {
+  const list = text.split(',').map((part) => {
+    const match = /^([^:]+):([^:]+):(\d+)x(\d+):(\d+)k$/.exec(part.trim());
+    const parsed = renditionConfigSchema.safeParse({
+      id: match?.[1],
+      codec: match?.[2],
+      maxWidth: Number(match?.[3]),
+      maxHeight: Number(match?.[4]),
+      bitrateBps: Number(match?.[5]) * 1000,
+    });
+    return parsed.success ? parsed.data : undefined;
+  });
+  if (list.some((item) => item === undefined) || new Set(list.map((item) => item?.id)).size !== list.length) {
+    ctx.addIssue({ code: 'custom', message: 'not a list of renditions' });
+    return z.NEVER;
+  }
+  return list as RenditionConfig[];
+});
+
+export const signalingSettings = {
+  ...common,
+  port: setting.int('SIGNALING_PORT', [0, 65_535], 8080, 'Port of the console, REST, WHEP and WebSocket signalling'),
+  metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
+  apiKeys: setting.list(
+    'HUMANCAST_API_KEY',
+    '',
+    'API keys of producers, comma-separated; empty: nobody may act as a producer',
+  ),
+  tokenSecret: setting.secret('TOKEN_SECRET', 'Key that signs session tokens'),
+  publicDemo: setting.bool('PUBLIC_DEMO', false, 'Whether a page without a key may make a session and speak in it'),
+  demoSessionLimit: setting.int('DEMO_SESSION_LIMIT', [1, 10_000], 50, 'Demo sessions at once'),
+  sessionTokenTtlSeconds: setting.int(
+    'SESSION_TOKEN_TTL_SECONDS',
+    [10, 86_400],
+    3600,
+    'Seconds in which a session token can be used to join',
+  ),
+  sessionLimit: setting.int('SESSION_LIMIT', [1, 100_000], 2000, 'Sessions at once, over all media-senders'),
+  sessionJoinTimeoutSeconds: setting.int(
+    'SESSION_JOIN_TIMEOUT_SECONDS',
+    [5, 86_400],
+    300,
+    'Seconds after which a session that nobody joined ends',
+  ),
+  sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 10_000], 500, 'Segments queued in one session'),
+  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 1000], 20, 'Viewers of one session'),
+  turnUrls: setting.list(
+    'TURN_URLS',
+    '',
+    'TURN servers handed to viewers, e.g. turn:host:3478?transport=udp; empty: viewers connect directly',
+  ),
+  turnSecret: setting.secret(
+    'TURN_SECRET',
+    'Secret shared with coturn (static-auth-secret); needed when TURN_URLS is set',
+    true,
+  ),
+  turnTtlSeconds: setting.int('TURN_TTL_SECONDS', [60, 86_400], 3600, 'Seconds for which a TURN credential is valid'),
+  relayOnly: setting.bool('RELAY_ONLY', true, 'Whether viewers use nothing but the relay when TURN_URLS is set'),
+  allowedOrigins: setting.list(
+    'ALLOWED_ORIGINS',
+    '',
+    'Web origins, besides our own, that may use REST and the WebSocket; * for all',
+  ),
+  heartbeatMs: setting.int(
+    'SIGNAL_HEARTBEAT_MS',
+    [1000, 120_000],
+    10_000,
+    'Milliseconds between pings; a peer silent for two of them is gone',
+  ),
+  messageLimitBytes: setting.int('SIGNAL_MESSAGE_LIMIT_BYTES', [1024, 1_048_576], 65_536, 'Largest signalling message'),
+  messagesPerSecond: setting.int(
+    'SIGNAL_MESSAGES_PER_SECOND',
+    [1, 10_000],
+    50,
+    'Signalling messages a connection may send a second, on average over ten',
+  ),
+  connectsPerMinute: setting.int(
+    'CONNECTS_PER_MINUTE',
+    [1, 1_000_000],
+    600,
+    'New WebSocket connections and demo sessions a minute from one address',
+  ),
+  trustProxy: setting.bool(
+    'TRUST_PROXY',
+    false,
+    'Whether X-Forwarded-For of the peer is believed (only behind a proxy of your own)',
+  ),
+  consoleDir: setting.string('CONSOLE_DIR', '', 'Folder of the built console; empty: the one in this repository'),
+};
+export type SignalingConfig = ConfigOf<typeof signalingSettings>;
+
+export const loaderSettings = {
+  ...common,
+  port: setting.int('LOADER_PORT', [0, 65_535], 8081, "Port of the producers' REST and live push"),
+  metricsPort: setting.int('LOADER_METRICS_PORT', [0, 65_535], 9102, 'Port of /metrics'),
+  apiKeys: signalingSettings.apiKeys,
+  mediaDir: setting.string('MEDIA_DIR', 'media', 'Watched folder: <avatar>/idle/ and <avatar>/segments/'),
+  scratchDir: setting.string('SCRATCH_DIR', '', "Folder for uploads while they are loaded; empty: the system's"),
+  settleMs: setting.int(
+    'WATCH_SETTLE_MS',
+    [50, 60_000],
+    1000,
+    'Milliseconds a file must have stopped growing before it is loaded',
+  ),
+  rescanMs: setting.int(
+    'WATCH_RESCAN_MS',
+    [500, 600_000],
+    5000,
+    'Milliseconds between full looks at the folder and the media store, for what notifications missed',
+  ),
+  loadConcurrency: setting.int('LOAD_CONCURRENCY', [1, 64], 1, 'Files encoded at once'),
+  loadQueueLimit: setting.int('LOAD_QUEUE_LIMIT', [1, 100_000], 64, 'Uploads waiting to be encoded'),
+  uploadLimitBytes: setting.int('UPLOAD_LIMIT_BYTES', [1024, 17_179_869_184], 536_870_912, 'Largest upload'),
+  maxDurationSeconds: setting.int('MAX_DURATION_SECONDS', [1, 86_400], 3600, 'Longest file'),
+  maxSourcePixels: setting.int(
+    'MAX_SOURCE_PIXELS',
+    [256, 268_435_456],
+    33_177_600,
+    'Most pixels of a source picture (default: 8K UHD)',
+  ),
+  ffmpegThreads: setting.int('FFMPEG_THREADS', [1, 64], 1, 'Threads of one encoder'),
+  gopMs: setting.int('GOP_MS', [100, 10_000], 1000, 'Milliseconds between keyframes'),
+  renditions: setting.custom(
+    'RENDITIONS',
+    renditionList,
+    `a list of ID:CODEC:WIDTHxHEIGHT:KBITSk with ${codecs}`,
+    'vp8:vp8:1280x720:1500k',
+    'Encodings made of every segment, unless its avatar says otherwise',
+  ),
+  uploadTtlSeconds: setting.int(
+    'UPLOAD_TTL_SECONDS',
+    [10, 31_536_000],
+    86_400,
+    'Seconds an uploaded segment is kept after it was last played',
+  ),
+};
+export type LoaderConfig = ConfigOf<typeof loaderSettings>;
+
+export const senderSettings = {
+  ...common,
+  metricsPort: setting.int('SENDER_METRICS_PORT', [0, 65_535], 9103, 'Port of /metrics, /healthz and /readyz'),
+  maxSessions: setting.int('MAX_SESSIONS', [1, 1000], 40, 'Sessions one media-sender hosts at once'),
+  viewerGraceMs: setting.int(
+    'VIEWER_GRACE_MS',
+    [0, 3_600_000],
+    15_000,
+    'Milliseconds a session lives on after its last viewer has gone',
+  ),
+  connectTimeoutMs: setting.int(
+    'CONNECT_TIMEOUT_MS',
+    [1000, 120_000],
+    15_000,
+    'Milliseconds in which a viewer must connect',
+  ),
+  heartbeatMs: setting.int(
+    'SENDER_HEARTBEAT_MS',
+    [50, 10_000],
+    250,
+    'Milliseconds between signs of life of a media-sender',
+  ),
+  leaseMs: setting.int(
+    'SENDER_LEASE_MS',
+    [200, 60_000],
+    1000,
+    'Milliseconds without a sign of life after which its sessions go to others',
+  ),
+  hostAddresses: setting.list(
+    'HOST_ADDRESSES',
+    '',
+    "Addresses offered as ICE candidates; empty: all of the machine's but loopback",
+  ),
+  udpPortRange: setting.custom(
+    'UDP_PORT_RANGE',
+    z
+      .string()
+      .transform((v): readonly [number, number] | undefined => {
+        const match = /^(\d+)-(\d+)$/.exec(v);
+        return match ? [Number(match[1]), Number(match[2])] : undefined;
+      })
+      .refine((v) => v === undefined || (v[0] >= 1024 && v[1] <= 65_535 && v[0] < v[1])),
+    'FROM-TO within 1024–65535, or "any"',
+    'any',
+    'UDP ports for media',
+  ),
+  mediaCacheBytes: setting.int(
+    'MEDIA_CACHE_BYTES',
+    [1_048_576, 17_179_869_184],
+    268_435_456,
+    'Encoded frames and PCM a media-sender keeps in memory for all its sessions',
+  ),
+  prefetchMs: setting.int(
+    'PREFETCH_MS',
+    [200, 60_000],
+    2500,
+    'Milliseconds of media that are in memory before they are due',
+  ),
+  opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Bits per second of the voice'),
+  opusComplexity: setting.int('OPUS_COMPLEXITY', [0, 10], 5, 'Effort of the Opus encoder'),
+  crossfadeMs: setting.number(
+    'CROSSFADE_MS',
+    [0, 20],
+    8,
+    'Milliseconds over which sound is faded where a cut would click',
+  ),
+  playheadMs: setting.int('PLAYHEAD_MS', [100, 10_000], 500, 'Milliseconds between saved playheads'),
+};
+export type SenderConfig = ConfigOf<typeof senderSettings>;
+
+/** For documentation and `--help`. */
+export const serviceSettings = {
+  signaling: signalingSettings,
+  'segment-loader': loaderSettings,
+  'media-sender': senderSettings,
+} as const;

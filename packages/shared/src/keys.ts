@@ -1,0 +1,30 @@
+/**
+ * Every Redis key. What belongs together shares a `{hash tag}`, so that it lies in one slot of a Redis Cluster and one
+ * script may touch all of it.
+ */
+export const keys = {
+  // redis-queue
+  session: (id: string) => `hc:{s:${id}}`,
+  sessionQueue: (id: string) => `hc:{s:${id}}:queue`,
+  sessionViewers: (id: string) => `hc:{s:${id}}:viewers`,
+  sessionEvents: (id: string) => `hc:{s:${id}}:events`,
+  sessionIndex: 'hc:sessions',
+  avatars: 'hc:avatars',
+  mailbox: (address: string) => `hc:{mb:${address}}`,
+  sender: (id: string) => `hc:{snd:${id}}`,
+  senderIndex: 'hc:senders',
+  // redis-media
+  manifest: (segment: string) => `hc:{m:${segment}}:manifest`,
+  gop: (segment: string, rendition: string, index: number) => `hc:{m:${segment}}:v:${rendition}:${index}`,
+  pcm: (segment: string, index: number) => `hc:{m:${segment}}:a:${index}`,
+  catalogue: (avatar: string) => `hc:{c:${avatar}}:segments`,
+  idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
+} as const;
+
+/** Pub/sub channel on which a session's new events are announced; the events themselves are in its stream. */
+export const eventsChannel = (session: string) => `hc:ev:${session}`;
+
+/** BullMQ's own keys: one hash tag for all of its queues, as its scripts demand on a cluster. */
+export const BULL_PREFIX = '{hc:bull}';
+export const SESSIONS_QUEUE = 'sessions';
+export const segmentsQueue = (sender: string) => `segments.${sender}`;

@@ -1,0 +1,37 @@
+import type { Redis } from 'ioredis';
+import { keys } from '../keys.js';
+import { type Avatar, avatarSchema } from './avatar.js';
+
+/** Avatars' definitions, in redis-queue: they must outlive a flushed media cache. */
+export class AvatarStore {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async list(): Promise<Avatar[]> {
+    const rows = await this.#redis.hgetall(keys.avatars);
+    return Object.values(rows)
+      .map((row) => avatarSchema.parse(JSON.parse(row)))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  async get(id: string): Promise<Avatar | undefined> {
+    const row = await this.#redis.hget(keys.avatars, id);
+    return row === null ? undefined : avatarSchema.parse(JSON.parse(row));
+  }
+
+  async put(avatar: Avatar): Promise<void> {
+    await this.#redis.hset(keys.avatars, avatar.id, JSON.stringify(avatarSchema.parse(avatar)));
+  }
+
+  /** Defines an avatar with defaults unless it is there already, as a new folder does. */
+  async ensure(id: string): Promise<void> {
+    await this.#redis.hsetnx(keys.avatars, id, JSON.stringify(avatarSchema.parse({ id })));
+  }
+
+  async delete(id: string): Promise<boolean> {
+    return (await this.#redis.hdel(keys.avatars, id)) === 1;
+  }
+}

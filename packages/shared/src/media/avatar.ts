@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { slugSchema } from '../ids.js';
+import { codecSchema, rationalSchema } from './manifest.js';
+
+/**
+ * When an idle clip is left for speech: at the next frame (`now`), at the clip's end, or at the next marked frame or its
+ * end, whichever is first.
+ */
+export const cutPolicySchema = z.enum(['now', 'clip-end', 'marks']);
+export type CutPolicy = z.infer<typeof cutPolicySchema>;
+
+/** One encoding to make of every segment of an avatar. */
+export const renditionConfigSchema = z.object({
+  id: slugSchema,
+  codec: codecSchema,
+  /** The picture is scaled to fit inside, never enlarged; both become even. */
+  maxWidth: z.int().min(16).max(3840),
+  maxHeight: z.int().min(16).max(3840),
+  bitrateBps: z.int().min(50_000).max(20_000_000),
+});
+export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
+
+export const avatarDefinitionSchema = z.strictObject({
+  /** For people. */
+  name: z.string().min(1).max(100).optional(),
+  /** Every segment is brought to this rate; without it each keeps its own, up to 60. */
+  fps: rationalSchema.optional(),
+  renditions: z.array(renditionConfigSchema).min(1).max(4).optional(),
+  cutPolicy: cutPolicySchema.default('now'),
+});
+export type AvatarDefinition = z.infer<typeof avatarDefinitionSchema>;
+
+export const avatarSchema = avatarDefinitionSchema.extend({ id: slugSchema });
+export type Avatar = z.infer<typeof avatarSchema>;

@@ -1,0 +1,99 @@
+import { z } from 'zod';
+import { idSchema, slugSchema } from '../ids.js';
+
+/** Samples per second of the media clock, and of the RTP clock of Opus (RFC 7587 §4.1). */
+export const CLOCK_RATE = 48_000;
+/** Samples per second of stored PCM: s16le, mono. */
+export const PCM_RATE = 24_000;
+/** Media-clock samples per stored PCM sample. */
+export const CLOCK_PER_PCM = CLOCK_RATE / PCM_RATE;
+/** PCM samples in one stored chunk: one second. The last chunk of a segment may be shorter. */
+export const PCM_CHUNK_SAMPLES = PCM_RATE;
+/** Ticks per second of the RTP clock of every video codec (RFC 7741 §4.1, RFC 6184 §8.2.1). */
+export const VIDEO_CLOCK_RATE = 90_000;
+
+export const codecSchema = z.enum(['vp8', 'h264']);
+export type Codec = z.infer<typeof codecSchema>;
+
+/** An exact frame rate, e.g. 30000/1001. */
+export const rationalSchema = z.object({ num: z.int().min(1).max(1_000_000), den: z.int().min(1).max(1_000_000) });
+export type Rational = z.infer<typeof rationalSchema>;
+
+export const renditionSchema = z.object({
+  /** Names this rendition within every segment of an avatar, e.g. `vp8-720p`. */
+  id: slugSchema,
+  codec: codecSchema,
+  width: z.int().min(2).max(8192),
+  height: z.int().min(2).max(8192),
+  /** What the encoder was asked for, bits per second. */
+  bitrateBps: z.int().min(1),
+  /** All of its GOPs together. */
+  bytes: z.int().min(0),
+});
+export type Rendition = z.infer<typeof renditionSchema>;
+
+/**
+ * What a segment is, exactly. Picture and sound of different lengths are reconciled by one rule: the segment lasts as
+ * long as the longer of the two; a shorter picture holds its last frame, a shorter sound goes on as silence.
+ */
+export const manifestSchema = z.object({
+  version: z.literal(1),
+  id: idSchema,
+  avatar: slugSchema,
+  /** For people: the file's name, or what the producer called it. */
+  name: z.string().max(255),
+  role: z.enum(['idle', 'speech']),
+  source: z.enum(['library', 'upload', 'live']),
+  state: z.enum(['open', 'complete', 'failed']),
+  createdAtMs: z.number(),
+  fps: rationalSchema,
+  /** Frames of every rendition. Frame k is due `k · den/num` seconds after the segment's start. */
+  frames: z.int().min(0),
+  /** Frames per GOP; the last GOP may be shorter. */
+  gopFrames: z.int().min(1),
+  /** Stored PCM samples at {@link PCM_RATE}. May end before the picture does. */
+  pcmSamples: z.int().min(0),
+  /** Length in media-clock samples ({@link CLOCK_RATE}); even, so that it is a whole number of PCM samples. */
+  durationSamples: z.int().min(2),
+  renditions: z.array(renditionSchema).min(1),
+  /** Frames at which an idle clip may be left for speech, besides its end (cut policy `marks`). */
+  markFrames: z.array(z.int().min(0)).default([]),
+  failure: z.object({ code: z.string(), message: z.string() }).optional(),
+});
+export type SegmentManifest = z.infer<typeof manifestSchema>;
+
+/** What a list of segments shows of each. */
+export const segmentSummarySchema = manifestSchema.pick({
+  id: true,
+  avatar: true,
+  name: true,
+  role: true,
+  source: true,
+  state: true,
+  createdAtMs: true,
+  durationSamples: true,
+});
+export type SegmentSummary = z.infer<typeof segmentSummarySchema>;
+
+export function summaryOf(manifest: SegmentManifest): SegmentSummary {
+  const { id, avatar, name, role, source, state, createdAtMs, durationSamples } = manifest;
+  return { id, avatar, name, role, source, state, createdAtMs, durationSamples };
+}
+
+export function gopCount(manifest: Pick<SegmentManifest, 'frames' | 'gopFrames'>): number {
+  return Math.ceil(manifest.frames / manifest.gopFrames);
+}
+
+export function pcmChunkCount(manifest: Pick<SegmentManifest, 'pcmSamples'>): number {
+  return Math.ceil(manifest.pcmSamples / PCM_CHUNK_SAMPLES);
+}
+
+/** The rule above as a number: the longer of picture and sound, in media-clock samples, rounded up to an even count. */
+export function durationSamplesOf(frames: number, fps: Rational, pcmSamples: number): number {
+  const picture = Math.ceil((frames * CLOCK_RATE * fps.den) / (fps.num * CLOCK_PER_PCM)) * CLOCK_PER_PCM;
+  return Math.max(picture, pcmSamples * CLOCK_PER_PCM, CLOCK_PER_PCM);
+}
+
+export function samplesToMs(samples: number): number {
+  return (samples * 1000) / CLOCK_RATE;
+}

@@ -1,0 +1,37 @@
+import type { SegmentManifest, SegmentSummary } from './manifest.js';
+
+/**
+ * Where encoded frames and PCM are. The loader writes, media-senders read. Semantics, not Redis: the conformance suite
+ * (`testing/media-store-suite.ts`) holds for every implementation.
+ *
+ * A segment becomes visible (catalogue, `getManifest`) only when its manifest is put; parts written before and never
+ * followed by a manifest expire by themselves.
+ */
+export interface MediaStore {
+  /** @throws HumancastError `media_store_full` when the memory ceiling is reached. */
+  writeGop(segment: string, rendition: string, index: number, gop: Buffer): Promise<void>;
+  /** s16le mono at `PCM_RATE`; every chunk but the last has `PCM_CHUNK_SAMPLES`. @throws as `writeGop`. */
+  writePcm(segment: string, index: number, pcm: Buffer): Promise<void>;
+  /**
+   * Publishes a segment. Pinned segments stay until deleted; others expire `ttlSeconds` after the last {@link touch}.
+   * @throws HumancastError `media_store_full`.
+   */
+  putManifest(manifest: SegmentManifest, retention: Retention): Promise<void>;
+  getManifest(segment: string): Promise<SegmentManifest | undefined>;
+  /** `undefined` when it is not there (any more). */
+  readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined>;
+  readPcm(segment: string, index: number): Promise<Buffer | undefined>;
+  /** Whether every part that the manifest names is there. */
+  isWhole(segment: string): Promise<boolean>;
+  /** Starts the time to live of all parts anew; nothing happens to a pinned segment. */
+  touch(segment: string): Promise<void>;
+  /** Removes a segment and all its parts; `false` when there was none. */
+  delete(segment: string): Promise<boolean>;
+  /** Segments of an avatar, oldest first; those whose time is up are left out. */
+  list(avatar: string): Promise<SegmentSummary[]>;
+  /** Segment ids in playing order. */
+  getIdlePlaylist(avatar: string): Promise<string[]>;
+  setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void>;
+}
+
+export type Retention = { readonly pinned: true } | { readonly pinned: false; readonly ttlSeconds: number };

@@ -1,0 +1,148 @@
+import type { Redis } from 'ioredis';
+import { HumancastError } from '../errors.js';
+import { keys } from '../keys.js';
+import {
+  gopCount,
+  manifestSchema,
+  pcmChunkCount,
+  type SegmentManifest,
+  type SegmentSummary,
+  segmentSummarySchema,
+  summaryOf,
+} from './manifest.js';
+import type { MediaStore, Retention } from './media-store.js';
+
+/** Parts whose manifest never comes (the loader died) are gone after this long. */
+const ORPHAN_TTL_SECONDS = 3600;
+
+/** Retention is kept beside the manifest, so that a reader can renew it without knowing who loaded the segment. */
+interface StoredManifest {
+  manifest: SegmentManifest;
+  ttlSeconds: number | null;
+}
+
+export class RedisMediaStore implements MediaStore {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async writeGop(segment: string, rendition: string, index: number, gop: Buffer): Promise<void> {
+    await orFull(this.#redis.set(keys.gop(segment, rendition, index), gop, 'EX', ORPHAN_TTL_SECONDS));
+  }
+
+  async writePcm(segment: string, index: number, pcm: Buffer): Promise<void> {
+    await orFull(this.#redis.set(keys.pcm(segment, index), pcm, 'EX', ORPHAN_TTL_SECONDS));
+  }
+
+  async putManifest(manifest: SegmentManifest, retention: Retention): Promise<void> {
+    const ttlSeconds = retention.pinned ? null : retention.ttlSeconds;
+    const stored: StoredManifest = { manifest: manifestSchema.parse(manifest), ttlSeconds };
+    await orFull(this.#redis.set(keys.manifest(manifest.id), JSON.stringify(stored)));
+    await this.#applyTtl(stored);
+    await orFull(
+      this.#redis.hset(keys.catalogue(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
+    );
+  }
+
+  async getManifest(segment: string): Promise<SegmentManifest | undefined> {
+    return (await this.#stored(segment))?.manifest;
+  }
+
+  async readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined> {
+    return (await this.#redis.getBuffer(keys.gop(segment, rendition, index))) ?? undefined;
+  }
+
+  async readPcm(segment: string, index: number): Promise<Buffer | undefined> {
+    return (await this.#redis.getBuffer(keys.pcm(segment, index))) ?? undefined;
+  }
+
+  async isWhole(segment: string): Promise<boolean> {
+    const stored = await this.#stored(segment);
+    if (!stored) return false;
+    const parts = partKeys(stored.manifest);
+    return parts.length === 0 || (await this.#redis.exists(...parts)) === parts.length;
+  }
+
+  async touch(segment: string): Promise<void> {
+    const stored = await this.#stored(segment);
+    if (stored && stored.ttlSeconds !== null) await this.#applyTtl(stored);
+  }
+
+  async delete(segment: string): Promise<boolean> {
+    const stored = await this.#stored(segment);
+    if (!stored) return false;
+    // The catalogue first: nobody finds what is about to go.
+    await this.#redis.hdel(keys.catalogue(stored.manifest.avatar), segment);
+    await this.#redis.unlink(keys.manifest(segment), ...partKeys(stored.manifest));
+    return true;
+  }
+
+  async list(avatar: string): Promise<SegmentSummary[]> {
+    const rows = await this.#redis.hgetall(keys.catalogue(avatar));
+    const summaries = Object.values(rows).flatMap((row) => {
+      const parsed = segmentSummarySchema.safeParse(JSON.parse(row));
+      return parsed.success ? [parsed.data] : [];
+    });
+    if (summaries.length === 0) return [];
+    // One pipeline, and not one MGET: on a cluster the manifests lie in different slots.
+    const pipeline = this.#redis.pipeline();
+    for (const summary of summaries) pipeline.exists(keys.manifest(summary.id));
+    const exists = (await pipeline.exec()) ?? [];
+    const gone = summaries.filter((_, i) => exists[i]?.[1] === 0).map((summary) => summary.id);
+    if (gone.length > 0) await this.#redis.hdel(keys.catalogue(avatar), ...gone);
+    return summaries
+      .filter((summary) => !gone.includes(summary.id))
+      .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
+  }
+
+  async getIdlePlaylist(avatar: string): Promise<string[]> {
+    return this.#redis.lrange(keys.idlePlaylist(avatar), 0, -1);
+  }
+
+  async setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void> {
+    const transaction = this.#redis.multi().del(keys.idlePlaylist(avatar));
+    if (segments.length > 0) transaction.rpush(keys.idlePlaylist(avatar), ...segments);
+    await orFull(transaction.exec());
+  }
+
+  async #stored(segment: string): Promise<StoredManifest | undefined> {
+    const text = await this.#redis.get(keys.manifest(segment));
+    if (text === null) return undefined;
+    const stored = JSON.parse(text) as { manifest: unknown; ttlSeconds: number | null };
+    return { manifest: manifestSchema.parse(stored.manifest), ttlSeconds: stored.ttlSeconds };
+  }
+
+  async #applyTtl({ manifest, ttlSeconds }: StoredManifest): Promise<void> {
+    const pipeline = this.#redis.pipeline();
+    for (const key of [keys.manifest(manifest.id), ...partKeys(manifest)]) {
+      if (ttlSeconds === null) pipeline.persist(key);
+      else pipeline.expire(key, ttlSeconds);
+    }
+    await pipeline.exec();
+  }
+}
+
+function partKeys(manifest: SegmentManifest): string[] {
+  const gops = Array.from({ length: gopCount(manifest) }, (_, i) => i);
+  const chunks = Array.from({ length: pcmChunkCount(manifest) }, (_, i) => i);
+  return [
+    ...manifest.renditions.flatMap((rendition) => gops.map((i) => keys.gop(manifest.id, rendition.id, i))),
+    ...chunks.map((i) => keys.pcm(manifest.id, i)),
+  ];
+}
+
+async function orFull<T>(command: Promise<T>): Promise<T> {
+  try {
+    return await command;
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith('OOM')) {
+      throw new HumancastError('media_store_full', {
+        detail: 'redis-media has reached its memory ceiling; remove segments or raise maxmemory',
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { idSchema } from '../ids.js';
+
+export const finishReasonSchema = z.enum([
+  /** Played to its end. */
+  'finished',
+  /** Cut by a barge-in. */
+  'interrupted',
+  /** Never began: its queue was emptied by a barge-in, or its session ended. */
+  'dropped',
+  /** It could not be played (to its end): its media is missing or damaged. */
+  'failed',
+]);
+export type FinishReason = z.infer<typeof finishReasonSchema>;
+
+/** What happens in a session, as its event stream tells it. */
+export const sessionEventBodySchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('session.hosted'), host: idSchema, epoch: z.int() }),
+  /** Another media-sender hosts it now. */
+  z.object({ type: z.literal('session.moved'), from: idSchema, host: idSchema, epoch: z.int() }),
+  z.object({ type: z.literal('session.ended'), reason: z.string() }),
+  z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),
+  z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
+  z.object({ type: z.literal('speech.started'), seq: z.int(), segment: idSchema }),
+  /** Exactly once for every queued segment, whatever happens to it. */
+  z.object({
+    type: z.literal('speech.finished'),
+    seq: z.int(),
+    segment: idSchema,
+    /** How much of it was heard, ms. */
+    positionMs: z.number(),
+    interrupted: z.boolean(),
+    reason: finishReasonSchema,
+  }),
+  /** Media came late: both tracks held together for this long. */
+  z.object({ type: z.literal('playback.held'), segment: idSchema, heldMs: z.number() }),
+]);
+export type SessionEventBody = z.infer<typeof sessionEventBodySchema>;
+
+/** An event as stored: with its place in the stream, and when it happened (ms since the Unix epoch). */
+export const sessionEventSchema = z.intersection(
+  sessionEventBodySchema,
+  z.object({ id: z.string(), session: idSchema, atMs: z.number() }),
+);
+export type SessionEvent = z.infer<typeof sessionEventSchema>;

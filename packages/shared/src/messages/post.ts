@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { idSchema } from '../ids.js';
+import { codecSchema } from '../media/manifest.js';
+import { candidateSchema, connectionIdSchema, reportSchema, sdpSchema } from './signal.js';
+
+const session = idSchema;
+const viewer = idSchema;
+const connection = connectionIdSchema;
+
+/** What signaling tells the media-sender that hosts a session. */
+export const toSenderSchema = z.discriminatedUnion('type', [
+  /** Look at the session's viewers again: someone came, wants a new connection, or has gone. */
+  z.object({ type: z.literal('viewers.changed'), session }),
+  z.object({ type: z.literal('viewer.answer'), session, viewer, connection, sdp: sdpSchema }),
+  z.object({ type: z.literal('viewer.candidate'), session, viewer, connection, candidate: candidateSchema }),
+  z.object({ type: z.literal('viewer.report'), session, viewer, connection, report: reportSchema }),
+  /** Everything queued up to and including `seq` is over. */
+  z.object({ type: z.literal('session.interrupt'), session, seq: z.int().min(0) }),
+  z.object({ type: z.literal('session.end'), session, reason: z.string() }),
+  /** Answered by `session.inspected` to `replyTo`. */
+  z.object({ type: z.literal('session.inspect'), session, request: z.string(), replyTo: z.string() }),
+  z.object({ type: z.literal('sender.drain') }),
+]);
+export type ToSender = z.infer<typeof toSenderSchema>;
+
+/** The playhead and what surrounds it, as its host knows it at this instant. */
+export const inspectionSchema = z.object({
+  playhead: z
+    .object({ segment: idSchema, role: z.enum(['idle', 'speech']), positionMs: z.number(), frame: z.int() })
+    .optional(),
+  /** Where the idle clip will be when speech queued now would cut in: a producer can start its segment from that frame. */
+  nextCut: z.object({ segment: idSchema, frame: z.int(), inMs: z.number() }).optional(),
+  held: z.boolean(),
+  prefetchedMs: z.number(),
+  underruns: z.int(),
+});
+export type Inspection = z.infer<typeof inspectionSchema>;
+
+/** What a media-sender tells the signaling process that a viewer is connected to. Viewers drop what has an older epoch. */
+export const toSignalingSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('viewer.offer'),
+    session,
+    viewer,
+    connection,
+    epoch: z.int(),
+    sdp: sdpSchema,
+    codec: codecSchema.optional(),
+  }),
+  /** The answer to a viewer's own offer (WHEP). */
+  z.object({ type: z.literal('viewer.answered'), session, viewer, connection, epoch: z.int(), sdp: sdpSchema }),
+  z.object({
+    type: z.literal('viewer.candidate'),
+    session,
+    viewer,
+    connection,
+    epoch: z.int(),
+    candidate: candidateSchema,
+  }),
+  z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
+  z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
+  z.object({ type: z.literal('session.inspected'), session, request: z.string(), inspection: inspectionSchema }),
+]);
+export type ToSignaling = z.infer<typeof toSignalingSchema>;

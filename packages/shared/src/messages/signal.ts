@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { idSchema, slugSchema } from '../ids.js';
+import { codecSchema } from '../media/manifest.js';
+import { sessionEventSchema } from './events.js';
+
+/** Names one RTCPeerConnection; a viewer has two for a moment while its session moves to another host. */
+export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/);
+
+export const candidateSchema = z.object({
+  candidate: z.string().max(512),
+  sdpMid: z.string().max(16).nullish(),
+  sdpMLineIndex: z.int().min(0).max(16).nullish(),
+  usernameFragment: z.string().max(256).nullish(),
+});
+export type Candidate = z.infer<typeof candidateSchema>;
+
+export const sdpSchema = z.string().min(1).max(32_768);
+
+/** Finite, and within what the quantity can be: a report feeds metrics, and one viewer must not spoil them. */
+const millis = (max: number) => z.number().min(-max).max(max);
+
+/** What a viewer measured since its last report, about once a second. */
+export const reportSchema = z.object({
+  /** Picture minus voice as played, ms: positive when the picture is late. Missing where the browser can't tell. */
+  skewMs: millis(10_000).optional(),
+  /** What the trim adds to each receiver's jitter buffer now, ms. */
+  trimMs: z.object({ audio: millis(2000), video: millis(2000) }).optional(),
+  jitterBufferMs: z.object({ audio: millis(20_000), video: millis(20_000) }).optional(),
+  freezes: z.int().min(0).max(10_000).optional(),
+  freezeMs: millis(3_600_000).optional(),
+  framesDecoded: z.int().min(0).max(10_000).optional(),
+  framesDropped: z.int().min(0).max(10_000).optional(),
+  packetsReceived: z.int().min(0).max(1_000_000).optional(),
+  packetsLost: z.int().min(-1_000_000).max(1_000_000).optional(),
+  concealedSamples: z.int().min(0).max(10_000_000).optional(),
+  roundTripMs: millis(60_000).optional(),
+  /** From calling connect to the first decoded frame; sent once. */
+  firstFrameMs: millis(600_000).optional(),
+});
+export type ViewerReport = z.infer<typeof reportSchema>;
+
+/** What a viewer may send on `WS /v1/signal`. */
+export const viewerMessageSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('join'),
+    session: idSchema,
+    token: z.string().max(1024),
+    /** The viewer id of an earlier `joined`, to go on after the WebSocket was lost; replaces that connection. */
+    viewer: idSchema.optional(),
+    /** The peer connection that is still playing, if any: then no new one is offered. */
+    connection: connectionIdSchema.optional(),
+  }),
+  z.object({ type: z.literal('answer'), connection: connectionIdSchema, sdp: sdpSchema }),
+  z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),
+  /** The peer connection broke, or nothing arrives on it: the viewer wants a new one. */
+  z.object({ type: z.literal('reconnect'), connection: connectionIdSchema.optional() }),
+  z.object({ type: z.literal('report'), connection: connectionIdSchema, report: reportSchema }),
+  z.object({ type: z.literal('interrupt') }),
+  z.object({ type: z.literal('leave') }),
+  z.object({ type: z.literal('ping') }),
+]);
+export type ViewerMessage = z.infer<typeof viewerMessageSchema>;
+
+export const iceServerSchema = z.object({
+  urls: z.array(z.string()),
+  username: z.string().optional(),
+  credential: z.string().optional(),
+});
+export type IceServer = z.infer<typeof iceServerSchema>;
+
+/** What signaling sends to a viewer. */
+export const signalMessageSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('joined'),
+    session: idSchema,
+    viewer: idSchema,
+    avatar: slugSchema,
+    iceServers: z.array(iceServerSchema),
+    /** Whether to use `iceTransportPolicy: 'relay'`. */
+    relayOnly: z.boolean(),
+    /** Milliseconds between pings the server expects at the latest; twice that in silence means gone. */
+    heartbeatMs: z.number(),
+  }),
+  /** Nobody hosts the session yet: every media-sender is full. */
+  z.object({ type: z.literal('waiting'), position: z.int().min(1) }),
+  z.object({
+    type: z.literal('offer'),
+    connection: connectionIdSchema,
+    epoch: z.int().min(1),
+    sdp: sdpSchema,
+    codec: codecSchema.optional(),
+  }),
+  z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),
+  /** The host has closed this connection. */
+  z.object({ type: z.literal('closed'), connection: connectionIdSchema, reason: z.string() }),
+  z.object({ type: z.literal('event'), event: sessionEventSchema }),
+  z.object({ type: z.literal('pong') }),
+  z.object({ type: z.literal('error'), code: z.string(), message: z.string() }),
+]);
+export type SignalMessage = z.infer<typeof signalMessageSchema>;

@@ -1,0 +1,79 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import type { Response } from 'express';
+import { ZodError } from 'zod';
+import { type ErrorCode, HumancastError, toProblem } from '../errors.js';
+import type { Logger } from '../log.js';
+
+/** Every error leaves as a problem document (RFC 9457); what we did not foresee is logged in full and told as `internal`. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const response = host.switchToHttp().getResponse<Response>();
+    const error = asHumancastError(thrown);
+    if (error.status >= 500) this.#logger.error({ err: thrown, code: error.code }, 'request failed');
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    if (error.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(error.retryAfterSeconds));
+    if (error.status === 401) response.setHeader('www-authenticate', 'Bearer');
+    response
+      .status(error.status)
+      .type('application/problem+json')
+      .send(JSON.stringify(toProblem(error)));
+  }
+}
+
+const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
+  400: 'bad_request',
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'not_found',
+  405: 'method_not_allowed',
+  413: 'message_too_large',
+  415: 'unsupported_media_type',
+  429: 'rate_limited',
+};
+
+/** What a framework or a parser threw, as one of ours. */
+export function asHumancastError(thrown: unknown): HumancastError {
+  if (thrown instanceof HumancastError) return thrown;
+  if (thrown instanceof ZodError) return new HumancastError('bad_request', describeIssues(thrown));
+  if (thrown instanceof HttpException) {
+    const code = CODE_OF_STATUS[thrown.getStatus()];
+    if (code) return new HumancastError(code, { detail: thrown.message, cause: thrown });
+  }
+  // body-parser and friends: errors with a status and a message meant for the caller
+  const { status, expose, message } = thrown as { status?: number; expose?: boolean; message?: string };
+  const code = expose && status !== undefined ? CODE_OF_STATUS[status] : undefined;
+  if (code) return new HumancastError(code, { ...(message === undefined ? {} : { detail: message }), cause: thrown });
+  if (isConnectionError(thrown)) {
+    return new HumancastError('unavailable', {
+      detail: 'a database is not reachable; try again',
+      retryAfterSeconds: 2,
+      cause: thrown,
+    });
+  }
+  return new HumancastError('internal', { cause: thrown });
+}
+
+/** "segments.0: is not an id …" — each issue with where it is. */
+export function describeIssues(error: ZodError): string {
+  return error.issues
+    .slice(0, 5)
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message))
+    .join('; ');
+}
+
+function isConnectionError(thrown: unknown): boolean {
+  const { name, code } = thrown as { name?: string; code?: string };
+  return (
+    name === 'MaxRetriesPerRequestError' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT'
+  );
+}

@@ -1,0 +1,52 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Logger } from './log.js';
+
+export type { Redis } from 'ioredis';
+
+export interface ConnectOptions {
+  /** Shown by CLIENT LIST and in the log. */
+  name: string;
+  logger: Logger;
+  /**
+   * Whether commands wait for a lost connection to come back (`true`), or fail at once so that the caller can answer
+   * `unavailable` (`false`, the default). Blocking readers and BullMQ workers wait.
+   */
+  waitForReconnect?: boolean;
+}
+
+/**
+ * A connection that comes back by itself, with one log line when it goes and one when it is back.
+ * The caller closes it with `quit()` or `disconnect()`.
+ */
+export function connectRedis(url: string, { name, logger, waitForReconnect = false }: ConnectOptions): Redis {
+  const options = {
+    connectionName: name,
+    maxRetriesPerRequest: waitForReconnect ? null : 1,
+    enableReadyCheck: true,
+    keepAlive: 10_000,
+    connectTimeout: 5000,
+    retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  };
+  const redis = new Redis(url, options);
+  let down = false;
+  redis.on('error', (error: Error) => {
+    if (!down) logger.error({ redis: name, err: error.message }, 'redis connection lost');
+    down = true;
+  });
+  redis.on('ready', () => {
+    if (down) logger.info({ redis: name }, 'redis connection is back');
+    down = false;
+  });
+  return redis;
+}
+
+/** Connection options for BullMQ, which opens connections of its own. */
+export function bullConnection(url: string, name: string): RedisOptions & { url: string } {
+  return {
+    url,
+    connectionName: name,
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * The session's rules that must hold whoever calls at the same time, as Lua scripts. KEYS of one session share a slot:
+ * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream).
+ * A script that refuses returns a string naming the error code.
+ */
+
+/** Events kept for readers that come back. */
+const EVENT_LIMIT = 2000;
+
+/** Appends an event and wakes the readers. `emit(body)` with the JSON of the event's body. */
+const EMIT = `
+local function emit(body)
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ${EVENT_LIMIT}, '*', 'e', body, 'at', now)
+  redis.call('PUBLISH', channel, '1')
+end
+`;
+
+/** What is left of a session after its end, for late readers. */
+const LINGER_SECONDS = 60;
+
+export const SCRIPTS = {
+  /** ARGV: now, avatar, demo. */
+  create: `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
+return 1`,
+
+  /**
+   * A host is wanted. ARGV: now, retryMs. → epoch to enqueue a job for, or 0 when somebody hosts or a job is on its way.
+   * A session queued longer than retryMs is asked for again under the same epoch: the caller before may have died between
+   * this and the job.
+   */
+  requestHost: `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+if state == 'hosted' then return 0 end
+if state == 'queued' then
+  if tonumber(ARGV[1]) - tonumber(redis.call('HGET', KEYS[1], 'queuedAt')) < tonumber(ARGV[2]) then return 0 end
+  redis.call('HSET', KEYS[1], 'queuedAt', ARGV[1])
+  return tonumber(redis.call('HGET', KEYS[1], 'epoch'))
+end
+local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
+return epoch`,
+
+  /** The right to host. ARGV: now, epoch, host, channel. → 1, or 0 when that epoch is over. */
+  claim: `
+local now, channel = ARGV[1], ARGV[4]
+${EMIT}
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
+local from = redis.call('HGET', KEYS[1], 'host')
+redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3])
+if from then emit(cjson.encode({type = 'session.moved', from = from, host = ARGV[3], epoch = tonumber(ARGV[2])}))
+else emit(cjson.encode({type = 'session.hosted', host = ARGV[3], epoch = tonumber(ARGV[2])})) end
+return 1`,
+
+  /**
+   * The right to host is taken from a host that is gone, or given back by one that goes. ARGV: now, host, epoch ('' = any).
+   * → the next epoch, to enqueue a job for; 0 when it was not the host (any more).
+   */
+  release: `
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
+if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
+redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
+return epoch`,
+
+  /** ARGV: limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}. */
+  speak: `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+local waiting = redis.call('HLEN', KEYS[2])
+if ARGV[2] == '1' then waiting = 0 end
+if waiting + #ARGV - 2 > tonumber(ARGV[1]) then return 'queue_full' end
+local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
+if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'interrupted', seq) end
+for i = 3, #ARGV do redis.call('HSET', KEYS[2], seq + i - 2, ARGV[i]) end
+redis.call('HSET', KEYS[1], 'seq', seq + #ARGV - 2)
+return {seq + 1, tonumber(redis.call('HGET', KEYS[1], 'interrupted')), redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /** → {interruptedSeq, host or ''}. */
+  interrupt: `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+local seq = redis.call('HGET', KEYS[1], 'seq')
+redis.call('HSET', KEYS[1], 'interrupted', seq)
+return {tonumber(seq), redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /**
+   * An event from the host. ARGV: now, channel, epoch, body. → 1, or 0 when the epoch is over: a host that lost its
+   * lease can say nothing any more.
+   */
+  emit: `
+local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+emit(ARGV[4])
+return 1`,
+
+  /** A queued segment begins. ARGV: now, channel, epoch, body, seq. Said once, also when a new host resumes it. */
+  started: `
+local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0) >= tonumber(ARGV[5]) then return 1 end
+redis.call('HSET', KEYS[1], 'startedSeq', ARGV[5])
+emit(ARGV[4])
+return 1`,
+
+  /** A queued segment is over: leaves the queue and is reported, both or neither. ARGV as \`started\`. */
+  finished: `
+local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+if redis.call('HDEL', KEYS[2], ARGV[5]) == 1 then emit(ARGV[4]) end
+return 1`,
+
+  /** ARGV: epoch, playhead. */
+  savePlayhead: `
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'playhead', ARGV[2])
+return 1`,
+
+  /** ARGV: viewer, limit, mailbox, joinedAt, offer. → {attempt, host or ''}. The same viewer again: its next attempt. */
+  putViewer: `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+local before = redis.call('HGET', KEYS[3], ARGV[1])
+local attempt = 1
+if before then attempt = cjson.decode(before).attempt + 1
+elseif redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[2]) then return 'viewer_limit' end
+local record = {viewer = ARGV[1], mailbox = ARGV[3], attempt = attempt, joinedAtMs = tonumber(ARGV[4])}
+if ARGV[5] ~= '' then record.offer = ARGV[5] end
+redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
+return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /** The same viewer is reached elsewhere now; its connection stays. ARGV: viewer, mailbox. → {found, host or ''}. */
+  moveViewer: `
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+local before = redis.call('HGET', KEYS[3], ARGV[1])
+if not before then return {0, ''} end
+local record = cjson.decode(before)
+record.mailbox = ARGV[2]
+redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
+return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /** ARGV: viewer, mailbox ('' = whoever holds it). Not removed when it has moved to another mailbox since. → {removed, host or ''}. */
+  removeViewer: `
+local before = redis.call('HGET', KEYS[3], ARGV[1])
+if not before then return {0, ''} end
+if ARGV[2] ~= '' and cjson.decode(before).mailbox ~= ARGV[2] then return {0, ''} end
+redis.call('HDEL', KEYS[3], ARGV[1])
+return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /**
+   * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped.
+   * → {ended now, host or ''}.
+   */
+  end: `
+local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+if state == 'ended' then return {0, host} end
+if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {0, host} end
+local queue = redis.call('HGETALL', KEYS[2])
+local seqs = {}
+for i = 1, #queue, 2 do table.insert(seqs, {tonumber(queue[i]), queue[i + 1]}) end
+table.sort(seqs, function(a, b) return a[1] < b[1] end)
+for _, item in ipairs(seqs) do
+  emit(cjson.encode({type = 'speech.finished', seq = item[1], segment = item[2], positionMs = 0, interrupted = true, reason = 'dropped'}))
+end
+redis.call('HSET', KEYS[1], 'state', 'ended', 'endReason', ARGV[3])
+emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
+redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('EXPIRE', KEYS[1], ${LINGER_SECONDS})
+redis.call('EXPIRE', KEYS[4], ${LINGER_SECONDS})
+return {1, host}`,
+} as const;
+
+export type ScriptName = keyof typeof SCRIPTS;

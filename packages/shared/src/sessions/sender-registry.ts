@@ -1,0 +1,38 @@
+import type { Redis } from 'ioredis';
+import { keys } from '../keys.js';
+import { type SenderRecord, senderRecordSchema } from './session.js';
+
+/** Media-senders that are alive: a key each, with a time to live, and an index of when each was last heard (Redis time). */
+export class SenderRegistry {
+  readonly #redis: Redis;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** A sign of life; must come again within `leaseMs`. */
+  async beat(record: SenderRecord, leaseMs: number): Promise<void> {
+    await this.#redis.set(keys.sender(record.id), JSON.stringify(record), 'PX', leaseMs);
+    await this.#redis.zadd(keys.senderIndex, String(record.startedAtMs), record.id);
+  }
+
+  async get(id: string): Promise<SenderRecord | undefined> {
+    const row = await this.#redis.get(keys.sender(id));
+    return row === null ? undefined : senderRecordSchema.parse(JSON.parse(row));
+  }
+
+  async isAlive(id: string): Promise<boolean> {
+    return (await this.#redis.exists(keys.sender(id))) === 1;
+  }
+
+  /** Everyone ever announced and not yet forgotten: alive ones with their record. */
+  async list(): Promise<{ id: string; record: SenderRecord | undefined }[]> {
+    const ids = await this.#redis.zrange(keys.senderIndex, '0', '-1');
+    return Promise.all(ids.map(async (id) => ({ id, record: await this.get(id) })));
+  }
+
+  async forget(id: string): Promise<void> {
+    await this.#redis.unlink(keys.sender(id));
+    await this.#redis.zrem(keys.senderIndex, id);
+  }
+}

@@ -1,0 +1,221 @@
+import type { Redis } from 'ioredis';
+import { ERRORS, type ErrorCode, HumancastError } from '../errors.js';
+import { eventsChannel, keys } from '../keys.js';
+import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '../messages/events.js';
+import { SCRIPTS, type ScriptName } from './scripts.js';
+import {
+  type Playhead,
+  playheadSchema,
+  type QueuedSegment,
+  type SessionRecord,
+  sessionStateSchema,
+  type ViewerRecord,
+  viewerRecordSchema,
+} from './session.js';
+
+/** A session still without a host after this long is asked for again. */
+const REQUEST_RETRY_MS = 3000;
+
+export interface HostedAt {
+  /** The media-sender that hosts the session now, if any: the one to tell. */
+  host: string | undefined;
+}
+
+/**
+ * Sessions as all services see them. Whatever two callers could do at once is decided inside one script, and everything a
+ * host writes names its epoch and is refused once that is over.
+ *
+ * The order "write, then read who hosts" here, and "claim, then read what is written" at the host, makes sure that nothing
+ * falls between two hosts.
+ */
+export class SessionRegistry {
+  readonly #redis: Redis;
+  readonly #now: () => number;
+
+  constructor(redis: Redis, now: () => number = Date.now) {
+    this.#redis = redis;
+    this.#now = now;
+  }
+
+  async create(id: string, avatar: string, { demo = false } = {}): Promise<void> {
+    await this.#redis.zadd(keys.sessionIndex, String(this.#now()), id);
+    await this.#run('create', id, this.#now(), avatar, demo ? 1 : 0);
+  }
+
+  /** @throws HumancastError `session_not_found`. */
+  async get(id: string): Promise<SessionRecord> {
+    const record = toRecord(id, await this.#redis.hgetall(keys.session(id)));
+    if (!record) throw new HumancastError('session_not_found', `no session has the id ${id}`);
+    return record;
+  }
+
+  /** Newest first, ended ones left out. */
+  async list(): Promise<SessionRecord[]> {
+    const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1', 'REV');
+    const pipeline = this.#redis.pipeline();
+    for (const id of ids) pipeline.hgetall(keys.session(id));
+    const rows = (await pipeline.exec()) ?? [];
+    const records = ids.map((id, i) => toRecord(id, (rows[i]?.[1] ?? {}) as Record<string, string>));
+    // A session's index entry is made before its record; only entries that had time to get one are swept.
+    const gone = ids.filter((_, i) => records[i] === undefined || records[i]?.state === 'ended');
+    if (gone.length > 0) await this.#sweep(gone);
+    return records.filter((record): record is SessionRecord => record !== undefined && record.state !== 'ended');
+  }
+
+  async count(): Promise<number> {
+    return this.#redis.zcard(keys.sessionIndex);
+  }
+
+  /** → the epoch to put a job on the `sessions` queue for, if one is needed. @throws `session_not_found`, `session_ended`. */
+  async requestHost(id: string): Promise<number | undefined> {
+    const epoch = await this.#run('requestHost', id, this.#now(), REQUEST_RETRY_MS);
+    return Number(epoch) || undefined;
+  }
+
+  /** → whether `host` has the right to host under this epoch. */
+  async claim(id: string, epoch: number, host: string): Promise<boolean> {
+    return (await this.#run('claim', id, this.#now(), epoch, host, eventsChannel(id))) === 1;
+  }
+
+  /** → the epoch to put a new job for, if `host` hosted it (under `epoch`, if given). */
+  async release(id: string, host: string, epoch?: number): Promise<number | undefined> {
+    return Number(await this.#run('release', id, this.#now(), host, epoch ?? '')) || undefined;
+  }
+
+  /**
+   * Queues segments in order; with `interrupt` everything queued before is over.
+   * @throws `session_not_found`, `session_ended`, `queue_full`.
+   */
+  async speak(id: string, segments: readonly string[], { interrupt = false, limit = 500 } = {}) {
+    const [first, interruptedSeq, host] = (await this.#run('speak', id, limit, interrupt ? 1 : 0, ...segments)) as [
+      number,
+      number,
+      string,
+    ];
+    const queued: QueuedSegment[] = segments.map((segment, i) => ({ seq: first + i, segment }));
+    return { queued, interruptedSeq, host: host || undefined };
+  }
+
+  /** Everything queued up to now is over. @throws `session_not_found`, `session_ended`. */
+  async interrupt(id: string): Promise<HostedAt & { interruptedSeq: number }> {
+    const [interruptedSeq, host] = (await this.#run('interrupt', id)) as [number, string];
+    return { interruptedSeq, host: host || undefined };
+  }
+
+  /** Segments not yet over, in order. */
+  async queue(id: string): Promise<QueuedSegment[]> {
+    const rows = await this.#redis.hgetall(keys.sessionQueue(id));
+    return Object.entries(rows)
+      .map(([seq, segment]) => ({ seq: Number(seq), segment }))
+      .sort((a, b) => a.seq - b.seq);
+  }
+
+  /** → `false` when the epoch is over: the caller hosts no more and must stop. Same for the three below. */
+  async emit(id: string, epoch: number, body: SessionEventBody): Promise<boolean> {
+    return (await this.#run('emit', id, this.#now(), eventsChannel(id), epoch, JSON.stringify(body))) === 1;
+  }
+
+  async speechStarted(id: string, epoch: number, item: QueuedSegment): Promise<boolean> {
+    const body: SessionEventBody = { type: 'speech.started', ...item };
+    return (
+      (await this.#run('started', id, this.#now(), eventsChannel(id), epoch, JSON.stringify(body), item.seq)) === 1
+    );
+  }
+
+  async speechFinished(
+    id: string,
+    epoch: number,
+    body: Extract<SessionEventBody, { type: 'speech.finished' }>,
+  ): Promise<boolean> {
+    return (
+      (await this.#run('finished', id, this.#now(), eventsChannel(id), epoch, JSON.stringify(body), body.seq)) === 1
+    );
+  }
+
+  async savePlayhead(id: string, epoch: number, playhead: Playhead): Promise<boolean> {
+    return (await this.#run('savePlayhead', id, epoch, JSON.stringify(playhead))) === 1;
+  }
+
+  /** A viewer came, or wants a new connection. @throws `session_not_found`, `session_ended`, `viewer_limit`. */
+  async putViewer(
+    id: string,
+    viewer: string,
+    mailbox: string,
+    options: { limit: number; offer?: string },
+  ): Promise<HostedAt & { attempt: number }> {
+    const reply = await this.#run('putViewer', id, viewer, options.limit, mailbox, this.#now(), options.offer ?? '');
+    const [attempt, host] = reply as [number, string];
+    return { attempt, host: host || undefined };
+  }
+
+  /** → whether the viewer is (still) there. */
+  async moveViewer(id: string, viewer: string, mailbox: string): Promise<HostedAt & { found: boolean }> {
+    const [found, host] = (await this.#run('moveViewer', id, viewer, mailbox)) as [number, string];
+    return { found: found === 1, host: host || undefined };
+  }
+
+  /** With a mailbox, only while the viewer is reached there: a refreshed page has moved on. */
+  async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
+    const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox)) as [number, string];
+    return { removed: removed === 1, host: host || undefined };
+  }
+
+  async viewers(id: string): Promise<ViewerRecord[]> {
+    const rows = await this.#redis.hvals(keys.sessionViewers(id));
+    return rows.map((row) => viewerRecordSchema.parse(JSON.parse(row)));
+  }
+
+  /** → whether it ended by this call. @throws `session_not_found`. */
+  async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean }> {
+    const [ended, host] = (await this.#run('end', id, this.#now(), eventsChannel(id), reason, epoch ?? '')) as [
+      number,
+      string,
+    ];
+    if (ended === 1) await this.#redis.zrem(keys.sessionIndex, id);
+    return { ended: ended === 1, host: host || undefined };
+  }
+
+  /** Events after `afterId` (a stream id; `0` = from the beginning), oldest first. */
+  async events(id: string, afterId: string, limit = 500): Promise<SessionEvent[]> {
+    const entries = await this.#redis.xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit);
+    return entries.map(([eventId, fields]) =>
+      sessionEventSchema.parse({ ...JSON.parse(fields[1] ?? '{}'), id: eventId, session: id, atMs: Number(fields[3]) }),
+    );
+  }
+
+  async lastEventId(id: string): Promise<string> {
+    const [entry] = await this.#redis.xrevrange(keys.sessionEvents(id), '+', '-', 'COUNT', 1);
+    return entry?.[0] ?? '0';
+  }
+
+  async #sweep(ids: readonly string[]): Promise<void> {
+    const old = this.#now() - 60_000;
+    for (const id of ids) {
+      const since = await this.#redis.zscore(keys.sessionIndex, id);
+      if (since !== null && Number(since) < old) await this.#redis.zrem(keys.sessionIndex, id);
+    }
+  }
+
+  async #run(script: ScriptName, id: string, ...args: (string | number)[]): Promise<unknown> {
+    const sessionKeys = [keys.session(id), keys.sessionQueue(id), keys.sessionViewers(id), keys.sessionEvents(id)];
+    const reply = await this.#redis.eval(SCRIPTS[script], sessionKeys.length, ...sessionKeys, ...args);
+    if (typeof reply === 'string' && reply in ERRORS) throw new HumancastError(reply as ErrorCode);
+    return reply;
+  }
+}
+
+function toRecord(id: string, row: Record<string, string>): SessionRecord | undefined {
+  if (row['avatar'] === undefined) return undefined;
+  return {
+    id,
+    avatar: row['avatar'],
+    state: sessionStateSchema.parse(row['state']),
+    epoch: Number(row['epoch']),
+    host: row['host'],
+    createdAtMs: Number(row['createdAt']),
+    demo: row['demo'] === '1',
+    interruptedSeq: Number(row['interrupted']),
+    playhead: row['playhead'] === undefined ? undefined : playheadSchema.parse(JSON.parse(row['playhead'])),
+    endReason: row['endReason'],
+  };
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { idSchema, slugSchema } from '../ids.js';
+
+export const sessionStateSchema = z.enum([
+  /** Made, and nobody has joined yet. */
+  'new',
+  /** A job asks for a host. */
+  'queued',
+  'hosted',
+  'ended',
+]);
+export type SessionState = z.infer<typeof sessionStateSchema>;
+
+/** Where the programme was when its host last said so; a new host resumes here. */
+export const playheadSchema = z.object({
+  segment: idSchema,
+  role: z.enum(['idle', 'speech']),
+  /** Of the queued segment; 0 for idle clips. */
+  seq: z.int().min(0),
+  /** Media-clock samples from the segment's start. */
+  positionSamples: z.number().min(0),
+  atMs: z.number(),
+});
+export type Playhead = z.infer<typeof playheadSchema>;
+
+export interface SessionRecord {
+  id: string;
+  avatar: string;
+  state: SessionState;
+  /** Grows each time the right to host changes hands. 0: never hosted. */
+  epoch: number;
+  host: string | undefined;
+  createdAtMs: number;
+  /** Made by a visitor without a key, where that is allowed. */
+  demo: boolean;
+  /** Everything queued up to and including this seq has been interrupted. */
+  interruptedSeq: number;
+  playhead: Playhead | undefined;
+  endReason: string | undefined;
+}
+
+export const queuedSegmentSchema = z.object({ seq: z.int().min(1), segment: idSchema });
+export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
+
+/** A viewer as signaling wrote it down; the host serves whoever is here. */
+export const viewerRecordSchema = z.object({
+  viewer: idSchema,
+  /** Where messages for this viewer go. */
+  mailbox: z.string(),
+  /** Grows with every new connection the viewer asks for; the host makes one per value. */
+  attempt: z.int().min(1),
+  joinedAtMs: z.number(),
+  /** A WHEP viewer's own offer; without it the host makes the offer. */
+  offer: z.string().optional(),
+});
+export type ViewerRecord = z.infer<typeof viewerRecordSchema>;
+
+export const senderRecordSchema = z.object({
+  id: idSchema,
+  mailbox: z.string(),
+  sessions: z.int(),
+  capacity: z.int(),
+  viewers: z.int(),
+  draining: z.boolean(),
+  startedAtMs: z.number(),
+  hostname: z.string(),
+  /** Its `/metrics`, for the console. */
+  avatars: z.array(slugSchema).optional(),
+});
+export type SenderRecord = z.infer<typeof senderRecordSchema>;
