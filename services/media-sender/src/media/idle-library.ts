@@ -1,0 +1,78 @@
+import type { Clock, Logger, MediaStore, SegmentManifest } from '@humancast/shared';
+
+/** A playlist read longer ago than this is read again when it is next asked for. */
+const FRESH_MS = 2000;
+
+interface Playlist {
+  manifests: readonly SegmentManifest[];
+  readAtMs: number;
+  reading: Promise<void> | undefined;
+}
+
+/** The idle playlists of the avatars that are on air in this process: read once, whoever plays them. */
+export class IdleLibrary {
+  readonly #store: MediaStore;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #playlists = new Map<string, Playlist>();
+  readonly #users = new Map<string, number>();
+
+  constructor(store: MediaStore, clock: Clock, logger: Logger) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Reads the playlist before its first use. Every `open` is paired with a `close`. */
+  async open(avatar: string): Promise<void> {
+    this.#users.set(avatar, (this.#users.get(avatar) ?? 0) + 1);
+    await this.#refresh(avatar);
+  }
+
+  close(avatar: string): void {
+    const users = (this.#users.get(avatar) ?? 1) - 1;
+    if (users > 0) {
+      this.#users.set(avatar, users);
+      return;
+    }
+    this.#users.delete(avatar);
+    this.#playlists.delete(avatar);
+  }
+
+  /** The clip after `segment` in playing order, round and round; the first when it is not in the list (any more). */
+  after(avatar: string, segment: string | undefined): SegmentManifest | undefined {
+    const playlist = this.#playlists.get(avatar);
+    if (!playlist || this.#clock.nowMs() - playlist.readAtMs > FRESH_MS) void this.#refresh(avatar);
+    const manifests = playlist?.manifests ?? [];
+    const at = manifests.findIndex((manifest) => manifest.id === segment);
+    return manifests[(at + 1) % Math.max(manifests.length, 1)];
+  }
+
+  async #refresh(avatar: string): Promise<void> {
+    const playlist = this.#playlists.get(avatar) ?? {
+      manifests: [],
+      readAtMs: Number.NEGATIVE_INFINITY,
+      reading: undefined,
+    };
+    this.#playlists.set(avatar, playlist);
+    playlist.reading ??= this.#read(avatar, playlist).finally(() => {
+      playlist.reading = undefined;
+      playlist.readAtMs = this.#clock.nowMs();
+    });
+    await playlist.reading;
+  }
+
+  async #read(avatar: string, playlist: Playlist): Promise<void> {
+    try {
+      const ids = await this.#store.getIdlePlaylist(avatar);
+      const manifests = await Promise.all(ids.map((id) => this.#store.getManifest(id)));
+      const playable = manifests.filter(
+        (manifest) => manifest !== undefined && manifest.state === 'complete' && manifest.frames > 0,
+      );
+      // A flushed store must not take the picture away: what is known goes on until there is something new.
+      if (playable.length > 0) playlist.manifests = playable as SegmentManifest[];
+    } catch (error) {
+      this.#logger.warn({ avatar, err: (error as Error).message }, 'idle playlist could not be read');
+    }
+  }
+}

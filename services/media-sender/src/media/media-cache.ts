@@ -1,0 +1,93 @@
+import { type Codec, type MediaStore, type Rendition, unpackGop } from '@humancast/shared';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+
+/** The frames of one GOP, ready to be sent. */
+export type PacketizedGop = readonly PacketizedFrame[];
+
+export interface MediaCacheOptions {
+  /** Least recently used parts go beyond this. What a session is about to play it holds itself. */
+  maxBytes: number;
+  packetize: (codec: Codec, data: Buffer, keyframe: boolean) => PacketizedFrame;
+}
+
+interface Part {
+  readonly value: PacketizedGop | Int16Array;
+  readonly bytes: number;
+}
+
+/**
+ * GOPs and PCM of all sessions of a process: read once, packetized once, whoever plays them. Reading the same part twice at
+ * once is one read.
+ */
+export class MediaCache {
+  readonly #store: MediaStore;
+  readonly #options: MediaCacheOptions;
+  /** In the order of last use. */
+  readonly #parts = new Map<string, Part>();
+  readonly #loading = new Map<string, Promise<Part | undefined>>();
+  #bytes = 0;
+
+  constructor(store: MediaStore, options: MediaCacheOptions) {
+    this.#store = store;
+    this.#options = options;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** → `undefined` when the store does not have it. @throws when the store can't be read, or the part is damaged. */
+  async gop(segment: string, rendition: Rendition, index: number): Promise<PacketizedGop | undefined> {
+    const part = await this.#part(`${segment}/${rendition.id}/${index}`, async () => {
+      const blob = await this.#store.readGop(segment, rendition.id, index);
+      if (!blob) return undefined;
+      const frames = unpackGop(blob).map(({ data, keyframe }) =>
+        this.#options.packetize(rendition.codec, data, keyframe),
+      );
+      return { value: frames, bytes: blob.length };
+    });
+    return part?.value as PacketizedGop | undefined;
+  }
+
+  async pcm(segment: string, index: number): Promise<Int16Array | undefined> {
+    const part = await this.#part(`${segment}/pcm/${index}`, async () => {
+      const blob = await this.#store.readPcm(segment, index);
+      return blob ? { value: toSamples(blob), bytes: blob.length } : undefined;
+    });
+    return part?.value as Int16Array | undefined;
+  }
+
+  async #part(key: string, load: () => Promise<Part | undefined>): Promise<Part | undefined> {
+    const known = this.#parts.get(key);
+    if (known) {
+      this.#parts.delete(key);
+      this.#parts.set(key, known);
+      return known;
+    }
+    let loading = this.#loading.get(key);
+    if (!loading) {
+      loading = load().finally(() => this.#loading.delete(key));
+      this.#loading.set(key, loading);
+    }
+    const part = await loading;
+    if (part && !this.#parts.has(key)) this.#keep(key, part);
+    return part;
+  }
+
+  #keep(key: string, part: Part): void {
+    this.#parts.set(key, part);
+    this.#bytes += part.bytes;
+    for (const [oldest, { bytes }] of this.#parts) {
+      if (this.#bytes <= this.#options.maxBytes) break;
+      this.#parts.delete(oldest);
+      this.#bytes -= bytes;
+    }
+  }
+}
+
+/** Little-endian machines only, as all that Node.js runs on today are. The copy aligns it. */
+function toSamples(blob: Buffer): Int16Array {
+  const samples = new Int16Array(blob.length >> 1);
+  Buffer.from(samples.buffer).set(blob.subarray(0, samples.length * 2));
+  return samples;
+}

@@ -1,0 +1,208 @@
+import {
+  CLOCK_PER_PCM,
+  CLOCK_RATE,
+  type Codec,
+  gopCount,
+  PCM_CHUNK_SAMPLES,
+  pcmChunkCount,
+  type Rational,
+  type Rendition,
+  type SegmentManifest,
+} from '@humancast/shared';
+import type { Availability, Clip } from '../playout/clip.js';
+import { frameAtOrAfter } from '../playout/timeline.js';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { MediaCache, PacketizedGop } from './media-cache.js';
+
+const CHUNK_SAMPLES = PCM_CHUNK_SAMPLES * CLOCK_PER_PCM;
+/** A store that can't be read is asked again after this long, and given up on after so many tries. */
+const RETRY_MS = 250;
+const TRIES = 40;
+
+/** A part of the window: in memory, on its way, or never to come. */
+type Slot<T> = T | 'loading' | 'lost' | undefined;
+
+export interface SegmentClipOptions {
+  cache: MediaCache;
+  /** How far ahead of playback parts are fetched, media-clock samples. */
+  prefetchSamples: number;
+  /** Codecs that somebody watches now; owned by the session, may grow. */
+  codecs: ReadonlySet<Codec>;
+  /** A part is gone for good. */
+  onLost?: (what: string, error?: unknown) => void;
+}
+
+/** A stored segment as a clip: a window of it in memory, moving with playback. */
+export class SegmentClip implements Clip {
+  readonly #manifest: SegmentManifest;
+  readonly #options: SegmentClipOptions;
+  readonly #gops: Map<string, Slot<PacketizedGop>[]>;
+  readonly #pcm: Slot<Int16Array>[];
+  #firstGop = 0;
+  #firstChunk = 0;
+  #released = false;
+
+  constructor(manifest: SegmentManifest, options: SegmentClipOptions) {
+    this.#manifest = manifest;
+    this.#options = options;
+    this.#gops = new Map(manifest.renditions.map((rendition) => [rendition.id, []]));
+    this.#pcm = [];
+  }
+
+  get segment(): string {
+    return this.#manifest.id;
+  }
+  get role(): 'idle' | 'speech' {
+    return this.#manifest.role;
+  }
+  get fps(): Rational {
+    return this.#manifest.fps;
+  }
+  get frames(): number {
+    return this.#manifest.frames;
+  }
+  get durationSamples(): number {
+    return this.#manifest.durationSamples;
+  }
+  get gopFrames(): number {
+    return this.#manifest.gopFrames;
+  }
+  get markFrames(): readonly number[] {
+    return this.#manifest.markFrames;
+  }
+
+  availability(fromSamples: number, toSamples: number): Availability {
+    let answer: Availability = 'ready';
+    const [firstChunk, endChunk] = this.#chunks(fromSamples, toSamples);
+    for (let i = firstChunk; i < endChunk; i++) answer = worse(answer, this.#pcm[i]);
+    const [firstGop, endGop] = this.#gopRange(fromSamples, toSamples);
+    for (const rendition of this.#manifest.renditions) {
+      if (!this.#isWatched(rendition)) continue;
+      const slots = this.#gops.get(rendition.id) ?? [];
+      for (let i = firstGop; i < endGop; i++) answer = worse(answer, slots[i]);
+    }
+    return answer;
+  }
+
+  readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
+    let sample = fromSamples / CLOCK_PER_PCM;
+    const end = sample + count;
+    let to = at;
+    while (sample < end) {
+      const index = Math.floor(sample / PCM_CHUNK_SAMPLES);
+      const offset = sample - index * PCM_CHUNK_SAMPLES;
+      const run = Math.min(PCM_CHUNK_SAMPLES - offset, end - sample);
+      const chunk = this.#pcm[index];
+      const part = chunk instanceof Int16Array ? chunk.subarray(offset, offset + run) : undefined;
+      out.fill(0, to, to + run);
+      if (part) out.set(part, to);
+      sample += run;
+      to += run;
+    }
+  }
+
+  frame(codec: Codec, frame: number): PacketizedFrame | undefined {
+    const rendition = this.#manifest.renditions.find((candidate) => candidate.codec === codec);
+    const index = Math.floor(frame / this.#manifest.gopFrames);
+    const gop = rendition && this.#gops.get(rendition.id)?.[index];
+    return Array.isArray(gop) ? gop[frame - index * this.#manifest.gopFrames] : undefined;
+  }
+
+  readySamples(fromSamples: number): number {
+    let to = fromSamples;
+    while (
+      to < this.durationSamples &&
+      this.availability(to, Math.min(to + CLOCK_RATE / 10, this.durationSamples)) === 'ready'
+    ) {
+      to += CLOCK_RATE / 10;
+      if (to - fromSamples > this.#options.prefetchSamples) break;
+    }
+    return Math.min(to, this.durationSamples) - fromSamples;
+  }
+
+  follow(positionSamples: number): void {
+    if (this.#released) return;
+    const ahead = Math.min(positionSamples + this.#options.prefetchSamples, this.durationSamples);
+    // The GOP before stays: a viewer whose decoder got stuck is served from its keyframe.
+    const [firstGop, endGop] = this.#gopRange(positionSamples, ahead);
+    const [firstChunk, endChunk] = this.#chunks(positionSamples, ahead);
+    for (const rendition of this.#manifest.renditions) {
+      if (!this.#isWatched(rendition)) continue;
+      const slots = this.#gops.get(rendition.id) ?? [];
+      for (let i = Math.max(firstGop - 1, 0); i < endGop; i++) {
+        if (slots[i] === undefined)
+          this.#fetch(slots, i, `${rendition.id}/${i}`, () => this.#options.cache.gop(this.segment, rendition, i));
+      }
+    }
+    for (let i = firstChunk; i < endChunk; i++) {
+      if (this.#pcm[i] === undefined)
+        this.#fetch(this.#pcm, i, `pcm/${i}`, () => this.#options.cache.pcm(this.segment, i));
+    }
+    this.#letGo(firstGop - 1, firstChunk - 1);
+  }
+
+  release(): void {
+    this.#released = true;
+    for (const slots of this.#gops.values()) slots.length = 0;
+    this.#pcm.length = 0;
+  }
+
+  #letGo(beforeGop: number, beforeChunk: number): void {
+    for (; this.#firstGop < beforeGop; this.#firstGop++) {
+      for (const slots of this.#gops.values()) delete slots[this.#firstGop];
+    }
+    for (; this.#firstChunk < beforeChunk; this.#firstChunk++) delete this.#pcm[this.#firstChunk];
+  }
+
+  #fetch<T>(slots: Slot<T>[], index: number, what: string, load: () => Promise<T | undefined>): void {
+    slots[index] = 'loading';
+    void this.#load(load).then(
+      (value) => this.#settle(slots, index, what, value),
+      (error: unknown) => this.#settle(slots, index, what, undefined, error),
+    );
+  }
+
+  #settle<T>(slots: Slot<T>[], index: number, what: string, value: T | undefined, error?: unknown): void {
+    if (this.#released) return;
+    slots[index] = value ?? 'lost';
+    if (value === undefined) this.#options.onLost?.(what, error);
+  }
+
+  async #load<T>(load: () => Promise<T | undefined>): Promise<T | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await load();
+      } catch (error) {
+        // A RangeError is a damaged part: asking again won't mend it.
+        if (attempt === TRIES || this.#released || error instanceof RangeError) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  #isWatched(rendition: Rendition): boolean {
+    return this.#options.codecs.has(rendition.codec);
+  }
+
+  /** Stored PCM chunks that a stretch touches; sound may end before the picture. */
+  #chunks(fromSamples: number, toSamples: number): readonly [number, number] {
+    const end = Math.min(Math.ceil(toSamples / CHUNK_SAMPLES), pcmChunkCount(this.#manifest));
+    return [Math.floor(fromSamples / CHUNK_SAMPLES), end];
+  }
+
+  /** GOPs with a frame that is due in a stretch. */
+  #gopRange(fromSamples: number, toSamples: number): readonly [number, number] {
+    const { fps, frames, gopFrames } = this.#manifest;
+    const first = Math.max(frameAtOrAfter(fromSamples, fps) - 1, 0); // the one that is showing
+    const end = Math.min(frameAtOrAfter(toSamples, fps), frames);
+    return [
+      Math.floor(Math.min(first, frames) / gopFrames),
+      Math.min(Math.ceil(end / gopFrames), gopCount(this.#manifest)),
+    ];
+  }
+}
+
+function worse(answer: Availability, slot: Slot<unknown>): Availability {
+  if (slot === 'lost' || answer === 'gone') return 'gone';
+  return slot === undefined || slot === 'loading' ? 'late' : answer;
+}

@@ -1,0 +1,36 @@
+/**
+ * Phases within the 20 ms of an audio packet, handed out so that sessions' packets spread over it: a new session gets the
+ * emptiest of the phases that come next, which delays its start by a few ms at most.
+ */
+export class Phases {
+  readonly #periodMs: number;
+  readonly #counts: number[];
+  readonly #lookahead: number;
+
+  /** @param periodMs how often a session sends. @param lookaheadMs the longest wait for a phase. */
+  constructor(periodMs = 20, lookaheadMs = 8) {
+    this.#periodMs = periodMs;
+    this.#counts = new Array<number>(periodMs).fill(0);
+    this.#lookahead = lookaheadMs;
+  }
+
+  /** → ms from now to the start, and the phase to give back. */
+  take(nowMs: number): { delayMs: number; phase: number } {
+    const first = Math.ceil(nowMs);
+    let best = first;
+    for (let at = first; at <= first + this.#lookahead; at++) {
+      if (this.#count(at) < this.#count(best)) best = at;
+    }
+    const phase = best % this.#periodMs;
+    this.#counts[phase] = this.#count(best) + 1;
+    return { delayMs: best - nowMs, phase };
+  }
+
+  release(phase: number): void {
+    this.#counts[phase] = Math.max(0, (this.#counts[phase] ?? 0) - 1);
+  }
+
+  #count(atMs: number): number {
+    return this.#counts[atMs % this.#periodMs] ?? 0;
+  }
+}

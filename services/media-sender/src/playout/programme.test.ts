@@ -1,0 +1,407 @@
+import type { CutPolicy, FinishReason } from '@humancast/shared';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BLOCK_PCM, BLOCK_SAMPLES, Programme, type QueueItem, type ScheduledFrame } from './programme.js';
+import { FakeClip, type FakeClipOptions, markedSample } from './testing.js';
+import { frameOffsetSamples } from './timeline.js';
+
+const LOOKAHEAD = 312;
+
+interface Finished {
+  seq: number;
+  samples: number;
+  reason: FinishReason;
+}
+
+/** A programme and everything it has played, by timeline position. */
+class Rig {
+  readonly pcm: number[] = [];
+  readonly frames: ScheduledFrame[] = [];
+  readonly started: number[] = [];
+  readonly finished: Finished[] = [];
+  readonly held: number[] = [];
+  readonly programme: Programme;
+  readonly first = LOOKAHEAD - BLOCK_SAMPLES;
+
+  constructor(nextIdle: () => FakeClip | undefined, { cutPolicy = 'now' as CutPolicy, crossfadeSamples = 0 } = {}) {
+    this.programme = new Programme(this.first, {
+      nextIdle,
+      cutPolicy,
+      crossfadeSamples,
+      onStarted: (item) => this.started.push(item.seq),
+      onFinished: (item, samples, reason) => this.finished.push({ seq: item.seq, samples, reason }),
+      onHeld: (_clip, samples) => this.held.push(samples),
+    });
+  }
+
+  /** Packets due up to now have left: each block is decided when its packet is due, and frames leave at their time. */
+  play(blocks: number): this {
+    for (let i = 0; i < blocks; i++) {
+      const block = new Int16Array(BLOCK_PCM);
+      this.programme.next(block);
+      this.pcm.push(...block);
+      this.leave(this.sentSamples);
+    }
+    return this;
+  }
+
+  /** The position whose packet has just left. */
+  get sentSamples(): number {
+    return this.programme.decidedSamples - LOOKAHEAD - BLOCK_SAMPLES;
+  }
+
+  leave(upTo: number): void {
+    for (let f = this.programme.peekFrame(); f && f.positionSamples <= upTo; f = this.programme.peekFrame()) {
+      this.programme.takeFrame();
+      this.frames.push(f);
+    }
+  }
+
+  /** PCM sample at an even timeline position. */
+  heard(positionSamples: number): number | undefined {
+    return this.pcm[(positionSamples - this.first) / 2];
+  }
+
+  framesOf(segment: string): ScheduledFrame[] {
+    return this.frames.filter((frame) => frame.clip.segment === segment);
+  }
+}
+
+const idleClip = (options: Partial<FakeClipOptions> = {}) =>
+  new FakeClip({ segment: 'idle', role: 'idle', frames: 30, pcmSamples: 0, ...options });
+const silentIdle = () => idleClip();
+const speech = (seq: number, options: Partial<FakeClipOptions> = {}): QueueItem => ({
+  seq,
+  clip: new FakeClip({ segment: `s${seq}`, frames: 15, ...options }),
+});
+const BLOCKS_PER_SECOND = 50;
+
+describe('Programme', () => {
+  it('plays idle clips one after the other, forever, each from its first frame', () => {
+    const rig = new Rig(silentIdle).play(5 * BLOCKS_PER_SECOND);
+    const numbers = rig.frames.map((frame) => frame.frame);
+    expect(numbers.length).toBeGreaterThan(140);
+    expect(numbers).toEqual(numbers.map((_, i) => i % 30));
+    expect(rig.frames.map((frame) => frame.ticks)).toEqual(numbers.map((_, i) => i * 3000));
+  });
+
+  it('joins consecutive segments sample-exactly, whatever part of a packet the first one ends in', () => {
+    const rig = new Rig(() => undefined);
+    rig.programme.enqueue(speech(1, { pcmSamples: 12_345 }));
+    rig.programme.enqueue(speech(2));
+    rig.play(2 * BLOCKS_PER_SECOND);
+    const join = 2 * 12_345;
+    expect(rig.heard(join - 2)).toBe(markedSample(12_344));
+    expect(rig.heard(join)).toBe(markedSample(0));
+    expect(rig.framesOf('s2')[0]?.positionSamples).toBe(join);
+    expect(rig.finished.map((f) => f.reason)).toEqual(['finished', 'finished']);
+  });
+
+  it('cuts from idle to speech at a frame boundary, with sound and picture at the same sample', () => {
+    const rig = new Rig(silentIdle).play(33);
+    rig.programme.enqueue(speech(1));
+    rig.play(BLOCKS_PER_SECOND);
+    const first = rig.framesOf('s1')[0];
+    const lastIdle = rig.frames.filter((f) => f.clip.segment === 'idle' && f.ticks < (first?.ticks ?? 0)).at(-1);
+    expect((first?.positionSamples ?? 0) - (lastIdle?.positionSamples ?? 0)).toBe(1600);
+    expect(rig.heard(first?.positionSamples ?? 0)).toBe(markedSample(0));
+  });
+
+  it('waits for the idle clip’s end, or a marked frame, where the avatar’s policy says so', () => {
+    for (const [cutPolicy, expected] of [
+      ['clip-end', 48_000],
+      ['marks', 20 * 1600],
+    ] as const) {
+      const rig = new Rig(() => idleClip({ markFrames: [2, 20] }), { cutPolicy }).play(10);
+      rig.programme.enqueue(speech(1));
+      expect(rig.programme.nextCut()?.atSamples).toBe(expected);
+      rig.play(2 * BLOCKS_PER_SECOND);
+      expect(rig.framesOf('s1')[0]?.positionSamples).toBe(expected);
+    }
+  });
+
+  it('holds both tracks when either is late, and goes on with both where they stopped', () => {
+    let late = false;
+    const rig = new Rig(silentIdle);
+    rig.programme.enqueue(speech(1, { frames: 60, available: () => (late ? 'late' : 'ready') }));
+    rig.play(20);
+    late = true;
+    rig.play(10);
+    expect(rig.programme.holding).toBe(true);
+    late = false;
+    rig.play(3 * BLOCKS_PER_SECOND);
+    expect(rig.held).toEqual([10 * BLOCK_SAMPLES]);
+    expect(rig.programme.underruns).toBe(1);
+    expectInSync(rig, 's1');
+    expect(samplesHeard(rig, 48_000)).toEqual(Array.from({ length: 48_000 }, (_, i) => markedSample(i)));
+  });
+
+  it('ends a segment at what there is when the rest of it is gone, and goes on', () => {
+    const rig = new Rig(silentIdle);
+    rig.programme.enqueue(speech(1, { frames: 60, available: (_from, to) => (to > 24_000 ? 'gone' : 'ready') }));
+    rig.programme.enqueue(speech(2));
+    rig.play(3 * BLOCKS_PER_SECOND);
+    expect(rig.finished.map((f) => f.reason)).toEqual(['failed', 'finished']);
+    expect(rig.finished[0]?.samples).toBeLessThanOrEqual(24_000);
+    expect(rig.finished[0]?.samples).toBeGreaterThan(24_000 - BLOCK_SAMPLES);
+  });
+
+  it('passes over a segment that can never start', () => {
+    const rig = new Rig(silentIdle).play(10);
+    rig.programme.enqueue(speech(1, { available: () => 'gone' }));
+    rig.programme.enqueue(speech(2));
+    rig.play(BLOCKS_PER_SECOND);
+    expect(rig.finished).toEqual([
+      { seq: 1, samples: 0, reason: 'failed' },
+      { seq: 2, samples: 24_000, reason: 'finished' },
+    ]);
+  });
+
+  it('is silent and keeps the last frame while there is no idle clip', () => {
+    let clip: FakeClip | undefined;
+    const rig = new Rig(() => clip).play(10);
+    expect(rig.frames).toEqual([]);
+    clip = silentIdle();
+    rig.play(10);
+    expect(rig.frames[0]?.frame).toBe(0);
+  });
+
+  it('leaves the voice out of all that is decided after an interrupt, and shows idle within a frame', () => {
+    const rig = new Rig(silentIdle);
+    rig.programme.enqueue(speech(1, { frames: 90 }));
+    rig.play(50);
+    const decided = rig.programme.decidedSamples;
+    const now = rig.sentSamples + 400;
+    rig.leave(now);
+    rig.programme.interrupt(1, now);
+    rig.play(20);
+    expect(rig.heard(decided - 2)).not.toBe(0);
+    expect(rig.pcm.slice((decided - rig.first) / 2).every((sample) => sample === 0)).toBe(true);
+    const idle = rig.frames.filter((f) => f.clip.segment === 'idle' && f.positionSamples > now)[0];
+    expect((idle?.positionSamples ?? Infinity) - now).toBeLessThanOrEqual(1600);
+    expect(rig.finished).toEqual([{ seq: 1, samples: decided, reason: 'interrupted' }]);
+  });
+
+  it('fades an interrupted voice over the stated time, without a click', () => {
+    const rig = new Rig(silentIdle, { crossfadeSamples: 384 });
+    const item = speech(1, { frames: 90 });
+    rig.programme.enqueue(item);
+    rig.play(50);
+    const decided = rig.programme.decidedSamples;
+    rig.programme.interrupt(1, rig.sentSamples);
+    rig.play(5);
+    const tail = rig.pcm.slice((decided - rig.first) / 2);
+    expect(tail.slice(192).every((sample) => sample === 0)).toBe(true);
+    const gains = tail.slice(0, 192).map((sample, i) => sample / markedSample(decided / 2 + i));
+    gains.forEach((gain, i) => {
+      if (i > 0) expect(gain).toBeLessThanOrEqual((gains[i - 1] as number) + 0.001);
+    });
+    expect(gains[0]).toBeGreaterThan(0.99);
+    expect(gains.at(-1)).toBeLessThan(0.01);
+  });
+
+  it('plays new speech right after an interrupt when it is there', () => {
+    const rig = new Rig(silentIdle);
+    rig.programme.enqueue(speech(1, { frames: 90 }));
+    rig.play(50);
+    const now = rig.sentSamples;
+    rig.programme.interrupt(1, now);
+    rig.programme.enqueue(speech(2));
+    rig.play(10);
+    const after = rig.frames.filter((f) => f.positionSamples > now)[0];
+    expect(after?.clip.segment).toBe('s2');
+    expectInSync(rig, 's2');
+  });
+
+  it('drops what was queued, also what arrives later than the interrupt that covers it', () => {
+    const rig = new Rig(silentIdle).play(5);
+    rig.programme.enqueue(speech(1, { available: () => 'late' }));
+    rig.programme.interrupt(2, rig.sentSamples);
+    rig.programme.enqueue(speech(2));
+    rig.programme.interrupt(2, rig.sentSamples);
+    rig.programme.enqueue(speech(3));
+    rig.play(BLOCKS_PER_SECOND);
+    expect(rig.finished.map((f) => [f.seq, f.reason])).toEqual([
+      [1, 'dropped'],
+      [2, 'dropped'],
+      [3, 'finished'],
+    ]);
+  });
+
+  it('resumes another host’s segment at the start of the GOP it was in, once', () => {
+    const rig = new Rig(silentIdle);
+    rig.programme.resumeAt(7, 2.5 * 48_000);
+    rig.play(5);
+    rig.programme.enqueue(speech(7, { frames: 120 }));
+    rig.play(3 * BLOCKS_PER_SECOND);
+    expect(rig.framesOf('s7')[0]?.frame).toBe(60);
+    expectInSync(rig, 's7');
+    expect(rig.finished).toEqual([{ seq: 7, samples: 4 * 48_000, reason: 'finished' }]);
+  });
+
+  it('waits through time in which nobody could be served', () => {
+    const rig = new Rig(silentIdle);
+    rig.programme.enqueue(speech(1, { frames: 60 }));
+    rig.play(20);
+    rig.programme.skip(100);
+    rig.pcm.push(...new Array<number>(100 * BLOCK_PCM).fill(0));
+    rig.play(3 * BLOCKS_PER_SECOND);
+    expectInSync(rig, 's1');
+    expect(rig.finished).toEqual([{ seq: 1, samples: 96_000, reason: 'finished' }]);
+  });
+
+  it('keeps time without error over 24 hours of clips of all frame rates', () => {
+    const rates = [
+      { num: 24_000, den: 1001 },
+      { num: 25, den: 1 },
+      { num: 30_000, den: 1001 },
+      { num: 60_000, den: 1001 },
+    ];
+    let turn = 0;
+    let expectedStart = 0n;
+    let worstTicks = 0n;
+    let count = 0;
+    const clips = rates.map((fps, i) => {
+      const clip = new FakeClip({ segment: `i${i}`, role: 'idle', fps, frames: 997 + i, pcmSamples: 0 });
+      clip.readPcm = () => {};
+      return clip;
+    });
+    const programme = new Programme(0, {
+      nextIdle: () => clips[turn++ % clips.length],
+      cutPolicy: 'now',
+      crossfadeSamples: 384,
+      onStarted: () => {},
+      onFinished: () => {},
+      onHeld: () => {},
+    });
+    const block = new Int16Array(BLOCK_PCM);
+    for (let i = 0; i < 24 * 3600 * BLOCKS_PER_SECOND; i++) {
+      programme.next(block);
+      for (let f = programme.takeFrame(); f; f = programme.takeFrame()) {
+        if (f.frame === 0 && count > 0) expectedStart += BigInt(clips[(turn + 2) % clips.length]?.durationSamples ?? 0);
+        // start·15/8 + k·90000·den/num, in exact arithmetic: twice the tick, rounded
+        const { num, den } = f.clip.fps;
+        const exact = (expectedStart * 15n * BigInt(num) + 8n * 90_000n * BigInt(f.frame) * BigInt(den)) * 2n;
+        const error = BigInt(f.ticks) * 16n * BigInt(num) - exact;
+        const absolute = error < 0n ? -error : error;
+        if (absolute > 8n * BigInt(num)) worstTicks = absolute;
+        count++;
+      }
+    }
+    expect(count).toBeGreaterThan(2_000_000);
+    expect(worstTicks).toBe(0n);
+  }, 120_000);
+
+  it('keeps both tracks together, in order and without a gap, whatever arrives when', () => {
+    const fps = fc.constantFrom(
+      { num: 24_000, den: 1001 },
+      { num: 24, den: 1 },
+      { num: 25, den: 1 },
+      { num: 30_000, den: 1001 },
+      { num: 30, den: 1 },
+      { num: 50, den: 1 },
+      { num: 60, den: 1 },
+    );
+    const segment = fc.record({
+      fps,
+      frames: fc.integer({ min: 1, max: 90 }),
+      pcmSamples: fc.integer({ min: 0, max: 40_000 }),
+      /** Blocks of simulated time in which it is late. */
+      late: fc.array(fc.record({ from: fc.integer({ min: 0, max: 300 }), length: fc.integer({ min: 1, max: 30 }) }), {
+        maxLength: 3,
+      }),
+    });
+    const at = fc.integer({ min: 0, max: 400 });
+    const action = fc.oneof(
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('speak' as const), at, segment }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant('interrupt' as const), at, into: fc.integer({ min: 0, max: 959 }) }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant('skip' as const), at, blocks: fc.integer({ min: 1, max: 40 }) }),
+      },
+    );
+    const policy = fc.constantFrom<CutPolicy>('now', 'clip-end', 'marks');
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 12 }), policy, fps, (actions, cutPolicy, idleFps) => {
+        const idle = () => idleClip({ fps: idleFps, frames: 37, markFrames: [5, 19] });
+        const rig = new Rig(idle, { cutPolicy });
+        const items = simulate(rig, actions);
+        // every item is over exactly once, and let go
+        expect(rig.finished.map((f) => f.seq).sort((a, b) => a - b)).toEqual([...items.keys()]);
+        expect([...items.values()].map((clip) => clip.released)).toEqual([...items].map(() => 1));
+        // RTP time only grows
+        const ticks = rig.frames.map((frame) => frame.ticks);
+        expect(ticks.every((tick, i) => i === 0 || tick > (ticks[i - 1] ?? 0))).toBe(true);
+        for (const [seq, clip] of items) expectPlayedInOrder(rig, seq, clip);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** Wherever a frame of a clip is shown, what is heard at that instant is that clip's sound of that instant, or nothing. */
+function expectInSync(rig: Rig, segment: string): void {
+  for (const { clip, frame, positionSamples } of rig.framesOf(segment)) {
+    const heard = rig.heard(2 * Math.ceil(positionSamples / 2));
+    if (heard === undefined || heard === 0) continue; // not decided yet; silent
+    const index = Math.ceil(frameOffsetSamples(frame, clip.fps) / 2);
+    // the frame's exact time may lie between two samples
+    expect([markedSample(index), markedSample(index + 1), markedSample(Math.max(0, index - 1))]).toContain(heard);
+  }
+}
+
+/** All samples that are not silence, in order. */
+function samplesHeard(rig: Rig, limit: number): number[] {
+  return rig.pcm.filter((sample) => sample !== 0).slice(0, limit);
+}
+
+type Action =
+  | {
+      kind: 'speak';
+      at: number;
+      segment: Omit<FakeClipOptions, 'segment'> & { late: { from: number; length: number }[] };
+    }
+  | { kind: 'interrupt'; at: number; into: number }
+  | { kind: 'skip'; at: number; blocks: number };
+
+/** Twelve seconds with these things happening, and the session's end. → the items that were queued. */
+function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
+  const items = new Map<number, FakeClip>();
+  let tick = 0;
+  const act = (action: Action) => {
+    if (action.kind === 'speak') {
+      const { late, ...rest } = action.segment;
+      const isLate = () => late.some(({ from, length }) => tick >= from && tick < from + length);
+      const seq = items.size + 1;
+      const clip = new FakeClip({ segment: `s${seq}`, ...rest, available: () => (isLate() ? 'late' : 'ready') });
+      items.set(seq, clip);
+      rig.programme.enqueue({ seq, clip });
+    } else if (action.kind === 'interrupt') {
+      const now = rig.sentSamples + action.into;
+      rig.leave(now);
+      rig.programme.interrupt(items.size, now);
+    } else {
+      rig.programme.skip(action.blocks);
+      rig.pcm.push(...new Array<number>(action.blocks * BLOCK_PCM).fill(0));
+    }
+  };
+  for (; tick < 600; tick++) {
+    for (const action of actions) if (action.at === tick) act(action);
+    rig.play(1);
+  }
+  rig.programme.close(rig.sentSamples, true);
+  return items;
+}
+
+function expectPlayedInOrder(rig: Rig, seq: number, clip: FakeClip): void {
+  const outcome = rig.finished.find((f) => f.seq === seq);
+  const frames = rig.framesOf(clip.segment).map((f) => f.frame);
+  expectInSync(rig, clip.segment);
+  expect(frames).toEqual(frames.map((_, i) => i));
+  if (outcome?.reason !== 'finished') return;
+  expect(outcome.samples).toBe(clip.durationSamples);
+  expect(frames).toHaveLength(clip.frames);
+}

@@ -1,0 +1,431 @@
+import { CLOCK_PER_PCM, type CutPolicy, type FinishReason } from '@humancast/shared';
+import type { Clip } from './clip.js';
+import { fadeIn, mixFadeOut } from './fade.js';
+import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
+
+/** One audio packet: 20 ms at 48 kHz. The programme is decided in steps of this. */
+export const BLOCK_SAMPLES = 960;
+export const BLOCK_PCM = BLOCK_SAMPLES / CLOCK_PER_PCM;
+
+export interface QueueItem {
+  readonly seq: number;
+  readonly clip: Clip;
+}
+
+/** A frame with its place on the timeline. */
+export interface ScheduledFrame {
+  readonly clip: Clip;
+  readonly frame: number;
+  /** Media-clock samples, fractional: when it is due. */
+  readonly positionSamples: number;
+  /** 90 kHz. */
+  readonly ticks: number;
+}
+
+/** A clip's stay on the timeline. */
+interface Entry {
+  readonly clip: Clip;
+  readonly item: QueueItem | undefined;
+  /** Timeline position of the clip's position zero; grows when the programme holds. */
+  startSamples: number;
+  /** Clip position at which it was entered: 0, or a GOP's start when it is resumed. */
+  readonly enteredAt: number;
+  nextFrame: number;
+  /** Timeline position at which it is left before its end, once decided. */
+  cutSamples: number;
+  /** Timeline position from which it is not heard any more; at most `cutSamples`. */
+  silentFrom: number;
+  /** Why it is left. */
+  cutReason: FinishReason;
+  /** PCM samples still to be faded in. */
+  fadeInFrom: number;
+  started: boolean;
+}
+
+export interface ProgrammeOptions {
+  /** The next idle clip that can be played at once, or none. The programme releases it. */
+  nextIdle: () => Clip | undefined;
+  cutPolicy: CutPolicy;
+  /** Length of a fade, media-clock samples, even. */
+  crossfadeSamples: number;
+  onStarted: (item: QueueItem) => void;
+  /** Exactly once for every item. `positionSamples`: how much of it was played. */
+  onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
+  /** Media was late, both tracks waited this long and went on. */
+  onHeld: (clip: Clip, heldSamples: number) => void;
+}
+
+export interface Playhead {
+  readonly clip: Clip;
+  readonly seq: number;
+  /** From the clip's start. */
+  readonly positionSamples: number;
+}
+
+/** Queued clips whose beginning is in memory before their turn. */
+const PREFETCHED_ITEMS = 2;
+const NEVER = Number.POSITIVE_INFINITY;
+
+/**
+ * What a session plays: queued clips, idle ones between, never a hole. Pure: it knows no time but the position up to which
+ * it has decided (`decidedSamples`), and is asked for 20 ms more whenever an audio packet is due. Both tracks are decided in the
+ * same step, so they can't part: what one lacks, both wait for.
+ */
+export class Programme {
+  readonly #options: ProgrammeOptions;
+  readonly #queue: QueueItem[] = [];
+  readonly #frames: ScheduledFrame[] = [];
+  #entry: Entry | undefined;
+  /** The end of a clip that was cut off, fading out under what follows from this position on. */
+  readonly #tail: Int16Array;
+  #tailSamples = NEVER;
+  #decided: number;
+  #heldSamples = 0;
+  #underruns = 0;
+  /** Everything up to this seq has been interrupted, also what arrives later. */
+  #interruptedSeq = 0;
+  #resume: { seq: number; positionSamples: number } | undefined;
+
+  /** @param firstSample where the first block begins: negative when the encoder looks ahead. Clips start at 0. */
+  constructor(firstSample: number, options: ProgrammeOptions) {
+    this.#decided = firstSample;
+    this.#options = options;
+    this.#tail = new Int16Array(options.crossfadeSamples / CLOCK_PER_PCM);
+  }
+
+  /** Timeline position up to which both tracks are decided. */
+  get decidedSamples(): number {
+    return this.#decided;
+  }
+
+  get holding(): boolean {
+    return this.#heldSamples > 0;
+  }
+
+  get underruns(): number {
+    return this.#underruns;
+  }
+
+  get queueLength(): number {
+    return this.#queue.length;
+  }
+
+  /** The item that is or will be spoken next, for prefetching. */
+  get queue(): readonly QueueItem[] {
+    return this.#queue;
+  }
+
+  playheadAt(positionSamples: number): Playhead | undefined {
+    const entry = this.#entry;
+    if (!entry) return undefined;
+    const position = Math.min(
+      Math.max(positionSamples - entry.startSamples, entry.enteredAt),
+      entry.clip.durationSamples,
+    );
+    return { clip: entry.clip, seq: entry.item?.seq ?? 0, positionSamples: position };
+  }
+
+  /** Plays an item when its turn comes; items are kept in the order of `seq`. One that was interrupted already is over at once. */
+  enqueue(item: QueueItem): void {
+    if (item.seq <= this.#interruptedSeq) {
+      this.#finish(item, 0, 'dropped');
+      return;
+    }
+    const at = this.#queue.findIndex((other) => other.seq > item.seq);
+    this.#queue.splice(at === -1 ? this.#queue.length : at, 0, item);
+  }
+
+  /** A queued item of another host's: it goes on from the start of the GOP it was in. */
+  resumeAt(seq: number, positionSamples: number): void {
+    this.#resume = { seq, positionSamples };
+  }
+
+  /**
+   * Barge-in: everything up to `throughSeq` is over. The voice fades from where nothing has been decided yet, and the picture
+   * leaves at the next frame. Repeating it, or when nothing plays, changes nothing.
+   * @param sentSamples timeline position up to which frames have left.
+   */
+  interrupt(throughSeq: number, sentSamples: number): void {
+    this.#interruptedSeq = Math.max(this.#interruptedSeq, throughSeq);
+    while (this.#queue[0] && this.#queue[0].seq <= throughSeq) {
+      const item = this.#queue.shift() as QueueItem;
+      this.#finish(item, 0, 'dropped');
+    }
+    const entry = this.#entry;
+    if (!entry?.item || entry.item.seq > throughSeq || entry.cutReason === 'interrupted') return;
+    if (entry.startSamples + entry.clip.durationSamples <= this.#decided) return; // all of it is decided: it has been said
+    entry.cutReason = 'interrupted';
+    entry.silentFrom = this.#decided;
+    entry.cutSamples = this.#revokeAfter(sentSamples) ? this.#decided : this.#nextBoundary(entry);
+    // Held, so not heard: nothing to fade.
+    if (this.#heldSamples === 0) this.#startTail(entry, this.#decided);
+  }
+
+  /** The frame due next, left in place. */
+  peekFrame(): ScheduledFrame | undefined {
+    return this.#frames[0];
+  }
+
+  takeFrame(): ScheduledFrame | undefined {
+    return this.#frames.shift();
+  }
+
+  /** Where the idle clip will be left if speech is queued now. */
+  nextCut(): { clip: Clip; frame: number; atSamples: number } | undefined {
+    const entry = this.#entry;
+    if (!entry || entry.item) return undefined;
+    const at = this.#cutPoint(entry);
+    const offset = Math.min(at - entry.startSamples, entry.clip.durationSamples);
+    return { clip: entry.clip, frame: frameAtOrAfter(offset - CLOCK_PER_PCM, entry.clip.fps), atSamples: at };
+  }
+
+  /**
+   * Decides the next 20 ms: fills `block` with PCM, and schedules the frames that fall into them.
+   * → whether there is any sound in it.
+   */
+  next(block: Int16Array): boolean {
+    const from = this.#decided;
+    const end = from + BLOCK_SAMPLES;
+    block.fill(0);
+    for (let i = 0; i < PREFETCHED_ITEMS; i++) this.#queue[i]?.clip.follow(0);
+    this.#considerSpeech();
+    let at = Math.max(from, 0); // nothing before the anchor
+    while (at < end) at = this.#play(at, end, from, block);
+    this.#mixTail(block, from, end);
+    this.#decided = end;
+    return block.some((sample) => sample !== 0);
+  }
+
+  /** Time that nobody could be served in (the process was stopped): nothing plays, nothing is skipped. Whole blocks. */
+  skip(blocks: number): void {
+    const samples = blocks * BLOCK_SAMPLES;
+    if (this.#entry) this.#shift(this.#entry, samples);
+    this.#tailSamples = NEVER;
+    this.#decided += samples;
+  }
+
+  /**
+   * Ends the programme at a position. With `report`, what plays is finished as `interrupted` and what waits as `dropped`;
+   * without, another host goes on with them.
+   */
+  close(positionSamples: number, report: boolean): void {
+    const entry = this.#entry;
+    this.#entry = undefined;
+    this.#frames.length = 0;
+    if (entry?.item && report) {
+      const heard = Math.max(entry.enteredAt, Math.min(positionSamples, this.#decided) - entry.startSamples);
+      this.#finish(entry.item, heard, 'interrupted');
+    } else {
+      entry?.clip.release();
+    }
+    for (const item of this.#queue.splice(0)) {
+      if (report) this.#finish(item, 0, 'dropped');
+      else item.clip.release();
+    }
+  }
+
+  /** Plays from `at` up to `end` at most; → how far it got. */
+  #play(at: number, end: number, blockFrom: number, block: Int16Array): number {
+    const entry = this.#entry ?? this.#enter(at);
+    if (!entry) return end; // no idle clip at all: silence, and the last frame stays
+    const clipEnd = entry.startSamples + entry.clip.durationSamples;
+    const leaveAt = Math.min(entry.cutSamples, clipEnd);
+    if (leaveAt <= at) {
+      this.#leave(entry, at);
+      return at;
+    }
+    const stop = Math.min(end, leaveAt);
+    const availability = entry.clip.availability(at - entry.startSamples, stop - entry.startSamples);
+    if (availability === 'gone') {
+      entry.cutSamples = at;
+      entry.cutReason = 'failed';
+      return at;
+    }
+    if (availability === 'late') {
+      this.#hold(entry, at, end);
+      return end;
+    }
+    this.#resumeSound(entry, at);
+    this.#write(entry, at, stop, blockFrom, block);
+    this.#schedule(entry, stop);
+    entry.clip.follow(stop - entry.startSamples);
+    return stop;
+  }
+
+  #write(entry: Entry, at: number, stop: number, blockFrom: number, block: Int16Array): void {
+    const heardTo = Math.min(stop, entry.silentFrom);
+    const count = (heardTo - at) / CLOCK_PER_PCM;
+    if (count <= 0) return;
+    const offset = (at - blockFrom) / CLOCK_PER_PCM;
+    entry.clip.readPcm(at - entry.startSamples, block, offset, count);
+    const faded = (at - entry.fadeInFrom) / CLOCK_PER_PCM;
+    fadeIn(block, offset, count, faded, this.#options.crossfadeSamples / CLOCK_PER_PCM);
+  }
+
+  #schedule(entry: Entry, stop: number): void {
+    const { clip } = entry;
+    // Cuts lie on even samples, up to two after the frame they replace.
+    const before = stop === entry.cutSamples ? stop - CLOCK_PER_PCM : stop;
+    while (entry.nextFrame < clip.frames) {
+      const positionSamples = entry.startSamples + frameOffsetSamples(entry.nextFrame, clip.fps);
+      if (positionSamples >= before) return;
+      const ticks = frameTicks(entry.startSamples, entry.nextFrame, clip.fps);
+      this.#frames.push({ clip, frame: entry.nextFrame, positionSamples, ticks });
+      entry.nextFrame++;
+    }
+  }
+
+  /** Idle is left for speech that is ready, where the avatar's policy says. */
+  #considerSpeech(): void {
+    const entry = this.#entry;
+    if (!entry || entry.item || entry.cutSamples !== NEVER || !this.#nextSpeech()) return;
+    entry.cutSamples = this.#cutPoint(entry);
+    entry.silentFrom = entry.cutSamples;
+  }
+
+  #cutPoint(entry: Entry): number {
+    const clipEnd = entry.startSamples + entry.clip.durationSamples;
+    switch (this.#options.cutPolicy) {
+      case 'now':
+        return Math.min(this.#nextBoundary(entry), clipEnd);
+      case 'clip-end':
+        return clipEnd;
+      case 'marks': {
+        const marks = entry.clip.markFrames.map(
+          (frame) => entry.startSamples + even(frameOffsetSamples(frame, entry.clip.fps)),
+        );
+        return Math.min(...marks.filter((mark) => mark >= this.#decided), clipEnd);
+      }
+    }
+  }
+
+  /** Where the next frame that is not yet decided would begin. */
+  #nextBoundary(entry: Entry): number {
+    if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, 0);
+    return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
+  }
+
+  /** Takes back frames that are decided but have not left. → whether there were any. */
+  #revokeAfter(sentSamples: number): boolean {
+    const keep = this.#frames.findIndex((frame) => frame.positionSamples > sentSamples);
+    if (keep === -1) return false;
+    this.#frames.length = keep;
+    return true;
+  }
+
+  /** Underrun: the rest of this block passes without the clip. It goes on where it stopped, both tracks together. */
+  #hold(entry: Entry, at: number, end: number): void {
+    if (this.#heldSamples === 0) {
+      this.#underruns++;
+      this.#startTail(entry, at);
+    }
+    this.#heldSamples += end - at;
+    entry.clip.follow(at - entry.startSamples);
+    this.#shift(entry, end - at);
+  }
+
+  #shift(entry: Entry, samples: number): void {
+    entry.startSamples += samples;
+    if (entry.cutSamples !== NEVER) entry.cutSamples += samples;
+    if (entry.silentFrom !== NEVER) entry.silentFrom += samples;
+  }
+
+  #resumeSound(entry: Entry, at: number): void {
+    if (this.#heldSamples === 0) return;
+    entry.fadeInFrom = at;
+    this.#options.onHeld(entry.clip, this.#heldSamples);
+    this.#heldSamples = 0;
+  }
+
+  #startTail(entry: Entry, at: number): void {
+    this.#tail.fill(0);
+    entry.clip.readPcm(at - entry.startSamples, this.#tail, 0, this.#tail.length);
+    this.#tailSamples = at;
+  }
+
+  #mixTail(block: Int16Array, from: number, end: number): void {
+    const start = Math.max(from, this.#tailSamples);
+    const tailEnd = this.#tailSamples + this.#options.crossfadeSamples;
+    const stop = Math.min(end, tailEnd);
+    if (stop > start) {
+      const done = (start - this.#tailSamples) / CLOCK_PER_PCM;
+      mixFadeOut(block, (start - from) / CLOCK_PER_PCM, (stop - start) / CLOCK_PER_PCM, this.#tail, done);
+    }
+    if (end >= tailEnd) this.#tailSamples = NEVER;
+  }
+
+  #leave(entry: Entry, at: number): void {
+    this.#entry = undefined;
+    const held = this.#heldSamples;
+    this.#heldSamples = 0;
+    if (held > 0) this.#options.onHeld(entry.clip, held);
+    const played = Math.min(at - entry.startSamples, entry.clip.durationSamples);
+    const cutShort = at < entry.startSamples + entry.clip.durationSamples;
+    // An interrupted voice has begun to fade earlier, a held one is silent; everything else that is cut fades here.
+    if (cutShort && held === 0 && entry.silentFrom >= at) this.#startTail(entry, at);
+    if (!entry.item) {
+      entry.clip.release();
+      return;
+    }
+    const heard = Math.min(played, entry.silentFrom - entry.startSamples);
+    this.#finish(entry.item, heard, entry.cutReason);
+  }
+
+  #enter(at: number): Entry | undefined {
+    const item = this.#nextSpeech();
+    if (item) this.#queue.shift();
+    const clip = item?.clip ?? this.#options.nextIdle();
+    if (!clip) return undefined;
+    const resumed = item && this.#resume?.seq === item.seq ? gopStart(clip, this.#resume.positionSamples) : undefined;
+    if (item) this.#resume = undefined;
+    const enteredAt = resumed?.samples ?? 0;
+    const entry: Entry = {
+      clip,
+      item,
+      startSamples: at - enteredAt,
+      enteredAt,
+      nextFrame: resumed?.frame ?? 0,
+      cutSamples: NEVER,
+      silentFrom: NEVER,
+      cutReason: 'finished',
+      fadeInFrom: enteredAt > 0 ? at : -NEVER,
+      started: false,
+    };
+    this.#entry = entry;
+    if (item) this.#options.onStarted(item);
+    return entry;
+  }
+
+  /** The head of the queue if it can start now; what can never start is finished on the way. */
+  #nextSpeech(): QueueItem | undefined {
+    for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+      const from = this.#resume?.seq === item.seq ? gopStart(item.clip, this.#resume.positionSamples).samples : 0;
+      const availability = item.clip.availability(from, Math.min(from + BLOCK_SAMPLES, item.clip.durationSamples));
+      if (availability === 'ready') return item;
+      if (availability === 'late') {
+        item.clip.follow(from);
+        return undefined;
+      }
+      this.#queue.shift();
+      this.#finish(item, 0, 'failed');
+    }
+    return undefined;
+  }
+
+  #finish(item: QueueItem, positionSamples: number, reason: FinishReason): void {
+    this.#options.onFinished(item, positionSamples, reason);
+    item.clip.release();
+  }
+}
+
+/** The last GOP start at or before a position. */
+function gopStart(clip: Clip, positionSamples: number): { frame: number; samples: number } {
+  const at = frameAtOrAfter(Math.min(positionSamples, clip.durationSamples), clip.fps);
+  const frame = Math.floor(Math.min(at, Math.max(clip.frames - 1, 0)) / clip.gopFrames) * clip.gopFrames;
+  return { frame, samples: even(frameOffsetSamples(frame, clip.fps)) };
+}
+
+/** Clips start at even positions: a whole number of PCM samples. */
+function even(samples: number): number {
+  return Math.ceil(samples / CLOCK_PER_PCM) * CLOCK_PER_PCM;
+}

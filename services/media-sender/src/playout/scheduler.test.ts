@@ -1,0 +1,114 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Scheduler, type Task } from './scheduler.js';
+import { FakeTime } from './testing.js';
+
+/** A task that runs every 10 ms and counts its runs. */
+class Ticking implements Task {
+  runs = 0;
+
+  run(nowMs: number): number {
+    this.runs++;
+    return nowMs + 10;
+  }
+}
+
+const failed = (error: unknown): never => {
+  throw error;
+};
+
+describe('Scheduler', () => {
+  it('runs every task at its absolute deadlines, never early, in order, and with one timer', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.record({
+            start: fc.double({ min: 0, max: 50, noNaN: true }),
+            period: fc.double({ min: 3, max: 40, noNaN: true }),
+          }),
+          { minLength: 1, maxLength: 30 },
+        ),
+        (specs) => {
+          const time = new FakeTime();
+          const scheduler = new Scheduler(time, failed, time);
+          const runs = specs.map(() => [] as number[]);
+          specs.forEach(({ start, period }, i) => {
+            let due = time.now + start;
+            scheduler.add(
+              {
+                run: (nowMs) => {
+                  expect(nowMs).toBeGreaterThanOrEqual(due);
+                  expect(nowMs - due).toBeLessThan(2.001);
+                  runs[i]?.push(nowMs);
+                  due += period;
+                  return due;
+                },
+              },
+              due,
+            );
+          });
+          time.advance(400);
+          expect(time.pending).toBe(1);
+          specs.forEach(({ start, period }, i) => {
+            expect(runs[i]?.length).toBeGreaterThanOrEqual(Math.floor((396 - start) / period));
+          });
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it('does not let one late turn delay what is due after', () => {
+    const time = new FakeTime();
+    const scheduler = new Scheduler(time, failed, time);
+    const lateness: number[] = [];
+    let due = 10;
+    const task: Task = {
+      run: (nowMs) => {
+        lateness.push(nowMs - due);
+        due += 20;
+        return due;
+      },
+    };
+    scheduler.add(task, due);
+    time.advance(50);
+    time.now += 55; // the event loop was blocked
+    time.advance(200);
+    expect(Math.max(...lateness)).toBeGreaterThan(20);
+    expect(lateness.at(-1)).toBeLessThan(2);
+  });
+
+  it('stops a task that is cancelled or has nothing more to do, and goes on after one that throws', () => {
+    const time = new FakeTime();
+    const errors: unknown[] = [];
+    const scheduler = new Scheduler(time, (error) => errors.push(error), time);
+    const cancelled = new Ticking();
+    const steady = new Ticking();
+    const cancel = scheduler.add(cancelled, 5);
+    scheduler.add({ run: () => undefined }, 5);
+    scheduler.add({ run: () => failed(new Error('broken')) }, 5);
+    scheduler.add(steady, 5);
+    time.advance(12);
+    cancel();
+    time.advance(100);
+    expect(cancelled.runs).toBe(1);
+    expect(steady.runs).toBeGreaterThan(8);
+    expect(errors).toEqual([new Error('broken')]);
+    expect(scheduler.size).toBe(1);
+  });
+
+  it('lets a task learn that its time is over before it is run', () => {
+    const time = new FakeTime();
+    const scheduler = new Scheduler(time, failed, time);
+    const task = new Ticking();
+    const cancel = scheduler.add(task, 5);
+    scheduler.beforeRun = (nowMs) => {
+      if (nowMs > 1000) cancel();
+    };
+    time.advance(50);
+    const before = task.runs;
+    time.now += 5000; // stopped by a signal, and continued
+    time.advance(100);
+    expect(task.runs).toBe(before);
+  });
+});

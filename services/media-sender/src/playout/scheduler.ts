@@ -1,0 +1,135 @@
+import type { Clock } from '@humancast/shared';
+
+/** Something that has deadlines. */
+export interface Task {
+  /**
+   * Does everything that is due.
+   * @returns the next deadline, monotonic ms; `undefined` = never again.
+   */
+  run(nowMs: number): number | undefined;
+}
+
+/** Ends a task: it will not be run again. */
+export type Cancel = () => void;
+
+interface Slot {
+  dueMs: number;
+  readonly task: Task;
+  cancelled: boolean;
+}
+
+/** `setTimeout` and `clearTimeout`, so that tests can own time. */
+export interface Timers {
+  set(callback: () => void, delayMs: number): unknown;
+  clear(handle: unknown): void;
+}
+
+export const systemTimers: Timers = {
+  set: (callback, delayMs) => setTimeout(callback, delayMs),
+  clear: (handle) => clearTimeout(handle as NodeJS.Timeout),
+};
+
+/** Node's timers count whole milliseconds, and 0 becomes 1. */
+const TIMER_GRAIN_MS = 1;
+
+/**
+ * One timer for all sessions of a process. Deadlines are absolute: being late once delays nothing after. Tasks due at
+ * the same time run in the order of their deadlines; none runs early.
+ */
+export class Scheduler {
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #onError: (error: unknown) => void;
+  /** Binary heap by deadline. */
+  readonly #heap: Slot[] = [];
+  #timer: unknown;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #running = false;
+
+  /** Called before any task is run: a process that was stopped learns here that its time is over. */
+  beforeRun: ((nowMs: number) => void) | undefined;
+
+  constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers) {
+    this.#clock = clock;
+    this.#onError = onError;
+    this.#timers = timers;
+  }
+
+  get size(): number {
+    return this.#heap.length;
+  }
+
+  add(task: Task, dueMs: number): Cancel {
+    const slot: Slot = { dueMs, task, cancelled: false };
+    this.#push(slot);
+    this.#arm();
+    return () => {
+      slot.cancelled = true;
+    };
+  }
+
+  #run(): void {
+    this.#timerDueMs = Number.POSITIVE_INFINITY;
+    this.#running = true;
+    // Tasks that became due meanwhile wait for the next round, so that sockets are read in between.
+    const nowMs = this.#clock.nowMs();
+    this.beforeRun?.(nowMs);
+    for (let slot = this.#heap[0]; slot && slot.dueMs <= nowMs; slot = this.#heap[0]) {
+      this.#pop();
+      if (slot.cancelled) continue;
+      const nextMs = this.#runOne(slot);
+      if (nextMs === undefined || slot.cancelled) continue;
+      slot.dueMs = nextMs;
+      this.#push(slot);
+      if (nextMs <= nowMs) break; // it is behind: let the event loop turn before it goes on
+    }
+    this.#running = false;
+    this.#arm();
+  }
+
+  #runOne(slot: Slot): number | undefined {
+    try {
+      return slot.task.run(this.#clock.nowMs());
+    } catch (error) {
+      this.#onError(error);
+      return undefined;
+    }
+  }
+
+  #arm(): void {
+    const first = this.#heap[0];
+    if (this.#running || !first || first.dueMs >= this.#timerDueMs) return;
+    this.#timers.clear(this.#timer);
+    this.#timerDueMs = first.dueMs;
+    const delayMs = Math.max(TIMER_GRAIN_MS, Math.ceil(first.dueMs - this.#clock.nowMs()));
+    this.#timer = this.#timers.set(() => this.#run(), delayMs);
+  }
+
+  #push(slot: Slot): void {
+    const heap = this.#heap;
+    let i = heap.push(slot) - 1;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if ((heap[parent] as Slot).dueMs <= slot.dueMs) break;
+      heap[i] = heap[parent] as Slot;
+      i = parent;
+    }
+    heap[i] = slot;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (!last || heap.length === 0) return;
+    let i = 0;
+    for (;;) {
+      let child = 2 * i + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && (heap[child + 1] as Slot).dueMs < (heap[child] as Slot).dueMs) child++;
+      if ((heap[child] as Slot).dueMs >= last.dueMs) break;
+      heap[i] = heap[child] as Slot;
+      i = child;
+    }
+    heap[i] = last;
+  }
+}

@@ -1,0 +1,319 @@
+import type { FinishReason } from '@humancast/shared';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { Clip } from './clip.js';
+import { Phases } from './phases.js';
+import { BLOCK_PCM } from './programme.js';
+import { Scheduler } from './scheduler.js';
+import { type PlayoutSink, SessionPlayer } from './session-player.js';
+import { FakeClip, FakeTime, markedSample } from './testing.js';
+import { frameTicks } from './timeline.js';
+
+const LOOKAHEAD_PCM = 156;
+
+interface AudioPacket {
+  atMs: number;
+  ticks: number;
+  /** What a decoder makes of it: the encoder's delay is over, so the sound starts at the packet's own time. */
+  heard: Int16Array;
+}
+
+/** A viewer that takes down what it is sent, and when. */
+class Receiver implements PlayoutSink {
+  readonly audio: AudioPacket[] = [];
+  readonly video: { atMs: number; ticks: number; frame: PacketizedFrame; from: number; to: number }[] = [];
+  readonly reports: { atMs: number; ntp: bigint; videoTicks: number; audioTicks: number }[] = [];
+  readonly #time: FakeTime;
+
+  constructor(time: FakeTime) {
+    this.#time = time;
+  }
+
+  sendAudio(payload: Buffer, ticks: number): void {
+    this.audio.push({ atMs: this.#time.now, ticks, heard: new Int16Array(new Uint8Array(payload).buffer) });
+  }
+
+  sendVideo(frame: PacketizedFrame, ticks: number, from = 0, to = frame.payloads.length): void {
+    this.video.push({ atMs: this.#time.now, ticks, frame, from, to });
+  }
+
+  sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
+    this.reports.push({ atMs: this.#time.now, ntp, videoTicks, audioTicks });
+  }
+
+  /** Seconds of NTP time of an RTP timestamp, as a receiver computes it from the newest sender report before it. */
+  ntpSeconds(track: 'audio' | 'video', ticks: number): number {
+    const report = this.reports[0];
+    if (!report) throw new Error('no sender report');
+    const rate = track === 'audio' ? 48_000 : 90_000;
+    const reported = track === 'audio' ? report.audioTicks : report.videoTicks;
+    return Number(report.ntp & 0xffff_ffff_ffffn) / 2 ** 32 + (ticks - reported) / rate;
+  }
+}
+
+/** An Opus encoder without Opus: its output is its input, late by the look-ahead, as decoded. */
+class DelayEncoder {
+  readonly lookaheadSamples = 2 * LOOKAHEAD_PCM;
+  #carry: Int16Array = new Int16Array(LOOKAHEAD_PCM);
+
+  encode(pcm: Int16Array): Buffer {
+    const delayed = new Int16Array(BLOCK_PCM);
+    delayed.set(this.#carry);
+    delayed.set(pcm.subarray(0, BLOCK_PCM - LOOKAHEAD_PCM), LOOKAHEAD_PCM);
+    this.#carry = pcm.slice(BLOCK_PCM - LOOKAHEAD_PCM);
+    return Buffer.from(delayed.buffer);
+  }
+}
+
+class Stage {
+  readonly time = new FakeTime();
+  readonly finished: { seq: number; samples: number; reason: FinishReason; atMs: number }[] = [];
+  readonly late: number[] = [];
+  skippedMs = 0;
+  readonly scheduler = new Scheduler(
+    this.time,
+    (error) => {
+      throw error;
+    },
+    this.time,
+  );
+  readonly player: SessionPlayer;
+
+  constructor({
+    idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 }) as Clip,
+    phases = new Phases(),
+  } = {}) {
+    this.player = new SessionPlayer({
+      clock: this.time,
+      scheduler: this.scheduler,
+      encoder: new DelayEncoder(),
+      metrics: {
+        late: (_track, ms) => this.late.push(ms),
+        frameSent: () => {},
+        skipped: (ms) => {
+          this.skippedMs += ms;
+        },
+      },
+      cutPolicy: 'now',
+      crossfadeSamples: 0,
+      phases,
+      nextIdle: () => idle,
+      onStarted: () => {},
+      onFinished: (item, samples, reason) =>
+        this.finished.push({ seq: item.seq, samples, reason, atMs: this.time.now }),
+      onHeld: () => {},
+    });
+  }
+
+  watch(id = 'viewer'): Receiver {
+    const receiver = new Receiver(this.time);
+    this.player.start();
+    this.player.addViewer(id, 'vp8', receiver);
+    return receiver;
+  }
+}
+
+const speech = (seq: number, frames = 90) => ({ seq, clip: new FakeClip({ segment: `s${seq}`, frames }) });
+
+/** The PCM a receiver plays, by its place in the clip: [RTP ticks, index] of every sample that is not silence. */
+function samplesOf(receiver: Receiver): { ticks: number; value: number }[] {
+  return receiver.audio.flatMap(({ ticks, heard }) =>
+    [...heard].flatMap((value, i) => (value === 0 ? [] : [{ ticks: ticks + 2 * i, value }])),
+  );
+}
+
+describe('SessionPlayer', () => {
+  it('sends a packet of sound every 20 ms and every frame at its time, never early', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.time.advance(3000);
+    const anchor = (receiver.audio[0]?.atMs ?? 0) - (receiver.audio[0]?.ticks ?? 0) / 48;
+    expect(receiver.audio.map((packet) => packet.ticks)).toEqual(receiver.audio.map((_, i) => i * 960));
+    expect(receiver.video.map((frame) => frame.ticks)).toEqual(receiver.video.map((_, i) => i * 3000));
+    expect(receiver.audio.length).toBeGreaterThan(148);
+    expect(receiver.video.length).toBeGreaterThan(88);
+    expect(Math.min(...stage.late)).toBeGreaterThanOrEqual(0);
+    for (const frame of receiver.video) expect(frame.atMs - anchor).toBeGreaterThanOrEqual(frame.ticks / 90 - 2);
+  });
+
+  it('reports within 100 ms of the first packet, then about every second, always the same line', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.time.advance(2000);
+    stage.time.wallOffsetMs += 7_200_000; // the wall clock is stepped
+    stage.time.advance(8000);
+    const first = receiver.reports[0];
+    expect((first?.atMs ?? Infinity) - (receiver.audio[0]?.atMs ?? 0)).toBeLessThanOrEqual(100);
+    for (const report of receiver.reports) {
+      const elapsed = Number(report.ntp - (first?.ntp ?? 0n)) / 2 ** 32;
+      expect(report.audioTicks - (first?.audioTicks ?? 0)).toBeCloseTo(elapsed * 48_000, 3);
+      expect(report.videoTicks - (first?.videoTicks ?? 0)).toBeCloseTo(elapsed * 90_000, 3);
+    }
+    const gaps = receiver.reports.slice(1).map((report, i) => report.atMs - (receiver.reports[i]?.atMs ?? 0));
+    expect(Math.max(...gaps)).toBeLessThan(1100);
+  });
+
+  it('has picture and sound of one instant at one NTP time, as a receiver computes it', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.time.advance(501);
+    const item = { seq: 1, clip: new FakeClip({ segment: 's1', frames: 72, fps: { num: 24_000, den: 1001 } }) };
+    stage.player.enqueue(item);
+    stage.time.advance(4000);
+    const [firstSample] = samplesOf(receiver);
+    expect(firstSample?.value).toBe(markedSample(0));
+    const start = firstSample?.ticks ?? 0;
+    const ticks = new Set(receiver.video.map((frame) => frame.ticks));
+    for (let k = 0; k < 72; k++) {
+      const tick = frameTicks(start, k, item.clip.fps);
+      expect(ticks.has(tick)).toBe(true);
+      const seen = receiver.ntpSeconds('video', tick) - receiver.ntpSeconds('audio', start);
+      expect(Math.abs(seen - (k * 1001) / 24_000)).toBeLessThan(1 / 90_000);
+    }
+  });
+
+  it('stops the old voice within a packet and shows idle within a frame, wherever a segment is interrupted', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 60, max: 2900 }), (afterMs) => {
+        const stage = new Stage();
+        const receiver = stage.watch();
+        stage.player.enqueue(speech(1));
+        stage.time.advance(afterMs);
+        const acceptedMs = stage.time.now;
+        stage.player.interrupt(1);
+        stage.player.interrupt(1);
+        stage.time.advance(500);
+        const voiced = receiver.audio.filter(({ heard }) => heard.some((sample) => sample !== 0));
+        expect((voiced.at(-1)?.atMs ?? 0) - acceptedMs).toBeLessThanOrEqual(22);
+        const next = receiver.video.find((frame) => frame.atMs > acceptedMs);
+        expect((next?.atMs ?? Infinity) - acceptedMs).toBeLessThanOrEqual(36);
+        expect(next?.frame.keyframe).toBe(true);
+        expect(stage.finished).toHaveLength(1);
+        // what it says was heard is what was heard
+        expect(stage.finished[0]?.samples).toBe(2 * samplesOf(receiver).length);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('takes an interrupt before the first packet, and when nothing plays', () => {
+    const stage = new Stage();
+    stage.player.enqueue(speech(1));
+    stage.player.interrupt(1);
+    const receiver = stage.watch();
+    stage.time.advance(200);
+    stage.player.interrupt(1);
+    stage.time.advance(200);
+    expect(stage.finished.map((f) => f.reason)).toEqual(['dropped']);
+    expect(samplesOf(receiver)).toEqual([]);
+    expect(receiver.video.length).toBeGreaterThan(8);
+  });
+
+  it('gives a second viewer the picture at once, from the start of the GOP, with the same timestamps after', () => {
+    const stage = new Stage();
+    const first = stage.watch('a');
+    stage.time.advance(510);
+    const second = stage.watch('b');
+    expect(second.video[0]?.frame.keyframe).toBe(true);
+    stage.time.advance(300);
+    const ticks = second.video.map((frame) => frame.ticks);
+    expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
+    expect(ticks.slice(-5)).toEqual(first.video.slice(-5).map((frame) => frame.ticks));
+    expect(second.audio[0]?.ticks).toBe(first.audio.find((packet) => packet.atMs === second.audio[0]?.atMs)?.ticks);
+  });
+
+  it('serves a stuck decoder the GOP again at once, with timestamps that still grow', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.time.advance(500);
+    const before = receiver.video.length;
+    stage.player.recover('viewer');
+    stage.time.advance(60);
+    const again = receiver.video.slice(before);
+    expect(again[0]?.frame.keyframe).toBe(true);
+    const ticks = receiver.video.map((frame) => frame.ticks);
+    expect(ticks.every((tick, i) => i === 0 || tick > (ticks[i - 1] ?? 0))).toBe(true);
+  });
+
+  it('waits instead of sending a burst after the process was stopped, and plays everything', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.player.enqueue(speech(1, 60));
+    stage.time.advance(800);
+    const before = receiver.audio.length;
+    stage.time.now += 5000;
+    stage.time.advance(3);
+    expect(receiver.audio.length - before).toBeLessThanOrEqual(2);
+    expect(stage.skippedMs).toBeGreaterThan(4900);
+    stage.time.advance(3000);
+    const values = samplesOf(receiver).map((sample) => sample.value);
+    expect(values).toEqual(values.map((_, i) => markedSample(i)));
+    expect(values).toHaveLength(48_000);
+  });
+
+  it('is silent while suspended, and goes on where it was', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.player.enqueue(speech(1, 60));
+    stage.time.advance(800);
+    stage.player.suspend();
+    const before = receiver.audio.length;
+    stage.time.advance(2000);
+    expect(receiver.audio.length).toBe(before);
+    stage.player.resume();
+    stage.time.advance(3000);
+    expect(samplesOf(receiver)).toHaveLength(48_000);
+    expect(stage.finished.map((f) => f.reason)).toEqual(['finished']);
+  });
+
+  it('spreads the packets of a large frame inside its time', () => {
+    const big: PacketizedFrame = {
+      payloads: Array.from({ length: 64 }, () => Buffer.alloc(1)),
+      keyframe: true,
+      bytes: 64,
+    };
+    const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
+    const frame = idle.frame.bind(idle);
+    idle.frame = (codec, k) => (k % 30 === 0 ? big : frame(codec, k));
+    const stage = new Stage({ idle });
+    const receiver = stage.watch();
+    stage.time.advance(100);
+    const parts = receiver.video.filter((part) => part.frame === big);
+    expect(Math.max(...parts.map((part) => part.to - part.from))).toBeLessThanOrEqual(10);
+    expect(parts.map((part) => part.from)).toEqual(parts.map((_, i) => i * 10));
+    expect((parts.at(-1)?.atMs ?? 0) - (parts[0]?.atMs ?? 0)).toBeLessThan(33);
+  });
+
+  it('lets nothing be left of a session that is closed', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.player.enqueue(speech(1));
+    stage.player.enqueue(speech(2));
+    stage.time.advance(300);
+    stage.player.close({ finish: true });
+    stage.player.close({ finish: true });
+    const before = receiver.audio.length;
+    stage.time.advance(1000);
+    expect(receiver.audio.length).toBe(before);
+    expect(stage.finished.map((f) => [f.seq, f.reason])).toEqual([
+      [1, 'interrupted'],
+      [2, 'dropped'],
+    ]);
+    expect(stage.scheduler.size).toBe(0);
+  });
+});
+
+describe('Phases', () => {
+  it('spreads sessions that start together over the 20 ms of a packet', () => {
+    const phases = new Phases();
+    const taken = Array.from({ length: 40 }, (_, i) => phases.take(1000 + 3.7 * i));
+    const counts = new Map<number, number>();
+    for (const { phase, delayMs } of taken) {
+      counts.set(phase, (counts.get(phase) ?? 0) + 1);
+      expect(delayMs).toBeLessThanOrEqual(9);
+    }
+    expect(counts.size).toBe(20);
+    expect(Math.max(...counts.values())).toBeLessThanOrEqual(3);
+  });
+});

@@ -1,0 +1,267 @@
+import { type Clock, type Codec, type CutPolicy, type FinishReason, samplesToMs } from '@humancast/shared';
+import type { Clip } from './clip.js';
+import type { Phases } from './phases.js';
+import {
+  BLOCK_PCM,
+  BLOCK_SAMPLES,
+  type Playhead,
+  Programme,
+  type QueueItem,
+  type ScheduledFrame,
+} from './programme.js';
+import type { Cancel, Scheduler, Task } from './scheduler.js';
+import { Timeline } from './timeline.js';
+import { type VideoSink, ViewerFeed } from './viewer-feed.js';
+
+/** Further behind than this, what was missed is not sent in a burst: the programme waits instead, and goes on. */
+const MAX_BEHIND_MS = 300;
+/** A browser can lip-sync from the second report on, so the first ones come quickly; then one a second (RFC 3550 §6.2). */
+const REPORT_DELAYS_MS = [40, 200, 500];
+const REPORT_INTERVAL_MS = 1000;
+
+/** A viewer's connection, as playout sees it. */
+export interface PlayoutSink extends VideoSink {
+  sendAudio(payload: Buffer, rtpTicks: number): void;
+  sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
+}
+
+export interface AudioEncoder {
+  readonly lookaheadSamples: number;
+  encode(pcm: Int16Array, sounding: boolean): Buffer;
+}
+
+/** What playout measures; each call is on the path of a packet. */
+export interface PlayoutMetrics {
+  late(track: 'audio' | 'video', lateMs: number): void;
+  frameSent(): void;
+  skipped(ms: number): void;
+}
+
+export interface SessionPlayerOptions {
+  clock: Clock;
+  scheduler: Scheduler;
+  encoder: AudioEncoder;
+  metrics: PlayoutMetrics;
+  cutPolicy: CutPolicy;
+  crossfadeSamples: number;
+  phases: Phases;
+  nextIdle: () => Clip | undefined;
+  onStarted: (item: QueueItem) => void;
+  onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
+  onHeld: (clip: Clip, heldSamples: number) => void;
+}
+
+interface Viewer {
+  readonly sink: PlayoutSink;
+  readonly feed: ViewerFeed;
+  nextReportMs: number;
+  reports: number;
+}
+
+/**
+ * Plays a session's programme to its viewers: one audio packet every 20 ms, each frame at its time, sender reports; all due
+ * at absolute instants of the session's timeline. Encoded once, whoever watches.
+ */
+export class SessionPlayer implements Task {
+  readonly #options: SessionPlayerOptions;
+  readonly #programme: Programme;
+  readonly #viewers = new Map<string, Viewer>();
+  readonly #block = new Int16Array(BLOCK_PCM);
+  #timeline: Timeline | undefined;
+  #cancel: Cancel | undefined;
+  /** Timeline position of the next audio packet. */
+  #audioSamples = 0;
+  /** The frame that viewers see. */
+  #showing: ScheduledFrame | undefined;
+  #phase: number | undefined;
+  #suspendedAtMs: number | undefined;
+  #closed = false;
+
+  constructor(options: SessionPlayerOptions) {
+    this.#options = options;
+    const { encoder, cutPolicy, crossfadeSamples, nextIdle, onStarted, onFinished, onHeld } = options;
+    // The packet for a position carries what is heard from there on only if the encoder is fed its look-ahead more.
+    this.#programme = new Programme(encoder.lookaheadSamples - BLOCK_SAMPLES, {
+      cutPolicy,
+      crossfadeSamples,
+      nextIdle,
+      onStarted,
+      onFinished,
+      onHeld,
+    });
+  }
+
+  get started(): boolean {
+    return this.#timeline !== undefined;
+  }
+
+  get viewerCount(): number {
+    return this.#viewers.size;
+  }
+
+  get underruns(): number {
+    return this.#programme.underruns;
+  }
+
+  get holding(): boolean {
+    return this.#programme.holding;
+  }
+
+  get queue(): readonly QueueItem[] {
+    return this.#programme.queue;
+  }
+
+  /** Starts the timeline: its position is zero at the session's next phase. */
+  start(): void {
+    if (this.#timeline || this.#closed) return;
+    const { clock, scheduler, phases } = this.#options;
+    const nowMs = clock.nowMs();
+    const { delayMs, phase } = phases.take(nowMs);
+    this.#phase = phase;
+    this.#timeline = Timeline.anchoredAt(nowMs + delayMs, clock);
+    // The first block only primes the encoder with what it looks ahead to; its packet would belong before the anchor.
+    this.#decide();
+    this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
+  }
+
+  /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
+  addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
+    const nowMs = this.#options.clock.nowMs();
+    const viewer: Viewer = { sink, feed: new ViewerFeed(codec, sink), nextReportMs: nowMs, reports: 0 };
+    this.#viewers.set(id, viewer);
+    if (!this.#timeline) return;
+    if (this.#showing) viewer.feed.show(this.#showing);
+    viewer.feed.pump(nowMs);
+  }
+
+  removeViewer(id: string): void {
+    this.#viewers.delete(id);
+  }
+
+  /** The viewer's decoder needs a keyframe. */
+  recover(id: string): void {
+    const feed = this.#viewers.get(id)?.feed;
+    feed?.recover(this.#showing);
+    feed?.pump(this.#options.clock.nowMs());
+  }
+
+  enqueue(item: QueueItem): void {
+    this.#programme.enqueue(item);
+  }
+
+  resumeAt(seq: number, positionSamples: number): void {
+    this.#programme.resumeAt(seq, positionSamples);
+  }
+
+  interrupt(throughSeq: number): void {
+    this.#programme.interrupt(throughSeq, this.#positionNow());
+  }
+
+  /** What is being played at this instant. */
+  playhead(): Playhead | undefined {
+    return this.#timeline ? this.#programme.playheadAt(this.#positionNow()) : undefined;
+  }
+
+  /** Where idle would be left for speech that is queued now, and in how many ms. */
+  nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
+    const cut = this.#programme.nextCut();
+    return (
+      cut && { clip: cut.clip, frame: cut.frame, inMs: Math.max(0, samplesToMs(cut.atSamples - this.#positionNow())) }
+    );
+  }
+
+  /** Nothing is sent until {@link resume}; the programme waits where it is. */
+  suspend(): void {
+    if (this.#suspendedAtMs !== undefined || this.#closed) return;
+    this.#suspendedAtMs = this.#options.clock.nowMs();
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  resume(): void {
+    if (this.#suspendedAtMs === undefined || this.#closed) return;
+    this.#suspendedAtMs = undefined;
+    if (!this.#timeline) return;
+    const nowMs = this.#options.clock.nowMs();
+    this.#skipTo(nowMs);
+    this.#cancel = this.#options.scheduler.add(this, nowMs);
+  }
+
+  /** Stops for good. With `finish`, what is queued or playing is reported as over. */
+  close({ finish }: { finish: boolean }): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#cancel?.();
+    if (this.#phase !== undefined) this.#options.phases.release(this.#phase);
+    this.#viewers.clear();
+    this.#programme.close(this.#positionNow(), finish);
+  }
+
+  run(nowMs: number): number | undefined {
+    const timeline = this.#timeline;
+    if (!timeline) return undefined;
+    if (nowMs - timeline.dueMs(this.#audioSamples) > MAX_BEHIND_MS) this.#skipTo(nowMs);
+    // In the order of their positions, so that one that is late doesn't pass the other track.
+    for (;;) {
+      const frame = this.#programme.peekFrame();
+      const audioDueMs = timeline.dueMs(this.#audioSamples);
+      const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
+      if (Math.min(audioDueMs, frameDueMs) > nowMs) return this.#pump(nowMs, Math.min(audioDueMs, frameDueMs));
+      if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs - frameDueMs);
+      else this.#sendAudio(nowMs, nowMs - audioDueMs);
+    }
+  }
+
+  #sendAudio(nowMs: number, lateMs: number): void {
+    const packet = this.#decide();
+    for (const viewer of this.#viewers.values()) {
+      viewer.sink.sendAudio(packet, this.#audioSamples);
+      if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
+    }
+    this.#audioSamples += BLOCK_SAMPLES;
+    this.#options.metrics.late('audio', lateMs);
+  }
+
+  #showFrame(frame: ScheduledFrame, lateMs: number): void {
+    this.#programme.takeFrame();
+    this.#showing = frame;
+    for (const viewer of this.#viewers.values()) viewer.feed.show(frame);
+    this.#options.metrics.late('video', lateMs);
+    this.#options.metrics.frameSent();
+  }
+
+  #pump(nowMs: number, dueMs: number): number {
+    let nextMs = dueMs;
+    for (const { feed } of this.#viewers.values()) nextMs = Math.min(nextMs, feed.pump(nowMs) ?? nextMs);
+    return nextMs;
+  }
+
+  #decide(): Buffer {
+    const sounding = this.#programme.next(this.#block);
+    return this.#options.encoder.encode(this.#block, sounding);
+  }
+
+  #report(viewer: Viewer, nowMs: number): void {
+    const timeline = this.#timeline;
+    if (!timeline) return;
+    const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
+    viewer.sink.sendReports(ntp, videoTicks, audioTicks);
+    viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);
+    viewer.reports++;
+  }
+
+  /** Time nobody was served in passes without the programme. */
+  #skipTo(nowMs: number): void {
+    const behindMs = this.#timeline ? nowMs - this.#timeline.dueMs(this.#audioSamples) : 0;
+    const blocks = Math.floor(behindMs / samplesToMs(BLOCK_SAMPLES));
+    if (blocks <= 0) return;
+    this.#programme.skip(blocks);
+    this.#audioSamples += blocks * BLOCK_SAMPLES;
+    this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
+  }
+
+  #positionNow(): number {
+    const nowMs = this.#suspendedAtMs ?? this.#options.clock.nowMs();
+    return this.#timeline ? this.#timeline.positionAt(nowMs) : 0;
+  }
+}

@@ -1,0 +1,111 @@
+import type { Clock, Codec, Rational } from '@humancast/shared';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { Availability, Clip } from './clip.js';
+import type { Timers } from './scheduler.js';
+
+export interface FakeClipOptions {
+  segment: string;
+  role?: 'idle' | 'speech';
+  fps?: Rational;
+  frames: number;
+  /** PCM samples; picture and sound may differ in length. Defaults to the picture's. */
+  pcmSamples?: number;
+  gopFrames?: number;
+  markFrames?: readonly number[];
+  /** Answers for a stretch; defaults to everything being there. */
+  available?: (fromSamples: number, toSamples: number) => Availability;
+}
+
+/** Never 0 and never the same for neighbours: a sample tells where in its clip it is. */
+export function markedSample(index: number): number {
+  return 1 + (index % 32_000);
+}
+
+/** A clip whose sound counts its own samples, for tests that check what is heard against what is seen. */
+export class FakeClip implements Clip {
+  readonly segment: string;
+  readonly role: 'idle' | 'speech';
+  readonly fps: Rational;
+  readonly frames: number;
+  readonly pcmSamples: number;
+  readonly durationSamples: number;
+  readonly gopFrames: number;
+  readonly markFrames: readonly number[];
+  readonly #available: (fromSamples: number, toSamples: number) => Availability;
+  released = 0;
+
+  constructor(options: FakeClipOptions) {
+    this.segment = options.segment;
+    this.role = options.role ?? 'speech';
+    this.fps = options.fps ?? { num: 30, den: 1 };
+    this.frames = options.frames;
+    const picture = Math.ceil((this.frames * 24_000 * this.fps.den) / this.fps.num);
+    this.pcmSamples = options.pcmSamples ?? picture;
+    this.durationSamples = 2 * Math.max(picture, this.pcmSamples);
+    this.gopFrames = options.gopFrames ?? Math.max(1, Math.round(this.fps.num / this.fps.den));
+    this.markFrames = options.markFrames ?? [];
+    this.#available = options.available ?? (() => 'ready');
+  }
+
+  availability(fromSamples: number, toSamples: number): Availability {
+    return this.#available(fromSamples, toSamples);
+  }
+
+  readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const index = fromSamples / 2 + i;
+      out[at + i] = index < this.pcmSamples ? markedSample(index) : 0;
+    }
+  }
+
+  frame(_codec: Codec, frame: number): PacketizedFrame | undefined {
+    return { payloads: [Buffer.from([frame & 255])], keyframe: frame % this.gopFrames === 0, bytes: 1 };
+  }
+
+  readySamples(fromSamples: number): number {
+    return this.durationSamples - fromSamples;
+  }
+
+  follow(): void {}
+
+  release(): void {
+    this.released++;
+  }
+}
+
+/** Time that moves when told to, in fractions of a millisecond, with Node's whole-millisecond timers on it. */
+export class FakeTime implements Clock, Timers {
+  now = 0.3;
+  #timers: { at: number; callback: () => void }[] = [];
+
+  nowMs = () => this.now;
+  /** May be stepped by tests, as NTP does. */
+  wallOffsetMs = 1_700_000_000_000;
+  wallMs = () => this.now + this.wallOffsetMs;
+
+  set(callback: () => void, delayMs: number): unknown {
+    const timer = { at: this.now + Math.max(1, Math.trunc(delayMs)), callback };
+    this.#timers.push(timer);
+    return timer;
+  }
+
+  clear(handle: unknown): void {
+    this.#timers = this.#timers.filter((timer) => timer !== handle);
+  }
+
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  advance(ms: number): void {
+    const until = this.now + ms;
+    for (;;) {
+      const next = this.#timers.filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at)[0];
+      if (!next) break;
+      this.clear(next);
+      this.now = Math.max(this.now, next.at);
+      next.callback();
+    }
+    this.now = until;
+  }
+}

@@ -1,0 +1,81 @@
+import { CLOCK_RATE, type Clock, VIDEO_CLOCK_RATE } from '@humancast/shared';
+
+/** Seconds from the NTP epoch (1900) to the Unix epoch (RFC 5905 §6). */
+const NTP_UNIX_OFFSET_SECONDS = 2_208_988_800n;
+const SAMPLES_PER_MS = CLOCK_RATE / 1000;
+/** Video ticks per media-clock sample, 15/8: positions that are multiples of 8 samples are whole ticks. */
+const VIDEO_TICKS_PER_SAMPLE = VIDEO_CLOCK_RATE / CLOCK_RATE;
+const EXACT_GRID_SAMPLES = 8;
+
+/** What a sender report says of both tracks: one instant in NTP time and in each RTP clock (RFC 3550 §6.4.1). */
+export interface ReportInstant {
+  /** 32.32 fixed point. */
+  readonly ntp: bigint;
+  readonly videoTicks: number;
+  readonly audioTicks: number;
+}
+
+/**
+ * A session's media clock: a position in 48 kHz samples since the anchor. The anchor pairs one monotonic instant with one
+ * NTP instant, once; wall-clock steps after that move nothing, and both tracks' RTP and sender reports come from here.
+ */
+export class Timeline {
+  /** Monotonic ms at which the position was zero. */
+  readonly anchorMs: number;
+  readonly #anchorNtp: bigint;
+
+  constructor(anchorMs: number, anchorWallMs: number) {
+    this.anchorMs = anchorMs;
+    this.#anchorNtp = toNtp(anchorWallMs);
+  }
+
+  /** Anchors at a monotonic instant, now or soon. */
+  static anchoredAt(anchorMs: number, clock: Clock): Timeline {
+    return new Timeline(anchorMs, clock.wallMs() + (anchorMs - clock.nowMs()));
+  }
+
+  /** Samples, fractional. */
+  positionAt(nowMs: number): number {
+    return (nowMs - this.anchorMs) * SAMPLES_PER_MS;
+  }
+
+  /** Monotonic ms at which a position is due. */
+  dueMs(positionSamples: number): number {
+    return this.anchorMs + positionSamples / SAMPLES_PER_MS;
+  }
+
+  /** The report for now. Rounded down to where both RTP clocks are whole ticks, so that the three agree exactly. */
+  reportAt(nowMs: number): ReportInstant {
+    const samples = Math.floor(this.positionAt(nowMs) / EXACT_GRID_SAMPLES) * EXACT_GRID_SAMPLES;
+    return { ntp: this.ntpAt(samples), videoTicks: samples * VIDEO_TICKS_PER_SAMPLE, audioTicks: samples };
+  }
+
+  /** NTP time of a whole position, 32.32 fixed point (RFC 5905 §6). */
+  ntpAt(positionSamples: number): bigint {
+    return BigInt.asUintN(64, this.#anchorNtp + (BigInt(positionSamples) << 32n) / BigInt(CLOCK_RATE));
+  }
+}
+
+/**
+ * RTP ticks of frame `k` of a clip that starts at a whole position. The clip's start is exact in binary (eighths of a
+ * tick), the frame's offset is one division: the only rounding is the last one, to the nearest tick.
+ */
+export function frameTicks(startSamples: number, frame: number, fps: { num: number; den: number }): number {
+  return Math.round(startSamples * VIDEO_TICKS_PER_SAMPLE + (frame * VIDEO_CLOCK_RATE * fps.den) / fps.num);
+}
+
+/** Offset of frame `k` from its clip's start, in samples, fractional. */
+export function frameOffsetSamples(frame: number, fps: { num: number; den: number }): number {
+  return (frame * CLOCK_RATE * fps.den) / fps.num;
+}
+
+/** The first frame that is due at or after an offset from the clip's start. */
+export function frameAtOrAfter(offsetSamples: number, fps: { num: number; den: number }): number {
+  const frame = Math.floor((offsetSamples * fps.num) / (CLOCK_RATE * fps.den));
+  return frameOffsetSamples(frame, fps) >= offsetSamples ? frame : frame + 1;
+}
+
+function toNtp(wallMs: number): bigint {
+  const micros = BigInt(Math.round(wallMs * 1000));
+  return (NTP_UNIX_OFFSET_SECONDS << 32n) + (micros << 32n) / 1_000_000n;
+}

@@ -1,0 +1,128 @@
+import type { Codec } from '@humancast/shared';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { ScheduledFrame } from './programme.js';
+
+/**
+ * Packets that leave at once, and the pause before the next ones: 24 Mb/s. A large keyframe is spread inside its frame's
+ * time, and a viewer who joins in the middle catches up without flooding the path.
+ */
+const BURST_PACKETS = 10;
+const PAUSE_MS = 4;
+/** Frames waiting for a slow path; beyond that it starts anew at the next keyframe. */
+const QUEUE_LIMIT = 300;
+/** A keyframe that comes by itself within this is waited for. */
+const WAIT_FOR_KEYFRAME_MS = 120;
+
+/** What a feed needs of a connection. */
+export interface VideoSink {
+  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): void;
+}
+
+interface Pending {
+  readonly frame: PacketizedFrame;
+  readonly ticks: number;
+}
+
+/** One viewer's video: starts at a keyframe, paces, and serves a stuck decoder from memory. */
+export class ViewerFeed {
+  readonly codec: Codec;
+  readonly #sink: VideoSink;
+  readonly #queue: Pending[] = [];
+  #nextPacket = 0;
+  #sendAfterMs = 0;
+  #burst = 0;
+  /** Whether the decoder has everything since a keyframe. */
+  #synced = false;
+  #lastTicks = -1;
+
+  constructor(codec: Codec, sink: VideoSink) {
+    this.codec = codec;
+    this.#sink = sink;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** A frame that is due. The viewer's first one brings along what its GOP had before. */
+  show(scheduled: ScheduledFrame): void {
+    if (this.#queue.length >= QUEUE_LIMIT) {
+      this.#queue.length = 0;
+      this.#nextPacket = 0;
+      this.#synced = false;
+    }
+    const { clip, frame } = scheduled;
+    const first = this.#synced ? frame : gopStart(scheduled);
+    const frames = framesOf(scheduled, first, this.codec);
+    // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
+    this.#synced = frames !== undefined;
+    if (!frames) return;
+    for (let i = 0; i < frames.length; i++) {
+      // Those before it in the GOP lie in the past, one frame's time apart; they are decoded and never shown.
+      const back = frames.length - 1 - i;
+      this.#push(
+        frames[i] as PacketizedFrame,
+        scheduled.ticks - Math.round((back * 90_000 * clip.fps.den) / clip.fps.num),
+      );
+    }
+  }
+
+  /**
+   * The decoder is stuck: it gets the GOP so far again, squeezed into the instants after the frame it saw last, so that it
+   * is back within a round trip and not at the next keyframe.
+   */
+  recover(showing: ScheduledFrame | undefined): void {
+    if (!showing || this.#queue.length > 0) return;
+    const { clip } = showing;
+    const untilKeyframeMs = ((clip.gopFrames - (showing.frame % clip.gopFrames)) * 1000 * clip.fps.den) / clip.fps.num;
+    if (untilKeyframeMs <= WAIT_FOR_KEYFRAME_MS) {
+      this.#synced = false;
+      return;
+    }
+    const frames = framesOf(showing, gopStart(showing), this.codec);
+    if (!frames) return;
+    for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
+  }
+
+  /** Sends what may leave now. → when it wants to go on, monotonic ms; `undefined` = nothing waits. */
+  pump(nowMs: number): number | undefined {
+    if (nowMs >= this.#sendAfterMs) this.#burst = 0;
+    for (let head = this.#queue[0]; head; head = this.#queue[0]) {
+      const room = BURST_PACKETS - this.#burst;
+      if (room <= 0) return this.#sendAfterMs;
+      const packets = head.frame.payloads.length;
+      const to = Math.min(this.#nextPacket + room, packets);
+      this.#sink.sendVideo(head.frame, head.ticks, this.#nextPacket, to);
+      this.#burst += to - this.#nextPacket;
+      this.#sendAfterMs = nowMs + PAUSE_MS;
+      if (to < packets) {
+        this.#nextPacket = to;
+        return this.#sendAfterMs;
+      }
+      this.#nextPacket = 0;
+      this.#queue.shift();
+    }
+    return undefined;
+  }
+
+  /** RTP timestamps of a viewer's video only ever grow. */
+  #push(frame: PacketizedFrame, ticks: number): void {
+    const growing = Math.max(ticks, this.#lastTicks + 1);
+    this.#queue.push({ frame, ticks: growing });
+    this.#lastTicks = growing;
+  }
+}
+
+function gopStart({ clip, frame }: ScheduledFrame): number {
+  return frame - (frame % clip.gopFrames);
+}
+
+function framesOf({ clip, frame }: ScheduledFrame, first: number, codec: Codec): PacketizedFrame[] | undefined {
+  const frames: PacketizedFrame[] = [];
+  for (let i = first; i <= frame; i++) {
+    const packetized = clip.frame(codec, i);
+    if (!packetized) return undefined;
+    frames.push(packetized);
+  }
+  return frames;
+}
