@@ -1,0 +1,78 @@
+import type { Clock } from '@humancast/shared';
+
+export interface LeaseOptions {
+  clock: Clock;
+  /** Says that this process is alive; resolves once the others can see it. */
+  renew: () => Promise<void>;
+  intervalMs: number;
+  /** How long the others wait for a sign of life before they take over. */
+  leaseMs: number;
+  /** The others may take over now: stop at once. */
+  onLost: () => void;
+  /** Signs of life get through again. */
+  onRegained: () => void;
+}
+
+/** Of the lease, this much is kept for the way of a renewal and for stopping. */
+const MARGIN = 0.2;
+
+/**
+ * The right to host, of a whole process: as long as its signs of life get through. Counted from before each sign was sent, on
+ * the monotonic clock, so that this process stops before anyone else starts, whatever was slow in between.
+ */
+export class Lease {
+  readonly #options: LeaseOptions;
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #held = false;
+  #timer: NodeJS.Timeout | undefined;
+  #renewing = false;
+
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  async start(): Promise<void> {
+    await this.#renew();
+    this.#timer = setInterval(() => {
+      this.check(this.#options.clock.nowMs());
+      void this.#renew();
+    }, this.#options.intervalMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#held = false;
+  }
+
+  /** Notices by the clock alone that the lease has run out. */
+  check(nowMs: number): void {
+    if (!this.#held || nowMs - this.#renewedAtMs < this.#options.leaseMs * (1 - MARGIN)) return;
+    this.#held = false;
+    this.#options.onLost();
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#renewing) return;
+    this.#renewing = true;
+    const sentAtMs = this.#options.clock.nowMs();
+    try {
+      await this.#options.renew();
+      this.#renewedAtMs = sentAtMs;
+      // An answer that took longer than the lease proves nothing about now.
+      const fresh = this.#options.clock.nowMs() - sentAtMs < this.#options.leaseMs * (1 - MARGIN);
+      if (fresh && !this.#held) {
+        this.#held = true;
+        this.#options.onRegained();
+      }
+    } catch {
+      // The connection reports itself; the clock decides.
+    } finally {
+      this.#renewing = false;
+    }
+  }
+}

@@ -1,0 +1,210 @@
+import { hostname } from 'node:os';
+import {
+  type AvatarStore,
+  BULL_PREFIX,
+  type Clock,
+  type Logger,
+  type Mailbox,
+  SESSIONS_QUEUE,
+  type SenderConfig,
+  type SenderRegistry,
+  type SessionJob,
+  type SessionRegistry,
+  segmentJobSchema,
+  segmentsQueue,
+  sessionJobSchema,
+  type ToSender,
+} from '@humancast/shared';
+import { Queue, type QueueOptions, Worker } from 'bullmq';
+import type { Scheduler } from '../playout/scheduler.js';
+import { Lease } from './lease.js';
+import { type HostServices, SessionHost } from './session-host.js';
+
+/** Segments of all sessions that are looked up at once. */
+const SEGMENT_CONCURRENCY = 64;
+/** How long a host that gives its sessions away keeps sending, until viewers have changed over. */
+const HAND_OVER_MS = 5000;
+
+export interface MediaSenderOptions {
+  id: string;
+  config: SenderConfig;
+  connection: QueueOptions['connection'];
+  clock: Clock;
+  scheduler: Scheduler;
+  mailbox: Mailbox<ToSender>;
+  registry: SessionRegistry;
+  senders: SenderRegistry;
+  avatars: AvatarStore;
+  services: HostServices;
+  logger: Logger;
+}
+
+/**
+ * The process as one host of sessions: takes jobs while it has places, has one mailbox and one queue of segments for all of
+ * them, and stands for them with one lease.
+ */
+export class MediaSender {
+  readonly #options: MediaSenderOptions;
+  readonly #hosts = new Map<string, SessionHost>();
+  readonly #lease: Lease;
+  readonly #sessionsQueue: Queue<SessionJob>;
+  #sessionsWorker: Worker | undefined;
+  #segmentsWorker: Worker | undefined;
+  #draining = false;
+  readonly #startedAtMs: number;
+
+  constructor(options: MediaSenderOptions) {
+    this.#options = options;
+    const { clock, config, scheduler, connection } = options;
+    this.#startedAtMs = clock.wallMs();
+    this.#lease = new Lease({
+      clock,
+      intervalMs: config.heartbeatMs,
+      leaseMs: config.leaseMs,
+      renew: () => this.#beat(),
+      onLost: () => this.#suspend(),
+      onRegained: () => this.#resume(),
+    });
+    scheduler.beforeRun = (nowMs) => this.#lease.check(nowMs);
+    this.#sessionsQueue = new Queue(SESSIONS_QUEUE, { connection, prefix: BULL_PREFIX });
+  }
+
+  get sessionCount(): number {
+    return this.#hosts.size;
+  }
+
+  get viewerCount(): number {
+    let count = 0;
+    for (const host of this.#hosts.values()) count += host.viewerCount;
+    return count;
+  }
+
+  /** `undefined` when it can take and serve sessions, else why not. */
+  get unready(): string | undefined {
+    if (this.#draining) return 'draining';
+    if (!this.#lease.held) return 'redis-queue is not reachable';
+    return undefined;
+  }
+
+  async start(): Promise<void> {
+    const { id, mailbox, connection, config, logger } = this.#options;
+    await mailbox.open((message) => this.#handle(message));
+    await this.#lease.start();
+    this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job.data), {
+      connection,
+      prefix: BULL_PREFIX,
+      concurrency: SEGMENT_CONCURRENCY,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#host(job.data), {
+      connection,
+      prefix: BULL_PREFIX,
+      concurrency: config.maxSessions,
+      // A host that died is noticed by its lease, and its session gets a job of a new epoch.
+      maxStalledCount: 0,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    for (const worker of [this.#segmentsWorker, this.#sessionsWorker]) {
+      worker.on('error', (error) => logger.warn({ queue: worker.name, err: error.message }, 'queue worker error'));
+      worker.on('failed', (_job, error) => logger.error({ queue: worker.name, err: error.message }, 'job failed'));
+    }
+    await Promise.all([this.#segmentsWorker.waitUntilReady(), this.#sessionsWorker.waitUntilReady()]);
+    logger.info({ sender: id, capacity: config.maxSessions }, 'media-sender ready');
+  }
+
+  /** Gives all sessions to others, and goes when their viewers have changed over. */
+  async close(): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const { id, mailbox, senders, connection, logger } = this.#options;
+    const stoppedTaking = this.#sessionsWorker?.close();
+    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host)));
+    await stoppedTaking;
+    this.#lease.stop();
+    await this.#segmentsWorker?.close();
+    await mailbox.close();
+    await senders.forget(id);
+    const segments = new Queue(segmentsQueue(id), { connection, prefix: BULL_PREFIX });
+    await segments
+      .obliterate({ force: true })
+      .catch((error: Error) => logger.warn({ err: error.message }, 'queue not removed'));
+    await segments.close();
+    await this.#sessionsQueue.close();
+  }
+
+  /** A job of the `sessions` queue lasts as long as the session is hosted here. */
+  async #host(data: unknown): Promise<void> {
+    const { session, epoch } = sessionJobSchema.parse(data);
+    const { id, registry, avatars, services } = this.#options;
+    if (!(await registry.claim(session, epoch, id))) return;
+    const record = await registry.get(session);
+    const avatar = (await avatars.get(record.avatar)) ?? { id: record.avatar, cutPolicy: 'now' as const };
+    const host = await SessionHost.open(record, avatar, services);
+    this.#hosts.set(session, host);
+    try {
+      await host.start(record);
+      await host.ended;
+    } finally {
+      await host.stop('failed');
+      if (this.#hosts.get(session) === host) this.#hosts.delete(session);
+    }
+  }
+
+  async #takeSegment(data: unknown): Promise<void> {
+    const job = segmentJobSchema.parse(data);
+    await this.#hosts.get(job.session)?.enqueue({ seq: job.seq, segment: job.segment });
+  }
+
+  async #handle(message: ToSender): Promise<void> {
+    if (message.type === 'sender.drain') return this.close();
+    await this.#hosts.get(message.session)?.handle(message);
+  }
+
+  /** The next host begins where this one is; this one goes on until its viewers have left for the other. */
+  async #handOver(host: SessionHost): Promise<void> {
+    const { id, registry, clock } = this.#options;
+    await host.release();
+    const playhead = host.playhead();
+    if (playhead) await registry.savePlayhead(host.session, host.epoch, playhead);
+    const epoch = await registry.release(host.session, id, host.epoch);
+    if (epoch !== undefined) {
+      await this.#sessionsQueue.add(
+        SESSIONS_QUEUE,
+        { session: host.session, epoch },
+        { jobId: `${host.session}-${epoch}`, removeOnComplete: true, removeOnFail: true },
+      );
+      const deadlineMs = clock.nowMs() + HAND_OVER_MS;
+      while (host.viewerCount > 0 && clock.nowMs() < deadlineMs)
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await host.stop('moved');
+  }
+
+  async #beat(): Promise<void> {
+    const { id, config, senders } = this.#options;
+    await senders.beat(
+      {
+        id,
+        mailbox: id,
+        sessions: this.#hosts.size,
+        viewers: this.viewerCount,
+        capacity: config.maxSessions,
+        draining: this.#draining,
+        startedAtMs: this.#startedAtMs,
+        hostname: hostname(),
+      },
+      config.leaseMs,
+    );
+  }
+
+  #suspend(): void {
+    this.#options.logger.error('no sign of life gets through: all sessions are silent until one does');
+    for (const host of this.#hosts.values()) host.suspend();
+  }
+
+  #resume(): void {
+    for (const host of this.#hosts.values()) void host.resume();
+  }
+}

@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Codec,
+  HumancastError,
+  type Logger,
+  type Post,
+  type ToSignaling,
+  type ViewerRecord,
+} from '@humancast/shared';
+import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
+
+export type TransportFactory = (
+  connection: string,
+  codecs: readonly Codec[],
+  events: TransportEvents,
+) => ViewerTransport;
+
+export interface ViewerConnectionsOptions {
+  session: string;
+  epoch: number;
+  /** What the avatar can be sent as, in order of preference. */
+  codecs: readonly Codec[];
+  createTransport: TransportFactory;
+  post: Post<ToSignaling>;
+  logger: Logger;
+  /** A viewer without a connection for this long has gone. */
+  graceMs: number;
+  onConnected: (viewer: string, connection: string, codec: Codec, transport: ViewerTransport) => void;
+  onDisconnected: (viewer: string, connection: string, reason: string) => void;
+  onKeyframeNeeded: (connection: string) => void;
+  /** This viewer is not coming back. */
+  onGone: (viewer: string) => void;
+}
+
+interface Connection {
+  readonly id: string;
+  readonly transport: ViewerTransport;
+  connected: boolean;
+}
+
+interface Viewer {
+  record: ViewerRecord;
+  /** The newest last. More than one only while a new one is being made. */
+  readonly connections: Map<string, Connection>;
+  grace: NodeJS.Timeout | undefined;
+}
+
+/** The connections of a session's viewers, made and ended as the session's viewer records say. */
+export class ViewerConnections {
+  readonly #options: ViewerConnectionsOptions;
+  readonly #viewers = new Map<string, Viewer>();
+  #closed = false;
+
+  constructor(options: ViewerConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** Viewers known, connected or not. */
+  get count(): number {
+    return this.#viewers.size;
+  }
+
+  get connectedCount(): number {
+    let count = 0;
+    for (const viewer of this.#viewers.values()) if (isConnected(viewer)) count++;
+    return count;
+  }
+
+  /** Serves exactly those that are written down: new ones and new attempts are connected, missing ones closed. */
+  sync(records: readonly ViewerRecord[]): void {
+    if (this.#closed) return;
+    for (const viewer of [...this.#viewers.keys()]) {
+      if (!records.some((record) => record.viewer === viewer)) this.#drop(viewer, 'left');
+    }
+    for (const record of records) {
+      const known = this.#viewers.get(record.viewer);
+      const attempt = known?.record.attempt ?? 0;
+      const viewer: Viewer = known ?? { record, connections: new Map(), grace: undefined };
+      viewer.record = record;
+      this.#viewers.set(record.viewer, viewer);
+      if (record.attempt > attempt) void this.#connect(viewer);
+    }
+  }
+
+  async acceptAnswer(viewer: string, connection: string, sdp: string): Promise<void> {
+    const found = this.#find(viewer, connection);
+    if (!found) return;
+    try {
+      await found.transport.acceptAnswer(sdp);
+    } catch (error) {
+      this.#fail(viewer, connection, error);
+    }
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    for (const viewer of [...this.#viewers.keys()]) this.#drop(viewer, reason);
+    this.#closed = true;
+  }
+
+  async #connect(viewer: Viewer): Promise<void> {
+    const { session, epoch, codecs, createTransport } = this.#options;
+    const { record } = viewer;
+    const id = randomBytes(12).toString('base64url');
+    const transport = createTransport(id, codecs, {
+      connected: (codec) => this.#connected(record.viewer, id, codec),
+      closed: (reason) => this.#transportClosed(record.viewer, id, reason),
+      keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
+      feedback: () => {},
+    });
+    viewer.connections.set(id, { id, transport, connected: false });
+    this.#watch(viewer);
+    try {
+      if (record.offer !== undefined) {
+        const sdp = await transport.answerOffer(record.offer);
+        this.#tell(record.viewer, {
+          type: 'viewer.answered',
+          session,
+          viewer: record.viewer,
+          connection: id,
+          epoch,
+          sdp,
+        });
+      } else {
+        const sdp = await transport.createOffer();
+        this.#tell(record.viewer, { type: 'viewer.offer', session, viewer: record.viewer, connection: id, epoch, sdp });
+      }
+    } catch (error) {
+      this.#fail(record.viewer, id, error);
+    }
+  }
+
+  #connected(viewerId: string, connection: string, codec: Codec): void {
+    const viewer = this.#viewers.get(viewerId);
+    const found = viewer?.connections.get(connection);
+    if (!viewer || !found) return;
+    found.connected = true;
+    this.#watch(viewer);
+    this.#options.onConnected(viewerId, connection, codec, found.transport);
+    // A refreshed page, or a lost connection that was replaced: nobody watches the older ones any more.
+    for (const older of [...viewer.connections.values()]) {
+      if (older.id === connection) break;
+      older.transport.close('replaced');
+    }
+  }
+
+  #transportClosed(viewerId: string, connection: string, reason: string): void {
+    const viewer = this.#viewers.get(viewerId);
+    const found = viewer?.connections.get(connection);
+    if (!viewer || !found) return;
+    viewer.connections.delete(connection);
+    if (found.connected) this.#options.onDisconnected(viewerId, connection, reason);
+    const { session, epoch } = this.#options;
+    this.#tell(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch, reason });
+    this.#watch(viewer);
+  }
+
+  /** A viewer without a connection has the grace time to come back. */
+  #watch(viewer: Viewer): void {
+    if (isConnected(viewer)) {
+      clearTimeout(viewer.grace);
+      viewer.grace = undefined;
+    } else {
+      viewer.grace ??= setTimeout(() => this.#options.onGone(viewer.record.viewer), this.#options.graceMs);
+    }
+  }
+
+  #drop(viewerId: string, reason: string): void {
+    const viewer = this.#viewers.get(viewerId);
+    if (!viewer) return;
+    this.#viewers.delete(viewerId);
+    clearTimeout(viewer.grace);
+    for (const connection of viewer.connections.values()) {
+      connection.transport.close(reason);
+      if (connection.connected) this.#options.onDisconnected(viewerId, connection.id, reason);
+    }
+  }
+
+  #fail(viewer: string, connection: string, error: unknown): void {
+    const { session, epoch, logger } = this.#options;
+    const known = error instanceof HumancastError ? error : new HumancastError('internal');
+    logger.warn({ session, viewer, connection, code: known.code, err: (error as Error).message }, 'connection failed');
+    this.#tell(viewer, { type: 'viewer.error', session, viewer, epoch, code: known.code, message: known.message });
+    this.#find(viewer, connection)?.transport.close(known.code);
+  }
+
+  #tell(viewer: string, message: ToSignaling): void {
+    const record = this.#viewers.get(viewer)?.record;
+    if (!record) return;
+    this.#options.post.send(record.mailbox, message).catch((error: Error) => {
+      this.#options.logger.warn({ viewer, err: error.message, type: message.type }, 'signaling could not be told');
+    });
+  }
+
+  #find(viewer: string, connection: string): Connection | undefined {
+    return this.#viewers.get(viewer)?.connections.get(connection);
+  }
+}
+
+function isConnected(viewer: Viewer): boolean {
+  for (const connection of viewer.connections.values()) if (connection.connected) return true;
+  return false;
+}
