@@ -1,0 +1,15 @@
+/** The shape of the lips and what shows between them. */
+export interface MouthShape {
+  /** Jaw: 0 shut, 1 wide open. */
+  open: number;
+  /** Corners of the lips: −1 drawn together and pushed forward ("oo"), 1 spread ("ee"). */
+  width: number;
+  /** Lips pressed on each other ("m"), 0…1. */
+  press: number;
+  /** Lower lip under the upper teeth ("f"), 0…1. */
+  tuck: number;
+  /** Tip of the tongue at the teeth ("th", "l"), 0…1. */
+  tongue: number;
+}
+
+export const REST_MOUTH: MouthShape = { open: 0, width: 0, press: 0, tuck: 0, tongue: 0 };

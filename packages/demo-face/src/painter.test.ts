@@ -1,0 +1,38 @@
+import { expect, it } from 'vitest';
+import { FacePainter } from './painter.js';
+import { NEUTRAL_POSE, type Pose } from './pose.js';
+
+const SIZE = 320;
+
+const painter = new FacePainter(SIZE);
+const draw = (pose: Pose) => painter.paint(pose);
+
+/** The rows in which two pictures differ, as ratios of the height. */
+function changedRows(one: Buffer, other: Buffer): { top: number; bottom: number } | undefined {
+  const rows = Array.from({ length: SIZE }, (_, row) => row).filter((row) => {
+    const [from, to] = [row * SIZE * 4, (row + 1) * SIZE * 4];
+    return !one.subarray(from, to).equals(other.subarray(from, to));
+  });
+  return rows.length ? { top: (rows[0] ?? 0) / SIZE, bottom: (rows.at(-1) ?? 0) / SIZE } : undefined;
+}
+
+const neutral = draw(NEUTRAL_POSE);
+
+it('draws the same picture for the same pose, on every pixel', () => {
+  expect(changedRows(draw(NEUTRAL_POSE), neutral)).toBeUndefined();
+  for (let alpha = 3; alpha < neutral.length; alpha += 4) {
+    if (neutral[alpha] !== 255) throw new Error(`pixel ${(alpha - 3) / 4} is not opaque`);
+  }
+});
+
+it('moves only the eyes in a blink', () => {
+  const rows = changedRows(draw({ ...NEUTRAL_POSE, blink: 1 }), neutral);
+  expect(rows?.top).toBeGreaterThan(0.32);
+  expect(rows?.bottom).toBeLessThan(0.46);
+});
+
+it('moves the lower face when the mouth opens', () => {
+  const rows = changedRows(draw({ ...NEUTRAL_POSE, mouth: { ...NEUTRAL_POSE.mouth, open: 1 } }), neutral);
+  expect(rows?.top).toBeGreaterThan(0.38);
+  expect(rows?.bottom).toBeGreaterThan(0.58);
+});

@@ -1,0 +1,31 @@
+import { type MouthShape, REST_MOUTH } from './mouth.js';
+
+/** Everything that moves in the drawn face. All figures are ratios; zero is the neutral pose. */
+export interface Pose {
+  mouth: MouthShape;
+  /** Corners of the mouth: 0 the resting, friendly line; 1 a broad smile; −1 serious. */
+  smile: number;
+  /** Eyelids: 0 open, 1 shut. */
+  blink: number;
+  /** Eyebrows: 1 raised, −1 lowered. */
+  brow: number;
+  /** Where the eyes look, −1…1: to the picture's right, and down. */
+  gaze: { x: number; y: number };
+  /** −1…1: turned to the picture's right, bowed, leaning to the picture's right. */
+  head: { yaw: number; pitch: number; tilt: number };
+  /** 0 breathed out, 1 breathed in. */
+  breath: number;
+}
+
+/**
+ * The pose every clip begins and ends in, which is why any clip can follow any other, and speech can cut in between.
+ */
+export const NEUTRAL_POSE: Pose = {
+  mouth: REST_MOUTH,
+  smile: 0,
+  blink: 0,
+  brow: 0,
+  gaze: { x: 0, y: 0 },
+  head: { yaw: 0, pitch: 0, tilt: 0 },
+  breath: 0,
+};

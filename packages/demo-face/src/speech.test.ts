@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import { MAX_TEXT_LENGTH, SPEECH_SAMPLE_RATE, speak, splitClauses } from './speech.js';
+
+describe('clauses', () => {
+  it('end where a speaker pauses, and keep their mark', () => {
+    expect(splitClauses('Hello, you. How are you?\nFine')).toEqual(['Hello,', 'you.', 'How are you?', 'Fine']);
+  });
+
+  it('do not end inside a number or a name', () => {
+    expect(splitClauses('Version 2.5 of node.js')).toEqual(['Version 2.5 of node.js']);
+  });
+
+  it('are never mere marks', () => {
+    expect(splitClauses('... !')).toEqual([]);
+  });
+});
+
+/** Mean power between two positions. */
+function power(pcm: Int16Array, fromSeconds: number, toSeconds: number): number {
+  const part = pcm.subarray(fromSeconds * SPEECH_SAMPLE_RATE, toSeconds * SPEECH_SAMPLE_RATE);
+  return part.reduce((total, sample) => total + sample ** 2, 0) / part.length;
+}
+
+describe('speech, spoken by espeak-ng', () => {
+  it('has phonemes in order, inside the sound', async () => {
+    const { pcm, phonemes } = await speak('Bring your own model, and your own voice.');
+    expect(phonemes.map(({ ipa }) => ipa).join('')).toMatch(/^b.*vɔɪs$/);
+    let last = 0;
+    for (const { startSeconds, endSeconds } of phonemes) {
+      expect(startSeconds).toBeGreaterThanOrEqual(last);
+      last = endSeconds;
+    }
+    expect(last).toBeLessThanOrEqual(pcm.length / SPEECH_SAMPLE_RATE);
+  });
+
+  it('is loud in its vowels and silent in the pause between clauses', async () => {
+    const { pcm, phonemes } = await speak('Far. Far.');
+    const [, vowel, consonantAfterPause] = phonemes;
+    if (!vowel || !consonantAfterPause) throw new Error('too few phonemes');
+    const inVowel = power(pcm, vowel.startSeconds, vowel.endSeconds);
+    const inPause = power(pcm, consonantAfterPause.startSeconds - 0.15, consonantAfterPause.startSeconds - 0.02);
+    expect(inVowel).toBeGreaterThan(1000 * inPause);
+  });
+
+  it('finds where a word begins, after one that is drawn out', async () => {
+    // "s" carries its power above 4 kHz, where "oh" has none: count sign changes.
+    const { pcm, phonemes } = await speak('oh sun');
+    const s = phonemes.find(({ ipa }) => ipa === 's');
+    if (!s) throw new Error('no "s"');
+    const signChanges = (from: number) => {
+      const part = pcm.subarray(from * SPEECH_SAMPLE_RATE, (from + 0.03) * SPEECH_SAMPLE_RATE);
+      return part.reduce(
+        (count, sample, index) => count + (index > 0 && sample < 0 !== (part[index - 1] ?? 0) < 0 ? 1 : 0),
+        0,
+      );
+    };
+    expect(signChanges(s.startSeconds + 0.03)).toBeGreaterThan(3 * signChanges(s.startSeconds - 0.06));
+  });
+
+  it('is timed to its end where fewer or more words are spoken than written', async () => {
+    const { pcm, phonemes } = await speak('some of the 520 viewers');
+    expect(phonemes.at(-1)?.ipa).toBe('z');
+    expect(phonemes.at(-1)?.endSeconds).toBeGreaterThan(pcm.length / SPEECH_SAMPLE_RATE - 0.3);
+  });
+
+  it('takes markup for text', async () => {
+    await expect(speak('a <break time="9s"/> & b')).resolves.toMatchObject({ phonemes: expect.any(Array) });
+  });
+
+  it('refuses silence and novels', async () => {
+    await expect(speak(' … ')).rejects.toThrow(RangeError);
+    await expect(speak('a'.repeat(MAX_TEXT_LENGTH + 1))).rejects.toThrow(RangeError);
+  });
+});

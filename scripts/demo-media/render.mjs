@@ -1,0 +1,153 @@
+// Renders the demo's media, media/demo/: `node scripts/demo-media/render.mjs [name…]`, after `npm run build`.
+// Needs ffmpeg and espeak-ng. The clips are in the repository, so this is only run to change them.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FacePainter, idleMotion, SPEECH_SAMPLE_RATE, speak, speechMotion } from '@humancast/demo-face';
+
+/** @import { Motion, IdleOptions } from '@humancast/demo-face' */
+
+const SIZE = 640;
+// Each frame lasts a whole number of samples: 1600.
+const FRAMES_PER_SECOND = 30;
+const LEAD_SECONDS = 0.25;
+
+const OUTPUT = fileURLToPath(new URL('../../media/demo/', import.meta.url));
+
+/** @type {Record<string, IdleOptions>} */
+const IDLE = {
+  listening: { durationSeconds: 4, breaths: 1, blinksAtSeconds: [1.1, 3.1], sway: 0.5, smile: 0.25 },
+  glancing: {
+    durationSeconds: 6,
+    breaths: 2,
+    blinksAtSeconds: [1.15, 3.62, 4.9],
+    glances: [
+      { fromSeconds: 1.2, toSeconds: 2.4, x: -0.7, y: 0.15 },
+      { fromSeconds: 2.4, toSeconds: 3.65, x: 0.55, y: -0.2 },
+    ],
+    sway: 0.35,
+  },
+  smiling: { durationSeconds: 5, breaths: 1, blinksAtSeconds: [0.9, 1.25, 3.7], sway: -0.6, smile: 0.8 },
+};
+
+/** @type {Record<string, string>} */
+const SPOKEN = {
+  welcome: 'Hello, and welcome to humancast! I am a digital human, live in your browser.',
+  'how-it-works':
+    'Each sentence is encoded once, and sent to every viewer, with picture and voice together to the frame.',
+  interrupt: 'You can interrupt me at any moment. I stop at once, and I listen.',
+  goodbye: 'Now bring your own model, and your own voice. Thank you for watching, and see you soon!',
+};
+
+const wanted = process.argv.slice(2);
+
+for (const [name, options] of Object.entries(IDLE)) {
+  if (isWanted(name)) await render(join('idle', name), idleMotion(options), new Int16Array());
+}
+for (const [name, text] of Object.entries(SPOKEN)) {
+  if (!isWanted(name)) continue;
+  const { pcm, phonemes } = await speak(text);
+  const motion = speechMotion(phonemes, pcm.length / SPEECH_SAMPLE_RATE, {
+    leadSeconds: LEAD_SECONDS,
+    framesPerSecond: FRAMES_PER_SECOND,
+  });
+  await render(join('segments', name), motion, pcm);
+}
+
+/** @param {string} name */
+function isWanted(name) {
+  return wanted.length === 0 || wanted.includes(name);
+}
+
+/**
+ * @param {string} name path of the clip under media/demo, without its extension
+ * @param {Motion} motion
+ * @param {Int16Array} voice heard from LEAD_SECONDS on
+ */
+async function render(name, motion, voice) {
+  const path = join(OUTPUT, `${name}.mp4`);
+  const frames = Math.round(motion.durationSeconds * FRAMES_PER_SECOND);
+  const scratch = await mkdtemp(join(tmpdir(), 'demo-media-'));
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const soundtrack = join(scratch, 'voice.pcm');
+    await writeFile(soundtrack, soundtrackOf(voice, frames));
+    await encode(path, soundtrack, motion, frames);
+    console.log(`${path}: ${frames} frames`);
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+/**
+ * Sound of exactly the picture's length.
+ *
+ * @param {Int16Array} voice
+ * @param {number} frames
+ */
+function soundtrackOf(voice, frames) {
+  const samples = new Int16Array((frames * SPEECH_SAMPLE_RATE) / FRAMES_PER_SECOND);
+  samples.set(voice, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
+  return samples;
+}
+
+/**
+ * @param {string} path
+ * @param {string} soundtrack
+ * @param {Motion} motion
+ * @param {number} frames
+ */
+async function encode(path, soundtrack, motion, frames) {
+  const picture = [
+    '-f',
+    'rawvideo',
+    '-pix_fmt',
+    'rgba',
+    '-s',
+    `${SIZE}x${SIZE}`,
+    '-r',
+    String(FRAMES_PER_SECOND),
+    '-i',
+    'pipe:0',
+  ];
+  const sound = ['-f', 's16le', '-ar', String(SPEECH_SAMPLE_RATE), '-ac', '1', '-i', soundtrack];
+  const colour = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'];
+  const h264 = ['-c:v', 'libx264', '-preset', 'veryslow', '-tune', 'animation', '-crf', '20', '-pix_fmt', 'yuv420p'];
+  const ffmpeg = spawn(
+    'ffmpeg',
+    [
+      ...['-v', 'error', '-y', ...picture, ...sound],
+      ...['-vf', 'scale=out_color_matrix=bt709:out_range=tv', ...h264, ...colour],
+      // In units of a sample, so that the edit list cuts the encoder's padding off exactly.
+      ...[
+        '-c:a',
+        'aac',
+        '-b:a',
+        '96k',
+        '-movie_timescale',
+        String(SPEECH_SAMPLE_RATE),
+        '-movflags',
+        '+faststart',
+        path,
+      ],
+    ],
+    { stdio: ['pipe', 'inherit', 'inherit'] },
+  );
+  const ended = once(ffmpeg, 'close');
+  // If ffmpeg gives up, its exit code says so; the broken pipe adds nothing.
+  ffmpeg.stdin.on('error', () => {});
+
+  const painter = new FacePainter(SIZE);
+  for (let frame = 0; frame < frames && ffmpeg.exitCode === null; frame++) {
+    if (!ffmpeg.stdin.write(painter.paint(motion.poseAt(frame / FRAMES_PER_SECOND)))) {
+      await Promise.race([once(ffmpeg.stdin, 'drain'), ended]);
+    }
+  }
+  ffmpeg.stdin.end();
+  const [code] = await ended;
+  if (code !== 0) throw new Error(`ffmpeg ended with code ${code}`);
+}
