@@ -1,0 +1,188 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './ports.js';
+import { startRedis, type TestRedis } from './redis.js';
+import { startTurn, type TestTurn } from './turn.js';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 15_000;
+/** Of each process's log, for when something goes wrong. */
+const LOG_LINES = 400;
+
+export interface StackOptions {
+  senders?: number;
+  signalings?: number;
+  /** Whether viewers go through coturn; otherwise they connect directly. */
+  turn?: boolean;
+  turnTransport?: 'udp' | 'tcp';
+  /** Watched by the loader; a new empty folder when not given. */
+  mediaDir?: string;
+  /** Further settings for all services. */
+  env?: Readonly<Record<string, string>>;
+}
+
+export interface StackProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly metricsUrl: string;
+  /** The last lines it wrote. */
+  log(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>;
+}
+
+export interface Stack {
+  /** One base URL per signaling process. */
+  readonly signalingUrls: readonly string[];
+  readonly signalingUrl: string;
+  readonly loaderUrl: string;
+  readonly apiKey: string;
+  readonly mediaDir: string;
+  readonly redisQueue: TestRedis;
+  readonly redisMedia: TestRedis;
+  readonly turn: TestTurn | undefined;
+  readonly processes: readonly StackProcess[];
+  addSender(): Promise<StackProcess>;
+  stop(): Promise<void>;
+}
+
+/** The whole stack as built, each service a process of its own, on free ports of loopback. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { senders = 1, signalings = 1, turn: withTurn = true, turnTransport = 'udp' } = options;
+  const dir = mkdtempSync(join(tmpdir(), 'humancast-stack-'));
+  const mediaDir = options.mediaDir ?? join(dir, 'media');
+  mkdirSync(mediaDir, { recursive: true });
+  const [redisQueue, redisMedia] = await Promise.all([
+    startRedis({ appendOnly: true }),
+    startRedis({ maxmemory: '512mb', policy: 'volatile-lru' }),
+  ]);
+  const turn = withTurn ? await startTurn() : undefined;
+  const apiKey = randomBytes(16).toString('hex');
+  const loaderPort = await freePort();
+  const shared: Record<string, string> = {
+    LOG_LEVEL: 'info',
+    REDIS_QUEUE_URL: redisQueue.url,
+    REDIS_MEDIA_URL: redisMedia.url,
+    BIND_ADDRESS: '127.0.0.1',
+    HUMANCAST_API_KEY: apiKey,
+    TOKEN_SECRET: randomBytes(16).toString('hex'),
+    PUBLIC_DEMO: 'true',
+    ...(turn && { TURN_URLS: turn.url(turnTransport), TURN_SECRET: turn.secret }),
+    HOST_ADDRESSES: '127.0.0.1',
+    MEDIA_DIR: mediaDir,
+    SCRATCH_DIR: dir,
+    WATCH_SETTLE_MS: '100',
+    WATCH_RESCAN_MS: '1000',
+    LOADER_PORT: String(loaderPort),
+    ...options.env,
+  };
+  const processes: StackProcess[] = [];
+  const launch = async (service: string, variable: string, extra: Record<string, string> = {}) => {
+    const metricsPort = await freePort();
+    const child = startService(service, { ...shared, ...extra, [variable]: String(metricsPort) }, metricsPort);
+    processes.push(child);
+    return child;
+  };
+  const addSender = async () => {
+    const child = await launch('media-sender', 'SENDER_METRICS_PORT');
+    await ready(`${child.metricsUrl}/readyz`, child);
+    return child;
+  };
+  const signalingUrls: string[] = [];
+  const stop = async () => {
+    for (const child of processes) child.signal('SIGTERM');
+    await Promise.all(processes.map((child) => gone(child)));
+    await Promise.all([redisQueue.stop(), redisMedia.stop(), turn?.stop()]);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    const waits: Promise<void>[] = [];
+    const loader = await launch('segment-loader', 'LOADER_METRICS_PORT');
+    waits.push(ready(`http://127.0.0.1:${loaderPort}/readyz`, loader));
+    for (let i = 0; i < signalings; i++) {
+      const port = await freePort();
+      const child = await launch('signaling', 'SIGNALING_METRICS_PORT', { SIGNALING_PORT: String(port) });
+      signalingUrls.push(`http://127.0.0.1:${port}`);
+      waits.push(ready(`http://127.0.0.1:${port}/readyz`, child));
+    }
+    for (let i = 0; i < senders; i++) waits.push(addSender().then(() => {}));
+    await Promise.all(waits);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    signalingUrls,
+    signalingUrl: signalingUrls[0] as string,
+    loaderUrl: `http://127.0.0.1:${loaderPort}`,
+    apiKey,
+    mediaDir,
+    redisQueue,
+    redisMedia,
+    turn,
+    processes,
+    addSender,
+    stop,
+  };
+}
+
+function startService(service: string, env: Record<string, string>, metricsPort: number): StackProcess {
+  const main = join(ROOT, 'services', service, 'dist/main.js');
+  const child = spawn(process.execPath, [main], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => {
+      lines.push(...text.split('\n').filter((line) => line !== ''));
+      lines.splice(0, Math.max(0, lines.length - LOG_LINES));
+    });
+  }
+  return {
+    name: service,
+    pid: child.pid ?? -1,
+    metricsUrl: `http://127.0.0.1:${metricsPort}`,
+    log: () => lines.join('\n'),
+    signal: (signal) => void child.kill(signal),
+    ended: exited(child),
+  };
+}
+
+function exited(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+}
+
+async function ready(url: string, child: StackProcess): Promise<void> {
+  let over = false;
+  void child.ended.then(() => {
+    over = true;
+  });
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < deadline && !over) {
+    const status = await fetch(url).then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 200) return;
+    await sleep(50);
+  }
+  throw new Error(`${child.name} is not ready:\n${child.log()}`);
+}
+
+async function gone(child: StackProcess): Promise<void> {
+  const timer = setTimeout(() => child.signal('SIGKILL'), STOP_TIMEOUT_MS);
+  await child.ended;
+  clearTimeout(timer);
+}

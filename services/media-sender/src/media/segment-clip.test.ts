@@ -1,0 +1,167 @@
+import {
+  CLOCK_PER_PCM,
+  type Codec,
+  type MediaStore,
+  PCM_CHUNK_SAMPLES,
+  packGop,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { describe, expect, it, vi } from 'vitest';
+import { MediaCache } from './media-cache.js';
+import { SegmentClip } from './segment-clip.js';
+
+const GOP = 10;
+
+/** Ten seconds at 10 fps; every frame's bytes are its number, every PCM sample its index. */
+const manifest: SegmentManifest = {
+  version: 1,
+  id: 'seg_aaaaaaaaaaaa',
+  avatar: 'demo',
+  name: 'test',
+  role: 'speech',
+  source: 'upload',
+  state: 'complete',
+  createdAtMs: 0,
+  fps: { num: 10, den: 1 },
+  frames: 100,
+  gopFrames: GOP,
+  pcmSamples: 9 * PCM_CHUNK_SAMPLES + 500,
+  durationSamples: 480_000,
+  renditions: [
+    { id: 'v', codec: 'vp8', width: 2, height: 2, bitrateBps: 1, bytes: 100 },
+    { id: 'h', codec: 'h264', width: 2, height: 2, bitrateBps: 1, bytes: 100 },
+  ],
+  markFrames: [],
+};
+
+type Reads = Pick<MediaStore, 'readGop' | 'readPcm'>;
+
+class MemoryStore implements Reads {
+  readonly reads: string[] = [];
+  readonly missing = new Set<string>();
+  failures = 0;
+
+  async readGop(_segment: string, rendition: string, index: number): Promise<Buffer | undefined> {
+    if (!this.#found(`${rendition}/${index}`)) return undefined;
+    const frames = Array.from({ length: GOP }, (_, i) => ({ data: Buffer.from([index * GOP + i]), keyframe: i === 0 }));
+    return packGop(frames);
+  }
+
+  async readPcm(_segment: string, index: number): Promise<Buffer | undefined> {
+    if (!this.#found(`pcm/${index}`)) return undefined;
+    const count = Math.min(PCM_CHUNK_SAMPLES, manifest.pcmSamples - index * PCM_CHUNK_SAMPLES);
+    return Buffer.from(Int16Array.from({ length: count }, (_, i) => (index * PCM_CHUNK_SAMPLES + i) % 30_000).buffer);
+  }
+
+  #found(part: string): boolean {
+    if (this.failures > 0) {
+      this.failures--;
+      throw new Error('connection lost');
+    }
+    this.reads.push(part);
+    return !this.missing.has(part);
+  }
+}
+
+function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9 } = {}) {
+  const store = new MemoryStore();
+  const cache = new MediaCache(store as unknown as MediaStore, {
+    maxBytes,
+    packetize: (_codec, data, keyframe) => ({ payloads: [data], keyframe, bytes: data.length }),
+  });
+  const lost: string[] = [];
+  const watched = new Set(codecs);
+  const open = () =>
+    new SegmentClip(manifest, {
+      cache,
+      prefetchSamples: 2 * 48_000,
+      codecs: watched,
+      onLost: (part) => lost.push(part),
+    });
+  return { store, cache, lost, watched, open };
+}
+
+const SECOND = 48_000;
+
+describe('SegmentClip', () => {
+  it('has the next seconds in memory, of both tracks, and nothing more', async () => {
+    const { store, open } = setUp();
+    const clip = open();
+    expect(clip.availability(0, 960)).toBe('late');
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, 2 * SECOND)).toBe('ready'));
+    expect(store.reads.sort()).toEqual(['pcm/0', 'pcm/1', 'v/0', 'v/1']);
+    expect(clip.availability(2 * SECOND, 2 * SECOND + 960)).toBe('late');
+    expect(clip.readySamples(0)).toBe(2 * SECOND);
+  });
+
+  it('lets go of what lies behind, but for the GOP before the one that shows', async () => {
+    const { open } = setUp();
+    const clip = open();
+    for (let at = 0; at <= 5 * SECOND; at += SECOND) {
+      clip.follow(at);
+      await vi.waitFor(() => expect(clip.availability(at, at + SECOND)).toBe('ready'));
+    }
+    clip.follow(5.5 * SECOND);
+    expect(clip.frame('vp8', 55)?.payloads[0]?.[0]).toBe(55);
+    expect(clip.frame('vp8', 45)).toBeDefined();
+    expect(clip.frame('vp8', 35)).toBeUndefined();
+  });
+
+  it('reads sound across chunks, and silence after its end', async () => {
+    const { open } = setUp();
+    const clip = open();
+    clip.follow(8 * SECOND);
+    await vi.waitFor(() => expect(clip.availability(8 * SECOND, 10 * SECOND)).toBe('ready'));
+    const out = new Int16Array(1000).fill(7);
+    clip.readPcm((9 * PCM_CHUNK_SAMPLES - 100) * CLOCK_PER_PCM, out, 0, 1000);
+    const expected = Array.from({ length: 1000 }, (_, i) => (i < 600 ? (9 * PCM_CHUNK_SAMPLES - 100 + i) % 30_000 : 0));
+    expect([...out]).toEqual(expected);
+  });
+
+  it('is gone where a part is missing, and says so once', async () => {
+    const { store, lost, open } = setUp();
+    store.missing.add('v/1');
+    const clip = open();
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(SECOND, SECOND + 4800)).toBe('gone'));
+    clip.follow(0);
+    expect(clip.availability(0, 4800)).toBe('ready');
+    expect(lost).toEqual(['v/1']);
+  });
+
+  it('is late, and not gone, while the store can’t be reached', async () => {
+    const { store, lost, open } = setUp();
+    store.failures = 4;
+    const clip = open();
+    clip.follow(0);
+    expect(clip.availability(0, 960)).toBe('late');
+    await vi.waitFor(() => expect(clip.availability(0, 2 * SECOND)).toBe('ready'));
+    expect(lost).toEqual([]);
+  });
+
+  it('fetches another rendition when somebody watches it', async () => {
+    const { store, watched, open } = setUp();
+    const clip = open();
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, 960)).toBe('ready'));
+    expect(store.reads.some((part) => part.startsWith('h/'))).toBe(false);
+    watched.add('h264');
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.frame('h264', 3)?.payloads[0]?.[0]).toBe(3));
+  });
+
+  it('reads a part once for all sessions that play it, and again after it was evicted', async () => {
+    const { store, cache, open } = setUp({ maxBytes: 60_000 });
+    const clips = [open(), open(), open()];
+    for (const clip of clips) clip.follow(0);
+    await vi.waitFor(() => expect(clips.every((clip) => clip.availability(0, SECOND) === 'ready')).toBe(true));
+    expect(store.reads.filter((part) => part === 'v/0')).toHaveLength(1);
+    expect(cache.bytes).toBeLessThanOrEqual(60_000);
+    for (const clip of clips) clip.release();
+    const late = open();
+    late.follow(0);
+    await vi.waitFor(() => expect(late.availability(0, SECOND)).toBe('ready'));
+    expect(store.reads.filter((part) => part === 'pcm/0').length).toBeGreaterThan(1);
+  });
+});

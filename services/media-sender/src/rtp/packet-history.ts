@@ -1,0 +1,54 @@
+export interface SentPacket {
+  readonly sequence: number;
+  readonly payload: Buffer;
+  readonly timestamp: number;
+  readonly marker: boolean;
+}
+
+/**
+ * The latest packets of a stream, to be sent again on request. It holds references to the payloads, which all viewers
+ * share, and forgets the oldest by itself.
+ */
+export class PacketHistory {
+  readonly #indexMask: number;
+  readonly #payloads: (Buffer | undefined)[];
+  readonly #sequences: Uint16Array;
+  readonly #timestamps: Uint32Array;
+  readonly #markers: Uint8Array;
+  readonly #repeatedAtMs: Float64Array;
+
+  /** @param size a power of two. */
+  constructor(size: number) {
+    this.#indexMask = size - 1;
+    this.#payloads = new Array<Buffer | undefined>(size).fill(undefined);
+    this.#sequences = new Uint16Array(size);
+    this.#timestamps = new Uint32Array(size);
+    this.#markers = new Uint8Array(size);
+    this.#repeatedAtMs = new Float64Array(size);
+  }
+
+  remember(sequence: number, payload: Buffer, timestamp: number, marker: boolean): void {
+    const i = sequence & this.#indexMask;
+    this.#payloads[i] = payload;
+    this.#sequences[i] = sequence;
+    this.#timestamps[i] = timestamp;
+    this.#markers[i] = marker ? 1 : 0;
+    this.#repeatedAtMs[i] = Number.NEGATIVE_INFINITY;
+  }
+
+  find(sequence: number): SentPacket | undefined {
+    const i = sequence & this.#indexMask;
+    const payload = this.#payloads[i];
+    if (payload === undefined || this.#sequences[i] !== sequence) return undefined;
+    return { sequence, payload, timestamp: this.#timestamps[i] ?? 0, marker: this.#markers[i] === 1 };
+  }
+
+  /** When the packet was last repeated, by the caller's clock; before that, −∞. */
+  repeatedAtMs(sequence: number): number {
+    return this.#repeatedAtMs[sequence & this.#indexMask] ?? Number.NEGATIVE_INFINITY;
+  }
+
+  markRepeated(sequence: number, nowMs: number): void {
+    this.#repeatedAtMs[sequence & this.#indexMask] = nowMs;
+  }
+}

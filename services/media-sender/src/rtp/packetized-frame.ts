@@ -1,0 +1,11 @@
+/**
+ * An encoded frame as the payloads of its RTP packets. Nothing in it belongs to a viewer or a session, so it is made once
+ * and sent by all of them.
+ */
+export interface PacketizedFrame {
+  /** One RTP payload a packet, in order. At least one; views into shared memory, never to be written to. */
+  readonly payloads: readonly Buffer[];
+  readonly keyframe: boolean;
+  /** All payloads together. */
+  readonly bytes: number;
+}

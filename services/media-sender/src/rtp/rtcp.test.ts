@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  GenericNack,
+  PictureLossIndication,
+  RtcpPacketConverter,
+  RtcpPayloadSpecificFeedback,
+  RtcpReceiverInfo,
+  RtcpRrPacket,
+  RtcpSourceDescriptionPacket,
+  RtcpSrPacket,
+  RtcpTransportLayerFeedback,
+} from 'werift';
+import { goodbye, type ReportBlock, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
+
+class Recorder implements RtcpListener {
+  blocks: ReportBlock[] = [];
+  nacks: [number, readonly number[]][] = [];
+  losses: number[] = [];
+  byes: (readonly number[])[] = [];
+  report(block: ReportBlock) {
+    this.blocks.push(block);
+  }
+  nack(ssrc: number, sequences: readonly number[]) {
+    this.nacks.push([ssrc, sequences]);
+  }
+  pictureLoss(ssrc: number) {
+    this.losses.push(ssrc);
+  }
+  bye(ssrcs: readonly number[]) {
+    this.byes.push(ssrcs);
+  }
+}
+
+function read(compound: Buffer): Recorder {
+  const recorder = new Recorder();
+  readRtcp(compound, recorder);
+  return recorder;
+}
+
+describe('what we send', () => {
+  it('is a sender report that another implementation reads', () => {
+    const ntp = 0xe9a1_b2c3_8000_0000n;
+    const packet = senderReport({
+      ssrc: 0xdead_beef,
+      cname: 'abcd',
+      ntp,
+      rtpTimestamp: 0xffff_fff0,
+      packets: 2 ** 32 + 5,
+      octets: 6,
+    });
+    const [sr, sdes] = RtcpPacketConverter.deSerialize(packet);
+    expect(sr).toBeInstanceOf(RtcpSrPacket);
+    expect(sr).toMatchObject({
+      ssrc: 0xdead_beef,
+      senderInfo: { ntpTimestamp: ntp, rtpTimestamp: 0xffff_fff0, packetCount: 5, octetCount: 6 },
+    });
+    expect(sdes).toBeInstanceOf(RtcpSourceDescriptionPacket);
+    expect((sdes as RtcpSourceDescriptionPacket).chunks[0]).toMatchObject({
+      source: 0xdead_beef,
+      items: [{ type: 1, text: 'abcd' }],
+    });
+  });
+
+  it('says which streams end', () => {
+    expect(read(goodbye([7, 8], 'name')).byes).toEqual([[7, 8]]);
+  });
+
+  it.each([1, 2, 3, 4, 5])('is padded to whole words with a name of %i letters', (letters) => {
+    const packet = goodbye([1], 'x'.repeat(letters));
+    expect(packet.length % 4).toBe(0);
+    expect(read(packet).byes).toEqual([[1]]);
+  });
+});
+
+describe('what a viewer sends', () => {
+  it('is read from receiver reports', () => {
+    const block = {
+      ssrc: 5,
+      fractionLost: 64,
+      packetsLost: 1000,
+      highestSequence: 70_000,
+      jitter: 90,
+      lsr: 0x1234_5678,
+      dlsr: 65_536,
+    };
+    const { blocks } = read(new RtcpRrPacket({ ssrc: 1, reports: [new RtcpReceiverInfo(block)] }).serialize());
+    expect(blocks).toEqual([
+      {
+        ssrc: 5,
+        fractionLost: 0.25,
+        packetsLost: 1000,
+        jitterTicks: 90,
+        lastReport: 0x1234_5678,
+        delaySinceLastReport: 65_536,
+      },
+    ]);
+  });
+
+  it('can have lost less than nothing', () => {
+    const packet = Buffer.from('81c90007000000010000000500ffffff000000000000000000000000' + '00000000', 'hex');
+    expect(read(packet).blocks[0]?.packetsLost).toBe(-1);
+  });
+
+  it('is read from picture loss indications and nacks, also without a report in front', () => {
+    const pli = new RtcpPayloadSpecificFeedback({
+      feedback: new PictureLossIndication({ senderSsrc: 1, mediaSsrc: 9 }),
+    });
+    const nack = new RtcpTransportLayerFeedback({
+      feedback: new GenericNack({ senderSsrc: 1, mediaSourceSsrc: 9, lost: [10, 12, 65_535] }),
+    });
+    const seen = read(Buffer.concat([pli.serialize(), nack.serialize()]));
+    expect(seen.losses).toEqual([9]);
+    expect(seen.nacks).toEqual([[9, [10, 12, 65_535]]]);
+  });
+
+  it('names lost packets across the wrap', () => {
+    const packet = Buffer.from('81cd000300000001000000' + '09' + 'ffff8001', 'hex');
+    expect(read(packet).nacks).toEqual([[9, [65_535, 0, 15]]]);
+  });
+
+  it('may be anything, and breaks nothing', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: 199, max: 207 }), (bytes, type) => {
+        const packet = Buffer.from(bytes);
+        read(packet);
+        if (packet.length < 4) return;
+        packet[0] = 0x80 | ((packet[0] ?? 0) & 0x1f);
+        packet[1] = type;
+        packet.writeUInt16BE(Math.floor(packet.length / 4) - 1, 2);
+        read(packet);
+      }),
+    );
+  });
+});

@@ -1,0 +1,162 @@
+/** RTCP packet types (RFC 3550 §12.1, RFC 4585 §6.1). */
+const PT = {
+  senderReport: 200,
+  receiverReport: 201,
+  sourceDescription: 202,
+  bye: 203,
+  transport: 205,
+  payload: 206,
+} as const;
+/** Feedback message types (RFC 4585 §6.2.1, §6.3.1). */
+const FMT_GENERIC_NACK = 1;
+const FMT_PICTURE_LOSS = 1;
+const SDES_CNAME = 1;
+const VERSION_BITS = 0x80;
+const COUNT_MASK = 0x1f;
+
+export interface SenderReport {
+  ssrc: number;
+  cname: string;
+  /** 64-bit NTP timestamp: seconds since 1900 and fraction, 32.32. */
+  ntp: bigint;
+  /** The same instant on the stream's RTP clock, with its offset. */
+  rtpTimestamp: number;
+  packets: number;
+  octets: number;
+}
+
+/** A compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
+export function senderReport(report: SenderReport): Buffer {
+  const sr = Buffer.alloc(28);
+  writeHeader(sr, 0, PT.senderReport);
+  sr.writeUInt32BE(report.ssrc, 4);
+  sr.writeBigUInt64BE(BigInt.asUintN(64, report.ntp), 8);
+  sr.writeUInt32BE(report.rtpTimestamp >>> 0, 16);
+  sr.writeUInt32BE(report.packets >>> 0, 20);
+  sr.writeUInt32BE(report.octets >>> 0, 24);
+  return Buffer.concat([sr, sourceDescription(report.ssrc, report.cname)]);
+}
+
+/**
+ * Says that the streams end (RFC 3550 §6.6). A compound begins with a report (§6.1), so an empty one stands in front.
+ */
+export function goodbye(ssrcs: readonly number[], cname: string): Buffer {
+  const [first = 0] = ssrcs;
+  const report = Buffer.alloc(8);
+  writeHeader(report, 0, PT.receiverReport);
+  report.writeUInt32BE(first, 4);
+  const bye = Buffer.alloc(4 + 4 * ssrcs.length);
+  writeHeader(bye, ssrcs.length, PT.bye);
+  ssrcs.forEach((ssrc, i) => {
+    bye.writeUInt32BE(ssrc, 4 + 4 * i);
+  });
+  return Buffer.concat([report, sourceDescription(first, cname), bye]);
+}
+
+function sourceDescription(ssrc: number, cname: string): Buffer {
+  const text = Buffer.from(cname, 'utf8');
+  // The items end with at least one zero, filled up to a 32-bit boundary.
+  const bytes = Math.ceil((4 + 4 + 2 + text.length + 1) / 4) * 4;
+  const sdes = Buffer.alloc(bytes);
+  writeHeader(sdes, 1, PT.sourceDescription);
+  sdes.writeUInt32BE(ssrc, 4);
+  sdes.writeUInt8(SDES_CNAME, 8);
+  sdes.writeUInt8(text.length, 9);
+  text.copy(sdes, 10);
+  return sdes;
+}
+
+function writeHeader(packet: Buffer, count: number, type: number): void {
+  packet.writeUInt8(VERSION_BITS | count, 0);
+  packet.writeUInt8(type, 1);
+  packet.writeUInt16BE(packet.length / 4 - 1, 2);
+}
+
+/** One block of a receiver report (RFC 3550 §6.4.1). */
+export interface ReportBlock {
+  ssrc: number;
+  /** 0 to 1. */
+  fractionLost: number;
+  packetsLost: number;
+  jitterTicks: number;
+  /** Middle 32 bits of the NTP timestamp of the last sender report; 0: none yet. */
+  lastReport: number;
+  /** 1/65536 s between that report's arrival and this one's departure. */
+  delaySinceLastReport: number;
+}
+
+/** What a viewer can tell us. */
+export interface RtcpListener {
+  report(block: ReportBlock): void;
+  /** Asks for these packets again (RFC 4585 §6.2.1). */
+  nack(ssrc: number, sequences: readonly number[]): void;
+  pictureLoss(ssrc: number): void;
+  bye(ssrcs: readonly number[]): void;
+}
+
+/** Reads a compound packet; what is unknown or damaged is passed over. */
+export function readRtcp(compound: Buffer, listener: RtcpListener): void {
+  for (let at = 0; at + 4 <= compound.length; ) {
+    const end = at + 4 * (compound.readUInt16BE(at + 2) + 1);
+    if (compound.readUInt8(at) >> 6 !== 2 || end > compound.length) return;
+    readPacket(compound.subarray(at, end), listener);
+    at = end;
+  }
+}
+
+function readPacket(packet: Buffer, listener: RtcpListener): void {
+  const count = packet.readUInt8(0) & COUNT_MASK;
+  switch (packet.readUInt8(1)) {
+    case PT.senderReport:
+      readBlocks(packet, 28, count, listener);
+      break;
+    case PT.receiverReport:
+      readBlocks(packet, 8, count, listener);
+      break;
+    case PT.bye:
+      listener.bye(words(packet, 4, count));
+      break;
+    case PT.transport:
+      if (count === FMT_GENERIC_NACK && packet.length >= 12) listener.nack(packet.readUInt32BE(8), lostIn(packet));
+      break;
+    case PT.payload:
+      if (count === FMT_PICTURE_LOSS && packet.length >= 12) listener.pictureLoss(packet.readUInt32BE(8));
+      break;
+  }
+}
+
+const BLOCK_BYTES = 24;
+
+function readBlocks(packet: Buffer, from: number, count: number, listener: RtcpListener): void {
+  for (let i = 0; i < count && from + BLOCK_BYTES * (i + 1) <= packet.length; i++) {
+    const at = from + BLOCK_BYTES * i;
+    listener.report({
+      ssrc: packet.readUInt32BE(at),
+      fractionLost: packet.readUInt8(at + 4) / 256,
+      packetsLost: packet.readIntBE(at + 5, 3),
+      jitterTicks: packet.readUInt32BE(at + 12),
+      lastReport: packet.readUInt32BE(at + 16),
+      delaySinceLastReport: packet.readUInt32BE(at + 20),
+    });
+  }
+}
+
+/** Pairs of a packet id and a bit mask of the sixteen that follow it. */
+function lostIn(packet: Buffer): number[] {
+  const lost: number[] = [];
+  for (let at = 12; at + 4 <= packet.length; at += 4) {
+    const first = packet.readUInt16BE(at);
+    const mask = packet.readUInt16BE(at + 2);
+    lost.push(first);
+    for (let bit = 0; bit < 16; bit++) {
+      if ((mask >> bit) & 1) lost.push((first + bit + 1) & 0xffff);
+    }
+  }
+  return lost;
+}
+
+function words(packet: Buffer, from: number, count: number): number[] {
+  const list: number[] = [];
+  for (let i = 0, at = from; i < count && at + 4 <= packet.length; i++, at += 4) list.push(packet.readUInt32BE(at));
+  return list;
+}

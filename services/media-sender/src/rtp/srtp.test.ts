@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import {
+  ProtectionProfileAeadAes128Gcm,
+  ProtectionProfileAes128CmHmacSha1_80,
+  RtpPacket,
+  SrtcpSession,
+  SrtpSession,
+} from 'werift';
+import { senderReport } from './rtcp.js';
+import { RtpStream } from './rtp-stream.js';
+import { MASTER_KEY_BYTES, masterSaltBytes, SrtcpReceiver, type SrtpKeys, SrtpSender } from './srtp.js';
+
+const PROFILES = {
+  AEAD_AES_128_GCM: ProtectionProfileAeadAes128Gcm,
+  AES128_CM_HMAC_SHA1_80: ProtectionProfileAes128CmHmacSha1_80,
+} as const;
+
+function keysOf(profile: SrtpKeys['profile']): SrtpKeys {
+  return { profile, masterKey: randomBytes(MASTER_KEY_BYTES), masterSalt: randomBytes(masterSaltBytes(profile)) };
+}
+
+/** Both ends of werift's with these keys: a second implementation. */
+function weriftConfig({ profile, masterKey, masterSalt }: SrtpKeys) {
+  const keys = {
+    localMasterKey: masterKey,
+    localMasterSalt: masterSalt,
+    remoteMasterKey: masterKey,
+    remoteMasterSalt: masterSalt,
+  };
+  return { keys, profile: PROFILES[profile] };
+}
+
+function report(): Buffer {
+  return senderReport({ ssrc: 0xfedc_ba98, cname: 'somebody', ntp: 1n, rtpTimestamp: 2, packets: 3, octets: 4 });
+}
+
+describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile) => {
+  it('is opened by another implementation, across the wrap of the sequence number', () => {
+    const keys = keysOf(profile);
+    const packets: Buffer[] = [];
+    const memory = Buffer.alloc(2048);
+    const stream = new RtpStream({
+      ssrc: 0xfedc_ba98,
+      payloadType: 96,
+      srtp: new SrtpSender(keys),
+      firstSequence: 65_530,
+      writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+    });
+    const payloads = Array.from({ length: 12 }, (_, i) => randomBytes(1 + 100 * i));
+    payloads.forEach((payload, i) => {
+      stream.send(payload, stream.timestampOf(3000 * i), i % 3 === 2);
+    });
+    const receiver = new SrtpSession(weriftConfig(keys));
+    const opened = packets.map((packet) => RtpPacket.deSerialize(receiver.decrypt(packet)));
+    expect(opened.map(({ header }) => header.sequenceNumber)).toEqual([
+      65530, 65531, 65532, 65533, 65534, 65535, 0, 1, 2, 3, 4, 5,
+    ]);
+    expect(opened.map(({ header }) => header.marker)).toEqual(payloads.map((_, i) => i % 3 === 2));
+    expect(opened.every(({ header }) => header.ssrc === 0xfedc_ba98 && header.payloadType === 96)).toBe(true);
+    opened.forEach(({ payload, header }, i) => {
+      expect(payload.equals(payloads[i] ?? Buffer.alloc(0))).toBe(true);
+      expect(header.timestamp).toBe(stream.timestampOf(3000 * i));
+    });
+  });
+
+  it('repeats a packet from before the wrap bit by bit', () => {
+    const packets: Buffer[] = [];
+    const memory = Buffer.alloc(2048);
+    const stream = new RtpStream({
+      ssrc: 1,
+      payloadType: 96,
+      srtp: new SrtpSender(keysOf(profile)),
+      firstSequence: 65_535,
+      writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+    });
+    const payload = randomBytes(500);
+    stream.send(payload, 7, true);
+    stream.send(payload, 8, true);
+    stream.repeat(payload, 7, true, 65_535);
+    stream.repeat(payload, 8, true, 0);
+    expect(packets[2]).toEqual(packets[0]);
+    expect(packets[3]).toEqual(packets[1]);
+  });
+
+  it('speaks SRTCP with another implementation', () => {
+    const keys = keysOf(profile);
+    const werift = new SrtcpSession(weriftConfig(keys));
+    const sender = new SrtpSender(keys);
+    const receiver = new SrtcpReceiver(keys);
+    expect(werift.decrypt(sender.protectRtcp(report()))).toEqual(report());
+    expect(werift.decrypt(sender.protectRtcp(report()))).toEqual(report());
+    expect(receiver.unprotect(werift.encrypt(report()))).toEqual(report());
+  });
+
+  it('takes nothing that is forged, cut short or sent twice', () => {
+    const keys = keysOf(profile);
+    const sender = new SrtpSender(keys);
+    const receiver = new SrtcpReceiver(keys);
+    const [first, second] = [sender.protectRtcp(report()), sender.protectRtcp(report())];
+    for (let i = 0; i < first.length; i++) {
+      const forged = Buffer.from(first);
+      forged[i] = (forged[i] ?? 0) ^ 1;
+      expect(receiver.unprotect(forged)).toBeUndefined();
+      expect(receiver.unprotect(first.subarray(0, i))).toBeUndefined();
+    }
+    expect(receiver.unprotect(second)).toEqual(report());
+    expect(receiver.unprotect(first)).toEqual(report());
+    expect(receiver.unprotect(first)).toBeUndefined();
+    expect(receiver.unprotect(second)).toBeUndefined();
+    for (let i = 0; i < 40; i++) expect(receiver.unprotect(sender.protectRtcp(report()))).toEqual(report());
+    expect(receiver.unprotect(second)).toBeUndefined();
+  });
+
+  it('counts each of a viewer’s senders for itself', () => {
+    const keys = keysOf(profile);
+    const receiver = new SrtcpReceiver(keys);
+    const [one, two] = [new SrtpSender(keys), new SrtpSender(keys)];
+    const other = report();
+    other.writeUInt32BE(77, 4);
+    expect(receiver.unprotect(one.protectRtcp(report()))).toEqual(report());
+    expect(receiver.unprotect(two.protectRtcp(other))).toEqual(other);
+  });
+});

@@ -1,0 +1,290 @@
+import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
+
+/** Protection profiles of DTLS-SRTP that we speak, by their registered names (RFC 5764 §4.1.2, RFC 7714 §14.2). */
+export type SrtpProfile = 'AEAD_AES_128_GCM' | 'AES128_CM_HMAC_SHA1_80';
+
+export interface SrtpKeys {
+  readonly profile: SrtpProfile;
+  /** {@link MASTER_KEY_BYTES} long. */
+  readonly masterKey: Buffer;
+  /** {@link masterSaltBytes} long. */
+  readonly masterSalt: Buffer;
+}
+
+export const MASTER_KEY_BYTES = 16;
+export const masterSaltBytes = (profile: SrtpProfile) => (profile === 'AEAD_AES_128_GCM' ? 12 : 14);
+
+/** E flag and 31-bit index at the end of SRTCP (RFC 3711 §3.4). */
+const SRTCP_WORD_BYTES = 4;
+const E_FLAG = 0x8000_0000;
+const INDEX_MASK = 0x7fff_ffff;
+/** Reporting SSRCs of one viewer; a browser has one or two. */
+const MAX_SENDERS = 16;
+/** What SRTCP leaves in clear: the first packet's header and sender. */
+const RTCP_CLEAR_BYTES = 8;
+
+/** What the profiles do differently. */
+interface Transform {
+  /** Bytes that protection adds to an RTP packet. */
+  readonly tagBytes: number;
+  /** Encrypts `payload` into `packet` behind the header that is already there, and adds the tag. */
+  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void;
+  sealRtcp(packet: Buffer, index: number): Buffer;
+  /** `undefined`: not authentic. */
+  openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined;
+}
+
+/** Protects what we send (RFC 3711). Sequence numbers and their rollover counters are the streams' affair. */
+export class SrtpSender {
+  readonly #transform: Transform;
+  #rtcpIndex = 0;
+
+  constructor(keys: SrtpKeys) {
+    this.#transform = createTransform(keys);
+  }
+
+  /** Bytes an RTP packet grows by. */
+  get overheadBytes(): number {
+    return this.#transform.tagBytes;
+  }
+
+  /**
+   * Completes `packet`, which begins with the RTP header, with the encrypted payload and its tag. It must have the room.
+   * → the whole length.
+   */
+  protectRtp(
+    packet: Buffer,
+    headerBytes: number,
+    payload: Buffer,
+    ssrc: number,
+    roc: number,
+    sequence: number,
+  ): number {
+    this.#transform.sealRtp(packet, headerBytes, payload, ssrc, roc, sequence);
+    return headerBytes + payload.length + this.#transform.tagBytes;
+  }
+
+  /** A compound RTCP packet as SRTCP, in memory of its own. */
+  protectRtcp(packet: Buffer): Buffer {
+    this.#rtcpIndex = (this.#rtcpIndex + 1) & INDEX_MASK;
+    return this.#transform.sealRtcp(packet, this.#rtcpIndex);
+  }
+}
+
+/** Opens the RTCP that a viewer sends; each packet once (RFC 3711 §3.3.2). */
+export class SrtcpReceiver {
+  readonly #transform: Transform;
+  /** By sender, each of which counts for itself (RFC 3711 §3.2.1). */
+  readonly #replay = new Map<number, ReplayWindow>();
+
+  constructor(keys: SrtpKeys) {
+    this.#transform = createTransform(keys);
+  }
+
+  /** → the compound packet in clear; `undefined` for one that is not authentic, not encrypted, or was here before. */
+  unprotect(packet: Buffer): Buffer | undefined {
+    const opened = this.#transform.openRtcp(packet);
+    return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;
+  }
+
+  #windowOf(ssrc: number): ReplayWindow {
+    let window = this.#replay.get(ssrc);
+    if (!window) {
+      window = new ReplayWindow();
+      this.#replay.set(ssrc, window);
+      const [oldest] = this.#replay.keys();
+      if (this.#replay.size > MAX_SENDERS && oldest !== undefined) this.#replay.delete(oldest);
+    }
+    return window;
+  }
+}
+
+/** The last 32 indices, as a bit mask below the highest. */
+class ReplayWindow {
+  #highest = -1;
+  #mask = 0;
+
+  accept(index: number): boolean {
+    const ahead = index - this.#highest;
+    if (ahead > 0) {
+      this.#mask = ahead < 32 ? (this.#mask << ahead) | 1 : 1;
+      this.#highest = index;
+      return true;
+    }
+    if (-ahead >= 32 || (this.#mask >>> -ahead) & 1) return false;
+    this.#mask |= 1 << -ahead;
+    return true;
+  }
+}
+
+function createTransform(keys: SrtpKeys): Transform {
+  return keys.profile === 'AEAD_AES_128_GCM' ? new AesGcm(keys) : new AesCmHmacSha1(keys);
+}
+
+/** AEAD_AES_128_GCM (RFC 7714). */
+class AesGcm implements Transform {
+  readonly tagBytes = 16;
+  readonly #rtpKey: Buffer;
+  readonly #rtpSalt: Buffer;
+  readonly #rtcpKey: Buffer;
+  readonly #rtcpSalt: Buffer;
+  readonly #iv = Buffer.alloc(12);
+
+  constructor(keys: SrtpKeys) {
+    this.#rtpKey = deriveKey(keys, LABEL.rtpEncryption, 16);
+    this.#rtpSalt = deriveKey(keys, LABEL.rtpSalt, 12);
+    this.#rtcpKey = deriveKey(keys, LABEL.rtcpEncryption, 16);
+    this.#rtcpSalt = deriveKey(keys, LABEL.rtcpSalt, 12);
+  }
+
+  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void {
+    // §8.1: 16 zero bits, SSRC, rollover counter, sequence number; all of it XOR the salt.
+    const iv = this.#ivOf(this.#rtpSalt, ssrc);
+    iv.writeUInt32BE((iv.readUInt32BE(6) ^ roc) >>> 0, 6);
+    iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
+    const cipher = createCipheriv('aes-128-gcm', this.#rtpKey, iv);
+    cipher.setAAD(packet.subarray(0, headerBytes));
+    packet.set(cipher.update(payload), headerBytes);
+    cipher.final();
+    packet.set(cipher.getAuthTag(), headerBytes + payload.length);
+  }
+
+  sealRtcp(packet: Buffer, index: number): Buffer {
+    const word = srtcpWord(index);
+    const cipher = createCipheriv('aes-128-gcm', this.#rtcpKey, this.#rtcpIv(packet.readUInt32BE(4), index));
+    cipher.setAAD(Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), word]));
+    const encrypted = cipher.update(packet.subarray(RTCP_CLEAR_BYTES));
+    cipher.final();
+    return Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), encrypted, cipher.getAuthTag(), word]);
+  }
+
+  openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined {
+    const wordAt = packet.length - SRTCP_WORD_BYTES;
+    const tagAt = wordAt - this.tagBytes;
+    if (tagAt < RTCP_CLEAR_BYTES || packet.readUInt32BE(wordAt) < E_FLAG) return undefined;
+    const index = packet.readUInt32BE(wordAt) & INDEX_MASK;
+    const header = packet.subarray(0, RTCP_CLEAR_BYTES);
+    const decipher = createDecipheriv('aes-128-gcm', this.#rtcpKey, this.#rtcpIv(packet.readUInt32BE(4), index));
+    decipher.setAAD(Buffer.concat([header, packet.subarray(wordAt)]));
+    decipher.setAuthTag(packet.subarray(tagAt, wordAt));
+    const clear = decipher.update(packet.subarray(RTCP_CLEAR_BYTES, tagAt));
+    try {
+      decipher.final();
+    } catch {
+      return undefined;
+    }
+    return { packet: Buffer.concat([header, clear]), index };
+  }
+
+  #rtcpIv(ssrc: number, index: number): Buffer {
+    // §9.1: 16 zero bits, SSRC, 16 zero bits, index.
+    const iv = this.#ivOf(this.#rtcpSalt, ssrc);
+    iv.writeUInt32BE((iv.readUInt32BE(8) ^ index) >>> 0, 8);
+    return iv;
+  }
+
+  #ivOf(salt: Buffer, ssrc: number): Buffer {
+    const iv = this.#iv;
+    iv.set(salt);
+    iv.writeUInt32BE((iv.readUInt32BE(2) ^ ssrc) >>> 0, 2);
+    return iv;
+  }
+}
+
+/** AES128_CM_HMAC_SHA1_80 (RFC 3711 §4): what a viewer without GCM negotiates. */
+class AesCmHmacSha1 implements Transform {
+  readonly tagBytes = 10;
+  readonly #rtpKey: Buffer;
+  readonly #rtpSalt: Buffer;
+  readonly #rtpAuth: Buffer;
+  readonly #rtcpKey: Buffer;
+  readonly #rtcpSalt: Buffer;
+  readonly #rtcpAuth: Buffer;
+  readonly #iv = Buffer.alloc(16);
+  readonly #rocWord = Buffer.alloc(4);
+
+  constructor(keys: SrtpKeys) {
+    this.#rtpKey = deriveKey(keys, LABEL.rtpEncryption, 16);
+    this.#rtpSalt = deriveKey(keys, LABEL.rtpSalt, 14);
+    this.#rtpAuth = deriveKey(keys, LABEL.rtpAuthentication, 20);
+    this.#rtcpKey = deriveKey(keys, LABEL.rtcpEncryption, 16);
+    this.#rtcpSalt = deriveKey(keys, LABEL.rtcpSalt, 14);
+    this.#rtcpAuth = deriveKey(keys, LABEL.rtcpAuthentication, 20);
+  }
+
+  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void {
+    // §4.1.1: IV = (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16), where index = ROC · 2^16 + sequence.
+    const iv = this.#ivOf(this.#rtpSalt, ssrc);
+    iv.writeUInt32BE((iv.readUInt32BE(8) ^ roc) >>> 0, 8);
+    iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
+    packet.set(createCipheriv('aes-128-ctr', this.#rtpKey, iv).update(payload), headerBytes);
+    const end = headerBytes + payload.length;
+    this.#rocWord.writeUInt32BE(roc);
+    packet.set(this.#tag(this.#rtpAuth, packet.subarray(0, end), this.#rocWord), end);
+  }
+
+  sealRtcp(packet: Buffer, index: number): Buffer {
+    const header = packet.subarray(0, RTCP_CLEAR_BYTES);
+    const encrypted = this.#cryptRtcp(packet.readUInt32BE(4), index, packet.subarray(RTCP_CLEAR_BYTES));
+    const authenticated = Buffer.concat([header, encrypted, srtcpWord(index)]);
+    return Buffer.concat([authenticated, this.#tag(this.#rtcpAuth, authenticated)]);
+  }
+
+  openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined {
+    const tagAt = packet.length - this.tagBytes;
+    const wordAt = tagAt - SRTCP_WORD_BYTES;
+    if (wordAt < RTCP_CLEAR_BYTES || packet.readUInt32BE(wordAt) < E_FLAG) return undefined;
+    if (!timingSafeEqual(this.#tag(this.#rtcpAuth, packet.subarray(0, tagAt)), packet.subarray(tagAt)))
+      return undefined;
+    const index = packet.readUInt32BE(wordAt) & INDEX_MASK;
+    const clear = this.#cryptRtcp(packet.readUInt32BE(4), index, packet.subarray(RTCP_CLEAR_BYTES, wordAt));
+    return { packet: Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), clear]), index };
+  }
+
+  #cryptRtcp(ssrc: number, index: number, data: Buffer): Buffer {
+    const iv = this.#ivOf(this.#rtcpSalt, ssrc);
+    iv.writeUInt32BE((iv.readUInt32BE(10) ^ index) >>> 0, 10);
+    return createCipheriv('aes-128-ctr', this.#rtcpKey, iv).update(data);
+  }
+
+  #ivOf(salt: Buffer, ssrc: number): Buffer {
+    const iv = this.#iv;
+    iv.fill(0);
+    iv.set(salt);
+    iv.writeUInt32BE((iv.readUInt32BE(4) ^ ssrc) >>> 0, 4);
+    return iv;
+  }
+
+  #tag(key: Buffer, ...parts: readonly Buffer[]): Buffer {
+    const hmac = createHmac('sha1', key);
+    for (const part of parts) hmac.update(part);
+    return hmac.digest().subarray(0, this.tagBytes);
+  }
+}
+
+/** RFC 3711 §4.3.2. */
+const LABEL = {
+  rtpEncryption: 0,
+  rtpAuthentication: 1,
+  rtpSalt: 2,
+  rtcpEncryption: 3,
+  rtcpAuthentication: 4,
+  rtcpSalt: 5,
+} as const;
+
+/**
+ * A session key (RFC 3711 §4.3.1, key derivation rate 0): the AES-CM keystream of the master key, started at the master
+ * salt XOR the label. A 96-bit salt counts as one of 112 bits with zeros behind (RFC 7714 §11).
+ */
+function deriveKey({ masterKey, masterSalt }: SrtpKeys, label: number, bytes: number): Buffer {
+  const iv = Buffer.alloc(16);
+  iv.set(masterSalt);
+  iv.writeUInt8(iv.readUInt8(7) ^ label, 7);
+  return createCipheriv('aes-128-ctr', masterKey, iv).update(Buffer.alloc(bytes));
+}
+
+function srtcpWord(index: number): Buffer {
+  const word = Buffer.allocUnsafe(SRTCP_WORD_BYTES);
+  word.writeUInt32BE((index | E_FLAG) >>> 0);
+  return word;
+}

@@ -1,0 +1,433 @@
+import { createSocket } from 'node:dgram';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Encoder } from '@evan/opus';
+import { type Codec, createLogger } from '@humancast/shared';
+import { encodeClip, launchChromium, startTurn, type TestChromium } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { packetize } from '../rtp/packetize.js';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { Feedback, TransportEvents } from './viewer-transport.js';
+import { warmUp } from './warm-up.js';
+import { WebRtcTransport, type WebRtcTransportOptions } from './webrtc-transport.js';
+
+const FPS = 30;
+let browser: TestChromium;
+const clips = new Map<Codec, PacketizedFrame[]>();
+
+beforeAll(async () => {
+  await warmUp();
+  browser = await launchChromium();
+  for (const codec of ['vp8', 'h264'] as const) {
+    const frames = await encodeClip({ codec, fps: FPS, seconds: 2 });
+    clips.set(
+      codec,
+      frames.map(({ data, keyframe }) => packetize(codec, data, keyframe)),
+    );
+  }
+});
+
+afterAll(async () => {
+  await browser?.close();
+});
+
+const cleanups: (() => void | Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** Everything a transport said. */
+class Recorder implements TransportEvents {
+  codec: Codec | undefined;
+  closeReasons: string[] = [];
+  keyframesNeeded = 0;
+  reports: Feedback[] = [];
+
+  connected(codec: Codec) {
+    this.codec = codec;
+  }
+
+  closed(reason: string) {
+    this.closeReasons.push(reason);
+  }
+
+  keyframeNeeded() {
+    this.keyframesNeeded++;
+  }
+
+  feedback(feedback: Feedback) {
+    this.reports.push(feedback);
+  }
+}
+
+function createTransport(options: Partial<WebRtcTransportOptions> = {}) {
+  const events = new Recorder();
+  const transport = new WebRtcTransport(
+    {
+      connection: 'connection-1',
+      codecs: ['vp8', 'h264'],
+      hostAddresses: ['127.0.0.1'],
+      connectTimeoutMs: 10_000,
+      logger: createLogger('test', 'fatal'),
+      ...options,
+    },
+    events,
+  );
+  cleanups.push(() => transport.close());
+  return { transport, events };
+}
+
+/** Plays a clip round and round, as a session would: due times from one start, ticks from the position. */
+function play(transport: WebRtcTransport, codec: Codec, firstFrame = 0) {
+  const frames = clips.get(codec) ?? [];
+  const opus = encodeTone();
+  const startMs = performance.now();
+  const startNtp = ntpOf(Date.now());
+  let frame = 0;
+  let packet = 0;
+  let reportAtMs = 0;
+  const timer = setInterval(() => {
+    const elapsedMs = performance.now() - startMs;
+    for (; (frame * 1000) / FPS <= elapsedMs; frame++) {
+      const data = frames[(firstFrame + frame) % frames.length];
+      if (data) transport.sendVideo(data, (frame * 90_000) / FPS);
+    }
+    for (; packet * 20 <= elapsedMs; packet++) transport.sendAudio(opus, packet * 960);
+    if (elapsedMs >= reportAtMs) {
+      reportAtMs = elapsedMs + 500;
+      transport.sendReports(startNtp + ntpSpan(elapsedMs), Math.round(elapsedMs * 90), Math.round(elapsedMs * 48));
+    }
+  }, 5);
+  cleanups.push(() => clearInterval(timer));
+}
+
+function encodeTone(): Buffer {
+  const encoder = new Encoder({ channels: 1, sample_rate: 48_000, application: 'voip' });
+  const tone = Int16Array.from({ length: 960 }, (_, i) => 8000 * Math.sin((2 * Math.PI * 1000 * i) / 48_000));
+  return Buffer.from(encoder.encode(Buffer.from(tone.buffer)));
+}
+
+const ntpSpan = (ms: number) => BigInt(Math.round((ms / 1000) * 2 ** 32));
+const ntpOf = (unixMs: number) => ntpSpan(unixMs) + (2_208_988_800n << 32n);
+
+interface ViewerOptions {
+  iceServers?: { urls: string[]; username: string; credential: string }[];
+  relayOnly?: boolean;
+}
+
+async function openPage(): Promise<Page> {
+  const page = await browser.context.newPage();
+  cleanups.push(() => page.close());
+  await page.evaluate(() => {
+    const watch = (peer: RTCPeerConnection) => {
+      peer.ontrack = ({ track, streams }) => {
+        if (track.kind !== 'video') return;
+        const element = document.createElement('video');
+        element.autoplay = true;
+        element.srcObject = streams[0] ?? null;
+        document.body.append(element);
+      };
+    };
+    Object.assign(globalThis, { watch });
+  });
+  return page;
+}
+
+declare const pc: RTCPeerConnection;
+declare const watch: (peer: RTCPeerConnection) => void;
+
+/** The browser's end: takes an offer, gives an answer. */
+async function openViewer(offer: string, { iceServers = [], relayOnly = false }: ViewerOptions = {}) {
+  const page = await openPage();
+  const answer = await page.evaluate(
+    async ([sdp, servers, policy]) => {
+      const peer = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: policy });
+      Object.assign(globalThis, { pc: peer });
+      watch(peer);
+      await peer.setRemoteDescription({ type: 'offer', sdp });
+      await peer.setLocalDescription();
+      return peer.localDescription?.sdp ?? '';
+    },
+    [offer, iceServers, relayOnly ? 'relay' : 'all'] as const,
+  );
+  return { page, answer };
+}
+
+/** A transport and a viewer, connected and playing. */
+async function watching(
+  options: Partial<WebRtcTransportOptions> & ViewerOptions & { through?: (offer: string) => Promise<string> } = {},
+) {
+  const { through = async (offer) => offer, iceServers, relayOnly, ...transportOptions } = options;
+  const { transport, events } = createTransport(transportOptions);
+  const offer = await through(await transport.createOffer());
+  const { page, answer } = await openViewer(offer, {
+    ...(iceServers && { iceServers }),
+    ...(relayOnly !== undefined && { relayOnly }),
+  });
+  await transport.acceptAnswer(answer);
+  await until('connected', () => events.codec !== undefined);
+  return { transport, events, page };
+}
+
+/** Statistics of one type and kind, as a plain object. */
+async function statsOf(page: Page, type: string, kind: string): Promise<Record<string, number>> {
+  return page.evaluate(
+    async ([wantedType, wantedKind]) => {
+      const found = [...(await pc.getStats()).values()].find((s) => s.type === wantedType && s.kind === wantedKind);
+      return { ...found };
+    },
+    [type, kind] as const,
+  );
+}
+
+const videoStats = (page: Page) => statsOf(page, 'inbound-rtp', 'video');
+
+async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 15_000) {
+  for (const deadline = performance.now() + timeoutMs; !(await condition()); ) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+async function decodes(page: Page, frames: number) {
+  const before = (await videoStats(page))['framesDecoded'] ?? 0;
+  await until(`${frames} more frames decoded`, async () => {
+    return ((await videoStats(page))['framesDecoded'] ?? 0) >= before + frames;
+  });
+}
+
+/**
+ * Stands between a viewer and the only candidate of an offer, and drops what it is told to of what comes from the sender.
+ * → the offer with itself as the candidate.
+ */
+async function standBetween(
+  offer: string,
+  drops: (packet: Buffer) => boolean,
+  dropsOfViewer: () => boolean = () => false,
+): Promise<string> {
+  const senderPort = Number(/127\.0\.0\.1 (\d+) typ host/.exec(offer)?.[1]);
+  const towardsViewer = createSocket('udp4');
+  const towardsSender = createSocket('udp4');
+  let viewer: { port: number; address: string } | undefined;
+  towardsViewer.on('message', (data, remote) => {
+    viewer = remote;
+    if (!dropsOfViewer()) towardsSender.send(data, senderPort, '127.0.0.1');
+  });
+  towardsSender.on('message', (data) => {
+    if (viewer && !drops(data)) towardsViewer.send(data, viewer.port, viewer.address);
+  });
+  await new Promise<void>((resolve) => towardsViewer.bind(0, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    towardsViewer.close();
+    towardsSender.close();
+  });
+  return offer.replaceAll(`127.0.0.1 ${senderPort} typ`, `127.0.0.1 ${towardsViewer.address().port} typ`);
+}
+
+const payloadTypeOf = (packet: Buffer) => (packet.readUInt8(0) >> 6 === 2 ? packet.readUInt8(1) & 0x7f : undefined);
+const VP8 = 96;
+const VP8_RTX = 97;
+
+describe('a viewer in Chromium', () => {
+  it.each(['vp8', 'h264'] as const)('connects directly and decodes %s', async (codec) => {
+    const { transport, events, page } = await watching({ codecs: [codec] });
+    expect(events.codec).toBe(codec);
+    play(transport, codec);
+    await decodes(page, 45);
+    expect(await videoStats(page)).toMatchObject({ frameWidth: 640, frameHeight: 360, packetsLost: 0 });
+    expect((await statsOf(page, 'inbound-rtp', 'audio'))['totalAudioEnergy']).toBeGreaterThan(0.001);
+    expect(transport.stats()).toMatchObject({ packetsDropped: 0, retransmitted: 0 });
+  });
+
+  it('gets the first of our codecs that it takes', async () => {
+    const { events } = await watching({ codecs: ['h264', 'vp8'] });
+    expect(events.codec).toBe('h264');
+  });
+
+  it.each(['udp', 'tcp'] as const)('watches through a TURN relay over %s', async (protocol) => {
+    const turn = await startTurn();
+    cleanups.push(() => turn.stop());
+    const { transport, page } = await watching({ relayOnly: true, iceServers: [turn.iceServer(protocol)] });
+    play(transport, 'vp8');
+    await decodes(page, 45);
+    expect(await videoStats(page)).toMatchObject({ packetsLost: 0 });
+  });
+
+  it('syncs both tracks by our sender reports, and reports back', async () => {
+    const { transport, events, page } = await watching();
+    play(transport, 'vp8');
+    await until('playout of both tracks estimated', async () => {
+      const [audio, video] = await Promise.all([statsOf(page, 'inbound-rtp', 'audio'), videoStats(page)]);
+      return audio['estimatedPlayoutTimestamp'] !== undefined && video['estimatedPlayoutTimestamp'] !== undefined;
+    });
+    const remote = await statsOf(page, 'remote-outbound-rtp', 'video');
+    expect(remote['reportsSent']).toBeGreaterThan(1);
+    expect(Math.abs((remote['remoteTimestamp'] ?? 0) - Date.now())).toBeLessThan(5000);
+    await until('feedback on both tracks', () => new Set(events.reports.map(({ kind }) => kind)).size === 2);
+    await until('a round trip measured', () => transport.stats().roundTripMs !== undefined);
+    expect(transport.stats().roundTripMs).toBeLessThan(1000);
+    const tracks = await page.evaluate(() => pc.getReceivers().map(({ track }) => track.kind));
+    expect(tracks.sort()).toEqual(['audio', 'video']);
+    const together = await page.evaluate(
+      () => (document.querySelector('video')?.srcObject as MediaStream).getTracks().length,
+    );
+    expect(together).toBe(2);
+  });
+
+  it('asks for a keyframe when it has none', async () => {
+    const { transport, events, page } = await watching();
+    play(transport, 'vp8', 5);
+    await until('a keyframe asked for', () => events.keyframesNeeded > 0);
+    expect(transport.stats().plis).toBeGreaterThanOrEqual(events.keyframesNeeded);
+    await decodes(page, 30);
+  });
+
+  it('gets lost packets again, and shows every frame', async () => {
+    let sent = 0;
+    const { transport, page } = await watching({
+      through: (offer) => standBetween(offer, (packet) => payloadTypeOf(packet) === VP8 && ++sent % 20 === 0),
+    });
+    play(transport, 'vp8');
+    await decodes(page, 90);
+    const stats = await videoStats(page);
+    expect(stats['retransmittedPacketsReceived']).toBeGreaterThan(5);
+    expect(stats['pliCount']).toBe(0);
+    expect(transport.stats().retransmitted).toBeGreaterThan(5);
+    expect(transport.stats().nacks).toBeGreaterThanOrEqual(transport.stats().retransmitted);
+  });
+
+  it('goes on after a loss that nothing could mend', async () => {
+    let blocked = false;
+    const { transport, events, page } = await watching({
+      through: (offer) =>
+        standBetween(offer, (packet) => blocked && [VP8, VP8_RTX].includes(payloadTypeOf(packet) ?? -1)),
+    });
+    play(transport, 'vp8');
+    await decodes(page, 30);
+    blocked = true;
+    await until('repeats given up', () => transport.stats().nacks > 0 || events.keyframesNeeded > 0, 500).catch(
+      () => {},
+    );
+    blocked = false;
+    await decodes(page, 60);
+  });
+
+  it('makes its own offer, as WHEP players do', async () => {
+    const { transport, events } = createTransport();
+    const page = await openPage();
+    const offer = await page.evaluate(async () => {
+      const peer = new RTCPeerConnection();
+      Object.assign(globalThis, { pc: peer });
+      watch(peer);
+      peer.addTransceiver('video', { direction: 'recvonly' });
+      peer.addTransceiver('audio', { direction: 'recvonly' });
+      peer.createDataChannel('not for us');
+      await peer.setLocalDescription();
+      return peer.localDescription?.sdp ?? '';
+    });
+    const answer = await transport.answerOffer(offer);
+    await page.evaluate((sdp) => pc.setRemoteDescription({ type: 'answer', sdp }), answer);
+    await until('connected', () => events.codec !== undefined);
+    play(transport, 'vp8');
+    await decodes(page, 45);
+    expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsReceived']).toBeGreaterThan(10);
+  });
+
+  it('knows at once that we have gone', async () => {
+    const { transport, events, page } = await watching();
+    play(transport, 'vp8');
+    await decodes(page, 5);
+    transport.close('session-ended');
+    transport.close();
+    await until('DTLS closed', () => page.evaluate(() => pc.getReceivers()[0]?.transport?.state === 'closed'), 2000);
+    expect(events.closeReasons).toEqual(['session-ended']);
+  });
+
+  it('is noticed when it leaves', async () => {
+    const { events, page } = await watching();
+    await page.evaluate(() => pc.close());
+    await until('closed', () => events.closeReasons.length > 0, 2000);
+    expect(events.closeReasons).toEqual(['closed-by-viewer']);
+  });
+
+  it('is noticed when it falls silent', async () => {
+    let cut = false;
+    const { events } = await watching({
+      silenceTimeoutMs: 3500,
+      through: (offer) =>
+        standBetween(
+          offer,
+          () => cut,
+          () => cut,
+        ),
+    });
+    cut = true;
+    await until('closed', () => events.closeReasons.length > 0, 6000);
+    expect(events.closeReasons).toEqual(['silent']);
+  });
+});
+
+describe('negotiation', () => {
+  it('gives up on a viewer that does not connect', async () => {
+    const { transport, events } = createTransport({ connectTimeoutMs: 300 });
+    await transport.createOffer();
+    await until('closed', () => events.closeReasons.length > 0, 2000);
+    expect(events.closeReasons).toEqual(['connect-timeout']);
+  });
+
+  it('refuses a viewer without a codec of ours', async () => {
+    const { transport } = createTransport({ codecs: ['vp8'] });
+    const { answer } = await openViewer(await transport.createOffer());
+    await expect(transport.acceptAnswer(answer.replaceAll('VP8/90000', 'VP9/90000'))).rejects.toMatchObject({
+      code: 'no_common_codec',
+    });
+  });
+
+  it.each(['', 'hello', 'v=0\r\ns=-\r\n', 'v=0\r\nm=\r\n', 'v=0\r\nm=video 9\r\n'])('refuses %j', async (sdp) => {
+    const { transport } = createTransport();
+    await expect(transport.answerOffer(sdp)).rejects.toMatchObject({ code: 'bad_sdp' });
+  });
+
+  it('does not talk to one whose certificate is not the one in the answer', async () => {
+    const { transport, events } = createTransport();
+    const { answer } = await openViewer(await transport.createOffer());
+    await transport.acceptAnswer(answer.replace(/(fingerprint:sha-256 )..:..:../g, '$100:00:00'));
+    await until('closed', () => events.closeReasons.length > 0);
+    expect(events.closeReasons).toEqual(['dtls-failed']);
+  });
+
+  it('drops what is sent before there is a connection, and after', async () => {
+    const { transport } = createTransport();
+    const [frame] = clips.get('vp8') ?? [];
+    if (!frame) throw new Error('no clip');
+    transport.sendVideo(frame, 0);
+    transport.sendAudio(Buffer.alloc(10), 0);
+    transport.sendReports(0n, 0, 0);
+    transport.close();
+    transport.sendVideo(frame, 0, 0, 1);
+    expect(transport.stats()).toMatchObject({ packetsSent: 0, packetsDropped: frame.payloads.length + 2 });
+  });
+
+  it('offers nothing but the ports it may use', async () => {
+    const { transport } = createTransport({ portRange: [31_200, 31_299] });
+    const ports = [...(await transport.createOffer()).matchAll(/(\d+) typ host/g)].map(([, port]) => Number(port));
+    expect(ports.length).toBeGreaterThan(0);
+    expect(ports.every((port) => port >= 31_200 && port <= 31_299)).toBe(true);
+  });
+
+  it('leaves nothing behind', async () => {
+    const open = () => process.getActiveResourcesInfo().filter((name) => /UDP|UDPSend/.test(name)).length;
+    const before = open();
+    for (let i = 0; i < 20; i++) {
+      const { transport } = createTransport();
+      await transport.createOffer();
+      transport.close();
+    }
+    const { transport, events, page } = await watching();
+    play(transport, 'vp8');
+    await decodes(page, 5);
+    transport.close();
+    expect(events.closeReasons).toEqual(['closed']);
+    await until('sockets closed', () => open() === before, 2000);
+  });
+});

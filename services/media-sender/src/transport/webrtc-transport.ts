@@ -1,0 +1,374 @@
+import { randomBytes } from 'node:crypto';
+import { type Clock, type Codec, HumancastError, type Logger, systemClock } from '@humancast/shared';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { Retransmitter } from '../rtp/retransmitter.js';
+import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
+import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
+import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
+import { DtlsEndpoint, type Fingerprint, fingerprintOf, isDtls, processCertificate } from './dtls.js';
+import { IceLiteAgent } from './ice-lite.js';
+import { RoundTrip } from './round-trip.js';
+import {
+  chooseOpus,
+  chooseVideo,
+  type LocalMedia,
+  type LocalParameters,
+  opusFormat,
+  parseDescription,
+  type RemoteDescription,
+  type RemoteMedia,
+  type VideoFormat,
+  videoFormats,
+  writeDescription,
+} from './sdp.js';
+import type { CloseReason, MediaKind, TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
+
+const OPUS_PAYLOAD_TYPE = 111;
+/** Of the first video codec offered; its retransmissions have the next, then comes the second codec. */
+const FIRST_VIDEO_PAYLOAD_TYPE = 96;
+const KEYFRAME_REQUEST_INTERVAL_MS = 200;
+const WATCH_INTERVAL_MS = 250;
+/** The stream and its name in RTCP: one for both tracks of a viewer, so that the browser plays them in sync. */
+const STREAM = 'humancast';
+
+export interface WebRtcTransportOptions {
+  readonly connection: string;
+  /** In order of preference. */
+  readonly codecs: readonly Codec[];
+  /** Offered as candidates; empty: all of the machine's but loopback. */
+  readonly hostAddresses: readonly string[];
+  /** UDP ports to use, both included; default: any. */
+  readonly portRange?: readonly [number, number] | undefined;
+  readonly connectTimeoutMs: number;
+  /** Without a check or a report from the viewer for this long, it is gone. Default 6000; browsers check every 2.5 s. */
+  readonly silenceTimeoutMs?: number;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+interface Negotiated {
+  readonly fingerprints: readonly Fingerprint[];
+  readonly video: VideoFormat;
+  /** The viewer may want no sound. */
+  readonly opusPayloadType: number | undefined;
+}
+
+/** What there is to send with, once connected. */
+interface Senders {
+  readonly srtp: SrtpSender;
+  readonly srtcp: SrtcpReceiver;
+  readonly video: RtpStream;
+  readonly rtx: RtpStream | undefined;
+  readonly retransmitter: Retransmitter;
+  readonly audio: RtpStream | undefined;
+}
+
+/** ICE-lite, DTLS (werift's) and our own packet path, over UDP sockets of its own. */
+export class WebRtcTransport implements ViewerTransport {
+  readonly connection: string;
+  readonly #options: WebRtcTransportOptions;
+  readonly #events: TransportEvents;
+  readonly #clock: Clock;
+  readonly #ice: IceLiteAgent;
+  readonly #cname = randomBytes(12).toString('base64url');
+  readonly #ssrc = { audio: randomSsrc(), video: randomSsrc(), rtx: randomSsrc() };
+  readonly #roundTrip = new RoundTrip();
+  readonly #startedAtMs: number;
+  readonly #watch: NodeJS.Timeout;
+  #state: ViewerTransport['state'] = 'new';
+  #dtls: DtlsEndpoint | undefined;
+  #dtlsEstablished = false;
+  #negotiated: Negotiated | undefined;
+  #senders: Senders | undefined;
+  #heardAtMs = 0;
+  #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
+  #packetsDropped = 0;
+  #nacks = 0;
+  #plis = 0;
+
+  constructor(options: WebRtcTransportOptions, events: TransportEvents) {
+    this.connection = options.connection;
+    this.#options = options;
+    this.#events = events;
+    this.#clock = options.clock ?? systemClock;
+    this.#startedAtMs = this.#clock.nowMs();
+    this.#ice = new IceLiteAgent(options, {
+      datagram: (data) => this.#receive(data),
+      checked: () => this.#heard(),
+    });
+    this.#watch = setInterval(() => this.#lookAround(), WATCH_INTERVAL_MS);
+  }
+
+  get state(): ViewerTransport['state'] {
+    return this.#state;
+  }
+
+  get codec(): Codec | undefined {
+    return this.#negotiated?.video.codec;
+  }
+
+  async createOffer(): Promise<string> {
+    const local = await this.#prepare('actpass');
+    const formats = this.#options.codecs.flatMap((codec, i) => {
+      const payloadType = FIRST_VIDEO_PAYLOAD_TYPE + 2 * i;
+      return videoFormats({ codec, payloadType, rtxPayloadType: payloadType + 1 });
+    });
+    return writeDescription(this.#sessionId(), local, [
+      this.#localMedia('audio', '0', [opusFormat(OPUS_PAYLOAD_TYPE)]),
+      this.#localMedia('video', '1', formats, true),
+    ]);
+  }
+
+  async acceptAnswer(sdp: string): Promise<void> {
+    if (this.#negotiated) throw new HumancastError('bad_sdp', 'the offer has been answered already');
+    const answer = parseDescription(sdp);
+    const { audio, video } = sections(answer);
+    if (video?.setup === 'passive') throw new HumancastError('bad_sdp', 'the answerer starts DTLS (a=setup:active)');
+    this.#negotiated = this.#negotiate(audio, video);
+    this.#connectWhenReady();
+  }
+
+  async answerOffer(sdp: string): Promise<string> {
+    const offer = parseDescription(sdp);
+    const { audio, video } = sections(offer);
+    if (video?.setup === 'passive') throw new HumancastError('bad_sdp', 'the offerer must be able to start DTLS');
+    const negotiated = this.#negotiate(audio, video);
+    const local = await this.#prepare('passive');
+    this.#negotiated = negotiated;
+    const { opusPayloadType } = negotiated;
+    return writeDescription(
+      this.#sessionId(),
+      local,
+      offer.media.map((media) => {
+        if (media === video) {
+          const withRtx = negotiated.video.rtxPayloadType !== undefined;
+          return this.#localMedia('video', media.mid, videoFormats(negotiated.video), withRtx);
+        }
+        if (media !== audio || opusPayloadType === undefined) return media;
+        return this.#localMedia('audio', media.mid, [opusFormat(opusPayloadType)]);
+      }),
+    );
+  }
+
+  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket = 0, toPacket = frame.payloads.length): void {
+    const senders = this.#senders;
+    if (!senders) {
+      this.#packetsDropped += toPacket - fromPacket;
+      return;
+    }
+    const { video, retransmitter } = senders;
+    const { payloads } = frame;
+    const timestamp = video.timestampOf(rtpTicks);
+    for (let i = fromPacket; i < toPacket; i++) {
+      const payload = payloads[i];
+      if (payload === undefined) return;
+      const marker = i === payloads.length - 1;
+      retransmitter.remember(video.send(payload, timestamp, marker), payload, timestamp, marker);
+    }
+  }
+
+  sendAudio(payload: Buffer, rtpTicks: number): void {
+    const audio = this.#senders?.audio;
+    if (audio) audio.send(payload, audio.timestampOf(rtpTicks), false);
+    else this.#packetsDropped++;
+  }
+
+  sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
+    const senders = this.#senders;
+    if (!senders) return;
+    this.#report(senders, senders.video, ntp, videoTicks);
+    if (senders.audio) this.#report(senders, senders.audio, ntp, audioTicks);
+    this.#roundTrip.reported(ntp, this.#clock.nowMs());
+  }
+
+  stats(): TransportStats {
+    const { audio, video, rtx, retransmitter } = this.#senders ?? {};
+    const streams = [audio, video, rtx].filter((stream) => stream !== undefined);
+    const packetsSent = streams.reduce((sum, { packets }) => sum + packets, 0);
+    return {
+      packetsSent,
+      bytesSent: streams.reduce((sum, { octets }) => sum + octets, 0) + packetsSent * RTP_HEADER_BYTES,
+      packetsDropped: this.#packetsDropped,
+      retransmitted: retransmitter?.repeated ?? 0,
+      nacks: this.#nacks,
+      plis: this.#plis,
+      roundTripMs: this.#roundTrip.ms,
+      remoteAddress: this.#ice.remoteAddress,
+    };
+  }
+
+  close(reason: CloseReason | string = 'closed'): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    clearInterval(this.#watch);
+    if (this.#senders) {
+      const { audio, video, srtp } = this.#senders;
+      const ssrcs = audio ? [video.ssrc, audio.ssrc] : [video.ssrc];
+      this.#ice.sendBuffer(srtp.protectRtcp(goodbye(ssrcs, this.#cname)));
+    }
+    this.#dtls?.close();
+    this.#ice.close();
+    this.#options.logger.debug({ connection: this.connection, reason, ...this.stats() }, 'viewer transport closed');
+    this.#senders = undefined;
+    this.#emit(() => this.#events.closed(reason));
+  }
+
+  async #prepare(setup: LocalParameters['setup']): Promise<LocalParameters> {
+    if (this.#state !== 'new') throw new HumancastError('unavailable', `the connection is ${this.#state}`);
+    this.#state = 'connecting';
+    const certificate = await processCertificate();
+    this.#dtls = new DtlsEndpoint(certificate, (datagram) => this.#ice.sendBuffer(datagram), {
+      established: () => {
+        this.#dtlsEstablished = true;
+        this.#connectWhenReady();
+      },
+      failed: (error) => {
+        this.#options.logger.info({ connection: this.connection, err: error.message }, 'DTLS handshake failed');
+        this.close('dtls-failed');
+      },
+      closed: () => this.close('closed-by-viewer'),
+    });
+    const candidates = await this.#ice.gather();
+    if (this.#isClosed()) throw new HumancastError('unavailable', 'the connection was closed meanwhile');
+    const { usernameFragment, password } = this.#ice;
+    return { setup, candidates, usernameFragment, password, fingerprint: fingerprintOf(certificate) };
+  }
+
+  /** Not the field: the compiler would not believe that it changes during an await. */
+  #isClosed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  #negotiate(audio: RemoteMedia | undefined, video: RemoteMedia | undefined): Negotiated {
+    const format = video && chooseVideo(video, this.#options.codecs);
+    if (!video || !format) {
+      throw new HumancastError('no_common_codec', `the viewer takes no video in ${this.#options.codecs.join(' or ')}`);
+    }
+    if (video.fingerprints.length === 0) throw new HumancastError('bad_sdp', 'the description has no fingerprint');
+    return { fingerprints: video.fingerprints, video: format, opusPayloadType: audio && chooseOpus(audio) };
+  }
+
+  #localMedia(kind: MediaKind, mid: string, formats: LocalMedia['formats'], withRtx = false): LocalMedia {
+    const ssrcs = withRtx ? [this.#ssrc[kind], this.#ssrc.rtx] : [this.#ssrc[kind]];
+    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM };
+  }
+
+  #sessionId(): number {
+    return this.#ssrc.video;
+  }
+
+  /** Keys may be agreed on before the answer has come through signalling, or after. */
+  #connectWhenReady(): void {
+    if (!this.#dtlsEstablished || !this.#dtls || !this.#negotiated || this.#state !== 'connecting') return;
+    const keys = this.#dtls.srtpKeys();
+    if (!keys || !this.#dtls.isPeer(this.#negotiated.fingerprints)) {
+      this.close('dtls-failed');
+      return;
+    }
+    this.#senders = this.#createSenders(new SrtpSender(keys.local), new SrtcpReceiver(keys.remote), this.#negotiated);
+    this.#state = 'connected';
+    const { codec } = this.#negotiated.video;
+    this.#emit(() => this.#events.connected(codec));
+  }
+
+  #createSenders(srtp: SrtpSender, srtcp: SrtcpReceiver, { video: format, opusPayloadType }: Negotiated): Senders {
+    const common = { srtp, writer: this.#ice };
+    const video = new RtpStream({ ...common, ssrc: this.#ssrc.video, payloadType: format.payloadType });
+    const rtx =
+      format.rtxPayloadType === undefined
+        ? undefined
+        : new RtpStream({ ...common, ssrc: this.#ssrc.rtx, payloadType: format.rtxPayloadType });
+    const audio =
+      opusPayloadType === undefined
+        ? undefined
+        : new RtpStream({ ...common, ssrc: this.#ssrc.audio, payloadType: opusPayloadType });
+    return { srtp, srtcp, video, rtx, retransmitter: new Retransmitter(video, rtx), audio };
+  }
+
+  #report({ srtp }: Senders, stream: RtpStream, ntp: bigint, ticks: number): void {
+    const { ssrc, packets, octets } = stream;
+    const rtpTimestamp = stream.timestampOf(ticks);
+    const report = senderReport({ ssrc, cname: this.#cname, ntp, rtpTimestamp, packets, octets });
+    this.#ice.sendBuffer(srtp.protectRtcp(report));
+  }
+
+  #receive(data: Buffer): void {
+    if (isDtls(data)) this.#dtls?.receive(data);
+    else this.#receiveRtcp(data);
+  }
+
+  #receiveRtcp(data: Buffer): void {
+    const clear = this.#senders?.srtcp.unprotect(data);
+    if (!clear) return;
+    this.#heard();
+    readRtcp(clear, {
+      report: (block) => this.#reported(block),
+      nack: (ssrc, sequences) => this.#repeat(ssrc, sequences),
+      pictureLoss: (ssrc) => this.#pictureLost(ssrc),
+      bye: () => this.close('closed-by-viewer'),
+    });
+  }
+
+  #reported(block: ReportBlock): void {
+    const kind = this.#kindOf(block.ssrc);
+    if (!kind) return;
+    this.#roundTrip.answered(block.lastReport, block.delaySinceLastReport, this.#clock.nowMs());
+    const { fractionLost, packetsLost, jitterTicks } = block;
+    const feedback = { kind, fractionLost, packetsLost, jitterTicks, roundTripMs: this.#roundTrip.ms };
+    this.#emit(() => this.#events.feedback(feedback));
+  }
+
+  #kindOf(ssrc: number): MediaKind | undefined {
+    if (ssrc === this.#ssrc.video) return 'video';
+    return ssrc === this.#ssrc.audio ? 'audio' : undefined;
+  }
+
+  #repeat(ssrc: number, sequences: readonly number[]): void {
+    if (ssrc !== this.#ssrc.video) return;
+    this.#nacks += sequences.length;
+    this.#senders?.retransmitter.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms);
+  }
+
+  #pictureLost(ssrc: number): void {
+    if (ssrc !== this.#ssrc.video) return;
+    this.#plis++;
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#keyframeRequestedAtMs < KEYFRAME_REQUEST_INTERVAL_MS) return;
+    this.#keyframeRequestedAtMs = nowMs;
+    this.#emit(() => this.#events.keyframeNeeded());
+  }
+
+  #heard(): void {
+    this.#heardAtMs = this.#clock.nowMs();
+  }
+
+  #lookAround(): void {
+    const nowMs = this.#clock.nowMs();
+    const { connectTimeoutMs, silenceTimeoutMs = 6000 } = this.#options;
+    if (this.#state === 'connected') {
+      if (nowMs - this.#heardAtMs > silenceTimeoutMs) this.close('silent');
+    } else if (nowMs - this.#startedAtMs > connectTimeoutMs) {
+      this.close('connect-timeout');
+    }
+  }
+
+  /** A listener that throws takes nothing else down. */
+  #emit(event: () => void): void {
+    try {
+      event();
+    } catch (error) {
+      this.#options.logger.error({ connection: this.connection, err: error }, 'a transport listener threw');
+    }
+  }
+}
+
+/** The sections that want our tracks; any more of a kind are refused. */
+function sections({ media }: RemoteDescription): Partial<Record<MediaKind, RemoteMedia>> {
+  const wants = (kind: MediaKind) => media.find((m) => m.kind === kind && !m.rejected && m.receives);
+  const [audio, video] = [wants('audio'), wants('video')];
+  return { ...(audio && { audio }), ...(video && { video }) };
+}
+
+function randomSsrc(): number {
+  return randomBytes(4).readUInt32BE();
+}
