@@ -1,0 +1,443 @@
+import { randomUUID } from 'node:crypto';
+import {
+  AvatarStore,
+  BULL_PREFIX,
+  type Codec,
+  createLogger,
+  loadConfig,
+  newId,
+  packGop,
+  RedisMailbox,
+  RedisMediaStore,
+  RedisPost,
+  SESSIONS_QUEUE,
+  type SegmentManifest,
+  SenderRegistry,
+  SessionRegistry,
+  segmentsQueue,
+  senderSettings,
+  systemClock,
+  type ToSender,
+  type ToSignaling,
+  toSenderSchema,
+  toSignalingSchema,
+} from '@humancast/shared';
+import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { VoiceEncoder } from '../audio/voice-encoder.js';
+import { IdleLibrary } from '../media/idle-library.js';
+import { MediaCache } from '../media/media-cache.js';
+import { Phases } from '../playout/phases.js';
+import { Scheduler } from '../playout/scheduler.js';
+import { SessionPlayer } from '../playout/session-player.js';
+import { packetize } from '../rtp/packetize.js';
+import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
+import { MediaSender } from './media-sender.js';
+
+const logger = createLogger('test', 'fatal');
+const WAIT = { timeout: 10_000, interval: 10 };
+const GRACE_MS = 300;
+
+/** A connection whose other end is the test. */
+class FakeTransport implements ViewerTransport {
+  readonly connection: string;
+  codec: Codec | undefined;
+  state: ViewerTransport['state'] = 'new';
+  videoPackets = 0;
+  audioPackets = 0;
+  reports = 0;
+  readonly events: TransportEvents;
+
+  constructor(connection: string, events: TransportEvents) {
+    this.connection = connection;
+    this.events = events;
+  }
+
+  async createOffer(): Promise<string> {
+    return 'offer';
+  }
+  async acceptAnswer(): Promise<void> {
+    this.state = 'connected';
+    this.codec = 'vp8';
+    this.events.connected('vp8');
+  }
+  async answerOffer(): Promise<string> {
+    return 'answer';
+  }
+  sendVideo(): void {
+    this.videoPackets++;
+  }
+  sendAudio(): void {
+    this.audioPackets++;
+  }
+  sendReports(): void {
+    this.reports++;
+  }
+  stats(): never {
+    throw new Error('not used');
+  }
+  close(reason = 'closed'): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.events.closed(reason);
+  }
+}
+
+describe('MediaSender', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let registry: SessionRegistry;
+  let store: RedisMediaStore;
+  let jobs: Queue;
+  const running: Sender[] = [];
+  const sessions: string[] = [];
+  const cleanups: (() => Promise<unknown> | unknown)[] = [];
+
+  beforeAll(async () => {
+    server = await startRedis();
+    redis = new Redis(server.url, { maxRetriesPerRequest: null });
+    registry = new SessionRegistry(redis);
+    store = new RedisMediaStore(redis);
+    jobs = new Queue(SESSIONS_QUEUE, { connection: { url: server.url }, prefix: BULL_PREFIX });
+    await new AvatarStore(redis).ensure('demo');
+    await store.setIdlePlaylist('demo', [await load('idle', 1)]);
+  });
+
+  afterEach(async () => {
+    // Nothing is left for the next test's senders to take over.
+    for (const session of sessions.splice(0)) {
+      const { host } = await registry.end(session, 'test over');
+      if (host !== undefined)
+        await new RedisPost<ToSender>(redis).send(host, { type: 'session.end', session, reason: 'test over' });
+    }
+    await Promise.all(running.splice(0).map((sender) => sender.stop()));
+    await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
+  });
+
+  afterAll(async () => {
+    await jobs.close();
+    redis.disconnect();
+    await server.stop();
+  });
+
+  /** A segment of so many seconds at 25 fps, with a sound that is not silence. */
+  async function load(role: SegmentManifest['role'], seconds: number): Promise<string> {
+    const id = newId('seg');
+    const gop = packGop(Array.from({ length: 25 }, (_, i) => ({ data: Buffer.alloc(50, i), keyframe: i === 0 })));
+    for (let i = 0; i < seconds; i++) {
+      await store.writeGop(id, 'vp8', i, gop);
+      await store.writePcm(
+        id,
+        i,
+        Buffer.from(Int16Array.from({ length: 24_000 }, (_, n) => 3000 * Math.sin(n / 9)).buffer),
+      );
+    }
+    await store.putManifest(
+      {
+        version: 1,
+        id,
+        avatar: 'demo',
+        name: 'test',
+        role,
+        source: 'library',
+        state: 'complete',
+        createdAtMs: Date.now(),
+        fps: { num: 25, den: 1 },
+        frames: 25 * seconds,
+        gopFrames: 25,
+        pcmSamples: 24_000 * seconds,
+        durationSamples: 48_000 * seconds,
+        renditions: [{ id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 50 }],
+        markFrames: [],
+      },
+      { pinned: true },
+    );
+    return id;
+  }
+
+  interface Sender {
+    id: string;
+    sender: MediaSender;
+    transports: FakeTransport[];
+    stop(): Promise<void>;
+  }
+
+  async function startSender(): Promise<Sender> {
+    const id = newId('snd');
+    const config = {
+      ...loadConfig(senderSettings, {}),
+      maxSessions: 4,
+      viewerGraceMs: GRACE_MS,
+      heartbeatMs: 50,
+      leaseMs: 2000,
+    };
+    const connection = { url: server.url, maxRetriesPerRequest: null };
+    const scheduler = new Scheduler(systemClock, (error) => {
+      throw error;
+    });
+    const transports: FakeTransport[] = [];
+    const metrics = {
+      late: () => {},
+      frameSent: () => {},
+      skipped: () => {},
+      held: () => {},
+      speechFinished: () => {},
+      interruptAccepted: () => {},
+      viewerReport: () => {},
+    };
+    const phases = new Phases();
+    const sender = new MediaSender({
+      id,
+      config,
+      connection,
+      clock: systemClock,
+      scheduler,
+      mailbox: new RedisMailbox(id, redis.duplicate(), redis, toSenderSchema, logger),
+      registry,
+      senders: new SenderRegistry(redis),
+      avatars: new AvatarStore(redis),
+      logger,
+      services: {
+        sender: id,
+        registry,
+        store,
+        cache: new MediaCache(store, { maxBytes: 1e8, packetize }),
+        idle: new IdleLibrary(store, systemClock, logger),
+        post: new RedisPost(redis),
+        logger,
+        wallMs: Date.now,
+        createTransport: (connectionId, _codecs, events) => {
+          const transport = new FakeTransport(connectionId, events);
+          transports.push(transport);
+          return transport;
+        },
+        createPlayer: (options) =>
+          new SessionPlayer({
+            ...options,
+            clock: systemClock,
+            scheduler,
+            metrics,
+            phases,
+            encoder: new VoiceEncoder({ bitrateBps: 32_000, complexity: 0 }),
+            crossfadeSamples: 384,
+          }),
+        prefetchSamples: 2 * 48_000,
+        viewerGraceMs: GRACE_MS,
+        playheadMs: 100,
+        metrics,
+      },
+    });
+    await sender.start();
+    const started: Sender = { id, sender, transports, stop: () => sender.close() };
+    running.push(started);
+    return started;
+  }
+
+  /** The signaling side: a mailbox, and what it does to let a viewer in. */
+  async function viewerOf(session: string) {
+    const viewer = newId('vw');
+    const address = `sig_${randomUUID()}`;
+    const received: ToSignaling[] = [];
+    const post = new RedisPost<ToSender>(redis);
+    const mailbox = new RedisMailbox(address, redis.duplicate(), redis, toSignalingSchema, logger);
+    cleanups.push(() => mailbox.close());
+    const tell = async (message: ToSender) => {
+      const { host } = await registry.get(session);
+      if (host !== undefined) await post.send(host, message);
+    };
+    await mailbox.open(async (message) => {
+      received.push(message);
+      if (message.type === 'viewer.offer') {
+        await tell({ type: 'viewer.answer', session, viewer, connection: message.connection, sdp: 'answer' });
+      }
+    });
+    const join = async () => {
+      await registry.putViewer(session, viewer, address, { limit: 5 });
+      await askForHost(session);
+      await tell({ type: 'viewers.changed', session });
+    };
+    const leave = async () => {
+      await registry.removeViewer(session, viewer);
+      await tell({ type: 'viewers.changed', session });
+    };
+    return { viewer, received, tell, join, leave };
+  }
+
+  async function askForHost(session: string): Promise<void> {
+    const epoch = await registry.requestHost(session);
+    if (epoch !== undefined) await jobs.add(SESSIONS_QUEUE, { session, epoch }, { jobId: `${session}-${epoch}` });
+  }
+
+  async function createSession(): Promise<string> {
+    const session = newId('ses');
+    await registry.create(session, 'demo');
+    sessions.push(session);
+    return session;
+  }
+
+  async function speak(session: string, segments: string[]): Promise<void> {
+    const { queued, host } = await registry.speak(session, segments);
+    if (host === undefined) return;
+    const queue = new Queue(segmentsQueue(host), { connection: { url: server.url }, prefix: BULL_PREFIX });
+    for (const item of queued) await queue.add('segment', { session, ...item });
+    await queue.close();
+  }
+
+  const eventsOf = async (session: string) => registry.events(session, '0');
+  const typesOf = async (session: string) => (await eventsOf(session)).map((event) => event.type);
+
+  it('takes a session, offers to its viewer, and plays idle once connected', async () => {
+    const { id, transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+    expect(transports[0]?.audioPackets).toBeGreaterThan(5);
+    expect(transports[0]?.reports).toBeGreaterThan(0);
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: id, epoch: 1 });
+    expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
+  });
+
+  it('plays queued segments in order, and says so once for each, also those queued before it was hosted', async () => {
+    await startSender();
+    const session = await createSession();
+    const segments = [await load('speech', 1), await load('speech', 1), await load('speech', 1)];
+    await registry.speak(session, segments.slice(0, 2));
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
+    await speak(session, segments.slice(2));
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const speech = (await eventsOf(session)).filter((event) => event.type.startsWith('speech.'));
+    expect(speech.map((event) => [event.type, 'segment' in event && segments.indexOf(event.segment)])).toEqual([
+      ['speech.started', 0],
+      ['speech.finished', 0],
+      ['speech.started', 1],
+      ['speech.finished', 1],
+      ['speech.started', 2],
+      ['speech.finished', 2],
+    ]);
+    expect(speech.at(-1)).toMatchObject({ positionMs: 1000, interrupted: false, reason: 'finished' });
+  });
+
+  it('reports a segment that does not exist as failed, and plays the next', async () => {
+    await startSender();
+    const session = await createSession();
+    await registry.speak(session, [newId('seg'), await load('speech', 1)]);
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const finished = (await eventsOf(session)).filter((event) => event.type === 'speech.finished');
+    expect(finished.map((event) => event.reason)).toEqual(['failed', 'finished']);
+  });
+
+  it('tells where an interrupted segment was, drops what was behind it, and stays silent after', async () => {
+    await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    await speak(session, [await load('speech', 8), await load('speech', 1)]);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
+    const { interruptedSeq } = await registry.interrupt(session);
+    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const finished = (await eventsOf(session)).filter((event) => event.type === 'speech.finished');
+    expect(finished.map((event) => [event.seq, event.reason])).toEqual([
+      [2, 'dropped'],
+      [1, 'interrupted'],
+    ]);
+    expect(finished[1]?.positionMs).toBeLessThan(8000);
+  });
+
+  it('replaces a viewer’s old connection when it asks for a new one', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.state).toBe('connected'), WAIT);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[1]?.state).toBe('connected'), WAIT);
+    await vi.waitFor(() => expect(transports[0]?.state).toBe('closed'), WAIT);
+    await vi.waitFor(() => expect(transports[1]?.videoPackets).toBeGreaterThan(0), WAIT);
+  });
+
+  it('ends a session whose viewers have gone, after the grace time, and frees its place', async () => {
+    const { sender, transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.state).toBe('connected'), WAIT);
+    await viewer.leave();
+    await vi.waitFor(async () => expect((await registry.get(session)).endReason).toBe('no-viewers'), WAIT);
+    expect(transports[0]?.state).toBe('closed');
+    await vi.waitFor(() => expect(sender.sessionCount).toBe(0), WAIT);
+  });
+
+  it('removes a viewer whose connection is gone and who does not come back', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.state).toBe('connected'), WAIT);
+    transports[0]?.close('silent');
+    await vi.waitFor(async () => expect((await registry.get(session)).state).toBe('ended'), WAIT);
+    expect(viewer.received.map((message) => message.type)).toContain('viewer.closed');
+  });
+
+  it('stops, and says nothing more, when another host has taken over', async () => {
+    const { id, sender, transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    expect(await registry.release(session, id)).toBe(2);
+    const usurper = newId('snd');
+    expect(await registry.claim(session, 2, usurper)).toBe(true);
+    await vi.waitFor(() => expect(sender.sessionCount).toBe(0), WAIT);
+    expect(transports[0]?.state).toBe('closed');
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: usurper });
+    expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected', 'session.moved']);
+  });
+
+  it('gives its sessions to another sender when it is told to stop, and speech goes on there', async () => {
+    const first = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await speak(session, [await load('speech', 4)]);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
+    const second = await startSender();
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+    // make-before-break: the viewer leaves the old host when it sees the new one's picture
+    expect(first.transports[0]?.state).toBe('connected');
+    first.transports[0]?.close('closed-by-viewer');
+    await closing;
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const types = await typesOf(session);
+    expect(types.filter((type) => type === 'speech.started')).toHaveLength(1);
+    expect(types.filter((type) => type === 'speech.finished')).toHaveLength(1);
+    expect(types).toContain('session.moved');
+  });
+
+  it('answers what it is playing right now', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(3), WAIT);
+    const mailbox = (await registry.viewers(session))[0]?.mailbox ?? '';
+    await viewer.tell({ type: 'session.inspect', session, request: 'r1', replyTo: mailbox });
+    await vi.waitFor(() => expect(viewer.received.some((m) => m.type === 'session.inspected')).toBe(true), WAIT);
+    const inspected = viewer.received.find((message) => message.type === 'session.inspected');
+    expect(inspected).toMatchObject({
+      request: 'r1',
+      inspection: { playhead: { role: 'idle' }, held: false, underruns: 0 },
+    });
+    expect(inspected?.inspection.nextCut?.inMs).toBeLessThan(100);
+  });
+});
