@@ -16,6 +16,7 @@ export * from './media/media-store.js';
 export * from './media/redis-media-store.js';
 export * from './messages/events.js';
 export * from './messages/jobs.js';
+export * from './messages/live.js';
 export * from './messages/post.js';
 export * from './messages/signal.js';
 export * from './metrics.js';

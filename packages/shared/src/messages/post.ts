@@ -36,7 +36,7 @@ export const inspectionSchema = z.object({
 });
 export type Inspection = z.infer<typeof inspectionSchema>;
 
-/** What a media-sender tells the signaling process that a viewer is connected to. Viewers drop what has an older epoch. */
+/** What the signaling process that a viewer is connected to is told, by the host mostly. Viewers drop what has an older epoch. */
 export const toSignalingSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('viewer.offer'),
@@ -59,6 +59,8 @@ export const toSignalingSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
   z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
+  /** From another signaling process: the viewer has joined there. */
+  z.object({ type: z.literal('viewer.replaced'), session, viewer }),
   z.object({ type: z.literal('session.inspected'), session, request: z.string(), inspection: inspectionSchema }),
 ]);
 export type ToSignaling = z.infer<typeof toSignalingSchema>;

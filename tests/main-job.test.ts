@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { launchChromium, type Stack, startStack, type TestChromium } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { makeClip } from './support/clips.js';
+import { type Seen, ViewerPage } from './support/viewer-page.js';
+
+const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 90;
+const isBlue = ({ red, green, blue }: Seen) => blue > 150 && green < 90 && red < 90;
+const isGreen = ({ red, green, blue }: Seen) => green > 90 && red < 90 && blue < 90;
+
+/** From files in a folder to a picture in a browser, through every real part: Redis, coturn, Chromium. */
+describe('the main job', () => {
+  let stack: Stack;
+  let browser: TestChromium;
+  let producer: Producer;
+
+  beforeAll(async () => {
+    stack = await startStack({ senders: 2, env: { MAX_SESSIONS: '4' } });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { colour: 'red', seconds: 2 });
+    makeClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { colour: 'blue', seconds: 2, fps: '25' });
+    browser = await launchChromium();
+    await eventually(
+      'both idle clips are loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 2,
+    );
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await stack?.stop();
+  });
+
+  const open = async (path: string) => ViewerPage.open(await browser.context.newPage(), producer.signaling(path));
+  const join_ = (session: { id: string; token: string }) => open(`/?session=${session.id}&token=${session.token}`);
+
+  it('plays the idle clips one after the other, without a freeze, on a page that was just opened', async () => {
+    const viewer = await open('/?avatar=lights');
+    await viewer.playing();
+    const colours = new Set<string>();
+    await eventually(
+      'both idle clips were seen, twice around',
+      async () => {
+        const seen = await viewer.see();
+        if (isRed(seen)) colours.add('red');
+        if (isBlue(seen)) colours.add('blue');
+        return { colours, frames: seen.framesDecoded };
+      },
+      ({ frames }) => colours.size === 2 && frames > 200,
+    );
+    expect((await viewer.see()).freezes).toBe(0);
+    await viewer.page.close();
+  });
+
+  it('shows and sounds an uploaded file when it is told to speak it, and goes back to idle', async () => {
+    const session = await producer.createSession('lights');
+    const viewer = await join_(session);
+    await viewer.playing();
+    const path = join(stack.mediaDir, 'green.mp4');
+    makeClip(path, { colour: 'green', seconds: 3, toneHz: 1000 });
+    const segment = await producer.upload('lights', 'green.mp4', readFileSync(path));
+    expect(segment).toMatchObject({ frames: 90 });
+    expect(Math.abs(segment.durationMs - 3000)).toBeLessThan(60);
+    const quiet = await viewer.hear(300, 1000);
+    await producer.speak(session.id, [segment.id]);
+    const [seen, loud] = await Promise.all([
+      eventually('the green picture', () => viewer.see(), isGreen),
+      viewer.hear(2500, 1000),
+    ]);
+    expect(isGreen(seen)).toBe(true);
+    expect(quiet.rms).toBeLessThan(0.003);
+    expect(loud.rms).toBeGreaterThan(0.03);
+    expect(loud.tone / loud.rms).toBeGreaterThan(0.9);
+    await eventually(
+      'idle again',
+      () => viewer.see(),
+      (now) => isRed(now) || isBlue(now),
+    );
+    const events = await producer.events(session.id);
+    const speech = events.filter((event) => event.type.startsWith('speech.'));
+    expect(speech.map((event) => event.type)).toEqual(['speech.started', 'speech.finished']);
+    expect(speech[1]).toMatchObject({ segment: segment.id, interrupted: false });
+    await viewer.page.close();
+  });
+
+  it('stops speaking when it is interrupted, and says how far it got', async () => {
+    const session = await producer.createSession('lights');
+    const viewer = await join_(session);
+    await viewer.playing();
+    const path = join(stack.mediaDir, 'long.mp4');
+    makeClip(path, { colour: 'green', seconds: 20, toneHz: 1000 });
+    const segment = await producer.upload('lights', 'long.mp4', readFileSync(path));
+    await producer.speak(session.id, [segment.id]);
+    await eventually('the green picture', () => viewer.see(), isGreen);
+    await producer.interrupt(session.id);
+    await eventually(
+      'idle again',
+      () => viewer.see(),
+      (now) => isRed(now) || isBlue(now),
+    );
+    expect((await viewer.hear(300, 1000)).rms).toBeLessThan(0.003);
+    const finished = (await producer.events(session.id)).filter((event) => event.type === 'speech.finished');
+    expect(finished).toHaveLength(1);
+    expect(finished[0]).toMatchObject({ segment: segment.id, interrupted: true, reason: 'interrupted' });
+    expect(finished[0]?.['positionMs']).toBeLessThan(19_000);
+    await viewer.page.close();
+  });
+
+  it('serves viewers of two sessions from two media-senders at once', async () => {
+    const sessions = [await producer.createSession('lights'), await producer.createSession('lights')];
+    const viewers = await Promise.all(sessions.map(join_));
+    await Promise.all(viewers.map((viewer) => viewer.playing()));
+    const hosts = await Promise.all(sessions.map(async ({ id }) => (await producer.session(id)).host));
+    expect(new Set(hosts).size).toBe(2);
+    for (const viewer of viewers) await viewer.page.close();
+  });
+
+  it('frees a session when its page is closed', async () => {
+    const session = await producer.createSession('lights');
+    const viewer = await join_(session);
+    await viewer.playing();
+    await producer.end(session.id);
+    await eventually(
+      'the sessions are gone',
+      () =>
+        producer
+          .request('GET', producer.signaling(`/v1/sessions/${session.id}`))
+          .then((r) => r.json() as Promise<{ state?: string; code?: string }>),
+      (body) => body.state === 'ended' || body.code === 'session_not_found',
+    );
+    await viewer.page.close();
+  });
+});
