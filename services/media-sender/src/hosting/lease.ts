@@ -25,6 +25,7 @@ export class Lease {
   #renewedAtMs = Number.NEGATIVE_INFINITY;
   #held = false;
   #timer: NodeJS.Timeout | undefined;
+  #expiry: NodeJS.Timeout | undefined;
   #renewing = false;
 
   constructor(options: LeaseOptions) {
@@ -35,23 +36,24 @@ export class Lease {
     return this.#held;
   }
 
+  get #validMs(): number {
+    return this.#options.leaseMs * (1 - MARGIN);
+  }
+
   async start(): Promise<void> {
     await this.#renew();
-    this.#timer = setInterval(() => {
-      this.check(this.#options.clock.nowMs());
-      void this.#renew();
-    }, this.#options.intervalMs);
+    this.#timer = setInterval(() => void this.#renew(), this.#options.intervalMs);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    this.#timer = undefined;
+    clearTimeout(this.#expiry);
     this.#held = false;
   }
 
   /** Notices by the clock alone that the lease has run out. */
   check(nowMs: number): void {
-    if (!this.#held || nowMs - this.#renewedAtMs < this.#options.leaseMs * (1 - MARGIN)) return;
+    if (!this.#held || nowMs - this.#renewedAtMs < this.#validMs) return;
     this.#held = false;
     this.#options.onLost();
   }
@@ -64,11 +66,13 @@ export class Lease {
       await this.#options.renew();
       this.#renewedAtMs = sentAtMs;
       // An answer that took longer than the lease proves nothing about now.
-      const fresh = this.#options.clock.nowMs() - sentAtMs < this.#options.leaseMs * (1 - MARGIN);
-      if (fresh && !this.#held) {
-        this.#held = true;
-        this.#options.onRegained();
-      }
+      const leftMs = this.#validMs - (this.#options.clock.nowMs() - sentAtMs);
+      if (leftMs <= 0) return;
+      clearTimeout(this.#expiry);
+      this.#expiry = setTimeout(() => this.check(this.#options.clock.nowMs()), leftMs);
+      if (this.#held) return;
+      this.#held = true;
+      this.#options.onRegained();
     } catch {
       // The connection reports itself; the clock decides.
     } finally {

@@ -17,6 +17,7 @@ import {
 } from '@humancast/shared';
 import { Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
+import { Admission } from './admission.js';
 import { Lease } from './lease.js';
 import { type HostServices, SessionHost } from './session-host.js';
 
@@ -47,10 +48,12 @@ export class MediaSender {
   readonly #options: MediaSenderOptions;
   readonly #hosts = new Map<string, SessionHost>();
   readonly #lease: Lease;
+  readonly #admission: Admission;
   readonly #sessionsQueue: Queue<SessionJob>;
   #sessionsWorker: Worker | undefined;
   #segmentsWorker: Worker | undefined;
   #draining = false;
+  #drained: Promise<void> | undefined;
   readonly #startedAtMs: number;
 
   constructor(options: MediaSenderOptions) {
@@ -64,6 +67,10 @@ export class MediaSender {
       renew: () => this.#beat(),
       onLost: () => this.#suspend(),
       onRegained: () => this.#resume(),
+    });
+    this.#admission = new Admission({
+      onChange: (open) => this.#admit(open),
+      used: () => this.#hosts.size / config.maxSessions,
     });
     scheduler.beforeRun = (nowMs) => this.#lease.check(nowMs);
     this.#sessionsQueue = new Queue(SESSIONS_QUEUE, { connection, prefix: BULL_PREFIX });
@@ -111,17 +118,20 @@ export class MediaSender {
       worker.on('failed', (_job, error) => logger.error({ queue: worker.name, err: error.message }, 'job failed'));
     }
     await Promise.all([this.#segmentsWorker.waitUntilReady(), this.#sessionsWorker.waitUntilReady()]);
+    this.#admission.start();
     logger.info({ sender: id, capacity: config.maxSessions }, 'media-sender ready');
   }
 
-  /** Gives all sessions to others, and goes when their viewers have changed over. */
+  /** Gives all sessions to others and takes no more; the process stays until it is told to stop. */
+  drain(): Promise<void> {
+    this.#drained ??= this.#giveAway();
+    return this.#drained;
+  }
+
+  /** Gives all sessions away and frees everything. */
   async close(): Promise<void> {
-    if (this.#draining) return;
-    this.#draining = true;
     const { id, mailbox, senders, connection, logger } = this.#options;
-    const stoppedTaking = this.#sessionsWorker?.close();
-    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host)));
-    await stoppedTaking;
+    await this.drain();
     this.#lease.stop();
     await this.#segmentsWorker?.close();
     await mailbox.close();
@@ -132,6 +142,23 @@ export class MediaSender {
       .catch((error: Error) => logger.warn({ err: error.message }, 'queue not removed'));
     await segments.close();
     await this.#sessionsQueue.close();
+  }
+
+  async #giveAway(): Promise<void> {
+    this.#draining = true;
+    this.#admission.stop();
+    this.#options.logger.info({ sessions: this.#hosts.size }, 'draining');
+    const stoppedTaking = this.#sessionsWorker?.close();
+    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host)));
+    await stoppedTaking;
+  }
+
+  /** Sessions that are hosted stay; others wait for a sender that has time for them. */
+  #admit(open: boolean): void {
+    if (this.#draining) return;
+    this.#options.logger.warn({ open }, open ? 'takes sessions again' : 'too busy for another session');
+    if (open) this.#sessionsWorker?.resume();
+    else void this.#sessionsWorker?.pause(true);
   }
 
   /** A job of the `sessions` queue lasts as long as the session is hosted here. */
@@ -158,7 +185,7 @@ export class MediaSender {
   }
 
   async #handle(message: ToSender): Promise<void> {
-    if (message.type === 'sender.drain') return this.close();
+    if (message.type === 'sender.drain') return this.drain();
     await this.#hosts.get(message.session)?.handle(message);
   }
 

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Lease } from './lease.js';
+
+const LEASE_MS = 1000;
+
+/** A lease on a faked clock; `answer` decides how a renewal goes. */
+function setUp() {
+  const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
+  const log: string[] = [];
+  const renewal = { answer: (): Promise<void> => Promise.resolve() };
+  const lease = new Lease({
+    clock,
+    intervalMs: 250,
+    leaseMs: LEASE_MS,
+    renew: () => renewal.answer(),
+    onLost: () => log.push('lost'),
+    onRegained: () => log.push('held'),
+  });
+  const advance = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 50) {
+      clock.now += 50;
+      await vi.advanceTimersByTimeAsync(50);
+    }
+  };
+  return { clock, log, renewal, lease, advance };
+}
+
+describe('Lease', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('is held as long as signs of life get through', async () => {
+    const { lease, log, advance } = setUp();
+    await lease.start();
+    await advance(10_000);
+    expect(lease.held).toBe(true);
+    expect(log).toEqual(['held']);
+    lease.stop();
+  });
+
+  it('is lost before the others may take over, when signs of life fail', async () => {
+    const { clock, lease, log, renewal, advance } = setUp();
+    await lease.start();
+    await advance(1000);
+    renewal.answer = () => Promise.reject(new Error('connection lost'));
+    const failingSince = clock.now;
+    while (lease.held) await advance(50);
+    expect(clock.now - failingSince).toBeLessThan(LEASE_MS);
+    expect(log).toEqual(['held', 'lost']);
+    lease.stop();
+  });
+
+  it('is lost when a sign of life hangs, and counts from when it was sent once it gets through', async () => {
+    const { lease, log, renewal, advance } = setUp();
+    await lease.start();
+    let release = () => {};
+    renewal.answer = () => new Promise((resolve) => (release = resolve));
+    await advance(2000);
+    expect(log).toEqual(['held', 'lost']);
+    renewal.answer = () => Promise.resolve();
+    // an answer this late says nothing about now
+    release();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lease.held).toBe(false);
+    await advance(300);
+    expect(log).toEqual(['held', 'lost', 'held']);
+    lease.stop();
+  });
+
+  it('is found lost at the first look after the process was stopped, whatever its timers say', async () => {
+    const { clock, lease, log } = setUp();
+    await lease.start();
+    clock.now += 5000; // SIGSTOP, SIGCONT
+    lease.check(clock.now);
+    expect(lease.held).toBe(false);
+    expect(log).toEqual(['held', 'lost']);
+    lease.stop();
+  });
+});
