@@ -10,6 +10,8 @@ const MAX_ADDRESSES = 8;
 /** Ways to a viewer that are remembered; it proves each by a check. */
 const MAX_PATHS = 16;
 const BIND_ATTEMPTS = 64;
+/** Packets that wait for room in the kernel's buffer; more would only arrive too late. */
+const MAX_QUEUED_PACKETS = 256;
 /** Host candidates' type preference (RFC 8445 §5.1.2.2). */
 const HOST_PREFERENCE = 126;
 
@@ -45,6 +47,9 @@ export class IceLiteAgent implements PacketWriter {
   readonly #paths: Path[] = [];
   #selected: Path | undefined;
   #memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
+  /** Packets in Node's own queue, as of the last one sent. */
+  #queued = 0;
+  #packetsDropped = 0;
   #closed = false;
 
   constructor(options: IceLiteOptions, events: IceLiteEvents) {
@@ -55,6 +60,11 @@ export class IceLiteAgent implements PacketWriter {
   /** `address:port` of the viewer, or of its relay. */
   get remoteAddress(): string | undefined {
     return this.#selected && `${this.#selected.address}:${this.#selected.port}`;
+  }
+
+  /** Packets given up because the kernel takes no more. */
+  get packetsDropped(): number {
+    return this.#packetsDropped;
   }
 
   /** Opens a socket an address. → the candidates' `candidate:` lines. @throws Error when none can be opened. */
@@ -74,9 +84,14 @@ export class IceLiteAgent implements PacketWriter {
   send(bytes: number): void {
     const path = this.#selected;
     if (!path || this.#closed) return;
+    if (this.#queued >= MAX_QUEUED_PACKETS && path.socket.getSendQueueCount() >= MAX_QUEUED_PACKETS) {
+      this.#packetsDropped++;
+      return;
+    }
     path.socket.send(this.#memory, 0, bytes, path.port, path.address);
+    this.#queued = path.socket.getSendQueueCount();
     // Normally the kernel has copied it by now. When its buffer was full, the memory is still needed until it has.
-    if (path.socket.getSendQueueCount() > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
+    if (this.#queued > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   }
 
   /** For what is rare and already has memory of its own. */

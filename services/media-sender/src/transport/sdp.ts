@@ -43,6 +43,11 @@ export function parseDescription(sdp: string): RemoteDescription {
   return { media, bundle: group?.split(' ').slice(1) ?? [] };
 }
 
+/** Whether these sections share one transport (RFC 8843). */
+export function isBundled({ bundle }: RemoteDescription, mids: readonly string[]): boolean {
+  return mids.every((mid) => bundle.includes(mid));
+}
+
 type Attributes = readonly (readonly [name: string, value: string])[];
 
 function splitSections(sdp: string): string[][] {

@@ -404,6 +404,14 @@ describe('negotiation', () => {
     });
   });
 
+  it('refuses a viewer that would not bundle', async () => {
+    const { transport } = createTransport();
+    const { answer } = await openViewer(await transport.createOffer());
+    await expect(transport.acceptAnswer(answer.replace(/a=group:BUNDLE.*\r\n/, ''))).rejects.toMatchObject({
+      code: 'bad_sdp',
+    });
+  });
+
   it.each(['', 'hello', 'v=0\r\ns=-\r\n', 'v=0\r\nm=\r\n', 'v=0\r\nm=video 9\r\n'])('refuses %j', async (sdp) => {
     const { transport } = createTransport();
     await expect(transport.answerOffer(sdp)).rejects.toMatchObject({ code: 'bad_sdp' });

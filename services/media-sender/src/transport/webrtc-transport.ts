@@ -11,6 +11,7 @@ import { RoundTrip } from './round-trip.js';
 import {
   chooseOpus,
   chooseVideo,
+  isBundled,
   type LocalMedia,
   type LocalParameters,
   opusFormat,
@@ -122,17 +123,14 @@ export class WebRtcTransport implements ViewerTransport {
   async acceptAnswer(sdp: string): Promise<void> {
     if (this.#negotiated) throw new HumancastError('bad_sdp', 'the offer has been answered already');
     const answer = parseDescription(sdp);
-    const { audio, video } = sections(answer);
-    if (video?.setup === 'passive') throw new HumancastError('bad_sdp', 'the answerer starts DTLS (a=setup:active)');
-    this.#negotiated = this.#negotiate(audio, video);
+    this.#negotiated = this.#negotiate(answer, sections(answer));
     this.#connectWhenReady();
   }
 
   async answerOffer(sdp: string): Promise<string> {
     const offer = parseDescription(sdp);
     const { audio, video } = sections(offer);
-    if (video?.setup === 'passive') throw new HumancastError('bad_sdp', 'the offerer must be able to start DTLS');
-    const negotiated = this.#negotiate(audio, video);
+    const negotiated = this.#negotiate(offer, { audio, video });
     const local = await this.#prepare('passive');
     this.#negotiated = negotiated;
     const { opusPayloadType } = negotiated;
@@ -188,7 +186,7 @@ export class WebRtcTransport implements ViewerTransport {
     return {
       packetsSent,
       bytesSent: streams.reduce((sum, { octets }) => sum + octets, 0) + packetsSent * RTP_HEADER_BYTES,
-      packetsDropped: this.#packetsDropped,
+      packetsDropped: this.#packetsDropped + this.#ice.packetsDropped,
       retransmitted: retransmitter?.repeated ?? 0,
       nacks: this.#nacks,
       plis: this.#plis,
@@ -239,12 +237,16 @@ export class WebRtcTransport implements ViewerTransport {
     return this.#state === 'closed';
   }
 
-  #negotiate(audio: RemoteMedia | undefined, video: RemoteMedia | undefined): Negotiated {
+  #negotiate(description: RemoteDescription, { audio, video }: Sections): Negotiated {
     const format = video && chooseVideo(video, this.#options.codecs);
     if (!video || !format) {
       throw new HumancastError('no_common_codec', `the viewer takes no video in ${this.#options.codecs.join(' or ')}`);
     }
     if (video.fingerprints.length === 0) throw new HumancastError('bad_sdp', 'the description has no fingerprint');
+    if (video.setup === 'passive') throw new HumancastError('bad_sdp', 'it is the viewer who starts DTLS (a=setup)');
+    if (audio && !isBundled(description, [audio.mid, video.mid])) {
+      throw new HumancastError('bad_sdp', 'audio and video must share one transport (a=group:BUNDLE)');
+    }
     return { fingerprints: video.fingerprints, video: format, opusPayloadType: audio && chooseOpus(audio) };
   }
 
@@ -362,11 +364,12 @@ export class WebRtcTransport implements ViewerTransport {
   }
 }
 
+type Sections = Record<MediaKind, RemoteMedia | undefined>;
+
 /** The sections that want our tracks; any more of a kind are refused. */
-function sections({ media }: RemoteDescription): Partial<Record<MediaKind, RemoteMedia>> {
+function sections({ media }: RemoteDescription): Sections {
   const wants = (kind: MediaKind) => media.find((m) => m.kind === kind && !m.rejected && m.receives);
-  const [audio, video] = [wants('audio'), wants('video')];
-  return { ...(audio && { audio }), ...(video && { video }) };
+  return { audio: wants('audio'), video: wants('video') };
 }
 
 function randomSsrc(): number {

@@ -1,0 +1,206 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import type { IceServer } from '@humancast/shared';
+import {
+  Candidate,
+  CipherContext,
+  Connection,
+  DtlsClient,
+  HashAlgorithm,
+  NamedCurveAlgorithm,
+  ProtectionProfileAeadAes128Gcm,
+  ProtectionProfileAes128CmHmacSha1_80,
+  RtcpPacketConverter,
+  RtcpRrPacket,
+  RtcpSrPacket,
+  RtpPacket,
+  SignatureAlgorithm,
+  SrtcpSession,
+  SrtpSession,
+} from 'werift';
+import type { LocalDescription, Offer } from './receiver-answer.js';
+
+export interface ReceiverLinkOptions {
+  readonly offer: Offer;
+  readonly iceServers: readonly IceServer[];
+  readonly relayOnly: boolean;
+  /** RTP or RTCP, as it came. */
+  readonly onMedia: (data: Buffer, arrivedMs: number) => void;
+}
+
+/** What a sender report says (RFC 3550 §6.4.1). */
+export interface RtcpReport {
+  readonly ssrc: number;
+  readonly ntp: bigint;
+  readonly rtpTimestamp: number;
+}
+
+type Certificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCertificateWithKey>>;
+
+let certificate: Promise<Certificate> | undefined;
+const RECEIVER_SSRC = 1;
+/** AES-128: both profiles. */
+const MASTER_KEY_BYTES = 16;
+const MASTER_SALT_BYTES: Readonly<Record<number, number>> = {
+  [ProtectionProfileAeadAes128Gcm]: 12,
+  [ProtectionProfileAes128CmHmacSha1_80]: 14,
+};
+
+/** ICE (controlling, from loopback), DTLS client, and the SRTP keys it yields. */
+export class ReceiverLink {
+  readonly description: LocalDescription;
+  readonly #ice: Connection;
+  readonly #dtls: DtlsClient;
+  readonly #fingerprint: Offer['fingerprint'];
+  #srtp: SrtpSession | undefined;
+  #srtcp: SrtcpSession | undefined;
+  #closed = false;
+
+  /** Gathers; then there is a {@link description} to answer with. */
+  static async open(options: ReceiverLinkOptions): Promise<ReceiverLink> {
+    certificate ??= CipherContext.createSelfSignedCertificateWithKey(
+      { signature: SignatureAlgorithm.ecdsa_3, hash: HashAlgorithm.sha256_4 },
+      NamedCurveAlgorithm.secp256r1_23,
+    );
+    const link = new ReceiverLink(options, await certificate);
+    await link.#ice.gatherCandidates();
+    return link;
+  }
+
+  private constructor({ offer, iceServers, relayOnly, onMedia }: ReceiverLinkOptions, own: Certificate) {
+    this.#fingerprint = offer.fingerprint;
+    this.#ice = new Connection(true, {
+      useTcp: false,
+      useIpv6: false,
+      additionalHostAddresses: ['127.0.0.1'],
+      interfaceAddresses: { udp4: '127.0.0.1' },
+      ...(relayOnly && { forceTurn: true, ...turnOptions(iceServers) }),
+    });
+    // Otherwise werift asks one on the internet.
+    delete this.#ice.stunServer;
+    const { usernameFragment, password } = offer;
+    this.#ice.setRemoteParams({ iceLite: true, usernameFragment, password });
+    this.description = {
+      usernameFragment: this.#ice.localUsername,
+      password: this.#ice.localPassword,
+      fingerprint: new X509Certificate(own.certPem).fingerprint256,
+    };
+    for (const candidate of offer.candidates) void this.#ice.addRemoteCandidate(Candidate.fromSdp(candidate));
+    void this.#ice.addRemoteCandidate(undefined);
+    this.#dtls = this.#createDtls(own);
+    this.#ice.onData.subscribe((data) => {
+      const arrivedMs = performance.now();
+      // What shares the port is told apart by its first byte (RFC 7983 §7).
+      const first = data[0] ?? 0;
+      if (first >= 128 && first <= 191) onMedia(data, arrivedMs);
+      else if (first >= 20 && first <= 63) this.#dtls.transport.socket.onData(data, ['', 0]);
+    });
+  }
+
+  async connect(): Promise<void> {
+    await this.#ice.connect();
+    const done = Promise.withResolvers<void>();
+    this.#dtls.onConnect.once(() => done.resolve());
+    this.#dtls.onError.subscribe((error) => done.reject(error));
+    this.#dtls.onClose.subscribe(() => done.reject(new Error('DTLS closed')));
+    await Promise.all([this.#dtls.connect(), done.promise]);
+    this.#checkPeer();
+    this.#startSrtp();
+  }
+
+  /** → the payload; `undefined` when it can't be decrypted. */
+  unprotectRtp(data: Buffer): Buffer | undefined {
+    try {
+      return this.#srtp && RtpPacket.deSerialize(this.#srtp.decrypt(data)).payload;
+    } catch {
+      return undefined;
+    }
+  }
+
+  unprotectRtcp(data: Buffer): RtcpReport[] {
+    try {
+      return RtcpPacketConverter.deSerialize(this.#srtcp?.decrypt(data) ?? Buffer.alloc(0))
+        .filter((packet) => packet instanceof RtcpSrPacket)
+        .map(({ ssrc, senderInfo }) => ({
+          ssrc,
+          ntp: senderInfo.ntpTimestamp,
+          rtpTimestamp: senderInfo.rtpTimestamp,
+        }));
+    } catch {
+      return [];
+    }
+  }
+
+  /** An empty one: a sign of life. */
+  sendReceiverReport(): void {
+    if (!this.#srtcp || this.#closed) return;
+    const report = new RtcpRrPacket({ ssrc: RECEIVER_SSRC, reports: [] });
+    void this.#ice.send(this.#srtcp.encrypt(report.serialize())).catch(() => {});
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#dtls.close();
+    void this.#ice.close().catch(() => {});
+  }
+
+  #createDtls(own: Certificate): DtlsClient {
+    return new DtlsClient({
+      cert: own.certPem,
+      key: own.keyPem,
+      signatureHash: own.signatureHash,
+      srtpProfiles: [ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80],
+      extendedMasterSecret: true,
+      transport: {
+        type: 'ice',
+        address: { address: '', family: '', port: 0 },
+        closed: false,
+        onData: () => {},
+        send: async (datagram) => {
+          if (!this.#closed) await this.#ice.send(datagram);
+        },
+        close: async () => {},
+      },
+    });
+  }
+
+  #checkPeer(): void {
+    const { algorithm, value } = this.#fingerprint;
+    const peer = this.#dtls.remoteCertificate;
+    if (!peer) throw new Error('the peer has no certificate');
+    const actual = createHash(algorithm.replace('-', '')).update(peer).digest('hex');
+    if (actual !== value.replaceAll(':', '').toLowerCase()) throw new Error('the certificate is not the offered one');
+  }
+
+  #startSrtp(): void {
+    const profile = this.#dtls.srtp.srtpProfile;
+    if (profile === undefined) throw new Error('no SRTP profile was agreed on');
+    const saltBytes = MASTER_SALT_BYTES[profile] ?? 0;
+    const { localKey, localSalt, remoteKey, remoteSalt } = this.#dtls.extractSessionKeys(MASTER_KEY_BYTES, saltBytes);
+    const keys = {
+      localMasterKey: localKey,
+      localMasterSalt: localSalt,
+      remoteMasterKey: remoteKey,
+      remoteMasterSalt: remoteSalt,
+    };
+    this.#srtp = new SrtpSession({ keys, profile });
+    this.#srtcp = new SrtcpSession({ keys, profile });
+  }
+}
+
+function turnOptions(iceServers: readonly IceServer[]) {
+  for (const { urls, username, credential } of iceServers) {
+    for (const url of urls) {
+      const match = /^turn:([^:?]+):(\d+)(?:\?transport=(udp|tcp))?$/.exec(url);
+      if (!match || username === undefined || credential === undefined) continue;
+      const [, host = '', port = '', transport] = match;
+      return {
+        turnServer: [host, Number(port)] as [string, number],
+        turnUsername: username,
+        turnPassword: credential,
+        turnTransport: transport === 'tcp' ? ('tcp' as const) : ('udp' as const),
+      };
+    }
+  }
+  throw new Error('relay only, and no TURN server that can be used');
+}
