@@ -27,6 +27,7 @@ export const ERRORS = {
   viewer_limit: { status: 409, title: 'The session has as many viewers as allowed' },
   no_capacity: { status: 503, title: 'Every media-sender is full' },
   sender_not_found: { status: 404, title: 'No media-sender has this id' },
+  managed_by_folder: { status: 409, title: 'This comes from the watched folder and can only be changed there' },
   // media files
   upload_too_large: { status: 413, title: 'The upload is larger than allowed' },
   upload_incomplete: { status: 400, title: 'The upload ended before it was complete' },
@@ -47,6 +48,7 @@ export const ERRORS = {
   replaced: { status: 409, title: 'A newer connection of the same viewer took over' },
   bad_sdp: { status: 400, title: 'The session description could not be applied' },
   no_common_codec: { status: 406, title: 'The viewer and the avatar share no codec' },
+  ice_restart_unsupported: { status: 422, title: 'ICE restarts are not supported here; make a new connection instead' },
   idle_timeout: { status: 408, title: 'Nothing was heard from the other side in time' },
   precondition_required: { status: 428, title: 'The request needs an If-Match header' },
   precondition_failed: { status: 412, title: 'The resource has changed since' },

@@ -1,4 +1,5 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import type { ConnectionOptions } from 'bullmq';
+import { Redis } from 'ioredis';
 import type { Logger } from './log.js';
 
 export type { Redis } from 'ioredis';
@@ -25,7 +26,7 @@ export function connectRedis(url: string, { name, logger, waitForReconnect = fal
     enableReadyCheck: true,
     keepAlive: 10_000,
     connectTimeout: 5000,
-    retryStrategy: (attempt: number) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
+    retryStrategy: retryDelayMs,
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
   const redis = new Redis(url, options);
@@ -42,11 +43,10 @@ export function connectRedis(url: string, { name, logger, waitForReconnect = fal
 }
 
 /** Connection options for BullMQ, which opens connections of its own. */
-export function bullConnection(url: string, name: string): RedisOptions & { url: string } {
-  return {
-    url,
-    connectionName: name,
-    maxRetriesPerRequest: null,
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
-  };
+export function bullConnection(url: string, name: string): ConnectionOptions {
+  return { url, connectionName: name, maxRetriesPerRequest: null, retryStrategy: retryDelayMs };
+}
+
+function retryDelayMs(attempt: number): number {
+  return Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
 }

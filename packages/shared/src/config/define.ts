@@ -29,6 +29,13 @@ function make<T>(
   return { variable, schema, fallback, mustBe, doc, secret };
 }
 
+const commaSeparated = z.string().transform((v) =>
+  v
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+
 export const setting = {
   int(variable: string, [min, max]: readonly [number, number], fallback: number, doc: string): Setting<number> {
     const schema = z
@@ -58,18 +65,17 @@ export const setting = {
   },
   /** A comma-separated list; empty means none. */
   list(variable: string, fallback: string, doc: string): Setting<string[]> {
-    const schema = z.string().transform((v) =>
-      v
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== ''),
-    );
-    return make(variable, schema, 'a comma-separated list', fallback, doc);
+    return make(variable, commaSeparated, 'a comma-separated list', fallback, doc);
   },
+  /** As `list`, and never shown. */
+  secretList(variable: string, doc: string): Setting<string[]> {
+    return make(variable, commaSeparated, 'a comma-separated list', '', doc, true);
+  },
+  /** May hold a password, so it is not repeated when it is wrong. */
   url(variable: string, protocols: readonly string[], fallback: string | undefined, doc: string): Setting<string> {
-    const schema = z.string().refine((v) => URL.canParse(v) && protocols.includes(new URL(v).protocol.slice(0, -1)));
+    const schema = z.string().refine((v) => URL.canParse(v) && protocols.some((p) => v.startsWith(`${p}://`)));
     const mustBe = `a URL starting with ${protocols.map((p) => `${p}://`).join(' or ')}`;
-    return make(variable, schema, mustBe, fallback, doc);
+    return make(variable, schema, mustBe, fallback, doc, true);
   },
   /** At least 16 characters; empty where a service can do without. */
   secret(variable: string, doc: string, optional = false): Setting<string> {

@@ -62,9 +62,8 @@ export const signalingSettings = {
   ...common,
   port: setting.int('SIGNALING_PORT', [0, 65_535], 8080, 'Port of the console, REST, WHEP and WebSocket signalling'),
   metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
-  apiKeys: setting.list(
+  apiKeys: setting.secretList(
     'HUMANCAST_API_KEY',
-    '',
     'API keys of producers, comma-separated; empty: nobody may act as a producer',
   ),
   tokenSecret: setting.secret('TOKEN_SECRET', 'Key that signs session tokens'),
@@ -214,6 +213,7 @@ export const senderSettings = {
     'UDP_PORT_RANGE',
     z
       .string()
+      .regex(/^(any|\d+-\d+)$/)
       .transform((v): readonly [number, number] | undefined => {
         const match = /^(\d+)-(\d+)$/.exec(v);
         return match ? [Number(match[1]), Number(match[2])] : undefined;

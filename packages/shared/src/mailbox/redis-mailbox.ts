@@ -11,6 +11,7 @@ const CAPACITY = 10_000;
 const TTL_SECONDS = 30;
 const REFRESH_MS = 5000;
 const BLOCK_MS = 5000;
+const CLOSE_TIMEOUT_MS = 1000;
 const BATCH = 256;
 const FIELD = 'm';
 
@@ -56,6 +57,11 @@ export class RedisMailbox<T> implements Mailbox<T> {
     this.#closed = true;
     clearInterval(this.#refresh);
     this.#reader.disconnect();
+    // While Redis is away neither may ever settle; the stream expires by itself then.
+    await Promise.race([this.#remove(), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+  }
+
+  async #remove(): Promise<void> {
     await this.#reading;
     await this.#commands.unlink(this.#key).catch(() => 0);
   }

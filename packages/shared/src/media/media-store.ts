@@ -27,11 +27,18 @@ export interface MediaStore {
   touch(segment: string): Promise<void>;
   /** Removes a segment and all its parts; `false` when there was none. */
   delete(segment: string): Promise<boolean>;
+  /** Removes parts that were written for a segment whose manifest was not put. */
+  discardParts(parts: SegmentParts): Promise<void>;
   /** Segments of an avatar, oldest first; those whose time is up are left out. */
   list(avatar: string): Promise<SegmentSummary[]>;
   /** Segment ids in playing order. */
   getIdlePlaylist(avatar: string): Promise<string[]>;
   setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void>;
 }
+
+/** What names the parts of a segment. */
+export type SegmentParts = Pick<SegmentManifest, 'id' | 'frames' | 'gopFrames' | 'pcmSamples'> & {
+  readonly renditions: readonly { readonly id: string }[];
+};
 
 export type Retention = { readonly pinned: true } | { readonly pinned: false; readonly ttlSeconds: number };

@@ -10,7 +10,7 @@ import {
   segmentSummarySchema,
   summaryOf,
 } from './manifest.js';
-import type { MediaStore, Retention } from './media-store.js';
+import type { MediaStore, Retention, SegmentParts } from './media-store.js';
 
 /** Parts whose manifest never comes (the loader died) are gone after this long. */
 const ORPHAN_TTL_SECONDS = 3600;
@@ -39,8 +39,10 @@ export class RedisMediaStore implements MediaStore {
   async putManifest(manifest: SegmentManifest, retention: Retention): Promise<void> {
     const ttlSeconds = retention.pinned ? null : retention.ttlSeconds;
     const stored: StoredManifest = { manifest: manifestSchema.parse(manifest), ttlSeconds };
-    await orFull(this.#redis.set(keys.manifest(manifest.id), JSON.stringify(stored)));
+    // Found only when it is complete, and never left without a time to live: parts, manifest, catalogue.
     await this.#applyTtl(stored);
+    const lifetime = ttlSeconds === null ? [] : (['EX', ttlSeconds] as const);
+    await orFull(this.#redis.set(keys.manifest(manifest.id), JSON.stringify(stored), ...(lifetime as ['EX', number])));
     await orFull(
       this.#redis.hset(keys.catalogue(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
     );
@@ -77,6 +79,11 @@ export class RedisMediaStore implements MediaStore {
     await this.#redis.hdel(keys.catalogue(stored.manifest.avatar), segment);
     await this.#redis.unlink(keys.manifest(segment), ...partKeys(stored.manifest));
     return true;
+  }
+
+  async discardParts(parts: SegmentParts): Promise<void> {
+    const names = partKeys(parts);
+    if (names.length > 0) await this.#redis.unlink(...names);
   }
 
   async list(avatar: string): Promise<SegmentSummary[]> {
@@ -124,7 +131,7 @@ export class RedisMediaStore implements MediaStore {
   }
 }
 
-function partKeys(manifest: SegmentManifest): string[] {
+function partKeys(manifest: SegmentParts): string[] {
   const gops = Array.from({ length: gopCount(manifest) }, (_, i) => i);
   const chunks = Array.from({ length: pcmChunkCount(manifest) }, (_, i) => i);
   return [

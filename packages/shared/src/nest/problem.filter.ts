@@ -50,7 +50,7 @@ export function asHumancastError(thrown: unknown): HumancastError {
     if (code) return new HumancastError(code, { detail: thrown.message, cause: thrown });
   }
   // body-parser and friends: errors with a status and a message meant for the caller
-  const { status, expose, message } = thrown as { status?: number; expose?: boolean; message?: string };
+  const { status, expose, message } = (thrown ?? {}) as { status?: number; expose?: boolean; message?: string };
   const code = expose && status !== undefined ? CODE_OF_STATUS[status] : undefined;
   if (code) return new HumancastError(code, { ...(message === undefined ? {} : { detail: message }), cause: thrown });
   if (isConnectionError(thrown)) {
@@ -72,7 +72,7 @@ export function describeIssues(error: ZodError): string {
 }
 
 function isConnectionError(thrown: unknown): boolean {
-  const { name, code } = thrown as { name?: string; code?: string };
+  const { name, code } = (thrown ?? {}) as { name?: string; code?: string };
   return (
     name === 'MaxRetriesPerRequestError' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT'
   );

@@ -139,17 +139,18 @@ if ARGV[5] ~= '' then record.offer = ARGV[5] end
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
-  /** The same viewer is reached elsewhere now; its connection stays. ARGV: viewer, mailbox. → {found, host or ''}. */
+  /** The same viewer is reached elsewhere now; its connection stays. ARGV: viewer, mailbox. → {found, host or '', mailbox before}. */
   moveViewer: `
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
-if not before then return {0, ''} end
+if not before then return {0, '', ''} end
 local record = cjson.decode(before)
+local from = record.mailbox
 record.mailbox = ARGV[2]
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
-return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
 
   /** ARGV: viewer, mailbox ('' = whoever holds it). Not removed when it has moved to another mailbox since. → {removed, host or ''}. */
   removeViewer: `
@@ -160,7 +161,8 @@ redis.call('HDEL', KEYS[3], ARGV[1])
 return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
-   * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped.
+   * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped, the one
+   * that was playing as interrupted where its host last said it was.
    * → {ended now, host or ''}.
    */
   end: `
@@ -175,8 +177,13 @@ local queue = redis.call('HGETALL', KEYS[2])
 local seqs = {}
 for i = 1, #queue, 2 do table.insert(seqs, {tonumber(queue[i]), queue[i + 1]}) end
 table.sort(seqs, function(a, b) return a[1] < b[1] end)
+local started = tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0)
+local playhead = cjson.decode(redis.call('HGET', KEYS[1], 'playhead') or '{}')
 for _, item in ipairs(seqs) do
-  emit(cjson.encode({type = 'speech.finished', seq = item[1], segment = item[2], positionMs = 0, interrupted = true, reason = 'dropped'}))
+  local position = 0
+  if playhead.seq == item[1] then position = math.floor(playhead.positionSamples / 48) end
+  local reason = item[1] <= started and 'interrupted' or 'dropped'
+  emit(cjson.encode({type = 'speech.finished', seq = item[1], segment = item[2], positionMs = position, interrupted = true, reason = reason}))
 end
 redis.call('HSET', KEYS[1], 'state', 'ended', 'endReason', ARGV[3])
 emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { keys } from '../keys.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
-/** Media-senders that are alive: a key each, with a time to live, and an index of when each was last heard (Redis time). */
+/** Media-senders that are alive: a key each, with a time to live, and an index of all that were ever announced. */
 export class SenderRegistry {
   readonly #redis: Redis;
 

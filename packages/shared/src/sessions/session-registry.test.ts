@@ -1,5 +1,5 @@
-import { Redis } from 'ioredis';
 import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '../ids.js';
 import { SessionRegistry } from './session-registry.js';
@@ -74,6 +74,28 @@ describe('SessionRegistry', () => {
     expect(types).toEqual(['session.hosted', 'speech.finished', 'speech.finished', 'session.ended']);
     await expect(registry.speak(id, [newId('seg')])).rejects.toMatchObject({ code: 'session_ended' });
     expect(await registry.end(id, 'deleted')).toMatchObject({ ended: false });
+  });
+
+  it('says how far the segment had got that was playing when the session ended', async () => {
+    const { id, epoch } = await hosted();
+    const { queued } = await registry.speak(id, [newId('seg'), newId('seg')]);
+    const item = queued[0];
+    if (!item) throw new Error('nothing was queued');
+    await registry.speechStarted(id, epoch, item);
+    const playhead = {
+      segment: item.segment,
+      role: 'speech',
+      seq: 1,
+      positionSamples: 72_000,
+      atMs: Date.now(),
+    } as const;
+    await registry.savePlayhead(id, epoch, playhead);
+    await registry.end(id, 'deleted');
+    const finished = (await registry.events(id, '0')).filter((event) => event.type === 'speech.finished');
+    expect(finished.map((event) => [event.reason, event.positionMs])).toEqual([
+      ['interrupted', 1500],
+      ['dropped', 0],
+    ]);
   });
 
   it('keeps a viewer who moved to another connection when the old one closes', async () => {

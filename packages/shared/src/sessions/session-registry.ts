@@ -148,10 +148,14 @@ export class SessionRegistry {
     return { attempt, host: host || undefined };
   }
 
-  /** → whether the viewer is (still) there. */
-  async moveViewer(id: string, viewer: string, mailbox: string): Promise<HostedAt & { found: boolean }> {
-    const [found, host] = (await this.#run('moveViewer', id, viewer, mailbox)) as [number, string];
-    return { found: found === 1, host: host || undefined };
+  /** → whether the viewer is (still) there, and where it was reached before. */
+  async moveViewer(
+    id: string,
+    viewer: string,
+    mailbox: string,
+  ): Promise<HostedAt & { found: boolean; from: string | undefined }> {
+    const [found, host, from] = (await this.#run('moveViewer', id, viewer, mailbox)) as [number, string, string];
+    return { found: found === 1, host: host || undefined, from: from || undefined };
   }
 
   /** With a mailbox, only while the viewer is reached there: a refreshed page has moved on. */

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { loadConfig } from './define.js';
+import { loaderSettings, senderSettings, serviceSettings, signalingSettings } from './settings.js';
+
+describe('the services’ settings', () => {
+  it('accept all of their own defaults', () => {
+    for (const settings of Object.values(serviceSettings)) {
+      expect(() => loadConfig(settings, { TOKEN_SECRET: 'sixteen characters' })).not.toThrow();
+    }
+  });
+
+  it('never use one variable for two things', () => {
+    for (const settings of Object.values(serviceSettings)) {
+      const variables = Object.values(settings).map(({ variable }) => variable);
+      expect(new Set(variables).size).toBe(variables.length);
+    }
+  });
+
+  it('mean the same by a variable that several services read', () => {
+    const seen = new Map<string, string>();
+    for (const { variable, fallback, doc } of Object.values(serviceSettings).flatMap((s) => Object.values(s))) {
+      const meaning = `${fallback} ${doc}`;
+      if (seen.has(variable)) expect(meaning).toBe(seen.get(variable));
+      seen.set(variable, meaning);
+    }
+    expect(seen.size).toBeGreaterThan(30);
+  });
+
+  it('repeat no API key', () => {
+    expect(signalingSettings.apiKeys.secret).toBe(true);
+    expect(loadConfig(loaderSettings, { HUMANCAST_API_KEY: 'one, two' }).apiKeys).toEqual(['one', 'two']);
+  });
+});
+
+describe('RENDITIONS', () => {
+  const parse = (RENDITIONS: string) => loadConfig(loaderSettings, { RENDITIONS }).renditions;
+
+  it('is a list of encodings', () => {
+    expect(parse('hd:vp8:1280x720:1500k, sd:h264:640x360:500k')).toEqual([
+      { id: 'hd', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 1_500_000 },
+      { id: 'sd', codec: 'h264', maxWidth: 640, maxHeight: 360, bitrateBps: 500_000 },
+    ]);
+  });
+
+  it.each([
+    'vp8',
+    'hd:vp9:1280x720:1500k',
+    'hd:vp8:1280x720:1500',
+    'hd:vp8:8x8:1500k',
+    'hd:vp8:1280x720:1k',
+    'hd:vp8:1280x720:1500k,',
+    'hd:vp8:1280x720:1500k,hd:h264:1280x720:1500k',
+    'HD/..:vp8:1280x720:1500k',
+  ])('refuses %s', (text) => {
+    expect(() => parse(text)).toThrow(/RENDITIONS: .* must be a list of ID:CODEC/);
+  });
+});
+
+describe('UDP_PORT_RANGE', () => {
+  const parse = (UDP_PORT_RANGE: string) => loadConfig(senderSettings, { UDP_PORT_RANGE }).udpPortRange;
+
+  it('is a range, or any', () => {
+    expect(parse('20000-20100')).toEqual([20_000, 20_100]);
+    expect(parse('any')).toBeUndefined();
+  });
+
+  it.each(['20000', '20100-20000', '80-90', '20000-70000', 'all', '20000 - 20100'])('refuses %s', (text) => {
+    expect(() => parse(text)).toThrow(/UDP_PORT_RANGE/);
+  });
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { closeCodeOf, ERRORS, type ErrorCode, HumancastError, toProblem } from './errors.js';
+
+describe('toProblem', () => {
+  it('makes a problem document of a known error', () => {
+    const error = new HumancastError('queue_full', { detail: '500 are waiting', extra: { limit: 500 } });
+    expect(toProblem(error)).toEqual({
+      type: 'https://humancast.dev/errors#queue_full',
+      title: ERRORS.queue_full.title,
+      status: 409,
+      code: 'queue_full',
+      detail: '500 are waiting',
+      limit: 500,
+    });
+  });
+
+  it('gives nothing away of any other', () => {
+    for (const thrown of [new Error('password hunter2'), 'hunter2', undefined, null]) {
+      const problem = toProblem(thrown);
+      expect(problem).toMatchObject({ status: 500, code: 'internal' });
+      expect(JSON.stringify(problem)).not.toContain('hunter2');
+    }
+  });
+
+  it('does not let further members replace the standard ones', () => {
+    const error = new HumancastError('forbidden', { extra: { status: 200, code: 'ok' } });
+    expect(toProblem(error)).toMatchObject({ status: 403, code: 'forbidden' });
+  });
+});
+
+describe('every error', () => {
+  it('has an HTTP error status, a title and a WebSocket close code of the private range', () => {
+    for (const [code, { status, title }] of Object.entries(ERRORS)) {
+      expect(status).toBeGreaterThanOrEqual(400);
+      expect(status).toBeLessThan(600);
+      expect(title).not.toBe('');
+      // RFC 6455 §7.4.2
+      expect(closeCodeOf(code as ErrorCode)).toBeGreaterThanOrEqual(4000);
+      expect(closeCodeOf(code as ErrorCode)).toBeLessThan(5000);
+    }
+  });
+});

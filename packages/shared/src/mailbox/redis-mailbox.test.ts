@@ -1,0 +1,50 @@
+import { startRedis } from '@humancast/testkit';
+import type { Redis } from 'ioredis';
+import { keys } from '../keys.js';
+import { createLogger } from '../log.js';
+import { connectRedis } from '../redis.js';
+import { type Letter, letterSchema, mailboxSuite } from '../testing/index.js';
+import { RedisMailbox, RedisPost } from './redis-mailbox.js';
+
+const CAPACITY = 10_000;
+
+mailboxSuite('RedisMailbox', async () => {
+  const server = await startRedis({ appendOnly: true });
+  const logger = createLogger('test', 'fatal');
+  const connections: Redis[] = [];
+  const readers = new Map<unknown, Redis>();
+  const connect = (waitForReconnect: boolean) => {
+    const redis = connectRedis(server.url, { name: 'test', logger, waitForReconnect });
+    connections.push(redis);
+    return redis;
+  };
+  const commands = connect(true);
+  return {
+    capacity: CAPACITY,
+    makeMailbox(address) {
+      const reader = connect(true);
+      const mailbox = new RedisMailbox<Letter>(address, reader, commands, letterSchema, logger);
+      readers.set(mailbox, reader);
+      return mailbox;
+    },
+    makePost: () => new RedisPost<Letter>(connect(false)),
+    restart: () => server.restart(),
+    async abandon(mailbox) {
+      readers.get(mailbox)?.disconnect();
+      await commands.pexpire(keys.mailbox(mailbox.address), 1);
+      while ((await commands.exists(keys.mailbox(mailbox.address))) === 1) await commands.ping();
+    },
+    async spoil(address) {
+      await commands.xadd(keys.mailbox(address), '*', 'm', '{"n":"not a number"');
+    },
+    async stuff(address, count) {
+      const pipeline = commands.pipeline();
+      for (let n = 0; n < count; n++) pipeline.xadd(keys.mailbox(address), '*', 'm', JSON.stringify({ n }));
+      await pipeline.exec();
+    },
+    async close() {
+      for (const connection of connections) connection.disconnect();
+      await server.stop();
+    },
+  };
+});

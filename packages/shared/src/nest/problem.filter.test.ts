@@ -1,0 +1,45 @@
+import { NotFoundException, ServiceUnavailableException } from '@nestjs/common';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { HumancastError } from '../errors.js';
+import { asHumancastError } from './problem.filter.js';
+
+describe('asHumancastError', () => {
+  it('leaves ours alone', () => {
+    const error = new HumancastError('queue_full');
+    expect(asHumancastError(error)).toBe(error);
+  });
+
+  it('says where a request is wrong', () => {
+    const { error } = z.object({ segments: z.array(z.string()) }).safeParse({ segments: [1] });
+    expect(asHumancastError(error)).toMatchObject({
+      code: 'bad_request',
+      message: expect.stringContaining('segments.0'),
+    });
+  });
+
+  it('knows the framework’s own errors', () => {
+    expect(asHumancastError(new NotFoundException('Cannot GET /x'))).toMatchObject({ code: 'not_found' });
+  });
+
+  it('knows the body parser’s errors that are meant for the caller', () => {
+    const error = Object.assign(new Error('request entity too large'), { status: 413, expose: true });
+    expect(asHumancastError(error)).toMatchObject({ code: 'message_too_large', status: 413 });
+  });
+
+  it('says that a database is away, and when to come again', () => {
+    const error = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:6379'), { code: 'ECONNREFUSED' });
+    const known = asHumancastError(error);
+    expect(known).toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
+    expect(known.message).not.toContain('10.0.0.1');
+  });
+
+  it.each([[new Error('hunter2')], ['hunter2'], [null], [undefined], [new ServiceUnavailableException('hunter2')]])(
+    'tells nothing of %s',
+    (thrown) => {
+      const known = asHumancastError(thrown);
+      expect(known).toMatchObject({ code: 'internal', status: 500 });
+      expect(known.message).not.toContain('hunter2');
+    },
+  );
+});

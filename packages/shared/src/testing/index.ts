@@ -1,0 +1,2 @@
+export * from './mailbox-suite.js';
+export * from './media-store-suite.js';

@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { newId } from '../ids.js';
+import type { Mailbox, Post } from '../mailbox/mailbox.js';
+
+export const letterSchema = z.object({ n: z.int() });
+export type Letter = z.infer<typeof letterSchema>;
+
+export interface MailboxHarness {
+  makeMailbox(address: string): Mailbox<Letter>;
+  makePost(): Post<Letter>;
+  /** What carries the messages goes down and comes back, with what it had. */
+  restart(): Promise<void>;
+  /** The process that reads disappears without closing its mailbox, and its time to live passes. */
+  abandon(mailbox: Mailbox<Letter>): Promise<void>;
+  /** Puts something in that is no message, as another version of us might. */
+  spoil(address: string): Promise<void>;
+  /** Messages that may wait unread. */
+  readonly capacity: number;
+  /** Puts so many messages in, faster than one by one. */
+  stuff(address: string, count: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What every mailbox does, whatever carries the messages. */
+export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHarness>): void {
+  describe(`${name} is a mailbox`, () => {
+    let harness: MailboxHarness;
+    let opened: Mailbox<Letter>[];
+    beforeEach(async () => {
+      harness = await makeHarness();
+      opened = [];
+    });
+    afterEach(async () => {
+      for (const mailbox of opened) await mailbox.close();
+      await harness.close();
+    });
+
+    async function open(onMessage?: (letter: Letter) => void | Promise<void>) {
+      const mailbox = harness.makeMailbox(newId('snd'));
+      opened.push(mailbox);
+      const received: number[] = [];
+      await mailbox.open((letter) => {
+        received.push(letter.n);
+        return onMessage?.(letter);
+      });
+      return { mailbox, address: mailbox.address, received };
+    }
+
+    it('delivers what one sender sends, in order', async () => {
+      const { address, received } = await open();
+      const post = harness.makePost();
+      for (let n = 0; n < 500; n++) expect(await post.send(address, { n })).toBe(true);
+      await until(() => received.length >= 500);
+      expect(received).toEqual(Array.from({ length: 500 }, (_, n) => n));
+    });
+
+    it('delivers once, also to a reader that is busy with the one before', async () => {
+      const { address, received } = await open(() => sleep(5));
+      const post = harness.makePost();
+      await Promise.all([1, 2, 3].map((n) => post.send(address, { n })));
+      await until(() => received.length >= 3);
+      await post.send(address, { n: 4 });
+      await until(() => received.length >= 4);
+      expect(received.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
+    });
+
+    it('refuses what is sent to nobody', async () => {
+      expect(await harness.makePost().send(newId('snd'), { n: 1 })).toBe(false);
+    });
+
+    it('refuses what is sent after it was closed, and may be closed twice', async () => {
+      const { mailbox, address, received } = await open();
+      await mailbox.close();
+      await mailbox.close();
+      expect(await harness.makePost().send(address, { n: 1 })).toBe(false);
+      expect(received).toEqual([]);
+    });
+
+    it('refuses what is sent to a process that is gone', async () => {
+      const { mailbox, address } = await open();
+      const post = harness.makePost();
+      await harness.abandon(mailbox);
+      expect(await post.send(address, { n: 1 })).toBe(false);
+    });
+
+    it('goes on after a handler threw, at once or later', async () => {
+      const { address, received } = await open(({ n }) => {
+        if (n === 1) throw new Error('at once');
+        return n === 2 ? Promise.reject(new Error('later')) : undefined;
+      });
+      const post = harness.makePost();
+      for (const n of [1, 2, 3]) await post.send(address, { n });
+      await until(() => received.length >= 3);
+      expect(received).toEqual([1, 2, 3]);
+    });
+
+    it('leaves out what is no message', async () => {
+      const { address, received } = await open();
+      const post = harness.makePost();
+      await post.send(address, { n: 1 });
+      await harness.spoil(address);
+      await post.send(address, { n: 2 });
+      await until(() => received.length >= 2);
+      expect(received).toEqual([1, 2]);
+    });
+
+    it('keeps mailboxes apart', async () => {
+      const one = await open();
+      const other = await open();
+      const post = harness.makePost();
+      await post.send(one.address, { n: 1 });
+      await post.send(other.address, { n: 2 });
+      await until(() => one.received.length + other.received.length >= 2);
+      expect([one.received, other.received]).toEqual([[1], [2]]);
+    });
+
+    it('goes on after what carries the messages was down', async () => {
+      const { address, received } = await open();
+      const post = harness.makePost();
+      await post.send(address, { n: 1 });
+      await until(() => received.length >= 1);
+      await harness.restart();
+      let sent = false;
+      for (let i = 0; i < 200 && !sent; i++) {
+        sent = await post.send(address, { n: 2 }).catch(() => false);
+        if (!sent) await sleep(25);
+      }
+      expect(sent).toBe(true);
+      await until(() => received.length >= 2);
+      expect(received).toEqual([1, 2]);
+    });
+
+    it('refuses more than it can hold, instead of losing the oldest', async () => {
+      const { mailbox, address } = await open();
+      await mailbox.close();
+      await harness.stuff(address, harness.capacity);
+      const post = harness.makePost();
+      expect(await post.send(address, { n: -1 })).toBe(false);
+      const late = harness.makeMailbox(address);
+      opened.push(late);
+      const received: number[] = [];
+      await late.open(({ n }) => void received.push(n));
+      await until(() => received.length >= harness.capacity);
+      expect(received).toEqual(Array.from({ length: harness.capacity }, (_, n) => n));
+      expect(await post.send(address, { n: 1 })).toBe(true);
+    });
+  });
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 1500 && !condition(); i++) await sleep(10);
+  expect(condition()).toBe(true);
+}

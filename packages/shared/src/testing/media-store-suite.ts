@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type IdPrefix, newId } from '../ids.js';
+import { PCM_CHUNK_SAMPLES, type SegmentManifest, summaryOf } from '../media/manifest.js';
+import type { MediaStore } from '../media/media-store.js';
+
+export interface MediaStoreHarness {
+  readonly store: MediaStore;
+  /** Lets so many seconds pass, as far as times to live are concerned. */
+  passTime(seconds: number): Promise<void>;
+  /** Loses one GOP, as an eviction would. */
+  loseGop(segment: string, rendition: string, index: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface MediaStoreHarnessOptions {
+  /** Room for about so many bytes, none of which may be given up for others. Without it: plenty. */
+  limitBytes?: number;
+}
+
+const GOPS = 3;
+const PCM_CHUNKS = 3;
+
+/** What every media store does, whatever it is made of. */
+export function mediaStoreSuite(
+  name: string,
+  makeHarness: (options: MediaStoreHarnessOptions) => Promise<MediaStoreHarness>,
+): void {
+  describe(`${name} is a media store`, () => {
+    let harness: MediaStoreHarness;
+    let store: MediaStore;
+    beforeAll(async () => {
+      harness = await makeHarness({});
+      store = harness.store;
+    });
+    afterAll(() => harness.close());
+
+    async function load(options: Partial<SegmentManifest> & { ttlSeconds?: number } = {}): Promise<SegmentManifest> {
+      const { ttlSeconds, ...overrides } = options;
+      const manifest = makeManifest(overrides);
+      await writeParts(store, manifest);
+      await store.putManifest(manifest, ttlSeconds === undefined ? { pinned: true } : { pinned: false, ttlSeconds });
+      return manifest;
+    }
+
+    it('gives back exactly what was written', async () => {
+      const manifest = await load();
+      expect(await store.getManifest(manifest.id)).toEqual(manifest);
+      expect(await store.readGop(manifest.id, 'vp8', 1)).toEqual(gopBytes(1));
+      expect(await store.readPcm(manifest.id, 2)).toEqual(pcmBytes(2));
+      expect(await store.isWhole(manifest.id)).toBe(true);
+    });
+
+    it('has nothing under an id that was never written', async () => {
+      const id = newId('seg');
+      expect(await store.getManifest(id)).toBeUndefined();
+      expect(await store.readGop(id, 'vp8', 0)).toBeUndefined();
+      expect(await store.readPcm(id, 0)).toBeUndefined();
+      expect(await store.isWhole(id)).toBe(false);
+      expect(await store.delete(id)).toBe(false);
+      await store.touch(id);
+      expect(await store.getManifest(id)).toBeUndefined();
+    });
+
+    it('shows a segment only when its manifest is there', async () => {
+      const manifest = makeManifest({ avatar: newAvatar() });
+      await writeParts(store, manifest);
+      expect(await store.list(manifest.avatar)).toEqual([]);
+      await store.putManifest(manifest, { pinned: true });
+      expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
+    });
+
+    it('lists the segments of one avatar, oldest first', async () => {
+      const avatar = newAvatar();
+      const second = await load({ avatar, createdAtMs: 2000 });
+      const first = await load({ avatar, createdAtMs: 1000 });
+      await load({ avatar: newAvatar(), createdAtMs: 1500 });
+      expect((await store.list(avatar)).map(({ id }) => id)).toEqual([first.id, second.id]);
+    });
+
+    it('replaces the manifest of a segment that goes on growing', async () => {
+      const avatar = newAvatar();
+      const open = await load({ avatar, state: 'open' });
+      await store.putManifest({ ...open, state: 'complete' }, { pinned: true });
+      expect((await store.getManifest(open.id))?.state).toBe('complete');
+      expect(await store.list(avatar)).toHaveLength(1);
+    });
+
+    it('keeps a pinned segment for good', async () => {
+      const manifest = await load();
+      await harness.passTime(31_536_000);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+    });
+
+    it('forgets a segment whose time is up, in the list too', async () => {
+      const avatar = newAvatar();
+      const manifest = await load({ avatar, ttlSeconds: 100 });
+      await harness.passTime(99);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+      await harness.passTime(2);
+      expect(await store.getManifest(manifest.id)).toBeUndefined();
+      expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
+      expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
+      expect(await store.list(avatar)).toEqual([]);
+    });
+
+    it('starts the time of all parts anew when a segment is touched', async () => {
+      const manifest = await load({ ttlSeconds: 100 });
+      await harness.passTime(80);
+      await store.touch(manifest.id);
+      await harness.passTime(80);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+      await harness.passTime(21);
+      expect(await store.getManifest(manifest.id)).toBeUndefined();
+    });
+
+    it('does not make a pinned segment mortal by touching it', async () => {
+      const manifest = await load();
+      await store.touch(manifest.id);
+      await harness.passTime(31_536_000);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+    });
+
+    it('keeps a segment that is pinned later', async () => {
+      const manifest = await load({ ttlSeconds: 100 });
+      await store.putManifest(manifest, { pinned: true });
+      await harness.passTime(1000);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+    });
+
+    it('lets parts go that no manifest ever followed', async () => {
+      const manifest = makeManifest();
+      await writeParts(store, manifest);
+      await harness.passTime(86_400);
+      expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
+      expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
+    });
+
+    it('takes back the parts of a segment that will have no manifest', async () => {
+      const manifest = makeManifest();
+      await writeParts(store, manifest);
+      await store.discardParts(manifest);
+      expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
+      expect(await store.readPcm(manifest.id, PCM_CHUNKS - 1)).toBeUndefined();
+    });
+
+    it('notices that a part is lost', async () => {
+      const manifest = await load();
+      await harness.loseGop(manifest.id, 'vp8', 1);
+      expect(await store.isWhole(manifest.id)).toBe(false);
+      expect(await store.readGop(manifest.id, 'vp8', 1)).toBeUndefined();
+      expect(await store.readGop(manifest.id, 'vp8', 2)).toEqual(gopBytes(2));
+    });
+
+    it('removes a segment with all its parts, once', async () => {
+      const avatar = newAvatar();
+      const manifest = await load({ avatar });
+      expect(await store.delete(manifest.id)).toBe(true);
+      expect(await store.delete(manifest.id)).toBe(false);
+      expect(await store.list(avatar)).toEqual([]);
+      expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
+      expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
+    });
+
+    it('holds a segment without sound', async () => {
+      const manifest = await load({ pcmSamples: 0 });
+      expect(await store.isWhole(manifest.id)).toBe(true);
+    });
+
+    it('refuses a manifest that is not one', async () => {
+      await expect(store.putManifest(makeManifest({ avatar: '../etc' }), { pinned: true })).rejects.toThrow();
+    });
+
+    it('keeps the order of an idle playlist, and can empty it', async () => {
+      const avatar = newAvatar();
+      expect(await store.getIdlePlaylist(avatar)).toEqual([]);
+      const segments = [newId('seg'), newId('seg'), newId('seg')];
+      await store.setIdlePlaylist(avatar, segments);
+      expect(await store.getIdlePlaylist(avatar)).toEqual(segments);
+      await store.setIdlePlaylist(avatar, segments.slice(1).reverse());
+      expect(await store.getIdlePlaylist(avatar)).toEqual(segments.slice(1).reverse());
+      await store.setIdlePlaylist(avatar, []);
+      expect(await store.getIdlePlaylist(avatar)).toEqual([]);
+    });
+  });
+
+  describe(`${name}, full`, () => {
+    it('says so, keeps what it has, and takes more after something was removed', async () => {
+      const harness = await makeHarness({ limitBytes: 8_000_000 });
+      try {
+        const { store } = harness;
+        const manifest = makeManifest();
+        await writeParts(store, manifest);
+        await store.putManifest(manifest, { pinned: true });
+        const filler = await fill(store);
+        expect(filler.written).toBeGreaterThan(0);
+        expect(filler.error).toMatchObject({ code: 'media_store_full', status: 507 });
+        expect(await store.isWhole(manifest.id)).toBe(true);
+        expect(await store.delete(filler.id)).toBe(true);
+        await writeParts(store, makeManifest());
+      } finally {
+        await harness.close();
+      }
+    });
+  });
+}
+
+/** Writes pinned GOPs of a megabyte until the store refuses. */
+async function fill(store: MediaStore): Promise<{ id: string; written: number; error: unknown }> {
+  const manifest = makeManifest({ frames: 1, gopFrames: 1, pcmSamples: 0 });
+  for (let written = 0; written < 100; written++) {
+    try {
+      await store.writeGop(manifest.id, 'vp8', written, Buffer.alloc(1_000_000, written));
+      await store.putManifest({ ...manifest, frames: written + 1 }, { pinned: true });
+    } catch (error) {
+      return { id: manifest.id, written, error };
+    }
+  }
+  throw new Error('the store took 100 MB and was never full');
+}
+
+async function writeParts(store: MediaStore, manifest: SegmentManifest): Promise<void> {
+  for (let i = 0; i < GOPS; i++) await store.writeGop(manifest.id, 'vp8', i, gopBytes(i));
+  if (manifest.pcmSamples === 0) return;
+  for (let i = 0; i < PCM_CHUNKS; i++) await store.writePcm(manifest.id, i, pcmBytes(i));
+}
+
+/** Any bytes will do, also those that are no text. */
+function gopBytes(index: number): Buffer {
+  return Buffer.from([0, 255, 128, 10, 13, index]);
+}
+
+function pcmBytes(index: number): Buffer {
+  return Buffer.alloc(100, index + 1);
+}
+
+function newAvatar(): string {
+  return newId('seg' satisfies IdPrefix).toLowerCase();
+}
+
+/** A complete segment of three GOPs and three chunks of sound, unless told otherwise. */
+function makeManifest(overrides: Partial<SegmentManifest> = {}): SegmentManifest {
+  return {
+    version: 1,
+    id: newId('seg'),
+    avatar: 'demo',
+    name: 'a clip.mp4',
+    role: 'speech',
+    source: 'upload',
+    state: 'complete',
+    createdAtMs: 1_700_000_000_000,
+    fps: { num: 30, den: 1 },
+    frames: 75,
+    gopFrames: 30,
+    pcmSamples: PCM_CHUNK_SAMPLES * 2.5,
+    durationSamples: 120_000,
+    renditions: [{ id: 'vp8', codec: 'vp8', width: 1280, height: 720, bitrateBps: 1_500_000, bytes: 1000 }],
+    markFrames: [],
+    ...overrides,
+  };
+}

@@ -1,0 +1,68 @@
+import {
+  AvatarStore,
+  connectRedis,
+  type Logger,
+  newId,
+  type Redis,
+  RedisMediaStore,
+  SenderRegistry,
+  SessionRegistry,
+  type SignalingConfig,
+} from '@humancast/shared';
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { Access } from './access/access.js';
+import { Origins } from './http/origins.js';
+import { AddressLimiter } from './limits/address-limiter.js';
+import { SignalingMetrics } from './metrics.js';
+import type { Timings } from './timings.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, TIMINGS_TOKEN } from './tokens.js';
+import { TurnCredentials } from './turn/turn-credentials.js';
+
+export interface CoreParts {
+  config: SignalingConfig;
+  logger: Logger;
+  metrics: SignalingMetrics;
+  timings: Timings;
+}
+
+@Global()
+@Module({})
+class CoreModule {}
+
+/** What every capability builds on. */
+export function coreModule({ config, logger, metrics, timings }: CoreParts): DynamicModule {
+  const address = newId('sig');
+  const values = [
+    { provide: CONFIG, useValue: config },
+    { provide: LOGGER, useValue: logger },
+    { provide: TIMINGS_TOKEN, useValue: timings },
+    { provide: MAILBOX_ADDRESS, useValue: address },
+    { provide: SignalingMetrics, useValue: metrics },
+    { provide: Access, useValue: new Access(config) },
+    { provide: Origins, useValue: new Origins(config) },
+    { provide: AddressLimiter, useValue: new AddressLimiter(config.connectsPerMinute) },
+    {
+      provide: TurnCredentials,
+      useValue: new TurnCredentials(
+        { urls: config.turnUrls, secret: config.turnSecret, ttlSeconds: config.turnTtlSeconds },
+        () => metrics.credentials.inc(),
+      ),
+    },
+    {
+      provide: QUEUE_REDIS,
+      useFactory: () => connectRedis(config.redisQueueUrl, { name: address, logger }),
+    },
+    {
+      provide: MEDIA_REDIS,
+      useFactory: () => connectRedis(config.redisMediaUrl, { name: `${address}.media`, logger }),
+    },
+  ];
+  const stores = [
+    { provide: SessionRegistry, useFactory: (redis: Redis) => new SessionRegistry(redis), inject: [QUEUE_REDIS] },
+    { provide: SenderRegistry, useFactory: (redis: Redis) => new SenderRegistry(redis), inject: [QUEUE_REDIS] },
+    { provide: AvatarStore, useFactory: (redis: Redis) => new AvatarStore(redis), inject: [QUEUE_REDIS] },
+    { provide: RedisMediaStore, useFactory: (redis: Redis) => new RedisMediaStore(redis), inject: [MEDIA_REDIS] },
+  ];
+  const providers = [...values, ...stores];
+  return { module: CoreModule, providers, exports: providers.map(({ provide }) => provide) };
+}

@@ -1,0 +1,35 @@
+import { connectRedis, type Logger, type Redis, SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import { Module } from '@nestjs/common';
+import { SignalingMetrics } from '../metrics.js';
+import type { Timings } from '../timings.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, SUBSCRIBER_REDIS, TIMINGS_TOKEN } from '../tokens.js';
+import { EventFeed } from './event-feed.js';
+import { EventStreams } from './event-streams.js';
+import { EventsController } from './events.controller.js';
+
+/** Sessions' events, to viewers and to producers. */
+@Module({
+  controllers: [EventsController],
+  providers: [
+    {
+      provide: SUBSCRIBER_REDIS,
+      useFactory: (config: SignalingConfig, logger: Logger, address: string) =>
+        connectRedis(config.redisQueueUrl, { name: `${address}.events`, logger, waitForReconnect: true }),
+      inject: [CONFIG, LOGGER, MAILBOX_ADDRESS],
+    },
+    {
+      provide: EventFeed,
+      useFactory: (registry: SessionRegistry, subscriber: Redis, logger: Logger) =>
+        new EventFeed(registry, subscriber, logger),
+      inject: [SessionRegistry, SUBSCRIBER_REDIS, LOGGER],
+    },
+    {
+      provide: EventStreams,
+      useFactory: (registry: SessionRegistry, feed: EventFeed, metrics: SignalingMetrics, timings: Timings) =>
+        new EventStreams(registry, feed, metrics, timings.eventHeartbeatMs),
+      inject: [SessionRegistry, EventFeed, SignalingMetrics, TIMINGS_TOKEN],
+    },
+  ],
+  exports: [EventFeed, EventStreams, SUBSCRIBER_REDIS],
+})
+export class EventsModule {}

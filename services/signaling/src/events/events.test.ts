@@ -1,0 +1,129 @@
+import { connect } from 'node:net';
+import { eventsChannel, newId, type SessionEventBody, SessionRegistry } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventReader } from '../../testing/event-reader.js';
+import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+describe('a session’s events', () => {
+  let stack: TestStack;
+  let signaling: TestSignaling;
+  let other: TestSignaling;
+  let registry: SessionRegistry;
+  beforeAll(async () => {
+    stack = await TestStack.start();
+    [signaling, other] = await Promise.all([stack.signaling({}, { eventHeartbeatMs: 20 }), stack.signaling()]);
+    registry = new SessionRegistry(stack.queue);
+  });
+  afterAll(() => stack.stop());
+
+  async function hosted() {
+    const { id, token } = await signaling.makeSession();
+    await registry.requestHost(id);
+    await registry.claim(id, 1, newId('snd'));
+    return { id, token, say: (body: SessionEventBody) => registry.emit(id, 1, body) };
+  }
+  const connected = (): SessionEventBody => ({ type: 'viewer.connected', viewer: newId('vw') });
+
+  it('start from now, or from the beginning when asked for', async () => {
+    const { id, say } = await hosted();
+    const now = await EventReader.open(signaling, id);
+    const all = await EventReader.open(other, id, { query: '?from=start' });
+    await all.got('session.hosted');
+    await say(connected());
+    const { data, id: eventId } = await now.got('viewer.connected');
+    expect(data).toMatchObject({ type: 'viewer.connected', session: id, id: eventId });
+    expect(now.events.map(({ event }) => event)).toEqual(['viewer.connected']);
+    await all.got('viewer.connected');
+    expect(now.text).toMatch(/^retry: \d+\n\n/);
+    now.close();
+    all.close();
+  });
+
+  it('go on where a reader was, at any process', async () => {
+    const { id, say } = await hosted();
+    const first = await EventReader.open(signaling, id, { query: '?from=start' });
+    const seen = await first.got('session.hosted');
+    first.close();
+    await say(connected());
+    await say({ type: 'playback.held', segment: newId('seg'), heldMs: 40 });
+    const again = await EventReader.open(other, id, { headers: { 'last-event-id': seen.id } });
+    await again.got('playback.held');
+    expect(again.events.map(({ event }) => event)).toEqual(['viewer.connected', 'playback.held']);
+    again.close();
+  });
+
+  it('end with the session; who has seen the end is told not to come back', async () => {
+    const { id } = await hosted();
+    const reader = await EventReader.open(signaling, id);
+    await signaling.request('DELETE', `/v1/sessions/${id}`);
+    const end = await reader.got('session.ended');
+    await waitFor('the stream to end', () => reader.ended);
+    const path = `/v1/sessions/${id}/events`;
+    expect((await signaling.request('GET', path, { headers: { 'last-event-id': end.id } })).status).toBe(204);
+    expect(await signaling.request('GET', path)).toMatchObject({ status: 410, body: { code: 'session_ended' } });
+    const late = await EventReader.open(other, id, { query: '?from=start' });
+    await late.got('session.ended');
+    await waitFor('the stream to end', () => late.ended);
+  });
+
+  it('may be read with the token in the URL, as a browser has to; an API key there is no key', async () => {
+    const { id, token } = await hosted();
+    const reader = await EventReader.open(signaling, id, { auth: '', query: `?from=start&token=${token}` });
+    await reader.got('session.hosted');
+    reader.close();
+    const path = `/v1/sessions/${id}/events`;
+    expect((await signaling.request('GET', `${path}?token=${API_KEY}`, { auth: '' })).status).toBe(401);
+    expect((await signaling.request('GET', path, { auth: '' })).status).toBe(401);
+    const foreign = (await signaling.makeSession()).token;
+    expect((await signaling.request('GET', path, { auth: foreign })).status).toBe(403);
+  });
+
+  it('refuse a session that is not there, and an id that is none', async () => {
+    const { id } = await hosted();
+    const path = `/v1/sessions/${id}/events`;
+    expect((await signaling.request('GET', `/v1/sessions/${newId('ses')}/events`)).status).toBe(404);
+    expect((await signaling.request('GET', path, { headers: { 'last-event-id': 'x' } })).status).toBe(400);
+    expect((await signaling.request('GET', `${path}?from=yesterday`)).status).toBe(400);
+  });
+
+  it('are kept alive by comments', async () => {
+    const { id } = await hosted();
+    const reader = await EventReader.open(signaling, id);
+    await waitFor('two comments', () => reader.text.split('\n:\n').length > 2);
+    reader.close();
+  });
+
+  it('are not lost when a wake-up is, or the subscription breaks', async () => {
+    const { id, say } = await hosted();
+    const reader = await EventReader.open(other, id, { query: '?from=start' });
+    await reader.got('session.hosted');
+    await stack.queue.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await say(connected());
+    await reader.got('viewer.connected');
+    await waitFor('the subscription', async () => {
+      const [, count] = (await stack.queue.pubsub('NUMSUB', eventsChannel(id))) as [string, number];
+      return count === 1;
+    });
+    reader.close();
+    await waitFor('no subscription', async () => {
+      const [, count] = (await stack.queue.pubsub('NUMSUB', eventsChannel(id))) as [string, number];
+      return count === 0;
+    });
+  });
+
+  it('do not pile up for a reader that does not read', async () => {
+    const { id, say } = await hosted();
+    const socket = connect(signaling.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(`GET /v1/sessions/${id}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_KEY}\r\n\r\n`);
+    await waitFor('the stream', async () => (await signaling.metrics()).match(/event_streams{.*} 1/) ?? undefined);
+    socket.pause();
+    const reason = 'x'.repeat(100_000);
+    await waitFor('the reader to be cut off', async () => {
+      await say({ type: 'viewer.disconnected', viewer: newId('vw'), reason });
+      return (await signaling.metrics()).match(/event_streams{.*} 0/) ?? undefined;
+    });
+    socket.destroy();
+  });
+});

@@ -1,0 +1,81 @@
+import {
+  connectRedis,
+  type Logger,
+  type Redis,
+  RedisMailbox,
+  RedisPost,
+  SenderRegistry,
+  SessionRegistry,
+  type SignalingConfig,
+  toSignalingSchema,
+} from '@humancast/shared';
+import { Module } from '@nestjs/common';
+import { SignalingMetrics } from '../metrics.js';
+import type { Timings } from '../timings.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, QUEUE_REDIS, TIMINGS_TOKEN } from '../tokens.js';
+import { Hosting } from './hosting.js';
+import { Inbox } from './inbox.js';
+import { Inspector } from './inspector.js';
+import { JobQueues } from './job-queues.js';
+import { Sweeper } from './sweeper.js';
+
+/** How signaling and media-senders find and reach each other. */
+@Module({
+  providers: [
+    { provide: JobQueues, useFactory: (redis: Redis) => new JobQueues(redis), inject: [QUEUE_REDIS] },
+    {
+      provide: RedisMailbox,
+      useFactory: (config: SignalingConfig, logger: Logger, redis: Redis, address: string) => {
+        const name = `${address}.mailbox`;
+        const reader = connectRedis(config.redisQueueUrl, { name, logger, waitForReconnect: true });
+        return new RedisMailbox(address, reader, redis, toSignalingSchema, logger);
+      },
+      inject: [CONFIG, LOGGER, QUEUE_REDIS, MAILBOX_ADDRESS],
+    },
+    { provide: RedisPost, useFactory: (redis: Redis) => new RedisPost(redis), inject: [QUEUE_REDIS] },
+    {
+      provide: Hosting,
+      useFactory: (registry: SessionRegistry, jobs: JobQueues, post: RedisPost<never>) =>
+        new Hosting(registry, jobs, post),
+      inject: [SessionRegistry, JobQueues, RedisPost],
+    },
+    {
+      provide: Inspector,
+      useFactory: (hosting: Hosting, address: string, timings: Timings) =>
+        new Inspector(hosting, address, timings.inspectMs),
+      inject: [Hosting, MAILBOX_ADDRESS, TIMINGS_TOKEN],
+    },
+    { provide: Inbox, useFactory: (inspector: Inspector) => new Inbox(inspector), inject: [Inspector] },
+    {
+      provide: Sweeper,
+      useFactory: (
+        config: SignalingConfig,
+        timings: Timings,
+        logger: Logger,
+        mailbox: string,
+        redis: Redis,
+        registry: SessionRegistry,
+        senders: SenderRegistry,
+        hosting: Hosting,
+        metrics: SignalingMetrics,
+      ) =>
+        new Sweeper(
+          { redis, registry, senders, hosting, metrics, logger },
+          { sessionJoinTimeoutSeconds: config.sessionJoinTimeoutSeconds, mailbox, timings },
+        ),
+      inject: [
+        CONFIG,
+        TIMINGS_TOKEN,
+        LOGGER,
+        MAILBOX_ADDRESS,
+        QUEUE_REDIS,
+        SessionRegistry,
+        SenderRegistry,
+        Hosting,
+        SignalingMetrics,
+      ],
+    },
+  ],
+  exports: [JobQueues, RedisMailbox, RedisPost, Hosting, Inspector, Inbox, Sweeper],
+})
+export class HostingModule {}

@@ -1,0 +1,62 @@
+import type { Post, QueuedSegment, SessionRegistry, ToSender } from '@humancast/shared';
+import type { JobQueues } from './job-queues.js';
+
+/** What signaling tells media-senders. A media-sender's mailbox address is its id. */
+export class Hosting {
+  readonly #registry: SessionRegistry;
+  readonly #jobs: JobQueues;
+  readonly #post: Post<ToSender>;
+
+  constructor(registry: SessionRegistry, jobs: JobQueues, post: Post<ToSender>) {
+    this.#registry = registry;
+    this.#jobs = jobs;
+    this.#post = post;
+  }
+
+  /** → whether it was taken; `false` when that media-sender is gone, and the sweeper will find its sessions a new one. */
+  tell(host: string, message: ToSender): Promise<boolean> {
+    return this.#post.send(host, message);
+  }
+
+  /**
+   * Somebody watches: makes sure that somebody hosts, too. May be called again at any time: a job that was lost is made
+   * again after some seconds, one that is there stays.
+   */
+  async request(session: string): Promise<void> {
+    const epoch = await this.#registry.requestHost(session);
+    if (epoch !== undefined) await this.#jobs.requestHost({ session, epoch });
+  }
+
+  /** A viewer came, wants a new connection, or is reached elsewhere. @param host who hosts the session, if known. */
+  async viewerWaits(session: string, host: string | undefined): Promise<void> {
+    await this.viewersChanged(session, host);
+    await this.request(session);
+  }
+
+  /** The host should look at the viewers again. */
+  async viewersChanged(session: string, host: string | undefined): Promise<void> {
+    if (host !== undefined) await this.tell(host, { type: 'viewers.changed', session });
+  }
+
+  /** The right to host is taken from a media-sender that has vanished. → whether it had it. */
+  async release(session: string, host: string): Promise<boolean> {
+    const epoch = await this.#registry.release(session, host);
+    if (epoch !== undefined) await this.#jobs.requestHost({ session, epoch });
+    return epoch !== undefined;
+  }
+
+  async announceSegments(host: string, session: string, queued: readonly QueuedSegment[]): Promise<void> {
+    await this.#jobs.announceSegments(
+      host,
+      queued.map(({ seq, segment }) => ({ session, seq, segment })),
+    );
+  }
+
+  waitingSessions(): Promise<string[]> {
+    return this.#jobs.waitingSessions();
+  }
+
+  dropSender(host: string): Promise<void> {
+    return this.#jobs.dropSender(host);
+  }
+}

@@ -1,0 +1,46 @@
+import { randomUUID } from 'node:crypto';
+import type { Inspection } from '@humancast/shared';
+import type { Hosting } from './hosting.js';
+
+/** Questions on their way at once. */
+const PENDING_LIMIT = 1000;
+
+/** Asks a session's host where its playhead is right now. */
+export class Inspector {
+  readonly #hosting: Hosting;
+  readonly #replyTo: string;
+  readonly #timeoutMs: number;
+  readonly #pending = new Map<string, (inspection: Inspection) => void>();
+
+  /** @param replyTo this process's mailbox. */
+  constructor(hosting: Hosting, replyTo: string, timeoutMs: number) {
+    this.#hosting = hosting;
+    this.#replyTo = replyTo;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** → `undefined` when the host does not answer in time. */
+  async inspect(session: string, host: string): Promise<Inspection | undefined> {
+    if (this.#pending.size >= PENDING_LIMIT) return undefined;
+    const request = randomUUID();
+    const { promise, resolve } = Promise.withResolvers<Inspection | undefined>();
+    this.#pending.set(request, resolve);
+    const timer = setTimeout(() => resolve(undefined), this.#timeoutMs);
+    try {
+      const sent = await this.#hosting.tell(host, {
+        type: 'session.inspect',
+        session,
+        request,
+        replyTo: this.#replyTo,
+      });
+      return sent ? await promise : undefined;
+    } finally {
+      clearTimeout(timer);
+      this.#pending.delete(request);
+    }
+  }
+
+  answered(request: string, inspection: Inspection): void {
+    this.#pending.get(request)?.(inspection);
+  }
+}

@@ -1,0 +1,73 @@
+import { keys, newId, SessionRegistry } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeSender } from '../../testing/fake-sender.js';
+import { TestStack } from '../../testing/start-test-signaling.js';
+import { TestViewer } from '../../testing/test-viewer.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+describe('the sweep', () => {
+  let stack: TestStack;
+  beforeAll(async () => {
+    stack = await TestStack.start();
+  });
+  afterAll(() => stack.stop());
+
+  it('moves the sessions of a media-sender that has vanished, once, whoever sweeps', async () => {
+    const timings = { senderSweepMs: 50, sessionSweepMs: 60_000 };
+    const [one] = await Promise.all([stack.signaling({}, timings), stack.signaling({}, timings)]);
+    const first = await FakeSender.start(stack.queueUrl);
+    const session = await one.makeSession();
+    const viewer = await TestViewer.join(one, session);
+    await viewer.got('offer');
+    await first.crash();
+    const second = await FakeSender.start(stack.queueUrl);
+    const offer = await viewer.got('offer', ({ epoch }) => epoch > 1);
+    expect(offer.epoch).toBe(2);
+    expect(second.epochOf(session.id)).toBe(2);
+    viewer.send({ type: 'answer', connection: offer.connection, sdp: 'v=0' });
+    await second.got('viewer.answer');
+    await viewer.got('event', ({ event }) => event.type === 'session.moved' && event.host === second.id);
+    expect(await stack.queue.zscore(keys.senderIndex, first.id)).toBeNull();
+    viewer.ws.close();
+    await second.stop();
+  });
+
+  it('ends a session that nobody joined, and no other', async () => {
+    const past = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
+    const overdue = newId('ses');
+    const watched = newId('ses');
+    const fresh = newId('ses');
+    await past.create(overdue, 'demo');
+    await past.create(watched, 'demo');
+    const registry = new SessionRegistry(stack.queue);
+    const sweeping = await stack.signaling({ sessionJoinTimeoutSeconds: 10 }, { sessionSweepMs: 20 });
+    await registry.create(fresh, 'demo');
+    await registry.putViewer(watched, newId('vw'), (await someMailbox()) ?? '', { limit: 1 });
+    await waitFor('the session to end', async () => (await registry.get(overdue)).state === 'ended');
+    expect((await registry.get(overdue)).endReason).toBe('not-joined');
+    expect((await registry.get(fresh)).state).toBe('new');
+    expect((await registry.get(watched)).state).not.toBe('ended');
+    await sweeping.close();
+  });
+
+  it('removes viewers whose process is gone and who did not come back; WHEP viewers play on', async () => {
+    const registry = new SessionRegistry(stack.queue);
+    const session = newId('ses');
+    const [viewer, player] = [newId('vw'), newId('vw')];
+    await registry.create(session, 'demo');
+    await registry.putViewer(session, viewer, 'sig_whichIsGone', { limit: 9 });
+    await registry.putViewer(session, player, 'sig_whichIsGone', { limit: 9, offer: 'v=0' });
+    const sweeping = await stack.signaling({}, { sessionSweepMs: 20, orphanGraceMs: 100 });
+    await waitFor('the viewer to be removed', async () => (await registry.viewers(session)).length === 1);
+    await waitFor('the player to be adopted', async () => {
+      const [left] = await registry.viewers(session);
+      return left?.viewer === player && left.mailbox !== 'sig_whichIsGone';
+    });
+    await sweeping.close();
+  });
+
+  async function someMailbox(): Promise<string | undefined> {
+    const [key] = await stack.queue.keys('hc:{mb:sig_*');
+    return /mb:([^}]+)/.exec(key ?? '')?.[1];
+  }
+});

@@ -1,0 +1,26 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Which web pages may use this service from a browser. Callers that are no browser send no Origin and are not concerned. */
+export class Origins {
+  readonly #allowed: ReadonlySet<string>;
+  readonly #all: boolean;
+  readonly #trustProxy: boolean;
+
+  constructor({ allowedOrigins, trustProxy }: { allowedOrigins: readonly string[]; trustProxy: boolean }) {
+    this.#allowed = new Set(allowedOrigins.map((origin) => origin.replace(/\/$/, '').toLowerCase()));
+    this.#all = this.#allowed.has('*');
+    this.#trustProxy = trustProxy;
+  }
+
+  allows(request: IncomingMessage): boolean {
+    const origin = request.headers.origin;
+    if (origin === undefined || this.#all || this.#allowed.has(origin.toLowerCase())) return true;
+    return URL.canParse(origin) && new URL(origin).host === this.#ownHost(request);
+  }
+
+  #ownHost(request: IncomingMessage): string | undefined {
+    const forwarded = this.#trustProxy ? request.headers['x-forwarded-host'] : undefined;
+    const host = (Array.isArray(forwarded) ? forwarded[0] : forwarded) ?? request.headers.host;
+    return host?.toLowerCase();
+  }
+}

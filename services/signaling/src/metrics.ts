@@ -1,0 +1,53 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** What this service counts; each name starts with `humancast_signaling_`. */
+export class SignalingMetrics {
+  readonly connections: Gauge;
+  readonly eventStreams: Gauge;
+  readonly waitingViewers: Gauge;
+  readonly joins: Counter<'kind'>;
+  readonly errors: Counter<'code'>;
+  readonly credentials: Counter;
+  readonly sessions: Counter<'kind'>;
+  readonly released: Counter;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    const name = (suffix: string) => `humancast_signaling_${suffix}`;
+    this.connections = new Gauge({ name: name('connections'), help: 'Open signalling WebSockets', registers });
+    this.eventStreams = new Gauge({ name: name('event_streams'), help: 'Open server-sent event streams', registers });
+    this.waitingViewers = new Gauge({
+      name: name('waiting_viewers'),
+      help: 'Viewers who have joined and wait for an offer',
+      registers,
+    });
+    this.joins = new Counter({
+      name: name('joins_total'),
+      help: 'Viewers who joined: new, resumed, or by WHEP',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.errors = new Counter({
+      name: name('errors_total'),
+      help: 'Errors told to callers, over HTTP and WebSocket, by code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.credentials = new Counter({
+      name: name('turn_credentials_total'),
+      help: 'TURN credentials issued',
+      registers,
+    });
+    this.sessions = new Counter({
+      name: name('sessions_total'),
+      help: 'Sessions made: by a producer, or by a visitor (demo)',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.released = new Counter({
+      name: name('sessions_released_total'),
+      help: 'Sessions taken from media-senders that had vanished',
+      registers,
+    });
+  }
+}

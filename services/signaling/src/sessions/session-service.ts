@@ -1,0 +1,184 @@
+import {
+  type AvatarStore,
+  HumancastError,
+  type Logger,
+  type MediaStore,
+  newId,
+  type QueuedSegment,
+  type SegmentManifest,
+  type SegmentSummary,
+  type SessionRecord,
+  type SessionRegistry,
+  signToken,
+  type TokenClaims,
+} from '@humancast/shared';
+import type { Hosting } from '../hosting/hosting.js';
+import type { SignalingMetrics } from '../metrics.js';
+
+const LIMIT_RETRY_SECONDS = 5;
+const IDLE_RETRY_SECONDS = 1;
+
+export interface SessionLimits {
+  sessionLimit: number;
+  demoSessionLimit: number;
+  sessionQueueLimit: number;
+  tokenSecret: string;
+  sessionTokenTtlSeconds: number;
+}
+
+export interface NewSession {
+  id: string;
+  avatar: string;
+  token: string;
+  scope: TokenClaims['scope'];
+  /** When the token expires, ms since the Unix epoch. */
+  expiresAtMs: number;
+}
+
+/** What can be done with sessions, whoever asks; who may ask is decided at the door. */
+export class SessionService {
+  readonly #registry: SessionRegistry;
+  readonly #avatars: AvatarStore;
+  readonly #media: MediaStore;
+  readonly #hosting: Hosting;
+  readonly #metrics: SignalingMetrics;
+  readonly #logger: Logger;
+  readonly #limits: SessionLimits;
+
+  constructor(
+    parts: {
+      registry: SessionRegistry;
+      avatars: AvatarStore;
+      media: MediaStore;
+      hosting: Hosting;
+      metrics: SignalingMetrics;
+      logger: Logger;
+    },
+    limits: SessionLimits,
+  ) {
+    this.#registry = parts.registry;
+    this.#avatars = parts.avatars;
+    this.#media = parts.media;
+    this.#hosting = parts.hosting;
+    this.#metrics = parts.metrics;
+    this.#logger = parts.logger;
+    this.#limits = limits;
+  }
+
+  /**
+   * @param demo made by a visitor without a key, who may do everything in it.
+   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`.
+   */
+  async create(avatar: string, { demo }: { demo: boolean }): Promise<NewSession> {
+    await this.#requireReady(avatar);
+    await this.#requireRoom(demo);
+    const id = newId('ses');
+    await this.#registry.create(id, avatar, { demo });
+    this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });
+    this.#logger.info({ session: id, avatar, demo }, 'session made');
+    const scope = demo ? 'control' : 'view';
+    const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
+    const token = signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
+    return { id, avatar, token, scope, expiresAtMs: exp * 1000 };
+  }
+
+  /** → whether it ended by this call. @throws HumancastError `session_not_found`. */
+  async end(id: string, reason: string): Promise<boolean> {
+    const { ended, host } = await this.#registry.end(id, reason);
+    if (host !== undefined) await this.#hosting.tell(host, { type: 'session.end', session: id, reason });
+    if (ended) this.#logger.info({ session: id, reason }, 'session ended');
+    return ended;
+  }
+
+  /**
+   * Queues segments in order; with `interrupt`, in place of everything that was queued or is being said.
+   * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
+   * `segment_not_ready`, `queue_full`; and nothing is queued then.
+   */
+  async speak(
+    id: string,
+    segments: readonly string[],
+    { interrupt }: { interrupt: boolean },
+  ): Promise<QueuedSegment[]> {
+    const session = await this.#live(id);
+    await this.#requireSpeakable(session.avatar, segments);
+    const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
+      interrupt,
+      limit: this.#limits.sessionQueueLimit,
+    });
+    if (host !== undefined) {
+      if (interrupt) await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+      await this.#hosting.announceSegments(host, id, queued);
+    }
+    this.#logger.info({ session: id, segments, interrupt, firstSeq: queued[0]?.seq }, 'segments queued');
+    return queued;
+  }
+
+  /** Everything queued up to now is over. → up to which place in the queue. @throws as the registry. */
+  async interrupt(id: string): Promise<number> {
+    const { interruptedSeq, host } = await this.#registry.interrupt(id);
+    if (host !== undefined) {
+      await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+    }
+    this.#logger.info({ session: id, interruptedSeq }, 'interrupted');
+    return interruptedSeq;
+  }
+
+  /** What the session's avatar can say. */
+  async segments(id: string): Promise<SegmentSummary[]> {
+    const { avatar } = await this.#registry.get(id);
+    return (await this.#media.list(avatar)).filter(({ role }) => role === 'speech');
+  }
+
+  async #live(id: string): Promise<SessionRecord> {
+    const session = await this.#registry.get(id);
+    if (session.state === 'ended') throw new HumancastError('session_ended');
+    return session;
+  }
+
+  async #requireReady(avatar: string): Promise<void> {
+    if ((await this.#avatars.get(avatar)) === undefined) {
+      throw new HumancastError('avatar_not_found', `no avatar has the id ${avatar}`);
+    }
+    if ((await this.#media.getIdlePlaylist(avatar)).length === 0) {
+      throw new HumancastError('avatar_has_no_idle', {
+        detail: `the avatar ${avatar} has no idle clip yet; it may still be loading`,
+        retryAfterSeconds: IDLE_RETRY_SECONDS,
+      });
+    }
+  }
+
+  /** Two requests at the same instant may both get the last place: the limit protects, it does not account. */
+  async #requireRoom(demo: boolean): Promise<void> {
+    const full = new HumancastError('session_limit', { retryAfterSeconds: LIMIT_RETRY_SECONDS });
+    if ((await this.#registry.count()) >= this.#limits.sessionLimit) throw full;
+    if (!demo) return;
+    const demos = (await this.#registry.list()).filter((session) => session.demo).length;
+    if (demos >= this.#limits.demoSessionLimit) throw full;
+  }
+
+  /** All of them, before any of them is queued; and their time to live starts anew, so that they last until they are played. */
+  async #requireSpeakable(avatar: string, segments: readonly string[]): Promise<void> {
+    await Promise.all(
+      [...new Set(segments)].map(async (segment) => {
+        assertSpeakable(segment, await this.#media.getManifest(segment), avatar);
+        await this.#media.touch(segment);
+      }),
+    );
+  }
+}
+
+function assertSpeakable(segment: string, manifest: SegmentManifest | undefined, avatar: string): void {
+  const extra = { segment };
+  if (!manifest) throw new HumancastError('segment_not_found', { detail: `no segment has the id ${segment}`, extra });
+  if (manifest.avatar !== avatar) {
+    throw new HumancastError('segment_wrong_avatar', {
+      detail: `the segment ${segment} is of the avatar ${manifest.avatar}, the session of ${avatar}`,
+      extra,
+    });
+  }
+  if (manifest.state === 'failed') {
+    const why = manifest.failure ? `: ${manifest.failure.message}` : '';
+    throw new HumancastError('segment_not_ready', { detail: `the segment ${segment} failed to load${why}`, extra });
+  }
+}

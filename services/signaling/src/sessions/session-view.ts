@@ -1,0 +1,90 @@
+import {
+  type Inspection,
+  type Playhead,
+  type QueuedSegment,
+  type SessionRecord,
+  type SessionRegistry,
+  samplesToMs,
+  type ViewerRecord,
+} from '@humancast/shared';
+import type { Inspector } from '../hosting/inspector.js';
+
+/** A session in a list. */
+export interface SessionSummary {
+  id: string;
+  avatar: string;
+  state: SessionRecord['state'];
+  host: string | undefined;
+  epoch: number;
+  createdAtMs: number;
+  demo: boolean;
+}
+
+/** Everything about a session. */
+export interface SessionState extends SessionSummary {
+  endReason: string | undefined;
+  viewers: { viewer: string; attempt: number; joinedAtMs: number; whep: boolean }[];
+  queue: QueuedSegment[];
+  interruptedSeq: number;
+  /** Whether the host said so just now; else it is what it saved last. */
+  live: boolean;
+  playhead: { segment: string; role: 'idle' | 'speech'; positionMs: number; frame?: number; atMs?: number } | undefined;
+  nextCut: Inspection['nextCut'];
+  /** Whether both tracks wait for late media; and how often they had to. Known while live. */
+  held: boolean | undefined;
+  underruns: number | undefined;
+  prefetchedMs: number | undefined;
+}
+
+/** Sessions as REST shows them. */
+export class SessionViews {
+  readonly #registry: SessionRegistry;
+  readonly #inspector: Inspector;
+
+  constructor(registry: SessionRegistry, inspector: Inspector) {
+    this.#registry = registry;
+    this.#inspector = inspector;
+  }
+
+  async list(): Promise<SessionSummary[]> {
+    return (await this.#registry.list()).map(summaryOf);
+  }
+
+  /** @throws HumancastError `session_not_found`. */
+  async get(id: string): Promise<SessionState> {
+    const record = await this.#registry.get(id);
+    const [viewers, queue, inspection] = await Promise.all([
+      this.#registry.viewers(id),
+      this.#registry.queue(id),
+      record.state === 'hosted' && record.host !== undefined ? this.#inspector.inspect(id, record.host) : undefined,
+    ]);
+    return {
+      ...summaryOf(record),
+      endReason: record.endReason,
+      viewers: viewers.map(viewerOf),
+      queue,
+      interruptedSeq: record.interruptedSeq,
+      live: inspection !== undefined,
+      playhead: inspection ? inspection.playhead : savedPlayhead(record.playhead),
+      nextCut: inspection?.nextCut,
+      held: inspection?.held,
+      underruns: inspection?.underruns,
+      prefetchedMs: inspection?.prefetchedMs,
+    };
+  }
+}
+
+function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo }: SessionRecord): SessionSummary {
+  // While it waits for a host, the record still names the one before.
+  return { id, avatar, state, host: state === 'hosted' ? host : undefined, epoch, createdAtMs, demo };
+}
+
+function viewerOf({ viewer, attempt, joinedAtMs, offer }: ViewerRecord): SessionState['viewers'][number] {
+  return { viewer, attempt, joinedAtMs, whep: offer !== undefined };
+}
+
+function savedPlayhead(saved: Playhead | undefined): SessionState['playhead'] {
+  if (!saved) return undefined;
+  const { segment, role, positionSamples, atMs } = saved;
+  return { segment, role, positionMs: samplesToMs(positionSamples), atMs };
+}

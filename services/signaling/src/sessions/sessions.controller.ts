@@ -1,0 +1,135 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  HumancastError,
+  idSchema,
+  type SignalingConfig,
+  samplesToMs,
+  slugSchema,
+  type TokenClaims,
+} from '@humancast/shared';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import { z } from 'zod';
+import { Access } from '../access/access.js';
+import { clientAddress } from '../http/client-address.js';
+import { jsonBody } from '../http/json-body.js';
+import { AddressLimiter } from '../limits/address-limiter.js';
+import { CONFIG } from '../tokens.js';
+import { TurnCredentials } from '../turn/turn-credentials.js';
+import { SessionService } from './session-service.js';
+import { SessionViews } from './session-view.js';
+
+const createSchema = z.strictObject({ avatar: slugSchema });
+const speakSchema = z.strictObject({
+  segments: z.array(idSchema).min(1).max(100),
+  interrupt: z.boolean().default(false),
+});
+
+@Controller('v1/sessions')
+export class SessionsController {
+  readonly #config: SignalingConfig;
+  readonly #access: Access;
+  readonly #limiter: AddressLimiter;
+  readonly #sessions: SessionService;
+  readonly #views: SessionViews;
+  readonly #turn: TurnCredentials;
+
+  constructor(
+    @Inject(CONFIG) config: SignalingConfig,
+    @Inject(Access) access: Access,
+    @Inject(AddressLimiter) limiter: AddressLimiter,
+    @Inject(SessionService) sessions: SessionService,
+    @Inject(SessionViews) views: SessionViews,
+    @Inject(TurnCredentials) turn: TurnCredentials,
+  ) {
+    this.#config = config;
+    this.#access = access;
+    this.#limiter = limiter;
+    this.#sessions = sessions;
+    this.#views = views;
+    this.#turn = turn;
+  }
+
+  @Post()
+  async create(
+    @Req() request: IncomingMessage,
+    @Body() body: unknown,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): Promise<unknown> {
+    const caller = this.#access.callerOf(request.headers.authorization);
+    this.#access.requireProducerOrDemo(caller);
+    const demo = caller.kind !== 'producer';
+    if (demo) this.#countDemo(request);
+    const { avatar } = jsonBody(request, body, createSchema);
+    const session = await this.#sessions.create(avatar, { demo });
+    response.setHeader('location', `/v1/sessions/${session.id}`);
+    response.setHeader('cache-control', 'no-store');
+    return {
+      id: session.id,
+      avatar: session.avatar,
+      token: session.token,
+      scope: session.scope,
+      expiresAt: new Date(session.expiresAtMs).toISOString(),
+      signalUrl: '/v1/signal',
+      iceServers: this.#turn.issue(session.id),
+      relayOnly: this.#config.turnUrls.length > 0 && this.#config.relayOnly,
+    };
+  }
+
+  @Get()
+  async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
+    this.#access.requireProducer(this.#access.callerOf(authorization));
+    return { sessions: await this.#views.list() };
+  }
+
+  @Get(':id')
+  async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
+    this.#admit(id, authorization, 'view');
+    return this.#views.get(id);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  async end(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<void> {
+    this.#admit(id, authorization, 'control');
+    await this.#sessions.end(id, 'deleted');
+  }
+
+  @Post(':id/speak')
+  @HttpCode(202)
+  async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
+    this.#admit(id, request.headers.authorization, 'control');
+    const { segments, interrupt } = jsonBody(request, body, speakSchema);
+    return { queued: await this.#sessions.speak(id, segments, { interrupt }) };
+  }
+
+  @Post(':id/interrupt')
+  @HttpCode(202)
+  async interrupt(
+    @Param('id') id: string,
+    @Headers('authorization') authorization: string | undefined,
+  ): Promise<unknown> {
+    this.#admit(id, authorization, 'view');
+    return { interruptedSeq: await this.#sessions.interrupt(id) };
+  }
+
+  @Get(':id/segments')
+  async segments(
+    @Param('id') id: string,
+    @Headers('authorization') authorization: string | undefined,
+  ): Promise<unknown> {
+    this.#admit(id, authorization, 'view');
+    const segments = await this.#sessions.segments(id);
+    return {
+      segments: segments.map(({ durationSamples, ...rest }) => ({ ...rest, durationMs: samplesToMs(durationSamples) })),
+    };
+  }
+
+  #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): void {
+    this.#access.requireSession(this.#access.callerOf(authorization), id, scope);
+  }
+
+  #countDemo(request: IncomingMessage): void {
+    if (this.#limiter.take(clientAddress(request, this.#config.trustProxy))) return;
+    throw new HumancastError('rate_limited', { detail: 'too many sessions from this address', retryAfterSeconds: 60 });
+  }
+}

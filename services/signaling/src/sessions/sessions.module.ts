@@ -1,0 +1,38 @@
+import { AvatarStore, type Logger, RedisMediaStore, SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import { Module } from '@nestjs/common';
+import { Hosting } from '../hosting/hosting.js';
+import { HostingModule } from '../hosting/hosting.module.js';
+import { Inspector } from '../hosting/inspector.js';
+import { SignalingMetrics } from '../metrics.js';
+import { CONFIG, LOGGER } from '../tokens.js';
+import { SessionService } from './session-service.js';
+import { SessionViews } from './session-view.js';
+import { SessionsController } from './sessions.controller.js';
+
+/** Sessions over REST. */
+@Module({
+  imports: [HostingModule],
+  controllers: [SessionsController],
+  providers: [
+    {
+      provide: SessionService,
+      useFactory: (
+        config: SignalingConfig,
+        logger: Logger,
+        registry: SessionRegistry,
+        avatars: AvatarStore,
+        media: RedisMediaStore,
+        hosting: Hosting,
+        metrics: SignalingMetrics,
+      ) => new SessionService({ registry, avatars, media, hosting, metrics, logger }, config),
+      inject: [CONFIG, LOGGER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, SignalingMetrics],
+    },
+    {
+      provide: SessionViews,
+      useFactory: (registry: SessionRegistry, inspector: Inspector) => new SessionViews(registry, inspector),
+      inject: [SessionRegistry, Inspector],
+    },
+  ],
+  exports: [SessionService],
+})
+export class SessionsModule {}

@@ -1,0 +1,116 @@
+import { type Logger, RedisPost, SessionRegistry, type SignalingConfig, type ToSignaling } from '@humancast/shared';
+import { Module } from '@nestjs/common';
+import { EventFeed } from '../events/event-feed.js';
+import { EventsModule } from '../events/events.module.js';
+import { Hosting } from '../hosting/hosting.js';
+import { HostingModule } from '../hosting/hosting.module.js';
+import { Inbox } from '../hosting/inbox.js';
+import { Origins } from '../http/origins.js';
+import { AddressLimiter } from '../limits/address-limiter.js';
+import { SignalingMetrics } from '../metrics.js';
+import { SessionService } from '../sessions/session-service.js';
+import { SessionsModule } from '../sessions/sessions.module.js';
+import type { Timings } from '../timings.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN } from '../tokens.js';
+import { TurnCredentials } from '../turn/turn-credentials.js';
+import { SignalServer } from './signal-server.js';
+import { ViewerDesk } from './viewer-desk.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** `WS /v1/signal`. */
+@Module({
+  imports: [HostingModule, EventsModule, SessionsModule],
+  providers: [
+    {
+      provide: WaitingRoom,
+      useFactory: (
+        registry: SessionRegistry,
+        hosting: Hosting,
+        metrics: SignalingMetrics,
+        logger: Logger,
+        timings: Timings,
+      ) => new WaitingRoom({ registry, hosting, metrics, logger }, timings),
+      inject: [SessionRegistry, Hosting, SignalingMetrics, LOGGER, TIMINGS_TOKEN],
+    },
+    {
+      provide: ViewerDesk,
+      useFactory: (
+        config: SignalingConfig,
+        timings: Timings,
+        logger: Logger,
+        mailbox: string,
+        metrics: SignalingMetrics,
+        registry: SessionRegistry,
+        hosting: Hosting,
+        inbox: Inbox,
+        post: RedisPost<ToSignaling>,
+        feed: EventFeed,
+        turn: TurnCredentials,
+        waitingRoom: WaitingRoom,
+        sessions: SessionService,
+      ) =>
+        new ViewerDesk(
+          {
+            registry,
+            hosting,
+            inbox,
+            post,
+            feed,
+            turn,
+            waitingRoom,
+            metrics,
+            logger,
+            mailbox,
+            viewerLimit: config.viewerLimit,
+            interrupt: (session) => sessions.interrupt(session),
+          },
+          {
+            tokenSecret: config.tokenSecret,
+            relayOnly: config.turnUrls.length > 0 && config.relayOnly,
+            heartbeatMs: config.heartbeatMs,
+            viewerGraceMs: timings.viewerGraceMs,
+          },
+        ),
+      inject: [
+        CONFIG,
+        TIMINGS_TOKEN,
+        LOGGER,
+        MAILBOX_ADDRESS,
+        SignalingMetrics,
+        SessionRegistry,
+        Hosting,
+        Inbox,
+        RedisPost,
+        EventFeed,
+        TurnCredentials,
+        WaitingRoom,
+        SessionService,
+      ],
+    },
+    {
+      provide: SignalServer,
+      useFactory: (
+        config: SignalingConfig,
+        timings: Timings,
+        logger: Logger,
+        desk: ViewerDesk,
+        origins: Origins,
+        limiter: AddressLimiter,
+        metrics: SignalingMetrics,
+      ) =>
+        new SignalServer(
+          { desk, origins, limiter, metrics, logger },
+          {
+            heartbeatMs: config.heartbeatMs,
+            messagesPerSecond: config.messagesPerSecond,
+            messageLimitBytes: config.messageLimitBytes,
+            trustProxy: config.trustProxy,
+            joinMs: timings.joinMs,
+          },
+        ),
+      inject: [CONFIG, TIMINGS_TOKEN, LOGGER, ViewerDesk, Origins, AddressLimiter, SignalingMetrics],
+    },
+  ],
+  exports: [SignalServer, WaitingRoom],
+})
+export class SignalModule {}

@@ -1,0 +1,300 @@
+import { createHmac } from 'node:crypto';
+import { closeCodeOf, newId, signToken } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeSender } from '../../testing/fake-sender.js';
+import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
+import { TestViewer } from '../../testing/test-viewer.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+const TOKEN_SECRET = 'secret-of-the-tests';
+
+describe('signalling', () => {
+  let stack: TestStack;
+  let signaling: TestSignaling;
+  let sender: FakeSender;
+  beforeAll(async () => {
+    stack = await TestStack.start();
+    signaling = await stack.signaling();
+    sender = await FakeSender.start(stack.queueUrl);
+  });
+  afterAll(async () => {
+    await sender.stop();
+    await stack.stop();
+  });
+
+  describe('a viewer who joins', () => {
+    it('gets an offer, and its answer, candidates and reports reach the host in order', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      expect(await viewer.got('joined')).toMatchObject({ session: session.id, avatar: 'demo', heartbeatMs: 10_000 });
+      const offer = await viewer.got('offer');
+      expect(offer).toMatchObject({ epoch: 1, codec: 'vp8' });
+      const { connection } = offer;
+      viewer.send({ type: 'answer', connection, sdp: 'v=0 answer' });
+      viewer.send({ type: 'candidate', connection, candidate: { candidate: 'candidate:1', sdpMid: '0' } });
+      viewer.send({ type: 'report', connection, report: { skewMs: 3 } });
+      await sender.got('viewer.report', ({ viewer: id }) => id === viewer.id);
+      const of = { session: session.id, viewer: viewer.id, connection };
+      expect(sender.mail.filter((mail) => 'viewer' in mail && mail.viewer === viewer.id)).toEqual([
+        { type: 'viewer.answer', ...of, sdp: 'v=0 answer' },
+        { type: 'viewer.candidate', ...of, candidate: { candidate: 'candidate:1', sdpMid: '0' } },
+        { type: 'viewer.report', ...of, report: { skewMs: 3 } },
+      ]);
+      viewer.ws.close();
+    });
+
+    it('hears what the host says about its connection, and nothing from an older host', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      const { connection } = await viewer.got('offer');
+      const record = await sender.viewer(session.id, viewer.id);
+      const of = { session: session.id, viewer: viewer.id, connection };
+      const candidate = (name: string) => ({ candidate: name, sdpMid: '0' });
+      await sender.tell(record, { type: 'viewer.candidate', ...of, epoch: 2, candidate: candidate('new host') });
+      await sender.tell(record, { type: 'viewer.candidate', ...of, epoch: 1, candidate: candidate('old host') });
+      await sender.tell(record, { type: 'viewer.error', ...of, epoch: 2, code: 'bad_sdp', message: 'no' });
+      await sender.tell(record, { type: 'viewer.closed', ...of, epoch: 2, reason: 'ice-failed' });
+      expect(await viewer.got('closed')).toEqual({ type: 'closed', connection, reason: 'ice-failed' });
+      expect(await viewer.got('error')).toEqual({ type: 'error', code: 'bad_sdp', message: 'no' });
+      const names = viewer.messages.flatMap((item) => (item.type === 'candidate' ? [item.candidate.candidate] : []));
+      expect(names).toEqual(['new host']);
+      viewer.ws.close();
+    });
+
+    it('is told what happens in the session, and that it has ended', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      await viewer.got('offer');
+      expect(await viewer.got('event', ({ event }) => event.type === 'session.hosted')).toBeDefined();
+      await signaling.request('DELETE', `/v1/sessions/${session.id}`);
+      await viewer.got('event', ({ event }) => event.type === 'session.ended');
+      expect(await viewer.closure()).toEqual({ code: closeCodeOf('session_ended'), reason: 'session_ended' });
+      await sender.got('session.end', (mail) => mail.session === session.id);
+    });
+
+    it('may interrupt', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      await viewer.got('offer');
+      const segment = await stack.addSegment();
+      await signaling.request('POST', `/v1/sessions/${session.id}/speak`, { body: { segments: [segment, segment] } });
+      viewer.send({ type: 'interrupt' });
+      expect(await sender.got('session.interrupt', (mail) => mail.session === session.id)).toMatchObject({ seq: 2 });
+      viewer.ws.close();
+    });
+
+    it('gets another offer when it asks to reconnect, but not without limit', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      const first = await viewer.got('offer');
+      viewer.send({ type: 'reconnect', connection: first.connection });
+      const second = await viewer.got('offer', ({ connection }) => connection !== first.connection);
+      viewer.send({ type: 'answer', connection: second.connection, sdp: 'v=0' });
+      await sender.got('viewer.answer', (mail) => mail.connection === second.connection);
+      for (let i = 0; i < 10; i++) viewer.send({ type: 'reconnect' });
+      expect(await viewer.got('error')).toMatchObject({ code: 'rate_limited' });
+      expect(viewer.closed).toBeUndefined();
+      viewer.ws.close();
+    });
+
+    it('is gone at once when it leaves', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      await viewer.got('offer');
+      viewer.send({ type: 'leave' });
+      expect(await viewer.closure()).toMatchObject({ code: 1000 });
+      await waitFor('the viewer to be gone', async () => (await sender.registry.viewers(session.id)).length === 0);
+      await sender.got('viewers.changed', (mail) => mail.session === session.id);
+    });
+
+    it('has its ping answered', async () => {
+      const viewer = await TestViewer.join(signaling, await signaling.makeSession());
+      viewer.send({ type: 'ping' });
+      await viewer.got('pong');
+      viewer.ws.close();
+    });
+
+    it('gets relay credentials that coturn accepts', async () => {
+      const turnUrls = ['turn:turn.example:3478?transport=udp'];
+      const turnSecret = 'shared-with-coturn';
+      const withTurn = await stack.signaling({ turnUrls, turnSecret, turnTtlSeconds: 600 });
+      const viewer = await TestViewer.join(withTurn, await signaling.makeSession());
+      const { iceServers, relayOnly } = await viewer.got('joined');
+      expect(relayOnly).toBe(true);
+      const { username = '', credential, urls } = iceServers[0] ?? { urls: [] };
+      expect(urls).toEqual(turnUrls);
+      expect(username).toMatch(new RegExp(`^\\d+:${viewer.id}$`));
+      expect(Number.parseInt(username, 10) - Date.now() / 1000).toBeGreaterThan(500);
+      expect(credential).toBe(createHmac('sha1', turnSecret).update(username).digest('base64'));
+      viewer.ws.close();
+    });
+  });
+
+  describe('while every media-sender is full', () => {
+    it('says who is how far, and serves when a place is free', async () => {
+      const own = await TestStack.start();
+      const full = await own.signaling({}, { waitingTickMs: 20 });
+      const first = await TestViewer.join(full, await full.makeSession());
+      expect(await first.got('waiting')).toEqual({ type: 'waiting', position: 1 });
+      const second = await TestViewer.join(full, await full.makeSession());
+      expect(await second.got('waiting')).toEqual({ type: 'waiting', position: 2 });
+      const free = await FakeSender.start(own.queueUrl, { capacity: 1 });
+      await first.got('offer');
+      await second.got('waiting', ({ position }) => position === 1);
+      expect(second.messages.some(({ type }) => type === 'offer')).toBe(false);
+      await free.stop();
+      await own.stop();
+    });
+
+    it('asks again for a host whose job was lost', async () => {
+      const own = await TestStack.start();
+      const lonely = await own.signaling({}, { waitingTickMs: 20, offerMs: 100 });
+      const viewer = await TestViewer.join(lonely, await lonely.makeSession());
+      await viewer.got('waiting');
+      for (const key of await own.queue.keys('{hc:bull}*')) await own.queue.del(key);
+      const late = await FakeSender.start(own.queueUrl);
+      await viewer.got('offer');
+      await late.stop();
+      await own.stop();
+    });
+  });
+
+  it('asks a host again that makes no offer', async () => {
+    const own = await TestStack.start();
+    const patient = await own.signaling({}, { waitingTickMs: 20, offerMs: 100 });
+    const forgetful = await FakeSender.start(own.queueUrl, {
+      serve: async (self, session, viewer, epoch) => {
+        if (viewer.attempt > 1) await self.offer(session, viewer, epoch);
+      },
+    });
+    const viewer = await TestViewer.join(patient, await patient.makeSession());
+    await viewer.got('offer');
+    await forgetful.stop();
+    await own.stop();
+  });
+
+  describe('refuses', () => {
+    const sign = (claims: Partial<{ sid: string; exp: number }>, secret = TOKEN_SECRET) =>
+      signToken({ sid: newId('ses'), exp: Math.floor(Date.now() / 1000) + 60, scope: 'view', ...claims }, secret);
+
+    async function refusal(first: string | Buffer): Promise<{ error: string | undefined; code: number }> {
+      const viewer = await TestViewer.connect(signaling);
+      viewer.ws.send(first);
+      const { code } = await viewer.closure();
+      const error = viewer.messages.find((message) => message.type === 'error');
+      return { error: error?.code, code };
+    }
+    const join = (session: string, token: string) => JSON.stringify({ type: 'join', session, token });
+
+    it('a wrong token', async () => {
+      const { id } = await signaling.makeSession();
+      const forged = join(id, sign({ sid: id }, 'another-secret-altogether'));
+      expect(await refusal(forged)).toEqual({ error: 'unauthorized', code: 4401 });
+    });
+
+    it('an expired token', async () => {
+      const { id } = await signaling.makeSession();
+      const expired = join(id, sign({ sid: id, exp: Math.floor(Date.now() / 1000) - 1 }));
+      expect(await refusal(expired)).toEqual({ error: 'token_expired', code: 4401 });
+    });
+
+    it("another session's token", async () => {
+      const [one, other] = [await signaling.makeSession(), await signaling.makeSession()];
+      expect(await refusal(join(one.id, other.token))).toEqual({ error: 'forbidden', code: 4403 });
+    });
+
+    it('a session that is not there, or over', async () => {
+      const gone = newId('ses');
+      expect(await refusal(join(gone, sign({ sid: gone })))).toEqual({ error: 'session_not_found', code: 4404 });
+      const over = await signaling.makeSession();
+      await signaling.request('DELETE', `/v1/sessions/${over.id}`);
+      expect(await refusal(join(over.id, over.token))).toEqual({ error: 'session_ended', code: 4410 });
+    });
+
+    it('more viewers than a session may have', async () => {
+      const small = await stack.signaling({ viewerLimit: 1 });
+      const session = await small.makeSession();
+      const viewer = await TestViewer.join(small, session);
+      const other = await TestViewer.connect(small);
+      other.send({ type: 'join', session: session.id, token: session.token });
+      expect(await other.closure()).toMatchObject({ code: 4409, reason: 'viewer_limit' });
+      expect(other.messages.map(({ type }) => type)).toEqual(['error']);
+      viewer.ws.close();
+    });
+
+    it.each([
+      ['what is not JSON', 'hello'],
+      ['an unknown type', JSON.stringify({ type: 'dance' })],
+      ['a join without a token', JSON.stringify({ type: 'join', session: newId('ses') })],
+      ['a binary message', Buffer.from('{"type":"ping"}')],
+    ])('%s as first message', async (_, message) => {
+      expect(await refusal(message)).toEqual({ error: 'bad_message', code: 4400 });
+    });
+
+    it('anything but a join as first message', async () => {
+      expect(await refusal(JSON.stringify({ type: 'ping' }))).toEqual({ error: 'join_required', code: 4409 });
+    });
+
+    it('silence instead of a join', async () => {
+      const impatient = await stack.signaling({}, { joinMs: 50 });
+      const viewer = await TestViewer.connect(impatient);
+      expect(await viewer.closure()).toEqual({ code: 4408, reason: 'idle_timeout' });
+    });
+
+    it('a message that is too large', async () => {
+      const viewer = await TestViewer.join(signaling, await signaling.makeSession());
+      viewer.ws.send(JSON.stringify({ type: 'ping', padding: 'x'.repeat(65_536) }));
+      expect(await viewer.closure()).toMatchObject({ code: 1009 });
+    });
+
+    it('too many messages', async () => {
+      const strict = await stack.signaling({ messagesPerSecond: 1 });
+      const viewer = await TestViewer.join(strict, await signaling.makeSession());
+      for (let i = 0; i < 30; i++) viewer.send({ type: 'ping' });
+      expect(await viewer.closure()).toEqual({ code: 4429, reason: 'rate_limited' });
+      expect(await viewer.got('error')).toMatchObject({ code: 'rate_limited' });
+      expect(await strict.metrics()).toMatch(/humancast_signaling_errors_total{.*code="rate_limited".*} 1/);
+    });
+
+    it('a second join, and malformed messages later on, without closing', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.join(signaling, session);
+      viewer.send({ type: 'join', session: session.id, token: session.token });
+      await viewer.got('error', ({ code }) => code === 'already_joined');
+      viewer.ws.send('{');
+      await viewer.got('error', ({ code }) => code === 'bad_message');
+      viewer.send({ type: 'ping' });
+      await viewer.got('pong');
+      viewer.ws.close();
+    });
+
+    it('connections to another path, from a foreign page, and too many from one address', async () => {
+      const strict = await stack.signaling({ connectsPerMinute: 3, allowedOrigins: ['https://shop.example'] });
+      const elsewhere = strict.signalUrl.replace('signal', 'other');
+      expect(await TestViewer.refused({ signalUrl: elsewhere })).toBe(404);
+      expect(await TestViewer.refused(strict, { origin: 'https://evil.example' })).toBe(403);
+      const allowed = [{ origin: strict.url }, { origin: 'https://shop.example' }, {}];
+      for (const headers of allowed) (await TestViewer.connect(strict, { headers })).ws.close();
+      expect(await TestViewer.refused(strict)).toBe(429);
+    });
+  });
+
+  it('cuts off a viewer that answers no pings', async () => {
+    const quick = await stack.signaling({ heartbeatMs: 30 });
+    const viewer = await TestViewer.connect(quick, { autoPong: false });
+    const session = await signaling.makeSession();
+    viewer.send({ type: 'join', session: session.id, token: session.token });
+    expect(await viewer.closure()).toMatchObject({ code: 1006 });
+    const alive = await TestViewer.join(quick, session);
+    const pings = new Promise<void>((resolve) => {
+      let count = 0;
+      alive.ws.on('ping', () => {
+        count += 1;
+        if (count === 5) resolve();
+      });
+    });
+    await pings;
+    expect(alive.closed).toBeUndefined();
+    alive.ws.close();
+  });
+});

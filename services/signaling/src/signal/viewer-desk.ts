@@ -1,0 +1,203 @@
+import {
+  HumancastError,
+  newId,
+  type Post,
+  type SessionRecord,
+  type ToSignaling,
+  type ViewerMessage,
+  verifyToken,
+} from '@humancast/shared';
+import type { EventFeed } from '../events/event-feed.js';
+import type { Inbox, ViewerPost } from '../hosting/inbox.js';
+import type { SignalingMetrics } from '../metrics.js';
+import type { TurnCredentials } from '../turn/turn-credentials.js';
+import type { SignalSocket } from './signal-socket.js';
+import { type LinkParts, ViewerLink } from './viewer-link.js';
+
+type Join = Extract<ViewerMessage, { type: 'join' }>;
+
+export interface DeskParts extends LinkParts {
+  inbox: Inbox;
+  /** To other signaling processes. */
+  post: Post<ToSignaling>;
+  feed: EventFeed;
+  turn: TurnCredentials;
+  metrics: SignalingMetrics;
+}
+
+export interface DeskOptions {
+  tokenSecret: string;
+  relayOnly: boolean;
+  heartbeatMs: number;
+  viewerGraceMs: number;
+}
+
+/** A viewer's link, and how to stop what runs for it. */
+interface Seat {
+  readonly link: ViewerLink;
+  readonly detach: () => void;
+  unfollow: () => void;
+}
+
+/** Where viewers come in, come back, and go. */
+export class ViewerDesk {
+  readonly #parts: DeskParts;
+  readonly #options: DeskOptions;
+  /** Who is here. */
+  readonly #here = new Map<string, Seat>();
+  /** Whose WebSocket was lost, and when it is given up. */
+  readonly #graces = new Map<string, NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(parts: DeskParts, options: DeskOptions) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  /**
+   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `session_not_found`, `session_ended`,
+   * `viewer_limit`.
+   */
+  async join(message: Join, socket: SignalSocket): Promise<ViewerLink> {
+    const { registry, hosting, feed, metrics, logger } = this.#parts;
+    const admission = await this.#admit(message);
+    const session = await registry.get(message.session);
+    if (session.state === 'ended') throw new HumancastError('session_ended');
+    const { viewer } = admission;
+    const link = new ViewerLink(this.#parts, socket, { session: session.id, viewer, epoch: session.epoch });
+    const lastEvent = await registry.lastEventId(session.id);
+    const seat = this.#seat(link);
+    try {
+      // A connection that still plays goes on; the host learns where the viewer is reached now.
+      if (admission.resumed && message.connection !== undefined) {
+        await hosting.viewersChanged(session.id, session.host);
+      } else {
+        await link.requestOffer();
+      }
+    } catch (error) {
+      this.#unseat(link);
+      throw error;
+    }
+    socket.send(this.#joined(session, viewer));
+    link.start();
+    if (this.#here.get(viewer) === seat)
+      seat.unfollow = feed.follow(session.id, lastEvent, (event) => link.tellEvent(event));
+    metrics.joins.inc({ kind: admission.resumed ? 'resumed' : 'new' });
+    logger.info({ session: session.id, viewer, resumed: admission.resumed }, 'viewer joined');
+    if (!socket.isOpen) this.lost(link);
+    return link;
+  }
+
+  /** The viewer says goodbye. */
+  async leave(link: ViewerLink): Promise<void> {
+    if (!this.#unseat(link)) return;
+    link.socket.close(1000, 'left');
+    await this.#remove(link, 'viewer left');
+  }
+
+  /** Its WebSocket is gone, without a word: it stays for a while, and its media plays on. */
+  lost(link: ViewerLink): void {
+    if (!this.#unseat(link)) return;
+    this.#grace(link);
+  }
+
+  /** Forgets everyone here, who will come back through another process. */
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#graces.values()) clearTimeout(timer);
+    this.#graces.clear();
+    for (const seat of this.#here.values()) release(seat);
+    this.#here.clear();
+  }
+
+  async #admit({ session, token, viewer }: Join): Promise<{ viewer: string; resumed: boolean }> {
+    const { registry, mailbox, post } = this.#parts;
+    const nowMs = Date.now();
+    // Who has joined in time and is still there may come back after its token has expired.
+    const claims = verifyToken(token, this.#options.tokenSecret, viewer === undefined ? nowMs : 0);
+    if (claims.sid !== session) throw new HumancastError('forbidden', 'the token is of another session');
+    if (viewer !== undefined) {
+      const { found, from } = await registry.moveViewer(session, viewer, mailbox);
+      if (found && from !== undefined && from !== mailbox) {
+        await post.send(from, { type: 'viewer.replaced', session, viewer });
+      }
+      if (found) return { viewer, resumed: true };
+      verifyToken(token, this.#options.tokenSecret, nowMs);
+    }
+    return { viewer: newId('vw'), resumed: false };
+  }
+
+  /** From now on this link is the one that reaches the viewer. */
+  #seat(link: ViewerLink): Seat {
+    clearTimeout(this.#graces.get(link.viewer));
+    this.#graces.delete(link.viewer);
+    this.#replace(link.viewer);
+    const detach = this.#parts.inbox.attach(link.viewer, (message) => this.#deliver(link, message));
+    const seat: Seat = { link, detach, unfollow: () => {} };
+    this.#here.set(link.viewer, seat);
+    return seat;
+  }
+
+  /** → whether it was this link that reached the viewer: a newer one is not touched. */
+  #unseat(link: ViewerLink): boolean {
+    const seat = this.#here.get(link.viewer);
+    if (seat?.link !== link) return false;
+    this.#here.delete(link.viewer);
+    release(seat);
+    return true;
+  }
+
+  #replace(viewer: string): void {
+    const older = this.#here.get(viewer)?.link;
+    if (older && this.#unseat(older)) older.socket.fail('replaced');
+  }
+
+  #deliver(link: ViewerLink, message: ViewerPost): void {
+    if (message.type === 'viewer.replaced') void this.#checkReplaced(link);
+    else link.deliver(message);
+  }
+
+  /** It may have come back here meanwhile: what the registry says counts. */
+  async #checkReplaced({ session, viewer }: ViewerLink): Promise<void> {
+    const { registry, mailbox, logger } = this.#parts;
+    try {
+      const now = (await registry.viewers(session)).find((record) => record.viewer === viewer);
+      if (now?.mailbox !== mailbox) this.#replace(viewer);
+    } catch (error) {
+      logger.warn({ session, viewer, err: (error as Error).message }, 'looking for a replaced viewer failed');
+    }
+  }
+
+  #grace(link: ViewerLink): void {
+    if (this.#closed) return;
+    const { session, viewer } = link;
+    const giveUp = () => {
+      this.#graces.delete(viewer);
+      this.#remove(link, 'viewer did not come back').catch((error: unknown) => {
+        this.#parts.logger.warn({ session, viewer, err: (error as Error).message }, 'removing a viewer failed');
+        this.#grace(link);
+      });
+    };
+    this.#graces.set(viewer, setTimeout(giveUp, this.#options.viewerGraceMs));
+  }
+
+  /** Unless it has joined at another process since. */
+  async #remove({ session, viewer }: ViewerLink, why: string): Promise<void> {
+    const { registry, hosting, logger, mailbox } = this.#parts;
+    const { removed, host } = await registry.removeViewer(session, viewer, mailbox);
+    if (!removed) return;
+    logger.info({ session, viewer }, why);
+    await hosting.viewersChanged(session, host);
+  }
+
+  #joined({ id, avatar }: SessionRecord, viewer: string) {
+    const iceServers = this.#parts.turn.issue(viewer);
+    const { relayOnly, heartbeatMs } = this.#options;
+    return { type: 'joined', session: id, viewer, avatar, iceServers, relayOnly, heartbeatMs } as const;
+  }
+}
+
+function release(seat: Seat): void {
+  seat.detach();
+  seat.unfollow();
+}

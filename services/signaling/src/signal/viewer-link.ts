@@ -1,0 +1,153 @@
+import {
+  HumancastError,
+  type Logger,
+  type SessionEvent,
+  type SessionRegistry,
+  type ToSender,
+  type ViewerMessage,
+} from '@humancast/shared';
+import type { Hosting } from '../hosting/hosting.js';
+import type { ViewerPost } from '../hosting/inbox.js';
+import { TokenBucket } from '../limits/token-bucket.js';
+import type { SignalSocket } from './signal-socket.js';
+
+/** Connections of one viewer whose host is remembered: the one that plays, and the next one while the session moves. */
+const CONNECTIONS_KEPT = 4;
+/** New connections a viewer may ask for: so many at once, and so many a second. */
+const RECONNECTS_AT_ONCE = 5;
+const RECONNECTS_PER_SECOND = 0.5;
+
+export interface LinkParts {
+  registry: SessionRegistry;
+  hosting: Hosting;
+  logger: Logger;
+  /** This process's mailbox: where the viewer is reached. */
+  mailbox: string;
+  viewerLimit: number;
+  /** Looks after those who have no offer yet. */
+  waitingRoom: { add(link: ViewerLink): void };
+  /** Everything that was queued is over. */
+  interrupt(session: string): Promise<unknown>;
+}
+
+/** A viewer who has joined, on the WebSocket that reaches it now. Passes on what viewer and host have to say. */
+export class ViewerLink {
+  readonly session: string;
+  readonly viewer: string;
+  readonly socket: SignalSocket;
+  readonly #parts: LinkParts;
+  readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND, () => performance.now());
+  /** Which host made a connection; the newest last. */
+  readonly #hosts = new Map<string, Promise<string | undefined>>();
+  #newestEpoch: number;
+  #waitsForOffer = false;
+  /** What came for the viewer before it was told that it has joined. */
+  #held: ViewerPost[] | undefined = [];
+
+  constructor(parts: LinkParts, socket: SignalSocket, of: { session: string; viewer: string; epoch: number }) {
+    this.#parts = parts;
+    this.socket = socket;
+    this.session = of.session;
+    this.viewer = of.viewer;
+    this.#newestEpoch = of.epoch;
+  }
+
+  get waitsForOffer(): boolean {
+    return this.#waitsForOffer && this.socket.isOpen;
+  }
+
+  /** Asks for a new connection: the host makes an offer. */
+  async requestOffer(): Promise<void> {
+    this.#waitsForOffer = true;
+    const { registry, mailbox, viewerLimit, hosting } = this.#parts;
+    const { host } = await registry.putViewer(this.session, this.viewer, mailbox, { limit: viewerLimit });
+    this.#parts.waitingRoom.add(this);
+    await hosting.viewerWaits(this.session, host);
+  }
+
+  /** The viewer has been told that it joined; what came meanwhile follows. */
+  start(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const message of held) this.deliver(message);
+  }
+
+  /** From the host. What has an older epoch than was seen comes from a host that lost its lease: dropped. */
+  deliver(message: ViewerPost): void {
+    if (this.#held) {
+      this.#held.push(message);
+      return;
+    }
+    if (!('epoch' in message) || message.epoch < this.#newestEpoch) return;
+    this.#newestEpoch = message.epoch;
+    switch (message.type) {
+      case 'viewer.offer': {
+        const { connection, epoch, sdp, codec } = message;
+        this.#waitsForOffer = false;
+        this.#remember(connection);
+        this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }) });
+        return;
+      }
+      case 'viewer.candidate':
+        this.socket.send({ type: 'candidate', connection: message.connection, candidate: message.candidate });
+        return;
+      case 'viewer.closed':
+        this.#hosts.delete(message.connection);
+        this.socket.send({ type: 'closed', connection: message.connection, reason: message.reason });
+        return;
+      case 'viewer.error':
+        this.#parts.logger.info({ session: this.session, viewer: this.viewer, code: message.code }, 'viewer error');
+        this.socket.send({ type: 'error', code: message.code, message: message.message });
+        return;
+      case 'viewer.answered':
+        return;
+    }
+  }
+
+  tellEvent(event: SessionEvent): void {
+    this.socket.send({ type: 'event', event });
+    if (event.type === 'session.ended') this.socket.fail('session_ended', `the session has ended: ${event.reason}`);
+  }
+
+  tellPosition(position: number): void {
+    this.socket.send({ type: 'waiting', position });
+  }
+
+  /** From the viewer. `join` and `leave` are the desk's. */
+  async handle(message: Exclude<ViewerMessage, { type: 'join' | 'leave' }>): Promise<void> {
+    const { session, viewer } = this;
+    switch (message.type) {
+      case 'answer':
+        return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
+      case 'candidate':
+        return this.#toHost(message.connection, { ...message, type: 'viewer.candidate', session, viewer });
+      case 'report':
+        return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
+      case 'reconnect':
+        if (!this.#reconnects.take())
+          throw new HumancastError('rate_limited', 'too many new connections; wait a little');
+        return this.requestOffer();
+      case 'interrupt':
+        await this.#parts.interrupt(session);
+        return;
+      case 'ping':
+        this.socket.send({ type: 'pong' });
+    }
+  }
+
+  async #toHost(connection: string, message: ToSender): Promise<void> {
+    const host = await (this.#hosts.get(connection) ?? this.#remember(connection));
+    // A host that is gone needs no answer: the session moves, and the next one makes a new offer.
+    if (host !== undefined) await this.#parts.hosting.tell(host, message);
+  }
+
+  /** A connection first heard of now was made by whoever hosts the session now. */
+  #remember(connection: string): Promise<string | undefined> {
+    const host = this.#parts.registry.get(this.session).then((record) => record.host);
+    host.catch(() => this.#hosts.delete(connection));
+    this.#hosts.set(connection, host);
+    const [oldest] = this.#hosts.keys();
+    if (this.#hosts.size > CONNECTIONS_KEPT && oldest !== undefined) this.#hosts.delete(oldest);
+    return host;
+  }
+}

@@ -1,0 +1,156 @@
+import type { Server } from 'node:http';
+import {
+  ConfigError,
+  createRegistry,
+  type Logger,
+  type Redis,
+  RedisMailbox,
+  type SignalingConfig,
+  startMetricsServer,
+  type ToSignaling,
+} from '@humancast/shared';
+import type { RunningService } from '@humancast/shared/nest';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { CatalogueController } from './catalogue/catalogue.controller.js';
+import { ConsoleController } from './console/console.controller.js';
+import { cacheHeaders, consoleFolder } from './console/console-files.js';
+import { type CoreParts, coreModule } from './core.module.js';
+import { EventStreams } from './events/event-streams.js';
+import { EventsModule } from './events/events.module.js';
+import { HealthController } from './health/health.controller.js';
+import { Readiness } from './health/readiness.js';
+import { HostingModule } from './hosting/hosting.module.js';
+import { Inbox } from './hosting/inbox.js';
+import { JobQueues } from './hosting/job-queues.js';
+import { Sweeper } from './hosting/sweeper.js';
+import { cors } from './http/cors.js';
+import { CountingProblemFilter } from './http/counting-problem.filter.js';
+import { Origins } from './http/origins.js';
+import { securityHeaders } from './http/security-headers.js';
+import { SignalingMetrics } from './metrics.js';
+import { SessionsModule } from './sessions/sessions.module.js';
+import { SignalModule } from './signal/signal.module.js';
+import { SignalServer } from './signal/signal-server.js';
+import { WaitingRoom } from './signal/waiting-room.js';
+import { TIMINGS, type Timings } from './timings.js';
+import { MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, SUBSCRIBER_REDIS } from './tokens.js';
+import { WhepModule } from './whep/whep.module.js';
+import { WhepService } from './whep/whep-service.js';
+
+const BODY_LIMIT_BYTES = 65_536;
+/** Requests still being answered when the service stops get this long. */
+const LAST_REQUESTS_MS = 2000;
+
+@Module({})
+class SignalingModule {}
+
+function signalingModule(parts: CoreParts): DynamicModule {
+  return {
+    module: SignalingModule,
+    imports: [coreModule(parts), HostingModule, SessionsModule, EventsModule, SignalModule, WhepModule],
+    controllers: [CatalogueController, HealthController, ConsoleController],
+    providers: [
+      {
+        provide: Readiness,
+        useFactory: (queue: Redis, media: Redis, mailbox: string) => new Readiness(queue, media, mailbox),
+        inject: [QUEUE_REDIS, MEDIA_REDIS, MAILBOX_ADDRESS],
+      },
+    ],
+  };
+}
+
+export interface RunningSignaling extends RunningService {
+  /** The public port; the one that was given, unless that was 0. */
+  readonly port: number;
+  readonly metricsPort: number;
+}
+
+/** @throws ConfigError when settings don't go together; the listening error when a port is taken. */
+export async function startSignaling(
+  config: SignalingConfig,
+  logger: Logger,
+  timings: Readonly<Timings> = TIMINGS,
+): Promise<RunningSignaling> {
+  if (config.turnUrls.length > 0 && config.turnSecret === '') {
+    throw new ConfigError(
+      'TURN_SECRET: not set; it must be what coturn has as static-auth-secret, as TURN_URLS is set',
+    );
+  }
+  const registry = createRegistry('signaling');
+  const metrics = new SignalingMetrics(registry);
+  const app = await createApp({ config, logger, metrics, timings });
+  const mailbox = app.get<RedisMailbox<ToSignaling>>(RedisMailbox);
+  const inbox = app.get(Inbox);
+  const readiness = app.get(Readiness);
+  await mailbox.open((message) => inbox.deliver(message));
+  app.get(Sweeper).start();
+  app.get(WaitingRoom).start();
+  app.get(SignalServer).attach(app.getHttpServer());
+  const metricsServer = await startMetricsServer({
+    port: config.metricsPort,
+    address: config.metricsAddress,
+    registry,
+    readiness: () => readiness.reason(),
+  });
+  await app.listen(config.port, config.bindAddress);
+  const port = portOf(app.getHttpServer());
+  logger.info({ port, metricsPort: portOf(metricsServer), mailbox: mailbox.address }, 'signaling is listening');
+  let closed: Promise<void> | undefined;
+  return {
+    port,
+    metricsPort: portOf(metricsServer),
+    close: () => {
+      closed ??= stop(app, metricsServer);
+      return closed;
+    },
+  };
+}
+
+async function createApp(parts: CoreParts): Promise<NestExpressApplication> {
+  const { config, logger, metrics } = parts;
+  const app = await NestFactory.create<NestExpressApplication>(signalingModule(parts), {
+    bodyParser: false,
+    logger: false,
+    abortOnError: false,
+  });
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.use(securityHeaders);
+  app.use(cors(app.get(Origins)));
+  app.useBodyParser('json', { limit: BODY_LIMIT_BYTES });
+  app.useBodyParser('text', {
+    type: ['application/sdp', 'application/trickle-ice-sdpfrag'],
+    limit: BODY_LIMIT_BYTES,
+  });
+  const folder = consoleFolder(config.consoleDir);
+  app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
+  app.useGlobalFilters(new CountingProblemFilter(logger, metrics));
+  return app;
+}
+
+/** Viewers first, so that they find another process while this one still answers; databases last. */
+async function stop(app: NestExpressApplication, metricsServer: Server): Promise<void> {
+  app.get(Readiness).stop();
+  app.get(Sweeper).stop();
+  app.get(WaitingRoom).stop();
+  app.get(WhepService).close();
+  app.get(EventStreams).closeAll();
+  await app.get(SignalServer).close();
+  const server: Server = app.getHttpServer();
+  const impatience = setTimeout(() => server.closeAllConnections(), LAST_REQUESTS_MS);
+  await app.close();
+  clearTimeout(impatience);
+  await app.get<RedisMailbox<ToSignaling>>(RedisMailbox).close();
+  await app.get(JobQueues).close();
+  for (const token of [SUBSCRIBER_REDIS, QUEUE_REDIS, MEDIA_REDIS]) app.get<Redis>(token).disconnect();
+  metricsServer.closeAllConnections();
+  await new Promise((resolve) => metricsServer.close(resolve));
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port');
+  return address.port;
+}

@@ -1,0 +1,36 @@
+/** Bounds that nobody needs to configure. Tests shorten them. */
+export interface Timings {
+  /** In which a WebSocket must send its `join`. */
+  joinMs: number;
+  /** For which a viewer whose WebSocket was lost stays, with its media playing, to come back. */
+  viewerGraceMs: number;
+  /** Between looks at the viewers who wait for an offer. */
+  waitingTickMs: number;
+  /** Without an offer, after which the host is told again. */
+  offerMs: number;
+  /** In which a host must say where its playhead is; then the saved one is shown. */
+  inspectMs: number;
+  /** In which a host must answer a WHEP offer. */
+  whepAnswerMs: number;
+  /** Between looks for media-senders that have vanished. */
+  senderSweepMs: number;
+  /** Between looks for sessions that nobody joined, jobs that were lost, and viewers whose signaling process is gone. */
+  sessionSweepMs: number;
+  /** For which a mailbox must be missing before its viewers are taken over or removed: they may come back elsewhere. */
+  orphanGraceMs: number;
+  /** Between comments that keep an event stream open through proxies. */
+  eventHeartbeatMs: number;
+}
+
+export const TIMINGS: Readonly<Timings> = {
+  joinMs: 5000,
+  viewerGraceMs: 5000,
+  waitingTickMs: 1000,
+  offerMs: 3000,
+  inspectMs: 300,
+  whepAnswerMs: 5000,
+  senderSweepMs: 1000,
+  sessionSweepMs: 5000,
+  orphanGraceMs: 10_000,
+  eventHeartbeatMs: 15_000,
+};

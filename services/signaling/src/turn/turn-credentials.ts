@@ -1,0 +1,35 @@
+import { createHmac } from 'node:crypto';
+import type { IceServer } from '@humancast/shared';
+
+export interface TurnOptions {
+  urls: readonly string[];
+  /** coturn's `static-auth-secret`. */
+  secret: string;
+  ttlSeconds: number;
+}
+
+/**
+ * Ephemeral TURN credentials (draft-uberti-behave-turn-rest): the username is `expiry:id`, the password
+ * base64(HMAC-SHA1(secret, username)). coturn checks them with the secret alone; they can't be taken back, hence short.
+ */
+export class TurnCredentials {
+  readonly #options: TurnOptions;
+  readonly #nowMs: () => number;
+  readonly #onIssued: () => void;
+
+  constructor(options: TurnOptions, onIssued: () => void = () => {}, nowMs: () => number = Date.now) {
+    this.#options = options;
+    this.#onIssued = onIssued;
+    this.#nowMs = nowMs;
+  }
+
+  /** @param holder who it is for; shows up in coturn's log. → none where there is no TURN server. */
+  issue(holder: string): IceServer[] {
+    const { urls, secret, ttlSeconds } = this.#options;
+    if (urls.length === 0) return [];
+    const username = `${Math.floor(this.#nowMs() / 1000) + ttlSeconds}:${holder}`;
+    const credential = createHmac('sha1', secret).update(username).digest('base64');
+    this.#onIssued();
+    return [{ urls: [...urls], username, credential }];
+  }
+}

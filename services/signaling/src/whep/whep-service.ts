@@ -1,0 +1,223 @@
+import {
+  ERRORS,
+  type ErrorCode,
+  HumancastError,
+  type IceServer,
+  type Logger,
+  newId,
+  type SessionRegistry,
+} from '@humancast/shared';
+import type { Hosting } from '../hosting/hosting.js';
+import type { Inbox, ViewerPost } from '../hosting/inbox.js';
+import type { SignalingMetrics } from '../metrics.js';
+import type { SessionService } from '../sessions/session-service.js';
+import type { TurnCredentials } from '../turn/turn-credentials.js';
+import { iceUfragOf, looksLikeSdp, parseIceFragment } from './sdp.js';
+import { etagOf, parseResourceId, resourceId, type WhepResource } from './whep-resource.js';
+
+const RETRY_SECONDS = 2;
+
+export interface WhepParts {
+  registry: SessionRegistry;
+  sessions: SessionService;
+  hosting: Hosting;
+  inbox: Inbox;
+  turn: TurnCredentials;
+  metrics: SignalingMetrics;
+  logger: Logger;
+}
+
+export interface WhepOptions {
+  tokenSecret: string;
+  viewerLimit: number;
+  answerMs: number;
+  /** This process's mailbox. */
+  mailbox: string;
+}
+
+export interface WatchRequest {
+  avatar: string;
+  /** An existing session to watch; without, one is made and ends with the player. */
+  session: string | undefined;
+  demo: boolean;
+  offer: string;
+  /** Aborted when the player hangs up before it has its answer. */
+  signal: AbortSignal;
+}
+
+export interface WhepAnswer {
+  sdp: string;
+  resource: string;
+  etag: string;
+  iceServers: IceServer[];
+}
+
+interface Negotiated {
+  connection: string;
+  sdp: string;
+}
+
+/** Playing to whatever speaks WHEP (draft-ietf-wish-whep). */
+export class WhepService {
+  readonly #parts: WhepParts;
+  readonly #options: WhepOptions;
+  readonly #closing = new AbortController();
+
+  constructor(parts: WhepParts, options: WhepOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    parts.inbox.onUnclaimed((message) => this.#later(message));
+  }
+
+  /**
+   * @throws HumancastError `bad_sdp`, `no_common_codec`, `no_capacity`, `viewer_limit`, and whatever making a session can
+   * throw. Nothing is left behind then.
+   */
+  async watch(request: WatchRequest): Promise<WhepAnswer> {
+    const ufrag = iceUfragOf(request.offer);
+    if (!looksLikeSdp(request.offer) || ufrag === undefined) {
+      throw new HumancastError('bad_sdp', 'the body is not a session description with ICE');
+    }
+    const session = await this.#sessionFor(request);
+    const viewer = newId('vw');
+    const owned = request.session === undefined;
+    try {
+      const { connection, sdp } = await this.#negotiate(session, viewer, request);
+      const { metrics, logger, turn } = this.#parts;
+      metrics.joins.inc({ kind: 'whep' });
+      logger.info({ session, viewer }, 'WHEP viewer joined');
+      const resource: WhepResource = { session, viewer, connection, ufrag, owned };
+      const id = resourceId(resource, this.#options.tokenSecret);
+      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer) };
+    } catch (error) {
+      await this.#cleanUp(session, viewer, owned);
+      throw error;
+    }
+  }
+
+  /**
+   * More of the player's candidates.
+   * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`,
+   * `ice_restart_unsupported`.
+   */
+  async trickle(id: string, ifMatch: string | undefined, body: string): Promise<void> {
+    const resource = parseResourceId(id, this.#options.tokenSecret);
+    const host = await this.#hostOf(resource);
+    checkPrecondition(ifMatch, etagOf(resource));
+    const fragment = parseIceFragment(body);
+    if (!fragment) throw new HumancastError('bad_sdp', 'the body is not an SDP fragment');
+    // Another user name starts another ICE session (draft-ietf-wish-whep §4.4.3); refusing it keeps the one there is.
+    if (fragment.ufrag !== undefined && fragment.ufrag !== resource.ufrag) {
+      throw new HumancastError('ice_restart_unsupported');
+    }
+    const { session, viewer, connection } = resource;
+    if (host === undefined) return;
+    for (const candidate of fragment.candidates) {
+      await this.#parts.hosting.tell(host, { type: 'viewer.candidate', session, viewer, connection, candidate });
+    }
+  }
+
+  /** The player has gone. @throws HumancastError `not_found`. */
+  async stop(id: string): Promise<void> {
+    const resource = parseResourceId(id, this.#options.tokenSecret);
+    await this.#hostOf(resource);
+    await this.#cleanUp(resource.session, resource.viewer, resource.owned);
+    this.#parts.logger.info({ session: resource.session, viewer: resource.viewer }, 'WHEP viewer left');
+  }
+
+  /** Whether the player is still there. @throws HumancastError `not_found`. */
+  async check(id: string): Promise<void> {
+    await this.#hostOf(parseResourceId(id, this.#options.tokenSecret));
+  }
+
+  /** Players that wait for an answer are told to come back. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  async #sessionFor({ avatar, session, demo }: WatchRequest): Promise<string> {
+    const { sessions, registry } = this.#parts;
+    if (session === undefined) return (await sessions.create(avatar, { demo })).id;
+    const record = await registry.get(session);
+    if (record.avatar !== avatar) throw new HumancastError('session_not_found', `no session of ${avatar} has this id`);
+    return session;
+  }
+
+  async #negotiate(session: string, viewer: string, { offer, signal }: WatchRequest): Promise<Negotiated> {
+    const { registry, hosting, inbox } = this.#parts;
+    const { mailbox, viewerLimit, answerMs } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<Negotiated>();
+    // Handled below; it may be rejected before that is reached.
+    promise.catch(() => {});
+    const detach = inbox.attach(viewer, (message) => {
+      if (message.type === 'viewer.answered') resolve(message);
+      if (message.type === 'viewer.error') reject(hostError(message));
+      if (message.type === 'viewer.closed') reject(new HumancastError('unavailable', `closed: ${message.reason}`));
+    });
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    const giveUp = () => reject(new HumancastError('unavailable', { retryAfterSeconds: RETRY_SECONDS }));
+    stop.addEventListener('abort', giveUp);
+    const timer = setTimeout(() => {
+      reject(
+        new HumancastError('no_capacity', {
+          detail: 'no media-sender answered in time',
+          retryAfterSeconds: RETRY_SECONDS,
+        }),
+      );
+    }, answerMs);
+    try {
+      if (stop.aborted) giveUp();
+      const { host } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer });
+      await hosting.viewerWaits(session, host);
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      stop.removeEventListener('abort', giveUp);
+      detach();
+    }
+  }
+
+  /** What the host says after the answer. A WHEP player can be told nothing; it notices by itself. */
+  #later(message: ViewerPost): void {
+    // Answered once more: its session has moved to another host, and it has no way to learn of the new connection.
+    if (message.type !== 'viewer.closed' && message.type !== 'viewer.answered') return;
+    const { session, viewer } = message;
+    this.#dropIfWhep(session, viewer).catch((error: unknown) => {
+      this.#parts.logger.warn({ session, viewer, err: (error as Error).message }, 'removing a WHEP viewer failed');
+    });
+  }
+
+  async #dropIfWhep(session: string, viewer: string): Promise<void> {
+    const record = (await this.#parts.registry.viewers(session)).find((item) => item.viewer === viewer);
+    if (record?.offer !== undefined) await this.#cleanUp(session, viewer, false);
+  }
+
+  /** → who hosts the session. @throws HumancastError `not_found` when the viewer is gone. */
+  async #hostOf({ session, viewer }: WhepResource): Promise<string | undefined> {
+    const { registry } = this.#parts;
+    const viewers = await registry.viewers(session);
+    if (!viewers.some((item) => item.viewer === viewer)) throw new HumancastError('not_found');
+    return (await registry.get(session)).host;
+  }
+
+  async #cleanUp(session: string, viewer: string, end: boolean): Promise<void> {
+    const { registry, sessions, hosting } = this.#parts;
+    const { removed, host } = await registry.removeViewer(session, viewer);
+    if (end) await sessions.end(session, 'viewer-left');
+    else if (removed) await hosting.viewersChanged(session, host);
+  }
+}
+
+/** RFC 9110 §13.1.1, RFC 6585 §3. The draft's own example has the star in quotes. */
+function checkPrecondition(ifMatch: string | undefined, etag: string): void {
+  if (ifMatch === undefined) {
+    throw new HumancastError('precondition_required', 'send If-Match with the ETag of the answer');
+  }
+  const tags = ifMatch.split(',').map((tag) => tag.trim());
+  if (!tags.includes(etag) && !tags.includes('*') && !tags.includes('"*"'))
+    throw new HumancastError('precondition_failed');
+}
+
+function hostError({ code, message }: Extract<ViewerPost, { type: 'viewer.error' }>): HumancastError {
+  return new HumancastError(code in ERRORS ? (code as ErrorCode) : 'internal', message);
+}

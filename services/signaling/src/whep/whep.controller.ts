@@ -1,0 +1,169 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { HumancastError, idSchema, type SignalingConfig, slugSchema } from '@humancast/shared';
+import {
+  All,
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  Inject,
+  Options,
+  Param,
+  Patch,
+  Post,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import { z } from 'zod';
+import { Access, type Caller } from '../access/access.js';
+import { clientAddress } from '../http/client-address.js';
+import { mediaTypeOf } from '../http/json-body.js';
+import { AddressLimiter } from '../limits/address-limiter.js';
+import { CONFIG } from '../tokens.js';
+import { TurnCredentials } from '../turn/turn-credentials.js';
+import { iceLinks } from './ice-links.js';
+import { WhepService } from './whep-service.js';
+
+const SDP = 'application/sdp';
+const SDP_FRAGMENT = 'application/trickle-ice-sdpfrag';
+const querySchema = z.object({ session: idSchema.optional() });
+
+@Controller('whep')
+export class WhepController {
+  readonly #config: SignalingConfig;
+  readonly #access: Access;
+  readonly #limiter: AddressLimiter;
+  readonly #turn: TurnCredentials;
+  readonly #whep: WhepService;
+
+  constructor(
+    @Inject(CONFIG) config: SignalingConfig,
+    @Inject(Access) access: Access,
+    @Inject(AddressLimiter) limiter: AddressLimiter,
+    @Inject(TurnCredentials) turn: TurnCredentials,
+    @Inject(WhepService) whep: WhepService,
+  ) {
+    this.#config = config;
+    this.#access = access;
+    this.#limiter = limiter;
+    this.#turn = turn;
+    this.#whep = whep;
+  }
+
+  @Post(':avatar')
+  async watch(
+    @Param('avatar') avatarParam: string,
+    @Query() query: unknown,
+    @Req() request: IncomingMessage,
+    @Body() body: unknown,
+    @Res() response: ServerResponse,
+  ): Promise<void> {
+    const { session } = querySchema.parse(query);
+    const caller = this.#admit(request, session);
+    response.setHeader('accept-post', SDP);
+    const offer = textBody(request, body, SDP);
+    const avatar = slugSchema.parse(avatarParam);
+    const hangUp = new AbortController();
+    response.once('close', () => hangUp.abort());
+    const demo = caller.kind !== 'producer';
+    const answer = await this.#whep.watch({ avatar, session, demo, offer, signal: hangUp.signal });
+    setLinks(response, iceLinks(answer.iceServers));
+    // Written by hand: Express would add a charset, which players that compare the type take for another one.
+    response.writeHead(201, {
+      'content-type': SDP,
+      location: `/whep/resource/${answer.resource}`,
+      etag: answer.etag,
+      'accept-patch': SDP_FRAGMENT,
+      'cache-control': 'no-store',
+    });
+    response.end(answer.sdp);
+  }
+
+  /** "A 2XX response with no content" (draft-ietf-wish-whep §4.1). */
+  @Get(':avatar')
+  @HttpCode(204)
+  probe(): void {}
+
+  @Options(':avatar')
+  @HttpCode(200)
+  options(
+    @Query() query: unknown,
+    @Req() request: IncomingMessage,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): void {
+    response.setHeader('accept-post', SDP);
+    response.setHeader('allow', 'GET, POST, OPTIONS');
+    // Players that gather before they offer need the relay now; credentials are for who may watch.
+    const { session } = querySchema.parse(query);
+    if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
+    this.#admit(request, session);
+    setLinks(response, iceLinks(this.#turn.issue(session ?? 'whep')));
+  }
+
+  @All(':avatar')
+  refuseMethod(): never {
+    throw new HumancastError('method_not_allowed');
+  }
+
+  @Patch('resource/:id')
+  @HttpCode(204)
+  async trickle(
+    @Param('id') id: string,
+    @Headers('if-match') ifMatch: string | undefined,
+    @Req() request: IncomingMessage,
+    @Body() body: unknown,
+    @Res({ passthrough: true }) response: ServerResponse,
+  ): Promise<void> {
+    response.setHeader('accept-patch', SDP_FRAGMENT);
+    await this.#whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
+  }
+
+  @Delete('resource/:id')
+  @HttpCode(200)
+  async stop(@Param('id') id: string): Promise<void> {
+    await this.#whep.stop(id);
+  }
+
+  @Get('resource/:id')
+  @HttpCode(204)
+  async check(@Param('id') id: string): Promise<void> {
+    await this.#whep.check(id);
+  }
+
+  @Options('resource/:id')
+  @HttpCode(200)
+  resourceOptions(@Res({ passthrough: true }) response: ServerResponse): void {
+    response.setHeader('accept-patch', SDP_FRAGMENT);
+    response.setHeader('allow', 'GET, PATCH, DELETE, OPTIONS');
+  }
+
+  @All('resource/:id')
+  refuseResourceMethod(): never {
+    throw new HumancastError('method_not_allowed');
+  }
+
+  /** A key, a token of the session to watch, or nothing where public demos are allowed. Who shows no key is counted. */
+  #admit(request: IncomingMessage, session: string | undefined): Caller {
+    const caller = this.#access.callerOf(request.headers.authorization);
+    if (session !== undefined) this.#access.requireSession(caller, session, 'view');
+    else this.#access.requireProducerOrDemo(caller);
+    if (caller.kind !== 'producer' && !this.#limiter.take(clientAddress(request, this.#config.trustProxy))) {
+      throw new HumancastError('rate_limited', { retryAfterSeconds: 60 });
+    }
+    return caller;
+  }
+}
+
+function textBody(request: IncomingMessage, body: unknown, type: string): string {
+  if (mediaTypeOf(request.headers['content-type']) !== type) {
+    throw new HumancastError('unsupported_media_type', `the body must be ${type}`);
+  }
+  return typeof body === 'string' ? body : '';
+}
+
+function setLinks(response: ServerResponse, links: string[]): void {
+  if (links.length > 0) response.setHeader('link', links);
+}

@@ -1,0 +1,189 @@
+import { hostname } from 'node:os';
+import {
+  BULL_PREFIX,
+  connectRedis,
+  createLogger,
+  newId,
+  type Redis,
+  RedisMailbox,
+  RedisPost,
+  SESSIONS_QUEUE,
+  type SegmentJob,
+  SenderRegistry,
+  type SessionJob,
+  SessionRegistry,
+  segmentsQueue,
+  type ToSender,
+  type ToSignaling,
+  toSenderSchema,
+  type ViewerRecord,
+} from '@humancast/shared';
+import { Worker } from 'bullmq';
+import { waitFor } from './wait-for.js';
+
+const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n';
+
+export interface FakeSenderOptions {
+  /** Sessions it hosts at once. */
+  capacity?: number;
+  /** Whether it takes sessions at all. */
+  takesSessions?: boolean;
+  /** What it does about a viewer it has not served yet. Default: makes an offer, or answers a WHEP viewer's. */
+  serve?: (sender: FakeSender, session: string, viewer: ViewerRecord, epoch: number) => Promise<void>;
+}
+
+/** A media-sender without media: takes leases, reads its mailbox and answers, by the same classes as the real one. */
+export class FakeSender {
+  readonly id = newId('snd');
+  readonly registry: SessionRegistry;
+  /** Everything signaling said to it. */
+  readonly mail: ToSender[] = [];
+  readonly segmentJobs: SegmentJob[] = [];
+  readonly #redis: Redis;
+  readonly #senders: SenderRegistry;
+  readonly #post: RedisPost<ToSignaling>;
+  readonly #mailbox: RedisMailbox<ToSender>;
+  readonly #workers: Worker[] = [];
+  readonly #connections: Redis[] = [];
+  readonly #options: FakeSenderOptions;
+  /** Hosted sessions and their epochs; `end` lets the job finish. */
+  readonly #hosted = new Map<string, { epoch: number; end: () => void }>();
+  /** viewer → attempts served. */
+  readonly #served = new Map<string, number>();
+  #beat: NodeJS.Timeout | undefined;
+
+  private constructor(url: string, options: FakeSenderOptions) {
+    this.#options = options;
+    this.#redis = this.#connect(url);
+    this.registry = new SessionRegistry(this.#redis);
+    this.#senders = new SenderRegistry(this.#redis);
+    this.#post = new RedisPost(this.#redis);
+    const logger = createLogger('fake-sender', 'silent');
+    this.#mailbox = new RedisMailbox(this.id, this.#connect(url), this.#redis, toSenderSchema, logger);
+  }
+
+  static async start(url: string, options: FakeSenderOptions = {}): Promise<FakeSender> {
+    const sender = new FakeSender(url, options);
+    await sender.#mailbox.open((message) => sender.#onMail(message));
+    await sender.#sayAlive();
+    sender.#beat = setInterval(() => void sender.#sayAlive().catch(() => {}), 200);
+    if (options.takesSessions !== false) {
+      sender.#work<SessionJob>(url, SESSIONS_QUEUE, options.capacity ?? 100, (job) => sender.#host(job));
+    }
+    sender.#work<SegmentJob>(url, segmentsQueue(sender.id), 1, async (job) => {
+      sender.segmentJobs.push(job);
+    });
+    return sender;
+  }
+
+  hosts(session: string): boolean {
+    return this.#hosted.has(session);
+  }
+
+  epochOf(session: string): number {
+    const hosted = this.#hosted.get(session);
+    if (!hosted) throw new Error(`does not host ${session}`);
+    return hosted.epoch;
+  }
+
+  /** The first message of a type that it has had, or will have. */
+  got<T extends ToSender['type']>(
+    type: T,
+    matches: (message: Extract<ToSender, { type: T }>) => boolean = () => true,
+  ): Promise<Extract<ToSender, { type: T }>> {
+    return waitFor(`${type} at the media-sender`, () =>
+      this.mail.find((item): item is Extract<ToSender, { type: T }> => item.type === type && matches(item as never)),
+    );
+  }
+
+  /** To whoever asked. */
+  say(mailbox: string, message: ToSignaling): Promise<boolean> {
+    return this.#post.send(mailbox, message);
+  }
+
+  tell(viewer: ViewerRecord, message: ToSignaling): Promise<boolean> {
+    return this.say(viewer.mailbox, message);
+  }
+
+  async viewer(session: string, id: string): Promise<ViewerRecord> {
+    const found = (await this.registry.viewers(session)).find(({ viewer }) => viewer === id);
+    if (!found) throw new Error(`no viewer ${id}`);
+    return found;
+  }
+
+  async offer(session: string, viewer: ViewerRecord, epoch: number): Promise<void> {
+    const connection = connectionOf(viewer, epoch);
+    const common = { session, viewer: viewer.viewer, connection, epoch, sdp: SDP };
+    if (viewer.offer === undefined) await this.tell(viewer, { type: 'viewer.offer', ...common, codec: 'vp8' });
+    else await this.tell(viewer, { type: 'viewer.answered', ...common });
+  }
+
+  /** Stops without a word to anyone, as a crash does; its lease runs out. */
+  async crash(): Promise<void> {
+    clearInterval(this.#beat);
+    for (const { end } of this.#hosted.values()) end();
+    await Promise.all(this.#workers.map((worker) => worker.close(true)));
+    for (const connection of this.#connections) connection.disconnect();
+  }
+
+  async stop(): Promise<void> {
+    await this.crash();
+    await this.#mailbox.close();
+  }
+
+  async #host({ session, epoch }: SessionJob): Promise<void> {
+    if (!(await this.registry.claim(session, epoch, this.id))) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#hosted.set(session, { epoch, end: resolve });
+    await this.#serve(session);
+    await promise;
+    this.#hosted.delete(session);
+  }
+
+  async #serve(session: string): Promise<void> {
+    const epoch = this.epochOf(session);
+    const serve = this.#options.serve ?? ((sender, ...rest) => sender.offer(...rest));
+    for (const viewer of await this.registry.viewers(session)) {
+      if ((this.#served.get(viewer.viewer) ?? 0) >= viewer.attempt) continue;
+      this.#served.set(viewer.viewer, viewer.attempt);
+      await serve(this, session, viewer, epoch);
+    }
+  }
+
+  async #onMail(message: ToSender): Promise<void> {
+    this.mail.push(message);
+    if (message.type === 'viewers.changed' && this.hosts(message.session)) await this.#serve(message.session);
+    if (message.type === 'session.end') this.#hosted.get(message.session)?.end();
+  }
+
+  async #sayAlive(): Promise<void> {
+    const { id } = this;
+    const numbers = { sessions: this.#hosted.size, capacity: this.#options.capacity ?? 100, viewers: 0 };
+    await this.#senders.beat(
+      { id, mailbox: id, ...numbers, draining: false, startedAtMs: 1, hostname: hostname() },
+      1000,
+    );
+  }
+
+  #work<T>(url: string, queue: string, concurrency: number, run: (job: T) => Promise<void>): void {
+    const worker = new Worker<T>(queue, (job) => run(job.data), {
+      connection: this.#connect(url),
+      prefix: BULL_PREFIX,
+      concurrency,
+    });
+    worker.on('error', () => {});
+    this.#workers.push(worker);
+  }
+
+  #connect(url: string): Redis {
+    const logger = createLogger('fake-sender', 'silent');
+    const redis = connectRedis(url, { name: this.id, logger, waitForReconnect: true });
+    this.#connections.push(redis);
+    return redis;
+  }
+}
+
+/** The same for the same attempt, as a host names it. */
+export function connectionOf({ viewer, attempt }: Pick<ViewerRecord, 'viewer' | 'attempt'>, epoch: number): string {
+  return `${viewer.replace('_', '-')}-${epoch}-${attempt}`;
+}

@@ -1,0 +1,79 @@
+import type { SignalMessage, ViewerMessage } from '@humancast/shared';
+import { WebSocket } from 'ws';
+import type { TestSignaling } from './start-test-signaling.js';
+import { waitFor } from './wait-for.js';
+
+type Of<T extends SignalMessage['type']> = Extract<SignalMessage, { type: T }>;
+
+/** A viewer's half of the signalling protocol, without a browser. */
+export class TestViewer {
+  readonly ws: WebSocket;
+  /** Everything signaling said. */
+  readonly messages: SignalMessage[] = [];
+  closed: { code: number; reason: string } | undefined;
+
+  private constructor(ws: WebSocket) {
+    this.ws = ws;
+    ws.on('message', (data) => this.messages.push(JSON.parse(data.toString())));
+    ws.on('close', (code, reason) => {
+      this.closed = { code, reason: reason.toString() };
+    });
+    ws.on('error', () => {});
+  }
+
+  static async connect(
+    signaling: Pick<TestSignaling, 'signalUrl'>,
+    options: { headers?: Record<string, string>; autoPong?: boolean } = {},
+  ): Promise<TestViewer> {
+    const viewer = new TestViewer(new WebSocket(signaling.signalUrl, options));
+    await waitFor('the WebSocket to open', () => viewer.ws.readyState === WebSocket.OPEN || viewer.closed);
+    return viewer;
+  }
+
+  /** Connects and joins. */
+  static async join(
+    signaling: Pick<TestSignaling, 'signalUrl'>,
+    session: { id: string; token: string },
+    rest: { viewer?: string; connection?: string } = {},
+  ): Promise<TestViewer> {
+    const viewer = await TestViewer.connect(signaling);
+    viewer.send({ type: 'join', session: session.id, token: session.token, ...rest });
+    await viewer.got('joined');
+    return viewer;
+  }
+
+  /** The HTTP status with which the WebSocket was refused. */
+  static async refused(signaling: { signalUrl: string }, headers: Record<string, string> = {}): Promise<number> {
+    const ws = new WebSocket(signaling.signalUrl, { headers });
+    return new Promise((resolve, reject) => {
+      ws.on('unexpected-response', (_, response) => {
+        resolve(response.statusCode ?? 0);
+        ws.terminate();
+      });
+      ws.on('open', () => reject(new Error('was accepted')));
+      ws.on('error', () => {});
+    });
+  }
+
+  get id(): string {
+    const joined = this.messages.find((message) => message.type === 'joined');
+    if (!joined) throw new Error('has not joined');
+    return joined.viewer;
+  }
+
+  send(message: ViewerMessage): void {
+    this.ws.send(JSON.stringify(message));
+  }
+
+  /** The first message of a type that has come, or will. */
+  got<T extends SignalMessage['type']>(type: T, matches: (message: Of<T>) => boolean = () => true): Promise<Of<T>> {
+    return waitFor(`${type} at the viewer`, () =>
+      this.messages.find((item): item is Of<T> => item.type === type && matches(item as Of<T>)),
+    );
+  }
+
+  /** How the connection was closed, or will be. */
+  closure(): Promise<{ code: number; reason: string }> {
+    return waitFor('the WebSocket to close', () => this.closed);
+  }
+}
