@@ -29,10 +29,12 @@ import { cors } from './http/cors.js';
 import { CountingProblemFilter } from './http/counting-problem.filter.js';
 import { Origins } from './http/origins.js';
 import { securityHeaders } from './http/security-headers.js';
+import { AddressLimiter } from './limits/address-limiter.js';
 import { SignalingMetrics } from './metrics.js';
 import { SessionsModule } from './sessions/sessions.module.js';
+import { SignalAdapter } from './signal/signal.adapter.js';
+import { SignalGateway } from './signal/signal.gateway.js';
 import { SignalModule } from './signal/signal.module.js';
-import { SignalServer } from './signal/signal-server.js';
 import { WaitingRoom } from './signal/waiting-room.js';
 import { TIMINGS, type Timings } from './timings.js';
 import { MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, SUBSCRIBER_REDIS } from './tokens.js';
@@ -80,14 +82,13 @@ export async function startSignaling(
   }
   const registry = createRegistry('signaling');
   const metrics = new SignalingMetrics(registry);
-  const app = await createApp({ config, logger, metrics, timings });
+  const { app, adapter } = await createApp({ config, logger, metrics, timings });
   const mailbox = app.get<RedisMailbox<ToSignaling>>(RedisMailbox);
   const inbox = app.get(Inbox);
   const readiness = app.get(Readiness);
   await mailbox.open((message) => inbox.deliver(message));
   app.get(Sweeper).start();
   app.get(WaitingRoom).start();
-  app.get(SignalServer).attach(app.getHttpServer());
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,
     address: config.metricsAddress,
@@ -102,13 +103,13 @@ export async function startSignaling(
     port,
     metricsPort: portOf(metricsServer),
     close: () => {
-      closed ??= stop(app, metricsServer);
+      closed ??= stop(app, adapter, metricsServer);
       return closed;
     },
   };
 }
 
-async function createApp(parts: CoreParts): Promise<NestExpressApplication> {
+async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplication; adapter: SignalAdapter }> {
   const { config, logger, metrics } = parts;
   const app = await NestFactory.create<NestExpressApplication>(signalingModule(parts), {
     bodyParser: false,
@@ -127,17 +128,24 @@ async function createApp(parts: CoreParts): Promise<NestExpressApplication> {
   const folder = consoleFolder(config.consoleDir);
   app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
   app.useGlobalFilters(new CountingProblemFilter(logger, metrics));
-  return app;
+  const adapter = new SignalAdapter(
+    app,
+    { origins: app.get(Origins), limiter: app.get(AddressLimiter), metrics },
+    config,
+  );
+  app.useWebSocketAdapter(adapter);
+  return { app, adapter };
 }
 
 /** Viewers first, so that they find another process while this one still answers; databases last. */
-async function stop(app: NestExpressApplication, metricsServer: Server): Promise<void> {
+async function stop(app: NestExpressApplication, adapter: SignalAdapter, metricsServer: Server): Promise<void> {
   app.get(Readiness).stop();
   app.get(Sweeper).stop();
   app.get(WaitingRoom).stop();
   app.get(WhepService).close();
   app.get(EventStreams).closeAll();
-  await app.get(SignalServer).close();
+  adapter.stopAccepting();
+  await app.get(SignalGateway).close();
   const server: Server = app.getHttpServer();
   const impatience = setTimeout(() => server.closeAllConnections(), LAST_REQUESTS_MS);
   await app.close();

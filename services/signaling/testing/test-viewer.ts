@@ -42,16 +42,19 @@ export class TestViewer {
     return viewer;
   }
 
-  /** The HTTP status with which the WebSocket was refused. */
-  static async refused(signaling: { signalUrl: string }, headers: Record<string, string> = {}): Promise<number> {
+  /** The HTTP status with which the WebSocket was refused; none where it was just closed. */
+  static async refused(
+    signaling: { signalUrl: string },
+    headers: Record<string, string> = {},
+  ): Promise<number | undefined> {
     const ws = new WebSocket(signaling.signalUrl, { headers });
     return new Promise((resolve, reject) => {
+      ws.on('error', () => resolve(undefined));
       ws.on('unexpected-response', (_, response) => {
         resolve(response.statusCode ?? 0);
         ws.terminate();
       });
       ws.on('open', () => reject(new Error('was accepted')));
-      ws.on('error', () => {});
     });
   }
 

@@ -238,7 +238,8 @@ function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
     'a=sendonly',
     'a=rtcp-mux',
     'a=rtcp-rsize',
-    `a=msid:${media.stream} ${media.stream}-${media.kind}`,
+    // A track id that was there before makes Chromium wait for the old track's frames when a connection is replaced.
+    `a=msid:${media.stream} ${media.kind}-${local.usernameFragment}`,
     ...media.formats.flatMap(formatLines),
     ...(media.kind === 'audio' ? ['a=ptime:20', 'a=maxptime:20'] : []),
     ...(media.ssrcs.length > 1 ? [`a=ssrc-group:FID ${media.ssrcs.join(' ')}`] : []),

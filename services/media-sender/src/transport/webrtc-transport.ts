@@ -43,6 +43,11 @@ export interface WebRtcTransportOptions {
   readonly connectTimeoutMs: number;
   /** Without a check or a report from the viewer for this long, it is gone. Default 6000; browsers check every 2.5 s. */
   readonly silenceTimeoutMs?: number;
+  /**
+   * Whether media may leave at this very instant; asked for each packet. Default: always. Once another process has the right
+   * to be heard, nothing may: no packet that waited, no answer to a NACK, no report.
+   */
+  readonly maySend?: () => boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -70,6 +75,7 @@ export class WebRtcTransport implements ViewerTransport {
   readonly #options: WebRtcTransportOptions;
   readonly #events: TransportEvents;
   readonly #clock: Clock;
+  readonly #maySend: () => boolean;
   readonly #ice: IceLiteAgent;
   readonly #cname = randomBytes(12).toString('base64url');
   readonly #ssrc = { audio: randomSsrc(), video: randomSsrc(), rtx: randomSsrc() };
@@ -92,6 +98,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#options = options;
     this.#events = events;
     this.#clock = options.clock ?? systemClock;
+    this.#maySend = options.maySend ?? (() => true);
     this.#startedAtMs = this.#clock.nowMs();
     this.#ice = new IceLiteAgent(options, {
       datagram: (data) => this.#receive(data),
@@ -160,6 +167,10 @@ export class WebRtcTransport implements ViewerTransport {
     for (let i = fromPacket; i < toPacket; i++) {
       const payload = payloads[i];
       if (payload === undefined) return;
+      if (!this.#maySend()) {
+        this.#packetsDropped += toPacket - i;
+        return;
+      }
       const marker = i === payloads.length - 1;
       retransmitter.remember(video.send(payload, timestamp, marker), payload, timestamp, marker);
     }
@@ -167,13 +178,13 @@ export class WebRtcTransport implements ViewerTransport {
 
   sendAudio(payload: Buffer, rtpTicks: number): void {
     const audio = this.#senders?.audio;
-    if (audio) audio.send(payload, audio.timestampOf(rtpTicks), false);
+    if (audio && this.#maySend()) audio.send(payload, audio.timestampOf(rtpTicks), false);
     else this.#packetsDropped++;
   }
 
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
     const senders = this.#senders;
-    if (!senders) return;
+    if (!senders || !this.#maySend()) return;
     this.#report(senders, senders.video, ntp, videoTicks);
     if (senders.audio) this.#report(senders, senders.audio, ntp, audioTicks);
     this.#roundTrip.reported(ntp, this.#clock.nowMs());
@@ -328,6 +339,7 @@ export class WebRtcTransport implements ViewerTransport {
   #repeat(ssrc: number, sequences: readonly number[]): void {
     if (ssrc !== this.#ssrc.video) return;
     this.#nacks += sequences.length;
+    if (!this.#maySend()) return;
     this.#senders?.retransmitter.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms);
   }
 

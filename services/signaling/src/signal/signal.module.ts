@@ -5,15 +5,13 @@ import { EventsModule } from '../events/events.module.js';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
 import { Inbox } from '../hosting/inbox.js';
-import { Origins } from '../http/origins.js';
-import { AddressLimiter } from '../limits/address-limiter.js';
 import { SignalingMetrics } from '../metrics.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
-import { SignalServer } from './signal-server.js';
+import { SignalGateway } from './signal.gateway.js';
 import { ViewerDesk } from './viewer-desk.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -87,30 +85,8 @@ import { WaitingRoom } from './waiting-room.js';
         SessionService,
       ],
     },
-    {
-      provide: SignalServer,
-      useFactory: (
-        config: SignalingConfig,
-        timings: Timings,
-        logger: Logger,
-        desk: ViewerDesk,
-        origins: Origins,
-        limiter: AddressLimiter,
-        metrics: SignalingMetrics,
-      ) =>
-        new SignalServer(
-          { desk, origins, limiter, metrics, logger },
-          {
-            heartbeatMs: config.heartbeatMs,
-            messagesPerSecond: config.messagesPerSecond,
-            messageLimitBytes: config.messageLimitBytes,
-            trustProxy: config.trustProxy,
-            joinMs: timings.joinMs,
-          },
-        ),
-      inject: [CONFIG, TIMINGS_TOKEN, LOGGER, ViewerDesk, Origins, AddressLimiter, SignalingMetrics],
-    },
+    SignalGateway,
   ],
-  exports: [SignalServer, WaitingRoom],
+  exports: [SignalGateway, WaitingRoom],
 })
 export class SignalModule {}

@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeBackend } from '../test/fake-backend.js';
+
+const PLAYING = '.pill[data-state=playing]';
+
+let backend: FakeBackend;
+let browser: Browser;
+let page: Page;
+let url: string;
+let dist: string;
+/** What the browser complained about: a refused script, a missing file, an exception. */
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
+  await build({
+    root: fileURLToPath(new URL('..', import.meta.url)),
+    logLevel: 'silent',
+    build: { outDir: dist, emptyOutDir: true },
+  });
+  backend = new FakeBackend(dist);
+  url = await backend.house.listen();
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  const host = await browser.newPage();
+  await host.goto(`${url}/host`);
+  await backend.house.hostReady;
+  page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await backend?.house.close();
+  if (dist) rmSync(dist, { recursive: true, force: true });
+});
+
+/** In this order: each goes on where the one before it left the page. */
+describe('the console', () => {
+  it('lists the avatars, and a conversation is one click away', async () => {
+    await page.goto(url);
+    await page.getByRole('link', { name: 'Front desk' }).waitFor();
+    await page.getByRole('link', { name: 'Demo' }).click();
+    await page.waitForSelector(PLAYING);
+    expect(new URL(page.url()).search).toBe('?avatar=demo');
+    expect(backend.created).toHaveLength(1);
+  });
+
+  it('plays muted at first, and turns the sound on when asked', async () => {
+    const muted = () => page.evaluate(() => document.querySelector('video')?.muted);
+    expect(await muted()).toBe(true);
+    await page.getByRole('button', { name: 'Turn on sound' }).click();
+    await page.getByRole('button', { name: 'Sound off' }).waitFor();
+    expect(await muted()).toBe(false);
+    await page.keyboard.press('m');
+    await page.getByRole('button', { name: 'Turn on sound' }).waitFor();
+  });
+
+  it('makes the avatar speak, shows what it says and what comes next, and interrupts it', async () => {
+    await page.getByRole('button', { name: 'Speak: Greeting' }).click();
+    await page.locator('.now', { hasText: 'Greeting' }).waitFor();
+    await page.getByRole('button', { name: 'Speak: Farewell' }).click();
+    await page.locator('.queue', { hasText: 'Farewell' }).waitFor();
+    expect(backend.spoken).toEqual(['seg_greeting1', 'seg_farewell']);
+    await page.getByRole('button', { name: 'Interrupt' }).click();
+    await expect.poll(() => backend.house.saidOf('interrupt').length).toBe(1);
+    backend.queue = [];
+    backend.finish();
+    await page.locator('.now', { hasText: 'Idle' }).waitFor();
+  });
+
+  it('fits a phone', async () => {
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+  });
+
+  it('returns to the same session after a refresh', async () => {
+    await page.reload();
+    await page.waitForSelector(PLAYING);
+    expect(backend.created).toHaveLength(1);
+    const joined = backend.house.saidOf('join').map(({ session }) => session);
+    expect(joined).toEqual([backend.created[0], backend.created[0]]);
+    expect(backend.house.saidOf('leave')).toHaveLength(1);
+  });
+
+  it('makes a new session when the one before is over', async () => {
+    backend.house.refusal = 'session_ended';
+    await page.reload();
+    await page.waitForSelector(PLAYING);
+    expect(backend.created).toHaveLength(2);
+    expect(backend.house.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
+  });
+
+  it('asked for nothing but its own server, and broke none of its rules', () => {
+    expect(complaints).toEqual([]);
+  });
+
+  it('says what is wrong and what can be done when no session can be had', async () => {
+    backend.refusal = { status: 401, code: 'unauthorized' };
+    await page.evaluate(() => sessionStorage.clear());
+    await page.reload();
+    await page.getByRole('alert').getByText('may not start a conversation').waitFor();
+    backend.refusal = { status: 503, code: 'session_limit' };
+    await page.reload();
+    await page.getByRole('alert').getByText('Everyone is busy').waitFor();
+    backend.refusal = undefined;
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.waitForSelector(PLAYING);
+  });
+});

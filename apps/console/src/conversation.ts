@@ -1,0 +1,160 @@
+import { type ClientStats, connect, type Session, type SessionState } from '@humancast/client';
+import { ApiError, type Credentials, createSession, getSession } from './api.js';
+import { EMPTY, type Programme, withEvent, withState } from './programme.js';
+import { isOver, OwnSessions, type Visit } from './visit.js';
+
+/** An avatar that is still being loaded is asked for again this often, at most. */
+const READY_ATTEMPTS = 30;
+const READY_RETRY_MS = 1000;
+/** Seconds of figures that are kept for the sparkline. */
+const HISTORY_LENGTH = 60;
+
+export interface Conversation {
+  state: SessionState;
+  waitingPosition: number | undefined;
+  credentials: Credentials | undefined;
+  programme: Programme;
+  stats: ClientStats | undefined;
+  skewHistory: readonly (number | undefined)[];
+  /** Why it does not play, once it will not by itself. */
+  failure: { code: string; message: string } | undefined;
+  /** Whether the avatar is still being loaded. */
+  preparing: boolean;
+}
+
+export const NOT_YET: Conversation = {
+  state: 'connecting',
+  waitingPosition: undefined,
+  credentials: undefined,
+  programme: EMPTY,
+  stats: undefined,
+  skewHistory: [],
+  failure: undefined,
+  preparing: false,
+};
+
+export type UpdateConversation = (change: (was: Conversation) => Partial<Conversation>) => void;
+
+/**
+ * One attempt at the conversation that the address asks for, from the first request to its end: makes or resumes the session,
+ * plays it in the video element, and follows what happens in it.
+ */
+export class ConversationRun {
+  readonly #visit: Exclude<Visit, { kind: 'choose' }>;
+  readonly #video: HTMLVideoElement;
+  readonly #update: UpdateConversation;
+  readonly #own = new OwnSessions(sessionStorage);
+  #credentials: Credentials | undefined;
+  #session: Session | undefined;
+  #closed = false;
+
+  constructor(visit: Exclude<Visit, { kind: 'choose' }>, video: HTMLVideoElement, update: UpdateConversation) {
+    this.#visit = visit;
+    this.#video = video;
+    this.#update = update;
+  }
+
+  async start(): Promise<void> {
+    if (this.#visit.kind === 'session') {
+      this.#join(this.#visit.credentials);
+      return;
+    }
+    const kept = this.#own.get(this.#visit.avatar);
+    if (kept) this.#join(kept);
+    else await this.#create(this.#visit.avatar);
+  }
+
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  /** Asks the server for the queue. */
+  async refresh(): Promise<void> {
+    if (!this.#credentials) return;
+    try {
+      const state = await getSession(this.#credentials);
+      if (!this.#closed) this.#update(({ programme }) => ({ programme: withState(programme, state) }));
+    } catch {
+      // The events tell the same, a little less exactly.
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#session?.close();
+  }
+
+  async #create(avatar: string): Promise<void> {
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        const made = await createSession(avatar);
+        if (this.#closed) return;
+        this.#own.keep(avatar, made);
+        this.#join(made);
+        return;
+      } catch (error) {
+        const { code, message, retryAfterMs } = error instanceof ApiError ? error : new ApiError('internal', '');
+        if (this.#closed) return;
+        if (code !== 'avatar_has_no_idle' || attempt >= READY_ATTEMPTS) {
+          this.#update(() => ({ state: 'failed', preparing: false, failure: { code, message } }));
+          return;
+        }
+        // Right after the start its clips are still being encoded.
+        this.#update(() => ({ preparing: true }));
+        await new Promise((resolve) => setTimeout(resolve, retryAfterMs ?? READY_RETRY_MS));
+      }
+    }
+  }
+
+  #join(credentials: Credentials): void {
+    const visit = this.#visit;
+    this.#credentials = credentials;
+    this.#update(() => ({ credentials, preparing: false }));
+    let hasPlayed = false;
+    const session = connect({
+      session: credentials.id,
+      token: credentials.token,
+      video: this.#video,
+      onState: (state) => {
+        if (this.#closed || session !== this.#session) return;
+        hasPlayed ||= state === 'playing';
+        this.#update(() => ({ state, waitingPosition: session.waitingPosition }));
+        if (state === 'playing') void this.refresh();
+        if (state === 'ended') this.#ended();
+      },
+      onError: ({ code, message, fatal }) => {
+        if (this.#closed || !fatal || session !== this.#session) return;
+        if (visit.kind !== 'avatar' || !isOver(code)) {
+          this.#update(() => ({ failure: { code, message } }));
+          return;
+        }
+        this.#own.forget(visit.avatar);
+        if (hasPlayed) this.#update(() => ({ failure: { code: 'session_ended', message } }));
+        else this.#startOver(visit.avatar);
+      },
+      onEvent: (event) => {
+        if (this.#closed) return;
+        this.#update(({ programme }) => ({ programme: withEvent(programme, event) }));
+      },
+      onStats: (stats) => {
+        if (this.#closed) return;
+        this.#update(({ skewHistory }) => ({
+          stats,
+          skewHistory: [...skewHistory, stats.skewMs].slice(-HISTORY_LENGTH),
+        }));
+      },
+    });
+    this.#session = session;
+  }
+
+  /** What this tab kept is over; nobody has seen anything of it, so it is simply replaced. */
+  #startOver(avatar: string): void {
+    this.#session = undefined;
+    void this.#create(avatar);
+  }
+
+  #ended(): void {
+    if (this.#visit.kind === 'avatar') this.#own.forget(this.#visit.avatar);
+    this.#update(({ failure }) => ({ failure: failure ?? { code: 'session_ended', message: '' } }));
+  }
+}

@@ -1,0 +1,52 @@
+import { EMPTY, type Programme } from '../programme.js';
+
+interface ProgrammeProps {
+  programme: Programme;
+  playing: boolean;
+  nameOf: (segment: string) => string;
+}
+
+/** What is being said, what comes next, what has been. */
+export function ProgrammeCard({ programme, playing, nameOf }: ProgrammeProps) {
+  const { log } = programme;
+  const { speaking, queue } = playing ? programme : EMPTY;
+  return (
+    <section class="card programme" aria-label="Programme">
+      <h2>Programme</h2>
+      <p class={`now ${speaking ? 'speaking' : ''}`}>
+        <span class="bars" aria-hidden="true">
+          <i />
+          <i />
+          <i />
+        </span>
+        {speaking ? nameOf(speaking.segment) : playing ? 'Idle' : 'Nothing is playing'}
+      </p>
+      {queue.length > 0 && (
+        <ol class="queue" aria-label="Next">
+          {queue.map(({ seq, segment }) => (
+            <li key={seq}>{nameOf(segment)}</li>
+          ))}
+        </ol>
+      )}
+      {log.length > 0 && (
+        <ul class="log" aria-label="What happened">
+          {log.slice(0, 8).map((entry) => (
+            <li key={entry.id}>
+              <time>{clockTime(entry.atMs)}</time>
+              <span>{entry.segment ? `${nameOf(entry.segment)} ${entry.text}` : entry.text}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function clockTime(atMs: number): string {
+  return new Date(atMs).toLocaleTimeString([], {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hour12: false,
+  });
+}

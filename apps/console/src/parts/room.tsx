@@ -1,0 +1,103 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { type Credentials, listSegments, type Segment } from '../api.js';
+import { useConversation } from '../use-conversation.js';
+import { mayControl, type Visit } from '../visit.js';
+import { troubleOf, troubleOfGuest } from '../words.js';
+import { Brand } from './brand.js';
+import { nameOf } from './chooser.js';
+import { Figures } from './figures.js';
+import { ProgrammeCard } from './programme-card.js';
+import { SegmentsCard, titleOf } from './segments-card.js';
+import { Stage } from './stage.js';
+import { TroubleCard } from './trouble-card.js';
+
+const RELOAD_SEGMENTS_MS = 5000;
+
+/** One conversation: the avatar large, and beside it what it can say, what it says, and how well it plays. */
+export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
+  const video = useRef<HTMLVideoElement>(null);
+  const [conversation, controls] = useConversation(visit, video);
+  const { state, waitingPosition, credentials, programme, stats, skewHistory, failure, preparing } = conversation;
+  const segments = useSegments(credentials, state === 'playing');
+  const [sheetOpen, setSheetOpen] = useState(false);
+  const names = useMemo(() => new Map(segments?.map((segment) => [segment.id, titleOf(segment)])), [segments]);
+  const wordsFor = visit.kind === 'avatar' ? troubleOf : troubleOfGuest;
+  const over = state === 'failed' || state === 'ended';
+  const segmentName = (id: string) => names.get(id) ?? 'A clip';
+  const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar }) : 'Live conversation';
+
+  useEffect(() => {
+    document.title = `${title} · humancast`;
+  }, [title]);
+
+  return (
+    <div class="room">
+      <header class="bar">
+        <Brand />
+        <h1>{title}</h1>
+      </header>
+      <main class="stage-area">
+        <Stage
+          video={video}
+          name={title}
+          state={state}
+          waitingPosition={waitingPosition}
+          preparing={preparing}
+          speaking={programme.speaking?.segment}
+          onInterrupt={controls.interrupt}
+          onUnmute={controls.unmute}
+          onMute={controls.mute}
+        >
+          {failure && over && (
+            <TroubleCard trouble={wordsFor(failure.code, failure.message)} onRetry={controls.retry} />
+          )}
+        </Stage>
+      </main>
+      <aside class="side" data-open={sheetOpen}>
+        <button
+          type="button"
+          class="sheet-handle"
+          aria-expanded={sheetOpen}
+          aria-label={sheetOpen ? 'Show less' : 'Show more'}
+          onClick={() => setSheetOpen(!sheetOpen)}
+        />
+        <div class="side-cards">
+          {credentials && mayControl(credentials.token) && (
+            <SegmentsCard
+              segments={segments}
+              credentials={credentials}
+              playing={state === 'playing'}
+              onQueued={controls.refresh}
+            />
+          )}
+          <ProgrammeCard programme={programme} playing={!over} nameOf={segmentName} />
+          <Figures stats={stats} skewHistory={skewHistory} session={credentials?.id} />
+        </div>
+      </aside>
+    </div>
+  );
+}
+
+/** What the avatar can say; segments that are loaded meanwhile appear by themselves. */
+function useSegments(credentials: Credentials | undefined, playing: boolean): readonly Segment[] | undefined {
+  const [segments, setSegments] = useState<readonly Segment[] | undefined>(undefined);
+  useEffect(() => {
+    if (!credentials || !playing) return;
+    let current = true;
+    const load = async () => {
+      try {
+        const loaded = await listSegments(credentials);
+        if (current) setSegments(loaded);
+      } catch {
+        // The list of before stands until the next look.
+      }
+    };
+    void load();
+    const timer = setInterval(() => document.visibilityState === 'visible' && void load(), RELOAD_SEGMENTS_MS);
+    return () => {
+      current = false;
+      clearInterval(timer);
+    };
+  }, [credentials, playing]);
+  return segments;
+}

@@ -1,0 +1,75 @@
+import { useState } from 'preact/hooks';
+import { ApiError, type Credentials, type Segment, speak } from '../api.js';
+import { seconds } from '../programme.js';
+import { troubleOf } from '../words.js';
+import { SpeakIcon } from './icons.js';
+
+interface SegmentsProps {
+  segments: readonly Segment[] | undefined;
+  credentials: Credentials;
+  playing: boolean;
+  onQueued: () => void;
+}
+
+/** What the avatar can say, and a button to make it do so. */
+export function SegmentsCard({ segments, credentials, playing, onQueued }: SegmentsProps) {
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const say = async (segment: Segment) => {
+    try {
+      await speak(credentials, segment.id);
+      setProblem(undefined);
+      onQueued();
+    } catch (error) {
+      setProblem(error instanceof ApiError ? problemOf(error) : 'That did not work.');
+    }
+  };
+  return (
+    <section class="card segments" aria-label="Speak">
+      <h2>Say something</h2>
+      {problem && (
+        <p class="problem" role="alert">
+          {problem}
+        </p>
+      )}
+      {segments?.length === 0 && (
+        <p class="hint">
+          Nothing to say yet. Put a video into <code>media/&lt;avatar&gt;/segments/</code>, and it appears here.
+        </p>
+      )}
+      <ul>
+        {segments?.map((segment) => (
+          <li key={segment.id}>
+            <span class="segment-name">{titleOf(segment)}</span>
+            <span class="segment-length">{segment.state === 'open' ? 'live' : seconds(segment.durationMs)}</span>
+            <button
+              type="button"
+              class="button speak"
+              disabled={!playing || segment.state === 'failed'}
+              aria-label={`Speak: ${titleOf(segment)}`}
+              onClick={() => say(segment)}
+            >
+              <SpeakIcon />
+              Speak
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** A file's name as a person would write it. */
+export function titleOf({ name }: Pick<Segment, 'name'>): string {
+  const bare = name
+    .replace(/\.[a-z0-9]{2,4}$/i, '')
+    .replaceAll(/[-_]+/g, ' ')
+    .trim();
+  return bare === '' ? name : bare.replace(/^./, (first) => first.toUpperCase());
+}
+
+function problemOf({ code, message }: ApiError): string {
+  if (code === 'queue_full') return 'The queue is full. Let it finish, or interrupt it.';
+  if (code === 'segment_not_found') return 'This segment is no longer there.';
+  if (code === 'segment_not_ready') return 'This segment could not be loaded.';
+  return troubleOf(code, message).title;
+}

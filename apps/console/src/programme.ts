@@ -1,0 +1,86 @@
+import type { SessionEvent } from '@humancast/client';
+import type { SessionState } from './api.js';
+
+/** What is being said, what comes next, and what has been. */
+export interface Programme {
+  /** `undefined`: idle. */
+  speaking: { seq: number; segment: string } | undefined;
+  queue: readonly { seq: number; segment: string }[];
+  /** Newest first. */
+  log: readonly LogEntry[];
+}
+
+export interface LogEntry {
+  id: string;
+  atMs: number;
+  segment?: string;
+  text: string;
+}
+
+export const EMPTY: Programme = { speaking: undefined, queue: [], log: [] };
+const LOG_LENGTH = 30;
+
+/** As the server says: it knows better than what was pieced together from events. */
+export function withState(programme: Programme, { queue, playhead }: SessionState): Programme {
+  const first = queue[0];
+  const isSpeaking = playhead?.role === 'speech' && playhead.segment === first?.segment;
+  const speaking = isSpeaking ? first : undefined;
+  return { ...programme, speaking, queue: queue.filter((item) => item !== speaking) };
+}
+
+export function withEvent(programme: Programme, event: SessionEvent): Programme {
+  if (programme.log.some(({ id }) => id === event.id)) return programme;
+  const entry = entryOf(event);
+  const log = entry ? [entry, ...programme.log].slice(0, LOG_LENGTH) : programme.log;
+  if (event.type === 'speech.started') {
+    const { seq, segment } = event;
+    return { speaking: { seq, segment }, queue: programme.queue.filter((item) => item.seq !== seq), log };
+  }
+  if (event.type === 'speech.finished') {
+    const speaking = programme.speaking?.seq === event.seq ? undefined : programme.speaking;
+    return { speaking, queue: programme.queue.filter(({ seq }) => seq !== event.seq), log };
+  }
+  return { ...programme, log };
+}
+
+function entryOf(event: SessionEvent): LogEntry | undefined {
+  const { id, atMs } = event;
+  switch (event.type) {
+    case 'speech.started':
+      return { id, atMs, segment: event.segment, text: 'started' };
+    case 'speech.finished':
+      return { id, atMs, segment: event.segment, text: endOf(event) };
+    case 'session.moved':
+      return { id, atMs, text: 'Moved to another media-sender' };
+    case 'session.ended':
+      return { id, atMs, text: 'The conversation ended' };
+    case 'viewer.connected':
+      return { id, atMs, text: 'A viewer came' };
+    case 'viewer.disconnected':
+      return { id, atMs, text: 'A viewer left' };
+    case 'playback.held':
+      return { id, atMs, segment: event.segment, text: `waited ${seconds(event.heldMs)} for late media` };
+    default:
+      return undefined;
+  }
+}
+
+function endOf({ reason, positionMs }: Extract<SessionEvent, { type: 'speech.finished' }>): string {
+  switch (reason) {
+    case 'finished':
+      return 'finished';
+    case 'interrupted':
+      return `interrupted after ${seconds(positionMs)}`;
+    case 'dropped':
+      return 'left out';
+    case 'failed':
+      return 'could not be played';
+  }
+}
+
+/** `12.3 s`, `2:05` */
+export function seconds(ms: number): string {
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  const whole = Math.round(ms / 1000);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`;
+}

@@ -1,0 +1,45 @@
+import type { RefObject } from 'preact';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { type Conversation, ConversationRun, NOT_YET } from './conversation.js';
+import type { Visit } from './visit.js';
+
+export interface ConversationControls {
+  interrupt(): void;
+  unmute(): Promise<boolean>;
+  mute(): void;
+  /** Asks the server for the queue, after something was added to it. */
+  refresh(): void;
+  /** From the beginning: joins the same session if it still lives, else a new one. */
+  retry(): void;
+}
+
+/** A {@link ConversationRun} for as long as the component is there. */
+export function useConversation(
+  visit: Exclude<Visit, { kind: 'choose' }>,
+  video: RefObject<HTMLVideoElement | null>,
+): [Conversation, ConversationControls] {
+  const [conversation, setConversation] = useState(NOT_YET);
+  const [attempt, setAttempt] = useState(0);
+  const run = useRef<ConversationRun | undefined>(undefined);
+
+  // Another attempt is another run.
+  useEffect(() => {
+    if (!video.current) return;
+    setConversation(NOT_YET);
+    const current = new ConversationRun(visit, video.current, (change) =>
+      setConversation((was) => ({ ...was, ...change(was) })),
+    );
+    run.current = current;
+    void current.start();
+    return () => current.close();
+  }, [visit, video, attempt]);
+
+  const controls: ConversationControls = {
+    interrupt: useCallback(() => run.current?.session?.interrupt(), []),
+    unmute: useCallback(async () => (await run.current?.session?.unmute()) ?? false, []),
+    mute: useCallback(() => run.current?.session?.mute(), []),
+    refresh: useCallback(() => run.current?.refresh(), []),
+    retry: useCallback(() => setAttempt((count) => count + 1), []),
+  };
+  return [conversation, controls];
+}

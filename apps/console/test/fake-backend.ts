@@ -1,0 +1,113 @@
+import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { FakeHouse } from '../../../packages/client/test/fake-house.js';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+
+/** As signaling sends it with every page. */
+const POLICY =
+  "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
+
+/** Everything the console asks of signaling, around a {@link FakeHouse}: REST, and the built page. */
+export class FakeBackend {
+  readonly house: FakeHouse;
+  readonly created: string[] = [];
+  readonly spoken: string[] = [];
+  avatars = [{ id: 'demo' }, { id: 'front-desk', name: 'Front desk' }];
+  segments = [
+    { id: 'seg_greeting1', name: 'greeting.mp4', state: 'complete', durationMs: 4200 },
+    { id: 'seg_question', name: 'how-can-i-help.mp4', state: 'complete', durationMs: 6800 },
+    { id: 'seg_farewell', name: 'farewell.mp4', state: 'complete', durationMs: 3100 },
+  ];
+  queue: { seq: number; segment: string }[] = [];
+  speaking: { seq: number; segment: string } | undefined;
+  /** Answered to `POST /v1/sessions` instead of a session. */
+  refusal: { status: number; code: string } | undefined;
+  #seq = 0;
+  #events = 0;
+  readonly #dist: string;
+
+  constructor(dist: string) {
+    this.#dist = dist;
+    this.house = new FakeHouse((request, response) => this.#serve(request, response));
+  }
+
+  start(segment: string): void {
+    this.speaking = this.queue.shift() ?? { seq: ++this.#seq, segment };
+    this.#event({ type: 'speech.started', ...this.speaking });
+  }
+
+  finish(): void {
+    if (!this.speaking) return;
+    const finished = { ...this.speaking, positionMs: 4200, interrupted: false, reason: 'finished' } as const;
+    this.speaking = undefined;
+    this.#event({ type: 'speech.finished', ...finished });
+  }
+
+  #event(body: object): void {
+    const id = `${Date.now()}-${this.#events++}`;
+    const event = { id, session: 'ses_12345678', atMs: Date.now(), ...body };
+    this.house.tell({ type: 'event', event: event as never });
+  }
+
+  #serve(request: IncomingMessage, response: ServerResponse): void {
+    const { pathname } = new URL(request.url ?? '/', 'http://house');
+    const json = (status: number, body: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    if (pathname === '/v1/avatars') json(200, { avatars: this.avatars });
+    else if (pathname === '/v1/sessions') this.#create(json);
+    else if (pathname.endsWith('/segments')) json(200, { segments: this.segments });
+    else if (pathname.endsWith('/speak')) void this.#speak(request, json);
+    else if (pathname.startsWith('/v1/sessions/')) json(200, this.#state());
+    else this.#file(pathname, response);
+  }
+
+  #create(json: (status: number, body: unknown) => void): void {
+    if (this.refusal) {
+      json(this.refusal.status, { code: this.refusal.code, detail: 'refused' });
+      return;
+    }
+    const id = `ses_1234567${this.created.length}`;
+    this.created.push(id);
+    json(201, { id, avatar: 'demo', token: tokenOf('control') });
+  }
+
+  async #speak(request: IncomingMessage, json: (status: number, body: unknown) => void): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { segments } = JSON.parse(Buffer.concat(chunks).toString()) as { segments: string[] };
+    this.spoken.push(...segments);
+    this.queue.push(...segments.map((segment) => ({ seq: ++this.#seq, segment })));
+    json(202, { queued: this.queue });
+    if (!this.speaking) this.start(segments[0] ?? '');
+  }
+
+  #state() {
+    const { speaking } = this;
+    return {
+      queue: [...(speaking ? [speaking] : []), ...this.queue],
+      playhead: speaking ? { segment: speaking.segment, role: 'speech' } : { segment: 'seg_idle0001', role: 'idle' },
+    };
+  }
+
+  #file(pathname: string, response: ServerResponse): void {
+    const path = join(this.#dist, normalize(pathname === '/' ? '/index.html' : pathname));
+    if (!path.startsWith(this.#dist) || !existsSync(path)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const type = TYPES[extname(path)] ?? 'application/octet-stream';
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(readFileSync(path));
+  }
+}
+
+export function tokenOf(scope: 'view' | 'control'): string {
+  const claims = { sid: 'ses_12345678', exp: 4_000_000_000, scope };
+  return `${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2lnbmVk`;
+}

@@ -1,0 +1,23 @@
+/** Exponential, with full jitter in its upper half, so that a thousand viewers of one lost server don't return as one. */
+export class Backoff {
+  readonly #firstMs: number;
+  readonly #maxMs: number;
+  readonly #random: () => number;
+  #attempt = 0;
+
+  constructor(options: { firstMs: number; maxMs: number; random: () => number }) {
+    this.#firstMs = options.firstMs;
+    this.#maxMs = options.maxMs;
+    this.#random = options.random;
+  }
+
+  /** → milliseconds to wait before the next attempt; doubles with each call, up to the maximum. */
+  next(): number {
+    const ceiling = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#attempt++, 20));
+    return ceiling * (0.5 + 0.5 * this.#random());
+  }
+
+  reset(): void {
+    this.#attempt = 0;
+  }
+}

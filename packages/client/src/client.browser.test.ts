@@ -1,0 +1,146 @@
+import { fileURLToPath } from 'node:url';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeHouse } from '../test/fake-house.js';
+import type { Session } from './session.js';
+
+/** The page as an embedder writes it, and a look at every frame it shows. */
+const PAGE = `<!doctype html><title>viewer</title><video id="avatar"></video><script type="module">
+import { connect } from '/client.js';
+const video = document.getElementById('avatar');
+window.session = connect({ session: 'ses_12345678', token: 'token', video });
+window.stats = [];
+window.states = [];
+window.colours = [];
+session.on('stats', (figures) => stats.push(figures));
+session.on('state', (state) => states.push(state));
+const pen = Object.assign(document.createElement('canvas'), { width: 4, height: 4 })
+  .getContext('2d', { willReadFrequently: true });
+(function look() {
+  pen.clearRect(0, 0, 4, 4);
+  pen.drawImage(video, 0, 0, 4, 4);
+  const [red, green, , alpha] = pen.getImageData(2, 2, 1, 1).data;
+  const colour = alpha === 0 ? 'nothing' : red > 150 ? 'red' : green > 150 ? 'green' : 'other';
+  if (colours.at(-1) !== colour) colours.push(colour);
+  requestAnimationFrame(look);
+})();
+</script>`;
+
+declare global {
+  // biome-ignore-start lint/suspicious/noVar: what the page above declares
+  var session: Session;
+  var stats: { skewMs: number | undefined; fps: number }[];
+  var states: string[];
+  var colours: string[];
+  // biome-ignore-end lint/suspicious/noVar: as above
+}
+
+let house: FakeHouse;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  const script = await bundle();
+  house = new FakeHouse((request, response) => {
+    if (request.url === '/client.js') response.setHeader('content-type', 'text/javascript').end(script);
+    else response.setHeader('content-type', 'text/html').end(PAGE);
+  });
+  const url = await house.listen();
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--autoplay-policy=no-user-gesture-required',
+    ],
+  });
+  const host = await browser.newPage();
+  await host.goto(`${url}/host`);
+  await house.hostReady;
+  page = await browser.newPage();
+  await page.goto(url);
+  await page.waitForFunction(() => session.state === 'playing');
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await house?.close();
+});
+
+/** Whether the element goes on presenting frames: a decoder that runs is not yet a picture that moves. */
+function presentsFrames(): Promise<boolean> {
+  return page.evaluate(async () => {
+    const video = document.querySelector('video');
+    const frames = () => video?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
+    const before = frames();
+    for (let look = 0; look < 50 && frames() < before + 15; look++) await new Promise((next) => setTimeout(next, 100));
+    return frames() >= before + 15;
+  });
+}
+
+async function bundle(): Promise<string> {
+  const output = await build({
+    configFile: false,
+    logLevel: 'silent',
+    build: {
+      write: false,
+      lib: { entry: fileURLToPath(new URL('index.ts', import.meta.url)), formats: ['es'], fileName: 'client' },
+    },
+  });
+  const [first] = Array.isArray(output) ? output : [output];
+  if (!first || !('output' in first)) throw new Error('nothing was built');
+  return first.output[0].code;
+}
+
+/** In this order: each goes on where the one before it left the session. */
+describe('in Chromium', () => {
+  it('plays the offered media, muted', async () => {
+    await page.waitForFunction(() => colours.at(-1) === 'red');
+    expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
+    expect(house.saidOf('answer')).toHaveLength(1);
+    expect(house.saidOf('candidate').length).toBeGreaterThan(0);
+  });
+
+  it('plays on while the WebSocket is away, and resumes without a new connection', async () => {
+    house.dropSockets();
+    await expect.poll(() => house.saidOf('join').length, { timeout: 10_000 }).toBe(2);
+    expect(house.saidOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
+    expect(await page.evaluate(() => states)).toEqual(['playing']);
+    expect(house.connections).toEqual(['connection-0']);
+  });
+
+  it('changes hosts without a frame of nothing, and closes the old connection', async () => {
+    house.move('#00ff00');
+    await page.waitForFunction(() => colours.at(-1) === 'green');
+    const seen = await page.evaluate(() => colours.slice(colours.indexOf('red')));
+    expect(seen).toEqual(['red', 'green']);
+    expect(await presentsFrames()).toBe(true);
+    expect(await page.evaluate(() => states)).toEqual(['playing']);
+  });
+
+  it('asks for a new connection when the media falls silent, and plays it', async () => {
+    house.colour = '#ff0000';
+    house.silence('connection-1');
+    await page.waitForFunction(() => colours.at(-1) === 'red');
+    expect(house.saidOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
+    expect(await page.evaluate(() => states)).toEqual(['playing', 'reconnecting', 'playing']);
+    expect(await page.evaluate(() => colours.slice(colours.indexOf('red')))).toEqual(['red', 'green', 'red']);
+  });
+
+  it('knows the skew within seconds, and reports it', async () => {
+    await page.waitForFunction(() => stats.at(-1)?.skewMs !== undefined, undefined, { timeout: 20_000 });
+    await expect.poll(() => house.saidOf('report').at(-1)?.report.skewMs, { timeout: 5000 }).toBeTypeOf('number');
+    const { report } = house.saidOf('report').at(-1) ?? {};
+    expect(report).toMatchObject({ roundTripMs: expect.any(Number), jitterBufferMs: { audio: expect.any(Number) } });
+  });
+
+  it('leaves when the page goes', async () => {
+    await page.goto('about:blank');
+    await expect.poll(() => house.saidOf('leave').length).toBe(1);
+  });
+});

@@ -1,0 +1,67 @@
+/** What this package needs of the browser; tests bring their own. */
+export interface Environment {
+  /** Whether there is WebRTC at all: it can be switched off. */
+  readonly supported: boolean;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  random(): number;
+  openSocket(url: string): Socket;
+  createPeer(configuration: RTCConfiguration): PeerConnection;
+  createStream(): MediaStream;
+  /** The page goes away (and may come back, from the back/forward cache) or the network has come back. */
+  onPage(what: 'hide' | 'restore' | 'online', listener: () => void): () => void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** → a function that cancels it. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+export interface Socket {
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onclose: ((event: { code: number }) => void) | null;
+  send(data: string): void;
+  close(): void;
+}
+
+export type PeerConnection = Pick<
+  RTCPeerConnection,
+  | 'addIceCandidate'
+  | 'close'
+  | 'connectionState'
+  | 'createAnswer'
+  | 'getStats'
+  | 'localDescription'
+  | 'setLocalDescription'
+  | 'setRemoteDescription'
+> & {
+  onicecandidate: ((event: { candidate: RTCIceCandidate | null }) => void) | null;
+  onconnectionstatechange: (() => void) | null;
+  ontrack: ((event: { track: MediaStreamTrack; receiver: RTCRtpReceiver }) => void) | null;
+};
+
+export const browserEnvironment: Environment = {
+  supported: 'RTCPeerConnection' in globalThis,
+  clock: {
+    nowMs: () => performance.now(),
+    after(delayMs, run) {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+  },
+  random: () => Math.random(),
+  openSocket: (url) => new WebSocket(url) as Socket,
+  createPeer: (configuration) => new RTCPeerConnection(configuration) as PeerConnection,
+  createStream: () => new MediaStream(),
+  onPage(what, listener) {
+    const name = ({ hide: 'pagehide', restore: 'pageshow', online: 'online' } as const)[what];
+    const heard = (event: Event) => {
+      if (what !== 'restore' || (event as PageTransitionEvent).persisted) listener();
+    };
+    addEventListener(name, heard);
+    return () => removeEventListener(name, heard);
+  },
+};

@@ -1,0 +1,70 @@
+/** An error as the page gets it. The code is stable; the message is for the person in front of the screen. */
+export interface ClientError {
+  code: string;
+  message: string;
+  /** Whether the session is over for this viewer: nothing is tried again. */
+  fatal: boolean;
+}
+
+/** Trying again cannot help: the same answer would come. */
+const FATAL: Readonly<Record<string, string>> = {
+  unauthorized: 'This link is not valid.',
+  token_expired: 'This link has expired. Ask for a new one.',
+  forbidden: 'This link does not allow watching.',
+  session_not_found: 'This conversation does not exist any more.',
+  session_ended: 'This conversation has ended.',
+  viewer_limit: 'As many people as allowed are watching already.',
+  replaced: 'The conversation goes on in another window.',
+  avatar_not_found: 'This avatar does not exist.',
+  avatar_has_no_idle: 'This avatar has nothing to show yet.',
+  no_common_codec: 'This browser cannot play the avatar’s picture.',
+  bad_request: 'The server did not understand this page.',
+  // found out here
+  unsupported: 'This browser does not support live video (WebRTC).',
+  unreachable: 'The server cannot be reached. Check the network, then try again.',
+  no_media: 'The server answers, but no picture arrives. A firewall may be in the way.',
+};
+
+/** Passing: it is being tried again, or only one request was refused. */
+const PASSING: Readonly<Record<string, string>> = {
+  connection_lost: 'The connection was lost. Trying again…',
+  media_lost: 'The picture stopped. Trying again…',
+  bad_message: 'The server did not understand this page.',
+  message_too_large: 'The server did not understand this page.',
+  join_required: 'The server did not understand this page.',
+  already_joined: 'The server did not understand this page.',
+  rate_limited: 'Too much at once. Wait a moment.',
+  session_limit: 'Everyone is busy right now. Trying again…',
+  no_capacity: 'Everyone is busy right now. Trying again…',
+  unavailable: 'A part of the service is away for a moment. Trying again…',
+  idle_timeout: 'The connection went quiet. Trying again…',
+  bad_sdp: 'The connection could not be set up. Trying again…',
+  internal: 'Something went wrong at the server. Trying again…',
+};
+
+export const CODES_WITH_WORDS: readonly string[] = [...Object.keys(FATAL), ...Object.keys(PASSING)];
+
+export function clientError(code: string, serverMessage?: string): ClientError {
+  const fatal = Object.hasOwn(FATAL, code);
+  const message = FATAL[code] ?? PASSING[code] ?? serverMessage ?? 'Something went wrong. Trying again…';
+  return { code, message, fatal };
+}
+
+/**
+ * The code behind a WebSocket close code, where no `error` message came before it: the server closes with 4000 + the HTTP
+ * status of the same meaning. `undefined`: an ordinary loss, worth another try.
+ */
+export function codeOfClose(closeCode: number): string | undefined {
+  return CODE_OF_CLOSE[closeCode];
+}
+
+const CODE_OF_CLOSE: Readonly<Record<number, string>> = {
+  4400: 'bad_request',
+  4401: 'unauthorized',
+  4403: 'forbidden',
+  4404: 'session_not_found',
+  4406: 'no_common_codec',
+  4409: 'replaced',
+  4410: 'session_ended',
+  4413: 'message_too_large',
+};

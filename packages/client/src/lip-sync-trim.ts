@@ -1,0 +1,151 @@
+import type { TrackPair } from './messages.js';
+
+/** One second's view of the two receivers. What the browser doesn't tell is missing. */
+export interface SyncSample {
+  /** Picture minus voice as played, ms: positive when the picture is late. */
+  skewMs?: number | undefined;
+  delay: TrackPair<{
+    /** The delay that the jitter buffer aims at now, whoever asked for it, on the scale of `jitterBufferTarget`, ms. */
+    targetMs?: number | undefined;
+    /** What the network alone would need, ms. */
+    minimumMs?: number | undefined;
+  }>;
+}
+
+/** Values for `RTCRtpReceiver.jitterBufferTarget`, ms; `null` leaves the receiver to the browser. */
+export type SyncTargets = Readonly<TrackPair<number | null>>;
+
+export interface LipSyncTrimOptions {
+  /** Skew that is left alone, ms. Default 3: no one sees it, and it is the step of the browser's own estimate. */
+  deadBandMs?: number;
+  /** Most that is ever added to a track over what its network needs, ms. Default 150. */
+  maxAddedMs?: number;
+  /** Where to begin: what another connection over the same network ended up with. Default: nothing held back. */
+  initial?: SyncTargets;
+}
+
+/** Clocks that are being stepped show seconds for a moment; no path makes such a skew. */
+const IMPLAUSIBLE_SKEW_MS = 500;
+/** Beyond this, three samples are enough to act on; nearer, five that agree with each other. */
+const FAR_MS = 10;
+const FAR_SAMPLES = 3;
+const NEAR_SAMPLES = 5;
+/** Below 1, so that an error in what a move brings about dies out instead of swinging. */
+const GAIN = 0.8;
+/** The browser stretches sound and picture to the new delay; this much in one go is neither heard nor seen. */
+const MAX_STEP_MS = 30;
+/** Samples after a move that still show the way there. */
+const SETTLE_SAMPLES = 1;
+/** A buffer that aims this much above our target is held there by something else. */
+const HELD_TOLERANCE_MS = 5;
+
+/**
+ * Brings picture and voice together by delaying the one that is early, through its receiver's jitter buffer target.
+ *
+ * It moves, waits until the move can be seen, measures anew, and moves again: with no old samples in the loop it cannot
+ * swing. At most one track is held back at a time, and a delay given is taken back before the other track gets any, so that
+ * viewers never wait longer than it takes.
+ */
+export class LipSyncTrim {
+  readonly #deadBandMs: number;
+  readonly #maxAddedMs: number;
+  readonly #targets: TrackPair<number | null>;
+  #addedMs: TrackPair<number> = { audio: 0, video: 0 };
+  #window: number[] = [];
+  #settling = 0;
+
+  constructor(options: LipSyncTrimOptions = {}) {
+    this.#deadBandMs = options.deadBandMs ?? 3;
+    this.#maxAddedMs = options.maxAddedMs ?? 150;
+    this.#targets = { audio: null, video: null, ...options.initial };
+  }
+
+  get targets(): SyncTargets {
+    return { ...this.#targets };
+  }
+
+  /** What the targets add to each track over what its network needs, ms, as of the last sample. */
+  get addedMs(): Readonly<TrackPair<number>> {
+    return this.#addedMs;
+  }
+
+  /** Takes the sample of one more second. → the targets from now on. */
+  update(sample: SyncSample): SyncTargets {
+    const correctionMs = this.#decide(sample.skewMs);
+    if (correctionMs !== 0) this.#move(correctionMs, sample);
+    this.#addedMs = { audio: this.#added('audio', sample), video: this.#added('video', sample) };
+    return this.targets;
+  }
+
+  /** → how much the voice is to be delayed against the picture, ms; negative: the picture against the voice; 0: stay. */
+  #decide(skewMs: number | undefined): number {
+    if (skewMs === undefined || !(Math.abs(skewMs) <= IMPLAUSIBLE_SKEW_MS)) return 0;
+    if (this.#settling > 0) {
+      this.#settling--;
+      return 0;
+    }
+    this.#window = [...this.#window, skewMs].slice(-NEAR_SAMPLES);
+    const far = median(this.#window.slice(-FAR_SAMPLES));
+    const near = median(this.#window);
+    const isFar = this.#window.length >= FAR_SAMPLES && Math.abs(far) > FAR_MS;
+    const isNear = this.#window.length >= NEAR_SAMPLES && Math.abs(near) > Math.max(this.#deadBandMs, this.#spread());
+    if (!isFar && !isNear) return 0;
+    return clamp(GAIN * (isFar ? far : near), MAX_STEP_MS);
+  }
+
+  /** How far the middle three samples are apart: what noise alone does, outliers left out. */
+  #spread(): number {
+    const sorted = this.#window.toSorted((a, b) => a - b);
+    return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);
+  }
+
+  #move(correctionMs: number, sample: SyncSample): void {
+    const [early, late] = correctionMs > 0 ? (['audio', 'video'] as const) : (['video', 'audio'] as const);
+    const byMs = Math.abs(correctionMs);
+    const moved =
+      this.#targets[late] === null ? this.#holdBack(early, byMs, sample) : this.#giveBack(late, byMs, sample);
+    if (!moved) return;
+    this.#window = [];
+    this.#settling = SETTLE_SAMPLES;
+  }
+
+  #holdBack(track: 'audio' | 'video', byMs: number, sample: SyncSample): boolean {
+    const { targetMs, minimumMs = 0 } = sample.delay[track];
+    const own = this.#targets[track];
+    const fromMs = own !== null && this.#holds(track, sample) ? own : (targetMs ?? 0);
+    const toMs = Math.round(Math.min(fromMs + byMs, minimumMs + this.#maxAddedMs));
+    if (toMs <= (own ?? 0)) return false;
+    this.#targets[track] = toMs;
+    return true;
+  }
+
+  #giveBack(track: 'audio' | 'video', byMs: number, sample: SyncSample): boolean {
+    const toMs = Math.round((this.#targets[track] ?? 0) - byMs);
+    const needed = toMs > (sample.delay[track].minimumMs ?? 0) && this.#holds(track, sample);
+    this.#targets[track] = needed ? toMs : null;
+    return true;
+  }
+
+  /** Whether it is our target that the buffer follows, and not the network's need or the browser's own synchronization. */
+  #holds(track: 'audio' | 'video', sample: SyncSample): boolean {
+    const own = this.#targets[track];
+    const { targetMs } = sample.delay[track];
+    return own !== null && (targetMs === undefined || targetMs <= own + HELD_TOLERANCE_MS);
+  }
+
+  #added(track: 'audio' | 'video', sample: SyncSample): number {
+    const own = this.#targets[track];
+    return own === null ? 0 : Math.max(0, Math.round(own - (sample.delay[track].minimumMs ?? 0)));
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? upper)) / 2;
+}
+
+function clamp(value: number, limit: number): number {
+  return Math.max(-limit, Math.min(limit, value));
+}

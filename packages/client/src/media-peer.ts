@@ -1,0 +1,167 @@
+import type { Environment, PeerConnection } from './environment.js';
+import type { Candidate, TrackPair } from './messages.js';
+import { type ReceiverSnapshot, readReceiverStats } from './receiver-stats.js';
+import type { Receivers } from './receiver-sync.js';
+
+/** How often a connection that is being made is asked for its first frame, ms. */
+const FIRST_FRAME_POLL_MS = 25;
+/** From offer to first frame; after this it is given up. */
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Candidates that may wait for the offer to be applied. */
+const CANDIDATE_LIMIT = 64;
+
+export interface MediaPeerOptions {
+  /** As the host named it. */
+  connection: string;
+  epoch: number;
+  configuration: RTCConfiguration;
+}
+
+export interface MediaPeerListener {
+  answer(sdp: string): void;
+  candidate(candidate: Candidate): void;
+  /** A track is there; nothing has arrived on it yet. */
+  track(): void;
+  /** The first frame has been decoded. Once. */
+  firstFrame(): void;
+  /** It will not work (any more). Once; not after {@link MediaPeer.close}. */
+  failed(): void;
+}
+
+/** One RTCPeerConnection, from the host's offer to its end. Receives only. */
+export class MediaPeer {
+  readonly connection: string;
+  readonly epoch: number;
+  readonly tracks: Partial<TrackPair<MediaStreamTrack>> = {};
+  readonly receivers: Receivers = {};
+  readonly #environment: Environment;
+  readonly #listener: MediaPeerListener;
+  readonly #peer: PeerConnection;
+  #earlyCandidates: Candidate[] | undefined = [];
+  /** Our own candidates, until the answer that they belong to has gone out. */
+  #localCandidates: Candidate[] | undefined = [];
+  #cancelPoll = () => {};
+  #cancelTimeout: () => void;
+  #state: 'connecting' | 'playing' | 'failed' | 'closed' = 'connecting';
+
+  constructor(options: MediaPeerOptions, environment: Environment, listener: MediaPeerListener) {
+    this.connection = options.connection;
+    this.epoch = options.epoch;
+    this.#environment = environment;
+    this.#listener = listener;
+    this.#peer = environment.createPeer(options.configuration);
+    this.#peer.ontrack = ({ track, receiver }) => {
+      if (track.kind !== 'audio' && track.kind !== 'video') return;
+      this.tracks[track.kind] = track;
+      this.receivers[track.kind] = receiver;
+      this.#listener.track();
+    };
+    this.#peer.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate) this.#sendCandidate(candidate);
+    };
+    this.#peer.onconnectionstatechange = () => {
+      if (this.#peer.connectionState === 'failed' || this.#peer.connectionState === 'closed') this.#fail();
+    };
+    this.#cancelTimeout = environment.clock.after(CONNECT_TIMEOUT_MS, () => this.#fail());
+  }
+
+  /** Answers the host's offer. */
+  async accept(sdp: string): Promise<void> {
+    try {
+      await this.#peer.setRemoteDescription({ type: 'offer', sdp: withOwnTrackIds(sdp, this.connection) });
+      const early = this.#earlyCandidates ?? [];
+      this.#earlyCandidates = undefined;
+      for (const candidate of early) this.addCandidate(candidate);
+      await this.#peer.setLocalDescription(await this.#peer.createAnswer());
+    } catch {
+      this.#fail();
+      return;
+    }
+    if (this.#state !== 'connecting') return;
+    this.#listener.answer(this.#peer.localDescription?.sdp ?? '');
+    const local = this.#localCandidates ?? [];
+    this.#localCandidates = undefined;
+    for (const candidate of local) this.#listener.candidate(candidate);
+    this.#awaitFirstFrame();
+  }
+
+  addCandidate(candidate: Candidate): void {
+    if (this.#earlyCandidates) {
+      if (this.#earlyCandidates.length < CANDIDATE_LIMIT) this.#earlyCandidates.push(candidate);
+      return;
+    }
+    // One that this browser can't use (an address family it lacks) is no reason to give up the others.
+    this.#peer.addIceCandidate(candidate).catch(() => {});
+  }
+
+  /** Whether its voice may be heard: while it waits behind another connection it must not be. */
+  set audible(audible: boolean) {
+    if (this.tracks.audio) this.tracks.audio.enabled = audible;
+  }
+
+  /** → `undefined` once it is closed. */
+  async snapshot(): Promise<ReceiverSnapshot | undefined> {
+    try {
+      const report = await this.#peer.getStats();
+      return this.#ended ? undefined : readReceiverStats(report);
+    } catch {
+      return undefined;
+    }
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#stopTimers();
+    this.#peer.ontrack = null;
+    this.#peer.onicecandidate = null;
+    this.#peer.onconnectionstatechange = null;
+    this.#peer.close();
+  }
+
+  get #ended(): boolean {
+    return this.#state === 'closed' || this.#state === 'failed';
+  }
+
+  #sendCandidate({ candidate, sdpMid, sdpMLineIndex, usernameFragment }: RTCIceCandidate): void {
+    const message = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
+    if (this.#localCandidates) this.#localCandidates.push(message);
+    else this.#listener.candidate(message);
+  }
+
+  /** Decoding needs no element, so this also works behind a picture that is still playing. */
+  #awaitFirstFrame(): void {
+    this.#cancelPoll = this.#environment.clock.after(FIRST_FRAME_POLL_MS, async () => {
+      const decoded = (await this.snapshot())?.video?.framesDecoded ?? 0;
+      if (this.#state !== 'connecting') return;
+      if (decoded === 0) {
+        this.#awaitFirstFrame();
+        return;
+      }
+      this.#state = 'playing';
+      this.#stopTimers();
+      this.#listener.firstFrame();
+    });
+  }
+
+  #fail(): void {
+    if (this.#ended) return;
+    this.#state = 'failed';
+    this.#stopTimers();
+    this.#listener.failed();
+  }
+
+  #stopTimers(): void {
+    this.#cancelPoll();
+    this.#cancelTimeout();
+  }
+}
+
+/**
+ * Names the offered tracks after their connection (`a=msid`, RFC 8830 §2). Chromium takes a track's id from there, and a
+ * video element whose track is replaced by one of the same id goes on waiting for frames of the old one. The stream's id
+ * stays: tracks of one stream are lip-synced.
+ */
+function withOwnTrackIds(sdp: string, connection: string): string {
+  return sdp.replace(/^(a=msid:\S+ )(\S+)/gm, (_, stream: string, track: string) => `${stream}${connection}.${track}`);
+}

@@ -1,0 +1,114 @@
+import type { TrackPair } from './messages.js';
+
+/** Running totals of one receiver, from `inbound-rtp` (webrtc-stats §8.2). Times in the units of that document: seconds. */
+export interface InboundTotals {
+  packetsReceived: number;
+  packetsLost: number;
+  bytesReceived: number;
+  jitterBufferDelay: number;
+  jitterBufferTargetDelay: number | undefined;
+  jitterBufferMinimumDelay: number | undefined;
+  jitterBufferEmittedCount: number;
+  /** NTP time of the sender at what is being played, ms. */
+  estimatedPlayoutTimestamp: number | undefined;
+  /** When these were taken, ms. */
+  timestamp: number;
+}
+
+export interface ReceiverSnapshot {
+  audio: (InboundTotals & { concealedSamples: number }) | undefined;
+  video:
+    | (InboundTotals & {
+        framesDecoded: number;
+        framesDropped: number;
+        freezeCount: number;
+        totalFreezesDuration: number;
+        width: number;
+        height: number;
+      })
+    | undefined;
+  /** Of the connectivity checks, over the whole path, seconds. */
+  roundTrip: number | undefined;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** What of a browser's statistics matters here. */
+export function readReceiverStats(report: Pick<RTCStatsReport, 'forEach' | 'get'>): ReceiverSnapshot {
+  const snapshot: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: undefined };
+  report.forEach((row: Row) => {
+    if (row['type'] === 'inbound-rtp' && row['kind'] === 'audio') {
+      snapshot.audio = { ...inbound(row), concealedSamples: count(row['concealedSamples']) };
+    } else if (row['type'] === 'inbound-rtp' && row['kind'] === 'video') {
+      snapshot.video = {
+        ...inbound(row),
+        framesDecoded: count(row['framesDecoded']),
+        framesDropped: count(row['framesDropped']),
+        freezeCount: count(row['freezeCount']),
+        totalFreezesDuration: count(row['totalFreezesDuration']),
+        width: count(row['frameWidth']),
+        height: count(row['frameHeight']),
+      };
+    } else if (row['type'] === 'transport' && typeof row['selectedCandidatePairId'] === 'string') {
+      const pair = report.get(row['selectedCandidatePairId']) as Row | undefined;
+      snapshot.roundTrip = known(pair?.['currentRoundTripTime']);
+    }
+  });
+  return snapshot;
+}
+
+function inbound(row: Row): InboundTotals {
+  return {
+    packetsReceived: count(row['packetsReceived']),
+    packetsLost: count(row['packetsLost']),
+    bytesReceived: count(row['bytesReceived']),
+    jitterBufferDelay: count(row['jitterBufferDelay']),
+    jitterBufferTargetDelay: known(row['jitterBufferTargetDelay']),
+    jitterBufferMinimumDelay: known(row['jitterBufferMinimumDelay']),
+    jitterBufferEmittedCount: count(row['jitterBufferEmittedCount']),
+    estimatedPlayoutTimestamp: known(row['estimatedPlayoutTimestamp']) || undefined,
+    timestamp: count(row['timestamp']),
+  };
+}
+
+function known(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+function count(value: unknown): number {
+  return known(value) ?? 0;
+}
+
+/**
+ * Picture minus voice as played, ms, positive when the picture is late: by how much the sender's time of the sound being
+ * heard is ahead of that of the frame being seen. Each estimate runs on with its own clock reading, so the two are first
+ * brought to one instant. `undefined` until both tracks have had a sender report.
+ */
+export function skewMsOf({ audio, video }: ReceiverSnapshot): number | undefined {
+  if (audio?.estimatedPlayoutTimestamp === undefined || video?.estimatedPlayoutTimestamp === undefined)
+    return undefined;
+  const videoAtAudio = video.estimatedPlayoutTimestamp + (audio.timestamp - video.timestamp);
+  return audio.estimatedPlayoutTimestamp - videoAtAudio;
+}
+
+/** Mean over what was played between two snapshots, ms; `undefined` where nothing was, or the browser doesn't tell. */
+export function meanDelayMs(
+  field: 'jitterBufferDelay' | 'jitterBufferTargetDelay' | 'jitterBufferMinimumDelay',
+  before: InboundTotals | undefined,
+  now: InboundTotals | undefined,
+): number | undefined {
+  const from = before?.[field];
+  const to = now?.[field];
+  if (!before || !now || from === undefined || to === undefined) return undefined;
+  const emitted = now.jitterBufferEmittedCount - before.jitterBufferEmittedCount;
+  return emitted > 0 ? ((to - from) / emitted) * 1000 : undefined;
+}
+
+/** Packets of both tracks: stands still when the media has stopped. */
+export function packetsOf({ audio, video }: ReceiverSnapshot): number {
+  return (audio?.packetsReceived ?? 0) + (video?.packetsReceived ?? 0);
+}
+
+export function pairOf<T>(audio: T | undefined, video: T | undefined): TrackPair<T> | undefined {
+  return audio === undefined || video === undefined ? undefined : { audio, video };
+}

@@ -1,0 +1,458 @@
+import { viewerMessageSchema } from '@humancast/shared';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeBrowser, FakeElement, type FakePeer, type FakeSocket } from '../test/fakes.js';
+import { connect } from './connect.js';
+import type { ClientError } from './errors.js';
+import type { SessionEvent, SignalMessage } from './messages.js';
+import type { ClientStats } from './report.js';
+import type { Session, SessionState } from './session.js';
+
+let browser: FakeBrowser;
+let element: FakeElement;
+let session: Session;
+let states: SessionState[];
+let errors: ClientError[];
+let events: SessionEvent[];
+let stats: ClientStats[];
+
+beforeEach(async () => {
+  browser = new FakeBrowser();
+  element = new FakeElement();
+  states = [];
+  errors = [];
+  events = [];
+  stats = [];
+  session = connect({
+    url: 'https://avatar.example/base/',
+    session: 'ses_12345678',
+    token: 'token',
+    video: element as unknown as HTMLVideoElement,
+    environment: browser.environment,
+    onState: (state) => states.push(state),
+    onError: (error) => errors.push(error),
+    onEvent: (event) => events.push(event),
+    onStats: (figures) => stats.push(figures),
+  });
+  await browser.pass(0);
+});
+
+/** Whatever the client said in a test, the server would have understood it. */
+afterEach(() => {
+  for (const socket of browser.sockets) {
+    for (const message of socket.sent) expect(viewerMessageSchema.parse(message)).toEqual(message);
+  }
+});
+
+const socket = (): FakeSocket => browser.sockets.at(-1) as FakeSocket;
+const peer = (index: number): FakePeer => browser.peers[index] as FakePeer;
+const offer = (connection: string, epoch: number, sdp = `offer ${connection}`): SignalMessage => ({
+  type: 'offer',
+  connection,
+  epoch,
+  sdp,
+});
+const event = (body: object) =>
+  ({ type: 'event', event: { id: '1-0', session: 'ses_12345678', atMs: 1, ...body } }) as SignalMessage;
+
+async function play(connection = 'conn-one', epoch = 1): Promise<void> {
+  socket().join();
+  socket().say(offer(connection, epoch));
+  await browser.pass(500);
+  expect(session.state).toBe('playing');
+}
+
+describe('the way to the first picture', () => {
+  it('joins, answers the offer, trickles candidates both ways and plays muted', async () => {
+    expect(socket().url).toBe('wss://avatar.example/base/v1/signal');
+    socket().join();
+    expect(socket().sent).toEqual([{ type: 'join', session: 'ses_12345678', token: 'token' }]);
+    socket().say(offer('conn-one', 1));
+    socket().say({ type: 'candidate', connection: 'conn-one', candidate: { candidate: 'candidate:9', sdpMid: '0' } });
+    await browser.pass(200);
+    expect(peer(0).configuration).toMatchObject({
+      iceTransportPolicy: 'relay',
+      iceServers: [{ urls: ['turn:turn.example:3478'] }],
+    });
+    expect(socket().sent.slice(1, 3)).toEqual([
+      { type: 'answer', connection: 'conn-one', sdp: 'answer to offer conn-one' },
+      {
+        type: 'candidate',
+        connection: 'conn-one',
+        candidate: { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 },
+      },
+    ]);
+    expect(peer(0).candidates).toEqual([{ candidate: 'candidate:9', sdpMid: '0' }]);
+    expect(element.shown).toEqual([peer(0).video, peer(0).audio]);
+    expect(element.muted).toBe(true);
+    expect(states).toEqual(['playing']);
+  });
+
+  it('uses any path when the server has no relay', async () => {
+    socket().join({ relayOnly: false, iceServers: [] });
+    socket().say(offer('conn-one', 1));
+    await browser.pass(100);
+    expect(peer(0).configuration).toMatchObject({ iceTransportPolicy: 'all', iceServers: [] });
+  });
+
+  it('tells the place in the line while every media-sender is full', async () => {
+    socket().join();
+    socket().say({ type: 'waiting', position: 2 });
+    expect([session.state, session.waitingPosition]).toEqual(['waiting', 2]);
+    socket().say({ type: 'waiting', position: 1 });
+    await browser.pass(600_000);
+    expect([session.state, session.waitingPosition]).toEqual(['waiting', 1]);
+    expect(socket().sentOf('reconnect')).toEqual([]);
+    socket().say(offer('conn-one', 1));
+    await browser.pass(500);
+    expect([session.state, session.waitingPosition]).toEqual(['playing', undefined]);
+  });
+
+  it('asks for a connection again when none is offered, ever less often, and gives up in the end', async () => {
+    socket().join();
+    await browser.pass(60_000);
+    expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(5);
+    expect(socket().sentOf('reconnect').length).toBeLessThanOrEqual(20);
+    expect(session.state).toBe('connecting');
+    await browser.pass(70_000);
+    expect(session.state).toBe('failed');
+    expect(errors.at(-1)).toMatchObject({ code: 'no_media', fatal: true });
+  });
+
+  it('asks for another connection when an offer cannot be applied or shows no frame in time', async () => {
+    socket().join();
+    socket().say(offer('conn-bad', 1, 'nonsense'));
+    await browser.pass(5000);
+    expect(peer(0).closed).toBe(true);
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+    socket().say(offer('conn-dark', 1));
+    await browser.pass(0);
+    peer(1).decodable = false;
+    await browser.pass(20_000);
+    expect(peer(1).closed).toBe(true);
+    expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe('errors that will not go away', () => {
+  for (const code of ['token_expired', 'unauthorized', 'session_not_found', 'viewer_limit', 'replaced']) {
+    it(`never tries again after ${code}`, async () => {
+      socket().onopen?.();
+      socket().say({ type: 'error', code, message: 'as the server puts it' });
+      await browser.pass(300_000);
+      expect(browser.sockets).toHaveLength(1);
+      expect(states).toEqual(['failed']);
+      expect(errors).toEqual([{ code, fatal: true, message: expect.stringMatching(/^[A-Z].*\.$/) }]);
+      expect(browser.pendingTimers).toBe(0);
+    });
+  }
+
+  it('takes the meaning from the close code when no error came before it', async () => {
+    socket().onclose?.({ code: 4401 });
+    await browser.pass(300_000);
+    expect(browser.sockets).toHaveLength(1);
+    expect(errors.map(({ code }) => code)).toEqual(['unauthorized']);
+  });
+
+  it('ends with the session, whether told by an event or by an error', async () => {
+    await play();
+    socket().say(event({ type: 'session.ended', reason: 'deleted' }));
+    expect(session.state).toBe('ended');
+    expect(events).toHaveLength(1);
+    expect(peer(0).closed).toBe(true);
+    await browser.pass(300_000);
+    expect(browser.sockets).toHaveLength(1);
+  });
+
+  it('says so when the browser has no WebRTC', async () => {
+    const seen: ClientError[] = [];
+    const lacking = connect({
+      url: 'https://avatar.example',
+      session: 'ses_12345678',
+      token: 'token',
+      video: new FakeElement() as unknown as HTMLVideoElement,
+      environment: { ...browser.environment, supported: false },
+      onError: (error) => seen.push(error),
+    });
+    await browser.pass(0);
+    expect(lacking.state).toBe('failed');
+    expect(seen).toMatchObject([{ code: 'unsupported', fatal: true }]);
+  });
+});
+
+describe('signalling lost', () => {
+  it('plays on, and resumes as the same viewer with the connection that plays', async () => {
+    await play();
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(1000);
+    expect(browser.sockets).toHaveLength(2);
+    socket().join();
+    expect(socket().sent[0]).toEqual({
+      type: 'join',
+      session: 'ses_12345678',
+      token: 'token',
+      viewer: 'vw_12345678',
+      connection: 'conn-one',
+    });
+    await browser.pass(20_000);
+    expect(states).toEqual(['playing']);
+    expect(errors).toEqual([]);
+    expect(peer(0).closed).toBe(false);
+    expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('waits longer after each failure, up to a bound', async () => {
+    await play();
+    const attempts: number[] = [];
+    for (let i = 0; i < 9; i++) {
+      const before = browser.sockets.length;
+      socket().onclose?.({ code: 1006 });
+      let waitedMs = 0;
+      for (; browser.sockets.length === before; waitedMs += 25) await browser.pass(25);
+      attempts.push(waitedMs);
+    }
+    expect(attempts[0]).toBeLessThanOrEqual(300);
+    expect(attempts[3]).toBeGreaterThan((attempts[1] ?? 0) * 2);
+    expect(Math.max(...attempts)).toBeLessThanOrEqual(8000);
+  });
+
+  it('tries at once when the network has come back', async () => {
+    await play();
+    for (let i = 0; i < 6; i++) {
+      socket().onclose?.({ code: 1006 });
+      await browser.pass(8000);
+    }
+    socket().onclose?.({ code: 1006 });
+    const before = browser.sockets.length;
+    browser.page('online');
+    expect(browser.sockets).toHaveLength(before + 1);
+  });
+
+  it('notices a server that has fallen silent', async () => {
+    await play();
+    await browser.pass(60_000);
+    expect(browser.sockets).toHaveLength(1);
+    socket().answersPings = false;
+    await browser.pass(30_000);
+    expect(browser.sockets.length).toBeGreaterThan(1);
+    expect(browser.sockets[0]?.closed).toBe(true);
+  });
+
+  it('joins without a connection when the media was lost as well, and gives up when nobody answers', async () => {
+    await play();
+    peer(0).flowing = false;
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(3000);
+    expect(session.state).toBe('reconnecting');
+    socket().onopen?.();
+    expect(socket().sent[0]).toMatchObject({ type: 'join', viewer: 'vw_12345678' });
+    expect(socket().sent[0]).not.toHaveProperty('connection');
+    await browser.pass(150_000);
+    expect(session.state).toBe('failed');
+    expect(errors.at(-1)?.code).toBe('unreachable');
+    expect(browser.pendingTimers).toBe(0);
+  });
+});
+
+describe('media lost', () => {
+  it('asks for a new connection when packets stop, and keeps the last picture until the new one has a frame', async () => {
+    await play();
+    peer(0).flowing = false;
+    await browser.pass(1600);
+    expect(session.state).toBe('reconnecting');
+    expect(errors).toMatchObject([{ code: 'media_lost', fatal: false }]);
+    expect(socket().sentOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'conn-one' }]);
+    socket().say(offer('conn-two', 1));
+    await browser.pass(0);
+    peer(1).decodable = false;
+    await browser.pass(500);
+    expect(element.shown).toEqual([peer(0).video, peer(0).audio]);
+    peer(1).decodable = true;
+    await browser.pass(100);
+    expect(element.shown).toEqual([peer(1).video, peer(1).audio]);
+    expect(peer(0).closed).toBe(true);
+    expect(states).toEqual(['playing', 'reconnecting', 'playing']);
+    await browser.pass(30_000);
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+  });
+
+  it('asks at once when the connection has failed', async () => {
+    await play();
+    peer(0).fail();
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+    expect(session.state).toBe('reconnecting');
+  });
+
+  it('is content when the same connection plays again', async () => {
+    await play();
+    peer(0).flowing = false;
+    await browser.pass(1600);
+    peer(0).flowing = true;
+    await browser.pass(1000);
+    expect(states).toEqual(['playing', 'reconnecting', 'playing']);
+    await browser.pass(15_000);
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+  });
+
+  it('leaves it to the host to offer again when it closes its side, and asks if it does not', async () => {
+    await play();
+    peer(0).flowing = false;
+    socket().say({ type: 'closed', connection: 'conn-one', reason: 'handed over' });
+    expect(session.state).toBe('reconnecting');
+    expect(socket().sentOf('reconnect')).toEqual([]);
+    await browser.pass(5000);
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+  });
+});
+
+describe('the session moves to another host', () => {
+  it('switches without a gap: silent until its first frame, then in place of the old connection', async () => {
+    await play();
+    socket().say(offer('conn-two', 2));
+    await browser.pass(0);
+    peer(1).decodable = false;
+    await browser.pass(1000);
+    expect(peer(1).audio.enabled).toBe(false);
+    expect(element.shown).toEqual([peer(0).video, peer(0).audio]);
+    expect(peer(0).closed).toBe(false);
+    peer(1).decodable = true;
+    await browser.pass(100);
+    expect(peer(1).audio.enabled).toBe(true);
+    expect(element.shown).toEqual([peer(1).video, peer(1).audio]);
+    expect(peer(0).closed).toBe(true);
+    expect(states).toEqual(['playing']);
+  });
+
+  it('does not mistake the new connection’s tracks for the old one’s, though the host calls them the same', async () => {
+    await play();
+    socket().say(
+      offer('conn-two', 2, 'v=0\r\na=msid:humancast humancast-audio\r\na=msid:humancast humancast-video\r\n'),
+    );
+    await browser.pass(500);
+    expect(peer(1).offer).toContain('a=msid:humancast conn-two.humancast-audio\r\n');
+    expect(peer(1).offer).toContain('a=msid:humancast conn-two.humancast-video\r\n');
+  });
+
+  it('drops what comes from an older epoch', async () => {
+    await play('conn-two', 2);
+    socket().say(offer('conn-old', 1));
+    await browser.pass(500);
+    expect(browser.peers).toHaveLength(1);
+    expect(socket().sentOf('answer')).toHaveLength(1);
+  });
+
+  it('answers an offer that is delivered twice only once', async () => {
+    await play();
+    socket().say(offer('conn-one', 1));
+    await browser.pass(500);
+    expect(browser.peers).toHaveLength(1);
+  });
+
+  it('drops a connection in the making for a newer one', async () => {
+    await play();
+    socket().say(offer('conn-two', 2));
+    socket().say(offer('conn-three', 3));
+    await browser.pass(500);
+    expect(peer(1).closed).toBe(true);
+    expect(element.shown).toEqual([peer(2).video, peer(2).audio]);
+  });
+
+  it('plays on over the old connection when the new one does not work', async () => {
+    await play();
+    socket().say(offer('conn-two', 2, 'nonsense'));
+    await browser.pass(30_000);
+    expect(peer(1).closed).toBe(true);
+    expect(states).toEqual(['playing']);
+  });
+});
+
+describe('while it plays', () => {
+  it('measures and reports once a second, with the time to the first frame once', async () => {
+    await play();
+    await browser.pass(5000);
+    const reports = socket().sentOf('report');
+    expect(reports.length).toBeGreaterThanOrEqual(4);
+    expect(reports.length).toBeLessThanOrEqual(6);
+    expect(reports.filter(({ report }) => 'firstFrameMs' in report)).toEqual([reports[0]]);
+    expect(reports[1]?.report).toMatchObject({ skewMs: 2, packetsReceived: 200, framesDecoded: expect.any(Number) });
+    expect(stats.at(-1)).toMatchObject({ skewMs: 2, roundTripMs: 20, loss: 0 });
+    expect(session.stats()).toEqual(stats.at(-1));
+  });
+
+  it('counts what could not be reported into the next report', async () => {
+    await play();
+    await browser.pass(2000);
+    const told = socket().sentOf('report').length;
+    expect(told).toBeGreaterThan(0);
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(3000);
+    socket().join();
+    await browser.pass(1100);
+    const first = socket().sentOf('report')[0]?.report;
+    expect(first?.packetsReceived).toBeGreaterThanOrEqual(600);
+  });
+
+  it('sends an interruption only when it can be heard now', async () => {
+    expect(session.interrupt()).toBe(false);
+    await play();
+    expect(session.interrupt()).toBe(true);
+    expect(socket().sentOf('interrupt')).toHaveLength(1);
+  });
+
+  it('turns the sound on where the browser allows it, and stays muted where not', async () => {
+    await play();
+    element.allowsSound = false;
+    expect(await session.unmute()).toBe(false);
+    expect(element.muted).toBe(true);
+    element.allowsSound = true;
+    expect(await session.unmute()).toBe(true);
+    expect(element.muted).toBe(false);
+  });
+
+  it('ignores what it does not understand', async () => {
+    await play();
+    for (const data of [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{"type":"toString"}',
+      '{"type":"offer"}',
+      7,
+      '{"type":"offer","sdp":1}',
+    ]) {
+      socket().onmessage?.({ data });
+    }
+    await browser.pass(1000);
+    expect(states).toEqual(['playing']);
+    expect(browser.peers).toHaveLength(1);
+  });
+});
+
+describe('leaving', () => {
+  it('says so, frees everything, and may be told twice', async () => {
+    await play();
+    socket().say(offer('conn-two', 2));
+    await browser.pass(0);
+    session.close();
+    session.close();
+    expect(socket().sentOf('leave')).toHaveLength(1);
+    expect([socket().closed, peer(0).closed, peer(1).closed, element.srcObject]).toEqual([true, true, true, null]);
+    expect(browser.pendingTimers).toBe(0);
+    expect(states).toEqual(['playing', 'ended']);
+  });
+
+  it('leaves when the page goes away, and joins anew when it is shown again', async () => {
+    await play();
+    browser.page('hide');
+    expect(socket().sentOf('leave')).toHaveLength(1);
+    expect(browser.pendingTimers).toBe(0);
+    browser.page('restore');
+    expect(session.state).toBe('reconnecting');
+    socket().join();
+    expect(socket().sent[0]).not.toHaveProperty('viewer');
+    socket().say(offer('conn-two', 1));
+    await browser.pass(500);
+    expect(session.state).toBe('playing');
+    expect(element.shown).toEqual([peer(1).video, peer(1).audio]);
+  });
+});

@@ -1,0 +1,168 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
+import type { SignalMessage, ViewerMessage } from '../src/messages.js';
+
+/**
+ * Signaling and a media-sender as one small stand-in, for a real browser: the WebSocket's messages are the real ones, and the
+ * media comes from RTCPeerConnections of a page of its own (`/host`), so that it is real media.
+ */
+export class FakeHouse {
+  readonly said: ViewerMessage[] = [];
+  /** Connections offered so far, the newest last. */
+  readonly connections: string[] = [];
+  epoch = 1;
+  /** What the next join is refused with. */
+  refusal: string | undefined;
+  /** What the next connections show. */
+  colour = '#ff0000';
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true });
+  readonly #viewers = new Set<WebSocket>();
+  #host: WebSocket | undefined;
+  #hostReady: () => void = () => {};
+  readonly hostReady = new Promise<void>((resolve) => {
+    this.#hostReady = resolve;
+  });
+
+  constructor(serve: (request: IncomingMessage, response: ServerResponse) => void) {
+    this.#server = createServer((request, response) => {
+      if (request.url === '/host') response.setHeader('content-type', 'text/html').end(HOST_PAGE);
+      else serve(request, response);
+    });
+    this.#server.on('upgrade', (request, socket, head) => {
+      this.#sockets.handleUpgrade(request, socket, head, (ws) => {
+        if (request.url === '/host-socket') this.#welcomeHost(ws);
+        else this.#welcomeViewer(ws);
+      });
+    });
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('no port');
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  saidOf<T extends ViewerMessage['type']>(type: T): Extract<ViewerMessage, { type: T }>[] {
+    return this.said.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
+  }
+
+  tell(message: SignalMessage): void {
+    for (const viewer of this.#viewers) viewer.send(JSON.stringify(message));
+  }
+
+  /** Another host takes the session over: a new connection under a higher epoch. */
+  move(colour: string): void {
+    this.epoch++;
+    this.colour = colour;
+    this.#offer();
+  }
+
+  /** The host of a connection is there, but sends nothing any more. */
+  silence(connection: string): void {
+    this.#host?.send(JSON.stringify({ type: 'silence', connection }));
+  }
+
+  dropSockets(): void {
+    for (const viewer of this.#viewers) viewer.terminate();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #welcomeHost(host: WebSocket): void {
+    this.#host = host;
+    host.on('message', (data) => this.tell({ ...JSON.parse(text(data)), epoch: this.epoch }));
+    this.#hostReady();
+  }
+
+  #welcomeViewer(viewer: WebSocket): void {
+    this.#viewers.add(viewer);
+    viewer.on('close', () => this.#viewers.delete(viewer));
+    viewer.on('message', (data) => {
+      const message = JSON.parse(text(data)) as ViewerMessage;
+      if (message.type === 'join' && this.refusal !== undefined) this.#refuse(viewer);
+      else this.#hear(message);
+    });
+  }
+
+  #refuse(viewer: WebSocket): void {
+    viewer.send(JSON.stringify({ type: 'error', code: this.refusal, message: 'refused' }));
+    viewer.close(4000);
+    this.refusal = undefined;
+  }
+
+  #hear(message: ViewerMessage): void {
+    this.said.push(message);
+    if (message.type === 'join') {
+      this.tell({
+        type: 'joined',
+        session: message.session,
+        viewer: message.viewer ?? 'vw_12345678',
+        avatar: 'demo',
+        iceServers: [],
+        relayOnly: false,
+        heartbeatMs: 2000,
+      });
+      if (message.connection === undefined) this.#offer();
+    } else if (message.type === 'reconnect') this.#offer();
+    else if (message.type === 'ping') this.tell({ type: 'pong' });
+    else if (message.type === 'answer' || message.type === 'candidate') this.#host?.send(JSON.stringify(message));
+  }
+
+  #offer(): void {
+    const connection = `connection-${this.connections.length}`;
+    this.connections.push(connection);
+    this.#host?.send(JSON.stringify({ type: 'make', connection, colour: this.colour }));
+  }
+}
+
+function text(data: RawData): string {
+  return data.toString();
+}
+
+const HOST_PAGE = `<!doctype html><title>host</title><script type="module">
+const socket = new WebSocket('ws://' + location.host + '/host-socket');
+const say = (message) => socket.send(JSON.stringify(message));
+const peers = new Map();
+function picture(colour) {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+  const pen = canvas.getContext('2d');
+  let k = 0;
+  setInterval(() => {
+    if (window.paint) return window.paint(canvas, pen, k++);
+    pen.fillStyle = colour; pen.fillRect(0, 0, 320, 240);
+    pen.fillStyle = '#888'; pen.fillRect(k++ % 300, 0, 20, 8);
+  }, 33);
+  return canvas.captureStream(30).getVideoTracks()[0];
+}
+function voice() {
+  const audio = new AudioContext();
+  const tone = new OscillatorNode(audio, { frequency: 440 });
+  const out = audio.createMediaStreamDestination();
+  tone.connect(new GainNode(audio, { gain: 0.1 })).connect(out);
+  tone.start();
+  return out.stream.getAudioTracks()[0];
+}
+const heard = {
+  async make({ connection, colour }) {
+    const peer = new RTCPeerConnection();
+    peers.set(connection, peer);
+    const stream = new MediaStream([picture(colour), voice()]);
+    for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
+    peer.onicecandidate = ({ candidate }) => candidate && say({ type: 'candidate', connection, candidate });
+    await peer.setLocalDescription();
+    // Every connection's tracks are called the same, as the media-sender does it.
+    const sdp = peer.localDescription.sdp.replace(/(m=(audio|video)[^]*?a=msid:)\\S+ \\S+/g, '$1humancast humancast-$2');
+    say({ type: 'offer', connection, sdp });
+  },
+  answer: ({ connection, sdp }) => peers.get(connection)?.setRemoteDescription({ type: 'answer', sdp }),
+  candidate: ({ connection, candidate }) => peers.get(connection)?.addIceCandidate(candidate),
+  silence: ({ connection }) => peers.get(connection)?.getSenders().forEach((sender) => sender.replaceTrack(null)),
+};
+socket.onmessage = ({ data }) => { const message = JSON.parse(data); heard[message.type](message); };
+</script>`;

@@ -1,0 +1,241 @@
+import type { Environment, PeerConnection, Socket } from '../src/environment.js';
+import type { SignalMessage, ViewerMessage } from '../src/messages.js';
+import type { StageElement } from '../src/stage.js';
+
+/** A browser whose network and time the test owns. */
+export class FakeBrowser {
+  readonly sockets: FakeSocket[] = [];
+  readonly peers: FakePeer[] = [];
+  readonly #page = new Map<string, Set<() => void>>();
+  #nowMs = 0;
+  #timers: { atMs: number; run: () => void }[] = [];
+
+  readonly environment: Environment = {
+    supported: true,
+    clock: {
+      nowMs: () => this.#nowMs,
+      after: (delayMs, run) => {
+        const timer = { atMs: this.#nowMs + delayMs, run };
+        this.#timers.push(timer);
+        return () => {
+          this.#timers = this.#timers.filter((other) => other !== timer);
+        };
+      },
+    },
+    random: () => 0.5,
+    openSocket: (url) => {
+      const socket = new FakeSocket(url);
+      this.sockets.push(socket);
+      return socket;
+    },
+    createPeer: (configuration) => {
+      const peer = new FakePeer(configuration);
+      this.peers.push(peer);
+      return peer as unknown as PeerConnection;
+    },
+    createStream: () => new FakeStream() as unknown as MediaStream,
+    onPage: (what, listener) => {
+      const listeners = this.#page.get(what) ?? new Set();
+      this.#page.set(what, listeners.add(listener));
+      return () => listeners.delete(listener);
+    },
+  };
+
+  get pendingTimers(): number {
+    return this.#timers.length;
+  }
+
+  /** Lets time pass; media arrives meanwhile on every connection that has not been stopped. */
+  async pass(ms: number): Promise<void> {
+    const endMs = this.#nowMs + ms;
+    await settle();
+    for (;;) {
+      const [next] = this.#timers.filter((timer) => timer.atMs <= endMs).sort((a, b) => a.atMs - b.atMs);
+      const untilMs = next?.atMs ?? endMs;
+      for (const peer of this.peers) peer.flow(untilMs - this.#nowMs);
+      this.#nowMs = untilMs;
+      if (!next) return;
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      next.run();
+      await settle();
+    }
+  }
+
+  page(what: 'hide' | 'restore' | 'online'): void {
+    for (const listener of this.#page.get(what) ?? []) listener();
+  }
+}
+
+/** Enough turns for a chain of promises to run down. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+export class FakeSocket implements Socket {
+  readonly url: string;
+  readonly sent: ViewerMessage[] = [];
+  closed = false;
+  /** Whether the server is alive behind it. */
+  answersPings = true;
+  onopen: Socket['onopen'] = null;
+  onmessage: Socket['onmessage'] = null;
+  onclose: Socket['onclose'] = null;
+
+  constructor(url: string) {
+    this.url = url;
+  }
+
+  send(data: string): void {
+    const message = JSON.parse(data) as ViewerMessage;
+    this.sent.push(message);
+    if (message.type === 'ping' && this.answersPings) this.say({ type: 'pong' });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  say(message: SignalMessage): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  /** Opens, and is let in. */
+  join(overrides: Partial<Extract<SignalMessage, { type: 'joined' }>> = {}): void {
+    this.onopen?.();
+    this.say({
+      type: 'joined',
+      session: 'ses_12345678',
+      viewer: 'vw_12345678',
+      avatar: 'demo',
+      iceServers: [{ urls: ['turn:turn.example:3478'], username: 'u', credential: 'c' }],
+      relayOnly: true,
+      heartbeatMs: 10_000,
+      ...overrides,
+    });
+  }
+
+  sentOf<T extends ViewerMessage['type']>(type: T): Extract<ViewerMessage, { type: T }>[] {
+    return this.sent.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
+  }
+}
+
+/** A peer connection that is connected as soon as it has answered; packets and frames flow until it is stopped. */
+export class FakePeer {
+  readonly configuration: RTCConfiguration;
+  readonly candidates: unknown[] = [];
+  readonly audio = new FakeTrack('audio');
+  readonly video = new FakeTrack('video');
+  connectionState = 'new';
+  localDescription: { sdp: string } | null = null;
+  offer: string | undefined;
+  flowing = false;
+  /** Whether what flows can be shown. */
+  decodable = true;
+  closed = false;
+  onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
+  onconnectionstatechange: (() => void) | null = null;
+  ontrack: ((event: { track: FakeTrack; receiver: object }) => void) | null = null;
+  #mediaMs = 0;
+  #decodedMs = 0;
+
+  constructor(configuration: RTCConfiguration) {
+    this.configuration = configuration;
+  }
+
+  async setRemoteDescription({ sdp }: { sdp: string }): Promise<void> {
+    if (sdp === 'nonsense') throw new TypeError('cannot be parsed');
+    this.offer = sdp;
+    for (const track of [this.audio, this.video]) this.ontrack?.({ track, receiver: { jitterBufferTarget: null } });
+  }
+
+  async createAnswer(): Promise<{ sdp: string }> {
+    return { sdp: `answer to ${this.offer}` };
+  }
+
+  async setLocalDescription(description: { sdp: string }): Promise<void> {
+    this.localDescription = description;
+    this.onicecandidate?.({ candidate: { candidate: 'candidate:1', sdpMid: '0', sdpMLineIndex: 0 } });
+    this.onicecandidate?.({ candidate: null });
+    this.flowing = true;
+  }
+
+  async addIceCandidate(candidate: unknown): Promise<void> {
+    this.candidates.push(candidate);
+  }
+
+  flow(ms: number): void {
+    if (!this.flowing || this.closed) return;
+    this.#mediaMs += ms;
+    if (this.decodable) this.#decodedMs += ms;
+  }
+
+  fail(): void {
+    this.flowing = false;
+    this.connectionState = 'failed';
+    this.onconnectionstatechange?.();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.connectionState = 'closed';
+  }
+
+  async getStats(): Promise<Map<string, object>> {
+    const seconds = this.#mediaMs / 1000;
+    const common = { type: 'inbound-rtp', timestamp: this.#mediaMs, packetsLost: 0 };
+    const audio = { packetsReceived: Math.floor(seconds * 50), jitterBufferEmittedCount: seconds * 48_000 };
+    const video = { packetsReceived: Math.floor(seconds * 150), framesDecoded: Math.floor(this.#decodedMs / 33) };
+    return new Map<string, object>([
+      ['A', { ...common, kind: 'audio', ...audio, estimatedPlayoutTimestamp: 1_000_000 + this.#mediaMs }],
+      ['V', { ...common, kind: 'video', ...video, estimatedPlayoutTimestamp: 1_000_000 + this.#mediaMs - 2 }],
+      ['T', { type: 'transport', selectedCandidatePairId: 'P' }],
+      ['P', { type: 'candidate-pair', currentRoundTripTime: 0.02 }],
+    ]);
+  }
+}
+
+export class FakeTrack {
+  static #made = 0;
+  readonly id = FakeTrack.#made++;
+  readonly kind: 'audio' | 'video';
+  enabled = true;
+
+  constructor(kind: 'audio' | 'video') {
+    this.kind = kind;
+  }
+}
+
+export class FakeStream {
+  #tracks: FakeTrack[] = [];
+
+  getTracks(): FakeTrack[] {
+    return [...this.#tracks];
+  }
+
+  addTrack(track: FakeTrack): void {
+    if (!this.#tracks.includes(track)) this.#tracks.push(track);
+  }
+
+  removeTrack(track: FakeTrack): void {
+    this.#tracks = this.#tracks.filter((other) => other !== track);
+  }
+}
+
+export class FakeElement implements StageElement {
+  autoplay = false;
+  muted = false;
+  playsInline = false;
+  srcObject: MediaStream | null = null;
+  /** What the browser says to sound before the viewer has touched the page. */
+  allowsSound = true;
+
+  async play(): Promise<void> {
+    if (!this.muted && !this.allowsSound) throw new DOMException('not allowed', 'NotAllowedError');
+  }
+
+  /** What it plays, picture first. */
+  get shown(): FakeTrack[] {
+    const tracks = (this.srcObject as unknown as FakeStream | null)?.getTracks() ?? [];
+    return tracks.sort((a, b) => b.kind.localeCompare(a.kind));
+  }
+}
