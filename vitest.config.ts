@@ -9,11 +9,14 @@ export default defineConfig({
     alias: [
       { find: /^@humancast\/shared\/nest$/, replacement: source('packages/shared/src/nest/index.ts') },
       { find: /^@humancast\/shared\/testing$/, replacement: source('packages/shared/src/testing/index.ts') },
-      { find: /^@humancast\/(shared|client|testkit)$/, replacement: source('packages/$1/src/index.ts') },
+      {
+        find: /^@humancast\/(shared|client|testkit|producer|demo-face)$/,
+        replacement: source('packages/$1/src/index.ts'),
+      },
     ],
   },
   test: {
-    include: ['{packages,services,apps,scripts}/**/*.test.ts'],
+    include: ['{packages,services,apps,examples,bench,scripts}/**/*.test.{ts,tsx}'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -42,6 +42,16 @@ export const ERRORS = {
   encoder_failed: { status: 500, title: 'The encoder stopped unexpectedly' },
   media_store_full: { status: 507, title: 'The media store has no room left' },
   disk_full: { status: 507, title: 'The disk has no room left' },
+  // live pushes
+  start_required: { status: 409, title: 'The first message of a live push must be its header' },
+  already_started: { status: 409, title: 'This live push has its header already' },
+  live_frame_size: { status: 400, title: 'A frame does not have the size that the header says' },
+  live_frame_corrupt: { status: 422, title: 'A frame could not be decoded' },
+  live_sound_size: { status: 400, title: 'A piece of sound does not hold a whole number of samples' },
+  live_empty: { status: 422, title: 'The live push ended before any picture or sound had come' },
+  live_overloaded: { status: 503, title: 'Frames come faster than they can be encoded here' },
+  too_many_pushes: { status: 503, title: 'There are as many live pushes as allowed' },
+  producer_gone: { status: 400, title: 'The producer disappeared before it had said the end' },
   // connections
   join_required: { status: 409, title: 'The first message on this connection must be a join' },
   already_joined: { status: 409, title: 'This connection has already joined' },

@@ -17,12 +17,16 @@ export const keys = {
   manifest: (segment: string) => `hc:{m:${segment}}:manifest`,
   gop: (segment: string, rendition: string, index: number) => `hc:{m:${segment}}:v:${rendition}:${index}`,
   pcm: (segment: string, index: number) => `hc:{m:${segment}}:a:${index}`,
+  live: (segment: string) => `hc:{m:${segment}}:live`,
   catalogue: (avatar: string) => `hc:{c:${avatar}}:segments`,
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
 } as const;
 
 /** Pub/sub channel on which a session's new events are announced; the events themselves are in its stream. */
 export const eventsChannel = (session: string) => `hc:ev:${session}`;
+
+/** Pub/sub channel on which the parts of an open segment are announced; the parts themselves are in its stream. */
+export const liveChannel = (segment: string) => `hc:lv:${segment}`;
 
 /** BullMQ's own keys: one hash tag for all of its queues, as its scripts demand on a cluster. */
 export const BULL_PREFIX = '{hc:bull}';

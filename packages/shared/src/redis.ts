@@ -4,6 +4,8 @@ import type { Logger } from './log.js';
 
 export type { Redis } from 'ioredis';
 
+const COMMAND_TIMEOUT_MS = 5000;
+
 export interface ConnectOptions {
   /** Shown by CLIENT LIST and in the log. */
   name: string;
@@ -23,9 +25,13 @@ export function connectRedis(url: string, { name, logger, waitForReconnect = fal
   const options = {
     connectionName: name,
     maxRetriesPerRequest: waitForReconnect ? null : 1,
+    // Where the caller gets the error: what may have been done already is not done again behind its back.
+    autoResendUnfulfilledCommands: waitForReconnect,
     enableReadyCheck: true,
     keepAlive: 10_000,
     connectTimeout: 5000,
+    // A caller who is told when it fails is told when it hangs, too.
+    ...(!waitForReconnect && { commandTimeout: COMMAND_TIMEOUT_MS }),
     retryStrategy: retryDelayMs,
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
@@ -47,6 +53,7 @@ export function bullConnection(url: string, name: string): ConnectionOptions {
   return { url, connectionName: name, maxRetriesPerRequest: null, retryStrategy: retryDelayMs };
 }
 
+/** Short: while it waits, a media-sender is silent. A few processes can't overload a server with it. */
 function retryDelayMs(attempt: number): number {
-  return Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
+  return Math.min(50 * attempt, 300);
 }

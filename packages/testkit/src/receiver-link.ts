@@ -38,6 +38,7 @@ type Certificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCerti
 
 let certificate: Promise<Certificate> | undefined;
 const RECEIVER_SSRC = 1;
+const EARLY_LIMIT = 500;
 /** AES-128: both profiles. */
 const MASTER_KEY_BYTES = 16;
 const MASTER_SALT_BYTES: Readonly<Record<number, number>> = {
@@ -53,6 +54,9 @@ export class ReceiverLink {
   readonly #fingerprint: Offer['fingerprint'];
   #srtp: SrtpSession | undefined;
   #srtcp: SrtcpSession | undefined;
+  readonly #onMedia: ReceiverLinkOptions['onMedia'];
+  /** The sender may be done with the handshake a moment before we are. */
+  #early: { data: Buffer; arrivedMs: number }[] | undefined = [];
   #closed = false;
 
   /** Gathers; then there is a {@link description} to answer with. */
@@ -68,6 +72,7 @@ export class ReceiverLink {
 
   private constructor({ offer, iceServers, relayOnly, onMedia }: ReceiverLinkOptions, own: Certificate) {
     this.#fingerprint = offer.fingerprint;
+    this.#onMedia = onMedia;
     this.#ice = new Connection(true, {
       useTcp: false,
       useIpv6: false,
@@ -91,7 +96,7 @@ export class ReceiverLink {
       const arrivedMs = performance.now();
       // What shares the port is told apart by its first byte (RFC 7983 §7).
       const first = data[0] ?? 0;
-      if (first >= 128 && first <= 191) onMedia(data, arrivedMs);
+      if (first >= 128 && first <= 191) this.#receive(data, arrivedMs);
       else if (first >= 20 && first <= 63) this.#dtls.transport.socket.onData(data, ['', 0]);
     });
   }
@@ -105,6 +110,9 @@ export class ReceiverLink {
     await Promise.all([this.#dtls.connect(), done.promise]);
     this.#checkPeer();
     this.#startSrtp();
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const { data, arrivedMs } of early) this.#onMedia(data, arrivedMs);
   }
 
   /** → the payload; `undefined` when it can't be decrypted. */
@@ -142,6 +150,11 @@ export class ReceiverLink {
     this.#closed = true;
     this.#dtls.close();
     void this.#ice.close().catch(() => {});
+  }
+
+  #receive(data: Buffer, arrivedMs: number): void {
+    if (!this.#early) this.#onMedia(data, arrivedMs);
+    else if (this.#early.length < EARLY_LIMIT) this.#early.push({ data, arrivedMs });
   }
 
   #createDtls(own: Certificate): DtlsClient {

@@ -173,6 +173,39 @@ export const loaderSettings = {
     86_400,
     'Seconds an uploaded segment is kept after it was last played',
   ),
+  livePushLimit: setting.int('LIVE_PUSHES', [1, 1000], 8, 'Live pushes at once; each has an encoder process'),
+  liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Longest live push'),
+  liveIdleMs: setting.int(
+    'LIVE_IDLE_MS',
+    [500, 600_000],
+    10_000,
+    'Milliseconds after which a live push that sends nothing ends',
+  ),
+  liveTrackWaitMs: setting.int(
+    'LIVE_TRACK_WAIT_MS',
+    [100, 10_000],
+    500,
+    'Milliseconds without picture (or sound) after which the other track of a live push goes on alone',
+  ),
+  liveLagLimitMs: setting.int(
+    'LIVE_LAG_LIMIT_MS',
+    [1000, 600_000],
+    10_000,
+    'Milliseconds a live push may fall behind real time because it cannot be encoded fast enough',
+  ),
+  liveMessagesPerSecond: setting.int(
+    'LIVE_MESSAGES_PER_SECOND',
+    [10, 100_000],
+    1000,
+    'Messages a live push may send a second, on average over ten',
+  ),
+  liveTtlSeconds: setting.int(
+    'LIVE_TTL_SECONDS',
+    [10, 31_536_000],
+    3600,
+    'Seconds a segment from a live push is kept after it was last played',
+  ),
+  sessionQueueLimit: signalingSettings.sessionQueueLimit,
 };
 export type LoaderConfig = ConfigOf<typeof loaderSettings>;
 
@@ -235,6 +268,12 @@ export const senderSettings = {
     2500,
     'Milliseconds of media that are in memory before they are due',
   ),
+  liveStartMs: setting.int(
+    'LIVE_START_MS',
+    [0, 5000],
+    60,
+    'Milliseconds of a segment that is still being made that must be there before it is played, or played on',
+  ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Bits per second of the voice'),
   opusComplexity: setting.int('OPUS_COMPLEXITY', [0, 10], 5, 'Effort of the Opus encoder'),
   crossfadeMs: setting.number(
@@ -243,7 +282,7 @@ export const senderSettings = {
     8,
     'Milliseconds over which sound is faded where a cut would click',
   ),
-  playheadMs: setting.int('PLAYHEAD_MS', [100, 10_000], 500, 'Milliseconds between saved playheads'),
+  playheadMs: setting.int('PLAYHEAD_MS', [50, 10_000], 200, 'Milliseconds between saved playheads while it speaks'),
 };
 export type SenderConfig = ConfigOf<typeof senderSettings>;
 

@@ -25,7 +25,12 @@ export const avatarDefinitionSchema = z.strictObject({
   name: z.string().min(1).max(100).optional(),
   /** Every segment is brought to this rate; without it each keeps its own, up to 60. */
   fps: rationalSchema.refine(({ num, den }) => num / den >= 5 && num / den <= 60, 'must be from 5 to 60').optional(),
-  renditions: z.array(renditionConfigSchema).min(1).max(4).optional(),
+  renditions: z
+    .array(renditionConfigSchema)
+    .min(1)
+    .max(4)
+    .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'must have different ids')
+    .optional(),
   cutPolicy: cutPolicySchema.default('now'),
 });
 export type AvatarDefinition = z.infer<typeof avatarDefinitionSchema>;

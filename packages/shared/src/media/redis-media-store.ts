@@ -140,7 +140,8 @@ function partKeys(manifest: SegmentParts): string[] {
   ];
 }
 
-async function orFull<T>(command: Promise<T>): Promise<T> {
+/** Passes a command's reply on, and says what Redis means by OOM. @throws HumancastError `media_store_full`. */
+export async function orFull<T>(command: Promise<T>): Promise<T> {
   try {
     return await command;
   } catch (error) {

@@ -44,25 +44,48 @@ local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
-  /** The right to host. ARGV: now, epoch, host, channel. → 1, or 0 when that epoch is over. */
+  /** A job was taken and never led to a claim. ARGV: now, epoch. → the next epoch; 0 when somebody did claim it. */
+  supersede: `
+if redis.call('HGET', KEYS[1], 'state') ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'queuedAt', ARGV[1])
+return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
+
+  /**
+   * The right to host. ARGV: now, epoch, host, channel. → 1, or 0 when that epoch is over. Again by the same host, whose
+   * answer was lost: 1.
+   */
   claim: `
 local now, channel = ARGV[1], ARGV[4]
 ${EMIT}
 local state = redis.call('HGET', KEYS[1], 'state')
-if state ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 local from = redis.call('HGET', KEYS[1], 'host')
+if state == 'hosted' and from == ARGV[3] then return 1 end
+if state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3])
+redis.call('HDEL', KEYS[1], 'said')
 if from then emit(cjson.encode({type = 'session.moved', from = from, host = ARGV[3], epoch = tonumber(ARGV[2])}))
 else emit(cjson.encode({type = 'session.hosted', host = ARGV[3], epoch = tonumber(ARGV[2])})) end
 return 1`,
 
   /**
-   * The right to host is taken from a host that is gone, or given back by one that goes. ARGV: now, host, epoch ('' = any).
-   * → the next epoch, to enqueue a job for; 0 when it was not the host (any more).
+   * A host was silent because its signs of life did not get through, and wants to go on. ARGV: epoch, host. → 1, or 0 when
+   * it was taken over. Counted, so that whoever found it dead before this can't take the session from it after.
+   */
+  resume: `
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HINCRBY', KEYS[1], 'resumptions', 1)
+return 1`,
+
+  /**
+   * The right to host is taken from a host that is gone, or given back by one that goes. ARGV: now, host, epoch ('' = any),
+   * resumptions ('' = any). → the next epoch, to enqueue a job for; 0 when it was not the host (any more), or has resumed.
    */
   release: `
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
 if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+if ARGV[4] ~= '' and (redis.call('HGET', KEYS[1], 'resumptions') or '0') ~= ARGV[4] then return 0 end
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
@@ -91,13 +114,17 @@ redis.call('HSET', KEYS[1], 'interrupted', seq)
 return {tonumber(seq), redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
-   * An event from the host. ARGV: now, channel, epoch, body. → 1, or 0 when the epoch is over: a host that lost its
-   * lease can say nothing any more.
+   * An event from the host. ARGV: now, channel, epoch, body, number ('' = none). → 1, or 0 when the epoch is over: a host
+   * that lost its lease can say nothing any more. Numbers grow within an epoch; one that was written is not written again.
    */
   emit: `
 local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
+if ARGV[5] ~= '' then
+  if tonumber(redis.call('HGET', KEYS[1], 'said') or 0) >= tonumber(ARGV[5]) then return 1 end
+  redis.call('HSET', KEYS[1], 'said', ARGV[5])
+end
 emit(ARGV[4])
 return 1`,
 

@@ -10,10 +10,22 @@ export class SenderRegistry {
     this.#redis = redis;
   }
 
-  /** A sign of life; must come again within `leaseMs`. */
+  /** A sign of life; must come again within `leaseMs`. One that lives goes on living when Redis is full. */
   async beat(record: SenderRecord, leaseMs: number): Promise<void> {
-    await this.#redis.set(keys.sender(record.id), JSON.stringify(record), 'PX', leaseMs);
-    await this.#redis.zadd(keys.senderIndex, String(record.startedAtMs), record.id);
+    const { id, startedAtMs } = record;
+    try {
+      await this.#redis.set(keys.sender(id), JSON.stringify(record), 'PX', leaseMs);
+      await this.#redis.zadd(keys.senderIndex, String(startedAtMs), id);
+    } catch (error) {
+      if (!isFull(error) || (await this.#redis.pexpire(keys.sender(id), leaseMs)) === 0) throw error;
+    }
+  }
+
+  /** Ever announced, not yet forgotten, and without a sign of life in time. */
+  async vanished(): Promise<string[]> {
+    const ids = await this.#redis.zrange(keys.senderIndex, '0', '-1');
+    const alive = await Promise.all(ids.map((id) => this.isAlive(id)));
+    return ids.filter((_, i) => alive[i] === false);
   }
 
   async get(id: string): Promise<SenderRecord | undefined> {
@@ -35,4 +47,9 @@ export class SenderRegistry {
     await this.#redis.unlink(keys.sender(id));
     await this.#redis.zrem(keys.senderIndex, id);
   }
+}
+
+/** Redis refuses what needs memory; renewing a time to live needs none. */
+function isFull(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('OOM');
 }

@@ -37,6 +37,32 @@ describe('SessionRegistry', () => {
     expect(await registry.claim(id, 1, newId('snd'))).toBe(false);
   });
 
+  it('lets a host claim twice: the answer to the first may have been lost', async () => {
+    const { id, host, epoch } = await hosted();
+    expect(await registry.claim(id, epoch, host)).toBe(true);
+    expect((await registry.events(id, '0')).map((event) => event.type)).toEqual(['session.hosted']);
+  });
+
+  it('lets a host that was silent go on, and takes nothing from it that was found dead before', async () => {
+    const { id, host, epoch } = await hosted();
+    const seen = await registry.get(id);
+    expect(await registry.resume(id, epoch, host)).toBe(true);
+    expect(await registry.release(id, host, seen.epoch, seen.resumptions)).toBeUndefined();
+    expect(await registry.get(id)).toMatchObject({ state: 'hosted', host, epoch, resumptions: 1 });
+    expect(await registry.release(id, host, epoch, 1)).toBe(epoch + 1);
+    expect(await registry.resume(id, epoch, host)).toBe(false);
+  });
+
+  it('asks anew for a host when whoever took the job never claimed it', async () => {
+    const id = newId('ses');
+    await registry.create(id, 'demo');
+    expect(await registry.requestHost(id)).toBe(1);
+    expect(await registry.supersede(id, 1)).toBe(2);
+    expect(await registry.claim(id, 1, newId('snd'))).toBe(false);
+    expect(await registry.claim(id, 2, newId('snd'))).toBe(true);
+    expect(await registry.supersede(id, 2)).toBeUndefined();
+  });
+
   it('reports a queued segment as finished exactly once, whoever says so again', async () => {
     const { id, epoch } = await hosted();
     const { queued } = await registry.speak(id, [newId('seg')]);

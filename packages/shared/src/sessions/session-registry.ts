@@ -72,14 +72,27 @@ export class SessionRegistry {
     return Number(epoch) || undefined;
   }
 
+  /** The job for this epoch was taken by somebody who never claimed it. → the epoch to put a new job for, if so. */
+  async supersede(id: string, epoch: number): Promise<number | undefined> {
+    return Number(await this.#run('supersede', id, this.#now(), epoch)) || undefined;
+  }
+
   /** → whether `host` has the right to host under this epoch. */
   async claim(id: string, epoch: number, host: string): Promise<boolean> {
     return (await this.#run('claim', id, this.#now(), epoch, host, eventsChannel(id))) === 1;
   }
 
-  /** → the epoch to put a new job for, if `host` hosted it (under `epoch`, if given). */
-  async release(id: string, host: string, epoch?: number): Promise<number | undefined> {
-    return Number(await this.#run('release', id, this.#now(), host, epoch ?? '')) || undefined;
+  /** After a time in which this host's signs of life did not get through. → whether it still has the right to host. */
+  async resume(id: string, epoch: number, host: string): Promise<boolean> {
+    return (await this.#run('resume', id, epoch, host)) === 1;
+  }
+
+  /**
+   * → the epoch to put a new job for, if `host` hosted it (under `epoch`, if given).
+   * @param resumptions as read before the host was found dead: one that has come back since keeps the session.
+   */
+  async release(id: string, host: string, epoch?: number, resumptions?: number): Promise<number | undefined> {
+    return Number(await this.#run('release', id, this.#now(), host, epoch ?? '', resumptions ?? '')) || undefined;
   }
 
   /**
@@ -110,9 +123,13 @@ export class SessionRegistry {
       .sort((a, b) => a.seq - b.seq);
   }
 
-  /** → `false` when the epoch is over: the caller hosts no more and must stop. Same for the three below. */
-  async emit(id: string, epoch: number, body: SessionEventBody): Promise<boolean> {
-    return (await this.#run('emit', id, this.#now(), eventsChannel(id), epoch, JSON.stringify(body))) === 1;
+  /**
+   * → `false` when the epoch is over: the caller hosts no more and must stop. Same for the three below.
+   * @param number grows with each event of an epoch; then saying it again, when the answer was lost, changes nothing.
+   */
+  async emit(id: string, epoch: number, body: SessionEventBody, number?: number): Promise<boolean> {
+    const text = JSON.stringify(body);
+    return (await this.#run('emit', id, this.#now(), eventsChannel(id), epoch, text, number ?? '')) === 1;
   }
 
   async speechStarted(id: string, epoch: number, item: QueuedSegment): Promise<boolean> {
@@ -216,6 +233,7 @@ function toRecord(id: string, row: Record<string, string>): SessionRecord | unde
     state: sessionStateSchema.parse(row['state']),
     epoch: Number(row['epoch']),
     host: row['host'],
+    resumptions: Number(row['resumptions'] ?? 0),
     createdAtMs: Number(row['createdAt']),
     demo: row['demo'] === '1',
     interruptedSeq: Number(row['interrupted']),

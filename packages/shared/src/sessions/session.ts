@@ -30,6 +30,8 @@ export interface SessionRecord {
   /** Grows each time the right to host changes hands. 0: never hosted. */
   epoch: number;
   host: string | undefined;
+  /** How often a host went on after its signs of life had not got through. */
+  resumptions: number;
   createdAtMs: number;
   /** Made by a visitor without a key, where that is allowed. */
   demo: boolean;

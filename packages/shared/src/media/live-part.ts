@@ -1,0 +1,74 @@
+import { manifestSchema, type SegmentManifest } from './manifest.js';
+
+/**
+ * What is added to a segment while it is open. Each is one binary value:
+ *
+ *     0  u8   kind: 1 = frame, 2 = sound, 3 = alive, 4 = end
+ *     1  u8   frames: bit 0 set on keyframes
+ *     2  u8   frames: index of the rendition in the manifest
+ *     3  u8   0
+ *     4  u32  frame: its number; sound: the position of its first PCM sample
+ *     8  …    the encoded frame, s16le PCM, or (end) the final manifest as JSON
+ *
+ * Little endian.
+ */
+export type LivePart =
+  | {
+      readonly kind: 'frame';
+      readonly rendition: number;
+      readonly frame: number;
+      readonly keyframe: boolean;
+      readonly data: Buffer;
+    }
+  | { readonly kind: 'sound'; readonly sample: number; readonly pcm: Buffer }
+  /** Nothing new, but its writer is there. */
+  | { readonly kind: 'alive' }
+  /** Nothing more will come: the segment is what this manifest says. */
+  | { readonly kind: 'end'; readonly manifest: SegmentManifest };
+
+const HEADER_BYTES = 8;
+const KINDS = ['frame', 'sound', 'alive', 'end'] as const;
+
+export function packLivePart(part: LivePart): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(1 + KINDS.indexOf(part.kind), 0);
+  switch (part.kind) {
+    case 'frame':
+      header.writeUInt8(part.keyframe ? 1 : 0, 1);
+      header.writeUInt8(part.rendition, 2);
+      header.writeUInt32LE(part.frame, 4);
+      return Buffer.concat([header, part.data]);
+    case 'sound':
+      header.writeUInt32LE(part.sample, 4);
+      return Buffer.concat([header, part.pcm]);
+    case 'alive':
+      return header;
+    case 'end':
+      return Buffer.concat([header, Buffer.from(JSON.stringify(part.manifest))]);
+  }
+}
+
+/** Frames and PCM are views into `value`. @throws RangeError when it is not a part; ZodError when its manifest is none. */
+export function unpackLivePart(value: Buffer): LivePart {
+  if (value.length < HEADER_BYTES) throw new RangeError('not a part of a live segment');
+  const body = value.subarray(HEADER_BYTES);
+  const kind = KINDS[value.readUInt8(0) - 1];
+  switch (kind) {
+    case 'frame':
+      return {
+        kind,
+        rendition: value.readUInt8(2),
+        frame: value.readUInt32LE(4),
+        keyframe: (value.readUInt8(1) & 1) === 1,
+        data: body,
+      };
+    case 'sound':
+      return { kind, sample: value.readUInt32LE(4), pcm: body };
+    case 'alive':
+      return { kind };
+    case 'end':
+      return { kind, manifest: manifestSchema.parse(JSON.parse(body.toString())) };
+    default:
+      throw new RangeError(`a part of a live segment of unknown kind ${value.readUInt8(0)}`);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Redis } from 'ioredis';
+import { keys, liveChannel } from '../keys.js';
+import type { Logger } from '../log.js';
+import type { StreamFeed } from '../stream-feed.js';
+import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
+import type { LiveEntry, LiveStore } from './live-store.js';
+import { orFull } from './redis-media-store.js';
+
+/** What nobody appends to, and nobody let go of (the loader died), is gone after this long. */
+const ORPHAN_TTL_SECONDS = 600;
+
+/** One Redis stream a segment, one entry a part. */
+export class RedisLiveStore implements LiveStore {
+  readonly #redis: Redis;
+  readonly #feed: StreamFeed;
+  readonly #logger: Logger;
+
+  constructor(redis: Redis, feed: StreamFeed, logger: Logger) {
+    this.#redis = redis;
+    this.#feed = feed;
+    this.#logger = logger;
+  }
+
+  async append(segment: string, parts: readonly LivePart[]): Promise<string> {
+    const key = keys.live(segment);
+    const pipeline = this.#redis.pipeline();
+    for (const part of parts) pipeline.xadd(key, '*', 'p', packLivePart(part));
+    pipeline.expire(key, ORPHAN_TTL_SECONDS);
+    pipeline.publish(liveChannel(segment), '1');
+    const replies = (await pipeline.exec()) ?? [];
+    const failed = replies.find(([error]) => error !== null)?.[0];
+    if (failed) await orFull(Promise.reject(failed));
+    return String(replies[parts.length - 1]?.[1] ?? '0');
+  }
+
+  async trim(segment: string, beforeId: string): Promise<void> {
+    await this.#redis.xtrim(keys.live(segment), 'MINID', beforeId);
+  }
+
+  async expire(segment: string, seconds: number): Promise<void> {
+    await this.#redis.expire(keys.live(segment), seconds);
+  }
+
+  follow(segment: string, onEntry: (entry: LiveEntry) => void): () => void {
+    return this.#feed.follow(
+      liveChannel(segment),
+      '0',
+      (afterId, limit) => this.#read(segment, afterId, limit),
+      ({ id, value }) => {
+        const part = this.#parse(segment, value);
+        if (part) onEntry({ id, part });
+      },
+    );
+  }
+
+  async #read(segment: string, afterId: string, limit: number): Promise<{ id: string; value: Buffer }[]> {
+    const rows = await this.#redis.xrangeBuffer(keys.live(segment), `(${afterId}`, '+', 'COUNT', limit);
+    return rows.map(([id, fields]) => ({ id: id.toString(), value: fields[1] ?? Buffer.alloc(0) }));
+  }
+
+  #parse(segment: string, value: Buffer): LivePart | undefined {
+    try {
+      return unpackLivePart(value);
+    } catch (error) {
+      this.#logger.error({ segment, err: (error as Error).message }, 'a live part is damaged');
+      return undefined;
+    }
+  }
+}

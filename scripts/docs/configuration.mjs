@@ -1,0 +1,59 @@
+// docs/configuration.md, out of the table of settings that the services read.
+import { runMain } from '../lib/output.mjs';
+import { table, writePage } from '../lib/page.mjs';
+import { importConfig, START_DEFAULTS, startSettings } from '../lib/start-config.mjs';
+
+const INTRO = `# Configuration
+
+<!-- Made by \`npm run docs\` out of packages/shared/src/config/settings.ts; changes belong there. -->
+
+Everything is set by environment variables, and everything but secrets has a default. A value that is not allowed stops the
+start, naming the variable and what it must be. An empty variable means the default. Each variable may instead be given as
+a file: \`NAME_FILE\` is the path of a file that holds the value of \`NAME\`, which is how secrets are best handed over.
+
+Each service lists its own settings with \`--help\`, for example \`node services/signaling/dist/main.js --help\`.
+`;
+
+/** @param {import('@humancast/shared').Setting<unknown>} item */
+function defaultOf({ fallback }) {
+  if (fallback === undefined) return 'none: must be set';
+  return fallback === '' ? 'empty' : `\`${fallback}\``;
+}
+
+runMain(async () => {
+  const { serviceSettings, setting } = await importConfig();
+
+  /** @typedef {import('@humancast/shared').Setting<unknown>} Setting */
+  /** @param {readonly Setting[]} settings */
+  const rows = (settings) => settings.map((item) => [`\`${item.variable}\``, item.doc, item.mustBe, defaultOf(item)]);
+  /** @param {readonly Setting[]} settings */
+  const settingsTable = (settings) => table(['Variable', 'What it is', 'Must be', 'Default'], rows(settings));
+
+  const services = Object.entries(serviceSettings).map(([name, settings]) => ({
+    name,
+    settings: /** @type {Setting[]} */ (Object.values(settings)),
+  }));
+  const everywhere = (/** @type {Setting} */ item) =>
+    services.every(({ settings }) => settings.some(({ variable }) => variable === item.variable));
+  const common = services[0]?.settings.filter(everywhere) ?? [];
+
+  const sections = [
+    INTRO,
+    `## Every service\n\n${settingsTable(common)}\n`,
+    ...services.map(
+      ({ name, settings }) => `## ${name}\n\n${settingsTable(settings.filter((item) => !everywhere(item)))}\n`,
+    ),
+    `## \`npm start\`
+
+Starts the services with \`REDIS_QUEUE_URL\`, \`REDIS_MEDIA_URL\`, \`TURN_URLS\`, \`HOST_ADDRESSES\` and secrets of its own, and with
+these defaults instead of those above: ${Object.entries(START_DEFAULTS)
+      .map(([name, value]) => `\`${name}=${value}\``)
+      .join(', ')}. Further media-senders get the metrics ports after \`SENDER_METRICS_PORT\`.
+
+It is meant for one machine: databases and TURN listen on loopback only.
+
+${settingsTable(Object.values(startSettings(setting)))}
+`,
+  ];
+  writePage('docs/configuration.md', sections.join('\n'));
+});

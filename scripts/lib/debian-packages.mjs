@@ -1,0 +1,100 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Stop, seconds, step } from './output.mjs';
+import { findProgram, run } from './run.mjs';
+
+/** Programs and the Debian packages that bring them. */
+export const PROGRAMS = /** @type {const} */ ({
+  ffmpeg: 'ffmpeg',
+  ffprobe: 'ffmpeg',
+  'redis-server': 'redis-server',
+  turnserver: 'coturn',
+  chromium: 'chromium',
+  'espeak-ng': 'espeak-ng',
+});
+
+/** Packages that start a daemon of their own when installed; ours run beside them, on ports of their own. */
+const DAEMONS = ['redis-server', 'coturn'];
+
+/**
+ * Installs the missing ones where that is possible (Debian and its relatives, as root).
+ * @param {readonly (keyof typeof PROGRAMS)[]} programs
+ * @throws Stop saying what to type, or what is needed
+ */
+export async function ensurePrograms(programs) {
+  const missing = programs.filter((program) => !findProgram(program));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map((program) => PROGRAMS[program]))];
+  const advice = missingAdvice(missing, packages, { debian: isDebian(), root: process.getuid?.() === 0 });
+  if (advice) throw new Stop(advice);
+  const since = performance.now();
+  await installPackages(packages);
+  const still = missing.filter((program) => !findProgram(program));
+  if (still.length > 0) throw new Stop(`installed ${packages.join(', ')}, but ${still.join(', ')} cannot be found`);
+  step(`installed ${packages.join(', ')}`, seconds(since));
+}
+
+/**
+ * What to tell a person, when we cannot install by ourselves.
+ * @param {readonly string[]} missing
+ * @param {readonly string[]} packages
+ * @param {{ debian: boolean, root: boolean }} machine
+ */
+export function missingAdvice(missing, packages, { debian, root }) {
+  if (!debian) return `These programs are needed and not on the path: ${missing.join(', ')}`;
+  if (!root) {
+    return `These programs are needed: ${missing.join(', ')}. Type\n\n    sudo apt-get update && sudo apt-get install ${packages.join(' ')}\n`;
+  }
+  return undefined;
+}
+
+function isDebian() {
+  const release = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  return /^ID(_LIKE)?=.*\bdebian\b/m.test(release) && findProgram('apt-get') !== undefined;
+}
+
+/** @param {readonly string[]} packages */
+async function installPackages(packages) {
+  const allowDaemons = forbidDaemons();
+  try {
+    // The lists are fetched only when apt can't do without: none here yet, or too old to find the files.
+    if ((await aptGet('install', packages)).code !== 0) {
+      await mustSucceed(aptGet('update'), 'apt-get update');
+      await mustSucceed(aptGet('install', packages), `apt-get install ${packages.join(' ')}`);
+    }
+    await disableDaemons(packages);
+  } finally {
+    allowDaemons();
+  }
+}
+
+/** @param {'install' | 'update'} command @param {readonly string[]} packages */
+function aptGet(command, packages = []) {
+  const options = command === 'install' ? ['-y', '--no-install-recommends'] : [];
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  return run('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=120', command, ...options, ...packages], {
+    env,
+    quiet: true,
+  });
+}
+
+/** @param {ReturnType<typeof run>} running @param {string} what */
+async function mustSucceed(running, what) {
+  const { code, output } = await running;
+  if (code !== 0) throw new Stop(`${what} failed:\n${output.trim()}`);
+}
+
+/**
+ * Debian's own switch for "install, but start nothing" (invoke-rc.d(8)); left alone where the machine has one already.
+ * @returns {() => void} takes it away again
+ */
+function forbidDaemons(path = '/usr/sbin/policy-rc.d') {
+  if (existsSync(path)) return () => {};
+  writeFileSync(path, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  return () => rmSync(path, { force: true });
+}
+
+/** Nor at the next boot. @param {readonly string[]} packages those just installed */
+async function disableDaemons(packages) {
+  const daemons = DAEMONS.filter((name) => packages.includes(name));
+  if (daemons.length > 0 && findProgram('systemctl')) await run('systemctl', ['disable', ...daemons], { quiet: true });
+}

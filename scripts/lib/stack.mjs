@@ -1,0 +1,166 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Stop } from './output.mjs';
+import { httpProbe, tcpProbe } from './probes.mjs';
+import { findProgram, PINNED_NODE, ROOT, withPinnedNode } from './run.mjs';
+import { readSecret, writeSecret } from './secrets.mjs';
+
+/**
+ * @typedef {import('./start-config.mjs').StartConfig} StartConfig
+ * @typedef {import('./supervisor.mjs').ProcessSpec} ProcessSpec
+ * @typedef {import('./ports.mjs').PortUse} PortUse
+ */
+
+/** Databases and TURN are on this machine only: a relay that reaches loopback must not be open to others. */
+const LOOPBACK = '127.0.0.1';
+/** Longer than a service's own limit, so that the service's is the one that shows. */
+const STOP_MARGIN_MS = 2000;
+
+/** Every port that the stack listens on. @param {StartConfig} config @returns {PortUse[]} */
+export function portsOf(config) {
+  const { signaling, loader, sender } = config;
+  /** @type {(variable: string, port: number, what: string, address?: string, protocol?: 'tcp' | 'udp') => PortUse} */
+  const use = (variable, port, what, address = LOOPBACK, protocol = 'tcp') => ({
+    variable,
+    port,
+    address,
+    protocol,
+    what,
+  });
+  return [
+    use('SIGNALING_PORT', signaling.port, 'signaling', signaling.bindAddress),
+    use('LOADER_PORT', loader.port, 'segment-loader', loader.bindAddress),
+    use('SIGNALING_METRICS_PORT', signaling.metricsPort, 'metrics of signaling', signaling.metricsAddress),
+    use('LOADER_METRICS_PORT', loader.metricsPort, 'metrics of segment-loader', loader.metricsAddress),
+    ...senderNames(config).map((name, i) =>
+      use('SENDER_METRICS_PORT', sender.metricsPort + i, `metrics of ${name}`, sender.metricsAddress),
+    ),
+    use('TURN_PORT', config.turnPort, 'coturn'),
+    use('TURN_PORT', config.turnPort, 'coturn', LOOPBACK, 'udp'),
+    use('REDIS_QUEUE_PORT', config.redisQueuePort, 'redis-queue'),
+    use('REDIS_MEDIA_PORT', config.redisMediaPort, 'redis-media'),
+  ];
+}
+
+/** What everything else stands on. @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec[]} */
+export function foundationSpecs(config, turnSecretFile) {
+  const { stateDir, redisQueuePort, redisMediaPort, redisMediaMaxmemory } = config;
+  return [
+    redisSpec('queue', redisQueuePort, stateDir, []),
+    redisSpec('media', redisMediaPort, stateDir, ['--maxmemory', redisMediaMaxmemory]),
+    coturnSpec(config, turnSecretFile),
+  ];
+}
+
+/** @param {string} name @param {number} port @param {string} stateDir @param {readonly string[]} args @returns {ProcessSpec} */
+function redisSpec(name, port, stateDir, args) {
+  const dir = folder(stateDir, `redis-${name}`);
+  return {
+    name: `redis-${name}`,
+    command: program('redis-server'),
+    args: [join(ROOT, `infra/redis/${name}.conf`), '--port', String(port), '--bind', LOOPBACK, '--dir', dir, ...args],
+    stopTimeoutMs: 10_000,
+    probe: tcpProbe(LOOPBACK, port, { ask: 'PING\r\n', expect: '+PONG' }),
+  };
+}
+
+/** @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec} */
+function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
+  const dir = folder(stateDir, 'coturn');
+  const file = join(dir, 'turnserver.conf');
+  const ours = [
+    `listening-ip=${LOOPBACK}`,
+    `listening-port=${turnPort}`,
+    `relay-ip=${LOOPBACK}`,
+    'allow-loopback-peers',
+    `allowed-peer-ip=${LOOPBACK}`,
+    `pidfile=${join(dir, 'turnserver.pid')}`,
+    `userdb=${join(dir, 'turndb')}`,
+    // In a file and not on the command line, where everyone on the machine could read it.
+    `static-auth-secret=${env['TURN_SECRET'] ?? readSecret(turnSecretFile)}`,
+  ];
+  writeSecret(file, `${readFileSync(join(ROOT, 'infra/turn/turnserver.conf'), 'utf8')}\n${ours.join('\n')}\n`);
+  return {
+    name: 'coturn',
+    command: program('turnserver'),
+    args: ['-c', file],
+    stopTimeoutMs: 5000,
+    probe: tcpProbe(LOOPBACK, turnPort),
+  };
+}
+
+/**
+ * signaling, segment-loader and as many media-senders as asked for.
+ * @param {StartConfig} config
+ * @param {ReturnType<typeof import('./secrets.mjs').ensureSecrets>['files']} secrets
+ * @returns {ProcessSpec[]}
+ */
+export function serviceSpecs(config, secrets) {
+  const { signaling, loader, sender, turnPort, redisQueuePort, redisMediaPort } = config;
+  const turn = `turn:${LOOPBACK}:${turnPort}`;
+  const env = {
+    ...withPinnedNode(config.env),
+    NODE_ENV: 'production',
+    REDIS_QUEUE_URL: `redis://${LOOPBACK}:${redisQueuePort}`,
+    REDIS_MEDIA_URL: `redis://${LOOPBACK}:${redisMediaPort}`,
+    HUMANCAST_API_KEY_FILE: secrets['api-key'],
+    TOKEN_SECRET_FILE: secrets['token-secret'],
+    TURN_SECRET_FILE: secrets['turn-secret'],
+    TURN_URLS: `${turn}?transport=udp,${turn}?transport=tcp`,
+    HOST_ADDRESSES: LOOPBACK,
+  };
+  return [
+    serviceSpec('signaling', 'signaling', env, signaling),
+    serviceSpec('segment-loader', 'segment-loader', env, loader),
+    ...senderNames(config).map((name, i) => {
+      const metricsPort = sender.metricsPort + i;
+      return serviceSpec(
+        name,
+        'media-sender',
+        { ...env, SENDER_METRICS_PORT: String(metricsPort) },
+        { ...sender, metricsPort },
+      );
+    }),
+  ];
+}
+
+/**
+ * @param {string} name
+ * @param {string} service
+ * @param {NodeJS.ProcessEnv} env
+ * @param {{ metricsAddress: string, metricsPort: number, shutdownTimeoutMs: number }} settings
+ * @returns {ProcessSpec}
+ */
+function serviceSpec(name, service, env, { metricsAddress, metricsPort, shutdownTimeoutMs }) {
+  return {
+    name,
+    command: PINNED_NODE,
+    args: [join(ROOT, 'services', service, 'dist/main.js')],
+    env,
+    cwd: ROOT,
+    stopTimeoutMs: shutdownTimeoutMs + STOP_MARGIN_MS,
+    probe: httpProbe(`http://${reachable(metricsAddress)}:${metricsPort}/readyz`),
+  };
+}
+
+/** An address to reach a listener at: all interfaces means also this one. @param {string} bindAddress */
+export const reachable = (bindAddress) => (['0.0.0.0', '::'].includes(bindAddress) ? LOOPBACK : bindAddress);
+
+/** @param {StartConfig} config */
+function senderNames({ senders }) {
+  return Array.from({ length: senders }, (_, i) => (senders === 1 ? 'media-sender' : `media-sender-${i + 1}`));
+}
+
+/** @param {string} parent @param {string} name */
+function folder(parent, name) {
+  const path = join(parent, name);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+/** @param {string} name */
+function program(name) {
+  const path = findProgram(name);
+  if (!path) throw new Stop(`${name} cannot be found`);
+  return path;
+}

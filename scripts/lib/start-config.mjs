@@ -1,0 +1,62 @@
+import { join, resolve } from 'node:path';
+import { Stop } from './output.mjs';
+import { ROOT } from './run.mjs';
+
+/** @typedef {typeof import('@humancast/shared')} Shared */
+
+/**
+ * Settings of `npm start` beside the services' own. A function, because the builder is there only once packages/shared is
+ * built.
+ * @param {Shared['setting']} setting
+ */
+export const startSettings = (setting) => ({
+  turnPort: setting.int('TURN_PORT', [1, 65_535], 3478, 'Port of coturn, UDP and TCP'),
+  redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of the Redis of sessions and jobs'),
+  redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of the Redis of frames and PCM'),
+  redisMediaMaxmemory: setting.string('REDIS_MEDIA_MAXMEMORY', '1gb', 'Memory ceiling of that one, in its own terms'),
+  stateDir: setting.string('HUMANCAST_DIR', '.humancast', 'Folder of secrets, logs and the database of jobs'),
+  startTimeoutMs: setting.int('START_TIMEOUT_MS', [1000, 600_000], 60_000, 'Milliseconds in which all must be ready'),
+});
+
+/** The services' own settings that `npm start` has another default for: it is for one machine, and for trying out. */
+export const START_DEFAULTS = { BIND_ADDRESS: '127.0.0.1', PUBLIC_DEMO: 'true', MEDIA_DIR: 'media' };
+
+/**
+ * Reads and checks all settings, the services' too: better now than in a log file.
+ * @param {NodeJS.ProcessEnv} given
+ * @param {number} senders
+ * @throws Stop naming every variable that is wrong
+ */
+export async function readStartConfig(given, senders) {
+  const { loadConfig, setting, ConfigError, serviceSettings } = await importConfig();
+  /** @type {NodeJS.ProcessEnv} */
+  const env = { ...START_DEFAULTS, ...withoutEmpty(given) };
+  try {
+    const own = loadConfig(startSettings(setting), env);
+    // Secrets are made only after everything else has proved right.
+    const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not made yet, but will be', ...env });
+    const loader = loadConfig(serviceSettings['segment-loader'], env);
+    const sender = loadConfig(serviceSettings['media-sender'], env);
+    return { ...own, stateDir: resolve(ROOT, own.stateDir), signaling, loader, sender, senders, env };
+  } catch (error) {
+    if (error instanceof ConfigError) throw new Stop(error.message);
+    throw error;
+  }
+}
+
+/** @typedef {Awaited<ReturnType<typeof readStartConfig>>} StartConfig */
+
+/** Out of the build, and only what needs nothing but zod: these scripts may run on an older Node than the services. */
+export async function importConfig() {
+  const folder = join(ROOT, 'packages/shared/dist/config');
+  /** @type {Pick<Shared, 'loadConfig' | 'setting' | 'ConfigError'>} */
+  const define = await import(join(folder, 'define.js'));
+  /** @type {Pick<Shared, 'serviceSettings'>} */
+  const settings = await import(join(folder, 'settings.js'));
+  return { ...define, ...settings };
+}
+
+/** An empty variable means the default, as it does for the services. @param {NodeJS.ProcessEnv} env */
+function withoutEmpty(env) {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}

@@ -1,0 +1,115 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildConsole, buildServices } from './build.mjs';
+import { red, say, step } from './output.mjs';
+import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
+
+/**
+ * @typedef {{ passed: number, failed: number }} Counts
+ * @typedef {{ name: string, doc: string, run: () => Promise<Counts> }} Suite
+ */
+
+/** @type {readonly Suite[]} */
+export const SUITES = [
+  { name: 'lint', doc: 'formatting, lint, import direction and cycles (Biome)', run: lint },
+  { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
+  { name: 'unit', doc: 'unit and integration tests beside the code', run: () => vitest('vitest.config.ts') },
+  { name: 'e2e', doc: 'the whole stack in a real browser (tests/)', run: () => vitest('tests/vitest.config.ts') },
+  { name: 'docs', doc: 'generated pages are up to date, links lead somewhere', run: docs },
+];
+
+function lint() {
+  return checks({
+    biome: () => runTool('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.'], { quiet: true }),
+  });
+}
+
+function types() {
+  const tsc = (/** @type {string} */ project) => runTool('typescript/bin/tsc', ['-p', project], { quiet: true });
+  return checks({
+    'build of the services': buildServices,
+    'build of the console': buildConsole,
+    'types of tests and scripts': () => tsc('tsconfig.test.json'),
+    'types of the browser side': () => tsc('tsconfig.web-test.json'),
+  });
+}
+
+/** Every script in scripts/docs makes a page, or with `--check` says that it is out of date. */
+async function docs() {
+  const built = await buildServices();
+  const scripts = readdirSync(join(ROOT, 'scripts/docs')).filter((name) => name.endsWith('.mjs'));
+  const check = (/** @type {string} */ name) => () =>
+    run(PINNED_NODE, [join('scripts/docs', name), '--check'], { quiet: true });
+  return checks({ build: async () => built, ...Object.fromEntries(scripts.map((name) => [name, check(name)])) });
+}
+
+/**
+ * Each check counts as one test; what a failed one said is shown.
+ * @param {Record<string, () => Promise<{ code: number, output: string }>>} list
+ * @returns {Promise<Counts>}
+ */
+async function checks(list) {
+  const counts = { passed: 0, failed: 0 };
+  for (const [name, check] of Object.entries(list)) {
+    const { code, output } = await check();
+    counts[code === 0 ? 'passed' : 'failed']++;
+    if (code === 0) step(name);
+    else say(`${red('✗')} ${name}\n${output.trim()}`);
+  }
+  return counts;
+}
+
+/** @param {string} config @returns {Promise<Counts>} */
+async function vitest(config) {
+  const folder = mkdtempSync(join(tmpdir(), 'humancast-test-'));
+  const report = join(folder, 'report.json');
+  try {
+    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const { code } = await runTool('vitest/vitest.mjs', ['run', '--config', config, ...reporters]);
+    const result = readReport(report);
+    for (const line of unfinished(result)) say(`${red('✗')} ${line}`);
+    return countTests(result, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {string} path @returns {VitestReport} */
+function readReport(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return { testResults: [] };
+  }
+}
+
+/**
+ * @typedef {{ status: string, assertionResults: { status: string, fullName: string }[], name: string }} VitestFile
+ * @typedef {{ testResults: VitestFile[] }} VitestReport
+ */
+
+/**
+ * Everything that did not pass has failed: also what was skipped, a file that could not be loaded, and an error outside
+ * of any test, which shows in the exit code only.
+ * @param {VitestReport} report
+ * @param {number} exitCode
+ * @returns {Counts}
+ */
+export function countTests({ testResults }, exitCode) {
+  const counts = { passed: 0, failed: 0 };
+  for (const file of testResults) {
+    for (const { status } of file.assertionResults) counts[status === 'passed' ? 'passed' : 'failed']++;
+    if (file.status !== 'passed' && !file.assertionResults.some(({ status }) => status === 'failed')) counts.failed++;
+  }
+  if (exitCode !== 0 && counts.failed === 0) counts.failed = 1;
+  return counts;
+}
+
+/** What neither passed nor failed, which vitest does not complain about, but we do. @param {VitestReport} report */
+function unfinished({ testResults }) {
+  return testResults
+    .flatMap((file) => file.assertionResults)
+    .filter(({ status }) => status !== 'passed' && status !== 'failed')
+    .map(({ status, fullName }) => `${status}: ${fullName}`);
+}

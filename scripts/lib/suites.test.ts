@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import { countTests } from './suites.mjs';
+
+const file = (status: string, ...statuses: string[]) => ({
+  name: 'a.test.ts',
+  status,
+  assertionResults: statuses.map((of, i) => ({ status: of, fullName: `test ${i}` })),
+});
+
+describe('countTests', () => {
+  it('adds up the tests of all files', () => {
+    const report = { testResults: [file('passed', 'passed', 'passed'), file('failed', 'passed', 'failed')] };
+    expect(countTests(report, 1)).toEqual({ passed: 3, failed: 1 });
+  });
+
+  it('counts a skipped test as failed', () => {
+    expect(countTests({ testResults: [file('passed', 'passed', 'skipped', 'todo')] }, 0)).toEqual({
+      passed: 1,
+      failed: 2,
+    });
+  });
+
+  it('counts a file that could not be loaded as one failure', () => {
+    expect(countTests({ testResults: [file('failed'), file('passed', 'passed')] }, 1)).toEqual({
+      passed: 1,
+      failed: 1,
+    });
+  });
+
+  it('counts an error outside of any test, which only the exit code tells', () => {
+    expect(countTests({ testResults: [file('passed', 'passed')] }, 1)).toEqual({ passed: 1, failed: 1 });
+  });
+});

@@ -1,0 +1,133 @@
+// Serves the whole stack on this machine, without Docker: installs what is missing, builds, starts, and ends all of it
+// with Ctrl-C. Plain JavaScript for Node 20, no packages: it runs before anything is installed.
+import { join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from './lib/build.mjs';
+import { ensurePrograms } from './lib/debian-packages.mjs';
+import { firstAvatar, waitForIdle } from './lib/first-avatar.mjs';
+import { claimFolder } from './lib/lock.mjs';
+import { ensureNpmPackages } from './lib/npm-packages.mjs';
+import { bold, dim, runMain, Stop, say, seconds, step } from './lib/output.mjs';
+import { portProblems } from './lib/ports.mjs';
+import { ROOT } from './lib/run.mjs';
+import { Runner } from './lib/runner.mjs';
+import { ensureSecrets, readSecret } from './lib/secrets.mjs';
+import { foundationSpecs, portsOf, reachable, serviceSpecs } from './lib/stack.mjs';
+import { readStartConfig } from './lib/start-config.mjs';
+
+/** Loading the first clip takes a second or two; the page works, and says so, while it is not there. */
+const FIRST_AVATAR_TIMEOUT_MS = 20_000;
+
+const HELP = `Usage: npm start [-- --senders N] [--verbose]
+
+Serves humancast on this machine: two Redis, coturn, signaling, segment-loader and N media-senders (default 1).
+Installs what is missing: npm packages; as root on Debian also ffmpeg, Redis and coturn.
+
+  --senders N   media-senders, 1 to 16
+  --verbose     show every log line, not just warnings and errors
+
+Everything else is set by environment variables; docs/configuration.md lists them all. The usual ones:
+
+  SIGNALING_PORT=8080  LOADER_PORT=8081  TURN_PORT=3478  REDIS_QUEUE_PORT=6390  REDIS_MEDIA_PORT=6391
+  HUMANCAST_API_KEY    producers' key; without it one is made and kept in .humancast/api-key
+  HUMANCAST_DIR        secrets, logs and the database of jobs (.humancast)
+  MEDIA_DIR            the watched folder (media)
+`;
+
+runMain(async () => {
+  const options = readOptions();
+  if (!options) return say(HELP);
+  await ensureNpmPackages();
+  await ensurePrograms(['ffmpeg', 'ffprobe', 'redis-server', 'turnserver']);
+  await build();
+  const config = await readStartConfig(process.env, options.senders);
+  const secrets = ensureSecrets(config.stateDir);
+  const other = claimFolder(config.stateDir);
+  if (other !== undefined) {
+    throw new Stop(
+      `process ${other} uses ${show(config.stateDir)} already: end it, or choose another folder with HUMANCAST_DIR=…`,
+    );
+  }
+  if (secrets.made) step('made secrets', show(config.stateDir));
+  const problems = await portProblems(portsOf(config));
+  if (problems.length > 0) throw new Stop(problems.join('\n  '));
+
+  const runner = new Runner({ logFolder: join(config.stateDir, 'logs'), verbose: options.verbose });
+  await runner.start(
+    'databases and relay',
+    foundationSpecs(config, secrets.files['turn-secret']),
+    config.startTimeoutMs,
+  );
+  await runner.start('services', serviceSpecs(config, secrets.files), config.startTimeoutMs);
+  const avatar = firstAvatar(resolve(ROOT, config.loader.mediaDir));
+  if (avatar) await loadFirst(avatar, config, secrets.files['api-key'], () => runner.stopping);
+  if (!runner.stopping) greet(avatar ?? 'demo', config, secrets.files['api-key']);
+});
+
+/**
+ * @param {string} avatar
+ * @param {import('./lib/start-config.mjs').StartConfig} config
+ * @param {string} apiKeyFile
+ * @param {() => boolean} isOver
+ */
+async function loadFirst(avatar, { loader }, apiKeyFile, isOver) {
+  const since = performance.now();
+  const apiKey = loader.apiKeys[0] ?? readSecret(apiKeyFile);
+  const options = { timeoutMs: FIRST_AVATAR_TIMEOUT_MS, isOver };
+  if (await waitForIdle(`${urlOf(loader)}/v1/avatars/${avatar}`, apiKey, options)) {
+    step(`avatar "${avatar}" is loaded`, seconds(since));
+  } else if (!isOver()) {
+    say(`  avatar "${avatar}" is still being loaded`);
+  }
+}
+
+/** @returns {{ senders: number, verbose: boolean } | undefined} `undefined`: show the help */
+function readOptions() {
+  const options = /** @type {const} */ ({
+    senders: { type: 'string', default: '1' },
+    verbose: { type: 'boolean', default: false },
+    help: { type: 'boolean' },
+  });
+  try {
+    const { values } = parseArgs({ options });
+    if (values.help) return undefined;
+    const senders = Number(values.senders);
+    if (!Number.isInteger(senders) || senders < 1 || senders > 16) throw new Error('--senders must be 1 to 16');
+    return { senders, verbose: values.verbose };
+  } catch (error) {
+    throw new Stop(`${/** @type {Error} */ (error).message}; see npm start -- --help`);
+  }
+}
+
+/**
+ * @param {string} avatar
+ * @param {import('./lib/start-config.mjs').StartConfig} config
+ * @param {string} apiKeyFile
+ */
+function greet(avatar, { signaling, loader, stateDir }, apiKeyFile) {
+  const given = signaling.apiKeys.length > 0;
+  const signalingUrl = urlOf(signaling);
+  const loaderUrl = urlOf(loader);
+  const auth = `-H "Authorization: Bearer ${given ? '$HUMANCAST_API_KEY' : `$(cat ${show(apiKeyFile)})`}"`;
+  say(`
+  Open      ${bold(`${signalingUrl}/?avatar=${avatar}`)}
+  API key   ${given ? 'HUMANCAST_API_KEY' : show(apiKeyFile)}
+  Logs      ${show(join(stateDir, 'logs'))}
+
+  Make it say something of yours: load a clip, then speak it in the session whose id the page shows.
+
+    curl ${auth} -F file=@clip.mp4 '${loaderUrl}/v1/segments?avatar=${avatar}'
+    curl ${auth} --json '{"segments":["seg_…"]}' ${signalingUrl}/v1/sessions/ses_…/speak
+
+  ${dim('Ctrl-C ends everything.')}
+`);
+}
+
+/** @param {{ bindAddress: string, port: number }} listener */
+const urlOf = ({ bindAddress, port }) => `http://${reachable(bindAddress)}:${port}`;
+
+/** @param {string} path as short as it can be typed here */
+function show(path) {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short;
+}

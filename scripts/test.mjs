@@ -1,0 +1,55 @@
+// Runs every check of the project, on a machine where nothing is installed yet: plain JavaScript for Node 20, no packages.
+// The last line is always `N passed, N failed`; the exit code is 0 only when nothing failed and no suite was empty.
+import { parseArgs } from 'node:util';
+import { ensurePrograms } from './lib/debian-packages.mjs';
+import { ensureNpmPackages } from './lib/npm-packages.mjs';
+import { dim, green, red, runMain, Stop, say, seconds } from './lib/output.mjs';
+import { SUITES } from './lib/suites.mjs';
+
+const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]
+
+Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium), builds, and runs:
+
+${SUITES.map(({ name, doc }) => `  ${name.padEnd(8)}${doc}`).join('\n')}
+`;
+
+runMain(async () => {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } });
+  if (values.help) return say(HELP);
+  const suites = selectSuites(values.only);
+  await ensureNpmPackages();
+  await ensurePrograms(['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium']);
+  const total = { passed: 0, failed: 0 };
+  for (const suite of suites) {
+    const { passed, failed } = await runSuite(suite);
+    total.passed += passed;
+    total.failed += failed;
+  }
+  process.exitCode = total.failed > 0 ? 1 : 0;
+  say(`${total.passed} passed, ${total.failed} failed`);
+});
+
+/** @param {string | undefined} only */
+function selectSuites(only) {
+  const names = only?.split(',');
+  const unknown = names?.find((name) => !SUITES.some((suite) => suite.name === name));
+  if (unknown !== undefined) {
+    throw new Stop(`no suite is called "${unknown}"; there are ${SUITES.map(({ name }) => name).join(', ')}`);
+  }
+  return SUITES.filter(({ name }) => names?.includes(name) ?? true);
+}
+
+/** @param {import('./lib/suites.mjs').Suite} suite */
+async function runSuite({ name, run }) {
+  const since = performance.now();
+  say(`── ${name}`);
+  const counts = await run();
+  // A suite in which nothing ran says nothing, and must not look like success.
+  if (counts.passed + counts.failed === 0) {
+    say(`${name}: nothing ran`);
+    counts.failed = 1;
+  }
+  const result = `${name}: ${counts.passed} passed, ${counts.failed} failed`;
+  say(`${counts.failed > 0 ? red(`✗ ${result}`) : green(`✓ ${result}`)} ${dim(seconds(since))}\n`);
+  return counts;
+}

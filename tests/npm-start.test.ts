@@ -1,0 +1,155 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from './support/api.js';
+
+const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
+const PORTS = [
+  'SIGNALING_PORT',
+  'LOADER_PORT',
+  'SIGNALING_METRICS_PORT',
+  'LOADER_METRICS_PORT',
+  'SENDER_METRICS_PORT',
+  'TURN_PORT',
+  'REDIS_QUEUE_PORT',
+  'REDIS_MEDIA_PORT',
+];
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly exit: Promise<number | null>;
+  output(): string;
+}
+
+function start(env: Record<string, string>): Started {
+  const child = spawn(process.execPath, [START], {
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const keep = (chunk: Buffer) => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const exit = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => resolve(code));
+  });
+  return { child, exit, output: () => output };
+}
+
+/** Command lines of a process's children, by their ids. */
+function childrenOf(pid: number): Map<number, string> {
+  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  return new Map(ids.map((id) => [id, readFileSync(`/proc/${id}/cmdline`, 'utf8').replaceAll('\0', ' ')]));
+}
+
+describe('npm start', () => {
+  let folder: string;
+  let env: Record<string, string>;
+  let started: Started;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'humancast-npm-start-'));
+    env = { HUMANCAST_DIR: join(folder, 'state'), MEDIA_DIR: folder };
+    for (const variable of PORTS) env[variable] = String(await freePort());
+    started = start(env);
+    await eventually(
+      'the stack is ready',
+      async () => started.output(),
+      (output) => output.includes('Ctrl-C ends everything') || started.child.exitCode !== null,
+    );
+  });
+  afterAll(async () => {
+    started.child.kill('SIGKILL');
+    await started.exit;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('says where the page is, and serves it there', async () => {
+    const url = `http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=demo`;
+    expect(started.output()).toContain(url);
+    const page = await fetch(url);
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toContain('text/html');
+  });
+
+  it('lets in who has the key that it made, and nobody else', async () => {
+    const key = readFileSync(join(folder, 'state/api-key'), 'utf8').trim();
+    const ask = (authorization: string) =>
+      fetch(`http://127.0.0.1:${env['SIGNALING_PORT']}/v1/sessions`, { headers: { authorization } });
+    expect((await ask(`Bearer ${key}`)).status).toBe(200);
+    expect((await ask('Bearer another')).status).toBe(401);
+  });
+
+  it('keeps its secrets to itself: not in the list of processes, nor in a file that others can read', () => {
+    const state = join(folder, 'state');
+    expect(statSync(state).mode & 0o077).toBe(0);
+    const secrets = ['api-key', 'token-secret', 'turn-secret'].map((name) => {
+      expect(statSync(join(state, name)).mode & 0o077).toBe(0);
+      return readFileSync(join(state, name), 'utf8').trim();
+    });
+    const commands = [...childrenOf(started.child.pid ?? 0).values()].join('\n');
+    expect(commands).toContain('turnserver');
+    for (const secret of secrets) expect(`${commands}\n${started.output()}`).not.toContain(secret);
+  });
+
+  it('starts no second stack on the same folder', async () => {
+    const second = start(env);
+    expect(await second.exit).toBe(1);
+    expect(second.output()).toContain(`process ${started.child.pid} uses`);
+  });
+
+  it('names a port that is taken, and what to change, before it starts anything', async () => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+    });
+    const ports: Record<string, string> = {};
+    for (const variable of PORTS) ports[variable] = String(await freePort());
+    const second = start({ ...env, ...ports, HUMANCAST_DIR: join(folder, 'second'), LOADER_PORT: String(port) });
+    expect(await second.exit).toBe(1);
+    server.close();
+    expect(second.output()).toMatch(new RegExp(`port ${port}/tcp .* LOADER_PORT`));
+    expect(second.output()).not.toContain('are ready');
+  });
+
+  it('says what is wrong with a setting', async () => {
+    const second = start({ ...env, HUMANCAST_DIR: join(folder, 'third'), MAX_SESSIONS: 'many' });
+    expect(await second.exit).toBe(1);
+    expect(second.output()).toContain('MAX_SESSIONS: "many" must be a whole number from 1 to 1000');
+  });
+
+  it('starts a service again that died, and says so', async () => {
+    const sender = [...childrenOf(started.child.pid ?? 0)].find(([, command]) => command.includes('media-sender'));
+    process.kill(sender?.[0] ?? -1, 'SIGKILL');
+    await eventually(
+      'it was said',
+      async () => started.output(),
+      (output) => output.includes('media-sender ended (got SIGKILL)'),
+    );
+    await eventually(
+      'it serves again',
+      () =>
+        fetch(`http://127.0.0.1:${env['SENDER_METRICS_PORT']}/readyz`).then(
+          (r) => r.status,
+          () => 0,
+        ),
+      (status) => status === 200,
+    );
+  });
+
+  it('ends everything when it is told to, and leaves no process behind', async () => {
+    const children = [...childrenOf(started.child.pid ?? 0).keys()];
+    expect(children).toHaveLength(6);
+    started.child.kill('SIGTERM');
+    expect(await started.exit).toBe(0);
+    expect(started.output()).toMatch(/ended\n$/);
+    expect(children.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+  });
+});
