@@ -6,8 +6,9 @@ export interface Seen {
   green: number;
   blue: number;
   framesDecoded: number;
-  /** Freezes since the start, as the browser counts them. */
-  freezes: number;
+  /** Complete frames that arrived, and when that was counted, ms. */
+  framesReceived: number;
+  atMs: number;
 }
 
 /** What a viewer's page shows and plays, read from the picture and the sound themselves. */
@@ -59,16 +60,18 @@ export class ViewerPage {
         return sum / (data.length / 4);
       };
       let framesDecoded = 0;
-      let freezes = 0;
+      let framesReceived = 0;
+      let atMs = 0;
       for (const peer of (window as unknown as { peers: RTCPeerConnection[] }).peers) {
         if (peer.connectionState === 'closed') continue;
         for (const report of (await peer.getStats()).values()) {
           if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
           framesDecoded += report.framesDecoded;
-          freezes += report.freezeCount;
+          framesReceived += report.framesReceived;
+          atMs = report.timestamp;
         }
       }
-      return { red: mean(0), green: mean(1), blue: mean(2), framesDecoded, freezes };
+      return { red: mean(0), green: mean(1), blue: mean(2), framesDecoded, framesReceived, atMs };
     });
   }
 

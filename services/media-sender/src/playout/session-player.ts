@@ -121,7 +121,7 @@ export class SessionPlayer implements Task {
     this.#timeline = Timeline.anchoredAt(nowMs + delayMs, clock);
     // The first block only primes the encoder with what it looks ahead to; its packet would belong before the anchor.
     this.#decide();
-    this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
+    if (this.#suspendedAtMs === undefined) this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
   }
 
   /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
@@ -131,7 +131,7 @@ export class SessionPlayer implements Task {
     this.#viewers.set(id, viewer);
     if (!this.#timeline) return;
     if (this.#showing) viewer.feed.show(this.#showing);
-    viewer.feed.pump(nowMs);
+    if (this.#suspendedAtMs === undefined) viewer.feed.pump(nowMs);
   }
 
   removeViewer(id: string): void {
@@ -142,7 +142,7 @@ export class SessionPlayer implements Task {
   recover(id: string): void {
     const feed = this.#viewers.get(id)?.feed;
     feed?.recover(this.#showing);
-    feed?.pump(this.#options.clock.nowMs());
+    if (this.#suspendedAtMs === undefined) feed?.pump(this.#options.clock.nowMs());
   }
 
   enqueue(item: QueueItem): void {
