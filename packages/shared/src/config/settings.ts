@@ -126,6 +126,14 @@ export const signalingSettings = {
     'Whether X-Forwarded-For of the peer is believed (only behind a proxy of your own)',
   ),
   consoleDir: setting.string('CONSOLE_DIR', '', 'Folder of the built console; empty: the one in this repository'),
+  sayUrl: setting.custom(
+    'SAY_URL',
+    z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
+    'a URL starting with http:// or https://, or empty',
+    '',
+    'Where the demo producer is, which says typed texts; empty: nowhere',
+  ),
+  sayAvatars: setting.list('SAY_AVATARS', 'demo', 'Avatars that the demo producer draws'),
 };
 export type SignalingConfig = ConfigOf<typeof signalingSettings>;
 

@@ -1,0 +1,11 @@
+import { Module } from '@nestjs/common';
+import { LibraryModule } from '../library/library.module.js';
+import { UploadModule } from '../upload/upload.module.js';
+import { AvatarsController } from './avatars.controller.js';
+import { SegmentsController } from './segments.controller.js';
+
+@Module({
+  imports: [LibraryModule, UploadModule],
+  controllers: [AvatarsController, SegmentsController],
+})
+export class ApiModule {}

@@ -1,0 +1,477 @@
+import { openAsBlob } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { type ClientRequest, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Clips } from '../../testing/clips.js';
+import {
+  type Answer,
+  API_KEY,
+  type AvatarView,
+  type SegmentView,
+  TestLoader,
+} from '../../testing/start-test-loader.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+const LIMIT_BYTES = 260_000_000;
+
+describe('the API', () => {
+  const clips = new Clips();
+  let loader: TestLoader;
+  let clip: string;
+  beforeAll(async () => {
+    loader = await TestLoader.start({ UPLOAD_LIMIT_BYTES: String(LIMIT_BYTES), LOAD_QUEUE_LIMIT: '3' });
+    clip = await clips.test('clip.mp4', { seconds: 1, size: '64x64' });
+    await loader.defineAvatar('ann');
+    await loader.drop(clip, 'lib/idle/a.mp4');
+    await loader.avatarBecomes('lib', 'the library', ({ idlePlaylist }) => idlePlaylist.length === 1);
+  });
+  afterAll(async () => {
+    await loader.stop();
+    clips.remove();
+  });
+
+  async function form(parts: Record<string, string>): Promise<FormData> {
+    const data = new FormData();
+    for (const [name, path] of Object.entries(parts)) data.set(name, await openAsBlob(path), path.split('/').at(-1));
+    return data;
+  }
+
+  async function upload(parts: Record<string, string>, query = 'avatar=ann'): Promise<Answer<SegmentView>> {
+    return loader.ask('POST', `/v1/segments?${query}`, { body: await form(parts) });
+  }
+
+  describe('access', () => {
+    it('needs an API key', async () => {
+      for (const authorization of ['', 'Bearer wrong', 'Basic abc', `Bearer ${API_KEY}x`]) {
+        const answer = await loader.ask('GET', '/v1/avatars', { headers: { authorization } });
+        expect(answer).toMatchObject({ status: 401, body: { code: 'unauthorized', status: 401 } });
+        expect(answer.headers.get('content-type')).toContain('application/problem+json');
+        expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+      }
+    });
+
+    it('tells everyone whether it is alive and ready', async () => {
+      for (const path of ['/healthz', '/readyz']) {
+        expect((await loader.ask('GET', path, { headers: { authorization: '' } })).status).toBe(200);
+      }
+    });
+  });
+
+  describe('an upload', () => {
+    it('is answered with the segment when it can be played', async () => {
+      const { status, headers, body } = await upload({ file: clip });
+      expect(status).toBe(201);
+      expect(headers.get('location')).toBe(`/v1/segments/${body.id}`);
+      expect(body).toMatchObject({
+        ...{ avatar: 'ann', name: 'clip.mp4', role: 'speech', source: 'upload', state: 'complete' },
+        ...{ durationMs: 1000, frames: 30, fps: '30' },
+        renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64 }],
+      });
+      expect(await loader.store.isWhole(body.id)).toBe(true);
+      expect((await loader.ask('GET', `/v1/segments/${body.id}`)).body).toEqual(body);
+      const ttlSeconds = await loader.redis.ttl(`hc:{m:${body.id}}:manifest`);
+      expect(ttlSeconds).toBeGreaterThan(86_000);
+    });
+
+    it('may be a picture and a sound', async () => {
+      const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=3']);
+      expect(await upload({ video: clip, audio: voice })).toMatchObject({
+        status: 201,
+        body: { durationMs: 3000, frames: 30 },
+      });
+    });
+
+    it('may be answered before it is loaded; then its state tells', async () => {
+      const good = await upload({ file: clip }, 'avatar=ann&wait=false&name=greeting');
+      expect(good).toMatchObject({ status: 202, body: { state: 'open' } });
+      const done = await stateOf(good.body.id, ({ state }) => state === 'complete');
+      expect(done).toMatchObject({ name: 'greeting', progress: 1, frames: 30 });
+
+      const bad = await upload({ file: await clips.bytes('bad.mp4', 'nothing') }, 'avatar=ann&wait=false');
+      expect(bad.status).toBe(202);
+      const failed = await stateOf(bad.body.id, ({ state }) => state === 'failed');
+      expect(failed).toMatchObject({ failure: { code: 'media_unreadable' }, progress: 0 });
+      expect((await loader.ask('DELETE', `/v1/segments/${bad.body.id}`)).status).toBe(204);
+      expect((await loader.ask('GET', `/v1/segments/${bad.body.id}`)).status).toBe(404);
+    });
+
+    it('has no say in where it is stored, and leaves nothing there', async () => {
+      const body = new FormData();
+      body.set('file', await openAsBlob(clip), '../../../etc/passwd');
+      expect(await loader.ask('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
+        status: 201,
+        body: { name: 'passwd' },
+      });
+      expect((await readdir(loader.scratchDir)).filter((name) => name.includes('upload'))).toEqual([]);
+    });
+
+    it('of bad media gets the reason', async () => {
+      const cut = await clips.altered('cut.mp4', clip, (bytes) => bytes.subarray(0, bytes.length / 2));
+      expect(await upload({ file: cut })).toMatchObject({ status: 422, body: { code: 'media_truncated' } });
+      expect(await upload({ file: await clips.bytes('zero', '') })).toMatchObject({
+        status: 422,
+        body: { code: 'media_unreadable' },
+      });
+    });
+
+    it('needs an avatar that is there', async () => {
+      expect(await upload({ file: clip }, 'avatar=nobody')).toMatchObject({
+        status: 404,
+        body: { code: 'avatar_not_found' },
+      });
+      expect(await upload({ file: clip }, '')).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+      expect(await upload({ file: clip }, 'avatar=../x')).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+    });
+
+    it('must be a form with the right parts', async () => {
+      const post = (headers: Record<string, string>, body: string) =>
+        loader.ask('POST', '/v1/segments?avatar=ann', { headers, body });
+      expect(await post({ 'content-type': 'video/mp4' }, 'x')).toMatchObject({ status: 415 });
+      expect(await post({ 'content-type': 'multipart/form-data' }, 'x')).toMatchObject({ status: 415 });
+      const multipart = { 'content-type': 'multipart/form-data; boundary=b' };
+      const part = (name: string) => `--b\r\ncontent-disposition: form-data; name="${name}"; filename="f"\r\n\r\nx\r\n`;
+      expect(await post(multipart, `${part('other')}--b--\r\n`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+      expect(await post(multipart, `${part('file')}${part('file')}--b--\r\n`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+      expect(await post(multipart, `${part('file')}${part('video')}--b--\r\n`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+      expect(await post(multipart, `${part('audio')}--b--\r\n`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+      expect(await post(multipart, part('file'))).toMatchObject({ status: 400, body: { code: 'upload_incomplete' } });
+      expect(await post(multipart, '')).toMatchObject({ status: 400, body: { code: 'upload_incomplete' } });
+      const manyParts = Array.from(
+        { length: 40 },
+        (_, i) => `--b\r\ncontent-disposition: form-data; name="n${i}"\r\n\r\nx\r\n`,
+      ).join('');
+      expect(await post(multipart, `${manyParts}--b--\r\n`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+    });
+
+    it('that says it is too large is refused before it is read', async () => {
+      const { status, body, sentBytes } = await rawUpload({ statedBytes: 10_000_000_000, sendBytes: 10_000_000_000 });
+      expect(status).toBe(413);
+      expect(body).toMatchObject({ code: 'upload_too_large', limitBytes: LIMIT_BYTES });
+      expect(sentBytes).toBeLessThan(LIMIT_BYTES / 2);
+    });
+
+    it('is asked for only when it is wanted (100-continue)', async () => {
+      const { status, continued } = await rawUpload({ statedBytes: 10_000_000_000, sendBytes: 0, expect: true });
+      expect([status, continued]).toEqual([413, false]);
+      const whole = await readFile(clip);
+      const wanted = await rawUpload({ content: whole, expect: true });
+      expect([wanted.status, wanted.continued]).toEqual([201, true]);
+    });
+
+    it('that grows too large without saying so is stopped there', async () => {
+      const { status, body } = await rawUpload({ sendBytes: LIMIT_BYTES + 30_000_000 });
+      expect(status).toBe(413);
+      expect(body).toMatchObject({ code: 'upload_too_large' });
+    });
+
+    it('of 200 MB does not fill the memory', async () => {
+      const film = await readFile(clip);
+      const free = Buffer.alloc(8);
+      free.writeUInt32BE(200_000_000, 0);
+      free.write('free', 4, 'latin1');
+      const memory = watchMemory();
+      const { status, body } = await rawUpload({ content: Buffer.concat([film, free]), sendBytes: 200_000_000 - 8 });
+      expect(body).toMatchObject({ frames: 30 });
+      expect(status).toBe(201);
+      expect(memory.growthBytes()).toBeLessThan(100_000_000);
+    });
+
+    it('whose sender goes away is forgotten', async () => {
+      const request = startUpload({ 'transfer-encoding': 'chunked' });
+      request.on('error', () => {});
+      request.write(formHead());
+      request.write(Buffer.alloc(1_000_000));
+      await waitFor('the upload to begin', async () => /humancast_loader_uploads\S* 1\n/.test(await loader.metrics()));
+      request.destroy();
+      await waitFor('the upload to be forgotten', async () =>
+        /humancast_loader_uploads\S* 0\n/.test(await loader.metrics()),
+      );
+    });
+
+    it('is given up when its sender goes away while it is encoded', async () => {
+      const long = await clips.test('long.mp4', {
+        seconds: 60,
+        size: '320x240',
+        output: ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'],
+      });
+      const abort = new AbortController();
+      const request = form({ file: long }).then((body) =>
+        loader.ask('POST', '/v1/segments?avatar=ann', { body, signal: abort.signal }),
+      );
+      const refused = expect(request).rejects.toThrow();
+      await waitFor('the load to begin', async () =>
+        /humancast_loader_running_loads\S* 1\n/.test(await loader.metrics()),
+      );
+      abort.abort();
+      await refused;
+      await waitFor('the load to end', async () =>
+        /humancast_loader_running_loads\S* 0\n/.test(await loader.metrics()),
+      );
+    });
+
+    it('beyond as many as are allowed at once is told to come back', async () => {
+      const open = [1, 2, 3].map(() => {
+        const request = startUpload({ 'transfer-encoding': 'chunked' });
+        request.on('error', () => {});
+        request.write(formHead());
+        return request;
+      });
+      await waitFor('three uploads', async () => /humancast_loader_uploads\S* 3\n/.test(await loader.metrics()));
+      const fourth = await upload({ file: clip });
+      expect(fourth).toMatchObject({ status: 503, body: { code: 'too_many_uploads' } });
+      expect(Number(fourth.headers.get('retry-after'))).toBeGreaterThan(0);
+      for (const request of open) request.destroy();
+      await waitFor('room again', async () => /humancast_loader_uploads\S* 0\n/.test(await loader.metrics()));
+      expect((await upload({ file: clip })).status).toBe(201);
+    });
+  });
+
+  describe('segments', () => {
+    it('can be listed and searched', async () => {
+      await upload({ file: clip }, 'avatar=ann&name=Good%20Morning');
+      const find = async (query: string) =>
+        (await loader.ask<{ segments: SegmentView[] }>('GET', `/v1/segments?${query}`)).body.segments.map(
+          ({ name }) => name,
+        );
+      expect(await find('avatar=ann&q=good%20m')).toEqual(['Good Morning']);
+      expect(await find('q=a.mp4')).toEqual(['a.mp4']);
+      expect(await find('avatar=lib')).toEqual(['a.mp4']);
+      expect(await loader.ask('GET', '/v1/segments?avatar=nobody')).toMatchObject({
+        status: 404,
+        body: { code: 'avatar_not_found' },
+      });
+    });
+
+    it('can be deleted, but not from under the watched folder', async () => {
+      const { body } = await upload({ file: clip });
+      expect((await loader.ask('DELETE', `/v1/segments/${body.id}`)).status).toBe(204);
+      expect(await loader.ask('DELETE', `/v1/segments/${body.id}`)).toMatchObject({
+        status: 404,
+        body: { code: 'segment_not_found' },
+      });
+      const library = (await loader.avatar('lib')).idlePlaylist[0];
+      expect(await loader.ask('DELETE', `/v1/segments/${library}`)).toMatchObject({
+        status: 409,
+        body: { code: 'managed_by_folder' },
+      });
+    });
+
+    it('that are not there are not found, whatever they are called', async () => {
+      for (const id of ['seg_aaaaaaaaaaaaaaaa', 'x', '..%2f..%2fetc', 'seg_%00', `seg_${'a'.repeat(5000)}`]) {
+        expect(await loader.ask('GET', `/v1/segments/${id}`)).toMatchObject({
+          status: 404,
+          body: { code: 'segment_not_found' },
+        });
+      }
+    });
+  });
+
+  describe('avatars', () => {
+    it('can be defined, redefined, read and deleted', async () => {
+      const definition = {
+        name: 'Bob',
+        fps: { num: 25, den: 1 },
+        renditions: [{ id: 'low', codec: 'h264', maxWidth: 320, maxHeight: 320, bitrateBps: 200_000 }],
+      };
+      expect(await loader.defineAvatar('bob', definition)).toMatchObject({
+        status: 200,
+        body: { id: 'bob', ...definition, idle: 0 },
+      });
+      const { body } = await upload({ file: clip }, 'avatar=bob');
+      expect(body).toMatchObject({ frames: 25, fps: '25', renditions: [{ id: 'low', codec: 'h264' }] });
+      const { body: list } = await loader.ask<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
+      expect(list.avatars.find(({ id }) => id === 'bob')).toMatchObject({ name: 'Bob', segments: 1 });
+      expect((await loader.ask('DELETE', '/v1/avatars/bob')).status).toBe(204);
+      expect(await loader.ask('GET', '/v1/avatars/bob')).toMatchObject({
+        status: 404,
+        body: { code: 'avatar_not_found' },
+      });
+      expect(await loader.ask('GET', `/v1/segments/${body.id}`)).toMatchObject({ status: 404 });
+      expect(await loader.ask('DELETE', '/v1/avatars/lib')).toMatchObject({
+        status: 409,
+        body: { code: 'managed_by_folder' },
+      });
+    });
+
+    it('must be defined in the known form', async () => {
+      for (const wrong of [
+        { colour: 'red' },
+        { fps: 30 },
+        { fps: { num: 1000, den: 1 } },
+        { renditions: [] },
+        [],
+        'x',
+      ]) {
+        expect(await loader.defineAvatar('eve', wrong)).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+      }
+      expect(await loader.defineAvatar('Not%20A%20Slug')).toMatchObject({ status: 400 });
+      const headers = { 'content-type': 'application/json' };
+      expect(await loader.ask('PUT', '/v1/avatars/eve', { headers, body: '{"fps":' })).toMatchObject({ status: 400 });
+      expect(
+        await loader.ask('PUT', '/v1/avatars/eve', { headers, body: JSON.stringify({ name: 'x'.repeat(100_000) }) }),
+      ).toMatchObject({ status: 413 });
+    });
+  });
+
+  it('finishes the uploads it has taken, and takes no more, when it is stopped', async () => {
+    const other = await TestLoader.start();
+    try {
+      await other.defineAvatar('ann');
+      const post = (body: FormData) => other.ask<SegmentView>('POST', '/v1/segments?avatar=ann', { body });
+      const film = await clips.test('film.mp4', {
+        seconds: 10,
+        size: '320x240',
+        output: ['-c:v', 'libx264', '-preset', 'ultrafast'],
+      });
+      const answer = post(await form({ file: film }));
+      await waitFor('the load to begin', async () =>
+        /humancast_loader_running_loads\S* 1\n/.test(await other.metrics()),
+      );
+      const stopped = other.stopService();
+      expect(await post(await form({ file: clip })).catch(() => ({ status: 503 }))).toMatchObject({ status: 503 });
+      expect(await answer).toMatchObject({ status: 201, body: { frames: 300 } });
+      await stopped;
+    } finally {
+      await other.stop();
+    }
+  });
+
+  it('answers what is not there with a problem document', async () => {
+    expect(await loader.ask('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { code: 'not_found' } });
+  });
+
+  it('survives bytes that are not HTTP', async () => {
+    const socket = connect(Number(new URL(loader.url).port), '127.0.0.1');
+    await new Promise<void>((resolve) => {
+      socket.on('close', () => resolve()).on('error', () => {});
+      socket.resume();
+      socket.end('\x16\x03\x01 nonsense\r\n\r\n');
+    });
+    expect((await loader.ask('GET', '/healthz')).status).toBe(200);
+  });
+
+  it('counts what it does', async () => {
+    const metrics = await loader.metrics();
+    for (const name of [
+      'load_seconds_count',
+      'media_seconds_total',
+      'failures_total',
+      'written_bytes_total',
+      'waiting_uploads',
+    ]) {
+      expect(metrics).toMatch(new RegExp(`^humancast_loader_${name}\\{`, 'm'));
+    }
+    expect(metrics).toMatch(/humancast_loader_failures_total\{.*code="media_truncated".*\} [1-9]/);
+  });
+
+  async function stateOf(id: string, isSo: (segment: SegmentView) => boolean): Promise<SegmentView> {
+    return waitFor('the state of an upload', async () => {
+      const { body } = await loader.ask<SegmentView>('GET', `/v1/segments/${id}`);
+      return isSo(body) && body;
+    });
+  }
+
+  function startUpload(headers: Record<string, string>): ClientRequest {
+    return httpRequest(`${loader.url}/v1/segments?avatar=ann`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${API_KEY}`, 'content-type': 'multipart/form-data; boundary=b', ...headers },
+    });
+  }
+
+  interface RawUpload {
+    /** `Content-Length`; without it, chunked. */
+    statedBytes?: number;
+    /** Sent first. */
+    content?: Buffer;
+    /** So many zeros after that. */
+    sendBytes?: number;
+    expect?: boolean;
+  }
+
+  /** An upload byte by byte, of any size, without having it in memory. */
+  async function rawUpload({ statedBytes, content = Buffer.alloc(0), sendBytes = 0, ...options }: RawUpload) {
+    const length =
+      statedBytes === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(statedBytes) };
+    const request = startUpload({ ...length, ...(options.expect ? { expect: '100-continue' } : {}) });
+    let continued = false;
+    let sentBytes = 0;
+    const answered = new Promise<{ status: number; body: unknown }>((resolve, reject) => {
+      request.once('error', reject);
+      request.once('response', (response) => {
+        response
+          .setEncoding('utf8')
+          .toArray()
+          .then((parts) => resolve({ status: response.statusCode ?? 0, body: JSON.parse(parts.join('')) }), reject);
+      });
+    });
+    let isAnswered = false;
+    const done = answered.finally(() => {
+      isAnswered = true;
+    });
+    const send = async () => {
+      if (options.expect) {
+        request.flushHeaders();
+        await Promise.race([
+          new Promise<void>((resolve) =>
+            request.once('continue', () => {
+              continued = true;
+              resolve();
+            }),
+          ),
+          done,
+        ]);
+        if (!continued) return;
+      }
+      request.write(formHead());
+      request.write(content);
+      const zeros = Buffer.alloc(65_536);
+      for (; sentBytes < sendBytes && !isAnswered; sentBytes += zeros.length) {
+        const room = request.write(zeros.subarray(0, Math.min(zeros.length, sendBytes - sentBytes)));
+        if (!room) await Promise.race([new Promise((resolve) => request.once('drain', resolve)), done]);
+      }
+      if (statedBytes === undefined) request.end('\r\n--b--\r\n');
+    };
+    const [answer] = await Promise.all([done, send()]);
+    request.destroy();
+    return { ...answer, continued, sentBytes };
+  }
+});
+
+function formHead(): string {
+  return '--b\r\ncontent-disposition: form-data; name="file"; filename="film.mp4"\r\n\r\n';
+}
+
+/** How far memory rises above what it is now, by samples taken as the event loop turns. */
+function watchMemory(): { growthBytes(): number } {
+  const used = () => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const before = used();
+  let peak = before;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, used());
+  }, 5);
+  return {
+    growthBytes() {
+      clearInterval(timer);
+      return peak - before;
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import {
+  type Avatar,
+  AvatarStore,
+  avatarDefinitionSchema,
+  HumancastError,
+  RedisMediaStore,
+  slugSchema,
+} from '@humancast/shared';
+import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Put, UseGuards } from '@nestjs/common';
+import { Library } from '../library/library.js';
+import { Uploads } from '../upload/uploads.js';
+import { ApiKeyGuard } from './api-key.guard.js';
+import { libraryLoadView, uploadView } from './segment-view.js';
+
+@Controller('v1/avatars')
+@UseGuards(ApiKeyGuard)
+export class AvatarsController {
+  readonly #avatars: AvatarStore;
+  readonly #store: RedisMediaStore;
+  readonly #library: Library;
+  readonly #uploads: Uploads;
+
+  constructor(
+    @Inject(AvatarStore) avatars: AvatarStore,
+    @Inject(RedisMediaStore) store: RedisMediaStore,
+    @Inject(Library) library: Library,
+    @Inject(Uploads) uploads: Uploads,
+  ) {
+    this.#avatars = avatars;
+    this.#store = store;
+    this.#library = library;
+    this.#uploads = uploads;
+  }
+
+  @Get()
+  async list(): Promise<unknown> {
+    return { avatars: await Promise.all((await this.#avatars.list()).map((avatar) => this.#summary(avatar))) };
+  }
+
+  @Get(':id')
+  async get(@Param('id') id: string): Promise<unknown> {
+    const avatar = await this.#find(id);
+    return {
+      ...(await this.#summary(avatar)),
+      idlePlaylist: await this.#store.getIdlePlaylist(id),
+      loading: [...this.#library.loads(id).map(libraryLoadView), ...this.#uploads.open(id).map(uploadView)],
+      problems: this.#library.problems(id),
+    };
+  }
+
+  /** Defines, or redefines; library segments are encoded anew where that changes how. */
+  @Put(':id')
+  async put(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    const avatar = { ...avatarDefinitionSchema.parse(body), id: slugSchema.parse(id) };
+    await this.#avatars.put(avatar);
+    this.#library.poke();
+    return this.#summary(avatar);
+  }
+
+  /** With all of its segments. @throws HumancastError `managed_by_folder` while the watched folder has its folder. */
+  @Delete(':id')
+  @HttpCode(204)
+  async delete(@Param('id') id: string): Promise<void> {
+    await this.#find(id);
+    if (this.#library.hasFolder(id)) {
+      throw new HumancastError('managed_by_folder', `remove the folder "${id}" from the media folder instead`);
+    }
+    for (const upload of this.#uploads.open(id)) this.#uploads.remove(upload.id);
+    await this.#avatars.delete(id);
+    await this.#store.setIdlePlaylist(id, []);
+    for (const segment of await this.#store.list(id)) await this.#store.delete(segment.id);
+  }
+
+  async #find(id: string): Promise<Avatar> {
+    const avatar = await this.#avatars.get(id);
+    if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
+    return avatar;
+  }
+
+  async #summary(avatar: Avatar): Promise<Record<string, unknown>> {
+    const segments = await this.#store.list(avatar.id);
+    const idle = segments.filter((segment) => segment.role === 'idle').length;
+    return {
+      ...avatar,
+      name: avatar.name ?? avatar.id,
+      idle,
+      segments: segments.length - idle,
+      problemCount: this.#library.problems(avatar.id).length,
+    };
+  }
+}

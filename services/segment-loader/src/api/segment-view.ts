@@ -1,0 +1,48 @@
+import { type Rational, type SegmentManifest, type SegmentSummary, samplesToMs } from '@humancast/shared';
+import type { LibraryLoad } from '../library/library.js';
+import type { UploadState } from '../upload/uploads.js';
+
+/** A segment as the API tells it. */
+export function segmentView(manifest: SegmentManifest): Record<string, unknown> {
+  const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples, renditions } = manifest;
+  return {
+    ...{ id, avatar, name, role, source, state, progress: 1 },
+    createdAt: timeOf(manifest.createdAtMs),
+    durationMs: durationMsOf(manifest),
+    ...{ frames, fps: rateOf(manifest.fps), gopFrames, pcmSamples, renditions },
+    ...(failure ? { failure } : {}),
+  };
+}
+
+export function summaryView(summary: SegmentSummary): Record<string, unknown> {
+  const { id, avatar, name, role, source, state } = summary;
+  const createdAt = timeOf(summary.createdAtMs);
+  return { id, avatar, name, role, source, state, createdAt, durationMs: durationMsOf(summary) };
+}
+
+/** An upload that is being loaded, or failed to. */
+export function uploadView({ id, avatar, name, createdAtMs, progress, failure }: UploadState): Record<string, unknown> {
+  return {
+    ...{ id, avatar, name, role: 'speech', source: 'upload', state: failure ? 'failed' : 'open', progress },
+    createdAt: timeOf(createdAtMs),
+    ...(failure ? { failure: { code: failure.code, message: failure.message, ...failure.extra } } : {}),
+  };
+}
+
+/** A library file that is being loaded. */
+export function libraryLoadView({ avatar, role, name, segment, progress }: LibraryLoad): Record<string, unknown> {
+  return { id: segment, avatar, name, role, source: 'library', state: 'open', progress };
+}
+
+function durationMsOf({ durationSamples }: { readonly durationSamples: number }): number {
+  return Math.round(samplesToMs(durationSamples) * 1000) / 1000;
+}
+
+/** "30" or "30000/1001". */
+function rateOf({ num, den }: Rational): string {
+  return den === 1 ? String(num) : `${num}/${den}`;
+}
+
+function timeOf(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

@@ -1,0 +1,37 @@
+import {
+  AvatarStore,
+  connectRedis,
+  type LoaderConfig,
+  type Logger,
+  newId,
+  type Redis,
+  RedisMediaStore,
+} from '@humancast/shared';
+import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { LoaderMetrics } from './metrics.js';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS } from './tokens.js';
+
+export interface CoreParts {
+  readonly config: LoaderConfig;
+  readonly logger: Logger;
+  readonly metrics: LoaderMetrics;
+}
+
+@Global()
+@Module({})
+class CoreModule {}
+
+/** What every capability builds on. */
+export function coreModule({ config, logger, metrics }: CoreParts): DynamicModule {
+  const name = newId('ldr');
+  const providers = [
+    { provide: CONFIG, useValue: config },
+    { provide: LOGGER, useValue: logger },
+    { provide: LoaderMetrics, useValue: metrics },
+    { provide: QUEUE_REDIS, useFactory: () => connectRedis(config.redisQueueUrl, { name, logger }) },
+    { provide: MEDIA_REDIS, useFactory: () => connectRedis(config.redisMediaUrl, { name: `${name}.media`, logger }) },
+    { provide: AvatarStore, useFactory: (redis: Redis) => new AvatarStore(redis), inject: [QUEUE_REDIS] },
+    { provide: RedisMediaStore, useFactory: (redis: Redis) => new RedisMediaStore(redis), inject: [MEDIA_REDIS] },
+  ];
+  return { module: CoreModule, providers, exports: providers.map(({ provide }) => provide) };
+}

@@ -1,0 +1,203 @@
+import type { Readable } from 'node:stream';
+import { type Codec, HumancastError, PCM_RATE } from '@humancast/shared';
+import { type ToolExit, ToolProcess } from '../ffmpeg/tool-process.js';
+import { AnnexBParser } from './annexb-parser.js';
+import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+import { type EncoderLimits, encoderArguments } from './encoder-arguments.js';
+import { EncoderLog } from './encoder-log.js';
+import type { FrameParser } from './frame-parser.js';
+import { framesPerSecond } from './frame-rate.js';
+import { GopAssembler } from './gop-assembler.js';
+import { IvfParser } from './ivf-parser.js';
+import { PcmChunker } from './pcm-chunker.js';
+
+/** Where encoded parts go. While one is being written, no more is read, and ffmpeg waits. */
+export interface PartSink {
+  writeGop(rendition: string, index: number, gop: Buffer): Promise<void>;
+  writePcm(index: number, pcm: Buffer): Promise<void>;
+}
+
+export interface EncodeLimits extends EncoderLimits {
+  readonly maxDurationSeconds: number;
+  /** Without a byte from ffmpeg for this long, it is taken for stuck. */
+  readonly stallMs: number;
+  /** Not done by then, it is given up. */
+  readonly totalMs: number;
+}
+
+export interface Encoded {
+  /** Frames of every rendition. */
+  readonly frames: number;
+  readonly pcmSamples: number;
+  /** Bytes of all GOPs, by rendition id. */
+  readonly bytes: ReadonlyMap<string, number>;
+  readonly exit: ToolExit;
+  readonly log: EncoderLog;
+}
+
+const PARSERS: Readonly<Record<Codec, new () => FrameParser>> = { vp8: IvfParser, h264: AnnexBParser };
+
+/**
+ * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `judge` to say.
+ * @param inputs descriptors of the picture's file and, when it is another, the sound's.
+ * @param onFrames told how many frames of the first rendition there are.
+ * @throws HumancastError `media_too_long`, `encoder_failed`; what the sink throws; the signal's reason.
+ */
+export async function encode(
+  plan: EncodePlan,
+  inputs: readonly number[],
+  limits: EncodeLimits,
+  sink: PartSink,
+  signal: AbortSignal,
+  onFrames: (frames: number) => void = () => {},
+): Promise<Encoded> {
+  signal.throwIfAborted();
+  return new Encoding(plan, limits, sink, onFrames).run(inputs, signal);
+}
+
+class Encoding {
+  readonly #plan: EncodePlan;
+  readonly #limits: EncodeLimits;
+  readonly #sink: PartSink;
+  readonly #onFrames: (frames: number) => void;
+  readonly #log = new EncoderLog();
+  readonly #bytes = new Map<string, number>();
+  #lastByteMs = performance.now();
+  #writing = 0;
+
+  constructor(plan: EncodePlan, limits: EncodeLimits, sink: PartSink, onFrames: (frames: number) => void) {
+    this.#plan = plan;
+    this.#limits = limits;
+    this.#sink = sink;
+    this.#onFrames = onFrames;
+  }
+
+  async run(inputs: readonly number[], signal: AbortSignal): Promise<Encoded> {
+    const { renditions, audio } = this.#plan;
+    const outputCount = renditions.length + (audio ? 1 : 0);
+    const tool = new ToolProcess('ffmpeg', encoderArguments(this.#plan, this.#limits), inputs, outputCount);
+    let failure: { readonly error: unknown } | undefined;
+    const fail = (error: unknown) => {
+      failure ??= { error };
+      tool.kill();
+    };
+    const onAbort = () => fail(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const watch = setInterval(() => this.#failWhenStuck(fail), 1000);
+    const limit = setTimeout(() => fail(slow(this.#limits.totalMs)), this.#limits.totalMs);
+    try {
+      const videos = renditions.map((rendition, i) => this.#takeVideo(rendition, tool.outputs[i], i === 0));
+      const pcm = audio ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
+      const log = this.#takeLog(tool.stderr);
+      tool.stdout.resume();
+      // All of them have ended before this returns: nobody writes a part after it has been given up.
+      for (const part of [...videos, pcm, log, tool.exited]) part.catch(fail);
+      await Promise.allSettled([...videos, pcm, log, tool.exited]);
+      if (failure) throw asEncoderFailure(failure.error);
+      const frames = sameFrames(await Promise.all(videos));
+      return { frames, pcmSamples: await pcm, bytes: this.#bytes, exit: await tool.exited, log: this.#log };
+    } finally {
+      clearInterval(watch);
+      clearTimeout(limit);
+      signal.removeEventListener('abort', onAbort);
+      tool.kill();
+    }
+  }
+
+  async #takeVideo({ id, codec }: PlannedRendition, stream: Readable | undefined, isFirst: boolean): Promise<number> {
+    const parser = new PARSERS[codec]();
+    const assembler = new GopAssembler(this.#plan.gopFrames);
+    const maxFrames = this.#limits.maxDurationSeconds * framesPerSecond(this.#plan.fps);
+    const store = async (gop: Buffer | undefined) => {
+      if (!gop) return;
+      this.#bytes.set(id, (this.#bytes.get(id) ?? 0) + gop.length);
+      await this.#write(this.#sink.writeGop(id, assembler.gopCount - 1, gop));
+    };
+    const take = async (frames: ReturnType<FrameParser['push']>) => {
+      for (const frame of frames) await store(assembler.push(frame));
+      if (assembler.frameCount > maxFrames) throw tooLong(this.#limits.maxDurationSeconds);
+      if (isFirst) this.#onFrames(assembler.frameCount);
+    };
+    for await (const chunk of this.#chunks(stream)) await take(parser.push(chunk));
+    await take(parser.end());
+    await store(assembler.end());
+    return assembler.frameCount;
+  }
+
+  async #takePcm(stream: Readable | undefined): Promise<number> {
+    const chunker = new PcmChunker(statedSamples(this.#plan));
+    let index = 0;
+    const store = async (chunks: readonly Buffer[]) => {
+      for (const chunk of chunks) await this.#write(this.#sink.writePcm(index++, chunk));
+      if (chunker.sampleCount > this.#limits.maxDurationSeconds * PCM_RATE) {
+        throw tooLong(this.#limits.maxDurationSeconds);
+      }
+    };
+    for await (const chunk of this.#chunks(stream)) await store(chunker.push(chunk));
+    await store(chunker.end());
+    return chunker.sampleCount;
+  }
+
+  async #takeLog(stream: Readable): Promise<void> {
+    for await (const chunk of stream as AsyncIterable<Buffer>) this.#log.push(chunk);
+  }
+
+  async *#chunks(stream: Readable | undefined): AsyncGenerator<Buffer> {
+    if (!stream) throw new TypeError('ffmpeg was started with too few outputs');
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      this.#lastByteMs = performance.now();
+      yield chunk;
+    }
+  }
+
+  async #write(write: Promise<void>): Promise<void> {
+    this.#writing++;
+    try {
+      await write;
+    } finally {
+      this.#writing--;
+      this.#lastByteMs = performance.now();
+    }
+  }
+
+  /** While a part is being written it is we who are slow. */
+  #failWhenStuck(fail: (error: unknown) => void): void {
+    if (this.#writing > 0 || performance.now() - this.#lastByteMs <= this.#limits.stallMs) return;
+    fail(new HumancastError('encoder_failed', `the encoder made nothing for ${this.#limits.stallMs / 1000} s`));
+  }
+}
+
+/** A parser's complaint: the stream is not what an encoder in order makes. */
+function asEncoderFailure(error: unknown): unknown {
+  return error instanceof RangeError
+    ? new HumancastError('encoder_failed', { detail: error.message, cause: error })
+    : error;
+}
+
+/** How much sound the file says there is from the segment's start on. */
+function statedSamples({ audio, zeroSeconds }: EncodePlan): number | undefined {
+  if (audio?.track.endSeconds === undefined) return undefined;
+  return (audio.track.endSeconds - (audio.separate ? audio.track.startSeconds : zeroSeconds)) * PCM_RATE;
+}
+
+function sameFrames(counts: readonly number[]): number {
+  const [first = 0, ...others] = counts;
+  if (others.some((count) => count !== first)) {
+    throw new HumancastError('encoder_failed', `renditions have different numbers of frames: ${counts.join(', ')}`);
+  }
+  return first;
+}
+
+function slow(totalMs: number): HumancastError {
+  return new HumancastError(
+    'encoder_failed',
+    `encoding took longer than the ${Math.round(totalMs / 1000)} s it may take`,
+  );
+}
+
+function tooLong(maxDurationSeconds: number): HumancastError {
+  return new HumancastError('media_too_long', {
+    detail: `it goes on after the ${maxDurationSeconds} s that are allowed`,
+    extra: { maxDurationSeconds },
+  });
+}

@@ -1,0 +1,66 @@
+import { inputOptions } from '../ffmpeg/input-options.js';
+import { inputUrl, outputUrl } from '../ffmpeg/tool-process.js';
+import type { VideoTrack } from '../probe/media-info.js';
+import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+import { AUDIO_PAD, filterGraph, videoPad } from './filter-graph.js';
+
+export interface EncoderLimits {
+  readonly maxPixels: number;
+  /** Threads of one decoder or encoder. */
+  readonly threads: number;
+}
+
+/** Inputs are the picture's file, then the sound's if it is another; outputs are the renditions in order, then the PCM. */
+export function encoderArguments(plan: EncodePlan, { maxPixels, threads }: EncoderLimits): string[] {
+  const inputCount = plan.audio?.separate ? 2 : 1;
+  const input = (index: number, decoder: readonly string[]) => [
+    ...inputOptions(maxPixels),
+    ...['-threads', String(threads), ...decoder, '-i', inputUrl(index)],
+  ];
+  return [
+    // Timestamps stay the file's own: the graph moves both tracks by the same amount.
+    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose', '-copyts'],
+    // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
+    ...input(0, ['-reinit_filter:v', '0', ...alphaDecoder(plan.video)]),
+    ...(inputCount === 2 ? input(1, []) : []),
+    ...['-filter_complex_threads', String(threads), '-filter_complex', filterGraph(plan)],
+    ...plan.renditions.flatMap((rendition, i) => [
+      ...['-map', videoPad(i), '-fps_mode', 'passthrough', '-threads', String(threads)],
+      ...codecOptions(rendition, plan.gopFrames),
+      outputUrl(i, inputCount),
+    ]),
+    ...(plan.audio
+      ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(plan.renditions.length, inputCount)]
+      : []),
+  ];
+}
+
+/** FFmpeg's own VP8 and VP9 decoders leave the alpha channel out. */
+function alphaDecoder({ hasAlpha, codec, index }: VideoTrack): string[] {
+  const decoder = hasAlpha ? { vp8: 'libvpx', vp9: 'libvpx-vp9' }[codec] : undefined;
+  return decoder ? [`-c:${index}`, decoder] : [];
+}
+
+/**
+ * Keyframes at every `gopFrames` and nowhere else; no frame that is not shown, none that needs a later one. The rate is
+ * held within one second, so that a keyframe is not a burst many times the size of what surrounds it.
+ */
+function codecOptions({ codec, bitrateBps }: PlannedRendition, gopFrames: number): string[] {
+  const rate = String(bitrateBps);
+  const gop = String(gopFrames);
+  const common = ['-b:v', rate, '-maxrate', rate, '-bufsize', rate, '-g', gop, '-keyint_min', gop];
+  // libvpx holds a constant rate when it is told the same rate as least and most.
+  return codec === 'vp8' ? [...VP8, ...common, '-minrate', rate, '-f', 'ivf'] : [...H264, ...common, '-f', 'h264'];
+}
+
+const VP8 = [
+  ...['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '-8'],
+  ...['-lag-in-frames', '0', '-auto-alt-ref', '0'],
+];
+
+/** Constrained baseline; access unit delimiters are what the stream is cut by. */
+const H264 = [
+  ...['-c:v', 'libx264', '-preset', 'superfast', '-profile:v', 'baseline', '-bf', '0', '-sc_threshold', '0'],
+  ...['-x264-params', 'aud=1', '-color_range', 'tv'],
+  ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
+];

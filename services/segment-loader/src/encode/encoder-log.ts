@@ -1,0 +1,67 @@
+import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
+
+const MAX_LINE_CHARS = 2000;
+const TAIL_LINES = 8;
+
+/** `<input>:<stream>`, as in `#0:1` of FFmpeg's messages. */
+export type StreamName = `${number}:${number}`;
+
+export interface StreamHealth {
+  /** Frames or packets that could not be decoded, or only with errors patched over. */
+  damaged: number;
+  /** Frames that came out of the decoder; `undefined` when it never said. */
+  decoded: number | undefined;
+}
+
+/**
+ * What ffmpeg tells while it works (`-loglevel repeat+level+verbose`). Its exit code is 0 however broken a file is, so this is
+ * where damage is counted. Understands the wording of FFmpeg 5 and of 6 and later.
+ */
+export class EncoderLog {
+  readonly #streams = new Map<string, StreamHealth>();
+  readonly #tail: string[] = [];
+  #partial = '';
+  /** A size that a decoder refused on the way, because it exceeds the limit. */
+  refusedSize: RefusedSize | undefined;
+
+  push(chunk: Buffer): void {
+    const lines = (this.#partial + chunk.toString('latin1')).split('\n');
+    this.#partial = (lines.pop() ?? '').slice(0, MAX_LINE_CHARS);
+    for (const line of lines) this.#read(line);
+  }
+
+  health(stream: StreamName): Readonly<StreamHealth> {
+    return this.#streams.get(stream) ?? { damaged: 0, decoded: undefined };
+  }
+
+  /** The last complaints, for the log of the service. */
+  get complaints(): string {
+    return this.#tail.join('; ');
+  }
+
+  #read(line: string): void {
+    const damaged = damagedStream(line);
+    if (damaged) this.#of(damaged).damaged++;
+    const summary = /Input stream #(\d+:\d+) .*?; (\d+) frames decoded/.exec(line);
+    if (summary) this.#of(summary[1] ?? '').decoded = Number(summary[2]);
+    this.refusedSize ??= refusedSize(line);
+    if (/\[(error|fatal|panic)\]/.test(line)) {
+      this.#tail.push(line.trim());
+      if (this.#tail.length > TAIL_LINES) this.#tail.shift();
+    }
+  }
+
+  #of(stream: string): StreamHealth {
+    const health = this.#streams.get(stream) ?? { damaged: 0, decoded: undefined };
+    this.#streams.set(stream, health);
+    return health;
+  }
+}
+
+function damagedStream(line: string): string | undefined {
+  const five = /Error while decoding stream #(\d+:\d+)/.exec(line);
+  if (five) return five[1];
+  const fiveFrame = /\/dev\/fd\/(\d+): corrupt decoded frame in stream (\d+)/.exec(line);
+  if (fiveFrame) return `${Number(fiveFrame[1]) - 3}:${fiveFrame[2]}`;
+  return /\[[va]ist#(\d+:\d+)\/.*(?:Error submitting packet to decoder|corrupt decoded frame)/.exec(line)?.[1];
+}

@@ -1,0 +1,105 @@
+import { type Codec, PCM_RATE } from '@humancast/shared';
+import type { VideoTrack } from '../probe/media-info.js';
+import type { EncodePlan, PlannedRendition } from './encode-plan.js';
+
+/**
+ * The matrix a viewer's decoder will assume: VP8 knows only BT.601 (RFC 6386 §9.2, color_space; Chromium does so at every
+ * size), H.264 says BT.709 in its VUI (see `codecOptions`).
+ */
+const MATRIX: Readonly<Record<Codec, 'bt601' | 'bt709'>> = { vp8: 'bt601', h264: 'bt709' };
+
+/** FFmpeg's names of matrices, as its scaler takes them; others it finds out by itself or can't convert. */
+const SCALER_MATRIX: Readonly<Record<string, string>> = {
+  bt709: 'bt709',
+  smpte170m: 'bt601',
+  bt470bg: 'bt601',
+  fcc: 'fcc',
+  bt2020nc: 'bt2020',
+  bt2020c: 'bt2020',
+};
+
+/** The video output of the graph for a rendition. */
+export const videoPad = (index: number) => `[v${index}]`;
+export const AUDIO_PAD = '[a]';
+
+/**
+ * One graph for the whole file. Everything in it is made of numbers and our own words.
+ * Frames come out at k/fps, both tracks counting from the plan's zero.
+ */
+export function filterGraph(plan: EncodePlan): string {
+  const { video, audio, renditions } = plan;
+  const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
+  const timing = [
+    `setpts=PTS-(${decimal(plan.zeroSeconds)})/TB`,
+    `fps=fps=${plan.fps.num}/${plan.fps.den}:start_time=0`,
+  ];
+  const split = `split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`;
+  const chains = [
+    `[0:${video.index}]${[...progressive, ...timing, ...overBlack(video), split].join(',')}`,
+    ...renditions.map((rendition, i) => `[s${i}]${picture(video, rendition).join(',')}${videoPad(i)}`),
+  ];
+  if (audio) {
+    const input = audio.separate ? 1 : 0;
+    const origin = audio.separate ? 'STARTPTS' : `(${decimal(plan.zeroSeconds)})/TB`;
+    chains.push(`[${input}:${audio.track.index}]${voice(origin).join(',')}${AUDIO_PAD}`);
+  }
+  return chains.join(';');
+}
+
+/** What is transparent becomes black: multiplying by alpha is compositing over black. */
+function overBlack(video: VideoTrack): string[] {
+  return video.hasAlpha ? ['format=gbrap', 'premultiply=inplace=1', 'format=gbrp'] : [];
+}
+
+function picture(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
+  const size = `w=${width}:h=${height}`;
+  const transfer = HDR_TRANSFER[video.colorTransfer ?? ''];
+  if (transfer) return [`scale=${size}`, ...toneMap(transfer, codec), ...FINISH];
+  const from = video.isRgb || video.hasAlpha ? 'rgb' : sourceMatrix(video);
+  const to = MATRIX[codec];
+  // The scaler converts between matrices by way of RGB; from HD to VP8, the most frequent case, there is a shorter one.
+  if (from === 'bt709' && to === 'bt601') return [...scaled(size, from, from), ...FINISH, 'colormatrix=bt709:bt601'];
+  return [...scaled(size, from === 'rgb' ? 'auto' : from, to), ...FINISH];
+}
+
+const FINISH = ['format=yuv420p', 'setsar=1'];
+
+function scaled(size: string, from: string, to: string): string[] {
+  return [`scale=${size}:in_color_matrix=${from}:out_color_matrix=${to}:out_range=tv`];
+}
+
+/** A file that doesn't say its matrix means what its size suggests, as players have it. */
+function sourceMatrix(video: VideoTrack): string {
+  if (video.colorMatrix !== undefined) return SCALER_MATRIX[video.colorMatrix] ?? 'auto';
+  return Math.min(video.width, video.height) >= 720 ? 'bt709' : 'bt601';
+}
+
+const HDR_TRANSFER: Readonly<Record<string, string>> = { smpte2084: 'smpte2084', 'arib-std-b67': 'arib-std-b67' };
+
+/** High dynamic range (PQ, HLG) brought down to what a viewer's screen shows; untreated, it looks washed out. */
+function toneMap(transfer: string, codec: Codec): string[] {
+  return [
+    `zscale=tin=${transfer}:min=2020_ncl:pin=2020:t=linear:npl=100`,
+    'format=gbrpf32le',
+    'zscale=p=709',
+    'tonemap=tonemap=hable:desat=0',
+    `zscale=t=709:m=${codec === 'vp8' ? '170m' : '709'}:r=limited`,
+  ];
+}
+
+/**
+ * Mono at the stored rate, aligned to the sample at the start, and held to the file's timestamps: holes of more than 50 ms
+ * become silence instead of pulling what follows forward.
+ */
+function voice(origin: string): string[] {
+  return [
+    `asetpts=PTS-${origin}`,
+    `aresample=${PCM_RATE}:async=1:min_comp=0.0002:min_hard_comp=0.05:first_pts=0`,
+    'aformat=sample_fmts=s16:channel_layouts=mono',
+  ];
+}
+
+/** Never in exponent notation, which the expression parser does not know. */
+function decimal(seconds: number): string {
+  return seconds.toFixed(6);
+}

@@ -1,0 +1,55 @@
+import { PCM_CHUNK_SAMPLES, PCM_RATE } from '@humancast/shared';
+import { ByteQueue } from './byte-queue.js';
+
+const BYTES_PER_SAMPLE = 2;
+const CHUNK_BYTES = PCM_CHUNK_SAMPLES * BYTES_PER_SAMPLE;
+/** Sound that goes on for less than this after its stated end is the encoder's padding (two HE-AAC frames are 93 ms). */
+const PADDING_BYTES = 0.1 * PCM_RATE * BYTES_PER_SAMPLE;
+
+/**
+ * Cuts s16le PCM into stored chunks, and an encoder's padding off its end: a clip that loops, or is followed by another, would
+ * pause there.
+ */
+export class PcmChunker {
+  readonly #bytes = new ByteQueue();
+  readonly #statedBytes: number | undefined;
+  #sampleCount = 0;
+
+  /** @param statedSamples length of the sound according to its file. */
+  constructor(statedSamples?: number) {
+    this.#statedBytes = statedSamples === undefined ? undefined : Math.ceil(statedSamples) * BYTES_PER_SAMPLE;
+  }
+
+  /** Samples given out so far. */
+  get sampleCount(): number {
+    return this.#sampleCount;
+  }
+
+  /** Holds back what may turn out to be padding. */
+  push(data: Buffer): Buffer[] {
+    this.#bytes.push(data);
+    const chunks: Buffer[] = [];
+    while (this.#bytes.length >= CHUNK_BYTES + PADDING_BYTES) chunks.push(...this.#take(CHUNK_BYTES));
+    return chunks;
+  }
+
+  /** What is left; the last chunk may be shorter. A byte without its other half is dropped. */
+  end(): Buffer[] {
+    const left = this.#bytes.length - this.#paddingBytes();
+    const whole = left - (left % BYTES_PER_SAMPLE);
+    return whole > CHUNK_BYTES ? [...this.#take(CHUNK_BYTES), ...this.#take(whole - CHUNK_BYTES)] : this.#take(whole);
+  }
+
+  #paddingBytes(): number {
+    if (this.#statedBytes === undefined) return 0;
+    const excess = this.#sampleCount * BYTES_PER_SAMPLE + this.#bytes.length - this.#statedBytes;
+    return excess > 0 && excess <= PADDING_BYTES ? excess : 0;
+  }
+
+  #take(length: number): Buffer[] {
+    const chunk = this.#bytes.take(length);
+    if (!chunk || chunk.length === 0) return [];
+    this.#sampleCount += chunk.length / BYTES_PER_SAMPLE;
+    return [chunk];
+  }
+}

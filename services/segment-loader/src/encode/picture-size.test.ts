@@ -1,0 +1,65 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { videoTrack } from '../../testing/tracks.js';
+import { displaySize, renditionSize } from './picture-size.js';
+
+const hd = { maxWidth: 1280, maxHeight: 720 };
+
+describe('displaySize', () => {
+  it('stands a rotated picture upright', () => {
+    for (const rotationDegrees of [90, -90, 270]) {
+      expect(displaySize(videoTrack({ width: 1920, height: 1080, rotationDegrees }))).toEqual({
+        width: 1080,
+        height: 1920,
+      });
+    }
+    expect(displaySize(videoTrack({ width: 1920, height: 1080, rotationDegrees: 180 }))).toEqual({
+      width: 1920,
+      height: 1080,
+    });
+  });
+
+  it('makes pixels square', () => {
+    const dvd = videoTrack({ width: 720, height: 576, pixelAspect: { num: 64, den: 45 } });
+    expect(displaySize(dvd)).toEqual({ width: 1024, height: 576 });
+  });
+});
+
+describe('renditionSize', () => {
+  it('fits the picture in, whole and in proportion', () => {
+    expect(renditionSize({ width: 1920, height: 1080 }, hd)).toEqual({ width: 1280, height: 720 });
+    expect(renditionSize({ width: 1080, height: 1920 }, hd)).toEqual({ width: 404, height: 720 });
+    expect(renditionSize({ width: 1000, height: 1000 }, hd)).toEqual({ width: 720, height: 720 });
+  });
+
+  it('never enlarges', () => {
+    expect(renditionSize({ width: 320, height: 240 }, hd)).toEqual({ width: 320, height: 240 });
+  });
+
+  it('makes odd sides even', () => {
+    expect(renditionSize({ width: 321, height: 241 }, hd)).toEqual({ width: 320, height: 240 });
+  });
+
+  it('refuses what would be too small to encode', () => {
+    expect(() => renditionSize({ width: 1, height: 1 }, hd)).toThrow(
+      expect.objectContaining({ code: 'media_too_small' }),
+    );
+    expect(() => renditionSize({ width: 5000, height: 20 }, hd)).toThrow(
+      expect.objectContaining({ code: 'media_too_small' }),
+    );
+  });
+
+  it('is even and inside its limits for any picture', () => {
+    const side = fc.integer({ min: 16, max: 8000 });
+    fc.assert(
+      fc.property(side, side, side, side, (width, height, maxWidth, maxHeight) => {
+        const wide = Math.max(width / height, height / width);
+        fc.pre(Math.min(maxWidth, maxHeight, width, height) / wide >= 20);
+        const size = renditionSize({ width, height }, { maxWidth, maxHeight });
+        expect([size.width % 2, size.height % 2]).toEqual([0, 0]);
+        expect(size.width).toBeLessThanOrEqual(Math.min(maxWidth, width + 1));
+        expect(size.height).toBeLessThanOrEqual(Math.min(maxHeight, height + 1));
+      }),
+    );
+  });
+});

@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { audioTrack, mediaInfo, videoTrack } from '../../testing/tracks.js';
+import type { MediaInfo } from '../probe/media-info.js';
+import { planEncode } from './encode-plan.js';
+import { EncoderLog } from './encoder-log.js';
+import { judge, type Outcome } from './verdict.js';
+
+const settings = {
+  renditions: [{ id: 'vp8', codec: 'vp8', maxWidth: 640, maxHeight: 640, bitrateBps: 500_000 }],
+  gopMs: 1000,
+  fps: undefined,
+} as const;
+
+const EXIT_OK = { code: 0, signal: null, notInstalled: false };
+
+interface Case extends Partial<Omit<Outcome, 'log'>> {
+  info?: MediaInfo;
+  log?: readonly string[];
+  withAudio?: boolean;
+}
+
+/** Judges four seconds at 30 fps with sound, all of it there, but for what is told. */
+function verdictOn({ info = mediaInfo(), log = [], withAudio = true, ...outcome }: Case): void {
+  const { video, audio } = info;
+  if (!video || !audio) throw new Error('a case has both tracks');
+  const encoderLog = new EncoderLog();
+  encoderLog.push(Buffer.from(log.map((line) => `${line}\n`).join('')));
+  const plan = planEncode(video, withAudio ? { track: audio, separate: false } : undefined, settings);
+  judge(plan, info, 1e8, {
+    frames: 120,
+    pcmSamples: withAudio ? 96_000 : 0,
+    exit: EXIT_OK,
+    ...outcome,
+    log: encoderLog,
+  });
+}
+
+const code = (expected: string) => expect.objectContaining({ code: expected });
+const damagedFrame = '[error] Error while decoding stream #0:0: Invalid data found when processing input';
+const damagedPacket = '[error] Error while decoding stream #0:1: Invalid data found when processing input';
+
+describe('judge', () => {
+  it('accepts what is all there', () => {
+    expect(() => verdictOn({})).not.toThrow();
+  });
+
+  it('calls a file truncated whose picture or sound ends early, whatever ffmpeg exits with, and says by how much', () => {
+    expect(() => verdictOn({ frames: 60 })).toThrow(code('media_truncated'));
+    expect(() => verdictOn({ frames: 60 })).toThrow(/2\.00 s of picture could be read; the file states 4\.00 s/);
+    expect(() => verdictOn({ pcmSamples: 48_000 })).toThrow(code('media_truncated'));
+  });
+
+  it('tolerates what rounding and priming take: 100 ms', () => {
+    expect(() => verdictOn({ frames: 118, pcmSamples: 94_000 })).not.toThrow();
+    expect(() => verdictOn({ frames: 116 })).toThrow(code('media_truncated'));
+  });
+
+  it('tolerates one hundredth of a long file', () => {
+    const video = videoTrack({ endSeconds: 600 });
+    const info = mediaInfo({ video, audio: audioTrack({ endSeconds: 600 }), durationSeconds: 600 });
+    expect(() => verdictOn({ info, frames: 17_850, pcmSamples: 14_400_000 })).not.toThrow();
+    expect(() => verdictOn({ info, frames: 17_000, pcmSamples: 14_400_000 })).toThrow(code('media_truncated'));
+  });
+
+  it('goes by the length of the whole file where a track states none', () => {
+    const info = mediaInfo({
+      video: videoTrack({ endSeconds: undefined }),
+      audio: audioTrack({ endSeconds: undefined }),
+    });
+    expect(() => verdictOn({ info, frames: 30, pcmSamples: 96_000 })).not.toThrow();
+    expect(() => verdictOn({ info, frames: 30, pcmSamples: 24_000 })).toThrow(code('media_truncated'));
+    const silent = { ...info, durationSeconds: undefined };
+    expect(() => verdictOn({ info: silent, frames: 30, pcmSamples: 24_000 })).not.toThrow();
+  });
+
+  it('calls a file corrupt when more than one frame in 200 is damaged', () => {
+    expect(() => verdictOn({ log: [damagedFrame] })).toThrow(code('media_corrupt'));
+    expect(() => verdictOn({ log: [damagedFrame] })).toThrow(/1 of 120 frames/);
+    const long = mediaInfo({ video: videoTrack({ endSeconds: 10 }), audio: audioTrack({ endSeconds: 10 }) });
+    const whole = { info: long, frames: 300, pcmSamples: 240_000 };
+    expect(() => verdictOn({ ...whole, log: [damagedFrame] })).not.toThrow();
+    expect(() => verdictOn({ ...whole, log: [damagedFrame, damagedFrame] })).toThrow(code('media_corrupt'));
+  });
+
+  it('forgives two broken packets of sound, and no more in a short file', () => {
+    expect(() => verdictOn({ log: [damagedPacket, damagedPacket] })).not.toThrow();
+    expect(() => verdictOn({ log: [damagedPacket, damagedPacket, damagedPacket] })).toThrow(code('media_corrupt'));
+  });
+
+  it('calls a file corrupt of which no frame could be decoded', () => {
+    expect(() => verdictOn({ frames: 0, log: [damagedFrame] })).toThrow(code('media_corrupt'));
+    expect(() => verdictOn({ frames: 0, log: [damagedFrame], exit: { ...EXIT_OK, code: 69 } })).toThrow(
+      code('media_corrupt'),
+    );
+  });
+
+  it('blames the encoder when it failed without a complaint about the file', () => {
+    expect(() => verdictOn({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('encoder_failed'));
+    expect(() => verdictOn({ exit: { code: null, signal: 'SIGSEGV', notInstalled: false } })).toThrow(/SIGSEGV/);
+    expect(() => verdictOn({ frames: 0, exit: { code: 127, signal: null, notInstalled: true } })).toThrow(
+      /not installed/,
+    );
+  });
+});

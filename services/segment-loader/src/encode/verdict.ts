@@ -1,0 +1,107 @@
+import { HumancastError, PCM_RATE } from '@humancast/shared';
+import type { ToolExit } from '../ffmpeg/tool-process.js';
+import type { MediaInfo } from '../probe/media-info.js';
+import { oversized } from '../probe/probe.js';
+import type { EncodePlan } from './encode-plan.js';
+import type { EncoderLog, StreamName } from './encoder-log.js';
+import { framesPerSecond } from './frame-rate.js';
+
+/** One damaged frame in this many is let pass: it shows for a moment. More, and what follows is guesswork. */
+const FRAMES_PER_DAMAGED = 200;
+/** Of sound, one packet in a hundred, and two in any case: MP3 and AAC streams often start or end with a broken one. */
+const PACKETS_PER_DAMAGED = 100;
+const DAMAGED_PACKETS_ALWAYS = 2;
+
+/** What may be missing of a track's stated length: the largest of 100 ms, one and a half frames, and one hundredth. */
+const MISSING_SECONDS = 0.1;
+const MISSING_FRAMES = 1.5;
+const MISSING_SHARE = 0.01;
+
+export interface Outcome {
+  readonly frames: number;
+  readonly pcmSamples: number;
+  readonly exit: ToolExit;
+  readonly log: EncoderLog;
+}
+
+/**
+ * Whether what was encoded is what the file said it holds. Judged by counted frames and decoded length; ffmpeg's exit code
+ * says neither.
+ * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`.
+ */
+export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
+  const { frames, exit, log } = outcome;
+  if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
+  if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
+  const damaged = log.health(videoStream(plan)).damaged;
+  if (frames === 0 && (damaged > 0 || exit.code === 0)) {
+    throw new HumancastError('media_corrupt', {
+      detail: `not one frame of the picture could be decoded (${damaged} failed)`,
+      extra: { damagedFrames: damaged, decodedFrames: 0 },
+    });
+  }
+  if (frames > 0) {
+    refuseTruncated(plan, info, outcome);
+    refuseDamaged(plan, outcome);
+  }
+  if (exit.code !== 0) {
+    throw new HumancastError('encoder_failed', {
+      detail: `the encoder ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
+      cause: new Error(log.complaints),
+    });
+  }
+}
+
+function refuseTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples }: Outcome): void {
+  const allowedSeconds = (lengthSeconds: number) =>
+    Math.max(MISSING_SECONDS, MISSING_FRAMES / framesPerSecond(plan.fps), lengthSeconds * MISSING_SHARE);
+  const check = (what: string, endSeconds: number, statedEndSeconds: number | undefined, startSeconds: number) => {
+    if (statedEndSeconds === undefined) return;
+    const statedSeconds = statedEndSeconds - startSeconds;
+    const decodedSeconds = endSeconds - startSeconds;
+    if (statedSeconds - decodedSeconds <= allowedSeconds(statedSeconds)) return;
+    throw new HumancastError('media_truncated', {
+      detail: `${decodedSeconds.toFixed(2)} s of ${what} could be read; the file states ${statedSeconds.toFixed(2)} s`,
+      extra: { decodedSeconds, statedSeconds },
+    });
+  };
+  const pictureEnd = plan.zeroSeconds + frames / framesPerSecond(plan.fps);
+  const audio = plan.audio?.track;
+  const soundStart = plan.audio?.separate ? plan.audio.track.startSeconds : plan.zeroSeconds;
+  const soundEnd = soundStart + pcmSamples / PCM_RATE;
+  check('picture', pictureEnd, plan.video.endSeconds, plan.zeroSeconds);
+  if (audio) check('sound', soundEnd, audio.endSeconds, soundStart);
+  if (plan.video.endSeconds === undefined) {
+    const contentEnd = plan.audio?.separate ? pictureEnd : Math.max(pictureEnd, soundEnd);
+    check('picture and sound', contentEnd, info.durationSeconds, plan.zeroSeconds);
+  }
+}
+
+function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
+  const picture = log.health(videoStream(plan));
+  const decodedFrames = picture.decoded ?? frames;
+  if (picture.damaged > decodedFrames / FRAMES_PER_DAMAGED) {
+    throw new HumancastError('media_corrupt', {
+      detail: `${picture.damaged} of ${decodedFrames} frames are damaged; at most one in ${FRAMES_PER_DAMAGED} may be`,
+      extra: { damagedFrames: picture.damaged, decodedFrames },
+    });
+  }
+  const audioStream = audioStreamOf(plan);
+  if (!audioStream) return;
+  const sound = log.health(audioStream);
+  const decodedPackets = sound.decoded ?? 0;
+  if (sound.damaged > Math.max(DAMAGED_PACKETS_ALWAYS, decodedPackets / PACKETS_PER_DAMAGED)) {
+    throw new HumancastError('media_corrupt', {
+      detail: `${sound.damaged} packets of the sound are damaged, ${decodedPackets} were decoded`,
+      extra: { damagedPackets: sound.damaged, decodedPackets },
+    });
+  }
+}
+
+function videoStream(plan: EncodePlan): StreamName {
+  return `0:${plan.video.index}`;
+}
+
+function audioStreamOf({ audio }: EncodePlan): StreamName | undefined {
+  return audio && `${audio.separate ? 1 : 0}:${audio.track.index}`;
+}

@@ -1,0 +1,1 @@
+export { type RunningSegmentLoader, startSegmentLoader } from './segment-loader.module.js';

@@ -1,0 +1,70 @@
+import type { Dirent } from 'node:fs';
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { slugSchema } from '@humancast/shared';
+import { type MediaFile, ROLE_OF_FOLDER } from './media-file.js';
+
+/** More than a library of clips has; past it, somebody has mounted the wrong folder. */
+const MAX_FILES = 10_000;
+
+/** Half a file, as browsers, downloaders and editors name it while they write. */
+const UNFINISHED = /(\.(part|partial|crdownload|download|tmp|temp|swp)|~)$/i;
+
+export interface FolderScan {
+  /** Names of the avatars that have a folder. */
+  readonly avatars: readonly string[];
+  readonly files: readonly MediaFile[];
+  /** What is there and can't be used, and why. */
+  readonly refused: readonly { readonly path: string; readonly reason: string }[];
+}
+
+/**
+ * Looks at `<root>/<avatar>/{idle,segments}/`. Symbolic links are not followed, and folders in them are not entered.
+ * @throws the system's error when `root` itself can't be read.
+ */
+export async function scanFolder(root: string): Promise<FolderScan> {
+  const avatars: string[] = [];
+  const files: MediaFile[] = [];
+  const refused: { path: string; reason: string }[] = [];
+  for (const entry of await readdir(root, { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
+    const avatar = slugSchema.safeParse(entry.name);
+    if (!avatar.success) {
+      const reason = `the folder's name is not an avatar id: it ${avatar.error.issues[0]?.message}`;
+      refused.push({ path: entry.name, reason });
+      continue;
+    }
+    avatars.push(avatar.data);
+    for (const folder of Object.keys(ROLE_OF_FOLDER)) {
+      for (const name of await mediaNames(join(root, avatar.data, folder))) {
+        const path = join(root, avatar.data, folder, name);
+        if (files.length === MAX_FILES) {
+          refused.push({ path, reason: `there are more than ${MAX_FILES} files` });
+          return { avatars, files, refused };
+        }
+        const file = await look(path, avatar.data, folder, name);
+        if (file) files.push(file);
+      }
+    }
+  }
+  return { avatars, files, refused };
+}
+
+async function mediaNames(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException): Dirent[] => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+  return entries
+    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && !UNFINISHED.test(entry.name))
+    .map((entry) => entry.name);
+}
+
+/** `undefined` when it has gone since its folder was read. */
+async function look(path: string, avatar: string, folder: string, name: string): Promise<MediaFile | undefined> {
+  const role = ROLE_OF_FOLDER[folder];
+  const stats = await lstat(path).catch(() => undefined);
+  if (!stats?.isFile() || !role) return undefined;
+  const { size, mtimeMs, ctimeMs } = stats;
+  return { avatar, role, name, path, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };
+}

@@ -1,0 +1,231 @@
+import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Clips } from '../../testing/clips.js';
+import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+/** The watched folder, through the running service. */
+describe('the library', () => {
+  const clips = new Clips();
+  let one: string;
+  let two: string;
+  let broken: string;
+  beforeAll(async () => {
+    one = await clips.test('one.mp4', { seconds: 1, size: '64x64' });
+    two = await clips.test('two.mp4', { seconds: 2, size: '64x64' });
+    broken = await clips.bytes('broken.mp4', 'no media at all');
+  });
+  afterAll(() => clips.remove());
+
+  let loader: TestLoader;
+  beforeEach(async () => {
+    loader = await TestLoader.start();
+  });
+  afterEach(() => loader.stop());
+
+  const namesOf = async (ids: readonly string[]) =>
+    Promise.all(ids.map(async (id) => (await loader.store.getManifest(id))?.name));
+  const idleCount = (count: number) => (avatar: { idlePlaylist: string[] }) => avatar.idlePlaylist.length === count;
+
+  it('loads what is dropped into it, plays idle clips by name, and leaves what it cannot load aside', async () => {
+    await loader.drop(broken, 'ann/idle/0 broken.mp4');
+    await loader.drop(two, 'ann/idle/clip 10.mp4');
+    await loader.drop(one, 'ann/idle/clip 2.mp4');
+    await loader.drop(one, 'ann/segments/"hello", it\'s %d\n.mp4');
+    const avatar = await loader.avatarBecomes('ann', 'three segments', ({ idle, segments }) => idle + segments === 3);
+    await loader.avatarBecomes('ann', 'the playlist', idleCount(2));
+    expect(await namesOf((await loader.avatar('ann')).idlePlaylist)).toEqual(['clip 2.mp4', 'clip 10.mp4']);
+    expect(avatar.problems).toEqual([
+      { file: 'idle/0 broken.mp4', code: 'media_unreadable', message: expect.any(String) as string },
+    ]);
+    const list = (await loader.ask<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann&q=HELLO')).body;
+    expect(list.segments).toMatchObject([
+      { name: '"hello", it\'s %d\n.mp4', role: 'speech', source: 'library', durationMs: 1000 },
+    ]);
+  });
+
+  it('waits for a file that is still being written', async () => {
+    const bytes = await readFile(two);
+    await loader.drop(one, 'ann/idle/first.mp4');
+    const path = join(loader.mediaDir, 'ann/idle/slow.mp4');
+    const file = await open(path, 'w');
+    for (let i = 0; i < 8; i++) {
+      await file.write(bytes.subarray((i * bytes.length) / 8, ((i + 1) * bytes.length) / 8));
+      await sleep(50);
+    }
+    await file.close();
+    const avatar = await loader.avatarBecomes('ann', 'both clips', idleCount(2));
+    expect(avatar.problems).toEqual([]);
+    expect((await loader.store.getManifest(avatar.idlePlaylist[1] ?? ''))?.frames).toBe(60);
+  });
+
+  it('unloads a file that is removed', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    await loader.drop(one, 'ann/segments/s.mp4');
+    const { idlePlaylist } = await loader.avatarBecomes(
+      'ann',
+      'both',
+      ({ idle, segments }) => idle === 1 && segments === 1,
+    );
+    await rm(join(loader.mediaDir, 'ann/idle/a.mp4'));
+    await loader.avatarBecomes('ann', 'an empty playlist', idleCount(0));
+    await waitFor(
+      'the segment to go',
+      async () => (await loader.store.getManifest(idlePlaylist[0] ?? '')) === undefined,
+    );
+    expect((await loader.avatar('ann')).segments).toBe(1);
+  });
+
+  it('goes on playing the former content of a changed file until the new one is loaded, never nothing', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const before = (await loader.avatarBecomes('ann', 'the first', idleCount(1))).idlePlaylist[0] ?? '';
+    await loader.drop(two, 'ann/idle/a.mp4');
+    const seen = new Set<string>();
+    await waitFor('the second', async () => {
+      const playlist = await loader.store.getIdlePlaylist('ann');
+      expect(playlist).toHaveLength(1);
+      expect(
+        (await loader.store.isWhole(playlist[0] ?? '')) ||
+          (await loader.store.getIdlePlaylist('ann'))[0] !== playlist[0],
+      ).toBe(true);
+      seen.add(playlist[0] ?? '');
+      return playlist[0] !== before;
+    });
+    expect(seen.size).toBe(2);
+    await waitFor('the first to go', async () => (await loader.store.getManifest(before)) === undefined);
+  });
+
+  it('keeps the former content when the new one cannot be loaded, and says so; until that is put right', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const before = (await loader.avatarBecomes('ann', 'the first', idleCount(1))).idlePlaylist;
+    await loader.drop(broken, 'ann/idle/a.mp4');
+    const avatar = await loader.avatarBecomes('ann', 'the problem', ({ problems }) => problems.length === 1);
+    expect(avatar.idlePlaylist).toEqual(before);
+    await loader.drop(two, 'ann/idle/a.mp4');
+    await loader.avatarBecomes(
+      'ann',
+      'the repair',
+      ({ problems, idlePlaylist }) => problems.length === 0 && idlePlaylist[0] !== before[0],
+    );
+  });
+
+  it('finds everything again after a restart without encoding it, and forgets what went meanwhile', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    await loader.drop(one, 'ann/idle/b.mp4');
+    const before = await loader.avatarBecomes('ann', 'both', idleCount(2));
+    const manifest = await loader.store.getManifest(before.idlePlaylist[0] ?? '');
+    await loader.stopService();
+    await rm(join(loader.mediaDir, 'ann/idle/b.mp4'));
+    await loader.startService();
+    const after = await loader.avatarBecomes('ann', 'one clip', idleCount(1));
+    expect(after.idlePlaylist).toEqual(before.idlePlaylist.slice(0, 1));
+    expect(await loader.store.getManifest(after.idlePlaylist[0] ?? '')).toEqual(manifest);
+  });
+
+  it('comes back by itself after the media store was flushed, or lost a part', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const id = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0] ?? '';
+    await loader.redis.flushall();
+    await waitFor(
+      'the clip again',
+      async () => (await loader.store.isWhole(id)) && (await loader.store.getIdlePlaylist('ann'))[0] === id,
+    );
+    await loader.redis.del(`hc:{m:${id}}:a:0`);
+    await waitFor('the lost part', () => loader.store.isWhole(id));
+    await loader.avatarBecomes('ann', 'the playlist', idleCount(1));
+  });
+
+  it('lives through a database that crashes and comes back empty', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    await loader.avatarBecomes('ann', 'the clip', idleCount(1));
+    await loader.server.kill();
+    await waitFor('not being ready', async () => (await loader.ask('GET', '/readyz')).status === 503);
+    expect(await loader.ask('GET', '/v1/avatars')).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    await loader.drop(one, 'ann/idle/b.mp4');
+    await loader.server.restart();
+    await loader.avatarBecomes('ann', 'both clips', idleCount(2));
+  });
+
+  it('keeps what is loaded while the folder is away, and goes on when it is back', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const { idlePlaylist } = await loader.avatarBecomes('ann', 'the clip', idleCount(1));
+    await rename(loader.mediaDir, `${loader.mediaDir}.away`);
+    await sleep(700);
+    expect((await loader.avatar('ann')).idlePlaylist).toEqual(idlePlaylist);
+    await rename(`${loader.mediaDir}.away`, loader.mediaDir);
+    await loader.drop(one, 'ann/idle/b.mp4');
+    await loader.avatarBecomes('ann', 'both clips', idleCount(2));
+  });
+
+  it('encodes anew when the avatar is defined otherwise, playing the former until then', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const before = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0];
+    expect((await loader.defineAvatar('ann', { fps: { num: 15, den: 1 } })).status).toBe(200);
+    const after = await loader.avatarBecomes(
+      'ann',
+      'the new clip',
+      ({ idlePlaylist }) => idlePlaylist.length === 1 && idlePlaylist[0] !== before,
+    );
+    expect(await loader.store.getManifest(after.idlePlaylist[0] ?? '')).toMatchObject({
+      frames: 15,
+      fps: { num: 15, den: 1 },
+    });
+  });
+
+  it('says what is not an avatar and goes on with what is', async () => {
+    await mkdir(join(loader.mediaDir, 'Not An Avatar/idle'), { recursive: true });
+    await loader.drop(one, 'ann/idle/a.mp4');
+    await loader.avatarBecomes('ann', 'the clip', idleCount(1));
+    expect((await loader.ask<{ avatars: unknown[] }>('GET', '/v1/avatars')).body.avatars).toHaveLength(1);
+  });
+
+  it('loads a file anew that has grown after it was loaded', async () => {
+    await loader.drop(one, 'ann/idle/a.mp4');
+    const before = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0];
+    // A free box (ISO/IEC 14496-12 §8.1.2): other bytes, the same film.
+    await appendFile(join(loader.mediaDir, 'ann/idle/a.mp4'), Buffer.from([0, 0, 0, 8, ...Buffer.from('free')]));
+    await loader.avatarBecomes(
+      'ann',
+      'its new id',
+      ({ idlePlaylist }) => idlePlaylist.length === 1 && idlePlaylist[0] !== before,
+    );
+  });
+});
+
+describe('the library, with a full media store', () => {
+  const clips = new Clips();
+  afterAll(() => clips.remove());
+
+  it('says so, keeps serving, and does not stop at it', async () => {
+    const loader = await TestLoader.start({ RENDITIONS: 'vp8:vp8:640x640:2000k' }, { maxmemory: '6mb' });
+    try {
+      const output = [
+        '-vf',
+        'noise=alls=60:allf=t',
+        '-c:v',
+        'libx264',
+        '-preset',
+        'ultrafast',
+        '-crf',
+        '30',
+        '-pix_fmt',
+        'yuv420p',
+      ];
+      await loader.drop(
+        await clips.test('large.mp4', { seconds: 16, size: '320x240', output }),
+        'ann/segments/a large.mp4',
+      );
+      await loader.drop(await clips.test('small.mp4', { seconds: 1, size: '64x64' }), 'ann/segments/b small.mp4');
+      const avatar = await loader.avatarBecomes(
+        'ann',
+        'the problem, and the small one',
+        ({ problems, segments }) => problems.length === 1 && segments === 1,
+      );
+      expect(avatar.problems[0]).toMatchObject({ file: 'segments/a large.mp4', code: 'media_store_full' });
+    } finally {
+      await loader.stop();
+    }
+  });
+});

@@ -1,0 +1,288 @@
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Avatar, AvatarStore, Clock, ErrorCode, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
+import { encodeSettingsOf } from '../encode/encode-settings.js';
+import type { LoadQueue } from '../loading/load-queue.js';
+import type { SegmentLoader } from '../loading/segment-loader.js';
+import { type FolderScan, scanFolder } from './folder-scan.js';
+import { FolderWatch } from './folder-watch.js';
+import type { MediaFile } from './media-file.js';
+import { reconcile, type StoredSegment, type WantedSegment } from './reconcile.js';
+import { type Failure, failureOf } from './retry-plan.js';
+import { segmentIdOf } from './segment-id.js';
+import { Settling } from './settling.js';
+import { openSource } from './source-file.js';
+
+export interface LibraryParts {
+  readonly config: Pick<LoaderConfig, 'mediaDir' | 'settleMs' | 'rescanMs' | 'renditions' | 'gopMs'>;
+  readonly store: MediaStore;
+  readonly avatars: AvatarStore;
+  readonly loader: SegmentLoader;
+  readonly queue: LoadQueue;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A library file that is not (yet) a segment. */
+export interface LibraryProblem {
+  /** Path within the media folder. */
+  readonly file: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** A library file that is waiting to be loaded, or being loaded. */
+export interface LibraryLoad {
+  readonly segment: string;
+  readonly avatar: string;
+  readonly role: MediaFile['role'];
+  readonly name: string;
+  /** 0 to 1; 0 while it waits for its turn. */
+  readonly progress: number;
+}
+
+interface Loading {
+  readonly wanted: WantedSegment;
+  readonly abort: AbortController;
+  progress: number;
+  ended: Promise<void>;
+}
+
+/** A look never follows another closer than this, however fast the folder changes. */
+const MIN_LOOK_INTERVAL_MS = 100;
+
+/**
+ * Keeps the media store's library what the watched folder is. It looks at both, acts on the difference, and looks again: when
+ * the folder hints at a change, when a load has ended, and every `rescanMs` in any case. That is how a file that was missed,
+ * a flushed store and a lost connection all come right.
+ */
+export class Library {
+  readonly #parts: LibraryParts;
+  readonly #root: string;
+  readonly #settling: Settling;
+  readonly #watch: FolderWatch;
+  readonly #loading = new Map<string, Loading>();
+  readonly #failures = new Map<string, Failure & { readonly file: MediaFile }>();
+  /** What has been said once and need not be said at every look. */
+  #reported = new Set<string>();
+  #folders: ReadonlySet<string> = new Set();
+  #timer: NodeJS.Timeout | undefined;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #closed = false;
+
+  constructor(parts: LibraryParts) {
+    this.#parts = parts;
+    this.#root = resolve(parts.config.mediaDir);
+    this.#settling = new Settling(parts.config.settleMs);
+    this.#watch = new FolderWatch(this.#root, parts.logger, () => this.poke());
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.#root, { recursive: true });
+    this.#parts.logger.info({ mediaDir: this.#root }, 'watching the media folder');
+    this.#lookIn(0);
+  }
+
+  /** Something may have changed: look soon. */
+  poke(): void {
+    this.#lookIn(MIN_LOOK_INTERVAL_MS);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#watch.close();
+    const loading = [...this.#loading.values()];
+    for (const { abort } of loading) abort.abort(new Error('the service is stopping'));
+    await Promise.all([this.#looking, ...loading.map(({ ended }) => ended)]);
+  }
+
+  /** Whether the watched folder has a folder for this avatar. */
+  hasFolder(avatar: string): boolean {
+    return this.#folders.has(avatar);
+  }
+
+  get problemCount(): number {
+    return this.#failures.size;
+  }
+
+  problems(avatar: string): LibraryProblem[] {
+    return [...this.#failures.values()]
+      .filter(({ file }) => file.avatar === avatar)
+      .map(({ file, code, message }) => ({ file: shortPath(file), code, message }));
+  }
+
+  loads(avatar: string): LibraryLoad[] {
+    return [...this.#loading.values()].filter(({ wanted }) => wanted.file.avatar === avatar).map(loadOf);
+  }
+
+  loadOf(segment: string): LibraryLoad | undefined {
+    const loading = this.#loading.get(segment);
+    return loading && loadOf(loading);
+  }
+
+  #lookIn(delayMs: number): void {
+    if (this.#closed) return;
+    if (this.#looking) {
+      this.#lookAgain = true;
+      return;
+    }
+    const dueMs = this.#parts.clock.nowMs() + delayMs;
+    if (dueMs >= this.#timerDueMs) return;
+    clearTimeout(this.#timer);
+    this.#timerDueMs = dueMs;
+    this.#timer = setTimeout(() => this.#begin(), delayMs);
+  }
+
+  #begin(): void {
+    this.#timerDueMs = Number.POSITIVE_INFINITY;
+    this.#lookAgain = false;
+    this.#looking = this.#look()
+      .catch((error: unknown) => {
+        this.#reportOnce(
+          'look',
+          { err: (error as Error).message },
+          'the library could not be brought up to date; trying again',
+        );
+        return this.#parts.config.rescanMs;
+      })
+      .then((nextMs) => {
+        this.#looking = undefined;
+        this.#lookIn(this.#lookAgain ? Math.min(MIN_LOOK_INTERVAL_MS, nextMs) : nextMs);
+      });
+  }
+
+  /** → milliseconds until the next look is due. */
+  async #look(): Promise<number> {
+    const { config, clock, avatars } = this.#parts;
+    this.#watch.ensure();
+    const scan = await this.#scan();
+    if (!scan) return config.rescanMs;
+    this.#folders = new Set(scan.avatars);
+    for (const avatar of scan.avatars) await avatars.ensure(avatar);
+    const settled = this.#settling.settled(scan.files, clock.wallMs());
+    const known = await avatars.list();
+    for (const avatar of known) {
+      if (this.#closed) return config.rescanMs;
+      const settings = encodeSettingsOf(avatar, config);
+      const wanted = scan.files
+        .filter((file) => file.avatar === avatar.id)
+        .map((file) => ({ id: segmentIdOf(file, settings), file, settled: settled.has(file) }));
+      await this.#bringUpToDate(avatar, wanted);
+    }
+    this.#reported.delete('look');
+    return settled.size < scan.files.length ? Math.min(config.settleMs, config.rescanMs) : config.rescanMs;
+  }
+
+  /** `undefined` while the folder is away: what is loaded stays, for it may be a mount that comes back. */
+  async #scan(): Promise<FolderScan | undefined> {
+    try {
+      const scan = await scanFolder(this.#root);
+      this.#reported.delete('scan');
+      for (const { path, reason } of scan.refused) {
+        this.#reportOnce(`refused ${path}`, { file: path, reason }, 'left out of the library');
+      }
+      return scan;
+    } catch (error) {
+      this.#reportOnce(
+        'scan',
+        { err: (error as Error).message },
+        'the media folder cannot be read; what is loaded stays',
+      );
+      return undefined;
+    }
+  }
+
+  async #bringUpToDate(avatar: Avatar, wanted: readonly WantedSegment[]): Promise<void> {
+    const { store, logger } = this.#parts;
+    const { load, unload, idle } = reconcile(wanted, await this.#storedSegments(avatar.id));
+    if ((await store.getIdlePlaylist(avatar.id)).join() !== idle.join()) {
+      await store.setIdlePlaylist(avatar.id, idle);
+      logger.info({ avatar: avatar.id, idle }, 'idle playlist changed');
+    }
+    for (const id of unload) {
+      await store.delete(id);
+      logger.info({ avatar: avatar.id, segment: id }, 'segment unloaded');
+    }
+    this.#forgetFormer(avatar.id, new Set(wanted.map(({ id }) => id)));
+    for (const segment of load) this.#startLoad(avatar, segment);
+  }
+
+  async #storedSegments(avatar: string): Promise<StoredSegment[]> {
+    const { store } = this.#parts;
+    const summaries = (await store.list(avatar)).filter((summary) => summary.source === 'library');
+    return Promise.all(summaries.map(async (summary) => ({ ...summary, whole: await store.isWhole(summary.id) })));
+  }
+
+  /** Loads and failures of files that have changed or gone. */
+  #forgetFormer(avatar: string, wantedIds: ReadonlySet<string>): void {
+    for (const [id, { wanted, abort }] of this.#loading) {
+      if (wanted.file.avatar === avatar && !wantedIds.has(id)) abort.abort(new Error('the file has changed'));
+    }
+    for (const [id, { file }] of this.#failures) {
+      if (file.avatar === avatar && !wantedIds.has(id)) this.#failures.delete(id);
+    }
+  }
+
+  #startLoad(avatar: Avatar, wanted: WantedSegment): void {
+    const { clock } = this.#parts;
+    const failure = this.#failures.get(wanted.id);
+    if (failure && (failure.retryAtMs === undefined || clock.nowMs() < failure.retryAtMs)) return;
+    if (this.#loading.has(wanted.id) || this.#closed) return;
+    const loading: Loading = { wanted, abort: new AbortController(), progress: 0, ended: Promise.resolve() };
+    this.#loading.set(wanted.id, loading);
+    loading.ended = this.#load(avatar, loading)
+      .then(
+        () => {
+          this.#failures.delete(wanted.id);
+        },
+        (error: unknown) => {
+          if (loading.abort.signal.aborted) return;
+          this.#failures.set(wanted.id, { ...failureOf(error, failure, clock.nowMs()), file: wanted.file });
+        },
+      )
+      .finally(() => {
+        this.#loading.delete(wanted.id);
+        this.poke();
+      });
+  }
+
+  async #load(avatar: Avatar, loading: Loading): Promise<void> {
+    const { queue, loader, config } = this.#parts;
+    const { id, file } = loading.wanted;
+    const { signal } = loading.abort;
+    const load = async () => {
+      const source = await openSource(file);
+      if (!source) return;
+      try {
+        const { role, name } = file;
+        const settings = encodeSettingsOf(avatar, config);
+        const input = { video: source.fd, audio: undefined, settings };
+        const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
+        await loader.load({ ...segment, ...input }, signal, (share) => {
+          loading.progress = share;
+        });
+      } finally {
+        await source.close();
+      }
+    };
+    await queue.run('library', load, signal);
+  }
+
+  #reportOnce(key: string, fields: Record<string, unknown>, text: string): void {
+    if (this.#reported.has(key)) return;
+    this.#reported.add(key);
+    this.#parts.logger.warn(fields, text);
+  }
+}
+
+function loadOf({ wanted, progress }: Loading): LibraryLoad {
+  const { avatar, role, name } = wanted.file;
+  return { segment: wanted.id, avatar, role, name, progress };
+}
+
+function shortPath({ role, name }: MediaFile): string {
+  return `${role === 'idle' ? 'idle' : 'segments'}/${name}`;
+}

@@ -1,0 +1,24 @@
+import type { SegmentManifest } from '@humancast/shared';
+
+/** A file of the watched folder, as it was when it was looked at. */
+export interface MediaFile {
+  readonly avatar: string;
+  readonly role: SegmentManifest['role'];
+  /** The file's name in its folder. */
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Last change of content or metadata; unlike `modifiedMs`, copying tools can't set it. */
+  readonly changedMs: number;
+}
+
+/** The folders of an avatar, and what is made of the files in them. */
+export const ROLE_OF_FOLDER: Readonly<Record<string, SegmentManifest['role']>> = { idle: 'idle', segments: 'speech' };
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** The order idle clips play in: by name, with numbers in names counted ("2" before "10"). */
+export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return collator.compare(a.name, b.name) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+}

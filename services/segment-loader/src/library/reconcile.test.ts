@@ -1,0 +1,109 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { mediaFile } from '../../testing/media-file.js';
+import { reconcile, type StoredSegment, type WantedSegment } from './reconcile.js';
+
+const wanted = (id: string, name: string, role: 'idle' | 'speech' = 'idle', settled = true): WantedSegment => ({
+  id,
+  file: mediaFile({ name, role }),
+  settled,
+});
+const stored = (id: string, name: string, role: 'idle' | 'speech' = 'idle', whole = true): StoredSegment => ({
+  id,
+  role,
+  name,
+  whole,
+});
+
+describe('reconcile', () => {
+  it('loads what is missing and unloads what has no file', () => {
+    const result = reconcile([wanted('a1', 'a')], [stored('b1', 'b')]);
+    expect(result).toEqual({ load: [wanted('a1', 'a')], unload: ['b1'], idle: [] });
+  });
+
+  it('has nothing to do when the store is the folder', () => {
+    const result = reconcile(
+      [wanted('a1', 'a'), wanted('s1', 's', 'speech')],
+      [stored('a1', 'a'), stored('s1', 's', 'speech')],
+    );
+    expect(result).toEqual({ load: [], unload: [], idle: ['a1'] });
+  });
+
+  it('keeps the former segment of a changed file in its place until the new one is whole', () => {
+    const files = [wanted('a1', 'a'), wanted('b2', 'b'), wanted('c1', 'c')];
+    const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
+    expect(reconcile(files, before)).toMatchObject({ unload: [], idle: ['a1', 'b1', 'c1'] });
+    expect(reconcile(files, [...before, stored('b2', 'b', 'idle', false)])).toMatchObject({
+      unload: [],
+      idle: ['a1', 'b1', 'c1'],
+    });
+    expect(reconcile(files, [...before, stored('b2', 'b')])).toEqual({
+      load: [],
+      unload: ['b1'],
+      idle: ['a1', 'b2', 'c1'],
+    });
+  });
+
+  it('keeps the former segment while its file is being overwritten, without loading half of it', () => {
+    expect(reconcile([wanted('a2', 'a', 'idle', false)], [stored('a1', 'a')])).toEqual({
+      load: [],
+      unload: [],
+      idle: ['a1'],
+    });
+  });
+
+  it('does not take a file of the same name in the other folder for it', () => {
+    expect(reconcile([wanted('s1', 'a', 'speech')], [stored('a1', 'a')])).toMatchObject({ unload: ['a1'], idle: [] });
+  });
+
+  it('loads again what has lost parts, and leaves it out of the playlist until then', () => {
+    const result = reconcile([wanted('a1', 'a')], [stored('a1', 'a', 'idle', false)]);
+    expect(result).toEqual({ load: [wanted('a1', 'a')], unload: [], idle: [] });
+  });
+
+  it('orders the playlist by name, counting numbers', () => {
+    const names = ['clip 10', 'clip 2', 'Clip 1', 'ä', 'b'];
+    const result = reconcile(
+      names.map((name) => wanted(name, name)),
+      names.map((name) => stored(name, name)),
+    );
+    expect(result.idle).toEqual(['ä', 'b', 'Clip 1', 'clip 2', 'clip 10']);
+  });
+
+  it('reaches the folder from any state in one step of loading, and never unloads what it plays', () => {
+    const name = fc.constantFrom('a', 'b', 'c');
+    const role = fc.constantFrom('idle' as const, 'speech' as const);
+    const version = fc.integer({ min: 1, max: 3 });
+    const files = fc.uniqueArray(fc.record({ name, role, version, settled: fc.boolean() }), {
+      selector: (file) => `${file.role}/${file.name}`,
+    });
+    const segments = fc.uniqueArray(fc.record({ name, role, version, whole: fc.boolean() }), {
+      selector: (segment) => `${segment.role}/${segment.name}/${segment.version}`,
+    });
+    const idOf = (item: { role: string; name: string; version: number }) => `${item.role}/${item.name}/${item.version}`;
+    fc.assert(
+      fc.property(files, segments, (folder, store) => {
+        const want = folder.map((file) => wanted(idOf(file), file.name, file.role, file.settled));
+        const have = store.map((segment) => stored(idOf(segment), segment.name, segment.role, segment.whole));
+        const first = reconcile(want, have);
+        expect(first.idle.filter((id) => first.unload.includes(id))).toEqual([]);
+        expect(first.idle.every((id) => have.some((segment) => segment.id === id && segment.whole))).toBe(true);
+
+        const settled = want.map((item) => ({ ...item, settled: true }));
+        const loaded = have
+          .filter(({ id }) => !first.unload.includes(id) && !want.some((item) => item.id === id))
+          .concat(settled.map(({ id, file }) => stored(id, file.name, file.role)));
+        const second = reconcile(settled, loaded);
+        expect(second.load).toEqual([]);
+        expect([...second.idle].sort()).toEqual(
+          want
+            .filter(({ file }) => file.role === 'idle')
+            .map(({ id }) => id)
+            .sort(),
+        );
+        const rest = loaded.filter(({ id }) => !second.unload.includes(id));
+        expect(rest.map(({ id }) => id).sort()).toEqual(want.map(({ id }) => id).sort());
+      }),
+    );
+  });
+});

@@ -1,0 +1,34 @@
+import { HumancastError } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { failureOf } from './retry-plan.js';
+
+describe('failureOf', () => {
+  it('does not try a bad file again', () => {
+    for (const code of ['media_corrupt', 'media_no_video', 'media_too_long'] as const) {
+      expect(failureOf(new HumancastError(code), undefined, 0).retryAtMs).toBeUndefined();
+    }
+  });
+
+  it('tries again, less and less often, what failed for other reasons', () => {
+    const first = failureOf(new HumancastError('unavailable'), undefined, 0);
+    const second = failureOf(new HumancastError('unavailable'), first, 10_000);
+    expect(first).toMatchObject({ count: 1, retryAtMs: 2000 });
+    expect(second).toMatchObject({ count: 2, retryAtMs: 14_000 });
+    const later = Array.from({ length: 30 }).reduce<typeof first>(
+      (failure) => failureOf(new HumancastError('encoder_failed'), failure, 0),
+      second,
+    );
+    expect(later.retryAtMs).toBe(600_000);
+  });
+
+  it('gives a full store more time', () => {
+    expect(failureOf(new HumancastError('media_store_full'), undefined, 0).retryAtMs).toBe(30_000);
+  });
+
+  it('tells nothing of what was not foreseen', () => {
+    expect(failureOf(new Error('secret'), undefined, 0)).toMatchObject({
+      code: 'internal',
+      message: expect.not.stringContaining('secret') as string,
+    });
+  });
+});

@@ -1,0 +1,64 @@
+/** Someone waits for an upload; a library file only has to come in time. */
+export type Lane = 'upload' | 'library';
+
+interface Waiting {
+  readonly start: () => void;
+  readonly signal: AbortSignal;
+}
+
+/** Runs a bounded number of loads at once, uploads first, each lane in order. */
+export class LoadQueue {
+  readonly #concurrency: number;
+  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { upload: [], library: [] };
+  #running = 0;
+
+  constructor(concurrency: number) {
+    this.#concurrency = concurrency;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  waiting(lane: Lane): number {
+    return this.#lanes[lane].length;
+  }
+
+  /** @throws the signal's reason when it aborts before the load's turn. */
+  async run<T>(lane: Lane, load: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#turn(lane, signal);
+    try {
+      return await load();
+    } finally {
+      this.#running--;
+      this.#startNext();
+    }
+  }
+
+  #turn(lane: Lane, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const giveUp = () => {
+        this.#lanes[lane].splice(this.#lanes[lane].indexOf(entry), 1);
+        reject(signal.reason as Error);
+      };
+      const start = () => {
+        signal.removeEventListener('abort', giveUp);
+        this.#running++;
+        resolve();
+      };
+      const entry: Waiting = { start, signal };
+      signal.addEventListener('abort', giveUp, { once: true });
+      this.#lanes[lane].push(entry);
+      this.#startNext();
+    });
+  }
+
+  #startNext(): void {
+    while (this.#running < this.#concurrency) {
+      const next = this.#lanes.upload.shift() ?? this.#lanes.library.shift();
+      if (!next) return;
+      next.start();
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HumancastError } from '@humancast/shared';
+
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 5000;
+
+/**
+ * Repeats what fails because a database is away (anything but an error of ours) with growing delays, for `budgetMs` at the
+ * most.
+ * @throws HumancastError `unavailable` after that; an error of ours at once; the signal's reason.
+ */
+export async function withRetry<T>(action: () => Promise<T>, budgetMs: number, signal: AbortSignal): Promise<T> {
+  const deadlineMs = performance.now() + budgetMs;
+  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(2 * delayMs, LONGEST_DELAY_MS)) {
+    try {
+      return await action();
+    } catch (error) {
+      if (error instanceof HumancastError) throw error;
+      signal.throwIfAborted();
+      if (performance.now() + delayMs > deadlineMs) {
+        throw new HumancastError('unavailable', {
+          detail: 'the media store is not reachable; try again',
+          retryAfterSeconds: 5,
+          cause: error,
+        });
+      }
+      await sleep(delayMs, undefined, { signal });
+    }
+  }
+}

@@ -1,0 +1,229 @@
+import {
+  durationSamplesOf,
+  HumancastError,
+  type Logger,
+  type MediaStore,
+  PCM_CHUNK_SAMPLES,
+  type Retention,
+  type SegmentManifest,
+  samplesToMs,
+} from '@humancast/shared';
+import { type Encoded, encode, type PartSink } from '../encode/encode.js';
+import { type EncodePlan, type EncodeSettings, type PlannedAudio, planEncode } from '../encode/encode-plan.js';
+import { framesPerSecond } from '../encode/frame-rate.js';
+import { judge } from '../encode/verdict.js';
+import type { LoaderMetrics } from '../metrics.js';
+import { type AdmissionLimits, admitPicture, admitSound } from '../probe/admission.js';
+import type { MediaInfo } from '../probe/media-info.js';
+import { probe } from '../probe/probe.js';
+import { withRetry } from './retry.js';
+
+/** While the media store is away, ffmpeg waits; for longer than this, the load is given up. */
+const STORE_PATIENCE_MS = 60_000;
+const STALL_MS = 60_000;
+/** A load may take this long, plus so many times as long as what is loaded. */
+const TOTAL_BASE_MS = 120_000;
+const TOTAL_PER_MEDIA = 20;
+const PROGRESS_LOG_MS = 5000;
+
+export interface LoadLimits extends AdmissionLimits {
+  readonly ffmpegThreads: number;
+}
+
+/** A file, or two, to become a segment. The descriptors stay the caller's to close. */
+export interface LoadRequest {
+  readonly id: string;
+  readonly avatar: string;
+  readonly name: string;
+  readonly role: SegmentManifest['role'];
+  readonly source: 'library' | 'upload';
+  readonly retention: Retention;
+  readonly settings: EncodeSettings;
+  readonly video: number;
+  /** Sound from a file of its own instead of the picture's. */
+  readonly audio: number | undefined;
+}
+
+/** Takes a file from its header to a published manifest. */
+export class SegmentLoader {
+  readonly #store: MediaStore;
+  readonly #limits: LoadLimits;
+  readonly #metrics: LoaderMetrics;
+  readonly #logger: Logger;
+
+  constructor(store: MediaStore, limits: LoadLimits, metrics: LoaderMetrics, logger: Logger) {
+    this.#store = store;
+    this.#limits = limits;
+    this.#metrics = metrics;
+    this.#logger = logger;
+  }
+
+  /**
+   * @param onProgress told the share that is done, 0 to 1; less than 1 until the segment is published.
+   * @throws HumancastError of a `media_…` code, `encoder_failed`, `media_store_full`, `unavailable`; the signal's reason.
+   */
+  async load(request: LoadRequest, signal: AbortSignal, onProgress: (share: number) => void): Promise<SegmentManifest> {
+    const logger = this.#logger.child({ segment: request.id, avatar: request.avatar, file: request.name });
+    const startedMs = performance.now();
+    logger.info({ source: request.source }, 'load started');
+    try {
+      const manifest = await this.#load(request, signal, onProgress, logger);
+      const mediaMs = samplesToMs(manifest.durationSamples);
+      const ms = performance.now() - startedMs;
+      this.#metrics.loaded(ms / 1000, mediaMs / 1000, request.source);
+      logger.info({ ms: Math.round(ms), mediaMs, timesRealTime: Number((mediaMs / ms).toFixed(1)) }, 'segment loaded');
+      return manifest;
+    } catch (error) {
+      if (signal.aborted) logger.info('load cancelled');
+      else this.#reportFailure(error, logger);
+      throw error;
+    }
+  }
+
+  async #load(
+    request: LoadRequest,
+    signal: AbortSignal,
+    onProgress: (share: number) => void,
+    logger: Logger,
+  ): Promise<SegmentManifest> {
+    const { plan, info } = await this.#plan(request, signal);
+    const progress = reportingProgress(plan, info, onProgress, logger);
+    const sink = new StoreSink(this.#store, request.id, this.#metrics, signal);
+    try {
+      const limits = {
+        maxPixels: this.#limits.maxSourcePixels,
+        threads: this.#limits.ffmpegThreads,
+        maxDurationSeconds: this.#limits.maxDurationSeconds,
+        stallMs: STALL_MS,
+        totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (info.durationSeconds ?? this.#limits.maxDurationSeconds),
+      };
+      const inputs = request.audio === undefined ? [request.video] : [request.video, request.audio];
+      const encoded = await encode(plan, inputs, limits, sink, signal, progress);
+      judge(plan, info, this.#limits.maxSourcePixels, encoded);
+      return await this.#publish(manifestOf(request, plan, encoded), request.retention, signal);
+    } catch (error) {
+      await sink.discard(plan).catch(() => {
+        // The store is away or full; parts without a manifest expire by themselves.
+      });
+      throw error;
+    }
+  }
+
+  async #plan(request: LoadRequest, signal: AbortSignal): Promise<{ plan: EncodePlan; info: MediaInfo }> {
+    const { maxSourcePixels } = this.#limits;
+    const info = await probe(request.video, maxSourcePixels, signal);
+    const video = admitPicture(info, this.#limits);
+    let audio: PlannedAudio | undefined = info.audio && { track: info.audio, separate: false };
+    if (request.audio !== undefined) {
+      const sound = await probe(request.audio, maxSourcePixels, signal);
+      audio = { track: admitSound(sound, this.#limits), separate: true };
+    }
+    return { plan: planEncode(video, audio, request.settings), info };
+  }
+
+  async #publish(manifest: SegmentManifest, retention: Retention, signal: AbortSignal): Promise<SegmentManifest> {
+    const store = this.#store;
+    await withRetry(() => store.putManifest(manifest, retention), STORE_PATIENCE_MS, signal);
+    if (await withRetry(() => store.isWhole(manifest.id), STORE_PATIENCE_MS, signal)) return manifest;
+    // The store was emptied while it was being filled.
+    await store.delete(manifest.id);
+    throw new HumancastError('unavailable', {
+      detail: 'the media store lost parts of the segment while it was loaded; try again',
+      retryAfterSeconds: 1,
+    });
+  }
+
+  #reportFailure(error: unknown, logger: Logger): void {
+    const code = error instanceof HumancastError ? error.code : 'internal';
+    this.#metrics.failures.inc({ code });
+    const { message, cause } = error as Error;
+    if (code === 'internal') logger.error({ code, err: error }, 'load failed');
+    else logger.warn({ code, detail: message, cause: (cause as Error | undefined)?.message }, 'load failed');
+  }
+}
+
+/** Writes a segment's parts, patiently, and can take them back. */
+class StoreSink implements PartSink {
+  readonly #store: MediaStore;
+  readonly #segment: string;
+  readonly #metrics: LoaderMetrics;
+  readonly #signal: AbortSignal;
+  #gopCount = 0;
+  #pcmCount = 0;
+
+  constructor(store: MediaStore, segment: string, metrics: LoaderMetrics, signal: AbortSignal) {
+    this.#store = store;
+    this.#segment = segment;
+    this.#metrics = metrics;
+    this.#signal = signal;
+  }
+
+  async writeGop(rendition: string, index: number, gop: Buffer): Promise<void> {
+    this.#gopCount = Math.max(this.#gopCount, index + 1);
+    await this.#write('video', gop, () => this.#store.writeGop(this.#segment, rendition, index, gop));
+  }
+
+  async writePcm(index: number, pcm: Buffer): Promise<void> {
+    this.#pcmCount = Math.max(this.#pcmCount, index + 1);
+    await this.#write('audio', pcm, () => this.#store.writePcm(this.#segment, index, pcm));
+  }
+
+  /** Nothing happens to parts that a published manifest names: it is being loaded again, and part of it is playing. */
+  async discard(plan: EncodePlan): Promise<void> {
+    if ((await this.#store.getManifest(this.#segment)) !== undefined) return;
+    await this.#store.discardParts({
+      id: this.#segment,
+      renditions: plan.renditions,
+      gopFrames: plan.gopFrames,
+      frames: this.#gopCount * plan.gopFrames,
+      pcmSamples: this.#pcmCount * PCM_CHUNK_SAMPLES,
+    });
+  }
+
+  async #write(kind: 'video' | 'audio', part: Buffer, write: () => Promise<void>): Promise<void> {
+    await withRetry(write, STORE_PATIENCE_MS, this.#signal);
+    this.#metrics.bytes.inc({ kind }, part.length);
+  }
+}
+
+function manifestOf(request: LoadRequest, plan: EncodePlan, encoded: Encoded): SegmentManifest {
+  return {
+    version: 1,
+    id: request.id,
+    avatar: request.avatar,
+    name: request.name.slice(0, 255),
+    role: request.role,
+    source: request.source,
+    state: 'complete',
+    createdAtMs: Date.now(),
+    fps: plan.fps,
+    frames: encoded.frames,
+    gopFrames: plan.gopFrames,
+    pcmSamples: encoded.pcmSamples,
+    durationSamples: durationSamplesOf(encoded.frames, plan.fps, encoded.pcmSamples),
+    renditions: plan.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
+      ...{ id, codec, width, height, bitrateBps },
+      bytes: encoded.bytes.get(id) ?? 0,
+    })),
+    markFrames: [],
+  };
+}
+
+/** Turns counted frames into a share, and every few seconds into a log line. */
+function reportingProgress(
+  plan: EncodePlan,
+  info: MediaInfo,
+  onProgress: (share: number) => void,
+  logger: Logger,
+): (frames: number) => void {
+  const lengthSeconds = (plan.video.endSeconds ?? info.durationSeconds ?? 0) - plan.zeroSeconds;
+  const expectedFrames = lengthSeconds * framesPerSecond(plan.fps);
+  let loggedMs = performance.now();
+  return (frames) => {
+    const share = expectedFrames > 0 ? Math.min(0.99, frames / expectedFrames) : 0;
+    onProgress(share);
+    if (performance.now() - loggedMs < PROGRESS_LOG_MS) return;
+    loggedMs = performance.now();
+    logger.info({ frames, ...(share > 0 ? { percent: Math.round(100 * share) } : {}) }, 'loading');
+  };
+}

@@ -1,0 +1,75 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+const name = (suffix: string) => `humancast_loader_${suffix}`;
+
+export interface LoaderLevels {
+  readonly uploads: () => number;
+  readonly running: () => number;
+  readonly waitingUploads: () => number;
+  readonly waitingLibrary: () => number;
+  readonly problems: () => number;
+}
+
+/** What this service counts; each name starts with `humancast_loader_`. */
+export class LoaderMetrics {
+  readonly failures: Counter<'code'>;
+  readonly bytes: Counter<'kind'>;
+  readonly #registry: Registry;
+  readonly #loadSeconds: Histogram<'source'>;
+  readonly #mediaSeconds: Counter<'source'>;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#registry = registry;
+    this.#loadSeconds = new Histogram({
+      name: name('load_seconds'),
+      help: 'Seconds from the start of a load to its published segment',
+      labelNames: ['source'],
+      buckets: [0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800],
+      registers,
+    });
+    this.#mediaSeconds = new Counter({
+      name: name('media_seconds_total'),
+      help: 'Seconds of media loaded; over load_seconds_sum it is how many times faster than real time',
+      labelNames: ['source'],
+      registers,
+    });
+    this.failures = new Counter({
+      name: name('failures_total'),
+      help: 'Loads that failed, by error code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.bytes = new Counter({
+      name: name('written_bytes_total'),
+      help: 'Bytes of encoded video and PCM written to the media store',
+      labelNames: ['kind'],
+      registers,
+    });
+  }
+
+  /** Gauges that are read when they are asked for. */
+  watch(levels: LoaderLevels): void {
+    this.#gauge('uploads', 'Uploads in hand, from first byte to segment', levels.uploads);
+    this.#gauge('running_loads', 'Loads being encoded', levels.running);
+    this.#gauge('waiting_uploads', 'Uploads waiting to be encoded', levels.waitingUploads);
+    this.#gauge('waiting_library', 'Library files waiting to be encoded', levels.waitingLibrary);
+    this.#gauge('library_problems', 'Library files that cannot be loaded', levels.problems);
+  }
+
+  loaded(loadSeconds: number, mediaSeconds: number, source: 'library' | 'upload'): void {
+    this.#loadSeconds.observe({ source }, loadSeconds);
+    this.#mediaSeconds.inc({ source }, mediaSeconds);
+  }
+
+  #gauge(suffix: string, help: string, level: () => number): void {
+    new Gauge({
+      name: name(suffix),
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(level());
+      },
+    });
+  }
+}

@@ -1,0 +1,53 @@
+import { HumancastError } from '@humancast/shared';
+import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
+import { oversized } from './probe.js';
+
+export interface AdmissionLimits {
+  readonly maxSourcePixels: number;
+  readonly maxDurationSeconds: number;
+}
+
+/**
+ * Refuses by its header what would be refused after decoding, or would cost too much to decode.
+ * @returns the picture track.
+ * @throws HumancastError `media_no_video`, `media_unreadable`, `media_too_large`, `media_too_long`.
+ */
+export function admitPicture(info: MediaInfo, limits: AdmissionLimits): VideoTrack {
+  const { video } = info;
+  if (!video) {
+    throw new HumancastError(
+      'media_no_video',
+      'the file has no video track; send one, or a picture as the `video` part',
+    );
+  }
+  if (video.width === 0 || video.height === 0) {
+    throw new HumancastError('media_unreadable', `nothing of the picture (${video.codec}) could be recognised`);
+  }
+  if (video.width * video.height > limits.maxSourcePixels) {
+    throw oversized(video, limits.maxSourcePixels);
+  }
+  refuseLong(info, limits);
+  return video;
+}
+
+/** As {@link admitPicture}, for a file that only the sound is taken from. */
+export function admitSound(info: MediaInfo, limits: AdmissionLimits): AudioTrack {
+  if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no sound');
+  refuseLong(info, limits);
+  return info.audio;
+}
+
+function refuseLong(info: MediaInfo, { maxDurationSeconds }: AdmissionLimits): void {
+  const seconds = statedSeconds(info);
+  if (seconds === undefined || seconds <= maxDurationSeconds) return;
+  throw new HumancastError('media_too_long', {
+    detail: `the file states a length of ${seconds.toFixed(1)} s; at most ${maxDurationSeconds} s are allowed`,
+    extra: { durationSeconds: seconds, maxDurationSeconds },
+  });
+}
+
+/** By its tracks, whose length comes from an index of their frames; by the header of the file where they state none. */
+function statedSeconds({ video, audio, durationSeconds }: MediaInfo): number | undefined {
+  const ends = [video?.endSeconds, audio?.endSeconds].filter((end) => end !== undefined);
+  return ends.length > 0 ? Math.max(...ends) : durationSeconds;
+}

@@ -1,0 +1,110 @@
+import type { Rational } from '@humancast/shared';
+import { z } from 'zod';
+import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
+
+/** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
+export const REPORT_ENTRIES = [
+  'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,sample_aspect_ratio,field_order,' +
+    'avg_frame_rate,r_frame_rate,start_time,duration',
+  'stream_tags=alpha_mode,DURATION',
+  'stream_disposition=default,attached_pic',
+  'stream_side_data=rotation',
+  'format=format_name,duration',
+].join(':');
+
+const seconds = z.coerce.number().refine(Number.isFinite).optional().catch(undefined);
+const rational = z.string().transform(parseRational).optional().catch(undefined);
+const known = z
+  .string()
+  .transform((name) => (name === 'unknown' || name === 'unspecified' ? undefined : name))
+  .optional();
+
+const streamSchema = z.object({
+  index: z.int(),
+  codec_type: z.string().optional(),
+  codec_name: z.string().default('unknown'),
+  width: z.int().default(0),
+  height: z.int().default(0),
+  pix_fmt: z.string().default(''),
+  color_space: known,
+  color_transfer: known,
+  sample_aspect_ratio: rational,
+  field_order: z.string().optional(),
+  avg_frame_rate: rational,
+  r_frame_rate: rational,
+  start_time: seconds,
+  duration: seconds,
+  disposition: z.object({ default: z.int(), attached_pic: z.int() }).default({ default: 0, attached_pic: 0 }),
+  tags: z.object({ alpha_mode: z.string().optional(), DURATION: z.string().optional() }).default({}),
+  side_data_list: z.array(z.object({ rotation: z.number().optional().catch(undefined) })).default([]),
+});
+type Stream = z.infer<typeof streamSchema>;
+
+const reportSchema = z.object({
+  streams: z.array(streamSchema).default([]),
+  format: z.object({ format_name: z.string(), duration: seconds }),
+});
+
+/** Containers whose header or index states how long they are; elsewhere a duration is FFmpeg's estimate. */
+const STATES_DURATION = /^(mov|matroska|avi|flv|asf|ogg|wav|nut|mxf|flac|aiff|caf|w64)/;
+
+/** @throws ZodError when this is not what ffprobe prints. */
+export function parseReport(json: unknown): MediaInfo {
+  const { streams, format } = reportSchema.parse(json);
+  const stated = STATES_DURATION.test(format.format_name);
+  const video = preferred(streams.filter((s) => s.codec_type === 'video' && s.disposition.attached_pic === 0));
+  const audio = preferred(streams.filter((s) => s.codec_type === 'audio'));
+  return {
+    container: format.format_name,
+    durationSeconds: stated ? format.duration : undefined,
+    video: video && videoTrack(video, stated),
+    audio: audio && audioTrack(audio, stated),
+  };
+}
+
+/** The track marked as default, else the first. */
+function preferred(streams: readonly Stream[]): Stream | undefined {
+  return streams.find((stream) => stream.disposition.default === 1) ?? streams[0];
+}
+
+function videoTrack(stream: Stream, stated: boolean): VideoTrack {
+  const aspect = stream.sample_aspect_ratio;
+  return {
+    index: stream.index,
+    codec: stream.codec_name,
+    width: stream.width,
+    height: stream.height,
+    rotationDegrees: stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0,
+    pixelAspect: aspect ?? { num: 1, den: 1 },
+    hasAlpha: /^(yuva|rgba|bgra|argb|abgr|gbrap|ya\d|pal8)/.test(stream.pix_fmt) || stream.tags.alpha_mode === '1',
+    isInterlaced: /^(tt|bb|tb|bt)$/.test(stream.field_order ?? ''),
+    colorMatrix: stream.color_space,
+    colorTransfer: stream.color_transfer,
+    isRgb: /^(rgb|bgr|argb|abgr|0rgb|0bgr|gbr|pal8|x2rgb)/.test(stream.pix_fmt),
+    averageRate: stream.avg_frame_rate,
+    nominalRate: stream.r_frame_rate,
+    startSeconds: stream.start_time ?? 0,
+    endSeconds: stated ? endOf(stream) : undefined,
+  };
+}
+
+function audioTrack(stream: Stream, stated: boolean): AudioTrack {
+  return {
+    index: stream.index,
+    startSeconds: stream.start_time ?? 0,
+    endSeconds: stated ? endOf(stream) : undefined,
+  };
+}
+
+/** Matroska keeps a track's end (not its length) in a tag; the others give start and length. */
+function endOf(stream: Stream): number | undefined {
+  const tag = /^(\d+):(\d\d):(\d\d(?:\.\d+)?)$/.exec(stream.tags.DURATION ?? '');
+  if (tag) return Number(tag[1]) * 3600 + Number(tag[2]) * 60 + Number(tag[3]);
+  return stream.duration === undefined ? undefined : (stream.start_time ?? 0) + stream.duration;
+}
+
+function parseRational(text: string): Rational | undefined {
+  const match = /^(\d+)[/:](\d+)$/.exec(text);
+  const [num, den] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+  return num > 0 && den > 0 ? { num, den } : undefined;
+}

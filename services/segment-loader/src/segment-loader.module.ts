@@ -1,0 +1,134 @@
+import type { Server } from 'node:http';
+import { createRegistry, type LoaderConfig, type Logger, type Redis, startMetricsServer } from '@humancast/shared';
+import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { ApiModule } from './api/api.module.js';
+import { answerExpectations, lingerOnUnreadBody } from './api/unread-bodies.js';
+import { type CoreParts, coreModule } from './core.module.js';
+import { requireFfmpeg } from './ffmpeg/requirements.js';
+import { HealthController } from './health/health.controller.js';
+import { Readiness } from './health/readiness.js';
+import { Library } from './library/library.js';
+import { LibraryModule } from './library/library.module.js';
+import { LoadQueue } from './loading/load-queue.js';
+import { LoadingModule } from './loading/loading.module.js';
+import { LoaderMetrics } from './metrics.js';
+import { MEDIA_REDIS, QUEUE_REDIS } from './tokens.js';
+import { UploadModule } from './upload/upload.module.js';
+import { Uploads } from './upload/uploads.js';
+
+const BODY_LIMIT_BYTES = 65_536;
+/** Requests still being answered when the service stops get this long. */
+const LAST_REQUESTS_MS = 2000;
+/** A large upload over a slow line; that something keeps arriving is watched for separately. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
+
+@Module({})
+class SegmentLoaderModule {}
+
+function segmentLoaderModule(parts: CoreParts): DynamicModule {
+  return {
+    module: SegmentLoaderModule,
+    imports: [coreModule(parts), LoadingModule, LibraryModule, UploadModule, ApiModule],
+    controllers: [HealthController],
+    providers: [
+      {
+        provide: Readiness,
+        useFactory: (queue: Redis, media: Redis) => new Readiness(queue, media),
+        inject: [QUEUE_REDIS, MEDIA_REDIS],
+      },
+    ],
+  };
+}
+
+export interface RunningSegmentLoader extends RunningService {
+  /** The public port; the one that was given, unless that was 0. */
+  readonly port: number;
+  readonly metricsPort: number;
+}
+
+/** @throws Error when ffmpeg is missing or lacks an encoder; the listening error when a port is taken. */
+export async function startSegmentLoader(config: LoaderConfig, logger: Logger): Promise<RunningSegmentLoader> {
+  await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
+  const registry = createRegistry('segment-loader');
+  const metrics = new LoaderMetrics(registry);
+  const app = await createApp({ config, logger, metrics });
+  watchLevels(app, metrics);
+  libraryFollowsRedis(app);
+  const readiness = app.get(Readiness);
+  const metricsServer = await startMetricsServer({
+    port: config.metricsPort,
+    address: config.metricsAddress,
+    registry,
+    readiness: () => readiness.reason(),
+  });
+  await app.listen(config.port, config.bindAddress);
+  const port = portOf(app.getHttpServer());
+  logger.info({ port, metricsPort: portOf(metricsServer) }, 'segment-loader is listening');
+  await app.get(Library).start();
+  let closed: Promise<void> | undefined;
+  return {
+    port,
+    metricsPort: portOf(metricsServer),
+    close: () => {
+      closed ??= stop(app, metricsServer, config.shutdownTimeoutMs);
+      return closed;
+    },
+  };
+}
+
+async function createApp(parts: CoreParts): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(segmentLoaderModule(parts), {
+    bodyParser: false,
+    logger: false,
+    abortOnError: false,
+  });
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.use(lingerOnUnreadBody);
+  app.useBodyParser('json', { limit: BODY_LIMIT_BYTES });
+  app.useGlobalFilters(new ProblemFilter(parts.logger));
+  const server: Server = app.getHttpServer();
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  answerExpectations(server, '/v1/segments');
+  return app;
+}
+
+function watchLevels(app: NestExpressApplication, metrics: LoaderMetrics): void {
+  const [queue, uploads, library] = [app.get(LoadQueue), app.get(Uploads), app.get(Library)];
+  metrics.watch({
+    uploads: () => uploads.inHandCount,
+    running: () => queue.running,
+    waitingUploads: () => queue.waiting('upload'),
+    waitingLibrary: () => queue.waiting('library'),
+    problems: () => library.problemCount,
+  });
+}
+
+/** A database that comes back may have come back empty. */
+function libraryFollowsRedis(app: NestExpressApplication): void {
+  const library = app.get(Library);
+  for (const token of [QUEUE_REDIS, MEDIA_REDIS]) app.get<Redis>(token).on('ready', () => library.poke());
+}
+
+/** Library loads are given up, for a restart takes them up again; uploads are finished, if that is soon. Databases last. */
+async function stop(app: NestExpressApplication, metricsServer: Server, timeoutMs: number): Promise<void> {
+  app.get(Readiness).stop();
+  await app.get(Library).close();
+  await app.get(Uploads).close(Math.max(0, timeoutMs - 2 * LAST_REQUESTS_MS));
+  const server: Server = app.getHttpServer();
+  const impatience = setTimeout(() => server.closeAllConnections(), LAST_REQUESTS_MS);
+  await app.close();
+  clearTimeout(impatience);
+  for (const token of [QUEUE_REDIS, MEDIA_REDIS]) app.get<Redis>(token).disconnect();
+  metricsServer.closeAllConnections();
+  await new Promise((resolve) => metricsServer.close(resolve));
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port');
+  return address.port;
+}

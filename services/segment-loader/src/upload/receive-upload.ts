@@ -1,0 +1,174 @@
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import { HumancastError } from '@humancast/shared';
+import busboy, { type Busboy } from 'busboy';
+import { ScratchFile } from './scratch-file.js';
+
+export interface UploadLimits {
+  /** Of all parts together. */
+  readonly limitBytes: number;
+  /** `''`: the system's. */
+  readonly scratchDir: string;
+  /** Nothing received for this long: the other side is gone. */
+  readonly idleMs: number;
+  /** Ends the reception with its reason. */
+  readonly signal: AbortSignal;
+}
+
+/** What was sent, in files that {@link close} frees. */
+export interface ReceivedUpload {
+  /** The file, or the `video` part. */
+  readonly video: ScratchFile;
+  readonly audio: ScratchFile | undefined;
+  /** As the sender calls the file; for people only. */
+  readonly fileName: string | undefined;
+  close(): Promise<void>;
+}
+
+const PARTS = ['file', 'video', 'audio'] as const;
+type PartName = (typeof PARTS)[number];
+
+/** Headers and boundaries around the parts; a `Content-Length` counts them too. */
+const ENVELOPE_BYTES = 64 * 1024;
+
+/**
+ * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`. Memory doesn't grow with it.
+ * @param onReady called when the body is wanted, before any of it is read.
+ * @throws HumancastError `upload_too_large` (by its `Content-Length`, before anything is read), `upload_incomplete`,
+ * `unsupported_media_type`, `bad_request`, `disk_full`. What was received is freed then.
+ */
+export async function receiveUpload(
+  request: IncomingMessage,
+  limits: UploadLimits,
+  onReady: () => void = () => {},
+): Promise<ReceivedUpload> {
+  const statedBytes = Number(request.headers['content-length'] ?? 0);
+  if (statedBytes > limits.limitBytes + ENVELOPE_BYTES) throw tooLarge(limits.limitBytes);
+  const form = openForm(request);
+  onReady();
+  return new Reception(limits).receive(request, form);
+}
+
+class Reception {
+  readonly #limits: UploadLimits;
+  readonly #begun = new Set<PartName>();
+  readonly #files = new Map<PartName, ScratchFile>();
+  readonly #saving: Promise<void>[] = [];
+  readonly #failed = Promise.withResolvers<never>();
+  #fileName: string | undefined;
+  #bytes = 0;
+
+  constructor(limits: UploadLimits) {
+    this.#limits = limits;
+    // It is raced below; until then nobody has asked.
+    this.#failed.promise.catch(() => {});
+  }
+
+  async receive(request: IncomingMessage, form: Busboy): Promise<ReceivedUpload> {
+    const fail = this.#failed.reject;
+    const parsed = new Promise<void>((resolve) => form.once('close', resolve));
+    const idle = setTimeout(
+      () => fail(incomplete(`nothing arrived for ${this.#limits.idleMs / 1000} s`)),
+      this.#limits.idleMs,
+    );
+    form.on('file', (name, stream, { filename }) => this.#save(name, stream, filename));
+    form.on('partsLimit', () => fail(new HumancastError('bad_request', 'the form has too many parts')));
+    form.on('error', (error: Error) => fail(malformed(error)));
+    const onData = () => idle.refresh();
+    const onAbort = () => fail(this.#limits.signal.reason);
+    this.#limits.signal.addEventListener('abort', onAbort, { once: true });
+    const onClose = () => {
+      if (!request.complete) fail(incomplete('the connection was closed before the upload was complete'));
+    };
+    request.on('data', onData).once('close', onClose).once('error', onClose);
+    request.pipe(form);
+    try {
+      await Promise.race([parsed, this.#failed.promise]);
+      await Promise.race([Promise.all(this.#saving), this.#failed.promise]);
+      return this.#received();
+    } catch (error) {
+      request.unpipe(form);
+      form.destroy();
+      await Promise.allSettled(this.#saving);
+      await this.#close();
+      throw error;
+    } finally {
+      clearTimeout(idle);
+      this.#limits.signal.removeEventListener('abort', onAbort);
+      request.off('data', onData).off('close', onClose).off('error', onClose);
+    }
+  }
+
+  #save(name: string, stream: Readable, fileName: string | undefined): void {
+    // A form that is given up takes its parts with it.
+    stream.on('error', () => {});
+    const saving = this.#saveTo(name, stream, fileName);
+    saving.catch(this.#failed.reject);
+    this.#saving.push(saving);
+  }
+
+  async #saveTo(name: string, stream: Readable, fileName: string | undefined): Promise<void> {
+    const part = PARTS.find((known) => known === name);
+    if (!part)
+      throw new HumancastError('bad_request', `part "${name.slice(0, 50)}": send "file", or "video" and "audio"`);
+    if (this.#begun.has(part)) throw new HumancastError('bad_request', `part "${part}" was sent twice`);
+    this.#begun.add(part);
+    const file = await ScratchFile.create(this.#limits.scratchDir);
+    this.#files.set(part, file);
+    if (part !== 'audio') this.#fileName = fileName;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      this.#bytes += chunk.length;
+      if (this.#bytes > this.#limits.limitBytes) throw tooLarge(this.#limits.limitBytes);
+      await file.write(chunk);
+    }
+  }
+
+  #received(): ReceivedUpload {
+    const [file, video, audio] = PARTS.map((part) => this.#files.get(part));
+    const picture = file ?? video;
+    if (!picture || (file && (video || audio))) {
+      throw new HumancastError('bad_request', 'send one part "file", or the parts "video" and "audio"');
+    }
+    return { video: picture, audio, fileName: this.#fileName, close: () => this.#close() };
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#files.values()].map((file) => file.close()));
+  }
+}
+
+function openForm(request: IncomingMessage): Busboy {
+  const { headers } = request;
+  if (!/^multipart\/form-data\s*;/i.test(headers['content-type'] ?? '')) {
+    throw new HumancastError('unsupported_media_type', 'send multipart/form-data with a part "file"');
+  }
+  try {
+    return busboy({
+      headers,
+      defParamCharset: 'utf8',
+      limits: { fields: 8, fieldSize: 1024, parts: 12, headerPairs: 50 },
+    });
+  } catch (error) {
+    throw new HumancastError('bad_request', {
+      detail: `multipart/form-data: ${(error as Error).message}`,
+      cause: error,
+    });
+  }
+}
+
+function malformed(error: Error): HumancastError {
+  // busboy's words for a body that stops before its closing boundary
+  if (/Unexpected end/.test(error.message)) return incomplete('the form ends before its closing boundary');
+  return new HumancastError('bad_request', { detail: `multipart/form-data: ${error.message}`, cause: error });
+}
+
+function incomplete(detail: string): HumancastError {
+  return new HumancastError('upload_incomplete', detail);
+}
+
+function tooLarge(limitBytes: number): HumancastError {
+  return new HumancastError('upload_too_large', {
+    detail: `an upload may have ${limitBytes} bytes`,
+    extra: { limitBytes },
+  });
+}

@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HumancastError } from '@humancast/shared';
+
+/**
+ * A file for an upload, on disk but without a name: whatever happens to this process, the system frees it when the last
+ * descriptor is closed.
+ */
+export class ScratchFile {
+  readonly #handle: FileHandle;
+  #bytes = 0;
+  #closed = false;
+
+  private constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  /** @param folder `''` for the system's own. @throws HumancastError `disk_full`. */
+  static async create(folder: string): Promise<ScratchFile> {
+    const path = join(folder === '' ? tmpdir() : folder, `humancast-upload-${randomUUID()}`);
+    try {
+      const handle = await open(path, 'wx+', 0o600);
+      await unlink(path);
+      return new ScratchFile(handle);
+    } catch (error) {
+      throw orDiskFull(error);
+    }
+  }
+
+  get descriptor(): number {
+    return this.#handle.fd;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws HumancastError `disk_full`. */
+  async write(chunk: Buffer): Promise<void> {
+    try {
+      await this.#handle.writev([chunk]);
+    } catch (error) {
+      throw orDiskFull(error);
+    }
+    this.#bytes += chunk.length;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
+  }
+}
+
+function orDiskFull(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new HumancastError('disk_full', { detail: 'the upload does not fit on the disk', cause: error });
+}

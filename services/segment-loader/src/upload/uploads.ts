@@ -1,0 +1,178 @@
+import type { IncomingMessage } from 'node:http';
+import { type Avatar, HumancastError, type LoaderConfig, newId, type SegmentManifest } from '@humancast/shared';
+import { encodeSettingsOf } from '../encode/encode-settings.js';
+import type { LoadQueue } from '../loading/load-queue.js';
+import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
+import { type ReceivedUpload, receiveUpload } from './receive-upload.js';
+
+const IDLE_MS = 30_000;
+/** How many failed uploads are remembered for those who ask later. */
+const FAILURES_KEPT = 1000;
+
+/** An upload that is not (yet) a segment. What has become one is in the media store. */
+export interface UploadState {
+  readonly id: string;
+  readonly avatar: string;
+  readonly name: string;
+  readonly createdAtMs: number;
+  /** 0 to 1. */
+  readonly progress: number;
+  readonly failure: HumancastError | undefined;
+}
+
+interface Upload {
+  state: UploadState;
+  readonly abort: AbortController;
+}
+
+export interface AcceptedUpload {
+  readonly id: string;
+  /** @throws HumancastError why it could not be loaded. */
+  readonly loaded: Promise<SegmentManifest>;
+}
+
+export interface UploadsParts {
+  readonly config: Pick<
+    LoaderConfig,
+    'loadQueueLimit' | 'uploadLimitBytes' | 'scratchDir' | 'uploadTtlSeconds' | 'renditions' | 'gopMs'
+  >;
+  readonly loader: SegmentLoader;
+  readonly queue: LoadQueue;
+}
+
+/** Uploads from their first byte until they are segments. */
+export class Uploads {
+  readonly #parts: UploadsParts;
+  readonly #uploads = new Map<string, Upload>();
+  readonly #failed: string[] = [];
+  readonly #inHand = new Set<Promise<unknown>>();
+  readonly #stopping = new AbortController();
+
+  constructor(parts: UploadsParts) {
+    this.#parts = parts;
+  }
+
+  /** Being received, waiting, or being encoded. */
+  get inHandCount(): number {
+    return this.#inHand.size;
+  }
+
+  /**
+   * Receives an upload, and lets it be loaded in its turn.
+   * @param onReady called when it may begin, before the first byte is read.
+   * @param signal gives the upload up, at any time.
+   * @throws HumancastError `too_many_uploads`, `unavailable`, and those of `receiveUpload`.
+   */
+  async accept(
+    request: IncomingMessage,
+    avatar: Avatar,
+    name: string | undefined,
+    signal: AbortSignal,
+    onReady: () => void,
+  ): Promise<AcceptedUpload> {
+    const { config } = this.#parts;
+    this.#stopping.signal.throwIfAborted();
+    if (this.#inHand.size >= config.loadQueueLimit) {
+      throw new HumancastError('too_many_uploads', {
+        detail: `${config.loadQueueLimit} uploads are in hand already; try again`,
+        retryAfterSeconds: 5,
+      });
+    }
+    const { uploadLimitBytes: limitBytes, scratchDir } = config;
+    const limits = { limitBytes, scratchDir, idleMs: IDLE_MS, signal: this.#stopping.signal };
+    const received = await this.#whileInHand(receiveUpload(request, limits, onReady));
+    const id = newId('seg');
+    const title = (name ?? received.fileName ?? id).slice(0, 255);
+    const loaded = this.#whileInHand(this.#load(id, avatar, title, received, signal));
+    // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
+    loaded.catch(() => {});
+    return { id, loaded };
+  }
+
+  stateOf(id: string): UploadState | undefined {
+    return this.#uploads.get(id)?.state;
+  }
+
+  /** Those of an avatar that are being loaded. */
+  open(avatar: string): UploadState[] {
+    return [...this.#uploads.values()]
+      .map(({ state }) => state)
+      .filter((state) => state.avatar === avatar && state.failure === undefined);
+  }
+
+  /** Gives up an upload that is being loaded, or forgets one that failed; `false` when there is none. */
+  remove(id: string): boolean {
+    const upload = this.#uploads.get(id);
+    if (!upload) return false;
+    upload.abort.abort(new HumancastError('segment_not_found', 'it was deleted while it was being loaded'));
+    this.#uploads.delete(id);
+    return true;
+  }
+
+  /** Takes no more, gives up what is being received, and lets loads end for so long. */
+  async close(graceMs: number): Promise<void> {
+    const stopping = new HumancastError('unavailable', { detail: 'the service is stopping', retryAfterSeconds: 2 });
+    this.#stopping.abort(stopping);
+    const impatience = setTimeout(() => {
+      for (const { abort } of this.#uploads.values()) abort.abort(stopping);
+    }, graceMs);
+    await Promise.allSettled(this.#inHand);
+    clearTimeout(impatience);
+  }
+
+  async #load(
+    id: string,
+    avatar: Avatar,
+    name: string,
+    received: ReceivedUpload,
+    signal: AbortSignal,
+  ): Promise<SegmentManifest> {
+    const { config, loader, queue } = this.#parts;
+    const upload: Upload = {
+      state: { id, avatar: avatar.id, name, createdAtMs: Date.now(), progress: 0, failure: undefined },
+      abort: new AbortController(),
+    };
+    this.#uploads.set(id, upload);
+    const either = AbortSignal.any([signal, upload.abort.signal]);
+    const request: LoadRequest = {
+      ...{ id, avatar: avatar.id, name },
+      role: 'speech',
+      source: 'upload',
+      retention: { pinned: false, ttlSeconds: config.uploadTtlSeconds },
+      settings: encodeSettingsOf(avatar, config),
+      video: received.video.descriptor,
+      audio: received.audio?.descriptor,
+    };
+    const onProgress = (progress: number) => {
+      upload.state = { ...upload.state, progress };
+    };
+    try {
+      const manifest = await queue.run('upload', () => loader.load(request, either, onProgress), either);
+      this.#uploads.delete(id);
+      return manifest;
+    } catch (error) {
+      if (either.aborted) this.#uploads.delete(id);
+      else this.#remember(upload, error);
+      throw error;
+    } finally {
+      await received.close();
+    }
+  }
+
+  #remember(upload: Upload, error: unknown): void {
+    const failure = error instanceof HumancastError ? error : new HumancastError('internal', { cause: error });
+    upload.state = { ...upload.state, failure };
+    this.#failed.push(upload.state.id);
+    const oldest = this.#failed.length > FAILURES_KEPT ? this.#failed.shift() : undefined;
+    if (oldest !== undefined) this.#uploads.delete(oldest);
+  }
+
+  async #whileInHand<T>(work: Promise<T>): Promise<T> {
+    this.#inHand.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#inHand.delete(work);
+    }
+  }
+}
