@@ -1,4 +1,5 @@
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import {
   createLogger,
@@ -106,6 +107,15 @@ describe('SegmentLoader', () => {
         durationSamples: 96_000,
         renditions: [{ id: 'vp8', codec: 'vp8', width: 160, height: 120 }],
       });
+    });
+
+    it('may be left for speech where its chapters begin', async () => {
+      const chapters = join(clips.folder, 'chapters.txt');
+      const chapter = (from: number, to: number) => `[CHAPTER]\nTIMEBASE=1/1000\nSTART=${from}\nEND=${to}\n`;
+      await writeFile(chapters, `;FFMETADATA1\n${chapter(0, 500)}${chapter(500, 1200)}${chapter(1200, 2000)}`);
+      const source = await clips.test('unmarked.mp4');
+      const path = await clips.make('marked.mp4', ['-i', source, '-i', chapters, '-map_metadata', '1', '-c', 'copy']);
+      expect((await load(path)).markFrames).toEqual([15, 36]);
     });
 
     it('becomes several renditions at once, frame for frame the same', async () => {

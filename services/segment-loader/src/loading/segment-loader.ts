@@ -100,7 +100,8 @@ export class SegmentLoader {
       const inputs = request.audio === undefined ? [request.video] : [request.video, request.audio];
       const encoded = await encode(plan, inputs, limits, sink, signal, progress);
       judge(plan, info, this.#limits.maxSourcePixels, encoded);
-      return await this.#publish(manifestOf(request, plan, encoded), request.retention, signal);
+      const manifest = manifestOf(request, plan, encoded, info.chapterSeconds);
+      return await this.#publish(manifest, request.retention, signal);
     } catch (error) {
       await sink.discard(plan).catch(() => {
         // The store is away or full; parts without a manifest expire by themselves.
@@ -186,7 +187,12 @@ class StoreSink implements PartSink {
   }
 }
 
-function manifestOf(request: LoadRequest, plan: EncodePlan, encoded: Encoded): SegmentManifest {
+function manifestOf(
+  request: LoadRequest,
+  plan: EncodePlan,
+  encoded: Encoded,
+  chapterSeconds: readonly number[],
+): SegmentManifest {
   return {
     version: 1,
     id: request.id,
@@ -205,8 +211,14 @@ function manifestOf(request: LoadRequest, plan: EncodePlan, encoded: Encoded): S
       ...{ id, codec, width, height, bitrateBps },
       bytes: encoded.bytes.get(id) ?? 0,
     })),
-    markFrames: [],
+    markFrames: markFrames(chapterSeconds, plan, encoded.frames),
   };
+}
+
+/** The frames at which chapters begin; the start and the end need no mark. */
+function markFrames(chapterSeconds: readonly number[], plan: EncodePlan, frames: number): number[] {
+  const marks = chapterSeconds.map((seconds) => Math.round((seconds - plan.zeroSeconds) * framesPerSecond(plan.fps)));
+  return [...new Set(marks)].filter((frame) => frame > 0 && frame < frames).sort((a, b) => a - b);
 }
 
 /** Turns counted frames into a share, and every few seconds into a log line. */

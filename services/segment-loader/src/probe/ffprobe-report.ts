@@ -10,6 +10,7 @@ export const REPORT_ENTRIES = [
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
   'format=format_name,duration',
+  'chapter=start_time',
 ].join(':');
 
 const seconds = z.coerce.number().refine(Number.isFinite).optional().catch(undefined);
@@ -43,14 +44,18 @@ type Stream = z.infer<typeof streamSchema>;
 const reportSchema = z.object({
   streams: z.array(streamSchema).default([]),
   format: z.object({ format_name: z.string(), duration: seconds }),
+  chapters: z.array(z.object({ start_time: seconds })).default([]),
 });
+
+/** More marks than anyone sets by hand. */
+const CHAPTER_LIMIT = 1000;
 
 /** Containers whose header or index states how long they are; elsewhere a duration is FFmpeg's estimate. */
 const STATES_DURATION = /^(mov|matroska|avi|flv|asf|ogg|wav|nut|mxf|flac|aiff|caf|w64)/;
 
 /** @throws ZodError when this is not what ffprobe prints. */
 export function parseReport(json: unknown): MediaInfo {
-  const { streams, format } = reportSchema.parse(json);
+  const { streams, format, chapters } = reportSchema.parse(json);
   const stated = STATES_DURATION.test(format.format_name);
   const video = preferred(streams.filter((s) => s.codec_type === 'video' && s.disposition.attached_pic === 0));
   const audio = preferred(streams.filter((s) => s.codec_type === 'audio'));
@@ -59,6 +64,7 @@ export function parseReport(json: unknown): MediaInfo {
     durationSeconds: stated ? format.duration : undefined,
     video: video && videoTrack(video, stated),
     audio: audio && audioTrack(audio, stated),
+    chapterSeconds: chapters.slice(0, CHAPTER_LIMIT).flatMap((chapter) => chapter.start_time ?? []),
   };
 }
 

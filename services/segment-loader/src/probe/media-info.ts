@@ -10,6 +10,8 @@ export interface MediaInfo {
   readonly video: VideoTrack | undefined;
   /** The sound track that will be used. */
   readonly audio: AudioTrack | undefined;
+  /** Where chapters begin, on the same clock as the tracks: the points at which an idle clip may be left. */
+  readonly chapterSeconds: readonly number[];
 }
 
 export interface VideoTrack {
