@@ -124,7 +124,7 @@ describe('SegmentClip', () => {
     store.missing.add('v/1');
     const clip = open();
     clip.follow(0);
-    await vi.waitFor(() => expect(clip.availability(SECOND, SECOND + 4800)).toBe('gone'));
+    await vi.waitFor(() => expect(clip.availability(SECOND, SECOND + 4800)).toBe('gone'), { timeout: 10_000 });
     clip.follow(0);
     expect(clip.availability(0, 4800)).toBe('ready');
     expect(lost).toEqual(['v/1']);

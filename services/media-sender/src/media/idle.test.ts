@@ -1,0 +1,108 @@
+import { createLogger, type MediaStore, newId, type SegmentManifest } from '@humancast/shared';
+import { describe, expect, it, vi } from 'vitest';
+import type { Availability } from '../playout/clip.js';
+import { FakeClip } from '../playout/testing.js';
+import { IdleLibrary } from './idle-library.js';
+import { IdleReel } from './idle-reel.js';
+
+const logger = createLogger('test', 'silent');
+
+function manifestOf(id: string): SegmentManifest {
+  return { id, state: 'complete', frames: 30 } as SegmentManifest;
+}
+
+/** A store of one avatar's idle playlist. */
+function setUpLibrary() {
+  const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
+  const store = {
+    ids: [newId('seg'), newId('seg')],
+    broken: false,
+    reads: 0,
+    async getIdlePlaylist() {
+      store.reads++;
+      if (store.broken) throw new Error('connection lost');
+      return store.ids;
+    },
+    async getManifest(id: string) {
+      return manifestOf(id);
+    },
+  };
+  return { clock, store, library: new IdleLibrary(store as unknown as MediaStore, clock, logger) };
+}
+
+describe('IdleLibrary', () => {
+  it('goes round and round in playing order', async () => {
+    const { store, library } = setUpLibrary();
+    await library.open('demo');
+    const [a, b] = store.ids;
+    expect(library.after('demo', undefined)?.id).toBe(a);
+    expect(library.after('demo', a)?.id).toBe(b);
+    expect(library.after('demo', b)?.id).toBe(a);
+  });
+
+  it('sees a changed playlist within seconds, and reads it once for all sessions', async () => {
+    const { clock, store, library } = setUpLibrary();
+    await library.open('demo');
+    await library.open('demo');
+    const before = store.reads;
+    store.ids = [newId('seg')];
+    clock.now += 2500;
+    for (let i = 0; i < 20; i++) library.after('demo', undefined);
+    await vi.waitFor(() => expect(library.after('demo', undefined)?.id).toBe(store.ids[0]));
+    expect(store.reads).toBe(before + 1);
+  });
+
+  it('keeps what it knows while the store is empty or can’t be read', async () => {
+    const { clock, store, library } = setUpLibrary();
+    await library.open('demo');
+    const known = store.ids[0];
+    for (const trouble of [() => (store.ids = []), () => (store.broken = true)]) {
+      trouble();
+      clock.now += 2500;
+      const reads = store.reads;
+      library.after('demo', undefined);
+      await vi.waitFor(() => expect(store.reads).toBe(reads + 1));
+      expect(library.after('demo', undefined)?.id).toBe(known);
+    }
+  });
+});
+
+describe('IdleReel', () => {
+  it('always has the next clip at hand, before it is needed', () => {
+    const opened: FakeClip[] = [];
+    const reel = new IdleReel(
+      () => manifestOf(newId('seg')),
+      ({ id }) => {
+        const clip = new FakeClip({ segment: id, role: 'idle', frames: 30 });
+        opened.push(clip);
+        return clip;
+      },
+    );
+    reel.prepare();
+    expect(opened).toHaveLength(1);
+    expect(reel.take()).toBe(opened[0]);
+    expect(opened).toHaveLength(2);
+    reel.release();
+    expect(opened.map((clip) => clip.released)).toEqual([0, 1]);
+  });
+
+  it('waits for a clip that is on its way, and passes over one that is gone', () => {
+    let answer: Availability = 'late';
+    const opened: FakeClip[] = [];
+    const reel = new IdleReel(
+      () => manifestOf(newId('seg')),
+      ({ id }) => {
+        const clip = new FakeClip({ segment: id, role: 'idle', frames: 30, available: () => answer });
+        opened.push(clip);
+        return clip;
+      },
+    );
+    expect(reel.take()).toBeUndefined();
+    expect(opened).toHaveLength(1);
+    answer = 'gone';
+    expect(reel.take()).toBeUndefined();
+    answer = 'ready';
+    expect(reel.take()).toBe(opened[1]);
+    expect(opened[0]?.released).toBe(1);
+  });
+});
