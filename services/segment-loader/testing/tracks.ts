@@ -32,6 +32,7 @@ export function mediaInfo(overrides: Partial<MediaInfo> = {}): MediaInfo {
     durationSeconds: 4,
     video: videoTrack(),
     audio: audioTrack(),
+    chapterSeconds: [],
     ...overrides,
   };
 }
