@@ -7,24 +7,39 @@ export type Logger = PinoLogger;
  * id can be followed through all services. Fields that may carry credentials are removed wherever they stand.
  */
 export function createLogger(service: string, level: string, bindings: Record<string, unknown> = {}): Logger {
-  return pino({
-    level,
-    base: { service, ...bindings },
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    redact: {
-      paths: [
-        'token',
-        '*.token',
-        'credential',
-        '*.credential',
-        'authorization',
-        '*.authorization',
-        '*.*.authorization',
-        'apiKey',
-        '*.apiKey',
-      ],
-      remove: true,
+  return pino(
+    {
+      level,
+      base: { service, ...bindings },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: {
+        paths: [
+          'token',
+          '*.token',
+          'credential',
+          '*.credential',
+          'authorization',
+          '*.authorization',
+          '*.*.authorization',
+          'apiKey',
+          '*.apiKey',
+        ],
+        remove: true,
+      },
     },
-  });
+    standardOutput(),
+  );
+}
+
+let guarded = false;
+
+/**
+ * Node's own stream and not pino's default one, which at exit tries for ever to write to a pipe that nobody reads any more.
+ * Lines that can't be written are lost; the service goes on.
+ */
+function standardOutput(): NodeJS.WriteStream {
+  if (!guarded) process.stdout.on('error', () => {});
+  guarded = true;
+  return process.stdout;
 }
