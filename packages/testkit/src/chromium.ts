@@ -11,12 +11,19 @@ export interface TestChromium {
 /**
  * A headless Chromium with a profile of its own, in which media may play by itself. The browser is the system's, or the
  * one that `CHROMIUM_PATH` names.
+ * @param options.handleSignals whether SIGINT and SIGTERM end the browser and then this process at once, which is
+ * playwright's way; switch it off where more is to be cleaned up. Default true.
  */
-export async function launchChromium(options: { args?: readonly string[] } = {}): Promise<TestChromium> {
+export async function launchChromium(
+  options: { args?: readonly string[]; handleSignals?: boolean } = {},
+): Promise<TestChromium> {
+  const { args = [], handleSignals = true } = options;
   const profile = mkdtempSync(join(tmpdir(), 'humancast-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
     headless: true,
+    handleSIGINT: handleSignals,
+    handleSIGTERM: handleSignals,
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -26,7 +33,7 @@ export async function launchChromium(options: { args?: readonly string[] } = {})
       '--disable-component-update',
       '--disable-sync',
       '--autoplay-policy=no-user-gesture-required',
-      ...(options.args ?? []),
+      ...args,
     ],
   });
   return {

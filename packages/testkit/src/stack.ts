@@ -50,6 +50,8 @@ export interface Stack {
   readonly turn: TestTurn | undefined;
   readonly processes: readonly StackProcess[];
   addSender(): Promise<StackProcess>;
+  /** Starts the service of a process that has ended again, with the same settings. */
+  revive(ended: StackProcess): Promise<StackProcess>;
   stop(): Promise<void>;
 }
 
@@ -84,11 +86,21 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...options.env,
   };
   const processes: StackProcess[] = [];
+  const revivals = new Map<StackProcess, () => Promise<StackProcess>>();
   const launch = async (service: string, variable: string, extra: Record<string, string> = {}) => {
     const metricsPort = await freePort();
-    const child = startService(service, { ...shared, ...extra, [variable]: String(metricsPort) }, metricsPort);
-    processes.push(child);
-    return child;
+    const begin = () => {
+      const child = startService(service, { ...shared, ...extra, [variable]: String(metricsPort) }, metricsPort);
+      processes.push(child);
+      revivals.set(child, async () => {
+        processes.splice(processes.indexOf(child), 1);
+        const next = begin();
+        await ready(`${next.metricsUrl}/readyz`, next);
+        return next;
+      });
+      return child;
+    };
+    return begin();
   };
   const addSender = async () => {
     const child = await launch('media-sender', 'SENDER_METRICS_PORT');
@@ -129,6 +141,12 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     turn,
     processes,
     addSender,
+    async revive(ended) {
+      const start = revivals.get(ended);
+      if (!start) throw new Error(`${ended.name} is not of this stack`);
+      revivals.delete(ended);
+      return start();
+    },
     stop,
   };
 }

@@ -15,6 +15,8 @@ export interface TestTurn {
   readonly secret: string;
   /** For `RTCConfiguration.iceServers`, valid for an hour. */
   iceServer(transport?: 'udp' | 'tcp'): { urls: string[]; username: string; credential: string };
+  /** Kills and starts it again on the same port; what it relayed is gone. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -23,29 +25,27 @@ export async function startTurn(): Promise<TestTurn> {
   const port = await freePort();
   const secret = randomBytes(16).toString('hex');
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
-  const child = spawn(
-    'turnserver',
-    [
-      '-n',
-      '--no-cli',
-      '--no-tls',
-      '--no-dtls',
-      '--listening-ip=127.0.0.1',
-      `--listening-port=${port}`,
-      '--relay-ip=127.0.0.1',
-      '--allow-loopback-peers',
-      '--allowed-peer-ip=127.0.0.1',
-      '--denied-peer-ip=0.0.0.0-255.255.255.255',
-      '--use-auth-secret',
-      `--static-auth-secret=${secret}`,
-      '--realm=humancast.test',
-      '--fingerprint',
-      `--userdb=${join(dir, 'turn.db')}`,
-      `--pidfile=${join(dir, 'turn.pid')}`,
-      '--log-file=stdout',
-    ],
-    { stdio: 'ignore', cwd: dir },
-  );
+  const args = [
+    '-n',
+    '--no-cli',
+    '--no-tls',
+    '--no-dtls',
+    '--listening-ip=127.0.0.1',
+    `--listening-port=${port}`,
+    '--relay-ip=127.0.0.1',
+    '--allow-loopback-peers',
+    '--allowed-peer-ip=127.0.0.1',
+    '--denied-peer-ip=0.0.0.0-255.255.255.255',
+    '--use-auth-secret',
+    `--static-auth-secret=${secret}`,
+    '--realm=humancast.test',
+    '--fingerprint',
+    `--userdb=${join(dir, 'turn.db')}`,
+    `--pidfile=${join(dir, 'turn.pid')}`,
+    '--log-file=stdout',
+  ];
+  const launch = () => spawn('turnserver', args, { stdio: 'ignore', cwd: dir });
+  let child = launch();
   const stop = async () => {
     await ended(child);
     rmSync(dir, { recursive: true, force: true });
@@ -60,6 +60,11 @@ export async function startTurn(): Promise<TestTurn> {
     secret,
     url,
     iceServer: (transport) => ({ urls: [url(transport)], ...credentials(secret) }),
+    async restart() {
+      await ended(child);
+      child = launch();
+      await listening(port, child);
+    },
     stop,
   };
 }

@@ -1,0 +1,73 @@
+/** One measured number beside what it should be. */
+export interface Figure {
+  /** What it belongs to; figures of a group stand together. */
+  readonly group: string;
+  readonly name: string;
+  /** Missing: reported, not judged. */
+  readonly aim?: { readonly atMost: number } | { readonly within: number };
+  readonly value: number;
+  readonly unit: string;
+  /** Digits after the point. */
+  readonly digits?: number;
+  readonly note?: string;
+}
+
+export function judge({ aim, value }: Figure): boolean | undefined {
+  if (!aim) return undefined;
+  return 'atMost' in aim ? value <= aim.atMost : Math.abs(value) <= aim.within;
+}
+
+export function printFigures(figures: readonly Figure[]): void {
+  const header = ['', 'aim', 'measured', ''];
+  const rows = figures.map((figure) => ({ figure, cells: cellsOf(figure) }));
+  const widths = widthsOf([header, ...rows.map(({ cells }) => cells)]);
+  console.log(aligned(header, widths));
+  let group: string | undefined;
+  for (const { figure, cells } of rows) {
+    if (figure.group !== group) console.log(`\n${figure.group}`);
+    group = figure.group;
+    console.log(`${aligned(cells, widths)}   ${figure.note ?? ''}`.trimEnd());
+  }
+}
+
+/** The same figures of several candidates, side by side. */
+export function printComparison(
+  title: string,
+  candidates: readonly { name: string; figures: readonly Figure[] }[],
+): void {
+  const header = ['', ...candidates.map(({ name }) => name)];
+  const rows = (candidates[0]?.figures ?? []).map(({ name }) => [
+    `  ${name}`,
+    ...candidates.map(({ figures }) => {
+      const figure = figures.find((other) => other.name === name);
+      return figure ? valueText(figure) : '';
+    }),
+  ]);
+  console.log(`\n${title}`);
+  const widths = widthsOf([header, ...rows]);
+  for (const row of [header, ...rows]) console.log(aligned(row, widths));
+}
+
+function widthsOf(rows: readonly (readonly string[])[]): number[] {
+  const columns = Math.max(...rows.map((row) => row.length));
+  return Array.from({ length: columns }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+}
+
+function aligned(cells: readonly string[], widths: readonly number[]): string {
+  return cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('   ');
+}
+
+function valueText({ value, unit, digits = 1 }: Figure): string {
+  return `${Number.isNaN(value) ? 'none' : value.toFixed(digits)} ${unit}`.trimEnd();
+}
+
+function cellsOf(figure: Figure): string[] {
+  const ok = judge(figure);
+  const verdict = ok === undefined ? '' : ok ? 'ok' : 'MISSED';
+  return [`  ${figure.name}`, aimText(figure), valueText(figure), verdict];
+}
+
+function aimText({ aim, unit }: Figure): string {
+  if (!aim) return '';
+  return 'atMost' in aim ? `≤ ${aim.atMost} ${unit}` : `± ${aim.within} ${unit}`;
+}

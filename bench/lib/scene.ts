@@ -1,0 +1,39 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Stack, type StackOptions, startStack } from '@humancast/testkit';
+import type { Cleanup } from './cleanup.ts';
+import { Producer } from './producer.ts';
+
+/** Of each process, when something goes wrong. */
+const LOG_LINES = 20;
+
+/** The whole stack as built, with clips of its own in its media folder. */
+export interface Scene {
+  readonly stack: Stack;
+  readonly producer: Producer;
+  /** The first media-sender's process id. */
+  readonly senderPid: number;
+}
+
+/** A folder that is gone when the benchmark is over. */
+export function temporaryFolder(cleanup: Cleanup): string {
+  const path = mkdtempSync(join(tmpdir(), 'humancast-bench-'));
+  cleanup.add(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** @param options.mediaDir with `<avatar>/idle/` and `<avatar>/segments/`, filled before. */
+export async function openScene(cleanup: Cleanup, options: StackOptions & { mediaDir: string }): Promise<Scene> {
+  const stack = await startStack(options);
+  cleanup.add(async (failed) => {
+    if (failed) for (const { name, log } of stack.processes) console.error(`--- ${name}\n${lastLines(log())}`);
+    await stack.stop();
+  });
+  const senderPid = stack.processes.find(({ name }) => name === 'media-sender')?.pid ?? -1;
+  return { stack, producer: new Producer(stack), senderPid };
+}
+
+function lastLines(log: string): string {
+  return log.split('\n').slice(-LOG_LINES).join('\n');
+}

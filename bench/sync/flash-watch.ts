@@ -1,0 +1,50 @@
+/// <reference lib="dom" />
+/**
+ * Sees the flashes of the sync clip in a video element. Each presented frame's brightness is read in
+ * `requestVideoFrameCallback`; a flash counts from the time its first white frame was expected on the screen
+ * (`expectedDisplayTime`), which is a multiple of the screen's refresh. A callback comes for almost every frame, not for all:
+ * where `presentedFrames` says that one was missed just before a flash, that flash isn't used, because it may have begun
+ * with the frame that was missed.
+ */
+export class FlashWatch {
+  readonly flashesMs: number[] = [];
+  unseen = 0;
+  firstFrameMs: number | undefined;
+  readonly #video: HTMLVideoElement;
+  readonly #pen: CanvasRenderingContext2D;
+  #white = true;
+  #presented = 0;
+
+  constructor(video: HTMLVideoElement) {
+    this.#video = video;
+    const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
+    this.#pen = canvas.getContext('2d', { willReadFrequently: true }) as CanvasRenderingContext2D;
+    this.#await();
+  }
+
+  #await(): void {
+    this.#video.requestVideoFrameCallback((_now, frame) => {
+      this.#look(frame);
+      this.#await();
+    });
+  }
+
+  #look({ expectedDisplayTime, presentationTime, presentedFrames }: VideoFrameCallbackMetadata): void {
+    this.firstFrameMs ??= presentationTime;
+    const white = this.#isWhite();
+    const missed = presentedFrames !== this.#presented + 1;
+    if (white && !this.#white) {
+      if (missed) this.unseen++;
+      else this.flashesMs.push(expectedDisplayTime);
+    }
+    this.#white = white;
+    this.#presented = presentedFrames;
+  }
+
+  /** A few pixels in the middle say enough: the flash fills the picture. */
+  #isWhite(): boolean {
+    const { videoWidth, videoHeight } = this.#video;
+    this.#pen.drawImage(this.#video, videoWidth / 2, videoHeight / 2, 8, 8, 0, 0, 1, 1);
+    return (this.#pen.getImageData(0, 0, 1, 1).data[0] ?? 0) > 128;
+  }
+}

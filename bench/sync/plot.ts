@@ -1,0 +1,163 @@
+/** The picture for the README: flash against beep over time, ours and the replaced design's, and how they are distributed. */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { BrowserContext } from 'playwright-core';
+import { median } from '../lib/stats.ts';
+import type { Pair } from './pairs.ts';
+
+export interface Series {
+  readonly name: string;
+  readonly pairs: readonly Pair[];
+}
+
+/** Pixels of the PNG a unit of the drawing, so that it is sharp on today's screens. */
+const SCALE = 2;
+const WIDTH = 1200;
+const HEIGHT = 470;
+const PLOT = { left: 70, top: 104, right: 850, bottom: 400 };
+const BARS = { left: 905, right: 1165 };
+const COLOURS = ['#1668c7', '#d9730d', '#6e7781'];
+const INK = { strong: '#1f2328', soft: '#59636e', line: '#d8dee4' };
+const SETTLE_S = 10;
+const MIN_RANGE_MS = 60;
+
+interface Dots {
+  readonly name: string;
+  readonly colour: string;
+  readonly dots: readonly { readonly s: number; readonly ms: number }[];
+}
+
+/** Draws it in the browser that is there anyway. @param caption the machine, in one line. */
+export async function drawPlot(
+  context: BrowserContext,
+  path: string,
+  all: readonly Series[],
+  caption: string,
+): Promise<void> {
+  const page = await context.newPage();
+  try {
+    await page.setViewportSize({ width: SCALE * WIDTH, height: SCALE * HEIGHT });
+    await page.setContent(`<style>body{margin:0}svg{display:block}</style>${svg(all, caption)}`);
+    await mkdir(dirname(path), { recursive: true });
+    await page.locator('svg').screenshot({ path });
+  } finally {
+    await page.close();
+  }
+}
+
+/** Each around its own median: the constant part of the way through Web Audio is not the stream's. */
+function around({ name, pairs }: Series, i: number): Dots {
+  const settled = pairs.filter(({ atMs }) => atMs >= SETTLE_S * 1000);
+  const middle = median(settled.map(({ errorMs }) => errorMs));
+  const dots = pairs.map(({ atMs, errorMs }) => ({ s: atMs / 1000, ms: errorMs - middle }));
+  return { name, colour: COLOURS[i % COLOURS.length] ?? INK.strong, dots };
+}
+
+function svg(all: readonly Series[], caption: string): string {
+  const series = all.map(around);
+  const everything = series.flatMap(({ dots }) => dots);
+  const lastS = Math.max(SETTLE_S, ...everything.map(({ s }) => s));
+  const rangeMs = Math.max(MIN_RANGE_MS, Math.ceil(Math.max(...everything.map(({ ms }) => Math.abs(ms))) / 20) * 20);
+  const x = (s: number) => PLOT.left + (s / lastS) * (PLOT.right - PLOT.left);
+  const y = (ms: number) => (PLOT.top + PLOT.bottom) / 2 - (ms / rangeMs) * ((PLOT.bottom - PLOT.top) / 2);
+  const parts = [
+    text(PLOT.left, 36, 'Picture against voice, as a browser presents them', { size: 21, weight: 600 }),
+    text(PLOT.left, 60, 'flash minus beep, once a second, through TURN, each around its median; ms', { soft: true }),
+    legend(series),
+    `<rect x="${x(0)}" y="${PLOT.top}" width="${x(SETTLE_S) - x(0)}" height="${PLOT.bottom - PLOT.top}" fill="#f3f5f7"/>`,
+    text(x(0) + 8, PLOT.bottom - 8, 'settling', { soft: true, size: 12 }),
+    ...grid(y, rangeMs),
+    ...timeAxis(x, lastS),
+    ...series.map((one) => cloud(one, x, y)),
+    ...histograms(series, y, rangeMs),
+    text(PLOT.left, HEIGHT - 14, caption, { soft: true, size: 12 }),
+  ];
+  const font = "font-family=\"Inter, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif\"";
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${SCALE * WIDTH}" height="${SCALE * HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" ${font}>
+<rect width="100%" height="100%" fill="#fff"/>${parts.join('\n')}</svg>`;
+}
+
+function legend(series: readonly Dots[]): string {
+  let at = PLOT.left;
+  return series
+    .map(({ name, colour }) => {
+      const entry = `<circle cx="${at + 5}" cy="81" r="5" fill="${colour}"/>${text(at + 17, 86, name)}`;
+      at += 45 + name.length * 7.5;
+      return entry;
+    })
+    .join('');
+}
+
+function grid(y: (ms: number) => number, rangeMs: number): string[] {
+  const step = rangeMs > 150 ? 100 : rangeMs > 80 ? 40 : 20;
+  const lines: string[] = [];
+  for (let ms = -Math.floor(rangeMs / step) * step; ms <= rangeMs; ms += step) {
+    const colour = ms === 0 ? INK.soft : INK.line;
+    lines.push(line(PLOT.left, y(ms), PLOT.right, y(ms), colour), line(BARS.left, y(ms), BARS.right, y(ms), colour));
+    const label = ms > 0 ? `+${ms}` : `${ms}`.replace('-', '−');
+    lines.push(text(PLOT.left - 10, y(ms) + 4, label, { soft: true, size: 13, anchor: 'end' }));
+  }
+  return lines;
+}
+
+function timeAxis(x: (s: number) => number, lastS: number): string[] {
+  const inMinutes = lastS > 300;
+  const step = inMinutes ? 60 * Math.ceil(lastS / 600) : 10;
+  const labels: string[] = [];
+  for (let s = 0; s <= lastS; s += step) {
+    const label = inMinutes ? `${s / 60} min` : `${s} s`;
+    labels.push(text(x(s), PLOT.bottom + 20, label, { soft: true, size: 13, anchor: 'middle' }));
+  }
+  return labels;
+}
+
+function cloud({ dots, colour }: Dots, x: (s: number) => number, y: (ms: number) => number): string {
+  const marks = dots.map(({ s, ms }) => `<circle cx="${x(s).toFixed(1)}" cy="${y(ms).toFixed(1)}" r="3.6"/>`);
+  return `<g fill="${colour}" fill-opacity="0.8">${marks.join('')}</g>`;
+}
+
+/** Beside each other on the same scales, lying on their side. */
+function histograms(series: readonly Dots[], y: (ms: number) => number, rangeMs: number): string[] {
+  const bin = rangeMs / 20;
+  const column = (BARS.right - BARS.left) / series.length;
+  const height = Math.abs(y(0) - y(bin)) - 1;
+  const all = series.map(({ dots }) => shares(dots, bin));
+  const most = Math.max(...all.flatMap((bins) => [...bins.values()]));
+  return all.map((bins, i) => {
+    const left = BARS.left + i * column;
+    const bars = [...bins].map(([at, share]) => {
+      const width = (share / most) * (column - 14);
+      return `<rect x="${left}" y="${(y(at * bin) - height / 2).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"/>`;
+    });
+    const { colour = INK.strong, name = '' } = series[i] ?? {};
+    const label = text(left, PLOT.bottom + 20, name, { soft: true, size: 13 });
+    return `<g fill="${colour}" fill-opacity="0.85">${bars.join('')}</g>${label}`;
+  });
+}
+
+/** Of all dots after settling, by number of the bin. */
+function shares(dots: Dots['dots'], bin: number): Map<number, number> {
+  const settled = dots.filter(({ s }) => s >= SETTLE_S);
+  const bins = new Map<number, number>();
+  for (const { ms } of settled) {
+    const at = Math.round(ms / bin);
+    bins.set(at, (bins.get(at) ?? 0) + 1 / settled.length);
+  }
+  return bins;
+}
+
+function line(x1: number, y1: number, x2: number, y2: number, colour: string): string {
+  return `<line x1="${x1}" y1="${y1.toFixed(1)}" x2="${x2}" y2="${y2.toFixed(1)}" stroke="${colour}"/>`;
+}
+
+function text(
+  x: number,
+  y: number,
+  content: string,
+  style: { size?: number; weight?: number; soft?: boolean; anchor?: 'start' | 'middle' | 'end' } = {},
+): string {
+  const { size = 14, weight = 400, soft = false, anchor = 'start' } = style;
+  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  const look = `font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="${soft ? INK.soft : INK.strong}"`;
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${look}>${escaped}</text>`;
+}

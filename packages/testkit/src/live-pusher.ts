@@ -1,0 +1,139 @@
+import type { LiveLoaderMessage, LiveStart } from '@humancast/shared';
+import { WebSocket } from 'ws';
+import type { Stack } from './stack.js';
+
+export interface LivePushTarget {
+  avatar: string;
+  session?: string;
+}
+
+type Answer<T extends LiveLoaderMessage['type']> = Extract<LiveLoaderMessage, { type: T }>;
+
+/** A producer that speaks the live push protocol, byte by byte. */
+export class LivePusher {
+  readonly socket: WebSocket;
+  readonly heard: LiveLoaderMessage[] = [];
+  readonly #waiting = new Set<() => void>();
+  closeCode: number | undefined;
+
+  static async connect(stack: Pick<Stack, 'loaderUrl' | 'apiKey'>, target: LivePushTarget): Promise<LivePusher> {
+    const query = new URLSearchParams({ ...target });
+    const socket = new WebSocket(`${stack.loaderUrl.replace(/^http/, 'ws')}/v1/live?${query}`, {
+      headers: { authorization: `Bearer ${stack.apiKey}` },
+      perMessageDeflate: false,
+    });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('open', resolve);
+      socket.once('error', reject);
+    });
+    return new LivePusher(socket);
+  }
+
+  constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.on('message', (data) => {
+      this.heard.push(JSON.parse(String(data)) as LiveLoaderMessage);
+      this.#wake();
+    });
+    socket.on('close', (code) => {
+      this.closeCode = code;
+      this.#wake();
+    });
+    socket.on('error', () => {});
+  }
+
+  start(header: Omit<LiveStart, 'interrupt'> & { interrupt?: boolean }): Promise<Answer<'ready'>> {
+    this.socket.send(JSON.stringify(header));
+    return this.hear('ready');
+  }
+
+  picture(frame: Uint8Array): void {
+    // Two WebSocket fragments of one message: a large frame is not copied for its four bytes.
+    this.socket.send(Buffer.from([1, 0, 0, 0]), { binary: true, fin: false });
+    this.socket.send(frame, { binary: true, fin: true });
+  }
+
+  sound(pcm: Int16Array | Float32Array): void {
+    const bytes = Buffer.from(pcm.buffer, pcm.byteOffset, pcm.byteLength);
+    this.socket.send(Buffer.concat([Buffer.from([2, 0, 0, 0]), bytes]));
+  }
+
+  end(): Promise<Answer<'done'>> {
+    this.socket.send(JSON.stringify({ type: 'end' }));
+    return this.hear('done');
+  }
+
+  /** The first message of a type, also one that came before. */
+  async hear<T extends LiveLoaderMessage['type']>(type: T, timeoutMs = 20_000): Promise<Answer<T>> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = this.heard.find((message) => message.type === type);
+      if (found) return found as Answer<T>;
+      const left = deadline - performance.now();
+      if (this.closeCode !== undefined || left <= 0) {
+        throw new Error(`no ${type}; closed: ${this.closeCode}; heard: ${JSON.stringify(this.heard.slice(-3))}`);
+      }
+      await this.#next(left);
+    }
+  }
+
+  async closed(timeoutMs = 20_000): Promise<number> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.closeCode === undefined) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error('still open');
+      await this.#next(left);
+    }
+    return this.closeCode;
+  }
+
+  #next(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      this.#waiting.add(done);
+    });
+  }
+
+  #wake(): void {
+    for (const done of [...this.#waiting]) done();
+  }
+}
+
+/** A frame of one colour, BGR. */
+export function bgrFrame(width: number, height: number, [blue, green, red]: readonly [number, number, number]): Buffer {
+  return Buffer.alloc(width * height * 3, Buffer.from([blue, green, red]));
+}
+
+/** A piece of a tone, 24 kHz float, from a sample on. */
+export function tone(hz: number, fromSample: number, count: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * (fromSample + i)) / 24_000));
+}
+
+/** Pushes frames and tone at their pace from now on, until told to stop. → stops; resolves when it has. */
+export function pushAtPace(
+  pusher: LivePusher,
+  { frame, hz, fps, seconds }: { frame: Buffer; hz: number; fps: number; seconds: number },
+): { stop(): void; done: Promise<void> } {
+  const startedMs = performance.now();
+  const samples = 24_000 / fps;
+  let sent = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setInterval(() => {
+    const due = Math.min(seconds * fps, Math.floor(((performance.now() - startedMs) * fps) / 1000) + 1);
+    for (; sent < due && pusher.closeCode === undefined; sent++) {
+      pusher.picture(frame);
+      pusher.sound(tone(hz, sent * samples, samples));
+    }
+    if (sent >= seconds * fps || pusher.closeCode !== undefined) stop();
+  }, 5);
+  const stop = () => {
+    clearInterval(timer);
+    resolve();
+  };
+  return { stop, done: promise };
+}
