@@ -18,13 +18,15 @@ import { readStartConfig } from './lib/start-config.mjs';
 /** Loading the first clip takes a second or two; the page works, and says so, while it is not there. */
 const FIRST_AVATAR_TIMEOUT_MS = 20_000;
 
-const HELP = `Usage: npm start [-- --senders N] [--verbose]
+const HELP = `Usage: npm start [-- --senders N] [--no-demo-producer] [--verbose]
 
-Serves humancast on this machine: two Redis, coturn, signaling, segment-loader and N media-senders (default 1).
-Installs what is missing: npm packages; as root on Debian also ffmpeg, Redis and coturn.
+Serves humancast on this machine: two Redis, coturn, signaling, segment-loader, N media-senders (default 1), and a demo
+producer, which says what is typed. Installs what is missing: npm packages; as root on Debian also ffmpeg, Redis, coturn
+and espeak-ng.
 
-  --senders N   media-senders, 1 to 16
-  --verbose     show every log line, not just warnings and errors
+  --senders N          media-senders, 1 to 16
+  --no-demo-producer   without the demo producer, and without espeak-ng
+  --verbose            show every log line, not just warnings and errors
 
 Everything else is set by environment variables; docs/configuration.md lists them all. The usual ones:
 
@@ -38,9 +40,10 @@ runMain(async () => {
   const options = readOptions();
   if (!options) return say(HELP);
   await ensureNpmPackages();
-  await ensurePrograms(['ffmpeg', 'ffprobe', 'redis-server', 'turnserver']);
+  const voice = options.demoProducer ? /** @type {const} */ (['espeak-ng']) : [];
+  await ensurePrograms(['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', ...voice]);
   await build();
-  const config = await readStartConfig(process.env, options.senders);
+  const config = await readStartConfig(process.env, options);
   const secrets = ensureSecrets(config.stateDir);
   const other = claimFolder(config.stateDir);
   if (other !== undefined) {
@@ -81,10 +84,11 @@ async function loadFirst(avatar, { loader }, apiKeyFile, isOver) {
   }
 }
 
-/** @returns {{ senders: number, verbose: boolean } | undefined} `undefined`: show the help */
+/** @returns {{ senders: number, demoProducer: boolean, verbose: boolean } | undefined} `undefined`: show the help */
 function readOptions() {
   const options = /** @type {const} */ ({
     senders: { type: 'string', default: '1' },
+    'no-demo-producer': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
     help: { type: 'boolean' },
   });
@@ -93,7 +97,7 @@ function readOptions() {
     if (values.help) return undefined;
     const senders = Number(values.senders);
     if (!Number.isInteger(senders) || senders < 1 || senders > 16) throw new Error('--senders must be 1 to 16');
-    return { senders, verbose: values.verbose };
+    return { senders, demoProducer: !values['no-demo-producer'], verbose: values.verbose };
   } catch (error) {
     throw new Stop(`${/** @type {Error} */ (error).message}; see npm start -- --help`);
   }

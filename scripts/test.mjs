@@ -6,9 +6,16 @@ import { ensureNpmPackages } from './lib/npm-packages.mjs';
 import { dim, green, red, runMain, Stop, say, seconds } from './lib/output.mjs';
 import { SUITES } from './lib/suites.mjs';
 
+const PROGRAMS = /** @type {const} */ ([
+  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium'],
+  ...['prometheus', 'promtool'],
+  // of the producers' example
+  ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],
+]);
+
 const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]
 
-Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium), builds, and runs:
+Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Prometheus, Python's numpy), builds, and runs:
 
 ${SUITES.map(({ name, doc }) => `  ${name.padEnd(8)}${doc}`).join('\n')}
 `;
@@ -18,7 +25,7 @@ runMain(async () => {
   if (values.help) return say(HELP);
   const suites = selectSuites(values.only);
   await ensureNpmPackages();
-  await ensurePrograms(['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium']);
+  await ensurePrograms(PROGRAMS);
   const total = { passed: 0, failed: 0 };
   for (const suite of suites) {
     const { passed, failed } = await runSuite(suite);
@@ -36,7 +43,7 @@ function selectSuites(only) {
   if (unknown !== undefined) {
     throw new Stop(`no suite is called "${unknown}"; there are ${SUITES.map(({ name }) => name).join(', ')}`);
   }
-  return SUITES.filter(({ name }) => names?.includes(name) ?? true);
+  return SUITES.filter(({ name, onDemand }) => names?.includes(name) ?? !onDemand);
 }
 
 /** @param {import('./lib/suites.mjs').Suite} suite */

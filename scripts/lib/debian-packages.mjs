@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Stop, seconds, step } from './output.mjs';
 import { findProgram, run } from './run.mjs';
 
-/** Programs and the Debian packages that bring them. */
+/** Programs, and files by their path, and the Debian packages that bring them. */
 export const PROGRAMS = /** @type {const} */ ({
   ffmpeg: 'ffmpeg',
   ffprobe: 'ffmpeg',
@@ -10,10 +10,14 @@ export const PROGRAMS = /** @type {const} */ ({
   turnserver: 'coturn',
   chromium: 'chromium',
   'espeak-ng': 'espeak-ng',
+  prometheus: 'prometheus',
+  promtool: 'prometheus',
+  '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
+  '/usr/lib/python3/dist-packages/websockets': 'python3-websockets',
 });
 
 /** Packages that start a daemon of their own when installed; ours run beside them, on ports of their own. */
-const DAEMONS = ['redis-server', 'coturn'];
+const DAEMONS = ['redis-server', 'coturn', 'prometheus'];
 
 /**
  * Installs the missing ones where that is possible (Debian and its relatives, as root).
@@ -21,16 +25,21 @@ const DAEMONS = ['redis-server', 'coturn'];
  * @throws Stop saying what to type, or what is needed
  */
 export async function ensurePrograms(programs) {
-  const missing = programs.filter((program) => !findProgram(program));
+  const missing = programs.filter((program) => !isThere(program));
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((program) => PROGRAMS[program]))];
   const advice = missingAdvice(missing, packages, { debian: isDebian(), root: process.getuid?.() === 0 });
   if (advice) throw new Stop(advice);
   const since = performance.now();
   await installPackages(packages);
-  const still = missing.filter((program) => !findProgram(program));
+  const still = missing.filter((program) => !isThere(program));
   if (still.length > 0) throw new Stop(`installed ${packages.join(', ')}, but ${still.join(', ')} cannot be found`);
   step(`installed ${packages.join(', ')}`, seconds(since));
+}
+
+/** @param {string} program */
+function isThere(program) {
+  return program.startsWith('/') ? existsSync(program) : findProgram(program) !== undefined;
 }
 
 /**

@@ -35,6 +35,12 @@ export function portsOf(config) {
     ...senderNames(config).map((name, i) =>
       use('SENDER_METRICS_PORT', sender.metricsPort + i, `metrics of ${name}`, sender.metricsAddress),
     ),
+    ...(config.demoProducer
+      ? [
+          use('SAY_PORT', config.sayPort, 'demo-producer'),
+          use('SAY_METRICS_PORT', config.sayMetricsPort, 'metrics of demo-producer', signaling.metricsAddress),
+        ]
+      : []),
     use('TURN_PORT', config.turnPort, 'coturn'),
     use('TURN_PORT', config.turnPort, 'coturn', LOOPBACK, 'udp'),
     use('REDIS_QUEUE_PORT', config.redisQueuePort, 'redis-queue'),
@@ -72,6 +78,7 @@ function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
     `listening-ip=${LOOPBACK}`,
     `listening-port=${turnPort}`,
     `relay-ip=${LOOPBACK}`,
+    'no-tls',
     'allow-loopback-peers',
     `allowed-peer-ip=${LOOPBACK}`,
     `pidfile=${join(dir, 'turnserver.pid')}`,
@@ -90,7 +97,7 @@ function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
 }
 
 /**
- * signaling, segment-loader and as many media-senders as asked for.
+ * signaling, segment-loader, as many media-senders as asked for, and the demo producer if that was not left out.
  * @param {StartConfig} config
  * @param {ReturnType<typeof import('./secrets.mjs').ensureSecrets>['files']} secrets
  * @returns {ProcessSpec[]}
@@ -103,39 +110,58 @@ export function serviceSpecs(config, secrets) {
     NODE_ENV: 'production',
     REDIS_QUEUE_URL: `redis://${LOOPBACK}:${redisQueuePort}`,
     REDIS_MEDIA_URL: `redis://${LOOPBACK}:${redisMediaPort}`,
-    HUMANCAST_API_KEY_FILE: secrets['api-key'],
+    HUMANCAST_API_KEY_FILE: secrets['api-keys'],
+    SAY_KEY_FILE: secrets['api-key'],
     TOKEN_SECRET_FILE: secrets['token-secret'],
     TURN_SECRET_FILE: secrets['turn-secret'],
     TURN_URLS: `${turn}?transport=udp,${turn}?transport=tcp`,
     HOST_ADDRESSES: LOOPBACK,
+    ...(config.demoProducer && { SAY_URL: `http://${LOOPBACK}:${config.sayPort}` }),
   };
   return [
-    serviceSpec('signaling', 'signaling', env, signaling),
-    serviceSpec('segment-loader', 'segment-loader', env, loader),
+    serviceSpec('signaling', 'services/signaling', env, signaling),
+    serviceSpec('segment-loader', 'services/segment-loader', env, loader),
     ...senderNames(config).map((name, i) => {
       const metricsPort = sender.metricsPort + i;
       return serviceSpec(
         name,
-        'media-sender',
+        'services/media-sender',
         { ...env, SENDER_METRICS_PORT: String(metricsPort) },
         { ...sender, metricsPort },
       );
     }),
+    ...(config.demoProducer ? [demoProducerSpec(config, env, secrets['api-key'])] : []),
   ];
+}
+
+/** @param {StartConfig} config @param {NodeJS.ProcessEnv} env @param {string} keyFile @returns {ProcessSpec} */
+function demoProducerSpec({ signaling, loader, sayPort, sayMetricsPort }, env, keyFile) {
+  const own = {
+    // Its own key, not the producers': it shows it, and asks signaling for it.
+    HUMANCAST_API_KEY: '',
+    HUMANCAST_API_KEY_FILE: keyFile,
+    BIND_ADDRESS: LOOPBACK,
+    SAY_PORT: String(sayPort),
+    SAY_METRICS_PORT: String(sayMetricsPort),
+    SIGNALING_URL: `http://${reachable(signaling.bindAddress)}:${signaling.port}`,
+    LOADER_URL: `http://${reachable(loader.bindAddress)}:${loader.port}`,
+  };
+  const settings = { ...signaling, metricsPort: sayMetricsPort };
+  return serviceSpec('demo-producer', 'examples/demo-producer', { ...env, ...own }, settings);
 }
 
 /**
  * @param {string} name
- * @param {string} service
+ * @param {string} folder of its package
  * @param {NodeJS.ProcessEnv} env
  * @param {{ metricsAddress: string, metricsPort: number, shutdownTimeoutMs: number }} settings
  * @returns {ProcessSpec}
  */
-function serviceSpec(name, service, env, { metricsAddress, metricsPort, shutdownTimeoutMs }) {
+function serviceSpec(name, folder, env, { metricsAddress, metricsPort, shutdownTimeoutMs }) {
   return {
     name,
     command: PINNED_NODE,
-    args: [join(ROOT, 'services', service, 'dist/main.js')],
+    args: [join(ROOT, folder, 'dist/main.js')],
     env,
     cwd: ROOT,
     stopTimeoutMs: shutdownTimeoutMs + STOP_MARGIN_MS,

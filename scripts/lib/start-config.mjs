@@ -14,6 +14,8 @@ export const startSettings = (setting) => ({
   redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of the Redis of sessions and jobs'),
   redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of the Redis of frames and PCM'),
   redisMediaMaxmemory: setting.string('REDIS_MEDIA_MAXMEMORY', '1gb', 'Memory ceiling of that one, in its own terms'),
+  sayPort: setting.int('SAY_PORT', [1, 65_535], 8082, 'Port of the demo producer, for signaling'),
+  sayMetricsPort: setting.int('SAY_METRICS_PORT', [1, 65_535], 9104, "Port of the demo producer's metrics"),
   stateDir: setting.string('HUMANCAST_DIR', '.humancast', 'Folder of secrets, logs and the database of jobs'),
   startTimeoutMs: setting.int('START_TIMEOUT_MS', [1000, 600_000], 60_000, 'Milliseconds in which all must be ready'),
 });
@@ -24,20 +26,23 @@ export const START_DEFAULTS = { BIND_ADDRESS: '127.0.0.1', PUBLIC_DEMO: 'true', 
 /**
  * Reads and checks all settings, the services' too: better now than in a log file.
  * @param {NodeJS.ProcessEnv} given
- * @param {number} senders
+ * @param {{ senders: number, demoProducer: boolean }} options
  * @throws Stop naming every variable that is wrong
  */
-export async function readStartConfig(given, senders) {
+export async function readStartConfig(given, { senders, demoProducer }) {
   const { loadConfig, setting, ConfigError, serviceSettings } = await importConfig();
   /** @type {NodeJS.ProcessEnv} */
   const env = { ...START_DEFAULTS, ...withoutEmpty(given) };
   try {
     const own = loadConfig(startSettings(setting), env);
     // Secrets are made only after everything else has proved right.
-    const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not made yet, but will be', ...env });
+    const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not-made-yet-but-will-be', ...env });
     const loader = loadConfig(serviceSettings['segment-loader'], env);
     const sender = loadConfig(serviceSettings['media-sender'], env);
-    return { ...own, stateDir: resolve(ROOT, own.stateDir), signaling, loader, sender, senders, env };
+    const stateDir = resolve(ROOT, own.stateDir);
+    // Who has a producer of typed text already does not need ours.
+    const withDemoProducer = demoProducer && signaling.sayUrl === '';
+    return { ...own, stateDir, signaling, loader, sender, senders, demoProducer: withDemoProducer, env };
   } catch (error) {
     if (error instanceof ConfigError) throw new Stop(error.message);
     throw error;

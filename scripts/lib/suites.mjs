@@ -7,7 +7,7 @@ import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
 
 /**
  * @typedef {{ passed: number, failed: number }} Counts
- * @typedef {{ name: string, doc: string, run: () => Promise<Counts> }} Suite
+ * @typedef {{ name: string, doc: string, run: () => Promise<Counts>, onDemand?: true }} Suite
  */
 
 /** @type {readonly Suite[]} */
@@ -16,6 +16,12 @@ export const SUITES = [
   { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
   { name: 'unit', doc: 'unit and integration tests beside the code', run: () => vitest('vitest.config.ts') },
   { name: 'e2e', doc: 'the whole stack in a real browser (tests/)', run: () => vitest('tests/vitest.config.ts') },
+  {
+    name: 'compose',
+    doc: 'docker compose in real containers; needs root or a Docker engine (only when asked for)',
+    run: () => vitest('tests/containers/vitest.config.ts'),
+    onDemand: true,
+  },
   { name: 'docs', doc: 'generated pages are up to date, links lead somewhere', run: docs },
 ];
 

@@ -12,6 +12,9 @@ export interface Segment {
   durationMs: number;
 }
 
+/** What the demo producer calls the segments that it makes of typed text, and removes when they have been heard. */
+export const TYPED_NAME = 'Typed text';
+
 export interface NewSession {
   id: string;
   token: string;
@@ -22,6 +25,8 @@ export interface NewSession {
 export interface SessionState {
   queue: { seq: number; segment: string }[];
   playhead?: { segment: string; role: 'idle' | 'speech' } | undefined;
+  /** Whether typed text can be said. */
+  canSay?: boolean;
 }
 
 export interface Credentials {
@@ -61,9 +66,19 @@ export async function speak({ id, token }: Credentials, segment: string): Promis
   await ask('POST', `/v1/sessions/${id}/speak`, { token, body: { segments: [segment] } });
 }
 
+/** In place of whatever is being said. → the segment that it becomes. */
+export function say({ id, token }: Credentials, text: string): Promise<{ segment?: string }> {
+  return ask('POST', `/v1/sessions/${id}/say`, { token, body: { text, interrupt: true } });
+}
+
 const TIMEOUT_MS = 15_000;
 
-async function ask<T>(method: string, path: string, options: { token?: string; body?: unknown } = {}): Promise<T> {
+/** @throws ApiError whatever goes wrong. */
+export async function ask<T>(
+  method: string,
+  path: string,
+  options: { token?: string; body?: unknown } = {},
+): Promise<T> {
   const { token, body } = options;
   let response: Response;
   try {
@@ -79,6 +94,7 @@ async function ask<T>(method: string, path: string, options: { token?: string; b
   } catch {
     throw new ApiError('unreachable', 'The server cannot be reached.');
   }
+  if (response.status === 204) return undefined as T;
   const answer: unknown = await response.json().catch(() => undefined);
   if (response.ok && typeof answer === 'object' && answer !== null) return answer as T;
   const { code = 'internal', detail = '' } = (answer ?? {}) as { code?: string; detail?: string };

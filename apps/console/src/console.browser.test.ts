@@ -107,6 +107,43 @@ describe('the console', () => {
     expect(backend.house.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
   });
 
+  it('says what is typed, turns the sound on for it, and shows that it thinks until it is heard', async () => {
+    expect(await page.getByPlaceholder('Type a sentence').count()).toBe(0);
+    backend.canSay = true;
+    await page.reload();
+    await page.waitForSelector(PLAYING);
+    const box = page.getByRole('textbox');
+    await box.fill('My name is Mimi.');
+    expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
+    await box.press('Enter');
+    expect(await box.inputValue()).toBe('');
+    await page.getByPlaceholder('Thinking').waitFor();
+    await expect.poll(() => page.evaluate(() => document.querySelector('video')?.muted)).toBe(false);
+    expect(backend.said).toEqual(['My name is Mimi.']);
+    backend.start('seg_said0001');
+    await page.locator('.now', { hasText: 'My name is Mimi.' }).waitFor();
+    await page.getByPlaceholder('Type a sentence').waitFor();
+  });
+
+  it('stops what is being said at the first key of what is typed next, and once', async () => {
+    const before = backend.house.saidOf('interrupt').length;
+    await page.getByRole('textbox').pressSequentially('Next');
+    await expect.poll(() => backend.house.saidOf('interrupt').length).toBe(before + 1);
+    backend.finish();
+    await page.locator('.now', { hasText: 'Idle' }).waitFor();
+    await page.getByRole('textbox').press('Enter');
+    await expect.poll(() => backend.said.at(-1)).toBe('Next');
+    expect(backend.house.saidOf('interrupt')).toHaveLength(before + 1);
+    backend.refusal = { status: 503, code: 'no_capacity' };
+    await page.getByRole('textbox').fill('Once more');
+    await page.getByRole('textbox').press('Enter');
+    await page.getByRole('alert').getByText('Everyone is speaking at once').waitFor();
+    backend.refusal = undefined;
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(overflow).toBeLessThanOrEqual(0);
+    complaints.length = 0; // The browser writes down the refusal that was meant.
+  });
+
   it('asked for nothing but its own server, and broke none of its rules', () => {
     expect(complaints).toEqual([]);
   });

@@ -1,5 +1,6 @@
 import { type ClientStats, connect, type Session, type SessionState } from '@humancast/client';
 import { ApiError, type Credentials, createSession, getSession } from './api.js';
+import { Hush } from './hush.js';
 import { EMPTY, type Programme, withEvent, withState } from './programme.js';
 import { isOver, OwnSessions, type Visit } from './visit.js';
 
@@ -20,6 +21,8 @@ export interface Conversation {
   failure: { code: string; message: string } | undefined;
   /** Whether the avatar is still being loaded. */
   preparing: boolean;
+  /** Whether typed text can be said. */
+  canSay: boolean;
 }
 
 export const NOT_YET: Conversation = {
@@ -31,6 +34,7 @@ export const NOT_YET: Conversation = {
   skewHistory: [],
   failure: undefined,
   preparing: false,
+  canSay: false,
 };
 
 export type UpdateConversation = (change: (was: Conversation) => Partial<Conversation>) => void;
@@ -44,6 +48,7 @@ export class ConversationRun {
   readonly #video: HTMLVideoElement;
   readonly #update: UpdateConversation;
   readonly #own = new OwnSessions(sessionStorage);
+  readonly #hush: Hush;
   #credentials: Credentials | undefined;
   #session: Session | undefined;
   #closed = false;
@@ -52,6 +57,7 @@ export class ConversationRun {
     this.#visit = visit;
     this.#video = video;
     this.#update = update;
+    this.#hush = new Hush(video);
   }
 
   async start(): Promise<void> {
@@ -68,12 +74,17 @@ export class ConversationRun {
     return this.#session;
   }
 
+  interrupt(): void {
+    if (this.#session?.interrupt()) this.#hush.begin();
+  }
+
   /** Asks the server for the queue. */
   async refresh(): Promise<void> {
     if (!this.#credentials) return;
     try {
       const state = await getSession(this.#credentials);
-      if (!this.#closed) this.#update(({ programme }) => ({ programme: withState(programme, state) }));
+      if (!this.#closed)
+        this.#update(({ programme }) => ({ programme: withState(programme, state), canSay: state.canSay === true }));
     } catch {
       // The events tell the same, a little less exactly.
     }
@@ -81,6 +92,7 @@ export class ConversationRun {
 
   close(): void {
     this.#closed = true;
+    this.#hush.end();
     this.#session?.close();
   }
 
@@ -134,6 +146,7 @@ export class ConversationRun {
       },
       onEvent: (event) => {
         if (this.#closed) return;
+        this.#hush.see(event);
         this.#update(({ programme }) => ({ programme: withEvent(programme, event) }));
       },
       onStats: (stats) => {

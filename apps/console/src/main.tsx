@@ -6,4 +6,9 @@ import { visitOf } from './visit.js';
 
 const root = document.getElementById('app');
 const visit = visitOf(location.search);
-if (root) render(visit.kind === 'choose' ? <Chooser /> : <Room visit={visit} />, root);
+if (!root) throw new Error('the page has no place for the app');
+if (new URLSearchParams(location.search).has('operate')) {
+  // Only operators load the charts.
+  const { OperatorPage } = await import('./operator/operator-page.js');
+  render(<OperatorPage />, root);
+} else render(visit.kind === 'choose' ? <Chooser /> : <Room visit={visit} />, root);

@@ -35,7 +35,7 @@ export function useConversation(
   }, [visit, video, attempt]);
 
   const controls: ConversationControls = {
-    interrupt: useCallback(() => run.current?.session?.interrupt(), []),
+    interrupt: useCallback(() => run.current?.interrupt(), []),
     unmute: useCallback(async () => (await run.current?.session?.unmute()) ?? false, []),
     mute: useCallback(() => run.current?.session?.mute(), []),
     refresh: useCallback(() => run.current?.refresh(), []),

@@ -19,6 +19,8 @@ export class FakeBackend {
   readonly house: FakeHouse;
   readonly created: string[] = [];
   readonly spoken: string[] = [];
+  readonly said: string[] = [];
+  canSay = false;
   avatars = [{ id: 'demo' }, { id: 'front-desk', name: 'Front desk' }];
   segments = [
     { id: 'seg_greeting1', name: 'greeting.mp4', state: 'complete', durationMs: 4200 },
@@ -64,6 +66,7 @@ export class FakeBackend {
     else if (pathname === '/v1/sessions') this.#create(json);
     else if (pathname.endsWith('/segments')) json(200, { segments: this.segments });
     else if (pathname.endsWith('/speak')) void this.#speak(request, json);
+    else if (pathname.endsWith('/say')) void this.#say(request, json);
     else if (pathname.startsWith('/v1/sessions/')) json(200, this.#state());
     else this.#file(pathname, response);
   }
@@ -88,9 +91,21 @@ export class FakeBackend {
     if (!this.speaking) this.start(segments[0] ?? '');
   }
 
+  /** Said, but not heard before {@link start}. */
+  async #say(request: IncomingMessage, json: (status: number, body: unknown) => void): Promise<void> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { text, interrupt } = JSON.parse(Buffer.concat(chunks).toString()) as { text: string; interrupt: boolean };
+    if (!interrupt) throw new Error('the console always interrupts');
+    this.said.push(text);
+    if (this.refusal) json(this.refusal.status, { code: this.refusal.code, detail: 'refused' });
+    else json(202, { segment: `seg_said000${this.said.length}`, ahead: 0 });
+  }
+
   #state() {
-    const { speaking } = this;
+    const { speaking, canSay } = this;
     return {
+      canSay,
       queue: [...(speaking ? [speaking] : []), ...this.queue],
       playhead: speaking ? { segment: speaking.segment, role: 'speech' } : { segment: 'seg_idle0001', role: 'idle' },
     };

@@ -32,6 +32,12 @@ export const ExpandIcon = () => (
   </Icon>
 );
 
+export const SendIcon = () => (
+  <Icon>
+    <path d="M12 19V5M5.5 11.5 12 5l6.5 6.5" />
+  </Icon>
+);
+
 export const SpeakIcon = () => (
   <Icon>
     <path d="M8 5.5v13l10.5-6.5z" />

@@ -1,5 +1,7 @@
 import { EMPTY, type Programme } from '../programme.js';
 
+const LONGEST_NAME = 28;
+
 interface ProgrammeProps {
   programme: Programme;
   playing: boolean;
@@ -33,13 +35,18 @@ export function ProgrammeCard({ programme, playing, nameOf }: ProgrammeProps) {
           {log.slice(0, 8).map((entry) => (
             <li key={entry.id}>
               <time>{clockTime(entry.atMs)}</time>
-              <span>{entry.segment ? `${nameOf(entry.segment)} ${entry.text}` : entry.text}</span>
+              <span>{entry.segment ? `${shortened(nameOf(entry.segment))} ${entry.text}` : entry.text}</span>
             </li>
           ))}
         </ul>
       )}
     </section>
   );
+}
+
+/** A typed text may be long, and its beginning says which it was. */
+function shortened(name: string): string {
+  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 1).trimEnd()}…`;
 }
 
 function clockTime(atMs: number): string {

@@ -1,12 +1,14 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { type Credentials, listSegments, type Segment } from '../api.js';
+import { type Credentials, listSegments, type Segment, TYPED_NAME } from '../api.js';
 import { useConversation } from '../use-conversation.js';
+import { useSaying } from '../use-saying.js';
 import { mayControl, type Visit } from '../visit.js';
 import { troubleOf, troubleOfGuest } from '../words.js';
 import { Brand } from './brand.js';
 import { nameOf } from './chooser.js';
 import { Figures } from './figures.js';
 import { ProgrammeCard } from './programme-card.js';
+import { SayBar } from './say-bar.js';
 import { SegmentsCard, titleOf } from './segments-card.js';
 import { Stage } from './stage.js';
 import { TroubleCard } from './trouble-card.js';
@@ -18,12 +20,14 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   const video = useRef<HTMLVideoElement>(null);
   const [conversation, controls] = useConversation(visit, video);
   const { state, waitingPosition, credentials, programme, stats, skewHistory, failure, preparing } = conversation;
+  const saying = useSaying(programme);
   const segments = useSegments(credentials, state === 'playing');
   const [sheetOpen, setSheetOpen] = useState(false);
   const names = useMemo(() => new Map(segments?.map((segment) => [segment.id, titleOf(segment)])), [segments]);
   const wordsFor = visit.kind === 'avatar' ? troubleOf : troubleOfGuest;
   const over = state === 'failed' || state === 'ended';
-  const segmentName = (id: string) => names.get(id) ?? 'A clip';
+  const segmentName = (id: string) => saying.texts.get(id) ?? names.get(id) ?? 'A clip';
+  const control = credentials && mayControl(credentials.token) ? credentials : undefined;
   const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar }) : 'Live conversation';
 
   useEffect(() => {
@@ -53,6 +57,21 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
           )}
         </Stage>
       </main>
+      {control && conversation.canSay && !over && (
+        <SayBar
+          name={title}
+          playing={state === 'playing'}
+          speaking={programme.speaking?.segment}
+          thinking={saying.thinking}
+          problem={saying.problem}
+          onInterrupt={controls.interrupt}
+          onSay={(text) => {
+            // The key that sends it is what browsers want before they play sound.
+            void controls.unmute();
+            void saying.submit(control, text);
+          }}
+        />
+      )}
       <aside class="side" data-open={sheetOpen}>
         <button
           type="button"
@@ -62,10 +81,10 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
           onClick={() => setSheetOpen(!sheetOpen)}
         />
         <div class="side-cards">
-          {credentials && mayControl(credentials.token) && (
+          {control && (
             <SegmentsCard
-              segments={segments}
-              credentials={credentials}
+              segments={segments?.filter(({ name }) => name !== TYPED_NAME)}
+              credentials={control}
               playing={state === 'playing'}
               onQueued={controls.refresh}
             />

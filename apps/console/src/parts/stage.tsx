@@ -42,7 +42,7 @@ export function Stage(props: StageProps) {
   useEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || document.fullscreenElement) return;
-      if (event.key === 'm') toggleSound();
+      if (event.key === 'm' && !(event.target instanceof HTMLInputElement)) toggleSound();
       if (event.key === 'Escape') onInterrupt();
     };
     addEventListener('keydown', pressed);

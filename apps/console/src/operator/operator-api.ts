@@ -1,0 +1,100 @@
+import type { SessionEvent, ViewerReport } from '@humancast/client';
+import { ApiError, ask, type Segment } from '../api.js';
+import { EventLines } from './event-lines.js';
+
+export interface Sender {
+  id: string;
+  hostname: string;
+  sessions: number;
+  capacity: number;
+  viewers: number;
+  draining: boolean;
+  startedAtMs: number;
+}
+
+export interface SessionSummary {
+  id: string;
+  avatar: string;
+  state: 'new' | 'queued' | 'hosted' | 'ended';
+  host?: string;
+  epoch: number;
+  createdAtMs: number;
+  demo: boolean;
+}
+
+export interface ViewerState {
+  viewer: string;
+  joinedAtMs: number;
+  whep: boolean;
+  report?: ViewerReport & { atMs: number };
+}
+
+export interface SessionState extends SessionSummary {
+  endReason?: string;
+  viewers: ViewerState[];
+  queue: { seq: number; segment: string }[];
+  /** Whether the host said so just now. */
+  live: boolean;
+  playhead?: { segment: string; role: 'idle' | 'speech'; positionMs: number };
+  held?: boolean;
+  underruns?: number;
+  prefetchedMs?: number;
+}
+
+/** What an operator asks of signaling, with an API key. Nothing here throws anything but an {@link ApiError}. */
+export class OperatorApi {
+  readonly #key: string;
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  async senders(): Promise<Sender[]> {
+    return (await this.#ask<{ senders: Sender[] }>('GET', '/v1/senders')).senders;
+  }
+
+  async sessions(): Promise<SessionSummary[]> {
+    return (await this.#ask<{ sessions: SessionSummary[] }>('GET', '/v1/sessions')).sessions;
+  }
+
+  session(id: string): Promise<SessionState> {
+    return this.#ask('GET', `/v1/sessions/${encodeURIComponent(id)}`);
+  }
+
+  async segments(id: string): Promise<Segment[]> {
+    const path = `/v1/sessions/${encodeURIComponent(id)}/segments`;
+    return (await this.#ask<{ segments: Segment[] }>('GET', path)).segments;
+  }
+
+  speak(id: string, segment: string): Promise<unknown> {
+    return this.#ask('POST', `/v1/sessions/${encodeURIComponent(id)}/speak`, { segments: [segment] });
+  }
+
+  interrupt(id: string): Promise<unknown> {
+    return this.#ask('POST', `/v1/sessions/${encodeURIComponent(id)}/interrupt`);
+  }
+
+  end(id: string): Promise<unknown> {
+    return this.#ask('DELETE', `/v1/sessions/${encodeURIComponent(id)}`);
+  }
+
+  drain(sender: string): Promise<unknown> {
+    return this.#ask('POST', `/v1/senders/${encodeURIComponent(sender)}/drain`);
+  }
+
+  /** Events of a session from its beginning, until the stream ends. An EventSource could not send the key. */
+  async follow(id: string, onEvent: (event: SessionEvent) => void, signal: AbortSignal): Promise<void> {
+    const response = await fetch(`/v1/sessions/${encodeURIComponent(id)}/events?from=start`, {
+      headers: { authorization: `Bearer ${this.#key}` },
+      signal,
+    });
+    if (!response.ok || !response.body) throw new ApiError('unreachable', 'The events cannot be followed.');
+    const lines = new EventLines((data) => onEvent(JSON.parse(data) as SessionEvent));
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) lines.push(chunk.value);
+  }
+
+  #ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    return ask(method, path, { token: this.#key, ...(body !== undefined && { body }) });
+  }
+}

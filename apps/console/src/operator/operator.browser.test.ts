@@ -1,0 +1,134 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { launchChromium, type TestChromium } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeControlPlane, KEY } from '../../test/fake-control-plane.js';
+
+let house: FakeControlPlane;
+let browser: TestChromium;
+let page: Page;
+let url: string;
+let dist: string;
+/** What the browser complained about: a refused script, a missing file, an exception. */
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  await build({ root, logLevel: 'silent', build: { outDir: dist, emptyOutDir: true } });
+  house = new FakeControlPlane(dist);
+  url = await house.listen();
+  browser = await launchChromium();
+  page = await browser.context.newPage();
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await house?.close();
+  if (dist) rmSync(dist, { recursive: true, force: true });
+});
+
+const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+
+/** In this order: each goes on where the one before it left the page. */
+describe('the console for operators', () => {
+  it('asks for the API key once a tab, and again when it is wrong', async () => {
+    await page.goto(`${url}/?operate`);
+    await page.getByLabel('API key').fill('another key');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('not accepted').waitFor();
+    await page.getByLabel('API key').fill(KEY);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Sessions 2' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sessions 2' }).waitFor();
+    expect(page.url()).not.toContain(KEY);
+    complaints.length = 0; // The browser writes down the refusal that was meant.
+  });
+
+  it('lists media-senders with their places, and sessions, which can be filtered by their media-sender', async () => {
+    await page.getByText('38 of 40 sessions').waitFor();
+    await page.getByRole('searchbox').fill('one');
+    await page.locator('.session-row').filter({ hasText: 'otto' }).waitFor({ state: 'detached' });
+    expect(await page.locator('.session-row').allInnerTexts()).toHaveLength(1);
+    await page.getByRole('searchbox').fill('');
+  });
+
+  it('is used by keyboard alone: to a session, to say something in it, and to stop it', async () => {
+    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+    const tabTo = async (text: string) => {
+      for (let i = 0; i < 30 && !(await focused()).startsWith(text); i++) await page.keyboard.press('Tab');
+      expect(await focused()).toContain(text);
+    };
+    await tabTo('mimi');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'mimi' }).waitFor();
+    await page.getByRole('option', { name: 'Good bye (3.1 s)' }).waitFor({ state: 'attached' });
+    await page.getByLabel('Segment to speak').selectOption('seg_goodbye02');
+    await tabTo('Speak');
+    await page.keyboard.press('Enter');
+    await tabTo('Interrupt');
+    await page.keyboard.press('Enter');
+    await expect
+      .poll(() => house.asked)
+      .toEqual([
+        'POST /v1/sessions/ses_watched001/speak {"segments":["seg_goodbye02"]}',
+        'POST /v1/sessions/ses_watched001/interrupt',
+      ]);
+  });
+
+  it('shows live how it plays: the programme, the viewer’s network, and the curve of the skew', async () => {
+    house.speaking = 'seg_welcome01';
+    house.tell({ type: 'speech.started', seq: 1, segment: 'seg_welcome01' });
+    await page.locator('.now', { hasText: 'Welcome' }).waitFor();
+    await page
+      .getByRole('row', { name: /vw_watching0001/ })
+      .getByText('+7 ms')
+      .waitFor();
+    expect(await page.getByRole('row', { name: /vw_watching0001/ }).innerText()).toContain('1.0 %');
+    house.skewMs = -52;
+    await page.getByRole('img', { name: 'Picture against voice: -52 ms' }).waitFor();
+    const drawn = await page.evaluate(() => {
+      const canvas = document.querySelector('canvas');
+      const { data } = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
+      return data.some((value) => value !== 0);
+    });
+    expect(drawn).toBe(true);
+  });
+
+  it('fits a phone, where it shows one thing at a time', async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    expect(await overflow()).toBeLessThanOrEqual(0);
+    expect(await page.locator('.lists').isVisible()).toBe(false);
+    await page.getByRole('link', { name: 'All sessions' }).click();
+    await page.locator('.lists').waitFor();
+    expect(await page.locator('.detail').isVisible()).toBe(false);
+    expect(await overflow()).toBeLessThanOrEqual(0);
+  });
+
+  it('asks twice before it empties a media-sender or ends a session', async () => {
+    house.asked.length = 0;
+    const drain = page.getByRole('listitem').filter({ hasText: 'snd_second002' }).getByRole('button');
+    await drain.click();
+    expect(house.asked).toEqual([]);
+    await drain.click();
+    await expect.poll(() => house.asked).toEqual(['POST /v1/senders/snd_second002/drain']);
+    await page.getByRole('link', { name: /otto/ }).click();
+    await page.getByRole('button', { name: 'End', exact: true }).click();
+    await page.getByRole('button', { name: 'End it for everyone?' }).click();
+    await expect.poll(() => house.asked.at(-1)).toBe('DELETE /v1/sessions/ses_waiting002');
+    await page.getByRole('link', { name: 'All sessions' }).click();
+    await page.getByRole('heading', { name: 'Sessions 1' }).waitFor();
+    complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes('404')));
+  });
+
+  it('asked for nothing but its own server, and broke none of its rules', () => {
+    expect(complaints).toEqual([]);
+  });
+});

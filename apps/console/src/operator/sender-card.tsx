@@ -1,0 +1,33 @@
+import { ConfirmButton } from './confirm-button.js';
+import type { Sender } from './operator-api.js';
+import { since } from './words.js';
+
+/** One media-sender: how full it is, and a way to empty it. */
+export function SenderCard({ sender, onDrain }: { sender: Sender; onDrain: () => void }) {
+  const { id, hostname, sessions, capacity, viewers, draining, startedAtMs } = sender;
+  return (
+    <li class="card sender" data-draining={draining}>
+      <div class="sender-head">
+        <div>
+          <h3>{hostname}</h3>
+          <p class="hint mono">{id}</p>
+        </div>
+        {draining ? (
+          <span class="badge">Draining</span>
+        ) : (
+          <ConfirmButton label="Drain" question="Move its sessions?" onConfirm={onDrain} />
+        )}
+      </div>
+      <meter
+        min={0}
+        max={capacity}
+        high={0.9 * capacity}
+        value={sessions}
+        aria-label={`${sessions} of ${capacity} places taken`}
+      />
+      <p class="hint">
+        {sessions} of {capacity} sessions · {viewers} {viewers === 1 ? 'viewer' : 'viewers'} · up {since(startedAtMs)}
+      </p>
+    </li>
+  );
+}

@@ -1,0 +1,67 @@
+import type { ViewerState } from './operator-api.js';
+import { signed, since, whole } from './words.js';
+
+/** How it plays for each viewer, as its browser said last. */
+export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
+  if (viewers.length === 0) return <p class="hint">Nobody watches.</p>;
+  return (
+    // Wider than a phone: it scrolls by itself, and can be reached by keyboard to do so.
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must take the focus (WCAG 2.1.1)
+    <section class="table-frame" tabIndex={0} aria-label="Viewers">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Viewer</th>
+            <th scope="col">Skew</th>
+            <th scope="col" title="Added to voice / picture">
+              Trim
+            </th>
+            <th scope="col" title="Jitter buffers of voice / picture">
+              Buffers
+            </th>
+            <th scope="col">Round trip</th>
+            <th scope="col">Loss</th>
+            <th scope="col">Frames</th>
+            <th scope="col">Frozen</th>
+          </tr>
+        </thead>
+        <tbody>
+          {viewers.map((viewer) => (
+            <ViewerRow key={viewer.viewer} {...viewer} />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function ViewerRow({ viewer, whep, joinedAtMs, report }: ViewerState) {
+  return (
+    <tr>
+      <th scope="row">
+        <span class="mono">{viewer}</span>
+        <span class="hint">
+          {whep ? 'WHEP · ' : ''}
+          {since(joinedAtMs)}
+        </span>
+      </th>
+      <td>{signed(report?.skewMs)} ms</td>
+      <td>{pair(report?.trimMs)} ms</td>
+      <td>{pair(report?.jitterBufferMs)} ms</td>
+      <td>{whole(report?.roundTripMs)} ms</td>
+      <td>{lossOf(report)}</td>
+      <td>{whole(report?.framesDecoded)}/s</td>
+      <td>{whole(report?.freezeMs)} ms</td>
+    </tr>
+  );
+}
+
+function pair(ms: { audio: number; video: number } | undefined): string {
+  return ms ? `${whole(ms.audio)} / ${whole(ms.video)}` : '–';
+}
+
+function lossOf(report: ViewerState['report']): string {
+  const lost = Math.max(0, report?.packetsLost ?? 0);
+  const all = lost + (report?.packetsReceived ?? 0);
+  return all === 0 ? '–' : `${((100 * lost) / all).toFixed(1)} %`;
+}

@@ -1,0 +1,129 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join, normalize } from 'node:path';
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+/** As signaling sends it with every page. */
+const POLICY =
+  "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
+
+export const KEY = 'key-of-the-operator';
+
+/** What the operator's page asks of signaling, with two media-senders, two sessions, and a viewer who reports. */
+export class FakeControlPlane {
+  /** `POST /v1/sessions/…/interrupt` and so on, in order. */
+  readonly asked: string[] = [];
+  readonly senders = [sender('snd_first0001', 'one', 38), sender('snd_second002', 'two', 3)];
+  sessions = [
+    {
+      id: 'ses_watched001',
+      avatar: 'mimi',
+      state: 'hosted',
+      host: 'snd_first0001',
+      epoch: 2,
+      createdAtMs: Date.now() - 65_000,
+      demo: false,
+    },
+    { id: 'ses_waiting002', avatar: 'otto', state: 'queued', epoch: 0, createdAtMs: Date.now() - 5000, demo: true },
+  ];
+  skewMs = 7;
+  speaking: string | undefined;
+  readonly #server: Server;
+  readonly #streams = new Set<ServerResponse>();
+  readonly #dist: string;
+
+  constructor(dist: string) {
+    this.#dist = dist;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  tell(body: object): void {
+    const event = { id: `${Date.now()}-0`, session: 'ses_watched001', atMs: Date.now(), ...body };
+    for (const stream of this.#streams) stream.write(`data: ${JSON.stringify(event)}\n\n`);
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { pathname } = new URL(request.url ?? '/', 'http://house');
+    if (!pathname.startsWith('/v1/')) return this.#file(pathname, response);
+    const json = (status: number, body: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    if (request.headers.authorization !== `Bearer ${KEY}`)
+      return void json(401, { code: 'unauthorized', detail: 'no' });
+    if (request.method !== 'GET') {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      this.asked.push(`${request.method} ${pathname} ${Buffer.concat(chunks).toString()}`.trim());
+      if (request.method === 'DELETE') this.sessions = this.sessions.filter(({ id }) => !pathname.endsWith(id));
+      if (request.method === 'DELETE') response.writeHead(204).end();
+      else json(202, {});
+    } else if (pathname === '/v1/senders') json(200, { senders: this.senders });
+    else if (pathname === '/v1/sessions') json(200, { sessions: this.sessions });
+    else if (pathname.endsWith('/segments')) json(200, { segments: SEGMENTS });
+    else if (pathname.endsWith('/events'))
+      this.#streams.add(response.writeHead(200, { 'content-type': 'text/event-stream' }));
+    else this.#session(pathname.split('/').at(-1) ?? '', json);
+  }
+
+  #session(id: string, json: (status: number, body: unknown) => void): void {
+    const summary = this.sessions.find((session) => session.id === id);
+    if (!summary) {
+      json(404, { code: 'session_not_found', detail: 'none' });
+      return;
+    }
+    const report = {
+      ...{ atMs: Date.now(), skewMs: this.skewMs, trimMs: { audio: 0, video: 22 } },
+      ...{ jitterBufferMs: { audio: 61, video: 70 }, roundTripMs: 18, packetsReceived: 99, packetsLost: 1 },
+    };
+    json(200, {
+      ...summary,
+      viewers: [{ viewer: 'vw_watching0001', joinedAtMs: Date.now() - 60_000, whep: false, report }],
+      queue: this.speaking ? [{ seq: 1, segment: this.speaking }] : [],
+      live: true,
+      playhead: { segment: this.speaking ?? 'seg_idle0001', role: this.speaking ? 'speech' : 'idle', positionMs: 1200 },
+      ...{ held: false, underruns: 0, prefetchedMs: 2500 },
+    });
+  }
+
+  #file(pathname: string, response: ServerResponse): void {
+    const path = join(this.#dist, normalize(pathname === '/' ? '/index.html' : pathname));
+    if (!path.startsWith(this.#dist) || !existsSync(path)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const type = TYPES[extname(path)] ?? 'application/octet-stream';
+    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(readFileSync(path));
+  }
+}
+
+const SEGMENTS = [
+  { id: 'seg_welcome01', name: 'welcome.mp4', state: 'complete', durationMs: 4200 },
+  { id: 'seg_goodbye02', name: 'good-bye.mp4', state: 'complete', durationMs: 3100 },
+];
+
+function sender(id: string, hostname: string, sessions: number) {
+  return {
+    id,
+    hostname,
+    sessions,
+    capacity: 40,
+    viewers: sessions,
+    draining: false,
+    startedAtMs: Date.now() - 3_600_000,
+  };
+}

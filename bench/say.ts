@@ -1,0 +1,212 @@
+/**
+ * Typed text: from the Enter key to the first sound, broken down by stage; and from a key to the end of the old voice. The
+ * console in headless Chromium, the demo producer, and the whole stack as built, through coturn on loopback.
+ *
+ *     npm run build && node bench/say.ts [--texts 12] [--json FILE]
+ *
+ * The page notes when keys go down, and reads every 10 ms of sound as it leaves the jitter buffer: what the loudspeaker adds is
+ * not counted. Stages come from the demo producer's log and the session's events; all clocks are this machine's. The old voice
+ * is gone with its last sound before a long silence, so that no pause in the speech can be taken for its end; the page silences
+ * it before it ends in the stream, so both are told.
+ */
+import { writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Humancast, type SessionEvent } from '@humancast/producer';
+import { freePort, launchChromium, startDemoProducer } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
+import { z } from 'zod';
+import { type Cleanup, withCleanup } from './lib/cleanup.ts';
+import { type Figure, judge, printFigures } from './lib/figures.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+import { openScene } from './lib/scene.ts';
+import { percentile } from './lib/stats.ts';
+import { installEar, type PageEar } from './say/ear.ts';
+
+const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
+const WARM_UP_TEXTS = 2;
+const SHORT = 'Hello there! This is what you have typed.';
+const LONG =
+  'When we were away we all ran on and on, along a long and winding road, and nobody knew where we were, or why.';
+/** Into the long text, so that there is a voice to be cut off. */
+const SPOKEN_MS = { from: 800, to: 2500 };
+const SETTLE_MS = 1200;
+const WAIT_MS = 20_000;
+/** Idle clips of the demo avatar, and its segments, must be loaded: loading takes a core. */
+const LOADED = 'welcome';
+
+const speakingSchema = z.object({
+  msg: z.literal('speaking'),
+  time: z.iso.datetime(),
+  openedMs: z.number(),
+  firstFrameMs: z.number(),
+});
+
+/** Since the Enter key, ms. */
+interface Said {
+  readonly received: number;
+  readonly opened: number;
+  readonly firstFrame: number;
+  readonly started: number;
+  readonly heard: number;
+  readonly heldMs: number;
+}
+
+/** From the key to the last sound of the old voice, ms: as heard, and as it came out of the jitter buffer. */
+interface Interrupt {
+  readonly heard: number;
+  readonly received: number;
+}
+
+interface Result {
+  readonly said: readonly Said[];
+  readonly interrupts: readonly Interrupt[];
+}
+
+const { values } = parseArgs({ options: { texts: { type: 'string', default: '12' }, json: { type: 'string' } } });
+const texts = Number(values.texts);
+if (!Number.isInteger(texts) || texts < 1 || texts > 1000) {
+  console.error('--texts must be a number from 1 to 1000');
+  process.exit(2);
+}
+const machine = describeMachine();
+console.log(`${machineLines(machine).join('\n')}\n`);
+const result = await withCleanup(measure);
+const figures = figuresOf(result);
+printFigures(figures);
+if (values.json !== undefined) {
+  const judged = figures.map((figure) => ({ ...figure, ok: judge(figure) }));
+  const report = { bench: 'say', at: new Date().toISOString(), machine, figures: judged, raw: result };
+  await writeFile(values.json, `${JSON.stringify(report, null, 1)}\n`);
+}
+if (figures.some((figure) => judge(figure) === false)) process.exitCode = 1;
+
+async function measure(cleanup: Cleanup): Promise<Result> {
+  const port = await freePort();
+  const { stack, producer } = await openScene(cleanup, {
+    mediaDir: MEDIA,
+    env: { SAY_URL: `http://127.0.0.1:${port}` },
+  });
+  const demoProducer = await startDemoProducer(stack, port);
+  cleanup.add(() => demoProducer.stop());
+  const probe = await producer.createSession('demo');
+  await producer.segment(probe.id, LOADED);
+  await producer.end(probe.id);
+  const chromium = await launchChromium({ handleSignals: false });
+  cleanup.add(() => chromium.close());
+  const page = await chromium.context.newPage();
+  await page.goto(`${stack.signalingUrl}/?avatar=demo`);
+  const box = page.getByRole('textbox');
+  await box.waitFor();
+  await page.evaluate(installEar);
+  const humancast = new Humancast({ apiKey: stack.apiKey, signalingUrl: stack.signalingUrl });
+  const events = await followOnly(humancast, cleanup);
+
+  const said: Said[] = [];
+  const interrupts: Interrupt[] = [];
+  for (let i = 0; i < texts + WARM_UP_TEXTS; i++) {
+    const lines = demoProducer.log().length;
+    await box.fill(SHORT);
+    await box.press('Enter');
+    const { key, heard } = await voiceAfterKey(page);
+    const speaking = demoProducer
+      .log()
+      .slice(lines)
+      .map((line) => speakingSchema.safeParse(line).data);
+    const line = speaking.find((found) => found !== undefined);
+    await quiet(page);
+    const now = events.splice(0);
+    const started = now.find(({ type }) => type === 'speech.started');
+    if (!line || !started) throw new Error('the demo producer did not speak');
+    const received = Date.parse(line.time) - line.firstFrameMs;
+    said.push({
+      received: received - key,
+      opened: received + line.openedMs - key,
+      firstFrame: received + line.firstFrameMs - key,
+      started: started.atMs - key,
+      heard: heard - key,
+      heldMs: now.reduce((sum, event) => sum + (event.type === 'playback.held' ? event.heldMs : 0), 0),
+    });
+
+    await box.fill(LONG);
+    await box.press('Enter');
+    await voiceAfterKey(page);
+    await page.waitForTimeout(SPOKEN_MS.from + Math.random() * (SPOKEN_MS.to - SPOKEN_MS.from));
+    await box.press('a');
+    await quiet(page);
+    interrupts.push(
+      await page.evaluate(() => ({
+        heard: Math.max(0, ear.lastLoudAt - ear.lastKeyAt),
+        received: ear.lastReceivedAt - ear.lastKeyAt,
+      })),
+    );
+    events.length = 0;
+  }
+  return { said: said.slice(WARM_UP_TEXTS), interrupts: interrupts.slice(WARM_UP_TEXTS) };
+}
+
+/** What happens from now on in the only session that there is. */
+async function followOnly(humancast: Humancast, cleanup: Cleanup): Promise<SessionEvent[]> {
+  const stop = new AbortController();
+  cleanup.add(() => stop.abort());
+  const session = (await humancast.sessions()).find(({ state }) => state === 'hosted');
+  if (!session) throw new Error('there is no session');
+  const events: SessionEvent[] = [];
+  const connected = Promise.withResolvers<void>();
+  const follow = async () => {
+    const options = { signal: stop.signal, onConnected: connected.resolve };
+    for await (const event of humancast.events(session.id, options)) events.push(event);
+  };
+  follow().catch(connected.reject);
+  await connected.promise;
+  return events;
+}
+
+/** Resolves when a voice begins after the last key; both instants, ms since the Unix epoch. */
+async function voiceAfterKey(page: Page): Promise<{ key: number; heard: number }> {
+  await page.waitForFunction(() => ear.voiceAt > ear.lastKeyAt, null, { timeout: WAIT_MS, polling: 20 });
+  return page.evaluate(() => ({ key: ear.lastKeyAt, heard: ear.voiceAt }));
+}
+
+async function quiet(page: Page): Promise<void> {
+  const settled = (ms: number) => Date.now() - Math.max(ear.lastReceivedAt, ear.lastKeyAt) > ms;
+  await page.waitForFunction(settled, SETTLE_MS, { timeout: WAIT_MS, polling: 50 });
+}
+
+function gone(name: string, values: readonly number[]): Figure {
+  return {
+    ...{ group: 'Barge-in by typing, from the first key', name, unit: 'ms', digits: 0 },
+    aim: { atMost: 150 },
+    value: percentile(values, 0.95),
+    note: `median ${percentile(values, 0.5).toFixed(0)} ms, ${values.length} times`,
+  };
+}
+
+function figuresOf({ said, interrupts }: Result): Figure[] {
+  const ms = { unit: 'ms', digits: 0 };
+  const stage = (name: string, of: (one: Said) => number): Figure => ({
+    ...{ group: 'Typed text, from the Enter key', name, ...ms },
+    value: percentile(said.map(of), 0.5),
+    note: `p95 ${percentile(said.map(of), 0.95).toFixed(0)} ms`,
+  });
+  return [
+    stage('the demo producer has it, median', ({ received }) => received),
+    stage('live push open', ({ opened }) => opened),
+    stage('synthesised, first frame pushed', ({ firstFrame }) => firstFrame),
+    stage('first packet leaves', ({ started }) => started),
+    stage('first sound at the viewer', ({ heard }) => heard),
+    stage('waited for late media, in all', ({ heldMs }) => heldMs),
+    gone(
+      'old voice gone, p95',
+      interrupts.map(({ heard }) => heard),
+    ),
+    gone(
+      '… from the stream itself, p95',
+      interrupts.map(({ received }) => received),
+    ),
+  ];
+}
+
+declare global {
+  var ear: PageEar;
+}

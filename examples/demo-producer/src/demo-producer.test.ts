@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLogger, HumancastError, loadConfig, newId, toProblem } from '@humancast/shared';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FakeLoader, type Received } from '../../../packages/producer/testing/fake-loader.js';
+import { type RunningDemoProducer, startDemoProducer } from './demo-producer.js';
+import { demoProducerSettings } from './settings.js';
+
+const SIZE = 160;
+
+/** What signaling and the loader are asked, and in which order. */
+class House {
+  readonly loader: FakeLoader;
+  readonly asked: string[] = [];
+  readonly ended = new Set<string>();
+  #tell: (event: object) => void = () => {};
+
+  constructor(loader: FakeLoader) {
+    this.loader = loader;
+    loader.route = (request, response) => {
+      const [, kind, id = '', action = ''] =
+        /^\/v1\/(sessions|segments)\/([^/]+)\/?(\w*)/.exec(request.url ?? '') ?? [];
+      this.asked.push(`${request.method} ${kind} ${action}`.trim());
+      const json = (status: number, body: unknown) => response.writeHead(status).end(JSON.stringify(body));
+      if (this.ended.has(id)) json(404, toProblem(new HumancastError('session_not_found')));
+      else if (action === 'interrupt') json(202, { interruptedSeq: 1 });
+      else if (kind === 'segments') response.writeHead(204).end();
+      else if (action === 'events') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
+        let n = 0;
+        this.#tell = (event) => {
+          const whole = { id: `${n++}-1`, session: id, atMs: 0, ...event };
+          response.write(`id: ${whole.id}\ndata: ${JSON.stringify(whole)}\n\n`);
+        };
+      } else json(200, { id, avatar: 'demo', state: 'hosted', queue: [], viewers: [] });
+    };
+  }
+
+  event(event: object): void {
+    this.#tell(event);
+  }
+}
+
+const peakOf = ({ sound }: Received) => {
+  const bytes = Buffer.concat(sound);
+  return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+};
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 1500 && !condition(); i++) await sleep(10);
+  expect(condition(), what).toBe(true);
+}
+
+describe('the demo producer', () => {
+  let house: House;
+  let producer: RunningDemoProducer;
+  let session: string;
+  const loaded = () => house.loader.pushes;
+
+  async function start(overrides: Record<string, string> = {}): Promise<RunningDemoProducer> {
+    const { url, apiKey } = house.loader;
+    const config = loadConfig(demoProducerSettings, {
+      ...{ SIGNALING_URL: url, LOADER_URL: url, HUMANCAST_API_KEY: apiKey, SAY_PICTURE_SIZE: String(SIZE) },
+      ...{
+        BIND_ADDRESS: '127.0.0.1',
+        SAY_PORT: '0',
+        SAY_METRICS_PORT: '0',
+        SAY_AHEAD_MS: '10000',
+        SAY_QUEUE_LIMIT: '1',
+      },
+      ...overrides,
+    });
+    return startDemoProducer(config, createLogger('demo-producer', 'silent'));
+  }
+
+  async function say(body: object, { auth = house.loader.apiKey, at = producer } = {}) {
+    const response = await fetch(`http://127.0.0.1:${at.port}/v1/say`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${auth}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  }
+
+  beforeAll(async () => {
+    house = new House(await FakeLoader.start());
+  });
+  beforeEach(async () => {
+    session = newId('ses');
+    loaded().length = 0;
+    house.asked.length = 0;
+    producer = await start();
+  });
+  afterEach(() => producer.close());
+  afterAll(() => house.loader.close());
+
+  it('says a text: as much picture as sound, with a voice in it and a mouth that moves', async () => {
+    house.loader.keepFrames = true;
+    const { status, body } = await say({ session, text: 'Hello there. How are you?' });
+    expect(status).toBe(202);
+    const { last } = house.loader;
+    expect(body).toEqual({ ahead: 0, segment: last.segment });
+    await until('it is pushed', () => last.outcome === 'end');
+    house.loader.keepFrames = false;
+    expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
+    expect(last.start).toMatchObject({ pixelFormat: 'i420', width: SIZE, height: SIZE, fps: 30, sampleRate: 48_000 });
+    expect(Buffer.concat(last.sound).length / 2).toBe(last.frames.length * 1600);
+    expect(last.frames.length).toBeGreaterThan(45);
+    expect(peakOf(last)).toBeGreaterThan(5000);
+    expect(last.frames[0]?.equals(last.frames[10] as Buffer)).toBe(false);
+  });
+
+  it('cuts itself off for a text that interrupts, and stops the old voice before it makes the new one', async () => {
+    const text = 'This is a rather long sentence that would take a while to say. And another one.';
+    await say({ session, text });
+    const [first] = loaded();
+    await until('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    house.asked.length = 0;
+    const { body } = await say({ session, text: 'Stop.', interrupt: true });
+    const second = house.loader.last;
+    expect(body).toEqual({ ahead: 0, segment: second.segment });
+    expect(second.segment).not.toBe(first?.segment);
+    expect(second.start?.interrupt).toBe(true);
+    expect(house.asked).toContain('POST sessions interrupt');
+    await until('the second is pushed', () => second.outcome === 'end');
+    expect(first?.outcome).toBe('gone');
+  });
+
+  it('says texts that do not interrupt one after the other, as many as may wait', async () => {
+    await say({ session, text: 'One.' });
+    expect((await say({ session, text: 'Two.' })).body).toEqual({ ahead: 1 });
+    expect(await say({ session, text: 'Three.' })).toMatchObject({ status: 409, body: { code: 'queue_full' } });
+    await until('both are pushed', () => loaded().length === 2 && loaded().every(({ outcome }) => outcome === 'end'));
+    const [one, two] = loaded();
+    expect(two?.startedAtMs).toBeGreaterThan(one?.frameTimesMs.at(-1) ?? Number.NaN);
+  });
+
+  it('speaks in as many sessions at once as allowed', async () => {
+    const small = await start({ SAY_SESSION_LIMIT: '1' });
+    const text = 'A sentence of some length.';
+    expect((await say({ session, text }, { at: small })).status).toBe(202);
+    const refused = await say({ session: newId('ses'), text }, { at: small });
+    expect(refused).toMatchObject({ status: 503, body: { code: 'no_capacity' } });
+    expect((await say({ session, text, interrupt: true }, { at: small })).status).toBe(202);
+    await small.close();
+  });
+
+  it('stops drawing when the viewer interrupts', async () => {
+    const slow = await start({ SAY_AHEAD_MS: '100' });
+    await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
+    const { last } = house.loader;
+    await until('it speaks', () => last.frameTimesMs.length > 3);
+    last.tell({ type: 'interrupted', positionMs: 100 });
+    await until('it stops', () => last.outcome === 'gone');
+    expect(last.frameTimesMs.length).toBeLessThan(60);
+    await slow.close();
+  });
+
+  it('stops when the session ends', async () => {
+    const slow = await start({ SAY_AHEAD_MS: '100' });
+    await say({ session, text: 'A long sentence that goes on and on, and on, and on.' }, { at: slow });
+    const { last } = house.loader;
+    await until('it listens', () => house.asked.includes('GET sessions events'));
+    house.event({ type: 'session.ended', reason: 'deleted' });
+    await until('it stops', () => last.outcome === 'gone');
+    house.ended.add(session);
+    const refused = await say({ session, text: 'Hello?' }, { at: slow });
+    expect(refused).toMatchObject({ status: 404, body: { code: 'session_not_found' } });
+    await slow.close();
+  });
+
+  it('removes what was made for one moment when it has been heard', async () => {
+    await say({ session, text: 'Hi.' });
+    const { segment } = house.loader.last;
+    await until('it is pushed', () => house.loader.last.outcome === 'end');
+    expect(house.asked).not.toContain('DELETE segments');
+    expect(house.asked).toContain('GET sessions events');
+    const finished = { seq: 1, positionMs: 900, interrupted: false, reason: 'finished' };
+    house.event({ type: 'speech.finished', segment, ...finished });
+    await until('it is removed', () => house.asked.includes('DELETE segments'));
+  });
+
+  it.each([
+    [{ text: '…' }, 400, 'bad_request'],
+    [{ text: 'a'.repeat(501) }, 400, 'bad_request'],
+    [{ session: 'someone', text: 'Hello' }, 400, 'bad_request'],
+    [{ words: 'Hello' }, 400, 'bad_request'],
+    [{ text: 'a'.repeat(70_000) }, 413, 'message_too_large'],
+  ])('refuses %j', async (order, status, code) => {
+    expect(await say({ session, ...order })).toMatchObject({ status, body: { code } });
+    expect(loaded()).toEqual([]);
+  });
+
+  it('serves nobody without an API key, and tells nothing of its own', async () => {
+    expect(await say({ session, text: 'Hello' }, { auth: 'guess' })).toMatchObject({ status: 401 });
+    house.loader.refusal = 'unauthorized';
+    expect(await say({ session, text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    const response = await fetch(`http://127.0.0.1:${producer.port}/v1/say`);
+    expect(response.status).toBe(405);
+  });
+});
+
+it('documents every setting', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  for (const { variable, fallback } of Object.values(demoProducerSettings)) {
+    expect(readme).toContain(`\`${variable}\``);
+    if (fallback)
+      expect(readme.split('\n').find((line) => line.includes(`\`${variable}\``))).toContain(`\`${fallback}\``);
+  }
+});

@@ -1,0 +1,50 @@
+import { Humancast } from '@humancast/producer';
+import { ConfigError, createRegistry, isHashed, type Logger, startMetricsServer } from '@humancast/shared';
+import type { RunningService } from '@humancast/shared/nest';
+import { SayServer } from './http/say-server.js';
+import { SayMetrics } from './metrics.js';
+import { FaceCamera } from './picture/face-camera.js';
+import { SayDesk } from './saying/say-desk.js';
+import type { DemoProducerConfig } from './settings.js';
+import { Gate } from './speech/gate.js';
+
+export interface RunningDemoProducer extends RunningService {
+  /** The one that was given, unless that was 0. */
+  readonly port: number;
+}
+
+/** @throws ConfigError without an API key; the listening error when a port is taken. */
+export async function startDemoProducer(config: DemoProducerConfig, logger: Logger): Promise<RunningDemoProducer> {
+  const { apiKeys, signalingUrl, loaderUrl } = config;
+  // Hashes are for checking only.
+  const apiKey = apiKeys.find((key) => !isHashed(key));
+  if (apiKey === undefined) throw new ConfigError('HUMANCAST_API_KEY: not set; it must be an API key of the services');
+  const registry = createRegistry('demo-producer');
+  const parts = {
+    humancast: new Humancast({ apiKey, signalingUrl, loaderUrl }),
+    camera: new FaceCamera(config.pictureSize),
+    synthesis: new Gate(config.sessionLimit),
+    metrics: new SayMetrics(registry),
+    logger,
+  };
+  const desk = new SayDesk(parts, config);
+  const { port, bindAddress: address } = config;
+  const server = new SayServer({ port, address, apiKeys, logger, take: (order) => desk.take(order) });
+  await server.listen();
+  const metricsServer = await startMetricsServer({
+    port: config.metricsPort,
+    address: config.metricsAddress,
+    registry,
+    readiness: async () => undefined,
+  });
+  logger.info({ port: server.port }, 'demo-producer is listening');
+  return {
+    port: server.port,
+    async close() {
+      desk.close();
+      await server.close();
+      metricsServer.closeAllConnections();
+      await new Promise((resolve) => metricsServer.close(resolve));
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApiKeys, bearerOf, HumancastError, idSchema, type Logger, toProblem } from '@humancast/shared';
+import { asHumancastError } from '@humancast/shared/nest';
+import { z } from 'zod';
+import type { Order, Receipt } from '../saying/say-desk.js';
+
+const BODY_LIMIT_BYTES = 65_536;
+const orderSchema = z.strictObject({ session: idSchema, text: z.string(), interrupt: z.boolean().default(false) });
+
+export interface SayServerOptions {
+  port: number;
+  address: string;
+  apiKeys: readonly string[];
+  logger: Logger;
+  take: (order: Order) => Promise<Receipt>;
+}
+
+/** `POST /v1/say` `{session, text, interrupt?}`, for who has an API key: signaling, and backends. */
+export class SayServer {
+  readonly #server: Server;
+  readonly #keys: ApiKeys;
+  readonly #options: SayServerOptions;
+
+  constructor(options: SayServerOptions) {
+    this.#options = options;
+    this.#keys = new ApiKeys(options.apiKeys);
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  async listen(): Promise<void> {
+    const { port, address } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, address, resolve);
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      this.#admit(request);
+      const receipt = await this.#options.take(orderSchema.parse(await jsonOf(request)));
+      response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(receipt));
+    } catch (thrown) {
+      const error = asHumancastError(thrown);
+      if (error.status >= 500) this.#options.logger.error({ err: thrown, code: error.code }, 'request failed');
+      const retry = error.retryAfterSeconds;
+      response.writeHead(error.status, {
+        'content-type': 'application/problem+json',
+        ...(retry !== undefined && { 'retry-after': String(retry) }),
+      });
+      response.end(JSON.stringify(toProblem(error)));
+    }
+  }
+
+  /** @throws HumancastError `not_found`, `method_not_allowed`, `unauthorized`. */
+  #admit({ url, method, headers }: IncomingMessage): void {
+    if (url !== '/v1/say') throw new HumancastError('not_found');
+    if (method !== 'POST') throw new HumancastError('method_not_allowed', 'only POST is allowed here');
+    const key = bearerOf(headers.authorization);
+    if (key === undefined || !this.#keys.has(key)) throw new HumancastError('unauthorized', 'this needs an API key');
+  }
+}
+
+/** @throws HumancastError `message_too_large`, `bad_request`. */
+async function jsonOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT_BYTES) throw new HumancastError('message_too_large');
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch (error) {
+    throw new HumancastError('bad_request', { detail: 'the body is not JSON', cause: error });
+  }
+}

@@ -1,0 +1,5 @@
+import { runService } from '@humancast/shared/nest';
+import { startDemoProducer } from './demo-producer.js';
+import { demoProducerSettings } from './settings.js';
+
+runService('demo-producer', demoProducerSettings, startDemoProducer);

@@ -1,0 +1,18 @@
+import { FacePainter, type Pose } from '@humancast/demo-face';
+import { i420Of } from './i420.js';
+
+/** The drawn face as frames of a live push. */
+export class FaceCamera {
+  readonly size: number;
+  readonly #painter: FacePainter;
+
+  constructor(size: number) {
+    // 4:2:0 has one chroma sample for two rows and two columns.
+    this.size = size - (size % 2);
+    this.#painter = new FacePainter(this.size);
+  }
+
+  frameOf(pose: Pose): Buffer {
+    return i420Of(this.#painter.paint(pose), this.size, this.size);
+  }
+}

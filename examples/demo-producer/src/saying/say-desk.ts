@@ -1,0 +1,70 @@
+import { HumancastError } from '@humancast/shared';
+import { sentencesOf } from '../speech/sentences.js';
+import { SessionSpeaker, type SpeakerLimits, type SpeakerParts } from './session-speaker.js';
+
+export interface DeskLimits extends SpeakerLimits {
+  textLimit: number;
+  sessionLimit: number;
+}
+
+export interface Order {
+  session: string;
+  text: string;
+  interrupt: boolean;
+}
+
+export interface Receipt {
+  /** Texts of this session that are said before. */
+  ahead: number;
+  /** When there are none: the segment, which is open and about to play. */
+  segment?: string;
+}
+
+const BUSY_RETRY_SECONDS = 5;
+
+/** Takes texts, and gives each to the speaker of its session. */
+export class SayDesk {
+  readonly #parts: SpeakerParts;
+  readonly #limits: DeskLimits;
+  readonly #speakers = new Map<string, SessionSpeaker>();
+
+  constructor(parts: SpeakerParts, limits: DeskLimits) {
+    this.#parts = parts;
+    this.#limits = limits;
+  }
+
+  /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or whatever keeps it from being said. */
+  async take({ session, text, interrupt }: Order): Promise<Receipt> {
+    this.#requireSayable(text);
+    const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt });
+    return ahead === 0 ? { ahead, segment: await opened } : { ahead };
+  }
+
+  close(): void {
+    for (const speaker of [...this.#speakers.values()]) speaker.close();
+  }
+
+  #requireSayable(text: string): void {
+    const { textLimit } = this.#limits;
+    if (text.length > textLimit) {
+      throw new HumancastError('bad_request', `text: ${text.length} characters are more than the ${textLimit} allowed`);
+    }
+    if (sentencesOf(text).length === 0) throw new HumancastError('bad_request', 'text: there is nothing to say in it');
+  }
+
+  #speakerOf(session: string): SessionSpeaker {
+    const known = this.#speakers.get(session);
+    if (known?.isBusy) return known;
+    const busy = [...this.#speakers.values()].filter(({ isBusy }) => isBusy).length;
+    if (busy >= this.#limits.sessionLimit) {
+      throw new HumancastError('no_capacity', {
+        detail: 'as many sessions are spoken in as allowed',
+        retryAfterSeconds: BUSY_RETRY_SECONDS,
+      });
+    }
+    if (known) return known;
+    const speaker = new SessionSpeaker(session, this.#parts, this.#limits, () => this.#speakers.delete(session));
+    this.#speakers.set(session, speaker);
+    return speaker;
+  }
+}

@@ -1,0 +1,27 @@
+import { ProducerError } from '@humancast/producer';
+import { type ErrorCode, HumancastError } from '@humancast/shared';
+
+/** What the caller can do something about; all else, such as a wrong API key of ours, is not for them. */
+const FOR_THE_CALLER: readonly ErrorCode[] = [
+  'avatar_not_found',
+  'media_store_full',
+  'no_capacity',
+  'queue_full',
+  'rate_limited',
+  'session_ended',
+  'session_not_found',
+  'too_many_pushes',
+];
+
+/** A failure as the caller is told of it. */
+export function toldError(error: unknown): HumancastError {
+  if (error instanceof HumancastError) return error;
+  if (!(error instanceof ProducerError)) return new HumancastError('internal', { cause: error });
+  const code = FOR_THE_CALLER.find((known) => known === error.code) ?? 'unavailable';
+  const { retryAfterSeconds } = error;
+  return new HumancastError(code, {
+    ...(code === error.code && { detail: error.message }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    cause: error,
+  });
+}

@@ -1,0 +1,64 @@
+import { NEUTRAL_POSE, type Speech } from '@humancast/demo-face';
+import { describe, expect, it } from 'vitest';
+import { SAMPLES_PER_FRAME, type Utterance, utterancesOf } from './utterances.js';
+
+const SPEECH: Speech = {
+  pcm: new Int16Array(24_000).fill(1000),
+  phonemes: [{ ipa: 'a', stress: 2, startSeconds: 0, endSeconds: 0.5 }],
+};
+
+/** Synthesis that is done when told to. */
+function byHand() {
+  const asked: string[] = [];
+  const pending: PromiseWithResolvers<Speech>[] = [];
+  const synthesise = (text: string) => {
+    asked.push(text);
+    const speech = Promise.withResolvers<Speech>();
+    pending.push(speech);
+    return speech.promise;
+  };
+  return { asked, pending, synthesise };
+}
+
+async function first(text: string): Promise<Utterance> {
+  const { value } = await utterancesOf(text, '', async () => SPEECH).next();
+  if (!value) throw new Error('nothing was said');
+  return value;
+}
+
+describe('utterances', () => {
+  it('are synthesised one ahead, and no more', async () => {
+    const { asked, pending, synthesise } = byHand();
+    const utterances = utterancesOf('One. Two. Three. Four.', 'en', synthesise);
+    const one = utterances.next();
+    expect(asked).toEqual(['One.']);
+    pending[0]?.resolve(SPEECH);
+    await one;
+    expect(asked).toEqual(['One.', 'Two.']);
+    pending[1]?.resolve(SPEECH);
+    await utterances.next();
+    expect(asked).toEqual(['One.', 'Two.', 'Three.']);
+    await utterances.return();
+    pending[2]?.reject(new Error('nobody hears this'));
+  });
+
+  it('fail where their synthesis fails', async () => {
+    const utterances = utterancesOf('One.', 'en', () => Promise.reject(new Error('no voice')));
+    await expect(utterances.next()).rejects.toThrow('no voice');
+  });
+
+  it('hold all of the sound, with silence and a face at rest at both ends', async () => {
+    const utterance = await first('Ah.');
+    const frames = Array.from({ length: utterance.frames }, (_, frame) => utterance.soundOf(frame));
+    expect(frames.every(({ length }) => length === SAMPLES_PER_FRAME)).toBe(true);
+    const samples = frames.flatMap((frame) => [...frame]);
+    expect(samples.filter((sample) => sample !== 0)).toHaveLength(SPEECH.pcm.length);
+    expect(frames[0]?.every((sample) => sample === 0)).toBe(true);
+    expect(frames.at(-1)?.every((sample) => sample === 0)).toBe(true);
+    for (const pose of [utterance.poseAt(0), utterance.poseAt(utterance.frames)]) {
+      expect(pose.mouth.open).toBeLessThan(0.05);
+      expect(pose.head.pitch).toBeCloseTo(NEUTRAL_POSE.head.pitch, 5);
+    }
+    expect(utterance.poseAt(8).mouth.open).toBeGreaterThan(0.3);
+  });
+});

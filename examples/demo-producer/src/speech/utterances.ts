@@ -1,0 +1,66 @@
+import { type Pose, SPEECH_SAMPLE_RATE, type Speech, speechMotion } from '@humancast/demo-face';
+import { sentencesOf } from './sentences.js';
+
+export const FRAMES_PER_SECOND = 30;
+/** 1600, exactly. */
+export const SAMPLES_PER_FRAME = SPEECH_SAMPLE_RATE / FRAMES_PER_SECOND;
+
+/** The mouth opens before the voice is heard, but nobody should have to wait for it. */
+const LEAD_SECONDS = 2 / FRAMES_PER_SECOND;
+/** From one sentence to the next, and to come to rest after the last. */
+const PAUSE_SECONDS = 0.3;
+const REST_SECONDS = 0.5;
+
+/** A sentence as frames, with as many samples for each. The face is at rest at both ends. */
+export interface Utterance {
+  readonly frames: number;
+  poseAt(frame: number): Pose;
+  soundOf(frame: number): Int16Array;
+}
+
+export type Speak = (text: string, options: { voice: string }) => Promise<Speech>;
+
+/**
+ * Speaks a text sentence by sentence, beginning at once; the next one is synthesised while the one before is in use, and no
+ * further ahead, as it may never be heard.
+ * @throws Error, on iteration, when espeak-ng or ffmpeg fails.
+ */
+export function utterancesOf(
+  text: string,
+  voice: string,
+  synthesise: Speak,
+): AsyncGenerator<Utterance, void, undefined> {
+  const sentences = sentencesOf(text);
+  const start = (index: number) => {
+    const sentence = sentences[index];
+    const speech = sentence === undefined ? undefined : synthesise(sentence, { voice });
+    // Whoever takes it, hears of its failure; it may be that nobody does.
+    speech?.catch(() => {});
+    return speech;
+  };
+  const first = start(0);
+  return (async function* () {
+    let next = first;
+    for (let index = 1; next; index++) {
+      const speech = await next;
+      next = start(index);
+      yield utteranceOf(speech, next ? PAUSE_SECONDS : REST_SECONDS);
+    }
+  })();
+}
+
+function utteranceOf({ pcm, phonemes }: Speech, tailSeconds: number): Utterance {
+  const motion = speechMotion(phonemes, pcm.length / SPEECH_SAMPLE_RATE, {
+    leadSeconds: LEAD_SECONDS,
+    tailSeconds,
+    framesPerSecond: FRAMES_PER_SECOND,
+  });
+  const frames = Math.round(motion.durationSeconds * FRAMES_PER_SECOND);
+  const sound = new Int16Array(frames * SAMPLES_PER_FRAME);
+  sound.set(pcm, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
+  return {
+    frames,
+    poseAt: (frame) => motion.poseAt(frame / FRAMES_PER_SECOND),
+    soundOf: (frame) => sound.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
+  };
+}

@@ -1,0 +1,295 @@
+"""A producer's client for humancast: sessions over REST, and live push of frames and voice.
+
+Needs Python 3.9 or newer, numpy and websockets (Debian: python3-numpy python3-websockets).
+
+    humancast = Humancast(api_key)
+    session = await humancast.create_session("demo")
+    async with humancast.live("demo", session["id"], fps=25, width=512, height=512) as live:
+        while not live.in_break:
+            frames, waveform = model.next()          # a list of BGR pictures, a float32 waveform
+            await live.push_av_segment(frames, waveform)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import math
+import struct
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any, Iterable, Optional
+
+import numpy as np
+import websockets
+
+PICTURE, SOUND = 1, 2
+CONNECT_TIMEOUT_S = 10
+# websockets 14 renamed it.
+_HEADERS = (
+    "additional_headers"
+    if "additional_headers" in inspect.signature(websockets.connect).parameters
+    else "extra_headers"
+)
+
+
+class HumancastError(Exception):
+    """What humancast refused, with its stable code (docs/errors.md); or `unreachable`, `connection_lost`, `refused`."""
+
+    def __init__(self, code: str, message: str, status: Optional[int] = None):
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.status = status
+
+
+class Humancast:
+    """Everything is a coroutine; calls are answered within `timeout` seconds, or fail."""
+
+    def __init__(
+        self,
+        api_key: str,
+        signaling_url: str = "http://127.0.0.1:8080",
+        loader_url: str = "http://127.0.0.1:8081",
+        timeout: float = 15,
+    ):
+        self.signaling_url = signaling_url.rstrip("/")
+        self.loader_url = loader_url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {api_key}"}
+        self._timeout = timeout
+
+    async def create_session(self, avatar: str) -> dict:
+        """`id`, and a `token` for its viewers, who watch at /?session=ID&token=TOKEN."""
+        return await self._request("POST", "/v1/sessions", {"avatar": avatar})
+
+    async def session(self, session: str) -> dict:
+        return await self._request("GET", f"/v1/sessions/{session}")
+
+    async def end_session(self, session: str) -> None:
+        await self._request("DELETE", f"/v1/sessions/{session}")
+
+    async def speak(self, session: str, segments: Iterable[str], interrupt: bool = False) -> list:
+        """Queues segments that are loaded, in order; with `interrupt` in place of what is said and queued."""
+        body = {"segments": list(segments), "interrupt": interrupt}
+        return (await self._request("POST", f"/v1/sessions/{session}/speak", body))["queued"]
+
+    async def interrupt(self, session: str) -> None:
+        """Stops what is being said, and empties the queue."""
+        await self._request("POST", f"/v1/sessions/{session}/interrupt")
+
+    def live(self, avatar: str, session: Optional[str] = None, **options: Any) -> "LiveSegment":
+        """A segment that plays while it is pushed; for `async with`. Options: those of :class:`LiveSegment`."""
+        query = {"avatar": avatar, **({"session": session} if session else {})}
+        url = f"{self.loader_url.replace('http', 'ws', 1)}/v1/live?{urllib.parse.urlencode(query)}"
+        return LiveSegment(url, self._headers, **options)
+
+    async def _request(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {**self._headers, **({"content-type": "application/json"} if body is not None else {})}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.signaling_url + path, data, headers, method=method)
+        return await asyncio.to_thread(self._send, request)
+
+    def _send(self, request: urllib.request.Request) -> Any:
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                text = response.read()
+                return json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            raise _refusal(error.code, error.read()) from None
+        except OSError as error:
+            raise HumancastError("unreachable", str(error)) from error
+
+
+class LiveSegment:
+    """Pushes frames and voice while they are being made. Leaving its `async with` ends the segment; leaving it by an
+    exception (also a cancelled task) cuts it off where it is.
+
+    Pushing waits while humancast has enough: a model that is faster than real time is slowed down to it.
+
+    fps, width, height  of every frame that will come
+    pixel_format        bgr24 (as OpenCV and MuseTalk have it), rgb24 or rgba
+    sample_rate         of the waveform, mono
+    interrupt           what the session says now ends when this starts to play
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: dict,
+        *,
+        fps: float,
+        width: int,
+        height: int,
+        pixel_format: str = "bgr24",
+        sample_rate: int = 24_000,
+        interrupt: bool = False,
+        name: Optional[str] = None,
+    ):
+        self.fps = fps
+        self.sample_rate = sample_rate
+        self._shape = (height, width, 4 if pixel_format == "rgba" else 3)
+        self._start = {
+            **{"type": "start", "fps": fps, "width": width, "height": height, "pixelFormat": pixel_format},
+            **{"sampleRate": sample_rate, "sampleFormat": "f32", "interrupt": interrupt},
+            **({"name": name} if name else {}),
+        }
+        self._url, self._headers = url, headers
+        self._socket: Any = None
+        self._reader: Optional[asyncio.Task] = None
+        self._frames = 0
+        self._samples = 0
+        #: Its id: a segment like any other once it is complete.
+        self.segment: Optional[str] = None
+        #: The viewer (or a producer) has interrupted: what is pushed from now on is not heard.
+        self.in_break = False
+        #: How much of it was heard then, ms: what a language model should be told that it has said.
+        self.interrupted_at_ms: Optional[float] = None
+        #: The last status: framesReceived, framesEncoded, readyMs, lagMs, clampedSamples.
+        self.status: dict = {}
+        #: After the end: segment, durationMs, frames.
+        self.result: Optional[dict] = None
+
+    async def __aenter__(self) -> "LiveSegment":
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future = loop.create_future()
+        self._done: asyncio.Future = loop.create_future()
+        options = {_HEADERS: self._headers, "compression": None, "open_timeout": CONNECT_TIMEOUT_S}
+        try:
+            self._socket = await websockets.connect(self._url, **options)
+        except websockets.exceptions.InvalidHandshake as error:
+            raise _refused_handshake(error) from error
+        except (OSError, asyncio.TimeoutError) as error:
+            raise HumancastError("unreachable", str(error)) from error
+        self._reader = asyncio.create_task(self._read())
+        try:
+            await self._socket.send(json.dumps(self._start))
+            self.segment = (await asyncio.wait_for(self._ready, CONNECT_TIMEOUT_S))["segment"]
+        except websockets.exceptions.ConnectionClosed:
+            await self._fail()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, kind: Any, _error: Any, _traceback: Any) -> None:
+        try:
+            if kind is None:
+                await self._socket.send(json.dumps({"type": "end"}))
+                self.result = await self._done
+        except websockets.exceptions.ConnectionClosed:
+            await self._fail()
+        finally:
+            await self._close()
+
+    async def push_av_segment(self, frames: list, waveform: np.ndarray) -> bool:
+        """Frames and the voice that belongs to them. The longer of the two decides: a shorter picture holds its last frame,
+        a shorter voice goes on as silence, so that the next segment is in sync again.
+
+        → False once nobody listens any more: stop making frames.
+        """
+        samples = _float32(waveform)
+        count = max(len(frames), math.ceil(len(samples) * self.fps / self.sample_rate))
+        first, position = self._samples, 0
+        for index in range(count):
+            if self.in_break:
+                return False
+            # Counted from the very first frame, so that nothing adds up.
+            end = round((self._frames + 1) * self.sample_rate / self.fps) - first
+            await self.push_sound(_padded(samples[position:end], end - position))
+            if frames:
+                await self.push_frame(frames[min(index, len(frames) - 1)])
+            else:
+                self._frames += 1
+            position = end
+        return not self.in_break
+
+    async def push_frame(self, frame: np.ndarray) -> None:
+        """One picture, height × width × channels, uint8."""
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"a frame of {frame.shape} {frame.dtype}, not {self._shape} uint8")
+        self._frames += 1
+        await self._push(PICTURE, np.ascontiguousarray(frame))
+
+    async def push_sound(self, waveform: np.ndarray) -> None:
+        """Any number of samples: floats of −1…1, or integers of 16 bits."""
+        samples = _float32(waveform)
+        self._samples += len(samples)
+        if len(samples):
+            await self._push(SOUND, samples)
+
+    async def _push(self, kind: int, payload: np.ndarray) -> None:
+        try:
+            # Resolves when the network has taken it: this is what slows a fast model down.
+            await self._socket.send(struct.pack("<I", kind) + payload.tobytes())
+        except websockets.exceptions.ConnectionClosed:
+            await self._fail()
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._socket:
+                self._handle(json.loads(text))
+        except (websockets.exceptions.ConnectionClosed, ValueError):
+            pass
+        self._set_error(HumancastError("connection_lost", "the segment-loader closed the connection"))
+
+    def _handle(self, message: dict) -> None:
+        kind = message.get("type")
+        if kind == "ready" and not self._ready.done():
+            self._ready.set_result(message)
+        elif kind == "status":
+            self.status = message
+        elif kind == "interrupted":
+            self.in_break = True
+            self.interrupted_at_ms = message["positionMs"]
+        elif kind == "done" and not self._done.done():
+            self._done.set_result({key: message[key] for key in ("segment", "durationMs", "frames")})
+        elif kind == "error":
+            self._set_error(HumancastError(message["code"], message["message"]))
+
+    def _set_error(self, error: HumancastError) -> None:
+        for future in (self._ready, self._done):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # Who waits for it, hears of it; it may be that nobody does.
+
+    async def _fail(self) -> None:
+        """Raises the reason, which the reader has or will have in a moment."""
+        await self._reader
+        self._done.result()
+
+    async def _close(self) -> None:
+        """At once, if it is not closed yet: the loader takes what has arrived."""
+        self._reader.cancel()
+        if self.result is None:
+            self._socket.transport.abort()
+        await self._socket.close()
+
+
+def _float32(waveform: np.ndarray) -> np.ndarray:
+    samples = np.asarray(waveform).reshape(-1)
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / 32768
+    return samples.astype("<f4", copy=False)
+
+
+def _padded(samples: np.ndarray, length: int) -> np.ndarray:
+    return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
+
+
+def _refusal(status: int, body: bytes) -> HumancastError:
+    """From a problem document (RFC 9457)."""
+    try:
+        problem = json.loads(body)
+        return HumancastError(problem["code"], problem.get("detail", ""), status)
+    except (ValueError, KeyError, TypeError):
+        return HumancastError("refused", f"HTTP {status}", status)
+
+
+def _refused_handshake(error: Any) -> HumancastError:
+    """websockets keeps the answer's body since version 14; before, there is only its status."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return _refusal(response.status_code, response.body or b"")
+    status = getattr(error, "status_code", None)
+    return HumancastError("refused", f"HTTP {status}" if status else str(error), status)

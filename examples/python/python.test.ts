@@ -1,0 +1,176 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { newId } from '@humancast/shared';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FakeLoader, type Received } from '../../packages/producer/testing/fake-loader.js';
+
+/** Debian's, with python3-numpy and python3-websockets. */
+const PYTHON = '/usr/bin/python3';
+
+let loader: FakeLoader;
+let session: string;
+beforeAll(async () => {
+  loader = await FakeLoader.start();
+  session = newId('ses');
+});
+afterEach(() => {
+  loader.keepFrames = false;
+  loader.route = (_request, response) => void response.writeHead(404).end();
+});
+afterAll(() => loader.close());
+
+interface Run {
+  code: number | null;
+  output: string;
+}
+
+async function python(args: readonly string[], onOutput: (soFar: string) => void = () => {}): Promise<Run> {
+  const child = spawn(PYTHON, args, {
+    cwd: import.meta.dirname,
+    env: { PATH: process.env['PATH'], HUMANCAST_API_KEY: loader.apiKey, PYTHONDONTWRITEBYTECODE: '1' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  child.stdin.write('\n');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      onOutput(output);
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
+
+const servers = () => ['--loader', loader.url, '--signaling', loader.url];
+const speakFrames = (...args: string[]) => python(['speak_frames.py', ...servers(), ...args]);
+
+/** A program around one live push, of 64×32 at 25 fps. */
+const push = (body: string, before = '') =>
+  python([
+    '-c',
+    `
+import asyncio, os
+import numpy as np
+from humancast import Humancast, HumancastError
+frame = np.full((32, 64, 3), 7, np.uint8)
+async def main():
+    humancast = Humancast(os.environ["HUMANCAST_API_KEY"], "${loader.url}", "${loader.url}")
+    ${before}
+    async with humancast.live("demo", "${session}", fps=25, width=64, height=32) as live:
+${body.replaceAll(/^/gm, '        ')}
+    print(live.result["frames"], live.result["durationMs"], live.in_break, live.interrupted_at_ms)
+try:
+    asyncio.run(main())
+except HumancastError as error:
+    print("refused", error.code, error.status)
+`,
+  ]);
+
+const samplesOf = ({ sound }: Received) => {
+  const bytes = Buffer.concat(sound);
+  return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
+};
+
+describe('the Python client', () => {
+  it('speaks with drawn frames and a voice of the same length, in a session that it makes', async () => {
+    loader.keepFrames = true;
+    loader.route = (request, response) => {
+      const ok = request.method === 'POST' && request.url === '/v1/sessions';
+      response.writeHead(ok ? 201 : 404).end(JSON.stringify({ id: session, token: 'secret' }));
+    };
+    const { code, output } = await speakFrames('--seconds', '1.5');
+    expect(output).toContain(`/?session=${session}&token=secret`);
+    expect(output).toContain('38 frames');
+    expect(code).toBe(0);
+    const { start, breaches, frames, session: spokenIn } = loader.last;
+    expect(breaches).toEqual([]);
+    expect(spokenIn).toBe(session);
+    expect(start).toMatchObject({ pixelFormat: 'bgr24', sampleFormat: 'f32', sampleRate: 24_000, interrupt: true });
+    const samples = samplesOf(loader.last);
+    expect(samples).toHaveLength(38 * 960);
+    const peak = samples.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    expect(peak).toBeGreaterThan(0.2);
+    expect(peak).toBeLessThan(1);
+    expect(new Set(frames.map((frame) => frame.toString('base64'))).size).toBeGreaterThan(20);
+  });
+
+  it('makes picture and voice equally long, whichever is shorter', async () => {
+    const { output } = await push(`
+await live.push_av_segment([frame] * 5, np.ones(960 * 3 - 100, np.float32))
+await live.push_av_segment([frame], np.full(960 * 4 - 1, 16384, np.int16))
+await live.push_av_segment([frame] * 2, np.zeros(0, np.float32))`);
+    expect(output.trim()).toBe('11 440 False None');
+    const samples = samplesOf(loader.last);
+    expect(samples).toHaveLength(11 * 960);
+    expect(samples.slice(0, 2780).every((sample) => sample === 1)).toBe(true);
+    expect(samples.slice(2780, 4800).every((sample) => sample === 0)).toBe(true);
+    expect(samples[4800]).toBe(0.5);
+  });
+
+  it('stays in sync over frame rates that samples can not be divided by', async () => {
+    const { output } = await python([
+      '-c',
+      `
+import asyncio, os
+import numpy as np
+from humancast import Humancast
+async def main():
+    humancast = Humancast(os.environ["HUMANCAST_API_KEY"], loader_url="${loader.url}")
+    async with humancast.live("demo", fps=29.97, width=64, height=32, sample_rate=22050) as live:
+        for _ in range(50):
+            await live.push_av_segment([np.zeros((32, 64, 3), np.uint8)] * 3, np.zeros(0))
+asyncio.run(main())
+`,
+    ]);
+    expect(output).toBe('');
+    expect(samplesOf(loader.last)).toHaveLength(Math.round((150 * 22_050) / 29.97));
+  });
+
+  it('stops when nobody listens any more, and knows how much was heard', async () => {
+    const running = push(`
+while await live.push_av_segment([frame] * 5, np.zeros(4800, np.float32)):
+    await asyncio.sleep(0.01)`);
+    const { length } = loader.pushes;
+    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0).toBeGreaterThan(5);
+    loader.last.tell({ type: 'interrupted', positionMs: 321.5 });
+    expect((await running).output).toMatch(/True 321\.5/);
+    expect(loader.last.outcome).toBe('end');
+  });
+
+  it('cuts the segment off when the model fails', async () => {
+    const { output } = await push(`
+await live.push_frame(frame)
+raise ValueError("out of memory")`);
+    expect(output).toContain('out of memory');
+    expect(loader.last.outcome).toBe('gone');
+  });
+
+  it('refuses a frame that is not what the header says', async () => {
+    const { output } = await push('await live.push_frame(frame[:16])');
+    expect(output).toContain('ValueError');
+    expect(loader.last.breaches).toEqual([]);
+  });
+
+  it('raises the loader’s reason, before and while it pushes', async () => {
+    loader.refusal = 'avatar_not_found';
+    expect((await push('pass')).output.trim()).toBe('refused refused 404');
+    const running = push(`
+while True:
+    await live.push_frame(frame)
+    await asyncio.sleep(0.01)`);
+    const { length } = loader.pushes;
+    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0).toBeGreaterThan(0);
+    loader.last.refuse('session_ended', 'the session has ended');
+    expect((await running).output.trim()).toBe('refused session_ended None');
+  });
+
+  it('raises what signaling refuses, and that nobody answers', async () => {
+    loader.route = (_request, response) =>
+      response.writeHead(404).end(JSON.stringify({ code: 'avatar_not_found', detail: 'no' }));
+    const refused = await push('pass', 'await humancast.create_session("nobody")');
+    expect(refused.output.trim()).toBe('refused avatar_not_found 404');
+    const nobody = await python(['speak_frames.py', '--signaling', 'http://127.0.0.1:9']);
+    expect(nobody).toMatchObject({ code: 1, output: expect.stringContaining('unreachable') });
+  });
+});

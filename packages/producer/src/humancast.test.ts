@@ -1,0 +1,179 @@
+import type { IncomingMessage } from 'node:http';
+import { HumancastError, newId, toProblem } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeLoader, type Route } from '../testing/fake-loader.js';
+import { Humancast } from './humancast.js';
+import type { SessionEvent } from './session-event.js';
+
+const SESSION = newId('ses');
+const SEGMENT = newId('seg');
+
+let server: FakeLoader;
+let humancast: Humancast;
+
+beforeAll(async () => {
+  server = await FakeLoader.start();
+  humancast = new Humancast({ apiKey: server.apiKey, loaderUrl: server.url, signalingUrl: server.url, timeoutMs: 300 });
+});
+afterAll(() => server.close());
+
+interface Asked {
+  method: string | undefined;
+  url: string | undefined;
+  auth: string | undefined;
+  body: string;
+}
+
+/** Answers the next requests with JSON, and tells what was asked. */
+function answer(status: number, body: unknown, headers: Record<string, string> = {}): Asked {
+  const asked: Asked = { method: undefined, url: undefined, auth: undefined, body: '' };
+  server.route = (request, response) => {
+    asked.method = request.method;
+    asked.url = request.url;
+    asked.auth = request.headers.authorization;
+    void textOf(request).then((text) => {
+      asked.body = text;
+      response.writeHead(status, { 'content-type': 'application/json', ...headers });
+      response.end(body === undefined ? '' : JSON.stringify(body));
+    });
+  };
+  return asked;
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return text;
+}
+
+describe('REST', () => {
+  it('makes a session', async () => {
+    const session = { id: SESSION, avatar: 'demo', token: 't', expiresAt: '2026-01-01T00:00:00Z', iceServers: [] };
+    const asked = answer(201, session);
+    expect(await humancast.createSession('demo')).toEqual(session);
+    expect(asked).toMatchObject({ method: 'POST', url: '/v1/sessions', auth: `Bearer ${server.apiKey}` });
+    expect(JSON.parse(asked.body)).toEqual({ avatar: 'demo' });
+  });
+
+  it('speaks, interrupts, says, ends', async () => {
+    const queued = [{ seq: 3, segment: SEGMENT }];
+    const speak = answer(202, { queued });
+    expect(await humancast.speak(SESSION, [SEGMENT], { interrupt: true })).toEqual(queued);
+    expect(speak).toMatchObject({ method: 'POST', url: `/v1/sessions/${SESSION}/speak` });
+    expect(JSON.parse(speak.body)).toEqual({ segments: [SEGMENT], interrupt: true });
+    const interrupt = answer(202, { interruptedSeq: 3 });
+    await humancast.interrupt(SESSION);
+    expect(interrupt.url).toBe(`/v1/sessions/${SESSION}/interrupt`);
+    const say = answer(202, { segment: SEGMENT, ahead: 0 });
+    expect(await humancast.say(SESSION, 'Hello')).toEqual({ segment: SEGMENT, ahead: 0 });
+    expect(JSON.parse(say.body)).toEqual({ text: 'Hello', interrupt: false });
+    const end = answer(204, undefined);
+    await humancast.endSession(SESSION);
+    expect(end.method).toBe('DELETE');
+  });
+
+  it('loads a file', async () => {
+    const asked = answer(201, { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', state: 'complete', durationMs: 1000 });
+    const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });
+    expect(segment.durationMs).toBe(1000);
+    expect(asked.url).toBe('/v1/segments?avatar=demo');
+    expect(asked.body).toMatch(/name="file"; filename="a b.mp4"[\s\S]*moov/);
+  });
+
+  it('searches segments', async () => {
+    const asked = answer(200, { segments: [] });
+    expect(await humancast.segments({ avatar: 'demo', query: 'a&b' })).toEqual([]);
+    expect(asked.url).toBe('/v1/segments?avatar=demo&q=a%26b');
+  });
+
+  it('fails with the problem document', async () => {
+    const error = new HumancastError('segment_not_found', { detail: 'no such', extra: { segment: SEGMENT } });
+    answer(404, toProblem(error), { 'retry-after': '7' });
+    await expect(humancast.speak(SESSION, [SEGMENT])).rejects.toMatchObject({
+      name: 'ProducerError',
+      code: 'segment_not_found',
+      message: 'no such',
+      status: 404,
+      retryAfterSeconds: 7,
+      extra: { segment: SEGMENT },
+    });
+  });
+
+  it('says when something else answers than humancast', async () => {
+    answer(502, 'Bad gateway');
+    await expect(humancast.session(SESSION)).rejects.toMatchObject({ code: 'bad_answer', status: 502 });
+    answer(200, { hello: 'world' });
+    await expect(humancast.session(SESSION)).rejects.toMatchObject({ code: 'bad_answer' });
+  });
+
+  it('waits for a limited time, and not at all for who has given up', async () => {
+    server.route = () => {};
+    await expect(humancast.sessions()).rejects.toMatchObject({ code: 'timeout' });
+    await expect(humancast.sessions({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+    const nobody = new Humancast({ apiKey: 'x', signalingUrl: 'http://127.0.0.1:9' });
+    await expect(nobody.sessions()).rejects.toMatchObject({ code: 'unreachable' });
+  });
+});
+
+describe('events', () => {
+  const event = (n: number, type = 'viewer.connected') =>
+    `id: ${n}-0\nevent: ${type}\ndata: ${JSON.stringify({ id: `${n}-0`, session: SESSION, atMs: n, type, viewer: 'vw_12345678', reason: 'x' })}\n\n`;
+
+  /** One answer for each connection, and who asked. */
+  function serve(...answers: string[]): { urls: (string | undefined)[]; lastIds: (string | string[] | undefined)[] } {
+    const asked: ReturnType<typeof serve> = { urls: [], lastIds: [] };
+    const route: Route = (request, response) => {
+      asked.urls.push(request.url);
+      asked.lastIds.push(request.headers['last-event-id']);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('retry: 1\n\n:\n\n');
+      const body = answers[asked.urls.length - 1];
+      // Without an end: a connection that stays.
+      if (body !== undefined) response.end(body);
+    };
+    server.route = route;
+    return asked;
+  }
+
+  async function collect(options = {}): Promise<string[]> {
+    const ids: string[] = [];
+    for await (const { id } of humancast.events(SESSION, options) as AsyncIterable<SessionEvent>) ids.push(id);
+    return ids;
+  }
+
+  it('come in order until the session ends', async () => {
+    const asked = serve(event(1) + event(2) + event(3, 'session.ended'));
+    expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '3-0']);
+    expect(asked.urls).toEqual([`/v1/sessions/${SESSION}/events?from=start`]);
+  });
+
+  it('go on where they were when the connection is lost, and skip what is not known here', async () => {
+    const asked = serve(event(1) + event(2), '', event(3, 'moon.full') + event(4) + event(5, 'session.ended'));
+    expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '4-0', '5-0']);
+    expect(asked.lastIds).toEqual([undefined, '2-0', '2-0']);
+  });
+
+  it('say when they can be heard, and stop when told to', async () => {
+    serve();
+    const abort = new AbortController();
+    let connections = 0;
+    const onConnected = () => {
+      connections++;
+      abort.abort();
+    };
+    expect(await collect({ signal: abort.signal, onConnected })).toEqual([]);
+    expect(connections).toBe(1);
+  });
+
+  it('fail for a session that is not there, and try again when it was the server', async () => {
+    answer(404, toProblem(new HumancastError('session_not_found')));
+    await expect(collect()).rejects.toMatchObject({ code: 'session_not_found' });
+    let refused = false;
+    server.route = (_request, response) => {
+      if (refused) response.writeHead(200).end(event(1, 'session.ended'));
+      else response.writeHead(503).end(JSON.stringify(toProblem(new HumancastError('unavailable'))));
+      refused = true;
+    };
+    expect(await collect()).toEqual(['1-0']);
+  });
+});

@@ -1,0 +1,149 @@
+import {
+  type Avatar,
+  avatarSchema,
+  avatarsSchema,
+  interruptedSchema,
+  type NewSession,
+  newSessionSchema,
+  type Queued,
+  type Said,
+  type Segment,
+  type SessionState,
+  type SessionSummary,
+  saidSchema,
+  segmentSchema,
+  segmentsSchema,
+  sessionSchema,
+  sessionsSchema,
+  spokenSchema,
+} from './answers.js';
+import { type LiveOptions, LivePush } from './live-push.js';
+import { type CallOptions, RestClient } from './rest-client.js';
+import type { SessionEvent } from './session-event.js';
+import { type EventsOptions, sessionEvents } from './session-events.js';
+
+export interface HumancastOptions {
+  apiKey: string;
+  /** Default `http://127.0.0.1:8080`. */
+  signalingUrl?: string;
+  /** Default `http://127.0.0.1:8081`. */
+  loaderUrl?: string;
+  /** Milliseconds in which a call must be answered; uploads have no limit. Default 15 000. */
+  timeoutMs?: number;
+}
+
+export interface SpeakOptions extends CallOptions {
+  /** In place of everything that is queued or being said. */
+  interrupt?: boolean;
+}
+
+/**
+ * Everything a producer does: makes sessions, loads segments, speaks, interrupts, follows events, pushes live. Every method
+ * rejects with a `ProducerError` that has humancast's own code, or with the reason of the signal that was given.
+ */
+export class Humancast {
+  readonly #signaling: RestClient;
+  readonly #loader: RestClient;
+  readonly #loaderUrl: string;
+  readonly #apiKey: string;
+
+  constructor(options: HumancastOptions) {
+    const { apiKey, signalingUrl = 'http://127.0.0.1:8080', timeoutMs = 15_000 } = options;
+    this.#apiKey = apiKey;
+    this.#loaderUrl = options.loaderUrl ?? 'http://127.0.0.1:8081';
+    this.#signaling = new RestClient({ url: signalingUrl, apiKey, timeoutMs });
+    this.#loader = new RestClient({ url: this.#loaderUrl, apiKey, timeoutMs });
+  }
+
+  // ——— sessions ———
+
+  createSession(avatar: string, options: CallOptions = {}): Promise<NewSession> {
+    return this.#signaling.json('POST', '/v1/sessions', newSessionSchema, { json: { avatar }, ...options });
+  }
+
+  session(id: string, options: CallOptions = {}): Promise<SessionState> {
+    return this.#signaling.json('GET', sessionPath(id), sessionSchema, options);
+  }
+
+  async sessions(options: CallOptions = {}): Promise<SessionSummary[]> {
+    return (await this.#signaling.json('GET', '/v1/sessions', sessionsSchema, options)).sessions;
+  }
+
+  async endSession(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#signaling.text('DELETE', sessionPath(id), options);
+  }
+
+  /** Queues segments, in order. */
+  async speak(session: string, segments: readonly string[], options: SpeakOptions = {}): Promise<Queued[]> {
+    const { interrupt = false, signal } = options;
+    const request = { json: { segments, interrupt }, signal };
+    return (await this.#signaling.json('POST', sessionPath(session, '/speak'), spokenSchema, request)).queued;
+  }
+
+  /** Stops what is being said, and empties the queue; the event `speech.finished` tells how much was heard. */
+  async interrupt(session: string, options: CallOptions = {}): Promise<void> {
+    await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
+  }
+
+  /** Has a text said by the demo producer, where there is one. */
+  say(session: string, text: string, { interrupt = false, signal }: SpeakOptions = {}): Promise<Said> {
+    return this.#signaling.json('POST', sessionPath(session, '/say'), saidSchema, {
+      json: { text, interrupt },
+      signal,
+    });
+  }
+
+  /** What happens in a session, until it ends or the signal aborts; a lost connection is made again by itself. */
+  events(session: string, options: EventsOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    return sessionEvents(this.#signaling, session, options);
+  }
+
+  // ——— avatars and segments ———
+
+  async avatars(options: CallOptions = {}): Promise<Avatar[]> {
+    return (await this.#loader.json('GET', '/v1/avatars', avatarsSchema, options)).avatars;
+  }
+
+  /** Defines an avatar, or redefines it. */
+  putAvatar(id: string, definition: object, options: CallOptions = {}): Promise<Avatar> {
+    return this.#loader.json('PUT', `/v1/avatars/${encodeURIComponent(id)}`, avatarSchema, {
+      json: definition,
+      ...options,
+    });
+  }
+
+  /** Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading it all. */
+  uploadSegment(avatar: string, file: Blob, options: CallOptions & { name?: string } = {}): Promise<Segment> {
+    const { name = 'segment', signal } = options;
+    const form = new FormData();
+    form.set('file', file, name);
+    const path = `/v1/segments?avatar=${encodeURIComponent(avatar)}`;
+    return this.#loader.json('POST', path, segmentSchema, { form, signal, timeoutMs: 0 });
+  }
+
+  segment(id: string, options: CallOptions = {}): Promise<Segment> {
+    return this.#loader.json('GET', `/v1/segments/${encodeURIComponent(id)}`, segmentSchema, options);
+  }
+
+  /** Those of one avatar or of all; `query` is a part of the name. */
+  async segments(options: CallOptions & { avatar?: string; query?: string } = {}): Promise<Segment[]> {
+    const { avatar, query, signal } = options;
+    const search = new URLSearchParams({ ...(avatar && { avatar }), ...(query && { q: query }) });
+    return (await this.#loader.json('GET', `/v1/segments?${search}`, segmentsSchema, { signal })).segments;
+  }
+
+  async deleteSegment(id: string, options: CallOptions = {}): Promise<void> {
+    await this.#loader.text('DELETE', `/v1/segments/${encodeURIComponent(id)}`, options);
+  }
+
+  // ——— live ———
+
+  /** Opens a live push; resolves when the first frame may come. */
+  live(options: LiveOptions): Promise<LivePush> {
+    return LivePush.open(this.#loaderUrl, this.#apiKey, options);
+  }
+}
+
+function sessionPath(id: string, rest = ''): string {
+  return `/v1/sessions/${encodeURIComponent(id)}${rest}`;
+}

@@ -1,0 +1,169 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { newId } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeLoader } from '../testing/fake-loader.js';
+import { Humancast } from './humancast.js';
+import type { LiveOptions } from './live-push.js';
+import { ProducerError } from './producer-error.js';
+
+const FORMAT = { avatar: 'demo', fps: 25, width: 32, height: 16, pixelFormat: 'bgr24' } as const;
+const FRAME = new Uint8Array(32 * 16 * 3).fill(7);
+
+let loader: FakeLoader;
+let humancast: Humancast;
+
+beforeAll(async () => {
+  loader = await FakeLoader.start();
+  humancast = new Humancast({ apiKey: loader.apiKey, loaderUrl: loader.url });
+});
+afterAll(() => loader.close());
+
+const open = (options: Partial<LiveOptions> = {}) => humancast.live({ ...FORMAT, ...options });
+
+/** The error that a promise rejects with. */
+const errorOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.unreachable('it did not fail'),
+    (error: ProducerError) => error,
+  );
+
+async function until(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 500 && !condition(); i++) await sleep(10);
+  expect(condition()).toBe(true);
+}
+
+describe('a live push', () => {
+  it('brings every frame and sample, and tells what became of them', async () => {
+    const session = newId('ses');
+    const push = await open({ session, name: 'hello', interrupt: true });
+    expect(push).toMatchObject({ segment: loader.last.segment, seq: 1 });
+    for (let frame = 0; frame < 5; frame++) {
+      await push.sound(new Int16Array(960).fill(frame));
+      await push.picture(FRAME);
+    }
+    expect(await push.end()).toEqual({ segment: push.segment, durationMs: 200, frames: 5 });
+    const { breaches, start, sound, avatar, outcome } = loader.last;
+    expect(breaches).toEqual([]);
+    expect(start).toMatchObject({ name: 'hello', interrupt: true, sampleRate: 24_000, sampleFormat: 's16' });
+    expect({ avatar, session: loader.last.session, outcome }).toEqual({ avatar: 'demo', session, outcome: 'end' });
+    expect(sound.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('gives memory back as soon as it was called', async () => {
+    loader.keepFrames = true;
+    const push = await open();
+    const frame = FRAME.slice();
+    const first = push.picture(frame);
+    frame.fill(9);
+    await Promise.all([first, push.picture(frame)]);
+    await push.end();
+    loader.keepFrames = false;
+    expect(loader.last.frames.map(([pixel]) => pixel)).toEqual([7, 9]);
+  });
+
+  it('takes a view into a larger buffer, and floats', async () => {
+    const push = await open({ sampleFormat: 'f32', sampleRate: 48_000 });
+    await push.sound(new Float32Array([9, 0.5, -0.5, 9]).subarray(1, 3));
+    await push.end();
+    const [bytes] = loader.last.sound;
+    expect([bytes?.length, bytes?.readFloatLE(0), bytes?.readFloatLE(4)]).toEqual([8, 0.5, -0.5]);
+  });
+
+  it('slows its producer down when the loader does not keep up', async () => {
+    const push = await open({ width: 1280, height: 720 });
+    const frame = new Uint8Array(1280 * 720 * 3);
+    loader.last.stall();
+    let pushed = 0;
+    const producing = (async () => {
+      for (; pushed < 40; pushed++) await push.picture(frame);
+    })();
+    await until(() => push.bufferedBytes > 2_000_000);
+    await sleep(100);
+    const stalledAt = pushed;
+    expect(stalledAt).toBeLessThan(20);
+    expect(push.bufferedBytes).toBeLessThan(6_000_000);
+    loader.last.resume();
+    await producing;
+    expect(await push.end()).toMatchObject({ frames: 40 });
+  });
+
+  it('refuses to hoard when nobody waits for it', async () => {
+    const push = await open({ width: 1920, height: 1080 });
+    loader.last.stall();
+    const frame = new Uint8Array(1920 * 1080 * 3);
+    const results = Array.from({ length: 40 }, () => push.picture(frame));
+    const outcomes = Promise.allSettled(results);
+    expect((await errorOf(results[39] as Promise<void>)).code).toBe('push_overrun');
+    push.cancel();
+    await outcomes;
+  });
+
+  it('tells when it is no longer heard, and may go on', async () => {
+    const push = await open();
+    await push.picture(FRAME);
+    loader.last.tell({ type: 'interrupted', positionMs: 1234 });
+    await new Promise((resolve) => push.interrupted.addEventListener('abort', resolve));
+    expect(push.interruptedAtMs).toBe(1234);
+    await push.picture(FRAME);
+    expect(await push.end()).toMatchObject({ frames: 2 });
+  });
+
+  it('hands on how the loader gets along', async () => {
+    const { promise, resolve } = Promise.withResolvers();
+    const push = await open({ onStatus: (status) => status.framesReceived > 0 && resolve(status) });
+    await push.picture(FRAME);
+    expect(await promise).toMatchObject({ framesReceived: 1, lagMs: 0 });
+    expect(push.status?.framesReceived).toBe(1);
+    await push.end();
+  });
+
+  it('fails with the loader’s reason, before and after it began', async () => {
+    loader.refusal = 'avatar_not_found';
+    const refused = await errorOf(open());
+    expect(refused).toBeInstanceOf(ProducerError);
+    expect(refused).toMatchObject({ code: 'avatar_not_found', status: 404, retryAfterSeconds: 3 });
+    const stranger = new Humancast({ apiKey: 'another key', loaderUrl: loader.url });
+    expect((await errorOf(stranger.live(FORMAT))).code).toBe('unauthorized');
+
+    const cut = await open();
+    loader.last.refuse('session_ended', 'the session has ended');
+    await until(() => loader.last.outcome === 'gone');
+    expect(await errorOf(cut.picture(FRAME))).toMatchObject({ code: 'session_ended' });
+    expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });
+  });
+
+  it('fails when the loader refuses a frame of the wrong size', async () => {
+    const push = await open();
+    await push.picture(FRAME.subarray(1));
+    expect(await errorOf(push.end())).toMatchObject({ code: 'bad_message' });
+  });
+
+  it('fails when the loader vanishes', async () => {
+    const push = await open();
+    loader.last.drop();
+    expect((await errorOf(push.end())).code).toBe('connection_lost');
+    const nobody = new Humancast({ apiKey: 'x', loaderUrl: 'http://127.0.0.1:9' });
+    expect((await errorOf(nobody.live(FORMAT))).code).toBe('unreachable');
+  });
+
+  it('goes away in the middle when it is told to, also twice, and also by its signal', async () => {
+    const push = await open();
+    push.cancel();
+    push.cancel();
+    await until(() => loader.last.outcome === 'gone');
+    const abort = new AbortController();
+    const other = await open({ signal: abort.signal });
+    abort.abort(new Error('enough'));
+    await expect(other.picture(FRAME)).rejects.toThrow('enough');
+    await until(() => loader.last.outcome === 'gone');
+    await expect(open({ signal: abort.signal })).rejects.toThrow('enough');
+  });
+
+  it('takes nothing after its end', async () => {
+    const push = await open();
+    const end = push.end();
+    await expect(push.picture(FRAME)).rejects.toThrow(TypeError);
+    expect(await push.end()).toEqual(await end);
+    expect(loader.last.outcome).toBe('end');
+  });
+});

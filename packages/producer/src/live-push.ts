@@ -1,0 +1,283 @@
+import { WebSocket } from 'ws';
+import {
+  LIVE_HEADER_BYTES,
+  LIVE_KIND,
+  type LiveStart,
+  type LiveStatus,
+  type LoaderMessage,
+  loaderMessageSchema,
+} from './live-messages.js';
+import { refusalOf } from './live-refusal.js';
+import { ProducerError } from './producer-error.js';
+import type { CallOptions } from './rest-client.js';
+
+export interface LiveOptions extends CallOptions, Omit<LiveStart, 'type' | 'sampleRate' | 'sampleFormat'> {
+  avatar: string;
+  /** Plays it there, at once or after what is queued; without one it is stored, and can be played later. */
+  session?: string;
+  /** Samples per second, mono. Default 24 000: what is stored, so that nothing is resampled. */
+  sampleRate?: number;
+  /** `f32`: −1…1. Default `s16`. */
+  sampleFormat?: LiveStart['sampleFormat'];
+  /** About twice a second. */
+  onStatus?: (status: LiveStatus) => void;
+}
+
+export interface LiveResult {
+  segment: string;
+  durationMs: number;
+  frames: number;
+}
+
+/** Beyond this, `picture` and `sound` wait before they resolve. Small: what waits here is late, or in vain. */
+const BUFFER_BYTES = 2 * 1024 * 1024;
+/** Who never waits for them gets an error here. */
+const BUFFER_LIMIT_BYTES = 128 * 1024 * 1024;
+const CONNECT_TIMEOUT_MS = 10_000;
+const MESSAGE_LIMIT_BYTES = 65_536;
+const PING_MS = 5000;
+/** A loader that says nothing for so long is gone. */
+const SILENCE_MS = 15_000;
+
+/**
+ * Pushes a segment while it is being made; it plays from its first frame on. Made by `Humancast.live`.
+ *
+ * Await every `picture` and `sound`: they resolve when there is room for more, so that a producer that is faster than the
+ * loader is slowed down to its pace. The two tracks are told apart by their lengths, not by when they arrive: frame k is shown
+ * k/fps after the first sample.
+ */
+export class LivePush implements AsyncDisposable {
+  readonly #socket: WebSocket;
+  readonly #started = Promise.withResolvers<{ segment: string; seq?: number | undefined }>();
+  readonly #done = Promise.withResolvers<LiveResult>();
+  readonly #interruption = new AbortController();
+  readonly #onStatus: LiveOptions['onStatus'];
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = () => this.#fail(this.#signal?.reason);
+  #waiting: PromiseWithResolvers<void>[] = [];
+  #pulse: NodeJS.Timeout | undefined;
+  #heardAtMs = performance.now();
+  #failure: { reason: unknown } | undefined;
+  #finished = false;
+  #ending = false;
+  #segment = '';
+  #seq: number | undefined;
+  #status: LiveStatus | undefined;
+  #interruptedAtMs: number | undefined;
+
+  private constructor(url: URL, apiKey: string, { signal, onStatus }: LiveOptions) {
+    this.#onStatus = onStatus;
+    this.#signal = signal;
+    for (const { promise } of [this.#started, this.#done]) promise.catch(() => {});
+    this.#socket = new WebSocket(url, {
+      headers: { authorization: `Bearer ${apiKey}` },
+      // Raw frames cost more to compress than to send.
+      perMessageDeflate: false,
+      handshakeTimeout: CONNECT_TIMEOUT_MS,
+      maxPayload: MESSAGE_LIMIT_BYTES,
+    });
+  }
+
+  /** @throws ProducerError with the loader's code when it refuses; the signal's reason when that aborts. */
+  static async open(loaderUrl: string, apiKey: string, options: LiveOptions): Promise<LivePush> {
+    options.signal?.throwIfAborted();
+    const push = new LivePush(urlOf(loaderUrl, options), apiKey, options);
+    push.#listen(startOf(options));
+    const { segment, seq } = await push.#started.promise;
+    push.#segment = segment;
+    push.#seq = seq;
+    return push;
+  }
+
+  get segment(): string {
+    return this.#segment;
+  }
+
+  /** Its place in the session's queue. */
+  get seq(): number | undefined {
+    return this.#seq;
+  }
+
+  /** The last one. */
+  get status(): LiveStatus | undefined {
+    return this.#status;
+  }
+
+  /** Aborts when the session was interrupted while this was playing: what is pushed from then on is not heard. */
+  get interrupted(): AbortSignal {
+    return this.#interruption.signal;
+  }
+
+  /** How much had been heard when it was interrupted, ms. */
+  get interruptedAtMs(): number | undefined {
+    return this.#interruptedAtMs;
+  }
+
+  /** Bytes that have not left this process yet. */
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  /** The next frame; its memory may be used again as soon as this has been called. */
+  picture(frame: Uint8Array): Promise<void> {
+    return this.#push(LIVE_KIND.picture, frame);
+  }
+
+  /** The next samples, any number of them; likewise. */
+  sound(pcm: Int16Array | Float32Array): Promise<void> {
+    return this.#push(LIVE_KIND.sound, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
+  }
+
+  /** No more will come. Resolves when everything is stored; it may be called again, and then resolves to the same. */
+  end(): Promise<LiveResult> {
+    if (!this.#ending && !this.#finished) {
+      this.#ending = true;
+      this.#socket.send(JSON.stringify({ type: 'end' }));
+    }
+    return this.#done.promise;
+  }
+
+  /** Goes away in the middle: the segment ends with what has arrived. May be called twice. */
+  cancel(): void {
+    this.#fail(new ProducerError('connection_lost', 'the live push was cancelled'));
+  }
+
+  /** Cancels, unless it has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cancel();
+  }
+
+  #listen(start: LiveStart): void {
+    const socket = this.#socket;
+    socket.on('open', () => {
+      socket.send(JSON.stringify(start));
+      this.#heardAtMs = performance.now();
+      this.#pulse = setInterval(() => this.#checkPulse(), PING_MS);
+    });
+    socket.on('message', (data, isBinary) => {
+      this.#heardAtMs = performance.now();
+      if (!isBinary) this.#read(data.toString());
+    });
+    socket.on('pong', () => {
+      this.#heardAtMs = performance.now();
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      void refusalOf(response).then((error) => this.#fail(error));
+    });
+    socket.on('error', (error) => {
+      const message = 'the connection to the segment-loader failed';
+      this.#fail(
+        new ProducerError(this.#segment === '' ? 'unreachable' : 'connection_lost', message, { cause: error }),
+      );
+    });
+    socket.on('close', (code) =>
+      this.#fail(new ProducerError('connection_lost', `the segment-loader closed the connection (${code})`)),
+    );
+    this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  #checkPulse(): void {
+    if (performance.now() - this.#heardAtMs > SILENCE_MS) {
+      this.#fail(new ProducerError('connection_lost', 'the segment-loader is silent'));
+    } else this.#socket.ping();
+  }
+
+  #read(text: string): void {
+    const message = parse(text);
+    if (message instanceof ProducerError) this.#fail(message);
+    else if (message) this.#handle(message);
+  }
+
+  #handle(message: LoaderMessage): void {
+    switch (message.type) {
+      case 'ready':
+        this.#started.resolve(message);
+        break;
+      case 'status':
+        this.#status = message;
+        this.#onStatus?.(message);
+        break;
+      case 'interrupted':
+        this.#interruptedAtMs = message.positionMs;
+        this.#interruption.abort();
+        break;
+      case 'done':
+        this.#finish(message);
+        break;
+      case 'error':
+        this.#fail(new ProducerError(message.code, message.message));
+    }
+  }
+
+  async #push(kind: number, payload: Uint8Array): Promise<void> {
+    if (this.#failure) throw this.#failure.reason;
+    if (this.#ending) throw new TypeError('nothing can be pushed after end()');
+    if (this.#socket.bufferedAmount > BUFFER_LIMIT_BYTES) {
+      throw new ProducerError('push_overrun', 'wait for picture() and sound() before more is pushed');
+    }
+    const message = Buffer.allocUnsafe(LIVE_HEADER_BYTES + payload.length);
+    message.writeUInt32LE(kind);
+    message.set(payload, LIVE_HEADER_BYTES);
+    this.#socket.send(message, () => this.#drained());
+    if (this.#socket.bufferedAmount <= BUFFER_BYTES) return;
+    const room = Promise.withResolvers<void>();
+    this.#waiting.push(room);
+    await room.promise;
+  }
+
+  #drained(): void {
+    if (this.#socket.bufferedAmount > BUFFER_BYTES) return;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
+  #finish({ segment, durationMs, frames }: LiveResult): void {
+    this.#finished = true;
+    this.#done.resolve({ segment, durationMs, frames });
+    this.#fail(new ProducerError('connection_lost', 'the segment is complete'));
+  }
+
+  /** The end, whatever the reason; the first one counts. */
+  #fail(reason: unknown): void {
+    if (this.#failure) return;
+    this.#failure = { reason };
+    clearInterval(this.#pulse);
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    this.#started.reject(reason);
+    this.#done.reject(reason);
+    if (this.#finished) this.#socket.close(1000);
+    else this.#socket.terminate();
+  }
+}
+
+function urlOf(loaderUrl: string, { avatar, session }: LiveOptions): URL {
+  const url = new URL('/v1/live', loaderUrl);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  url.searchParams.set('avatar', avatar);
+  if (session !== undefined) url.searchParams.set('session', session);
+  return url;
+}
+
+function startOf(options: LiveOptions): LiveStart {
+  const { name, fps, width, height, pixelFormat, sampleRate = 24_000, sampleFormat = 's16', interrupt } = options;
+  return {
+    ...{ type: 'start', fps, width, height, pixelFormat, sampleRate, sampleFormat },
+    ...(name !== undefined && { name }),
+    ...(interrupt !== undefined && { interrupt }),
+  };
+}
+
+/** `undefined`: a message of a newer loader, which nobody here waits for. */
+function parse(text: string): LoaderMessage | ProducerError | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const parsed = loaderMessageSchema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const known = loaderMessageSchema.options.some(({ shape }) => shape.type.value === (value as LoaderMessage)?.type);
+    return known
+      ? new ProducerError('bad_answer', 'the segment-loader sent a message that lacks something')
+      : undefined;
+  } catch (error) {
+    return new ProducerError('bad_answer', 'the segment-loader sent something else than JSON', { cause: error });
+  }
+}

@@ -1,0 +1,20 @@
+import type { IncomingMessage } from 'node:http';
+import { errorOfAnswer } from './problem.js';
+import { ProducerError } from './producer-error.js';
+
+const BODY_LIMIT_BYTES = 65_536;
+
+/** Why a WebSocket was not opened: the HTTP answer that came instead. */
+export async function refusalOf(response: IncomingMessage): Promise<ProducerError> {
+  const { statusCode = 0, headers } = response;
+  try {
+    let body = '';
+    for await (const chunk of response.setEncoding('utf8')) {
+      body += chunk;
+      if (body.length > BODY_LIMIT_BYTES) break;
+    }
+    return errorOfAnswer(statusCode, body, headers['retry-after']);
+  } catch (error) {
+    return new ProducerError('connection_lost', 'the connection broke while it was being refused', { cause: error });
+  }
+}

@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EventStreamParser } from './event-stream-parser.js';
+import { ProducerError } from './producer-error.js';
+import type { RestClient } from './rest-client.js';
+import { type SessionEvent, sessionEventSchema } from './session-event.js';
+
+export interface EventsOptions {
+  /** `now` (default): what happens from here on. `start`: first what has happened already, as far as it is kept. */
+  from?: 'start' | 'now';
+  /** Ends the iteration, without an error. */
+  signal?: AbortSignal | undefined;
+  /** When the server can be heard: at the first connection, and after every reconnection. */
+  onConnected?: () => void;
+}
+
+/** The server writes at least a comment this often; twice that in silence, and the connection is dead. */
+const SILENCE_MS = 30_000;
+const FIRST_RETRY_MS = 250;
+const LAST_RETRY_MS = 10_000;
+/** What trying again will not change. */
+const isFinal = (status: number | undefined) =>
+  status !== undefined && status < 500 && status !== 429 && status !== 408;
+
+/**
+ * A session's events until it ends or the signal aborts. A lost connection is made again, and goes on after the last event
+ * that was received, so that of those after it none is missed and none comes twice.
+ * @throws ProducerError when the session does not exist or the key is refused.
+ */
+export async function* sessionEvents(
+  rest: RestClient,
+  session: string,
+  { from = 'now', signal, onConnected }: EventsOptions,
+): AsyncGenerator<SessionEvent, void, undefined> {
+  const path = `/v1/sessions/${encodeURIComponent(session)}/events`;
+  let lastId: string | undefined;
+  let retryMs = FIRST_RETRY_MS;
+  let failures = 0;
+  while (!signal?.aborted) {
+    const query = from === 'start' && lastId === undefined ? '?from=start' : '';
+    try {
+      for await (const item of connection(rest, path + query, lastId, signal)) {
+        failures = 0;
+        if (item === 'connected') {
+          onConnected?.();
+          continue;
+        }
+        retryMs = item.retryMs ?? retryMs;
+        lastId = item.event.id;
+        yield item.event;
+        if (item.event.type === 'session.ended') return;
+      }
+    } catch (error) {
+      if (!signal?.aborted && error instanceof ProducerError && isFinal(error.status)) throw error;
+    }
+    await pause(Math.min(LAST_RETRY_MS, retryMs * 2 ** Math.min(failures++, 10)), signal);
+  }
+}
+
+/** With jitter, so that many producers of one lost server don't return as one; less when the signal aborts. */
+async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
+}
+
+type Item = 'connected' | { event: SessionEvent; retryMs: number | undefined };
+
+/** One connection, until it ends. */
+async function* connection(
+  rest: RestClient,
+  path: string,
+  lastId: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Item> {
+  const silence = new AbortController();
+  const timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
+  try {
+    const headers = { accept: 'text/event-stream', ...(lastId !== undefined && { 'last-event-id': lastId }) };
+    const response = await rest.stream(path, { headers, signal: either });
+    if (!response.body) return;
+    yield 'connected';
+    const parser = new EventStreamParser();
+    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+      timer.refresh();
+      for (const { data } of parser.push(text)) {
+        const parsed = sessionEventSchema.safeParse(JSON.parse(data));
+        // An event of a newer server: nobody here waits for it.
+        if (parsed.success) yield { event: parsed.data, retryMs: parser.retryMs };
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+    silence.abort();
+  }
+}

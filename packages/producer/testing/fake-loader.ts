@@ -1,0 +1,233 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  closeCodeOf,
+  type ErrorCode,
+  HumancastError,
+  idSchema,
+  LIVE_HEADER_BYTES,
+  LIVE_KIND,
+  type LiveLoaderMessage,
+  type LiveStart,
+  liveLoaderMessageSchema,
+  liveProducerMessageSchema,
+  newId,
+  slugSchema,
+  toProblem,
+} from '@humancast/shared';
+import { type WebSocket, WebSocketServer } from 'ws';
+
+/** What a producer pushed. */
+export interface Received {
+  readonly segment: string;
+  readonly avatar: string;
+  readonly session: string | undefined;
+  readonly startedAtMs: number;
+  start: LiveStart | undefined;
+  /** When each frame came, ms. */
+  frameTimesMs: number[];
+  /** A copy of every frame, where the loader keeps them. */
+  frames: Buffer[];
+  /** All sound, as pushed. */
+  sound: Buffer[];
+  /** `end`: the producer said so. `gone`: it went away without. */
+  outcome: 'open' | 'end' | 'gone';
+  /** Of the contract, by the producer. */
+  breaches: string[];
+  tell(message: LiveLoaderMessage): void;
+  refuse(code: ErrorCode, message: string): void;
+  /** Stops reading from the network, as a loader that can't keep up. */
+  stall(): void;
+  resume(): void;
+  /** Cuts the connection without a word. */
+  drop(): void;
+}
+
+export type Route = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** `WS /v1/live` as packages/shared/src/messages/live.ts has it, without an encoder: it checks all, and counts. */
+export class FakeLoader {
+  readonly pushes: Received[] = [];
+  readonly apiKey: string;
+  /** Answers everything that is not a live push. */
+  route: Route = (_request, response) => void response.writeHead(404).end();
+  /** Refuses the next push before it is a WebSocket. */
+  refusal: ErrorCode | undefined;
+  keepFrames = false;
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true });
+
+  private constructor(apiKey: string) {
+    this.apiKey = apiKey;
+    this.#server = createServer((request, response) => this.route(request, response));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  static async start(apiKey = 'key-of-the-tests'): Promise<FakeLoader> {
+    const loader = new FakeLoader(apiKey);
+    await new Promise<void>((resolve) => loader.#server.listen(0, '127.0.0.1', resolve));
+    return loader;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  get last(): Received {
+    const last = this.pushes.at(-1);
+    if (!last) throw new Error('nothing was pushed');
+    return last;
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const url = new URL(request.url ?? '/', this.url);
+    const avatar = slugSchema.safeParse(url.searchParams.get('avatar'));
+    const session = idSchema.optional().safeParse(url.searchParams.get('session') ?? undefined);
+    const code = this.refusal ?? refusalOf(request, this.apiKey, url.pathname, avatar.success && session.success);
+    this.refusal = undefined;
+    if (code !== undefined) {
+      answerProblem(socket, new HumancastError(code));
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (websocket) =>
+      this.#serve(websocket, socket, avatar.data ?? '', session.data),
+    );
+  }
+
+  #serve(websocket: WebSocket, socket: Duplex, avatar: string, session: string | undefined): void {
+    const push: Received = {
+      segment: newId('seg'),
+      avatar,
+      session,
+      startedAtMs: performance.now(),
+      start: undefined,
+      frameTimesMs: [],
+      frames: [],
+      sound: [],
+      outcome: 'open',
+      breaches: [],
+      tell: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
+      refuse: (code, message) => {
+        push.tell({ type: 'error', code, message });
+        websocket.close(closeCodeOf(code));
+      },
+      stall: () => socket.pause(),
+      resume: () => socket.resume(),
+      drop: () => websocket.terminate(),
+    };
+    this.pushes.push(push);
+    const status = setInterval(() => push.start && push.tell(statusOf(push)), 100);
+    websocket.on('message', (data, isBinary) => {
+      if (isBinary) this.#media(push, data as Buffer);
+      else this.#text(push, data.toString(), websocket);
+    });
+    websocket.on('close', () => {
+      clearInterval(status);
+      if (push.outcome === 'open') push.outcome = 'gone';
+    });
+    websocket.on('error', () => {});
+  }
+
+  #text(push: Received, text: string, websocket: WebSocket): void {
+    const parsed = liveProducerMessageSchema.safeParse(JSON.parse(text));
+    if (!parsed.success) {
+      push.breaches.push(parsed.error.message);
+      push.refuse('bad_message', 'the message is not of a known type');
+      return;
+    }
+    if (parsed.data.type === 'start') {
+      push.start = parsed.data;
+      push.tell({ type: 'ready', segment: push.segment, ...(push.session !== undefined && { seq: 1 }) });
+      return;
+    }
+    push.outcome = 'end';
+    push.tell({
+      type: 'done',
+      segment: push.segment,
+      durationMs: durationMsOf(push),
+      frames: push.frameTimesMs.length,
+    });
+    websocket.close(1000);
+  }
+
+  #media(push: Received, message: Buffer): void {
+    const breach = breachOf(push, message);
+    if (breach !== undefined) {
+      push.breaches.push(breach);
+      push.refuse('bad_message', breach);
+      return;
+    }
+    const payload = message.subarray(LIVE_HEADER_BYTES);
+    if (message[0] === LIVE_KIND.sound) {
+      push.sound.push(payload);
+      return;
+    }
+    push.frameTimesMs.push(performance.now());
+    if (this.keepFrames) push.frames.push(payload);
+  }
+}
+
+function refusalOf(
+  request: IncomingMessage,
+  apiKey: string,
+  pathname: string,
+  isQueryValid: boolean,
+): ErrorCode | undefined {
+  if (pathname !== '/v1/live') return 'not_found';
+  if (request.headers.authorization !== `Bearer ${apiKey}`) return 'unauthorized';
+  return isQueryValid ? undefined : 'bad_request';
+}
+
+function answerProblem(socket: Duplex, error: HumancastError): void {
+  const body = JSON.stringify(toProblem(error));
+  socket.end(
+    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/problem+json\r\nretry-after: 3\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+/** What is wrong with a binary message. */
+function breachOf({ start }: Received, message: Buffer): string | undefined {
+  if (!start) return 'media before the header';
+  if (message.length <= LIVE_HEADER_BYTES) return 'a message without content';
+  const size = message.length - LIVE_HEADER_BYTES;
+  switch (message.readUInt32LE(0)) {
+    case LIVE_KIND.picture: {
+      const expected = frameBytes(start);
+      return expected === undefined || size === expected ? undefined : `a frame of ${size} bytes, not ${expected}`;
+    }
+    case LIVE_KIND.sound:
+      return size % sampleBytes(start) === 0 ? undefined : `${size} bytes are no whole number of samples`;
+    default:
+      return 'a message of an unknown kind';
+  }
+}
+
+function frameBytes({ pixelFormat, width, height }: LiveStart): number | undefined {
+  const pixels = width * height;
+  const sizes = { bgr24: 3 * pixels, rgb24: 3 * pixels, rgba: 4 * pixels, i420: 1.5 * pixels, jpeg: undefined };
+  return sizes[pixelFormat];
+}
+
+const sampleBytes = ({ sampleFormat }: LiveStart) => (sampleFormat === 's16' ? 2 : 4);
+
+/** Of the sound, exactly; of the picture if that is longer. */
+function durationMsOf({ start, sound, frameTimesMs }: Received): number {
+  if (!start) return 0;
+  const bytes = sound.reduce((total, { length }) => total + length, 0);
+  const fps = typeof start.fps === 'number' ? start.fps : start.fps.num / start.fps.den;
+  return Math.max((bytes / sampleBytes(start) / start.sampleRate) * 1000, (frameTimesMs.length / fps) * 1000);
+}
+
+function statusOf(push: Received): LiveLoaderMessage {
+  const { length } = push.frameTimesMs;
+  const readyMs = durationMsOf(push);
+  return { type: 'status', framesReceived: length, framesEncoded: length, readyMs, lagMs: 0, clampedSamples: 0 };
+}

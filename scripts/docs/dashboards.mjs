@@ -1,0 +1,10 @@
+// infra/grafana/dashboards/*.json, out of the code that describes them.
+import { dashboards } from '../../infra/grafana/src/index.ts';
+import { runMain } from '../lib/output.mjs';
+import { writePage } from '../lib/page.mjs';
+
+runMain(async () => {
+  for (const [name, dashboard] of Object.entries(dashboards)) {
+    writePage(`infra/grafana/dashboards/${name}.json`, `${JSON.stringify(dashboard, undefined, 2)}\n`);
+  }
+});

@@ -1,0 +1,44 @@
+import { loadConfig, loaderSettings, senderSettings, setting, signalingSettings } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { portsOf, serviceSpecs } from './stack.mjs';
+import { startSettings } from './start-config.mjs';
+
+const NAMES = ['api-key', 'api-keys', 'token-secret', 'turn-secret'] as const;
+const SECRETS = Object.fromEntries(NAMES.map((name) => [name, `/state/${name}`])) as Record<
+  (typeof NAMES)[number],
+  string
+>;
+
+function configOf(demoProducer: boolean) {
+  const env = { BIND_ADDRESS: '0.0.0.0', TOKEN_SECRET: 'a-secret-of-the-tests' };
+  return {
+    ...loadConfig(startSettings(setting), env),
+    signaling: loadConfig(signalingSettings, env),
+    loader: loadConfig(loaderSettings, env),
+    sender: loadConfig(senderSettings, env),
+    ...{ senders: 1, demoProducer, env },
+  };
+}
+
+describe('the demo producer', () => {
+  it('is where signaling looks for it, finds the services, and is not for other machines', () => {
+    const specs = serviceSpecs(configOf(true), SECRETS);
+    const envOf = (name: string) => specs.find((spec) => spec.name === name)?.env;
+    expect(envOf('signaling')?.['SAY_URL']).toBe('http://127.0.0.1:8082');
+    expect(envOf('demo-producer')).toMatchObject({
+      BIND_ADDRESS: '127.0.0.1',
+      SAY_PORT: '8082',
+      SIGNALING_URL: 'http://127.0.0.1:8080',
+      LOADER_URL: 'http://127.0.0.1:8081',
+      HUMANCAST_API_KEY_FILE: SECRETS['api-key'],
+    });
+    expect(portsOf(configOf(true)).map(({ variable }) => variable)).toEqual(expect.arrayContaining(['SAY_PORT']));
+  });
+
+  it('can be left out', () => {
+    const specs = serviceSpecs(configOf(false), SECRETS);
+    expect(specs.map(({ name }) => name)).toEqual(['signaling', 'segment-loader', 'media-sender']);
+    expect(specs.every(({ env }) => env?.['SAY_URL'] === undefined)).toBe(true);
+    expect(portsOf(configOf(false)).map(({ variable }) => variable)).not.toContain('SAY_PORT');
+  });
+});

@@ -1,0 +1,26 @@
+import type { IncomingMessage } from 'node:http';
+import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
+import { z } from 'zod';
+import { Access } from '../access/access.js';
+import { jsonBody } from '../http/json-body.js';
+import { SayRelay } from './say-relay.js';
+
+const saySchema = z.strictObject({ text: z.string().min(1).max(10_000), interrupt: z.boolean().default(false) });
+
+@Controller('v1/sessions/:id/say')
+export class SayController {
+  readonly #access: Access;
+  readonly #relay: SayRelay;
+
+  constructor(@Inject(Access) access: Access, @Inject(SayRelay) relay: SayRelay) {
+    this.#access = access;
+    this.#relay = relay;
+  }
+
+  @Post()
+  @HttpCode(202)
+  async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
+    this.#access.requireSession(this.#access.callerOf(request.headers.authorization), id, 'control');
+    return this.#relay.say(id, jsonBody(request, body, saySchema));
+  }
+}

@@ -1,0 +1,125 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { HumancastError, newId, signToken, toProblem } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
+
+const SEGMENT = newId('seg');
+
+describe('say', () => {
+  let stack: TestStack;
+  let producer: Server;
+  let answer: (request: IncomingMessage, response: ServerResponse) => void;
+  let signaling: TestSignaling;
+  let without: TestSignaling;
+  let sayUrl: string;
+  /** What the demo producer was asked last. */
+  let asked: { url: string | undefined; auth: string | undefined; body: unknown };
+
+  beforeAll(async () => {
+    producer = createServer((request, response) => {
+      let text = '';
+      request.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      request.on('end', () => {
+        asked = { url: request.url, auth: request.headers.authorization, body: JSON.parse(text) };
+        answer(request, response);
+      });
+    });
+    await new Promise<void>((resolve) => producer.listen(0, '127.0.0.1', resolve));
+    sayUrl = `http://127.0.0.1:${(producer.address() as AddressInfo).port}`;
+    stack = await TestStack.start();
+    await stack.addAvatar('other');
+    [signaling, without] = await Promise.all([stack.signaling({ sayUrl }), stack.signaling()]);
+  });
+  afterAll(async () => {
+    await stack.stop();
+    await new Promise((resolve) => producer.close(resolve));
+  });
+
+  const say = (id: string, body: unknown, auth = API_KEY, at = signaling) =>
+    at.request('POST', `/v1/sessions/${id}/say`, { auth, body });
+  const answerProblem = (error: HumancastError, headers = {}) => {
+    answer = (_request, response) => response.writeHead(error.status, headers).end(JSON.stringify(toProblem(error)));
+  };
+
+  it('hands a text to the demo producer, with our key and not the caller’s', async () => {
+    answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ segment: SEGMENT, ahead: 0 }));
+    const { id } = await signaling.makeSession();
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    const token = signToken({ sid: id, exp, scope: 'control' }, ['secret-of-the-tests']);
+    const { status, body } = await say(id, { text: 'Hello', interrupt: true }, token);
+    expect({ status, body }).toEqual({ status: 202, body: { segment: SEGMENT, ahead: 0 } });
+    expect(asked).toEqual({
+      url: '/v1/say',
+      auth: `Bearer ${API_KEY}`,
+      body: { session: id, text: 'Hello', interrupt: true },
+    });
+  });
+
+  it('shows it the key that is meant for it, where there is one', async () => {
+    answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0 }));
+    const sayKey = 'key-of-the-demo-producer';
+    const own = await stack.signaling({ sayUrl, sayKey, apiKeys: [`sha256:${'0'.repeat(64)}`] });
+    const { id } = await signaling.makeSession();
+    const token = signToken({ sid: id, exp: Math.floor(Date.now() / 1000) + 60, scope: 'control' }, [
+      'secret-of-the-tests',
+    ]);
+    expect(await say(id, { text: 'Hello' }, token, own)).toMatchObject({ status: 202 });
+    expect(asked.auth).toBe(`Bearer ${sayKey}`);
+  });
+
+  it('lets nobody speak who may only watch', async () => {
+    const { id, token } = await signaling.makeSession();
+    expect(await say(id, { text: 'Hello' }, token)).toMatchObject({ status: 403, body: { code: 'forbidden' } });
+    expect(await say(id, { text: 'Hello' }, '')).toMatchObject({ status: 401 });
+  });
+
+  it('tells in the session whether it can be', async () => {
+    const canSay = async (at: TestSignaling, avatar: string) => {
+      const { body } = await at.request('POST', '/v1/sessions', { body: { avatar } });
+      return (await at.request('GET', `/v1/sessions/${body.id}`)).body.canSay;
+    };
+    expect(await canSay(signaling, 'demo')).toBe(true);
+    expect(await canSay(signaling, 'other')).toBe(false);
+    expect(await canSay(without, 'demo')).toBe(false);
+  });
+
+  it('is not there without a demo producer, nor for an avatar that it does not draw', async () => {
+    const { id } = await signaling.makeSession();
+    expect(await say(id, { text: 'Hello' }, API_KEY, without)).toMatchObject({
+      status: 404,
+      body: { code: 'not_found' },
+    });
+    const { body: other } = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'other' } });
+    expect(await say(other.id, { text: 'Hello' })).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    expect(await say(newId('ses'), { text: 'Hello' })).toMatchObject({ body: { code: 'session_not_found' } });
+  });
+
+  it('hands on what the demo producer refuses, but not that it refuses us', async () => {
+    const { id } = await signaling.makeSession();
+    answerProblem(new HumancastError('no_capacity', 'busy'), { 'retry-after': '5' });
+    const busy = await say(id, { text: 'Hello' });
+    expect(busy).toMatchObject({ status: 503, body: { code: 'no_capacity', detail: 'busy' } });
+    expect(busy.headers.get('retry-after')).toBe('5');
+    answerProblem(new HumancastError('unauthorized'));
+    expect(await say(id, { text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    answer = (_request, response) => response.destroy();
+    expect(await say(id, { text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+  });
+
+  it.each([{}, { text: '' }, { text: 'a'.repeat(10_001) }, { text: 'a', colour: 'red' }])(
+    'refuses %j',
+    async (body) => {
+      const { id } = await signaling.makeSession();
+      expect(await say(id, body)).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+    },
+  );
+
+  it('does not start with a demo producer and no key for it', async () => {
+    await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: [] })).rejects.toThrow('HUMANCAST_API_KEY');
+    const onlyHashes = [`sha256:${'0'.repeat(64)}`];
+    await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: onlyHashes })).rejects.toThrow('SAY_KEY');
+  });
+});
