@@ -28,5 +28,7 @@ export * from './sessions/sender-registry.js';
 export * from './sessions/session.js';
 export * from './sessions/session-registry.js';
 export * from './sessions/speech.js';
+export * from './signing.js';
 export * from './stream-feed.js';
+export * from './tally-histogram.js';
 export * from './tokens.js';

@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { z } from 'zod';
+import { registerTcpSockets } from './tcp-sockets.js';
 
 export type { Registry } from 'prom-client';
 
@@ -8,7 +11,49 @@ export function createRegistry(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
   collectDefaultMetrics({ register: registry });
+  registerTcpSockets(registry);
+  const build = new Gauge({
+    name: 'humancast_build_info',
+    help: 'Always 1; the labels say which version runs, and on which Node.js',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  });
+  build.set({ version: packageVersion(), node: process.version.slice(1) }, 1);
   return registry;
+}
+
+export interface MetricName {
+  readonly name: string;
+  readonly help: string;
+}
+
+/** A gauge that is read when it is asked for. */
+export function watchGauge(registry: Registry, metric: MetricName, read: () => number): void {
+  new Gauge({
+    ...metric,
+    registers: [registry],
+    collect() {
+      this.set(read());
+    },
+  });
+}
+
+/** A counter of what is counted elsewhere, read when it is asked for. */
+export function watchCounter(registry: Registry, metric: MetricName, read: () => number): void {
+  new Counter({
+    ...metric,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(read());
+    },
+  });
+}
+
+/** Of this package: all of the repository have the same. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }
 
 export interface MetricsServerOptions {

@@ -24,9 +24,8 @@ export interface ConnectOptions {
 export function connectRedis(url: string, { name, logger, waitForReconnect = false }: ConnectOptions): Redis {
   const options = {
     connectionName: name,
-    maxRetriesPerRequest: waitForReconnect ? null : 1,
-    // Where the caller gets the error: what may have been done already is not done again behind its back.
-    autoResendUnfulfilledCommands: waitForReconnect,
+    // 0: whoever is told of errors decides what to do; what may have been done already is not done again behind its back.
+    maxRetriesPerRequest: waitForReconnect ? null : 0,
     enableReadyCheck: true,
     keepAlive: 10_000,
     connectTimeout: 5000,

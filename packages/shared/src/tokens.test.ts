@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { newId } from './ids.js';
 import { signToken, verifyToken } from './tokens.js';
 
-const SECRET = 'a secret of the tests';
+const SECRET = ['a secret of the tests'] as const;
 const claims = { sid: newId('ses'), exp: 1000, scope: 'view' } as const;
 
 describe('a session token', () => {
@@ -19,7 +19,12 @@ describe('a session token', () => {
 
   it('is nothing to who holds another secret', () => {
     const refused = expect.objectContaining({ code: 'unauthorized' });
-    expect(() => verifyToken(token, 'another secret', 0)).toThrow(refused);
+    expect(() => verifyToken(token, ['another secret'], 0)).toThrow(refused);
+  });
+
+  it('outlives a change of keys for as long as the old one is still believed', () => {
+    expect(verifyToken(token, ['the new one', ...SECRET], 0)).toEqual(claims);
+    expect(verifyToken(signToken(claims, ['the new one', ...SECRET]), ['the new one'], 0)).toEqual(claims);
   });
 
   it('cannot be changed: any other text is refused', () => {

@@ -1,3 +1,4 @@
+import { ERRORS } from '@humancast/shared';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const name = (suffix: string) => `humancast_loader_${suffix}`;
@@ -40,6 +41,12 @@ export class LoaderMetrics {
       labelNames: ['code'],
       registers,
     });
+    // A counter that begins at one has not grown, as far as Prometheus can tell.
+    for (const source of ['library', 'upload']) {
+      this.#loadSeconds.zero({ source });
+      this.#mediaSeconds.inc({ source }, 0);
+    }
+    for (const code of Object.keys(ERRORS).filter(isOfLoading)) this.failures.inc({ code }, 0);
     this.bytes = new Counter({
       name: name('written_bytes_total'),
       help: 'Bytes of encoded video and PCM written to the media store',
@@ -72,4 +79,9 @@ export class LoaderMetrics {
       },
     });
   }
+}
+
+/** Of the errors there are, those that a load ends with. */
+function isOfLoading(code: string): boolean {
+  return code.startsWith('media_') || ['encoder_failed', 'disk_full', 'unavailable', 'internal'].includes(code);
 }

@@ -12,6 +12,10 @@ import { HealthController } from './health/health.controller.js';
 import { Readiness } from './health/readiness.js';
 import { Library } from './library/library.js';
 import { LibraryModule } from './library/library.module.js';
+import { EncoderPool } from './live/encoder-pool.js';
+import { LiveModule, type LiveParts } from './live/live.module.js';
+import { LiveMetrics } from './live/live-metrics.js';
+import { LiveServer } from './live/live-server.js';
 import { LoadQueue } from './loading/load-queue.js';
 import { LoadingModule } from './loading/loading.module.js';
 import { LoaderMetrics } from './metrics.js';
@@ -28,10 +32,10 @@ const REQUEST_TIMEOUT_MS = 3_600_000;
 @Module({})
 class SegmentLoaderModule {}
 
-function segmentLoaderModule(parts: CoreParts): DynamicModule {
+function segmentLoaderModule(parts: CoreParts, live: LiveParts): DynamicModule {
   return {
     module: SegmentLoaderModule,
-    imports: [coreModule(parts), LoadingModule, LibraryModule, UploadModule, ApiModule],
+    imports: [coreModule(parts), LoadingModule, LibraryModule, UploadModule, LiveModule.with(live), ApiModule],
     controllers: [HealthController],
     providers: [
       {
@@ -49,12 +53,23 @@ export interface RunningSegmentLoader extends RunningService {
   readonly metricsPort: number;
 }
 
+export interface SegmentLoaderOptions {
+  /** What to run instead of the live encoder as built: arguments to Node.js. */
+  readonly encoderCommand?: readonly string[];
+}
+
 /** @throws Error when ffmpeg is missing or lacks an encoder; the listening error when a port is taken. */
-export async function startSegmentLoader(config: LoaderConfig, logger: Logger): Promise<RunningSegmentLoader> {
+export async function startSegmentLoader(
+  config: LoaderConfig,
+  logger: Logger,
+  { encoderCommand }: SegmentLoaderOptions = {},
+): Promise<RunningSegmentLoader> {
   await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
-  const app = await createApp({ config, logger, metrics });
+  const live = new LiveMetrics(registry);
+  const app = await createApp({ config, logger, metrics }, { metrics: live, encoderCommand });
+  takeLivePushes(app, live);
   watchLevels(app, metrics);
   libraryFollowsRedis(app);
   const readiness = app.get(Readiness);
@@ -79,8 +94,8 @@ export async function startSegmentLoader(config: LoaderConfig, logger: Logger): 
   };
 }
 
-async function createApp(parts: CoreParts): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(segmentLoaderModule(parts), {
+async function createApp(parts: CoreParts, live: LiveParts): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(segmentLoaderModule(parts, live), {
     bodyParser: false,
     logger: false,
     abortOnError: false,
@@ -107,6 +122,13 @@ function watchLevels(app: NestExpressApplication, metrics: LoaderMetrics): void 
   });
 }
 
+function takeLivePushes(app: NestExpressApplication, metrics: LiveMetrics): void {
+  const server = app.get(LiveServer);
+  server.attach(app.getHttpServer());
+  metrics.watch(() => server.pushCount);
+  app.get(EncoderPool).start();
+}
+
 /** A database that comes back may have come back empty. */
 function libraryFollowsRedis(app: NestExpressApplication): void {
   const library = app.get(Library);
@@ -116,6 +138,8 @@ function libraryFollowsRedis(app: NestExpressApplication): void {
 /** Library loads are given up, for a restart takes them up again; uploads are finished, if that is soon. Databases last. */
 async function stop(app: NestExpressApplication, metricsServer: Server, timeoutMs: number): Promise<void> {
   app.get(Readiness).stop();
+  await app.get(LiveServer).close();
+  app.get(EncoderPool).close();
   await app.get(Library).close();
   await app.get(Uploads).close(Math.max(0, timeoutMs - 2 * LAST_REQUESTS_MS));
   const server: Server = app.getHttpServer();

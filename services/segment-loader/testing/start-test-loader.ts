@@ -6,6 +6,7 @@ import { createLogger, loadConfig, loaderSettings, type Problem, RedisMediaStore
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { type RunningSegmentLoader, startSegmentLoader } from '../src/segment-loader.module.js';
+import { ENCODER_SOURCES } from './encoder-sources.js';
 import { waitFor } from './wait-for.js';
 
 export const API_KEY = 'test-key-0123456789';
@@ -73,7 +74,9 @@ export class TestLoader {
       RENDITIONS: 'vp8:vp8:640x640:300k',
       ...this.#env,
     });
-    this.#service = await startSegmentLoader(config, createLogger('test', 'silent'));
+    this.#service = await startSegmentLoader(config, createLogger('test', 'silent'), {
+      encoderCommand: ENCODER_SOURCES,
+    });
   }
 
   async stopService(): Promise<void> {

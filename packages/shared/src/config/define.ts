@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { SigningKeys } from '../signing.js';
 
 /** One setting: its variable, what it must be, its default, and what it is for. The default has no other place. */
 export interface Setting<T> {
@@ -82,6 +83,26 @@ export const setting = {
     const schema = z.string().refine((v) => v.length >= 16 || (optional && v === ''));
     return make(variable, schema, 'at least 16 characters', optional ? '' : undefined, doc, true);
   },
+  /** One key or more, separated by commas or line ends: the first signs, all are believed. */
+  signingKeys(variable: string, doc: string): Setting<SigningKeys> {
+    const schema = z
+      .string()
+      .transform((v) =>
+        v
+          .split(/[,\n]/)
+          .map((key) => key.trim())
+          .filter((key) => key !== ''),
+      )
+      .pipe(z.tuple([z.string().min(16)], z.string().min(16)));
+    return make(
+      variable,
+      schema,
+      'at least 16 characters; several, newest first, separated by commas',
+      undefined,
+      doc,
+      true,
+    );
+  },
   custom<T>(
     variable: string,
     schema: z.ZodType<T, unknown>,
@@ -102,7 +123,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads all settings from the environment. `NAME_FILE` names a file that holds the value of `NAME`, as container
- * orchestrators hand over secrets.
+ * orchestrators hand over secrets; unless that is a setting of its own.
  * @throws ConfigError naming every variable that is missing or wrong; values of secrets are not repeated.
  */
 export function loadConfig<S extends Settings>(settings: S, env: Environment): ConfigOf<S> {
@@ -111,7 +132,7 @@ export function loadConfig<S extends Settings>(settings: S, env: Environment): C
   for (const [name, item] of Object.entries(settings)) {
     let raw: string | undefined;
     try {
-      raw = rawValue(item, env);
+      raw = rawValue(item, env, settings);
     } catch (error) {
       problems.push(`${item.variable}_FILE: cannot be read: ${(error as Error).message}`);
       continue;
@@ -128,11 +149,14 @@ export function loadConfig<S extends Settings>(settings: S, env: Environment): C
   return config as ConfigOf<S>;
 }
 
-function rawValue(item: Setting<unknown>, env: Environment): string | undefined {
+function rawValue(item: Setting<unknown>, env: Environment, settings: Settings): string | undefined {
   const direct = env[item.variable];
   // An empty variable is what compose makes of an unset one; it means the default.
   if (direct !== undefined && direct !== '') return direct;
-  const file = env[`${item.variable}_FILE`];
+  const fileVariable = `${item.variable}_FILE`;
+  const file = Object.values(settings).some(({ variable }) => variable === fileVariable)
+    ? undefined
+    : env[fileVariable];
   if (file !== undefined && file !== '') return readFileSync(file, 'utf8').trim();
   return item.fallback;
 }

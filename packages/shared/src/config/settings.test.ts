@@ -5,7 +5,7 @@ import { loaderSettings, senderSettings, serviceSettings, signalingSettings } fr
 describe('the services’ settings', () => {
   it('accept all of their own defaults', () => {
     for (const settings of Object.values(serviceSettings)) {
-      expect(() => loadConfig(settings, { TOKEN_SECRET: 'sixteen characters' })).not.toThrow();
+      expect(() => loadConfig(settings, { TOKEN_SECRET: 'sixteen-characters' })).not.toThrow();
     }
   });
 
@@ -24,6 +24,18 @@ describe('the services’ settings', () => {
       seen.set(variable, meaning);
     }
     expect(seen.size).toBeGreaterThan(30);
+  });
+
+  it('leave the file of API keys to who reads it again when it changes', () => {
+    const config = loadConfig(loaderSettings, { HUMANCAST_API_KEY_FILE: '/not/there' });
+    expect(config).toMatchObject({ apiKeys: [], apiKeyFile: '/not/there' });
+  });
+
+  it('take several keys for tokens, newest first, none of them short', () => {
+    const keys = (TOKEN_SECRET: string) => loadConfig(signalingSettings, { TOKEN_SECRET }).tokenSecret;
+    expect(keys('sixteen-characters,another-of-sixteen\n')).toEqual(['sixteen-characters', 'another-of-sixteen']);
+    for (const text of [',', 'short', 'sixteen-characters,short'])
+      expect(() => keys(text)).toThrow('TOKEN_SECRET: the value');
   });
 
   it('repeat no API key', () => {

@@ -64,9 +64,14 @@ export const signalingSettings = {
   metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
   apiKeys: setting.secretList(
     'HUMANCAST_API_KEY',
-    'API keys of producers, comma-separated; empty: nobody may act as a producer',
+    'API keys of producers, comma-separated, each as it is or as sha256:HEX; none here nor in the file: nobody may act as one',
   ),
-  tokenSecret: setting.secret('TOKEN_SECRET', 'Key that signs session tokens'),
+  apiKeyFile: setting.string(
+    'HUMANCAST_API_KEY_FILE',
+    '',
+    'File of more API keys, one a line, # starts a comment; read again when it changes',
+  ),
+  tokenSecret: setting.signingKeys('TOKEN_SECRET', 'Keys that sign session tokens: the first signs, all are believed'),
   publicDemo: setting.bool('PUBLIC_DEMO', false, 'Whether a page without a key may make a session and speak in it'),
   demoSessionLimit: setting.int('DEMO_SESSION_LIMIT', [1, 10_000], 50, 'Demo sessions at once'),
   sessionTokenTtlSeconds: setting.int(
@@ -133,6 +138,11 @@ export const signalingSettings = {
     '',
     'Where the demo producer is, which says typed texts; empty: nowhere',
   ),
+  sayKey: setting.secret(
+    'SAY_KEY',
+    'API key that the demo producer is shown; empty: the first of HUMANCAST_API_KEY that is not a hash',
+    true,
+  ),
   sayAvatars: setting.list('SAY_AVATARS', 'demo', 'Avatars that the demo producer draws'),
 };
 export type SignalingConfig = ConfigOf<typeof signalingSettings>;
@@ -142,6 +152,7 @@ export const loaderSettings = {
   port: setting.int('LOADER_PORT', [0, 65_535], 8081, "Port of the producers' REST and live push"),
   metricsPort: setting.int('LOADER_METRICS_PORT', [0, 65_535], 9102, 'Port of /metrics'),
   apiKeys: signalingSettings.apiKeys,
+  apiKeyFile: signalingSettings.apiKeyFile,
   mediaDir: setting.string('MEDIA_DIR', 'media', 'Watched folder: <avatar>/idle/ and <avatar>/segments/'),
   scratchDir: setting.string('SCRATCH_DIR', '', "Folder for uploads while they are loaded; empty: the system's"),
   settleMs: setting.int(
@@ -191,9 +202,9 @@ export const loaderSettings = {
   ),
   liveTrackWaitMs: setting.int(
     'LIVE_TRACK_WAIT_MS',
-    [100, 10_000],
-    500,
-    'Milliseconds without picture (or sound) after which the other track of a live push goes on alone',
+    [100, 60_000],
+    2000,
+    'Milliseconds without picture (or sound), while the other track keeps coming, after which a live push is filled up',
   ),
   liveLagLimitMs: setting.int(
     'LIVE_LAG_LIMIT_MS',

@@ -3,22 +3,18 @@ import { keys, liveChannel } from '../keys.js';
 import type { Logger } from '../log.js';
 import type { StreamFeed } from '../stream-feed.js';
 import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
-import type { LiveEntry, LiveStore } from './live-store.js';
+import type { LiveEntry, LiveReader, LiveWriter } from './live-store.js';
 import { orFull } from './redis-media-store.js';
 
 /** What nobody appends to, and nobody let go of (the loader died), is gone after this long. */
 const ORPHAN_TTL_SECONDS = 600;
 
 /** One Redis stream a segment, one entry a part. */
-export class RedisLiveStore implements LiveStore {
+export class RedisLiveWriter implements LiveWriter {
   readonly #redis: Redis;
-  readonly #feed: StreamFeed;
-  readonly #logger: Logger;
 
-  constructor(redis: Redis, feed: StreamFeed, logger: Logger) {
+  constructor(redis: Redis) {
     this.#redis = redis;
-    this.#feed = feed;
-    this.#logger = logger;
   }
 
   async append(segment: string, parts: readonly LivePart[]): Promise<string> {
@@ -39,6 +35,20 @@ export class RedisLiveStore implements LiveStore {
 
   async expire(segment: string, seconds: number): Promise<void> {
     await this.#redis.expire(keys.live(segment), seconds);
+  }
+}
+
+/** What {@link RedisLiveWriter} writes. */
+export class RedisLiveReader implements LiveReader {
+  readonly #redis: Redis;
+  readonly #feed: StreamFeed;
+  readonly #logger: Logger;
+
+  /** @param feed of the same Redis. */
+  constructor(redis: Redis, feed: StreamFeed, logger: Logger) {
+    this.#redis = redis;
+    this.#feed = feed;
+    this.#logger = logger;
   }
 
   follow(segment: string, onEntry: (entry: LiveEntry) => void): () => void {

@@ -33,6 +33,8 @@ export const inspectionSchema = z.object({
   held: z.boolean(),
   prefetchedMs: z.number(),
   underruns: z.int(),
+  /** What each viewer said last, and when. */
+  reports: z.array(z.object({ viewer, atMs: z.number(), report: reportSchema })).optional(),
 });
 export type Inspection = z.infer<typeof inspectionSchema>;
 

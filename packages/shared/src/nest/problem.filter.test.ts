@@ -34,6 +34,15 @@ describe('asHumancastError', () => {
     expect(known.message).not.toContain('10.0.0.1');
   });
 
+  it('says the same of one that hangs, or is full', () => {
+    const full = Object.assign(new Error("OOM command not allowed when used memory > 'maxmemory'."), {
+      name: 'ReplyError',
+    });
+    for (const error of [full, new Error('Command timed out')]) {
+      expect(asHumancastError(error)).toMatchObject({ code: 'unavailable', status: 503 });
+    }
+  });
+
   it.each([[new Error('hunter2')], ['hunter2'], [null], [undefined], [new ServiceUnavailableException('hunter2')]])(
     'tells nothing of %s',
     (thrown) => {

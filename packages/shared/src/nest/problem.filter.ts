@@ -72,8 +72,9 @@ export function describeIssues(error: ZodError): string {
 }
 
 function isConnectionError(thrown: unknown): boolean {
-  const { name, code } = (thrown ?? {}) as { name?: string; code?: string };
-  return (
-    name === 'MaxRetriesPerRequestError' || code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT'
-  );
+  const { name, code, message } = (thrown ?? {}) as { name?: string; code?: string; message?: string };
+  if (name === 'MaxRetriesPerRequestError' || message === 'Command timed out') return true;
+  // Redis itself: full, still reading its file, or unable to write it.
+  if (name === 'ReplyError' && /^(OOM|LOADING|MISCONF|BUSY) /.test(message ?? '')) return true;
+  return code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT';
 }

@@ -1,2 +1,3 @@
+export * from './live-store-suite.js';
 export * from './mailbox-suite.js';
 export * from './media-store-suite.js';

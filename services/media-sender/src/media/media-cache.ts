@@ -26,6 +26,9 @@ export class MediaCache {
   readonly #parts = new Map<string, Part>();
   readonly #loading = new Map<string, Promise<Part | undefined>>();
   #bytes = 0;
+  #hits = 0;
+  #misses = 0;
+  #evictions = 0;
 
   constructor(store: MediaStore, options: MediaCacheOptions) {
     this.#store = store;
@@ -34,6 +37,21 @@ export class MediaCache {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Parts asked for that were in memory, or on their way already. */
+  get hits(): number {
+    return this.#hits;
+  }
+
+  /** Parts read from the store. */
+  get misses(): number {
+    return this.#misses;
+  }
+
+  /** Parts let go to make room. */
+  get evictions(): number {
+    return this.#evictions;
   }
 
   /** → `undefined` when the store does not have it. @throws when the store can't be read, or the part is damaged. */
@@ -60,12 +78,15 @@ export class MediaCache {
   async #part(key: string, load: () => Promise<Part | undefined>): Promise<Part | undefined> {
     const known = this.#parts.get(key);
     if (known) {
+      this.#hits++;
       this.#parts.delete(key);
       this.#parts.set(key, known);
       return known;
     }
     let loading = this.#loading.get(key);
-    if (!loading) {
+    if (loading) this.#hits++;
+    else {
+      this.#misses++;
       loading = load().finally(() => this.#loading.delete(key));
       this.#loading.set(key, loading);
     }
@@ -81,6 +102,7 @@ export class MediaCache {
       if (this.#bytes <= this.#options.maxBytes) break;
       this.#parts.delete(oldest);
       this.#bytes -= bytes;
+      this.#evictions++;
     }
   }
 }

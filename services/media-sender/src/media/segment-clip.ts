@@ -18,6 +18,8 @@ const CHUNK_SAMPLES = PCM_CHUNK_SAMPLES * CLOCK_PER_PCM;
 /** A store that can't be read is asked again after this long, and given up on after so many tries. */
 const RETRY_MS = 250;
 const TRIES = 40;
+/** What is missing may be on its way: a media store that was emptied is filled again from the watched folder. */
+const MISSING_TRIES = 12;
 
 /** A part of the window: in memory, on its way, or never to come. */
 type Slot<T> = T | 'loading' | 'lost' | undefined;
@@ -34,7 +36,7 @@ export interface SegmentClipOptions {
 
 /** A stored segment as a clip: a window of it in memory, moving with playback. */
 export class SegmentClip implements Clip {
-  readonly #manifest: SegmentManifest;
+  #manifest: SegmentManifest;
   readonly #options: SegmentClipOptions;
   readonly #gops: Map<string, Slot<PacketizedGop>[]>;
   readonly #pcm: Slot<Int16Array>[];
@@ -141,6 +143,11 @@ export class SegmentClip implements Clip {
     this.#letGo(firstGop - 1, firstChunk - 1);
   }
 
+  /** More of it is stored by now; whole GOPs and chunks, and what was there is the same. */
+  grow(manifest: SegmentManifest): void {
+    this.#manifest = manifest;
+  }
+
   release(): void {
     this.#released = true;
     for (const slots of this.#gops.values()) slots.length = 0;
@@ -171,12 +178,13 @@ export class SegmentClip implements Clip {
   async #load<T>(load: () => Promise<T | undefined>): Promise<T | undefined> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await load();
+        const value = await load();
+        if (value !== undefined || attempt >= MISSING_TRIES || this.#released) return value;
       } catch (error) {
         // A RangeError is a damaged part: asking again won't mend it.
-        if (attempt === TRIES || this.#released || error instanceof RangeError) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (attempt >= TRIES || this.#released || error instanceof RangeError) throw error;
       }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 

@@ -8,8 +8,8 @@ import { CONFIG } from '../tokens.js';
 export class ApiKeyGuard implements CanActivate {
   readonly #keys: ApiKeys;
 
-  constructor(@Inject(CONFIG) config: Pick<LoaderConfig, 'apiKeys'>) {
-    this.#keys = new ApiKeys(config.apiKeys);
+  constructor(@Inject(CONFIG) config: Pick<LoaderConfig, 'apiKeys' | 'apiKeyFile'>) {
+    this.#keys = new ApiKeys(config.apiKeys, config.apiKeyFile);
   }
 
   /** @throws HumancastError `unauthorized`. */

@@ -16,6 +16,14 @@ describe('scanFolder', () => {
     await writeFile(join(root, path), content);
   }
 
+  it('reads a playlist, which is no media file', async () => {
+    await put('ann/idle/a.mp4');
+    await put('ann/idle/playlist.m3u', 'a.mp4\na.mp4\n');
+    const { files, playlists } = await scanFolder(root);
+    expect(files.map(({ name }) => name)).toEqual(['a.mp4']);
+    expect(playlists).toEqual(new Map([['ann', ['a.mp4', 'a.mp4']]]));
+  });
+
   it('finds the files of every avatar with their role, whatever they are called', async () => {
     const names = [
       'a b.mp4',

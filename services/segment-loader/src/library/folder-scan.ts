@@ -3,6 +3,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { slugSchema } from '@humancast/shared';
 import { type MediaFile, ROLE_OF_FOLDER } from './media-file.js';
+import { PLAYLIST_FILE, readPlaylist } from './playlist-file.js';
 
 /** More than a library of clips has; past it, somebody has mounted the wrong folder. */
 const MAX_FILES = 10_000;
@@ -14,6 +15,8 @@ export interface FolderScan {
   /** Names of the avatars that have a folder. */
   readonly avatars: readonly string[];
   readonly files: readonly MediaFile[];
+  /** By avatar, of those that have one. */
+  readonly playlists: ReadonlyMap<string, readonly string[]>;
   /** What is there and can't be used, and why. */
   readonly refused: readonly { readonly path: string; readonly reason: string }[];
 }
@@ -25,6 +28,7 @@ export interface FolderScan {
 export async function scanFolder(root: string): Promise<FolderScan> {
   const avatars: string[] = [];
   const files: MediaFile[] = [];
+  const playlists = new Map<string, readonly string[]>();
   const refused: { path: string; reason: string }[] = [];
   for (const entry of await readdir(root, { withFileTypes: true })) {
     if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
@@ -35,19 +39,25 @@ export async function scanFolder(root: string): Promise<FolderScan> {
       continue;
     }
     avatars.push(avatar.data);
+    await addPlaylist(playlists, root, avatar.data);
     for (const folder of Object.keys(ROLE_OF_FOLDER)) {
       for (const name of await mediaNames(join(root, avatar.data, folder))) {
         const path = join(root, avatar.data, folder, name);
         if (files.length === MAX_FILES) {
           refused.push({ path, reason: `there are more than ${MAX_FILES} files` });
-          return { avatars, files, refused };
+          return { avatars, files, playlists, refused };
         }
         const file = await look(path, avatar.data, folder, name);
         if (file) files.push(file);
       }
     }
   }
-  return { avatars, files, refused };
+  return { avatars, files, playlists, refused };
+}
+
+async function addPlaylist(playlists: Map<string, readonly string[]>, root: string, avatar: string): Promise<void> {
+  const playlist = await readPlaylist(join(root, avatar, 'idle'));
+  if (playlist) playlists.set(avatar, playlist);
 }
 
 async function mediaNames(folder: string): Promise<string[]> {
@@ -57,7 +67,8 @@ async function mediaNames(folder: string): Promise<string[]> {
   });
   return entries
     .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && !UNFINISHED.test(entry.name))
-    .map((entry) => entry.name);
+    .map((entry) => entry.name)
+    .filter((name) => name !== PLAYLIST_FILE);
 }
 
 /** `undefined` when it has gone since its folder was read. */

@@ -170,7 +170,7 @@ export class Library {
       const wanted = scan.files
         .filter((file) => file.avatar === avatar.id)
         .map((file) => ({ id: segmentIdOf(file, settings), file, settled: settled.has(file) }));
-      await this.#bringUpToDate(avatar, wanted);
+      await this.#bringUpToDate(avatar, wanted, scan.playlists.get(avatar.id));
     }
     this.#reported.delete('look');
     return settled.size < scan.files.length ? Math.min(config.settleMs, config.rescanMs) : config.rescanMs;
@@ -195,9 +195,13 @@ export class Library {
     }
   }
 
-  async #bringUpToDate(avatar: Avatar, wanted: readonly WantedSegment[]): Promise<void> {
+  async #bringUpToDate(
+    avatar: Avatar,
+    wanted: readonly WantedSegment[],
+    playlist: readonly string[] | undefined,
+  ): Promise<void> {
     const { store, logger } = this.#parts;
-    const { load, unload, idle } = reconcile(wanted, await this.#storedSegments(avatar.id));
+    const { load, unload, idle } = reconcile(wanted, await this.#storedSegments(avatar.id), playlist);
     if ((await store.getIdlePlaylist(avatar.id)).join() !== idle.join()) {
       await store.setIdlePlaylist(avatar.id, idle);
       logger.info({ avatar: avatar.id, idle }, 'idle playlist changed');

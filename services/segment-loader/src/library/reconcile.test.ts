@@ -29,6 +29,17 @@ describe('reconcile', () => {
     expect(result).toEqual({ load: [], unload: [], idle: ['a1'] });
   });
 
+  it('plays idle clips in the order of the playlist, each once, and not the others', () => {
+    const files = [wanted('a1', 'a'), wanted('b1', 'b'), wanted('c1', 'c')];
+    const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
+    expect(reconcile(files, before, ['c', 'a', 'gone', 'c']).idle).toEqual(['c1', 'a1']);
+  });
+
+  it('plays by name when the playlist names nothing that is there', () => {
+    const files = [wanted('b1', 'b'), wanted('a1', 'a')];
+    expect(reconcile(files, [stored('a1', 'a'), stored('b1', 'b')], ['x']).idle).toEqual(['a1', 'b1']);
+  });
+
   it('keeps the former segment of a changed file in its place until the new one is whole', () => {
     const files = [wanted('a1', 'a'), wanted('b2', 'b'), wanted('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];

@@ -16,7 +16,7 @@ export interface Reconciliation {
   readonly load: readonly WantedSegment[];
   /** Ids of segments whose file has gone, or has been replaced. */
   readonly unload: readonly string[];
-  /** The idle playlist, in the order of the files' names. */
+  /** The idle playlist: in the order of the playlist file, or else of the files' names. */
   readonly idle: readonly string[];
 }
 
@@ -26,8 +26,14 @@ export interface Reconciliation {
  *
  * A file that changed keeps its former segment, in the playlist too, until the new one is whole; also when the new content
  * turns out to be unusable.
+ * @param playlist names of idle files in playing order, where there is a playlist file; files it doesn't name are not played, and
+ * one that names none of them counts for nothing.
  */
-export function reconcile(wanted: readonly WantedSegment[], stored: readonly StoredSegment[]): Reconciliation {
+export function reconcile(
+  wanted: readonly WantedSegment[],
+  stored: readonly StoredSegment[],
+  playlist: readonly string[] = [],
+): Reconciliation {
   const wholeIds = new Set(stored.filter((segment) => segment.whole).map((segment) => segment.id));
   const wantedIds = new Set(wanted.map((segment) => segment.id));
   const former = new Map<string, string>();
@@ -42,11 +48,17 @@ export function reconcile(wanted: readonly WantedSegment[], stored: readonly Sto
   return {
     load: wanted.filter(({ id, settled }) => settled && !wholeIds.has(id)),
     unload: stored.map(({ id }) => id).filter((id) => !kept.has(id) && !wantedIds.has(id)),
-    idle: serving
-      .filter((segment) => segment.role === 'idle')
-      .sort(byName)
-      .map((segment) => segment.id),
+    idle: inOrder(
+      serving.filter((segment) => segment.role === 'idle'),
+      playlist,
+    ),
   };
+}
+
+function inOrder(idle: readonly { id: string; name: string }[], playlist: readonly string[]): string[] {
+  const idOf = new Map(idle.map(({ id, name }) => [name, id]));
+  const listed = [...new Set(playlist)].flatMap((name) => idOf.get(name) ?? []);
+  return listed.length > 0 ? listed : idle.toSorted(byName).map(({ id }) => id);
 }
 
 /** A place in the folder: what file is there may change. */

@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
+import type { SegmentManifest } from './manifest.js';
+
+const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
+const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const frame = fc.record({
+  kind: fc.constant('frame' as const),
+  rendition: fc.integer({ min: 0, max: 255 }),
+  frame: uint32,
+  keyframe: fc.boolean(),
+  data: bytes,
+});
+const sound = fc.record({ kind: fc.constant('sound' as const), sample: uint32, pcm: bytes });
+
+const manifest: SegmentManifest = {
+  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'complete' },
+  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
+  markFrames: [],
+};
+
+describe('a live part', () => {
+  it('is read back as it was written', () => {
+    fc.assert(
+      fc.property(fc.oneof(frame, sound), (part: LivePart) => {
+        expect(unpackLivePart(packLivePart(part))).toEqual(part);
+      }),
+    );
+    expect(unpackLivePart(packLivePart({ kind: 'alive' }))).toEqual({ kind: 'alive' });
+    expect(unpackLivePart(packLivePart({ kind: 'end', manifest }))).toEqual({ kind: 'end', manifest });
+  });
+
+  it.each([Buffer.alloc(0), Buffer.alloc(7, 1), Buffer.alloc(8), Buffer.alloc(8, 9)])('is not %j', (value) => {
+    expect(() => unpackLivePart(value)).toThrow(RangeError);
+  });
+
+  it('has an end only with a manifest', () => {
+    expect(() => unpackLivePart(Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')]))).toThrow();
+  });
+});

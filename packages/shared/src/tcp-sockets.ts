@@ -1,0 +1,78 @@
+import { readFile } from 'node:fs/promises';
+import { Gauge, type Registry } from 'prom-client';
+
+/** `include/net/tcp_states.h` of Linux, by number. */
+const STATES: Readonly<Record<number, string>> = {
+  1: 'established',
+  2: 'syn_sent',
+  3: 'syn_recv',
+  4: 'fin_wait1',
+  5: 'fin_wait2',
+  6: 'time_wait',
+  7: 'close',
+  8: 'close_wait',
+  9: 'last_ack',
+  10: 'listen',
+  11: 'closing',
+};
+const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
+const SUMMARY = '/proc/net/sockstat';
+/** With more sockets than this, the tables would take longer to read than a packet may wait: only the sums are told then. */
+const TABLE_LIMIT = 5000;
+const NEWLINE = 0x0a;
+/** Where a line of the tables has its state, after its colon: two addresses with their ports, of either family. */
+const FIELD = { state: 3 } as const;
+
+export type TcpSockets = Readonly<Record<string, number>>;
+
+/**
+ * TCP sockets by state, as the kernel counts them: of everything in this network namespace, which in a container is this
+ * service alone. Sockets in TIME_WAIT belong to no process any more, so no process can count its own.
+ */
+export function registerTcpSockets(registry: Registry): void {
+  new Gauge({
+    name: 'humancast_tcp_sockets',
+    help: 'TCP sockets by state, of everything in this network namespace',
+    labelNames: ['state'],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      for (const [state, count] of Object.entries(await tcpSockets())) this.set({ state }, count);
+    },
+  });
+}
+
+/** → nothing where the kernel does not tell (not Linux). */
+export async function tcpSockets(): Promise<TcpSockets> {
+  try {
+    const summary = readSummary(await readFile(SUMMARY, 'utf8'));
+    if (summary.in_use + summary.time_wait > TABLE_LIMIT) return summary;
+    const counts: Record<string, number> = Object.fromEntries(Object.values(STATES).map((state) => [state, 0]));
+    for (const table of await Promise.all(TABLES.map((path) => readFile(path).catch(() => Buffer.alloc(0))))) {
+      countStates(table, counts);
+    }
+    // The tables leave out what waits for its last packets; the sum does not.
+    return { ...counts, orphan: summary.orphan, time_wait: summary.time_wait };
+  } catch {
+    return {};
+  }
+}
+
+/** `TCP: inuse 12 orphan 0 tw 3 alloc 15 mem 2` */
+export function readSummary(text: string): { in_use: number; orphan: number; time_wait: number } {
+  const value = (name: string) => Number(new RegExp(`^TCP:.* ${name} (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return { in_use: value('inuse'), orphan: value('orphan'), time_wait: value('tw') };
+}
+
+/** Adds a table's sockets to `counts`. The first line is a heading. */
+export function countStates(table: Buffer, counts: Record<string, number>): void {
+  for (let at = table.indexOf(NEWLINE) + 1; at > 0 && at < table.length; at = table.indexOf(NEWLINE, at) + 1) {
+    const fields = table
+      .toString('latin1', at, Math.min(at + 120, table.length))
+      .trimStart()
+      .split(/\s+/, FIELD.state + 1);
+    const state = STATES[Number.parseInt(fields[FIELD.state] ?? '', 16)];
+    if (state !== undefined) counts[state] = (counts[state] ?? 0) + 1;
+    if (table.indexOf(NEWLINE, at) === -1) return;
+  }
+}

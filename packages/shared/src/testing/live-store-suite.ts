@@ -1,0 +1,141 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { newId } from '../ids.js';
+import type { LivePart } from '../media/live-part.js';
+import type { LiveEntry, LiveReader, LiveWriter } from '../media/live-store.js';
+
+export interface LiveStoreHarness {
+  readonly writer: LiveWriter;
+  readonly reader: LiveReader;
+  /** Lets so many seconds pass, as far as times to live are concerned. */
+  passTime(seconds: number): Promise<void>;
+  /** Interrupts the reader's connection; it comes back by itself. */
+  disconnectReader(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What every live store does, whatever it is made of. */
+export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStoreHarness>): void {
+  describe(`${name} is a live store`, () => {
+    let harness: LiveStoreHarness;
+    const stops: (() => void)[] = [];
+    beforeAll(async () => {
+      harness = await makeHarness();
+    });
+    afterAll(() => harness.close());
+    afterEach(() => {
+      for (const stop of stops.splice(0)) stop();
+    });
+
+    function follow(segment: string): LiveEntry[] {
+      const entries: LiveEntry[] = [];
+      stops.push(harness.reader.follow(segment, (entry) => entries.push(entry)));
+      return entries;
+    }
+
+    it('gives a follower what was there, and what comes, in order and once', async () => {
+      const segment = newId('seg');
+      await harness.writer.append(segment, [frame(0), frame(1)]);
+      const entries = follow(segment);
+      await until(() => entries.length === 2);
+      await harness.writer.append(segment, [frame(2)]);
+      await harness.writer.append(segment, [sound(0), frame(3)]);
+      await until(() => entries.length === 5);
+      expect(entries.map(({ part }) => part)).toEqual([frame(0), frame(1), frame(2), sound(0), frame(3)]);
+    });
+
+    it('gives each of several followers everything, and keeps segments apart', async () => {
+      const [one, other] = [newId('seg'), newId('seg')];
+      const followers = [follow(one), follow(one), follow(other)];
+      await harness.writer.append(one, [frame(0)]);
+      await harness.writer.append(other, [sound(7)]);
+      await until(() => followers.every((entries) => entries.length === 1));
+      expect(followers.map(([entry]) => entry?.part)).toEqual([frame(0), frame(0), sound(7)]);
+    });
+
+    it('gives more than it reads at once', async () => {
+      const segment = newId('seg');
+      for (let i = 0; i < 10; i++) {
+        await harness.writer.append(
+          segment,
+          Array.from({ length: 100 }, (_, k) => frame(100 * i + k)),
+        );
+      }
+      const entries = follow(segment);
+      await until(() => entries.length === 1000);
+      expect(entries.every(({ part }, i) => part.kind === 'frame' && part.frame === i)).toBe(true);
+    });
+
+    it('stops when it is told to', async () => {
+      const segment = newId('seg');
+      const stopped: LiveEntry[] = [];
+      const stop = harness.reader.follow(segment, (entry) => stopped.push(entry));
+      const entries = follow(segment);
+      stop();
+      await harness.writer.append(segment, [frame(0)]);
+      await until(() => entries.length === 1);
+      expect(stopped).toEqual([]);
+    });
+
+    it('misses nothing while its connection was away', async () => {
+      const segment = newId('seg');
+      const entries = follow(segment);
+      await harness.writer.append(segment, [frame(0)]);
+      await until(() => entries.length === 1);
+      await harness.disconnectReader();
+      await harness.writer.append(segment, [frame(1)]);
+      await until(() => entries.length === 2);
+    });
+
+    it('lets go of what lies before a place', async () => {
+      const segment = newId('seg');
+      await harness.writer.append(segment, [frame(0), frame(1)]);
+      const place = await harness.writer.append(segment, [frame(2)]);
+      await harness.writer.append(segment, [frame(3)]);
+      await harness.writer.trim(segment, place);
+      const entries = follow(segment);
+      await until(() => entries.length === 2);
+      expect(entries.map(({ part }) => part)).toEqual([frame(2), frame(3)]);
+    });
+
+    it('forgets a segment that nobody adds to, and one that it was told to', async () => {
+      const [kept, orphan] = [newId('seg'), newId('seg')];
+      await harness.writer.append(orphan, [frame(0)]);
+      await harness.passTime(3600);
+      await harness.writer.append(kept, [frame(0)]);
+      await harness.writer.expire(kept, 60);
+      await harness.passTime(59);
+      const entries = follow(kept);
+      await until(() => entries.length === 1);
+      await harness.passTime(2);
+      const late = [follow(kept), follow(orphan)];
+      await harness.writer.append(kept, [frame(9)]);
+      await harness.writer.append(orphan, [frame(9)]);
+      await until(() => late.every((list) => list.length === 1));
+      expect(late.map(([entry]) => entry?.part)).toEqual([frame(9), frame(9)]);
+    });
+  });
+}
+
+function frame(number: number): LivePart {
+  return {
+    kind: 'frame',
+    rendition: 0,
+    frame: number,
+    keyframe: number === 0,
+    data: Buffer.from([0, 255, number & 255]),
+  };
+}
+
+function sound(sample: number): LivePart {
+  return { kind: 'sound', sample, pcm: Buffer.alloc(40, sample) };
+}
+
+const PATIENCE_MS = 10_000;
+
+async function until(isSo: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while (!isSo()) {
+    if (performance.now() > deadlineMs) throw new Error('waited in vain');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

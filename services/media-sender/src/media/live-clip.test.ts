@@ -1,0 +1,230 @@
+import {
+  type LivePart,
+  type LiveReader,
+  type MediaStore,
+  PCM_CHUNK_SAMPLES,
+  packGop,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { LiveClip } from './live-clip.js';
+import { MediaCache } from './media-cache.js';
+
+const GOP = 25;
+const FRAME_SAMPLES = 1920; // 25 fps
+const START_SAMPLES = 2880; // 60 ms
+
+const MANIFEST: SegmentManifest = {
+  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'open' },
+  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 0, gopFrames: GOP, pcmSamples: 0, durationSamples: 2 },
+  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 0 }],
+  markFrames: [],
+};
+
+const packetize = (_: unknown, data: Buffer, keyframe: boolean): PacketizedFrame => ({
+  ...{ payloads: [data], keyframe, bytes: data.length },
+});
+/** Its number, so that a frame can be told. */
+const frameData = (number: number) => Buffer.from([number >> 8, number & 255]);
+const numberOf = (frame: PacketizedFrame | undefined) => frame?.payloads[0]?.readUInt16BE(0);
+/** The sample at a position tells where it is. */
+const sampleAt = (index: number) => 1 + (index % 30_000);
+
+let nowMs: number;
+let onPart: (part: LivePart) => void;
+let following: boolean;
+let clip: LiveClip;
+let frames: number;
+let samples: number;
+let reads: string[];
+
+beforeEach(() => {
+  nowMs = 1000;
+  frames = 0;
+  samples = 0;
+  reads = [];
+  clip = open();
+});
+
+function open(): LiveClip {
+  const reader: LiveReader = {
+    follow(_, onEntry) {
+      following = true;
+      onPart = (part) => onEntry({ id: '1-0', part });
+      return () => {
+        following = false;
+      };
+    },
+  };
+  const store: Pick<MediaStore, 'readGop' | 'readPcm'> = {
+    async readGop(_, rendition, index) {
+      reads.push(`${rendition}/${index}`);
+      const gop = Array.from({ length: GOP }, (_, i) => ({ data: frameData(index * GOP + i), keyframe: i === 0 }));
+      return packGop(gop);
+    },
+    async readPcm(_, index) {
+      const chunk = Int16Array.from({ length: PCM_CHUNK_SAMPLES }, (_, i) => sampleAt(index * PCM_CHUNK_SAMPLES + i));
+      return Buffer.from(chunk.buffer);
+    },
+  };
+  return new LiveClip(MANIFEST, {
+    ...{ reader, packetize, startSamples: START_SAMPLES, nowMs: () => nowMs },
+    ...{ cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetize }), prefetchSamples: 120_000 },
+    codecs: new Set(['vp8']),
+  });
+}
+
+function addFrames(count: number): void {
+  for (let i = 0; i < count; i++, frames++) {
+    onPart({ kind: 'frame', rendition: 0, frame: frames, keyframe: frames % GOP === 0, data: frameData(frames) });
+  }
+}
+
+function addSound(ms: number): void {
+  const pcm = Int16Array.from({ length: ms * 24 }, (_, i) => sampleAt(samples + i));
+  onPart({ kind: 'sound', sample: samples, pcm: Buffer.from(pcm.buffer) });
+  samples += pcm.length;
+}
+
+function end(): void {
+  const durationSamples = Math.max(frames * FRAME_SAMPLES, samples * 2);
+  onPart({ kind: 'end', manifest: { ...MANIFEST, state: 'complete', frames, pcmSamples: samples, durationSamples } });
+}
+
+function pcm(fromSamples: number, count: number): number[] {
+  const out = new Int16Array(count + 2);
+  clip.readPcm(fromSamples, out, 1, count);
+  return [...out.subarray(1, count + 1)];
+}
+
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('LiveClip', () => {
+  it('starts when enough of both tracks is there', () => {
+    expect(clip.availability(0, 960)).toBe('late');
+    addFrames(2);
+    expect(clip.availability(0, 960)).toBe('late');
+    addSound(40);
+    expect(clip.availability(0, 960)).toBe('late');
+    addSound(20);
+    expect(clip.availability(0, 960)).toBe('ready');
+  });
+
+  it('starts at once when it is complete, however short', () => {
+    addFrames(1);
+    end();
+    expect(clip.availability(0, 960)).toBe('ready');
+    expect(clip.durationSamples).toBe(FRAME_SAMPLES);
+  });
+
+  it('has no end until it has one', () => {
+    expect(clip.durationSamples).toBe(Number.POSITIVE_INFINITY);
+    addFrames(50);
+    addSound(2100);
+    expect(clip.frames).toBe(50);
+    end();
+    expect(clip.durationSamples).toBe(2100 * 48);
+  });
+
+  it('flows on while each next block is there, and waits for enough again when one was not', () => {
+    addFrames(2);
+    addSound(60);
+    expect(clip.availability(0, 960)).toBe('ready');
+    expect(clip.availability(960, 1920)).toBe('ready');
+    expect(clip.availability(2880, 3840)).toBe('late');
+    addSound(20);
+    expect(clip.availability(2880, 3840)).toBe('late');
+    addFrames(1);
+    addSound(60);
+    expect(clip.availability(2880, 3840)).toBe('ready');
+  });
+
+  it('gives frames and sound as they came', () => {
+    addFrames(30);
+    addSound(1200);
+    expect(clip.availability(0, 960)).toBe('ready');
+    expect([0, 24, 25, 29].map((i) => numberOf(clip.frame('vp8', i)))).toEqual([0, 24, 25, 29]);
+    expect(clip.frame('h264', 0)).toBeUndefined();
+    expect(pcm(47_990, 10)).toEqual(Array.from({ length: 10 }, (_, i) => sampleAt(23_995 + i)));
+  });
+
+  it('keeps the GOP before the one that plays, and lets go of the rest', () => {
+    addFrames(100);
+    addSound(4000);
+    clip.follow(80 * FRAME_SAMPLES);
+    expect(numberOf(clip.frame('vp8', 50))).toBe(50);
+    expect(numberOf(clip.frame('vp8', 99))).toBe(99);
+    expect(clip.availability(80 * FRAME_SAMPLES, 80 * FRAME_SAMPLES + 960)).toBe('ready');
+    expect(clip.frame('vp8', 20)).toBeUndefined();
+    expect(reads).toEqual([]);
+  });
+
+  it('plays from the media store what it had to wait for long ago, and gets to the new without a gap', async () => {
+    for (let second = 0; second < 20; second++) {
+      addFrames(25);
+      addSound(1000);
+      await settled();
+    }
+    expect(reads.length).toBeGreaterThan(0);
+    expect(reads.length).toBeLessThan(10);
+    for (let at = 0; at < 20 * 48_000; at += 960) {
+      expect(clip.availability(at, at + 960)).toBe('ready');
+      const frame = Math.floor(at / FRAME_SAMPLES);
+      expect(numberOf(clip.frame('vp8', frame))).toBe(frame);
+      expect(pcm(at, 480)).toEqual(Array.from({ length: 480 }, (_, i) => sampleAt(at / 2 + i)));
+      clip.follow(at + 960);
+      if (at % 9600 === 0) await settled();
+    }
+  });
+
+  it('begins with what is stored when it is opened late', async () => {
+    frames = 40; // the live store was trimmed: within the second GOP
+    samples = 30_000;
+    addFrames(40);
+    addSound(2000);
+    clip.follow(0);
+    await settled();
+    expect(clip.availability(0, 960)).toBe('ready');
+    expect(numberOf(clip.frame('vp8', 3))).toBe(3);
+    expect(pcm(0, 3)).toEqual([1, 2, 3]);
+    clip.follow(60 * FRAME_SAMPLES);
+    expect(numberOf(clip.frame('vp8', 60))).toBe(60);
+  });
+
+  it('holds its last frame, or goes on in silence, where one track is shorter', () => {
+    addFrames(5);
+    addSound(1000);
+    end();
+    expect(clip.availability(40_000, 40_960)).toBe('ready');
+    expect(clip.frames).toBe(5);
+    expect(pcm(48_000, 4)).toEqual([0, 0, 0, 0]);
+  });
+
+  it('is gone when it failed', () => {
+    onPart({ kind: 'end', manifest: { ...MANIFEST, state: 'failed' } });
+    expect(clip.availability(0, 960)).toBe('gone');
+  });
+
+  it('ends at what arrived when nothing is heard of its writer', () => {
+    addFrames(25);
+    addSound(1000);
+    nowMs += 4000;
+    onPart({ kind: 'alive' });
+    nowMs += 4000;
+    expect(clip.availability(960, 1920)).toBe('ready');
+    expect(clip.durationSamples).toBe(Number.POSITIVE_INFINITY);
+    nowMs += 1001;
+    expect(clip.availability(1920, 2880)).toBe('ready');
+    expect(clip.durationSamples).toBe(48_000);
+  });
+
+  it('stops following when it is released', () => {
+    expect(following).toBe(true);
+    clip.release();
+    expect(following).toBe(false);
+  });
+});

@@ -1,0 +1,195 @@
+import {
+  CLOCK_PER_PCM,
+  CLOCK_RATE,
+  type Codec,
+  durationSamplesOf,
+  type LivePart,
+  type LiveReader,
+  PCM_CHUNK_SAMPLES,
+  type Rational,
+  type SegmentManifest,
+} from '@humancast/shared';
+import type { Availability, Clip } from '../playout/clip.js';
+import { frameAtOrAfter, frameOffsetSamples } from '../playout/timeline.js';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { LiveTail } from './live-tail.js';
+import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
+
+/** Its writer gives a sign of life every second. Without one for so long, the segment ends at what arrived. */
+const STALE_MS = 5000;
+/** Beyond what is prefetched anyway, so much may wait in memory before it is left to the media store. */
+const SPILL_SAMPLES = 2 * CLOCK_RATE;
+
+export interface LiveClipOptions extends SegmentClipOptions {
+  reader: LiveReader;
+  packetize: (codec: Codec, data: Buffer, keyframe: boolean) => PacketizedFrame;
+  /** Media-clock samples that must be there before it starts, or goes on after it had to wait. */
+  startSamples: number;
+  /** Monotonic. */
+  nowMs: () => number;
+}
+
+/**
+ * A segment that is still being made, as a clip without an end until it has one. What is new is in memory as it comes; a
+ * segment that grows faster than it is played is played from the media store, as any other, until playback gets to the new.
+ */
+export class LiveClip implements Clip {
+  readonly #manifest: SegmentManifest;
+  readonly #options: LiveClipOptions;
+  readonly #tail: LiveTail;
+  readonly #stored: SegmentClip;
+  readonly #unfollow: () => void;
+  #positionSamples = 0;
+  /** Whether it plays, or could; otherwise it waits until enough is there. */
+  #flowing = false;
+  #final: Pick<SegmentManifest, 'frames' | 'durationSamples'> | undefined;
+  #heardMs: number;
+
+  /** @param manifest of an open segment. */
+  constructor(manifest: SegmentManifest, options: LiveClipOptions) {
+    this.#manifest = manifest;
+    this.#options = options;
+    this.#tail = new LiveTail(manifest.renditions.length, manifest.gopFrames);
+    this.#stored = new SegmentClip(manifest, options);
+    this.#heardMs = options.nowMs();
+    this.#unfollow = options.reader.follow(manifest.id, ({ part }) => this.#take(part));
+  }
+
+  get segment(): string {
+    return this.#manifest.id;
+  }
+  get role(): 'idle' | 'speech' {
+    return this.#manifest.role;
+  }
+  get fps(): Rational {
+    return this.#manifest.fps;
+  }
+  get frames(): number {
+    return this.#final?.frames ?? this.#tail.endFrame;
+  }
+  get durationSamples(): number {
+    return this.#final?.durationSamples ?? Number.POSITIVE_INFINITY;
+  }
+  get gopFrames(): number {
+    return this.#manifest.gopFrames;
+  }
+  get markFrames(): readonly number[] {
+    return this.#manifest.markFrames;
+  }
+
+  availability(fromSamples: number, toSamples: number): Availability {
+    this.#endWhenStale();
+    if (this.#final?.frames === 0) return 'gone';
+    const wanted = this.#flowing ? toSamples : Math.max(toSamples, fromSamples + this.#options.startSamples);
+    this.#flowing = this.#final !== undefined || this.#hasCome(wanted);
+    if (!this.#flowing) return 'late';
+    return this.#isInTail(fromSamples) ? 'ready' : this.#stored.availability(fromSamples, toSamples);
+  }
+
+  readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
+    const fromStored = Math.min(count, Math.max(0, this.#tail.firstSample - fromSamples / CLOCK_PER_PCM));
+    if (fromStored > 0) this.#stored.readPcm(fromSamples, out, at, fromStored);
+    this.#tail.readPcm(fromSamples / CLOCK_PER_PCM + fromStored, out.subarray(at + fromStored, at + count));
+  }
+
+  frame(codec: Codec, frame: number): PacketizedFrame | undefined {
+    if (frame < this.#tail.firstFrame) return this.#stored.frame(codec, frame);
+    const rendition = this.#manifest.renditions.findIndex((candidate) => candidate.codec === codec);
+    return this.#tail.frame(rendition, frame);
+  }
+
+  readySamples(fromSamples: number): number {
+    if (!this.#isInTail(fromSamples)) return this.#stored.readySamples(fromSamples);
+    return Math.max(0, Math.min(this.#comeSamples, this.durationSamples) - fromSamples);
+  }
+
+  follow(positionSamples: number): void {
+    this.#positionSamples = positionSamples;
+    if (this.#isInTail(positionSamples)) {
+      // The GOP before stays: a viewer whose decoder got stuck is served from its keyframe.
+      const showing = frameAtOrAfter(positionSamples, this.fps) - 1;
+      this.#tail.drop(Math.max(0, showing - this.gopFrames), positionSamples / CLOCK_PER_PCM);
+    } else {
+      this.#stored.follow(positionSamples);
+    }
+    this.#spill();
+  }
+
+  release(): void {
+    this.#unfollow();
+    this.#stored.release();
+  }
+
+  #take(part: LivePart): void {
+    this.#heardMs = this.#options.nowMs();
+    switch (part.kind) {
+      case 'frame': {
+        const codec = this.#manifest.renditions[part.rendition]?.codec;
+        if (!codec) return;
+        this.#tail.addFrame(part.rendition, part.frame, this.#options.packetize(codec, part.data, part.keyframe));
+        break;
+      }
+      case 'sound':
+        this.#tail.addSound(part.sample, toSamples(part.pcm));
+        break;
+      case 'end':
+        this.#final ??= part.manifest;
+        break;
+      case 'alive':
+        break;
+    }
+    this.#growStored();
+    this.#spill();
+  }
+
+  /** Both tracks, up to a position. */
+  #hasCome(toSamples: number): boolean {
+    return (
+      this.#tail.endSample * CLOCK_PER_PCM >= toSamples && this.#tail.endFrame >= frameAtOrAfter(toSamples, this.fps)
+    );
+  }
+
+  get #comeSamples(): number {
+    return Math.min(this.#tail.endSample * CLOCK_PER_PCM, frameOffsetSamples(this.#tail.endFrame, this.fps));
+  }
+
+  /** With the frame that is showing there. */
+  #isInTail(fromSamples: number): boolean {
+    const showing = Math.max(0, frameAtOrAfter(fromSamples, this.fps) - 1);
+    return showing >= this.#tail.firstFrame && fromSamples / CLOCK_PER_PCM >= this.#tail.firstSample;
+  }
+
+  /** Far ahead of playback, the middle is left to the media store, as soon as what comes next has been read from there. */
+  #spill(): void {
+    const { prefetchSamples } = this.#options;
+    if (this.#comeSamples - this.#positionSamples < prefetchSamples + SPILL_SAMPLES) return;
+    // What comes behind it has come, so it is stored.
+    const frame = this.#tail.endFrame - 1 - ((this.#tail.endFrame - 1) % this.gopFrames);
+    const sample = this.#tail.endSample - 1 - ((this.#tail.endSample - 1) % PCM_CHUNK_SAMPLES);
+    if (frame <= this.#tail.firstFrame && sample <= this.#tail.firstSample) return;
+    this.#growStored(frame, sample);
+    this.#stored.follow(this.#positionSamples);
+    const ahead = this.#positionSamples + prefetchSamples;
+    if (this.#stored.availability(this.#positionSamples, ahead) === 'ready') this.#tail.drop(frame, sample);
+  }
+
+  /** The stored part is what lies before the tail. */
+  #growStored(frames = this.#tail.firstFrame, pcmSamples = this.#tail.firstSample): void {
+    const durationSamples = durationSamplesOf(frames, this.fps, pcmSamples);
+    this.#stored.grow({ ...this.#manifest, frames, pcmSamples, durationSamples });
+  }
+
+  #endWhenStale(): void {
+    if (this.#final || this.#options.nowMs() - this.#heardMs < STALE_MS) return;
+    const frames = this.#tail.endFrame;
+    this.#final = { frames, durationSamples: durationSamplesOf(frames, this.fps, this.#tail.endSample) };
+    this.#options.onLost?.('its end: nothing was heard of its writer');
+  }
+}
+
+/** Little-endian machines only, as all that Node.js runs on today are. The copy aligns it. */
+function toSamples(pcm: Buffer): Int16Array {
+  const samples = new Int16Array(pcm.length >> 1);
+  Buffer.from(samples.buffer).set(pcm.subarray(0, samples.length * 2));
+  return samples;
+}

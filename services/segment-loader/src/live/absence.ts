@@ -1,0 +1,35 @@
+export type Track = 'picture' | 'sound';
+
+const TRACKS: readonly Track[] = ['picture', 'sound'];
+/** A track that came within this is coming. */
+const COMING_MS = 500;
+
+/**
+ * Notices that only one track of a push is coming. A track is absent when nothing of it came for a while although the other
+ * kept coming all the time; what was sent ahead and then paused is not missed. Time in which we held the producer back
+ * doesn't count.
+ */
+export class Absence {
+  readonly #waitMs: number;
+  readonly #silentMs: Record<Track, number> = { picture: 0, sound: 0 };
+
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+  }
+
+  came(track: Track): void {
+    this.#silentMs[track] = 0;
+  }
+
+  pass(ms: number): void {
+    for (const track of TRACKS) this.#silentMs[track] += ms;
+  }
+
+  /** The track to be filled up to the other one, if any. */
+  get track(): Track | undefined {
+    return TRACKS.find((track) => {
+      const other = track === 'picture' ? 'sound' : 'picture';
+      return this.#silentMs[track] >= this.#waitMs && this.#silentMs[other] < COMING_MS;
+    });
+  }
+}

@@ -1,0 +1,179 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { type Codec, type ErrorCode, HumancastError, type Logger } from '@humancast/shared';
+import { ByteQueue } from '../encode/byte-queue.js';
+import {
+  type EncoderSetup,
+  FROM_ENCODER,
+  readWireHeader,
+  TO_ENCODER,
+  WIRE_HEADER_BYTES,
+  type WireHead,
+  type WireMessage,
+  wireHeader,
+} from './encoder/wire.js';
+
+/** Arguments to Node.js that run the encoder. */
+export const ENCODER_COMMAND: readonly string[] = [fileURLToPath(new URL('./encoder/main.js', import.meta.url))];
+
+const NOTHING: Buffer = Buffer.alloc(0);
+const STDERR_LIMIT_BYTES = 4096;
+
+export interface EncoderHandlers {
+  onFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void;
+  /** Something that was sent has been dealt with. */
+  onTaken(): void;
+  /** It broke, or could not go on; once, and nothing after it. */
+  onFailed(error: HumancastError): void;
+}
+
+/** The process that encodes one live push, as the service sees it. */
+export class EncoderProcess {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #logger: Logger;
+  readonly #bytes = new ByteQueue();
+  readonly #ended = Promise.withResolvers<void>();
+  #head: ReturnType<typeof readWireHeader> | undefined;
+  #ready = Promise.withResolvers<void>();
+  #handlers: EncoderHandlers | undefined;
+  #inFlight = 0;
+  #over = false;
+  #complaints = '';
+
+  constructor(logger: Logger, command: readonly string[] = ENCODER_COMMAND) {
+    this.#logger = logger;
+    this.#child = spawn(process.execPath, command, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
+    });
+    this.#ready.promise.catch(() => {});
+    this.#ended.promise.catch(() => {});
+    this.#child.stdout.on('data', (data: Buffer) => this.#read(data));
+    this.#child.stderr.on('data', (data: Buffer) => {
+      this.#complaints = (this.#complaints + data.toString()).slice(-STDERR_LIMIT_BYTES);
+    });
+    // It is gone; its exit says so as well.
+    this.#child.stdin.on('error', () => {});
+    this.#child.once('error', (error) => this.#fail('encoder_failed', error.message));
+    this.#child.once('close', (code, signal) => this.#exited(code, signal));
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get isUsable(): boolean {
+    return !this.#over;
+  }
+
+  /** What was sent and has not been dealt with. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** @throws HumancastError `encoder_failed`. */
+  async begin(setup: EncoderSetup, handlers: EncoderHandlers): Promise<void> {
+    await this.#ready.promise;
+    this.#handlers = handlers;
+    this.#ready = Promise.withResolvers<void>();
+    this.#write({ kind: TO_ENCODER.setup }, Buffer.from(JSON.stringify(setup)));
+    await this.#ready.promise;
+  }
+
+  /** One frame in the set-up's format, to be shown for so many frames. The bytes must not change afterwards. */
+  picture(bytes: Buffer, count: number): void {
+    this.#send({ kind: TO_ENCODER.picture, count }, bytes);
+  }
+
+  /** The last picture for so many frames more. */
+  repeat(count: number): void {
+    this.#send({ kind: TO_ENCODER.repeat, count });
+  }
+
+  /** An encoded keyframe is the picture to be repeated. */
+  still(codec: Codec, bytes: Buffer): void {
+    this.#send({ kind: TO_ENCODER.still, rendition: codec === 'vp8' ? 0 : 1 }, bytes);
+  }
+
+  /** Resolves when the frames of everything sent are out. @throws HumancastError when it broke before. */
+  async end(): Promise<void> {
+    if (!this.#over) this.#write({ kind: TO_ENCODER.end });
+    await this.#ended.promise;
+  }
+
+  /** At any time, and again. */
+  kill(): void {
+    this.#over = true;
+    this.#child.kill('SIGKILL');
+  }
+
+  #send(head: WireHead, body?: Buffer): void {
+    if (this.#over) return;
+    this.#inFlight++;
+    this.#write(head, body);
+  }
+
+  #write(head: WireHead, body = NOTHING): void {
+    this.#child.stdin.cork();
+    this.#child.stdin.write(wireHeader(head, body.length));
+    if (body.length > 0) this.#child.stdin.write(body);
+    this.#child.stdin.uncork();
+  }
+
+  #read(data: Buffer): void {
+    this.#bytes.push(data);
+    for (let message = this.#next(); message; message = this.#next()) this.#handle(message);
+  }
+
+  #next(): WireMessage | undefined {
+    if (!this.#head) {
+      const header = this.#bytes.take(WIRE_HEADER_BYTES);
+      if (!header) return undefined;
+      this.#head = readWireHeader(header);
+    }
+    const body = this.#bytes.take(this.#head.bodyBytes);
+    if (!body) return undefined;
+    const message = { ...this.#head, body };
+    this.#head = undefined;
+    return message;
+  }
+
+  #handle({ kind, rendition, keyframe, count, body }: WireMessage): void {
+    switch (kind) {
+      case FROM_ENCODER.ready:
+        this.#ready.resolve();
+        break;
+      case FROM_ENCODER.frame:
+        this.#handlers?.onFrame(rendition, count, keyframe, body);
+        break;
+      case FROM_ENCODER.taken:
+        this.#inFlight--;
+        this.#handlers?.onTaken();
+        break;
+      case FROM_ENCODER.failed: {
+        const { code, message } = JSON.parse(body.toString()) as { code: ErrorCode; message: string };
+        this.#fail(code, message);
+        break;
+      }
+      case FROM_ENCODER.ended:
+        this.#over = true;
+        this.#ended.resolve();
+        break;
+    }
+  }
+
+  #exited(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#complaints !== '') this.#logger.warn({ encoder: this.pid, text: this.#complaints }, 'encoder complained');
+    this.#fail('encoder_failed', `the encoder ended with ${signal ?? `exit code ${code}`}`);
+  }
+
+  #fail(code: ErrorCode, message: string): void {
+    const error = new HumancastError(code, message);
+    this.#ready.reject(error);
+    this.#ended.reject(error);
+    if (this.#over) return;
+    this.#over = true;
+    this.#handlers?.onFailed(error);
+  }
+}

@@ -1,0 +1,80 @@
+import type { Frame } from 'node-av/lib';
+import { PictureGraph } from './picture-graph.js';
+import { blackPicture, PictureReader } from './picture-reader.js';
+import { RenditionEncoder } from './rendition-encoder.js';
+import type { EncoderSetup } from './wire.js';
+
+export interface LiveFrame {
+  readonly rendition: number;
+  readonly number: number;
+  readonly keyframe: boolean;
+  readonly data: Buffer;
+}
+
+/** Turns pictures into frames of every rendition, one at a time, with a keyframe where a GOP begins. */
+export class LiveEncoder {
+  readonly #setup: EncoderSetup;
+  readonly #reader: PictureReader;
+  readonly #encoders: readonly RenditionEncoder[];
+  readonly #onFrame: (frame: LiveFrame) => void;
+  #graphs: readonly PictureGraph[] = [];
+  /** The last picture, as each rendition has it. */
+  #showing: readonly Frame[] = [];
+  #frames = 0;
+
+  constructor(setup: EncoderSetup, onFrame: (frame: LiveFrame) => void) {
+    this.#setup = setup;
+    this.#onFrame = onFrame;
+    this.#reader = new PictureReader(setup);
+    this.#encoders = setup.renditions.map((rendition) => new RenditionEncoder(rendition, setup.fps));
+  }
+
+  /** Loads what the first push would otherwise wait for. */
+  static warmUp(): void {
+    const size = { width: 64, height: 64 };
+    const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...size, bitrateBps: 100_000 }));
+    const fps = { num: 30, den: 1 };
+    const encoder = new LiveEncoder({ ...size, pixelFormat: 'bgr24', fps, gopFrames: 30, renditions }, () => {});
+    encoder.encode(Buffer.alloc(size.width * size.height * 3));
+  }
+
+  get width(): number {
+    return this.#setup.width;
+  }
+
+  get height(): number {
+    return this.#setup.height;
+  }
+
+  /** A picture, for so many frames. @throws BadFrame, FFmpegError. */
+  encode(bytes: Buffer, count = 1): void {
+    this.show(this.#reader.read(bytes));
+    for (let i = 0; i < count; i++) this.repeat();
+  }
+
+  /** Takes a picture to be encoded by {@link repeat}. */
+  show(picture: Frame): void {
+    if (this.#graphs.some((graph) => !graph.accepts(picture))) this.#dropGraphs();
+    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new PictureGraph(picture, to));
+    const converted = this.#graphs.map((graph) => graph.convert(picture));
+    picture.free();
+    for (const former of this.#showing) former.free();
+    this.#showing = converted;
+  }
+
+  /** The last picture (again); black before the first. */
+  repeat(): void {
+    const { width, height, gopFrames } = this.#setup;
+    if (this.#showing.length === 0) this.show(blackPicture(width, height));
+    const number = this.#frames++;
+    this.#encoders.forEach((encoder, rendition) => {
+      const picture = this.#showing[rendition];
+      if (picture) this.#onFrame({ rendition, number, ...encoder.encode(picture, number, number % gopFrames === 0) });
+    });
+  }
+
+  #dropGraphs(): void {
+    for (const graph of this.#graphs) graph.free();
+    this.#graphs = [];
+  }
+}

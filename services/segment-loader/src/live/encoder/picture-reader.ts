@@ -1,0 +1,107 @@
+import type { Codec, PixelFormat } from '@humancast/shared';
+import {
+  AV_CODEC_ID_H264,
+  AV_CODEC_ID_MJPEG,
+  AV_CODEC_ID_VP8,
+  AV_PIX_FMT_BGR24,
+  AV_PIX_FMT_RGB24,
+  AV_PIX_FMT_RGBA,
+  AV_PIX_FMT_YUV420P,
+  AVCOL_RANGE_JPEG,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_BT470BG,
+  AVCOL_SPC_RGB,
+  type AVCodecID,
+  type AVPixelFormat,
+} from 'node-av/constants';
+import { Codec as AvCodec, CodecContext, FFmpegError, Frame, Packet } from 'node-av/lib';
+
+const RAW_FORMAT: Readonly<Record<Exclude<PixelFormat, 'jpeg'>, AVPixelFormat>> = {
+  bgr24: AV_PIX_FMT_BGR24,
+  rgb24: AV_PIX_FMT_RGB24,
+  rgba: AV_PIX_FMT_RGBA,
+  i420: AV_PIX_FMT_YUV420P,
+};
+
+const STILL_CODEC: Readonly<Record<Codec, AVCodecID>> = { vp8: AV_CODEC_ID_VP8, h264: AV_CODEC_ID_H264 };
+
+/** A frame could not be read as what the header says it is. */
+export class BadFrame extends Error {
+  override readonly name = 'BadFrame';
+}
+
+/** Makes pictures of what a producer sends. I420 means BT.601 and limited range, as OpenCV and libyuv make it. */
+export class PictureReader {
+  readonly #setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat };
+  readonly #jpeg: CodecContext | undefined;
+
+  constructor(setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat }) {
+    this.#setup = setup;
+    this.#jpeg = setup.pixelFormat === 'jpeg' ? openDecoder(AV_CODEC_ID_MJPEG) : undefined;
+  }
+
+  /** → a picture to be freed. @throws BadFrame. */
+  read(bytes: Buffer): Frame {
+    const { width, height, pixelFormat } = this.#setup;
+    if (pixelFormat !== 'jpeg') return rawPicture(bytes, width, height, RAW_FORMAT[pixelFormat]);
+    const picture = this.#jpeg && decode(this.#jpeg, bytes);
+    if (!picture) throw new BadFrame('a frame is not a JPEG that can be decoded');
+    if (picture.width === width && picture.height === height) return picture;
+    const size = `${picture.width}×${picture.height}`;
+    picture.free();
+    throw new BadFrame(`a JPEG is ${size}, the header says ${width}×${height}`);
+  }
+}
+
+/** An encoded keyframe as a picture; `undefined` when it can't be decoded. */
+export function stillPicture(codec: Codec, bytes: Buffer): Frame | undefined {
+  const decoder = openDecoder(STILL_CODEC[codec]);
+  try {
+    return decode(decoder, bytes);
+  } finally {
+    decoder.freeContext();
+  }
+}
+
+export function blackPicture(width: number, height: number): Frame {
+  return rawPicture(Buffer.alloc(width * height * 3), width, height, AV_PIX_FMT_RGB24);
+}
+
+function rawPicture(bytes: Buffer, width: number, height: number, format: AVPixelFormat): Frame {
+  const picture = Frame.fromVideoBuffer(bytes, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
+  const isRgb = format !== AV_PIX_FMT_YUV420P;
+  picture.colorSpace = isRgb ? AVCOL_SPC_RGB : AVCOL_SPC_BT470BG;
+  picture.colorRange = isRgb ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+  return picture;
+}
+
+function openDecoder(id: AVCodecID): CodecContext {
+  const codec = AvCodec.findDecoder(id);
+  if (!codec) throw new Error(`no decoder ${id}`);
+  const context = new CodecContext();
+  context.allocContext3(codec);
+  context.threadCount = 1;
+  FFmpegError.throwIfError(context.open2Sync(codec, null), 'opening a decoder');
+  return context;
+}
+
+function decode(decoder: CodecContext, bytes: Buffer): Frame | undefined {
+  const packet = new Packet();
+  packet.alloc();
+  const picture = new Frame();
+  picture.alloc();
+  try {
+    packet.data = bytes;
+    if (decoder.sendPacketSync(packet) < 0) return undefined;
+    let got = decoder.receiveFrameSync(picture);
+    if (got < 0) {
+      // Some decoders keep the last picture until they hear that it was the last.
+      decoder.sendPacketSync(null);
+      got = decoder.receiveFrameSync(picture);
+      decoder.flushBuffers();
+    }
+    return got < 0 ? undefined : picture;
+  } finally {
+    packet.free();
+  }
+}

@@ -1,0 +1,73 @@
+import {
+  HumancastError,
+  LIVE_HEADER_BYTES,
+  LIVE_KIND,
+  type LiveProducerMessage,
+  type LiveStart,
+  liveProducerMessageSchema,
+  type Rational,
+} from '@humancast/shared';
+import { describeIssues } from '@humancast/shared/nest';
+
+const BYTES_PER_PIXEL = { bgr24: 3, rgb24: 3, rgba: 4 } as const;
+/** No JPEG of a picture is larger than its pixels, but for its headers. */
+const JPEG_EXTRA_BYTES = 65_536;
+
+/** @throws HumancastError `bad_message`. */
+export function parseText(text: string): LiveProducerMessage {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new HumancastError('bad_message', { detail: 'the message is not JSON', cause });
+  }
+  const parsed = liveProducerMessageSchema.safeParse(json);
+  if (!parsed.success) throw new HumancastError('bad_message', describeIssues(parsed.error));
+  return parsed.data;
+}
+
+/** @throws HumancastError `bad_message`. */
+export function parseBinary(message: Buffer): { kind: keyof typeof LIVE_KIND; body: Buffer } {
+  const body = message.subarray(LIVE_HEADER_BYTES);
+  switch (message.length >= LIVE_HEADER_BYTES ? message[0] : undefined) {
+    case LIVE_KIND.picture:
+      return { kind: 'picture', body };
+    case LIVE_KIND.sound:
+      return { kind: 'sound', body };
+    default:
+      throw new HumancastError(
+        'bad_message',
+        'a binary message begins with 1 (picture) or 2 (sound) and three bytes of 0',
+      );
+  }
+}
+
+/** @throws HumancastError `live_frame_size`. */
+export function checkFrameSize({ pixelFormat, width, height }: LiveStart, bytes: number): void {
+  if (pixelFormat === 'jpeg') {
+    const most = width * height * 3 + JPEG_EXTRA_BYTES;
+    if (bytes > 0 && bytes <= most) return;
+    throw new HumancastError('live_frame_size', `a JPEG of ${bytes} bytes; it must have 1 to ${most}`);
+  }
+  const expected = frameBytes(pixelFormat, width, height);
+  if (bytes === expected) return;
+  throw new HumancastError('live_frame_size', {
+    detail: `a frame of ${bytes} bytes; ${width}×${height} in ${pixelFormat} has ${expected}`,
+    extra: { bytes, expected },
+  });
+}
+
+/** Rows without padding; the colours of I420 have half the sides, rounded up. */
+export function frameBytes(format: Exclude<LiveStart['pixelFormat'], 'jpeg'>, width: number, height: number): number {
+  if (format !== 'i420') return width * height * BYTES_PER_PIXEL[format];
+  return width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2);
+}
+
+/** A rate given as a number is a whole one, one of NTSC's (29.97 → 30000/1001), or thousandths. */
+export function frameRateOf(fps: LiveStart['fps']): Rational {
+  if (typeof fps !== 'number') return fps;
+  if (Number.isInteger(fps)) return { num: fps, den: 1 };
+  const ntsc = Math.ceil(fps);
+  if (Math.abs((ntsc * 1000) / 1001 - fps) < 0.005) return { num: ntsc * 1000, den: 1001 };
+  return { num: Math.round(fps * 1000), den: 1000 };
+}

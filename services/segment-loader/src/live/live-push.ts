@@ -1,0 +1,435 @@
+import {
+  type Avatar,
+  type Clock,
+  HumancastError,
+  type LiveLoaderMessage,
+  type LiveStart,
+  type LiveWriter,
+  type LoaderConfig,
+  type Logger,
+  type MediaStore,
+  newId,
+  PCM_RATE,
+  type Rational,
+  type SegmentManifest,
+  samplesToMs,
+  unpackGop,
+} from '@humancast/shared';
+import { asHumancastError } from '@humancast/shared/nest';
+import { encodeSettingsOf } from '../encode/encode-settings.js';
+import { gopFramesOf } from '../encode/frame-rate.js';
+import { renditionSize } from '../encode/picture-size.js';
+import { Absence } from './absence.js';
+import type { EncoderProcess } from './encoder-process.js';
+import { framesFor } from './frame-mapping.js';
+import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-message.js';
+import type { LiveMetrics } from './live-metrics.js';
+import { LiveSegment } from './live-segment.js';
+import type { LiveSession, QueuedPush } from './live-session.js';
+import { SoundIntake } from './sound-intake.js';
+
+/** Frames given to the encoder that it has not dealt with; the producer is held back at the most. */
+const MAX_IN_FLIGHT = 4;
+/** Encoded media that the stores have not taken yet. */
+const MAX_PENDING_BYTES = 8 * 2 ** 20;
+const TICK_MS = 100;
+const STATUS_TICKS = 5;
+const ALIVE_TICKS = 10;
+/** What was sent may take so long to be encoded and stored after the end. */
+const FINISH_MS = 15_000;
+
+/** The producer's connection, as a push needs it. */
+export interface ProducerPort {
+  send(message: LiveLoaderMessage): void;
+  /** Nothing more is read until {@link resume}; what has been read already still comes. */
+  pause(): void;
+  resume(): void;
+  /** All is stored. */
+  finish(): void;
+  /** Tells the error, and closes with the code of the same meaning. */
+  fail(error: HumancastError): void;
+}
+
+export interface LivePushParts {
+  readonly config: Pick<
+    LoaderConfig,
+    | 'renditions'
+    | 'gopMs'
+    | 'liveIdleMs'
+    | 'liveTrackWaitMs'
+    | 'liveLagLimitMs'
+    | 'liveMaxSeconds'
+    | 'liveTtlSeconds'
+    | 'sessionQueueLimit'
+  >;
+  readonly store: MediaStore;
+  readonly live: LiveWriter;
+  readonly takeEncoder: () => EncoderProcess;
+  readonly metrics: LiveMetrics;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type State = 'new' | 'starting' | 'open' | 'ending' | 'over';
+
+/**
+ * One live push, from its header to a stored segment. Pictures go to the encoder process, sound is brought to our rate here, and both
+ * go on to the segment as they come. A producer that is too fast is held back; whatever ends a push, what arrived stays.
+ */
+export class LivePush {
+  readonly #avatar: Avatar;
+  readonly #session: LiveSession | undefined;
+  readonly #port: ProducerPort;
+  readonly #parts: LivePushParts;
+  readonly #absence: Absence;
+  readonly #finished = Promise.withResolvers<void>();
+  /** Messages that had been read before reading was paused for the start. */
+  readonly #early: { data: Buffer; isBinary: boolean }[] = [];
+  #logger: Logger;
+  #state: State = 'new';
+  #start: LiveStart | undefined;
+  #fps: Rational = { num: 25, den: 1 };
+  #targetFps: Rational = { num: 25, den: 1 };
+  #encoder: EncoderProcess | undefined;
+  #segment: LiveSegment | undefined;
+  #sound: SoundIntake | undefined;
+  #queued: QueuedPush | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #held = false;
+  #framesReceived = 0;
+  /** Of the segment's rate, handed to the encoder. */
+  #framesAsked = 0;
+  #firstMs: number | undefined;
+  #lastMs: number;
+  #ticks = 0;
+
+  /** @param session where it is to be said, if anywhere. */
+  constructor(avatar: Avatar, session: LiveSession | undefined, port: ProducerPort, parts: LivePushParts) {
+    this.#avatar = avatar;
+    this.#session = session;
+    this.#port = port;
+    this.#parts = parts;
+    this.#logger = parts.logger.child({ avatar: avatar.id, ...(session && { session: session.id }) });
+    this.#absence = new Absence(parts.config.liveTrackWaitMs);
+    this.#lastMs = parts.clock.nowMs();
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** Resolves when nothing more is owed. */
+  get finished(): Promise<void> {
+    return this.#finished.promise;
+  }
+
+  receive(data: Buffer, isBinary: boolean): void {
+    if (this.#state === 'ending' || this.#state === 'over') return;
+    this.#lastMs = this.#parts.clock.nowMs();
+    if (this.#state === 'starting') {
+      this.#early.push({ data, isBinary });
+      return;
+    }
+    try {
+      if (isBinary) this.#receiveBinary(data);
+      else this.#receiveText(data.toString());
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** The connection is gone. Without an end before it, the segment ends at what arrived, and says so. */
+  gone(): void {
+    const message = 'the connection ended before the end of the push';
+    void this.#finish(new HumancastError('producer_gone', message), false);
+  }
+
+  /** Ends it for a reason the producer is told; what arrived stays. */
+  fail(thrown: unknown): void {
+    const error = asHumancastError(thrown);
+    if (error.code === 'internal') this.#logger.error({ err: thrown }, 'live push failed');
+    void this.#finish(error, true);
+  }
+
+  #receiveText(text: string): void {
+    const message = parseText(text);
+    if (message.type === 'start') {
+      if (this.#state !== 'new') throw new HumancastError('already_started');
+      void this.#begin(message).catch((error: unknown) => this.fail(error));
+    } else {
+      if (this.#state === 'new') throw new HumancastError('start_required');
+      void this.#finish(undefined, true);
+    }
+  }
+
+  #receiveBinary(data: Buffer): void {
+    if (!this.#start) throw new HumancastError('start_required');
+    const { kind, body } = parseBinary(data);
+    this.#firstMs ??= this.#lastMs;
+    this.#absence.came(kind);
+    if (kind === 'picture') this.#receivePicture(body);
+    else this.#receiveSound(body);
+    if (this.#longestMs > this.#parts.config.liveMaxSeconds * 1000) {
+      throw new HumancastError('media_too_long', {
+        detail: `it goes on after the ${this.#parts.config.liveMaxSeconds} s that are allowed`,
+        extra: { maxDurationSeconds: this.#parts.config.liveMaxSeconds },
+      });
+    }
+  }
+
+  #receivePicture(frame: Buffer): void {
+    checkFrameSize(this.#start as LiveStart, frame.length);
+    const count = framesFor(this.#framesReceived, this.#fps, this.#targetFps);
+    this.#framesReceived++;
+    if (count === 0) return;
+    this.#framesAsked += count;
+    this.#encoder?.picture(frame, count);
+    this.#balance();
+  }
+
+  #receiveSound(bytes: Buffer): void {
+    const samples = this.#sound?.push(bytes);
+    if (samples && samples.length > 0) this.#segment?.addSound(samples);
+    this.#balance();
+  }
+
+  async #begin(start: LiveStart): Promise<void> {
+    this.#state = 'starting';
+    this.#port.pause();
+    const { config, store, live, takeEncoder, metrics } = this.#parts;
+    const settings = encodeSettingsOf(this.#avatar, config);
+    this.#start = start;
+    this.#fps = frameRateOf(start.fps);
+    this.#targetFps = settings.fps ?? this.#fps;
+    this.#sound = new SoundIntake(start);
+    const manifest = this.#openManifest(start);
+    this.#logger = this.#logger.child({ segment: manifest.id });
+    const retention = { pinned: false, ttlSeconds: config.liveTtlSeconds } as const;
+    const segment = new LiveSegment(manifest, retention, { store, live, onFailed: (error) => this.fail(error) });
+    this.#encoder = takeEncoder();
+    const { width, height, pixelFormat } = start;
+    const { gopFrames, renditions, fps } = manifest;
+    const encoding = this.#encoder.begin(
+      { width, height, pixelFormat, fps, gopFrames, renditions },
+      {
+        onFrame: (rendition, number, keyframe, data) => {
+          segment.addFrame(rendition, number, keyframe, data);
+          if (rendition === 0) metrics.frameEncoded();
+        },
+        onTaken: () => this.#balance(),
+        onFailed: (error) => this.fail(error),
+      },
+    );
+    await Promise.all([encoding, segment.open()]);
+    this.#segment = segment;
+    await this.#queue(segment.id, start.interrupt);
+    this.#open(manifest);
+  }
+
+  #openManifest({ name, width, height }: LiveStart): SegmentManifest {
+    const { renditions, gopMs } = encodeSettingsOf(this.#avatar, this.#parts.config);
+    const id = newId('seg');
+    return {
+      version: 1,
+      ...{ id, avatar: this.#avatar.id, name: name ?? id },
+      ...{ role: 'speech', source: 'live', state: 'open' },
+      createdAtMs: this.#parts.clock.wallMs(),
+      fps: this.#targetFps,
+      ...{ frames: 0, gopFrames: gopFramesOf(gopMs, this.#targetFps), pcmSamples: 0, durationSamples: 2 },
+      renditions: renditions.map((config) => ({
+        ...{ id: config.id, codec: config.codec, bitrateBps: config.bitrateBps, bytes: 0 },
+        ...renditionSize({ width, height }, config),
+      })),
+      markFrames: [],
+    };
+  }
+
+  /** It is said from its first frames on. */
+  async #queue(segment: string, interrupt: boolean): Promise<void> {
+    const limit = this.#parts.config.sessionQueueLimit;
+    this.#queued = await this.#session?.queue(segment, { interrupt, limit }, (event) => {
+      if (event.type === 'interrupted') this.#port.send({ type: 'interrupted', positionMs: event.positionMs });
+      else this.fail(new HumancastError('session_ended'));
+    });
+  }
+
+  #open(manifest: SegmentManifest): void {
+    if (this.#state !== 'starting') return;
+    this.#state = 'open';
+    this.#lastMs = this.#parts.clock.nowMs();
+    this.#logger.info({ start: this.#start, renditions: manifest.renditions.length }, 'live push begins');
+    const seq = this.#queued?.seq;
+    this.#port.send({ type: 'ready', segment: manifest.id, ...(seq !== undefined && { seq }) });
+    for (const { data, isBinary } of this.#early.splice(0)) this.receive(data, isBinary);
+    this.#balance();
+    if (!this.#held) this.#port.resume();
+  }
+
+  /** The producer is held back while the encoder or the stores are behind. */
+  #balance(): void {
+    if (this.#state !== 'open') return;
+    const isBehind =
+      (this.#encoder?.inFlight ?? 0) >= MAX_IN_FLIGHT || (this.#segment?.pendingBytes ?? 0) > MAX_PENDING_BYTES;
+    if (isBehind === this.#held) return;
+    this.#held = isBehind;
+    if (isBehind) this.#port.pause();
+    else {
+      this.#lastMs = this.#parts.clock.nowMs();
+      this.#port.resume();
+    }
+  }
+
+  #tick(): void {
+    const { config, clock } = this.#parts;
+    if (this.#state === 'starting' || this.#state === 'ending') return;
+    this.#ticks++;
+    if (!this.#held && clock.nowMs() - this.#lastMs > config.liveIdleMs) {
+      this.fail(new HumancastError('idle_timeout', `nothing came for ${config.liveIdleMs / 1000} s`));
+      return;
+    }
+    if (this.#state !== 'open') return;
+    this.#balance(); // the stores may have caught up
+    if (!this.#held) this.#fillAbsent();
+    if (this.#held && this.#lagMs > config.liveLagLimitMs) {
+      const lagMs = Math.round(this.#lagMs);
+      this.fail(
+        new HumancastError('live_overloaded', {
+          detail: `encoding is ${lagMs} ms behind real time; send a smaller picture, or fewer frames`,
+          extra: { lagMs },
+        }),
+      );
+      return;
+    }
+    if (this.#ticks % STATUS_TICKS === 0) this.#sendStatus();
+    if (this.#ticks % ALIVE_TICKS === 0) this.#segment?.keepAlive();
+  }
+
+  #fillAbsent(): void {
+    this.#absence.pass(TICK_MS);
+    const gapMs = this.#pictureMs - this.#soundMs;
+    switch (this.#absence.track) {
+      case 'sound':
+        if (gapMs > 0) this.#segment?.addSound(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
+        break;
+      case 'picture':
+        if (gapMs < 0)
+          void this.#fillPicture(Math.floor((-gapMs * this.#targetFps.num) / (1000 * this.#targetFps.den)));
+        break;
+    }
+  }
+
+  /** The last picture goes on; before the first, it is the avatar's. */
+  async #fillPicture(count: number): Promise<void> {
+    if (count <= 0) return;
+    const isFirst = this.#framesAsked === 0;
+    this.#framesAsked += count;
+    if (isFirst)
+      await this.#showAvatar().catch((error: Error) => this.#logger.warn({ err: error.message }, 'no still'));
+    this.#encoder?.repeat(count);
+  }
+
+  async #showAvatar(): Promise<void> {
+    const { store } = this.#parts;
+    const [idle] = await store.getIdlePlaylist(this.#avatar.id);
+    const manifest = idle === undefined ? undefined : await store.getManifest(idle);
+    const rendition = manifest?.renditions[0];
+    if (!manifest || !rendition) return;
+    const gop = await store.readGop(manifest.id, rendition.id, 0);
+    const first = gop && unpackGop(gop)[0];
+    if (first) this.#encoder?.still(rendition.codec, first.data);
+  }
+
+  #sendStatus(): void {
+    this.#port.send({
+      type: 'status',
+      framesReceived: this.#framesReceived,
+      framesEncoded: this.#segment?.frames ?? 0,
+      readyMs: Math.round(this.#readyMs),
+      lagMs: Math.round(this.#lagMs),
+      clampedSamples: this.#sound?.clampedSamples ?? 0,
+    });
+  }
+
+  get #encodedMs(): number {
+    return ((this.#segment?.frames ?? 0) * 1000 * this.#targetFps.den) / this.#targetFps.num;
+  }
+
+  /** Of what was handed to the encoder. */
+  get #pictureMs(): number {
+    return (this.#framesAsked * 1000 * this.#targetFps.den) / this.#targetFps.num;
+  }
+
+  get #soundMs(): number {
+    return ((this.#segment?.pcmSamples ?? 0) * 1000) / PCM_RATE;
+  }
+
+  get #readyMs(): number {
+    return Math.min(this.#encodedMs, this.#soundMs);
+  }
+
+  get #longestMs(): number {
+    return Math.max(this.#pictureMs, this.#soundMs);
+  }
+
+  get #lagMs(): number {
+    return this.#firstMs === undefined ? 0 : Math.max(0, this.#parts.clock.nowMs() - this.#firstMs - this.#readyMs);
+  }
+
+  /** @param tell whether the producer is still there to hear it. */
+  async #finish(error: HumancastError | undefined, tell: boolean): Promise<void> {
+    if (this.#state === 'ending' || this.#state === 'over') return;
+    this.#state = 'ending';
+    clearInterval(this.#timer);
+    this.#queued?.forget();
+    this.#port.resume(); // what still comes is read and dropped, so that the close is heard
+    if (error) this.#parts.metrics.failed(error.code);
+    if (error && tell) this.#port.fail(error);
+    try {
+      const manifest = await this.#close(error);
+      if (manifest) this.#report(manifest, error, tell);
+      else if (!error) this.#port.fail(new HumancastError('live_empty'));
+    } catch (thrown) {
+      this.#logger.error({ err: thrown }, 'the segment could not be finished');
+      if (!error && tell) this.#port.fail(asHumancastError(thrown));
+    } finally {
+      this.#encoder?.kill();
+      this.#state = 'over';
+      this.#finished.resolve();
+    }
+  }
+
+  /** `undefined` when nothing had begun. */
+  async #close(error: HumancastError | undefined): Promise<SegmentManifest | undefined> {
+    const segment = this.#segment;
+    if (!segment) return undefined;
+    const rest = this.#sound?.end();
+    if (rest && rest.length > 0) segment.addSound(rest);
+    if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillPicture(1);
+    await this.#drainEncoder();
+    return segment.close(error && { code: error.code, message: error.message });
+  }
+
+  async #drainEncoder(): Promise<void> {
+    const encoder = this.#encoder;
+    const timeout = setTimeout(() => encoder?.kill(), FINISH_MS);
+    try {
+      await encoder?.end();
+    } catch (error) {
+      this.#logger.warn({ err: (error as Error).message }, 'the encoder ended early');
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  #report(manifest: SegmentManifest, error: HumancastError | undefined, tell: boolean): void {
+    const { id, state, frames, durationSamples } = manifest;
+    const durationMs = samplesToMs(durationSamples);
+    const outcome = { state, frames, durationMs, received: this.#framesReceived, ...(error && { code: error.code }) };
+    if (error) this.#logger.warn({ ...outcome, detail: error.message }, 'live push ended early');
+    else this.#logger.info(outcome, 'live push complete');
+    this.#parts.metrics.ended(durationMs);
+    if (error || !tell) return;
+    if (state === 'failed') this.#port.fail(new HumancastError('live_empty'));
+    else {
+      this.#port.send({ type: 'done', segment: id, durationMs, frames });
+      this.#port.finish();
+    }
+  }
+}

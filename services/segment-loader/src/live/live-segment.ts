@@ -1,0 +1,229 @@
+import {
+  durationSamplesOf,
+  HumancastError,
+  type LivePart,
+  type LiveWriter,
+  type MediaStore,
+  PCM_CHUNK_SAMPLES,
+  type Retention,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { ByteQueue } from '../encode/byte-queue.js';
+import { GopAssembler } from '../encode/gop-assembler.js';
+
+const BYTES_PER_SAMPLE = 2;
+const CHUNK_BYTES = PCM_CHUNK_SAMPLES * BYTES_PER_SAMPLE;
+/** Readers that are late find the end for so long. */
+const LINGER_SECONDS = 60;
+/** The manifest of an open segment outlives its loader by this; it is renewed while it grows. */
+const OPEN_TTL_SECONDS = 60;
+
+export interface LiveSegmentParts {
+  readonly store: MediaStore;
+  readonly live: LiveWriter;
+  /** Once, when the stores don't take any more. */
+  readonly onFailed: (error: HumancastError) => void;
+}
+
+export type LiveSegmentFailure = NonNullable<SegmentManifest['failure']>;
+
+/**
+ * A segment while it is being made: every frame and piece of sound is told to those who play it at once, and is stored with its
+ * GOP or chunk when that is complete. Nothing is ever waited for; what the stores still owe is counted.
+ */
+export class LiveSegment {
+  readonly #parts: LiveSegmentParts;
+  readonly #retention: Retention;
+  readonly #gops: readonly GopAssembler[];
+  readonly #bytes: number[];
+  readonly #sound = new ByteQueue();
+  /** Places in the live store where GOPs and chunks begin; those long stored are forgotten. */
+  readonly #gopPlaces = new Map<number, string>();
+  readonly #chunkPlaces = new Map<number, string>();
+  readonly #gopsStored: number[];
+  #chunks = 0;
+  #chunksStored = 0;
+  #pcmSamples = 0;
+  #manifest: SegmentManifest;
+  #pendingBytes = 0;
+  #failed = false;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(manifest: SegmentManifest, retention: Retention, parts: LiveSegmentParts) {
+    this.#manifest = manifest;
+    this.#retention = retention;
+    this.#parts = parts;
+    this.#gops = manifest.renditions.map(() => new GopAssembler(manifest.gopFrames));
+    this.#bytes = manifest.renditions.map(() => 0);
+    this.#gopsStored = manifest.renditions.map(() => 0);
+  }
+
+  get id(): string {
+    return this.#manifest.id;
+  }
+
+  /** Complete in every rendition. */
+  get frames(): number {
+    return Math.min(...this.#gops.map((gop) => gop.frameCount));
+  }
+
+  get pcmSamples(): number {
+    return this.#pcmSamples;
+  }
+
+  /** Handed to the stores, and not yet taken. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** Makes it known, so that it can be queued. @throws HumancastError `media_store_full`; an error when the store is away. */
+  async open(): Promise<void> {
+    await this.#parts.store.putManifest(this.#manifest, { pinned: false, ttlSeconds: OPEN_TTL_SECONDS });
+  }
+
+  addFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void {
+    const gop = this.#gops[rendition];
+    if (!gop) return;
+    const index = gop.gopCount;
+    const appended = this.#append({ kind: 'frame', rendition, frame: number, keyframe, data }, data.length);
+    if (rendition === 0 && number % this.#manifest.gopFrames === 0) this.#note(appended, this.#gopPlaces, index);
+    this.#bytes[rendition] = (this.#bytes[rendition] ?? 0) + data.length;
+    const complete = gop.push({ keyframe, data });
+    if (complete) this.#storeGop(rendition, index, complete);
+  }
+
+  addSound(samples: Int16Array): void {
+    // In pieces that end where a chunk does.
+    for (let at = 0; at < samples.length; ) {
+      const room = PCM_CHUNK_SAMPLES - (this.#pcmSamples % PCM_CHUNK_SAMPLES);
+      const piece = samples.subarray(at, at + room);
+      this.#addPiece(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength));
+      at += piece.length;
+    }
+  }
+
+  /** About once a second: whoever plays it knows that more may come. */
+  keepAlive(): void {
+    void this.#append({ kind: 'alive' }, 0);
+    this.#track(this.#parts.store.touch(this.id), 0);
+  }
+
+  /**
+   * What has come is the segment; without anything, it failed. Waits until everything is stored.
+   * @param failure why it ended before its end, if it did.
+   * @throws HumancastError when the stores do not take it; then nothing of it is left but what is playing.
+   */
+  async close(failure?: LiveSegmentFailure): Promise<SegmentManifest> {
+    this.#gops.forEach((gop, rendition) => {
+      const index = gop.gopCount;
+      const last = gop.end();
+      if (last) this.#storeGop(rendition, index, last);
+    });
+    if (this.#sound.length > 0) this.#storeChunk(this.#sound.length);
+    await this.#writing;
+    const manifest = this.#finalManifest(failure);
+    this.#manifest = manifest;
+    const { store, live } = this.#parts;
+    // Found complete before it is heard to be: who hears it reads it.
+    await store.putManifest(manifest, this.#retention);
+    await live.append(this.id, [{ kind: 'end', manifest }]);
+    await live.expire(this.id, LINGER_SECONDS);
+    return manifest;
+  }
+
+  #finalManifest(failure: LiveSegmentFailure | undefined): SegmentManifest {
+    const open = this.#manifest;
+    const isEmpty = this.frames === 0;
+    const why = failure ?? (isEmpty ? { code: 'live_empty', message: 'nothing came' } : undefined);
+    return {
+      ...open,
+      state: isEmpty || this.#failed ? 'failed' : 'complete',
+      frames: this.frames,
+      pcmSamples: this.#pcmSamples,
+      durationSamples: durationSamplesOf(this.frames, open.fps, this.#pcmSamples),
+      renditions: open.renditions.map((rendition, i) => ({ ...rendition, bytes: this.#bytes[i] ?? 0 })),
+      ...(why && { failure: why }),
+    };
+  }
+
+  #addPiece(pcm: Buffer): void {
+    const appended = this.#append({ kind: 'sound', sample: this.#pcmSamples, pcm }, pcm.length);
+    if (this.#pcmSamples % PCM_CHUNK_SAMPLES === 0) this.#note(appended, this.#chunkPlaces, this.#chunks);
+    this.#pcmSamples += pcm.length / BYTES_PER_SAMPLE;
+    this.#sound.push(pcm);
+    if (this.#sound.length === CHUNK_BYTES) this.#storeChunk(CHUNK_BYTES);
+  }
+
+  #storeGop(rendition: number, index: number, gop: Buffer): void {
+    const { id } = this.#manifest.renditions[rendition] as { id: string };
+    const stored = this.#parts.store.writeGop(this.id, id, index, gop).then(() => {
+      this.#gopsStored[rendition] = index + 1;
+      return this.#trim();
+    });
+    this.#track(stored, gop.length);
+  }
+
+  #storeChunk(bytes: number): void {
+    const chunk = this.#sound.take(bytes) as Buffer;
+    const index = this.#chunks++;
+    const stored = this.#parts.store.writePcm(this.id, index, chunk).then(() => {
+      this.#chunksStored = index + 1;
+      return this.#trim();
+    });
+    this.#track(stored, chunk.length);
+  }
+
+  /** The last stored GOP and chunk stay in the live store as well: who comes now finds it without a gap. */
+  async #trim(): Promise<void> {
+    const gop = Math.min(...this.#gopsStored) - 1;
+    const chunk = this.#chunksStored - 1;
+    const places = [this.#gopPlaces.get(gop), this.#chunkPlaces.get(chunk)];
+    if (places[0] === undefined || places[1] === undefined) return;
+    this.#gopPlaces.delete(gop - 1);
+    this.#chunkPlaces.delete(chunk - 1);
+    await this.#parts.live.trim(this.id, earlier(places[0], places[1]));
+  }
+
+  #append(part: LivePart, bytes: number): Promise<string> {
+    const appended = this.#parts.live.append(this.id, [part]);
+    this.#track(appended, bytes);
+    return appended;
+  }
+
+  #note(appended: Promise<string>, places: Map<number, string>, index: number): void {
+    appended.then(
+      (place) => places.set(index, place),
+      () => {},
+    );
+  }
+
+  #track(write: Promise<unknown>, bytes: number): void {
+    this.#pendingBytes += bytes;
+    const settled = write.then(
+      () => {
+        this.#pendingBytes -= bytes;
+      },
+      (error: unknown) => {
+        this.#pendingBytes -= bytes;
+        this.#fail(error);
+      },
+    );
+    const before = this.#writing;
+    this.#writing = settled.then(() => before);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    const known = error instanceof HumancastError;
+    const detail = 'the media store is not reachable; push again';
+    this.#parts.onFailed(known ? error : new HumancastError('unavailable', { detail, cause: error }));
+  }
+}
+
+/** Of two places in a Redis stream: milliseconds, then a count. */
+function earlier(a: string, b: string): string {
+  const [aMs = 0, aCount = 0] = a.split('-').map(Number);
+  const [bMs = 0, bCount = 0] = b.split('-').map(Number);
+  return aMs < bMs || (aMs === bMs && aCount <= bCount) ? a : b;
+}

@@ -1,0 +1,129 @@
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import {
+  ApiKeys,
+  type Avatar,
+  type AvatarStore,
+  bearerOf,
+  HumancastError,
+  LIVE_HEADER_BYTES,
+  type LoaderConfig,
+  type SessionRegistry,
+  type Speech,
+  type StreamFeed,
+  toProblem,
+} from '@humancast/shared';
+import { asHumancastError } from '@humancast/shared/nest';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { LivePush, type LivePushParts } from './live-push.js';
+import { LiveSession } from './live-session.js';
+import { LiveSocket } from './live-socket.js';
+
+const PATH = '/v1/live';
+/** The largest frame that a header can describe: 3840×2160 in RGBA. */
+const LARGEST_MESSAGE_BYTES = LIVE_HEADER_BYTES + 3840 * 2160 * 4;
+
+export interface LiveServerParts {
+  readonly config: Pick<LoaderConfig, 'apiKeys' | 'apiKeyFile' | 'livePushLimit' | 'liveMessagesPerSecond'>;
+  readonly avatars: AvatarStore;
+  readonly registry: SessionRegistry;
+  readonly speech: Speech;
+  readonly events: StreamFeed;
+  readonly push: LivePushParts;
+}
+
+/** `WS /v1/live`: who may push, and where to. */
+export class LiveServer {
+  readonly #parts: LiveServerParts;
+  readonly #keys: ApiKeys;
+  readonly #wss = new WebSocketServer({
+    noServer: true,
+    maxPayload: LARGEST_MESSAGE_BYTES,
+    perMessageDeflate: false,
+    clientTracking: false,
+  });
+  readonly #pushes = new Set<LivePush>();
+  #expected = 0;
+  #closed = false;
+
+  constructor(parts: LiveServerParts) {
+    this.#parts = parts;
+    this.#keys = new ApiKeys(parts.config.apiKeys, parts.config.apiKeyFile);
+  }
+
+  get pushCount(): number {
+    return this.#pushes.size;
+  }
+
+  attach(server: Server): void {
+    server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
+  }
+
+  /** Pushes end at what has arrived, and nobody new is taken. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const restarting = new HumancastError('unavailable', { detail: 'restarting; push again', retryAfterSeconds: 1 });
+    for (const push of this.#pushes) push.fail(restarting);
+    await Promise.all([...this.#pushes].map((push) => push.finished));
+    this.#wss.close();
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    // Until ws takes over, a connection that breaks must not bring the process down.
+    socket.on('error', () => socket.destroy());
+    this.#expected++;
+    try {
+      const { avatar, session } = await this.#admit(request);
+      this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, avatar, session));
+    } catch (error) {
+      refuse(socket, asHumancastError(error));
+    } finally {
+      this.#expected--;
+    }
+  }
+
+  async #admit(request: IncomingMessage): Promise<{ avatar: Avatar; session: LiveSession | undefined }> {
+    const { avatars, config } = this.#parts;
+    const url = new URL(request.url ?? '/', 'ws://localhost');
+    if (url.pathname !== PATH) throw new HumancastError('not_found');
+    const key = bearerOf(request.headers.authorization);
+    if (key === undefined || !this.#keys.has(key)) {
+      throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
+    }
+    if (this.#closed) throw new HumancastError('unavailable', { detail: 'stopping', retryAfterSeconds: 1 });
+    if (this.#pushes.size + this.#expected > config.livePushLimit) {
+      throw new HumancastError('too_many_pushes', {
+        detail: `${config.livePushLimit} live pushes are connected already`,
+        retryAfterSeconds: 2,
+      });
+    }
+    const id = url.searchParams.get('avatar') ?? '';
+    const avatar = await avatars.get(id);
+    if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
+    const session = url.searchParams.get('session');
+    return { avatar, session: session === null ? undefined : await LiveSession.find(session, avatar.id, this.#parts) };
+  }
+
+  #accept(ws: WebSocket, avatar: Avatar, session: LiveSession | undefined): void {
+    const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
+      onMessage: (data, isBinary) => push.receive(data, isBinary),
+      onRefused: (error) => push.fail(error),
+      onClosed: () => push.gone(),
+    });
+    const push = new LivePush(avatar, session, socket, this.#parts.push);
+    this.#pushes.add(push);
+    void push.finished.then(() => this.#pushes.delete(push));
+  }
+}
+
+function refuse(socket: Duplex, error: HumancastError): void {
+  const body = JSON.stringify(toProblem(error));
+  const head = [
+    `HTTP/1.1 ${error.status} ${error.code}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    ...(error.retryAfterSeconds === undefined ? [] : [`retry-after: ${error.retryAfterSeconds}`]),
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}

@@ -1,0 +1,71 @@
+import {
+  eventsChannel,
+  HumancastError,
+  type SessionEvent,
+  type SessionRegistry,
+  type Speech,
+  type StreamFeed,
+} from '@humancast/shared';
+
+export interface QueuedPush {
+  readonly seq: number;
+  /** No more events. */
+  forget(): void;
+}
+
+export type PushEvent = { readonly type: 'interrupted'; readonly positionMs: number } | { readonly type: 'ended' };
+
+/** The session that a push is said in. */
+export class LiveSession {
+  readonly id: string;
+  readonly #registry: SessionRegistry;
+  readonly #speech: Speech;
+  readonly #events: StreamFeed;
+
+  /** @throws HumancastError `session_not_found`, `session_ended`, `segment_wrong_avatar`. */
+  static async find(
+    id: string,
+    avatar: string,
+    parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed },
+  ): Promise<LiveSession> {
+    const session = await parts.registry.get(id);
+    if (session.state === 'ended') throw new HumancastError('session_ended');
+    if (session.avatar !== avatar) {
+      throw new HumancastError('segment_wrong_avatar', `the session is of the avatar ${session.avatar}, not ${avatar}`);
+    }
+    return new LiveSession(id, parts);
+  }
+
+  private constructor(id: string, parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed }) {
+    this.id = id;
+    this.#registry = parts.registry;
+    this.#speech = parts.speech;
+    this.#events = parts.events;
+  }
+
+  /**
+   * Queues the segment, and tells when the session doesn't want more of it.
+   * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`.
+   */
+  async queue(
+    segment: string,
+    options: { interrupt: boolean; limit: number },
+    onEvent: (event: PushEvent) => void,
+  ): Promise<QueuedPush> {
+    const before = await this.#registry.lastEventId(this.id);
+    const [queued] = await this.#speech.speak(this.id, [segment], options);
+    const seq = queued?.seq ?? 0;
+    const forget = this.#events.follow(
+      eventsChannel(this.id),
+      before,
+      (afterId, limit) => this.#registry.events(this.id, afterId, limit),
+      (event: SessionEvent) => {
+        if (event.type === 'session.ended') onEvent({ type: 'ended' });
+        if (event.type === 'speech.finished' && event.seq === seq && event.interrupted) {
+          onEvent({ type: 'interrupted', positionMs: event.positionMs });
+        }
+      },
+    );
+    return { seq, forget };
+  }
+}

@@ -1,0 +1,100 @@
+import {
+  AvatarStore,
+  connectRedis,
+  type LoaderConfig,
+  type Logger,
+  type Redis,
+  RedisLiveWriter,
+  RedisMediaStore,
+  RedisPost,
+  SessionRegistry,
+  Speech,
+  StreamFeed,
+  systemClock,
+} from '@humancast/shared';
+import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS } from '../tokens.js';
+import { EncoderPool } from './encoder-pool.js';
+import { LiveMetrics } from './live-metrics.js';
+import { LiveServer } from './live-server.js';
+
+export interface LiveParts {
+  readonly metrics: LiveMetrics;
+  /** What to run instead of the encoder as built. */
+  readonly encoderCommand: readonly string[] | undefined;
+}
+
+const EVENTS_SUBSCRIBER = Symbol('events subscriber');
+
+@Module({})
+export class LiveModule implements OnApplicationShutdown {
+  readonly #subscriber: Redis;
+
+  constructor(@Inject(EVENTS_SUBSCRIBER) subscriber: Redis) {
+    this.#subscriber = subscriber;
+  }
+
+  static with({ metrics, encoderCommand }: LiveParts): DynamicModule {
+    return {
+      module: LiveModule,
+      providers: [
+        { provide: LiveMetrics, useValue: metrics },
+        {
+          provide: EVENTS_SUBSCRIBER,
+          useFactory: (config: LoaderConfig, logger: Logger) =>
+            connectRedis(config.redisQueueUrl, { name: 'segment-loader events', logger, waitForReconnect: true }),
+          inject: [CONFIG, LOGGER],
+        },
+        {
+          provide: EncoderPool,
+          useFactory: (logger: Logger) => new EncoderPool(logger, encoderCommand),
+          inject: [LOGGER],
+        },
+        {
+          provide: LiveServer,
+          useFactory: createLiveServer,
+          inject: [
+            ...[CONFIG, LOGGER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
+            ...[AvatarStore, RedisMediaStore, EncoderPool, LiveMetrics],
+          ],
+        },
+      ],
+      exports: [LiveServer, EncoderPool],
+    };
+  }
+
+  onApplicationShutdown(): void {
+    this.#subscriber.disconnect();
+  }
+}
+
+function createLiveServer(
+  config: LoaderConfig,
+  logger: Logger,
+  queue: Redis,
+  media: Redis,
+  subscriber: Redis,
+  avatars: AvatarStore,
+  store: RedisMediaStore,
+  encoders: EncoderPool,
+  metrics: LiveMetrics,
+): LiveServer {
+  const registry = new SessionRegistry(queue);
+  const events = new StreamFeed(subscriber, logger);
+  return new LiveServer({
+    config,
+    avatars,
+    registry,
+    speech: new Speech(registry, queue, new RedisPost(queue)),
+    events,
+    push: {
+      config,
+      store,
+      live: new RedisLiveWriter(media),
+      takeEncoder: () => encoders.take(),
+      metrics,
+      clock: systemClock,
+      logger,
+    },
+  });
+}

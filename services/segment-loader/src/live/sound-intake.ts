@@ -1,0 +1,71 @@
+import { HumancastError, type LiveStart, PCM_RATE } from '@humancast/shared';
+import { Resampler } from './resampler.js';
+
+const BYTES = { s16: 2, f32: 4 } as const;
+const FULL_SCALE = 32_768;
+
+/** Brings a producer's PCM to what is stored: 16 bit at `PCM_RATE`. */
+export class SoundIntake {
+  readonly #format: LiveStart['sampleFormat'];
+  readonly #resampler: Resampler | undefined;
+  #clamped = 0;
+
+  constructor({ sampleRate, sampleFormat }: Pick<LiveStart, 'sampleRate' | 'sampleFormat'>) {
+    this.#format = sampleFormat;
+    this.#resampler = sampleRate === PCM_RATE ? undefined : new Resampler(sampleRate, PCM_RATE);
+  }
+
+  /** Float samples that were outside −1…1, and became the nearest that is not, or not a number, and became 0. */
+  get clampedSamples(): number {
+    return this.#clamped;
+  }
+
+  /** @throws HumancastError `live_sound_size`. */
+  push(bytes: Buffer): Int16Array {
+    const size = BYTES[this.#format];
+    if (bytes.length % size !== 0) {
+      throw new HumancastError('live_sound_size', {
+        detail: `${bytes.length} bytes of sound are not a whole number of ${this.#format} samples of ${size} bytes`,
+        extra: { bytes: bytes.length },
+      });
+    }
+    if (this.#format === 's16' && !this.#resampler) return aligned(bytes, Int16Array);
+    const samples = this.#format === 's16' ? fromInt16(aligned(bytes, Int16Array)) : this.#fromFloat32(bytes);
+    return toInt16(this.#resampler ? this.#resampler.push(samples) : samples);
+  }
+
+  end(): Int16Array {
+    return toInt16(this.#resampler?.end() ?? new Float64Array(0));
+  }
+
+  #fromFloat32(bytes: Buffer): Float64Array {
+    const samples = Float64Array.from(aligned(bytes, Float32Array));
+    for (let i = 0; i < samples.length; i++) {
+      const sample = samples[i] as number;
+      if (sample >= -1 && sample <= 1) continue;
+      samples[i] = Number.isNaN(sample) ? 0 : Math.sign(sample);
+      this.#clamped++;
+    }
+    return samples;
+  }
+}
+
+/** A message's bytes may lie anywhere; typed arrays must not. Little-endian machines only, as all that Node.js runs on are. */
+function aligned<T extends Int16Array | Float32Array>(
+  bytes: Buffer,
+  Type: { new (length: number): T; readonly BYTES_PER_ELEMENT: number },
+): T {
+  const samples = new Type(bytes.length / Type.BYTES_PER_ELEMENT);
+  Buffer.from(samples.buffer).set(bytes);
+  return samples;
+}
+
+function fromInt16(samples: Int16Array): Float64Array {
+  return Float64Array.from(samples, (sample) => sample / FULL_SCALE);
+}
+
+function toInt16(samples: Float64Array): Int16Array {
+  return Int16Array.from(samples, (sample) =>
+    Math.max(-FULL_SCALE, Math.min(FULL_SCALE - 1, Math.round(sample * FULL_SCALE))),
+  );
+}
