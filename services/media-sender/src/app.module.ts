@@ -7,6 +7,7 @@ import {
   type Logger,
   newId,
   type Redis,
+  RedisLiveReader,
   RedisMailbox,
   RedisMediaStore,
   RedisPost,
@@ -14,6 +15,8 @@ import {
   type SenderConfig,
   SenderRegistry,
   SessionRegistry,
+  StreamFeed,
+  samplesToMs,
   systemClock,
   toSenderSchema,
 } from '@humancast/shared';
@@ -28,20 +31,30 @@ import { Phases } from './playout/phases.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { packetize } from './rtp/packetize.js';
-import { CONFIG, LOGGER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE } from './tokens.js';
+import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE } from './tokens.js';
+import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
 /** Media is on the wire this long after the viewer stopped being heard, at most. */
 const SILENCE_TIMEOUT_MS = 6000;
 
+/** A media store that was emptied is filled again from the watched folder within this, for a few files. */
+const MISSING_MEDIA_MS = 3000;
+
 @Module({})
 export class AppModule implements OnApplicationShutdown {
   readonly #queue: Redis;
   readonly #media: Redis;
+  readonly #subscriber: Redis;
 
-  constructor(@Inject(REDIS_QUEUE) queue: Redis, @Inject(REDIS_MEDIA) media: Redis) {
+  constructor(
+    @Inject(REDIS_QUEUE) queue: Redis,
+    @Inject(REDIS_MEDIA) media: Redis,
+    @Inject(MEDIA_SUBSCRIBER) subscriber: Redis,
+  ) {
     this.#queue = queue;
     this.#media = media;
+    this.#subscriber = subscriber;
   }
 
   static with(config: SenderConfig, logger: Logger): DynamicModule {
@@ -61,8 +74,13 @@ export class AppModule implements OnApplicationShutdown {
           useFactory: () => connectRedis(config.redisMediaUrl, { name: 'media-sender', logger }),
         },
         {
+          provide: MEDIA_SUBSCRIBER,
+          useFactory: () =>
+            connectRedis(config.redisMediaUrl, { name: 'media-sender live', logger, waitForReconnect: true }),
+        },
+        {
           provide: MediaSender,
-          inject: [CONFIG, LOGGER, METRICS_REGISTRY, REDIS_QUEUE, REDIS_MEDIA],
+          inject: [CONFIG, LOGGER, METRICS_REGISTRY, REDIS_QUEUE, REDIS_MEDIA, MEDIA_SUBSCRIBER],
           useFactory: createMediaSender,
         },
       ],
@@ -72,6 +90,7 @@ export class AppModule implements OnApplicationShutdown {
   onApplicationShutdown(): void {
     this.#queue.disconnect();
     this.#media.disconnect();
+    this.#subscriber.disconnect();
   }
 }
 
@@ -81,6 +100,7 @@ function createMediaSender(
   metricsRegistry: Registry,
   queue: Redis,
   media: Redis,
+  subscriber: Redis,
 ): MediaSender {
   const id = newId('snd');
   const logger = baseLogger.child({ sender: id });
@@ -89,12 +109,20 @@ function createMediaSender(
   const store = new RedisMediaStore(media);
   const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetize });
   const phases = new Phases();
+  const traffic = new Traffic();
   const sender: { current?: MediaSender } = {};
   const metrics = new SenderMetrics(metricsRegistry, {
     sessions: () => sender.current?.sessionCount ?? 0,
     viewers: () => sender.current?.viewerCount ?? 0,
+    avatars: () => sender.current?.avatarCounts ?? new Map(),
     capacity: config.maxSessions,
-    cacheBytes: () => cache.bytes,
+    takesSessions: () => sender.current?.takesSessions ?? false,
+    prefetchedMs: () => {
+      const samples = sender.current?.leastPrefetchedSamples;
+      return samples === undefined ? undefined : samplesToMs(samples);
+    },
+    cache,
+    traffic: () => traffic.totals(),
   });
   const registry = new SessionRegistry(queue);
   const services: HostServices = {
@@ -102,22 +130,33 @@ function createMediaSender(
     registry,
     store,
     cache,
+    live: {
+      reader: new RedisLiveReader(media, new StreamFeed(subscriber, logger), logger),
+      packetize,
+      startSamples: (config.liveStartMs * CLOCK_RATE) / 1000,
+      nowMs: () => clock.nowMs(),
+    },
     idle: new IdleLibrary(store, clock, logger),
     post: new RedisPost(queue),
     logger,
     wallMs: () => clock.wallMs(),
-    createTransport: (connection, codecs, events) =>
-      new WebRtcTransport(
-        {
-          connection,
-          codecs,
-          hostAddresses: config.hostAddresses,
-          portRange: config.udpPortRange,
-          connectTimeoutMs: config.connectTimeoutMs,
-          silenceTimeoutMs: SILENCE_TIMEOUT_MS,
-          logger,
-        },
+    createTransport: (connection, codecs, events, maySend) =>
+      traffic.watch(
         events,
+        (watched) =>
+          new WebRtcTransport(
+            {
+              connection,
+              codecs,
+              hostAddresses: config.hostAddresses,
+              portRange: config.udpPortRange,
+              connectTimeoutMs: config.connectTimeoutMs,
+              silenceTimeoutMs: SILENCE_TIMEOUT_MS,
+              maySend,
+              logger,
+            },
+            watched,
+          ),
       ),
     createPlayer: (options) =>
       new SessionPlayer({
@@ -130,6 +169,7 @@ function createMediaSender(
         crossfadeSamples: 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000),
       }),
     prefetchSamples: (config.prefetchMs * CLOCK_RATE) / 1000,
+    missingMediaMs: MISSING_MEDIA_MS,
     viewerGraceMs: config.viewerGraceMs,
     playheadMs: config.playheadMs,
     metrics,

@@ -4,3 +4,5 @@ export const LOGGER = Symbol('logger');
 export const METRICS_REGISTRY = Symbol('metrics registry');
 export const REDIS_QUEUE = Symbol('redis-queue');
 export const REDIS_MEDIA = Symbol('redis-media');
+/** For subscriptions only. */
+export const MEDIA_SUBSCRIBER = Symbol('redis-media, subscriptions');

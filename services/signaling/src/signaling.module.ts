@@ -5,6 +5,7 @@ import {
   type Logger,
   type Redis,
   RedisMailbox,
+  SenderRegistry,
   type SignalingConfig,
   startMetricsServer,
   type ToSignaling,
@@ -31,6 +32,8 @@ import { Origins } from './http/origins.js';
 import { securityHeaders } from './http/security-headers.js';
 import { AddressLimiter } from './limits/address-limiter.js';
 import { SignalingMetrics } from './metrics.js';
+import { registerFleetMetrics } from './observability/fleet-metrics.js';
+import { FleetProbe } from './observability/fleet-probe.js';
 import { SessionsModule } from './sessions/sessions.module.js';
 import { SignalAdapter } from './signal/signal.adapter.js';
 import { SignalGateway } from './signal/signal.gateway.js';
@@ -59,6 +62,12 @@ function signalingModule(parts: CoreParts): DynamicModule {
         useFactory: (queue: Redis, media: Redis, mailbox: string) => new Readiness(queue, media, mailbox),
         inject: [QUEUE_REDIS, MEDIA_REDIS, MAILBOX_ADDRESS],
       },
+      {
+        provide: FleetProbe,
+        useFactory: (queueRedis: Redis, mediaRedis: Redis, senders: SenderRegistry, jobs: JobQueues) =>
+          new FleetProbe({ queueRedis, mediaRedis, senders, jobs }),
+        inject: [QUEUE_REDIS, MEDIA_REDIS, SenderRegistry, JobQueues],
+      },
     ],
   };
 }
@@ -83,6 +92,8 @@ export async function startSignaling(
   const registry = createRegistry('signaling');
   const metrics = new SignalingMetrics(registry);
   const { app, adapter } = await createApp({ config, logger, metrics, timings });
+  const fleet = app.get(FleetProbe);
+  registerFleetMetrics(registry, () => fleet.levels());
   const mailbox = app.get<RedisMailbox<ToSignaling>>(RedisMailbox);
   const inbox = app.get(Inbox);
   const readiness = app.get(Readiness);

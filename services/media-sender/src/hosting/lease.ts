@@ -22,22 +22,20 @@ const MARGIN = 0.2;
  */
 export class Lease {
   readonly #options: LeaseOptions;
-  #renewedAtMs = Number.NEGATIVE_INFINITY;
+  #validUntilMs = Number.NEGATIVE_INFINITY;
   #held = false;
   #timer: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #renewing = false;
+  #stopped = false;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
   }
 
+  /** By the clock, now: also right for a process that was stopped an instant ago and has run no timer since. */
   get held(): boolean {
-    return this.#held;
-  }
-
-  get #validMs(): number {
-    return this.#options.leaseMs * (1 - MARGIN);
+    return this.#held && this.#options.clock.nowMs() < this.#validUntilMs;
   }
 
   async start(): Promise<void> {
@@ -46,6 +44,7 @@ export class Lease {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
     clearTimeout(this.#expiry);
     this.#held = false;
@@ -53,7 +52,7 @@ export class Lease {
 
   /** Notices by the clock alone that the lease has run out. */
   check(nowMs: number): void {
-    if (!this.#held || nowMs - this.#renewedAtMs < this.#validMs) return;
+    if (!this.#held || nowMs < this.#validUntilMs) return;
     this.#held = false;
     this.#options.onLost();
   }
@@ -61,15 +60,19 @@ export class Lease {
   async #renew(): Promise<void> {
     if (this.#renewing) return;
     this.#renewing = true;
-    const sentAtMs = this.#options.clock.nowMs();
+    const { clock, leaseMs } = this.#options;
+    const sentAtMs = clock.nowMs();
     try {
       await this.#options.renew();
-      this.#renewedAtMs = sentAtMs;
+      const nowMs = clock.nowMs();
+      // What ran out meanwhile was lost, whoever noticed.
+      this.check(nowMs);
+      this.#validUntilMs = sentAtMs + leaseMs * (1 - MARGIN);
       // An answer that took longer than the lease proves nothing about now.
-      const leftMs = this.#validMs - (this.#options.clock.nowMs() - sentAtMs);
-      if (leftMs <= 0) return;
+      const leftMs = this.#validUntilMs - nowMs;
+      if (leftMs <= 0 || this.#stopped) return;
       clearTimeout(this.#expiry);
-      this.#expiry = setTimeout(() => this.check(this.#options.clock.nowMs()), leftMs);
+      this.#expiry = setTimeout(() => this.check(clock.nowMs()), leftMs);
       if (this.#held) return;
       this.#held = true;
       this.#options.onRegained();

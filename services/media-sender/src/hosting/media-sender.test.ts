@@ -49,10 +49,12 @@ class FakeTransport implements ViewerTransport {
   audioPackets = 0;
   reports = 0;
   readonly events: TransportEvents;
+  readonly maySend: () => boolean;
 
-  constructor(connection: string, events: TransportEvents) {
+  constructor(connection: string, events: TransportEvents, maySend: () => boolean) {
     this.connection = connection;
     this.events = events;
+    this.maySend = maySend;
   }
 
   async createOffer(): Promise<string> {
@@ -182,10 +184,13 @@ describe('MediaSender', () => {
       late: () => {},
       frameSent: () => {},
       skipped: () => {},
+      interrupted: () => {},
       held: () => {},
       speechFinished: () => {},
       interruptAccepted: () => {},
       viewerReport: () => {},
+      sessionTaken: () => {},
+      sessionLeft: () => {},
     };
     const phases = new Phases();
     const sender = new MediaSender({
@@ -204,12 +209,13 @@ describe('MediaSender', () => {
         registry,
         store,
         cache: new MediaCache(store, { maxBytes: 1e8, packetize }),
+        live: { reader: { follow: () => () => {} }, packetize, startSamples: 0, nowMs: () => systemClock.nowMs() },
         idle: new IdleLibrary(store, systemClock, logger),
         post: new RedisPost(redis),
         logger,
         wallMs: Date.now,
-        createTransport: (connectionId, _codecs, events) => {
-          const transport = new FakeTransport(connectionId, events);
+        createTransport: (connectionId, _codecs, events, maySend) => {
+          const transport = new FakeTransport(connectionId, events, maySend);
           transports.push(transport);
           return transport;
         },
@@ -224,6 +230,7 @@ describe('MediaSender', () => {
             crossfadeSamples: 384,
           }),
         prefetchSamples: 2 * 48_000,
+        missingMediaMs: 50,
         viewerGraceMs: GRACE_MS,
         playheadMs: 100,
         metrics,
@@ -401,6 +408,54 @@ describe('MediaSender', () => {
     expect(transports[0]?.state).toBe('closed');
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: usurper });
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected', 'session.moved']);
+  });
+
+  it('is silent while its signs of life do not get through, and goes on where it was when they do', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    await redis.client('PAUSE', 3000, 'ALL');
+    await vi.waitFor(() => expect(transports[0]?.maySend()).toBe(false), WAIT);
+    const before = transports[0]?.audioPackets;
+    // The picture is asked for again: nothing comes.
+    transports[0]?.events.keyframeNeeded();
+    const frames = transports[0]?.videoPackets;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(transports[0]).toMatchObject({ audioPackets: before, videoPackets: frames });
+    await vi.waitFor(() => expect(transports[0]?.maySend()).toBe(true), WAIT);
+    await vi.waitFor(() => expect(transports[0]?.audioPackets).toBeGreaterThan(before ?? 0), WAIT);
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', epoch: 1, resumptions: 1 });
+  });
+
+  it('never sends again for a session that another host took while it was silent', async () => {
+    const { id, sender, transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    const own = new Redis(server.url);
+    cleanups.push(() => own.disconnect());
+    // Others reach Redis, this process doesn't: its connections are held back, as by a partition.
+    await own.client('PAUSE', 2500, 'WRITE');
+    await vi.waitFor(() => expect(transports[0]?.maySend()).toBe(false), WAIT);
+    await vi.waitFor(() => expect(sender.unready).toBe('redis-queue is not reachable'), WAIT);
+    await Promise.all([registry.release(session, id), registry.claim(session, 2, newId('snd'))]);
+    await vi.waitFor(() => expect(transports[0]?.state).toBe('closed'), WAIT);
+    expect(transports[0]?.maySend()).toBe(false);
+    expect(sender.sessionCount).toBe(0);
+  });
+
+  it('gives a session back that it can’t open, and takes it again when it can', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const broken = vi.spyOn(AvatarStore.prototype, 'get').mockRejectedValueOnce(new Error('connection lost'));
+    cleanups.push(() => broken.mockRestore());
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', epoch: 2 });
   });
 
   it('gives its sessions to another sender when it is told to stop, and speech goes on there', async () => {

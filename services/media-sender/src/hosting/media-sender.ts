@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AvatarStore,
   BULL_PREFIX,
@@ -25,6 +26,13 @@ import { type HostServices, SessionHost } from './session-host.js';
 const SEGMENT_CONCURRENCY = 64;
 /** How long a host that gives its sessions away keeps sending, until viewers have changed over. */
 const HAND_OVER_MS = 5000;
+const HAND_OVER_LOOK_MS = 20;
+/** A session that could not be opened is offered to all again after this. */
+const RETURN_DELAY_MS = 500;
+/** Jobs of a process that died are cleared away after about this long. */
+const JOB_LOCK_MS = 10_000;
+/** Of the lease: a worker that waits for a job longer than that would, once frozen, swallow the word that one has come. */
+const JOB_WAIT = 0.8;
 
 export interface MediaSenderOptions {
   id: string;
@@ -86,6 +94,27 @@ export class MediaSender {
     return count;
   }
 
+  /** How many sessions each avatar has here. */
+  get avatarCounts(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { avatar } of this.#hosts.values()) counts.set(avatar, (counts.get(avatar) ?? 0) + 1);
+    return counts;
+  }
+
+  /** Of the session that has the least media in memory; `undefined` when none plays. */
+  get leastPrefetchedSamples(): number | undefined {
+    let least: number | undefined;
+    for (const { prefetchedSamples } of this.#hosts.values()) {
+      if (prefetchedSamples !== undefined) least = Math.min(least ?? prefetchedSamples, prefetchedSamples);
+    }
+    return least;
+  }
+
+  /** Whether it takes another session while it has a place. */
+  get takesSessions(): boolean {
+    return this.unready === undefined && this.#admission.open;
+  }
+
   /** `undefined` when it can take and serve sessions, else why not. */
   get unready(): string | undefined {
     if (this.#draining) return 'draining';
@@ -101,6 +130,7 @@ export class MediaSender {
       connection,
       prefix: BULL_PREFIX,
       concurrency: SEGMENT_CONCURRENCY,
+      drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
@@ -108,8 +138,11 @@ export class MediaSender {
       connection,
       prefix: BULL_PREFIX,
       concurrency: config.maxSessions,
-      // A host that died is noticed by its lease, and its session gets a job of a new epoch.
+      drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
+      // A host that died is noticed by its lease, and its session gets a job of a new epoch; the old one is only cleared away.
       maxStalledCount: 0,
+      lockDuration: JOB_LOCK_MS,
+      stalledInterval: JOB_LOCK_MS / 2,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
@@ -149,7 +182,8 @@ export class MediaSender {
     this.#admission.stop();
     this.#options.logger.info({ sessions: this.#hosts.size }, 'draining');
     const stoppedTaking = this.#sessionsWorker?.close();
-    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host)));
+    const deadlineMs = this.#options.clock.nowMs() + ((await this.#othersHaveRoom()) ? HAND_OVER_MS : 0);
+    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host, deadlineMs)));
     await stoppedTaking;
   }
 
@@ -164,14 +198,14 @@ export class MediaSender {
   /** A job of the `sessions` queue lasts as long as the session is hosted here. */
   async #host(data: unknown): Promise<void> {
     const { session, epoch } = sessionJobSchema.parse(data);
-    const { id, registry, avatars, services } = this.#options;
+    const { id, registry } = this.#options;
     if (!(await registry.claim(session, epoch, id))) return;
-    const record = await registry.get(session);
-    const avatar = (await avatars.get(record.avatar)) ?? { id: record.avatar, cutPolicy: 'now' as const };
-    const host = await SessionHost.open(record, avatar, services);
+    const host = await this.#open(session, epoch);
+    if (!host) return;
     this.#hosts.set(session, host);
+    if (!this.#lease.held) host.suspend();
     try {
-      await host.start(record);
+      await host.start();
       await host.ended;
     } finally {
       await host.stop('failed');
@@ -179,9 +213,30 @@ export class MediaSender {
     }
   }
 
+  /** A session that can't be opened here and now (its media can't be read) is given back, and tried again. */
+  async #open(session: string, epoch: number): Promise<SessionHost | undefined> {
+    const { id, registry, avatars, services, logger } = this.#options;
+    try {
+      const record = await registry.get(session);
+      const avatar = (await avatars.get(record.avatar)) ?? { id: record.avatar, cutPolicy: 'now' as const };
+      return await SessionHost.open(record, avatar, services, () => this.#lease.held);
+    } catch (error) {
+      logger.error({ session, epoch, err: (error as Error).message }, 'session could not be opened; given back');
+      const next = await registry.release(session, id, epoch);
+      if (next !== undefined) await this.#offer({ session, epoch: next }, RETURN_DELAY_MS);
+      return undefined;
+    }
+  }
+
+  async #offer(job: SessionJob, delayMs = 0): Promise<void> {
+    const jobId = `${job.session}-${job.epoch}`;
+    const options = { jobId, delay: delayMs, removeOnComplete: true, removeOnFail: true };
+    await this.#sessionsQueue.add(SESSIONS_QUEUE, job, options);
+  }
+
+  /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
   async #takeSegment(data: unknown): Promise<void> {
-    const job = segmentJobSchema.parse(data);
-    await this.#hosts.get(job.session)?.enqueue({ seq: job.seq, segment: job.segment });
+    await this.#hosts.get(segmentJobSchema.parse(data).session)?.syncQueue();
   }
 
   async #handle(message: ToSender): Promise<void> {
@@ -190,23 +245,26 @@ export class MediaSender {
   }
 
   /** The next host begins where this one is; this one goes on until its viewers have left for the other. */
-  async #handOver(host: SessionHost): Promise<void> {
+  async #handOver(host: SessionHost, deadlineMs: number): Promise<void> {
     const { id, registry, clock } = this.#options;
     await host.release();
     const playhead = host.playhead();
     if (playhead) await registry.savePlayhead(host.session, host.epoch, playhead);
     const epoch = await registry.release(host.session, id, host.epoch);
     if (epoch !== undefined) {
-      await this.#sessionsQueue.add(
-        SESSIONS_QUEUE,
-        { session: host.session, epoch },
-        { jobId: `${host.session}-${epoch}`, removeOnComplete: true, removeOnFail: true },
-      );
-      const deadlineMs = clock.nowMs() + HAND_OVER_MS;
-      while (host.viewerCount > 0 && clock.nowMs() < deadlineMs)
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      await this.#offer({ session: host.session, epoch });
+      while (host.viewerCount > 0 && clock.nowMs() < deadlineMs) await sleep(HAND_OVER_LOOK_MS);
     }
     await host.stop('moved');
+  }
+
+  /** Whether somebody can take what this one gives away; otherwise nobody needs to be waited for. */
+  async #othersHaveRoom(): Promise<boolean> {
+    const { id, senders } = this.#options;
+    const records = (await senders.list()).map(({ record }) => record);
+    return records.some(
+      (record) => record && record.id !== id && !record.draining && record.sessions < record.capacity,
+    );
   }
 
   async #beat(): Promise<void> {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Avatar,
   type Codec,
@@ -8,7 +9,6 @@ import {
   type MediaStore,
   type Playhead,
   type Post,
-  type QueuedSegment,
   type SegmentManifest,
   type SessionRecord,
   type SessionRegistry,
@@ -19,13 +19,16 @@ import {
 } from '@humancast/shared';
 import type { IdleLibrary } from '../media/idle-library.js';
 import { IdleReel } from '../media/idle-reel.js';
+import { LiveClip, type LiveClipOptions } from '../media/live-clip.js';
 import type { MediaCache } from '../media/media-cache.js';
 import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
 import type { QueueItem } from '../playout/programme.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
+import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
+import { Coalescer } from './coalescer.js';
 import { Outbox } from './outbox.js';
-import { type TransportFactory, ViewerConnections } from './viewer-connections.js';
+import { ViewerConnections } from './viewer-connections.js';
 
 /** What all sessions of a process share. */
 export interface HostServices {
@@ -33,15 +36,24 @@ export interface HostServices {
   registry: SessionRegistry;
   store: MediaStore;
   cache: MediaCache;
+  /** How segments that are still being made are read. */
+  live: Pick<LiveClipOptions, 'reader' | 'packetize' | 'startSamples' | 'nowMs'>;
   idle: IdleLibrary;
   post: Post<ToSignaling>;
   logger: Logger;
   wallMs: () => number;
-  createTransport: TransportFactory;
+  createTransport: (
+    connection: string,
+    codecs: readonly Codec[],
+    events: TransportEvents,
+    maySend: () => boolean,
+  ) => ViewerTransport;
   createPlayer: (
     options: Pick<SessionPlayerOptions, 'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld'>,
   ) => SessionPlayer;
   prefetchSamples: number;
+  /** In which media that is missing may come back, ms. */
+  missingMediaMs: number;
   viewerGraceMs: number;
   playheadMs: number;
   metrics: HostMetrics;
@@ -52,7 +64,17 @@ export interface HostMetrics {
   speechFinished(reason: FinishReason): void;
   interruptAccepted(): void;
   viewerReport(report: ViewerReport): void;
+  /** @param before whether another host had the session. */
+  sessionTaken(before: 'nobody' | 'another'): void;
+  sessionLeft(reason: EndReason): void;
 }
+
+/** While Redis is away, what is left to say is not waited for longer than this. */
+const LAST_WORDS_MS = 3000;
+/** Between attempts to read what can't be read now. */
+const RETRY_MS = 250;
+/** Of an idle programme the playhead is saved only so often: nobody misses a second of it. */
+const IDLE_PLAYHEAD_MS = 1000;
 
 type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
 
@@ -72,27 +94,47 @@ export class SessionHost {
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
   readonly #outbox: Outbox;
-  readonly #seen = new Set<number>();
+  readonly #queueSync = new Coalescer(() => this.#readQueue());
+  readonly #viewerSync = new Coalescer(() => this.#readViewers());
   #interruptedSeq: number;
+  /** Of the session's queue, everything up to this has been fetched. */
+  #fetchedSeq = 0;
   #playheadTimer: NodeJS.Timeout | undefined;
+  #playheadSavedAtMs = 0;
   #aloneTimer: NodeJS.Timeout | undefined;
-  #syncing: Promise<void> | undefined;
-  #syncAgain = false;
+  /** The lease is in doubt. */
+  #silent = false;
+  #silences = 0;
+  #said = 0;
   #stopped = false;
   #resolveEnded: (reason: EndReason) => void = () => {};
   /** Resolves when it hosts no more. */
   readonly ended: Promise<EndReason>;
 
-  /** Reads the avatar's idle playlist; nothing is served before {@link start}. */
-  static async open(record: SessionRecord, avatar: Avatar, services: HostServices): Promise<SessionHost> {
+  /**
+   * Reads the avatar's idle playlist; nothing is served before {@link start}.
+   * @param hasLease whether this process has the right to be heard, at this very instant.
+   */
+  static async open(
+    record: SessionRecord,
+    avatar: Avatar,
+    services: HostServices,
+    hasLease: () => boolean,
+  ): Promise<SessionHost> {
     await services.idle.open(avatar.id);
     // Idle clips are encoded as everything of the avatar is; without any, the usual is offered.
     const renditions = services.idle.after(avatar.id, undefined)?.renditions;
     const codecs = renditions?.map((rendition) => rendition.codec) ?? (['vp8'] as const);
-    return new SessionHost(record, avatar, [...new Set(codecs)], services);
+    return new SessionHost(record, avatar, [...new Set(codecs)], services, hasLease);
   }
 
-  private constructor(record: SessionRecord, avatar: Avatar, codecs: readonly Codec[], services: HostServices) {
+  private constructor(
+    record: SessionRecord,
+    avatar: Avatar,
+    codecs: readonly Codec[],
+    services: HostServices,
+    hasLease: () => boolean,
+  ) {
     this.session = record.id;
     this.epoch = record.epoch;
     this.#services = services;
@@ -116,11 +158,16 @@ export class SessionHost {
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
       onHeld: (clip, heldSamples) => this.#held(clip, heldSamples),
     });
+    const { playhead } = record;
+    if (playhead && playhead.seq > 0) this.#player.resumeAt(playhead.seq, playhead.positionSamples);
+    this.#player.interrupt(record.interruptedSeq);
     this.#viewers = new ViewerConnections({
       session: this.session,
       epoch: this.epoch,
       codecs,
-      createTransport: services.createTransport,
+      // Asked for each packet: a process that was stopped in the middle of sending finds out here.
+      createTransport: (connection, offered, events) =>
+        services.createTransport(connection, offered, events, () => !this.#silent && hasLease()),
       post: services.post,
       logger: this.#logger,
       graceMs: services.viewerGraceMs,
@@ -146,15 +193,29 @@ export class SessionHost {
     return this.#viewers.connectedCount;
   }
 
+  get avatar(): string {
+    return this.#avatar.id;
+  }
+
+  /**
+   * How much of what is playing is in memory before it is due, media-clock samples; all there is of it counts as what is
+   * fetched ahead at most. `undefined` until it plays.
+   */
+  get prefetchedSamples(): number | undefined {
+    const playhead = this.#player.playhead();
+    if (!playhead) return undefined;
+    const { clip, positionSamples } = playhead;
+    const ready = clip.readySamples(positionSamples);
+    const { prefetchSamples } = this.#services;
+    return ready >= clip.durationSamples - positionSamples ? prefetchSamples : Math.min(ready, prefetchSamples);
+  }
+
   /** Reads what was written before the claim: the other order would let something fall between two hosts. */
-  async start(record: SessionRecord): Promise<void> {
-    const { registry, playheadMs } = this.#services;
+  async start(): Promise<void> {
+    this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
     this.#reel.prepare();
-    const { playhead } = record;
-    if (playhead && playhead.seq > 0) this.#player.resumeAt(playhead.seq, playhead.positionSamples);
-    this.#player.interrupt(record.interruptedSeq);
-    for (const item of await registry.queue(this.session)) await this.enqueue(item);
-    this.#playheadTimer = setInterval(() => this.#savePlayhead(), playheadMs);
+    await this.syncQueue();
+    this.#playheadTimer = setInterval(() => this.#savePlayhead(), this.#services.playheadMs);
     await this.syncViewers();
     this.#watchAlone();
   }
@@ -179,6 +240,7 @@ export class SessionHost {
         return;
       case 'viewer.report':
         this.#services.metrics.viewerReport(message.report);
+        this.#viewers.keepReport(message.viewer, message.report, this.#services.wallMs());
         return;
       // Ours are in the description, and an ICE-lite agent has no use for the viewer's.
       case 'viewer.candidate':
@@ -187,28 +249,14 @@ export class SessionHost {
     }
   }
 
-  /** A segment of the session's queue. The same one again (its job and the queue both name it) changes nothing. */
-  async enqueue({ seq, segment }: QueuedSegment): Promise<void> {
-    if (this.#stopped || this.#seen.has(seq)) return;
-    this.#seen.add(seq);
-    let manifest: SegmentManifest | undefined;
-    try {
-      manifest = await this.#services.store.getManifest(segment);
-    } catch (error) {
-      this.#logger.error({ segment, seq, err: (error as Error).message }, 'manifest could not be read');
-    }
-    if (this.#stopped) return;
-    if (manifest) this.#player.enqueue({ seq, clip: this.#clipOf(manifest) });
-    else this.#finished(seq, segment, 0, 'failed');
+  /** Something was queued: what is new in the session's queue is fetched, in its order. */
+  syncQueue(): Promise<void> {
+    return this.#queueSync.run();
   }
 
-  /** One pass at a time, and one more when something changed meanwhile. */
+  /** Somebody came or went. */
   syncViewers(): Promise<void> {
-    this.#syncAgain = true;
-    this.#syncing ??= this.#syncLoop().finally(() => {
-      this.#syncing = undefined;
-    });
-    return this.#syncing;
+    return this.#viewerSync.run();
   }
 
   inspect(): Inspection {
@@ -227,26 +275,37 @@ export class SessionHost {
       held: this.#player.holding,
       prefetchedMs: playhead ? samplesToMs(playhead.clip.readySamples(playhead.positionSamples)) : 0,
       underruns: this.#player.underruns,
+      reports: this.#viewers.reports(),
     };
   }
 
   /** The lease is in doubt: be silent until it is certain. */
   suspend(): void {
+    this.#silent = true;
+    this.#silences++;
     this.#player.suspend();
   }
 
-  /** The lease is back: go on if nobody took over meanwhile. */
+  /** The lease is back: go on if nobody took over meanwhile, and catch up on what was said to us in vain. */
   async resume(): Promise<void> {
-    const record = await this.#services.registry.get(this.session).catch(() => undefined);
-    const mine = record?.state === 'hosted' && record.host === this.#services.sender && record.epoch === this.epoch;
-    if (mine) this.#player.resume();
-    else await this.stop('taken-over');
+    const { registry, sender } = this.#services;
+    const silence = this.#silences;
+    const mine = await this.#untilAnswered(() => registry.resume(this.session, this.epoch, sender));
+    // Lost again meanwhile: that has an end, too, and asks again then.
+    if (mine === undefined || this.#silences !== silence) return;
+    if (!mine) return this.stop('taken-over');
+    this.#silent = false;
+    this.#player.resume();
+    const record = await this.#untilAnswered(() => registry.get(this.session));
+    if (record && record.interruptedSeq > this.#interruptedSeq) this.#interrupt(record.interruptedSeq);
+    await this.syncQueue();
+    await this.syncViewers();
   }
 
-  /** Others have the right to host now: says nothing more, and plays on until its viewers have changed over. */
+  /** Others may host from now on: says nothing more, and plays on until its viewers have changed over. */
   async release(): Promise<void> {
     clearInterval(this.#playheadTimer);
-    await this.#outbox.flush();
+    await this.#outbox.flush(LAST_WORDS_MS);
     this.#outbox.close();
   }
 
@@ -261,16 +320,12 @@ export class SessionHost {
     clearTimeout(this.#aloneTimer);
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
-    if (over) {
-      await this.#outbox.flush();
-      await this.#services.registry.end(this.session, reason, this.epoch).catch((error: unknown) => {
-        if (!(error instanceof HumancastError)) throw error;
-      });
-    }
     this.#viewers.close(reason);
     this.#reel.release();
     this.#services.idle.close(this.#avatar.id);
-    this.#outbox.close();
+    if (over) await this.#end(reason);
+    else this.#outbox.close();
+    this.#services.metrics.sessionLeft(reason);
     this.#logger.info({ reason }, 'session no longer hosted here');
     this.#resolveEnded(reason);
   }
@@ -289,12 +344,60 @@ export class SessionHost {
     );
   }
 
-  async #syncLoop(): Promise<void> {
-    while (this.#syncAgain && !this.#stopped) {
-      this.#syncAgain = false;
-      this.#viewers.sync(await this.#services.registry.viewers(this.session));
-      this.#watchAlone();
+  /** Its last words, and the end of the session. While Redis is away they wait in memory, and nobody waits for them. */
+  async #end(reason: EndReason): Promise<void> {
+    this.#outbox.add(async () => {
+      await this.#services.registry.end(this.session, reason, this.epoch).catch((error: unknown) => {
+        if (!(error instanceof HumancastError)) throw error;
+      });
+      return true;
+    });
+    await this.#outbox.flush(LAST_WORDS_MS);
+  }
+
+  /** One after the other: a later one that is read faster must not be played first. */
+  async #readQueue(): Promise<void> {
+    const queue = await this.#untilAnswered(() => this.#services.registry.queue(this.session));
+    for (const { seq, segment } of queue ?? []) {
+      if (seq <= this.#fetchedSeq) continue;
+      const manifest = await this.#manifestOf(segment);
+      if (this.#stopped) return;
+      this.#fetchedSeq = seq;
+      if (manifest && manifest.state !== 'failed') this.#player.enqueue({ seq, clip: this.#clipOf(manifest) });
+      else this.#finished(seq, segment, 0, 'failed');
     }
+  }
+
+  /** One that was there when it was queued may be back soon: an emptied media store is filled again from the watched folder. */
+  async #manifestOf(segment: string): Promise<SegmentManifest | undefined> {
+    const { store, missingMediaMs } = this.#services;
+    const untilMs = performance.now() + missingMediaMs;
+    for (;;) {
+      const manifest = await this.#untilAnswered(async () => (await store.getManifest(segment)) ?? 'none');
+      if (manifest !== 'none') return manifest;
+      if (this.#stopped || performance.now() >= untilMs) return undefined;
+      await sleep(RETRY_MS);
+    }
+  }
+
+  async #readViewers(): Promise<void> {
+    const viewers = await this.#untilAnswered(() => this.#services.registry.viewers(this.session));
+    if (!viewers || this.#stopped) return;
+    this.#viewers.sync(viewers);
+    this.#watchAlone();
+  }
+
+  /** What a database that is away, or full, can't say now is asked for until it can. → `undefined` once it is stopped. */
+  async #untilAnswered<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    while (!this.#stopped) {
+      try {
+        return await ask();
+      } catch (error) {
+        this.#logger.warn({ err: (error as Error).message }, 'not answered; asking again');
+        await sleep(RETRY_MS);
+      }
+    }
+    return undefined;
   }
 
   async #removeViewer(viewer: string): Promise<void> {
@@ -326,18 +429,21 @@ export class SessionHost {
     this.#player.interrupt(seq);
   }
 
-  #clipOf(manifest: SegmentManifest): SegmentClip {
-    const { cache, prefetchSamples } = this.#services;
-    return new SegmentClip(manifest, {
+  #clipOf(manifest: SegmentManifest): Clip {
+    const { cache, prefetchSamples, live } = this.#services;
+    const options = {
       cache,
       prefetchSamples,
       codecs: this.#codecs,
-      onLost: (part, error) =>
+      onLost: (part: string, error?: unknown) =>
         this.#logger.warn(
           { segment: manifest.id, part, err: (error as Error | undefined)?.message },
           'media is missing',
         ),
-    });
+    };
+    return manifest.state === 'open'
+      ? new LiveClip(manifest, { ...options, ...live })
+      : new SegmentClip(manifest, options);
   }
 
   #speechStarted(item: QueueItem): void {
@@ -352,7 +458,6 @@ export class SessionHost {
   }
 
   #finished(seq: number, segment: string, positionMs: number, reason: FinishReason): void {
-    this.#seen.delete(seq);
     this.#logger.info({ seq, segment, positionMs, reason }, 'speech finished');
     this.#services.metrics.speechFinished(reason);
     const interrupted = reason === 'interrupted' || reason === 'dropped';
@@ -376,12 +481,15 @@ export class SessionHost {
   }
 
   #emit(body: Parameters<SessionRegistry['emit']>[2]): void {
-    this.#outbox.add(() => this.#services.registry.emit(this.session, this.epoch, body));
+    const number = ++this.#said;
+    this.#outbox.add(() => this.#services.registry.emit(this.session, this.epoch, body, number));
   }
 
   #savePlayhead(): void {
     const playhead = this.playhead();
-    if (playhead)
-      this.#outbox.addIfIdle(() => this.#services.registry.savePlayhead(this.session, this.epoch, playhead));
+    if (!playhead) return;
+    if (playhead.role === 'idle' && playhead.atMs - this.#playheadSavedAtMs < IDLE_PLAYHEAD_MS) return;
+    this.#playheadSavedAtMs = playhead.atMs;
+    this.#outbox.addIfIdle(() => this.#services.registry.savePlayhead(this.session, this.epoch, playhead));
   }
 }

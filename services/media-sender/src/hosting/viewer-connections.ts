@@ -6,6 +6,7 @@ import {
   type Post,
   type ToSignaling,
   type ViewerRecord,
+  type ViewerReport,
 } from '@humancast/shared';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 
@@ -43,6 +44,8 @@ interface Viewer {
   /** The newest last. More than one only while a new one is being made. */
   readonly connections: Map<string, Connection>;
   grace: NodeJS.Timeout | undefined;
+  /** The last one, and when it came. */
+  report: { atMs: number; report: ViewerReport } | undefined;
 }
 
 /** The connections of a session's viewers, made and ended as the session's viewer records say. */
@@ -75,7 +78,7 @@ export class ViewerConnections {
     for (const record of records) {
       const known = this.#viewers.get(record.viewer);
       const attempt = known?.record.attempt ?? 0;
-      const viewer: Viewer = known ?? { record, connections: new Map(), grace: undefined };
+      const viewer: Viewer = known ?? { record, connections: new Map(), grace: undefined, report: undefined };
       viewer.record = record;
       this.#viewers.set(record.viewer, viewer);
       if (record.attempt > attempt) void this.#connect(viewer);
@@ -90,6 +93,18 @@ export class ViewerConnections {
     } catch (error) {
       this.#fail(viewer, connection, error);
     }
+  }
+
+  /** What a viewer measured is kept until it says something new, or leaves. */
+  keepReport(viewer: string, report: ViewerReport, atMs: number): void {
+    const known = this.#viewers.get(viewer);
+    if (known) known.report = { atMs, report };
+  }
+
+  reports(): { viewer: string; atMs: number; report: ViewerReport }[] {
+    return [...this.#viewers.values()].flatMap(({ record, report }) =>
+      report ? [{ viewer: record.viewer, ...report }] : [],
+    );
   }
 
   close(reason: string): void {

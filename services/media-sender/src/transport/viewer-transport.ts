@@ -89,6 +89,7 @@ export interface ViewerTransport {
    */
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 
+  /** Once closed: as they were at the end; only what is dropped still counts. */
   stats(): TransportStats;
   /** Tells the viewer (RTCP BYE, DTLS close_notify) and frees everything. May be called twice. */
   close(reason?: string): void;

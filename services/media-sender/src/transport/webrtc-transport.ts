@@ -87,6 +87,8 @@ export class WebRtcTransport implements ViewerTransport {
   #dtlsEstablished = false;
   #negotiated: Negotiated | undefined;
   #senders: Senders | undefined;
+  /** Once closed. */
+  #lastStats: TransportStats | undefined;
   #heardAtMs = 0;
   #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
   #packetsDropped = 0;
@@ -191,13 +193,15 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   stats(): TransportStats {
+    const packetsDropped = this.#packetsDropped + this.#ice.packetsDropped;
+    if (this.#lastStats) return { ...this.#lastStats, packetsDropped };
     const { audio, video, rtx, retransmitter } = this.#senders ?? {};
     const streams = [audio, video, rtx].filter((stream) => stream !== undefined);
     const packetsSent = streams.reduce((sum, { packets }) => sum + packets, 0);
     return {
       packetsSent,
       bytesSent: streams.reduce((sum, { octets }) => sum + octets, 0) + packetsSent * RTP_HEADER_BYTES,
-      packetsDropped: this.#packetsDropped + this.#ice.packetsDropped,
+      packetsDropped,
       retransmitted: retransmitter?.repeated ?? 0,
       nacks: this.#nacks,
       plis: this.#plis,
@@ -217,7 +221,8 @@ export class WebRtcTransport implements ViewerTransport {
     }
     this.#dtls?.close();
     this.#ice.close();
-    this.#options.logger.debug({ connection: this.connection, reason, ...this.stats() }, 'viewer transport closed');
+    this.#lastStats = this.stats();
+    this.#options.logger.debug({ connection: this.connection, reason, ...this.#lastStats }, 'viewer transport closed');
     this.#senders = undefined;
     this.#emit(() => this.#events.closed(reason));
   }

@@ -13,14 +13,17 @@ import { Module } from '@nestjs/common';
 import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, QUEUE_REDIS, TIMINGS_TOKEN } from '../tokens.js';
+import { Fleet } from './fleet.js';
 import { Hosting } from './hosting.js';
 import { Inbox } from './inbox.js';
 import { Inspector } from './inspector.js';
 import { JobQueues } from './job-queues.js';
+import { SendersController } from './senders.controller.js';
 import { Sweeper } from './sweeper.js';
 
 /** How signaling and media-senders find and reach each other. */
 @Module({
+  controllers: [SendersController],
   providers: [
     { provide: JobQueues, useFactory: (redis: Redis) => new JobQueues(redis), inject: [QUEUE_REDIS] },
     {
@@ -38,6 +41,12 @@ import { Sweeper } from './sweeper.js';
       useFactory: (registry: SessionRegistry, jobs: JobQueues, post: RedisPost<never>) =>
         new Hosting(registry, jobs, post),
       inject: [SessionRegistry, JobQueues, RedisPost],
+    },
+    {
+      provide: Fleet,
+      useFactory: (senders: SenderRegistry, jobs: JobQueues, post: RedisPost<never>) =>
+        new Fleet({ senders, jobs, post }),
+      inject: [SenderRegistry, JobQueues, RedisPost],
     },
     {
       provide: Inspector,
@@ -76,6 +85,6 @@ import { Sweeper } from './sweeper.js';
       ],
     },
   ],
-  exports: [JobQueues, RedisMailbox, RedisPost, Hosting, Inspector, Inbox, Sweeper],
+  exports: [JobQueues, RedisMailbox, RedisPost, Fleet, Hosting, Inspector, Inbox, Sweeper],
 })
 export class HostingModule {}

@@ -1,4 +1,4 @@
-import type { Post, QueuedSegment, SessionRegistry, ToSender } from '@humancast/shared';
+import type { Post, QueuedSegment, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
 import type { JobQueues } from './job-queues.js';
 
 /** What signaling tells media-senders. A media-sender's mailbox address is its id. */
@@ -24,7 +24,10 @@ export class Hosting {
    */
   async request(session: string): Promise<void> {
     const epoch = await this.#registry.requestHost(session);
-    if (epoch !== undefined) await this.#jobs.requestHost({ session, epoch });
+    if (epoch === undefined || (await this.#jobs.requestHost({ session, epoch }))) return;
+    // Whoever took the job died before it could host.
+    const next = await this.#registry.supersede(session, epoch);
+    if (next !== undefined) await this.#jobs.requestHost({ session, epoch: next });
   }
 
   /** A viewer came, wants a new connection, or is reached elsewhere. @param host who hosts the session, if known. */
@@ -38,11 +41,14 @@ export class Hosting {
     if (host !== undefined) await this.tell(host, { type: 'viewers.changed', session });
   }
 
-  /** The right to host is taken from a media-sender that has vanished. → whether it had it. */
-  async release(session: string, host: string): Promise<boolean> {
-    const epoch = await this.#registry.release(session, host);
-    if (epoch !== undefined) await this.#jobs.requestHost({ session, epoch });
-    return epoch !== undefined;
+  /**
+   * The right to host is taken from a media-sender that has vanished. → whether it had it, and has not come back.
+   * @param session as read before its host was found dead.
+   */
+  async release({ id, host = '', epoch, resumptions }: SessionRecord): Promise<boolean> {
+    const next = await this.#registry.release(id, host, epoch, resumptions);
+    if (next !== undefined) await this.#jobs.requestHost({ session: id, epoch: next });
+    return next !== undefined;
   }
 
   async announceSegments(host: string, session: string, queued: readonly QueuedSegment[]): Promise<void> {

@@ -15,6 +15,15 @@ const POSITIONS_READ = 1000;
 /** A job is done with when it was taken: what lasts is in the session registry. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 
+export interface QueueLevels {
+  readonly waiting: number;
+  readonly active: number;
+  readonly delayed: number;
+  readonly failed: number;
+  /** For how long the oldest one has been waiting, ms; 0 when none does. */
+  readonly oldestMs: number;
+}
+
 /** The two kinds of work that signaling hands to media-senders. */
 export class JobQueues {
   readonly #connection: Redis;
@@ -27,9 +36,15 @@ export class JobQueues {
     this.#sessions = this.#open(SESSIONS_QUEUE);
   }
 
-  /** A host is wanted. The same session and epoch again changes nothing while the job waits. */
-  async requestHost(job: SessionJob): Promise<void> {
-    await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId: `${job.session}-${job.epoch}` });
+  /**
+   * A host is wanted. The same session and epoch again changes nothing while the job waits.
+   * → `false` when it has been taken already.
+   */
+  async requestHost(job: SessionJob): Promise<boolean> {
+    const jobId = `${job.session}-${job.epoch}`;
+    if ((await this.#sessions.getJobState(jobId)) === 'active') return false;
+    await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId });
+    return true;
   }
 
   /** Tells a session's host that there is something to fetch, and say. */
@@ -44,10 +59,24 @@ export class JobQueues {
     );
   }
 
+  /** How many sessions wait for a place on a media-sender. */
+  waitingCount(): Promise<number> {
+    return this.#sessions.getWaitingCount();
+  }
+
   /** Sessions that wait for a place on a media-sender, the next one first. */
   async waitingSessions(): Promise<string[]> {
     const ids = await this.#sessions.getRanges(['wait'], 0, POSITIONS_READ - 1, true);
     return ids.map((id) => id.slice(0, id.lastIndexOf('-')));
+  }
+
+  /** How much work there is: for all media-senders, and for these in particular. */
+  async levels(senders: readonly string[]): Promise<Record<'sessions' | 'segments', QueueLevels>> {
+    const [sessions, ...segments] = await Promise.all([
+      levelsOf(this.#sessions),
+      ...senders.map((sender) => levelsOf(this.#segmentsQueue(sender))),
+    ]);
+    return { sessions, segments: segments.reduce(both, EMPTY) };
   }
 
   /** Removes the queue of a media-sender that is gone for good. */
@@ -82,4 +111,29 @@ export class JobQueues {
     queue.on('error', () => {});
     return queue as Queue<T>;
   }
+}
+
+const EMPTY: QueueLevels = { waiting: 0, active: 0, delayed: 0, failed: 0, oldestMs: 0 };
+
+async function levelsOf(queue: Queue): Promise<QueueLevels> {
+  const counts = await queue.getJobCounts('wait', 'active', 'delayed', 'failed');
+  const count = (state: string) => counts[state] ?? 0;
+  const [oldest] = count('wait') > 0 ? await queue.getJobs(['wait'], 0, 0, true) : [];
+  return {
+    waiting: count('wait'),
+    active: count('active'),
+    delayed: count('delayed'),
+    failed: count('failed'),
+    oldestMs: oldest ? Math.max(0, Date.now() - oldest.timestamp) : 0,
+  };
+}
+
+function both(a: QueueLevels, b: QueueLevels): QueueLevels {
+  return {
+    waiting: a.waiting + b.waiting,
+    active: a.active + b.active,
+    delayed: a.delayed + b.delayed,
+    failed: a.failed + b.failed,
+    oldestMs: Math.max(a.oldestMs, b.oldestMs),
+  };
 }

@@ -19,6 +19,12 @@ export interface SweeperOptions {
 }
 
 /**
+ * After a sweep that failed: Redis was away, so everyone's signs of life have run out, and those who live need this long to
+ * give a new one. Longer than it takes to reconnect.
+ */
+const AFTERMATH_MS = 1000;
+
+/**
  * Puts right what a process left behind that is gone. Every signaling process sweeps; each step is decided by one script
  * in Redis, so doing it twice changes nothing.
  */
@@ -32,6 +38,7 @@ export class Sweeper {
   readonly #options: SweeperOptions;
   /** Mailboxes that were missing at a sweep, and since when (monotonic ms). */
   #missing = new Map<string, number>();
+  #trustFromMs = 0;
   #stops: (() => void)[] = [];
 
   constructor(
@@ -57,8 +64,12 @@ export class Sweeper {
   start(): void {
     const { senderSweepMs, sessionSweepMs } = this.#options.timings;
     const failed = (error: unknown) => this.#logger.warn({ err: (error as Error).message }, 'sweep failed');
+    const blind = (error: unknown) => {
+      this.#trustFromMs = performance.now() + AFTERMATH_MS;
+      failed(error);
+    };
     this.#stops = [
-      every(senderSweepMs, () => this.sweepSenders(), failed),
+      every(senderSweepMs, () => this.sweepSenders(), blind),
       every(sessionSweepMs, () => this.sweepSessions(), failed),
     ];
   }
@@ -70,25 +81,36 @@ export class Sweeper {
 
   /** Sessions of media-senders that have vanished go to others. */
   async sweepSenders(): Promise<void> {
-    const vanished = (await this.#senders.list()).filter(({ record }) => record === undefined).map(({ id }) => id);
-    if (vanished.length === 0) return;
+    const beganMs = performance.now();
+    const vanished = await this.#senders.vanished();
+    if (performance.now() - beganMs > AFTERMATH_MS) this.#trustFromMs = performance.now() + AFTERMATH_MS;
+    if (vanished.length === 0 || performance.now() < this.#trustFromMs) return;
     const sessions = await this.#registry.list();
-    for (const sender of vanished) {
-      for (const { id, host, state } of sessions) {
-        if (state !== 'hosted' || host !== sender || !(await this.#hosting.release(id, sender))) continue;
-        this.#metrics.released.inc();
-        this.#logger.warn({ session: id, sender }, 'media-sender has vanished; its session is moved');
-      }
-      // It may have come back meanwhile, from a pause longer than its lease.
-      if (await this.#senders.isAlive(sender)) continue;
-      await this.#hosting.dropSender(sender);
-      await this.#senders.forget(sender);
+    for (const sender of vanished) await this.#sweepSender(sender, sessions);
+  }
+
+  /**
+   * @param sessions read before: a media-sender that is seen dead after that plays none of them, as they were read, any more.
+   * If it comes back and resumes one, that can't be taken any more.
+   */
+  async #sweepSender(sender: string, sessions: readonly SessionRecord[]): Promise<void> {
+    if (await this.#senders.isAlive(sender)) return;
+    for (const session of sessions) {
+      if (session.state !== 'hosted' || session.host !== sender || !(await this.#hosting.release(session))) continue;
+      this.#metrics.released.inc();
+      this.#logger.warn({ session: session.id, sender }, 'media-sender has vanished; its session is moved');
     }
+    // It may have come back meanwhile, from a pause longer than its lease.
+    if (await this.#senders.isAlive(sender)) return;
+    await this.#hosting.dropSender(sender);
+    await this.#senders.forget(sender);
   }
 
   async sweepSessions(): Promise<void> {
     const reachable = new Map<string, boolean>();
-    for (const session of await this.#registry.list()) await this.#sweepSession(session, reachable);
+    const sessions = await this.#registry.list();
+    this.#metrics.sessionsSeen(sessions);
+    for (const session of sessions) await this.#sweepSession(session, reachable);
     for (const mailbox of this.#missing.keys()) {
       if (!this.#isMissing(mailbox, reachable)) this.#missing.delete(mailbox);
     }

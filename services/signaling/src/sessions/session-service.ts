@@ -9,9 +9,11 @@ import {
   type SegmentSummary,
   type SessionRecord,
   type SessionRegistry,
+  type SigningKeys,
   signToken,
   type TokenClaims,
 } from '@humancast/shared';
+import type { Fleet } from '../hosting/fleet.js';
 import type { Hosting } from '../hosting/hosting.js';
 import type { SignalingMetrics } from '../metrics.js';
 
@@ -22,7 +24,7 @@ export interface SessionLimits {
   sessionLimit: number;
   demoSessionLimit: number;
   sessionQueueLimit: number;
-  tokenSecret: string;
+  tokenSecret: SigningKeys;
   sessionTokenTtlSeconds: number;
 }
 
@@ -41,6 +43,7 @@ export class SessionService {
   readonly #avatars: AvatarStore;
   readonly #media: MediaStore;
   readonly #hosting: Hosting;
+  readonly #fleet: Fleet;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #limits: SessionLimits;
@@ -51,6 +54,7 @@ export class SessionService {
       avatars: AvatarStore;
       media: MediaStore;
       hosting: Hosting;
+      fleet: Fleet;
       metrics: SignalingMetrics;
       logger: Logger;
     },
@@ -60,6 +64,7 @@ export class SessionService {
     this.#avatars = parts.avatars;
     this.#media = parts.media;
     this.#hosting = parts.hosting;
+    this.#fleet = parts.fleet;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
     this.#limits = limits;
@@ -67,11 +72,13 @@ export class SessionService {
 
   /**
    * @param demo made by a visitor without a key, who may do everything in it.
-   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`.
+   * @param wait whether it may wait for a place while every media-sender is full.
+   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`.
    */
-  async create(avatar: string, { demo }: { demo: boolean }): Promise<NewSession> {
+  async create(avatar: string, { demo, wait = true }: { demo: boolean; wait?: boolean }): Promise<NewSession> {
     await this.#requireReady(avatar);
     await this.#requireRoom(demo);
+    if (!wait) await this.#fleet.requirePlace();
     const id = newId('ses');
     await this.#registry.create(id, avatar, { demo });
     this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });

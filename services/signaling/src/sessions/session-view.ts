@@ -6,6 +6,7 @@ import {
   type SessionRegistry,
   samplesToMs,
   type ViewerRecord,
+  type ViewerReport,
 } from '@humancast/shared';
 import type { Inspector } from '../hosting/inspector.js';
 
@@ -20,10 +21,19 @@ export interface SessionSummary {
   demo: boolean;
 }
 
+export interface ViewerState {
+  viewer: string;
+  attempt: number;
+  joinedAtMs: number;
+  whep: boolean;
+  /** What it measured last, and when. Known while live; a WHEP viewer says nothing. */
+  report?: { atMs: number } & ViewerReport;
+}
+
 /** Everything about a session. */
 export interface SessionState extends SessionSummary {
   endReason: string | undefined;
-  viewers: { viewer: string; attempt: number; joinedAtMs: number; whep: boolean }[];
+  viewers: ViewerState[];
   queue: QueuedSegment[];
   interruptedSeq: number;
   /** Whether the host said so just now; else it is what it saved last. */
@@ -61,7 +71,7 @@ export class SessionViews {
     return {
       ...summaryOf(record),
       endReason: record.endReason,
-      viewers: viewers.map(viewerOf),
+      viewers: viewers.map((viewer) => viewerOf(viewer, inspection)),
       queue,
       interruptedSeq: record.interruptedSeq,
       live: inspection !== undefined,
@@ -79,8 +89,13 @@ function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo }: Sessio
   return { id, avatar, state, host: state === 'hosted' ? host : undefined, epoch, createdAtMs, demo };
 }
 
-function viewerOf({ viewer, attempt, joinedAtMs, offer }: ViewerRecord): SessionState['viewers'][number] {
-  return { viewer, attempt, joinedAtMs, whep: offer !== undefined };
+function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): ViewerState {
+  const { viewer, attempt, joinedAtMs, offer } = record;
+  const said = inspection?.reports?.find((report) => report.viewer === viewer);
+  return {
+    ...{ viewer, attempt, joinedAtMs, whep: offer !== undefined },
+    ...(said && { report: { atMs: said.atMs, ...said.report } }),
+  };
 }
 
 function savedPlayhead(saved: Playhead | undefined): SessionState['playhead'] {

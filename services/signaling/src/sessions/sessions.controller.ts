@@ -13,12 +13,17 @@ import { Access } from '../access/access.js';
 import { clientAddress } from '../http/client-address.js';
 import { jsonBody } from '../http/json-body.js';
 import { AddressLimiter } from '../limits/address-limiter.js';
+import { SayRelay } from '../say/say-relay.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { SessionService } from './session-service.js';
 import { SessionViews } from './session-view.js';
 
-const createSchema = z.strictObject({ avatar: slugSchema });
+const createSchema = z.strictObject({
+  avatar: slugSchema,
+  /** While every media-sender is full: wait for a place (viewers are told their position), or be refused. */
+  wait: z.boolean().default(true),
+});
 const speakSchema = z.strictObject({
   segments: z.array(idSchema).min(1).max(100),
   interrupt: z.boolean().default(false),
@@ -32,6 +37,7 @@ export class SessionsController {
   readonly #sessions: SessionService;
   readonly #views: SessionViews;
   readonly #turn: TurnCredentials;
+  readonly #say: SayRelay;
 
   constructor(
     @Inject(CONFIG) config: SignalingConfig,
@@ -40,6 +46,7 @@ export class SessionsController {
     @Inject(SessionService) sessions: SessionService,
     @Inject(SessionViews) views: SessionViews,
     @Inject(TurnCredentials) turn: TurnCredentials,
+    @Inject(SayRelay) say: SayRelay,
   ) {
     this.#config = config;
     this.#access = access;
@@ -47,6 +54,7 @@ export class SessionsController {
     this.#sessions = sessions;
     this.#views = views;
     this.#turn = turn;
+    this.#say = say;
   }
 
   @Post()
@@ -59,8 +67,8 @@ export class SessionsController {
     this.#access.requireProducerOrDemo(caller);
     const demo = caller.kind !== 'producer';
     if (demo) this.#countDemo(request);
-    const { avatar } = jsonBody(request, body, createSchema);
-    const session = await this.#sessions.create(avatar, { demo });
+    const { avatar, wait } = jsonBody(request, body, createSchema);
+    const session = await this.#sessions.create(avatar, { demo, wait });
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
     return {
@@ -70,7 +78,7 @@ export class SessionsController {
       scope: session.scope,
       expiresAt: new Date(session.expiresAtMs).toISOString(),
       signalUrl: '/v1/signal',
-      iceServers: this.#turn.issue(session.id),
+      iceServers: this.#turn.issue(session.id, session.id),
       relayOnly: this.#config.turnUrls.length > 0 && this.#config.relayOnly,
     };
   }
@@ -84,7 +92,8 @@ export class SessionsController {
   @Get(':id')
   async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
     this.#admit(id, authorization, 'view');
-    return this.#views.get(id);
+    const state = await this.#views.get(id);
+    return { ...state, canSay: this.#say.canSay(state.avatar) };
   }
 
   @Delete(':id')

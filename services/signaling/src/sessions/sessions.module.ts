@@ -1,9 +1,11 @@
 import { AvatarStore, type Logger, RedisMediaStore, SessionRegistry, type SignalingConfig } from '@humancast/shared';
 import { Module } from '@nestjs/common';
+import { Fleet } from '../hosting/fleet.js';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
 import { Inspector } from '../hosting/inspector.js';
 import { SignalingMetrics } from '../metrics.js';
+import { SayModule } from '../say/say.module.js';
 import { CONFIG, LOGGER } from '../tokens.js';
 import { SessionService } from './session-service.js';
 import { SessionViews } from './session-view.js';
@@ -11,7 +13,7 @@ import { SessionsController } from './sessions.controller.js';
 
 /** Sessions over REST. */
 @Module({
-  imports: [HostingModule],
+  imports: [HostingModule, SayModule],
   controllers: [SessionsController],
   providers: [
     {
@@ -23,9 +25,10 @@ import { SessionsController } from './sessions.controller.js';
         avatars: AvatarStore,
         media: RedisMediaStore,
         hosting: Hosting,
+        fleet: Fleet,
         metrics: SignalingMetrics,
-      ) => new SessionService({ registry, avatars, media, hosting, metrics, logger }, config),
-      inject: [CONFIG, LOGGER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, SignalingMetrics],
+      ) => new SessionService({ registry, avatars, media, hosting, fleet, metrics, logger }, config),
+      inject: [CONFIG, LOGGER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, Fleet, SignalingMetrics],
     },
     {
       provide: SessionViews,

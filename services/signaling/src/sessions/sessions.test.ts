@@ -112,7 +112,7 @@ describe('REST', () => {
     it.each(endpoints)('%s %s: only who may (%s)', async (method, path, least, ok) => {
       const { id } = await signaling.makeSession();
       const token = (scope: 'view' | 'control', more = {}) =>
-        signToken({ sid: id, exp: soon(), scope, ...more }, 'secret-of-the-tests');
+        signToken({ sid: id, exp: soon(), scope, ...more }, ['secret-of-the-tests']);
       const status = async (auth: string) =>
         (await signaling.request(method, path.replace(':id', id), { auth })).status;
       expect(await status('')).toBe(401);

@@ -97,7 +97,7 @@ describe('a viewer whose WebSocket was lost', () => {
 
   it('may come back after its token has expired, but nobody may come new', async () => {
     const { session, viewer, id, connection } = await playing();
-    const expired = signToken({ sid: session.id, exp: 1, scope: 'view' }, 'secret-of-the-tests');
+    const expired = signToken({ sid: session.id, exp: 1, scope: 'view' }, ['secret-of-the-tests']);
     viewer.ws.terminate();
     const again = await TestViewer.join(other, { id: session.id, token: expired }, { viewer: id, connection });
     expect(again.id).toBe(id);

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   type ErrorCode,
   HumancastError,
@@ -11,6 +12,7 @@ import type { WebSocket } from 'ws';
 import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, TIMINGS_TOKEN } from '../tokens.js';
+import { closeLast } from './close-last.js';
 import { SignalSocket, type SocketOptions } from './signal-socket.js';
 import { ViewerDesk } from './viewer-desk.js';
 import type { ViewerLink } from './viewer-link.js';
@@ -44,7 +46,8 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
     this.#metrics = metrics;
   }
 
-  handleConnection(ws: WebSocket): void {
+  handleConnection(ws: WebSocket, request: IncomingMessage): void {
+    closeLast(request.socket);
     let link: ViewerLink | undefined;
     const socket = new SignalSocket(ws, this.#socketOptions, this.#logger, {
       onMessage: async (message) => {

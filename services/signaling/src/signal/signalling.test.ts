@@ -174,8 +174,8 @@ describe('signalling', () => {
   });
 
   describe('refuses', () => {
-    const sign = (claims: Partial<{ sid: string; exp: number }>, secret = TOKEN_SECRET) =>
-      signToken({ sid: newId('ses'), exp: Math.floor(Date.now() / 1000) + 60, scope: 'view', ...claims }, secret);
+    const sign = (claims: Partial<{ sid: string; exp: number }>, secret: string = TOKEN_SECRET) =>
+      signToken({ sid: newId('ses'), exp: Math.floor(Date.now() / 1000) + 60, scope: 'view', ...claims }, [secret]);
 
     async function refusal(first: string | Buffer): Promise<{ error: string | undefined; code: number }> {
       const viewer = await TestViewer.connect(signaling);

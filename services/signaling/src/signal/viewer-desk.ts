@@ -3,6 +3,7 @@ import {
   newId,
   type Post,
   type SessionRecord,
+  type SigningKeys,
   type ToSignaling,
   type ViewerMessage,
   verifyToken,
@@ -26,7 +27,7 @@ export interface DeskParts extends LinkParts {
 }
 
 export interface DeskOptions {
-  tokenSecret: string;
+  tokenSecret: SigningKeys;
   relayOnly: boolean;
   heartbeatMs: number;
   viewerGraceMs: number;
@@ -191,7 +192,7 @@ export class ViewerDesk {
   }
 
   #joined({ id, avatar }: SessionRecord, viewer: string) {
-    const iceServers = this.#parts.turn.issue(viewer);
+    const iceServers = this.#parts.turn.issue(viewer, id);
     const { relayOnly, heartbeatMs } = this.#options;
     return { type: 'joined', session: id, viewer, avatar, iceServers, relayOnly, heartbeatMs } as const;
   }

@@ -1,5 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { connectionIdSchema, HumancastError, idSchema } from '@humancast/shared';
+import { connectionIdSchema, HumancastError, idSchema, isSigned, type SigningKeys, sign } from '@humancast/shared';
 import { z } from 'zod';
 
 const resourceSchema = z.object({
@@ -17,17 +16,15 @@ export type WhepResource = z.infer<typeof resourceSchema>;
  * A WHEP session URL carries all that is needed to serve it, signed: any signaling process can, and nobody can make one up.
  * Whether the viewer is still there is for the registry to say.
  */
-export function resourceId(resource: WhepResource, secret: string): string {
+export function resourceId(resource: WhepResource, keys: SigningKeys): string {
   const body = Buffer.from(JSON.stringify(resource)).toString('base64url');
-  return `${body}.${mac(body, secret).toString('base64url')}`;
+  return `${body}.${sign(signedText(body), keys)}`;
 }
 
 /** @throws HumancastError `not_found`. */
-export function parseResourceId(id: string, secret: string): WhepResource {
+export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
   const [body = '', signature = ''] = id.split('.');
-  const given = Buffer.from(signature, 'base64url');
-  const expected = mac(body, secret);
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw new HumancastError('not_found');
+  if (!isSigned(signedText(body), signature, keys)) throw new HumancastError('not_found');
   return resourceSchema.parse(JSON.parse(Buffer.from(body, 'base64url').toString('utf8')));
 }
 
@@ -36,6 +33,4 @@ export function etagOf({ connection }: WhepResource): string {
   return `"${connection}"`;
 }
 
-function mac(body: string, secret: string): Buffer {
-  return createHmac('sha256', secret).update(`humancast.whep.${body}`).digest();
-}
+const signedText = (body: string) => `humancast.whep.${body}`;

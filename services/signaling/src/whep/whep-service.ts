@@ -6,6 +6,7 @@ import {
   type Logger,
   newId,
   type SessionRegistry,
+  type SigningKeys,
 } from '@humancast/shared';
 import type { Hosting } from '../hosting/hosting.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
@@ -28,7 +29,7 @@ export interface WhepParts {
 }
 
 export interface WhepOptions {
-  tokenSecret: string;
+  tokenSecret: SigningKeys;
   viewerLimit: number;
   answerMs: number;
   /** This process's mailbox. */
@@ -88,7 +89,7 @@ export class WhepService {
       logger.info({ session, viewer }, 'WHEP viewer joined');
       const resource: WhepResource = { session, viewer, connection, ufrag, owned };
       const id = resourceId(resource, this.#options.tokenSecret);
-      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer) };
+      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer, session) };
     } catch (error) {
       await this.#cleanUp(session, viewer, owned);
       throw error;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HumancastError, idSchema, type SignalingConfig, slugSchema } from '@humancast/shared';
 import {
@@ -100,7 +101,7 @@ export class WhepController {
     const { session } = querySchema.parse(query);
     if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
     this.#admit(request, session);
-    setLinks(response, iceLinks(this.#turn.issue(session ?? 'whep')));
+    setLinks(response, iceLinks(this.#turn.issue(session ?? 'whep', session ?? randomUUID())));
   }
 
   @All(':avatar')

@@ -1,0 +1,250 @@
+/**
+ * Connections and sessions that come and go.
+ *
+ *     npm run build && node bench/churn.ts [--connects 20000] [--rate 250] [--sessions 500] [--json]
+ *
+ * - WebSocket connects and disconnects against signaling, and against a `ws` server as one would write it: refusals, sockets
+ *   that stay in TIME_WAIT on the server's side, memory before and after;
+ * - sessions that are made, watched (a viewer joins and gets its first frame) and ended: Redis keys, heap and open files of
+ *   each process before and after.
+ *
+ * Everything is on loopback, so both ends of a connection are in one table: the server's side is told by its port.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { StackProcess } from '@humancast/testkit';
+import { Redis } from 'ioredis';
+import { WebSocket, WebSocketServer } from 'ws';
+import { LightViewer } from '../tools/load/light-viewer.ts';
+import { withCleanup } from './lib/cleanup.ts';
+import { makePlainClip } from './lib/clips.ts';
+import { type Figure, printFigures } from './lib/figures.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
+
+const STATE_TIME_WAIT = '06';
+const HEAP_SAMPLE_MS = 500;
+const SESSIONS_AT_ONCE = 10;
+const FIRST_FRAME_TIMEOUT_MS = 15_000;
+/** Sessions' records are kept for a minute after their end, for late readers. */
+const LINGER_MS = 65_000;
+
+interface Churn {
+  readonly connects: number;
+  readonly refused: number;
+  readonly perSecond: number;
+  readonly timeWait: number;
+  /** How much higher the lowest heap of the last quarter was than that of the first, bytes: what collection did not get back. */
+  readonly heapGrowth: number;
+}
+
+async function churn(
+  url: string,
+  options: { connects: number; rate: number },
+  heap: () => Promise<number>,
+): Promise<Churn> {
+  const { connects, rate } = options;
+  const port = Number(new URL(url).port);
+  const heaps: Promise<number>[] = [];
+  const sampling = setInterval(() => heaps.push(heap()), HEAP_SAMPLE_MS);
+  const startedMs = performance.now();
+  const pending = new Set<Promise<void>>();
+  let refused = 0;
+  for (let i = 0; i < connects; i++) {
+    const once = connectOnce(url).catch(() => {
+      refused++;
+    });
+    pending.add(once);
+    void once.finally(() => pending.delete(once));
+    const aheadMs = startedMs + ((i + 1) * 1000) / rate - performance.now();
+    if (aheadMs > 1) await sleep(aheadMs);
+  }
+  await Promise.all(pending);
+  const perSecond = connects / ((performance.now() - startedMs) / 1000);
+  clearInterval(sampling);
+  await sleep(1000);
+  const samples = await Promise.all(heaps);
+  const quarter = Math.ceil(samples.length / 4);
+  const heapGrowth = Math.min(...samples.slice(-quarter)) - Math.min(...samples.slice(0, quarter));
+  return { connects, refused, perSecond, timeWait: timeWaitAt(port), heapGrowth };
+}
+
+async function connectOnce(url: string): Promise<void> {
+  const socket = new WebSocket(url);
+  const closed = once(socket, 'close');
+  closed.catch(() => {});
+  await once(socket, 'open');
+  socket.close(1000);
+  await closed;
+}
+
+/** Sockets in TIME_WAIT whose local port is the server's: it closed them first. */
+function timeWaitAt(port: number): number {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  let count = 0;
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const line of readFileSync(table, 'latin1').split('\n')) {
+      const [, local = '', , state] = line.trim().split(/\s+/);
+      if (state === STATE_TIME_WAIT && local.endsWith(`:${hex}`)) count++;
+    }
+  }
+  return count;
+}
+
+async function metric({ metricsUrl }: StackProcess, name: string): Promise<number> {
+  const text = await fetch(`${metricsUrl}/metrics`).then((response) => response.text());
+  return Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)`, 'm').exec(text)?.[1] ?? Number.NaN);
+}
+
+interface Holdings {
+  /** That do not expire by themselves. */
+  readonly redisKeys: number;
+  readonly heapBytes: Readonly<Record<string, number>>;
+  readonly descriptors: Readonly<Record<string, number>>;
+}
+
+async function holdings({ stack }: Scene, redis: Redis): Promise<Holdings> {
+  const heapBytes: Record<string, number> = {};
+  const descriptors: Record<string, number> = {};
+  for (const process of stack.processes) {
+    heapBytes[process.name] = await metric(process, 'nodejs_heap_size_used_bytes');
+    descriptors[process.name] = readdirSync(`/proc/${process.pid}/fd`).length;
+  }
+  return { redisKeys: await lastingKeys(redis), heapBytes, descriptors };
+}
+
+async function lastingKeys(redis: Redis): Promise<number> {
+  const keys = await redis.keys('*');
+  const ttls = await Promise.all(keys.map((key) => redis.ttl(key)));
+  return ttls.filter((ttl) => ttl === -1).length;
+}
+
+/** Some at once: each is made, watched until its first frame, and ended. */
+async function sessionsComeAndGo({ stack, producer }: Scene, count: number): Promise<number> {
+  let failed = 0;
+  const one = async () => {
+    const session = await producer.createSession('bench');
+    const viewer = new LightViewer({ signalingUrls: stack.signalingUrls, session: session.id, token: session.token });
+    const deadline = performance.now() + FIRST_FRAME_TIMEOUT_MS;
+    while (viewer.record.frames === 0 && performance.now() < deadline) await sleep(20);
+    if (viewer.record.frames === 0) failed++;
+    viewer.close();
+    await producer.end(session.id);
+  };
+  for (let done = 0; done < count; done += SESSIONS_AT_ONCE) {
+    await Promise.all(Array.from({ length: Math.min(SESSIONS_AT_ONCE, count - done) }, one));
+  }
+  return failed;
+}
+
+/** A server as the first page of the documentation shows it. */
+function serveNaively(): void {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  server.on('connection', (socket) => socket.on('error', () => {}));
+  server.on('listening', () => process.send?.((server.address() as { port: number }).port));
+  process.on('message', () => process.send?.(process.memoryUsage().heapUsed));
+  process.on('disconnect', () => process.exit());
+}
+
+function askNaive(child: ChildProcess): Promise<number> {
+  child.send('heap');
+  return once(child, 'message').then(([bytes]) => bytes as number);
+}
+
+function churnFigures(group: string, result: Churn, judged: boolean): Figure[] {
+  const share = (100 * result.timeWait) / result.connects;
+  return [
+    { group, name: 'connects', value: result.connects, unit: '', digits: 0 },
+    { group, name: 'a second', value: result.perSecond, unit: '/s', digits: 0 },
+    { group, name: 'refused', value: result.refused, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
+    { group, name: 'left in TIME_WAIT at the server', value: share, unit: '%', ...(judged && { aim: { atMost: 5 } }) },
+    { group, name: 'heap grew by', value: result.heapGrowth / 1e6, unit: 'MB', ...(judged && { aim: { atMost: 15 } }) },
+  ];
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      connects: { type: 'string', default: '20000' },
+      rate: { type: 'string', default: '250' },
+      sessions: { type: 'string', default: '500' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const load = { connects: Number(values.connects), rate: Number(values.rate) };
+  const machine = describeMachine();
+  const figures = await withCleanup(async (cleanup) => {
+    const mediaDir = temporaryFolder(cleanup);
+    await makePlainClip(join(mediaDir, 'bench/idle/idle.mov'), {
+      seconds: 2,
+      fps: 25,
+      size: '160x120',
+      colour: 'gray',
+    });
+    const scene = await openScene(cleanup, { turn: false, mediaDir, env: { CONNECTS_PER_MINUTE: '1000000' } });
+    const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');
+    if (!signaling) throw new Error('there is no signaling');
+    const heap = () => metric(signaling, 'nodejs_heap_size_used_bytes');
+    const signalUrl = `${scene.stack.signalingUrl.replace('http', 'ws')}/v1/signal`;
+    const ours = await churn(signalUrl, load, heap);
+    const naive = fork(fileURLToPath(import.meta.url), ['naive']);
+    cleanup.add(() => naive.kill());
+    const [port] = (await once(naive, 'message')) as [number];
+    const theirs = await churn(`ws://127.0.0.1:${port}`, load, () => askNaive(naive));
+    naive.kill();
+    return [
+      ...churnFigures('WebSockets that come and go: signaling', ours, true),
+      ...churnFigures('The same, a plain ws server', theirs, false),
+      ...(await sessionFigures(scene, Number(values.sessions), cleanup.add)),
+    ];
+  });
+  if (values.json) console.log(JSON.stringify({ bench: 'churn', machine, figures }));
+  else {
+    for (const line of machineLines(machine)) console.log(line);
+    printFigures(figures);
+  }
+}
+
+async function sessionFigures(scene: Scene, count: number, onEnd: (undo: () => unknown) => void): Promise<Figure[]> {
+  const redis = new Redis(scene.stack.redisQueue.url);
+  onEnd(() => redis.disconnect());
+  // Code is compiled and caches are filled by the first ones.
+  await sessionsComeAndGo(scene, 20);
+  await sleep(LINGER_MS);
+  const before = await holdings(scene, redis);
+  const failed = await sessionsComeAndGo(scene, count);
+  await sleep(LINGER_MS);
+  const after = await holdings(scene, redis);
+  const group = `${count} sessions made, watched and ended`;
+  const grown = (of: 'heapBytes' | 'descriptors', name: string) => (after[of][name] ?? 0) - (before[of][name] ?? 0);
+  return [
+    { group, name: 'without a picture', value: failed, unit: '', digits: 0, aim: { atMost: 0 } },
+    {
+      group,
+      name: 'Redis keys more',
+      value: after.redisKeys - before.redisKeys,
+      unit: '',
+      digits: 0,
+      aim: { atMost: 0 },
+    },
+    ...['signaling', 'media-sender'].flatMap((name): Figure[] => [
+      { group, name: `${name}: heap more`, value: grown('heapBytes', name) / 1e6, unit: 'MB', aim: { atMost: 15 } },
+      {
+        group,
+        name: `${name}: open files more`,
+        value: grown('descriptors', name),
+        unit: '',
+        digits: 0,
+        aim: { atMost: 3 },
+      },
+    ]),
+  ];
+}
+
+if (process.argv[2] === 'naive') serveNaively();
+else await main();

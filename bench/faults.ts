@@ -1,0 +1,103 @@
+/**
+ * What a viewer sees when its media-sender dies, freezes or is told to stop.
+ *
+ *     npm run build && node bench/faults.ts [--kills 30] [--json]
+ *
+ * One viewer without a screen watches a session that speaks, through coturn. Kill and freeze: from the signal to the next
+ * whole frame on a new connection; a decoder has its picture then, as a new connection begins with a keyframe. SIGTERM and
+ * drain: the longest time between two frames around the change of hosts. The process that died is replaced before the next.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Crowd } from '../tools/faults/crowd.ts';
+import { FAULTS, type Fault } from '../tools/faults/faults.ts';
+import { referenceOf } from '../tools/faults/reference.ts';
+import { runFault } from '../tools/faults/run.ts';
+import { withCleanup } from './lib/cleanup.ts';
+import { makeBusyClip, makePlainClip } from './lib/clips.ts';
+import { type Figure, printFigures } from './lib/figures.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+import { openScene, temporaryFolder } from './lib/scene.ts';
+import { percentile } from './lib/stats.ts';
+
+const FPS = 25;
+const SEGMENT_SECONDS = 60;
+const CALM_MS = 1000;
+
+interface Samples {
+  readonly gapsMs: number[];
+  readonly framesAgain: number[];
+  readonly problems: string[];
+}
+
+async function repeat(crowd: Crowd, fault: Fault, times: number): Promise<Samples> {
+  const samples: Samples = { gapsMs: [], framesAgain: [], problems: [] };
+  for (let i = 0; i < times; i++) {
+    // Not always at the same place in the time between two signs of life.
+    await sleep(CALM_MS + Math.random() * 500);
+    const { gapMs, framesAgain, problems } = await runFault(crowd, fault);
+    samples.gapsMs.push(gapMs.worst);
+    samples.framesAgain.push(framesAgain);
+    samples.problems.push(...problems);
+    process.stderr.write('.');
+  }
+  return samples;
+}
+
+function recovery(group: string, { gapsMs, framesAgain, problems }: Samples): Figure[] {
+  const ms = { group, unit: 'ms', digits: 0 };
+  return [
+    { ...ms, name: 'picture again, p50', aim: { atMost: 1500 }, value: percentile(gapsMs, 0.5) },
+    { ...ms, name: 'picture again, p95', aim: { atMost: 3000 }, value: percentile(gapsMs, 0.95) },
+    { ...ms, name: 'picture again, worst', value: Math.max(...gapsMs), note: `of ${gapsMs.length}` },
+    { group, name: 'speech again, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
+    { group, name: 'problems', aim: { atMost: 0 }, value: problems.length, unit: '', digits: 0 },
+  ];
+}
+
+function handOver(group: string, { gapsMs, framesAgain, problems }: Samples): Figure[] {
+  const ms = { group, unit: 'ms', digits: 0 };
+  return [
+    { ...ms, name: 'longest time between frames, p50', value: percentile(gapsMs, 0.5) },
+    { ...ms, name: 'longest time between frames, worst', aim: { atMost: 200 }, value: Math.max(...gapsMs) },
+    { group, name: 'speech again, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
+    { group, name: 'problems', aim: { atMost: 0 }, value: problems.length, unit: '', digits: 0 },
+  ];
+}
+
+const { values } = parseArgs({
+  options: { kills: { type: 'string', default: '30' }, json: { type: 'boolean', default: false } },
+});
+const machine = describeMachine();
+const figures = await withCleanup(async (cleanup) => {
+  const kills = Number(values.kills);
+  const fewer = Math.max(1, Math.round(kills / 3));
+  const mediaDir = temporaryFolder(cleanup);
+  const clip = { fps: FPS, size: '320x240' };
+  await makePlainClip(join(mediaDir, 'bench/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+  await makeBusyClip(join(mediaDir, 'bench/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
+  const { stack } = await openScene(cleanup, {
+    ...{ senders: 2, mediaDir },
+    env: { RENDITIONS: 'vp8:vp8:320x240:500k', CONNECTS_PER_MINUTE: '1000000' },
+  });
+  const crowd = await Crowd.gather({
+    ...{ stack, avatar: 'bench', sessions: 1, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1000 },
+    clip: (segment) => referenceOf(stack.redisMedia.url, segment),
+  });
+  cleanup.add(() => crowd.disperse());
+  await crowd.untilAllPlay(30_000);
+  const result = [
+    ...recovery('kill -9', await repeat(crowd, FAULTS.killSender, kills)),
+    ...recovery('SIGSTOP', await repeat(crowd, FAULTS.freezeSender, fewer)),
+    ...handOver('SIGTERM', await repeat(crowd, FAULTS.stopSender, fewer)),
+    ...handOver('POST /v1/senders/:id/drain', await repeat(crowd, FAULTS.drainSender, fewer)),
+  ];
+  process.stderr.write('\n');
+  return result;
+});
+if (values.json) console.log(JSON.stringify({ bench: 'faults', machine, figures }));
+else {
+  for (const line of machineLines(machine)) console.log(line);
+  printFigures(figures);
+}

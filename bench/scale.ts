@@ -1,0 +1,326 @@
+/**
+ * How many sessions a media-sender can host, and what each costs; beside one encoder per viewer, which is how such servers are
+ * usually built.
+ *
+ *     npm run build && node bench/scale.ts [--steps 1,5,20,60,80,100] [--seconds 10] [--senders 1,2,3] [--json]
+ *
+ * 720p30 at 1.5 Mb/s with sound, a session and a viewer each, directly over UDP on loopback. The media-sender has a core of its
+ * own; viewers without a screen (ICE, DTLS, RTP headers read) and everything else have the others. CPU is what the kernel
+ * counts for the process; everyone speaks all the time, so the voice's encoder is in it; lateness is the sender's own histogram of how long after its deadline each packet was sent, over
+ * the measured time only; memory is the growth of the process since nobody watched, by session.
+ */
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { StackProcess } from '@humancast/testkit';
+import { z } from 'zod';
+import { LightViewer } from '../tools/load/light-viewer.ts';
+import { summarize } from '../tools/load/summary.ts';
+import { type Cleanup, withCleanup } from './lib/cleanup.ts';
+import { makeBusyClip } from './lib/clips.ts';
+import { type Figure, printFigures } from './lib/figures.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+import { allCores, cpuSeconds, pin } from './lib/processes.ts';
+import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
+
+const LATENESS_LIMIT_MS = 10;
+const AIM_SESSIONS = 60;
+const SETTLE_MS = 4000;
+const JOIN_INTERVAL_MS = 60;
+const ENCODED_SECONDS = 5;
+const CAPACITY = 400;
+
+const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(), badTimestamps: z.int() });
+type Status = z.infer<typeof statusSchema>;
+
+/** Viewers in a process of their own. */
+class Audience {
+  readonly #child: ChildProcess;
+
+  constructor(cleanup: Cleanup) {
+    this.#child = fork(fileURLToPath(import.meta.url), ['audience']);
+    cleanup.add(() => this.#child.kill());
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  join(signalingUrls: readonly string[], session: string, token: string): void {
+    this.#child.send({ signalingUrls, session, token });
+  }
+
+  async status(): Promise<Status> {
+    this.#child.send('status');
+    const [message] = (await once(this.#child, 'message')) as [unknown];
+    return statusSchema.parse(message);
+  }
+}
+
+function beAudience(): void {
+  const viewers: LightViewer[] = [];
+  process.on('message', (message: 'status' | ConstructorParameters<typeof LightViewer>[0]) => {
+    if (message !== 'status') viewers.push(new LightViewer(message));
+    else process.send?.(summarize(viewers));
+  });
+  process.on('disconnect', () => process.exit());
+}
+
+interface Step {
+  readonly sessions: number;
+  readonly playing: number;
+  readonly corePercent: number;
+  readonly cpuMicrosPerPacket: number;
+  readonly latenessP99Ms: number;
+  /** Of each session beyond the first step's; of the first step's themselves, with code and media that all share. */
+  readonly memoryMbPerSession: number;
+  readonly first: boolean;
+  readonly lost: number;
+}
+
+/** Of the sender's histogram, in which bucket 99 of 100 packets of the measured time were: its upper bound, ms. */
+function p99Ms(before: ReadonlyMap<number, number>, after: ReadonlyMap<number, number>): number {
+  const counts = [...after].map(([bound, count]) => [bound, count - (before.get(bound) ?? 0)] as const);
+  const total = Math.max(...counts.map(([, count]) => count));
+  const [bound = Number.NaN] = counts.toSorted(([a], [b]) => a - b).find(([, count]) => count >= 0.99 * total) ?? [];
+  return bound * 1000;
+}
+
+async function latenessBuckets(senders: readonly StackProcess[]): Promise<Map<number, number>> {
+  const buckets = new Map<number, number>();
+  for (const { metricsUrl } of senders) {
+    const text = await fetch(`${metricsUrl}/metrics`).then((response) => response.text());
+    for (const [, bound = '', count] of text.matchAll(
+      /^humancast_sender_lateness_seconds_bucket\{le="([^"]+)"[^}]*\} (\S+)/gm,
+    )) {
+      const le = bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound);
+      buckets.set(le, (buckets.get(le) ?? 0) + Number(count));
+    }
+  }
+  return buckets;
+}
+
+function residentMb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+class Hall {
+  readonly #scene: Scene;
+  readonly #audience: Audience;
+  readonly #senders: readonly StackProcess[];
+  /** Sessions and memory at the step before: of nobody, or of the first ones. */
+  #base: { readonly sessions: number; readonly mb: number };
+  #sessions = 0;
+
+  constructor(scene: Scene, audience: Audience) {
+    this.#scene = scene;
+    this.#audience = audience;
+    this.#senders = scene.stack.processes.filter(({ name }) => name === 'media-sender');
+    this.#base = { sessions: 0, mb: this.#residentMb() };
+  }
+
+  async measure(sessions: number, seconds: number): Promise<Step> {
+    const { stack, producer } = this.#scene;
+    for (; this.#sessions < sessions; this.#sessions++) {
+      const { id, token } = await producer.createSession('bench');
+      this.#audience.join(stack.signalingUrls, id, token);
+      await sleep(JOIN_INTERVAL_MS);
+    }
+    await sleep(SETTLE_MS);
+    const [before, buckets, cpu, startedMs] = [
+      await this.#audience.status(),
+      await latenessBuckets(this.#senders),
+      this.#cpuSeconds(),
+      performance.now(),
+    ];
+    await sleep(seconds * 1000);
+    const [usedSeconds, wallSeconds] = [this.#cpuSeconds() - cpu, (performance.now() - startedMs) / 1000];
+    const { sessions: fewer, mb } = this.#base;
+    const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
+    if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
+    const [after, bucketsAfter] = [await this.#audience.status(), await latenessBuckets(this.#senders)];
+    return {
+      sessions,
+      playing: after.playing,
+      corePercent: (100 * usedSeconds) / wallSeconds,
+      cpuMicrosPerPacket: (1e6 * usedSeconds) / (after.packets - before.packets),
+      latenessP99Ms: p99Ms(buckets, bucketsAfter),
+      memoryMbPerSession,
+      first: fewer === 0,
+      lost: after.lost - before.lost,
+    };
+  }
+
+  #cpuSeconds(): number {
+    return this.#senders.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+  }
+
+  #residentMb(): number {
+    return this.#senders.reduce((sum, { pid }) => sum + residentMb(pid), 0);
+  }
+}
+
+/** As many sessions as the steps say, on so many media-senders; no further than one that it can't keep up with. */
+async function climb(mediaDir: string, senders: number, steps: readonly number[], seconds: number): Promise<Step[]> {
+  return withCleanup(async (cleanup) => {
+    const scene = await openScene(cleanup, {
+      ...{ senders, turn: false, mediaDir },
+      env: { MAX_SESSIONS: String(CAPACITY), CONNECTS_PER_MINUTE: '1000000', VIEWER_GRACE_MS: '1000' },
+    });
+    const audience = new Audience(cleanup);
+    const [first, ...others] = allCores();
+    if (first !== undefined && others.length > 0 && senders === 1) {
+      pin(scene.senderPid, [first]);
+      for (const { pid, name } of scene.stack.processes) if (name !== 'media-sender') pin(pid, others);
+      pin(audience.pid, others);
+    }
+    // Until the idle clip is loaded.
+    await scene.producer.end((await scene.producer.createSession('bench')).id);
+    await sleep(1000);
+    const hall = new Hall(scene, audience);
+    const results: Step[] = [];
+    for (const sessions of steps) {
+      const step = await hall.measure(sessions, seconds);
+      results.push(step);
+      process.stderr.write(`${senders} senders, ${stepLine(step)}\n`);
+      if (!keepsUp(step) && sessions >= AIM_SESSIONS) break;
+    }
+    return results;
+  });
+}
+
+function keepsUp({ sessions, playing, latenessP99Ms }: Step): boolean {
+  return playing === sessions && latenessP99Ms <= LATENESS_LIMIT_MS;
+}
+
+function stepLine({
+  sessions,
+  playing,
+  corePercent,
+  cpuMicrosPerPacket,
+  latenessP99Ms,
+  memoryMbPerSession,
+}: Step): string {
+  return (
+    `${sessions} sessions (${playing} play): ${corePercent.toFixed(0)} % of a core, ${cpuMicrosPerPacket.toFixed(1)} µs a packet, ` +
+    `p99 of lateness ≤ ${latenessP99Ms} ms, ${memoryMbPerSession.toFixed(1)} MB a session`
+  );
+}
+
+/** Viewers that a core can serve when each has an encoder of its own: libvpx on frames that lie in memory, as fast as it goes. */
+function encodersPerCore(folder: string): number {
+  const raw = join(folder, 'raw.y4m');
+  const picture = `testsrc2=s=1280x720:r=30,noise=alls=12:allf=t`;
+  execFileSync('ffmpeg', [
+    '-v',
+    'error',
+    '-y',
+    '-f',
+    'lavfi',
+    '-i',
+    picture,
+    '-t',
+    `${ENCODED_SECONDS}`,
+    '-pix_fmt',
+    'yuv420p',
+    raw,
+  ]);
+  const before = childCpuSeconds();
+  execFileSync('ffmpeg', [
+    ...['-v', 'error', '-threads', '1', '-i', raw, '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8'],
+    ...['-threads', '1', '-b:v', '1500k', '-maxrate', '1500k', '-bufsize', '1500k', '-f', 'null', '-'],
+  ]);
+  return ENCODED_SECONDS / (childCpuSeconds() - before);
+}
+
+/** Of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
+function childCpuSeconds(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
+
+function stepFigures(group: string, step: Step): Figure[] {
+  const name = `${step.sessions} sessions`;
+  return [
+    {
+      group,
+      name: `${name}: lateness, p99`,
+      aim: { atMost: LATENESS_LIMIT_MS },
+      value: step.latenessP99Ms,
+      unit: 'ms',
+    },
+    { group, name: `${name}: of a core`, value: step.corePercent, unit: '%' },
+    { group, name: `${name}: CPU a packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
+    step.first
+      ? {
+          group,
+          name: `${name}: memory, with what all share`,
+          value: step.memoryMbPerSession * step.sessions,
+          unit: 'MB',
+        }
+      : {
+          group,
+          name: `${name}: memory a further session`,
+          aim: { atMost: 4 },
+          value: step.memoryMbPerSession,
+          unit: 'MB',
+        },
+  ];
+}
+
+function best(steps: readonly Step[]): number {
+  return Math.max(0, ...steps.filter(keepsUp).map(({ sessions }) => sessions));
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      steps: { type: 'string', default: '1,5,20,60,80,100' },
+      seconds: { type: 'string', default: '10' },
+      senders: { type: 'string', default: '1,2,3' },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const numbers = (text: string) => text.split(',').map(Number);
+  const machine = describeMachine();
+  const figures = await withCleanup(async (cleanup) => {
+    const mediaDir = temporaryFolder(cleanup);
+    await makeBusyClip(join(mediaDir, 'bench/idle/idle.mov'), { seconds: 10, fps: 30, size: '1280x720' });
+    const steps = numbers(values.steps);
+    const found: Figure[] = [];
+    for (const senders of numbers(values.senders)) {
+      const group = `${senders} media-sender${senders === 1 ? '' : 's'}`;
+      const results = await climb(
+        mediaDir,
+        senders,
+        senders === 1 ? steps : steps.filter((n) => n <= AIM_SESSIONS),
+        Number(values.seconds),
+      );
+      found.push(...results.flatMap((step) => stepFigures(group, step)));
+      if (senders === 1) found.push(...capacityFigures(best(results), encodersPerCore(temporaryFolder(cleanup))));
+    }
+    return found;
+  });
+  if (values.json) console.log(JSON.stringify({ bench: 'scale', machine, figures }));
+  else {
+    for (const line of machineLines(machine)) console.log(line);
+    printFigures(figures);
+  }
+}
+
+function capacityFigures(sessions: number, encoders: number): Figure[] {
+  const group = 'Sessions a core, 720p30 at 1.5 Mb/s';
+  const note = `aim: at least ${AIM_SESSIONS}; the most that was tried and kept up`;
+  return [
+    { group, name: 'encoded once, sent to each', value: sessions, unit: '', digits: 0, note },
+    { group, name: 'an encoder per viewer (libvpx)', value: encoders, unit: '' },
+    { group, name: 'that many times more', value: sessions / encoders, unit: '×' },
+  ];
+}
+
+if (process.argv[2] === 'audience') beAudience();
+else await main();

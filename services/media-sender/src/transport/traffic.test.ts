@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest';
+import { Traffic } from './traffic.js';
+import type { TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
+
+const QUIET: TransportEvents = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
+
+/** A connection of which only the counts and the end matter. */
+class FakeTransport {
+  readonly events: TransportEvents;
+  packetsSent = 0;
+
+  constructor(events: TransportEvents) {
+    this.events = events;
+  }
+
+  stats(): TransportStats {
+    const { packetsSent } = this;
+    const rest = { packetsDropped: 0, retransmitted: 1, nacks: 2, plis: 3, roundTripMs: 4, remoteAddress: undefined };
+    return { packetsSent, bytesSent: 1000 * packetsSent, ...rest };
+  }
+}
+
+describe('traffic', () => {
+  it('counts what open and closed connections have sent, each once, and never less than before', () => {
+    const traffic = new Traffic();
+    const transports: FakeTransport[] = [];
+    const closings: string[] = [];
+    const events = { ...QUIET, closed: (reason: string) => closings.push(reason) };
+    for (const packets of [10, 20]) {
+      traffic.watch(events, (watched) => {
+        const transport = new FakeTransport(watched);
+        transport.packetsSent = packets;
+        transports.push(transport);
+        return transport as unknown as ViewerTransport;
+      });
+    }
+    expect(traffic.totals()).toMatchObject({ packetsSent: 30, bytesSent: 30_000, retransmitted: 2, nacks: 4, plis: 6 });
+    transports[0]?.events.closed('silent');
+    transports[0]?.events.closed('silent');
+    expect(traffic.totals()).toMatchObject({ packetsSent: 30, plis: 6 });
+    expect(closings).toEqual(['silent', 'silent']);
+    if (transports[1]) transports[1].packetsSent = 25;
+    expect(traffic.totals().packetsSent).toBe(35);
+  });
+});

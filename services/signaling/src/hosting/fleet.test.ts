@@ -1,0 +1,71 @@
+import { newId, SessionRegistry } from '@humancast/shared';
+import { Queue, Worker } from 'bullmq';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeSender } from '../../testing/fake-sender.js';
+import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
+import { TestViewer } from '../../testing/test-viewer.js';
+import { waitFor } from '../../testing/wait-for.js';
+
+describe('the media-senders as a whole', () => {
+  let stack: TestStack;
+  let signaling: TestSignaling;
+  beforeAll(async () => {
+    stack = await TestStack.start();
+    signaling = await stack.signaling();
+  });
+  afterAll(() => stack.stop());
+
+  it('drains a media-sender on request of a producer, and of nobody else', async () => {
+    const sender = await FakeSender.start(stack.queueUrl);
+    const path = `/v1/senders/${sender.id}/drain`;
+    expect((await signaling.request('POST', path, { auth: '' })).status).toBe(401);
+    const reply = await signaling.request('POST', path);
+    expect(reply.status).toBe(202);
+    expect(reply.body).toEqual({ id: sender.id, draining: true });
+    await sender.got('sender.drain');
+    await sender.stop();
+    const gone = await signaling.request('POST', `/v1/senders/${newId('snd')}/drain`);
+    expect(gone.status).toBe(404);
+    expect(gone.body.code).toBe('sender_not_found');
+  });
+
+  it('refuses a caller who does not want to wait when every place is taken, and lets the others wait', async () => {
+    const sender = await FakeSender.start(stack.queueUrl, { capacity: 1 });
+    const create = (wait?: boolean) => signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo', wait } });
+    await waitFor('the sender to be seen', async () => (await create(false)).status === 201);
+    const viewer = await TestViewer.join(signaling, await signaling.makeSession());
+    await viewer.got('offer');
+    const refusal = async () => {
+      const { status, body, headers } = await create(false);
+      return { status, code: body.code, retryAfter: headers.get('retry-after') };
+    };
+    await waitFor('the fleet to be full', async () => (await refusal()).status === 503);
+    expect(await refusal()).toEqual({ status: 503, code: 'no_capacity', retryAfter: '5' });
+    expect((await create()).status).toBe(201);
+    const waiting = await TestViewer.join(signaling, await signaling.makeSession());
+    expect(await waiting.got('waiting')).toMatchObject({ position: 1 });
+    viewer.ws.close();
+    waiting.ws.close();
+    await sender.stop();
+  });
+
+  it('asks anew for a host when the media-sender that took the job died before it claimed the session', async () => {
+    const registry = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
+    const session = newId('ses');
+    await registry.create(session, 'demo');
+    await registry.putViewer(session, newId('vw'), 'sig_anyone', { limit: 1 });
+    expect(await registry.requestHost(session)).toBe(1);
+    const queue = new Queue('sessions', { connection: { url: stack.queueUrl }, prefix: '{hc:bull}' });
+    await queue.add('host', { session, epoch: 1 }, { jobId: `${session}-1` });
+    // Taken, as by a worker that is gone an instant later.
+    const worker = new Worker('sessions', null, { connection: { url: stack.queueUrl }, prefix: '{hc:bull}' });
+    await waitFor('the job to be taken', async () => (await worker.getNextJob('token'))?.id === `${session}-1`);
+    await worker.close(true);
+    const sender = await FakeSender.start(stack.queueUrl);
+    const sweeping = await stack.signaling({}, { sessionSweepMs: 20 });
+    await waitFor('another host', async () => sender.hosts(session) && sender.epochOf(session) === 2);
+    await sweeping.close();
+    await queue.close();
+    await sender.stop();
+  });
+});

@@ -1,0 +1,37 @@
+import { HumancastError, type Post, type SenderRegistry, type ToSender } from '@humancast/shared';
+import type { JobQueues } from './job-queues.js';
+
+/** A place becomes free when a session ends; nobody knows when. */
+const FULL_RETRY_SECONDS = 5;
+
+/** The media-senders as a whole. */
+export class Fleet {
+  readonly #senders: SenderRegistry;
+  readonly #jobs: JobQueues;
+  readonly #post: Post<ToSender>;
+
+  constructor(parts: { senders: SenderRegistry; jobs: JobQueues; post: Post<ToSender> }) {
+    this.#senders = parts.senders;
+    this.#jobs = parts.jobs;
+    this.#post = parts.post;
+  }
+
+  /**
+   * For a caller who would rather be told than wait. Two at the same instant may both be told that there is a place: one of
+   * them waits then, after all.
+   * @throws HumancastError `no_capacity`.
+   */
+  async requirePlace(): Promise<void> {
+    const [senders, waiting] = await Promise.all([this.#senders.list(), this.#jobs.waitingCount()]);
+    const free = senders.reduce((sum, { record }) => {
+      return record && !record.draining ? sum + Math.max(0, record.capacity - record.sessions) : sum;
+    }, 0);
+    if (free <= waiting) throw new HumancastError('no_capacity', { retryAfterSeconds: FULL_RETRY_SECONDS });
+  }
+
+  /** Its sessions move to others, and it takes no more. @throws HumancastError `sender_not_found`. */
+  async drain(sender: string): Promise<void> {
+    const taken = (await this.#senders.isAlive(sender)) && (await this.#post.send(sender, { type: 'sender.drain' }));
+    if (!taken) throw new HumancastError('sender_not_found', `no media-sender has the id ${sender}`);
+  }
+}

@@ -1,0 +1,129 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BULL_PREFIX, keys, SESSIONS_QUEUE } from '@humancast/shared';
+import { type Stack, type StackProcess, startStack } from '@humancast/testkit';
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeBusyClip, makePlainClip } from '../bench/lib/clips.ts';
+import { Crowd, eventFaults } from '../tools/faults/crowd.ts';
+import { FAULTS, type Fault } from '../tools/faults/faults.ts';
+import { referenceOf } from '../tools/faults/reference.ts';
+import { type FaultResult, resultLine, runFault } from '../tools/faults/run.ts';
+import { eventually } from './support/api.js';
+import { Footprint } from './support/footprint.js';
+
+const SESSIONS = 10;
+const FPS = 25;
+const SEGMENT_SECONDS = 4;
+/** A GOP, and what a saved playhead may lag behind on a busy machine. */
+const AGAIN_AFTER_LOSS = 1.5 * FPS;
+/** In a hand-over the old host plays on until the viewer has changed over. */
+const AGAIN_AFTER_HAND_OVER = 3 * FPS;
+
+const f = FAULTS;
+const SEQUENCE: readonly Fault[] = [
+  ...[f.killSender, f.stopSender, f.killSignaling, f.freezeSender, f.restartQueueRedis, f.refreshPages],
+  ...[f.drainSender, f.slowQueueRedis, f.killSender, f.restartTurn, f.stopSignaling, f.killBoth],
+  ...[f.fullQueueRedis, f.freezeSender, f.killLoader, f.slowMediaRedis, f.stopSender, f.loseViewers],
+  ...[f.killSender, f.restartQueueRedis, f.drainSender, f.restartMediaRedis],
+];
+
+/** Everything that can break, breaks, one after the other, while ten sessions speak. */
+describe('chaos', () => {
+  const media = mkdtempSync(join(tmpdir(), 'humancast-chaos-'));
+  const results: FaultResult[] = [];
+  let stack: Stack;
+  let crowd: Crowd;
+  let footprint: Footprint;
+  let silenced: string[];
+
+  beforeAll(async () => {
+    const clip = { fps: FPS, size: '160x120' };
+    await makePlainClip(join(media, 'chaos/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+    await makeBusyClip(join(media, 'chaos/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
+    stack = await startStack({
+      ...{ senders: 3, signalings: 2, mediaDir: media },
+      env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', CONNECTS_PER_MINUTE: '100000' },
+    });
+    footprint = await Footprint.of(stack);
+    crowd = await Crowd.gather({
+      ...{ stack, avatar: 'chaos', sessions: SESSIONS, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1250 },
+      clip: (segment) => referenceOf(stack.redisMedia.url, segment),
+    });
+    expect(await crowd.untilAllPlay(20_000)).toEqual([]);
+    for (const fault of SEQUENCE) {
+      const result = await runFault(crowd, fault);
+      results.push(result);
+      console.log(resultLine(result));
+    }
+    silenced = await crowd.fallSilent(60_000);
+  }, 420_000);
+
+  afterAll(async () => {
+    await stack?.stop();
+    rmSync(media, { recursive: true, force: true });
+  });
+
+  it('leaves everyone playing, each time, and never two hosts heard at once', () => {
+    expect(results).toHaveLength(SEQUENCE.length);
+    expect(results.flatMap(({ fault, problems }) => problems.map((problem) => `${fault}: ${problem}`))).toEqual([]);
+  });
+
+  it('says every segment that was accepted, and reports it exactly once', async () => {
+    expect(silenced).toEqual([]);
+    for (const { session, talker } of crowd.seats) {
+      expect(talker.accepted.length).toBeGreaterThan(5);
+      expect(eventFaults(await crowd.eventsOf(session.id), talker.accepted)).toEqual([]);
+    }
+  });
+
+  it('goes on with the frame where a lost host was, or at most a GOP before', () => {
+    expect(crowd.seats.flatMap(({ played }) => played.resumptions).length).toBeGreaterThan(10);
+    for (const [i, { fault, framesAgain }] of results.entries()) {
+      const limit = SEQUENCE[i]?.overlaps ? AGAIN_AFTER_HAND_OVER : AGAIN_AFTER_LOSS;
+      expect(framesAgain, fault).toBeLessThanOrEqual(limit);
+    }
+    expect(crowd.seats.reduce((sum, { played }) => sum + played.skips, 0)).toBe(0);
+  });
+
+  it('leaves no session, viewer, job, socket, timer or memory behind', async () => {
+    await crowd.disperse();
+    const redis = new Redis(stack.redisQueue.url);
+    const queue = new Queue(SESSIONS_QUEUE, { connection: { url: stack.redisQueue.url }, prefix: BULL_PREFIX });
+    try {
+      const jobs = () => queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'completed', 'prioritized');
+      await eventually(
+        'no job is left',
+        async () => Object.values(await jobs()).reduce((sum, count) => sum + count, 0),
+        (count) => count === 0,
+        40_000,
+      );
+      await eventually(
+        'the index of sessions is empty',
+        () => redis.zcard(keys.sessionIndex),
+        (count) => count === 0,
+      );
+      await eventually(
+        'only living media-senders are known',
+        () => redis.zcard(keys.senderIndex),
+        (count) => count === named(stack, 'media-sender').length,
+      );
+      const lasting = async () => {
+        const left: string[] = [];
+        for (const key of await redis.keys('hc:{s:*')) if ((await redis.ttl(key)) === -1) left.push(key);
+        return left;
+      };
+      await eventually('what is left of sessions expires', lasting, (left) => left.length === 0);
+      await footprint.settled(stack);
+    } finally {
+      await queue.close();
+      redis.disconnect();
+    }
+  });
+});
+
+function named(stack: Stack, name: string): StackProcess[] {
+  return stack.processes.filter((process) => process.name === name);
+}

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, type StackProcess } from '@humancast/testkit';
+import { eventually } from './api.js';
+
+const RULES = new URL('../../infra/prometheus/rules', import.meta.url).pathname;
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface Alert {
+  readonly name: string;
+  readonly state: 'pending' | 'firing';
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A real Prometheus that scrapes a stack's processes every second, with the rules that are shipped. */
+export class TestPrometheus {
+  readonly #url: string;
+  readonly #child: ChildProcess;
+  readonly #dir: string;
+
+  static async start(processes: readonly StackProcess[]): Promise<TestPrometheus> {
+    const dir = mkdtempSync(join(tmpdir(), 'humancast-prometheus-'));
+    const config = join(dir, 'prometheus.json');
+    // JSON is YAML, too.
+    writeFileSync(config, JSON.stringify(configOf(processes)));
+    const port = await freePort();
+    const child = spawn(
+      'prometheus',
+      [
+        `--config.file=${config}`,
+        `--storage.tsdb.path=${join(dir, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        '--log.level=error',
+      ],
+      { stdio: 'ignore' },
+    );
+    const prometheus = new TestPrometheus(`http://127.0.0.1:${port}`, child, dir);
+    await eventually(
+      'Prometheus is ready',
+      () => fetch(`${prometheus.#url}/-/ready`),
+      ({ status }) => status === 200,
+    );
+    return prometheus;
+  }
+
+  private constructor(url: string, child: ChildProcess, dir: string) {
+    this.#url = url;
+    this.#child = child;
+    this.#dir = dir;
+  }
+
+  /** @throws Error when it does not parse. */
+  async query(expr: string): Promise<Sample[]> {
+    const data = await this.#get<{ result: { metric: Record<string, string>; value: [number, string] }[] }>(
+      `query?${new URLSearchParams({ query: expr })}`,
+    );
+    return data.result.map(({ metric, value }) => ({
+      labels: metric,
+      value: Number(value[1].replace('Inf', 'Infinity')),
+    }));
+  }
+
+  /** Waiting (`for`) or firing. */
+  async alerts(): Promise<Alert[]> {
+    const { alerts } = await this.#get<{ alerts: { labels: Record<string, string>; state: Alert['state'] }[] }>(
+      'alerts',
+    );
+    return alerts.map(({ labels, state }) => ({ name: labels['alertname'] ?? '', state, labels }));
+  }
+
+  /** Rules that could not be evaluated, and why. */
+  async brokenRules(): Promise<string[]> {
+    const { groups } = await this.#get<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>(
+      'rules',
+    );
+    const rules = groups.flatMap((group) => group.rules);
+    if (rules.length === 0) throw new Error('there are no rules');
+    return rules
+      .filter(({ health }) => health !== 'ok')
+      .map(({ name, health, lastError }) => `${name}: ${lastError ?? health}`);
+  }
+
+  async stop(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once('exit', resolve));
+    if (this.#child.exitCode === null && this.#child.kill('SIGKILL')) await gone;
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  async #get<T>(path: string): Promise<T> {
+    const response = await fetch(`${this.#url}/api/v1/${path}`);
+    const { data, error } = (await response.json()) as { data: T; error?: string };
+    if (!response.ok) throw new Error(`${path}: ${error}`);
+    return data;
+  }
+}
+
+function configOf(processes: readonly StackProcess[]): object {
+  const jobs = Object.groupBy(processes, ({ name }) => name);
+  return {
+    global: { scrape_interval: '1s', evaluation_interval: '1s' },
+    rule_files: [`${RULES}/*.yml`],
+    scrape_configs: Object.entries(jobs).map(([job, members]) => ({
+      job_name: job,
+      static_configs: [{ targets: (members ?? []).map(({ metricsUrl }) => new URL(metricsUrl).host) }],
+    })),
+  };
+}

@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionEvent } from '@humancast/shared';
+import type { Stack } from '@humancast/testkit';
+import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
+import { LightViewer } from '../load/light-viewer.ts';
+import { Played, type ReferenceClip } from './played.ts';
+import { Talker } from './talker.ts';
+
+const EVENTS_QUIET_MS = 500;
+
+/** One session with a viewer and a producer who never stops talking. */
+export interface Seat {
+  readonly session: BenchSession;
+  readonly talker: Talker;
+  readonly played: Played;
+  viewer: LightViewer;
+}
+
+export interface CrowdOptions {
+  readonly stack: Stack;
+  readonly avatar: string;
+  readonly sessions: number;
+  /** The segment that is spoken, in the watched folder. */
+  readonly segmentName: string;
+  readonly segmentMs: number;
+  readonly clip: (segment: string) => Promise<ReferenceClip>;
+}
+
+/** Sessions under way, and what became of everything that they were promised. */
+export class Crowd {
+  readonly stack: Stack;
+  readonly producer: Producer;
+  readonly seats: Seat[] = [];
+
+  private constructor(stack: Stack) {
+    this.stack = stack;
+    this.producer = new Producer(stack);
+  }
+
+  static async gather({ stack, avatar, sessions, segmentName, segmentMs, clip }: CrowdOptions): Promise<Crowd> {
+    const crowd = new Crowd(stack);
+    let reference: ReferenceClip | undefined;
+    for (let i = 0; i < sessions; i++) {
+      const session = await crowd.producer.createSession(avatar);
+      const segment = await crowd.producer.segment(session.id, segmentName);
+      reference ??= await clip(segment);
+      const played = new Played(reference);
+      const { signalingUrls, apiKey } = stack;
+      const talker = new Talker({ signalingUrls, apiKey, session: session.id, segment, intervalMs: segmentMs });
+      crowd.seats.push({ session, talker, played, viewer: crowd.open(session, played) });
+    }
+    return crowd;
+  }
+
+  open(session: BenchSession, played: Played): LightViewer {
+    const { id, token } = session;
+    const onFrame = (frame: Parameters<Played['add']>[0]) => played.add(frame);
+    return new LightViewer({ signalingUrls: this.stack.signalingUrls, session: id, token, digests: true, onFrame });
+  }
+
+  get viewers(): LightViewer[] {
+    return this.seats.map(({ viewer }) => viewer);
+  }
+
+  /** → who is not playing when the time is up. */
+  async untilAllPlay(timeoutMs: number): Promise<Seat[]> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const missing = this.seats.filter(({ viewer }) => !viewer.playing);
+      if (missing.length === 0 || performance.now() > deadline) return missing;
+      await sleep(50);
+    }
+  }
+
+  /** Nobody says more; what was queued is said. → sessions whose queue did not become empty in time. */
+  async fallSilent(timeoutMs: number): Promise<string[]> {
+    await Promise.all(this.seats.map(({ talker }) => talker.stop()));
+    const deadline = performance.now() + timeoutMs;
+    let waiting = this.seats.map(({ session }) => session.id);
+    while (waiting.length > 0 && performance.now() < deadline) {
+      await sleep(200);
+      const queued = await Promise.all(waiting.map((id) => this.#queueLength(id)));
+      waiting = waiting.filter((_, i) => queued[i] !== 0);
+    }
+    return waiting;
+  }
+
+  /** Everyone leaves, and every session ends. */
+  async disperse(): Promise<void> {
+    await Promise.all(this.seats.map(({ talker }) => talker.stop()));
+    for (const { viewer } of this.seats) viewer.close();
+    await Promise.all(this.seats.map(({ session }) => this.producer.end(session.id)));
+  }
+
+  /** All events of a session so far. */
+  async eventsOf(session: string): Promise<SessionEvent[]> {
+    const abort = new AbortController();
+    const response = await fetch(`${this.stack.signalingUrl}/v1/sessions/${session}/events?from=start`, {
+      headers: { authorization: `Bearer ${this.stack.apiKey}` },
+      signal: abort.signal,
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    // What is there already comes at once; silence means that it was all.
+    for (;;) {
+      const chunk = await Promise.race([reader?.read(), sleep(EVENTS_QUIET_MS, undefined)]);
+      if (!chunk || chunk.done) break;
+      text += chunk.value;
+    }
+    abort.abort();
+    return text
+      .split('\n')
+      .flatMap((line) => (line.startsWith('data:') ? [JSON.parse(line.slice(5)) as SessionEvent] : []));
+  }
+
+  async #queueLength(session: string): Promise<number> {
+    const response = await fetch(`${this.stack.signalingUrl}/v1/sessions/${session}`, {
+      headers: { authorization: `Bearer ${this.stack.apiKey}` },
+    });
+    return response.ok ? ((await response.json()) as { queue: unknown[] }).queue.length : -1;
+  }
+}
+
+/** What is wrong with the events of a session that was promised these places in its queue. */
+export function eventFaults(events: readonly SessionEvent[], accepted: readonly number[]): string[] {
+  const faults: string[] = [];
+  const count = (type: 'speech.started' | 'speech.finished', seq: number) =>
+    events.filter((event) => event.type === type && event.seq === seq).length;
+  const seqs = new Set(accepted);
+  for (const event of events) if (event.type === 'speech.finished') seqs.add(event.seq);
+  for (const seq of seqs) {
+    const finished = count('speech.finished', seq);
+    if (finished !== 1) faults.push(`segment ${seq} was reported as over ${finished} times`);
+    if (count('speech.started', seq) > 1) faults.push(`segment ${seq} was reported as begun more than once`);
+  }
+  return faults;
+}
+
+/** Packets of an older host that came after the first of a newer one, on connections that were still listened to. */
+export function overlapsMs({ record }: LightViewer): number[] {
+  return record.links.slice(1).flatMap((link, i) => {
+    const older = record.links[i];
+    if (!older || older.epoch === link.epoch) return [];
+    return Math.max(0, (older.lastPacketMs ?? 0) - (link.firstPacketMs ?? 0));
+  });
+}

@@ -1,0 +1,50 @@
+import type { StagedFrame } from '../load/light-viewer.ts';
+
+export interface ReferenceClip {
+  /** Frame number by the digest of its content. */
+  readonly frames: ReadonlyMap<string, number>;
+  readonly gopFrames: number;
+  readonly fps: number;
+}
+
+/** A change of hands, as one viewer saw the speech around it. */
+export interface Resumption {
+  readonly epoch: number;
+  readonly lastFrame: number;
+  readonly firstFrame: number;
+  /** Frames shown again, counted round the clip, as it is spoken over and over: many means that some were skipped. */
+  readonly again: number;
+}
+
+/** Which frames of a clip one viewer was shown, by their content. */
+export class Played {
+  readonly resumptions: Resumption[] = [];
+  /** Forward jumps within one connection. */
+  skips = 0;
+  readonly #clip: ReferenceClip;
+  #last: { readonly frame: number; readonly epoch: number; readonly connection: string } | undefined;
+
+  constructor(clip: ReferenceClip) {
+    this.#clip = clip;
+  }
+
+  add({ digest = '', epoch, connection }: StagedFrame): void {
+    const frame = this.#clip.frames.get(digest);
+    const last = this.#last;
+    if (frame === undefined) {
+      // Idle, which a new host also plays for an instant when the speech is not in its memory yet.
+      if (last && last.epoch === epoch) this.#last = undefined;
+      return;
+    }
+    this.#last = { frame, epoch, connection };
+    if (!last) return;
+    if (epoch > last.epoch) this.#moved(last.frame, frame, epoch);
+    else if (connection === last.connection && frame > last.frame + 1) this.skips++;
+  }
+
+  #moved(lastFrame: number, firstFrame: number, epoch: number): void {
+    const { size } = this.#clip.frames;
+    const again = (lastFrame + 1 - firstFrame + size) % size;
+    this.resumptions.push({ epoch, lastFrame, firstFrame, again });
+  }
+}

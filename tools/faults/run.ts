@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { percentile } from '../../bench/lib/stats.ts';
+import { type Crowd, overlapsMs } from './crowd.ts';
+import type { Fault } from './faults.ts';
+
+/** After a fault: whoever has lost the picture knows it by then. */
+const NOTICE_MS = 1500;
+/** After the last viewer is back, before the next thing goes wrong. */
+const CALM_MS = 500;
+const RECOVERY_MS = 20_000;
+/** How long a host that was replaced is still listened to. */
+const GHOST_MS = 5000;
+
+export interface FaultResult {
+  readonly fault: string;
+  /** From its begin until the last viewer had a picture again, ms; 0 when nobody was without one for long. */
+  readonly recoveredMs: number;
+  /** The longest time without a new picture, over viewers, ms. */
+  readonly gapMs: { readonly p50: number; readonly p95: number; readonly worst: number };
+  /** Frames of speech that were shown again by a new host, at worst. */
+  readonly framesAgain: number;
+  readonly problems: readonly string[];
+}
+
+/** Lets one thing go wrong and waits until nobody notices any more. */
+export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult> {
+  const before = new Map(crowd.seats.map((seat) => [seat, seat.played.resumptions.length]));
+  for (const { viewer } of crowd.seats) {
+    viewer.ghostMs = fault.overlaps ? 0 : GHOST_MS;
+    viewer.record.longestGapMs = 0;
+    viewer.record.gaps.length = 0;
+    viewer.record.links.splice(0, viewer.record.links.length - 1);
+  }
+  const beganMs = performance.now();
+  const problems: string[] = [];
+  await fault.run(crowd).catch((error: Error) => problems.push(`the fault itself failed: ${error.message}`));
+  await sleep(NOTICE_MS);
+  const missing = await crowd.untilAllPlay(RECOVERY_MS);
+  for (const { session } of missing) problems.push(`${session.id} does not play again`);
+  await sleep(CALM_MS);
+  const ends = crowd.viewers.flatMap(({ record }) => record.gaps.map(({ endedMs }) => endedMs - beganMs));
+  const gaps = crowd.viewers.map(({ record }) => record.longestGapMs);
+  const resumptions = crowd.seats.flatMap((seat) => seat.played.resumptions.slice(before.get(seat) ?? 0));
+  if (!fault.overlaps) problems.push(...overlapProblems(crowd));
+  return {
+    fault: fault.name,
+    recoveredMs: Math.round(Math.max(0, ...ends)),
+    gapMs: {
+      p50: Math.round(percentile(gaps, 0.5)),
+      p95: Math.round(percentile(gaps, 0.95)),
+      worst: Math.round(Math.max(...gaps)),
+    },
+    framesAgain: Math.max(0, ...resumptions.map(({ again }) => again)),
+    problems,
+  };
+}
+
+function overlapProblems(crowd: Crowd): string[] {
+  return crowd.seats.flatMap(({ session, viewer }) =>
+    overlapsMs(viewer)
+      .filter((ms) => ms > 0)
+      .map((ms) => `${session.id}: two hosts were heard at once, for ${ms.toFixed(0)} ms`),
+  );
+}
+
+export function resultLine({ fault, recoveredMs, gapMs, framesAgain, problems }: FaultResult): string {
+  const again = framesAgain > 0 ? `, ${framesAgain} frames again` : '';
+  const wrong = problems.length > 0 ? `  !! ${problems.join('; ')}` : '';
+  return `${fault}: recovered after ${recoveredMs} ms; gap p50 ${gapMs.p50}, worst ${gapMs.worst} ms${again}${wrong}`;
+}
