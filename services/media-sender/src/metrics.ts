@@ -1,7 +1,16 @@
-import type { FinishReason, Registry, ViewerReport } from '@humancast/shared';
-import { Counter, Gauge, Histogram } from 'prom-client';
+import {
+  type FinishReason,
+  type Registry,
+  type Tally,
+  TallyHistogram,
+  type ViewerReport,
+  watchCounter,
+  watchGauge,
+} from '@humancast/shared';
+import { Counter, Gauge } from 'prom-client';
 import type { HostMetrics } from './hosting/session-host.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
+import type { TrafficTotals } from './transport/traffic.js';
 
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1];
 /**
@@ -12,144 +21,111 @@ const SKEW_BUCKETS = [
   0.04, 0.045, 0.06, 0.09, 0.125, 0.185,
 ];
 const DELAY_BUCKETS = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2];
+const TRIM_BUCKETS = [0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15];
+const FIRST_FRAME_BUCKETS = [0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
+const INTERRUPT_BUCKETS = [0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 1];
 
 const MS = 1e-3;
+/** Of `concealedSamples`: browsers play Opus at its own rate. */
+const CONCEALED_RATE = 48_000;
+/** Why a session left, as a label; whatever else a caller gave as the reason is "other". */
+const LEAVE_REASONS = ['deleted', 'no-viewers', 'moved', 'taken-over', 'failed'] as const;
 
-/** The media-sender's metrics. What lies on a packet's path is resolved to its child once, here. */
+/** What is read at every scrape. */
+export interface SenderState {
+  readonly sessions: () => number;
+  readonly avatars: () => ReadonlyMap<string, number>;
+  readonly viewers: () => number;
+  readonly capacity: number;
+  readonly takesSessions: () => boolean;
+  /** Of the session with the least in memory, ms; `undefined` when none plays. */
+  readonly prefetchedMs: () => number | undefined;
+  readonly cache: {
+    readonly bytes: number;
+    readonly hits: number;
+    readonly misses: number;
+    readonly evictions: number;
+  };
+  readonly traffic: () => TrafficTotals;
+}
+
+/** The media-sender's metrics. What lies on a packet's path is counted in plain arrays; everything else at each scrape. */
 export class SenderMetrics implements PlayoutMetrics, HostMetrics {
-  readonly #lateAudio;
-  readonly #lateVideo;
-  readonly #frames;
-  readonly #skipped;
-  readonly #holds;
-  readonly #heldSeconds;
-  readonly #speech;
-  readonly #interrupts;
-  readonly #skew;
-  readonly #jitterAudio;
-  readonly #jitterVideo;
-  readonly #freezes;
-  readonly #freezeSeconds;
-  readonly #lost;
-  readonly #received;
-  readonly #roundTrip;
-  readonly #firstFrame;
+  readonly #late: PerTrack;
+  readonly #skew: Tally;
+  readonly #interrupted: PerTrack;
+  readonly #skipped: Counter;
+  readonly #holds: Counter;
+  readonly #heldSeconds: Counter;
+  readonly #speech: Counter<'reason'>;
+  readonly #interrupts: Counter;
+  readonly #taken: Counter<'from'>;
+  readonly #left: Counter<'reason'>;
+  readonly #viewers: ViewerMetrics;
 
-  constructor(
-    registry: Registry,
-    state: { sessions: () => number; viewers: () => number; capacity: number; cacheBytes: () => number },
-  ) {
-    const registers = [registry];
-    const lateness = new Histogram({
-      name: 'humancast_sender_lateness_seconds',
-      help: 'How long after its deadline a packet or frame was sent',
-      labelNames: ['track'],
-      buckets: LATENESS_BUCKETS,
-      registers,
-    });
-    this.#lateAudio = lateness.labels('audio');
-    this.#lateVideo = lateness.labels('video');
-    this.#frames = new Counter({
-      name: 'humancast_sender_frames_total',
-      help: 'Video frames played out, each once however many viewers',
-      registers,
-    });
-    this.#skipped = new Counter({
-      name: 'humancast_sender_skipped_seconds_total',
-      help: 'Time in which the process could not play (it was stopped or starved)',
-      registers,
-    });
-    this.#holds = new Counter({
-      name: 'humancast_sender_holds_total',
-      help: 'Underruns: media came late and both tracks held',
-      registers,
-    });
-    this.#heldSeconds = new Counter({
-      name: 'humancast_sender_held_seconds_total',
-      help: 'Time both tracks held for late media',
-      registers,
-    });
-    this.#speech = new Counter({
-      name: 'humancast_sender_speech_total',
-      help: 'Queued segments that are over, by how',
-      labelNames: ['reason'],
-      registers,
-    });
-    this.#interrupts = new Counter({ name: 'humancast_sender_interrupts_total', help: 'Barge-ins', registers });
-    gauge('humancast_sender_sessions', 'Sessions hosted', state.sessions);
-    gauge('humancast_sender_viewers', 'Viewers connected', state.viewers);
-    gauge('humancast_sender_capacity', 'Sessions this media-sender takes at most', () => state.capacity);
-    gauge('humancast_sender_cache_bytes', 'Encoded media in memory', state.cacheBytes);
-    this.#skew = new Histogram({
-      name: 'humancast_viewer_skew_seconds',
-      help: 'Picture against voice as viewers play them; positive: the picture is late',
-      buckets: SKEW_BUCKETS,
-      registers,
-    });
-    const jitter = new Histogram({
-      name: 'humancast_viewer_jitter_buffer_seconds',
-      help: 'Delay of viewers’ jitter buffers',
-      labelNames: ['track'],
-      buckets: DELAY_BUCKETS,
-      registers,
-    });
-    this.#jitterAudio = jitter.labels('audio');
-    this.#jitterVideo = jitter.labels('video');
-    this.#freezes = new Counter({
-      name: 'humancast_viewer_freezes_total',
-      help: 'Freezes of the picture that viewers saw',
-      registers,
-    });
-    this.#freezeSeconds = new Counter({
-      name: 'humancast_viewer_freeze_seconds_total',
-      help: 'Time viewers’ pictures were frozen',
-      registers,
-    });
-    this.#lost = new Counter({
-      name: 'humancast_viewer_packets_lost_total',
-      help: 'Packets lost on the way to viewers',
-      registers,
-    });
-    this.#received = new Counter({
-      name: 'humancast_viewer_packets_received_total',
-      help: 'Packets that viewers got',
-      registers,
-    });
-    this.#roundTrip = new Histogram({
-      name: 'humancast_viewer_round_trip_seconds',
-      help: 'Round trip to viewers',
-      buckets: DELAY_BUCKETS,
-      registers,
-    });
-    this.#firstFrame = new Histogram({
-      name: 'humancast_viewer_first_frame_seconds',
-      help: 'From connect to the first decoded frame',
-      buckets: [0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10],
-      registers,
-    });
-
-    function gauge(name: string, help: string, read: () => number): void {
-      new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read());
-        },
-      });
-    }
+  constructor(registry: Registry, state: SenderState) {
+    const counter = counterMaker(registry);
+    const perTrack = perTrackMaker(registry);
+    const histogram = histogramMaker(registry);
+    this.#late = perTrack(
+      'humancast_sender_lateness_seconds',
+      'How long after its deadline a packet of sound or a frame was sent',
+      LATENESS_BUCKETS,
+    );
+    this.#skew = histogram(
+      'humancast_sender_skew_seconds',
+      'Each frame when it was sent: how much later against the timeline than the sound of its instant; negative: earlier',
+      SKEW_BUCKETS,
+    );
+    watchCounter(
+      registry,
+      { name: 'humancast_sender_frames_total', help: 'Video frames played out, each once however many viewers' },
+      () => this.#skew.count,
+    );
+    this.#interrupted = perTrack(
+      'humancast_sender_interrupt_seconds',
+      'From accepting a barge-in to the last packet with the old voice (audio), and to the first other picture (video)',
+      INTERRUPT_BUCKETS,
+    );
+    this.#skipped = counter(
+      'humancast_sender_skipped_seconds_total',
+      'Time in which the process could not play (it was stopped or starved)',
+    );
+    this.#holds = counter('humancast_sender_holds_total', 'Underruns: media came late and both tracks held');
+    this.#heldSeconds = counter('humancast_sender_held_seconds_total', 'Time both tracks held for late media');
+    this.#speech = counter('humancast_sender_speech_total', 'Queued segments that are over, by how', ['reason']);
+    for (const reason of ['finished', 'interrupted', 'dropped', 'failed']) this.#speech.inc({ reason }, 0);
+    this.#interrupts = counter('humancast_sender_interrupts_total', 'Barge-ins');
+    this.#taken = counter(
+      'humancast_sender_sessions_taken_total',
+      'Sessions this media-sender began to host, from nobody or from another host, where that one was playing',
+      ['from'],
+    );
+    for (const from of ['nobody', 'another']) this.#taken.inc({ from }, 0);
+    this.#left = counter(
+      'humancast_sender_sessions_left_total',
+      'Sessions this media-sender hosts no more, by why; moved: handed over, taken-over: lost to another host',
+      ['reason'],
+    );
+    for (const reason of [...LEAVE_REASONS, 'other']) this.#left.inc({ reason }, 0);
+    this.#viewers = new ViewerMetrics(registry);
+    watchState(registry, state);
   }
 
   late(track: 'audio' | 'video', lateMs: number): void {
-    (track === 'audio' ? this.#lateAudio : this.#lateVideo).observe(lateMs * MS);
+    this.#late[track].observe(lateMs * MS);
   }
 
-  frameSent(): void {
-    this.#frames.inc();
+  frameSent(skewMs: number): void {
+    this.#skew.observe(skewMs * MS);
   }
 
   skipped(ms: number): void {
     this.#skipped.inc(ms * MS);
+  }
+
+  interrupted(track: 'audio' | 'video', afterMs: number): void {
+    this.#interrupted[track].observe(afterMs * MS);
   }
 
   held(ms: number): void {
@@ -165,17 +141,169 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
     this.#interrupts.inc();
   }
 
+  sessionTaken(from: 'nobody' | 'another'): void {
+    this.#taken.inc({ from });
+  }
+
+  sessionLeft(reason: string): void {
+    this.#left.inc({ reason: LEAVE_REASONS.find((known) => known === reason) ?? 'other' });
+  }
+
   viewerReport(report: ViewerReport): void {
-    if (report.skewMs !== undefined) this.#skew.observe(report.skewMs * MS);
-    if (report.jitterBufferMs) {
-      this.#jitterAudio.observe(report.jitterBufferMs.audio * MS);
-      this.#jitterVideo.observe(report.jitterBufferMs.video * MS);
+    this.#viewers.report(report);
+  }
+}
+
+/** What viewers measure, about once a second each. */
+class ViewerMetrics {
+  readonly #reports: Counter;
+  readonly #skew: Tally;
+  readonly #untrimmedSkew: Tally;
+  readonly #trim: PerTrack;
+  readonly #jitter: PerTrack;
+  readonly #roundTrip: Tally;
+  readonly #firstFrame: Tally;
+  readonly #freezes: Counter;
+  readonly #freezeSeconds: Counter;
+  readonly #decoded: Counter;
+  readonly #dropped: Counter;
+  readonly #concealedSeconds: Counter;
+  readonly #lost: Counter;
+  readonly #received: Counter;
+
+  constructor(registry: Registry) {
+    const counter = counterMaker(registry);
+    const perTrack = perTrackMaker(registry);
+    const histogram = histogramMaker(registry);
+    this.#reports = counter('humancast_viewer_reports_total', 'Reports of viewers, about one a second each');
+    this.#skew = histogram(
+      'humancast_viewer_skew_seconds',
+      'Picture against voice as viewers play them; positive: the picture is late',
+      SKEW_BUCKETS,
+    );
+    this.#untrimmedSkew = histogram(
+      'humancast_viewer_untrimmed_skew_seconds',
+      'The same, less what the viewer’s own trim of its jitter buffers does: what it would be without',
+      SKEW_BUCKETS,
+    );
+    this.#trim = perTrack(
+      'humancast_viewer_trim_seconds',
+      'What the trim adds to a track’s jitter buffer to bring picture and voice together',
+      TRIM_BUCKETS,
+    );
+    this.#jitter = perTrack(
+      'humancast_viewer_jitter_buffer_seconds',
+      'Delay of viewers’ jitter buffers',
+      DELAY_BUCKETS,
+    );
+    this.#roundTrip = histogram('humancast_viewer_round_trip_seconds', 'Round trip to viewers', DELAY_BUCKETS);
+    this.#firstFrame = histogram(
+      'humancast_viewer_first_frame_seconds',
+      'From connect to the first decoded frame',
+      FIRST_FRAME_BUCKETS,
+    );
+    this.#freezes = counter('humancast_viewer_freezes_total', 'Freezes of the picture that viewers saw');
+    this.#freezeSeconds = counter('humancast_viewer_freeze_seconds_total', 'Time viewers’ pictures were frozen');
+    this.#decoded = counter('humancast_viewer_frames_decoded_total', 'Frames that viewers decoded');
+    this.#dropped = counter('humancast_viewer_frames_dropped_total', 'Frames that viewers decoded too late to show');
+    this.#concealedSeconds = counter('humancast_viewer_concealed_seconds_total', 'Sound that viewers had to make up');
+    this.#lost = counter('humancast_viewer_packets_lost_total', 'Packets lost on the way to viewers');
+    this.#received = counter('humancast_viewer_packets_received_total', 'Packets that viewers got');
+  }
+
+  report(report: ViewerReport): void {
+    const { skewMs, trimMs, jitterBufferMs, roundTripMs, firstFrameMs } = report;
+    this.#reports.inc();
+    if (skewMs !== undefined) {
+      this.#skew.observe(skewMs * MS);
+      // Delaying the picture made it later by so much, delaying the voice earlier.
+      this.#untrimmedSkew.observe((skewMs - (trimMs?.video ?? 0) + (trimMs?.audio ?? 0)) * MS);
     }
+    if (trimMs) observePair(this.#trim, trimMs);
+    if (jitterBufferMs) observePair(this.#jitter, jitterBufferMs);
+    if (roundTripMs !== undefined) this.#roundTrip.observe(roundTripMs * MS);
+    if (firstFrameMs !== undefined) this.#firstFrame.observe(firstFrameMs * MS);
     this.#freezes.inc(report.freezes ?? 0);
     this.#freezeSeconds.inc(Math.max(0, report.freezeMs ?? 0) * MS);
+    this.#decoded.inc(report.framesDecoded ?? 0);
+    this.#dropped.inc(report.framesDropped ?? 0);
+    this.#concealedSeconds.inc((report.concealedSamples ?? 0) / CONCEALED_RATE);
     this.#lost.inc(Math.max(0, report.packetsLost ?? 0));
     this.#received.inc(report.packetsReceived ?? 0);
-    if (report.roundTripMs !== undefined) this.#roundTrip.observe(report.roundTripMs * MS);
-    if (report.firstFrameMs !== undefined) this.#firstFrame.observe(report.firstFrameMs * MS);
   }
+}
+
+type PerTrack = Readonly<Record<'audio' | 'video', Tally>>;
+
+function observePair(tallies: PerTrack, ms: { audio: number; video: number }): void {
+  tallies.audio.observe(ms.audio * MS);
+  tallies.video.observe(ms.video * MS);
+}
+
+function histogramMaker(registry: Registry) {
+  return (name: string, help: string, buckets: readonly number[]): Tally =>
+    new TallyHistogram({ name, help, buckets, registry }).series({});
+}
+
+function perTrackMaker(registry: Registry) {
+  return (name: string, help: string, buckets: readonly number[]): PerTrack => {
+    const histogram = new TallyHistogram({ name, help, labelNames: ['track'], buckets, registry });
+    return { audio: histogram.series({ track: 'audio' }), video: histogram.series({ track: 'video' }) };
+  };
+}
+
+function counterMaker(registry: Registry) {
+  return <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+}
+
+function watchState(registry: Registry, state: SenderState): void {
+  const { cache } = state;
+  const gauge = (suffix: string, help: string, read: () => number) =>
+    watchGauge(registry, { name: `humancast_sender_${suffix}`, help }, read);
+  gauge('sessions', 'Sessions hosted', state.sessions);
+  gauge('viewers', 'Viewers connected', state.viewers);
+  gauge('capacity', 'Sessions this media-sender takes at most', () => state.capacity);
+  gauge('accepting', 'Whether it takes sessions: neither draining, nor too busy, nor without Redis', () =>
+    Number(state.takesSessions()),
+  );
+  gauge(
+    'prefetched_seconds',
+    'Media in memory ahead of its time, of the session that has the least; +Inf when nothing plays',
+    () => (state.prefetchedMs() ?? Number.POSITIVE_INFINITY) * MS,
+  );
+  gauge('cache_bytes', 'Encoded media in memory', () => cache.bytes);
+  new Gauge({
+    name: 'humancast_sender_avatar_sessions',
+    help: 'Sessions hosted, by avatar; at most as many series as sessions',
+    labelNames: ['avatar'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [avatar, count] of state.avatars()) this.set({ avatar }, count);
+    },
+  });
+  new Counter({
+    name: 'humancast_sender_cache_reads_total',
+    help: 'Parts of segments asked for: in memory (hit), or read from the media store (miss)',
+    labelNames: ['result'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc({ result: 'hit' }, cache.hits);
+      this.inc({ result: 'miss' }, cache.misses);
+    },
+  });
+  const counter = (suffix: string, help: string, read: () => number) =>
+    watchCounter(registry, { name: `humancast_sender_${suffix}_total`, help }, read);
+  counter('cache_evictions', 'Parts of segments let go to make room in memory', () => cache.evictions);
+  const { traffic } = state;
+  counter('packets', 'RTP packets sent, retransmitted ones included', () => traffic().packetsSent);
+  counter('bytes', 'Of those packets, headers and payloads before encryption', () => traffic().bytesSent);
+  counter('packets_dropped', 'Packets not sent: not connected, no lease, or refused by the socket', () => {
+    return traffic().packetsDropped;
+  });
+  counter('retransmissions', 'Packets sent again because a viewer asked', () => traffic().retransmitted);
+  counter('nacks', 'Packets that viewers asked for again (RFC 4585 §6.2.1)', () => traffic().nacks);
+  counter('plis', 'Keyframes that viewers asked for (RFC 4585 §6.3.1)', () => traffic().plis);
 }

@@ -1,4 +1,7 @@
+import type { SessionRecord } from '@humancast/shared';
 import { Counter, Gauge, type Registry } from 'prom-client';
+
+const LIVING_STATES = ['new', 'queued', 'hosted'] as const;
 
 /** What this service counts; each name starts with `humancast_signaling_`. */
 export class SignalingMetrics {
@@ -10,6 +13,7 @@ export class SignalingMetrics {
   readonly credentials: Counter;
   readonly sessions: Counter<'kind'>;
   readonly released: Counter;
+  readonly #sessionStates: Gauge<'state'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -44,10 +48,23 @@ export class SignalingMetrics {
       labelNames: ['kind'],
       registers,
     });
+    this.#sessionStates = new Gauge({
+      name: 'humancast_sessions',
+      help: 'Sessions as the registry has them, by state; queued: waiting for a host. Every signaling process says the same',
+      labelNames: ['state'],
+      registers,
+    });
     this.released = new Counter({
       name: name('sessions_released_total'),
       help: 'Sessions taken from media-senders that had vanished',
       registers,
     });
+  }
+
+  /** All sessions there are, looked at now. */
+  sessionsSeen(sessions: readonly Pick<SessionRecord, 'state'>[]): void {
+    for (const state of LIVING_STATES) {
+      this.#sessionStates.set({ state }, sessions.filter((session) => session.state === state).length);
+    }
   }
 }

@@ -133,6 +133,7 @@ export class Programme {
     }
     const at = this.#queue.findIndex((other) => other.seq > item.seq);
     this.#queue.splice(at === -1 ? this.#queue.length : at, 0, item);
+    this.#prefetch();
   }
 
   /** A queued item of another host's: it goes on from the start of the GOP it was in. */
@@ -187,7 +188,7 @@ export class Programme {
     const from = this.#decided;
     const end = from + BLOCK_SAMPLES;
     block.fill(0);
-    for (let i = 0; i < PREFETCHED_ITEMS; i++) this.#queue[i]?.clip.follow(0);
+    this.#prefetch();
     this.#considerSpeech();
     let at = Math.max(from, 0); // nothing before the anchor
     while (at < end) at = this.#play(at, end, from, block);
@@ -273,6 +274,16 @@ export class Programme {
       this.#frames.push({ clip, frame: entry.nextFrame, positionSamples, ticks });
       entry.nextFrame++;
     }
+  }
+
+  /** Also before the timeline starts: a host that takes over must not show idle first because its speech is not there yet. */
+  #prefetch(): void {
+    for (const item of this.#queue.slice(0, PREFETCHED_ITEMS)) item.clip.follow(this.#startOf(item).samples);
+  }
+
+  /** Where in its clip an item begins: at the start, unless it is resumed. */
+  #startOf({ seq, clip }: QueueItem): { frame: number; samples: number } {
+    return this.#resume?.seq === seq ? gopStart(clip, this.#resume.positionSamples) : { frame: 0, samples: 0 };
   }
 
   /** Idle is left for speech that is ready, where the avatar's policy says. */
@@ -376,15 +387,15 @@ export class Programme {
     if (item) this.#queue.shift();
     const clip = item?.clip ?? this.#options.nextIdle();
     if (!clip) return undefined;
-    const resumed = item && this.#resume?.seq === item.seq ? gopStart(clip, this.#resume.positionSamples) : undefined;
+    const start = item && this.#startOf(item);
     if (item) this.#resume = undefined;
-    const enteredAt = resumed?.samples ?? 0;
+    const enteredAt = start?.samples ?? 0;
     const entry: Entry = {
       clip,
       item,
       startSamples: at - enteredAt,
       enteredAt,
-      nextFrame: resumed?.frame ?? 0,
+      nextFrame: start?.frame ?? 0,
       cutSamples: NEVER,
       silentFrom: NEVER,
       cutReason: 'finished',
@@ -399,7 +410,7 @@ export class Programme {
   /** The head of the queue if it can start now; what can never start is finished on the way. */
   #nextSpeech(): QueueItem | undefined {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
-      const from = this.#resume?.seq === item.seq ? gopStart(item.clip, this.#resume.positionSamples).samples : 0;
+      const from = this.#startOf(item).samples;
       const availability = item.clip.availability(from, Math.min(from + BLOCK_SAMPLES, item.clip.durationSamples));
       if (availability === 'ready') return item;
       if (availability === 'late') {

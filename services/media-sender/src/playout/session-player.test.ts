@@ -70,6 +70,8 @@ class Stage {
   readonly time = new FakeTime();
   readonly finished: { seq: number; samples: number; reason: FinishReason; atMs: number }[] = [];
   readonly late: number[] = [];
+  readonly skews: number[] = [];
+  readonly interruptions: { track: 'audio' | 'video'; ms: number }[] = [];
   skippedMs = 0;
   readonly scheduler = new Scheduler(
     this.time,
@@ -90,10 +92,11 @@ class Stage {
       encoder: new DelayEncoder(),
       metrics: {
         late: (_track, ms) => this.late.push(ms),
-        frameSent: () => {},
+        frameSent: (ms) => this.skews.push(ms),
         skipped: (ms) => {
           this.skippedMs += ms;
         },
+        interrupted: (track, ms) => this.interruptions.push({ track, ms }),
       },
       cutPolicy: 'now',
       crossfadeSamples: 0,
@@ -135,6 +138,21 @@ describe('SessionPlayer', () => {
     expect(receiver.video.length).toBeGreaterThan(88);
     expect(Math.min(...stage.late)).toBeGreaterThanOrEqual(0);
     for (const frame of receiver.video) expect(frame.atMs - anchor).toBeGreaterThanOrEqual(frame.ticks / 90 - 2);
+  });
+
+  it('measures how much later a frame leaves than the sound of its instant', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.time.advance(3000);
+    expect(stage.skews).toHaveLength(receiver.video.length);
+    // Timers count whole milliseconds.
+    expect(Math.max(...stage.skews.map(Math.abs))).toBeLessThanOrEqual(1.001);
+    // Stopped again and again, it is sometimes so that the sound of an instant was sent and its picture was not.
+    for (let i = 0; i < 10; i++) {
+      stage.time.now += 100;
+      stage.time.advance(107);
+    }
+    expect(Math.max(...stage.skews)).toBeGreaterThan(80);
   });
 
   it('reports within 100 ms of the first packet, then about every second, always the same line', () => {
@@ -189,6 +207,12 @@ describe('SessionPlayer', () => {
         const next = receiver.video.find((frame) => frame.atMs > acceptedMs);
         expect((next?.atMs ?? Infinity) - acceptedMs).toBeLessThanOrEqual(36);
         expect(next?.frame.keyframe).toBe(true);
+        // what it measures of itself is what the viewer sees: once for each track
+        expect(stage.interruptions.map(({ track }) => track).sort()).toEqual(['audio', 'video']);
+        const measured = new Map(stage.interruptions.map(({ track, ms }) => [track, ms]));
+        expect(measured.get('audio')).toBeLessThanOrEqual(22);
+        expect(measured.get('audio')).toBeGreaterThanOrEqual((voiced.at(-1)?.atMs ?? 0) - acceptedMs - 0.001);
+        expect(measured.get('video')).toBeCloseTo((next?.atMs ?? 0) - acceptedMs, 3);
         expect(stage.finished).toHaveLength(1);
         // what it says was heard is what was heard
         expect(stage.finished[0]?.samples).toBe(2 * samplesOf(receiver).length);

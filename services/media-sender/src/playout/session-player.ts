@@ -1,5 +1,6 @@
 import { type Clock, type Codec, type CutPolicy, type FinishReason, samplesToMs } from '@humancast/shared';
 import type { Clip } from './clip.js';
+import { Interruption } from './interruption.js';
 import type { Phases } from './phases.js';
 import {
   BLOCK_PCM,
@@ -33,8 +34,11 @@ export interface AudioEncoder {
 /** What playout measures; each call is on the path of a packet. */
 export interface PlayoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
-  frameSent(): void;
+  /** @param skewMs how much later against the timeline it left than the sound of its instant; negative: earlier. */
+  frameSent(skewMs: number): void;
   skipped(ms: number): void;
+  /** A barge-in has taken effect on a track, so long after it was accepted. */
+  interrupted(track: 'audio' | 'video', afterMs: number): void;
 }
 
 export interface SessionPlayerOptions {
@@ -71,6 +75,9 @@ export class SessionPlayer implements Task {
   #cancel: Cancel | undefined;
   /** Timeline position of the next audio packet. */
   #audioSamples = 0;
+  /** Of the last audio packet. */
+  #audioLateMs = 0;
+  #interruption: Interruption | undefined;
   /** The frame that viewers see. */
   #showing: ScheduledFrame | undefined;
   #phase: number | undefined;
@@ -154,6 +161,8 @@ export class SessionPlayer implements Task {
   }
 
   interrupt(throughSeq: number): void {
+    const playhead = this.playhead();
+    if (playhead && playhead.seq > 0 && playhead.seq <= throughSeq) this.#awaitInterruption(playhead.clip);
     this.#programme.interrupt(throughSeq, this.#positionNow());
   }
 
@@ -219,15 +228,34 @@ export class SessionPlayer implements Task {
       if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
     }
     this.#audioSamples += BLOCK_SAMPLES;
+    this.#audioLateMs = lateMs;
     this.#options.metrics.late('audio', lateMs);
+    this.#interruption?.audioSent(this.#audioSamples, nowMs);
   }
 
   #showFrame(frame: ScheduledFrame, lateMs: number): void {
     this.#programme.takeFrame();
     this.#showing = frame;
     for (const viewer of this.#viewers.values()) viewer.feed.show(frame);
-    this.#options.metrics.late('video', lateMs);
-    this.#options.metrics.frameSent();
+    const { metrics } = this.#options;
+    metrics.late('video', lateMs);
+    metrics.frameSent(lateMs - this.#audioLateMs);
+    if (this.#interruption) this.#watchInterruption(this.#interruption, frame.clip);
+  }
+
+  /** Repeated, it is still the same one. */
+  #awaitInterruption(clip: Clip): void {
+    if (this.#interruption?.clip === clip) return;
+    const { clock, crossfadeSamples, metrics } = this.#options;
+    const silentSamples = this.#programme.decidedSamples + crossfadeSamples;
+    this.#interruption = new Interruption(clip, clock.nowMs(), silentSamples, (track, afterMs) =>
+      metrics.interrupted(track, afterMs),
+    );
+  }
+
+  #watchInterruption(interruption: Interruption, shown: Clip): void {
+    interruption.frameSent(shown, this.#options.clock.nowMs());
+    if (interruption.over) this.#interruption = undefined;
   }
 
   #pump(nowMs: number, dueMs: number): number {

@@ -1,0 +1,199 @@
+/**
+ * What it costs to be watched: a scrape of a media-sender that hosts 60 sessions, and what counting adds to a session.
+ *
+ *     npm run build && node bench/metrics.ts
+ *
+ * Everything is the service's own: its metrics, its caches and clips (whose prefetch margin is asked for at each scrape), its
+ * transports (whose counts are), and playout with its Opus encoder, on a clock of its own so that a minute takes seconds.
+ * What it costs to send is left out, so the share that counting has of a session is overestimated.
+ */
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  createLogger,
+  createRegistry,
+  type MediaStore,
+  PCM_CHUNK_SAMPLES,
+  packGop,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { VoiceEncoder } from '../services/media-sender/dist/audio/voice-encoder.js';
+import { MediaCache } from '../services/media-sender/dist/media/media-cache.js';
+import { SegmentClip } from '../services/media-sender/dist/media/segment-clip.js';
+import { SenderMetrics } from '../services/media-sender/dist/metrics.js';
+import { Phases } from '../services/media-sender/dist/playout/phases.js';
+import { Scheduler } from '../services/media-sender/dist/playout/scheduler.js';
+import { type PlayoutMetrics, SessionPlayer } from '../services/media-sender/dist/playout/session-player.js';
+import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
+import type { TransportEvents } from '../services/media-sender/dist/transport/viewer-transport.js';
+import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
+import { type Figure, printFigures } from './lib/figures.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+
+const SESSIONS = 60;
+const SCRAPES = 200;
+const PLAYED_SECONDS = 60;
+const CLIP_SECONDS = 10;
+const PREFETCH_SAMPLES = 2.5 * 48_000;
+const QUIET = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
+const SILENT_METRICS: PlayoutMetrics = { late() {}, frameSent() {}, skipped() {}, interrupted() {} };
+
+const logger = createLogger('bench', 'fatal');
+
+/** 720p30 at 1.5 Mb/s, and a voice that is never silent. */
+function cacheOfOneClip(): MediaCache {
+  const frames = Array.from({ length: 30 }, (_, i) => ({ data: Buffer.alloc(6250, i + 1), keyframe: i === 0 }));
+  const gop = packGop(frames);
+  const pcm = Buffer.from(Int16Array.from({ length: PCM_CHUNK_SAMPLES }, (_, i) => 8000 * Math.sin(i / 9)).buffer);
+  const store = { readGop: async () => gop, readPcm: async () => pcm } as unknown as MediaStore;
+  return new MediaCache(store, { maxBytes: 1e9, packetize });
+}
+
+function clipOf(cache: MediaCache, role: SegmentManifest['role']): SegmentClip {
+  const manifest: SegmentManifest = {
+    ...{ version: 1, id: 'seg_bench0001', avatar: 'bench', name: 'bench', role, source: 'upload', state: 'complete' },
+    ...{ createdAtMs: 0, fps: { num: 30, den: 1 }, frames: 30 * CLIP_SECONDS, gopFrames: 30, markFrames: [] },
+    ...{ pcmSamples: 24_000 * CLIP_SECONDS, durationSamples: 48_000 * CLIP_SECONDS },
+    renditions: [{ id: 'vp8', codec: 'vp8', width: 1280, height: 720, bitrateBps: 1_500_000, bytes: 1 }],
+  };
+  return new SegmentClip(manifest, { cache, prefetchSamples: PREFETCH_SAMPLES, codecs: new Set(['vp8']) });
+}
+
+async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
+  const cache = cacheOfOneClip();
+  const clips = Array.from({ length: SESSIONS }, () => clipOf(cache, 'idle'));
+  for (const clip of clips) clip.follow(0);
+  await sleep(100); // what they read ahead is there
+  const traffic = new Traffic();
+  const transports = clips.map((_, i) => traffic.watch(QUIET, (events) => transport(`bench-${i}`, events)));
+  const registry = createRegistry('media-sender');
+  const avatars = new Map(clips.map((_, i) => [`avatar-${i}`, 1]));
+  const metrics = new SenderMetrics(registry, {
+    sessions: () => SESSIONS,
+    avatars: () => avatars,
+    viewers: () => SESSIONS,
+    capacity: SESSIONS,
+    takesSessions: () => true,
+    prefetchedMs: () => Math.min(...clips.map((clip) => clip.readySamples(0))) / 48,
+    cache,
+    traffic: () => traffic.totals(),
+  });
+  count(metrics, 10_000);
+  await registry.metrics();
+  const before = process.cpuUsage();
+  let page = '';
+  for (let i = 0; i < SCRAPES; i++) page = await registry.metrics();
+  const { user, system } = process.cpuUsage(before);
+  for (const open of transports) open.close();
+  return { cpuMs: (user + system) / 1000 / SCRAPES, bytes: Buffer.byteLength(page) };
+}
+
+function transport(connection: string, events: TransportEvents): WebRtcTransport {
+  const options = {
+    connection,
+    codecs: ['vp8'] as const,
+    hostAddresses: ['127.0.0.1'],
+    connectTimeoutMs: 60_000,
+    logger,
+  };
+  return new WebRtcTransport(options, events);
+}
+
+/** What playout counts in a second of one session: 50 packets of sound, 30 frames. */
+function count(metrics: PlayoutMetrics, seconds: number): void {
+  for (let second = 0; second < seconds; second++) {
+    for (let i = 0; i < 50; i++) metrics.late('audio', i / 25);
+    for (let i = 0; i < 30; i++) {
+      metrics.late('video', i / 15);
+      metrics.frameSent(i / 15 - 1);
+    }
+  }
+}
+
+function cpuMsOf(work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/** CPU of a second of playing, ms: what is decided, encoded and handed to one viewer's connection. */
+async function playing(): Promise<number> {
+  const cache = cacheOfOneClip();
+  const time = { now: 0 };
+  const clock = { nowMs: () => time.now, wallMs: () => time.now };
+  const player = new SessionPlayer({
+    clock,
+    scheduler: new Scheduler(clock, (error) => console.error(error), { set: () => 0, clear() {} }),
+    encoder: new VoiceEncoder({ bitrateBps: 32_000, complexity: 5 }),
+    metrics: SILENT_METRICS,
+    cutPolicy: 'now',
+    crossfadeSamples: 384,
+    phases: new Phases(),
+    nextIdle: () => clips.shift(),
+    onStarted() {},
+    onFinished() {},
+    onHeld() {},
+  });
+  const clips = Array.from({ length: PLAYED_SECONDS / CLIP_SECONDS + 1 }, () => clipOf(cache, 'idle'));
+  for (const clip of clips) clip.follow(0);
+  await sleep(100); // what they read ahead is there
+  player.start();
+  player.addViewer('bench', 'vp8', { sendVideo() {}, sendAudio() {}, sendReports() {} });
+  let cpuMs = 0;
+  for (let next = 0; next < PLAYED_SECONDS * 1000; ) {
+    // What is read ahead arrives between two packets, as it does in the service.
+    await new Promise((resolve) => setImmediate(resolve));
+    time.now = next;
+    cpuMs += cpuMsOf(() => {
+      next = player.run(next) ?? Number.POSITIVE_INFINITY;
+    });
+  }
+  if (player.underruns > 0) throw new Error('media was late: this measures nothing');
+  player.close({ finish: false });
+  return cpuMs / PLAYED_SECONDS;
+}
+
+const { cpuMs, bytes } = await scrape();
+const metrics = new SenderMetrics(createRegistry('bench'), {
+  ...{ sessions: () => 0, avatars: () => new Map(), viewers: () => 0, capacity: 0, takesSessions: () => true },
+  ...{
+    prefetchedMs: () => 0,
+    cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
+    traffic: () => new Traffic().totals(),
+  },
+});
+count(metrics, 20_000);
+const countingMs = cpuMsOf(() => count(metrics, 20_000)) / 20_000;
+const playingMs = await playing();
+const figures: Figure[] = [
+  {
+    group: `Scrape of a media-sender with ${SESSIONS} sessions`,
+    name: 'event-loop time',
+    aim: { atMost: 5 },
+    value: cpuMs,
+    unit: 'ms',
+    digits: 2,
+    note: `CPU of the process, mean of ${SCRAPES}`,
+  },
+  {
+    group: `Scrape of a media-sender with ${SESSIONS} sessions`,
+    name: 'size',
+    aim: { atMost: 200 },
+    value: bytes / 1000,
+    unit: 'kB',
+  },
+  {
+    group: 'Counting',
+    name: 'share of a session',
+    aim: { atMost: 2 },
+    value: (100 * countingMs) / playingMs,
+    unit: '%',
+    digits: 2,
+    note: `${(1000 * countingMs).toFixed(1)} µs of ${playingMs.toFixed(2)} ms a second, sending left out`,
+  },
+];
+for (const line of machineLines(describeMachine())) console.log(line);
+printFigures(figures);
+console.log(JSON.stringify({ sessions: SESSIONS, cores: availableParallelism(), cpuMs, bytes, countingMs, playingMs }));

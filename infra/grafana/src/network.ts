@@ -1,0 +1,198 @@
+import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
+import { dashboard, SENDER, senderVariable } from './dashboard.ts';
+import { heatmap, type Line, lines, stat } from './panels.ts';
+
+const rate = (metric: string, by = 'instance') => `sum by (${by}) (rate(${metric}{${SENDER}}[$__rate_interval]))`;
+const bySender = (metric: string): Line[] => [{ expr: rate(metric), legend: '{{instance}}' }];
+const perViewer = (metric: string) =>
+  `sum(rate(${metric}{${SENDER}}[$__rate_interval])) / sum(rate(humancast_viewer_reports_total{${SENDER}}[$__rate_interval]))`;
+
+/** Does it get there? From the media-sender's socket to what viewers had to make up. */
+export const network = dashboard('humancast-network', 'Network', 'Loss, delay, the relay and sockets')
+  .withVariable(senderVariable())
+  .withPanel(
+    stat(
+      { title: 'Loss', description: 'Of packets to viewers', unit: 'percentunit', span: 6 },
+      `sum(rate(humancast_viewer_packets_lost_total{${SENDER}}[$__rate_interval])) / (sum(rate(humancast_viewer_packets_lost_total{${SENDER}}[$__rate_interval])) + sum(rate(humancast_viewer_packets_received_total{${SENDER}}[$__rate_interval])))`,
+      { limits: { warn: 0.005, bad: 0.02 } },
+    ),
+  )
+  .withPanel(
+    stat(
+      { title: 'Round trip', description: '95 % of viewers', unit: 's', span: 6 },
+      `histogram_quantile(0.95, sum by (le) (rate(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval])))`,
+      { limits: { warn: 0.15, bad: 0.3 } },
+    ),
+  )
+  .withPanel(
+    stat(
+      {
+        title: 'Frozen',
+        description: 'Share of the time that viewers’ pictures stood still',
+        unit: 'percentunit',
+        span: 6,
+      },
+      perViewer('humancast_viewer_freeze_seconds_total'),
+      { limits: { warn: 0.001, bad: 0.01 } },
+    ),
+  )
+  .withPanel(
+    stat(
+      {
+        title: 'Relay',
+        description: 'Allocations, of 12 000 (total-quota)',
+        span: 6,
+        alert: 'TurnNearQuota',
+      },
+      'sum(turn_total_allocations)',
+      { limits: { warn: 6000, bad: 9600 } },
+    ),
+  )
+  .withRow(new RowBuilder('At viewers'))
+  .withPanel(
+    lines(
+      { title: 'Loss', description: 'Of packets, by media-sender', unit: 'percentunit', alert: 'LipSyncOutsideR37' },
+      [{ expr: `instance:humancast_viewer_loss:ratio_rate5m{${SENDER}}`, legend: '{{instance}}' }],
+      { min: 0, limits: { warn: 0.005, bad: 0.02 } },
+    ),
+  )
+  .withPanel(
+    heatmap(
+      { title: 'Round trip', description: 'As browsers measure it, over the whole path' },
+      `sum by (le) (increase(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval]))`,
+    ).height(8),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Freezes',
+        description: 'Of a viewer, in a minute, and the share of the time frozen. Good: 0',
+        unit: 'none',
+      },
+      [
+        { expr: `60 * (${perViewer('humancast_viewer_freezes_total')})`, legend: 'freezes a minute' },
+        { expr: perViewer('humancast_viewer_freeze_seconds_total'), legend: 'share of the time' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Sound made up',
+        description: 'Share of the time that viewers had no sound to play',
+        unit: 'percentunit',
+      },
+      [{ expr: perViewer('humancast_viewer_concealed_seconds_total'), legend: 'concealed' }],
+      { min: 0, limits: { bad: 0.02 } },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Frames of a viewer',
+        description: 'Decoded a second, and decoded too late to be shown. Decoded ones are as many as the clip has',
+        unit: 'none',
+      },
+      [
+        { expr: perViewer('humancast_viewer_frames_decoded_total'), legend: 'decoded' },
+        { expr: perViewer('humancast_viewer_frames_dropped_total'), legend: 'dropped' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Jitter buffers', description: 'Delay (95 %)', unit: 's' },
+      [
+        {
+          expr: `histogram_quantile(0.95, sum by (track, le) (rate(humancast_viewer_jitter_buffer_seconds_bucket{${SENDER}}[$__rate_interval])))`,
+          legend: '{{track}}',
+        },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withRow(new RowBuilder('Sent'))
+  .withPanel(
+    lines({ title: 'Packets', description: 'A second', unit: 'pps' }, bySender('humancast_sender_packets_total'), {
+      min: 0,
+    }),
+  )
+  .withPanel(
+    lines({ title: 'Bytes', description: 'A second', unit: 'Bps' }, bySender('humancast_sender_bytes_total'), {
+      min: 0,
+    }),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Asked for again',
+        description: 'Packets that viewers missed, those sent again, and keyframes asked for, a second',
+        unit: 'ops',
+      },
+      [
+        { expr: rate('humancast_sender_nacks_total'), legend: '{{instance}} asked for' },
+        { expr: rate('humancast_sender_retransmissions_total'), legend: '{{instance}} sent again' },
+        { expr: rate('humancast_sender_plis_total'), legend: '{{instance}} keyframes' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Not sent',
+        description: 'Packets a second: not connected yet, no lease, or refused by the socket',
+        unit: 'pps',
+      },
+      bySender('humancast_sender_packets_dropped_total'),
+      { min: 0 },
+    ),
+  )
+  .withRow(new RowBuilder('Relay and sockets'))
+  .withPanel(
+    lines(
+      {
+        title: 'Allocations',
+        description: 'What coturn holds; a viewer has one or two',
+        alert: 'TurnNearQuota',
+      },
+      [{ expr: 'sum by (instance, type) (turn_total_allocations)', legend: '{{instance}} {{type}}' }],
+      { min: 0, limits: { bad: 9600 } },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Relayed',
+        description: 'To viewers; coturn counts an allocation when it ends',
+        unit: 'Bps',
+      },
+      [{ expr: 'sum by (instance) (rate(turn_total_traffic_sentb[5m]))', legend: '{{instance}}' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Credentials issued',
+        description: 'A second, by signaling process',
+        unit: 'ops',
+        alert: 'TurnNearQuota',
+      },
+      [{ expr: 'rate(humancast_signaling_turn_credentials_total[$__rate_interval])', legend: '{{instance}}' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Sockets by state',
+        description: 'TCP; connections to Redis are a constant number, viewers’ come in',
+        alert: 'SocketsNearPortRange',
+      },
+      [{ expr: 'max by (job, state) (humancast_tcp_sockets) > 0', legend: '{{job}} {{state}}' }],
+      { min: 0, limits: { bad: 20_000 } },
+    ),
+  );

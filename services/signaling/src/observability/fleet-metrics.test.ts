@@ -1,0 +1,90 @@
+import { newId, SenderRegistry } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FakeSender } from '../../testing/fake-sender.js';
+import { TestStack } from '../../testing/start-test-signaling.js';
+import { TestViewer } from '../../testing/test-viewer.js';
+import { waitFor } from '../../testing/wait-for.js';
+import { JobQueues } from '../hosting/job-queues.js';
+
+/** One figure of a `/metrics` page. */
+function figure(page: string, name: string, labels: Record<string, string>): number | undefined {
+  const line = page
+    .split('\n')
+    .find(
+      (candidate) =>
+        candidate.startsWith(`${name}{`) &&
+        Object.entries(labels).every(([label, value]) => candidate.includes(`${label}="${value}"`)),
+    );
+  return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ')));
+}
+
+describe('metrics of what all services share', () => {
+  let stack: TestStack;
+  beforeAll(async () => {
+    stack = await TestStack.start();
+  });
+  afterAll(() => stack.stop());
+
+  it('count the sessions that wait for a host, and for how long; then those that are hosted', async () => {
+    const signaling = await stack.signaling({}, { sessionSweepMs: 20 });
+    const viewer = await TestViewer.join(signaling, await signaling.makeSession());
+    await viewer.got('waiting');
+    const jobs = (page: string, state: string) => figure(page, 'humancast_queue_jobs', { queue: 'sessions', state });
+    const waiting = await waitFor('the job to be counted', async () => {
+      const page = await signaling.metrics();
+      return jobs(page, 'waiting') === 1 ? page : undefined;
+    });
+    expect(figure(waiting, 'humancast_queue_oldest_seconds', { queue: 'sessions' })).toBeGreaterThan(0);
+    await waitFor('the session to be seen', async () => {
+      return figure(await signaling.metrics(), 'humancast_sessions', { state: 'queued' }) === 1;
+    });
+    const sender = await FakeSender.start(stack.queueUrl);
+    await viewer.got('offer');
+    await waitFor('the host to be seen', async () => {
+      const page = await signaling.metrics();
+      const hosted = figure(page, 'humancast_sessions', { state: 'hosted' });
+      return hosted === 1 && jobs(page, 'active') === 1 && jobs(page, 'waiting') === 0;
+    });
+    viewer.ws.close();
+    await sender.stop();
+    await signaling.close();
+  });
+
+  it('say what the databases use, and that one is away, without keeping the scrape waiting', async () => {
+    const own = await TestStack.start();
+    const signaling = await own.signaling();
+    const before = await signaling.metrics();
+    for (const redis of ['queue', 'media']) {
+      expect(figure(before, 'humancast_redis_up', { redis })).toBe(1);
+      const used = figure(before, 'humancast_redis_memory_bytes', { redis }) ?? 0;
+      expect(used).toBeGreaterThan(100_000);
+      expect(figure(before, 'humancast_redis_memory_limit_bytes', { redis })).toBeGreaterThan(used);
+    }
+    await own.kill('media');
+    const after = await waitFor('the database to be missed', async () => {
+      const page = await signaling.metrics();
+      return figure(page, 'humancast_redis_up', { redis: 'media' }) === 0 ? page : undefined;
+    });
+    expect(figure(after, 'humancast_redis_memory_bytes', { redis: 'media' })).toBeUndefined();
+    expect(figure(after, 'humancast_redis_up', { redis: 'queue' })).toBe(1);
+    await own.stop();
+  });
+
+  it('add up the segments of all media-senders', async () => {
+    const jobs = new JobQueues(stack.queue);
+    const senders = new SenderRegistry(stack.queue);
+    const figures = { sessions: 0, viewers: 0, capacity: 1, draining: false, startedAtMs: 1, hostname: 'test' };
+    for (const id of [newId('snd'), newId('snd')]) {
+      await senders.beat({ id, mailbox: id, ...figures }, 60_000);
+      await jobs.announceSegments(id, [
+        { session: newId('ses'), seq: 1, segment: newId('seg') },
+        { session: newId('ses'), seq: 1, segment: newId('seg') },
+      ]);
+    }
+    const signaling = await stack.signaling();
+    const page = await signaling.metrics();
+    expect(figure(page, 'humancast_queue_jobs', { queue: 'segments', state: 'waiting' })).toBe(4);
+    await signaling.close();
+    await jobs.close();
+  });
+});

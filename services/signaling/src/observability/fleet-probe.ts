@@ -1,0 +1,70 @@
+import type { Redis, SenderRegistry } from '@humancast/shared';
+import type { JobQueues, QueueLevels } from '../hosting/job-queues.js';
+import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo } from './redis-info.js';
+
+/** A scrape waits for a database no longer than this: that it does not answer is the answer. */
+const TIMEOUT_MS = 1000;
+/** What was read serves all the metrics of one scrape, and a second Prometheus. */
+const FRESH_MS = 1000;
+
+export interface FleetLevels {
+  /** `undefined`: it does not answer. */
+  readonly redis: Readonly<Record<'queue' | 'media', RedisInfo | undefined>>;
+  readonly queues: Readonly<Record<'sessions' | 'segments', QueueLevels>> | undefined;
+}
+
+/** How full what all services share is: a few cheap commands, and only when somebody asks. */
+export class FleetProbe {
+  readonly #queueRedis: Redis;
+  readonly #mediaRedis: Redis;
+  readonly #senders: SenderRegistry;
+  readonly #jobs: JobQueues;
+  #reading: Promise<FleetLevels> | undefined;
+  #readAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: { queueRedis: Redis; mediaRedis: Redis; senders: SenderRegistry; jobs: JobQueues }) {
+    this.#queueRedis = parts.queueRedis;
+    this.#mediaRedis = parts.mediaRedis;
+    this.#senders = parts.senders;
+    this.#jobs = parts.jobs;
+  }
+
+  levels(): Promise<FleetLevels> {
+    const nowMs = performance.now();
+    if (!this.#reading || nowMs - this.#readAtMs > FRESH_MS) {
+      this.#readAtMs = nowMs;
+      this.#reading = this.#read();
+    }
+    return this.#reading;
+  }
+
+  async #read(): Promise<FleetLevels> {
+    const [queue, media, queues] = await Promise.all([
+      inTime(infoOf(this.#queueRedis)),
+      inTime(infoOf(this.#mediaRedis)),
+      inTime(this.#readQueues()),
+    ]);
+    return { redis: { queue, media }, queues };
+  }
+
+  async #readQueues(): Promise<Record<'sessions' | 'segments', QueueLevels>> {
+    const senders = (await this.#senders.list()).map(({ id }) => id);
+    return this.#jobs.levels(senders);
+  }
+}
+
+async function infoOf(redis: Redis): Promise<RedisInfo> {
+  return parseRedisInfo(String(await redis.call('INFO', ...REDIS_INFO_SECTIONS)));
+}
+
+async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);
+  try {
+    return await Promise.race([answer, promise]);
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,40 @@
+import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseRedisInfo, REDIS_INFO_SECTIONS } from './redis-info.js';
+
+describe('what a database says of itself', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  beforeAll(async () => {
+    server = await startRedis({ maxmemory: '64mb' });
+    redis = new Redis(server.url);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+  const ask = async () => parseRedisInfo(await redis.call('INFO', ...REDIS_INFO_SECTIONS).then(String));
+
+  it('is read from a real one', async () => {
+    const before = await ask();
+    await redis.set('large', Buffer.alloc(2_000_000));
+    const after = await ask();
+    expect(after.memoryBytes - before.memoryBytes).toBeGreaterThan(1_900_000);
+    expect(after).toMatchObject({ memoryLimitBytes: 64 * 2 ** 20, clients: 1, evictedKeys: 0 });
+  });
+
+  it('names the whole machine as the limit where none is set', async () => {
+    await redis.config('SET', 'maxmemory', '0');
+    expect((await ask()).memoryLimitBytes).toBeGreaterThan(64 * 2 ** 20);
+  });
+
+  it('takes what is missing for nothing', () => {
+    expect(parseRedisInfo('# Memory\r\nused_memory:12\r\nmaxmemory_human:0B\r\n')).toEqual({
+      memoryBytes: 12,
+      memoryLimitBytes: 0,
+      clients: 0,
+      evictedKeys: 0,
+    });
+  });
+});
