@@ -15,6 +15,8 @@ const PORTS = [
   'SIGNALING_METRICS_PORT',
   'LOADER_METRICS_PORT',
   'SENDER_METRICS_PORT',
+  'SAY_PORT',
+  'SAY_METRICS_PORT',
   'TURN_PORT',
   'REDIS_QUEUE_PORT',
   'REDIS_MEDIA_PORT',
@@ -146,7 +148,7 @@ describe('npm start', () => {
 
   it('ends everything when it is told to, and leaves no process behind', async () => {
     const children = [...childrenOf(started.child.pid ?? 0).keys()];
-    expect(children).toHaveLength(6);
+    expect(children).toHaveLength(7);
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect(started.output()).toMatch(/ended\n$/);

@@ -1,4 +1,4 @@
-import { ApiKeys, bearerOf, HumancastError, type TokenClaims, verifyToken } from '@humancast/shared';
+import { ApiKeys, bearerOf, HumancastError, type SigningKeys, type TokenClaims, verifyToken } from '@humancast/shared';
 
 export type Caller =
   /** Showed an API key. */
@@ -11,11 +11,16 @@ export type Caller =
 /** Who may do what. */
 export class Access {
   readonly #keys: ApiKeys;
-  readonly #tokenSecret: string;
+  readonly #tokenSecret: SigningKeys;
   readonly #publicDemo: boolean;
 
-  constructor(options: { apiKeys: readonly string[]; tokenSecret: string; publicDemo: boolean }) {
-    this.#keys = new ApiKeys(options.apiKeys);
+  constructor(options: {
+    apiKeys: readonly string[];
+    apiKeyFile: string;
+    tokenSecret: SigningKeys;
+    publicDemo: boolean;
+  }) {
+    this.#keys = new ApiKeys(options.apiKeys, options.apiKeyFile);
     this.#tokenSecret = options.tokenSecret;
     this.#publicDemo = options.publicDemo;
   }

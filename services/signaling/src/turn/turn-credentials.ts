@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto';
 import type { IceServer } from '@humancast/shared';
+import { groupByHost, serverOf, type TurnServer } from './turn-servers.js';
 
 export interface TurnOptions {
+  /** Of one server or several, each listed with all its transports. */
   urls: readonly string[];
   /** coturn's `static-auth-secret`. */
   secret: string;
@@ -14,19 +16,25 @@ export interface TurnOptions {
  */
 export class TurnCredentials {
   readonly #options: TurnOptions;
+  readonly #servers: readonly TurnServer[];
   readonly #nowMs: () => number;
   readonly #onIssued: () => void;
 
   constructor(options: TurnOptions, onIssued: () => void = () => {}, nowMs: () => number = Date.now) {
     this.#options = options;
+    this.#servers = groupByHost(options.urls);
     this.#onIssued = onIssued;
     this.#nowMs = nowMs;
   }
 
-  /** @param holder who it is for; shows up in coturn's log. → none where there is no TURN server. */
-  issue(holder: string): IceServer[] {
-    const { urls, secret, ttlSeconds } = this.#options;
-    if (urls.length === 0) return [];
+  /**
+   * @param holder who it is for; shows up in coturn's log.
+   * @param session which always gets the same server. → none where there is no TURN server.
+   */
+  issue(holder: string, session: string): IceServer[] {
+    const { secret, ttlSeconds } = this.#options;
+    const urls = serverOf(session, this.#servers);
+    if (!urls) return [];
     const username = `${Math.floor(this.#nowMs() / 1000) + ttlSeconds}:${holder}`;
     const credential = createHmac('sha1', secret).update(username).digest('base64');
     this.#onIssued();

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { groupByHost, serverOf } from './turn-servers.js';
+
+const fleet = (count: number) => groupByHost(Array.from({ length: count }, (_, i) => `turn:turn${i}.example`));
+const sessions = Array.from({ length: 3000 }, (_, i) => `ses_${i}`);
+
+describe('groupByHost', () => {
+  it('puts together what leads to one server', () => {
+    const urls = [
+      'turn:a.example:3478?transport=udp',
+      'turn:[2001:db8::1]:3478',
+      'turns:A.example:443?transport=tcp',
+      'turn:b.example',
+      'turns:[2001:db8::1]?transport=tcp',
+    ];
+    expect(groupByHost(urls)).toEqual([[urls[0], urls[2]], [urls[1], urls[4]], [urls[3]]]);
+  });
+});
+
+describe('serverOf', () => {
+  it('is the same whatever the order of the list', () => {
+    const servers = fleet(5);
+    for (const session of sessions.slice(0, 100)) {
+      expect(serverOf(session, servers.toReversed())).toEqual(serverOf(session, servers));
+    }
+  });
+
+  it('gives each server about its share', () => {
+    const servers = fleet(3);
+    for (const server of servers) {
+      const share = sessions.filter((session) => serverOf(session, servers) === server).length / sessions.length;
+      expect(share).toBeGreaterThan(0.28);
+      expect(share).toBeLessThan(0.39);
+    }
+  });
+
+  it('moves only the sessions of a server that is taken away', () => {
+    const servers = fleet(4);
+    const [gone, ...left] = servers;
+    for (const session of sessions) {
+      const before = serverOf(session, servers);
+      if (before !== gone) expect(serverOf(session, left)).toBe(before);
+    }
+  });
+
+  it('is none where there are none', () => {
+    expect(serverOf('ses_1', [])).toBeUndefined();
+  });
+});

@@ -1,0 +1,102 @@
+import type { SessionEvent } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { eventFaults } from '../tools/faults/crowd.ts';
+import { Played } from '../tools/faults/played.ts';
+import { ReportLine } from '../tools/load/report-line.ts';
+import { TrackCheck } from '../tools/load/track-check.ts';
+
+/** What judges others has to be right itself. */
+describe('the checks of the load and fault tools', () => {
+  const sound = (packets: readonly (readonly [sequence: number, timestamp: number])[]) => {
+    const check = new TrackCheck('audio');
+    for (const [sequence, timestamp] of packets) check.add(sequence, timestamp);
+    return check.faults;
+  };
+
+  it('find nothing in a track without a fault, also where its numbers wrap', () => {
+    const packets = Array.from(
+      { length: 5 },
+      (_, i) => [(65_534 + i) & 0xffff, (4_294_966_000 + 960 * i) >>> 0] as const,
+    );
+    expect(sound(packets)).toEqual({
+      ...{ packets: 5, lost: 0, reordered: 0, duplicates: 0, badTimestamps: 0, skippedTicks: 0 },
+    });
+  });
+
+  it('find a lost packet, one that overtook another, and one that came twice', () => {
+    expect(
+      sound([
+        [1, 0],
+        [3, 1920],
+      ]),
+    ).toMatchObject({ lost: 1, reordered: 0 });
+    expect(
+      sound([
+        [1, 0],
+        [3, 1920],
+        [2, 960],
+      ]),
+    ).toMatchObject({ lost: 0, reordered: 1 });
+    expect(
+      sound([
+        [1, 0],
+        [1, 0],
+      ]),
+    ).toMatchObject({ duplicates: 1 });
+  });
+
+  it('tell a host that was silent from timestamps that are wrong', () => {
+    expect(
+      sound([
+        [1, 0],
+        [2, 960 * 51],
+      ]),
+    ).toMatchObject({ skippedTicks: 48_000, badTimestamps: 0 });
+    expect(
+      sound([
+        [1, 0],
+        [2, 961],
+      ]),
+    ).toMatchObject({ skippedTicks: 0, badTimestamps: 1 });
+    expect(
+      sound([
+        [1, 960],
+        [2, 0],
+      ]),
+    ).toMatchObject({ badTimestamps: 1 });
+  });
+
+  it('measure how far a sender report is from its line', () => {
+    const line = new ReportLine('video');
+    line.add({ ssrc: 1, ntp: 0n, rtpTimestamp: 100 });
+    line.add({ ssrc: 1, ntp: 1n << 32n, rtpTimestamp: 90_100 });
+    expect(line.worstMs).toBe(0);
+    line.add({ ssrc: 1, ntp: 2n << 32n, rtpTimestamp: 180_100 + 90 });
+    expect(line.worstMs).toBeCloseTo(1);
+  });
+
+  it('find a segment that was reported twice, or never', () => {
+    const finished = (seq: number) => ({ type: 'speech.finished', seq }) as SessionEvent;
+    expect(eventFaults([finished(1), finished(2)], [1, 2])).toEqual([]);
+    expect(eventFaults([finished(1), finished(1)], [1, 2])).toEqual([
+      'segment 1 was reported as over 2 times',
+      'segment 2 was reported as over 0 times',
+    ]);
+  });
+
+  it('see where a new host went on, and frames that were left out', () => {
+    const frames = new Map(Array.from({ length: 100 }, (_, i) => [`frame ${i}`, i]));
+    const played = new Played({ frames, gopFrames: 25, fps: 25 });
+    const show = (epoch: number, ...shown: number[]) => {
+      for (const frame of shown) played.add({ arrivedMs: 0, epoch, connection: `c${epoch}`, digest: `frame ${frame}` });
+    };
+    show(1, 58, 59, 60);
+    show(2, 50, 51, 52);
+    expect(played.resumptions).toEqual([{ epoch: 2, lastFrame: 60, firstFrame: 50, again: 11 }]);
+    expect(played.skips).toBe(0);
+    show(2, 60);
+    expect(played.skips).toBe(1);
+    show(3, 75);
+    expect(played.resumptions.at(-1)?.again).toBeGreaterThan(80);
+  });
+});

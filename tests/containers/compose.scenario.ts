@@ -1,0 +1,463 @@
+import { execFileSync } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { launchChromium, type TestChromium } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/api.js';
+import { makeClip } from '../support/clips.js';
+import { ViewerPage } from '../support/viewer-page.js';
+import { Compose, type Container, MEDIA_NET, serviceOf } from './compose.js';
+import { type Engine, startEngine } from './engine.js';
+import { ephemeral, TurnClient } from './turn-client.js';
+
+const FORBIDDEN = 403;
+/** 128 and the number of SIGKILL: the exit code of what a test killed. */
+const KILLED = 137;
+/** Peer address family mismatch (RFC 8656 §18.3): an IPv4 relay has no way to an IPv6 peer, mapped or not. */
+const OTHER_FAMILY = 443;
+
+/** `docker compose up` as a user does it, then everything that may happen to it. Traffic stays on this machine. */
+describe('docker compose', () => {
+  let engine: Engine;
+  let compose: Compose;
+  let browser: TestChromium;
+  let key: string;
+
+  beforeAll(async () => {
+    engine = await startEngine();
+    compose = await Compose.create(engine);
+    makeClip(join(compose.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 3 });
+    execFileSync('chmod', ['-R', 'a+rX', compose.mediaDir]);
+    const { certificate, key: certificateKey } = makeCertificate(compose.dir);
+    compose.useCertificate(certificate, certificateKey);
+    timed('build', () => compose.build());
+    // The relay's certificate is signed by itself here; that it is the right one, openssl checks below.
+    browser = await launchChromium({ args: ['--ignore-certificate-errors'] });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    compose?.remove();
+    await engine?.stop();
+  });
+
+  /** A session of its own, and its viewer. */
+  async function watch(): Promise<{ id: string; viewer: ViewerPage }> {
+    const { id, token } = await createSession();
+    const page = await browser.context.newPage();
+    return { id, viewer: await ViewerPage.open(page, compose.url('SIGNALING_PORT', `/?session=${id}&token=${token}`)) };
+  }
+
+  const authorized = () => ({ authorization: `Bearer ${key}`, 'content-type': 'application/json' });
+
+  async function createSession(): Promise<{ id: string; token: string }> {
+    const url = compose.url('SIGNALING_PORT', '/v1/sessions');
+    const response = await fetch(url, { method: 'POST', headers: authorized(), body: '{"avatar":"lights"}' });
+    if (response.status !== 201) throw new Error(`POST /v1/sessions: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { id: string; token: string };
+  }
+
+  async function hostOf(id: string): Promise<string> {
+    const response = await fetch(compose.url('SIGNALING_PORT', `/v1/sessions/${id}`), { headers: authorized() });
+    return ((await response.json()) as { host: string }).host;
+  }
+
+  /** Until what is needed to play is there: services that are well, but for what was killed, and an idle clip. */
+  async function untilPlayable(): Promise<void> {
+    await eventually(
+      'all containers are healthy, and the idle clip is loaded',
+      async () => {
+        const unwell = compose
+          .containers()
+          .filter((container) => !isWell(container) && container.State.ExitCode !== KILLED);
+        const url = compose.url('LOADER_PORT', '/v1/avatars/lights');
+        const response = await fetch(url, { headers: authorized() }).catch(() => undefined);
+        const avatar = response?.ok ? ((await response.json()) as { idlePlaylist: string[] }) : undefined;
+        return { unwell: unwell.map(serviceOf), idle: avatar?.idlePlaylist.length ?? 0 };
+      },
+      ({ unwell, idle }) => unwell.length === 0 && idle === 1,
+      60_000,
+    );
+  }
+
+  const advances = async (viewer: ViewerPage, timeoutMs = 20_000) => {
+    const before = (await viewer.see()).framesDecoded;
+    await eventually(
+      'the picture goes on',
+      async () => (await viewer.see().catch(() => undefined))?.framesDecoded ?? 0,
+      // Where the connection had to be made anew, counting starts at zero.
+      (now) => now > before + 15 || (now < before && now > 15),
+      timeoutMs,
+    );
+  };
+
+  it('comes up by itself, healthy, and plays', async () => {
+    const since = performance.now();
+    compose.run('up', '-d');
+    key = compose.newKey('tests');
+    await untilPlayable();
+    const { viewer } = await watch();
+    await viewer.playing();
+    console.log(`up → playing: ${seconds(since)}`);
+    await viewer.page.close();
+    expect(compose.containersOf('secrets').map(({ State }) => State.ExitCode)).toEqual([0]);
+  });
+
+  it('runs nothing as root, with no capabilities, nowhere to write, and bounds on everything', () => {
+    const running = compose.containers().filter(({ State }) => State.Status === 'running');
+    expect(running.length).toBeGreaterThan(6);
+    for (const container of running) {
+      const { HostConfig, Id } = container;
+      const service = serviceOf(container);
+      const users = compose
+        .docker('top', Id, '-o', 'pid,uid')
+        .trim()
+        .split('\n')
+        .slice(1)
+        .map((line) => Number(line.trim().split(/\s+/)[1]));
+      expect({ service, ...HostConfig }).toMatchObject({
+        service,
+        ReadonlyRootfs: true,
+        CapDrop: ['ALL'],
+        SecurityOpt: ['no-new-privileges:true'],
+      });
+      if (service !== 'coturn') expect({ service, added: HostConfig.CapAdd ?? [] }).toEqual({ service, added: [] });
+      expect(users.length).toBeGreaterThan(0);
+      expect(users.filter((uid) => !(uid > 0))).toEqual([]);
+      expect(HostConfig.PidsLimit).toBeGreaterThan(0);
+      expect(HostConfig.LogConfig.Config['max-size']).toBeDefined();
+    }
+  });
+
+  it('publishes to this machine only, and of media-senders and databases nothing', () => {
+    const published = compose.containers().map((container) => ({
+      service: serviceOf(container),
+      to: Object.entries(container.HostConfig.PortBindings ?? {}).flatMap(([port, bindings]) =>
+        (bindings ?? []).map(({ HostIp }) => `${HostIp} ${port}`),
+      ),
+    }));
+    for (const { to } of published) for (const binding of to) expect(binding).toMatch(/^127\.0\.0\.1 /);
+    const portsOf = (name: string) =>
+      published.find(({ service }) => service === name)?.to.map((to) => to.split(' ')[1]);
+    expect(portsOf('coturn')?.sort()).toEqual(['3478/tcp', '3478/udp', '5349/tcp']);
+    expect(portsOf('signaling')).toEqual(['8080/tcp']);
+    expect(portsOf('segment-loader')).toEqual(['8081/tcp']);
+    for (const name of ['media-sender', 'redis-queue', 'redis-media', 'demo-producer'])
+      expect(portsOf(name)).toEqual([]);
+  });
+
+  it('shows secrets to who needs them, and in no environment, command line or log', async () => {
+    const secrets = readSecrets();
+    expect(secrets.length).toBeGreaterThan(10);
+    const seen = `${JSON.stringify(compose.docker('inspect', ...compose.containers().map(({ Id }) => Id)))}${compose.logs()}`;
+    for (const { name, value } of [...secrets, { name: 'API key', value: key }]) {
+      expect({ name, shown: seen.includes(value) }).toEqual({ name, shown: false });
+    }
+    const reads = (service: string, file: string) => {
+      try {
+        return compose.run('exec', '-T', service, 'cat', `/run/humancast/${file}`).length > 0;
+      } catch {
+        return false;
+      }
+    };
+    expect(reads('signaling', 'token-secret')).toBe(true);
+    expect(reads('segment-loader', 'token-secret')).toBe(false);
+    expect(reads('media-sender', 'turn-secret')).toBe(false);
+    expect(reads('media-sender', 'redis-queue.signaling.url')).toBe(false);
+    expect(reads('coturn', 'token-secret')).toBe(false);
+  });
+
+  it('keeps API keys as hashes, and forgets one that is revoked while it runs', async () => {
+    const second = compose.newKey('second');
+    const admitted = async (url: string) => {
+      const response = await fetch(url, { headers: { authorization: `Bearer ${second}` } });
+      return response.ok;
+    };
+    const doors = [compose.url('SIGNALING_PORT', '/v1/sessions'), compose.url('LOADER_PORT', '/v1/avatars')];
+    const ask = () => Promise.all(doors.map(admitted));
+    await eventually('it opens both doors', ask, (open) => open.every(Boolean), 5000);
+    compose.run('run', '--rm', 'secrets', 'api-key', 'revoke', 'second');
+    await eventually('it opens none', ask, (open) => !open.some(Boolean), 5000);
+    expect(readFileSecret('api-keys')).not.toContain(second);
+  });
+
+  it('plays over TCP where UDP is blocked, and over TLS where that is, too', async () => {
+    const block = (protocol: string) => [
+      ...['OUTPUT', '-o', 'lo', '-p', protocol, '--dport', String(compose.ports.TURN_PORT), '-j', 'DROP'],
+    ];
+    const iptables = (action: '-I' | '-D', rule: string[]) => execFileSync('iptables', ['-w', action, ...rule]);
+    const blocked: string[][] = [];
+    try {
+      for (const [protocol, next] of [
+        ['', 'udp'],
+        ['udp', 'tcp'],
+        ['tcp', 'tls'],
+      ] as const) {
+        if (protocol !== '') {
+          iptables('-I', block(protocol));
+          blocked.push(block(protocol));
+        }
+        const { viewer } = await watch();
+        await viewer.playing();
+        expect(await relayProtocol(viewer)).toBe(next);
+        await viewer.page.close();
+      }
+    } finally {
+      for (const rule of blocked) iptables('-D', rule);
+    }
+  });
+
+  it('relays to nothing but media-senders, for nobody without valid credentials, while a viewer sees nothing of it', async () => {
+    const { viewer } = await watch();
+    await viewer.playing();
+    const before = await viewer.see();
+    const since = performance.now();
+    const turnSecret = readFileSecret('turn-secret');
+    await refuseStrangers(turnSecret);
+    await refusePeers(turnSecret);
+    await refuseFloods(turnSecret);
+    const after = await viewer.see();
+    const perSecond = (after.framesReceived - before.framesReceived) / ((after.atMs - before.atMs) / 1000);
+    expect(performance.now() - since).toBeGreaterThan(500);
+    expect(perSecond).toBeGreaterThan(27);
+    await viewer.page.close();
+  });
+
+  async function refuseStrangers(secret: string): Promise<void> {
+    const expired = ephemeral(secret, -60);
+    const mine = ephemeral(secret, 600);
+    const extended = { ...mine, username: ephemeral(secret, 6000).username };
+    for (const credentials of [
+      ephemeral('guessed', 600),
+      expired,
+      extended,
+      { username: 'admin', password: 'admin' },
+    ]) {
+      await withTurn(credentials, async (turn) => expect(await turn.allocate()).toBe(401));
+    }
+    // The previous and the next secret: coturn believes the next one already, so that a change needs no restart of it.
+    await withTurn(ephemeral(readFileSecret('turn-secret-next'), 600), async (turn) =>
+      expect(await turn.allocate()).toBe(0),
+    );
+  }
+
+  async function refusePeers(secret: string): Promise<void> {
+    const containers = compose.containers();
+    const addresses = containers.flatMap((container) =>
+      Object.values(container.NetworkSettings.Networks)
+        .map(({ IPAddress }) => IPAddress)
+        .filter(
+          (address) => address !== '' && !(serviceOf(container) === 'media-sender' && address.startsWith(MEDIA_NET)),
+        ),
+    );
+    const gateways = containers.flatMap(({ NetworkSettings }) =>
+      Object.values(NetworkSettings.Networks).map(({ Gateway }) => Gateway),
+    );
+    const host = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+    const others = [
+      '127.0.0.1',
+      '0.0.0.0',
+      '169.254.169.254',
+      '10.0.0.1',
+      '192.168.1.1',
+      '8.8.8.8',
+      `${MEDIA_NET}.1`,
+      '224.0.0.1',
+    ];
+    const [ipv4, ipv6] = [
+      [...addresses, ...gateways, ...host, ...others],
+      ['::1', '::ffff:127.0.0.1', '::127.0.0.1'],
+    ];
+    const sender = compose.containersOf('media-sender')[0]?.NetworkSettings.Networks;
+    const senderAddress =
+      Object.values(sender ?? {}).find(({ IPAddress }) => IPAddress.startsWith(MEDIA_NET))?.IPAddress ?? '';
+    await withTurn(ephemeral(secret, 600), async (turn) => {
+      expect(await turn.allocate()).toBe(0);
+      for (const address of new Set(ipv4.filter((text) => /^[\d.]+$/.test(text)))) {
+        expect({ address, permit: await turn.permit(address) }).toEqual({ address, permit: FORBIDDEN });
+        expect({ address, bind: await turn.bindChannel(address) }).toEqual({ address, bind: FORBIDDEN });
+      }
+      for (const address of [
+        ...ipv6,
+        `::ffff:${senderAddress}`,
+        '::ffff:169.254.169.254',
+        `64:ff9b::${senderAddress}`,
+      ]) {
+        const permit = await turn.permit(address);
+        expect({ address, refused: permit === FORBIDDEN || permit === OTHER_FAMILY }).toEqual({
+          address,
+          refused: true,
+        });
+      }
+      expect(await turn.permit(senderAddress)).toBe(0);
+    });
+    for (const options of [{ transport: 'tcp' as const }, { ipv6: true }]) {
+      await withTurn(ephemeral(secret, 600), async (turn) =>
+        expect(await turn.allocate(options)).toBeGreaterThanOrEqual(400),
+      );
+    }
+  }
+
+  /** One credential gets its share, and no more. */
+  async function refuseFloods(secret: string): Promise<void> {
+    const credentials = ephemeral(secret, 600, 'flood');
+    const clients = Array.from({ length: 60 }, () => new TurnClient(compose.ports.TURN_PORT, credentials));
+    try {
+      const verdicts = await Promise.all(clients.map((client) => client.allocate()));
+      const quotaReached = 486;
+      expect(new Set(verdicts)).toEqual(new Set([0, quotaReached]));
+      expect(verdicts.filter((verdict) => verdict === 0).length).toBeLessThanOrEqual(24);
+    } finally {
+      for (const client of clients) client.close();
+    }
+  }
+
+  async function withTurn(credentials: ReturnType<typeof ephemeral>, use: (turn: TurnClient) => Promise<void>) {
+    const turn = new TurnClient(compose.ports.TURN_PORT, credentials);
+    try {
+      await use(turn);
+    } finally {
+      turn.close();
+    }
+  }
+
+  it('offers the relay over TLS with the certificate it was given', () => {
+    const answer = execFileSync(
+      'openssl',
+      [
+        's_client',
+        '-connect',
+        `127.0.0.1:${compose.ports.TURN_TLS_PORT}`,
+        '-CAfile',
+        join(compose.dir, 'turn.pem'),
+        '-verify_return_error',
+        '-brief',
+      ],
+      { input: '', encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'], timeout: 10_000 },
+    );
+    expect(answer).toBeDefined();
+  });
+
+  it('plays from three media-senders, and goes on when one of them is killed', async () => {
+    compose.run('up', '-d', '--no-recreate', '--scale', 'media-sender=3');
+    await eventually(
+      'three media-senders',
+      async () => compose.containersOf('media-sender').filter(isWell).length,
+      (count) => count === 3,
+    );
+    const watched = await Promise.all(Array.from({ length: 6 }, () => watch()));
+    await Promise.all(watched.map(({ viewer }) => viewer.playing(40_000)));
+    const hosts = await Promise.all(watched.map(({ id }) => hostOf(id)));
+    expect(new Set(hosts).size).toBe(3);
+    compose.docker('kill', compose.containersOf('media-sender')[0]?.Id ?? '');
+    await Promise.all(watched.map(({ viewer }) => advances(viewer, 30_000)));
+    for (const { viewer } of watched) await viewer.page.close();
+  });
+
+  it('changes every secret while a viewer plays', async () => {
+    const { viewer } = await watch();
+    await viewer.playing();
+    for (const what of ['token', 'turn', 'say', 'redis']) compose.run('run', '--rm', 'secrets', 'rotate', what);
+    for (const redis of ['redis-queue', 'redis-media']) {
+      expect(compose.run('exec', '-T', redis, 'redis-cli', 'acl', 'load').trim()).toBe('OK');
+    }
+    compose.run('restart', '--timeout', '10', 'signaling', 'segment-loader', 'demo-producer');
+    for (const { Id } of compose.containersOf('media-sender').filter(isWell)) {
+      compose.docker('restart', '--time', '15', Id);
+      await advances(viewer, 30_000);
+    }
+    await untilPlayable();
+    await advances(viewer);
+    const { viewer: second } = await watch();
+    await second.playing();
+    for (const { page } of [viewer, second]) await page.close();
+  });
+
+  it('outlives a restart of every other container, one after the other', async () => {
+    const { viewer } = await watch();
+    await viewer.playing();
+    const others = compose
+      .containers()
+      .filter((container) => !['media-sender', 'secrets'].includes(serviceOf(container)));
+    for (const container of others) {
+      compose.docker('restart', '--time', '5', container.Id);
+      await advances(viewer, 40_000);
+    }
+    await viewer.page.close();
+  });
+
+  it('comes back as it was when it is taken down and up again', async () => {
+    const secrets = readSecrets();
+    compose.run('down', '--timeout', '5');
+    const since = performance.now();
+    compose.run('up', '-d');
+    await untilPlayable();
+    const { viewer } = await watch();
+    await viewer.playing();
+    console.log(`up again → playing: ${seconds(since)}`);
+    await viewer.page.close();
+    expect(readSecrets()).toEqual(secrets);
+  });
+
+  /** As root on this machine: a container that can be started can read everything. */
+  function readFileSecret(name: string): string {
+    return compose.run('run', '--rm', '--entrypoint', 'cat', 'secrets', `/run/humancast/${name}`).trim();
+  }
+
+  function readSecrets(): { name: string; value: string }[] {
+    const list = compose.run(
+      'run',
+      '--rm',
+      '--entrypoint',
+      'sh',
+      'secrets',
+      '-c',
+      'cd /run/humancast && grep -H . *-secret* *-key grafana-admin *.password',
+    );
+    return list
+      .trim()
+      .split('\n')
+      .map((line) => {
+        const [name = '', value = ''] = line.split(':');
+        return { name, value: value.trim() };
+      });
+  }
+});
+
+/** The ones with a health check are healthy; the one that ends has ended well; the rest run. */
+function isWell(container: Container): boolean {
+  const { State } = container;
+  if (serviceOf(container) === 'secrets') return State.Status === 'exited' && State.ExitCode === 0;
+  return State.Status === 'running' && (State.Health === undefined || State.Health.Status === 'healthy');
+}
+
+/** How the browser reaches its relay. */
+function relayProtocol(viewer: ViewerPage): Promise<string | undefined> {
+  return viewer.page.evaluate(async () => {
+    for (const peer of (window as unknown as { peers: RTCPeerConnection[] }).peers) {
+      const reports = [...(await peer.getStats()).values()];
+      const transport = reports.find(({ type }) => type === 'transport');
+      const pair = reports.find(({ id }) => id === transport?.selectedCandidatePairId);
+      const local = reports.find(({ id }) => id === pair?.localCandidateId);
+      if (local) return local.relayProtocol as string;
+    }
+    return undefined;
+  });
+}
+
+/** For this machine, signed by itself. */
+function makeCertificate(folder: string): { certificate: string; key: string } {
+  const [certificate, key] = [join(folder, 'turn.pem'), join(folder, 'turn.key')];
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', ...subject];
+  execFileSync('openssl', [...args, '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+  return { certificate, key };
+}
+
+function timed(what: string, run: () => void): void {
+  const since = performance.now();
+  run();
+  console.log(`${what}: ${seconds(since)}`);
+}
+
+const seconds = (since: number) => `${((performance.now() - since) / 1000).toFixed(1)} s`;

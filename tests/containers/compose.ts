@@ -1,0 +1,159 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from '@humancast/testkit';
+import { z } from 'zod';
+import type { Engine } from './engine.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Makes base images out of Debian's packages: an engine of our own has none, and maybe no registry to get them from. */
+const STAND_INS = join(ROOT, 'tests/containers/base-images.sh');
+const PORTS = [
+  'SIGNALING_PORT',
+  'LOADER_PORT',
+  'TURN_PORT',
+  'TURN_TLS_PORT',
+  'PROMETHEUS_PORT',
+  'GRAFANA_PORT',
+] as const;
+/** Of the addresses for private use (RFC 1918), some that Docker's defaults leave free. */
+export const MEDIA_NET = '10.213.47';
+/** Building everything from nothing takes three minutes on two cores that are free. */
+const COMMAND_TIMEOUT_MS = 600_000;
+
+/** Of `docker inspect`, what is looked at. */
+const containerSchema = z.object({
+  Id: z.string(),
+  Name: z.string(),
+  State: z.object({ Status: z.string(), ExitCode: z.int(), Health: z.object({ Status: z.string() }).optional() }),
+  Config: z.object({ Labels: z.record(z.string(), z.string()) }),
+  HostConfig: z.object({
+    ReadonlyRootfs: z.boolean(),
+    CapDrop: z.array(z.string()).nullable(),
+    CapAdd: z.array(z.string()).nullable(),
+    SecurityOpt: z.array(z.string()).nullable(),
+    Memory: z.int(),
+    PidsLimit: z.int().nullable(),
+    LogConfig: z.object({ Config: z.record(z.string(), z.string()) }),
+    PortBindings: z.record(z.string(), z.array(z.object({ HostIp: z.string() })).nullable()).nullable(),
+  }),
+  NetworkSettings: z.object({
+    Networks: z.record(z.string(), z.object({ IPAddress: z.string(), Gateway: z.string() })),
+  }),
+});
+export type Container = z.infer<typeof containerSchema>;
+
+export const serviceOf = ({ Config }: Container) => Config.Labels['com.docker.compose.service'] ?? '';
+
+/** `docker compose` on this repository, as a project of its own, on free ports. */
+export class Compose {
+  readonly mediaDir: string;
+  readonly ports: Readonly<Record<(typeof PORTS)[number], number>>;
+  readonly #dir = mkdtempSync(join(tmpdir(), 'humancast-compose-'));
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #own: boolean;
+  readonly #command: readonly string[];
+
+  private constructor(engine: Engine, ports: readonly number[]) {
+    this.ports = Object.fromEntries(PORTS.map((name, i) => [name, ports[i]])) as Compose['ports'];
+    this.mediaDir = join(this.#dir, 'media');
+    mkdirSync(this.mediaDir);
+    this.#own = engine.own;
+    this.#env = {
+      ...engine.env,
+      COMPOSE_PROJECT_NAME: `humancast-test-${process.pid}`,
+      // The builder that every engine has.
+      ...(engine.own && { DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' }),
+      MEDIA_DIR: this.mediaDir,
+      MEDIA_NET,
+      ...Object.fromEntries(PORTS.map((name, i) => [name, String(ports[i])])),
+    };
+    this.#command =
+      spawnSync('docker', ['compose', 'version'], { env: this.#env }).status === 0
+        ? ['docker', 'compose']
+        : ['docker-compose'];
+  }
+
+  static async create(engine: Engine): Promise<Compose> {
+    return new Compose(engine, await Promise.all(PORTS.map(() => freePort())));
+  }
+
+  get dir(): string {
+    return this.#dir;
+  }
+
+  /** TURN over TLS with this certificate, from the next `up` on. */
+  useCertificate(certificate: string, key: string): void {
+    const file = (name: string) => join(ROOT, name);
+    Object.assign(this.#env, {
+      COMPOSE_FILE: [file('docker-compose.yml'), file('docker-compose.tls.yml')].join(':'),
+      TURN_CERTIFICATE: certificate,
+      TURN_CERTIFICATE_KEY: key,
+    });
+  }
+
+  build(): void {
+    if (this.#own) this.#run('bash', [STAND_INS]);
+    this.run('build');
+  }
+
+  /** → what it wrote to its standard output. */
+  run(...args: string[]): string {
+    const [program = '', ...first] = this.#command;
+    return this.#run(program, [...first, ...args]);
+  }
+
+  docker(...args: string[]): string {
+    return this.#run('docker', args);
+  }
+
+  /** All of this project, also those that have ended. */
+  containers(): Container[] {
+    const ids = this.run('ps', '-a', '-q')
+      .split('\n')
+      .filter((id) => id !== '');
+    return ids.length === 0 ? [] : z.array(containerSchema).parse(JSON.parse(this.docker('inspect', ...ids)));
+  }
+
+  containersOf(service: string): Container[] {
+    return this.containers().filter((container) => serviceOf(container) === service);
+  }
+
+  /** What a service's containers wrote. */
+  logs(): string {
+    return this.containers()
+      .map(({ Id }) => {
+        const { stdout, stderr } = spawnSync('docker', ['logs', Id], { env: this.#env, encoding: 'utf8' });
+        return stdout + stderr;
+      })
+      .join('\n');
+  }
+
+  /** An API key, made as a user makes one. */
+  newKey(name: string): string {
+    return this.run('run', '--rm', 'secrets', 'api-key', 'new', name).trim();
+  }
+
+  url(port: 'SIGNALING_PORT' | 'LOADER_PORT', path = ''): string {
+    return `http://127.0.0.1:${this.ports[port]}${path}`;
+  }
+
+  /** With everything that is kept. */
+  remove(): void {
+    this.run('down', '--volumes', '--remove-orphans', '--timeout', '3');
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #run(program: string, args: readonly string[]): string {
+    const options = { cwd: ROOT, env: this.#env, encoding: 'utf8', stdio: 'pipe', maxBuffer: 1 << 28 } as const;
+    try {
+      return execFileSync(program, args, { ...options, timeout: COMMAND_TIMEOUT_MS });
+    } catch (error) {
+      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+      const lastWords = `${stdout}\n${stderr}`.trim().split('\n').slice(-25).join('\n');
+      throw new Error(`${program} ${args.join(' ')} failed:\n${lastWords}`);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import {
+  freePort,
+  launchChromium,
+  type Stack,
+  startDemoProducer,
+  startStack,
+  type TestChromium,
+  type TestDemoProducer,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { listen } from './support/earshot.js';
+import { ViewerPage } from './support/viewer-page.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const PYTHON = '/usr/bin/python3';
+const SIGNALING = 'http://127.0.0.1:8080';
+const LOADER = 'http://127.0.0.1:8081';
+
+/** The examples and the guides, run against the whole stack. */
+describe('producers', () => {
+  let stack: Stack;
+  let demoProducer: TestDemoProducer;
+  let browser: TestChromium;
+  let producer: Producer;
+  /** Where a reader of the guides would be: with media, packages, and the key where `npm start` puts it. */
+  let folder: string;
+
+  beforeAll(async () => {
+    const port = await freePort();
+    stack = await startStack({ mediaDir: join(ROOT, 'media'), env: { SAY_URL: `http://127.0.0.1:${port}` } });
+    producer = new Producer(stack);
+    demoProducer = await startDemoProducer(stack, port);
+    folder = mkdtempSync(join(tmpdir(), 'humancast-guide-'));
+    for (const name of ['media', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name));
+    mkdirSync(join(folder, '.humancast'));
+    writeFileSync(join(folder, '.humancast/api-key'), `${stack.apiKey}\n`);
+    await eventually(
+      'an idle clip is loaded',
+      () => producer.idleCount('demo'),
+      (count) => count > 0,
+    );
+    browser = await launchChromium();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await demoProducer?.stop();
+    await stack?.stop();
+    if (folder) rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** The code of one language in a guide, in its order, on this stack's addresses. */
+  function code(guide: string, language: string): string[] {
+    const text = readFileSync(join(ROOT, 'docs', guide), 'utf8');
+    const blocks = [...text.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(
+      ([, block]) => block ?? '',
+    );
+    expect(blocks.length).toBeGreaterThan(0);
+    return blocks.map((block) =>
+      block
+        .replaceAll(SIGNALING, stack.signalingUrl)
+        .replaceAll(LOADER, stack.loaderUrl)
+        .replaceAll('ws://127.0.0.1:8081', stack.loaderUrl.replace('http', 'ws'))
+        .replace('Humancast(os.environ["HUMANCAST_API_KEY"]', `$&, "${stack.signalingUrl}", "${stack.loaderUrl}"`)
+        .replace('new Humancast({', `$& signalingUrl: '${stack.signalingUrl}', loaderUrl: '${stack.loaderUrl}',`),
+    );
+  }
+
+  async function run(program: string, ...args: string[]): Promise<string> {
+    const env = {
+      PATH: process.env['PATH'],
+      HUMANCAST_API_KEY: stack.apiKey,
+      PYTHONPATH: join(ROOT, 'examples/python'),
+      PYTHONDONTWRITEBYTECODE: '1',
+    };
+    const { stdout } = await promisify(execFile)(program, args, { cwd: folder, env, timeout: 60_000 });
+    return stdout;
+  }
+
+  it('find that every command in the guide works', async () => {
+    const output = await run('bash', '-euo', 'pipefail', '-c', code('producers.md', 'sh').join('\n'));
+    expect(output).toContain('"renditions"');
+    expect(output).toMatch(/"queued":\[\{"seq":1,"segment":"seg_/);
+    // Nobody hosts a session that nobody watches, so there is nothing to tell yet.
+    expect(output).toContain('retry: ');
+    expect(output).toMatch(/"ahead":0/);
+  });
+
+  it('find that the Python in the guides works', async () => {
+    const [client = '', bare = ''] = code('producers.md', 'python');
+    expect(await run(PYTHON, '-c', client)).toMatch(/'durationMs': 2000(\.0)?, 'frames': 50} None/);
+    const messages = (await run(PYTHON, '-c', bare))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(messages[0]).toMatchObject({ type: 'ready' });
+    expect(messages.at(-1)).toMatchObject({ type: 'done', frames: 25, durationMs: 1000 });
+    for (const example of code('from-aiortc.md', 'python')) await run(PYTHON, '-c', example);
+  });
+
+  it('find that the TypeScript in the guide works', async () => {
+    writeFileSync(join(folder, 'guide.ts'), code('producers.md', 'ts').join('\n'));
+    expect(await run(process.execPath, 'guide.ts')).toMatch(/durationMs: 2000, frames: 60 } undefined/);
+  });
+
+  it('are seen and heard when they push from Python, and stop when they are interrupted', async () => {
+    const session = await producer.createSession('demo');
+    const page = await browser.context.newPage();
+    const viewer = await ViewerPage.open(page, producer.signaling(`/?session=${session.id}&token=${session.token}`));
+    await viewer.playing();
+    const earshot = await listen(page);
+    const servers = ['--signaling', stack.signalingUrl, '--loader', stack.loaderUrl];
+    const speaking = run(PYTHON, join(ROOT, 'examples/python/speak_frames.py'), '--session', session.id, ...servers);
+    await eventually(
+      'a voice',
+      () => earshot.level(),
+      (level) => level > 0.02,
+    );
+    // The drawn background is paler and bluer than the idle clip's.
+    await eventually(
+      'its picture',
+      () => viewer.see(),
+      ({ red, blue }) => blue > 150 && red > 150,
+    );
+    await producer.interrupt(session.id);
+    const output = await speaking;
+    expect(output).toMatch(/interrupted after \d+ ms/);
+    const finished = (await producer.events(session.id)).find(({ type }) => type === 'speech.finished');
+    expect(finished).toMatchObject({ reason: 'interrupted' });
+    expect(output).toContain(`interrupted after ${Math.round(Number(finished?.['positionMs']))} ms`);
+    await page.close();
+  });
+});

@@ -1,0 +1,143 @@
+import { fileURLToPath } from 'node:url';
+import {
+  freePort,
+  launchChromium,
+  type Stack,
+  startDemoProducer,
+  startStack,
+  type TestChromium,
+  type TestDemoProducer,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer, type SessionEvent } from './support/api.js';
+import { type Earshot, listen } from './support/earshot.js';
+import { watchMouth } from './support/mouth.js';
+import { ViewerPage } from './support/viewer-page.js';
+
+const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
+const LONG_TEXT =
+  'This is a long sentence, and it goes on for a while. Nobody has to listen to all of it. Just begin to type, and it ends.';
+
+/** From a text typed into the console to a voice and a moving mouth, through every real part. */
+describe('a typed text', () => {
+  let stack: Stack;
+  let demoProducer: TestDemoProducer;
+  let browser: TestChromium;
+  let producer: Producer;
+  let viewer: ViewerPage;
+  let session: string;
+  let earshot: Earshot;
+
+  beforeAll(async () => {
+    const port = await freePort();
+    stack = await startStack({ mediaDir: MEDIA, env: { SAY_URL: `http://127.0.0.1:${port}` } });
+    producer = new Producer(stack);
+    demoProducer = await startDemoProducer(stack, port);
+    browser = await launchChromium();
+    await eventually(
+      'an idle clip is loaded',
+      () => producer.idleCount('demo'),
+      (count) => count > 0,
+    );
+    viewer = await ViewerPage.open(await browser.context.newPage(), producer.signaling('/?avatar=demo'));
+    await viewer.playing();
+    const { sessions } = await producer.json<{ sessions: { id: string }[] }>('GET', producer.signaling('/v1/sessions'));
+    session = sessions[0]?.id ?? '';
+    earshot = await listen(viewer.page);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await demoProducer?.stop();
+    await stack?.stop();
+  });
+
+  const box = () => viewer.page.getByRole('textbox');
+  const say = async (text: string) => {
+    await box().fill(text);
+    await box().press('Enter');
+  };
+  const speech = async (): Promise<SessionEvent[]> =>
+    (await producer.events(session)).filter(({ type }) => type.startsWith('speech.'));
+  const speaking = () =>
+    eventually(
+      'a voice',
+      () => earshot.level(),
+      (level) => level > 0.02,
+    );
+  const silent = () =>
+    eventually(
+      'silence',
+      () => earshot.quietMs(),
+      (ms) => ms > 700,
+    );
+
+  it('is heard, and the mouth moves with it', async () => {
+    const shut = await watchMouth(viewer.page, 700);
+    await say('Hello! I am here, and I say whatever you type.');
+    await speaking();
+    const open = await watchMouth(viewer.page, 1200);
+    expect(open).toBeLessThan(shut - 15);
+    const [started, finished, ...more] = await eventually('its end', speech, ({ length }) => length >= 2);
+    expect(more).toEqual([]);
+    expect(started).toMatchObject({ type: 'speech.started' });
+    expect(finished).toMatchObject({ type: 'speech.finished', reason: 'finished', segment: started?.['segment'] });
+  });
+
+  it('shows the face at rest again, and leaves nothing behind', async () => {
+    await eventually(
+      'the mouth is shut',
+      () => watchMouth(viewer.page, 300),
+      (darkest) => darkest > 60,
+    );
+    await eventually(
+      'the segment is removed',
+      () => producer.json<{ segments: { name: string }[] }>('GET', `${stack.loaderUrl}/v1/segments?avatar=demo`),
+      ({ segments }) => segments.every(({ name }) => name !== 'Typed text'),
+    );
+  });
+
+  it('stops at the first key of the next one, which is then said', async () => {
+    await say(LONG_TEXT);
+    await speaking();
+    await box().pressSequentially('W');
+    await silent();
+    const [, , , cut] = await speech();
+    expect(cut).toMatchObject({ type: 'speech.finished', reason: 'interrupted' });
+    expect(cut?.['positionMs']).toBeLessThan(5000);
+    await say('What did you say?');
+    await speaking();
+    const last = await eventually('its end', speech, ({ length }) => length >= 6);
+    expect(last.at(-1)).toMatchObject({ type: 'speech.finished', reason: 'finished' });
+  });
+
+  it('takes the place of the one before, when a backend says so', async () => {
+    const path = producer.signaling(`/v1/sessions/${session}/say`);
+    await producer.json('POST', path, { text: LONG_TEXT });
+    await speaking();
+    const before = (await speech()).length;
+    const said = await producer.json<{ segment: string }>('POST', path, { text: 'Enough.', interrupt: true });
+    const events = await eventually(
+      'the second was said',
+      async () => (await speech()).slice(before),
+      (all) => all.some(({ type, segment }) => type === 'speech.finished' && segment === said.segment),
+    );
+    expect(events.map(({ type, reason }) => [type, reason])).toEqual([
+      ['speech.finished', 'interrupted'],
+      ['speech.started', undefined],
+      ['speech.finished', 'finished'],
+    ]);
+  });
+
+  it('ends with its session', async () => {
+    await producer.json('POST', producer.signaling(`/v1/sessions/${session}/say`), { text: LONG_TEXT });
+    await speaking();
+    await producer.end(session);
+    await eventually(
+      'the demo producer has nothing to do',
+      async () => demoProducer.log().filter(({ msg }) => msg === 'done').length,
+      (count) => count > 0,
+    );
+    await viewer.page.getByRole('alert').getByText('This conversation is over').waitFor();
+  });
+});
