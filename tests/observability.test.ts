@@ -16,6 +16,7 @@ const NO_ANSWER: readonly { part: string; because: string }[] = [
   { part: 'turn_total', because: 'coturn as Debian builds it has no metrics; in the containers it has' },
   { part: 'ALERTS{', because: 'nothing has fired yet' },
   { part: 'humancast_loader_failures_total', because: 'nothing has failed yet' },
+  { part: 'humancast_loader_live_lag_seconds', because: 'there is no live push' },
   { part: 'humancast_loader_live_failures_total', because: 'no live push has failed' },
 ];
 

@@ -66,6 +66,8 @@ export class Compose {
       COMPOSE_PROJECT_NAME: `humancast-test-${process.pid}`,
       // The builder that every engine has.
       ...(engine.own && { DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' }),
+      // Debian has no Grafana: something that runs takes its place. What it would show is checked in tests/observability.
+      ...(engine.own && { GRAFANA_IMAGE: 'redis:8-bookworm' }),
       MEDIA_DIR: this.mediaDir,
       MEDIA_NET,
       ...Object.fromEntries(PORTS.map((name, i) => [name, String(ports[i])])),

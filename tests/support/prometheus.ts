@@ -46,6 +46,12 @@ export class TestPrometheus {
       () => fetch(`${prometheus.#url}/-/ready`),
       ({ status }) => status === 200,
     );
+    // It looks for targets every five seconds; what is counted before has never grown, as far as it can tell.
+    await eventually(
+      'every process was asked once',
+      () => prometheus.query('up == 1'),
+      (answers) => answers.length === processes.length,
+    );
     return prometheus;
   }
 

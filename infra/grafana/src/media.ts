@@ -132,6 +132,22 @@ export const media = dashboard(
       { min: 0 },
     ),
   )
+  .withPanel(
+    lines(
+      {
+        title: 'Live lag',
+        description:
+          'How far what is ready is behind the time since its push began. Good: under 0.2 s, and level; rising: the encoder, or the producer, is slower than real time',
+        unit: 's',
+        alert: 'Underruns',
+      },
+      [0.5, 0.95].map((q) => ({
+        expr: `histogram_quantile(${q}, sum by (le) (rate(humancast_loader_live_lag_seconds_bucket[$__rate_interval])))`,
+        legend: `${q * 100} %`,
+      })),
+      { min: 0 },
+    ),
+  )
   .withRow(new RowBuilder('In time'))
   .withPanel(
     lines(

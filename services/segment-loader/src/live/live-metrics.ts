@@ -1,5 +1,7 @@
-import type { Registry } from '@humancast/shared';
+import { type Registry, type Tally, TallyHistogram } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
+
+const LAG_BUCKETS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
 
 const name = (suffix: string) => `humancast_loader_live_${suffix}`;
 
@@ -9,6 +11,7 @@ export class LiveMetrics {
   readonly #frames: Counter;
   readonly #seconds: Counter;
   readonly #failures: Counter<'code'>;
+  readonly #lag: Tally;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -25,6 +28,17 @@ export class LiveMetrics {
       labelNames: ['code'],
       registers,
     });
+    this.#lag = new TallyHistogram({
+      name: name('lag_seconds'),
+      help: 'How far what is ready to be played is behind the time since its push began; with each status to the producer',
+      buckets: LAG_BUCKETS,
+      registry,
+    }).series({});
+  }
+
+  /** Told with each status that a producer gets. */
+  lagged(lagMs: number): void {
+    this.#lag.observe(lagMs / 1000);
   }
 
   /** Gauges that are read when they are asked for. */

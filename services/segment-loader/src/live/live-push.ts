@@ -337,6 +337,7 @@ export class LivePush {
   }
 
   #sendStatus(): void {
+    this.#parts.metrics.lagged(this.#lagMs);
     this.#port.send({
       type: 'status',
       framesReceived: this.#framesReceived,
