@@ -1,7 +1,19 @@
 import { createServer } from 'node:net';
 
-/** A TCP port that was free a moment ago, on loopback. */
+/** Ports given away before: the system hands the same one out again as soon as it is free. */
+const given = new Set<number>();
+
+/** A TCP port that was free a moment ago, on loopback; never the same twice in a process. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = await ephemeralPort();
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
+}
+
+async function ephemeralPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
