@@ -45,8 +45,6 @@ import { WhepModule } from './whep/whep.module.js';
 import { WhepService } from './whep/whep-service.js';
 
 const BODY_LIMIT_BYTES = 65_536;
-/** Longer than proxies keep idle connections, so that they close first and the port they used waits on their side. */
-const KEEP_ALIVE_MS = 75_000;
 /** Requests still being answered when the service stops get this long. */
 const LAST_REQUESTS_MS = 2000;
 
@@ -108,8 +106,6 @@ export async function startSignaling(
     registry,
     readiness: () => readiness.reason(),
   });
-  const server: Server = app.getHttpServer();
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await app.listen(config.port, config.bindAddress);
   const port = portOf(app.getHttpServer());
   logger.info({ port, metricsPort: portOf(metricsServer), mailbox: mailbox.address }, 'signaling is listening');
