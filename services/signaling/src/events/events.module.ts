@@ -1,4 +1,11 @@
-import { connectRedis, type Logger, type Redis, SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import {
+  connectRedis,
+  type Logger,
+  type Redis,
+  SessionRegistry,
+  type SignalingConfig,
+  StreamFeed,
+} from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
@@ -20,7 +27,7 @@ import { EventsController } from './events.controller.js';
     {
       provide: EventFeed,
       useFactory: (registry: SessionRegistry, subscriber: Redis, logger: Logger) =>
-        new EventFeed(registry, subscriber, logger),
+        new EventFeed(registry, new StreamFeed(subscriber, logger)),
       inject: [SessionRegistry, SUBSCRIBER_REDIS, LOGGER],
     },
     {
