@@ -121,12 +121,28 @@ describe('the main job', () => {
   });
 
   it('serves viewers of two sessions from two media-senders at once', async () => {
-    const sessions = [await producer.createSession('lights'), await producer.createSession('lights')];
-    const viewers = await Promise.all(sessions.map(join_));
-    await Promise.all(viewers.map((viewer) => viewer.playing()));
-    const hosts = await Promise.all(sessions.map(async ({ id }) => (await producer.session(id)).host));
-    expect(new Set(hosts).size).toBe(2);
-    for (const viewer of viewers) await viewer.page.close();
+    // a place each, so that the second session can only be hosted by the other one
+    const pair = await startStack({ senders: 2, mediaDir: stack.mediaDir, env: { MAX_SESSIONS: '1' } });
+    try {
+      const backend = new Producer(pair);
+      await eventually(
+        'an idle clip is loaded',
+        () => backend.idleCount('lights'),
+        (count) => count > 0,
+      );
+      const sessions = [await backend.createSession('lights'), await backend.createSession('lights')];
+      const viewers = await Promise.all(
+        sessions.map(async ({ id, token }) =>
+          ViewerPage.open(await browser.context.newPage(), backend.signaling(`/?session=${id}&token=${token}`)),
+        ),
+      );
+      await Promise.all(viewers.map((viewer) => viewer.playing()));
+      const hosts = await Promise.all(sessions.map(async ({ id }) => (await backend.session(id)).host));
+      expect(new Set(hosts).size).toBe(2);
+      for (const viewer of viewers) await viewer.page.close();
+    } finally {
+      await pair.stop();
+    }
   });
 
   it('frees a session when its page is closed', async () => {
