@@ -7,9 +7,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FacePainter, idleMotion, SPEECH_SAMPLE_RATE, speak, speechMotion } from '@humancast/demo-face';
+import { FacePainter, IDLE_CLIPS, idleMotion, SPEECH_SAMPLE_RATE, speak, speechMotion } from '@humancast/demo-face';
 
-/** @import { Motion, IdleOptions } from '@humancast/demo-face' */
+/** @import { Motion } from '@humancast/demo-face' */
 
 const SIZE = 640;
 // Each frame lasts a whole number of samples: 1600.
@@ -17,22 +17,6 @@ const FRAMES_PER_SECOND = 30;
 const LEAD_SECONDS = 0.25;
 
 const OUTPUT = fileURLToPath(new URL('../../media/demo/', import.meta.url));
-
-/** @type {Record<string, IdleOptions>} */
-const IDLE = {
-  listening: { durationSeconds: 4, breaths: 1, blinksAtSeconds: [1.1, 3.1], sway: 0.5, smile: 0.25 },
-  glancing: {
-    durationSeconds: 6,
-    breaths: 2,
-    blinksAtSeconds: [1.15, 3.62, 4.9],
-    glances: [
-      { fromSeconds: 1.2, toSeconds: 2.4, x: -0.7, y: 0.15 },
-      { fromSeconds: 2.4, toSeconds: 3.65, x: 0.55, y: -0.2 },
-    ],
-    sway: 0.35,
-  },
-  smiling: { durationSeconds: 5, breaths: 1, blinksAtSeconds: [0.9, 1.25, 3.7], sway: -0.6, smile: 0.8 },
-};
 
 /** @type {Record<string, string>} */
 const SPOKEN = {
@@ -45,7 +29,7 @@ const SPOKEN = {
 
 const wanted = process.argv.slice(2);
 
-for (const [name, options] of Object.entries(IDLE)) {
+for (const [name, options] of IDLE_CLIPS) {
   if (isWanted(name)) await render(join('idle', name), idleMotion(options), new Int16Array());
 }
 for (const [name, text] of Object.entries(SPOKEN)) {

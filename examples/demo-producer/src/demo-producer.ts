@@ -4,6 +4,7 @@ import type { RunningService } from '@humancast/shared/nest';
 import { SayServer } from './http/say-server.js';
 import { SayMetrics } from './metrics.js';
 import { FaceCamera } from './picture/face-camera.js';
+import { IdlePoses } from './picture/idle-pose.js';
 import { SayDesk } from './saying/say-desk.js';
 import type { DemoProducerConfig } from './settings.js';
 import { Gate } from './speech/gate.js';
@@ -20,9 +21,11 @@ export async function startDemoProducer(config: DemoProducerConfig, logger: Logg
   const apiKey = apiKeys.find((key) => !isHashed(key));
   if (apiKey === undefined) throw new ConfigError('HUMANCAST_API_KEY: not set; it must be an API key of the services');
   const registry = createRegistry('demo-producer');
+  const humancast = new Humancast({ apiKey, signalingUrl, loaderUrl });
   const parts = {
-    humancast: new Humancast({ apiKey, signalingUrl, loaderUrl }),
+    humancast,
     camera: new FaceCamera(config.pictureSize),
+    idlePoses: new IdlePoses(async (segment) => (await humancast.segment(segment)).name),
     synthesis: new Gate(config.sessionLimit),
     metrics: new SayMetrics(registry),
     logger,

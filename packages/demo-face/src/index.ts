@@ -1,6 +1,8 @@
 export type { Phoneme, PhonemeName } from './alignment.js';
 export { drawFace } from './face.js';
+export { IDLE_CLIPS } from './idle-clips.js';
 export {
+  easedFrom,
   type Glance,
   type IdleOptions,
   idleMotion,

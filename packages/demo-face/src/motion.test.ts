@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { idleMotion, type Motion, speechMotion } from './motion.js';
+import { easedFrom, idleMotion, type Motion, speechMotion } from './motion.js';
 import { NEUTRAL_POSE } from './pose.js';
 
 const idle = idleMotion({
@@ -65,4 +65,19 @@ it('starts the mouth after the lead, with the sound', () => {
 it('lasts a whole number of frames, long enough for the sound', () => {
   expect((speech.durationSeconds * 30) % 1).toBeCloseTo(0);
   expect(speech.durationSeconds).toBeGreaterThanOrEqual(0.25 + 0.3);
+});
+
+it('goes on from the pose that another motion was left in, the mouth in time with the voice', () => {
+  const left = idle.poseAt(1.6);
+  const eased = easedFrom(left, speech);
+  const face = eased.poseAt(0);
+  expect(face.head).toEqual(left.head);
+  expect(face.gaze).toEqual(left.gaze);
+  expect(eased.poseAt(0.3).mouth).toEqual(speech.poseAt(0.3).mouth);
+  expect(eased.poseAt(0.5).head.yaw).toBeCloseTo(speech.poseAt(0.5).head.yaw, 10);
+  // Slowly: nowhere does a frame differ from the one before by more than a fast turn of the head.
+  for (let frame = 1; frame <= 12; frame++) {
+    const turn = eased.poseAt(frame / 30).head.yaw - eased.poseAt((frame - 1) / 30).head.yaw;
+    expect(Math.abs(turn)).toBeLessThan(0.06);
+  }
 });

@@ -1,6 +1,6 @@
 import type { Phoneme } from './alignment.js';
 import { REST_MOUTH } from './mouth.js';
-import type { Pose } from './pose.js';
+import { mixPoses, type Pose } from './pose.js';
 import { mouthAt, mouthTargets } from './visemes.js';
 
 /** A face in motion: its pose at each instant from 0 to `durationSeconds`; neutral at both ends. */
@@ -116,6 +116,22 @@ export function speechMotion(
         },
         breath: breathAt((positionSeconds / durationSeconds) * breaths),
       };
+    },
+  };
+}
+
+/** How long a face takes to go over into what it is about to do. */
+const EASE_SECONDS = 0.4;
+
+/**
+ * A motion that begins in the pose something else was left in. The mouth is the motion's own from the start: it has to be in
+ * time with the voice.
+ */
+export function easedFrom(start: Pose, { durationSeconds, poseAt }: Motion): Motion {
+  return {
+    durationSeconds,
+    poseAt(seconds) {
+      return mixPoses(start, poseAt(seconds), smooth(seconds / EASE_SECONDS));
     },
   };
 }

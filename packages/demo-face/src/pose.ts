@@ -29,3 +29,21 @@ export const NEUTRAL_POSE: Pose = {
   head: { yaw: 0, pitch: 0, tilt: 0 },
   breath: 0,
 };
+
+/** Between two poses: `ratio` 0 is the first, 1 the second. The mouth is the second's. */
+export function mixPoses(from: Pose, to: Pose, ratio: number): Pose {
+  const mix = (a: number, b: number) => a + (b - a) * ratio;
+  return {
+    mouth: to.mouth,
+    smile: mix(from.smile, to.smile),
+    blink: mix(from.blink, to.blink),
+    brow: mix(from.brow, to.brow),
+    gaze: { x: mix(from.gaze.x, to.gaze.x), y: mix(from.gaze.y, to.gaze.y) },
+    head: {
+      yaw: mix(from.head.yaw, to.head.yaw),
+      pitch: mix(from.head.pitch, to.head.pitch),
+      tilt: mix(from.head.tilt, to.head.tilt),
+    },
+    breath: mix(from.breath, to.breath),
+  };
+}

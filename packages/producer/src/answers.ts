@@ -27,6 +27,8 @@ export const sessionSchema = sessionSummarySchema.extend({
   viewers: z.array(z.looseObject({ viewer: z.string() })),
   /** What plays now. */
   playhead: z.looseObject({ segment: z.string(), role: z.enum(['idle', 'speech']), positionMs: z.number() }).optional(),
+  /** Which frame of the idle clip would be followed by speech that is queued now, and in how many milliseconds. */
+  nextCut: z.looseObject({ segment: z.string(), frame: z.int(), inMs: z.number() }).optional(),
 });
 export type SessionState = z.infer<typeof sessionSchema>;
 

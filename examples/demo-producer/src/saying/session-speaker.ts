@@ -1,8 +1,9 @@
-import { SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
+import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import type { Humancast, LivePush } from '@humancast/producer';
 import { HumancastError, type Logger } from '@humancast/shared';
 import type { SayMetrics } from '../metrics.js';
 import type { FaceCamera } from '../picture/face-camera.js';
+import type { IdlePoses } from '../picture/idle-pose.js';
 import type { Gate } from '../speech/gate.js';
 import { FRAMES_PER_SECOND, type Speak, type Utterance, utterancesOf } from '../speech/utterances.js';
 import { pushSpeech } from './live-speech.js';
@@ -11,6 +12,7 @@ import { toldError } from './told-error.js';
 export interface SpeakerParts {
   humancast: Humancast;
   camera: FaceCamera;
+  idlePoses: IdlePoses;
   /** Of all speakers: synthesis takes several processes, and can't be stopped once it has begun. */
   synthesis: Gate;
   metrics: SayMetrics;
@@ -133,15 +135,18 @@ export class SessionSpeaker {
 
   /** Synthesis begins first of all: it takes the longest, and what else must be done goes on beside it. */
   async #speak(saying: Saying): Promise<Outcome> {
-    const { humancast, synthesis } = this.#parts;
+    const { humancast, synthesis, idlePoses } = this.#parts;
     const { signal } = saying.abort;
     const synthesise: Speak = (text, options) => synthesis.pass(signal, () => speak(text, options));
-    const utterances = utterancesOf(saying.text, this.#limits.voice, synthesise);
-    const [{ avatar }] = await Promise.all([
+    const started = Promise.withResolvers<(nowMs: number) => Pose>();
+    const startPose = async () => (await started.promise)(performance.now());
+    const utterances = utterancesOf(saying.text, this.#limits.voice, synthesise, startPose);
+    const [{ avatar, nextCut }] = await Promise.all([
       humancast.session(this.#session, { signal }),
       // What is said now stops at once, not when this begins; and before this is queued, which it would drop too.
       saying.interrupt ? humancast.interrupt(this.#session, { signal }) : undefined,
     ]);
+    started.resolve(idlePoses.after(nextCut, performance.now()));
     const push = await this.#open(avatar, saying);
     this.#pushing.add(push.segment);
     this.#unheard.add(push.segment);

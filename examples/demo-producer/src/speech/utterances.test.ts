@@ -61,4 +61,17 @@ describe('utterances', () => {
     }
     expect(utterance.poseAt(8).mouth.open).toBeGreaterThan(0.3);
   });
+
+  it('begin in the pose that is asked for when it is time, the first one', async () => {
+    const left = { ...NEUTRAL_POSE, head: { yaw: -0.3, pitch: 0.1, tilt: 0 } };
+    const utterances = utterancesOf(
+      'One. Two.',
+      '',
+      async () => SPEECH,
+      async () => left,
+    );
+    const [one, two] = [await utterances.next(), await utterances.next()].map(({ value }) => value as Utterance);
+    expect(one?.poseAt(0).head).toEqual(left.head);
+    expect(two?.poseAt(0).head.yaw).toBeCloseTo(0);
+  });
 });

@@ -1,0 +1,53 @@
+import { IDLE_CLIPS, idleMotion, NEUTRAL_POSE, type Pose } from '@humancast/demo-face';
+import { FRAMES_PER_SECOND } from '../speech/utterances.js';
+
+/** What a session says of where its idle clip would be left. */
+export interface NextCut {
+  readonly segment: string;
+  readonly frame: number;
+  readonly inMs: number;
+}
+
+/** From drawing the first frame to when it is shown in place of idle: encoding, and what is waited for before a live start. */
+const START_MS = 100;
+const KNOWN_CLIPS_LIMIT = 100;
+
+/**
+ * Knows the pose in which the demo avatar's idle clips will be left, so that speech can begin in it and no jump is seen. Other
+ * clips are taken to be at rest.
+ */
+export class IdlePoses {
+  readonly #nameOf: (segment: string) => Promise<string>;
+  /** Names of clips, by segment: they never change. */
+  readonly #names = new Map<string, string>();
+
+  constructor(nameOf: (segment: string) => Promise<string>) {
+    this.#nameOf = nameOf;
+  }
+
+  /** @returns how to tell the pose, at any time after. */
+  async after(cut: NextCut | undefined, askedAtMs: number): Promise<(nowMs: number) => Pose> {
+    const name = cut && (await this.#name(cut.segment));
+    const clip = name === undefined ? undefined : IDLE_CLIPS.get(name.replace(/\.\w+$/, ''));
+    if (!cut || !clip) return () => NEUTRAL_POSE;
+    const motion = idleMotion(clip);
+    return (nowMs) => {
+      const sinceMs = Math.max(0, nowMs + START_MS - askedAtMs - cut.inMs);
+      // Behind its end comes another clip, which begins at rest, as this one ends.
+      return motion.poseAt(Math.min(cut.frame / FRAMES_PER_SECOND + sinceMs / 1000, motion.durationSeconds));
+    };
+  }
+
+  async #name(segment: string): Promise<string | undefined> {
+    const known = this.#names.get(segment);
+    if (known !== undefined) return known;
+    try {
+      const name = await this.#nameOf(segment);
+      if (this.#names.size >= KNOWN_CLIPS_LIMIT) this.#names.clear();
+      this.#names.set(segment, name);
+      return name;
+    } catch {
+      return undefined; // it is only for looks
+    }
+  }
+}
