@@ -1,7 +1,8 @@
 import type { Figure } from '../lib/figures.ts';
-import { mean, median, type Point, percentile, spread, trend } from '../lib/stats.ts';
+import { type Line, mean, median, type Point, percentile, spread, trend } from '../lib/stats.ts';
 import type { ViewerRun } from './browser.ts';
 import { type Pair, pairUp } from './pairs.ts';
+import { refreshGridOf, trendOnGrid } from './refresh-grid.ts';
 
 /** What comes before is left out: the browser has no estimate before two sender reports, and the trim needs seconds. */
 const SETTLE_MS = 10_000;
@@ -71,16 +72,7 @@ export function figuresOf(group: string, run: ViewerFigures, options: { judged: 
       ),
     },
     ...(options.trends
-      ? [
-          aim(trendFigure(group, 'trend of the estimate', estimates)),
-          aim(
-            trendFigure(
-              group,
-              'trend as presented',
-              presented.map(({ atMs, errorMs }) => ({ x: atMs, y: errorMs })),
-            ),
-          ),
-        ]
+      ? [aim(trendFigure(group, 'trend of the estimate', trend(estimates))), aim(presentedTrend(group, presented))]
       : []),
     { ...ms, digits: 0, name: 'first frame', value: run.firstFrameMs },
     { group, unit: '% of a core', name: 'CPU of the sending process', value: run.senderCpuPercent },
@@ -89,8 +81,17 @@ export function figuresOf(group: string, run: ViewerFigures, options: { judged: 
   ];
 }
 
-function trendFigure(group: string, name: string, points: readonly Point[]): Figure {
-  const { slope, slopeMargin } = trend(points);
+function presentedTrend(group: string, presented: readonly Pair[]): Figure {
+  const grid = refreshGridOf(presented);
+  const underTeeth = trendOnGrid(presented, grid);
+  const plain = trend(presented.map(({ atMs, errorMs }) => ({ x: atMs, y: errorMs })));
+  const figure = trendFigure(group, 'trend as presented', underTeeth ?? plain);
+  const refreshes = `refreshes every ${grid.periodMs.toFixed(3)} ms slip ${(grid.slipMs * 1000).toFixed(0)} µs a flash`;
+  const how = underTeeth ? `taken out: ${refreshes}` : `not taken out, the run is too short: ${refreshes}`;
+  return { ...figure, note: `${figure.note}; ${how}` };
+}
+
+function trendFigure(group: string, name: string, { slope, slopeMargin }: Line): Figure {
   return {
     group,
     name,

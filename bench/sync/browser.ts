@@ -7,8 +7,9 @@
  *   its scatter around the median and its trend, and says nothing of the absolute offset; that is what the estimate is for.
  *
  * Limits: the picture is shown at half its width, because without a GPU the cost of drawing it would be most of what is
- * measured; without a screen, refreshes come from a timer at 60 Hz, so a flash is known to 17 ms at best; and picture and sound
- * are rendered on the same cores as everything else here.
+ * measured; without a screen, refreshes come from a timer at 60 Hz, so a flash is known to 17 ms at best, and slips against
+ * them (refresh-grid.ts takes that out of the trend); and picture and sound are rendered on the same cores as everything
+ * else here.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestTurn } from '@humancast/testkit';

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import type { Pair } from './pairs.ts';
+import { refreshGridOf, trendOnGrid } from './refresh-grid.ts';
+
+const MINUTES = 60_000;
+
+/** What a screen makes of flashes that are due `latency + drift` after their beeps: shown at the next refresh. */
+function presented(options: { seconds: number; periodMs: number; driftMsPerMin?: number; jitterMs?: number }): Pair[] {
+  const { seconds, periodMs, driftMsPerMin = 0, jitterMs = 0 } = options;
+  let noise = 1;
+  return Array.from({ length: seconds }, (_, second) => {
+    const atMs = 5000.3 + second * 1000;
+    noise = (noise * 16_807) % 2_147_483_647; // the same each time
+    const dueMs = atMs + 40 + (driftMsPerMin * atMs) / MINUTES + (noise / 2_147_483_647 - 0.5) * jitterMs;
+    return { atMs, errorMs: Math.ceil(dueMs / periodMs) * periodMs - atMs };
+  });
+}
+
+describe('picture against voice as presented', () => {
+  it('shows the refreshes of the screen', () => {
+    const grid = refreshGridOf(presented({ seconds: 100, periodMs: 16.666, jitterMs: 2 }));
+    expect(grid.periodMs).toBeCloseTo(16.666, 6);
+    expect(grid.slipMs).toBeCloseTo(0.04, 6);
+    expect(grid.toothFlashes).toBeCloseTo(416.65, 1);
+  });
+
+  it('has no trend where only the refreshes slip', () => {
+    const pairs = presented({ seconds: 1790, periodMs: 16.666, jitterMs: 4 });
+    expect(Math.abs((trendOnGrid(pairs, refreshGridOf(pairs))?.slope ?? Number.NaN) * MINUTES)).toBeLessThan(0.03);
+  });
+
+  it.each([0.1, -0.3])('has the trend of what drifts, %d ms a minute', (driftMsPerMin) => {
+    const pairs = presented({ seconds: 1790, periodMs: 16.666, driftMsPerMin, jitterMs: 4 });
+    const line = trendOnGrid(pairs, refreshGridOf(pairs));
+    expect((line?.slope ?? Number.NaN) * MINUTES).toBeCloseTo(driftMsPerMin, 1);
+  });
+
+  it('stands flashes that were not seen', () => {
+    const pairs = presented({ seconds: 1790, periodMs: 16.666, jitterMs: 4 }).filter((_, i) => i % 97 !== 0);
+    expect(Math.abs((trendOnGrid(pairs, refreshGridOf(pairs))?.slope ?? Number.NaN) * MINUTES)).toBeLessThan(0.03);
+  });
+
+  it('tells nothing where the run is too short to tell the two apart', () => {
+    const pairs = presented({ seconds: 600, periodMs: 16.666 });
+    expect(trendOnGrid(pairs, refreshGridOf(pairs))).toBeUndefined();
+  });
+});
