@@ -1,9 +1,13 @@
-import { type Line, mean, median, type Point, trend } from '../lib/stats.ts';
+import { type Line, mean, type Point, trend } from '../lib/stats.ts';
 import type { Pair } from './pairs.ts';
 
 /** Flashes and beeps come once a second. */
 const INTERVAL_MS = 1000;
 const NOMINAL_REFRESH_MS = 1000 / 60;
+/** Pages are told times in tenths of a millisecond: the slip from one flash to the next is seen over so many. */
+const SLIP_FLASHES = 60;
+/** Less than this a second is below what can be told from rounding, and below any trend that matters. */
+const LEAST_SLIP_MS = 0.002;
 
 /**
  * The screen's refreshes, the only instants at which a flash can be presented. Where their period doesn't divide a second
@@ -21,12 +25,14 @@ export interface RefreshGrid {
 /** @param pairs in their order, of flashes that were presented on the grid. */
 export function refreshGridOf(pairs: readonly Pair[]): RefreshGrid {
   const flashes = pairs.map(({ atMs, errorMs }) => atMs + errorMs);
-  const apart = flashes.slice(1).map((flash, i) => flash - (flashes[i] as number));
-  // But for those that skip a refresh, and those with a flash missing between, all are the same.
-  const usualMs = median(apart.filter((ms) => Math.abs(ms - INTERVAL_MS) < NOMINAL_REFRESH_MS / 2));
-  const periodMs = usualMs / Math.round(usualMs / NOMINAL_REFRESH_MS);
+  const spanMs = SLIP_FLASHES * INTERVAL_MS;
+  const apart = flashes.slice(SLIP_FLASHES).map((flash, i) => flash - (flashes[i] as number));
+  // Left out are those between which a refresh was skipped, or a flash is missing.
+  const usualMs = mean(apart.filter((ms) => Math.abs(ms - spanMs) < NOMINAL_REFRESH_MS / 2)) / SLIP_FLASHES;
   const slipMs = INTERVAL_MS - usualMs;
-  return { periodMs, slipMs, toothFlashes: periodMs / Math.abs(slipMs) };
+  const periodMs = usualMs / Math.round(usualMs / NOMINAL_REFRESH_MS);
+  const slips = Math.abs(slipMs) >= LEAST_SLIP_MS;
+  return { periodMs, slipMs, toothFlashes: slips ? periodMs / Math.abs(slipMs) : Number.POSITIVE_INFINITY };
 }
 
 /**

@@ -94,9 +94,25 @@ describe('LipSyncTrim', () => {
     expect(early).toEqual({ audio: null, video: expect.closeTo(50, -1) });
   });
 
-  it('leaves the receivers alone inside the dead band', () => {
+  it('leaves sound alone inside the dead band: it follows in steps', () => {
     const log = run({ skewMs: 2.5, noiseMs: 0.4 }, 300);
     expect(log.some(({ moved }) => moved)).toBe(false);
+  });
+
+  it('takes out slowly what lasts inside the dead band, where it is the picture that is delayed', () => {
+    for (const skewMs of [-2.5, -42.5]) {
+      const log = run({ skewMs, noiseMs: 0.8 }, 300);
+      expect(worst(skewsFrom(log, 80))).toBeLessThanOrEqual(1.5);
+      expect(log.slice(80).some(({ moved }) => moved)).toBe(false);
+    }
+    // Held back too far after a change, it is given back as finely.
+    const changed = run({ skewMs: -40, noiseMs: 0.8, drift: (second) => (second < 60 ? 0 : 2.5) }, 300);
+    expect(worst(skewsFrom(changed, 120))).toBeLessThanOrEqual(1.5);
+  });
+
+  it('does not take a wandering estimate for one that lasts', () => {
+    const wander = (second: number, skewMs: number) => skewMs + (second % 2 === 0 ? 4 : -4);
+    expect(run({ skewMs: -2, measured: wander }, 300).some(({ moved }) => moved)).toBe(false);
   });
 
   it('moves rarely and stays near under noise, coarse estimates and slow buffers', () => {

@@ -16,7 +16,7 @@ export interface SyncSample {
 export type SyncTargets = Readonly<TrackPair<number | null>>;
 
 export interface LipSyncTrimOptions {
-  /** Skew that is left alone, ms. Default 3: no one sees it, and it is the step of the browser's own estimate. */
+  /** Skew that is left alone, ms. Default 3: no one sees it. What of it lasts is taken out slowly, where that can be done finely. */
   deadBandMs?: number;
   /** Most that is ever added to a track over what its network needs, ms. Default 150. */
   maxAddedMs?: number;
@@ -30,6 +30,10 @@ const IMPLAUSIBLE_SKEW_MS = 500;
 const FAR_MS = 10;
 const FAR_SAMPLES = 3;
 const NEAR_SAMPLES = 5;
+/** Inside the dead band, so many that agree are enough to see half a step of the browser's estimate, which is 1 ms. */
+const FINE_SAMPLES = 20;
+const FINE_MS = 1.5;
+const FINE_SPREAD_MS = 2;
 /** Below 1, so that an error in what a move brings about dies out instead of swinging. */
 const GAIN = 0.8;
 /** The browser stretches sound and picture to the new delay; this much in one go is neither heard nor seen. */
@@ -84,19 +88,25 @@ export class LipSyncTrim {
       this.#settling--;
       return 0;
     }
-    this.#window = [...this.#window, skewMs].slice(-NEAR_SAMPLES);
+    this.#window = [...this.#window, skewMs].slice(-FINE_SAMPLES);
+    const latest = this.#window.slice(-NEAR_SAMPLES);
     const far = median(this.#window.slice(-FAR_SAMPLES));
-    const near = median(this.#window);
-    const isFar = this.#window.length >= FAR_SAMPLES && Math.abs(far) > FAR_MS;
-    const isNear = this.#window.length >= NEAR_SAMPLES && Math.abs(near) > Math.max(this.#deadBandMs, this.#spread());
-    if (!isFar && !isNear) return 0;
-    return clamp(GAIN * (isFar ? far : near), MAX_STEP_MS);
+    const near = median(latest);
+    const isFar = latest.length >= FAR_SAMPLES && Math.abs(far) > FAR_MS;
+    const isNear = latest.length >= NEAR_SAMPLES && Math.abs(near) > Math.max(this.#deadBandMs, spread(latest));
+    if (isFar || isNear) return clamp(GAIN * (isFar ? far : near), MAX_STEP_MS);
+    return this.#decideFinely();
   }
 
-  /** How far the middle three samples are apart: what noise alone does, outliers left out. */
-  #spread(): number {
+  /** A picture is delayed to the millisecond; sound follows in steps of its own, so it is not asked for less. */
+  #decideFinely(): number {
+    if (this.#window.length < FINE_SAMPLES) return 0;
     const sorted = this.#window.toSorted((a, b) => a - b);
-    return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);
+    const middle = sorted.slice(FINE_SAMPLES / 4, -FINE_SAMPLES / 4);
+    const skewMs = middle.reduce((sum, value) => sum + value, 0) / middle.length;
+    const steady = (middle.at(-1) ?? 0) - (middle[0] ?? 0) <= FINE_SPREAD_MS;
+    const movesPicture = skewMs > 0 ? this.#targets.video !== null : this.#targets.audio === null;
+    return steady && movesPicture && Math.abs(skewMs) > Math.min(FINE_MS, this.#deadBandMs) ? skewMs : 0;
   }
 
   #move(correctionMs: number, sample: SyncSample): void {
@@ -137,6 +147,12 @@ export class LipSyncTrim {
     const own = this.#targets[track];
     return own === null ? 0 : Math.max(0, Math.round(own - (sample.delay[track].minimumMs ?? 0)));
   }
+}
+
+/** How far the samples are apart but for the outermost two: what noise alone does. */
+function spread(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);
 }
 
 function median(values: readonly number[]): number {
