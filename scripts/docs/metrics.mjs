@@ -45,12 +45,13 @@ async function services() {
   /** @type {typeof import('@humancast/shared')} */
   const { createRegistry } = await import(join(ROOT, 'packages/shared/dist/index.js'));
   const built = (/** @type {string} */ path) => import(join(ROOT, 'services', path));
-  const [sender, signaling, fleet, loader, live] = await Promise.all([
+  const [sender, signaling, fleet, loader, live, retention] = await Promise.all([
     built('media-sender/dist/metrics.js'),
     built('signaling/dist/metrics.js'),
     built('signaling/dist/observability/fleet-metrics.js'),
     built('segment-loader/dist/metrics.js'),
     built('segment-loader/dist/live/live-metrics.js'),
+    built('segment-loader/dist/retention/retention-metrics.js'),
   ]);
   const every = createRegistry('any');
   const ofSender = createRegistry('media-sender');
@@ -62,6 +63,7 @@ async function services() {
   const ofLoader = createRegistry('segment-loader');
   new loader.LoaderMetrics(ofLoader).watch({});
   new live.LiveMetrics(ofLoader).watch(() => 0);
+  new retention.RetentionMetrics(ofLoader);
   return [
     { title: 'Every service', about: 'With the label `service`, as all that follows.', metrics: described(every) },
     {

@@ -36,10 +36,11 @@ export async function readStartConfig(given, { senders, demoProducer }) {
   try {
     const own = loadConfig(startSettings(setting), env);
     // Secrets are made only after everything else has proved right.
+    const stateDir = resolve(ROOT, own.stateDir);
+    env['ARCHIVE_DIR'] ??= join(stateDir, 'archive');
     const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not-made-yet-but-will-be', ...env });
     const loader = loadConfig(serviceSettings['segment-loader'], env);
     const sender = loadConfig(serviceSettings['media-sender'], env);
-    const stateDir = resolve(ROOT, own.stateDir);
     // Who has a producer of typed text already does not need ours.
     const withDemoProducer = demoProducer && signaling.sayUrl === '';
     return { ...own, stateDir, signaling, loader, sender, senders, demoProducer: withDemoProducer, env };

@@ -215,6 +215,32 @@ export const media = dashboard(
       { min: 0 },
     ),
   )
+  .withRow(new RowBuilder('Media store'))
+  .withPanel(
+    lines(
+      { title: 'Segments', description: 'What segments take up in redis-media, and what they may', unit: 'bytes' },
+      [
+        { expr: 'max(humancast_loader_store_bytes)', legend: 'segments' },
+        { expr: 'max(humancast_loader_store_quota_bytes)', legend: 'quota' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Kept and let go',
+        description:
+          'Segments in ten minutes: evicted because others needed the room, brought back after redis-media had lost them, and those that could not be archived',
+      },
+      [
+        { expr: 'sum(increase(humancast_loader_evictions_total[10m]))', legend: 'evicted' },
+        { expr: 'sum(increase(humancast_loader_restored_total[10m]))', legend: 'restored' },
+        { expr: 'sum(increase(humancast_loader_archive_failures_total[10m]))', legend: 'not archived' },
+      ],
+      { min: 0 },
+    ),
+  )
   .withRow(new RowBuilder('Databases'))
   .withPanel(
     lines(

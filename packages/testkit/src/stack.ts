@@ -80,6 +80,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     HOST_ADDRESSES: '127.0.0.1',
     MEDIA_DIR: mediaDir,
     SCRATCH_DIR: dir,
+    ARCHIVE_DIR: join(dir, 'archive'),
     WATCH_SETTLE_MS: '100',
     WATCH_RESCAN_MS: '1000',
     LOADER_PORT: String(loaderPort),

@@ -9,12 +9,14 @@ import {
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { LoaderMetrics } from './metrics.js';
-import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS } from './tokens.js';
+import type { RetentionMetrics } from './retention/retention-metrics.js';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS } from './tokens.js';
 
 export interface CoreParts {
   readonly config: LoaderConfig;
   readonly logger: Logger;
   readonly metrics: LoaderMetrics;
+  readonly retention: RetentionMetrics;
 }
 
 @Global()
@@ -22,12 +24,13 @@ export interface CoreParts {
 class CoreModule {}
 
 /** What every capability builds on. */
-export function coreModule({ config, logger, metrics }: CoreParts): DynamicModule {
+export function coreModule({ config, logger, metrics, retention }: CoreParts): DynamicModule {
   const name = newId('ldr');
   const providers = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
     { provide: LoaderMetrics, useValue: metrics },
+    { provide: RETENTION_METRICS, useValue: retention },
     { provide: QUEUE_REDIS, useFactory: () => connectRedis(config.redisQueueUrl, { name, logger }) },
     { provide: MEDIA_REDIS, useFactory: () => connectRedis(config.redisMediaUrl, { name: `${name}.media`, logger }) },
     { provide: AvatarStore, useFactory: (redis: Redis) => new AvatarStore(redis), inject: [QUEUE_REDIS] },

@@ -19,6 +19,9 @@ import { LiveServer } from './live/live-server.js';
 import { LoadQueue } from './loading/load-queue.js';
 import { LoadingModule } from './loading/loading.module.js';
 import { LoaderMetrics } from './metrics.js';
+import { Housekeeper } from './retention/housekeeper.js';
+import { RetentionModule } from './retention/retention.module.js';
+import { RetentionMetrics } from './retention/retention-metrics.js';
 import { MEDIA_REDIS, QUEUE_REDIS } from './tokens.js';
 import { UploadModule } from './upload/upload.module.js';
 import { Uploads } from './upload/uploads.js';
@@ -35,7 +38,15 @@ class SegmentLoaderModule {}
 function segmentLoaderModule(parts: CoreParts, live: LiveParts): DynamicModule {
   return {
     module: SegmentLoaderModule,
-    imports: [coreModule(parts), LoadingModule, LibraryModule, UploadModule, LiveModule.with(live), ApiModule],
+    imports: [
+      coreModule(parts),
+      RetentionModule,
+      LoadingModule,
+      LibraryModule,
+      UploadModule,
+      LiveModule.with(live),
+      ApiModule,
+    ],
     controllers: [HealthController],
     providers: [
       {
@@ -68,10 +79,11 @@ export async function startSegmentLoader(
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
   const live = new LiveMetrics(registry);
-  const app = await createApp({ config, logger, metrics }, { metrics: live, encoderCommand });
+  const retention = new RetentionMetrics(registry);
+  const app = await createApp({ config, logger, metrics, retention }, { metrics: live, encoderCommand });
   takeLivePushes(app, live);
   watchLevels(app, metrics);
-  libraryFollowsRedis(app);
+  followRedis(app);
   const readiness = app.get(Readiness);
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,
@@ -82,6 +94,7 @@ export async function startSegmentLoader(
   await app.listen(config.port, config.bindAddress);
   const port = portOf(app.getHttpServer());
   logger.info({ port, metricsPort: portOf(metricsServer) }, 'segment-loader is listening');
+  await app.get(Housekeeper).start();
   await app.get(Library).start();
   let closed: Promise<void> | undefined;
   return {
@@ -130,9 +143,10 @@ function takeLivePushes(app: NestExpressApplication, metrics: LiveMetrics): void
 }
 
 /** A database that comes back may have come back empty. */
-function libraryFollowsRedis(app: NestExpressApplication): void {
-  const library = app.get(Library);
+function followRedis(app: NestExpressApplication): void {
+  const [library, housekeeper] = [app.get(Library), app.get(Housekeeper)];
   for (const token of [QUEUE_REDIS, MEDIA_REDIS]) app.get<Redis>(token).on('ready', () => library.poke());
+  app.get<Redis>(MEDIA_REDIS).on('ready', () => housekeeper.storeCameBack());
 }
 
 /** Library loads are given up, for a restart takes them up again; uploads are finished, if that is soon. Databases last. */
@@ -141,6 +155,7 @@ async function stop(app: NestExpressApplication, metricsServer: Server, timeoutM
   await app.get(LiveServer).close();
   app.get(EncoderPool).close();
   await app.get(Library).close();
+  await app.get(Housekeeper).close();
   await app.get(Uploads).close(Math.max(0, timeoutMs - 2 * LAST_REQUESTS_MS));
   const server: Server = app.getHttpServer();
   const impatience = setTimeout(() => server.closeAllConnections(), LAST_REQUESTS_MS);

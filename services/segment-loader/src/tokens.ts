@@ -1,4 +1,5 @@
 /** Injection tokens of what is no class of our own. */
+export const RETENTION_METRICS = Symbol('retention metrics');
 export const CONFIG = Symbol('config');
 export const LOGGER = Symbol('logger');
 export const QUEUE_REDIS = Symbol('queue redis');

@@ -40,6 +40,7 @@ export interface Answer<T> {
 /** The whole service on free ports, with a Redis and a media folder of its own. */
 export class TestLoader {
   readonly mediaDir: string;
+  readonly archiveDir: string;
   readonly store: RedisMediaStore;
   readonly redis: Redis;
   readonly #folder: string;
@@ -54,6 +55,7 @@ export class TestLoader {
     this.store = new RedisMediaStore(this.redis);
     this.#folder = mkdtempSync(join(tmpdir(), 'humancast-loader-'));
     this.mediaDir = join(this.#folder, 'media');
+    this.archiveDir = join(this.#folder, 'archive');
     this.#env = env;
   }
 
@@ -70,7 +72,7 @@ export class TestLoader {
     const config = loadConfig(loaderSettings, {
       ...{ REDIS_QUEUE_URL: this.server.url, REDIS_MEDIA_URL: this.server.url, HUMANCAST_API_KEY: API_KEY },
       ...{ LOADER_PORT: '0', LOADER_METRICS_PORT: '0', BIND_ADDRESS: '127.0.0.1', MEDIA_DIR: this.mediaDir },
-      ...{ SCRATCH_DIR: this.#folder, WATCH_SETTLE_MS: '100', WATCH_RESCAN_MS: '500' },
+      ...{ ARCHIVE_DIR: this.archiveDir, SCRATCH_DIR: this.#folder, WATCH_SETTLE_MS: '100', WATCH_RESCAN_MS: '500' },
       RENDITIONS: 'vp8:vp8:640x640:300k',
       ...this.#env,
     });

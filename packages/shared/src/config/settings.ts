@@ -192,6 +192,17 @@ export const loaderSettings = {
     86_400,
     'Seconds an uploaded segment is kept after it was last played',
   ),
+  archiveDir: setting.string(
+    'ARCHIVE_DIR',
+    '',
+    'Folder for copies of uploaded and pushed segments, from which they come back when redis-media has lost them; empty: none',
+  ),
+  mediaQuotaBytes: setting.int(
+    'MEDIA_QUOTA_BYTES',
+    [0, 1_099_511_627_776],
+    0,
+    'Bytes of segments in redis-media beyond which those used least recently go; 0: four fifths of its maxmemory',
+  ),
   livePushLimit: setting.int('LIVE_PUSHES', [1, 1000], 8, 'Live pushes at once; each has an encoder process'),
   liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Longest live push'),
   liveIdleMs: setting.int(

@@ -5,6 +5,7 @@ import { idSchema, slugSchema } from '../ids.js';
 export const CLOCK_RATE = 48_000;
 /** Samples per second of stored PCM: s16le, mono. */
 export const PCM_RATE = 24_000;
+export const PCM_SAMPLE_BYTES = 2;
 /** Media-clock samples per stored PCM sample. */
 export const CLOCK_PER_PCM = CLOCK_RATE / PCM_RATE;
 /** PCM samples in one stored chunk: one second. The last chunk of a segment may be shorter. */
@@ -86,6 +87,11 @@ export function gopCount(manifest: Pick<SegmentManifest, 'frames' | 'gopFrames'>
 
 export function pcmChunkCount(manifest: Pick<SegmentManifest, 'pcmSamples'>): number {
   return Math.ceil(manifest.pcmSamples / PCM_CHUNK_SAMPLES);
+}
+
+/** What its parts take up, without what the store adds. */
+export function storedBytes({ renditions, pcmSamples }: Pick<SegmentManifest, 'renditions' | 'pcmSamples'>): number {
+  return renditions.reduce((sum, { bytes }) => sum + bytes, pcmSamples * PCM_SAMPLE_BYTES);
 }
 
 /** The rule above as a number: the longer of picture and sound, in media-clock samples, rounded up to an even count. */

@@ -25,6 +25,10 @@ export interface MediaStore {
   isWhole(segment: string): Promise<boolean>;
   /** Starts the time to live of all parts anew; nothing happens to a pinned segment. */
   touch(segment: string): Promise<void>;
+  /** `undefined` when there is no such segment. */
+  usage(segment: string): Promise<SegmentUsage | undefined>;
+  /** Pins a segment, or lets it expire from now on; `false` when there is none. */
+  retain(segment: string, retention: Retention): Promise<boolean>;
   /** Removes a segment and all its parts; `false` when there was none. */
   delete(segment: string): Promise<boolean>;
   /** Removes parts that were written for a segment whose manifest was not put. */
@@ -42,3 +46,12 @@ export type SegmentParts = Pick<SegmentManifest, 'id' | 'frames' | 'gopFrames' |
 };
 
 export type Retention = { readonly pinned: true } | { readonly pinned: false; readonly ttlSeconds: number };
+
+/** What a segment takes up, and for how long. */
+export interface SegmentUsage {
+  /** Of all its parts. */
+  readonly bytes: number;
+  readonly retention: Retention;
+  /** Seconds since it was put or touched last; 0 while it is pinned. */
+  readonly idleSeconds: number;
+}

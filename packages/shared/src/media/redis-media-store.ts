@@ -8,9 +8,10 @@ import {
   type SegmentManifest,
   type SegmentSummary,
   segmentSummarySchema,
+  storedBytes,
   summaryOf,
 } from './manifest.js';
-import type { MediaStore, Retention, SegmentParts } from './media-store.js';
+import type { MediaStore, Retention, SegmentParts, SegmentUsage } from './media-store.js';
 
 /** Parts whose manifest never comes (the loader died) are gone after this long. */
 const ORPHAN_TTL_SECONDS = 3600;
@@ -70,6 +71,21 @@ export class RedisMediaStore implements MediaStore {
   async touch(segment: string): Promise<void> {
     const stored = await this.#stored(segment);
     if (stored && stored.ttlSeconds !== null) await this.#applyTtl(stored);
+  }
+
+  async usage(segment: string): Promise<SegmentUsage | undefined> {
+    const [stored, leftSeconds] = await Promise.all([this.#stored(segment), this.#redis.ttl(keys.manifest(segment))]);
+    if (!stored) return undefined;
+    const { manifest, ttlSeconds } = stored;
+    const bytes = storedBytes(manifest);
+    if (ttlSeconds === null) return { bytes, retention: { pinned: true }, idleSeconds: 0 };
+    return { bytes, retention: { pinned: false, ttlSeconds }, idleSeconds: Math.max(0, ttlSeconds - leftSeconds) };
+  }
+
+  async retain(segment: string, retention: Retention): Promise<boolean> {
+    const stored = await this.#stored(segment);
+    if (stored) await this.putManifest(stored.manifest, retention);
+    return stored !== undefined;
   }
 
   async delete(segment: string): Promise<boolean> {

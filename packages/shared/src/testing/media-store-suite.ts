@@ -69,6 +69,31 @@ export function mediaStoreSuite(
       expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
     });
 
+    it('tells what a segment takes up, and for how long it has not been used', async () => {
+      const { id, renditions, pcmSamples } = await load({ ttlSeconds: 100 });
+      const bytes = renditions.reduce((sum, rendition) => sum + rendition.bytes, 2 * pcmSamples);
+      expect(await store.usage(id)).toEqual({ bytes, retention: { pinned: false, ttlSeconds: 100 }, idleSeconds: 0 });
+      await harness.passTime(40);
+      const later = await store.usage(id);
+      expect(later?.idleSeconds).toBeGreaterThanOrEqual(39);
+      expect(later?.idleSeconds).toBeLessThanOrEqual(42);
+      await store.touch(id);
+      expect((await store.usage(id))?.idleSeconds).toBeLessThanOrEqual(1);
+      expect(await store.usage(newId('seg'))).toBeUndefined();
+    });
+
+    it('pins a segment, and lets it go again', async () => {
+      const { id } = await load({ ttlSeconds: 100 });
+      expect(await store.retain(id, { pinned: true })).toBe(true);
+      await harness.passTime(200);
+      expect(await store.usage(id)).toMatchObject({ retention: { pinned: true }, idleSeconds: 0 });
+      expect(await store.isWhole(id)).toBe(true);
+      expect(await store.retain(id, { pinned: false, ttlSeconds: 100 })).toBe(true);
+      await harness.passTime(200);
+      expect(await store.getManifest(id)).toBeUndefined();
+      expect(await store.retain(id, { pinned: true })).toBe(false);
+    });
+
     it('lists the segments of one avatar, oldest first', async () => {
       const avatar = newAvatar();
       const second = await load({ avatar, createdAtMs: 2000 });

@@ -2,11 +2,11 @@ import { type Rational, type SegmentManifest, type SegmentSummary, samplesToMs }
 import type { LibraryLoad } from '../library/library.js';
 import type { UploadState } from '../upload/uploads.js';
 
-/** A segment as the API tells it. */
-export function segmentView(manifest: SegmentManifest): Record<string, unknown> {
+/** A segment as the API tells it. @param pinned whether it stays until it is deleted. */
+export function segmentView(manifest: SegmentManifest, pinned: boolean): Record<string, unknown> {
   const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples, renditions } = manifest;
   return {
-    ...{ id, avatar, name, role, source, state, progress: 1 },
+    ...{ id, avatar, name, role, source, state, progress: 1, pinned },
     createdAt: timeOf(manifest.createdAtMs),
     durationMs: durationMsOf(manifest),
     ...{ frames, fps: rateOf(manifest.fps), gopFrames, pcmSamples, renditions },

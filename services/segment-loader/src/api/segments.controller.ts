@@ -1,15 +1,42 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Avatar, AvatarStore, HumancastError, idSchema, RedisMediaStore, slugSchema } from '@humancast/shared';
-import { Controller, Delete, Get, HttpCode, Inject, Param, Post, Query, Req, Res, UseGuards } from '@nestjs/common';
+import {
+  type Avatar,
+  AvatarStore,
+  HumancastError,
+  idSchema,
+  type LoaderConfig,
+  RedisMediaStore,
+  type SegmentManifest,
+  slugSchema,
+} from '@humancast/shared';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Inject,
+  Param,
+  Patch,
+  Post,
+  Query,
+  Req,
+  Res,
+  UseGuards,
+} from '@nestjs/common';
 import { z } from 'zod';
 import { Library } from '../library/library.js';
-import { Uploads } from '../upload/uploads.js';
+import { SegmentArchive } from '../retention/segment-archive.js';
+import { CONFIG } from '../tokens.js';
+import { retentionOf, Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard } from './api-key.guard.js';
 import { libraryLoadView, segmentView, summaryView, uploadView } from './segment-view.js';
 
 const uploadQuerySchema = z.object({
   avatar: slugSchema,
   name: z.string().min(1).max(255).optional(),
+  /** Whether it stays until it is deleted. */
+  pinned: z.enum(['true', 'false']).default('false'),
   /** Whether to answer when the segment can be played, or as soon as it has been received. */
   wait: z.enum(['true', 'false']).default('true'),
 });
@@ -20,20 +47,28 @@ const listQuerySchema = z.object({
   q: z.string().max(255).optional(),
 });
 
+const changeSchema = z.strictObject({ pinned: z.boolean() });
+
 @Controller('v1/segments')
 @UseGuards(ApiKeyGuard)
 export class SegmentsController {
+  readonly #config: LoaderConfig;
+  readonly #archive: SegmentArchive;
   readonly #avatars: AvatarStore;
   readonly #store: RedisMediaStore;
   readonly #library: Library;
   readonly #uploads: Uploads;
 
   constructor(
+    @Inject(CONFIG) config: LoaderConfig,
+    @Inject(SegmentArchive) archive: SegmentArchive,
     @Inject(AvatarStore) avatars: AvatarStore,
     @Inject(RedisMediaStore) store: RedisMediaStore,
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
   ) {
+    this.#config = config;
+    this.#archive = archive;
     this.#avatars = avatars;
     this.#store = store;
     this.#library = library;
@@ -47,7 +82,7 @@ export class SegmentsController {
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
-    const { avatar: avatarId, name, wait } = uploadQuerySchema.parse(query);
+    const { avatar: avatarId, name, wait, pinned } = uploadQuerySchema.parse(query);
     const avatar = await this.#findAvatar(avatarId);
     const gone = new AbortController();
     const giveUp = () => {
@@ -57,7 +92,8 @@ export class SegmentsController {
     const onReady = () => {
       if (request.headers.expect !== undefined) response.writeContinue();
     };
-    const { id, loaded } = await this.#uploads.accept(request, avatar, name, gone.signal, onReady);
+    const options = { name, pinned: pinned === 'true' };
+    const { id, loaded } = await this.#uploads.accept(request, avatar, options, gone.signal, onReady);
     response.setHeader('location', `/v1/segments/${id}`);
     if (wait === 'false') {
       response.off('close', giveUp);
@@ -66,7 +102,7 @@ export class SegmentsController {
     }
     const manifest = await loaded;
     response.statusCode = 201;
-    return segmentView(manifest);
+    return segmentView(manifest, options.pinned);
   }
 
   @Get()
@@ -84,10 +120,21 @@ export class SegmentsController {
     const upload = this.#uploads.stateOf(id);
     if (upload) return uploadView(upload);
     const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
-    if (manifest) return segmentView(manifest);
+    if (manifest) return segmentView(manifest, (await this.#store.usage(id))?.retention.pinned ?? false);
     const load = this.#library.loadOf(id);
     if (load) return libraryLoadView(load);
     throw notFound(id);
+  }
+
+  /** Pins it, or lets it go when it has not been played for its time to live. @throws HumancastError `managed_by_folder`. */
+  @Patch(':id')
+  async change(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    const { pinned } = changeSchema.parse(body);
+    const manifest = await this.#findOwn(id);
+    const retention = retentionOf(pinned, this.#config);
+    if (!(await this.#store.retain(id, retention))) throw notFound(id);
+    await this.#archive.keep(manifest, retention);
+    return segmentView(manifest, pinned);
   }
 
   /** @throws HumancastError `managed_by_folder` for a library segment, whose file would bring it back. */
@@ -95,12 +142,19 @@ export class SegmentsController {
   @HttpCode(204)
   async delete(@Param('id') id: string): Promise<void> {
     if (this.#uploads.remove(id)) return;
+    await this.#findOwn(id);
+    await this.#archive.forget(id); // first, or it would be taken for lost
+    await this.#store.delete(id);
+  }
+
+  /** One that came over the network, or whose folder has gone. */
+  async #findOwn(id: string): Promise<SegmentManifest> {
     const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
     if (!manifest) throw notFound(id);
     if (manifest.source === 'library' && this.#library.hasFolder(manifest.avatar)) {
-      throw new HumancastError('managed_by_folder', `remove the file "${manifest.name}" from the media folder instead`);
+      throw new HumancastError('managed_by_folder', `change the file "${manifest.name}" in the media folder instead`);
     }
-    await this.#store.delete(id);
+    return manifest;
   }
 
   async #findAvatar(id: string): Promise<Avatar> {

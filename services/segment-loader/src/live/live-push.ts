@@ -11,6 +11,7 @@ import {
   newId,
   PCM_RATE,
   type Rational,
+  type Retention,
   type SegmentManifest,
   samplesToMs,
   unpackGop,
@@ -19,6 +20,9 @@ import { asHumancastError } from '@humancast/shared/nest';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
 import { renditionSize } from '../encode/picture-size.js';
+import type { MediaQuota } from '../retention/media-quota.js';
+import { expectedBytes, noRoom } from '../retention/room.js';
+import type { SegmentArchive } from '../retention/segment-archive.js';
 import { Absence } from './absence.js';
 import type { EncoderProcess } from './encoder-process.js';
 import { framesFor } from './frame-mapping.js';
@@ -35,6 +39,8 @@ const MAX_PENDING_BYTES = 8 * 2 ** 20;
 const TICK_MS = 100;
 const STATUS_TICKS = 5;
 const ALIVE_TICKS = 10;
+/** Nobody says beforehand how long a push will be: room is made for so much of it. What is more is tidied up after. */
+const ROOM_SECONDS = 60;
 /** What was sent may take so long to be encoded and stored after the end. */
 const FINISH_MS = 15_000;
 
@@ -63,6 +69,8 @@ export interface LivePushParts {
     | 'sessionQueueLimit'
   >;
   readonly store: MediaStore;
+  readonly archive: Pick<SegmentArchive, 'keep'>;
+  readonly quota: Pick<MediaQuota, 'makeRoom'>;
   readonly live: LiveWriter;
   readonly takeEncoder: () => EncoderProcess;
   readonly metrics: LiveMetrics;
@@ -201,8 +209,7 @@ export class LivePush {
     this.#sound = new SoundIntake(start);
     const manifest = this.#openManifest(start);
     this.#logger = this.#logger.child({ segment: manifest.id });
-    const retention = { pinned: false, ttlSeconds: config.liveTtlSeconds } as const;
-    const segment = new LiveSegment(manifest, retention, { store, live, onFailed: (error) => this.fail(error) });
+    const segment = new LiveSegment(manifest, this.#retention, { store, live, onFailed: (error) => this.fail(error) });
     this.#encoder = takeEncoder();
     const { width, height, pixelFormat } = start;
     const { gopFrames, renditions, fps } = manifest;
@@ -217,10 +224,18 @@ export class LivePush {
         onFailed: (error) => this.fail(error),
       },
     );
-    await Promise.all([encoding, segment.open()]);
+    await Promise.all([encoding, this.#makeRoom(manifest).then(() => segment.open())]);
     this.#segment = segment;
     await this.#queue(segment.id, start.interrupt);
     this.#open(manifest);
+  }
+
+  async #makeRoom({ renditions }: SegmentManifest): Promise<void> {
+    if (!(await this.#parts.quota.makeRoom(expectedBytes(renditions, ROOM_SECONDS)))) throw noRoom();
+  }
+
+  get #retention(): Retention {
+    return { pinned: false, ttlSeconds: this.#parts.config.liveTtlSeconds };
   }
 
   #openManifest({ name, width, height }: LiveStart): SegmentManifest {
@@ -404,7 +419,10 @@ export class LivePush {
     if (rest && rest.length > 0) segment.addSound(rest);
     if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillPicture(1);
     await this.#drainEncoder();
-    return segment.close(error && { code: error.code, message: error.message });
+    const { archive } = this.#parts;
+    const manifest = await segment.close(error && { code: error.code, message: error.message });
+    if (manifest.state === 'complete') await archive.keep(manifest, this.#retention);
+    return manifest;
   }
 
   async #drainEncoder(): Promise<void> {

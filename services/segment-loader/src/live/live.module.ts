@@ -13,6 +13,9 @@ import {
   systemClock,
 } from '@humancast/shared';
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { MediaQuota } from '../retention/media-quota.js';
+import { RetentionModule } from '../retention/retention.module.js';
+import { SegmentArchive } from '../retention/segment-archive.js';
 import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS } from '../tokens.js';
 import { EncoderPool } from './encoder-pool.js';
 import { LiveMetrics } from './live-metrics.js';
@@ -37,6 +40,7 @@ export class LiveModule implements OnApplicationShutdown {
   static with({ metrics, encoderCommand }: LiveParts): DynamicModule {
     return {
       module: LiveModule,
+      imports: [RetentionModule],
       providers: [
         { provide: LiveMetrics, useValue: metrics },
         {
@@ -55,7 +59,7 @@ export class LiveModule implements OnApplicationShutdown {
           useFactory: createLiveServer,
           inject: [
             ...[CONFIG, LOGGER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
-            ...[AvatarStore, RedisMediaStore, EncoderPool, LiveMetrics],
+            ...[AvatarStore, RedisMediaStore, SegmentArchive, MediaQuota, EncoderPool, LiveMetrics],
           ],
         },
       ],
@@ -76,6 +80,8 @@ function createLiveServer(
   subscriber: Redis,
   avatars: AvatarStore,
   store: RedisMediaStore,
+  archive: SegmentArchive,
+  quota: MediaQuota,
   encoders: EncoderPool,
   metrics: LiveMetrics,
 ): LiveServer {
@@ -90,6 +96,8 @@ function createLiveServer(
     push: {
       config,
       store,
+      archive,
+      quota,
       live: new RedisLiveWriter(media),
       takeEncoder: () => encoders.take(),
       metrics,

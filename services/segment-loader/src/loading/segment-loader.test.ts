@@ -56,7 +56,13 @@ describe('SegmentLoader', () => {
     } = options;
     const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1 };
     const metrics = new LoaderMetrics(createRegistry('test'));
-    const loader = new SegmentLoader(store, limits, metrics, createLogger('test', 'silent'));
+    const loader = new SegmentLoader(
+      store,
+      { makeRoom: async () => true },
+      limits,
+      metrics,
+      createLogger('test', 'silent'),
+    );
     const files = [await open(path), ...(options.audio === undefined ? [] : [await open(options.audio)])];
     try {
       return await loader.load(

@@ -16,6 +16,8 @@ import type { LoaderMetrics } from '../metrics.js';
 import { type AdmissionLimits, admitPicture, admitSound } from '../probe/admission.js';
 import type { MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
+import type { MediaQuota } from '../retention/media-quota.js';
+import { expectedBytes, noRoom } from '../retention/room.js';
 import { withRetry } from './retry.js';
 
 /** While the media store is away, ffmpeg waits; for longer than this, the load is given up. */
@@ -47,12 +49,20 @@ export interface LoadRequest {
 /** Takes a file from its header to a published manifest. */
 export class SegmentLoader {
   readonly #store: MediaStore;
+  readonly #quota: Pick<MediaQuota, 'makeRoom'>;
   readonly #limits: LoadLimits;
   readonly #metrics: LoaderMetrics;
   readonly #logger: Logger;
 
-  constructor(store: MediaStore, limits: LoadLimits, metrics: LoaderMetrics, logger: Logger) {
+  constructor(
+    store: MediaStore,
+    quota: Pick<MediaQuota, 'makeRoom'>,
+    limits: LoadLimits,
+    metrics: LoaderMetrics,
+    logger: Logger,
+  ) {
     this.#store = store;
+    this.#quota = quota;
     this.#limits = limits;
     this.#metrics = metrics;
     this.#logger = logger;
@@ -87,6 +97,7 @@ export class SegmentLoader {
     logger: Logger,
   ): Promise<SegmentManifest> {
     const { plan, info } = await this.#plan(request, signal);
+    await this.#makeRoom(request, plan, info, signal);
     const progress = reportingProgress(plan, info, onProgress, logger);
     const sink = new StoreSink(this.#store, request.id, this.#metrics, signal);
     try {
@@ -108,6 +119,18 @@ export class SegmentLoader {
       });
       throw error;
     }
+  }
+
+  /** What belongs to the folder is loaded as long as the store itself takes it. */
+  async #makeRoom(
+    { source }: LoadRequest,
+    { renditions }: EncodePlan,
+    { durationSeconds = 0 }: MediaInfo,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const bytes = expectedBytes(renditions, durationSeconds);
+    const isRoom = await withRetry(() => this.#quota.makeRoom(bytes), STORE_PATIENCE_MS, signal);
+    if (!isRoom && source === 'upload') throw noRoom();
   }
 
   async #plan(request: LoadRequest, signal: AbortSignal): Promise<{ plan: EncodePlan; info: MediaInfo }> {

@@ -3,17 +3,19 @@ import { Module } from '@nestjs/common';
 import { LoadQueue } from '../loading/load-queue.js';
 import { LoadingModule } from '../loading/loading.module.js';
 import { SegmentLoader } from '../loading/segment-loader.js';
+import { RetentionModule } from '../retention/retention.module.js';
+import { SegmentArchive } from '../retention/segment-archive.js';
 import { CONFIG } from '../tokens.js';
 import { Uploads } from './uploads.js';
 
 @Module({
-  imports: [LoadingModule],
+  imports: [LoadingModule, RetentionModule],
   providers: [
     {
       provide: Uploads,
-      useFactory: (config: LoaderConfig, loader: SegmentLoader, queue: LoadQueue) =>
-        new Uploads({ config, loader, queue }),
-      inject: [CONFIG, SegmentLoader, LoadQueue],
+      useFactory: (config: LoaderConfig, loader: SegmentLoader, queue: LoadQueue, archive: SegmentArchive) =>
+        new Uploads({ config, loader, queue, archive }),
+      inject: [CONFIG, SegmentLoader, LoadQueue, SegmentArchive],
     },
   ],
   exports: [Uploads],

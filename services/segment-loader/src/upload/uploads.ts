@@ -1,8 +1,16 @@
 import type { IncomingMessage } from 'node:http';
-import { type Avatar, HumancastError, type LoaderConfig, newId, type SegmentManifest } from '@humancast/shared';
+import {
+  type Avatar,
+  HumancastError,
+  type LoaderConfig,
+  newId,
+  type Retention,
+  type SegmentManifest,
+} from '@humancast/shared';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
+import type { SegmentArchive } from '../retention/segment-archive.js';
 import { type ReceivedUpload, receiveUpload } from './receive-upload.js';
 
 const IDLE_MS = 30_000;
@@ -31,6 +39,20 @@ export interface AcceptedUpload {
   readonly loaded: Promise<SegmentManifest>;
 }
 
+export interface UploadOptions {
+  /** Default: the file's, or else the segment's id. */
+  readonly name?: string | undefined;
+  /** Whether it stays until it is deleted. */
+  readonly pinned: boolean;
+}
+
+interface NewSegment {
+  readonly id: string;
+  readonly avatar: Avatar;
+  readonly name: string;
+  readonly retention: Retention;
+}
+
 export interface UploadsParts {
   readonly config: Pick<
     LoaderConfig,
@@ -38,6 +60,12 @@ export interface UploadsParts {
   >;
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
+  readonly archive: Pick<SegmentArchive, 'keep'>;
+}
+
+/** How long what came over the network is kept. */
+export function retentionOf(pinned: boolean, config: Pick<LoaderConfig, 'uploadTtlSeconds'>): Retention {
+  return pinned ? { pinned } : { pinned, ttlSeconds: config.uploadTtlSeconds };
 }
 
 /** Uploads from their first byte until they are segments. */
@@ -66,7 +94,7 @@ export class Uploads {
   async accept(
     request: IncomingMessage,
     avatar: Avatar,
-    name: string | undefined,
+    { name, pinned }: UploadOptions,
     signal: AbortSignal,
     onReady: () => void,
   ): Promise<AcceptedUpload> {
@@ -83,7 +111,8 @@ export class Uploads {
     const received = await this.#whileInHand(receiveUpload(request, limits, onReady));
     const id = newId('seg');
     const title = (name ?? received.fileName ?? id).slice(0, 255);
-    const loaded = this.#whileInHand(this.#load(id, avatar, title, received, signal));
+    const retention = retentionOf(pinned, config);
+    const loaded = this.#whileInHand(this.#load({ id, avatar, name: title, retention }, received, signal));
     // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
     loaded.catch(() => {});
     return { id, loaded };
@@ -121,13 +150,11 @@ export class Uploads {
   }
 
   async #load(
-    id: string,
-    avatar: Avatar,
-    name: string,
+    { id, avatar, name, retention }: NewSegment,
     received: ReceivedUpload,
     signal: AbortSignal,
   ): Promise<SegmentManifest> {
-    const { config, loader, queue } = this.#parts;
+    const { config, loader, queue, archive } = this.#parts;
     const upload: Upload = {
       state: { id, avatar: avatar.id, name, createdAtMs: Date.now(), progress: 0, failure: undefined },
       abort: new AbortController(),
@@ -138,7 +165,7 @@ export class Uploads {
       ...{ id, avatar: avatar.id, name },
       role: 'speech',
       source: 'upload',
-      retention: { pinned: false, ttlSeconds: config.uploadTtlSeconds },
+      retention,
       settings: encodeSettingsOf(avatar, config),
       video: received.video.descriptor,
       audio: received.audio?.descriptor,
@@ -148,6 +175,7 @@ export class Uploads {
     };
     try {
       const manifest = await queue.run('upload', () => loader.load(request, either, onProgress), either);
+      await archive.keep(manifest, retention);
       this.#uploads.delete(id);
       return manifest;
     } catch (error) {

@@ -1,0 +1,68 @@
+import {
+  AvatarStore,
+  type LoaderConfig,
+  type Logger,
+  type Redis,
+  RedisMediaStore,
+  SessionRegistry,
+  systemClock,
+} from '@humancast/shared';
+import { Module } from '@nestjs/common';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS } from '../tokens.js';
+import { Housekeeper } from './housekeeper.js';
+import { MediaQuota } from './media-quota.js';
+import { quotaBytes } from './memory-ceiling.js';
+import type { RetentionMetrics } from './retention-metrics.js';
+import { SegmentArchive } from './segment-archive.js';
+
+@Module({
+  providers: [
+    {
+      provide: SegmentArchive,
+      useFactory: (config: LoaderConfig, store: RedisMediaStore, metrics: RetentionMetrics, logger: Logger) =>
+        new SegmentArchive({ directory: config.archiveDir, store, clock: systemClock, metrics, logger }),
+      inject: [CONFIG, RedisMediaStore, RETENTION_METRICS, LOGGER],
+    },
+    {
+      provide: MediaQuota,
+      useFactory: (
+        config: LoaderConfig,
+        store: RedisMediaStore,
+        avatars: AvatarStore,
+        archive: SegmentArchive,
+        media: Redis,
+        queue: Redis,
+        metrics: RetentionMetrics,
+        logger: Logger,
+      ) =>
+        new MediaQuota({
+          ...{ store, avatars, archive, metrics, logger },
+          limitBytes: () => quotaBytes(config.mediaQuotaBytes, media),
+          queued: () => queuedSegments(new SessionRegistry(queue)),
+        }),
+      inject: [
+        ...[CONFIG, RedisMediaStore, AvatarStore, SegmentArchive],
+        ...[MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS, LOGGER],
+      ],
+    },
+    {
+      provide: Housekeeper,
+      useFactory: (
+        config: LoaderConfig,
+        store: RedisMediaStore,
+        archive: SegmentArchive,
+        quota: MediaQuota,
+        logger: Logger,
+      ) => new Housekeeper({ store, archive, quota, clock: systemClock, intervalMs: config.rescanMs, logger }),
+      inject: [CONFIG, RedisMediaStore, SegmentArchive, MediaQuota, LOGGER],
+    },
+  ],
+  exports: [SegmentArchive, MediaQuota, Housekeeper],
+})
+export class RetentionModule {}
+
+async function queuedSegments(registry: SessionRegistry): Promise<ReadonlySet<string>> {
+  const sessions = await registry.list();
+  const queues = await Promise.all(sessions.map(({ id }) => registry.queue(id)));
+  return new Set(queues.flat().map(({ segment }) => segment));
+}

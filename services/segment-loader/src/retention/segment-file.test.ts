@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { newId, type SegmentManifest } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DamagedSegmentFile, type PartName, partNames, readSegmentFile, writeSegmentFile } from './segment-file.js';
+
+const manifest: SegmentManifest = {
+  version: 1,
+  id: newId('seg'),
+  avatar: 'ann',
+  name: 'hello',
+  ...{ role: 'speech', source: 'upload', state: 'complete', createdAtMs: 1000 },
+  fps: { num: 30, den: 1 },
+  ...{ frames: 70, gopFrames: 30, pcmSamples: 50_000, durationSamples: 112_000 },
+  renditions: [
+    { id: 'small', codec: 'vp8', width: 64, height: 64, bitrateBps: 1000, bytes: 60 },
+    { id: 'large', codec: 'h264', width: 128, height: 128, bitrateBps: 2000, bytes: 60 },
+  ],
+  markFrames: [30],
+};
+const retention = { pinned: false, ttlSeconds: 100 } as const;
+const partOf = (name: PartName) => Buffer.from(`${JSON.stringify(name)}\0\xff`, 'latin1');
+
+describe('a segment file', () => {
+  let folder: string;
+  let path: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'humancast-segment-file-'));
+    path = join(folder, 'whole');
+    await writeSegmentFile(path, { manifest, retention }, async (name) => partOf(name));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('gives back what was written, in order: three GOPs of each rendition, three chunks of sound', async () => {
+    const parts: [PartName, Buffer][] = [];
+    const header = await readSegmentFile(path, async (_, name, part) => {
+      parts.push([name, part]);
+    });
+    expect(header).toEqual({ manifest, retention });
+    expect(parts.map(([name]) => name)).toEqual([...partNames(manifest)]);
+    expect(parts).toHaveLength(9);
+    for (const [name, part] of parts) expect(part).toEqual(partOf(name));
+  });
+
+  it('is nobody else’s to read', async () => {
+    expect((await stat(path)).mode & 0o077).toBe(0);
+  });
+
+  it('is noticed to be damaged wherever it ends early', async () => {
+    const bytes = await readFile(path);
+    const cut = join(folder, 'cut');
+    for (let length = 0; length < bytes.length; length += 7) {
+      await writeFile(cut, bytes.subarray(0, length));
+      await expect(
+        readSegmentFile(cut, async () => {}),
+        `${length} bytes`,
+      ).rejects.toThrow(DamagedSegmentFile);
+    }
+  });
+
+  it('is noticed to be damaged wherever a bit is wrong', async () => {
+    const bytes = await readFile(path);
+    const wrong = join(folder, 'wrong');
+    for (let at = 0; at < bytes.length; at += 11) {
+      const altered = Buffer.from(bytes);
+      altered[at] = (altered[at] ?? 0) ^ 0x10;
+      await writeFile(wrong, altered);
+      await expect(
+        readSegmentFile(wrong, async () => {}),
+        `byte ${at}`,
+      ).rejects.toThrow(DamagedSegmentFile);
+    }
+  });
+
+  it('never takes the place of another', async () => {
+    await expect(writeSegmentFile(path, { manifest, retention }, async (name) => partOf(name))).rejects.toThrow(
+      'EEXIST',
+    );
+  });
+});

@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Stack, startStack } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { makeClip } from './support/clips.js';
+
+describe('a segment that was uploaded', () => {
+  let stack: Stack;
+  let producer: Producer;
+  beforeAll(async () => {
+    stack = await startStack({ turn: false });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeClip(join(stack.mediaDir, '../green.mp4'), { colour: 'green', seconds: 2 });
+    await eventually(
+      'the idle clip is loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+  });
+  afterAll(() => stack?.stop());
+
+  it('can still be spoken after redis-media has come back empty', async () => {
+    const file = await readFile(join(stack.mediaDir, '../green.mp4'));
+    const { id } = await producer.upload('lights', 'green.mp4', file);
+    await stack.redisMedia.restart();
+    const url = `${stack.loaderUrl}/v1/segments/${id}`;
+    await eventually(
+      'it is back',
+      async () => (await producer.request('GET', url)).status,
+      (status) => status === 200,
+    );
+    await eventually(
+      'the idle clip is back',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+    const session = await producer.createSession('lights');
+    const speak = producer.signaling(`/v1/sessions/${session.id}/speak`);
+    const { queued } = await producer.json<{ queued: { segment: string }[] }>('POST', speak, { segments: [id] });
+    expect(queued).toMatchObject([{ segment: id }]);
+  });
+});
