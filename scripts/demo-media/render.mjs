@@ -75,7 +75,7 @@ async function render(name, motion, voice) {
  */
 function soundtrackOf(voice, frames) {
   const samples = new Int16Array((frames * SPEECH_SAMPLE_RATE) / FRAMES_PER_SECOND);
-  samples.set(voice, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
+  samples.set(voice, Math.round(LEAD_SECONDS * SPEECH_SAMPLE_RATE));
   return samples;
 }
 

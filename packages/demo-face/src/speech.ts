@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { alignPhonemes, type Phoneme, type PhonemeName, parseIpa, type WordOnset } from './alignment.js';
+import { polishVoice } from './voice-polish.js';
 
 export interface SpeechOptions {
   /** A voice of espeak-ng. Default `en-us+f2`. */
@@ -17,7 +18,8 @@ export interface Speech {
   phonemes: Phoneme[];
 }
 
-export const SPEECH_SAMPLE_RATE = 48_000;
+/** What espeak-ng makes; with that, a frame of 25, 30 or 50 a second lasts a whole number of samples. */
+export const SPEECH_SAMPLE_RATE = 22_050;
 
 /** A text longer than this is refused: it would be minutes of speech. */
 export const MAX_TEXT_LENGTH = 2_000;
@@ -26,22 +28,9 @@ const PAUSE_AFTER_CLAUSE_SECONDS = 0.16;
 const PAUSE_AFTER_SENTENCE_SECONDS = 0.34;
 
 /**
- * What is done to the synthetic voice: rumble and the hardest highs are taken off, a little body is added and the level
- * evened out, to about −18 LUFS. None of these filters delays the sound, so the phonemes' times hold.
- */
-const VOICE_FILTER = [
-  'highpass=f=90',
-  'equalizer=f=240:t=q:w=1:g=2',
-  'equalizer=f=3200:t=q:w=1.2:g=-2.5',
-  'lowpass=f=7200',
-  'acompressor=threshold=0.12:ratio=2.5:attack=8:release=120',
-  'volume=5.8dB',
-].join(',');
-
-/**
  * Speaks a text, and says when which sound is heard.
  *
- * Needs the programs `espeak-ng` and `ffmpeg`.
+ * Needs the program `espeak-ng`.
  *
  * @throws {RangeError} if the text is empty or longer than {@link MAX_TEXT_LENGTH}
  */
@@ -52,12 +41,10 @@ export async function speak(text: string, options: SpeechOptions = {}): Promise<
 
   const parts: Buffer[] = [];
   const phonemes: Phoneme[] = [];
-  let sampleRate = SPEECH_SAMPLE_RATE;
   let positionSamples = 0;
   for (const [index, clause] of clauses.entries()) {
     const spoken = await speakClause(clause, options);
-    sampleRate = spoken.sampleRate;
-    const offset = positionSamples / sampleRate;
+    const offset = positionSamples / SPEECH_SAMPLE_RATE;
     for (const phoneme of spoken.phonemes) {
       phonemes.push({
         ...phoneme,
@@ -67,11 +54,11 @@ export async function speak(text: string, options: SpeechOptions = {}): Promise<
     }
     const isLast = index === clauses.length - 1;
     const pauseSeconds = isLast ? 0 : /[.!?]$/.test(clause) ? PAUSE_AFTER_SENTENCE_SECONDS : PAUSE_AFTER_CLAUSE_SECONDS;
-    const pauseSamples = Math.round(pauseSeconds * sampleRate);
+    const pauseSamples = Math.round(pauseSeconds * SPEECH_SAMPLE_RATE);
     parts.push(toBytes(spoken.pcm), Buffer.alloc(pauseSamples * 2));
     positionSamples += spoken.pcm.length + pauseSamples;
   }
-  return { pcm: await polishVoice(Buffer.concat(parts), sampleRate), phonemes };
+  return { pcm: polishVoice(toSamples(Buffer.concat(parts)), SPEECH_SAMPLE_RATE), phonemes };
 }
 
 /** Cuts a text where a speaker pauses. Each clause keeps its mark, which gives it its melody. */
@@ -84,24 +71,22 @@ export function splitClauses(text: string): string[] {
 
 interface SpokenClause {
   pcm: Int16Array;
-  sampleRate: number;
   phonemes: Phoneme[];
 }
 
 async function speakClause(clause: string, options: SpeechOptions): Promise<SpokenClause> {
   const written = clause.split(/\s+/).map(escapeXml);
-  const { pcm, sampleRate } = await synthesize(written.join(' '), options);
+  const pcm = await synthesize(written.join(' '), options);
   const spoken = await transcribe(written, options);
 
   const onsets: WordOnset[] = [];
   for (const { writtenIndex, spokenIndex } of await matchWords(written, spoken.length, options)) {
     const sample = await findOnset(written, writtenIndex, pcm, options);
-    onsets.push({ word: spokenIndex, seconds: sample / sampleRate });
+    onsets.push({ word: spokenIndex, seconds: sample / SPEECH_SAMPLE_RATE });
   }
   return {
     pcm: pcm.subarray(0, endOfSound(pcm, INAUDIBLE)),
-    sampleRate,
-    phonemes: alignPhonemes(spoken, onsets, endOfSound(pcm, FADED) / sampleRate),
+    phonemes: alignPhonemes(spoken, onsets, endOfSound(pcm, FADED) / SPEECH_SAMPLE_RATE),
   };
 }
 
@@ -137,18 +122,13 @@ async function matchWords(written: string[], spokenCount: number, options: Speec
  */
 async function findOnset(words: string[], index: number, plain: Int16Array, options: SpeechOptions): Promise<number> {
   const marked = `${words.slice(0, index).join(' ')} <prosody volume="20">${words.slice(index).join(' ')}</prosody>`;
-  const { pcm } = await synthesize(marked, options);
+  const pcm = await synthesize(marked, options);
   let sample = 0;
   while (sample < pcm.length && sample < plain.length && pcm[sample] === plain[sample]) sample++;
   return sample;
 }
 
-interface Wave {
-  pcm: Int16Array;
-  sampleRate: number;
-}
-
-async function synthesize(ssml: string, options: SpeechOptions): Promise<Wave> {
+async function synthesize(ssml: string, options: SpeechOptions): Promise<Int16Array> {
   // -z: no pause at the end, pauses are ours.
   return parseWave(await runEspeak(['-z', '--stdout'], ssml, options));
 }
@@ -163,11 +143,16 @@ function runEspeak(args: string[], ssml: string, options: SpeechOptions): Promis
 }
 
 /** Reads a WAV file of 16-bit mono. Lengths in the header are ignored: espeak-ng doesn't know them when it pipes. */
-function parseWave(file: Buffer): Wave {
+function parseWave(file: Buffer): Int16Array {
   const dataStart = file.indexOf('data', 12, 'latin1') + 8;
   if (dataStart < 8) throw new Error('espeak-ng made no sound');
   const sampleRate = file.readUInt32LE(24);
-  return { pcm: toSamples(file.subarray(dataStart)), sampleRate };
+  if (sampleRate !== SPEECH_SAMPLE_RATE) {
+    throw new Error(
+      `this voice has ${sampleRate} samples a second; choose one of espeak-ng's own, with ${SPEECH_SAMPLE_RATE}`,
+    );
+  }
+  return toSamples(file.subarray(dataStart));
 }
 
 /** Amplitudes, as ratios of the loudest sample: what can't be heard, and what only an echo leaves. */
@@ -179,13 +164,6 @@ function endOfSound(pcm: Int16Array, ratio: number): number {
   let length = pcm.length;
   while (length > 0 && Math.abs(pcm[length - 1] ?? 0) <= threshold) length--;
   return length;
-}
-
-async function polishVoice(pcm: Buffer, sampleRate: number): Promise<Int16Array> {
-  const raw = ['-f', 's16le', '-ac', '1'];
-  const input = [...raw, '-ar', String(sampleRate), '-i', 'pipe:0'];
-  const output = ['-af', VOICE_FILTER, ...raw, '-ar', String(SPEECH_SAMPLE_RATE), 'pipe:1'];
-  return toSamples(await run('ffmpeg', ['-v', 'error', '-nostdin', ...input, ...output], pcm));
 }
 
 function toSamples(bytes: Buffer): Int16Array {

@@ -9,7 +9,7 @@ import {
 import { sentencesOf } from './sentences.js';
 
 export const FRAMES_PER_SECOND = 30;
-/** 1600, exactly. */
+/** 735, exactly. */
 export const SAMPLES_PER_FRAME = SPEECH_SAMPLE_RATE / FRAMES_PER_SECOND;
 
 /** The mouth opens before the voice is heard, but nobody should have to wait for it. */
@@ -31,7 +31,7 @@ export type Speak = (text: string, options: { voice: string }) => Promise<Speech
  * Speaks a text sentence by sentence, beginning at once; the next one is synthesised while the one before is in use, and no
  * further ahead, as it may never be heard.
  * @param startPose of the first frame, asked for when it is about to be drawn.
- * @throws Error, on iteration, when espeak-ng or ffmpeg fails.
+ * @throws Error, on iteration, when espeak-ng fails.
  */
 export function utterancesOf(
   text: string,
