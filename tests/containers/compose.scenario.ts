@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/api.js';
 import { makeClip } from '../support/clips.js';
 import { ViewerPage } from '../support/viewer-page.js';
-import { Compose, type Container, MEDIA_NET, serviceOf } from './compose.js';
+import { Compose, type Container, MEDIA_NET, makeCertificate, serviceOf } from './compose.js';
 import { type Engine, startEngine } from './engine.js';
 import { ephemeral, TurnClient } from './turn-client.js';
 
@@ -30,7 +30,8 @@ describe('docker compose', () => {
     execFileSync('chmod', ['-R', 'a+rX', compose.mediaDir]);
     const { certificate, key: certificateKey } = makeCertificate(compose.dir);
     compose.useCertificate(certificate, certificateKey);
-    timed('build', () => compose.build());
+    timed('base images', () => compose.makeBases());
+    timed('build', () => compose.run('build'));
     // The relay's certificate is signed by itself here; that it is the right one, openssl checks below.
     browser = await launchChromium({ args: ['--ignore-certificate-errors'] });
   });
@@ -443,15 +444,6 @@ function relayProtocol(viewer: ViewerPage): Promise<string | undefined> {
     }
     return undefined;
   });
-}
-
-/** For this machine, signed by itself. */
-function makeCertificate(folder: string): { certificate: string; key: string } {
-  const [certificate, key] = [join(folder, 'turn.pem'), join(folder, 'turn.key')];
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', ...subject];
-  execFileSync('openssl', [...args, '-keyout', key, '-out', certificate], { stdio: 'pipe' });
-  return { certificate, key };
 }
 
 function timed(what: string, run: () => void): void {

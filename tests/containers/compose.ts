@@ -96,9 +96,9 @@ export class Compose {
     });
   }
 
-  build(): void {
+  /** Where no registry can be reached. */
+  makeBases(): void {
     if (this.#own) this.#run('bash', [STAND_INS]);
-    this.run('build');
   }
 
   /** → what it wrote to its standard output. */
@@ -158,4 +158,13 @@ export class Compose {
       throw new Error(`${program} ${args.join(' ')} failed:\n${lastWords}`);
     }
   }
+}
+
+/** For this machine, signed by itself. */
+export function makeCertificate(folder: string): { certificate: string; key: string } {
+  const [certificate, key] = [join(folder, 'turn.pem'), join(folder, 'turn.key')];
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', ...subject];
+  execFileSync('openssl', [...args, '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+  return { certificate, key };
 }
