@@ -1,8 +1,9 @@
 import type { ConnectionOptions } from 'bullmq';
-import { Redis } from 'ioredis';
+import { Cluster, type RedisOptions, Redis as SingleRedis } from 'ioredis';
 import type { Logger } from './log.js';
 
-export type { Redis } from 'ioredis';
+/** A connection to one server, or one to each node of a Redis Cluster. Commands are the same. */
+export type Redis = SingleRedis | Cluster;
 
 const COMMAND_TIMEOUT_MS = 5000;
 
@@ -20,9 +21,69 @@ export interface ConnectOptions {
 /**
  * A connection that comes back by itself, with one log line when it goes and one when it is back.
  * The caller closes it with `quit()` or `disconnect()`.
+ * @param url of one server, or `redis+cluster://…` of any node of a cluster, which tells where the others are.
  */
-export function connectRedis(url: string, { name, logger, waitForReconnect = false }: ConnectOptions): Redis {
-  const options = {
+export function connectRedis(url: string, options: ConnectOptions): Redis {
+  const redis = isClusterUrl(url)
+    ? connectCluster(new URL(url), options)
+    : new SingleRedis(url, { ...commonOptions(options), retryStrategy: retryDelayMs });
+  logOutages(redis, options);
+  return redis;
+}
+
+/**
+ * A connection for pub/sub, which waits for reconnection. One to any node serves a whole cluster, because its nodes pass on
+ * to each other what is published; and one connection, unlike ioredis' cluster client, says when what was published may have
+ * been missed (`ready`).
+ */
+export function connectSubscriber(url: string, options: Pick<ConnectOptions, 'name' | 'logger'>): SingleRedis {
+  const all = { ...options, waitForReconnect: true };
+  const redis = new SingleRedis(url.replace('+cluster', ''), { ...commonOptions(all), retryStrategy: retryDelayMs });
+  logOutages(redis, all);
+  return redis;
+}
+
+/**
+ * For BullMQ, which opens connections of its own.
+ * @param shared a connection to the same URL that waits for reconnection; on a cluster BullMQ goes by it.
+ */
+export function bullConnection(url: string, name: string, shared: Redis): ConnectionOptions {
+  if (isClusterUrl(url)) return shared;
+  return { url, connectionName: name, maxRetriesPerRequest: null, retryStrategy: retryDelayMs };
+}
+
+/** Each server that has a part of the data. */
+export function mastersOf(redis: Redis): SingleRedis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+function isClusterUrl(url: string): boolean {
+  return /^rediss?\+cluster:/.test(url);
+}
+
+function connectCluster(url: URL, options: ConnectOptions): Cluster {
+  const { waitForReconnect = false } = options;
+  const secure = url.protocol.startsWith('rediss');
+  const cluster = new Cluster([{ host: url.hostname, port: Number(url.port || 6379) }], {
+    clusterRetryStrategy: retryDelayMs,
+    // A certificate names hosts, so they must not be resolved before.
+    ...(secure && { dnsLookup: (host, callback) => callback(null, host) }),
+    redisOptions: {
+      ...commonOptions(options),
+      ...(url.username && { username: decodeURIComponent(url.username) }),
+      ...(url.password && { password: decodeURIComponent(url.password) }),
+      ...(secure && { tls: {} }),
+    },
+  });
+  // Until it is there for the first time, everybody waits, as with one server.
+  cluster.once('ready', () => {
+    cluster.options.enableOfflineQueue = waitForReconnect;
+  });
+  return cluster;
+}
+
+function commonOptions({ name, waitForReconnect = false }: ConnectOptions) {
+  return {
     connectionName: name,
     // 0: whoever is told of errors decides what to do; what may have been done already is not done again behind its back.
     maxRetriesPerRequest: waitForReconnect ? null : 0,
@@ -31,10 +92,11 @@ export function connectRedis(url: string, { name, logger, waitForReconnect = fal
     connectTimeout: 5000,
     // A caller who is told when it fails is told when it hangs, too.
     ...(!waitForReconnect && { commandTimeout: COMMAND_TIMEOUT_MS }),
-    retryStrategy: retryDelayMs,
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
-  };
-  const redis = new Redis(url, options);
+  } satisfies RedisOptions;
+}
+
+function logOutages(redis: Redis, { name, logger }: ConnectOptions): void {
   let down = false;
   redis.on('error', (error: Error) => {
     if (!down) logger.error({ redis: name, err: error.message }, 'redis connection lost');
@@ -44,12 +106,6 @@ export function connectRedis(url: string, { name, logger, waitForReconnect = fal
     if (down) logger.info({ redis: name }, 'redis connection is back');
     down = false;
   });
-  return redis;
-}
-
-/** Connection options for BullMQ, which opens connections of its own. */
-export function bullConnection(url: string, name: string): ConnectionOptions {
-  return { url, connectionName: name, maxRetriesPerRequest: null, retryStrategy: retryDelayMs };
 }
 
 /** Short: while it waits, a media-sender is silent. A few processes can't overload a server with it. */

@@ -18,14 +18,19 @@ export interface TestRedis {
 
 /** A redis-server of its own on loopback. */
 export async function startRedis(
-  options: { maxmemory?: string; policy?: string; appendOnly?: boolean } = {},
-): Promise<TestRedis> {
+  options: { maxmemory?: string; policy?: string; appendOnly?: boolean; cluster?: boolean } = {},
+): Promise<ClusterServer> {
   const port = await freePort();
+  const busPort = options.cluster ? await freePort() : 0;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-redis-'));
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir];
   args.push('--appendonly', options.appendOnly ? 'yes' : 'no');
   if (options.maxmemory) args.push('--maxmemory', options.maxmemory);
   args.push('--maxmemory-policy', options.policy ?? 'noeviction');
+  if (options.cluster) {
+    args.push('--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-require-full-coverage', 'no');
+    args.push('--cluster-node-timeout', '1000');
+  }
   let child = await launch(args, port);
   const kill = async () => {
     if (child.exitCode === null && child.signalCode === null) {
@@ -37,6 +42,7 @@ export async function startRedis(
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
+    busPort,
     kill,
     async restart() {
       await kill();
@@ -47,6 +53,80 @@ export async function startRedis(
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** In a cluster, nodes talk to each other on a port of its own. */
+interface ClusterServer extends TestRedis {
+  readonly busPort: number;
+}
+
+export interface TestRedisCluster {
+  /** `redis+cluster://…` of its first node. */
+  readonly url: string;
+  readonly nodes: readonly TestRedis[];
+  /** All nodes, one after the other; with their data where `appendOnly` was asked for. Settles when they are one again. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const SLOTS = 16_384;
+
+const CLUSTER_SIZE = 3;
+
+/** A Redis Cluster of its own on loopback: three masters, each with a third of the slots. */
+export async function startRedisCluster(options: { appendOnly?: boolean } = {}): Promise<TestRedisCluster> {
+  const servers = await Promise.all(
+    Array.from({ length: CLUSTER_SIZE }, () => startRedis({ ...options, cluster: true })),
+  );
+  const stop = async () => {
+    await Promise.all(servers.map((server) => server.stop()));
+  };
+  try {
+    const share = Math.ceil(SLOTS / CLUSTER_SIZE);
+    for (const [i, { url }] of servers.entries()) {
+      const last = Math.min((i + 1) * share, SLOTS) - 1;
+      await ask(url, (redis) => redis.cluster('ADDSLOTSRANGE', i * share, last));
+    }
+    const [{ url }, ...others] = servers as [ClusterServer, ...ClusterServer[]];
+    for (const { port, busPort } of others) {
+      await ask(url, (redis) => redis.call('CLUSTER', 'MEET', '127.0.0.1', String(port), String(busPort)));
+    }
+    await whole(servers);
+    return {
+      url: url.replace('redis:', 'redis+cluster:'),
+      nodes: servers,
+      async restart() {
+        for (const server of servers) await server.restart();
+        await whole(servers);
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function whole(servers: readonly ClusterServer[]): Promise<void> {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    const states = await Promise.all(servers.map(({ url }) => ask(url, (redis) => redis.cluster('INFO')).then(String)));
+    const isWhole = (state: string) =>
+      state.includes('cluster_state:ok') &&
+      state.includes(`cluster_slots_ok:${SLOTS}`) &&
+      state.includes(`cluster_size:${servers.length}`);
+    if (states.every(isWhole)) return;
+    await sleep(25);
+  }
+  throw new Error('the nodes of the Redis Cluster do not find each other');
+}
+
+async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis(url);
+  try {
+    return await question(redis);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 async function launch(args: readonly string[], port: number): Promise<ChildProcess> {

@@ -3,6 +3,7 @@ import {
   bullConnection,
   CLOCK_RATE,
   connectRedis,
+  connectSubscriber,
   createRegistry,
   type Logger,
   newId,
@@ -75,8 +76,7 @@ export class AppModule implements OnApplicationShutdown {
         },
         {
           provide: MEDIA_SUBSCRIBER,
-          useFactory: () =>
-            connectRedis(config.redisMediaUrl, { name: 'media-sender live', logger, waitForReconnect: true }),
+          useFactory: () => connectSubscriber(config.redisMediaUrl, { name: 'media-sender live', logger }),
         },
         {
           provide: MediaSender,
@@ -178,7 +178,7 @@ function createMediaSender(
   sender.current = new MediaSender({
     id,
     config,
-    connection: bullConnection(config.redisQueueUrl, 'media-sender'),
+    connection: bullConnection(config.redisQueueUrl, 'media-sender', queue),
     clock,
     scheduler,
     mailbox: new RedisMailbox(id, reader, queue, toSenderSchema, logger),

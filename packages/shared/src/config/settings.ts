@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { type RenditionConfig, renditionConfigSchema } from '../media/avatar.js';
 import { type ConfigOf, setting } from './define.js';
 
+const redisProtocols = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster'];
+
 /** Settings of every service. */
 const common = {
   logLevel: setting.oneOf(
@@ -12,15 +14,15 @@ const common = {
   ),
   redisQueueUrl: setting.url(
     'REDIS_QUEUE_URL',
-    ['redis', 'rediss'],
+    redisProtocols,
     'redis://127.0.0.1:6379',
-    'The Redis of sessions, jobs and mailboxes (noeviction, append-only file)',
+    'The Redis of sessions, jobs and mailboxes (noeviction, append-only file); redis+cluster://… for any node of a cluster',
   ),
   redisMediaUrl: setting.url(
     'REDIS_MEDIA_URL',
-    ['redis', 'rediss'],
+    redisProtocols,
     'redis://127.0.0.1:6380',
-    'The Redis of encoded frames and PCM (memory ceiling)',
+    'The Redis of encoded frames and PCM (memory ceiling); redis+cluster://… for any node of a cluster',
   ),
   bindAddress: setting.string('BIND_ADDRESS', '0.0.0.0', 'Address the public port listens on'),
   metricsAddress: setting.string(

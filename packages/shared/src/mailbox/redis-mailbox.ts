@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { keys } from '../keys.js';
 import type { Logger } from '../log.js';
+import type { Redis } from '../redis.js';
 import type { Mailbox, Post } from './mailbox.js';
 
 /** Messages that may wait unread; more than this means that the reader is stuck. */

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import { keys } from '../keys.js';
+import type { Redis } from '../redis.js';
 import { type Avatar, avatarSchema } from './avatar.js';
 
 /** Avatars' definitions, in redis-queue: they must outlive a flushed media cache. */

@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis';
 import { keys, liveChannel } from '../keys.js';
 import type { Logger } from '../log.js';
+import type { Redis } from '../redis.js';
 import type { StreamFeed } from '../stream-feed.js';
 import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
 import type { LiveEntry, LiveReader, LiveWriter } from './live-store.js';

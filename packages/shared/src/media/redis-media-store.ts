@@ -1,6 +1,6 @@
-import type { Redis } from 'ioredis';
 import { HumancastError } from '../errors.js';
 import { keys } from '../keys.js';
+import type { Redis } from '../redis.js';
 import {
   gopCount,
   manifestSchema,
@@ -109,11 +109,9 @@ export class RedisMediaStore implements MediaStore {
       return parsed.success ? [parsed.data] : [];
     });
     if (summaries.length === 0) return [];
-    // One pipeline, and not one MGET: on a cluster the manifests lie in different slots.
-    const pipeline = this.#redis.pipeline();
-    for (const summary of summaries) pipeline.exists(keys.manifest(summary.id));
-    const exists = (await pipeline.exec()) ?? [];
-    const gone = summaries.filter((_, i) => exists[i]?.[1] === 0).map((summary) => summary.id);
+    // Neither one command nor a pipeline: on a cluster the manifests lie on different nodes.
+    const exists = await Promise.all(summaries.map(({ id }) => this.#redis.exists(keys.manifest(id))));
+    const gone = summaries.filter((_, i) => exists[i] === 0).map(({ id }) => id);
     if (gone.length > 0) await this.#redis.hdel(keys.catalogue(avatar), ...gone);
     return summaries
       .filter((summary) => !gone.includes(summary.id))

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import { keys } from '../keys.js';
+import type { Redis } from '../redis.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
 /** Media-senders that are alive: a key each, with a time to live, and an index of all that were ever announced. */

@@ -1,7 +1,7 @@
-import type { Redis } from 'ioredis';
 import { ERRORS, type ErrorCode, HumancastError } from '../errors.js';
 import { eventsChannel, keys } from '../keys.js';
 import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '../messages/events.js';
+import type { Redis } from '../redis.js';
 import { SCRIPTS, type ScriptName } from './scripts.js';
 import {
   type Playhead,
@@ -52,10 +52,8 @@ export class SessionRegistry {
   /** Newest first, ended ones left out. */
   async list(): Promise<SessionRecord[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1', 'REV');
-    const pipeline = this.#redis.pipeline();
-    for (const id of ids) pipeline.hgetall(keys.session(id));
-    const rows = (await pipeline.exec()) ?? [];
-    const records = ids.map((id, i) => toRecord(id, (rows[i]?.[1] ?? {}) as Record<string, string>));
+    // Not a pipeline: on a cluster they lie on different nodes. They leave in one go all the same.
+    const records = await Promise.all(ids.map(async (id) => toRecord(id, await this.#redis.hgetall(keys.session(id)))));
     // A session's index entry is made before its record; only entries that had time to get one are swept.
     const gone = ids.filter((_, i) => records[i] === undefined || records[i]?.state === 'ended');
     if (gone.length > 0) await this.#sweep(gone);

@@ -1,6 +1,6 @@
 import {
   AvatarStore,
-  connectRedis,
+  connectSubscriber,
   type LoaderConfig,
   type Logger,
   type Redis,
@@ -46,7 +46,7 @@ export class LiveModule implements OnApplicationShutdown {
         {
           provide: EVENTS_SUBSCRIBER,
           useFactory: (config: LoaderConfig, logger: Logger) =>
-            connectRedis(config.redisQueueUrl, { name: 'segment-loader events', logger, waitForReconnect: true }),
+            connectSubscriber(config.redisQueueUrl, { name: 'segment-loader events', logger }),
           inject: [CONFIG, LOGGER],
         },
         {

@@ -1,5 +1,5 @@
 import {
-  connectRedis,
+  connectSubscriber,
   type Logger,
   type Redis,
   SessionRegistry,
@@ -21,7 +21,7 @@ import { EventsController } from './events.controller.js';
     {
       provide: SUBSCRIBER_REDIS,
       useFactory: (config: SignalingConfig, logger: Logger, address: string) =>
-        connectRedis(config.redisQueueUrl, { name: `${address}.events`, logger, waitForReconnect: true }),
+        connectSubscriber(config.redisQueueUrl, { name: `${address}.events`, logger }),
       inject: [CONFIG, LOGGER, MAILBOX_ADDRESS],
     },
     {

@@ -1,6 +1,6 @@
-import type { Redis, SenderRegistry } from '@humancast/shared';
+import { mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
 import type { JobQueues, QueueLevels } from '../hosting/job-queues.js';
-import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo } from './redis-info.js';
+import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo, sumOfRedisInfo } from './redis-info.js';
 
 /** A scrape waits for a database no longer than this: that it does not answer is the answer. */
 const TIMEOUT_MS = 1000;
@@ -54,7 +54,8 @@ export class FleetProbe {
 }
 
 async function infoOf(redis: Redis): Promise<RedisInfo> {
-  return parseRedisInfo(String(await redis.call('INFO', ...REDIS_INFO_SECTIONS)));
+  const texts = await Promise.all(mastersOf(redis).map((server) => server.call('INFO', ...REDIS_INFO_SECTIONS)));
+  return sumOfRedisInfo(texts.map((text) => parseRedisInfo(String(text))));
 }
 
 async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -1,7 +1,7 @@
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseRedisInfo, REDIS_INFO_SECTIONS } from './redis-info.js';
+import { parseRedisInfo, REDIS_INFO_SECTIONS, sumOfRedisInfo } from './redis-info.js';
 
 describe('what a database says of itself', () => {
   let server: TestRedis;
@@ -27,6 +27,16 @@ describe('what a database says of itself', () => {
   it('names the whole machine as the limit where none is set', async () => {
     await redis.config('SET', 'maxmemory', '0');
     expect((await ask()).memoryLimitBytes).toBeGreaterThan(64 * 2 ** 20);
+  });
+
+  it('is the sum of its nodes where it is a cluster', () => {
+    const node = { memoryBytes: 1, memoryLimitBytes: 10, clients: 2, evictedKeys: 3 };
+    expect(sumOfRedisInfo([node, { ...node, evictedKeys: 4 }])).toEqual({
+      memoryBytes: 2,
+      memoryLimitBytes: 20,
+      clients: 4,
+      evictedKeys: 7,
+    });
   });
 
   it('takes what is missing for nothing', () => {

@@ -29,3 +29,14 @@ export function parseRedisInfo(text: string): RedisInfo {
     evictedKeys: figure('evicted_keys'),
   };
 }
+
+/** Of the nodes of a cluster, as of one database. */
+export function sumOfRedisInfo(nodes: readonly RedisInfo[]): RedisInfo {
+  const sum = (figure: keyof RedisInfo) => nodes.reduce((total, node) => total + node[figure], 0);
+  return {
+    memoryBytes: sum('memoryBytes'),
+    memoryLimitBytes: sum('memoryLimitBytes'),
+    clients: sum('clients'),
+    evictedKeys: sum('evictedKeys'),
+  };
+}

@@ -1,0 +1,183 @@
+import { startRedisCluster, type TestRedisCluster } from '@humancast/testkit';
+import { Queue, Worker } from 'bullmq';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newId } from './ids.js';
+import { BULL_PREFIX, keys } from './keys.js';
+import { createLogger } from './log.js';
+import { RedisMailbox, RedisPost } from './mailbox/redis-mailbox.js';
+import { RedisLiveReader, RedisLiveWriter } from './media/redis-live-store.js';
+import { RedisMediaStore } from './media/redis-media-store.js';
+import { bullConnection, connectRedis, connectSubscriber, mastersOf, type Redis } from './redis.js';
+import { SessionRegistry } from './sessions/session-registry.js';
+import { StreamFeed } from './stream-feed.js';
+import { type Letter, letterSchema, liveStoreSuite, mailboxSuite, mediaStoreSuite } from './testing/index.js';
+
+const logger = createLogger('test', 'silent');
+
+const connect = (url: string, waitForReconnect = false) =>
+  connectRedis(url, { name: 'test', logger, waitForReconnect });
+
+/** Every key there is, wherever it is. */
+async function allKeys(redis: Redis): Promise<string[]> {
+  return (await Promise.all(mastersOf(redis).map((server) => server.keys('*')))).flat();
+}
+
+async function passTime(redis: Redis, seconds: number): Promise<void> {
+  for (const key of await allKeys(redis)) {
+    const leftMs = await redis.pttl(key);
+    if (leftMs >= 0) await redis.pexpire(key, leftMs - seconds * 1000);
+  }
+}
+
+mediaStoreSuite('RedisMediaStore on a cluster', async ({ limitBytes }) => {
+  const cluster = await startRedisCluster();
+  const redis = connect(cluster.url);
+  for (const url of limitBytes === undefined ? [] : cluster.nodes.map(({ url }) => url)) {
+    const server = connect(url);
+    await server.config('SET', 'maxmemory', limitBytes ?? 0);
+    server.disconnect();
+  }
+  return {
+    store: new RedisMediaStore(redis),
+    passTime: (seconds) => passTime(redis, seconds),
+    async loseGop(segment, rendition, index) {
+      await redis.unlink(keys.gop(segment, rendition, index));
+    },
+    async close() {
+      redis.disconnect();
+      await cluster.stop();
+    },
+  };
+});
+
+liveStoreSuite('RedisLiveStore on a cluster', async () => {
+  const cluster = await startRedisCluster();
+  const redis = connect(cluster.url);
+  const subscriber = connectSubscriber(cluster.url, { name: 'subscriber', logger });
+  return {
+    writer: new RedisLiveWriter(redis),
+    reader: new RedisLiveReader(redis, new StreamFeed(subscriber, logger), logger),
+    passTime: (seconds) => passTime(redis, seconds),
+    async disconnectReader() {
+      await Promise.all(mastersOf(redis).map((server) => server.call('CLIENT', 'KILL', 'TYPE', 'pubsub')));
+    },
+    async close() {
+      subscriber.disconnect();
+      redis.disconnect();
+      await cluster.stop();
+    },
+  };
+});
+
+mailboxSuite('RedisMailbox on a cluster', async () => {
+  const cluster = await startRedisCluster({ appendOnly: true });
+  const connections: Redis[] = [];
+  const readers = new Map<unknown, Redis>();
+  const open = (waitForReconnect: boolean) => {
+    const redis = connect(cluster.url, waitForReconnect);
+    connections.push(redis);
+    return redis;
+  };
+  const commands = open(true);
+  return {
+    capacity: 10_000,
+    makeMailbox(address) {
+      const reader = open(true);
+      const mailbox = new RedisMailbox<Letter>(address, reader, commands, letterSchema, logger);
+      readers.set(mailbox, reader);
+      return mailbox;
+    },
+    makePost: () => new RedisPost<Letter>(open(false)),
+    restart: () => cluster.restart(),
+    async abandon(mailbox) {
+      readers.get(mailbox)?.disconnect();
+      await commands.pexpire(keys.mailbox(mailbox.address), 1);
+      while ((await commands.exists(keys.mailbox(mailbox.address))) === 1) await commands.ping();
+    },
+    async spoil(address) {
+      await commands.xadd(keys.mailbox(address), '*', 'm', '{"n":"not a number"');
+    },
+    async stuff(address, count) {
+      const pipeline = commands.pipeline();
+      for (let n = 0; n < count; n++) pipeline.xadd(keys.mailbox(address), '*', 'm', JSON.stringify({ n }));
+      await pipeline.exec();
+    },
+    async close() {
+      for (const connection of connections) connection.disconnect();
+      await cluster.stop();
+    },
+  };
+});
+
+describe('a Redis Cluster', () => {
+  let cluster: TestRedisCluster;
+  let redis: Redis;
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+    redis = connect(cluster.url, true);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await cluster.stop();
+  });
+
+  it('holds sessions on all of its nodes, and lists them together', async () => {
+    const registry = new SessionRegistry(redis);
+    const ids = Array.from({ length: 30 }, () => newId('ses'));
+    for (const id of ids) await registry.create(id, 'demo');
+    expect((await registry.list()).map(({ id }) => id).sort()).toEqual([...ids].sort());
+    const held = await Promise.all(mastersOf(redis).map((server) => server.dbsize()));
+    expect(held).toHaveLength(3);
+    expect(Math.min(...held)).toBeGreaterThan(0);
+  });
+
+  it('carries the jobs of BullMQ, in order', async () => {
+    const connection = bullConnection(cluster.url, 'test', redis);
+    const queue = new Queue<number>('work', { connection, prefix: BULL_PREFIX });
+    const done: number[] = [];
+    const { promise: all, resolve } = Promise.withResolvers<void>();
+    const worker = new Worker<number>(
+      'work',
+      async ({ data }) => {
+        if (done.push(data) === 20) resolve();
+      },
+      { connection, prefix: BULL_PREFIX },
+    );
+    await queue.addBulk(Array.from({ length: 20 }, (_, data) => ({ name: 'n', data })));
+    await all;
+    expect(done).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    await worker.close();
+    await queue.close();
+  });
+
+  it('refuses at once what it cannot do without a node, and goes on when it is back', async () => {
+    const caller = connect(cluster.url);
+    const names = Array.from({ length: 30 }, (_, i) => `{${i}}`);
+    await Promise.all(names.map((name) => caller.set(name, '1')));
+    const [, second] = cluster.nodes;
+    await second?.kill();
+    const answers = await Promise.allSettled(names.map((name) => caller.get(name)));
+    const refused = answers.filter(({ status }) => status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(refused.length).toBeLessThan(names.length);
+    await second?.restart();
+    await expect
+      .poll(
+        () =>
+          Promise.all(names.map((name) => caller.set(name, '2'))).then(
+            () => true,
+            () => false,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(true);
+    caller.disconnect();
+  });
+
+  it('is told from a wrong password', async () => {
+    const stranger = connect(cluster.url.replace('://', '://somebody:wrong@'));
+    const failure = await new Promise<Error>((resolve) => stranger.once('error', resolve));
+    expect(failure.message).toMatch(/slots cache|WRONGPASS/);
+    stranger.disconnect();
+  });
+});
