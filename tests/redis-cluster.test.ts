@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Receiver, type Stack, startRedisCluster, startStack, type TestRedisCluster } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { makeClip } from './support/clips.js';
+
+/** Nothing but the two URLs differs from any other installation. */
+describe('the stack on two Redis Clusters', () => {
+  let clusters: TestRedisCluster[];
+  let stack: Stack;
+  let producer: Producer;
+
+  beforeAll(async () => {
+    clusters = await Promise.all([startRedisCluster({ appendOnly: true }), startRedisCluster()]);
+    const [queue, media] = clusters;
+    stack = await startStack({
+      senders: 2,
+      turn: false,
+      env: { REDIS_QUEUE_URL: queue?.url ?? '', REDIS_MEDIA_URL: media?.url ?? '' },
+    });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    await eventually(
+      'the idle clip is loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+  });
+
+  afterAll(async () => {
+    await stack?.stop();
+    await Promise.all((clusters ?? []).map((cluster) => cluster.stop()));
+  });
+
+  it('plays, speaks, and hands a session over when its media-sender is stopped', async () => {
+    const session = await producer.createSession('lights');
+    let packets = 0;
+    const receiver = await Receiver.connect({
+      ...{ signalingUrl: stack.signalingUrl, session: session.id, token: session.token, decrypt: false },
+      listener: { packet: () => packets++ },
+    });
+    const moreArrive = async () => {
+      const before = packets;
+      await eventually(
+        'media arrives',
+        async () => packets,
+        (count) => count > before + 100,
+      );
+    };
+    await moreArrive();
+    const speech = await producer.upload('lights', 'red.mp4', readFileSync(join(stack.mediaDir, 'lights/idle/red.mp4')));
+    await producer.speak(session.id, [speech.id]);
+    await eventually(
+      'the speech is over',
+      () => producer.events(session.id),
+      (events) => events.some(({ type, segment }) => type === 'speech.finished' && segment === speech.id),
+    );
+    const { host } = await producer.session(session.id);
+    stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host))?.signal('SIGTERM');
+    await eventually(
+      'another media-sender hosts the session',
+      () => producer.session(session.id),
+      (now) => now.state === 'hosted' && now.host !== host,
+    );
+    await moreArrive();
+    receiver.close();
+  });
+});
