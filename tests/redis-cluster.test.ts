@@ -49,7 +49,11 @@ describe('the stack on two Redis Clusters', () => {
       );
     };
     await moreArrive();
-    const speech = await producer.upload('lights', 'red.mp4', readFileSync(join(stack.mediaDir, 'lights/idle/red.mp4')));
+    const speech = await producer.upload(
+      'lights',
+      'red.mp4',
+      readFileSync(join(stack.mediaDir, 'lights/idle/red.mp4')),
+    );
     await producer.speak(session.id, [speech.id]);
     await eventually(
       'the speech is over',
@@ -64,6 +68,7 @@ describe('the stack on two Redis Clusters', () => {
       (now) => now.state === 'hosted' && now.host !== host,
     );
     await moreArrive();
+    expect((await producer.events(session.id)).filter(({ type }) => type === 'session.moved')).toHaveLength(1);
     receiver.close();
   });
 });

@@ -1,8 +1,7 @@
 import { startRedis } from '@humancast/testkit';
-import type { Redis } from 'ioredis';
 import { keys } from '../keys.js';
 import { createLogger } from '../log.js';
-import { connectRedis } from '../redis.js';
+import { connectRedis, type Redis } from '../redis.js';
 import { type Letter, letterSchema, mailboxSuite } from '../testing/index.js';
 import { RedisMailbox, RedisPost } from './redis-mailbox.js';
 
