@@ -1,0 +1,391 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectRedis, createLogger, mastersOf, serviceSettings } from '@humancast/shared';
+import { freePort } from '@humancast/testkit';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { demoProducerSettings } from '../../examples/demo-producer/src/settings.js';
+import { containersOf, find, type Manifest, render } from './testing/render.js';
+import { faultsOf } from './testing/schema.js';
+
+const HERE = new URL('.', import.meta.url).pathname;
+const ROOT = join(HERE, '../..');
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const overlays = readdirSync(join(HERE, 'overlays'));
+const rendered = new Map(overlays.map((name) => [name, render(join(HERE, 'overlays', name))]));
+const all = (kind?: string) => [...rendered.values()].flat().filter((object) => !kind || object.kind === kind);
+const workloads = () => all().filter((object) => containersOf(object).length > 0);
+const label = ({ kind, metadata: { name } }: Manifest) => `${kind} ${name}`;
+const OURS = ['signaling', 'segment-loader', 'media-sender', 'demo-producer'] as const;
+const settings: Readonly<Record<string, object>> = { ...serviceSettings, 'demo-producer': demoProducerSettings };
+
+/** A setting's default, by its variable. */
+function settingOf(service: string, variable: string): { variable: string; fallback?: string } | undefined {
+  return Object.values(settings[service] ?? {}).find((one) => (one as { variable: string }).variable === variable);
+}
+
+interface Env {
+  name: string;
+  value?: string;
+  valueFrom?: { configMapKeyRef?: { name: string; key: string } };
+}
+const envOf = (workload: Manifest) => (containersOf(workload)[0].env ?? []) as Env[];
+function volumesOf({ spec }: Manifest): string[] {
+  const claims = (spec.volumeClaimTemplates ?? []) as Manifest[];
+  const volumes = spec.template.spec.volumes as { name: string }[];
+  return [...volumes.map(({ name }) => name), ...claims.map(({ metadata }) => metadata.name)];
+}
+
+const kubectl = (() => {
+  try {
+    return execFileSync('kubectl', ['version', '--client'], { encoding: 'utf8', stdio: 'pipe' });
+  } catch {
+    return undefined;
+  }
+})();
+
+describe.each(overlays)('overlays/%s', (name) => {
+  const objects = rendered.get(name) ?? [];
+
+  it('has nothing but valid objects, each once', async () => {
+    const faults = await Promise.all(
+      objects.map(async (object) => (await faultsOf(object)).map((fault) => `${label(object)}: ${fault}`)),
+    );
+    expect(faults.flat()).toEqual([]);
+    expect(new Set(objects.map(label)).size).toBe(objects.length);
+    expect(objects.length).toBeGreaterThan(25);
+  });
+
+  // Only where there is one: it comes neither from npm nor from Debian 12 (whose version knows no components).
+  if (kubectl) {
+    it('is what kubectl makes of it', () => {
+      const text = execFileSync('kubectl', ['kustomize', join(HERE, 'overlays', name)], { encoding: 'utf8' });
+      const generated = objects.filter(({ kind }) => kind === 'ConfigMap').map(({ metadata }) => metadata.name);
+      const hashless = text.replaceAll(new RegExp(`\\b(${generated.join('|')})-[a-z0-9]{10}\\b`, 'g'), '$1');
+      const theirs = parseAllDocuments(hashless, { version: '1.1' }).map((document) => document.toJS() as Manifest);
+      const byLabel = (list: readonly Manifest[]) => Object.fromEntries(list.map((object) => [label(object), object]));
+      expect(byLabel(theirs)).toEqual(byLabel(objects));
+    });
+  }
+});
+
+describe('the schema check', () => {
+  it('finds what is wrong, missing or unknown', async () => {
+    const service = find(all(), 'Service', 'signaling');
+    const port = { name: 'http', port: 'eighty' };
+    expect(await faultsOf({ ...service, spec: { ports: [port] } })).toHaveLength(1);
+    const typo = { ...service, spec: { ...service['spec'], selectors: {} } };
+    expect(await faultsOf(typo)).toEqual(['/spec/selectors is no field of it']);
+  });
+});
+
+describe('the pods', () => {
+  it('are not root, change nothing, can gain nothing and know no token', () => {
+    expect(workloads().length).toBeGreaterThan(15);
+    for (const workload of workloads()) {
+      const { spec } = workload['spec'].template;
+      expect(spec, label(workload)).toMatchObject({
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      });
+      expect(spec.securityContext.runAsUser).toBeGreaterThan(0);
+      expect(spec.hostNetwork).toBeUndefined();
+      for (const container of containersOf(workload)) {
+        expect(container.securityContext, label(workload)).toMatchObject({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(container.resources).toMatchObject({
+          requests: { cpu: expect.anything(), memory: expect.anything() },
+          limits: { memory: expect.anything() },
+        });
+        expect(container.readinessProbe ?? container, label(workload)).toHaveProperty('periodSeconds');
+        expect(container.livenessProbe ?? container, label(workload)).toHaveProperty('periodSeconds');
+      }
+    }
+  });
+
+  it.each(overlays)('mount only what is there, and refer only to settings that are there (%s)', (name) => {
+    const objects = rendered.get(name) ?? [];
+    const known = find(objects, 'ConfigMap', 'settings')['data'] as Record<string, string>;
+    for (const workload of objects.filter((object) => containersOf(object).length > 0)) {
+      const volumes = volumesOf(workload);
+      expect(new Set(volumes).size, label(workload)).toBe(volumes.length);
+      for (const { name } of containersOf(workload)[0].volumeMounts) expect(volumes).toContain(name);
+      for (const { configMap } of workload['spec'].template.spec.volumes) {
+        if (configMap) find(objects, 'ConfigMap', configMap.name);
+      }
+      const keys = envOf(workload).flatMap(({ valueFrom }) => valueFrom?.configMapKeyRef?.key ?? []);
+      expect(Object.keys(known)).toEqual(expect.arrayContaining(keys));
+    }
+  });
+
+  it('have labels by which their budgets, services and policies find them', () => {
+    for (const objects of rendered.values()) {
+      const pods = objects
+        .filter((object) => containersOf(object).length > 0)
+        .map((one) => one['spec'].template.metadata.labels);
+      const finds = (selector: Record<string, string>) =>
+        pods.some((labels) =>
+          Object.entries(selector).every(([key, value]) => key.startsWith('statefulset.') || labels[key] === value),
+        );
+      for (const { kind, metadata, spec } of objects) {
+        const selector = kind === 'Service' ? spec.selector : (spec?.selector ?? spec?.podSelector)?.matchLabels;
+        if (selector) expect(finds(selector), `${kind} ${metadata.name}`).toBe(true);
+      }
+    }
+  });
+});
+
+describe.each(OURS)('%s', (service) => {
+  const workload = find(all(), 'Deployment', service);
+  const [container] = containersOf(workload);
+  const environment = envOf(workload);
+  const compose = parse(read('docker-compose.yml'), { merge: true }).services[service];
+
+  it('is the image, the files and the variables of docker-compose.yml', () => {
+    expect(container.image).toBe(compose.image);
+    const names = (list: readonly string[]) => list.filter((name) => name !== 'SHUTDOWN_TIMEOUT_MS').sort();
+    // There one may set a key by hand; here it would be in the manifests.
+    const theirs = Object.keys(compose.environment).filter((name) => name !== 'HUMANCAST_API_KEY');
+    expect(names(environment.map(({ name }) => name))).toEqual(names(theirs));
+    for (const { name, value } of environment) {
+      if (name.endsWith('_FILE')) expect(value).toBe(compose.environment[name]);
+    }
+  });
+
+  it('gets only settings that exist', () => {
+    for (const { name } of environment) {
+      const variable = settingOf(service, name) ? name : name.replace(/_FILE$/, '');
+      expect(settingOf(service, variable), name).toBeDefined();
+    }
+  });
+
+  it('has the ports that it listens on, and is asked there for its health', () => {
+    const ports = Object.fromEntries(
+      container.ports.map(({ name, containerPort }: { name: string; containerPort: number }) => [name, containerPort]),
+    );
+    const of = (setting: string) => (settings[service] as Record<string, { fallback: string } | undefined>)[setting];
+    const expected = { metrics: of('metricsPort')?.fallback, ...(of('port') && { http: of('port')?.fallback }) };
+    expect(Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)]))).toEqual(
+      Object.fromEntries(Object.entries(expected).map(([name, port]) => [name, String(port)])),
+    );
+    expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: 'metrics' });
+    expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'metrics' });
+  });
+
+  it('is given longer to end than it takes at most', () => {
+    const own = environment.find(({ name }) => name === 'SHUTDOWN_TIMEOUT_MS')?.value;
+    const limitMs = Number(own ?? settingOf(service, 'SHUTDOWN_TIMEOUT_MS')?.fallback);
+    expect(limitMs).toBeGreaterThan(0);
+    expect(workload['spec'].template.spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(limitMs);
+  });
+});
+
+describe('the databases and relays', () => {
+  it('are the images of docker-compose.yml', () => {
+    const { services } = parse(read('docker-compose.yml'), { merge: true });
+    for (const name of ['redis-queue', 'redis-media', 'coturn']) {
+      expect(containersOf(find(all(), 'StatefulSet', name))[0].image).toBe(services[name].image);
+    }
+  });
+
+  it('are reached from outside by the relays alone', () => {
+    const open = all('Service').filter(({ spec }) => spec.type !== undefined);
+    expect(new Set(open.map(({ metadata }) => metadata.name))).toEqual(new Set(['coturn-0', 'coturn-1']));
+    const anywhere = all('NetworkPolicy').filter(({ spec }) =>
+      (spec.ingress ?? []).some(({ from }: { from?: unknown[] }) => from === undefined),
+    );
+    expect(new Set(anywhere.map(({ metadata }) => metadata.name))).toEqual(new Set(['signaling', 'coturn']));
+  });
+
+  it('have a relay for each that is told to viewers', () => {
+    for (const objects of rendered.values()) {
+      const urls = String(find(objects, 'ConfigMap', 'settings')['data'].TURN_URLS).split(',');
+      const hosts = new Set(urls.map((url) => /^turns?:([^:]+):/.exec(url)?.[1]));
+      const relays = objects.filter(({ kind, spec }) => kind === 'Service' && spec.type === 'LoadBalancer');
+      expect(find(objects, 'StatefulSet', 'coturn')['spec'].replicas).toBe(hosts.size);
+      expect(relays).toHaveLength(hosts.size);
+    }
+  });
+});
+
+describe('the scalers', () => {
+  const documented = new Set([...read('docs/metrics.md').matchAll(/^\| `(humancast_\w+)`/gm)].map((match) => match[1]));
+  const named = (text: string) => [...text.matchAll(/humancast_\w+/g)].map(([name]) => name);
+
+  it('go by metrics that there are', () => {
+    const adapter = read('infra/kubernetes/components/hpa/prometheus-adapter.yaml');
+    const [keda] = all('ScaledObject');
+    const [hpa] = all('HorizontalPodAutoscaler');
+    const query: string = keda?.['spec'].triggers[0].metadata.query;
+    const metric: string = hpa?.['spec'].metrics[0].pods.metric.name;
+    expect(named(query).length).toBe(2);
+    expect(named(adapter)).toContain(metric);
+    for (const name of [...named(query), metric, ...named(adapter)]) expect(documented, name).toContain(name);
+  });
+
+  it('keep room on each media-sender, and are the only ones who say how many', () => {
+    const capacity = Number(find(all(), 'ConfigMap', 'settings')['data'].MAX_SESSIONS);
+    const [keda] = all('ScaledObject');
+    const [hpa] = all('HorizontalPodAutoscaler');
+    const targets = [
+      Number(keda?.['spec'].triggers[0].metadata.threshold),
+      Number(hpa?.['spec'].metrics[0].pods.target.averageValue),
+    ];
+    for (const target of targets) expect(target / capacity).toBeCloseTo(0.7);
+    for (const objects of rendered.values()) {
+      const scaled = objects.some(({ kind }) => kind === 'ScaledObject' || kind === 'HorizontalPodAutoscaler');
+      expect('replicas' in find(objects, 'Deployment', 'media-sender')['spec']).toBe(!scaled);
+    }
+  });
+});
+
+describe('what is run in the pods', () => {
+  const folders: string[] = [];
+  afterAll(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+  const makeFolder = () => {
+    const folder = mkdtempSync(join(tmpdir(), 'humancast-kubernetes-'));
+    folders.push(folder);
+    return folder;
+  };
+
+  /** coturn's configuration as its start script writes it. */
+  function turnConfiguration(podIp: string, range: string, certificate = false): string {
+    const root = makeFolder();
+    for (const folder of ['etc/humancast', 'run/humancast', 'run/tls', 'tmp', 'bin']) {
+      mkdirSync(join(root, folder), { recursive: true });
+    }
+    writeFileSync(join(root, 'etc/humancast/turnserver.conf'), read('infra/turn/turnserver.conf'));
+    writeFileSync(join(root, 'run/humancast/turn-secret'), 'current');
+    writeFileSync(join(root, 'run/humancast/turn-secret-next'), 'next');
+    if (certificate) writeFileSync(join(root, 'run/tls/tls.crt'), 'certificate');
+    writeFileSync(join(root, 'bin/turnserver'), '#!/bin/sh\ncat "$2"\n');
+    chmodSync(join(root, 'bin/turnserver'), 0o755);
+    const env = { PATH: `${join(root, 'bin')}:${process.env['PATH']}`, ROOT: root, POD_IP: podIp, MEDIA_RANGE: range };
+    return execFileSync(join(HERE, 'base/start-coturn'), { encoding: 'utf8', env });
+  }
+  const peers = (text: string) => [...text.matchAll(/^allowed-peer-ip=(.*)$/gm)].map((match) => match[1]);
+
+  it('lets a relay reach the pods, but never itself', () => {
+    expect(peers(turnConfiguration('10.244.3.255', '10.244.0.0-10.244.255.255'))).toEqual([
+      '10.244.0.0-10.244.3.254',
+      '10.244.4.0-10.244.255.255',
+    ]);
+    expect(peers(turnConfiguration('10.244.0.0', '10.244.0.0-10.244.0.9'))).toEqual(['10.244.0.1-10.244.0.9']);
+    expect(peers(turnConfiguration('10.244.0.9', '10.244.0.0-10.244.0.9'))).toEqual(['10.244.0.0-10.244.0.8']);
+    expect(peers(turnConfiguration('192.168.0.4', '10.244.0.0-10.244.0.9'))).toEqual(['10.244.0.0-10.244.0.9']);
+  });
+
+  it('gives a relay both secrets, and TLS where there is a certificate', () => {
+    const plain = turnConfiguration('10.244.1.2', '10.244.0.0-10.244.255.255');
+    expect(plain).toContain('denied-peer-ip=0.0.0.0-255.255.255.255\n');
+    expect(plain).toContain('\nrelay-ip=10.244.1.2\n');
+    expect(plain).toContain('static-auth-secret=current\nstatic-auth-secret=next\nno-tls\n');
+    const secure = turnConfiguration('10.244.1.2', '10.244.0.0-10.244.255.255', true);
+    expect(secure).toContain('tls-listening-port=5349');
+    expect(secure).not.toContain('no-tls\n');
+  });
+
+  it('makes one Redis Cluster of its nodes, which the services can use, also when their addresses have changed', async () => {
+    const work = makeFolder();
+    const secrets = join(work, 'secrets');
+    const env = { ...process.env, CLUSTER: 'redis-media' };
+    execFileSync(join(HERE, 'secrets'), [secrets], { env, stdio: 'pipe' });
+    const port = await portForBus();
+    const password = readFileSync(join(secrets, 'redis-media.media-sender.url'), 'utf8').split('@')[0];
+    const open = (address: string) =>
+      connectRedis(`${password}@${address}:${port}`, { name: 'test', logger: createLogger('test', 'silent') });
+    let nodes = await startNodes(work, port, 10);
+    try {
+      const redis = open('127.0.0.10');
+      const names = Array.from({ length: 30 }, (_, i) => `key ${i}`);
+      await expect.poll(() => redis.set('key', 'value').catch(String), { timeout: 20_000 }).toBe('OK');
+      await expect
+        .poll(
+          () => Promise.all(names.map((name) => redis.set(name, name))).then(() => mastersOf(redis).length, String),
+          {
+            timeout: 20_000,
+          },
+        )
+        .toBe(3);
+      redis.disconnect();
+      await Promise.all(nodes.map((node) => endProcess(node)));
+      // All at once, and elsewhere: nobody knows any more where anybody is.
+      nodes = await startNodes(work, port, 20);
+      const again = open('127.0.0.22');
+      await expect
+        .poll(
+          () => Promise.all(names.map((name) => again.set(name, name))).then(() => mastersOf(again).length, String),
+          {
+            timeout: 30_000,
+          },
+        )
+        .toBe(3);
+      const addresses = mastersOf(again).map(({ options }) => options.host);
+      expect(addresses.sort()).toEqual(['127.0.0.20', '127.0.0.21', '127.0.0.22']);
+      again.disconnect();
+    } finally {
+      await Promise.all(nodes.map((node) => endProcess(node)));
+    }
+  }, 90_000);
+
+  /** Three nodes, each with an address of its own as pods have, from 127.0.0.`first`, and a folder that stays. */
+  async function startNodes(work: string, port: number, first: number): Promise<ChildProcess[]> {
+    const addresses = [0, 1, 2].map((i) => `127.0.0.${first + i}`);
+    return addresses.map((address, i) => {
+      const folder = join(work, `node-${i}`);
+      mkdirSync(folder, { recursive: true });
+      return spawn(
+        join(HERE, 'components/redis-media-cluster/start-node'),
+        [join(ROOT, 'infra/redis/media.conf'), join(work, 'secrets/redis-media.acl'), '--maxmemory', '64mb'],
+        {
+          cwd: folder,
+          stdio: 'ignore',
+          // A group of its own, because it has a child that goes on looking after the cluster.
+          detached: true,
+          env: {
+            PATH: process.env['PATH'],
+            ...{ POD_IP: address, PEERS: addresses.join(' '), ORDINAL: String(i), PORT: String(port), WORK: folder },
+          },
+        },
+      );
+    });
+  }
+
+  async function endProcess(child: ChildProcess): Promise<void> {
+    if (child.pid === undefined) return;
+    const ended = child.exitCode === null && child.signalCode === null && once(child, 'exit');
+    process.kill(-child.pid, 'SIGKILL');
+    await ended;
+  }
+
+  /** Redis takes the port 10000 above for its nodes among each other. */
+  async function portForBus(): Promise<number> {
+    for (;;) {
+      const port = await freePort();
+      if (port <= 55_000) return port;
+    }
+  }
+
+  it('finds every secret in the manifests of the secrets script, and nobody finds what he does not need', () => {
+    const text = execFileSync(join(HERE, 'secrets'), [makeFolder()], { encoding: 'utf8', stdio: 'pipe' });
+    const secrets = parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+    for (const workload of workloads()) {
+      const mount = workload['spec'].template.spec.volumes.find(({ name }: { name: string }) => name === 'secrets');
+      const files = Object.keys(find(secrets, 'Secret', mount.secret.secretName)['data']);
+      const used = JSON.stringify(containersOf(workload)).match(/\/run\/humancast\/[\w.-]+/g) ?? [];
+      const needed =
+        workload.metadata.name === 'coturn' ? ['turn-secret', 'turn-secret-next'] : used.map((path) => path.slice(15));
+      expect(files.sort(), label(workload)).toEqual([...new Set(needed)].sort());
+    }
+    expect(execFileSync(join(HERE, 'secrets'), [makeFolder()], { encoding: 'utf8', stdio: 'pipe' })).not.toBe(text);
+  });
+});
