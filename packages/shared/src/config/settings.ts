@@ -125,7 +125,7 @@ export const signalingSettings = {
     'CONNECTS_PER_MINUTE',
     [1, 1_000_000],
     600,
-    'New WebSocket connections and demo sessions a minute from one address',
+    'New WebSocket connections and demo sessions a minute from one address, at each signaling process',
   ),
   trustProxy: setting.bool(
     'TRUST_PROXY',
