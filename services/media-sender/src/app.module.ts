@@ -186,6 +186,7 @@ function createMediaSender(
     senders: new SenderRegistry(queue),
     avatars: new AvatarStore(queue),
     services,
+    paced: () => metrics.paced,
     logger,
   });
   return sender.current;

@@ -8,6 +8,7 @@ import {
   watchGauge,
 } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
+import { LATE_MS, type Paced } from './hosting/admission.js';
 import type { HostMetrics } from './hosting/session-host.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
 import type { TrafficTotals } from './transport/traffic.js';
@@ -114,6 +115,14 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
 
   late(track: 'audio' | 'video', lateMs: number): void {
     this.#late[track].observe(lateMs * MS);
+  }
+
+  /** Packets of sound and frames so far. */
+  get paced(): Paced {
+    const inTime = LATENESS_BUCKETS.indexOf(LATE_MS * MS);
+    const counts = Object.values(this.#late).map(({ cumulative }) => cumulative);
+    const packets = counts.reduce((sum, count) => sum + (count.at(-1) ?? 0), 0);
+    return { packets, late: packets - counts.reduce((sum, count) => sum + (count[inTime] ?? 0), 0) };
   }
 
   frameSent(skewMs: number): void {

@@ -28,6 +28,8 @@ export interface FakeSenderOptions {
   capacity?: number;
   /** Whether it takes sessions at all. */
   takesSessions?: boolean;
+  /** Whether it says that it has time for another session. Default true. */
+  accepting?: boolean;
   /** What it does about a viewer it has not served yet. Default: makes an offer, or answers a WHEP viewer's. */
   serve?: (sender: FakeSender, session: string, viewer: ViewerRecord, epoch: number) => Promise<void>;
 }
@@ -158,7 +160,8 @@ export class FakeSender {
 
   async #sayAlive(): Promise<void> {
     const { id } = this;
-    const numbers = { sessions: this.#hosted.size, capacity: this.#options.capacity ?? 100, viewers: 0 };
+    const { capacity = 100, accepting = true } = this.#options;
+    const numbers = { sessions: this.#hosted.size, capacity, viewers: 0, accepting };
     await this.#senders.beat(
       { id, mailbox: id, ...numbers, draining: false, startedAtMs: 1, hostname: hostname() },
       1000,

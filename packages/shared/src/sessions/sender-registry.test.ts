@@ -22,8 +22,8 @@ describe('SenderRegistry', () => {
 
   const record = (): SenderRecord => {
     const id = newId('snd');
-    const rest = { sessions: 0, capacity: 4, viewers: 0, draining: false, startedAtMs: 1, hostname: 'here' };
-    return { id, mailbox: id, ...rest };
+    const load = { sessions: 0, capacity: 4, viewers: 0, draining: false, accepting: true };
+    return { id, mailbox: id, ...load, startedAtMs: 1, hostname: 'here' };
   };
 
   it('knows who gave no sign of life in time', async () => {

@@ -64,6 +64,8 @@ export const senderRecordSchema = z.object({
   capacity: z.int(),
   viewers: z.int(),
   draining: z.boolean(),
+  /** Whether it has the time to serve another session, places apart. */
+  accepting: z.boolean().default(true),
   startedAtMs: z.number(),
   hostname: z.string(),
   /** Its `/metrics`, for the console. */

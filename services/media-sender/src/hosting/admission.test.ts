@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { Admission } from './admission.js';
+import { Admission, type Paced } from './admission.js';
+
+const PUNCTUAL: Paced = { packets: 0, late: 0 };
 
 describe('Admission', () => {
   it('closes when the event loop is late, and opens again only when it is calm', () => {
@@ -8,6 +10,7 @@ describe('Admission', () => {
     const admission = new Admission({
       onChange: (open) => changes.push(open),
       used: () => 0.5,
+      paced: () => PUNCTUAL,
       measure: () => delayMs,
     });
     for (const next of [2, 14, 16, 30, 12, 9, 7, 14]) {
@@ -18,8 +21,24 @@ describe('Admission', () => {
     expect(admission.open).toBe(true);
   });
 
+  it('closes when packets leave late, and opens again only when next to none does', () => {
+    let paced = PUNCTUAL;
+    const admission = new Admission({ onChange: () => {}, used: () => 0.5, paced: () => paced, measure: () => 1 });
+    const afterAnother = (packets: number, late: number) => {
+      paced = { packets: paced.packets + packets, late: paced.late + late };
+      admission.check();
+      return admission.open;
+    };
+    expect(afterAnother(1000, 40)).toBe(true);
+    expect(afterAnother(1000, 60)).toBe(false);
+    expect(afterAnother(1000, 20)).toBe(false);
+    expect(afterAnother(1000, 5)).toBe(true);
+    expect(afterAnother(0, 0)).toBe(true);
+  });
+
   it('stays open while it hosts so little that something else must be keeping it busy', () => {
-    const admission = new Admission({ onChange: () => {}, used: () => 0.2, measure: () => 100 });
+    const late = { packets: 100, late: 100 };
+    const admission = new Admission({ onChange: () => {}, used: () => 0.2, paced: () => late, measure: () => 100 });
     admission.check();
     expect(admission.open).toBe(true);
   });

@@ -39,6 +39,8 @@ import { MediaSender } from './media-sender.js';
 const logger = createLogger('test', 'fatal');
 const WAIT = { timeout: 10_000, interval: 10 };
 const GRACE_MS = 300;
+/** For sessions that nobody watches, and that stay nevertheless. */
+const UNWATCHED = { graceMs: 60_000 };
 
 /** A connection whose other end is the test. */
 class FakeTransport implements ViewerTransport {
@@ -163,15 +165,17 @@ describe('MediaSender', () => {
     id: string;
     sender: MediaSender;
     transports: FakeTransport[];
+    /** How often it has looked at what the others have. */
+    looks(): number;
     stop(): Promise<void>;
   }
 
-  async function startSender(): Promise<Sender> {
+  async function startSender({ maxSessions = 4, graceMs = GRACE_MS } = {}): Promise<Sender> {
     const id = newId('snd');
     const config = {
       ...loadConfig(senderSettings, {}),
-      maxSessions: 4,
-      viewerGraceMs: GRACE_MS,
+      maxSessions,
+      viewerGraceMs: graceMs,
       heartbeatMs: 50,
       leaseMs: 2000,
     };
@@ -193,6 +197,8 @@ describe('MediaSender', () => {
       sessionLeft: () => {},
     };
     const phases = new Phases();
+    const senders = new SenderRegistry(redis);
+    const looks = vi.spyOn(senders, 'list');
     const sender = new MediaSender({
       id,
       config,
@@ -201,9 +207,10 @@ describe('MediaSender', () => {
       scheduler,
       mailbox: new RedisMailbox(id, redis.duplicate(), redis, toSenderSchema, logger),
       registry,
-      senders: new SenderRegistry(redis),
+      senders,
       avatars: new AvatarStore(redis),
       logger,
+      paced: () => ({ packets: 0, late: 0 }),
       services: {
         sender: id,
         registry,
@@ -231,13 +238,19 @@ describe('MediaSender', () => {
           }),
         prefetchSamples: 2 * 48_000,
         missingMediaMs: 50,
-        viewerGraceMs: GRACE_MS,
+        viewerGraceMs: graceMs,
         playheadMs: 100,
         metrics,
       },
     });
     await sender.start();
-    const started: Sender = { id, sender, transports, stop: () => sender.close() };
+    const started: Sender = {
+      id,
+      sender,
+      transports,
+      looks: () => looks.mock.calls.length,
+      stop: () => sender.close(),
+    };
     running.push(started);
     return started;
   }
@@ -479,6 +492,62 @@ describe('MediaSender', () => {
     expect(types).toContain('session.moved');
   });
 
+  /** Until each has looked around since now: the second look from here began after the first had ended. */
+  async function haveSeenEachOther(senders: readonly Sender[]): Promise<void> {
+    const before = senders.map(({ looks }) => looks());
+    const behind = () => senders.filter(({ looks }, i) => looks() < (before[i] ?? 0) + 2);
+    await vi.waitFor(() => expect(behind()).toEqual([]), WAIT);
+  }
+
+  it('spreads sessions over senders by free places', async () => {
+    const senders: Sender[] = [];
+    for (let i = 0; i < 3; i++) senders.push(await startSender({ ...UNWATCHED, maxSessions: 40 }));
+    await haveSeenEachOther(senders);
+    await Promise.all(Array.from({ length: 30 }, async () => askForHost(await createSession())));
+    const counts = () => senders.map(({ sender }) => sender.sessionCount);
+    await vi.waitFor(() => expect(sum(counts())).toBe(30), WAIT);
+    // A tenth of the places apart, and one that was on its way.
+    expect(Math.max(...counts()) - Math.min(...counts())).toBeLessThanOrEqual(5);
+  });
+
+  it('fills an empty sender before one that is well used, and lets one that is full or draining be', async () => {
+    const full = await startSender({ ...UNWATCHED, maxSessions: 2 });
+    for (let i = 0; i < 2; i++) await askForHost(await createSession());
+    await vi.waitFor(() => expect(full.sender.sessionCount).toBe(2), WAIT);
+    const used = await startSender({ ...UNWATCHED, maxSessions: 40 });
+    const draining = await startSender({ ...UNWATCHED, maxSessions: 40 });
+    await draining.sender.drain();
+    await haveSeenEachOther([used]);
+    await Promise.all(Array.from({ length: 20 }, async () => askForHost(await createSession())));
+    await vi.waitFor(() => expect(used.sender.sessionCount).toBe(20), WAIT);
+    const empty = await startSender({ ...UNWATCHED, maxSessions: 40 });
+    await haveSeenEachOther([used, empty]);
+    for (let more = 1; more <= 8; more++) {
+      await askForHost(await createSession());
+      await vi.waitFor(() => expect(used.sender.sessionCount + empty.sender.sessionCount).toBe(20 + more), WAIT);
+    }
+    // One that it was waiting for when the empty one came.
+    expect(used.sender.sessionCount).toBeLessThanOrEqual(21);
+    expect([full, draining].map(({ sender }) => sender.sessionCount)).toEqual([2, 0]);
+  });
+
+  it('takes what an emptier sender that is alive, and yet takes nothing, leaves waiting', async () => {
+    const { sender } = await startSender({ ...UNWATCHED, maxSessions: 40 });
+    await Promise.all(Array.from({ length: 6 }, async () => askForHost(await createSession())));
+    await vi.waitFor(() => expect(sender.sessionCount).toBe(6), WAIT);
+    const stuck = newId('snd');
+    const numbers = { sessions: 0, viewers: 0, capacity: 40, draining: false, accepting: true };
+    await new SenderRegistry(redis).beat(
+      { id: stuck, mailbox: stuck, ...numbers, startedAtMs: 1, hostname: 'elsewhere' },
+      60_000,
+    );
+    cleanups.push(() => new SenderRegistry(redis).forget(stuck));
+    for (let taken = 7; taken <= 9; taken++) {
+      await askForHost(await createSession());
+      await vi.waitFor(() => expect(sender.sessionCount).toBe(taken), WAIT);
+    }
+  });
+
   it('answers what it is playing right now', async () => {
     const { transports } = await startSender();
     const session = await createSession();
@@ -496,3 +565,7 @@ describe('MediaSender', () => {
     expect(inspected?.inspection.nextCut?.inMs).toBeLessThan(100);
   });
 });
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -18,8 +18,9 @@ import {
 } from '@humancast/shared';
 import { Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
-import { Admission } from './admission.js';
+import { Admission, type Paced } from './admission.js';
 import { Lease } from './lease.js';
+import { type Load, Placement } from './placement.js';
 import { type HostServices, SessionHost } from './session-host.js';
 
 /** Segments of all sessions that are looked up at once. */
@@ -45,6 +46,8 @@ export interface MediaSenderOptions {
   senders: SenderRegistry;
   avatars: AvatarStore;
   services: HostServices;
+  /** What playout has sent, and how late. */
+  paced: () => Paced;
   logger: Logger;
 }
 
@@ -57,9 +60,13 @@ export class MediaSender {
   readonly #hosts = new Map<string, SessionHost>();
   readonly #lease: Lease;
   readonly #admission: Admission;
+  readonly #placement: Placement;
   readonly #sessionsQueue: Queue<SessionJob>;
   #sessionsWorker: Worker | undefined;
   #segmentsWorker: Worker | undefined;
+  /** Jobs in hand: sessions hosted, and those on their way in or out. */
+  #taken = 0;
+  #pulling = true;
   #draining = false;
   #drained: Promise<void> | undefined;
   readonly #startedAtMs: number;
@@ -77,8 +84,21 @@ export class MediaSender {
       onRegained: () => this.#resume(),
     });
     this.#admission = new Admission({
-      onChange: (open) => this.#admit(open),
-      used: () => this.#hosts.size / config.maxSessions,
+      onChange: (open) => {
+        options.logger.warn({ open }, open ? 'takes sessions again' : 'too busy for another session');
+        this.#pullOrNot();
+      },
+      used: () => this.#taken / config.maxSessions,
+      paced: options.paced,
+    });
+    this.#placement = new Placement({
+      capacity: config.maxSessions,
+      taken: () => this.#taken,
+      others: () => this.#othersThatTake(),
+      waiting: () => this.#sessionsQueue.getWaitingCount(),
+      publish: () => this.#beat(),
+      onChange: () => this.#pullOrNot(),
+      intervalMs: config.heartbeatMs,
     });
     scheduler.beforeRun = (nowMs) => this.#lease.check(nowMs);
     this.#sessionsQueue = new Queue(SESSIONS_QUEUE, { connection, prefix: BULL_PREFIX });
@@ -134,7 +154,7 @@ export class MediaSender {
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
-    this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#host(job.data), {
+    this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#take(job.data), {
       connection,
       prefix: BULL_PREFIX,
       concurrency: config.maxSessions,
@@ -152,6 +172,7 @@ export class MediaSender {
     }
     await Promise.all([this.#segmentsWorker.waitUntilReady(), this.#sessionsWorker.waitUntilReady()]);
     this.#admission.start();
+    this.#placement.start();
     logger.info({ sender: id, capacity: config.maxSessions }, 'media-sender ready');
   }
 
@@ -180,6 +201,7 @@ export class MediaSender {
   async #giveAway(): Promise<void> {
     this.#draining = true;
     this.#admission.stop();
+    this.#placement.stop();
     this.#options.logger.info({ sessions: this.#hosts.size }, 'draining');
     const stoppedTaking = this.#sessionsWorker?.close();
     const deadlineMs = this.#options.clock.nowMs() + ((await this.#othersHaveRoom()) ? HAND_OVER_MS : 0);
@@ -187,17 +209,28 @@ export class MediaSender {
     await stoppedTaking;
   }
 
-  /** Sessions that are hosted stay; others wait for a sender that has time for them. */
-  #admit(open: boolean): void {
-    if (this.#draining) return;
-    this.#options.logger.warn({ open }, open ? 'takes sessions again' : 'too busy for another session');
-    if (open) this.#sessionsWorker?.resume();
+  /** Sessions that are hosted stay; others go to a media-sender with time and room for them. */
+  #pullOrNot(): void {
+    const pulls = this.#admission.open && this.#placement.open;
+    if (this.#draining || pulls === this.#pulling) return;
+    this.#pulling = pulls;
+    if (pulls) void this.#sessionsWorker?.resume();
     else void this.#sessionsWorker?.pause(true);
   }
 
+  async #take(data: unknown): Promise<void> {
+    this.#taken++;
+    this.#placement.changed();
+    try {
+      await this.#host(sessionJobSchema.parse(data));
+    } finally {
+      this.#taken--;
+      this.#placement.changed();
+    }
+  }
+
   /** A job of the `sessions` queue lasts as long as the session is hosted here. */
-  async #host(data: unknown): Promise<void> {
-    const { session, epoch } = sessionJobSchema.parse(data);
+  async #host({ session, epoch }: SessionJob): Promise<void> {
     const { id, registry } = this.#options;
     if (!(await registry.claim(session, epoch, id))) return;
     const host = await this.#open(session, epoch);
@@ -260,11 +293,13 @@ export class MediaSender {
 
   /** Whether somebody can take what this one gives away; otherwise nobody needs to be waited for. */
   async #othersHaveRoom(): Promise<boolean> {
+    return (await this.#othersThatTake()).some(({ sessions, capacity }) => sessions < capacity);
+  }
+
+  async #othersThatTake(): Promise<Load[]> {
     const { id, senders } = this.#options;
-    const records = (await senders.list()).map(({ record }) => record);
-    return records.some(
-      (record) => record && record.id !== id && !record.draining && record.sessions < record.capacity,
-    );
+    const records = (await senders.list()).flatMap(({ record }) => record ?? []);
+    return records.filter((record) => record.id !== id && record.accepting && !record.draining);
   }
 
   async #beat(): Promise<void> {
@@ -273,10 +308,11 @@ export class MediaSender {
       {
         id,
         mailbox: id,
-        sessions: this.#hosts.size,
+        sessions: this.#taken,
         viewers: this.viewerCount,
         capacity: config.maxSessions,
         draining: this.#draining,
+        accepting: this.#admission.open,
         startedAtMs: this.#startedAtMs,
         hostname: hostname(),
       },

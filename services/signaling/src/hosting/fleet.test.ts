@@ -49,6 +49,16 @@ describe('the media-senders as a whole', () => {
     await sender.stop();
   });
 
+  it('counts on no places of a media-sender that has no time for another session', async () => {
+    const busy = await FakeSender.start(stack.queueUrl, { accepting: false });
+    const create = () => signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo', wait: false } });
+    await waitFor('the fleet to be full', async () => (await create()).status === 503);
+    const idle = await FakeSender.start(stack.queueUrl);
+    await waitFor('a place', async () => (await create()).status === 201);
+    await busy.stop();
+    await idle.stop();
+  });
+
   it('asks anew for a host when the media-sender that took the job died before it claimed the session', async () => {
     const registry = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
     const session = newId('ses');

@@ -24,7 +24,7 @@ export class Fleet {
   async requirePlace(): Promise<void> {
     const [senders, waiting] = await Promise.all([this.#senders.list(), this.#jobs.waitingCount()]);
     const free = senders.reduce((sum, { record }) => {
-      return record && !record.draining ? sum + Math.max(0, record.capacity - record.sessions) : sum;
+      return record?.accepting && !record.draining ? sum + Math.max(0, record.capacity - record.sessions) : sum;
     }, 0);
     if (free <= waiting) throw new HumancastError('no_capacity', { retryAfterSeconds: FULL_RETRY_SECONDS });
   }

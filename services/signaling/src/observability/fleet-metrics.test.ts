@@ -73,9 +73,9 @@ describe('metrics of what all services share', () => {
   it('add up the segments of all media-senders', async () => {
     const jobs = new JobQueues(stack.queue);
     const senders = new SenderRegistry(stack.queue);
-    const figures = { sessions: 0, viewers: 0, capacity: 1, draining: false, startedAtMs: 1, hostname: 'test' };
+    const load = { sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
     for (const id of [newId('snd'), newId('snd')]) {
-      await senders.beat({ id, mailbox: id, ...figures }, 60_000);
+      await senders.beat({ id, mailbox: id, ...load, startedAtMs: 1, hostname: 'test' }, 60_000);
       await jobs.announceSegments(id, [
         { session: newId('ses'), seq: 1, segment: newId('seg') },
         { session: newId('ses'), seq: 1, segment: newId('seg') },

@@ -1,0 +1,98 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { fairShare, type Load, Placement } from './placement.js';
+
+describe('fairShare', () => {
+  it('lets nobody get ahead of the emptiest by more than a tenth of its places', () => {
+    expect(fairShare(40, [{ sessions: 10, capacity: 40 }])).toBe(14);
+    expect(
+      fairShare(40, [
+        { sessions: 30, capacity: 40 },
+        { sessions: 0, capacity: 40 },
+      ]),
+    ).toBe(4);
+  });
+
+  it('compares by places, so that a larger one has more', () => {
+    expect(fairShare(80, [{ sessions: 10, capacity: 20 }])).toBe(48);
+  });
+
+  it('expects nothing of those that are full, and of nobody', () => {
+    expect(fairShare(40, [{ sessions: 5, capacity: 5 }])).toBe(40);
+    expect(fairShare(40, [])).toBe(40);
+  });
+});
+
+describe('Placement', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  function place({ others = [] as Load[], waiting = 0, taken = 0 }) {
+    const state = { others, waiting, taken, published: 0, changes: [] as boolean[] };
+    const placement = new Placement({
+      capacity: 40,
+      taken: () => state.taken,
+      others: async () => state.others,
+      waiting: async () => state.waiting,
+      publish: async () => {
+        state.published++;
+      },
+      onChange: (open) => state.changes.push(open),
+      intervalMs: 250,
+    });
+    placement.start();
+    return { placement, state };
+  }
+
+  it('leaves sessions to one that is clearly emptier, and takes them again when that has caught up', async () => {
+    const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(placement.open).toBe(false);
+    state.others = [{ sessions: 8, capacity: 40 }];
+    await vi.advanceTimersByTimeAsync(250);
+    expect(state.changes).toEqual([false, true]);
+    placement.stop();
+  });
+
+  it('stops in the middle of a burst, tells the others how many it took, and goes on as soon as they have theirs', async () => {
+    const { placement, state } = place({ others: [{ sessions: 0, capacity: 40 }], waiting: 20 });
+    await vi.advanceTimersByTimeAsync(0);
+    for (; placement.open; placement.changed()) state.taken++;
+    expect(state.taken).toBe(4);
+    state.others = [{ sessions: 4, capacity: 40 }];
+    await vi.advanceTimersByTimeAsync(20);
+    expect(state.published).toBe(1);
+    expect(placement.open).toBe(true);
+    placement.stop();
+  });
+
+  it('takes a session after all that a dead or stuck emptier one leaves waiting, one at a time', async () => {
+    const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(placement.open).toBe(false);
+    state.waiting = 2;
+    await vi.advanceTimersByTimeAsync(250 + 3 * 20);
+    expect(placement.open).toBe(true);
+    state.taken++;
+    placement.changed();
+    expect(placement.open).toBe(false);
+    await vi.advanceTimersByTimeAsync(20);
+    expect(placement.open).toBe(true);
+    placement.stop();
+  });
+
+  it('does not look more often because sessions wait that it has no place for', async () => {
+    const others = vi.fn(async () => []);
+    const placement = new Placement({
+      ...{ capacity: 2, taken: () => 2, others, waiting: async () => 5, publish: async () => {} },
+      ...{ onChange: () => {}, intervalMs: 250 },
+    });
+    placement.start();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(others).toHaveBeenCalledTimes(5);
+    placement.stop();
+  });
+});
