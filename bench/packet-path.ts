@@ -151,6 +151,7 @@ function receive(): void {
     await peer.setLocalDescription(await peer.createAnswer());
     process.send?.(peer.localDescription?.sdp ?? '');
   });
+  process.on('disconnect', () => process.exit());
   process.send?.('ready');
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { dim, red, say, seconds, step, yellow } from './output.mjs';
+import { onceOrphaned } from './parent.mjs';
 import { ProcessLog, readable } from './process-log.mjs';
 import { SupervisedProcess, waitUntilReady } from './supervisor.mjs';
 
@@ -95,6 +96,13 @@ export class Runner {
         } else if (performance.now() - firstMs > SAME_SIGNAL_MS) {
           process.exit(1);
         }
+      });
+    }
+    // npm was killed. Started by hand, we may outlive the shell we came from.
+    if (process.env['npm_lifecycle_event'] !== undefined) {
+      onceOrphaned(() => {
+        if (!this.stopping) say('\nnpm has ended: ending …');
+        void this.#end(0);
       });
     }
     process.on('exit', () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,8 +16,27 @@ const OBEDIENT = `process.on('SIGTERM', () => { console.log('told'); process.exi
 const STUBBORN = `process.on('SIGTERM', () => {}); console.log('up'); ${RUN_ON}`;
 
 /** A process of its own that runs groups of little programs, as `npm start` does. */
-function startRunner(groups: Record<string, string>[], { ready = true, stopTimeoutMs = 10_000 } = {}) {
-  const script = `
+function startRunner(groups: Record<string, string>[], options: RunnerOptions = {}) {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', runnerScript(groups, options)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  return { child, output: () => output };
+}
+
+interface RunnerOptions {
+  ready?: boolean;
+  stopTimeoutMs?: number;
+}
+
+function runnerScript(
+  groups: Record<string, string>[],
+  { ready = true, stopTimeoutMs = 10_000 }: RunnerOptions,
+): string {
+  return `
     import { Runner } from ${JSON.stringify(new URL('./runner.mjs', import.meta.url).href)};
     const runner = new Runner({ logFolder: ${JSON.stringify(folder)}, verbose: true });
     for (const [i, group] of ${JSON.stringify(groups)}.entries()) {
@@ -28,14 +47,6 @@ function startRunner(groups: Record<string, string>[], { ready = true, stopTimeo
     }
     console.log('all started');
   `;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  return { child, output: () => output };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -86,6 +97,24 @@ describe('Runner', () => {
     expect(await exitOf(child)).toBe(1);
     expect(output()).toContain('service is not ready: it is shy');
     expect(output()).toMatch(/is shy\n {4}.*up/);
+  });
+
+  it('ends everything in order when the npm that started it is killed', async () => {
+    const script = `
+      import { spawn } from 'node:child_process';
+      const env = { ...process.env, npm_lifecycle_event: 'start' };
+      spawn(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(runnerScript([{ service: OBEDIENT }], {}))}],
+        { env, stdio: 'ignore' });
+      ${RUN_ON}
+    `;
+    const npm = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+    const log = () => {
+      const path = join(folder, 'service.log');
+      return existsSync(path) ? readFileSync(path, 'utf8') : '';
+    };
+    await until(() => log().includes('up'));
+    npm.kill('SIGKILL');
+    await until(() => log().includes('told'));
   });
 
   it('gives up at once when a configuration is wrong', async () => {

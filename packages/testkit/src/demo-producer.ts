@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './ports.js';
 import type { Stack } from './stack.js';
+import { spawnTied } from './tied.js';
 
 const MAIN = join(fileURLToPath(new URL('../../..', import.meta.url)), 'examples/demo-producer/dist/main.js');
 const START_TIMEOUT_MS = 20_000;
@@ -25,7 +25,7 @@ export interface TestDemoProducer {
 /** The demo producer as built, beside a stack that was started with `SAY_URL=http://127.0.0.1:<port>`. */
 export async function startDemoProducer(stack: Stack, port: number): Promise<TestDemoProducer> {
   const metricsPort = await freePort();
-  const child = spawn(process.execPath, [MAIN], {
+  const child = spawnTied(process.execPath, [MAIN], {
     env: {
       PATH: process.env['PATH'],
       BIND_ADDRESS: '127.0.0.1',
@@ -39,7 +39,7 @@ export async function startDemoProducer(stack: Stack, port: number): Promise<Tes
   });
   const ended = once(child, 'exit');
   let text = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;
   });
   const stop = async () => {

@@ -8,4 +8,5 @@ export * from './receiver-answer.js';
 export * from './receiver-link.js';
 export * from './redis.js';
 export * from './stack.js';
+export * from './tied.js';
 export * from './turn.js';

@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from './ports.js';
+import { spawnTied } from './tied.js';
 
 export interface TestRedis {
   readonly url: string;
@@ -130,7 +131,7 @@ async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Prom
 }
 
 async function launch(args: readonly string[], port: number): Promise<ChildProcess> {
-  const child = spawn('redis-server', [...args], { stdio: 'ignore' });
+  const child = spawnTied('redis-server', args, { stdio: 'ignore' });
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   await Promise.race([answering(port, child), failed]);
   return child;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './ports.js';
 import { startRedis, type TestRedis } from './redis.js';
+import { spawnTied } from './tied.js';
 import { startTurn, type TestTurn } from './turn.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -154,14 +155,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 
 function startService(service: string, env: Record<string, string>, metricsPort: number): StackProcess {
   const main = join(ROOT, 'services', service, 'dist/main.js');
-  const child = spawn(process.execPath, [main], {
+  const child = spawnTied(process.execPath, [main], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8');
-    stream.on('data', (text: string) => {
+    stream?.setEncoding('utf8');
+    stream?.on('data', (text: string) => {
       lines.push(...text.split('\n').filter((line) => line !== ''));
       lines.splice(0, Math.max(0, lines.length - LOG_LINES));
     });

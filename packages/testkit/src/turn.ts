@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './ports.js';
+import { spawnTied } from './tied.js';
 
 export interface TestTurn {
   readonly port: number;
@@ -44,7 +45,7 @@ export async function startTurn(): Promise<TestTurn> {
     `--pidfile=${join(dir, 'turn.pid')}`,
     '--log-file=stdout',
   ];
-  const launch = () => spawn('turnserver', args, { stdio: 'ignore', cwd: dir });
+  const launch = () => spawnTied('turnserver', args, { stdio: 'ignore', cwd: dir });
   let child = launch();
   const stop = async () => {
     await ended(child);
