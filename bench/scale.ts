@@ -2,12 +2,14 @@
  * How many sessions a media-sender can host, and what each costs; beside one encoder per viewer, which is how such servers are
  * usually built.
  *
- *     npm run build && node bench/scale.ts [--steps 1,5,20,60,80,100] [--seconds 10] [--senders 1,2,3] [--json]
+ *     npm run build && node bench/scale.ts [--steps 1,5,20,60,70,80,90,100] [--seconds 10] [--senders 1,2,3] [--json FILE]
  *
  * 720p30 at 1.5 Mb/s with sound, a session and a viewer each, directly over UDP on loopback. The media-sender has a core of its
  * own; viewers without a screen (ICE, DTLS, RTP headers read) and everything else have the others. CPU is what the kernel
- * counts for the process; everyone speaks all the time, so the voice's encoder is in it; lateness is the sender's own histogram of how long after its deadline each packet was sent, over
- * the measured time only; memory is the growth of the process since nobody watched, by session.
+ * counts for the process; everyone speaks all the time, so the voice's encoder is in it (two thirds of it); lateness is the
+ * sender's own histogram of how long after its deadline each packet was sent, over the measured time only; memory is the growth
+ * of the process by session. Takes about 6 minutes; ends with 1 when an aim is missed. Several media-senders share the cores
+ * with everything else, so with them nothing is judged.
  */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,9 +24,10 @@ import { LightViewer } from '../tools/load/light-viewer.ts';
 import { summarize } from '../tools/load/summary.ts';
 import { type Cleanup, withCleanup } from './lib/cleanup.ts';
 import { makeBusyClip } from './lib/clips.ts';
-import { type Figure, printFigures } from './lib/figures.ts';
-import { describeMachine, machineLines } from './lib/machine.ts';
+import { type Figure, reportFigures } from './lib/figures.ts';
+import { describeMachine } from './lib/machine.ts';
 import { allCores, cpuSeconds, pin } from './lib/processes.ts';
+import { type Buckets, countedBetween, quantile, readHistogram, sumOf } from './lib/prometheus.ts';
 import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
 
 const LATENESS_LIMIT_MS = 10;
@@ -32,7 +35,11 @@ const AIM_SESSIONS = 60;
 const SETTLE_MS = 4000;
 const JOIN_INTERVAL_MS = 60;
 const ENCODED_SECONDS = 5;
+/** More than is ever asked of one, so that it is the core that says how many. */
 const CAPACITY = 400;
+/** Fewer sessions say too little about what each further one takes: a heap grows in steps. */
+const MEMORY_FROM_SESSIONS = 20;
+const LATENESS = 'humancast_sender_lateness_seconds';
 
 const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(), badTimestamps: z.int() });
 type Status = z.infer<typeof statusSchema>;
@@ -82,26 +89,11 @@ interface Step {
   readonly lost: number;
 }
 
-/** Of the sender's histogram, in which bucket 99 of 100 packets of the measured time were: its upper bound, ms. */
-function p99Ms(before: ReadonlyMap<number, number>, after: ReadonlyMap<number, number>): number {
-  const counts = [...after].map(([bound, count]) => [bound, count - (before.get(bound) ?? 0)] as const);
-  const total = Math.max(...counts.map(([, count]) => count));
-  const [bound = Number.NaN] = counts.toSorted(([a], [b]) => a - b).find(([, count]) => count >= 0.99 * total) ?? [];
-  return bound * 1000;
-}
-
-async function latenessBuckets(senders: readonly StackProcess[]): Promise<Map<number, number>> {
-  const buckets = new Map<number, number>();
-  for (const { metricsUrl } of senders) {
-    const text = await fetch(`${metricsUrl}/metrics`).then((response) => response.text());
-    for (const [, bound = '', count] of text.matchAll(
-      /^humancast_sender_lateness_seconds_bucket\{le="([^"]+)"[^}]*\} (\S+)/gm,
-    )) {
-      const le = bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound);
-      buckets.set(le, (buckets.get(le) ?? 0) + Number(count));
-    }
-  }
-  return buckets;
+/** Of all packets of all of them, so far. */
+async function readLateness(senders: readonly StackProcess[]): Promise<Buckets> {
+  const tracks = ['track="audio"', 'track="video"'];
+  const read = senders.flatMap(({ metricsUrl }) => tracks.map((track) => readHistogram(metricsUrl, LATENESS, track)));
+  return sumOf(...(await Promise.all(read)));
 }
 
 function residentMb(pid: number): number {
@@ -133,7 +125,7 @@ class Hall {
     await sleep(SETTLE_MS);
     const [before, buckets, cpu, startedMs] = [
       await this.#audience.status(),
-      await latenessBuckets(this.#senders),
+      await readLateness(this.#senders),
       this.#cpuSeconds(),
       performance.now(),
     ];
@@ -142,13 +134,13 @@ class Hall {
     const { sessions: fewer, mb } = this.#base;
     const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
     if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
-    const [after, bucketsAfter] = [await this.#audience.status(), await latenessBuckets(this.#senders)];
+    const [after, bucketsAfter] = [await this.#audience.status(), await readLateness(this.#senders)];
     return {
       sessions,
       playing: after.playing,
       corePercent: (100 * usedSeconds) / wallSeconds,
       cpuMicrosPerPacket: (1e6 * usedSeconds) / (after.packets - before.packets),
-      latenessP99Ms: p99Ms(buckets, bucketsAfter),
+      latenessP99Ms: 1000 * quantile(countedBetween(buckets, bucketsAfter), 0.99),
       memoryMbPerSession,
       first: fewer === 0,
       lost: after.lost - before.lost,
@@ -207,7 +199,7 @@ function stepLine({
 }: Step): string {
   return (
     `${sessions} sessions (${playing} play): ${corePercent.toFixed(0)} % of a core, ${cpuMicrosPerPacket.toFixed(1)} µs a packet, ` +
-    `p99 of lateness ≤ ${latenessP99Ms} ms, ${memoryMbPerSession.toFixed(1)} MB a session`
+    `p99 of lateness ${latenessP99Ms.toFixed(1)} ms, ${memoryMbPerSession.toFixed(1)} MB a session`
   );
 }
 
@@ -243,31 +235,22 @@ function childCpuSeconds(): number {
   return (Number(fields[13]) + Number(fields[14])) / 100;
 }
 
-function stepFigures(group: string, step: Step): Figure[] {
+/** @param alone whether the media-sender had a core for itself. */
+function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
   const name = `${step.sessions} sessions`;
+  const { sessions, first } = step;
   return [
     {
-      group,
-      name: `${name}: lateness, p99`,
-      aim: { atMost: LATENESS_LIMIT_MS },
-      value: step.latenessP99Ms,
-      unit: 'ms',
+      ...{ group, name: `${name}: lateness, p99`, value: step.latenessP99Ms, unit: 'ms' },
+      ...(alone && sessions <= AIM_SESSIONS && { aim: { atMost: LATENESS_LIMIT_MS } }),
     },
     { group, name: `${name}: of a core`, value: step.corePercent, unit: '%' },
     { group, name: `${name}: CPU a packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
-    step.first
-      ? {
-          group,
-          name: `${name}: memory, with what all share`,
-          value: step.memoryMbPerSession * step.sessions,
-          unit: 'MB',
-        }
+    first
+      ? { group, name: `${name}: memory, with what all share`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
       : {
-          group,
-          name: `${name}: memory a further session`,
-          aim: { atMost: 4 },
-          value: step.memoryMbPerSession,
-          unit: 'MB',
+          ...{ group, name: `${name}: memory a further session`, value: step.memoryMbPerSession, unit: 'MB' },
+          ...(alone && sessions >= MEMORY_FROM_SESSIONS && { aim: { atMost: 4 } }),
         },
   ];
 }
@@ -279,10 +262,10 @@ function best(steps: readonly Step[]): number {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      steps: { type: 'string', default: '1,5,20,60,80,100' },
+      steps: { type: 'string', default: '1,5,20,60,70,80,90,100' },
       seconds: { type: 'string', default: '10' },
       senders: { type: 'string', default: '1,2,3' },
-      json: { type: 'boolean', default: false },
+      json: { type: 'string' },
     },
   });
   const numbers = (text: string) => text.split(',').map(Number);
@@ -300,23 +283,22 @@ async function main(): Promise<void> {
         senders === 1 ? steps : steps.filter((n) => n <= AIM_SESSIONS),
         Number(values.seconds),
       );
-      found.push(...results.flatMap((step) => stepFigures(group, step)));
+      found.push(...results.flatMap((step) => stepFigures(group, step, senders === 1)));
       if (senders === 1) found.push(...capacityFigures(best(results), encodersPerCore(temporaryFolder(cleanup))));
     }
     return found;
   });
-  if (values.json) console.log(JSON.stringify({ bench: 'scale', machine, figures }));
-  else {
-    for (const line of machineLines(machine)) console.log(line);
-    printFigures(figures);
-  }
+  reportFigures({ bench: 'scale', machine, figures, json: values.json });
 }
 
 function capacityFigures(sessions: number, encoders: number): Figure[] {
   const group = 'Sessions a core, 720p30 at 1.5 Mb/s';
-  const note = `aim: at least ${AIM_SESSIONS}; the most that was tried and kept up`;
+  const note = 'the most that was tried and kept up';
   return [
-    { group, name: 'encoded once, sent to each', value: sessions, unit: '', digits: 0, note },
+    {
+      ...{ group, name: 'encoded once, sent to each', aim: { atLeast: AIM_SESSIONS }, value: sessions },
+      ...{ unit: '', digits: 0, note },
+    },
     { group, name: 'an encoder per viewer (libvpx)', value: encoders, unit: '' },
     { group, name: 'that many times more', value: sessions / encoders, unit: '×' },
   ];

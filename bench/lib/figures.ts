@@ -1,10 +1,13 @@
+import { writeFileSync } from 'node:fs';
+import { type Machine, machineLines } from './machine.ts';
+
 /** One measured number beside what it should be. */
 export interface Figure {
   /** What it belongs to; figures of a group stand together. */
   readonly group: string;
   readonly name: string;
   /** Missing: reported, not judged. */
-  readonly aim?: { readonly atMost: number } | { readonly within: number };
+  readonly aim?: { readonly atMost: number } | { readonly atLeast: number } | { readonly within: number };
   readonly value: number;
   readonly unit: string;
   /** Digits after the point. */
@@ -14,7 +17,30 @@ export interface Figure {
 
 export function judge({ aim, value }: Figure): boolean | undefined {
   if (!aim) return undefined;
-  return 'atMost' in aim ? value <= aim.atMost : Math.abs(value) <= aim.within;
+  if ('atMost' in aim) return value <= aim.atMost;
+  return 'atLeast' in aim ? value >= aim.atLeast : Math.abs(value) <= aim.within;
+}
+
+export interface Report {
+  readonly bench: string;
+  readonly machine: Machine;
+  readonly figures: readonly Figure[];
+  /** What the figures were made of. */
+  readonly raw?: unknown;
+  /** A file to write, too. */
+  readonly json?: string | undefined;
+}
+
+/** Shows a benchmark's figures; the process will end with 1 when an aim was missed. */
+export function reportFigures({ bench, machine, figures, raw, json }: Report): void {
+  for (const line of machineLines(machine)) console.log(line);
+  printFigures(figures);
+  if (json !== undefined) {
+    const judged = figures.map((figure) => ({ ...figure, ok: judge(figure) }));
+    const result = { bench, at: new Date().toISOString(), machine, figures: judged, raw };
+    writeFileSync(json, `${JSON.stringify(result, null, 1)}\n`);
+  }
+  if (figures.some((figure) => judge(figure) === false)) process.exitCode = 1;
 }
 
 export function printFigures(figures: readonly Figure[]): void {
@@ -69,5 +95,6 @@ function cellsOf(figure: Figure): string[] {
 
 function aimText({ aim, unit }: Figure): string {
   if (!aim) return '';
-  return 'atMost' in aim ? `≤ ${aim.atMost} ${unit}` : `± ${aim.within} ${unit}`;
+  if ('atMost' in aim) return `≤ ${aim.atMost} ${unit}`.trimEnd();
+  return 'atLeast' in aim ? `≥ ${aim.atLeast} ${unit}`.trimEnd() : `± ${aim.within} ${unit}`.trimEnd();
 }
