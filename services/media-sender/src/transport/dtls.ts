@@ -9,6 +9,9 @@ import {
   SignatureAlgorithm,
 } from 'werift';
 import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, type SrtpProfile } from '../rtp/srtp.js';
+import { useNativeX25519 } from './native-x25519.js';
+
+useNativeX25519();
 
 export type DtlsCertificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCertificateWithKey>>;
 
