@@ -19,16 +19,18 @@ export interface Resumption {
 /** Which frames of a clip one viewer was shown, by their content. */
 export class Played {
   readonly resumptions: Resumption[] = [];
-  /** Forward jumps within one connection. */
+  /** Forward jumps within one connection that lost nothing on the way: the host left frames out. */
   skips = 0;
   readonly #clip: ReferenceClip;
-  #last: { readonly frame: number; readonly epoch: number; readonly connection: string } | undefined;
+  #last:
+    | { readonly frame: number; readonly epoch: number; readonly connection: string; readonly lost: number }
+    | undefined;
 
   constructor(clip: ReferenceClip) {
     this.#clip = clip;
   }
 
-  add({ digest = '', epoch, connection }: StagedFrame): void {
+  add({ digest = '', epoch, connection, lost }: StagedFrame): void {
     const frame = this.#clip.frames.get(digest);
     const last = this.#last;
     if (frame === undefined) {
@@ -36,10 +38,10 @@ export class Played {
       if (last && last.epoch === epoch) this.#last = undefined;
       return;
     }
-    this.#last = { frame, epoch, connection };
+    this.#last = { frame, epoch, connection, lost };
     if (!last) return;
     if (epoch > last.epoch) this.#moved(last.frame, frame, epoch);
-    else if (connection === last.connection && frame > last.frame + 1) this.skips++;
+    else if (connection === last.connection && lost === last.lost && frame > last.frame + 1) this.skips++;
   }
 
   #moved(lastFrame: number, firstFrame: number, epoch: number): void {

@@ -24,7 +24,8 @@ export interface FaultResult {
 
 /** Lets one thing go wrong and waits until nobody notices any more. */
 export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult> {
-  const before = new Map(crowd.seats.map((seat) => [seat, seat.played.resumptions.length]));
+  const resumedBefore = new Map(crowd.seats.map(({ played }) => [played, played.resumptions.length]));
+  const skipsBefore = new Map(crowd.seats.map(({ played }) => [played, played.skips]));
   for (const { viewer } of crowd.seats) {
     viewer.ghostMs = fault.overlaps ? 0 : GHOST_MS;
     viewer.record.longestGapMs = 0;
@@ -40,7 +41,11 @@ export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult>
   await sleep(CALM_MS);
   const ends = crowd.viewers.flatMap(({ record }) => record.gaps.map(({ endedMs }) => endedMs - beganMs));
   const gaps = crowd.viewers.map(({ record }) => record.longestGapMs);
-  const resumptions = crowd.seats.flatMap((seat) => seat.played.resumptions.slice(before.get(seat) ?? 0));
+  const resumptions = crowd.seats.flatMap(({ played }) => played.resumptions.slice(resumedBefore.get(played)));
+  for (const { session, played } of crowd.seats) {
+    const skips = played.skips - (skipsBefore.get(played) ?? 0);
+    if (skips > 0) problems.push(`${session.id}: frames of speech were left out ${skips} times`);
+  }
   if (!fault.overlaps) problems.push(...overlapProblems(crowd));
   return {
     fault: fault.name,

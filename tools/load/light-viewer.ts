@@ -13,6 +13,8 @@ export interface StagedFrame {
   readonly epoch: number;
   readonly connection: string;
   readonly digest: string | undefined;
+  /** Packets of the picture that this connection has lost on the way so far. */
+  readonly lost: number;
 }
 
 export interface LightViewerOptions {
@@ -206,7 +208,8 @@ export class LightViewer {
     if (this.#lastFrameMs !== undefined) this.#gap(arrivedMs - this.#lastFrameMs, arrivedMs);
     this.#lastFrameMs = arrivedMs;
     record.frames++;
-    this.#options.onFrame?.({ arrivedMs, epoch: link.epoch, connection: link.connection, digest });
+    const { lost } = link.tracks.video.faults;
+    this.#options.onFrame?.({ arrivedMs, epoch: link.epoch, connection: link.connection, digest, lost });
   }
 
   #gap(ms: number, endedMs: number): void {
