@@ -161,7 +161,7 @@ async function climb(mediaDir: string, senders: number, steps: readonly number[]
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
       ...{ senders, turn: false, mediaDir },
-      env: { MAX_SESSIONS: String(CAPACITY), CONNECTS_PER_MINUTE: '1000000', VIEWER_GRACE_MS: '1000' },
+      env: { MAX_SESSIONS: String(CAPACITY), CONNECTS_PER_MINUTE: '1000000' },
     });
     const audience = new Audience(cleanup);
     const [first, ...others] = allCores();
