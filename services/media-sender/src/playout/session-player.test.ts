@@ -291,6 +291,24 @@ describe('SessionPlayer', () => {
     expect(stage.finished.map((f) => f.reason)).toEqual(['finished']);
   });
 
+  it('begins with a keyframe after it was suspended: the frames before may not have left', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.player.enqueue(speech(1, 60));
+    stage.time.advance(800);
+    stage.player.suspend();
+    const sent = receiver.video.length;
+    const before = receiver.video.at(-1)?.frame.payloads[0]?.readUInt8(0) ?? 0;
+    stage.player.resume();
+    stage.time.advance(100);
+    const after = receiver.video.slice(sent).map(({ frame }) => frame);
+    expect(after[0]?.keyframe).toBe(true);
+    const shown = after.map(({ payloads }) => payloads[0]?.readUInt8(0) ?? -1);
+    expect(shown.slice(0, before + 2)).toEqual(Array.from({ length: before + 2 }, (_, i) => i));
+    const ticks = receiver.video.map((packet) => packet.ticks);
+    expect(ticks).toEqual([...new Set(ticks)].toSorted((a, b) => a - b));
+  });
+
   it('spreads the packets of a large frame inside its time', () => {
     const big: PacketizedFrame = {
       payloads: Array.from({ length: 64 }, () => Buffer.alloc(1)),

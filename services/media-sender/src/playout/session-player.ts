@@ -192,6 +192,8 @@ export class SessionPlayer implements Task {
     this.#suspendedAtMs = undefined;
     if (!this.#timeline) return;
     const nowMs = this.#options.clock.nowMs();
+    // In the instant before it was noticed that the lease was over, packets were dropped that nobody can know to ask for.
+    for (const { feed } of this.#viewers.values()) feed.restart();
     this.#skipTo(nowMs);
     this.#cancel = this.#options.scheduler.add(this, nowMs);
   }

@@ -84,6 +84,13 @@ export class ViewerFeed {
     for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
   }
 
+  /** What was sent last may not have left: the next frame brings along its GOP, as a viewer's first one does. */
+  restart(): void {
+    this.#queue.length = 0;
+    this.#nextPacket = 0;
+    this.#synced = false;
+  }
+
   /** Sends what may leave now. → when it wants to go on, monotonic ms; `undefined` = nothing waits. */
   pump(nowMs: number): number | undefined {
     if (nowMs >= this.#sendAfterMs) this.#burst = 0;
