@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Admission, type Paced } from './admission.js';
 
 const PUNCTUAL: Paced = { packets: 0, late: 0 };
+const SILENT = { onChange: () => {}, onBusy: () => {} };
 
 describe('Admission', () => {
   it('closes when the event loop is late, and opens again only when it is calm', () => {
@@ -9,6 +10,7 @@ describe('Admission', () => {
     const changes: boolean[] = [];
     const admission = new Admission({
       onChange: (open) => changes.push(open),
+      onBusy: () => {},
       used: () => 0.5,
       paced: () => PUNCTUAL,
       measure: () => delayMs,
@@ -23,7 +25,7 @@ describe('Admission', () => {
 
   it('closes when packets leave late, and opens again only when next to none does', () => {
     let paced = PUNCTUAL;
-    const admission = new Admission({ onChange: () => {}, used: () => 0.5, paced: () => paced, measure: () => 1 });
+    const admission = new Admission({ ...SILENT, used: () => 0.5, paced: () => paced, measure: () => 1 });
     const afterAnother = (packets: number, late: number) => {
       paced = { packets: paced.packets + packets, late: paced.late + late };
       admission.check();
@@ -38,7 +40,7 @@ describe('Admission', () => {
 
   it('stays open while it hosts so little that something else must be keeping it busy', () => {
     const late = { packets: 100, late: 100 };
-    const admission = new Admission({ onChange: () => {}, used: () => 0.2, paced: () => late, measure: () => 100 });
+    const admission = new Admission({ ...SILENT, used: () => 0.2, paced: () => late, measure: () => 100 });
     admission.check();
     expect(admission.open).toBe(true);
   });

@@ -26,6 +26,8 @@ export interface Paced {
 export interface AdmissionOptions {
   /** Stop or start taking sessions. */
   onChange: (open: boolean) => void;
+  /** Still too busy, at each look. */
+  onBusy: () => void;
   /** Places taken, 0 to 1. */
   used: () => number;
   /** Packets of all sessions, ever counting up. */
@@ -70,9 +72,11 @@ export class Admission {
       ? delayMs < BUSY_DELAY_MS && late < BUSY_LATE_SHARE
       : delayMs < CALM_DELAY_MS && late < CALM_LATE_SHARE;
     const open = calm || this.#options.used() < PLACES_TO_MATTER;
-    if (open === this.#open) return;
-    this.#open = open;
-    this.#options.onChange(open);
+    if (open !== this.#open) {
+      this.#open = open;
+      this.#options.onChange(open);
+    }
+    if (!open) this.#options.onBusy();
   }
 
   /** Of what was sent since the last look. */

@@ -170,7 +170,11 @@ describe('MediaSender', () => {
     stop(): Promise<void>;
   }
 
-  async function startSender({ maxSessions = 4, graceMs = GRACE_MS } = {}): Promise<Sender> {
+  async function startSender({
+    maxSessions = 4,
+    graceMs = GRACE_MS,
+    paced = () => ({ packets: 0, late: 0 }),
+  } = {}): Promise<Sender> {
     const id = newId('snd');
     const config = {
       ...loadConfig(senderSettings, {}),
@@ -210,7 +214,7 @@ describe('MediaSender', () => {
       senders,
       avatars: new AvatarStore(redis),
       logger,
-      paced: () => ({ packets: 0, late: 0 }),
+      paced,
       services: {
         sender: id,
         registry,
@@ -492,6 +496,13 @@ describe('MediaSender', () => {
     expect(types).toContain('session.moved');
   });
 
+  /** As it last said, once it has said so since now. */
+  async function senderRecord(id: string) {
+    const records = new SenderRegistry(redis);
+    await vi.waitFor(async () => expect(await records.get(id)).toMatchObject({ accepting: false }), WAIT);
+    return records.get(id);
+  }
+
   /** Until each has looked around since now: the second look from here began after the first had ended. */
   async function haveSeenEachOther(senders: readonly Sender[]): Promise<void> {
     const before = senders.map(({ looks }) => looks());
@@ -546,6 +557,25 @@ describe('MediaSender', () => {
       await askForHost(await createSession());
       await vi.waitFor(() => expect(sender.sessionCount).toBe(taken), WAIT);
     }
+  });
+
+  it('takes no new session while it is late, and yet one that has lost its host', async () => {
+    let packets = 0;
+    const paced = () => ({ packets: ++packets, late: packets });
+    const { id, sender } = await startSender({ ...UNWATCHED, paced });
+    const isHosted = async (session: string) => (await registry.get(session)).state === 'hosted';
+    await askForHost(await createSession());
+    await vi.waitFor(() => expect(sender.takesSessions).toBe(false), WAIT);
+    expect(await senderRecord(id)).toMatchObject({ sessions: 1, accepting: false });
+    // The first may be what it was waiting for when it became late.
+    const [first, refused, lost] = [await createSession(), await createSession(), await createSession()];
+    await askForHost(first);
+    await askForHost(refused);
+    expect(await registry.requestHost(lost)).toBe(1);
+    const epoch = await registry.supersede(lost, 1);
+    await jobs.add(SESSIONS_QUEUE, { session: lost, epoch }, { jobId: `${lost}-${epoch}`, lifo: true });
+    await vi.waitFor(async () => expect(await isHosted(lost)).toBe(true), WAIT);
+    expect(await isHosted(refused)).toBe(false);
   });
 
   it('answers what it is playing right now', async () => {

@@ -88,6 +88,7 @@ export class MediaSender {
         options.logger.warn({ open }, open ? 'takes sessions again' : 'too busy for another session');
         this.#pullOrNot();
       },
+      onBusy: () => void this.#rescue().catch(() => {}),
       used: () => this.#taken / config.maxSessions,
       paced: options.paced,
     });
@@ -211,16 +212,39 @@ export class MediaSender {
 
   /** Sessions that are hosted stay; others go to a media-sender with time and room for them. */
   #pullOrNot(): void {
+    const worker = this.#sessionsWorker;
     const pulls = this.#admission.open && this.#placement.open;
-    if (this.#draining || pulls === this.#pulling) return;
+    if (this.#draining || !worker) return;
+    // A worker fetches as many as it has room for before it begins with the first: a pause alone would come too late.
+    worker.concurrency = Math.max(1, this.#placement.limit);
+    if (pulls === this.#pulling) return;
     this.#pulling = pulls;
-    if (pulls) void this.#sessionsWorker?.resume();
-    else void this.#sessionsWorker?.pause(true);
+    if (pulls) void worker.resume();
+    else void worker.pause(true);
+  }
+
+  /**
+   * Late is better than a picture that stands still: a session that has lost its host is taken by one that is too busy for a
+   * new one, too.
+   */
+  async #rescue(): Promise<void> {
+    const worker = this.#sessionsWorker;
+    if (this.#draining || !worker || this.#taken >= this.#options.config.maxSessions) return;
+    const [next] = await this.#sessionsQueue.getJobs(['wait'], 0, 0, true);
+    if (this.#pulling || this.#admission.open) return;
+    if (!next || sessionJobSchema.parse(next.data).epoch === 1) return void worker.pause(true);
+    worker.concurrency = this.#taken + 1;
+    await worker.resume();
   }
 
   async #take(data: unknown): Promise<void> {
     this.#taken++;
     this.#placement.changed();
+    if (!this.#pulling) {
+      // One at a time; it may not be the last.
+      void this.#sessionsWorker?.pause(true);
+      if (!this.#admission.open) void this.#rescue().catch(() => {});
+    }
     try {
       await this.#host(sessionJobSchema.parse(data));
     } finally {
@@ -263,7 +287,8 @@ export class MediaSender {
 
   async #offer(job: SessionJob, delayMs = 0): Promise<void> {
     const jobId = `${job.session}-${job.epoch}`;
-    const options = { jobId, delay: delayMs, removeOnComplete: true, removeOnFail: true };
+    // Before all new ones: somebody watches already.
+    const options = { jobId, delay: delayMs, lifo: true, removeOnComplete: true, removeOnFail: true };
     await this.#sessionsQueue.add(SESSIONS_QUEUE, job, options);
   }
 

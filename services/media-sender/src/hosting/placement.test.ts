@@ -32,7 +32,7 @@ describe('Placement', () => {
 
   function place({ others = [] as Load[], waiting = 0, taken = 0 }) {
     const state = { others, waiting, taken, published: 0, changes: [] as boolean[] };
-    const placement = new Placement({
+    const placement: Placement = new Placement({
       capacity: 40,
       taken: () => state.taken,
       others: async () => state.others,
@@ -40,7 +40,7 @@ describe('Placement', () => {
       publish: async () => {
         state.published++;
       },
-      onChange: (open) => state.changes.push(open),
+      onChange: () => state.changes.push(placement.open),
       intervalMs: 250,
     });
     placement.start();

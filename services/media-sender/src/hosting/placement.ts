@@ -30,8 +30,8 @@ export interface PlacementOptions {
   readonly waiting: () => Promise<number>;
   /** Tells the others how many it has. */
   readonly publish: () => Promise<void>;
-  /** Takes sessions from now on, or leaves them to others. */
-  readonly onChange: (open: boolean) => void;
+  /** It may have more or fewer sessions than before. */
+  readonly onChange: () => void;
   /** Between two looks at the others. */
   readonly intervalMs: number;
 }
@@ -55,8 +55,14 @@ export class Placement {
     this.#limit = options.capacity;
   }
 
+  /** Whether it takes another session, or leaves it to others. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** How many sessions it may have, as of now. */
+  get limit(): number {
+    return this.#limit;
   }
 
   start(): void {
@@ -80,22 +86,22 @@ export class Placement {
   async look(): Promise<void> {
     const { capacity, taken, others, waiting, publish } = this.#options;
     if (!this.#open) await publish();
-    this.#limit = fairShare(capacity, await others());
-    const yields = taken() >= this.#limit && !this.#isFull();
+    const share = fairShare(capacity, await others());
+    const yields = taken() >= share && !this.#isFull();
     this.#waited = yields && (await waiting()) > 0 ? this.#waited + 1 : 0;
-    if (this.#waited > PATIENCE_LOOKS) this.#limit = taken() + 1;
-    this.#apply();
+    this.#apply(this.#waited > PATIENCE_LOOKS ? Math.min(taken() + 1, capacity) : share);
   }
 
   #isFull(): boolean {
     return this.#options.taken() >= this.#options.capacity;
   }
 
-  #apply(): void {
-    const open = this.#options.taken() < this.#limit;
-    if (open === this.#open) return;
+  #apply(limit = this.#limit): void {
+    const open = this.#options.taken() < limit;
+    if (open === this.#open && limit === this.#limit) return;
     this.#open = open;
-    this.#options.onChange(open);
+    this.#limit = limit;
+    this.#options.onChange();
   }
 
   #lookIn(delayMs: number): void {

@@ -43,7 +43,8 @@ export class JobQueues {
   async requestHost(job: SessionJob): Promise<boolean> {
     const jobId = `${job.session}-${job.epoch}`;
     if ((await this.#sessions.getJobState(jobId)) === 'active') return false;
-    await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId });
+    // Who has had a host, and lost it, comes before all new ones: somebody watches already.
+    await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId, lifo: job.epoch > 1 });
     return true;
   }
 
