@@ -101,7 +101,7 @@ export class MediaSender {
       onChange: () => this.#pullOrNot(),
       intervalMs: config.heartbeatMs,
     });
-    scheduler.beforeRun = (nowMs) => this.#lease.check(nowMs);
+    scheduler.beforeTask = (nowMs) => this.#lease.check(nowMs);
     this.#sessionsQueue = new Queue(SESSIONS_QUEUE, { connection, prefix: BULL_PREFIX });
   }
 

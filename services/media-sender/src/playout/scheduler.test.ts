@@ -102,7 +102,7 @@ describe('Scheduler', () => {
     const scheduler = new Scheduler(time, failed, time);
     const task = new Ticking();
     const cancel = scheduler.add(task, 5);
-    scheduler.beforeRun = (nowMs) => {
+    scheduler.beforeTask = (nowMs) => {
       if (nowMs > 1000) cancel();
     };
     time.advance(50);
@@ -110,5 +110,26 @@ describe('Scheduler', () => {
     time.now += 5000; // stopped by a signal, and continued
     time.advance(100);
     expect(task.runs).toBe(before);
+  });
+
+  it('lets a task learn so, too, when the process was stopped while another task of the same round was run', () => {
+    const time = new FakeTime();
+    const scheduler = new Scheduler(time, failed, time);
+    scheduler.add(
+      {
+        run: () => {
+          time.now += 5000;
+          return undefined;
+        },
+      },
+      5,
+    );
+    const task = new Ticking();
+    const cancel = scheduler.add(task, 5.1);
+    scheduler.beforeTask = (nowMs) => {
+      if (nowMs > 1000) cancel();
+    };
+    time.advance(50);
+    expect(task.runs).toBe(0);
   });
 });

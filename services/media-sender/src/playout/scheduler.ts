@@ -46,8 +46,8 @@ export class Scheduler {
   #timerDueMs = Number.POSITIVE_INFINITY;
   #running = false;
 
-  /** Called before any task is run: a process that was stopped learns here that its time is over. */
-  beforeRun: ((nowMs: number) => void) | undefined;
+  /** Called before each task is run: a process that was stopped, be it between two tasks, learns here that its time is over. */
+  beforeTask: ((nowMs: number) => void) | undefined;
 
   constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers) {
     this.#clock = clock;
@@ -73,9 +73,9 @@ export class Scheduler {
     this.#running = true;
     // Tasks that became due meanwhile wait for the next round, so that sockets are read in between.
     const nowMs = this.#clock.nowMs();
-    this.beforeRun?.(nowMs);
     for (let slot = this.#heap[0]; slot && slot.dueMs <= nowMs; slot = this.#heap[0]) {
       this.#pop();
+      this.beforeTask?.(this.#clock.nowMs());
       if (slot.cancelled) continue;
       const nextMs = this.#runOne(slot);
       if (nextMs === undefined || slot.cancelled) continue;
