@@ -1,10 +1,11 @@
-import { type ConfigOf, setting, signalingSettings } from '@humancast/shared';
+import { type ConfigOf, setting, signalingSettings, tracingSettings } from '@humancast/shared';
 
 const { logLevel, bindAddress, metricsAddress, shutdownTimeoutMs, apiKeys } = signalingSettings;
 
 /** Settings of the demo producer; README.md lists them, and a test checks that it does. */
 export const demoProducerSettings = {
   ...{ logLevel, bindAddress, metricsAddress, shutdownTimeoutMs },
+  ...tracingSettings,
   port: setting.int('SAY_PORT', [0, 65_535], 8082, 'Port on which signaling hands texts over; not for the public'),
   metricsPort: setting.int('SAY_METRICS_PORT', [0, 65_535], 9104, 'Port of /metrics, /healthz and /readyz'),
   /** The first that is not a hash is shown to signaling and segment-loader; callers must show one of them. */

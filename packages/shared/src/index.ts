@@ -32,3 +32,6 @@ export * from './signing.js';
 export * from './stream-feed.js';
 export * from './tally-histogram.js';
 export * from './tokens.js';
+export * from './tracing/stages.js';
+export * from './tracing/traceparent.js';
+export * from './tracing/tracer.js';

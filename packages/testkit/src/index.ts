@@ -2,6 +2,7 @@ export * from './chromium.js';
 export * from './demo-producer.js';
 export * from './encoded-clip.js';
 export * from './live-pusher.js';
+export * from './otlp-receiver.js';
 export * from './ports.js';
 export * from './receiver.js';
 export * from './receiver-answer.js';

@@ -4,6 +4,33 @@ import { type ConfigOf, setting } from './define.js';
 
 const redisProtocols = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster'];
 
+const endpoint = z.union([z.literal(''), z.url({ protocol: /^https?$/ })]);
+const endpointMustBe = 'a URL starting with http:// or https://, or empty';
+
+/** Where traces go. The names are OpenTelemetry's own; what else its exporter reads (headers, certificates) is as it says. */
+export const tracingSettings = {
+  otlpEndpoint: setting.custom(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    endpoint,
+    endpointMustBe,
+    '',
+    'Where traces are sent (OTLP over HTTP; /v1/traces is added), e.g. http://jaeger:4318; empty: nothing is traced',
+  ),
+  otlpTracesEndpoint: setting.custom(
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+    endpoint,
+    endpointMustBe,
+    '',
+    'The same for traces alone, as the whole URL',
+  ),
+  tracesShare: setting.number(
+    'OTEL_TRACES_SAMPLER_ARG',
+    [0, 1],
+    1,
+    'Of the traces that begin here, the share that is recorded; those of callers are as they say',
+  ),
+};
+
 /** Settings of every service. */
 const common = {
   logLevel: setting.oneOf(
@@ -36,6 +63,7 @@ const common = {
     10_000,
     'Milliseconds after SIGTERM at which a service exits with what it has not finished',
   ),
+  ...tracingSettings,
 };
 
 const codecs = 'vp8 or h264';
@@ -135,8 +163,8 @@ export const signalingSettings = {
   consoleDir: setting.string('CONSOLE_DIR', '', 'Folder of the built console; empty: the one in this repository'),
   sayUrl: setting.custom(
     'SAY_URL',
-    z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
-    'a URL starting with http:// or https://, or empty',
+    endpoint,
+    endpointMustBe,
     '',
     'Where the demo producer is, which says typed texts; empty: nowhere',
   ),

@@ -1,19 +1,24 @@
 import { ConfigError, type ConfigOf, describeSettings, loadConfig, type Settings } from '../config/define.js';
+import type { tracingSettings } from '../config/settings.js';
 import { createLogger, type Logger } from '../log.js';
+import { startTracing, type Tracing, type TracingOptions } from '../tracing/start-tracing.js';
+import type { Tracer } from '../tracing/tracer.js';
 
 export interface RunningService {
   /** Finishes what is owed and frees everything; called once. */
   close(): Promise<void>;
 }
 
+type ProcessSettings = Settings & { logLevel: Settings[string]; shutdownTimeoutMs: Settings[string] };
+
 /**
  * A service's process: reads the configuration or says what is wrong with it, starts, and on SIGTERM or SIGINT finishes and
  * exits by itself; a second signal, or the time limit, ends it at once.
  */
-export function runService<S extends Settings & { logLevel: Settings[string]; shutdownTimeoutMs: Settings[string] }>(
+export function runService<S extends ProcessSettings & typeof tracingSettings>(
   name: string,
   settings: S,
-  start: (config: ConfigOf<S>, logger: Logger) => Promise<RunningService>,
+  start: (config: ConfigOf<S>, logger: Logger, tracer: Tracer) => Promise<RunningService>,
 ): void {
   if (process.argv.includes('--help')) {
     process.stdout.write(`${name}: settings, read from the environment\n\n${describeSettings(settings)}\n`);
@@ -38,6 +43,11 @@ export function runService<S extends Settings & { logLevel: Settings[string]; sh
 
   let stopping = false;
   let service: RunningService | undefined;
+  let tracing: Tracing | undefined;
+  const close = async (running: RunningService | undefined) => {
+    await running?.close();
+    await tracing?.close();
+  };
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) {
       logger.warn({ signal }, 'second signal: exiting at once');
@@ -50,7 +60,7 @@ export function runService<S extends Settings & { logLevel: Settings[string]; sh
       logger.error({ limitMs: limit }, 'not finished in time: exiting');
       process.exit(1);
     }, limit).unref();
-    void (service?.close() ?? Promise.resolve()).then(
+    void close(service).then(
       () => {
         logger.info('stopped');
         process.exit(0);
@@ -61,14 +71,24 @@ export function runService<S extends Settings & { logLevel: Settings[string]; sh
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 
-  start(config, logger).then(
-    (running) => {
-      service = running;
-      // Stopped while still starting: the signal found nothing to close.
-      if (stopping) void running.close().finally(() => process.exit(0));
-    },
-    (error: unknown) => die(explainListen(error), 'start failed'),
-  );
+  startTracing(name, tracingOptions(config), logger)
+    .then((started) => {
+      tracing = started;
+      return start(config, logger, started.tracer);
+    })
+    .then(
+      (running) => {
+        service = running;
+        // Stopped while still starting: the signal found nothing to close.
+        if (stopping) void close(running).finally(() => process.exit(0));
+      },
+      (error: unknown) => die(explainListen(error), 'start failed'),
+    );
+}
+
+function tracingOptions(config: ConfigOf<typeof tracingSettings>): TracingOptions {
+  const { otlpEndpoint, otlpTracesEndpoint, tracesShare } = config;
+  return { endpoint: otlpEndpoint, tracesEndpoint: otlpTracesEndpoint, share: tracesShare };
 }
 
 function explainListen(error: unknown): unknown {
