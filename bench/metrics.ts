@@ -135,6 +135,7 @@ async function playing(): Promise<number> {
     onStarted() {},
     onFinished() {},
     onHeld() {},
+    onServed() {},
   });
   const clips = Array.from({ length: PLAYED_SECONDS / CLIP_SECONDS + 1 }, () => clipOf(cache, 'idle'));
   for (const clip of clips) clip.follow(0);

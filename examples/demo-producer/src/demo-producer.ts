@@ -1,5 +1,13 @@
 import { Humancast } from '@humancast/producer';
-import { ConfigError, createRegistry, isHashed, type Logger, startMetricsServer } from '@humancast/shared';
+import {
+  ConfigError,
+  createRegistry,
+  isHashed,
+  type Logger,
+  NO_TRACER,
+  startMetricsServer,
+  type Tracer,
+} from '@humancast/shared';
 import type { RunningService } from '@humancast/shared/nest';
 import { SayServer } from './http/say-server.js';
 import { SayMetrics } from './metrics.js';
@@ -15,7 +23,11 @@ export interface RunningDemoProducer extends RunningService {
 }
 
 /** @throws ConfigError without an API key; the listening error when a port is taken. */
-export async function startDemoProducer(config: DemoProducerConfig, logger: Logger): Promise<RunningDemoProducer> {
+export async function startDemoProducer(
+  config: DemoProducerConfig,
+  logger: Logger,
+  tracer: Tracer = NO_TRACER,
+): Promise<RunningDemoProducer> {
   const { apiKeys, signalingUrl, loaderUrl } = config;
   // Hashes are for checking only.
   const apiKey = apiKeys.find((key) => !isHashed(key));
@@ -29,6 +41,7 @@ export async function startDemoProducer(config: DemoProducerConfig, logger: Logg
     synthesis: new Gate(config.sessionLimit),
     metrics: new SayMetrics(registry),
     logger,
+    tracer,
   };
   const desk = new SayDesk(parts, config);
   const { port, bindAddress: address } = config;

@@ -75,8 +75,8 @@ export class Humancast {
 
   /** Queues segments, in order. */
   async speak(session: string, segments: readonly string[], options: SpeakOptions = {}): Promise<Queued[]> {
-    const { interrupt = false, signal } = options;
-    const request = { json: { segments, interrupt }, signal };
+    const { interrupt = false, signal, traceparent } = options;
+    const request = { json: { segments, interrupt }, signal, traceparent };
     return (await this.#signaling.json('POST', sessionPath(session, '/speak'), spokenSchema, request)).queued;
   }
 
@@ -86,10 +86,12 @@ export class Humancast {
   }
 
   /** Has a text said by the demo producer, where there is one. */
-  say(session: string, text: string, { interrupt = false, signal }: SpeakOptions = {}): Promise<Said> {
+  say(session: string, text: string, options: SpeakOptions = {}): Promise<Said> {
+    const { interrupt = false, signal, traceparent } = options;
     return this.#signaling.json('POST', sessionPath(session, '/say'), saidSchema, {
       json: { text, interrupt },
       signal,
+      traceparent,
     });
   }
 

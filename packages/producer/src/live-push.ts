@@ -65,12 +65,12 @@ export class LivePush implements AsyncDisposable {
   #status: LiveStatus | undefined;
   #interruptedAtMs: number | undefined;
 
-  private constructor(url: URL, apiKey: string, { signal, onStatus }: LiveOptions) {
+  private constructor(url: URL, apiKey: string, { signal, onStatus, traceparent }: LiveOptions) {
     this.#onStatus = onStatus;
     this.#signal = signal;
     for (const { promise } of [this.#started, this.#done]) promise.catch(() => {});
     this.#socket = new WebSocket(url, {
-      headers: { authorization: `Bearer ${apiKey}` },
+      headers: { authorization: `Bearer ${apiKey}`, ...(traceparent !== undefined && { traceparent }) },
       // Raw frames cost more to compress than to send.
       perMessageDeflate: false,
       handshakeTimeout: CONNECT_TIMEOUT_MS,

@@ -5,6 +5,8 @@ import { ProducerError } from './producer-error.js';
 export interface CallOptions {
   /** Ends the call, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
+  /** The caller's span (W3C Trace Context), under which humancast's are to be. */
+  traceparent?: string | undefined;
 }
 
 interface Request extends CallOptions {
@@ -57,12 +59,13 @@ export class RestClient {
   }
 
   async #fetch(method: string, path: string, request: Request, signal: AbortSignal | undefined): Promise<Response> {
-    const { json, form, headers } = request;
+    const { json, form, headers, traceparent } = request;
     const response = await fetch(new URL(path, this.#base), {
       method,
       headers: {
         authorization: `Bearer ${this.#apiKey}`,
         ...(json !== undefined && { 'content-type': 'application/json' }),
+        ...(traceparent !== undefined && { traceparent }),
         ...headers,
       },
       body: json === undefined ? (form ?? null) : JSON.stringify(json),

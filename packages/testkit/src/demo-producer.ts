@@ -23,7 +23,12 @@ export interface TestDemoProducer {
 }
 
 /** The demo producer as built, beside a stack that was started with `SAY_URL=http://127.0.0.1:<port>`. */
-export async function startDemoProducer(stack: Stack, port: number): Promise<TestDemoProducer> {
+export async function startDemoProducer(
+  stack: Stack,
+  port: number,
+  /** Further settings. */
+  env: Readonly<Record<string, string>> = {},
+): Promise<TestDemoProducer> {
   const metricsPort = await freePort();
   const child = spawnTied(process.execPath, [MAIN], {
     env: {
@@ -34,6 +39,7 @@ export async function startDemoProducer(stack: Stack, port: number): Promise<Tes
       LOADER_URL: stack.loaderUrl,
       SAY_PORT: String(port),
       SAY_METRICS_PORT: String(metricsPort),
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

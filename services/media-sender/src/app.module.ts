@@ -19,6 +19,7 @@ import {
   StreamFeed,
   samplesToMs,
   systemClock,
+  type Tracer,
   toSenderSchema,
 } from '@humancast/shared';
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
@@ -32,7 +33,7 @@ import { Phases } from './playout/phases.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { packetize } from './rtp/packetize.js';
-import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE } from './tokens.js';
+import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE, TRACER } from './tokens.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
@@ -58,12 +59,13 @@ export class AppModule implements OnApplicationShutdown {
     this.#subscriber = subscriber;
   }
 
-  static with(config: SenderConfig, logger: Logger): DynamicModule {
+  static with(config: SenderConfig, logger: Logger, tracer: Tracer): DynamicModule {
     return {
       module: AppModule,
       providers: [
         { provide: CONFIG, useValue: config },
         { provide: LOGGER, useValue: logger },
+        { provide: TRACER, useValue: tracer },
         { provide: METRICS_REGISTRY, useFactory: () => createRegistry('media-sender') },
         {
           provide: REDIS_QUEUE,
@@ -80,7 +82,7 @@ export class AppModule implements OnApplicationShutdown {
         },
         {
           provide: MediaSender,
-          inject: [CONFIG, LOGGER, METRICS_REGISTRY, REDIS_QUEUE, REDIS_MEDIA, MEDIA_SUBSCRIBER],
+          inject: [CONFIG, LOGGER, TRACER, METRICS_REGISTRY, REDIS_QUEUE, REDIS_MEDIA, MEDIA_SUBSCRIBER],
           useFactory: createMediaSender,
         },
       ],
@@ -97,6 +99,7 @@ export class AppModule implements OnApplicationShutdown {
 function createMediaSender(
   config: SenderConfig,
   baseLogger: Logger,
+  tracer: Tracer,
   metricsRegistry: Registry,
   queue: Redis,
   media: Redis,
@@ -139,8 +142,9 @@ function createMediaSender(
     idle: new IdleLibrary(store, clock, logger),
     post: new RedisPost(queue),
     logger,
+    tracer,
     wallMs: () => clock.wallMs(),
-    createTransport: (connection, codecs, events, maySend) =>
+    createTransport: ({ connection, codecs, events, maySend, logger: ofSession }) =>
       traffic.watch(
         events,
         (watched) =>
@@ -153,7 +157,7 @@ function createMediaSender(
               connectTimeoutMs: config.connectTimeoutMs,
               silenceTimeoutMs: SILENCE_TIMEOUT_MS,
               maySend,
-              logger,
+              logger: ofSession,
             },
             watched,
           ),

@@ -7,9 +7,9 @@ import { MediaSender } from './hosting/media-sender.js';
 import { METRICS_REGISTRY } from './tokens.js';
 import { warmUp } from './transport/warm-up.js';
 
-runService('media-sender', senderSettings, async (config, logger) => {
+runService('media-sender', senderSettings, async (config, logger, tracer) => {
   await warmUp();
-  const app = await NestFactory.createApplicationContext(AppModule.with(config, logger), {
+  const app = await NestFactory.createApplicationContext(AppModule.with(config, logger, tracer), {
     logger: false,
     abortOnError: false,
   });

@@ -6,15 +6,17 @@ import {
   newId,
   type Redis,
   RedisMediaStore,
+  type Tracer,
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { LoaderMetrics } from './metrics.js';
 import type { RetentionMetrics } from './retention/retention-metrics.js';
-import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS } from './tokens.js';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS, TRACER } from './tokens.js';
 
 export interface CoreParts {
   readonly config: LoaderConfig;
   readonly logger: Logger;
+  readonly tracer: Tracer;
   readonly metrics: LoaderMetrics;
   readonly retention: RetentionMetrics;
 }
@@ -24,11 +26,12 @@ export interface CoreParts {
 class CoreModule {}
 
 /** What every capability builds on. */
-export function coreModule({ config, logger, metrics, retention }: CoreParts): DynamicModule {
+export function coreModule({ config, logger, tracer, metrics, retention }: CoreParts): DynamicModule {
   const name = newId('ldr');
   const providers = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
+    { provide: TRACER, useValue: tracer },
     { provide: LoaderMetrics, useValue: metrics },
     { provide: RETENTION_METRICS, useValue: retention },
     { provide: QUEUE_REDIS, useFactory: () => connectRedis(config.redisQueueUrl, { name, logger }) },

@@ -1,5 +1,13 @@
 import type { Server } from 'node:http';
-import { createRegistry, type LoaderConfig, type Logger, type Redis, startMetricsServer } from '@humancast/shared';
+import {
+  createRegistry,
+  type LoaderConfig,
+  type Logger,
+  NO_TRACER,
+  type Redis,
+  startMetricsServer,
+  type Tracer,
+} from '@humancast/shared';
 import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -67,20 +75,22 @@ export interface RunningSegmentLoader extends RunningService {
 export interface SegmentLoaderOptions {
   /** What to run instead of the live encoder as built: arguments to Node.js. */
   readonly encoderCommand?: readonly string[];
+  /** Default: nothing is traced. */
+  readonly tracer?: Tracer;
 }
 
 /** @throws Error when ffmpeg is missing or lacks an encoder; the listening error when a port is taken. */
 export async function startSegmentLoader(
   config: LoaderConfig,
   logger: Logger,
-  { encoderCommand }: SegmentLoaderOptions = {},
+  { encoderCommand, tracer = NO_TRACER }: SegmentLoaderOptions = {},
 ): Promise<RunningSegmentLoader> {
   await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
   const live = new LiveMetrics(registry);
   const retention = new RetentionMetrics(registry);
-  const app = await createApp({ config, logger, metrics, retention }, { metrics: live, encoderCommand });
+  const app = await createApp({ config, logger, tracer, metrics, retention }, { metrics: live, encoderCommand });
   takeLivePushes(app, live);
   watchLevels(app, metrics);
   followRedis(app);

@@ -2,5 +2,6 @@
 export const RETENTION_METRICS = Symbol('retention metrics');
 export const CONFIG = Symbol('config');
 export const LOGGER = Symbol('logger');
+export const TRACER = Symbol('tracer');
 export const QUEUE_REDIS = Symbol('queue redis');
 export const MEDIA_REDIS = Symbol('media redis');

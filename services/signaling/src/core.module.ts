@@ -8,6 +8,7 @@ import {
   SenderRegistry,
   SessionRegistry,
   type SignalingConfig,
+  type Tracer,
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Access } from './access/access.js';
@@ -15,12 +16,13 @@ import { Origins } from './http/origins.js';
 import { AddressLimiter } from './limits/address-limiter.js';
 import { SignalingMetrics } from './metrics.js';
 import type { Timings } from './timings.js';
-import { CONFIG, LOGGER, MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, TIMINGS_TOKEN } from './tokens.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, TIMINGS_TOKEN, TRACER } from './tokens.js';
 import { TurnCredentials } from './turn/turn-credentials.js';
 
 export interface CoreParts {
   config: SignalingConfig;
   logger: Logger;
+  tracer: Tracer;
   metrics: SignalingMetrics;
   timings: Timings;
 }
@@ -30,11 +32,12 @@ export interface CoreParts {
 class CoreModule {}
 
 /** What every capability builds on. */
-export function coreModule({ config, logger, metrics, timings }: CoreParts): DynamicModule {
+export function coreModule({ config, logger, tracer, metrics, timings }: CoreParts): DynamicModule {
   const address = newId('sig');
   const values = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
+    { provide: TRACER, useValue: tracer },
     { provide: TIMINGS_TOKEN, useValue: timings },
     { provide: MAILBOX_ADDRESS, useValue: address },
     { provide: SignalingMetrics, useValue: metrics },

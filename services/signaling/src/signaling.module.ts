@@ -3,12 +3,14 @@ import {
   ConfigError,
   createRegistry,
   type Logger,
+  NO_TRACER,
   type Redis,
   RedisMailbox,
   SenderRegistry,
   type SignalingConfig,
   startMetricsServer,
   type ToSignaling,
+  type Tracer,
 } from '@humancast/shared';
 import type { RunningService } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
@@ -83,6 +85,7 @@ export async function startSignaling(
   config: SignalingConfig,
   logger: Logger,
   timings: Readonly<Timings> = TIMINGS,
+  tracer: Tracer = NO_TRACER,
 ): Promise<RunningSignaling> {
   if (config.turnUrls.length > 0 && config.turnSecret === '') {
     throw new ConfigError(
@@ -91,7 +94,7 @@ export async function startSignaling(
   }
   const registry = createRegistry('signaling');
   const metrics = new SignalingMetrics(registry);
-  const { app, adapter } = await createApp({ config, logger, metrics, timings });
+  const { app, adapter } = await createApp({ config, logger, tracer, metrics, timings });
   const fleet = app.get(FleetProbe);
   registerFleetMetrics(registry, () => fleet.levels());
   const mailbox = app.get<RedisMailbox<ToSignaling>>(RedisMailbox);

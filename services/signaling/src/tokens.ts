@@ -1,6 +1,7 @@
 /** Injection tokens of what is no class of our own. */
 export const CONFIG = Symbol('config');
 export const LOGGER = Symbol('logger');
+export const TRACER = Symbol('tracer');
 export const TIMINGS_TOKEN = Symbol('timings');
 export const QUEUE_REDIS = Symbol('queue redis');
 export const MEDIA_REDIS = Symbol('media redis');

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApiKeys, bearerOf, HumancastError, idSchema, type Logger, toProblem } from '@humancast/shared';
+import { ApiKeys, bearerOf, HumancastError, idSchema, type Logger, toProblem, traceparentOf } from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
 import { z } from 'zod';
 import type { Order, Receipt } from '../saying/say-desk.js';
@@ -46,13 +46,17 @@ export class SayServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let session: string | undefined;
     try {
       this.#admit(request);
-      const receipt = await this.#options.take(orderSchema.parse(await jsonOf(request)));
+      const order = orderSchema.parse(await jsonOf(request));
+      session = order.session;
+      const traceparent = traceparentOf(request.headers['traceparent']);
+      const receipt = await this.#options.take({ ...order, traceparent });
       response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(receipt));
     } catch (thrown) {
       const error = asHumancastError(thrown);
-      if (error.status >= 500) this.#options.logger.error({ err: thrown, code: error.code }, 'request failed');
+      if (error.status >= 500) this.#options.logger.error({ err: thrown, code: error.code, session }, 'request failed');
       const retry = error.retryAfterSeconds;
       response.writeHead(error.status, {
         'content-type': 'application/problem+json',

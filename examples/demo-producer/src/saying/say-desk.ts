@@ -11,6 +11,8 @@ export interface Order {
   session: string;
   text: string;
   interrupt: boolean;
+  /** Of whoever ordered it. */
+  traceparent?: string | undefined;
 }
 
 export interface Receipt {
@@ -34,9 +36,9 @@ export class SayDesk {
   }
 
   /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or whatever keeps it from being said. */
-  async take({ session, text, interrupt }: Order): Promise<Receipt> {
+  async take({ session, text, interrupt, traceparent }: Order): Promise<Receipt> {
     this.#requireSayable(text);
-    const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt });
+    const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt, traceparent });
     return ahead === 0 ? { ahead, segment: await opened } : { ahead };
   }
 

@@ -1,6 +1,6 @@
 import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import type { Humancast, LivePush } from '@humancast/producer';
-import { HumancastError, type Logger } from '@humancast/shared';
+import { HumancastError, type Logger, type Span, Stages, type Tracer, traceFields } from '@humancast/shared';
 import type { SayMetrics } from '../metrics.js';
 import type { FaceCamera } from '../picture/face-camera.js';
 import type { IdlePoses } from '../picture/idle-pose.js';
@@ -17,6 +17,7 @@ export interface SpeakerParts {
   synthesis: Gate;
   metrics: SayMetrics;
   logger: Logger;
+  tracer: Tracer;
 }
 
 export interface SpeakerLimits {
@@ -35,6 +36,9 @@ interface Saying {
   readonly abort: AbortController;
   /** The segment, once it is open. */
   readonly opened: PromiseWithResolvers<string>;
+  readonly span: Span;
+  /** Until its first frame is pushed. */
+  readonly stages: Stages;
 }
 
 type Outcome = 'said' | 'interrupted' | 'failed';
@@ -78,7 +82,10 @@ export class SessionSpeaker {
    * @returns how many texts are before this one; and its segment, as soon as it is open.
    * @throws HumancastError `queue_full`.
    */
-  say(text: string, { interrupt }: { interrupt: boolean }): { ahead: number; opened: Promise<string> } {
+  say(
+    text: string,
+    { interrupt, traceparent }: { interrupt: boolean; traceparent?: string | undefined },
+  ): { ahead: number; opened: Promise<string> } {
     clearTimeout(this.#linger);
     if (interrupt) this.#drop(new HumancastError('replaced', 'another text is said instead'));
     const ahead = this.#sayings.size;
@@ -88,7 +95,10 @@ export class SessionSpeaker {
     const opened = Promise.withResolvers<string>();
     opened.promise.catch(() => {});
     const receivedAtMs = performance.now();
-    const saying = { text, interrupt, ahead, receivedAtMs, abort: new AbortController(), opened };
+    const attributes = { session: this.#session, characters: text.length, ahead };
+    const span = this.#parts.tracer.start('say.text', { parent: traceparent, kind: 'server', attributes });
+    const trace = { span, stages: new Stages(Date.now()) };
+    const saying = { text, interrupt, ahead, receivedAtMs, abort: new AbortController(), opened, ...trace };
     this.#sayings.add(saying);
     this.#last = ahead === 0 ? this.#run(saying) : this.#last.then(() => this.#run(saying));
     return { ahead, opened: opened.promise };
@@ -115,7 +125,11 @@ export class SessionSpeaker {
   async #run(saying: Saying): Promise<void> {
     const { metrics } = this.#parts;
     const { signal } = saying.abort;
-    if (signal.aborted) return;
+    saying.stages.end('say.turn');
+    if (signal.aborted) {
+      saying.span.end({ error: 'interrupted' });
+      return;
+    }
     metrics.speaking.inc();
     let outcome: Outcome = 'failed';
     try {
@@ -127,7 +141,8 @@ export class SessionSpeaker {
     } finally {
       metrics.speaking.dec();
       metrics.texts.inc({ outcome });
-      this.#logger.info({ outcome }, 'done');
+      this.#logger.info({ outcome, ...traceFields(saying.span.traceparent) }, 'done');
+      saying.span.end(outcome === 'said' ? {} : { error: outcome });
       this.#sayings.delete(saying);
       this.#wait();
     }
@@ -137,7 +152,11 @@ export class SessionSpeaker {
   async #speak(saying: Saying): Promise<Outcome> {
     const { humancast, synthesis, idlePoses } = this.#parts;
     const { signal } = saying.abort;
-    const synthesise: Speak = (text, options) => synthesis.pass(signal, () => speak(text, options));
+    const synthesise: Speak = async (text, options) => {
+      const speech = await synthesis.pass(signal, () => speak(text, options));
+      saying.stages.end('say.synthesis');
+      return speech;
+    };
     const started = Promise.withResolvers<(nowMs: number) => Pose>();
     const startPose = async () => (await started.promise)(performance.now());
     const utterances = utterancesOf(saying.text, this.#limits.voice, synthesise, startPose);
@@ -148,6 +167,7 @@ export class SessionSpeaker {
     ]);
     started.resolve(idlePoses.after(nextCut, performance.now()));
     const push = await this.#open(avatar, saying);
+    saying.stages.end('say.open');
     this.#pushing.add(push.segment);
     this.#unheard.add(push.segment);
     saying.opened.resolve(push.segment);
@@ -164,13 +184,14 @@ export class SessionSpeaker {
     }
   }
 
-  #open(avatar: string, { interrupt, abort }: Saying): Promise<LivePush> {
+  #open(avatar: string, { interrupt, abort, span }: Saying): Promise<LivePush> {
     const { humancast, camera } = this.#parts;
     return humancast.live({
       ...{ avatar, session: this.#session, name: SEGMENT_NAME, interrupt },
       ...{ fps: FRAMES_PER_SECOND, width: camera.size, height: camera.size, pixelFormat: 'i420' },
       ...{ sampleRate: SPEECH_SAMPLE_RATE, sampleFormat: 's16' },
       signal: abort.signal,
+      traceparent: span.traceparent,
     });
   }
 
@@ -180,12 +201,19 @@ export class SessionSpeaker {
     const openedMs = sinceMs();
     const onStart = () => {
       const firstFrameMs = sinceMs();
+      saying.stages.end('say.first_frame');
+      this.#tellStages(push.segment, saying);
       if (saying.ahead === 0) metrics.firstFrame.observe(firstFrameMs / 1000);
       this.#logger.info({ segment: push.segment, openedMs, firstFrameMs }, 'speaking');
     };
     const signal = AbortSignal.any([saying.abort.signal, push.interrupted]);
     await pushSpeech(push, utterances, camera, { aheadMs: this.#limits.aheadMs, signal, onStart });
     await push.end();
+  }
+
+  #tellStages(segment: string, { span, stages }: Saying): void {
+    const attributes = { session: this.#session, segment };
+    stages.tell(this.#parts.tracer, 'say.start', { parent: span.traceparent, attributes });
   }
 
   async #follow(): Promise<void> {

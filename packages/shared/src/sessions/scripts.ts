@@ -152,7 +152,7 @@ if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1
 redis.call('HSET', KEYS[1], 'playhead', ARGV[2])
 return 1`,
 
-  /** ARGV: viewer, limit, mailbox, joinedAt, offer. → {attempt, host or ''}. The same viewer again: its next attempt. */
+  /** ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent. → {attempt, host or ''}. The same viewer again: its next attempt. */
   putViewer: `
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
@@ -163,6 +163,7 @@ if before then attempt = cjson.decode(before).attempt + 1
 elseif redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[2]) then return 'viewer_limit' end
 local record = {viewer = ARGV[1], mailbox = ARGV[3], attempt = attempt, joinedAtMs = tonumber(ARGV[4])}
 if ARGV[5] ~= '' then record.offer = ARGV[5] end
+if ARGV[6] ~= '' then record.traceparent = ARGV[6] end
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
 

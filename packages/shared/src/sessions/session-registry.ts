@@ -156,9 +156,10 @@ export class SessionRegistry {
     id: string,
     viewer: string,
     mailbox: string,
-    options: { limit: number; offer?: string },
+    options: { limit: number; offer?: string; traceparent?: string | undefined },
   ): Promise<HostedAt & { attempt: number }> {
-    const reply = await this.#run('putViewer', id, viewer, options.limit, mailbox, this.#now(), options.offer ?? '');
+    const { limit, offer = '', traceparent = '' } = options;
+    const reply = await this.#run('putViewer', id, viewer, limit, mailbox, this.#now(), offer, traceparent);
     const [attempt, host] = reply as [number, string];
     return { attempt, host: host || undefined };
   }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from '../ids.js';
+import { traceparentSchema } from '../tracing/traceparent.js';
 
 export const sessionStateSchema = z.enum([
   /** Made, and nobody has joined yet. */
@@ -54,6 +55,8 @@ export const viewerRecordSchema = z.object({
   joinedAtMs: z.number(),
   /** A WHEP viewer's own offer; without it the host makes the offer. */
   offer: z.string().optional(),
+  /** Of this attempt's join. */
+  traceparent: traceparentSchema.optional(),
 });
 export type ViewerRecord = z.infer<typeof viewerRecordSchema>;
 

@@ -30,14 +30,15 @@ export class Speech {
   async speak(
     session: string,
     segments: readonly string[],
-    options: { interrupt: boolean; limit: number },
+    options: { interrupt: boolean; limit: number; traceparent?: string | undefined },
   ): Promise<QueuedSegment[]> {
     const { queued, interruptedSeq, host } = await this.#registry.speak(session, segments, options);
     if (host === undefined) return queued;
     if (options.interrupt) await this.#post.send(host, { type: 'session.interrupt', session, seq: interruptedSeq });
+    const { traceparent } = options;
     await this.#announce(
       host,
-      queued.map(({ seq, segment }) => ({ session, seq, segment })),
+      queued.map((item) => ({ session, ...item, ...(traceparent !== undefined && { traceparent }) })),
     );
     return queued;
   }

@@ -5,6 +5,7 @@ import {
   type Codec,
   createLogger,
   loadConfig,
+  NO_TRACER,
   newId,
   packGop,
   RedisMailbox,
@@ -224,8 +225,9 @@ describe('MediaSender', () => {
         idle: new IdleLibrary(store, systemClock, logger),
         post: new RedisPost(redis),
         logger,
+        tracer: NO_TRACER,
         wallMs: Date.now,
-        createTransport: (connectionId, _codecs, events, maySend) => {
+        createTransport: ({ connection: connectionId, events, maySend }) => {
           const transport = new FakeTransport(connectionId, events, maySend);
           transports.push(transport);
           return transport;

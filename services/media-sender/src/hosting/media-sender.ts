@@ -11,12 +11,13 @@ import {
   type SenderRegistry,
   type SessionJob,
   type SessionRegistry,
+  Stages,
   segmentJobSchema,
   segmentsQueue,
   sessionJobSchema,
   type ToSender,
 } from '@humancast/shared';
-import { Queue, type QueueOptions, Worker } from 'bullmq';
+import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
 import { Admission, type Paced } from './admission.js';
 import { Lease } from './lease.js';
@@ -147,7 +148,7 @@ export class MediaSender {
     const { id, mailbox, connection, config, logger } = this.#options;
     await mailbox.open((message) => this.#handle(message));
     await this.#lease.start();
-    this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job.data), {
+    this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job), {
       connection,
       prefix: BULL_PREFIX,
       concurrency: SEGMENT_CONCURRENCY,
@@ -155,7 +156,7 @@ export class MediaSender {
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
-    this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#take(job.data), {
+    this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#take(job), {
       connection,
       prefix: BULL_PREFIX,
       concurrency: config.maxSessions,
@@ -169,7 +170,9 @@ export class MediaSender {
     });
     for (const worker of [this.#segmentsWorker, this.#sessionsWorker]) {
       worker.on('error', (error) => logger.warn({ queue: worker.name, err: error.message }, 'queue worker error'));
-      worker.on('failed', (_job, error) => logger.error({ queue: worker.name, err: error.message }, 'job failed'));
+      worker.on('failed', (job, error) =>
+        logger.error({ queue: worker.name, session: job?.data.session, err: error.message }, 'job failed'),
+      );
     }
     await Promise.all([this.#segmentsWorker.waitUntilReady(), this.#sessionsWorker.waitUntilReady()]);
     this.#admission.start();
@@ -237,7 +240,7 @@ export class MediaSender {
     await worker.resume();
   }
 
-  async #take(data: unknown): Promise<void> {
+  async #take(job: Job<unknown>): Promise<void> {
     this.#taken++;
     this.#placement.changed();
     if (!this.#pulling) {
@@ -246,7 +249,7 @@ export class MediaSender {
       if (!this.#admission.open) void this.#rescue().catch(() => {});
     }
     try {
-      await this.#host(sessionJobSchema.parse(data));
+      await this.#host(job);
     } finally {
       this.#taken--;
       this.#placement.changed();
@@ -254,10 +257,16 @@ export class MediaSender {
   }
 
   /** A job of the `sessions` queue lasts as long as the session is hosted here. */
-  async #host({ session, epoch }: SessionJob): Promise<void> {
+  async #host({ data, timestamp }: Job<unknown>): Promise<void> {
+    const job = sessionJobSchema.parse(data);
+    const { session, epoch } = job;
     const { id, registry } = this.#options;
+    const stages = new Stages(timestamp);
+    stages.end('session.queue');
     if (!(await registry.claim(session, epoch, id))) return;
+    stages.end('session.lease');
     const host = await this.#open(session, epoch);
+    this.#tellTrace(job, stages, host ? undefined : 'not opened');
     if (!host) return;
     this.#hosts.set(session, host);
     if (!this.#lease.held) host.suspend();
@@ -268,6 +277,17 @@ export class MediaSender {
       await host.stop('failed');
       if (this.#hosts.get(session) === host) this.#hosts.delete(session);
     }
+  }
+
+  #tellTrace({ session, epoch, traceparent }: SessionJob, stages: Stages, error: string | undefined): void {
+    const { id, services } = this.#options;
+    stages.end('session.open');
+    stages.tell(services.tracer, 'session.host', {
+      parent: traceparent,
+      kind: 'consumer',
+      attributes: { session, epoch, sender: id },
+      error,
+    });
   }
 
   /** A session that can't be opened here and now (its media can't be read) is given back, and tried again. */
@@ -293,8 +313,9 @@ export class MediaSender {
   }
 
   /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
-  async #takeSegment(data: unknown): Promise<void> {
-    await this.#hosts.get(segmentJobSchema.parse(data).session)?.syncQueue();
+  async #takeSegment({ data, timestamp }: Job<unknown>): Promise<void> {
+    const job = segmentJobSchema.parse(data);
+    await this.#hosts.get(job.session)?.takeSegment(job, timestamp);
   }
 
   async #handle(message: ToSender): Promise<void> {

@@ -9,12 +9,15 @@ import {
   type MediaStore,
   type Playhead,
   type Post,
+  type SegmentJob,
   type SegmentManifest,
   type SessionRecord,
   type SessionRegistry,
   samplesToMs,
   type ToSender,
   type ToSignaling,
+  type Tracer,
+  traceFields,
   type ViewerReport,
 } from '@humancast/shared';
 import type { IdleLibrary } from '../media/idle-library.js';
@@ -28,6 +31,7 @@ import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-pla
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
 import { Outbox } from './outbox.js';
+import { SpeechTraces } from './speech-traces.js';
 import { ViewerConnections } from './viewer-connections.js';
 
 /** What all sessions of a process share. */
@@ -41,15 +45,11 @@ export interface HostServices {
   idle: IdleLibrary;
   post: Post<ToSignaling>;
   logger: Logger;
+  tracer: Tracer;
   wallMs: () => number;
-  createTransport: (
-    connection: string,
-    codecs: readonly Codec[],
-    events: TransportEvents,
-    maySend: () => boolean,
-  ) => ViewerTransport;
+  createTransport: (options: TransportRequest) => ViewerTransport;
   createPlayer: (
-    options: Pick<SessionPlayerOptions, 'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld'>,
+    options: Pick<SessionPlayerOptions, 'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld' | 'onServed'>,
   ) => SessionPlayer;
   prefetchSamples: number;
   /** In which media that is missing may come back, ms. */
@@ -57,6 +57,17 @@ export interface HostServices {
   viewerGraceMs: number;
   playheadMs: number;
   metrics: HostMetrics;
+}
+
+export interface TransportRequest {
+  connection: string;
+  /** In order of preference. */
+  codecs: readonly Codec[];
+  events: TransportEvents;
+  /** Whether media may leave at this very instant. */
+  maySend: () => boolean;
+  /** Of the session. */
+  logger: Logger;
 }
 
 export interface HostMetrics {
@@ -94,6 +105,7 @@ export class SessionHost {
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
   readonly #outbox: Outbox;
+  readonly #speechTraces: SpeechTraces;
   readonly #queueSync = new Coalescer(() => this.#readQueue());
   readonly #viewerSync = new Coalescer(() => this.#readViewers());
   #interruptedSeq: number;
@@ -150,6 +162,12 @@ export class SessionHost {
       (after) => services.idle.after(avatar.id, after),
       (manifest) => this.#clipOf(manifest),
     );
+    this.#speechTraces = new SpeechTraces(services.tracer, {
+      session: record.id,
+      epoch: record.epoch,
+      sender: services.sender,
+      startSamples: services.live.startSamples,
+    });
     this.#outbox = new Outbox(this.#logger, () => void this.stop('taken-over'));
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
@@ -157,6 +175,7 @@ export class SessionHost {
       onStarted: (item) => this.#speechStarted(item),
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
       onHeld: (clip, heldSamples) => this.#held(clip, heldSamples),
+      onServed: (connection) => this.#viewers.served(connection),
     });
     const { playhead } = record;
     if (playhead && playhead.seq > 0) this.#player.resumeAt(playhead.seq, playhead.positionSamples);
@@ -165,17 +184,23 @@ export class SessionHost {
       session: this.session,
       epoch: this.epoch,
       codecs,
+      sender: services.sender,
+      tracer: services.tracer,
+      wallMs: services.wallMs,
       // Asked for each packet: a process that was stopped in the middle of sending finds out here.
       createTransport: (connection, offered, events) =>
-        services.createTransport(connection, offered, events, () => !this.#silent && hasLease()),
+        services.createTransport({
+          ...{ connection, codecs: offered, events, logger: this.#logger },
+          maySend: () => !this.#silent && hasLease(),
+        }),
       post: services.post,
       logger: this.#logger,
       graceMs: services.viewerGraceMs,
-      onConnected: (viewer, connection, codec, transport) => {
+      onConnected: ({ viewer, traceparent }, connection, codec, transport) => {
         this.#codecs.add(codec);
         this.#player.start();
         this.#player.addViewer(connection, codec, transport);
-        this.#logger.info({ viewer, connection, codec }, 'viewer connected');
+        this.#logger.info({ viewer, connection, codec, ...traceFields(traceparent) }, 'viewer connected');
         this.#emit({ type: 'viewer.connected', viewer });
         this.#watchAlone();
       },
@@ -247,6 +272,12 @@ export class SessionHost {
       case 'sender.drain':
         return;
     }
+  }
+
+  /** A segment was queued. @param queuedAtMs milliseconds since the Unix epoch. */
+  takeSegment(job: SegmentJob, queuedAtMs: number): Promise<void> {
+    this.#speechTraces.taken(job, queuedAtMs);
+    return this.syncQueue();
   }
 
   /** Something was queued: what is new in the session's queue is fetched, in its order. */
@@ -363,9 +394,15 @@ export class SessionHost {
       const manifest = await this.#manifestOf(segment);
       if (this.#stopped) return;
       this.#fetchedSeq = seq;
-      if (manifest && manifest.state !== 'failed') this.#player.enqueue({ seq, clip: this.#clipOf(manifest) });
+      if (manifest && manifest.state !== 'failed') this.#enqueue(seq, this.#clipOf(manifest));
       else this.#finished(seq, segment, 0, 'failed');
     }
+  }
+
+  #enqueue(seq: number, clip: Clip): void {
+    this.#speechTraces.fetched(seq, clip);
+    this.#player.enqueue({ seq, clip });
+    this.#speechTraces.loaded(); // all of it may be in memory
   }
 
   /** One that was there when it was queued may be back soon: an emptied media store is filled again from the watched folder. */
@@ -435,6 +472,7 @@ export class SessionHost {
       cache,
       prefetchSamples,
       codecs: this.#codecs,
+      onLoaded: this.#services.tracer.enabled ? () => this.#speechTraces.loaded() : undefined,
       onLost: (part: string, error?: unknown) =>
         this.#logger.warn(
           { segment: manifest.id, part, err: (error as Error | undefined)?.message },
@@ -447,6 +485,7 @@ export class SessionHost {
   }
 
   #speechStarted(item: QueueItem): void {
+    this.#speechTraces.heard(item.seq);
     const queued = { seq: item.seq, segment: item.clip.segment };
     this.#logger.info(queued, 'speech started');
     this.#outbox.add(() => this.#services.registry.speechStarted(this.session, this.epoch, queued));
@@ -460,6 +499,7 @@ export class SessionHost {
   #finished(seq: number, segment: string, positionMs: number, reason: FinishReason): void {
     this.#logger.info({ seq, segment, positionMs, reason }, 'speech finished');
     this.#services.metrics.speechFinished(reason);
+    this.#speechTraces.over(seq, reason);
     const interrupted = reason === 'interrupted' || reason === 'dropped';
     this.#outbox.add(() =>
       this.#services.registry.speechFinished(this.session, this.epoch, {

@@ -4,7 +4,9 @@ import {
   HumancastError,
   type Logger,
   type Post,
+  Stages,
   type ToSignaling,
+  type Tracer,
   type ViewerRecord,
   type ViewerReport,
 } from '@humancast/shared';
@@ -21,22 +23,31 @@ export interface ViewerConnectionsOptions {
   epoch: number;
   /** What the avatar can be sent as, in order of preference. */
   codecs: readonly Codec[];
+  /** This media-sender. */
+  sender: string;
+  tracer: Tracer;
+  wallMs: () => number;
   createTransport: TransportFactory;
   post: Post<ToSignaling>;
   logger: Logger;
   /** A viewer without a connection for this long has gone. */
   graceMs: number;
-  onConnected: (viewer: string, connection: string, codec: Codec, transport: ViewerTransport) => void;
+  onConnected: (viewer: ViewerRecord, connection: string, codec: Codec, transport: ViewerTransport) => void;
   onDisconnected: (viewer: string, connection: string, reason: string) => void;
   onKeyframeNeeded: (connection: string) => void;
   /** This viewer is not coming back. */
   onGone: (viewer: string) => void;
 }
 
+/** A trace of a join is not gone on with after so long: a host that takes over makes connections of its own accord. */
+const JOIN_TRACE_MS = 60_000;
+
 interface Connection {
   readonly id: string;
   readonly transport: ViewerTransport;
   connected: boolean;
+  /** Until it is served, or closed before. */
+  stages: Stages | undefined;
 }
 
 interface Viewer {
@@ -89,9 +100,19 @@ export class ViewerConnections {
     const found = this.#find(viewer, connection);
     if (!found) return;
     try {
+      found.stages?.end('viewer.answer');
       await found.transport.acceptAnswer(sdp);
     } catch (error) {
       this.#fail(viewer, connection, error);
+    }
+  }
+
+  /** The first media has been sent on a connection. */
+  served(connection: string): void {
+    for (const viewer of this.#viewers.values()) {
+      const found = viewer.connections.get(connection);
+      found?.stages?.end('viewer.first_packet');
+      if (found) this.#tellTrace(viewer, found);
     }
   }
 
@@ -116,6 +137,7 @@ export class ViewerConnections {
   async #connect(viewer: Viewer): Promise<void> {
     const { session, epoch, codecs, createTransport } = this.#options;
     const { record } = viewer;
+    const stages = this.#options.tracer.enabled ? new Stages(Date.now()) : undefined;
     const id = randomBytes(12).toString('base64url');
     const transport = createTransport(id, codecs, {
       connected: (codec) => this.#connected(record.viewer, id, codec),
@@ -123,11 +145,12 @@ export class ViewerConnections {
       keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
       feedback: () => {},
     });
-    viewer.connections.set(id, { id, transport, connected: false });
+    viewer.connections.set(id, { id, transport, connected: false, stages });
     this.#watch(viewer);
     try {
       if (record.offer !== undefined) {
         const sdp = await transport.answerOffer(record.offer);
+        stages?.end('viewer.answer');
         this.#tell(record.viewer, {
           type: 'viewer.answered',
           session,
@@ -138,6 +161,7 @@ export class ViewerConnections {
         });
       } else {
         const sdp = await transport.createOffer();
+        stages?.end('viewer.offer');
         this.#tell(record.viewer, { type: 'viewer.offer', session, viewer: record.viewer, connection: id, epoch, sdp });
       }
     } catch (error) {
@@ -150,8 +174,9 @@ export class ViewerConnections {
     const found = viewer?.connections.get(connection);
     if (!viewer || !found) return;
     found.connected = true;
+    found.stages?.end('viewer.ice_dtls');
     this.#watch(viewer);
-    this.#options.onConnected(viewerId, connection, codec, found.transport);
+    this.#options.onConnected(viewer.record, connection, codec, found.transport);
     // A refreshed page, or a lost connection that was replaced: nobody watches the older ones any more.
     for (const older of [...viewer.connections.values()]) {
       if (older.id === connection) break;
@@ -164,6 +189,7 @@ export class ViewerConnections {
     const found = viewer?.connections.get(connection);
     if (!viewer || !found) return;
     viewer.connections.delete(connection);
+    this.#tellTrace(viewer, found, reason);
     if (found.connected) this.#options.onDisconnected(viewerId, connection, reason);
     const { session, epoch } = this.#options;
     this.#tell(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch, reason });
@@ -189,6 +215,19 @@ export class ViewerConnections {
       connection.transport.close(reason);
       if (connection.connected) this.#options.onDisconnected(viewerId, connection.id, reason);
     }
+  }
+
+  /** @param reason why it was never served, if so. */
+  #tellTrace({ record }: Viewer, connection: Connection, reason?: string): void {
+    const { session, epoch, sender, tracer, wallMs } = this.#options;
+    const { viewer, joinedAtMs, traceparent } = record;
+    const isFresh = wallMs() - joinedAtMs < JOIN_TRACE_MS;
+    connection.stages?.tell(tracer, 'viewer.connect', {
+      parent: isFresh ? traceparent : undefined,
+      attributes: { session, viewer, connection: connection.id, epoch, sender },
+      error: reason,
+    });
+    connection.stages = undefined;
   }
 
   #fail(viewer: string, connection: string, error: unknown): void {

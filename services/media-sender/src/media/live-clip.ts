@@ -140,6 +140,7 @@ export class LiveClip implements Clip {
     }
     this.#growStored();
     this.#spill();
+    this.#options.onLoaded?.();
   }
 
   /** Both tracks, up to a position. */

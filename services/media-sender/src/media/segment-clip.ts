@@ -32,6 +32,8 @@ export interface SegmentClipOptions {
   codecs: ReadonlySet<Codec>;
   /** A part is gone for good. */
   onLost?: (what: string, error?: unknown) => void;
+  /** A part has come. */
+  onLoaded?: (() => void) | undefined;
 }
 
 /** A stored segment as a clip: a window of it in memory, moving with playback. */
@@ -173,6 +175,7 @@ export class SegmentClip implements Clip {
     if (this.#released) return;
     slots[index] = value ?? 'lost';
     if (value === undefined) this.#options.onLost?.(what, error);
+    else this.#options.onLoaded?.();
   }
 
   async #load<T>(load: () => Promise<T | undefined>): Promise<T | undefined> {

@@ -106,6 +106,7 @@ class Stage {
       onFinished: (item, samples, reason) =>
         this.finished.push({ seq: item.seq, samples, reason, atMs: this.time.now }),
       onHeld: () => {},
+      onServed: () => {},
     });
   }
 

@@ -53,9 +53,12 @@ export interface SessionPlayerOptions {
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   onHeld: (clip: Clip, heldSamples: number) => void;
+  /** The viewer has been sent its first sound. */
+  onServed: (viewer: string) => void;
 }
 
 interface Viewer {
+  readonly id: string;
   readonly sink: PlayoutSink;
   readonly feed: ViewerFeed;
   nextReportMs: number;
@@ -134,7 +137,7 @@ export class SessionPlayer implements Task {
   /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    const viewer: Viewer = { sink, feed: new ViewerFeed(codec, sink), nextReportMs: nowMs, reports: 0 };
+    const viewer: Viewer = { id, sink, feed: new ViewerFeed(codec, sink), nextReportMs: nowMs, reports: 0 };
     this.#viewers.set(id, viewer);
     if (!this.#timeline) return;
     if (this.#showing) viewer.feed.show(this.#showing);
@@ -276,6 +279,8 @@ export class SessionPlayer implements Task {
     if (!timeline) return;
     const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
     viewer.sink.sendReports(ntp, videoTicks, audioTicks);
+    // The first one comes with the first sound.
+    if (viewer.reports === 0) this.#options.onServed(viewer.id);
     viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);
     viewer.reports++;
   }

@@ -14,6 +14,8 @@ import {
   type Retention,
   type SegmentManifest,
   samplesToMs,
+  type Tracer,
+  traceFields,
   unpackGop,
 } from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
@@ -30,6 +32,7 @@ import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-mess
 import type { LiveMetrics } from './live-metrics.js';
 import { LiveSegment } from './live-segment.js';
 import type { LiveSession, QueuedPush } from './live-session.js';
+import { PushTrace } from './push-trace.js';
 import { SoundIntake } from './sound-intake.js';
 
 /** Frames given to the encoder that it has not dealt with; the producer is held back at the most. */
@@ -76,6 +79,15 @@ export interface LivePushParts {
   readonly metrics: LiveMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly tracer: Tracer;
+}
+
+export interface PushTarget {
+  readonly avatar: Avatar;
+  /** Where it is to be said, if anywhere. */
+  readonly session: LiveSession | undefined;
+  /** Of the producer. */
+  readonly traceparent: string | undefined;
 }
 
 type State = 'new' | 'starting' | 'open' | 'ending' | 'over';
@@ -90,6 +102,7 @@ export class LivePush {
   readonly #port: ProducerPort;
   readonly #parts: LivePushParts;
   readonly #absence: Absence;
+  readonly #trace: PushTrace;
   readonly #finished = Promise.withResolvers<void>();
   /** Messages that had been read before reading was paused for the start. */
   readonly #early: { data: Buffer; isBinary: boolean }[] = [];
@@ -111,13 +124,14 @@ export class LivePush {
   #lastMs: number;
   #ticks = 0;
 
-  /** @param session where it is to be said, if anywhere. */
-  constructor(avatar: Avatar, session: LiveSession | undefined, port: ProducerPort, parts: LivePushParts) {
+  constructor({ avatar, session, traceparent }: PushTarget, port: ProducerPort, parts: LivePushParts) {
     this.#avatar = avatar;
     this.#session = session;
     this.#port = port;
     this.#parts = parts;
-    this.#logger = parts.logger.child({ avatar: avatar.id, ...(session && { session: session.id }) });
+    const of = { avatar: avatar.id, ...(session && { session: session.id }) };
+    this.#trace = new PushTrace(parts.tracer, traceparent, of);
+    this.#logger = parts.logger.child({ ...of, ...traceFields(this.#trace.traceparent) });
     this.#absence = new Absence(parts.config.liveTrackWaitMs);
     this.#lastMs = parts.clock.nowMs();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -188,6 +202,7 @@ export class LivePush {
     this.#framesReceived++;
     if (count === 0) return;
     this.#framesAsked += count;
+    this.#trace.received();
     this.#encoder?.picture(frame, count);
     this.#balance();
   }
@@ -217,7 +232,7 @@ export class LivePush {
       { width, height, pixelFormat, fps, gopFrames, renditions },
       {
         onFrame: (rendition, number, keyframe, data) => {
-          segment.addFrame(rendition, number, keyframe, data);
+          this.#trace.encoded(segment.addFrame(rendition, number, keyframe, data));
           if (rendition === 0) metrics.frameEncoded();
         },
         onTaken: () => this.#balance(),
@@ -259,7 +274,8 @@ export class LivePush {
   /** It is said from its first frames on. */
   async #queue(segment: string, interrupt: boolean): Promise<void> {
     const limit = this.#parts.config.sessionQueueLimit;
-    this.#queued = await this.#session?.queue(segment, { interrupt, limit }, (event) => {
+    const { traceparent } = this.#trace;
+    this.#queued = await this.#session?.queue(segment, { interrupt, limit, traceparent }, (event) => {
       if (event.type === 'interrupted') this.#port.send({ type: 'interrupted', positionMs: event.positionMs });
       else this.fail(new HumancastError('session_ended'));
     });
@@ -270,6 +286,7 @@ export class LivePush {
     this.#state = 'open';
     this.#lastMs = this.#parts.clock.nowMs();
     this.#logger.info({ start: this.#start, renditions: manifest.renditions.length }, 'live push begins');
+    this.#trace.opened(manifest.id);
     const seq = this.#queued?.seq;
     this.#port.send({ type: 'ready', segment: manifest.id, ...(seq !== undefined && { seq }) });
     for (const { data, isBinary } of this.#early.splice(0)) this.receive(data, isBinary);
@@ -406,6 +423,7 @@ export class LivePush {
       if (!error && tell) this.#port.fail(asHumancastError(thrown));
     } finally {
       this.#encoder?.kill();
+      this.#trace.over(error?.code);
       this.#state = 'over';
       this.#finished.resolve();
     }

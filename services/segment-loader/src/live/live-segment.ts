@@ -81,15 +81,17 @@ export class LiveSegment {
     await this.#parts.store.putManifest(this.#manifest, { pinned: false, ttlSeconds: OPEN_TTL_SECONDS });
   }
 
-  addFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void {
+  /** → when those who play it can have it. What fails is told to `onFailed`, so it need not be waited for. */
+  addFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): Promise<unknown> {
     const gop = this.#gops[rendition];
-    if (!gop) return;
+    if (!gop) return Promise.resolve();
     const index = gop.gopCount;
     const appended = this.#append({ kind: 'frame', rendition, frame: number, keyframe, data }, data.length);
     if (rendition === 0 && number % this.#manifest.gopFrames === 0) this.#note(appended, this.#gopPlaces, index);
     this.#bytes[rendition] = (this.#bytes[rendition] ?? 0) + data.length;
     const complete = gop.push({ keyframe, data });
     if (complete) this.#storeGop(rendition, index, complete);
+    return appended;
   }
 
   addSound(samples: Int16Array): void {

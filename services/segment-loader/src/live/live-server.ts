@@ -12,6 +12,7 @@ import {
   type Speech,
   type StreamFeed,
   toProblem,
+  traceparentOf,
 } from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -74,7 +75,7 @@ export class LiveServer {
     this.#expected++;
     try {
       const { avatar, session } = await this.#admit(request);
-      this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, avatar, session));
+      this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, avatar, session, request));
     } catch (error) {
       refuse(socket, asHumancastError(error));
     } finally {
@@ -104,13 +105,17 @@ export class LiveServer {
     return { avatar, session: session === null ? undefined : await LiveSession.find(session, avatar.id, this.#parts) };
   }
 
-  #accept(ws: WebSocket, avatar: Avatar, session: LiveSession | undefined): void {
+  #accept(ws: WebSocket, avatar: Avatar, session: LiveSession | undefined, { headers }: IncomingMessage): void {
     const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
       onMessage: (data, isBinary) => push.receive(data, isBinary),
       onRefused: (error) => push.fail(error),
       onClosed: () => push.gone(),
     });
-    const push = new LivePush(avatar, session, socket, this.#parts.push);
+    const push = new LivePush(
+      { avatar, session, traceparent: traceparentOf(headers['traceparent']) },
+      socket,
+      this.#parts.push,
+    );
     this.#pushes.add(push);
     void push.finished.then(() => this.#pushes.delete(push));
   }

@@ -49,7 +49,7 @@ export class LiveSession {
    */
   async queue(
     segment: string,
-    options: { interrupt: boolean; limit: number },
+    options: { interrupt: boolean; limit: number; traceparent?: string | undefined },
     onEvent: (event: PushEvent) => void,
   ): Promise<QueuedPush> {
     const before = await this.#registry.lastEventId(this.id);

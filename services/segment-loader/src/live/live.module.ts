@@ -11,12 +11,13 @@ import {
   Speech,
   StreamFeed,
   systemClock,
+  type Tracer,
 } from '@humancast/shared';
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { MediaQuota } from '../retention/media-quota.js';
 import { RetentionModule } from '../retention/retention.module.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
-import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS } from '../tokens.js';
+import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, TRACER } from '../tokens.js';
 import { EncoderPool } from './encoder-pool.js';
 import { LiveMetrics } from './live-metrics.js';
 import { LiveServer } from './live-server.js';
@@ -58,7 +59,7 @@ export class LiveModule implements OnApplicationShutdown {
           provide: LiveServer,
           useFactory: createLiveServer,
           inject: [
-            ...[CONFIG, LOGGER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
+            ...[CONFIG, LOGGER, TRACER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
             ...[AvatarStore, RedisMediaStore, SegmentArchive, MediaQuota, EncoderPool, LiveMetrics],
           ],
         },
@@ -75,6 +76,7 @@ export class LiveModule implements OnApplicationShutdown {
 function createLiveServer(
   config: LoaderConfig,
   logger: Logger,
+  tracer: Tracer,
   queue: Redis,
   media: Redis,
   subscriber: Redis,
@@ -103,6 +105,7 @@ function createLiveServer(
       metrics,
       clock: systemClock,
       logger,
+      tracer,
     },
   });
 }

@@ -1,4 +1,13 @@
-import { ApiKeys, bearerOf, HumancastError, type SigningKeys, type TokenClaims, verifyToken } from '@humancast/shared';
+import type { IncomingHttpHeaders } from 'node:http';
+import {
+  ApiKeys,
+  bearerOf,
+  HumancastError,
+  type SigningKeys,
+  type TokenClaims,
+  traceparentOf,
+  verifyToken,
+} from '@humancast/shared';
 
 export type Caller =
   /** Showed an API key. */
@@ -7,6 +16,11 @@ export type Caller =
   | { readonly kind: 'guest'; readonly claims: TokenClaims }
   /** Showed nothing. */
   | { readonly kind: 'visitor' };
+
+/** The trace that a producer's request is a part of. Others don't choose what is recorded here. */
+export function callersTrace(caller: Caller, { traceparent }: IncomingHttpHeaders): string | undefined {
+  return caller.kind === 'producer' ? traceparentOf(traceparent) : undefined;
+}
 
 /** Who may do what. */
 export class Access {

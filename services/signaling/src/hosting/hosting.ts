@@ -21,19 +21,21 @@ export class Hosting {
   /**
    * Somebody watches: makes sure that somebody hosts, too. May be called again at any time: a job that was lost is made
    * again after some seconds, one that is there stays.
+   * @param traceparent what the host's beginning is a part of.
    */
-  async request(session: string): Promise<void> {
+  async request(session: string, traceparent?: string): Promise<void> {
+    const trace = traceparent === undefined ? {} : { traceparent };
     const epoch = await this.#registry.requestHost(session);
-    if (epoch === undefined || (await this.#jobs.requestHost({ session, epoch }))) return;
+    if (epoch === undefined || (await this.#jobs.requestHost({ session, epoch, ...trace }))) return;
     // Whoever took the job died before it could host.
     const next = await this.#registry.supersede(session, epoch);
-    if (next !== undefined) await this.#jobs.requestHost({ session, epoch: next });
+    if (next !== undefined) await this.#jobs.requestHost({ session, epoch: next, ...trace });
   }
 
   /** A viewer came, wants a new connection, or is reached elsewhere. @param host who hosts the session, if known. */
-  async viewerWaits(session: string, host: string | undefined): Promise<void> {
+  async viewerWaits(session: string, host: string | undefined, traceparent?: string): Promise<void> {
     await this.viewersChanged(session, host);
-    await this.request(session);
+    await this.request(session, traceparent);
   }
 
   /** The host should look at the viewers again. */
@@ -51,10 +53,15 @@ export class Hosting {
     return next !== undefined;
   }
 
-  async announceSegments(host: string, session: string, queued: readonly QueuedSegment[]): Promise<void> {
+  async announceSegments(
+    host: string,
+    session: string,
+    queued: readonly QueuedSegment[],
+    traceparent?: string,
+  ): Promise<void> {
     await this.#jobs.announceSegments(
       host,
-      queued.map(({ seq, segment }) => ({ session, seq, segment })),
+      queued.map((item) => ({ session, ...item, ...(traceparent !== undefined && { traceparent }) })),
     );
   }
 

@@ -6,6 +6,8 @@ import {
   isHashed,
   type SessionRegistry,
   type SignalingConfig,
+  type Tracer,
+  traced,
 } from '@humancast/shared';
 import { z } from 'zod';
 
@@ -25,6 +27,7 @@ export interface Words {
 /** Hands typed texts to the demo producer, where there is one: it is not for the public itself. */
 export class SayRelay {
   readonly #registry: SessionRegistry;
+  readonly #tracer: Tracer;
   readonly #url: string;
   readonly #avatars: ReadonlySet<string>;
   readonly #apiKey: string;
@@ -32,6 +35,7 @@ export class SayRelay {
   /** @throws ConfigError when a demo producer is set, but no key to show it. */
   constructor(
     registry: SessionRegistry,
+    tracer: Tracer,
     config: Pick<SignalingConfig, 'sayUrl' | 'sayAvatars' | 'sayKey' | 'apiKeys'>,
   ) {
     const apiKey = config.sayKey || (config.apiKeys.find((key) => !isHashed(key)) ?? '');
@@ -39,6 +43,7 @@ export class SayRelay {
       throw new ConfigError('SAY_KEY: not set, nor HUMANCAST_API_KEY; the demo producer of SAY_URL asks for one');
     }
     this.#registry = registry;
+    this.#tracer = tracer;
     this.#url = config.sayUrl;
     this.#avatars = new Set(config.sayAvatars);
     this.#apiKey = apiKey;
@@ -49,11 +54,20 @@ export class SayRelay {
     return this.#url !== '' && this.#avatars.has(avatar);
   }
 
-  /** @throws HumancastError `not_found` where nobody can say it; else as the demo producer, or `unavailable` without it. */
-  async say(session: string, words: Words): Promise<Receipt> {
+  /**
+   * @param traceparent of the caller.
+   * @throws HumancastError `not_found` where nobody can say it; else as the demo producer, or `unavailable` without it.
+   */
+  say(session: string, words: Words, traceparent?: string): Promise<Receipt> {
+    const attributes = { session, interrupt: words.interrupt };
+    const span = this.#tracer.start('session.say', { parent: traceparent, kind: 'server', attributes });
+    return traced(span, () => this.#say(session, words, span.traceparent));
+  }
+
+  async #say(session: string, words: Words, traceparent: string | undefined): Promise<Receipt> {
     const { avatar } = await this.#registry.get(session);
     if (!this.canSay(avatar)) throw new HumancastError('not_found', 'texts can not be said by this avatar');
-    const response = await this.#post({ session, ...words });
+    const response = await this.#post({ session, ...words }, traceparent);
     const body: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw refusalOf(body, response.headers.get('retry-after'));
     const receipt = receiptSchema.safeParse(body);
@@ -61,11 +75,15 @@ export class SayRelay {
     return receipt.data;
   }
 
-  async #post(order: object): Promise<Response> {
+  async #post(order: object, traceparent: string | undefined): Promise<Response> {
     try {
       return await fetch(new URL('/v1/say', this.#url), {
         method: 'POST',
-        headers: { authorization: `Bearer ${this.#apiKey}`, 'content-type': 'application/json' },
+        headers: {
+          authorization: `Bearer ${this.#apiKey}`,
+          'content-type': 'application/json',
+          ...(traceparent !== undefined && { traceparent }),
+        },
         body: JSON.stringify(order),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import { z } from 'zod';
-import { Access } from '../access/access.js';
+import { Access, callersTrace } from '../access/access.js';
 import { jsonBody } from '../http/json-body.js';
 import { SayRelay } from './say-relay.js';
 
@@ -20,7 +20,8 @@ export class SayController {
   @Post()
   @HttpCode(202)
   async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
-    this.#access.requireSession(this.#access.callerOf(request.headers.authorization), id, 'control');
-    return this.#relay.say(id, jsonBody(request, body, saySchema));
+    const caller = this.#access.callerOf(request.headers.authorization);
+    this.#access.requireSession(caller, id, 'control');
+    return this.#relay.say(id, jsonBody(request, body, saySchema), callersTrace(caller, request.headers));
   }
 }

@@ -1,6 +1,6 @@
-import { SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import { SessionRegistry, type SignalingConfig, type Tracer } from '@humancast/shared';
 import { Module } from '@nestjs/common';
-import { CONFIG } from '../tokens.js';
+import { CONFIG, TRACER } from '../tokens.js';
 import { SayController } from './say.controller.js';
 import { SayRelay } from './say-relay.js';
 
@@ -10,8 +10,9 @@ import { SayRelay } from './say-relay.js';
   providers: [
     {
       provide: SayRelay,
-      useFactory: (registry: SessionRegistry, config: SignalingConfig) => new SayRelay(registry, config),
-      inject: [SessionRegistry, CONFIG],
+      useFactory: (registry: SessionRegistry, tracer: Tracer, config: SignalingConfig) =>
+        new SayRelay(registry, tracer, config),
+      inject: [SessionRegistry, TRACER, CONFIG],
     },
   ],
   exports: [SayRelay],

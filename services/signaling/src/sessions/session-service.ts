@@ -12,6 +12,9 @@ import {
   type SigningKeys,
   signToken,
   type TokenClaims,
+  type Tracer,
+  traced,
+  traceFields,
 } from '@humancast/shared';
 import type { Fleet } from '../hosting/fleet.js';
 import type { Hosting } from '../hosting/hosting.js';
@@ -46,6 +49,7 @@ export class SessionService {
   readonly #fleet: Fleet;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
+  readonly #tracer: Tracer;
   readonly #limits: SessionLimits;
 
   constructor(
@@ -57,6 +61,7 @@ export class SessionService {
       fleet: Fleet;
       metrics: SignalingMetrics;
       logger: Logger;
+      tracer: Tracer;
     },
     limits: SessionLimits,
   ) {
@@ -67,6 +72,7 @@ export class SessionService {
     this.#fleet = parts.fleet;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
+    this.#tracer = parts.tracer;
     this.#limits = limits;
   }
 
@@ -101,24 +107,16 @@ export class SessionService {
    * Queues segments in order; with `interrupt`, in place of everything that was queued or is being said.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
    * `segment_not_ready`, `queue_full`; and nothing is queued then.
+   * @param traceparent of the caller.
    */
-  async speak(
+  speak(
     id: string,
     segments: readonly string[],
-    { interrupt }: { interrupt: boolean },
+    { interrupt, traceparent }: { interrupt: boolean; traceparent?: string | undefined },
   ): Promise<QueuedSegment[]> {
-    const session = await this.#live(id);
-    await this.#requireSpeakable(session.avatar, segments);
-    const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
-      interrupt,
-      limit: this.#limits.sessionQueueLimit,
-    });
-    if (host !== undefined) {
-      if (interrupt) await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
-      await this.#hosting.announceSegments(host, id, queued);
-    }
-    this.#logger.info({ session: id, segments, interrupt, firstSeq: queued[0]?.seq }, 'segments queued');
-    return queued;
+    const attributes = { session: id, segments: segments.length, interrupt };
+    const span = this.#tracer.start('session.speak', { parent: traceparent, kind: 'server', attributes });
+    return traced(span, () => this.#queue(id, segments, interrupt, span.traceparent));
   }
 
   /** Everything queued up to now is over. → up to which place in the queue. @throws as the registry. */
@@ -135,6 +133,30 @@ export class SessionService {
   async segments(id: string): Promise<SegmentSummary[]> {
     const { avatar } = await this.#registry.get(id);
     return (await this.#media.list(avatar)).filter(({ role }) => role === 'speech');
+  }
+
+  async #queue(
+    id: string,
+    segments: readonly string[],
+    interrupt: boolean,
+    traceparent: string | undefined,
+  ): Promise<QueuedSegment[]> {
+    const session = await this.#live(id);
+    await this.#requireSpeakable(session.avatar, segments);
+    const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
+      interrupt,
+      limit: this.#limits.sessionQueueLimit,
+    });
+    if (host !== undefined) {
+      if (interrupt) await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+      await this.#hosting.announceSegments(host, id, queued, traceparent);
+    }
+    const [first] = queued;
+    this.#logger.info(
+      { session: id, segments, interrupt, firstSeq: first?.seq, ...traceFields(traceparent) },
+      'segments queued',
+    );
+    return queued;
   }
 
   async #live(id: string): Promise<SessionRecord> {

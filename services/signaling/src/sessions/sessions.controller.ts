@@ -9,7 +9,7 @@ import {
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access } from '../access/access.js';
+import { Access, type Caller, callersTrace } from '../access/access.js';
 import { clientAddress } from '../http/client-address.js';
 import { jsonBody } from '../http/json-body.js';
 import { AddressLimiter } from '../limits/address-limiter.js';
@@ -106,9 +106,10 @@ export class SessionsController {
   @Post(':id/speak')
   @HttpCode(202)
   async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
-    this.#admit(id, request.headers.authorization, 'control');
+    const caller = this.#admit(id, request.headers.authorization, 'control');
     const { segments, interrupt } = jsonBody(request, body, speakSchema);
-    return { queued: await this.#sessions.speak(id, segments, { interrupt }) };
+    const traceparent = callersTrace(caller, request.headers);
+    return { queued: await this.#sessions.speak(id, segments, { interrupt, traceparent }) };
   }
 
   @Post(':id/interrupt')
@@ -133,8 +134,10 @@ export class SessionsController {
     };
   }
 
-  #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): void {
-    this.#access.requireSession(this.#access.callerOf(authorization), id, scope);
+  #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): Caller {
+    const caller = this.#access.callerOf(authorization);
+    this.#access.requireSession(caller, id, scope);
+    return caller;
   }
 
   #countDemo(request: IncomingMessage): void {

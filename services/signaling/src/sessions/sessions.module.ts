@@ -1,4 +1,11 @@
-import { AvatarStore, type Logger, RedisMediaStore, SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import {
+  AvatarStore,
+  type Logger,
+  RedisMediaStore,
+  SessionRegistry,
+  type SignalingConfig,
+  type Tracer,
+} from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { Fleet } from '../hosting/fleet.js';
 import { Hosting } from '../hosting/hosting.js';
@@ -6,7 +13,7 @@ import { HostingModule } from '../hosting/hosting.module.js';
 import { Inspector } from '../hosting/inspector.js';
 import { SignalingMetrics } from '../metrics.js';
 import { SayModule } from '../say/say.module.js';
-import { CONFIG, LOGGER } from '../tokens.js';
+import { CONFIG, LOGGER, TRACER } from '../tokens.js';
 import { SessionService } from './session-service.js';
 import { SessionViews } from './session-view.js';
 import { SessionsController } from './sessions.controller.js';
@@ -21,14 +28,15 @@ import { SessionsController } from './sessions.controller.js';
       useFactory: (
         config: SignalingConfig,
         logger: Logger,
+        tracer: Tracer,
         registry: SessionRegistry,
         avatars: AvatarStore,
         media: RedisMediaStore,
         hosting: Hosting,
         fleet: Fleet,
         metrics: SignalingMetrics,
-      ) => new SessionService({ registry, avatars, media, hosting, fleet, metrics, logger }, config),
-      inject: [CONFIG, LOGGER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, Fleet, SignalingMetrics],
+      ) => new SessionService({ registry, avatars, media, hosting, fleet, metrics, logger, tracer }, config),
+      inject: [CONFIG, LOGGER, TRACER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, Fleet, SignalingMetrics],
     },
     {
       provide: SessionViews,

@@ -38,7 +38,7 @@ export interface SocketHandlers {
 export class SignalSocket {
   readonly #ws: WebSocket;
   readonly #handlers: SocketHandlers;
-  readonly #logger: Logger;
+  #logger: Logger;
   readonly #messages: TokenBucket;
   readonly #heartbeat: NodeJS.Timeout;
   #silentPings = 0;
@@ -65,6 +65,11 @@ export class SignalSocket {
       clearInterval(this.#heartbeat);
       handlers.onClosed();
     });
+  }
+
+  /** Whose it is, for log lines. */
+  isOf(session: string, viewer: string): void {
+    this.#logger = this.#logger.child({ session, viewer });
   }
 
   get isOpen(): boolean {
@@ -133,7 +138,10 @@ export class SignalSocket {
       await this.#handlers.onMessage(message);
     } catch (thrown) {
       const error = asHumancastError(thrown);
-      if (error.status >= 500) this.#logger.error({ err: thrown, type: message.type }, 'signalling message failed');
+      const session = message.type === 'join' ? { session: message.session } : {};
+      if (error.status >= 500) {
+        this.#logger.error({ err: thrown, type: message.type, ...session }, 'signalling message failed');
+      }
       this.#handlers.onRefused(error);
     }
   }

@@ -1,4 +1,11 @@
-import { type Logger, RedisPost, SessionRegistry, type SignalingConfig, type ToSignaling } from '@humancast/shared';
+import {
+  type Logger,
+  RedisPost,
+  SessionRegistry,
+  type SignalingConfig,
+  type ToSignaling,
+  type Tracer,
+} from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { EventFeed } from '../events/event-feed.js';
 import { EventsModule } from '../events/events.module.js';
@@ -9,7 +16,7 @@ import { SignalingMetrics } from '../metrics.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
-import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN } from '../tokens.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN, TRACER } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { SignalGateway } from './signal.gateway.js';
 import { ViewerDesk } from './viewer-desk.js';
@@ -36,6 +43,7 @@ import { WaitingRoom } from './waiting-room.js';
         config: SignalingConfig,
         timings: Timings,
         logger: Logger,
+        tracer: Tracer,
         mailbox: string,
         metrics: SignalingMetrics,
         registry: SessionRegistry,
@@ -58,6 +66,7 @@ import { WaitingRoom } from './waiting-room.js';
             waitingRoom,
             metrics,
             logger,
+            tracer,
             mailbox,
             viewerLimit: config.viewerLimit,
             interrupt: (session) => sessions.interrupt(session),
@@ -73,6 +82,7 @@ import { WaitingRoom } from './waiting-room.js';
         CONFIG,
         TIMINGS_TOKEN,
         LOGGER,
+        TRACER,
         MAILBOX_ADDRESS,
         SignalingMetrics,
         SessionRegistry,

@@ -5,6 +5,7 @@ import {
   type SessionRecord,
   type SigningKeys,
   type ToSignaling,
+  traceFields,
   type ViewerMessage,
   verifyToken,
 } from '@humancast/shared';
@@ -12,6 +13,7 @@ import type { EventFeed } from '../events/event-feed.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
 import type { TurnCredentials } from '../turn/turn-credentials.js';
+import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 import { type LinkParts, ViewerLink } from './viewer-link.js';
 
@@ -60,33 +62,13 @@ export class ViewerDesk {
    * `viewer_limit`.
    */
   async join(message: Join, socket: SignalSocket): Promise<ViewerLink> {
-    const { registry, hosting, feed, metrics, logger } = this.#parts;
-    const admission = await this.#admit(message);
-    const session = await registry.get(message.session);
-    if (session.state === 'ended') throw new HumancastError('session_ended');
-    const { viewer } = admission;
-    const link = new ViewerLink(this.#parts, socket, { session: session.id, viewer, epoch: session.epoch });
-    const lastEvent = await registry.lastEventId(session.id);
-    const seat = this.#seat(link);
+    const trace = new JoinTrace(this.#parts.tracer, 'join', { session: message.session });
     try {
-      // A connection that still plays goes on; the host learns where the viewer is reached now.
-      if (admission.resumed && message.connection !== undefined) {
-        await hosting.viewersChanged(session.id, session.host);
-      } else {
-        await link.requestOffer();
-      }
+      return await this.#join(message, socket, trace);
     } catch (error) {
-      this.#unseat(link);
+      trace.over(error instanceof HumancastError ? error.code : 'internal');
       throw error;
     }
-    socket.send(this.#joined(session, viewer));
-    link.start();
-    if (this.#here.get(viewer) === seat)
-      seat.unfollow = feed.follow(session.id, lastEvent, (event) => link.tellEvent(event));
-    metrics.joins.inc({ kind: admission.resumed ? 'resumed' : 'new' });
-    logger.info({ session: session.id, viewer, resumed: admission.resumed }, 'viewer joined');
-    if (!socket.isOpen) this.lost(link);
-    return link;
   }
 
   /** The viewer says goodbye. */
@@ -109,6 +91,39 @@ export class ViewerDesk {
     this.#graces.clear();
     for (const seat of this.#here.values()) release(seat);
     this.#here.clear();
+  }
+
+  async #join(message: Join, socket: SignalSocket, trace: JoinTrace): Promise<ViewerLink> {
+    const { registry, hosting, feed, metrics, logger } = this.#parts;
+    const admission = await this.#admit(message);
+    const session = await registry.get(message.session);
+    if (session.state === 'ended') throw new HumancastError('session_ended');
+    const { viewer, resumed } = admission;
+    const playsOn = resumed && message.connection !== undefined;
+    const link = new ViewerLink(this.#parts, socket, { session: session.id, viewer, epoch: session.epoch, trace });
+    const lastEvent = await registry.lastEventId(session.id);
+    const seat = this.#seat(link);
+    try {
+      // A connection that still plays goes on; the host learns where the viewer is reached now.
+      if (playsOn) {
+        await hosting.viewersChanged(session.id, session.host);
+      } else {
+        await link.requestOffer();
+      }
+    } catch (error) {
+      this.#unseat(link);
+      throw error;
+    }
+    socket.send(this.#joined(session, viewer));
+    link.start();
+    if (this.#here.get(viewer) === seat)
+      seat.unfollow = feed.follow(session.id, lastEvent, (event) => link.tellEvent(event));
+    metrics.joins.inc({ kind: resumed ? 'resumed' : 'new' });
+    logger.info({ session: session.id, viewer, resumed, ...traceFields(trace.traceparent) }, 'viewer joined');
+    trace.admitted({ viewer, resumed });
+    if (playsOn) trace.over();
+    if (!socket.isOpen) this.lost(link);
+    return link;
   }
 
   async #admit({ session, token, viewer }: Join): Promise<{ viewer: string; resumed: boolean }> {
@@ -201,4 +216,5 @@ export class ViewerDesk {
 function release(seat: Seat): void {
   seat.detach();
   seat.unfollow();
+  seat.link.release();
 }

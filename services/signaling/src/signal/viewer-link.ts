@@ -4,11 +4,14 @@ import {
   type SessionEvent,
   type SessionRegistry,
   type ToSender,
+  type Tracer,
+  traceFields,
   type ViewerMessage,
 } from '@humancast/shared';
 import type { Hosting } from '../hosting/hosting.js';
 import type { ViewerPost } from '../hosting/inbox.js';
 import { TokenBucket } from '../limits/token-bucket.js';
+import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
 /** Connections of one viewer whose host is remembered: the one that plays, and the next one while the session moves. */
@@ -21,6 +24,7 @@ export interface LinkParts {
   registry: SessionRegistry;
   hosting: Hosting;
   logger: Logger;
+  tracer: Tracer;
   /** This process's mailbox: where the viewer is reached. */
   mailbox: string;
   viewerLimit: number;
@@ -40,16 +44,25 @@ export class ViewerLink {
   /** Which host made a connection; the newest last. */
   readonly #hosts = new Map<string, Promise<string | undefined>>();
   #newestEpoch: number;
+  #trace: JoinTrace;
+  /** The connection that the trace is about. */
+  #offered: string | undefined;
   #waitsForOffer = false;
   /** What came for the viewer before it was told that it has joined. */
   #held: ViewerPost[] | undefined = [];
 
-  constructor(parts: LinkParts, socket: SignalSocket, of: { session: string; viewer: string; epoch: number }) {
+  constructor(
+    parts: LinkParts,
+    socket: SignalSocket,
+    of: { session: string; viewer: string; epoch: number; trace: JoinTrace },
+  ) {
     this.#parts = parts;
     this.socket = socket;
+    socket.isOf(of.session, of.viewer);
     this.session = of.session;
     this.viewer = of.viewer;
     this.#newestEpoch = of.epoch;
+    this.#trace = of.trace;
   }
 
   get waitsForOffer(): boolean {
@@ -60,9 +73,10 @@ export class ViewerLink {
   async requestOffer(): Promise<void> {
     this.#waitsForOffer = true;
     const { registry, mailbox, viewerLimit, hosting } = this.#parts;
-    const { host } = await registry.putViewer(this.session, this.viewer, mailbox, { limit: viewerLimit });
+    const { traceparent } = this.#trace;
+    const { host } = await registry.putViewer(this.session, this.viewer, mailbox, { limit: viewerLimit, traceparent });
     this.#parts.waitingRoom.add(this);
-    await hosting.viewerWaits(this.session, host);
+    await hosting.viewerWaits(this.session, host, traceparent);
   }
 
   /** The viewer has been told that it joined; what came meanwhile follows. */
@@ -84,6 +98,7 @@ export class ViewerLink {
       case 'viewer.offer': {
         const { connection, epoch, sdp, codec } = message;
         this.#waitsForOffer = false;
+        this.#offered = connection;
         this.#remember(connection);
         this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }) });
         return;
@@ -93,10 +108,15 @@ export class ViewerLink {
         return;
       case 'viewer.closed':
         this.#hosts.delete(message.connection);
+        if (message.connection === this.#offered) this.#trace.over(message.reason);
         this.socket.send({ type: 'closed', connection: message.connection, reason: message.reason });
         return;
       case 'viewer.error':
-        this.#parts.logger.info({ session: this.session, viewer: this.viewer, code: message.code }, 'viewer error');
+        this.#parts.logger.info(
+          { session: this.session, viewer: this.viewer, code: message.code, ...traceFields(this.#trace.traceparent) },
+          'viewer error',
+        );
+        this.#trace.over(message.code);
         this.socket.send({ type: 'error', code: message.code, message: message.message });
         return;
       case 'viewer.answered':
@@ -105,6 +125,7 @@ export class ViewerLink {
   }
 
   tellEvent(event: SessionEvent): void {
+    if (event.type === 'viewer.connected' && event.viewer === this.viewer) this.#trace.connected(event.atMs);
     this.socket.send({ type: 'event', event });
     if (event.type === 'session.ended') this.socket.fail('session_ended', `the session has ended: ${event.reason}`);
   }
@@ -122,17 +143,27 @@ export class ViewerLink {
       case 'candidate':
         return this.#toHost(message.connection, { ...message, type: 'viewer.candidate', session, viewer });
       case 'report':
+        if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
         return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
       case 'reconnect':
         if (!this.#reconnects.take())
           throw new HumancastError('rate_limited', 'too many new connections; wait a little');
-        return this.requestOffer();
+        this.#trace.over('reconnect');
+        this.#trace = new JoinTrace(this.#parts.tracer, 'reconnect', { session, viewer });
+        await this.requestOffer();
+        this.#trace.admitted({});
+        return;
       case 'interrupt':
         await this.#parts.interrupt(session);
         return;
       case 'ping':
         this.socket.send({ type: 'pong' });
     }
+  }
+
+  /** This link reaches the viewer no more. */
+  release(): void {
+    this.#trace.over('left');
   }
 
   async #toHost(connection: string, message: ToSender): Promise<void> {

@@ -7,6 +7,10 @@ import {
   newId,
   type SessionRegistry,
   type SigningKeys,
+  type Span,
+  type Tracer,
+  traced,
+  traceFields,
 } from '@humancast/shared';
 import type { Hosting } from '../hosting/hosting.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
@@ -26,6 +30,7 @@ export interface WhepParts {
   turn: TurnCredentials;
   metrics: SignalingMetrics;
   logger: Logger;
+  tracer: Tracer;
 }
 
 export interface WhepOptions {
@@ -42,6 +47,8 @@ export interface WatchRequest {
   session: string | undefined;
   demo: boolean;
   offer: string;
+  /** Of the caller. */
+  traceparent: string | undefined;
   /** Aborted when the player hangs up before it has its answer. */
   signal: AbortSignal;
 }
@@ -74,26 +81,13 @@ export class WhepService {
    * @throws HumancastError `bad_sdp`, `no_common_codec`, `no_capacity`, `viewer_limit`, and whatever making a session can
    * throw. Nothing is left behind then.
    */
-  async watch(request: WatchRequest): Promise<WhepAnswer> {
-    const ufrag = iceUfragOf(request.offer);
-    if (!looksLikeSdp(request.offer) || ufrag === undefined) {
-      throw new HumancastError('bad_sdp', 'the body is not a session description with ICE');
-    }
-    const session = await this.#sessionFor(request);
-    const viewer = newId('vw');
-    const owned = request.session === undefined;
-    try {
-      const { connection, sdp } = await this.#negotiate(session, viewer, request);
-      const { metrics, logger, turn } = this.#parts;
-      metrics.joins.inc({ kind: 'whep' });
-      logger.info({ session, viewer }, 'WHEP viewer joined');
-      const resource: WhepResource = { session, viewer, connection, ufrag, owned };
-      const id = resourceId(resource, this.#options.tokenSecret);
-      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer, session) };
-    } catch (error) {
-      await this.#cleanUp(session, viewer, owned);
-      throw error;
-    }
+  watch(request: WatchRequest): Promise<WhepAnswer> {
+    const span = this.#parts.tracer.start('join', {
+      parent: request.traceparent,
+      kind: 'server',
+      attributes: { whep: true },
+    });
+    return traced(span, () => this.#watch(request, span));
   }
 
   /**
@@ -136,6 +130,29 @@ export class WhepService {
     this.#closing.abort();
   }
 
+  async #watch(request: WatchRequest, span: Span): Promise<WhepAnswer> {
+    const ufrag = iceUfragOf(request.offer);
+    if (!looksLikeSdp(request.offer) || ufrag === undefined) {
+      throw new HumancastError('bad_sdp', 'the body is not a session description with ICE');
+    }
+    const session = await this.#sessionFor(request);
+    const viewer = newId('vw');
+    span.set({ session, viewer });
+    const owned = request.session === undefined;
+    try {
+      const { connection, sdp } = await this.#negotiate(session, viewer, { ...request, traceparent: span.traceparent });
+      const { metrics, logger, turn } = this.#parts;
+      metrics.joins.inc({ kind: 'whep' });
+      logger.info({ session, viewer, ...traceFields(span.traceparent) }, 'WHEP viewer joined');
+      const resource: WhepResource = { session, viewer, connection, ufrag, owned };
+      const id = resourceId(resource, this.#options.tokenSecret);
+      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer, session) };
+    } catch (error) {
+      await this.#cleanUp(session, viewer, owned);
+      throw error;
+    }
+  }
+
   async #sessionFor({ avatar, session, demo }: WatchRequest): Promise<string> {
     const { sessions, registry } = this.#parts;
     if (session === undefined) return (await sessions.create(avatar, { demo })).id;
@@ -144,8 +161,9 @@ export class WhepService {
     return session;
   }
 
-  async #negotiate(session: string, viewer: string, { offer, signal }: WatchRequest): Promise<Negotiated> {
+  async #negotiate(session: string, viewer: string, request: WatchRequest): Promise<Negotiated> {
     const { registry, hosting, inbox } = this.#parts;
+    const { offer, signal, traceparent } = request;
     const { mailbox, viewerLimit, answerMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Negotiated>();
     // Handled below; it may be rejected before that is reached.
@@ -168,8 +186,8 @@ export class WhepService {
     }, answerMs);
     try {
       if (stop.aborted) giveUp();
-      const { host } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer });
-      await hosting.viewerWaits(session, host);
+      const { host } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer, traceparent });
+      await hosting.viewerWaits(session, host, traceparent);
       return await promise;
     } finally {
       clearTimeout(timer);

@@ -19,7 +19,7 @@ import {
   Res,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller } from '../access/access.js';
+import { Access, type Caller, callersTrace } from '../access/access.js';
 import { clientAddress } from '../http/client-address.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { AddressLimiter } from '../limits/address-limiter.js';
@@ -70,7 +70,8 @@ export class WhepController {
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
     const demo = caller.kind !== 'producer';
-    const answer = await this.#whep.watch({ avatar, session, demo, offer, signal: hangUp.signal });
+    const traceparent = callersTrace(caller, request.headers);
+    const answer = await this.#whep.watch({ avatar, session, demo, offer, traceparent, signal: hangUp.signal });
     setLinks(response, iceLinks(answer.iceServers));
     // Written by hand: Express would add a charset, which players that compare the type take for another one.
     response.writeHead(201, {

@@ -1,4 +1,4 @@
-import { type Logger, SessionRegistry, type SignalingConfig } from '@humancast/shared';
+import { type Logger, SessionRegistry, type SignalingConfig, type Tracer } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
@@ -7,7 +7,7 @@ import { SignalingMetrics } from '../metrics.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
-import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN } from '../tokens.js';
+import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN, TRACER } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { WhepController } from './whep.controller.js';
 import { WhepService } from './whep-service.js';
@@ -22,6 +22,7 @@ import { WhepService } from './whep-service.js';
         { tokenSecret, viewerLimit }: SignalingConfig,
         timings: Timings,
         logger: Logger,
+        tracer: Tracer,
         mailbox: string,
         registry: SessionRegistry,
         sessions: SessionService,
@@ -31,13 +32,14 @@ import { WhepService } from './whep-service.js';
         metrics: SignalingMetrics,
       ) =>
         new WhepService(
-          { registry, sessions, hosting, inbox, turn, metrics, logger },
+          { registry, sessions, hosting, inbox, turn, metrics, logger, tracer },
           { tokenSecret, viewerLimit, mailbox, answerMs: timings.whepAnswerMs },
         ),
       inject: [
         CONFIG,
         TIMINGS_TOKEN,
         LOGGER,
+        TRACER,
         MAILBOX_ADDRESS,
         SessionRegistry,
         SessionService,
