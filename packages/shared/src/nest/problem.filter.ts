@@ -1,5 +1,5 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { ZodError } from 'zod';
 import { type ErrorCode, HumancastError, toProblem } from '../errors.js';
 import type { Logger } from '../log.js';
@@ -14,9 +14,13 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   catch(thrown: unknown, host: ArgumentsHost): void {
-    const response = host.switchToHttp().getResponse<Response>();
+    const http = host.switchToHttp();
+    const response = http.getResponse<Response>();
     const error = asHumancastError(thrown);
-    if (error.status >= 500) this.#logger.error({ err: thrown, code: error.code }, 'request failed');
+    if (error.status >= 500) {
+      const session = sessionOf(http.getRequest<Request>());
+      this.#logger.error({ err: thrown, code: error.code, ...session }, 'request failed');
+    }
     if (response.headersSent) {
       response.destroy();
       return;
@@ -28,6 +32,12 @@ export class ProblemFilter implements ExceptionFilter {
       .type('application/problem+json')
       .send(JSON.stringify(toProblem(error)));
   }
+}
+
+/** For log lines: the session that a request is about. */
+function sessionOf({ path }: Request): { session?: string } {
+  const session = /\/sessions\/([\w-]+)/.exec(path)?.[1];
+  return session === undefined ? {} : { session };
 }
 
 const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {

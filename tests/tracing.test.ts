@@ -1,0 +1,265 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Humancast } from '@humancast/producer';
+import {
+  freePort,
+  launchChromium,
+  OtlpReceiver,
+  type ReceivedSpan,
+  type Stack,
+  startDemoProducer,
+  startStack,
+  type TestChromium,
+  type TestDemoProducer,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { ViewerPage } from './support/viewer-page.js';
+
+const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
+const RECORD_MODULES = fileURLToPath(new URL('support/record-modules.mjs', import.meta.url));
+const CALLERS_TRACE = '0af7651916cd43dd8448eb211c80319c';
+const SPEECH_STAGES = ['speech.queue', 'speech.fetch', 'speech.prefetch', 'speech.first_packet'];
+const CALLER = `00-${CALLERS_TRACE}-b7ad6b7169203331-01`;
+
+/** Real services, real exporters, and a receiver in place of Jaeger or Tempo. */
+describe('traces', () => {
+  let receiver: OtlpReceiver;
+  let stack: Stack;
+  let demoProducer: TestDemoProducer;
+  let browser: TestChromium;
+  let producer: Producer;
+  let humancast: Humancast;
+  let session: { id: string; token: string };
+
+  beforeAll(async () => {
+    receiver = await OtlpReceiver.start();
+    const port = await freePort();
+    const tracing = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
+    stack = await startStack({ mediaDir: MEDIA, env: { SAY_URL: `http://127.0.0.1:${port}`, ...tracing } });
+    demoProducer = await startDemoProducer(stack, port, tracing);
+    producer = new Producer(stack);
+    humancast = new Humancast(stack);
+    await eventually(
+      'the media is loaded',
+      async () => [await producer.idleCount('demo'), (await humancast.segments({ avatar: 'demo' })).length],
+      ([idle = 0, segments = 0]) => idle > 0 && segments > 0,
+      60_000,
+    );
+    session = await producer.createSession('demo');
+    browser = await launchChromium();
+    const page = producer.signaling(`/?session=${session.id}&token=${session.token}`);
+    await (await ViewerPage.open(await browser.context.newPage(), page)).playing();
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await demoProducer?.stop();
+    await stack?.stop();
+    await receiver?.stop();
+  });
+
+  /** All of a trace, once a span of that name has come (and, before or with it, what it waited for). */
+  async function traceWith(name: string, ...others: string[]): Promise<Trace> {
+    const spans = await eventually(
+      `a trace with ${[name, ...others].join(', ')}`,
+      async () => {
+        const traceId = receiver.spans.findLast((span) => span.name === name)?.traceId;
+        return receiver.spans.filter((span) => span.traceId === traceId);
+      },
+      (found) => [name, ...others].every((wanted) => found.some((span) => span.name === wanted)),
+      30_000,
+    );
+    return new Trace(spans);
+  }
+
+  it('a join is one trace, from the WebSocket over the host to the first frame that was seen', async () => {
+    const trace = await traceWith('join', 'session.host', 'viewer.connect', 'viewer.first_frame');
+    expect(trace.tree()).toEqual([
+      'signaling join',
+      '  signaling join.admit',
+      '  media-sender session.host',
+      '    media-sender session.lease',
+      '    media-sender session.open',
+      '    media-sender session.queue',
+      '  media-sender viewer.connect',
+      '    media-sender viewer.answer',
+      '    media-sender viewer.first_packet',
+      '    media-sender viewer.ice_dtls',
+      '    media-sender viewer.offer',
+      '  signaling viewer.first_frame',
+    ]);
+    expect(trace.sessions()).toEqual([session.id]);
+    expect(trace.stagesOf('session.host')).toEqual(['session.queue', 'session.lease', 'session.open']);
+    expect(trace.stagesOf('viewer.connect')).toEqual([
+      ...['viewer.offer', 'viewer.answer', 'viewer.ice_dtls', 'viewer.first_packet'],
+    ]);
+    const [join, seen] = [trace.span('join'), trace.span('viewer.first_frame')];
+    expect(seen.endMs).toBeLessThanOrEqual(join.endMs + 1);
+    expect(Number(seen.attributes['afterMs'])).toBeGreaterThan(0);
+  });
+
+  it('a speak is one trace, under the producer’s own, from the request to the first packet', async () => {
+    const [segment] = await humancast.segments({ avatar: 'demo' });
+    await humancast.speak(session.id, [segment?.id ?? ''], { traceparent: CALLER });
+    const trace = await traceWith('speech.start', 'session.speak');
+    expect(trace.tree()).toEqual([
+      'signaling session.speak',
+      '  media-sender speech.start',
+      '    media-sender speech.fetch',
+      '    media-sender speech.first_packet',
+      '    media-sender speech.prefetch',
+      '    media-sender speech.queue',
+    ]);
+    expect(trace.stagesOf('speech.start')).toEqual(SPEECH_STAGES);
+    expect(trace.span('session.speak')).toMatchObject({ traceId: CALLERS_TRACE, parentSpanId: 'b7ad6b7169203331' });
+    expect(trace.sessions()).toEqual([session.id]);
+    expect(trace.span('speech.start').attributes).toMatchObject({ segment: segment?.id });
+    await humancast.interrupt(session.id);
+  });
+
+  it('a typed text is one trace over all four: the voice, the frames pushed live, and the first packet', async () => {
+    await humancast.say(session.id, 'Hello there.');
+    const trace = await traceWith('session.say', 'say.start', 'speech.start', 'live.push');
+    expect(trace.tree()).toEqual([
+      'signaling session.say',
+      '  demo-producer say.text',
+      '    segment-loader live.push',
+      '      segment-loader live.first_frame',
+      '        segment-loader live.encode',
+      '        segment-loader live.store',
+      '      segment-loader live.open',
+      '      media-sender speech.start',
+      '        media-sender speech.fetch',
+      '        media-sender speech.first_packet',
+      '        media-sender speech.prefetch',
+      '        media-sender speech.queue',
+      '    demo-producer say.start',
+      '      demo-producer say.first_frame',
+      '      demo-producer say.open',
+      '      demo-producer say.synthesis',
+      '      demo-producer say.turn',
+    ]);
+    expect(trace.sessions()).toEqual([session.id]);
+    expect(trace.stagesOf('live.first_frame')).toEqual(['live.encode', 'live.store']);
+    expect(trace.stagesOf('speech.start')).toEqual(SPEECH_STAGES);
+    // The voice is made while the push is opened: either may be first.
+    expect(trace.stagesOf('say.start')[0]).toBe('say.turn');
+    expect(trace.stagesOf('say.start').at(-1)).toBe('say.first_frame');
+    expect(trace.spans.filter(({ error }) => error !== undefined)).toEqual([]);
+  });
+
+  it('what is refused says why', async () => {
+    await expect(humancast.speak(session.id, ['seg_thereIsNone1'])).rejects.toMatchObject({
+      code: 'segment_not_found',
+    });
+    const refused = await eventually(
+      'the refused request',
+      async () => receiver.spans.find(({ error }) => error !== undefined),
+      (span) => span !== undefined,
+    );
+    expect(refused).toMatchObject({ name: 'session.speak', error: 'segment_not_found' });
+  });
+
+  it('every span is documented', () => {
+    const page = readFileSync(new URL('../docs/tracing.md', import.meta.url), 'utf8');
+    const names = new Set(receiver.spans.map(({ name }) => name));
+    expect(names.size).toBeGreaterThan(20);
+    expect([...names].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('log lines about a session say which, in all services, and which trace they belong to', async () => {
+    const joined = receiver.spans.find(({ name }) => name === 'join')?.traceId;
+    const lines = await eventually(
+      'lines of all services',
+      async () =>
+        [...stack.processes.map((process) => process.log()), ...demoProducer.log().map((l) => JSON.stringify(l))]
+          .join('\n')
+          .split('\n')
+          .filter((line) => line.includes(session.id))
+          .map((line) => JSON.parse(line) as Record<string, unknown>),
+      (all) => new Set(all.map(({ service }) => service)).size === 4,
+    );
+    const nameless = lines.filter((line) => line['session'] !== session.id);
+    expect(nameless).toEqual([]);
+    const ofTrace = lines.filter(({ traceId }) => traceId === joined).map(({ service, msg }) => `${service}: ${msg}`);
+    expect(ofTrace).toEqual(['signaling: viewer joined', 'media-sender: viewer connected']);
+    const ofCaller = lines.filter(({ traceId }) => traceId === CALLERS_TRACE).map(({ msg }) => msg);
+    expect(ofCaller).toContain('segments queued');
+  });
+});
+
+describe('without an endpoint', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'humancast-modules-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const SDK = /@opentelemetry\/(sdk-trace|exporter-trace-otlp-http|otlp-transformer|resources)\/|otlp-tracing\.js/;
+
+  /** What all services load to serve a session. */
+  async function loadedBy(env: Record<string, string>): Promise<string[]> {
+    const file = join(folder, `modules-${Object.keys(env).length}`);
+    const stack = await startStack({ env: { NODE_OPTIONS: `--import ${RECORD_MODULES}`, MODULES_FILE: file, ...env } });
+    await stack.stop();
+    return readFileSync(file, 'utf8').split('\n');
+  }
+
+  it('OpenTelemetry’s SDK is not even loaded', async () => {
+    const modules = await loadedBy({});
+    for (const service of ['signaling', 'segment-loader', 'media-sender']) {
+      expect(modules.some((url) => url.endsWith(`services/${service}/dist/main.js`))).toBe(true);
+    }
+    expect(modules.filter((url) => SDK.test(url))).toEqual([]);
+  });
+
+  it('and with one it is, so that would have been seen', async () => {
+    const modules = await loadedBy({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:9/v1/traces' });
+    expect(modules.filter((url) => SDK.test(url)).length).toBeGreaterThan(3);
+  });
+});
+
+class Trace {
+  readonly spans: readonly ReceivedSpan[];
+
+  constructor(spans: readonly ReceivedSpan[]) {
+    this.spans = spans;
+  }
+
+  span(name: string): ReceivedSpan {
+    const found = this.spans.filter((span) => span.name === name);
+    expect(found, name).toHaveLength(1);
+    return found[0] as ReceivedSpan;
+  }
+
+  /** Indented by depth, siblings by name. A parent that is missing is the caller's. */
+  tree(): string[] {
+    const known = new Set(this.spans.map(({ spanId }) => spanId));
+    const under = (parent: string | undefined, indent: string): string[] =>
+      this.spans
+        .filter(({ parentSpanId: id = '' }) => (parent === undefined ? !known.has(id) : id === parent))
+
+        .sort((a, b) => a.name.localeCompare(b.name))
+        .flatMap((span) => [`${indent}${span.service} ${span.name}`, ...under(span.spanId, `${indent}  `)]);
+    return under(undefined, '');
+  }
+
+  /** In their order: each begins where the one before ended, and together they are the whole. */
+  stagesOf(name: string): string[] {
+    const whole = this.span(name);
+    const children = this.spans.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
+    const stages = children.sort((a, b) => a.startMs - b.startMs || a.endMs - b.endMs);
+    expect(stages[0]?.startMs).toBeLessThanOrEqual(whole.startMs);
+    expect(stages.at(-1)?.endMs).toBe(whole.endMs);
+    for (const [i, stage] of stages.slice(1).entries()) expect(stage.startMs).toBe(stages[i]?.endMs);
+    // Stages of no length can't be told apart by time: they are in the order in which they were sent.
+    return stages.map((stage) => stage.name);
+  }
+
+  sessions(): unknown[] {
+    return [...new Set(this.spans.flatMap(({ attributes }) => attributes['session'] ?? []))];
+  }
+}
