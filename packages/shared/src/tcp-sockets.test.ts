@@ -14,6 +14,16 @@ describe('TCP sockets by state', () => {
     expect(counts).toEqual({ listen: 1, established: 1, time_wait: 2 });
   });
 
+  it('are counted in either family, up to where a table breaks off', () => {
+    const counts: Record<string, number> = {};
+    const address = '0000000000000000FFFF00000100007F:1F90';
+    const row6 = `1234: ${address} ${address} 08 00000000:00000000 00:00000000 00000000     0        0 1 1\n`;
+    for (const part of [row6, row6.slice(0, 6), row6.slice(0, 40), row6.slice(0, 82), '1']) {
+      countStates(Buffer.from(HEADING + row6 + part), counts);
+    }
+    expect(counts).toEqual({ close_wait: 6 });
+  });
+
   it('are none in an empty table', () => {
     const counts: Record<string, number> = {};
     countStates(Buffer.from(HEADING), counts);
