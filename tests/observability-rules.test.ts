@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dashboards } from '../infra/grafana/src/index.ts';
+import { SKEW_BUCKETS_SECONDS } from '../services/media-sender/dist/metrics.js';
 import { panelQueries } from './support/dashboards.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -11,6 +12,16 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const filesOf = (folder: string) => readdirSync(folder).map((name) => join(folder, name));
 const promtool = (...args: string[]) => execFileSync('promtool', args, { encoding: 'utf8' });
 
+/** Of Grafana's grid. */
+const COLUMNS = 24;
+/** Of those that come with Grafana. */
+const PANEL_TYPES = ['heatmap', 'row', 'stat', 'table', 'timeseries'];
+/** Of `grafana/data`, valueFormats/categories.ts. */
+const UNITS = ['none', 'short', 'percentunit', 's', 'bytes', 'Bps', 'ops', 'pps'];
+
+const committed = Object.keys(dashboards).map(
+  (name) => JSON.parse(read(`infra/grafana/dashboards/${name}.json`)) as CommittedDashboard,
+);
 const rules = read('infra/prometheus/rules/alerts.yml');
 const alerts = [...rules.matchAll(/^ +- alert: (\w+)$/gm)].map((match) => match[1] ?? '');
 const runbooks = [...rules.matchAll(/runbook_url: https:\/\/humancast\.dev\/(\S+)/g)].map((match) => match[1] ?? '');
@@ -30,15 +41,24 @@ describe('the rules', () => {
     expect(alerts.filter((alert) => !tests.includes(`alertname: ${alert}\n`))).toEqual([]);
   });
 
-  it('have a runbook each, which is in the list of runbooks, and a dashboard', () => {
+  it('have a runbook each, which is in the list of runbooks', () => {
     expect(runbooks).toEqual(alerts.map((alert) => `docs/runbooks/${alert}.md`));
     expect(runbooks.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     const list = read('docs/runbooks/README.md');
     expect(alerts.filter((alert) => !list.includes(`[${alert}](${alert}.md)`))).toEqual([]);
-    const uids = [...rules.matchAll(/dashboard: ([\w-]+)/g)].map((match) => match[1]);
-    expect(uids).toHaveLength(alerts.length);
-    const known = Object.values(dashboards).map(({ uid }) => uid);
-    expect(uids.filter((uid) => !known.includes(uid))).toEqual([]);
+  });
+
+  it('say on which panel each can be seen, and that panel leads to its runbook', () => {
+    const shown = [...rules.matchAll(/alert: (\w+)$[\s\S]*?dashboard: ([\w-]+), panel: '(\d+)'/gm)];
+    expect(shown.map(([, alert]) => alert)).toEqual(alerts);
+    for (const [, alert, uid, panel] of shown) {
+      const dashboard = committed.find((item) => item.uid === uid);
+      const links = dashboard?.panels.find(({ id }) => id === Number(panel))?.links ?? [];
+      expect(
+        links.map(({ url }) => url),
+        `${alert}: ${uid}, panel ${panel}`,
+      ).toContain(`https://humancast.dev/docs/runbooks/${alert}.md`);
+    }
   });
 
   it('know the quota of coturn', () => {
@@ -57,25 +77,96 @@ describe('the dashboards', () => {
     }
   });
 
-  it('explain every panel, lead to runbooks that exist, and lay no panel over another', () => {
-    for (const { title, panels = [] } of Object.values(dashboards)) {
-      const places = panels.map(({ gridPos }) => gridPos ?? { x: 0, y: 0, w: 0, h: 0 });
-      const overlapping = places.filter((a, i) => places.slice(0, i).some((b) => overlap(a, b)));
-      expect(overlapping, title).toEqual([]);
-      for (const panel of panels) {
-        if (!('targets' in panel)) continue;
-        expect(panel.description, panel.title).toMatch(/\w{3}/);
-        const runbooks = (panel.links ?? []).flatMap(({ url }) => /runbooks\/(\w+)\.md/.exec(url ?? '')?.[1] ?? []);
-        expect(alerts).toEqual(expect.arrayContaining(runbooks));
+  it.each(committed)('$title: no two panels have one number or lie over each other', ({ panels }) => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(panels.every(({ id }) => id >= 1)).toBe(true);
+    const places = panels.map(({ gridPos }) => gridPos);
+    expect(places.filter((a, i) => places.slice(0, i).some((b) => overlap(a, b)))).toEqual([]);
+    expect(places.filter(({ x, y, w, h }) => x < 0 || y < 0 || w < 1 || h < 1 || x + w > COLUMNS)).toEqual([]);
+  });
+
+  it.each(committed)('$title: every panel says what it shows, and asks the one data source there is', ({ panels }) => {
+    const uid = /^ +uid: (\S+)$/m.exec(read('infra/grafana/provisioning/datasources/prometheus.yml'))?.[1];
+    for (const { type, title, description, datasource, targets } of panels.filter((panel) => panel.type !== 'row')) {
+      expect(PANEL_TYPES, title).toContain(type);
+      expect(description, title).toMatch(/\w{3}/);
+      const sources = [datasource, ...targets.map((target) => target.datasource)];
+      expect(sources, title).toEqual(sources.map(() => ({ type: 'prometheus', uid })));
+      expect(
+        targets.every(({ expr }) => expr.trim() !== ''),
+        title,
+      ).toBe(true);
+      expect(new Set(targets.map(({ refId }) => refId)).size, title).toBe(targets.length);
+    }
+  });
+
+  it.each(committed)('$title: units are those that Grafana knows', ({ panels }) => {
+    const units = panels.flatMap(({ fieldConfig, options }) => [fieldConfig?.defaults.unit, options?.yAxis?.unit]);
+    expect(units.filter((unit) => unit !== undefined && !UNITS.includes(unit))).toEqual([]);
+  });
+
+  it.each(committed)('$title: every variable that is used is there, and used if it is there', (dashboard) => {
+    const names = dashboard.templating.list.map(({ name }) => name);
+    const used = dashboard.panels.flatMap(({ targets = [] }) =>
+      targets.flatMap(({ expr }) => [...expr.matchAll(/\$\{?(\w+)/g)].map((match) => match[1] ?? '')),
+    );
+    expect([...new Set(used)].filter((name) => !name.startsWith('__')).sort()).toEqual(names.sort());
+  });
+
+  it.each(committed)('$title: links lead to runbooks and dashboards that exist', (dashboard) => {
+    const links = [
+      ...dashboard.links,
+      ...dashboard.panels.flatMap(({ links: ofPanel = [], fieldConfig }) => [
+        ...ofPanel,
+        ...(fieldConfig?.defaults.links ?? []),
+      ]),
+    ];
+    for (const { type, url, tags } of links) {
+      if (type === 'dashboards') {
+        expect(committed.filter((other) => tags?.every((tag) => other.tags.includes(tag))).length).toBe(4);
+        continue;
       }
+      // The table of alerts fills in what the alert's own labels say; these are checked above.
+      const path = url?.replace('https://humancast.dev/', '').replace(`\${__data.fields.alertname}`, 'ServiceDown');
+      if (url?.startsWith('/d/')) expect(url).toBe(`/d/\${__data.fields.dashboard}?viewPanel=\${__data.fields.panel}`);
+      else expect(existsSync(join(ROOT, path ?? '')), url).toBe(true);
     }
   });
 
   it('explain every alert with a panel', () => {
-    const linked = JSON.stringify(dashboards);
-    const explained = alerts.filter((alert) => linked.includes(`Runbook: ${alert}`));
-    // Whether a process answers at all is no curve.
-    expect(alerts.filter((alert) => !explained.includes(alert))).toEqual(['ServiceDown']);
+    const linked = JSON.stringify(committed);
+    expect(alerts.filter((alert) => !linked.includes(`Runbook: ${alert}`))).toEqual([]);
+  });
+
+  it('are what Grafana opens, and where it looks for them', () => {
+    const compose = read('docker-compose.yml');
+    expect(compose).toContain('GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/sync.json');
+    expect(read('infra/grafana/provisioning/dashboards/humancast.yml')).toContain('path: /etc/grafana/dashboards');
+    expect(committed.map(({ uid }) => uid)).toEqual([
+      'humancast-sync',
+      'humancast-fleet',
+      'humancast-media',
+      'humancast-network',
+    ]);
+  });
+
+  it('draw the limits of ITU-R BT.1359, EBU R37 and ATSC IS-191 where the skew is drawn', () => {
+    const panels = committed[0]?.panels ?? [];
+    const rows = panels.filter(({ type }) => type === 'heatmap');
+    expect(rows.length).toBe(3);
+    // The rows of a heat map are the buckets: each limit is a bound of one.
+    expect(SKEW_BUCKETS_SECONDS).toEqual(
+      expect.arrayContaining([-0.185, -0.125, -0.06, -0.045, -0.015, 0.015, 0.04, 0.045, 0.09]),
+    );
+    const spreads = panels.filter(({ title }) => title?.startsWith('Spread'));
+    expect(spreads.length).toBe(2);
+    for (const { targets, fieldConfig } of spreads) {
+      const limits = targets.flatMap(({ expr }) => /^vector\((.+)\)$/.exec(expr)?.[1] ?? []).map(Number);
+      expect(limits).toEqual([0.09, 0.045, 0.04, 0.015, -0.045, -0.06]);
+      const dashed = new RegExp(fieldConfig?.overrides?.[0]?.matcher.options.slice(1, -1) ?? '^$');
+      const lines = targets.filter(({ legendFormat = '' }) => dashed.test(legendFormat));
+      expect(lines.map(({ expr }) => expr)).toEqual(targets.slice(-limits.length).map(({ expr }) => expr));
+    }
   });
 
   it('ask Prometheus for something in every panel', () => {
@@ -83,6 +174,36 @@ describe('the dashboards', () => {
     expect(panelQueries().filter(({ expr }) => expr.trim() === '')).toEqual([]);
   });
 });
+
+interface CommittedLink {
+  type: string;
+  url?: string;
+  tags?: string[];
+}
+
+/** What is looked at of a dashboard's JSON. */
+interface CommittedDashboard {
+  uid: string;
+  title: string;
+  tags: string[];
+  links: CommittedLink[];
+  templating: { list: { name: string }[] };
+  panels: {
+    id: number;
+    type: string;
+    title?: string;
+    description?: string;
+    gridPos: Place;
+    datasource: object;
+    links?: CommittedLink[];
+    options?: { yAxis?: { unit?: string } };
+    fieldConfig?: {
+      defaults: { unit?: string; links?: CommittedLink[] };
+      overrides?: { matcher: { options: string } }[];
+    };
+    targets: { refId: string; expr: string; legendFormat?: string; datasource: object }[];
+  }[];
+}
 
 interface Place {
   x: number;

@@ -294,6 +294,17 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     ),
   )
   .withPanel(
+    lines(
+      {
+        title: 'Answering',
+        description: '0: the process is gone, hangs, or Prometheus cannot reach it',
+        alert: 'ServiceDown',
+      },
+      [{ expr: 'up', legend: '{{job}} {{instance}}' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
     table({ title: 'What runs', description: 'Versions, by process', unit: 'none' }, 'humancast_build_info', [
       'Value',
       'service',

@@ -93,15 +93,33 @@ export function lines(text: PanelText, queries: readonly Line[], options: { limi
   return panel;
 }
 
-/** EBU R37: sound up to 40 ms early (the picture late) and 60 ms late. Lines, and a wash outside of them. */
+/**
+ * Where it begins to matter: above zero the picture is late, which is the sound early. Of ITU-R BT.1359, what is detectable and
+ * what is acceptable; its other limits, sound 125 and 185 ms late, lie far outside of the chart.
+ */
+const SKEW_LIMITS: readonly Line[] = [
+  { expr: 'vector(0.09)', legend: 'ITU-R BT.1359, acceptable: +90 ms' },
+  { expr: 'vector(0.045)', legend: 'ITU-R BT.1359, detectable: +45 ms' },
+  { expr: 'vector(0.04)', legend: 'EBU R37: +40 ms' },
+  { expr: 'vector(0.015)', legend: 'ATSC IS-191: +15 ms' },
+  { expr: 'vector(-0.045)', legend: 'ATSC IS-191: −45 ms' },
+  { expr: 'vector(-0.06)', legend: 'EBU R37: −60 ms' },
+];
+
+/** With the limits as lines, and a wash outside of EBU R37: sound up to 40 ms early (the picture late) and 60 ms late. */
 export function skewLines(text: PanelText, queries: readonly Line[]) {
   const r37 = steps([
     { value: null, color: 'red' },
     { value: -0.06, color: 'green' },
     { value: 0.04, color: 'red' },
   ]);
-  const style = new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.DashedAndArea);
-  return lines({ unit: 's', ...text }, queries)
+  const style = new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Area);
+  return lines({ unit: 's', ...text }, [...queries, ...SKEW_LIMITS])
+    .overrideByRegexp('/: [+−]\\d+ ms$/', [
+      { id: 'custom.lineWidth', value: 1 },
+      { id: 'custom.lineStyle', value: { fill: 'dash', dash: [6, 6] } },
+      { id: 'color', value: { mode: 'fixed', fixedColor: 'text' } },
+    ])
     .thresholds(r37)
     .thresholdsStyle(style)
     .fillOpacity(0)
@@ -166,7 +184,7 @@ export function firingAlerts() {
   const hidden = ['Time', 'Value', '__name__', 'alertstate'];
   return new TableBuilder()
     .title('Alerts')
-    .description('What fires now. A click leads to the runbook, or to the dashboard that explains it.')
+    .description('What fires now. A click leads to the runbook, or to the panel that explains it.')
     .datasource(DATASOURCE)
     .span(8)
     .height(STAT_HEIGHT)
@@ -181,7 +199,9 @@ export function firingAlerts() {
         .type(DashboardLinkType.Link)
         .url(`${RUNBOOKS}/\${__data.fields.alertname}.md`)
         .targetBlank(true),
-      new DashboardLinkBuilder('Dashboard').type(DashboardLinkType.Link).url(`/d/\${__data.fields.dashboard}`),
+      new DashboardLinkBuilder('Panel')
+        .type(DashboardLinkType.Link)
+        .url(`/d/\${__data.fields.dashboard}?viewPanel=\${__data.fields.panel}`),
     ]);
 }
 

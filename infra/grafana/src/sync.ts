@@ -77,7 +77,8 @@ export const sync = dashboard('humancast-sync', 'Sync', 'How far picture and voi
     skewLines(
       {
         title: 'Spread, as played',
-        description: 'The middle and both ends, with the limits of EBU R37. Red is where people notice.',
+        description:
+          'The middle and both ends, with the limits that the field goes by. Red is outside of EBU R37: where people notice.',
         alert: 'LipSyncOutsideR37',
       },
       spread('humancast_viewer_skew_seconds'),
@@ -99,7 +100,8 @@ export const sync = dashboard('humancast-sync', 'Sync', 'How far picture and voi
     lines(
       {
         title: 'Worst, by media-sender',
-        description: 'The latest picture of each one’s viewers (99 %). Which session it is, the console shows.',
+        description:
+          'The latest picture and the latest voice of each one’s viewers (99 %). Which session it is, the console shows under /?operate.',
         unit: 's',
       },
       [

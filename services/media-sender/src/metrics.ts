@@ -15,9 +15,9 @@ import type { TrafficTotals } from './transport/traffic.js';
 
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1];
 /**
- * Thresholds of ITU-R BT.1359, EBU R37 and ATSC IS-191 for picture against sound, and finer ones inside; seconds.
+ * Thresholds of ITU-R BT.1359, EBU R37 and ATSC IS-191 for picture against sound, and finer ones inside.
  */
-const SKEW_BUCKETS = [
+export const SKEW_BUCKETS_SECONDS = [
   -0.185, -0.125, -0.09, -0.06, -0.045, -0.04, -0.03, -0.015, -0.01, -0.006, -0.003, 0, 0.003, 0.006, 0.01, 0.015, 0.03,
   0.04, 0.045, 0.06, 0.09, 0.125, 0.185,
 ];
@@ -76,7 +76,7 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
     this.#skew = histogram(
       'humancast_sender_skew_seconds',
       'Each frame when it was sent: how much later against the timeline than the sound of its instant; negative: earlier',
-      SKEW_BUCKETS,
+      SKEW_BUCKETS_SECONDS,
     );
     watchCounter(
       registry,
@@ -188,12 +188,12 @@ class ViewerMetrics {
     this.#skew = histogram(
       'humancast_viewer_skew_seconds',
       'Picture against voice as viewers play them; positive: the picture is late',
-      SKEW_BUCKETS,
+      SKEW_BUCKETS_SECONDS,
     );
     this.#untrimmedSkew = histogram(
       'humancast_viewer_untrimmed_skew_seconds',
       'The same, less what the viewer’s own trim of its jitter buffers does: what it would be without',
-      SKEW_BUCKETS,
+      SKEW_BUCKETS_SECONDS,
     );
     this.#trim = perTrack(
       'humancast_viewer_trim_seconds',
