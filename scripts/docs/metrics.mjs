@@ -13,6 +13,10 @@ Each service answers \`GET /metrics\` on a port of its own that is not for the p
 users. Besides what is listed here there are \`process_…\` and \`nodejs_…\` of prom-client: CPU, memory, event loop, garbage
 collection; and \`turn_…\` of coturn, where it is built with them.
 
+What is used of coturn (\`turn_total_allocations\`, \`turn_total_traffic_sentb\`) is named as in its source
+(\`src/apps/relay/prom_server.c\`), and the dashboard and the alert are tested against an exporter that speaks like it. Against a
+real coturn they are not: Debian's is built without (\`npm start\` and the tests use that), only coturn's own image has it.
+
 What is drawn of it is in \`infra/grafana\`, what alerts of it in \`infra/prometheus/rules\`; what to do then is in
 [the runbooks](runbooks/README.md).
 
@@ -45,13 +49,14 @@ async function services() {
   /** @type {typeof import('@humancast/shared')} */
   const { createRegistry } = await import(join(ROOT, 'packages/shared/dist/index.js'));
   const built = (/** @type {string} */ path) => import(join(ROOT, 'services', path));
-  const [sender, signaling, fleet, loader, live, retention] = await Promise.all([
+  const [sender, signaling, fleet, loader, live, retention, say] = await Promise.all([
     built('media-sender/dist/metrics.js'),
     built('signaling/dist/metrics.js'),
     built('signaling/dist/observability/fleet-metrics.js'),
     built('segment-loader/dist/metrics.js'),
     built('segment-loader/dist/live/live-metrics.js'),
     built('segment-loader/dist/retention/retention-metrics.js'),
+    built('../examples/demo-producer/dist/metrics.js'),
   ]);
   const every = createRegistry('any');
   const ofSender = createRegistry('media-sender');
@@ -64,6 +69,8 @@ async function services() {
   new loader.LoaderMetrics(ofLoader).watch({});
   new live.LiveMetrics(ofLoader).watch(() => 0);
   new retention.RetentionMetrics(ofLoader);
+  const ofSay = createRegistry('demo-producer');
+  new say.SayMetrics(ofSay);
   return [
     { title: 'Every service', about: 'With the label `service`, as all that follows.', metrics: described(every) },
     {
@@ -72,6 +79,7 @@ async function services() {
       metrics: described(ofSender),
     },
     { title: 'segment-loader', about: 'Files, uploads and live pushes.', metrics: described(ofLoader) },
+    { title: 'demo-producer', about: 'Typed texts, where there is one.', metrics: described(ofSay) },
     { title: 'signaling', about: 'The public door.', metrics: described(ofSignaling) },
     {
       title: 'What all services share',

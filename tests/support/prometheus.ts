@@ -18,13 +18,16 @@ export interface Alert {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** A process that answers `/metrics`; its name is its job's. */
+export type ScrapeTarget = Pick<StackProcess, 'name' | 'metricsUrl'>;
+
 /** A real Prometheus that scrapes a stack's processes every second, with the rules that are shipped. */
 export class TestPrometheus {
   readonly #url: string;
   readonly #child: ChildProcess;
   readonly #dir: string;
 
-  static async start(processes: readonly StackProcess[]): Promise<TestPrometheus> {
+  static async start(processes: readonly ScrapeTarget[]): Promise<TestPrometheus> {
     const dir = mkdtempSync(join(tmpdir(), 'humancast-prometheus-'));
     const config = join(dir, 'prometheus.json');
     // JSON is YAML, too.
@@ -106,7 +109,7 @@ export class TestPrometheus {
   }
 }
 
-function configOf(processes: readonly StackProcess[]): object {
+function configOf(processes: readonly ScrapeTarget[]): object {
   const jobs = Object.groupBy(processes, ({ name }) => name);
   return {
     global: { scrape_interval: '1s', evaluation_interval: '1s' },

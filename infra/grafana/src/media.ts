@@ -300,4 +300,29 @@ export const media = dashboard(
       [{ expr: 'min by (redis) (humancast_redis_up)', legend: 'redis-{{redis}}' }],
       { min: 0 },
     ),
+  )
+  .withRow(new RowBuilder('Demo producer'))
+  .withPanel(
+    lines(
+      { title: 'Typed texts', description: 'By what became of them in ten minutes, and those that are being drawn' },
+      [
+        { expr: 'sum by (outcome) (increase(humancast_say_texts_total[10m]))', legend: '{{outcome}}' },
+        { expr: 'sum(humancast_say_speaking)', legend: 'being drawn' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'From text to first frame',
+        description: 'Until the first frame is pushed, where nothing was being said. Good: under 0.3 s',
+        unit: 's',
+      },
+      [0.5, 0.95].map((q) => ({
+        expr: `histogram_quantile(${q}, sum by (le) (increase(humancast_say_first_frame_seconds_bucket[$__range])))`,
+        legend: `${q * 100} %`,
+      })),
+      { min: 0 },
+    ),
   );

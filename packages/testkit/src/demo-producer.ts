@@ -17,6 +17,8 @@ export interface DemoProducerLogLine {
 }
 
 export interface TestDemoProducer {
+  readonly name: 'demo-producer';
+  readonly metricsUrl: string;
   /** What it has logged so far. */
   log(): DemoProducerLogLine[];
   stop(): Promise<void>;
@@ -65,6 +67,8 @@ export async function startDemoProducer(
     await sleep(50);
   }
   return {
+    name: 'demo-producer',
+    metricsUrl: `http://127.0.0.1:${metricsPort}`,
     log: () =>
       text
         .split('\n')
