@@ -43,7 +43,7 @@ function selectSuites(only) {
   if (unknown !== undefined) {
     throw new Stop(`no suite is called "${unknown}"; there are ${SUITES.map(({ name }) => name).join(', ')}`);
   }
-  return SUITES.filter(({ name, onDemand }) => names?.includes(name) ?? !onDemand);
+  return SUITES.filter(({ name }) => names?.includes(name) ?? true);
 }
 
 /** @param {import('./lib/suites.mjs').Suite} suite */

@@ -7,7 +7,7 @@ import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
 
 /**
  * @typedef {{ passed: number, failed: number }} Counts
- * @typedef {{ name: string, doc: string, run: () => Promise<Counts>, onDemand?: true }} Suite
+ * @typedef {{ name: string, doc: string, run: () => Promise<Counts> }} Suite
  */
 
 /** @type {readonly Suite[]} */
@@ -18,9 +18,8 @@ export const SUITES = [
   { name: 'e2e', doc: 'the whole stack in a real browser (tests/)', run: () => vitest('tests/vitest.config.ts') },
   {
     name: 'compose',
-    doc: 'docker compose in real containers; needs root or a Docker engine (only when asked for)',
+    doc: 'docker compose in real containers; needs root or a Docker engine',
     run: () => vitest('tests/containers/vitest.config.ts'),
-    onDemand: true,
   },
   { name: 'docs', doc: 'generated pages are up to date, links lead somewhere', run: docs },
 ];
