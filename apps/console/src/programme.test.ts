@@ -34,6 +34,14 @@ describe('the programme', () => {
     expect(after.log.map(({ text }) => text)).toEqual(['left out', 'interrupted after 0.8 s']);
   });
 
+  it('tells how long it waited for late media, which is mostly a blink', () => {
+    const held = (heldMs: number) => event({ type: 'playback.held', segment: 'seg_1', heldMs });
+    expect(run(EMPTY, held(20), held(2340)).log.map(({ text }) => text)).toEqual([
+      'waited 2.3 s for late media',
+      'waited 20 ms for late media',
+    ]);
+  });
+
   it('tells an event once, though it was delivered twice, and keeps the log short', () => {
     const once = started(1);
     expect(run(EMPTY, once, once).log).toHaveLength(1);

@@ -59,7 +59,7 @@ function entryOf(event: SessionEvent): LogEntry | undefined {
     case 'viewer.disconnected':
       return { id, atMs, text: 'A viewer left' };
     case 'playback.held':
-      return { id, atMs, segment: event.segment, text: `waited ${seconds(event.heldMs)} for late media` };
+      return { id, atMs, segment: event.segment, text: `waited ${pause(event.heldMs)} for late media` };
     default:
       return undefined;
   }
@@ -76,6 +76,11 @@ function endOf({ reason, positionMs }: Extract<SessionEvent, { type: 'speech.fin
     case 'failed':
       return 'could not be played';
   }
+}
+
+/** Most pauses are shorter than a tenth of a second. */
+function pause(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : seconds(ms);
 }
 
 /** `12.3 s`, `2:05` */
