@@ -335,7 +335,12 @@ export const senderSettings = {
     'Milliseconds of a segment that is still being made that must be there before it is played, or played on',
   ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Bits per second of the voice'),
-  opusComplexity: setting.int('OPUS_COMPLEXITY', [0, 10], 5, 'Effort of the Opus encoder'),
+  opusComplexity: setting.int(
+    'OPUS_COMPLEXITY',
+    [0, 10],
+    2,
+    'Effort of the Opus encoder; most of what a session that speaks costs',
+  ),
   crossfadeMs: setting.number(
     'CROSSFADE_MS',
     [0, 20],
