@@ -70,6 +70,8 @@ export class Compose {
       ...(engine.own && { GRAFANA_IMAGE: 'redis:8-bookworm' }),
       MEDIA_DIR: this.mediaDir,
       MEDIA_NET,
+      // Few places, so that a media-sender is clearly fuller than another with one session more.
+      MAX_SESSIONS: '10',
       ...Object.fromEntries(PORTS.map((name, i) => [name, String(ports[i])])),
     };
     this.#command =
