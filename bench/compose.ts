@@ -182,10 +182,16 @@ async function relayFigure({ compose, producer, context }: Scene): Promise<Figur
     }),
   );
   const [coturn] = compose.containersOf('coturn');
-  const pid = Number(compose.docker('inspect', '--format', '{{.State.Pid}}', coturn?.Id ?? ''));
-  const before = cpuSeconds(pid);
+  // The first process of a container is Docker's own init.
+  const pids =
+    compose
+      .docker('top', coturn?.Id ?? '', '-eo', 'pid')
+      .match(/\d+/g)
+      ?.map(Number) ?? [];
+  const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const before = used();
   await sleep(STREAM_SECONDS * 1000);
-  const share = (cpuSeconds(pid) - before) / STREAM_SECONDS / STREAMS;
+  const share = (used() - before) / STREAM_SECONDS / STREAMS;
   for (const page of pages) await page.close();
   return { group: 'Containers', name: 'coturn, a stream', unit: '% of a core', digits: 2, value: 100 * share };
 }
