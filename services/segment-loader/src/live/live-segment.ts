@@ -5,14 +5,14 @@ import {
   type LiveWriter,
   type MediaStore,
   PCM_CHUNK_SAMPLES,
+  PCM_SAMPLE_BYTES,
   type Retention,
   type SegmentManifest,
 } from '@humancast/shared';
 import { ByteQueue } from '../encode/byte-queue.js';
 import { GopAssembler } from '../encode/gop-assembler.js';
 
-const BYTES_PER_SAMPLE = 2;
-const CHUNK_BYTES = PCM_CHUNK_SAMPLES * BYTES_PER_SAMPLE;
+const CHUNK_BYTES = PCM_CHUNK_SAMPLES * PCM_SAMPLE_BYTES;
 /** Readers that are late find the end for so long. */
 const LINGER_SECONDS = 60;
 /** The manifest of an open segment outlives its loader by this; it is renewed while it grows. */
@@ -151,7 +151,7 @@ export class LiveSegment {
   #addPiece(pcm: Buffer): void {
     const appended = this.#append({ kind: 'sound', sample: this.#pcmSamples, pcm }, pcm.length);
     if (this.#pcmSamples % PCM_CHUNK_SAMPLES === 0) this.#note(appended, this.#chunkPlaces, this.#chunks);
-    this.#pcmSamples += pcm.length / BYTES_PER_SAMPLE;
+    this.#pcmSamples += pcm.length / PCM_SAMPLE_BYTES;
     this.#sound.push(pcm);
     if (this.#sound.length === CHUNK_BYTES) this.#storeChunk(CHUNK_BYTES);
   }

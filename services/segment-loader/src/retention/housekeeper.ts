@@ -80,26 +80,36 @@ export class Housekeeper {
   }
 
   async #bringUpToDate(thorough: boolean): Promise<void> {
-    for (const archived of await this.#parts.archive.list()) {
+    const { archive, quota } = this.#parts;
+    const lost: ArchivedSegment[] = [];
+    for (const archived of await archive.list()) {
       if (this.#closed) return;
-      await this.#lookAt(archived, thorough);
+      if (await this.#isLost(archived, thorough)) lost.push(archived);
     }
-    await this.#parts.quota.makeRoom(0);
+    // Asked once: it looks at every segment there is.
+    let freeBytes = lost.length > 0 ? await quota.freeBytes() : 0;
+    for (const { id, bytes } of lost) {
+      if (this.#closed) return;
+      // Nothing goes for it: those that were used more recently come back before.
+      if (bytes <= freeBytes && (await archive.restore(id))) freeBytes -= bytes;
+    }
+    await quota.makeRoom(0);
   }
 
-  async #lookAt({ id, usedAtMs, bytes }: ArchivedSegment, thorough: boolean): Promise<void> {
-    const { store, archive, quota, clock } = this.#parts;
+  /** Whether the store should have it and doesn't. Notes when it was used last; what nobody has used for its time to live goes. */
+  async #isLost({ id, usedAtMs }: ArchivedSegment, thorough: boolean): Promise<boolean> {
+    const { store, archive, clock } = this.#parts;
     const usage = await store.usage(id);
     if (usage && (!thorough || (await store.isWhole(id)))) {
       const usedMs = clock.wallMs() - usage.idleSeconds * 1000;
       if (!usage.retention.pinned && Math.abs(usedMs - usedAtMs) > SAME_USE_MS) await archive.used(id, usedMs);
-      return;
+      return false;
     }
     const header = await archive.header(id);
-    if (!header) return;
+    if (!header) return false;
     const { retention } = header;
-    if (!retention.pinned && clock.wallMs() - usedAtMs > retention.ttlSeconds * 1000) await archive.forget(id);
-    // Nothing goes for it: those that were used more recently have come back before.
-    else if (await quota.hasRoom(bytes)) await archive.restore(id);
+    const isOver = !retention.pinned && clock.wallMs() - usedAtMs > retention.ttlSeconds * 1000;
+    if (isOver) await archive.forget(id);
+    return !isOver;
   }
 }

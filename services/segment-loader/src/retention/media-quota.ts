@@ -38,10 +38,10 @@ export class MediaQuota {
     return room;
   }
 
-  /** Whether so many bytes more fit without anything having to go. */
-  async hasRoom(bytes: number): Promise<boolean> {
+  /** Bytes that fit without anything having to go; infinite without a quota. */
+  async freeBytes(): Promise<number> {
     const limit = await this.#parts.limitBytes();
-    return limit === 0 || bytesOf(await this.#entries()) + bytes <= limit;
+    return limit === 0 ? Number.POSITIVE_INFINITY : limit - bytesOf(await this.#entries());
   }
 
   async #makeRoom(bytes: number): Promise<boolean> {

@@ -1,14 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import {
-  gopCount,
-  HumancastError,
-  manifestSchema,
-  pcmChunkCount,
-  type Retention,
-  type SegmentManifest,
-} from '@humancast/shared';
+import { gopCount, manifestSchema, pcmChunkCount, type Retention, type SegmentManifest } from '@humancast/shared';
 import { z } from 'zod';
+import { orDiskFull } from '../disk-full.js';
 
 /**
  * One segment as one file: everything that the media store has of it.
@@ -60,17 +54,18 @@ export async function writeSegmentFile(
   { manifest, retention }: SegmentHeader,
   readPart: (name: PartName) => Promise<Buffer>,
 ): Promise<void> {
-  const file = await open(path, 'wx', 0o600).catch(orDiskFull);
+  let file: FileHandle | undefined;
   try {
+    file = await open(path, 'wx', 0o600);
     const header = { manifest, ttlSeconds: retention.pinned ? null : retention.ttlSeconds };
     await file.writeFile(MAGIC);
     await writeRecord(file, Buffer.from(JSON.stringify(header)));
     for (const name of partNames(manifest)) await writeRecord(file, await readPart(name));
     await file.sync();
   } catch (error) {
-    return orDiskFull(error);
+    throw orDiskFull(error, 'the segment');
   } finally {
-    await file.close();
+    await file?.close();
   }
 }
 
@@ -127,10 +122,4 @@ async function readExactly(file: FileHandle, length: number): Promise<Buffer> {
     at += bytesRead;
   }
   return bytes;
-}
-
-function orDiskFull(error: unknown): never {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-  throw new HumancastError('disk_full', { detail: 'the segment does not fit on the disk', cause: error });
 }

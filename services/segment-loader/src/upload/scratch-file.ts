@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HumancastError } from '@humancast/shared';
+import { orDiskFull } from '../disk-full.js';
 
 /**
  * A file for an upload, on disk but without a name: whatever happens to this process, the system frees it when the last
@@ -25,7 +25,7 @@ export class ScratchFile {
       await unlink(path);
       return new ScratchFile(handle);
     } catch (error) {
-      throw orDiskFull(error);
+      throw orDiskFull(error, 'the upload');
     }
   }
 
@@ -42,7 +42,7 @@ export class ScratchFile {
     try {
       await this.#handle.writev([chunk]);
     } catch (error) {
-      throw orDiskFull(error);
+      throw orDiskFull(error, 'the upload');
     }
     this.#bytes += chunk.length;
   }
@@ -52,10 +52,4 @@ export class ScratchFile {
     this.#closed = true;
     await this.#handle.close();
   }
-}
-
-function orDiskFull(error: unknown): unknown {
-  const { code } = error as NodeJS.ErrnoException;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
-  return new HumancastError('disk_full', { detail: 'the upload does not fit on the disk', cause: error });
 }
