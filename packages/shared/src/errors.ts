@@ -38,6 +38,8 @@ export const ERRORS = {
   media_corrupt: { status: 422, title: 'Parts of the file could not be decoded' },
   media_too_large: { status: 422, title: 'The picture is larger than allowed' },
   media_too_small: { status: 422, title: 'The picture is smaller than can be encoded' },
+  composition_input_missing: { status: 422, title: 'An input of the composition is not there' },
+  composition_length_unknown: { status: 422, title: 'Nothing says how long the composition is' },
   media_too_long: { status: 422, title: 'The file is longer than allowed' },
   encoder_failed: { status: 500, title: 'The encoder stopped unexpectedly' },
   media_store_full: { status: 507, title: 'The media store has no room left' },

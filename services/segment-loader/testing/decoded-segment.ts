@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { type MediaStore, PCM_RATE, pcmChunkCount, type SegmentManifest, unpackGop } from '@humancast/shared';
 
-/** One pixel of the middle of each frame. */
+/** One pixel of each frame. */
 export interface Pixel {
   readonly y: number;
   readonly u: number;
@@ -18,17 +18,26 @@ export interface DecodedSegment {
   readonly beeps: readonly number[];
 }
 
+/** Where in the picture to look, as shares of its sides. */
+export interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
+const MIDDLE: Place = { x: 0.5, y: 0.5 };
+
 export async function decodeSegment(
   store: MediaStore,
   manifest: SegmentManifest,
   rendition = 0,
+  at: Place = MIDDLE,
 ): Promise<DecodedSegment> {
-  const pixels = await decodePicture(store, manifest, rendition);
+  const pixels = await decodePicture(store, manifest, rendition, at);
   const samples = await readSound(store, manifest);
   return { pixels, samples, flashes: flashesIn(pixels, manifest), beeps: beepsIn(samples) };
 }
 
-async function decodePicture(store: MediaStore, manifest: SegmentManifest, index: number): Promise<Pixel[]> {
+async function decodePicture(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
   const rendition = manifest.renditions[index];
   if (!rendition) throw new Error('no such rendition');
   const frames: Buffer[] = [];
@@ -47,8 +56,8 @@ async function decodePicture(store: MediaStore, manifest: SegmentManifest, index
     stream,
   );
   const frameBytes = (width * height * 3) / 2;
-  const luma = Math.floor(height / 2) * width + Math.floor(width / 2);
-  const chroma = width * height + Math.floor(height / 4) * (width / 2) + Math.floor(width / 4);
+  const luma = Math.floor(height * at.y) * width + Math.floor(width * at.x);
+  const chroma = width * height + Math.floor((height / 2) * at.y) * (width / 2) + Math.floor((width / 2) * at.x);
   return Array.from({ length: raw.length / frameBytes }, (_, i) => ({
     y: raw.readUInt8(i * frameBytes + luma),
     u: raw.readUInt8(i * frameBytes + chroma),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { slugSchema } from '../ids.js';
-import { codecSchema, rationalSchema } from './manifest.js';
+import { compositionSchema, inputsOf } from './composition.js';
+import { codecSchema, frameRateSchema } from './manifest.js';
 
 /**
  * When an idle clip is left for speech: at the next frame (`now`), at the clip's end, or at the next marked frame or its
@@ -20,11 +21,14 @@ export const renditionConfigSchema = z.object({
 });
 export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
 
+/** In an avatar's composition, the segment itself. */
+export const MAIN_INPUT = 'main';
+
 export const avatarDefinitionSchema = z.strictObject({
   /** For people. */
   name: z.string().min(1).max(100).optional(),
   /** Every segment is brought to this rate; without it each keeps its own, up to 60. */
-  fps: rationalSchema.refine(({ num, den }) => num / den >= 5 && num / den <= 60, 'must be from 5 to 60').optional(),
+  fps: frameRateSchema.optional(),
   renditions: z
     .array(renditionConfigSchema)
     .min(1)
@@ -32,6 +36,10 @@ export const avatarDefinitionSchema = z.strictObject({
     .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'must have different ids')
     .optional(),
   cutPolicy: cutPolicySchema.default('now'),
+  /** What every segment is merged into. Its own file is the input `main`, the others are files of the avatar's `layers/`. */
+  composition: compositionSchema
+    .refine((composition) => inputsOf(composition).includes(MAIN_INPUT), `must have the input "${MAIN_INPUT}"`)
+    .optional(),
 });
 export type AvatarDefinition = z.infer<typeof avatarDefinitionSchema>;
 

@@ -20,6 +20,12 @@ export type Codec = z.infer<typeof codecSchema>;
 export const rationalSchema = z.object({ num: z.int().min(1).max(1_000_000), den: z.int().min(1).max(1_000_000) });
 export type Rational = z.infer<typeof rationalSchema>;
 
+/** Frames a second that pictures can be brought to. */
+export const frameRateSchema = rationalSchema.refine(
+  ({ num, den }) => num / den >= 5 && num / den <= 60,
+  'must be from 5 to 60',
+);
+
 export const renditionSchema = z.object({
   /** Names this rendition within every segment of an avatar, e.g. `vp8-720p`. */
   id: slugSchema,

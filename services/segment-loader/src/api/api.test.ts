@@ -82,6 +82,86 @@ describe('the API', () => {
       });
     });
 
+    describe('as a composition', () => {
+      const layers = [{ input: 'studio' }, { input: 'face', key: { color: '#00ff00' } }];
+      const composition = { width: 128, height: 72, layout: 'over-background', layers };
+
+      async function compose(parts: readonly (readonly [name: string, value: string | Blob])[]) {
+        const body = new FormData();
+        for (const [name, value] of parts) body.append(name, value);
+        return loader.ask<SegmentView & { code?: string; missing?: string[]; detail?: string }>(
+          'POST',
+          '/v1/segments?avatar=ann&name=both',
+          { body },
+        );
+      }
+      let studio: Blob;
+      let face: Blob;
+      beforeAll(async () => {
+        studio = await openAsBlob(
+          await clips.make('studio.png', ['-f', 'lavfi', '-i', 'color=blue:s=64x64', '-frames:v', '1']),
+        );
+        face = await openAsBlob(clip);
+      });
+
+      it('becomes one segment of the size that it says', async () => {
+        const made = { status: 201, body: { name: 'both', frames: 30, renditions: [{ width: 128, height: 72 }] } };
+        const json = JSON.stringify(composition);
+        expect(
+          await compose([
+            ['composition', json],
+            ['studio', studio],
+            ['face', face],
+          ]),
+        ).toMatchObject(made);
+        const file = new Blob([json], { type: 'application/json' });
+        expect(
+          await compose([
+            ['composition', file],
+            ['face', face],
+            ['studio', studio],
+          ]),
+        ).toMatchObject(made);
+      });
+
+      it('says what is missing, and what was not asked for', async () => {
+        const json = JSON.stringify(composition);
+        expect(
+          await compose([
+            ['composition', json],
+            ['face', face],
+          ]),
+        ).toMatchObject({
+          status: 422,
+          body: { code: 'composition_input_missing', missing: ['studio'] },
+        });
+        expect(
+          await compose([
+            ['composition', json],
+            ['face', face],
+            ['sky', studio],
+          ]),
+        ).toMatchObject({
+          status: 400,
+          body: { code: 'bad_request', detail: expect.stringContaining('"studio", "face"') as string },
+        });
+      });
+
+      it('must be understood, and come first', async () => {
+        const bad = { status: 400, body: { code: 'bad_request' } };
+        expect(await compose([['composition', '{']])).toMatchObject(bad);
+        expect(await compose([['composition', '{"width":128}']])).toMatchObject(bad);
+        expect(await compose([['composition', `"${'x'.repeat(70_000)}"`]])).toMatchObject(bad);
+        expect(
+          await compose([
+            ['file', face],
+            ['composition', JSON.stringify(composition)],
+          ]),
+        ).toMatchObject(bad);
+        expect((await readdir(loader.scratchDir)).filter((name) => name.includes('upload'))).toEqual([]);
+      });
+    });
+
     it('may be answered before it is loaded; then its state tells', async () => {
       const good = await upload({ file: clip }, 'avatar=ann&wait=false&name=greeting');
       expect(good).toMatchObject({ status: 202, body: { state: 'open' } });

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { videoTrack } from '../../testing/tracks.js';
 import { type EncodeLimits, encode, type PartSink } from './encode.js';
+import { fileJob } from './encode-job.js';
 import { planEncode } from './encode-plan.js';
 
 const settings = {
@@ -13,7 +14,8 @@ const settings = {
   fps: undefined,
 } as const;
 const plan = planEncode(videoTrack({ width: 160, height: 120 }), undefined, settings);
-const LIMITS = { maxPixels: 1e7, threads: 1, maxDurationSeconds: 60, stallMs: 60_000, totalMs: 60_000 };
+const job = fileJob(plan, { maxPixels: 1e7, threads: 1 });
+const LIMITS = { maxDurationSeconds: 60, stallMs: 60_000, totalMs: 60_000 };
 
 /** With files that nothing comes from, and a store that fails. */
 describe('encode', () => {
@@ -38,7 +40,7 @@ describe('encode', () => {
     limits: Partial<EncodeLimits> = {},
     sink = nowhere,
     signal = new AbortController().signal,
-  ) => encode(plan, [file.fd], { ...LIMITS, ...limits }, sink, signal);
+  ) => encode(job, [file.fd], { ...LIMITS, ...limits }, sink, signal);
 
   it('gives up an encoder that makes nothing', async () => {
     await expect(run(silent, { stallMs: 200 })).rejects.toMatchObject({

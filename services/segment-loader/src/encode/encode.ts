@@ -2,8 +2,8 @@ import type { Readable } from 'node:stream';
 import { type Codec, HumancastError, PCM_RATE } from '@humancast/shared';
 import { type ToolExit, ToolProcess } from '../ffmpeg/tool-process.js';
 import { AnnexBParser } from './annexb-parser.js';
-import type { EncodePlan, PlannedRendition } from './encode-plan.js';
-import { type EncoderLimits, encoderArguments } from './encoder-arguments.js';
+import type { EncodeJob } from './encode-job.js';
+import type { PlannedRendition } from './encode-plan.js';
 import { EncoderLog } from './encoder-log.js';
 import type { FrameParser } from './frame-parser.js';
 import { framesPerSecond } from './frame-rate.js';
@@ -17,7 +17,7 @@ export interface PartSink {
   writePcm(index: number, pcm: Buffer): Promise<void>;
 }
 
-export interface EncodeLimits extends EncoderLimits {
+export interface EncodeLimits {
   readonly maxDurationSeconds: number;
   /** Without a byte from ffmpeg for this long, it is taken for stuck. */
   readonly stallMs: number;
@@ -39,12 +39,12 @@ const PARSERS: Readonly<Record<Codec, new () => FrameParser>> = { vp8: IvfParser
 
 /**
  * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `judge` to say.
- * @param inputs descriptors of the picture's file and, when it is another, the sound's.
+ * @param inputs descriptors of the files, in the order of the job's arguments.
  * @param onFrames told how many frames of the first rendition there are.
  * @throws HumancastError `media_too_long`, `encoder_failed`; what the sink throws; the signal's reason.
  */
 export async function encode(
-  plan: EncodePlan,
+  job: EncodeJob,
   inputs: readonly number[],
   limits: EncodeLimits,
   sink: PartSink,
@@ -52,11 +52,11 @@ export async function encode(
   onFrames: (frames: number) => void = () => {},
 ): Promise<Encoded> {
   signal.throwIfAborted();
-  return new Encoding(plan, limits, sink, onFrames).run(inputs, signal);
+  return new Encoding(job, limits, sink, onFrames).run(inputs, signal);
 }
 
 class Encoding {
-  readonly #plan: EncodePlan;
+  readonly #job: EncodeJob;
   readonly #limits: EncodeLimits;
   readonly #sink: PartSink;
   readonly #onFrames: (frames: number) => void;
@@ -65,17 +65,17 @@ class Encoding {
   #lastByteMs = performance.now();
   #writing = 0;
 
-  constructor(plan: EncodePlan, limits: EncodeLimits, sink: PartSink, onFrames: (frames: number) => void) {
-    this.#plan = plan;
+  constructor(job: EncodeJob, limits: EncodeLimits, sink: PartSink, onFrames: (frames: number) => void) {
+    this.#job = job;
     this.#limits = limits;
     this.#sink = sink;
     this.#onFrames = onFrames;
   }
 
   async run(inputs: readonly number[], signal: AbortSignal): Promise<Encoded> {
-    const { renditions, audio } = this.#plan;
-    const outputCount = renditions.length + (audio ? 1 : 0);
-    const tool = new ToolProcess('ffmpeg', encoderArguments(this.#plan, this.#limits), inputs, outputCount);
+    const { renditions, hasSound } = this.#job;
+    const outputCount = renditions.length + (hasSound ? 1 : 0);
+    const tool = new ToolProcess('ffmpeg', this.#job.arguments, inputs, outputCount);
     let failure: { readonly error: unknown } | undefined;
     const fail = (error: unknown) => {
       failure ??= { error };
@@ -87,7 +87,7 @@ class Encoding {
     const limit = setTimeout(() => fail(slow(this.#limits.totalMs)), this.#limits.totalMs);
     try {
       const videos = renditions.map((rendition, i) => this.#takeVideo(rendition, tool.outputs[i], i === 0));
-      const pcm = audio ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
+      const pcm = hasSound ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
       const log = this.#takeLog(tool.stderr);
       tool.stdout.resume();
       // All of them have ended before this returns: nobody writes a part after it has been given up.
@@ -106,8 +106,8 @@ class Encoding {
 
   async #takeVideo({ id, codec }: PlannedRendition, stream: Readable | undefined, isFirst: boolean): Promise<number> {
     const parser = new PARSERS[codec]();
-    const assembler = new GopAssembler(this.#plan.gopFrames);
-    const maxFrames = this.#limits.maxDurationSeconds * framesPerSecond(this.#plan.fps);
+    const assembler = new GopAssembler(this.#job.gopFrames);
+    const maxFrames = this.#limits.maxDurationSeconds * framesPerSecond(this.#job.fps);
     const store = async (gop: Buffer | undefined) => {
       if (!gop) return;
       this.#bytes.set(id, (this.#bytes.get(id) ?? 0) + gop.length);
@@ -125,7 +125,7 @@ class Encoding {
   }
 
   async #takePcm(stream: Readable | undefined): Promise<number> {
-    const chunker = new PcmChunker(statedSamples(this.#plan));
+    const chunker = new PcmChunker(this.#job.statedSamples);
     let index = 0;
     const store = async (chunks: readonly Buffer[]) => {
       for (const chunk of chunks) await this.#write(this.#sink.writePcm(index++, chunk));
@@ -172,12 +172,6 @@ function asEncoderFailure(error: unknown): unknown {
   return error instanceof RangeError
     ? new HumancastError('encoder_failed', { detail: error.message, cause: error })
     : error;
-}
-
-/** How much sound the file says there is from the segment's start on. */
-function statedSamples({ audio, zeroSeconds }: EncodePlan): number | undefined {
-  if (audio?.track.endSeconds === undefined) return undefined;
-  return (audio.track.endSeconds - (audio.separate ? audio.track.startSeconds : zeroSeconds)) * PCM_RATE;
 }
 
 function sameFrames(counts: readonly number[]): number {

@@ -10,27 +10,53 @@ export interface EncoderLimits {
   readonly threads: number;
 }
 
-/** Inputs are the picture's file, then the sound's if it is another; outputs are the renditions in order, then the PCM. */
-export function encoderArguments(plan: EncodePlan, { maxPixels, threads }: EncoderLimits): string[] {
-  const inputCount = plan.audio?.separate ? 2 : 1;
-  const input = (index: number, decoder: readonly string[]) => [
-    ...inputOptions(maxPixels),
-    ...['-threads', String(threads), ...decoder, '-i', inputUrl(index)],
-  ];
+/** One `-i`. */
+export interface EncoderInput {
+  /** The picture track that is used of it. */
+  readonly video: VideoTrack | undefined;
+  /** Whether it begins again when it ends, for ever. */
+  readonly loop: boolean;
+}
+
+export interface EncoderOutputs {
+  readonly renditions: readonly PlannedRendition[];
+  readonly gopFrames: number;
+  readonly hasSound: boolean;
+}
+
+/** The picture's file, then the sound's if it is another. */
+export function fileArguments(plan: EncodePlan, limits: EncoderLimits): string[] {
+  const { video, audio, renditions, gopFrames } = plan;
+  const sound = audio?.separate ? [{ video: undefined, loop: false }] : [];
+  const outputs = { renditions, gopFrames, hasSound: audio !== undefined };
+  return encoderArguments([{ video, loop: false }, ...sound], filterGraph(plan), outputs, limits);
+}
+
+/** @param graph its outputs are a {@link videoPad} for each rendition, and the {@link AUDIO_PAD}. */
+export function encoderArguments(
+  inputs: readonly EncoderInput[],
+  graph: string,
+  { renditions, gopFrames, hasSound }: EncoderOutputs,
+  { maxPixels, threads }: EncoderLimits,
+): string[] {
   return [
     // Timestamps stay the file's own: the graph moves both tracks by the same amount.
     ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose', '-copyts'],
-    // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
-    ...input(0, ['-reinit_filter:v', '0', ...alphaDecoder(plan.video)]),
-    ...(inputCount === 2 ? input(1, []) : []),
-    ...['-filter_complex_threads', String(threads), '-filter_complex', filterGraph(plan)],
-    ...plan.renditions.flatMap((rendition, i) => [
-      ...['-map', videoPad(i), '-fps_mode', 'passthrough', '-threads', String(threads)],
-      ...codecOptions(rendition, plan.gopFrames),
-      outputUrl(i, inputCount),
+    ...inputs.flatMap(({ video, loop }, i) => [
+      ...inputOptions(maxPixels),
+      ...['-threads', String(threads), ...(loop ? ['-stream_loop', '-1'] : [])],
+      // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
+      ...(video ? ['-reinit_filter:v', '0', ...alphaDecoder(video)] : []),
+      ...['-i', inputUrl(i)],
     ]),
-    ...(plan.audio
-      ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(plan.renditions.length, inputCount)]
+    ...['-filter_complex_threads', String(threads), '-filter_complex', graph],
+    ...renditions.flatMap((rendition, i) => [
+      ...['-map', videoPad(i), '-fps_mode', 'passthrough', '-threads', String(threads)],
+      ...codecOptions(rendition, gopFrames),
+      outputUrl(i, inputs.length),
+    ]),
+    ...(hasSound
+      ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(renditions.length, inputs.length)]
       : []),
   ];
 }

@@ -11,6 +11,8 @@ export interface StreamHealth {
   damaged: number;
   /** Frames that came out of the decoder; `undefined` when it never said. */
   decoded: number | undefined;
+  /** Of sound: samples of one channel that came out. */
+  samples: number | undefined;
 }
 
 /**
@@ -31,7 +33,7 @@ export class EncoderLog {
   }
 
   health(stream: StreamName): Readonly<StreamHealth> {
-    return this.#streams.get(stream) ?? { damaged: 0, decoded: undefined };
+    return this.#streams.get(stream) ?? { damaged: 0, decoded: undefined, samples: undefined };
   }
 
   /** The last complaints, for the log of the service. */
@@ -42,8 +44,12 @@ export class EncoderLog {
   #read(line: string): void {
     const damaged = damagedStream(line);
     if (damaged) this.#of(damaged).damaged++;
-    const summary = /Input stream #(\d+:\d+) .*?; (\d+) frames decoded/.exec(line);
-    if (summary) this.#of(summary[1] ?? '').decoded = Number(summary[2]);
+    const summary = /Input stream #(\d+:\d+) .*?; (\d+) frames decoded(?:[^(;]*\((\d+) samples)?/.exec(line);
+    if (summary) {
+      const health = this.#of(summary[1] ?? '');
+      health.decoded = Number(summary[2]);
+      if (summary[3] !== undefined) health.samples = Number(summary[3]);
+    }
     this.refusedSize ??= refusedSize(line);
     if (/\[(error|fatal|panic)\]/.test(line)) {
       this.#tail.push(line.trim());
@@ -52,7 +58,7 @@ export class EncoderLog {
   }
 
   #of(stream: string): StreamHealth {
-    const health = this.#streams.get(stream) ?? { damaged: 0, decoded: undefined };
+    const health = this.#streams.get(stream) ?? { damaged: 0, decoded: undefined, samples: undefined };
     this.#streams.set(stream, health);
     return health;
   }

@@ -1,4 +1,4 @@
-import { type Codec, PCM_RATE } from '@humancast/shared';
+import { type Codec, PCM_RATE, type Rational } from '@humancast/shared';
 import type { VideoTrack } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 
@@ -6,7 +6,8 @@ import type { EncodePlan, PlannedRendition } from './encode-plan.js';
  * The matrix a viewer's decoder will assume: VP8 knows only BT.601 (RFC 6386 §9.2, color_space; Chromium does so at every
  * size), H.264 says BT.709 in its VUI (see `codecOptions`).
  */
-const MATRIX: Readonly<Record<Codec, 'bt601' | 'bt709'>> = { vp8: 'bt601', h264: 'bt709' };
+export type ViewerMatrix = 'bt601' | 'bt709';
+export const VIEWER_MATRIX: Readonly<Record<Codec, ViewerMatrix>> = { vp8: 'bt601', h264: 'bt709' };
 
 /** FFmpeg's names of matrices, as its scaler takes them; others it finds out by itself or can't convert. */
 const SCALER_MATRIX: Readonly<Record<string, string>> = {
@@ -21,6 +22,7 @@ const SCALER_MATRIX: Readonly<Record<string, string>> = {
 /** The video output of the graph for a rendition. */
 export const videoPad = (index: number) => `[v${index}]`;
 export const AUDIO_PAD = '[a]';
+const WHOLE = '[whole]';
 
 /**
  * One graph for the whole file. Everything in it is made of numbers and our own words.
@@ -28,15 +30,9 @@ export const AUDIO_PAD = '[a]';
  */
 export function filterGraph(plan: EncodePlan): string {
   const { video, audio, renditions } = plan;
-  const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
-  const timing = [
-    `setpts=PTS-(${decimal(plan.zeroSeconds)})/TB`,
-    `fps=fps=${plan.fps.num}/${plan.fps.den}:start_time=0`,
-  ];
-  const split = `split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`;
   const chains = [
-    `[0:${video.index}]${[...progressive, ...timing, ...overBlack(video), split].join(',')}`,
-    ...renditions.map((rendition, i) => `[s${i}]${picture(video, rendition).join(',')}${videoPad(i)}`),
+    `[0:${video.index}]${[...onGrid(video, plan.zeroSeconds, plan.fps), ...overBlack(video)].join(',')}${WHOLE}`,
+    ...renditionChains(WHOLE, video, renditions),
   ];
   if (audio) {
     const input = audio.separate ? 1 : 0;
@@ -46,6 +42,20 @@ export function filterGraph(plan: EncodePlan): string {
   return chains.join(';');
 }
 
+/** Whole frames, at k/fps from the zero of the file's clock on. */
+export function onGrid({ isInterlaced }: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
+  const progressive = isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
+  return [...progressive, `setpts=PTS-(${decimal(zeroSeconds)})/TB`, `fps=fps=${num}/${den}:start_time=0`];
+}
+
+/** From one pad, whose picture is like `video`, to the pads of all renditions. */
+export function renditionChains(from: string, video: VideoTrack, renditions: readonly PlannedRendition[]): string[] {
+  return [
+    `${from}split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`,
+    ...renditions.map((rendition, i) => `[s${i}]${picture(video, rendition).join(',')}${videoPad(i)}`),
+  ];
+}
+
 /** What is transparent becomes black: multiplying by alpha is compositing over black. */
 function overBlack(video: VideoTrack): string[] {
   return video.hasAlpha ? ['format=gbrap', 'premultiply=inplace=1', 'format=gbrp'] : [];
@@ -53,14 +63,20 @@ function overBlack(video: VideoTrack): string[] {
 
 function picture(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
   const size = `w=${width}:h=${height}`;
-  const transfer = HDR_TRANSFER[video.colorTransfer ?? ''];
-  if (transfer) return [`scale=${size}`, ...toneMap(transfer, codec), ...FINISH];
+  const to = VIEWER_MATRIX[codec];
+  const transfer = hdrTransfer(video);
+  if (transfer) return [`scale=${size}`, ...toneMap(transfer, to), ...FINISH];
   const from = video.isRgb || video.hasAlpha ? 'rgb' : sourceMatrix(video);
-  const to = MATRIX[codec];
   // The scaler converts between matrices by way of RGB; from HD to VP8, the most frequent case, there is a shorter one.
-  if (from === 'bt709' && to === 'bt601') return [...scaled(size, from, from), ...FINISH, 'colormatrix=bt709:bt601'];
+  if (from === 'bt709' && to === 'bt601') return [...scaled(size, from, from), ...FINISH, BT709_TO_BT601];
   return [...scaled(size, from === 'rgb' ? 'auto' : from, to), ...FINISH];
 }
+
+/** Primaries and transfer stay what they are: then it is one matrix, without the way over linear light. */
+const BT709_TO_BT601 = [
+  'colorspace=ispace=bt709:iprimaries=bt709:itrc=bt709:irange=tv',
+  'space=smpte170m:primaries=bt709:trc=bt709:range=tv',
+].join(':');
 
 const FINISH = ['format=yuv420p', 'setsar=1'];
 
@@ -69,21 +85,26 @@ function scaled(size: string, from: string, to: string): string[] {
 }
 
 /** A file that doesn't say its matrix means what its size suggests, as players have it. */
-function sourceMatrix(video: VideoTrack): string {
+export function sourceMatrix(video: VideoTrack): string {
   if (video.colorMatrix !== undefined) return SCALER_MATRIX[video.colorMatrix] ?? 'auto';
   return Math.min(video.width, video.height) >= 720 ? 'bt709' : 'bt601';
+}
+
+/** `undefined` unless it is high dynamic range (PQ, HLG). */
+export function hdrTransfer({ colorTransfer }: VideoTrack): string | undefined {
+  return HDR_TRANSFER[colorTransfer ?? ''];
 }
 
 const HDR_TRANSFER: Readonly<Record<string, string>> = { smpte2084: 'smpte2084', 'arib-std-b67': 'arib-std-b67' };
 
 /** High dynamic range (PQ, HLG) brought down to what a viewer's screen shows; untreated, it looks washed out. */
-function toneMap(transfer: string, codec: Codec): string[] {
+export function toneMap(transfer: string, to: ViewerMatrix): string[] {
   return [
     `zscale=tin=${transfer}:min=2020_ncl:pin=2020:t=linear:npl=100`,
     'format=gbrpf32le',
     'zscale=p=709',
     'tonemap=tonemap=hable:desat=0',
-    `zscale=t=709:m=${codec === 'vp8' ? '170m' : '709'}:r=limited`,
+    `zscale=t=709:m=${to === 'bt601' ? '170m' : '709'}:r=limited`,
   ];
 }
 
@@ -91,7 +112,7 @@ function toneMap(transfer: string, codec: Codec): string[] {
  * Mono at the stored rate, aligned to the sample at the start, and held to the file's timestamps: holes of more than 50 ms
  * become silence instead of pulling what follows forward.
  */
-function voice(origin: string): string[] {
+export function voice(origin: string): string[] {
   return [
     `asetpts=PTS-${origin}`,
     `aresample=${PCM_RATE}:async=1:min_comp=0.0002:min_hard_comp=0.05:first_pts=0`,
@@ -100,6 +121,6 @@ function voice(origin: string): string[] {
 }
 
 /** Never in exponent notation, which the expression parser does not know. */
-function decimal(seconds: number): string {
+export function decimal(seconds: number): string {
   return seconds.toFixed(6);
 }

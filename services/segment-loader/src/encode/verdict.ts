@@ -1,9 +1,9 @@
-import { HumancastError, PCM_RATE } from '@humancast/shared';
+import { HumancastError, PCM_RATE, type Rational } from '@humancast/shared';
 import type { ToolExit } from '../ffmpeg/tool-process.js';
 import type { MediaInfo } from '../probe/media-info.js';
 import { oversized } from '../probe/probe.js';
 import type { EncodePlan } from './encode-plan.js';
-import type { EncoderLog, StreamName } from './encoder-log.js';
+import type { EncoderLog, StreamHealth, StreamName } from './encoder-log.js';
 import { framesPerSecond } from './frame-rate.js';
 
 /** One damaged frame in this many is let pass: it shows for a moment. More, and what follows is guesswork. */
@@ -31,8 +31,7 @@ export interface Outcome {
  */
 export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
   const { frames, exit, log } = outcome;
-  if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
-  if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
+  refuseBeforeLooking(outcome, maxPixels);
   const damaged = log.health(videoStream(plan)).damaged;
   if (frames === 0 && (damaged > 0 || exit.code === 0)) {
     throw new HumancastError('media_corrupt', {
@@ -44,26 +43,28 @@ export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outc
     refuseTruncated(plan, info, outcome);
     refuseDamaged(plan, outcome);
   }
-  if (exit.code !== 0) {
-    throw new HumancastError('encoder_failed', {
-      detail: `the encoder ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
-      cause: new Error(log.complaints),
-    });
-  }
+  refuseFailure(outcome);
+}
+
+/** @throws HumancastError `encoder_failed`, `media_too_large`. */
+export function refuseBeforeLooking({ exit, log }: Outcome, maxPixels: number): void {
+  if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
+  if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
+}
+
+/** @throws HumancastError `encoder_failed` when the encoder itself says that it failed. */
+export function refuseFailure({ frames, exit, log }: Outcome): void {
+  if (exit.code === 0) return;
+  throw new HumancastError('encoder_failed', {
+    detail: `the encoder ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
+    cause: new Error(log.complaints),
+  });
 }
 
 function refuseTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples }: Outcome): void {
-  const allowedSeconds = (lengthSeconds: number) =>
-    Math.max(MISSING_SECONDS, MISSING_FRAMES / framesPerSecond(plan.fps), lengthSeconds * MISSING_SHARE);
   const check = (what: string, endSeconds: number, statedEndSeconds: number | undefined, startSeconds: number) => {
     if (statedEndSeconds === undefined) return;
-    const statedSeconds = statedEndSeconds - startSeconds;
-    const decodedSeconds = endSeconds - startSeconds;
-    if (statedSeconds - decodedSeconds <= allowedSeconds(statedSeconds)) return;
-    throw new HumancastError('media_truncated', {
-      detail: `${decodedSeconds.toFixed(2)} s of ${what} could be read; the file states ${statedSeconds.toFixed(2)} s`,
-      extra: { decodedSeconds, statedSeconds },
-    });
+    refuseShort(what, endSeconds - startSeconds, statedEndSeconds - startSeconds, plan.fps);
   };
   const pictureEnd = plan.zeroSeconds + frames / framesPerSecond(plan.fps);
   const audio = plan.audio?.track;
@@ -77,8 +78,24 @@ function refuseTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples
   }
 }
 
+/** @throws HumancastError `media_truncated` when more is missing than the ends of a track may lack. */
+export function refuseShort(what: string, decodedSeconds: number, statedSeconds: number, fps: Rational): void {
+  const allowed = Math.max(MISSING_SECONDS, MISSING_FRAMES / framesPerSecond(fps), statedSeconds * MISSING_SHARE);
+  if (statedSeconds - decodedSeconds <= allowed) return;
+  throw new HumancastError('media_truncated', {
+    detail: `${decodedSeconds.toFixed(2)} s of ${what} could be read; the file states ${statedSeconds.toFixed(2)} s`,
+    extra: { decodedSeconds, statedSeconds },
+  });
+}
+
 function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
-  const picture = log.health(videoStream(plan));
+  refuseDamagedPicture(log.health(videoStream(plan)), frames);
+  const audioStream = audioStreamOf(plan);
+  if (audioStream) refuseDamagedSound(log.health(audioStream));
+}
+
+/** @param frames how many there are when the decoder never said. @throws HumancastError `media_corrupt`. */
+export function refuseDamagedPicture(picture: Readonly<StreamHealth>, frames: number): void {
   const decodedFrames = picture.decoded ?? frames;
   if (picture.damaged > decodedFrames / FRAMES_PER_DAMAGED) {
     throw new HumancastError('media_corrupt', {
@@ -86,9 +103,10 @@ function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
       extra: { damagedFrames: picture.damaged, decodedFrames },
     });
   }
-  const audioStream = audioStreamOf(plan);
-  if (!audioStream) return;
-  const sound = log.health(audioStream);
+}
+
+/** @throws HumancastError `media_corrupt`. */
+export function refuseDamagedSound(sound: Readonly<StreamHealth>): void {
   const decodedPackets = sound.decoded ?? 0;
   if (sound.damaged > Math.max(DAMAGED_PACKETS_ALWAYS, decodedPackets / PACKETS_PER_DAMAGED)) {
     throw new HumancastError('media_corrupt', {

@@ -2,7 +2,7 @@ import type { Dirent } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { slugSchema } from '@humancast/shared';
-import { type MediaFile, ROLE_OF_FOLDER } from './media-file.js';
+import { type MediaFile, ROLE_OF_FOLDER, type SourceFile } from './media-file.js';
 import { PLAYLIST_FILE, readPlaylist } from './playlist-file.js';
 
 /** More than a library of clips has; past it, somebody has mounted the wrong folder. */
@@ -40,15 +40,15 @@ export async function scanFolder(root: string): Promise<FolderScan> {
     }
     avatars.push(avatar.data);
     await addPlaylist(playlists, root, avatar.data);
-    for (const folder of Object.keys(ROLE_OF_FOLDER)) {
+    for (const [folder, role] of Object.entries(ROLE_OF_FOLDER)) {
       for (const name of await mediaNames(join(root, avatar.data, folder))) {
         const path = join(root, avatar.data, folder, name);
         if (files.length === MAX_FILES) {
           refused.push({ path, reason: `there are more than ${MAX_FILES} files` });
           return { avatars, files, playlists, refused };
         }
-        const file = await look(path, avatar.data, folder, name);
-        if (file) files.push(file);
+        const file = await lookAt(path, name);
+        if (file) files.push({ avatar: avatar.data, role, ...file });
       }
     }
   }
@@ -60,7 +60,8 @@ async function addPlaylist(playlists: Map<string, readonly string[]>, root: stri
   if (playlist) playlists.set(avatar, playlist);
 }
 
-async function mediaNames(folder: string): Promise<string[]> {
+/** Of finished files, in no order; none where there is no such folder. */
+export async function mediaNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException): Dirent[] => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
@@ -72,10 +73,9 @@ async function mediaNames(folder: string): Promise<string[]> {
 }
 
 /** `undefined` when it has gone since its folder was read. */
-async function look(path: string, avatar: string, folder: string, name: string): Promise<MediaFile | undefined> {
-  const role = ROLE_OF_FOLDER[folder];
+export async function lookAt(path: string, name: string): Promise<SourceFile | undefined> {
   const stats = await lstat(path).catch(() => undefined);
-  if (!stats?.isFile() || !role) return undefined;
+  if (!stats?.isFile()) return undefined;
   const { size, mtimeMs, ctimeMs } = stats;
-  return { avatar, role, name, path, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };
+  return { name, path, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };
 }

@@ -1,3 +1,4 @@
+import { openAsBlob } from 'node:fs';
 import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +60,42 @@ describe('the library', () => {
     const avatar = await loader.avatarBecomes('ann', 'both clips', idleCount(2));
     expect(avatar.problems).toEqual([]);
     expect((await loader.store.getManifest(avatar.idlePlaylist[1] ?? ''))?.frames).toBe(60);
+  });
+
+  it('merges every clip of an avatar that has a composition with the layers of its folder, and anew when they change', async () => {
+    const layers = [{ input: 'studio' }, { input: 'main', atEnd: 'freeze' }];
+    const composition = { width: 128, height: 72, layout: 'over-background', layers };
+    await loader.drop(one, 'ann/idle/a.mp4');
+    expect(
+      (await loader.defineAvatar('ann', { composition: { ...composition, layers: [{ input: 'studio' }] } })).status,
+    ).toBe(400);
+    expect((await loader.defineAvatar('ann', { composition })).status).toBe(200);
+    const { problems } = await loader.avatarBecomes('ann', 'a problem', (avatar) => avatar.problems.length > 0);
+    expect(problems).toMatchObject([{ file: 'idle/a.mp4', code: 'composition_input_missing' }]);
+
+    await loader.drop(
+      await clips.make('studio.png', ['-f', 'lavfi', '-i', 'color=blue:s=64x64', '-frames:v', '1']),
+      'ann/layers/studio.png',
+    );
+    const before = (await loader.avatarBecomes('ann', 'the merged clip', idleCount(1))).idlePlaylist[0] ?? '';
+    expect(await loader.store.getManifest(before)).toMatchObject({
+      frames: 30,
+      renditions: [{ width: 128, height: 72 }],
+    });
+
+    await loader.drop(
+      await clips.make('sky.png', ['-f', 'lavfi', '-i', 'color=red:s=65x65', '-frames:v', '1']),
+      'ann/layers/studio.png',
+    );
+    const changed = ({ idlePlaylist: [id = before] }: { idlePlaylist: string[] }) => id !== before;
+    await loader.avatarBecomes('ann', 'another clip', changed);
+
+    const body = new FormData();
+    body.set('file', await openAsBlob(two), 'two.mp4');
+    expect(await loader.ask('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
+      status: 201,
+      body: { frames: 60, renditions: [{ width: 128, height: 72 }] },
+    });
   });
 
   it('unloads a file that is removed', async () => {

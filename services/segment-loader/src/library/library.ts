@@ -6,6 +6,7 @@ import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
 import { type FolderScan, scanFolder } from './folder-scan.js';
 import { FolderWatch } from './folder-watch.js';
+import { layersOf, openMedia } from './layer-files.js';
 import type { MediaFile } from './media-file.js';
 import { reconcile, type StoredSegment, type WantedSegment } from './reconcile.js';
 import { type Failure, failureOf } from './retry-plan.js';
@@ -167,9 +168,11 @@ export class Library {
     for (const avatar of known) {
       if (this.#closed) return config.rescanMs;
       const settings = encodeSettingsOf(avatar, config);
+      const { composition } = avatar;
+      const merged = composition && { composition, layers: await layersOf(this.#root, avatar) };
       const wanted = scan.files
         .filter((file) => file.avatar === avatar.id)
-        .map((file) => ({ id: segmentIdOf(file, settings), file, settled: settled.has(file) }));
+        .map((file) => ({ id: segmentIdOf(file, settings, merged), file, settled: settled.has(file) }));
       await this.#bringUpToDate(avatar, wanted, scan.playlists.get(avatar.id));
     }
     this.#reported.delete('look');
@@ -254,25 +257,35 @@ export class Library {
   }
 
   async #load(avatar: Avatar, loading: Loading): Promise<void> {
-    const { queue, loader, config } = this.#parts;
-    const { id, file } = loading.wanted;
+    const { queue } = this.#parts;
+    const { file } = loading.wanted;
     const { signal } = loading.abort;
     const load = async () => {
       const source = await openSource(file);
       if (!source) return;
       try {
-        const { role, name } = file;
-        const settings = encodeSettingsOf(avatar, config);
-        const input = { video: source.fd, audio: undefined, settings };
-        const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
-        await loader.load({ ...segment, ...input }, signal, (share) => {
-          loading.progress = share;
-        });
+        await this.#loadFrom(source.fd, avatar, loading);
       } finally {
         await source.close();
       }
     };
     await queue.run('library', load, signal);
+  }
+
+  async #loadFrom(descriptor: number, avatar: Avatar, loading: Loading): Promise<void> {
+    const { loader, config } = this.#parts;
+    const { id, file } = loading.wanted;
+    const { role, name } = file;
+    const settings = encodeSettingsOf(avatar, config);
+    const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
+    const { media, close } = await openMedia(this.#root, avatar, { video: descriptor, audio: undefined });
+    try {
+      await loader.load({ ...segment, settings, media }, loading.abort.signal, (share) => {
+        loading.progress = share;
+      });
+    } finally {
+      await close();
+    }
   }
 
   #reportOnce(key: string, fields: Record<string, unknown>, text: string): void {

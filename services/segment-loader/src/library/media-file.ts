@@ -1,9 +1,7 @@
 import type { SegmentManifest } from '@humancast/shared';
 
-/** A file of the watched folder, as it was when it was looked at. */
-export interface MediaFile {
-  readonly avatar: string;
-  readonly role: SegmentManifest['role'];
+/** A file, as it was when it was looked at. */
+export interface SourceFile {
   /** The file's name in its folder. */
   readonly name: string;
   readonly path: string;
@@ -11,6 +9,12 @@ export interface MediaFile {
   readonly modifiedMs: number;
   /** Last change of content or metadata; unlike `modifiedMs`, copying tools can't set it. */
   readonly changedMs: number;
+}
+
+/** One of the watched folder that is to be a segment. */
+export interface MediaFile extends SourceFile {
+  readonly avatar: string;
+  readonly role: SegmentManifest['role'];
 }
 
 /** The folders of an avatar, and what is made of the files in them. */

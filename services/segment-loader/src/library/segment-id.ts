@@ -1,17 +1,37 @@
 import { createHash } from 'node:crypto';
+import type { Composition } from '@humancast/shared';
 import type { EncodeSettings } from '../encode/encode-plan.js';
-import type { MediaFile } from './media-file.js';
+import type { MediaFile, SourceFile } from './media-file.js';
 
 /** Changes when the same file would be encoded differently than before; then libraries are loaded anew. */
 const ENCODING_VERSION = 1;
+
+/** What a file is merged with. */
+export interface Merged {
+  readonly composition: Composition;
+  readonly layers: readonly SourceFile[];
+}
 
 /**
  * The id of a library file's segment: the same for the same file and settings, so that after a restart it is found in the
  * media store; another as soon as the file or how it is encoded changes, so that both can be there during the change.
  */
-export function segmentIdOf(file: MediaFile, { renditions, gopMs, fps }: EncodeSettings): string {
+export function segmentIdOf(file: MediaFile, { renditions, gopMs, fps }: EncodeSettings, merged?: Merged): string {
   const { avatar, role, name, sizeBytes, modifiedMs } = file;
   const encodings = renditions.map((r) => [r.id, r.codec, r.maxWidth, r.maxHeight, r.bitrateBps]);
-  const identity = [ENCODING_VERSION, avatar, role, name, sizeBytes, modifiedMs, encodings, gopMs, fps?.num, fps?.den];
+  const identity: unknown[] = [
+    ENCODING_VERSION,
+    avatar,
+    role,
+    name,
+    sizeBytes,
+    modifiedMs,
+    encodings,
+    gopMs,
+    fps?.num,
+    fps?.den,
+  ];
+  if (merged)
+    identity.push(merged.composition, ...merged.layers.map((layer) => [layer.name, layer.sizeBytes, layer.modifiedMs]));
   return `seg_${createHash('sha256').update(JSON.stringify(identity)).digest('base64url').slice(0, 22)}`;
 }

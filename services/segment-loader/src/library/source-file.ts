@@ -1,14 +1,14 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { HumancastError } from '@humancast/shared';
-import type { MediaFile } from './media-file.js';
+import type { SourceFile } from './media-file.js';
 
 /**
  * Opens the very file that was looked at: not a link that has taken its place, not a pipe (opening it would wait).
  * @returns `undefined` when it is not the same any more; the next look will tell.
  * @throws HumancastError `unavailable` when it may not be read.
  */
-export async function openSource(file: MediaFile): Promise<FileHandle | undefined> {
+export async function openSource(file: SourceFile): Promise<FileHandle | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(file.path, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ELOOP') return undefined;

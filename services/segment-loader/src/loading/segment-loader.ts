@@ -9,15 +9,14 @@ import {
   samplesToMs,
 } from '@humancast/shared';
 import { type Encoded, encode, type PartSink } from '../encode/encode.js';
-import { type EncodePlan, type EncodeSettings, type PlannedAudio, planEncode } from '../encode/encode-plan.js';
+import type { EncodeJob } from '../encode/encode-job.js';
+import type { EncodeSettings } from '../encode/encode-plan.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
-import { judge } from '../encode/verdict.js';
 import type { LoaderMetrics } from '../metrics.js';
-import { type AdmissionLimits, admitPicture, admitSound } from '../probe/admission.js';
-import type { MediaInfo } from '../probe/media-info.js';
-import { probe } from '../probe/probe.js';
+import type { AdmissionLimits } from '../probe/admission.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
+import { type LoadMedia, type LoadPlan, planLoad } from './load-plan.js';
 import { withRetry } from './retry.js';
 
 /** While the media store is away, ffmpeg waits; for longer than this, the load is given up. */
@@ -32,7 +31,7 @@ export interface LoadLimits extends AdmissionLimits {
   readonly ffmpegThreads: number;
 }
 
-/** A file, or two, to become a segment. The descriptors stay the caller's to close. */
+/** What is to become a segment. */
 export interface LoadRequest {
   readonly id: string;
   readonly avatar: string;
@@ -41,9 +40,7 @@ export interface LoadRequest {
   readonly source: 'library' | 'upload';
   readonly retention: Retention;
   readonly settings: EncodeSettings;
-  readonly video: number;
-  /** Sound from a file of its own instead of the picture's. */
-  readonly audio: number | undefined;
+  readonly media: LoadMedia;
 }
 
 /** Takes a file from its header to a published manifest. */
@@ -70,7 +67,7 @@ export class SegmentLoader {
 
   /**
    * @param onProgress told the share that is done, 0 to 1; less than 1 until the segment is published.
-   * @throws HumancastError of a `media_…` code, `encoder_failed`, `media_store_full`, `unavailable`; the signal's reason.
+   * @throws HumancastError of a `media_…` or `composition_…` code, `encoder_failed`, `media_store_full`, `unavailable`; the signal's reason.
    */
   async load(request: LoadRequest, signal: AbortSignal, onProgress: (share: number) => void): Promise<SegmentManifest> {
     const logger = this.#logger.child({ segment: request.id, avatar: request.avatar, file: request.name });
@@ -96,25 +93,23 @@ export class SegmentLoader {
     onProgress: (share: number) => void,
     logger: Logger,
   ): Promise<SegmentManifest> {
-    const { plan, info } = await this.#plan(request, signal);
-    await this.#makeRoom(request, plan, info, signal);
-    const progress = reportingProgress(plan, info, onProgress, logger);
+    const { maxSourcePixels: maxPixels, ffmpegThreads: threads, maxDurationSeconds } = this.#limits;
+    const planLimits = { ...this.#limits, maxPixels, threads };
+    const plan = await planLoad(request.media, request.settings, planLimits, signal);
+    await this.#makeRoom(request, plan, signal);
+    const progress = reportingProgress(plan, onProgress, logger);
     const sink = new StoreSink(this.#store, request.id, this.#metrics, signal);
     try {
       const limits = {
-        maxPixels: this.#limits.maxSourcePixels,
-        threads: this.#limits.ffmpegThreads,
-        maxDurationSeconds: this.#limits.maxDurationSeconds,
-        stallMs: STALL_MS,
-        totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (info.durationSeconds ?? this.#limits.maxDurationSeconds),
+        ...{ maxDurationSeconds, stallMs: STALL_MS },
+        totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (plan.lengthSeconds ?? maxDurationSeconds),
       };
-      const inputs = request.audio === undefined ? [request.video] : [request.video, request.audio];
-      const encoded = await encode(plan, inputs, limits, sink, signal, progress);
-      judge(plan, info, this.#limits.maxSourcePixels, encoded);
-      const manifest = manifestOf(request, plan, encoded, info.chapterSeconds);
+      const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, progress);
+      plan.judge(encoded);
+      const manifest = manifestOf(request, plan, encoded);
       return await this.#publish(manifest, request.retention, signal);
     } catch (error) {
-      await sink.discard(plan).catch(() => {
+      await sink.discard(plan.job).catch(() => {
         // The store is away or full; parts without a manifest expire by themselves.
       });
       throw error;
@@ -122,27 +117,10 @@ export class SegmentLoader {
   }
 
   /** What belongs to the folder is loaded as long as the store itself takes it. */
-  async #makeRoom(
-    { source }: LoadRequest,
-    { renditions }: EncodePlan,
-    { durationSeconds = 0 }: MediaInfo,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const bytes = expectedBytes(renditions, durationSeconds);
+  async #makeRoom({ source }: LoadRequest, { job, lengthSeconds = 0 }: LoadPlan, signal: AbortSignal): Promise<void> {
+    const bytes = expectedBytes(job.renditions, lengthSeconds);
     const isRoom = await withRetry(() => this.#quota.makeRoom(bytes), STORE_PATIENCE_MS, signal);
     if (!isRoom && source === 'upload') throw noRoom();
-  }
-
-  async #plan(request: LoadRequest, signal: AbortSignal): Promise<{ plan: EncodePlan; info: MediaInfo }> {
-    const { maxSourcePixels } = this.#limits;
-    const info = await probe(request.video, maxSourcePixels, signal);
-    const video = admitPicture(info, this.#limits);
-    let audio: PlannedAudio | undefined = info.audio && { track: info.audio, separate: false };
-    if (request.audio !== undefined) {
-      const sound = await probe(request.audio, maxSourcePixels, signal);
-      audio = { track: admitSound(sound, this.#limits), separate: true };
-    }
-    return { plan: planEncode(video, audio, request.settings), info };
   }
 
   async #publish(manifest: SegmentManifest, retention: Retention, signal: AbortSignal): Promise<SegmentManifest> {
@@ -193,13 +171,12 @@ class StoreSink implements PartSink {
   }
 
   /** Nothing happens to parts that a published manifest names: it is being loaded again, and part of it is playing. */
-  async discard(plan: EncodePlan): Promise<void> {
+  async discard({ renditions, gopFrames }: EncodeJob): Promise<void> {
     if ((await this.#store.getManifest(this.#segment)) !== undefined) return;
     await this.#store.discardParts({
       id: this.#segment,
-      renditions: plan.renditions,
-      gopFrames: plan.gopFrames,
-      frames: this.#gopCount * plan.gopFrames,
+      ...{ renditions, gopFrames },
+      frames: this.#gopCount * gopFrames,
       pcmSamples: this.#pcmCount * PCM_CHUNK_SAMPLES,
     });
   }
@@ -210,12 +187,7 @@ class StoreSink implements PartSink {
   }
 }
 
-function manifestOf(
-  request: LoadRequest,
-  plan: EncodePlan,
-  encoded: Encoded,
-  chapterSeconds: readonly number[],
-): SegmentManifest {
+function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, encoded: Encoded): SegmentManifest {
   return {
     version: 1,
     id: request.id,
@@ -225,34 +197,32 @@ function manifestOf(
     source: request.source,
     state: 'complete',
     createdAtMs: Date.now(),
-    fps: plan.fps,
+    fps: job.fps,
     frames: encoded.frames,
-    gopFrames: plan.gopFrames,
+    gopFrames: job.gopFrames,
     pcmSamples: encoded.pcmSamples,
-    durationSamples: durationSamplesOf(encoded.frames, plan.fps, encoded.pcmSamples),
-    renditions: plan.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
+    durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples),
+    renditions: job.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
       ...{ id, codec, width, height, bitrateBps },
       bytes: encoded.bytes.get(id) ?? 0,
     })),
-    markFrames: markFrames(chapterSeconds, plan, encoded.frames),
+    markFrames: markFrames(chapterSeconds, job, encoded.frames),
   };
 }
 
 /** The frames at which chapters begin; the start and the end need no mark. */
-function markFrames(chapterSeconds: readonly number[], plan: EncodePlan, frames: number): number[] {
-  const marks = chapterSeconds.map((seconds) => Math.round((seconds - plan.zeroSeconds) * framesPerSecond(plan.fps)));
+function markFrames(chapterSeconds: readonly number[], { fps }: EncodeJob, frames: number): number[] {
+  const marks = chapterSeconds.map((seconds) => Math.round(seconds * framesPerSecond(fps)));
   return [...new Set(marks)].filter((frame) => frame > 0 && frame < frames).sort((a, b) => a - b);
 }
 
 /** Turns counted frames into a share, and every few seconds into a log line. */
 function reportingProgress(
-  plan: EncodePlan,
-  info: MediaInfo,
+  { job, lengthSeconds = 0 }: LoadPlan,
   onProgress: (share: number) => void,
   logger: Logger,
 ): (frames: number) => void {
-  const lengthSeconds = (plan.video.endSeconds ?? info.durationSeconds ?? 0) - plan.zeroSeconds;
-  const expectedFrames = lengthSeconds * framesPerSecond(plan.fps);
+  const expectedFrames = lengthSeconds * framesPerSecond(job.fps);
   let loggedMs = performance.now();
   return (frames) => {
     const share = expectedFrames > 0 ? Math.min(0.99, frames / expectedFrames) : 0;

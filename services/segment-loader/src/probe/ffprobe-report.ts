@@ -5,7 +5,7 @@ import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 /** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
 export const REPORT_ENTRIES = [
   'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,sample_aspect_ratio,field_order,' +
-    'avg_frame_rate,r_frame_rate,start_time,duration',
+    'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate',
   'stream_tags=alpha_mode,DURATION',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
@@ -13,7 +13,7 @@ export const REPORT_ENTRIES = [
   'chapter=start_time',
 ].join(':');
 
-const seconds = z.coerce.number().refine(Number.isFinite).optional().catch(undefined);
+const figure = z.coerce.number().refine(Number.isFinite).optional().catch(undefined);
 const rational = z.string().transform(parseRational).optional().catch(undefined);
 const known = z
   .string()
@@ -33,8 +33,9 @@ const streamSchema = z.object({
   field_order: z.string().optional(),
   avg_frame_rate: rational,
   r_frame_rate: rational,
-  start_time: seconds,
-  duration: seconds,
+  start_time: figure,
+  duration: figure,
+  sample_rate: figure,
   disposition: z.object({ default: z.int(), attached_pic: z.int() }).default({ default: 0, attached_pic: 0 }),
   tags: z.object({ alpha_mode: z.string().optional(), DURATION: z.string().optional() }).default({}),
   side_data_list: z.array(z.object({ rotation: z.number().optional().catch(undefined) })).default([]),
@@ -43,8 +44,8 @@ type Stream = z.infer<typeof streamSchema>;
 
 const reportSchema = z.object({
   streams: z.array(streamSchema).default([]),
-  format: z.object({ format_name: z.string(), duration: seconds }),
-  chapters: z.array(z.object({ start_time: seconds })).default([]),
+  format: z.object({ format_name: z.string(), duration: figure }),
+  chapters: z.array(z.object({ start_time: figure })).default([]),
 });
 
 /** More marks than anyone sets by hand. */
@@ -97,6 +98,7 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
 function audioTrack(stream: Stream, stated: boolean): AudioTrack {
   return {
     index: stream.index,
+    sampleRate: stream.sample_rate,
     startSeconds: stream.start_time ?? 0,
     endSeconds: stated ? endOf(stream) : undefined,
   };

@@ -42,6 +42,8 @@ export interface VideoTrack {
 
 export interface AudioTrack {
   readonly index: number;
+  /** Hz. */
+  readonly sampleRate: number | undefined;
   readonly startSeconds: number;
   readonly endSeconds: number | undefined;
 }

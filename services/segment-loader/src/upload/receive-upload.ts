@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { HumancastError } from '@humancast/shared';
+import { type Composition, compositionSchema, HumancastError, inputsOf } from '@humancast/shared';
 import busboy, { type Busboy } from 'busboy';
 import { ScratchFile } from './scratch-file.js';
 
@@ -15,27 +15,40 @@ export interface UploadLimits {
   readonly signal: AbortSignal;
 }
 
-/** What was sent, in files that {@link close} frees. */
-export interface ReceivedUpload {
-  /** The file, or the `video` part. */
+/** The file, or the `video` part, and the `audio` part. */
+export interface ReceivedFiles {
   readonly video: ScratchFile;
   readonly audio: ScratchFile | undefined;
+}
+
+/** The `composition` part, and a file for each of its inputs. */
+export interface ReceivedComposition {
+  readonly composition: Composition;
+  readonly inputs: ReadonlyMap<string, ScratchFile>;
+}
+
+/** What was sent, in files that {@link close} frees. */
+export interface ReceivedUpload {
+  readonly media: ReceivedFiles | ReceivedComposition;
   /** As the sender calls the file; for people only. */
   readonly fileName: string | undefined;
   close(): Promise<void>;
 }
 
 const PARTS = ['file', 'video', 'audio'] as const;
-type PartName = (typeof PARTS)[number];
+const COMPOSITION_PART = 'composition';
+const COMPOSITION_LIMIT_BYTES = 64 * 1024;
+const HINT = `send "file", or "video" and "audio", or "${COMPOSITION_PART}" first and then a file for each of its inputs`;
 
 /** Headers and boundaries around the parts; a `Content-Length` counts them too. */
 const ENVELOPE_BYTES = 64 * 1024;
 
 /**
- * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`. Memory doesn't grow with it.
+ * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`, or a `composition` and
+ * then its inputs. Memory doesn't grow with it.
  * @param onReady called when the body is wanted, before any of it is read.
  * @throws HumancastError `upload_too_large` (by its `Content-Length`, before anything is read), `upload_incomplete`,
- * `unsupported_media_type`, `bad_request`, `disk_full`. What was received is freed then.
+ * `unsupported_media_type`, `bad_request`, `composition_input_missing`, `disk_full`. What was received is freed then.
  */
 export async function receiveUpload(
   request: IncomingMessage,
@@ -51,10 +64,12 @@ export async function receiveUpload(
 
 class Reception {
   readonly #limits: UploadLimits;
-  readonly #begun = new Set<PartName>();
-  readonly #files = new Map<PartName, ScratchFile>();
+  readonly #begun = new Set<string>();
+  readonly #files = new Map<string, ScratchFile>();
   readonly #saving: Promise<void>[] = [];
   readonly #failed = Promise.withResolvers<never>();
+  #composition: Composition | undefined;
+  #composing: Promise<void> | undefined;
   #fileName: string | undefined;
   #bytes = 0;
 
@@ -72,6 +87,7 @@ class Reception {
       this.#limits.idleMs,
     );
     form.on('file', (name, stream, { filename }) => this.#save(name, stream, filename));
+    form.on('field', (name, value, { valueTruncated }) => this.#takeField(name, value, valueTruncated));
     form.on('partsLimit', () => fail(new HumancastError('bad_request', 'the form has too many parts')));
     form.on('error', (error: Error) => fail(malformed(error)));
     const onData = () => idle.refresh();
@@ -108,14 +124,16 @@ class Reception {
   }
 
   async #saveTo(name: string, stream: Readable, fileName: string | undefined): Promise<void> {
-    const part = PARTS.find((known) => known === name);
-    if (!part)
-      throw new HumancastError('bad_request', `part "${name.slice(0, 50)}": send "file", or "video" and "audio"`);
-    if (this.#begun.has(part)) throw new HumancastError('bad_request', `part "${part}" was sent twice`);
-    this.#begun.add(part);
+    if (name === COMPOSITION_PART) {
+      this.#composing = textOf(stream).then((read) => this.#takeField(name, ...read));
+      return this.#composing;
+    }
+    // The next part is announced before the last bytes of this one have been looked at.
+    await this.#composing;
+    this.#admit(name);
     const file = await ScratchFile.create(this.#limits.scratchDir);
-    this.#files.set(part, file);
-    if (part !== 'audio') this.#fileName = fileName;
+    this.#files.set(name, file);
+    if (!this.#composition && name !== 'audio') this.#fileName = fileName;
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       this.#bytes += chunk.length;
       if (this.#bytes > this.#limits.limitBytes) throw tooLarge(this.#limits.limitBytes);
@@ -123,13 +141,50 @@ class Reception {
     }
   }
 
+  /** Fields that are not ours are left out, as forms of browsers bring them along. */
+  #takeField(name: string, value: string, truncated: boolean): void {
+    if (name !== COMPOSITION_PART) return;
+    try {
+      if (this.#begun.size > 0) throw new HumancastError('bad_request', `part "${name}" must come first, and once`);
+      if (truncated) {
+        throw new HumancastError('bad_request', `part "${name}" is larger than ${COMPOSITION_LIMIT_BYTES} bytes`);
+      }
+      this.#begun.add(name);
+      this.#composition = compositionSchema.parse(jsonOf(value));
+    } catch (error) {
+      this.#failed.reject(error);
+    }
+  }
+
+  #admit(part: string): void {
+    const known = this.#composition ? inputsOf(this.#composition) : PARTS;
+    if (!known.some((name) => name === part)) {
+      const hint = this.#composition ? `its inputs are ${known.map((name) => `"${name}"`).join(', ')}` : HINT;
+      throw new HumancastError('bad_request', `part "${part.slice(0, 64)}": ${hint}`);
+    }
+    if (this.#begun.has(part)) throw new HumancastError('bad_request', `part "${part}" was sent twice`);
+    this.#begun.add(part);
+  }
+
   #received(): ReceivedUpload {
+    const media = this.#composition ? this.#receivedComposition(this.#composition) : this.#receivedFiles();
+    return { media, fileName: this.#fileName, close: () => this.#close() };
+  }
+
+  #receivedFiles(): ReceivedFiles {
     const [file, video, audio] = PARTS.map((part) => this.#files.get(part));
     const picture = file ?? video;
-    if (!picture || (file && (video || audio))) {
-      throw new HumancastError('bad_request', 'send one part "file", or the parts "video" and "audio"');
-    }
-    return { video: picture, audio, fileName: this.#fileName, close: () => this.#close() };
+    if (!picture || (file && (video || audio))) throw new HumancastError('bad_request', HINT);
+    return { video: picture, audio };
+  }
+
+  #receivedComposition(composition: Composition): ReceivedComposition {
+    const missing = inputsOf(composition).filter((name) => !this.#files.has(name));
+    if (missing.length === 0) return { composition, inputs: this.#files };
+    throw new HumancastError('composition_input_missing', {
+      detail: `no part was sent for ${missing.map((name) => `"${name}"`).join(', ')}`,
+      extra: { missing },
+    });
   }
 
   async #close(): Promise<void> {
@@ -146,13 +201,33 @@ function openForm(request: IncomingMessage): Busboy {
     return busboy({
       headers,
       defParamCharset: 'utf8',
-      limits: { fields: 8, fieldSize: 1024, parts: 12, headerPairs: 50 },
+      limits: { fields: 8, fieldSize: COMPOSITION_LIMIT_BYTES, parts: 40, headerPairs: 50 },
     });
   } catch (error) {
     throw new HumancastError('bad_request', {
       detail: `multipart/form-data: ${(error as Error).message}`,
       cause: error,
     });
+  }
+}
+
+/** → the text, and whether there is more of it than a composition may have. */
+async function textOf(stream: Readable): Promise<[text: string, truncated: boolean]> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes <= COMPOSITION_LIMIT_BYTES) chunks.push(chunk);
+  }
+  return [Buffer.concat(chunks).toString('utf8'), bytes > COMPOSITION_LIMIT_BYTES];
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const detail = `part "${COMPOSITION_PART}" is not JSON: ${(error as Error).message}`;
+    throw new HumancastError('bad_request', { detail, cause: error });
   }
 }
 

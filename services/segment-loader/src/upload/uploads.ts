@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { resolve } from 'node:path';
 import {
   type Avatar,
   HumancastError,
@@ -8,6 +9,7 @@ import {
   type SegmentManifest,
 } from '@humancast/shared';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
+import { type OpenMedia, openMedia } from '../library/layer-files.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
@@ -56,7 +58,7 @@ interface NewSegment {
 export interface UploadsParts {
   readonly config: Pick<
     LoaderConfig,
-    'loadQueueLimit' | 'uploadLimitBytes' | 'scratchDir' | 'uploadTtlSeconds' | 'renditions' | 'gopMs'
+    'mediaDir' | 'loadQueueLimit' | 'uploadLimitBytes' | 'scratchDir' | 'uploadTtlSeconds' | 'renditions' | 'gopMs'
   >;
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
@@ -161,20 +163,22 @@ export class Uploads {
     };
     this.#uploads.set(id, upload);
     const either = AbortSignal.any([signal, upload.abort.signal]);
-    const request: LoadRequest = {
+    const request: Omit<LoadRequest, 'media'> = {
       ...{ id, avatar: avatar.id, name },
       role: 'speech',
       source: 'upload',
       retention,
       settings: encodeSettingsOf(avatar, config),
-      video: received.video.descriptor,
-      audio: received.audio?.descriptor,
     };
     const onProgress = (progress: number) => {
       upload.state = { ...upload.state, progress };
     };
     try {
-      const manifest = await queue.run('upload', () => loader.load(request, either, onProgress), either);
+      const load = async () => {
+        const { media, close } = await this.#open(avatar, received.media);
+        return loader.load({ ...request, media }, either, onProgress).finally(close);
+      };
+      const manifest = await queue.run('upload', load, either);
       await archive.keep(manifest, retention);
       this.#uploads.delete(id);
       return manifest;
@@ -193,6 +197,18 @@ export class Uploads {
     this.#failed.push(upload.state.id);
     const oldest = this.#failed.length > FAILURES_KEPT ? this.#failed.shift() : undefined;
     if (oldest !== undefined) this.#uploads.delete(oldest);
+  }
+
+  /** A composition that was sent goes before the avatar's. */
+  async #open(avatar: Avatar, media: ReceivedUpload['media']): Promise<OpenMedia> {
+    if (!('composition' in media)) {
+      const main = { video: media.video.descriptor, audio: media.audio?.descriptor };
+      return openMedia(resolve(this.#parts.config.mediaDir), avatar, main);
+    }
+    const inputs = [...media.inputs].map(
+      ([name, file]) => [name, { video: file.descriptor, audio: undefined }] as const,
+    );
+    return { media: { composition: media.composition, inputs: new Map(inputs) }, close: () => Promise.resolve() };
   }
 
   async #whileInHand<T>(work: Promise<T>): Promise<T> {

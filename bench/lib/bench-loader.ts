@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startSegmentLoader } from '@humancast/segment-loader';
+import { createLogger, loadConfig, loaderSettings } from '@humancast/shared';
+import { startRedis } from '@humancast/testkit';
+
+const GRAIN = 'noise=alls=3:allf=t';
+
+/** ffmpeg's inputs and graph, to `[v]`; sound is added to each. */
+export const CLIPS: Readonly<Record<'talking' | 'busy', readonly string[]>> = {
+  talking: [
+    ...['-stream_loop', '-1', '-i', new URL('../../media/demo/segments/welcome.mp4', import.meta.url).pathname],
+    ...['-filter_complex', `[0:v]scale=720:720,pad=1280:720:280:0:color=0x20242c,fps=30,${GRAIN}[v]`],
+  ],
+  busy: [
+    ...['-f', 'lavfi', '-i', 'mandelbrot=s=960x720:r=30', '-f', 'lavfi', '-i', 'testsrc2=s=320x720:r=30'],
+    ...['-filter_complex', `[0:v][1:v]hstack,${GRAIN}[v]`],
+  ],
+};
+
+/** H.264 and AAC, as a model or a phone writes them. */
+export function makeClip(inputs: readonly string[], seconds: number, path: string): void {
+  const sound = ['-f', 'lavfi', '-i', 'sine=220:r=48000'];
+  const soundInput = inputs.filter((argument) => argument === '-i').length;
+  const encoding = ['-c:v', 'libx264', '-preset', 'fast', '-crf', '21', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
+  const graphAt = inputs.indexOf('-filter_complex');
+  execFileSync('ffmpeg', [
+    ...['-v', 'error', '-y', ...inputs.slice(0, graphAt), ...sound, ...inputs.slice(graphAt)],
+    ...['-map', '[v]', '-map', `${soundInput}:a`, '-t', String(seconds), ...encoding, path],
+  ]);
+}
+
+export interface LoadCost {
+  /** Of the segment. */
+  readonly mediaSeconds: number;
+  readonly wallSeconds: number;
+  readonly ffmpegCpuSeconds: number;
+  readonly serviceCpuSeconds: number;
+}
+
+export const cpuSecondsOf = ({ ffmpegCpuSeconds, serviceCpuSeconds }: LoadCost): number =>
+  ffmpegCpuSeconds + serviceCpuSeconds;
+
+/** A segment-loader in this process, with a Redis and a folder of its own. */
+export class BenchLoader {
+  readonly folder: string;
+  readonly #url: string;
+  readonly #close: () => Promise<void>;
+
+  private constructor(folder: string, url: string, close: () => Promise<void>) {
+    this.folder = folder;
+    this.#url = url;
+    this.#close = close;
+  }
+
+  static async start(): Promise<BenchLoader> {
+    const folder = mkdtempSync(join(tmpdir(), 'humancast-bench-load-'));
+    const redis = await startRedis();
+    const config = loadConfig(loaderSettings, {
+      ...{ REDIS_QUEUE_URL: redis.url, REDIS_MEDIA_URL: redis.url, HUMANCAST_API_KEY: 'bench' },
+      ...{ LOADER_PORT: '0', LOADER_METRICS_PORT: '0', BIND_ADDRESS: '127.0.0.1', MEDIA_DIR: join(folder, 'media') },
+    });
+    const service = await startSegmentLoader(config, createLogger('bench', 'error'));
+    const url = `http://127.0.0.1:${service.port}`;
+    const headers = { authorization: 'Bearer bench', 'content-type': 'application/json' };
+    await fetch(`${url}/v1/avatars/bench`, { method: 'PUT', headers, body: '{}' });
+    return new BenchLoader(folder, url, async () => {
+      await service.close();
+      await redis.stop();
+      rmSync(folder, { recursive: true, force: true });
+    });
+  }
+
+  /** Uploads, waits until it can be played, and counts what that took. @throws Error when it was refused. */
+  async load(body: FormData): Promise<LoadCost> {
+    const before = { child: childCpuSeconds(), own: ownCpuSeconds(), ms: performance.now() };
+    const headers = { authorization: 'Bearer bench' };
+    const response = await fetch(`${this.#url}/v1/segments?avatar=bench`, { method: 'POST', headers, body });
+    const segment = (await response.json()) as { durationMs?: number };
+    if (response.status !== 201 || !segment.durationMs) throw new Error(JSON.stringify(segment));
+    return {
+      mediaSeconds: segment.durationMs / 1000,
+      wallSeconds: (performance.now() - before.ms) / 1000,
+      ffmpegCpuSeconds: childCpuSeconds() - before.child,
+      serviceCpuSeconds: ownCpuSeconds() - before.own,
+    };
+  }
+
+  /** The run of middle cost. */
+  async medianLoad(runs: number, body: () => Promise<FormData>): Promise<LoadCost> {
+    const costs: LoadCost[] = [];
+    for (let run = 0; run < runs; run++) costs.push(await this.load(await body()));
+    costs.sort((a, b) => cpuSecondsOf(a) - cpuSecondsOf(b));
+    return costs[Math.floor(runs / 2)] as LoadCost;
+  }
+
+  close(): Promise<void> {
+    return this.#close();
+  }
+}
+
+/** CPU seconds of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
+function childCpuSeconds(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
+
+function ownCpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}

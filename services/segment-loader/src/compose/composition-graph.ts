@@ -1,0 +1,109 @@
+import {
+  AUDIO_PAD,
+  hdrTransfer,
+  onGrid,
+  renditionChains,
+  sourceMatrix,
+  toneMap,
+  type ViewerMatrix,
+  voice,
+} from '../encode/filter-graph.js';
+import type { VideoTrack } from '../probe/media-info.js';
+import { type CompositionPlan, type PlannedLayer, type PlannedSound, samplesOf } from './composition-plan.js';
+
+const base = (index: number) => `[b${index}]`;
+const layerPad = (index: number) => `[l${index}]`;
+const soundPad = (index: number) => `[m${index}]`;
+
+/**
+ * One graph for all inputs: the background, and on it one layer after the other. All of them lie on one grid of frames, so
+ * that an input of another rate, one that is late and one that has ended never make the others wait.
+ */
+export function compositionGraph(plan: CompositionPlan): string {
+  const { canvas, layers, frames, sounds, renditions } = plan;
+  return [
+    background(plan),
+    ...layers.flatMap((layer, i) => [layerChain(layer, i, plan), overlay(layer, i)]),
+    `${base(layers.length)}trim=end_frame=${frames}[whole]`,
+    ...renditionChains('[whole]', canvasTrack(canvas), renditions),
+    ...(sounds.length > 0 ? soundChains(plan) : []),
+  ].join(';');
+}
+
+/** One picture, converted once, and shown for ever. */
+function background({ canvas, fps }: CompositionPlan): string {
+  const { width, height, background: color, matrix } = canvas;
+  const rate = `${fps.num}/${fps.den}`;
+  return `${[
+    `color=c=${ffmpegColor(color)}:s=${width}x${height}:r=${rate},trim=end_frame=1,format=rgb24`,
+    `scale=out_color_matrix=${matrix}:out_range=tv,format=yuv420p,setsar=1`,
+    `loop=loop=-1:size=1:start=0,settb=${fps.den}/${fps.num},setpts=N`,
+  ].join(',')}${base(0)}`;
+}
+
+function layerChain(layer: PlannedLayer, index: number, { fps, canvas }: CompositionPlan): string {
+  const { input, video, zeroSeconds, startFrames, scaled, cropped } = layer;
+  const crop = scaled.width > cropped.width || scaled.height > cropped.height;
+  return `[${input}:${video.index}]${[
+    ...onGrid(video, zeroSeconds, fps),
+    ...picture(layer, `w=${scaled.width}:h=${scaled.height}`, canvas.matrix),
+    ...(crop ? [`crop=${cropped.width}:${cropped.height}`] : []),
+    'setsar=1',
+    // After `fps`, timestamps count frames.
+    ...(startFrames > 0 ? [`setpts=PTS+${startFrames}`] : []),
+  ].join(',')}${layerPad(index)}`;
+}
+
+function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatrix): string[] {
+  const transfer = hdrTransfer(video);
+  const scale = `scale=${size}`;
+  const own = video.isRgb ? 'auto' : sourceMatrix(video);
+  const into = `out_color_matrix=${matrix}:out_range=tv`;
+  if (transfer) return [scale, ...toneMap(transfer, matrix), 'format=yuva420p'];
+  if (key === undefined && !video.hasAlpha) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
+  if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
+  // `colorkey` compares in RGB, where a producer knows the colour; `chromakey` would compare in the file's own YUV.
+  return [
+    ...[`${scale}:in_color_matrix=${own}`, 'format=rgba'],
+    `colorkey=${ffmpegColor(key.color)}:${key.similarity}:${key.blend}`,
+    ...[`scale=${into}`, 'format=yuva420p'],
+  ];
+}
+
+function overlay({ x, y, stays }: PlannedLayer, index: number): string {
+  const atEnd = stays ? 'repeat' : 'pass';
+  const options = `x=${x}:y=${y}:eval=init:format=yuv420:eof_action=${atEnd}`;
+  return `${base(index)}${layerPad(index)}overlay=${options}${base(index + 1)}`;
+}
+
+/** The canvas, as if it were the picture of a file. */
+function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): VideoTrack {
+  return {
+    ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
+    ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined },
+    colorMatrix: matrix === 'bt601' ? 'smpte170m' : 'bt709',
+    ...{ averageRate: undefined, nominalRate: undefined, startSeconds: 0, endSeconds: undefined },
+  };
+}
+
+/** Gains are the producer's: the sum is not made quieter because there are more of them, and is clipped at full scale. */
+function soundChains(plan: CompositionPlan): string[] {
+  const { sounds } = plan;
+  const cut = `atrim=end_sample=${samplesOf(plan)}`;
+  const mix = sounds.length > 1 ? [`amix=inputs=${sounds.length}:duration=longest:normalize=0`] : [];
+  const finish = [...mix, 'aformat=sample_fmts=s16:channel_layouts=mono', cut].join(',');
+  return [
+    ...sounds.map((sound, i) => `${soundChain(sound)}${soundPad(i)}`),
+    `${sounds.map((_, i) => soundPad(i)).join('')}${finish}${AUDIO_PAD}`,
+  ];
+}
+
+function soundChain({ input, track, zeroSeconds, startSeconds, gainDb }: PlannedSound): string {
+  const origin = `(${(zeroSeconds - startSeconds).toFixed(6)})/TB`;
+  const gain = gainDb === 0 ? [] : [`volume=${gainDb}dB:precision=float`];
+  return `[${input}:${track.index}]${[...voice(origin), 'aformat=sample_fmts=flt', ...gain].join(',')}`;
+}
+
+function ffmpegColor(color: string): string {
+  return `0x${color.slice(1)}`;
+}

@@ -1,0 +1,15 @@
+import type { EncodeJob } from '../encode/encode-job.js';
+import { type EncoderLimits, encoderArguments } from '../encode/encoder-arguments.js';
+import { compositionGraph } from './composition-graph.js';
+import type { CompositionPlan } from './composition-plan.js';
+
+/** To merge all inputs and encode what they make together. */
+export function compositionJob(plan: CompositionPlan, limits: EncoderLimits): EncodeJob {
+  const { fps, gopFrames, renditions, inputs, sounds } = plan;
+  const outputs = { renditions, gopFrames, hasSound: sounds.length > 0 };
+  return {
+    ...{ fps, ...outputs },
+    statedSamples: undefined,
+    arguments: encoderArguments(inputs, compositionGraph(plan), outputs, limits),
+  };
+}

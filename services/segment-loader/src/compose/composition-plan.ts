@@ -1,0 +1,246 @@
+import { type Composition, HumancastError, type LayerKey, PCM_RATE, type Rational } from '@humancast/shared';
+import { type EncodeSettings, type PlannedAudio, type PlannedRendition, segmentZero } from '../encode/encode-plan.js';
+import { sourceMatrix, VIEWER_MATRIX, type ViewerMatrix } from '../encode/filter-graph.js';
+import { chooseFrameRate, framesPerSecond, gopFramesOf } from '../encode/frame-rate.js';
+import { displaySize, renditionSize, type Size } from '../encode/picture-size.js';
+import type { AudioTrack, MediaInfo, VideoTrack } from '../probe/media-info.js';
+import { type PlacedLayer, placeLayers } from './layout.js';
+
+/** An input of a composition, as its files describe themselves. */
+export interface ProbedInput {
+  readonly info: MediaInfo;
+  readonly audio: PlannedAudio | undefined;
+  /** The descriptors of the picture's file and of the sound's, which may be the same. */
+  readonly video: number;
+  readonly sound: number;
+}
+
+/** One `-i` of the encoder. */
+export interface PlannedInput {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly video: VideoTrack | undefined;
+  readonly loop: boolean;
+}
+
+export interface PlannedLayer {
+  /** Index of its {@link PlannedInput}. */
+  readonly input: number;
+  readonly video: VideoTrack;
+  readonly zeroSeconds: number;
+  readonly startFrames: number;
+  /** What the whole picture is scaled to, and what is cut out of it then. */
+  readonly scaled: Size;
+  readonly cropped: Size;
+  readonly x: number;
+  readonly y: number;
+  readonly key: LayerKey | undefined;
+  /** Whether its last frame is seen until the end. */
+  readonly stays: boolean;
+  /** How much of it is used, in s of its own; what the file must hold at least. */
+  readonly usedSeconds: number;
+}
+
+export interface PlannedSound {
+  readonly input: number;
+  readonly track: AudioTrack;
+  readonly zeroSeconds: number;
+  readonly startSeconds: number;
+  readonly gainDb: number;
+  readonly usedSeconds: number;
+}
+
+/** What several files will become, decided before any of them is decoded. */
+export interface CompositionPlan {
+  readonly canvas: Size & { readonly background: string; readonly matrix: ViewerMatrix };
+  readonly fps: Rational;
+  readonly gopFrames: number;
+  readonly renditions: readonly PlannedRendition[];
+  readonly frames: number;
+  readonly inputs: readonly PlannedInput[];
+  readonly layers: readonly PlannedLayer[];
+  readonly sounds: readonly PlannedSound[];
+}
+
+interface Timed {
+  readonly probed: ProbedInput;
+  readonly isStill: boolean;
+  readonly zeroSeconds: number;
+  /** From its zero to its end; `undefined` when the file doesn't say. */
+  readonly lengthSeconds: number | undefined;
+}
+
+/**
+ * @param probed by the name of the input; all that {@link Composition} names.
+ * @throws HumancastError `composition_length_unknown`, `media_too_long`, `media_no_video`, `media_unreadable` (no sound),
+ * `media_too_small`.
+ */
+export function planComposition(
+  composition: Composition,
+  probed: ReadonlyMap<string, ProbedInput>,
+  settings: EncodeSettings,
+  maxDurationSeconds: number,
+): CompositionPlan {
+  const placed = placeLayers(composition);
+  const fps = settings.fps ?? composition.fps ?? fastest(placed, probed);
+  const timed = new Map([...probed].map(([name, input]) => [name, timedInput(input, fps)]));
+  const heard = composition.audio ?? soundsOfLayers(placed, timed);
+  const startOf = (name: string) => (placed.find(({ input }) => input === name)?.startMs ?? 0) / 1000;
+  const loops = (name: string) => placed.find(({ input }) => input === name)?.atEnd === 'loop';
+  const lengthSeconds = lengthOf(composition, placed, heard, timed, startOf);
+  if (lengthSeconds > maxDurationSeconds) {
+    throw new HumancastError('media_too_long', {
+      detail: `the composition would last ${lengthSeconds.toFixed(1)} s; at most ${maxDurationSeconds} s are allowed`,
+      extra: { durationSeconds: lengthSeconds, maxDurationSeconds },
+    });
+  }
+  const frames = Math.max(1, Math.round(lengthSeconds * framesPerSecond(fps)));
+  const seconds = frames / framesPerSecond(fps);
+  const inputs: PlannedInput[] = [];
+  const layers = placed.map((layer): PlannedLayer => {
+    const { probed: input, isStill, zeroSeconds } = need(timed, layer.input);
+    const video = pictureOf(layer.input, input);
+    const index = inputs.push({
+      ...{ name: layer.input, descriptor: input.video, video },
+      loop: layer.atEnd === 'loop' && !isStill,
+    });
+    const startFrames = Math.round((layer.startMs / 1000) * framesPerSecond(fps));
+    return {
+      ...{ input: index - 1, video, zeroSeconds, startFrames, ...fitted(layer, displaySize(video)), key: layer.key },
+      stays: isStill || layer.atEnd !== 'disappear',
+      usedSeconds: Math.max(0, seconds - startFrames / framesPerSecond(fps)),
+    };
+  });
+  const sounds = heard.map(({ input: name, gainDb }): PlannedSound => {
+    const { probed: input, zeroSeconds } = need(timed, name);
+    if (!input.audio) throw new HumancastError('media_unreadable', `input "${name}" is to be heard and has no sound`);
+    const { track, separate } = input.audio;
+    const seen = separate ? -1 : inputs.findIndex((other) => other.name === name);
+    const index = seen >= 0 ? seen : inputs.push({ ...soundInput(name, input), loop: loops(name) }) - 1;
+    return {
+      ...{ input: index, track, gainDb, startSeconds: startOf(name) },
+      zeroSeconds: separate ? track.startSeconds : zeroSeconds,
+      usedSeconds: Math.max(0, seconds - startOf(name)),
+    };
+  });
+  const { width, height, background } = composition;
+  const renditions = settings.renditions.map((config) => ({ ...config, ...renditionSize({ width, height }, config) }));
+  const matrix = mostFrequentMatrix(layers) ?? VIEWER_MATRIX[renditions[0]?.codec ?? 'vp8'];
+  const canvas = { width, height, background, matrix };
+  return { canvas, fps, gopFrames: gopFramesOf(settings.gopMs, fps), renditions, frames, inputs, layers, sounds };
+}
+
+/** Of layers that have one: what has the canvas's already need not be converted, which costs more than to merge it. */
+function mostFrequentMatrix(layers: readonly PlannedLayer[]): ViewerMatrix | undefined {
+  const own = layers.map(({ video }) => (video.isRgb ? undefined : sourceMatrix(video)));
+  const count = (matrix: ViewerMatrix) => own.filter((other) => other === matrix).length;
+  if (count('bt709') === count('bt601')) return undefined;
+  return count('bt709') > count('bt601') ? 'bt709' : 'bt601';
+}
+
+/** How many samples the sound may have: the picture's length. */
+export function samplesOf({ frames, fps }: Pick<CompositionPlan, 'frames' | 'fps'>): number {
+  return Math.round((frames * fps.den * PCM_RATE) / fps.num);
+}
+
+function soundInput(name: string, { sound }: ProbedInput): Omit<PlannedInput, 'loop'> {
+  return { name, descriptor: sound, video: undefined };
+}
+
+function pictureOf(name: string, { info }: ProbedInput): VideoTrack {
+  if (!info.video) throw new HumancastError('media_no_video', `input "${name}" is a layer and has no picture`);
+  return info.video;
+}
+
+/** Containers of one picture, as FFmpeg names them. */
+function isStillPicture({ container }: MediaInfo): boolean {
+  return /^(png|jpeg|webp|bmp)_pipe$/.test(container);
+}
+
+/** Stills have no rate; where there are only stills, 25 is enough. */
+function fastest(layers: readonly PlacedLayer[], probed: ReadonlyMap<string, ProbedInput>): Rational {
+  const rates = layers.flatMap(({ input }) => {
+    const info = need(probed, input).info;
+    return info.video && !isStillPicture(info) ? [chooseFrameRate(info.video)] : [];
+  });
+  const start: Rational = { num: 25, den: 1 };
+  return rates.length === 0 ? start : rates.reduce((a, b) => (framesPerSecond(b) > framesPerSecond(a) ? b : a));
+}
+
+function timedInput(probed: ProbedInput, fps: Rational): Timed {
+  const { info, audio } = probed;
+  const isStill = isStillPicture(info);
+  const own = audio && !audio.separate ? audio.track : undefined;
+  const zeroSeconds = info.video && own ? segmentZero(info.video, own, fps) : ((info.video ?? own)?.startSeconds ?? 0);
+  const ends = isStill ? [] : [info.video?.endSeconds, own?.endSeconds].filter((end) => end !== undefined);
+  const separate = audio?.separate ? [(audio.track.endSeconds ?? Number.NaN) - audio.track.startSeconds] : [];
+  const lengths = [...ends.map((end) => end - zeroSeconds), ...separate].filter((length) => length > 0);
+  const stated = isStill ? undefined : info.durationSeconds;
+  return { probed, isStill, zeroSeconds, lengthSeconds: lengths.length > 0 ? Math.max(...lengths) : stated };
+}
+
+function soundsOfLayers(layers: readonly PlacedLayer[], timed: ReadonlyMap<string, Timed>) {
+  const names = new Set(layers.map(({ input }) => input));
+  return [...names].filter((name) => need(timed, name).probed.audio).map((input) => ({ input, gainDb: 0 }));
+}
+
+/** As long as `lengthOf`, else the longest layer that ends by itself, else (all are stills or loops) the longest sound. */
+function lengthOf(
+  { lengthOf: named }: Composition,
+  layers: readonly PlacedLayer[],
+  heard: readonly { readonly input: string }[],
+  timed: ReadonlyMap<string, Timed>,
+  startOf: (name: string) => number,
+): number {
+  const looping = new Set(layers.filter(({ atEnd }) => atEnd === 'loop').map(({ input }) => input));
+  const ending = layers
+    .map(({ input }) => input)
+    .filter((name) => !looping.has(name) && !silentStill(need(timed, name)));
+  const sounds = heard.map(({ input }) => input).filter((name) => !looping.has(name));
+  const names = named === undefined ? (ending.length > 0 ? ending : sounds) : [named];
+  if (names.length === 0) {
+    throw new HumancastError(
+      'composition_length_unknown',
+      'all layers are still pictures or loop; name the input that ends it as "lengthOf"',
+    );
+  }
+  const lengths = names.map((name) => {
+    const { lengthSeconds } = need(timed, name);
+    if (lengthSeconds !== undefined) return lengthSeconds + startOf(name);
+    throw new HumancastError(
+      'composition_length_unknown',
+      `input "${name}" does not say how long it is; send MP4, WebM or WAV, or name another as "lengthOf"`,
+    );
+  });
+  return Math.max(...lengths);
+}
+
+function silentStill({ isStill, probed }: Timed): boolean {
+  return isStill && !probed.audio;
+}
+
+/** All even: 4:2:0 has one colour for two pixels. */
+function fitted({ box, fit }: PlacedLayer, display: Size): Pick<PlannedLayer, 'scaled' | 'cropped' | 'x' | 'y'> {
+  const ratios = [box.width / display.width, box.height / display.height];
+  const scale = fit === 'cover' ? Math.max(...ratios) : Math.min(...ratios);
+  const scaled =
+    fit === 'stretch'
+      ? { width: even(box.width), height: even(box.height) }
+      : { width: even(display.width * scale), height: even(display.height * scale) };
+  const cropped = {
+    width: Math.min(scaled.width, even(box.width)),
+    height: Math.min(scaled.height, even(box.height)),
+  };
+  const x = even(box.x + (box.width - cropped.width) / 2, 0);
+  return { scaled, cropped, x, y: even(box.y + (box.height - cropped.height) / 2, 0) };
+}
+
+function even(length: number, least = 2): number {
+  return Math.max(least, 2 * Math.round(length / 2));
+}
+
+function need<T>(map: ReadonlyMap<string, T>, name: string): T {
+  const value = map.get(name);
+  if (value === undefined) throw new HumancastError('composition_input_missing', `input "${name}" is not there`);
+  return value;
+}

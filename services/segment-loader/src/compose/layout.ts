@@ -1,0 +1,75 @@
+import type { Box, Composition, Fit, Layer, LayerKey, Layout } from '@humancast/shared';
+import type { Size } from '../encode/picture-size.js';
+
+/** A layer with everything that its layout leaves to it filled in. */
+export interface PlacedLayer extends Omit<Layer, 'box' | 'fit' | 'key'> {
+  readonly box: Box;
+  readonly fit: Fit;
+  readonly key: LayerKey | undefined;
+}
+
+interface Placing {
+  readonly box: Box;
+  readonly fit: Fit;
+  readonly key?: LayerKey;
+}
+
+/** A small picture's share of a side, and its distance from the edge, in picture-in-picture. */
+const SMALL = 0.3;
+const MARGIN = 0.03;
+
+/** What a layer says itself goes before its layout. */
+export function placeLayers({ layout, layers, width, height }: Composition): PlacedLayer[] {
+  const canvas = { width, height };
+  return layers.map((layer, i) => {
+    const place = layout ? PLACE[layout](i, layers.length, canvas) : whole(canvas);
+    const { box = place.box, fit = place.fit, key = place.key } = layer;
+    return { ...layer, box, fit, key };
+  });
+}
+
+const PLACE: Readonly<Record<Layout, (index: number, count: number, canvas: Size) => Placing>> = {
+  'side-by-side': (index, count, canvas) => ({ box: cell(index, 0, count, 1, canvas), fit: 'contain' }),
+  grid: gridCell,
+  'picture-in-picture': (index, _, canvas) => (index === 0 ? whole(canvas) : small(index - 1, canvas)),
+  'over-background': (index, _, canvas) =>
+    index === 0 ? { ...whole(canvas), fit: 'cover' } : { ...whole(canvas), key: 'alpha' },
+};
+
+function whole({ width, height }: Size): Placing {
+  return { box: { x: 0, y: 0, width, height }, fit: 'contain' };
+}
+
+/** As near to square as it gets; a last row that is not full is centred. */
+function gridCell(index: number, count: number, canvas: Size): Placing {
+  const columns = Math.ceil(Math.sqrt(count));
+  const rows = Math.ceil(count / columns);
+  const row = Math.floor(index / columns);
+  const inRow = row === rows - 1 ? count - row * columns : columns;
+  const column = (index % columns) + (columns - inRow) / 2;
+  return { box: cell(column, row, columns, rows, canvas), fit: 'contain' };
+}
+
+/** In the lower right corner, the next ones to the left of it, as far as there is room; then in the row above. */
+function small(index: number, canvas: Size): Placing {
+  const margin = even(MARGIN * Math.min(canvas.width, canvas.height));
+  const [width, height] = [even(SMALL * canvas.width), even(SMALL * canvas.height)];
+  const inRow = Math.max(1, Math.floor((canvas.width - margin) / (width + margin)));
+  const rows = Math.max(1, Math.floor((canvas.height - margin) / (height + margin)));
+  const column = index % inRow;
+  const row = Math.floor(index / inRow) % rows;
+  const x = canvas.width - (column + 1) * (width + margin);
+  const y = canvas.height - (row + 1) * (height + margin);
+  return { box: { x, y, width, height }, fit: 'contain' };
+}
+
+/** One of `columns` × `rows` equal parts; `column` may lie between two. Edges are even, so that no colour is shared. */
+function cell(column: number, row: number, columns: number, rows: number, { width, height }: Size): Box {
+  const [left, right] = [even((column * width) / columns), even(((column + 1) * width) / columns)];
+  const [top, bottom] = [even((row * height) / rows), even(((row + 1) * height) / rows)];
+  return { x: left, y: top, width: right - left, height: bottom - top };
+}
+
+function even(length: number): number {
+  return 2 * Math.round(length / 2);
+}

@@ -1,0 +1,65 @@
+import type { FileHandle } from 'node:fs/promises';
+import { join, parse } from 'node:path';
+import { type Avatar, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
+import type { InputFiles, LoadMedia } from '../loading/load-plan.js';
+import { lookAt, mediaNames } from './folder-scan.js';
+import type { SourceFile } from './media-file.js';
+import { openSource } from './source-file.js';
+
+/** In an avatar's folder: what its composition merges with every segment, each named as its input is. */
+const LAYERS_FOLDER = 'layers';
+
+/** The files of an avatar's `layers/`, by name of input: `layers/studio.png` is `studio`. */
+export async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<string, SourceFile>> {
+  const folder = join(root, avatar, LAYERS_FOLDER);
+  const names = (await mediaNames(folder)).sort();
+  const files = await Promise.all(names.map((name) => lookAt(join(folder, name), name)));
+  return new Map(files.flatMap((file) => (file ? [[parse(file.name).name, file] as const] : [])));
+}
+
+/** The files that an avatar's composition needs beside the segment, as they are now. */
+export async function layersOf(root: string, { id, composition }: Avatar): Promise<readonly SourceFile[]> {
+  if (!composition) return [];
+  const found = await findLayers(root, id);
+  return inputsOf(composition).flatMap((name) => found.get(name) ?? []);
+}
+
+export interface OpenMedia {
+  readonly media: LoadMedia;
+  /** Of what was opened here; the segment's own files stay the caller's. */
+  close(): Promise<void>;
+}
+
+/**
+ * What a segment's own files become with the avatar's composition.
+ * @throws HumancastError `composition_input_missing`.
+ */
+export async function openMedia(root: string, { id, composition }: Avatar, main: InputFiles): Promise<OpenMedia> {
+  if (!composition) return { media: main, close: () => Promise.resolve() };
+  const found = await findLayers(root, id);
+  const opened: FileHandle[] = [];
+  const close = async () => {
+    await Promise.all(opened.map((handle) => handle.close()));
+  };
+  try {
+    const inputs = new Map([[MAIN_INPUT, main]]);
+    for (const name of inputsOf(composition).filter((input) => input !== MAIN_INPUT)) {
+      const file = found.get(name);
+      const handle = file && (await openSource(file));
+      if (!handle) throw missing(name);
+      opened.push(handle);
+      inputs.set(name, { video: handle.fd, audio: undefined });
+    }
+    return { media: { composition, inputs }, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function missing(name: string): HumancastError {
+  return new HumancastError('composition_input_missing', {
+    detail: `the avatar's composition has an input "${name}", and its folder has no file "${LAYERS_FOLDER}/${name}.…"`,
+    extra: { missing: [name] },
+  });
+}
