@@ -310,6 +310,20 @@ describe('SessionPlayer', () => {
     expect(ticks).toEqual([...new Set(ticks)].toSorted((a, b) => a - b));
   });
 
+  it('leaves no frame out when the last of a GOP may not have left as it was suspended', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    stage.player.enqueue(speech(1, 60));
+    const numberOf = (packet: (typeof receiver.video)[number] | undefined) => packet?.frame.payloads[0]?.readUInt8(0);
+    for (let ms = 0; ms < 3000 && numberOf(receiver.video.at(-1)) !== 29; ms++) stage.time.advance(1);
+    stage.player.suspend();
+    const sent = receiver.video.length;
+    stage.player.resume();
+    stage.time.advance(100);
+    const shown = receiver.video.slice(sent).map(numberOf);
+    expect(shown.slice(0, 31)).toEqual(Array.from({ length: 31 }, (_, i) => i));
+  });
+
   it('spreads the packets of a large frame inside its time', () => {
     const big: PacketizedFrame = {
       payloads: Array.from({ length: 64 }, () => Buffer.alloc(1)),

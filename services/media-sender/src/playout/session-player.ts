@@ -196,7 +196,7 @@ export class SessionPlayer implements Task {
     if (!this.#timeline) return;
     const nowMs = this.#options.clock.nowMs();
     // In the instant before it was noticed that the lease was over, packets were dropped that nobody can know to ask for.
-    for (const { feed } of this.#viewers.values()) feed.restart();
+    for (const { feed } of this.#viewers.values()) feed.restart(this.#showing);
     this.#skipTo(nowMs);
     this.#cancel = this.#options.scheduler.add(this, nowMs);
   }

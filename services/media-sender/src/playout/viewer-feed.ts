@@ -33,6 +33,8 @@ export class ViewerFeed {
   #burst = 0;
   /** Whether the decoder has everything since a keyframe. */
   #synced = false;
+  /** After a restart: the frame that may not have left. */
+  #doubtful: ScheduledFrame | undefined;
   #lastTicks = -1;
 
   constructor(codec: Codec, sink: VideoSink) {
@@ -52,7 +54,8 @@ export class ViewerFeed {
       this.#synced = false;
     }
     const { clip, frame } = scheduled;
-    const first = this.#synced ? frame : gopStart(scheduled);
+    const first = this.#synced ? frame : this.#firstUnsent(scheduled);
+    this.#doubtful = undefined;
     const frames = framesOf(scheduled, first, this.codec);
     // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
     this.#synced = frames !== undefined;
@@ -84,11 +87,16 @@ export class ViewerFeed {
     for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
   }
 
-  /** What was sent last may not have left: the next frame brings along its GOP, as a viewer's first one does. */
-  restart(): void {
+  /**
+   * What was sent last may not have left: the next frame brings along its GOP, as a viewer's first one does, and where it begins
+   * one, the GOP before as well, whose end may be what is missing.
+   * @param last the frame that was shown last.
+   */
+  restart(last: ScheduledFrame | undefined): void {
     this.#queue.length = 0;
     this.#nextPacket = 0;
     this.#synced = false;
+    this.#doubtful = last;
   }
 
   /** Sends what may leave now. → when it wants to go on, monotonic ms; `undefined` = nothing waits. */
@@ -110,6 +118,12 @@ export class ViewerFeed {
       this.#queue.shift();
     }
     return undefined;
+  }
+
+  #firstUnsent(scheduled: ScheduledFrame): number {
+    const doubtful = this.#doubtful;
+    const follows = doubtful && doubtful.clip === scheduled.clip && doubtful.frame === scheduled.frame - 1;
+    return gopStart(follows ? doubtful : scheduled);
   }
 
   /** RTP timestamps of a viewer's video only ever grow. */
