@@ -68,7 +68,7 @@ globalThis.bench = {
     session = connect({ url, session: id, token, video, onError: ({ code }) => console.error(code) });
     await playing();
     await session.unmute();
-    await listen(video.srcObject as MediaStream);
+    sound = SoundWatch.open(video.srcObject as MediaStream);
   },
 
   async joinPeer({ iceServers }) {
@@ -84,7 +84,7 @@ globalThis.bench = {
     await peerAnswer(connection.localDescription?.sdp ?? '');
     void video.play();
     await playing();
-    await listen(stream);
+    sound = SoundWatch.open(stream);
   },
 
   async measurement() {
@@ -111,10 +111,6 @@ function playing(): Promise<void> {
   return new Promise((resolve) => {
     video.requestVideoFrameCallback(() => resolve());
   });
-}
-
-async function listen(stream: MediaStream): Promise<void> {
-  sound = await SoundWatch.open(stream);
 }
 
 function gathered(connection: RTCPeerConnection): Promise<void> {
