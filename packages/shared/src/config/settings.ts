@@ -183,7 +183,11 @@ export const loaderSettings = {
   metricsPort: setting.int('LOADER_METRICS_PORT', [0, 65_535], 9102, 'Port of /metrics'),
   apiKeys: signalingSettings.apiKeys,
   apiKeyFile: signalingSettings.apiKeyFile,
-  mediaDir: setting.string('MEDIA_DIR', 'media', 'Watched folder: <avatar>/idle/ and <avatar>/segments/'),
+  mediaDir: setting.string(
+    'MEDIA_DIR',
+    'media',
+    'Watched folder: <avatar>/idle/, <avatar>/segments/ and, for compositions, <avatar>/layers/',
+  ),
   scratchDir: setting.string('SCRATCH_DIR', '', "Folder for uploads while they are loaded; empty: the system's"),
   settleMs: setting.int(
     'WATCH_SETTLE_MS',

@@ -42,16 +42,42 @@ function background({ canvas, fps }: CompositionPlan): string {
 }
 
 function layerChain(layer: PlannedLayer, index: number, { fps, canvas }: CompositionPlan): string {
-  const { input, video, zeroSeconds, startFrames, scaled, cropped } = layer;
-  const crop = scaled.width > cropped.width || scaled.height > cropped.height;
+  const { input, video, zeroSeconds, startFrames } = layer;
   return `[${input}:${video.index}]${[
     ...onGrid(video, zeroSeconds, fps),
-    ...picture(layer, `w=${scaled.width}:h=${scaled.height}`, canvas.matrix),
-    ...(crop ? [`crop=${cropped.width}:${cropped.height}`] : []),
-    'setsar=1',
+    ...layerFilters(layer, canvas.matrix),
     // After `fps`, timestamps count frames.
     ...(startFrames > 0 ? [`setpts=PTS+${startFrames}`] : []),
   ].join(',')}${layerPad(index)}`;
+}
+
+/** From the picture of an input to what of it is laid over the others, with an alpha channel. */
+export function layerFilters(layer: PlannedLayer, matrix: ViewerMatrix): string[] {
+  const { scaled, cropped } = layer;
+  const crop = scaled.width > cropped.width || scaled.height > cropped.height;
+  return [
+    ...picture(layer, `w=${scaled.width}:h=${scaled.height}`, matrix),
+    ...(crop ? [`crop=${cropped.width}:${cropped.height}`] : []),
+    'setsar=1',
+  ];
+}
+
+/** The first frames of some layers, over the background or over nothing, as one picture: `[whole]`. */
+export function stillGraph(
+  plan: CompositionPlan,
+  layers: readonly PlannedLayer[],
+  over: 'background' | 'nothing',
+): string {
+  const { width, height } = plan.canvas;
+  const nothing = `color=c=black@0:s=${width}x${height}:r=1,trim=end_frame=1,format=yuva420p${base(0)}`;
+  return [
+    over === 'background' ? `${background(plan)}` : nothing,
+    ...layers.flatMap((layer, i) => [
+      `[${layer.input}:${layer.video.index}]${['trim=end_frame=1', 'setpts=0', ...layerFilters(layer, plan.canvas.matrix)].join(',')}${layerPad(i)}`,
+      overlay({ ...layer, stays: true }, i),
+    ]),
+    `${base(layers.length)}trim=end_frame=1,format=${over === 'background' ? 'yuv420p' : 'yuva420p'}[whole]`,
+  ].join(';');
 }
 
 function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatrix): string[] {
@@ -60,7 +86,6 @@ function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatri
   const own = video.isRgb ? 'auto' : sourceMatrix(video);
   const into = `out_color_matrix=${matrix}:out_range=tv`;
   if (transfer) return [scale, ...toneMap(transfer, matrix), 'format=yuva420p'];
-  if (key === undefined && !video.hasAlpha) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
   if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
   // `colorkey` compares in RGB, where a producer knows the colour; `chromakey` would compare in the file's own YUV.
   return [

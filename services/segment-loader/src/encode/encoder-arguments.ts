@@ -42,13 +42,7 @@ export function encoderArguments(
   return [
     // Timestamps stay the file's own: the graph moves both tracks by the same amount.
     ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose', '-copyts'],
-    ...inputs.flatMap(({ video, loop }, i) => [
-      ...inputOptions(maxPixels),
-      ...['-threads', String(threads), ...(loop ? ['-stream_loop', '-1'] : [])],
-      // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
-      ...(video ? ['-reinit_filter:v', '0', ...alphaDecoder(video)] : []),
-      ...['-i', inputUrl(i)],
-    ]),
+    ...inputs.flatMap((input, i) => inputArguments(input, i, { maxPixels, threads })),
     ...['-filter_complex_threads', String(threads), '-filter_complex', graph],
     ...renditions.flatMap((rendition, i) => [
       ...['-map', videoPad(i), '-fps_mode', 'passthrough', '-threads', String(threads)],
@@ -58,6 +52,26 @@ export function encoderArguments(
     ...(hasSound
       ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(renditions.length, inputs.length)]
       : []),
+  ];
+}
+
+/** For one raw picture, the graph's `[whole]`. */
+export function pictureArguments(inputs: readonly EncoderInput[], graph: string, limits: EncoderLimits): string[] {
+  return [
+    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'error'],
+    ...inputs.flatMap((input, i) => inputArguments(input, i, limits)),
+    ...['-filter_complex_threads', String(limits.threads), '-filter_complex', graph],
+    ...['-map', '[whole]', '-frames:v', '1', '-f', 'rawvideo', outputUrl(0, inputs.length)],
+  ];
+}
+
+function inputArguments({ video, loop }: EncoderInput, index: number, { maxPixels, threads }: EncoderLimits): string[] {
+  return [
+    ...inputOptions(maxPixels),
+    ...['-threads', String(threads), ...(loop ? ['-stream_loop', '-1'] : [])],
+    // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
+    ...(video ? ['-reinit_filter:v', '0', ...alphaDecoder(video)] : []),
+    ...['-i', inputUrl(index)],
   ];
 }
 

@@ -46,7 +46,7 @@ export async function openMedia(root: string, { id, composition }: Avatar, main:
     for (const name of inputsOf(composition).filter((input) => input !== MAIN_INPUT)) {
       const file = found.get(name);
       const handle = file && (await openSource(file));
-      if (!handle) throw missing(name);
+      if (!handle) throw missingLayer(name);
       opened.push(handle);
       inputs.set(name, { video: handle.fd, audio: undefined });
     }
@@ -57,7 +57,7 @@ export async function openMedia(root: string, { id, composition }: Avatar, main:
   }
 }
 
-function missing(name: string): HumancastError {
+export function missingLayer(name: string): HumancastError {
   return new HumancastError('composition_input_missing', {
     detail: `the avatar's composition has an input "${name}", and its folder has no file "${LAYERS_FOLDER}/${name}.…"`,
     extra: { missing: [name] },

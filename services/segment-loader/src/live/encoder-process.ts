@@ -20,6 +20,12 @@ export const ENCODER_COMMAND: readonly string[] = [fileURLToPath(new URL('./enco
 const NOTHING: Buffer = Buffer.alloc(0);
 const STDERR_LIMIT_BYTES = 4096;
 
+/** Raw pictures, as large as the whole: I420, and I420 with an alpha plane. */
+export interface Backdrop {
+  readonly below: Buffer;
+  readonly above: Buffer | undefined;
+}
+
 export interface EncoderHandlers {
   onFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void;
   /** Something that was sent has been dealt with. */
@@ -72,13 +78,15 @@ export class EncoderProcess {
     return this.#inFlight;
   }
 
-  /** @throws HumancastError `encoder_failed`. */
-  async begin(setup: EncoderSetup, handlers: EncoderHandlers): Promise<void> {
+  /** @param backdrop where the set-up merges. @throws HumancastError `encoder_failed`. */
+  async begin(setup: EncoderSetup, handlers: EncoderHandlers, backdrop?: Backdrop): Promise<void> {
     await this.#ready.promise;
     this.#handlers = handlers;
     this.#ready = Promise.withResolvers<void>();
     this.#write({ kind: TO_ENCODER.setup }, Buffer.from(JSON.stringify(setup)));
     await this.#ready.promise;
+    if (backdrop) this.#send({ kind: TO_ENCODER.below }, backdrop.below);
+    if (backdrop?.above) this.#send({ kind: TO_ENCODER.above }, backdrop.above);
   }
 
   /** One frame in the set-up's format, to be shown for so many frames. The bytes must not change afterwards. */

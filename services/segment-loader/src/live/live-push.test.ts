@@ -3,7 +3,8 @@ import { keys, type LiveStart, newId, type SegmentManifest, SessionRegistry } fr
 import { bgrFrame, LivePusher, pushAtPace, tone } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { decodeSegment } from '../../testing/decoded-segment.js';
+import { Clips } from '../../testing/clips.js';
+import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
 import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
 import { waitFor } from '../../testing/wait-for.js';
 
@@ -94,6 +95,59 @@ describe('a live push', () => {
     expect(decoded.flashes).toEqual([1.2]);
     expect(decoded.beeps[0]).toBeCloseTo(1.2, 3);
     expect(decoded.samples).toHaveLength(57_600);
+  });
+
+  describe('for an avatar with a composition', () => {
+    const clips = new Clips();
+    const GREEN = [0, 255, 0] as const;
+    const key = { color: '#00ff00', similarity: 0.3, blend: 0 };
+    const layers = [
+      { input: 'studio', fit: 'stretch' },
+      { input: 'main', key, box: { x: 64, y: 0, width: 64, height: 128 } },
+      { input: 'logo', box: { x: 96, y: 0, width: 32, height: 32 } },
+    ];
+    const composition = { width: 128, height: 128, fps: { num: 10, den: 1 }, layout: 'over-background', layers };
+    const still = (name: string, color: string) =>
+      clips.make(name, ['-f', 'lavfi', '-i', `color=${color}:s=64x64,format=rgba`, '-frames:v', '1']);
+
+    beforeAll(async () => {
+      await loader.defineAvatar('keyed', { composition });
+      await loader.drop(await still('studio.png', 'blue'), 'keyed/layers/studio.png');
+    });
+    afterAll(() => clips.remove());
+
+    it('is refused while one of the layers is missing', async () => {
+      const pusher = await connect({ avatar: 'keyed' });
+      pusher.socket.send(JSON.stringify(HEADER));
+      expect((await refusal(pusher))[0]).toBe('composition_input_missing');
+    });
+
+    it('is laid between what is below it and what is above it, as a file would be', async () => {
+      await loader.drop(await still('logo.png', 'red'), 'keyed/layers/logo.png');
+      const { pusher, segment } = await begin({ width: 64, height: 128 }, { avatar: 'keyed' });
+      // White above, green below.
+      const frame = Buffer.concat([bgrFrame(64, 64, [255, 255, 255]), bgrFrame(64, 64, GREEN)]);
+      for (let i = 0; i < 25; i++) {
+        pusher.picture(frame);
+        pusher.sound(new Float32Array(SAMPLES_A_FRAME));
+      }
+      expect(await pusher.end()).toMatchObject({ durationMs: 1000, frames: 10 });
+      const manifest = await manifestOf(segment);
+      expect(manifest).toMatchObject({ fps: { num: 10, den: 1 }, renditions: [{ width: 128, height: 128 }] });
+      const seen = async (x: number, y: number) =>
+        (await decodeSegment(loader.store, manifest, 0, { x, y })).pixels.map((pixel) => colorOf(pixel));
+      expect(await seen(0.25, 0.5)).toEqual(Array(10).fill('blue'));
+      expect(await seen(0.75, 0.4)).toEqual(Array(10).fill('white'));
+      expect(await seen(0.75, 0.75)).toEqual(Array(10).fill('blue'));
+      expect(await seen(0.9, 0.1)).toEqual(Array(10).fill('red'));
+    });
+
+    /** BT.601, limited range. */
+    function colorOf({ y, u, v }: Pixel): string {
+      const known = { blue: [41, 240, 110], red: [81, 90, 240], white: [235, 128, 128] };
+      const near = (color: number[]) => [y, u, v].every((value, i) => Math.abs(value - (color[i] ?? 0)) <= 8);
+      return Object.entries(known).find(([, color]) => near(color))?.[0] ?? `${y},${u},${v}`;
+    }
   });
 
   it('is listed and can be read while it is open', async () => {

@@ -21,11 +21,12 @@ import {
 import { asHumancastError } from '@humancast/shared/nest';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
-import { renditionSize } from '../encode/picture-size.js';
+import { renditionSize, type Size } from '../encode/picture-size.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
 import { Absence } from './absence.js';
+import type { Backdrops } from './backdrops.js';
 import type { EncoderProcess } from './encoder-process.js';
 import { framesFor } from './frame-mapping.js';
 import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-message.js';
@@ -75,6 +76,8 @@ export interface LivePushParts {
   readonly archive: Pick<SegmentArchive, 'keep'>;
   readonly quota: Pick<MediaQuota, 'makeRoom'>;
   readonly live: LiveWriter;
+  /** What is below and above the pushes of an avatar that has a composition. */
+  readonly backdrops: Pick<Backdrops, 'of'>;
   readonly takeEncoder: () => EncoderProcess;
   readonly metrics: LiveMetrics;
   readonly clock: Clock;
@@ -216,20 +219,23 @@ export class LivePush {
   async #begin(start: LiveStart): Promise<void> {
     this.#state = 'starting';
     this.#port.pause();
-    const { config, store, live, takeEncoder, metrics } = this.#parts;
+    const { config, store, live, takeEncoder, metrics, backdrops } = this.#parts;
     const settings = encodeSettingsOf(this.#avatar, config);
     this.#start = start;
     this.#fps = frameRateOf(start.fps);
-    this.#targetFps = settings.fps ?? this.#fps;
+    this.#targetFps = settings.fps ?? this.#avatar.composition?.fps ?? this.#fps;
     this.#sound = new SoundIntake(start);
-    const manifest = this.#openManifest(start);
+    const merge = await backdrops.of(this.#avatar, settings, start);
+    // The producer may have gone meanwhile.
+    if (this.#state !== 'starting') return;
+    const manifest = this.#openManifest(start, merge?.setup ?? start);
     this.#logger = this.#logger.child({ segment: manifest.id });
     const segment = new LiveSegment(manifest, this.#retention, { store, live, onFailed: (error) => this.fail(error) });
     this.#encoder = takeEncoder();
     const { width, height, pixelFormat } = start;
     const { gopFrames, renditions, fps } = manifest;
     const encoding = this.#encoder.begin(
-      { width, height, pixelFormat, fps, gopFrames, renditions },
+      { width, height, pixelFormat, fps, gopFrames, merge: merge?.setup, renditions },
       {
         onFrame: (rendition, number, keyframe, data) => {
           this.#trace.encoded(segment.addFrame(rendition, number, keyframe, data));
@@ -238,6 +244,7 @@ export class LivePush {
         onTaken: () => this.#balance(),
         onFailed: (error) => this.fail(error),
       },
+      merge?.backdrop,
     );
     await Promise.all([encoding, this.#makeRoom(manifest).then(() => segment.open())]);
     this.#segment = segment;
@@ -253,7 +260,7 @@ export class LivePush {
     return { pinned: false, ttlSeconds: this.#parts.config.liveTtlSeconds };
   }
 
-  #openManifest({ name, width, height }: LiveStart): SegmentManifest {
+  #openManifest({ name }: LiveStart, size: Size): SegmentManifest {
     const { renditions, gopMs } = encodeSettingsOf(this.#avatar, this.#parts.config);
     const id = newId('seg');
     return {
@@ -265,7 +272,7 @@ export class LivePush {
       ...{ frames: 0, gopFrames: gopFramesOf(gopMs, this.#targetFps), pcmSamples: 0, durationSamples: 2 },
       renditions: renditions.map((config) => ({
         ...{ id: config.id, codec: config.codec, bitrateBps: config.bitrateBps, bytes: 0 },
-        ...renditionSize({ width, height }, config),
+        ...renditionSize(size, config),
       })),
       markFrames: [],
     };

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import {
   AvatarStore,
   connectSubscriber,
@@ -18,6 +19,7 @@ import { MediaQuota } from '../retention/media-quota.js';
 import { RetentionModule } from '../retention/retention.module.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
 import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, TRACER } from '../tokens.js';
+import { Backdrops } from './backdrops.js';
 import { EncoderPool } from './encoder-pool.js';
 import { LiveMetrics } from './live-metrics.js';
 import { LiveServer } from './live-server.js';
@@ -101,6 +103,7 @@ function createLiveServer(
       archive,
       quota,
       live: new RedisLiveWriter(media),
+      backdrops: new Backdrops(resolve(config.mediaDir), config),
       takeEncoder: () => encoders.take(),
       metrics,
       clock: systemClock,

@@ -1,5 +1,6 @@
 import type { Frame } from 'node-av/lib';
 import { PictureGraph } from './picture-graph.js';
+import { PictureMerger } from './picture-merger.js';
 import { blackPicture, PictureReader } from './picture-reader.js';
 import { RenditionEncoder } from './rendition-encoder.js';
 import type { EncoderSetup } from './wire.js';
@@ -15,6 +16,8 @@ export interface LiveFrame {
 export class LiveEncoder {
   readonly #setup: EncoderSetup;
   readonly #reader: PictureReader;
+  /** Where pictures are merged with others. */
+  readonly merger: PictureMerger | undefined;
   readonly #encoders: readonly RenditionEncoder[];
   readonly #onFrame: (frame: LiveFrame) => void;
   #graphs: readonly PictureGraph[] = [];
@@ -26,6 +29,7 @@ export class LiveEncoder {
     this.#setup = setup;
     this.#onFrame = onFrame;
     this.#reader = new PictureReader(setup);
+    this.merger = setup.merge && new PictureMerger(setup.merge);
     this.#encoders = setup.renditions.map((rendition) => new RenditionEncoder(rendition, setup.fps));
   }
 
@@ -48,11 +52,12 @@ export class LiveEncoder {
 
   /** A picture, for so many frames. @throws BadFrame, FFmpegError. */
   encode(bytes: Buffer, count = 1): void {
-    this.show(this.#reader.read(bytes));
+    const picture = this.#reader.read(bytes);
+    this.show(this.merger ? this.merger.merge(picture) : picture);
     for (let i = 0; i < count; i++) this.repeat();
   }
 
-  /** Takes a picture to be encoded by {@link repeat}. */
+  /** Takes a picture, as it is, to be encoded by {@link repeat}. */
   show(picture: Frame): void {
     if (this.#graphs.some((graph) => !graph.accepts(picture))) this.#dropGraphs();
     if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new PictureGraph(picture, to));

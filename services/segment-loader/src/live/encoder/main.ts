@@ -59,6 +59,12 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
     case TO_ENCODER.still:
       encoder.show(pictureOf(encoder, rendition, body));
       break;
+    case TO_ENCODER.below:
+      encoder.merger?.setBelow(body);
+      break;
+    case TO_ENCODER.above:
+      encoder.merger?.setAbove(body);
+      break;
     default:
       throw new Error(`a message of unknown kind ${kind}`);
   }

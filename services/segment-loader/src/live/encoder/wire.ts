@@ -26,6 +26,10 @@ export const TO_ENCODER = {
   still: 4,
   /** Nothing more will come. */
   end: 5,
+  /** Body: what lies below every picture that is merged, I420 of the whole's size; before the first of them. */
+  below: 6,
+  /** Body: what lies above, I420 and an alpha plane. */
+  above: 7,
 } as const;
 
 export const FROM_ENCODER = {
@@ -41,12 +45,26 @@ export const FROM_ENCODER = {
   ended: 5,
 } as const;
 
+/** How pictures are merged with what is below and above them. */
+export interface MergeSetup {
+  /** Of the whole. */
+  readonly width: number;
+  readonly height: number;
+  /** In which both of them are. */
+  readonly matrix: 'bt601' | 'bt709';
+  /** FFmpeg's, from the producer's picture to one with an alpha channel, as large as it is going to be seen. */
+  readonly filters: string;
+  readonly x: number;
+  readonly y: number;
+}
+
 export interface EncoderSetup {
   readonly width: number;
   readonly height: number;
   readonly pixelFormat: PixelFormat;
   readonly fps: Rational;
   readonly gopFrames: number;
+  readonly merge?: MergeSetup | undefined;
   readonly renditions: readonly {
     readonly codec: Codec;
     readonly width: number;

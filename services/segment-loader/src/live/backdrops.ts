@@ -1,0 +1,174 @@
+import type { FileHandle } from 'node:fs/promises';
+import {
+  type Avatar,
+  type Composition,
+  HumancastError,
+  type LiveStart,
+  MAIN_INPUT,
+  type Rational,
+} from '@humancast/shared';
+import { layerFilters, stillGraph } from '../compose/composition-graph.js';
+import {
+  type CompositionPlan,
+  type PlannedLayer,
+  type ProbedInput,
+  planComposition,
+} from '../compose/composition-plan.js';
+import type { EncodeSettings } from '../encode/encode-plan.js';
+import { pictureArguments } from '../encode/encoder-arguments.js';
+import { ToolProcess } from '../ffmpeg/tool-process.js';
+import { findLayers, missingLayer } from '../library/layer-files.js';
+import type { SourceFile } from '../library/media-file.js';
+import { openSource } from '../library/source-file.js';
+import type { MediaInfo, VideoTrack } from '../probe/media-info.js';
+import { probe } from '../probe/probe.js';
+import type { MergeSetup } from './encoder/wire.js';
+import type { Backdrop } from './encoder-process.js';
+
+/** Each some megabytes; avatars that are pushed to at a time are few. */
+const KEPT = 8;
+const TIMEOUT_MS = 20_000;
+
+/** What a live push is merged with. */
+export interface LiveMerge {
+  readonly setup: MergeSetup;
+  readonly backdrop: Backdrop;
+}
+
+export interface BackdropLimits {
+  readonly maxSourcePixels: number;
+  readonly ffmpegThreads: number;
+}
+
+/**
+ * What an avatar's composition has below and above a live push. A push doesn't wait for what moves: of the other inputs the first
+ * frame is seen, made once into two pictures, and kept for the next push.
+ */
+export class Backdrops {
+  readonly #root: string;
+  readonly #limits: BackdropLimits;
+  readonly #made = new Map<string, Promise<LiveMerge>>();
+
+  /** @param root the media folder. */
+  constructor(root: string, limits: BackdropLimits) {
+    this.#root = root;
+    this.#limits = limits;
+  }
+
+  /** @throws HumancastError `composition_input_missing`, those of `probe`, `encoder_failed`. */
+  async of(
+    { id, composition }: Avatar,
+    settings: EncodeSettings,
+    { width, height }: Pick<LiveStart, 'width' | 'height'>,
+  ): Promise<LiveMerge | undefined> {
+    if (!composition) return undefined;
+    const files = await this.#files(id, composition);
+    const identity = [...files].map(([name, file]) => [name, file.path, file.sizeBytes, file.modifiedMs]);
+    const key = JSON.stringify([composition, width, height, settings.renditions, identity]);
+    const made = this.#made.get(key) ?? this.#make(composition, settings, { width, height }, files);
+    this.#made.delete(key);
+    this.#made.set(key, made);
+    // What failed is tried again by the next push.
+    made.catch(() => this.#made.delete(key));
+    const [oldest] = this.#made.keys();
+    if (this.#made.size > KEPT && oldest !== undefined) this.#made.delete(oldest);
+    return made;
+  }
+
+  async #files(avatar: string, composition: Composition): Promise<ReadonlyMap<string, SourceFile>> {
+    const found = await findLayers(this.#root, avatar);
+    const names = composition.layers.map(({ input }) => input).filter((name) => name !== MAIN_INPUT);
+    return new Map(
+      names.map((name) => {
+        const file = found.get(name);
+        if (!file) throw missingLayer(name);
+        return [name, file];
+      }),
+    );
+  }
+
+  async #make(
+    composition: Composition,
+    settings: EncodeSettings,
+    main: { readonly width: number; readonly height: number },
+    files: ReadonlyMap<string, SourceFile>,
+  ): Promise<LiveMerge> {
+    const opened: FileHandle[] = [];
+    try {
+      const probed = new Map<string, ProbedInput>([[MAIN_INPUT, mainInput(main)]]);
+      for (const [name, file] of files) {
+        const handle = await openSource(file);
+        if (!handle) throw missingLayer(name);
+        opened.push(handle);
+        const info = await probe(handle.fd, this.#limits.maxSourcePixels, AbortSignal.timeout(TIMEOUT_MS));
+        probed.set(name, { info, audio: undefined, video: handle.fd, sound: handle.fd });
+      }
+      const seen = { ...composition, audio: [], lengthOf: MAIN_INPUT };
+      return await this.#draw(planComposition(seen, probed, settings, Number.POSITIVE_INFINITY));
+    } finally {
+      await Promise.all(opened.map((handle) => handle.close()));
+    }
+  }
+
+  async #draw(plan: CompositionPlan): Promise<LiveMerge> {
+    const at = plan.layers.findIndex(({ input }) => plan.inputs[input]?.name === MAIN_INPUT);
+    const main = plan.layers[at];
+    if (!main) throw new TypeError(`a composition without the layer ${MAIN_INPUT}`);
+    const others = (layer: PlannedLayer) => plan.inputs[layer.input]?.name !== MAIN_INPUT;
+    const [below, above] = [plan.layers.slice(0, at).filter(others), plan.layers.slice(at + 1).filter(others)];
+    const { width, height, matrix } = plan.canvas;
+    const setup = { width, height, matrix, filters: layerFilters(main, matrix).join(','), x: main.x, y: main.y };
+    const pixels = width * height;
+    const backdrop = {
+      below: await this.#picture(plan, below, 'background', (pixels * 3) / 2),
+      above: above.length > 0 ? await this.#picture(plan, above, 'nothing', (pixels * 5) / 2) : undefined,
+    };
+    return { setup, backdrop };
+  }
+
+  async #picture(
+    plan: CompositionPlan,
+    layers: readonly PlannedLayer[],
+    over: 'background' | 'nothing',
+    bytes: number,
+  ): Promise<Buffer> {
+    const { maxSourcePixels: maxPixels, ffmpegThreads: threads } = this.#limits;
+    const used = layers.map(({ input }) => plan.inputs[input]).filter((input) => input !== undefined);
+    const renumbered = layers.map((layer, i) => ({ ...layer, input: i }));
+    const graph = stillGraph(plan, renumbered, over);
+    const args = pictureArguments(used, graph, { maxPixels, threads });
+    const tool = new ToolProcess(
+      'ffmpeg',
+      args,
+      used.map(({ descriptor }) => descriptor),
+      1,
+    );
+    const giveUp = setTimeout(() => tool.kill(), TIMEOUT_MS);
+    try {
+      tool.stdout.resume();
+      tool.stderr.resume();
+      const chunks: Buffer[] = [];
+      for await (const chunk of tool.outputs[0] as AsyncIterable<Buffer>) chunks.push(chunk);
+      const picture = Buffer.concat(chunks);
+      if (picture.length !== bytes) {
+        throw new HumancastError('encoder_failed', 'the other layers of the composition could not be drawn');
+      }
+      return picture;
+    } finally {
+      clearTimeout(giveUp);
+      tool.kill();
+    }
+  }
+}
+
+/** The push, as if it were a file of one second; its pictures come with their own matrix. */
+function mainInput({ width, height }: { readonly width: number; readonly height: number }): ProbedInput {
+  const rate: Rational = { num: 25, den: 1 };
+  const video: VideoTrack = {
+    ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
+    ...{ hasAlpha: false, isInterlaced: false, isRgb: true, colorMatrix: undefined, colorTransfer: undefined },
+    ...{ averageRate: rate, nominalRate: rate, startSeconds: 0, endSeconds: 1 },
+  };
+  const info: MediaInfo = { container: 'live', durationSeconds: 1, video, audio: undefined, chapterSeconds: [] };
+  return { info, audio: undefined, video: -1, sound: -1 };
+}

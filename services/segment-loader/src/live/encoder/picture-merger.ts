@@ -1,0 +1,66 @@
+import {
+  AV_PIX_FMT_YUV420P,
+  AV_PIX_FMT_YUVA420P,
+  AVCOL_RANGE_MPEG,
+  AVCOL_SPC_BT709,
+  AVCOL_SPC_SMPTE170M,
+  type AVPixelFormat,
+} from 'node-av/constants';
+import { Frame } from 'node-av/lib';
+import { MultiGraph } from './multi-graph.js';
+import type { MergeSetup } from './wire.js';
+
+/** Lays each picture between one that is below it and one that is above. */
+export class PictureMerger {
+  readonly #setup: MergeSetup;
+  #below: Frame | undefined;
+  #above: Frame | undefined;
+  #graph: MultiGraph | undefined;
+  #merged = 0;
+
+  constructor(setup: MergeSetup) {
+    this.#setup = setup;
+  }
+
+  /** @param bytes I420 of the whole's size. */
+  setBelow(bytes: Buffer): void {
+    this.#below = this.#canvas(bytes, AV_PIX_FMT_YUV420P);
+  }
+
+  /** @param bytes I420 and an alpha plane, of the whole's size. */
+  setAbove(bytes: Buffer): void {
+    this.#above = this.#canvas(bytes, AV_PIX_FMT_YUVA420P);
+  }
+
+  /** → a picture to be freed; the one given is. @throws FFmpegError. */
+  merge(picture: Frame): Frame {
+    const pictures = [this.#below, picture, this.#above].filter((frame) => frame !== undefined);
+    if (!this.#graph?.accepts(pictures)) {
+      this.#graph?.free();
+      this.#graph = new MultiGraph(pictures, this.#chain());
+    }
+    // They belong to one instant; where the filter waits for the others of it is told by this.
+    const pts = BigInt(this.#merged++);
+    for (const frame of pictures) frame.pts = pts;
+    const merged = this.#graph.filter(pictures);
+    picture.free();
+    return merged;
+  }
+
+  #chain(): string {
+    const { filters, x, y } = this.#setup;
+    const over = `[in0][layer]overlay=x=${x}:y=${y}:eval=init:format=yuv420`;
+    const end = this.#above ? '[under];[under][in2]overlay=format=yuv420[out]' : '[out]';
+    return `[in1]${filters}[layer];${over}${end}`;
+  }
+
+  #canvas(bytes: Buffer, format: AVPixelFormat): Frame {
+    const { width, height, matrix } = this.#setup;
+    // The bytes are read into the same memory again.
+    const own = Buffer.from(bytes);
+    const picture = Frame.fromVideoBuffer(own, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
+    picture.colorSpace = matrix === 'bt601' ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
+    picture.colorRange = AVCOL_RANGE_MPEG;
+    return picture;
+  }
+}
