@@ -24,6 +24,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { LightViewer } from '../tools/load/light-viewer.ts';
 import { withCleanup } from './lib/cleanup.ts';
 import { makePlainClip } from './lib/clips.ts';
+import { collectGarbage } from './lib/collect-garbage.ts';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
@@ -32,7 +33,8 @@ const STATE_TIME_WAIT = '06';
 /** How long Linux keeps a socket so: what was closed before has gone. */
 const TIME_WAIT_SECONDS = 60;
 const AIM_PER_SECOND = 200;
-const HEAP_SAMPLE_MS = 500;
+/** Code is compiled and caches are filled by the first ones. */
+const WARM_UP_CONNECTS = 500;
 const SESSIONS_AT_ONCE = 10;
 const WARM_UP_SESSIONS = 50;
 const FIRST_FRAME_TIMEOUT_MS = 15_000;
@@ -44,7 +46,7 @@ interface Churn {
   readonly refused: number;
   readonly perSecond: number;
   readonly timeWait: number;
-  /** How much higher the lowest heap of the last quarter was than that of the first, bytes: what collection did not get back. */
+  /** After the first connects and after the last, bytes, each time with all garbage collected. */
   readonly heapGrowth: number;
 }
 
@@ -55,8 +57,8 @@ async function churn(
 ): Promise<Churn> {
   const { connects, rate } = options;
   const port = Number(new URL(url).port);
-  const heaps: Promise<number>[] = [];
-  const sampling = setInterval(() => heaps.push(heap()), HEAP_SAMPLE_MS);
+  for (let i = 0; i < WARM_UP_CONNECTS; i++) await connectOnce(url);
+  const heapBefore = await heap();
   const startedMs = performance.now();
   const pending = new Set<Promise<void>>();
   let refused = 0;
@@ -71,12 +73,9 @@ async function churn(
   }
   await Promise.all(pending);
   const perSecond = connects / ((performance.now() - startedMs) / 1000);
-  clearInterval(sampling);
   await sleep(1000);
-  const samples = await Promise.all(heaps);
-  const quarter = Math.ceil(samples.length / 4);
-  const heapGrowth = Math.min(...samples.slice(-quarter)) - Math.min(...samples.slice(0, quarter));
-  return { connects, refused, perSecond, timeWait: timeWaitAt(port), heapGrowth };
+  const timeWait = timeWaitAt(port);
+  return { connects, refused, perSecond, timeWait, heapGrowth: (await heap()) - heapBefore };
 }
 
 async function connectOnce(url: string): Promise<void> {
@@ -101,6 +100,11 @@ function timeWaitAt(port: number): number {
   return count;
 }
 
+async function heapOf(process: StackProcess): Promise<number> {
+  await collectGarbage(process.pid);
+  return metric(process, 'nodejs_heap_size_used_bytes');
+}
+
 async function metric({ metricsUrl }: StackProcess, name: string): Promise<number> {
   const text = await fetch(`${metricsUrl}/metrics`).then((response) => response.text());
   return Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)`, 'm').exec(text)?.[1] ?? Number.NaN);
@@ -113,15 +117,11 @@ interface Holdings {
   readonly descriptors: Readonly<Record<string, number>>;
 }
 
-/** Once what ended has expired. Of the heap the lowest while that is waited for: the rest is what was not collected yet. */
+/** Once what ended has expired, and all garbage has been collected. */
 async function holdingsAtRest({ stack }: Scene, redis: Redis): Promise<Holdings> {
   const heapBytes: Record<string, number> = {};
-  for (const untilMs = performance.now() + LINGER_MS; performance.now() < untilMs; await sleep(HEAP_SAMPLE_MS)) {
-    for (const process of stack.processes) {
-      const bytes = await metric(process, 'nodejs_heap_size_used_bytes');
-      heapBytes[process.name] = Math.min(heapBytes[process.name] ?? bytes, bytes);
-    }
-  }
+  await sleep(LINGER_MS);
+  for (const process of stack.processes) heapBytes[process.name] = await heapOf(process);
   const descriptors = stack.processes.map(({ name, pid }) => [name, readdirSync(`/proc/${pid}/fd`).length] as const);
   return { redisKeys: await lastingKeys(redis), heapBytes, descriptors: Object.fromEntries(descriptors) };
 }
@@ -159,7 +159,8 @@ function serveNaively(): void {
   process.on('disconnect', () => process.exit());
 }
 
-function askNaive(child: ChildProcess): Promise<number> {
+async function askNaive(child: ChildProcess): Promise<number> {
+  await collectGarbage(child.pid ?? 0);
   child.send('heap');
   return once(child, 'message').then(([bytes]) => bytes as number);
 }
@@ -205,9 +206,8 @@ async function main(): Promise<void> {
     const scene = await openScene(cleanup, { turn: false, mediaDir, env: { CONNECTS_PER_MINUTE: '1000000' } });
     const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');
     if (!signaling) throw new Error('there is no signaling');
-    const heap = () => metric(signaling, 'nodejs_heap_size_used_bytes');
     const signalUrl = `${scene.stack.signalingUrl.replace('http', 'ws')}/v1/signal`;
-    const ours = await churn(signalUrl, load, heap);
+    const ours = await churn(signalUrl, load, () => heapOf(signaling));
     const naive = fork(fileURLToPath(import.meta.url), ['naive']);
     cleanup.add(() => naive.kill());
     const [port] = (await once(naive, 'message')) as [number];
