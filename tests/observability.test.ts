@@ -99,7 +99,9 @@ describe('what operators see', () => {
   it('measures what the viewer sees: the picture sent with its sound, and played with it', async () => {
     const skew =
       'sum(rate(humancast_sender_skew_seconds_bucket{le="0.03"}[1m])) / sum(rate(humancast_sender_skew_seconds_count[1m]))';
-    expect((await prometheus.query(skew))[0]?.value).toBeGreaterThan(0.5);
+    // A rate needs two scrapes; until then it is not a number.
+    const share = async () => (await prometheus.query(skew))[0]?.value;
+    await expect.poll(share, { timeout: 20_000 }).toBeGreaterThan(0.5);
     expect((await prometheus.query('sum(humancast_sender_sessions)'))[0]?.value).toBe(1);
     expect((await prometheus.query('sum(humancast_sender_viewers)'))[0]?.value).toBe(1);
     const taken = 'sum(humancast_sender_interrupt_seconds_count) by (track)';

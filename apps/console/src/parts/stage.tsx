@@ -24,7 +24,8 @@ export function Stage(props: StageProps) {
   const [muted, setMuted] = useState(true);
   const [aspect, setAspect] = useState(4 / 3);
   const playing = state === 'playing';
-  const toggleSound = () => (muted ? void onUnmute() : onMute());
+  // By the element itself: a key pressed right after a click comes before this component knows of the change.
+  const toggleSound = () => (video.current?.muted ? void onUnmute() : onMute());
 
   useEffect(() => {
     const element = video.current;
