@@ -18,6 +18,17 @@ describe('placeLayers', () => {
     ]);
   });
 
+  it('gives no place to a layer that has a box of its own', () => {
+    const box = { x: 1000, y: 40, width: 240, height: 120 };
+    const layers = [{ input: 'host' }, { input: 'logo', box }, { input: 'guest' }];
+    const placed = placeLayers(compositionSchema.parse({ ...SIZE, layout: 'side-by-side', layers }));
+    expect(placed.map(({ box: { x, width } }) => [x, width])).toEqual([
+      [0, 640],
+      [1000, 240],
+      [640, 640],
+    ]);
+  });
+
   it('makes a grid that is as near to square as it gets, and centres a last row that is not full', () => {
     expect(boxes('grid', 4).map(({ x, y }) => [x, y])).toEqual([
       [0, 0],

@@ -18,11 +18,12 @@ interface Placing {
 const SMALL = 0.3;
 const MARGIN = 0.03;
 
-/** What a layer says itself goes before its layout. */
+/** What a layer says itself goes before its layout; one with a box of its own takes no place from the others. */
 export function placeLayers({ layout, layers, width, height }: Composition): PlacedLayer[] {
   const canvas = { width, height };
-  return layers.map((layer, i) => {
-    const place = layout ? PLACE[layout](i, layers.length, canvas) : whole(canvas);
+  const toPlace = layers.filter(({ box }) => !box);
+  return layers.map((layer) => {
+    const place = layout && !layer.box ? PLACE[layout](toPlace.indexOf(layer), toPlace.length, canvas) : whole(canvas);
     const { box = place.box, fit = place.fit, key = place.key } = layer;
     return { ...layer, box, fit, key };
   });
