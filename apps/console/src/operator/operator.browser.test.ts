@@ -104,7 +104,8 @@ describe('the console for operators', () => {
 
   it('fits a phone, where it shows one thing at a time', async () => {
     await page.setViewportSize({ width: 390, height: 844 });
-    expect(await overflow()).toBeLessThanOrEqual(0);
+    // The page hears of its new size a moment later.
+    await expect.poll(overflow).toBeLessThanOrEqual(0);
     expect(await page.locator('.lists').isVisible()).toBe(false);
     await page.getByRole('link', { name: 'All sessions' }).click();
     await page.locator('.lists').waitFor();
