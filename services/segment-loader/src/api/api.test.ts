@@ -152,6 +152,10 @@ describe('the API', () => {
         expect(await compose([['composition', '{']])).toMatchObject(bad);
         expect(await compose([['composition', '{"width":128}']])).toMatchObject(bad);
         expect(await compose([['composition', `"${'x'.repeat(70_000)}"`]])).toMatchObject(bad);
+        expect(await compose([['composition', new Blob(['x'.repeat(70_000)])]])).toMatchObject({
+          status: 400,
+          body: { code: 'bad_request', detail: expect.stringContaining('larger than 65536 bytes') as string },
+        });
         expect(
           await compose([
             ['file', face],

@@ -125,7 +125,7 @@ class Reception {
 
   async #saveTo(name: string, stream: Readable, fileName: string | undefined): Promise<void> {
     if (name === COMPOSITION_PART) {
-      this.#composing = textOf(stream).then((read) => this.#takeField(name, ...read));
+      this.#composing = textOf(stream).then((text) => this.#takeField(name, text, false));
       return this.#composing;
     }
     // The next part is announced before the last bytes of this one have been looked at.
@@ -146,9 +146,7 @@ class Reception {
     if (name !== COMPOSITION_PART) return;
     try {
       if (this.#begun.size > 0) throw new HumancastError('bad_request', `part "${name}" must come first, and once`);
-      if (truncated) {
-        throw new HumancastError('bad_request', `part "${name}" is larger than ${COMPOSITION_LIMIT_BYTES} bytes`);
-      }
+      if (truncated) throw largeComposition();
       this.#begun.add(name);
       this.#composition = compositionSchema.parse(jsonOf(value));
     } catch (error) {
@@ -211,15 +209,23 @@ function openForm(request: IncomingMessage): Busboy {
   }
 }
 
-/** → the text, and whether there is more of it than a composition may have. */
-async function textOf(stream: Readable): Promise<[text: string, truncated: boolean]> {
+/** @throws HumancastError `bad_request` as soon as it is more than a composition may be. */
+async function textOf(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes <= COMPOSITION_LIMIT_BYTES) chunks.push(chunk);
+    if (bytes > COMPOSITION_LIMIT_BYTES) throw largeComposition();
+    chunks.push(chunk);
   }
-  return [Buffer.concat(chunks).toString('utf8'), bytes > COMPOSITION_LIMIT_BYTES];
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function largeComposition(): HumancastError {
+  return new HumancastError(
+    'bad_request',
+    `part "${COMPOSITION_PART}" is larger than ${COMPOSITION_LIMIT_BYTES} bytes`,
+  );
 }
 
 function jsonOf(text: string): unknown {
