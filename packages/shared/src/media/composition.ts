@@ -85,8 +85,8 @@ export const compositionSchema = z
     }
     const sounds = audio?.map(({ input }) => input) ?? [];
     if (new Set(sounds).size < sounds.length) complain(['audio'], 'must name each input once');
-    const inputs = new Set([...layers.map(({ input }) => input), ...sounds]);
-    if (lengthOf !== undefined && !inputs.has(lengthOf)) complain(['lengthOf'], 'must be one of the inputs');
+    if (lengthOf !== undefined && !inputsOf({ layers, audio }).includes(lengthOf))
+      complain(['lengthOf'], 'must be one of the inputs');
   });
 export type Composition = z.infer<typeof compositionSchema>;
 

@@ -1,5 +1,6 @@
 import {
   AUDIO_PAD,
+  decimal,
   hdrTransfer,
   onGrid,
   renditionChains,
@@ -8,6 +9,7 @@ import {
   type ViewerMatrix,
   voice,
 } from '../encode/filter-graph.js';
+import type { Size } from '../encode/picture-size.js';
 import type { VideoTrack } from '../probe/media-info.js';
 import { type CompositionPlan, type PlannedLayer, type PlannedSound, samplesOf } from './composition-plan.js';
 
@@ -71,7 +73,7 @@ export function stillGraph(
   const { width, height } = plan.canvas;
   const nothing = `color=c=black@0:s=${width}x${height}:r=1,trim=end_frame=1,format=yuva420p${base(0)}`;
   return [
-    over === 'background' ? `${background(plan)}` : nothing,
+    over === 'background' ? background(plan) : nothing,
     ...layers.flatMap((layer, i) => [
       `[${layer.input}:${layer.video.index}]${['trim=end_frame=1', 'setpts=0', ...layerFilters(layer, plan.canvas.matrix)].join(',')}${layerPad(i)}`,
       overlay({ ...layer, stays: true }, i),
@@ -101,14 +103,17 @@ function overlay({ x, y, stays }: PlannedLayer, index: number): string {
   return `${base(index)}${layerPad(index)}overlay=${options}${base(index + 1)}`;
 }
 
-/** The canvas, as if it were the picture of a file. */
-function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): VideoTrack {
+/** A picture that is no file's, as if it were: upright, with square pixels. */
+export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix'> {
   return {
     ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
     ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined },
-    colorMatrix: matrix === 'bt601' ? 'smpte170m' : 'bt709',
     ...{ averageRate: undefined, nominalRate: undefined, startSeconds: 0, endSeconds: undefined },
   };
+}
+
+function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): VideoTrack {
+  return { ...rawTrack({ width, height }), colorMatrix: matrix === 'bt601' ? 'smpte170m' : 'bt709' };
 }
 
 /** Gains are the producer's: the sum is not made quieter because there are more of them, and is clipped at full scale. */
@@ -124,7 +129,7 @@ function soundChains(plan: CompositionPlan): string[] {
 }
 
 function soundChain({ input, track, zeroSeconds, startSeconds, gainDb }: PlannedSound): string {
-  const origin = `(${(zeroSeconds - startSeconds).toFixed(6)})/TB`;
+  const origin = `(${decimal(zeroSeconds - startSeconds)})/TB`;
   const gain = gainDb === 0 ? [] : [`volume=${gainDb}dB:precision=float`];
   return `[${input}:${track.index}]${[...voice(origin), 'aformat=sample_fmts=flt', ...gain].join(',')}`;
 }

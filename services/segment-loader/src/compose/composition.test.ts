@@ -1,21 +1,14 @@
-import { open } from 'node:fs/promises';
 import {
   compositionSchema,
-  createLogger,
-  createRegistry,
-  newId,
   PCM_RATE,
-  RedisMediaStore,
+  type RedisMediaStore,
   type RenditionConfig,
   type SegmentManifest,
 } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
-import { SegmentLoader } from '../loading/segment-loader.js';
-import { LoaderMetrics } from '../metrics.js';
+import { LoaderScene } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
 const H264: RenditionConfig = { ...VP8, id: 'h264', codec: 'h264' };
@@ -28,47 +21,24 @@ const WHITE: Pixel = { y: 235, u: 128, v: 128 };
 /** Real files merged by real ffmpeg into real Redis, and what comes out, decoded again. */
 describe('a composition', () => {
   const clips = new Clips();
-  let server: TestRedis;
-  let redis: Redis;
+  let scene: LoaderScene;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    server = await startRedis();
-    redis = new Redis(server.url);
-    store = new RedisMediaStore(redis);
+    scene = await LoaderScene.start();
+    store = scene.store;
   });
   afterAll(async () => {
-    redis.disconnect();
-    await server.stop();
+    await scene.stop();
     clips.remove();
   });
 
-  async function merge(
-    composition: object,
-    paths: Record<string, string>,
-    renditions = [VP8],
-  ): Promise<SegmentManifest> {
-    const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds: 3600, ffmpegThreads: 1 };
-    const metrics = new LoaderMetrics(createRegistry('test'));
-    const quota = { makeRoom: () => Promise.resolve(true) };
-    const loader = new SegmentLoader(store, quota, limits, metrics, createLogger('test', 'silent'));
-    const files = await Promise.all(
-      Object.entries(paths).map(async ([name, path]) => [name, await open(path)] as const),
-    );
-    try {
-      const inputs = new Map(files.map(([name, { fd }]) => [name, { video: fd, audio: undefined }]));
-      return await loader.load(
-        {
-          ...{ id: newId('seg'), avatar: 'demo', name: 'merged', role: 'speech', source: 'upload' },
-          retention: { pinned: true },
-          settings: { renditions, gopMs: 1000, fps: undefined },
-          media: { composition: compositionSchema.parse({ width: 320, height: 240, ...composition }), inputs },
-        },
-        new AbortController().signal,
-        () => {},
-      );
-    } finally {
-      await Promise.all(files.map(([, file]) => file.close()));
-    }
+  function merge(composition: object, paths: Record<string, string>, renditions = [VP8]): Promise<SegmentManifest> {
+    const parsed = compositionSchema.parse({ width: 320, height: 240, ...composition });
+    const mediaOf = (descriptors: readonly number[]) => ({
+      composition: parsed,
+      inputs: new Map(Object.keys(paths).map((name, i) => [name, { video: descriptors[i] ?? -1, audio: undefined }])),
+    });
+    return scene.load(Object.values(paths), mediaOf, { renditions });
   }
 
   const plain = (name: string, color: string, { seconds = 2, fps = 30, size = '160x120', alpha = '' } = {}) =>
@@ -213,7 +183,7 @@ describe('a composition', () => {
     });
     const cut = await clips.altered('cut.mp4', whole, (bytes) => bytes.subarray(0, bytes.length * 0.6));
     const layers = [{ input: 'good' }, { input: 'bad' }];
-    const keysBefore = (await redis.keys('*')).length;
+    const keysBefore = await scene.keyCount();
     await expect(merge({ layout: 'grid', layers }, { good: whole, bad: cut })).rejects.toMatchObject({
       code: 'media_truncated',
       message: expect.stringMatching(/^input "bad": /) as string,
@@ -224,7 +194,7 @@ describe('a composition', () => {
       code: 'media_unreadable',
       extra: { input: 'bad' },
     });
-    expect((await redis.keys('*')).length).toBe(keysBefore);
+    expect(await scene.keyCount()).toBe(keysBefore);
   });
 });
 

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { join, parse } from 'node:path';
-import { type Avatar, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
+import { type Avatar, type Composition, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
 import type { InputFiles, LoadMedia } from '../loading/load-plan.js';
 import { lookAt, mediaNames } from './folder-scan.js';
 import type { SourceFile } from './media-file.js';
@@ -10,7 +10,7 @@ import { openSource } from './source-file.js';
 const LAYERS_FOLDER = 'layers';
 
 /** The files of an avatar's `layers/`, by name of input: `layers/studio.png` is `studio`. */
-export async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<string, SourceFile>> {
+async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<string, SourceFile>> {
   const folder = join(root, avatar, LAYERS_FOLDER);
   const names = (await mediaNames(folder)).sort();
   const files = await Promise.all(names.map((name) => lookAt(join(folder, name), name)));
@@ -18,9 +18,8 @@ export async function findLayers(root: string, avatar: string): Promise<Readonly
 }
 
 /** The files that an avatar's composition needs beside the segment, as they are now. */
-export async function layersOf(root: string, { id, composition }: Avatar): Promise<readonly SourceFile[]> {
-  if (!composition) return [];
-  const found = await findLayers(root, id);
+export async function layersOf(root: string, avatar: string, composition: Composition): Promise<readonly SourceFile[]> {
+  const found = await findLayers(root, avatar);
   return inputsOf(composition).flatMap((name) => found.get(name) ?? []);
 }
 
@@ -36,13 +35,25 @@ export interface OpenMedia {
  */
 export async function openMedia(root: string, { id, composition }: Avatar, main: InputFiles): Promise<OpenMedia> {
   if (!composition) return { media: main, close: () => Promise.resolve() };
-  const found = await findLayers(root, id);
+  const { inputs, close } = await openLayers(root, id, composition);
+  return { media: { composition, inputs: new Map([...inputs, [MAIN_INPUT, main]]) }, close };
+}
+
+export interface OpenLayers {
+  /** All that a composition names but the segment itself. */
+  readonly inputs: ReadonlyMap<string, InputFiles>;
+  close(): Promise<void>;
+}
+
+/** @throws HumancastError `composition_input_missing`. */
+export async function openLayers(root: string, avatar: string, composition: Composition): Promise<OpenLayers> {
+  const found = await findLayers(root, avatar);
   const opened: FileHandle[] = [];
   const close = async () => {
     await Promise.all(opened.map((handle) => handle.close()));
   };
   try {
-    const inputs = new Map([[MAIN_INPUT, main]]);
+    const inputs = new Map<string, InputFiles>();
     for (const name of inputsOf(composition).filter((input) => input !== MAIN_INPUT)) {
       const file = found.get(name);
       const handle = file && (await openSource(file));
@@ -50,14 +61,14 @@ export async function openMedia(root: string, { id, composition }: Avatar, main:
       opened.push(handle);
       inputs.set(name, { video: handle.fd, audio: undefined });
     }
-    return { media: { composition, inputs }, close };
+    return { inputs, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-export function missingLayer(name: string): HumancastError {
+function missingLayer(name: string): HumancastError {
   return new HumancastError('composition_input_missing', {
     detail: `the avatar's composition has an input "${name}", and its folder has no file "${LAYERS_FOLDER}/${name}.…"`,
     extra: { missing: [name] },

@@ -169,7 +169,7 @@ export class Library {
       if (this.#closed) return config.rescanMs;
       const settings = encodeSettingsOf(avatar, config);
       const { composition } = avatar;
-      const merged = composition && { composition, layers: await layersOf(this.#root, avatar) };
+      const merged = composition && { composition, layers: await layersOf(this.#root, avatar.id, composition) };
       const wanted = scan.files
         .filter((file) => file.avatar === avatar.id)
         .map((file) => ({ id: segmentIdOf(file, settings, merged), file, settled: settled.has(file) }));

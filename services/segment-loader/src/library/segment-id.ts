@@ -19,19 +19,8 @@ export interface Merged {
 export function segmentIdOf(file: MediaFile, { renditions, gopMs, fps }: EncodeSettings, merged?: Merged): string {
   const { avatar, role, name, sizeBytes, modifiedMs } = file;
   const encodings = renditions.map((r) => [r.id, r.codec, r.maxWidth, r.maxHeight, r.bitrateBps]);
-  const identity: unknown[] = [
-    ENCODING_VERSION,
-    avatar,
-    role,
-    name,
-    sizeBytes,
-    modifiedMs,
-    encodings,
-    gopMs,
-    fps?.num,
-    fps?.den,
-  ];
-  if (merged)
-    identity.push(merged.composition, ...merged.layers.map((layer) => [layer.name, layer.sizeBytes, layer.modifiedMs]));
+  const layers = merged?.layers.map((layer) => [layer.name, layer.sizeBytes, layer.modifiedMs]) ?? [];
+  const encoding = [encodings, gopMs, fps?.num, fps?.den, ...(merged ? [merged.composition, ...layers] : [])];
+  const identity = [ENCODING_VERSION, avatar, role, name, sizeBytes, modifiedMs, ...encoding];
   return `seg_${createHash('sha256').update(JSON.stringify(identity)).digest('base64url').slice(0, 22)}`;
 }

@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises';
 import {
   type Avatar,
   type Composition,
@@ -7,7 +6,7 @@ import {
   MAIN_INPUT,
   type Rational,
 } from '@humancast/shared';
-import { layerFilters, stillGraph } from '../compose/composition-graph.js';
+import { layerFilters, rawTrack, stillGraph } from '../compose/composition-graph.js';
 import {
   type CompositionPlan,
   type PlannedLayer,
@@ -16,10 +15,9 @@ import {
 } from '../compose/composition-plan.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import { pictureArguments } from '../encode/encoder-arguments.js';
+import type { Size } from '../encode/picture-size.js';
 import { ToolProcess } from '../ffmpeg/tool-process.js';
-import { findLayers, missingLayer } from '../library/layer-files.js';
-import type { SourceFile } from '../library/media-file.js';
-import { openSource } from '../library/source-file.js';
+import { layersOf, openLayers } from '../library/layer-files.js';
 import type { MediaInfo, VideoTrack } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
 import type { MergeSetup } from './encoder/wire.js';
@@ -62,10 +60,12 @@ export class Backdrops {
     { width, height }: Pick<LiveStart, 'width' | 'height'>,
   ): Promise<LiveMerge | undefined> {
     if (!composition) return undefined;
-    const files = await this.#files(id, composition);
-    const identity = [...files].map(([name, file]) => [name, file.path, file.sizeBytes, file.modifiedMs]);
-    const key = JSON.stringify([composition, width, height, settings.renditions, identity]);
-    const made = this.#made.get(key) ?? this.#make(composition, settings, { width, height }, files);
+    // What is heard is the push alone, and it is as long as that.
+    const seen: Composition = { ...composition, audio: [], lengthOf: MAIN_INPUT };
+    const files = await layersOf(this.#root, id, seen);
+    const identity = files.map(({ path, sizeBytes, modifiedMs }) => [path, sizeBytes, modifiedMs]);
+    const key = JSON.stringify([id, seen, width, height, settings.renditions, identity]);
+    const made = this.#made.get(key) ?? this.#make(id, seen, settings, { width, height });
     this.#made.delete(key);
     this.#made.set(key, made);
     // What failed is tried again by the next push.
@@ -75,38 +75,17 @@ export class Backdrops {
     return made;
   }
 
-  async #files(avatar: string, composition: Composition): Promise<ReadonlyMap<string, SourceFile>> {
-    const found = await findLayers(this.#root, avatar);
-    const names = composition.layers.map(({ input }) => input).filter((name) => name !== MAIN_INPUT);
-    return new Map(
-      names.map((name) => {
-        const file = found.get(name);
-        if (!file) throw missingLayer(name);
-        return [name, file];
-      }),
-    );
-  }
-
-  async #make(
-    composition: Composition,
-    settings: EncodeSettings,
-    main: { readonly width: number; readonly height: number },
-    files: ReadonlyMap<string, SourceFile>,
-  ): Promise<LiveMerge> {
-    const opened: FileHandle[] = [];
+  async #make(avatar: string, seen: Composition, settings: EncodeSettings, main: Size): Promise<LiveMerge> {
+    const { inputs, close } = await openLayers(this.#root, avatar, seen);
     try {
       const probed = new Map<string, ProbedInput>([[MAIN_INPUT, mainInput(main)]]);
-      for (const [name, file] of files) {
-        const handle = await openSource(file);
-        if (!handle) throw missingLayer(name);
-        opened.push(handle);
-        const info = await probe(handle.fd, this.#limits.maxSourcePixels, AbortSignal.timeout(TIMEOUT_MS));
-        probed.set(name, { info, audio: undefined, video: handle.fd, sound: handle.fd });
+      for (const [name, { video }] of inputs) {
+        const info = await probe(video, this.#limits.maxSourcePixels, AbortSignal.timeout(TIMEOUT_MS));
+        probed.set(name, { info, audio: undefined, video, sound: video });
       }
-      const seen = { ...composition, audio: [], lengthOf: MAIN_INPUT };
       return await this.#draw(planComposition(seen, probed, settings, Number.POSITIVE_INFINITY));
     } finally {
-      await Promise.all(opened.map((handle) => handle.close()));
+      await close();
     }
   }
 
@@ -162,13 +141,10 @@ export class Backdrops {
 }
 
 /** The push, as if it were a file of one second; its pictures come with their own matrix. */
-function mainInput({ width, height }: { readonly width: number; readonly height: number }): ProbedInput {
+function mainInput({ width, height }: Size): ProbedInput {
   const rate: Rational = { num: 25, den: 1 };
-  const video: VideoTrack = {
-    ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
-    ...{ hasAlpha: false, isInterlaced: false, isRgb: true, colorMatrix: undefined, colorTransfer: undefined },
-    ...{ averageRate: rate, nominalRate: rate, startSeconds: 0, endSeconds: 1 },
-  };
+  const rates = { averageRate: rate, nominalRate: rate, endSeconds: 1 };
+  const video: VideoTrack = { ...rawTrack({ width, height }), isRgb: true, colorMatrix: undefined, ...rates };
   const info: MediaInfo = { container: 'live', durationSeconds: 1, video, audio: undefined, chapterSeconds: [] };
   return { info, audio: undefined, video: -1, sound: -1 };
 }

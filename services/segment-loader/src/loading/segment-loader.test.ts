@@ -1,23 +1,17 @@
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import {
-  createLogger,
-  createRegistry,
   type ErrorCode,
-  newId,
-  RedisMediaStore,
+  type RedisMediaStore,
   type RenditionConfig,
   type SegmentManifest,
   samplesToMs,
 } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, type FlashBeepOptions } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderMetrics } from '../metrics.js';
-import { SegmentLoader } from './segment-loader.js';
+import { LoaderScene } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const H264: RenditionConfig = { id: 'h264', codec: 'h264', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
@@ -33,51 +27,20 @@ interface Options {
 /** Real files through real ffmpeg into real Redis, and what comes out, decoded again. */
 describe('SegmentLoader', () => {
   const clips = new Clips();
-  let server: TestRedis;
-  let redis: Redis;
+  let scene: LoaderScene;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    server = await startRedis();
-    redis = new Redis(server.url);
-    store = new RedisMediaStore(redis);
+    scene = await LoaderScene.start();
+    store = scene.store;
   });
   afterAll(async () => {
-    redis.disconnect();
-    await server.stop();
+    await scene.stop();
     clips.remove();
   });
 
-  async function load(path: string, options: Options = {}): Promise<SegmentManifest> {
-    const {
-      renditions = [VP8],
-      gopMs = 1000,
-      maxDurationSeconds = 3600,
-      signal = new AbortController().signal,
-    } = options;
-    const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1 };
-    const metrics = new LoaderMetrics(createRegistry('test'));
-    const loader = new SegmentLoader(
-      store,
-      { makeRoom: async () => true },
-      limits,
-      metrics,
-      createLogger('test', 'silent'),
-    );
-    const files = [await open(path), ...(options.audio === undefined ? [] : [await open(options.audio)])];
-    try {
-      return await loader.load(
-        {
-          ...{ id: newId('seg'), avatar: 'demo', name: 'clip', role: 'speech', source: 'upload' },
-          retention: { pinned: true },
-          settings: { renditions, gopMs, fps: undefined },
-          media: { video: files[0]?.fd ?? -1, audio: files[1]?.fd },
-        },
-        signal,
-        () => {},
-      );
-    } finally {
-      await Promise.all(files.map((file) => file.close()));
-    }
+  function load(path: string, { audio, renditions = [VP8], ...options }: Options = {}): Promise<SegmentManifest> {
+    const paths = audio === undefined ? [path] : [path, audio];
+    return scene.load(paths, ([video = -1, sound]) => ({ video, audio: sound }), { renditions, ...options });
   }
 
   async function loaded(
@@ -94,13 +57,13 @@ describe('SegmentLoader', () => {
 
   /** That a file is refused for the right reason, and leaves nothing behind. */
   async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
-    const keysBefore = (await redis.keys('*')).length;
+    const keysBefore = await scene.keyCount();
     const error: unknown = await load(path, options).then(
       () => new Error('it was loaded'),
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ code });
-    expect((await redis.keys('*')).length).toBe(keysBefore);
+    expect(await scene.keyCount()).toBe(keysBefore);
     return error as Error;
   }
 
@@ -447,20 +410,20 @@ describe('SegmentLoader', () => {
       size: '640x480',
       output: ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac'],
     });
-    const before = (await redis.keys('*')).length;
+    const before = await scene.keyCount();
     const loading = load(path, { signal: abort.signal });
     const given = expect(loading).rejects.toThrow('given up');
     await firstPart(before);
     expect(await childrenNamed('ffmpeg')).toHaveLength(1);
     abort.abort(new Error('given up'));
     await given;
-    expect((await redis.keys('*')).length).toBe(before);
+    expect(await scene.keyCount()).toBe(before);
     expect(await childrenNamed('ffmpeg')).toEqual([]);
   });
 
   /** Waits until a load has written something. */
   async function firstPart(keysBefore: number): Promise<void> {
-    while ((await redis.keys('*')).length === keysBefore) await new Promise((resolve) => setImmediate(resolve));
+    while ((await scene.keyCount()) === keysBefore) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Every beep within a millisecond of its flash; a flash may lie off the full second by half a frame of its grid. */

@@ -1,0 +1,81 @@
+import { open } from 'node:fs/promises';
+import {
+  createLogger,
+  createRegistry,
+  newId,
+  RedisMediaStore,
+  type RenditionConfig,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { startRedis } from '@humancast/testkit';
+import { Redis } from 'ioredis';
+import type { LoadMedia } from '../src/loading/load-plan.js';
+import { SegmentLoader } from '../src/loading/segment-loader.js';
+import { LoaderMetrics } from '../src/metrics.js';
+
+export interface LoadOptions {
+  readonly renditions: readonly RenditionConfig[];
+  readonly gopMs?: number;
+  readonly maxDurationSeconds?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A segment loader without its service, and a Redis of its own that it loads into. */
+export class LoaderScene {
+  readonly redis: Redis;
+  readonly store: RedisMediaStore;
+  readonly #stopRedis: () => Promise<void>;
+
+  private constructor(redis: Redis, stopRedis: () => Promise<void>) {
+    this.redis = redis;
+    this.store = new RedisMediaStore(redis);
+    this.#stopRedis = stopRedis;
+  }
+
+  static async start(): Promise<LoaderScene> {
+    const server = await startRedis();
+    return new LoaderScene(new Redis(server.url), () => server.stop());
+  }
+
+  /**
+   * Loads files into a new segment.
+   * @param paths opened for it, and closed again.
+   * @param mediaOf what is made of them, by their descriptors in the same order.
+   */
+  async load(
+    paths: readonly string[],
+    mediaOf: (descriptors: readonly number[]) => LoadMedia,
+    options: LoadOptions,
+  ): Promise<SegmentManifest> {
+    const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
+    const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1 };
+    const metrics = new LoaderMetrics(createRegistry('test'));
+    const quota = { makeRoom: () => Promise.resolve(true) };
+    const loader = new SegmentLoader(this.store, quota, limits, metrics, createLogger('test', 'silent'));
+    const files = await Promise.all(paths.map((path) => open(path)));
+    try {
+      return await loader.load(
+        {
+          ...{ id: newId('seg'), avatar: 'demo', name: 'clip', role: 'speech', source: 'upload' },
+          retention: { pinned: true },
+          settings: { renditions, gopMs, fps: undefined },
+          media: mediaOf(files.map(({ fd }) => fd)),
+        },
+        signal,
+        () => {},
+      );
+    } finally {
+      await Promise.all(files.map((file) => file.close()));
+    }
+  }
+
+  /** How many keys there are. */
+  async keyCount(): Promise<number> {
+    return (await this.redis.keys('*')).length;
+  }
+
+  async stop(): Promise<void> {
+    this.redis.disconnect();
+    await this.#stopRedis();
+  }
+}
