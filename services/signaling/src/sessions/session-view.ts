@@ -33,6 +33,7 @@ export interface ViewerState {
 /** Everything about a session. */
 export interface SessionState extends SessionSummary {
   endReason: string | undefined;
+  viewerCount: number;
   viewers: ViewerState[];
   queue: QueuedSegment[];
   interruptedSeq: number;
@@ -44,6 +45,12 @@ export interface SessionState extends SessionSummary {
   held: boolean | undefined;
   underruns: number | undefined;
   prefetchedMs: number | undefined;
+}
+
+/** What a session's token shows of it: how many watch, but neither who they are nor which media-sender hosts it. */
+export function guestView(state: SessionState): Omit<SessionState, 'viewers' | 'host'> {
+  const { viewers: _viewers, host: _host, ...rest } = state;
+  return rest;
 }
 
 /** Sessions as REST shows them. */
@@ -71,6 +78,7 @@ export class SessionViews {
     return {
       ...summaryOf(record),
       endReason: record.endReason,
+      viewerCount: viewers.length,
       viewers: viewers.map((viewer) => viewerOf(viewer, inspection)),
       queue,
       interruptedSeq: record.interruptedSeq,

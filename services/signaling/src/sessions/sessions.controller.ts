@@ -17,7 +17,7 @@ import { SayRelay } from '../say/say-relay.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { SessionService } from './session-service.js';
-import { SessionViews } from './session-view.js';
+import { guestView, SessionViews } from './session-view.js';
 
 const createSchema = z.strictObject({
   avatar: slugSchema,
@@ -91,9 +91,10 @@ export class SessionsController {
 
   @Get(':id')
   async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#admit(id, authorization, 'view');
+    const caller = this.#admit(id, authorization, 'view');
     const state = await this.#views.get(id);
-    return { ...state, canSay: this.#say.canSay(state.avatar) };
+    const shown = caller.kind === 'producer' ? state : guestView(state);
+    return { ...shown, canSay: this.#say.canSay(state.avatar) };
   }
 
   @Delete(':id')

@@ -252,6 +252,14 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
+    it('names neither viewers nor the host to who has a token only', async () => {
+      const session = await hosted();
+      const { body } = await other.request('GET', session.path, { auth: session.token });
+      expect(body).toMatchObject({ id: session.id, state: 'hosted', epoch: 1, viewerCount: 1 });
+      expect(JSON.stringify(body)).not.toMatch(/(vw|snd)_/);
+      session.viewer.ws.close();
+    });
+
     it('is what the host saved last, when it does not answer', async () => {
       const session = await hosted();
       const segment = newId('seg');
