@@ -129,9 +129,9 @@ export class LightViewer {
 
   #join(): void {
     const { session, token } = this.#options;
-    const viewer = this.#joined?.viewer;
+    const seat = this.#joined && { viewer: this.#joined.viewer, resume: this.#joined.resume };
     const connection = this.playing ? this.#current?.connection : undefined;
-    this.#sendNow({ type: 'join', session, token, ...(viewer && { viewer }), ...(connection && { connection }) });
+    this.#sendNow({ type: 'join', session, token, ...seat, ...(connection && { connection }) });
   }
 
   #socketLost(): void {

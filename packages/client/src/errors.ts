@@ -28,6 +28,7 @@ const FATAL: Readonly<Record<string, string>> = {
 /** Passing: it is being tried again, or only one request was refused. */
 const PASSING: Readonly<Record<string, string>> = {
   connection_lost: 'The connection was lost. Trying again…',
+  resume_refused: 'The connection was lost. Trying again…',
   media_lost: 'The picture stopped. Trying again…',
   bad_message: 'The server did not understand this page.',
   message_too_large: 'The server did not understand this page.',

@@ -39,7 +39,7 @@ export interface ViewerReport {
 }
 
 export type ViewerMessage =
-  | { type: 'join'; session: string; token: string; viewer?: string; connection?: string }
+  | { type: 'join'; session: string; token: string; viewer?: string; resume?: string; connection?: string }
   | { type: 'answer'; connection: string; sdp: string }
   | { type: 'candidate'; connection: string; candidate: Candidate }
   | { type: 'reconnect'; connection?: string }
@@ -72,6 +72,8 @@ export type SignalMessage =
       type: 'joined';
       session: string;
       viewer: string;
+      /** Missing from servers of before there was one. */
+      resume?: string;
       avatar: string;
       iceServers: IceServer[];
       relayOnly: boolean;

@@ -191,6 +191,7 @@ describe('signalling lost', () => {
       session: 'ses_12345678',
       token: 'token',
       viewer: 'vw_12345678',
+      resume: 'secret-of-the-viewer',
       connection: 'conn-one',
     });
     await browser.pass(20_000);
@@ -198,6 +199,33 @@ describe('signalling lost', () => {
     expect(errors).toEqual([]);
     expect(peer(0).closed).toBe(false);
     expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('joins anew when its resume secret is refused, while the old connection plays', async () => {
+    await play();
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(1000);
+    socket().onopen?.();
+    socket().say({ type: 'error', code: 'resume_refused', message: 'refused' });
+    await browser.pass(1000);
+    expect(browser.sockets).toHaveLength(3);
+    socket().join({ viewer: 'vw_another1', resume: 'another-secret' });
+    expect(socket().sent[0]).toEqual({ type: 'join', session: 'ses_12345678', token: 'token', connection: 'conn-one' });
+    expect(states).toEqual(['playing']);
+    expect(errors).toMatchObject([{ code: 'resume_refused', fatal: false }]);
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(1000);
+    socket().onopen?.();
+    expect(socket().sent[0]).toMatchObject({ viewer: 'vw_another1', resume: 'another-secret' });
+  });
+
+  it('joins as a new viewer where the server knows no resume secret', async () => {
+    const resume = undefined;
+    socket().join({ resume } as object);
+    socket().onclose?.({ code: 1006 });
+    await browser.pass(1000);
+    socket().onopen?.();
+    expect(socket().sent[0]).not.toHaveProperty('viewer');
   });
 
   it('waits longer after each failure, up to a bound', async () => {

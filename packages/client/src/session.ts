@@ -54,7 +54,8 @@ export class Session extends Emitter<SessionEvents> {
   readonly #reconnects: Backoff;
   readonly #forgetPage: (() => void)[];
   #channel: SignalChannel;
-  #viewer: string | undefined;
+  /** Who we are to the server. The secret stays in memory: whoever has it can take this viewer's place. */
+  #seat: { viewer: string; resume: string } | undefined;
   #configuration: RTCConfiguration = {};
   /** The highest epoch that made an offer: an older host has lost the session, whatever it still sends. */
   #epoch = 0;
@@ -145,7 +146,7 @@ export class Session extends Emitter<SessionEvents> {
       type: 'join',
       session,
       token,
-      ...(this.#viewer !== undefined && { viewer: this.#viewer }),
+      ...this.#seat,
       ...(playing && { connection: playing.connection }),
     };
   }
@@ -175,6 +176,8 @@ export class Session extends Emitter<SessionEvents> {
         if (message.event.type === 'session.ended') this.#finish('ended');
         break;
       case 'error':
+        // Joins anew, as another viewer.
+        if (message.code === 'resume_refused') this.#seat = undefined;
         this.emit('error', clientError(message.code, message.message));
         break;
       case 'pong':
@@ -182,8 +185,8 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
-  #joined({ viewer, iceServers, relayOnly }: Extract<SignalMessage, { type: 'joined' }>): void {
-    this.#viewer = viewer;
+  #joined({ viewer, resume, iceServers, relayOnly }: Extract<SignalMessage, { type: 'joined' }>): void {
+    this.#seat = resume === undefined ? undefined : { viewer, resume };
     this.#configuration = { iceServers, iceTransportPolicy: relayOnly ? 'relay' : 'all', bundlePolicy: 'max-bundle' };
     // The join has asked for a connection, unless one plays; it is asked for again only if none comes.
     if (!this.#isPlaying) this.#reconnectLater();
@@ -371,7 +374,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#current = undefined;
     this.#next?.close();
     this.#next = undefined;
-    this.#viewer = undefined;
+    this.#seat = undefined;
     this.#waitingPosition = undefined;
   }
 

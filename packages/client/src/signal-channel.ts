@@ -88,8 +88,13 @@ export class SignalChannel {
       this.#backoff.reset();
       this.#beat(Math.max(MIN_HEARTBEAT_MS, message.heartbeatMs));
     }
-    if (message.type === 'error' && clientError(message.code).fatal) this.#refuse(message.code, message.message);
-    else this.#listener.message(message);
+    if (message.type !== 'error') this.#listener.message(message);
+    else if (clientError(message.code).fatal) this.#refuse(message.code, message.message);
+    else {
+      this.#listener.message(message);
+      // The server closes a connection whose join it refuses; what the close code says besides is not the reason.
+      if (!this.#joined) this.#lose();
+    }
   }
 
   /** Two pings within the server's interval, so that a late one is not yet a lost one; silence for two of it is a loss. */

@@ -103,6 +103,7 @@ export class FakeHouse {
         type: 'joined',
         session: message.session,
         viewer: message.viewer ?? 'vw_12345678',
+        resume: 'secret-of-the-viewer',
         avatar: 'demo',
         iceServers: [],
         relayOnly: false,

@@ -106,6 +106,7 @@ export class FakeSocket implements Socket {
       type: 'joined',
       session: 'ses_12345678',
       viewer: 'vw_12345678',
+      resume: 'secret-of-the-viewer',
       avatar: 'demo',
       iceServers: [{ urls: ['turn:turn.example:3478'], username: 'u', credential: 'c' }],
       relayOnly: true,

@@ -57,6 +57,7 @@ export const ERRORS = {
   // connections
   join_required: { status: 409, title: 'The first message on this connection must be a join' },
   already_joined: { status: 409, title: 'This connection has already joined' },
+  resume_refused: { status: 403, title: 'The resume secret is missing or is not that of this viewer' },
   replaced: { status: 409, title: 'A newer connection of the same viewer took over' },
   bad_sdp: { status: 400, title: 'The session description could not be applied' },
   no_common_codec: { status: 406, title: 'The viewer and the avatar share no codec' },

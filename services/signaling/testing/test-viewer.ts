@@ -34,7 +34,7 @@ export class TestViewer {
   static async join(
     signaling: Pick<TestSignaling, 'signalUrl'>,
     session: { id: string; token: string },
-    rest: { viewer?: string; connection?: string } = {},
+    rest: { viewer?: string; resume?: string; connection?: string } = {},
   ): Promise<TestViewer> {
     const viewer = await TestViewer.connect(signaling);
     viewer.send({ type: 'join', session: session.id, token: session.token, ...rest });
@@ -59,9 +59,19 @@ export class TestViewer {
   }
 
   get id(): string {
+    return this.#joined.viewer;
+  }
+
+  get #joined(): Of<'joined'> {
     const joined = this.messages.find((message) => message.type === 'joined');
     if (!joined) throw new Error('has not joined');
-    return joined.viewer;
+    return joined;
+  }
+
+  /** What it joins with to come back. */
+  get seat(): { viewer: string; resume: string } {
+    const { viewer, resume } = this.#joined;
+    return { viewer, resume };
   }
 
   send(message: ViewerMessage): void {

@@ -47,6 +47,8 @@ export const viewerMessageSchema = z.discriminatedUnion('type', [
     token: z.string().max(1024),
     /** The viewer id of an earlier `joined`, to go on after the WebSocket was lost; replaces that connection. */
     viewer: idSchema.optional(),
+    /** The `resume` of that `joined`; without it, `viewer` is refused. */
+    resume: z.string().max(128).optional(),
     /** The peer connection that is still playing, if any: then no new one is offered. */
     connection: connectionIdSchema.optional(),
   }),
@@ -74,6 +76,8 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     type: z.literal('joined'),
     session: idSchema,
     viewer: idSchema,
+    /** Secret of this viewer: whoever shows it may come back as this viewer. */
+    resume: z.string(),
     avatar: slugSchema,
     iceServers: z.array(iceServerSchema),
     /** Whether to use `iceTransportPolicy: 'relay'`. */

@@ -1,9 +1,11 @@
-import { closeCodeOf, signToken } from '@humancast/shared';
+import { closeCodeOf, newId, signToken } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 import { waitFor } from '../../testing/wait-for.js';
+
+const TOKEN_KEYS = ['secret-of-the-tests'] as const;
 
 describe('a viewer whose WebSocket was lost', () => {
   let stack: TestStack;
@@ -40,7 +42,7 @@ describe('a viewer whose WebSocket was lost', () => {
   it('goes on at another process, without a new offer while its connection plays', async () => {
     const { session, viewer, connection, id } = await playing();
     viewer.ws.terminate();
-    const again = await TestViewer.join(other, session, { viewer: id, connection });
+    const again = await TestViewer.join(other, session, { ...viewer.seat, connection });
     expect(again.id).toBe(id);
     const record = await sender.viewer(session.id, id);
     expect(record.attempt).toBe(1);
@@ -67,7 +69,7 @@ describe('a viewer whose WebSocket was lost', () => {
   it('gets a new offer when it names no connection', async () => {
     const { session, viewer, connection, id } = await playing();
     viewer.ws.terminate();
-    const again = await TestViewer.join(other, session, { viewer: id });
+    const again = await TestViewer.join(other, session, viewer.seat);
     expect((await again.got('offer')).connection).not.toBe(connection);
     expect((await sender.viewer(session.id, id)).attempt).toBe(2);
     again.ws.close();
@@ -89,7 +91,7 @@ describe('a viewer whose WebSocket was lost', () => {
     const { session, viewer, id, connection } = await playing();
     viewer.send({ type: 'leave' });
     await waitFor('the viewer to be removed', async () => (await sender.registry.viewers(session.id)).length === 0);
-    const again = await TestViewer.join(one, session, { viewer: id, connection });
+    const again = await TestViewer.join(one, session, { ...viewer.seat, connection });
     expect(again.id).not.toBe(id);
     await again.got('offer');
     again.ws.close();
@@ -97,19 +99,95 @@ describe('a viewer whose WebSocket was lost', () => {
 
   it('may come back after its token has expired, but nobody may come new', async () => {
     const { session, viewer, id, connection } = await playing();
-    const expired = signToken({ sid: session.id, exp: 1, scope: 'view' }, ['secret-of-the-tests']);
+    const expired = signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
     viewer.ws.terminate();
-    const again = await TestViewer.join(other, { id: session.id, token: expired }, { viewer: id, connection });
+    const again = await TestViewer.join(other, { id: session.id, token: expired }, { ...viewer.seat, connection });
     expect(again.id).toBe(id);
     const stranger = await TestViewer.connect(other);
-    stranger.send({ type: 'join', session: session.id, token: expired, viewer: 'vw_notTheViewer00' });
+    stranger.send({ type: 'join', session: session.id, token: expired });
     expect(await stranger.closure()).toEqual({ code: 4401, reason: 'token_expired' });
     again.ws.close();
   });
 
-  it.each(['the same', 'another'])('replaces its older WebSocket at %s process', async (which) => {
+  describe('cannot be impersonated', () => {
+    /** Joins as somebody who is there; returns how that ended. */
+    async function steal(at: TestSignaling, session: { id: string; token: string }, seat: object) {
+      const thief = await TestViewer.connect(at);
+      thief.send({ type: 'join', session: session.id, token: session.token, ...seat });
+      const closure = await thief.closure();
+      return { ...closure, told: thief.messages };
+    }
+
+    it.each(['the same', 'another'])('with its id and another secret at %s process', async (which) => {
+      const { session, viewer, connection, id } = await playing();
+      const before = await sender.viewer(session.id, id);
+      const mails = sender.mail.length;
+      const accomplice = await TestViewer.join(one, session);
+      const expired = { ...session, token: signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS) };
+      const secrets = [undefined, '', 'x'.repeat(43), accomplice.seat.resume, session.token.slice(-43)];
+      for (const resume of secrets) {
+        for (const of of [session, expired]) {
+          const seat = { viewer: id, connection, ...(resume !== undefined && { resume }) };
+          const theft = await steal(which === 'another' ? other : one, of, seat);
+          expect(theft).toMatchObject({ code: closeCodeOf('resume_refused'), reason: 'resume_refused' });
+          expect(theft.told).toEqual([expect.objectContaining({ type: 'error', code: 'resume_refused' })]);
+        }
+      }
+      // The victim is reached as before, and its host was told nothing about it.
+      await hears(viewer, session.id);
+      expect(viewer.closed).toBeUndefined();
+      expect(viewer.messages.filter(({ type }) => type === 'error')).toEqual([]);
+      expect(await sender.viewer(session.id, id)).toEqual(before);
+      const aboutVictim = sender.mail.slice(mails).filter((mail) => 'viewer' in mail && mail.viewer === id);
+      expect(aboutVictim).toEqual([]);
+      for (const { ws } of [viewer, accomplice]) ws.close();
+    });
+
+    it('when it watches over WHEP, nor when it has gone', async () => {
+      const { session, viewer } = await playing();
+      const whep = newId('vw');
+      await sender.registry.putViewer(session.id, whep, 'elsewhere', { limit: 9, offer: 'v=0' });
+      const record = await sender.viewer(session.id, whep);
+      for (const id of [whep, newId('vw')]) {
+        const theft = await steal(other, session, { viewer: id, resume: viewer.seat.resume });
+        expect(theft.reason).toBe('resume_refused');
+      }
+      expect(await sender.viewer(session.id, whep)).toEqual(record);
+      viewer.ws.close();
+    });
+
+    it('by its own secret in another session', async () => {
+      const { viewer } = await playing();
+      const elsewhere = await one.makeSession();
+      expect((await steal(one, elsewhere, viewer.seat)).reason).toBe('resume_refused');
+      viewer.ws.close();
+    });
+  });
+
+  it('comes back after a change of keys while the old one is still believed', async () => {
     const { session, viewer, connection, id } = await playing();
-    const again = await TestViewer.join(which === 'another' ? other : one, session, { viewer: id, connection });
+    const changed = await stack.signaling({ tokenSecret: ['the-next-secret-of-tests', ...TOKEN_KEYS] });
+    const again = await TestViewer.join(changed, session, { ...viewer.seat, connection });
+    expect(again.id).toBe(id);
+    expect(again.seat.resume).not.toBe(viewer.seat.resume);
+    again.ws.close();
+    await changed.close();
+  });
+
+  it('does not come back with an expired token once its grace is over', async () => {
+    const { session, viewer } = await playing();
+    const { seat } = viewer;
+    viewer.send({ type: 'leave' });
+    await waitFor('the viewer to be removed', async () => (await sender.registry.viewers(session.id)).length === 0);
+    const late = await TestViewer.connect(one);
+    const token = signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
+    late.send({ type: 'join', session: session.id, token, ...seat });
+    expect(await late.closure()).toEqual({ code: 4401, reason: 'token_expired' });
+  });
+
+  it.each(['the same', 'another'])('replaces its older WebSocket at %s process', async (which) => {
+    const { session, viewer, connection } = await playing();
+    const again = await TestViewer.join(which === 'another' ? other : one, session, { ...viewer.seat, connection });
     expect(await viewer.closure()).toEqual({ code: closeCodeOf('replaced'), reason: 'replaced' });
     expect(await viewer.got('error')).toMatchObject({ code: 'replaced' });
     await hears(again, session.id);
@@ -130,9 +208,9 @@ describe('a viewer whose WebSocket was lost', () => {
   });
 
   it('keeps the newest WebSocket when it has gone to and fro', async () => {
-    const { session, viewer, connection, id } = await playing();
-    const there = await TestViewer.join(other, session, { viewer: id, connection });
-    const back = await TestViewer.join(one, session, { viewer: id, connection });
+    const { session, viewer, connection } = await playing();
+    const there = await TestViewer.join(other, session, { ...viewer.seat, connection });
+    const back = await TestViewer.join(one, session, { ...viewer.seat, connection });
     await viewer.closure();
     await there.closure();
     back.send({ type: 'ping' });
@@ -148,7 +226,7 @@ describe('a viewer whose WebSocket was lost', () => {
     await stopping.close();
     expect(await viewer.closure()).toMatchObject({ code: 1012 });
     expect(await sender.registry.viewers(session.id)).toHaveLength(1);
-    const again = await TestViewer.join(one, session, { viewer: viewer.id, connection });
+    const again = await TestViewer.join(one, session, { ...viewer.seat, connection });
     expect(again.id).toBe(viewer.id);
     again.ws.close();
   });

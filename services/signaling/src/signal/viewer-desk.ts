@@ -9,6 +9,7 @@ import {
   type ViewerMessage,
   verifyToken,
 } from '@humancast/shared';
+import { isResumeSecret, resumeSecret } from '../access/resume-secret.js';
 import type { EventFeed } from '../events/event-feed.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
@@ -58,8 +59,8 @@ export class ViewerDesk {
   }
 
   /**
-   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `session_not_found`, `session_ended`,
-   * `viewer_limit`.
+   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `resume_refused`, `session_not_found`,
+   * `session_ended`, `viewer_limit`.
    */
   async join(message: Join, socket: SignalSocket): Promise<ViewerLink> {
     const trace = new JoinTrace(this.#parts.tracer, 'join', { session: message.session });
@@ -126,19 +127,22 @@ export class ViewerDesk {
     return link;
   }
 
-  async #admit({ session, token, viewer }: Join): Promise<{ viewer: string; resumed: boolean }> {
+  async #admit({ session, token, viewer, resume = '' }: Join): Promise<{ viewer: string; resumed: boolean }> {
     const { registry, mailbox, post } = this.#parts;
+    const { tokenSecret } = this.#options;
     const nowMs = Date.now();
     // Who has joined in time and is still there may come back after its token has expired.
-    const claims = verifyToken(token, this.#options.tokenSecret, viewer === undefined ? nowMs : 0);
+    const claims = verifyToken(token, tokenSecret, viewer === undefined ? nowMs : 0);
     if (claims.sid !== session) throw new HumancastError('forbidden', 'the token is of another session');
     if (viewer !== undefined) {
+      // Before anything is looked up: the answer does not say whether the viewer is there.
+      if (!isResumeSecret(resume, { session, viewer }, tokenSecret)) throw new HumancastError('resume_refused');
       const { found, from } = await registry.moveViewer(session, viewer, mailbox);
       if (found && from !== undefined && from !== mailbox) {
         await post.send(from, { type: 'viewer.replaced', session, viewer });
       }
       if (found) return { viewer, resumed: true };
-      verifyToken(token, this.#options.tokenSecret, nowMs);
+      verifyToken(token, tokenSecret, nowMs);
     }
     return { viewer: newId('vw'), resumed: false };
   }
@@ -208,8 +212,9 @@ export class ViewerDesk {
 
   #joined({ id, avatar }: SessionRecord, viewer: string) {
     const iceServers = this.#parts.turn.issue(viewer, id);
-    const { relayOnly, heartbeatMs } = this.#options;
-    return { type: 'joined', session: id, viewer, avatar, iceServers, relayOnly, heartbeatMs } as const;
+    const { relayOnly, heartbeatMs, tokenSecret } = this.#options;
+    const resume = resumeSecret({ session: id, viewer }, tokenSecret);
+    return { type: 'joined', session: id, viewer, resume, avatar, iceServers, relayOnly, heartbeatMs } as const;
   }
 }
 
