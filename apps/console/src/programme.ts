@@ -54,6 +54,8 @@ function entryOf(event: SessionEvent): LogEntry | undefined {
       return { id, atMs, text: 'Moved to another media-sender' };
     case 'session.ended':
       return { id, atMs, text: 'The conversation ended' };
+    case 'session.interrupted':
+      return { id, atMs, text: 'Interrupted' };
     case 'viewer.connected':
       return { id, atMs, text: 'A viewer came' };
     case 'viewer.disconnected':

@@ -53,6 +53,7 @@ export type SessionEvent = { id: string; session: string; atMs: number } & (
   | { type: 'session.hosted'; host: string; epoch: number }
   | { type: 'session.moved'; from: string; host: string; epoch: number }
   | { type: 'session.ended'; reason: string }
+  | { type: 'session.interrupted'; interruptedSeq: number }
   | { type: 'viewer.connected'; viewer: string }
   | { type: 'viewer.disconnected'; viewer: string; reason: string }
   | { type: 'speech.started'; seq: number; segment: string }

@@ -117,7 +117,7 @@ export const signalingSettings = {
     300,
     'Seconds after which a session that nobody joined ends',
   ),
-  sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 10_000], 500, 'Segments queued in one session'),
+  sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Segments queued in one session'),
   viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 1000], 20, 'Viewers of one session'),
   turnUrls: setting.list(
     'TURN_URLS',

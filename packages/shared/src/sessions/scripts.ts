@@ -1,17 +1,73 @@
 /**
- * The session's rules that must hold whoever calls at the same time, as Lua scripts. KEYS of one session share a slot:
- * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream).
+ * The rules of a session that must hold whoever calls at the same time, as Lua scripts. KEYS of one session share a slot:
+ * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash).
  * A script that refuses returns a string naming the error code.
+ *
+ * Each script takes constant time, or time bounded by `SESSION_QUEUE_LIMIT`: while one runs, Redis serves nobody else, and
+ * a lease must not run out meanwhile.
  */
+
+/**
+ * Scripts that end, free or fence something, or keep a host alive, run although `maxmemory` is reached: otherwise nothing could
+ * be freed any more. What they add is bounded (an event stream has {@link EVENT_LIMIT} entries).
+ */
+const ALWAYS = '#!lua flags=allow-oom\n';
+/** Scripts that accept something new are refused as a whole when `maxmemory` is reached. */
+const WHILE_ROOM = '#!lua\n';
 
 /** Events kept for readers that come back. */
 const EVENT_LIMIT = 2000;
 
-/** Appends an event and wakes the readers. `emit(body)` with the JSON of the event's body. */
+/** `append(body)` adds an event, `emit(body)` also wakes the readers; both take the JSON of the event's body. */
 const EMIT = `
-local function emit(body)
+local function append(body)
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ${EVENT_LIMIT}, '*', 'e', body, 'at', now)
-  redis.call('PUBLISH', channel, '1')
+end
+local function wake() redis.call('PUBLISH', channel, '1') end
+local function emit(body)
+  append(body)
+  wake()
+end
+`;
+
+/**
+ * How many queued segments are left to a host that may be starting them at this instant, and has not been able to say so:
+ * it knows whether they were heard.
+ */
+const LEFT_TO_HOST = 4;
+
+/**
+ * `retire(through, hosted)` takes everything up to that seq out of the queue and reports each as finished, exactly once because
+ * \`finished\` reports only what it removes itself. A session that is hosted keeps the segment that is playing and the next
+ * {@link LEFT_TO_HOST}; their host reports those. Returns how many it kept.
+ */
+const RETIRE = `
+local function retire(through, hosted)
+  local seqs = {}
+  for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
+    local seq = tonumber(field)
+    if seq <= through then table.insert(seqs, seq) end
+  end
+  if #seqs == 0 then return 0 end
+  table.sort(seqs)
+  local started = tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0)
+  local playhead = cjson.decode(redis.call('HGET', KEYS[1], 'playhead') or '{}')
+  local kept, waiting = 0, 0
+  for _, seq in ipairs(seqs) do
+    if seq > started then waiting = waiting + 1 end
+    if hosted and waiting <= ${LEFT_TO_HOST} then
+      kept = kept + 1
+    else
+      local position = 0
+      if playhead.seq == seq then position = math.floor(playhead.positionSamples / 48) end
+      local reason = seq <= started and 'interrupted' or 'dropped'
+      local segment = redis.call('HGET', KEYS[2], seq)
+      redis.call('HDEL', KEYS[2], seq)
+      append(cjson.encode({type = 'speech.finished', seq = seq, segment = segment, positionMs = position, interrupted = true, reason = reason}))
+    end
+  end
+  wake()
+  return math.min(kept, ${LEFT_TO_HOST} + 1)
 end
 `;
 
@@ -20,8 +76,7 @@ const LINGER_SECONDS = 60;
 
 export const SCRIPTS = {
   /** ARGV: now, avatar, demo. */
-  create: `
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+  create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
 return 1`,
 
@@ -30,8 +85,7 @@ return 1`,
    * A session queued longer than retryMs is asked for again under the same epoch: the caller before may have died between
    * this and the job.
    */
-  requestHost: `
-local state = redis.call('HGET', KEYS[1], 'state')
+  requestHost: `${ALWAYS}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 if state == 'hosted' then return 0 end
@@ -45,8 +99,7 @@ redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
   /** A job was taken and never led to a claim. ARGV: now, epoch. → the next epoch; 0 when somebody did claim it. */
-  supersede: `
-if redis.call('HGET', KEYS[1], 'state') ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
+  supersede: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'queuedAt', ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
 
@@ -54,9 +107,8 @@ return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
    * The right to host. ARGV: now, epoch, host, channel. → 1, or 0 when that epoch is over. Again by the same host, whose
    * answer was lost: 1.
    */
-  claim: `
-local now, channel = ARGV[1], ARGV[4]
-${EMIT}
+  claim: `${ALWAYS}local now, channel = ARGV[1], ARGV[4]
+${EMIT}${RETIRE}
 local state = redis.call('HGET', KEYS[1], 'state')
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 local from = redis.call('HGET', KEYS[1], 'host')
@@ -64,6 +116,7 @@ if state == 'hosted' and from == ARGV[3] then return 1 end
 if state ~= 'queued' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3])
 redis.call('HDEL', KEYS[1], 'said')
+retire(tonumber(redis.call('HGET', KEYS[1], 'interrupted')), false)
 if from then emit(cjson.encode({type = 'session.moved', from = from, host = ARGV[3], epoch = tonumber(ARGV[2])}))
 else emit(cjson.encode({type = 'session.hosted', host = ARGV[3], epoch = tonumber(ARGV[2])})) end
 return 1`,
@@ -72,8 +125,7 @@ return 1`,
    * A host was silent because its signs of life did not get through, and wants to go on. ARGV: epoch, host. → 1, or 0 when
    * it was taken over. Counted, so that whoever found it dead before this can't take the session from it after.
    */
-  resume: `
-if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
+  resume: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HINCRBY', KEYS[1], 'resumptions', 1)
 return 1`,
@@ -82,43 +134,54 @@ return 1`,
    * The right to host is taken from a host that is gone, or given back by one that goes. ARGV: now, host, epoch ('' = any),
    * resumptions ('' = any). → the next epoch, to enqueue a job for; 0 when it was not the host (any more), or has resumed.
    */
-  release: `
-if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
+  release: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
 if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if ARGV[4] ~= '' and (redis.call('HGET', KEYS[1], 'resumptions') or '0') ~= ARGV[4] then return 0 end
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
-  /** ARGV: limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}. */
-  speak: `
+  /**
+   * Queues segments. With interrupt, everything queued before is over, and is out of the queue at once.
+   * ARGV: now, channel, limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}.
+   */
+  speak: `${WHILE_ROOM}
+local now, channel, limit, interrupt = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+${EMIT}${RETIRE}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
-local waiting = redis.call('HLEN', KEYS[2])
-if ARGV[2] == '1' then waiting = 0 end
-if waiting + #ARGV - 2 > tonumber(ARGV[1]) then return 'queue_full' end
+local count = #ARGV - 4
+if count > limit then return 'queue_full' end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
-if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'interrupted', seq) end
-for i = 3, #ARGV do redis.call('HSET', KEYS[2], seq + i - 2, ARGV[i]) end
-redis.call('HSET', KEYS[1], 'seq', seq + #ARGV - 2)
+if interrupt then
+  redis.call('HSET', KEYS[1], 'interrupted', seq)
+  local kept = retire(seq, state == 'hosted')
+  limit = limit + kept
+end
+if redis.call('HLEN', KEYS[2]) + count > limit then return 'queue_full' end
+for i = 1, count do redis.call('HSET', KEYS[2], seq + i, ARGV[i + 4]) end
+redis.call('HSET', KEYS[1], 'seq', seq + count)
 return {seq + 1, tonumber(redis.call('HGET', KEYS[1], 'interrupted')), redis.call('HGET', KEYS[1], 'host') or ''}`,
 
-  /** → {interruptedSeq, host or ''}. */
-  interrupt: `
+  /** Everything queued up to now is over. ARGV: now, channel. → {interruptedSeq, host or ''}. */
+  interrupt: `${ALWAYS}
+local now, channel = ARGV[1], ARGV[2]
+${EMIT}${RETIRE}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
-local seq = redis.call('HGET', KEYS[1], 'seq')
+local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 redis.call('HSET', KEYS[1], 'interrupted', seq)
-return {tonumber(seq), redis.call('HGET', KEYS[1], 'host') or ''}`,
+emit(cjson.encode({type = 'session.interrupted', interruptedSeq = seq}))
+retire(seq, state == 'hosted')
+return {seq, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
    * An event from the host. ARGV: now, channel, epoch, body, number ('' = none). → 1, or 0 when the epoch is over: a host
    * that lost its lease can say nothing any more. Numbers grow within an epoch; one that was written is not written again.
    */
-  emit: `
-local now, channel = ARGV[1], ARGV[2]
+  emit: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if ARGV[5] ~= '' then
@@ -128,33 +191,33 @@ end
 emit(ARGV[4])
 return 1`,
 
-  /** A queued segment begins. ARGV: now, channel, epoch, body, seq. Said once, also when a new host resumes it. */
-  started: `
-local now, channel = ARGV[1], ARGV[2]
+  /**
+   * A queued segment begins. ARGV: now, channel, epoch, body, seq. It is said once, also when a new host
+   * resumes it, and not at all when it was reported as dropped before.
+   */
+  started: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0) >= tonumber(ARGV[5]) then return 1 end
+if redis.call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return 1 end
 redis.call('HSET', KEYS[1], 'startedSeq', ARGV[5])
 emit(ARGV[4])
 return 1`,
 
   /** A queued segment is over: leaves the queue and is reported, both or neither. ARGV as \`started\`. */
-  finished: `
-local now, channel = ARGV[1], ARGV[2]
+  finished: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if redis.call('HDEL', KEYS[2], ARGV[5]) == 1 then emit(ARGV[4]) end
 return 1`,
 
   /** ARGV: epoch, playhead. */
-  savePlayhead: `
-if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+  savePlayhead: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'playhead', ARGV[2])
 return 1`,
 
   /** ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent. → {attempt, host or ''}. The same viewer again: its next attempt. */
-  putViewer: `
-local state = redis.call('HGET', KEYS[1], 'state')
+  putViewer: `${WHILE_ROOM}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
@@ -168,8 +231,7 @@ redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /** The same viewer is reached elsewhere now; its connection stays. ARGV: viewer, mailbox. → {found, host or '', mailbox before}. */
-  moveViewer: `
-local state = redis.call('HGET', KEYS[1], 'state')
+  moveViewer: `${ALWAYS}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
@@ -180,39 +242,35 @@ record.mailbox = ARGV[2]
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
 
-  /** ARGV: viewer, mailbox ('' = whoever holds it). Not removed when it has moved to another mailbox since. → {removed, host or ''}. */
-  removeViewer: `
+  /**
+   * A viewer has left, or did not come back. ARGV: viewer, mailbox ('' = any), epoch ('' = signaling asks), attempt ('' = any).
+   * Nothing is removed when the viewer has moved to another mailbox or has made another attempt since.
+   * → {removed, host or '', 0 when a host asks whose epoch is over}.
+   */
+  removeViewer: `${ALWAYS}
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+if ARGV[3] ~= '' and (redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3]) then return {0, host, 0} end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
-if not before then return {0, ''} end
-if ARGV[2] ~= '' and cjson.decode(before).mailbox ~= ARGV[2] then return {0, ''} end
+if not before then return {0, host, 1} end
+local record = cjson.decode(before)
+if ARGV[2] ~= '' and record.mailbox ~= ARGV[2] then return {0, host, 1} end
+if ARGV[4] ~= '' and record.attempt ~= tonumber(ARGV[4]) then return {0, host, 1} end
 redis.call('HDEL', KEYS[3], ARGV[1])
-return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+return {1, host, 1}`,
 
   /**
    * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped, the one
    * that was playing as interrupted where its host last said it was.
    * → {ended now, host or ''}.
    */
-  end: `
-local now, channel = ARGV[1], ARGV[2]
-${EMIT}
+  end: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
+${EMIT}${RETIRE}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 local host = redis.call('HGET', KEYS[1], 'host') or ''
 if state == 'ended' then return {0, host} end
 if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {0, host} end
-local queue = redis.call('HGETALL', KEYS[2])
-local seqs = {}
-for i = 1, #queue, 2 do table.insert(seqs, {tonumber(queue[i]), queue[i + 1]}) end
-table.sort(seqs, function(a, b) return a[1] < b[1] end)
-local started = tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0)
-local playhead = cjson.decode(redis.call('HGET', KEYS[1], 'playhead') or '{}')
-for _, item in ipairs(seqs) do
-  local position = 0
-  if playhead.seq == item[1] then position = math.floor(playhead.positionSamples / 48) end
-  local reason = item[1] <= started and 'interrupted' or 'dropped'
-  emit(cjson.encode({type = 'speech.finished', seq = item[1], segment = item[2], positionMs = position, interrupted = true, reason = reason}))
-end
+retire(tonumber(redis.call('HGET', KEYS[1], 'seq')), false)
 redis.call('HSET', KEYS[1], 'state', 'ended', 'endReason', ARGV[3])
 emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
 redis.call('DEL', KEYS[2], KEYS[3])

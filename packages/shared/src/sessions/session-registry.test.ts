@@ -92,6 +92,140 @@ describe('SessionRegistry', () => {
     expect(after.queued[0]?.seq).toBe(3);
   });
 
+  /** What was reported as finished: `[seq, reason, positionMs]` each. */
+  async function finishedIn(id: string) {
+    const events = await registry.events(id, '0', 5000);
+    return events.flatMap((event) =>
+      event.type === 'speech.finished' ? [[event.seq, event.reason, event.positionMs] as const] : [],
+    );
+  }
+
+  describe('an interruption', () => {
+    const segments = (count: number) => Array.from({ length: count }, () => newId('seg'));
+
+    it('reports everything queued as dropped at once when nobody hosts the session', async () => {
+      const id = newId('ses');
+      await registry.create(id, 'demo');
+      await registry.speak(id, segments(3));
+      const { interruptedSeq } = await registry.interrupt(id);
+      expect(interruptedSeq).toBe(3);
+      expect(await registry.queue(id)).toEqual([]);
+      expect(await finishedIn(id)).toEqual([1, 2, 3].map((seq) => [seq, 'dropped', 0]));
+    });
+
+    it('is told when nothing is queued, too', async () => {
+      const { id } = await hosted();
+      await registry.interrupt(id);
+      expect((await registry.events(id, '0')).at(-1)).toMatchObject({ type: 'session.interrupted', interruptedSeq: 0 });
+    });
+
+    it('leaves to the host what it may be playing, and each segment is reported once', async () => {
+      const { id, epoch } = await hosted();
+      const { queued } = await registry.speak(id, segments(10));
+      const [first] = queued;
+      if (!first) throw new Error('nothing was queued');
+      await registry.speechStarted(id, epoch, first);
+      await registry.interrupt(id);
+      // The one that plays, and four that may have begun since the host could last say so.
+      expect((await registry.queue(id)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+      const finish = (seq: number, reason: 'interrupted' | 'dropped', positionMs: number) => {
+        const segment = queued[seq - 1]?.segment ?? '';
+        const body = { type: 'speech.finished', seq, segment, positionMs, interrupted: true, reason } as const;
+        return registry.speechFinished(id, epoch, body);
+      };
+      // The host knows of all ten, and reports all ten.
+      await finish(1, 'interrupted', 120);
+      for (let seq = 2; seq <= 10; seq++) await finish(seq, 'dropped', 0);
+      const finished = await finishedIn(id);
+      expect(finished.toSorted(([a], [b]) => a - b)).toEqual([
+        [1, 'interrupted', 120],
+        ...[2, 3, 4, 5, 6, 7, 8, 9, 10].map((seq) => [seq, 'dropped', 0]),
+      ]);
+    });
+
+    it('is carried out by the next claim when the host dies before it could', async () => {
+      const { id, host, epoch } = await hosted();
+      const { queued } = await registry.speak(id, segments(2));
+      if (!queued[0]) throw new Error('nothing was queued');
+      await registry.speechStarted(id, epoch, queued[0]);
+      const { segment } = queued[0];
+      await registry.savePlayhead(id, epoch, { segment, role: 'speech', seq: 1, positionSamples: 48_000, atMs: 0 });
+      await registry.interrupt(id);
+      expect(await finishedIn(id)).toEqual([]);
+      expect(await registry.release(id, host)).toBe(epoch + 1);
+      expect(await registry.claim(id, epoch + 1, newId('snd'))).toBe(true);
+      expect(await finishedIn(id)).toEqual([
+        [1, 'interrupted', 1000],
+        [2, 'dropped', 0],
+      ]);
+      expect(await registry.programme(id)).toEqual({ interruptedSeq: 2, queue: [] });
+    });
+
+    it('makes a late report that a dropped segment began say nothing', async () => {
+      const { id, epoch } = await hosted();
+      const { queued } = await registry.speak(id, segments(6));
+      const last = queued.at(-1);
+      if (!last) throw new Error('nothing was queued');
+      await registry.interrupt(id);
+      expect(await registry.speechStarted(id, epoch, last)).toBe(true);
+      expect((await registry.events(id, '0')).map(({ type }) => type)).not.toContain('speech.started');
+    });
+
+    it.each([true, false])(
+      'by speak keeps the queue within its limit, however often it comes (hosted: %s)',
+      async (isHosted) => {
+        let id = newId('ses');
+        if (isHosted) ({ id } = await hosted());
+        else await registry.create(id, 'demo');
+        const limit = 20;
+        for (let i = 0; i < 30; i++) await registry.speak(id, segments(limit), { interrupt: true, limit });
+        expect((await registry.queue(id)).length).toBeLessThanOrEqual(limit + 4);
+        await expect(registry.speak(id, segments(1), { limit })).rejects.toMatchObject({ code: 'queue_full' });
+        await expect(registry.speak(id, segments(limit + 1), { interrupt: true, limit })).rejects.toMatchObject({
+          code: 'queue_full',
+        });
+        await registry.end(id, 'deleted');
+        const seqs = (await finishedIn(id)).map(([seq]) => seq);
+        expect(seqs.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 30 * limit }, (_, i) => i + 1));
+      },
+    );
+
+    it('by speak leaves little to do for the end of the session, after 300 times 100 segments', async () => {
+      const { id } = await hosted();
+      for (let i = 0; i < 300; i++) await registry.speak(id, segments(100), { interrupt: true });
+      await registry.speak(id, segments(100));
+      await redis.config('RESETSTAT');
+      await registry.end(id, 'deleted');
+      const appended = /cmdstat_xadd:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
+      // Each is one of the 200 that are queued, one of the 4 left to the host, or the end itself.
+      expect(Number(appended)).toBe(205);
+    });
+  });
+
+  describe('a host that lost its lease', () => {
+    it('removes no viewer', async () => {
+      const { id, host, epoch } = await hosted();
+      const viewer = newId('vw');
+      const { attempt } = await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
+      await registry.release(id, host);
+      expect(await registry.viewerGone(id, epoch, viewer, attempt)).toBe(false);
+      await registry.claim(id, epoch + 1, newId('snd'));
+      expect(await registry.viewerGone(id, epoch, viewer, attempt)).toBe(false);
+      expect(await registry.viewers(id)).toHaveLength(1);
+      expect(await registry.viewerGone(id, epoch + 1, viewer, attempt)).toBe(true);
+      expect(await registry.viewers(id)).toEqual([]);
+    });
+  });
+
+  it('keeps a viewer who asked for a new connection while the host gave up the one before', async () => {
+    const { id, epoch } = await hosted();
+    const viewer = newId('vw');
+    const { attempt } = await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
+    await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
+    expect(await registry.viewerGone(id, epoch, viewer, attempt)).toBe(true);
+    expect(await registry.viewers(id)).toHaveLength(1);
+  });
+
   it('drops what is still queued when the session ends, and then refuses more', async () => {
     const { id } = await hosted();
     await registry.speak(id, [newId('seg'), newId('seg')]);

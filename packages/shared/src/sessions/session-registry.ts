@@ -94,23 +94,34 @@ export class SessionRegistry {
   }
 
   /**
-   * Queues segments in order; with `interrupt` everything queued before is over.
+   * Queues segments in order. With `interrupt` everything queued before is over: it leaves the queue at once and is reported as
+   * finished, by the host where one may be playing it.
    * @throws `session_not_found`, `session_ended`, `queue_full`.
    */
   async speak(id: string, segments: readonly string[], { interrupt = false, limit = 500 } = {}) {
-    const [first, interruptedSeq, host] = (await this.#run('speak', id, limit, interrupt ? 1 : 0, ...segments)) as [
-      number,
-      number,
-      string,
-    ];
+    const args = [this.#now(), eventsChannel(id), limit, interrupt ? 1 : 0, ...segments];
+    const [first, interruptedSeq, host] = (await this.#run('speak', id, ...args)) as [number, number, string];
     const queued: QueuedSegment[] = segments.map((segment, i) => ({ seq: first + i, segment }));
     return { queued, interruptedSeq, host: host || undefined };
   }
 
-  /** Everything queued up to now is over. @throws `session_not_found`, `session_ended`. */
+  /**
+   * Everything queued up to now is over, as with `speak`; `session.interrupted` says so even when nothing was queued.
+   * @throws `session_not_found`, `session_ended`.
+   */
   async interrupt(id: string): Promise<HostedAt & { interruptedSeq: number }> {
-    const [interruptedSeq, host] = (await this.#run('interrupt', id)) as [number, string];
+    const [interruptedSeq, host] = (await this.#run('interrupt', id, this.#now(), eventsChannel(id))) as [
+      number,
+      string,
+    ];
     return { interruptedSeq, host: host || undefined };
+  }
+
+  /** What a host has to follow: up to which seq everything is over, and what else is queued. */
+  async programme(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
+    // In this order: what is read as queued after the interruption was queued after it.
+    const interruptedSeq = Number((await this.#redis.hget(keys.session(id), 'interrupted')) ?? 0);
+    return { interruptedSeq, queue: await this.queue(id) };
   }
 
   /** Segments not yet over, in order. */
@@ -176,8 +187,17 @@ export class SessionRegistry {
 
   /** With a mailbox, only while the viewer is reached there: a refreshed page has moved on. */
   async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
-    const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox)) as [number, string];
+    const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox, '', '')) as [number, string];
     return { removed: removed === 1, host: host || undefined };
+  }
+
+  /**
+   * The host has waited in vain for this attempt of a viewer; one that has made another since stays.
+   * @returns `false` when the epoch is over, as the writes above.
+   */
+  async viewerGone(id: string, epoch: number, viewer: string, attempt: number): Promise<boolean> {
+    const reply = (await this.#run('removeViewer', id, viewer, '', epoch, attempt)) as [number, string, number];
+    return reply[2] === 1;
   }
 
   async viewers(id: string): Promise<ViewerRecord[]> {

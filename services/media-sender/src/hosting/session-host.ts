@@ -84,6 +84,8 @@ export interface HostMetrics {
 const LAST_WORDS_MS = 3000;
 /** Between attempts to read what can't be read now. */
 const RETRY_MS = 250;
+/** The queue is also read this often: whoever queued or interrupted may have died, or given up, before it could tell. */
+const QUEUE_REREAD_MS = 2000;
 /** Of an idle programme the playhead is saved only so often: nobody misses a second of it. */
 const IDLE_PLAYHEAD_MS = 1000;
 
@@ -113,6 +115,7 @@ export class SessionHost {
   #fetchedSeq = 0;
   #playheadTimer: NodeJS.Timeout | undefined;
   #playheadSavedAtMs = 0;
+  #queueTimer: NodeJS.Timeout | undefined;
   #aloneTimer: NodeJS.Timeout | undefined;
   /** The lease is in doubt. */
   #silent = false;
@@ -210,7 +213,7 @@ export class SessionHost {
         this.#emit({ type: 'viewer.disconnected', viewer, reason });
       },
       onKeyframeNeeded: (connection) => this.#player.recover(connection),
-      onGone: (viewer) => void this.#removeViewer(viewer),
+      onGone: (viewer, attempt) => void this.#viewerGone(viewer, attempt),
     });
   }
 
@@ -241,6 +244,7 @@ export class SessionHost {
     this.#reel.prepare();
     await this.syncQueue();
     this.#playheadTimer = setInterval(() => this.#savePlayhead(), this.#services.playheadMs);
+    this.#queueTimer = setInterval(() => void this.syncQueue(), QUEUE_REREAD_MS);
     await this.syncViewers();
     this.#watchAlone();
   }
@@ -327,8 +331,6 @@ export class SessionHost {
     if (!mine) return this.stop('taken-over');
     this.#silent = false;
     this.#player.resume();
-    const record = await this.#untilAnswered(() => registry.get(this.session));
-    if (record && record.interruptedSeq > this.#interruptedSeq) this.#interrupt(record.interruptedSeq);
     await this.syncQueue();
     await this.syncViewers();
   }
@@ -336,6 +338,7 @@ export class SessionHost {
   /** Others may host from now on: says nothing more, and plays on until its viewers have changed over. */
   async release(): Promise<void> {
     clearInterval(this.#playheadTimer);
+    clearInterval(this.#queueTimer);
     await this.#outbox.flush(LAST_WORDS_MS);
     this.#outbox.close();
   }
@@ -348,6 +351,7 @@ export class SessionHost {
     if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#playheadTimer);
+    clearInterval(this.#queueTimer);
     clearTimeout(this.#aloneTimer);
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
@@ -388,9 +392,16 @@ export class SessionHost {
 
   /** One after the other: a later one that is read faster must not be played first. */
   async #readQueue(): Promise<void> {
-    const queue = await this.#untilAnswered(() => this.#services.registry.queue(this.session));
-    for (const { seq, segment } of queue ?? []) {
+    const programme = await this.#untilAnswered(() => this.#services.registry.programme(this.session));
+    if (!programme) return;
+    if (programme.interruptedSeq > this.#interruptedSeq) this.#interrupt(programme.interruptedSeq);
+    for (const { seq, segment } of programme.queue) {
       if (seq <= this.#fetchedSeq) continue;
+      if (seq <= this.#interruptedSeq) {
+        this.#fetchedSeq = seq;
+        this.#finished(seq, segment, 0, 'dropped');
+        continue;
+      }
       const manifest = await this.#manifestOf(segment);
       if (this.#stopped) return;
       this.#fetchedSeq = seq;
@@ -437,9 +448,11 @@ export class SessionHost {
     return undefined;
   }
 
-  async #removeViewer(viewer: string): Promise<void> {
+  async #viewerGone(viewer: string, attempt: number): Promise<void> {
     try {
-      await this.#services.registry.removeViewer(this.session, viewer);
+      if (!(await this.#services.registry.viewerGone(this.session, this.epoch, viewer, attempt))) {
+        return await this.stop('taken-over');
+      }
       await this.syncViewers();
     } catch (error) {
       this.#logger.warn({ viewer, err: (error as Error).message }, 'viewer could not be removed');

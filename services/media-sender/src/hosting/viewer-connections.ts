@@ -35,8 +35,8 @@ export interface ViewerConnectionsOptions {
   onConnected: (viewer: ViewerRecord, connection: string, codec: Codec, transport: ViewerTransport) => void;
   onDisconnected: (viewer: string, connection: string, reason: string) => void;
   onKeyframeNeeded: (connection: string) => void;
-  /** This viewer is not coming back. */
-  onGone: (viewer: string) => void;
+  /** This viewer was without a connection for the grace time. @param attempt the last one that is known here. */
+  onGone: (viewer: string, attempt: number) => void;
 }
 
 /** A trace of a join is not gone on with after so long: a host that takes over makes connections of its own accord. */
@@ -202,7 +202,10 @@ export class ViewerConnections {
       clearTimeout(viewer.grace);
       viewer.grace = undefined;
     } else {
-      viewer.grace ??= setTimeout(() => this.#options.onGone(viewer.record.viewer), this.#options.graceMs);
+      viewer.grace ??= setTimeout(
+        () => this.#options.onGone(viewer.record.viewer, viewer.record.attempt),
+        this.#options.graceMs,
+      );
     }
   }
 
