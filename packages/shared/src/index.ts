@@ -5,6 +5,7 @@ export * from './config/settings.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './keys.js';
+export * from './limits/index.js';
 export * from './log.js';
 export * from './mailbox/mailbox.js';
 export * from './mailbox/redis-mailbox.js';

@@ -13,7 +13,7 @@ import {
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Access } from './access/access.js';
 import { Origins } from './http/origins.js';
-import { AddressLimiter } from './limits/address-limiter.js';
+import { Limits } from './limits/limits.js';
 import { SignalingMetrics } from './metrics.js';
 import type { Timings } from './timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, TIMINGS_TOKEN, TRACER } from './tokens.js';
@@ -43,7 +43,7 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     { provide: SignalingMetrics, useValue: metrics },
     { provide: Access, useValue: new Access(config) },
     { provide: Origins, useValue: new Origins(config) },
-    { provide: AddressLimiter, useValue: new AddressLimiter(config.connectsPerMinute) },
+    { provide: Limits, useValue: new Limits(config) },
     {
       provide: TurnCredentials,
       useValue: new TurnCredentials(

@@ -32,7 +32,7 @@ import { cors } from './http/cors.js';
 import { CountingProblemFilter } from './http/counting-problem.filter.js';
 import { Origins } from './http/origins.js';
 import { securityHeaders } from './http/security-headers.js';
-import { AddressLimiter } from './limits/address-limiter.js';
+import { Limits } from './limits/limits.js';
 import { SignalingMetrics } from './metrics.js';
 import { registerFleetMetrics } from './observability/fleet-metrics.js';
 import { FleetProbe } from './observability/fleet-probe.js';
@@ -142,11 +142,7 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   const folder = consoleFolder(config.consoleDir);
   app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
   app.useGlobalFilters(new CountingProblemFilter(logger, metrics));
-  const adapter = new SignalAdapter(
-    app,
-    { origins: app.get(Origins), limiter: app.get(AddressLimiter), metrics },
-    config,
-  );
+  const adapter = new SignalAdapter(app, { origins: app.get(Origins), limits: app.get(Limits), metrics }, config);
   app.useWebSocketAdapter(adapter);
   return { app, adapter };
 }

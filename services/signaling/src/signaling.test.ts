@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLogger, loadConfig, signalingSettings } from '@humancast/shared';
+import { createLogger, loadConfig, signalingSettings, TrustedProxies } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventReader } from '../testing/event-reader.js';
 import { FakeSender } from '../testing/fake-sender.js';
@@ -84,7 +84,10 @@ describe('the signaling service', () => {
 
     it('are counted by their own address only behind a proxy of our own', async () => {
       const direct = await stack.signaling({ connectsPerMinute: 2 });
-      const proxied = await stack.signaling({ connectsPerMinute: 2, trustProxy: true });
+      const proxied = await stack.signaling({
+        connectsPerMinute: 2,
+        trustProxy: TrustedProxies.parse('true') as TrustedProxies,
+      });
       const visit = (at: TestSignaling, address: string) =>
         TestViewer.connect(at, { headers: { 'x-forwarded-for': `203.0.113.1, ${address}` } });
       for (let i = 1; i <= 2; i++) (await visit(direct, `192.0.2.${i}`)).ws.close();

@@ -20,6 +20,8 @@ export interface Timings {
   orphanGraceMs: number;
   /** Between comments that keep an event stream open through proxies. */
   eventHeartbeatMs: number;
+  /** In which a reader must take what is left of an event stream that ends; then the connection is cut. */
+  eventLingerMs: number;
 }
 
 export const TIMINGS: Readonly<Timings> = {
@@ -33,4 +35,5 @@ export const TIMINGS: Readonly<Timings> = {
   sessionSweepMs: 5000,
   orphanGraceMs: 10_000,
   eventHeartbeatMs: 15_000,
+  eventLingerMs: 5000,
 };

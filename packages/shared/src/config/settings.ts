@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { TrustedProxies } from '../limits/trusted-proxies.js';
 import { type RenditionConfig, renditionConfigSchema } from '../media/avatar.js';
 import { type ConfigOf, setting } from './define.js';
 
@@ -56,6 +57,18 @@ const common = {
     'METRICS_ADDRESS',
     '127.0.0.1',
     'Address the metrics port listens on; not for the public',
+  ),
+  trustProxy: setting.custom(
+    'TRUST_PROXY',
+    z.string().transform((text, ctx): TrustedProxies => {
+      const proxies = TrustedProxies.parse(text);
+      if (proxies) return proxies;
+      ctx.addIssue({ code: 'custom', message: 'not a list of proxies' });
+      return z.NEVER;
+    }),
+    '"false", "true" (one proxy), a number of proxies up to 10, or a list of addresses and CIDR ranges (also loopback, linklocal, uniquelocal)',
+    'false',
+    'Reverse proxies of your own in front of this port, whose X-Forwarded-For is believed',
   ),
   shutdownTimeoutMs: setting.int(
     'SHUTDOWN_TIMEOUT_MS',
@@ -153,12 +166,31 @@ export const signalingSettings = {
     'CONNECTS_PER_MINUTE',
     [1, 1_000_000],
     600,
-    'New WebSocket connections and demo sessions a minute from one address, at each signaling process',
+    'New WebSocket connections, demo sessions and WHEP requests a minute from one address, at each signaling process',
   ),
-  trustProxy: setting.bool(
-    'TRUST_PROXY',
-    false,
-    'Whether X-Forwarded-For of the peer is believed (only behind a proxy of your own)',
+  eventStreamLimit: setting.int(
+    'EVENT_STREAM_LIMIT',
+    [1, 1_000_000],
+    5000,
+    'Event streams (server-sent events) open at once, at each signaling process',
+  ),
+  eventStreamsPerSession: setting.int(
+    'EVENT_STREAMS_PER_SESSION',
+    [1, 1_000_000],
+    100,
+    'Event streams of one session open at once, at each signaling process',
+  ),
+  eventStreamsPerKey: setting.int(
+    'EVENT_STREAMS_PER_KEY',
+    [1, 1_000_000],
+    2500,
+    'Event streams that one API key has open at once, at each signaling process',
+  ),
+  eventStreamsPerAddress: setting.int(
+    'EVENT_STREAMS_PER_ADDRESS',
+    [1, 1_000_000],
+    200,
+    'Event streams opened with session tokens from one address at once, at each signaling process',
   ),
   consoleDir: setting.string('CONSOLE_DIR', '', 'Folder of the built console; empty: the one in this repository'),
   sayUrl: setting.custom(

@@ -22,6 +22,11 @@ export function callersTrace(caller: Caller, { traceparent }: IncomingHttpHeader
   return caller.kind === 'producer' ? traceparentOf(traceparent) : undefined;
 }
 
+/** What the limits per API key are counted by. @returns `undefined` for callers that showed no API key. */
+export function keyOf(caller: Caller): string | undefined {
+  return caller.kind === 'producer' ? 'key' : undefined;
+}
+
 /** Who may do what. */
 export class Access {
   readonly #keys: ApiKeys;

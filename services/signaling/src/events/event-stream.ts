@@ -1,22 +1,35 @@
 import type { ServerResponse } from 'node:http';
-import type { SessionEvent } from '@humancast/shared';
+import { HumancastError, type SessionEvent } from '@humancast/shared';
 
 /** Bytes that may wait for a reader that is slower than its events; beyond, it is cut off and comes back where it was. */
 const BUFFER_LIMIT_BYTES = 256 * 1024;
 const RECONNECT_MS = 2000;
 
+export interface EventStreamOptions {
+  heartbeatMs: number;
+  /** Milliseconds in which a reader must take what is left when the stream ends; then the connection is cut. */
+  lingerMs: number;
+  /** The stream is cut off because its reader does not keep up. */
+  onSlow: () => void;
+  /** Called exactly once. */
+  onClose: () => void;
+}
+
 /** Server-sent events (HTML standard, §9.2) on one response. */
 export class EventStream {
   readonly #response: ServerResponse;
+  readonly #options: EventStreamOptions;
   readonly #heartbeat: NodeJS.Timeout;
-  #closed = false;
+  #linger: NodeJS.Timeout | undefined;
 
-  constructor(response: ServerResponse, { heartbeatMs, onClose }: { heartbeatMs: number; onClose: () => void }) {
+  /** @param response of a reader that is still there. */
+  constructor(response: ServerResponse, options: EventStreamOptions) {
     this.#response = response;
-    response.on('close', () => {
-      this.#closed = true;
+    this.#options = options;
+    response.once('close', () => {
       clearInterval(this.#heartbeat);
-      onClose();
+      clearTimeout(this.#linger);
+      options.onClose();
     });
     response.on('error', () => {});
     response.writeHead(200, {
@@ -25,22 +38,29 @@ export class EventStream {
       // nginx holds responses back otherwise.
       'x-accel-buffering': 'no',
     });
+    this.#heartbeat = setInterval(() => this.#write(':\n\n'), options.heartbeatMs);
     this.#write(`retry: ${RECONNECT_MS}\n\n`);
-    this.#heartbeat = setInterval(() => this.#write(':\n\n'), heartbeatMs);
   }
 
   send(event: SessionEvent): void {
     this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
-  /** Ends after what was sent. */
+  /** Ends after what was sent, or when the reader has not taken that in time. */
   end(): void {
-    if (!this.#closed) this.#response.end();
+    if (this.#response.writableEnded) return;
+    this.#response.end();
+    clearInterval(this.#heartbeat);
+    if (!this.#response.destroyed) this.#linger = setTimeout(() => this.#response.destroy(), this.#options.lingerMs);
   }
 
   #write(text: string): void {
-    if (this.#closed || this.#response.writableEnded) return;
+    if (this.#response.destroyed || this.#response.writableEnded) return;
     this.#response.write(text);
-    if (this.#response.writableLength > BUFFER_LIMIT_BYTES) this.#response.destroy();
+    if (this.#response.writableLength <= BUFFER_LIMIT_BYTES) return;
+    this.#options.onSlow();
+    const { code, message } = new HumancastError('slow_reader');
+    this.#response.write(`event: stream.closed\ndata: ${JSON.stringify({ code, message })}\n\n`);
+    this.end();
   }
 }

@@ -1,68 +1,127 @@
 import type { ServerResponse } from 'node:http';
-import { HumancastError, type SessionRecord, type SessionRegistry } from '@humancast/shared';
+import {
+  ConcurrencyLimiter,
+  HumancastError,
+  type SessionRecord,
+  type SessionRegistry,
+  type SignalingConfig,
+} from '@humancast/shared';
+import type { Counted } from '../limits/limits.js';
 import type { SignalingMetrics } from '../metrics.js';
 import type { EventFeed } from './event-feed.js';
 import { EventStream } from './event-stream.js';
 
-/** Streams open in this process at once. */
-const STREAM_LIMIT = 5000;
 const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
+const FULL_RETRY_SECONDS = 5;
 
 export interface StreamStart {
   /** The `Last-Event-ID` of a reader that comes back. */
   lastEventId: string | undefined;
-  /** Whether one that starts wants what has been, too. */
+  /** Whether a new reader wants past events, too. */
   fromStart: boolean;
 }
 
+export interface EventStreamsParts {
+  registry: Pick<SessionRegistry, 'get' | 'events' | 'lastEventId'>;
+  feed: Pick<EventFeed, 'follow'>;
+  metrics: Pick<SignalingMetrics, 'eventStreams' | 'errors'>;
+}
+
+export type EventStreamsOptions = Pick<
+  SignalingConfig,
+  'eventStreamLimit' | 'eventStreamsPerSession' | 'eventStreamsPerKey' | 'eventStreamsPerAddress'
+> & { heartbeatMs: number; lingerMs: number };
+
 /** Sessions' events as server-sent events. */
 export class EventStreams {
-  readonly #registry: SessionRegistry;
-  readonly #feed: EventFeed;
-  readonly #metrics: SignalingMetrics;
-  readonly #heartbeatMs: number;
+  readonly #parts: EventStreamsParts;
+  readonly #options: EventStreamsOptions;
+  readonly #perSession: ConcurrencyLimiter;
+  readonly #perKey: ConcurrencyLimiter;
+  readonly #perNetwork: ConcurrencyLimiter;
   readonly #open = new Set<EventStream>();
+  /** Readers that have a place: those with an open stream, and those whose session is being looked up. */
+  #places = 0;
+  #closed = false;
 
-  constructor(registry: SessionRegistry, feed: EventFeed, metrics: SignalingMetrics, heartbeatMs: number) {
-    this.#registry = registry;
-    this.#feed = feed;
-    this.#metrics = metrics;
-    this.#heartbeatMs = heartbeatMs;
+  constructor(parts: EventStreamsParts, options: EventStreamsOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    const limiter = (setting: string, limit: number) =>
+      new ConcurrencyLimiter({ setting, what: 'event streams', limit });
+    this.#perSession = limiter('EVENT_STREAMS_PER_SESSION', options.eventStreamsPerSession);
+    this.#perKey = limiter('EVENT_STREAMS_PER_KEY', options.eventStreamsPerKey);
+    this.#perNetwork = limiter('EVENT_STREAMS_PER_ADDRESS', options.eventStreamsPerAddress);
   }
 
   /**
    * Streams until the session has ended, or the reader goes. A reader that has seen the end already gets 204, which keeps
-   * a browser from coming back (HTML standard, §9.2.3).
-   * @throws HumancastError `session_not_found`, `session_ended`, `bad_request`, `unavailable`.
+   * a browser from coming back (HTML standard, §9.2.3). Nothing is left of a reader that goes at any time.
+   * @throws HumancastError `session_not_found`, `session_ended`, `bad_request`, `unavailable`, `too_many_connections`.
    */
-  async serve(session: string, start: StreamStart, response: ServerResponse): Promise<void> {
-    if (this.#open.size >= STREAM_LIMIT) throw new HumancastError('unavailable', { retryAfterSeconds: 5 });
-    const record = await this.#registry.get(session);
+  async serve(session: string, start: StreamStart, reader: Counted, response: ServerResponse): Promise<void> {
+    // Whoever has gone by now has had its `close` event: nothing would ever free what is taken for it.
+    if (response.destroyed) return;
+    response.once('close', this.#takePlace(session, reader));
+    const { registry } = this.#parts;
+    const record = await registry.get(session);
     const after = await this.#startAfter(record, start);
-    if (record.state === 'ended' && (await this.#registry.events(session, after, 1)).length === 0) {
-      response.writeHead(204).end();
-      return;
-    }
-    this.#stream(session, after, response);
+    const nothingLeft = record.state === 'ended' && (await registry.events(session, after, 1)).length === 0;
+    if (response.destroyed) return;
+    if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
+    if (nothingLeft) response.writeHead(204).end();
+    else this.#stream(session, after, response);
   }
 
+  /** Ends all streams, and takes no more. */
   closeAll(): void {
+    this.#closed = true;
     for (const stream of this.#open) stream.end();
   }
 
+  /** @returns what gives the place back. */
+  #takePlace(session: string, { key, network }: Counted): () => void {
+    if (this.#places >= this.#options.eventStreamLimit) {
+      throw new HumancastError('unavailable', {
+        detail: 'as many event streams are open here as allowed; the limit is EVENT_STREAM_LIMIT',
+        retryAfterSeconds: FULL_RETRY_SECONDS,
+        extra: { limit: 'EVENT_STREAM_LIMIT' },
+      });
+    }
+    const releaseReader = key === undefined ? this.#perNetwork.acquire(network) : this.#perKey.acquire(key);
+    let releaseSession: () => void;
+    try {
+      releaseSession = this.#perSession.acquire(session);
+    } catch (error) {
+      releaseReader();
+      throw error;
+    }
+    this.#places++;
+    return () => {
+      this.#places--;
+      releaseReader();
+      releaseSession();
+    };
+  }
+
   #stream(session: string, after: string, response: ServerResponse): void {
+    const { metrics, feed } = this.#parts;
     let unfollow = () => {};
     const stream = new EventStream(response, {
-      heartbeatMs: this.#heartbeatMs,
+      ...this.#options,
+      onSlow: () => {
+        metrics.errors.inc({ code: 'slow_reader' });
+        unfollow();
+      },
       onClose: () => {
         unfollow();
         this.#open.delete(stream);
-        this.#metrics.eventStreams.set(this.#open.size);
+        metrics.eventStreams.set(this.#open.size);
       },
     });
     this.#open.add(stream);
-    this.#metrics.eventStreams.set(this.#open.size);
-    unfollow = this.#feed.follow(session, after, (event) => {
+    metrics.eventStreams.set(this.#open.size);
+    unfollow = feed.follow(session, after, (event) => {
       stream.send(event);
       if (event.type === 'session.ended') stream.end();
     });
@@ -75,6 +134,6 @@ export class EventStreams {
     }
     if (fromStart) return '0';
     if (state === 'ended') throw new HumancastError('session_ended');
-    return this.#registry.lastEventId(id);
+    return this.#parts.registry.lastEventId(id);
   }
 }

@@ -1,7 +1,8 @@
-import type { ServerResponse } from 'node:http';
-import { Controller, Get, Headers, Inject, Param, Query, Res } from '@nestjs/common';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access } from '../access/access.js';
+import { Access, keyOf } from '../access/access.js';
+import { Limits } from '../limits/limits.js';
 import { EventStreams } from './event-streams.js';
 
 /** `token` because an EventSource can't send headers. */
@@ -10,10 +11,16 @@ const querySchema = z.object({ token: z.string().max(1024).optional(), from: z.e
 @Controller('v1/sessions/:id/events')
 export class EventsController {
   readonly #access: Access;
+  readonly #limits: Limits;
   readonly #streams: EventStreams;
 
-  constructor(@Inject(Access) access: Access, @Inject(EventStreams) streams: EventStreams) {
+  constructor(
+    @Inject(Access) access: Access,
+    @Inject(Limits) limits: Limits,
+    @Inject(EventStreams) streams: EventStreams,
+  ) {
     this.#access = access;
+    this.#limits = limits;
     this.#streams = streams;
   }
 
@@ -21,12 +28,14 @@ export class EventsController {
   async follow(
     @Param('id') id: string,
     @Query() query: unknown,
-    @Headers('authorization') authorization: string | undefined,
     @Headers('last-event-id') lastEventId: string | undefined,
+    @Req() request: IncomingMessage,
     @Res() response: ServerResponse,
   ): Promise<void> {
     const { token, from } = querySchema.parse(query);
-    this.#access.requireSession(this.#access.callerOf(authorization, token), id, 'view');
-    await this.#streams.serve(id, { lastEventId, fromStart: from === 'start' }, response);
+    const caller = this.#access.callerOf(request.headers.authorization, token);
+    this.#access.requireSession(caller, id, 'view');
+    const reader = { network: this.#limits.networkOf(request), key: keyOf(caller) };
+    await this.#streams.serve(id, { lastEventId, fromStart: from === 'start' }, reader, response);
   }
 }

@@ -32,9 +32,18 @@ import { EventsController } from './events.controller.js';
     },
     {
       provide: EventStreams,
-      useFactory: (registry: SessionRegistry, feed: EventFeed, metrics: SignalingMetrics, timings: Timings) =>
-        new EventStreams(registry, feed, metrics, timings.eventHeartbeatMs),
-      inject: [SessionRegistry, EventFeed, SignalingMetrics, TIMINGS_TOKEN],
+      useFactory: (
+        config: SignalingConfig,
+        registry: SessionRegistry,
+        feed: EventFeed,
+        metrics: SignalingMetrics,
+        timings: Timings,
+      ) =>
+        new EventStreams(
+          { registry, feed, metrics },
+          { ...config, heartbeatMs: timings.eventHeartbeatMs, lingerMs: timings.eventLingerMs },
+        ),
+      inject: [CONFIG, SessionRegistry, EventFeed, SignalingMetrics, TIMINGS_TOKEN],
     },
   ],
   exports: [EventFeed, EventStreams, SUBSCRIBER_REDIS],

@@ -112,6 +112,38 @@ describe('a session’s events', () => {
     });
   });
 
+  it('leave nothing behind of 500 requests that were aborted at any moment', async () => {
+    const own = await stack.signaling({ eventStreamsPerAddress: 20, eventStreamsPerSession: 20 });
+    const { id, token } = await own.makeSession();
+    for (let i = 0; i < 500; i++) {
+      await new Promise<void>((resolve, reject) => {
+        const socket = connect(own.port, '127.0.0.1', () => {
+          const head = `GET /v1/sessions/${id}/events?token=${token} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`;
+          socket.write(head, () => {
+            if (i % 2 === 0) socket.resetAndDestroy();
+            else socket.destroy();
+            resolve();
+          });
+        });
+        socket.on('error', reject);
+      });
+    }
+    await waitFor('all places to be free', async () => {
+      const readers = await Promise.all(
+        Array.from({ length: 20 }, () => EventReader.open(own, id, { auth: '', query: `?token=${token}` })),
+      );
+      const statuses = readers.map(({ status }) => status);
+      if (statuses.some((status) => status !== 200)) for (const reader of readers) reader.close();
+      return statuses.every((status) => status === 200);
+    });
+    expect(await own.metrics()).toMatch(/event_streams{.*} 20\n/);
+    const refused = await own.request('GET', `/v1/sessions/${id}/events`, { auth: token });
+    expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_connections' } });
+    expect(refused.headers.get('retry-after')).toBe('5');
+    await own.request('DELETE', `/v1/sessions/${id}`);
+    await waitFor('all streams to end', async () => (await own.metrics()).match(/event_streams{.*} 0\n/) ?? undefined);
+  });
+
   it('do not pile up for a reader that does not read', async () => {
     const { id, say } = await hosted();
     const socket = connect(signaling.port, '127.0.0.1');

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
+import type { TrustedProxies } from '@humancast/shared';
 
 /** Which web pages may use this service from a browser. Callers that are no browser send no Origin and are not concerned. */
 export class Origins {
   readonly #allowed: ReadonlySet<string>;
   readonly #all: boolean;
-  readonly #trustProxy: boolean;
+  readonly #trustProxy: TrustedProxies;
 
-  constructor({ allowedOrigins, trustProxy }: { allowedOrigins: readonly string[]; trustProxy: boolean }) {
+  constructor({ allowedOrigins, trustProxy }: { allowedOrigins: readonly string[]; trustProxy: TrustedProxies }) {
     this.#allowed = new Set(allowedOrigins.map((origin) => origin.replace(/\/$/, '').toLowerCase()));
     this.#all = this.#allowed.has('*');
     this.#trustProxy = trustProxy;
@@ -19,7 +20,8 @@ export class Origins {
   }
 
   #ownHost(request: IncomingMessage): string | undefined {
-    const forwarded = this.#trustProxy ? request.headers['x-forwarded-host'] : undefined;
+    const fromProxy = this.#trustProxy.trusts(request.socket.remoteAddress ?? '');
+    const forwarded = fromProxy ? request.headers['x-forwarded-host'] : undefined;
     const host = (Array.isArray(forwarded) ? forwarded[0] : forwarded) ?? request.headers.host;
     return host?.toLowerCase();
   }

@@ -1,18 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  HumancastError,
-  idSchema,
-  type SignalingConfig,
-  samplesToMs,
-  slugSchema,
-  type TokenClaims,
-} from '@humancast/shared';
+import { idSchema, type SignalingConfig, samplesToMs, slugSchema, type TokenClaims } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, type Caller, callersTrace } from '../access/access.js';
-import { clientAddress } from '../http/client-address.js';
 import { jsonBody } from '../http/json-body.js';
-import { AddressLimiter } from '../limits/address-limiter.js';
+import { Limits } from '../limits/limits.js';
 import { SayRelay } from '../say/say-relay.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
@@ -33,7 +25,7 @@ const speakSchema = z.strictObject({
 export class SessionsController {
   readonly #config: SignalingConfig;
   readonly #access: Access;
-  readonly #limiter: AddressLimiter;
+  readonly #limits: Limits;
   readonly #sessions: SessionService;
   readonly #views: SessionViews;
   readonly #turn: TurnCredentials;
@@ -42,7 +34,7 @@ export class SessionsController {
   constructor(
     @Inject(CONFIG) config: SignalingConfig,
     @Inject(Access) access: Access,
-    @Inject(AddressLimiter) limiter: AddressLimiter,
+    @Inject(Limits) limits: Limits,
     @Inject(SessionService) sessions: SessionService,
     @Inject(SessionViews) views: SessionViews,
     @Inject(TurnCredentials) turn: TurnCredentials,
@@ -50,7 +42,7 @@ export class SessionsController {
   ) {
     this.#config = config;
     this.#access = access;
-    this.#limiter = limiter;
+    this.#limits = limits;
     this.#sessions = sessions;
     this.#views = views;
     this.#turn = turn;
@@ -66,7 +58,7 @@ export class SessionsController {
     const caller = this.#access.callerOf(request.headers.authorization);
     this.#access.requireProducerOrDemo(caller);
     const demo = caller.kind !== 'producer';
-    if (demo) this.#countDemo(request);
+    if (demo) this.#limits.connects.require(this.#limits.networkOf(request));
     const { avatar, wait } = jsonBody(request, body, createSchema);
     const session = await this.#sessions.create(avatar, { demo, wait });
     response.setHeader('location', `/v1/sessions/${session.id}`);
@@ -139,10 +131,5 @@ export class SessionsController {
     const caller = this.#access.callerOf(authorization);
     this.#access.requireSession(caller, id, scope);
     return caller;
-  }
-
-  #countDemo(request: IncomingMessage): void {
-    if (this.#limiter.take(clientAddress(request, this.#config.trustProxy))) return;
-    throw new HumancastError('rate_limited', { detail: 'too many sessions from this address', retryAfterSeconds: 60 });
   }
 }

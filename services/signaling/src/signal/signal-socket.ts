@@ -4,12 +4,12 @@ import {
   HumancastError,
   type Logger,
   type SignalMessage,
+  TokenBucket,
   type ViewerMessage,
   viewerMessageSchema,
 } from '@humancast/shared';
 import { asHumancastError, describeIssues } from '@humancast/shared/nest';
 import type { RawData, WebSocket } from 'ws';
-import { TokenBucket } from '../limits/token-bucket.js';
 
 /** Bytes that may wait for a viewer that does not read; beyond, it is cut off. */
 const BUFFER_LIMIT_BYTES = 1_048_576;
@@ -50,9 +50,7 @@ export class SignalSocket {
     this.#handlers = handlers;
     this.#logger = logger;
     const { messagesPerSecond, heartbeatMs } = options;
-    this.#messages = new TokenBucket(messagesPerSecond * RATE_WINDOW_SECONDS, messagesPerSecond, () =>
-      performance.now(),
-    );
+    this.#messages = new TokenBucket(messagesPerSecond * RATE_WINDOW_SECONDS, messagesPerSecond);
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
     ws.on('message', (data, isBinary) => this.#receive(data, isBinary));
     ws.on('pong', () => {

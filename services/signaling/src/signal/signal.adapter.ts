@@ -1,34 +1,33 @@
 import type { IncomingMessage } from 'node:http';
 import { HumancastError, toProblem } from '@humancast/shared';
+import { asHumancastError } from '@humancast/shared/nest';
 import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import type { VerifyClientCallbackAsync } from 'ws';
-import { clientAddress } from '../http/client-address.js';
 import type { Origins } from '../http/origins.js';
-import type { AddressLimiter } from '../limits/address-limiter.js';
+import type { Limits } from '../limits/limits.js';
 import type { SignalingMetrics } from '../metrics.js';
 
 export interface SignalAdapterOptions {
   messageLimitBytes: number;
-  trustProxy: boolean;
 }
 
 /** Who may open a WebSocket, decided before the upgrade: a refusal is an HTTP answer with a problem document. */
 export class SignalAdapter extends WsAdapter {
   readonly #origins: Origins;
-  readonly #limiter: AddressLimiter;
+  readonly #limits: Limits;
   readonly #metrics: SignalingMetrics;
   readonly #options: SignalAdapterOptions;
   #closed = false;
 
   constructor(
     app: INestApplicationContext,
-    parts: { origins: Origins; limiter: AddressLimiter; metrics: SignalingMetrics },
+    parts: { origins: Origins; limits: Limits; metrics: SignalingMetrics },
     options: SignalAdapterOptions,
   ) {
     super(app);
     this.#origins = parts.origins;
-    this.#limiter = parts.limiter;
+    this.#limits = parts.limits;
     this.#metrics = parts.metrics;
     this.#options = options;
   }
@@ -55,27 +54,22 @@ export class SignalAdapter extends WsAdapter {
   }
 
   readonly #verify: VerifyClientCallbackAsync = ({ req }, answer) => {
-    const refusal = this.#refusal(req);
-    if (!refusal) {
+    try {
+      this.#admit(req);
       answer(true);
-      return;
-    }
-    this.#metrics.errors.inc({ code: refusal.code });
-    answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
-      'content-type': 'application/problem+json',
-      ...(refusal.retryAfterSeconds !== undefined && { 'retry-after': String(refusal.retryAfterSeconds) }),
-    });
-  };
-
-  #refusal(request: IncomingMessage): HumancastError | undefined {
-    if (this.#closed) return new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
-    if (!this.#origins.allows(request)) return new HumancastError('forbidden', 'this origin is not allowed');
-    if (!this.#limiter.take(clientAddress(request, this.#options.trustProxy))) {
-      return new HumancastError('rate_limited', {
-        detail: 'too many connections from this address',
-        retryAfterSeconds: 60,
+    } catch (thrown) {
+      const refusal = asHumancastError(thrown);
+      this.#metrics.errors.inc({ code: refusal.code });
+      answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
+        'content-type': 'application/problem+json',
+        ...(refusal.retryAfterSeconds !== undefined && { 'retry-after': String(refusal.retryAfterSeconds) }),
       });
     }
-    return undefined;
+  };
+
+  #admit(request: IncomingMessage): void {
+    if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
+    if (!this.#origins.allows(request)) throw new HumancastError('forbidden', 'this origin is not allowed');
+    this.#limits.connects.require(this.#limits.networkOf(request));
   }
 }

@@ -3,6 +3,7 @@ import {
   type Logger,
   type SessionEvent,
   type SessionRegistry,
+  TokenBucket,
   type ToSender,
   type Tracer,
   traceFields,
@@ -10,7 +11,6 @@ import {
 } from '@humancast/shared';
 import type { Hosting } from '../hosting/hosting.js';
 import type { ViewerPost } from '../hosting/inbox.js';
-import { TokenBucket } from '../limits/token-bucket.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
@@ -40,7 +40,7 @@ export class ViewerLink {
   readonly viewer: string;
   readonly socket: SignalSocket;
   readonly #parts: LinkParts;
-  readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND, () => performance.now());
+  readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND);
   /** Which host made a connection; the newest last. */
   readonly #hosts = new Map<string, Promise<string | undefined>>();
   #newestEpoch: number;

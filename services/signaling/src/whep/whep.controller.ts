@@ -20,9 +20,8 @@ import {
 } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, type Caller, callersTrace } from '../access/access.js';
-import { clientAddress } from '../http/client-address.js';
 import { mediaTypeOf } from '../http/json-body.js';
-import { AddressLimiter } from '../limits/address-limiter.js';
+import { Limits } from '../limits/limits.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { iceLinks } from './ice-links.js';
@@ -36,20 +35,20 @@ const querySchema = z.object({ session: idSchema.optional() });
 export class WhepController {
   readonly #config: SignalingConfig;
   readonly #access: Access;
-  readonly #limiter: AddressLimiter;
+  readonly #limits: Limits;
   readonly #turn: TurnCredentials;
   readonly #whep: WhepService;
 
   constructor(
     @Inject(CONFIG) config: SignalingConfig,
     @Inject(Access) access: Access,
-    @Inject(AddressLimiter) limiter: AddressLimiter,
+    @Inject(Limits) limits: Limits,
     @Inject(TurnCredentials) turn: TurnCredentials,
     @Inject(WhepService) whep: WhepService,
   ) {
     this.#config = config;
     this.#access = access;
-    this.#limiter = limiter;
+    this.#limits = limits;
     this.#turn = turn;
     this.#whep = whep;
   }
@@ -152,9 +151,7 @@ export class WhepController {
     const caller = this.#access.callerOf(request.headers.authorization);
     if (session !== undefined) this.#access.requireSession(caller, session, 'view');
     else this.#access.requireProducerOrDemo(caller);
-    if (caller.kind !== 'producer' && !this.#limiter.take(clientAddress(request, this.#config.trustProxy))) {
-      throw new HumancastError('rate_limited', { retryAfterSeconds: 60 });
-    }
+    if (caller.kind !== 'producer') this.#limits.connects.require(this.#limits.networkOf(request));
     return caller;
   }
 }

@@ -1,4 +1,4 @@
-/** Lets `perSecond` through on average, and `capacity` at once. */
+/** A token bucket: admits `perSecond` on average and up to `capacity` at once. */
 export class TokenBucket {
   readonly #capacity: number;
   readonly #perSecond: number;
@@ -6,8 +6,8 @@ export class TokenBucket {
   #tokens: number;
   #atMs: number;
 
-  /** @param nowMs a monotonic clock. */
-  constructor(capacity: number, perSecond: number, nowMs: () => number) {
+  /** @param nowMs a monotonic clock, in milliseconds. */
+  constructor(capacity: number, perSecond: number, nowMs: () => number = () => performance.now()) {
     this.#capacity = capacity;
     this.#perSecond = perSecond;
     this.#nowMs = nowMs;
@@ -15,6 +15,7 @@ export class TokenBucket {
     this.#atMs = nowMs();
   }
 
+  /** Takes one token. @returns `false` if there is none. */
   take(): boolean {
     this.#refill();
     if (this.#tokens < 1) return false;
@@ -22,10 +23,16 @@ export class TokenBucket {
     return true;
   }
 
-  /** Whether it is as good as new, and need not be remembered. */
+  /** Whether the bucket is in its initial state, so that it need not be remembered. */
   get full(): boolean {
     this.#refill();
     return this.#tokens >= this.#capacity;
+  }
+
+  /** Milliseconds until `take()` succeeds; 0 if it does now. */
+  get waitMs(): number {
+    this.#refill();
+    return Math.max(0, ((1 - this.#tokens) / this.#perSecond) * 1000);
   }
 
   #refill(): void {
