@@ -1,8 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { DtlsClient, ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80 } from 'werift';
+import {
+  CipherContext,
+  DtlsClient,
+  HashAlgorithm,
+  NamedCurveAlgorithm,
+  ProtectionProfileAeadAes128Gcm,
+  ProtectionProfileAes128CmHmacSha1_80,
+  SignatureAlgorithm,
+} from 'werift';
 import { type DtlsCertificate, DtlsEndpoint, fingerprintOf, processCertificate } from './dtls.js';
 
 type Profiles = (typeof ProtectionProfileAeadAes128Gcm | typeof ProtectionProfileAes128CmHmacSha1_80)[];
+
+const newCertificate = () =>
+  CipherContext.createSelfSignedCertificateWithKey(
+    { signature: SignatureAlgorithm.ecdsa_3, hash: HashAlgorithm.sha256_4 },
+    NamedCurveAlgorithm.secp256r1_23,
+  );
 
 /** An endpoint and a client in memory, each handing its datagrams to the other. */
 async function handshake(srtpProfiles: Profiles, clientCertificate?: DtlsCertificate) {
@@ -39,8 +53,7 @@ async function handshake(srtpProfiles: Profiles, clientCertificate?: DtlsCertifi
     },
   });
   client.onClose.subscribe(() => events.push('client closed'));
-  await client.connect();
-  await established.promise;
+  await Promise.all([established.promise, client.connect()]);
   return { endpoint, client, events, toEndpoint };
 }
 
@@ -70,6 +83,15 @@ describe('the handshake', () => {
       print.value.startsWith('00'),
     );
     endpoint.close();
+  });
+});
+
+describe('a client that shows a certificate that is not its own', () => {
+  it('is refused, and no keys are given out', async () => {
+    const victim = await newCertificate();
+    const attacker = await newCertificate();
+    const impostor = handshake([ProtectionProfileAeadAes128Gcm], { ...victim, keyPem: attacker.keyPem });
+    await expect(impostor).rejects.toThrow('the client does not have the key of its certificate');
   });
 });
 

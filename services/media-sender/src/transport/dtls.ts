@@ -1,19 +1,13 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import {
-  CipherContext,
-  DtlsServer,
-  HashAlgorithm,
-  NamedCurveAlgorithm,
-  ProtectionProfileAeadAes128Gcm,
-  ProtectionProfileAes128CmHmacSha1_80,
-  SignatureAlgorithm,
-} from 'werift';
-import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, type SrtpProfile } from '../rtp/srtp.js';
-import { useNativeX25519 } from './native-x25519.js';
+import { CipherContext, HashAlgorithm, NamedCurveAlgorithm, SignatureAlgorithm } from 'werift';
+import type { SrtpKeys } from '../rtp/srtp.js';
+import { ALERT, alertBody, DtlsError, readAlert } from './dtls-alert.js';
+import { FlightSender } from './dtls-flight.js';
+import { type DtlsCertificate, ServerHandshake } from './dtls-handshake.js';
+import { HandshakeInbox } from './dtls-handshake-inbox.js';
+import { CONTENT, type DtlsRecord, ReplayWindow, readRecords } from './dtls-records.js';
 
-useNativeX25519();
-
-export type DtlsCertificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCertificateWithKey>>;
+export type { DtlsCertificate } from './dtls-handshake.js';
 
 /** A hash of a certificate, as SDP carries it (RFC 8122 §5). */
 export interface Fingerprint {
@@ -43,75 +37,79 @@ export function fingerprintOf({ certPem }: DtlsCertificate): Fingerprint {
   return { algorithm: 'sha-256', value: new X509Certificate(certPem).fingerprint256 };
 }
 
-const CONTENT_ALERT = 21;
-const RECORD_HEADER_BYTES = 13;
-const DTLS_1_2 = 0xfefd;
-/** Level warning, close_notify (RFC 5246 §7.2.1). */
-const CLOSE_NOTIFY = Buffer.from([1, 0]);
-/** Beyond every flight of the handshake: nothing waits for an answer any more. */
-const NO_MORE_FLIGHTS = 99;
+/** Protected records that overtook the key exchange and are kept until there are keys; a client sends one. */
+const MAX_EARLY_RECORDS = 4;
+const MAX_EARLY_BYTES = 256;
 
-const PROFILES: ReadonlyMap<number | undefined, SrtpProfile> = new Map([
-  [ProtectionProfileAeadAes128Gcm, 'AEAD_AES_128_GCM'],
-  [ProtectionProfileAes128CmHmacSha1_80, 'AES128_CM_HMAC_SHA1_80'],
-]);
+/**
+ * Why a datagram, or part of one, was not acted on. `unsupported`: content that nobody who wants SRTP sends.
+ * `unauthenticated`: in clear though there are keys, forged, or repeated.
+ */
+export type DtlsProblem = 'malformed' | 'unsupported' | 'unauthenticated';
 
 export interface DtlsEvents {
-  /** The handshake is done. Whose certificate it was is for {@link DtlsEndpoint.isPeer} to say. */
+  /** The handshake is over, and the client has proven that its certificate is its own. Whose it is tells {@link DtlsEndpoint.isPeer}. */
   established(): void;
+  /** The handshake was refused by either side, or something went wrong in here. The endpoint is closed. */
   failed(error: Error): void;
-  /** The viewer's close_notify. */
+  /** The viewer ended an established connection. */
   closed(): void;
+  /** Told once for each datagram of which something was dropped. */
+  dropped?(problem: DtlsProblem): void;
 }
 
-/** The server's end of DTLS 1.2, by werift: it yields the SRTP keys (RFC 5764) and carries nothing else. */
+/**
+ * The server's end of DTLS 1.2, which yields the SRTP keys (RFC 5764) and carries nothing else. Nothing that is received
+ * makes it throw: what is invalid is dropped and counted (RFC 6347 §4.1.2.7), and what is wrong inside a handshake ends
+ * this connection. Once it is established, only authentic records have any effect.
+ */
 export class DtlsEndpoint {
-  readonly #server: DtlsServer;
+  readonly #handshake: ServerHandshake;
+  readonly #inbox = new HandshakeInbox();
+  readonly #flights: FlightSender;
+  readonly #replays = new ReplayWindow();
   readonly #send: (datagram: Buffer) => void;
+  readonly #events: DtlsEvents;
+  #early: DtlsRecord[] = [];
+  #problem: DtlsProblem | undefined;
+  #authentic = false;
   #established = false;
   #closed = false;
 
   constructor(own: DtlsCertificate, send: (datagram: Buffer) => void, events: DtlsEvents) {
-    this.#send = send;
-    this.#server = new DtlsServer({
-      cert: own.certPem,
-      key: own.keyPem,
-      signatureHash: own.signatureHash,
-      // In order of preference.
-      srtpProfiles: [ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80],
-      extendedMasterSecret: true,
-      certificateRequest: true,
-      transport: {
-        type: 'ice',
-        address: { address: '', family: '', port: 0 },
-        closed: false,
-        onData: () => {},
-        send: async (datagram) => {
-          if (!this.#closed) send(datagram);
-        },
-        close: async () => {},
+    this.#events = events;
+    this.#send = (datagram) => this.#guard(() => send(datagram));
+    this.#flights = new FlightSender(this.#send);
+    this.#handshake = new ServerHandshake(own, {
+      flight: (records, insist) => {
+        if (!this.#closed) this.#flights.transmit(records, insist);
       },
-    });
-    this.#server.onConnect.once(() => {
-      this.#established = true;
-      if (!this.#closed) events.established();
-    });
-    this.#server.onError.subscribe((error) => {
-      if (!this.#established && !this.#closed) events.failed(error);
-    });
-    this.#server.onClose.subscribe(() => {
-      if (!this.#closed) events.closed();
+      established: () => {
+        if (this.#closed) return;
+        this.#established = true;
+        this.#guard(() => events.established());
+      },
+      failed: (error) => this.#fail(error),
     });
   }
 
-  receive(datagram: Buffer): void {
-    const records = this.#established ? encryptedRecords(datagram) : datagram;
-    if (records.length > 0) this.#server.transport.socket.onData(records, ['', 0]);
+  /**
+   * Never throws. The datagram's memory is not used after the call.
+   *
+   * @returns whether something in it was authentic: only the client has the keys.
+   */
+  receive(datagram: Buffer): boolean {
+    this.#authentic = false;
+    this.#problem = undefined;
+    this.#guard(() => this.#read(datagram));
+    const problem = this.#problem;
+    if (problem) this.#guard(() => this.#events.dropped?.(problem));
+    return this.#authentic;
   }
 
-  /** Whether the other end has a certificate with one of these fingerprints. Only after `established`. */
+  /** @returns whether the other end's certificate has one of these fingerprints; `false` before `established`. */
   isPeer(fingerprints: readonly Fingerprint[]): boolean {
-    const peer = this.#server.remoteCertificate;
+    const peer = this.#handshake.clientCertificate;
     if (!peer) return false;
     return fingerprints.some(({ algorithm, value }) => {
       const hash = FINGERPRINT_HASHES[algorithm.toLowerCase()];
@@ -120,58 +118,118 @@ export class DtlsEndpoint {
     });
   }
 
-  /** Only after `established`; `undefined` when no SRTP profile was agreed on. */
+  /** `undefined` before `established`. */
   srtpKeys(): { local: SrtpKeys; remote: SrtpKeys } | undefined {
-    const profile = PROFILES.get(this.#server.srtp.srtpProfile);
-    if (!profile) return undefined;
-    const keys = this.#server.extractSessionKeys(MASTER_KEY_BYTES, masterSaltBytes(profile));
-    return {
-      local: { profile, masterKey: keys.localKey, masterSalt: keys.localSalt },
-      remote: { profile, masterKey: keys.remoteKey, masterSalt: keys.remoteSalt },
-    };
+    return this.#handshake.srtpKeys();
   }
 
-  /** Says goodbye, so that the viewer knows at once. */
+  /** Says goodbye, so that the viewer knows at once. May be called twice. */
   close(): void {
     if (this.#closed) return;
-    if (this.#established) this.#send(this.#closeNotify());
+    const wasEstablished = this.#established;
+    this.#end();
+    if (wasEstablished) this.#sendAlert(ALERT.closeNotify);
+  }
+
+  #read(datagram: Buffer): void {
+    const { records, malformed } = readRecords(datagram);
+    if (malformed) this.#drop('malformed');
+    for (const record of records) {
+      if (this.#closed) return;
+      if (record.epoch === 0) this.#readClear(record);
+      else this.#readProtected(record);
+    }
+  }
+
+  /** Once there are keys that the client has proven to have, anyone could have made a record in clear. */
+  #readClear({ type, body }: DtlsRecord): void {
+    if (this.#established) this.#drop('unauthenticated');
+    else if (type === CONTENT.handshake) this.#readHandshake(body, 0);
+    else if (type === CONTENT.alert) this.#readAlert(body);
+    else if (type === CONTENT.applicationData) this.#drop('unsupported');
+  }
+
+  #readProtected(record: DtlsRecord): void {
+    const { type, epoch, sequence } = record;
+    if (epoch === 1 && !this.#handshake.hasKeys) {
+      this.#keepEarly(record);
+      return;
+    }
+    const plaintext = epoch === 1 && !this.#replays.has(sequence) ? this.#handshake.open(record) : undefined;
+    if (!plaintext) {
+      this.#drop('unauthenticated');
+      return;
+    }
+    this.#replays.add(sequence);
+    this.#authentic = true;
+    if (type === CONTENT.handshake) this.#readHandshake(plaintext, epoch);
+    else if (type === CONTENT.alert) this.#readAlert(plaintext);
+    else this.#drop('unsupported');
+  }
+
+  #keepEarly(record: DtlsRecord): void {
+    const fits = this.#early.length < MAX_EARLY_RECORDS && record.body.length <= MAX_EARLY_BYTES;
+    if (fits && record.type === CONTENT.handshake) this.#early.push({ ...record, body: Buffer.from(record.body) });
+    else this.#drop('unauthenticated');
+  }
+
+  #readHandshake(plaintext: Buffer, epoch: number): void {
+    const { invalid, repeated } = this.#inbox.add(plaintext, epoch);
+    if (invalid) this.#drop('malformed');
+    for (let message = this.#inbox.take(); message && !this.#closed; message = this.#inbox.take()) {
+      this.#handshake.accept(message);
+    }
+    if (repeated) this.#flights.repeat();
+    if (this.#early.length > 0 && this.#handshake.hasKeys) {
+      const early = this.#early;
+      this.#early = [];
+      for (const record of early) if (!this.#closed) this.#readProtected(record);
+    }
+  }
+
+  #readAlert(body: Buffer): void {
+    const alert = readAlert(body);
+    if (!alert) this.#drop('malformed');
+    else if (!alert.fatal && alert.description !== ALERT.closeNotify) return;
+    else if (this.#established) {
+      this.#end();
+      this.#events.closed();
+    } else {
+      this.#end();
+      this.#events.failed(new Error(`the client refused the handshake with alert ${alert.description}`));
+    }
+  }
+
+  #drop(problem: DtlsProblem): void {
+    this.#problem ??= problem;
+  }
+
+  /** Whatever goes wrong in here or in a listener ends this connection, and nothing else. */
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#closed) return;
+    const error = reason instanceof Error ? reason : new Error(String(reason));
+    this.#end();
+    // werift names no alerts: it fails when nothing can be agreed on.
+    this.#guard(() => this.#sendAlert(error instanceof DtlsError ? error.alert : ALERT.handshakeFailure));
+    this.#guard(() => this.#events.failed(error));
+  }
+
+  #sendAlert(description: number): void {
+    const body = alertBody(description);
+    if (this.#established) this.#send(this.#handshake.seal(CONTENT.alert, body));
+    else this.#flights.sendClear(CONTENT.alert, body);
+  }
+
+  #end(): void {
     this.#closed = true;
-    // A handshake in progress would go on repeating itself, into the void, for half a minute.
-    this.#server.dtls.flight = NO_MORE_FLIGHTS;
+    this.#flights.stop();
   }
-
-  #closeNotify(): Buffer {
-    const { dtls, cipher } = this.#server;
-    const { epoch } = dtls;
-    const sequenceNumber = ++dtls.recordSequenceNumber;
-    const header = { type: CONTENT_ALERT, version: DTLS_1_2, epoch, sequenceNumber };
-    const fragment = cipher.cipher.encrypt(this.#server.sessionType, CLOSE_NOTIFY, header);
-    const record = Buffer.alloc(RECORD_HEADER_BYTES);
-    record.writeUInt8(CONTENT_ALERT, 0);
-    record.writeUInt16BE(DTLS_1_2, 1);
-    record.writeUInt16BE(epoch, 3);
-    record.writeUIntBE(sequenceNumber, 5, 6);
-    record.writeUInt16BE(fragment.length, 11);
-    return Buffer.concat([record, fragment]);
-  }
-}
-
-/** DTLS among what shares the port (RFC 7983 §7). */
-export function isDtls(datagram: Buffer): boolean {
-  const first = datagram[0] ?? 0;
-  return first >= 20 && first <= 63;
-}
-
-/**
- * Without the records in clear (epoch 0, RFC 6347 §4.1): once there are keys, anyone could have made those, and werift
- * would let them end the connection or begin it anew.
- */
-function encryptedRecords(datagram: Buffer): Buffer {
-  const records: Buffer[] = [];
-  for (let at = 0; at + RECORD_HEADER_BYTES <= datagram.length; ) {
-    const end = at + RECORD_HEADER_BYTES + datagram.readUInt16BE(at + 11);
-    if (datagram.readUInt16BE(at + 3) > 0) records.push(datagram.subarray(at, end));
-    at = end;
-  }
-  return records.length === 1 ? (records[0] ?? datagram) : Buffer.concat(records);
 }

@@ -5,7 +5,8 @@ import { Retransmitter } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
 import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
-import { DtlsEndpoint, type Fingerprint, fingerprintOf, isDtls, processCertificate } from './dtls.js';
+import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } from './dtls.js';
+import { isDtls } from './dtls-records.js';
 import { IceLiteAgent } from './ice-lite.js';
 import { RoundTrip } from './round-trip.js';
 import {

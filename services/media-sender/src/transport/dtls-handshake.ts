@@ -1,0 +1,249 @@
+import { randomBytes } from 'node:crypto';
+import {
+  CipherContext,
+  DtlsServer,
+  ProtectionProfileAeadAes128Gcm,
+  ProtectionProfileAes128CmHmacSha1_80,
+} from 'werift';
+import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, type SrtpProfile } from '../rtp/srtp.js';
+import { ALERT, DtlsError } from './dtls-alert.js';
+import { readCertificate, verifyFinished, verifyPossession } from './dtls-client-proof.js';
+import { HANDSHAKE, type HandshakeMessage, writeMessage } from './dtls-handshake-inbox.js';
+import { CONTENT, DTLS_1_2, type DtlsRecord, writeRecord } from './dtls-records.js';
+import { useNativeX25519 } from './native-x25519.js';
+
+useNativeX25519();
+
+export type DtlsCertificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCertificateWithKey>>;
+
+const PROFILES: ReadonlyMap<number | undefined, SrtpProfile> = new Map([
+  [ProtectionProfileAeadAes128Gcm, 'AEAD_AES_128_GCM'],
+  [ProtectionProfileAes128CmHmacSha1_80, 'AES128_CM_HMAC_SHA1_80'],
+]);
+/** werift's session type of a client. */
+const CLIENT = 1;
+const COOKIE_BYTES = 20;
+/** The nonce's explicit part, the authentication tag, and at least one byte (RFC 5288 §3). */
+const MIN_PROTECTED_BYTES = 8 + 16 + 1;
+/** Beyond every flight of werift's: none is repeated by its timer any more. */
+const NO_MORE_FLIGHTS = 99;
+
+/** What the client's messages are, in their order. */
+const STEPS = [
+  HANDSHAKE.clientHello,
+  HANDSHAKE.certificate,
+  HANDSHAKE.clientKeyExchange,
+  HANDSHAKE.certificateVerify,
+  HANDSHAKE.finished,
+] as const;
+
+export interface HandshakeEvents {
+  /** Records to be sent, and to be repeated until the client answers if `insist` is true. */
+  flight(records: readonly Buffer[], insist: boolean): void;
+  /** The client's proofs hold, and its flight has been answered. */
+  established(): void;
+  /** werift could not go on. Refusals of our own are thrown by {@link ServerHandshake.accept}. */
+  failed(error: unknown): void;
+}
+
+/**
+ * The server's side of one DTLS 1.2 handshake. The messages that we send, the keys and their use are werift's. It is handed
+ * the client's messages only when they are complete, in their order, the right ones, and proven: werift itself takes them
+ * in any order and checks neither CertificateVerify nor Finished.
+ */
+export class ServerHandshake {
+  readonly #server: DtlsServer;
+  readonly #events: HandshakeEvents;
+  readonly #cookie = randomBytes(COOKIE_BYTES);
+  #step = 0;
+  /** What werift has sent since this was emptied. */
+  #sent: Buffer[] = [];
+  #certificate: Buffer | undefined;
+  #established = false;
+
+  constructor(own: DtlsCertificate, events: HandshakeEvents) {
+    this.#events = events;
+    this.#server = new DtlsServer({
+      cert: own.certPem,
+      key: own.keyPem,
+      signatureHash: own.signatureHash,
+      // In order of preference.
+      srtpProfiles: [ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80],
+      extendedMasterSecret: true,
+      certificateRequest: true,
+      transport: {
+        type: 'ice',
+        address: { address: '', family: '', port: 0 },
+        closed: false,
+        onData: () => {},
+        send: async (record) => {
+          this.#sent.push(record);
+        },
+        close: async () => {},
+      },
+    });
+    this.#server.dtls.cookie = this.#cookie;
+    this.#server.onConnect.once(() => this.#answered());
+    this.#server.onError.subscribe((error) => events.failed(error));
+  }
+
+  /** Whether {@link open} can tell what is authentic. */
+  get hasKeys(): boolean {
+    return this.#step > STEPS.indexOf(HANDSHAKE.clientKeyExchange);
+  }
+
+  /** In DER, as soon as the client has proven that it is its own. */
+  get clientCertificate(): Buffer | undefined {
+    return this.#established ? this.#certificate : undefined;
+  }
+
+  /** The keys for SRTP (RFC 5764 §4.2); `undefined` before the handshake is over. */
+  srtpKeys(): { local: SrtpKeys; remote: SrtpKeys } | undefined {
+    const profile = PROFILES.get(this.#server.srtp.srtpProfile);
+    if (!profile || !this.#established) return undefined;
+    const keys = this.#server.extractSessionKeys(MASTER_KEY_BYTES, masterSaltBytes(profile));
+    return {
+      local: { profile, masterKey: keys.localKey, masterSalt: keys.localSalt },
+      remote: { profile, masterKey: keys.remoteKey, masterSalt: keys.remoteSalt },
+    };
+  }
+
+  /**
+   * Takes the client's next message.
+   *
+   * @throws DtlsError if the handshake must end.
+   */
+  accept(message: HandshakeMessage): void {
+    const expected = STEPS[this.#step];
+    // Nobody renegotiates: what comes after the handshake is ignored.
+    if (expected === undefined) return;
+    if (message.type !== expected) {
+      throw new DtlsError(ALERT.unexpectedMessage, `handshake message ${message.type} came instead of ${expected}`);
+    }
+    const { body } = message;
+    switch (expected) {
+      case HANDSHAKE.clientHello:
+        this.#hello(message);
+        return;
+      case HANDSHAKE.certificate:
+        this.#certificate = readCertificate(body);
+        break;
+      case HANDSHAKE.certificateVerify:
+        verifyPossession(body, this.#certificate ?? Buffer.alloc(0), this.#transcript());
+        break;
+      case HANDSHAKE.finished:
+        verifyFinished(body, this.#clientVerifyData());
+        break;
+      default:
+    }
+    this.#hand(message);
+    if (expected === HANDSHAKE.clientKeyExchange && !this.#server.cipher.cipher) return;
+    this.#step++;
+  }
+
+  /** @returns the plaintext of a protected record; `undefined` if it is not authentic, or there are no keys yet. */
+  open({ type, epoch, sequence, body }: DtlsRecord): Buffer | undefined {
+    if (!this.hasKeys || body.length < MIN_PROTECTED_BYTES) return undefined;
+    const { cipher, sessionType } = this.#server.cipher;
+    try {
+      return cipher.decrypt(sessionType, body, { type, version: DTLS_1_2, epoch, sequenceNumber: sequence });
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** @returns a protected record. Only once established. */
+  seal(type: number, plaintext: Buffer): Buffer {
+    const { dtls, cipher, sessionType } = this.#server;
+    const { epoch } = dtls;
+    const sequence = ++dtls.recordSequenceNumber;
+    const header = { type, version: DTLS_1_2, epoch, sequenceNumber: sequence };
+    return writeRecord({ type, epoch, sequence, body: cipher.cipher.encrypt(sessionType, plaintext, header) });
+  }
+
+  /**
+   * Only a ClientHello that has our cookie, and so comes from where it says, costs us more than an answer (RFC 6347 §4.2.1).
+   * Everything is negotiated from that one: werift would take the parameters of the first, which Finished does not cover.
+   */
+  #hello(message: HandshakeMessage): void {
+    const { cookie, withoutCookie } = readHello(message.body);
+    if (!cookie.equals(this.#cookie)) {
+      this.#events.flight([this.#helloVerifyRequest()], false);
+      return;
+    }
+    this.#hand({ ...message, body: withoutCookie });
+    const { cipher, dtls, srtp } = this.#server;
+    // werift has refused it, and is about to say why.
+    if (!cipher.localKeyPair) return;
+    if (!dtls.remoteExtendedMasterSecret) {
+      throw new DtlsError(ALERT.handshakeFailure, 'the client has no extended master secret (RFC 7627)');
+    }
+    if (srtp.srtpProfile === undefined) {
+      throw new DtlsError(ALERT.handshakeFailure, 'the client does not ask for SRTP (RFC 5764)');
+    }
+    this.#sent = [];
+    this.#hand(message);
+    dtls.flight = NO_MORE_FLIGHTS;
+    this.#step++;
+    this.#events.flight(this.#sent, true);
+    this.#sent = [];
+  }
+
+  #answered(): void {
+    this.#established = true;
+    const finished = this.#sent.at(-1);
+    // werift would count anew, and use numbers, which are nonces, twice.
+    if (finished) this.#server.dtls.recordSequenceNumber = finished.readUIntBE(5, 6);
+    this.#events.flight(this.#sent, false);
+    this.#events.established();
+  }
+
+  /** Hands werift a message in a record that leaves it nothing to put together or to decide. */
+  #hand(message: HandshakeMessage): void {
+    const body = writeMessage(message);
+    this.#server.transport.socket.onData(writeRecord({ type: CONTENT.handshake, epoch: 0, sequence: 0, body }), [
+      '',
+      0,
+    ]);
+  }
+
+  /** All messages so far but the first ClientHello and its answer (RFC 6347 §4.2.6). */
+  #transcript(): Buffer {
+    return Buffer.concat(this.#server.dtls.sortedHandshakeCache.map((message) => message.serialize()));
+  }
+
+  #clientVerifyData(): Buffer {
+    const client = new CipherContext(CLIENT);
+    client.masterSecret = this.#server.cipher.masterSecret;
+    return client.verifyData(this.#transcript());
+  }
+
+  #helloVerifyRequest(): Buffer {
+    const version = Buffer.alloc(3);
+    version.writeUInt16BE(DTLS_1_2, 0);
+    version.writeUInt8(this.#cookie.length, 2);
+    const body = writeMessage({
+      type: HANDSHAKE.helloVerifyRequest,
+      sequence: 0,
+      body: Buffer.concat([version, this.#cookie]),
+    });
+    return writeRecord({ type: CONTENT.handshake, epoch: 0, sequence: 0, body });
+  }
+}
+
+/** Finds the cookie in a ClientHello (RFC 6347 §4.2.1). @throws DtlsError if that can't be. */
+function readHello(body: Buffer): { cookie: Buffer; withoutCookie: Buffer } {
+  // Version, 32 bytes of random, session id, cookie; the last two with a length of one byte.
+  const sessionIdAt = 2 + 32;
+  const cookieAt = sessionIdAt + 1 + (body[sessionIdAt] ?? 0);
+  const cookieEnd = cookieAt + 1 + (body[cookieAt] ?? 0);
+  if (body.length <= cookieEnd) throw new DtlsError(ALERT.decodeError, 'the ClientHello is malformed');
+  // The minor version is its complement: 0xfd is newer than 0xff.
+  if (body.readUInt8(0) !== DTLS_1_2 >> 8 || body.readUInt8(1) > (DTLS_1_2 & 0xff)) {
+    throw new DtlsError(ALERT.protocolVersion, 'the client does not know DTLS 1.2');
+  }
+  return {
+    cookie: body.subarray(cookieAt + 1, cookieEnd),
+    withoutCookie: Buffer.concat([body.subarray(0, cookieAt), Buffer.from([0]), body.subarray(cookieEnd)]),
+  };
+}
