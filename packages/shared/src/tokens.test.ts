@@ -1,34 +1,60 @@
+import { createHmac, generateKeyPairSync } from 'node:crypto';
+import { fuzz } from '@humancast/testkit';
 import fc from 'fast-check';
+import { CompactSign, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
+import { HumancastError } from './errors.js';
 import { newId } from './ids.js';
-import { signToken, verifyToken } from './tokens.js';
+import { signToken, TOKEN_MAX_LENGTH, verifyToken } from './tokens.js';
 
 const SECRET = ['a secret of the tests'] as const;
+const KEY = Buffer.from(SECRET[0]);
 const claims = { sid: newId('ses'), exp: 1000, scope: 'view' } as const;
+const unauthorized = expect.objectContaining({ code: 'unauthorized' });
+const token = await signToken(claims, SECRET);
+const [header = '', body = '', signature = ''] = token.split('.');
+
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const decode = (text: string) => JSON.parse(Buffer.from(text, 'base64url').toString());
+const mac = (text: string, key: string | Buffer = KEY) => createHmac('sha256', key).update(text).digest('base64url');
+/** A token with a valid MAC over whatever it says. */
+const signed = (head: unknown, payload: unknown) => {
+  const text = `${encode(head)}.${encode(payload)}`;
+  return `${text}.${mac(text)}`;
+};
 
 describe('a session token', () => {
-  const token = signToken(claims, SECRET);
-
-  it('says what was signed', () => {
-    expect(verifyToken(token, SECRET, 999_999)).toEqual(claims);
+  it('says what was signed', async () => {
+    expect(await verifyToken(token, SECRET, 999_999)).toEqual(claims);
   });
 
-  it('is over at the second it says', () => {
-    expect(() => verifyToken(token, SECRET, 1_000_000)).toThrow(expect.objectContaining({ code: 'token_expired' }));
+  it('is a JWT with issuer, audience and the id of its key', () => {
+    expect(decode(header)).toEqual({ alg: 'HS256', typ: 'JWT', kid: expect.stringMatching(/^[\w-]{8}$/) });
+    expect(decode(body)).toEqual({ ...claims, iss: 'humancast', aud: 'humancast.signaling' });
+    expect(token.length).toBeLessThan(TOKEN_MAX_LENGTH / 2);
   });
 
-  it('is nothing to who holds another secret', () => {
-    const refused = expect.objectContaining({ code: 'unauthorized' });
-    expect(() => verifyToken(token, ['another secret'], 0)).toThrow(refused);
+  it('expires at the second it says', async () => {
+    await expect(verifyToken(token, SECRET, 1_000_000)).rejects.toMatchObject({ code: 'token_expired' });
+    expect(await verifyToken(token, SECRET, 1_000_000, { acceptExpired: true })).toEqual(claims);
   });
 
-  it('outlives a change of keys for as long as the old one is still believed', () => {
-    expect(verifyToken(token, ['the new one', ...SECRET], 0)).toEqual(claims);
-    expect(verifyToken(signToken(claims, ['the new one', ...SECRET]), ['the new one'], 0)).toEqual(claims);
+  it('with another signature is not accepted when expired tokens are', async () => {
+    const forged = `${header}.${body}.${mac('something else')}`;
+    await expect(verifyToken(forged, SECRET, 1_000_000, { acceptExpired: true })).rejects.toEqual(unauthorized);
   });
 
-  it('cannot be changed: any other text is refused', () => {
-    const refused = expect.objectContaining({ code: 'unauthorized' });
+  it('is nothing to who holds another secret', async () => {
+    await expect(verifyToken(token, ['another secret'], 0)).rejects.toEqual(unauthorized);
+  });
+
+  it('outlives a change of keys for as long as the old one is still believed', async () => {
+    expect(await verifyToken(token, ['the new one', ...SECRET], 0)).toEqual(claims);
+    expect(await verifyToken(await signToken(claims, ['the new one', ...SECRET]), ['the new one'], 0)).toEqual(claims);
+    await expect(verifyToken(token, ['the new one'], 0)).rejects.toEqual(unauthorized);
+  });
+
+  it('cannot be changed: any other text is refused', async () => {
     const other = fc.nat({ max: token.length - 1 }).chain((at) =>
       fc
         .constantFrom(...'ABCXYZabcxyz0189-_.')
@@ -36,24 +62,109 @@ describe('a session token', () => {
         .map((letter) => token.slice(0, at) + letter + token.slice(at + 1)),
     );
     // The last letter of a base64url text carries bits that decode to nothing.
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         other.filter((text) => text.slice(0, -1) !== token.slice(0, -1)),
-        (text) => {
-          expect(() => verifyToken(text, SECRET, 0)).toThrow(refused);
+        async (text) => {
+          await expect(verifyToken(text, SECRET, 0)).rejects.toEqual(unauthorized);
         },
       ),
+      { seed: 1, numRuns: 200 },
     );
   });
 
-  it.each(['', '.', 'a', 'a.b', `${token}.`, `${token}.x`, `.${token}`, 'é.ü'])('refuses %j', (text) => {
-    expect(() => verifyToken(text, SECRET, 0)).toThrow(expect.objectContaining({ code: 'unauthorized' }));
+  it.each([
+    ['', '.', '..', 'a', 'a.b', 'a.b.c', `${token}.`, `${token}.x`, `.${token}`, 'é.ü.ö', `${header}.${body}.`],
+  ])('is refused when it is none', async (...texts) => {
+    for (const text of texts) await expect(verifyToken(text, SECRET, 0), text).rejects.toEqual(unauthorized);
   });
 
-  it('never carries another session or scope under the same signature', () => {
-    const [, signature] = token.split('.');
-    const body = Buffer.from(JSON.stringify({ ...claims, scope: 'control' })).toString('base64url');
-    const forged = `${body}.${signature}`;
-    expect(() => verifyToken(forged, SECRET, 0)).toThrow(expect.objectContaining({ code: 'unauthorized' }));
+  it('never carries another session or scope under the same signature', async () => {
+    const forged = `${header}.${encode({ ...decode(body), scope: 'control' })}.${signature}`;
+    await expect(verifyToken(forged, SECRET, 0)).rejects.toEqual(unauthorized);
+  });
+
+  it('is refused with any algorithm but ours, whatever its header says', async () => {
+    const kid = decode(header).kid;
+    for (const alg of ['none', 'None', 'NONE', '', undefined, null, 256]) {
+      const text = `${encode({ alg, typ: 'JWT', kid })}.${body}`;
+      for (const end of ['', mac(text)]) {
+        await expect(verifyToken(`${text}.${end}`, SECRET, 0)).rejects.toEqual(unauthorized);
+      }
+    }
+    for (const alg of ['HS384', 'HS512']) {
+      const strong = await new CompactSign(Buffer.from(JSON.stringify(decode(body))))
+        .setProtectedHeader({ alg, typ: 'JWT', kid })
+        .sign(Buffer.alloc(64, KEY));
+      await expect(verifyToken(strong, SECRET, 0)).rejects.toEqual(unauthorized);
+    }
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const asymmetric = await new SignJWT(decode(body))
+      .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid })
+      .sign(privateKey);
+    await expect(verifyToken(asymmetric, SECRET, 0)).rejects.toEqual(unauthorized);
+  });
+
+  it('is refused when it was signed by a key that it brings along, or for another kind of use', async () => {
+    const good = decode(header);
+    const jwk = { kty: 'oct', k: Buffer.from('mine').toString('base64url') };
+    const text = `${encode({ ...good, jwk, jku: 'https://evil.example' })}.${body}`;
+    await expect(verifyToken(`${text}.${mac(text, 'mine')}`, SECRET, 0)).rejects.toEqual(unauthorized);
+    for (const head of [
+      { ...good, typ: 'at+jwt' },
+      { ...good, crit: ['exp'] },
+      { ...good, b64: false, crit: ['b64'] },
+      { ...good, kid: undefined },
+      { ...good, kid: 'otherkey' },
+      'HS256',
+      null,
+    ]) {
+      await expect(verifyToken(signed(head, decode(body)), SECRET, 0)).rejects.toEqual(unauthorized);
+    }
+  });
+
+  it('is refused with claims that are missing or others than ours', async () => {
+    const good = decode(body);
+    expect(await verifyToken(signed(decode(header), good), SECRET, 0)).toEqual(claims);
+    for (const payload of [
+      { ...good, aud: 'another-service' },
+      { ...good, aud: undefined },
+      { ...good, iss: 'somebody' },
+      { ...good, iss: undefined },
+      { ...good, exp: undefined },
+      { ...good, exp: '1000' },
+      { ...good, exp: 1000.5 },
+      { ...good, nbf: 500 },
+      { ...good, sid: undefined },
+      { ...good, sid: ['ses_12345678'] },
+      { ...good, scope: 'admin' },
+      { ...good, scope: ['view', 'control'] },
+      [good],
+      'ses_12345678',
+      null,
+    ]) {
+      await expect(verifyToken(signed(decode(header), payload), SECRET, 0)).rejects.toEqual(unauthorized);
+    }
+  });
+
+  it('is refused when it is too long, also with a valid signature', async () => {
+    const long = signed(decode(header), { ...decode(body), pad: 'x'.repeat(TOKEN_MAX_LENGTH) });
+    await expect(verifyToken(long, SECRET, 0)).rejects.toEqual(unauthorized);
+    const fits = signed(decode(header), { ...decode(body), pad: 'x'.repeat(100) });
+    expect(await verifyToken(fits, SECRET, 0)).toEqual(claims);
+  });
+
+  it('that was mutated is refused with a stable code, whatever it has become', async () => {
+    const deep = '['.repeat(300) + ']'.repeat(300);
+    const corpus = [token, `${encode({ alg: 'none' })}.${body}.`, signed(decode(header), deep), `${header}.${body}`];
+    const { runs } = await fuzz({ corpus, maxBytes: 4096, seconds: 3 }, async (input) => {
+      for (const text of [input.toString('utf8'), input.toString('latin1')]) {
+        const outcome = await verifyToken(text, SECRET, 0).catch((error: unknown) => error);
+        if (text.slice(0, -1) === token.slice(0, -1)) continue;
+        expect(outcome).toBeInstanceOf(HumancastError);
+        expect(outcome).toEqual(unauthorized);
+      }
+    });
+    expect(runs).toBeGreaterThan(0);
   });
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from '../ids.js';
 import { codecSchema } from '../media/manifest.js';
+import { TOKEN_MAX_LENGTH } from '../tokens.js';
 import { sessionEventSchema } from './events.js';
 
 /** Names one RTCPeerConnection; a viewer has two for a moment while its session moves to another host. */
@@ -44,7 +45,7 @@ export const viewerMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('join'),
     session: idSchema,
-    token: z.string().max(1024),
+    token: z.string().max(TOKEN_MAX_LENGTH),
     /** The viewer id of an earlier `joined`, to go on after the WebSocket was lost; replaces that connection. */
     viewer: idSchema.optional(),
     /** The `resume` of that `joined`; without it, `viewer` is refused. */

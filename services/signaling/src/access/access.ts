@@ -48,7 +48,7 @@ export class Access {
    * Who is asking, from the `Authorization` header, or else from a token in the URL.
    * @throws HumancastError `unauthorized` or `token_expired` for credentials that are not valid; showing none is no error.
    */
-  callerOf(authorization: string | undefined, urlToken?: string): Caller {
+  async callerOf(authorization: string | undefined, urlToken?: string): Promise<Caller> {
     const credentials = authorization === undefined ? urlToken : bearerOf(authorization);
     if (credentials === undefined) {
       if (authorization !== undefined) throw new HumancastError('unauthorized', 'the scheme must be Bearer');
@@ -56,7 +56,7 @@ export class Access {
     }
     // An API key in a URL would end up in logs: it is taken from the header only.
     if (authorization !== undefined && this.#keys.has(credentials)) return { kind: 'producer' };
-    return { kind: 'guest', claims: verifyToken(credentials, this.#tokenSecret, Date.now()) };
+    return { kind: 'guest', claims: await verifyToken(credentials, this.#tokenSecret, Date.now()) };
   }
 
   /** @throws HumancastError unless an API key was shown. */

@@ -21,13 +21,13 @@ export class CatalogueController {
 
   @Get('avatars')
   async avatars(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducerOrDemo(this.#access.callerOf(authorization));
+    this.#access.requireProducerOrDemo(await this.#access.callerOf(authorization));
     return { avatars: (await this.#avatars.list()).map(({ id, name }) => ({ id, name: name ?? id })) };
   }
 
   @Get('senders')
   async senders(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(this.#access.callerOf(authorization));
+    this.#access.requireProducer(await this.#access.callerOf(authorization));
     const senders = await this.#senders.list();
     return { senders: senders.flatMap(({ record }) => (record ? [record] : [])) };
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { TOKEN_MAX_LENGTH } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, keyOf } from '../access/access.js';
@@ -6,7 +7,10 @@ import { Limits } from '../limits/limits.js';
 import { EventStreams } from './event-streams.js';
 
 /** `token` because an EventSource can't send headers. */
-const querySchema = z.object({ token: z.string().max(1024).optional(), from: z.enum(['start', 'now']).default('now') });
+const querySchema = z.object({
+  token: z.string().max(TOKEN_MAX_LENGTH).optional(),
+  from: z.enum(['start', 'now']).default('now'),
+});
 
 @Controller('v1/sessions/:id/events')
 export class EventsController {
@@ -33,7 +37,7 @@ export class EventsController {
     @Res() response: ServerResponse,
   ): Promise<void> {
     const { token, from } = querySchema.parse(query);
-    const caller = this.#access.callerOf(request.headers.authorization, token);
+    const caller = await this.#access.callerOf(request.headers.authorization, token);
     this.#access.requireSession(caller, id, 'view');
     const reader = { network: this.#limits.networkOf(request), key: keyOf(caller) };
     await this.#streams.serve(id, { lastEventId, fromStart: from === 'start' }, reader, response);

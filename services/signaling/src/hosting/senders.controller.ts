@@ -20,7 +20,7 @@ export class SendersController {
   @Post(':id/drain')
   @HttpCode(202)
   async drain(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(this.#access.callerOf(authorization));
+    this.#access.requireProducer(await this.#access.callerOf(authorization));
     await this.#fleet.drain(id);
     this.#logger.info({ sender: id }, 'media-sender is drained');
     return { id, draining: true };

@@ -20,7 +20,7 @@ export class SayController {
   @Post()
   @HttpCode(202)
   async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
-    const caller = this.#access.callerOf(request.headers.authorization);
+    const caller = await this.#access.callerOf(request.headers.authorization);
     this.#access.requireSession(caller, id, 'control');
     return this.#relay.say(id, jsonBody(request, body, saySchema), callersTrace(caller, request.headers));
   }

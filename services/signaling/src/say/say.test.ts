@@ -48,7 +48,7 @@ describe('say', () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ segment: SEGMENT, ahead: 0 }));
     const { id } = await signaling.makeSession();
     const exp = Math.floor(Date.now() / 1000) + 60;
-    const token = signToken({ sid: id, exp, scope: 'control' }, ['secret-of-the-tests']);
+    const token = await signToken({ sid: id, exp, scope: 'control' }, ['secret-of-the-tests']);
     const { status, body } = await say(id, { text: 'Hello', interrupt: true }, token);
     expect({ status, body }).toEqual({ status: 202, body: { segment: SEGMENT, ahead: 0 } });
     expect(asked).toEqual({
@@ -63,7 +63,7 @@ describe('say', () => {
     const sayKey = 'key-of-the-demo-producer';
     const own = await stack.signaling({ sayUrl, sayKey, apiKeys: [`sha256:${'0'.repeat(64)}`] });
     const { id } = await signaling.makeSession();
-    const token = signToken({ sid: id, exp: Math.floor(Date.now() / 1000) + 60, scope: 'control' }, [
+    const token = await signToken({ sid: id, exp: Math.floor(Date.now() / 1000) + 60, scope: 'control' }, [
       'secret-of-the-tests',
     ]);
     expect(await say(id, { text: 'Hello' }, token, own)).toMatchObject({ status: 202 });

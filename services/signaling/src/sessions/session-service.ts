@@ -91,7 +91,7 @@ export class SessionService {
     this.#logger.info({ session: id, avatar, demo }, 'session made');
     const scope = demo ? 'control' : 'view';
     const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
-    const token = signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
+    const token = await signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
     return { id, avatar, token, scope, expiresAtMs: exp * 1000 };
   }
 

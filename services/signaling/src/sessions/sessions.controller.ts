@@ -55,7 +55,7 @@ export class SessionsController {
     @Body() body: unknown,
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
-    const caller = this.#access.callerOf(request.headers.authorization);
+    const caller = await this.#access.callerOf(request.headers.authorization);
     this.#access.requireProducerOrDemo(caller);
     const demo = caller.kind !== 'producer';
     if (demo) this.#limits.connects.require(this.#limits.networkOf(request));
@@ -77,13 +77,13 @@ export class SessionsController {
 
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(this.#access.callerOf(authorization));
+    this.#access.requireProducer(await this.#access.callerOf(authorization));
     return { sessions: await this.#views.list() };
   }
 
   @Get(':id')
   async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    const caller = this.#admit(id, authorization, 'view');
+    const caller = await this.#admit(id, authorization, 'view');
     const state = await this.#views.get(id);
     const shown = caller.kind === 'producer' ? state : guestView(state);
     return { ...shown, canSay: this.#say.canSay(state.avatar) };
@@ -92,14 +92,14 @@ export class SessionsController {
   @Delete(':id')
   @HttpCode(204)
   async end(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<void> {
-    this.#admit(id, authorization, 'control');
+    await this.#admit(id, authorization, 'control');
     await this.#sessions.end(id, 'deleted');
   }
 
   @Post(':id/speak')
   @HttpCode(202)
   async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
-    const caller = this.#admit(id, request.headers.authorization, 'control');
+    const caller = await this.#admit(id, request.headers.authorization, 'control');
     const { segments, interrupt } = jsonBody(request, body, speakSchema);
     const traceparent = callersTrace(caller, request.headers);
     return { queued: await this.#sessions.speak(id, segments, { interrupt, traceparent }) };
@@ -111,7 +111,7 @@ export class SessionsController {
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
   ): Promise<unknown> {
-    this.#admit(id, authorization, 'view');
+    await this.#admit(id, authorization, 'view');
     return { interruptedSeq: await this.#sessions.interrupt(id) };
   }
 
@@ -120,15 +120,15 @@ export class SessionsController {
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
   ): Promise<unknown> {
-    this.#admit(id, authorization, 'view');
+    await this.#admit(id, authorization, 'view');
     const segments = await this.#sessions.segments(id);
     return {
       segments: segments.map(({ durationSamples, ...rest }) => ({ ...rest, durationMs: samplesToMs(durationSamples) })),
     };
   }
 
-  #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): Caller {
-    const caller = this.#access.callerOf(authorization);
+  async #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): Promise<Caller> {
+    const caller = await this.#access.callerOf(authorization);
     this.#access.requireSession(caller, id, scope);
     return caller;
   }

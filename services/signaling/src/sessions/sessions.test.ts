@@ -117,10 +117,10 @@ describe('REST', () => {
         (await signaling.request(method, path.replace(':id', id), { auth })).status;
       expect(await status('')).toBe(401);
       expect(await status('wrong')).toBe(401);
-      expect(await status(token('control', { exp: 1 }))).toBe(401);
-      expect(await status(token('control', { sid: newId('ses') }))).toBe(403);
-      expect(await status(token('view'))).toBe(least === 'view' ? ok : 403);
-      if (least !== 'control') expect(await status(token('control'))).toBe(least === 'view' ? ok : 403);
+      expect(await status(await token('control', { exp: 1 }))).toBe(401);
+      expect(await status(await token('control', { sid: newId('ses') }))).toBe(403);
+      expect(await status(await token('view'))).toBe(least === 'view' ? ok : 403);
+      if (least !== 'control') expect(await status(await token('control'))).toBe(least === 'view' ? ok : 403);
       expect(await status(API_KEY)).toBe(ok);
     });
   });

@@ -99,7 +99,7 @@ describe('a viewer whose WebSocket was lost', () => {
 
   it('may come back after its token has expired, but nobody may come new', async () => {
     const { session, viewer, id, connection } = await playing();
-    const expired = signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
+    const expired = await signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
     viewer.ws.terminate();
     const again = await TestViewer.join(other, { id: session.id, token: expired }, { ...viewer.seat, connection });
     expect(again.id).toBe(id);
@@ -123,7 +123,7 @@ describe('a viewer whose WebSocket was lost', () => {
       const before = await sender.viewer(session.id, id);
       const mails = sender.mail.length;
       const accomplice = await TestViewer.join(one, session);
-      const expired = { ...session, token: signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS) };
+      const expired = { ...session, token: await signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS) };
       const secrets = [undefined, '', 'x'.repeat(43), accomplice.seat.resume, session.token.slice(-43)];
       for (const resume of secrets) {
         for (const of of [session, expired]) {
@@ -180,7 +180,7 @@ describe('a viewer whose WebSocket was lost', () => {
     viewer.send({ type: 'leave' });
     await waitFor('the viewer to be removed', async () => (await sender.registry.viewers(session.id)).length === 0);
     const late = await TestViewer.connect(one);
-    const token = signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
+    const token = await signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
     late.send({ type: 'join', session: session.id, token, ...seat });
     expect(await late.closure()).toEqual({ code: 4401, reason: 'token_expired' });
   });

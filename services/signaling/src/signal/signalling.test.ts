@@ -188,13 +188,13 @@ describe('signalling', () => {
 
     it('a wrong token', async () => {
       const { id } = await signaling.makeSession();
-      const forged = join(id, sign({ sid: id }, 'another-secret-altogether'));
+      const forged = join(id, await sign({ sid: id }, 'another-secret-altogether'));
       expect(await refusal(forged)).toEqual({ error: 'unauthorized', code: 4401 });
     });
 
     it('an expired token', async () => {
       const { id } = await signaling.makeSession();
-      const expired = join(id, sign({ sid: id, exp: Math.floor(Date.now() / 1000) - 1 }));
+      const expired = join(id, await sign({ sid: id, exp: Math.floor(Date.now() / 1000) - 1 }));
       expect(await refusal(expired)).toEqual({ error: 'token_expired', code: 4401 });
     });
 
@@ -205,7 +205,7 @@ describe('signalling', () => {
 
     it('a session that is not there, or over', async () => {
       const gone = newId('ses');
-      expect(await refusal(join(gone, sign({ sid: gone })))).toEqual({ error: 'session_not_found', code: 4404 });
+      expect(await refusal(join(gone, await sign({ sid: gone })))).toEqual({ error: 'session_not_found', code: 4404 });
       const over = await signaling.makeSession();
       await signaling.request('DELETE', `/v1/sessions/${over.id}`);
       expect(await refusal(join(over.id, over.token))).toEqual({ error: 'session_ended', code: 4410 });

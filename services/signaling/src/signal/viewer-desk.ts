@@ -132,7 +132,7 @@ export class ViewerDesk {
     const { tokenSecret } = this.#options;
     const nowMs = Date.now();
     // Who has joined in time and is still there may come back after its token has expired.
-    const claims = verifyToken(token, tokenSecret, viewer === undefined ? nowMs : 0);
+    const claims = await verifyToken(token, tokenSecret, nowMs, { acceptExpired: viewer !== undefined });
     if (claims.sid !== session) throw new HumancastError('forbidden', 'the token is of another session');
     if (viewer !== undefined) {
       // Before anything is looked up: the answer does not say whether the viewer is there.
@@ -142,7 +142,7 @@ export class ViewerDesk {
         await post.send(from, { type: 'viewer.replaced', session, viewer });
       }
       if (found) return { viewer, resumed: true };
-      verifyToken(token, tokenSecret, nowMs);
+      await verifyToken(token, tokenSecret, nowMs);
     }
     return { viewer: newId('vw'), resumed: false };
   }

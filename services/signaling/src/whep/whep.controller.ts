@@ -62,7 +62,7 @@ export class WhepController {
     @Res() response: ServerResponse,
   ): Promise<void> {
     const { session } = querySchema.parse(query);
-    const caller = this.#admit(request, session);
+    const caller = await this.#admit(request, session);
     response.setHeader('accept-post', SDP);
     const offer = textBody(request, body, SDP);
     const avatar = slugSchema.parse(avatarParam);
@@ -90,17 +90,17 @@ export class WhepController {
 
   @Options(':avatar')
   @HttpCode(200)
-  options(
+  async options(
     @Query() query: unknown,
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
-  ): void {
+  ): Promise<void> {
     response.setHeader('accept-post', SDP);
     response.setHeader('allow', 'GET, POST, OPTIONS');
     // Players that gather before they offer need the relay now; credentials are for who may watch.
     const { session } = querySchema.parse(query);
     if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
-    this.#admit(request, session);
+    await this.#admit(request, session);
     setLinks(response, iceLinks(this.#turn.issue(session ?? 'whep', session ?? randomUUID())));
   }
 
@@ -147,8 +147,8 @@ export class WhepController {
   }
 
   /** A key, a token of the session to watch, or nothing where public demos are allowed. Who shows no key is counted. */
-  #admit(request: IncomingMessage, session: string | undefined): Caller {
-    const caller = this.#access.callerOf(request.headers.authorization);
+  async #admit(request: IncomingMessage, session: string | undefined): Promise<Caller> {
+    const caller = await this.#access.callerOf(request.headers.authorization);
     if (session !== undefined) this.#access.requireSession(caller, session, 'view');
     else this.#access.requireProducerOrDemo(caller);
     if (caller.kind !== 'producer') this.#limits.connects.require(this.#limits.networkOf(request));
