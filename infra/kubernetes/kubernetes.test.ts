@@ -72,6 +72,23 @@ describe.each(overlays)('overlays/%s', (name) => {
   }
 });
 
+describe('redis-queue', () => {
+  const megabytes = (text: string | undefined) => Number(/^(\d+)(mb?|Mi)$/.exec(text ?? '')?.[1]);
+  const maxmemory = megabytes(/^maxmemory (\S+)$/m.exec(read('infra/redis/queue.conf'))?.[1]);
+
+  it('has a maxmemory, and a container of twice that', () => {
+    expect(maxmemory).toBeGreaterThan(0);
+    const compose = parse(read('docker-compose.yml'), { merge: true }) as {
+      services: Record<string, { mem_limit: string }>;
+    };
+    expect(megabytes(compose.services['redis-queue']?.mem_limit)).toBeGreaterThanOrEqual(2 * maxmemory);
+    for (const workload of workloads().filter(({ metadata }) => metadata.name === 'redis-queue')) {
+      const limits = containersOf(workload)[0].resources as { limits: { memory: string } };
+      expect(megabytes(limits.limits.memory)).toBeGreaterThanOrEqual(2 * maxmemory);
+    }
+  });
+});
+
 describe('the schema check', () => {
   it('finds what is wrong, missing or unknown', async () => {
     const service = find(all(), 'Service', 'signaling');

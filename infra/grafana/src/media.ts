@@ -293,11 +293,15 @@ export const media = dashboard(
     lines(
       {
         title: 'Answering',
-        description: 'As the signaling processes see it; 0: one of them gets no answer within a second',
+        description:
+          'As the signaling processes see it; 0: one gets no answer within a second, or the disk takes no writes',
         span: 8,
-        alert: 'RedisDown',
+        alert: ['RedisDown', 'RedisDiskFull'],
       },
-      [{ expr: 'min by (redis) (humancast_redis_up)', legend: 'redis-{{redis}}' }],
+      [
+        { expr: 'min by (redis) (humancast_redis_up)', legend: 'redis-{{redis}}' },
+        { expr: 'min by (redis) (humancast_redis_disk_ok)', legend: 'redis-{{redis}} disk' },
+      ],
       { min: 0 },
     ),
   )

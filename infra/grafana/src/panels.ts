@@ -50,8 +50,8 @@ export interface PanelText {
   unit?: Unit;
   /** Columns, of 24. */
   span?: number;
-  /** The alert that this panel explains. */
-  alert?: string;
+  /** The alerts that this panel explains. */
+  alert?: string | readonly string[];
 }
 
 /** Green, and from a value on another colour. */
@@ -89,7 +89,7 @@ export function lines(text: PanelText, queries: readonly Line[], options: { limi
     const style = new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed);
     panel.thresholds(steps(limitSteps(options.limits))).thresholdsStyle(style);
   }
-  if (text.alert !== undefined) panel.links([runbook(text.alert)]);
+  if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }
 
@@ -149,7 +149,7 @@ export function heatmap(text: PanelText, bucketsExpr: string) {
     .cellGap(1)
     .tooltip(new HeatmapTooltipBuilder().mode(TooltipDisplayMode.Single).yHistogram(true).showColorScale(true))
     .withTarget(query(bucketsExpr).format(PromQueryFormat.Heatmap).legendFormat('{{le}}'));
-  if (text.alert !== undefined) panel.links([runbook(text.alert)]);
+  if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }
 
@@ -175,7 +175,7 @@ export function stat(text: PanelText, expr: string, options: { limits?: Limits; 
       ]),
     );
   }
-  if (text.alert !== undefined) panel.links([runbook(text.alert)]);
+  if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }
 

@@ -1,6 +1,6 @@
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '../ids.js';
 import { SessionRegistry } from './session-registry.js';
 
@@ -199,6 +199,43 @@ describe('SessionRegistry', () => {
       const appended = /cmdstat_xadd:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
       // Each is one of the 200 that are queued, one of the 4 left to the host, or the end itself.
       expect(Number(appended)).toBe(205);
+    });
+  });
+
+  describe('in a Redis that is full', () => {
+    afterEach(async () => {
+      await redis.config('SET', 'maxmemory', '0');
+    });
+
+    it('what ends, frees or moves a session is done, and what is new is refused', async () => {
+      const { id, host, epoch } = await hosted();
+      const viewer = newId('vw');
+      const { attempt } = await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
+      const { queued } = await registry.speak(id, [newId('seg'), newId('seg'), newId('seg')]);
+      await redis.config('SET', 'maxmemory', '1');
+      await expect(registry.create(newId('ses'), 'demo')).rejects.toThrow('OOM');
+      await expect(registry.speak(id, [newId('seg')], { interrupt: true })).rejects.toThrow('OOM');
+      await expect(registry.putViewer(id, newId('vw'), 'sig_a', { limit: 2 })).rejects.toThrow('OOM');
+      expect((await registry.programme(id)).interruptedSeq).toBe(0);
+
+      const [first] = queued;
+      if (!first) throw new Error('nothing was queued');
+      const finished = {
+        type: 'speech.finished',
+        ...first,
+        positionMs: 1,
+        interrupted: false,
+        reason: 'finished',
+      } as const;
+      expect(await registry.speechStarted(id, epoch, first)).toBe(true);
+      expect(await registry.speechFinished(id, epoch, finished)).toBe(true);
+      expect(await registry.interrupt(id)).toMatchObject({ interruptedSeq: 3, host });
+      expect(await registry.resume(id, epoch, host)).toBe(true);
+      expect(await registry.viewerGone(id, epoch, viewer, attempt)).toBe(true);
+      expect(await registry.release(id, host, epoch)).toBe(epoch + 1);
+      expect(await registry.claim(id, epoch + 1, newId('snd'))).toBe(true);
+      expect(await registry.end(id, 'deleted')).toMatchObject({ ended: true });
+      expect(await registry.queue(id)).toEqual([]);
     });
   });
 

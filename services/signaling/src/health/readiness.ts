@@ -23,14 +23,22 @@ export class Readiness {
   /** → `undefined` when able to serve, else the reason why not. */
   async reason(): Promise<string | undefined> {
     if (this.#stopping) return 'stopping';
-    const [queue, media] = await Promise.all([
-      inTime(this.#queueRedis.exists(keys.mailbox(this.#mailbox))),
-      inTime(this.#mediaRedis.ping()),
-    ]);
-    if (queue === undefined) return 'redis-queue is not reachable';
-    if (media === undefined) return 'redis-media is not reachable';
-    return queue === 1 ? undefined : 'the mailbox is not open';
+    const [queue, media] = await Promise.all([pinged(this.#queueRedis), pinged(this.#mediaRedis)]);
+    if (queue !== undefined) return `redis-queue ${queue}`;
+    if (media !== undefined) return `redis-media ${media}`;
+    const isOpen = (await inTime(this.#queueRedis.exists(keys.mailbox(this.#mailbox)))) === 1;
+    return isOpen ? undefined : 'the mailbox is not open';
   }
+}
+
+/**
+ * `PING` also says that nothing can be written (`MISCONF`: the disk is full).
+ * @returns `undefined` when the answer is `PONG`.
+ */
+async function pinged(redis: Redis): Promise<string | undefined> {
+  const answer = await inTime(redis.ping().catch((error: Error) => error.message));
+  if (answer === 'PONG') return undefined;
+  return answer?.startsWith('MISCONF') ? 'accepts no writes: its disk is full or broken' : 'is not reachable';
 }
 
 async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -25,7 +25,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
     { name: 'humancast_redis_memory_bytes', help: 'Memory in use', field: 'memoryBytes' },
     {
       name: 'humancast_redis_memory_limit_bytes',
-      help: 'Memory it may use: its maxmemory, or all that the machine has',
+      help: 'Memory it may use: its maxmemory; 0 where none is set',
       field: 'memoryLimitBytes',
     },
     { name: 'humancast_redis_clients', help: 'Connections to it', field: 'clients' },
@@ -45,6 +45,20 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
       },
     });
   }
+  new Gauge({
+    name: 'humancast_redis_disk_ok',
+    help: 'Whether what was written last reached the disk; if not (0), the database refuses all writes',
+    labelNames: ['redis'],
+    registers,
+    async collect() {
+      const { redis } = await read();
+      this.reset();
+      for (const database of DATABASES) {
+        const info = redis[database];
+        if (info) this.set({ redis: database }, info.diskOk ? 1 : 0);
+      }
+    },
+  });
   new Counter({
     name: 'humancast_redis_evicted_keys_total',
     help: 'Keys removed to make room',

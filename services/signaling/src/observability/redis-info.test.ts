@@ -21,21 +21,28 @@ describe('what a database says of itself', () => {
     await redis.set('large', Buffer.alloc(2_000_000));
     const after = await ask();
     expect(after.memoryBytes - before.memoryBytes).toBeGreaterThan(1_900_000);
-    expect(after).toMatchObject({ memoryLimitBytes: 64 * 2 ** 20, clients: 1, evictedKeys: 0 });
+    expect(after).toMatchObject({ memoryLimitBytes: 64 * 2 ** 20, clients: 1, evictedKeys: 0, diskOk: true });
   });
 
-  it('names the whole machine as the limit where none is set', async () => {
+  it('has the limit 0 where no maxmemory is set', async () => {
     await redis.config('SET', 'maxmemory', '0');
-    expect((await ask()).memoryLimitBytes).toBeGreaterThan(64 * 2 ** 20);
+    expect((await ask()).memoryLimitBytes).toBe(0);
+  });
+
+  it('says when the last write did not reach the disk', () => {
+    const lines = (status: string) => `aof_enabled:1\r\naof_last_write_status:${status}\r\n`;
+    expect(parseRedisInfo(lines('ok')).diskOk).toBe(true);
+    expect(parseRedisInfo(lines('err')).diskOk).toBe(false);
   });
 
   it('is the sum of its nodes where it is a cluster', () => {
-    const node = { memoryBytes: 1, memoryLimitBytes: 10, clients: 2, evictedKeys: 3 };
-    expect(sumOfRedisInfo([node, { ...node, evictedKeys: 4 }])).toEqual({
+    const node = { memoryBytes: 1, memoryLimitBytes: 10, clients: 2, evictedKeys: 3, diskOk: true };
+    expect(sumOfRedisInfo([node, { ...node, evictedKeys: 4, diskOk: false }])).toEqual({
       memoryBytes: 2,
       memoryLimitBytes: 20,
       clients: 4,
       evictedKeys: 7,
+      diskOk: false,
     });
   });
 
@@ -45,6 +52,7 @@ describe('what a database says of itself', () => {
       memoryLimitBytes: 0,
       clients: 0,
       evictedKeys: 0,
+      diskOk: true,
     });
   });
 });

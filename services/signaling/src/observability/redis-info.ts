@@ -1,42 +1,46 @@
 /** What matters of a database's `INFO`. */
 export interface RedisInfo {
   readonly memoryBytes: number;
-  /** `maxmemory`, or all that the machine has where none is set. */
+  /** `maxmemory`; 0 where none is set. What the machine has is no limit: a container's is lower, and ends the process. */
   readonly memoryLimitBytes: number;
   readonly clients: number;
   readonly evictedKeys: number;
+  /** Whether what was written last reached the disk; if not, Redis refuses all writes. Always `true` without persistence. */
+  readonly diskOk: boolean;
 }
 
 /** The sections that {@link parseRedisInfo} reads. */
-export const REDIS_INFO_SECTIONS = ['memory', 'clients', 'stats'] as const;
+export const REDIS_INFO_SECTIONS = ['memory', 'clients', 'stats', 'persistence'] as const;
 
 /** @param text as `INFO` answers it: `name:value` a line. A figure that is missing, as some hosted databases do, is 0. */
 export function parseRedisInfo(text: string): RedisInfo {
-  const figures = new Map(
+  const values = new Map(
     text.split('\r\n').flatMap((line) => {
       const colon = line.indexOf(':');
-      return colon === -1 ? [] : [[line.slice(0, colon), Number(line.slice(colon + 1))] as const];
+      return colon === -1 ? [] : [[line.slice(0, colon), line.slice(colon + 1)] as const];
     }),
   );
   const figure = (name: string) => {
-    const value = figures.get(name) ?? 0;
+    const value = Number(values.get(name) ?? 0);
     return Number.isFinite(value) ? value : 0;
   };
   return {
     memoryBytes: figure('used_memory'),
-    memoryLimitBytes: figure('maxmemory') || figure('total_system_memory'),
+    memoryLimitBytes: figure('maxmemory'),
     clients: figure('connected_clients'),
     evictedKeys: figure('evicted_keys'),
+    diskOk: figure('aof_enabled') === 0 || values.get('aof_last_write_status') !== 'err',
   };
 }
 
 /** Of the nodes of a cluster, as of one database. */
 export function sumOfRedisInfo(nodes: readonly RedisInfo[]): RedisInfo {
-  const sum = (figure: keyof RedisInfo) => nodes.reduce((total, node) => total + node[figure], 0);
+  const sum = (figure: Exclude<keyof RedisInfo, 'diskOk'>) => nodes.reduce((total, node) => total + node[figure], 0);
   return {
     memoryBytes: sum('memoryBytes'),
     memoryLimitBytes: sum('memoryLimitBytes'),
     clients: sum('clients'),
     evictedKeys: sum('evictedKeys'),
+    diskOk: nodes.every(({ diskOk }) => diskOk),
   };
 }
