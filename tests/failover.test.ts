@@ -1,5 +1,13 @@
 import { join } from 'node:path';
-import { launchChromium, type Stack, type StackProcess, startStack, type TestChromium } from '@humancast/testkit';
+import {
+  type Credentials,
+  launchChromium,
+  type Stack,
+  type StackProcess,
+  startStack,
+  type TestChromium,
+  TurnClient,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually, Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
@@ -63,6 +71,85 @@ describe('a page whose media-sender goes', () => {
     return found;
   }
 });
+
+/** Shorter than anybody watches; long enough to connect in on a busy machine. */
+const TTL_SECONDS = 10;
+
+describe('a page that has watched for longer than its TURN credentials are valid', () => {
+  let stack: Stack;
+  let browser: TestChromium;
+  let producer: Producer;
+
+  beforeAll(async () => {
+    stack = await startStack({ senders: 2, env: { TURN_TTL_SECONDS: String(TTL_SECONDS) } });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    browser = await launchChromium();
+    await eventually(
+      'the idle clip is loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await stack?.stop();
+  });
+
+  it('goes on with new ones when its media-sender is killed', async () => {
+    const session = await producer.createSession('lights');
+    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
+    const viewer = await ViewerPage.open(await browser.context.newPage(), url);
+    await viewer.playing();
+    const [first] = await credentialsOf(viewer);
+    if (!first) throw new Error('the page has no relay');
+    const expired = () => Date.now() / 1000 > Number.parseInt(first.username, 10) + 1;
+    await eventually(
+      'the credentials to expire',
+      async () => expired(),
+      (is) => is,
+      3000 * TTL_SECONDS,
+    );
+    const old = new TurnClient(stack.turn?.port ?? 0, first);
+    expect(await old.allocate(), 'coturn refuses them').toBe(401);
+    old.close();
+    const watched = (await viewer.see()).framesDecoded;
+    await eventually(
+      'the picture goes on all the same',
+      async () => (await viewer.see()).framesDecoded,
+      (count) => count > watched + 15,
+    );
+
+    const { host } = await producer.session(session.id);
+    const victim = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
+    victim?.signal('SIGKILL');
+    await victim?.ended;
+    await eventually(
+      'the old connection is closed, because the new one plays',
+      async () => [await openPeers(viewer), (await credentialsOf(viewer)).length],
+      ([open, made = 0]) => open === 1 && made > 1,
+      60_000,
+    );
+    const before = (await viewer.see()).framesDecoded;
+    await eventually(
+      'the picture moves on',
+      async () => (await viewer.see()).framesDecoded,
+      (count) => count > before + 30,
+    );
+    const latest = (await credentialsOf(viewer)).at(-1);
+    expect(Number.parseInt(latest?.username ?? '', 10)).toBeGreaterThan(Number.parseInt(first.username, 10));
+    await viewer.page.close();
+  });
+});
+
+/** What each peer connection of the page was made with, oldest first. */
+async function credentialsOf({ page }: ViewerPage): Promise<Credentials[]> {
+  const servers = await page.evaluate(() =>
+    (window as unknown as { peers: RTCPeerConnection[] }).peers.map((peer) => peer.getConfiguration().iceServers?.[0]),
+  );
+  return servers.map((server) => ({ username: server?.username ?? '', password: String(server?.credential ?? '') }));
+}
 
 function openPeers({ page }: ViewerPage): Promise<number> {
   return page.evaluate(

@@ -1,14 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { launchChromium, type TestChromium } from '@humancast/testkit';
+import { ephemeral, launchChromium, type TestChromium, TurnClient } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/api.js';
 import { makeClip } from '../support/clips.js';
 import { ViewerPage } from '../support/viewer-page.js';
 import { Compose, type Container, MEDIA_NET, makeCertificate, serviceOf } from './compose.js';
 import { type Engine, startEngine } from './engine.js';
-import { ephemeral, TurnClient } from './turn-client.js';
 
 const FORBIDDEN = 403;
 /** 128 and the number of SIGKILL: the exit code of what a test killed. */

@@ -182,12 +182,14 @@ export class LightViewer {
     }
   }
 
-  async #offered({ connection, epoch, sdp }: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
+  async #offered(offer: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
+    const { connection, epoch, sdp } = offer;
     if (!this.#joined || this.#closed || epoch < this.#newestEpoch) return;
     this.#newestEpoch = epoch;
     this.record.waitingPosition = undefined;
     this.#dropNext();
-    const { iceServers, relayOnly } = this.#joined;
+    const { relayOnly } = this.#joined;
+    const iceServers = offer.iceServers ?? this.#joined.iceServers;
     const link = new MediaLink({
       ...{ connection, epoch, sdp, iceServers, relayOnly, digests: this.#options.digests ?? false },
       onFrame: (from, arrivedMs, digest) => this.#frame(from, arrivedMs, digest),

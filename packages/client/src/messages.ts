@@ -81,7 +81,15 @@ export type SignalMessage =
       heartbeatMs: number;
     }
   | { type: 'waiting'; position: number }
-  | { type: 'offer'; connection: string; epoch: number; sdp: string; codec?: 'vp8' | 'h264' | undefined }
+  | {
+      type: 'offer';
+      connection: string;
+      epoch: number;
+      sdp: string;
+      codec?: 'vp8' | 'h264' | undefined;
+      /** For this connection; missing where there is no TURN server, and from servers that give them at `joined` only. */
+      iceServers?: IceServer[] | undefined;
+    }
   | { type: 'candidate'; connection: string; candidate: Candidate }
   | { type: 'closed'; connection: string; reason: string }
   | { type: 'event'; event: SessionEvent }

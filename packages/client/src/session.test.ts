@@ -87,6 +87,16 @@ describe('the way to the first picture', () => {
     expect(states).toEqual(['playing']);
   });
 
+  it('uses the credentials of each offer, because those of the join expire', async () => {
+    await play();
+    const iceServers = [{ urls: ['turn:turn.example:3478'], username: 'later', credential: 'fresh' }];
+    socket().say({ ...offer('conn-two', 2), iceServers } as SignalMessage);
+    expect(peer(1).configuration).toMatchObject({ iceTransportPolicy: 'relay', iceServers });
+    // An offer of a server that does not renew them goes with the latest there are.
+    socket().say(offer('conn-three', 3));
+    expect(peer(2).configuration).toMatchObject({ iceServers });
+  });
+
   it('uses any path when the server has no relay', async () => {
     socket().join({ relayOnly: false, iceServers: [] });
     socket().say(offer('conn-one', 1));

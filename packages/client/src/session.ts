@@ -192,11 +192,13 @@ export class Session extends Emitter<SessionEvents> {
     if (!this.#isPlaying) this.#reconnectLater();
   }
 
-  #offered({ connection, epoch, sdp }: Extract<SignalMessage, { type: 'offer' }>): void {
+  #offered({ connection, epoch, sdp, iceServers }: Extract<SignalMessage, { type: 'offer' }>): void {
     const known = connection === this.#current?.connection || connection === this.#next?.connection;
     if (epoch < this.#epoch || known) return;
     this.#epoch = epoch;
     this.#waitingPosition = undefined;
+    // The credentials of `joined` expire; whoever has watched for long gets its next connection with these.
+    if (Array.isArray(iceServers)) this.#configuration = { ...this.#configuration, iceServers };
     this.#next?.close();
     const peer: MediaPeer = new MediaPeer(
       { connection, epoch, configuration: this.#configuration },

@@ -9,7 +9,7 @@ export const slugSchema = z
 /** Ids we make: a short prefix that says what it is, and 96 random bits. */
 export const idSchema = z.string().regex(/^[a-z]{2,4}_[A-Za-z0-9_-]{8,40}$/, 'is not an id that humancast has made');
 
-export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'whep';
+export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'whep' | 'turn';
 
 export function newId(prefix: IdPrefix): string {
   return `${prefix}_${randomBytes(12).toString('base64url')}`;

@@ -12,3 +12,4 @@ export * from './redis.js';
 export * from './stack.js';
 export * from './tied.js';
 export * from './turn.js';
+export * from './turn-client.js';

@@ -129,11 +129,15 @@ export class Receiver {
     }
   }
 
-  async #accept({ connection, sdp }: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
+  async #accept({
+    connection,
+    sdp,
+    iceServers = this.#joined?.iceServers ?? [],
+  }: Extract<SignalMessage, { type: 'offer' }>): Promise<void> {
     if (!this.#joined || this.#link) return;
     const offer = readOffer(sdp);
     this.#tracks = offer.tracks;
-    const { iceServers, relayOnly } = this.#joined;
+    const { relayOnly } = this.#joined;
     this.#link = await ReceiverLink.open({ offer, iceServers, relayOnly, onMedia: (data, at) => this.#read(data, at) });
     this.#send({ type: 'answer', connection, sdp: answerTo(offer, this.#link.description) });
     await this.#link.connect();

@@ -1,12 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
-import { createHmac, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { freePort } from './ports.js';
 import { spawnTied } from './tied.js';
+import { ephemeral } from './turn-client.js';
 
 export interface TestTurn {
   readonly port: number;
@@ -21,31 +23,28 @@ export interface TestTurn {
   stop(): Promise<void>;
 }
 
-/** A coturn of its own, all on loopback: it listens, relays and reaches peers on 127.0.0.1 only. */
+const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../infra/turn/turnserver.conf');
+
+/** A coturn with the project's configuration, all on loopback: it listens, relays and reaches peers on 127.0.0.1 only. */
 export async function startTurn(): Promise<TestTurn> {
   const port = await freePort();
   const secret = randomBytes(16).toString('hex');
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
-  const args = [
-    '-n',
-    '--no-cli',
-    '--no-tls',
-    '--no-dtls',
-    '--listening-ip=127.0.0.1',
-    `--listening-port=${port}`,
-    '--relay-ip=127.0.0.1',
-    '--allow-loopback-peers',
-    '--allowed-peer-ip=127.0.0.1',
-    '--denied-peer-ip=0.0.0.0-255.255.255.255',
-    '--use-auth-secret',
-    `--static-auth-secret=${secret}`,
-    '--realm=humancast.test',
-    '--fingerprint',
-    `--userdb=${join(dir, 'turn.db')}`,
-    `--pidfile=${join(dir, 'turn.pid')}`,
-    '--log-file=stdout',
+  const file = join(dir, 'turnserver.conf');
+  // As scripts/lib/stack.mjs adds for one machine.
+  const ours = [
+    'listening-ip=127.0.0.1',
+    `listening-port=${port}`,
+    'relay-ip=127.0.0.1',
+    'no-tls',
+    'allow-loopback-peers',
+    'allowed-peer-ip=127.0.0.1',
+    `static-auth-secret=${secret}`,
+    `userdb=${join(dir, 'turn.db')}`,
+    `pidfile=${join(dir, 'turn.pid')}`,
   ];
-  const launch = () => spawnTied('turnserver', args, { stdio: 'ignore', cwd: dir });
+  writeFileSync(file, `${readFileSync(CONFIGURATION, 'utf8')}\n${ours.join('\n')}\n`, { mode: 0o600 });
+  const launch = () => spawnTied('turnserver', ['-c', file], { stdio: 'ignore', cwd: dir });
   let child = launch();
   const stop = async () => {
     await ended(child);
@@ -70,10 +69,10 @@ export async function startTurn(): Promise<TestTurn> {
   };
 }
 
-/** Ephemeral credentials: the expiry as the name, its HMAC as the password. */
+/** Ephemeral credentials of a user of their own, so that no test uses up another's quota. */
 function credentials(secret: string): { username: string; credential: string } {
-  const username = `${Math.floor(Date.now() / 1000) + 3600}:test`;
-  return { username, credential: createHmac('sha1', secret).update(username).digest('base64') };
+  const { username, password } = ephemeral(secret, 3600, randomBytes(6).toString('hex'));
+  return { username, credential: password };
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {

@@ -18,6 +18,7 @@ import { SignalingMetrics } from './metrics.js';
 import type { Timings } from './timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, TIMINGS_TOKEN, TRACER } from './tokens.js';
 import { TurnCredentials } from './turn/turn-credentials.js';
+import { TurnUsers } from './turn/turn-users.js';
 
 export interface CoreParts {
   config: SignalingConfig;
@@ -44,6 +45,7 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     { provide: Access, useValue: new Access(config) },
     { provide: Origins, useValue: new Origins(config) },
     { provide: Limits, useValue: new Limits(config) },
+    { provide: TurnUsers, useValue: new TurnUsers(config) },
     {
       provide: TurnCredentials,
       useValue: new TurnCredentials(

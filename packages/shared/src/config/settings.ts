@@ -142,7 +142,24 @@ export const signalingSettings = {
     'Secret shared with coturn (static-auth-secret); needed when TURN_URLS is set',
     true,
   ),
-  turnTtlSeconds: setting.int('TURN_TTL_SECONDS', [60, 86_400], 3600, 'Seconds for which a TURN credential is valid'),
+  turnTtlSeconds: setting.int(
+    'TURN_TTL_SECONDS',
+    [5, 86_400],
+    3600,
+    'Seconds for which a TURN credential is valid; each offer brings a new one',
+  ),
+  turnUsersPerHour: setting.int(
+    'TURN_USERS_PER_HOUR',
+    [1, 1_000_000],
+    600,
+    'TURN users made an hour for one address, and for the token of one session, at each signaling process; a viewer is one',
+  ),
+  turnUsersPerKeyPerHour: setting.int(
+    'TURN_USERS_PER_KEY_PER_HOUR',
+    [1, 10_000_000],
+    36_000,
+    'TURN users made an hour for one API key, at each signaling process',
+  ),
   relayOnly: setting.bool('RELAY_ONLY', true, 'Whether viewers use nothing but the relay when TURN_URLS is set'),
   allowedOrigins: setting.list(
     'ALLOWED_ORIGINS',

@@ -94,6 +94,8 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     epoch: z.int().min(1),
     sdp: sdpSchema,
     codec: codecSchema.optional(),
+    /** For this connection, valid from now on; missing where there is no TURN server. Those of `joined` may have expired. */
+    iceServers: z.array(iceServerSchema).optional(),
   }),
   z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),
   /** The host has closed this connection. */

@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { idSchema, type SignalingConfig, samplesToMs, slugSchema, type TokenClaims } from '@humancast/shared';
+import { idSchema, newId, type SignalingConfig, samplesToMs, slugSchema, type TokenClaims } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { SayRelay } from '../say/say-relay.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
+import { TurnUsers } from '../turn/turn-users.js';
 import { SessionService } from './session-service.js';
 import { guestView, SessionViews } from './session-view.js';
 
@@ -29,6 +30,7 @@ export class SessionsController {
   readonly #sessions: SessionService;
   readonly #views: SessionViews;
   readonly #turn: TurnCredentials;
+  readonly #turnUsers: TurnUsers;
   readonly #say: SayRelay;
 
   constructor(
@@ -38,6 +40,7 @@ export class SessionsController {
     @Inject(SessionService) sessions: SessionService,
     @Inject(SessionViews) views: SessionViews,
     @Inject(TurnCredentials) turn: TurnCredentials,
+    @Inject(TurnUsers) turnUsers: TurnUsers,
     @Inject(SayRelay) say: SayRelay,
   ) {
     this.#config = config;
@@ -46,6 +49,7 @@ export class SessionsController {
     this.#sessions = sessions;
     this.#views = views;
     this.#turn = turn;
+    this.#turnUsers = turnUsers;
     this.#say = say;
   }
 
@@ -58,8 +62,10 @@ export class SessionsController {
     const caller = await this.#access.callerOf(request.headers.authorization);
     this.#access.requireProducerOrDemo(caller);
     const demo = caller.kind !== 'producer';
-    if (demo) this.#limits.connects.require(this.#limits.networkOf(request));
     const { avatar, wait } = jsonBody(request, body, createSchema);
+    const counted = { network: this.#limits.networkOf(request), key: keyOf(caller) };
+    if (demo) this.#limits.connects.require(counted.network);
+    this.#turnUsers.admit(counted);
     const session = await this.#sessions.create(avatar, { demo, wait });
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
@@ -70,7 +76,7 @@ export class SessionsController {
       scope: session.scope,
       expiresAt: new Date(session.expiresAtMs).toISOString(),
       signalUrl: '/v1/signal',
-      iceServers: this.#turn.issue(session.id, session.id),
+      iceServers: this.#turn.issue(newId('turn'), session.id),
       relayOnly: this.#config.turnUrls.length > 0 && this.#config.relayOnly,
     };
   }

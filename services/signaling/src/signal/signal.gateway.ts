@@ -9,6 +9,7 @@ import {
 import { Inject } from '@nestjs/common';
 import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
 import type { WebSocket } from 'ws';
+import { Limits } from '../limits/limits.js';
 import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, TIMINGS_TOKEN } from '../tokens.js';
@@ -26,6 +27,7 @@ const GOODBYE_LOOK_MS = 10;
 @WebSocketGateway({ path: '/v1/signal' })
 export class SignalGateway implements OnGatewayConnection<WebSocket> {
   readonly #desk: ViewerDesk;
+  readonly #limits: Limits;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #socketOptions: SocketOptions;
@@ -37,22 +39,25 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
     @Inject(TIMINGS_TOKEN) timings: Timings,
     @Inject(LOGGER) logger: Logger,
     @Inject(ViewerDesk) desk: ViewerDesk,
+    @Inject(Limits) limits: Limits,
     @Inject(SignalingMetrics) metrics: SignalingMetrics,
   ) {
     this.#socketOptions = { heartbeatMs: config.heartbeatMs, messagesPerSecond: config.messagesPerSecond };
     this.#joinMs = timings.joinMs;
     this.#logger = logger;
     this.#desk = desk;
+    this.#limits = limits;
     this.#metrics = metrics;
   }
 
   handleConnection(ws: WebSocket, request: IncomingMessage): void {
     closeLast(request.socket);
+    const network = this.#limits.networkOf(request);
     let link: ViewerLink | undefined;
     const socket = new SignalSocket(ws, this.#socketOptions, this.#logger, {
       onMessage: async (message) => {
         if (link) await this.#handle(link, message);
-        else link = await this.#join(socket, message, joinTimer);
+        else link = await this.#join(socket, message, network, joinTimer);
       },
       // Who has not joined has nothing to lose.
       onRefused: (error) => (link ? socket.warn(error.code, error.message) : socket.fail(error.code, error.message)),
@@ -80,10 +85,10 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
     for (const socket of this.#sockets) socket.terminate();
   }
 
-  #join(socket: SignalSocket, message: ViewerMessage, timer: NodeJS.Timeout): Promise<ViewerLink> {
+  #join(socket: SignalSocket, message: ViewerMessage, network: string, timer: NodeJS.Timeout): Promise<ViewerLink> {
     clearTimeout(timer);
     if (message.type !== 'join') throw new HumancastError('join_required');
-    return this.#desk.join(message, socket);
+    return this.#desk.join(message, socket, network);
   }
 
   async #handle(link: ViewerLink, message: ViewerMessage): Promise<void> {

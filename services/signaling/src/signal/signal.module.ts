@@ -18,6 +18,7 @@ import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN, TRACER } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
+import { TurnUsers } from '../turn/turn-users.js';
 import { SignalGateway } from './signal.gateway.js';
 import { ViewerDesk } from './viewer-desk.js';
 import { WaitingRoom } from './waiting-room.js';
@@ -52,6 +53,7 @@ import { WaitingRoom } from './waiting-room.js';
         post: RedisPost<ToSignaling>,
         feed: EventFeed,
         turn: TurnCredentials,
+        turnUsers: TurnUsers,
         waitingRoom: WaitingRoom,
         sessions: SessionService,
       ) =>
@@ -63,6 +65,7 @@ import { WaitingRoom } from './waiting-room.js';
             post,
             feed,
             turn,
+            turnUsers,
             waitingRoom,
             metrics,
             logger,
@@ -91,6 +94,7 @@ import { WaitingRoom } from './waiting-room.js';
         RedisPost,
         EventFeed,
         TurnCredentials,
+        TurnUsers,
         WaitingRoom,
         SessionService,
       ],

@@ -128,6 +128,23 @@ describe('signalling', () => {
       expect(credential).toBe(createHmac('sha1', turnSecret).update(username).digest('base64'));
       viewer.ws.close();
     });
+
+    it('gets new relay credentials with every offer, for the same user', async () => {
+      const turn = { turnUrls: ['turn:turn.example:3478?transport=udp'], turnSecret: 'shared-with-coturn' };
+      const withTurn = await stack.signaling({ ...turn, turnTtlSeconds: 600 });
+      const viewer = await TestViewer.join(withTurn, await signaling.makeSession());
+      const first = await viewer.got('offer');
+      const expiryOf = (offer: typeof first) => Number.parseInt(offer.iceServers?.[0]?.username ?? '', 10);
+      // Credentials expire at whole seconds.
+      await waitFor('the next second', () => Math.floor(Date.now() / 1000) + 600 > expiryOf(first));
+      viewer.send({ type: 'reconnect', connection: first.connection });
+      const next = await viewer.got('offer', ({ connection }) => connection !== first.connection);
+      expect(expiryOf(next)).toBeGreaterThan(expiryOf(first));
+      for (const { iceServers } of [first, next]) {
+        expect(iceServers?.[0]?.username).toMatch(new RegExp(`^\\d+:${viewer.id}$`));
+      }
+      viewer.ws.close();
+    });
   });
 
   describe('while every media-sender is full', () => {

@@ -13,7 +13,7 @@ import { isResumeSecret, resumeSecret } from '../access/resume-secret.js';
 import type { EventFeed } from '../events/event-feed.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
-import type { TurnCredentials } from '../turn/turn-credentials.js';
+import type { TurnUsers } from '../turn/turn-users.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 import { type LinkParts, ViewerLink } from './viewer-link.js';
@@ -25,7 +25,7 @@ export interface DeskParts extends LinkParts {
   /** To other signaling processes. */
   post: Post<ToSignaling>;
   feed: EventFeed;
-  turn: TurnCredentials;
+  turnUsers: TurnUsers;
   metrics: SignalingMetrics;
 }
 
@@ -59,13 +59,13 @@ export class ViewerDesk {
   }
 
   /**
-   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `resume_refused`, `session_not_found`,
+   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `rate_limited`, `resume_refused`, `session_not_found`,
    * `session_ended`, `viewer_limit`.
    */
-  async join(message: Join, socket: SignalSocket): Promise<ViewerLink> {
+  async join(message: Join, socket: SignalSocket, network: string): Promise<ViewerLink> {
     const trace = new JoinTrace(this.#parts.tracer, 'join', { session: message.session });
     try {
-      return await this.#join(message, socket, trace);
+      return await this.#join(message, socket, network, trace);
     } catch (error) {
       trace.over(error instanceof HumancastError ? error.code : 'internal');
       throw error;
@@ -94,12 +94,13 @@ export class ViewerDesk {
     this.#here.clear();
   }
 
-  async #join(message: Join, socket: SignalSocket, trace: JoinTrace): Promise<ViewerLink> {
-    const { registry, hosting, feed, metrics, logger } = this.#parts;
+  async #join(message: Join, socket: SignalSocket, network: string, trace: JoinTrace): Promise<ViewerLink> {
+    const { registry, hosting, feed, metrics, logger, turnUsers } = this.#parts;
     const admission = await this.#admit(message);
     const session = await registry.get(message.session);
     if (session.state === 'ended') throw new HumancastError('session_ended');
     const { viewer, resumed } = admission;
+    if (!resumed) turnUsers.admit({ network, key: undefined }, session.id);
     const playsOn = resumed && message.connection !== undefined;
     const link = new ViewerLink(this.#parts, socket, { session: session.id, viewer, epoch: session.epoch, trace });
     const lastEvent = await registry.lastEventId(session.id);

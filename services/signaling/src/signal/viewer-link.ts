@@ -11,6 +11,7 @@ import {
 } from '@humancast/shared';
 import type { Hosting } from '../hosting/hosting.js';
 import type { ViewerPost } from '../hosting/inbox.js';
+import type { TurnCredentials } from '../turn/turn-credentials.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
@@ -28,6 +29,7 @@ export interface LinkParts {
   /** This process's mailbox: where the viewer is reached. */
   mailbox: string;
   viewerLimit: number;
+  turn: TurnCredentials;
   /** Looks after those who have no offer yet. */
   waitingRoom: { add(link: ViewerLink): void };
   /** Everything that was queued is over. */
@@ -100,7 +102,10 @@ export class ViewerLink {
         this.#waitsForOffer = false;
         this.#offered = connection;
         this.#remember(connection);
-        this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }) });
+        // Those of `joined` may have expired by now: a viewer may watch for days.
+        const iceServers = this.#parts.turn.issue(this.viewer, this.session);
+        const renewed = iceServers.length > 0 && { iceServers };
+        this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }), ...renewed });
         return;
       }
       case 'viewer.candidate':

@@ -91,11 +91,12 @@ export class WhepService {
   }
 
   /**
-   * More of the player's candidates.
+   * Passes on more of the player's candidates.
+   * @returns fresh credentials for the relay, for a player whose first ones have expired.
    * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`,
    * `ice_restart_unsupported`.
    */
-  async trickle(id: string, ifMatch: string | undefined, body: string): Promise<void> {
+  async trickle(id: string, ifMatch: string | undefined, body: string): Promise<IceServer[]> {
     const resource = parseResourceId(id, this.#options.tokenSecret);
     const host = await this.#hostOf(resource);
     checkPrecondition(ifMatch, etagOf(resource));
@@ -106,10 +107,11 @@ export class WhepService {
       throw new HumancastError('ice_restart_unsupported');
     }
     const { session, viewer, connection } = resource;
-    if (host === undefined) return;
     for (const candidate of fragment.candidates) {
+      if (host === undefined) break;
       await this.#parts.hosting.tell(host, { type: 'viewer.candidate', session, viewer, connection, candidate });
     }
+    return this.#parts.turn.issue(viewer, session);
   }
 
   /** The player has gone. @throws HumancastError `not_found`. */

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { HumancastError, idSchema, type SignalingConfig, slugSchema } from '@humancast/shared';
+import { HumancastError, idSchema, newId, type SignalingConfig, slugSchema } from '@humancast/shared';
 import {
   All,
   Body,
@@ -19,11 +18,12 @@ import {
   Res,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
+import { TurnUsers } from '../turn/turn-users.js';
 import { iceLinks } from './ice-links.js';
 import { WhepService } from './whep-service.js';
 
@@ -37,6 +37,7 @@ export class WhepController {
   readonly #access: Access;
   readonly #limits: Limits;
   readonly #turn: TurnCredentials;
+  readonly #turnUsers: TurnUsers;
   readonly #whep: WhepService;
 
   constructor(
@@ -44,12 +45,14 @@ export class WhepController {
     @Inject(Access) access: Access,
     @Inject(Limits) limits: Limits,
     @Inject(TurnCredentials) turn: TurnCredentials,
+    @Inject(TurnUsers) turnUsers: TurnUsers,
     @Inject(WhepService) whep: WhepService,
   ) {
     this.#config = config;
     this.#access = access;
     this.#limits = limits;
     this.#turn = turn;
+    this.#turnUsers = turnUsers;
     this.#whep = whep;
   }
 
@@ -66,6 +69,7 @@ export class WhepController {
     response.setHeader('accept-post', SDP);
     const offer = textBody(request, body, SDP);
     const avatar = slugSchema.parse(avatarParam);
+    this.#countTurnUser(request, caller);
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
     const demo = caller.kind !== 'producer';
@@ -100,8 +104,8 @@ export class WhepController {
     // Players that gather before they offer need the relay now; credentials are for who may watch.
     const { session } = querySchema.parse(query);
     if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
-    await this.#admit(request, session);
-    setLinks(response, iceLinks(this.#turn.issue(session ?? 'whep', session ?? randomUUID())));
+    this.#countTurnUser(request, await this.#admit(request, session));
+    setLinks(response, iceLinks(this.#turn.issue(newId('turn'), session ?? newId('ses'))));
   }
 
   @All(':avatar')
@@ -119,7 +123,8 @@ export class WhepController {
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<void> {
     response.setHeader('accept-patch', SDP_FRAGMENT);
-    await this.#whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
+    const iceServers = await this.#whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
+    setLinks(response, iceLinks(iceServers));
   }
 
   @Delete('resource/:id')
@@ -153,6 +158,11 @@ export class WhepController {
     else this.#access.requireProducerOrDemo(caller);
     if (caller.kind !== 'producer') this.#limits.connects.require(this.#limits.networkOf(request));
     return caller;
+  }
+
+  #countTurnUser(request: IncomingMessage, caller: Caller): void {
+    const session = caller.kind === 'guest' ? caller.claims.sid : undefined;
+    this.#turnUsers.admit({ network: this.#limits.networkOf(request), key: keyOf(caller) }, session);
   }
 }
 

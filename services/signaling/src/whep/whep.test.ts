@@ -70,7 +70,13 @@ describe('WHEP', () => {
     const reply = await patch(etag);
     expect(reply.status).toBe(204);
     expect(reply.headers.get('etag')).toBeNull();
+    expect(reply.headers.get('link')).toBeNull();
     expect((await patch('*')).status).toBe(204);
+    const withTurn = await signaling.request('PATCH', resource, {
+      ...{ auth: '', body: FRAGMENT },
+      headers: { ...SDP_FRAGMENT, 'if-match': etag },
+    });
+    expect(withTurn.headers.get('link')).toMatch(new RegExp(`rel="ice-server"; username="\\d+:${viewer}"`));
     expect(await sender.got('viewer.candidate', (mail) => mail.viewer === viewer)).toMatchObject({
       session,
       candidate: { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMid: '0' },

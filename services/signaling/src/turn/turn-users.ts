@@ -1,0 +1,39 @@
+import { RateLimiter, type SignalingConfig } from '@humancast/shared';
+import type { Counted } from '../limits/limits.js';
+
+const HOUR_SECONDS = 3600;
+
+/**
+ * Limits how many TURN users are made for whom. coturn's `user-quota` bounds what one user can allocate; without this limit,
+ * a caller would evade it by asking for many. A viewer keeps its user for as long as it watches: renewals are not counted.
+ */
+export class TurnUsers {
+  readonly #needed: boolean;
+  readonly #perNetwork: RateLimiter;
+  readonly #perSession: RateLimiter;
+  readonly #perKey: RateLimiter;
+
+  constructor(config: Pick<SignalingConfig, 'turnUrls' | 'turnUsersPerHour' | 'turnUsersPerKeyPerHour'>) {
+    const limiter = (setting: string, perHour: number) =>
+      new RateLimiter({ setting, what: 'TURN credentials', perSecond: perHour / HOUR_SECONDS, burst: perHour });
+    this.#needed = config.turnUrls.length > 0;
+    this.#perNetwork = limiter('TURN_USERS_PER_HOUR', config.turnUsersPerHour);
+    this.#perSession = limiter('TURN_USERS_PER_HOUR', config.turnUsersPerHour);
+    this.#perKey = limiter('TURN_USERS_PER_KEY_PER_HOUR', config.turnUsersPerKeyPerHour);
+  }
+
+  /**
+   * Counts a new user.
+   * @param session that the caller showed a token of, if any.
+   * @throws HumancastError `rate_limited`.
+   */
+  admit({ key, network }: Counted, session?: string): void {
+    if (!this.#needed) return;
+    if (key !== undefined) {
+      this.#perKey.require(key);
+      return;
+    }
+    this.#perNetwork.require(network);
+    if (session !== undefined) this.#perSession.require(session);
+  }
+}
