@@ -37,9 +37,6 @@ import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
-/** Media is on the wire this long after the viewer stopped being heard, at most. */
-const SILENCE_TIMEOUT_MS = 6000;
-
 /** A media store that was emptied is filled again from the watched folder within this, for a few files. */
 const MISSING_MEDIA_MS = 3000;
 
@@ -144,7 +141,7 @@ function createMediaSender(
     logger,
     tracer,
     wallMs: () => clock.wallMs(),
-    createTransport: ({ connection, codecs, events, maySend, logger: ofSession }) =>
+    createTransport: ({ connection, codecs, events, isPlayer, maySend, logger: ofSession }) =>
       traffic.watch(
         events,
         (watched) =>
@@ -155,7 +152,8 @@ function createMediaSender(
               hostAddresses: config.hostAddresses,
               portRange: config.udpPortRange,
               connectTimeoutMs: config.connectTimeoutMs,
-              silenceTimeoutMs: SILENCE_TIMEOUT_MS,
+              silenceTimeoutMs: isPlayer ? config.playerSilenceMs : config.viewerSilenceMs,
+              onProblem: (problem) => metrics.datagramDropped(problem),
               maySend,
               logger: ofSession,
             },

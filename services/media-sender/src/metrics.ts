@@ -11,6 +11,7 @@ import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type Paced } from './hosting/admission.js';
 import type { HostMetrics } from './hosting/session-host.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
+import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
 import type { TrafficTotals } from './transport/traffic.js';
 
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1];
@@ -62,6 +63,7 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
   readonly #interrupts: Counter;
   readonly #taken: Counter<'from'>;
   readonly #left: Counter<'reason'>;
+  readonly #ignored: Counter<'reason'>;
   readonly #viewers: ViewerMetrics;
 
   constructor(registry: Registry, state: SenderState) {
@@ -109,6 +111,12 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
       ['reason'],
     );
     for (const reason of [...LEAVE_REASONS, 'other']) this.#left.inc({ reason }, 0);
+    this.#ignored = counter(
+      'humancast_sender_datagrams_dropped_total',
+      'Datagrams from viewers and strangers that were not acted on, by why; failed: a fault of the reader',
+      ['reason'],
+    );
+    for (const reason of DATAGRAM_PROBLEMS) this.#ignored.inc({ reason }, 0);
     this.#viewers = new ViewerMetrics(registry);
     watchState(registry, state);
   }
@@ -160,6 +168,10 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
 
   viewerReport(report: ViewerReport): void {
     this.#viewers.report(report);
+  }
+
+  datagramDropped({ reason }: DatagramProblem): void {
+    this.#ignored.inc({ reason });
   }
 }
 

@@ -338,6 +338,18 @@ export const senderSettings = {
     15_000,
     'Milliseconds in which a viewer must connect',
   ),
+  viewerSilenceMs: setting.int(
+    'VIEWER_SILENCE_MS',
+    [2000, 300_000],
+    6000,
+    'Milliseconds without a sign of life after which a connection of humancast’s own client is closed; the client makes a new one by itself',
+  ),
+  playerSilenceMs: setting.int(
+    'PLAYER_SILENCE_MS',
+    [2000, 300_000],
+    30_000,
+    'The same for WHEP players, which can’t be called back (RFC 7675 §5.1)',
+  ),
   heartbeatMs: setting.int(
     'SENDER_HEARTBEAT_MS',
     [50, 10_000],

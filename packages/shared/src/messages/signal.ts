@@ -15,7 +15,12 @@ export const candidateSchema = z.object({
 });
 export type Candidate = z.infer<typeof candidateSchema>;
 
-export const sdpSchema = z.string().min(1).max(32_768);
+/** The largest session description that is taken, over WebSocket and WHEP alike. */
+export const SDP_LIMIT_BYTES = 32_768;
+export const sdpSchema = z
+  .string()
+  .min(1)
+  .refine((sdp) => Buffer.byteLength(sdp) <= SDP_LIMIT_BYTES, `a description has at most ${SDP_LIMIT_BYTES} bytes`);
 
 /** Finite, and within what the quantity can be: a report feeds metrics, and one viewer must not spoil them. */
 const millis = (max: number) => z.number().min(-max).max(max);

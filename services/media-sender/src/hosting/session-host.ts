@@ -64,6 +64,8 @@ export interface TransportRequest {
   /** In order of preference. */
   codecs: readonly Codec[];
   events: TransportEvents;
+  /** Whether it is a WHEP player, which can't be called back once its connection is closed. */
+  isPlayer: boolean;
   /** Whether media may leave at this very instant. */
   maySend: () => boolean;
   /** Of the session. */
@@ -191,9 +193,9 @@ export class SessionHost {
       tracer: services.tracer,
       wallMs: services.wallMs,
       // Asked for each packet: a process that was stopped in the middle of sending finds out here.
-      createTransport: (connection, offered, events) =>
+      createTransport: (connection, offered, events, isPlayer) =>
         services.createTransport({
-          ...{ connection, codecs: offered, events, logger: this.#logger },
+          ...{ connection, codecs: offered, events, isPlayer, logger: this.#logger },
           maySend: () => !this.#silent && hasLease(),
         }),
       post: services.post,

@@ -16,6 +16,8 @@ export type TransportFactory = (
   connection: string,
   codecs: readonly Codec[],
   events: TransportEvents,
+  /** Whether the viewer is a WHEP player. */
+  isPlayer: boolean,
 ) => ViewerTransport;
 
 export interface ViewerConnectionsOptions {
@@ -139,12 +141,13 @@ export class ViewerConnections {
     const { record } = viewer;
     const stages = this.#options.tracer.enabled ? new Stages(Date.now()) : undefined;
     const id = randomBytes(12).toString('base64url');
-    const transport = createTransport(id, codecs, {
+    const events: TransportEvents = {
       connected: (codec) => this.#connected(record.viewer, id, codec),
       closed: (reason) => this.#transportClosed(record.viewer, id, reason),
       keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
       feedback: () => {},
-    });
+    };
+    const transport = createTransport(id, codecs, events, record.offer !== undefined);
     viewer.connections.set(id, { id, transport, connected: false, stages });
     this.#watch(viewer);
     try {

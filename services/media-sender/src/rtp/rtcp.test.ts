@@ -11,7 +11,7 @@ import {
   RtcpSrPacket,
   RtcpTransportLayerFeedback,
 } from 'werift';
-import { goodbye, type ReportBlock, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
+import { goodbye, MAX_NACKED, type ReportBlock, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
 
 class Recorder implements RtcpListener {
   blocks: ReportBlock[] = [];
@@ -117,6 +117,24 @@ describe('what a viewer sends', () => {
   it('names lost packets across the wrap', () => {
     const packet = Buffer.from('81cd000300000001000000' + '09' + 'ffff8001', 'hex');
     expect(read(packet).nacks).toEqual([[9, [65_535, 0, 15]]]);
+  });
+
+  it('names as many lost packets as are remembered, however many are in it', () => {
+    const nack = (words: number) => {
+      const packet = Buffer.alloc(12 + 4 * words, 0xff);
+      packet.writeUInt16BE(0x81cd, 0);
+      packet.writeUInt16BE(2 + words, 2);
+      return packet;
+    };
+    const named = (compound: Buffer) => read(compound).nacks.reduce((sum, [, lost]) => sum + lost.length, 0);
+    expect(named(nack(60))).toBe(60 * 17);
+    expect(named(nack(15_000))).toBe(MAX_NACKED);
+    expect(named(Buffer.concat(Array.from({ length: 100 }, () => nack(10))))).toBe(MAX_NACKED);
+  });
+
+  it('is read up to so many packets in one', () => {
+    const pli = Buffer.from('81ce00020000000100000009', 'hex');
+    expect(read(Buffer.concat(Array.from({ length: 5000 }, () => pli))).losses).toHaveLength(32);
   });
 
   it('may be anything, and breaks nothing', () => {

@@ -87,24 +87,32 @@ export interface ReportBlock {
 
 /** What a viewer can tell us. */
 export interface RtcpListener {
-  report(block: ReportBlock): void;
-  /** Asks for these packets again (RFC 4585 §6.2.1). */
+  /** @param reporter the SSRC of whoever reports. */
+  report(block: ReportBlock, reporter: number): void;
+  /** Asks for these packets again (RFC 4585 §6.2.1): at most {@link MAX_NACKED} of a compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
   pictureLoss(ssrc: number): void;
   bye(ssrcs: readonly number[]): void;
 }
 
-/** Reads a compound packet; what is unknown or damaged is passed over. */
+/** Packets of one compound that are read; browsers put a handful together. */
+const MAX_PACKETS = 32;
+/** Names of lost packets that one compound may carry: no more are remembered to be sent again. */
+export const MAX_NACKED = 1024;
+
+/** Reads a compound packet in time linear in its length; what is unknown or damaged is passed over. */
 export function readRtcp(compound: Buffer, listener: RtcpListener): void {
-  for (let at = 0; at + 4 <= compound.length; ) {
+  let room = MAX_NACKED;
+  for (let at = 0, i = 0; at + 4 <= compound.length && i < MAX_PACKETS; i++) {
     const end = at + 4 * (compound.readUInt16BE(at + 2) + 1);
     if (compound.readUInt8(at) >> 6 !== 2 || end > compound.length) return;
-    readPacket(compound.subarray(at, end), listener);
+    room -= readPacket(compound.subarray(at, end), listener, room);
     at = end;
   }
 }
 
-function readPacket(packet: Buffer, listener: RtcpListener): void {
+/** @returns how many names of lost packets were in it. */
+function readPacket(packet: Buffer, listener: RtcpListener, room: number): number {
   const count = packet.readUInt8(0) & COUNT_MASK;
   switch (packet.readUInt8(1)) {
     case PT.senderReport:
@@ -117,12 +125,17 @@ function readPacket(packet: Buffer, listener: RtcpListener): void {
       listener.bye(words(packet, 4, count));
       break;
     case PT.transport:
-      if (count === FMT_GENERIC_NACK && packet.length >= 12) listener.nack(packet.readUInt32BE(8), lostIn(packet));
+      if (count === FMT_GENERIC_NACK && packet.length >= 12 && room > 0) {
+        const lost = lostIn(packet, room);
+        listener.nack(packet.readUInt32BE(8), lost);
+        return lost.length;
+      }
       break;
     case PT.payload:
       if (count === FMT_PICTURE_LOSS && packet.length >= 12) listener.pictureLoss(packet.readUInt32BE(8));
       break;
   }
+  return 0;
 }
 
 const BLOCK_BYTES = 24;
@@ -130,21 +143,22 @@ const BLOCK_BYTES = 24;
 function readBlocks(packet: Buffer, from: number, count: number, listener: RtcpListener): void {
   for (let i = 0; i < count && from + BLOCK_BYTES * (i + 1) <= packet.length; i++) {
     const at = from + BLOCK_BYTES * i;
-    listener.report({
+    const block = {
       ssrc: packet.readUInt32BE(at),
       fractionLost: packet.readUInt8(at + 4) / 256,
       packetsLost: packet.readIntBE(at + 5, 3),
       jitterTicks: packet.readUInt32BE(at + 12),
       lastReport: packet.readUInt32BE(at + 16),
       delaySinceLastReport: packet.readUInt32BE(at + 20),
-    });
+    };
+    listener.report(block, packet.readUInt32BE(4));
   }
 }
 
 /** Pairs of a packet id and a bit mask of the sixteen that follow it. */
-function lostIn(packet: Buffer): number[] {
+function lostIn(packet: Buffer, limit: number): number[] {
   const lost: number[] = [];
-  for (let at = 12; at + 4 <= packet.length; at += 4) {
+  for (let at = 12; at + 4 <= packet.length && lost.length < limit; at += 4) {
     const first = packet.readUInt16BE(at);
     const mask = packet.readUInt16BE(at + 2);
     lost.push(first);
@@ -152,6 +166,7 @@ function lostIn(packet: Buffer): number[] {
       if ((mask >> bit) & 1) lost.push((first + bit + 1) & 0xffff);
     }
   }
+  lost.length = Math.min(lost.length, limit);
   return lost;
 }
 

@@ -99,20 +99,19 @@ export class SrtcpReceiver {
   }
 }
 
-/** The last 32 indices, as a bit mask below the highest. */
+/** RFC 3711 §3.3.2 asks for 64 at least. */
+const WINDOW = 128;
+
+/** Which of the last {@link WINDOW} indices were here: each has a slot, which says which index it is about. */
 class ReplayWindow {
   #highest = -1;
-  #mask = 0;
+  readonly #seen = new Float64Array(WINDOW).fill(-1);
 
   accept(index: number): boolean {
-    const ahead = index - this.#highest;
-    if (ahead > 0) {
-      this.#mask = ahead < 32 ? (this.#mask << ahead) | 1 : 1;
-      this.#highest = index;
-      return true;
-    }
-    if (-ahead >= 32 || (this.#mask >>> -ahead) & 1) return false;
-    this.#mask |= 1 << -ahead;
+    const slot = index % WINDOW;
+    if (index <= this.#highest - WINDOW || this.#seen[slot] === index) return false;
+    this.#seen[slot] = index;
+    this.#highest = Math.max(this.#highest, index);
     return true;
   }
 }

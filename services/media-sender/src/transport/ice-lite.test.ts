@@ -1,9 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
+import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Candidate, Message, parseMessage } from 'werift';
-import { IceLiteAgent } from './ice-lite.js';
+import { IceLiteAgent, type IceLiteEvents } from './ice-lite.js';
+import { readStun } from './stun.js';
 
 /** Containers may come without IPv6. */
 const LOOPBACKS = ['127.0.0.1', '::1'].filter((address) =>
@@ -20,15 +22,26 @@ const BINDING = 1;
 const REQUEST = 0;
 const RESPONSE = 0x100;
 
+const IGNORED: IceLiteEvents = { datagram: () => false, alive: () => {} };
+
 async function openAgent(hostAddress: string) {
   const seen: string[] = [];
+  const problems: string[] = [];
+  const time = { ms: 0 };
   const agent = new IceLiteAgent(
-    { hostAddresses: [hostAddress] },
-    { datagram: (data) => seen.push(data.toString()), checked: () => seen.push('check') },
+    { hostAddresses: [hostAddress], nowMs: () => time.ms, onProblem: ({ reason }) => problems.push(reason) },
+    {
+      datagram: (data) => {
+        if (data.toString() === 'throw') throw new Error('a fault of the reader');
+        seen.push(data.toString());
+        return data.toString() === 'authentic';
+      },
+      alive: (authentic) => seen.push(authentic ? 'proof' : 'alive'),
+    },
   );
   cleanups.push(() => agent.close());
   const [line = ''] = await agent.gather();
-  return { agent, seen, port: Candidate.fromSdp(line.slice('candidate:'.length)).port };
+  return { agent, seen, problems, time, port: Candidate.fromSdp(line.slice('candidate:'.length)).port };
 }
 
 async function openPeer(address: string): Promise<Socket> {
@@ -79,8 +92,180 @@ describe('a check', () => {
     stranger.send('data', port, '127.0.0.1');
     stranger.send(check(`${agent.usernameFragment}:peer`, agent.password).subarray(0, 40), port, '127.0.0.1');
     await settle(opened, viewer, '127.0.0.1');
-    expect(seen).toEqual(['check']);
+    expect(seen).toEqual(['alive']);
     expect(agent.remoteAddress).toBe(`127.0.0.1:${viewer.address().port}`);
+  });
+});
+
+/** The viewer's side, which answers checks when asked to. */
+const VIEWER = { usernameFragment: 'abcd', password: 'a-password-of-22-letters' };
+
+async function nominate(opened: Awaited<ReturnType<typeof openAgent>>, socket: Socket) {
+  const { agent, port } = opened;
+  await exchange(socket, check(`${agent.usernameFragment}:abcd`, agent.password, true), port, '127.0.0.1');
+}
+
+/** A connection with keys, whose handshake came over `socket`. */
+async function openWithKeys(socket: Socket) {
+  const opened = await openAgent('127.0.0.1');
+  await nominate(opened, socket);
+  socket.send('handshake', opened.port, '127.0.0.1');
+  await settle(opened, socket, '127.0.0.1');
+  opened.agent.requireProof();
+  return opened;
+}
+
+const addressOf = (socket: Socket) => `127.0.0.1:${socket.address().port}`;
+
+/** Takes the next check of the agent's own from among its answers. */
+async function nextProbe(socket: Socket): Promise<Buffer> {
+  for (;;) {
+    const [datagram] = (await once(socket, 'message')) as [Buffer];
+    if (datagram.readUInt16BE(0) === BINDING) return datagram;
+  }
+}
+
+function answerTo(probe: Buffer, password: string): Buffer {
+  const response = new Message(BINDING, RESPONSE, Buffer.from(probe.subarray(8, 20)));
+  response.setAttribute('XOR-MAPPED-ADDRESS', ['127.0.0.1', 1]);
+  return response.addMessageIntegrity(Buffer.from(password)).addFingerprint().bytes;
+}
+
+describe('with keys, a path that the viewer nominates', () => {
+  it('is used only after something authentic has come over it', async () => {
+    const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const opened = await openWithKeys(old);
+    await nominate(opened, next);
+    next.send('anything', opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    expect(opened.agent.remoteAddress).toBe(addressOf(old));
+    next.send('authentic', opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    expect(opened.agent.remoteAddress).toBe(addressOf(next));
+  });
+
+  it('is used as soon as it has answered a check of our own', async () => {
+    const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const opened = await openWithKeys(old);
+    opened.agent.setRemote(VIEWER);
+    const [probe] = await Promise.all([nextProbe(next), nominate(opened, next)]);
+    expect(parseMessage(probe, Buffer.from(VIEWER.password))?.getAttributeValue('USERNAME')).toBe(
+      `abcd:${opened.agent.usernameFragment}`,
+    );
+    // Neither a wrong password, nor another transaction, nor another address proves it.
+    next.send(answerTo(probe, 'a guess'), opened.port, '127.0.0.1');
+    next.send(answerTo(Buffer.alloc(20), VIEWER.password), opened.port, '127.0.0.1');
+    old.send(answerTo(probe, VIEWER.password), opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    await settle(opened, old, '127.0.0.1');
+    expect(opened.agent.remoteAddress).toBe(addressOf(old));
+    next.send(answerTo(probe, VIEWER.password), opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    expect(opened.agent.remoteAddress).toBe(addressOf(next));
+  });
+
+  it('is given up when nothing authentic comes in time', async () => {
+    const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const opened = await openWithKeys(old);
+    opened.agent.setRemote(VIEWER);
+    await nominate(opened, next);
+    opened.time.ms += 10_001;
+    opened.agent.probe(false);
+    next.send('authentic', opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    expect(opened.agent.remoteAddress).toBe(addressOf(old));
+  });
+
+  it('is used at once when it was proven a moment ago, and not when that is long ago', async () => {
+    const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const opened = await openWithKeys(old);
+    await nominate(opened, next);
+    next.send('authentic', opened.port, '127.0.0.1');
+    await settle(opened, next, '127.0.0.1');
+    await nominate(opened, old);
+    expect(opened.agent.remoteAddress).toBe(addressOf(old));
+    opened.time.ms += 30_000;
+    await nominate(opened, next);
+    expect(opened.agent.remoteAddress).toBe(addressOf(old));
+  });
+
+  it('that is in use stays known however many others are checked', async () => {
+    const first = await openPeer('127.0.0.1');
+    const opened = await openWithKeys(first);
+    for (let i = 0; i < 40; i++) await settle(opened, await openPeer('127.0.0.1'), '127.0.0.1');
+    first.send('still here', opened.port, '127.0.0.1');
+    await settle(opened, first, '127.0.0.1');
+    expect(opened.seen).toContain('still here');
+    expect(opened.agent.remoteAddress).toBe(addressOf(first));
+  });
+});
+
+describe('a sign of life', () => {
+  it('is a check or an indication on the path in use, and on no other', async () => {
+    const [used, other] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const opened = await openWithKeys(used);
+    const indication = new Message(BINDING, 0x10).addFingerprint().bytes;
+    await settle(opened, other, '127.0.0.1');
+    opened.seen.length = 0;
+    other.send(indication, opened.port, '127.0.0.1');
+    await settle(opened, other, '127.0.0.1');
+    expect(opened.seen).toEqual([]);
+    used.send(indication, opened.port, '127.0.0.1');
+    await settle(opened, used, '127.0.0.1');
+    expect(opened.seen).toEqual(['alive', 'alive']);
+  });
+
+  it('is an answer to a check of our own, which nobody else can give', async () => {
+    const used = await openPeer('127.0.0.1');
+    const opened = await openWithKeys(used);
+    opened.agent.setRemote(VIEWER);
+    const arrived = nextProbe(used);
+    opened.agent.probe(true);
+    used.send(answerTo(await arrived, VIEWER.password), opened.port, '127.0.0.1');
+    await settle(opened, used, '127.0.0.1');
+    expect(opened.seen).toContain('proof');
+  });
+});
+
+describe('a datagram', () => {
+  it('on which the reader throws is counted, and the next one is read', async () => {
+    const peer = await openPeer('127.0.0.1');
+    const opened = await openAgent('127.0.0.1');
+    await settle(opened, peer, '127.0.0.1');
+    peer.send('throw', opened.port, '127.0.0.1');
+    peer.send('next', opened.port, '127.0.0.1');
+    await settle(opened, peer, '127.0.0.1');
+    expect(opened.problems).toEqual(['failed']);
+    expect(opened.seen).toContain('next');
+  });
+
+  it('of STUN beyond the rate of a path is not read', async () => {
+    const peer = await openPeer('127.0.0.1');
+    const opened = await openAgent('127.0.0.1');
+    const message = check(`${opened.agent.usernameFragment}:x`, opened.agent.password);
+    await exchange(peer, message, opened.port, '127.0.0.1');
+    for (let i = 0; i < 80; i++) peer.send(message, opened.port, '127.0.0.1');
+    const seen = async () => {
+      const last = `data ${opened.seen.length}`;
+      peer.send(last, opened.port, '127.0.0.1');
+      while (opened.seen.at(-1) !== last) await new Promise((resolve) => setImmediate(resolve));
+      return opened.seen.filter((what) => what === 'alive').length;
+    };
+    expect(await seen()).toBe(51);
+    expect(opened.problems.filter((reason) => reason === 'rate-limited')).toHaveLength(30);
+    opened.time.ms += 1000;
+    peer.send(message, opened.port, '127.0.0.1');
+    expect(await seen()).toBe(52);
+  });
+
+  it('of a handshake is answered with a few times its size at most while nothing proves the path', async () => {
+    const peer = await openPeer('127.0.0.1');
+    const opened = await openAgent('127.0.0.1');
+    await settle(opened, peer, '127.0.0.1');
+    const before = opened.agent.packetsDropped;
+    for (let i = 0; i < 100; i++) opened.agent.sendBuffer(Buffer.alloc(1000));
+    expect(opened.agent.packetsDropped - before).toBeGreaterThan(80);
+    opened.agent.requireProof();
   });
 });
 
@@ -119,15 +304,12 @@ describe('what is sent', () => {
 
 describe('gathering', () => {
   it('fails when no address can be used', async () => {
-    const agent = new IceLiteAgent({ hostAddresses: ['192.0.2.123'] }, { datagram: () => {}, checked: () => {} });
+    const agent = new IceLiteAgent({ hostAddresses: ['192.0.2.123'] }, IGNORED);
     await expect(agent.gather()).rejects.toThrow('192.0.2.123');
   });
 
   it('uses what can be used', async () => {
-    const agent = new IceLiteAgent(
-      { hostAddresses: ['192.0.2.123', '127.0.0.1'] },
-      { datagram: () => {}, checked: () => {} },
-    );
+    const agent = new IceLiteAgent({ hostAddresses: ['192.0.2.123', '127.0.0.1'] }, IGNORED);
     cleanups.push(() => agent.close());
     const candidates = await agent.gather();
     expect(candidates).toEqual([expect.stringMatching(/^candidate:1 1 udp \d+ 127\.0\.0\.1 \d+ typ host$/)]);
@@ -136,10 +318,39 @@ describe('gathering', () => {
   it('says so when all ports of its range are taken', async () => {
     const taken = await openPeer('127.0.0.1');
     const { port } = taken.address();
-    const agent = new IceLiteAgent(
-      { hostAddresses: ['127.0.0.1'], portRange: [port, port] },
-      { datagram: () => {}, checked: () => {} },
-    );
+    const agent = new IceLiteAgent({ hostAddresses: ['127.0.0.1'], portRange: [port, port] }, IGNORED);
     await expect(agent.gather()).rejects.toThrow();
+  });
+});
+
+describe('the STUN reader', () => {
+  const local = { usernameFragment: 'ours', password: 'password-of-ours-22-long' };
+  const request = check('ours:theirs', local.password, true);
+  const indication = new Message(BINDING, 0x10).addFingerprint().bytes;
+  const response = answerTo(request, VIEWER.password);
+
+  it(
+    'takes nothing that is forged or cut short, and throws at nothing',
+    async () => {
+      expect(readStun(request, local)).toMatchObject({ kind: 'request', useCandidate: true });
+      expect(readStun(response, local, VIEWER)).toMatchObject({ kind: 'success' });
+      expect(readStun(indication, local)).toEqual({ kind: 'indication' });
+      const options = { corpus: [request, response, indication], runs: 20_000, seconds: 4, maxBytes: 2000 };
+      const { runs } = await fuzz(options, (datagram) => {
+        const read = readStun(datagram, local, VIEWER);
+        if (typeof read === 'string' || read.kind === 'indication') return;
+        // The length is computed anew, and FINGERPRINT lies behind what is protected; nothing else may differ.
+        const valid = read.kind === 'request' ? request : response;
+        const end = valid.length - 8;
+        expect(datagram.subarray(4, end).equals(valid.subarray(4, end))).toBe(true);
+      });
+      expect(runs).toBeGreaterThan(100);
+    },
+    fuzzTimeoutMs(),
+  );
+
+  it('asks nobody for the hash of a message that does not name our fragment', () => {
+    expect(readStun(check('other:theirs', local.password), local)).toBe('unauthenticated');
+    expect(readStun(response, local)).toBe('unauthenticated');
   });
 });

@@ -3,12 +3,30 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { MAX_PACKET_BYTES, type PacketWriter } from '../rtp/packet-writer.js';
-import { bindingSuccess, isStun, readBindingRequest } from './stun.js';
+import type { DatagramProblem } from './datagram-problem.js';
+import { type BindingRequest, bindingRequest, bindingSuccess, type IceCredentials, isStun, readStun } from './stun.js';
+import { TokenBucket } from './token-bucket.js';
 
 /** More interfaces than this are not offered. */
 const MAX_ADDRESSES = 8;
-/** Ways to a viewer that are remembered; it proves each by a check. */
+/** Paths that are remembered; the one in use and the one that may follow it are never forgotten for others. */
 const MAX_PATHS = 16;
+/** STUN messages that are read from one path, a second and at once. Chromium sends 20 a second until it has nominated. */
+const STUN_RATE = { perSecond: 25, burst: 50 };
+/** The same for all addresses together that have not passed a check yet. */
+const STRANGER_RATE = { perSecond: 200, burst: 400 };
+/** How long a path counts as proven after something authentic came over it (consent, RFC 7675 §5.1). */
+const PROOF_MS = 30_000;
+/** Between two checks of our own on one path. */
+const PROBE_INTERVAL_MS = 100;
+/** A probe's transaction id is used for its repetitions, too, for this long. */
+const PROBE_LIFE_MS = 10_000;
+/**
+ * Before anything authentic came over a path, at most three times what came from there is sent there, as in QUIC (RFC 9000
+ * §8.1), plus a flight of the handshake and its repetitions.
+ */
+const UNPROVEN_FACTOR = 3;
+const UNPROVEN_BYTES = 16_384;
 const BIND_ATTEMPTS = 64;
 /** Packets that wait for room in the kernel's buffer; more would only arrive too late. */
 const MAX_QUEUED_PACKETS = 256;
@@ -19,33 +37,64 @@ export interface IceLiteOptions {
   /** To offer and listen on; empty: all of the machine's but loopback and link-local ones. */
   readonly hostAddresses: readonly string[];
   readonly portRange?: readonly [number, number] | undefined;
+  /** A datagram was not acted on. */
+  readonly onProblem?: ((problem: DatagramProblem) => void) | undefined;
+  /** Monotonic; default `performance.now`. */
+  readonly nowMs?: () => number;
 }
 
 export interface IceLiteEvents {
-  /** Something that is not STUN, from an address that has passed a check. Valid during the call only. */
-  datagram(data: Buffer): void;
-  /** A valid check: the viewer lives, and there is a way to it. */
-  checked(): void;
+  /**
+   * Something that is not STUN has come from an address that has passed a check. The memory is valid during the call only.
+   * @returns whether it was authenticated, which proves that the viewer is at that address.
+   */
+  datagram(data: Buffer): boolean;
+  /**
+   * The viewer lives: a valid check or an indication came over the path in use, or an answer to a check of ours.
+   * @param authentic whether nobody else can have made it. A check may be a copy that somebody sends again.
+   */
+  alive(authentic: boolean): void;
 }
 
+/** One pair of a local socket and a remote address that has passed a check. */
 interface Path {
   readonly socket: Socket;
   readonly address: string;
   readonly port: number;
+  readonly stun: TokenBucket;
+  /** When the viewer was last certain to be there; −∞: never. */
+  provenAtMs: number;
+  receivedBytes: number;
+  sentBytes: number;
+  /** Our own check that an answer is awaited to. */
+  probe: { readonly id: Buffer; readonly madeAtMs: number; sentAtMs: number } | undefined;
 }
 
 /**
  * An ICE-lite agent (RFC 8445 §2.5): it offers host candidates, answers the viewer's checks, and sends on the pair that the
- * viewer nominated last. It needs no candidates of the viewer, makes no checks, and asks no server for anything.
+ * viewer nominated last. It needs no candidates of the viewer and asks no server for anything.
+ *
+ * Source addresses are easily forged, and a check proves only that whoever made it once knew the password. So once there are
+ * keys ({@link requireProof}), another path is used only after something authentic has come over it: SRTCP, DTLS, or the
+ * answer to a check of our own, which is made as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
  */
 export class IceLiteAgent implements PacketWriter {
   readonly usernameFragment = randomBytes(6).toString('base64');
   readonly password = randomBytes(18).toString('base64');
   readonly #options: IceLiteOptions;
   readonly #events: IceLiteEvents;
+  readonly #nowMs: () => number;
   readonly #sockets: Socket[] = [];
   readonly #paths: Path[] = [];
+  readonly #strangers: TokenBucket;
+  /** Of the viewer; without them no check of our own can be made. */
+  #remote: IceCredentials | undefined;
   #selected: Path | undefined;
+  /** Nominated, and used as soon as it is proven. */
+  #pending: Path | undefined;
+  /** Where the last datagram of the handshake came from. */
+  #latest: Path | undefined;
+  #needsProof = false;
   #memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   /** Packets in Node's own queue, as of the last one sent. */
   #queued = 0;
@@ -55,6 +104,8 @@ export class IceLiteAgent implements PacketWriter {
   constructor(options: IceLiteOptions, events: IceLiteEvents) {
     this.#options = options;
     this.#events = events;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#strangers = new TokenBucket(STRANGER_RATE, this.#nowMs);
   }
 
   /** `address:port` of the viewer, or of its relay. */
@@ -65,6 +116,33 @@ export class IceLiteAgent implements PacketWriter {
   /** Packets given up because the kernel takes no more. */
   get packetsDropped(): number {
     return this.#packetsDropped;
+  }
+
+  /** The viewer's `a=ice-ufrag` and `a=ice-pwd`: from now on paths can be proven by checks of our own. */
+  setRemote(credentials: IceCredentials): void {
+    this.#remote = credentials;
+    if (this.#pending) this.#probe(this.#pending);
+  }
+
+  /** There are keys: the path that the handshake ended on is used, and another one only once it is proven. */
+  requireProof(): void {
+    this.#needsProof = true;
+    const nominated = this.#selected;
+    if (!this.#latest) return;
+    this.#latest.provenAtMs = this.#nowMs();
+    this.#selected = this.#latest;
+    if (nominated && nominated !== this.#latest) this.#await(nominated);
+  }
+
+  /**
+   * Repeats the check of our own on the path that waits to be used, which is given up after {@link PROBE_LIFE_MS}.
+   * @param selected whether the one in use is checked as well.
+   */
+  probe(selected: boolean): void {
+    if (this.#closed) return;
+    if (this.#nowMs() - (this.#pending?.probe?.madeAtMs ?? this.#nowMs()) > PROBE_LIFE_MS) this.#pending = undefined;
+    if (this.#pending) this.#probe(this.#pending);
+    else if (selected && this.#selected) this.#probe(this.#selected);
   }
 
   /** Opens a socket an address. → the candidates' `candidate:` lines. @throws Error when none can be opened. */
@@ -94,10 +172,18 @@ export class IceLiteAgent implements PacketWriter {
     if (this.#queued > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   }
 
-  /** For what is rare and already has memory of its own. */
+  /** Sends what is rare and already has memory of its own. */
   sendBuffer(data: Buffer): void {
     const path = this.#selected;
-    if (path && !this.#closed) path.socket.send(data, path.port, path.address);
+    if (!path || this.#closed) return;
+    if (path.provenAtMs === Number.NEGATIVE_INFINITY) {
+      if (path.sentBytes + data.length > UNPROVEN_BYTES + UNPROVEN_FACTOR * path.receivedBytes) {
+        this.#packetsDropped++;
+        return;
+      }
+      path.sentBytes += data.length;
+    }
+    path.socket.send(data, path.port, path.address);
   }
 
   close(): void {
@@ -141,30 +227,113 @@ export class IceLiteAgent implements PacketWriter {
     return socket;
   }
 
+  /** Reads one datagram. Whatever is in it, and whatever reading it leads to, nothing gets past here. */
   #receive(socket: Socket, data: Buffer, remote: RemoteInfo): void {
     if (this.#closed) return;
-    if (isStun(data)) this.#check(socket, data, remote);
-    else if (this.#pathOf(socket, remote)) this.#events.datagram(data);
+    try {
+      const problem = this.#read(socket, data, remote);
+      if (problem) this.#options.onProblem?.(problem);
+    } catch (error) {
+      this.#options.onProblem?.({ reason: 'failed', error });
+    }
   }
 
-  #check(socket: Socket, data: Buffer, remote: RemoteInfo): void {
-    const request = readBindingRequest(data, this.password);
-    if (!request?.username.startsWith(`${this.usernameFragment}:`)) return;
-    socket.send(bindingSuccess(request, remote.address, remote.port, this.password), remote.port, remote.address);
-    const path = this.#pathOf(socket, remote) ?? this.#addPath(socket, remote);
+  #read(socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
+    // Nothing can be sent there (RFC 8085 §5.1).
+    if (remote.port === 0) return { reason: 'unknown-source' };
+    const path = this.#pathOf(socket, remote);
+    if (path) path.receivedBytes += data.length;
+    if (isStun(data)) return this.#readStun(path, socket, data, remote);
+    if (!path) return { reason: 'unknown-source' };
+    if (!this.#needsProof) this.#latest = path;
+    if (this.#events.datagram(data) && !this.#closed) this.#prove(path);
+    return undefined;
+  }
+
+  #readStun(known: Path | undefined, socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
+    if (!(known?.stun ?? this.#strangers).take()) return { reason: 'rate-limited' };
+    const message = readStun(data, this, this.#remote);
+    if (typeof message === 'string') return { reason: message };
+    if (message.kind === 'request') {
+      this.#answer(known ?? this.#addPath(socket, remote, data.length), message);
+      return undefined;
+    }
+    if (!known) return { reason: 'unknown-source' };
+    if (message.kind === 'indication') {
+      if (known === this.#selected) this.#events.alive(false);
+      return undefined;
+    }
+    if (!known.probe?.id.equals(message.transactionId)) return { reason: 'unauthenticated' };
+    known.probe = undefined;
+    this.#prove(known);
+    if (known === this.#selected) this.#events.alive(true);
+    return undefined;
+  }
+
+  #answer(path: Path, request: BindingRequest): void {
+    path.socket.send(bindingSuccess(request, path.address, path.port, this.password), path.port, path.address);
     // The controlling agent may nominate again when it finds a better way; the latest counts. Until the first, any will do.
-    if (request.useCandidate || !this.#selected) this.#selected = path;
-    this.#events.checked();
+    if (request.useCandidate || !this.#selected) this.#nominate(path);
+    if (path === this.#selected) this.#events.alive(false);
+  }
+
+  #nominate(path: Path): void {
+    if (path === this.#selected) {
+      this.#pending = undefined;
+    } else if (!this.#needsProof || this.#nowMs() - path.provenAtMs < PROOF_MS) {
+      this.#pending = undefined;
+      this.#selected = path;
+    } else {
+      this.#await(path);
+    }
+  }
+
+  #await(path: Path): void {
+    this.#pending = path;
+    this.#probe(path);
+  }
+
+  /** Something authentic came over a path: it may be used, and if it was nominated, it is. */
+  #prove(path: Path): void {
+    path.provenAtMs = this.#nowMs();
+    if (path !== this.#pending) return;
+    this.#pending = undefined;
+    this.#selected = path;
+  }
+
+  #probe(path: Path): void {
+    const nowMs = this.#nowMs();
+    if (!this.#remote || nowMs - (path.probe?.sentAtMs ?? Number.NEGATIVE_INFINITY) < PROBE_INTERVAL_MS) return;
+    if (!path.probe || nowMs - path.probe.madeAtMs > PROBE_LIFE_MS) {
+      path.probe = { id: randomBytes(12), madeAtMs: nowMs, sentAtMs: nowMs };
+    }
+    path.probe.sentAtMs = nowMs;
+    path.socket.send(bindingRequest(path.probe.id, this, this.#remote), path.port, path.address);
   }
 
   #pathOf(socket: Socket, remote: RemoteInfo): Path | undefined {
     return this.#paths.find((p) => p.port === remote.port && p.address === remote.address && p.socket === socket);
   }
 
-  #addPath(socket: Socket, { address, port }: RemoteInfo): Path {
-    const path = { socket, address, port };
+  #addPath(socket: Socket, { address, port }: RemoteInfo, receivedBytes: number): Path {
+    const path: Path = {
+      socket,
+      address,
+      port,
+      stun: new TokenBucket(STUN_RATE, this.#nowMs),
+      provenAtMs: Number.NEGATIVE_INFINITY,
+      receivedBytes,
+      sentBytes: 0,
+      probe: undefined,
+    };
+    if (this.#paths.length >= MAX_PATHS) {
+      const kept = [this.#selected, this.#pending, this.#latest];
+      this.#paths.splice(
+        this.#paths.findIndex((p) => !kept.includes(p)),
+        1,
+      );
+    }
     this.#paths.push(path);
-    if (this.#paths.length > MAX_PATHS) this.#paths.shift();
     return path;
   }
 }

@@ -1,5 +1,7 @@
+import { SDP_LIMIT_BYTES } from '@humancast/shared';
+import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
-import { chooseOpus, chooseVideo, parseDescription } from './sdp.js';
+import { chooseOpus, chooseVideo, parseDescription, videoFormats, writeDescription } from './sdp.js';
 
 const lines = (...all: string[]) => `${all.join('\r\n')}\r\n`;
 
@@ -54,18 +56,44 @@ describe('the codec', () => {
   if (!video) throw new Error('no video');
 
   it('is the first of ours that the viewer takes, with its retransmissions', () => {
-    expect(chooseVideo(video, ['vp8', 'h264'])).toEqual({ codec: 'vp8', payloadType: 96, rtxPayloadType: 97 });
+    expect(chooseVideo(video, ['vp8', 'h264'])).toEqual({
+      codec: 'vp8',
+      payloadType: 96,
+      rtxPayloadType: 97,
+      feedback: [],
+    });
   });
 
   it('is H.264 only in the profile and packetization that we send', () => {
-    expect(chooseVideo(video, ['h264', 'vp8'])).toEqual({ codec: 'h264', payloadType: 104, rtxPayloadType: 105 });
+    expect(chooseVideo(video, ['h264', 'vp8'])).toMatchObject({ codec: 'h264', payloadType: 104, rtxPayloadType: 105 });
     const [high] = parseDescription(lines('v=0', ...VIDEO.slice(0, 10))).media;
     expect(high && chooseVideo(high, ['h264'])).toBeUndefined();
   });
 
   it('does without retransmissions where there are none', () => {
     const [bare] = parseDescription(lines('v=0', 'm=video 9 UDP/TLS/RTP/SAVPF 100', 'a=rtpmap:100 VP8/90000')).media;
-    expect(bare && chooseVideo(bare, ['vp8'])).toEqual({ codec: 'vp8', payloadType: 100, rtxPayloadType: undefined });
+    expect(bare && chooseVideo(bare, ['vp8'])).toMatchObject({ payloadType: 100, rtxPayloadType: undefined });
+  });
+
+  it('has the feedback that the viewer offered, for one format or for all', () => {
+    const offered = (...feedback: string[]) => {
+      const [media] = parseDescription(lines('v=0', ...VIDEO, ...feedback)).media;
+      return media && chooseVideo(media, ['vp8'])?.feedback;
+    };
+    expect(offered('a=rtcp-fb:96 nack pli', 'a=rtcp-fb:97 nack', 'a=rtcp-fb:96 goog-remb')).toEqual(['nack pli']);
+    expect(offered('a=rtcp-fb:* nack')).toEqual(['nack']);
+    expect(offered()).toEqual([]);
+  });
+
+  it.each([
+    ['level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42000a'],
+    ['packetization-mode=1;profile-level-id=42e01f'],
+    ['packetization-mode=1'],
+  ])('is answered in the profile and level that the viewer said: %s', (parameters) => {
+    const offer = lines('v=0', 'm=video 9 X 100', 'a=rtpmap:100 h264/90000', `a=fmtp:100 ${parameters}`);
+    const [media] = parseDescription(offer).media;
+    const format = media && chooseVideo(media, ['h264']);
+    expect(format && videoFormats(format)[0]?.parameters).toBe(parameters);
   });
 
   it('of sound is Opus', () => {
@@ -74,4 +102,145 @@ describe('the codec', () => {
     expect(media && chooseOpus(media)).toBe(109);
     expect(chooseOpus(video)).toBeUndefined();
   });
+
+  it.each(['opus/48000/2', 'OPUS/48000/2', 'opus/48000', 'OPUS/48000'])('of sound may be written as %s', (encoding) => {
+    const [media] = parseDescription(lines('v=0', 'm=audio 9 X 109', `a=rtpmap:109 ${encoding}`)).media;
+    expect(media && chooseOpus(media)).toBe(109);
+  });
+});
+
+describe('a direction', () => {
+  it.each([
+    ['sendonly', 'recvonly', true],
+    ['recvonly', 'inactive', false],
+    ['sendonly', undefined, false],
+    [undefined, undefined, true],
+  ])('of the session (%s) gives way to that of the section (%s)', (session, media, receives) => {
+    const offer = ['v=0', ...(session ? [`a=${session}`] : []), 'm=video 9 X 96', ...(media ? [`a=${media}`] : [])];
+    expect(parseDescription(lines(...offer)).media[0]?.receives).toBe(receives);
+  });
+});
+
+describe('the transport', () => {
+  it('is that of the section, else of its bundle, else of the session', () => {
+    const [password, other] = ['p'.repeat(22), 'q'.repeat(22)];
+    const { media } = parseDescription(
+      lines(
+        'v=0',
+        'a=group:BUNDLE a v',
+        'a=setup:active',
+        'a=fingerprint:sha-256 00',
+        'm=audio 9 X 109',
+        'a=mid:a',
+        'a=ice-ufrag:abcd',
+        `a=ice-pwd:${password}`,
+        'a=fingerprint:sha-256 AA',
+        'm=video 9 X 96',
+        'a=mid:v',
+        'a=bundle-only',
+        'm=video 9 X 96',
+        'a=mid:alone',
+        'a=ice-ufrag:efgh',
+        `a=ice-pwd:${other}`,
+      ),
+    );
+    expect(media.map(({ fingerprints }) => fingerprints[0]?.value)).toEqual(['AA', 'AA', '00']);
+    expect(media.map(({ ice }) => ice?.password)).toEqual([password, password, other]);
+    expect(media.map(({ setup }) => setup)).toEqual(['active', 'active', 'active']);
+  });
+});
+
+const LOCAL = {
+  usernameFragment: 'a/b+',
+  password: 'secret',
+  fingerprint: { algorithm: 'sha-256', value: 'AA' },
+  candidates: [],
+  setup: 'passive',
+} as const;
+
+function answerTo(...offer: string[]): string {
+  const description = parseDescription(lines('v=0', ...offer));
+  const media = description.media.map((section) => ({
+    ...({ kind: 'video', mid: section.mid, formats: [], ssrcs: [1], cname: 'c', stream: 's' } as const),
+    reducedSize: section.reducedSize,
+  }));
+  return writeDescription(1, LOCAL, media, description.bundle);
+}
+
+describe('an answer', () => {
+  it('has neither mid nor group when the offer has none', () => {
+    expect(answerTo('m=video 9 X 96')).not.toMatch(/a=mid|a=group/);
+  });
+
+  it('groups what the offer grouped', () => {
+    expect(answerTo('a=group:BUNDLE v', 'm=video 9 X 96', 'a=mid:v', 'm=video 9 X 96', 'a=mid:w')).toContain(
+      'a=group:BUNDLE v\r\n',
+    );
+    expect(answerTo('m=video 9 X 96', 'a=mid:v')).not.toContain('a=group');
+  });
+
+  it('has reduced-size reports when the offer has them', () => {
+    expect(answerTo('m=video 9 X 96')).not.toContain('a=rtcp-rsize');
+    expect(answerTo('m=video 9 X 96', 'a=rtcp-rsize')).toContain('a=rtcp-rsize');
+  });
+
+  it('names its tracks by tokens (RFC 8830 §2)', () => {
+    expect(answerTo('m=video 9 X 96')).toMatch(/a=msid:s video-[\da-f]+\r\n/);
+  });
+});
+
+describe('the parser', () => {
+  const problem = (sdp: string) => {
+    try {
+      parseDescription(sdp);
+      return undefined;
+    } catch (error) {
+      return (error as { code?: string }).code ?? error;
+    }
+  };
+
+  it.each([
+    ['too long', `v=0\na=${'x'.repeat(SDP_LIMIT_BYTES)}`],
+    ['of too many lines', `v=0\nm=video 9 X 96\n${'a=\n'.repeat(2048)}`],
+    ['of too many sections', `v=0\n${'m=video 9 X 96\n'.repeat(33)}`],
+    ['of too many formats', `v=0\nm=video 9 X${' 96'.repeat(129)}`],
+    ['with a mid that is no token', 'v=0\nm=video 9 X 96\na=mid:a b'],
+    ['with a protocol that is no token', 'v=0\nm=video 9 X\u0000 96'],
+  ])('refuses a description %s', (_what, sdp) => {
+    expect(problem(sdp)).toBe('bad_sdp');
+  });
+
+  it('reads the largest descriptions in time that grows with their length only', () => {
+    const half = SDP_LIMIT_BYTES / 2 - 100;
+    const shapes = [
+      `v=0\nm=audio 9 X${' 1'.repeat(half / 2)}\n${'a=\n'.repeat(half / 3)}`,
+      `v=0\nm=audio 9 X${' 1'.repeat(128)}\n${'a=rtpmap:1 a/1\n'.repeat(2000)}`,
+      `v=0\nm=audio 9 X 1\na=rtpmap:1 a/1\na=fmtp:1 ${';'.repeat(30_000)}`,
+      `v=0\na=group:BUNDLE ${'m '.repeat(10_000)}\n${'m=video 9 X 96\na=mid:m\n'.repeat(32)}`,
+      `v=0\nm=video 9 X 96\n${' '.repeat(30_000)}`,
+      `v=0\nm=video${' '.repeat(30_000)}9 X 96`,
+    ];
+    for (const shape of shapes) {
+      expect(shape.length).toBeLessThanOrEqual(SDP_LIMIT_BYTES);
+      problem(shape);
+      const before = process.cpuUsage();
+      problem(shape);
+      const { user, system } = process.cpuUsage(before);
+      // It takes about 2 ms; what was quadratic took 290.
+      expect(user + system, shape.slice(0, 60)).toBeLessThan(50_000);
+    }
+  });
+
+  it(
+    'throws bad_sdp or nothing, whatever it is given',
+    async () => {
+      const corpus = [lines('v=0', 'a=group:BUNDLE 0', 'a=fingerprint:sha-256 AA:BB', ...VIDEO, 'a=rtcp-fb:* nack')];
+      const { runs } = await fuzz({ corpus, runs: 5000, maxBytes: SDP_LIMIT_BYTES }, (input) => {
+        expect([undefined, 'bad_sdp']).toContain(problem(input.toString('utf8')));
+        expect([undefined, 'bad_sdp']).toContain(problem(`v=0\r\n${input.toString('latin1')}`));
+      });
+      expect(runs).toBeGreaterThan(100);
+    },
+    fuzzTimeoutMs(),
+  );
 });

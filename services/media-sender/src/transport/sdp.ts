@@ -1,5 +1,6 @@
-import { type Codec, HumancastError } from '@humancast/shared';
+import { type Codec, HumancastError, SDP_LIMIT_BYTES } from '@humancast/shared';
 import type { Fingerprint } from './dtls.js';
+import type { IceCredentials } from './stun.js';
 import type { MediaKind } from './viewer-transport.js';
 
 /** A session description (RFC 8866), as far as WebRTC's offers and answers (RFC 8829) matter to a sender. */
@@ -16,10 +17,14 @@ export interface RemoteMedia {
   readonly protocol: string;
   readonly firstFormat: string;
   readonly rejected: boolean;
+  /** Empty when the section has none. */
   readonly mid: string;
   readonly setup: string | undefined;
   readonly receives: boolean;
+  /** `a=rtcp-rsize`: reports may come one by one (RFC 5506). */
+  readonly reducedSize: boolean;
   readonly fingerprints: readonly Fingerprint[];
+  readonly ice: IceCredentials | undefined;
   /** In the viewer's order of preference. */
   readonly formats: readonly RemoteFormat[];
 }
@@ -30,17 +35,41 @@ interface RemoteFormat {
   readonly encoding: string;
   /** Lower-case keys. */
   readonly parameters: ReadonlyMap<string, string>;
+  /** The viewer's `a=rtcp-fb`: `nack`, `nack pli`, … (RFC 4585 §4.2). */
+  readonly feedback: readonly string[];
 }
 
-/** @throws HumancastError `bad_sdp`. */
+/** Browsers stay well below: Chromium's offer of everything it has is 7 kB, 300 lines, 3 sections and 45 formats. */
+const MAX_LINES = 2048;
+const MAX_SECTIONS = 32;
+const MAX_FORMATS = 128;
+/** What ends up in our own description: a token (RFC 8866 §9), or a protocol with slashes in it. */
+const ECHOED = /^[\w!#$%&'*+.^`{|}~/-]{1,64}$/;
+/** RFC 8839 §5.4. */
+const ICE_FRAGMENT = /^[A-Za-z0-9+/]{4,256}$/;
+const ICE_PASSWORD = /^[A-Za-z0-9+/]{22,256}$/;
+
+/**
+ * Reads a description in time linear in its length; any text is allowed.
+ * @throws HumancastError `bad_sdp`.
+ */
 export function parseDescription(sdp: string): RemoteDescription {
+  if (Buffer.byteLength(sdp) > SDP_LIMIT_BYTES)
+    throw new HumancastError('bad_sdp', `it is longer than ${SDP_LIMIT_BYTES} bytes`);
   const [session = [], ...sections] = splitSections(sdp);
   if (!session[0]?.startsWith('v=0')) throw new HumancastError('bad_sdp', 'a session description starts with v=0');
-  const defaults = attributesOf(session);
-  const media = sections.map((lines) => parseMedia(lines, defaults));
-  if (media.length === 0) throw new HumancastError('bad_sdp', 'the session description has no media');
-  const [group] = valuesOf(defaults, 'group').filter((value) => value.startsWith('BUNDLE'));
-  return { media, bundle: group?.split(' ').slice(1) ?? [] };
+  if (sections.length === 0) throw new HumancastError('bad_sdp', 'the session description has no media');
+  const shared = attributesOf(session);
+  const group = (shared.get('group') ?? []).find((value) => /^BUNDLE(?= |$)/.test(value));
+  const bundle = group?.split(' ').slice(1) ?? [];
+  const own = sections.map((lines) => ({ line: lines[0] ?? '', attributes: attributesOf(lines) }));
+  // The transport of a bundle is described where its first mid is (RFC 8843 §7.1.3); other sections may leave it out.
+  const tagged = own.find(({ attributes }) => bundle[0] !== undefined && attributes.get('mid')?.[0] === bundle[0]);
+  const media = own.map(({ line, attributes }) => {
+    const isInBundle = bundle.includes(attributes.get('mid')?.[0] ?? '');
+    return parseMedia(line, attributes, [...(isInBundle && tagged ? [tagged.attributes] : []), shared]);
+  });
+  return { media, bundle };
 }
 
 /** Whether these sections share one transport (RFC 8843). */
@@ -48,66 +77,122 @@ export function isBundled({ bundle }: RemoteDescription, mids: readonly string[]
   return mids.every((mid) => bundle.includes(mid));
 }
 
-type Attributes = readonly (readonly [name: string, value: string])[];
+/** Values by name, in the order of the lines; an attribute without a value has an empty one. */
+type Attributes = ReadonlyMap<string, readonly string[]>;
 
 function splitSections(sdp: string): string[][] {
   const sections: string[][] = [[]];
-  for (const line of sdp.split(/\r?\n/)) {
+  const lines = sdp.split(/\r?\n/, MAX_LINES + 1);
+  if (lines.length > MAX_LINES) throw new HumancastError('bad_sdp', `it has more than ${MAX_LINES} lines`);
+  for (const line of lines) {
     if (line.startsWith('m=')) sections.push([]);
     if (line !== '') sections.at(-1)?.push(line);
+  }
+  if (sections.length > MAX_SECTIONS + 1) {
+    throw new HumancastError('bad_sdp', `it has more than ${MAX_SECTIONS} media sections`);
   }
   return sections;
 }
 
 function attributesOf(lines: readonly string[]): Attributes {
-  return lines
-    .filter((line) => line.startsWith('a='))
-    .map((line) => {
-      const colon = line.indexOf(':');
-      return colon < 0 ? [line.slice(2), ''] : [line.slice(2, colon), line.slice(colon + 1).trim()];
-    });
+  const attributes = new Map<string, string[]>();
+  for (const line of lines) {
+    if (!line.startsWith('a=')) continue;
+    const colon = line.indexOf(':');
+    const name = line.slice(2, colon < 0 ? undefined : colon).trim();
+    const value = colon < 0 ? '' : line.slice(colon + 1).trim();
+    const values = attributes.get(name);
+    if (values) values.push(value);
+    else attributes.set(name, [value]);
+  }
+  return attributes;
 }
 
-function valuesOf(attributes: Attributes, name: string): string[] {
-  return attributes.filter(([key]) => key === name).map(([, value]) => value);
-}
-
-function parseMedia(lines: readonly string[], defaults: Attributes): RemoteMedia {
-  const [kind, port, protocol, ...payloadTypes] = (lines[0] ?? '').slice('m='.length).split(' ');
-  if (!kind || !port || !protocol) throw new HumancastError('bad_sdp', `not a media line: ${lines[0]}`);
-  const own = attributesOf(lines);
-  const all = [...own, ...defaults];
+/** @param outer where attributes of the transport are looked up that the section itself does not have. */
+function parseMedia(line: string, own: Attributes, outer: readonly Attributes[]): RemoteMedia {
+  const [kind = '', port, protocol = '', ...payloadTypes] = line.slice('m='.length).split(/ +/, MAX_FORMATS + 4);
+  const mid = own.get('mid')?.[0] ?? '';
+  const firstFormat = payloadTypes[0] || '0';
+  if (port === undefined || ![kind, protocol, firstFormat].every((token) => ECHOED.test(token))) {
+    throw new HumancastError('bad_sdp', `not a media line: ${line.slice(0, 80)}`);
+  }
+  if (payloadTypes.length > MAX_FORMATS) throw new HumancastError('bad_sdp', `it has more than ${MAX_FORMATS} formats`);
+  if (mid !== '' && !ECHOED.test(mid)) throw new HumancastError('bad_sdp', 'a=mid is not a token');
+  const valuesOf = (name: string) => [own, ...outer].find((attributes) => attributes.has(name))?.get(name) ?? [];
   return {
     kind,
     protocol,
-    firstFormat: payloadTypes[0] ?? '0',
-    rejected: port === '0' && !own.some(([name]) => name === 'bundle-only'),
-    mid: valuesOf(own, 'mid')[0] ?? '',
-    setup: valuesOf(all, 'setup')[0],
-    receives: !all.some(([name]) => name === 'sendonly' || name === 'inactive'),
-    fingerprints: valuesOf(all, 'fingerprint').map(parseFingerprint),
-    formats: payloadTypes.flatMap((type) => parseFormat(type, own)),
+    firstFormat,
+    rejected: port === '0' && !own.has('bundle-only'),
+    mid,
+    setup: valuesOf('setup')[0],
+    receives: receives(own) ?? receives(outer.at(-1)) ?? true,
+    reducedSize: own.has('rtcp-rsize'),
+    fingerprints: valuesOf('fingerprint').map(parseFingerprint),
+    ice: parseIce(valuesOf('ice-ufrag')[0], valuesOf('ice-pwd')[0]),
+    formats: parseFormats(payloadTypes, own),
   };
 }
 
+/** @returns `undefined` where nothing is said of a direction. */
+function receives(attributes: Attributes | undefined): boolean | undefined {
+  if (attributes?.has('recvonly') || attributes?.has('sendrecv')) return true;
+  return attributes?.has('sendonly') || attributes?.has('inactive') ? false : undefined;
+}
+
 function parseFingerprint(text: string): Fingerprint {
-  const [algorithm = '', value = ''] = text.split(' ');
+  const [algorithm = '', value = ''] = text.split(' ', 2);
   return { algorithm, value };
 }
 
-function parseFormat(type: string, attributes: Attributes): RemoteFormat[] {
-  const valueFor = (name: string) =>
-    valuesOf(attributes, name)
-      .find((value) => value.startsWith(`${type} `))
-      ?.slice(type.length + 1);
-  const encoding = valueFor('rtpmap')?.toLowerCase();
-  const payloadType = Number(type);
-  if (encoding === undefined || !Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) return [];
-  const parameters = (valueFor('fmtp') ?? '').split(';').map((pair): [string, string] => {
-    const [key = '', value = ''] = pair.split('=');
-    return [key.trim().toLowerCase(), value.trim()];
+function parseIce(usernameFragment = '', password = ''): IceCredentials | undefined {
+  return ICE_FRAGMENT.test(usernameFragment) && ICE_PASSWORD.test(password)
+    ? { usernameFragment, password }
+    : undefined;
+}
+
+function parseFormats(payloadTypes: readonly string[], attributes: Attributes): RemoteFormat[] {
+  const encodings = byPayloadType(attributes.get('rtpmap'));
+  const parameters = byPayloadType(attributes.get('fmtp'));
+  const feedback = byPayloadType(attributes.get('rtcp-fb'));
+  return payloadTypes.flatMap((type) => {
+    const encoding = encodings.get(type)?.[0]?.toLowerCase();
+    const payloadType = Number(type);
+    if (encoding === undefined || !Number.isInteger(payloadType) || payloadType < 0 || payloadType > 127) return [];
+    return [
+      {
+        payloadType,
+        encoding,
+        parameters: parseParameters(parameters.get(type)?.[0] ?? ''),
+        feedback: [...(feedback.get(type) ?? []), ...(feedback.get('*') ?? [])],
+      },
+    ];
   });
-  return [{ payloadType, encoding, parameters: new Map(parameters) }];
+}
+
+/** Sorts `96 …` values by what they are about. */
+function byPayloadType(values: readonly string[] = []): ReadonlyMap<string, readonly string[]> {
+  const sorted = new Map<string, string[]>();
+  for (const value of values) {
+    const space = value.indexOf(' ');
+    if (space < 0) continue;
+    const type = value.slice(0, space);
+    const about = value.slice(space + 1).trim();
+    const others = sorted.get(type);
+    if (others) others.push(about);
+    else sorted.set(type, [about]);
+  }
+  return sorted;
+}
+
+function parseParameters(text: string): ReadonlyMap<string, string> {
+  return new Map(
+    text.split(';').map((pair): [string, string] => {
+      const equals = pair.indexOf('=');
+      const key = equals < 0 ? pair : pair.slice(0, equals);
+      return [key.trim().toLowerCase(), equals < 0 ? '' : pair.slice(equals + 1).trim()];
+    }),
+  );
 }
 
 /** A video format both sides can use. */
@@ -116,33 +201,60 @@ export interface VideoFormat {
   readonly payloadType: number;
   /** Of retransmissions (RFC 4588), where the viewer takes them. */
   readonly rtxPayloadType: number | undefined;
+  /** The kinds of feedback that both sides know. */
+  readonly feedback: readonly string[];
+  /** For H.264: what is in the viewer's `a=fmtp`, as our answer repeats it. */
+  readonly parameters?: string | undefined;
 }
+
+/** The kinds of feedback that are acted on. */
+export const VIDEO_FEEDBACK: readonly string[] = ['nack', 'nack pli'];
 
 /** The first of our codecs that the viewer takes. */
 export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): VideoFormat | undefined {
   for (const codec of codecs) {
     const format = media.formats.find((candidate) => DECODES[codec](candidate));
     if (!format) continue;
-    const { payloadType } = format;
+    const { payloadType, parameters } = format;
     const rtx = media.formats.find(
-      ({ encoding, parameters }) => encoding === 'rtx/90000' && Number(parameters.get('apt')) === payloadType,
+      (other) => other.encoding === 'rtx/90000' && Number(other.parameters.get('apt')) === payloadType,
     );
-    return { codec, payloadType, rtxPayloadType: rtx?.payloadType };
+    return {
+      codec,
+      payloadType,
+      rtxPayloadType: rtx?.payloadType,
+      feedback: VIDEO_FEEDBACK.filter((type) => format.feedback.includes(type)),
+      ...(codec === 'h264' && { parameters: h264Answer(parameters) }),
+    };
   }
   return undefined;
 }
 
+/**
+ * The profile and, where the levels are not independent, the level are the same in both directions (RFC 6184 §8.2.2), so the
+ * viewer's own are repeated; where it left them out, they are left out.
+ */
+function h264Answer(offered: ReadonlyMap<string, string>): string {
+  const profile = offered.get('profile-level-id')?.toLowerCase();
+  return [
+    ...(offered.get('level-asymmetry-allowed') === '1' ? ['level-asymmetry-allowed=1'] : []),
+    'packetization-mode=1',
+    ...(profile === undefined ? [] : [`profile-level-id=${profile}`]),
+  ].join(';');
+}
+
+/** Opus has two channels in SDP, whatever is in it (RFC 7587 §7); who leaves them out means the same. */
 export function chooseOpus(media: RemoteMedia): number | undefined {
-  return media.formats.find(({ encoding }) => encoding === 'opus/48000/2')?.payloadType;
+  return media.formats.find(({ encoding }) => encoding === 'opus/48000/2' || encoding === 'opus/48000')?.payloadType;
 }
 
 const DECODES: Readonly<Record<Codec, (format: RemoteFormat) => boolean>> = {
   vp8: ({ encoding }) => encoding === 'vp8/90000',
-  // Our streams are constrained baseline in packetization mode 1 (RFC 6184 §8.1); 42 is the baseline family.
+  // Our streams are constrained baseline in packetization mode 1 (RFC 6184 §8.1); 42 is the baseline family, and the default.
   h264: ({ encoding, parameters }) =>
     encoding === 'h264/90000' &&
     parameters.get('packetization-mode') === '1' &&
-    (parameters.get('profile-level-id') ?? '').toLowerCase().startsWith('42'),
+    /^42[0-9a-f]{4}$/i.test(parameters.get('profile-level-id') ?? '420010'),
 };
 
 /** What our side of a description says beside its media. */
@@ -166,6 +278,7 @@ export interface LocalMedia {
   readonly cname: string;
   /** The media stream both tracks belong to: what belongs together is played in sync. */
   readonly stream: string;
+  readonly reducedSize: boolean;
 }
 
 interface LocalFormat {
@@ -181,9 +294,10 @@ export function opusFormat(payloadType: number): LocalFormat {
 }
 
 /** A codec, and its retransmissions where they have a payload type. */
-export function videoFormats({ codec, payloadType, rtxPayloadType }: VideoFormat): LocalFormat[] {
-  const feedback = ['nack', 'nack pli'];
-  const formats: LocalFormat[] = [{ payloadType, feedback, ...ENCODINGS[codec] }];
+export function videoFormats({ codec, payloadType, rtxPayloadType, feedback, parameters }: VideoFormat): LocalFormat[] {
+  const formats: LocalFormat[] = [
+    { payloadType, feedback, ...ENCODINGS[codec], ...(parameters !== undefined && { parameters }) },
+  ];
   if (rtxPayloadType !== undefined) {
     formats.push({ payloadType: rtxPayloadType, encoding: 'rtx/90000', parameters: `apt=${payloadType}` });
   }
@@ -199,20 +313,24 @@ const ENCODINGS: Readonly<Record<Codec, { encoding: string; parameters?: string 
   },
 };
 
-/** @param media in the order of the sections; what is not {@link LocalMedia} is refused. */
+/**
+ * @param media in the order of the sections; what is not {@link LocalMedia} is refused.
+ * @param bundle the mids that may be bundled: in an answer, those that the offer has in its group (RFC 8843 §7.3).
+ */
 export function writeDescription(
   sessionId: number,
   local: LocalParameters,
   media: readonly (LocalMedia | RemoteMedia)[],
+  bundle: readonly string[],
 ): string {
-  const accepted = media.filter(isLocal);
+  const mids = media.filter(isLocal).flatMap(({ mid }) => (bundle.includes(mid) ? [mid] : []));
   const lines = [
     'v=0',
     `o=- ${sessionId} 1 IN IP4 0.0.0.0`,
     's=-',
     't=0 0',
     'a=ice-lite',
-    `a=group:BUNDLE ${accepted.map(({ mid }) => mid).join(' ')}`,
+    ...(mids.length > 0 ? [`a=group:BUNDLE ${mids.join(' ')}`] : []),
     'a=msid-semantic: WMS *',
     ...media.flatMap((section) => (isLocal(section) ? mediaLines(section, local) : refusalLines(section))),
   ];
@@ -234,12 +352,13 @@ function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
     `a=ice-pwd:${local.password}`,
     `a=fingerprint:${local.fingerprint.algorithm} ${local.fingerprint.value}`,
     `a=setup:${local.setup}`,
-    `a=mid:${media.mid}`,
+    ...(media.mid === '' ? [] : [`a=mid:${media.mid}`]),
     'a=sendonly',
     'a=rtcp-mux',
-    'a=rtcp-rsize',
-    // A track id that was there before makes Chromium wait for the old track's frames when a connection is replaced.
-    `a=msid:${media.stream} ${media.kind}-${local.usernameFragment}`,
+    ...(media.reducedSize ? ['a=rtcp-rsize'] : []),
+    // A track id that was there before makes Chromium wait for the old track's frames when a connection is replaced. It is a
+    // token (RFC 8830 §2), which base64 is not.
+    `a=msid:${media.stream} ${media.kind}-${Buffer.from(local.usernameFragment, 'base64').toString('hex')}`,
     ...media.formats.flatMap(formatLines),
     ...(media.kind === 'audio' ? ['a=ptime:20', 'a=maxptime:20'] : []),
     ...(media.ssrcs.length > 1 ? [`a=ssrc-group:FID ${media.ssrcs.join(' ')}`] : []),

@@ -2,68 +2,187 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { crc32 } from 'node:zlib';
 
-/** STUN (RFC 8489) as far as an ICE-lite agent needs it: binding requests in, success responses out. */
+/** STUN (RFC 8489) as far as an ICE-lite agent needs it: binding requests, their responses, and binding indications. */
 const MAGIC_COOKIE = 0x2112_a442;
 const HEADER_BYTES = 20;
 const BINDING_REQUEST = 0x0001;
+const BINDING_INDICATION = 0x0011;
 const BINDING_SUCCESS = 0x0101;
 
 const USERNAME = 0x0006;
 const MESSAGE_INTEGRITY = 0x0008;
 const XOR_MAPPED_ADDRESS = 0x0020;
+const PRIORITY = 0x0024;
 const USE_CANDIDATE = 0x0025;
 const FINGERPRINT = 0x8028;
+const ICE_CONTROLLED = 0x8029;
 const FINGERPRINT_XOR = 0x5354_554e;
 
 const INTEGRITY_BYTES = 20;
 const ATTRIBUTE_HEADER_BYTES = 4;
+/** A check fits into one MTU (RFC 8489 §6.1); nothing longer is looked at. */
+const MAX_MESSAGE_BYTES = 1500;
+/** A type preference for peer-reflexive candidates (RFC 8445 §5.1.2.1), the highest local preference, component 1. */
+const PRFLX_PRIORITY = 110 * 2 ** 24 + 65_535 * 2 ** 8 + 255;
+
+/** What protects the checks of one direction: whoever sends one names the receiver's fragment and uses its password. */
+export interface IceCredentials {
+  readonly usernameFragment: string;
+  readonly password: string;
+}
 
 export interface BindingRequest {
+  readonly kind: 'request';
   readonly transactionId: Buffer;
-  /** `ours:theirs` (RFC 8445 §7.2.2). */
-  readonly username: string;
   /** The controlling agent nominates the pair that this came on (RFC 8445 §8.1.1). */
   readonly useCandidate: boolean;
 }
 
-/** STUN among what shares the port (RFC 7983 §7). */
+/** A STUN message that an agent acts on. Only an indication is not authenticated. */
+export type StunMessage =
+  | BindingRequest
+  | { readonly kind: 'indication' }
+  | { readonly kind: 'success'; readonly transactionId: Buffer };
+
+/** Why a message is ignored: its form is wrong, it is of another kind, or its sender does not know the password. */
+export type StunProblem = 'malformed' | 'unsupported' | 'unauthenticated';
+
+/** Tells STUN from what shares the port (RFC 7983 §7). */
 export function isStun(datagram: Buffer): boolean {
-  return datagram.length >= HEADER_BYTES && (datagram[0] ?? 255) < 4 && datagram.readUInt32BE(4) === MAGIC_COOKIE;
+  return (datagram[0] ?? 255) < 4;
 }
 
-/** → the request, if it is one and whoever sent it knows `password`. */
-export function readBindingRequest(datagram: Buffer, password: string): BindingRequest | undefined {
-  if (!isStun(datagram) || datagram.readUInt16BE(0) !== BINDING_REQUEST) return undefined;
-  if (datagram.readUInt16BE(2) !== datagram.length - HEADER_BYTES) return undefined;
-  let username = '';
-  let useCandidate = false;
+/**
+ * Reads one message in time linear in its length; any bytes are allowed.
+ * @param local credentials that protect requests to us.
+ * @param remote credentials that protect responses to our own requests, once they are known.
+ */
+export function readStun(
+  datagram: Buffer,
+  local: IceCredentials,
+  remote?: IceCredentials | undefined,
+): StunMessage | StunProblem {
+  if (!isWellFormed(datagram)) return 'malformed';
+  switch (datagram.readUInt16BE(0)) {
+    case BINDING_REQUEST:
+      return readRequest(datagram, local);
+    case BINDING_INDICATION:
+      return { kind: 'indication' };
+    case BINDING_SUCCESS:
+      return readSuccess(datagram, remote);
+    default:
+      return 'unsupported';
+  }
+}
+
+function isWellFormed(datagram: Buffer): boolean {
+  return (
+    datagram.length >= HEADER_BYTES &&
+    datagram.length <= MAX_MESSAGE_BYTES &&
+    datagram.readUInt32BE(4) === MAGIC_COOKIE &&
+    datagram.readUInt16BE(2) === datagram.length - HEADER_BYTES
+  );
+}
+
+function readRequest(datagram: Buffer, local: IceCredentials): BindingRequest | StunProblem {
+  const attributes = readAttributes(datagram);
+  if (!attributes) return 'malformed';
+  const { username, useCandidate } = attributes;
+  // Cheaper than the hash, so it comes first: a stranger does not know the fragment either.
+  if (!username?.toString('latin1').startsWith(`${local.usernameFragment}:`)) return 'unauthenticated';
+  if (!isAuthentic(datagram, attributes, local.password)) return 'unauthenticated';
+  return { kind: 'request', transactionId: transactionIdOf(datagram), useCandidate };
+}
+
+function readSuccess(datagram: Buffer, remote: IceCredentials | undefined): StunMessage | StunProblem {
+  const attributes = readAttributes(datagram);
+  if (!attributes) return 'malformed';
+  if (!remote || !isAuthentic(datagram, attributes, remote.password)) return 'unauthenticated';
+  return { kind: 'success', transactionId: transactionIdOf(datagram) };
+}
+
+interface Attributes {
+  username: Buffer | undefined;
+  useCandidate: boolean;
+  integrity: { readonly at: number; readonly value: Buffer } | undefined;
+}
+
+/**
+ * Reads the attributes up to MESSAGE-INTEGRITY: what comes after it is not covered by it, and means nothing (RFC 8489 §14.5).
+ * @returns `undefined` when an attribute does not fit into the message.
+ */
+function readAttributes(datagram: Buffer): Attributes | undefined {
+  const found: Attributes = { username: undefined, useCandidate: false, integrity: undefined };
   for (let at = HEADER_BYTES; at + ATTRIBUTE_HEADER_BYTES <= datagram.length; ) {
     const type = datagram.readUInt16BE(at);
     const bytes = datagram.readUInt16BE(at + 2);
     const from = at + ATTRIBUTE_HEADER_BYTES;
     if (from + bytes > datagram.length) return undefined;
     const value = datagram.subarray(from, from + bytes);
-    if (type === USERNAME) username = value.toString('utf8');
-    if (type === USE_CANDIDATE) useCandidate = true;
+    if (type === USERNAME) found.username = value;
+    if (type === USE_CANDIDATE) found.useCandidate = true;
     if (type === MESSAGE_INTEGRITY) {
-      // What comes after it is not covered by it, and means nothing (RFC 8489 §14.5).
-      const authentic =
-        bytes === INTEGRITY_BYTES && timingSafeEqual(value, integrityOf(datagram.subarray(0, at), password));
-      return authentic ? { transactionId: Buffer.from(datagram.subarray(8, 20)), username, useCandidate } : undefined;
+      found.integrity = { at, value };
+      return found;
     }
     at = from + bytes + (-bytes & 3);
   }
-  return undefined;
+  return found;
 }
 
-/** The answer to a request that came from `address:port`. */
-export function bindingSuccess(request: BindingRequest, address: string, port: number, password: string): Buffer {
+function isAuthentic(datagram: Buffer, { integrity }: Attributes, password: string): boolean {
+  if (integrity?.value.length !== INTEGRITY_BYTES) return false;
+  return timingSafeEqual(integrity.value, integrityOf(datagram.subarray(0, integrity.at), password));
+}
+
+/** Copies it: the datagram's memory is valid during the call only. */
+function transactionIdOf(datagram: Buffer): Buffer {
+  return Buffer.from(datagram.subarray(8, HEADER_BYTES));
+}
+
+/** Makes the answer to a request that came from `address:port`. */
+export function bindingSuccess(
+  { transactionId }: BindingRequest,
+  address: string,
+  port: number,
+  password: string,
+): Buffer {
+  const header = headerOf(BINDING_SUCCESS, transactionId);
+  return sign(
+    Buffer.concat([header, attribute(XOR_MAPPED_ADDRESS, xorAddress(address, port, header.subarray(4)))]),
+    password,
+  );
+}
+
+/**
+ * Makes a check of our own, as the controlled agent (RFC 8445 §7.1), which proves that whoever it is sent to is there.
+ * @param transactionId 12 random bytes; the answer has the same.
+ */
+export function bindingRequest(transactionId: Buffer, local: IceCredentials, remote: IceCredentials): Buffer {
+  const priority = Buffer.alloc(4);
+  priority.writeUInt32BE(PRFLX_PRIORITY);
+  return sign(
+    Buffer.concat([
+      headerOf(BINDING_REQUEST, transactionId),
+      attribute(USERNAME, Buffer.from(`${remote.usernameFragment}:${local.usernameFragment}`)),
+      attribute(PRIORITY, priority),
+      // The tie-breaker is never compared: a lite agent can't be controlling against a full one (RFC 8445 §6.1.1).
+      attribute(ICE_CONTROLLED, Buffer.alloc(8)),
+    ]),
+    remote.password,
+  );
+}
+
+function headerOf(type: number, transactionId: Buffer): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
-  header.writeUInt16BE(BINDING_SUCCESS, 0);
+  header.writeUInt16BE(type, 0);
   header.writeUInt32BE(MAGIC_COOKIE, 4);
-  request.transactionId.copy(header, 8);
-  const mapped = attribute(XOR_MAPPED_ADDRESS, xorAddress(address, port, header.subarray(4)));
-  const unsigned = Buffer.concat([header, mapped]);
+  transactionId.copy(header, 8);
+  return header;
+}
+
+/** Adds MESSAGE-INTEGRITY and FINGERPRINT (RFC 8489 §14.5, §14.7). */
+function sign(unsigned: Buffer, password: string): Buffer {
   const signed = Buffer.concat([unsigned, attribute(MESSAGE_INTEGRITY, integrityOf(unsigned, password))]);
   setLength(signed, signed.length + ATTRIBUTE_HEADER_BYTES + 4);
   const fingerprint = Buffer.alloc(4);
@@ -83,10 +202,11 @@ function setLength(message: Buffer, totalBytes: number): void {
 }
 
 function attribute(type: number, value: Buffer): Buffer {
-  const header = Buffer.alloc(ATTRIBUTE_HEADER_BYTES);
-  header.writeUInt16BE(type, 0);
-  header.writeUInt16BE(value.length, 2);
-  return Buffer.concat([header, value]);
+  const padded = Buffer.alloc(ATTRIBUTE_HEADER_BYTES + value.length + (-value.length & 3));
+  padded.writeUInt16BE(type, 0);
+  padded.writeUInt16BE(value.length, 2);
+  value.copy(padded, ATTRIBUTE_HEADER_BYTES);
+  return padded;
 }
 
 /** @param mask magic cookie and transaction id (RFC 8489 §14.2). */
@@ -101,7 +221,9 @@ function xorAddress(address: string, port: number, mask: Buffer): Buffer {
   return value;
 }
 
-function ipv6Octets(address: string): number[] {
+/** A link-local address may come with its zone (RFC 4007 §11), which is of no use to the other side. */
+function ipv6Octets(addressWithZone: string): number[] {
+  const [address = ''] = addressWithZone.split('%');
   const [head = '', tail] = address.split('::');
   const groups = (text: string) => (text === '' ? [] : text.split(':')).flatMap(groupOctets);
   const left = groups(head);

@@ -59,7 +59,7 @@ export interface TransportStats {
  * construction. Everything that sends is synchronous and never throws; before `connected` and after `closed` it drops.
  *
  * Candidates need no messages of their own: ours are few, known at once and in the description, and the viewer's are
- * not needed, because as an ICE-lite agent (RFC 8445 §2.5) we answer checks and never make any.
+ * not needed, because an ICE-lite agent (RFC 8445 §2.5) waits for the viewer's checks.
  */
 export interface ViewerTransport {
   /** Given by the caller; names the connection in messages and logs. */

@@ -5,6 +5,7 @@ import { Retransmitter } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
 import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
+import type { DatagramProblem } from './datagram-problem.js';
 import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } from './dtls.js';
 import { isDtls } from './dtls-records.js';
 import { IceLiteAgent } from './ice-lite.js';
@@ -19,10 +20,13 @@ import {
   parseDescription,
   type RemoteDescription,
   type RemoteMedia,
+  VIDEO_FEEDBACK,
   type VideoFormat,
   videoFormats,
   writeDescription,
 } from './sdp.js';
+import type { IceCredentials } from './stun.js';
+import { TokenBucket } from './token-bucket.js';
 import type { CloseReason, MediaKind, TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
 const OPUS_PAYLOAD_TYPE = 111;
@@ -30,6 +34,21 @@ const OPUS_PAYLOAD_TYPE = 111;
 const FIRST_VIDEO_PAYLOAD_TYPE = 96;
 const KEYFRAME_REQUEST_INTERVAL_MS = 200;
 const WATCH_INTERVAL_MS = 250;
+/** RTCP packets that are read, a second and at once. A browser sends a few a second, and some tens while packets are lost. */
+const RTCP_RATE = { perSecond: 50, burst: 100 };
+/** Senders of RTCP whose BYE counts. A viewer has one for each track, and another after a collision (RFC 3550 §8.2). */
+const MAX_REPORTERS = 8;
+/** A viewer that says BYE and then nothing more has gone; one that goes on has only changed its SSRC. */
+const BYE_MS = 1000;
+/** How long consent lasts (RFC 7675 §5.1). */
+const SILENCE_TIMEOUT_MS = 30_000;
+/** Without anything authentic for this long, a check of our own asks whether the viewer is there. */
+const ASK_AFTER_MS = 4000;
+/**
+ * STUN checks and indications keep a connection for so many silence time-outs, because copies of them can be sent by
+ * others; after that, something authentic must come.
+ */
+const UNPROVEN_TIMEOUTS = 3;
 /** The stream and its name in RTCP: one for both tracks of a viewer, so that the browser plays them in sync. */
 const STREAM = 'humancast';
 
@@ -42,8 +61,10 @@ export interface WebRtcTransportOptions {
   /** UDP ports to use, both included; default: any. */
   readonly portRange?: readonly [number, number] | undefined;
   readonly connectTimeoutMs: number;
-  /** Without a check or a report from the viewer for this long, it is gone. Default 6000; browsers check every 2.5 s. */
+  /** Without a check or a report from the viewer for this long, it is gone. Default 30000 (RFC 7675 §5.1). */
   readonly silenceTimeoutMs?: number;
+  /** A datagram was not acted on. */
+  readonly onProblem?: (problem: DatagramProblem) => void;
   /**
    * Whether media may leave at this very instant; asked for each packet. Default: always. Once another process has the right
    * to be heard, nothing may: no packet that waited, no answer to a NACK, no report.
@@ -55,6 +76,7 @@ export interface WebRtcTransportOptions {
 
 interface Negotiated {
   readonly fingerprints: readonly Fingerprint[];
+  readonly ice: IceCredentials | undefined;
   readonly video: VideoFormat;
   /** The viewer may want no sound. */
   readonly opusPayloadType: number | undefined;
@@ -91,6 +113,13 @@ export class WebRtcTransport implements ViewerTransport {
   /** Once closed. */
   #lastStats: TransportStats | undefined;
   #heardAtMs = 0;
+  /** When something came that nobody else can have made. */
+  #authenticAtMs = 0;
+  readonly #rtcpRate: TokenBucket;
+  /** SSRCs that have sent reports. */
+  readonly #reporters = new Set<number>();
+  #byeAtMs: number | undefined;
+  #failures = 0;
   #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
   #packetsDropped = 0;
   #nacks = 0;
@@ -103,10 +132,12 @@ export class WebRtcTransport implements ViewerTransport {
     this.#clock = options.clock ?? systemClock;
     this.#maySend = options.maySend ?? (() => true);
     this.#startedAtMs = this.#clock.nowMs();
-    this.#ice = new IceLiteAgent(options, {
-      datagram: (data) => this.#receive(data),
-      checked: () => this.#heard(),
-    });
+    const nowMs = () => this.#clock.nowMs();
+    this.#rtcpRate = new TokenBucket(RTCP_RATE, nowMs);
+    this.#ice = new IceLiteAgent(
+      { ...options, nowMs, onProblem: (problem) => this.#ignored(problem) },
+      { datagram: (data) => this.#receive(data), alive: (authentic) => this.#heard(authentic) },
+    );
     this.#watch = setInterval(() => this.#lookAround(), WATCH_INTERVAL_MS);
   }
 
@@ -122,18 +153,20 @@ export class WebRtcTransport implements ViewerTransport {
     const local = await this.#prepare('actpass');
     const formats = this.#options.codecs.flatMap((codec, i) => {
       const payloadType = FIRST_VIDEO_PAYLOAD_TYPE + 2 * i;
-      return videoFormats({ codec, payloadType, rtxPayloadType: payloadType + 1 });
+      return videoFormats({ codec, payloadType, rtxPayloadType: payloadType + 1, feedback: VIDEO_FEEDBACK });
     });
-    return writeDescription(this.#sessionId(), local, [
-      this.#localMedia('audio', '0', [opusFormat(OPUS_PAYLOAD_TYPE)]),
-      this.#localMedia('video', '1', formats, true),
-    ]);
+    const media = [
+      this.#localMedia('audio', { mid: '0', reducedSize: true }, [opusFormat(OPUS_PAYLOAD_TYPE)]),
+      this.#localMedia('video', { mid: '1', reducedSize: true }, formats, true),
+    ];
+    const bundle = media.map(({ mid }) => mid);
+    return writeDescription(this.#sessionId(), local, media, bundle);
   }
 
   async acceptAnswer(sdp: string): Promise<void> {
     if (this.#negotiated) throw new HumancastError('bad_sdp', 'the offer has been answered already');
     const answer = parseDescription(sdp);
-    this.#negotiated = this.#negotiate(answer, sections(answer));
+    this.#agree(this.#negotiate(answer, sections(answer)));
     this.#connectWhenReady();
   }
 
@@ -142,20 +175,17 @@ export class WebRtcTransport implements ViewerTransport {
     const { audio, video } = sections(offer);
     const negotiated = this.#negotiate(offer, { audio, video });
     const local = await this.#prepare('passive');
-    this.#negotiated = negotiated;
+    this.#agree(negotiated);
     const { opusPayloadType } = negotiated;
-    return writeDescription(
-      this.#sessionId(),
-      local,
-      offer.media.map((media) => {
-        if (media === video) {
-          const withRtx = negotiated.video.rtxPayloadType !== undefined;
-          return this.#localMedia('video', media.mid, videoFormats(negotiated.video), withRtx);
-        }
-        if (media !== audio || opusPayloadType === undefined) return media;
-        return this.#localMedia('audio', media.mid, [opusFormat(opusPayloadType)]);
-      }),
-    );
+    const media = offer.media.map((section) => {
+      if (section === video) {
+        const withRtx = negotiated.video.rtxPayloadType !== undefined;
+        return this.#localMedia('video', section, videoFormats(negotiated.video), withRtx);
+      }
+      if (section !== audio || opusPayloadType === undefined) return section;
+      return this.#localMedia('audio', section, [opusFormat(opusPayloadType)]);
+    });
+    return writeDescription(this.#sessionId(), local, media, offer.bundle);
   }
 
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket = 0, toPacket = frame.payloads.length): void {
@@ -180,8 +210,10 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   sendAudio(payload: Buffer, rtpTicks: number): void {
-    const audio = this.#senders?.audio;
-    if (audio && this.#maySend()) audio.send(payload, audio.timestampOf(rtpTicks), false);
+    const senders = this.#senders;
+    // A viewer that wants no audio lacks none.
+    if (senders && !senders.audio) return;
+    if (senders?.audio && this.#maySend()) senders.audio.send(payload, senders.audio.timestampOf(rtpTicks), false);
     else this.#packetsDropped++;
   }
 
@@ -235,6 +267,8 @@ export class WebRtcTransport implements ViewerTransport {
     this.#dtls = new DtlsEndpoint(certificate, (datagram) => this.#ice.sendBuffer(datagram), {
       established: () => {
         this.#dtlsEstablished = true;
+        this.#ice.requireProof();
+        this.#heard(true);
         this.#connectWhenReady();
       },
       failed: (error) => {
@@ -242,6 +276,7 @@ export class WebRtcTransport implements ViewerTransport {
         this.close('dtls-failed');
       },
       closed: () => this.close('closed-by-viewer'),
+      dropped: (reason) => this.#ignored({ reason }),
     });
     const candidates = await this.#ice.gather();
     if (this.#isClosed()) throw new HumancastError('unavailable', 'the connection was closed meanwhile');
@@ -264,12 +299,27 @@ export class WebRtcTransport implements ViewerTransport {
     if (audio && !isBundled(description, [audio.mid, video.mid])) {
       throw new HumancastError('bad_sdp', 'audio and video must share one transport (a=group:BUNDLE)');
     }
-    return { fingerprints: video.fingerprints, video: format, opusPayloadType: audio && chooseOpus(audio) };
+    const opusPayloadType = audio && chooseOpus(audio);
+    // Better than a picture without a voice: a player of others that can't say why it is silent.
+    if (audio && opusPayloadType === undefined) {
+      throw new HumancastError('no_common_codec', 'the viewer takes audio, but not as Opus (opus/48000/2)');
+    }
+    return { fingerprints: video.fingerprints, ice: video.ice, video: format, opusPayloadType };
   }
 
-  #localMedia(kind: MediaKind, mid: string, formats: LocalMedia['formats'], withRtx = false): LocalMedia {
+  #agree(negotiated: Negotiated): void {
+    this.#negotiated = negotiated;
+    if (negotiated.ice) this.#ice.setRemote(negotiated.ice);
+  }
+
+  #localMedia(
+    kind: MediaKind,
+    { mid, reducedSize }: Pick<LocalMedia, 'mid' | 'reducedSize'>,
+    formats: LocalMedia['formats'],
+    withRtx = false,
+  ): LocalMedia {
     const ssrcs = withRtx ? [this.#ssrc[kind], this.#ssrc.rtx] : [this.#ssrc[kind]];
-    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM };
+    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize };
   }
 
   #sessionId(): number {
@@ -311,26 +361,47 @@ export class WebRtcTransport implements ViewerTransport {
     this.#ice.sendBuffer(srtp.protectRtcp(report));
   }
 
-  #receive(data: Buffer): void {
-    if (isDtls(data)) this.#dtls?.receive(data);
-    else this.#receiveRtcp(data);
+  /** @returns whether it is certain that the viewer has sent it. */
+  #receive(data: Buffer): boolean {
+    if (!isDtls(data)) return this.#receiveRtcp(data);
+    const authentic = this.#dtls?.receive(data) ?? false;
+    if (authentic) this.#heard(true);
+    return authentic;
   }
 
-  #receiveRtcp(data: Buffer): void {
-    const clear = this.#senders?.srtcp.unprotect(data);
-    if (!clear) return;
-    this.#heard();
+  #receiveRtcp(data: Buffer): boolean {
+    // Before there are keys, it is early; that is nobody's fault.
+    const srtcp = this.#senders?.srtcp;
+    if (!srtcp) return false;
+    if (!this.#rtcpRate.take()) return this.#ignored({ reason: 'rate-limited' });
+    const clear = srtcp.unprotect(data);
+    if (!clear) return this.#ignored({ reason: 'unauthenticated' });
+    this.#heard(true);
+    // Whoever goes on has not gone.
+    this.#byeAtMs = undefined;
     readRtcp(clear, {
-      report: (block) => this.#reported(block),
+      report: (block, reporter) => this.#reported(block, reporter),
       nack: (ssrc, sequences) => this.#repeat(ssrc, sequences),
       pictureLoss: (ssrc) => this.#pictureLost(ssrc),
-      bye: () => this.close('closed-by-viewer'),
+      bye: (ssrcs) => {
+        if (ssrcs.some((ssrc) => this.#reporters.has(ssrc))) this.#byeAtMs = this.#clock.nowMs();
+      },
     });
+    return true;
   }
 
-  #reported(block: ReportBlock): void {
+  /** A fault of ours is said once a connection; all else is only counted. */
+  #ignored(problem: DatagramProblem): false {
+    this.#options.onProblem?.(problem);
+    if (problem.reason !== 'failed' || this.#failures++ > 0) return false;
+    this.#options.logger.error({ connection: this.connection, err: problem.error }, 'reading a datagram failed');
+    return false;
+  }
+
+  #reported(block: ReportBlock, reporter: number): void {
     const kind = this.#kindOf(block.ssrc);
     if (!kind) return;
+    if (this.#reporters.size < MAX_REPORTERS) this.#reporters.add(reporter);
     this.#roundTrip.answered(block.lastReport, block.delaySinceLastReport, this.#clock.nowMs());
     const { fractionLost, packetsLost, jitterTicks } = block;
     const feedback = { kind, fractionLost, packetsLost, jitterTicks, roundTripMs: this.#roundTrip.ms };
@@ -358,18 +429,23 @@ export class WebRtcTransport implements ViewerTransport {
     this.#emit(() => this.#events.keyframeNeeded());
   }
 
-  #heard(): void {
+  #heard(authentic: boolean): void {
     this.#heardAtMs = this.#clock.nowMs();
+    if (authentic) this.#authenticAtMs = this.#heardAtMs;
   }
 
   #lookAround(): void {
     const nowMs = this.#clock.nowMs();
-    const { connectTimeoutMs, silenceTimeoutMs = 6000 } = this.#options;
-    if (this.#state === 'connected') {
-      if (nowMs - this.#heardAtMs > silenceTimeoutMs) this.close('silent');
-    } else if (nowMs - this.#startedAtMs > connectTimeoutMs) {
-      this.close('connect-timeout');
+    const { connectTimeoutMs, silenceTimeoutMs = SILENCE_TIMEOUT_MS } = this.#options;
+    if (this.#state !== 'connected') {
+      if (nowMs - this.#startedAtMs > connectTimeoutMs) this.close('connect-timeout');
+      return;
     }
+    const unprovenMs = nowMs - this.#authenticAtMs;
+    const isSilent = nowMs - this.#heardAtMs > silenceTimeoutMs || unprovenMs > UNPROVEN_TIMEOUTS * silenceTimeoutMs;
+    if (isSilent) this.close('silent');
+    else if (this.#byeAtMs !== undefined && nowMs - this.#byeAtMs > BYE_MS) this.close('closed-by-viewer');
+    else this.#ice.probe(unprovenMs > ASK_AFTER_MS);
   }
 
   /** A listener that throws takes nothing else down. */

@@ -5,6 +5,7 @@ import {
   type IceServer,
   type Logger,
   newId,
+  SDP_LIMIT_BYTES,
   type SessionRegistry,
   type SigningKeys,
   type Span,
@@ -100,6 +101,7 @@ export class WhepService {
     const resource = parseResourceId(id, this.#options.tokenSecret);
     const host = await this.#hostOf(resource);
     checkPrecondition(ifMatch, etagOf(resource));
+    checkLength(body);
     const fragment = parseIceFragment(body);
     if (!fragment) throw new HumancastError('bad_sdp', 'the body is not an SDP fragment');
     // Another user name starts another ICE session (draft-ietf-wish-whep §4.4.3); refusing it keeps the one there is.
@@ -133,6 +135,7 @@ export class WhepService {
   }
 
   async #watch(request: WatchRequest, span: Span): Promise<WhepAnswer> {
+    checkLength(request.offer);
     const ufrag = iceUfragOf(request.offer);
     if (!looksLikeSdp(request.offer) || ufrag === undefined) {
       throw new HumancastError('bad_sdp', 'the body is not a session description with ICE');
@@ -227,6 +230,12 @@ export class WhepService {
     if (end) await sessions.end(session, 'viewer-left');
     else if (removed) await hosting.viewersChanged(session, host);
   }
+}
+
+/** The limit of a description is the same as over WebSocket. */
+function checkLength(sdp: string): void {
+  if (Buffer.byteLength(sdp) <= SDP_LIMIT_BYTES) return;
+  throw new HumancastError('message_too_large', `a session description has at most ${SDP_LIMIT_BYTES} bytes`);
 }
 
 /** RFC 9110 §13.1.1, RFC 6585 §3. The draft's own example has the star in quotes. */

@@ -1,3 +1,4 @@
+import { SDP_LIMIT_BYTES } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type Reply, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
@@ -138,6 +139,15 @@ describe('WHEP', () => {
     }
     expect((await post(signaling, '/whep/demo', { body: `${OFFER}${'a=x\r\n'.repeat(20_000)}` })).status).toBe(413);
     expect((await post(signaling, '/whep/nobody')).status).toBe(404);
+  });
+
+  it('takes as long an offer as over WebSocket, and no longer', async () => {
+    const offer = (bytes: number) => `${OFFER}a=${'x'.repeat(bytes - OFFER.length - 4)}\r\n`;
+    expect((await post(signaling, '/whep/demo', { body: offer(SDP_LIMIT_BYTES) })).status).toBe(201);
+    expect(await post(signaling, '/whep/demo', { body: offer(SDP_LIMIT_BYTES + 1) })).toMatchObject({
+      status: 413,
+      body: { code: 'message_too_large' },
+    });
   });
 
   it('asks to come back while the avatar has nothing to play', async () => {

@@ -1,0 +1,32 @@
+export interface Rate {
+  readonly perSecond: number;
+  /** How many may come at once, after a pause. */
+  readonly burst: number;
+}
+
+/** Limits how often something happens. */
+export class TokenBucket {
+  readonly #rate: Rate;
+  readonly #nowMs: () => number;
+  #tokens: number;
+  #filledAtMs: number;
+
+  /** @param nowMs monotonic. */
+  constructor(rate: Rate, nowMs: () => number) {
+    this.#rate = rate;
+    this.#nowMs = nowMs;
+    this.#tokens = rate.burst;
+    this.#filledAtMs = nowMs();
+  }
+
+  /** @returns whether there was a token left. */
+  take(): boolean {
+    const { perSecond, burst } = this.#rate;
+    const nowMs = this.#nowMs();
+    this.#tokens = Math.min(burst, this.#tokens + ((nowMs - this.#filledAtMs) * perSecond) / 1000);
+    this.#filledAtMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
