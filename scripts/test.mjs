@@ -7,7 +7,7 @@ import { dim, green, red, runMain, Stop, say, seconds } from './lib/output.mjs';
 import { SUITES } from './lib/suites.mjs';
 
 const PROGRAMS = /** @type {const} */ ([
-  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium'],
+  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium', 'openssl'],
   ...['prometheus', 'promtool'],
   // of the producers' example
   ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],

@@ -10,6 +10,7 @@ export const PROGRAMS = /** @type {const} */ ({
   turnserver: 'coturn',
   chromium: 'chromium',
   'espeak-ng': 'espeak-ng',
+  openssl: 'openssl',
   prometheus: 'prometheus',
   promtool: 'prometheus',
   '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
