@@ -28,7 +28,7 @@ export const sessionEventSchema = z.discriminatedUnion('type', [
     /** How much of it was heard: what a language model should be told that it has said. */
     positionMs: z.number(),
     interrupted: z.boolean(),
-    reason: z.enum(['finished', 'interrupted', 'dropped', 'failed']),
+    reason: z.enum(['finished', 'interrupted', 'dropped', 'failed']).catch('failed'),
   }),
   /** Media came late: both tracks waited for this long. */
   z.object({ ...common, type: z.literal('playback.held'), segment: z.string(), heldMs: z.number() }),

@@ -16,6 +16,7 @@ export const ERRORS = {
   method_not_allowed: { status: 405, title: 'This method is not allowed here' },
   unsupported_media_type: { status: 415, title: 'This content type is not accepted here' },
   // avatars, segments, sessions
+  record_unreadable: { status: 409, title: 'It was stored by another version, in a form that this one cannot read' },
   avatar_not_found: { status: 404, title: 'No avatar has this id' },
   avatar_has_no_idle: { status: 409, title: 'The avatar has no idle clip to play yet' },
   segment_not_found: { status: 404, title: 'No segment has this id' },

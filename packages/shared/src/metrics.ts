@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { z } from 'zod';
+import { unreadableRecords } from './records/unreadable.js';
 import { registerTcpSockets } from './tcp-sockets.js';
 
 export type { Registry } from 'prom-client';
@@ -12,6 +13,7 @@ export function createRegistry(service: string): Registry {
   registry.setDefaultLabels({ service });
   collectDefaultMetrics({ register: registry });
   registerTcpSockets(registry);
+  registerUnreadable(registry);
   const build = new Gauge({
     name: 'humancast_build_info',
     help: 'Always 1; the labels say which version runs, and on which Node.js',
@@ -20,6 +22,19 @@ export function createRegistry(service: string): Registry {
   });
   build.set({ version: packageVersion(), node: process.version.slice(1) }, 1);
   return registry;
+}
+
+function registerUnreadable(registry: Registry): void {
+  new Counter({
+    name: 'humancast_unreadable_records_total',
+    help: 'Stored records, events and messages passed over because this version cannot read them, by kind',
+    labelNames: ['kind'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [kind, count] of unreadableRecords.counts) this.inc({ kind }, count);
+    },
+  });
 }
 
 export interface MetricName {

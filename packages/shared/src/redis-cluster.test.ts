@@ -10,7 +10,14 @@ import { RedisMediaStore } from './media/redis-media-store.js';
 import { bullConnection, connectRedis, connectSubscriber, mastersOf, type Redis } from './redis.js';
 import { SessionRegistry } from './sessions/session-registry.js';
 import { StreamFeed } from './stream-feed.js';
-import { type Letter, letterSchema, liveStoreSuite, mailboxSuite, mediaStoreSuite } from './testing/index.js';
+import {
+  type Letter,
+  letterSchema,
+  liveStoreSuite,
+  mailboxSuite,
+  mediaStoreSuite,
+  rewriteManifest,
+} from './testing/index.js';
 
 const logger = createLogger('test', 'silent');
 
@@ -43,6 +50,7 @@ mediaStoreSuite('RedisMediaStore on a cluster', async ({ limitBytes }) => {
     async loseGop(segment, rendition, index) {
       await redis.unlink(keys.gop(segment, rendition, index));
     },
+    rewrite: (manifest, changes) => rewriteManifest(redis, manifest, changes),
     async close() {
       redis.disconnect();
       await cluster.stop();
@@ -56,7 +64,7 @@ liveStoreSuite('RedisLiveStore on a cluster', async () => {
   const subscriber = connectSubscriber(cluster.url, { name: 'subscriber', logger });
   return {
     writer: new RedisLiveWriter(redis),
-    reader: new RedisLiveReader(redis, new StreamFeed(subscriber, logger), logger),
+    reader: new RedisLiveReader(redis, new StreamFeed(subscriber, logger)),
     passTime: (seconds) => passTime(redis, seconds),
     async disconnectReader() {
       await Promise.all(mastersOf(redis).map((server) => server.call('CLIENT', 'KILL', 'TYPE', 'pubsub')));

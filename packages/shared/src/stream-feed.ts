@@ -4,8 +4,18 @@ import type { Redis } from './redis.js';
 const RETRY_MS = 500;
 const BATCH = 256;
 
-/** Entries after a place in a stream, oldest first, so many at the most. */
-export type ReadAfter<T> = (afterId: string, limit: number) => Promise<readonly T[]>;
+/** What was read of a stream. */
+export interface Page<T> {
+  /** Oldest first. Entries that the reader passes over are not among them. */
+  readonly entries: readonly T[];
+  /** Where reading goes on: the id of the last entry read, whether it is among {@link entries} or not. */
+  readonly lastId: string;
+  /** Whether there may be more. */
+  readonly more: boolean;
+}
+
+/** Reads entries after a place in a stream, so many at the most. */
+export type ReadAfter<T> = (afterId: string, limit: number) => Promise<Page<T>>;
 
 /**
  * Streams in Redis, followed by this process over one subscription for all of them. The stream has the entries; pub/sub only
@@ -77,13 +87,14 @@ function makeReader<T extends { readonly id: string }>(
 ): Reader {
   let cursor = afterId;
   return async (isStopped) => {
-    const entries = await read(cursor, BATCH);
+    const { entries, lastId, more } = await read(cursor, BATCH);
     for (const entry of entries) {
       if (isStopped()) return false;
       cursor = entry.id;
       onEntry(entry);
     }
-    return entries.length === BATCH;
+    cursor = lastId;
+    return more;
   };
 }
 

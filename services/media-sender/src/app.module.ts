@@ -131,7 +131,7 @@ function createMediaSender(
     store,
     cache,
     live: {
-      reader: new RedisLiveReader(media, new StreamFeed(subscriber, logger), logger),
+      reader: new RedisLiveReader(media, new StreamFeed(subscriber, logger)),
       packetize,
       startSamples: (config.liveStartMs * CLOCK_RATE) / 1000,
       nowMs: () => clock.nowMs(),

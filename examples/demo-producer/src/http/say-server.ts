@@ -1,6 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApiKeys, bearerOf, HumancastError, idSchema, type Logger, toProblem, traceparentOf } from '@humancast/shared';
+import {
+  ApiKeys,
+  bearerOf,
+  HumancastError,
+  idSchema,
+  type Logger,
+  parseRequest,
+  toProblem,
+  traceparentOf,
+} from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
 import { z } from 'zod';
 import type { Order, Receipt } from '../saying/say-desk.js';
@@ -49,7 +58,7 @@ export class SayServer {
     let session: string | undefined;
     try {
       this.#admit(request);
-      const order = orderSchema.parse(await jsonOf(request));
+      const order = parseRequest(orderSchema, await jsonOf(request));
       session = order.session;
       const traceparent = traceparentOf(request.headers['traceparent']);
       const receipt = await this.#options.take({ ...order, traceparent });

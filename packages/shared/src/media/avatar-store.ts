@@ -1,4 +1,5 @@
 import { keys } from '../keys.js';
+import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import { type Avatar, avatarSchema } from './avatar.js';
 
@@ -10,16 +11,18 @@ export class AvatarStore {
     this.#redis = redis;
   }
 
+  /** @returns every avatar that this version can read, by id. */
   async list(): Promise<Avatar[]> {
     const rows = await this.#redis.hgetall(keys.avatars);
-    return Object.values(rows)
-      .map((row) => avatarSchema.parse(JSON.parse(row)))
+    return Object.entries(rows)
+      .flatMap(([id, row]) => readRecord('avatar', id, avatarSchema, row) ?? [])
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** @throws HumancastError `record_unreadable`. */
   async get(id: string): Promise<Avatar | undefined> {
     const row = await this.#redis.hget(keys.avatars, id);
-    return row === null ? undefined : avatarSchema.parse(JSON.parse(row));
+    return row === null ? undefined : requireRecord('avatar', id, avatarSchema, row);
   }
 
   async put(avatar: Avatar): Promise<void> {

@@ -24,7 +24,8 @@ export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
 /** In an avatar's composition, the segment itself. */
 export const MAIN_INPUT = 'main';
 
-export const avatarDefinitionSchema = z.strictObject({
+/** As it is stored; what a caller sends is held to it by `parseStrictRequest`. */
+export const avatarDefinitionSchema = z.object({
   /** For people. */
   name: z.string().min(1).max(100).optional(),
   /** Every segment is brought to this rate; without it each keeps its own, up to 60. */

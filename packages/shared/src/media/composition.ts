@@ -7,7 +7,7 @@ const sideSchema = even(z.int().min(16).max(3840));
 const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be a colour like #00ff00');
 
 /** In pixels of the composed picture, from its upper left corner. */
-export const boxSchema = z.strictObject({
+export const boxSchema = z.object({
   x: z.int().min(0).max(3840),
   y: z.int().min(0).max(3840),
   width: z.int().min(16).max(3840),
@@ -22,7 +22,7 @@ export type Fit = z.infer<typeof fitSchema>;
 /** What of a picture is seen through: its own alpha channel, or what is close to a colour. */
 export const layerKeySchema = z.union([
   z.literal('alpha'),
-  z.strictObject({
+  z.object({
     color: colorSchema,
     /** 0.01 takes out only the very colour, 1 everything. */
     similarity: z.number().min(0.01).max(1).default(0.25),
@@ -32,7 +32,7 @@ export const layerKeySchema = z.union([
 ]);
 export type LayerKey = z.infer<typeof layerKeySchema>;
 
-export const layerSchema = z.strictObject({
+export const layerSchema = z.object({
   input: slugSchema,
   /** Default: by the layout. */
   box: boxSchema.optional(),
@@ -45,7 +45,7 @@ export const layerSchema = z.strictObject({
 });
 export type Layer = z.infer<typeof layerSchema>;
 
-export const mixedSoundSchema = z.strictObject({
+export const mixedSoundSchema = z.object({
   input: slugSchema,
   gainDb: z.number().min(-60).max(20).default(0),
 });
@@ -59,7 +59,7 @@ export type Layout = z.infer<typeof layoutSchema>;
  * any other does. The first layer is the lowest.
  */
 export const compositionSchema = z
-  .strictObject({
+  .object({
     width: sideSchema,
     height: sideSchema,
     /** Default: the avatar's, else that of the fastest layer. Every input is brought to it. */

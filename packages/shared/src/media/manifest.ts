@@ -96,7 +96,13 @@ export function pcmChunkCount(manifest: Pick<SegmentManifest, 'pcmSamples'>): nu
 }
 
 /** What its parts take up, without what the store adds. */
-export function storedBytes({ renditions, pcmSamples }: Pick<SegmentManifest, 'renditions' | 'pcmSamples'>): number {
+export function storedBytes({
+  renditions,
+  pcmSamples,
+}: {
+  readonly renditions: readonly { readonly bytes: number }[];
+  readonly pcmSamples: number;
+}): number {
   return renditions.reduce((sum, { bytes }) => sum + bytes, pcmSamples * PCM_SAMPLE_BYTES);
 }
 

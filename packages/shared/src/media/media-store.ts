@@ -17,11 +17,12 @@ export interface MediaStore {
    * @throws HumancastError `media_store_full`.
    */
   putManifest(manifest: SegmentManifest, retention: Retention): Promise<void>;
+  /** @throws HumancastError `record_unreadable` when another version stored it in a form that is unknown here. */
   getManifest(segment: string): Promise<SegmentManifest | undefined>;
   /** `undefined` when it is not there (any more). */
   readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined>;
   readPcm(segment: string, index: number): Promise<Buffer | undefined>;
-  /** Whether every part that the manifest names is there. */
+  /** Whether the manifest can be read and every part that it names is there. */
   isWhole(segment: string): Promise<boolean>;
   /** Starts the time to live of all parts anew; nothing happens to a pinned segment. */
   touch(segment: string): Promise<void>;
@@ -29,7 +30,7 @@ export interface MediaStore {
   usage(segment: string): Promise<SegmentUsage | undefined>;
   /** Pins a segment, or lets it expire from now on; `false` when there is none. */
   retain(segment: string, retention: Retention): Promise<boolean>;
-  /** Removes a segment and all its parts; `false` when there was none. */
+  /** Removes a segment and all its parts, also one whose manifest cannot be read; `false` when there was none. */
   delete(segment: string): Promise<boolean>;
   /** Removes parts that were written for a segment whose manifest was not put. */
   discardParts(parts: SegmentParts): Promise<void>;

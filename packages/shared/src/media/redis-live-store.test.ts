@@ -13,7 +13,7 @@ liveStoreSuite('RedisLiveStore', async () => {
   const subscriber = connectRedis(server.url, { name: 'subscriber', logger, waitForReconnect: true });
   return {
     writer: new RedisLiveWriter(redis),
-    reader: new RedisLiveReader(redis, new StreamFeed(subscriber, logger), logger),
+    reader: new RedisLiveReader(redis, new StreamFeed(subscriber, logger)),
     async passTime(seconds) {
       for (const key of await redis.keys('*')) {
         const leftMs = await redis.pttl(key);

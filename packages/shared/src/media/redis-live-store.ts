@@ -1,7 +1,7 @@
 import { keys, liveChannel } from '../keys.js';
-import type { Logger } from '../log.js';
+import { reasonOf, unreadableRecords } from '../records/unreadable.js';
 import type { Redis } from '../redis.js';
-import type { StreamFeed } from '../stream-feed.js';
+import type { Page, StreamFeed } from '../stream-feed.js';
 import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
 import type { LiveEntry, LiveReader, LiveWriter } from './live-store.js';
 import { orFull } from './redis-media-store.js';
@@ -42,13 +42,11 @@ export class RedisLiveWriter implements LiveWriter {
 export class RedisLiveReader implements LiveReader {
   readonly #redis: Redis;
   readonly #feed: StreamFeed;
-  readonly #logger: Logger;
 
   /** @param feed of the same Redis. */
-  constructor(redis: Redis, feed: StreamFeed, logger: Logger) {
+  constructor(redis: Redis, feed: StreamFeed) {
     this.#redis = redis;
     this.#feed = feed;
-    this.#logger = logger;
   }
 
   follow(segment: string, onEntry: (entry: LiveEntry) => void): () => void {
@@ -63,16 +61,17 @@ export class RedisLiveReader implements LiveReader {
     );
   }
 
-  async #read(segment: string, afterId: string, limit: number): Promise<{ id: string; value: Buffer }[]> {
+  async #read(segment: string, afterId: string, limit: number): Promise<Page<{ id: string; value: Buffer }>> {
     const rows = await this.#redis.xrangeBuffer(keys.live(segment), `(${afterId}`, '+', 'COUNT', limit);
-    return rows.map(([id, fields]) => ({ id: id.toString(), value: fields[1] ?? Buffer.alloc(0) }));
+    const entries = rows.map(([id, fields]) => ({ id: id.toString(), value: fields[1] ?? Buffer.alloc(0) }));
+    return { entries, lastId: entries.at(-1)?.id ?? afterId, more: rows.length === limit };
   }
 
   #parse(segment: string, value: Buffer): LivePart | undefined {
     try {
       return unpackLivePart(value);
     } catch (error) {
-      this.#logger.error({ segment, err: (error as Error).message }, 'a live part is damaged');
+      unreadableRecords.add('live-part', segment, reasonOf(error));
       return undefined;
     }
   }

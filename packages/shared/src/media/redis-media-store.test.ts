@@ -1,7 +1,7 @@
 import { startRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { keys } from '../keys.js';
-import { mediaStoreSuite } from '../testing/index.js';
+import { mediaStoreSuite, rewriteManifest } from '../testing/index.js';
 import { RedisMediaStore } from './redis-media-store.js';
 
 mediaStoreSuite('RedisMediaStore', async ({ limitBytes }) => {
@@ -21,6 +21,7 @@ mediaStoreSuite('RedisMediaStore', async ({ limitBytes }) => {
     async loseGop(segment, rendition, index) {
       await redis.unlink(keys.gop(segment, rendition, index));
     },
+    rewrite: (manifest, changes) => rewriteManifest(redis, manifest, changes),
     async close() {
       redis.disconnect();
       await server.stop();

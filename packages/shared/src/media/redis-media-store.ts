@@ -1,5 +1,8 @@
+import { z } from 'zod';
 import { HumancastError } from '../errors.js';
+import { idSchema, slugSchema } from '../ids.js';
 import { keys } from '../keys.js';
+import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import {
   gopCount,
@@ -16,11 +19,22 @@ import type { MediaStore, Retention, SegmentParts, SegmentUsage } from './media-
 /** Parts whose manifest never comes (the loader died) are gone after this long. */
 const ORPHAN_TTL_SECONDS = 3600;
 
-/** Retention is kept beside the manifest, so that a reader can renew it without knowing who loaded the segment. */
-interface StoredManifest {
-  manifest: SegmentManifest;
-  ttlSeconds: number | null;
-}
+/**
+ * As much of a stored manifest as is needed to keep, measure and delete a segment, which must work on one that another version
+ * has stored, too. Retention is kept beside the manifest, so that a reader can renew it without knowing who loaded the segment.
+ */
+const storedManifestSchema = z.object({
+  manifest: z.looseObject({
+    id: idSchema,
+    avatar: z.string(),
+    frames: z.int().min(0),
+    gopFrames: z.int().min(1),
+    pcmSamples: z.int().min(0),
+    renditions: z.array(z.looseObject({ id: slugSchema, bytes: z.number() })),
+  }),
+  ttlSeconds: z.number().nullable(),
+});
+type StoredManifest = z.infer<typeof storedManifestSchema>;
 
 export class RedisMediaStore implements MediaStore {
   readonly #redis: Redis;
@@ -39,7 +53,7 @@ export class RedisMediaStore implements MediaStore {
 
   async putManifest(manifest: SegmentManifest, retention: Retention): Promise<void> {
     const ttlSeconds = retention.pinned ? null : retention.ttlSeconds;
-    const stored: StoredManifest = { manifest: manifestSchema.parse(manifest), ttlSeconds };
+    const stored = { manifest: manifestSchema.parse(manifest), ttlSeconds };
     // Found only when it is complete, and never left without a time to live: parts, manifest, catalogue.
     await this.#applyTtl(stored);
     const lifetime = ttlSeconds === null ? [] : (['EX', ttlSeconds] as const);
@@ -50,7 +64,8 @@ export class RedisMediaStore implements MediaStore {
   }
 
   async getManifest(segment: string): Promise<SegmentManifest | undefined> {
-    return (await this.#stored(segment))?.manifest;
+    const stored = await this.#stored(segment);
+    return stored && requireRecord('segment', segment, manifestSchema, stored.manifest);
   }
 
   async readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined> {
@@ -63,7 +78,8 @@ export class RedisMediaStore implements MediaStore {
 
   async isWhole(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
-    if (!stored) return false;
+    // One that cannot be read cannot be played: what loads it anew makes it whole.
+    if (!stored || !readRecord('segment', segment, manifestSchema, stored.manifest)) return false;
     const parts = partKeys(stored.manifest);
     return parts.length === 0 || (await this.#redis.exists(...parts)) === parts.length;
   }
@@ -83,14 +99,14 @@ export class RedisMediaStore implements MediaStore {
   }
 
   async retain(segment: string, retention: Retention): Promise<boolean> {
-    const stored = await this.#stored(segment);
-    if (stored) await this.putManifest(stored.manifest, retention);
-    return stored !== undefined;
+    const manifest = await this.getManifest(segment);
+    if (manifest) await this.putManifest(manifest, retention);
+    return manifest !== undefined;
   }
 
   async delete(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
-    if (!stored) return false;
+    if (!stored) return (await this.#redis.unlink(keys.manifest(segment))) === 1;
     // The catalogue first: nobody finds what is about to go.
     await this.#redis.hdel(keys.catalogue(stored.manifest.avatar), segment);
     await this.#redis.unlink(keys.manifest(segment), ...partKeys(stored.manifest));
@@ -104,10 +120,9 @@ export class RedisMediaStore implements MediaStore {
 
   async list(avatar: string): Promise<SegmentSummary[]> {
     const rows = await this.#redis.hgetall(keys.catalogue(avatar));
-    const summaries = Object.values(rows).flatMap((row) => {
-      const parsed = segmentSummarySchema.safeParse(JSON.parse(row));
-      return parsed.success ? [parsed.data] : [];
-    });
+    const summaries = Object.entries(rows).flatMap(
+      ([id, row]) => readRecord('segment', id, segmentSummarySchema, row) ?? [],
+    );
     if (summaries.length === 0) return [];
     // Neither one command nor a pipeline: on a cluster the manifests lie on different nodes.
     const exists = await Promise.all(summaries.map(({ id }) => this.#redis.exists(keys.manifest(id))));
@@ -130,9 +145,7 @@ export class RedisMediaStore implements MediaStore {
 
   async #stored(segment: string): Promise<StoredManifest | undefined> {
     const text = await this.#redis.get(keys.manifest(segment));
-    if (text === null) return undefined;
-    const stored = JSON.parse(text) as { manifest: unknown; ttlSeconds: number | null };
-    return { manifest: manifestSchema.parse(stored.manifest), ttlSeconds: stored.ttlSeconds };
+    return text === null ? undefined : readRecord('segment', segment, storedManifestSchema, text);
   }
 
   async #applyTtl({ manifest, ttlSeconds }: StoredManifest): Promise<void> {

@@ -35,7 +35,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
     /** How much of it was heard, ms. */
     positionMs: z.number(),
     interrupted: z.boolean(),
-    reason: finishReasonSchema,
+    /** One that a later version adds must not make the segment's end vanish. */
+    reason: finishReasonSchema.catch('failed'),
   }),
   /** Media came late: both tracks held together for this long. */
   z.object({ type: z.literal('playback.held'), segment: idSchema, heldMs: z.number() }),

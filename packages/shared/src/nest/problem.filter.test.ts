@@ -10,12 +10,11 @@ describe('asHumancastError', () => {
     expect(asHumancastError(error)).toBe(error);
   });
 
-  it('says where a request is wrong', () => {
-    const { error } = z.object({ segments: z.array(z.string()) }).safeParse({ segments: [1] });
-    expect(asHumancastError(error)).toMatchObject({
-      code: 'bad_request',
-      message: expect.stringContaining('segments.0'),
-    });
+  it('does not tell callers that our own data is their mistake', () => {
+    const { error } = z.object({ state: z.enum(['hosted']) }).safeParse({ state: 'paused' });
+    const known = asHumancastError(error);
+    expect(known).toMatchObject({ code: 'internal', status: 500 });
+    expect(known.message).not.toContain('state');
   });
 
   it('knows the framework’s own errors', () => {

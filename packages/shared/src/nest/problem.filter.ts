@@ -1,6 +1,5 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { ZodError } from 'zod';
 import { type ErrorCode, HumancastError, toProblem } from '../errors.js';
 import type { Logger } from '../log.js';
 
@@ -54,7 +53,6 @@ const CODE_OF_STATUS: Readonly<Record<number, ErrorCode>> = {
 /** What a framework or a parser threw, as one of ours. */
 export function asHumancastError(thrown: unknown): HumancastError {
   if (thrown instanceof HumancastError) return thrown;
-  if (thrown instanceof ZodError) return new HumancastError('bad_request', describeIssues(thrown));
   if (thrown instanceof HttpException) {
     const code = CODE_OF_STATUS[thrown.getStatus()];
     if (code) return new HumancastError(code, { detail: thrown.message, cause: thrown });
@@ -71,14 +69,6 @@ export function asHumancastError(thrown: unknown): HumancastError {
     });
   }
   return new HumancastError('internal', { cause: thrown });
-}
-
-/** "segments.0: is not an id …" — each issue with where it is. */
-export function describeIssues(error: ZodError): string {
-  return error.issues
-    .slice(0, 5)
-    .map((issue) => (issue.path.length > 0 ? `${issue.path.join('.')}: ${issue.message}` : issue.message))
-    .join('; ');
 }
 
 function isConnectionError(thrown: unknown): boolean {

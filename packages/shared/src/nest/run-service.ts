@@ -1,6 +1,7 @@
 import { ConfigError, type ConfigOf, describeSettings, loadConfig, type Settings } from '../config/define.js';
 import type { tracingSettings } from '../config/settings.js';
 import { createLogger, type Logger } from '../log.js';
+import { unreadableRecords } from '../records/unreadable.js';
 import { startTracing, type Tracing, type TracingOptions } from '../tracing/start-tracing.js';
 import type { Tracer } from '../tracing/tracer.js';
 
@@ -34,6 +35,7 @@ export function runService<S extends ProcessSettings & typeof tracingSettings>(
     return;
   }
   const logger = createLogger(name, config['logLevel'] as string);
+  unreadableRecords.logTo(logger);
   const die = (error: unknown, what: string) => {
     logger.fatal({ err: error }, what);
     process.exit(1);

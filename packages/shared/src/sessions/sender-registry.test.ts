@@ -34,6 +34,17 @@ describe('SenderRegistry', () => {
     expect(await senders.vanished()).toEqual([dead.id]);
   });
 
+  it('list() has a sender whose record another version wrote, alive and without a record, beside the others', async () => {
+    const [known, later] = [record(), record()];
+    await senders.beat(known, 60_000);
+    await senders.beat(later, 60_000);
+    await redis.set(keys.sender(later.id), JSON.stringify({ ...later, v: 2 }), 'PX', 60_000);
+    const list = await senders.list();
+    expect(list.find(({ id }) => id === known.id)?.record).toEqual(known);
+    expect(list.find(({ id }) => id === later.id)).toEqual({ id: later.id, record: undefined });
+    expect(await senders.vanished()).not.toContain(later.id);
+  });
+
   it('lets who lives go on living while Redis is full, and nobody new', async () => {
     const [known, unknown] = [record(), record()];
     await senders.beat(known, 60_000);

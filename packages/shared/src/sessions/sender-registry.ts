@@ -1,4 +1,5 @@
 import { keys } from '../keys.js';
+import { readRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
@@ -28,16 +29,17 @@ export class SenderRegistry {
     return ids.filter((_, i) => alive[i] === false);
   }
 
+  /** @returns `undefined` when it is not alive, or alive with a record that this version cannot read. */
   async get(id: string): Promise<SenderRecord | undefined> {
     const row = await this.#redis.get(keys.sender(id));
-    return row === null ? undefined : senderRecordSchema.parse(JSON.parse(row));
+    return row === null ? undefined : readRecord('sender', id, senderRecordSchema, row);
   }
 
   async isAlive(id: string): Promise<boolean> {
     return (await this.#redis.exists(keys.sender(id))) === 1;
   }
 
-  /** Everyone ever announced and not yet forgotten: alive ones with their record. */
+  /** Everyone ever announced and not yet forgotten: alive ones with their record, as far as it can be read. */
   async list(): Promise<{ id: string; record: SenderRecord | undefined }[]> {
     const ids = await this.#redis.zrange(keys.senderIndex, '0', '-1');
     return Promise.all(ids.map(async (id) => ({ id, record: await this.get(id) })));

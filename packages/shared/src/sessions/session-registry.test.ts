@@ -2,6 +2,7 @@ import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '../ids.js';
+import { keys } from '../keys.js';
 import { SessionRegistry } from './session-registry.js';
 
 describe('SessionRegistry', () => {
@@ -293,6 +294,66 @@ describe('SessionRegistry', () => {
       ['interrupted', 1500],
       ['dropped', 0],
     ]);
+  });
+
+  describe('records that another version wrote', () => {
+    it('events() passes over an event of an unknown type, and one that is garbage, and has those after it', async () => {
+      const { id, epoch } = await hosted();
+      await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":"speech.paused"}', 'at', '1');
+      await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":', 'at', '1');
+      await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":"session.ended","reason":"x","v":2}', 'at', '1');
+      await registry.emit(id, epoch, { type: 'viewer.connected', viewer: newId('vw') });
+      const types = (await registry.events(id, '0')).map((event) => event.type);
+      expect(types).toEqual(['session.hosted', 'viewer.connected']);
+    });
+
+    it('eventPage() goes on after entries that are all unreadable', async () => {
+      const { id } = await hosted();
+      const after = await registry.lastEventId(id);
+      const unknown = await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":"speech.paused"}', 'at', '1');
+      expect(await registry.eventPage(id, after, 1)).toEqual({ entries: [], lastId: unknown, more: true });
+    });
+
+    it('events() keeps the end of a segment whose reason is unknown, and members that are unknown go unseen', async () => {
+      const { id } = await hosted();
+      const body = { type: 'speech.finished', seq: 1, segment: newId('seg'), positionMs: 1, interrupted: true };
+      await redis.xadd(
+        keys.sessionEvents(id),
+        '*',
+        'e',
+        JSON.stringify({ ...body, reason: 'bored', mood: 1 }),
+        'at',
+        '1',
+      );
+      const [event] = (await registry.events(id, '0')).filter(({ type }) => type === 'speech.finished');
+      expect(event).toEqual({ ...body, reason: 'failed', id: event?.id, session: id, atMs: 1 });
+    });
+
+    it('list() leaves out a session in an unknown state and keeps it indexed; get() says that it cannot be read', async () => {
+      const [known, later] = [await hosted(), await hosted()];
+      await redis.hset(keys.session(later.id), 'state', 'paused');
+      const past = new SessionRegistry(redis, () => Date.now() + 3_600_000);
+      const ids = (await past.list()).map(({ id }) => id);
+      expect(ids).toContain(known.id);
+      expect(ids).not.toContain(later.id);
+      expect(await redis.zscore(keys.sessionIndex, later.id)).not.toBeNull();
+      await expect(registry.get(later.id)).rejects.toMatchObject({ code: 'record_unreadable', status: 409 });
+      expect(await registry.end(later.id, 'deleted')).toMatchObject({ ended: true });
+    });
+
+    it('get() has a session whose playhead cannot be read, without it', async () => {
+      const { id, host } = await hosted();
+      await redis.hset(keys.session(id), { playhead: '{"scene":3}', mood: 'merry' });
+      expect(await registry.get(id)).toMatchObject({ state: 'hosted', host, playhead: undefined });
+    });
+
+    it('viewers() leaves out the viewer whose record cannot be read', async () => {
+      const { id } = await hosted();
+      const viewer = newId('vw');
+      await registry.putViewer(id, viewer, 'sig_a', { limit: 3 });
+      await redis.hset(keys.sessionViewers(id), newId('vw'), '{"viewer":');
+      expect((await registry.viewers(id)).map((record) => record.viewer)).toEqual([viewer]);
+    });
   });
 
   it('keeps a viewer who moved to another connection when the old one closes', async () => {

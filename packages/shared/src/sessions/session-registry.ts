@@ -1,14 +1,15 @@
 import { ERRORS, type ErrorCode, HumancastError } from '../errors.js';
 import { eventsChannel, keys } from '../keys.js';
 import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '../messages/events.js';
+import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
+import type { Page } from '../stream-feed.js';
 import { SCRIPTS, type ScriptName } from './scripts.js';
 import {
   type Playhead,
-  playheadSchema,
   type QueuedSegment,
   type SessionRecord,
-  sessionStateSchema,
+  sessionRecordSchema,
   type ViewerRecord,
   viewerRecordSchema,
 } from './session.js';
@@ -42,22 +43,26 @@ export class SessionRegistry {
     await this.#run('create', id, this.#now(), avatar, demo ? 1 : 0);
   }
 
-  /** @throws HumancastError `session_not_found`. */
+  /** @throws HumancastError `session_not_found`, `record_unreadable`. */
   async get(id: string): Promise<SessionRecord> {
-    const record = toRecord(id, await this.#redis.hgetall(keys.session(id)));
-    if (!record) throw new HumancastError('session_not_found', `no session has the id ${id}`);
-    return record;
+    const row = await this.#redis.hgetall(keys.session(id));
+    if (!exists(row)) throw new HumancastError('session_not_found', `no session has the id ${id}`);
+    return requireRecord('session', id, sessionRecordSchema, { ...row, id });
   }
 
-  /** Newest first, ended ones left out. */
+  /** Newest first; without those that have ended, and those that this version cannot read. */
   async list(): Promise<SessionRecord[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1', 'REV');
     // Not a pipeline: on a cluster they lie on different nodes. They leave in one go all the same.
-    const records = await Promise.all(ids.map(async (id) => toRecord(id, await this.#redis.hgetall(keys.session(id)))));
+    const rows = await Promise.all(
+      ids.map(async (id): Promise<Row & { id: string }> => ({ ...(await this.#redis.hgetall(keys.session(id))), id })),
+    );
     // A session's index entry is made before its record; only entries that had time to get one are swept.
-    const gone = ids.filter((_, i) => records[i] === undefined || records[i]?.state === 'ended');
+    const gone = rows.filter((row) => !exists(row) || row['state'] === 'ended').map(({ id }) => id);
     if (gone.length > 0) await this.#sweep(gone);
-    return records.filter((record): record is SessionRecord => record !== undefined && record.state !== 'ended');
+    return rows
+      .filter(({ id }) => !gone.includes(id))
+      .flatMap((row) => readRecord('session', row.id, sessionRecordSchema, row) ?? []);
   }
 
   async count(): Promise<number> {
@@ -201,8 +206,8 @@ export class SessionRegistry {
   }
 
   async viewers(id: string): Promise<ViewerRecord[]> {
-    const rows = await this.#redis.hvals(keys.sessionViewers(id));
-    return rows.map((row) => viewerRecordSchema.parse(JSON.parse(row)));
+    const rows = await this.#redis.hgetall(keys.sessionViewers(id));
+    return Object.entries(rows).flatMap(([viewer, row]) => readRecord('viewer', viewer, viewerRecordSchema, row) ?? []);
   }
 
   /** → whether it ended by this call. @throws `session_not_found`. */
@@ -215,12 +220,16 @@ export class SessionRegistry {
     return { ended: ended === 1, host: host || undefined };
   }
 
-  /** Events after `afterId` (a stream id; `0` = from the beginning), oldest first. */
-  async events(id: string, afterId: string, limit = 500): Promise<SessionEvent[]> {
-    const entries = await this.#redis.xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit);
-    return entries.map(([eventId, fields]) =>
-      sessionEventSchema.parse({ ...JSON.parse(fields[1] ?? '{}'), id: eventId, session: id, atMs: Number(fields[3]) }),
-    );
+  /** @returns what {@link eventPage} has. */
+  async events(id: string, afterId: string, limit = 500): Promise<readonly SessionEvent[]> {
+    return (await this.eventPage(id, afterId, limit)).entries;
+  }
+
+  /** Events after `afterId` (a stream id; `0` = from the beginning), oldest first; those that cannot be read are passed over. */
+  async eventPage(id: string, afterId: string, limit: number): Promise<Page<SessionEvent>> {
+    const rows = await this.#redis.xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit);
+    const entries = rows.flatMap(([eventId, fields]) => toEvent(id, eventId, fields) ?? []);
+    return { entries, lastId: rows.at(-1)?.[0] ?? afterId, more: rows.length === limit };
   }
 
   async lastEventId(id: string): Promise<string> {
@@ -244,19 +253,23 @@ export class SessionRegistry {
   }
 }
 
-function toRecord(id: string, row: Record<string, string>): SessionRecord | undefined {
-  if (row['avatar'] === undefined) return undefined;
-  return {
-    id,
-    avatar: row['avatar'],
-    state: sessionStateSchema.parse(row['state']),
-    epoch: Number(row['epoch']),
-    host: row['host'],
-    resumptions: Number(row['resumptions'] ?? 0),
-    createdAtMs: Number(row['createdAt']),
-    demo: row['demo'] === '1',
-    interruptedSeq: Number(row['interrupted']),
-    playhead: row['playhead'] === undefined ? undefined : playheadSchema.parse(JSON.parse(row['playhead'])),
-    endReason: row['endReason'],
-  };
+type Row = Readonly<Record<string, string>>;
+
+function exists(row: Row): boolean {
+  return row['avatar'] !== undefined;
+}
+
+function toEvent(session: string, id: string, fields: readonly string[]): SessionEvent | undefined {
+  const body = parseJson(fields[1] ?? '');
+  const type = typeof body === 'object' && body !== null && 'type' in body ? String(body.type) : 'garbage';
+  const stored = typeof body === 'object' ? { ...body, id, session, atMs: Number(fields[3]) } : undefined;
+  return readRecord('event', type, sessionEventSchema, stored);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from '../ids.js';
+import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
 
 export const sessionStateSchema = z.enum([
@@ -24,6 +25,43 @@ export const playheadSchema = z.object({
 });
 export type Playhead = z.infer<typeof playheadSchema>;
 
+/** A session's record out of the fields of its Redis hash, which are strings. */
+export const sessionRecordSchema = z
+  .object({
+    id: idSchema,
+    avatar: slugSchema,
+    state: sessionStateSchema,
+    epoch: z.coerce.number().int(),
+    host: z.string().optional(),
+    resumptions: z.coerce.number().int().default(0),
+    createdAt: z.coerce.number(),
+    demo: z.string().optional(),
+    interrupted: z.coerce.number().int().default(0),
+    playhead: z.string().optional(),
+    endReason: z.string().optional(),
+  })
+  .transform(
+    ({
+      id,
+      avatar,
+      state,
+      epoch,
+      host,
+      resumptions,
+      createdAt,
+      demo,
+      interrupted,
+      playhead,
+      endReason,
+    }): SessionRecord => ({
+      ...{ id, avatar, state, epoch, host, resumptions, endReason },
+      createdAtMs: createdAt,
+      demo: demo === '1',
+      interruptedSeq: interrupted,
+      playhead: playhead === undefined ? undefined : readRecord('playhead', id, playheadSchema, playhead),
+    }),
+  );
+
 export interface SessionRecord {
   id: string;
   avatar: string;
@@ -38,6 +76,7 @@ export interface SessionRecord {
   demo: boolean;
   /** Everything queued up to and including this seq has been interrupted. */
   interruptedSeq: number;
+  /** `undefined` as well when another version stored it in a form unknown here: the segment begins anew then. */
   playhead: Playhead | undefined;
   endReason: string | undefined;
 }

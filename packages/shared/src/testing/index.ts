@@ -1,3 +1,4 @@
 export * from './live-store-suite.js';
 export * from './mailbox-suite.js';
 export * from './media-store-suite.js';
+export * from './rewrite-manifest.js';

@@ -9,6 +9,8 @@ export interface MediaStoreHarness {
   passTime(seconds: number): Promise<void>;
   /** Loses one GOP, as an eviction would. */
   loseGop(segment: string, rendition: string, index: number): Promise<void>;
+  /** Changes what is stored of a segment's manifest and of its entry in the list, as a later version might have written it. */
+  rewrite(manifest: SegmentManifest, changes: Readonly<Record<string, unknown>>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -67,6 +69,41 @@ export function mediaStoreSuite(
       expect(await store.list(manifest.avatar)).toEqual([]);
       await store.putManifest(manifest, { pinned: true });
       expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
+    });
+
+    it('reads a manifest with members that a later version has added', async () => {
+      const manifest = await load({ avatar: newAvatar() });
+      await harness.rewrite(manifest, { loudness: -23 });
+      expect(await store.getManifest(manifest.id)).toEqual(manifest);
+      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
+    });
+
+    it('keeps, measures and deletes a segment whose manifest is of a later form, but does not read it', async () => {
+      const avatar = newAvatar();
+      const [later, known] = [await load({ avatar, ttlSeconds: 100 }), await load({ avatar })];
+      const { bytes } = (await store.usage(later.id)) ?? {};
+      await harness.rewrite(later, { version: 2, state: 'paused', durationSamples: null });
+      await expect(store.getManifest(later.id)).rejects.toMatchObject({ code: 'record_unreadable' });
+      expect(await store.isWhole(later.id)).toBe(false);
+      expect(await store.list(avatar)).toEqual([summaryOf(known)]);
+      expect(await store.usage(later.id)).toMatchObject({ bytes, retention: { pinned: false, ttlSeconds: 100 } });
+      await harness.passTime(90);
+      await store.touch(later.id);
+      await harness.passTime(90);
+      expect(await store.readGop(later.id, 'vp8', 0)).toEqual(gopBytes(0));
+      expect(await store.delete(later.id)).toBe(true);
+      expect(await store.readGop(later.id, 'vp8', 0)).toBeUndefined();
+      expect(await store.getManifest(later.id)).toBeUndefined();
+    });
+
+    it('may be given a readable manifest in place of one that is not', async () => {
+      const manifest = await load({ avatar: newAvatar() });
+      await harness.rewrite(manifest, { version: 2, renditions: 'all' });
+      expect(await store.usage(manifest.id)).toBeUndefined();
+      await store.putManifest(manifest, { pinned: true });
+      expect(await store.getManifest(manifest.id)).toEqual(manifest);
+      expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
     it('tells what a segment takes up, and for how long it has not been used', async () => {

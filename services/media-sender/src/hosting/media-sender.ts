@@ -6,6 +6,7 @@ import {
   type Clock,
   type Logger,
   type Mailbox,
+  readRecord,
   SESSIONS_QUEUE,
   type SenderConfig,
   type SenderRegistry,
@@ -16,6 +17,7 @@ import {
   segmentsQueue,
   sessionJobSchema,
   type ToSender,
+  unlessUnreadable,
 } from '@humancast/shared';
 import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
@@ -235,7 +237,8 @@ export class MediaSender {
     if (this.#draining || !worker || this.#taken >= this.#options.config.maxSessions) return;
     const [next] = await this.#sessionsQueue.getJobs(['wait'], 0, 0, true);
     if (this.#pulling || this.#admission.open) return;
-    if (!next || sessionJobSchema.parse(next.data).epoch === 1) return void worker.pause(true);
+    const job = next && readRecord('job', next.id ?? SESSIONS_QUEUE, sessionJobSchema, next.data);
+    if (!job || job.epoch === 1) return void worker.pause(true);
     worker.concurrency = this.#taken + 1;
     await worker.resume();
   }
@@ -257,8 +260,10 @@ export class MediaSender {
   }
 
   /** A job of the `sessions` queue lasts as long as the session is hosted here. */
-  async #host({ data, timestamp }: Job<unknown>): Promise<void> {
-    const job = sessionJobSchema.parse(data);
+  async #host({ id: jobId, data, timestamp }: Job<unknown>): Promise<void> {
+    const job = readRecord('job', jobId ?? SESSIONS_QUEUE, sessionJobSchema, data);
+    // Its session is asked for again, under a later epoch, until somebody can read the job.
+    if (!job) return;
     const { session, epoch } = job;
     const { id, registry } = this.#options;
     const stages = new Stages(timestamp);
@@ -295,7 +300,10 @@ export class MediaSender {
     const { id, registry, avatars, services, logger } = this.#options;
     try {
       const record = await registry.get(session);
-      const avatar = (await avatars.get(record.avatar)) ?? { id: record.avatar, cutPolicy: 'now' as const };
+      const avatar = (await avatars.get(record.avatar).catch(unlessUnreadable)) ?? {
+        id: record.avatar,
+        cutPolicy: 'now' as const,
+      };
       return await SessionHost.open(record, avatar, services, () => this.#lease.held);
     } catch (error) {
       logger.error({ session, epoch, err: (error as Error).message }, 'session could not be opened; given back');
@@ -313,9 +321,9 @@ export class MediaSender {
   }
 
   /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
-  async #takeSegment({ data, timestamp }: Job<unknown>): Promise<void> {
-    const job = segmentJobSchema.parse(data);
-    await this.#hosts.get(job.session)?.takeSegment(job, timestamp);
+  async #takeSegment({ id, data, timestamp }: Job<unknown>): Promise<void> {
+    const job = readRecord('job', id ?? 'segment', segmentJobSchema, data);
+    if (job) await this.#hosts.get(job.session)?.takeSegment(job, timestamp);
   }
 
   async #handle(message: ToSender): Promise<void> {

@@ -18,6 +18,7 @@ import {
   type ToSignaling,
   type Tracer,
   traceFields,
+  unlessUnreadable,
   type ViewerReport,
 } from '@humancast/shared';
 import type { IdleLibrary } from '../media/idle-library.js';
@@ -423,7 +424,9 @@ export class SessionHost {
     const { store, missingMediaMs } = this.#services;
     const untilMs = performance.now() + missingMediaMs;
     for (;;) {
-      const manifest = await this.#untilAnswered(async () => (await store.getManifest(segment)) ?? 'none');
+      const manifest = await this.#untilAnswered(
+        async () => (await store.getManifest(segment).catch(unlessUnreadable)) ?? 'none',
+      );
       if (manifest !== 'none') return manifest;
       if (this.#stopped || performance.now() >= untilMs) return undefined;
       await sleep(RETRY_MS);

@@ -1,4 +1,4 @@
-import type { Clock, Logger, MediaStore, SegmentManifest } from '@humancast/shared';
+import { type Clock, type Logger, type MediaStore, type SegmentManifest, unlessUnreadable } from '@humancast/shared';
 
 /** A playlist read longer ago than this is read again when it is next asked for. */
 const FRESH_MS = 2000;
@@ -65,7 +65,7 @@ export class IdleLibrary {
   async #read(avatar: string, playlist: Playlist): Promise<void> {
     try {
       const ids = await this.#store.getIdlePlaylist(avatar);
-      const manifests = await Promise.all(ids.map((id) => this.#store.getManifest(id)));
+      const manifests = await Promise.all(ids.map((id) => this.#store.getManifest(id).catch(unlessUnreadable)));
       const playable = manifests.filter(
         (manifest) => manifest !== undefined && manifest.state === 'complete' && manifest.frames > 0,
       );

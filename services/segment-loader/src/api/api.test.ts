@@ -393,6 +393,24 @@ describe('the API', () => {
       });
     });
 
+    it('are listed, and loaded for, beside ones that another version has stored', async () => {
+      await loader.redis.hset('hc:avatars', {
+        later: '{"id":"later","cutPolicy":"now","newMember":1}',
+        broken: '{"id":"broken","cutPolicy":"mid-sentence"}',
+      });
+      const { status, body } = await loader.ask<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
+      expect(status).toBe(200);
+      const ids = body.avatars.map(({ id }) => id);
+      expect(ids).toContain('later');
+      expect(ids).not.toContain('broken');
+      expect(await loader.ask('GET', '/v1/avatars/broken')).toMatchObject({
+        status: 409,
+        body: { code: 'record_unreadable' },
+      });
+      expect((await upload({ file: clip }, 'avatar=later')).status).toBe(201);
+      await loader.redis.hdel('hc:avatars', 'broken', 'later');
+    });
+
     it('must be defined in the known form', async () => {
       for (const wrong of [
         { colour: 'red' },

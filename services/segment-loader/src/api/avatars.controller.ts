@@ -3,6 +3,8 @@ import {
   AvatarStore,
   avatarDefinitionSchema,
   HumancastError,
+  parseRequest,
+  parseStrictRequest,
   RedisMediaStore,
   slugSchema,
 } from '@humancast/shared';
@@ -51,7 +53,7 @@ export class AvatarsController {
   /** Defines, or redefines; library segments are encoded anew where that changes how. */
   @Put(':id')
   async put(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
-    const avatar = { ...avatarDefinitionSchema.parse(body), id: slugSchema.parse(id) };
+    const avatar = { ...parseStrictRequest(avatarDefinitionSchema, body), id: parseRequest(slugSchema, id) };
     await this.#avatars.put(avatar);
     this.#library.poke();
     return this.#summary(avatar);

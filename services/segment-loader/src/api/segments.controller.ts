@@ -5,6 +5,7 @@ import {
   HumancastError,
   idSchema,
   type LoaderConfig,
+  parseRequest,
   RedisMediaStore,
   type SegmentManifest,
   slugSchema,
@@ -82,7 +83,7 @@ export class SegmentsController {
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
-    const { avatar: avatarId, name, wait, pinned } = uploadQuerySchema.parse(query);
+    const { avatar: avatarId, name, wait, pinned } = parseRequest(uploadQuerySchema, query);
     const avatar = await this.#findAvatar(avatarId);
     const gone = new AbortController();
     const giveUp = () => {
@@ -107,7 +108,7 @@ export class SegmentsController {
 
   @Get()
   async list(@Query() query: unknown): Promise<unknown> {
-    const { avatar, q } = listQuerySchema.parse(query);
+    const { avatar, q } = parseRequest(listQuerySchema, query);
     const avatars = avatar === undefined ? await this.#avatars.list() : [await this.#findAvatar(avatar)];
     const lists = await Promise.all(avatars.map(({ id }) => this.#store.list(id)));
     const part = q?.toLowerCase() ?? '';
@@ -129,7 +130,7 @@ export class SegmentsController {
   /** Pins it, or lets it go when it has not been played for its time to live. @throws HumancastError `managed_by_folder`. */
   @Patch(':id')
   async change(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
-    const { pinned } = changeSchema.parse(body);
+    const { pinned } = parseRequest(changeSchema, body);
     const manifest = await this.#findOwn(id);
     const retention = retentionOf(pinned, this.#config);
     if (!(await this.#store.retain(id, retention))) throw notFound(id);

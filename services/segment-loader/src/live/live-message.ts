@@ -1,4 +1,5 @@
 import {
+  describeIssues,
   HumancastError,
   LIVE_HEADER_BYTES,
   LIVE_KIND,
@@ -7,7 +8,6 @@ import {
   liveProducerMessageSchema,
   type Rational,
 } from '@humancast/shared';
-import { describeIssues } from '@humancast/shared/nest';
 
 const BYTES_PER_PIXEL = { bgr24: 3, rgb24: 3, rgba: 4 } as const;
 /** No JPEG of a picture is larger than its pixels, but for its headers. */

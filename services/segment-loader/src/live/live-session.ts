@@ -58,7 +58,7 @@ export class LiveSession {
     const forget = this.#events.follow(
       eventsChannel(this.id),
       before,
-      (afterId, limit) => this.#registry.events(this.id, afterId, limit),
+      (afterId, limit) => this.#registry.eventPage(this.id, afterId, limit),
       (event: SessionEvent) => {
         if (event.type === 'session.ended') onEvent({ type: 'ended' });
         if (event.type === 'speech.finished' && event.seq === seq && event.interrupted) {

@@ -9,6 +9,7 @@ import {
   type MediaStore,
   type Retention,
   type SegmentManifest,
+  unreadableRecords,
 } from '@humancast/shared';
 import type { RetentionMetrics } from './retention-metrics.js';
 import {
@@ -16,6 +17,7 @@ import {
   type PartName,
   readSegmentFile,
   type SegmentHeader,
+  UnknownSegmentFile,
   writeSegmentFile,
 } from './segment-file.js';
 
@@ -115,7 +117,7 @@ export class SegmentArchive {
     await utimes(this.#pathOf(segment), seconds, seconds).catch(unlessAbsent);
   }
 
-  /** What is known of an archived segment; `undefined` when it is not there, or damaged. */
+  /** What is known of an archived segment; `undefined` when it is not there, damaged, or of an unknown form. */
   async header(segment: string): Promise<SegmentHeader | undefined> {
     return this.#read(segment, (path) => readSegmentFile(path));
   }
@@ -143,6 +145,11 @@ export class SegmentArchive {
       return await read(path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if (error instanceof UnknownSegmentFile) {
+        // It stays for the version that wrote it.
+        unreadableRecords.add('segment-file', segment, error.message);
+        return undefined;
+      }
       if (!(error instanceof DamagedSegmentFile)) throw error;
       const { metrics, logger } = this.#parts;
       metrics.archiveFailures.inc();

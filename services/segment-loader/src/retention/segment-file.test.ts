@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId, type SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DamagedSegmentFile, type PartName, partNames, readSegmentFile, writeSegmentFile } from './segment-file.js';
+import {
+  DamagedSegmentFile,
+  type PartName,
+  partNames,
+  readSegmentFile,
+  UnknownSegmentFile,
+  writeSegmentFile,
+} from './segment-file.js';
 
 const manifest: SegmentManifest = {
   version: 1,
@@ -72,6 +79,22 @@ describe('a segment file', () => {
         `byte ${at}`,
       ).rejects.toThrow(DamagedSegmentFile);
     }
+  });
+
+  it('is not taken for damaged when a later version wrote it', async () => {
+    const later = join(folder, 'later');
+    const next = { ...manifest, version: 2 } as unknown as SegmentManifest;
+    await writeSegmentFile(later, { manifest: next, retention }, async (name) => partOf(name));
+    await expect(readSegmentFile(later)).rejects.toThrow(UnknownSegmentFile);
+    await writeFile(later, Buffer.concat([Buffer.from('HCS2'), (await readFile(path)).subarray(4)]));
+    await expect(readSegmentFile(later)).rejects.toThrow(UnknownSegmentFile);
+  });
+
+  it('is read when a later version wrote it with members that are unknown here', async () => {
+    const later = join(folder, 'more');
+    const next = { ...manifest, loudness: -23 };
+    await writeSegmentFile(later, { manifest: next, retention }, async (name) => partOf(name));
+    expect(await readSegmentFile(later)).toEqual({ manifest, retention });
   });
 
   it('never takes the place of another', async () => {

@@ -1,6 +1,14 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { gopCount, manifestSchema, pcmChunkCount, type Retention, type SegmentManifest } from '@humancast/shared';
+import {
+  gopCount,
+  manifestSchema,
+  parseRecord,
+  pcmChunkCount,
+  type Retention,
+  reasonOf,
+  type SegmentManifest,
+} from '@humancast/shared';
 import { z } from 'zod';
 import { orDiskFull } from '../disk-full.js';
 
@@ -48,6 +56,9 @@ export function* partNames(manifest: SegmentManifest): Generator<PartName> {
 /** The file is not a segment, or not a whole one. */
 export class DamagedSegmentFile extends Error {}
 
+/** The file is whole as far as it was read, and of a form that another version of humancast has written. */
+export class UnknownSegmentFile extends Error {}
+
 /** Writes a file that must not exist yet, and has it on the disk when it resolves. @throws HumancastError `disk_full`. */
 export async function writeSegmentFile(
   path: string,
@@ -69,14 +80,17 @@ export async function writeSegmentFile(
   }
 }
 
-/** Reads a file's header, and hands its parts over one after the other. @throws DamagedSegmentFile */
+/** Reads a file's header, and hands its parts over one after the other. @throws DamagedSegmentFile, UnknownSegmentFile. */
 export async function readSegmentFile(
   path: string,
   takePart?: (header: SegmentHeader, name: PartName, part: Buffer) => Promise<void>,
 ): Promise<SegmentHeader> {
   const file = await open(path, 'r');
   try {
-    if (!(await readExactly(file, MAGIC.length)).equals(MAGIC)) throw new DamagedSegmentFile('not a segment file');
+    const magic = await readExactly(file, MAGIC.length);
+    const name = magic.toString('latin1');
+    if (!/^HCS\d$/.test(name)) throw new DamagedSegmentFile('not a segment file');
+    if (!magic.equals(MAGIC)) throw new UnknownSegmentFile(`its form is ${name}`);
     const header = parseHeader(await readRecord(file, MAX_HEADER_BYTES));
     if (!takePart) return header;
     for (const name of partNames(header.manifest)) {
@@ -90,10 +104,11 @@ export async function readSegmentFile(
 
 function parseHeader(bytes: Buffer): SegmentHeader {
   try {
-    const { manifest, ttlSeconds } = headerSchema.parse(JSON.parse(bytes.toString('utf8')));
+    const { manifest, ttlSeconds } = parseRecord(headerSchema, bytes.toString('utf8'));
     return { manifest, retention: ttlSeconds === null ? { pinned: true } : { pinned: false, ttlSeconds } };
   } catch (error) {
-    throw new DamagedSegmentFile('its header is of no known form', { cause: error });
+    // Its checksum matched, so it is what somebody wrote.
+    throw new UnknownSegmentFile(`its header is of no known form: ${reasonOf(error)}`, { cause: error });
   }
 }
 

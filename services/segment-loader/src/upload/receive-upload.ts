@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { type Composition, compositionSchema, HumancastError, inputsOf } from '@humancast/shared';
+import { type Composition, compositionSchema, HumancastError, inputsOf, parseStrictRequest } from '@humancast/shared';
 import busboy, { type Busboy } from 'busboy';
 import { ScratchFile } from './scratch-file.js';
 
@@ -148,7 +148,7 @@ class Reception {
       if (this.#begun.size > 0) throw new HumancastError('bad_request', `part "${name}" must come first, and once`);
       if (truncated) throw largeComposition();
       this.#begun.add(name);
-      this.#composition = compositionSchema.parse(jsonOf(value));
+      this.#composition = parseStrictRequest(compositionSchema, jsonOf(value));
     } catch (error) {
       this.#failed.reject(error);
     }

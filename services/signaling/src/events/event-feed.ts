@@ -12,7 +12,7 @@ export class EventFeed {
 
   /** Every event after `afterId` (`0`: from the beginning), in order. → stops it. */
   follow(session: string, afterId: string, onEvent: (event: SessionEvent) => void): () => void {
-    const read = (after: string, limit: number) => this.#registry.events(session, after, limit);
+    const read = (after: string, limit: number) => this.#registry.eventPage(session, after, limit);
     return this.#streams.follow(eventsChannel(session), afterId, read, onEvent);
   }
 }

@@ -42,7 +42,7 @@ class Scene {
             await turn();
             return '0-0';
           },
-          events: async () => [],
+          eventPage: async (_, lastId) => ({ entries: [], lastId, more: false }),
         },
         feed: {
           follow: (session, _, onEvent) => {

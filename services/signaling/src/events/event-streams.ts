@@ -22,7 +22,7 @@ export interface StreamStart {
 }
 
 export interface EventStreamsParts {
-  registry: Pick<SessionRegistry, 'get' | 'events' | 'lastEventId'>;
+  registry: Pick<SessionRegistry, 'get' | 'eventPage' | 'lastEventId'>;
   feed: Pick<EventFeed, 'follow'>;
   metrics: Pick<SignalingMetrics, 'eventStreams' | 'errors'>;
 }
@@ -66,7 +66,7 @@ export class EventStreams {
     const { registry } = this.#parts;
     const record = await registry.get(session);
     const after = await this.#startAfter(record, start);
-    const nothingLeft = record.state === 'ended' && (await registry.events(session, after, 1)).length === 0;
+    const nothingLeft = record.state === 'ended' && (await registry.eventPage(session, after, 1)).lastId === after;
     if (response.destroyed) return;
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
     if (nothingLeft) response.writeHead(204).end();

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { TOKEN_MAX_LENGTH } from '@humancast/shared';
+import { parseRequest, TOKEN_MAX_LENGTH } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, keyOf } from '../access/access.js';
@@ -36,7 +36,7 @@ export class EventsController {
     @Req() request: IncomingMessage,
     @Res() response: ServerResponse,
   ): Promise<void> {
-    const { token, from } = querySchema.parse(query);
+    const { token, from } = parseRequest(querySchema, query);
     const caller = await this.#access.callerOf(request.headers.authorization, token);
     this.#access.requireSession(caller, id, 'view');
     const reader = { network: this.#limits.networkOf(request), key: keyOf(caller) };

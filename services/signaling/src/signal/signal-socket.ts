@@ -1,5 +1,6 @@
 import {
   closeCodeOf,
+  describeIssues,
   type ErrorCode,
   HumancastError,
   type Logger,
@@ -8,7 +9,7 @@ import {
   type ViewerMessage,
   viewerMessageSchema,
 } from '@humancast/shared';
-import { asHumancastError, describeIssues } from '@humancast/shared/nest';
+import { asHumancastError } from '@humancast/shared/nest';
 import type { RawData, WebSocket } from 'ws';
 
 /** Bytes that may wait for a viewer that does not read; beyond, it is cut off. */

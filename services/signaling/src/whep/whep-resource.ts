@@ -21,11 +21,13 @@ export function resourceId(resource: WhepResource, keys: SigningKeys): string {
   return `${body}.${sign(signedText(body), keys)}`;
 }
 
-/** @throws HumancastError `not_found`. */
+/** @throws HumancastError `not_found`, also for what another version has signed in a form unknown here. */
 export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
   const [body = '', signature = ''] = id.split('.');
   if (!isSigned(signedText(body), signature, keys)) throw new HumancastError('not_found');
-  return resourceSchema.parse(JSON.parse(Buffer.from(body, 'base64url').toString('utf8')));
+  const parsed = resourceSchema.safeParse(JSON.parse(Buffer.from(body, 'base64url').toString('utf8')));
+  if (!parsed.success) throw new HumancastError('not_found');
+  return parsed.data;
 }
 
 /** The entity-tag that names the ICE session (RFC 9110 §8.8.3, strong). It never changes: there are no restarts. */

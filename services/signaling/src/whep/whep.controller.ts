@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { HumancastError, idSchema, newId, type SignalingConfig, slugSchema } from '@humancast/shared';
+import { HumancastError, idSchema, newId, parseRequest, type SignalingConfig, slugSchema } from '@humancast/shared';
 import {
   All,
   Body,
@@ -64,11 +64,11 @@ export class WhepController {
     @Body() body: unknown,
     @Res() response: ServerResponse,
   ): Promise<void> {
-    const { session } = querySchema.parse(query);
+    const { session } = parseRequest(querySchema, query);
     const caller = await this.#admit(request, session);
     response.setHeader('accept-post', SDP);
     const offer = textBody(request, body, SDP);
-    const avatar = slugSchema.parse(avatarParam);
+    const avatar = parseRequest(slugSchema, avatarParam);
     this.#countTurnUser(request, caller);
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
@@ -102,7 +102,7 @@ export class WhepController {
     response.setHeader('accept-post', SDP);
     response.setHeader('allow', 'GET, POST, OPTIONS');
     // Players that gather before they offer need the relay now; credentials are for who may watch.
-    const { session } = querySchema.parse(query);
+    const { session } = parseRequest(querySchema, query);
     if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));
     setLinks(response, iceLinks(this.#turn.issue(newId('turn'), session ?? newId('ses'))));

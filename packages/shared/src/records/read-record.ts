@@ -1,0 +1,65 @@
+import type { z } from 'zod';
+import { HumancastError } from '../errors.js';
+import { type RecordKind, reasonOf, unreadableRecords } from './unreadable.js';
+
+/**
+ * The newest form of stored JSON that this version reads. A record says which form it has in its member `v`; without it, 1.
+ * docs/upgrading.md says when `v` has to grow.
+ */
+export const RECORD_VERSION = 1;
+
+/** A record of a form that a later version made, or a damaged one. */
+class UnknownForm extends Error {}
+
+/**
+ * Reads a record that any version of humancast may have written. Members that are unknown here are passed over.
+ * @param stored JSON text, or what it was parsed to.
+ * @param name what the record is called in the log.
+ * @returns `undefined` if the record cannot be read, which is counted and logged; nothing else may fail because of it.
+ */
+export function readRecord<T>(
+  kind: RecordKind,
+  name: string,
+  schema: z.ZodType<T, unknown>,
+  stored: unknown,
+): T | undefined {
+  try {
+    return parseRecord(schema, stored);
+  } catch (error) {
+    unreadableRecords.add(kind, name, reasonOf(error));
+    return undefined;
+  }
+}
+
+/**
+ * Reads the one record that a caller asked for.
+ * @throws HumancastError `record_unreadable`.
+ */
+export function requireRecord<T>(kind: RecordKind, name: string, schema: z.ZodType<T, unknown>, stored: unknown): T {
+  const record = readRecord(kind, name, schema, stored);
+  if (record === undefined) {
+    throw new HumancastError('record_unreadable', `the ${kind} ${name.slice(0, 64)} was stored by another version`);
+  }
+  return record;
+}
+
+/**
+ * Turns the refusal of {@link requireRecord} into a missing record, for whoever can do without it.
+ * @throws any other error, unchanged.
+ */
+export function unlessUnreadable(error: unknown): undefined {
+  if (!(error instanceof HumancastError && error.code === 'record_unreadable')) throw error;
+}
+
+/** @throws Error when the text is not JSON, of a later form, or not what the schema says. */
+export function parseRecord<T>(schema: z.ZodType<T, unknown>, stored: unknown): T {
+  const value: unknown = typeof stored === 'string' ? JSON.parse(stored) : stored;
+  const version = versionOf(value);
+  if (version > RECORD_VERSION) throw new UnknownForm(`form ${version}; this version reads up to ${RECORD_VERSION}`);
+  return schema.parse(value);
+}
+
+function versionOf(value: unknown): number {
+  const version = typeof value === 'object' && value !== null && 'v' in value ? Number(value.v) : RECORD_VERSION;
+  return Number.isNaN(version) ? Number.POSITIVE_INFINITY : version;
+}

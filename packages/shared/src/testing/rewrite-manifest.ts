@@ -1,0 +1,16 @@
+import { keys } from '../keys.js';
+import type { SegmentManifest } from '../media/manifest.js';
+import type { Redis } from '../redis.js';
+
+/** Changes what Redis has of a segment's manifest, and of its entry in the avatar's list. */
+export async function rewriteManifest(
+  redis: Redis,
+  { id, avatar }: SegmentManifest,
+  changes: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const stored = JSON.parse((await redis.get(keys.manifest(id))) ?? '') as { manifest: object };
+  const manifest = { ...stored.manifest, ...changes };
+  await redis.set(keys.manifest(id), JSON.stringify({ ...stored, manifest }), 'KEEPTTL');
+  const summary = JSON.parse((await redis.hget(keys.catalogue(avatar), id)) ?? '') as object;
+  await redis.hset(keys.catalogue(avatar), id, JSON.stringify({ ...summary, ...changes }));
+}
