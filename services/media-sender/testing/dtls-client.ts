@@ -77,6 +77,8 @@ export interface DtlsTestClientOptions {
   readonly oneRecordPerDatagram?: boolean;
   /** Bytes of padding in the ClientHello, which a post-quantum key share would take. Default 0. */
   readonly helloPaddingBytes?: number;
+  /** Bytes at the end of the ClientHello's extensions, which may make no sense. */
+  readonly helloExtension?: Buffer | undefined;
   readonly srtpProfiles?: readonly number[];
   readonly cipherSuites?: readonly number[];
   /** Client version in the ClientHello. Default DTLS 1.2. */
@@ -88,8 +90,8 @@ export interface DtlsTestClientOptions {
   readonly distort?: (flight: readonly HandshakeMessage[]) => readonly HandshakeMessage[];
 }
 
-/** What came of the handshake. */
-export type ClientState = 'hello' | 'proving' | 'established' | 'refused' | 'closed';
+/** What came of the handshake. `refused`: by the server. `failed`: what the server sent is wrong. */
+export type ClientState = 'hello' | 'proving' | 'established' | 'refused' | 'failed' | 'closed';
 
 interface Keys {
   readonly clientKey: Buffer;
@@ -106,6 +108,8 @@ export class DtlsTestClient {
   state: ClientState = 'hello';
   /** Description of the alert that ended it. */
   alert: number | undefined;
+  /** Why it failed. */
+  error: unknown;
   readonly #options: DtlsTestClientOptions;
   readonly #random = randomBytes(32);
   readonly #keyPair = generateKeyPairSync('x25519');
@@ -145,7 +149,12 @@ export class DtlsTestClient {
   }
 
   receive(datagram: Buffer): void {
-    for (const record of readRecords(datagram).records) this.#read(record);
+    try {
+      for (const record of readRecords(datagram).records) this.#read(record);
+    } catch (error) {
+      this.state = 'failed';
+      this.error = error;
+    }
   }
 
   /** SRTP key and salt of both directions (RFC 5764 §4.2). */
@@ -209,6 +218,7 @@ export class DtlsTestClient {
       ...(extendedMasterSecret ? [extension(23, Buffer.alloc(0))] : []),
       extension(0xff01, Buffer.from([0])),
       ...(this.#options.helloPaddingBytes ? [extension(21, Buffer.alloc(this.#options.helloPaddingBytes))] : []),
+      ...(this.#options.helloExtension ? [this.#options.helloExtension] : []),
     ];
     const body = Buffer.concat([
       uint16(version),

@@ -43,7 +43,7 @@ export interface HandshakeEvents {
   /** The client's proofs hold, and its flight has been answered. */
   established(): void;
   /** werift could not go on. Refusals of our own are thrown by {@link ServerHandshake.accept}. */
-  failed(error: unknown): void;
+  failed(error: DtlsError): void;
 }
 
 /**
@@ -84,7 +84,13 @@ export class ServerHandshake {
     });
     this.#server.dtls.cookie = this.#cookie;
     this.#server.onConnect.once(() => this.#answered());
-    this.#server.onError.subscribe((error) => events.failed(error));
+    // werift names no alerts, and not always a reason; only a malformed or unsuitable ClientHello or key stops it.
+    this.#server.onError.subscribe((error) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      events.failed(
+        new DtlsError(ALERT.handshakeFailure, `nothing in common with the client${reason && `: ${reason}`}`),
+      );
+    });
   }
 
   /** Whether {@link open} can tell what is authentic. */

@@ -217,8 +217,7 @@ export class DtlsEndpoint {
     if (this.#closed) return;
     const error = reason instanceof Error ? reason : new Error(String(reason));
     this.#end();
-    // werift names no alerts: it fails when nothing can be agreed on.
-    this.#guard(() => this.#sendAlert(error instanceof DtlsError ? error.alert : ALERT.handshakeFailure));
+    this.#guard(() => this.#sendAlert(error instanceof DtlsError ? error.alert : ALERT.internalError));
     this.#guard(() => this.#events.failed(error));
   }
 
