@@ -12,6 +12,7 @@ export * from './mailbox/redis-mailbox.js';
 export * from './media/avatar.js';
 export * from './media/avatar-store.js';
 export * from './media/composition.js';
+export * from './media/deletion-log.js';
 export * from './media/gop.js';
 export * from './media/live-part.js';
 export * from './media/live-store.js';

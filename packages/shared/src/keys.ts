@@ -10,6 +10,8 @@ export const keys = {
   sessionEvents: (id: string) => `hc:{s:${id}}:events`,
   sessionIndex: 'hc:sessions',
   avatars: 'hc:avatars',
+  deletions: 'hc:deletions',
+  deletionIntents: 'hc:deletions:open',
   mailbox: (address: string) => `hc:{mb:${address}}`,
   sender: (id: string) => `hc:{snd:${id}}`,
   senderIndex: 'hc:senders',
@@ -18,6 +20,7 @@ export const keys = {
   gop: (segment: string, rendition: string, index: number) => `hc:{m:${segment}}:v:${rendition}:${index}`,
   pcm: (segment: string, index: number) => `hc:{m:${segment}}:a:${index}`,
   live: (segment: string) => `hc:{m:${segment}}:live`,
+  forbidden: (segment: string) => `hc:{m:${segment}}:deleted`,
   catalogue: (avatar: string) => `hc:{c:${avatar}}:segments`,
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
 } as const;

@@ -10,8 +10,9 @@ import {
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { LoaderMetrics } from './metrics.js';
+import type { DeletionParts } from './retention/deletion.js';
 import type { RetentionMetrics } from './retention/retention-metrics.js';
-import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS, TRACER } from './tokens.js';
+import { AFTER_DELETION_STEP, CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS, TRACER } from './tokens.js';
 
 export interface CoreParts {
   readonly config: LoaderConfig;
@@ -19,6 +20,7 @@ export interface CoreParts {
   readonly tracer: Tracer;
   readonly metrics: LoaderMetrics;
   readonly retention: RetentionMetrics;
+  readonly afterDeletionStep?: DeletionParts['afterStep'];
 }
 
 @Global()
@@ -26,7 +28,14 @@ export interface CoreParts {
 class CoreModule {}
 
 /** What every capability builds on. */
-export function coreModule({ config, logger, tracer, metrics, retention }: CoreParts): DynamicModule {
+export function coreModule({
+  config,
+  logger,
+  tracer,
+  metrics,
+  retention,
+  afterDeletionStep,
+}: CoreParts): DynamicModule {
   const name = newId('ldr');
   const providers = [
     { provide: CONFIG, useValue: config },
@@ -34,6 +43,7 @@ export function coreModule({ config, logger, tracer, metrics, retention }: CoreP
     { provide: TRACER, useValue: tracer },
     { provide: LoaderMetrics, useValue: metrics },
     { provide: RETENTION_METRICS, useValue: retention },
+    { provide: AFTER_DELETION_STEP, useValue: afterDeletionStep ?? null },
     { provide: QUEUE_REDIS, useFactory: () => connectRedis(config.redisQueueUrl, { name, logger }) },
     { provide: MEDIA_REDIS, useFactory: () => connectRedis(config.redisMediaUrl, { name: `${name}.media`, logger }) },
     { provide: AvatarStore, useFactory: (redis: Redis) => new AvatarStore(redis), inject: [QUEUE_REDIS] },

@@ -27,6 +27,7 @@ import { LiveServer } from './live/live-server.js';
 import { LoadQueue } from './loading/load-queue.js';
 import { LoadingModule } from './loading/loading.module.js';
 import { LoaderMetrics } from './metrics.js';
+import { Deletion, type DeletionParts } from './retention/deletion.js';
 import { Housekeeper } from './retention/housekeeper.js';
 import { RetentionModule } from './retention/retention.module.js';
 import { RetentionMetrics } from './retention/retention-metrics.js';
@@ -77,23 +78,27 @@ export interface SegmentLoaderOptions {
   readonly encoderCommand?: readonly string[];
   /** Default: nothing is traced. */
   readonly tracer?: Tracer;
+  /** Called after each step of a deletion; for tests that end the process there. */
+  readonly afterDeletionStep?: DeletionParts['afterStep'];
 }
 
 /** @throws Error when ffmpeg is missing or lacks an encoder; the listening error when a port is taken. */
 export async function startSegmentLoader(
   config: LoaderConfig,
   logger: Logger,
-  { encoderCommand, tracer = NO_TRACER }: SegmentLoaderOptions = {},
+  { encoderCommand, tracer = NO_TRACER, afterDeletionStep }: SegmentLoaderOptions = {},
 ): Promise<RunningSegmentLoader> {
   await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
   const live = new LiveMetrics(registry);
   const retention = new RetentionMetrics(registry);
-  const app = await createApp({ config, logger, tracer, metrics, retention }, { metrics: live, encoderCommand });
+  const parts = { config, logger, tracer, metrics, retention, ...(afterDeletionStep && { afterDeletionStep }) };
+  const app = await createApp(parts, { metrics: live, encoderCommand });
   takeLivePushes(app, live);
   watchLevels(app, metrics);
   followRedis(app);
+  letDeletionsEndWork(app);
   const readiness = app.get(Readiness);
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,
@@ -150,6 +155,11 @@ function takeLivePushes(app: NestExpressApplication, metrics: LiveMetrics): void
   server.attach(app.getHttpServer());
   metrics.watch(() => server.pushCount);
   app.get(EncoderPool).start();
+}
+
+function letDeletionsEndWork(app: NestExpressApplication): void {
+  const deletion = app.get(Deletion);
+  for (const work of [app.get(Uploads), app.get(Library), app.get(LiveServer)]) deletion.watch(work);
 }
 
 /** A database that comes back may have come back empty. */

@@ -5,7 +5,11 @@ import { dirname, join } from 'node:path';
 import { createLogger, loadConfig, loaderSettings, type Problem, RedisMediaStore } from '@humancast/shared';
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import { type RunningSegmentLoader, startSegmentLoader } from '../src/segment-loader.module.js';
+import {
+  type RunningSegmentLoader,
+  type SegmentLoaderOptions,
+  startSegmentLoader,
+} from '../src/segment-loader.module.js';
 import { ENCODER_SOURCES } from './encoder-sources.js';
 import { waitFor } from './wait-for.js';
 
@@ -68,7 +72,8 @@ export class TestLoader {
     return loader;
   }
 
-  async startService(): Promise<void> {
+  /** @param options replace those of a test. */
+  async startService(options: SegmentLoaderOptions = {}): Promise<void> {
     const config = loadConfig(loaderSettings, {
       ...{ REDIS_QUEUE_URL: this.server.url, REDIS_MEDIA_URL: this.server.url, HUMANCAST_API_KEY: API_KEY },
       ...{ LOADER_PORT: '0', LOADER_METRICS_PORT: '0', BIND_ADDRESS: '127.0.0.1', MEDIA_DIR: this.mediaDir },
@@ -78,6 +83,7 @@ export class TestLoader {
     });
     this.#service = await startSegmentLoader(config, createLogger('test', 'silent'), {
       encoderCommand: ENCODER_SOURCES,
+      ...options,
     });
   }
 

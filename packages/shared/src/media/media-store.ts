@@ -14,7 +14,7 @@ export interface MediaStore {
   writePcm(segment: string, index: number, pcm: Buffer): Promise<void>;
   /**
    * Publishes a segment. Pinned segments stay until deleted; others expire `ttlSeconds` after the last {@link touch}.
-   * @throws HumancastError `media_store_full`.
+   * @throws HumancastError `media_store_full`; `segment_not_found` when the segment was {@link forbid forbidden}.
    */
   putManifest(manifest: SegmentManifest, retention: Retention): Promise<void>;
   /** @throws HumancastError `record_unreadable` when another version stored it in a form that is unknown here. */
@@ -32,6 +32,15 @@ export interface MediaStore {
   retain(segment: string, retention: Retention): Promise<boolean>;
   /** Removes a segment and all its parts, also one whose manifest cannot be read; `false` when there was none. */
   delete(segment: string): Promise<boolean>;
+  /**
+   * Refuses this segment's manifest for a day from now on, so that a load, a push or a restoration that is still under way
+   * cannot bring a deleted segment back. What is there stays until {@link delete}.
+   */
+  forbid(segment: string): Promise<void>;
+  /** Segment ids of an avatar in no order; may name segments whose time is up. Cheaper than {@link list}. */
+  ids(avatar: string): Promise<string[]>;
+  /** Seconds until each segment expires: infinite while it is pinned, `undefined` when it is not there. */
+  secondsLeft(segments: readonly string[]): Promise<(number | undefined)[]>;
   /** Removes parts that were written for a segment whose manifest was not put. */
   discardParts(parts: SegmentParts): Promise<void>;
   /** Segments of an avatar, oldest first; those whose time is up are left out. */

@@ -19,6 +19,18 @@ import type { MediaStore, Retention, SegmentParts, SegmentUsage } from './media-
 /** Parts whose manifest never comes (the loader died) are gone after this long. */
 const ORPHAN_TTL_SECONDS = 3600;
 
+/** Longer than any load or live push may take that was under way when its segment was deleted. */
+const FORBIDDEN_TTL_SECONDS = 86_400;
+/** Parts of an open segment are probed for in runs of so many indices, since its manifest does not count them yet. */
+const PROBED_PARTS = 64;
+
+/** KEYS: manifest, deletion mark. ARGV: JSON, TTL in seconds ('' = none). @returns 0 when the segment was deleted. */
+const PUT_MANIFEST = `
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1])
+else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+return 1`;
+
 /**
  * As much of a stored manifest as is needed to keep, measure and delete a segment, which must work on one that another version
  * has stored, too. Retention is kept beside the manifest, so that a reader can renew it without knowing who loaded the segment.
@@ -27,6 +39,7 @@ const storedManifestSchema = z.object({
   manifest: z.looseObject({
     id: idSchema,
     avatar: z.string(),
+    state: z.string().optional(),
     frames: z.int().min(0),
     gopFrames: z.int().min(1),
     pcmSamples: z.int().min(0),
@@ -56,8 +69,11 @@ export class RedisMediaStore implements MediaStore {
     const stored = { manifest: manifestSchema.parse(manifest), ttlSeconds };
     // Found only when it is complete, and never left without a time to live: parts, manifest, catalogue.
     await this.#applyTtl(stored);
-    const lifetime = ttlSeconds === null ? [] : (['EX', ttlSeconds] as const);
-    await orFull(this.#redis.set(keys.manifest(manifest.id), JSON.stringify(stored), ...(lifetime as ['EX', number])));
+    const names = [keys.manifest(manifest.id), keys.forbidden(manifest.id)];
+    const taken = await orFull(
+      this.#redis.eval(PUT_MANIFEST, names.length, ...names, JSON.stringify(stored), ttlSeconds ?? ''),
+    );
+    if (taken !== 1) throw new HumancastError('segment_not_found', `the segment ${manifest.id} was deleted`);
     await orFull(
       this.#redis.hset(keys.catalogue(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
     );
@@ -106,11 +122,27 @@ export class RedisMediaStore implements MediaStore {
 
   async delete(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
-    if (!stored) return (await this.#redis.unlink(keys.manifest(segment))) === 1;
+    if (!stored) return (await this.#redis.unlink(keys.manifest(segment), keys.live(segment))) > 0;
+    const { manifest } = stored;
     // The catalogue first: nobody finds what is about to go.
-    await this.#redis.hdel(keys.catalogue(stored.manifest.avatar), segment);
-    await this.#redis.unlink(keys.manifest(segment), ...partKeys(stored.manifest));
+    await this.#redis.hdel(keys.catalogue(manifest.avatar), segment);
+    if (manifest.state === 'open') await this.#discardUncounted(manifest);
+    await this.#redis.unlink(keys.manifest(segment), keys.live(segment), ...partKeys(manifest));
     return true;
+  }
+
+  async forbid(segment: string): Promise<void> {
+    await orFull(this.#redis.set(keys.forbidden(segment), '1', 'EX', FORBIDDEN_TTL_SECONDS));
+  }
+
+  async ids(avatar: string): Promise<string[]> {
+    return this.#redis.hkeys(keys.catalogue(avatar));
+  }
+
+  async secondsLeft(segments: readonly string[]): Promise<(number | undefined)[]> {
+    // Neither one command nor a pipeline: on a cluster the manifests lie on different nodes.
+    const left = await Promise.all(segments.map((segment) => this.#redis.ttl(keys.manifest(segment))));
+    return left.map((seconds) => (seconds === -2 ? undefined : seconds === -1 ? Number.POSITIVE_INFINITY : seconds));
   }
 
   async discardParts(parts: SegmentParts): Promise<void> {
@@ -141,6 +173,15 @@ export class RedisMediaStore implements MediaStore {
     const transaction = this.#redis.multi().del(keys.idlePlaylist(avatar));
     if (segments.length > 0) transaction.rpush(keys.idlePlaylist(avatar), ...segments);
     await orFull(transaction.exec());
+  }
+
+  /** Parts of an open segment lie without a gap from index 0 on; its manifest still says that there are none. */
+  async #discardUncounted({ id, renditions }: SegmentParts): Promise<void> {
+    for (let first = 0, removed = 1; removed > 0; first += PROBED_PARTS) {
+      const indices = Array.from({ length: PROBED_PARTS }, (_, i) => first + i);
+      const gops = renditions.flatMap((rendition) => indices.map((i) => keys.gop(id, rendition.id, i)));
+      removed = await this.#redis.unlink(...gops, ...indices.map((i) => keys.pcm(id, i)));
+    }
   }
 
   async #stored(segment: string): Promise<StoredManifest | undefined> {

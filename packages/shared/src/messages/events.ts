@@ -37,6 +37,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
     interrupted: z.boolean(),
     /** One that a later version adds must not make the segment's end vanish. */
     reason: finishReasonSchema.catch('failed'),
+    /** Why, where the reason alone does not say: the media was deleted while it was queued or playing. */
+    cause: z.enum(['segment_deleted']).optional().catch(undefined),
   }),
   /** Media came late: both tracks held together for this long. */
   z.object({ type: z.literal('playback.held'), segment: idSchema, heldMs: z.number() }),

@@ -259,6 +259,30 @@ redis.call('HDEL', KEYS[3], ARGV[1])
 return {1, host, 1}`,
 
   /**
+   * A segment was deleted: leaves the queue wherever it is, and each of its places is reported, the one that was playing
+   * where its host last said it was. ARGV: now, channel, segment. → {places, host or ''}.
+   */
+  dropSegment: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+local queue = redis.call('HGETALL', KEYS[2])
+local seqs = {}
+for i = 1, #queue, 2 do
+  if queue[i + 1] == ARGV[3] then table.insert(seqs, tonumber(queue[i])) end
+end
+table.sort(seqs)
+local started = tonumber(redis.call('HGET', KEYS[1], 'startedSeq') or 0)
+local playhead = cjson.decode(redis.call('HGET', KEYS[1], 'playhead') or '{}')
+for _, seq in ipairs(seqs) do
+  local position = 0
+  if playhead.seq == seq then position = math.floor(playhead.positionSamples / 48) end
+  local reason = seq <= started and 'failed' or 'dropped'
+  redis.call('HDEL', KEYS[2], seq)
+  append(cjson.encode({type = 'speech.finished', seq = seq, segment = ARGV[3], positionMs = position, interrupted = true, reason = reason, cause = 'segment_deleted'}))
+end
+if #seqs > 0 then wake() end
+return {#seqs, redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /**
    * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped, the one
    * that was playing as interrupted where its host last said it was.
    * → {ended now, host or ''}.

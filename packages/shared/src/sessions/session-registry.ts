@@ -210,6 +210,16 @@ export class SessionRegistry {
     return Object.entries(rows).flatMap(([viewer, row]) => readRecord('viewer', viewer, viewerRecordSchema, row) ?? []);
   }
 
+  /**
+   * Takes a deleted segment out of the session's queue. Each of its places is reported as `speech.finished` with the cause
+   * `segment_deleted`; the host stops what it plays of it when it reads its queue again.
+   * @returns how many places it had in the queue.
+   */
+  async dropSegment(id: string, segment: string): Promise<number> {
+    const [places] = (await this.#run('dropSegment', id, this.#now(), eventsChannel(id), segment)) as [number, string];
+    return places;
+  }
+
   /** → whether it ended by this call. @throws `session_not_found`. */
   async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean }> {
     const [ended, host] = (await this.#run('end', id, this.#now(), eventsChannel(id), reason, epoch ?? '')) as [

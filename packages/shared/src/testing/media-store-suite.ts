@@ -223,6 +223,41 @@ export function mediaStoreSuite(
       expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
     });
 
+    it('refuses the manifest of a forbidden segment, so that a deleted one does not come back', async () => {
+      const avatar = newAvatar();
+      const manifest = await load({ avatar });
+      await store.forbid(manifest.id);
+      expect(await store.getManifest(manifest.id)).toEqual(manifest);
+      await expect(store.putManifest(manifest, { pinned: true })).rejects.toMatchObject({ code: 'segment_not_found' });
+      await expect(store.retain(manifest.id, { pinned: true })).rejects.toMatchObject({ code: 'segment_not_found' });
+      expect(await store.delete(manifest.id)).toBe(true);
+      await expect(store.putManifest(manifest, { pinned: true })).rejects.toMatchObject({ code: 'segment_not_found' });
+      expect(await store.getManifest(manifest.id)).toBeUndefined();
+      expect(await store.list(avatar)).toEqual([]);
+    });
+
+    it('removes the parts of an open segment, which its manifest does not count yet', async () => {
+      const open = makeManifest({ state: 'open', frames: 0, pcmSamples: 0 });
+      await writeParts(store, { ...open, pcmSamples: 1 });
+      await store.putManifest(open, { pinned: false, ttlSeconds: 60 });
+      await store.delete(open.id);
+      for (let i = 0; i < GOPS; i++) {
+        expect(await store.readGop(open.id, 'vp8', i)).toBeUndefined();
+        expect(await store.readPcm(open.id, i)).toBeUndefined();
+      }
+    });
+
+    it('tells the ids of an avatar and the seconds that each segment has left', async () => {
+      const avatar = newAvatar();
+      const [pinned, mortal] = [await load({ avatar }), await load({ avatar, ttlSeconds: 100 })];
+      expect((await store.ids(avatar)).sort()).toEqual([pinned.id, mortal.id].sort());
+      const [forever, some, none] = await store.secondsLeft([pinned.id, mortal.id, newId('seg')]);
+      expect(forever).toBe(Number.POSITIVE_INFINITY);
+      expect(some).toBeGreaterThan(95);
+      expect(some).toBeLessThanOrEqual(100);
+      expect(none).toBeUndefined();
+    });
+
     it('holds a segment without sound', async () => {
       const manifest = await load({ pcmSamples: 0 });
       expect(await store.isWhole(manifest.id)).toBe(true);

@@ -4,6 +4,7 @@ import {
   BULL_PREFIX,
   type Codec,
   createLogger,
+  DeletionLog,
   loadConfig,
   NO_TRACER,
   newId,
@@ -214,6 +215,7 @@ describe('MediaSender', () => {
       registry,
       senders,
       avatars: new AvatarStore(redis),
+      deletions: new DeletionLog(redis),
       logger,
       paced,
       services: {
@@ -324,6 +326,31 @@ describe('MediaSender', () => {
     expect(transports[0]?.reports).toBeGreaterThan(0);
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: id, epoch: 1 });
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
+  });
+
+  it('stops a deleted segment that plays, drops it where it waits, and goes on with the next one', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    await (await viewerOf(session)).join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+    const [deleted, other] = [await load('speech', 30), await load('speech', 1)];
+    await speak(session, [deleted, deleted, other]);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
+    await store.delete(deleted);
+    expect(await registry.dropSegment(session, deleted)).toBe(2);
+    await new DeletionLog(redis).append([deleted]);
+    // The other one can only be heard when the deleted one, 30 s long, is not any more.
+    await vi.waitFor(
+      async () => expect((await eventsOf(session)).filter(({ type }) => type === 'speech.finished')).toHaveLength(3),
+      WAIT,
+    );
+    const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
+    expect(finished).toMatchObject([
+      { seq: 1, segment: deleted, reason: 'failed', cause: 'segment_deleted', interrupted: true },
+      { seq: 2, segment: deleted, reason: 'dropped', cause: 'segment_deleted', positionMs: 0 },
+      { seq: 3, segment: other, reason: 'finished' },
+    ]);
+    expect((finished[0] as { positionMs: number }).positionMs).toBeLessThan(20_000);
   });
 
   it('plays queued segments in order, and says so once for each, also those queued before it was hosted', async () => {

@@ -4,6 +4,7 @@ import {
   type AvatarStore,
   BULL_PREFIX,
   type Clock,
+  type DeletionLog,
   type Logger,
   type Mailbox,
   readRecord,
@@ -37,6 +38,8 @@ const RETURN_DELAY_MS = 500;
 const JOB_LOCK_MS = 10_000;
 /** Of the lease: a worker that waits for a job longer than that would, once frozen, swallow the word that one has come. */
 const JOB_WAIT = 0.8;
+/** A deleted segment is heard no longer than this after its deletion, and what it took to read the log. */
+const DELETIONS_INTERVAL_MS = 500;
 
 export interface MediaSenderOptions {
   id: string;
@@ -48,6 +51,7 @@ export interface MediaSenderOptions {
   registry: SessionRegistry;
   senders: SenderRegistry;
   avatars: AvatarStore;
+  deletions: Pick<DeletionLog, 'next'>;
   services: HostServices;
   /** What playout has sent, and how late. */
   paced: () => Paced;
@@ -67,10 +71,12 @@ export class MediaSender {
   readonly #sessionsQueue: Queue<SessionJob>;
   #sessionsWorker: Worker | undefined;
   #segmentsWorker: Worker | undefined;
+  #deletionsTimer: NodeJS.Timeout | undefined;
   /** Jobs in hand: sessions hosted, and those on their way in or out. */
   #taken = 0;
   #pulling = true;
   #draining = false;
+  #closed = false;
   #drained: Promise<void> | undefined;
   readonly #startedAtMs: number;
 
@@ -150,6 +156,7 @@ export class MediaSender {
     const { id, mailbox, connection, config, logger } = this.#options;
     await mailbox.open((message) => this.#handle(message));
     await this.#lease.start();
+    await this.#followDeletions();
     this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job), {
       connection,
       prefix: BULL_PREFIX,
@@ -192,6 +199,8 @@ export class MediaSender {
   async close(): Promise<void> {
     const { id, mailbox, senders, connection, logger } = this.#options;
     await this.drain();
+    clearTimeout(this.#deletionsTimer);
+    this.#closed = true;
     this.#lease.stop();
     await this.#segmentsWorker?.close();
     await mailbox.close();
@@ -324,6 +333,25 @@ export class MediaSender {
   async #takeSegment({ id, data, timestamp }: Job<unknown>): Promise<void> {
     const job = readRecord('job', id ?? 'segment', segmentJobSchema, data);
     if (job) await this.#hosts.get(job.session)?.takeSegment(job, timestamp);
+  }
+
+  /** While the log can't be read, redis-queue is away, and with it the lease: nothing is heard anyway. */
+  async #followDeletions(): Promise<void> {
+    try {
+      const { segments, gap } = await this.#options.deletions.next();
+      if (gap || segments.length > 0) this.#forget(segments, gap);
+    } catch (error) {
+      this.#options.logger.warn({ err: (error as Error).message }, 'reading the deletion log failed; trying again');
+    }
+    if (!this.#closed) this.#deletionsTimer = setTimeout(() => void this.#followDeletions(), DELETIONS_INTERVAL_MS);
+  }
+
+  /** Whatever plays or is about to play is no longer in its session's queue, which its host reads again. */
+  #forget(segments: readonly string[], all: boolean): void {
+    const { cache } = this.#options.services;
+    if (all) cache.clear();
+    else cache.forget(segments);
+    for (const host of this.#hosts.values()) void host.syncQueue();
   }
 
   async #handle(message: ToSender): Promise<void> {

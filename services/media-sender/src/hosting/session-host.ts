@@ -9,6 +9,7 @@ import {
   type MediaStore,
   type Playhead,
   type Post,
+  type QueuedSegment,
   type SegmentJob,
   type SegmentManifest,
   type SessionRecord,
@@ -395,9 +396,11 @@ export class SessionHost {
 
   /** One after the other: a later one that is read faster must not be played first. */
   async #readQueue(): Promise<void> {
+    const fetchedSeq = this.#fetchedSeq;
     const programme = await this.#untilAnswered(() => this.#services.registry.programme(this.session));
     if (!programme) return;
     if (programme.interruptedSeq > this.#interruptedSeq) this.#interrupt(programme.interruptedSeq);
+    this.#dropMissing(programme.queue, fetchedSeq);
     for (const { seq, segment } of programme.queue) {
       if (seq <= this.#fetchedSeq) continue;
       if (seq <= this.#interruptedSeq) {
@@ -411,6 +414,12 @@ export class SessionHost {
       if (manifest && manifest.state !== 'failed') this.#enqueue(seq, this.#clipOf(manifest));
       else this.#finished(seq, segment, 0, 'failed');
     }
+  }
+
+  /** What was fetched before and has left the queue without us was deleted. */
+  #dropMissing(queue: readonly QueuedSegment[], fetchedSeq: number): void {
+    const queued = new Set(queue.map(({ seq }) => seq));
+    this.#player.drop((seq) => seq <= fetchedSeq && !queued.has(seq));
   }
 
   #enqueue(seq: number, clip: Clip): void {

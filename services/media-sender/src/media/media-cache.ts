@@ -75,6 +75,19 @@ export class MediaCache {
     return part?.value as Int16Array | undefined;
   }
 
+  /** Lets go of everything of these segments. A part that is being read at this moment is not kept either. */
+  forget(segments: readonly string[]): void {
+    const gone = new Set(segments);
+    const isGone = (key: string) => gone.has(key.slice(0, key.indexOf('/')));
+    for (const key of [...this.#parts.keys()].filter(isGone)) this.#drop(key);
+    for (const key of [...this.#loading.keys()].filter(isGone)) this.#loading.delete(key);
+  }
+
+  clear(): void {
+    for (const key of [...this.#parts.keys()]) this.#drop(key);
+    this.#loading.clear();
+  }
+
   async #part(key: string, load: () => Promise<Part | undefined>): Promise<Part | undefined> {
     const known = this.#parts.get(key);
     if (known) {
@@ -84,26 +97,35 @@ export class MediaCache {
       return known;
     }
     let loading = this.#loading.get(key);
+    let isWanted = false;
     if (loading) this.#hits++;
     else {
       this.#misses++;
-      loading = load().finally(() => this.#loading.delete(key));
+      const started = load().finally(() => {
+        isWanted = this.#loading.get(key) === started;
+        if (isWanted) this.#loading.delete(key);
+      });
+      loading = started;
       this.#loading.set(key, loading);
     }
     const part = await loading;
-    if (part && !this.#parts.has(key)) this.#keep(key, part);
+    if (part && isWanted && !this.#parts.has(key)) this.#keep(key, part);
     return part;
   }
 
   #keep(key: string, part: Part): void {
     this.#parts.set(key, part);
     this.#bytes += part.bytes;
-    for (const [oldest, { bytes }] of this.#parts) {
+    for (const oldest of this.#parts.keys()) {
       if (this.#bytes <= this.#options.maxBytes) break;
-      this.#parts.delete(oldest);
-      this.#bytes -= bytes;
+      this.#drop(oldest);
       this.#evictions++;
     }
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#parts.get(key)?.bytes ?? 0;
+    this.#parts.delete(key);
   }
 }
 

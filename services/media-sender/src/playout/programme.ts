@@ -153,7 +153,25 @@ export class Programme {
       this.#finish(item, 0, 'dropped');
     }
     const entry = this.#entry;
-    if (!entry?.item || entry.item.seq > throughSeq || entry.cutReason === 'interrupted') return;
+    if (entry?.item && entry.item.seq <= throughSeq) this.#cut(entry, sentSamples);
+  }
+
+  /**
+   * Drops the items that were taken out of the session's queue, because their segment was deleted; what plays of them is left
+   * as in {@link interrupt}.
+   */
+  drop(isGone: (seq: number) => boolean, sentSamples: number): void {
+    for (const item of this.#queue.filter(({ seq }) => isGone(seq))) {
+      this.#queue.splice(this.#queue.indexOf(item), 1);
+      this.#finish(item, 0, 'dropped');
+    }
+    const entry = this.#entry;
+    if (entry?.item && isGone(entry.item.seq)) this.#cut(entry, sentSamples);
+  }
+
+  /** Leaves a clip at the next frame, its voice fading from where nothing has been decided yet. */
+  #cut(entry: Entry, sentSamples: number): void {
+    if (entry.cutReason === 'interrupted') return;
     if (entry.startSamples + entry.clip.durationSamples <= this.#decided) return; // all of it is decided: it has been said
     entry.cutReason = 'interrupted';
     entry.silentFrom = this.#decided;

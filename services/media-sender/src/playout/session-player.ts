@@ -169,6 +169,11 @@ export class SessionPlayer implements Task {
     this.#programme.interrupt(throughSeq, this.#positionNow());
   }
 
+  /** Drops items that left the session's queue because their segment was deleted. */
+  drop(isGone: (seq: number) => boolean): void {
+    this.#programme.drop(isGone, this.#positionNow());
+  }
+
   /** What is being played at this instant. */
   playhead(): Playhead | undefined {
     return this.#timeline ? this.#programme.playheadAt(this.#positionNow()) : undefined;

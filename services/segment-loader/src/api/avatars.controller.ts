@@ -10,6 +10,7 @@ import {
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Put, UseGuards } from '@nestjs/common';
 import { Library } from '../library/library.js';
+import { Deletion } from '../retention/deletion.js';
 import { Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard } from './api-key.guard.js';
 import { libraryLoadView, uploadView } from './segment-view.js';
@@ -21,17 +22,20 @@ export class AvatarsController {
   readonly #store: RedisMediaStore;
   readonly #library: Library;
   readonly #uploads: Uploads;
+  readonly #deletion: Deletion;
 
   constructor(
     @Inject(AvatarStore) avatars: AvatarStore,
     @Inject(RedisMediaStore) store: RedisMediaStore,
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
+    @Inject(Deletion) deletion: Deletion,
   ) {
     this.#avatars = avatars;
     this.#store = store;
     this.#library = library;
     this.#uploads = uploads;
+    this.#deletion = deletion;
   }
 
   @Get()
@@ -54,23 +58,24 @@ export class AvatarsController {
   @Put(':id')
   async put(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
     const avatar = { ...parseStrictRequest(avatarDefinitionSchema, body), id: parseRequest(slugSchema, id) };
+    await this.#deletion.settle(avatar.id);
     await this.#avatars.put(avatar);
     this.#library.poke();
     return this.#summary(avatar);
   }
 
-  /** With all of its segments. @throws HumancastError `managed_by_folder` while the watched folder has its folder. */
+  /**
+   * Deletes it for good with all of its segments, and ends its sessions (`avatar-deleted`).
+   * @throws HumancastError `managed_by_folder` while the watched folder has its folder, which would define it anew.
+   */
   @Delete(':id')
   @HttpCode(204)
   async delete(@Param('id') id: string): Promise<void> {
-    await this.#find(id);
     if (this.#library.hasFolder(id)) {
       throw new HumancastError('managed_by_folder', `remove the folder "${id}" from the media folder instead`);
     }
-    for (const upload of this.#uploads.open(id)) this.#uploads.remove(upload.id);
-    await this.#avatars.delete(id);
-    await this.#store.setIdlePlaylist(id, []);
-    for (const segment of await this.#store.list(id)) await this.#store.delete(segment.id);
+    await this.#find(id);
+    await this.#deletion.avatar(id);
   }
 
   async #find(id: string): Promise<Avatar> {

@@ -27,6 +27,7 @@ import {
 } from '@nestjs/common';
 import { z } from 'zod';
 import { Library } from '../library/library.js';
+import { Deletion } from '../retention/deletion.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
 import { CONFIG } from '../tokens.js';
 import { retentionOf, Uploads } from '../upload/uploads.js';
@@ -59,6 +60,7 @@ export class SegmentsController {
   readonly #store: RedisMediaStore;
   readonly #library: Library;
   readonly #uploads: Uploads;
+  readonly #deletion: Deletion;
 
   constructor(
     @Inject(CONFIG) config: LoaderConfig,
@@ -67,6 +69,7 @@ export class SegmentsController {
     @Inject(RedisMediaStore) store: RedisMediaStore,
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
+    @Inject(Deletion) deletion: Deletion,
   ) {
     this.#config = config;
     this.#archive = archive;
@@ -74,6 +77,7 @@ export class SegmentsController {
     this.#store = store;
     this.#library = library;
     this.#uploads = uploads;
+    this.#deletion = deletion;
   }
 
   /** 201 with the segment once it can be played; with `wait=false` 202 as soon as it has been received. */
@@ -138,14 +142,16 @@ export class SegmentsController {
     return segmentView(manifest, pinned);
   }
 
-  /** @throws HumancastError `managed_by_folder` for a library segment, whose file would bring it back. */
+  /**
+   * Deletes it for good: sessions that have it queued or play it drop it (`speech.finished` with the cause `segment_deleted`).
+   * @throws HumancastError `managed_by_folder` for a library segment, whose file would bring it back.
+   */
   @Delete(':id')
   @HttpCode(204)
   async delete(@Param('id') id: string): Promise<void> {
-    if (this.#uploads.remove(id)) return;
-    await this.#findOwn(id);
-    await this.#archive.forget(id); // first, or it would be taken for lost
-    await this.#store.delete(id);
+    const upload = this.#uploads.stateOf(id);
+    const { avatar } = upload ?? (await this.#findOwn(id));
+    await this.#deletion.segment(id, avatar);
   }
 
   /** One that came over the network, or whose folder has gone. */

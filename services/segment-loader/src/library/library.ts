@@ -124,6 +124,15 @@ export class Library {
     return loading && loadOf(loading);
   }
 
+  /** Gives up the loads of an avatar whose folder has gone. */
+  async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: Error): Promise<void> {
+    const loads = [...this.#loading.values()].filter(
+      ({ wanted }) => wanted.file.avatar === avatar && (segment === undefined || wanted.id === segment),
+    );
+    for (const { abort } of loads) abort.abort(reason);
+    await Promise.all(loads.map(({ ended }) => ended));
+  }
+
   #lookIn(delayMs: number): void {
     if (this.#closed) return;
     if (this.#looking) {

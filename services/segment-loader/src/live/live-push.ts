@@ -120,6 +120,8 @@ export class LivePush {
   #queued: QueuedPush | undefined;
   #timer: NodeJS.Timeout | undefined;
   #held = false;
+  #discarded = false;
+  #beginning: Promise<void> = Promise.resolve();
   #framesReceived = 0;
   /** Of the segment's rate, handed to the encoder. */
   #framesAsked = 0;
@@ -166,6 +168,22 @@ export class LivePush {
     void this.#finish(new HumancastError('producer_gone', message), false);
   }
 
+  get avatar(): string {
+    return this.#avatar.id;
+  }
+
+  /** `undefined` until it has begun. */
+  get segment(): string | undefined {
+    return this.#segment?.id;
+  }
+
+  /** Ends it for a reason the producer is told, and removes what arrived. */
+  async discard(reason: HumancastError): Promise<void> {
+    this.#discarded = true;
+    this.fail(reason);
+    await Promise.all([this.finished, this.#beginning]);
+  }
+
   /** Ends it for a reason the producer is told; what arrived stays. */
   fail(thrown: unknown): void {
     const error = asHumancastError(thrown);
@@ -177,7 +195,7 @@ export class LivePush {
     const message = parseText(text);
     if (message.type === 'start') {
       if (this.#state !== 'new') throw new HumancastError('already_started');
-      void this.#begin(message).catch((error: unknown) => this.fail(error));
+      this.#beginning = this.#begin(message).catch((error: unknown) => this.fail(error));
     } else {
       if (this.#state === 'new') throw new HumancastError('start_required');
       void this.#finish(undefined, true);
@@ -247,6 +265,7 @@ export class LivePush {
       merge?.backdrop,
     );
     await Promise.all([encoding, this.#makeRoom(manifest).then(() => segment.open())]);
+    if (this.#state !== 'starting') return segment.discard();
     this.#segment = segment;
     await this.#queue(segment.id, start.interrupt);
     this.#open(manifest);
@@ -440,6 +459,11 @@ export class LivePush {
   async #close(error: HumancastError | undefined): Promise<SegmentManifest | undefined> {
     const segment = this.#segment;
     if (!segment) return undefined;
+    if (this.#discarded) {
+      this.#encoder?.kill();
+      await segment.discard();
+      return undefined;
+    }
     const rest = this.#sound?.end();
     if (rest && rest.length > 0) segment.addSound(rest);
     if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillPicture(1);

@@ -133,6 +133,16 @@ export class LiveSegment {
     return manifest;
   }
 
+  /** Removes all of it, once what was on its way to the stores has arrived. */
+  async discard(): Promise<void> {
+    await this.#writing;
+    const { store, live } = this.#parts;
+    const frames = Math.max(...this.#gops.map((gop) => gop.frameCount));
+    await store.discardParts({ ...this.#manifest, frames, pcmSamples: this.#pcmSamples });
+    await store.delete(this.id);
+    await live.expire(this.id, 0);
+  }
+
   #finalManifest(failure: LiveSegmentFailure | undefined): SegmentManifest {
     const open = this.#manifest;
     const isEmpty = this.frames === 0;

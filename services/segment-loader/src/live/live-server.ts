@@ -60,6 +60,14 @@ export class LiveServer {
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
   }
 
+  /** Ends the pushes of an avatar, or the one that makes a segment, and removes what has arrived of them. */
+  async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: HumancastError): Promise<void> {
+    const pushes = [...this.#pushes].filter(
+      (push) => push.avatar === avatar && (segment === undefined || push.segment === segment),
+    );
+    await Promise.all(pushes.map((push) => push.discard(reason)));
+  }
+
   /** Pushes end at what has arrived, and nobody new is taken. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -102,7 +110,11 @@ export class LiveServer {
     const avatar = await avatars.get(id);
     if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
     const session = url.searchParams.get('session');
-    return { avatar, session: session === null ? undefined : await LiveSession.find(session, avatar.id, this.#parts) };
+    if (session === null) return { avatar, session: undefined };
+    const found = await LiveSession.find(session, avatar.id, this.#parts);
+    // It may have been deleted meanwhile; from here to the accepted push nothing is waited for.
+    if (!(await avatars.get(id))) throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
+    return { avatar, session: found };
   }
 
   #accept(ws: WebSocket, avatar: Avatar, session: LiveSession | undefined, { headers }: IncomingMessage): void {

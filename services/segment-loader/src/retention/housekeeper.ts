@@ -1,4 +1,5 @@
-import type { Clock, Logger, MediaStore } from '@humancast/shared';
+import type { AvatarStore, Clock, Logger, MediaStore } from '@humancast/shared';
+import type { Deletion } from './deletion.js';
 import type { MediaQuota } from './media-quota.js';
 import type { ArchivedSegment, SegmentArchive } from './segment-archive.js';
 
@@ -7,6 +8,8 @@ const SAME_USE_MS = 1500;
 
 export interface HousekeeperParts {
   readonly store: MediaStore;
+  readonly avatars: Pick<AvatarStore, 'list'>;
+  readonly deletion: Pick<Deletion, 'completeAll'>;
   readonly archive: SegmentArchive;
   readonly quota: MediaQuota;
   readonly clock: Clock;
@@ -80,16 +83,21 @@ export class Housekeeper {
   }
 
   async #bringUpToDate(thorough: boolean): Promise<void> {
-    const { archive, quota } = this.#parts;
+    const { archive, quota, deletion } = this.#parts;
+    // What was being deleted when a process died must not be taken for lost.
+    await deletion.completeAll();
     const lost: ArchivedSegment[] = [];
-    for (const archived of await archive.list()) {
+    for (const archived of archive.list()) {
       if (this.#closed) return;
       if (await this.#isLost(archived, thorough)) lost.push(archived);
     }
     // Asked once: it looks at every segment there is.
     let freeBytes = lost.length > 0 ? await quota.freeBytes() : 0;
+    const avatars = new Set((lost.length > 0 ? await this.#parts.avatars.list() : []).map(({ id }) => id));
     for (const { id, bytes } of lost) {
       if (this.#closed) return;
+      // A copy whose avatar is not defined stays where it is: it may be defined again from a backup.
+      if (!avatars.has((await archive.about(id))?.avatar ?? '')) continue;
       // Nothing goes for it: those that were used more recently come back before.
       if (bytes <= freeBytes && (await archive.restore(id))) freeBytes -= bytes;
     }
@@ -105,11 +113,11 @@ export class Housekeeper {
       if (!usage.retention.pinned && Math.abs(usedMs - usedAtMs) > SAME_USE_MS) await archive.used(id, usedMs);
       return false;
     }
-    const header = await archive.header(id);
-    if (!header) return false;
-    const { retention } = header;
-    const isOver = !retention.pinned && clock.wallMs() - usedAtMs > retention.ttlSeconds * 1000;
-    if (isOver) await archive.forget(id);
+    const [about, lastUsedMs] = [await archive.about(id), await archive.lastUsed(id)];
+    if (!about || lastUsedMs === undefined) return false;
+    const { retention } = about;
+    const isOver = !retention.pinned && clock.wallMs() - lastUsedMs > retention.ttlSeconds * 1000;
+    if (isOver) await archive.forget([id]);
     return !isOver;
   }
 }

@@ -85,7 +85,7 @@ export class MediaQuota {
 
   async #evict({ id, bytes, idleSeconds }: Entry): Promise<void> {
     const { store, archive, metrics, logger } = this.#parts;
-    await archive.forget(id); // first, or it would be taken for lost, and come back
+    await archive.forget([id]); // first, or it would be taken for lost, and come back
     await store.delete(id);
     metrics.evictions.inc();
     logger.info({ segment: id, bytes, idleSeconds }, 'segment evicted: others needed the room');

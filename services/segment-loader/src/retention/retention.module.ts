@@ -1,14 +1,18 @@
 import {
   AvatarStore,
+  DeletionLog,
   type LoaderConfig,
   type Logger,
   type Redis,
   RedisMediaStore,
+  RedisPost,
   SessionRegistry,
   systemClock,
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
-import { CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS } from '../tokens.js';
+import { AFTER_DELETION_STEP, CONFIG, LOGGER, MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS } from '../tokens.js';
+import { Deletion, type DeletionParts } from './deletion.js';
+import { DeletionIntents } from './deletion-intents.js';
 import { Housekeeper } from './housekeeper.js';
 import { MediaQuota } from './media-quota.js';
 import { quotaBytes } from './memory-ceiling.js';
@@ -46,18 +50,45 @@ import { SegmentArchive } from './segment-archive.js';
       ],
     },
     {
+      provide: Deletion,
+      useFactory: (
+        store: RedisMediaStore,
+        avatars: AvatarStore,
+        archive: SegmentArchive,
+        queue: Redis,
+        logger: Logger,
+        afterStep: DeletionParts['afterStep'] | null,
+      ) =>
+        new Deletion({
+          ...{ store, avatars, archive, logger },
+          intents: new DeletionIntents(queue),
+          log: new DeletionLog(queue),
+          registry: new SessionRegistry(queue),
+          post: new RedisPost(queue),
+          ...(afterStep && { afterStep }),
+        }),
+      inject: [RedisMediaStore, AvatarStore, SegmentArchive, QUEUE_REDIS, LOGGER, AFTER_DELETION_STEP],
+    },
+    {
       provide: Housekeeper,
       useFactory: (
         config: LoaderConfig,
         store: RedisMediaStore,
+        avatars: AvatarStore,
+        deletion: Deletion,
         archive: SegmentArchive,
         quota: MediaQuota,
         logger: Logger,
-      ) => new Housekeeper({ store, archive, quota, clock: systemClock, intervalMs: config.rescanMs, logger }),
-      inject: [CONFIG, RedisMediaStore, SegmentArchive, MediaQuota, LOGGER],
+      ) =>
+        new Housekeeper({
+          ...{ store, avatars, deletion, archive, quota, logger },
+          clock: systemClock,
+          intervalMs: config.rescanMs,
+        }),
+      inject: [CONFIG, RedisMediaStore, AvatarStore, Deletion, SegmentArchive, MediaQuota, LOGGER],
     },
   ],
-  exports: [SegmentArchive, MediaQuota, Housekeeper],
+  exports: [SegmentArchive, MediaQuota, Deletion, Housekeeper],
 })
 export class RetentionModule {}
 

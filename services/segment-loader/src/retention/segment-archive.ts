@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Clock,
@@ -43,12 +43,28 @@ export interface ArchivedSegment {
   readonly bytes: number;
 }
 
+/** What a copy's header says of whose it is and how long it is kept. */
+export interface ArchivedAbout {
+  readonly avatar: string;
+  readonly retention: Retention;
+}
+
+/** What the folder holds of a segment, as it was last seen. */
+interface Entry extends ArchivedSegment {
+  /** `undefined` until it was needed. */
+  readonly about?: ArchivedAbout | undefined;
+}
+
 /**
  * Segments that came over the network, and whose source nobody keeps: as files beside the media store, which holds them in
  * memory and may lose them. A file is there or not, whole; its time of modification is when the segment was used last.
+ * The folder is this process's alone and is listed once, at {@link open}.
  */
 export class SegmentArchive {
   readonly #parts: ArchiveParts;
+  readonly #entries = new Map<string, Entry>();
+  /** Copies being written. */
+  readonly #keeping = new Map<string, Promise<void>>();
 
   constructor(parts: ArchiveParts) {
     this.#parts = parts;
@@ -63,8 +79,9 @@ export class SegmentArchive {
     const { directory, clock } = this.#parts;
     await mkdir(directory, { recursive: true, mode: 0o700 });
     for (const name of await readdir(directory)) {
-      if (!name.endsWith(UNFINISHED_SUFFIX)) continue;
       const path = join(directory, name);
+      if (name.endsWith(SUFFIX)) await this.#notice(name.slice(0, -SUFFIX.length));
+      if (!name.endsWith(UNFINISHED_SUFFIX)) continue;
       const { mtimeMs } = await stat(path);
       if (clock.wallMs() - mtimeMs > UNFINISHED_MS) await unlink(path);
     }
@@ -75,8 +92,17 @@ export class SegmentArchive {
    * counted that it won't come back.
    */
   async keep(manifest: SegmentManifest, retention: Retention): Promise<void> {
-    const { directory, store, metrics, logger } = this.#parts;
     if (!this.enabled || manifest.frames === 0) return;
+    const { id } = manifest;
+    const before = this.#keeping.get(id) ?? Promise.resolve();
+    const keeping = before.then(() => this.#keep(manifest, retention));
+    this.#keeping.set(id, keeping);
+    await keeping;
+    if (this.#keeping.get(id) === keeping) this.#keeping.delete(id);
+  }
+
+  async #keep(manifest: SegmentManifest, retention: Retention): Promise<void> {
+    const { directory, store, metrics, logger } = this.#parts;
     const path = join(directory, `${manifest.id}.${randomUUID()}${UNFINISHED_SUFFIX}`);
     try {
       await writeSegmentFile(path, { manifest, retention }, async (name) => {
@@ -85,6 +111,8 @@ export class SegmentArchive {
         return part;
       });
       await rename(path, this.#pathOf(manifest.id));
+      await syncFolder(directory);
+      await this.#notice(manifest.id, { avatar: manifest.avatar, retention });
     } catch (error) {
       await unlink(path).catch(() => {});
       metrics.archiveFailures.inc();
@@ -93,45 +121,90 @@ export class SegmentArchive {
     }
   }
 
-  /** It will not come back. */
-  async forget(segment: string): Promise<void> {
-    if (this.enabled) await unlink(this.#pathOf(segment)).catch(unlessAbsent);
+  /** Removes copies for good, also one that is being written at this moment, and has that on the disk when it resolves. */
+  async forget(segments: readonly string[]): Promise<void> {
+    if (!this.enabled || segments.length === 0) return;
+    const removed = await Promise.all(segments.map((segment) => this.#forget(segment)));
+    if (removed.includes(true)) await syncFolder(this.#parts.directory);
+  }
+
+  async #forget(segment: string): Promise<boolean> {
+    await this.#keeping.get(segment);
+    this.#entries.delete(segment);
+    const path = this.#pathOf(segment);
+    const removed = await Promise.all([path, path + DAMAGED_SUFFIX].map(unlinkIfThere));
+    return removed.includes(true);
   }
 
   /** Most recently used first. */
-  async list(): Promise<ArchivedSegment[]> {
+  list(): ArchivedSegment[] {
+    return [...this.#entries.values()].sort((a, b) => b.usedAtMs - a.usedAtMs);
+  }
+
+  /**
+   * Ids of an avatar's copies, also of damaged ones that were set aside as long as their header can be read. Reads the header
+   * of each file that has not been read yet.
+   */
+  async ofAvatar(avatar: string): Promise<string[]> {
     if (!this.enabled) return [];
-    const names = (await readdir(this.#parts.directory)).filter((name) => name.endsWith(SUFFIX));
-    const found = await Promise.all(
-      names.map(async (name) => {
-        const id = name.slice(0, -SUFFIX.length);
-        const file = await stat(this.#pathOf(id)).catch(unlessAbsent);
-        return file && idSchema.safeParse(id).success ? [{ id, usedAtMs: file.mtimeMs, bytes: file.size }] : [];
-      }),
-    );
-    return found.flat().sort((a, b) => b.usedAtMs - a.usedAtMs);
+    const found: string[] = [];
+    for (const id of [...this.#entries.keys()]) {
+      if ((await this.about(id))?.avatar === avatar) found.push(id);
+    }
+    const ending = SUFFIX + DAMAGED_SUFFIX;
+    for (const name of await readdir(this.#parts.directory)) {
+      if (!name.endsWith(ending)) continue;
+      const header = await readSegmentFile(join(this.#parts.directory, name)).catch(() => undefined);
+      if (header?.manifest.avatar === avatar) found.push(name.slice(0, -ending.length));
+    }
+    return found;
+  }
+
+  /** @returns when a copy was used last, as its file says now, in wall-clock ms; `undefined` when it is not there. */
+  async lastUsed(segment: string): Promise<number | undefined> {
+    await this.#notice(segment, this.#entries.get(segment)?.about);
+    return this.#entries.get(segment)?.usedAtMs;
   }
 
   async used(segment: string, atMs: number): Promise<void> {
     const seconds = atMs / 1000;
+    const entry = this.#entries.get(segment);
+    if (entry) this.#entries.set(segment, { ...entry, usedAtMs: atMs });
     await utimes(this.#pathOf(segment), seconds, seconds).catch(unlessAbsent);
   }
 
   /** What is known of an archived segment; `undefined` when it is not there, damaged, or of an unknown form. */
-  async header(segment: string): Promise<SegmentHeader | undefined> {
-    return this.#read(segment, (path) => readSegmentFile(path));
+  async about(segment: string): Promise<ArchivedAbout | undefined> {
+    const known = this.#entries.get(segment)?.about;
+    if (known) return known;
+    const header = await this.#read(segment, (path) => readSegmentFile(path));
+    const entry = this.#entries.get(segment);
+    if (!entry || !header) return undefined;
+    const about = { avatar: header.manifest.avatar, retention: header.retention };
+    this.#entries.set(segment, { ...entry, about });
+    return about;
   }
 
-  /** Brings a segment back into the media store. → whether it is there now. @throws HumancastError `media_store_full`. */
+  /**
+   * Brings a segment back into the media store.
+   * @returns whether it is there now: not when its file is gone or damaged, or when it was deleted meanwhile.
+   * @throws HumancastError `media_store_full`.
+   */
   async restore(segment: string): Promise<boolean> {
     const { store, metrics, logger } = this.#parts;
     const header = await this.#read(segment, (path) =>
       readSegmentFile(path, (_, name, part) => writePart(store, segment, name, part)),
     );
     if (!header) return false;
-    await store.putManifest(header.manifest, header.retention);
-    if (!(await stat(this.#pathOf(segment)).catch(unlessAbsent))) {
-      await store.delete(segment); // it was deleted meanwhile
+    try {
+      await store.putManifest(header.manifest, header.retention);
+    } catch (error) {
+      if (!(error instanceof HumancastError && error.code === 'segment_not_found')) throw error;
+      await store.discardParts(header.manifest);
+      return false;
+    }
+    if (!this.#entries.has(segment)) {
+      await store.delete(segment); // it was forgotten meanwhile
       return false;
     }
     metrics.restored.inc();
@@ -144,7 +217,10 @@ export class SegmentArchive {
     try {
       return await read(path);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        this.#entries.delete(segment);
+        return undefined;
+      }
       if (error instanceof UnknownSegmentFile) {
         // It stays for the version that wrote it.
         unreadableRecords.add('segment-file', segment, error.message);
@@ -155,8 +231,15 @@ export class SegmentArchive {
       metrics.archiveFailures.inc();
       logger.error({ segment, err: error.message }, `archived segment is damaged; set aside as *${DAMAGED_SUFFIX}`);
       await rename(path, path + DAMAGED_SUFFIX).catch(unlessAbsent);
+      this.#entries.delete(segment);
       return undefined;
     }
+  }
+
+  async #notice(id: string, about?: ArchivedAbout): Promise<void> {
+    if (!idSchema.safeParse(id).success) return;
+    const file = await stat(this.#pathOf(id)).catch(unlessAbsent);
+    if (file) this.#entries.set(id, { id, usedAtMs: file.mtimeMs, bytes: file.size, about });
   }
 
   #pathOf(segment: string): string {
@@ -176,4 +259,24 @@ function writePart(store: MediaStore, segment: string, name: PartName, part: Buf
 
 function unlessAbsent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
+}
+
+async function unlinkIfThere(path: string): Promise<boolean> {
+  try {
+    await unlink(path);
+    return true;
+  } catch (error) {
+    unlessAbsent(error as NodeJS.ErrnoException);
+    return false;
+  }
+}
+
+/** A file's name is on the disk only when its folder is (fsync(2)): a rename or removal might be undone by a power cut. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }

@@ -1,4 +1,4 @@
-import type { LoaderConfig } from '@humancast/shared';
+import { AvatarStore, type LoaderConfig } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { LoadQueue } from '../loading/load-queue.js';
 import { LoadingModule } from '../loading/loading.module.js';
@@ -13,9 +13,14 @@ import { Uploads } from './uploads.js';
   providers: [
     {
       provide: Uploads,
-      useFactory: (config: LoaderConfig, loader: SegmentLoader, queue: LoadQueue, archive: SegmentArchive) =>
-        new Uploads({ config, loader, queue, archive }),
-      inject: [CONFIG, SegmentLoader, LoadQueue, SegmentArchive],
+      useFactory: (
+        config: LoaderConfig,
+        loader: SegmentLoader,
+        queue: LoadQueue,
+        archive: SegmentArchive,
+        avatars: AvatarStore,
+      ) => new Uploads({ config, loader, queue, archive, avatars }),
+      inject: [CONFIG, SegmentLoader, LoadQueue, SegmentArchive, AvatarStore],
     },
   ],
   exports: [Uploads],

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { resolve } from 'node:path';
 import {
   type Avatar,
+  type AvatarStore,
   HumancastError,
   type LoaderConfig,
   newId,
@@ -12,6 +13,7 @@ import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { type OpenMedia, openMedia } from '../library/layer-files.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
+import type { UnfinishedWork } from '../retention/deletion.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
 import { type ReceivedUpload, receiveUpload } from './receive-upload.js';
 
@@ -33,6 +35,14 @@ export interface UploadState {
 interface Upload {
   state: UploadState;
   readonly abort: AbortController;
+  /** Settles when nothing of it is written any more. */
+  over: Promise<unknown>;
+}
+
+interface Receiving {
+  readonly avatar: string;
+  readonly abort: AbortController;
+  readonly over: Promise<unknown>;
 }
 
 export interface AcceptedUpload {
@@ -63,6 +73,7 @@ export interface UploadsParts {
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
   readonly archive: Pick<SegmentArchive, 'keep'>;
+  readonly avatars: Pick<AvatarStore, 'get'>;
 }
 
 /** How long what came over the network is kept. */
@@ -71,10 +82,11 @@ export function retentionOf(pinned: boolean, config: Pick<LoaderConfig, 'uploadT
 }
 
 /** Uploads from their first byte until they are segments. */
-export class Uploads {
+export class Uploads implements UnfinishedWork {
   readonly #parts: UploadsParts;
   readonly #uploads = new Map<string, Upload>();
   readonly #failed: string[] = [];
+  readonly #receiving = new Set<Receiving>();
   readonly #inHand = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
 
@@ -109,12 +121,28 @@ export class Uploads {
       });
     }
     const { uploadLimitBytes: limitBytes, scratchDir } = config;
-    const limits = { limitBytes, scratchDir, idleMs: IDLE_MS, signal: this.#stopping.signal };
-    const received = await this.#whileInHand(receiveUpload(request, limits, onReady));
+    const abort = new AbortController();
+    const limits = {
+      limitBytes,
+      scratchDir,
+      idleMs: IDLE_MS,
+      signal: AbortSignal.any([this.#stopping.signal, abort.signal]),
+    };
+    const over = this.#whileInHand(receiveUpload(request, limits, onReady));
+    const receiving = { avatar: avatar.id, abort, over };
+    this.#receiving.add(receiving);
+    const received = await over.finally(() => this.#receiving.delete(receiving));
     const id = newId('seg');
     const title = (name ?? received.fileName ?? id).slice(0, 255);
     const retention = retentionOf(pinned, config);
-    const loaded = this.#whileInHand(this.#load({ id, avatar, name: title, retention }, received, signal));
+    const upload: Upload = {
+      state: { id, avatar: avatar.id, name: title, createdAtMs: Date.now(), progress: 0, failure: undefined },
+      abort: new AbortController(),
+      over: Promise.resolve(),
+    };
+    this.#uploads.set(id, upload);
+    const loaded = this.#whileInHand(this.#load({ id, avatar, name: title, retention }, received, upload, signal));
+    upload.over = loaded;
     // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
     loaded.catch(() => {});
     return { id, loaded };
@@ -131,13 +159,15 @@ export class Uploads {
       .filter((state) => state.avatar === avatar && state.failure === undefined);
   }
 
-  /** Gives up an upload that is being loaded, or forgets one that failed; `false` when there is none. */
-  remove(id: string): boolean {
-    const upload = this.#uploads.get(id);
-    if (!upload) return false;
-    upload.abort.abort(new HumancastError('segment_not_found', 'it was deleted while it was being loaded'));
-    this.#uploads.delete(id);
-    return true;
+  /** Gives up the uploads of an avatar, or one upload; those that failed are forgotten. */
+  async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: HumancastError): Promise<void> {
+    const loads = [...this.#uploads.values()].filter(({ state }) =>
+      segment === undefined ? state.avatar === avatar : state.id === segment,
+    );
+    const receptions = [...this.#receiving].filter((each) => segment === undefined && each.avatar === avatar);
+    for (const { abort } of [...loads, ...receptions]) abort.abort(reason);
+    await Promise.allSettled([...loads, ...receptions].map(({ over }) => over));
+    for (const { state } of loads) this.#uploads.delete(state.id);
   }
 
   /** Takes no more, gives up what is being received, and lets loads end for so long. */
@@ -154,14 +184,10 @@ export class Uploads {
   async #load(
     { id, avatar, name, retention }: NewSegment,
     received: ReceivedUpload,
+    upload: Upload,
     signal: AbortSignal,
   ): Promise<SegmentManifest> {
-    const { config, loader, queue, archive } = this.#parts;
-    const upload: Upload = {
-      state: { id, avatar: avatar.id, name, createdAtMs: Date.now(), progress: 0, failure: undefined },
-      abort: new AbortController(),
-    };
-    this.#uploads.set(id, upload);
+    const { config, loader, queue, archive, avatars } = this.#parts;
     const either = AbortSignal.any([signal, upload.abort.signal]);
     const request: Omit<LoadRequest, 'media'> = {
       ...{ id, avatar: avatar.id, name },
@@ -175,6 +201,9 @@ export class Uploads {
     };
     try {
       const load = async () => {
+        // It may have been deleted since the upload was admitted.
+        if (!(await avatars.get(avatar.id)))
+          throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
         const { media, close } = await this.#open(avatar, received.media);
         return loader.load({ ...request, media }, either, onProgress).finally(close);
       };

@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { keys } from '../keys.js';
+import type { Redis } from '../redis.js';
+
+/** Entries kept; a reader that missed more forgets everything it has in memory. */
+const ENTRY_LIMIT = 1000;
+/** Segments in one entry. */
+const ENTRY_SEGMENTS = 100;
+/** Entries in one answer. */
+const BATCH = 100;
+const FIELD = 's';
+const START = '0-0';
+
+/** Written although `maxmemory` is reached, since deleting is what makes room; the stream is bounded. ARGV: limit, entry. */
+const APPEND = `#!lua flags=allow-oom
+return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', '${FIELD}', ARGV[2])`;
+
+const entrySchema = z.array(z.string());
+
+export interface Deletions {
+  readonly segments: readonly string[];
+  /** Entries were lost before they were read: anything may have been deleted. */
+  readonly gap: boolean;
+}
+
+/**
+ * The log of deleted segments, a stream in redis-queue: the loader appends what it has deleted, and every media-sender reads
+ * on from where it is and drops what it has of those segments in memory. A reader keeps its own place, so that neither a
+ * message nor a deletion is missed by a process that was frozen or cut off; at most {@link ENTRY_LIMIT} entries are kept.
+ */
+export class DeletionLog {
+  readonly #redis: Redis;
+  #cursor: string | undefined;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  async append(segments: readonly string[]): Promise<void> {
+    for (let from = 0; from < segments.length; from += ENTRY_SEGMENTS) {
+      const entry = JSON.stringify(segments.slice(from, from + ENTRY_SEGMENTS));
+      await this.#redis.eval(APPEND, 1, keys.deletions, ENTRY_LIMIT, entry);
+    }
+  }
+
+  /**
+   * Reads what was appended since the call before. The first call only takes a place: what was deleted before is not in the
+   * memory of a process that has just started. One reader per instance.
+   */
+  async next(): Promise<Deletions> {
+    const cursor = this.#cursor;
+    if (cursor === undefined) {
+      this.#cursor = await this.#last();
+      return { segments: [], gap: false };
+    }
+    // From the entry that was read last on: when that is gone, so may be others after it.
+    const entries = await this.#redis.xrange(keys.deletions, cursor, '+', 'COUNT', BATCH);
+    const gap = cursor !== START && entries[0]?.[0] !== cursor;
+    if (gap) {
+      this.#cursor = await this.#last();
+      return { segments: [], gap };
+    }
+    this.#cursor = entries.at(-1)?.[0] ?? cursor;
+    const fresh = entries.filter(([id]) => id !== cursor);
+    return { segments: fresh.flatMap(([, fields]) => segmentsOf(fields[1] ?? '')), gap };
+  }
+
+  async #last(): Promise<string> {
+    const [entry] = await this.#redis.xrevrange(keys.deletions, '+', '-', 'COUNT', 1);
+    return entry?.[0] ?? START;
+  }
+}
+
+/** An entry of a form that is not known here names nothing. */
+function segmentsOf(text: string): string[] {
+  try {
+    return entrySchema.parse(JSON.parse(text));
+  } catch {
+    return [];
+  }
+}
