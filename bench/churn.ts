@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { StackProcess } from '@humancast/testkit';
+import { CROWD_ENV, type StackProcess } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { WebSocket, WebSocketServer } from 'ws';
 import { LightViewer } from '../tools/load/light-viewer.ts';
@@ -203,7 +203,7 @@ async function main(): Promise<void> {
       size: '160x120',
       colour: 'gray',
     });
-    const scene = await openScene(cleanup, { turn: false, mediaDir, env: { CONNECTS_PER_MINUTE: '1000000' } });
+    const scene = await openScene(cleanup, { turn: false, mediaDir, env: { ...CROWD_ENV } });
     const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');
     if (!signaling) throw new Error('there is no signaling');
     const signalUrl = `${scene.stack.signalingUrl.replace('http', 'ws')}/v1/signal`;

@@ -11,6 +11,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { CROWD_ENV } from '@humancast/testkit';
 import { Crowd } from '../tools/faults/crowd.ts';
 import { FAULTS, type Fault } from '../tools/faults/faults.ts';
 import { referenceOf } from '../tools/faults/reference.ts';
@@ -80,7 +81,7 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
   await makeBusyClip(join(mediaDir, 'bench/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
   const { stack } = await openScene(cleanup, {
     ...{ senders: 2, mediaDir },
-    env: { RENDITIONS: 'vp8:vp8:320x240:500k', CONNECTS_PER_MINUTE: '1000000' },
+    env: { RENDITIONS: 'vp8:vp8:320x240:500k', ...CROWD_ENV },
   });
   const crowd = await Crowd.gather({
     ...{ stack, avatar: 'bench', sessions: 1, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1000 },

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { StackProcess } from '@humancast/testkit';
+import { CROWD_ENV, type StackProcess } from '@humancast/testkit';
 import { z } from 'zod';
 import { LightViewer } from '../tools/load/light-viewer.ts';
 import { summarize } from '../tools/load/summary.ts';
@@ -161,7 +161,7 @@ async function climb(mediaDir: string, senders: number, steps: readonly number[]
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
       ...{ senders, turn: false, mediaDir },
-      env: { MAX_SESSIONS: String(CAPACITY), CONNECTS_PER_MINUTE: '1000000' },
+      env: { MAX_SESSIONS: String(CAPACITY), ...CROWD_ENV },
     });
     const audience = new Audience(cleanup);
     const [first, ...others] = allCores();

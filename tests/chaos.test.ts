@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BULL_PREFIX, keys, SESSIONS_QUEUE } from '@humancast/shared';
-import { type Stack, type StackProcess, startStack } from '@humancast/testkit';
+import { CROWD_ENV, type Stack, type StackProcess, startStack } from '@humancast/testkit';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ describe('chaos', () => {
     await makeBusyClip(join(media, 'chaos/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
     stack = await startStack({
       ...{ senders: 3, signalings: 2, mediaDir: media },
-      env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', CONNECTS_PER_MINUTE: '100000' },
+      env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', ...CROWD_ENV },
     });
     footprint = await Footprint.of(stack);
     crowd = await Crowd.gather({

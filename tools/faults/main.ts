@@ -11,6 +11,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { CROWD_ENV } from '@humancast/testkit';
 import { withCleanup } from '../../bench/lib/cleanup.ts';
 import { makeBusyClip, makePlainClip } from '../../bench/lib/clips.ts';
 import { describeMachine } from '../../bench/lib/machine.ts';
@@ -65,7 +66,7 @@ const wrong = await withCleanup(async (cleanup) => {
   const sessions = Number(values.sessions);
   const { stack } = await openScene(cleanup, {
     ...{ senders: Number(values.senders), signalings: 2, mediaDir },
-    env: { MAX_SESSIONS: String(sessions + 2), RENDITIONS: 'vp8:vp8:320x240:400k', CONNECTS_PER_MINUTE: '1000000' },
+    env: { MAX_SESSIONS: String(sessions + 2), RENDITIONS: 'vp8:vp8:320x240:400k', ...CROWD_ENV },
   });
   const crowd = await Crowd.gather({
     ...{ stack, avatar: 'chaos', sessions, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1250 },

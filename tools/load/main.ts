@@ -6,7 +6,7 @@
  *     npm run load -- --viewers 100 --per-session 10 --seconds 60 --url http://host:8080 --avatar demo
  *
  * Against `npm start` the API key is found by itself; elsewhere it is HUMANCAST_API_KEY. From one address a signaling process
- * takes CONNECTS_PER_MINUTE (600) new connections a minute: raise it there for more, or ramp slowly.
+ * takes CONNECTS_PER_MINUTE (600) new connections a minute and TURN_USERS_PER_HOUR (600) viewers an hour: raise both for more.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

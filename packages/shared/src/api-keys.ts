@@ -72,6 +72,11 @@ function hashOf(key: string): Buffer {
   return hex === undefined ? sha256(key) : Buffer.from(hex, 'hex');
 }
 
+/** Names a key where it must not be shown or kept: the first 64 bits of its hash, as hex. */
+export function fingerprint(key: string): string {
+  return sha256(key).toString('hex', 0, 8);
+}
+
 function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }

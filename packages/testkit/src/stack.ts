@@ -16,6 +16,14 @@ const STOP_TIMEOUT_MS = 15_000;
 /** Of each process's log, for when something goes wrong. */
 const LOG_LINES = 400;
 
+/** Settings for a crowd that comes from one address, as no real one does. */
+export const CROWD_ENV: Readonly<Record<string, string>> = {
+  CONNECTS_PER_MINUTE: '1000000',
+  CONNECTIONS_PER_ADDRESS: '1000000',
+  SIGNAL_CONNECTIONS_PER_ADDRESS: '1000000',
+  TURN_USERS_PER_HOUR: '1000000',
+};
+
 export interface StackOptions {
   senders?: number;
   signalings?: number;

@@ -1,11 +1,15 @@
 import {
+  ApiKeys,
   AvatarStore,
+  bearerOf,
   connectRedis,
+  fingerprint,
   type LoaderConfig,
   type Logger,
   newId,
   type Redis,
   RedisMediaStore,
+  RequestLimits,
   type Tracer,
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
@@ -37,11 +41,14 @@ export function coreModule({
   afterDeletionStep,
 }: CoreParts): DynamicModule {
   const name = newId('ldr');
+  const keys = new ApiKeys(config.apiKeys, config.apiKeyFile);
+  const requestLimits = new RequestLimits(config, ({ headers }) => keyOf(keys, headers.authorization));
   const providers = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
     { provide: TRACER, useValue: tracer },
     { provide: LoaderMetrics, useValue: metrics },
+    { provide: RequestLimits, useValue: requestLimits },
     { provide: RETENTION_METRICS, useValue: retention },
     { provide: AFTER_DELETION_STEP, useValue: afterDeletionStep ?? null },
     { provide: QUEUE_REDIS, useFactory: () => connectRedis(config.redisQueueUrl, { name, logger }) },
@@ -50,4 +57,10 @@ export function coreModule({
     { provide: RedisMediaStore, useFactory: (redis: Redis) => new RedisMediaStore(redis), inject: [MEDIA_REDIS] },
   ];
   return { module: CoreModule, providers, exports: providers.map(({ provide }) => provide) };
+}
+
+/** What names the API key that is shown, if it is a valid one. */
+function keyOf(keys: ApiKeys, authorization: string | undefined): string | undefined {
+  const key = bearerOf(authorization);
+  return key !== undefined && keys.has(key) ? fingerprint(key) : undefined;
 }

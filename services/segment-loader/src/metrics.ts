@@ -1,4 +1,4 @@
-import { ERRORS } from '@humancast/shared';
+import { ERRORS, type HumancastError } from '@humancast/shared';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const name = (suffix: string) => `humancast_loader_${suffix}`;
@@ -14,6 +14,7 @@ export interface LoaderLevels {
 /** What this service counts; each name starts with `humancast_loader_`. */
 export class LoaderMetrics {
   readonly failures: Counter<'code'>;
+  readonly limited: Counter<'limit'>;
   readonly bytes: Counter<'kind'>;
   readonly #registry: Registry;
   readonly #loadSeconds: Histogram<'source'>;
@@ -35,6 +36,12 @@ export class LoaderMetrics {
       labelNames: ['source'],
       registers,
     });
+    this.limited = new Counter({
+      name: name('limited_total'),
+      help: 'Requests and connections refused by a limit, by the setting that sets it',
+      labelNames: ['limit'],
+      registers,
+    });
     this.failures = new Counter({
       name: name('failures_total'),
       help: 'Loads that failed, by error code',
@@ -53,6 +60,11 @@ export class LoaderMetrics {
       labelNames: ['kind'],
       registers,
     });
+  }
+
+  /** An error that a caller was told. */
+  told({ extra }: HumancastError): void {
+    if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }
 
   /** Gauges that are read when they are asked for. */

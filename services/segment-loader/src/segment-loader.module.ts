@@ -1,10 +1,12 @@
 import type { Server } from 'node:http';
 import {
   createRegistry,
+  guardConnections,
   type LoaderConfig,
   type Logger,
   NO_TRACER,
   type Redis,
+  RequestLimits,
   startMetricsServer,
   type Tracer,
 } from '@humancast/shared';
@@ -38,8 +40,6 @@ import { Uploads } from './upload/uploads.js';
 const BODY_LIMIT_BYTES = 65_536;
 /** Requests still being answered when the service stops get this long. */
 const LAST_REQUESTS_MS = 2000;
-/** A large upload over a slow line; that something keeps arriving is watched for separately. */
-const REQUEST_TIMEOUT_MS = 3_600_000;
 
 @Module({})
 class SegmentLoaderModule {}
@@ -123,6 +123,7 @@ export async function startSegmentLoader(
 }
 
 async function createApp(parts: CoreParts, live: LiveParts): Promise<NestExpressApplication> {
+  const { config, logger, metrics } = parts;
   const app = await NestFactory.create<NestExpressApplication>(segmentLoaderModule(parts, live), {
     bodyParser: false,
     logger: false,
@@ -131,10 +132,11 @@ async function createApp(parts: CoreParts, live: LiveParts): Promise<NestExpress
   app.disable('x-powered-by');
   app.set('etag', false);
   app.use(lingerOnUnreadBody);
+  app.use(app.get(RequestLimits).middleware);
   app.useBodyParser('json', { limit: BODY_LIMIT_BYTES });
-  app.useGlobalFilters(new ProblemFilter(parts.logger));
+  app.useGlobalFilters(new ProblemFilter(logger, (error) => metrics.told(error)));
   const server: Server = app.getHttpServer();
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  guardConnections(server, config, (limit) => metrics.limited.inc({ limit }));
   answerExpectations(server, '/v1/segments');
   return app;
 }

@@ -5,6 +5,7 @@ import {
   newId,
   type Redis,
   RedisMediaStore,
+  RequestLimits,
   SenderRegistry,
   SessionRegistry,
   type SignalingConfig,
@@ -35,6 +36,8 @@ class CoreModule {}
 /** What every capability builds on. */
 export function coreModule({ config, logger, tracer, metrics, timings }: CoreParts): DynamicModule {
   const address = newId('sig');
+  const access = new Access(config);
+  const requestLimits = new RequestLimits(config, (request) => access.keyOf(request));
   const values = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
@@ -42,9 +45,10 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     { provide: TIMINGS_TOKEN, useValue: timings },
     { provide: MAILBOX_ADDRESS, useValue: address },
     { provide: SignalingMetrics, useValue: metrics },
-    { provide: Access, useValue: new Access(config) },
+    { provide: Access, useValue: access },
+    { provide: RequestLimits, useValue: requestLimits },
     { provide: Origins, useValue: new Origins(config) },
-    { provide: Limits, useValue: new Limits(config) },
+    { provide: Limits, useValue: new Limits(config, requestLimits) },
     { provide: TurnUsers, useValue: new TurnUsers(config) },
     {
       provide: TurnCredentials,

@@ -1,4 +1,4 @@
-import type { SessionRecord } from '@humancast/shared';
+import type { HumancastError, SessionRecord } from '@humancast/shared';
 import { Counter, Gauge, type Registry } from 'prom-client';
 
 const LIVING_STATES = ['new', 'queued', 'hosted'] as const;
@@ -10,6 +10,7 @@ export class SignalingMetrics {
   readonly waitingViewers: Gauge;
   readonly joins: Counter<'kind'>;
   readonly errors: Counter<'code'>;
+  readonly limited: Counter<'limit'>;
   readonly credentials: Counter;
   readonly sessions: Counter<'kind'>;
   readonly released: Counter;
@@ -37,6 +38,12 @@ export class SignalingMetrics {
       labelNames: ['code'],
       registers,
     });
+    this.limited = new Counter({
+      name: name('limited_total'),
+      help: 'Requests and connections refused by a limit, by the setting that sets it',
+      labelNames: ['limit'],
+      registers,
+    });
     this.credentials = new Counter({
       name: name('turn_credentials_total'),
       help: 'TURN credentials issued',
@@ -59,6 +66,12 @@ export class SignalingMetrics {
       help: 'Sessions taken from media-senders that had vanished',
       registers,
     });
+  }
+
+  /** An error that a caller was told. */
+  told({ code, extra }: HumancastError): void {
+    this.errors.inc({ code });
+    if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }
 
   /** All sessions there are, looked at now. */

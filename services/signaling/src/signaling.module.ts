@@ -2,17 +2,19 @@ import type { Server } from 'node:http';
 import {
   ConfigError,
   createRegistry,
+  guardConnections,
   type Logger,
   NO_TRACER,
   type Redis,
   RedisMailbox,
+  RequestLimits,
   SenderRegistry,
   type SignalingConfig,
   startMetricsServer,
   type ToSignaling,
   type Tracer,
 } from '@humancast/shared';
-import type { RunningService } from '@humancast/shared/nest';
+import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -29,7 +31,6 @@ import { Inbox } from './hosting/inbox.js';
 import { JobQueues } from './hosting/job-queues.js';
 import { Sweeper } from './hosting/sweeper.js';
 import { cors } from './http/cors.js';
-import { CountingProblemFilter } from './http/counting-problem.filter.js';
 import { Origins } from './http/origins.js';
 import { securityHeaders } from './http/security-headers.js';
 import { Limits } from './limits/limits.js';
@@ -132,6 +133,7 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   });
   app.disable('x-powered-by');
   app.set('etag', false);
+  app.use(app.get(RequestLimits).middleware);
   app.use(securityHeaders);
   app.use(cors(app.get(Origins)));
   app.useBodyParser('json', { limit: BODY_LIMIT_BYTES });
@@ -141,9 +143,10 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   });
   const folder = consoleFolder(config.consoleDir);
   app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
-  app.useGlobalFilters(new CountingProblemFilter(logger, metrics));
+  app.useGlobalFilters(new ProblemFilter(logger, (error) => metrics.told(error)));
   const adapter = new SignalAdapter(app, { origins: app.get(Origins), limits: app.get(Limits), metrics }, config);
   app.useWebSocketAdapter(adapter);
+  guardConnections(app.getHttpServer(), config, (limit) => metrics.limited.inc({ limit }));
   return { app, adapter };
 }
 

@@ -58,6 +58,17 @@ const common = {
     '127.0.0.1',
     'Address the metrics port listens on; not for the public',
   ),
+  shutdownTimeoutMs: setting.int(
+    'SHUTDOWN_TIMEOUT_MS',
+    [100, 600_000],
+    10_000,
+    'Milliseconds after SIGTERM at which a service exits with what it has not finished',
+  ),
+  ...tracingSettings,
+};
+
+/** Settings of the services with a public port. */
+const door = {
   trustProxy: setting.custom(
     'TRUST_PROXY',
     z.string().transform((text, ctx): TrustedProxies => {
@@ -70,13 +81,36 @@ const common = {
     'false',
     'Reverse proxies of your own in front of this port, whose X-Forwarded-For is believed',
   ),
-  shutdownTimeoutMs: setting.int(
-    'SHUTDOWN_TIMEOUT_MS',
+  connectionLimit: setting.int(
+    'CONNECTION_LIMIT',
+    [10, 1_000_000],
+    10_000,
+    'TCP connections to the public port of one process at once',
+  ),
+  connectionsPerAddress: setting.int(
+    'CONNECTIONS_PER_ADDRESS',
+    [1, 1_000_000],
+    2500,
+    'TCP connections from one address at once, to the public port of one process; those of TRUST_PROXY are not counted',
+  ),
+  headersTimeoutMs: setting.int(
+    'HEADERS_TIMEOUT_MS',
     [100, 600_000],
     10_000,
-    'Milliseconds after SIGTERM at which a service exits with what it has not finished',
+    'Milliseconds in which a connection must send the head of a request',
   ),
-  ...tracingSettings,
+  addressRequestsPerMinute: setting.int(
+    'ADDRESS_REQUESTS_PER_MINUTE',
+    [1, 10_000_000],
+    3000,
+    'HTTP requests a minute from one address, without an API key, at each process',
+  ),
+  keyRequestsPerSecond: setting.int(
+    'KEY_REQUESTS_PER_SECOND',
+    [1, 1_000_000],
+    500,
+    'HTTP requests a second with one API key, on average over ten, at each process',
+  ),
 };
 
 const codecs = 'vp8 or h264';
@@ -103,6 +137,7 @@ const renditionList = z.string().transform((text, ctx): RenditionConfig[] => {
 
 export const signalingSettings = {
   ...common,
+  ...door,
   port: setting.int('SIGNALING_PORT', [0, 65_535], 8080, 'Port of the console, REST, WHEP and WebSocket signalling'),
   metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
   apiKeys: setting.secretList(
@@ -185,6 +220,30 @@ export const signalingSettings = {
     600,
     'New WebSocket connections, demo sessions and WHEP requests a minute from one address, at each signaling process',
   ),
+  signalConnectionsPerAddress: setting.int(
+    'SIGNAL_CONNECTIONS_PER_ADDRESS',
+    [1, 1_000_000],
+    1000,
+    'Signalling WebSockets from one address at once, at each signaling process',
+  ),
+  requestTimeoutMs: setting.int(
+    'SIGNALING_REQUEST_TIMEOUT_MS',
+    [100, 600_000],
+    30_000,
+    'Milliseconds in which a request to signaling must have arrived, with its body',
+  ),
+  sessionRequestsPerSecond: setting.int(
+    'SESSION_REQUESTS_PER_SECOND',
+    [1, 1_000_000],
+    20,
+    'HTTP requests a second with the tokens of one session, on average over ten, at each signaling process',
+  ),
+  interruptsPerMinute: setting.int(
+    'INTERRUPTS_PER_MINUTE',
+    [1, 1_000_000],
+    120,
+    'Interruptions a minute by the viewers of one session, at each signaling process',
+  ),
   eventStreamLimit: setting.int(
     'EVENT_STREAM_LIMIT',
     [1, 1_000_000],
@@ -228,6 +287,7 @@ export type SignalingConfig = ConfigOf<typeof signalingSettings>;
 
 export const loaderSettings = {
   ...common,
+  ...door,
   port: setting.int('LOADER_PORT', [0, 65_535], 8081, "Port of the producers' REST and live push"),
   metricsPort: setting.int('LOADER_METRICS_PORT', [0, 65_535], 9102, 'Port of /metrics'),
   apiKeys: signalingSettings.apiKeys,
@@ -285,6 +345,12 @@ export const loaderSettings = {
     [0, 1_099_511_627_776],
     0,
     'Bytes of segments in redis-media beyond which those used least recently go; 0: four fifths of its maxmemory',
+  ),
+  requestTimeoutMs: setting.int(
+    'LOADER_REQUEST_TIMEOUT_MS',
+    [100, 86_400_000],
+    3_600_000,
+    'Milliseconds in which an upload must have arrived; that something keeps arriving is watched for separately',
   ),
   livePushLimit: setting.int('LIVE_PUSHES', [1, 1000], 8, 'Live pushes at once; each has an encoder process'),
   liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Longest live push'),

@@ -7,15 +7,19 @@ import type { Logger } from '../log.js';
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   readonly #logger: Logger;
+  readonly #onError: (error: HumancastError) => void;
 
-  constructor(logger: Logger) {
+  /** @param onError told each error that a caller gets. */
+  constructor(logger: Logger, onError: (error: HumancastError) => void = () => {}) {
     this.#logger = logger;
+    this.#onError = onError;
   }
 
   catch(thrown: unknown, host: ArgumentsHost): void {
     const http = host.switchToHttp();
     const response = http.getResponse<Response>();
     const error = asHumancastError(thrown);
+    this.#onError(error);
     if (error.status >= 500) {
       const session = sessionOf(http.getRequest<Request>());
       this.#logger.error({ err: thrown, code: error.code, ...session }, 'request failed');

@@ -8,6 +8,7 @@ import {
   HumancastError,
   LIVE_HEADER_BYTES,
   type LoaderConfig,
+  type RequestLimits,
   type SessionRegistry,
   type Speech,
   type StreamFeed,
@@ -31,6 +32,7 @@ export interface LiveServerParts {
   readonly speech: Speech;
   readonly events: StreamFeed;
   readonly push: LivePushParts;
+  readonly requestLimits: RequestLimits;
 }
 
 /** `WS /v1/live`: who may push, and where to. */
@@ -92,7 +94,8 @@ export class LiveServer {
   }
 
   async #admit(request: IncomingMessage): Promise<{ avatar: Avatar; session: LiveSession | undefined }> {
-    const { avatars, config } = this.#parts;
+    const { avatars, config, requestLimits } = this.#parts;
+    requestLimits.require(request);
     const url = new URL(request.url ?? '/', 'ws://localhost');
     if (url.pathname !== PATH) throw new HumancastError('not_found');
     const key = bearerOf(request.headers.authorization);

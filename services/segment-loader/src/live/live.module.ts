@@ -8,6 +8,7 @@ import {
   RedisLiveWriter,
   RedisMediaStore,
   RedisPost,
+  RequestLimits,
   SessionRegistry,
   Speech,
   StreamFeed,
@@ -62,7 +63,7 @@ export class LiveModule implements OnApplicationShutdown {
           useFactory: createLiveServer,
           inject: [
             ...[CONFIG, LOGGER, TRACER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
-            ...[AvatarStore, RedisMediaStore, SegmentArchive, MediaQuota, EncoderPool, LiveMetrics],
+            ...[AvatarStore, RedisMediaStore, SegmentArchive, MediaQuota, EncoderPool, LiveMetrics, RequestLimits],
           ],
         },
       ],
@@ -88,6 +89,7 @@ function createLiveServer(
   quota: MediaQuota,
   encoders: EncoderPool,
   metrics: LiveMetrics,
+  requestLimits: RequestLimits,
 ): LiveServer {
   const registry = new SessionRegistry(queue);
   const events = new StreamFeed(subscriber, logger);
@@ -97,6 +99,7 @@ function createLiveServer(
     registry,
     speech: new Speech(registry, queue, new RedisPost(queue)),
     events,
+    requestLimits,
     push: {
       config,
       store,

@@ -1,7 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import {
   ApiKeys,
   bearerOf,
+  fingerprint,
   HumancastError,
   type SigningKeys,
   type TokenClaims,
@@ -20,11 +21,6 @@ export type Caller =
 /** The trace that a producer's request is a part of. Others don't choose what is recorded here. */
 export function callersTrace(caller: Caller, { traceparent }: IncomingHttpHeaders): string | undefined {
   return caller.kind === 'producer' ? traceparentOf(traceparent) : undefined;
-}
-
-/** What the limits per API key are counted by. @returns `undefined` for callers that showed no API key. */
-export function keyOf(caller: Caller): string | undefined {
-  return caller.kind === 'producer' ? 'key' : undefined;
 }
 
 /** Who may do what. */
@@ -57,6 +53,12 @@ export class Access {
     // An API key in a URL would end up in logs: it is taken from the header only.
     if (authorization !== undefined && this.#keys.has(credentials)) return { kind: 'producer' };
     return { kind: 'guest', claims: await verifyToken(credentials, this.#tokenSecret, Date.now()) };
+  }
+
+  /** @returns what names the API key that a request shows, if it shows a valid one. */
+  keyOf({ headers }: Pick<IncomingMessage, 'headers'>): string | undefined {
+    const key = bearerOf(headers.authorization);
+    return key !== undefined && this.#keys.has(key) ? fingerprint(key) : undefined;
   }
 
   /** @throws HumancastError unless an API key was shown. */

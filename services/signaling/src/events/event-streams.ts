@@ -1,12 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import {
   ConcurrencyLimiter,
+  type Counted,
   HumancastError,
   type SessionRecord,
   type SessionRegistry,
   type SignalingConfig,
 } from '@humancast/shared';
-import type { Counted } from '../limits/limits.js';
 import type { SignalingMetrics } from '../metrics.js';
 import type { EventFeed } from './event-feed.js';
 import { EventStream } from './event-stream.js';

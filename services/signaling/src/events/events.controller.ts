@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseRequest, TOKEN_MAX_LENGTH } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, keyOf } from '../access/access.js';
+import { Access } from '../access/access.js';
 import { Limits } from '../limits/limits.js';
 import { EventStreams } from './event-streams.js';
 
@@ -39,7 +39,8 @@ export class EventsController {
     const { token, from } = parseRequest(querySchema, query);
     const caller = await this.#access.callerOf(request.headers.authorization, token);
     this.#access.requireSession(caller, id, 'view');
-    const reader = { network: this.#limits.networkOf(request), key: keyOf(caller) };
-    await this.#streams.serve(id, { lastEventId, fromStart: from === 'start' }, reader, response);
+    this.#limits.requireGuest(caller);
+    const start = { lastEventId, fromStart: from === 'start' };
+    await this.#streams.serve(id, start, this.#limits.counted(request), response);
   }
 }

@@ -1,27 +1,63 @@
 import type { IncomingMessage } from 'node:http';
-import { networkOf, perMinute, RateLimiter, type SignalingConfig, type TrustedProxies } from '@humancast/shared';
+import {
+  ConcurrencyLimiter,
+  perMinute,
+  perSecond,
+  RateLimiter,
+  type RequestLimits,
+  type SignalingConfig,
+} from '@humancast/shared';
+import type { Caller } from '../access/access.js';
 
-/** Whoever asks, as limits count them. */
-export interface Counted {
-  /** The network that the request comes from. */
-  readonly network: string;
-  /** The API key that was shown, if any. */
-  readonly key: string | undefined;
-}
+export type LimitsConfig = Pick<
+  SignalingConfig,
+  'connectsPerMinute' | 'signalConnectionsPerAddress' | 'sessionRequestsPerSecond' | 'interruptsPerMinute'
+>;
 
-/** The rates that several doors count together. Each signaling process counts for itself. */
+/** The limits that several doors count together. Each signaling process counts for itself. */
 export class Limits {
-  /** New WebSockets, demo sessions and WHEP requests, by network. */
-  readonly connects: RateLimiter;
-  readonly #trustProxy: TrustedProxies;
+  readonly #requests: RequestLimits;
+  readonly #connects: RateLimiter;
+  readonly #sockets: ConcurrencyLimiter;
+  readonly #guests: RateLimiter;
+  readonly #interrupts: RateLimiter;
 
-  constructor(config: Pick<SignalingConfig, 'connectsPerMinute' | 'trustProxy'>) {
-    this.connects = new RateLimiter(perMinute('CONNECTS_PER_MINUTE', 'connections', config.connectsPerMinute));
-    this.#trustProxy = config.trustProxy;
+  constructor(config: LimitsConfig, requests: RequestLimits) {
+    this.#requests = requests;
+    this.#connects = new RateLimiter(perMinute('CONNECTS_PER_MINUTE', 'connections', config.connectsPerMinute));
+    this.#sockets = new ConcurrencyLimiter({
+      setting: 'SIGNAL_CONNECTIONS_PER_ADDRESS',
+      what: 'WebSockets',
+      limit: config.signalConnectionsPerAddress,
+    });
+    this.#guests = new RateLimiter(
+      perSecond('SESSION_REQUESTS_PER_SECOND', 'requests', config.sessionRequestsPerSecond),
+    );
+    this.#interrupts = new RateLimiter(perMinute('INTERRUPTS_PER_MINUTE', 'interruptions', config.interruptsPerMinute));
   }
 
-  /** The network that a request comes from, past our own proxies. */
-  networkOf(request: Pick<IncomingMessage, 'headers' | 'socket'>): string {
-    return networkOf(this.#trustProxy.clientAddress(request));
+  /** @returns who a request is counted as. */
+  counted(request: IncomingMessage) {
+    return this.#requests.counted(request);
+  }
+
+  /** Counts somebody new without an API key: a WebSocket, a demo session, a WHEP request. @throws HumancastError `rate_limited`. */
+  requireConnect(request: IncomingMessage): void {
+    this.#connects.require(this.counted(request).network);
+  }
+
+  /** Counts a WebSocket for as long as its connection is open. @throws HumancastError `too_many_connections`. */
+  requireSocket(request: IncomingMessage): void {
+    request.socket.once('close', this.#sockets.acquire(this.counted(request).network));
+  }
+
+  /** Counts a request with a session's token; one with an API key is counted already. @throws HumancastError `rate_limited`. */
+  requireGuest(caller: Caller): void {
+    if (caller.kind === 'guest') this.#guests.require(caller.claims.sid);
+  }
+
+  /** Counts an interruption by a viewer of a session. @throws HumancastError `rate_limited`. */
+  requireInterrupt(session: string): void {
+    this.#interrupts.require(session);
   }
 }

@@ -3,6 +3,7 @@ import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/co
 import { z } from 'zod';
 import { Access, callersTrace } from '../access/access.js';
 import { jsonBody } from '../http/json-body.js';
+import { Limits } from '../limits/limits.js';
 import { SayRelay } from './say-relay.js';
 
 const saySchema = z.strictObject({ text: z.string().min(1).max(10_000), interrupt: z.boolean().default(false) });
@@ -10,10 +11,12 @@ const saySchema = z.strictObject({ text: z.string().min(1).max(10_000), interrup
 @Controller('v1/sessions/:id/say')
 export class SayController {
   readonly #access: Access;
+  readonly #limits: Limits;
   readonly #relay: SayRelay;
 
-  constructor(@Inject(Access) access: Access, @Inject(SayRelay) relay: SayRelay) {
+  constructor(@Inject(Access) access: Access, @Inject(Limits) limits: Limits, @Inject(SayRelay) relay: SayRelay) {
     this.#access = access;
+    this.#limits = limits;
     this.#relay = relay;
   }
 
@@ -22,6 +25,7 @@ export class SayController {
   async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
     const caller = await this.#access.callerOf(request.headers.authorization);
     this.#access.requireSession(caller, id, 'control');
+    this.#limits.requireGuest(caller);
     return this.#relay.say(id, jsonBody(request, body, saySchema), callersTrace(caller, request.headers));
   }
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { idSchema, newId, type SignalingConfig, samplesToMs, slugSchema, type TokenClaims } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
+import { Access, type Caller, callersTrace } from '../access/access.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { SayRelay } from '../say/say-relay.js';
@@ -63,9 +63,8 @@ export class SessionsController {
     this.#access.requireProducerOrDemo(caller);
     const demo = caller.kind !== 'producer';
     const { avatar, wait } = jsonBody(request, body, createSchema);
-    const counted = { network: this.#limits.networkOf(request), key: keyOf(caller) };
-    if (demo) this.#limits.connects.require(counted.network);
-    this.#turnUsers.admit(counted);
+    if (demo) this.#limits.requireConnect(request);
+    this.#turnUsers.admit(this.#limits.counted(request));
     const session = await this.#sessions.create(avatar, { demo, wait });
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
@@ -117,7 +116,8 @@ export class SessionsController {
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
   ): Promise<unknown> {
-    await this.#admit(id, authorization, 'view');
+    const caller = await this.#admit(id, authorization, 'view');
+    if (caller.kind !== 'producer') this.#limits.requireInterrupt(id);
     return { interruptedSeq: await this.#sessions.interrupt(id) };
   }
 
@@ -136,6 +136,7 @@ export class SessionsController {
   async #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): Promise<Caller> {
     const caller = await this.#access.callerOf(authorization);
     this.#access.requireSession(caller, id, scope);
+    this.#limits.requireGuest(caller);
     return caller;
   }
 }

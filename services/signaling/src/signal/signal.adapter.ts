@@ -59,7 +59,7 @@ export class SignalAdapter extends WsAdapter {
       answer(true);
     } catch (thrown) {
       const refusal = asHumancastError(thrown);
-      this.#metrics.errors.inc({ code: refusal.code });
+      this.#metrics.told(refusal);
       answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
         'content-type': 'application/problem+json',
         ...(refusal.retryAfterSeconds !== undefined && { 'retry-after': String(refusal.retryAfterSeconds) }),
@@ -70,6 +70,7 @@ export class SignalAdapter extends WsAdapter {
   #admit(request: IncomingMessage): void {
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
     if (!this.#origins.allows(request)) throw new HumancastError('forbidden', 'this origin is not allowed');
-    this.#limits.connects.require(this.#limits.networkOf(request));
+    this.#limits.requireConnect(request);
+    this.#limits.requireSocket(request);
   }
 }

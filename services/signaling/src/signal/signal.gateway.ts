@@ -52,7 +52,7 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
 
   handleConnection(ws: WebSocket, request: IncomingMessage): void {
     closeLast(request.socket);
-    const network = this.#limits.networkOf(request);
+    const { network } = this.#limits.counted(request);
     let link: ViewerLink | undefined;
     const socket = new SignalSocket(ws, this.#socketOptions, this.#logger, {
       onMessage: async (message) => {

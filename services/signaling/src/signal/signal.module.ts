@@ -12,6 +12,7 @@ import { EventsModule } from '../events/events.module.js';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
 import { Inbox } from '../hosting/inbox.js';
+import { Limits } from '../limits/limits.js';
 import { SignalingMetrics } from '../metrics.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
@@ -56,6 +57,7 @@ import { WaitingRoom } from './waiting-room.js';
         turnUsers: TurnUsers,
         waitingRoom: WaitingRoom,
         sessions: SessionService,
+        limits: Limits,
       ) =>
         new ViewerDesk(
           {
@@ -72,7 +74,10 @@ import { WaitingRoom } from './waiting-room.js';
             tracer,
             mailbox,
             viewerLimit: config.viewerLimit,
-            interrupt: (session) => sessions.interrupt(session),
+            interrupt: (session) => {
+              limits.requireInterrupt(session);
+              return sessions.interrupt(session);
+            },
           },
           {
             tokenSecret: config.tokenSecret,
@@ -97,6 +102,7 @@ import { WaitingRoom } from './waiting-room.js';
         TurnUsers,
         WaitingRoom,
         SessionService,
+        Limits,
       ],
     },
     SignalGateway,

@@ -1,5 +1,4 @@
-import { RateLimiter, type SignalingConfig } from '@humancast/shared';
-import type { Counted } from '../limits/limits.js';
+import { type Counted, RateLimiter, type SignalingConfig } from '@humancast/shared';
 
 const HOUR_SECONDS = 3600;
 

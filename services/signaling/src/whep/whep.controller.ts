@@ -18,7 +18,7 @@ import {
   Res,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
+import { Access, type Caller, callersTrace } from '../access/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { CONFIG } from '../tokens.js';
@@ -156,13 +156,13 @@ export class WhepController {
     const caller = await this.#access.callerOf(request.headers.authorization);
     if (session !== undefined) this.#access.requireSession(caller, session, 'view');
     else this.#access.requireProducerOrDemo(caller);
-    if (caller.kind !== 'producer') this.#limits.connects.require(this.#limits.networkOf(request));
+    if (caller.kind !== 'producer') this.#limits.requireConnect(request);
     return caller;
   }
 
   #countTurnUser(request: IncomingMessage, caller: Caller): void {
     const session = caller.kind === 'guest' ? caller.claims.sid : undefined;
-    this.#turnUsers.admit({ network: this.#limits.networkOf(request), key: keyOf(caller) }, session);
+    this.#turnUsers.admit(this.#limits.counted(request), session);
   }
 }
 
