@@ -7,7 +7,7 @@ import { dim, green, red, runMain, Stop, say, seconds } from './lib/output.mjs';
 import { SUITES } from './lib/suites.mjs';
 
 const PROGRAMS = /** @type {const} */ ([
-  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium', 'openssl'],
+  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium', 'firefox-esr', 'openssl'],
   ...['prometheus', 'promtool'],
   // of the producers' example
   ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],
@@ -15,7 +15,7 @@ const PROGRAMS = /** @type {const} */ ([
 
 const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]
 
-Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Prometheus, Python's numpy), builds, and runs:
+Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Firefox, Prometheus, Python's numpy), builds, and runs:
 
 ${SUITES.map(({ name, doc }) => `  ${name.padEnd(8)}${doc}`).join('\n')}
 `;

@@ -9,6 +9,7 @@ export const PROGRAMS = /** @type {const} */ ({
   'redis-server': 'redis-server',
   turnserver: 'coturn',
   chromium: 'chromium',
+  'firefox-esr': 'firefox-esr',
   'espeak-ng': 'espeak-ng',
   openssl: 'openssl',
   prometheus: 'prometheus',

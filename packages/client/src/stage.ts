@@ -23,9 +23,10 @@ export class Stage {
   show(tracks: Partial<TrackPair<MediaStreamTrack>>): void {
     const next = [tracks.video, tracks.audio].filter((track) => track !== undefined);
     const old = this.#stream.getTracks().filter((track) => !next.includes(track));
-    // New before old: the element is never without a picture.
-    for (const track of next) this.#stream.addTrack(track);
+    // In one task, so that the element is never without a picture. Old before new: Firefox goes on waiting for frames of a
+    // removed track for good when its successor joined the stream before it left.
     for (const track of old) this.#stream.removeTrack(track);
+    for (const track of next) this.#stream.addTrack(track);
     // Muted play is always allowed; a refusal would only mean that the element left the page.
     this.#element.play().catch(() => {});
   }

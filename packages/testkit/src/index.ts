@@ -1,6 +1,7 @@
 export * from './chromium.js';
 export * from './demo-producer.js';
 export * from './encoded-clip.js';
+export * from './firefox.js';
 export * from './fuzz.js';
 export * from './live-pusher.js';
 export * from './otlp-receiver.js';

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 
 /** Ports given away before: the system hands the same one out again as soon as it is free. */
 const given = new Set<number>();
@@ -23,4 +24,16 @@ async function ephemeralPort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
+}
+
+/**
+ * Returns an IPv4 address of this machine that is not loopback. What is sent to it stays on the machine.
+ * @throws Error when it has none
+ */
+export function ownAddress(): string {
+  const own = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal, address }) => family === 'IPv4' && !internal && !address.startsWith('169.254.'));
+  if (!own) throw new Error('this machine has no IPv4 address but loopback');
+  return own.address;
 }

@@ -30,6 +30,8 @@ export interface StackOptions {
   /** Whether viewers go through coturn; otherwise they connect directly. */
   turn?: boolean;
   turnTransport?: 'udp' | 'tcp';
+  /** Where coturn and the media-senders are. Default 127.0.0.1, which Firefox refuses as a TURN server's address. */
+  mediaAddress?: string;
   /** Watched by the loader; a new empty folder when not given. */
   mediaDir?: string;
   /** Further settings for all services. */
@@ -66,7 +68,13 @@ export interface Stack {
 
 /** The whole stack as built, each service a process of its own, on free ports of loopback. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { senders = 1, signalings = 1, turn: withTurn = true, turnTransport = 'udp' } = options;
+  const {
+    senders = 1,
+    signalings = 1,
+    turn: withTurn = true,
+    turnTransport = 'udp',
+    mediaAddress = '127.0.0.1',
+  } = options;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-stack-'));
   const mediaDir = options.mediaDir ?? join(dir, 'media');
   mkdirSync(mediaDir, { recursive: true });
@@ -74,7 +82,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     startRedis({ appendOnly: true }),
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru' }),
   ]);
-  const turn = withTurn ? await startTurn() : undefined;
+  const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
   const apiKey = randomBytes(16).toString('hex');
   const loaderPort = await freePort();
   const shared: Record<string, string> = {
@@ -86,7 +94,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     TOKEN_SECRET: randomBytes(16).toString('hex'),
     PUBLIC_DEMO: 'true',
     ...(turn && { TURN_URLS: turn.url(turnTransport), TURN_SECRET: turn.secret }),
-    HOST_ADDRESSES: '127.0.0.1',
+    HOST_ADDRESSES: mediaAddress,
     MEDIA_DIR: mediaDir,
     SCRATCH_DIR: dir,
     ARCHIVE_DIR: join(dir, 'archive'),

@@ -25,20 +25,23 @@ export interface TestTurn {
 
 const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../infra/turn/turnserver.conf');
 
-/** A coturn with the project's configuration, all on loopback: it listens, relays and reaches peers on 127.0.0.1 only. */
-export async function startTurn(): Promise<TestTurn> {
+/**
+ * Starts a coturn with the project's configuration. It listens, relays and reaches peers on one address of this machine only.
+ * @param options.address default 127.0.0.1, which Firefox refuses
+ */
+export async function startTurn({ address = '127.0.0.1' }: { address?: string | undefined } = {}): Promise<TestTurn> {
   const port = await freePort();
   const secret = randomBytes(16).toString('hex');
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
   const file = join(dir, 'turnserver.conf');
   // As scripts/lib/stack.mjs adds for one machine.
   const ours = [
-    'listening-ip=127.0.0.1',
+    `listening-ip=${address}`,
     `listening-port=${port}`,
-    'relay-ip=127.0.0.1',
+    `relay-ip=${address}`,
     'no-tls',
-    'allow-loopback-peers',
-    'allowed-peer-ip=127.0.0.1',
+    ...(address.startsWith('127.') ? ['allow-loopback-peers'] : []),
+    `allowed-peer-ip=${address}`,
     `static-auth-secret=${secret}`,
     `userdb=${join(dir, 'turn.db')}`,
     `pidfile=${join(dir, 'turn.pid')}`,
@@ -50,11 +53,11 @@ export async function startTurn(): Promise<TestTurn> {
     await ended(child);
     rmSync(dir, { recursive: true, force: true });
   };
-  await listening(port, child).catch(async (error: unknown) => {
+  await listening(address, port, child).catch(async (error: unknown) => {
     await stop();
     throw error;
   });
-  const url = (transport: 'udp' | 'tcp' = 'udp') => `turn:127.0.0.1:${port}?transport=${transport}`;
+  const url = (transport: 'udp' | 'tcp' = 'udp') => `turn:${address}:${port}?transport=${transport}`;
   return {
     port,
     secret,
@@ -63,7 +66,7 @@ export async function startTurn(): Promise<TestTurn> {
     async restart() {
       await ended(child);
       child = launch();
-      await listening(port, child);
+      await listening(address, port, child);
     },
     stop,
   };
@@ -75,7 +78,7 @@ function credentials(secret: string): { username: string; credential: string } {
   return { username, credential: password };
 }
 
-async function listening(port: number, child: ChildProcess): Promise<void> {
+async function listening(address: string, port: number, child: ChildProcess): Promise<void> {
   let failure: Error | undefined;
   child.once('error', (error) => {
     failure = error;
@@ -83,15 +86,15 @@ async function listening(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     if (failure) throw failure;
     if (child.exitCode !== null) throw new Error(`turnserver exited with ${child.exitCode}`);
-    if (await accepts(port)) return;
+    if (await accepts(address, port)) return;
     await sleep(25);
   }
   throw new Error('turnserver does not listen');
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(address: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, address);
     socket.once('connect', () => {
       socket.destroy();
       resolve(true);

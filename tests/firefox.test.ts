@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import {
+  type FirefoxPage,
+  launchFirefox,
+  ownAddress,
+  type Stack,
+  type StackProcess,
+  startStack,
+  type TestFirefox,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, Producer } from './support/api.js';
+import { makeClip } from './support/clips.js';
+
+/** Counts the frames that the page's video element presents, whatever its statistics say. */
+const COUNT_FRAMES = `(() => {
+  const video = document.querySelector('video');
+  window.presented = 0;
+  const count = () => { window.presented++; video.requestVideoFrameCallback(count); };
+  video.requestVideoFrameCallback(count);
+})()`;
+
+describe('the page in Firefox', () => {
+  let stack: Stack;
+  let browser: TestFirefox;
+  let producer: Producer;
+
+  beforeAll(async () => {
+    stack = await startStack({ senders: 2, mediaAddress: ownAddress() });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    browser = await launchFirefox();
+    await eventually(
+      'the idle clip is loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await stack?.stop();
+  });
+
+  const presented = (page: FirefoxPage) => page.evaluate<number>('window.presented');
+  const pill = (page: FirefoxPage) => page.evaluate<string>(`document.querySelector('.pill')?.textContent ?? ''`);
+
+  it.each(['SIGKILL', 'SIGTERM'] as const)(
+    'goes on showing new frames after its media-sender got %s',
+    async (signal) => {
+      const session = await producer.createSession('lights');
+      const page = await browser.newPage();
+      await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
+      await page.evaluate(COUNT_FRAMES);
+      await eventually(
+        'frames are presented',
+        () => presented(page),
+        (count) => count > 20,
+      );
+      expect(await pill(page)).toBe('Live');
+      const { host } = await producer.session(session.id);
+      const victim = hostProcess(host);
+      victim.signal(signal);
+      await victim.ended;
+      await eventually(
+        'another media-sender hosts the session, and the page shows it',
+        async () => [(await producer.session(session.id)).host, await pill(page)],
+        ([now, words]) => now !== host && words === 'Live',
+      );
+      const before = await presented(page);
+      await eventually(
+        'new frames are presented',
+        () => presented(page),
+        (count) => count > before + 60,
+      );
+      await page.close();
+      await stack.revive(victim);
+    },
+  );
+
+  function hostProcess(host: string): StackProcess {
+    const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
+    if (!found) throw new Error(`no process is ${host}`);
+    return found;
+  }
+});
