@@ -35,6 +35,7 @@ import { Phases } from '../playout/phases.js';
 import { Scheduler } from '../playout/scheduler.js';
 import { SessionPlayer } from '../playout/session-player.js';
 import { packetize } from '../rtp/packetize.js';
+import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { MediaSender } from './media-sender.js';
 
@@ -52,6 +53,8 @@ class FakeTransport implements ViewerTransport {
   videoPackets = 0;
   audioPackets = 0;
   reports = 0;
+  readonly repairs = new RepairBudget();
+  readonly roundTripMs = undefined;
   readonly events: TransportEvents;
   readonly maySend: () => boolean;
 

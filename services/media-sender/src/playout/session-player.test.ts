@@ -2,6 +2,7 @@ import type { FinishReason } from '@humancast/shared';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
 import { Phases } from './phases.js';
 import { BLOCK_PCM } from './programme.js';
@@ -24,6 +25,8 @@ class Receiver implements PlayoutSink {
   readonly audio: AudioPacket[] = [];
   readonly video: { atMs: number; ticks: number; frame: PacketizedFrame; from: number; to: number }[] = [];
   readonly reports: { atMs: number; ntp: bigint; videoTicks: number; audioTicks: number }[] = [];
+  readonly repairs = new RepairBudget();
+  roundTripMs: number | undefined;
   readonly #time: FakeTime;
 
   constructor(time: FakeTime) {
@@ -259,6 +262,76 @@ describe('SessionPlayer', () => {
     expect(again[0]?.frame.keyframe).toBe(true);
     const ticks = receiver.video.map((frame) => frame.ticks);
     expect(ticks.every((tick, i) => i === 0 || tick > (ticks[i - 1] ?? 0))).toBe(true);
+  });
+
+  /** 1.5 Mb/s with keyframes of a tenth of their GOP. */
+  function realisticIdle(): FakeClip {
+    const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
+    idle.frame = (_codec, k) => {
+      const keyframe = k % idle.gopFrames === 0;
+      const payloads = Array.from({ length: keyframe ? 17 : 5 }, () => Buffer.alloc(1100));
+      return { payloads, keyframe, bytes: 1100 * payloads.length };
+    };
+    return idle;
+  }
+
+  /** @returns the bytes that a viewer was sent from the second second to the twenty-second. */
+  function bytesWith(requestEveryMs: number | undefined): number {
+    const stage = new Stage({ idle: realisticIdle() });
+    const receiver = stage.watch();
+    // As the transport does it for each packet that leaves.
+    const send = receiver.sendVideo.bind(receiver);
+    receiver.sendVideo = (frame, ticks, from = 0, to = frame.payloads.length) => {
+      send(frame, ticks, from, to);
+      for (const payload of frame.payloads.slice(from, to)) receiver.repairs.earn(payload.length);
+    };
+    stage.time.advance(1000);
+    const before = receiver.video.length;
+    for (let ms = 0; ms < 20_000; ms += 50) {
+      if (requestEveryMs !== undefined && ms % requestEveryMs === 0) stage.player.recover('viewer');
+      stage.time.advance(50);
+    }
+    return receiver.video
+      .slice(before)
+      .flatMap(({ frame, from, to }) => frame.payloads.slice(from, to))
+      .reduce((sum, payload) => sum + payload.length, 0);
+  }
+
+  it.each([50, 200, 700, 1000, 1450])('sends a viewer that asks every %i ms for a keyframe hardly more', (everyMs) => {
+    const media = bytesWith(undefined);
+    const flooded = bytesWith(everyMs);
+    expect(flooded).toBeGreaterThan(0.8 * media);
+    expect(flooded).toBeLessThanOrEqual(1.25 * media + REPAIR_LIMIT_BYTES);
+    expect(flooded / media).toBeLessThan(1.3);
+  });
+
+  it('sends a decoder that got stuck shortly before a keyframe nothing but that, once', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    const numberOf = (packet: (typeof receiver.video)[number] | undefined) => packet?.frame.payloads[0]?.readUInt8(0);
+    for (let ms = 0; ms < 3000 && numberOf(receiver.video.at(-1)) !== 27; ms++) stage.time.advance(1);
+    const sent = receiver.video.length;
+    stage.player.recover('viewer');
+    stage.time.advance(160);
+    const after = receiver.video.slice(sent).map(numberOf);
+    expect(after.slice(0, 2)).toEqual([30, 31]);
+  });
+
+  it('answers again after a second, or two round trips, and not before', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    receiver.roundTripMs = 900;
+    const keyframes = () => receiver.video.filter(({ frame, ticks }) => frame.keyframe && ticks % 90_000 !== 0).length;
+    stage.time.advance(500);
+    for (let i = 0; i < 10; i++) {
+      stage.player.recover('viewer');
+      stage.time.advance(100);
+    }
+    expect(keyframes()).toBe(1);
+    stage.time.advance(800);
+    stage.player.recover('viewer');
+    stage.time.advance(100);
+    expect(keyframes()).toBe(2);
   });
 
   it('waits instead of sending a burst after the process was stopped, and plays everything', () => {

@@ -151,8 +151,9 @@ export class SessionPlayer implements Task {
   /** The viewer's decoder needs a keyframe. */
   recover(id: string): void {
     const feed = this.#viewers.get(id)?.feed;
-    feed?.recover(this.#showing);
-    if (this.#suspendedAtMs === undefined) feed?.pump(this.#options.clock.nowMs());
+    const nowMs = this.#options.clock.nowMs();
+    feed?.recover(this.#showing, nowMs);
+    if (this.#suspendedAtMs === undefined) feed?.pump(nowMs);
   }
 
   enqueue(item: QueueItem): void {

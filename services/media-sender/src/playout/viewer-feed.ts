@@ -1,5 +1,6 @@
 import type { Codec } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { REPAIR_SHARE, type RepairBudget } from '../rtp/repair-budget.js';
 import type { ScheduledFrame } from './programme.js';
 
 /**
@@ -12,10 +13,15 @@ const PAUSE_MS = 4;
 const QUEUE_LIMIT = 300;
 /** A keyframe that comes by itself within this is waited for. */
 const WAIT_FOR_KEYFRAME_MS = 120;
+/** Requests for a keyframe are answered this far apart, or two round trips where that is longer. */
+const ANSWER_INTERVAL_MS = 1000;
 
 /** What a feed needs of a connection. */
 export interface VideoSink {
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): void;
+  /** What may be sent again because the viewer asks. */
+  readonly repairs: RepairBudget;
+  readonly roundTripMs: number | undefined;
 }
 
 interface Pending {
@@ -33,6 +39,9 @@ export class ViewerFeed {
   #burst = 0;
   /** Whether the decoder has everything since a keyframe. */
   #synced = false;
+  /** Its decoder is stuck and the next keyframe is near: until then it is sent nothing. */
+  #awaitsKeyframe = false;
+  #answerAfterMs = Number.NEGATIVE_INFINITY;
   /** After a restart: the frame that may not have left. */
   #doubtful: ScheduledFrame | undefined;
   #lastTicks = -1;
@@ -54,6 +63,8 @@ export class ViewerFeed {
       this.#synced = false;
     }
     const { clip, frame } = scheduled;
+    if (this.#awaitsKeyframe && frame % clip.gopFrames !== 0) return;
+    this.#awaitsKeyframe = false;
     const first = this.#synced ? frame : this.#firstUnsent(scheduled);
     this.#doubtful = undefined;
     const frames = framesOf(scheduled, first, this.codec);
@@ -71,20 +82,25 @@ export class ViewerFeed {
   }
 
   /**
-   * The decoder is stuck: it gets the GOP so far again, squeezed into the instants after the frame it saw last, so that it
-   * is back within a round trip and not at the next keyframe.
+   * The viewer asks for a keyframe. Where one is near, it is sent nothing until that; otherwise it gets the GOP so far
+   * again, squeezed into the instants after the frame it saw last, so that it is back within a round trip. It gets it at most
+   * once a second and within its budget, so that asking often neither costs much nor makes a congested path worse: the next
+   * keyframe comes by itself.
    */
-  recover(showing: ScheduledFrame | undefined): void {
-    if (!showing || this.#queue.length > 0) return;
+  recover(showing: ScheduledFrame | undefined, nowMs: number): void {
+    if (!showing || this.#queue.length > 0 || this.#awaitsKeyframe || nowMs < this.#answerAfterMs) return;
     const { clip } = showing;
     const untilKeyframeMs = ((clip.gopFrames - (showing.frame % clip.gopFrames)) * 1000 * clip.fps.den) / clip.fps.num;
     if (untilKeyframeMs <= WAIT_FOR_KEYFRAME_MS) {
-      this.#synced = false;
-      return;
+      this.#awaitsKeyframe = true;
+    } else {
+      const frames = framesOf(showing, gopStart(showing), this.codec);
+      const bytes = frames?.reduce((sum, frame) => sum + frame.bytes, 0) ?? 0;
+      // What is sent again earns credit as it is sent; it must not pay for itself.
+      if (!frames || !this.#sink.repairs.spend(bytes * (1 + REPAIR_SHARE))) return;
+      for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
     }
-    const frames = framesOf(showing, gopStart(showing), this.codec);
-    if (!frames) return;
-    for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
+    this.#answerAfterMs = nowMs + Math.max(ANSWER_INTERVAL_MS, 2 * (this.#sink.roundTripMs ?? 0));
   }
 
   /**
@@ -96,6 +112,7 @@ export class ViewerFeed {
     this.#queue.length = 0;
     this.#nextPacket = 0;
     this.#synced = false;
+    this.#awaitsKeyframe = false;
     this.#doubtful = last;
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { REPAIR_LIMIT_BYTES, RepairBudget } from './repair-budget.js';
 import { Retransmitter } from './retransmitter.js';
 import { RTP_HEADER_BYTES, RtpStream } from './rtp-stream.js';
 import { SrtpSender } from './srtp.js';
@@ -30,7 +31,7 @@ beforeEach(() => {
   const srtp = new SrtpSender({ profile: 'AEAD_AES_128_GCM', masterKey: randomBytes(16), masterSalt: randomBytes(12) });
   original = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, firstSequence: 65_500 });
   const rtx = new RtpStream({ ssrc: 2, payloadType: 97, srtp, writer, firstSequence: 100 });
-  repeated = new Retransmitter(original, rtx);
+  repeated = new Retransmitter(original, rtx, new RepairBudget());
 });
 
 /** → their sequence numbers. */
@@ -57,7 +58,7 @@ describe('a lost packet', () => {
 
   it('is sent as it was where the viewer takes no other stream', () => {
     const [sequence = 0] = send(3);
-    repeated = new Retransmitter(original, undefined);
+    repeated = new Retransmitter(original, undefined, new RepairBudget());
     repeated.remember(sequence, Buffer.alloc(PAYLOAD_BYTES), 0, false);
     repeated.repeat([sequence], 0);
     expect(wire).toEqual([
@@ -83,8 +84,16 @@ describe('a lost packet', () => {
     expect(wire).toHaveLength(1);
   });
 
+  it('is left alone when a keyframe has been sent since', () => {
+    const before = send(50);
+    const after = send(30);
+    repeated.beginKeyframe(after[0] ?? 0);
+    repeated.repeat([...before, ...after], 0);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual(after.map((_, i) => i));
+  });
+
   it('never costs more than a quarter of the media, after a first burst', () => {
-    const burst = Math.floor(65_536 / PACKET_BYTES);
+    const burst = Math.floor(REPAIR_LIMIT_BYTES / PACKET_BYTES);
     const sequences = send(1000);
     repeated.repeat(sequences, 0);
     expect(wire).toHaveLength(burst);

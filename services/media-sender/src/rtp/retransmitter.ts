@@ -1,12 +1,9 @@
 import { PacketHistory, type SentPacket } from './packet-history.js';
+import type { RepairBudget } from './repair-budget.js';
 import { RTP_HEADER_BYTES, type RtpStream } from './rtp-stream.js';
 
 /** 2.7 s of full packets at 3.5 Mb/s. */
 const HISTORY_PACKETS = 1024;
-/** Of what the media takes: beyond that, repeating makes a congested path worse. */
-const REPEATED_SHARE = 0.25;
-/** Saved up at most, and there from the start: a second's share at 2 Mb/s, enough to mend one large keyframe. */
-const CREDIT_LIMIT_BYTES = 65_536;
 /** Until a round trip has been measured. */
 const ASSUMED_ROUND_TRIP_MS = 100;
 const MIN_INTERVAL_MS = 15;
@@ -15,13 +12,16 @@ const MIN_INTERVAL_MS = 15;
 export class Retransmitter {
   readonly #original: RtpStream;
   readonly #rtx: RtpStream | undefined;
+  readonly #budget: RepairBudget;
   readonly #history = new PacketHistory(HISTORY_PACKETS);
-  #creditBytes = CREDIT_LIMIT_BYTES;
+  /** The first packet of the last keyframe: nobody needs what came before. */
+  #keyframeSequence: number | undefined;
   #repeated = 0;
 
-  constructor(original: RtpStream, rtx: RtpStream | undefined) {
+  constructor(original: RtpStream, rtx: RtpStream | undefined, budget: RepairBudget) {
     this.#original = original;
     this.#rtx = rtx;
+    this.#budget = budget;
   }
 
   /** Packets repeated so far. */
@@ -31,25 +31,33 @@ export class Retransmitter {
 
   remember(sequence: number, payload: Buffer, timestamp: number, marker: boolean): void {
     this.#history.remember(sequence, payload, timestamp, marker);
-    this.#creditBytes = Math.min(this.#creditBytes + payload.length * REPEATED_SHARE, CREDIT_LIMIT_BYTES);
+    this.#budget.earn(payload.length);
+  }
+
+  /** @param sequence the first packet of a keyframe, with which decoding can begin anew. */
+  beginKeyframe(sequence: number): void {
+    this.#keyframeSequence = sequence;
   }
 
   /**
    * Repeats what is still known of these packets, within the limits. One asked for again before the first repetition can
-   * have arrived is left alone.
+   * have arrived is left alone, and so is what lies before the last keyframe.
    */
   repeat(sequences: readonly number[], nowMs: number, roundTripMs = ASSUMED_ROUND_TRIP_MS): void {
     const intervalMs = Math.max(roundTripMs, MIN_INTERVAL_MS);
     for (const sequence of sequences) {
-      const packet = this.#history.find(sequence);
+      const packet = this.#isOutdated(sequence) ? undefined : this.#history.find(sequence);
       if (!packet || nowMs - this.#history.repeatedAtMs(sequence) < intervalMs) continue;
       const bytes = RTP_HEADER_BYTES + packet.payload.length;
-      if (bytes > this.#creditBytes) return;
-      this.#creditBytes -= bytes;
+      if (!this.#budget.spend(bytes)) return;
       this.#history.markRepeated(sequence, nowMs);
       this.#repeated++;
       this.#send(packet);
     }
+  }
+
+  #isOutdated(sequence: number): boolean {
+    return this.#keyframeSequence !== undefined && ((sequence - this.#keyframeSequence) & 0x8000) !== 0;
   }
 
   #send({ sequence, payload, timestamp, marker }: SentPacket): void {

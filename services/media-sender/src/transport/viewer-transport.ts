@@ -1,5 +1,6 @@
 import type { Codec } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import type { RepairBudget } from '../rtp/repair-budget.js';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -67,6 +68,10 @@ export interface ViewerTransport {
   /** Chosen by negotiation; `undefined` until an answer was accepted or made. */
   readonly codec: Codec | undefined;
   readonly state: 'new' | 'connecting' | 'connected' | 'closed';
+  /** What may be sent again because the viewer asks: retransmissions are taken from it as well. */
+  readonly repairs: RepairBudget;
+  /** Smoothed; `undefined` until the viewer has answered a sender report. */
+  readonly roundTripMs: number | undefined;
 
   /** Send-only audio and video, with all candidates. */
   createOffer(): Promise<string>;

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, type Codec, HumancastError, type Logger, systemClock } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
@@ -95,6 +96,7 @@ interface Senders {
 /** ICE-lite, DTLS (werift's) and our own packet path, over UDP sockets of its own. */
 export class WebRtcTransport implements ViewerTransport {
   readonly connection: string;
+  readonly repairs = new RepairBudget();
   readonly #options: WebRtcTransportOptions;
   readonly #events: TransportEvents;
   readonly #clock: Clock;
@@ -147,6 +149,10 @@ export class WebRtcTransport implements ViewerTransport {
 
   get codec(): Codec | undefined {
     return this.#negotiated?.video.codec;
+  }
+
+  get roundTripMs(): number | undefined {
+    return this.#roundTrip.ms;
   }
 
   async createOffer(): Promise<string> {
@@ -205,7 +211,9 @@ export class WebRtcTransport implements ViewerTransport {
         return;
       }
       const marker = i === payloads.length - 1;
-      retransmitter.remember(video.send(payload, timestamp, marker), payload, timestamp, marker);
+      const sequence = video.send(payload, timestamp, marker);
+      retransmitter.remember(sequence, payload, timestamp, marker);
+      if (frame.keyframe && i === 0) retransmitter.beginKeyframe(sequence);
     }
   }
 
@@ -351,7 +359,7 @@ export class WebRtcTransport implements ViewerTransport {
       opusPayloadType === undefined
         ? undefined
         : new RtpStream({ ...common, ssrc: this.#ssrc.audio, payloadType: opusPayloadType });
-    return { srtp, srtcp, video, rtx, retransmitter: new Retransmitter(video, rtx), audio };
+    return { srtp, srtcp, video, rtx, retransmitter: new Retransmitter(video, rtx, this.repairs), audio };
   }
 
   #report({ srtp }: Senders, stream: RtpStream, ntp: bigint, ticks: number): void {
