@@ -25,6 +25,7 @@ import { Phases } from '../services/media-sender/dist/playout/phases.js';
 import { Scheduler } from '../services/media-sender/dist/playout/scheduler.js';
 import { type PlayoutMetrics, SessionPlayer } from '../services/media-sender/dist/playout/session-player.js';
 import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import { RepairBudget } from '../services/media-sender/dist/rtp/repair-budget.js';
 import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
 import type { TransportEvents } from '../services/media-sender/dist/transport/viewer-transport.js';
 import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
@@ -141,7 +142,14 @@ async function playing(): Promise<number> {
   for (const clip of clips) clip.follow(0);
   await sleep(100); // what they read ahead is there
   player.start();
-  player.addViewer('bench', 'vp8', { sendVideo() {}, sendAudio() {}, sendReports() {} });
+  const nowhere = {
+    sendVideo() {},
+    sendAudio() {},
+    sendReports() {},
+    repairs: new RepairBudget(),
+    roundTripMs: undefined,
+  };
+  player.addViewer('bench', 'vp8', nowhere);
   let cpuMs = 0;
   for (let next = 0; next < PLAYED_SECONDS * 1000; ) {
     // What is read ahead arrives between two packets, as it does in the service.
