@@ -86,6 +86,8 @@ export interface HostMetrics {
 
 /** While Redis is away, what is left to say is not waited for longer than this. */
 const LAST_WORDS_MS = 3000;
+/** So long a codec is still read after its last viewer has left, or another one has come. */
+const UNWATCHED_CODEC_MS = 5000;
 /** Between attempts to read what can't be read now. */
 const RETRY_MS = 250;
 /** The queue is also read this often: whoever queued or interrupted may have died, or given up, before it could tell. */
@@ -106,7 +108,11 @@ export class SessionHost {
   readonly #services: HostServices;
   readonly #logger: Logger;
   readonly #avatar: Avatar;
+  /** What is read of each segment. */
   readonly #codecs: Set<Codec>;
+  /** By connection. */
+  readonly #watching = new Map<string, Codec>();
+  #codecsChangedAtMs = 0;
   readonly #reel: IdleReel;
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
@@ -204,7 +210,9 @@ export class SessionHost {
       logger: this.#logger,
       graceMs: services.viewerGraceMs,
       onConnected: ({ viewer, traceparent }, connection, codec, transport) => {
+        this.#watching.set(connection, codec);
         this.#codecs.add(codec);
+        this.#codecsChangedAtMs = performance.now();
         this.#player.start();
         this.#player.addViewer(connection, codec, transport);
         this.#logger.info({ viewer, connection, codec, ...traceFields(traceparent) }, 'viewer connected');
@@ -213,6 +221,8 @@ export class SessionHost {
       },
       onDisconnected: (viewer, connection, reason) => {
         this.#player.removeViewer(connection);
+        this.#watching.delete(connection);
+        this.#codecsChangedAtMs = performance.now();
         this.#logger.info({ viewer, connection, reason }, 'viewer disconnected');
         this.#emit({ type: 'viewer.disconnected', viewer, reason });
       },
@@ -552,7 +562,15 @@ export class SessionHost {
     this.#outbox.add(() => this.#services.registry.emit(this.session, this.epoch, body, number));
   }
 
+  /** What nobody watches any more is not read any more, once what is watched is in memory. */
+  #dropCodecs(): void {
+    if (this.#watching.size === 0 || performance.now() - this.#codecsChangedAtMs < UNWATCHED_CODEC_MS) return;
+    const watched = new Set(this.#watching.values());
+    for (const codec of this.#codecs) if (!watched.has(codec)) this.#codecs.delete(codec);
+  }
+
   #savePlayhead(): void {
+    this.#dropCodecs();
     const playhead = this.playhead();
     if (!playhead) return;
     if (playhead.role === 'idle' && playhead.atMs - this.#playheadSavedAtMs < IDLE_PLAYHEAD_MS) return;

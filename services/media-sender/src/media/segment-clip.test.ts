@@ -63,7 +63,13 @@ class MemoryStore implements Reads {
   }
 }
 
-function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9 } = {}) {
+function renditionOf(codec: Codec) {
+  const found = manifest.renditions.find((rendition) => rendition.codec === codec);
+  if (!found) throw new Error(`no ${codec}`);
+  return found;
+}
+
+function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9, renditions = manifest.renditions } = {}) {
   const store = new MemoryStore();
   const cache = new MediaCache(store as unknown as MediaStore, {
     maxBytes,
@@ -72,12 +78,15 @@ function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9 } = {}) {
   const lost: string[] = [];
   const watched = new Set(codecs);
   const open = () =>
-    new SegmentClip(manifest, {
-      cache,
-      prefetchSamples: 2 * 48_000,
-      codecs: watched,
-      onLost: (part) => lost.push(part),
-    });
+    new SegmentClip(
+      { ...manifest, renditions },
+      {
+        cache,
+        prefetchSamples: 2 * 48_000,
+        codecs: watched,
+        onLost: (part) => lost.push(part),
+      },
+    );
   return { store, cache, lost, watched, open };
 }
 
@@ -149,6 +158,33 @@ describe('SegmentClip', () => {
     watched.add('h264');
     clip.follow(0);
     await vi.waitFor(() => expect(clip.frame('h264', 3)?.payloads[0]?.[0]).toBe(3));
+  });
+
+  it('holds nobody up for a rendition that is not there yet, or never will be, while another one is', async () => {
+    const { store, lost, watched, open } = setUp();
+    store.missing.add('h/1');
+    const clip = open();
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, 2 * SECOND)).toBe('ready'));
+    watched.add('h264');
+    expect(clip.availability(0, 2 * SECOND)).toBe('ready');
+    clip.follow(0);
+    expect(clip.availability(0, 2 * SECOND)).toBe('ready');
+    await vi.waitFor(() => expect(lost).toEqual(['h/1']), { timeout: 10_000 });
+    expect(clip.availability(0, 2 * SECOND)).toBe('ready');
+    // Whoever watches only that one waits for what may come, and not for what is lost.
+    watched.delete('vp8');
+    expect(clip.availability(0, SECOND - 4800)).toBe('ready');
+    expect(clip.availability(SECOND, 2 * SECOND)).toBe('gone');
+  });
+
+  it('reads one rendition of a codec: the one that is sent', async () => {
+    const { store, open } = setUp({ renditions: [...manifest.renditions, { ...renditionOf('vp8'), id: 'v2' }] });
+    store.missing.add('v2/0');
+    const clip = open();
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, 2 * SECOND)).toBe('ready'));
+    expect(store.reads.filter((part) => part.startsWith('v2'))).toEqual([]);
   });
 
   it('reads a part once for all sessions that play it, and again after it was evicted', async () => {

@@ -28,7 +28,7 @@ export interface SegmentClipOptions {
   cache: MediaCache;
   /** How far ahead of playback parts are fetched, media-clock samples. */
   prefetchSamples: number;
-  /** Codecs that somebody watches now; owned by the session, may grow. */
+  /** Codecs that somebody watches now; owned by the session, which adds and removes some as viewers come and go. */
   codecs: ReadonlySet<Codec>;
   /** A part is gone for good. */
   onLost?: (what: string, error?: unknown) => void;
@@ -79,13 +79,22 @@ export class SegmentClip implements Clip {
     let answer: Availability = 'ready';
     const [firstChunk, endChunk] = this.#chunks(fromSamples, toSamples);
     for (let i = firstChunk; i < endChunk; i++) answer = worse(answer, this.#pcm[i]);
+    return worseOf(answer, this.#videoAvailability(fromSamples, toSamples));
+  }
+
+  /**
+   * One rendition that is there is enough: whoever watches another waits for its next GOP, and holds nobody up. A viewer who
+   * comes with a codec that nobody had must not be heard by the others, nor must a rendition that is lost.
+   */
+  #videoAvailability(fromSamples: number, toSamples: number): Availability {
     const [firstGop, endGop] = this.#gopRange(fromSamples, toSamples);
-    for (const rendition of this.#manifest.renditions) {
-      if (!this.#isWatched(rendition)) continue;
-      const slots = this.#gops.get(rendition.id) ?? [];
+    const answers = this.#watched().map(({ id }) => {
+      const slots = this.#gops.get(id) ?? [];
+      let answer: Availability = 'ready';
       for (let i = firstGop; i < endGop; i++) answer = worse(answer, slots[i]);
-    }
-    return answer;
+      return answer;
+    });
+    return answers.includes('ready') || answers.length === 0 ? 'ready' : answers.includes('late') ? 'late' : 'gone';
   }
 
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
@@ -106,7 +115,7 @@ export class SegmentClip implements Clip {
   }
 
   frame(codec: Codec, frame: number): PacketizedFrame | undefined {
-    const rendition = this.#manifest.renditions.find((candidate) => candidate.codec === codec);
+    const rendition = this.#renditionOf(codec);
     const index = Math.floor(frame / this.#manifest.gopFrames);
     const gop = rendition && this.#gops.get(rendition.id)?.[index];
     return Array.isArray(gop) ? gop[frame - index * this.#manifest.gopFrames] : undefined;
@@ -130,8 +139,7 @@ export class SegmentClip implements Clip {
     // The GOP before stays: a viewer whose decoder got stuck is served from its keyframe.
     const [firstGop, endGop] = this.#gopRange(positionSamples, ahead);
     const [firstChunk, endChunk] = this.#chunks(positionSamples, ahead);
-    for (const rendition of this.#manifest.renditions) {
-      if (!this.#isWatched(rendition)) continue;
+    for (const rendition of this.#watched()) {
       const slots = this.#gops.get(rendition.id) ?? [];
       for (let i = Math.max(firstGop - 1, 0); i < endGop; i++) {
         if (slots[i] === undefined)
@@ -191,8 +199,13 @@ export class SegmentClip implements Clip {
     }
   }
 
-  #isWatched(rendition: Rendition): boolean {
-    return this.#options.codecs.has(rendition.codec);
+  /** What is read: for each codec that somebody watches, the rendition that is sent. */
+  #watched(): Rendition[] {
+    return [...this.#options.codecs].flatMap((codec) => this.#renditionOf(codec) ?? []);
+  }
+
+  #renditionOf(codec: Codec): Rendition | undefined {
+    return this.#manifest.renditions.find((rendition) => rendition.codec === codec);
   }
 
   /** Stored PCM chunks that a stretch touches; sound may end before the picture. */
@@ -214,6 +227,11 @@ export class SegmentClip implements Clip {
 }
 
 function worse(answer: Availability, slot: Slot<unknown>): Availability {
-  if (slot === 'lost' || answer === 'gone') return 'gone';
-  return slot === undefined || slot === 'loading' ? 'late' : answer;
+  if (slot === 'lost') return 'gone';
+  return worseOf(answer, slot === undefined || slot === 'loading' ? 'late' : 'ready');
+}
+
+function worseOf(one: Availability, other: Availability): Availability {
+  if (one === 'gone' || other === 'gone') return 'gone';
+  return one === 'late' || other === 'late' ? 'late' : 'ready';
 }
