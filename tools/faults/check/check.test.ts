@@ -1,0 +1,373 @@
+import { describe, expect, it } from 'vitest';
+import { type HistoryInput, historyRecordSchema } from '../history.ts';
+import { checkHistory } from './check.ts';
+
+const FRAMES = 50;
+const SESSION = 'ses_1';
+
+/** Hand-made histories: a session that was asked for segments, and what came of it. Times in ms. */
+class Story {
+  readonly #records: HistoryInput[] = [
+    { type: 'run', seed: 1, startedAt: '2026-01-01T00:00:00Z', fps: 25, plan: '' },
+    ...['a', 'b', 'c', 'd'].map((name) => ({ type: 'segment' as const, segment: name, frames: FRAMES })),
+  ];
+  #eventNumber = 0;
+
+  speak(
+    segments: readonly string[],
+    seqs: readonly number[],
+    {
+      atMs = 0,
+      ...more
+    }: { atMs?: number; outcome?: 'ok' | 'failed' | 'unknown'; interrupt?: boolean; key?: string } = {},
+  ): this {
+    return this.#command('speak', atMs, { segments: [...segments], seqs: [...seqs], ...more });
+  }
+
+  interrupt(interruptedSeq: number, atMs: number): this {
+    return this.#command('interrupt', atMs, { interruptedSeq });
+  }
+
+  end(atMs: number): this {
+    return this.#command('end', atMs, {});
+  }
+
+  delete(segment: string, atMs: number): this {
+    return this.#add({
+      type: 'command',
+      command: 'delete',
+      segments: [segment],
+      sentMs: atMs,
+      doneMs: atMs,
+      outcome: 'ok',
+    });
+  }
+
+  event(type: string, body: { seq?: number; segment?: string; reason?: string } = {}, { id = '' } = {}): this {
+    const event = { id: id || `1-${++this.#eventNumber}`, type, ...body };
+    return this.#add({ type: 'event', session: SESSION, receivedMs: 0, event });
+  }
+
+  /** Started and played to the end. */
+  played(segment: string, seq: number): this {
+    return this.event('speech.started', { segment, seq }).event('speech.finished', {
+      segment,
+      seq,
+      reason: 'finished',
+    });
+  }
+
+  hear(
+    segment: string,
+    [firstFrame, lastFrame]: readonly [number, number],
+    fromMs: number,
+    more: Partial<Omit<Extract<HistoryInput, { type: 'heard' }>, 'type'>> = {},
+  ): this {
+    const { epoch = 1, connection = `c${epoch}`, viewer = 'v', lostBefore = 0, lostAfter = lostBefore } = more;
+    const untilMs = fromMs + (lastFrame - firstFrame) * 40;
+    const common = { session: SESSION, viewer, connection, epoch, segment };
+    return this.#add({ type: 'heard', ...common, firstFrame, lastFrame, fromMs, untilMs, lostBefore, lostAfter });
+  }
+
+  receive(epoch: number, firstMs: number, lastMs: number, viewer = 'v'): this {
+    return this.#add({ type: 'connection', session: SESSION, viewer, connection: `c${epoch}`, epoch, firstMs, lastMs });
+  }
+
+  also(record: HistoryInput): this {
+    return this.#add(record);
+  }
+
+  close({ complete = true } = {}): this {
+    return this.#add({ type: 'closed', session: SESSION, atMs: 99_000, complete });
+  }
+
+  /** The rules that were broken, through the same reader as a file's. */
+  rules(): string[] {
+    return this.verdict().violations.map(({ rule }) => rule);
+  }
+
+  verdict() {
+    return checkHistory(this.#records.map((record) => historyRecordSchema.parse(JSON.parse(JSON.stringify(record)))));
+  }
+
+  #command(command: 'speak' | 'interrupt' | 'end', atMs: number, more: Partial<HistoryInput>): this {
+    return this.#add({
+      ...{ type: 'command', command, session: SESSION, sentMs: atMs, doneMs: atMs, outcome: 'ok' },
+      ...more,
+    } as HistoryInput);
+  }
+
+  #add(record: HistoryInput): this {
+    this.#records.push(record);
+    return this;
+  }
+}
+
+const story = () => new Story();
+/** Two segments that were asked for, played and heard as they should be. */
+const good = () =>
+  story()
+    .speak(['a', 'b'], [1, 2])
+    .played('a', 1)
+    .played('b', 2)
+    .hear('a', [0, 49], 1000)
+    .hear('b', [0, 49], 3000)
+    .receive(1, 500, 9000);
+
+describe('checkHistory() on what is right', () => {
+  it('finds nothing, and counts what it judged', () => {
+    const { violations, counted } = good().event('session.ended').end(9000).close().verdict();
+    expect(violations).toEqual([]);
+    expect(counted).toMatchObject({
+      ...{ sessions: 1, accepted: 2, finished: { finished: 2 }, heardSegments: 2, connections: 1, events: 5 },
+    });
+  });
+
+  it('allows a new host to repeat less than the limit, also from the segment before', () => {
+    const moved = story()
+      .speak(['a', 'b'], [1, 2])
+      .played('a', 1)
+      .played('b', 2)
+      .hear('a', [0, 49], 1000)
+      .hear('b', [0, 5], 3000)
+      .hear('a', [25, 49], 5000, { epoch: 2 })
+      .hear('b', [0, 49], 6000, { epoch: 2 });
+    expect(moved.rules()).toEqual([]);
+    expect(moved.verdict().counted.framesAgain).toBe(25);
+  });
+
+  it('allows a viewer that comes later to hear less', () => {
+    expect(good().hear('b', [25, 49], 4000, { viewer: 'w', connection: 'other' }).rules()).toEqual([]);
+  });
+
+  it('allows frames to be missing where packets were lost', () => {
+    const lossy = story()
+      .speak(['a'], [1])
+      .hear('a', [0, 9], 0, { lostAfter: 1 })
+      .hear('a', [12, 49], 500, { lostBefore: 1 });
+    expect(lossy.rules()).toEqual([]);
+  });
+
+  it('allows what an interruption cut off to be dropped, and to be missing', () => {
+    const cut = story()
+      .speak(['a', 'b', 'c'], [1, 2, 3])
+      .interrupt(2, 1000)
+      .event('speech.started', { segment: 'a', seq: 1 })
+      .event('speech.finished', { segment: 'a', seq: 1, reason: 'interrupted' })
+      .event('speech.finished', { segment: 'b', seq: 2, reason: 'dropped' })
+      .played('c', 3)
+      .hear('a', [0, 20], 500)
+      .hear('c', [0, 49], 1400);
+    expect(cut.rules()).toEqual([]);
+  });
+
+  it('takes a command with an unknown outcome as done or not done', () => {
+    expect(story().speak(['a'], [], { outcome: 'unknown' }).event('session.ended').close().rules()).toEqual([]);
+    expect(story().speak(['a'], [], { outcome: 'unknown' }).played('a', 1).hear('a', [0, 49], 0).rules()).toEqual([]);
+  });
+
+  it('takes attempts with one key as one command', () => {
+    const retried = story()
+      .speak(['a'], [], { outcome: 'unknown', key: 'k' })
+      .speak(['a'], [1], { key: 'k' })
+      .played('a', 1);
+    expect(retried.rules()).toEqual([]);
+  });
+
+  it('allows the old host to be heard for a while in a planned hand-over only', () => {
+    const drained = { type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 } as const;
+    const moved = () => story().speak(['a'], [1]).receive(1, 0, 6500).receive(2, 5000, 9000);
+    expect(moved().rules()).toEqual(['two-hosts']);
+    expect(moved().also(drained).rules()).toEqual([]);
+    expect(
+      moved()
+        .also({ ...drained, overlaps: false })
+        .rules(),
+    ).toEqual(['two-hosts']);
+  });
+
+  it('does not blame the hosts for what the tool itself read late', () => {
+    const moved = () => story().speak(['a'], [1]).receive(1, 0, 5100).receive(2, 5000, 9000);
+    expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 120 }).rules()).toEqual([]);
+    expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 80 }).rules()).toEqual(['two-hosts']);
+    expect(moved().also({ type: 'stall', atMs: 8000, stallMs: 120 }).rules()).toEqual(['two-hosts']);
+  });
+});
+
+describe('checkHistory() on what is wrong', () => {
+  it.each<[string, () => Story, string[]]>([
+    [
+      'a segment that was finished twice',
+      () => good().event('speech.finished', { segment: 'b', seq: 2, reason: 'finished' }),
+      ['finished-once', 'queue-order'],
+    ],
+    [
+      'a segment that was accepted and forgotten',
+      () => good().speak(['c'], [3]).event('session.ended').close(),
+      ['accepted-lost'],
+    ],
+    [
+      'a segment that started and never finished',
+      () =>
+        story()
+          .speak(['a'], [], { outcome: 'unknown' })
+          .event('speech.started', { segment: 'a', seq: 1 })
+          .event('session.ended')
+          .close(),
+      ['accepted-lost'],
+    ],
+    [
+      'a segment that started twice',
+      () => story().speak(['a'], [1]).event('speech.started', { segment: 'a', seq: 1 }).played('a', 1),
+      ['queue-order', 'started-once'],
+    ],
+    [
+      'a segment that finished without a start',
+      () => story().speak(['a'], [1]).event('speech.finished', { segment: 'a', seq: 1, reason: 'finished' }),
+      ['started-once'],
+    ],
+    [
+      'segments that were played in another order',
+      () => story().speak(['a', 'b'], [1, 2]).played('b', 2).played('a', 1),
+      ['queue-order', 'queue-order'],
+    ],
+    [
+      'an event that came twice',
+      () => story().event('session.hosted', {}, { id: '5-1' }).event('session.hosted', {}, { id: '5-1' }),
+      ['event-order'],
+    ],
+    [
+      'events that came in another order',
+      () => story().event('session.hosted', {}, { id: '10-0' }).event('session.hosted', {}, { id: '9-1' }),
+      ['event-order'],
+    ],
+    ['an event after the end', () => story().event('session.ended').event('viewer.connected'), ['after-end']],
+    [
+      'a speak that was accepted after the end',
+      () => story().end(1000).speak(['a'], [1], { atMs: 2000 }),
+      ['after-end'],
+    ],
+    ['an end that its readers never hear of', () => story().end(1000).close({ complete: false }), ['events-lost']],
+    [
+      'a refused speak that was done',
+      () => story().speak(['a'], [], { outcome: 'failed' }).played('a', 1),
+      ['refused-but-done'],
+    ],
+    [
+      'a refused speak that was heard',
+      () => story().speak(['a'], [], { outcome: 'failed' }).hear('a', [0, 49], 0),
+      ['refused-but-done'],
+    ],
+    [
+      'a retry that was done again',
+      () =>
+        story()
+          .speak(['a'], [], { outcome: 'unknown', key: 'k' })
+          .speak(['a'], [2], { key: 'k' })
+          .played('a', 1)
+          .played('a', 2),
+      ['said-twice'],
+    ],
+    ['a segment that nobody asked for', () => story().played('a', 1), ['unasked', 'unasked']],
+    ['frames heard again on the same connection', () => good().hear('b', [49, 49], 6000), ['heard-again']],
+    [
+      'more repeated by a new host than the limit',
+      () =>
+        story()
+          .speak(['a'], [1])
+          .also({ type: 'segment', segment: 'a', frames: 200 })
+          .hear('a', [0, 150], 0)
+          .hear('a', [70, 199], 8000, { epoch: 2 }),
+      ['heard-again'],
+    ],
+    [
+      'a segment heard whole, twice, by way of two reconnects',
+      () =>
+        story()
+          .speak(['a'], [1])
+          .also({ type: 'segment', segment: 'a', frames: 100 })
+          .hear('a', [0, 99], 0)
+          .hear('a', [0, 99], 9000, { epoch: 2 }),
+      ['heard-again'],
+    ],
+    [
+      'segments heard in another order',
+      () => story().speak(['a', 'b'], [1, 2]).hear('b', [0, 49], 0).hear('a', [0, 49], 3000),
+      ['heard-order'],
+    ],
+    [
+      'frames that were left out',
+      () => story().speak(['a'], [1]).hear('a', [0, 9], 0).hear('a', [11, 49], 500),
+      ['left-out'],
+    ],
+    [
+      'a segment that was reported as played, and cut short',
+      () => story().speak(['a', 'b'], [1, 2]).played('a', 1).hear('a', [0, 30], 0).hear('b', [0, 49], 2000),
+      ['left-out'],
+    ],
+    [
+      'a segment whose beginning is missing',
+      () => story().speak(['a', 'b'], [1, 2]).hear('a', [0, 49], 0).hear('b', [3, 49], 2000),
+      ['left-out'],
+    ],
+    [
+      'a segment that was reported as played, and not heard',
+      () => story().speak(['a', 'b', 'c'], [1, 2, 3]).played('b', 2).hear('a', [0, 49], 0).hear('c', [0, 49], 2000),
+      ['left-out'],
+    ],
+    [
+      'two hosts at once, at two viewers',
+      () => story().receive(1, 0, 5100, 'v').receive(2, 5000, 9000, 'w'),
+      ['two-hosts'],
+    ],
+    [
+      'an old host that is heard long after a planned hand-over',
+      () =>
+        story()
+          .receive(1, 0, 20_000)
+          .receive(2, 5000, 9000)
+          .also({ type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 }),
+      ['two-hosts'],
+    ],
+    ['an interrupted segment that goes on', () => good().interrupt(2, 500), ['interrupted-heard', 'interrupted-heard']],
+    [
+      'a replaced segment that goes on',
+      () => story().speak(['a'], [1]).speak(['b'], [2], { interrupt: true, atMs: 1000 }).hear('a', [0, 99], 0),
+      ['interrupted-heard'],
+    ],
+    ['a session that is heard after its end', () => good().end(1000), ['ended-heard']],
+    ['a deleted segment that is heard', () => good().delete('b', 1500), ['deleted-heard']],
+    [
+      'a deleted segment that comes back',
+      () =>
+        good()
+          .delete('b', 8000)
+          .also({ type: 'lookup', segment: 'b', atMs: 9000, status: 404 })
+          .also({ type: 'lookup', segment: 'b', atMs: 9100, status: 200 }),
+      ['deleted-back'],
+    ],
+    [
+      'a session that does not play again',
+      () => good().also({ type: 'calm', atMs: 9000, silent: [SESSION] }),
+      ['silent'],
+    ],
+    [
+      'a fault that could not be mended',
+      () => good().also({ type: 'fault', fault: 'x', overlaps: false, beganMs: 0, endedMs: 1, error: 'not ready' }),
+      ['fault-failed'],
+    ],
+  ])('finds %s', (_, make, rules) => {
+    expect(make().rules().sort()).toEqual([...rules].sort());
+  });
+
+  it('names session, time and place', () => {
+    expect(good().delete('b', 1500).verdict().violations).toEqual([
+      {
+        rule: 'deleted-heard',
+        session: SESSION,
+        atMs: 4960,
+        detail: 'b frames 0–49 at v was heard until 3460 ms after its deletion',
+      },
+    ]);
+  });
+});

@@ -1,0 +1,145 @@
+import type { HistoryRecord } from '../history.ts';
+import { EVENT_RULES } from './event-rules.ts';
+import { HEARD_RULES, late } from './heard-rules.ts';
+import {
+  type Limits,
+  limitsFor,
+  type RunHistory,
+  type SessionHistory,
+  sessionsOf,
+  type Violation,
+} from './session-history.ts';
+
+export interface Verdict {
+  readonly violations: readonly Violation[];
+  /** How much was judged: a check of nothing finds nothing. */
+  readonly counted: {
+    readonly sessions: number;
+    readonly commands: number;
+    /** Commands whose outcome their caller does not know. */
+    readonly unknown: number;
+    readonly events: number;
+    readonly accepted: number;
+    /** Queue entries by the reason for which they were over. */
+    readonly finished: Readonly<Record<string, number>>;
+    readonly heardSegments: number;
+    /** Frames that viewers received again from a new host, the most at once. */
+    readonly framesAgain: number;
+    /** Connections of viewers, and changes of a session's epoch that viewers saw. */
+    readonly connections: number;
+    readonly epochChanges: number;
+    readonly deletions: number;
+    readonly faults: number;
+  };
+}
+
+const DEFAULT_FPS = 25;
+
+/**
+ * Judges a history, whatever wrote it, by the promises of docs/operations.md.
+ *
+ * @param limits default: those for the run's frame rate.
+ */
+export function checkHistory(records: readonly HistoryRecord[], limits?: Limits): Verdict {
+  const fps = records.find((record) => record.type === 'run')?.fps ?? DEFAULT_FPS;
+  const run: RunHistory = {
+    frames: new Map(
+      records.filter((record) => record.type === 'segment').map(({ segment, frames }) => [segment, frames]),
+    ),
+    faults: records.filter((record) => record.type === 'fault'),
+    stalls: records.filter((record) => record.type === 'stall'),
+    limits: limits ?? limitsFor(fps),
+  };
+  const sessions = sessionsOf(records);
+  const violations = [
+    ...sessions.flatMap((session) => sessionViolations(session, run)),
+    ...deletionViolations(records, run),
+    ...recoveryViolations(records),
+  ];
+  violations.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
+  return { violations, counted: count(records, sessions) };
+}
+
+function sessionViolations(session: SessionHistory, run: RunHistory): Violation[] {
+  return [...EVENT_RULES, ...HEARD_RULES].flatMap((rule) =>
+    rule(session, run).map((found) => ({ ...found, session: session.session })),
+  );
+}
+
+/** What is deleted is heard in no session, and does not come back. */
+function deletionViolations(records: readonly HistoryRecord[], { limits }: RunHistory): Violation[] {
+  const deletedMs = new Map<string, number>();
+  for (const record of records) {
+    if (record.type !== 'command' || record.command !== 'delete' || record.outcome !== 'ok') continue;
+    for (const segment of record.segments) deletedMs.set(segment, record.doneMs);
+  }
+  return records.flatMap((record): Violation[] => {
+    if (record.type !== 'heard' && record.type !== 'lookup') return [];
+    const sinceMs = deletedMs.get(record.segment);
+    if (sinceMs === undefined) return [];
+    if (record.type === 'heard') {
+      if (record.untilMs <= sinceMs + limits.graceMs) return [];
+      return [{ ...late('deleted-heard', record, sinceMs, 'its deletion'), session: record.session }];
+    }
+    const { segment, atMs, status } = record;
+    if (status !== 200 || atMs < sinceMs) return [];
+    const afterMs = (atMs - sinceMs).toFixed(0);
+    return [
+      {
+        rule: 'deleted-back',
+        session: undefined,
+        detail: `${segment} was back ${afterMs} ms after its deletion`,
+        atMs,
+      },
+    ];
+  });
+}
+
+function recoveryViolations(records: readonly HistoryRecord[]): Violation[] {
+  return records.flatMap((record): Violation[] => {
+    if (record.type === 'calm') {
+      const { atMs } = record;
+      return record.silent.map((session) => ({ rule: 'silent', session, detail: 'does not play again', atMs }));
+    }
+    if (record.type !== 'fault' || record.error === undefined) return [];
+    const detail = `${record.fault}: ${record.error}`;
+    return [{ rule: 'fault-failed', session: undefined, detail, atMs: record.endedMs }];
+  });
+}
+
+function count(records: readonly HistoryRecord[], sessions: readonly SessionHistory[]): Verdict['counted'] {
+  const commands = records.filter((record) => record.type === 'command');
+  const finished: Record<string, number> = {};
+  for (const { event } of sessions.flatMap(({ events }) => events)) {
+    if (event.type !== 'speech.finished') continue;
+    finished[event.reason ?? 'unknown'] = (finished[event.reason ?? 'unknown'] ?? 0) + 1;
+  }
+  return {
+    sessions: sessions.length,
+    commands: commands.length,
+    unknown: commands.filter(({ outcome }) => outcome === 'unknown').length,
+    events: sessions.reduce((sum, { events }) => sum + events.length, 0),
+    accepted: commands.filter(({ outcome }) => outcome === 'ok').reduce((sum, { seqs }) => sum + seqs.length, 0),
+    finished,
+    heardSegments: sessions.reduce((sum, { heard }) => sum + new Set(heard.map(({ segment }) => segment)).size, 0),
+    framesAgain: Math.max(0, ...sessions.map(framesAgain)),
+    connections: sessions.reduce((sum, { connections }) => sum + connections.length, 0),
+    epochChanges: sessions.reduce(
+      (sum, { connections }) => sum + Math.max(0, new Set(connections.map(({ epoch }) => epoch)).size - 1),
+      0,
+    ),
+    deletions: commands.filter(({ command, outcome }) => command === 'delete' && outcome === 'ok').length,
+    faults: records.filter(({ type }) => type === 'fault').length,
+  };
+}
+
+function framesAgain({ heard }: SessionHistory): number {
+  const last = new Map<string, number>();
+  let most = 0;
+  for (const { viewer, segment, firstFrame, lastFrame } of heard) {
+    const key = `${viewer} ${segment}`;
+    most = Math.max(most, (last.get(key) ?? -1) - firstFrame + 1);
+    last.set(key, Math.max(last.get(key) ?? -1, lastFrame));
+  }
+  return most;
+}

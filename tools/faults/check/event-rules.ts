@@ -1,0 +1,157 @@
+import type { ReceivedEvent } from '../history.ts';
+import type { SessionHistory, SessionRule } from './session-history.ts';
+
+/** The rules for what a session's event stream says, against what its commands were answered. */
+export const EVENT_RULES: readonly SessionRule[] = [
+  eventsAreInOrder,
+  acceptedIsFinishedOnce,
+  startedIsSaidOnce,
+  playedInQueueOrder,
+  nothingAfterTheEnd,
+  refusedIsNotDone,
+  saidAtMostOnce,
+  nothingUnasked,
+  endIsReached,
+];
+
+/** A reader that resumes with `Last-Event-ID` receives each event once, in the order of the ids. */
+function eventsAreInOrder({ events }: SessionHistory) {
+  return pairs(events).flatMap(([before, after]) =>
+    compareIds(before.event.id, after.event.id) < 0
+      ? []
+      : [violation('event-order', `event ${after.event.id} came after ${before.event.id}`, after.receivedMs)],
+  );
+}
+
+/** Every queued segment is finished exactly once. */
+function acceptedIsFinishedOnce({ commands, events, closed }: SessionHistory) {
+  const finished = Map.groupBy(ofType(events, 'speech.finished'), ({ event }) => event.seq ?? -1);
+  const twice = [...finished].filter(([, reports]) => reports.length > 1);
+  const violations = twice.map(([seq, reports]) =>
+    violation(
+      'finished-once',
+      `segment ${seq} was reported as finished ${reports.length} times`,
+      reports[1]?.receivedMs,
+    ),
+  );
+  if (!closed?.complete) return violations;
+  const promised = commands.filter(({ outcome }) => outcome === 'ok').flatMap(({ seqs }) => seqs);
+  const started = ofType(events, 'speech.started').map(({ event }) => event.seq ?? -1);
+  for (const seq of new Set([...promised, ...started])) {
+    if (finished.has(seq)) continue;
+    violations.push(
+      violation('accepted-lost', `segment ${seq} was queued and never reported as finished`, closed.atMs),
+    );
+  }
+  return violations;
+}
+
+function startedIsSaidOnce({ events }: SessionHistory) {
+  const states = new Map<number, 'started' | 'finished'>();
+  return events.flatMap(({ event: { type, seq = -1, reason }, receivedMs }) => {
+    const before = states.get(seq);
+    if (type === 'speech.started') {
+      states.set(seq, 'started');
+      return before ? [violation('started-once', `segment ${seq} started after it had ${before}`, receivedMs)] : [];
+    }
+    if (type !== 'speech.finished') return [];
+    states.set(seq, 'finished');
+    return reason === 'finished' && before === undefined
+      ? [violation('started-once', `segment ${seq} finished without having started`, receivedMs)]
+      : [];
+  });
+}
+
+function playedInQueueOrder({ events }: SessionHistory) {
+  const started = ofType(events, 'speech.started');
+  const played = ofType(events, 'speech.finished').filter(({ event }) => event.reason === 'finished');
+  return [started, played].flatMap((list) =>
+    pairs(list).flatMap(([before, after]) =>
+      (before.event.seq ?? 0) < (after.event.seq ?? 0)
+        ? []
+        : [violation('queue-order', `segment ${after.event.seq} came after ${before.event.seq}`, after.receivedMs)],
+    ),
+  );
+}
+
+function nothingAfterTheEnd({ commands, events }: SessionHistory) {
+  const ended = events.findIndex(({ event }) => event.type === 'session.ended');
+  const late = ended === -1 ? [] : events.slice(ended + 1);
+  const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
+  const accepted = commands.filter(
+    ({ command, outcome, sentMs }) => end && command === 'speak' && outcome === 'ok' && sentMs > end.doneMs,
+  );
+  return [
+    ...late.map(({ event, receivedMs }) => violation('after-end', `${event.type} after session.ended`, receivedMs)),
+    ...accepted.map(({ doneMs }) => violation('after-end', 'speak was accepted after the session had ended', doneMs)),
+  ];
+}
+
+/** A command that was refused (4xx) was not done. Segments are named once a session, so that this can be told. */
+function refusedIsNotDone({ commands, seqsOf }: SessionHistory) {
+  const asked = commands.filter(({ command }) => command === 'speak');
+  return asked
+    .filter((speak) => speak.outcome === 'failed')
+    .flatMap((refused) => {
+      const others = asked.filter((other) => other !== refused);
+      const done = refused.segments.filter(
+        (segment) => seqsOf.has(segment) && !others.some(({ segments }) => segments.includes(segment)),
+      );
+      return done.map((segment) =>
+        violation(
+          'refused-but-done',
+          `${segment} was queued although speak was answered ${refused.answer}`,
+          refused.doneMs,
+        ),
+      );
+    });
+}
+
+/** One command is done at most once, also one whose answer was lost and that was sent again with the same key. */
+function saidAtMostOnce({ commands, seqsOf }: SessionHistory) {
+  const asked = commands.filter(({ command }) => command === 'speak');
+  return [...seqsOf].flatMap(([segment, seqs]) => {
+    const own = asked.filter(({ segments }) => segments.includes(segment));
+    const distinct = new Set(own.map(({ key }, i) => key ?? i)).size;
+    if (seqs.size <= Math.max(1, distinct)) return [];
+    return [violation('said-twice', `${segment} has the places ${[...seqs].join(', ')} in the queue`, own[0]?.doneMs)];
+  });
+}
+
+function nothingUnasked({ commands, events, heard }: SessionHistory) {
+  const asked = new Set(commands.flatMap(({ segments }) => segments));
+  const named = [
+    ...events.map(({ event, receivedMs }) => ({ segment: event.segment, atMs: receivedMs, how: event.type })),
+    ...heard.map(({ segment, fromMs }) => ({ segment, atMs: fromMs, how: 'heard' })),
+  ];
+  return named
+    .filter(({ segment, how }) => segment !== undefined && how !== 'playback.held' && !asked.has(segment))
+    .map(({ segment, atMs, how }) => violation('unasked', `${segment} (${how}) was never queued`, atMs));
+}
+
+/** A session that was ended says so to whoever reads its events. */
+function endIsReached({ commands, closed }: SessionHistory) {
+  const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
+  return end && closed && !closed.complete
+    ? [violation('events-lost', 'the events could not be read to session.ended', closed.atMs)]
+    : [];
+}
+
+function violation(rule: string, detail: string, atMs: number | undefined) {
+  return { rule, detail, atMs };
+}
+
+function ofType(events: readonly ReceivedEvent[], type: string): ReceivedEvent[] {
+  return events.filter(({ event }) => event.type === type);
+}
+
+function pairs<T>(list: readonly T[]): [T, T][] {
+  return list.slice(1).map((after, i) => [list[i] as T, after]);
+}
+
+/** Ids of stream entries: milliseconds and a number, both decimal. */
+function compareIds(a: string, b: string): number {
+  const [aMs = '0', aNumber = '0'] = a.split('-');
+  const [bMs = '0', bNumber = '0'] = b.split('-');
+  return Number(BigInt(aMs) - BigInt(bMs)) || Number(aNumber) - Number(bNumber);
+}

@@ -1,0 +1,169 @@
+import type { ConnectionSpan, Heard } from '../history.ts';
+import {
+  byViewer,
+  finishReason,
+  type RunHistory,
+  type SessionHistory,
+  type SessionRule,
+  seqOf,
+} from './session-history.ts';
+
+/** The rules for what viewers received. */
+export const HEARD_RULES: readonly SessionRule[] = [
+  heardAtMostOnce,
+  heardInQueueOrder,
+  nothingIsLeftOut,
+  neverTwoHosts,
+  interruptedIsSilent,
+  endedIsSilent,
+  refusedIsNotHeard,
+];
+
+/** Frames come once; those around a change of connection may come again, within the limit. */
+function heardAtMostOnce({ heard }: SessionHistory, { limits }: RunHistory) {
+  return byViewer(heard).flatMap((runs) => {
+    const last = new Map<string, Heard>();
+    return runs.flatMap((run) => {
+      const before = last.get(run.segment);
+      if (!before || run.lastFrame >= before.lastFrame) last.set(run.segment, run);
+      if (!before) return [];
+      const again = Math.min(before.lastFrame, run.lastFrame) - run.firstFrame + 1;
+      const allowed = before.connection === run.connection ? 0 : limits.repeatFrames;
+      return again > allowed
+        ? [violation('heard-again', `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`, run.fromMs)]
+        : [];
+    });
+  });
+}
+
+/** On one connection, places in the queue only grow. */
+function heardInQueueOrder(session: SessionHistory) {
+  return consecutive(session).flatMap(([before, run]) => {
+    const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
+    return earlier !== undefined && later !== undefined && later < earlier
+      ? [violation('heard-order', `segment ${later} was heard after ${earlier}`, run.fromMs)]
+      : [];
+  });
+}
+
+/** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
+function nothingIsLeftOut(session: SessionHistory, { frames }: RunHistory) {
+  return consecutive(session)
+    .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
+    .flatMap(([before, run]) => {
+      if (before.segment !== run.segment) return leftOutBetween(session, before, run, frames.get(before.segment));
+      return run.firstFrame > before.lastFrame + 1
+        ? [violation('left-out', `${describe(run)} goes on after frame ${before.lastFrame}`, run.fromMs)]
+        : [];
+    });
+}
+
+function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, total: number | undefined) {
+  const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
+  if (total === undefined || earlier === undefined || later === undefined) return [];
+  const played = (seq: number) => finishReason(session, seq) === 'finished';
+  const found = [];
+  if (played(earlier) && before.lastFrame < total - 1)
+    found.push(violation('left-out', `${describe(before)} ends before frame ${total - 1}`, before.untilMs));
+  if (run.firstFrame > 0) found.push(violation('left-out', `${describe(run)} does not begin at frame 0`, run.fromMs));
+  for (let seq = earlier + 1; seq < later; seq++) {
+    if (played(seq)) found.push(violation('left-out', `segment ${seq} was not heard`, run.fromMs));
+  }
+  return found;
+}
+
+/**
+ * Of all viewers' connections, none receives anything of an older epoch once one has received something of a newer epoch. In a
+ * planned hand-over the old host plays on until its viewers have changed over.
+ */
+function neverTwoHosts({ connections }: SessionHistory, run: RunHistory) {
+  return connections.flatMap((newer) =>
+    connections
+      .filter((older) => older.epoch < newer.epoch)
+      .flatMap((older) => {
+        const bothMs = older.lastMs - newer.firstMs;
+        return bothMs > allowedOverlapMs(newer, run)
+          ? [
+              violation(
+                'two-hosts',
+                `epoch ${older.epoch} was heard for ${bothMs.toFixed(0)} ms beside ${newer.epoch}`,
+                newer.firstMs,
+              ),
+            ]
+          : [];
+      }),
+  );
+}
+
+function allowedOverlapMs({ firstMs }: ConnectionSpan, { faults, limits, stalls }: RunHistory): number {
+  const planned = faults.some(
+    ({ overlaps, beganMs, endedMs }) => overlaps && beganMs <= firstMs && firstMs <= endedMs + limits.handOverSettleMs,
+  );
+  if (planned) return limits.handOverMs;
+  const near = stalls.filter(({ atMs, stallMs }) => firstMs >= atMs - stallMs && firstMs <= atMs + stallMs);
+  return Math.max(0, ...near.map(({ stallMs }) => stallMs));
+}
+
+/** Whatever an acknowledged interruption covers is not heard any more. */
+function interruptedIsSilent(session: SessionHistory, { limits }: RunHistory) {
+  return session.commands.flatMap((command) => {
+    const through = interruptedThrough(command);
+    if (through === undefined) return [];
+    return session.heard
+      .filter(({ segment, untilMs }) => {
+        const seq = seqOf(session, segment);
+        return seq !== undefined && seq <= through && untilMs > command.doneMs + limits.graceMs;
+      })
+      .map((run) => late('interrupted-heard', run, command.doneMs, 'the interruption'));
+  });
+}
+
+function interruptedThrough({ command, interrupt, outcome, seqs, interruptedSeq }: SessionHistory['commands'][number]) {
+  if (outcome !== 'ok') return undefined;
+  if (command === 'interrupt') return interruptedSeq;
+  const [first] = seqs;
+  return command === 'speak' && interrupt && first !== undefined ? first - 1 : undefined;
+}
+
+function endedIsSilent({ commands, connections }: SessionHistory, { limits }: RunHistory) {
+  const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
+  if (!end) return [];
+  return connections
+    .filter(({ lastMs }) => lastMs > end.doneMs + limits.graceMs)
+    .map(({ epoch, lastMs }) =>
+      violation('ended-heard', `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`, lastMs),
+    );
+}
+
+function refusedIsNotHeard({ commands, heard }: SessionHistory) {
+  const asked = commands.filter(({ command }) => command === 'speak');
+  const possible = new Set(asked.filter(({ outcome }) => outcome !== 'failed').flatMap(({ segments }) => segments));
+  const refused = new Set(asked.flatMap(({ segments }) => segments).filter((segment) => !possible.has(segment)));
+  return heard
+    .filter(({ segment }) => refused.has(segment))
+    .map((run) => violation('refused-but-done', `${describe(run)} was heard although speak was refused`, run.fromMs));
+}
+
+/** A run that ended `graceMs` or more after it should have been silent. */
+export function late(rule: string, run: Heard, sinceMs: number, what: string) {
+  return violation(
+    rule,
+    `${describe(run)} was heard until ${(run.untilMs - sinceMs).toFixed(0)} ms after ${what}`,
+    run.untilMs,
+  );
+}
+
+/** Neighboring runs of one viewer on the same connection. */
+function consecutive({ heard }: SessionHistory): [Heard, Heard][] {
+  return [...Map.groupBy(heard, ({ viewer, connection }) => `${viewer} ${connection}`).values()].flatMap((runs) =>
+    runs.slice(1).map((run, i): [Heard, Heard] => [runs[i] as Heard, run]),
+  );
+}
+
+function describe({ segment, firstFrame, lastFrame, viewer }: Heard): string {
+  return `${segment} frames ${firstFrame}–${lastFrame} at ${viewer}`;
+}
+
+function violation(rule: string, detail: string, atMs: number | undefined) {
+  return { rule, detail, atMs };
+}
