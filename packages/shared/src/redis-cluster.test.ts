@@ -12,6 +12,7 @@ import { SessionRegistry } from './sessions/session-registry.js';
 import { StreamFeed } from './stream-feed.js';
 import {
   type Letter,
+  LossyDeletes,
   letterSchema,
   liveStoreSuite,
   mailboxSuite,
@@ -87,11 +88,12 @@ mailboxSuite('RedisMailbox on a cluster', async () => {
     return redis;
   };
   const commands = open(true);
+  const lossy = new LossyDeletes(commands);
   return {
     capacity: 10_000,
     makeMailbox(address) {
       const reader = open(true);
-      const mailbox = new RedisMailbox<Letter>(address, reader, commands, letterSchema, logger);
+      const mailbox = new RedisMailbox<Letter>(address, reader, lossy.redis, letterSchema, logger);
       readers.set(mailbox, reader);
       return mailbox;
     },
@@ -102,9 +104,12 @@ mailboxSuite('RedisMailbox on a cluster', async () => {
       await commands.pexpire(keys.mailbox(mailbox.address), 1);
       while ((await commands.exists(keys.mailbox(mailbox.address))) === 1) await commands.ping();
     },
-    async spoil(address) {
-      await commands.xadd(keys.mailbox(address), '*', 'm', '{"n":"not a number"');
+    async spoil(address, text) {
+      await commands.xadd(keys.mailbox(address), '*', 'm', text);
     },
+    loseDeletions: (...when) => lossy.lose(...when),
+    breakDeletions: () => lossy.break(),
+    kept: (address) => commands.xlen(keys.mailbox(address)),
     async stuff(address, count) {
       const pipeline = commands.pipeline();
       for (let n = 0; n < count; n++) pipeline.xadd(keys.mailbox(address), '*', 'm', JSON.stringify({ n }));

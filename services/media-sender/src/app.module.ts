@@ -138,7 +138,7 @@ function createMediaSender(
       nowMs: () => clock.nowMs(),
     },
     idle: new IdleLibrary(store, clock, logger),
-    post: new RedisPost(queue),
+    post: new RedisPost(queue, logger),
     logger,
     tracer,
     wallMs: () => clock.wallMs(),

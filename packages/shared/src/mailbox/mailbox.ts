@@ -1,11 +1,15 @@
 /**
- * Messages to one process. Nothing is lost while the reader is late or its connection is down; what is sent to a
- * process that is gone is refused, so that the sender knows. Order is kept per sender. Conformance suite:
+ * Messages to one process. A message is deleted only after it was delivered, and has an id by which it is delivered once, so
+ * nothing is lost, and nothing comes twice, while the reader is late, its connection is down, or an answer to it gets lost.
+ * What is sent to a process that is gone is refused, so that the sender knows. Order is kept per sender. Conformance suite:
  * `testing/mailbox-suite.ts`.
  */
 export interface Mailbox<T> {
   readonly address: string;
-  /** Starts reading; messages sent before are delivered first. A handler that throws is logged, and reading goes on. */
+  /**
+   * Starts reading; messages sent before are delivered first. A handler that throws is logged, and reading goes on; a message of
+   * a type that this version does not know is counted and passed over.
+   */
   open(onMessage: (message: T) => void | Promise<void>): Promise<void>;
   /** Stops reading and removes the mailbox; what is sent from then on is refused. */
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import { startRedis } from '@humancast/testkit';
 import { keys } from '../keys.js';
 import { createLogger } from '../log.js';
 import { connectRedis, type Redis } from '../redis.js';
-import { type Letter, letterSchema, mailboxSuite } from '../testing/index.js';
+import { type Letter, LossyDeletes, letterSchema, mailboxSuite } from '../testing/index.js';
 import { RedisMailbox, RedisPost } from './redis-mailbox.js';
 
 const CAPACITY = 10_000;
@@ -18,11 +18,12 @@ mailboxSuite('RedisMailbox', async () => {
     return redis;
   };
   const commands = connect(true);
+  const lossy = new LossyDeletes(commands);
   return {
     capacity: CAPACITY,
     makeMailbox(address) {
       const reader = connect(true);
-      const mailbox = new RedisMailbox<Letter>(address, reader, commands, letterSchema, logger);
+      const mailbox = new RedisMailbox<Letter>(address, reader, lossy.redis, letterSchema, logger);
       readers.set(mailbox, reader);
       return mailbox;
     },
@@ -33,9 +34,12 @@ mailboxSuite('RedisMailbox', async () => {
       await commands.pexpire(keys.mailbox(mailbox.address), 1);
       while ((await commands.exists(keys.mailbox(mailbox.address))) === 1) await commands.ping();
     },
-    async spoil(address) {
-      await commands.xadd(keys.mailbox(address), '*', 'm', '{"n":"not a number"');
+    async spoil(address, text) {
+      await commands.xadd(keys.mailbox(address), '*', 'm', text);
     },
+    loseDeletions: (...when) => lossy.lose(...when),
+    breakDeletions: () => lossy.break(),
+    kept: (address) => commands.xlen(keys.mailbox(address)),
     async stuff(address, count) {
       const pipeline = commands.pipeline();
       for (let n = 0; n < count; n++) pipeline.xadd(keys.mailbox(address), '*', 'm', JSON.stringify({ n }));

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { keys } from '../keys.js';
 import type { Logger } from '../log.js';
+import { readRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import type { Mailbox, Post } from './mailbox.js';
 
@@ -14,13 +15,16 @@ const BLOCK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
 const BATCH = 256;
 const FIELD = 'm';
+/** What {@link SEND} returns for a mailbox that holds as many messages as it may. */
+const FULL = -1;
 
 /**
  * Appends unless the stream is missing (no reader) or full. One script, because XADD's own NOMKSTREAM and MAXLEN would
  * silently drop the oldest message of a full mailbox.
  */
 const SEND = `
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return ${FULL} end
 redis.call('XADD', KEYS[1], '*', '${FIELD}', ARGV[1])
 return 1`;
 
@@ -34,6 +38,8 @@ export class RedisMailbox<T> implements Mailbox<T> {
   readonly #key: string;
   #refresh: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
+  /** Delivered, and not yet known to be deleted: at most as many as the mailbox holds. */
+  readonly #delivered = new Set<string>();
   #closed = false;
 
   /** @param reader a connection used for nothing else; closed with the mailbox. It must wait for reconnection. */
@@ -76,19 +82,35 @@ export class RedisMailbox<T> implements Mailbox<T> {
   async #read(onMessage: (message: T) => void | Promise<void>): Promise<void> {
     while (!this.#closed) {
       try {
-        // Read messages are removed, so reading always starts at the beginning, whatever Redis did in between.
+        // Delivered messages are deleted, so reading always starts at the beginning, whatever Redis did in between.
         const streams = await this.#reader.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, '0');
         const entries = streams?.[0]?.[1] ?? [];
-        if (entries.length === 0) continue;
-        // Removed before they are handled: a message is acted on once, even if this process dies half-way.
-        await this.#commands.xdel(this.#key, ...entries.map(([id]) => id));
-        for (const [, fields] of entries) this.#deliver(fields[1] ?? '', onMessage);
+        if (entries.length > 0) await this.#take(entries, onMessage);
       } catch (error) {
         if (this.#closed) return;
         this.#logger.warn({ err: (error as Error).message, mailbox: this.address }, 'mailbox read failed');
         await sleep(200);
       }
     }
+  }
+
+  /**
+   * Delivers first and deletes then: if deleting fails, or its answer is lost, the same entries are read again, known by their
+   * ids, and only deleted. The process is the mailbox's only reader and its messages end with it, so what it knows in memory is
+   * enough.
+   */
+  async #take(
+    entries: readonly [id: string, fields: string[]][],
+    onMessage: (message: T) => void | Promise<void>,
+  ): Promise<void> {
+    for (const [id, fields] of entries) {
+      if (this.#delivered.has(id)) continue;
+      this.#delivered.add(id);
+      this.#deliver(fields[1] ?? '', onMessage);
+    }
+    await this.#commands.xdel(this.#key, ...entries.map(([id]) => id));
+    // Nothing that is older than what was read from the beginning is left.
+    this.#delivered.clear();
   }
 
   #deliver(text: string, onMessage: (message: T) => void | Promise<void>): void {
@@ -98,8 +120,10 @@ export class RedisMailbox<T> implements Mailbox<T> {
         { err: error instanceof Error ? error.message : error, mailbox: this.address },
         'mailbox message failed',
       );
+    const message = readRecord('message', typeOf(text), this.#schema, text);
+    if (message === undefined) return;
     try {
-      const handled = onMessage(this.#schema.parse(JSON.parse(text)));
+      const handled = onMessage(message);
       if (handled) handled.catch(report);
     } catch (error) {
       report(error);
@@ -107,14 +131,24 @@ export class RedisMailbox<T> implements Mailbox<T> {
   }
 }
 
+/** What the metric and the log call a message that cannot be read. */
+function typeOf(text: string): string {
+  return /^\{"type":"([\w.]{1,64})"/.exec(text)?.[1] ?? 'unknown';
+}
+
 export class RedisPost<T> implements Post<T> {
   readonly #redis: Redis;
+  readonly #logger: Logger | undefined;
 
-  constructor(redis: Redis) {
+  /** @param logger told when a mailbox is full. */
+  constructor(redis: Redis, logger?: Logger) {
     this.#redis = redis;
+    this.#logger = logger;
   }
 
   async send(address: string, message: T): Promise<boolean> {
-    return (await this.#redis.eval(SEND, 1, keys.mailbox(address), JSON.stringify(message), CAPACITY)) === 1;
+    const sent = await this.#redis.eval(SEND, 1, keys.mailbox(address), JSON.stringify(message), CAPACITY);
+    if (sent === FULL) this.#logger?.error({ mailbox: address, capacity: CAPACITY }, 'mailbox full: message refused');
+    return sent === 1;
   }
 }

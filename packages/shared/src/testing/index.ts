@@ -1,4 +1,5 @@
 export * from './live-store-suite.js';
+export * from './lossy-deletes.js';
 export * from './mailbox-suite.js';
 export * from './media-store-suite.js';
 export * from './rewrite-manifest.js';

@@ -14,8 +14,14 @@ export interface MailboxHarness {
   restart(): Promise<void>;
   /** The process that reads disappears without closing its mailbox, and its time to live passes. */
   abandon(mailbox: Mailbox<Letter>): Promise<void>;
-  /** Puts something in that is no message, as another version of us might. */
-  spoil(address: string): Promise<void>;
+  /** Puts in what is no message, or one that another version of us might send. */
+  spoil(address: string, text: string): Promise<void>;
+  /** The reader's next deletions fail, before they are done or before they are answered. */
+  loseDeletions(...when: ('before' | 'after')[]): void;
+  /** None of the reader's deletions is done until the returned function is called. */
+  breakDeletions(): () => void;
+  /** Messages that are kept, delivered or not. */
+  kept(address: string): Promise<number>;
   /** Messages that may wait unread. */
   readonly capacity: number;
   /** Puts so many messages in, faster than one by one. */
@@ -96,13 +102,46 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received).toEqual([1, 2, 3]);
     });
 
-    it('leaves out what is no message', async () => {
+    it('passes over what is no message, or of a type that it does not know, and members that it does not know', async () => {
       const { address, received } = await open();
       const post = harness.makePost();
       await post.send(address, { n: 1 });
-      await harness.spoil(address);
+      await harness.spoil(address, '{"n":"not a number"');
+      await harness.spoil(address, '{"type":"viewer.paused","n":"later"}');
+      await harness.spoil(address, '{"n":7,"v":2}');
+      await harness.spoil(address, '{"n":2,"mood":"merry"}');
+      await post.send(address, { n: 3 });
+      await until(() => received.length >= 3);
+      expect(received).toEqual([1, 2, 3]);
+    });
+
+    it.each([
+      ['was not done', 'before'],
+      ['was done and not answered', 'after'],
+    ] as const)('delivers each message once when deleting it %s', async (_, when) => {
+      const { address, received } = await open();
+      const post = harness.makePost();
+      harness.loseDeletions(when, when);
+      for (let n = 1; n <= 20; n++) expect(await post.send(address, { n })).toBe(true);
+      await until(() => received.length >= 20);
+      await post.send(address, { n: 21 });
+      await until(() => received.length >= 21);
+      expect(received).toEqual(Array.from({ length: 21 }, (_, i) => i + 1));
+      await untilTrue(async () => (await harness.kept(address)) === 0);
+    });
+
+    it('delivers what was sent while deletions failed, and keeps it until they work', async () => {
+      const { address, received } = await open();
+      const post = harness.makePost();
+      const mend = harness.breakDeletions();
+      await post.send(address, { n: 1 });
+      await until(() => received.length >= 1);
+      expect(await harness.kept(address)).toBe(1);
       await post.send(address, { n: 2 });
       await until(() => received.length >= 2);
+      expect(await harness.kept(address)).toBe(2);
+      mend();
+      await untilTrue(async () => (await harness.kept(address)) === 0);
       expect(received).toEqual([1, 2]);
     });
 
@@ -147,6 +186,11 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(await post.send(address, { n: 1 })).toBe(true);
     });
   });
+}
+
+async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 1500 && !(await condition()); i++) await sleep(10);
+  expect(await condition()).toBe(true);
 }
 
 async function until(condition: () => boolean): Promise<void> {

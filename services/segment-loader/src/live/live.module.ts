@@ -97,7 +97,7 @@ function createLiveServer(
     config,
     avatars,
     registry,
-    speech: new Speech(registry, queue, new RedisPost(queue)),
+    speech: new Speech(registry, queue, new RedisPost(queue, logger)),
     events,
     requestLimits,
     push: {

@@ -35,7 +35,11 @@ import { Sweeper } from './sweeper.js';
       },
       inject: [CONFIG, LOGGER, QUEUE_REDIS, MAILBOX_ADDRESS],
     },
-    { provide: RedisPost, useFactory: (redis: Redis) => new RedisPost(redis), inject: [QUEUE_REDIS] },
+    {
+      provide: RedisPost,
+      useFactory: (redis: Redis, logger: Logger) => new RedisPost(redis, logger),
+      inject: [QUEUE_REDIS, LOGGER],
+    },
     {
       provide: Hosting,
       useFactory: (registry: SessionRegistry, jobs: JobQueues, post: RedisPost<never>) =>
