@@ -14,6 +14,7 @@ export const keys = {
   deletionIntents: 'hc:deletions:open',
   mailbox: (address: string) => `hc:{mb:${address}}`,
   sender: (id: string) => `hc:{snd:${id}}`,
+  senderFence: (id: string) => `hc:{snd:${id}}:fence`,
   senderIndex: 'hc:senders',
   // redis-media
   manifest: (segment: string) => `hc:{m:${segment}}:manifest`,
@@ -24,6 +25,9 @@ export const keys = {
   catalogue: (avatar: string) => `hc:{c:${avatar}}:segments`,
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
 } as const;
+
+/** Pub/sub channel that a media-sender is subscribed to while its process lives; nothing is published on it. */
+export const senderChannel = (sender: string) => `hc:snd:${sender}`;
 
 /** Pub/sub channel on which a session's new events are announced; the events themselves are in its stream. */
 export const eventsChannel = (session: string) => `hc:ev:${session}`;

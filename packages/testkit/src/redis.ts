@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,12 +15,23 @@ export interface TestRedis {
   restart(): Promise<void>;
   /** Ends it without a word, as a crash would. */
   kill(): Promise<void>;
+  /** Fills its disk, where `diskBytes` was asked for, and writes until Redis has noticed. */
+  fillDisk(): Promise<void>;
+  /** Frees it again, and waits until Redis has noticed. */
+  freeDisk(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** A redis-server of its own on loopback. */
 export async function startRedis(
-  options: { maxmemory?: string; policy?: string; appendOnly?: boolean; cluster?: boolean } = {},
+  options: {
+    maxmemory?: string;
+    policy?: string;
+    appendOnly?: boolean;
+    cluster?: boolean;
+    /** Size of a disk of its own: a tmpfs in a mount namespace that ends with the process. */
+    diskBytes?: number;
+  } = {},
 ): Promise<ClusterServer> {
   const port = await freePort();
   const busPort = options.cluster ? await freePort() : 0;
@@ -32,7 +44,8 @@ export async function startRedis(
     args.push('--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-require-full-coverage', 'no');
     args.push('--cluster-node-timeout', '1000');
   }
-  let child = await launch(args, port);
+  const command = options.diskBytes === undefined ? ['redis-server'] : withDisk(dir, options.diskBytes);
+  let child = await launch([...command, ...args], port);
   const kill = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -45,15 +58,63 @@ export async function startRedis(
     port,
     busPort,
     kill,
+    fillDisk: () => fillDisk(port, dir),
+    freeDisk: () => freeDisk(port, dir),
     async restart() {
       await kill();
-      child = await launch(args, port);
+      child = await launch([...command, ...args], port);
     },
     async stop() {
       await kill();
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Root may mount; anybody else becomes it in a user namespace of its own. */
+function withDisk(dir: string, bytes: number): string[] {
+  const script = `mount -t tmpfs -o size=${bytes} tmpfs '${dir}' && exec redis-server "$@"`;
+  return ['unshare', process.getuid?.() === 0 ? '-m' : '-rm', 'sh', '-c', script, 'sh'];
+}
+
+/** The disk as its process sees it. */
+async function diskOf(redis: Redis, dir: string): Promise<string> {
+  const pid = /process_id:(\d+)/.exec(await redis.info('server'))?.[1];
+  return join('/proc', String(pid), 'root', dir, 'fill');
+}
+
+function fillDisk(port: number, dir: string): Promise<void> {
+  return ask(`redis://127.0.0.1:${port}`, async (redis) => {
+    const file = await diskOf(redis, dir);
+    for (const chunk of [2 ** 20, 4096]) await appendUntilFull(file, Buffer.alloc(chunk));
+    // More than is left in the last page of its file.
+    const large = Buffer.alloc(16_384);
+    for (let attempt = 0; attempt < 400 && (await pingOf(redis)) === 'PONG'; attempt++) {
+      await redis.set('fill', large).catch(() => {});
+      await sleep(25);
+    }
+    if ((await pingOf(redis)) === 'PONG') throw new Error('redis-server does not notice that its disk is full');
+  });
+}
+
+async function appendUntilFull(file: string, chunk: Buffer): Promise<void> {
+  try {
+    for (;;) await appendFile(file, chunk);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+}
+
+function freeDisk(port: number, dir: string): Promise<void> {
+  return ask(`redis://127.0.0.1:${port}`, async (redis) => {
+    rmSync(await diskOf(redis, dir));
+    for (let attempt = 0; attempt < 400 && (await pingOf(redis)) !== 'PONG'; attempt++) await sleep(25);
+    await redis.del('fill');
+  });
+}
+
+function pingOf(redis: Redis): Promise<string> {
+  return redis.ping().catch((error: Error) => error.message);
 }
 
 /** In a cluster, nodes talk to each other on a port of its own. */
@@ -130,8 +191,8 @@ async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Prom
   }
 }
 
-async function launch(args: readonly string[], port: number): Promise<ChildProcess> {
-  const child = spawnTied('redis-server', args, { stdio: 'ignore' });
+async function launch([command = '', ...args]: readonly string[], port: number): Promise<ChildProcess> {
+  const child = spawnTied(command, args, { stdio: 'ignore' });
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   await Promise.race([answering(port, child), failed]);
   return child;

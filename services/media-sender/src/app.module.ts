@@ -190,6 +190,7 @@ function createMediaSender(
     avatars: new AvatarStore(queue),
     deletions: new DeletionLog(queue),
     services,
+    presence: connectSubscriber(config.redisQueueUrl, { name: 'media-sender presence', logger }),
     paced: () => metrics.paced,
     logger,
   });

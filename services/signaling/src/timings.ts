@@ -31,7 +31,7 @@ export const TIMINGS: Readonly<Timings> = {
   offerMs: 3000,
   inspectMs: 300,
   whepAnswerMs: 5000,
-  senderSweepMs: 150,
+  senderSweepMs: 100,
   sessionSweepMs: 5000,
   orphanGraceMs: 10_000,
   eventHeartbeatMs: 15_000,

@@ -426,7 +426,7 @@ export const senderSettings = {
     'SENDER_LEASE_MS',
     [200, 60_000],
     1000,
-    'Milliseconds without a sign of life after which its sessions go to others',
+    'Milliseconds for which a media-sender that is suspected dead may still come back before its sessions go to others',
   ),
   hostAddresses: setting.list(
     'HOST_ADDRESSES',

@@ -11,7 +11,7 @@
  * Scripts that end, free or fence something, or keep a host alive, run although `maxmemory` is reached: otherwise nothing could
  * be freed any more. What they add is bounded (an event stream has {@link EVENT_LIMIT} entries).
  */
-const ALWAYS = '#!lua flags=allow-oom\n';
+export const ALWAYS = '#!lua flags=allow-oom\n';
 /** Scripts that accept something new are refused as a whole when `maxmemory` is reached. */
 const WHILE_ROOM = '#!lua\n';
 

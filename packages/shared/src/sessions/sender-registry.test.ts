@@ -1,8 +1,8 @@
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { newId } from '../ids.js';
-import { keys } from '../keys.js';
+import { keys, senderChannel } from '../keys.js';
 import { SenderRegistry } from './sender-registry.js';
 import type { SenderRecord } from './session.js';
 
@@ -26,32 +26,86 @@ describe('SenderRegistry', () => {
     return { id, mailbox: id, ...load, startedAtMs: 1, hostname: 'here' };
   };
 
-  it('knows who gave no sign of life in time', async () => {
-    const [alive, dead] = [record(), record()];
-    await senders.beat(alive, 60_000);
-    await senders.beat(dead, 60_000);
-    await redis.del(keys.sender(dead.id));
-    expect(await senders.vanished()).toEqual([dead.id]);
+  const LEASE_MS = 60_000;
+  /** As after a time without signs of life. */
+  const fallSilent = (id: string) => redis.del(keys.sender(id));
+
+  it('tells who gave no sign of life for half a lease', async () => {
+    const [alive, late, dead] = [record(), record(), record()];
+    for (const one of [alive, late, dead]) await senders.beat(one, LEASE_MS);
+    await redis.pexpire(keys.sender(late.id), LEASE_MS / 2 - 1000);
+    await fallSilent(dead.id);
+    const signs = await senders.signsOf([alive.id, late.id, dead.id]);
+    expect([...signs.values()].map(({ silent }) => silent)).toEqual([false, true, true]);
   });
 
   it('list() has a sender whose record another version wrote, alive and without a record, beside the others', async () => {
     const [known, later] = [record(), record()];
-    await senders.beat(known, 60_000);
-    await senders.beat(later, 60_000);
-    await redis.set(keys.sender(later.id), JSON.stringify({ ...later, v: 2 }), 'PX', 60_000);
+    await senders.beat(known, LEASE_MS);
+    await senders.beat(later, LEASE_MS);
+    await redis.set(keys.sender(later.id), JSON.stringify({ ...later, v: 2 }), 'PX', LEASE_MS);
     const list = await senders.list();
     expect(list.find(({ id }) => id === known.id)?.record).toEqual(known);
     expect(list.find(({ id }) => id === later.id)).toEqual({ id: later.id, record: undefined });
-    expect(await senders.vanished()).not.toContain(later.id);
+    expect((await senders.signsOf([later.id])).get(later.id)?.silent).toBe(false);
   });
 
-  it('lets who lives go on living while Redis is full, and nobody new', async () => {
-    const [known, unknown] = [record(), record()];
-    await senders.beat(known, 60_000);
+  it('tells at once whose process has closed its connection, of those that have one for it', async () => {
+    const watched = record();
+    const presence = redis.duplicate();
+    await presence.subscribe(senderChannel(watched.id));
+    await senders.beat(watched, LEASE_MS, true);
+    const isSilent = async () => (await senders.signsOf([watched.id])).get(watched.id)?.silent;
+    expect(await isSilent()).toBe(false);
+    presence.disconnect();
+    await vi.waitFor(async () => expect(await isSilent()).toBe(true));
+  });
+
+  it('condemns nobody who has given a sign of life since it was suspected', async () => {
+    const sender = record();
+    await senders.beat(sender, LEASE_MS);
+    const suspicion = await senders.suspect(sender.id, 'first');
+    expect(await senders.suspect(sender.id, 'second')).toBe(suspicion);
+    expect(await senders.beat(sender, LEASE_MS)).toBe(true);
+    await fallSilent(sender.id);
+    expect(await senders.condemn(sender.id, suspicion)).toBe(false);
+    const next = await senders.suspect(sender.id, 'third');
+    expect(next).toBe('third');
+    expect(await senders.condemn(sender.id, next)).toBe(true);
+    expect(await senders.condemn(sender.id, next)).toBe(true);
+  });
+
+  it('tells a media-sender that comes back after it was condemned, or forgotten, that its lease was interrupted', async () => {
+    const sender = record();
+    expect(await senders.beat(sender, LEASE_MS)).toBe(false);
+    expect(await senders.beat(sender, LEASE_MS)).toBe(true);
+    await fallSilent(sender.id);
+    await senders.condemn(sender.id, await senders.suspect(sender.id, 'a'));
+    expect(await senders.beat(sender, LEASE_MS)).toBe(false);
+    expect(await senders.forgetCondemned(sender.id)).toBe(false);
+    await fallSilent(sender.id);
+    await senders.condemn(sender.id, await senders.suspect(sender.id, 'b'));
+    expect(await senders.forgetCondemned(sender.id)).toBe(true);
+    expect(await senders.known()).not.toContain(sender.id);
+    expect(await senders.beat(sender, LEASE_MS)).toBe(false);
+    expect(await senders.known()).toContain(sender.id);
+  });
+
+  it('takes signs of life and condemns while Redis is full', async () => {
+    const [known, fresh, dead] = [record(), record(), record()];
+    await senders.beat(known, LEASE_MS);
+    await senders.beat(dead, LEASE_MS);
+    await fallSilent(dead.id);
     await redis.config('SET', 'maxmemory', '1');
-    await expect(senders.beat(known, 120_000)).resolves.toBeUndefined();
-    await expect(senders.beat(unknown, 120_000)).rejects.toThrow('OOM');
-    await redis.config('SET', 'maxmemory', '0');
-    expect(await redis.pttl(keys.sender(known.id))).toBeGreaterThan(60_000);
+    try {
+      expect(await senders.beat(known, LEASE_MS)).toBe(true);
+      expect(await senders.condemn(dead.id, await senders.suspect(dead.id, 'a'))).toBe(true);
+      expect(await senders.forgetCondemned(dead.id)).toBe(true);
+      // Who takes over for a dead one may have to start first.
+      await expect(senders.beat(fresh, LEASE_MS)).resolves.toBe(false);
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+    }
+    expect(await senders.known()).toContain(fresh.id);
   });
 });

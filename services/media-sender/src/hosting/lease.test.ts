@@ -7,14 +7,14 @@ const LEASE_MS = 1000;
 function setUp() {
   const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
   const log: string[] = [];
-  const renewal = { answer: (): Promise<void> => Promise.resolve() };
+  const renewal = { answer: (): Promise<boolean> => Promise.resolve(true) };
   const lease = new Lease({
     clock,
     intervalMs: 250,
     leaseMs: LEASE_MS,
     renew: () => renewal.answer(),
     onLost: () => log.push('lost'),
-    onRegained: () => log.push('held'),
+    onRegained: (unbroken) => log.push(unbroken ? 'held' : 'held anew'),
   });
   const advance = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 50) {
@@ -58,16 +58,26 @@ describe('Lease', () => {
     const { lease, log, renewal, advance } = setUp();
     await lease.start();
     let release = () => {};
-    renewal.answer = () => new Promise((resolve) => (release = resolve));
+    renewal.answer = () => new Promise((resolve) => (release = () => resolve(true)));
     await advance(2000);
     expect(log).toEqual(['held', 'lost']);
-    renewal.answer = () => Promise.resolve();
+    renewal.answer = () => Promise.resolve(true);
     // an answer this late says nothing about now
     release();
     await vi.advanceTimersByTimeAsync(0);
     expect(lease.held).toBe(false);
     await advance(300);
     expect(log).toEqual(['held', 'lost', 'held']);
+    lease.stop();
+  });
+
+  it('is lost and taken anew when the others could have taken over, although no time has passed', async () => {
+    const { lease, log, renewal, advance } = setUp();
+    await lease.start();
+    renewal.answer = () => Promise.resolve(false);
+    await advance(250);
+    expect(log).toEqual(['held', 'lost', 'held anew']);
+    expect(lease.held).toBe(true);
     lease.stop();
   });
 

@@ -2,15 +2,21 @@ import type { Clock } from '@humancast/shared';
 
 export interface LeaseOptions {
   clock: Clock;
-  /** Says that this process is alive; resolves once the others can see it. */
-  renew: () => Promise<void>;
+  /**
+   * Gives a sign of life; resolves once nobody can take over before `leaseMs` have passed since it was sent.
+   * @returns `false` when others could have taken over before it.
+   */
+  renew: () => Promise<boolean>;
   intervalMs: number;
-  /** How long the others wait for a sign of life before they take over. */
+  /** How long the others wait, from when they suspect this process, before they take over. */
   leaseMs: number;
   /** The others may take over now: stop at once. */
   onLost: () => void;
-  /** Signs of life get through again. */
-  onRegained: () => void;
+  /**
+   * Signs of life get through again. @param unbroken whether nobody can have taken anything over meanwhile: it was too late for
+   * this process only by its own clock.
+   */
+  onRegained: (unbroken: boolean) => void;
 }
 
 /** Of the lease, this much is kept for the way of a renewal and for stopping. */
@@ -24,9 +30,10 @@ export class Lease {
   readonly #options: LeaseOptions;
   #validUntilMs = Number.NEGATIVE_INFINITY;
   #held = false;
+  #unbroken = true;
   #timer: NodeJS.Timeout | undefined;
   #expiry: NodeJS.Timeout | undefined;
-  #renewing = false;
+  #renewing: Promise<void> | undefined;
   #stopped = false;
 
   constructor(options: LeaseOptions) {
@@ -40,7 +47,8 @@ export class Lease {
 
   async start(): Promise<void> {
     await this.#renew();
-    this.#timer = setInterval(() => void this.#renew(), this.#options.intervalMs);
+    // One at a time: a sign that hangs is not followed by others.
+    this.#timer = setInterval(() => void (this.#renewing ?? this.#renew()), this.#options.intervalMs);
   }
 
   stop(): void {
@@ -57,15 +65,30 @@ export class Lease {
     this.#options.onLost();
   }
 
-  async #renew(): Promise<void> {
-    if (this.#renewing) return;
-    this.#renewing = true;
+  /** Gives a sign of life out of turn; a failure is the same as one in turn. */
+  async renew(): Promise<void> {
+    await this.#renewing;
+    await (this.#renewing ?? this.#renew());
+  }
+
+  #renew(): Promise<void> {
+    this.#renewing = this.#renewOnce().finally(() => {
+      this.#renewing = undefined;
+    });
+    return this.#renewing;
+  }
+
+  async #renewOnce(): Promise<void> {
     const { clock, leaseMs } = this.#options;
     const sentAtMs = clock.nowMs();
     try {
-      await this.#options.renew();
+      const unbroken = await this.#options.renew();
       const nowMs = clock.nowMs();
       // What ran out meanwhile was lost, whoever noticed.
+      if (!unbroken) {
+        this.#unbroken = false;
+        this.#validUntilMs = Number.NEGATIVE_INFINITY;
+      }
       this.check(nowMs);
       this.#validUntilMs = sentAtMs + leaseMs * (1 - MARGIN);
       // An answer that took longer than the lease proves nothing about now.
@@ -75,11 +98,10 @@ export class Lease {
       this.#expiry = setTimeout(() => this.check(clock.nowMs()), leftMs);
       if (this.#held) return;
       this.#held = true;
-      this.#options.onRegained();
+      this.#options.onRegained(this.#unbroken);
+      this.#unbroken = true;
     } catch {
       // The connection reports itself; the clock decides.
-    } finally {
-      this.#renewing = false;
     }
   }
 }

@@ -105,7 +105,7 @@ describe('MediaSender', () => {
   const cleanups: (() => Promise<unknown> | unknown)[] = [];
 
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startRedis({ appendOnly: true, diskBytes: 64 * 2 ** 20 });
     redis = new Redis(server.url, { maxRetriesPerRequest: null });
     registry = new SessionRegistry(redis);
     store = new RedisMediaStore(redis);
@@ -178,6 +178,7 @@ describe('MediaSender', () => {
   async function startSender({
     maxSessions = 4,
     graceMs = GRACE_MS,
+    leaseMs = 2000,
     paced = () => ({ packets: 0, late: 0 }),
   } = {}): Promise<Sender> {
     const id = newId('snd');
@@ -186,7 +187,7 @@ describe('MediaSender', () => {
       maxSessions,
       viewerGraceMs: graceMs,
       heartbeatMs: 50,
-      leaseMs: 2000,
+      leaseMs,
     };
     const connection = { url: server.url, maxRetriesPerRequest: null };
     const scheduler = new Scheduler(systemClock, (error) => {
@@ -217,6 +218,7 @@ describe('MediaSender', () => {
       mailbox: new RedisMailbox(id, redis.duplicate(), redis, toSenderSchema, logger),
       registry,
       senders,
+      presence: redis.duplicate(),
       avatars: new AvatarStore(redis),
       deletions: new DeletionLog(redis),
       logger,
@@ -444,6 +446,36 @@ describe('MediaSender', () => {
     expect(viewer.received.map((message) => message.type)).toContain('viewer.closed');
   });
 
+  it('plays on while the disk of Redis is full: nobody can take over, and nobody can after', async () => {
+    const leaseMs = 800;
+    const { id, transports } = await startSender({ leaseMs });
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    const senders = new SenderRegistry(redis);
+    const lost = vi.spyOn(SessionPlayer.prototype, 'suspend');
+    cleanups.push(() => lost.mockRestore());
+    await server.fillDisk();
+    try {
+      const sent = transports[0]?.videoPackets ?? 0;
+      // Its signs of life have run out, and it plays: ten seconds of frames are more than a dozen leases.
+      await vi.waitFor(async () => expect((await senders.signsOf([id])).get(id)?.silent).toBe(true), WAIT);
+      await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(sent + 100), WAIT);
+      expect(await senders.isAlive(id)).toBe(false);
+      await expect(senders.suspect(id, 'a')).rejects.toThrow('MISCONF');
+      await expect(registry.release(session, id)).rejects.toThrow('MISCONF');
+    } finally {
+      await server.freeDisk();
+    }
+    // Whoever finds it silent in the first instant after must wait for a whole lease, and finds it alive.
+    const suspicion = await senders.suspect(id, 'b');
+    await vi.waitFor(async () => expect(await senders.isAlive(id)).toBe(true), WAIT);
+    expect(await senders.condemn(id, suspicion)).toBe(false);
+    expect(lost).not.toHaveBeenCalled();
+    expect(await registry.get(session)).toMatchObject({ host: id, epoch: 1, resumptions: 0 });
+  });
+
   it('stops, and says nothing more, when another host has taken over', async () => {
     const { id, sender, transports } = await startSender();
     const session = await createSession();
@@ -494,6 +526,31 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(transports[0]?.state).toBe('closed'), WAIT);
     expect(transports[0]?.maySend()).toBe(false);
     expect(sender.sessionCount).toBe(0);
+  });
+
+  it('removes no viewer of the next host, although its word about one comes after all', async () => {
+    const late = await startSender();
+    const session = await createSession();
+    // Its connection is never made: the grace time runs.
+    const viewer = newId('vw');
+    await registry.putViewer(session, viewer, 'sig_x', { limit: 5 });
+    const viewerGone = registry.viewerGone.bind(registry);
+    const { promise: partitionHealed, resolve: heal } = Promise.withResolvers<void>();
+    const said = vi.spyOn(registry, 'viewerGone').mockImplementationOnce(async (...args) => {
+      await partitionHealed;
+      return viewerGone(...args);
+    });
+    cleanups.push(() => said.mockRestore());
+    await askForHost(session);
+    await vi.waitFor(() => expect(said).toHaveBeenCalledOnce(), WAIT);
+    const epoch = await registry.release(session, late.id);
+    const next = newId('snd');
+    expect(await registry.claim(session, epoch ?? 0, next)).toBe(true);
+    heal();
+    await vi.waitFor(() => expect(late.sender.sessionCount).toBe(0), WAIT);
+    expect(await said.mock.results[0]?.value).toBe(false);
+    expect(await registry.viewers(session)).toHaveLength(1);
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: next });
   });
 
   it('gives a session back that it can’t open, and takes it again when it can', async () => {

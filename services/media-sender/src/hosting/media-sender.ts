@@ -7,6 +7,7 @@ import {
   type DeletionLog,
   type Logger,
   type Mailbox,
+  type Redis,
   readRecord,
   SESSIONS_QUEUE,
   type SenderConfig,
@@ -16,6 +17,7 @@ import {
   Stages,
   segmentJobSchema,
   segmentsQueue,
+  senderChannel,
   sessionJobSchema,
   type ToSender,
   unlessUnreadable,
@@ -53,6 +55,8 @@ export interface MediaSenderOptions {
   avatars: AvatarStore;
   deletions: Pick<DeletionLog, 'next'>;
   services: HostServices;
+  /** A connection for subscriptions to redis-queue. The kernel closes it with the process, which tells the others at once. */
+  presence: Pick<Redis, 'subscribe' | 'disconnect'>;
   /** What playout has sent, and how late. */
   paced: () => Paced;
   logger: Logger;
@@ -75,6 +79,7 @@ export class MediaSender {
   /** Jobs in hand: sessions hosted, and those on their way in or out. */
   #taken = 0;
   #pulling = true;
+  #watched = false;
   #draining = false;
   #closed = false;
   #drained: Promise<void> | undefined;
@@ -90,7 +95,7 @@ export class MediaSender {
       leaseMs: config.leaseMs,
       renew: () => this.#beat(),
       onLost: () => this.#suspend(),
-      onRegained: () => this.#resume(),
+      onRegained: (unbroken) => this.#resume(unbroken),
     });
     this.#admission = new Admission({
       onChange: (open) => {
@@ -106,7 +111,7 @@ export class MediaSender {
       taken: () => this.#taken,
       others: () => this.#othersThatTake(),
       waiting: () => this.#sessionsQueue.getWaitingCount(),
-      publish: () => this.#beat(),
+      publish: () => this.#lease.renew(),
       onChange: () => this.#pullOrNot(),
       intervalMs: config.heartbeatMs,
     });
@@ -153,8 +158,10 @@ export class MediaSender {
   }
 
   async start(): Promise<void> {
-    const { id, mailbox, connection, config, logger } = this.#options;
+    const { id, mailbox, connection, config, logger, presence } = this.#options;
     await mailbox.open((message) => this.#handle(message));
+    await presence.subscribe(senderChannel(id));
+    this.#watched = true;
     await this.#lease.start();
     await this.#followDeletions();
     this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job), {
@@ -197,7 +204,7 @@ export class MediaSender {
 
   /** Gives all sessions away and frees everything. */
   async close(): Promise<void> {
-    const { id, mailbox, senders, connection, logger } = this.#options;
+    const { id, mailbox, senders, connection, logger, presence } = this.#options;
     await this.drain();
     clearTimeout(this.#deletionsTimer);
     this.#closed = true;
@@ -205,6 +212,7 @@ export class MediaSender {
     await this.#segmentsWorker?.close();
     await mailbox.close();
     await senders.forget(id);
+    presence.disconnect();
     const segments = new Queue(segmentsQueue(id), { connection, prefix: BULL_PREFIX });
     await segments
       .obliterate({ force: true })
@@ -384,9 +392,9 @@ export class MediaSender {
     return records.filter((record) => record.id !== id && record.accepting && !record.draining);
   }
 
-  async #beat(): Promise<void> {
+  #beat(): Promise<boolean> {
     const { id, config, senders } = this.#options;
-    await senders.beat(
+    return senders.beat(
       {
         id,
         mailbox: id,
@@ -399,15 +407,16 @@ export class MediaSender {
         hostname: hostname(),
       },
       config.leaseMs,
+      this.#watched,
     );
   }
 
   #suspend(): void {
-    this.#options.logger.error('no sign of life gets through: all sessions are silent until one does');
+    this.#options.logger.error({ sessions: this.#hosts.size }, 'lease lost, pausing all sessions');
     for (const host of this.#hosts.values()) host.suspend();
   }
 
-  #resume(): void {
-    for (const host of this.#hosts.values()) void host.resume();
+  #resume(unbroken: boolean): void {
+    for (const host of this.#hosts.values()) void host.resume(unbroken);
   }
 }

@@ -5,6 +5,7 @@ import {
   type FinishReason,
   HumancastError,
   type Inspection,
+  isRefused,
   type Logger,
   type MediaStore,
   type Playhead,
@@ -335,11 +336,13 @@ export class SessionHost {
     this.#player.suspend();
   }
 
-  /** The lease is back: go on if nobody took over meanwhile, and catch up on what was said to us in vain. */
-  async resume(): Promise<void> {
-    const { registry, sender } = this.#services;
+  /**
+   * The lease is back: goes on if nobody took over meanwhile, and catches up on what was said to it in vain.
+   * @param unbroken whether nobody can have: then it needs no write.
+   */
+  async resume(unbroken: boolean): Promise<void> {
     const silence = this.#silences;
-    const mine = await this.#untilAnswered(() => registry.resume(this.session, this.epoch, sender));
+    const mine = await this.#untilAnswered(() => this.#isStillMine(unbroken));
     // Lost again meanwhile: that has an end, too, and asks again then.
     if (mine === undefined || this.#silences !== silence) return;
     if (!mine) return this.stop('taken-over');
@@ -347,6 +350,17 @@ export class SessionHost {
     this.#player.resume();
     await this.syncQueue();
     await this.syncViewers();
+  }
+
+  async #isStillMine(unbroken: boolean): Promise<boolean> {
+    const { registry, sender } = this.#services;
+    try {
+      return await registry.resume(this.session, this.epoch, sender);
+    } catch (error) {
+      if (!unbroken || !isRefused(error)) throw error;
+      const { state, host, epoch } = await registry.get(this.session);
+      return state === 'hosted' && host === sender && epoch === this.epoch;
+    }
   }
 
   /** Others may host from now on: says nothing more, and plays on until its viewers have changed over. */

@@ -32,6 +32,26 @@ describe('the sweep', () => {
     await second.stop();
   });
 
+  it('takes nothing from a media-sender that comes back while it is suspected, however often', async () => {
+    const signaling = await stack.signaling({}, { senderSweepMs: 20, sessionSweepMs: 60_000 });
+    const sender = await FakeSender.start(stack.queueUrl);
+    const session = await signaling.makeSession();
+    const viewer = await TestViewer.join(signaling, session);
+    await viewer.got('offer');
+    const suspicionOf = () => stack.queue.hget(keys.senderFence(sender.id), 'suspect');
+    for (let i = 0; i < 3; i++) {
+      // As Redis' clock leaping ahead: its sign of life has run out, and nothing else has happened.
+      await stack.queue.del(keys.sender(sender.id));
+      await waitFor('it to be suspected', async () => (await suspicionOf()) !== null);
+      await waitFor('the suspicion to be withdrawn', async () => (await suspicionOf()) === null);
+    }
+    expect(sender.epochOf(session.id)).toBe(1);
+    expect(await sender.registry.get(session.id)).toMatchObject({ state: 'hosted', host: sender.id, epoch: 1 });
+    viewer.ws.close();
+    await sender.stop();
+    await signaling.close();
+  });
+
   it('ends a session that nobody joined, and no other', async () => {
     const past = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
     const overdue = newId('ses');

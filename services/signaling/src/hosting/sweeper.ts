@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   keys,
   type Logger,
@@ -19,12 +20,6 @@ export interface SweeperOptions {
 }
 
 /**
- * After a sweep that failed: Redis was away, so everyone's signs of life have run out, and those who live need this long to
- * give a new one. Longer than it takes to reconnect.
- */
-const AFTERMATH_MS = 1000;
-
-/**
  * Puts right what a process left behind that is gone. Every signaling process sweeps; each step is decided by one script
  * in Redis, so doing it twice changes nothing.
  */
@@ -38,7 +33,8 @@ export class Sweeper {
   readonly #options: SweeperOptions;
   /** Mailboxes that were missing at a sweep, and since when (monotonic ms). */
   #missing = new Map<string, number>();
-  #trustFromMs = 0;
+  /** Media-senders that are suspected dead: by which suspicion, and since when this process knows of it (monotonic ms). */
+  readonly #suspects = new Map<string, { suspicion: string; sinceMs: number }>();
   #stops: (() => void)[] = [];
 
   constructor(
@@ -64,12 +60,8 @@ export class Sweeper {
   start(): void {
     const { senderSweepMs, sessionSweepMs } = this.#options.timings;
     const failed = (error: unknown) => this.#logger.warn({ err: (error as Error).message }, 'sweep failed');
-    const blind = (error: unknown) => {
-      this.#trustFromMs = performance.now() + AFTERMATH_MS;
-      failed(error);
-    };
     this.#stops = [
-      every(senderSweepMs, () => this.sweepSenders(), blind),
+      every(senderSweepMs, () => this.sweepSenders(), failed),
       every(sessionSweepMs, () => this.sweepSessions(), failed),
     ];
   }
@@ -79,31 +71,41 @@ export class Sweeper {
     this.#stops = [];
   }
 
-  /** Sessions of media-senders that have vanished go to others. */
+  /** Sessions of media-senders that are dead go to others. */
   async sweepSenders(): Promise<void> {
-    const beganMs = performance.now();
-    const vanished = await this.#senders.vanished();
-    if (performance.now() - beganMs > AFTERMATH_MS) this.#trustFromMs = performance.now() + AFTERMATH_MS;
-    if (vanished.length === 0 || performance.now() < this.#trustFromMs) return;
-    const sessions = await this.#registry.list();
-    for (const sender of vanished) await this.#sweepSender(sender, sessions);
+    const ids = await this.#senders.known();
+    const signs = await this.#senders.signsOf(ids);
+    for (const [id, { silent, leaseMs }] of signs) {
+      if (silent) await this.#suspect(id, leaseMs);
+      else this.#suspects.delete(id);
+    }
+    for (const id of this.#suspects.keys()) if (!signs.has(id)) this.#suspects.delete(id);
   }
 
   /**
-   * @param sessions read before: a media-sender that is seen dead after that plays none of them, as they were read, any more.
-   * If it comes back and resumes one, that can't be taken any more.
+   * Whoever is silent is suspected first, and condemned when the suspicion, as this process has known it for a whole lease, still
+   * stands: the media-sender withdraws it as soon as it lives. The wait begins after Redis has answered, and what it is counted
+   * by is no clock of Redis.
    */
-  async #sweepSender(sender: string, sessions: readonly SessionRecord[]): Promise<void> {
-    if (await this.#senders.isAlive(sender)) return;
+  async #suspect(id: string, leaseMs: number): Promise<void> {
+    const suspicion = await this.#senders.suspect(id, randomUUID());
+    const known = this.#suspects.get(id);
+    const nowMs = performance.now();
+    if (known?.suspicion !== suspicion) this.#suspects.set(id, { suspicion, sinceMs: nowMs });
+    else if (nowMs - known.sinceMs >= leaseMs) await this.#takeFrom(id, suspicion);
+  }
+
+  async #takeFrom(sender: string, suspicion: string): Promise<void> {
+    // Read before: whatever the media-sender resumes after it was condemned can't be taken from it by what was read here.
+    const sessions = await this.#registry.list();
+    if (!(await this.#senders.condemn(sender, suspicion))) return;
     for (const session of sessions) {
       if (session.state !== 'hosted' || session.host !== sender || !(await this.#hosting.release(session))) continue;
       this.#metrics.released.inc();
-      this.#logger.warn({ session: session.id, sender }, 'media-sender has vanished; its session is moved');
+      this.#logger.warn({ session: session.id, sender }, 'media-sender is dead, session released');
     }
-    // It may have come back meanwhile, from a pause longer than its lease.
-    if (await this.#senders.isAlive(sender)) return;
+    if (!(await this.#senders.forgetCondemned(sender))) return;
     await this.#hosting.dropSender(sender);
-    await this.#senders.forget(sender);
   }
 
   async sweepSessions(): Promise<void> {
