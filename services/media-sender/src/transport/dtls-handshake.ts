@@ -9,7 +9,7 @@ import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, type SrtpProfile } fr
 import { ALERT, DtlsError } from './dtls-alert.js';
 import { readCertificate, verifyFinished, verifyPossession } from './dtls-client-proof.js';
 import { HANDSHAKE, type HandshakeMessage, writeMessage } from './dtls-handshake-inbox.js';
-import { CONTENT, DTLS_1_2, type DtlsRecord, writeRecord } from './dtls-records.js';
+import { CONTENT, DTLS_1_2, type DtlsRecord, RECORD_HEADER_BYTES, writeRecord } from './dtls-records.js';
 import { useNativeX25519 } from './native-x25519.js';
 
 useNativeX25519();
@@ -20,8 +20,9 @@ const PROFILES: ReadonlyMap<number | undefined, SrtpProfile> = new Map([
   [ProtectionProfileAeadAes128Gcm, 'AEAD_AES_128_GCM'],
   [ProtectionProfileAes128CmHmacSha1_80, 'AES128_CM_HMAC_SHA1_80'],
 ]);
-/** werift's session type of a client. */
+/** werift's session types. */
 const CLIENT = 1;
+const SERVER = 2;
 const COOKIE_BYTES = 20;
 /** The nonce's explicit part, the authentication tag, and at least one byte (RFC 5288 §3). */
 const MIN_PROTECTED_BYTES = 8 + 16 + 1;
@@ -58,15 +59,14 @@ export class ServerHandshake {
   #step = 0;
   /** What werift has sent since this was emptied. */
   #sent: Buffer[] = [];
+  /** All messages so far but the first ClientHello and its answer (RFC 6347 §4.2.6). */
+  readonly #transcript: Buffer[] = [];
   #certificate: Buffer | undefined;
   #established = false;
 
   constructor(own: DtlsCertificate, events: HandshakeEvents) {
     this.#events = events;
     this.#server = new DtlsServer({
-      cert: own.certPem,
-      key: own.keyPem,
-      signatureHash: own.signatureHash,
       // In order of preference.
       srtpProfiles: [ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80],
       extendedMasterSecret: true,
@@ -82,6 +82,8 @@ export class ServerHandshake {
         close: async () => {},
       },
     });
+    const { localCert, localPrivateKey, signatureHashAlgorithm } = parsed(own);
+    Object.assign(this.#server.cipher, { localCert, localPrivateKey, signatureHashAlgorithm });
     this.#server.dtls.cookie = this.#cookie;
     this.#server.onConnect.once(() => this.#answered());
     // werift names no alerts, and not always a reason; only a malformed or unsuitable ClientHello or key stops it.
@@ -135,14 +137,14 @@ export class ServerHandshake {
         this.#certificate = readCertificate(body);
         break;
       case HANDSHAKE.certificateVerify:
-        verifyPossession(body, this.#certificate ?? Buffer.alloc(0), this.#transcript());
+        verifyPossession(body, this.#certificate ?? Buffer.alloc(0), Buffer.concat(this.#transcript));
         break;
       case HANDSHAKE.finished:
         verifyFinished(body, this.#clientVerifyData());
         break;
       default:
     }
-    this.#hand(message);
+    this.#transcript.push(this.#hand(message));
     if (expected === HANDSHAKE.clientKeyExchange && !this.#server.cipher.cipher) return;
     this.#step++;
   }
@@ -188,7 +190,8 @@ export class ServerHandshake {
       throw new DtlsError(ALERT.handshakeFailure, 'the client does not ask for SRTP (RFC 5764)');
     }
     this.#sent = [];
-    this.#hand(message);
+    this.#transcript.push(this.#hand(message));
+    this.#transcript.push(...this.#sent.map((record) => record.subarray(RECORD_HEADER_BYTES)));
     dtls.flight = NO_MORE_FLIGHTS;
     this.#step++;
     this.#events.flight(this.#sent, true);
@@ -204,24 +207,24 @@ export class ServerHandshake {
     this.#events.established();
   }
 
-  /** Hands werift a message in a record that leaves it nothing to put together or to decide. */
-  #hand(message: HandshakeMessage): void {
+  /**
+   * Hands werift a message in a record that leaves it nothing to put together or to decide.
+   *
+   * @returns the message as it stands in the transcript.
+   */
+  #hand(message: HandshakeMessage): Buffer {
     const body = writeMessage(message);
     this.#server.transport.socket.onData(writeRecord({ type: CONTENT.handshake, epoch: 0, sequence: 0, body }), [
       '',
       0,
     ]);
-  }
-
-  /** All messages so far but the first ClientHello and its answer (RFC 6347 §4.2.6). */
-  #transcript(): Buffer {
-    return Buffer.concat(this.#server.dtls.sortedHandshakeCache.map((message) => message.serialize()));
+    return body;
   }
 
   #clientVerifyData(): Buffer {
     const client = new CipherContext(CLIENT);
     client.masterSecret = this.#server.cipher.masterSecret;
-    return client.verifyData(this.#transcript());
+    return client.verifyData(Buffer.concat(this.#transcript));
   }
 
   #helloVerifyRequest(): Buffer {
@@ -235,6 +238,18 @@ export class ServerHandshake {
     });
     return writeRecord({ type: CONTENT.handshake, epoch: 0, sequence: 0, body });
   }
+}
+
+const parsedCertificates = new WeakMap<DtlsCertificate, CipherContext>();
+
+/** werift would parse certificate and key anew for each handshake, which takes a quarter of it. */
+function parsed(own: DtlsCertificate): CipherContext {
+  let context = parsedCertificates.get(own);
+  if (!context) {
+    context = new CipherContext(SERVER, own.certPem, own.keyPem, own.signatureHash);
+    parsedCertificates.set(own, context);
+  }
+  return context;
 }
 
 /** Finds the cookie in a ClientHello (RFC 6347 §4.2.1). @throws DtlsError if that can't be. */

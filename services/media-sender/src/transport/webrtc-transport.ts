@@ -37,6 +37,8 @@ const KEYFRAME_REQUEST_INTERVAL_MS = 200;
 const WATCH_INTERVAL_MS = 250;
 /** RTCP packets that are read, a second and at once. A browser sends a few a second, and some tens while packets are lost. */
 const RTCP_RATE = { perSecond: 50, burst: 100 };
+/** DTLS datagrams that are read, a second and at once. A handshake in small pieces that are repeated takes some tens. */
+const DTLS_RATE = { perSecond: 100, burst: 200 };
 /** Senders of RTCP whose BYE counts. A viewer has one for each track, and another after a collision (RFC 3550 §8.2). */
 const MAX_REPORTERS = 8;
 /** A viewer that says BYE and then nothing more has gone; one that goes on has only changed its SSRC. */
@@ -118,6 +120,7 @@ export class WebRtcTransport implements ViewerTransport {
   /** When something came that nobody else can have made. */
   #authenticAtMs = 0;
   readonly #rtcpRate: TokenBucket;
+  readonly #dtlsRate: TokenBucket;
   /** SSRCs that have sent reports. */
   readonly #reporters = new Set<number>();
   #byeAtMs: number | undefined;
@@ -136,6 +139,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#startedAtMs = this.#clock.nowMs();
     const nowMs = () => this.#clock.nowMs();
     this.#rtcpRate = new TokenBucket(RTCP_RATE, nowMs);
+    this.#dtlsRate = new TokenBucket(DTLS_RATE, nowMs);
     this.#ice = new IceLiteAgent(
       { ...options, nowMs, onProblem: (problem) => this.#ignored(problem) },
       { datagram: (data) => this.#receive(data), alive: (authentic) => this.#heard(authentic) },
@@ -372,6 +376,7 @@ export class WebRtcTransport implements ViewerTransport {
   /** @returns whether it is certain that the viewer has sent it. */
   #receive(data: Buffer): boolean {
     if (!isDtls(data)) return this.#receiveRtcp(data);
+    if (!this.#dtlsRate.take()) return this.#ignored({ reason: 'rate-limited' });
     const authentic = this.#dtls?.receive(data) ?? false;
     if (authentic) this.#heard(true);
     return authentic;
