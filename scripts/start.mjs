@@ -7,7 +7,7 @@ import { ensurePrograms } from './lib/debian-packages.mjs';
 import { firstAvatar, waitForIdle } from './lib/first-avatar.mjs';
 import { claimFolder } from './lib/lock.mjs';
 import { ensureNpmPackages } from './lib/npm-packages.mjs';
-import { bold, dim, runMain, Stop, say, seconds, step } from './lib/output.mjs';
+import { bold, dim, runMain, Stop, say, seconds, step, yellow } from './lib/output.mjs';
 import { portProblems } from './lib/ports.mjs';
 import { ROOT } from './lib/run.mjs';
 import { Runner } from './lib/runner.mjs';
@@ -30,6 +30,9 @@ and espeak-ng.
 
 Everything else is set by environment variables; docs/configuration.md lists them all. The usual ones:
 
+  BIND_ADDRESS=127.0.0.1  LOADER_BIND_ADDRESS=127.0.0.1
+                       where the page and REST, and the producers' door, can be reached; beyond this machine only who has
+                       the key makes sessions, unless PUBLIC_DEMO_PUBLISHED=true
   SIGNALING_PORT=8080  LOADER_PORT=8081  TURN_PORT=3478  REDIS_QUEUE_PORT=6390  REDIS_MEDIA_PORT=6391
   HUMANCAST_API_KEY    producers' key; without it one is made and kept in .humancast/api-key
   HUMANCAST_DIR        secrets, logs and the database of jobs (.humancast)
@@ -108,13 +111,14 @@ function readOptions() {
  * @param {import('./lib/start-config.mjs').StartConfig} config
  * @param {string} apiKeyFile
  */
-function greet(avatar, { signaling, loader, stateDir }, apiKeyFile) {
+function greet(avatar, { signaling, loader, stateDir, demo }, apiKeyFile) {
   const given = signaling.apiKeys.length > 0;
   const signalingUrl = urlOf(signaling);
   const loaderUrl = urlOf(loader);
   const auth = `-H "Authorization: Bearer ${given ? '$HUMANCAST_API_KEY' : `$(cat ${show(apiKeyFile)})`}"`;
+  if (demo.why !== undefined) say(`\n  ${yellow(demo.why)}`);
   say(`
-  Open      ${bold(`${signalingUrl}/?avatar=${avatar}`)}
+  Open      ${bold(demo.mode === 'off' ? signalingUrl : `${signalingUrl}/?avatar=${avatar}`)}
   API key   ${given ? 'HUMANCAST_API_KEY' : show(apiKeyFile)}
   Logs      ${show(join(stateDir, 'logs'))}
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readStartConfig } from '../scripts/lib/start-config.mjs';
 import { eventually } from './support/api.js';
 
 const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
@@ -50,6 +51,24 @@ function childrenOf(pid: number): Map<number, string> {
   const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
   return new Map(ids.map((id) => [id, readFileSync(`/proc/${id}/cmdline`, 'utf8').replaceAll('\0', ' ')]));
 }
+
+describe('the settings of npm start', () => {
+  const read = (given: Record<string, string>) => readStartConfig(given, { senders: 1, demoProducer: true });
+
+  it('serve a demo to this machine', async () => {
+    const { demo, signaling, loader } = await read({});
+    expect(demo).toEqual({ mode: 'local' });
+    expect([signaling.bindAddress, loader.bindAddress]).toEqual(['127.0.0.1', '127.0.0.1']);
+  });
+
+  it('close the demo, and leave the segment-loader where it is, when the page is opened to other machines', async () => {
+    const { demo, signaling, loader } = await read({ BIND_ADDRESS: '0.0.0.0' });
+    expect(demo).toMatchObject({ mode: 'off', why: expect.stringContaining('PUBLIC_DEMO_PUBLISHED=true') });
+    expect([signaling.bindAddress, loader.bindAddress]).toEqual(['0.0.0.0', '127.0.0.1']);
+    const open = await read({ BIND_ADDRESS: '0.0.0.0', LOADER_BIND_ADDRESS: '0.0.0.0', PUBLIC_DEMO_PUBLISHED: 'true' });
+    expect([open.demo.mode, open.loader.bindAddress]).toEqual(['published', '0.0.0.0']);
+  });
+});
 
 describe('npm start', () => {
   let folder: string;

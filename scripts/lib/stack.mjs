@@ -120,7 +120,7 @@ export function serviceSpecs(config, secrets) {
   };
   return [
     serviceSpec('signaling', 'services/signaling', env, signaling),
-    serviceSpec('segment-loader', 'services/segment-loader', env, loader),
+    serviceSpec('segment-loader', 'services/segment-loader', { ...env, BIND_ADDRESS: loader.bindAddress }, loader),
     ...senderNames(config).map((name, i) => {
       const metricsPort = sender.metricsPort + i;
       return serviceSpec(

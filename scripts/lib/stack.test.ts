@@ -14,11 +14,21 @@ function configOf(demoProducer: boolean) {
   return {
     ...loadConfig(startSettings(setting), env),
     signaling: loadConfig(signalingSettings, env),
-    loader: loadConfig(loaderSettings, env),
+    loader: loadConfig(loaderSettings, { ...env, BIND_ADDRESS: '127.0.0.1' }),
     sender: loadConfig(senderSettings, env),
-    ...{ senders: 1, demoProducer, env },
+    ...{ senders: 1, demo: { mode: 'off' } as const, demoProducer, env },
   };
 }
+
+describe('BIND_ADDRESS', () => {
+  it('opens signaling to other machines, and not the segment-loader', () => {
+    const specs = serviceSpecs(configOf(true), SECRETS);
+    const addressOf = (name: string) => specs.find((spec) => spec.name === name)?.env?.['BIND_ADDRESS'];
+    expect([addressOf('signaling'), addressOf('segment-loader')]).toEqual(['0.0.0.0', '127.0.0.1']);
+    const ports = portsOf(configOf(true));
+    expect(ports.find(({ variable }) => variable === 'LOADER_PORT')?.address).toBe('127.0.0.1');
+  });
+});
 
 describe('the demo producer', () => {
   it('is where signaling looks for it, finds the services, and is not for other machines', () => {

@@ -14,6 +14,11 @@ export const startSettings = (setting) => ({
   redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of the Redis of sessions and jobs'),
   redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of the Redis of frames and PCM'),
   redisMediaMaxmemory: setting.string('REDIS_MEDIA_MAXMEMORY', '1gb', 'Memory ceiling of that one, in its own terms'),
+  loaderBindAddress: setting.string(
+    'LOADER_BIND_ADDRESS',
+    '127.0.0.1',
+    'BIND_ADDRESS of the segment-loader, for producers',
+  ),
   sayPort: setting.int('SAY_PORT', [1, 65_535], 8082, 'Port of the demo producer, for signaling'),
   sayMetricsPort: setting.int('SAY_METRICS_PORT', [1, 65_535], 9104, "Port of the demo producer's metrics"),
   stateDir: setting.string('HUMANCAST_DIR', '.humancast', 'Folder of secrets, logs and the database of jobs'),
@@ -30,7 +35,7 @@ export const START_DEFAULTS = { BIND_ADDRESS: '127.0.0.1', PUBLIC_DEMO: 'true', 
  * @throws Stop naming every variable that is wrong
  */
 export async function readStartConfig(given, { senders, demoProducer }) {
-  const { loadConfig, setting, ConfigError, serviceSettings } = await importConfig();
+  const { loadConfig, setting, ConfigError, serviceSettings, demoModeOf } = await importConfig();
   /** @type {NodeJS.ProcessEnv} */
   const env = { ...START_DEFAULTS, ...withoutEmpty(given) };
   try {
@@ -39,11 +44,13 @@ export async function readStartConfig(given, { senders, demoProducer }) {
     const stateDir = resolve(ROOT, own.stateDir);
     env['ARCHIVE_DIR'] ??= join(stateDir, 'archive');
     const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not-made-yet-but-will-be', ...env });
-    const loader = loadConfig(serviceSettings['segment-loader'], env);
+    // Who opens the page to others has not opened the producers' door with it.
+    const loader = loadConfig(serviceSettings['segment-loader'], { ...env, BIND_ADDRESS: own.loaderBindAddress });
     const sender = loadConfig(serviceSettings['media-sender'], env);
     // Who has a producer of typed text already does not need ours.
     const withDemoProducer = demoProducer && signaling.sayUrl === '';
-    return { ...own, stateDir, signaling, loader, sender, senders, demoProducer: withDemoProducer, env };
+    const demo = demoModeOf(signaling);
+    return { ...own, stateDir, signaling, loader, sender, senders, demo, demoProducer: withDemoProducer, env };
   } catch (error) {
     if (error instanceof ConfigError) throw new Stop(error.message);
     throw error;
@@ -59,7 +66,9 @@ export async function importConfig() {
   const define = await import(join(folder, 'define.js'));
   /** @type {Pick<Shared, 'serviceSettings'>} */
   const settings = await import(join(folder, 'settings.js'));
-  return { ...define, ...settings };
+  /** @type {Pick<Shared, 'demoModeOf'>} */
+  const demo = await import(join(folder, 'demo.js'));
+  return { ...define, ...settings, ...demo };
 }
 
 /** An empty variable means the default, as it does for the services. @param {NodeJS.ProcessEnv} env */

@@ -14,6 +14,7 @@ export const ERRORS = {
   forbidden: { status: 403, title: 'These credentials do not allow this' },
   not_found: { status: 404, title: 'There is nothing at this address' },
   method_not_allowed: { status: 405, title: 'This method is not allowed here' },
+  unknown_host: { status: 421, title: 'This service does not answer to this host name' },
   unsupported_media_type: { status: 415, title: 'This content type is not accepted here' },
   // avatars, segments, sessions
   record_unreadable: { status: 409, title: 'It was stored by another version, in a form that this one cannot read' },

@@ -1,6 +1,7 @@
 export * from './api-keys.js';
 export * from './clock.js';
 export * from './config/define.js';
+export * from './config/demo.js';
 export * from './config/settings.js';
 export * from './errors.js';
 export * from './ids.js';

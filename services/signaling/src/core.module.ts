@@ -13,6 +13,8 @@ import {
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
 import { Access } from './access/access.js';
+import { DemoSessions } from './demo/demo-sessions.js';
+import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';
 import { Limits } from './limits/limits.js';
 import { SignalingMetrics } from './metrics.js';
@@ -47,6 +49,7 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     { provide: SignalingMetrics, useValue: metrics },
     { provide: Access, useValue: access },
     { provide: RequestLimits, useValue: requestLimits },
+    { provide: KnownHosts, useValue: new KnownHosts(config) },
     { provide: Origins, useValue: new Origins(config) },
     { provide: Limits, useValue: new Limits(config, requestLimits) },
     { provide: TurnUsers, useValue: new TurnUsers(config) },
@@ -68,6 +71,11 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
   ];
   const stores = [
     { provide: SessionRegistry, useFactory: (redis: Redis) => new SessionRegistry(redis), inject: [QUEUE_REDIS] },
+    {
+      provide: DemoSessions,
+      useFactory: (registry: SessionRegistry) => new DemoSessions(registry, config),
+      inject: [SessionRegistry],
+    },
     { provide: SenderRegistry, useFactory: (redis: Redis) => new SenderRegistry(redis), inject: [QUEUE_REDIS] },
     { provide: AvatarStore, useFactory: (redis: Redis) => new AvatarStore(redis), inject: [QUEUE_REDIS] },
     { provide: RedisMediaStore, useFactory: (redis: Redis) => new RedisMediaStore(redis), inject: [MEDIA_REDIS] },

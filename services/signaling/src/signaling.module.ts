@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import {
   ConfigError,
   createRegistry,
+  demoModeOf,
   guardConnections,
   type Logger,
   NO_TRACER,
@@ -31,6 +32,7 @@ import { Inbox } from './hosting/inbox.js';
 import { JobQueues } from './hosting/job-queues.js';
 import { Sweeper } from './hosting/sweeper.js';
 import { cors } from './http/cors.js';
+import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';
 import { securityHeaders } from './http/security-headers.js';
 import { Limits } from './limits/limits.js';
@@ -83,11 +85,14 @@ export interface RunningSignaling extends RunningService {
 
 /** @throws ConfigError when settings don't go together; the listening error when a port is taken. */
 export async function startSignaling(
-  config: SignalingConfig,
+  given: SignalingConfig,
   logger: Logger,
   timings: Readonly<Timings> = TIMINGS,
   tracer: Tracer = NO_TRACER,
 ): Promise<RunningSignaling> {
+  const demo = demoModeOf(given);
+  if (demo.why !== undefined) logger.warn(demo.why);
+  const config = { ...given, publicDemo: demo.mode !== 'off' };
   if (config.turnUrls.length > 0 && config.turnSecret === '') {
     throw new ConfigError(
       'TURN_SECRET: not set; it must be what coturn has as static-auth-secret, as TURN_URLS is set',
@@ -133,6 +138,7 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   });
   app.disable('x-powered-by');
   app.set('etag', false);
+  app.use(app.get(KnownHosts).middleware);
   app.use(app.get(RequestLimits).middleware);
   app.use(securityHeaders);
   app.use(cors(app.get(Origins)));
@@ -144,7 +150,11 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   const folder = consoleFolder(config.consoleDir);
   app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
   app.useGlobalFilters(new ProblemFilter(logger, (error) => metrics.told(error)));
-  const adapter = new SignalAdapter(app, { origins: app.get(Origins), limits: app.get(Limits), metrics }, config);
+  const adapter = new SignalAdapter(
+    app,
+    { hosts: app.get(KnownHosts), origins: app.get(Origins), limits: app.get(Limits), metrics },
+    config,
+  );
   app.useWebSocketAdapter(adapter);
   guardConnections(app.getHttpServer(), config, (limit) => metrics.limited.inc({ limit }));
   return { app, adapter };

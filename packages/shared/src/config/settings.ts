@@ -150,7 +150,34 @@ export const signalingSettings = {
     'File of more API keys, one a line, # starts a comment; read again when it changes',
   ),
   tokenSecret: setting.signingKeys('TOKEN_SECRET', 'Keys that sign session tokens: the first signs, all are believed'),
-  publicDemo: setting.bool('PUBLIC_DEMO', false, 'Whether a page without a key may make a session and speak in it'),
+  publicDemo: setting.bool(
+    'PUBLIC_DEMO',
+    false,
+    'Whether a page without a key may make a session and speak in it; counts only where PUBLISH_ADDRESS (or BIND_ADDRESS) is loopback',
+  ),
+  publicDemoPublished: setting.bool(
+    'PUBLIC_DEMO_PUBLISHED',
+    false,
+    'Whether PUBLIC_DEMO counts also where others can reach this service',
+  ),
+  publishAddress: setting.string(
+    'PUBLISH_ADDRESS',
+    '',
+    'Address at which the public port is published, where that is not BIND_ADDRESS (containers)',
+  ),
+  demoSessionsPerAddress: setting.int(
+    'DEMO_SESSIONS_PER_ADDRESS',
+    [1, 10_000],
+    10,
+    'Demo sessions made from one address at once, at each signaling process',
+  ),
+  demoJoinTimeoutSeconds: setting.int(
+    'DEMO_JOIN_TIMEOUT_SECONDS',
+    [5, 86_400],
+    30,
+    'Seconds after which a demo session that nobody joined ends',
+  ),
+  demoMaxSeconds: setting.int('DEMO_MAX_SECONDS', [10, 604_800], 1800, 'Seconds after which a demo session ends'),
   demoSessionLimit: setting.int('DEMO_SESSION_LIMIT', [1, 10_000], 50, 'Demo sessions at once'),
   sessionTokenTtlSeconds: setting.int(
     'SESSION_TOKEN_TTL_SECONDS',

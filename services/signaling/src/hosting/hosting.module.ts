@@ -71,11 +71,7 @@ import { Sweeper } from './sweeper.js';
         senders: SenderRegistry,
         hosting: Hosting,
         metrics: SignalingMetrics,
-      ) =>
-        new Sweeper(
-          { redis, registry, senders, hosting, metrics, logger },
-          { sessionJoinTimeoutSeconds: config.sessionJoinTimeoutSeconds, mailbox, timings },
-        ),
+      ) => new Sweeper({ redis, registry, senders, hosting, metrics, logger }, { ...config, mailbox, timings }),
       inject: [
         CONFIG,
         TIMINGS_TOKEN,

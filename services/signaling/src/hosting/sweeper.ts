@@ -14,6 +14,8 @@ import type { Hosting } from './hosting.js';
 
 export interface SweeperOptions {
   sessionJoinTimeoutSeconds: number;
+  demoJoinTimeoutSeconds: number;
+  demoMaxSeconds: number;
   /** This process's mailbox. */
   mailbox: string;
   timings: Pick<Timings, 'senderSweepMs' | 'sessionSweepMs' | 'orphanGraceMs'>;
@@ -119,10 +121,14 @@ export class Sweeper {
   }
 
   async #sweepSession(session: SessionRecord, reachable: Map<string, boolean>): Promise<void> {
+    if (session.demo && secondsSince(session) > this.#options.demoMaxSeconds) {
+      await this.#end(session.id, 'demo-over');
+      return;
+    }
     const viewers = await this.#registry.viewers(session.id);
     if (session.state !== 'hosted') {
       if (viewers.length > 0) await this.#hosting.request(session.id);
-      else if (this.#isOverdue(session)) await this.#end(session.id);
+      else if (this.#isOverdue(session)) await this.#end(session.id, 'not-joined');
     }
     for (const viewer of viewers) {
       if (await this.#isReachable(viewer.mailbox, reachable)) continue;
@@ -135,13 +141,15 @@ export class Sweeper {
     }
   }
 
-  #isOverdue({ createdAtMs }: SessionRecord): boolean {
-    return Date.now() - createdAtMs > this.#options.sessionJoinTimeoutSeconds * 1000;
+  #isOverdue(session: SessionRecord): boolean {
+    const { sessionJoinTimeoutSeconds, demoJoinTimeoutSeconds } = this.#options;
+    return secondsSince(session) > (session.demo ? demoJoinTimeoutSeconds : sessionJoinTimeoutSeconds);
   }
 
-  async #end(session: string): Promise<void> {
-    const { ended } = await this.#registry.end(session, 'not-joined');
-    if (ended) this.#logger.info({ session }, 'session ended: nobody joined in time');
+  async #end(session: string, reason: string): Promise<void> {
+    const { ended, host } = await this.#registry.end(session, reason);
+    if (host !== undefined) await this.#hosting.tell(host, { type: 'session.end', session, reason });
+    if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 
   /** A mailbox that is missing counts as there for a grace time: its viewers come back through another process. */
@@ -156,4 +164,8 @@ export class Sweeper {
   #isMissing(mailbox: string, reachable: Map<string, boolean>): boolean {
     return reachable.get(mailbox) === false;
   }
+}
+
+function secondsSince({ createdAtMs }: SessionRecord): number {
+  return (Date.now() - createdAtMs) / 1000;
 }

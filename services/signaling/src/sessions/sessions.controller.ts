@@ -3,6 +3,7 @@ import { idSchema, newId, type SignalingConfig, samplesToMs, slugSchema, type To
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, type Caller, callersTrace } from '../access/access.js';
+import { DemoSessions } from '../demo/demo-sessions.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { SayRelay } from '../say/say-relay.js';
@@ -27,6 +28,7 @@ export class SessionsController {
   readonly #config: SignalingConfig;
   readonly #access: Access;
   readonly #limits: Limits;
+  readonly #demos: DemoSessions;
   readonly #sessions: SessionService;
   readonly #views: SessionViews;
   readonly #turn: TurnCredentials;
@@ -37,6 +39,7 @@ export class SessionsController {
     @Inject(CONFIG) config: SignalingConfig,
     @Inject(Access) access: Access,
     @Inject(Limits) limits: Limits,
+    @Inject(DemoSessions) demos: DemoSessions,
     @Inject(SessionService) sessions: SessionService,
     @Inject(SessionViews) views: SessionViews,
     @Inject(TurnCredentials) turn: TurnCredentials,
@@ -46,6 +49,7 @@ export class SessionsController {
     this.#config = config;
     this.#access = access;
     this.#limits = limits;
+    this.#demos = demos;
     this.#sessions = sessions;
     this.#views = views;
     this.#turn = turn;
@@ -64,8 +68,10 @@ export class SessionsController {
     const demo = caller.kind !== 'producer';
     const { avatar, wait } = jsonBody(request, body, createSchema);
     if (demo) this.#limits.requireConnect(request);
-    this.#turnUsers.admit(this.#limits.counted(request));
-    const session = await this.#sessions.create(avatar, { demo, wait });
+    const counted = this.#limits.counted(request);
+    this.#turnUsers.admit(counted);
+    const create = () => this.#sessions.create(avatar, { demo, wait });
+    const session = await (demo ? this.#demos.make(counted.network, create) : create());
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
     return {

@@ -4,6 +4,7 @@ import { asHumancastError } from '@humancast/shared/nest';
 import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import type { VerifyClientCallbackAsync } from 'ws';
+import type { KnownHosts } from '../http/known-hosts.js';
 import type { Origins } from '../http/origins.js';
 import type { Limits } from '../limits/limits.js';
 import type { SignalingMetrics } from '../metrics.js';
@@ -14,6 +15,7 @@ export interface SignalAdapterOptions {
 
 /** Who may open a WebSocket, decided before the upgrade: a refusal is an HTTP answer with a problem document. */
 export class SignalAdapter extends WsAdapter {
+  readonly #hosts: KnownHosts;
   readonly #origins: Origins;
   readonly #limits: Limits;
   readonly #metrics: SignalingMetrics;
@@ -22,10 +24,11 @@ export class SignalAdapter extends WsAdapter {
 
   constructor(
     app: INestApplicationContext,
-    parts: { origins: Origins; limits: Limits; metrics: SignalingMetrics },
+    parts: { hosts: KnownHosts; origins: Origins; limits: Limits; metrics: SignalingMetrics },
     options: SignalAdapterOptions,
   ) {
     super(app);
+    this.#hosts = parts.hosts;
     this.#origins = parts.origins;
     this.#limits = parts.limits;
     this.#metrics = parts.metrics;
@@ -69,6 +72,7 @@ export class SignalAdapter extends WsAdapter {
 
   #admit(request: IncomingMessage): void {
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
+    this.#hosts.require(request);
     if (!this.#origins.allows(request)) throw new HumancastError('forbidden', 'this origin is not allowed');
     this.#limits.requireConnect(request);
     this.#limits.requireSocket(request);

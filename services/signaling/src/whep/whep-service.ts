@@ -13,6 +13,7 @@ import {
   traced,
   traceFields,
 } from '@humancast/shared';
+import type { DemoSessions } from '../demo/demo-sessions.js';
 import type { Hosting } from '../hosting/hosting.js';
 import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
@@ -26,6 +27,7 @@ const RETRY_SECONDS = 2;
 export interface WhepParts {
   registry: SessionRegistry;
   sessions: SessionService;
+  demos: DemoSessions;
   hosting: Hosting;
   inbox: Inbox;
   turn: TurnCredentials;
@@ -47,6 +49,8 @@ export interface WatchRequest {
   /** An existing session to watch; without, one is made and ends with the player. */
   session: string | undefined;
   demo: boolean;
+  /** That the player comes from, for the limits. */
+  network: string;
   offer: string;
   /** Of the caller. */
   traceparent: string | undefined;
@@ -158,9 +162,10 @@ export class WhepService {
     }
   }
 
-  async #sessionFor({ avatar, session, demo }: WatchRequest): Promise<string> {
-    const { sessions, registry } = this.#parts;
-    if (session === undefined) return (await sessions.create(avatar, { demo })).id;
+  async #sessionFor({ avatar, session, demo, network }: WatchRequest): Promise<string> {
+    const { sessions, demos, registry } = this.#parts;
+    const create = () => sessions.create(avatar, { demo });
+    if (session === undefined) return (await (demo ? demos.make(network, create) : create())).id;
     const record = await registry.get(session);
     if (record.avatar !== avatar) throw new HumancastError('session_not_found', `no session of ${avatar} has this id`);
     return session;

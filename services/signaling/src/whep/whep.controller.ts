@@ -73,8 +73,10 @@ export class WhepController {
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
     const demo = caller.kind !== 'producer';
+    const { network } = this.#limits.counted(request);
     const traceparent = callersTrace(caller, request.headers);
-    const answer = await this.#whep.watch({ avatar, session, demo, offer, traceparent, signal: hangUp.signal });
+    const watch = { avatar, session, demo, network, offer, traceparent, signal: hangUp.signal };
+    const answer = await this.#whep.watch(watch);
     setLinks(response, iceLinks(answer.iceServers));
     // Written by hand: Express would add a charset, which players that compare the type take for another one.
     response.writeHead(201, {

@@ -1,5 +1,6 @@
 import { type Logger, SessionRegistry, type SignalingConfig, type Tracer } from '@humancast/shared';
 import { Module } from '@nestjs/common';
+import { DemoSessions } from '../demo/demo-sessions.js';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
 import { Inbox } from '../hosting/inbox.js';
@@ -26,13 +27,14 @@ import { WhepService } from './whep-service.js';
         mailbox: string,
         registry: SessionRegistry,
         sessions: SessionService,
+        demos: DemoSessions,
         hosting: Hosting,
         inbox: Inbox,
         turn: TurnCredentials,
         metrics: SignalingMetrics,
       ) =>
         new WhepService(
-          { registry, sessions, hosting, inbox, turn, metrics, logger, tracer },
+          { registry, sessions, demos, hosting, inbox, turn, metrics, logger, tracer },
           { tokenSecret, viewerLimit, mailbox, answerMs: timings.whepAnswerMs },
         ),
       inject: [
@@ -43,6 +45,7 @@ import { WhepService } from './whep-service.js';
         MAILBOX_ADDRESS,
         SessionRegistry,
         SessionService,
+        DemoSessions,
         Hosting,
         Inbox,
         TurnCredentials,

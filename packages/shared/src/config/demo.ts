@@ -1,0 +1,40 @@
+import { isLoopback } from '../limits/network.js';
+import type { TrustedProxies } from '../limits/trusted-proxies.js';
+
+export interface DemoConfig {
+  readonly publicDemo: boolean;
+  readonly publicDemoPublished: boolean;
+  readonly publishAddress: string;
+  readonly bindAddress: string;
+  readonly trustProxy: TrustedProxies;
+}
+
+/**
+ * Whether visitors without a key may make sessions.
+ * - `off`: they may not. `why` says so if it was asked for.
+ * - `local`: this machine alone can reach the service, so whoever can is its owner.
+ * - `published`: others can, too, and that was said twice.
+ */
+export interface DemoMode {
+  readonly mode: 'off' | 'local' | 'published';
+  readonly why?: string;
+}
+
+/** Demo mode closes itself where others may reach the service: `PUBLIC_DEMO` alone counts on loopback only. */
+export function demoModeOf(config: DemoConfig): DemoMode {
+  if (!config.publicDemo) return { mode: 'off' };
+  const where = publicationOf(config);
+  if (where === undefined) return { mode: config.publicDemoPublished ? 'published' : 'local' };
+  if (config.publicDemoPublished) return { mode: 'published' };
+  const why =
+    `demo mode is off: PUBLIC_DEMO counts on loopback only, and others can reach this service (${where}); ` +
+    'for a demo that is open to everybody set PUBLIC_DEMO_PUBLISHED=true as well, else PUBLIC_DEMO=false';
+  return { mode: 'off', why };
+}
+
+/** @returns the setting by which others can reach the service; `undefined` if only this machine can. */
+function publicationOf({ publishAddress, bindAddress, trustProxy }: DemoConfig): string | undefined {
+  if (trustProxy.any) return 'TRUST_PROXY is set';
+  if (publishAddress !== '') return isLoopback(publishAddress) ? undefined : `PUBLISH_ADDRESS=${publishAddress}`;
+  return isLoopback(bindAddress) ? undefined : `BIND_ADDRESS=${bindAddress}`;
+}
