@@ -137,6 +137,12 @@ async function playing(): Promise<number> {
     onFinished() {},
     onHeld() {},
     onServed() {},
+    onViewerFault(_viewer, error) {
+      throw error;
+    },
+    onFault(error) {
+      throw error;
+    },
   });
   const clips = Array.from({ length: PLAYED_SECONDS / CLIP_SECONDS + 1 }, () => clipOf(cache, 'idle'));
   for (const clip of clips) clip.follow(0);

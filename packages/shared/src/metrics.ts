@@ -82,10 +82,12 @@ export interface MetricsServerOptions {
 /** Serves `/metrics`, `/healthz` and `/readyz` on a port that is not for the public. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<Server> {
   const server = createServer((request, response) => {
-    void respond(request.url ?? '/', options).then(
-      ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
-      () => response.writeHead(500).end(),
-    );
+    respond(request.url ?? '/', options)
+      .then(
+        ({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body),
+        () => response.writeHead(500).end(),
+      )
+      .catch(() => response.destroy());
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

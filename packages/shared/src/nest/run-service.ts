@@ -36,6 +36,8 @@ export function runService<S extends ProcessSettings & typeof tracingSettings>(
   }
   const logger = createLogger(name, config['logLevel'] as string);
   unreadableRecords.logTo(logger);
+  // What gets here leaves the process in a state that nobody knows, so it ends, and is started anew. Whatever comes from
+  // outside is caught before: by the reader of each socket, and by the session, viewer or request that it belongs to.
   const die = (error: unknown, what: string) => {
     logger.fatal({ err: error }, what);
     process.exit(1);

@@ -333,6 +333,33 @@ describe('MediaSender', () => {
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
   });
 
+  it('closes a connection whose serving throws, and ends a session that throws, while the others go on', async () => {
+    const { transports } = await startSender();
+    const [broken, other] = [await createSession(), await createSession()];
+    const viewers = [await viewerOf(broken), await viewerOf(broken), await viewerOf(other)] as const;
+    for (const [i, viewer] of viewers.entries()) {
+      await viewer.join();
+      await vi.waitFor(() => expect(transports[i]?.videoPackets).toBeGreaterThan(5), WAIT);
+    }
+    const [first, second, third] = transports;
+    const fault = () => {
+      throw new Error('a fault of one viewer');
+    };
+    Object.assign(first ?? {}, { sendAudio: fault });
+    await vi.waitFor(() => expect(first?.state).toBe('closed'), WAIT);
+    const sent = second?.audioPackets ?? 0;
+    await vi.waitFor(() => expect(second?.audioPackets).toBeGreaterThan(sent + 10), WAIT);
+    // Whichever session is the next to save its playhead.
+    const shown = vi.spyOn(SessionPlayer.prototype, 'playhead');
+    cleanups.push(() => shown.mockRestore());
+    shown.mockImplementationOnce(fault);
+    const states = async () => Promise.all([broken, other].map(async (id) => (await registry.get(id)).state));
+    await vi.waitFor(async () => expect((await states()).sort()).toEqual(['ended', 'hosted']), WAIT);
+    const left = (await states())[0] === 'ended' ? third : second;
+    const before = left?.audioPackets ?? 0;
+    await vi.waitFor(() => expect(left?.audioPackets).toBeGreaterThan(before + 10), WAIT);
+  });
+
   it('stops a deleted segment that plays, drops it where it waits, and goes on with the next one', async () => {
     const { transports } = await startSender();
     const session = await createSession();

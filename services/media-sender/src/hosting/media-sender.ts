@@ -359,7 +359,7 @@ export class MediaSender {
     const { cache } = this.#options.services;
     if (all) cache.clear();
     else cache.forget(segments);
-    for (const host of this.#hosts.values()) void host.syncQueue();
+    for (const host of this.#hosts.values()) host.contain(() => host.syncQueue());
   }
 
   async #handle(message: ToSender): Promise<void> {
@@ -413,10 +413,10 @@ export class MediaSender {
 
   #suspend(): void {
     this.#options.logger.error({ sessions: this.#hosts.size }, 'lease lost, pausing all sessions');
-    for (const host of this.#hosts.values()) host.suspend();
+    for (const host of this.#hosts.values()) host.contain(() => host.suspend());
   }
 
   #resume(unbroken: boolean): void {
-    for (const host of this.#hosts.values()) void host.resume(unbroken);
+    for (const host of this.#hosts.values()) host.contain(() => host.resume(unbroken));
   }
 }

@@ -52,7 +52,10 @@ export interface HostServices {
   wallMs: () => number;
   createTransport: (options: TransportRequest) => ViewerTransport;
   createPlayer: (
-    options: Pick<SessionPlayerOptions, 'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld' | 'onServed'>,
+    options: Pick<
+      SessionPlayerOptions,
+      'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld' | 'onServed' | 'onViewerFault' | 'onFault'
+    >,
   ) => SessionPlayer;
   prefetchSamples: number;
   /** In which media that is missing may come back, ms. */
@@ -190,6 +193,8 @@ export class SessionHost {
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
       onHeld: (clip, heldSamples) => this.#held(clip, heldSamples),
       onServed: (connection) => this.#viewers.served(connection),
+      onViewerFault: (connection, error) => this.#viewers.fault(connection, error),
+      onFault: (error) => this.#fault(error),
     });
     const { playhead } = record;
     if (playhead && playhead.seq > 0) this.#player.resumeAt(playhead.seq, playhead.positionSamples);
@@ -228,7 +233,7 @@ export class SessionHost {
         this.#emit({ type: 'viewer.disconnected', viewer, reason });
       },
       onKeyframeNeeded: (connection) => this.#player.recover(connection),
-      onGone: (viewer, attempt) => void this.#viewerGone(viewer, attempt),
+      onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
     });
   }
 
@@ -258,8 +263,8 @@ export class SessionHost {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
     this.#reel.prepare();
     await this.syncQueue();
-    this.#playheadTimer = setInterval(() => this.#savePlayhead(), this.#services.playheadMs);
-    this.#queueTimer = setInterval(() => void this.syncQueue(), QUEUE_REREAD_MS);
+    this.#playheadTimer = setInterval(() => this.contain(() => this.#savePlayhead()), this.#services.playheadMs);
+    this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
     await this.syncViewers();
     this.#watchAlone();
   }
@@ -373,11 +378,34 @@ export class SessionHost {
 
   /**
    * Ends hosting. `taken-over`: another host has it, say nothing more. `moved`: given back, others go on with what is queued.
-   * Anything else ends the session.
+   * Anything else ends the session. Never rejects.
    */
   async stop(reason: EndReason): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    try {
+      await this.#stop(reason);
+    } catch (error) {
+      this.#logger.error({ reason, err: error }, 'stopping a session failed');
+    }
+    this.#resolveEnded(reason);
+  }
+
+  /** Does what nobody waits for: where it throws or rejects, this session ends, and nothing else. */
+  contain(action: () => void | Promise<void>): void {
+    try {
+      action()?.catch((error: unknown) => this.#fault(error));
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  #fault(error: unknown): void {
+    this.#logger.error({ err: error }, 'session failed; ending it');
+    void this.stop('failed');
+  }
+
+  async #stop(reason: EndReason): Promise<void> {
     clearInterval(this.#playheadTimer);
     clearInterval(this.#queueTimer);
     clearTimeout(this.#aloneTimer);
@@ -390,7 +418,6 @@ export class SessionHost {
     else this.#outbox.close();
     this.#services.metrics.sessionLeft(reason);
     this.#logger.info({ reason }, 'session no longer hosted here');
-    this.#resolveEnded(reason);
   }
 
   /** Where the programme is now, for the next host. */
@@ -523,7 +550,7 @@ export class SessionHost {
       cache,
       prefetchSamples,
       codecs: this.#codecs,
-      onLoaded: this.#services.tracer.enabled ? () => this.#speechTraces.loaded() : undefined,
+      onLoaded: this.#services.tracer.enabled ? () => this.contain(() => this.#speechTraces.loaded()) : undefined,
       onLost: (part: string, error?: unknown) =>
         this.#logger.warn(
           { segment: manifest.id, part, err: (error as Error | undefined)?.message },

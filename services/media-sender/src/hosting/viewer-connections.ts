@@ -118,6 +118,19 @@ export class ViewerConnections {
     }
   }
 
+  /** Serving a connection threw: it is closed, and its viewer may make another one. */
+  fault(connection: string, error: unknown): void {
+    for (const viewer of this.#viewers.values()) {
+      const found = viewer.connections.get(connection);
+      if (!found) continue;
+      this.#options.logger.error(
+        { viewer: viewer.record.viewer, connection, err: error },
+        'serving a viewer failed; closing its connection',
+      );
+      found.transport.close('failed');
+    }
+  }
+
   /** What a viewer measured is kept until it says something new, or leaves. */
   keepReport(viewer: string, report: ViewerReport, atMs: number): void {
     const known = this.#viewers.get(viewer);
@@ -147,10 +160,10 @@ export class ViewerConnections {
       keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
       feedback: () => {},
     };
-    const transport = createTransport(id, codecs, events, record.offer !== undefined);
-    viewer.connections.set(id, { id, transport, connected: false, stages });
-    this.#watch(viewer);
     try {
+      const transport = createTransport(id, codecs, events, record.offer !== undefined);
+      viewer.connections.set(id, { id, transport, connected: false, stages });
+      this.#watch(viewer);
       if (record.offer !== undefined) {
         const sdp = await transport.answerOffer(record.offer);
         stages?.end('viewer.answer');

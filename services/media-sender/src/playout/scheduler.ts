@@ -75,7 +75,7 @@ export class Scheduler {
     const nowMs = this.#clock.nowMs();
     for (let slot = this.#heap[0]; slot && slot.dueMs <= nowMs; slot = this.#heap[0]) {
       this.#pop();
-      this.beforeTask?.(this.#clock.nowMs());
+      this.#prepareOne();
       if (slot.cancelled) continue;
       const nextMs = this.#runOne(slot);
       if (nextMs === undefined || slot.cancelled) continue;
@@ -85,6 +85,14 @@ export class Scheduler {
     }
     this.#running = false;
     this.#arm();
+  }
+
+  #prepareOne(): void {
+    try {
+      this.beforeTask?.(this.#clock.nowMs());
+    } catch (error) {
+      this.#onError(error);
+    }
   }
 
   #runOne(slot: Slot): number | undefined {

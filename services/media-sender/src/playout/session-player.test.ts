@@ -75,6 +75,7 @@ class Stage {
   readonly late: number[] = [];
   readonly skews: number[] = [];
   readonly interruptions: { track: 'audio' | 'video'; ms: number }[] = [];
+  readonly faults: [of: string, error: string][] = [];
   skippedMs = 0;
   readonly scheduler = new Scheduler(
     this.time,
@@ -110,6 +111,8 @@ class Stage {
         this.finished.push({ seq: item.seq, samples, reason, atMs: this.time.now }),
       onHeld: () => {},
       onServed: () => {},
+      onViewerFault: (viewer, error) => this.faults.push([viewer, String(error)]),
+      onFault: (error) => this.faults.push(['session', String(error)]),
     });
   }
 
@@ -413,6 +416,33 @@ describe('SessionPlayer', () => {
     expect(Math.max(...parts.map((part) => part.to - part.from))).toBeLessThanOrEqual(10);
     expect(parts.map((part) => part.from)).toEqual(parts.map((_, i) => i * 10));
     expect((parts.at(-1)?.atMs ?? 0) - (parts[0]?.atMs ?? 0)).toBeLessThan(33);
+  });
+
+  it('goes on for the others when serving one viewer throws', () => {
+    const stage = new Stage();
+    const [broken, other] = [stage.watch('broken'), stage.watch('other')];
+    stage.time.advance(500);
+    broken.sendAudio = () => {
+      throw new Error('no socket');
+    };
+    stage.time.advance(500);
+    expect(stage.faults).toEqual([['broken', 'Error: no socket']]);
+    expect(other.audio.map(({ ticks }) => ticks)).toEqual(other.audio.map((_, i) => i * 960));
+    expect(other.audio.length).toBeGreaterThan(48);
+    expect(stage.player.viewerCount).toBe(1);
+  });
+
+  it('says so when playing throws, and leaves other sessions alone', () => {
+    const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
+    const stage = new Stage({ idle });
+    stage.watch();
+    stage.time.advance(200);
+    idle.readPcm = () => {
+      throw new RangeError('not there');
+    };
+    stage.time.advance(200);
+    expect(stage.faults).toEqual([['session', 'RangeError: not there']]);
+    expect(stage.scheduler.size).toBe(0);
   });
 
   it('lets nothing be left of a session that is closed', () => {

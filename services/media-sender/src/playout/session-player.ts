@@ -55,6 +55,10 @@ export interface SessionPlayerOptions {
   onHeld: (clip: Clip, heldSamples: number) => void;
   /** The viewer has been sent its first sound. */
   onServed: (viewer: string) => void;
+  /** Serving one viewer threw: it is served no more, and the others are. */
+  onViewerFault: (viewer: string, error: unknown) => void;
+  /** Playing threw: nothing more is played. */
+  onFault: (error: unknown) => void;
 }
 
 interface Viewer {
@@ -218,6 +222,15 @@ export class SessionPlayer implements Task {
   }
 
   run(nowMs: number): number | undefined {
+    try {
+      return this.#run(nowMs);
+    } catch (error) {
+      this.#options.onFault(error);
+      return undefined;
+    }
+  }
+
+  #run(nowMs: number): number | undefined {
     const timeline = this.#timeline;
     if (!timeline) return undefined;
     if (nowMs - timeline.dueMs(this.#audioSamples) > MAX_BEHIND_MS) this.#skipTo(nowMs);
@@ -234,10 +247,10 @@ export class SessionPlayer implements Task {
 
   #sendAudio(nowMs: number, lateMs: number): void {
     const packet = this.#decide();
-    for (const viewer of this.#viewers.values()) {
+    this.#serve((viewer) => {
       viewer.sink.sendAudio(packet, this.#audioSamples);
       if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
-    }
+    });
     this.#audioSamples += BLOCK_SAMPLES;
     this.#audioLateMs = lateMs;
     this.#options.metrics.late('audio', lateMs);
@@ -247,7 +260,7 @@ export class SessionPlayer implements Task {
   #showFrame(frame: ScheduledFrame, lateMs: number): void {
     this.#programme.takeFrame();
     this.#showing = frame;
-    for (const viewer of this.#viewers.values()) viewer.feed.show(frame);
+    this.#serve(({ feed }) => feed.show(frame));
     const { metrics } = this.#options;
     metrics.late('video', lateMs);
     metrics.frameSent(lateMs - this.#audioLateMs);
@@ -271,8 +284,22 @@ export class SessionPlayer implements Task {
 
   #pump(nowMs: number, dueMs: number): number {
     let nextMs = dueMs;
-    for (const { feed } of this.#viewers.values()) nextMs = Math.min(nextMs, feed.pump(nowMs) ?? nextMs);
+    this.#serve(({ feed }) => {
+      nextMs = Math.min(nextMs, feed.pump(nowMs) ?? nextMs);
+    });
     return nextMs;
+  }
+
+  /** What goes wrong with one viewer is not heard by the others. */
+  #serve(one: (viewer: Viewer) => void): void {
+    for (const viewer of this.#viewers.values()) {
+      try {
+        one(viewer);
+      } catch (error) {
+        this.#viewers.delete(viewer.id);
+        this.#options.onViewerFault(viewer.id, error);
+      }
+    }
   }
 
   #decide(): Buffer {

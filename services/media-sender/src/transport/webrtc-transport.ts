@@ -144,7 +144,7 @@ export class WebRtcTransport implements ViewerTransport {
       { ...options, nowMs, onProblem: (problem) => this.#ignored(problem) },
       { datagram: (data) => this.#receive(data), alive: (authentic) => this.#heard(authentic) },
     );
-    this.#watch = setInterval(() => this.#lookAround(), WATCH_INTERVAL_MS);
+    this.#watch = setInterval(() => this.#attempt(() => this.#lookAround()), WATCH_INTERVAL_MS);
   }
 
   get state(): ViewerTransport['state'] {
@@ -259,17 +259,20 @@ export class WebRtcTransport implements ViewerTransport {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearInterval(this.#watch);
-    if (this.#senders) {
-      const { audio, video, srtp } = this.#senders;
-      const ssrcs = audio ? [video.ssrc, audio.ssrc] : [video.ssrc];
-      this.#ice.sendBuffer(srtp.protectRtcp(goodbye(ssrcs, this.#cname)));
-    }
-    this.#dtls?.close();
-    this.#ice.close();
+    this.#attempt(() => this.#sayGoodbye());
+    this.#attempt(() => this.#dtls?.close());
+    this.#attempt(() => this.#ice.close());
     this.#lastStats = this.stats();
     this.#options.logger.debug({ connection: this.connection, reason, ...this.#lastStats }, 'viewer transport closed');
     this.#senders = undefined;
-    this.#emit(() => this.#events.closed(reason));
+    this.#attempt(() => this.#events.closed(reason));
+  }
+
+  #sayGoodbye(): void {
+    if (!this.#senders) return;
+    const { audio, video, srtp } = this.#senders;
+    const ssrcs = audio ? [video.ssrc, audio.ssrc] : [video.ssrc];
+    this.#ice.sendBuffer(srtp.protectRtcp(goodbye(ssrcs, this.#cname)));
   }
 
   async #prepare(setup: LocalParameters['setup']): Promise<LocalParameters> {
@@ -349,7 +352,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#senders = this.#createSenders(new SrtpSender(keys.local), new SrtcpReceiver(keys.remote), this.#negotiated);
     this.#state = 'connected';
     const { codec } = this.#negotiated.video;
-    this.#emit(() => this.#events.connected(codec));
+    this.#attempt(() => this.#events.connected(codec));
   }
 
   #createSenders(srtp: SrtpSender, srtcp: SrtcpReceiver, { video: format, opusPayloadType }: Negotiated): Senders {
@@ -418,7 +421,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#roundTrip.answered(block.lastReport, block.delaySinceLastReport, this.#clock.nowMs());
     const { fractionLost, packetsLost, jitterTicks } = block;
     const feedback = { kind, fractionLost, packetsLost, jitterTicks, roundTripMs: this.#roundTrip.ms };
-    this.#emit(() => this.#events.feedback(feedback));
+    this.#attempt(() => this.#events.feedback(feedback));
   }
 
   #kindOf(ssrc: number): MediaKind | undefined {
@@ -439,7 +442,7 @@ export class WebRtcTransport implements ViewerTransport {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#keyframeRequestedAtMs < KEYFRAME_REQUEST_INTERVAL_MS) return;
     this.#keyframeRequestedAtMs = nowMs;
-    this.#emit(() => this.#events.keyframeNeeded());
+    this.#attempt(() => this.#events.keyframeNeeded());
   }
 
   #heard(authentic: boolean): void {
@@ -461,12 +464,12 @@ export class WebRtcTransport implements ViewerTransport {
     else this.#ice.probe(unprovenMs > ASK_AFTER_MS);
   }
 
-  /** A listener that throws takes nothing else down. */
-  #emit(event: () => void): void {
+  /** A listener, or an end of ours, that throws takes nothing else down. */
+  #attempt(action: () => void): void {
     try {
-      event();
+      action();
     } catch (error) {
-      this.#options.logger.error({ connection: this.connection, err: error }, 'a transport listener threw');
+      this.#options.logger.error({ connection: this.connection, err: error }, 'viewer transport: a step failed');
     }
   }
 }
