@@ -73,6 +73,14 @@ export function say({ id, token }: Credentials, text: string): Promise<{ segment
 
 const TIMEOUT_MS = 15_000;
 
+/** The folder that the page is in: behind a proxy, everything may lie under a path prefix. */
+export const BASE_URL = new URL('.', document.baseURI);
+
+/** @param path from the server's root, with its slash */
+export function urlOf(path: string): URL {
+  return new URL(path.slice(1), BASE_URL);
+}
+
 /** @throws ApiError whatever goes wrong. */
 export async function ask<T>(
   method: string,
@@ -82,7 +90,7 @@ export async function ask<T>(
   const { token, body } = options;
   let response: Response;
   try {
-    response = await fetch(path, {
+    response = await fetch(urlOf(path), {
       method,
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),

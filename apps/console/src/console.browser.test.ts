@@ -144,6 +144,41 @@ describe('the console', () => {
     complaints.length = 0; // The browser writes down the refusal that was meant.
   });
 
+  it('keeps the shape of its box when a video of another shape comes, and shows all of it', async () => {
+    const box = () => page.locator('.stage').boundingBox();
+    const before = await box();
+    await page.evaluate(() => {
+      const video = document.querySelector('video');
+      Object.defineProperties(video, { videoWidth: { value: 640 }, videoHeight: { value: 640 } });
+      video?.dispatchEvent(new Event('resize'));
+    });
+    await expect.poll(() => page.locator('.stage').getAttribute('data-fit')).toBe('contain');
+    expect(await box()).toEqual(before);
+    expect(await page.locator('video').evaluate((video) => getComputedStyle(video).objectFit)).toBe('contain');
+  });
+
+  it('asks for a tap when the browser does not let it play, and plays then', async () => {
+    await page.evaluate(() => document.querySelector('video')?.pause());
+    await page.getByText('Paused').waitFor();
+    await page.getByRole('button', { name: 'Tap to play' }).click();
+    await page.waitForSelector(PLAYING);
+  });
+
+  it('works under a path prefix', async () => {
+    backend.prefix = '/avatars/live';
+    backend.paths.length = 0;
+    await page.goto(`${url}/avatars/live/`);
+    await page.getByRole('link', { name: 'Demo' }).click();
+    await page.waitForSelector(PLAYING);
+    expect(new URL(page.url()).pathname).toBe('/avatars/live/');
+    // Chromium may still be fetching the icon of the page before.
+    const outside = backend.paths.filter((path) => !path.startsWith('/avatars/live/') && path !== '/favicon.svg');
+    expect(outside).toEqual([]);
+    backend.prefix = '';
+    await page.goto(`${url}/?avatar=demo`);
+    await page.waitForSelector(PLAYING);
+  });
+
   it('asked for nothing but its own server, and broke none of its rules', () => {
     expect(complaints).toEqual([]);
   });

@@ -1,8 +1,9 @@
 import { type ClientStats, connect, type Session, type SessionState } from '@humancast/client';
-import { ApiError, type Credentials, createSession, getSession } from './api.js';
+import { ApiError, BASE_URL, type Credentials, createSession, getSession } from './api.js';
 import { Hush } from './hush.js';
 import { EMPTY, type Programme, withEvent, withState } from './programme.js';
 import { isOver, OwnSessions, type Visit } from './visit.js';
+import { isConnected } from './words.js';
 
 /** An avatar that is still being loaded is asked for again this often, at most. */
 const READY_ATTEMPTS = 30;
@@ -124,12 +125,13 @@ export class ConversationRun {
     this.#update(() => ({ credentials, preparing: false }));
     let hasPlayed = false;
     const session = connect({
+      url: BASE_URL,
       session: credentials.id,
       token: credentials.token,
       video: this.#video,
       onState: (state) => {
         if (this.#closed || session !== this.#session) return;
-        hasPlayed ||= state === 'playing';
+        hasPlayed ||= isConnected(state);
         this.#update(() => ({ state, waitingPosition: session.waitingPosition }));
         if (state === 'playing') void this.refresh();
         if (state === 'ended') this.#ended();

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Hush } from './hush.js';
 
 describe('a hush', () => {
-  const sound = { volume: 1 };
+  const sound = { volume: 1, muted: false };
   let hush: Hush;
   beforeEach(() => {
     vi.useFakeTimers();
@@ -34,6 +34,33 @@ describe('a hush', () => {
     hush.see({ type: 'viewer.connected' });
     vi.advanceTimersByTime(1500);
     expect(sound.volume).toBe(1);
+  });
+
+  describe('where the volume is read-only, as on iOS', () => {
+    const phone = {
+      muted: false,
+      get volume() {
+        return 1;
+      },
+      set volume(_: number) {},
+    };
+
+    it('mutes the element, and turns its sound on again', () => {
+      phone.muted = false;
+      const quiet = new Hush(phone);
+      quiet.begin();
+      expect(phone.muted).toBe(true);
+      quiet.see({ type: 'speech.started' });
+      expect(phone.muted).toBe(false);
+    });
+
+    it('leaves an element muted that was muted before', () => {
+      phone.muted = true;
+      const quiet = new Hush(phone);
+      quiet.begin();
+      quiet.end();
+      expect(phone.muted).toBe(true);
+    });
   });
 
   it('does not touch the volume when nobody asked for it', () => {

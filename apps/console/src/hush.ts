@@ -5,20 +5,24 @@ const BUFFERED_MS = 600;
 /** If no event says that the speech is over, there was none. */
 const GIVE_UP_MS = 1500;
 
+type HushElement = Pick<HTMLMediaElement, 'muted' | 'volume'>;
+
 /**
  * Silences the speaker the moment it is interrupted: the cut itself has a way to the server and back before it is heard, and
  * who begins to speak does not want to wait for that.
  */
 export class Hush {
-  readonly #sound: Pick<HTMLMediaElement, 'volume'>;
+  readonly #sound: HushElement;
+  /** Whether it was this that muted the element, because its volume can't be set. */
+  #muted = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(sound: Pick<HTMLMediaElement, 'volume'>) {
+  constructor(sound: HushElement) {
     this.#sound = sound;
   }
 
   begin(): void {
-    this.#sound.volume = 0;
+    this.#silence();
     this.#endIn(GIVE_UP_MS);
   }
 
@@ -34,6 +38,16 @@ export class Hush {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#sound.volume = 1;
+    if (this.#muted) this.#sound.muted = false;
+    this.#muted = false;
+  }
+
+  /** iOS leaves the volume to its buttons: setting it has no effect there, and reading it gives 1. */
+  #silence(): void {
+    this.#sound.volume = 0;
+    if (this.#sound.volume === 0 || this.#sound.muted) return;
+    this.#sound.muted = true;
+    this.#muted = true;
   }
 
   #endIn(ms: number): void {

@@ -7,6 +7,8 @@ export interface ConversationControls {
   interrupt(): void;
   unmute(): Promise<boolean>;
   mute(): void;
+  /** Plays a picture that the browser holds back until somebody clicks. */
+  play(): Promise<boolean>;
   /** Asks the server for the queue, after something was added to it. */
   refresh(): void;
   /** From the beginning: joins the same session if it still lives, else a new one. */
@@ -38,6 +40,7 @@ export function useConversation(
     interrupt: useCallback(() => run.current?.interrupt(), []),
     unmute: useCallback(async () => (await run.current?.session?.unmute()) ?? false, []),
     mute: useCallback(() => run.current?.session?.mute(), []),
+    play: useCallback(async () => (await run.current?.session?.play()) ?? false, []),
     refresh: useCallback(() => run.current?.refresh(), []),
     retry: useCallback(() => setAttempt((count) => count + 1), []),
   };

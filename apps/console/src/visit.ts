@@ -61,7 +61,8 @@ export function isOver(code: string): boolean {
 /** Whether a token lets its holder make the avatar speak; a guess for the page's looks, the server decides. */
 export function mayControl(token: string): boolean {
   try {
-    const claims = token.split('.')[0]?.replaceAll('-', '+').replaceAll('_', '/') ?? '';
+    // A JWT (RFC 7519): header, claims, signature.
+    const claims = token.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/') ?? '';
     return (JSON.parse(atob(claims)) as { scope?: unknown }).scope !== 'view';
   } catch {
     return true;

@@ -92,6 +92,11 @@ export function troubleOfGuest(code: string, message: string): Trouble {
   return { title: trouble.title, advice: 'It has ended, or the link is incomplete.', action: 'choose' };
 }
 
+/** Whether media arrives, so that what is asked of the avatar will be heard. */
+export function isConnected(state: SessionState): boolean {
+  return state === 'playing' || state === 'stalled' || state === 'paused';
+}
+
 export function stateWords(state: SessionState, waitingPosition: number | undefined): string {
   switch (state) {
     case 'connecting':
@@ -100,6 +105,10 @@ export function stateWords(state: SessionState, waitingPosition: number | undefi
       return waitingPosition === undefined ? 'Waiting' : `Number ${waitingPosition} in line`;
     case 'playing':
       return 'Live';
+    case 'stalled':
+      return 'Video stopped';
+    case 'paused':
+      return 'Paused';
     case 'reconnecting':
       return 'Reconnecting';
     case 'ended':

@@ -20,6 +20,10 @@ export class FakeBackend {
   readonly created: string[] = [];
   readonly spoken: string[] = [];
   readonly said: string[] = [];
+  /** Every path that was asked for. */
+  readonly paths: string[] = [];
+  /** Where the page and its server are, as the browser sees them. */
+  prefix = '';
   canSay = false;
   avatars = [{ id: 'demo' }, { id: 'front-desk', name: 'Front desk' }];
   segments = [
@@ -59,7 +63,10 @@ export class FakeBackend {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname } = new URL(request.url ?? '/', 'http://house');
+    const { pathname: asked } = new URL(request.url ?? '/', 'http://house');
+    this.paths.push(asked);
+    // As a proxy in front of signaling would.
+    const pathname = asked.startsWith(`${this.prefix}/`) ? asked.slice(this.prefix.length) : asked;
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (pathname === '/v1/avatars') json(200, { avatars: this.avatars });
@@ -124,5 +131,6 @@ export class FakeBackend {
 
 export function tokenOf(scope: 'view' | 'control'): string {
   const claims = { sid: 'ses_12345678', exp: 4_000_000_000, scope };
-  return `${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2lnbmVk`;
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmVk`;
 }

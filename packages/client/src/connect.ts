@@ -26,7 +26,7 @@ export function connect(options: ConnectOptions): Session {
     signalUrl: signalUrlOf(options.url ?? location.origin),
     session: options.session,
     token: options.token,
-    stage: new Stage(options.video, environment.createStream()),
+    stage: new Stage(options.video, environment.createStream),
     environment,
   });
   if (options.onState) session.on('state', options.onState);

@@ -8,9 +8,13 @@ export interface Environment {
   openSocket(url: string): Socket;
   createPeer(configuration: RTCConfiguration): PeerConnection;
   createStream(): MediaStream;
-  /** The page goes away (and may come back, from the back/forward cache) or the network has come back. */
-  onPage(what: 'hide' | 'restore' | 'online', listener: () => void): () => void;
+  /** Whether the page can be seen: browsers present no frames in one that is hidden. */
+  isVisible(): boolean;
+  /** The page goes away (and may come back, from the back/forward cache), is shown again, or the network has come back. */
+  onPage(what: PageEvent, listener: () => void): () => void;
 }
+
+export type PageEvent = 'hide' | 'restore' | 'visible' | 'online';
 
 export interface Clock {
   /** Monotonic milliseconds. */
@@ -56,12 +60,16 @@ export const browserEnvironment: Environment = {
   openSocket: (url) => new WebSocket(url) as Socket,
   createPeer: (configuration) => new RTCPeerConnection(configuration) as PeerConnection,
   createStream: () => new MediaStream(),
+  isVisible: () => document.visibilityState === 'visible',
   onPage(what, listener) {
-    const name = ({ hide: 'pagehide', restore: 'pageshow', online: 'online' } as const)[what];
+    const names = { hide: 'pagehide', restore: 'pageshow', visible: 'visibilitychange', online: 'online' } as const;
+    const target = what === 'visible' ? document : window;
     const heard = (event: Event) => {
-      if (what !== 'restore' || (event as PageTransitionEvent).persisted) listener();
+      if (what === 'restore' && !(event as PageTransitionEvent).persisted) return;
+      if (what === 'visible' && document.visibilityState !== 'visible') return;
+      listener();
     };
-    addEventListener(name, heard);
-    return () => removeEventListener(name, heard);
+    target.addEventListener(names[what], heard);
+    return () => target.removeEventListener(names[what], heard);
   },
 };

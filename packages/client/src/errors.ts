@@ -20,6 +20,7 @@ const FATAL: Readonly<Record<string, string>> = {
   no_common_codec: 'This browser cannot play the avatar’s picture.',
   bad_request: 'The server did not understand this page.',
   // found out here
+  bad_ice_servers: 'The server names its relay in a way that this browser does not understand.',
   unsupported: 'This browser does not support live video (WebRTC).',
   unreachable: 'The server cannot be reached. Check the network, then try again.',
   no_media: 'The server answers, but no picture arrives. A firewall may be in the way.',

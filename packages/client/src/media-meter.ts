@@ -2,9 +2,11 @@ import type { Environment } from './environment.js';
 import { LipSyncTrim, type SyncTargets } from './lip-sync-trim.js';
 import type { MediaPeer } from './media-peer.js';
 import type { ViewerReport } from './messages.js';
+import { PresentationWatch } from './presentation-watch.js';
 import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';
 import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './report.js';
+import type { Stage } from './stage.js';
 
 /** Between looks at the packet counters, ms. A look costs the browser about half a millisecond. */
 const LOOK_MS = 250;
@@ -14,6 +16,8 @@ const MEASURE_MS = 1000;
 const SILENCE_MS = 1200;
 const FRESH_LOOKS = 2;
 
+export type MeteredStage = Pick<Stage, 'framesPresented' | 'paused' | 'renew'>;
+
 export interface MediaMeterListener {
   stats(stats: ClientStats): void;
   /** → whether it could be sent; if not, what it counted goes into the next one. */
@@ -22,6 +26,8 @@ export interface MediaMeterListener {
   lost(): void;
   /** It arrives again. */
   found(): void;
+  /** Whether the picture stands still has changed. */
+  still(): void;
 }
 
 export interface MediaMeterStart {
@@ -36,6 +42,8 @@ export class MediaMeter {
   readonly #peer: Pick<MediaPeer, 'snapshot' | 'receivers'>;
   readonly #environment: Environment;
   readonly #listener: MediaMeterListener;
+  readonly #stage: MeteredStage;
+  readonly #presentation: PresentationWatch;
   readonly #sync: ReceiverSync;
   #firstFrameMs: number | undefined;
   #measured: ReceiverSnapshot | undefined;
@@ -46,22 +54,26 @@ export class MediaMeter {
   /** Looks in a row that found new packets, since the media was lost. */
   #freshLooks = 0;
   #flowing = true;
+  #still = false;
   #closed = false;
   #cancel = () => {};
 
   constructor(
     peer: Pick<MediaPeer, 'snapshot' | 'receivers'>,
+    stage: MeteredStage,
     environment: Environment,
     start: MediaMeterStart,
     listener: MediaMeterListener,
   ) {
     this.#peer = peer;
+    this.#stage = stage;
     this.#environment = environment;
     this.#listener = listener;
     this.#firstFrameMs = start.firstFrameMs;
     this.#sync = new ReceiverSync(peer.receivers, new LipSyncTrim(start.sync && { initial: start.sync }));
     this.#measuredAtMs = environment.clock.nowMs();
     this.#packetAtMs = this.#measuredAtMs;
+    this.#presentation = new PresentationWatch(this.#measuredAtMs, () => stage.renew());
     this.#lookLater();
   }
 
@@ -71,6 +83,11 @@ export class MediaMeter {
 
   get flowing(): boolean {
     return this.#flowing;
+  }
+
+  /** Whether media arrives and the picture stands still all the same. */
+  get still(): boolean {
+    return this.#still;
   }
 
   /**
@@ -115,7 +132,20 @@ export class MediaMeter {
       this.#freshLooks = 0;
       if (now - this.#packetAtMs >= SILENCE_MS) this.#lose();
     }
+    this.#watchPresentation(snapshot, now);
     if (this.#flowing && now - this.#measuredAtMs >= MEASURE_MS - LOOK_MS / 2) this.#measure(snapshot, now);
+  }
+
+  #watchPresentation(snapshot: ReceiverSnapshot, nowMs: number): void {
+    const still = this.#presentation.look({
+      nowMs,
+      framesDecoded: snapshot.video?.framesDecoded ?? 0,
+      framesPresented: this.#stage.framesPresented,
+      presenting: this.#environment.isVisible() && !this.#stage.paused,
+    });
+    if (still === this.#still) return;
+    this.#still = still;
+    this.#listener.still();
   }
 
   #lose(): void {

@@ -38,7 +38,7 @@ describe('the contract with signaling', () => {
 
 describe('errors', () => {
   it('are those of the server, besides the few that are found out here', () => {
-    const ours = ['unsupported', 'unreachable', 'no_media', 'connection_lost', 'media_lost'];
+    const ours = ['bad_ice_servers', 'unsupported', 'unreachable', 'no_media', 'connection_lost', 'media_lost'];
     expect(CODES_WITH_WORDS.filter((code) => !(code in ERRORS)).sort()).toEqual(ours.sort());
   });
 

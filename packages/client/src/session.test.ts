@@ -189,6 +189,113 @@ describe('errors that will not go away', () => {
   });
 });
 
+describe('what the viewer sees', () => {
+  it('is `stalled` while frames are decoded but not presented, and the element renders anew', async () => {
+    element.presented = 0;
+    await playPresenting();
+    const stream = element.srcObject;
+    const { shown } = element;
+    await browser.pass(1500);
+    expect(element.srcObject).not.toBe(stream);
+    expect(element.shown).toEqual(shown);
+    expect(session.state).toBe('playing');
+    await browser.pass(1500);
+    expect(session.state).toBe('stalled');
+    await present(1000);
+    expect(session.state).toBe('playing');
+    expect(states).toEqual(['playing', 'stalled', 'playing']);
+    // It is not the connection's fault: another would not be shown either.
+    expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('stays `playing` in a hidden page, where browsers present nothing', async () => {
+    element.presented = 0;
+    await playPresenting();
+    browser.visible = false;
+    const stream = element.srcObject;
+    await browser.pass(20_000);
+    expect(states).toEqual(['playing']);
+    expect(element.srcObject).toBe(stream);
+  });
+
+  it('is `stalled` when no frame is decoded while the voice goes on', async () => {
+    await play();
+    peer(0).decodable = false;
+    await browser.pass(3000);
+    expect(session.state).toBe('stalled');
+    peer(0).decodable = true;
+    await browser.pass(1000);
+    expect(session.state).toBe('playing');
+  });
+
+  it('is `paused` when the browser refuses to play, until play() is called from a click', async () => {
+    element.allowsPlay = false;
+    socket().join();
+    socket().say(offer('conn-one', 1));
+    await browser.pass(5000);
+    expect(session.state).toBe('paused');
+    expect(await session.play()).toBe(false);
+    element.allowsPlay = true;
+    expect(await session.play()).toBe(true);
+    expect(session.state).toBe('playing');
+    expect(states).toEqual(['paused', 'playing']);
+  });
+
+  it('plays again when a page that was paused while it was hidden is shown again', async () => {
+    await play();
+    element.pause();
+    expect(session.state).toBe('paused');
+    browser.page('visible');
+    await browser.pass(0);
+    expect(session.state).toBe('playing');
+  });
+
+  async function playPresenting(): Promise<void> {
+    socket().join();
+    socket().say(offer('conn-one', 1));
+    await present(1000);
+    expect(session.state).toBe('playing');
+  }
+
+  async function present(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 50) {
+      await browser.pass(50);
+      element.presented = (element.presented ?? 0) + 1;
+    }
+  }
+});
+
+describe('a page that was frozen', () => {
+  it('finds out at once that its socket is dead, and comes back as the same viewer', async () => {
+    await play();
+    const frozen = socket();
+    frozen.answersPings = false;
+    peer(0).flowing = false;
+    browser.page('visible');
+    await browser.pass(2000);
+    expect(frozen.closed).toBe(true);
+    await browser.pass(1000);
+    socket().onopen?.();
+    expect(socket().sent[0]).toMatchObject({ type: 'join', viewer: 'vw_12345678', resume: 'secret-of-the-viewer' });
+  });
+
+  it('keeps a socket that answers', async () => {
+    await play();
+    browser.page('visible');
+    await browser.pass(5000);
+    expect(browser.sockets).toHaveLength(1);
+  });
+});
+
+it('says so when the browser does not take the relay that the server names', async () => {
+  browser.refusesConfiguration = true;
+  socket().join();
+  socket().say(offer('conn-one', 1));
+  await browser.pass(0);
+  expect(session.state).toBe('failed');
+  expect(errors).toMatchObject([{ code: 'bad_ice_servers', fatal: true }]);
+});
+
 describe('signalling lost', () => {
   it('plays on, and resumes as the same viewer with the connection that plays', async () => {
     await play();

@@ -12,12 +12,23 @@ import type { Stage } from './stage.js';
 /**
  * - `connecting`: on the way to the first picture
  * - `waiting`: every media-sender is full; {@link Session.waitingPosition} says how many are before us
- * - `playing`
+ * - `playing`: the viewer sees a moving picture
+ * - `stalled`: media arrives, but the picture has not moved for some seconds; the voice may go on
+ * - `paused`: media arrives, but the video element is paused: the browser refuses to play it without a click (low-power modes, data
+ *   savers), or the page paused it. {@link Session.play}, called from a click, goes on
  * - `reconnecting`: it has played, and will again
  * - `ended`: the session is over, or was closed here
  * - `failed`: it will not play; an `error` has said why
  */
-export type SessionState = 'connecting' | 'waiting' | 'playing' | 'reconnecting' | 'ended' | 'failed';
+export type SessionState =
+  | 'connecting'
+  | 'waiting'
+  | 'playing'
+  | 'stalled'
+  | 'paused'
+  | 'reconnecting'
+  | 'ended'
+  | 'failed';
 
 export interface SessionEvents {
   state: SessionState;
@@ -88,6 +99,8 @@ export class Session extends Emitter<SessionEvents> {
       environment.onPage('hide', () => this.#leave()),
       environment.onPage('restore', () => this.#comeBack()),
       environment.onPage('online', () => this.#channel.retryNow()),
+      environment.onPage('visible', () => this.#shownAgain()),
+      options.stage.onPlayback(() => this.#updateState()),
     ];
   }
 
@@ -123,6 +136,11 @@ export class Session extends Emitter<SessionEvents> {
 
   mute(): void {
     this.#options.stage.mute();
+  }
+
+  /** Plays a picture that is `paused`. Call it from a click or key handler. @returns whether the browser allowed it. */
+  play(): Promise<boolean> {
+    return this.#options.stage.play();
   }
 
   /** Leaves the session. May be called twice. */
@@ -200,17 +218,20 @@ export class Session extends Emitter<SessionEvents> {
     // The credentials of `joined` expire; whoever has watched for long gets its next connection with these.
     if (Array.isArray(iceServers)) this.#configuration = { ...this.#configuration, iceServers };
     this.#next?.close();
-    const peer: MediaPeer = new MediaPeer(
-      { connection, epoch, configuration: this.#configuration },
-      this.#environment,
-      {
+    let peer: MediaPeer;
+    try {
+      peer = new MediaPeer({ connection, epoch, configuration: this.#configuration }, this.#environment, {
         answer: (answer) => this.#channel.send({ type: 'answer', connection, sdp: answer }),
         candidate: (candidate) => this.#channel.send({ type: 'candidate', connection, candidate }),
         track: () => this.#trackArrived(peer),
         firstFrame: () => this.#takeStage(peer),
         failed: () => this.#peerFailed(peer),
-      },
-    );
+      });
+    } catch {
+      // The browser takes no such configuration (an address in the wrong form): it would take none of the next ones either.
+      this.#refused('bad_ice_servers');
+      return;
+    }
     this.#next = peer;
     this.#updateState();
     void peer.accept(sdp);
@@ -236,6 +257,7 @@ export class Session extends Emitter<SessionEvents> {
     const sync = this.#meter?.sync;
     this.#meter = new MediaMeter(
       peer,
+      this.#options.stage,
       this.#environment,
       { firstFrameMs, sync },
       {
@@ -243,6 +265,7 @@ export class Session extends Emitter<SessionEvents> {
         report: (report) => this.#channel.send({ type: 'report', connection: peer.connection, report }),
         lost: () => this.#mediaLost(),
         found: () => this.#mediaFound(),
+        still: () => this.#updateState(),
       },
     );
     this.#hasPlayed = true;
@@ -341,12 +364,17 @@ export class Session extends Emitter<SessionEvents> {
     return this.#meter?.flowing ?? false;
   }
 
+  get #presentation(): 'playing' | 'stalled' | 'paused' {
+    if (this.#options.stage.paused) return 'paused';
+    return this.#meter?.still ? 'stalled' : 'playing';
+  }
+
   get #isOver(): boolean {
     return this.#state === 'ended' || this.#state === 'failed';
   }
 
   #updateState(): void {
-    if (this.#isPlaying) this.#setState('playing');
+    if (this.#isPlaying) this.#setState(this.#presentation);
     else if (this.#waitingPosition !== undefined) this.#setState('waiting');
     else this.#setState(this.#hasPlayed ? 'reconnecting' : 'connecting');
   }
@@ -378,6 +406,12 @@ export class Session extends Emitter<SessionEvents> {
     this.#next = undefined;
     this.#seat = undefined;
     this.#waitingPosition = undefined;
+  }
+
+  /** A page that was frozen meanwhile (a locked phone) lost its socket without noticing; one that was hidden may be paused. */
+  #shownAgain(): void {
+    this.#channel.check();
+    if (this.#isPlaying && this.#options.stage.paused) void this.#options.stage.play();
   }
 
   /** Shown again from the back/forward cache: as another viewer, since the first has left. */

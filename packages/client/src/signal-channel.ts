@@ -7,6 +7,8 @@ const FIRST_RETRY_MS = 300;
 const MAX_RETRY_MS = 8000;
 /** From opening the socket to `joined`. */
 const JOIN_TIMEOUT_MS = 8000;
+/** In which a server that is there answers a ping. */
+const CHECK_MS = 2000;
 /** Messages are sent one at a time in a second; a server that says less often is asked no more than this. */
 const MIN_HEARTBEAT_MS = 1000;
 
@@ -33,6 +35,7 @@ export class SignalChannel {
   #closed = false;
   #heardAtMs = 0;
   #cancelTimer = () => {};
+  #cancelCheck = () => {};
 
   constructor(url: string, environment: Environment, listener: SignalChannelListener) {
     this.#url = url;
@@ -65,6 +68,23 @@ export class SignalChannel {
   /** Tries at once what would be tried later: the network has come back. */
   retryNow(): void {
     if (!this.#socket) this.open();
+  }
+
+  /**
+   * Asks the server for a sign of life, and takes the connection for lost without one: the page may have been frozen, and then no
+   * event says that the socket is gone.
+   */
+  check(): void {
+    if (!this.#socket) {
+      this.open();
+      return;
+    }
+    if (!this.send({ type: 'ping' })) return;
+    const askedAtMs = this.#environment.clock.nowMs();
+    this.#cancelCheck();
+    this.#cancelCheck = this.#environment.clock.after(CHECK_MS, () => {
+      if (this.#heardAtMs < askedAtMs) this.#lose();
+    });
   }
 
   /** → whether it went out. Nothing is kept for later: what a viewer asked for a minute ago is not what they want now. */
@@ -128,6 +148,7 @@ export class SignalChannel {
 
   #drop(): void {
     this.#cancelTimer();
+    this.#cancelCheck();
     this.#joined = false;
     const socket = this.#socket;
     this.#socket = undefined;

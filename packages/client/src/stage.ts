@@ -1,7 +1,11 @@
 import type { TrackPair } from './messages.js';
 
 /** The part of a video element that is used. */
-export type StageElement = Pick<HTMLVideoElement, 'autoplay' | 'muted' | 'playsInline' | 'srcObject' | 'play'>;
+export type StageElement = Pick<
+  HTMLVideoElement,
+  'addEventListener' | 'autoplay' | 'muted' | 'paused' | 'play' | 'playsInline' | 'removeEventListener' | 'srcObject'
+> &
+  Partial<Pick<HTMLVideoElement, 'getVideoPlaybackQuality' | 'requestVideoFrameCallback'>>;
 
 /**
  * The video element, with one stream that stays: connections change by swapping its tracks, so that the last picture of one
@@ -9,15 +13,46 @@ export type StageElement = Pick<HTMLVideoElement, 'autoplay' | 'muted' | 'playsI
  */
 export class Stage {
   readonly #element: StageElement;
-  readonly #stream: MediaStream;
+  readonly #createStream: () => MediaStream;
+  #stream: MediaStream;
+  #presented = 0;
+  #cleared = false;
 
-  constructor(element: StageElement, stream: MediaStream) {
+  constructor(element: StageElement, createStream: () => MediaStream) {
     this.#element = element;
-    this.#stream = stream;
+    this.#createStream = createStream;
+    this.#stream = createStream();
     element.autoplay = true;
     element.playsInline = true;
     element.muted = true;
-    element.srcObject = stream;
+    element.srcObject = this.#stream;
+    this.#countFrames();
+  }
+
+  /**
+   * Frames that the element has presented so far, by `requestVideoFrameCallback` or, without that, by
+   * `getVideoPlaybackQuality()`. Browsers present none while the page is hidden.
+   * @returns `undefined` where the browser says neither
+   */
+  get framesPresented(): number | undefined {
+    if (this.#element.requestVideoFrameCallback) return this.#presented;
+    const quality = this.#element.getVideoPlaybackQuality?.();
+    const presented = quality && quality.totalVideoFrames - quality.droppedVideoFrames;
+    return Number.isFinite(presented) ? presented : undefined;
+  }
+
+  /** Whether the element stands still because the browser refused to play it, or because somebody paused it. */
+  get paused(): boolean {
+    return this.#element.paused;
+  }
+
+  /** Calls back when the element begins to play, or is paused. @returns a function that ends this */
+  onPlayback(listener: () => void): () => void {
+    const events = ['pause', 'playing'] as const;
+    for (const event of events) this.#element.addEventListener(event, listener);
+    return () => {
+      for (const event of events) this.#element.removeEventListener(event, listener);
+    };
   }
 
   show(tracks: Partial<TrackPair<MediaStreamTrack>>): void {
@@ -27,28 +62,53 @@ export class Stage {
     // removed track for good when its successor joined the stream before it left.
     for (const track of old) this.#stream.removeTrack(track);
     for (const track of next) this.#stream.addTrack(track);
-    // Muted play is always allowed; a refusal would only mean that the element left the page.
-    this.#element.play().catch(() => {});
+    void this.play();
+  }
+
+  /** Gives the same tracks to the element in a new stream: it begins to render them anew, after a moment without a picture. */
+  renew(): void {
+    const tracks = this.#stream.getTracks();
+    this.#stream = this.#createStream();
+    for (const track of tracks) this.#stream.addTrack(track);
+    this.#element.srcObject = this.#stream;
+    void this.play();
+  }
+
+  /**
+   * Plays. Browsers refuse it outside of a click or key press where sound is on, in low-power modes, and with data savers.
+   * @returns whether it plays
+   */
+  async play(): Promise<boolean> {
+    try {
+      await this.#element.play();
+      return true;
+    } catch {
+      return !this.#element.paused;
+    }
   }
 
   /** → whether the browser allows sound now: it does inside a click or key press. */
   async unmute(): Promise<boolean> {
     this.#element.muted = false;
-    try {
-      await this.#element.play();
-      return true;
-    } catch {
-      this.mute();
-      return false;
-    }
+    if (await this.play()) return true;
+    this.mute();
+    return false;
   }
 
   mute(): void {
     this.#element.muted = true;
-    this.#element.play().catch(() => {});
+    void this.play();
   }
 
   clear(): void {
+    this.#cleared = true;
     if (this.#element.srcObject === this.#stream) this.#element.srcObject = null;
+  }
+
+  #countFrames(): void {
+    this.#element.requestVideoFrameCallback?.(() => {
+      this.#presented++;
+      if (!this.#cleared) this.#countFrames();
+    });
   }
 }

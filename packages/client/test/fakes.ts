@@ -1,4 +1,4 @@
-import type { Environment, PeerConnection, Socket } from '../src/environment.js';
+import type { Environment, PageEvent, PeerConnection, Socket } from '../src/environment.js';
 import type { SignalMessage, ViewerMessage } from '../src/messages.js';
 import type { StageElement } from '../src/stage.js';
 
@@ -6,6 +6,9 @@ import type { StageElement } from '../src/stage.js';
 export class FakeBrowser {
   readonly sockets: FakeSocket[] = [];
   readonly peers: FakePeer[] = [];
+  visible = true;
+  /** As browsers do with a server whose address is malformed. */
+  refusesConfiguration = false;
   readonly #page = new Map<string, Set<() => void>>();
   #nowMs = 0;
   #timers: { atMs: number; run: () => void }[] = [];
@@ -29,11 +32,13 @@ export class FakeBrowser {
       return socket;
     },
     createPeer: (configuration) => {
+      if (this.refusesConfiguration) throw new DOMException('invalid hostname', 'SyntaxError');
       const peer = new FakePeer(configuration);
       this.peers.push(peer);
       return peer as unknown as PeerConnection;
     },
     createStream: () => new FakeStream() as unknown as MediaStream,
+    isVisible: () => this.visible,
     onPage: (what, listener) => {
       const listeners = this.#page.get(what) ?? new Set();
       this.#page.set(what, listeners.add(listener));
@@ -61,7 +66,7 @@ export class FakeBrowser {
     }
   }
 
-  page(what: 'hide' | 'restore' | 'online'): void {
+  page(what: PageEvent): void {
     for (const listener of this.#page.get(what) ?? []) listener();
   }
 }
@@ -225,18 +230,56 @@ export class FakeStream {
 export class FakeElement implements StageElement {
   autoplay = false;
   muted = false;
+  paused = true;
   playsInline = false;
   srcObject: MediaStream | null = null;
-  /** What the browser says to sound before the viewer has touched the page. */
+  /** Whether the browser allows sound before the viewer has touched the page. */
   allowsSound = true;
+  /** Whether the browser plays video without a click; low-power modes and data savers do not. */
+  allowsPlay = true;
+  /** Frames presented so far; as long as it is `undefined`, the browser has no way to tell. */
+  presented: number | undefined;
+  readonly #listeners = new Map<string, Set<() => void>>();
 
   async play(): Promise<void> {
-    if (!this.muted && !this.allowsSound) throw new DOMException('not allowed', 'NotAllowedError');
+    if (!this.allowsPlay || (!this.muted && !this.allowsSound)) {
+      this.pause();
+      throw new DOMException('not allowed', 'NotAllowedError');
+    }
+    if (!this.paused) return;
+    this.paused = false;
+    this.#tell('playing');
   }
 
-  /** What it plays, picture first. */
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.#tell('pause');
+  }
+
+  getVideoPlaybackQuality(): VideoPlaybackQuality {
+    return {
+      totalVideoFrames: this.presented,
+      droppedVideoFrames: 0,
+    } as VideoPlaybackQuality;
+  }
+
+  addEventListener(event: string, listener: unknown): void {
+    const listeners = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, listeners.add(listener as () => void));
+  }
+
+  removeEventListener(event: string, listener: unknown): void {
+    this.#listeners.get(event)?.delete(listener as () => void);
+  }
+
+  /** The tracks it plays, video first. */
   get shown(): FakeTrack[] {
     const tracks = (this.srcObject as unknown as FakeStream | null)?.getTracks() ?? [];
     return tracks.sort((a, b) => b.kind.localeCompare(a.kind));
+  }
+
+  #tell(event: string): void {
+    for (const listener of this.#listeners.get(event) ?? []) listener();
   }
 }

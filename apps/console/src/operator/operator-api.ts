@@ -1,5 +1,5 @@
 import type { SessionEvent, ViewerReport } from '@humancast/client';
-import { ApiError, ask, type Segment } from '../api.js';
+import { ApiError, ask, type Segment, urlOf } from '../api.js';
 import { EventLines } from './event-lines.js';
 
 export interface Sender {
@@ -84,7 +84,7 @@ export class OperatorApi {
 
   /** Events of a session from its beginning, until the stream ends. An EventSource could not send the key. */
   async follow(id: string, onEvent: (event: SessionEvent) => void, signal: AbortSignal): Promise<void> {
-    const response = await fetch(`/v1/sessions/${encodeURIComponent(id)}/events?from=start`, {
+    const response = await fetch(urlOf(`/v1/sessions/${encodeURIComponent(id)}/events?from=start`), {
       headers: { authorization: `Bearer ${this.#key}` },
       signal,
     });

@@ -120,7 +120,7 @@ function House({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
           <p class="hint empty">Choose a session to see how it plays.</p>
         ) : (
           <>
-            <a class="button tool back" href="/?operate" onClick={leave}>
+            <a class="button tool back" href="?operate" onClick={leave}>
               ← All sessions
             </a>
             <SessionPanel key={chosen} api={api} id={chosen} senders={senders} />

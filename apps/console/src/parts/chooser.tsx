@@ -42,7 +42,7 @@ export function Chooser() {
           <ul class="avatars" aria-busy={avatars === undefined}>
             {avatars?.map((avatar) => (
               <li key={avatar.id}>
-                <a class="avatar-card" href={`/?avatar=${encodeURIComponent(avatar.id)}`}>
+                <a class="avatar-card" href={`?avatar=${encodeURIComponent(avatar.id)}`}>
                   <span class="avatar-initial" aria-hidden="true">
                     {nameOf(avatar).slice(0, 1).toUpperCase()}
                   </span>

@@ -8,6 +8,12 @@ function Icon({ children }: { children: ComponentChildren }) {
   );
 }
 
+export const PlayIcon = () => (
+  <Icon>
+    <path d="M8 5.5v13l10.5-6.5z" />
+  </Icon>
+);
+
 export const SoundOffIcon = () => (
   <Icon>
     <path d="M4 9.5v5h3.5L12 18.5v-13L7.5 9.5zM16 9.5l5 5M21 9.5l-5 5" />

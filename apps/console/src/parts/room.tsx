@@ -3,7 +3,7 @@ import { type Credentials, listSegments, type Segment, TYPED_NAME } from '../api
 import { useConversation } from '../use-conversation.js';
 import { useSaying } from '../use-saying.js';
 import { mayControl, type Visit } from '../visit.js';
-import { troubleOf, troubleOfGuest } from '../words.js';
+import { isConnected, troubleOf, troubleOfGuest } from '../words.js';
 import { Brand } from './brand.js';
 import { nameOf } from './chooser.js';
 import { Figures } from './figures.js';
@@ -21,11 +21,12 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   const [conversation, controls] = useConversation(visit, video);
   const { state, waitingPosition, credentials, programme, stats, skewHistory, failure, preparing } = conversation;
   const saying = useSaying(programme);
-  const segments = useSegments(credentials, state === 'playing');
+  const segments = useSegments(credentials, isConnected(state));
   const [sheetOpen, setSheetOpen] = useState(false);
   const names = useMemo(() => new Map(segments?.map((segment) => [segment.id, titleOf(segment)])), [segments]);
   const wordsFor = visit.kind === 'avatar' ? troubleOf : troubleOfGuest;
   const over = state === 'failed' || state === 'ended';
+  const playing = isConnected(state);
   const segmentName = (id: string) => saying.texts.get(id) ?? names.get(id) ?? 'A clip';
   const control = credentials && mayControl(credentials.token) ? credentials : undefined;
   const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar }) : 'Live conversation';
@@ -51,6 +52,7 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
           onInterrupt={controls.interrupt}
           onUnmute={controls.unmute}
           onMute={controls.mute}
+          onPlay={controls.play}
         >
           {failure && over && (
             <TroubleCard trouble={wordsFor(failure.code, failure.message)} onRetry={controls.retry} />
@@ -60,7 +62,7 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
       {control && conversation.canSay && !over && (
         <SayBar
           name={title}
-          playing={state === 'playing'}
+          playing={playing}
           speaking={programme.speaking?.segment}
           thinking={saying.thinking}
           problem={saying.problem}
@@ -85,7 +87,7 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
             <SegmentsCard
               segments={segments?.filter(({ name }) => name !== TYPED_NAME)}
               credentials={control}
-              playing={state === 'playing'}
+              playing={playing}
               onQueued={controls.refresh}
             />
           )}

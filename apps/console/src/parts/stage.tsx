@@ -1,8 +1,17 @@
 import type { SessionState } from '@humancast/client';
 import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { stateWords } from '../words.js';
-import { ExpandIcon, SoundOffIcon, SoundOnIcon, StopIcon } from './icons.js';
+import { isConnected, stateWords } from '../words.js';
+import { ExpandIcon, PlayIcon, SoundOffIcon, SoundOnIcon, StopIcon } from './icons.js';
+
+const DEFAULT_ASPECT = 4 / 3;
+/** Renditions of one picture differ by a rounded pixel. */
+const ASPECT_TOLERANCE = 0.02;
+
+/** Whether two pictures have the same shape; one that is not known yet has any. */
+function isLike(a: number | undefined, b: number | undefined): boolean {
+  return a === undefined || b === undefined || Math.abs(a / b - 1) < ASPECT_TOLERANCE;
+}
 
 interface StageProps {
   video: RefObject<HTMLVideoElement | null>;
@@ -14,16 +23,21 @@ interface StageProps {
   onInterrupt: () => void;
   onUnmute: () => Promise<boolean>;
   onMute: () => void;
+  onPlay: () => Promise<boolean>;
   /** What covers the picture when there will be none. */
   children?: ComponentChildren;
 }
 
 /** The avatar, and the few things one wants to do to it. `m` turns the sound on and off, Escape interrupts. */
 export function Stage(props: StageProps) {
-  const { video, name, state, waitingPosition, preparing, speaking, onInterrupt, onUnmute, onMute, children } = props;
+  const { video, name, state, waitingPosition, preparing, speaking, onInterrupt, onUnmute, onMute, onPlay, children } =
+    props;
   const [muted, setMuted] = useState(true);
-  const [aspect, setAspect] = useState(4 / 3);
-  const playing = state === 'playing';
+  // The first picture gives the box its shape; later ones of another shape are fitted into it.
+  const [aspect, setAspect] = useState<number | undefined>(undefined);
+  const [pictureAspect, setPictureAspect] = useState<number | undefined>(undefined);
+  const connected = isConnected(state);
+  const paused = state === 'paused';
   // By the element itself: a key pressed right after a click comes before this component knows of the change.
   const toggleSound = () => (video.current?.muted ? void onUnmute() : onMute());
 
@@ -31,7 +45,12 @@ export function Stage(props: StageProps) {
     const element = video.current;
     if (!element) return;
     const heard = () => setMuted(element.muted);
-    const sized = () => element.videoHeight > 0 && setAspect(element.videoWidth / element.videoHeight);
+    const sized = () => {
+      if (element.videoHeight === 0) return;
+      const current = element.videoWidth / element.videoHeight;
+      setAspect((first) => first ?? current);
+      setPictureAspect(current);
+    };
     element.addEventListener('volumechange', heard);
     element.addEventListener('resize', sized);
     return () => {
@@ -52,9 +71,14 @@ export function Stage(props: StageProps) {
 
   const words = preparing ? 'Getting ready' : stateWords(state, waitingPosition);
   return (
-    <div class="stage" style={{ '--aspect': aspect.toFixed(4) }} data-state={state}>
+    <div
+      class="stage"
+      style={{ '--aspect': (aspect ?? DEFAULT_ASPECT).toFixed(4) }}
+      data-state={state}
+      data-fit={isLike(pictureAspect, aspect) ? 'cover' : 'contain'}
+    >
       <video ref={video} muted playsInline aria-label={`${name}, live`} />
-      {!children && state !== 'playing' && (
+      {!children && !connected && (
         <div class="veil" aria-hidden="true">
           <span class="spinner" />
         </div>
@@ -64,13 +88,19 @@ export function Stage(props: StageProps) {
         <span class="dot" />
         {words}
       </p>
-      {playing && muted && (
+      {paused && (
+        <button type="button" class="button unmute" onClick={() => void onPlay()}>
+          <PlayIcon />
+          Tap to play
+        </button>
+      )}
+      {connected && !paused && muted && (
         <button type="button" class="button unmute" onClick={toggleSound}>
           <SoundOffIcon />
           Turn on sound
         </button>
       )}
-      {playing && (
+      {connected && (
         <div class="controls">
           {speaking !== undefined && (
             <button type="button" class="button round stop" title="Interrupt (Esc)" onClick={onInterrupt}>

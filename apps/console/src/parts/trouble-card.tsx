@@ -10,7 +10,7 @@ export function TroubleCard({ trouble, onRetry }: { trouble: Trouble; onRetry: (
       <h2>{title}</h2>
       <p>{advice}</p>
       {action === 'choose' && (
-        <a class="button primary" href="/">
+        <a class="button primary" href=".">
           {LABELS.choose}
         </a>
       )}

@@ -1,0 +1,59 @@
+/** A picture that has not changed for this long stands still. Longer than a slide a second, shorter than people wait. */
+const STILL_MS = 2500;
+/** Decoded frames that are not presented for this long are not going to be: the element has lost its track. */
+const UNPRESENTED_MS = 1000;
+/** Between attempts to make the element render anew. */
+const RENEW_INTERVAL_MS = 3000;
+
+export interface PresentationLook {
+  nowMs: number;
+  framesDecoded: number;
+  /** `undefined` where the browser does not say. */
+  framesPresented: number | undefined;
+  /** Whether the browser presents frames at all now: the page is visible, and the element not paused. */
+  presenting: boolean;
+}
+
+/**
+ * Judges by the frames that the video element presented whether a viewer sees a moving picture. Decoded frames prove nothing: an
+ * element can lose its track, and then shows the last frame for good.
+ */
+export class PresentationWatch {
+  readonly #renew: () => void;
+  #decoded = 0;
+  #presented = 0;
+  #changedAtMs: number;
+  /** Since when decoded frames have not been presented. */
+  #unpresentedSinceMs: number | undefined;
+  #renewedAtMs = Number.NEGATIVE_INFINITY;
+
+  /** @param renew makes the element render its tracks anew */
+  constructor(nowMs: number, renew: () => void) {
+    this.#changedAtMs = nowMs;
+    this.#renew = renew;
+  }
+
+  /** @returns whether the picture stands still although it should move */
+  look({ nowMs, framesDecoded, framesPresented = framesDecoded, presenting }: PresentationLook): boolean {
+    const decodes = framesDecoded !== this.#decoded;
+    const presents = framesPresented !== this.#presented;
+    this.#decoded = framesDecoded;
+    this.#presented = framesPresented;
+    if (presents || !presenting) {
+      this.#changedAtMs = nowMs;
+      this.#unpresentedSinceMs = undefined;
+      return false;
+    }
+    if (decodes) this.#unpresentedSinceMs ??= nowMs;
+    if (this.#unpresentedSinceMs !== undefined && nowMs - this.#unpresentedSinceMs >= UNPRESENTED_MS) {
+      this.#renewIfDue(nowMs);
+    }
+    return nowMs - this.#changedAtMs >= STILL_MS;
+  }
+
+  #renewIfDue(nowMs: number): void {
+    if (nowMs - this.#renewedAtMs < RENEW_INTERVAL_MS) return;
+    this.#renewedAtMs = nowMs;
+    this.#renew();
+  }
+}
