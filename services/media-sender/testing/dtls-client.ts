@@ -33,7 +33,7 @@ export const SRTP_AES_128_GCM = 7;
 export const SRTP_AES_128_CM_SHA1_80 = 1;
 
 export interface ClientIdentity {
-  /** In DER. */
+  /** The certificate in DER. */
   readonly certificate: Buffer;
   readonly key: KeyObject;
   /** SignatureAndHashAlgorithm that CertificateVerify says. */
@@ -46,6 +46,7 @@ const KEY_ARGUMENTS = {
   'p-521': ['ec', '-pkeyopt', 'ec_paramgen_curve:P-521'],
   'rsa-1024': ['rsa:1024'],
   'rsa-2048': ['rsa:2048'],
+  'rsa-with-a-large-exponent': ['rsa:2048', '-pkeyopt', 'rsa_keygen_pubexp:4294967311'],
   ed25519: ['ed25519'],
 } as const;
 

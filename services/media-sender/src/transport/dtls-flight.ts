@@ -1,9 +1,9 @@
 import { packRecords, writeRecord } from './dtls-records.js';
 
-/** RFC 6347 §4.2.4.1 allows less than its 1 s, which a viewer would notice; WebRTC's round trips are mostly below 300 ms. */
+/** RFC 6347 §4.2.4.1 suggests 1 s, which a viewer would notice; WebRTC's round trips are mostly below 300 ms. */
 const FIRST_TIMEOUT_MS = 400;
 const MAX_TIMEOUT_MS = 3200;
-/** After this many repetitions, 19 s, a flight is not repeated any more. */
+/** How often a flight is repeated without an answer; the last time after 19 s. */
 const MAX_TIMEOUTS = 8;
 /** How often a flight is repeated because the other end repeats what it answers. */
 const MAX_REQUESTED = 10;
@@ -14,7 +14,7 @@ const MAX_REQUESTED = 10;
  */
 export class FlightSender {
   readonly #send: (datagram: Buffer) => void;
-  /** Of records in clear, which count up also when their content is sent again (RFC 6347 §4.2.2). */
+  /** The number of the next record in clear; content that is sent again gets a new one (RFC 6347 §4.2.2). */
   #sequence = 0;
   #records: readonly Buffer[] = [];
   #requested = 0;

@@ -32,7 +32,7 @@ interface PartialMessage {
 }
 
 export interface Arrival {
-  /** Something in the record was no fragment that can be used. */
+  /** Something in the record was malformed or beyond the limits. */
   readonly invalid: boolean;
   /** The end of the last message that was taken came again: the other end misses our answer (RFC 6347 §4.2.4). */
   readonly repeated: boolean;

@@ -26,10 +26,10 @@ const SERVER = 2;
 const COOKIE_BYTES = 20;
 /** The nonce's explicit part, the authentication tag, and at least one byte (RFC 5288 §3). */
 const MIN_PROTECTED_BYTES = 8 + 16 + 1;
-/** Beyond every flight of werift's: none is repeated by its timer any more. */
+/** A flight number above all of werift's: its timer finds that no flight needs to be repeated. */
 const NO_MORE_FLIGHTS = 99;
 
-/** What the client's messages are, in their order. */
+/** The types of the client's messages, in the order in which they must come. */
 const STEPS = [
   HANDSHAKE.clientHello,
   HANDSHAKE.certificate,
@@ -95,12 +95,12 @@ export class ServerHandshake {
     });
   }
 
-  /** Whether {@link open} can tell what is authentic. */
+  /** `true` as soon as {@link open} can tell what is authentic. */
   get hasKeys(): boolean {
     return this.#step > STEPS.indexOf(HANDSHAKE.clientKeyExchange);
   }
 
-  /** In DER, as soon as the client has proven that it is its own. */
+  /** The client's certificate in DER; `undefined` until the client has proven that it has the key. */
   get clientCertificate(): Buffer | undefined {
     return this.#established ? this.#certificate : undefined;
   }

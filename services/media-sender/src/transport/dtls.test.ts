@@ -103,6 +103,17 @@ describe('the handshake', () => {
     endpoint.close();
   });
 
+  it('negotiates from the ClientHello that Finished covers, not from one that anyone could have sent before', async () => {
+    const downgraded = await DtlsScene.create({ identity, srtpProfiles: [SRTP_AES_128_CM_SHA1_80] });
+    downgraded.client.start();
+    const scene = await DtlsScene.create({ identity });
+    for (const { datagram } of downgraded.sent) scene.endpoint.receive(datagram);
+    await scene.connect();
+    expect(scene).toMatchObject({ events: ['established'], isConnected: true });
+    expect(scene.endpoint.srtpKeys()?.local.profile).toBe('AEAD_AES_128_GCM');
+    scene.endpoint.close();
+  });
+
   it('sends its certificate and all that goes with it in one datagram', async () => {
     const { sent, endpoint } = await connected();
     const toClient = sent.filter(({ to }) => to === 'client').map(({ datagram }) => datagram);
@@ -168,7 +179,7 @@ describe('a client that does not prove who it is', () => {
       alert: ALERT.illegalParameter,
       why: 'signature algorithm 0x403 was not offered',
     },
-    ...(['rsa-1024', 'p-521', 'ed25519'] as const).map((kind) => ({
+    ...(['rsa-1024', 'rsa-with-a-large-exponent', 'p-521', 'ed25519'] as const).map((kind) => ({
       what: `has a certificate of ${kind}`,
       options: () => ({ identity: makeIdentity(kind) }),
       alert: ALERT.unsupportedCertificate,

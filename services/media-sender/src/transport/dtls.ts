@@ -42,8 +42,8 @@ const MAX_EARLY_RECORDS = 4;
 const MAX_EARLY_BYTES = 256;
 
 /**
- * Why a datagram, or part of one, was not acted on. `unsupported`: content that nobody who wants SRTP sends.
- * `unauthenticated`: in clear though there are keys, forged, or repeated.
+ * The reason why a datagram, or part of one, was not acted on. `unsupported`: application data. `unauthenticated`: a record
+ * that was forged, copied, or in clear though there are keys.
  */
 export type DtlsProblem = 'malformed' | 'unsupported' | 'unauthenticated';
 
@@ -52,9 +52,9 @@ export interface DtlsEvents {
   established(): void;
   /** The handshake was refused by either side, or something went wrong in here. The endpoint is closed. */
   failed(error: Error): void;
-  /** The viewer ended an established connection. */
+  /** The viewer ended an established connection by an authentic alert. */
   closed(): void;
-  /** Told once for each datagram of which something was dropped. */
+  /** Something in a datagram was dropped. Called at most once per datagram, with the first reason. */
   dropped?(problem: DtlsProblem): void;
 }
 
@@ -123,7 +123,7 @@ export class DtlsEndpoint {
     return this.#handshake.srtpKeys();
   }
 
-  /** Says goodbye, so that the viewer knows at once. May be called twice. */
+  /** Sends close_notify, if there is a connection, and frees everything. May be called twice. */
   close(): void {
     if (this.#closed) return;
     const wasEstablished = this.#established;
