@@ -56,6 +56,8 @@ function entryOf(event: SessionEvent): LogEntry | undefined {
       return { id, atMs, text: 'The conversation ended' };
     case 'session.interrupted':
       return { id, atMs, text: 'Interrupted' };
+    case 'events.missed':
+      return event.scope === 'all' ? { id, atMs, text: 'Some events were missed' } : undefined;
     case 'viewer.connected':
       return { id, atMs, text: 'A viewer came' };
     case 'viewer.disconnected':

@@ -66,6 +66,8 @@ export type SessionEvent = { id: string; session: string; atMs: number } & (
       reason: 'finished' | 'interrupted' | 'dropped' | 'failed';
     }
   | { type: 'playback.held'; segment: string; heldMs: number }
+  /** Events after `afterId`, up to `throughId`, went by unheard; with the scope `viewers`, only such about viewers. */
+  | { type: 'events.missed'; afterId: string; throughId: string; scope: 'all' | 'viewers' }
 );
 
 export type SignalMessage =

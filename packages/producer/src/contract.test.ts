@@ -3,7 +3,7 @@ import {
   LIVE_HEADER_BYTES as HEADER_BYTES,
   LIVE_KIND as KIND,
   liveLoaderMessageSchema,
-  sessionEventBodySchema,
+  toldEventBodySchema,
 } from '@humancast/shared';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import {
@@ -37,7 +37,7 @@ describe('the contract with humancast', () => {
 
   it('knows every event, with every field', () => {
     const common = { atMs: 0, id: 0, session: 0 };
-    const bodies = sessionEventBodySchema.options.map(({ shape }) => ({ shape: { ...common, ...shape } }));
+    const bodies = toldEventBodySchema.options.map(({ shape }) => ({ shape: { ...common, ...shape } }));
     expect(fieldsOf(sessionEventSchema.options)).toEqual(fieldsOf(bodies));
     expectTypeOf<contract.SessionEvent>().toExtend<SessionEvent>();
   });

@@ -153,6 +153,28 @@ describe('events', () => {
     expect(asked.lastIds).toEqual([undefined, '2-0', '2-0']);
   });
 
+  it('say what was missed, and go on after that', async () => {
+    const missed = { type: 'events.missed', afterId: '1-0', throughId: '7-0', scope: 'all' };
+    const data = JSON.stringify({ ...missed, id: '7-0', session: SESSION, atMs: 7 });
+    const asked = serve(event(1), `id: 7-0\nevent: events.missed\ndata: ${data}\n\n`, event(8, 'session.ended'));
+    const events: SessionEvent[] = [];
+    for await (const item of humancast.events(SESSION, { from: 'start' })) events.push(item);
+    expect(events.map(({ id }) => id)).toEqual(['1-0', '7-0', '8-0']);
+    expect(events[1]).toMatchObject(missed);
+    expect(asked.lastIds).toEqual([undefined, '1-0', '7-0']);
+  });
+
+  it('go on after what is no event at all, and after members and reasons that are unknown here', async () => {
+    const finished = { type: 'speech.finished', seq: 1, segment: SEGMENT, positionMs: 1, interrupted: true };
+    const data = JSON.stringify({ ...finished, reason: 'bored', mood: 1, id: '2-0', session: SESSION, atMs: 2 });
+    const asked = serve(`id: 1-0\ndata: {"type":\n\nid: 2-0\ndata: ${data}\n\n${event(3, 'session.ended')}`);
+    const events: SessionEvent[] = [];
+    for await (const item of humancast.events(SESSION, { from: 'start' })) events.push(item);
+    expect(events.map(({ type }) => type)).toEqual(['speech.finished', 'session.ended']);
+    expect(events[0]).toMatchObject({ ...finished, reason: 'failed' });
+    expect(asked.lastIds).toEqual([undefined]);
+  });
+
   it('say when they can be heard, and stop when told to', async () => {
     serve();
     const abort = new AbortController();

@@ -29,8 +29,21 @@ export const sessionEventSchema = z.discriminatedUnion('type', [
     positionMs: z.number(),
     interrupted: z.boolean(),
     reason: z.enum(['finished', 'interrupted', 'dropped', 'failed']).catch('failed'),
+    /** Why, where the reason alone does not say. */
+    cause: z.enum(['segment_deleted']).optional().catch(undefined),
   }),
   /** Media came late: both tracks waited for this long. */
   z.object({ ...common, type: z.literal('playback.held'), segment: z.string(), heldMs: z.number() }),
+  /**
+   * Events after `afterId`, up to `throughId`, happened while this reader was away and are no longer kept; with the scope
+   * `viewers`, only such about viewers. Ask for the session's state to know where it stands.
+   */
+  z.object({
+    ...common,
+    type: z.literal('events.missed'),
+    afterId: z.string(),
+    throughId: z.string(),
+    scope: z.enum(['all', 'viewers']).catch('all'),
+  }),
 ]);
 export type SessionEvent = z.infer<typeof sessionEventSchema>;

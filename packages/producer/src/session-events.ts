@@ -23,7 +23,8 @@ const isFinal = (status: number | undefined) =>
 
 /**
  * A session's events until it ends or the signal aborts. A lost connection is made again, and goes on after the last event
- * that was received, so that of those after it none is missed and none comes twice.
+ * that was received, so that none comes twice, and none after it is missed unless `events.missed` says so: the server keeps
+ * 2000 events of a session.
  * @throws ProducerError when the session does not exist or the key is refused.
  */
 export async function* sessionEvents(
@@ -56,6 +57,14 @@ export async function* sessionEvents(
   }
 }
 
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** With jitter, so that many producers of one lost server don't return as one; less when the signal aborts. */
 async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
@@ -82,7 +91,7 @@ async function* connection(
     for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
       timer.refresh();
       for (const { data } of parser.push(text)) {
-        const parsed = sessionEventSchema.safeParse(JSON.parse(data));
+        const parsed = sessionEventSchema.safeParse(jsonOf(data));
         // An event of a newer server: nobody here waits for it.
         if (parsed.success) yield { event: parsed.data, retryMs: parser.retryMs };
       }

@@ -8,6 +8,8 @@ export const keys = {
   sessionQueue: (id: string) => `hc:{s:${id}}:queue`,
   sessionViewers: (id: string) => `hc:{s:${id}}:viewers`,
   sessionEvents: (id: string) => `hc:{s:${id}}:events`,
+  sessionCommands: (id: string) => `hc:{s:${id}}:commands`,
+  sessionViewerEvents: (id: string) => `hc:{s:${id}}:viewer-events`,
   sessionIndex: 'hc:sessions',
   avatars: 'hc:avatars',
   deletions: 'hc:deletions',

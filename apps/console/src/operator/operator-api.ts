@@ -89,12 +89,24 @@ export class OperatorApi {
       signal,
     });
     if (!response.ok || !response.body) throw new ApiError('unreachable', 'The events cannot be followed.');
-    const lines = new EventLines((data) => onEvent(JSON.parse(data) as SessionEvent));
+    const lines = new EventLines((data) => {
+      const event = eventOf(data);
+      if (event) onEvent(event);
+    });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) lines.push(chunk.value);
   }
 
   #ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     return ask(method, path, { token: this.#key, ...(body !== undefined && { body }) });
+  }
+}
+
+/** What is no event must not end the stream of those after it. */
+function eventOf(data: string): SessionEvent | undefined {
+  try {
+    return JSON.parse(data) as SessionEvent;
+  } catch {
+    return undefined;
   }
 }

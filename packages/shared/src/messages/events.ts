@@ -45,9 +45,29 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
 ]);
 export type SessionEventBody = z.infer<typeof sessionEventBodySchema>;
 
-/** An event as stored: with its place in the stream, and when it happened (ms since the Unix epoch). */
+/**
+ * Told to a reader in place of events that are no longer kept; it is not stored. After it, what the reader knows of the session
+ * may be wrong: `GET /v1/sessions/:id` has the present state.
+ */
+const eventsMissedSchema = z.object({
+  type: z.literal('events.missed'),
+  /** The events that are missing are among those after this id … */
+  afterId: z.string(),
+  /** … up to and including this one. */
+  throughId: z.string(),
+  /** `viewers`: only events about viewers that came or went are missing. */
+  scope: z.enum(['all', 'viewers']),
+});
+
+/** What readers are told: what is stored, and what is missing of it. */
+export const toldEventBodySchema = z.discriminatedUnion('type', [
+  ...sessionEventBodySchema.options,
+  eventsMissedSchema,
+]);
+
+/** An event as told: with its place in the stream, and when it happened (ms since the Unix epoch). */
 export const sessionEventSchema = z.intersection(
-  sessionEventBodySchema,
+  toldEventBodySchema,
   z.object({ id: z.string(), session: idSchema, atMs: z.number() }),
 );
 export type SessionEvent = z.infer<typeof sessionEventSchema>;

@@ -1,6 +1,7 @@
 /**
  * The rules of a session that must hold whoever calls at the same time, as Lua scripts. KEYS of one session share a slot:
- * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash).
+ * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 ids of
+ * the events about viewers (list).
  * A script that refuses returns a string naming the error code.
  *
  * Each script takes constant time, or time bounded by `SESSION_QUEUE_LIMIT`: while one runs, Redis serves nobody else, and
@@ -15,13 +16,34 @@ export const ALWAYS = '#!lua flags=allow-oom\n';
 /** Scripts that accept something new are refused as a whole when `maxmemory` is reached. */
 const WHILE_ROOM = '#!lua\n';
 
-/** Events kept for readers that come back. */
+/** Events kept for readers that come back, up to {@link TRIM_STEP} more. */
 const EVENT_LIMIT = 2000;
+/** Events trimmed at once, so that looking up the last one of them costs little. */
+const TRIM_STEP = 100;
+/**
+ * How many of the events kept may be about viewers that came or went. Viewers make those by reconnecting, and must not push
+ * `speech.finished` out.
+ */
+const VIEWER_EVENT_LIMIT = 500;
 
-/** `append(body)` adds an event, `emit(body)` also wakes the readers; both take the JSON of the event's body. */
+/**
+ * `append(body)` adds an event, `emit(body)` also wakes the readers; both take the JSON of the event's body. What is trimmed is
+ * noted in the record: `missed` is the id of the last event trimmed, `missedViewers` of the last one about a viewer. A reader
+ * that comes back from before either has missed something, and is told.
+ */
 const EMIT = `
 local function append(body)
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ${EVENT_LIMIT}, '*', 'e', body, 'at', now)
+  local id = redis.call('XADD', KEYS[4], '*', 'e', body, 'at', now)
+  if string.sub(body, 1, 16) == '{"type":"viewer.' and redis.call('RPUSH', KEYS[6], id) > ${VIEWER_EVENT_LIMIT} then
+    local oldest = redis.call('LPOP', KEYS[6])
+    if redis.call('XDEL', KEYS[4], oldest) == 1 then redis.call('HSET', KEYS[1], 'missedViewers', oldest) end
+  end
+  local over = redis.call('XLEN', KEYS[4]) - ${EVENT_LIMIT}
+  if over >= ${TRIM_STEP} then
+    local trimmed = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', over)
+    redis.call('XTRIM', KEYS[4], 'MAXLEN', ${EVENT_LIMIT})
+    redis.call('HSET', KEYS[1], 'missed', trimmed[over][1])
+  end
 end
 local function wake() redis.call('PUBLISH', channel, '1') end
 local function emit(body)
@@ -300,6 +322,7 @@ emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('EXPIRE', KEYS[1], ${LINGER_SECONDS})
 redis.call('EXPIRE', KEYS[4], ${LINGER_SECONDS})
+redis.call('DEL', KEYS[6])
 return {1, host}`,
 } as const;
 

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newId } from '../ids.js';
 import { keys } from '../keys.js';
+import type { SessionEvent, SessionEventBody } from '../messages/events.js';
 import { SessionRegistry } from './session-registry.js';
 
 describe('SessionRegistry', () => {
@@ -294,6 +295,79 @@ describe('SessionRegistry', () => {
       ['interrupted', 1500],
       ['dropped', 0],
     ]);
+  });
+
+  describe('events that are no longer kept', () => {
+    const came = () => ({ type: 'viewer.connected', viewer: newId('vw') }) as const;
+    const heldUp = () => ({ type: 'playback.held', segment: newId('seg'), heldMs: 1 }) as const;
+    async function say(id: string, epoch: number, count: number, make: () => SessionEventBody): Promise<void> {
+      for (let n = 0; n < count; n++) await registry.emit(id, epoch, make());
+    }
+    const typesOf = (events: readonly { type: string }[]) => new Set(events.map(({ type }) => type));
+    /** All that a reader gets that was at `afterId`, page by page as a follower reads. */
+    async function readOn(id: string, afterId: string): Promise<SessionEvent[]> {
+      const events: SessionEvent[] = [];
+      for (let cursor = afterId; ; ) {
+        const { entries, lastId, more } = await registry.eventPage(id, cursor, 256);
+        events.push(...entries);
+        cursor = lastId;
+        if (!more) return events;
+      }
+    }
+
+    it('eventPage() says which ones a reader has missed, once, and then has all that are kept', async () => {
+      const { id, epoch } = await hosted();
+      const seen = await registry.lastEventId(id);
+      await say(id, epoch, 2100, heldUp);
+      const events = await readOn(id, seen);
+      const missed = events.filter((event) => event.type === 'events.missed');
+      expect(missed).toHaveLength(1);
+      expect(events[0]).toEqual({
+        ...{ type: 'events.missed', afterId: seen, scope: 'all', session: id, atMs: expect.any(Number) },
+        ...{ throughId: missed[0]?.throughId, id: missed[0]?.throughId },
+      });
+      const kept = await redis.xrange(keys.sessionEvents(id), '-', '+');
+      expect(events.slice(1).map((event) => event.id)).toEqual(kept.map(([key]) => key));
+      expect(kept.length).toBeGreaterThanOrEqual(2000);
+      expect(kept.length).toBeLessThan(2100);
+    });
+
+    it('eventPage() says nothing to a reader that has seen the last one that was trimmed', async () => {
+      const { id, epoch } = await hosted();
+      await say(id, epoch, 2099, heldUp);
+      const trimmed = await redis.hget(keys.session(id), 'missed');
+      expect(typesOf(await readOn(id, trimmed ?? ''))).toEqual(new Set(['playback.held']));
+      const before = `${Number(trimmed?.split('-')[0]) - 1}-0`;
+      expect(typesOf(await readOn(id, before))).toEqual(new Set(['events.missed', 'playback.held']));
+    });
+
+    it('are never those of speech because viewers came and went', async () => {
+      const { id, epoch } = await hosted();
+      const { queued } = await registry.speak(id, [newId('seg')]);
+      const seen = await registry.lastEventId(id);
+      const item = queued[0];
+      if (!item) throw new Error('nothing was queued');
+      await registry.speechFinished(id, epoch, {
+        type: 'speech.finished',
+        ...item,
+        ...{ positionMs: 10, interrupted: false, reason: 'finished' },
+      });
+      await say(id, epoch, 2500, came);
+      const events = await readOn(id, seen);
+      expect(events[0]).toMatchObject({ type: 'speech.finished', seq: item.seq });
+      expect(events.filter(({ type }) => type === 'viewer.connected')).toHaveLength(500);
+      expect(events.filter(({ type }) => type === 'events.missed')).toMatchObject([
+        { scope: 'viewers', afterId: seen },
+      ]);
+      // Who goes on after any of them is told no more than what it has missed.
+      const [missed] = events.filter(({ type }) => type === 'events.missed');
+      expect(typesOf(await readOn(id, missed?.id ?? ''))).toEqual(new Set(['viewer.connected']));
+    });
+
+    it('are not looked for beside a session that has none', async () => {
+      const { id } = await hosted();
+      expect(typesOf(await readOn(id, '0'))).toEqual(new Set(['session.hosted']));
+    });
   });
 
   describe('records that another version wrote', () => {

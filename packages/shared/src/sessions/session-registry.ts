@@ -4,6 +4,7 @@ import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '..
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import type { Page } from '../stream-feed.js';
+import { compareStreamIds } from '../stream-id.js';
 import { SCRIPTS, type ScriptName } from './scripts.js';
 import {
   type Playhead,
@@ -235,11 +236,32 @@ export class SessionRegistry {
     return (await this.eventPage(id, afterId, limit)).entries;
   }
 
-  /** Events after `afterId` (a stream id; `0` = from the beginning), oldest first; those that cannot be read are passed over. */
+  /**
+   * Events after `afterId` (a stream id; `0` = from the beginning), oldest first; those that cannot be read are passed over. In
+   * place of events that are no longer kept there is `events.missed`.
+   */
   async eventPage(id: string, afterId: string, limit: number): Promise<Page<SessionEvent>> {
-    const rows = await this.#redis.xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit);
+    // In one transaction: what is trimmed between two reads would go missing unsaid.
+    const replies = await this.#redis
+      .multi()
+      .xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit)
+      .hmget(keys.session(id), 'missed', 'missedViewers')
+      .exec();
+    const [rows, marks] = valuesOf(replies) as [[string, string[]][], (string | null)[]];
+    const more = rows.length === limit;
+    const lastId = rows.at(-1)?.[0] ?? afterId;
     const entries = rows.flatMap(([eventId, fields]) => toEvent(id, eventId, fields) ?? []);
-    return { entries, lastId: rows.at(-1)?.[0] ?? afterId, more: rows.length === limit };
+    const scopes = ['all', 'viewers'] as const;
+    const missed = scopes.flatMap((scope, i): SessionEvent[] => {
+      const throughId = marks[i] ?? '0';
+      const isHere = compareStreamIds(throughId, afterId) > 0 && (!more || compareStreamIds(throughId, lastId) <= 0);
+      const place = { id: throughId, session: id, atMs: this.#now() };
+      return isHere ? [{ type: 'events.missed', afterId, throughId, scope, ...place }] : [];
+    });
+    if (missed.length === 0) return { entries, lastId, more };
+    // Where the missing ones would be, so that a reader that goes on after any of these misses nothing else.
+    const all = [...missed, ...entries].sort((a, b) => compareStreamIds(a.id, b.id));
+    return { entries: all, lastId: laterOf(lastId, all.at(-1)?.id ?? lastId), more };
   }
 
   async lastEventId(id: string): Promise<string> {
@@ -256,11 +278,25 @@ export class SessionRegistry {
   }
 
   async #run(script: ScriptName, id: string, ...args: (string | number)[]): Promise<unknown> {
-    const sessionKeys = [keys.session(id), keys.sessionQueue(id), keys.sessionViewers(id), keys.sessionEvents(id)];
+    const { session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents } = keys;
+    const names = [session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents];
+    const sessionKeys = names.map((nameOf) => nameOf(id));
     const reply = await this.#redis.eval(SCRIPTS[script], sessionKeys.length, ...sessionKeys, ...args);
     if (typeof reply === 'string' && reply in ERRORS) throw new HumancastError(reply as ErrorCode);
     return reply;
   }
+}
+
+function laterOf(a: string, b: string): string {
+  return compareStreamIds(a, b) > 0 ? a : b;
+}
+
+/** @throws Error the first one of a transaction. */
+function valuesOf(replies: readonly [error: Error | null, value: unknown][] | null): unknown[] {
+  return (replies ?? []).map(([error, value]) => {
+    if (error) throw error;
+    return value;
+  });
 }
 
 type Row = Readonly<Record<string, string>>;

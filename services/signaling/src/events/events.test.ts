@@ -53,6 +53,44 @@ describe('a session’s events', () => {
     again.close();
   });
 
+  it('say what a reader has missed that comes back too late, after 2100 events', async () => {
+    const { id, say } = await hosted();
+    const first = await EventReader.open(signaling, id, { query: '?from=start' });
+    const seen = await first.got('session.hosted');
+    first.close();
+    for (let n = 0; n < 2100; n++) await say({ type: 'playback.held', segment: newId('seg'), heldMs: n });
+    const again = await EventReader.open(other, id, { headers: { 'last-event-id': seen.id } });
+    const missed = await again.got('events.missed');
+    await waitFor('the last event', () => again.events.find(({ data }) => data.heldMs === 2099));
+    expect(again.events[0]).toBe(missed);
+    expect(missed.data).toMatchObject({ afterId: seen.id, throughId: missed.id, scope: 'all', session: id });
+    const heldMs = again.events.slice(1).map(({ data }) => data.heldMs);
+    expect(heldMs).toEqual(Array.from({ length: heldMs.length }, (_, i) => 2100 - heldMs.length + i));
+    expect(heldMs.length).toBeGreaterThanOrEqual(2000);
+    again.close();
+    // Who goes on after that is told nothing twice.
+    const third = await EventReader.open(signaling, id, { headers: { 'last-event-id': missed.id } });
+    await waitFor('the last event', () => third.events.find(({ data }) => data.heldMs === 2099));
+    expect(third.events.map(({ data }) => data.heldMs)).toEqual(heldMs);
+    third.close();
+  });
+
+  it('keep what was said of speech while viewers come and go', async () => {
+    const { id, say } = await hosted();
+    const { queued } = await registry.speak(id, [newId('seg')]);
+    const [item] = queued;
+    if (!item) throw new Error('nothing was queued');
+    const end = { type: 'speech.finished', ...item, positionMs: 5, interrupted: false, reason: 'finished' } as const;
+    await registry.speechFinished(id, 1, end);
+    for (let n = 0; n < 2100; n++) await say(connected());
+    const reader = await EventReader.open(signaling, id, { query: '?from=start' });
+    const { data } = await reader.got('speech.finished');
+    expect(data).toMatchObject({ seq: item.seq, positionMs: 5 });
+    const missed = await reader.got('events.missed');
+    expect(missed.data).toMatchObject({ afterId: '0', scope: 'viewers' });
+    reader.close();
+  });
+
   it('end with the session; who has seen the end is told not to come back', async () => {
     const { id } = await hosted();
     const reader = await EventReader.open(signaling, id);
