@@ -1,19 +1,37 @@
-// Producers' API keys: makes, lists and revokes them in a file that holds nothing but their hashes. Services see the change
-// within a second. Plain JavaScript without packages: it also runs in a container of its own.
+// Producers' API keys: makes, lists, replaces and revokes them in a file that holds nothing but their hashes. Services see
+// the change within a second. Plain JavaScript without packages: it also runs in a container of its own.
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-const HELP = `Usage: node scripts/api-key.mjs [--file FILE] new NAME | list | revoke NAME
+const HELP = `Usage: node scripts/api-key.mjs [--file FILE] new NAME [--scopes LIST] [--avatars LIST]
+                                             list | rotate NAME | revoke NAME [--old]
 
   new NAME       makes a key and shows it, once: only its hash is kept
-  list           names, with the day each was made
-  revoke NAME    the key is not accepted any more, within a second
+  list           names, with the day each was made, scopes and avatars
+  rotate NAME    makes a successor with the same scopes and shows it; of those before, only the newest stays valid
+  revoke NAME    its keys are not accepted any more, within a second; with --old, all but the newest
 
-  --file FILE    where they are (API_KEY_FILE, or .humancast/api-keys)
+  --scopes LIST   what it may do, separated by commas (default: sessions,media)
+                    sessions   make sessions; drive and end those that keys of this name have made
+                    media      upload, push, change and delete segments and avatars
+                    speak      push into any session, and delete what it has pushed itself
+                    operate    see, interrupt and end every session; see and drain media-senders
+  --avatars LIST  avatars that it may use, separated by commas (default: * for all)
+  --file FILE     where they are (API_KEY_FILE, or .humancast/api-keys)
 `;
 const NAME = /^[\w.@-]{1,64}$/;
+const AVATAR = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const SCOPES = ['sessions', 'media', 'speak', 'operate'];
 const HEADING = '# API keys, by their hashes; maintained by api-key.mjs\n';
+
+/**
+ * @typedef {{ text: string, name?: string | undefined, scopes?: string, avatars?: string, day?: string | undefined }} Line
+ * @typedef {{ file: string, scopes: string, avatars: string, old: boolean }} Options
+ */
+
+/** @type {Record<string, (options: Options, name: string) => string>} */
+const COMMANDS = { new: create, rotate, revoke };
 
 try {
   console.log(main());
@@ -24,60 +42,90 @@ try {
 
 function main() {
   const { values, positionals } = parseArgs({
-    options: { file: { type: 'string' }, help: { type: 'boolean' } },
+    options: {
+      file: { type: 'string', default: process.env['API_KEY_FILE'] ?? '.humancast/api-keys' },
+      scopes: { type: 'string', default: 'sessions,media' },
+      avatars: { type: 'string', default: '*' },
+      old: { type: 'boolean', default: false },
+      help: { type: 'boolean' },
+    },
     allowPositionals: true,
   });
-  const file = values.file ?? process.env['API_KEY_FILE'] ?? '.humancast/api-keys';
-  const [command, name, ...rest] = positionals;
+  const [command = '', name, ...rest] = positionals;
   if (values.help || rest.length > 0) return HELP;
-  if (command === 'list' && name === undefined) return list(file);
-  if (name === undefined || !NAME.test(name)) throw new Error(HELP);
-  if (command === 'new') return create(file, name);
-  if (command === 'revoke') return revoke(file, name);
-  throw new Error(HELP);
+  if (command === 'list' && name === undefined) return list(values.file);
+  const run = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
+  if (!run || name === undefined || !NAME.test(name) || name === 'sha256') throw new Error(HELP);
+  return run(values, name);
 }
 
-/** @param {string} file @param {string} name */
-function create(file, name) {
+/** @param {Options} options @param {string} name */
+function create({ file, scopes, avatars }, name) {
   const lines = read(file);
   if (lines.some((line) => line.name === name)) throw new Error(`there is a key called "${name}" already`);
-  const key = randomBytes(24).toString('base64url');
-  const hash = createHash('sha256').update(key).digest('hex');
-  const day = new Date().toISOString().slice(0, 10);
-  write(file, [...lines, { text: `sha256:${hash} # ${name} ${day}`, name, day }]);
-  return key;
+  if (!isListOf(scopes, (scope) => SCOPES.includes(scope))) throw new Error(`--scopes: * or some of ${SCOPES.join()}`);
+  if (!isListOf(avatars, (avatar) => AVATAR.test(avatar))) throw new Error('--avatars: * or ids, separated by commas');
+  return add(file, lines, name, scopes, avatars);
+}
+
+/** @param {Options} options @param {string} name */
+function rotate({ file }, name) {
+  const lines = read(file);
+  const current = lines.findLast((line) => line.name === name);
+  if (!current) throw new Error(`no key is called "${name}"`);
+  const kept = lines.filter((line) => line.name !== name || line === current);
+  return add(file, kept, name, current.scopes ?? '*', current.avatars ?? '*');
+}
+
+/** @param {Options} options @param {string} name */
+function revoke({ file, old }, name) {
+  const lines = read(file);
+  const newest = lines.findLast((line) => line.name === name);
+  if (!newest) throw new Error(`no key is called "${name}"`);
+  write(
+    file,
+    lines.filter((line) => line.name !== name || (old && line === newest)),
+  );
+  return `revoked ${old ? 'older keys of ' : ''}${name}`;
 }
 
 /** @param {string} file */
 function list(file) {
   return read(file)
     .filter(({ name }) => name !== undefined)
-    .map(({ name, day }) => `${name}\t${day}`)
+    .map(({ name, day, scopes, avatars }) => [name, day, scopes, avatars].join('\t'))
     .join('\n');
 }
 
-/** @param {string} file @param {string} name */
-function revoke(file, name) {
-  const lines = read(file);
-  const left = lines.filter((line) => line.name !== name);
-  if (left.length === lines.length) throw new Error(`no key is called "${name}"`);
-  write(file, left);
-  return `revoked ${name}`;
+/** @param {string} file @param {Line[]} lines @param {string} name @param {string} scopes @param {string} avatars */
+function add(file, lines, name, scopes, avatars) {
+  const key = randomBytes(24).toString('base64url');
+  const hash = createHash('sha256').update(key).digest('hex');
+  const day = new Date().toISOString().slice(0, 10);
+  write(file, [...lines, { text: `${name}:sha256:${hash} ${scopes} ${avatars} # ${day}` }]);
+  return key;
+}
+
+/** @param {string} text @param {(item: string) => boolean} isItem */
+function isListOf(text, isItem) {
+  return text === '*' || text.split(',').every(isItem);
 }
 
 /**
- * Lines that are not ours are kept as they are.
+ * Lines that are not ours are kept as they are. Those of before there were scopes, `sha256:HEX # NAME DAY`, may do everything.
  * @param {string} file
- * @returns {{ text: string, name?: string | undefined, day?: string | undefined }[]}
+ * @returns {Line[]}
  */
 function read(file) {
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : HEADING;
-  return text
+  const lines = existsSync(file) ? readFileSync(file, 'utf8') : HEADING;
+  return lines
     .trimEnd()
     .split('\n')
-    .map((line) => {
-      const [, name, day] = /^sha256:[0-9a-f]{64} # (\S+) (\S+)$/.exec(line) ?? [];
-      return { text: line, name, day };
+    .map((text) => {
+      const ours = /^([\w.@-]+):sha256:[0-9a-f]{64} (\S+) (\S+) # (\S+)$/.exec(text);
+      if (ours) return { text, name: ours[1], scopes: ours[2] ?? '*', avatars: ours[3] ?? '*', day: ours[4] };
+      const old = /^sha256:[0-9a-f]{64} # (\S+) (\S+)$/.exec(text);
+      return old ? { text, name: old[1], scopes: '*', avatars: '*', day: old[2] } : { text };
     });
 }
 

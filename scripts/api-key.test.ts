@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ApiKeys } from '@humancast/shared';
+import { ApiKeys, SCOPES } from '@humancast/shared';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ensureSecrets, readSecret } from './lib/secrets.mjs';
 
@@ -21,7 +22,8 @@ describe('api-key.mjs', () => {
 
   const run = (...args: string[]) =>
     execFileSync(process.execPath, [SCRIPT, '--file', file, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
-  const admits = (key: string) => new ApiKeys([], file).has(key);
+  const find = (key: string) => new ApiKeys([], file).find(key);
+  const admits = (key: string) => find(key) !== undefined;
 
   it('makes keys that services admit, and keeps nothing of them but the hash', () => {
     const key = run('new', 'backend');
@@ -35,7 +37,7 @@ describe('api-key.mjs', () => {
     const [first, second] = [run('new', 'first'), run('new', 'second')];
     chmodSync(file, 0o640);
     expect(run('list').split('\n')).toEqual([
-      expect.stringMatching(/^first\t\d{4}-\d\d-\d\d$/),
+      expect.stringMatching(/^first\t\d{4}-\d\d-\d\d\tsessions,media\t\*$/),
       expect.stringMatching(/^second\t/),
     ]);
     run('revoke', 'first');
@@ -43,12 +45,56 @@ describe('api-key.mjs', () => {
     expect(statSync(file).mode & 0o777).toBe(0o640);
   });
 
-  it.each([['new'], ['new', 'a b'], ['new', '../x'], ['revoke', 'nobody'], ['what', 'ever'], []])(
-    'refuses %j %j',
-    (...args) => {
-      expect(() => run(...args.filter((arg) => arg !== undefined))).toThrow();
-    },
-  );
+  it('makes keys that may do what was asked for, and no more', () => {
+    const backend = find(run('new', 'backend'));
+    expect([backend?.name, ...SCOPES.filter((scope) => backend?.has(scope))]).toEqual(['backend', 'sessions', 'media']);
+    const speaker = find(run('new', 'tts', '--scopes', 'speak', '--avatars', 'anna,ben'));
+    expect(SCOPES.filter((scope) => speaker?.has(scope))).toEqual(['speak']);
+    expect(['anna', 'ben', 'demo'].map((avatar) => speaker?.allowsAvatar(avatar))).toEqual([true, true, false]);
+  });
+
+  it('replaces a key by one of the same name and scopes, and keeps the one before until told', () => {
+    const [first, other] = [run('new', 'tts', '--scopes', 'speak', '--avatars', 'anna'), run('new', 'other')];
+    const second = run('rotate', 'tts');
+    expect([first, second].map((key) => find(key)?.name)).toEqual(['tts', 'tts']);
+    expect([find(second)?.has('speak'), find(second)?.has('media'), find(second)?.allowsAvatar('ben')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    const third = run('rotate', 'tts');
+    expect([first, second, third].map(admits)).toEqual([false, true, true]);
+    run('revoke', 'tts', '--old');
+    expect([second, third, other].map(admits)).toEqual([false, true, true]);
+    run('revoke', 'tts');
+    expect([third, other].map(admits)).toEqual([false, true]);
+  });
+
+  it('knows lines of before there were scopes', () => {
+    const hash = createHash('sha256').update('old key').digest('hex');
+    writeFileSync(file, `sha256:${hash} # backend 2026-01-01\n`);
+    expect(run('list')).toBe('backend\t2026-01-01\t*\t*');
+    expect(SCOPES.every((scope) => find('old key')?.has(scope))).toBe(true);
+    run('revoke', 'backend');
+    expect(admits('old key')).toBe(false);
+  });
+
+  it.each([
+    ['new'],
+    ['new', 'a b'],
+    ['new', '../x'],
+    ['revoke', 'nobody'],
+    ['rotate', 'nobody'],
+    ['new', 'x', '--scopes', 'admin'],
+    ['new', 'x', '--scopes', 'sessions,'],
+    ['new', 'x', '--avatars', 'No Such'],
+    ['new', 'sha256'],
+    ['toString', 'x'],
+    ['what', 'ever'],
+    [],
+  ])('refuses %j %j', (...args) => {
+    expect(() => run(...args.filter((arg) => arg !== undefined))).toThrow();
+  });
 
   it('refuses a name that is taken', () => {
     const key = run('new', 'backend');
@@ -59,9 +105,23 @@ describe('api-key.mjs', () => {
   it('lets the owner of this machine’s stack be revoked for good', () => {
     const { files } = ensureSecrets(folder);
     const key = readSecret(files['api-key']);
-    expect(admits(key)).toBe(true);
+    expect(SCOPES.every((scope) => find(key)?.has(scope))).toBe(true);
     run('revoke', 'owner');
     ensureSecrets(folder);
     expect(admits(key)).toBe(false);
+  });
+
+  it('gives the demo producer of this machine’s stack a key that may speak, and nothing else', () => {
+    const { files } = ensureSecrets(folder);
+    const key = find(readSecret(files['say-key']));
+    expect([key?.name, ...SCOPES.filter((scope) => key?.has(scope))]).toEqual(['demo-producer', 'speak']);
+    rmSync(files['say-key']);
+    const renewed = ensureSecrets(folder).files['say-key'];
+    expect(find(readSecret(renewed))?.name).toBe('demo-producer');
+    expect(
+      run('list')
+        .split('\n')
+        .filter((line) => line.startsWith('demo-producer')),
+    ).toHaveLength(1);
   });
 });

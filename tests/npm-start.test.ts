@@ -111,7 +111,7 @@ describe('npm start', () => {
   it('keeps its secrets to itself: not in the list of processes, nor in a file that others can read', () => {
     const state = join(folder, 'state');
     expect(statSync(state).mode & 0o077).toBe(0);
-    const secrets = ['api-key', 'token-secret', 'turn-secret'].map((name) => {
+    const secrets = ['api-key', 'say-key', 'token-secret', 'turn-secret'].map((name) => {
       expect(statSync(join(state, name)).mode & 0o077).toBe(0);
       return readFileSync(join(state, name), 'utf8').trim();
     });

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Secrets of this machine's stack, each a file that only its owner can read. `api-keys` holds hashes: see api-key.mjs. */
-const SECRETS = /** @type {const} */ (['api-key', 'token-secret', 'turn-secret']);
+const SECRETS = /** @type {const} */ (['api-key', 'say-key', 'token-secret', 'turn-secret']);
 
 /**
  * Makes what is not there yet, and never changes what is.
@@ -19,14 +19,24 @@ export function ensureSecrets(folder) {
     Object.fromEntries(SECRETS.map((name) => [name, join(folder, name)]))
   );
   const files = { ...secrets, 'api-keys': join(folder, 'api-keys') };
-  if (missing.includes('api-key') || !existsSync(files['api-keys'])) admitKey(files['api-key'], files['api-keys']);
+  const isNew = !existsSync(files['api-keys']);
+  // The key of this machine's owner, and the demo producer's.
+  if (isNew || missing.includes('api-key')) admitKey(files['api-keys'], 'owner', '*', files['api-key']);
+  if (isNew || missing.includes('say-key')) admitKey(files['api-keys'], 'demo-producer', 'speak', files['say-key']);
   return { files, made: missing.length > 0 };
 }
 
-/** The key of this machine's owner becomes one of the API keys. @param {string} keyFile @param {string} listFile */
-function admitKey(keyFile, listFile) {
+/**
+ * Makes a key one of the API keys, in place of those of the same name.
+ * @param {string} listFile @param {string} name @param {string} scopes @param {string} keyFile
+ */
+function admitKey(listFile, name, scopes, keyFile) {
   const hash = createHash('sha256').update(readSecret(keyFile)).digest('hex');
-  appendFileSync(listFile, `sha256:${hash} # owner ${new Date().toISOString().slice(0, 10)}\n`, { mode: 0o600 });
+  const lines = existsSync(listFile) ? readFileSync(listFile, 'utf8').split('\n') : [];
+  const others = lines.filter((line) => line !== '' && !line.startsWith(`${name}:`));
+  const line = `${name}:sha256:${hash} ${scopes} * # ${new Date().toISOString().slice(0, 10)}`;
+  writeSecret(`${listFile}.new`, `${[...others, line].join('\n')}\n`);
+  renameSync(`${listFile}.new`, listFile);
 }
 
 /** A file that nobody else can read, from its first byte on. @param {string} path @param {string} text */

@@ -111,7 +111,7 @@ export function serviceSpecs(config, secrets) {
     REDIS_QUEUE_URL: `redis://${LOOPBACK}:${redisQueuePort}`,
     REDIS_MEDIA_URL: `redis://${LOOPBACK}:${redisMediaPort}`,
     HUMANCAST_API_KEY_FILE: secrets['api-keys'],
-    SAY_KEY_FILE: secrets['api-key'],
+    SAY_KEY_FILE: secrets['say-key'],
     TOKEN_SECRET_FILE: secrets['token-secret'],
     TURN_SECRET_FILE: secrets['turn-secret'],
     TURN_URLS: `${turn}?transport=udp,${turn}?transport=tcp`,
@@ -130,7 +130,7 @@ export function serviceSpecs(config, secrets) {
         { ...sender, metricsPort },
       );
     }),
-    ...(config.demoProducer ? [demoProducerSpec(config, env, secrets['api-key'])] : []),
+    ...(config.demoProducer ? [demoProducerSpec(config, env, secrets['say-key'])] : []),
   ];
 }
 

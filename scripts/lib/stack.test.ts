@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { portsOf, serviceSpecs } from './stack.mjs';
 import { startSettings } from './start-config.mjs';
 
-const NAMES = ['api-key', 'api-keys', 'token-secret', 'turn-secret'] as const;
+const NAMES = ['api-key', 'api-keys', 'say-key', 'token-secret', 'turn-secret'] as const;
 const SECRETS = Object.fromEntries(NAMES.map((name) => [name, `/state/${name}`])) as Record<
   (typeof NAMES)[number],
   string
@@ -40,7 +40,7 @@ describe('the demo producer', () => {
       SAY_PORT: '8082',
       SIGNALING_URL: 'http://127.0.0.1:8080',
       LOADER_URL: 'http://127.0.0.1:8081',
-      HUMANCAST_API_KEY_FILE: SECRETS['api-key'],
+      HUMANCAST_API_KEY_FILE: SECRETS['say-key'],
     });
     expect(portsOf(configOf(true)).map(({ variable }) => variable)).toEqual(expect.arrayContaining(['SAY_PORT']));
   });

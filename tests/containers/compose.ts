@@ -135,9 +135,9 @@ export class Compose {
       .join('\n');
   }
 
-  /** An API key, made as a user makes one. */
+  /** An API key that may do everything, made as a user makes one. */
   newKey(name: string): string {
-    return this.run('run', '--rm', 'secrets', 'api-key', 'new', name).trim();
+    return this.run('run', '--rm', 'secrets', 'api-key', 'new', name, '--scopes', '*').trim();
   }
 
   url(port: 'SIGNALING_PORT' | 'LOADER_PORT', path = ''): string {

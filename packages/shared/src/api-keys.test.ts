@@ -3,28 +3,39 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ApiKeys, bearerOf } from './api-keys.js';
+import { ApiKey, ApiKeys, bearerOf, SCOPES } from './api-keys.js';
 
 const hashed = (key: string) => `sha256:${createHash('sha256').update(key).digest('hex')}`;
+const scopesOf = (key: ApiKey | undefined) => SCOPES.filter((scope) => key?.has(scope));
 
 describe('ApiKeys', () => {
   const apiKeys = new ApiKeys(['first key', 'second key']);
 
-  it('knows each of its keys', () => {
-    expect([apiKeys.has('first key'), apiKeys.has('second key')]).toEqual([true, true]);
+  it('finds each of its keys, which may do everything and are called default', () => {
+    for (const text of ['first key', 'second key']) {
+      const key = apiKeys.find(text);
+      expect(key?.name).toBe('default');
+      expect(scopesOf(key)).toEqual([...SCOPES]);
+      expect(key?.allowsAvatar('any')).toBe(true);
+    }
   });
 
-  it('knows nothing else', () => {
-    for (const key of ['', 'first', 'first key ', 'FIRST KEY']) expect(apiKeys.has(key)).toBe(false);
+  it('finds nothing else', () => {
+    for (const key of ['', 'first', 'first key ', 'FIRST KEY']) expect(apiKeys.find(key)).toBeUndefined();
   });
 
   it('lets nobody in when there are none', () => {
-    expect(new ApiKeys([]).has('')).toBe(false);
+    expect(new ApiKeys([]).find('')).toBeUndefined();
   });
 
-  it('knows a key by its hash, and does not take the hash for the key', () => {
+  it('finds a key by its hash, and does not take the hash for the key', () => {
     const keys = new ApiKeys([hashed('first key')]);
-    expect([keys.has('first key'), keys.has(hashed('first key'))]).toEqual([true, false]);
+    expect(keys.find('first key')).toBeDefined();
+    expect(keys.find(hashed('first key'))).toBeUndefined();
+  });
+
+  it('takes a colon in a fixed key as part of it', () => {
+    expect(new ApiKeys(['name:secret']).find('name:secret')?.name).toBe('default');
   });
 });
 
@@ -32,11 +43,13 @@ describe('a file of API keys', () => {
   let folder: string;
   let file: string;
   let nowMs: number;
+  let problems: string[];
 
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'humancast-keys-'));
     file = join(folder, 'api-keys');
     nowMs = 0;
+    problems = [];
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -44,33 +57,106 @@ describe('a file of API keys', () => {
     writeFileSync(`${file}.new`, text);
     renameSync(`${file}.new`, file);
   };
+  const open = (fixed: string[] = []) =>
+    new ApiKeys(fixed, file, { nowMs: () => nowMs, onProblem: (problem) => problems.push(problem) });
 
   it('holds keys and hashes, with comments', () => {
-    write(`# ours\n${hashed('one')} # backend, 2026-01-01\n\ntwo, three\n`);
-    const keys = new ApiKeys(['fixed'], file);
-    expect(['one', 'two', 'three', 'fixed'].map((key) => keys.has(key))).toEqual([true, true, true, true]);
-    expect(['', '#', 'ours', 'backend', '2026-01-01'].some((key) => keys.has(key))).toBe(false);
+    write(`# ours\n${hashed('one')} # backend, 2026-01-01\n\n  two\nthree\r\n`);
+    const keys = open(['fixed']);
+    for (const key of ['one', 'two', 'three', 'fixed']) expect(keys.find(key), key).toBeDefined();
+    for (const key of ['', '#', 'ours', 'backend', '2026-01-01']) expect(keys.find(key), key).toBeUndefined();
+    expect(problems).toEqual([]);
   });
 
-  it('takes keys away and adds some while the service runs', () => {
-    write('one\ntwo\n');
-    const keys = new ApiKeys([], file, () => nowMs);
-    expect([keys.has('one'), keys.has('new')]).toEqual([true, false]);
-    write('two\nnew\n');
+  it('says what each key is called and may do', () => {
+    write(
+      [
+        `backend:${hashed('one')} sessions,media avatar-1,avatar-2`,
+        'tts@house:two speak',
+        `${hashed('three')} operate *`,
+        'four:4444',
+      ].join('\n'),
+    );
+    const keys = open();
+    const [one, two, three, four] = ['one', 'two', 'three', '4444'].map((key) => keys.find(key));
+    expect([one?.name, two?.name, three?.name, four?.name]).toEqual(['backend', 'tts@house', 'default', 'four']);
+    expect(scopesOf(one)).toEqual(['sessions', 'media']);
+    expect(['avatar-1', 'avatar-2', 'avatar-3'].map((avatar) => one?.allowsAvatar(avatar))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect([scopesOf(two), two?.allowsAvatar('any')]).toEqual([['speak'], true]);
+    expect(scopesOf(three)).toEqual(['operate']);
+    expect(scopesOf(four)).toEqual([...SCOPES]);
+    expect(keys.find('four:4444')).toBeUndefined();
+  });
+
+  it('ignores a line that is not understood and says which, without repeating it', () => {
+    write(
+      [
+        'good:key-1 sessions',
+        'typo:key-2 session',
+        'spaced:key-3 sessions, media',
+        'spaced:key-7 sessions media',
+        'bad name:key-4',
+        'a/b:key-5',
+        `sha256:${'0'.repeat(63)}`,
+        `short:sha256:${'0'.repeat(63)} media`,
+        'avatar:key-6 media No_Such',
+      ].join('\n'),
+    );
+    const keys = open();
+    expect(keys.find('key-1')).toBeDefined();
+    for (let i = 2; i <= 7; i++) expect(keys.find(`key-${i}`)).toBeUndefined();
+    expect(problems.map((problem) => problem.slice(0, 7))).toEqual([2, 3, 4, 5, 6, 7, 8, 9].map((n) => `line ${n} `));
+    expect(problems.join()).not.toMatch(/key-\d|typo|short/);
+  });
+
+  it('takes keys away, adds some and changes scopes while the service runs', () => {
+    write('one\ntwo:222 sessions\n');
+    const keys = open();
+    expect([keys.find('one'), scopesOf(keys.find('222'))]).toEqual([expect.anything(), ['sessions']]);
+    write('two:222 media\ntwo:successor media\n');
+    expect(scopesOf(keys.find('222'))).toEqual(['sessions']);
     nowMs += 1000;
-    expect([keys.has('one'), keys.has('two'), keys.has('new')]).toEqual([false, true, true]);
+    expect([keys.find('one'), scopesOf(keys.find('222'))]).toEqual([undefined, ['media']]);
+    expect(keys.find('successor')?.name).toBe('two');
   });
 
   it('lets nobody in when it is gone, but those with a fixed key', () => {
     write('one\n');
-    const keys = new ApiKeys(['fixed'], file, () => nowMs);
-    expect(keys.has('one')).toBe(true);
+    const keys = open(['fixed']);
+    expect(keys.find('one')).toBeDefined();
     rmSync(file);
     nowMs += 1000;
-    expect([keys.has('one'), keys.has('fixed')]).toEqual([false, true]);
+    expect([keys.find('one'), keys.find('fixed')]).toEqual([undefined, expect.anything()]);
     write('one\n');
     nowMs += 1000;
-    expect(keys.has('one')).toBe(true);
+    expect(keys.find('one')).toBeDefined();
+  });
+});
+
+describe('ApiKey', () => {
+  const key = new ApiKey('backend', ['sessions'], ['demo']);
+
+  it('names the scope or the avatar that is missing', () => {
+    expect(() => key.require('media')).toThrow(
+      expect.objectContaining({
+        code: 'forbidden',
+        extra: { scope: 'media' },
+        message: expect.stringContaining('media'),
+      }),
+    );
+    expect(() => key.require('media', 'speak')).toThrow('lacks the scope media or speak');
+    expect(() => key.requireAvatar('other')).toThrow(
+      expect.objectContaining({ code: 'forbidden', extra: { avatar: 'other' } }),
+    );
+  });
+
+  it('passes with one of the scopes, and an avatar of its list', () => {
+    expect(() => key.require('operate', 'sessions')).not.toThrow();
+    expect(() => key.requireAvatar('demo')).not.toThrow();
   });
 });
 

@@ -1,36 +1,114 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { HumancastError } from './errors.js';
+import { slugSchema } from './ids.js';
+
+/**
+ * What an API key may be allowed:
+ * - `sessions`: make sessions, and drive and end those that keys of the same name have made
+ * - `media`: upload, push, change and delete segments and avatars
+ * - `speak`: push into any session, whoever made it, and delete what it has pushed itself
+ * - `operate`: see, interrupt and end every session, see and drain media-senders
+ */
+export const SCOPES = ['sessions', 'media', 'speak', 'operate'] as const;
+export type Scope = (typeof SCOPES)[number];
 
 const HASH = /^sha256:([0-9a-f]{64})$/i;
+const NAME = /^[\w.@-]{1,64}$/;
+/** The name of keys that were given none. */
+const DEFAULT_NAME = 'default';
 /** A key that was taken out of the file is of no use after this. */
 const LOOK_AGAIN_MS = 1000;
 
+/** Who showed an API key, and what that allows. */
+export class ApiKey {
+  /** For logs, and for whom a session belongs to. Several keys may have one name: an old one and its successor. */
+  readonly name: string;
+  readonly #scopes: ReadonlySet<Scope>;
+  /** `undefined`: all of them. */
+  readonly #avatars: ReadonlySet<string> | undefined;
+
+  constructor(name: string, scopes: Iterable<Scope> = SCOPES, avatars?: Iterable<string>) {
+    this.name = name;
+    this.#scopes = new Set(scopes);
+    this.#avatars = avatars && new Set(avatars);
+  }
+
+  has(scope: Scope): boolean {
+    return this.#scopes.has(scope);
+  }
+
+  allowsAvatar(avatar: string): boolean {
+    return this.#avatars?.has(avatar) ?? true;
+  }
+
+  /** @throws HumancastError `forbidden`, with the `scope` that is missing, unless the key has one of these. */
+  require(scope: Scope, ...others: Scope[]): void {
+    const scopes = [scope, ...others];
+    if (scopes.some((one) => this.#scopes.has(one))) return;
+    const detail = `the API key "${this.name}" lacks the scope ${scopes.join(' or ')}`;
+    throw new HumancastError('forbidden', { detail, extra: { scope } });
+  }
+
+  /** @throws HumancastError `forbidden`, with the `avatar`, unless the key may be used for it. */
+  requireAvatar(avatar: string): void {
+    if (this.allowsAvatar(avatar)) return;
+    const shown = avatar.slice(0, 64);
+    const detail = `the API key "${this.name}" is not allowed the avatar "${shown}"`;
+    throw new HumancastError('forbidden', { detail, extra: { avatar: shown } });
+  }
+}
+
+interface StoredKey {
+  readonly hash: Buffer;
+  readonly key: ApiKey;
+}
+
+export interface ApiKeysOptions {
+  /** Monotonic, ms. */
+  nowMs?: () => number;
+  /** Called for each line that is not understood, and therefore admits nobody. It never contains the line itself. */
+  onProblem?: (problem: string) => void;
+}
+
 /**
- * Producers' keys: some that never change, and those of a file, which is read again when it has changed, so that keys come
- * and go without a restart. Each is written as it is, or as `sha256:HEX`, which gives nothing away. A file that can't be
- * read lets nobody in.
+ * Producers' keys: some that never change and may do everything, and those of a file, which is read again when it has
+ * changed, so that keys come and go without a restart. A file that can't be read lets nobody in.
+ *
+ * A line of the file is `[NAME:]KEY [SCOPES] [AVATARS]`: KEY as it is or as `sha256:HEX`, which gives nothing away; SCOPES
+ * and AVATARS separated by commas, or `*` (the default) for all. `#` begins a comment.
  */
 export class ApiKeys {
-  readonly #fixed: readonly Buffer[];
+  readonly #fixed: readonly StoredKey[];
   readonly #file: string;
   readonly #nowMs: () => number;
-  #ofFile: readonly Buffer[] = [];
+  readonly #onProblem: (problem: string) => void;
+  #ofFile: readonly StoredKey[] = [];
   #version = '';
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(keys: readonly string[], file = '', nowMs: () => number = () => performance.now()) {
-    this.#fixed = keys.map(hashOf);
+  constructor(keys: readonly string[], file = '', { nowMs, onProblem }: ApiKeysOptions = {}) {
+    this.#fixed = keys.map((key) => ({ hash: hashOf(key), key: new ApiKey(DEFAULT_NAME) }));
     this.#file = file;
-    this.#nowMs = nowMs;
+    this.#nowMs = nowMs ?? (() => performance.now());
+    this.#onProblem = onProblem ?? (() => {});
   }
 
-  /** Takes the same time whichever key it is compared with. */
-  has(key: string): boolean {
+  /** Takes the same time whichever key it is compared with. @returns `undefined` for what is no key of ours. */
+  find(text: string): ApiKey | undefined {
     this.#look();
-    const given = sha256(key);
-    let found = false;
-    for (const hash of [...this.#fixed, ...this.#ofFile]) found = timingSafeEqual(hash, given) || found;
+    const given = sha256(text);
+    let found: ApiKey | undefined;
+    for (const { hash, key } of [...this.#fixed, ...this.#ofFile]) {
+      if (timingSafeEqual(hash, given)) found ??= key;
+    }
     return found;
+  }
+
+  /** @returns the {@link fingerprint} of the key that a request shows; `undefined` unless it is one of ours. */
+  fingerprintOf(authorization: string | undefined): string | undefined {
+    const text = bearerOf(authorization);
+    return text !== undefined && this.find(text) ? fingerprint(text) : undefined;
   }
 
   #look(): void {
@@ -40,7 +118,7 @@ export class ApiKeys {
       const { mtimeMs, ino, size } = statSync(this.#file);
       const version = `${mtimeMs} ${ino} ${size}`;
       if (version === this.#version) return;
-      this.#ofFile = keysIn(readFileSync(this.#file, 'utf8')).map(hashOf);
+      this.#ofFile = keysIn(readFileSync(this.#file, 'utf8'), this.#onProblem);
       this.#version = version;
     } catch {
       this.#ofFile = [];
@@ -60,11 +138,45 @@ export function bearerOf(header: string | undefined): string | undefined {
   return match?.[1];
 }
 
-function keysIn(text: string): string[] {
-  return text
-    .split('\n')
-    .flatMap((line) => line.replace(/#.*/, '').split(/[,\s]+/))
-    .filter((key) => key !== '');
+function keysIn(text: string, onProblem: (problem: string) => void): StoredKey[] {
+  return text.split('\n').flatMap((line, i) => {
+    const fields = line
+      .replace(/#.*/, '')
+      .split(/\s+/)
+      .filter((field) => field !== '');
+    if (fields.length === 0) return [];
+    const key = keyOf(fields);
+    if (typeof key !== 'string') return [key];
+    onProblem(`line ${i + 1} of the API keys is ignored: ${key}`);
+    return [];
+  });
+}
+
+/** @returns the key, or what is wrong with it. */
+function keyOf([credential = '', scopes = '*', avatars = '*', ...rest]: readonly string[]): StoredKey | string {
+  if (rest.length > 0) return 'more than a key, scopes and avatars';
+  const named = HASH.test(credential) ? null : /^([^:]*):(.+)$/.exec(credential);
+  const [, name = DEFAULT_NAME, secret = credential] = named ?? [];
+  if (!NAME.test(name) || name === 'sha256')
+    return 'a name has 1 to 64 letters, digits and any of _.@-, and a hash 64 hex digits';
+  if (secret.startsWith('sha256:') && !HASH.test(secret)) return 'a hash has 64 hex digits';
+  const scopeList = listOf(scopes);
+  const unknown = scopeList?.filter((scope) => !isScope(scope)) ?? [];
+  if (unknown.length > 0) return `scopes are ${SCOPES.join(', ')}`;
+  const avatarList = listOf(avatars);
+  if (avatarList?.some(isScope)) return 'scopes are separated by commas, without spaces';
+  if (avatarList?.some((avatar) => !slugSchema.safeParse(avatar).success))
+    return 'avatars are ids, separated by commas';
+  return { hash: hashOf(secret), key: new ApiKey(name, scopeList?.filter(isScope), avatarList) };
+}
+
+/** @returns `undefined` for all. */
+function listOf(text: string): string[] | undefined {
+  return text === '*' ? undefined : text.split(',');
+}
+
+function isScope(text: string): text is Scope {
+  return SCOPES.some((scope) => scope === text);
 }
 
 function hashOf(key: string): Buffer {

@@ -36,7 +36,7 @@ export async function startDemoProducer(
     env: {
       PATH: process.env['PATH'],
       BIND_ADDRESS: '127.0.0.1',
-      HUMANCAST_API_KEY: stack.apiKey,
+      HUMANCAST_API_KEY: stack.sayKey,
       SIGNALING_URL: stack.signalingUrl,
       LOADER_URL: stack.loaderUrl,
       SAY_PORT: String(port),

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -55,6 +55,8 @@ export interface Stack {
   readonly signalingUrl: string;
   readonly loaderUrl: string;
   readonly apiKey: string;
+  /** The demo producer's: it may speak in sessions, and nothing else. */
+  readonly sayKey: string;
   readonly mediaDir: string;
   readonly redisQueue: TestRedis;
   readonly redisMedia: TestRedis;
@@ -83,7 +85,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru' }),
   ]);
   const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
-  const apiKey = randomBytes(16).toString('hex');
+  const [apiKey, sayKey] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
+  const apiKeyFile = join(dir, 'api-keys');
+  writeFileSync(apiKeyFile, `demo-producer:${sayKey} speak\n`, { mode: 0o600 });
   const loaderPort = await freePort();
   const shared: Record<string, string> = {
     LOG_LEVEL: 'info',
@@ -91,6 +95,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     REDIS_MEDIA_URL: redisMedia.url,
     BIND_ADDRESS: '127.0.0.1',
     HUMANCAST_API_KEY: apiKey,
+    HUMANCAST_API_KEY_FILE: apiKeyFile,
+    SAY_KEY: sayKey,
     TOKEN_SECRET: randomBytes(16).toString('hex'),
     PUBLIC_DEMO: 'true',
     ...(turn && { TURN_URLS: turn.url(turnTransport), TURN_SECRET: turn.secret }),
@@ -153,6 +159,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     signalingUrl: signalingUrls[0] as string,
     loaderUrl: `http://127.0.0.1:${loaderPort}`,
     apiKey,
+    sayKey,
     mediaDir,
     redisQueue,
     redisMedia,

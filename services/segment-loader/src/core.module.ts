@@ -1,9 +1,7 @@
 import {
   ApiKeys,
   AvatarStore,
-  bearerOf,
   connectRedis,
-  fingerprint,
   type LoaderConfig,
   type Logger,
   newId,
@@ -41,12 +39,13 @@ export function coreModule({
   afterDeletionStep,
 }: CoreParts): DynamicModule {
   const name = newId('ldr');
-  const keys = new ApiKeys(config.apiKeys, config.apiKeyFile);
-  const requestLimits = new RequestLimits(config, ({ headers }) => keyOf(keys, headers.authorization));
+  const keys = new ApiKeys(config.apiKeys, config.apiKeyFile, { onProblem: (problem) => logger.warn(problem) });
+  const requestLimits = new RequestLimits(config, ({ headers }) => keys.fingerprintOf(headers.authorization));
   const providers = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
     { provide: TRACER, useValue: tracer },
+    { provide: ApiKeys, useValue: keys },
     { provide: LoaderMetrics, useValue: metrics },
     { provide: RequestLimits, useValue: requestLimits },
     { provide: RETENTION_METRICS, useValue: retention },
@@ -57,10 +56,4 @@ export function coreModule({
     { provide: RedisMediaStore, useFactory: (redis: Redis) => new RedisMediaStore(redis), inject: [MEDIA_REDIS] },
   ];
   return { module: CoreModule, providers, exports: providers.map(({ provide }) => provide) };
-}
-
-/** What names the API key that is shown, if it is a valid one. */
-function keyOf(keys: ApiKeys, authorization: string | undefined): string | undefined {
-  const key = bearerOf(authorization);
-  return key !== undefined && keys.has(key) ? fingerprint(key) : undefined;
 }

@@ -1,4 +1,5 @@
 import {
+  ApiKeys,
   AvatarStore,
   connectRedis,
   type Logger,
@@ -38,8 +39,8 @@ class CoreModule {}
 /** What every capability builds on. */
 export function coreModule({ config, logger, tracer, metrics, timings }: CoreParts): DynamicModule {
   const address = newId('sig');
-  const access = new Access(config);
-  const requestLimits = new RequestLimits(config, (request) => access.keyOf(request));
+  const keys = new ApiKeys(config.apiKeys, config.apiKeyFile, { onProblem: (problem) => logger.warn(problem) });
+  const requestLimits = new RequestLimits(config, ({ headers }) => keys.fingerprintOf(headers.authorization));
   const values = [
     { provide: CONFIG, useValue: config },
     { provide: LOGGER, useValue: logger },
@@ -47,7 +48,6 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     { provide: TIMINGS_TOKEN, useValue: timings },
     { provide: MAILBOX_ADDRESS, useValue: address },
     { provide: SignalingMetrics, useValue: metrics },
-    { provide: Access, useValue: access },
     { provide: RequestLimits, useValue: requestLimits },
     { provide: KnownHosts, useValue: new KnownHosts(config) },
     { provide: Origins, useValue: new Origins(config) },
@@ -74,6 +74,11 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     {
       provide: DemoSessions,
       useFactory: (registry: SessionRegistry) => new DemoSessions(registry, config),
+      inject: [SessionRegistry],
+    },
+    {
+      provide: Access,
+      useFactory: (registry: SessionRegistry) => new Access(config, { keys, registry }),
       inject: [SessionRegistry],
     },
     { provide: SenderRegistry, useFactory: (redis: Redis) => new SenderRegistry(redis), inject: [QUEUE_REDIS] },

@@ -79,8 +79,8 @@ export class SayServer {
   #admit({ url, method, headers }: IncomingMessage): void {
     if (url !== '/v1/say') throw new HumancastError('not_found');
     if (method !== 'POST') throw new HumancastError('method_not_allowed', 'only POST is allowed here');
-    const key = bearerOf(headers.authorization);
-    if (key === undefined || !this.#keys.has(key)) throw new HumancastError('unauthorized', 'this needs an API key');
+    if (!this.#keys.find(bearerOf(headers.authorization) ?? ''))
+      throw new HumancastError('unauthorized', 'this needs an API key');
   }
 }
 

@@ -142,12 +142,12 @@ export const signalingSettings = {
   metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
   apiKeys: setting.secretList(
     'HUMANCAST_API_KEY',
-    'API keys of producers, comma-separated, each as it is or as sha256:HEX; none here nor in the file: nobody may act as one',
+    'API keys that may do everything, comma-separated, each as it is or as sha256:HEX; none here nor in the file: nobody may act as a producer',
   ),
   apiKeyFile: setting.string(
     'HUMANCAST_API_KEY_FILE',
     '',
-    'File of more API keys, one a line, # starts a comment; read again when it changes',
+    'File of more API keys, one a line: [NAME:]KEY [SCOPES] [AVATARS] (docs/security.md); # starts a comment; read again when it changes',
   ),
   tokenSecret: setting.signingKeys('TOKEN_SECRET', 'Keys that sign session tokens: the first signs, all are believed'),
   publicDemo: setting.bool(

@@ -66,6 +66,10 @@ export const manifestSchema = z.object({
   /** Frames at which an idle clip may be left for speech, besides its end (cut policy `marks`). */
   markFrames: z.array(z.int().min(0)).default([]),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
+  /** The session that it was pushed into: nobody else's, whoever may speak there. */
+  session: idSchema.optional(),
+  /** The name of the API key that uploaded or pushed it. */
+  owner: z.string().max(64).optional(),
 });
 export type SegmentManifest = z.infer<typeof manifestSchema>;
 
@@ -79,12 +83,14 @@ export const segmentSummarySchema = manifestSchema.pick({
   state: true,
   createdAtMs: true,
   durationSamples: true,
+  session: true,
+  owner: true,
 });
 export type SegmentSummary = z.infer<typeof segmentSummarySchema>;
 
 export function summaryOf(manifest: SegmentManifest): SegmentSummary {
-  const { id, avatar, name, role, source, state, createdAtMs, durationSamples } = manifest;
-  return { id, avatar, name, role, source, state, createdAtMs, durationSamples };
+  const { id, avatar, name, role, source, state, createdAtMs, durationSamples, session, owner } = manifest;
+  return { id, avatar, name, role, source, state, createdAtMs, durationSamples, session, owner };
 }
 
 export function gopCount(manifest: Pick<SegmentManifest, 'frames' | 'gopFrames'>): number {

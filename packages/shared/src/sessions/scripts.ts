@@ -97,9 +97,10 @@ end
 const LINGER_SECONDS = 60;
 
 export const SCRIPTS = {
-  /** ARGV: now, avatar, demo. */
+  /** ARGV: now, avatar, demo, owner ('' = nobody). */
   create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'owner', ARGV[4]) end
 return 1`,
 
   /**

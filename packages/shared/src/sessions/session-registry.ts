@@ -39,9 +39,13 @@ export class SessionRegistry {
     this.#now = now;
   }
 
-  async create(id: string, avatar: string, { demo = false } = {}): Promise<void> {
+  async create(
+    id: string,
+    avatar: string,
+    { demo = false, owner }: { demo?: boolean; owner?: string | undefined } = {},
+  ): Promise<void> {
     await this.#redis.zadd(keys.sessionIndex, String(this.#now()), id);
-    await this.#run('create', id, this.#now(), avatar, demo ? 1 : 0);
+    await this.#run('create', id, this.#now(), avatar, demo ? 1 : 0, owner ?? '');
   }
 
   /** @throws HumancastError `session_not_found`, `record_unreadable`. */
@@ -262,6 +266,15 @@ export class SessionRegistry {
     // Where the missing ones would be, so that a reader that goes on after any of these misses nothing else.
     const all = [...missed, ...entries].sort((a, b) => compareStreamIds(a.id, b.id));
     return { entries: all, lastId: laterOf(lastId, all.at(-1)?.id ?? lastId), more };
+  }
+
+  /** Segments that the session has begun to say, newest first, as far as its last `limit` events tell. */
+  async lastSaid(id: string, limit = 500): Promise<string[]> {
+    const entries = await this.#redis.xrevrange(keys.sessionEvents(id), '+', '-', 'COUNT', limit);
+    return entries.flatMap(([, fields]) => {
+      const body = (parseJson(fields[1] ?? '') ?? {}) as { type?: unknown; segment?: unknown };
+      return body.type === 'speech.started' && typeof body.segment === 'string' ? [body.segment] : [];
+    });
   }
 
   async lastEventId(id: string): Promise<string> {

@@ -36,6 +36,7 @@ export const sessionRecordSchema = z
     resumptions: z.coerce.number().int().default(0),
     createdAt: z.coerce.number(),
     demo: z.string().optional(),
+    owner: z.string().optional(),
     interrupted: z.coerce.number().int().default(0),
     playhead: z.string().optional(),
     endReason: z.string().optional(),
@@ -50,11 +51,12 @@ export const sessionRecordSchema = z
       resumptions,
       createdAt,
       demo,
+      owner,
       interrupted,
       playhead,
       endReason,
     }): SessionRecord => ({
-      ...{ id, avatar, state, epoch, host, resumptions, endReason },
+      ...{ id, avatar, state, epoch, host, resumptions, endReason, owner },
       createdAtMs: createdAt,
       demo: demo === '1',
       interruptedSeq: interrupted,
@@ -74,6 +76,8 @@ export interface SessionRecord {
   createdAtMs: number;
   /** Made by a visitor without a key, where that is allowed. */
   demo: boolean;
+  /** The name of the API key that made it. Missing for a visitor's. */
+  owner: string | undefined;
   /** Everything queued up to and including this seq has been interrupted. */
   interruptedSeq: number;
   /** `undefined` as well when another version stored it in a form unknown here: the segment begins anew then. */

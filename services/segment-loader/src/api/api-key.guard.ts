@@ -1,23 +1,33 @@
 import type { IncomingMessage } from 'node:http';
-import { ApiKeys, bearerOf, HumancastError, type LoaderConfig } from '@humancast/shared';
-import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { CONFIG } from '../tokens.js';
+import { type ApiKey, ApiKeys, bearerOf, HumancastError } from '@humancast/shared';
+import { type CanActivate, createParamDecorator, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 
-/** Everything here is for producers: an API key, in the `Authorization` header. */
+type Admitted = IncomingMessage & { apiKey?: ApiKey };
+
+/** Everything here is for producers: an API key, in the `Authorization` header. What it allows is asked by the handlers. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   readonly #keys: ApiKeys;
 
-  constructor(@Inject(CONFIG) config: Pick<LoaderConfig, 'apiKeys' | 'apiKeyFile'>) {
-    this.#keys = new ApiKeys(config.apiKeys, config.apiKeyFile);
+  constructor(@Inject(ApiKeys) keys: ApiKeys) {
+    this.#keys = keys;
   }
 
   /** @throws HumancastError `unauthorized`. */
   canActivate(context: ExecutionContext): boolean {
-    const { headers } = context.switchToHttp().getRequest<IncomingMessage>();
-    const key = bearerOf(headers.authorization);
-    if (key === undefined) throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
-    if (!this.#keys.has(key)) throw new HumancastError('unauthorized', 'the API key is not valid');
+    const request = context.switchToHttp().getRequest<Admitted>();
+    const text = bearerOf(request.headers.authorization);
+    if (text === undefined) throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
+    const key = this.#keys.find(text);
+    if (!key) throw new HumancastError('unauthorized', 'the API key is not valid');
+    request.apiKey = key;
     return true;
   }
 }
+
+/** The key that was shown, as a parameter of a handler behind {@link ApiKeyGuard}. */
+export const ShownKey = createParamDecorator((_: unknown, context: ExecutionContext): ApiKey => {
+  const { apiKey } = context.switchToHttp().getRequest<Admitted>();
+  if (!apiKey) throw new HumancastError('unauthorized');
+  return apiKey;
+});

@@ -1,8 +1,10 @@
 import {
+  type ApiKey,
   type Avatar,
   AvatarStore,
   avatarDefinitionSchema,
   HumancastError,
+  type Logger,
   parseRequest,
   parseStrictRequest,
   RedisMediaStore,
@@ -11,8 +13,9 @@ import {
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Put, UseGuards } from '@nestjs/common';
 import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
+import { LOGGER } from '../tokens.js';
 import { Uploads } from '../upload/uploads.js';
-import { ApiKeyGuard } from './api-key.guard.js';
+import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
 import { libraryLoadView, uploadView } from './segment-view.js';
 
 @Controller('v1/avatars')
@@ -23,6 +26,7 @@ export class AvatarsController {
   readonly #library: Library;
   readonly #uploads: Uploads;
   readonly #deletion: Deletion;
+  readonly #logger: Logger;
 
   constructor(
     @Inject(AvatarStore) avatars: AvatarStore,
@@ -30,21 +34,25 @@ export class AvatarsController {
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
     @Inject(Deletion) deletion: Deletion,
+    @Inject(LOGGER) logger: Logger,
   ) {
     this.#avatars = avatars;
     this.#store = store;
     this.#library = library;
     this.#uploads = uploads;
     this.#deletion = deletion;
+    this.#logger = logger;
   }
 
   @Get()
-  async list(): Promise<unknown> {
-    return { avatars: await Promise.all((await this.#avatars.list()).map((avatar) => this.#summary(avatar))) };
+  async list(@ShownKey() key: ApiKey): Promise<unknown> {
+    const avatars = (await this.#avatars.list()).filter(({ id }) => key.allowsAvatar(id));
+    return { avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))) };
   }
 
   @Get(':id')
-  async get(@Param('id') id: string): Promise<unknown> {
+  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<unknown> {
+    key.requireAvatar(id);
     const avatar = await this.#find(id);
     return {
       ...(await this.#summary(avatar)),
@@ -56,10 +64,13 @@ export class AvatarsController {
 
   /** Defines, or redefines; library segments are encoded anew where that changes how. */
   @Put(':id')
-  async put(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+  async put(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
+    key.require('media');
+    key.requireAvatar(id);
     const avatar = { ...parseStrictRequest(avatarDefinitionSchema, body), id: parseRequest(slugSchema, id) };
     await this.#deletion.settle(avatar.id);
     await this.#avatars.put(avatar);
+    this.#logger.info({ avatar: avatar.id, key: key.name }, 'avatar defined');
     this.#library.poke();
     return this.#summary(avatar);
   }
@@ -70,11 +81,14 @@ export class AvatarsController {
    */
   @Delete(':id')
   @HttpCode(204)
-  async delete(@Param('id') id: string): Promise<void> {
+  async delete(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<void> {
+    key.require('media');
+    key.requireAvatar(id);
     if (this.#library.hasFolder(id)) {
       throw new HumancastError('managed_by_folder', `remove the folder "${id}" from the media folder instead`);
     }
     await this.#find(id);
+    this.#logger.info({ avatar: id, key: key.name }, 'avatar is to be deleted');
     await this.#deletion.avatar(id);
   }
 

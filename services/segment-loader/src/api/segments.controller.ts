@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
+  type ApiKey,
   type Avatar,
   AvatarStore,
   HumancastError,
   idSchema,
   type LoaderConfig,
+  type Logger,
   parseRequest,
   RedisMediaStore,
   type SegmentManifest,
@@ -29,9 +31,9 @@ import { z } from 'zod';
 import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
-import { CONFIG } from '../tokens.js';
+import { CONFIG, LOGGER } from '../tokens.js';
 import { retentionOf, Uploads } from '../upload/uploads.js';
-import { ApiKeyGuard } from './api-key.guard.js';
+import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
 import { libraryLoadView, segmentView, summaryView, uploadView } from './segment-view.js';
 
 const uploadQuerySchema = z.object({
@@ -61,6 +63,7 @@ export class SegmentsController {
   readonly #library: Library;
   readonly #uploads: Uploads;
   readonly #deletion: Deletion;
+  readonly #logger: Logger;
 
   constructor(
     @Inject(CONFIG) config: LoaderConfig,
@@ -70,6 +73,7 @@ export class SegmentsController {
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
     @Inject(Deletion) deletion: Deletion,
+    @Inject(LOGGER) logger: Logger,
   ) {
     this.#config = config;
     this.#archive = archive;
@@ -78,6 +82,7 @@ export class SegmentsController {
     this.#library = library;
     this.#uploads = uploads;
     this.#deletion = deletion;
+    this.#logger = logger;
   }
 
   /** 201 with the segment once it can be played; with `wait=false` 202 as soon as it has been received. */
@@ -86,8 +91,11 @@ export class SegmentsController {
     @Query() query: unknown,
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
+    @ShownKey() key: ApiKey,
   ): Promise<unknown> {
+    key.require('media');
     const { avatar: avatarId, name, wait, pinned } = parseRequest(uploadQuerySchema, query);
+    key.requireAvatar(avatarId);
     const avatar = await this.#findAvatar(avatarId);
     const gone = new AbortController();
     const giveUp = () => {
@@ -97,8 +105,9 @@ export class SegmentsController {
     const onReady = () => {
       if (request.headers.expect !== undefined) response.writeContinue();
     };
-    const options = { name, pinned: pinned === 'true' };
+    const options = { name, pinned: pinned === 'true', owner: key.name };
     const { id, loaded } = await this.#uploads.accept(request, avatar, options, gone.signal, onReady);
+    this.#logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
     response.setHeader('location', `/v1/segments/${id}`);
     if (wait === 'false') {
       response.off('close', giveUp);
@@ -111,9 +120,11 @@ export class SegmentsController {
   }
 
   @Get()
-  async list(@Query() query: unknown): Promise<unknown> {
+  async list(@Query() query: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
     const { avatar, q } = parseRequest(listQuerySchema, query);
-    const avatars = avatar === undefined ? await this.#avatars.list() : [await this.#findAvatar(avatar)];
+    if (avatar !== undefined) key.requireAvatar(avatar);
+    const all = avatar === undefined ? await this.#avatars.list() : [await this.#findAvatar(avatar)];
+    const avatars = all.filter(({ id }) => key.allowsAvatar(id));
     const lists = await Promise.all(avatars.map(({ id }) => this.#store.list(id)));
     const part = q?.toLowerCase() ?? '';
     const found = lists.flat().filter((segment) => segment.name.toLowerCase().includes(part));
@@ -121,43 +132,51 @@ export class SegmentsController {
   }
 
   @Get(':id')
-  async get(@Param('id') id: string): Promise<unknown> {
+  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<unknown> {
     const upload = this.#uploads.stateOf(id);
-    if (upload) return uploadView(upload);
+    if (upload && key.allowsAvatar(upload.avatar)) return uploadView(upload);
     const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
-    if (manifest) return segmentView(manifest, (await this.#store.usage(id))?.retention.pinned ?? false);
+    if (manifest && key.allowsAvatar(manifest.avatar))
+      return segmentView(manifest, (await this.#store.usage(id))?.retention.pinned ?? false);
     const load = this.#library.loadOf(id);
-    if (load) return libraryLoadView(load);
+    if (load && key.allowsAvatar(load.avatar)) return libraryLoadView(load);
     throw notFound(id);
   }
 
   /** Pins it, or lets it go when it has not been played for its time to live. @throws HumancastError `managed_by_folder`. */
   @Patch(':id')
-  async change(@Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+  async change(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
+    key.require('media');
     const { pinned } = parseRequest(changeSchema, body);
-    const manifest = await this.#findOwn(id);
+    const manifest = await this.#findOwn(id, key);
     const retention = retentionOf(pinned, this.#config);
     if (!(await this.#store.retain(id, retention))) throw notFound(id);
     await this.#archive.keep(manifest, retention);
+    this.#logger.info({ segment: id, pinned, key: key.name }, 'segment changed');
     return segmentView(manifest, pinned);
   }
 
   /**
    * Deletes it for good: sessions that have it queued or play it drop it (`speech.finished` with the cause `segment_deleted`).
+   * A key with the scope `speak` may delete what it has pushed itself.
    * @throws HumancastError `managed_by_folder` for a library segment, whose file would bring it back.
    */
   @Delete(':id')
   @HttpCode(204)
-  async delete(@Param('id') id: string): Promise<void> {
+  async delete(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<void> {
+    key.require('media', 'speak');
     const upload = this.#uploads.stateOf(id);
-    const { avatar } = upload ?? (await this.#findOwn(id));
+    if (upload && !key.allowsAvatar(upload.avatar)) throw notFound(id);
+    const { avatar, owner } = upload ?? (await this.#findOwn(id, key));
+    if (owner !== key.name) key.require('media');
+    this.#logger.info({ segment: id, avatar, key: key.name }, 'segment is to be deleted');
     await this.#deletion.segment(id, avatar);
   }
 
   /** One that came over the network, or whose folder has gone. */
-  async #findOwn(id: string): Promise<SegmentManifest> {
+  async #findOwn(id: string, key: ApiKey): Promise<SegmentManifest> {
     const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
-    if (!manifest) throw notFound(id);
+    if (!manifest || !key.allowsAvatar(manifest.avatar)) throw notFound(id);
     if (manifest.source === 'library' && this.#library.hasFolder(manifest.avatar)) {
       throw new HumancastError('managed_by_folder', `change the file "${manifest.name}" in the media folder instead`);
     }

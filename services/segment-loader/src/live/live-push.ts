@@ -91,6 +91,8 @@ export interface PushTarget {
   readonly session: LiveSession | undefined;
   /** Of the producer. */
   readonly traceparent: string | undefined;
+  /** The name of the producer's API key. */
+  readonly owner: string;
 }
 
 type State = 'new' | 'starting' | 'open' | 'ending' | 'over';
@@ -102,6 +104,7 @@ type State = 'new' | 'starting' | 'open' | 'ending' | 'over';
 export class LivePush {
   readonly #avatar: Avatar;
   readonly #session: LiveSession | undefined;
+  readonly #owner: string;
   readonly #port: ProducerPort;
   readonly #parts: LivePushParts;
   readonly #absence: Absence;
@@ -129,14 +132,15 @@ export class LivePush {
   #lastMs: number;
   #ticks = 0;
 
-  constructor({ avatar, session, traceparent }: PushTarget, port: ProducerPort, parts: LivePushParts) {
+  constructor({ avatar, session, traceparent, owner }: PushTarget, port: ProducerPort, parts: LivePushParts) {
     this.#avatar = avatar;
     this.#session = session;
+    this.#owner = owner;
     this.#port = port;
     this.#parts = parts;
     const of = { avatar: avatar.id, ...(session && { session: session.id }) };
     this.#trace = new PushTrace(parts.tracer, traceparent, of);
-    this.#logger = parts.logger.child({ ...of, ...traceFields(this.#trace.traceparent) });
+    this.#logger = parts.logger.child({ ...of, key: owner, ...traceFields(this.#trace.traceparent) });
     this.#absence = new Absence(parts.config.liveTrackWaitMs);
     this.#lastMs = parts.clock.nowMs();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
@@ -294,6 +298,8 @@ export class LivePush {
         ...renditionSize(size, config),
       })),
       markFrames: [],
+      owner: this.#owner,
+      ...(this.#session && { session: this.#session.id }),
     };
   }
 

@@ -1,7 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import {
-  ApiKeys,
+  type ApiKey,
+  type ApiKeys,
   type Avatar,
   type AvatarStore,
   bearerOf,
@@ -17,7 +18,7 @@ import {
 } from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { LivePush, type LivePushParts } from './live-push.js';
+import { LivePush, type LivePushParts, type PushTarget } from './live-push.js';
 import { LiveSession } from './live-session.js';
 import { LiveSocket } from './live-socket.js';
 
@@ -26,7 +27,8 @@ const PATH = '/v1/live';
 const LARGEST_MESSAGE_BYTES = LIVE_HEADER_BYTES + 3840 * 2160 * 4;
 
 export interface LiveServerParts {
-  readonly config: Pick<LoaderConfig, 'apiKeys' | 'apiKeyFile' | 'livePushLimit' | 'liveMessagesPerSecond'>;
+  readonly config: Pick<LoaderConfig, 'livePushLimit' | 'liveMessagesPerSecond'>;
+  readonly keys: ApiKeys;
   readonly avatars: AvatarStore;
   readonly registry: SessionRegistry;
   readonly speech: Speech;
@@ -38,7 +40,6 @@ export interface LiveServerParts {
 /** `WS /v1/live`: who may push, and where to. */
 export class LiveServer {
   readonly #parts: LiveServerParts;
-  readonly #keys: ApiKeys;
   readonly #wss = new WebSocketServer({
     noServer: true,
     maxPayload: LARGEST_MESSAGE_BYTES,
@@ -51,7 +52,6 @@ export class LiveServer {
 
   constructor(parts: LiveServerParts) {
     this.#parts = parts;
-    this.#keys = new ApiKeys(parts.config.apiKeys, parts.config.apiKeyFile);
   }
 
   get pushCount(): number {
@@ -84,8 +84,10 @@ export class LiveServer {
     socket.on('error', () => socket.destroy());
     this.#expected++;
     try {
-      const { avatar, session } = await this.#admit(request);
-      this.#wss.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, avatar, session, request));
+      const { key, avatar, session } = await this.#admit(request);
+      this.#wss.handleUpgrade(request, socket, head, (ws) =>
+        this.#accept(ws, { avatar, session, owner: key.name }, request),
+      );
     } catch (error) {
       refuse(socket, asHumancastError(error));
     } finally {
@@ -93,13 +95,13 @@ export class LiveServer {
     }
   }
 
-  async #admit(request: IncomingMessage): Promise<{ avatar: Avatar; session: LiveSession | undefined }> {
+  async #admit(request: IncomingMessage): Promise<{ key: ApiKey; avatar: Avatar; session: LiveSession | undefined }> {
     const { avatars, config, requestLimits } = this.#parts;
     requestLimits.require(request);
     const url = new URL(request.url ?? '/', 'ws://localhost');
     if (url.pathname !== PATH) throw new HumancastError('not_found');
-    const key = bearerOf(request.headers.authorization);
-    if (key === undefined || !this.#keys.has(key)) {
+    const key = this.#parts.keys.find(bearerOf(request.headers.authorization) ?? '');
+    if (key === undefined) {
       throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
     }
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'stopping', retryAfterSeconds: 1 });
@@ -109,25 +111,28 @@ export class LiveServer {
         retryAfterSeconds: 2,
       });
     }
+    const session = url.searchParams.get('session');
+    if (session === null) key.require('media');
+    else key.require('media', 'speak');
     const id = url.searchParams.get('avatar') ?? '';
+    key.requireAvatar(id);
     const avatar = await avatars.get(id);
     if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
-    const session = url.searchParams.get('session');
-    if (session === null) return { avatar, session: undefined };
-    const found = await LiveSession.find(session, avatar.id, this.#parts);
+    if (session === null) return { key, avatar, session: undefined };
+    const found = await LiveSession.find(session, avatar.id, key, this.#parts);
     // It may have been deleted meanwhile; from here to the accepted push nothing is waited for.
     if (!(await avatars.get(id))) throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
-    return { avatar, session: found };
+    return { key, avatar, session: found };
   }
 
-  #accept(ws: WebSocket, avatar: Avatar, session: LiveSession | undefined, { headers }: IncomingMessage): void {
+  #accept(ws: WebSocket, target: Omit<PushTarget, 'traceparent'>, { headers }: IncomingMessage): void {
     const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
       onMessage: (data, isBinary) => push.receive(data, isBinary),
       onRefused: (error) => push.fail(error),
       onClosed: () => push.gone(),
     });
     const push = new LivePush(
-      { avatar, session, traceparent: traceparentOf(headers['traceparent']) },
+      { ...target, traceparent: traceparentOf(headers['traceparent']) },
       socket,
       this.#parts.push,
     );

@@ -1,7 +1,9 @@
 import {
+  type ApiKey,
   eventsChannel,
   HumancastError,
   type SessionEvent,
+  type SessionRecord,
   type SessionRegistry,
   type Speech,
   type StreamFeed,
@@ -22,13 +24,19 @@ export class LiveSession {
   readonly #speech: Speech;
   readonly #events: StreamFeed;
 
-  /** @throws HumancastError `session_not_found`, `session_ended`, `segment_wrong_avatar`. */
+  /**
+   * @param key of the producer: it needs the scope `speak`, or the session is its own.
+   * @throws HumancastError `session_not_found`, `session_ended`, `segment_wrong_avatar`.
+   */
   static async find(
     id: string,
     avatar: string,
+    key: ApiKey,
     parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed },
   ): Promise<LiveSession> {
     const session = await parts.registry.get(id);
+    // As if it was not there: whose session it is, is not told.
+    if (!maySpeakIn(session, key)) throw new HumancastError('session_not_found', `no session has the id ${id}`);
     if (session.state === 'ended') throw new HumancastError('session_ended');
     if (session.avatar !== avatar) {
       throw new HumancastError('segment_wrong_avatar', `the session is of the avatar ${session.avatar}, not ${avatar}`);
@@ -68,4 +76,8 @@ export class LiveSession {
     );
     return { seq, forget };
   }
+}
+
+function maySpeakIn({ owner }: SessionRecord, key: ApiKey): boolean {
+  return key.has('speak') || key.has('operate') || owner === key.name;
 }

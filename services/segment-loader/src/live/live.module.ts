@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import {
+  ApiKeys,
   AvatarStore,
   connectSubscriber,
   type LoaderConfig,
@@ -63,7 +64,16 @@ export class LiveModule implements OnApplicationShutdown {
           useFactory: createLiveServer,
           inject: [
             ...[CONFIG, LOGGER, TRACER, QUEUE_REDIS, MEDIA_REDIS, EVENTS_SUBSCRIBER],
-            ...[AvatarStore, RedisMediaStore, SegmentArchive, MediaQuota, EncoderPool, LiveMetrics, RequestLimits],
+            ...[
+              AvatarStore,
+              RedisMediaStore,
+              SegmentArchive,
+              MediaQuota,
+              EncoderPool,
+              LiveMetrics,
+              RequestLimits,
+              ApiKeys,
+            ],
           ],
         },
       ],
@@ -90,11 +100,13 @@ function createLiveServer(
   encoders: EncoderPool,
   metrics: LiveMetrics,
   requestLimits: RequestLimits,
+  keys: ApiKeys,
 ): LiveServer {
   const registry = new SessionRegistry(queue);
   const events = new StreamFeed(subscriber, logger);
   return new LiveServer({
     config,
+    keys,
     avatars,
     registry,
     speech: new Speech(registry, queue, new RedisPost(queue, logger)),

@@ -39,6 +39,8 @@ export interface LoadRequest {
   readonly role: SegmentManifest['role'];
   readonly source: 'library' | 'upload';
   readonly retention: Retention;
+  /** The name of the API key that uploaded it. */
+  readonly owner?: string;
   readonly settings: EncodeSettings;
   readonly media: LoadMedia;
 }
@@ -207,6 +209,7 @@ function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, enc
       bytes: encoded.bytes.get(id) ?? 0,
     })),
     markFrames: markFrames(chapterSeconds, job, encoded.frames),
+    ...(request.owner !== undefined && { owner: request.owner }),
   };
 }
 

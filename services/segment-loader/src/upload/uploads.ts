@@ -26,6 +26,8 @@ export interface UploadState {
   readonly id: string;
   readonly avatar: string;
   readonly name: string;
+  /** The name of the API key that uploaded it. */
+  readonly owner: string;
   readonly createdAtMs: number;
   /** 0 to 1. */
   readonly progress: number;
@@ -56,12 +58,15 @@ export interface UploadOptions {
   readonly name?: string | undefined;
   /** Whether it stays until it is deleted. */
   readonly pinned: boolean;
+  /** The name of the API key that uploads it. */
+  readonly owner: string;
 }
 
 interface NewSegment {
   readonly id: string;
   readonly avatar: Avatar;
   readonly name: string;
+  readonly owner: string;
   readonly retention: Retention;
 }
 
@@ -108,7 +113,7 @@ export class Uploads implements UnfinishedWork {
   async accept(
     request: IncomingMessage,
     avatar: Avatar,
-    { name, pinned }: UploadOptions,
+    { name, pinned, owner }: UploadOptions,
     signal: AbortSignal,
     onReady: () => void,
   ): Promise<AcceptedUpload> {
@@ -136,12 +141,14 @@ export class Uploads implements UnfinishedWork {
     const title = (name ?? received.fileName ?? id).slice(0, 255);
     const retention = retentionOf(pinned, config);
     const upload: Upload = {
-      state: { id, avatar: avatar.id, name: title, createdAtMs: Date.now(), progress: 0, failure: undefined },
+      state: { id, avatar: avatar.id, name: title, owner, createdAtMs: Date.now(), progress: 0, failure: undefined },
       abort: new AbortController(),
       over: Promise.resolve(),
     };
     this.#uploads.set(id, upload);
-    const loaded = this.#whileInHand(this.#load({ id, avatar, name: title, retention }, received, upload, signal));
+    const loaded = this.#whileInHand(
+      this.#load({ id, avatar, name: title, owner, retention }, received, upload, signal),
+    );
     upload.over = loaded;
     // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
     loaded.catch(() => {});
@@ -182,7 +189,7 @@ export class Uploads implements UnfinishedWork {
   }
 
   async #load(
-    { id, avatar, name, retention }: NewSegment,
+    { id, avatar, name, owner, retention }: NewSegment,
     received: ReceivedUpload,
     upload: Upload,
     signal: AbortSignal,
@@ -190,7 +197,7 @@ export class Uploads implements UnfinishedWork {
     const { config, loader, queue, archive, avatars } = this.#parts;
     const either = AbortSignal.any([signal, upload.abort.signal]);
     const request: Omit<LoadRequest, 'media'> = {
-      ...{ id, avatar: avatar.id, name },
+      ...{ id, avatar: avatar.id, name, owner },
       role: 'speech',
       source: 'upload',
       retention,

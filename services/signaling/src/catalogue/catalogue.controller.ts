@@ -21,13 +21,16 @@ export class CatalogueController {
 
   @Get('avatars')
   async avatars(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducerOrDemo(await this.#access.callerOf(authorization));
-    return { avatars: (await this.#avatars.list()).map(({ id, name }) => ({ id, name: name ?? id })) };
+    const caller = await this.#access.callerOf(authorization);
+    this.#access.requireKeyOrDemo(caller);
+    const allows = (id: string) => caller.kind !== 'producer' || caller.key.allowsAvatar(id);
+    const avatars = (await this.#avatars.list()).filter(({ id }) => allows(id));
+    return { avatars: avatars.map(({ id, name }) => ({ id, name: name ?? id })) };
   }
 
   @Get('senders')
   async senders(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(await this.#access.callerOf(authorization));
+    this.#access.requireKey(await this.#access.callerOf(authorization), 'operate');
     const senders = await this.#senders.list();
     return { senders: senders.flatMap(({ record }) => (record ? [record] : [])) };
   }

@@ -38,7 +38,7 @@ export class EventsController {
   ): Promise<void> {
     const { token, from } = parseRequest(querySchema, query);
     const caller = await this.#access.callerOf(request.headers.authorization, token);
-    this.#access.requireSession(caller, id, 'view');
+    await this.#access.requireSession(caller, id, 'read');
     this.#limits.requireGuest(caller);
     const start = { lastEventId, fromStart: from === 'start' };
     await this.#streams.serve(id, start, this.#limits.counted(request), response);

@@ -20,9 +20,9 @@ export class SendersController {
   @Post(':id/drain')
   @HttpCode(202)
   async drain(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(await this.#access.callerOf(authorization));
+    const key = this.#access.requireKey(await this.#access.callerOf(authorization), 'operate');
     await this.#fleet.drain(id);
-    this.#logger.info({ sender: id }, 'media-sender is drained');
+    this.#logger.info({ sender: id, key: key.name }, 'media-sender is drained');
     return { id, draining: true };
   }
 }

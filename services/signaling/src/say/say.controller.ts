@@ -24,7 +24,7 @@ export class SayController {
   @HttpCode(202)
   async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
     const caller = await this.#access.callerOf(request.headers.authorization);
-    this.#access.requireSession(caller, id, 'control');
+    await this.#access.requireSession(caller, id, 'speak');
     this.#limits.requireGuest(caller);
     return this.#relay.say(id, jsonBody(request, body, saySchema), callersTrace(caller, request.headers));
   }

@@ -11,6 +11,7 @@ import {
   type SessionRegistry,
   type SigningKeys,
   signToken,
+  summaryOf,
   type TokenClaims,
   type Tracer,
   traced,
@@ -22,6 +23,7 @@ import type { SignalingMetrics } from '../metrics.js';
 
 const LIMIT_RETRY_SECONDS = 5;
 const IDLE_RETRY_SECONDS = 1;
+const SAID_LIMIT = 100;
 
 export interface SessionLimits {
   sessionLimit: number;
@@ -29,6 +31,13 @@ export interface SessionLimits {
   sessionQueueLimit: number;
   tokenSecret: SigningKeys;
   sessionTokenTtlSeconds: number;
+}
+
+export interface SpeakOptions {
+  interrupt: boolean;
+  mayUse: (segment: SegmentSummary) => boolean;
+  key?: string | undefined;
+  traceparent?: string | undefined;
 }
 
 export interface NewSession {
@@ -78,28 +87,36 @@ export class SessionService {
 
   /**
    * @param demo made by a visitor without a key, who may do everything in it.
+   * @param key the name of the API key that makes it, to which it belongs.
    * @param wait whether it may wait for a place while every media-sender is full.
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`.
    */
-  async create(avatar: string, { demo, wait = true }: { demo: boolean; wait?: boolean }): Promise<NewSession> {
+  async create(
+    avatar: string,
+    { demo, key, wait = true }: { demo: boolean; key?: string | undefined; wait?: boolean },
+  ): Promise<NewSession> {
     await this.#requireReady(avatar);
     await this.#requireRoom(demo);
     if (!wait) await this.#fleet.requirePlace();
     const id = newId('ses');
-    await this.#registry.create(id, avatar, { demo });
+    await this.#registry.create(id, avatar, { demo, owner: key });
     this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });
-    this.#logger.info({ session: id, avatar, demo }, 'session made');
+    this.#logger.info({ session: id, avatar, demo, key }, 'session made');
     const scope = demo ? 'control' : 'view';
     const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
     const token = await signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
     return { id, avatar, token, scope, expiresAtMs: exp * 1000 };
   }
 
-  /** → whether it ended by this call. @throws HumancastError `session_not_found`. */
-  async end(id: string, reason: string): Promise<boolean> {
+  /**
+   * → whether it ended by this call.
+   * @param key the name of the API key that ends it, for the log.
+   * @throws HumancastError `session_not_found`.
+   */
+  async end(id: string, reason: string, key?: string): Promise<boolean> {
     const { ended, host } = await this.#registry.end(id, reason);
     if (host !== undefined) await this.#hosting.tell(host, { type: 'session.end', session: id, reason });
-    if (ended) this.#logger.info({ session: id, reason }, 'session ended');
+    if (ended) this.#logger.info({ session: id, reason, key }, 'session ended');
     return ended;
   }
 
@@ -107,25 +124,28 @@ export class SessionService {
    * Queues segments in order; with `interrupt`, in place of everything that was queued or is being said.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
    * `segment_not_ready`, `queue_full`; and nothing is queued then.
-   * @param traceparent of the caller.
+   * @param options.mayUse whether the caller may say this segment here; others are as if they were not there.
+   * @param options.key the name of the caller's API key, for the log.
+   * @param options.traceparent of the caller.
    */
-  speak(
-    id: string,
-    segments: readonly string[],
-    { interrupt, traceparent }: { interrupt: boolean; traceparent?: string | undefined },
-  ): Promise<QueuedSegment[]> {
+  speak(id: string, segments: readonly string[], options: SpeakOptions): Promise<QueuedSegment[]> {
+    const { interrupt, traceparent } = options;
     const attributes = { session: id, segments: segments.length, interrupt };
     const span = this.#tracer.start('session.speak', { parent: traceparent, kind: 'server', attributes });
-    return traced(span, () => this.#queue(id, segments, interrupt, span.traceparent));
+    return traced(span, () => this.#queue(id, segments, { ...options, traceparent: span.traceparent }));
   }
 
-  /** Everything queued up to now is over. → up to which place in the queue. @throws as the registry. */
-  async interrupt(id: string): Promise<number> {
+  /**
+   * Everything queued up to now is over. → up to which place in the queue.
+   * @param key the name of the API key that interrupts, for the log.
+   * @throws as the registry.
+   */
+  async interrupt(id: string, key?: string): Promise<number> {
     const { interruptedSeq, host } = await this.#registry.interrupt(id);
     if (host !== undefined) {
       await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
-    this.#logger.info({ session: id, interruptedSeq }, 'interrupted');
+    this.#logger.info({ session: id, interruptedSeq, key }, 'interrupted');
     return interruptedSeq;
   }
 
@@ -135,14 +155,23 @@ export class SessionService {
     return (await this.#media.list(avatar)).filter(({ role }) => role === 'speech');
   }
 
+  /** What the session says now, will say, and has said lately: at most {@link SAID_LIMIT}, newest first. */
+  async said(id: string): Promise<SegmentSummary[]> {
+    const [queue, said] = await Promise.all([this.#registry.queue(id), this.#registry.lastSaid(id)]);
+    const ids = new Set([...queue.map(({ segment }) => segment).reverse(), ...said]);
+    const manifests = await Promise.all(
+      [...ids].slice(0, SAID_LIMIT).map((segment) => this.#media.getManifest(segment)),
+    );
+    return manifests.filter((manifest) => manifest !== undefined).map(summaryOf);
+  }
+
   async #queue(
     id: string,
     segments: readonly string[],
-    interrupt: boolean,
-    traceparent: string | undefined,
+    { interrupt, traceparent, mayUse, key }: SpeakOptions,
   ): Promise<QueuedSegment[]> {
     const session = await this.#live(id);
-    await this.#requireSpeakable(session.avatar, segments);
+    await this.#requireSpeakable(session.avatar, segments, mayUse);
     const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
       interrupt,
       limit: this.#limits.sessionQueueLimit,
@@ -153,7 +182,7 @@ export class SessionService {
     }
     const [first] = queued;
     this.#logger.info(
-      { session: id, segments, interrupt, firstSeq: first?.seq, ...traceFields(traceparent) },
+      { session: id, segments, interrupt, firstSeq: first?.seq, key, ...traceFields(traceparent) },
       'segments queued',
     );
     return queued;
@@ -187,10 +216,11 @@ export class SessionService {
   }
 
   /** All of them, before any of them is queued; and their time to live starts anew, so that they last until they are played. */
-  async #requireSpeakable(avatar: string, segments: readonly string[]): Promise<void> {
+  async #requireSpeakable(avatar: string, segments: readonly string[], mayUse: SpeakOptions['mayUse']): Promise<void> {
     await Promise.all(
       [...new Set(segments)].map(async (segment) => {
-        assertSpeakable(segment, await this.#media.getManifest(segment), avatar);
+        const manifest = await this.#media.getManifest(segment);
+        assertSpeakable(segment, manifest && mayUse(manifest) ? manifest : undefined, avatar);
         await this.#media.touch(segment);
       }),
     );

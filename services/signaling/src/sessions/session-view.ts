@@ -19,6 +19,8 @@ export interface SessionSummary {
   epoch: number;
   createdAtMs: number;
   demo: boolean;
+  /** The name of the API key that made it. */
+  owner: string | undefined;
 }
 
 export interface ViewerState {
@@ -47,9 +49,9 @@ export interface SessionState extends SessionSummary {
   prefetchedMs: number | undefined;
 }
 
-/** What a session's token shows of it: how many watch, but neither who they are nor which media-sender hosts it. */
-export function guestView(state: SessionState): Omit<SessionState, 'viewers' | 'host'> {
-  const { viewers: _viewers, host: _host, ...rest } = state;
+/** What a session's token shows of it: how many watch, but neither who they are, nor who made it, nor which media-sender hosts it. */
+export function guestView(state: SessionState): Omit<SessionState, 'viewers' | 'host' | 'owner'> {
+  const { viewers: _viewers, host: _host, owner: _owner, ...rest } = state;
   return rest;
 }
 
@@ -92,9 +94,9 @@ export class SessionViews {
   }
 }
 
-function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo }: SessionRecord): SessionSummary {
+function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo, owner }: SessionRecord): SessionSummary {
   // While it waits for a host, the record still names the one before.
-  return { id, avatar, state, host: state === 'hosted' ? host : undefined, epoch, createdAtMs, demo };
+  return { id, avatar, state, host: state === 'hosted' ? host : undefined, epoch, createdAtMs, demo, owner };
 }
 
 function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): ViewerState {

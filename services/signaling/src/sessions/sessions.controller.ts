@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { idSchema, newId, type SignalingConfig, samplesToMs, slugSchema, type TokenClaims } from '@humancast/shared';
+import { idSchema, newId, type SegmentSummary, type SignalingConfig, samplesToMs, slugSchema } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../access/access.js';
 import { DemoSessions } from '../demo/demo-sessions.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
@@ -12,6 +12,7 @@ import { TurnCredentials } from '../turn/turn-credentials.js';
 import { TurnUsers } from '../turn/turn-users.js';
 import { SessionService } from './session-service.js';
 import { guestView, SessionViews } from './session-view.js';
+import { isSpeakable } from './speakable.js';
 
 const createSchema = z.strictObject({
   avatar: slugSchema,
@@ -64,13 +65,14 @@ export class SessionsController {
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<unknown> {
     const caller = await this.#access.callerOf(request.headers.authorization);
-    this.#access.requireProducerOrDemo(caller);
+    this.#access.requireKeyOrDemo(caller, 'sessions');
     const demo = caller.kind !== 'producer';
     const { avatar, wait } = jsonBody(request, body, createSchema);
+    if (caller.kind === 'producer') caller.key.requireAvatar(avatar);
     if (demo) this.#limits.requireConnect(request);
     const counted = this.#limits.counted(request);
     this.#turnUsers.admit(counted);
-    const create = () => this.#sessions.create(avatar, { demo, wait });
+    const create = () => this.#sessions.create(avatar, { demo, wait, key: keyOf(caller) });
     const session = await (demo ? this.#demos.make(counted.network, create) : create());
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
@@ -88,13 +90,16 @@ export class SessionsController {
 
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    this.#access.requireProducer(await this.#access.callerOf(authorization));
-    return { sessions: await this.#views.list() };
+    const key = this.#access.requireKey(await this.#access.callerOf(authorization), 'sessions', 'operate');
+    const sessions = (await this.#views.list()).filter(
+      ({ owner, avatar }) => (key.has('operate') || owner === key.name) && key.allowsAvatar(avatar),
+    );
+    return { sessions };
   }
 
   @Get(':id')
   async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
-    const caller = await this.#admit(id, authorization, 'view');
+    const caller = await this.#admit(id, authorization, 'read');
     const state = await this.#views.get(id);
     const shown = caller.kind === 'producer' ? state : guestView(state);
     return { ...shown, canSay: this.#say.canSay(state.avatar) };
@@ -103,17 +108,19 @@ export class SessionsController {
   @Delete(':id')
   @HttpCode(204)
   async end(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<void> {
-    await this.#admit(id, authorization, 'control');
-    await this.#sessions.end(id, 'deleted');
+    const caller = await this.#admit(id, authorization, 'end');
+    await this.#sessions.end(id, 'deleted', keyOf(caller));
   }
 
   @Post(':id/speak')
   @HttpCode(202)
   async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
-    const caller = await this.#admit(id, request.headers.authorization, 'control');
+    const caller = await this.#admit(id, request.headers.authorization, 'speak');
     const { segments, interrupt } = jsonBody(request, body, speakSchema);
     const traceparent = callersTrace(caller, request.headers);
-    return { queued: await this.#sessions.speak(id, segments, { interrupt, traceparent }) };
+    const mayUse = (segment: SegmentSummary) => isSpeakable(segment, id, caller);
+    const options = { interrupt, mayUse, key: keyOf(caller), traceparent };
+    return { queued: await this.#sessions.speak(id, segments, options) };
   }
 
   @Post(':id/interrupt')
@@ -122,9 +129,9 @@ export class SessionsController {
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
   ): Promise<unknown> {
-    const caller = await this.#admit(id, authorization, 'view');
+    const caller = await this.#admit(id, authorization, 'interrupt');
     if (caller.kind !== 'producer') this.#limits.requireInterrupt(id);
-    return { interruptedSeq: await this.#sessions.interrupt(id) };
+    return { interruptedSeq: await this.#sessions.interrupt(id, keyOf(caller)) };
   }
 
   @Get(':id/segments')
@@ -132,17 +139,23 @@ export class SessionsController {
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
   ): Promise<unknown> {
-    await this.#admit(id, authorization, 'view');
-    const segments = await this.#sessions.segments(id);
-    return {
-      segments: segments.map(({ durationSamples, ...rest }) => ({ ...rest, durationMs: samplesToMs(durationSamples) })),
-    };
+    const caller = await this.#admit(id, authorization, 'read');
+    const watches = caller.kind === 'guest' && caller.claims.scope === 'view';
+    const segments = watches
+      ? await this.#sessions.said(id)
+      : (await this.#sessions.segments(id)).filter((segment) => isSpeakable(segment, id, caller));
+    return { segments: segments.map(segmentView) };
   }
 
-  async #admit(id: string, authorization: string | undefined, scope: TokenClaims['scope']): Promise<Caller> {
+  async #admit(id: string, authorization: string | undefined, action: SessionAction): Promise<Caller> {
     const caller = await this.#access.callerOf(authorization);
-    this.#access.requireSession(caller, id, scope);
+    await this.#access.requireSession(caller, id, action);
     this.#limits.requireGuest(caller);
     return caller;
   }
+}
+
+/** Whose it is, is not shown. */
+function segmentView({ durationSamples, session: _session, owner: _owner, ...rest }: SegmentSummary) {
+  return { ...rest, durationMs: samplesToMs(durationSamples) };
 }

@@ -51,6 +51,8 @@ export interface WatchRequest {
   demo: boolean;
   /** That the player comes from, for the limits. */
   network: string;
+  /** The name of the caller's API key. */
+  key: string | undefined;
   offer: string;
   /** Of the caller. */
   traceparent: string | undefined;
@@ -162,9 +164,9 @@ export class WhepService {
     }
   }
 
-  async #sessionFor({ avatar, session, demo, network }: WatchRequest): Promise<string> {
+  async #sessionFor({ avatar, session, demo, key, network }: WatchRequest): Promise<string> {
     const { sessions, demos, registry } = this.#parts;
-    const create = () => sessions.create(avatar, { demo });
+    const create = () => sessions.create(avatar, { demo, key });
     if (session === undefined) return (await (demo ? demos.make(network, create) : create())).id;
     const record = await registry.get(session);
     if (record.avatar !== avatar) throw new HumancastError('session_not_found', `no session of ${avatar} has this id`);

@@ -18,7 +18,7 @@ import {
   Res,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { CONFIG } from '../tokens.js';
@@ -73,9 +73,11 @@ export class WhepController {
     const hangUp = new AbortController();
     response.once('close', () => hangUp.abort());
     const demo = caller.kind !== 'producer';
+    if (!demo) caller.key.requireAvatar(avatar);
     const { network } = this.#limits.counted(request);
+    const key = keyOf(caller);
     const traceparent = callersTrace(caller, request.headers);
-    const watch = { avatar, session, demo, network, offer, traceparent, signal: hangUp.signal };
+    const watch = { avatar, session, demo, key, network, offer, traceparent, signal: hangUp.signal };
     const answer = await this.#whep.watch(watch);
     setLinks(response, iceLinks(answer.iceServers));
     // Written by hand: Express would add a charset, which players that compare the type take for another one.
@@ -156,8 +158,8 @@ export class WhepController {
   /** A key, a token of the session to watch, or nothing where public demos are allowed. Who shows no key is counted. */
   async #admit(request: IncomingMessage, session: string | undefined): Promise<Caller> {
     const caller = await this.#access.callerOf(request.headers.authorization);
-    if (session !== undefined) this.#access.requireSession(caller, session, 'view');
-    else this.#access.requireProducerOrDemo(caller);
+    if (session !== undefined) await this.#access.requireSession(caller, session, 'read');
+    else this.#access.requireKeyOrDemo(caller, 'sessions');
     if (caller.kind !== 'producer') this.#limits.requireConnect(request);
     return caller;
   }
