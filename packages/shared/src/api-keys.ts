@@ -185,7 +185,7 @@ function hashOf(key: string): Buffer {
 }
 
 /** Names a key where it must not be shown or kept: the first 64 bits of its hash, as hex. */
-export function fingerprint(key: string): string {
+function fingerprint(key: string): string {
   return sha256(key).toString('hex', 0, 8);
 }
 
