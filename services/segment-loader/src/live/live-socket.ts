@@ -1,4 +1,4 @@
-import { closeCodeOf, HumancastError, type LiveLoaderMessage } from '@humancast/shared';
+import { closeCodeOf, HumancastError, type LiveLoaderMessage, TokenBucket } from '@humancast/shared';
 import type { RawData, WebSocket } from 'ws';
 import type { ProducerPort } from './live-push.js';
 
@@ -19,18 +19,15 @@ export interface LiveSocketHandlers {
 /** A producer's WebSocket: bounds how many messages come and how much waits to go. */
 export class LiveSocket implements ProducerPort {
   readonly #ws: WebSocket;
-  readonly #perSecond: number;
-  #allowance: number;
-  #refilledMs = performance.now();
+  readonly #messages: TokenBucket;
   #closing = false;
 
   constructor(ws: WebSocket, messagesPerSecond: number, handlers: LiveSocketHandlers) {
     this.#ws = ws;
-    this.#perSecond = messagesPerSecond;
-    this.#allowance = messagesPerSecond * RATE_WINDOW_SECONDS;
+    this.#messages = new TokenBucket(messagesPerSecond * RATE_WINDOW_SECONDS, messagesPerSecond);
     ws.on('message', (data: RawData, isBinary) => {
       if (this.#closing) return;
-      if (this.#take()) handlers.onMessage(data as Buffer, isBinary);
+      if (this.#messages.take()) handlers.onMessage(data as Buffer, isBinary);
       else handlers.onRefused(new HumancastError('rate_limited', 'too many messages; send larger pieces of sound'));
     });
     // A frame that breaks RFC 6455, or is too large: ws closes with 1002, 1007 or 1009 by itself.
@@ -70,15 +67,5 @@ export class LiveSocket implements ProducerPort {
     this.#ws.resume(); // the other side's answer comes behind what it has sent
     this.#ws.close(code, reason);
     setTimeout(() => this.#ws.terminate(), CLOSE_TIMEOUT_MS).unref();
-  }
-
-  /** A token bucket: an average rate, and what was not used of the last seconds. */
-  #take(): boolean {
-    const nowMs = performance.now();
-    const most = this.#perSecond * RATE_WINDOW_SECONDS;
-    this.#allowance = Math.min(most, this.#allowance + ((nowMs - this.#refilledMs) * this.#perSecond) / 1000);
-    this.#refilledMs = nowMs;
-    this.#allowance -= 1;
-    return this.#allowance >= 0;
   }
 }
