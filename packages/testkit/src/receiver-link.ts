@@ -25,6 +25,8 @@ export interface ReceiverLinkOptions {
   readonly relayOnly: boolean;
   /** RTP or RTCP, as it came. */
   readonly onMedia: (data: Buffer, arrivedMs: number) => void;
+  /** A datagram of the handshake, as it was sent. */
+  readonly onHandshakeSent?: ((datagram: Buffer) => void) | undefined;
 }
 
 /** What a sender report says (RFC 3550 §6.4.1). */
@@ -55,6 +57,7 @@ export class ReceiverLink {
   #srtp: SrtpSession | undefined;
   #srtcp: SrtcpSession | undefined;
   readonly #onMedia: ReceiverLinkOptions['onMedia'];
+  readonly #onHandshakeSent: ReceiverLinkOptions['onHandshakeSent'];
   /** The sender may be done with the handshake a moment before we are. */
   #early: { data: Buffer; arrivedMs: number }[] | undefined = [];
   #closed = false;
@@ -70,7 +73,11 @@ export class ReceiverLink {
     return link;
   }
 
-  private constructor({ offer, iceServers, relayOnly, onMedia }: ReceiverLinkOptions, own: Certificate) {
+  private constructor(
+    { offer, iceServers, relayOnly, onMedia, onHandshakeSent }: ReceiverLinkOptions,
+    own: Certificate,
+  ) {
+    this.#onHandshakeSent = onHandshakeSent;
     this.#fingerprint = offer.fingerprint;
     this.#onMedia = onMedia;
     this.#ice = new Connection(true, {
@@ -140,9 +147,17 @@ export class ReceiverLink {
 
   /** An empty one: a sign of life. */
   sendReceiverReport(): void {
-    if (!this.#srtcp || this.#closed) return;
-    const report = new RtcpRrPacket({ ssrc: RECEIVER_SSRC, reports: [] });
-    void this.#ice.send(this.#srtcp.encrypt(report.serialize())).catch(() => {});
+    this.sendRtcp(new RtcpRrPacket({ ssrc: RECEIVER_SSRC, reports: [] }).serialize());
+  }
+
+  /** Encrypts any bytes, of at least 8, as a compound RTCP packet. */
+  sendRtcp(compound: Buffer): void {
+    if (this.#srtcp && !this.#closed) this.sendDatagram(this.#srtcp.encrypt(compound));
+  }
+
+  /** Sends anything, as it is, over the path that is in use. */
+  sendDatagram(datagram: Buffer): void {
+    if (!this.#closed) void this.#ice.send(datagram).catch(() => {});
   }
 
   close(): void {
@@ -170,6 +185,7 @@ export class ReceiverLink {
         closed: false,
         onData: () => {},
         send: async (datagram) => {
+          this.#onHandshakeSent?.(Buffer.from(datagram));
           if (!this.#closed) await this.#ice.send(datagram);
         },
         close: async () => {},

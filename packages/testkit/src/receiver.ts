@@ -28,6 +28,8 @@ export interface ReceiverListener {
   packet?(packet: ReceivedPacket): void;
   /** Only where it decrypts. */
   report?(report: ReceivedReport): void;
+  /** A DTLS datagram, as it was sent. */
+  handshakeSent?(datagram: Buffer): void;
   /** The host or signaling ended it. Not after {@link Receiver.close}. */
   closed?(reason: string): void;
 }
@@ -96,6 +98,20 @@ export class Receiver {
     return this.#tracks.find(({ kind }) => kind === track)?.encoding;
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Sends any bytes to the sender as they are: what a hostile viewer does. */
+  sendDatagram(datagram: Buffer): void {
+    this.#link?.sendDatagram(datagram);
+  }
+
+  /** Sends any bytes, of at least 8, as authentic SRTCP. */
+  sendRtcp(compound: Buffer): void {
+    this.#link?.sendRtcp(compound);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -138,7 +154,13 @@ export class Receiver {
     const offer = readOffer(sdp);
     this.#tracks = offer.tracks;
     const { relayOnly } = this.#joined;
-    this.#link = await ReceiverLink.open({ offer, iceServers, relayOnly, onMedia: (data, at) => this.#read(data, at) });
+    this.#link = await ReceiverLink.open({
+      offer,
+      iceServers,
+      relayOnly,
+      onMedia: (data, at) => this.#read(data, at),
+      onHandshakeSent: (datagram) => this.#listener.handshakeSent?.(datagram),
+    });
     this.#send({ type: 'answer', connection, sdp: answerTo(offer, this.#link.description) });
     await this.#link.connect();
     this.#reports = setInterval(() => this.#link?.sendReceiverReport(), REPORT_INTERVAL_MS);
