@@ -9,6 +9,8 @@ import { SUITES } from './lib/suites.mjs';
 const PROGRAMS = /** @type {const} */ ([
   ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium', 'firefox-esr', 'openssl'],
   ...['prometheus', 'promtool'],
+  // steps the clocks of processes, for the fault tool
+  'faketime',
   // of the producers' example
   ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],
 ]);

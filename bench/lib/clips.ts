@@ -30,13 +30,17 @@ export async function makePlainClip(
   await encode(path, [`color=${colour}:s=${size}:r=${fps}`, `${sound},volume=4`], seconds);
 }
 
-/** A picture that fills the bitrate it is given, as a real one would, and a tone. */
+/**
+ * Makes a clip whose video fills the bitrate it is given, as a real one would, with a tone.
+ *
+ * @param options.seed clips with different seeds have no frame in common (default 1).
+ */
 export async function makeBusyClip(
   path: string,
-  options: { seconds: number; fps: number; size: string },
+  options: { seconds: number; fps: number; size: string; seed?: number },
 ): Promise<void> {
-  const { seconds, fps, size } = options;
-  const picture = `testsrc2=s=${size}:r=${fps},noise=alls=12:allf=t`;
+  const { seconds, fps, size, seed = 1 } = options;
+  const picture = `testsrc2=s=${size}:r=${fps},hue=h=${seed % 360},noise=alls=12:allf=t:all_seed=${seed}`;
   await encode(path, [picture, 'sine=frequency=220:sample_rate=48000'], seconds);
 }
 

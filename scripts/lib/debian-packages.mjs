@@ -14,6 +14,7 @@ export const PROGRAMS = /** @type {const} */ ({
   openssl: 'openssl',
   prometheus: 'prometheus',
   promtool: 'prometheus',
+  faketime: 'faketime',
   '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
   '/usr/lib/python3/dist-packages/websockets': 'python3-websockets',
 });

@@ -3,6 +3,7 @@ import type { SessionEvent } from '@humancast/shared';
 import type { Stack } from '@humancast/testkit';
 import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
 import { LightViewer } from '../load/light-viewer.ts';
+import type { FaultScene } from './faults.ts';
 import { Played, type ReferenceClip } from './played.ts';
 import { Talker } from './talker.ts';
 
@@ -27,7 +28,7 @@ export interface CrowdOptions {
 }
 
 /** Sessions under way, and what became of everything that they were promised. */
-export class Crowd {
+export class Crowd implements FaultScene {
   readonly stack: Stack;
   readonly producer: Producer;
   readonly seats: Seat[] = [];
@@ -57,6 +58,15 @@ export class Crowd {
     const onFrame = (frame: Parameters<Played['add']>[0]) => played.add(frame);
     return new LightViewer({ signalingUrls: this.stack.signalingUrls, session: id, token, digests: true, onFrame });
   }
+
+  replaceViewers(count: number, options: { silently: boolean }): void {
+    for (const seat of this.seats.slice(0, count)) {
+      seat.viewer.close(options);
+      seat.viewer = this.open(seat.session, seat.played);
+    }
+  }
+
+  expectEnd(): void {}
 
   get viewers(): LightViewer[] {
     return this.seats.map(({ viewer }) => viewer);

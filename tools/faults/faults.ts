@@ -1,14 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackProcess } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import type { Crowd } from './crowd.ts';
 
-/** Something that goes wrong. Resolves when what was broken is whole again; viewers may still be on their way back. */
-export interface Fault {
+/** What can be broken, and who watches. */
+export interface FaultScene {
+  readonly stack: Stack;
+  /** Closes up to `count` viewers, with or without a goodbye, and opens others in their place. */
+  replaceViewers(count: number, options: { silently: boolean }): void;
+  /** Is told before a process is ended on purpose: any other end is a crash. */
+  expectEnd(process: StackProcess): void;
+}
+
+/** Something that goes wrong. `run` resolves when what was broken is mended; viewers may still be on their way back. */
+export interface Fault<Scene extends FaultScene = FaultScene> {
   readonly name: string;
-  /** Whether the old host may still be heard when the new one begins: a hand-over is make-before-break. */
+  /** Whether the old host may still be heard when the new one begins: a planned hand-over is make-before-break. */
   readonly overlaps: boolean;
-  run(crowd: Crowd): Promise<void>;
+  run(scene: Scene): Promise<void>;
 }
 
 const FREEZE_MS = 3500;
@@ -18,11 +26,8 @@ const FULL_MS = 2000;
 const REFRESHED = 3;
 
 export const FAULTS = {
-  killSender: fault('a media-sender is killed', false, async ({ stack }) => {
-    const victim = await busiestSender(stack);
-    victim.signal('SIGKILL');
-    await victim.ended;
-    await stack.revive(victim);
+  killSender: fault('a media-sender is killed', false, async (scene) => {
+    await restart(scene, await busiestSender(scene.stack), 'SIGKILL');
   }),
   freezeSender: fault('a media-sender is frozen, and thaws', false, async ({ stack }) => {
     const victim = await busiestSender(stack);
@@ -31,13 +36,11 @@ export const FAULTS = {
     victim.signal('SIGCONT');
     await sleep(1000);
   }),
-  stopSender: fault('a media-sender is told to stop', true, async ({ stack }) => {
-    const victim = await busiestSender(stack);
-    victim.signal('SIGTERM');
-    await victim.ended;
-    await stack.revive(victim);
+  stopSender: fault('a media-sender is told to stop', true, async (scene) => {
+    await restart(scene, await busiestSender(scene.stack), 'SIGTERM');
   }),
-  drainSender: fault('a media-sender is drained, and then replaced', true, async ({ stack }) => {
+  drainSender: fault('a media-sender is drained, and then replaced', true, async (scene) => {
+    const { stack } = scene;
     const victim = await busiestSender(stack);
     const id = senderIdOf(victim);
     const response = await fetch(`${stack.signalingUrl}/v1/senders/${id}/drain`, {
@@ -46,16 +49,15 @@ export const FAULTS = {
     });
     if (response.status !== 202) throw new Error(`drain: ${response.status} ${await response.text()}`);
     await sleep(2000);
-    victim.signal('SIGKILL');
-    await victim.ended;
-    await stack.revive(victim);
+    await restart(scene, victim, 'SIGKILL');
   }),
-  killSignaling: fault('a signaling process is killed', false, ({ stack }) => replace(stack, 'signaling', 'SIGKILL')),
-  stopSignaling: fault('a signaling process restarts', false, ({ stack }) => replace(stack, 'signaling', 'SIGTERM')),
-  killBoth: fault('a media-sender and a signaling process are killed at once', false, async (crowd) => {
-    await Promise.all([FAULTS.killSender.run(crowd), FAULTS.killSignaling.run(crowd)]);
+  killSignaling: fault('a signaling process is killed', false, (scene) => replace(scene, 'signaling', 'SIGKILL')),
+  stopSignaling: fault('a signaling process restarts', false, (scene) => replace(scene, 'signaling', 'SIGTERM')),
+  killBoth: fault('a media-sender and a signaling process are killed at once', false, async (scene) => {
+    await Promise.all([FAULTS.killSender.run(scene), FAULTS.killSignaling.run(scene)]);
   }),
-  killLoader: fault('the segment-loader is killed in the middle of a load', false, async ({ stack }) => {
+  killLoader: fault('the segment-loader is killed in the middle of a load', false, async (scene) => {
+    const { stack } = scene;
     const form = new FormData();
     form.set('file', new Blob([new Uint8Array(100_000)]), 'half.mp4');
     const upload = fetch(`${stack.loaderUrl}/v1/segments?avatar=chaos`, {
@@ -63,7 +65,7 @@ export const FAULTS = {
       headers: { authorization: `Bearer ${stack.apiKey}` },
       body: form,
     }).catch(() => {});
-    await replace(stack, 'segment-loader', 'SIGKILL');
+    await replace(scene, 'segment-loader', 'SIGKILL');
     await upload;
   }),
   restartQueueRedis: fault('redis-queue restarts', false, async ({ stack }) => {
@@ -74,9 +76,10 @@ export const FAULTS = {
   slowQueueRedis: fault('redis-queue hangs', false, ({ stack }) => pause(stack.redisQueue.url)),
   fullQueueRedis: fault('redis-queue is full', false, async ({ stack }) => {
     await withRedis(stack.redisQueue.url, async (redis) => {
+      const [, before = '0'] = (await redis.config('GET', 'maxmemory')) as string[];
       await redis.config('SET', 'maxmemory', '1');
       await sleep(FULL_MS);
-      await redis.config('SET', 'maxmemory', '0');
+      await redis.config('SET', 'maxmemory', before);
     });
   }),
   restartMediaRedis: fault('redis-media restarts, empty', false, ({ stack }) => stack.redisMedia.restart()),
@@ -84,21 +87,15 @@ export const FAULTS = {
   restartTurn: fault('coturn restarts', false, async ({ stack }) => {
     await stack.turn?.restart();
   }),
-  refreshPages: fault('viewers refresh their pages', false, async (crowd) => {
-    for (const seat of crowd.seats.slice(0, REFRESHED)) {
-      seat.viewer.close();
-      seat.viewer = crowd.open(seat.session, seat.played);
-    }
+  refreshPages: fault('viewers refresh their pages', false, async (scene) => {
+    scene.replaceViewers(REFRESHED, { silently: false });
   }),
-  loseViewers: fault('viewers vanish without a word, and come back as others', false, async (crowd) => {
-    for (const seat of crowd.seats.slice(0, REFRESHED)) {
-      seat.viewer.close({ silently: true });
-      seat.viewer = crowd.open(seat.session, seat.played);
-    }
+  loseViewers: fault('viewers vanish without a word, and come back as others', false, async (scene) => {
+    scene.replaceViewers(REFRESHED, { silently: true });
   }),
 } satisfies Record<string, Fault>;
 
-function fault(name: string, overlaps: boolean, run: (crowd: Crowd) => Promise<void>): Fault {
+function fault(name: string, overlaps: boolean, run: (scene: FaultScene) => Promise<void>): Fault {
   return { name, overlaps, run };
 }
 
@@ -125,12 +122,18 @@ function senderIdOf(sender: StackProcess): string {
   return id;
 }
 
-async function replace(stack: Stack, name: string, signal: NodeJS.Signals): Promise<void> {
-  const victim = stack.processes.find((process) => process.name === name);
+async function replace(scene: FaultScene, name: string, signal: NodeJS.Signals): Promise<void> {
+  const victim = scene.stack.processes.find((process) => process.name === name);
   if (!victim) throw new Error(`there is no ${name}`);
+  await restart(scene, victim, signal);
+}
+
+/** Ends a process on purpose, and starts another in its place. */
+export async function restart(scene: FaultScene, victim: StackProcess, signal: NodeJS.Signals): Promise<void> {
+  scene.expectEnd(victim);
   victim.signal(signal);
   await victim.ended;
-  await stack.revive(victim);
+  await scene.stack.revive(victim);
 }
 
 /** Every client waits, as when the disk or a fork holds the server up. */
@@ -141,7 +144,7 @@ async function pause(url: string): Promise<void> {
   await sleep(SLOW_MS);
 }
 
-async function withRedis(url: string, use: (redis: Redis) => Promise<void>): Promise<void> {
+export async function withRedis(url: string, use: (redis: Redis) => Promise<void>): Promise<void> {
   const redis = new Redis(url);
   redis.on('error', () => {});
   try {

@@ -98,6 +98,8 @@ export const historyRecordSchema = z.discriminatedUnion('type', [
   faultSchema,
   /** The tool itself ran late: what it received until `atMs` may have come up to `stallMs` earlier. */
   z.object({ type: z.literal('stall'), atMs: ms, stallMs: ms }),
+  /** A process ended that nobody had told to. */
+  z.object({ type: z.literal('crash'), process: z.string(), atMs: ms, log: z.string() }),
   /** A deleted segment was asked for again. */
   z.object({ type: z.literal('lookup'), segment: id, atMs: ms, status: z.int() }),
   /** Everything was mended and had time to recover; `silent` are the sessions that did not play by then. */

@@ -1,102 +1,116 @@
 /**
- * Breaks a stack of its own, part after part, while sessions are watched and speak all the time, and writes down what
- * everyone noticed.
+ * Breaks a stack of its own, in ways that a seed chooses, while sessions are watched, speak, are interrupted and end; writes
+ * down everything that happened, and checks it against what docs/operations.md promises.
  *
- *     npm run build && npm run faults -- --minutes 30
- *     npm run faults -- --minutes 5 --sessions 20 --senders 3 --only killSender,restartQueueRedis
+ *     npm run build && npm run faults -- --minutes 60
+ *     npm run faults -- --minutes 5 --seed 7 --only pauseSender,cutSenderQueue
+ *     npm run faults -- --check faults-history.jsonl
  *
- * Ends with 1 when anything was wrong: a viewer who did not come back, two hosts heard at once, a segment that was lost or
- * reported twice, a frame of speech that was skipped.
+ * Ends with 1 when a promise was broken.
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV } from '@humancast/testkit';
 import { withCleanup } from '../../bench/lib/cleanup.ts';
-import { makeBusyClip, makePlainClip } from '../../bench/lib/clips.ts';
 import { describeMachine } from '../../bench/lib/machine.ts';
-import { openScene, temporaryFolder } from '../../bench/lib/scene.ts';
-import { summarize } from '../load/summary.ts';
-import { Crowd, eventFaults } from './crowd.ts';
-import { FAULTS, type Fault } from './faults.ts';
-import { referenceOf } from './reference.ts';
-import { type FaultResult, resultLine, runFault } from './run.ts';
+import { checkHistory, type Verdict } from './check/check.ts';
+import { FULL_PACE, HARD_FAULTS } from './hard-faults.ts';
+import { runStep, stepLine, watchStalls } from './hard-run.ts';
+import { FPS, openHardScene } from './hard-scene.ts';
+import { HistoryFile, readHistory } from './history.ts';
+import { type FaultName, plan } from './plan.ts';
 
-const SEGMENT_SECONDS = 6;
+const NAMES = Object.keys(HARD_FAULTS) as FaultName[];
+/** The run ends at the latest so long after its time: the last step, what is still to be said, and what is undone. */
+const OVERTIME_MS = 5 * 60_000;
+const SHOWN_VIOLATIONS = 50;
 const HELP = `npm run faults -- [options]
   --minutes N     how long (10)
-  --sessions N    (10)
+  --seed N        which faults, when and with what; printed, and drawn where it is not given
+  --sessions N    at once (6)
   --senders N     (3)
-  --only A,B      of: ${Object.keys(FAULTS).join(', ')}
-  --report FILE   where the report goes (faults-report.json)
+  --only A,B      of: ${NAMES.join(', ')}
+  --history FILE  where the history goes, a JSON line each record (faults-history.jsonl)
+  --report FILE   where the verdict goes (faults-report.json)
+  --check FILE    only checks a history
 `;
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
-    sessions: { type: 'string', default: '10' },
+    seed: { type: 'string' },
+    sessions: { type: 'string', default: '6' },
     senders: { type: 'string', default: '3' },
     only: { type: 'string' },
+    history: { type: 'string', default: 'faults-history.jsonl' },
     report: { type: 'string', default: 'faults-report.json' },
+    check: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help) {
-  process.stdout.write(HELP);
-  process.exit(0);
-}
 
-function chosen(): Fault[] {
-  const all: Readonly<Record<string, Fault>> = FAULTS;
-  const names = values.only?.split(',') ?? Object.keys(all);
-  return names.map((name) => {
-    const fault = all[name];
-    if (!fault) throw new Error(`there is no fault "${name}"; see --help`);
-    return fault;
-  });
-}
+if (values.help) process.stdout.write(HELP);
+else if (values.check !== undefined) report(checkHistory(readHistory(values.check)));
+else await run();
 
-const wrong = await withCleanup(async (cleanup) => {
-  const faults = chosen();
+async function run(): Promise<void> {
+  const minutes = positive('--minutes', values.minutes);
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : positive('--seed', values.seed);
+  const names = chosen();
+  console.log(`seed ${seed}; history in ${values.history}`);
+  const watchdog = setTimeout(
+    () => {
+      console.error('the run did not end in time; ending it');
+      process.kill(process.pid, 'SIGTERM');
+    },
+    minutes * 60_000 + OVERTIME_MS,
+  ).unref();
+  const history = new HistoryFile(values.history);
   const machine = describeMachine();
-  const mediaDir = temporaryFolder(cleanup);
-  const clip = { fps: 25, size: '320x240' };
-  await makePlainClip(join(mediaDir, 'chaos/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
-  await makeBusyClip(join(mediaDir, 'chaos/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
-  const sessions = Number(values.sessions);
-  const { stack } = await openScene(cleanup, {
-    ...{ senders: Number(values.senders), signalings: 2, mediaDir },
-    env: { MAX_SESSIONS: String(sessions + 2), RENDITIONS: 'vp8:vp8:320x240:400k', ...CROWD_ENV },
+  await withCleanup(async (cleanup) => {
+    history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: names.join(',') });
+    const scene = await openHardScene(cleanup, {
+      ...{ seed, history, segments: 24 },
+      ...{ sessions: positive('--sessions', values.sessions), senders: positive('--senders', values.senders) },
+    });
+    cleanup.add(watchStalls(scene, history));
+    await runStep(scene, { faults: [] }, history);
+    const untilMs = performance.now() + minutes * 60_000;
+    for (const step of plan(seed, names, FULL_PACE)) {
+      if (performance.now() >= untilMs) break;
+      console.log(`${new Date().toISOString()} ${stepLine(await runStep(scene, step, history))}`);
+    }
+    await scene.disperse();
   });
-  const crowd = await Crowd.gather({
-    ...{ stack, avatar: 'chaos', sessions, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1250 },
-    clip: (segment) => referenceOf(stack.redisMedia.url, segment),
-  });
-  cleanup.add(() => crowd.disperse());
-  await crowd.untilAllPlay(30_000);
-  const results: FaultResult[] = [];
-  const until = performance.now() + Number(values.minutes) * 60_000;
-  for (let i = 0; performance.now() < until; i++) {
-    const fault = faults[i % faults.length];
-    if (!fault) break;
-    const result = await runFault(crowd, fault);
-    results.push(result);
-    console.log(`${new Date().toISOString()} ${resultLine(result)}`);
-  }
-  const problems = [...results.flatMap((result) => result.problems), ...(await eventProblems(crowd))];
-  const report = { machine, faults: results.length, problems, viewers: summarize(crowd.viewers), results };
-  writeFileSync(values.report, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(`${results.length} faults, ${problems.length} problems; report in ${values.report}`);
-  for (const problem of problems) console.log(`  ${problem}`);
-  return problems.length;
-});
-process.exit(wrong === 0 ? 0 : 1);
+  clearTimeout(watchdog);
+  await history.close();
+  const verdict = checkHistory(readHistory(values.history));
+  writeFileSync(values.report, `${JSON.stringify({ machine, seed, minutes, ...verdict }, null, 2)}\n`);
+  report(verdict);
+  console.log(`seed ${seed}; report in ${values.report}`);
+}
 
-async function eventProblems(crowd: Crowd): Promise<string[]> {
-  const problems = (await crowd.fallSilent(120_000)).map((id) => `${id}: not everything that was queued was said`);
-  for (const { session, talker } of crowd.seats) {
-    const faults = eventFaults(await crowd.eventsOf(session.id), talker.accepted);
-    problems.push(...faults.map((fault) => `${session.id}: ${fault}`));
+function report({ violations, counted }: Verdict): void {
+  console.log(JSON.stringify(counted, null, 2));
+  for (const { rule, session, detail, atMs } of violations.slice(0, SHOWN_VIOLATIONS)) {
+    const when = atMs === undefined ? '' : ` at ${(atMs / 1000).toFixed(1)} s`;
+    console.log(`  ${rule}${when}${session === undefined ? '' : ` ${session}`}: ${detail}`);
   }
-  return problems;
+  const byRule = Object.entries(Object.groupBy(violations, ({ rule }) => rule));
+  const summary = byRule.map(([rule, list]) => `${rule} ${list?.length}`).join(', ');
+  console.log(`${violations.length} violations${summary === '' ? '' : `: ${summary}`}`);
+  process.exitCode = violations.length === 0 ? 0 : 1;
+}
+
+function chosen(): FaultName[] {
+  return (values.only?.split(',') ?? NAMES).map((name) => {
+    const found = NAMES.find((known) => known === name);
+    if (!found) throw new Error(`there is no fault "${name}"; see --help`);
+    return found;
+  });
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${name} must be a number above 0`);
+  return value;
 }

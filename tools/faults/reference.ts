@@ -3,7 +3,7 @@ import { RedisMediaStore, unpackGop } from '@humancast/shared';
 import { Redis } from 'ioredis';
 import type { ReferenceClip } from './played.ts';
 
-/** What a viewer of a segment should be shown, read from where its media lies. */
+/** Reads which frames a viewer of a segment should receive from redis-media. @throws Error when two of them are alike. */
 export async function referenceOf(mediaUrl: string, segment: string): Promise<ReferenceClip> {
   const redis = new Redis(mediaUrl);
   try {

@@ -26,6 +26,8 @@ export interface LightViewerOptions {
   readonly digests?: boolean;
   readonly onFrame?: (frame: StagedFrame) => void;
   readonly onEvent?: (event: SessionEvent) => void;
+  /** Called for each connection when it is begun. */
+  readonly onLink?: (link: MediaLink) => void;
 }
 
 /** What a viewer went through. */
@@ -195,6 +197,7 @@ export class LightViewer {
       onFrame: (from, arrivedMs, digest) => this.#frame(from, arrivedMs, digest),
     });
     this.#next = link;
+    this.#options.onLink?.(link);
     try {
       await link.connect((answer) => this.#send({ type: 'answer', connection, sdp: answer }));
     } catch {

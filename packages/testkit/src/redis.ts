@@ -11,6 +11,8 @@ import { spawnTied } from './tied.js';
 export interface TestRedis {
   readonly url: string;
   readonly port: number;
+  /** Sends a signal to the server process, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void;
   /** Kills and starts it again on the same port, with its data where `appendOnly` was asked for. */
   restart(): Promise<void>;
   /** Ends it without a word, as a crash would. */
@@ -22,20 +24,24 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
+export interface RedisOptions {
+  maxmemory?: string;
+  policy?: string;
+  appendOnly?: boolean;
+  cluster?: boolean;
+  /** Size of a disk of its own: a tmpfs in a mount namespace that ends with the process. */
+  diskBytes?: number;
+  /** Where its files lie; a new folder, removed by `stop`, when not given. */
+  dir?: string;
+  /** A command that executes its arguments in its own place, such as `nsenter`. */
+  prefix?: readonly string[];
+}
+
 /** A redis-server of its own on loopback. */
-export async function startRedis(
-  options: {
-    maxmemory?: string;
-    policy?: string;
-    appendOnly?: boolean;
-    cluster?: boolean;
-    /** Size of a disk of its own: a tmpfs in a mount namespace that ends with the process. */
-    diskBytes?: number;
-  } = {},
-): Promise<ClusterServer> {
+export async function startRedis(options: RedisOptions = {}): Promise<ClusterServer> {
   const port = await freePort();
   const busPort = options.cluster ? await freePort() : 0;
-  const dir = mkdtempSync(join(tmpdir(), 'humancast-redis-'));
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'humancast-redis-'));
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', dir];
   args.push('--appendonly', options.appendOnly ? 'yes' : 'no');
   if (options.maxmemory) args.push('--maxmemory', options.maxmemory);
@@ -45,7 +51,7 @@ export async function startRedis(
     args.push('--cluster-node-timeout', '1000');
   }
   const command = options.diskBytes === undefined ? ['redis-server'] : withDisk(dir, options.diskBytes);
-  let child = await launch([...command, ...args], port);
+  let child = await launch([...command, ...args], port, options.prefix);
   const kill = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -57,16 +63,17 @@ export async function startRedis(
     url: `redis://127.0.0.1:${port}`,
     port,
     busPort,
+    signal: (signal) => void child.kill(signal),
     kill,
     fillDisk: () => fillDisk(port, dir),
     freeDisk: () => freeDisk(port, dir),
     async restart() {
       await kill();
-      child = await launch([...command, ...args], port);
+      child = await launch([...command, ...args], port, options.prefix);
     },
     async stop() {
       await kill();
-      rmSync(dir, { recursive: true, force: true });
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };
 }
@@ -191,8 +198,12 @@ async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Prom
   }
 }
 
-async function launch([command = '', ...args]: readonly string[], port: number): Promise<ChildProcess> {
-  const child = spawnTied(command, args, { stdio: 'ignore' });
+async function launch(
+  [command = '', ...args]: readonly string[],
+  port: number,
+  prefix?: readonly string[],
+): Promise<ChildProcess> {
+  const child = spawnTied(command, args, { stdio: 'ignore' }, prefix);
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   await Promise.race([answering(port, child), failed]);
   return child;

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './ports.js';
-import { startRedis, type TestRedis } from './redis.js';
+import { type RedisOptions, startRedis, type TestRedis } from './redis.js';
 import { spawnTied } from './tied.js';
 import { startTurn, type TestTurn } from './turn.js';
 
@@ -36,10 +36,31 @@ export interface StackOptions {
   mediaDir?: string;
   /** Further settings for all services. */
   env?: Readonly<Record<string, string>>;
+  /** Further options of redis-queue. */
+  redisQueue?: Pick<RedisOptions, 'dir' | 'prefix'>;
+  /** Where each process runs; asked once a process, before it starts for the first time. */
+  place?: (process: PlacedProcess) => Promise<Placement>;
+}
+
+export interface PlacedProcess {
+  /** Its service. */
+  readonly name: string;
+  /** Counts the processes of its service from 0; one that was revived keeps it. */
+  readonly instance: number;
+  readonly redisQueue: TestRedis;
+  readonly redisMedia: TestRedis;
+}
+
+export interface Placement {
+  /** Settings of this process only. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A command that executes its arguments in its own place, such as `nsenter`. */
+  readonly prefix?: readonly string[];
 }
 
 export interface StackProcess {
   readonly name: string;
+  readonly instance: number;
   readonly pid: number;
   readonly metricsUrl: string;
   /** The last lines it wrote. */
@@ -81,7 +102,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const mediaDir = options.mediaDir ?? join(dir, 'media');
   mkdirSync(mediaDir, { recursive: true });
   const [redisQueue, redisMedia] = await Promise.all([
-    startRedis({ appendOnly: true }),
+    startRedis({ appendOnly: true, ...options.redisQueue }),
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru' }),
   ]);
   const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
@@ -111,10 +132,15 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
   const processes: StackProcess[] = [];
   const revivals = new Map<StackProcess, () => Promise<StackProcess>>();
+  const instances = new Map<string, number>();
   const launch = async (service: string, variable: string, extra: Record<string, string> = {}) => {
     const metricsPort = await freePort();
+    const instance = instances.get(service) ?? 0;
+    instances.set(service, instance + 1);
+    const placement = (await options.place?.({ name: service, instance, redisQueue, redisMedia })) ?? {};
     const begin = () => {
-      const child = startService(service, { ...shared, ...extra, [variable]: String(metricsPort) }, metricsPort);
+      const env = { ...shared, ...extra, [variable]: String(metricsPort), ...placement.env };
+      const child = startService(service, { instance, env, metricsPort, prefix: placement.prefix });
       processes.push(child);
       revivals.set(child, async () => {
         processes.splice(processes.indexOf(child), 1);
@@ -176,12 +202,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
-function startService(service: string, env: Record<string, string>, metricsPort: number): StackProcess {
+interface ServiceStart {
+  instance: number;
+  env: Readonly<Record<string, string>>;
+  metricsPort: number;
+  prefix: readonly string[] | undefined;
+}
+
+function startService(service: string, { instance, env, metricsPort, prefix }: ServiceStart): StackProcess {
   const main = join(ROOT, 'services', service, 'dist/main.js');
-  const child = spawnTied(process.execPath, [main], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const options: SpawnOptions = { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] };
+  const child = spawnTied(process.execPath, [main], options, prefix);
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8');
@@ -192,6 +223,7 @@ function startService(service: string, env: Record<string, string>, metricsPort:
   }
   return {
     name: service,
+    instance,
     pid: child.pid ?? -1,
     metricsUrl: `http://127.0.0.1:${metricsPort}`,
     log: () => lines.join('\n'),

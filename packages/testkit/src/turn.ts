@@ -18,6 +18,8 @@ export interface TestTurn {
   readonly secret: string;
   /** For `RTCConfiguration.iceServers`, valid for an hour. */
   iceServer(transport?: 'udp' | 'tcp'): { urls: string[]; username: string; credential: string };
+  /** Sends a signal to the server process, such as SIGSTOP. */
+  signal(signal: NodeJS.Signals): void;
   /** Kills and starts it again on the same port; what it relayed is gone. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -63,6 +65,7 @@ export async function startTurn({ address = '127.0.0.1' }: { address?: string | 
     secret,
     url,
     iceServer: (transport) => ({ urls: [url(transport)], ...credentials(secret) }),
+    signal: (signal) => void child.kill(signal),
     async restart() {
       await ended(child);
       child = launch();

@@ -352,6 +352,11 @@ describe('checkHistory() on what is wrong', () => {
       ['silent'],
     ],
     [
+      'a process that ended by itself',
+      () => good().also({ type: 'crash', process: 'signaling-0', atMs: 1, log: 'uncaught' }),
+      ['crash'],
+    ],
+    [
       'a fault that could not be mended',
       () => good().also({ type: 'fault', fault: 'x', overlaps: false, beganMs: 0, endedMs: 1, error: 'not ready' }),
       ['fault-failed'],

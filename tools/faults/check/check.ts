@@ -101,6 +101,10 @@ function recoveryViolations(records: readonly HistoryRecord[]): Violation[] {
       const { atMs } = record;
       return record.silent.map((session) => ({ rule: 'silent', session, detail: 'does not play again', atMs }));
     }
+    if (record.type === 'crash') {
+      const { process, atMs, log } = record;
+      return [{ rule: 'crash', session: undefined, detail: `${process} ended by itself: ${log}`, atMs }];
+    }
     if (record.type !== 'fault' || record.error === undefined) return [];
     const detail = `${record.fault}: ${record.error}`;
     return [{ rule: 'fault-failed', session: undefined, detail, atMs: record.endedMs }];

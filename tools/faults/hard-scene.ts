@@ -1,0 +1,166 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  FuzzRandom,
+  type PlacedProcess,
+  type Placement,
+  type Stack,
+  type StackProcess,
+  startStack,
+} from '@humancast/testkit';
+import type { Cleanup } from '../../bench/lib/cleanup.ts';
+import { makeBusyClip, makePlainClip } from '../../bench/lib/clips.ts';
+import { Producer } from '../../bench/lib/producer.ts';
+import { Clocks } from './clocks.ts';
+import { clockOf, type HardScene } from './hard-faults.ts';
+import type { History } from './history.ts';
+import { Network } from './network.ts';
+import { SmallDisk } from './small-disk.ts';
+import { Actor } from './workload/actor.ts';
+import { Catalog } from './workload/catalog.ts';
+import { Commands } from './workload/commands.ts';
+import { Deleter } from './workload/deleter.ts';
+
+export const FPS = 25;
+const AVATAR = 'faults';
+const SIZE = '160x120';
+/** Room for hours of the append-only file; all of it is memory. */
+const QUEUE_DISK_MB = 256;
+const LOADER_DISK_MB = 128;
+/** Every process that ended by itself is said once a look. */
+const CRASH_LOOK_MS = 250;
+const CRASH_LOG_LINES = 12;
+
+export interface HardSceneOptions {
+  readonly seed: number;
+  readonly sessions: number;
+  readonly senders: number;
+  /** How many segments there are to speak; a session speaks each once. */
+  readonly segments: number;
+  readonly history: History;
+}
+
+/** A stack of the tool's own, on a network, disks and clocks that it controls, with sessions under way. */
+export interface RunningScene extends HardScene {
+  readonly actors: readonly Actor[];
+  readonly nowMs: () => number;
+  /** Everyone says what is queued, leaves, and no session is left. */
+  disperse(): Promise<void>;
+}
+
+export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions): Promise<RunningScene> {
+  const { seed, sessions, senders, segments, history } = options;
+  const random = new FuzzRandom(seed ^ 0x5eed);
+  const folder = mkdtempSync(join(tmpdir(), 'humancast-faults-'));
+  cleanup.add(() => rmSync(folder, { recursive: true, force: true }));
+  const within = (name: string) => {
+    mkdirSync(join(folder, name), { recursive: true });
+    return join(folder, name);
+  };
+  const queueDisk = await SmallDisk.mount(within('redis-queue'), QUEUE_DISK_MB);
+  cleanup.add(() => queueDisk.close());
+  const loaderDisk = await SmallDisk.mount(within('loader'), LOADER_DISK_MB);
+  cleanup.add(() => loaderDisk.close());
+  const clocks = new Clocks(within('clocks'));
+  const network = new Network();
+  cleanup.add(() => network.close());
+  await makeClips(within('media'), segments);
+  const place = async (process: PlacedProcess): Promise<Placement> => {
+    const { name, instance, redisQueue, redisMedia } = process;
+    const link = { service: name, instance };
+    const queue = await network.open({ ...link, redis: 'queue' }, redisQueue.port);
+    const media = await network.open({ ...link, redis: 'media' }, redisMedia.port);
+    const env = { REDIS_QUEUE_URL: `redis://127.0.0.1:${queue}`, REDIS_MEDIA_URL: `redis://127.0.0.1:${media}` };
+    if (name !== 'segment-loader') return { env: { ...env, ...clocks.environment(clockOf(process)) } };
+    const [scratch, archive] = [join(folder, 'loader'), join(folder, 'loader/archive')];
+    return { env: { ...env, SCRATCH_DIR: scratch, ARCHIVE_DIR: archive }, prefix: loaderDisk.prefix };
+  };
+  const stack = await startStack({
+    ...{ senders, signalings: 2, mediaDir: within('media'), place },
+    redisQueue: { dir: join(folder, 'redis-queue'), prefix: queueDisk.prefix },
+    env: {
+      ...{ MAX_SESSIONS: String(sessions + 2), RENDITIONS: `vp8:vp8:${SIZE}:200k` },
+      // All of our viewers and producers come from one address, and with one key.
+      ...GENEROUS_LIMITS,
+    },
+  });
+  cleanup.add((failed) => {
+    if (failed) for (const { name, log } of stack.processes) console.error(`--- ${name}\n${lastLines(log())}`);
+    return stack.stop();
+  });
+  const originMs = performance.now();
+  const nowMs = () => Math.round(performance.now() - originMs);
+  const catalog = new Catalog(stack.redisMedia.url, history);
+  const ids = await loadedSegments(stack, segments);
+  for (const id of ids) await catalog.add(id);
+  const commands = new Commands({ stack, history, random, nowMs });
+  const common = { stack, avatar: AVATAR, segments: ids, commands, catalog, history, random, originMs };
+  const actors = Array.from({ length: sessions }, (_, number) => new Actor({ ...common, number }));
+  const deleter = new Deleter({ actors, avatar: AVATAR, commands, catalog, random, folder: within('clips') });
+  const expected = watchCrashes(stack, history, nowMs, cleanup);
+  return {
+    ...{ stack, network, clocks, queueDisk, loaderDisk, actors, nowMs },
+    expectEnd: (process) => void expected.add(process),
+    replaceViewers: (count, viewers) => {
+      for (const actor of actors.slice(0, count)) actor.replaceViewer(viewers);
+    },
+    async disperse() {
+      await deleter.stop();
+      await Promise.all(actors.map((actor) => actor.stop()));
+    },
+  };
+}
+
+const GENEROUS_LIMITS: Readonly<Record<string, string>> = {
+  CONNECTS_PER_MINUTE: '1000000',
+  TURN_USERS_PER_HOUR: '1000000',
+  TURN_USERS_PER_KEY_PER_HOUR: '1000000',
+  INTERRUPTS_PER_MINUTE: '1000000',
+};
+
+async function makeClips(mediaDir: string, segments: number): Promise<void> {
+  const clip = { fps: FPS, size: SIZE };
+  await makePlainClip(join(mediaDir, AVATAR, 'idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+  for (let i = 0; i < segments; i++) {
+    const seconds = 1.2 + 0.4 * (i % 5);
+    await makeBusyClip(join(mediaDir, AVATAR, `segments/talk-${i}-.mov`), { ...clip, seconds, seed: i + 1 });
+  }
+}
+
+async function loadedSegments(stack: Stack, count: number): Promise<string[]> {
+  const producer = new Producer(stack);
+  const session = await producer.createSession(AVATAR);
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) ids.push(await producer.segment(session.id, `talk-${i}-`));
+  await producer.end(session.id);
+  return ids;
+}
+
+/** A process that ends without being told to is written down, and replaced as a supervisor would. */
+function watchCrashes(stack: Stack, history: History, nowMs: () => number, cleanup: Cleanup): Set<StackProcess> {
+  const expected = new Set<StackProcess>();
+  const watched = new Set<StackProcess>();
+  let stopped = false;
+  const watch = (process: StackProcess) => {
+    watched.add(process);
+    void process.ended.then(async () => {
+      if (stopped || expected.has(process)) return;
+      const log = lastLines(process.log(), CRASH_LOG_LINES);
+      history.add({ type: 'crash', process: clockOf(process), atMs: nowMs(), log });
+      await stack.revive(process).catch(() => {});
+    });
+  };
+  const timer = setInterval(() => {
+    for (const process of stack.processes) if (!watched.has(process)) watch(process);
+  }, CRASH_LOOK_MS);
+  cleanup.add(() => {
+    stopped = true;
+    clearInterval(timer);
+  });
+  return expected;
+}
+
+function lastLines(log: string, count = 20): string {
+  return log.split('\n').slice(-count).join('\n');
+}

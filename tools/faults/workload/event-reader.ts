@@ -1,0 +1,91 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionEvent } from '@humancast/shared';
+import type { Stack } from '@humancast/testkit';
+import type { History } from '../history.ts';
+
+const RETRY_MS = 300;
+/** A stream that says nothing for so long, not even its heartbeat, is given up for another. */
+const SILENCE_MS = 20_000;
+
+export interface EventReaderOptions {
+  readonly stack: Pick<Stack, 'signalingUrls' | 'apiKey'>;
+  readonly session: string;
+  readonly history: History;
+  readonly nowMs: () => number;
+}
+
+/** Reads a session's events from its start to its end, through whatever breaks, each time from where it was. */
+export class EventReader {
+  /** Places in the queue that are over. */
+  readonly finished = new Set<number>();
+  /** Whether `session.ended` was read. */
+  ended = false;
+  readonly #options: EventReaderOptions;
+  readonly #abort = new AbortController();
+  readonly #done: Promise<void>;
+  #lastId: string | undefined;
+  #turn = 0;
+  /** The server says that there is nothing to be read, and never will be. */
+  #gone = false;
+
+  constructor(options: EventReaderOptions) {
+    this.#options = options;
+    this.#done = this.#read();
+  }
+
+  /** Waits for the end of the session, and writes down whether it came. */
+  async close(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#abort.abort(), timeoutMs);
+    await this.#done;
+    clearTimeout(timer);
+    const { history, session, nowMs } = this.#options;
+    history.add({ type: 'closed', session, atMs: nowMs(), complete: this.ended });
+  }
+
+  async #read(): Promise<void> {
+    while (!this.ended && !this.#gone && !this.#abort.signal.aborted) {
+      await this.#readOnce().catch(() => {});
+      if (!this.ended && !this.#abort.signal.aborted) await sleep(RETRY_MS);
+    }
+  }
+
+  async #readOnce(): Promise<void> {
+    const { stack, session } = this.#options;
+    const base = stack.signalingUrls[this.#turn++ % stack.signalingUrls.length];
+    const silence = new AbortController();
+    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    try {
+      const response = await fetch(`${base}/v1/sessions/${session}/events?from=start`, {
+        headers: {
+          authorization: `Bearer ${stack.apiKey}`,
+          ...(this.#lastId !== undefined && { 'last-event-id': this.#lastId }),
+        },
+        signal: AbortSignal.any([this.#abort.signal, silence.signal]),
+      });
+      this.#gone = response.status === 404 || response.status === 204;
+      if (response.status !== 200 || !response.body) return void (await response.arrayBuffer());
+      let text = '';
+      for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), SILENCE_MS);
+        const blocks = (text + chunk).split('\n\n');
+        text = blocks.pop() ?? '';
+        for (const block of blocks) this.#receive(block);
+        if (this.ended) return;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #receive(block: string): void {
+    const data = block.split('\n').find((line) => line.startsWith('data:'));
+    if (data === undefined) return;
+    const event = JSON.parse(data.slice(5)) as SessionEvent;
+    this.#lastId = event.id;
+    const { history, session, nowMs } = this.#options;
+    history.add({ type: 'event', session, receivedMs: nowMs(), event });
+    if (event.type === 'speech.finished') this.finished.add(event.seq);
+    if (event.type === 'session.ended') this.ended = true;
+  }
+}

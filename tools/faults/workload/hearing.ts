@@ -1,0 +1,53 @@
+import type { StagedFrame } from '../../load/light-viewer.ts';
+import type { History, HistoryInput } from '../history.ts';
+import type { Catalog } from './catalog.ts';
+
+type Run = Extract<HistoryInput, { type: 'heard' }>;
+
+export interface HearingOptions {
+  readonly session: string;
+  readonly viewer: string;
+  readonly catalog: Pick<Catalog, 'find'>;
+  readonly history: History;
+  /** `performance.now()` when the run began. */
+  readonly originMs: number;
+}
+
+/** Writes down what one viewer receives, as uninterrupted runs of a segment's frames. */
+export class Hearing {
+  readonly #options: HearingOptions;
+  #run: Run | undefined;
+
+  constructor(options: HearingOptions) {
+    this.#options = options;
+  }
+
+  add({ digest = '', epoch, connection, lost, arrivedMs }: StagedFrame): void {
+    const { session, viewer, catalog, originMs } = this.#options;
+    const known = catalog.find(digest);
+    if (!known) {
+      this.flush();
+      return;
+    }
+    const { segment, frame } = known;
+    const atMs = Math.round(arrivedMs - originMs);
+    const run = this.#run;
+    if (run && run.segment === segment && run.connection === connection && frame === run.lastFrame + 1) {
+      run.lastFrame = frame;
+      run.untilMs = atMs;
+      run.lostAfter = lost;
+      return;
+    }
+    this.flush();
+    this.#run = {
+      ...{ type: 'heard', session, viewer, connection, epoch, segment, firstFrame: frame, lastFrame: frame },
+      ...{ fromMs: atMs, untilMs: atMs, lostBefore: lost, lostAfter: lost },
+    };
+  }
+
+  /** What is under way is over. */
+  flush(): void {
+    if (this.#run) this.#options.history.add(this.#run);
+    this.#run = undefined;
+  }
+}

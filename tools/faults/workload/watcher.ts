@@ -1,0 +1,55 @@
+import type { Stack } from '@humancast/testkit';
+import { LightViewer } from '../../load/light-viewer.ts';
+import type { MediaLink } from '../../load/media-link.ts';
+import type { History } from '../history.ts';
+import type { Catalog } from './catalog.ts';
+import { Hearing } from './hearing.ts';
+
+/** A connection that was replaced is listened to for so long: longer than any pause after which its host may go on. */
+const GHOST_MS = 45_000;
+
+export interface WatcherOptions {
+  readonly stack: Pick<Stack, 'signalingUrls'>;
+  readonly session: string;
+  readonly token: string;
+  readonly name: string;
+  readonly catalog: Catalog;
+  readonly history: History;
+  readonly originMs: number;
+}
+
+/** One viewer of a session, who writes down what is received on each of its connections, replaced ones included. */
+export class Watcher {
+  readonly #viewer: LightViewer;
+  readonly #hearing: Hearing;
+  readonly #links: MediaLink[] = [];
+  readonly #options: WatcherOptions;
+
+  constructor(options: WatcherOptions) {
+    const { stack, session, token, name, catalog, history, originMs } = options;
+    this.#options = options;
+    this.#hearing = new Hearing({ session, viewer: name, catalog, history, originMs });
+    this.#viewer = new LightViewer({
+      ...{ signalingUrls: stack.signalingUrls, session, token, digests: true },
+      onFrame: (frame) => this.#hearing.add(frame),
+      onLink: (link) => this.#links.push(link),
+    });
+    this.#viewer.ghostMs = GHOST_MS;
+  }
+
+  get playing(): boolean {
+    return this.#viewer.playing;
+  }
+
+  /** @param options.silently without a goodbye. */
+  close(options: { silently?: boolean } = {}): void {
+    this.#viewer.close(options);
+    this.#hearing.flush();
+    const { session, name, history, originMs } = this.#options;
+    for (const { connection, epoch, firstPacketMs, lastPacketMs } of this.#links) {
+      if (firstPacketMs === undefined || lastPacketMs === undefined) continue;
+      const [firstMs, lastMs] = [firstPacketMs - originMs, lastPacketMs - originMs];
+      history.add({ type: 'connection', session, viewer: name, connection, epoch, firstMs, lastMs });
+    }
+  }
+}
