@@ -17,12 +17,14 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { ApiModule } from './api/api.module.js';
 import { answerExpectations, lingerOnUnreadBody } from './api/unread-bodies.js';
 import { type CoreParts, coreModule } from './core.module.js';
+import { enterSandbox } from './ffmpeg/current-sandbox.js';
 import { requireFfmpeg } from './ffmpeg/requirements.js';
 import { HealthController } from './health/health.controller.js';
 import { Readiness } from './health/readiness.js';
 import { Library } from './library/library.js';
 import { LibraryModule } from './library/library.module.js';
 import { EncoderPool } from './live/encoder-pool.js';
+import { ENCODER_COMMAND } from './live/encoder-process.js';
 import { LiveModule, type LiveParts } from './live/live.module.js';
 import { LiveMetrics } from './live/live-metrics.js';
 import { LiveServer } from './live/live-server.js';
@@ -40,6 +42,10 @@ import { Uploads } from './upload/uploads.js';
 const BODY_LIMIT_BYTES = 65_536;
 /** Requests still being answered when the service stops get this long. */
 const LAST_REQUESTS_MS = 2000;
+
+/** Processor seconds of an ffmpeg or a live encoder: more than any load may take, times the longest media. */
+const CPU_BASE_SECONDS = 600;
+const CPU_PER_MEDIA = 20;
 
 @Module({})
 class SegmentLoaderModule {}
@@ -89,6 +95,12 @@ export async function startSegmentLoader(
   { encoderCommand, tracer = NO_TRACER, afterDeletionStep }: SegmentLoaderOptions = {},
 ): Promise<RunningSegmentLoader> {
   await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
+  enterSandbox({
+    mode: config.ffmpegSandbox,
+    cpuSeconds: config.ffmpegThreads * (CPU_BASE_SECONDS + CPU_PER_MEDIA * config.maxDurationSeconds),
+    encoderCommand: encoderCommand ?? ENCODER_COMMAND,
+    logger,
+  });
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
   const live = new LiveMetrics(registry);

@@ -348,6 +348,12 @@ export const loaderSettings = {
     'Most pixels of a source picture (default: 8K UHD)',
   ),
   ffmpegThreads: setting.int('FFMPEG_THREADS', [1, 64], 1, 'Threads of one encoder'),
+  ffmpegSandbox: setting.oneOf(
+    'FFMPEG_SANDBOX',
+    ['auto', 'strict', 'off'],
+    'auto',
+    'Sandbox of ffmpeg, ffprobe and the live encoder: as much as works here (auto), all of it or no start (strict), limits only (off)',
+  ),
   gopMs: setting.int('GOP_MS', [100, 10_000], 1000, 'Milliseconds between keyframes'),
   renditions: setting.custom(
     'RENDITIONS',

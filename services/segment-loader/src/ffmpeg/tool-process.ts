@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
+import { currentSandbox, toolCommand } from './current-sandbox.js';
+import { type Command, toolEnvironment } from './sandbox.js';
 
-/** 4 GiB of address space: an 8K source fits, a decoder gone mad does not take the machine with it. */
+/** 4 GiB of address space. */
 const ADDRESS_SPACE_KIB = 4 * 1024 * 1024;
 
 /**
- * Limits that a shell can set before it becomes the tool: no core dumps, not one byte written to a disk (output goes
+ * Without a sandbox, the limits that a shell can set before it becomes the tool: no core dumps, not one byte written to a disk (output goes
  * to pipes), bounded memory, and less of the processor than whatever plays to a viewer. A limit that the system
  * doesn't know is left out.
  */
@@ -23,8 +25,8 @@ export interface ToolExit {
 }
 
 /**
- * One run of ffmpeg or ffprobe on a stranger's file: in a process group of its own, with none of this service's
- * environment. Input files are handed over as descriptors and opened by {@link inputUrl}, so that no file name ever reaches
+ * One run of ffmpeg or ffprobe on a stranger's file: in the {@link currentSandbox}, in a process group of its own, with none
+ * of this service's environment. Input files are handed over as descriptors and opened by {@link inputUrl}, so that no file name ever reaches
  * the tool (options in disguise, `%d` patterns, protocols), and the file that was checked is the file that is read.
  */
 export class ToolProcess {
@@ -36,10 +38,11 @@ export class ToolProcess {
   readonly exited: Promise<ToolExit>;
 
   constructor(tool: 'ffmpeg' | 'ffprobe', args: readonly string[], inputs: readonly number[] = [], outputs = 0) {
-    this.#child = spawn('/bin/sh', ['-c', LIMITED, tool, ...args], {
+    const command = commandOf(tool, args, inputs.length);
+    this.#child = spawn(command.program, command.args, {
       stdio: ['ignore', 'pipe', 'pipe', ...inputs, ...Array.from({ length: outputs }, () => 'pipe' as const)],
       detached: true,
-      env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', AV_LOG_FORCE_NOCOLOR: '1' },
+      env: toolEnvironment(),
     });
     const readable = (index: number) => this.#child.stdio[index] as Readable;
     this.stdout = readable(1);
@@ -63,6 +66,12 @@ export class ToolProcess {
       // It has just gone by itself.
     }
   }
+}
+
+function commandOf(tool: 'ffmpeg' | 'ffprobe', args: readonly string[], inputs: number): Command {
+  const { tools } = currentSandbox();
+  if (tools) return toolCommand(tool, args, inputs, tools);
+  return { program: '/bin/sh', args: ['-c', LIMITED, tool, ...args] };
 }
 
 const FIRST_FREE_DESCRIPTOR = 3;

@@ -3,6 +3,8 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type Codec, type ErrorCode, HumancastError, type Logger } from '@humancast/shared';
 import { ByteQueue } from '../encode/byte-queue.js';
+import { encoderCommandLine } from '../ffmpeg/current-sandbox.js';
+import { toolEnvironment } from '../ffmpeg/sandbox.js';
 import {
   type EncoderSetup,
   FROM_ENCODER,
@@ -49,9 +51,10 @@ export class EncoderProcess {
 
   constructor(logger: Logger, command: readonly string[] = ENCODER_COMMAND) {
     this.#logger = logger;
-    this.#child = spawn(process.execPath, command, {
+    const { program, args } = encoderCommandLine(command);
+    this.#child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
+      env: toolEnvironment(),
     });
     this.#ready.promise.catch(() => {});
     this.#ended.promise.catch(() => {});

@@ -23,6 +23,8 @@ export class ScratchFile {
     try {
       const handle = await open(path, 'wx+', 0o600);
       await unlink(path);
+      // Nobody can open what has no name but who is handed the descriptor: ffmpeg, which runs as another user.
+      await handle.chmod(0o444);
       return new ScratchFile(handle);
     } catch (error) {
       throw orDiskFull(error, 'the upload');

@@ -1,0 +1,128 @@
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '@humancast/shared';
+import {
+  type Command,
+  detectLayers,
+  missingLayers,
+  type SandboxedRun,
+  type SandboxLayers,
+  sandboxed,
+} from './sandbox.js';
+
+export type SandboxMode = 'auto' | 'strict' | 'off';
+
+/** 4 GiB: an 8K source fits, a decoder gone mad does not take the machine with it. */
+const MEMORY_BYTES = 4 * 2 ** 30;
+const OPEN_FILES = 256;
+/** ffprobe is given up after 30 s; this also holds when the service is no more. */
+const PROBE_CPU_SECONDS = 60;
+const DEFAULT_CPU_SECONDS = 86_400;
+
+/** Where this service's programs and packages are, from this file's place in `src/` or `dist/`. */
+const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
+
+/** How ffmpeg, ffprobe and the live encoder are run by this process. */
+export interface Sandbox {
+  /** `undefined`: with the limits of a shell only. */
+  readonly tools: SandboxLayers | undefined;
+  readonly encoder: SandboxLayers | undefined;
+  /** Processor seconds of one ffmpeg, and of one live encoder. */
+  readonly cpuSeconds: number;
+}
+
+export interface SandboxOptions {
+  readonly mode: SandboxMode;
+  readonly cpuSeconds: number;
+  /** Arguments to Node.js that run the live encoder. */
+  readonly encoderCommand: readonly string[];
+  readonly logger: Logger;
+}
+
+let current: Sandbox | undefined;
+/** What was found out for a command; it does not change while this process runs. */
+const detected = new Map<string, SandboxLayers | undefined>();
+
+/** The sandbox that was entered; until then, the strongest that works for ffmpeg here. */
+export function currentSandbox(): Sandbox {
+  current ??= { tools: detectTools(), encoder: undefined, cpuSeconds: DEFAULT_CPU_SECONDS };
+  return current;
+}
+
+/**
+ * Finds out which sandbox works here, logs it in one line, and uses it from now on.
+ * @throws Error in the mode `strict` that names what is missing.
+ */
+export function enterSandbox({ mode, cpuSeconds, encoderCommand, logger }: SandboxOptions): void {
+  if (mode === 'off') {
+    current = { tools: undefined, encoder: undefined, cpuSeconds };
+    logger.warn('ffmpeg sandbox is off: FFMPEG_SANDBOX=off');
+    return;
+  }
+  const tools = detectTools();
+  const node = { program: process.execPath, args: encoderCommand };
+  const encoder = detect(node, { limits: encoderLimits(cpuSeconds), read: encoderPaths() });
+  current = { tools, encoder, cpuSeconds };
+  const missing = { ffmpeg: missingOf(tools), encoder: missingOf(encoder) };
+  const isFull = missing.ffmpeg.length === 0 && missing.encoder.length === 0;
+  if (!isFull && mode === 'strict') throw new Error(`FFMPEG_SANDBOX=strict: ${describe(missing)}`);
+  const fields = { ffmpeg: tools ?? 'limits only', encoder: encoder ?? 'none' };
+  if (isFull) logger.info(fields, 'ffmpeg sandbox is in force');
+  else logger.warn({ ...fields, missing }, 'ffmpeg sandbox is in force in part');
+}
+
+/** One run of ffmpeg or ffprobe in a sandbox. */
+export function toolCommand(
+  tool: 'ffmpeg' | 'ffprobe',
+  args: readonly string[],
+  inputs: number,
+  layers: SandboxLayers,
+): Command {
+  return sandboxed(
+    { program: tool, args },
+    layers,
+    toolRun(tool === 'ffprobe' ? PROBE_CPU_SECONDS : currentSandbox().cpuSeconds, inputs),
+  );
+}
+
+/** The live encoder: in a sandbox, where that works. */
+export function encoderCommandLine(encoderCommand: readonly string[]): Command {
+  const command = { program: process.execPath, args: encoderCommand };
+  const { encoder, cpuSeconds } = currentSandbox();
+  if (!encoder) return command;
+  return sandboxed(command, encoder, { limits: encoderLimits(cpuSeconds), read: encoderPaths() });
+}
+
+function toolRun(cpuSeconds: number, inputs = 0): SandboxedRun {
+  return { limits: { addressSpaceBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES }, inputs };
+}
+
+/** Node.js reserves far more address space than it uses. */
+function encoderLimits(cpuSeconds: number): SandboxedRun['limits'] {
+  return { dataBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES };
+}
+
+/** Neither the repository's root, where `.humancast` keeps keys, nor the folder of a built console. */
+function encoderPaths(): string[] {
+  return [process.execPath, ...['node_modules', 'packages', 'services/segment-loader'].map((folder) => ROOT + folder)];
+}
+
+function detectTools(): SandboxLayers | undefined {
+  return detect({ program: 'ffmpeg', args: ['-v', 'error', '-version'] }, toolRun(PROBE_CPU_SECONDS));
+}
+
+function detect(works: Command, run: SandboxedRun): SandboxLayers | undefined {
+  const key = [works.program, ...works.args].join('\0');
+  if (!detected.has(key)) detected.set(key, detectLayers(works, run));
+  return detected.get(key);
+}
+
+function missingOf(layers: SandboxLayers | undefined): string[] {
+  return layers ? missingLayers(layers) : ['everything (Perl is missing)'];
+}
+
+function describe(missing: Record<string, string[]>): string {
+  return Object.entries(missing)
+    .filter(([, layers]) => layers.length > 0)
+    .map(([program, layers]) => `the ${program} would run without: ${layers.join(', ')}`)
+    .join('; ');
+}
