@@ -1,0 +1,54 @@
+import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
+import { describe, expect, it } from 'vitest';
+import { packGop, unpackGop } from './gop.js';
+import { packLivePart, unpackLivePart } from './live-part.js';
+import type { SegmentManifest } from './manifest.js';
+
+const manifest: SegmentManifest = {
+  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'complete' },
+  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
+  markFrames: [],
+};
+const frames = Array.from({ length: 30 }, (_, i) => ({ data: Buffer.alloc(i * 7, i), keyframe: i % 10 === 0 }));
+
+describe('a damaged GOP', () => {
+  it('is a RangeError, or frames that lie within it one after the other', { timeout: fuzzTimeoutMs() }, async () => {
+    const corpus = [packGop(frames), packGop(frames.slice(0, 1)), packGop(frames.slice(10, 13))];
+    const { runs } = await fuzz({ corpus, seconds: 3 }, (blob) => {
+      try {
+        const unpacked = unpackGop(blob);
+        const bytes = unpacked.reduce((sum, { data }) => sum + data.length, 8 + 4 * unpacked.length);
+        expect(bytes).toBe(blob.length);
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError);
+      }
+    });
+    expect(runs).toBeGreaterThan(100);
+  });
+});
+
+describe('a damaged part of a live segment', () => {
+  it('is an error, or what lies within it', { timeout: fuzzTimeoutMs() }, async () => {
+    const corpus = [
+      packLivePart({ kind: 'frame', rendition: 0, frame: 7, keyframe: true, data: Buffer.alloc(100, 1) }),
+      packLivePart({ kind: 'sound', sample: 480, pcm: Buffer.alloc(960, 2) }),
+      packLivePart({ kind: 'alive' }),
+      packLivePart({ kind: 'end', manifest }),
+    ];
+    const refused = new Set<string>();
+    const { runs } = await fuzz({ corpus, seconds: 3 }, (value) => {
+      try {
+        const part = unpackLivePart(value);
+        if (part.kind === 'frame') expect(part.data.length).toBe(value.length - 8);
+        if (part.kind === 'sound') expect(part.pcm.length).toBe(value.length - 8);
+      } catch (error) {
+        refused.add((error as Error).name);
+      }
+    });
+    expect(runs).toBeGreaterThan(100);
+    expect(
+      [...refused].filter((name) => !['RangeError', 'SyntaxError', 'ZodError', '$ZodError'].includes(name)),
+    ).toEqual([]);
+  });
+});
