@@ -9,7 +9,7 @@ function logging(then: string): ReturnType<typeof spawn> {
   const script = `
     import { createLogger } from ${JSON.stringify(LOG_MODULE)};
     const logger = createLogger('test', 'info');
-    logger.info({ token: 'secret-one', session: 'ses_1', request: { authorization: 'secret-two' } }, 'first');
+    logger.info({ token: 'secret-one', session: 'ses_1', request: { authorization: 'secret-two' }, joined: { resume: 'secret-three' } }, 'first');
     ${then}`;
   return spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], {
     stdio: ['ignore', 'pipe', 'inherit'],

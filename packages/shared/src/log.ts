@@ -17,6 +17,8 @@ export function createLogger(service: string, level: string, bindings: Record<st
         paths: [
           'token',
           '*.token',
+          'resume',
+          '*.resume',
           'credential',
           '*.credential',
           'authorization',
