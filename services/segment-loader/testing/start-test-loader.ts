@@ -2,7 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cp, mkdir, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { createLogger, loadConfig, loaderSettings, type Problem, RedisMediaStore } from '@humancast/shared';
+import {
+  createLogger,
+  type Logger,
+  loadConfig,
+  loaderSettings,
+  type Problem,
+  RedisMediaStore,
+} from '@humancast/shared';
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import {
@@ -72,6 +79,9 @@ export class TestLoader {
     return loader;
   }
 
+  /** Of services that are started from now on. */
+  logger: Logger = createLogger('test', 'silent');
+
   /** @param options replace those of a test. */
   async startService(options: SegmentLoaderOptions = {}): Promise<void> {
     const config = loadConfig(loaderSettings, {
@@ -81,7 +91,7 @@ export class TestLoader {
       RENDITIONS: 'vp8:vp8:640x640:300k',
       ...this.#env,
     });
-    this.#service = await startSegmentLoader(config, createLogger('test', 'silent'), {
+    this.#service = await startSegmentLoader(config, this.logger, {
       encoderCommand: ENCODER_SOURCES,
       ...options,
     });

@@ -2,6 +2,7 @@ import {
   AvatarStore,
   createLogger,
   durationSamplesOf,
+  type Logger,
   loadConfig,
   newId,
   RedisMediaStore,
@@ -44,7 +45,11 @@ export class TestStack {
   }
 
   /** On a free port; timings of production unless overridden. */
-  async signaling(overrides: Partial<SignalingConfig> = {}, timings: Partial<Timings> = {}): Promise<TestSignaling> {
+  async signaling(
+    overrides: Partial<SignalingConfig> = {},
+    timings: Partial<Timings> = {},
+    logger: Logger = createLogger('signaling', 'silent'),
+  ): Promise<TestSignaling> {
     const config = {
       ...loadConfig(signalingSettings, {
         REDIS_QUEUE_URL: this.#servers[0].url,
@@ -57,7 +62,7 @@ export class TestStack {
       }),
       ...overrides,
     };
-    const running = await startSignaling(config, createLogger('signaling', 'silent'), { ...TIMINGS, ...timings });
+    const running = await startSignaling(config, logger, { ...TIMINGS, ...timings });
     this.#running.add(running);
     return new TestSignaling(running);
   }

@@ -2,6 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
+import { type LoggedLine, recordingLogger } from '@humancast/shared/testing';
 import { LivePusher } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -118,6 +119,26 @@ describe('API keys at segment-loader', () => {
     const refused = { status: 403, body: { code: 'forbidden', scope: 'media' } };
     expect(await ask('tts', 'DELETE', `/v1/segments/${other}`)).toMatchObject(refused);
     expect(await loader.store.getManifest(other)).toBeDefined();
+  });
+
+  it('are named in the log with every change that is made', async () => {
+    const lines: LoggedLine[] = [];
+    await loader.stopService();
+    loader.logger = recordingLogger(lines);
+    await loader.startService();
+    await ask('uploader', 'PUT', '/v1/avatars/cleo', json({}));
+    const { body } = await upload('backend', 'cleo');
+    await ask('uploader', 'PATCH', `/v1/segments/${body.id}`, json({ pinned: true }));
+    await ask('backend', 'DELETE', `/v1/segments/${body.id}`);
+    await ask('uploader', 'DELETE', '/v1/avatars/cleo');
+    expect(lines.filter((line) => 'key' in line).map(({ msg, ...fields }) => [msg, fields['key']])).toEqual([
+      ['avatar defined', 'uploader'],
+      ['upload received', 'backend'],
+      ['segment changed', 'uploader'],
+      ['segment is to be deleted', 'backend'],
+      ['avatar is to be deleted', 'uploader'],
+    ]);
+    expect(JSON.stringify(lines)).not.toContain('key-of');
   });
 
   describe('a live push', () => {

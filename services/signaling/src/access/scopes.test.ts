@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId, type SegmentManifest, signToken } from '@humancast/shared';
+import { type LoggedLine, recordingLogger } from '@humancast/shared/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
@@ -249,6 +250,42 @@ describe('API keys at signaling', () => {
       for (const segment of shown) expect(Object.keys(segment)).not.toEqual(expect.arrayContaining(['owner']));
       viewer.ws.close();
     });
+  });
+
+  it('are named in the log with every change that is made', async () => {
+    const lines: LoggedLine[] = [];
+    const logged = await stack.signaling({ apiKeyFile, publicDemo: true }, {}, recordingLogger(lines));
+    const { id } = await make(KEY.backend, 'demo', logged);
+    const path = `/v1/sessions/${id}`;
+    const segments = [await stack.addSegment()];
+    await ask('successor', 'POST', `${path}/speak`, { segments }, logged);
+    await ask('tts', 'POST', `${path}/interrupt`, undefined, logged);
+    await ask('operator', 'DELETE', path, undefined, logged);
+    const visitors = await make('', 'demo', logged);
+    const of = (session: string) =>
+      lines.filter((line) => line['session'] === session).map(({ msg, ...fields }) => [msg, fields['key']]);
+    expect(of(id)).toEqual([
+      ['session made', 'backend'],
+      ['segments queued', 'backend'],
+      ['interrupted', 'tts'],
+      ['session ended', 'operator'],
+    ]);
+    expect(of(visitors.id)).toEqual([['session made', undefined]]);
+    expect(JSON.stringify(lines)).not.toMatch(/key-of|eyJ/);
+    await logged.close();
+  });
+
+  it('says which lines of the file it does not understand, and not what is in them', async () => {
+    const lines: LoggedLine[] = [];
+    const file = join(folder, 'wrong');
+    writeFileSync(file, 'good:key-that-is-good sessions\nbad:key-that-is-bad everything\n');
+    const logged = await stack.signaling({ apiKeyFile: file }, {}, recordingLogger(lines));
+    expect((await logged.request('GET', '/v1/avatars', { auth: 'key-that-is-good' })).status).toBe(200);
+    expect((await logged.request('GET', '/v1/avatars', { auth: 'key-that-is-bad' })).status).toBe(401);
+    const warnings = lines.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+    expect(warnings).toEqual([expect.stringContaining('line 2 of the API keys is ignored')]);
+    expect(JSON.stringify(lines)).not.toContain('key-that-is-bad');
+    await logged.close();
   });
 
   it('a token of another kind of service, or of another session, opens nothing', async () => {
