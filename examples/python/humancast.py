@@ -17,9 +17,11 @@ import inspect
 import json
 import math
 import struct
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from typing import Any, Iterable, Optional
 
 import numpy as np
@@ -27,6 +29,8 @@ import websockets
 
 PICTURE, SOUND = 1, 2
 CONNECT_TIMEOUT_S = 10
+#: Pauses before a command is sent again, within the time in which a call must be answered.
+RETRY_S = (0.25, 1, 3)
 # websockets 14 renamed it.
 _HEADERS = (
     "additional_headers"
@@ -86,13 +90,24 @@ class Humancast:
 
     async def _request(self, method: str, path: str, body: Any = None) -> Any:
         headers = {**self._headers, **({"content-type": "application/json"} if body is not None else {})}
+        if method == "POST":
+            # One for all attempts: humancast does the command once, also when it was the answer that got lost.
+            headers["idempotency-key"] = str(uuid.uuid4())
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.signaling_url + path, data, headers, method=method)
-        return await asyncio.to_thread(self._send, request)
+        deadline = time.monotonic() + self._timeout
+        for pause in (*RETRY_S, None):
+            try:
+                return await asyncio.to_thread(self._send, request, max(deadline - time.monotonic(), 0.1))
+            except HumancastError as error:
+                may_pass = method == "POST" and error.code in ("unreachable", "unavailable")
+                if pause is None or not may_pass or time.monotonic() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
 
-    def _send(self, request: urllib.request.Request) -> Any:
+    def _send(self, request: urllib.request.Request, timeout: float) -> Any:
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as response:
+            with urllib.request.urlopen(request, timeout=timeout) as response:
                 text = response.read()
                 return json.loads(text) if text else None
         except urllib.error.HTTPError as error:

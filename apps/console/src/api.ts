@@ -81,6 +81,11 @@ export function urlOf(path: string): URL {
   return new URL(path.slice(1), BASE_URL);
 }
 
+/** `crypto.randomUUID` is there in secure contexts only, and a console may be reached by plain HTTP. */
+function newKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** @throws ApiError whatever goes wrong. */
 export async function ask<T>(
   method: string,
@@ -95,6 +100,8 @@ export async function ask<T>(
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        // A browser, or a proxy, may send a request again whose connection was lost.
+        ...(method === 'POST' && { 'idempotency-key': newKey() }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(TIMEOUT_MS),

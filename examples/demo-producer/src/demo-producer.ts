@@ -13,7 +13,7 @@ import { SayServer } from './http/say-server.js';
 import { SayMetrics } from './metrics.js';
 import { FaceCamera } from './picture/face-camera.js';
 import { IdlePoses } from './picture/idle-pose.js';
-import { SayDesk } from './saying/say-desk.js';
+import { type Order, SayDesk } from './saying/say-desk.js';
 import type { DemoProducerConfig } from './settings.js';
 import { Gate } from './speech/gate.js';
 
@@ -44,8 +44,9 @@ export async function startDemoProducer(
     tracer,
   };
   const desk = new SayDesk(parts, config);
-  const { port, bindAddress: address } = config;
-  const server = new SayServer({ port, address, apiKeys, logger, take: (order) => desk.take(order) });
+  const { port, bindAddress: address, idempotencyTtlSeconds } = config;
+  const take = (order: Order) => desk.take(order);
+  const server = new SayServer({ port, address, apiKeys, logger, idempotencyTtlSeconds, take });
   await server.listen();
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,

@@ -1,6 +1,6 @@
 import { type ConfigOf, setting, signalingSettings, tracingSettings } from '@humancast/shared';
 
-const { logLevel, bindAddress, metricsAddress, shutdownTimeoutMs, apiKeys } = signalingSettings;
+const { logLevel, bindAddress, metricsAddress, shutdownTimeoutMs, apiKeys, idempotencyTtlSeconds } = signalingSettings;
 
 /** Settings of the demo producer; README.md lists them, and a test checks that it does. */
 export const demoProducerSettings = {
@@ -10,6 +10,7 @@ export const demoProducerSettings = {
   metricsPort: setting.int('SAY_METRICS_PORT', [0, 65_535], 9104, 'Port of /metrics, /healthz and /readyz'),
   /** The first that is not a hash is shown to signaling and segment-loader; callers must show one of them. */
   apiKeys,
+  idempotencyTtlSeconds,
   signalingUrl: setting.url('SIGNALING_URL', ['http', 'https'], 'http://127.0.0.1:8080', 'Where signaling is'),
   loaderUrl: setting.url('LOADER_URL', ['http', 'https'], 'http://127.0.0.1:8081', 'Where segment-loader is'),
   voice: setting.string('SAY_VOICE', 'en-us+f2', 'A voice of espeak-ng (espeak-ng --voices)'),

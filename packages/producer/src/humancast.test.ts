@@ -72,6 +72,25 @@ describe('REST', () => {
     expect(end.method).toBe('DELETE');
   });
 
+  it('sends a command again when it was not answered, under the same key, and nothing else', async () => {
+    const keys: (string | string[] | undefined)[] = [];
+    const unavailable = new HumancastError('unavailable');
+    server.route = (request, response) => {
+      keys.push(request.headers['idempotency-key']);
+      if (keys.length === 1) request.socket.destroy();
+      else if (keys.length === 2) response.writeHead(503).end(JSON.stringify(toProblem(unavailable)));
+      else response.writeHead(202).end(JSON.stringify({ interruptedSeq: 3 }));
+    };
+    const patient = new Humancast({ apiKey: server.apiKey, signalingUrl: server.url });
+    await patient.interrupt(SESSION);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/^\S{16,}$/);
+    keys.length = 0;
+    await expect(patient.session(SESSION)).rejects.toMatchObject({ code: 'unreachable' });
+    expect(keys).toEqual([undefined]);
+  });
+
   it('loads a file', async () => {
     const asked = answer(201, { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', state: 'complete', durationMs: 1000 });
     const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { z } from 'zod';
 import { errorOfAnswer } from './problem.js';
 import { ProducerError } from './producer-error.js';
@@ -13,9 +15,14 @@ interface Request extends CallOptions {
   json?: unknown;
   form?: FormData;
   headers?: Readonly<Record<string, string>>;
+  /** Sent with a command, so that it is done once however often it is sent. */
+  idempotencyKey?: string | undefined;
   /** Milliseconds until the whole answer must be there; 0: no limit. */
   timeoutMs?: number;
 }
+
+/** Pauses before a command is sent again, ms; within the time in which a call must be answered. */
+const RETRY_MS = [250, 1000, 3000] as const;
 
 /** HTTP with an API key: every answer is checked, every failure is a {@link ProducerError}. */
 export class RestClient {
@@ -41,12 +48,22 @@ export class RestClient {
   async text(method: string, path: string, request: Request = {}): Promise<string> {
     const { signal, timeoutMs = this.#timeoutMs } = request;
     const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
-    try {
-      const response = await this.#fetch(method, path, request, allOf(signal, timeout));
-      return await response.text();
-    } catch (error) {
-      throw explain(error, signal, `${method} ${path}`);
+    const either = allOf(signal, timeout);
+    // One for all attempts: humancast does the command once, also when it was the answer that got lost.
+    const idempotencyKey = method === 'POST' ? randomUUID() : undefined;
+    for (const pauseMs of [...RETRY_MS, undefined]) {
+      try {
+        const response = await this.#fetch(method, path, { ...request, idempotencyKey }, either);
+        return await response.text();
+      } catch (error) {
+        const told = explain(error, signal, `${method} ${path}`);
+        if (pauseMs === undefined || idempotencyKey === undefined || !mayPass(told)) throw told;
+        await sleep(pauseMs, undefined, { signal: either }).catch(() => {
+          throw told;
+        });
+      }
     }
+    throw new Error('unreachable');
   }
 
   /** The answer as it begins, its body unread. */
@@ -59,13 +76,14 @@ export class RestClient {
   }
 
   async #fetch(method: string, path: string, request: Request, signal: AbortSignal | undefined): Promise<Response> {
-    const { json, form, headers, traceparent } = request;
+    const { json, form, headers, traceparent, idempotencyKey } = request;
     const response = await fetch(new URL(path, this.#base), {
       method,
       headers: {
         authorization: `Bearer ${this.#apiKey}`,
         ...(json !== undefined && { 'content-type': 'application/json' }),
         ...(traceparent !== undefined && { traceparent }),
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         ...headers,
       },
       body: json === undefined ? (form ?? null) : JSON.stringify(json),
@@ -78,6 +96,11 @@ export class RestClient {
 
 function allOf(...signals: (AbortSignal | undefined)[]): AbortSignal {
   return AbortSignal.any(signals.filter((signal) => signal !== undefined));
+}
+
+/** Whether the same may succeed a moment later. */
+function mayPass(error: unknown): boolean {
+  return error instanceof ProducerError && ['unreachable', 'unavailable'].includes(error.code);
 }
 
 function explain(error: unknown, signal: AbortSignal | undefined, what: string): unknown {

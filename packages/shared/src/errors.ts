@@ -7,6 +7,7 @@ export const ERRORS = {
   bad_request: { status: 400, title: 'The request is not of the expected form' },
   bad_message: { status: 400, title: 'The message is not valid JSON or not of a known type' },
   message_too_large: { status: 413, title: 'The message is larger than allowed' },
+  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request before' },
   rate_limited: { status: 429, title: 'Too many requests in too short a time' },
   too_many_connections: { status: 429, title: 'This caller has as many connections open as allowed' },
   unauthorized: { status: 401, title: 'Credentials are missing or not valid' },

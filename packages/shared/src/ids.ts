@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { type SigningKeys, sign } from './signing.js';
 
 /** Ids a person chooses (avatars): they appear in paths, keys and URLs, hence the narrow alphabet. */
 export const slugSchema = z
@@ -10,6 +11,11 @@ export const slugSchema = z
 export const idSchema = z.string().regex(/^[a-z]{2,4}_[A-Za-z0-9_-]{8,40}$/, 'is not an id that humancast has made');
 
 export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'whep' | 'turn';
+
+/** The same id for the same name, which nobody without the keys can tell. */
+export function idOf(prefix: IdPrefix, name: string, keys: SigningKeys): string {
+  return `${prefix}_${sign(`${prefix} ${name}`, keys).slice(0, 16)}`;
+}
 
 export function newId(prefix: IdPrefix): string {
   return `${prefix}_${randomBytes(12).toString('base64url')}`;

@@ -4,6 +4,7 @@ export * from './config/define.js';
 export * from './config/demo.js';
 export * from './config/settings.js';
 export * from './errors.js';
+export * from './idempotency.js';
 export * from './ids.js';
 export * from './keys.js';
 export * from './limits/index.js';

@@ -18,6 +18,7 @@ export const keys = {
   sender: (id: string) => `hc:{snd:${id}}`,
   senderFence: (id: string) => `hc:{snd:${id}}:fence`,
   senderIndex: 'hc:senders',
+  uploadCommand: (segment: string) => `hc:{up:${segment}}`,
   // redis-media
   manifest: (segment: string) => `hc:{m:${segment}}:manifest`,
   gop: (segment: string, rendition: string, index: number) => `hc:{m:${segment}}:v:${rendition}:${index}`,

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import {
   ApiKeys,
   bearerOf,
+  commandOf,
   HumancastError,
   idSchema,
   type Logger,
@@ -13,6 +14,7 @@ import {
 import { asHumancastError } from '@humancast/shared/nest';
 import { z } from 'zod';
 import type { Order, Receipt } from '../saying/say-desk.js';
+import { OnceByKey } from './once-by-key.js';
 
 const BODY_LIMIT_BYTES = 65_536;
 const orderSchema = z.strictObject({ session: idSchema, text: z.string(), interrupt: z.boolean().default(false) });
@@ -22,6 +24,7 @@ export interface SayServerOptions {
   address: string;
   apiKeys: readonly string[];
   logger: Logger;
+  idempotencyTtlSeconds: number;
   take: (order: Order) => Promise<Receipt>;
 }
 
@@ -29,6 +32,7 @@ export interface SayServerOptions {
 export class SayServer {
   readonly #server: Server;
   readonly #keys: ApiKeys;
+  readonly #once = new OnceByKey<Receipt>();
   readonly #options: SayServerOptions;
 
   constructor(options: SayServerOptions) {
@@ -61,7 +65,8 @@ export class SayServer {
       const order = parseRequest(orderSchema, await jsonOf(request));
       session = order.session;
       const traceparent = traceparentOf(request.headers['traceparent']);
-      const receipt = await this.#options.take({ ...order, traceparent });
+      const command = commandOf(request.headers, order, this.#options.idempotencyTtlSeconds);
+      const receipt = await this.#once.run(command, order.session, () => this.#options.take({ ...order, traceparent }));
       response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(receipt));
     } catch (thrown) {
       const error = asHumancastError(thrown);

@@ -192,6 +192,12 @@ export const signalingSettings = {
     300,
     'Seconds after which a session that nobody joined ends',
   ),
+  idempotencyTtlSeconds: setting.int(
+    'IDEMPOTENCY_TTL_SECONDS',
+    [10, 86_400],
+    3600,
+    'Seconds for which an Idempotency-Key is remembered',
+  ),
   sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Segments queued in one session'),
   viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 1000], 20, 'Viewers of one session'),
   turnUrls: setting.list(
@@ -418,6 +424,7 @@ export const loaderSettings = {
     'Seconds a segment from a live push is kept after it was last played',
   ),
   sessionQueueLimit: signalingSettings.sessionQueueLimit,
+  idempotencyTtlSeconds: signalingSettings.idempotencyTtlSeconds,
 };
 export type LoaderConfig = ConfigOf<typeof loaderSettings>;
 

@@ -93,15 +93,50 @@ local function retire(through, hosted)
 end
 `;
 
+/** Commands of a session whose answers are kept for callers that did not hear them. */
+const COMMAND_LIMIT = 128;
+
+/**
+ * `replay()` returns the answer that was given to the command before, an error code when its key was used for another request, or
+ * nil. `remember(answer)` keeps an answer with the effect. The oldest of {@link COMMAND_LIMIT} makes room: fields are `key:KEY` and
+ * a ring of keys, `0` … , with its counter `n`. Takes the locals `now`, `key` ('' = none), `fingerprint` and `ttl` (ms).
+ */
+const ONCE = `
+local function replay()
+  if key == '' then return nil end
+  local row = redis.call('HGET', KEYS[5], 'key:' .. key)
+  if not row then return nil end
+  local known = cjson.decode(row)
+  if tonumber(now) - known.at > ttl then return nil end
+  if known.fingerprint ~= fingerprint then return 'idempotency_key_reused' end
+  return known.answer
+end
+local function remember(answer)
+  if key == '' then return end
+  local slot = redis.call('HINCRBY', KEYS[5], 'n', 1) % ${COMMAND_LIMIT}
+  local oldest = redis.call('HGET', KEYS[5], slot)
+  if oldest then redis.call('HDEL', KEYS[5], 'key:' .. oldest) end
+  redis.call('HSET', KEYS[5], slot, key, 'key:' .. key, cjson.encode({at = tonumber(now), fingerprint = fingerprint, answer = answer}))
+  redis.call('PEXPIRE', KEYS[5], ttl)
+end
+`;
+
 /** What is left of a session after its end, for late readers. */
 const LINGER_SECONDS = 60;
 
 export const SCRIPTS = {
-  /** ARGV: now, avatar, demo, owner ('' = nobody). */
-  create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+  /**
+   * ARGV: now, avatar, demo, owner ('' = nobody), fingerprint of the request ('' = none). → 2; 1 for the same request again; 0
+   * when the id is taken.
+   */
+  create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then
+  if ARGV[5] == '' then return 0 end
+  return redis.call('HGET', KEYS[1], 'request') == ARGV[5] and 1 or 'idempotency_key_reused'
+end
 redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'owner', ARGV[4]) end
-return 1`,
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'request', ARGV[5]) end
+return 2`,
 
   /**
    * A host is wanted. ARGV: now, retryMs. → epoch to enqueue a job for, or 0 when somebody hosts or a job is on its way.
@@ -166,15 +201,20 @@ return epoch`,
 
   /**
    * Queues segments. With interrupt, everything queued before is over, and is out of the queue at once.
-   * ARGV: now, channel, limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}.
+   * ARGV: now, channel, key, fingerprint, ttl, limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}.
    */
   speak: `${WHILE_ROOM}
-local now, channel, limit, interrupt = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-${EMIT}${RETIRE}
+local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local limit, interrupt = tonumber(ARGV[6]), ARGV[7] == '1'
+${EMIT}${RETIRE}${ONCE}
+local answer = replay()
+if type(answer) == 'string' then return answer end
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+if answer then return {answer[1], answer[2], host} end
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
-local count = #ARGV - 4
+local count = #ARGV - 7
 if count > limit then return 'queue_full' end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 if interrupt then
@@ -183,14 +223,20 @@ if interrupt then
   limit = limit + kept
 end
 if redis.call('HLEN', KEYS[2]) + count > limit then return 'queue_full' end
-for i = 1, count do redis.call('HSET', KEYS[2], seq + i, ARGV[i + 4]) end
+for i = 1, count do redis.call('HSET', KEYS[2], seq + i, ARGV[i + 7]) end
 redis.call('HSET', KEYS[1], 'seq', seq + count)
-return {seq + 1, tonumber(redis.call('HGET', KEYS[1], 'interrupted')), redis.call('HGET', KEYS[1], 'host') or ''}`,
+local interrupted = tonumber(redis.call('HGET', KEYS[1], 'interrupted'))
+remember({seq + 1, interrupted})
+return {seq + 1, interrupted, host}`,
 
-  /** Everything queued up to now is over. ARGV: now, channel. → {interruptedSeq, host or ''}. */
+  /** Everything queued up to now is over. ARGV: now, channel, key, fingerprint, ttl. → {interruptedSeq, host or ''}. */
   interrupt: `${ALWAYS}
-local now, channel = ARGV[1], ARGV[2]
-${EMIT}${RETIRE}
+local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+${EMIT}${RETIRE}${ONCE}
+local answer = replay()
+if type(answer) == 'string' then return answer end
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+if answer then return {answer[1], host} end
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
@@ -198,7 +244,8 @@ local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 redis.call('HSET', KEYS[1], 'interrupted', seq)
 emit(cjson.encode({type = 'session.interrupted', interruptedSeq = seq}))
 retire(seq, state == 'hosted')
-return {seq, redis.call('HGET', KEYS[1], 'host') or ''}`,
+remember({seq})
+return {seq, host}`,
 
   /**
    * An event from the host. ARGV: now, channel, epoch, body, number ('' = none). → 1, or 0 when the epoch is over: a host
@@ -323,6 +370,7 @@ emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('EXPIRE', KEYS[1], ${LINGER_SECONDS})
 redis.call('EXPIRE', KEYS[4], ${LINGER_SECONDS})
+redis.call('EXPIRE', KEYS[5], ${LINGER_SECONDS})
 redis.call('DEL', KEYS[6])
 return {1, host}`,
 } as const;

@@ -204,6 +204,62 @@ describe('SessionRegistry', () => {
     });
   });
 
+  describe('a command with a key', () => {
+    const command = (key: string, fingerprint = 'a') => ({ key, fingerprint, ttlMs: 60_000 });
+
+    it('is done once, and answered the same by whoever hosts then', async () => {
+      const { id, host } = await hosted();
+      const segments = [newId('seg'), newId('seg')];
+      const first = await registry.speak(id, segments, { command: command('k') });
+      expect(await registry.isDone(id, command('k'))).toBe(true);
+      const other = await registry.speak(id, [newId('seg')], { command: command('l') });
+      expect(other.queued[0]?.seq).toBe(3);
+      expect(await registry.speak(id, segments, { command: command('k') })).toEqual({ ...first, host });
+      expect(await registry.queue(id)).toHaveLength(3);
+      await registry.interrupt(id, command('m'));
+      const later = await registry.speak(id, [newId('seg')]);
+      expect(await registry.interrupt(id, command('m'))).toMatchObject({ interruptedSeq: 3 });
+      expect((await registry.queue(id)).map(({ seq }) => seq)).toContain(later.queued[0]?.seq);
+      const told = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
+      expect(told).toHaveLength(1);
+    });
+
+    it('is refused when the key was used for another, in this session', async () => {
+      const { id } = await hosted();
+      await registry.speak(id, [newId('seg')], { command: command('k') });
+      const again = registry.speak(id, [newId('seg')], { command: command('k', 'b') });
+      await expect(again).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+      await expect(registry.interrupt(id, command('k', 'c'))).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+      const { id: other } = await hosted();
+      await registry.speak(other, [newId('seg')], { command: command('k', 'b') });
+      expect(await registry.queue(id)).toHaveLength(1);
+    });
+
+    it('that was refused is not remembered', async () => {
+      const { id } = await hosted();
+      const segments = [newId('seg')];
+      await expect(registry.speak(id, segments, { limit: 0, command: command('k') })).rejects.toMatchObject({
+        code: 'queue_full',
+      });
+      expect((await registry.speak(id, segments, { command: command('k') })).queued[0]?.seq).toBe(1);
+    });
+
+    it('is forgotten after its time, and the oldest of a session when there are more than 128', async () => {
+      let now = Date.now();
+      const aging = new SessionRegistry(redis, () => now);
+      const { id } = await hosted();
+      const interrupt = (key: string) => aging.interrupt(id, command(key));
+      await interrupt('first');
+      now += 60_001;
+      await aging.speak(id, [newId('seg')]);
+      expect(await interrupt('first')).toMatchObject({ interruptedSeq: 1 });
+      for (let i = 0; i < 400; i++) await interrupt(`key-${i}`);
+      expect(await redis.hlen(keys.sessionCommands(id))).toBeLessThanOrEqual(2 * 128 + 1);
+      expect(await registry.isDone(id, command('key-399'))).toBe(true);
+      expect(await registry.isDone(id, command('key-271'))).toBe(false);
+    });
+  });
+
   describe('in a Redis that is full', () => {
     afterEach(async () => {
       await redis.config('SET', 'maxmemory', '0');

@@ -1,4 +1,5 @@
 import { ERRORS, type ErrorCode, HumancastError } from '../errors.js';
+import type { Command } from '../idempotency.js';
 import { eventsChannel, keys } from '../keys.js';
 import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '../messages/events.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
@@ -39,13 +40,29 @@ export class SessionRegistry {
     this.#now = now;
   }
 
+  /**
+   * @param options.command the request, whose key the id was made of: the same again changes nothing.
+   * @returns whether it is new.
+   * @throws HumancastError `idempotency_key_reused`.
+   */
   async create(
     id: string,
     avatar: string,
-    { demo = false, owner }: { demo?: boolean; owner?: string | undefined } = {},
-  ): Promise<void> {
-    await this.#redis.zadd(keys.sessionIndex, String(this.#now()), id);
-    await this.#run('create', id, this.#now(), avatar, demo ? 1 : 0, owner ?? '');
+    options: { demo?: boolean; owner?: string | undefined; command?: Command | undefined } = {},
+  ): Promise<boolean> {
+    const { demo = false, owner = '', command } = options;
+    await this.#redis.zadd(keys.sessionIndex, 'NX', String(this.#now()), id);
+    const args = [this.#now(), avatar, demo ? 1 : 0, owner, command?.fingerprint ?? ''];
+    return (await this.#run('create', id, ...args)) === 2;
+  }
+
+  /** Whether this command was carried out, and its answer is still known. */
+  async isDone(id: string, { key }: Command): Promise<boolean> {
+    return (await this.#redis.hexists(keys.sessionCommands(id), `key:${key}`)) === 1;
+  }
+
+  async exists(id: string): Promise<boolean> {
+    return (await this.#redis.exists(keys.session(id))) === 1;
   }
 
   /** @throws HumancastError `session_not_found`, `record_unreadable`. */
@@ -106,10 +123,16 @@ export class SessionRegistry {
   /**
    * Queues segments in order. With `interrupt` everything queued before is over: it leaves the queue at once and is reported as
    * finished, by the host where one may be playing it.
-   * @throws `session_not_found`, `session_ended`, `queue_full`.
+   * @param options.command the same again is not done again, and is answered the same.
+   * @throws `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
    */
-  async speak(id: string, segments: readonly string[], { interrupt = false, limit = 500 } = {}) {
-    const args = [this.#now(), eventsChannel(id), limit, interrupt ? 1 : 0, ...segments];
+  async speak(
+    id: string,
+    segments: readonly string[],
+    options: { interrupt?: boolean; limit?: number; command?: Command | undefined } = {},
+  ) {
+    const { interrupt = false, limit = 500, command } = options;
+    const args = [this.#now(), eventsChannel(id), ...once(command), limit, interrupt ? 1 : 0, ...segments];
     const [first, interruptedSeq, host] = (await this.#run('speak', id, ...args)) as [number, number, string];
     const queued: QueuedSegment[] = segments.map((segment, i) => ({ seq: first + i, segment }));
     return { queued, interruptedSeq, host: host || undefined };
@@ -117,13 +140,11 @@ export class SessionRegistry {
 
   /**
    * Everything queued up to now is over, as with `speak`; `session.interrupted` says so even when nothing was queued.
-   * @throws `session_not_found`, `session_ended`.
+   * @throws `session_not_found`, `session_ended`, `idempotency_key_reused`.
    */
-  async interrupt(id: string): Promise<HostedAt & { interruptedSeq: number }> {
-    const [interruptedSeq, host] = (await this.#run('interrupt', id, this.#now(), eventsChannel(id))) as [
-      number,
-      string,
-    ];
+  async interrupt(id: string, command?: Command): Promise<HostedAt & { interruptedSeq: number }> {
+    const args = [this.#now(), eventsChannel(id), ...once(command)];
+    const [interruptedSeq, host] = (await this.#run('interrupt', id, ...args)) as [number, string];
     return { interruptedSeq, host: host || undefined };
   }
 
@@ -331,4 +352,9 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** As scripts take it. */
+function once(command: Command | undefined): (string | number)[] {
+  return command ? [command.key, command.fingerprint, command.ttlMs] : ['', '', 0];
 }

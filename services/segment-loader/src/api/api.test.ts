@@ -59,6 +59,27 @@ describe('the API', () => {
   });
 
   describe('an upload', () => {
+    it('is loaded once under one Idempotency-Key, and not anew after it was deleted', async () => {
+      const send = async (key: string, query = 'avatar=ann&name=once') =>
+        loader.ask<SegmentView>('POST', `/v1/segments?${query}`, {
+          body: await form({ file: clip }),
+          headers: { 'idempotency-key': key },
+        });
+      const [a, b] = await Promise.all([send('upload-1'), send('upload-1')]);
+      expect([a.status, b.status]).toEqual([201, 201]);
+      const again = await send('upload-1');
+      expect(new Set([a, b, again].map(({ body }) => body.id)).size).toBe(1);
+      const found = await loader.ask<{ segments: unknown[] }>('GET', '/v1/segments?avatar=ann&q=once');
+      expect(found.body.segments).toHaveLength(1);
+      expect(await send('upload-1', 'avatar=ann&name=other')).toMatchObject({
+        status: 422,
+        body: { code: 'idempotency_key_reused' },
+      });
+      await loader.ask('DELETE', `/v1/segments/${a.body.id}`);
+      expect(await send('upload-1')).toMatchObject({ status: 404, body: { code: 'segment_not_found' } });
+      expect((await send('upload-2')).body.id).not.toBe(a.body.id);
+    });
+
     it('is answered with the segment when it can be played', async () => {
       const { status, headers, body } = await upload({ file: clip });
       expect(status).toBe(201);

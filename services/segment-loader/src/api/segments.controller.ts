@@ -3,6 +3,8 @@ import {
   type ApiKey,
   type Avatar,
   AvatarStore,
+  bearerOf,
+  commandOf,
   HumancastError,
   idSchema,
   type LoaderConfig,
@@ -32,6 +34,7 @@ import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
 import { CONFIG, LOGGER } from '../tokens.js';
+import { UploadCommands } from '../upload/upload-commands.js';
 import { retentionOf, Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
 import { libraryLoadView, segmentView, summaryView, uploadView } from './segment-view.js';
@@ -62,6 +65,7 @@ export class SegmentsController {
   readonly #store: RedisMediaStore;
   readonly #library: Library;
   readonly #uploads: Uploads;
+  readonly #commands: UploadCommands;
   readonly #deletion: Deletion;
   readonly #logger: Logger;
 
@@ -72,6 +76,7 @@ export class SegmentsController {
     @Inject(RedisMediaStore) store: RedisMediaStore,
     @Inject(Library) library: Library,
     @Inject(Uploads) uploads: Uploads,
+    @Inject(UploadCommands) commands: UploadCommands,
     @Inject(Deletion) deletion: Deletion,
     @Inject(LOGGER) logger: Logger,
   ) {
@@ -81,6 +86,7 @@ export class SegmentsController {
     this.#store = store;
     this.#library = library;
     this.#uploads = uploads;
+    this.#commands = commands;
     this.#deletion = deletion;
     this.#logger = logger;
   }
@@ -105,18 +111,32 @@ export class SegmentsController {
     const onReady = () => {
       if (request.headers.expect !== undefined) response.writeContinue();
     };
-    const options = { name, pinned: pinned === 'true', owner: key.name };
+    const isPinned = pinned === 'true';
+    const length = request.headers['content-length'];
+    const content = { avatar: avatarId, name, pinned, length };
+    const command = commandOf(request.headers, content, this.#config.idempotencyTtlSeconds);
+    const keyed = command && (await this.#commands.begin(command, bearerOf(request.headers.authorization) ?? ''));
+    if (keyed) {
+      // Sent again while it is being loaded, or after.
+      await this.#uploads.settled(keyed.id);
+      const known = await this.#store.getManifest(keyed.id);
+      if (known?.state === 'complete') return answer(response, wait === 'true' ? 201 : 202, known, isPinned);
+      if (keyed.isDone) throw notFound(keyed.id);
+    }
+    const options = { id: keyed?.id, name, pinned: isPinned, owner: key.name };
     const { id, loaded } = await this.#uploads.accept(request, avatar, options, gone.signal, onReady);
     this.#logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
-    response.setHeader('location', `/v1/segments/${id}`);
+    const done = command ? loaded.then(() => this.#commands.done(id, command)) : loaded;
+    done.catch(() => {});
     if (wait === 'false') {
       response.off('close', giveUp);
+      response.setHeader('location', `/v1/segments/${id}`);
       response.statusCode = 202;
       return { id, avatar: avatarId, state: 'open', progress: 0 };
     }
     const manifest = await loaded;
-    response.statusCode = 201;
-    return segmentView(manifest, options.pinned);
+    await done;
+    return answer(response, 201, manifest, isPinned);
   }
 
   @Get()
@@ -189,6 +209,12 @@ export class SegmentsController {
       throw new HumancastError('avatar_not_found', `there is no avatar "${id}"; define it with PUT /v1/avatars/${id}`);
     return avatar;
   }
+}
+
+function answer(response: ServerResponse, status: 201 | 202, manifest: SegmentManifest, pinned: boolean): unknown {
+  response.setHeader('location', `/v1/segments/${manifest.id}`);
+  response.statusCode = status;
+  return segmentView(manifest, pinned);
 }
 
 function notFound(id: string): HumancastError {

@@ -1,16 +1,18 @@
-import { AvatarStore, type LoaderConfig } from '@humancast/shared';
+import { AvatarStore, type LoaderConfig, type Redis } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { LoadQueue } from '../loading/load-queue.js';
 import { LoadingModule } from '../loading/loading.module.js';
 import { SegmentLoader } from '../loading/segment-loader.js';
 import { RetentionModule } from '../retention/retention.module.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
-import { CONFIG } from '../tokens.js';
+import { CONFIG, QUEUE_REDIS } from '../tokens.js';
+import { UploadCommands } from './upload-commands.js';
 import { Uploads } from './uploads.js';
 
 @Module({
   imports: [LoadingModule, RetentionModule],
   providers: [
+    { provide: UploadCommands, useFactory: (redis: Redis) => new UploadCommands(redis), inject: [QUEUE_REDIS] },
     {
       provide: Uploads,
       useFactory: (
@@ -23,6 +25,6 @@ import { Uploads } from './uploads.js';
       inject: [CONFIG, SegmentLoader, LoadQueue, SegmentArchive, AvatarStore],
     },
   ],
-  exports: [Uploads],
+  exports: [Uploads, UploadCommands],
 })
 export class UploadModule {}

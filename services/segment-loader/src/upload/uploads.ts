@@ -39,6 +39,7 @@ interface Upload {
   readonly abort: AbortController;
   /** Settles when nothing of it is written any more. */
   over: Promise<unknown>;
+  loaded?: Promise<SegmentManifest>;
 }
 
 interface Receiving {
@@ -54,6 +55,8 @@ export interface AcceptedUpload {
 }
 
 export interface UploadOptions {
+  /** The segment's id; default: a new one. */
+  readonly id?: string | undefined;
   /** Default: the file's, or else the segment's id. */
   readonly name?: string | undefined;
   /** Whether it stays until it is deleted. */
@@ -113,7 +116,7 @@ export class Uploads implements UnfinishedWork {
   async accept(
     request: IncomingMessage,
     avatar: Avatar,
-    { name, pinned, owner }: UploadOptions,
+    { id = newId('seg'), name, pinned, owner }: UploadOptions,
     signal: AbortSignal,
     onReady: () => void,
   ): Promise<AcceptedUpload> {
@@ -137,7 +140,12 @@ export class Uploads implements UnfinishedWork {
     const receiving = { avatar: avatar.id, abort, over };
     this.#receiving.add(receiving);
     const received = await over.finally(() => this.#receiving.delete(receiving));
-    const id = newId('seg');
+    const earlier = this.#uploads.get(id);
+    if (earlier?.loaded && !earlier.state.failure) {
+      // Sent twice at the same time, under one key.
+      await received.close();
+      return { id, loaded: earlier.loaded };
+    }
     const title = (name ?? received.fileName ?? id).slice(0, 255);
     const retention = retentionOf(pinned, config);
     const upload: Upload = {
@@ -150,9 +158,15 @@ export class Uploads implements UnfinishedWork {
       this.#load({ id, avatar, name: title, owner, retention }, received, upload, signal),
     );
     upload.over = loaded;
+    upload.loaded = loaded;
     // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
     loaded.catch(() => {});
     return { id, loaded };
+  }
+
+  /** Resolves when no upload of this id is under way, however it ended. */
+  async settled(id: string): Promise<void> {
+    await Promise.allSettled([this.#uploads.get(id)?.over]);
   }
 
   stateOf(id: string): UploadState | undefined {

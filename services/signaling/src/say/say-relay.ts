@@ -24,6 +24,12 @@ export interface Words {
   interrupt: boolean;
 }
 
+/** What of the caller's request goes on to the demo producer. */
+interface CallersHeaders {
+  traceparent?: string | undefined;
+  idempotencyKey?: string | undefined;
+}
+
 /** Hands typed texts to the demo producer, where there is one: it is not for the public itself. */
 export class SayRelay {
   readonly #registry: SessionRegistry;
@@ -55,19 +61,19 @@ export class SayRelay {
   }
 
   /**
-   * @param traceparent of the caller.
+   * @param caller.idempotencyKey the same text under the same key is said once.
    * @throws HumancastError `not_found` where nobody can say it; else as the demo producer, or `unavailable` without it.
    */
-  say(session: string, words: Words, traceparent?: string): Promise<Receipt> {
+  say(session: string, words: Words, caller: CallersHeaders): Promise<Receipt> {
     const attributes = { session, interrupt: words.interrupt };
-    const span = this.#tracer.start('session.say', { parent: traceparent, kind: 'server', attributes });
-    return traced(span, () => this.#say(session, words, span.traceparent));
+    const span = this.#tracer.start('session.say', { parent: caller.traceparent, kind: 'server', attributes });
+    return traced(span, () => this.#say(session, words, { ...caller, traceparent: span.traceparent }));
   }
 
-  async #say(session: string, words: Words, traceparent: string | undefined): Promise<Receipt> {
+  async #say(session: string, words: Words, caller: CallersHeaders): Promise<Receipt> {
     const { avatar } = await this.#registry.get(session);
     if (!this.canSay(avatar)) throw new HumancastError('not_found', 'texts can not be said by this avatar');
-    const response = await this.#post({ session, ...words }, traceparent);
+    const response = await this.#post({ session, ...words }, caller);
     const body: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw refusalOf(body, response.headers.get('retry-after'));
     const receipt = receiptSchema.safeParse(body);
@@ -75,7 +81,7 @@ export class SayRelay {
     return receipt.data;
   }
 
-  async #post(order: object, traceparent: string | undefined): Promise<Response> {
+  async #post(order: object, { traceparent, idempotencyKey }: CallersHeaders): Promise<Response> {
     try {
       return await fetch(new URL('/v1/say', this.#url), {
         method: 'POST',
@@ -83,6 +89,7 @@ export class SayRelay {
           authorization: `Bearer ${this.#apiKey}`,
           'content-type': 'application/json',
           ...(traceparent !== undefined && { traceparent }),
+          ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         },
         body: JSON.stringify(order),
         signal: AbortSignal.timeout(TIMEOUT_MS),

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { commandOf } from '@humancast/shared';
 import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, callersTrace } from '../access/access.js';
@@ -26,6 +27,9 @@ export class SayController {
     const caller = await this.#access.callerOf(request.headers.authorization);
     await this.#access.requireSession(caller, id, 'speak');
     this.#limits.requireGuest(caller);
-    return this.#relay.say(id, jsonBody(request, body, saySchema), callersTrace(caller, request.headers));
+    const words = jsonBody(request, body, saySchema);
+    // Checked here, remembered by who does it.
+    const key = commandOf(request.headers, words, 0)?.key;
+    return this.#relay.say(id, words, { traceparent: callersTrace(caller, request.headers), idempotencyKey: key });
   }
 }

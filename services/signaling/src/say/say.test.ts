@@ -15,6 +15,7 @@ describe('say', () => {
   let sayUrl: string;
   /** What the demo producer was asked last. */
   let asked: { url: string | undefined; auth: string | undefined; body: unknown };
+  let askedKey: string | string[] | undefined;
 
   beforeAll(async () => {
     producer = createServer((request, response) => {
@@ -23,6 +24,7 @@ describe('say', () => {
         text += chunk;
       });
       request.on('end', () => {
+        askedKey = request.headers['idempotency-key'];
         asked = { url: request.url, auth: request.headers.authorization, body: JSON.parse(text) };
         answer(request, response);
       });
@@ -56,6 +58,14 @@ describe('say', () => {
       auth: `Bearer ${API_KEY}`,
       body: { session: id, text: 'Hello', interrupt: true },
     });
+  });
+
+  it('hands on the Idempotency-Key, by which the demo producer says a text once', async () => {
+    answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0 }));
+    const { id } = await signaling.makeSession();
+    const headers = { 'idempotency-key': '"abc"' };
+    await signaling.request('POST', `/v1/sessions/${id}/say`, { headers, body: { text: 'Hello' } });
+    expect(askedKey).toBe('abc');
   });
 
   it('shows it the key that is meant for it, where there is one', async () => {

@@ -1,6 +1,8 @@
 import {
   type AvatarStore,
+  type Command,
   HumancastError,
+  idOf,
   type Logger,
   type MediaStore,
   newId,
@@ -38,6 +40,14 @@ export interface SpeakOptions {
   mayUse: (segment: SegmentSummary) => boolean;
   key?: string | undefined;
   traceparent?: string | undefined;
+  command?: Command | undefined;
+}
+
+interface NewSessionOptions {
+  demo: boolean;
+  key?: string | undefined;
+  wait?: boolean;
+  command?: Command | undefined;
 }
 
 export interface NewSession {
@@ -89,19 +99,20 @@ export class SessionService {
    * @param demo made by a visitor without a key, who may do everything in it.
    * @param key the name of the API key that makes it, to which it belongs.
    * @param wait whether it may wait for a place while every media-sender is full.
-   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`.
+   * @param command the request, if it has an `Idempotency-Key`: the same again is answered by the same session.
+   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`, `idempotency_key_reused`.
    */
-  async create(
-    avatar: string,
-    { demo, key, wait = true }: { demo: boolean; key?: string | undefined; wait?: boolean },
-  ): Promise<NewSession> {
-    await this.#requireReady(avatar);
-    await this.#requireRoom(demo);
-    if (!wait) await this.#fleet.requirePlace();
-    const id = newId('ses');
-    await this.#registry.create(id, avatar, { demo, owner: key });
-    this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });
-    this.#logger.info({ session: id, avatar, demo, key }, 'session made');
+  async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
+    // The id of a session that is asked for again under one key is the same, and nobody else can find it out.
+    const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
+    if (!command || !(await this.#registry.exists(id))) {
+      await this.#requireReady(avatar);
+      await this.#requireRoom(demo);
+      if (!wait) await this.#fleet.requirePlace();
+    }
+    const isNew = await this.#registry.create(id, avatar, { demo, owner: key, command });
+    if (isNew) this.#metrics.sessions.inc({ kind: demo ? 'demo' : 'producer' });
+    this.#logger.info({ session: id, avatar, demo, key, isNew }, 'session created');
     const scope = demo ? 'control' : 'view';
     const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
     const token = await signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
@@ -140,8 +151,8 @@ export class SessionService {
    * @param key the name of the API key that interrupts, for the log.
    * @throws as the registry.
    */
-  async interrupt(id: string, key?: string): Promise<number> {
-    const { interruptedSeq, host } = await this.#registry.interrupt(id);
+  async interrupt(id: string, key?: string, command?: Command): Promise<number> {
+    const { interruptedSeq, host } = await this.#registry.interrupt(id, command);
     if (host !== undefined) {
       await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
@@ -168,14 +179,19 @@ export class SessionService {
   async #queue(
     id: string,
     segments: readonly string[],
-    { interrupt, traceparent, mayUse, key }: SpeakOptions,
+    { interrupt, traceparent, mayUse, key, command }: SpeakOptions,
   ): Promise<QueuedSegment[]> {
-    const session = await this.#live(id);
-    await this.#requireSpeakable(session.avatar, segments, mayUse);
+    // What was queued is answered the same again, whatever has become of its segments since.
+    if (!command || !(await this.#registry.isDone(id, command))) {
+      const session = await this.#live(id);
+      await this.#requireSpeakable(session.avatar, segments, mayUse);
+    }
     const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
       interrupt,
       limit: this.#limits.sessionQueueLimit,
+      command,
     });
+    // Also for a command that was done before: it may be the announcement that failed. The host hears it twice unharmed.
     if (host !== undefined) {
       if (interrupt) await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
       await this.#hosting.announceSegments(host, id, queued, traceparent);

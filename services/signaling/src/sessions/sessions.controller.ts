@@ -1,5 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { idSchema, newId, type SegmentSummary, type SignalingConfig, samplesToMs, slugSchema } from '@humancast/shared';
+import {
+  type Command,
+  commandOf,
+  idSchema,
+  newId,
+  type SegmentSummary,
+  type SignalingConfig,
+  samplesToMs,
+  slugSchema,
+} from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../access/access.js';
@@ -72,7 +81,10 @@ export class SessionsController {
     if (demo) this.#limits.requireConnect(request);
     const counted = this.#limits.counted(request);
     this.#turnUsers.admit(counted);
-    const create = () => this.#sessions.create(avatar, { demo, wait, key: keyOf(caller) });
+    const key = keyOf(caller);
+    // Without an API key there is nobody whom a command could belong to: another visitor must not be given this one's session.
+    const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
+    const create = () => this.#sessions.create(avatar, { demo, wait, key, command });
     const session = await (demo ? this.#demos.make(counted.network, create) : create());
     response.setHeader('location', `/v1/sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
@@ -119,19 +131,18 @@ export class SessionsController {
     const { segments, interrupt } = jsonBody(request, body, speakSchema);
     const traceparent = callersTrace(caller, request.headers);
     const mayUse = (segment: SegmentSummary) => isSpeakable(segment, id, caller);
-    const options = { interrupt, mayUse, key: keyOf(caller), traceparent };
+    const command = this.#commandOf(request, { speak: segments, interrupt });
+    const options = { interrupt, mayUse, key: keyOf(caller), traceparent, command };
     return { queued: await this.#sessions.speak(id, segments, options) };
   }
 
   @Post(':id/interrupt')
   @HttpCode(202)
-  async interrupt(
-    @Param('id') id: string,
-    @Headers('authorization') authorization: string | undefined,
-  ): Promise<unknown> {
-    const caller = await this.#admit(id, authorization, 'interrupt');
+  async interrupt(@Param('id') id: string, @Req() request: IncomingMessage): Promise<unknown> {
+    const caller = await this.#admit(id, request.headers.authorization, 'interrupt');
     if (caller.kind !== 'producer') this.#limits.requireInterrupt(id);
-    return { interruptedSeq: await this.#sessions.interrupt(id, keyOf(caller)) };
+    const command = this.#commandOf(request, 'interrupt');
+    return { interruptedSeq: await this.#sessions.interrupt(id, keyOf(caller), command) };
   }
 
   @Get(':id/segments')
@@ -145,6 +156,10 @@ export class SessionsController {
       ? await this.#sessions.said(id)
       : (await this.#sessions.segments(id)).filter((segment) => isSpeakable(segment, id, caller));
     return { segments: segments.map(segmentView) };
+  }
+
+  #commandOf({ headers }: IncomingMessage, content: unknown): Command | undefined {
+    return commandOf(headers, content, this.#config.idempotencyTtlSeconds);
   }
 
   async #admit(id: string, authorization: string | undefined, action: SessionAction): Promise<Caller> {

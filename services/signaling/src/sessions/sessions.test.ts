@@ -40,6 +40,26 @@ describe('REST', () => {
       viewer.ws.close();
     });
 
+    it('makes one session for one Idempotency-Key of an API key, and tells visitors nothing of it', async () => {
+      const make = (key: string, body: object = { avatar: 'demo' }, at = signaling, auth = API_KEY) =>
+        at.request('POST', '/v1/sessions', { auth, body, headers: { 'idempotency-key': key } });
+      const first = await make('one');
+      expect(first.status).toBe(201);
+      const again = await make('one', { avatar: 'demo' }, other);
+      expect(again).toMatchObject({ status: 201, body: { id: first.body.id } });
+      expect((await make('two')).body.id).not.toBe(first.body.id);
+      expect(await make('one', { avatar: 'demo', wait: false })).toMatchObject({
+        status: 422,
+        body: { code: 'idempotency_key_reused' },
+      });
+      const [a, b] = [
+        await make('one', { avatar: 'demo' }, other, ''),
+        await make('one', { avatar: 'demo' }, other, ''),
+      ];
+      expect(new Set([a.body.id, b.body.id, first.body.id]).size).toBe(3);
+      for (const { id } of [a.body, b.body]) await signaling.request('DELETE', `/v1/sessions/${id}`);
+    });
+
     it.each([
       [{}, 'bad_request', 400],
       [{ avatar: 'No Such Name' }, 'bad_request', 400],
@@ -148,6 +168,36 @@ describe('REST', () => {
       const segments = [await stack.addSegment()];
       await signaling.request('POST', `/v1/sessions/${session.id}/speak`, { body: { segments } });
       expect(await sender.registry.queue(session.id)).toEqual([{ seq: 1, segment: segments[0] }]);
+    });
+
+    it('is done once under one Idempotency-Key, also when its answer was lost while Redis was stalled', async () => {
+      const session = await hosted();
+      const segments = [await stack.addSegment()];
+      const headers = { 'idempotency-key': '"4f7a0d0e"' };
+      const speak = (body: object, at = signaling) => at.request('POST', `${session.path}/speak`, { headers, body });
+      // Longer than a caller is kept waiting: it is told to try again, and what it asked for is done all the same.
+      await stack.queue.call('CLIENT', 'PAUSE', '5600', 'WRITE');
+      expect(await speak({ segments })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+      const queued = [{ seq: 1, segment: segments[0] }];
+      expect(await speak({ segments }, other)).toMatchObject({ status: 202, body: { queued } });
+      expect(await speak({ segments })).toMatchObject({ status: 202, body: { queued } });
+      expect(await sender.registry.queue(session.id)).toEqual(queued);
+      // The announcement failed with the first answer; the retry made it.
+      await waitFor('the job', () => sender.segmentJobs.some((job) => job.session === session.id));
+      expect(await speak({ segments, interrupt: true })).toMatchObject({
+        status: 422,
+        body: { code: 'idempotency_key_reused' },
+      });
+      session.viewer.ws.close();
+    }, 30_000);
+
+    it('refuses an Idempotency-Key of another form', async () => {
+      const session = await signaling.makeSession();
+      for (const key of ['', 'a b', 'x'.repeat(129)]) {
+        const headers = { 'idempotency-key': key };
+        const reply = await signaling.request('POST', `/v1/sessions/${session.id}/interrupt`, { headers });
+        expect(reply).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+      }
     });
 
     it('interrupts what was queued before, not what it queues', async () => {

@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { OnceByKey } from './once-by-key.js';
+
+const command = (key: string, fingerprint = 'a') => ({ key, fingerprint, ttlMs: 60_000 });
+
+describe('OnceByKey', () => {
+  it('does a command once for each key and session, and answers all who send it', async () => {
+    const once = new OnceByKey<number>();
+    let done = 0;
+    const act = async () => ++done;
+    expect(await Promise.all([once.run(command('k'), 's', act), once.run(command('k'), 's', act)])).toEqual([1, 1]);
+    expect(await once.run(command('k'), 'other', act)).toBe(2);
+    expect(await once.run(undefined, 's', act)).toBe(3);
+    expect(() => once.run(command('k', 'b'), 's', act)).toThrow('Idempotency-Key');
+  });
+
+  it('lets a command that failed be tried again', async () => {
+    const once = new OnceByKey<number>();
+    await expect(once.run(command('k'), 's', () => Promise.reject(new Error('busy')))).rejects.toThrow('busy');
+    expect(await once.run(command('k'), 's', async () => 7)).toBe(7);
+  });
+
+  it('remembers a thousand', async () => {
+    const once = new OnceByKey<number>();
+    for (let i = 0; i <= 1000; i++) await once.run(command(`k${i}`), 's', async () => i);
+    expect(await once.run(command('k1000'), 's', async () => -1)).toBe(1000);
+    expect(await once.run(command('k0'), 's', async () => -1)).toBe(-1);
+  });
+});
