@@ -345,6 +345,12 @@ export const loaderSettings = {
   ),
   loadConcurrency: setting.int('LOAD_CONCURRENCY', [1, 64], 1, 'Files encoded at once'),
   loadQueueLimit: setting.int('LOAD_QUEUE_LIMIT', [1, 100_000], 64, 'Uploads waiting to be encoded'),
+  uploadsPerKey: setting.int(
+    'UPLOADS_PER_KEY',
+    [1, 100_000],
+    48,
+    'Uploads of one API key being received, waiting or being encoded at once',
+  ),
   uploadLimitBytes: setting.int('UPLOAD_LIMIT_BYTES', [1024, 17_179_869_184], 536_870_912, 'Largest upload'),
   maxDurationSeconds: setting.int('MAX_DURATION_SECONDS', [1, 86_400], 3600, 'Longest file'),
   maxSourcePixels: setting.int(
@@ -392,6 +398,12 @@ export const loaderSettings = {
     'Milliseconds in which an upload must have arrived; that something keeps arriving is watched for separately',
   ),
   livePushLimit: setting.int('LIVE_PUSHES', [1, 1000], 8, 'Live pushes at once; each has an encoder process'),
+  livePushesPerKey: setting.int(
+    'LIVE_PUSHES_PER_KEY',
+    [1, 1000],
+    8,
+    'Live pushes of one API key at once; lower than LIVE_PUSHES leaves places for other keys',
+  ),
   liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Longest live push'),
   liveIdleMs: setting.int(
     'LIVE_IDLE_MS',

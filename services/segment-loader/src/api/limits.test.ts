@@ -1,7 +1,86 @@
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
+
+describe('an API key', () => {
+  let loader: TestLoader;
+  const other = 'another-key-0123456789';
+  const sockets: WebSocket[] = [];
+  let folder: string;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'humancast-keys-'));
+    const file = join(folder, 'api-keys');
+    writeFileSync(file, `other:${other}\n`);
+    loader = await TestLoader.start({
+      ...{ LIVE_PUSHES: '4', LIVE_PUSHES_PER_KEY: '2', UPLOADS_PER_KEY: '1', HUMANCAST_API_KEY_FILE: file },
+    });
+    await loader.defineAvatar('ann');
+  });
+  afterAll(async () => {
+    for (const socket of sockets) socket.terminate();
+    await loader?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Pushes with a key. @returns the socket, or the status and body of the refusal. */
+  async function push(key: string, path = '/v1/live?avatar=ann') {
+    const headers = { authorization: `Bearer ${key}` };
+    const socket = new WebSocket(loader.url.replace('http', 'ws') + path, { headers });
+    sockets.push(socket);
+    socket.on('error', () => {});
+    return Promise.race([
+      once(socket, 'open').then(() => socket),
+      once(socket, 'unexpected-response').then(async ([, answer]) => {
+        let text = '';
+        for await (const chunk of answer) text += chunk;
+        return { status: answer.statusCode, ...JSON.parse(text) };
+      }),
+    ]);
+  }
+
+  it('has so many live pushes at once, and others have theirs', async () => {
+    const first = await push(API_KEY);
+    expect(await push(API_KEY)).toBeInstanceOf(WebSocket);
+    expect(await push(API_KEY)).toMatchObject({
+      ...{ status: 429, code: 'too_many_connections', limit: 'LIVE_PUSHES_PER_KEY' },
+    });
+    expect(await push(other)).toBeInstanceOf(WebSocket);
+    first.close();
+    await expect.poll(() => push(API_KEY).then((result) => result instanceof WebSocket)).toBe(true);
+  });
+
+  it('has so many uploads in hand at once, and others have theirs', async () => {
+    const upload = (key: string, body: BodyInit) =>
+      loader.ask('POST', '/v1/segments?avatar=ann', {
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'multipart/form-data; boundary=x' },
+        body,
+        duplex: 'half',
+      } as RequestInit);
+    let end = () => {};
+    const slow = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        controller.enqueue(
+          new TextEncoder().encode('--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'),
+        );
+        end = () => controller.close();
+      },
+    });
+    const receiving = upload(API_KEY, slow);
+    await expect.poll(() => loader.metrics()).toMatch(/humancast_loader_uploads{.*} 1\n/);
+    expect(await upload(API_KEY, '--x--')).toMatchObject({
+      status: 429,
+      body: { code: 'too_many_connections', limit: 'UPLOADS_PER_KEY' },
+    });
+    expect((await upload(other, '--x--')).status).toBe(400);
+    end();
+    expect((await receiving).status).toBe(400);
+    expect((await upload(API_KEY, '--x--')).status).toBe(400);
+  });
+});
 
 describe('the limits of the segment-loader', () => {
   let loader: TestLoader;

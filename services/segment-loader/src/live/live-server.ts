@@ -6,6 +6,7 @@ import {
   type Avatar,
   type AvatarStore,
   bearerOf,
+  ConcurrencyLimiter,
   HumancastError,
   LIVE_HEADER_BYTES,
   type LoaderConfig,
@@ -27,7 +28,7 @@ const PATH = '/v1/live';
 const LARGEST_MESSAGE_BYTES = LIVE_HEADER_BYTES + 3840 * 2160 * 4;
 
 export interface LiveServerParts {
-  readonly config: Pick<LoaderConfig, 'livePushLimit' | 'liveMessagesPerSecond'>;
+  readonly config: Pick<LoaderConfig, 'livePushLimit' | 'livePushesPerKey' | 'liveMessagesPerSecond'>;
   readonly keys: ApiKeys;
   readonly avatars: AvatarStore;
   readonly registry: SessionRegistry;
@@ -47,11 +48,17 @@ export class LiveServer {
     clientTracking: false,
   });
   readonly #pushes = new Set<LivePush>();
+  readonly #perKey: ConcurrencyLimiter;
   #expected = 0;
   #closed = false;
 
   constructor(parts: LiveServerParts) {
     this.#parts = parts;
+    this.#perKey = new ConcurrencyLimiter({
+      setting: 'LIVE_PUSHES_PER_KEY',
+      what: 'live pushes',
+      limit: parts.config.livePushesPerKey,
+    });
   }
 
   get pushCount(): number {
@@ -85,9 +92,14 @@ export class LiveServer {
     this.#expected++;
     try {
       const { key, avatar, session } = await this.#admit(request);
-      this.#wss.handleUpgrade(request, socket, head, (ws) =>
-        this.#accept(ws, { avatar, session, owner: key.name }, request),
-      );
+      const release = this.#perKey.acquire(key.name);
+      let accepted = false;
+      // Calls back at once, or not at all if the handshake is not one.
+      this.#wss.handleUpgrade(request, socket, head, (ws) => {
+        accepted = true;
+        void this.#accept(ws, { avatar, session, owner: key.name }, request).then(release);
+      });
+      if (!accepted) release();
     } catch (error) {
       refuse(socket, asHumancastError(error));
     } finally {
@@ -125,7 +137,8 @@ export class LiveServer {
     return { key, avatar, session: found };
   }
 
-  #accept(ws: WebSocket, target: Omit<PushTarget, 'traceparent'>, { headers }: IncomingMessage): void {
+  /** @returns a promise that resolves when the push is over. */
+  async #accept(ws: WebSocket, target: Omit<PushTarget, 'traceparent'>, { headers }: IncomingMessage): Promise<void> {
     const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
       onMessage: (data, isBinary) => push.receive(data, isBinary),
       onRefused: (error) => push.fail(error),
@@ -137,7 +150,8 @@ export class LiveServer {
       this.#parts.push,
     );
     this.#pushes.add(push);
-    void push.finished.then(() => this.#pushes.delete(push));
+    await push.finished;
+    this.#pushes.delete(push);
   }
 }
 

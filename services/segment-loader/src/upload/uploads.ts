@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import {
   type Avatar,
   type AvatarStore,
+  ConcurrencyLimiter,
   HumancastError,
   type LoaderConfig,
   newId,
@@ -76,7 +77,14 @@ interface NewSegment {
 export interface UploadsParts {
   readonly config: Pick<
     LoaderConfig,
-    'mediaDir' | 'loadQueueLimit' | 'uploadLimitBytes' | 'scratchDir' | 'uploadTtlSeconds' | 'renditions' | 'gopMs'
+    | 'mediaDir'
+    | 'loadQueueLimit'
+    | 'uploadsPerKey'
+    | 'uploadLimitBytes'
+    | 'scratchDir'
+    | 'uploadTtlSeconds'
+    | 'renditions'
+    | 'gopMs'
   >;
   readonly loader: SegmentLoader;
   readonly queue: LoadQueue;
@@ -97,9 +105,15 @@ export class Uploads implements UnfinishedWork {
   readonly #receiving = new Set<Receiving>();
   readonly #inHand = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
+  readonly #perKey: ConcurrencyLimiter;
 
   constructor(parts: UploadsParts) {
     this.#parts = parts;
+    this.#perKey = new ConcurrencyLimiter({
+      setting: 'UPLOADS_PER_KEY',
+      what: 'uploads',
+      limit: parts.config.uploadsPerKey,
+    });
   }
 
   /** Being received, waiting, or being encoded. */
@@ -111,7 +125,7 @@ export class Uploads implements UnfinishedWork {
    * Receives an upload, and lets it be loaded in its turn.
    * @param onReady called when it may begin, before the first byte is read.
    * @param signal gives the upload up, at any time.
-   * @throws HumancastError `too_many_uploads`, `unavailable`, and those of `receiveUpload`.
+   * @throws HumancastError `too_many_uploads`, `too_many_connections`, `unavailable`, and those of `receiveUpload`.
    */
   async accept(
     request: IncomingMessage,
@@ -128,6 +142,7 @@ export class Uploads implements UnfinishedWork {
         retryAfterSeconds: 5,
       });
     }
+    const release = this.#perKey.acquire(owner);
     const { uploadLimitBytes: limitBytes, scratchDir } = config;
     const abort = new AbortController();
     const limits = {
@@ -139,6 +154,7 @@ export class Uploads implements UnfinishedWork {
     const over = this.#whileInHand(receiveUpload(request, limits, onReady));
     const receiving = { avatar: avatar.id, abort, over };
     this.#receiving.add(receiving);
+    over.catch(release);
     const received = await over.finally(() => this.#receiving.delete(receiving));
     const earlier = this.#uploads.get(id);
     if (earlier?.loaded && !earlier.state.failure) {
@@ -160,7 +176,7 @@ export class Uploads implements UnfinishedWork {
     upload.over = loaded;
     upload.loaded = loaded;
     // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
-    loaded.catch(() => {});
+    loaded.then(release, release);
     return { id, loaded };
   }
 
