@@ -56,6 +56,11 @@ const heardSchema = z.object({
   segment: id,
   firstFrame: z.int(),
   lastFrame: z.int(),
+  /**
+   * How many of the first frames came in one burst with the frame that was due: a connection, or a decoder that has to start anew,
+   * is sent its GOP from the keyframe on. They are decoded and not shown.
+   */
+  catchUp: z.int().default(0),
   fromMs: ms,
   untilMs: ms,
   /** Video packets that this connection had lost when the run began, and when it ended. */

@@ -34,6 +34,7 @@ export class MediaLink {
   readonly #options: MediaLinkOptions;
   readonly #offer: Offer;
   readonly #parts: Buffer[] = [];
+  #partsTimestamp = 0;
   #link: ReceiverLink | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #closed = false;
@@ -79,6 +80,10 @@ export class MediaLink {
     this.lastPacketMs = arrivedMs;
     this.tracks[kind].add(data.readUInt16BE(2), data.readUInt32BE(4));
     if (kind === 'audio') return;
+    const timestamp = data.readUInt32BE(4);
+    // A host that lost its lease in the middle of a frame never sends the rest, and no sequence number is missing.
+    if (timestamp !== this.#partsTimestamp) this.#parts.length = 0;
+    this.#partsTimestamp = timestamp;
     if (this.#options.digests) this.#parts.push(this.#link?.unprotectRtp(data) ?? Buffer.alloc(0));
     if (data.readUInt8(1) >> 7 === 0) return;
     this.#options.onFrame(this, arrivedMs, this.#options.digests ? digestOf(this.#parts.splice(0)) : undefined);

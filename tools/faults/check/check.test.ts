@@ -63,10 +63,27 @@ class Story {
     fromMs: number,
     more: Partial<Omit<Extract<HistoryInput, { type: 'heard' }>, 'type'>> = {},
   ): this {
-    const { epoch = 1, connection = `c${epoch}`, viewer = 'v', lostBefore = 0, lostAfter = lostBefore } = more;
+    const {
+      epoch = 1,
+      connection = `c${epoch}`,
+      viewer = 'v',
+      lostBefore = 0,
+      lostAfter = lostBefore,
+      catchUp = 0,
+    } = more;
     const untilMs = fromMs + (lastFrame - firstFrame) * 40;
     const common = { session: SESSION, viewer, connection, epoch, segment };
-    return this.#add({ type: 'heard', ...common, firstFrame, lastFrame, fromMs, untilMs, lostBefore, lostAfter });
+    return this.#add({
+      type: 'heard',
+      ...common,
+      firstFrame,
+      lastFrame,
+      catchUp,
+      fromMs,
+      untilMs,
+      lostBefore,
+      lostAfter,
+    });
   }
 
   receive(epoch: number, firstMs: number, lastMs: number, viewer = 'v'): this {
@@ -136,6 +153,13 @@ describe('checkHistory() on what is right', () => {
     expect(moved.verdict().counted.framesAgain).toBe(25);
   });
 
+  it('does not count what a decoder is sent to start anew as heard again', () => {
+    const restarted = (catchUp: number) =>
+      story().speak(['a'], [1]).hear('a', [0, 40], 0).hear('a', [25, 49], 2000, { catchUp });
+    expect(restarted(16).rules()).toEqual([]);
+    expect(restarted(15).rules()).toEqual(['heard-again']);
+  });
+
   it('allows a viewer that comes later to hear less', () => {
     expect(good().hear('b', [25, 49], 4000, { viewer: 'w', connection: 'other' }).rules()).toEqual([]);
   });
@@ -146,6 +170,18 @@ describe('checkHistory() on what is right', () => {
       .hear('a', [0, 9], 0, { lostAfter: 1 })
       .hear('a', [12, 49], 500, { lostBefore: 1 });
     expect(lossy.rules()).toEqual([]);
+  });
+
+  it('allows the end of a segment to be missing where the host fell silent', () => {
+    const silent = (lastFrame: number, ms: number) =>
+      story()
+        .speak(['a', 'b'], [1, 2])
+        .played('a', 1)
+        .hear('a', [0, lastFrame], 0)
+        .hear('b', [0, 49], lastFrame * 40 + ms);
+    expect(silent(37, 300).rules()).toEqual([]);
+    expect(silent(37, 40).rules()).toEqual(['left-out']);
+    expect(silent(30, 300).rules()).toEqual(['left-out']);
   });
 
   it('allows what an interruption cut off to be dropped, and to be missing', () => {
@@ -302,7 +338,7 @@ describe('checkHistory() on what is wrong', () => {
     ],
     [
       'a segment that was reported as played, and cut short',
-      () => story().speak(['a', 'b'], [1, 2]).played('a', 1).hear('a', [0, 30], 0).hear('b', [0, 49], 2000),
+      () => story().speak(['a', 'b'], [1, 2]).played('a', 1).hear('a', [0, 30], 0).hear('b', [0, 49], 1300),
       ['left-out'],
     ],
     [

@@ -140,9 +140,9 @@ function count(records: readonly HistoryRecord[], sessions: readonly SessionHist
 function framesAgain({ heard }: SessionHistory): number {
   const last = new Map<string, number>();
   let most = 0;
-  for (const { viewer, segment, firstFrame, lastFrame } of heard) {
+  for (const { viewer, segment, firstFrame, catchUp, lastFrame } of heard) {
     const key = `${viewer} ${segment}`;
-    most = Math.max(most, (last.get(key) ?? -1) - firstFrame + 1);
+    most = Math.max(most, Math.min(last.get(key) ?? -1, lastFrame) - firstFrame - catchUp + 1);
     last.set(key, Math.max(last.get(key) ?? -1, lastFrame));
   }
   return most;

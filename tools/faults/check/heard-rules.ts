@@ -27,7 +27,7 @@ function heardAtMostOnce({ heard }: SessionHistory, { limits }: RunHistory) {
       const before = last.get(run.segment);
       if (!before || run.lastFrame >= before.lastFrame) last.set(run.segment, run);
       if (!before) return [];
-      const again = Math.min(before.lastFrame, run.lastFrame) - run.firstFrame + 1;
+      const again = Math.min(before.lastFrame, run.lastFrame) - run.firstFrame - run.catchUp + 1;
       const allowed = before.connection === run.connection ? 0 : limits.repeatFrames;
       return again > allowed
         ? [violation('heard-again', `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`, run.fromMs)]
@@ -47,24 +47,33 @@ function heardInQueueOrder(session: SessionHistory) {
 }
 
 /** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
-function nothingIsLeftOut(session: SessionHistory, { frames }: RunHistory) {
+function nothingIsLeftOut(session: SessionHistory, { frames, limits, stalls }: RunHistory) {
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
     .flatMap(([before, run]) => {
-      if (before.segment !== run.segment) return leftOutBetween(session, before, run, frames.get(before.segment));
+      if (before.segment !== run.segment) {
+        // Where the machine itself stood still, the silence is not seen as such.
+        const stalled = stalls.some(
+          ({ atMs, stallMs }) => stallMs >= limits.silenceMs && Math.abs(run.fromMs - atMs) < 2 * stallMs,
+        );
+        const silent = stalled || run.fromMs - before.untilMs >= limits.silenceMs;
+        const total = frames.get(before.segment);
+        const needed = total !== undefined && silent ? total - limits.doubtfulFrames : total;
+        return leftOutBetween(session, before, run, needed);
+      }
       return run.firstFrame > before.lastFrame + 1
         ? [violation('left-out', `${describe(run)} goes on after frame ${before.lastFrame}`, run.fromMs)]
         : [];
     });
 }
 
-function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, total: number | undefined) {
+function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, needed: number | undefined) {
   const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
-  if (total === undefined || earlier === undefined || later === undefined) return [];
+  if (needed === undefined || earlier === undefined || later === undefined) return [];
   const played = (seq: number) => finishReason(session, seq) === 'finished';
   const found = [];
-  if (played(earlier) && before.lastFrame < total - 1)
-    found.push(violation('left-out', `${describe(before)} ends before frame ${total - 1}`, before.untilMs));
+  if (played(earlier) && before.lastFrame < needed - 1)
+    found.push(violation('left-out', `${describe(before)} ends before frame ${needed - 1}`, before.untilMs));
   if (run.firstFrame > 0) found.push(violation('left-out', `${describe(run)} does not begin at frame 0`, run.fromMs));
   for (let seq = earlier + 1; seq < later; seq++) {
     if (played(seq)) found.push(violation('left-out', `segment ${seq} was not heard`, run.fromMs));

@@ -16,6 +16,12 @@ export interface Limits {
    * the last saved playhead while redis-queue did not answer (0.8 s), and a second that a restarted redis-queue may have lost.
    */
   readonly repeatFrames: number;
+  /**
+   * Frames that may be missing at the end of a segment where the host fell silent for `silenceMs`: packets that were due in the
+   * instant in which its lease ran out were refused, and the next segment begins with a keyframe of its own.
+   */
+  readonly doubtfulFrames: number;
+  readonly silenceMs: number;
   /** After an interrupt, an end or a deletion was acknowledged, media may still be on its way for this long. */
   readonly graceMs: number;
   /** In a planned hand-over, the old host may be heard beside the new one for this long. */
@@ -25,7 +31,10 @@ export interface Limits {
 }
 
 export function limitsFor(fps: number): Limits {
-  return { repeatFrames: Math.ceil(3 * fps), graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000 };
+  return {
+    ...{ repeatFrames: Math.ceil(3 * fps), doubtfulFrames: Math.ceil(fps / 2), silenceMs: 250 },
+    ...{ graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000 },
+  };
 }
 
 /** One session's part of a history, each list in the order of time. */

@@ -13,10 +13,14 @@ export interface HearingOptions {
   readonly originMs: number;
 }
 
+/** Frames that come closer together than this came in one burst, ms: half of what lies between two frames at 25 a second. */
+const BURST_GAP_MS = 20;
+
 /** Writes down what one viewer receives, as uninterrupted runs of a segment's frames. */
 export class Hearing {
   readonly #options: HearingOptions;
-  #run: Run | undefined;
+  #run: (Run & { catchUp: number }) | undefined;
+  #lastMs = 0;
 
   constructor(options: HearingOptions) {
     this.#options = options;
@@ -33,14 +37,27 @@ export class Hearing {
     const atMs = Math.round(arrivedMs - originMs);
     const run = this.#run;
     if (run && run.segment === segment && run.connection === connection && frame === run.lastFrame + 1) {
+      if (run.catchUp === run.lastFrame - run.firstFrame && arrivedMs - this.#lastMs < BURST_GAP_MS) run.catchUp++;
       run.lastFrame = frame;
+      this.#lastMs = arrivedMs;
       run.untilMs = atMs;
       run.lostAfter = lost;
       return;
     }
     this.flush();
+    this.#lastMs = arrivedMs;
     this.#run = {
-      ...{ type: 'heard', session, viewer, connection, epoch, segment, firstFrame: frame, lastFrame: frame },
+      ...{
+        type: 'heard',
+        session,
+        viewer,
+        connection,
+        epoch,
+        segment,
+        firstFrame: frame,
+        lastFrame: frame,
+        catchUp: 0,
+      },
       ...{ fromMs: atMs, untilMs: atMs, lostBefore: lost, lostAfter: lost },
     };
   }

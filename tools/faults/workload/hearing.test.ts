@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import type { HistoryInput } from '../history.ts';
+import { Hearing } from './hearing.ts';
+
+function hear(frames: readonly (readonly [digest: string, arrivedMs: number, more?: object])[]): HistoryInput[] {
+  const records: HistoryInput[] = [];
+  const hearing = new Hearing({
+    ...{ session: 's', viewer: 'v', originMs: 0, history: { add: (record) => records.push(record) } },
+    catalog: {
+      find: (digest) => (digest === 'idle' ? undefined : { segment: digest[0] ?? '', frame: Number(digest.slice(1)) }),
+    },
+  });
+  for (const [digest, arrivedMs, more] of frames)
+    hearing.add({ digest, arrivedMs, epoch: 1, connection: 'c', lost: 0, ...more });
+  hearing.flush();
+  return records;
+}
+
+describe('Hearing', () => {
+  it('writes consecutive frames of a segment as one run', () => {
+    expect(
+      hear([
+        ['a0', 0],
+        ['a1', 40],
+        ['a2', 80],
+        ['b0', 120],
+        ['idle', 160],
+      ]),
+    ).toMatchObject([
+      { segment: 'a', firstFrame: 0, lastFrame: 2, fromMs: 0, untilMs: 80, catchUp: 0 },
+      { segment: 'b', firstFrame: 0, lastFrame: 0, fromMs: 120, untilMs: 120 },
+    ]);
+  });
+
+  it('begins a new run after a missing frame, after idle and on another connection', () => {
+    const runs = hear([
+      ['a0', 0],
+      ['a2', 40, { lost: 1 }],
+      ['idle', 80],
+      ['a3', 120, { lost: 1 }],
+      ['a4', 160, { lost: 1, connection: 'd' }],
+    ]);
+    expect(runs).toMatchObject([
+      { firstFrame: 0, lostBefore: 0, lostAfter: 0 },
+      { firstFrame: 2, lostBefore: 1 },
+      { firstFrame: 3 },
+      { firstFrame: 4, connection: 'd' },
+    ]);
+  });
+
+  it('counts the leading frames that came in one burst, and no later ones', () => {
+    expect(
+      hear([
+        ['a25', 0],
+        ['a26', 1],
+        ['a27', 4],
+        ['a28', 44],
+        ['a29', 45],
+      ]),
+    ).toMatchObject([{ firstFrame: 25, lastFrame: 29, catchUp: 2 }]);
+  });
+});
