@@ -50,9 +50,9 @@ export interface SessionState extends SessionSummary {
 }
 
 /** What a session's token shows of it: how many watch, but neither who they are, nor who made it, nor which media-sender hosts it. */
-export function guestView(state: SessionState): Omit<SessionState, 'viewers' | 'host' | 'owner'> {
-  const { viewers: _viewers, host: _host, owner: _owner, ...rest } = state;
-  return rest;
+export function guestView(state: SessionState): Omit<SessionState, 'host' | 'owner'> {
+  const { host: _host, owner: _owner, ...rest } = state;
+  return { ...rest, viewers: [] };
 }
 
 /** Sessions as REST shows them. */

@@ -305,7 +305,7 @@ describe('REST', () => {
     it('names neither viewers nor the host to who has a token only', async () => {
       const session = await hosted();
       const { body } = await other.request('GET', session.path, { auth: session.token });
-      expect(body).toMatchObject({ id: session.id, state: 'hosted', epoch: 1, viewerCount: 1 });
+      expect(body).toMatchObject({ id: session.id, state: 'hosted', epoch: 1, viewerCount: 1, viewers: [] });
       expect(JSON.stringify(body)).not.toMatch(/(vw|snd)_/);
       session.viewer.ws.close();
     });
