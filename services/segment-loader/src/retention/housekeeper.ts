@@ -5,6 +5,10 @@ import type { ArchivedSegment, SegmentArchive } from './segment-archive.js';
 
 /** Redis tells times to live in seconds, so a smaller difference is none. */
 const SAME_USE_MS = 1500;
+/** Archived segments that are looked at each time; all of them when the store came back, or when one of these was lost. */
+const LOOKED_AT = 500;
+/** What is in the store is counted anew so often. */
+const RECOUNT_MS = 30_000;
 
 export interface HousekeeperParts {
   readonly store: MediaStore;
@@ -27,6 +31,9 @@ export class Housekeeper {
   #looking: Promise<void> | undefined;
   /** The store may have lost anything: every part is asked for. */
   #thorough = true;
+  /** Where the next turn begins. */
+  #next = 0;
+  #recountedMs = Number.NEGATIVE_INFINITY;
   #again = false;
   #failed = false;
   #closed = false;
@@ -83,34 +90,63 @@ export class Housekeeper {
   }
 
   async #bringUpToDate(thorough: boolean): Promise<void> {
-    const { archive, quota, deletion } = this.#parts;
+    const { quota, deletion } = this.#parts;
     // What was being deleted when a process died must not be taken for lost.
     await deletion.completeAll();
+    const lost = await this.#findLost(thorough);
+    if (lost.length > 0) await this.#restore(lost);
+    const { clock } = this.#parts;
+    if (lost.length === 0 && clock.nowMs() - this.#recountedMs < RECOUNT_MS) return;
+    await quota.recount();
+    this.#recountedMs = clock.nowMs();
+  }
+
+  /** Goes through the archive in turns; once something is found to be lost, through all of it. */
+  async #findLost(thorough: boolean): Promise<ArchivedSegment[]> {
+    const all = this.#parts.archive.list();
+    const from = this.#next < all.length ? this.#next : 0;
+    this.#next = from + LOOKED_AT;
+    const lost = await this.#lostOf(thorough ? all : all.slice(from, from + LOOKED_AT), thorough);
+    if (thorough || lost.length === 0 || all.length <= LOOKED_AT) return lost;
+    return this.#lostOf(all, false);
+  }
+
+  async #lostOf(candidates: readonly ArchivedSegment[], thorough: boolean): Promise<ArchivedSegment[]> {
     const lost: ArchivedSegment[] = [];
-    for (const archived of archive.list()) {
-      if (this.#closed) return;
-      if (await this.#isLost(archived, thorough)) lost.push(archived);
+    for (let from = 0; from < candidates.length && !this.#closed; from += LOOKED_AT) {
+      const batch = candidates.slice(from, from + LOOKED_AT);
+      const left = await this.#parts.store.secondsLeft(batch.map(({ id }) => id));
+      for (const [i, archived] of batch.entries()) {
+        if (await this.#isLost(archived, left[i], thorough)) lost.push(archived);
+      }
     }
+    // Most recently used first.
+    return lost.sort((one, other) => other.usedAtMs - one.usedAtMs);
+  }
+
+  async #restore(lost: readonly ArchivedSegment[]): Promise<void> {
+    const { archive, quota, avatars } = this.#parts;
     // Asked once: it looks at every segment there is.
-    let freeBytes = lost.length > 0 ? await quota.freeBytes() : 0;
-    const avatars = new Set((lost.length > 0 ? await this.#parts.avatars.list() : []).map(({ id }) => id));
+    let freeBytes = await quota.freeBytes();
+    const defined = new Set((await avatars.list()).map(({ id }) => id));
     for (const { id, bytes } of lost) {
       if (this.#closed) return;
       // A copy whose avatar is not defined stays where it is: it may be defined again from a backup.
-      if (!avatars.has((await archive.about(id))?.avatar ?? '')) continue;
+      if (!defined.has((await archive.about(id))?.avatar ?? '')) continue;
       // Nothing goes for it: those that were used more recently come back before.
       if (bytes <= freeBytes && (await archive.restore(id))) freeBytes -= bytes;
     }
-    await quota.makeRoom(0);
   }
 
   /** Whether the store should have it and doesn't. Notes when it was used last; what nobody has used for its time to live goes. */
-  async #isLost({ id, usedAtMs }: ArchivedSegment, thorough: boolean): Promise<boolean> {
+  async #isLost(
+    { id, usedAtMs }: ArchivedSegment,
+    secondsLeft: number | undefined,
+    thorough: boolean,
+  ): Promise<boolean> {
     const { store, archive, clock } = this.#parts;
-    const usage = await store.usage(id);
-    if (usage && (!thorough || (await store.isWhole(id)))) {
-      const usedMs = clock.wallMs() - usage.idleSeconds * 1000;
-      if (!usage.retention.pinned && Math.abs(usedMs - usedAtMs) > SAME_USE_MS) await archive.used(id, usedMs);
+    if (secondsLeft !== undefined && (!thorough || (await store.isWhole(id)))) {
+      if (secondsLeft !== Number.POSITIVE_INFINITY) await this.#noteUse(id, usedAtMs, secondsLeft);
       return false;
     }
     const [about, lastUsedMs] = [await archive.about(id), await archive.lastUsed(id)];
@@ -119,5 +155,13 @@ export class Housekeeper {
     const isOver = !retention.pinned && clock.wallMs() - lastUsedMs > retention.ttlSeconds * 1000;
     if (isOver) await archive.forget([id]);
     return !isOver;
+  }
+
+  async #noteUse(id: string, usedAtMs: number, secondsLeft: number): Promise<void> {
+    const { archive, clock } = this.#parts;
+    const retention = (await archive.about(id))?.retention;
+    if (!retention || retention.pinned) return;
+    const usedMs = clock.wallMs() - Math.max(0, retention.ttlSeconds - secondsLeft) * 1000;
+    if (Math.abs(usedMs - usedAtMs) > SAME_USE_MS) await archive.used(id, usedMs);
   }
 }

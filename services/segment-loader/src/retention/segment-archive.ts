@@ -136,9 +136,9 @@ export class SegmentArchive {
     return removed.includes(true);
   }
 
-  /** Most recently used first. */
+  /** All copies, in an order that stays while none is added or removed. */
   list(): ArchivedSegment[] {
-    return [...this.#entries.values()].sort((a, b) => b.usedAtMs - a.usedAtMs);
+    return [...this.#entries.values()];
   }
 
   /**

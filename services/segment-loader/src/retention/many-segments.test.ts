@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type AvatarStore,
+  type Clock,
+  createLogger,
+  createRegistry,
+  newId,
+  RedisMediaStore,
+  type SegmentManifest,
+} from '@humancast/shared';
+import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '../../testing/wait-for.js';
+import { Housekeeper } from './housekeeper.js';
+import { MediaQuota } from './media-quota.js';
+import { RetentionMetrics } from './retention-metrics.js';
+import { SegmentArchive } from './segment-archive.js';
+
+/** `MANY_SEGMENTS=10000` for the figures; the claims are the same for any number. */
+const COUNT = Number(process.env['MANY_SEGMENTS'] ?? 1500);
+const logger = createLogger('test', 'fatal');
+
+/** What a live push, an upload and a look of the housekeeper cost when there are many segments: commands, not seconds. */
+describe('with many segments', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  let store: RedisMediaStore;
+  let folder: string;
+  let commands = 0;
+  const ids: string[] = [];
+
+  beforeAll(async () => {
+    server = await startRedis();
+    redis = new Redis(server.url);
+    store = new RedisMediaStore(redis);
+    folder = mkdtempSync(join(tmpdir(), 'humancast-many-'));
+    for (let i = 0; i < COUNT; i++) {
+      const id = newId('seg');
+      ids.push(id);
+      await store.writeGop(id, 'vp8', 0, Buffer.alloc(10));
+      await store.putManifest(manifestOf(id), { pinned: false, ttlSeconds: 100_000 });
+    }
+    const { sendCommand } = redis;
+    redis.sendCommand = (...args: Parameters<typeof sendCommand>) => {
+      commands++;
+      return sendCommand.apply(redis, args);
+    };
+  }, 120_000);
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  function manifestOf(id: string): SegmentManifest {
+    return {
+      ...{ version: 1, id, avatar: 'ann', name: id, role: 'speech', source: 'upload', state: 'complete' },
+      ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+      renditions: [{ id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 10 }],
+      markFrames: [],
+    };
+  }
+
+  const avatars = { list: async () => [{ id: 'ann', cutPolicy: 'now' as const }] } satisfies Pick<AvatarStore, 'list'>;
+  const metrics = new RetentionMetrics(createRegistry('test'));
+
+  function quotaOf(limitBytes: number, archive: Pick<SegmentArchive, 'forget'> = { forget: async () => {} }) {
+    const queued = async () => new Set<string>();
+    return new MediaQuota({ store, avatars, archive, metrics, logger, queued, limitBytes: async () => limitBytes });
+  }
+
+  /** How many commands the store was asked. */
+  async function costOf(work: () => Promise<unknown>): Promise<number> {
+    const before = commands;
+    const startedMs = performance.now();
+    await work();
+    if (process.env['MANY_SEGMENTS'])
+      console.log(`${commands - before} commands, ${(performance.now() - startedMs).toFixed(1)} ms`);
+    return commands - before;
+  }
+
+  it('makeRoom() counts them once, and then asks the store for nothing while there is room', async () => {
+    const quota = quotaOf(COUNT * 1000);
+    expect(await costOf(() => quota.makeRoom(100))).toBeGreaterThan(COUNT);
+    expect(await costOf(() => quota.makeRoom(100))).toBe(0);
+    // Whether and for how long each is there; what each is was known.
+    expect(await costOf(() => quota.recount())).toBe(COUNT + 1);
+    expect(await costOf(() => quota.freeBytes())).toBe(COUNT + 1);
+  });
+
+  it('makeRoom() without a quota asks the store for nothing', async () => {
+    expect(await costOf(() => quotaOf(0).makeRoom(100))).toBe(0);
+  });
+
+  it('makeRoom() at the limit lets the least recently used go, with a slack that the next calls live on', async () => {
+    const order = ids.slice(0, 40);
+    for (const [i, id] of order.entries()) await redis.expire(`hc:{m:${id}}:manifest`, 1000 + i);
+    const quota = quotaOf(COUNT * 10);
+    const evicted: string[] = [];
+    const slow = quotaOf(COUNT * 10, { forget: async (gone) => void evicted.push(...gone) });
+    await quota.recount();
+    expect(await slow.makeRoom(10)).toBe(true);
+    expect(evicted.length).toBeGreaterThan(1);
+    expect(evicted).toEqual(order.slice(0, evicted.length));
+    for (let i = 1; i < evicted.length; i++) expect(await costOf(() => slow.makeRoom(10))).toBe(0);
+  });
+
+  it('the housekeeper, which looks at 500 at a time, finds what is lost when its turn comes', async () => {
+    const clock: Clock = { nowMs: () => 0, wallMs: () => Date.now() } as Clock;
+    const archive = new SegmentArchive({ directory: folder, store, clock, metrics, logger });
+    await archive.open();
+    const present = await store.ids('ann');
+    for (const id of present) await archive.keep(manifestOf(id), { pinned: false, ttlSeconds: 100_000 });
+    const quota = quotaOf(0);
+    const deletion = { completeAll: async () => {} };
+    const housekeeper = new Housekeeper({ store, avatars, deletion, archive, quota, clock, intervalMs: 50, logger });
+    await housekeeper.start();
+    await waitFor('the thorough look', async () => commands > 0);
+    const lost = present.at(-1) as string;
+    await redis.del(`hc:{m:${lost}}:manifest`);
+    const before = commands;
+    await waitFor('the lost one to be back', async () => (await store.getManifest(lost)) !== undefined);
+    await housekeeper.close();
+    expect(commands).toBeGreaterThan(before);
+    expect(await store.isWhole(lost)).toBe(true);
+  });
+});
