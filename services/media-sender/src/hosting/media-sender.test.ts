@@ -5,6 +5,7 @@ import {
   type Codec,
   createLogger,
   DeletionLog,
+  keys,
   loadConfig,
   NO_TRACER,
   newId,
@@ -24,7 +25,7 @@ import {
   toSenderSchema,
   toSignalingSchema,
 } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
+import { FuzzRandom, mutate, startRedis, type TestRedis } from '@humancast/testkit';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -331,6 +332,45 @@ describe('MediaSender', () => {
     expect(transports[0]?.reports).toBeGreaterThan(0);
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: id, epoch: 1 });
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
+  });
+
+  it('passes over jobs and messages that it can’t read, and serves what comes after them', async () => {
+    const { id, transports } = await startSender();
+    const segments = new Queue(segmentsQueue(id), { connection: { url: server.url }, prefix: BULL_PREFIX });
+    cleanups.push(() => segments.close());
+    const post = new RedisPost<unknown>(redis);
+    const random = new FuzzRandom(1);
+    for (let i = 0; i < 60; i++) {
+      const odd = random.pick([
+        null,
+        7,
+        '',
+        [],
+        {},
+        { session: 'x' },
+        { session: newId('ses'), epoch: -1 },
+        { type: 'x' },
+      ]);
+      await jobs.add(SESSIONS_QUEUE, odd as never);
+      await segments.add('segment', odd);
+      await post.send(id, odd);
+      const answer = {
+        type: 'viewer.answer',
+        session: newId('ses'),
+        viewer: 'vw_0',
+        connection: 'connection-1',
+        sdp: 'x',
+      };
+      const broken = mutate(Buffer.from(JSON.stringify(answer)), random).toString();
+      await redis.xadd(keys.mailbox(id), '*', 'm', broken);
+    }
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+    const segment = await load('speech', 1);
+    await speak(session, [segment]);
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.finished'), WAIT);
   });
 
   it('closes a connection whose serving throws, and ends a session that throws, while the others go on', async () => {
