@@ -33,7 +33,11 @@ Everything else is set by environment variables; docs/configuration.md lists the
   BIND_ADDRESS=127.0.0.1  LOADER_BIND_ADDRESS=127.0.0.1
                        where the page and REST, and the producers' door, can be reached; beyond this machine only who has
                        the key makes sessions, unless PUBLIC_DEMO_PUBLISHED=true
-  SIGNALING_PORT=8080  LOADER_PORT=8081  TURN_PORT=3478  REDIS_QUEUE_PORT=6390  REDIS_MEDIA_PORT=6391
+  SIGNALING_PORT=8080          LOADER_PORT=8081          TURN_PORT=3478
+  REDIS_QUEUE_PORT=6390        REDIS_MEDIA_PORT=6391     SAY_PORT=8082 (demo producer)
+  SIGNALING_METRICS_PORT=9101  LOADER_METRICS_PORT=9102  SENDER_METRICS_PORT=9103 (and the next ones, one a media-sender)
+  SAY_METRICS_PORT=9104        a second stack on this machine needs all of these, and HUMANCAST_DIR
+  MEDIA_ADDRESS        this machine's address for coturn and media; default: its first one (Firefox refuses 127.0.0.1)
   HUMANCAST_API_KEY    producers' key; without it one is made and kept in .humancast/api-key
   HUMANCAST_DIR        secrets, logs and the database of jobs (.humancast)
   MEDIA_DIR            the watched folder (media)

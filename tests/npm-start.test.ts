@@ -4,10 +4,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '@humancast/testkit';
+import { freePort, launchFirefox } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStartConfig } from '../scripts/lib/start-config.mjs';
 import { eventually } from './support/api.js';
+import { makeClip } from './support/clips.js';
 
 const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
 const PORTS = [
@@ -22,6 +23,12 @@ const PORTS = [
   'REDIS_QUEUE_PORT',
   'REDIS_MEDIA_PORT',
 ];
+
+/** Whether the page's video presents a frame within two seconds. Firefox counts none for streams in its playback quality. */
+const FRAME = `new Promise((resolve) => {
+  document.querySelector('video')?.requestVideoFrameCallback(() => resolve(true));
+  setTimeout(() => resolve(false), 2000);
+})`;
 
 interface Started {
   readonly child: ChildProcess;
@@ -98,6 +105,24 @@ describe('npm start', () => {
     const page = await fetch(url);
     expect(page.status).toBe(200);
     expect(page.headers.get('content-type')).toContain('text/html');
+  });
+
+  it('plays in Firefox, which takes no TURN server on loopback', async () => {
+    const clip = join(folder, 'lights/idle/red.mp4');
+    makeClip(clip, { colour: 'red', seconds: 2 });
+    const firefox = await launchFirefox();
+    try {
+      const page = await firefox.newPage();
+      await page.goto(`http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=lights`);
+      await eventually(
+        'frames are presented',
+        async () => [await page.evaluate(`document.querySelector('.pill')?.textContent`), await page.evaluate(FRAME)],
+        ([words, frame]) => words === 'Live' && frame === true,
+        60_000,
+      );
+    } finally {
+      await firefox.close();
+    }
   });
 
   it('lets in who has the key that it made, and nobody else', async () => {

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isLoopback, uriHost } from './media-address.mjs';
 import { Stop } from './output.mjs';
 import { httpProbe, tcpProbe } from './probes.mjs';
 import { findProgram, PINNED_NODE, ROOT, withPinnedNode } from './run.mjs';
@@ -11,7 +12,7 @@ import { readSecret, writeSecret } from './secrets.mjs';
  * @typedef {import('./ports.mjs').PortUse} PortUse
  */
 
-/** Databases and TURN are on this machine only: a relay that reaches loopback must not be open to others. */
+/** Databases are on this machine only. */
 const LOOPBACK = '127.0.0.1';
 /** Longer than a service's own limit, so that the service's is the one that shows. */
 const STOP_MARGIN_MS = 2000;
@@ -41,8 +42,8 @@ export function portsOf(config) {
           use('SAY_METRICS_PORT', config.sayMetricsPort, 'metrics of demo-producer', signaling.metricsAddress),
         ]
       : []),
-    use('TURN_PORT', config.turnPort, 'coturn'),
-    use('TURN_PORT', config.turnPort, 'coturn', LOOPBACK, 'udp'),
+    use('TURN_PORT', config.turnPort, 'coturn', config.mediaAddress),
+    use('TURN_PORT', config.turnPort, 'coturn', config.mediaAddress, 'udp'),
     use('REDIS_QUEUE_PORT', config.redisQueuePort, 'redis-queue'),
     use('REDIS_MEDIA_PORT', config.redisMediaPort, 'redis-media'),
   ];
@@ -71,16 +72,17 @@ function redisSpec(name, port, stateDir, args) {
 }
 
 /** @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec} */
-function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
+function coturnSpec({ turnPort, mediaAddress, stateDir, env }, turnSecretFile) {
   const dir = folder(stateDir, 'coturn');
   const file = join(dir, 'turnserver.conf');
   const ours = [
-    `listening-ip=${LOOPBACK}`,
+    `listening-ip=${mediaAddress}`,
     `listening-port=${turnPort}`,
-    `relay-ip=${LOOPBACK}`,
+    `relay-ip=${mediaAddress}`,
     'no-tls',
-    'allow-loopback-peers',
-    `allowed-peer-ip=${LOOPBACK}`,
+    ...(isLoopback(mediaAddress) ? ['allow-loopback-peers'] : []),
+    // The media-senders are on this machine; nothing else of it or of its network can be reached through the relay.
+    `allowed-peer-ip=${mediaAddress}`,
     `pidfile=${join(dir, 'turnserver.pid')}`,
     `userdb=${join(dir, 'turndb')}`,
     // In a file and not on the command line, where everyone on the machine could read it.
@@ -92,7 +94,7 @@ function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
     command: program('turnserver'),
     args: ['-c', file],
     stopTimeoutMs: 5000,
-    probe: tcpProbe(LOOPBACK, turnPort),
+    probe: tcpProbe(mediaAddress, turnPort),
   };
 }
 
@@ -103,8 +105,8 @@ function coturnSpec({ turnPort, stateDir, env }, turnSecretFile) {
  * @returns {ProcessSpec[]}
  */
 export function serviceSpecs(config, secrets) {
-  const { signaling, loader, sender, turnPort, redisQueuePort, redisMediaPort } = config;
-  const turn = `turn:${LOOPBACK}:${turnPort}`;
+  const { signaling, loader, sender, turnPort, mediaAddress, redisQueuePort, redisMediaPort } = config;
+  const turn = `turn:${uriHost(mediaAddress)}:${turnPort}`;
   const env = {
     ...withPinnedNode(config.env),
     NODE_ENV: 'production',
@@ -115,7 +117,7 @@ export function serviceSpecs(config, secrets) {
     TOKEN_SECRET_FILE: secrets['token-secret'],
     TURN_SECRET_FILE: secrets['turn-secret'],
     TURN_URLS: `${turn}?transport=udp,${turn}?transport=tcp`,
-    HOST_ADDRESSES: LOOPBACK,
+    HOST_ADDRESSES: mediaAddress,
     ...(config.demoProducer && { SAY_URL: `http://${LOOPBACK}:${config.sayPort}` }),
   };
   return [

@@ -1,5 +1,6 @@
 import { loadConfig, loaderSettings, senderSettings, setting, signalingSettings } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
+import { mediaAddress } from './media-address.mjs';
 import { portsOf, serviceSpecs } from './stack.mjs';
 import { startSettings } from './start-config.mjs';
 
@@ -16,6 +17,7 @@ function configOf(demoProducer: boolean) {
     signaling: loadConfig(signalingSettings, env),
     loader: loadConfig(loaderSettings, { ...env, BIND_ADDRESS: '127.0.0.1' }),
     sender: loadConfig(senderSettings, env),
+    mediaAddress: '192.0.2.7',
     ...{ senders: 1, demo: { mode: 'off' } as const, demoProducer, env },
   };
 }
@@ -29,6 +31,36 @@ describe('BIND_ADDRESS', () => {
     expect(ports.find(({ variable }) => variable === 'LOADER_PORT')?.address).toBe('127.0.0.1');
   });
 });
+
+describe('media', () => {
+  it('is on an address of the machine that is not loopback, because Firefox refuses a TURN server there', () => {
+    const env = serviceSpecs(configOf(true), SECRETS).find(({ name }) => name === 'signaling')?.env;
+    expect(env?.['TURN_URLS']).toBe('turn:192.0.2.7:3478?transport=udp,turn:192.0.2.7:3478?transport=tcp');
+    expect(env?.['HOST_ADDRESSES']).toBe('192.0.2.7');
+    const turn = portsOf(configOf(true)).filter(({ variable }) => variable === 'TURN_PORT');
+    expect(turn.map(({ address, protocol }) => [address, protocol])).toEqual([
+      ['192.0.2.7', 'tcp'],
+      ['192.0.2.7', 'udp'],
+    ]);
+  });
+
+  it.each([
+    [
+      'the first IPv4 address that leads outside',
+      { lo: [own('127.0.0.1', true)], eth0: [own('10.0.0.5')] },
+      '10.0.0.5',
+    ],
+    ['no link-local one', { eth0: [own('169.254.1.2')], wlan0: [own('192.168.1.9')] }, '192.168.1.9'],
+    ['loopback where there is no other', { lo: [own('127.0.0.1', true)] }, '127.0.0.1'],
+  ])('uses %s', (_, interfaces, address) => {
+    expect(mediaAddress('', interfaces)).toBe(address);
+    expect(mediaAddress('10.9.9.9', interfaces)).toBe('10.9.9.9');
+  });
+});
+
+function own(address: string, internal = false) {
+  return { address, internal, family: 'IPv4', netmask: '255.255.255.0', mac: '', cidr: null } as const;
+}
 
 describe('the demo producer', () => {
   it('is where signaling looks for it, finds the services, and is not for other machines', () => {

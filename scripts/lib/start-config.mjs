@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { mediaAddress } from './media-address.mjs';
 import { Stop } from './output.mjs';
 import { ROOT } from './run.mjs';
 
@@ -11,6 +12,11 @@ import { ROOT } from './run.mjs';
  */
 export const startSettings = (setting) => ({
   turnPort: setting.int('TURN_PORT', [1, 65_535], 3478, 'Port of coturn, UDP and TCP'),
+  mediaAddress: setting.string(
+    'MEDIA_ADDRESS',
+    '',
+    "Address of this machine that coturn and media use; empty: its first one. With 127.0.0.1 Firefox can't play",
+  ),
   redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of the Redis of sessions and jobs'),
   redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of the Redis of frames and PCM'),
   redisMediaMaxmemory: setting.string('REDIS_MEDIA_MAXMEMORY', '1gb', 'Memory ceiling of that one, in its own terms'),
@@ -50,7 +56,19 @@ export async function readStartConfig(given, { senders, demoProducer }) {
     // Who has a producer of typed text already does not need ours.
     const withDemoProducer = demoProducer && signaling.sayUrl === '';
     const demo = demoModeOf(signaling);
-    return { ...own, stateDir, signaling, loader, sender, senders, demo, demoProducer: withDemoProducer, env };
+    const address = mediaAddress(own.mediaAddress);
+    return {
+      ...own,
+      mediaAddress: address,
+      stateDir,
+      signaling,
+      loader,
+      sender,
+      senders,
+      demo,
+      demoProducer: withDemoProducer,
+      env,
+    };
   } catch (error) {
     if (error instanceof ConfigError) throw new Stop(error.message);
     throw error;

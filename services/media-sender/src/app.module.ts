@@ -174,6 +174,7 @@ function createMediaSender(
     prefetchSamples: (config.prefetchMs * CLOCK_RATE) / 1000,
     missingMediaMs: MISSING_MEDIA_MS,
     viewerGraceMs: config.viewerGraceMs,
+    sessionGraceMs: config.sessionGraceMs,
     playheadMs: config.playheadMs,
     metrics,
   };

@@ -56,7 +56,12 @@ export function coreModule({ config, logger, tracer, metrics, timings }: CorePar
     {
       provide: TurnCredentials,
       useValue: new TurnCredentials(
-        { urls: config.turnUrls, secret: config.turnSecret, ttlSeconds: config.turnTtlSeconds },
+        {
+          urls: config.turnUrls,
+          localUrls: config.turnLocalUrls,
+          secret: config.turnSecret,
+          ttlSeconds: config.turnTtlSeconds,
+        },
         () => metrics.credentials.inc(),
       ),
     },

@@ -2,8 +2,6 @@
 export interface Timings {
   /** In which a WebSocket must send its `join`. */
   joinMs: number;
-  /** For which a viewer whose WebSocket was lost stays, with its media playing, to come back. */
-  viewerGraceMs: number;
   /** Between looks at the viewers who wait for an offer. */
   waitingTickMs: number;
   /** Without an offer, after which the host is told again. */
@@ -26,7 +24,6 @@ export interface Timings {
 
 export const TIMINGS: Readonly<Timings> = {
   joinMs: 5000,
-  viewerGraceMs: 5000,
   waitingTickMs: 1000,
   offerMs: 3000,
   inspectMs: 300,

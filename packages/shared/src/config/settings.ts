@@ -113,6 +113,15 @@ const door = {
   ),
 };
 
+/** RFC 7065 §3.1. Browsers throw at a bare IPv6 address, whose end can't be told from a port. */
+const turnUri = z.string().regex(/^turns?:(\[[\da-f:.]+\]|[^[\]:?/\s]+)(:\d{1,5})?(\?transport=(udp|tcp))?$/i);
+const turnUriList = z
+  .string()
+  .transform((text) => text.split(',').flatMap((uri) => uri.trim() || []))
+  .pipe(z.array(turnUri));
+const turnUrisMustBe =
+  'a comma-separated list of TURN URIs such as turn:host:3478?transport=udp, with IPv6 addresses in brackets';
+
 const codecs = 'vp8 or h264';
 
 /** `ID:CODEC:WIDTHxHEIGHT:KBITS`, several separated by commas. */
@@ -200,10 +209,25 @@ export const signalingSettings = {
   ),
   sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Segments queued in one session'),
   viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 1000], 20, 'Viewers of one session'),
-  turnUrls: setting.list(
+  viewerGraceMs: setting.int(
+    'VIEWER_GRACE_MS',
+    [0, 3_600_000],
+    90_000,
+    'Milliseconds a viewer may be away without having left (a locked phone, a tunnel) and find its session again',
+  ),
+  turnUrls: setting.custom(
     'TURN_URLS',
+    turnUriList,
+    turnUrisMustBe,
     '',
     'TURN servers handed to viewers, e.g. turn:host:3478?transport=udp; empty: viewers connect directly',
+  ),
+  turnLocalUrls: setting.custom(
+    'TURN_LOCAL_URLS',
+    turnUriList,
+    turnUrisMustBe,
+    '',
+    'More addresses of the same TURN server, handed out only while all of TURN_URLS are loopback, which Firefox refuses',
   ),
   turnSecret: setting.secret(
     'TURN_SECRET',
@@ -444,11 +468,12 @@ export const senderSettings = {
   ...common,
   metricsPort: setting.int('SENDER_METRICS_PORT', [0, 65_535], 9103, 'Port of /metrics, /healthz and /readyz'),
   maxSessions: setting.int('MAX_SESSIONS', [1, 1000], 40, 'Sessions one media-sender hosts at once'),
-  viewerGraceMs: setting.int(
-    'VIEWER_GRACE_MS',
+  viewerGraceMs: signalingSettings.viewerGraceMs,
+  sessionGraceMs: setting.int(
+    'SESSION_GRACE_MS',
     [0, 3_600_000],
     15_000,
-    'Milliseconds a session lives on after its last viewer has gone',
+    'Milliseconds a session lives on after its last viewer has left, or was given up',
   ),
   connectTimeoutMs: setting.int(
     'CONNECT_TIMEOUT_MS',

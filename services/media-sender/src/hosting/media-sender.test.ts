@@ -187,6 +187,7 @@ describe('MediaSender', () => {
       ...loadConfig(senderSettings, {}),
       maxSessions,
       viewerGraceMs: graceMs,
+      sessionGraceMs: graceMs,
       heartbeatMs: 50,
       leaseMs,
     };
@@ -253,6 +254,7 @@ describe('MediaSender', () => {
         prefetchSamples: 2 * 48_000,
         missingMediaMs: 50,
         viewerGraceMs: graceMs,
+        sessionGraceMs: graceMs,
         playheadMs: 100,
         metrics,
       },

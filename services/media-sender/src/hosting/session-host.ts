@@ -61,6 +61,8 @@ export interface HostServices {
   /** In which media that is missing may come back, ms. */
   missingMediaMs: number;
   viewerGraceMs: number;
+  /** How long a session lives on without viewers. */
+  sessionGraceMs: number;
   playheadMs: number;
   metrics: HostMetrics;
 }
@@ -531,7 +533,7 @@ export class SessionHost {
       clearTimeout(this.#aloneTimer);
       this.#aloneTimer = undefined;
     } else {
-      this.#aloneTimer ??= setTimeout(() => void this.stop('no-viewers'), this.#services.viewerGraceMs);
+      this.#aloneTimer ??= setTimeout(() => void this.stop('no-viewers'), this.#services.sessionGraceMs);
     }
   }
 

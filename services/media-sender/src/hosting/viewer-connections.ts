@@ -43,6 +43,8 @@ export interface ViewerConnectionsOptions {
 
 /** A trace of a join is not gone on with after so long: a host that takes over makes connections of its own accord. */
 const JOIN_TRACE_MS = 60_000;
+/** How long a WHEP player without a connection counts as a viewer. */
+const PLAYER_GRACE_MS = 15_000;
 
 interface Connection {
   readonly id: string;
@@ -214,13 +216,15 @@ export class ViewerConnections {
 
   /** A viewer without a connection has the grace time to come back. */
   #watch(viewer: Viewer): void {
+    const { graceMs } = this.#options;
     if (isConnected(viewer)) {
       clearTimeout(viewer.grace);
       viewer.grace = undefined;
     } else {
       viewer.grace ??= setTimeout(
         () => this.#options.onGone(viewer.record.viewer, viewer.record.attempt),
-        this.#options.graceMs,
+        // A player over WHEP has no way to come back as the same viewer.
+        viewer.record.offer === undefined ? graceMs : Math.min(graceMs, PLAYER_GRACE_MS),
       );
     }
   }

@@ -83,7 +83,7 @@ describe('the API', () => {
     it('is answered with the segment when it can be played', async () => {
       const { status, headers, body } = await upload({ file: clip });
       expect(status).toBe(201);
-      expect(headers.get('location')).toBe(`/v1/segments/${body.id}`);
+      expect(headers.get('location')).toBe(`segments/${body.id}`);
       expect(body).toMatchObject({
         ...{ avatar: 'ann', name: 'clip.mp4', role: 'speech', source: 'upload', state: 'complete' },
         ...{ durationMs: 1000, frames: 30, fps: '30' },

@@ -130,7 +130,8 @@ export class SegmentsController {
     done.catch(() => {});
     if (wait === 'false') {
       response.off('close', giveUp);
-      response.setHeader('location', `/v1/segments/${id}`);
+      // Relative to the request, so that it also holds under a path prefix.
+      response.setHeader('location', `segments/${id}`);
       response.statusCode = 202;
       return { id, avatar: avatarId, state: 'open', progress: 0 };
     }
@@ -212,7 +213,7 @@ export class SegmentsController {
 }
 
 function answer(response: ServerResponse, status: 201 | 202, manifest: SegmentManifest, pinned: boolean): unknown {
-  response.setHeader('location', `/v1/segments/${manifest.id}`);
+  response.setHeader('location', `segments/${manifest.id}`);
   response.statusCode = status;
   return segmentView(manifest, pinned);
 }

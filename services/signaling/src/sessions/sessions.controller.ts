@@ -86,7 +86,8 @@ export class SessionsController {
     const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
     const create = () => this.#sessions.create(avatar, { demo, wait, key, command });
     const session = await (demo ? this.#demos.make(counted.network, create) : create());
-    response.setHeader('location', `/v1/sessions/${session.id}`);
+    // Relative to the request, so that it also holds under a path prefix.
+    response.setHeader('location', `sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
     return {
       id: session.id,

@@ -32,7 +32,7 @@ describe('REST', () => {
     it('gives a producer all that a viewer needs', async () => {
       const { status, headers, body } = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
       expect(status).toBe(201);
-      expect(headers.get('location')).toBe(`/v1/sessions/${body.id}`);
+      expect(headers.get('location')).toBe(`sessions/${body.id}`);
       expect(body).toMatchObject({ avatar: 'demo', scope: 'view', iceServers: [], relayOnly: false });
       expect(Date.parse(body.expiresAt) - Date.now()).toBeGreaterThan(3_500_000);
       const viewer = await TestViewer.join({ signalUrl: new URL(body.signalUrl, other.signalUrl).href }, body);

@@ -14,8 +14,8 @@ describe('a viewer whose WebSocket was lost', () => {
   let sender: FakeSender;
   beforeAll(async () => {
     stack = await TestStack.start();
-    one = await stack.signaling({}, { viewerGraceMs: 400 });
-    other = await stack.signaling({}, { viewerGraceMs: 400 });
+    one = await stack.signaling({ viewerGraceMs: 400 });
+    other = await stack.signaling({ viewerGraceMs: 400 });
     sender = await FakeSender.start(stack.queueUrl);
   });
   afterAll(async () => {

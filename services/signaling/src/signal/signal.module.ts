@@ -43,7 +43,6 @@ import { WaitingRoom } from './waiting-room.js';
       provide: ViewerDesk,
       useFactory: (
         config: SignalingConfig,
-        timings: Timings,
         logger: Logger,
         tracer: Tracer,
         mailbox: string,
@@ -83,12 +82,11 @@ import { WaitingRoom } from './waiting-room.js';
             tokenSecret: config.tokenSecret,
             relayOnly: config.turnUrls.length > 0 && config.relayOnly,
             heartbeatMs: config.heartbeatMs,
-            viewerGraceMs: timings.viewerGraceMs,
+            viewerGraceMs: config.viewerGraceMs,
           },
         ),
       inject: [
         CONFIG,
-        TIMINGS_TOKEN,
         LOGGER,
         TRACER,
         MAILBOX_ADDRESS,

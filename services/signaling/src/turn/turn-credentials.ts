@@ -1,10 +1,12 @@
 import { createHmac } from 'node:crypto';
 import type { IceServer } from '@humancast/shared';
-import { groupByHost, serverOf, type TurnServer } from './turn-servers.js';
+import { serverOf, type TurnServer, turnServers } from './turn-servers.js';
 
 export interface TurnOptions {
   /** Of one server or several, each listed with all its transports. */
   urls: readonly string[];
+  /** More ways to the same server, used while all of `urls` are on loopback. */
+  localUrls?: readonly string[];
   /** coturn's `static-auth-secret`. */
   secret: string;
   ttlSeconds: number;
@@ -22,7 +24,7 @@ export class TurnCredentials {
 
   constructor(options: TurnOptions, onIssued: () => void = () => {}, nowMs: () => number = Date.now) {
     this.#options = options;
-    this.#servers = groupByHost(options.urls);
+    this.#servers = turnServers(options.urls, options.localUrls ?? []);
     this.#onIssued = onIssued;
     this.#nowMs = nowMs;
   }

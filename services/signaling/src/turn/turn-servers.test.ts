@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { groupByHost, serverOf } from './turn-servers.js';
+import { groupByHost, serverOf, turnServers } from './turn-servers.js';
 
 const fleet = (count: number) => groupByHost(Array.from({ length: count }, (_, i) => `turn:turn${i}.example`));
 const sessions = Array.from({ length: 3000 }, (_, i) => `ses_${i}`);
@@ -14,6 +14,21 @@ describe('groupByHost', () => {
       'turns:[2001:db8::1]?transport=tcp',
     ];
     expect(groupByHost(urls)).toEqual([[urls[0], urls[2]], [urls[1], urls[4]], [urls[3]]]);
+  });
+});
+
+describe('turnServers', () => {
+  const loopback = ['turn:127.0.0.1:3478?transport=udp', 'turn:localhost:3478?transport=tcp', 'turn:[::1]:3478'];
+  const local = ['turn:172.30.240.10:3478?transport=udp'];
+
+  it('adds the local URLs to a server that is on loopback only', () => {
+    expect(turnServers(loopback, local)).toEqual([[...loopback, ...local]]);
+  });
+
+  it('leaves the local URLs out as soon as one URL is not on loopback', () => {
+    expect(turnServers([...loopback, 'turn:turn.example'], local).flat()).not.toContain(local[0]);
+    expect(turnServers(['turn:127.example'], local)).toEqual([['turn:127.example']]);
+    expect(turnServers([], local)).toEqual([]);
   });
 });
 

@@ -15,6 +15,16 @@ export function groupByHost(urls: readonly string[]): TurnServer[] {
 }
 
 /**
+ * The servers that viewers get. While all of `urls` are on loopback, `localUrls` are further ways to that one server: a viewer on
+ * this machine may not be allowed to use the first (Firefox refuses a TURN server on loopback).
+ */
+export function turnServers(urls: readonly string[], localUrls: readonly string[]): TurnServer[] {
+  const [first, ...more] = urls;
+  if (first !== undefined && urls.every(isLoopback)) return [[first, ...more, ...localUrls]];
+  return groupByHost(urls);
+}
+
+/**
  * A session's server: the same in every signaling process and after every restart, without anything being stored; when one
  * is taken off the list, only its sessions go elsewhere (rendezvous hashing: Thaler & Ravishankar, 1998).
  */
@@ -31,6 +41,10 @@ export function serverOf(session: string, servers: readonly TurnServer[]): TurnS
     }
   }
   return best;
+}
+
+function isLoopback(url: string): boolean {
+  return /^(127\.[\d.]+|localhost|\[::1\])$/.test(hostOf(url));
 }
 
 function hostOf(url: string): string {

@@ -83,7 +83,8 @@ export class WhepController {
     // Written by hand: Express would add a charset, which players that compare the type take for another one.
     response.writeHead(201, {
       'content-type': SDP,
-      location: `/whep/resource/${answer.resource}`,
+      // Relative to the request (RFC 9110 §10.2.2), so that it also holds behind a proxy that adds a path prefix.
+      location: `resource/${answer.resource}`,
       etag: answer.etag,
       'accept-patch': SDP_FRAGMENT,
       'cache-control': 'no-store',

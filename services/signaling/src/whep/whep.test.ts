@@ -43,10 +43,13 @@ describe('WHEP', () => {
   async function playing(at = signaling) {
     const reply = await post(at);
     expect(reply.status, reply.text).toBe(201);
-    return { resource: reply.headers.get('location') ?? '', etag: reply.headers.get('etag') ?? '', ...whoIs(reply) };
+    return { resource: resourceOf(reply), etag: reply.headers.get('etag') ?? '', ...whoIs(reply) };
   }
+  /** The path of the resource, resolved against the request's as every client does (RFC 9110 §10.2.2). */
+  const resourceOf = (reply: Reply) =>
+    new URL(reply.headers.get('location') ?? '', `${signaling.url}/whep/demo`).pathname;
   const whoIs = (reply: Reply) => {
-    const [body = ''] = (reply.headers.get('location') ?? '').replace('/whep/resource/', '').split('.');
+    const [body = ''] = resourceOf(reply).replace('/whep/resource/', '').split('.');
     return JSON.parse(Buffer.from(body, 'base64url').toString()) as { session: string; viewer: string };
   };
 
@@ -60,6 +63,8 @@ describe('WHEP', () => {
       /^<turn:a\.example\?transport=udp>; rel="ice-server"; username="\d+:vw_[\w-]+"; credential="[\w+/=]+"; credential-type="password", </,
     );
     expect(reply.headers.get('access-control-expose-headers')).toMatch(/ETag.*Link.*Location/);
+    const location = reply.headers.get('location') ?? '';
+    expect(new URL(location, 'https://proxy.example/live/whep/demo').pathname).toMatch(/^\/live\/whep\/resource\/./);
     const { session, viewer } = whoIs(reply);
     expect(await sender.viewer(session, viewer)).toMatchObject({ offer: OFFER });
   });
@@ -111,7 +116,7 @@ describe('WHEP', () => {
     const reply = await post(signaling, `/whep/demo?session=${id}`, { auth: token });
     expect(reply.status).toBe(201);
     expect(whoIs(reply).session).toBe(id);
-    await signaling.request('DELETE', reply.headers.get('location') ?? '', { auth: '' });
+    await signaling.request('DELETE', resourceOf(reply), { auth: '' });
     expect((await sender.registry.get(id)).state).toBe('hosted');
     expect(await sender.registry.viewers(id)).toEqual([]);
     await stack.addAvatar('other');
