@@ -23,8 +23,11 @@ class House {
       this.asked.push(`${request.method} ${kind} ${action}`.trim());
       const json = (status: number, body: unknown) => response.writeHead(status).end(JSON.stringify(body));
       if (this.ended.has(id)) json(404, toProblem(new HumancastError('session_not_found')));
-      else if (action === 'interrupt') json(202, { interruptedSeq: 1 });
-      else if (kind === 'segments') response.writeHead(204).end();
+      else if (action === 'interrupt') {
+        json(202, { interruptedSeq: 1 });
+        const idempotencyKey = String(request.headers['idempotency-key']);
+        this.#tell({ type: 'session.interrupted', interruptedSeq: 1, idempotencyKey });
+      } else if (kind === 'segments') response.writeHead(204).end();
       else if (action === 'events') {
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
         let n = 0;
@@ -143,6 +146,21 @@ describe('the demo producer', () => {
     expect(refused).toMatchObject({ status: 503, body: { code: 'no_capacity' } });
     expect((await say({ session, text, interrupt: true }, { at: small })).status).toBe(202);
     await small.close();
+  });
+
+  it('does not say a text that waited when the session is interrupted, and says the next', async () => {
+    const slow = await start({ SAY_AHEAD_MS: '100' });
+    await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
+    const [first] = loaded();
+    await until('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
+    house.event({ type: 'session.interrupted', interruptedSeq: 1 });
+    first?.tell({ type: 'interrupted', positionMs: 100 });
+    await until('it stops', () => first?.outcome === 'gone');
+    expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
+    await until('the next is pushed', () => house.loader.last.outcome === 'end');
+    expect(loaded()).toHaveLength(2);
+    await slow.close();
   });
 
   it('stops drawing when the viewer interrupts', async () => {

@@ -53,7 +53,7 @@ export type SessionEvent = { id: string; session: string; atMs: number } & (
   | { type: 'session.hosted'; host: string; epoch: number }
   | { type: 'session.moved'; from: string; host: string; epoch: number }
   | { type: 'session.ended'; reason: string }
-  | { type: 'session.interrupted'; interruptedSeq: number }
+  | { type: 'session.interrupted'; interruptedSeq: number; idempotencyKey?: string }
   | { type: 'viewer.connected'; viewer: string }
   | { type: 'viewer.disconnected'; viewer: string; reason: string }
   | { type: 'speech.started'; seq: number; segment: string }

@@ -80,8 +80,11 @@ export class Humancast {
     return (await this.#signaling.json('POST', sessionPath(session, '/speak'), spokenSchema, request)).queued;
   }
 
-  /** Stops what is being said, and empties the queue; the event `speech.finished` tells how much was heard. */
-  async interrupt(session: string, options: CallOptions = {}): Promise<void> {
+  /**
+   * Stops what is being said, and empties the queue; the event `speech.finished` tells how much was heard.
+   * @param options.idempotencyKey is in the event `session.interrupted`; default: a random one.
+   */
+  async interrupt(session: string, options: CallOptions & { idempotencyKey?: string } = {}): Promise<void> {
     await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
   }
 

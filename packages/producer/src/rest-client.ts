@@ -50,7 +50,7 @@ export class RestClient {
     const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
     const either = allOf(signal, timeout);
     // One for all attempts: humancast does the command once, also when it was the answer that got lost.
-    const idempotencyKey = method === 'POST' ? randomUUID() : undefined;
+    const idempotencyKey = method === 'POST' ? (request.idempotencyKey ?? randomUUID()) : undefined;
     for (const pauseMs of [...RETRY_MS, undefined]) {
       try {
         const response = await this.#fetch(method, path, { ...request, idempotencyKey }, either);

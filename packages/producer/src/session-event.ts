@@ -15,7 +15,13 @@ export const sessionEventSchema = z.discriminatedUnion('type', [
   z.object({ ...common, type: z.literal('session.moved'), from: z.string(), host: z.string(), epoch: z.int() }),
   z.object({ ...common, type: z.literal('session.ended'), reason: z.string() }),
   /** Everything queued up to that seq is over; whoever prepares an answer should stop. Also when nothing was queued. */
-  z.object({ ...common, type: z.literal('session.interrupted'), interruptedSeq: z.int() }),
+  z.object({
+    ...common,
+    type: z.literal('session.interrupted'),
+    interruptedSeq: z.int(),
+    /** Of the command: an interruption of one's own can be told by it. */
+    idempotencyKey: z.string().optional(),
+  }),
   z.object({ ...common, type: z.literal('viewer.connected'), viewer: z.string() }),
   z.object({ ...common, type: z.literal('viewer.disconnected'), viewer: z.string(), reason: z.string() }),
   z.object({ ...common, type: z.literal('speech.started'), seq: z.int(), segment: z.string() }),

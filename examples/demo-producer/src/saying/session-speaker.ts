@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import type { Humancast, LivePush } from '@humancast/producer';
 import { HumancastError, type Logger, type Span, Stages, type Tracer, traceFields } from '@humancast/shared';
@@ -39,6 +40,8 @@ interface Saying {
   readonly span: Span;
   /** Until its first frame is pushed. */
   readonly stages: Stages;
+  /** Whether it is a segment in the session's queue: then its end is told by that. */
+  isOpen: boolean;
 }
 
 type Outcome = 'said' | 'interrupted' | 'failed';
@@ -60,6 +63,8 @@ export class SessionSpeaker {
   /** Segments were made for one moment: they are removed when they have been both pushed and heard. */
   readonly #pushing = new Set<string>();
   readonly #unheard = new Set<string>();
+  /** Keys of interruptions of its own whose events have not come yet. */
+  readonly #interruptions = new Set<string>();
   #last: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
@@ -98,7 +103,8 @@ export class SessionSpeaker {
     const attributes = { session: this.#session, characters: text.length, ahead };
     const span = this.#parts.tracer.start('say.text', { parent: traceparent, kind: 'server', attributes });
     const trace = { span, stages: new Stages(Date.now()) };
-    const saying = { text, interrupt, ahead, receivedAtMs, abort: new AbortController(), opened, ...trace };
+    const abort = new AbortController();
+    const saying = { text, interrupt, ahead, receivedAtMs, abort, opened, ...trace, isOpen: false };
     this.#sayings.add(saying);
     this.#last = ahead === 0 ? this.#run(saying) : this.#last.then(() => this.#run(saying));
     return { ahead, opened: opened.promise };
@@ -114,12 +120,12 @@ export class SessionSpeaker {
     this.#onIdle();
   }
 
-  #drop(reason: HumancastError): void {
-    for (const saying of this.#sayings) {
+  #drop(reason: HumancastError, which: (saying: Saying) => boolean = () => true): void {
+    for (const saying of [...this.#sayings].filter(which)) {
       saying.abort.abort(reason);
       saying.opened.reject(reason);
+      this.#sayings.delete(saying);
     }
-    this.#sayings.clear();
   }
 
   async #run(saying: Saying): Promise<void> {
@@ -163,10 +169,11 @@ export class SessionSpeaker {
     const [{ avatar, nextCut }] = await Promise.all([
       humancast.session(this.#session, { signal }),
       // What is said now stops at once, not when this begins; and before this is queued, which it would drop too.
-      saying.interrupt ? humancast.interrupt(this.#session, { signal }) : undefined,
+      saying.interrupt ? this.#interrupt(signal) : undefined,
     ]);
     started.resolve(idlePoses.after(nextCut, performance.now()));
     const push = await this.#open(avatar, saying);
+    saying.isOpen = true;
     saying.stages.end('say.open');
     this.#pushing.add(push.segment);
     this.#unheard.add(push.segment);
@@ -182,6 +189,12 @@ export class SessionSpeaker {
       this.#pushing.delete(push.segment);
       if (!this.#unheard.has(push.segment)) this.#tidy(push.segment);
     }
+  }
+
+  #interrupt(signal: AbortSignal): Promise<void> {
+    const idempotencyKey = randomUUID();
+    this.#interruptions.add(idempotencyKey);
+    return this.#parts.humancast.interrupt(this.#session, { signal, idempotencyKey });
   }
 
   #open(avatar: string, { interrupt, abort, span }: Saying): Promise<LivePush> {
@@ -221,12 +234,20 @@ export class SessionSpeaker {
     try {
       for await (const event of this.#parts.humancast.events(this.#session, { signal })) {
         if (event.type === 'session.ended') this.close();
+        if (event.type === 'session.interrupted') this.#interrupted(event.idempotencyKey);
         if (event.type === 'speech.finished' && this.#unheard.delete(event.segment)) this.#heard(event.segment);
       }
     } catch (error) {
       // A session that is not there: who wanted something said in it is told so.
       this.#logger.debug({ err: error }, 'no events');
     }
+  }
+
+  /** Somebody wants silence: texts that are not in the session's queue yet are not said any more either. */
+  #interrupted(key: string | undefined): void {
+    if (key !== undefined && this.#interruptions.delete(key)) return;
+    const reason = new HumancastError('replaced', 'the session was interrupted before this text was begun');
+    this.#drop(reason, (saying) => !saying.isOpen);
   }
 
   #heard(segment: string): void {

@@ -21,9 +21,14 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session.ended'), reason: z.string() }),
   /**
    * A viewer or a producer interrupted: everything queued up to and including `interruptedSeq` is over, and whoever prepares an
-   * answer should stop. It is said even when nothing was queued. `speak` with `interrupt` does not say it.
+   * answer should stop. It is said even when nothing was queued. `speak` with `interrupt` does not say it. The key of the
+   * command, if it had one, tells its sender that it was its own.
    */
-  z.object({ type: z.literal('session.interrupted'), interruptedSeq: z.int().min(0) }),
+  z.object({
+    type: z.literal('session.interrupted'),
+    interruptedSeq: z.int().min(0),
+    idempotencyKey: z.string().optional(),
+  }),
   z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   z.object({ type: z.literal('speech.started'), seq: z.int(), segment: idSchema }),

@@ -242,7 +242,9 @@ if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 redis.call('HSET', KEYS[1], 'interrupted', seq)
-emit(cjson.encode({type = 'session.interrupted', interruptedSeq = seq}))
+local event = {type = 'session.interrupted', interruptedSeq = seq}
+if key ~= '' then event.idempotencyKey = key end
+emit(cjson.encode(event))
 retire(seq, state == 'hosted')
 remember({seq})
 return {seq, host}`,

@@ -32,6 +32,27 @@ describe('Outbox', () => {
     expect(await outbox.flush(0)).toBe(true);
   });
 
+  it('keeps every report while nothing can be written, and leaves out what can be missed beyond 1000', async () => {
+    const { said, outbox, write } = setUp();
+    write('first', [new Error('MISCONF')]);
+    for (let i = 0; i < 1500; i++) {
+      outbox.addIfRoom(async () => {
+        said.push('event');
+        return true;
+      });
+    }
+    for (let i = 0; i < 1500; i++) write('report', []);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(said.filter((name) => name === 'event')).toHaveLength(999);
+    expect(said.filter((name) => name === 'report')).toHaveLength(1500);
+    outbox.addIfRoom(async () => {
+      said.push('later');
+      return true;
+    });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(said.at(-1)).toBe('later');
+  });
+
   it('says nothing more once it was refused', async () => {
     const { said, write } = setUp();
     write('one', [false]);

@@ -1,6 +1,6 @@
 import type { Logger } from '@humancast/shared';
 
-/** Writes that may wait; a session produces a few a second at most, so this many means minutes without Redis. */
+/** Writes that may wait before those that can be missed are left out; minutes without Redis. */
 const LIMIT = 1000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
@@ -11,6 +11,9 @@ type Write = () => Promise<boolean>;
 /**
  * What a host has to say, one after the other, in order. What can't be written now is tried until it is: each write does
  * nothing the second time. The first refusal ends it.
+ *
+ * It is bounded without losing a report: reports are two for each queued segment at most (`started`, `finished`), a segment
+ * leaves the session's queue in Redis when its report is written, and that queue has a limit. Everything else has {@link LIMIT}.
  */
 export class Outbox {
   readonly #logger: Logger;
@@ -19,20 +22,28 @@ export class Outbox {
   #draining: Promise<void> | undefined;
   #wake = () => {};
   #closed = false;
+  #leftOut = 0;
 
   constructor(logger: Logger, onRefused: () => void) {
     this.#logger = logger;
     this.#onRefused = onRefused;
   }
 
+  /** For what must be said once. */
   add(write: Write): void {
     if (this.#closed) return;
-    if (this.#writes.length >= LIMIT) {
-      this.#logger.error({ limit: LIMIT }, 'too many unsaid events: one is dropped');
-      return;
-    }
     this.#writes.push(write);
     this.#draining ??= this.#drain();
+  }
+
+  /** For what can be missed: left out while {@link LIMIT} writes wait. */
+  addIfRoom(write: Write): void {
+    if (this.#writes.length < LIMIT) {
+      this.#leftOut = 0;
+      this.add(write);
+    } else if (this.#leftOut++ === 0) {
+      this.#logger.error({ limit: LIMIT }, 'events left out: too many wait to be written');
+    }
   }
 
   /** For what is superseded soon anyway. */

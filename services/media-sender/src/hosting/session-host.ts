@@ -602,7 +602,7 @@ export class SessionHost {
 
   #emit(body: Parameters<SessionRegistry['emit']>[2]): void {
     const number = ++this.#said;
-    this.#outbox.add(() => this.#services.registry.emit(this.session, this.epoch, body, number));
+    this.#outbox.addIfRoom(() => this.#services.registry.emit(this.session, this.epoch, body, number));
   }
 
   /** What nobody watches any more is not read any more, once what is watched is in memory. */
