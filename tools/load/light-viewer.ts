@@ -122,7 +122,11 @@ export class LightViewer {
     const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/v1/signal`);
     this.#socket = socket;
     socket.onopen = () => this.#join();
-    socket.onmessage = ({ data }) => this.#hear(signalMessageSchema.parse(JSON.parse(String(data))));
+    socket.onmessage = ({ data }) => {
+      const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
+      // A newer server may say more.
+      if (message.success) this.#hear(message.data);
+    };
     socket.onclose = () => {
       if (this.#socket === socket) this.#socketLost();
     };

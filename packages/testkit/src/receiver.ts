@@ -89,7 +89,11 @@ export class Receiver {
     this.#connected.promise.catch(() => {});
     this.#socket = new WebSocket(`${signalingUrl.replace(/^http/, 'ws')}/v1/signal`);
     this.#socket.onopen = () => this.#send({ type: 'join', session, token });
-    this.#socket.onmessage = ({ data }) => this.#hear(signalMessageSchema.parse(JSON.parse(String(data))));
+    this.#socket.onmessage = ({ data }) => {
+      const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
+      // A newer server may say more.
+      if (message.success) this.#hear(message.data);
+    };
     this.#socket.onclose = ({ code }) => this.#end(`signalling closed with ${code}`);
   }
 
