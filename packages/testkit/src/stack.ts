@@ -34,6 +34,8 @@ export interface StackOptions {
   mediaAddress?: string;
   /** Watched by the loader; a new empty folder when not given. */
   mediaDir?: string;
+  /** Where the built services are that run at first; default: this repository. */
+  root?: string;
   /** Further settings for all services. */
   env?: Readonly<Record<string, string>>;
   /** Further options of redis-queue. */
@@ -83,9 +85,9 @@ export interface Stack {
   readonly redisMedia: TestRedis;
   readonly turn: TestTurn | undefined;
   readonly processes: readonly StackProcess[];
-  addSender(): Promise<StackProcess>;
-  /** Starts the service of a process that has ended again, with the same settings. */
-  revive(ended: StackProcess): Promise<StackProcess>;
+  addSender(root?: string): Promise<StackProcess>;
+  /** Starts the service of a process that has ended again, with the same settings, as built where it was or in another place. */
+  revive(ended: StackProcess, root?: string): Promise<StackProcess>;
   stop(): Promise<void>;
 }
 
@@ -131,29 +133,34 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...options.env,
   };
   const processes: StackProcess[] = [];
-  const revivals = new Map<StackProcess, () => Promise<StackProcess>>();
+  const revivals = new Map<StackProcess, (root?: string) => Promise<StackProcess>>();
   const instances = new Map<string, number>();
-  const launch = async (service: string, variable: string, extra: Record<string, string> = {}) => {
+  const { root = ROOT } = options;
+  const launch = async (
+    service: string,
+    variable: string,
+    { from = root, extra = {} }: { from?: string; extra?: Record<string, string> } = {},
+  ) => {
     const metricsPort = await freePort();
     const instance = instances.get(service) ?? 0;
     instances.set(service, instance + 1);
     const placement = (await options.place?.({ name: service, instance, redisQueue, redisMedia })) ?? {};
-    const begin = () => {
+    const begin = (folder: string) => {
       const env = { ...shared, ...extra, [variable]: String(metricsPort), ...placement.env };
-      const child = startService(service, { instance, env, metricsPort, prefix: placement.prefix });
+      const child = startService(folder, service, { instance, env, metricsPort, prefix: placement.prefix });
       processes.push(child);
-      revivals.set(child, async () => {
+      revivals.set(child, async (nextFolder = folder) => {
         processes.splice(processes.indexOf(child), 1);
-        const next = begin();
+        const next = begin(nextFolder);
         await ready(`${next.metricsUrl}/readyz`, next);
         return next;
       });
       return child;
     };
-    return begin();
+    return begin(from);
   };
-  const addSender = async () => {
-    const child = await launch('media-sender', 'SENDER_METRICS_PORT');
+  const addSender = async (from = root) => {
+    const child = await launch('media-sender', 'SENDER_METRICS_PORT', { from });
     await ready(`${child.metricsUrl}/readyz`, child);
     return child;
   };
@@ -170,7 +177,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     waits.push(ready(`http://127.0.0.1:${loaderPort}/readyz`, loader));
     for (let i = 0; i < signalings; i++) {
       const port = await freePort();
-      const child = await launch('signaling', 'SIGNALING_METRICS_PORT', { SIGNALING_PORT: String(port) });
+      const child = await launch('signaling', 'SIGNALING_METRICS_PORT', { extra: { SIGNALING_PORT: String(port) } });
       signalingUrls.push(`http://127.0.0.1:${port}`);
       waits.push(ready(`http://127.0.0.1:${port}/readyz`, child));
     }
@@ -192,11 +199,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     turn,
     processes,
     addSender,
-    async revive(ended) {
+    async revive(ended, place) {
       const start = revivals.get(ended);
       if (!start) throw new Error(`${ended.name} is not of this stack`);
       revivals.delete(ended);
-      return start();
+      return start(place);
     },
     stop,
   };
@@ -209,8 +216,12 @@ interface ServiceStart {
   prefix: readonly string[] | undefined;
 }
 
-function startService(service: string, { instance, env, metricsPort, prefix }: ServiceStart): StackProcess {
-  const main = join(ROOT, 'services', service, 'dist/main.js');
+function startService(
+  root: string,
+  service: string,
+  { instance, env, metricsPort, prefix }: ServiceStart,
+): StackProcess {
+  const main = join(root, 'services', service, 'dist/main.js');
   const options: SpawnOptions = { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] };
   const child = spawnTied(process.execPath, [main], options, prefix);
   const lines: string[] = [];

@@ -1,0 +1,161 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SessionEvent as ToldEvent } from '@humancast/shared';
+import { type Stack, type StackProcess, startStack } from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventFaults } from '../tools/faults/crowd.ts';
+import { Talker } from '../tools/faults/talker.ts';
+import { LightViewer } from '../tools/load/light-viewer.ts';
+import { eventually, Producer, type SessionEvent } from './support/api.js';
+import { makeClip } from './support/clips.js';
+import { buildPreviousVersion } from './upgrade/previous-version.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const SEGMENT_SECONDS = 2;
+/**
+ * A hand-over shows the old host's picture until the new one's is there, so it makes no gap; a busy machine does. A viewer that was
+ * forgotten asks for a new connection after 4 s of nothing.
+ */
+const LONGEST_GAP_MS = 3000;
+
+/** One Redis, two versions: each process of the previous one is replaced by one of today's, and then the other way round. */
+describe('an update and a rollback', () => {
+  let previous: string;
+  let stack: Stack;
+  let producer: Producer;
+  let session: { id: string; token: string };
+  let talker: Talker;
+  let viewers: LightViewer[];
+  /** Metrics of each process before it went, and of those that are left. */
+  const metrics: string[] = [];
+  const logs: string[] = [];
+  const stopped = new Set<StackProcess>();
+
+  beforeAll(async () => {
+    previous = buildPreviousVersion();
+    stack = await startStack({ root: previous, signalings: 2, turn: false });
+    producer = new Producer(stack);
+    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2, size: '160x120' });
+    await eventually(
+      'the idle clip is loaded',
+      () => producer.idleCount('lights'),
+      (count) => count === 1,
+    );
+    session = await producer.createSession('lights');
+    // One at each signaling process: both lose theirs, at different times.
+    viewers = [stack.signalingUrls, stack.signalingUrls.toReversed()].map(
+      (signalingUrls) => new LightViewer({ signalingUrls, session: session.id, token: session.token }),
+    );
+    await allPlay();
+    talker = talk(await upload('before.mp4'));
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const viewer of viewers ?? []) viewer.close();
+    await talker?.stop();
+    await stack?.stop();
+  });
+
+  it('go by unnoticed by viewers, who keep their session, their seat and their picture', async () => {
+    await roll(ROOT);
+    await talker.stop();
+    const { accepted } = talker;
+    // What the new version has stored is said by the old one after the rollback.
+    talker = talk(await upload('between.mp4'));
+    await roll(previous);
+    await talker.stop();
+    talker.accepted.unshift(...accepted);
+
+    for (const { record } of viewers) {
+      expect(record).toMatchObject({ endReason: undefined, reconnects: 0 });
+      expect(record.longestGapMs, JSON.stringify(record.gaps)).toBeLessThan(LONGEST_GAP_MS);
+      expect(record.links.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+    }
+  }, 120_000);
+
+  it('say each queued segment once, and tell each event', async () => {
+    expect(talker.accepted.length).toBeGreaterThan(5);
+    const isOver = (events: SessionEvent[]) =>
+      events.filter(({ type }) => type === 'speech.finished').length === talker.accepted.length;
+    const events = await eventually('all that was queued is over', () => producer.events(session.id), isOver, 60_000);
+    expect(eventFaults(events as unknown as ToldEvent[], talker.accepted)).toEqual([]);
+    const reasons = events.flatMap(({ type, reason }) => (type === 'speech.finished' ? [reason] : []));
+    expect(new Set(reasons)).toEqual(new Set(['finished']));
+    expect(events.filter(({ type }) => type === 'session.moved')).toHaveLength(2);
+    expect(events.filter(({ type }) => type === 'events.missed')).toEqual([]);
+  }, 90_000);
+
+  it('leave no record that one version could not read from the other', async () => {
+    for (const process of stack.processes) await keepReport(process);
+    expect(metrics).toHaveLength(12);
+    // Events and messages of a new type are for those who know them; anything else has to be read by both.
+    const lost = metrics
+      .flatMap((text) => text.split('\n'))
+      .filter((line) => /^humancast_unreadable_records_total\{.*kind="(?!event|message)/.test(line));
+    expect(lost).toEqual([]);
+    expect(logs.flatMap((log) => log.split('\n')).filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
+  });
+
+  function talk(segment: string): Talker {
+    const { signalingUrls, apiKey } = stack;
+    const intervalMs = SEGMENT_SECONDS * 1000;
+    return new Talker({ signalingUrls, apiKey, session: session.id, segment, intervalMs });
+  }
+
+  async function upload(name: string): Promise<string> {
+    const path = join(stack.mediaDir, '..', name);
+    makeClip(path, { colour: 'blue', seconds: SEGMENT_SECONDS, size: '160x120', toneHz: 440 });
+    return (await producer.upload('lights', name, await readFile(path))).id;
+  }
+
+  /** One process at a time, as an orchestrator does: a media-sender's replacement is there before it goes. */
+  async function roll(root: string): Promise<void> {
+    await replace(only('segment-loader'), root);
+    for (const signaling of named('signaling')) {
+      await replace(signaling, root);
+      await allPlay();
+    }
+    const sender = only('media-sender');
+    await stack.addSender(root);
+    await stop(sender);
+    await allPlay();
+  }
+
+  async function replace(process: StackProcess, root: string): Promise<void> {
+    await stop(process);
+    await stack.revive(process, root);
+  }
+
+  async function stop(process: StackProcess): Promise<void> {
+    await keepReport(process);
+    process.signal('SIGTERM');
+    await process.ended;
+    stopped.add(process);
+  }
+
+  async function keepReport(process: StackProcess): Promise<void> {
+    if (stopped.has(process)) return;
+    const response = await fetch(`${process.metricsUrl}/metrics`);
+    metrics.push(await response.text());
+    logs.push(process.log());
+  }
+
+  /** Both show frames that came after this was asked. */
+  async function allPlay(): Promise<void> {
+    const before = viewers.map(({ record }) => record.frames);
+    await eventually(
+      'both viewers’ pictures move on',
+      async () => viewers.map(({ record, playing }, i) => playing && record.frames > (before[i] ?? 0) + 15),
+      (moving) => moving.every((is) => is),
+      30_000,
+    );
+  }
+
+  const named = (name: string) => stack.processes.filter((process) => process.name === name && !stopped.has(process));
+
+  function only(name: string): StackProcess {
+    const [found, ...others] = named(name);
+    if (!found || others.length > 0) throw new Error(`not one ${name}`);
+    return found;
+  }
+});
