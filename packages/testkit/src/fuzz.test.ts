@@ -1,8 +1,12 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { budget, FuzzRandom, fuzz, mutate } from './fuzz.js';
 
 const corpus = [Buffer.from('a first input of some length'), Buffer.from([0, 4, 1, 2, 3, 4])];
 
+beforeEach(() => {
+  vi.stubEnv('FUZZ_SECONDS', undefined);
+  vi.stubEnv('FUZZ_SEED', undefined);
+});
 afterEach(() => vi.unstubAllEnvs());
 
 async function inputsOf(seed: number): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createPrivateKey, randomBytes, sign, X509Certificate } from 'node:crypto';
 import {
   CipherContext,
   DtlsServer,
@@ -20,9 +20,8 @@ const PROFILES: ReadonlyMap<number | undefined, SrtpProfile> = new Map([
   [ProtectionProfileAeadAes128Gcm, 'AEAD_AES_128_GCM'],
   [ProtectionProfileAes128CmHmacSha1_80, 'AES128_CM_HMAC_SHA1_80'],
 ]);
-/** werift's session types. */
+/** werift's session type of a client. */
 const CLIENT = 1;
-const SERVER = 2;
 const COOKIE_BYTES = 20;
 /** The nonce's explicit part, the authentication tag, and at least one byte (RFC 5288 §3). */
 const MIN_PROTECTED_BYTES = 8 + 16 + 1;
@@ -82,8 +81,7 @@ export class ServerHandshake {
         close: async () => {},
       },
     });
-    const { localCert, localPrivateKey, signatureHashAlgorithm } = parsed(own);
-    Object.assign(this.#server.cipher, { localCert, localPrivateKey, signatureHashAlgorithm });
+    Object.assign(this.#server.cipher, credentialsOf(own));
     this.#server.dtls.cookie = this.#cookie;
     this.#server.onConnect.once(() => this.#answered());
     // werift names no alerts, and not always a reason; only a malformed or unsuitable ClientHello or key stops it.
@@ -240,16 +238,28 @@ export class ServerHandshake {
   }
 }
 
-const parsedCertificates = new WeakMap<DtlsCertificate, CipherContext>();
+/** What werift's cipher context has of our own certificate. */
+interface Credentials {
+  readonly localCert: Buffer;
+  readonly localPrivateKey: { sign(data: Buffer, hash: string): Buffer };
+  readonly signatureHashAlgorithm: DtlsCertificate['signatureHash'];
+}
 
-/** werift would parse certificate and key anew for each handshake, which takes a quarter of it. */
-function parsed(own: DtlsCertificate): CipherContext {
-  let context = parsedCertificates.get(own);
-  if (!context) {
-    context = new CipherContext(SERVER, own.certPem, own.keyPem, own.signatureHash);
-    parsedCertificates.set(own, context);
+const knownCredentials = new WeakMap<DtlsCertificate, Credentials>();
+
+/** werift would parse the certificate for each connection, and the key for each signature: a third of a handshake. */
+function credentialsOf(own: DtlsCertificate): Credentials {
+  let credentials = knownCredentials.get(own);
+  if (!credentials) {
+    const key = createPrivateKey(own.keyPem);
+    credentials = {
+      localCert: new X509Certificate(own.certPem).raw,
+      localPrivateKey: { sign: (data, hash) => sign(hash, data, key) },
+      signatureHashAlgorithm: own.signatureHash,
+    };
+    knownCredentials.set(own, credentials);
   }
-  return context;
+  return credentials;
 }
 
 /** Finds the cookie in a ClientHello (RFC 6347 §4.2.1). @throws DtlsError if that can't be. */

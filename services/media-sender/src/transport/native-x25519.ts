@@ -1,24 +1,28 @@
-import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import nacl from 'tweetnacl';
 
 /** What comes before the 32 bytes of a key in its DER form (RFC 8410 §7, §4). */
 const PRIVATE_KEY_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const PUBLIC_KEY_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
 
+/** Private keys by the memory of their bytes, which werift hands back: OpenSSL takes as long to read one as to use it. */
+const known = new WeakMap<ArrayBufferLike, KeyObject>();
+
 /** @throws Error when the result would be all zeros: a key that gives nothing away (RFC 7748 §6.1). */
 export function scalarMult(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   return diffieHellman({
-    privateKey: createPrivateKey({ key: join(PRIVATE_KEY_PREFIX, privateKey), format: 'der', type: 'pkcs8' }),
+    privateKey:
+      known.get(privateKey.buffer) ??
+      createPrivateKey({ key: join(PRIVATE_KEY_PREFIX, privateKey), format: 'der', type: 'pkcs8' }),
     publicKey: createPublicKey({ key: join(PUBLIC_KEY_PREFIX, publicKey), format: 'der', type: 'spki' }),
   });
 }
 
 export function keyPair(): { publicKey: Uint8Array; secretKey: Uint8Array } {
   const { publicKey, privateKey } = generateKeyPairSync('x25519');
-  return {
-    publicKey: rawKey(publicKey.export({ format: 'der', type: 'spki' })),
-    secretKey: rawKey(privateKey.export({ format: 'der', type: 'pkcs8' })),
-  };
+  const secretKey = rawKey(privateKey.export({ format: 'der', type: 'pkcs8' }));
+  known.set(secretKey.buffer, privateKey);
+  return { publicKey: rawKey(publicKey.export({ format: 'der', type: 'spki' })), secretKey };
 }
 
 /**
