@@ -151,7 +151,8 @@ describe('a session’s events', () => {
   });
 
   it('leave nothing behind of 500 requests that were aborted at any moment', async () => {
-    const own = await stack.signaling({ eventStreamsPerAddress: 20, eventStreamsPerSession: 20 });
+    const places = { eventStreamsPerAddress: 20, eventStreamsPerSession: 20 };
+    const own = await stack.signaling({ ...places, sessionRequestsPerSecond: 10_000 });
     const { id, token } = await own.makeSession();
     for (let i = 0; i < 500; i++) {
       await new Promise<void>((resolve, reject) => {
