@@ -265,12 +265,12 @@ describe('API keys at signaling', () => {
     const of = (session: string) =>
       lines.filter((line) => line['session'] === session).map(({ msg, ...fields }) => [msg, fields['key']]);
     expect(of(id)).toEqual([
-      ['session made', 'backend'],
+      ['session created', 'backend'],
       ['segments queued', 'backend'],
       ['interrupted', 'tts'],
       ['session ended', 'operator'],
     ]);
-    expect(of(visitors.id)).toEqual([['session made', undefined]]);
+    expect(of(visitors.id)).toEqual([['session created', undefined]]);
     expect(JSON.stringify(lines)).not.toMatch(/key-of|eyJ/);
     await logged.close();
   });
