@@ -21,6 +21,11 @@ export const SUITES = [
     doc: 'docker compose in real containers; needs root or a Docker engine',
     run: () => vitest('tests/containers/vitest.config.ts'),
   },
+  {
+    name: 'deps',
+    doc: 'audit of the dependencies (offline where it must be, and says so), bill of materials',
+    run: dependencies,
+  },
   { name: 'docs', doc: 'generated pages are up to date, links lead somewhere', run: docs },
 ];
 
@@ -49,17 +54,26 @@ async function docs() {
   return checks({ build: async () => built, ...Object.fromEntries(scripts.map((name) => [name, check(name)])) });
 }
 
+function dependencies() {
+  const script = (/** @type {string[]} */ ...args) => run(PINNED_NODE, args, { quiet: true });
+  return checks(
+    { audit: () => script('scripts/audit.mjs'), 'bill of materials': () => script('scripts/sbom.mjs', '--check') },
+    { detailed: true },
+  );
+}
+
 /**
  * Each check counts as one test; what a failed one said is shown.
  * @param {Record<string, () => Promise<{ code: number, output: string }>>} list
+ * @param {{ detailed?: boolean }} [options] whether to show what a passed one said last
  * @returns {Promise<Counts>}
  */
-async function checks(list) {
+async function checks(list, { detailed = false } = {}) {
   const counts = { passed: 0, failed: 0 };
   for (const [name, check] of Object.entries(list)) {
     const { code, output } = await check();
     counts[code === 0 ? 'passed' : 'failed']++;
-    if (code === 0) step(name);
+    if (code === 0) step(name, detailed ? output.trim().split('\n').at(-1) : '');
     else say(`${red('✗')} ${name}\n${output.trim()}`);
   }
   return counts;
