@@ -1,4 +1,4 @@
-import type { Rational } from '@humancast/shared';
+import { HumancastError, type Rational } from '@humancast/shared';
 import { z } from 'zod';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 
@@ -53,6 +53,18 @@ const CHAPTER_LIMIT = 1000;
 
 /** Containers whose header or index states how long they are; elsewhere a duration is FFmpeg's estimate. */
 const STATES_DURATION = /^(mov|matroska|avi|flv|asf|ogg|wav|nut|mxf|flac|aiff|caf|w64)/;
+
+/**
+ * Reads what ffprobe printed, which a file of thousands of streams makes longer than is kept of it.
+ * @throws HumancastError `media_unreadable` when it is not a report.
+ */
+export function readReport(text: string): MediaInfo {
+  try {
+    return parseReport(JSON.parse(text));
+  } catch (cause) {
+    throw new HumancastError('media_unreadable', { detail: 'what ffprobe says of it is no report', cause });
+  }
+}
 
 /** @throws ZodError when this is not what ffprobe prints. */
 export function parseReport(json: unknown): MediaInfo {

@@ -2,7 +2,7 @@ import { HumancastError } from '@humancast/shared';
 import { inputOptions } from '../ffmpeg/input-options.js';
 import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
 import { inputUrl, ToolProcess } from '../ffmpeg/tool-process.js';
-import { parseReport, REPORT_ENTRIES } from './ffprobe-report.js';
+import { REPORT_ENTRIES, readReport } from './ffprobe-report.js';
 import type { MediaInfo } from './media-info.js';
 
 const TIMEOUT_MS = 30_000;
@@ -36,7 +36,7 @@ export async function probe(descriptor: number, maxPixels: number, signal: Abort
     const refused = refusedSize(complaints);
     if (refused) throw oversized(refused, maxPixels);
     if (exit.code !== 0) throw unreadable(complaints);
-    return parseReport(JSON.parse(report));
+    return readReport(report);
   } finally {
     limit.removeEventListener('abort', kill);
     tool.kill();

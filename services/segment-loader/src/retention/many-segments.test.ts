@@ -112,7 +112,7 @@ describe('with many segments', () => {
     const clock: Clock = { nowMs: () => 0, wallMs: () => Date.now() } as Clock;
     const archive = new SegmentArchive({ directory: folder, store, clock, metrics, logger });
     await archive.open();
-    const present = await store.ids('ann');
+    const present = (await store.ids('ann')).slice(0, 1200);
     for (const id of present) await archive.keep(manifestOf(id), { pinned: false, ttlSeconds: 100_000 });
     const quota = quotaOf(0);
     const deletion = { completeAll: async () => {} };

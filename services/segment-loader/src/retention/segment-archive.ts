@@ -193,7 +193,9 @@ export class SegmentArchive {
   async restore(segment: string): Promise<boolean> {
     const { store, metrics, logger } = this.#parts;
     const header = await this.#read(segment, (path) =>
-      readSegmentFile(path, (_, name, part) => writePart(store, segment, name, part)),
+      readSegmentFile(path, async ({ manifest }, name, part) => {
+        if (manifest.id === segment) await writePart(store, segment, name, part);
+      }),
     );
     if (!header) return false;
     try {
@@ -215,7 +217,9 @@ export class SegmentArchive {
   async #read(segment: string, read: (path: string) => Promise<SegmentHeader>): Promise<SegmentHeader | undefined> {
     const path = this.#pathOf(segment);
     try {
-      return await read(path);
+      const header = await read(path);
+      if (header.manifest.id === segment) return header;
+      throw new DamagedSegmentFile(`it is the segment ${header.manifest.id}`);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
         this.#entries.delete(segment);

@@ -86,8 +86,11 @@ class Reception {
       () => fail(incomplete(`nothing arrived for ${this.#limits.idleMs / 1000} s`)),
       this.#limits.idleMs,
     );
-    form.on('file', (name, stream, { filename }) => this.#save(name, stream, filename));
-    form.on('field', (name, value, { valueTruncated }) => this.#takeField(name, value, valueTruncated));
+    // A part may come without a name, whatever the types say.
+    form.on('file', (name: string | undefined, stream, { filename }) => this.#save(name ?? '', stream, filename));
+    form.on('field', (name: string | undefined, value, { valueTruncated }) =>
+      this.#takeField(name ?? '', value, valueTruncated),
+    );
     form.on('partsLimit', () => fail(new HumancastError('bad_request', 'the form has too many parts')));
     form.on('error', (error: Error) => fail(malformed(error)));
     const onData = () => idle.refresh();
