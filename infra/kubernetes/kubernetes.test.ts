@@ -34,6 +34,14 @@ interface Env {
   value?: string;
   valueFrom?: { configMapKeyRef?: { name: string; key: string } };
 }
+/** How long a pod that is being ended goes on as before. */
+function preStopMs(workload: Manifest): number {
+  const { lifecycle } = containersOf(workload)[0];
+  if (lifecycle === undefined) return 0;
+  const [program, seconds] = lifecycle.preStop.exec.command;
+  expect(program).toBe('sleep');
+  return Number(seconds) * 1000;
+}
 const envOf = (workload: Manifest) => (containersOf(workload)[0].env ?? []) as Env[];
 function volumesOf({ spec }: Manifest): string[] {
   const claims = (spec.volumeClaimTemplates ?? []) as Manifest[];
@@ -202,7 +210,19 @@ describe.each(OURS)('%s', (service) => {
     const own = environment.find(({ name }) => name === 'SHUTDOWN_TIMEOUT_MS')?.value;
     const limitMs = Number(own ?? settingOf(service, 'SHUTDOWN_TIMEOUT_MS')?.fallback);
     expect(limitMs).toBeGreaterThan(0);
-    expect(workload['spec'].template.spec.terminationGracePeriodSeconds * 1000).toBeGreaterThan(limitMs);
+    const { terminationGracePeriodSeconds } = workload['spec'].template.spec;
+    expect(terminationGracePeriodSeconds * 1000).toBeGreaterThan(preStopMs(workload) + limitMs);
+  });
+});
+
+describe('a roll-out of signaling', () => {
+  const workload = find(all(), 'Deployment', 'signaling');
+
+  it('adds the new pod first, and lets the old one answer until nobody is sent to it any more', () => {
+    expect(workload['spec'].strategy.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
+    const { periodSeconds } = containersOf(workload)[0].readinessProbe;
+    expect(preStopMs(workload)).toBeGreaterThanOrEqual(5000);
+    expect(preStopMs(workload)).toBeGreaterThan(2000 * periodSeconds);
   });
 });
 

@@ -103,14 +103,23 @@ describe('the signaling service', () => {
     expect(reply.headers.get('content-type')).toContain('application/problem+json');
   });
 
-  it('is ready while it can serve', async () => {
+  it('is ready, and says so, while only redis-media is away: the page and viewers are still served', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     expect((await signaling.request('GET', '/healthz', { auth: '' })).status).toBe(200);
     expect((await signaling.request('GET', '/readyz', { auth: '' })).status).toBe(200);
+    const session = await signaling.makeSession();
     await own.kill('media');
-    await waitFor('not to be ready', async () => (await signaling.request('GET', '/readyz')).status === 503);
-    expect((await signaling.request('GET', '/readyz')).body.detail).toBe('redis-media is not reachable');
+    await waitFor('the outage to be noticed', async () => (await signaling.request('GET', '/readyz')).body.without);
+    expect(await signaling.request('GET', '/readyz')).toMatchObject({
+      status: 200,
+      body: { status: 'ok', without: 'redis-media is not reachable' },
+    });
+    expect((await fetch(`http://127.0.0.1:${signaling.metricsPort}/readyz`)).status).toBe(200);
+    const viewer = await TestViewer.join(signaling, session);
+    await viewer.got('joined');
+    expect((await signaling.request('POST', `/v1/sessions/${session.id}/interrupt`)).status).toBe(202);
+    viewer.ws.close();
     const create = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
     expect(create).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     expect((await signaling.request('GET', '/healthz')).status).toBe(200);

@@ -16,9 +16,9 @@ export class HealthController {
   }
 
   @Get('readyz')
-  async readyz(): Promise<{ status: string }> {
-    const reason = await this.#readiness.reason();
+  async readyz(): Promise<{ status: string; without?: string }> {
+    const [reason, without] = await Promise.all([this.#readiness.reason(), this.#readiness.shortcoming()]);
     if (reason !== undefined) throw new HumancastError('unavailable', reason);
-    return { status: 'ok' };
+    return without === undefined ? { status: 'ok' } : { status: 'ok', without };
   }
 }

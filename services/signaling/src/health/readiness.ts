@@ -2,7 +2,11 @@ import { keys, type Redis } from '@humancast/shared';
 
 const PING_TIMEOUT_MS = 1000;
 
-/** Whether this process can serve: it is not stopping, both databases answer, and its mailbox is there to be written to. */
+/**
+ * Whether this process can serve: it is not stopping, redis-queue answers, and its mailbox is there to be written to. Without
+ * redis-media it still serves the page, viewers, events and interruptions, and refuses only what needs media: if all
+ * processes called themselves unready, a balancer would send nobody anywhere.
+ */
 export class Readiness {
   readonly #queueRedis: Redis;
   readonly #mediaRedis: Redis;
@@ -23,11 +27,16 @@ export class Readiness {
   /** → `undefined` when able to serve, else the reason why not. */
   async reason(): Promise<string | undefined> {
     if (this.#stopping) return 'stopping';
-    const [queue, media] = await Promise.all([pinged(this.#queueRedis), pinged(this.#mediaRedis)]);
+    const queue = await pinged(this.#queueRedis);
     if (queue !== undefined) return `redis-queue ${queue}`;
-    if (media !== undefined) return `redis-media ${media}`;
     const isOpen = (await inTime(this.#queueRedis.exists(keys.mailbox(this.#mailbox)))) === 1;
     return isOpen ? undefined : 'the mailbox is not open';
+  }
+
+  /** @returns what is missing of what this process can do without, `undefined` when nothing is. */
+  async shortcoming(): Promise<string | undefined> {
+    const media = await pinged(this.#mediaRedis);
+    return media === undefined ? undefined : `redis-media ${media}`;
   }
 }
 
