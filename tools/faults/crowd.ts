@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionEvent } from '@humancast/shared';
-import type { Stack } from '@humancast/testkit';
+import type { Stack, StackProcess } from '@humancast/testkit';
 import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
 import { LightViewer } from '../load/light-viewer.ts';
 import type { FaultScene } from './faults.ts';
@@ -67,6 +67,10 @@ export class Crowd implements FaultScene {
   }
 
   expectEnd(): void {}
+
+  async revive(process: StackProcess): Promise<void> {
+    await this.stack.revive(process);
+  }
 
   get viewers(): LightViewer[] {
     return this.seats.map(({ viewer }) => viewer);

@@ -9,6 +9,8 @@ export interface FaultScene {
   replaceViewers(count: number, options: { silently: boolean }): void;
   /** Is told before a process is ended on purpose: any other end is a crash. */
   expectEnd(process: StackProcess): void;
+  /** Starts a process again that has ended. */
+  revive(process: StackProcess): Promise<void>;
 }
 
 /** Something that goes wrong. `run` resolves when what was broken is mended; viewers may still be on their way back. */
@@ -133,7 +135,7 @@ export async function restart(scene: FaultScene, victim: StackProcess, signal: N
   scene.expectEnd(victim);
   victim.signal(signal);
   await victim.ended;
-  await scene.stack.revive(victim);
+  await scene.revive(victim);
 }
 
 /** Every client waits, as when the disk or a fork holds the server up. */

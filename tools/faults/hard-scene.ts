@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   FuzzRandom,
   type PlacedProcess,
@@ -28,8 +29,8 @@ const SIZE = '160x120';
 /** Room for hours of the append-only file; all of it is memory. */
 const QUEUE_DISK_MB = 256;
 const LOADER_DISK_MB = 128;
-/** Every process that ended by itself is said once a look. */
-const CRASH_LOOK_MS = 250;
+const REVIVE_MS = 90_000;
+const [FIRST_PAUSE_MS, LAST_PAUSE_MS] = [500, 5000];
 const CRASH_LOG_LINES = 12;
 
 export interface HardSceneOptions {
@@ -98,10 +99,12 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
   const common = { stack, avatar: AVATAR, segments: ids, commands, catalog, history, random, originMs };
   const actors = Array.from({ length: sessions }, (_, number) => new Actor({ ...common, number }));
   const deleter = new Deleter({ actors, avatar: AVATAR, commands, catalog, random, folder: within('clips') });
-  const expected = watchCrashes(stack, history, nowMs, cleanup);
+  const supervisor = new Supervisor(stack, history, nowMs);
+  cleanup.add(() => supervisor.stop());
   return {
     ...{ stack, network, clocks, queueDisk, loaderDisk, actors, nowMs },
-    expectEnd: (process) => void expected.add(process),
+    expectEnd: (process) => supervisor.expectEnd(process),
+    revive: (process) => supervisor.revive(process),
     replaceViewers: (count, viewers) => {
       for (const actor of actors.slice(0, count)) actor.replaceViewer(viewers);
     },
@@ -137,28 +140,64 @@ async function loadedSegments(stack: Stack, count: number): Promise<string[]> {
   return ids;
 }
 
-/** A process that ends without being told to is written down, and replaced as a supervisor would. */
-function watchCrashes(stack: Stack, history: History, nowMs: () => number, cleanup: Cleanup): Set<StackProcess> {
-  const expected = new Set<StackProcess>();
-  const watched = new Set<StackProcess>();
-  let stopped = false;
-  const watch = (process: StackProcess) => {
-    watched.add(process);
+/**
+ * What a supervisor does: whatever has ended is started again, after ever longer pauses while it does not get ready. One that had been
+ * ready and ended without being told to is written down as a crash.
+ */
+class Supervisor {
+  readonly #stack: Stack;
+  readonly #history: History;
+  readonly #nowMs: () => number;
+  readonly #expected = new Set<StackProcess>();
+  readonly #watched = new Set<StackProcess>();
+  #stopped = false;
+
+  constructor(stack: Stack, history: History, nowMs: () => number) {
+    this.#stack = stack;
+    this.#history = history;
+    this.#nowMs = nowMs;
+    for (const process of stack.processes) this.#watch(process);
+  }
+
+  expectEnd(process: StackProcess): void {
+    this.#expected.add(process);
+  }
+
+  /** @throws Error when it does not get ready within a minute after whatever is broken should be mended. */
+  async revive(ended: StackProcess): Promise<void> {
+    const { name, instance } = ended;
+    const untilMs = performance.now() + REVIVE_MS;
+    let last = ended;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
+      try {
+        this.#watch(await this.#stack.revive(last));
+        return;
+      } catch (error) {
+        if (this.#stopped || performance.now() > untilMs) throw error;
+        const started = this.#stack.processes.find((other) => other.name === name && other.instance === instance);
+        if (!started || started === last) throw error;
+        last = started;
+        last.signal('SIGKILL');
+        await last.ended;
+        await sleep(pauseMs);
+      }
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #watch(process: StackProcess): void {
+    if (this.#watched.has(process)) return;
+    this.#watched.add(process);
     void process.ended.then(async () => {
-      if (stopped || expected.has(process)) return;
+      if (this.#stopped || this.#expected.has(process)) return;
       const log = lastLines(process.log(), CRASH_LOG_LINES);
-      history.add({ type: 'crash', process: clockOf(process), atMs: nowMs(), log });
-      await stack.revive(process).catch(() => {});
+      this.#history.add({ type: 'crash', process: clockOf(process), atMs: this.#nowMs(), log });
+      await this.revive(process).catch(() => {});
     });
-  };
-  const timer = setInterval(() => {
-    for (const process of stack.processes) if (!watched.has(process)) watch(process);
-  }, CRASH_LOOK_MS);
-  cleanup.add(() => {
-    stopped = true;
-    clearInterval(timer);
-  });
-  return expected;
+  }
 }
 
 function lastLines(log: string, count = 20): string {

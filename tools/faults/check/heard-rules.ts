@@ -28,7 +28,7 @@ function heardAtMostOnce({ heard }: SessionHistory, { limits }: RunHistory) {
       if (!before || run.lastFrame >= before.lastFrame) last.set(run.segment, run);
       if (!before) return [];
       const again = Math.min(before.lastFrame, run.lastFrame) - run.firstFrame - run.catchUp + 1;
-      const allowed = before.connection === run.connection ? 0 : limits.repeatFrames;
+      const allowed = before.connection === run.connection ? limits.restartFrames : limits.repeatFrames;
       return again > allowed
         ? [violation('heard-again', `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`, run.fromMs)]
         : [];
@@ -47,24 +47,25 @@ function heardInQueueOrder(session: SessionHistory) {
 }
 
 /** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
-function nothingIsLeftOut(session: SessionHistory, { frames, limits, stalls }: RunHistory) {
+function nothingIsLeftOut(session: SessionHistory, history: RunHistory) {
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
     .flatMap(([before, run]) => {
+      const doubtful = fellSilent(before, run, history) ? history.limits.doubtfulFrames : 0;
       if (before.segment !== run.segment) {
-        // Where the machine itself stood still, the silence is not seen as such.
-        const stalled = stalls.some(
-          ({ atMs, stallMs }) => stallMs >= limits.silenceMs && Math.abs(run.fromMs - atMs) < 2 * stallMs,
-        );
-        const silent = stalled || run.fromMs - before.untilMs >= limits.silenceMs;
-        const total = frames.get(before.segment);
-        const needed = total !== undefined && silent ? total - limits.doubtfulFrames : total;
-        return leftOutBetween(session, before, run, needed);
+        const total = history.frames.get(before.segment);
+        return leftOutBetween(session, before, run, total === undefined ? undefined : total - doubtful);
       }
-      return run.firstFrame > before.lastFrame + 1
+      return run.firstFrame > before.lastFrame + 1 + doubtful
         ? [violation('left-out', `${describe(run)} goes on after frame ${before.lastFrame}`, run.fromMs)]
         : [];
     });
+}
+
+/** Where the machine itself stood still, the host's silence is not seen as such. */
+function fellSilent(before: Heard, run: Heard, { limits: { silenceMs }, stalls }: RunHistory): boolean {
+  if (run.fromMs - before.untilMs >= silenceMs) return true;
+  return stalls.some(({ atMs, stallMs }) => stallMs >= silenceMs && Math.abs(run.fromMs - atMs) < 2 * stallMs);
 }
 
 function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, needed: number | undefined) {

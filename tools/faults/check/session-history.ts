@@ -16,9 +16,11 @@ export interface Limits {
    * the last saved playhead while redis-queue did not answer (0.8 s), and a second that a restarted redis-queue may have lost.
    */
   readonly repeatFrames: number;
+  /** On the same connection, a decoder that starts anew is sent its GOP up to the frame that it had last. */
+  readonly restartFrames: number;
   /**
-   * Frames that may be missing at the end of a segment where the host fell silent for `silenceMs`: packets that were due in the
-   * instant in which its lease ran out were refused, and the next segment begins with a keyframe of its own.
+   * Frames that may be missing where the host fell silent for `silenceMs`: packets that were due in the instant in which its lease ran
+   * out were refused. They would only be decoded, and never shown: the GOP that follows begins with a keyframe of its own.
    */
   readonly doubtfulFrames: number;
   readonly silenceMs: number;
@@ -32,7 +34,7 @@ export interface Limits {
 
 export function limitsFor(fps: number): Limits {
   return {
-    ...{ repeatFrames: Math.ceil(3 * fps), doubtfulFrames: Math.ceil(fps / 2), silenceMs: 250 },
+    ...{ repeatFrames: Math.ceil(3 * fps), restartFrames: 1, doubtfulFrames: Math.ceil(fps / 2), silenceMs: 250 },
     ...{ graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000 },
   };
 }

@@ -37,7 +37,7 @@ export class Hearing {
     const atMs = Math.round(arrivedMs - originMs);
     const run = this.#run;
     if (run && run.segment === segment && run.connection === connection && frame === run.lastFrame + 1) {
-      if (run.catchUp === run.lastFrame - run.firstFrame && arrivedMs - this.#lastMs < BURST_GAP_MS) run.catchUp++;
+      this.#countCatchUp(run, frame - run.firstFrame, arrivedMs - this.#lastMs);
       run.lastFrame = frame;
       this.#lastMs = arrivedMs;
       run.untilMs = atMs;
@@ -60,6 +60,12 @@ export class Hearing {
       },
       ...{ fromMs: atMs, untilMs: atMs, lostBefore: lost, lostAfter: lost },
     };
+  }
+
+  /** A burst goes on after one pause, which may be the sender's or this process's own, and ends with two. */
+  #countCatchUp(run: Run & { catchUp: number }, index: number, gapMs: number): void {
+    if (run.catchUp < index - 2) return;
+    if (gapMs < BURST_GAP_MS) run.catchUp = index;
   }
 
   /** What is under way is over. */
