@@ -14,6 +14,8 @@ export type SandboxMode = 'auto' | 'strict' | 'off';
 /** 4 GiB: an 8K source fits, a decoder gone mad does not take the machine with it. */
 const MEMORY_BYTES = 4 * 2 ** 30;
 const OPEN_FILES = 256;
+/** A load takes less of the processor than whatever plays to a viewer; a live push does play. */
+const LOAD_NICE = 10;
 /** ffprobe is given up after 30 s; this also holds when the service is no more. */
 const PROBE_CPU_SECONDS = 60;
 const DEFAULT_CPU_SECONDS = 86_400;
@@ -93,7 +95,7 @@ export function encoderCommandLine(encoderCommand: readonly string[]): Command {
 }
 
 function toolRun(cpuSeconds: number, inputs = 0): SandboxedRun {
-  return { limits: { addressSpaceBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES }, inputs };
+  return { limits: { addressSpaceBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES, nice: LOAD_NICE }, inputs };
 }
 
 /** Node.js reserves far more address space than it uses. */

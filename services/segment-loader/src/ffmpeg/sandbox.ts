@@ -24,6 +24,8 @@ export interface SandboxLimits {
   readonly dataBytes?: number;
   readonly cpuSeconds: number;
   readonly openFiles: number;
+  /** Default: the service's own. */
+  readonly nice?: number;
 }
 
 export interface SandboxedRun {
@@ -37,8 +39,6 @@ export interface SandboxedRun {
 const PERL = '/usr/bin/perl';
 /** Debian's `nobody`, by number, as there need be no such name in a container. */
 const OTHER_USER = 65_534;
-/** Less of the processor than whatever plays to a viewer. */
-const NICE = 10;
 /** Resources of setrlimit(2) on Linux. */
 const RESOURCE = { cpu: 0, fileSize: 1, data: 2, core: 4, processes: 6, openFiles: 7, addressSpace: 9 } as const;
 /** Of the other user all together, where only the user keeps it from making more. */
@@ -63,7 +63,7 @@ export function sandboxed(command: Command, layers: SandboxLayers, run: Sandboxe
     ...(layers.files ? ['files=1', ...read.map((path) => `read=${path}`)] : []),
     ...(layers.calls ? ['calls=1'] : []),
     `inputs=${inputs}`,
-    `nice=${NICE}`,
+    ...(limits.nice === undefined ? [] : [`nice=${limits.nice}`]),
   ];
   return { program: PERL, args: ['-e', SANDBOX_SCRIPT, '--', ...args, '--', command.program, ...command.args] };
 }
