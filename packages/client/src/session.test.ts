@@ -163,6 +163,16 @@ describe('errors that will not go away', () => {
     expect(errors.map(({ code }) => code)).toEqual(['unauthorized']);
   });
 
+  it('hands on what was missed, and goes on after messages and events that it does not know', async () => {
+    await play();
+    const missed = { type: 'events.missed', afterId: '1-0', throughId: '9-0', scope: 'all' };
+    socket().say({ type: 'scene', name: 'beach' } as never);
+    socket().say(event({ type: 'speech.paused', seq: 1 }));
+    socket().say(event(missed));
+    expect(events).toMatchObject([{ type: 'speech.paused' }, missed]);
+    expect(session.state).toBe('playing');
+  });
+
   it('ends with the session, whether told by an event or by an error', async () => {
     await play();
     socket().say(event({ type: 'session.ended', reason: 'deleted' }));

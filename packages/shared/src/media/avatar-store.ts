@@ -19,6 +19,11 @@ export class AvatarStore {
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
+  /** @returns the ids of all avatars that are defined, also of those that this version cannot read. */
+  ids(): Promise<string[]> {
+    return this.#redis.hkeys(keys.avatars);
+  }
+
   /** @throws HumancastError `record_unreadable`. */
   async get(id: string): Promise<Avatar | undefined> {
     const row = await this.#redis.hget(keys.avatars, id);

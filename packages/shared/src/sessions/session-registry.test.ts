@@ -471,6 +471,16 @@ describe('SessionRegistry', () => {
       expect(await registry.end(later.id, 'deleted')).toMatchObject({ ended: true });
     });
 
+    it('outlines() has a session in an unknown state, and none that has ended', async () => {
+      const [later, ended] = [await hosted(), await hosted()];
+      await redis.hset(keys.session(later.id), 'state', 'paused');
+      await registry.end(ended.id, 'deleted');
+      await redis.zadd(keys.sessionIndex, '1', ended.id);
+      const outlines = await registry.outlines();
+      expect(outlines).toContainEqual({ id: later.id, avatar: 'demo' });
+      expect(outlines.map(({ id }) => id)).not.toContain(ended.id);
+    });
+
     it('get() has a session whose playhead cannot be read, without it', async () => {
       const { id, host } = await hosted();
       await redis.hset(keys.session(id), { playhead: '{"scene":3}', mood: 'merry' });

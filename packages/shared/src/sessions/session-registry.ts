@@ -19,6 +19,12 @@ import {
 /** A session still without a host after this long is asked for again. */
 const REQUEST_RETRY_MS = 3000;
 
+/** As much of a session as says whose media it may have queued. */
+export interface SessionOutline {
+  readonly id: string;
+  readonly avatar: string;
+}
+
 export interface HostedAt {
   /** The media-sender that hosts the session now, if any: the one to tell. */
   host: string | undefined;
@@ -70,6 +76,15 @@ export class SessionRegistry {
     const row = await this.#redis.hgetall(keys.session(id));
     if (!exists(row)) throw new HumancastError('session_not_found', `no session has the id ${id}`);
     return requireRecord('session', id, sessionRecordSchema, { ...row, id });
+  }
+
+  /** Every session that has not ended, also those that this version cannot read any further; in no order. */
+  async outlines(): Promise<SessionOutline[]> {
+    const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1');
+    const rows = await Promise.all(
+      ids.map(async (id) => ({ id, fields: await this.#redis.hmget(keys.session(id), 'avatar', 'state') })),
+    );
+    return rows.flatMap(({ id, fields: [avatar, state] }) => (avatar && state !== 'ended' ? [{ id, avatar }] : []));
   }
 
   /** Newest first; without those that have ended, and those that this version cannot read. */

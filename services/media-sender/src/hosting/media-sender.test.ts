@@ -654,6 +654,27 @@ describe('MediaSender', () => {
     expect(types).toContain('session.moved');
   });
 
+  it('gives its sessions away, and takes others, beside senders and avatars whose records it cannot read', async () => {
+    const stranger = newId('snd');
+    await redis.zadd(keys.senderIndex, '1', stranger);
+    await redis.set(keys.sender(stranger), '{"id":7,"load":{"sessions":1}}', 'PX', 60_000);
+    const avatar = (await redis.hget(keys.avatars, 'demo')) ?? '';
+    await redis.hset(keys.avatars, 'demo', JSON.stringify({ ...JSON.parse(avatar), cutPolicy: 'mid-sentence' }));
+    cleanups.push(async () => void (await redis.hset(keys.avatars, 'demo', avatar)));
+    const first = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(first.transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    const second = await startSender();
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+    first.transports[0]?.close('closed-by-viewer');
+    await closing;
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', epoch: 2 });
+    await new SenderRegistry(redis).forget(stranger);
+  });
+
   /** As it last said, once it has said so since now. */
   async function senderRecord(id: string) {
     const records = new SenderRegistry(redis);

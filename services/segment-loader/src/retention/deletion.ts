@@ -42,7 +42,7 @@ export interface DeletionParts {
   readonly archive: Pick<SegmentArchive, 'forget' | 'ofAvatar'>;
   readonly intents: DeletionIntents;
   readonly log: Pick<DeletionLog, 'append'>;
-  readonly registry: Pick<SessionRegistry, 'list' | 'end' | 'dropSegment'>;
+  readonly registry: Pick<SessionRegistry, 'outlines' | 'end' | 'dropSegment'>;
   readonly post: Post<ToSender>;
   readonly logger: Logger;
   /** Called after each step; tests end the process here. */
@@ -117,7 +117,7 @@ export class Deletion {
     await this.#after('work-ended');
     await store.setIdlePlaylist(avatar, []);
     const ids = [...new Set([...(await store.ids(avatar)), ...(await archive.ofAvatar(avatar))])];
-    for (const { id, avatar: shown } of await registry.list()) {
+    for (const { id, avatar: shown } of await registry.outlines()) {
       if (shown !== avatar) continue;
       const { host } = await registry.end(id, AVATAR_DELETED);
       if (host !== undefined) await post.send(host, { type: 'session.end', session: id, reason: AVATAR_DELETED });
@@ -135,7 +135,7 @@ export class Deletion {
     const reason = new HumancastError('segment_not_found', 'it was deleted while it was being loaded');
     await Promise.all(this.#work.map((work) => work.discard({ avatar, segment }, reason)));
     await this.#after('work-ended');
-    for (const session of await registry.list()) {
+    for (const session of await registry.outlines()) {
       if (session.avatar === avatar) await registry.dropSegment(session.id, segment);
     }
     await this.#after('sessions-told');

@@ -12,7 +12,7 @@ const RECOUNT_MS = 30_000;
 
 export interface HousekeeperParts {
   readonly store: MediaStore;
-  readonly avatars: Pick<AvatarStore, 'list'>;
+  readonly avatars: Pick<AvatarStore, 'ids'>;
   readonly deletion: Pick<Deletion, 'completeAll'>;
   readonly archive: SegmentArchive;
   readonly quota: MediaQuota;
@@ -128,7 +128,7 @@ export class Housekeeper {
     const { archive, quota, avatars } = this.#parts;
     // Asked once: it looks at every segment there is.
     let freeBytes = await quota.freeBytes();
-    const defined = new Set((await avatars.list()).map(({ id }) => id));
+    const defined = new Set(await avatars.ids());
     for (const { id, bytes } of lost) {
       if (this.#closed) return;
       // A copy whose avatar is not defined stays where it is: it may be defined again from a backup.

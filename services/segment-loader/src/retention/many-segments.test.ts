@@ -64,7 +64,7 @@ describe('with many segments', () => {
     };
   }
 
-  const avatars = { list: async () => [{ id: 'ann', cutPolicy: 'now' as const }] } satisfies Pick<AvatarStore, 'list'>;
+  const avatars = { ids: async () => ['ann'] } satisfies Pick<AvatarStore, 'ids'>;
   const metrics = new RetentionMetrics(createRegistry('test'));
 
   function quotaOf(limitBytes: number, archive: Pick<SegmentArchive, 'forget'> = { forget: async () => {} }) {

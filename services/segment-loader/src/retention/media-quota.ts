@@ -12,7 +12,7 @@ const IN_USE_SECONDS = 60;
 
 export interface QuotaParts {
   readonly store: MediaStore;
-  readonly avatars: Pick<AvatarStore, 'list'>;
+  readonly avatars: Pick<AvatarStore, 'ids'>;
   readonly archive: Pick<SegmentArchive, 'forget'>;
   /** Bytes; 0: no quota. */
   readonly limitBytes: () => Promise<number>;
@@ -95,7 +95,7 @@ export class MediaQuota {
   /** Brings the ledger up to date. Asks for each segment whether and for how long it is there, and only for a new one what it is. */
   async #count(): Promise<void> {
     const { store, avatars } = this.#parts;
-    const ids = (await Promise.all((await avatars.list()).map(({ id }) => store.ids(id)))).flat();
+    const ids = (await Promise.all((await avatars.ids()).map((avatar) => store.ids(avatar)))).flat();
     const known = new Set(ids);
     for (const id of this.#ledger.keys()) if (!known.has(id)) this.#ledger.delete(id);
     for (let from = 0; from < ids.length; from += BATCH) {

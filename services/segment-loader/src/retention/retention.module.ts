@@ -93,7 +93,7 @@ import { SegmentArchive } from './segment-archive.js';
 export class RetentionModule {}
 
 async function queuedSegments(registry: SessionRegistry): Promise<ReadonlySet<string>> {
-  const sessions = await registry.list();
+  const sessions = await registry.outlines();
   const queues = await Promise.all(sessions.map(({ id }) => registry.queue(id)));
   return new Set(queues.flat().map(({ segment }) => segment));
 }

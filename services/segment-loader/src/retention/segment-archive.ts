@@ -63,6 +63,8 @@ interface Entry extends ArchivedSegment {
 export class SegmentArchive {
   readonly #parts: ArchiveParts;
   readonly #entries = new Map<string, Entry>();
+  /** Whose the copies are whose form is unknown here, as far as they were read and say so. */
+  readonly #unknownForms = new Map<string, string>();
   /** Copies being written. */
   readonly #keeping = new Map<string, Promise<void>>();
 
@@ -131,6 +133,7 @@ export class SegmentArchive {
   async #forget(segment: string): Promise<boolean> {
     await this.#keeping.get(segment);
     this.#entries.delete(segment);
+    this.#unknownForms.delete(segment);
     const path = this.#pathOf(segment);
     const removed = await Promise.all([path, path + DAMAGED_SUFFIX].map(unlinkIfThere));
     return removed.includes(true);
@@ -149,7 +152,8 @@ export class SegmentArchive {
     if (!this.enabled) return [];
     const found: string[] = [];
     for (const id of [...this.#entries.keys()]) {
-      if ((await this.about(id))?.avatar === avatar) found.push(id);
+      const about = await this.about(id);
+      if ((about?.avatar ?? this.#unknownForms.get(id)) === avatar) found.push(id);
     }
     const ending = SUFFIX + DAMAGED_SUFFIX;
     for (const name of await readdir(this.#parts.directory)) {
@@ -228,6 +232,7 @@ export class SegmentArchive {
       if (error instanceof UnknownSegmentFile) {
         // It stays for the version that wrote it.
         unreadableRecords.add('segment-file', segment, error.message);
+        if (error.avatar !== undefined) this.#unknownForms.set(segment, error.avatar);
         return undefined;
       }
       if (!(error instanceof DamagedSegmentFile)) throw error;

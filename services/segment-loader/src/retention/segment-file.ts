@@ -33,6 +33,8 @@ const headerSchema = z.object({
   ttlSeconds: z.int().min(1).nullable(),
 });
 
+const ownerSchema = z.object({ manifest: z.object({ avatar: z.string() }) });
+
 export interface SegmentHeader {
   readonly manifest: SegmentManifest;
   readonly retention: Retention;
@@ -57,7 +59,15 @@ export function* partNames(manifest: SegmentManifest): Generator<PartName> {
 export class DamagedSegmentFile extends Error {}
 
 /** The file is whole as far as it was read, and of a form that another version of humancast has written. */
-export class UnknownSegmentFile extends Error {}
+export class UnknownSegmentFile extends Error {
+  /** Whose it is, if its header says so in the known place: it must go with its avatar all the same. */
+  readonly avatar: string | undefined;
+
+  constructor(message: string, options: ErrorOptions & { avatar?: string | undefined } = {}) {
+    super(message, options);
+    this.avatar = options.avatar;
+  }
+}
 
 /** Writes a file that must not exist yet, and has it on the disk when it resolves. @throws HumancastError `disk_full`. */
 export async function writeSegmentFile(
@@ -108,7 +118,18 @@ function parseHeader(bytes: Buffer): SegmentHeader {
     return { manifest, retention: ttlSeconds === null ? { pinned: true } : { pinned: false, ttlSeconds } };
   } catch (error) {
     // Its checksum matched, so it is what somebody wrote.
-    throw new UnknownSegmentFile(`its header is of no known form: ${reasonOf(error)}`, { cause: error });
+    throw new UnknownSegmentFile(`its header is of no known form: ${reasonOf(error)}`, {
+      cause: error,
+      avatar: claimedAvatar(bytes),
+    });
+  }
+}
+
+function claimedAvatar(header: Buffer): string | undefined {
+  try {
+    return ownerSchema.parse(JSON.parse(header.toString('utf8'))).manifest.avatar;
+  } catch {
+    return undefined;
   }
 }
 
