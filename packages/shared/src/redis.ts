@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions } from 'bullmq';
 import { Cluster, type RedisOptions, Redis as SingleRedis } from 'ioredis';
 import type { Logger } from './log.js';
@@ -6,6 +7,7 @@ import type { Logger } from './log.js';
 export type Redis = SingleRedis | Cluster;
 
 const COMMAND_TIMEOUT_MS = 5000;
+const REFUSED_RETRY_MS = 500;
 
 export interface ConnectOptions {
   /** Shown by CLIENT LIST and in the log. */
@@ -55,6 +57,23 @@ export function bullConnection(url: string, name: string, shared: Redis): Connec
 /** Each server that has a part of the data. */
 export function mastersOf(redis: Redis): SingleRedis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
+/** Whether Redis refused to write because its disk is full or broken (`MISCONF`). It tries again each second. */
+export function isRefused(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('MISCONF');
+}
+
+/** Writes, and while Redis refuses all writes again each half second: who starts then waits, as for a Redis that is away. */
+export async function untilWritten<T>(write: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      await sleep(REFUSED_RETRY_MS);
+    }
+  }
 }
 
 function isClusterUrl(url: string): boolean {

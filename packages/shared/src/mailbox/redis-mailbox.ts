@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { keys } from '../keys.js';
 import type { Logger } from '../log.js';
 import { readRecord } from '../records/read-record.js';
-import type { Redis } from '../redis.js';
+import { type Redis, untilWritten } from '../redis.js';
 import type { Mailbox, Post } from './mailbox.js';
 
 /** Messages that may wait unread; more than this means that the reader is stuck. */
@@ -53,7 +53,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
   }
 
   async open(onMessage: (message: T) => void | Promise<void>): Promise<void> {
-    await this.#keepAlive();
+    await untilWritten(() => this.#keepAlive());
     this.#refresh = setInterval(() => void this.#keepAlive().catch(() => {}), REFRESH_MS);
     this.#reading = this.#read(onMessage);
   }

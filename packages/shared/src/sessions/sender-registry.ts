@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { keys, senderChannel } from '../keys.js';
 import { readRecord } from '../records/read-record.js';
-import { mastersOf, type Redis } from '../redis.js';
+import { isRefused, mastersOf, type Redis } from '../redis.js';
 import { ALWAYS } from './scripts.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
@@ -174,9 +174,4 @@ export class SenderRegistry {
   #run(script: keyof typeof SCRIPTS, id: string, ...args: (string | number)[]): Promise<unknown> {
     return this.#redis.eval(SCRIPTS[script], 2, keys.sender(id), keys.senderFence(id), ...args);
   }
-}
-
-/** Whether Redis refused to write because its disk is full or broken. */
-export function isRefused(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('MISCONF');
 }

@@ -526,6 +526,7 @@ describe('MediaSender', () => {
     const lost = vi.spyOn(SessionPlayer.prototype, 'suspend');
     cleanups.push(() => lost.mockRestore());
     await server.fillDisk();
+    const newcomer = startSender({ leaseMs });
     try {
       const sent = transports[0]?.videoPackets ?? 0;
       // Its signs of life have run out, and it plays: ten seconds of frames are more than a dozen leases.
@@ -537,6 +538,8 @@ describe('MediaSender', () => {
     } finally {
       await server.freeDisk();
     }
+    // Who starts meanwhile waits.
+    await newcomer;
     // Whoever finds it silent in the first instant after must wait for a whole lease, and finds it alive.
     const suspicion = await senders.suspect(id, 'b');
     await vi.waitFor(async () => expect(await senders.isAlive(id)).toBe(true), WAIT);
