@@ -28,8 +28,17 @@ describe('displaySize', () => {
 describe('renditionSize', () => {
   it('fits the picture in, whole and in proportion', () => {
     expect(renditionSize({ width: 1920, height: 1080 }, hd)).toEqual({ width: 1280, height: 720 });
-    expect(renditionSize({ width: 1080, height: 1920 }, hd)).toEqual({ width: 404, height: 720 });
     expect(renditionSize({ width: 1000, height: 1000 }, hd)).toEqual({ width: 720, height: 720 });
+  });
+
+  it('turns the box of a rendition with the picture', () => {
+    const portrait = { maxWidth: 720, maxHeight: 1280 };
+    for (const box of [hd, portrait]) {
+      expect(renditionSize({ width: 1080, height: 1920 }, box)).toEqual({ width: 720, height: 1280 });
+      expect(renditionSize({ width: 1536, height: 2048 }, box)).toEqual({ width: 720, height: 960 });
+      expect(renditionSize({ width: 1920, height: 1080 }, box)).toEqual({ width: 1280, height: 720 });
+      expect(renditionSize({ width: 2048, height: 2048 }, box)).toEqual({ width: 720, height: 720 });
+    }
   });
 
   it('never enlarges', () => {
@@ -57,8 +66,14 @@ describe('renditionSize', () => {
         fc.pre(Math.min(maxWidth, maxHeight, width, height) / wide >= 20);
         const size = renditionSize({ width, height }, { maxWidth, maxHeight });
         expect([size.width % 2, size.height % 2]).toEqual([0, 0]);
-        expect(size.width).toBeLessThanOrEqual(Math.min(maxWidth, width + 1));
-        expect(size.height).toBeLessThanOrEqual(Math.min(maxHeight, height + 1));
+        const sides = [size.width, size.height].sort((a, b) => a - b) as [number, number];
+        const box = [maxWidth, maxHeight].sort((a, b) => a - b) as [number, number];
+        expect(sides[0]).toBeLessThanOrEqual(box[0]);
+        expect(sides[1]).toBeLessThanOrEqual(box[1]);
+        expect(size.width).toBeLessThanOrEqual(width + 1);
+        expect(size.height).toBeLessThanOrEqual(height + 1);
+        // A picture that stands comes out standing.
+        expect(Math.sign(size.height - size.width) * Math.sign(height - width)).toBeGreaterThanOrEqual(0);
       }),
     );
   });

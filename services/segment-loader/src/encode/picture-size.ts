@@ -17,15 +17,16 @@ export function displaySize(video: VideoTrack): Size {
 }
 
 /**
- * The size of a rendition: the whole picture in its proportions, inside the rendition's largest size, never enlarged, both
- * sides even (4:2:0 halves them).
+ * Returns the size of a rendition: the whole picture in its proportions, inside the rendition's box, never enlarged, both sides
+ * even (4:2:0 halves them). The box turns with the picture: 1280×720 means 720×1280 for a portrait one, which costs as much.
  * @throws HumancastError `media_too_small` when a side would be below 16.
  */
 export function renditionSize(display: Size, limits: Pick<RenditionConfig, 'maxWidth' | 'maxHeight'>): Size {
-  const scale = Math.min(1, limits.maxWidth / display.width, limits.maxHeight / display.height);
+  const box = turnedBox(display, limits);
+  const scale = Math.min(1, box.width / display.width, box.height / display.height);
   const size = {
-    width: Math.min(even(display.width * scale), evenBelow(limits.maxWidth)),
-    height: Math.min(even(display.height * scale), evenBelow(limits.maxHeight)),
+    width: Math.min(even(display.width * scale), evenBelow(box.width)),
+    height: Math.min(even(display.height * scale), evenBelow(box.height)),
   };
   if (size.width < MIN_SIDE || size.height < MIN_SIDE) {
     throw new HumancastError('media_too_small', {
@@ -34,6 +35,12 @@ export function renditionSize(display: Size, limits: Pick<RenditionConfig, 'maxW
     });
   }
   return size;
+}
+
+function turnedBox(display: Size, { maxWidth, maxHeight }: Pick<RenditionConfig, 'maxWidth' | 'maxHeight'>): Size {
+  const long = Math.max(maxWidth, maxHeight);
+  const short = Math.min(maxWidth, maxHeight);
+  return display.height > display.width ? { width: short, height: long } : { width: long, height: short };
 }
 
 /** The nearest even number, down when it lies between two. */
