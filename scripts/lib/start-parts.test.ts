@@ -24,7 +24,7 @@ describe('ensureSecrets', () => {
     expect(first.made).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o700);
     const values = Object.values(first.files).map(readSecret);
-    expect(new Set(values).size).toBe(4);
+    expect(new Set(values).size).toBe(5);
     for (const [i, file] of Object.values(first.files).entries()) {
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(values[i]?.length).toBeGreaterThanOrEqual(32);
