@@ -12,6 +12,9 @@ const ALGORITHM = 'HS256';
 /** Characters that a token may have; ours have about 300. What is longer is refused before it is read. */
 export const TOKEN_MAX_LENGTH = 1024;
 
+/** Three base64url texts (RFC 7515 §7.1). Decoders pass over white space, so that one token would have many texts. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
 const claimsSchema = z.object({
   sid: idSchema,
   /** Expiry, seconds since the Unix epoch. */
@@ -43,7 +46,7 @@ export async function verifyToken(
   nowMs: number,
   { acceptExpired = false } = {},
 ): Promise<TokenClaims> {
-  if (token.length > TOKEN_MAX_LENGTH) throw notValid();
+  if (token.length > TOKEN_MAX_LENGTH || !COMPACT.test(token)) throw notValid();
   const parsed = claimsSchema.safeParse(await payloadOf(token, keys, nowMs, acceptExpired));
   if (!parsed.success) throw notValid(parsed.error);
   return parsed.data;
