@@ -6,9 +6,16 @@ import { CROWD_ENV, type Stack, type StackProcess, startStack } from '@humancast
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { withCleanup } from '../bench/lib/cleanup.ts';
 import { makeBusyClip, makePlainClip } from '../bench/lib/clips.ts';
+import { checkHistory } from '../tools/faults/check/check.ts';
 import { Crowd, eventFaults } from '../tools/faults/crowd.ts';
 import { FAULTS, type Fault } from '../tools/faults/faults.ts';
+import { HARD_FAULTS, SHORT_PACE } from '../tools/faults/hard-faults.ts';
+import { runStep, stepLine, watchStalls } from '../tools/faults/hard-run.ts';
+import { openHardScene } from '../tools/faults/hard-scene.ts';
+import { HistoryFile, readHistory } from '../tools/faults/history.ts';
+import { type FaultName, plan } from '../tools/faults/plan.ts';
 import { referenceOf } from '../tools/faults/reference.ts';
 import { type FaultResult, resultLine, runFault } from '../tools/faults/run.ts';
 import { eventually } from './support/api.js';
@@ -127,3 +134,41 @@ describe('chaos', () => {
 function named(stack: Stack, name: string): StackProcess[] {
   return stack.processes.filter((process) => process.name === name);
 }
+
+/** `npm run faults` in a minute: what it draws for a seed, with pauses that are shorter. `FAULTS_SEED` and `FAULTS_MINUTES` for others. */
+describe('a history of faults that a seed chose', () => {
+  const seed = Number(process.env['FAULTS_SEED'] ?? 1);
+  const minutes = Number(process.env['FAULTS_MINUTES'] ?? 1);
+
+  it(
+    'breaks no promise',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'humancast-history-'));
+      const path = join(folder, 'history.jsonl');
+      try {
+        const history = new HistoryFile(path);
+        history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: 'all' });
+        await withCleanup(async (cleanup) => {
+          const scene = await openHardScene(cleanup, { seed, history, sessions: 3, senders: 3, segments: 12 });
+          cleanup.add(watchStalls(scene, history));
+          const untilMs = performance.now() + minutes * 60_000;
+          for (const step of plan(seed, Object.keys(HARD_FAULTS) as FaultName[], SHORT_PACE)) {
+            if (performance.now() >= untilMs) break;
+            console.log(stepLine(await runStep(scene, step, history)));
+          }
+          await scene.disperse();
+        });
+        await history.close();
+        const { violations, counted } = checkHistory(readHistory(path));
+        console.log(JSON.stringify(counted));
+        expect(violations, `seed ${seed}`).toEqual([]);
+        expect(counted.accepted).toBeGreaterThan(10);
+        expect(counted.heardSegments).toBeGreaterThan(10);
+        expect(counted.faults).toBeGreaterThan(3);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+    minutes * 60_000 + 240_000,
+  );
+});
