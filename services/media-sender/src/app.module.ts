@@ -142,6 +142,7 @@ function createMediaSender(
     logger,
     tracer,
     wallMs: () => clock.wallMs(),
+    nowMs: () => clock.nowMs(),
     createTransport: ({ connection, codecs, events, isPlayer, maySend, logger: ofSession }) =>
       traffic.watch(
         events,

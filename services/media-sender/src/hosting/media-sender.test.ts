@@ -180,6 +180,8 @@ describe('MediaSender', () => {
     maxSessions = 4,
     graceMs = GRACE_MS,
     leaseMs = 2000,
+    nowMs = () => systemClock.nowMs(),
+    missingMediaMs = 50,
     paced = () => ({ packets: 0, late: 0 }),
   } = {}): Promise<Sender> {
     const id = newId('snd');
@@ -252,7 +254,8 @@ describe('MediaSender', () => {
             crossfadeSamples: 384,
           }),
         prefetchSamples: 2 * 48_000,
-        missingMediaMs: 50,
+        nowMs,
+        missingMediaMs,
         viewerGraceMs: graceMs,
         sessionGraceMs: graceMs,
         playheadMs: 100,
@@ -458,6 +461,93 @@ describe('MediaSender', () => {
     await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
     const finished = (await eventsOf(session)).filter((event) => event.type === 'speech.finished');
     expect(finished.map((event) => event.reason)).toEqual(['failed', 'finished']);
+  });
+
+  it.each([10, 100])(
+    'shows the picture while %i queued segments are missing, and waits for all of them once',
+    async (count) => {
+      let nowMs = 0;
+      const { transports } = await startSender({ nowMs: () => nowMs, missingMediaMs: 3000 });
+      const session = await createSession();
+      const missing = Array.from({ length: count }, () => newId('seg'));
+      const last = await load('speech', 1);
+      await registry.speak(session, [...missing, last], { limit: 200 });
+      await (await viewerOf(session)).join();
+      // The wait cannot end: its clock stands still.
+      await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+      expect(await registry.queue(session)).toHaveLength(count + 1);
+      nowMs = 3000;
+      await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+      const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
+      expect(finished.map(({ segment, reason }) => [segment, reason])).toEqual([
+        ...missing.map((segment) => [segment, 'failed']),
+        [last, 'finished'],
+      ]);
+    },
+  );
+
+  it('plays a missing segment that comes back in time, before what was queued behind it', async () => {
+    await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
+    const session = await createSession();
+    const [late, next] = [await load('speech', 1), await load('speech', 1)];
+    const manifest = await store.getManifest(late);
+    await store.delete(late);
+    await registry.speak(session, [late, next]);
+    await (await viewerOf(session)).join();
+    await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    const again = await load('speech', 1);
+    const [gop, pcm] = [await store.readGop(again, 'vp8', 0), await store.readPcm(again, 0)];
+    await store.writeGop(late, 'vp8', 0, gop as Buffer);
+    await store.writePcm(late, 0, pcm as Buffer);
+    await store.putManifest(manifest as SegmentManifest, { pinned: true });
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
+    expect(finished.map(({ segment, reason }) => [segment, reason])).toEqual([
+      [late, 'finished'],
+      [next, 'finished'],
+    ]);
+  });
+
+  it('drops interrupted segments that are missing without waiting for them', async () => {
+    const { transports } = await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+    await speak(
+      session,
+      Array.from({ length: 10 }, () => newId('seg')),
+    );
+    const { interruptedSeq } = await registry.interrupt(session);
+    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await speak(session, [await load('speech', 1)]);
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
+    expect(finished.map(({ reason }) => reason)).toEqual([...Array(10).fill('dropped'), 'finished']);
+  });
+
+  it('takes other sessions’ jobs while the media of one cannot be read', async () => {
+    await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
+    const [stuck, other] = [await createSession(), await createSession()];
+    for (const session of [stuck, other]) {
+      await (await viewerOf(session)).join();
+      await vi.waitFor(async () => expect(await typesOf(session)).toContain('viewer.connected'), WAIT);
+    }
+    const unreadable = newId('seg');
+    const getManifest = store.getManifest.bind(store);
+    const never = vi
+      .spyOn(store, 'getManifest')
+      .mockImplementation((id) => (id === unreadable ? new Promise(() => {}) : getManifest(id)));
+    cleanups.push(() => never.mockRestore());
+    // More jobs than the worker takes at once.
+    await speak(
+      stuck,
+      Array.from({ length: 80 }, () => unreadable),
+    );
+    await speak(other, [await load('speech', 1)]);
+    await vi.waitFor(async () => expect(await typesOf(other)).toContain('speech.finished'), WAIT);
+    expect(never).toHaveBeenCalledWith(unreadable);
+    expect(await registry.queue(stuck)).toHaveLength(80);
   });
 
   it('tells where an interrupted segment was, drops what was behind it, and stays silent after', async () => {

@@ -340,7 +340,7 @@ export class MediaSender {
   /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
   async #takeSegment({ id, data, timestamp }: Job<unknown>): Promise<void> {
     const job = readRecord('job', id ?? 'segment', segmentJobSchema, data);
-    if (job) await this.#hosts.get(job.session)?.takeSegment(job, timestamp);
+    if (job) this.#hosts.get(job.session)?.takeSegment(job, timestamp);
   }
 
   /** While the log can't be read, redis-queue is away, and with it the lease: nothing is heard anyway. */

@@ -58,6 +58,8 @@ export interface HostServices {
     >,
   ) => SessionPlayer;
   prefetchSamples: number;
+  /** Monotonic. */
+  nowMs: () => number;
   /** In which media that is missing may come back, ms. */
   missingMediaMs: number;
   viewerGraceMs: number;
@@ -129,6 +131,9 @@ export class SessionHost {
   #interruptedSeq: number;
   /** Of the session's queue, everything up to this has been fetched. */
   #fetchedSeq = 0;
+  /** Queued segments that are missing: until when each is waited for, monotonic ms, by seq. */
+  #missingUntilMs = new Map<number, number>();
+  #missingTimer: NodeJS.Timeout | undefined;
   #playheadTimer: NodeJS.Timeout | undefined;
   #playheadSavedAtMs = 0;
   #queueTimer: NodeJS.Timeout | undefined;
@@ -260,11 +265,15 @@ export class SessionHost {
     return ready >= clip.durationSamples - positionSamples ? prefetchSamples : Math.min(ready, prefetchSamples);
   }
 
-  /** Reads what was written before the claim: the other order would let something fall between two hosts. */
+  /**
+   * Serves the viewers that are written down, and fetches what is queued. It is called after the claim: the other order would let
+   * something that is written meanwhile fall between two hosts. Viewers don't wait for the queue, because a picture never depends
+   * on what is to be said; connecting takes them longer than reading a queue whose segments are there.
+   */
   async start(): Promise<void> {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
     this.#reel.prepare();
-    await this.syncQueue();
+    this.contain(() => this.syncQueue());
     this.#playheadTimer = setInterval(() => this.contain(() => this.#savePlayhead()), this.#services.playheadMs);
     this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
     await this.syncViewers();
@@ -300,10 +309,14 @@ export class SessionHost {
     }
   }
 
-  /** A segment was queued. @param queuedAtMs milliseconds since the Unix epoch. */
-  takeSegment(job: SegmentJob, queuedAtMs: number): Promise<void> {
+  /**
+   * Notes that a segment was queued, and has the queue read. Nobody waits for that: a session whose queue can't be read must not
+   * hold up the jobs of the others.
+   * @param queuedAtMs milliseconds since the Unix epoch.
+   */
+  takeSegment(job: SegmentJob, queuedAtMs: number): void {
     this.#speechTraces.taken(job, queuedAtMs);
-    return this.syncQueue();
+    this.contain(() => this.syncQueue());
   }
 
   /** Something was queued: what is new in the session's queue is fetched, in its order. */
@@ -374,6 +387,7 @@ export class SessionHost {
   async release(): Promise<void> {
     clearInterval(this.#playheadTimer);
     clearInterval(this.#queueTimer);
+    clearTimeout(this.#missingTimer);
     await this.#outbox.flush(LAST_WORDS_MS);
     this.#outbox.close();
   }
@@ -410,6 +424,7 @@ export class SessionHost {
   async #stop(reason: EndReason): Promise<void> {
     clearInterval(this.#playheadTimer);
     clearInterval(this.#queueTimer);
+    clearTimeout(this.#missingTimer);
     clearTimeout(this.#aloneTimer);
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
@@ -447,26 +462,54 @@ export class SessionHost {
     await this.#outbox.flush(LAST_WORDS_MS);
   }
 
-  /** One after the other: a later one that is read faster must not be played first. */
+  /**
+   * Fetches what is new in the session's queue, one after the other: a later one that is read faster must not be played first.
+   * At a segment that is missing it stops, and looks again soon; nothing else waits for it.
+   */
   async #readQueue(): Promise<void> {
+    clearTimeout(this.#missingTimer);
     const fetchedSeq = this.#fetchedSeq;
     const programme = await this.#untilAnswered(() => this.#services.registry.programme(this.session));
     if (!programme) return;
     if (programme.interruptedSeq > this.#interruptedSeq) this.#interrupt(programme.interruptedSeq);
     this.#dropMissing(programme.queue, fetchedSeq);
-    for (const { seq, segment } of programme.queue) {
-      if (seq <= this.#fetchedSeq) continue;
-      if (seq <= this.#interruptedSeq) {
-        this.#fetchedSeq = seq;
-        this.#finished(seq, segment, 0, 'dropped');
-        continue;
-      }
-      const manifest = await this.#manifestOf(segment);
+    const unfetched = programme.queue.filter(({ seq }) => seq > fetchedSeq);
+    this.#noteUnfetched(unfetched);
+    for (const queued of unfetched) {
+      if (!(await this.#fetch(queued))) break;
       if (this.#stopped) return;
-      this.#fetchedSeq = seq;
-      if (manifest && manifest.state !== 'failed') this.#enqueue(seq, this.#clipOf(manifest));
-      else this.#finished(seq, segment, 0, 'failed');
+      this.#fetchedSeq = queued.seq;
     }
+  }
+
+  /** All that are queued now are waited for until the same instant: ten that are missing cost no more than one. */
+  #noteUnfetched(unfetched: readonly QueuedSegment[]): void {
+    const untilMs = this.#services.nowMs() + this.#services.missingMediaMs;
+    this.#missingUntilMs = new Map(
+      unfetched.map(({ seq }) => [seq, this.#missingUntilMs.get(seq) ?? untilMs] as const),
+    );
+  }
+
+  /** @returns whether it has been dealt with: handed to the player, or reported; `false`: it is asked for again. */
+  async #fetch({ seq, segment }: QueuedSegment): Promise<boolean> {
+    if (seq <= this.#interruptedSeq) {
+      this.#finished(seq, segment, 0, 'dropped');
+      return true;
+    }
+    const manifest = await this.#manifestOf(segment);
+    if (this.#stopped) return true;
+    if (manifest === 'unanswered' || (manifest === 'missing' && this.#isWaitedFor(seq))) {
+      this.#missingTimer = setTimeout(() => this.contain(() => this.syncQueue()), RETRY_MS);
+      return false;
+    }
+    if (manifest !== 'missing' && manifest.state !== 'failed') this.#enqueue(seq, this.#clipOf(manifest));
+    else this.#finished(seq, segment, 0, 'failed');
+    return true;
+  }
+
+  /** One that was there when it was queued may be back soon: an emptied media store is filled again from the watched folder. */
+  #isWaitedFor(seq: number): boolean {
+    return seq > this.#interruptedSeq && this.#services.nowMs() < (this.#missingUntilMs.get(seq) ?? 0);
   }
 
   /** What was fetched before and has left the queue without us was deleted. */
@@ -481,17 +524,12 @@ export class SessionHost {
     this.#speechTraces.loaded(); // all of it may be in memory
   }
 
-  /** One that was there when it was queued may be back soon: an emptied media store is filled again from the watched folder. */
-  async #manifestOf(segment: string): Promise<SegmentManifest | undefined> {
-    const { store, missingMediaMs } = this.#services;
-    const untilMs = performance.now() + missingMediaMs;
-    for (;;) {
-      const manifest = await this.#untilAnswered(
-        async () => (await store.getManifest(segment).catch(unlessUnreadable)) ?? 'none',
-      );
-      if (manifest !== 'none') return manifest;
-      if (this.#stopped || performance.now() >= untilMs) return undefined;
-      await sleep(RETRY_MS);
+  async #manifestOf(segment: string): Promise<SegmentManifest | 'missing' | 'unanswered'> {
+    try {
+      return (await this.#services.store.getManifest(segment).catch(unlessUnreadable)) ?? 'missing';
+    } catch (error) {
+      this.#logger.warn({ segment, err: (error as Error).message }, 'reading a manifest failed; asking again');
+      return 'unanswered';
     }
   }
 
