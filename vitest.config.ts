@@ -16,7 +16,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['{packages,services,apps,examples,bench,scripts,infra,tools}/**/*.test.{ts,tsx}'],
+    include: ['{packages,services,apps,clients,examples,bench,scripts,infra,tools}/**/*.test.{ts,tsx}'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

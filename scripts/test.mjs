@@ -11,8 +11,10 @@ const PROGRAMS = /** @type {const} */ ([
   ...['prometheus', 'promtool'],
   // steps the clocks of processes, for the fault tool
   'faketime',
-  // of the producers' example
+  // The Python client needs the first two; its package is built with the others.
   ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],
+  ...['/usr/lib/python3/dist-packages/pip', '/usr/lib/python3/dist-packages/setuptools'],
+  '/usr/lib/python3/dist-packages/wheel',
 ]);
 
 const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]

@@ -77,7 +77,7 @@ describe('producers', () => {
     const env = {
       PATH: process.env['PATH'],
       HUMANCAST_API_KEY: stack.apiKey,
-      PYTHONPATH: join(ROOT, 'examples/python'),
+      PYTHONPATH: join(ROOT, 'clients/python/src'),
       PYTHONDONTWRITEBYTECODE: '1',
     };
     const { stdout } = await promisify(execFile)(program, args, { cwd: folder, env, timeout: 60_000 });

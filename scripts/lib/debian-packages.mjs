@@ -17,6 +17,9 @@ export const PROGRAMS = /** @type {const} */ ({
   faketime: 'faketime',
   '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
   '/usr/lib/python3/dist-packages/websockets': 'python3-websockets',
+  '/usr/lib/python3/dist-packages/pip': 'python3-pip',
+  '/usr/lib/python3/dist-packages/setuptools': 'python3-setuptools',
+  '/usr/lib/python3/dist-packages/wheel': 'python3-wheel',
 });
 
 /** Packages that start a daemon of their own when installed; ours run beside them, on ports of their own. */

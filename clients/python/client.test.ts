@@ -1,11 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { newId } from '@humancast/shared';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakeLoader, type Received } from '../../packages/producer/testing/fake-loader.js';
 
-/** Debian's, with python3-numpy and python3-websockets. */
+/** How long a Python process may take to start and push its first frames on a busy machine. */
+const STARTED = { timeout: 20_000 };
+/** Debian's, with python3-numpy, python3-websockets, python3-pip, python3-setuptools and python3-wheel. */
 const PYTHON = '/usr/bin/python3';
+const SOURCE = join(import.meta.dirname, 'src');
+const SPEAK_FRAMES = join(import.meta.dirname, '../../examples/python/speak_frames.py');
 
 let loader: FakeLoader;
 let session: string;
@@ -24,18 +31,20 @@ interface Run {
   output: string;
 }
 
-async function python(args: readonly string[], onOutput: (soFar: string) => void = () => {}): Promise<Run> {
+/** Runs Python on the client's sources, or on the folder that a test has installed it to. */
+async function python(args: readonly string[], pythonPath = SOURCE): Promise<Run> {
+  const env = { PATH: process.env['PATH'], HUMANCAST_API_KEY: loader.apiKey, PYTHONPATH: pythonPath };
   const child = spawn(PYTHON, args, {
-    cwd: import.meta.dirname,
-    env: { PATH: process.env['PATH'], HUMANCAST_API_KEY: loader.apiKey, PYTHONDONTWRITEBYTECODE: '1' },
+    cwd: tmpdir(),
+    env: { ...env, PYTHONDONTWRITEBYTECODE: '1' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // speak_frames.py waits for Enter.
   child.stdin.write('\n');
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
-      onOutput(output);
     });
   }
   const [code] = (await once(child, 'close')) as [number | null];
@@ -43,7 +52,7 @@ async function python(args: readonly string[], onOutput: (soFar: string) => void
 }
 
 const servers = () => ['--loader', loader.url, '--signaling', loader.url];
-const speakFrames = (...args: string[]) => python(['speak_frames.py', ...servers(), ...args]);
+const speakFrames = (...args: string[]) => python([SPEAK_FRAMES, ...servers(), ...args]);
 
 /** A program around one live push, of 64×32 at 25 fps. */
 const push = (body: string, before = '') =>
@@ -132,7 +141,7 @@ asyncio.run(main())
 while await live.push_av_segment([frame] * 5, np.zeros(4800, np.float32)):
     await asyncio.sleep(0.01)`);
     const { length } = loader.pushes;
-    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0).toBeGreaterThan(5);
+    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0, STARTED).toBeGreaterThan(5);
     loader.last.tell({ type: 'interrupted', positionMs: 321.5 });
     expect((await running).output).toMatch(/True 321\.5/);
     expect(loader.last.outcome).toBe('end');
@@ -160,7 +169,7 @@ while True:
     await live.push_frame(frame)
     await asyncio.sleep(0.01)`);
     const { length } = loader.pushes;
-    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0).toBeGreaterThan(0);
+    await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0, STARTED).toBeGreaterThan(0);
     loader.last.refuse('session_ended', 'the session has ended');
     expect((await running).output.trim()).toBe('refused session_ended None');
   });
@@ -170,7 +179,25 @@ while True:
       response.writeHead(404).end(JSON.stringify({ code: 'avatar_not_found', detail: 'no' }));
     const refused = await push('pass', 'await humancast.create_session("nobody")');
     expect(refused.output.trim()).toBe('refused avatar_not_found 404');
-    const nobody = await python(['speak_frames.py', '--signaling', 'http://127.0.0.1:9']);
+    const nobody = await python([SPEAK_FRAMES, '--signaling', 'http://127.0.0.1:9']);
     expect(nobody).toMatchObject({ code: 1, output: expect.stringContaining('unreachable') });
+  });
+
+  it('installs with pip, without an index, as a typed package of its own', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'humancast-pip-'));
+    try {
+      // setuptools builds beside the sources.
+      cpSync(import.meta.dirname, join(folder, 'client'), { recursive: true });
+      const installed = join(folder, 'installed');
+      const offline = ['--no-index', '--no-build-isolation', '--no-deps', '--disable-pip-version-check'];
+      const pip = ['-m', 'pip', 'install', '--quiet', ...offline, '--target', installed, join(folder, 'client')];
+      expect(await python(pip, '')).toMatchObject({ code: 0 });
+      expect(existsSync(join(installed, 'humancast/py.typed'))).toBe(true);
+      const program = 'import humancast; print(humancast.__file__, *humancast.__all__)';
+      const { output } = await python(['-c', program], installed);
+      expect(output.trim()).toBe(`${installed}/humancast/__init__.py Humancast HumancastError LiveSegment`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
