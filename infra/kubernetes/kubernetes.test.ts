@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connectRedis, createLogger, mastersOf, serviceSettings } from '@humancast/shared';
+import { connectRedis, createLogger, mastersOf, type Redis, serviceSettings } from '@humancast/shared';
 import { freePort } from '@humancast/testkit';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
@@ -339,42 +339,41 @@ describe('what is run in the pods', () => {
     const env = { ...process.env, CLUSTER: 'redis-media' };
     execFileSync(join(HERE, 'secrets'), [secrets], { env, stdio: 'pipe' });
     const port = await portForBus();
-    const password = readFileSync(join(secrets, 'redis-media.media-sender.url'), 'utf8').split('@')[0];
-    const open = (address: string) =>
-      connectRedis(`${password}@${address}:${port}`, { name: 'test', logger: createLogger('test', 'silent') });
+    const open = (service: string, address: string) => {
+      const user = readFileSync(join(secrets, `redis-media.${service}.url`), 'utf8').split('@')[0];
+      return connectRedis(`${user}@${address}:${port}`, { name: 'test', logger: createLogger('test', 'silent') });
+    };
+    // On all three nodes, by the loader, which may write; and read by the media-sender, which may not.
+    const names = Array.from({ length: 30 }, (_, i) => `hc:{m:${i}}:manifest`);
+    const writtenAndRead = async (writer: Redis, reader: Redis) => {
+      try {
+        await Promise.all(names.map((name) => writer.set(name, name)));
+        return await Promise.all(names.map((name) => reader.get(name)));
+      } catch (error) {
+        return String(error);
+      }
+    };
     let nodes = await startNodes(work, port, 10);
     try {
-      const redis = open('127.0.0.10');
-      const names = Array.from({ length: 30 }, (_, i) => `key ${i}`);
-      await expect.poll(() => redis.set('key', 'value').catch(String), { timeout: 20_000 }).toBe('OK');
-      await expect
-        .poll(
-          () => Promise.all(names.map((name) => redis.set(name, name))).then(() => mastersOf(redis).length, String),
-          {
-            timeout: 20_000,
-          },
-        )
-        .toBe(3);
-      redis.disconnect();
+      const loader = open('segment-loader', '127.0.0.10');
+      const sender = open('media-sender', '127.0.0.11');
+      await expect.poll(() => writtenAndRead(loader, sender), { timeout: 30_000 }).toEqual(names);
+      expect(mastersOf(sender)).toHaveLength(3);
+      for (const redis of [loader, sender]) redis.disconnect();
       await Promise.all(nodes.map((node) => endProcess(node)));
       // All at once, and elsewhere: nobody knows any more where anybody is.
       nodes = await startNodes(work, port, 20);
-      const again = open('127.0.0.22');
-      await expect
-        .poll(
-          () => Promise.all(names.map((name) => again.set(name, name))).then(() => mastersOf(again).length, String),
-          {
-            timeout: 30_000,
-          },
-        )
-        .toBe(3);
+      const loaderAgain = open('segment-loader', '127.0.0.22');
+      const again = open('media-sender', '127.0.0.21');
+      await expect.poll(() => writtenAndRead(loaderAgain, again), { timeout: 60_000 }).toEqual(names);
+      loaderAgain.disconnect();
       const addresses = mastersOf(again).map(({ options }) => options.host);
       expect(addresses.sort()).toEqual(['127.0.0.20', '127.0.0.21', '127.0.0.22']);
       again.disconnect();
     } finally {
       await Promise.all(nodes.map((node) => endProcess(node)));
     }
-  }, 90_000);
+  }, 120_000);
 
   /** Three nodes, each with an address of its own as pods have, from 127.0.0.`first`, and a folder that stays. */
   async function startNodes(work: string, port: number, first: number): Promise<ChildProcess[]> {
