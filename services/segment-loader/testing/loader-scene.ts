@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly renditions: readonly RenditionConfig[];
   readonly gopMs?: number;
   readonly maxDurationSeconds?: number;
+  readonly loudness?: number | undefined;
+  readonly role?: SegmentManifest['role'];
   readonly signal?: AbortSignal;
 }
 
@@ -48,6 +50,7 @@ export class LoaderScene {
     options: LoadOptions,
   ): Promise<SegmentManifest> {
     const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
+    const { role = 'speech', loudness } = options;
     const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1 };
     const metrics = new LoaderMetrics(createRegistry('test'));
     const quota = { makeRoom: () => Promise.resolve(true) };
@@ -56,9 +59,9 @@ export class LoaderScene {
     try {
       return await loader.load(
         {
-          ...{ id: newId('seg'), avatar: 'demo', name: 'clip', role: 'speech', source: 'upload' },
+          ...{ id: newId('seg'), avatar: 'demo', name: 'clip', role, source: 'upload' },
           retention: { pinned: true },
-          settings: { renditions, gopMs, fps: undefined },
+          settings: { renditions, gopMs, fps: undefined, loudness },
           media: mediaOf(files.map(({ fd }) => fd)),
         },
         signal,

@@ -23,7 +23,15 @@ export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
 }
 
 export function audioTrack(overrides: Partial<AudioTrack> = {}): AudioTrack {
-  return { index: 1, sampleRate: 48_000, startSeconds: 0, endSeconds: 4, ...overrides };
+  return {
+    index: 1,
+    sampleRate: 48_000,
+    channels: 1,
+    channelLayout: 'mono',
+    startSeconds: 0,
+    endSeconds: 4,
+    ...overrides,
+  };
 }
 
 export function mediaInfo(overrides: Partial<MediaInfo> = {}): MediaInfo {

@@ -21,6 +21,9 @@ export const renditionConfigSchema = z.object({
 });
 export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
 
+/** What a segment's sound can be brought to: integrated loudness, LUFS (EBU R 128). */
+export const loudnessSchema = z.number().min(-36).max(-9);
+
 /** In an avatar's composition, the segment itself. */
 export const MAIN_INPUT = 'main';
 
@@ -37,6 +40,8 @@ export const avatarDefinitionSchema = z.object({
     .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'must have different ids')
     .optional(),
   cutPolicy: cutPolicySchema.default('now'),
+  /** What the sound of every speech segment is brought to, LUFS; without it each keeps its own level. Idle clips and live pushes always do. */
+  loudness: loudnessSchema.optional(),
   /** What every segment is merged into. Its own file is the input `main`, the others are files of the avatar's `layers/`. */
   composition: compositionSchema
     .refine((composition) => inputsOf(composition).includes(MAIN_INPUT), `must have the input "${MAIN_INPUT}"`)

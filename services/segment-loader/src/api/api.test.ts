@@ -103,6 +103,29 @@ describe('the API', () => {
       });
     });
 
+    it('is brought to the loudness that it or its avatar names, and keeps its level with "off"', async () => {
+      await loader.defineAvatar('loud', { loudness: -20 });
+      const quiet = await clips.make('quiet.wav', ['-f', 'lavfi', '-i', 'sine=d=2', '-af', 'volume=-30dB']);
+      const peakOf = async (query: string) => {
+        const { status, body } = await upload({ video: clip, audio: quiet }, query);
+        expect(status).toBe(201);
+        const pcm = (await loader.store.readPcm(body.id, 0)) as Buffer;
+        const samples = Array.from({ length: 12_000 }, (_, i) => Math.abs(pcm.readInt16LE(2 * (i + 6000))));
+        return Math.max(...samples);
+      };
+      // A sine of −20 LUFS has peaks of about −16 dBFS.
+      expect(20 * Math.log10((await peakOf('avatar=loud')) / 32_768)).toBeCloseTo(-16, -0.8);
+      expect(20 * Math.log10((await peakOf('avatar=loud&loudness=-30')) / 32_768)).toBeCloseTo(-26, -0.8);
+      expect(20 * Math.log10((await peakOf('avatar=loud&loudness=off')) / 32_768)).toBeCloseTo(-48, -0.8);
+    });
+
+    it.each(['0', '-8', '-37', 'loud', ''])('with the loudness "%s" is a bad request', async (loudness) => {
+      expect(await upload({ file: clip }, `avatar=ann&loudness=${loudness}`)).toMatchObject({
+        status: 400,
+        body: { code: 'bad_request' },
+      });
+    });
+
     describe('as a composition', () => {
       const layers = [{ input: 'studio' }, { input: 'face', key: { color: '#00ff00' } }];
       const composition = { width: 128, height: 72, layout: 'over-background', layers };

@@ -9,6 +9,7 @@ import {
   idSchema,
   type LoaderConfig,
   type Logger,
+  loudnessSchema,
   parseRequest,
   RedisMediaStore,
   type SegmentManifest,
@@ -44,6 +45,8 @@ const uploadQuerySchema = z.object({
   name: z.string().min(1).max(255).optional(),
   /** Whether it stays until it is deleted. */
   pinned: z.enum(['true', 'false']).default('false'),
+  /** What the sound is brought to, LUFS, or `off`. Default: as the avatar says. */
+  loudness: z.union([z.literal('off'), z.coerce.number().pipe(loudnessSchema)]).optional(),
   /** Whether to answer when the segment can be played, or as soon as it has been received. */
   wait: z.enum(['true', 'false']).default('true'),
 });
@@ -100,7 +103,7 @@ export class SegmentsController {
     @ShownKey() key: ApiKey,
   ): Promise<unknown> {
     key.require('media');
-    const { avatar: avatarId, name, wait, pinned } = parseRequest(uploadQuerySchema, query);
+    const { avatar: avatarId, name, wait, pinned, loudness } = parseRequest(uploadQuerySchema, query);
     key.requireAvatar(avatarId);
     const avatar = await this.#findAvatar(avatarId);
     const gone = new AbortController();
@@ -113,7 +116,7 @@ export class SegmentsController {
     };
     const isPinned = pinned === 'true';
     const length = request.headers['content-length'];
-    const content = { avatar: avatarId, name, pinned, length };
+    const content = { avatar: avatarId, name, pinned, length, ...(loudness !== undefined && { loudness }) };
     const command = commandOf(request.headers, content, this.#config.idempotencyTtlSeconds);
     const keyed = command && (await this.#commands.begin(command, bearerOf(request.headers.authorization) ?? ''));
     if (keyed) {
@@ -123,7 +126,7 @@ export class SegmentsController {
       if (known?.state === 'complete') return answer(response, wait === 'true' ? 201 : 202, known, isPinned);
       if (keyed.isDone) throw notFound(keyed.id);
     }
-    const options = { id: keyed?.id, name, pinned: isPinned, owner: key.name };
+    const options = { id: keyed?.id, name, pinned: isPinned, owner: key.name, loudness };
     const { id, loaded } = await this.#uploads.accept(request, avatar, options, gone.signal, onReady);
     this.#logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
     const done = command ? loaded.then(() => this.#commands.done(id, command)) : loaded;

@@ -1,6 +1,7 @@
 import {
   AUDIO_PAD,
   decimal,
+  finishSound,
   hdrTransfer,
   onGrid,
   renditionChains,
@@ -22,13 +23,13 @@ const soundPad = (index: number) => `[m${index}]`;
  * that an input of another rate, one that is late and one that has ended never make the others wait.
  */
 export function compositionGraph(plan: CompositionPlan): string {
-  const { canvas, layers, frames, sounds, renditions } = plan;
+  const { canvas, layers, frames, renditions } = plan;
   return [
     background(plan),
     ...layers.flatMap((layer, i) => [layerChain(layer, i, plan), overlay(layer, i)]),
     `${base(layers.length)}trim=end_frame=${frames}[whole]`,
     ...renditionChains('[whole]', canvasTrack(canvas), renditions),
-    ...(sounds.length > 0 ? soundChains(plan) : []),
+    ...mixChains(plan),
   ].join(';');
 }
 
@@ -116,22 +117,23 @@ function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): Vide
   return { ...rawTrack({ width, height }), colorMatrix: matrix === 'bt601' ? 'smpte170m' : 'bt709' };
 }
 
-/** Gains are the producer's: the sum is not made quieter because there are more of them, and is clipped at full scale. */
-function soundChains(plan: CompositionPlan): string[] {
-  const { sounds } = plan;
+/** Gains are the producer's: the sum is not made quieter because there are more of them, and is held below full scale. */
+export function mixChains(plan: CompositionPlan): string[] {
+  const { sounds, loudnessGainDb } = plan;
+  if (sounds.length === 0) return [];
   const cut = `atrim=end_sample=${samplesOf(plan)}`;
   const mix = sounds.length > 1 ? [`amix=inputs=${sounds.length}:duration=longest:normalize=0`] : [];
-  const finish = [...mix, 'aformat=sample_fmts=s16:channel_layouts=mono', cut].join(',');
+  const finish = [...mix, ...finishSound(loudnessGainDb), cut].join(',');
   return [
     ...sounds.map((sound, i) => `${soundChain(sound)}${soundPad(i)}`),
     `${sounds.map((_, i) => soundPad(i)).join('')}${finish}${AUDIO_PAD}`,
   ];
 }
 
-function soundChain({ input, track, zeroSeconds, startSeconds, gainDb }: PlannedSound): string {
+function soundChain({ input, track, weights, zeroSeconds, startSeconds, gainDb }: PlannedSound): string {
   const origin = `(${decimal(zeroSeconds - startSeconds)})/TB`;
   const gain = gainDb === 0 ? [] : [`volume=${gainDb}dB:precision=float`];
-  return `[${input}:${track.index}]${[...voice(origin), 'aformat=sample_fmts=flt', ...gain].join(',')}`;
+  return `[${input}:${track.index}]${[...voice(origin, track, weights), ...gain].join(',')}`;
 }
 
 function ffmpegColor(color: string): string {

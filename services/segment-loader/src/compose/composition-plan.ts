@@ -44,6 +44,7 @@ export interface PlannedLayer {
 export interface PlannedSound {
   readonly input: number;
   readonly track: AudioTrack;
+  readonly weights: readonly number[] | undefined;
   readonly zeroSeconds: number;
   readonly startSeconds: number;
   readonly gainDb: number;
@@ -60,6 +61,8 @@ export interface CompositionPlan {
   readonly inputs: readonly PlannedInput[];
   readonly layers: readonly PlannedLayer[];
   readonly sounds: readonly PlannedSound[];
+  /** What brings the mix to the loudness that was asked for, dB; `undefined`: it keeps its level. */
+  readonly loudnessGainDb?: number | undefined;
 }
 
 interface Timed {
@@ -114,11 +117,11 @@ export function planComposition(
   const sounds = heard.map(({ input: name, gainDb }): PlannedSound => {
     const { probed: input, zeroSeconds } = need(timed, name);
     if (!input.audio) throw new HumancastError('media_unreadable', `input "${name}" is to be heard and has no sound`);
-    const { track, separate } = input.audio;
+    const { track, separate, weights } = input.audio;
     const seen = separate ? -1 : inputs.findIndex((other) => other.name === name);
     const index = seen >= 0 ? seen : inputs.push({ ...soundInput(name, input), loop: loops(name) }) - 1;
     return {
-      ...{ input: index, track, gainDb, startSeconds: startOf(name) },
+      ...{ input: index, track, weights, gainDb, startSeconds: startOf(name) },
       zeroSeconds: separate ? track.startSeconds : zeroSeconds,
       usedSeconds: Math.max(0, seconds - startOf(name)),
     };

@@ -9,6 +9,8 @@ export interface EncodeSettings {
   readonly gopMs: number;
   /** The avatar's own rate, when it has one. */
   readonly fps: Rational | undefined;
+  /** What the sound is brought to, LUFS (EBU R 128); `undefined`: it keeps its level. */
+  readonly loudness?: number | undefined;
 }
 
 export interface PlannedRendition extends RenditionConfig, Size {}
@@ -22,12 +24,16 @@ export interface EncodePlan {
   readonly renditions: readonly PlannedRendition[];
   /** The instant of the file's clock that becomes the segment's start, s. */
   readonly zeroSeconds: number;
+  /** What brings the sound to the loudness that was asked for, dB; `undefined`: it keeps its level. */
+  readonly loudnessGainDb?: number | undefined;
 }
 
 export interface PlannedAudio {
   readonly track: AudioTrack;
   /** Whether the sound comes from a file of its own; then both files start together. */
   readonly separate: boolean;
+  /** What each channel counts in mono, see `downmixWeights`; `undefined` where there is one channel, or nobody has looked. */
+  readonly weights?: readonly number[] | undefined;
 }
 
 /** @throws HumancastError `media_too_small`. */

@@ -26,10 +26,13 @@ export interface EncoderOutputs {
 
 /** The picture's file, then the sound's if it is another. */
 export function fileArguments(plan: EncodePlan, limits: EncoderLimits): string[] {
-  const { video, audio, renditions, gopFrames } = plan;
-  const sound = audio?.separate ? [{ video: undefined, loop: false }] : [];
+  const { audio, renditions, gopFrames } = plan;
   const outputs = { renditions, gopFrames, hasSound: audio !== undefined };
-  return encoderArguments([{ video, loop: false }, ...sound], filterGraph(plan), outputs, limits);
+  return encoderArguments(fileInputs(plan), filterGraph(plan), outputs, limits);
+}
+
+export function fileInputs({ video, audio }: EncodePlan): EncoderInput[] {
+  return [{ video, loop: false }, ...(audio?.separate ? [{ video: undefined, loop: false }] : [])];
 }
 
 /** @param graph its outputs are a {@link videoPad} for each rendition, and the {@link AUDIO_PAD}. */
@@ -65,7 +68,11 @@ export function pictureArguments(inputs: readonly EncoderInput[], graph: string,
   ];
 }
 
-function inputArguments({ video, loop }: EncoderInput, index: number, { maxPixels, threads }: EncoderLimits): string[] {
+export function inputArguments(
+  { video, loop }: EncoderInput,
+  index: number,
+  { maxPixels, threads }: EncoderLimits,
+): string[] {
   return [
     ...inputOptions(maxPixels),
     ...['-threads', String(threads), ...(loop ? ['-stream_loop', '-1'] : [])],

@@ -1,5 +1,5 @@
 import { type Codec, PCM_RATE, type Rational } from '@humancast/shared';
-import type { VideoTrack } from '../probe/media-info.js';
+import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 
 /**
@@ -29,17 +29,21 @@ const WHOLE = '[whole]';
  * Frames come out at k/fps, both tracks counting from the plan's zero.
  */
 export function filterGraph(plan: EncodePlan): string {
-  const { video, audio, renditions } = plan;
-  const chains = [
+  const { video, renditions } = plan;
+  return [
     `[0:${video.index}]${[...onGrid(video, plan.zeroSeconds, plan.fps), ...overBlack(video)].join(',')}${WHOLE}`,
     ...renditionChains(WHOLE, video, renditions),
-  ];
-  if (audio) {
-    const input = audio.separate ? 1 : 0;
-    const origin = audio.separate ? 'STARTPTS' : `(${decimal(plan.zeroSeconds)})/TB`;
-    chains.push(`[${input}:${audio.track.index}]${voice(origin).join(',')}${AUDIO_PAD}`);
-  }
-  return chains.join(';');
+    ...soundChains(plan),
+  ].join(';');
+}
+
+/** From the file that has the sound to the {@link AUDIO_PAD}; nothing where there is no sound. */
+export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan): string[] {
+  if (!audio) return [];
+  const { track, weights, separate } = audio;
+  const origin = separate ? 'STARTPTS' : `(${decimal(zeroSeconds)})/TB`;
+  const filters = [...voice(origin, track, weights), ...finishSound(loudnessGainDb)];
+  return [`[${separate ? 1 : 0}:${track.index}]${filters.join(',')}${AUDIO_PAD}`];
 }
 
 /** Whole frames, at k/fps from the zero of the file's clock on. */
@@ -109,15 +113,56 @@ export function toneMap(transfer: string, to: ViewerMatrix): string[] {
 }
 
 /**
- * Mono at the stored rate, aligned to the sample at the start, and held to the file's timestamps: holes of more than 50 ms
- * become silence instead of pulling what follows forward.
+ * Mono at the stored rate in floating point, aligned to the sample at the start, and held to the file's timestamps. A clock that
+ * runs up to 5 % fast or slow is followed by resampling, with less than 30 ms between sound and timestamps; a hole of more than
+ * 50 ms becomes silence. Below 2 ms, timestamps are rounding (WebM and FLV count whole milliseconds).
+ * @param weights what each channel counts, see `downmixWeights`.
  */
-export function voice(origin: string): string[] {
+export function voice(origin: string, track: AudioTrack, weights?: readonly number[]): string[] {
   return [
     `asetpts=PTS-${origin}`,
-    `aresample=${PCM_RATE}:async=1:min_comp=0.0002:min_hard_comp=0.05:first_pts=0`,
-    'aformat=sample_fmts=s16:channel_layouts=mono',
+    ...downmix(track, weights),
+    `aresample=${PCM_RATE}:min_comp=0.002:comp_duration=0.5:max_soft_comp=0.05:min_hard_comp=0.05:first_pts=0`,
+    'aformat=sample_fmts=flt:channel_layouts=mono',
   ];
+}
+
+/** Without a layout, FFmpeg would weigh no channel, and fail; it is told what each one counts. */
+function downmix(
+  { channelLayout, channels = 1 }: AudioTrack,
+  weights = equalWeights(channelLayout, channels),
+): string[] {
+  if (!weights) return [];
+  const layout = isLayoutName(channelLayout) ? `:channel_layouts=${channelLayout}` : '';
+  const sum = weights.map((weight, i) => `${weight.toFixed(6)}*c${i}`).join('+');
+  return [`aformat=sample_fmts=flt${layout}`, `pan=mono|c0=${sum}`];
+}
+
+function equalWeights(layout: string | undefined, channels: number): readonly number[] | undefined {
+  return layout === undefined && channels > 2 ? new Array<number>(channels).fill(1 / channels) : undefined;
+}
+
+/** FFmpeg's own names only: other layouts are spelled in ways that change from version to version. */
+function isLayoutName(layout: string | undefined): layout is string {
+  return /^[a-z0-9.]+(\([a-z-]+\))?$/.test(layout ?? '');
+}
+
+/** Just below full scale: what adds up to more is held down for a moment instead of clipped. */
+const CEILING = 0.988;
+/** −1.5 dBFS of four times the stored rate: bringing it back to that rate stays below −1 dBTP (EBU R 128 s1). */
+const TRUE_PEAK_CEILING = 0.841;
+
+/** From floating point to what is stored, never above full scale. @param gainDb of the loudness that was asked for. */
+export function finishSound(gainDb?: number): string[] {
+  const limiter = (ceiling: number) => `alimiter=limit=${ceiling}:level=0:latency=1:attack=5:release=50`;
+  const limited =
+    gainDb === undefined
+      ? [limiter(CEILING)]
+      : [
+          ...[`volume=${decimal(gainDb)}dB:precision=float`, `aresample=${4 * PCM_RATE}`],
+          ...[limiter(TRUE_PEAK_CEILING), `aresample=${PCM_RATE}`],
+        ];
+  return [...limited, 'aformat=sample_fmts=s16:channel_layouts=mono'];
 }
 
 /** Never in exponent notation, which the expression parser does not know. */

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Avatar, AvatarStore, Clock, ErrorCode, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
-import { encodeSettingsOf } from '../encode/encode-settings.js';
+import { librarySettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
 import { type FolderScan, scanFolder } from './folder-scan.js';
@@ -176,12 +176,15 @@ export class Library {
     const known = await avatars.list();
     for (const avatar of known) {
       if (this.#closed) return config.rescanMs;
-      const settings = encodeSettingsOf(avatar, config);
       const { composition } = avatar;
       const merged = composition && { composition, layers: await layersOf(this.#root, avatar.id, composition) };
       const wanted = scan.files
         .filter((file) => file.avatar === avatar.id)
-        .map((file) => ({ id: segmentIdOf(file, settings, merged), file, settled: settled.has(file) }));
+        .map((file) => ({
+          id: segmentIdOf(file, librarySettingsOf(avatar, config, file.role), merged),
+          file,
+          settled: settled.has(file),
+        }));
       await this.#bringUpToDate(avatar, wanted, scan.playlists.get(avatar.id));
     }
     this.#reported.delete('look');
@@ -285,7 +288,7 @@ export class Library {
     const { loader, config } = this.#parts;
     const { id, file } = loading.wanted;
     const { role, name } = file;
-    const settings = encodeSettingsOf(avatar, config);
+    const settings = librarySettingsOf(avatar, config, role);
     const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
     const { media, close } = await openMedia(this.#root, avatar, { video: descriptor, audio: undefined });
     try {

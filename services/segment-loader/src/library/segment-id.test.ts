@@ -29,6 +29,8 @@ describe('segmentIdOf', () => {
         { modifiedMs: 1_000_001 },
       ].map((change) => segmentIdOf({ ...file, ...change }, settings)),
       segmentIdOf(file, { ...settings, gopMs: 500 }),
+      segmentIdOf(file, { ...settings, loudness: -16 }),
+      segmentIdOf(file, { ...settings, loudness: -23 }),
       segmentIdOf(file, { ...settings, fps: { num: 25, den: 1 } }),
       segmentIdOf(file, { ...settings, renditions: [{ ...settings.renditions[0], bitrateBps: 1_000_000 }] }),
     ];

@@ -1,14 +1,17 @@
 import { type Composition, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
+import { mixChains } from '../compose/composition-graph.js';
 import { compositionJob } from '../compose/composition-job.js';
 import { type ProbedInput, planComposition } from '../compose/composition-plan.js';
 import { judgeComposition, named } from '../compose/composition-verdict.js';
 import { type EncodeJob, fileJob } from '../encode/encode-job.js';
 import { type EncodeSettings, type PlannedAudio, planEncode } from '../encode/encode-plan.js';
-import type { EncoderLimits } from '../encode/encoder-arguments.js';
+import { type EncoderInput, type EncoderLimits, fileInputs } from '../encode/encoder-arguments.js';
+import { soundChains } from '../encode/filter-graph.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
+import { type AnalysisLimits, analyzeChannels, loudnessGainDb } from '../encode/sound-analysis.js';
 import { judge, type Outcome } from '../encode/verdict.js';
 import { type AdmissionLimits, admitPicture, admitSound } from '../probe/admission.js';
-import type { MediaInfo } from '../probe/media-info.js';
+import type { AudioTrack, MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
 
 /** A file, or two. The descriptors stay the caller's to close. */
@@ -61,11 +64,14 @@ async function planFile(
   signal: AbortSignal,
 ): Promise<LoadPlan> {
   const { info, audio } = await probeFiles(files, limits, signal);
-  const plan = planEncode(admitPicture(info, limits), audio, settings);
+  const unheard = planEncode(admitPicture(info, limits), audio, settings);
+  const inputs = files.audio === undefined ? [files.video] : [files.video, files.audio];
+  const loud = { inputs: fileInputs(unheard), descriptors: inputs, chains: soundChains(unheard) };
+  const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
   const end = plan.video.endSeconds ?? info.durationSeconds;
   return {
     job: fileJob(plan, limits),
-    inputs: files.audio === undefined ? [files.video] : [files.video, files.audio],
+    inputs,
     lengthSeconds: end === undefined ? undefined : end - plan.zeroSeconds,
     chapterSeconds: info.chapterSeconds.map((seconds) => seconds - plan.zeroSeconds),
     judge: (outcome) => judge(plan, info, limits.maxPixels, outcome),
@@ -88,13 +94,16 @@ async function planComposed(
       throw named(name, error);
     }
   }
-  const plan = planComposition(composition, probed, settings, limits.maxDurationSeconds);
+  const unheard = planComposition(composition, probed, settings, limits.maxDurationSeconds);
+  const descriptors = unheard.inputs.map(({ descriptor }) => descriptor);
+  const loud = { inputs: unheard.inputs, descriptors, chains: mixChains(unheard) };
+  const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
   const main = plan.layers.find(({ input }) => plan.inputs[input]?.name === MAIN_INPUT);
   const chapters = main ? (probed.get(MAIN_INPUT)?.info.chapterSeconds ?? []) : [];
   const shift = main ? main.startFrames / framesPerSecond(plan.fps) - main.zeroSeconds : 0;
   return {
     job: compositionJob(plan, limits),
-    inputs: plan.inputs.map(({ descriptor }) => descriptor),
+    inputs: descriptors,
     lengthSeconds: plan.frames / framesPerSecond(plan.fps),
     chapterSeconds: chapters.map((seconds) => seconds + shift),
     judge: (outcome) => judgeComposition(plan, limits.maxPixels, outcome),
@@ -103,16 +112,41 @@ async function planComposed(
 
 /** Refuses by the headers what can't be used at all; whether a picture is needed is for the plan. */
 async function probeFiles({ video, audio }: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
+  const heard = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
+    ...{ track, separate },
+    weights: await analyzeChannels(descriptor, track, analysisLimits(limits), signal),
+  });
   const info = await probe(video, limits.maxPixels, signal);
   admitAny(info, limits);
   if (audio === undefined) {
-    return { info, audio: info.audio && { track: info.audio, separate: false }, video, sound: video };
+    return { info, audio: info.audio && (await heard(video, info.audio, false)), video, sound: video };
   }
   const track = admitSound(await probe(audio, limits.maxPixels, signal), limits);
-  return { info, audio: { track, separate: true } satisfies PlannedAudio, video, sound: audio };
+  return { info, audio: await heard(audio, track, true), video, sound: audio };
 }
 
 function admitAny(info: MediaInfo, limits: PlanLimits): void {
   if (info.video || !info.audio) admitPicture(info, limits);
   else admitSound(info, limits);
+}
+
+/** Decoding sound alone is a hundred times as fast as it plays; this is enough on a machine that does much else. */
+function analysisLimits(limits: PlanLimits): AnalysisLimits {
+  return { ...limits, totalMs: 30_000 + 500 * limits.maxDurationSeconds };
+}
+
+interface Loud {
+  readonly inputs: readonly EncoderInput[];
+  readonly descriptors: readonly number[];
+  readonly chains: readonly string[];
+}
+
+async function gainOf(
+  { loudness }: EncodeSettings,
+  { inputs, descriptors, chains }: Loud,
+  limits: PlanLimits,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  if (loudness === undefined || chains.length === 0) return undefined;
+  return loudnessGainDb(loudness, inputs, descriptors, chains, analysisLimits(limits), signal);
 }

@@ -5,7 +5,7 @@ import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 /** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
 export const REPORT_ENTRIES = [
   'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,sample_aspect_ratio,field_order,' +
-    'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate',
+    'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,channels,channel_layout',
   'stream_tags=alpha_mode,DURATION',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
@@ -36,6 +36,8 @@ const streamSchema = z.object({
   start_time: figure,
   duration: figure,
   sample_rate: figure,
+  channels: figure,
+  channel_layout: known,
   disposition: z.object({ default: z.int(), attached_pic: z.int() }).default({ default: 0, attached_pic: 0 }),
   tags: z.object({ alpha_mode: z.string().optional(), DURATION: z.string().optional() }).default({}),
   side_data_list: z.array(z.object({ rotation: z.number().optional().catch(undefined) })).default([]),
@@ -111,6 +113,8 @@ function audioTrack(stream: Stream, stated: boolean): AudioTrack {
   return {
     index: stream.index,
     sampleRate: stream.sample_rate,
+    channels: stream.channels,
+    channelLayout: stream.channel_layout,
     startSeconds: stream.start_time ?? 0,
     endSeconds: stated ? endOf(stream) : undefined,
   };

@@ -44,6 +44,9 @@ export interface AudioTrack {
   readonly index: number;
   /** Hz. */
   readonly sampleRate: number | undefined;
+  readonly channels: number | undefined;
+  /** FFmpeg's name of the layout, e.g. `5.1(side)`; `undefined` when the file doesn't say. */
+  readonly channelLayout: string | undefined;
   readonly startSeconds: number;
   readonly endSeconds: number | undefined;
 }

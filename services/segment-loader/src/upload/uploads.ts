@@ -10,7 +10,7 @@ import {
   type Retention,
   type SegmentManifest,
 } from '@humancast/shared';
-import { encodeSettingsOf } from '../encode/encode-settings.js';
+import { encodeSettingsOf, type LoudnessChoice } from '../encode/encode-settings.js';
 import { type OpenMedia, openMedia } from '../library/layer-files.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { LoadRequest, SegmentLoader } from '../loading/segment-loader.js';
@@ -62,6 +62,7 @@ export interface UploadOptions {
   readonly name?: string | undefined;
   /** Whether it stays until it is deleted. */
   readonly pinned: boolean;
+  readonly loudness?: LoudnessChoice;
   /** The name of the API key that uploads it. */
   readonly owner: string;
 }
@@ -72,6 +73,7 @@ interface NewSegment {
   readonly name: string;
   readonly owner: string;
   readonly retention: Retention;
+  readonly loudness: LoudnessChoice;
 }
 
 export interface UploadsParts {
@@ -130,7 +132,7 @@ export class Uploads implements UnfinishedWork {
   async accept(
     request: IncomingMessage,
     avatar: Avatar,
-    { id = newId('seg'), name, pinned, owner }: UploadOptions,
+    { id = newId('seg'), name, pinned, owner, loudness }: UploadOptions,
     signal: AbortSignal,
     onReady: () => void,
   ): Promise<AcceptedUpload> {
@@ -171,7 +173,7 @@ export class Uploads implements UnfinishedWork {
     };
     this.#uploads.set(id, upload);
     const loaded = this.#whileInHand(
-      this.#load({ id, avatar, name: title, owner, retention }, received, upload, signal),
+      this.#load({ id, avatar, name: title, owner, retention, loudness }, received, upload, signal),
     );
     upload.over = loaded;
     upload.loaded = loaded;
@@ -219,7 +221,7 @@ export class Uploads implements UnfinishedWork {
   }
 
   async #load(
-    { id, avatar, name, owner, retention }: NewSegment,
+    { id, avatar, name, owner, retention, loudness }: NewSegment,
     received: ReceivedUpload,
     upload: Upload,
     signal: AbortSignal,
@@ -231,7 +233,7 @@ export class Uploads implements UnfinishedWork {
       role: 'speech',
       source: 'upload',
       retention,
-      settings: encodeSettingsOf(avatar, config),
+      settings: encodeSettingsOf(avatar, config, loudness),
     };
     const onProgress = (progress: number) => {
       upload.state = { ...upload.state, progress };
