@@ -118,6 +118,10 @@ export function durationSamplesOf(frames: number, fps: Rational, pcmSamples: num
   return Math.max(picture, pcmSamples * CLOCK_PER_PCM, CLOCK_PER_PCM);
 }
 
+export function msToSamples(ms: number): number {
+  return (ms * CLOCK_RATE) / 1000;
+}
+
 export function samplesToMs(samples: number): number {
   return (samples * 1000) / CLOCK_RATE;
 }

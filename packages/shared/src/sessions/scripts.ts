@@ -121,6 +121,14 @@ local function remember(answer)
 end
 `;
 
+/** \`redisMs()\`: milliseconds since the Unix epoch, by the one clock that all hosts share. */
+const REDIS_MS = `
+local function redisMs()
+  local time = redis.call('TIME')
+  return string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+`;
+
 /** What is left of a session after its end, for late readers. */
 const LINGER_SECONDS = 60;
 
@@ -166,13 +174,13 @@ return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
    * answer was lost: 1.
    */
   claim: `${ALWAYS}local now, channel = ARGV[1], ARGV[4]
-${EMIT}${RETIRE}
+${EMIT}${RETIRE}${REDIS_MS}
 local state = redis.call('HGET', KEYS[1], 'state')
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 local from = redis.call('HGET', KEYS[1], 'host')
 if state == 'hosted' and from == ARGV[3] then return 1 end
 if state ~= 'queued' then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3])
+redis.call('HSET', KEYS[1], 'state', 'hosted', 'host', ARGV[3], 'claimedAt', redisMs())
 redis.call('HDEL', KEYS[1], 'said')
 retire(tonumber(redis.call('HGET', KEYS[1], 'interrupted')), false)
 if from then emit(cjson.encode({type = 'session.moved', from = from, host = ARGV[3], epoch = tonumber(ARGV[2])}))
@@ -283,9 +291,10 @@ if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1
 if redis.call('HDEL', KEYS[2], ARGV[5]) == 1 then emit(ARGV[4]) end
 return 1`,
 
-  /** ARGV: epoch, playhead. */
-  savePlayhead: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'playhead', ARGV[2])
+  /** ARGV: epoch, playhead (a JSON object, not empty). */
+  savePlayhead: `${ALWAYS}${REDIS_MS}
+if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'playhead', string.sub(ARGV[2], 1, -2) .. ',"savedAtMs":' .. redisMs() .. '}')
 return 1`,
 
   /** ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent. → {attempt, host or ''}. The same viewer again: its next attempt. */

@@ -163,6 +163,20 @@ describe('SessionRegistry', () => {
       expect(await registry.programme(id)).toEqual({ interruptedSeq: 2, queue: [] });
     });
 
+    it('says by one clock when a playhead was saved and when the session was claimed', async () => {
+      const { id, host, epoch } = await hosted();
+      const playhead = { segment: newId('seg'), role: 'speech', seq: 1, positionSamples: 12.5, atMs: 7 } as const;
+      await registry.savePlayhead(id, epoch, playhead);
+      await registry.release(id, host);
+      await registry.claim(id, epoch + 1, newId('snd'));
+      const record = await registry.get(id);
+      const [seconds] = await redis.time();
+      expect(record.playhead).toEqual({ ...playhead, savedAtMs: expect.any(Number) });
+      const savedAtMs = record.playhead?.savedAtMs ?? 0;
+      expect(record.claimedAtMs).toBeGreaterThanOrEqual(savedAtMs);
+      expect(Number(seconds) - savedAtMs / 1000).toBeLessThan(60);
+    });
+
     it('makes a late report that a dropped segment began say nothing', async () => {
       const { id, epoch } = await hosted();
       const { queued } = await registry.speak(id, segments(6));

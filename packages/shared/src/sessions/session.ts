@@ -21,7 +21,15 @@ export const playheadSchema = z.object({
   seq: z.int().min(0),
   /** Media-clock samples from the segment's start. */
   positionSamples: z.number().min(0),
+  /** Wall clock of the host, milliseconds since the Unix epoch. */
   atMs: z.number(),
+  /** When it was saved, by the clock of Redis, which all hosts share. Added by the script that saves it. */
+  savedAtMs: z.number().optional(),
+  /**
+   * Set in a planned hand-over: the host plays on until its viewers have changed over, and has fetched the queue up to this seq.
+   * Missing: it said nothing about what it plays after.
+   */
+  playsOnThroughSeq: z.int().min(0).optional(),
 });
 export type Playhead = z.infer<typeof playheadSchema>;
 
@@ -39,6 +47,7 @@ export const sessionRecordSchema = z
     owner: z.string().optional(),
     interrupted: z.coerce.number().int().default(0),
     playhead: z.string().optional(),
+    claimedAt: z.coerce.number().optional(),
     endReason: z.string().optional(),
   })
   .transform(
@@ -54,12 +63,14 @@ export const sessionRecordSchema = z
       owner,
       interrupted,
       playhead,
+      claimedAt,
       endReason,
     }): SessionRecord => ({
       ...{ id, avatar, state, epoch, host, resumptions, endReason, owner },
       createdAtMs: createdAt,
       demo: demo === '1',
       interruptedSeq: interrupted,
+      claimedAtMs: claimedAt,
       playhead: playhead === undefined ? undefined : readRecord('playhead', id, playheadSchema, playhead),
     }),
   );
@@ -82,6 +93,8 @@ export interface SessionRecord {
   interruptedSeq: number;
   /** `undefined` as well when another version stored it in a form unknown here: the segment begins anew then. */
   playhead: Playhead | undefined;
+  /** When its host claimed it, by the clock of Redis. */
+  claimedAtMs: number | undefined;
   endReason: string | undefined;
 }
 

@@ -17,6 +17,7 @@ import {
   type SegmentManifest,
   SenderRegistry,
   SessionRegistry,
+  samplesToMs,
   segmentsQueue,
   senderSettings,
   systemClock,
@@ -171,6 +172,7 @@ describe('MediaSender', () => {
     id: string;
     sender: MediaSender;
     transports: FakeTransport[];
+    players: SessionPlayer[];
     /** How often it has looked at what the others have. */
     looks(): number;
     stop(): Promise<void>;
@@ -198,6 +200,7 @@ describe('MediaSender', () => {
       throw error;
     });
     const transports: FakeTransport[] = [];
+    const players: SessionPlayer[] = [];
     const metrics = {
       late: () => {},
       frameSent: () => {},
@@ -243,8 +246,8 @@ describe('MediaSender', () => {
           transports.push(transport);
           return transport;
         },
-        createPlayer: (options) =>
-          new SessionPlayer({
+        createPlayer: (options) => {
+          const player = new SessionPlayer({
             ...options,
             clock: systemClock,
             scheduler,
@@ -252,7 +255,10 @@ describe('MediaSender', () => {
             phases,
             encoder: new VoiceEncoder({ bitrateBps: 32_000, complexity: 0 }),
             crossfadeSamples: 384,
-          }),
+          });
+          players.push(player);
+          return player;
+        },
         prefetchSamples: 2 * 48_000,
         nowMs,
         missingMediaMs,
@@ -267,6 +273,7 @@ describe('MediaSender', () => {
       id,
       sender,
       transports,
+      players,
       looks: () => looks.mock.calls.length,
       stop: () => sender.close(),
     };
@@ -275,7 +282,7 @@ describe('MediaSender', () => {
   }
 
   /** The signaling side: a mailbox, and what it does to let a viewer in. */
-  async function viewerOf(session: string) {
+  async function viewerOf(session: string, { answers = (_offers: number) => Promise.resolve() } = {}) {
     const viewer = newId('vw');
     const address = `sig_${randomUUID()}`;
     const received: ToSignaling[] = [];
@@ -289,6 +296,7 @@ describe('MediaSender', () => {
     await mailbox.open(async (message) => {
       received.push(message);
       if (message.type === 'viewer.offer') {
+        await answers(received.filter(({ type }) => type === 'viewer.offer').length);
         await tell({ type: 'viewer.answer', session, viewer, connection: message.connection, sdp: 'answer' });
       }
     });
@@ -745,6 +753,43 @@ describe('MediaSender', () => {
     expect(types.filter((type) => type === 'speech.started')).toHaveLength(1);
     expect(types.filter((type) => type === 'speech.finished')).toHaveLength(1);
     expect(types).toContain('session.moved');
+  });
+
+  it.each(['speech', 'idle'] as const)('meets the host that hands over and plays on, in %s', async (role) => {
+    const long = await load(role, 30);
+    const playlist = await store.getIdlePlaylist('demo');
+    cleanups.push(() => store.setIdlePlaylist('demo', playlist));
+    if (role === 'idle') await store.setIdlePlaylist('demo', [...playlist, long]);
+    const first = await startSender(UNWATCHED);
+    const session = await createSession();
+    const connectsAgain = Promise.withResolvers<void>();
+    const viewer = await viewerOf(session, {
+      answers: (offers) => (offers > 1 ? connectsAgain.promise : Promise.resolve()),
+    });
+    await viewer.join();
+    if (role === 'speech') await speak(session, [long]);
+    await vi.waitFor(() => expect(first.players[0]?.playhead()?.clip.segment).toBe(long), WAIT);
+    const [old] = first.players;
+    const second = await startSender(UNWATCHED);
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(viewer.received.filter(({ type }) => type === 'viewer.offer')).toHaveLength(2), WAIT);
+    const saved = (await registry.get(session)).playhead;
+    expect(saved).toMatchObject({ segment: long });
+    const positionMs = (player: SessionPlayer | undefined) => samplesToMs(player?.playhead()?.positionSamples ?? 0);
+    await vi.waitFor(
+      () => expect(positionMs(old) - samplesToMs(saved?.positionSamples ?? 0)).toBeGreaterThan(1500),
+      WAIT,
+    );
+    connectsAgain.resolve();
+    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+    const apartMs = positionMs(old) - positionMs(second.players[0]);
+    expect(second.players[0]?.playhead()?.clip.segment).toBe(long);
+    // Only what the saving took is repeated; that Redis counts whole milliseconds, and a late timer, may go either way.
+    expect(Math.abs(apartMs)).toBeLessThan(500);
+    first.transports[0]?.close('closed-by-viewer');
+    await closing;
+    const types = await typesOf(session);
+    expect(types.filter((type) => type === 'speech.started')).toHaveLength(role === 'speech' ? 1 : 0);
   });
 
   it('gives its sessions away, and takes others, beside senders and avatars whose records it cannot read', async () => {

@@ -27,12 +27,10 @@ import type { Scheduler } from '../playout/scheduler.js';
 import { Admission, type Paced } from './admission.js';
 import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';
-import { type HostServices, SessionHost } from './session-host.js';
+import { HAND_OVER_MS, type HostServices, SessionHost } from './session-host.js';
 
 /** Segments of all sessions that are looked up at once. */
 const SEGMENT_CONCURRENCY = 64;
-/** How long a host that gives its sessions away keeps sending, until viewers have changed over. */
-const HAND_OVER_MS = 5000;
 const HAND_OVER_LOOK_MS = 20;
 /** A session that could not be opened is offered to all again after this. */
 const RETURN_DELAY_MS = 500;
@@ -286,8 +284,9 @@ export class MediaSender {
     const stages = new Stages(timestamp);
     stages.end('session.queue');
     if (!(await registry.claim(session, epoch, id))) return;
+    const claimedMs = this.#options.clock.nowMs();
     stages.end('session.lease');
-    const host = await this.#open(session, epoch);
+    const host = await this.#open(session, epoch, claimedMs);
     this.#tellTrace(job, stages, host ? undefined : 'not opened');
     if (!host) return;
     this.#hosts.set(session, host);
@@ -313,7 +312,7 @@ export class MediaSender {
   }
 
   /** A session that can't be opened here and now (its media can't be read) is given back, and tried again. */
-  async #open(session: string, epoch: number): Promise<SessionHost | undefined> {
+  async #open(session: string, epoch: number, claimedMs: number): Promise<SessionHost | undefined> {
     const { id, registry, avatars, services, logger } = this.#options;
     try {
       const record = await registry.get(session);
@@ -321,7 +320,7 @@ export class MediaSender {
         id: record.avatar,
         cutPolicy: 'now' as const,
       };
-      return await SessionHost.open(record, avatar, services, () => this.#lease.held);
+      return await SessionHost.open(record, avatar, services, () => this.#lease.held, claimedMs);
     } catch (error) {
       logger.error({ session, epoch, err: (error as Error).message }, 'session could not be opened; given back');
       const next = await registry.release(session, id, epoch);
@@ -371,7 +370,8 @@ export class MediaSender {
   async #handOver(host: SessionHost, deadlineMs: number): Promise<void> {
     const { id, registry, clock } = this.#options;
     await host.release();
-    const playhead = host.playhead();
+    const playsOn = host.viewerCount > 0 && clock.nowMs() < deadlineMs;
+    const playhead = playsOn ? host.handOverPlayhead() : host.playhead();
     if (playhead) await registry.savePlayhead(host.session, host.epoch, playhead);
     const epoch = await registry.release(host.session, id, host.epoch);
     if (epoch !== undefined) {

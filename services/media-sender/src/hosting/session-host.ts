@@ -92,6 +92,8 @@ export interface HostMetrics {
   sessionLeft(reason: EndReason): void;
 }
 
+/** How long a host that gives its sessions away keeps sending, until viewers have changed over. */
+export const HAND_OVER_MS = 5000;
 /** While Redis is away, what is left to say is not waited for longer than this. */
 const LAST_WORDS_MS = 3000;
 /** So long a codec is still read after its last viewer has left, or another one has come. */
@@ -150,18 +152,20 @@ export class SessionHost {
   /**
    * Reads the avatar's idle playlist; nothing is served before {@link start}.
    * @param hasLease whether this process has the right to be heard, at this very instant.
+   * @param claimedMs when the claim was answered, monotonic.
    */
   static async open(
     record: SessionRecord,
     avatar: Avatar,
     services: HostServices,
     hasLease: () => boolean,
+    claimedMs: number,
   ): Promise<SessionHost> {
     await services.idle.open(avatar.id);
     // Idle clips are encoded as everything of the avatar is; without any, the usual is offered.
     const renditions = services.idle.after(avatar.id, undefined)?.renditions;
     const codecs = renditions?.map((rendition) => rendition.codec) ?? (['vp8'] as const);
-    return new SessionHost(record, avatar, [...new Set(codecs)], services, hasLease);
+    return new SessionHost(record, avatar, [...new Set(codecs)], services, hasLease, claimedMs);
   }
 
   private constructor(
@@ -170,6 +174,7 @@ export class SessionHost {
     codecs: readonly Codec[],
     services: HostServices,
     hasLease: () => boolean,
+    claimedMs: number,
   ) {
     this.session = record.id;
     this.epoch = record.epoch;
@@ -203,8 +208,7 @@ export class SessionHost {
       onViewerFault: (connection, error) => this.#viewers.fault(connection, error),
       onFault: (error) => this.#fault(error),
     });
-    const { playhead } = record;
-    if (playhead && playhead.seq > 0) this.#player.resumeAt(playhead.seq, playhead.positionSamples);
+    this.#resumeAt(record, claimedMs);
     this.#player.interrupt(record.interruptedSeq);
     this.#viewers = new ViewerConnections({
       session: this.session,
@@ -242,6 +246,25 @@ export class SessionHost {
       onKeyframeNeeded: (connection) => this.#player.recover(connection),
       onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
     });
+  }
+
+  /**
+   * Goes on where the host before was. In a planned hand-over that host plays on, so the time since counts; the clock of Redis
+   * says how long that was at the claim. After a crash nothing was heard since: speech waits, and repeats what was played after
+   * the last playhead that was saved.
+   */
+  #resumeAt({ playhead, claimedAtMs }: SessionRecord, claimedMs: number): void {
+    if (!playhead) return;
+    const { segment, seq, positionSamples, savedAtMs, playsOnThroughSeq } = playhead;
+    const idle = seq === 0 ? this.#services.idle.find(this.#avatar.id, segment) : undefined;
+    if (idle) this.#reel.resumeAt(idle, positionSamples);
+    const resumption = { segment, seq, positionSamples, throughSeq: playsOnThroughSeq ?? 0 };
+    if (playsOnThroughSeq === undefined || savedAtMs === undefined || claimedAtMs === undefined) {
+      this.#player.resumeAt(resumption);
+    } else {
+      const fromMs = claimedMs - Math.min(Math.max(claimedAtMs - savedAtMs, 0), HAND_OVER_MS);
+      this.#player.resumeAt(resumption, { fromMs, untilMs: fromMs + HAND_OVER_MS });
+    }
   }
 
   get viewerCount(): number {
@@ -435,6 +458,12 @@ export class SessionHost {
     else this.#outbox.close();
     this.#services.metrics.sessionLeft(reason);
     this.#logger.info({ reason }, 'session no longer hosted here');
+  }
+
+  /** Where the programme is now, for the next host, while this one plays on. */
+  handOverPlayhead(): Playhead | undefined {
+    const playhead = this.playhead();
+    return playhead && { ...playhead, playsOnThroughSeq: this.#fetchedSeq };
   }
 
   /** Where the programme is now, for the next host. */

@@ -48,6 +48,11 @@ export class IdleLibrary {
     return manifests[(at + 1) % Math.max(manifests.length, 1)];
   }
 
+  /** The clip itself, while it is in the list. */
+  find(avatar: string, segment: string): SegmentManifest | undefined {
+    return this.#playlists.get(avatar)?.manifests.find(({ id }) => id === segment);
+  }
+
   async #refresh(avatar: string): Promise<void> {
     const playlist = this.#playlists.get(avatar) ?? {
       manifests: [],

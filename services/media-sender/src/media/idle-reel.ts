@@ -11,6 +11,8 @@ export class IdleReel {
   readonly #nextManifest: (after: string | undefined) => SegmentManifest | undefined;
   readonly #open: (manifest: SegmentManifest) => Clip;
   #upcoming: Clip | undefined;
+  /** Where the upcoming clip is begun, media-clock samples: other than 0 only for the one that another host was showing. */
+  #fromSamples = 0;
   #last: string | undefined;
 
   constructor(
@@ -21,15 +23,21 @@ export class IdleReel {
     this.#open = open;
   }
 
+  /** Begins with this clip, at a position. Before anything else. */
+  resumeAt(manifest: SegmentManifest, positionSamples: number): void {
+    this.#fromSamples = Math.min(positionSamples, manifest.durationSamples);
+    this.#hold(manifest);
+  }
+
   /** Fetches the upcoming clip's beginning. Cheap when that is done. */
   prepare(): void {
     if (!this.#upcoming) {
       const manifest = this.#nextManifest(this.#last);
       if (!manifest) return;
-      this.#last = manifest.id;
-      this.#upcoming = this.#open(manifest);
+      this.#fromSamples = 0;
+      this.#hold(manifest);
     }
-    this.#upcoming.follow(0);
+    this.#upcoming?.follow(this.#fromSamples);
   }
 
   /** The next clip, if it can be played at once. */
@@ -37,7 +45,8 @@ export class IdleReel {
     this.prepare();
     const clip = this.#upcoming;
     if (!clip) return undefined;
-    const availability = clip.availability(0, Math.min(START_SAMPLES, clip.durationSamples));
+    const from = this.#fromSamples;
+    const availability = clip.availability(from, Math.min(from + START_SAMPLES, clip.durationSamples));
     if (availability === 'late') return undefined;
     this.#upcoming = undefined;
     if (availability === 'gone') {
@@ -51,5 +60,10 @@ export class IdleReel {
   release(): void {
     this.#upcoming?.release();
     this.#upcoming = undefined;
+  }
+
+  #hold(manifest: SegmentManifest): void {
+    this.#last = manifest.id;
+    this.#upcoming = this.#open(manifest);
   }
 }

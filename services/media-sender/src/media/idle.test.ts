@@ -87,6 +87,35 @@ describe('IdleReel', () => {
     expect(opened.map((clip) => clip.released)).toEqual([0, 1]);
   });
 
+  it('begins with the clip that another host was showing, once its place there is in memory', () => {
+    const ids = [newId('seg'), newId('seg')] as const;
+    const asked: (string | undefined)[] = [];
+    const checked: number[] = [];
+    const followed: number[] = [];
+    const reel = new IdleReel(
+      (after) => {
+        asked.push(after);
+        return manifestOf(ids[1]);
+      },
+      ({ id }) => {
+        const available = (from: number): Availability => {
+          checked.push(from);
+          return 'ready';
+        };
+        const clip = new FakeClip({ segment: id, role: 'idle', frames: 30, available });
+        clip.follow = (position?: number) => void followed.push(position ?? Number.NaN);
+        return clip;
+      },
+    );
+    reel.resumeAt({ ...manifestOf(ids[0]), durationSamples: 48_000 }, 30_000);
+    reel.prepare();
+    expect(followed).toEqual([30_000]);
+    expect(reel.take()?.segment).toBe(ids[0]);
+    expect(reel.take()?.segment).toBe(ids[1]);
+    expect(asked[0]).toBe(ids[0]);
+    expect(checked).toEqual([30_000, 0]);
+  });
+
   it('waits for a clip that is on its way, and passes over one that is gone', () => {
     let answer: Availability = 'late';
     const opened: FakeClip[] = [];

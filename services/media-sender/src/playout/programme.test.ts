@@ -228,15 +228,69 @@ describe('Programme', () => {
     ]);
   });
 
-  it('resumes another host’s segment at the start of the GOP it was in, once', () => {
+  it('resumes another host’s segment at the exact sample, once', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.resumeAt(7, 2.5 * 48_000);
+    rig.programme.resumeAt({ segment: 's7', seq: 7, positionSamples: 120_480, throughSeq: 0 });
     rig.play(5);
     rig.programme.enqueue(speech(7, { frames: 120 }));
+    rig.programme.enqueue(speech(8));
     rig.play(3 * BLOCKS_PER_SECOND);
-    expect(rig.framesOf('s7')[0]?.frame).toBe(60);
+    expect(rig.pcm.find((sample) => sample !== 0)).toBe(markedSample(60_240));
+    expect(rig.framesOf('s7')[0]?.frame).toBe(76);
+    expect(rig.framesOf('s8')[0]?.frame).toBe(0);
     expectInSync(rig, 's7');
-    expect(rig.finished).toEqual([{ seq: 7, samples: 4 * 48_000, reason: 'finished' }]);
+    expect(rig.finished).toEqual([
+      { seq: 7, samples: 4 * 48_000, reason: 'finished' },
+      { seq: 8, samples: 24_000, reason: 'finished' },
+    ]);
+  });
+
+  it.each([
+    ['had', 8, markedSample(0.2 * 24_000)],
+    ['did not have', 7, markedSample(0)],
+  ])(
+    'goes on in the next segment where the host before has finished one, if that host %s it',
+    (_had, throughSeq, heard) => {
+      const rig = new Rig(silentIdle);
+      rig.programme.resumeAt({ segment: 's7', seq: 7, positionSamples: 0.4 * 48_000, throughSeq });
+      rig.programme.playedOn(0.3 * 48_000);
+      rig.programme.enqueue(speech(7, { frames: 15 }));
+      rig.programme.enqueue(speech(8));
+      rig.play(BLOCKS_PER_SECOND);
+      expect(rig.pcm.find((sample) => sample !== 0)).toBe(heard);
+      expect(rig.framesOf('s7')).toEqual([]);
+      expect(rig.started).toEqual([7, 8]);
+      expect(rig.finished).toEqual([
+        { seq: 7, samples: 24_000, reason: 'finished' },
+        { seq: 8, samples: 24_000, reason: 'finished' },
+      ]);
+    },
+  );
+
+  it('goes on in the idle clip that another host showed, and in a later one when that host has shown it to its end', () => {
+    const playlist = () => {
+      let turn = 0;
+      return () => idleClip({ segment: `i${turn++ % 3}` });
+    };
+    const within = new Rig(playlist());
+    within.programme.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    within.play(BLOCKS_PER_SECOND);
+    expect(within.frames.map(({ clip, frame }) => [clip.segment, frame]).slice(0, 2)).toEqual([
+      ['i0', 15],
+      ['i0', 16],
+    ]);
+    expect(within.framesOf('i1')[0]?.frame).toBe(0);
+
+    const beyond = new Rig(playlist());
+    beyond.programme.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    beyond.programme.playedOn(1.7 * 48_000);
+    beyond.play(10);
+    expect([beyond.frames[0]?.clip.segment, beyond.frames[0]?.frame]).toEqual(['i2', 6]);
+
+    const other = new Rig(playlist());
+    other.programme.resumeAt({ segment: 'gone', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    other.play(10);
+    expect([other.frames[0]?.clip.segment, other.frames[0]?.frame]).toEqual(['i0', 0]);
   });
 
   it('waits through time in which nobody could be served', () => {

@@ -28,7 +28,7 @@ interface Entry {
   readonly item: QueueItem | undefined;
   /** Timeline position of the clip's position zero; grows when the programme holds. */
   startSamples: number;
-  /** Clip position at which it was entered: 0, or a GOP's start when it is resumed. */
+  /** Clip position at which it was entered: 0, or where it is resumed. */
   readonly enteredAt: number;
   nextFrame: number;
   /** Timeline position at which it is left before its end, once decided. */
@@ -62,6 +62,17 @@ export interface Playhead {
   readonly positionSamples: number;
 }
 
+/** Where another host was in the programme, for the one that goes on. */
+export interface Resumption {
+  readonly segment: string;
+  /** Of the queued item; 0 for an idle clip. */
+  readonly seq: number;
+  /** Media-clock samples from the segment's start. */
+  readonly positionSamples: number;
+  /** Up to which seq that host had the queue: so far it may have played on. */
+  readonly throughSeq: number;
+}
+
 /** Queued clips whose beginning is in memory before their turn. */
 const PREFETCHED_ITEMS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -84,7 +95,9 @@ export class Programme {
   #underruns = 0;
   /** Everything up to this seq has been interrupted, also what arrives later. */
   #interruptedSeq = 0;
-  #resume: { seq: number; positionSamples: number } | undefined;
+  #resume: Resumption | undefined;
+  /** The idle clip that is gone on with, until it has been entered; without a segment it is whichever comes next. */
+  #resumeIdle: { segment: string | undefined; positionSamples: number } | undefined;
 
   /** @param firstSample where the first block begins: negative when the encoder looks ahead. Clips start at 0. */
   constructor(firstSample: number, options: ProgrammeOptions) {
@@ -136,9 +149,16 @@ export class Programme {
     this.#prefetch();
   }
 
-  /** A queued item of another host's: it goes on from the start of the GOP it was in. */
-  resumeAt(seq: number, positionSamples: number): void {
-    this.#resume = { seq, positionSamples };
+  /** Goes on where another host was, at the exact sample; a viewer's decoder catches up from the start of the GOP, as of any joiner. */
+  resumeAt(resumption: Resumption): void {
+    if (resumption.seq > 0) this.#resume = resumption;
+    else this.#resumeIdle = resumption;
+  }
+
+  /** The host before has played on meanwhile: so much more of what is resumed has been heard and seen. */
+  playedOn(samples: number): void {
+    if (this.#resume) this.#resume = { ...this.#resume, positionSamples: this.#resume.positionSamples + samples };
+    if (this.#resumeIdle) this.#resumeIdle.positionSamples += samples;
   }
 
   /**
@@ -301,7 +321,17 @@ export class Programme {
 
   /** Where in its clip an item begins: at the start, unless it is resumed. */
   #startOf({ seq, clip }: QueueItem): { frame: number; samples: number } {
-    return this.#resume?.seq === seq ? gopStart(clip, this.#resume.positionSamples) : { frame: 0, samples: 0 };
+    return this.#resume?.seq === seq ? entryAt(clip, this.#resume.positionSamples) : { frame: 0, samples: 0 };
+  }
+
+  /** @returns whether the host before has played it to its end; how far that host got in the next one is kept. */
+  #wasPlayed({ seq, clip }: QueueItem): boolean {
+    const resume = this.#resume;
+    if (resume?.seq !== seq || resume.positionSamples < clip.durationSamples) return false;
+    const next = this.#queue[1];
+    const positionSamples = resume.positionSamples - clip.durationSamples;
+    this.#resume = next && next.seq <= resume.throughSeq ? { ...resume, seq: next.seq, positionSamples } : undefined;
+    return true;
   }
 
   /** Idle is left for speech that is ready, where the avatar's policy says. */
@@ -403,17 +433,18 @@ export class Programme {
   #enter(at: number): Entry | undefined {
     const item = this.#nextSpeech();
     if (item) this.#queue.shift();
-    const clip = item?.clip ?? this.#options.nextIdle();
+    const idle = item ? undefined : this.#nextIdle();
+    const clip = item?.clip ?? idle?.clip;
     if (!clip) return undefined;
-    const start = item && this.#startOf(item);
+    const start = item ? this.#startOf(item) : entryAt(clip, idle?.positionSamples ?? 0);
     if (item) this.#resume = undefined;
-    const enteredAt = start?.samples ?? 0;
+    const enteredAt = start.samples;
     const entry: Entry = {
       clip,
       item,
       startSamples: at - enteredAt,
       enteredAt,
-      nextFrame: start?.frame ?? 0,
+      nextFrame: start.frame,
       cutSamples: NEVER,
       silentFrom: NEVER,
       cutReason: 'finished',
@@ -425,9 +456,31 @@ export class Programme {
     return entry;
   }
 
-  /** The head of the queue if it can start now; what can never start is finished on the way. */
+  /** The next idle clip, and where it begins: where the host before was, if it showed that one; else at its start. */
+  #nextIdle(): { clip: Clip; positionSamples: number } | undefined {
+    for (;;) {
+      const clip = this.#options.nextIdle();
+      const resume = this.#resumeIdle;
+      if (!clip || !resume) return clip && { clip, positionSamples: 0 };
+      const isIt = resume.segment === undefined || resume.segment === clip.segment;
+      if (!isIt || resume.positionSamples < clip.durationSamples) {
+        this.#resumeIdle = undefined;
+        return { clip, positionSamples: isIt ? resume.positionSamples : 0 };
+      }
+      this.#resumeIdle = { segment: undefined, positionSamples: resume.positionSamples - clip.durationSamples };
+      clip.release();
+    }
+  }
+
+  /** The head of the queue if it can start now; what has been played, or can never start, is finished on the way. */
   #nextSpeech(): QueueItem | undefined {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
+      if (this.#wasPlayed(item)) {
+        this.#queue.shift();
+        this.#options.onStarted(item);
+        this.#finish(item, item.clip.durationSamples, 'finished');
+        continue;
+      }
       const from = this.#startOf(item).samples;
       const availability = item.clip.availability(from, Math.min(from + BLOCK_SAMPLES, item.clip.durationSamples));
       if (availability === 'ready') return item;
@@ -453,11 +506,10 @@ function isSilent(block: Int16Array): boolean {
   return true;
 }
 
-/** The last GOP start at or before a position. */
-function gopStart(clip: Clip, positionSamples: number): { frame: number; samples: number } {
-  const at = frameAtOrAfter(Math.min(positionSamples, clip.durationSamples), clip.fps);
-  const frame = Math.floor(Math.min(at, Math.max(clip.frames - 1, 0)) / clip.gopFrames) * clip.gopFrames;
-  return { frame, samples: even(frameOffsetSamples(frame, clip.fps)) };
+/** Where a clip is entered at a position: the next PCM sample, and the first frame that is due from there on. */
+function entryAt(clip: Clip, positionSamples: number): { frame: number; samples: number } {
+  const samples = Math.min(even(positionSamples), clip.durationSamples);
+  return { frame: frameAtOrAfter(samples, clip.fps), samples };
 }
 
 /** Clips start at even positions: a whole number of PCM samples. */

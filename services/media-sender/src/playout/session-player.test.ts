@@ -147,6 +147,43 @@ describe('SessionPlayer', () => {
     for (const frame of receiver.video) expect(frame.atMs - anchor).toBeGreaterThanOrEqual(frame.ticks / 90 - 2);
   });
 
+  it('meets a host that plays on at the same sample and frame, and one that has stopped where it was', () => {
+    const clip = () => new FakeClip({ segment: 's1', frames: 300 });
+    const before = new Stage();
+    const old = before.watch();
+    before.player.enqueue({ seq: 1, clip: clip() });
+    before.time.advance(2340);
+    const { positionSamples } = before.player.playhead() as { positionSamples: number };
+    const savedMs = before.time.now;
+    const resumption = { segment: 's1', seq: 1, positionSamples, throughSeq: 1 };
+    const takeOver = (playsOn: boolean, afterMs: number) => {
+      const stage = new Stage();
+      stage.time.now = savedMs;
+      stage.player.resumeAt(resumption, playsOn ? { fromMs: savedMs, untilMs: savedMs + 5000 } : undefined);
+      stage.player.enqueue({ seq: 1, clip: clip() });
+      stage.time.advance(afterMs);
+      const receiver = stage.watch();
+      stage.time.advance(500);
+      return { receiver, anchorMs: (receiver.audio[0]?.atMs ?? 0) - (receiver.audio[0]?.ticks ?? 0) / 48 };
+    };
+    before.time.advance(1500);
+    const oldAnchorMs = (old.audio[0]?.atMs ?? 0) - (old.audio[0]?.ticks ?? 0) / 48;
+    /** When a sample of the clip is heard. */
+    const heardMs = (receiver: Receiver, anchorMs: number) =>
+      new Map(samplesOf(receiver).map(({ ticks, value }) => [value, anchorMs + ticks / 48]));
+    const moved = takeOver(true, 730);
+    const byOld = heardMs(old, oldAnchorMs);
+    const byNew = heardMs(moved.receiver, moved.anchorMs);
+    expect(byNew.size).toBeGreaterThan(10_000);
+    // Positions are rounded up to a whole PCM sample, and timers to a whole millisecond.
+    for (const [value, ms] of byNew) expect(Math.abs(ms - (byOld.get(value) ?? Number.NaN))).toBeLessThan(1.1);
+    const [first] = samplesOf(takeOver(false, 730).receiver);
+    expect(first?.value).toBe(markedSample(Math.ceil(positionSamples / 2)));
+    // Whoever plays on has an end: after that, it has not been heard.
+    const [late] = samplesOf(takeOver(true, 7000).receiver);
+    expect(late?.value).toBe(markedSample(Math.ceil((positionSamples + 5000 * 48) / 2)));
+  });
+
   it('measures how much later a frame leaves than the sound of its instant', () => {
     const stage = new Stage();
     const receiver = stage.watch();

@@ -1,4 +1,4 @@
-import { type Clock, type Codec, type CutPolicy, type FinishReason, samplesToMs } from '@humancast/shared';
+import { type Clock, type Codec, type CutPolicy, type FinishReason, msToSamples, samplesToMs } from '@humancast/shared';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
 import type { Phases } from './phases.js';
@@ -8,6 +8,7 @@ import {
   type Playhead,
   Programme,
   type QueueItem,
+  type Resumption,
   type ScheduledFrame,
 } from './programme.js';
 import type { Cancel, Scheduler, Task } from './scheduler.js';
@@ -89,6 +90,8 @@ export class SessionPlayer implements Task {
   #showing: ScheduledFrame | undefined;
   #phase: number | undefined;
   #suspendedAtMs: number | undefined;
+  /** In which the host before has played on, monotonic ms. */
+  #playedOn: { readonly fromMs: number; readonly untilMs: number } | undefined;
   #closed = false;
 
   constructor(options: SessionPlayerOptions) {
@@ -132,7 +135,12 @@ export class SessionPlayer implements Task {
     const nowMs = clock.nowMs();
     const { delayMs, phase } = phases.take(nowMs);
     this.#phase = phase;
-    this.#timeline = Timeline.anchoredAt(nowMs + delayMs, clock);
+    const anchorMs = nowMs + delayMs;
+    this.#timeline = Timeline.anchoredAt(anchorMs, clock);
+    if (this.#playedOn) {
+      const { fromMs, untilMs } = this.#playedOn;
+      this.#programme.playedOn(msToSamples(Math.max(0, Math.min(anchorMs, untilMs) - fromMs)));
+    }
     // The first block only primes the encoder with what it looks ahead to; its packet would belong before the anchor.
     this.#decide();
     if (this.#suspendedAtMs === undefined) this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
@@ -164,8 +172,13 @@ export class SessionPlayer implements Task {
     this.#programme.enqueue(item);
   }
 
-  resumeAt(seq: number, positionSamples: number): void {
-    this.#programme.resumeAt(seq, positionSamples);
+  /**
+   * Goes on where another host was. Before {@link start}.
+   * @param playedOn the time in which that host plays on, monotonic ms; without, it has stopped there.
+   */
+  resumeAt(resumption: Resumption, playedOn?: { fromMs: number; untilMs: number }): void {
+    this.#programme.resumeAt(resumption);
+    this.#playedOn = playedOn;
   }
 
   interrupt(throughSeq: number): void {
