@@ -20,6 +20,7 @@ import {
   traceFields,
 } from '@humancast/shared';
 import type { Fleet } from '../hosting/fleet.js';
+import type { HeadRoom } from '../hosting/head-room.js';
 import type { Hosting } from '../hosting/hosting.js';
 import type { SignalingMetrics } from '../metrics.js';
 
@@ -66,6 +67,7 @@ export class SessionService {
   readonly #media: MediaStore;
   readonly #hosting: Hosting;
   readonly #fleet: Fleet;
+  readonly #headRoom: HeadRoom;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
@@ -78,6 +80,7 @@ export class SessionService {
       media: MediaStore;
       hosting: Hosting;
       fleet: Fleet;
+      headRoom: HeadRoom;
       metrics: SignalingMetrics;
       logger: Logger;
       tracer: Tracer;
@@ -89,6 +92,7 @@ export class SessionService {
     this.#media = parts.media;
     this.#hosting = parts.hosting;
     this.#fleet = parts.fleet;
+    this.#headRoom = parts.headRoom;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
     this.#tracer = parts.tracer;
@@ -106,6 +110,7 @@ export class SessionService {
     // The id of a session that is asked for again under one key is the same, and nobody else can find it out.
     const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
     if (!command || !(await this.#registry.exists(id))) {
+      this.#headRoom.require();
       await this.#requireReady(avatar);
       await this.#requireRoom(demo);
       if (!wait) await this.#fleet.requirePlace();
@@ -183,6 +188,7 @@ export class SessionService {
   ): Promise<QueuedSegment[]> {
     // What was queued is answered the same again, whatever has become of its segments since.
     if (!command || !(await this.#registry.isDone(id, command))) {
+      this.#headRoom.require();
       const session = await this.#live(id);
       await this.#requireSpeakable(session.avatar, segments, mayUse);
     }

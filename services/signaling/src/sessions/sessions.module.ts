@@ -1,6 +1,7 @@
 import {
   AvatarStore,
   type Logger,
+  type Redis,
   RedisMediaStore,
   SessionRegistry,
   type SignalingConfig,
@@ -8,12 +9,13 @@ import {
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { Fleet } from '../hosting/fleet.js';
+import { HeadRoom } from '../hosting/head-room.js';
 import { Hosting } from '../hosting/hosting.js';
 import { HostingModule } from '../hosting/hosting.module.js';
 import { Inspector } from '../hosting/inspector.js';
 import { SignalingMetrics } from '../metrics.js';
 import { SayModule } from '../say/say.module.js';
-import { CONFIG, LOGGER, TRACER } from '../tokens.js';
+import { CONFIG, LOGGER, QUEUE_REDIS, TRACER } from '../tokens.js';
 import { SessionService } from './session-service.js';
 import { SessionViews } from './session-view.js';
 import { SessionsController } from './sessions.controller.js';
@@ -23,6 +25,7 @@ import { SessionsController } from './sessions.controller.js';
   imports: [HostingModule, SayModule],
   controllers: [SessionsController],
   providers: [
+    { provide: HeadRoom, useFactory: (redis: Redis) => new HeadRoom(redis), inject: [QUEUE_REDIS] },
     {
       provide: SessionService,
       useFactory: (
@@ -35,8 +38,20 @@ import { SessionsController } from './sessions.controller.js';
         hosting: Hosting,
         fleet: Fleet,
         metrics: SignalingMetrics,
-      ) => new SessionService({ registry, avatars, media, hosting, fleet, metrics, logger, tracer }, config),
-      inject: [CONFIG, LOGGER, TRACER, SessionRegistry, AvatarStore, RedisMediaStore, Hosting, Fleet, SignalingMetrics],
+        headRoom: HeadRoom,
+      ) => new SessionService({ registry, avatars, media, hosting, fleet, headRoom, metrics, logger, tracer }, config),
+      inject: [
+        CONFIG,
+        LOGGER,
+        TRACER,
+        SessionRegistry,
+        AvatarStore,
+        RedisMediaStore,
+        Hosting,
+        Fleet,
+        SignalingMetrics,
+        HeadRoom,
+      ],
     },
     {
       provide: SessionViews,

@@ -1,0 +1,52 @@
+import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { HeadRoom } from './head-room.js';
+
+const WAIT = { timeout: 10_000, interval: 20 };
+
+function refusal(headRoom: HeadRoom): unknown {
+  try {
+    headRoom.require();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('HeadRoom', () => {
+  let server: TestRedis;
+  let redis: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    redis = new Redis(server.url);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  it('lets in while there is room, or no limit, and not once nine tenths are used', async () => {
+    const headRoom = new HeadRoom(redis);
+    /** Its answer once it has asked again. */
+    const answer = async () => {
+      const asked = vi.spyOn(redis, 'info');
+      await vi.waitFor(() => {
+        void refusal(headRoom);
+        expect(asked).toHaveBeenCalledOnce();
+      }, WAIT);
+      await asked.mock.results[0]?.value;
+      asked.mockRestore();
+      return refusal(headRoom);
+    };
+    expect(await answer()).toBeUndefined();
+    await redis.config('SET', 'maxmemory', '64mb');
+    expect(await answer()).toBeUndefined();
+    await redis.set('large', Buffer.alloc(2 ** 20));
+    const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
+    await redis.config('SET', 'maxmemory', String(Math.round(used / 0.93)));
+    expect(await answer()).toMatchObject({ code: 'unavailable', retryAfterSeconds: 5 });
+    // The rest is room for what frees.
+    expect(await redis.set('job', 'x')).toBe('OK');
+  });
+});
