@@ -77,6 +77,8 @@ describe('producers', () => {
     const env = {
       PATH: process.env['PATH'],
       HUMANCAST_API_KEY: stack.apiKey,
+      SIGNALING_URL: stack.signalingUrl,
+      LOADER_URL: stack.loaderUrl,
       PYTHONPATH: join(ROOT, 'clients/python/src'),
       PYTHONDONTWRITEBYTECODE: '1',
     };
@@ -108,6 +110,12 @@ describe('producers', () => {
   it('find that the TypeScript in the guide works', async () => {
     writeFileSync(join(folder, 'guide.ts'), code('producers.md', 'ts').join('\n'));
     expect(await run(process.execPath, 'guide.ts')).toMatch(/durationMs: 2000, frames: 60 } undefined/);
+  });
+
+  it('find that the TypeScript example pushes all of its frames', async () => {
+    const { id } = await producer.createSession('demo');
+    const output = await run(process.execPath, join(ROOT, 'examples/typescript/speak-frames.ts'), id);
+    expect(output).toMatch(/^seg_\S+: 200 frames, 8000 ms\n$/);
   });
 
   it('are seen and heard when they push from Python, and stop when they are interrupted', async () => {
