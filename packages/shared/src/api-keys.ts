@@ -38,6 +38,10 @@ export class ApiKey {
     return this.#scopes.has(scope);
   }
 
+  get allowsAllAvatars(): boolean {
+    return this.#avatars === undefined;
+  }
+
   allowsAvatar(avatar: string): boolean {
     return this.#avatars?.has(avatar) ?? true;
   }

@@ -42,6 +42,7 @@ export const ERRORS = {
   media_corrupt: { status: 422, title: 'Parts of the file could not be decoded' },
   media_too_large: { status: 422, title: 'The picture is larger than allowed' },
   media_too_small: { status: 422, title: 'The picture is smaller than can be encoded' },
+  library_entry_unusable: { status: 422, title: 'An entry of the media folder cannot be used' },
   composition_input_missing: { status: 422, title: 'An input of the composition is not there' },
   composition_length_unknown: { status: 422, title: 'Nothing says how long the composition is' },
   media_too_long: { status: 422, title: 'The file is longer than allowed' },

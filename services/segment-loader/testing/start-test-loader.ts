@@ -28,6 +28,8 @@ export interface AvatarView {
   idle: number;
   segments: number;
   idlePlaylist: string[];
+  name: string;
+  problemCount: number;
   loading: { id: string; name: string }[];
   problems: { file: string; code: string; message: string }[];
 }

@@ -34,9 +34,12 @@ export class AvatarStore {
     await this.#redis.hset(keys.avatars, avatar.id, JSON.stringify(avatarSchema.parse(avatar)));
   }
 
-  /** Defines an avatar with defaults unless it is there already, as a new folder does. */
-  async ensure(id: string): Promise<void> {
-    await this.#redis.hsetnx(keys.avatars, id, JSON.stringify(avatarSchema.parse({ id })));
+  /**
+   * Defines an avatar with defaults unless it is there already, as a new folder does.
+   * @param name for people; cut to what a name may have.
+   */
+  async ensure(id: string, name?: string): Promise<void> {
+    await this.#redis.hsetnx(keys.avatars, id, JSON.stringify(avatarSchema.parse({ id, name: name?.slice(0, 100) })));
   }
 
   async delete(id: string): Promise<boolean> {

@@ -47,7 +47,11 @@ export class AvatarsController {
   @Get()
   async list(@ShownKey() key: ApiKey): Promise<unknown> {
     const avatars = (await this.#avatars.list()).filter(({ id }) => key.allowsAvatar(id));
-    return { avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))) };
+    return {
+      avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))),
+      // What belongs to no avatar concerns who may see all of them.
+      ...(key.allowsAllAvatars && { problems: this.#library.strayProblems }),
+    };
   }
 
   @Get(':id')

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,27 +54,120 @@ describe('scanFolder', () => {
     expect(files.every(({ role, avatar }) => (avatar === 'ann' ? role === 'idle' : role === 'speech'))).toBe(true);
   });
 
-  it('leaves out hidden files, half files, folders, links and what lies elsewhere', async () => {
-    for (const name of ['.hidden.mp4', 'a.mp4.part', 'b.crdownload', 'c.tmp', 'd.mp4~', 'sub/e.mp4'])
+  it('leaves out hidden files, half files and litter in silence', async () => {
+    for (const name of ['.hidden.mp4', 'a.mp4.part', 'b.crdownload', 'c.tmp', 'd.mp4~', 'Thumbs.db', '.DS_Store'])
       await put(`ann/idle/${name}`);
-    await put('ann/other/f.mp4');
-    await put('ann/g.mp4');
-    await put('.git/idle/h.mp4');
-    await put('stray.mp4');
-    await symlink('/etc/hostname', join(root, 'ann/idle/link.mp4'));
-    await symlink(join(root, 'ann'), join(root, 'linked'));
-    const { avatars, files, refused } = await scanFolder(root);
-    expect(files).toEqual([]);
-    expect(avatars).toEqual(['ann']);
-    expect(refused).toEqual([]);
+    for (const path of ['.git/idle/h.mp4', '@eaDir/idle/x.mp4', 'README.md', 'ann/notes.txt']) await put(path);
+    expect(await scanFolder(root)).toMatchObject({ avatars: ['ann'], files: [], refused: [] });
   });
 
-  it('says which folders cannot be avatars', async () => {
-    await put('My Avatar/idle/a.mp4');
-    await put('ok/idle/a.mp4');
-    const { avatars, refused } = await scanFolder(root);
-    expect(avatars).toEqual(['ok']);
-    expect(refused).toEqual([{ path: 'My Avatar', reason: expect.stringContaining('not an avatar id') as string }]);
+  it('names everything else that it cannot use', async () => {
+    for (const path of [
+      'ann/idle/sub/e.mp4',
+      'ann/speech/f.mp4',
+      'ann/g.mp4',
+      'stray.mp4',
+      'My Bob/idle/a.mp4',
+      'My Bob/idle/playlist.m3u',
+    ])
+      await put(path, 'gone.mp4\n');
+    await put('my-bob/idle/a.mp4');
+    await symlink('nowhere', join(root, 'ann/idle/dangling.mp4'));
+    await symlink('circle', join(root, 'ann/idle/circle'));
+    await symlink('/proc/self/environ', join(root, 'ann/idle/secrets.mp4'));
+    execFileSync('mkfifo', [join(root, 'ann/idle/pipe.mp4')]);
+    const { files, refused } = await scanFolder(root);
+    expect(files.map(({ path }) => path)).toEqual([join(root, 'my-bob/idle/a.mp4')]);
+    const reasons = new Map(refused.map(({ path, avatar, reason }) => [path, `${avatar}: ${reason}`]));
+    expect(Object.fromEntries([...reasons].sort())).toEqual({
+      'My Bob': expect.stringContaining('my-bob: another folder is the avatar') as string,
+      'ann/g.mp4': expect.stringContaining('ann: it lies in none of') as string,
+      'ann/idle/circle': 'ann: its links lead in a circle',
+      'ann/idle/dangling.mp4': 'ann: the link leads nowhere',
+      'ann/idle/pipe.mp4': 'ann: it is neither a file nor a folder',
+      'ann/idle/secrets.mp4': 'ann: the link leads into a folder of the system',
+      'ann/idle/sub': expect.stringContaining('ann: folders in this folder') as string,
+      'ann/speech': expect.stringContaining('ann: a folder is called one of') as string,
+      'stray.mp4': expect.stringContaining('undefined: it lies in no avatar') as string,
+    });
+  });
+
+  it('makes ids of folders that are called otherwise, and finds "Idle" and "SEGMENTS"', async () => {
+    await put('My Avatar/Idle/a.mp4');
+    await put('小美/SEGMENTS/b.mp4');
+    const { avatars, files, names, refused } = await scanFolder(root);
+    expect(refused).toEqual([]);
+    expect(new Set(avatars)).toEqual(new Set(names.keys()));
+    expect(names.get('my-avatar')).toBe('My Avatar');
+    expect(files.map(({ avatar, role, name }) => `${names.get(avatar)} ${role} ${name}`).sort()).toEqual([
+      'My Avatar idle a.mp4',
+      '小美 speech b.mp4',
+    ]);
+  });
+
+  it('follows links to files and folders, wherever they lead', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'humancast-nas-'));
+    try {
+      await mkdir(join(elsewhere, 'bob/idle'), { recursive: true });
+      await writeFile(join(elsewhere, 'bob/idle/b.mp4'), 'x');
+      await put('ann/idle/a.mp4');
+      await symlink(join(elsewhere, 'bob'), join(root, 'bob'));
+      await symlink(join(root, 'ann/idle/a.mp4'), join(root, 'ann/idle/again.mp4'));
+      await mkdir(join(root, 'carl'));
+      await symlink(join(elsewhere, 'bob/idle'), join(root, 'carl/idle'));
+      await symlink(root, join(root, 'ann/segments'));
+      await symlink('../ann', join(root, 'ann/idle/ann'));
+      const { files, refused } = await scanFolder(root);
+      expect(files.map(({ avatar, name, path }) => [avatar, name, path]).sort()).toEqual([
+        ['ann', 'a.mp4', join(root, 'ann/idle/a.mp4')],
+        ['ann', 'again.mp4', join(root, 'ann/idle/a.mp4')],
+        ['bob', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
+        ['carl', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
+      ]);
+      expect(refused.every(({ reason }) => reason.includes('not looked into') || reason.includes('nowhere'))).toBe(
+        true,
+      );
+    } finally {
+      await rm(elsewhere, { recursive: true });
+    }
+  });
+
+  it('reads a mounted ConfigMap, and its next version', async () => {
+    const publish = async (version: string, content: string) => {
+      await put(`ann/idle/..${version}/a.mp4`, content);
+      await symlink(`..${version}`, join(root, 'ann/idle/..data_tmp'));
+      await rename(join(root, 'ann/idle/..data_tmp'), join(root, 'ann/idle/..data'));
+    };
+    await publish('v1', 'one');
+    await symlink('..data/a.mp4', join(root, 'ann/idle/a.mp4'));
+    expect((await scanFolder(root)).files).toMatchObject([{ name: 'a.mp4', sizeBytes: 3 }]);
+    await publish('v2', 'three');
+    expect(await scanFolder(root)).toMatchObject({ files: [{ name: 'a.mp4', sizeBytes: 5 }], refused: [] });
+  });
+
+  it('tells a folder that is away from an empty one', async () => {
+    await put('ann/idle/a.mp4');
+    await symlink('/nas/that/is/away', join(root, 'bob'));
+    await symlink('/nas/that/is/away', join(root, 'ann/segments'));
+    const { away, refused } = await scanFolder(root);
+    expect(away).toEqual(new Set(['bob', 'ann']));
+    expect(refused.map(({ path }) => path).sort()).toEqual(['ann/segments', 'bob']);
+  });
+
+  it('names the lines of a playlist that no file answers', async () => {
+    await put(`ann/idle/${'é.mp4'.normalize('NFD')}`);
+    await put('ann/idle/playlist.m3u', `gone.mp4\r\n./${'é.mp4'.normalize('NFC')}\r\n`);
+    await put('bob/idle/PLAYLIST.M3U8', '#nothing');
+    const { playlists, refused } = await scanFolder(root);
+    expect(playlists).toEqual(
+      new Map([
+        ['ann', ['é.mp4'.normalize('NFD')]],
+        ['bob', []],
+      ]),
+    );
+    expect(refused).toEqual([
+      { path: 'ann/idle/playlist.m3u', avatar: 'ann', reason: 'line 1 names "gone.mp4", and there is no such file' },
+    ]);
   });
 
   it('fails when the folder is away: that is not the same as empty', async () => {

@@ -1,9 +1,8 @@
-import type { Dirent } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { slugSchema } from '@humancast/shared';
-import { type MediaFile, ROLE_OF_FOLDER, type SourceFile } from './media-file.js';
-import { PLAYLIST_FILE, readPlaylist } from './playlist-file.js';
+import { avatarFolders, avatarIdOf, subfolder } from './avatar-folder.js';
+import { LAYERS_FOLDER, type MediaFile, ROLE_OF_FOLDER, type SourceFile } from './media-file.js';
+import { matchPlaylist, PLAYLIST_NAMES, readPlaylist } from './playlist-file.js';
 
 /** More than a library of clips has; past it, somebody has mounted the wrong folder. */
 const MAX_FILES = 10_000;
@@ -11,71 +10,209 @@ const MAX_FILES = 10_000;
 /** Half a file, as browsers, downloaders and editors name it while they write. */
 const UNFINISHED = /(\.(part|partial|crdownload|download|tmp|temp|swp)|~)$/i;
 
+/** What systems leave in folders on their own. */
+const LITTER =
+  /^(\..*|Thumbs\.db|desktop\.ini|lost\+found|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|__MACOSX)$/i;
+
+/** Files that are media by their name, which counts only where none are expected. */
+const MEDIA_NAME =
+  /\.(mp4|m4v|mov|mkv|webm|avi|ts|flv|gif|apng|png|jpe?g|webp|bmp|heic|wav|mp3|m4a|aac|flac|ogg|opus)$/i;
+
+/** Files of the system that look like any other. */
+const SYSTEM_FOLDERS = /^\/(proc|sys|dev)\//;
+
+/** What is there and can't be used, and why. */
+export interface Refused {
+  /** Within the media folder. */
+  readonly path: string;
+  /** The avatar whose folder it is in; `undefined` for what lies beside them. */
+  readonly avatar: string | undefined;
+  readonly reason: string;
+}
+
 export interface FolderScan {
-  /** Names of the avatars that have a folder. */
+  /** Ids of the avatars that have a folder. */
   readonly avatars: readonly string[];
+  /** The names of their folders where those are not their ids. */
+  readonly names: ReadonlyMap<string, string>;
+  /** Avatars whose folder is there and can't be read now: what is loaded of them stays. */
+  readonly away: ReadonlySet<string>;
   readonly files: readonly MediaFile[];
-  /** By avatar, of those that have one. */
+  /** By avatar, of those that have one: names of files in playing order. */
   readonly playlists: ReadonlyMap<string, readonly string[]>;
-  /** What is there and can't be used, and why. */
-  readonly refused: readonly { readonly path: string; readonly reason: string }[];
+  readonly refused: readonly Refused[];
 }
 
 /**
- * Looks at `<root>/<avatar>/{idle,segments}/`. Symbolic links are not followed, and folders in them are not entered.
+ * Looks at `<root>/<avatar>/{idle,segments}/`. Symbolic links are followed wherever they lead, to a file or a folder, but not
+ * into `/proc`, `/sys` and `/dev`; as no folder is looked into below these, no circle of links is ever walked. Hidden entries, half files
+ * and what systems leave behind are passed over, and everything else that can't be used is in `refused`.
  * @throws the system's error when `root` itself can't be read.
  */
 export async function scanFolder(root: string): Promise<FolderScan> {
-  const avatars: string[] = [];
-  const files: MediaFile[] = [];
-  const playlists = new Map<string, readonly string[]>();
-  const refused: { path: string; reason: string }[] = [];
-  for (const entry of await readdir(root, { withFileTypes: true })) {
-    if (!entry.isDirectory() || entry.name.startsWith('.')) continue;
-    const avatar = slugSchema.safeParse(entry.name);
-    if (!avatar.success) {
-      const reason = `the folder's name is not an avatar id: it ${avatar.error.issues[0]?.message}`;
-      refused.push({ path: entry.name, reason });
-      continue;
+  return new Scan(root).run();
+}
+
+class Scan {
+  readonly #root: string;
+  readonly #names = new Map<string, string>();
+  readonly #away = new Set<string>();
+  readonly #files: MediaFile[] = [];
+  readonly #playlists = new Map<string, readonly string[]>();
+  readonly #refused: Refused[] = [];
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async run(): Promise<FolderScan> {
+    const names: string[] = [];
+    for (const name of (await readdir(this.#root)).filter((each) => !LITTER.test(each))) {
+      const kind = await kindOf(join(this.#root, name));
+      if (kind === 'folder') names.push(name);
+      else if (kind !== 'file') {
+        // A link to a drive that is away: what is loaded of it stays.
+        this.#away.add(avatarIdOf(name));
+        this.#refuse(name, undefined, kind);
+      } else if (MEDIA_NAME.test(name))
+        this.#refuse(name, undefined, 'it lies in no avatar\u2019s "idle" or "segments" folder');
     }
-    avatars.push(avatar.data);
-    await addPlaylist(playlists, root, avatar.data);
-    for (const [folder, role] of Object.entries(ROLE_OF_FOLDER)) {
-      for (const name of await mediaNames(join(root, avatar.data, folder))) {
-        const path = join(root, avatar.data, folder, name);
-        if (files.length === MAX_FILES) {
-          refused.push({ path, reason: `there are more than ${MAX_FILES} files` });
-          return { avatars, files, playlists, refused };
-        }
-        const file = await lookAt(path, name);
-        if (file) files.push({ avatar: avatar.data, role, ...file });
-      }
+    const { folders, taken } = avatarFolders(names);
+    for (const { id, name } of taken) {
+      this.#refuse(name, id, `another folder is the avatar "${id}" already; rename this one`);
+    }
+    for (const { id, name } of folders) {
+      if (name !== id) this.#names.set(id, name);
+      await this.#scanAvatar(id, name);
+    }
+    return {
+      avatars: folders.map(({ id }) => id),
+      ...{ names: this.#names, away: this.#away, files: this.#files },
+      ...{ playlists: this.#playlists, refused: this.#refused },
+    };
+  }
+
+  async #scanAvatar(avatar: string, folder: string): Promise<void> {
+    const path = join(this.#root, folder);
+    const entries = await this.#entries(avatar, folder);
+    const known = new Set<string>();
+    for (const [wanted, role] of Object.entries(ROLE_OF_FOLDER)) {
+      const found = subfolder(path, entries, wanted);
+      if (found === undefined) continue;
+      known.add(found);
+      await this.#scanRole(avatar, role, found.slice(this.#root.length + 1));
+    }
+    known.add(subfolder(path, entries, LAYERS_FOLDER) ?? '');
+    for (const name of entries.filter((each) => !known.has(join(path, each)))) {
+      const kind = await kindOf(join(path, name));
+      const isMedia = kind === 'file' && MEDIA_NAME.test(name);
+      if (kind === 'file' && !isMedia) continue;
+      const folders = [...Object.keys(ROLE_OF_FOLDER), LAYERS_FOLDER].map((each) => `"${each}"`).join(', ');
+      const reason = kind === 'folder' ? `a folder is called one of ${folders}` : `it lies in none of ${folders}`;
+      this.#refuse(join(folder, name), avatar, kind === 'folder' || kind === 'file' ? reason : kind);
     }
   }
-  return { avatars, files, playlists, refused };
+
+  async #scanRole(avatar: string, role: MediaFile['role'], folder: string): Promise<void> {
+    const entries = await this.#entries(avatar, folder);
+    const names: string[] = [];
+    for (const name of entries.filter((each) => !UNFINISHED.test(each) && !PLAYLIST_NAMES.test(each))) {
+      const path = join(folder, name);
+      if (this.#files.length === MAX_FILES) {
+        this.#refuse(path, avatar, `there are more than ${MAX_FILES} files`);
+        break;
+      }
+      const file = await lookAt(join(this.#root, path), name);
+      if (typeof file === 'string') this.#refuse(path, avatar, file);
+      else if (file) {
+        names.push(name);
+        this.#files.push({ avatar, role, ...file });
+      }
+    }
+    if (role === 'idle') await this.#addPlaylist(avatar, folder, entries, names);
+  }
+
+  async #addPlaylist(
+    avatar: string,
+    folder: string,
+    entries: readonly string[],
+    names: readonly string[],
+  ): Promise<void> {
+    const name = entries.filter((each) => PLAYLIST_NAMES.test(each)).sort()[0];
+    if (name === undefined) return;
+    const listed = await readPlaylist(join(this.#root, folder, name));
+    if (typeof listed === 'string') {
+      this.#refuse(join(folder, name), avatar, listed);
+      return;
+    }
+    const { found, missing } = matchPlaylist(listed, names);
+    this.#playlists.set(avatar, found);
+    for (const { line, entry } of missing) {
+      this.#refuse(
+        join(folder, name),
+        avatar,
+        `line ${line} names "${entry.slice(0, 200)}", and there is no such file`,
+      );
+    }
+  }
+
+  /** All names that mean something to somebody; none of a folder that can't be read. */
+  async #entries(avatar: string, folder: string): Promise<string[]> {
+    const path = join(this.#root, folder);
+    try {
+      const isSystem = SYSTEM_FOLDERS.test(`${await realpath(path)}/`);
+      if (!isSystem) return (await readdir(path)).filter((name) => !LITTER.test(name));
+      this.#refuse(folder, avatar, 'the link leads into a folder of the system');
+    } catch (error) {
+      // It was there when the folder above was read: a network drive that is away, or not for us to read.
+      this.#away.add(avatar);
+      this.#refuse(folder, avatar, reasonOf(error as NodeJS.ErrnoException));
+    }
+    return [];
+  }
+
+  #refuse(path: string, avatar: string | undefined, reason: string): void {
+    this.#refused.push({ path, avatar, reason });
+  }
 }
 
-async function addPlaylist(playlists: Map<string, readonly string[]>, root: string, avatar: string): Promise<void> {
-  const playlist = await readPlaylist(join(root, avatar, 'idle'));
-  if (playlist) playlists.set(avatar, playlist);
+/** What a path leads to, or why that can't be told. */
+async function kindOf(path: string): Promise<string> {
+  try {
+    const stats = await stat(path);
+    return stats.isDirectory() ? 'folder' : stats.isFile() ? 'file' : 'it is neither a file nor a folder';
+  } catch (error) {
+    return reasonOf(error as NodeJS.ErrnoException);
+  }
 }
 
-/** Of finished files, in no order; none where there is no such folder. */
+function reasonOf({ code }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'the link leads nowhere';
+  if (code === 'ELOOP') return 'its links lead in a circle';
+  if (code === 'ENOTDIR') return 'it is no folder';
+  return `it cannot be read: ${code}`;
+}
+
+/** Names of finished files in a folder, in no order; none where there is no such folder. */
 export async function mediaNames(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException): Dirent[] => {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
   });
-  return entries
-    .filter((entry) => entry.isFile() && !entry.name.startsWith('.') && !UNFINISHED.test(entry.name))
-    .map((entry) => entry.name)
-    .filter((name) => name !== PLAYLIST_FILE);
+  return entries.filter((name) => !LITTER.test(name) && !UNFINISHED.test(name));
 }
 
-/** `undefined` when it has gone since its folder was read. */
-export async function lookAt(path: string, name: string): Promise<SourceFile | undefined> {
-  const stats = await lstat(path).catch(() => undefined);
-  if (!stats?.isFile()) return undefined;
-  const { size, mtimeMs, ctimeMs } = stats;
-  return { name, path, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };
+/** @returns the file that a path leads to, why it can't be used, or `undefined` when it has gone since its folder was read. */
+export async function lookAt(path: string, name: string): Promise<SourceFile | string | undefined> {
+  try {
+    const target = await realpath(path);
+    if (SYSTEM_FOLDERS.test(target)) return 'the link leads into a folder of the system';
+    const stats = await stat(target);
+    if (stats.isDirectory()) return 'folders in this folder are not looked into; put the files beside it';
+    if (!stats.isFile()) return 'it is neither a file nor a folder';
+    const { size, mtimeMs, ctimeMs } = stats;
+    return { name, path: target, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };
+  } catch (error) {
+    return reasonOf(error as NodeJS.ErrnoException);
+  }
 }

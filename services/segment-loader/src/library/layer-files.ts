@@ -1,20 +1,22 @@
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { type Avatar, type Composition, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
 import type { InputFiles, LoadMedia } from '../loading/load-plan.js';
+import { avatarFolderOf, avatarIdOf, subfolder } from './avatar-folder.js';
 import { lookAt, mediaNames } from './folder-scan.js';
-import type { SourceFile } from './media-file.js';
+import { LAYERS_FOLDER, type SourceFile } from './media-file.js';
 import { openSource } from './source-file.js';
 
-/** In an avatar's folder: what its composition merges with every segment, each named as its input is. */
-const LAYERS_FOLDER = 'layers';
-
-/** The files of an avatar's `layers/`, by name of input: `layers/studio.png` is `studio`. */
+/** The files of an avatar's `layers/`, by name of input: `layers/studio.png` is `studio`, and so is `layers/Studio.png`. */
 async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<string, SourceFile>> {
-  const folder = join(root, avatar, LAYERS_FOLDER);
+  const parent = await avatarFolderOf(root, avatar);
+  const folder = subfolder(parent, await readdir(parent).catch(() => []), LAYERS_FOLDER);
+  if (folder === undefined) return new Map();
   const names = (await mediaNames(folder)).sort();
   const files = await Promise.all(names.map((name) => lookAt(join(folder, name), name)));
-  return new Map(files.flatMap((file) => (file ? [[parse(file.name).name, file] as const] : [])));
+  return new Map(
+    files.flatMap((file) => (typeof file === 'object' ? [[avatarIdOf(parse(file.name).name), file] as const] : [])),
+  );
 }
 
 /** The files that an avatar's composition needs beside the segment, as they are now. */

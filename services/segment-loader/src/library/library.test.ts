@@ -1,5 +1,5 @@
 import { openAsBlob } from 'node:fs';
-import { appendFile, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, open, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -45,6 +45,22 @@ describe('the library', () => {
     expect(list.segments).toMatchObject([
       { name: '"hello", it\'s %d\n.mp4', role: 'speech', source: 'library', durationMs: 1000 },
     ]);
+  });
+
+  it('loads folders that are called otherwise and files behind links, and names what it cannot use', async () => {
+    await loader.drop(one, '../nas/smile.mp4');
+    await mkdir(join(loader.mediaDir, 'My Avatar/Idle'), { recursive: true });
+    await symlink(join(loader.mediaDir, '../nas/smile.mp4'), join(loader.mediaDir, 'My Avatar/Idle/smile.mp4'));
+    await symlink('nowhere', join(loader.mediaDir, 'My Avatar/Idle/gone.mp4'));
+    await loader.drop(one, 'stray.mp4');
+    const avatar = await loader.avatarBecomes('my-avatar', 'a clip', idleCount(1));
+    expect(avatar).toMatchObject({ name: 'My Avatar', problemCount: 1 });
+    expect(avatar.problems).toEqual([
+      { file: 'Idle/gone.mp4', code: 'library_entry_unusable', message: 'the link leads nowhere' },
+    ]);
+    const { body } = await loader.ask('GET', '/v1/avatars');
+    expect(body).toMatchObject({ problems: [{ file: 'stray.mp4', code: 'library_entry_unusable' }] });
+    expect(await loader.metrics()).toMatch(/humancast_loader_library_problems(\{[^}]*\})? 2\n/);
   });
 
   it('waits for a file that is still being written', async () => {

@@ -4,7 +4,7 @@ import type { Avatar, AvatarStore, Clock, ErrorCode, LoaderConfig, Logger, Media
 import { librarySettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
-import { type FolderScan, scanFolder } from './folder-scan.js';
+import { type FolderScan, type Refused, scanFolder } from './folder-scan.js';
 import { FolderWatch } from './folder-watch.js';
 import { layersOf, openMedia } from './layer-files.js';
 import type { MediaFile } from './media-file.js';
@@ -49,6 +49,8 @@ interface Loading {
   ended: Promise<void>;
 }
 
+/** A folder of thousands of strange files is one problem, not thousands. */
+const MAX_REFUSED = 1000;
 /** A look never follows another closer than this, however fast the folder changes. */
 const MIN_LOOK_INTERVAL_MS = 100;
 
@@ -67,6 +69,7 @@ export class Library {
   /** What has been said once and need not be said at every look. */
   #reported = new Set<string>();
   #folders: ReadonlySet<string> = new Set();
+  #refused: readonly Refused[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #looking: Promise<void> | undefined;
@@ -106,13 +109,20 @@ export class Library {
   }
 
   get problemCount(): number {
-    return this.#failures.size;
+    return this.#failures.size + this.#refused.length;
   }
 
+  /** What of an avatar's folder is not (yet) a segment, and why. */
   problems(avatar: string): LibraryProblem[] {
-    return [...this.#failures.values()]
+    const failed = [...this.#failures.values()]
       .filter(({ file }) => file.avatar === avatar)
       .map(({ file, code, message }) => ({ file: shortPath(file), code, message }));
+    return [...failed, ...this.#refused.filter((refused) => refused.avatar === avatar).map(problemOf)];
+  }
+
+  /** What lies in the media folder and belongs to no avatar. */
+  get strayProblems(): LibraryProblem[] {
+    return this.#refused.filter(({ avatar }) => avatar === undefined).map(problemOf);
   }
 
   loads(avatar: string): LibraryLoad[] {
@@ -171,11 +181,12 @@ export class Library {
     const scan = await this.#scan();
     if (!scan) return config.rescanMs;
     this.#folders = new Set(scan.avatars);
-    for (const avatar of scan.avatars) await avatars.ensure(avatar);
+    for (const avatar of scan.avatars) await avatars.ensure(avatar, scan.names.get(avatar));
     const settled = this.#settling.settled(scan.files, clock.wallMs());
     const known = await avatars.list();
     for (const avatar of known) {
       if (this.#closed) return config.rescanMs;
+      if (scan.away.has(avatar.id)) continue;
       const { composition } = avatar;
       const merged = composition && { composition, layers: await layersOf(this.#root, avatar.id, composition) };
       const wanted = scan.files
@@ -196,8 +207,9 @@ export class Library {
     try {
       const scan = await scanFolder(this.#root);
       this.#reported.delete('scan');
-      for (const { path, reason } of scan.refused) {
-        this.#reportOnce(`refused ${path}`, { file: path, reason }, 'left out of the library');
+      this.#refused = scan.refused.slice(0, MAX_REFUSED);
+      for (const { path, reason } of this.#refused) {
+        this.#reportOnce(`refused ${path} ${reason}`, { file: path, reason }, 'left out of the library');
       }
       return scan;
     } catch (error) {
@@ -310,6 +322,12 @@ export class Library {
 function loadOf({ wanted, progress }: Loading): LibraryLoad {
   const { avatar, role, name } = wanted.file;
   return { segment: wanted.id, avatar, role, name, progress };
+}
+
+function problemOf({ path, avatar, reason }: Refused): LibraryProblem {
+  // The avatar's folder is named by the question.
+  const file = avatar === undefined || !path.includes('/') ? path : path.slice(path.indexOf('/') + 1);
+  return { file, code: 'library_entry_unusable', message: reason };
 }
 
 function shortPath({ role, name }: MediaFile): string {

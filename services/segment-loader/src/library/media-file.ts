@@ -4,6 +4,7 @@ import type { SegmentManifest } from '@humancast/shared';
 export interface SourceFile {
   /** The file's name in its folder. */
   readonly name: string;
+  /** Where the file itself is, all links followed. */
   readonly path: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
@@ -19,6 +20,9 @@ export interface MediaFile extends SourceFile {
 
 /** The folders of an avatar, and what is made of the files in them. */
 export const ROLE_OF_FOLDER: Readonly<Record<string, SegmentManifest['role']>> = { idle: 'idle', segments: 'speech' };
+
+/** In an avatar's folder: what its composition merges with every segment, each named as its input is. */
+export const LAYERS_FOLDER = 'layers';
 
 const collator = new Intl.Collator('en', { numeric: true });
 

@@ -4,7 +4,7 @@ import { HumancastError } from '@humancast/shared';
 import type { SourceFile } from './media-file.js';
 
 /**
- * Opens the very file that was looked at: not a link that has taken its place, not a pipe (opening it would wait).
+ * Opens the very file that was looked at: all links followed before, not a link that has taken its place since, not a pipe (opening it would wait).
  * @returns `undefined` when it is not the same any more; the next look will tell.
  * @throws HumancastError `unavailable` when it may not be read.
  */
