@@ -18,6 +18,8 @@ export interface Fault<Scene extends FaultScene = FaultScene> {
   readonly name: string;
   /** Whether the old host may still be heard when the new one begins: a planned hand-over is make-before-break. */
   readonly overlaps: boolean;
+  /** Whether media waits on its way meanwhile, and arrives late. */
+  readonly delaysMedia?: boolean;
   run(scene: Scene): Promise<void>;
 }
 

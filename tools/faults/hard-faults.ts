@@ -112,7 +112,7 @@ function pauseServer(
     draw: (random, { pauseMs }) => {
       const ms = within(random, pauseMs);
       return {
-        ...{ name: `${name} is paused for ${seconds(ms)}`, overlaps: false },
+        ...{ name: `${name} is paused for ${seconds(ms)}`, overlaps: false, delaysMedia: part === 'turn' },
         run: async (scene) => {
           serverOf(scene)?.signal('SIGSTOP');
           await sleep(ms);

@@ -32,8 +32,9 @@ export async function runStep(scene: RunningScene, { faults }: Step, history: Hi
         () => undefined,
         (reason: Error) => reason.message,
       );
-      const { name, overlaps } = fault;
-      history.add({ type: 'fault', fault: name, overlaps, beganMs, endedMs: scene.nowMs(), ...(error && { error }) });
+      const { name, overlaps, delaysMedia } = fault;
+      const endedMs = scene.nowMs();
+      history.add({ type: 'fault', fault: name, overlaps, delaysMedia, beganMs, endedMs, ...(error && { error }) });
     }),
   );
   const mendedMs = performance.now();

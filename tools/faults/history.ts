@@ -86,6 +86,8 @@ const faultSchema = z.object({
   fault: z.string(),
   /** Whether the old host may play on until its viewers have changed over. */
   overlaps: z.boolean(),
+  /** Whether media that left before waits on its way, and arrives when the fault is mended. */
+  delaysMedia: z.boolean().default(false),
   beganMs: ms,
   endedMs: ms,
   /** Why the tool could not break, or could not mend, what it wanted to. */

@@ -155,7 +155,7 @@ describe('checkHistory() on what is right', () => {
 
   it('does not count what a decoder is sent to start anew as heard again', () => {
     const restarted = (catchUp: number) =>
-      story().speak(['a'], [1]).hear('a', [0, 40], 0).hear('a', [25, 49], 2000, { catchUp });
+      story().speak(['a'], [1]).hear('a', [0, 40], 0).hear('a', [25, 49], 1700, { catchUp });
     expect(restarted(16).rules()).toEqual([]);
     expect(restarted(15).rules()).toEqual([]);
     expect(restarted(14).rules()).toEqual(['heard-again']);
@@ -221,6 +221,32 @@ describe('checkHistory() on what is right', () => {
         .also({ ...drained, overlaps: false })
         .rules(),
     ).toEqual(['two-hosts']);
+  });
+
+  it('does not blame the hosts for media that waited on its way', () => {
+    const waited = { type: 'fault', fault: 'coturn', overlaps: false, beganMs: 2000, endedMs: 4500 } as const;
+    const heard = () => good().delete('b', 1500).interrupt(2, 1500);
+    expect(
+      heard()
+        .also({ ...waited, delaysMedia: true })
+        .rules(),
+    ).toEqual([]);
+    expect(heard().also(waited).rules()).toEqual(['interrupted-heard', 'deleted-heard']);
+    expect(
+      heard()
+        .also({ ...waited, delaysMedia: true, endedMs: 3900 })
+        .rules(),
+    ).toHaveLength(2);
+  });
+
+  it('does not take a GOP that was sent again after a silence for a repetition', () => {
+    const restarted = (ms: number) =>
+      story()
+        .speak(['a'], [1])
+        .hear('a', [0, 30], 0)
+        .hear('a', [25, 49], 30 * 40 + ms);
+    expect(restarted(300).rules()).toEqual([]);
+    expect(restarted(100).rules()).toEqual(['heard-again']);
   });
 
   it('does not blame the hosts for what the tool itself read late', () => {
@@ -306,7 +332,7 @@ describe('checkHistory() on what is wrong', () => {
       ['said-twice'],
     ],
     ['a segment that nobody asked for', () => story().played('a', 1), ['unasked', 'unasked']],
-    ['frames heard again on the same connection', () => good().hear('b', [48, 49], 6000), ['heard-again']],
+    ['frames heard again on the same connection', () => good().hear('b', [48, 49], 5000), ['heard-again']],
     [
       'more repeated by a new host than the limit',
       () =>

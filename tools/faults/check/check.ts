@@ -1,6 +1,6 @@
 import type { HistoryRecord } from '../history.ts';
 import { EVENT_RULES } from './event-rules.ts';
-import { HEARD_RULES, late } from './heard-rules.ts';
+import { HEARD_RULES, isLate, late } from './heard-rules.ts';
 import {
   type Limits,
   limitsFor,
@@ -67,7 +67,7 @@ function sessionViolations(session: SessionHistory, run: RunHistory): Violation[
 }
 
 /** What is deleted is heard in no session, and does not come back. */
-function deletionViolations(records: readonly HistoryRecord[], { limits }: RunHistory): Violation[] {
+function deletionViolations(records: readonly HistoryRecord[], history: RunHistory): Violation[] {
   const deletedMs = new Map<string, number>();
   for (const record of records) {
     if (record.type !== 'command' || record.command !== 'delete' || record.outcome !== 'ok') continue;
@@ -78,7 +78,7 @@ function deletionViolations(records: readonly HistoryRecord[], { limits }: RunHi
     const sinceMs = deletedMs.get(record.segment);
     if (sinceMs === undefined) return [];
     if (record.type === 'heard') {
-      if (record.untilMs <= sinceMs + limits.graceMs) return [];
+      if (!isLate(record.untilMs, sinceMs, history)) return [];
       return [{ ...late('deleted-heard', record, sinceMs, 'its deletion'), session: record.session }];
     }
     const { segment, atMs, status } = record;

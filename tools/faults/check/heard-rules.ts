@@ -2,6 +2,7 @@ import type { ConnectionSpan, Heard } from '../history.ts';
 import {
   byViewer,
   finishReason,
+  isDelayed,
   type RunHistory,
   type SessionHistory,
   type SessionRule,
@@ -20,7 +21,8 @@ export const HEARD_RULES: readonly SessionRule[] = [
 ];
 
 /** Frames come once; those around a change of connection may come again, within the limit. */
-function heardAtMostOnce({ heard }: SessionHistory, { limits }: RunHistory) {
+function heardAtMostOnce({ heard }: SessionHistory, history: RunHistory) {
+  const { limits } = history;
   return byViewer(heard).flatMap((runs) => {
     const last = new Map<string, Heard>();
     return runs.flatMap((run) => {
@@ -28,7 +30,8 @@ function heardAtMostOnce({ heard }: SessionHistory, { limits }: RunHistory) {
       if (!before || run.lastFrame >= before.lastFrame) last.set(run.segment, run);
       if (!before) return [];
       const again = Math.min(before.lastFrame, run.lastFrame) - run.firstFrame - run.catchUp + 1;
-      const allowed = before.connection === run.connection ? limits.restartFrames : limits.repeatFrames;
+      const restartFrames = fellSilent(before, run, history) ? limits.gopFrames : limits.restartFrames;
+      const allowed = before.connection === run.connection ? restartFrames : limits.repeatFrames;
       return again > allowed
         ? [violation('heard-again', `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`, run.fromMs)]
         : [];
@@ -56,10 +59,17 @@ function nothingIsLeftOut(session: SessionHistory, history: RunHistory) {
         const total = history.frames.get(before.segment);
         return leftOutBetween(session, before, run, total === undefined ? undefined : total - doubtful);
       }
-      return run.firstFrame > before.lastFrame + 1 + doubtful
-        ? [violation('left-out', `${describe(run)} goes on after frame ${before.lastFrame}`, run.fromMs)]
+      const last = lastFrameBefore(session, run);
+      return run.firstFrame > last + 1 + doubtful
+        ? [violation('left-out', `${describe(run)} goes on after frame ${last}`, run.fromMs)]
         : [];
     });
+}
+
+/** The last frame of a run's segment that its connection had received before it. */
+function lastFrameBefore({ heard }: SessionHistory, run: Heard): number {
+  const same = heard.filter(({ connection, segment }) => connection === run.connection && segment === run.segment);
+  return Math.max(-1, ...same.slice(0, same.indexOf(run)).map(({ lastFrame }) => lastFrame));
 }
 
 /** Where the machine itself stood still, the host's silence is not seen as such. */
@@ -89,7 +99,7 @@ function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, need
 function neverTwoHosts({ connections }: SessionHistory, run: RunHistory) {
   return connections.flatMap((newer) =>
     connections
-      .filter((older) => older.epoch < newer.epoch)
+      .filter((older) => older.epoch < newer.epoch && !isDelayed(older.lastMs, run))
       .flatMap((older) => {
         const bothMs = older.lastMs - newer.firstMs;
         return bothMs > allowedOverlapMs(newer, run)
@@ -115,14 +125,14 @@ function allowedOverlapMs({ firstMs }: ConnectionSpan, { faults, limits, stalls 
 }
 
 /** Whatever an acknowledged interruption covers is not heard any more. */
-function interruptedIsSilent(session: SessionHistory, { limits }: RunHistory) {
+function interruptedIsSilent(session: SessionHistory, history: RunHistory) {
   return session.commands.flatMap((command) => {
     const through = interruptedThrough(command);
     if (through === undefined) return [];
     return session.heard
       .filter(({ segment, untilMs }) => {
         const seq = seqOf(session, segment);
-        return seq !== undefined && seq <= through && untilMs > command.doneMs + limits.graceMs;
+        return seq !== undefined && seq <= through && isLate(untilMs, command.doneMs, history);
       })
       .map((run) => late('interrupted-heard', run, command.doneMs, 'the interruption'));
   });
@@ -135,11 +145,11 @@ function interruptedThrough({ command, interrupt, outcome, seqs, interruptedSeq 
   return command === 'speak' && interrupt && first !== undefined ? first - 1 : undefined;
 }
 
-function endedIsSilent({ commands, connections }: SessionHistory, { limits }: RunHistory) {
+function endedIsSilent({ commands, connections }: SessionHistory, history: RunHistory) {
   const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
   if (!end) return [];
   return connections
-    .filter(({ lastMs }) => lastMs > end.doneMs + limits.graceMs)
+    .filter(({ lastMs }) => isLate(lastMs, end.doneMs, history))
     .map(({ epoch, lastMs }) =>
       violation('ended-heard', `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`, lastMs),
     );
@@ -152,6 +162,11 @@ function refusedIsNotHeard({ commands, heard }: SessionHistory) {
   return heard
     .filter(({ segment }) => refused.has(segment))
     .map((run) => violation('refused-but-done', `${describe(run)} was heard although speak was refused`, run.fromMs));
+}
+
+/** Whether something was received so long after it should have been silent that it must have been sent after, too. */
+export function isLate(atMs: number, sinceMs: number, history: RunHistory): boolean {
+  return atMs > sinceMs + history.limits.graceMs && !isDelayed(atMs, history);
 }
 
 /** A run that ended `graceMs` or more after it should have been silent. */

@@ -18,6 +18,8 @@ export interface Limits {
   readonly repeatFrames: number;
   /** On the same connection, a decoder that starts anew is sent its GOP up to the frame that it had last. */
   readonly restartFrames: number;
+  /** Where host or machine stood still, that GOP may not arrive as one burst, and is not told from a repetition. */
+  readonly gopFrames: number;
   /**
    * Frames that may be missing where the host fell silent for `silenceMs`: packets that were due in the instant in which its lease ran
    * out were refused. They would only be decoded, and never shown: the GOP that follows begins with a keyframe of its own.
@@ -30,12 +32,20 @@ export interface Limits {
   readonly handOverMs: number;
   /** A planned hand-over's viewers have changed over this long after the fault was mended. */
   readonly handOverSettleMs: number;
+  /** What waited on its way has arrived this long after the fault was mended. */
+  readonly delayedMs: number;
 }
 
 export function limitsFor(fps: number): Limits {
   return {
-    ...{ repeatFrames: Math.ceil(3 * fps), restartFrames: 1, doubtfulFrames: Math.ceil(fps / 2), silenceMs: 250 },
-    ...{ graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000 },
+    ...{
+      repeatFrames: Math.ceil(3 * fps),
+      restartFrames: 1,
+      gopFrames: Math.ceil(fps),
+      doubtfulFrames: Math.ceil(fps / 2),
+      silenceMs: 250,
+    },
+    ...{ graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000, delayedMs: 1000 },
   };
 }
 
@@ -86,6 +96,13 @@ function sessionOf(session: string, records: readonly HistoryRecord[]): SessionH
   for (const { segments, seqs } of commands) for (const [i, segment] of segments.entries()) place(segment, seqs[i]);
   for (const { event } of events) place(event.segment, event.seq);
   return { session, commands, events, heard, connections, closed, seqsOf };
+}
+
+/** Whether what arrived at this instant may have left long before. */
+export function isDelayed(atMs: number, { faults, limits }: RunHistory): boolean {
+  return faults.some(
+    ({ delaysMedia, beganMs, endedMs }) => delaysMedia && beganMs <= atMs && atMs <= endedMs + limits.delayedMs,
+  );
 }
 
 /** Runs of one viewer, in the order of time. */
