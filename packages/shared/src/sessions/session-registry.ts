@@ -25,6 +25,13 @@ export interface SessionOutline {
   readonly avatar: string;
 }
 
+export interface SessionBelonging {
+  readonly id: string;
+  readonly avatar: string;
+  /** The name of the API key that made it; `undefined` for a demo session. */
+  readonly owner: string | undefined;
+}
+
 export interface HostedAt {
   /** The media-sender that hosts the session now, if any: the one to tell. */
   host: string | undefined;
@@ -76,6 +83,18 @@ export class SessionRegistry {
     const row = await this.#redis.hgetall(keys.session(id));
     if (!exists(row)) throw new HumancastError('session_not_found', `no session has the id ${id}`);
     return requireRecord('session', id, sessionRecordSchema, { ...row, id });
+  }
+
+  /**
+   * Returns whose a session is, also of one that this version cannot read any further: it must be possible to end it.
+   * @throws HumancastError `session_not_found`.
+   */
+  async belonging(id: string): Promise<SessionBelonging> {
+    const [avatar, owner] = await this.#redis.hmget(keys.session(id), 'avatar', 'owner');
+    if (avatar === null || avatar === undefined) {
+      throw new HumancastError('session_not_found', `no session has the id ${id}`);
+    }
+    return { id, avatar, owner: owner || undefined };
   }
 
   /** Every session that has not ended, also those that this version cannot read any further; in no order. */

@@ -5,7 +5,7 @@ import {
   bearerOf,
   HumancastError,
   type Scope,
-  type SessionRecord,
+  type SessionBelonging,
   type SessionRegistry,
   type SigningKeys,
   type TokenClaims,
@@ -56,13 +56,13 @@ export function keyOf(caller: Caller): string | undefined {
 /** Who may do what. */
 export class Access {
   readonly #keys: ApiKeys;
-  readonly #registry: Pick<SessionRegistry, 'get'>;
+  readonly #registry: Pick<SessionRegistry, 'belonging'>;
   readonly #tokenSecret: SigningKeys;
   readonly #publicDemo: boolean;
 
   constructor(
     options: { tokenSecret: SigningKeys; publicDemo: boolean },
-    parts: { keys: ApiKeys; registry: Pick<SessionRegistry, 'get'> },
+    parts: { keys: ApiKeys; registry: Pick<SessionRegistry, 'belonging'> },
   ) {
     this.#keys = parts.keys;
     this.#registry = parts.registry;
@@ -115,7 +115,7 @@ export class Access {
       throw new HumancastError('unauthorized', 'this needs an API key or the token of the session');
     }
     if (caller.kind === 'guest') requireClaims(caller.claims, session, RULES[action].token);
-    else requireRights(caller.key, await this.#registry.get(session), action);
+    else requireRights(caller.key, await this.#registry.belonging(session), action);
   }
 }
 
@@ -127,7 +127,7 @@ function requireClaims(claims: TokenClaims, session: string, scope: TokenClaims[
   }
 }
 
-function requireRights(key: ApiKey, session: SessionRecord, action: SessionAction): void {
+function requireRights(key: ApiKey, session: SessionBelonging, action: SessionAction): void {
   const inAny = RULES[action].inAny.some((scopes) => scopes.every((scope) => key.has(scope)));
   if (!inAny) {
     key.require('sessions');
