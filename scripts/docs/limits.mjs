@@ -74,7 +74,7 @@ function rowsOf(page) {
   return cells.filter(([, , third = '']) => third.includes('`'));
 }
 
-/** @param {string} where @returns {{ name: string, path?: string }[]} */
+/** @param {string} where @returns {{ name: string, path?: string | undefined }[]} */
 function namesIn(where) {
   const names = where.matchAll(/\[`(\w+)`\]\(\.\.\/([^)]+)\)|`([A-Z][A-Z_]+)`/g);
   return [...names].map(([, constant = '', path, setting]) =>
