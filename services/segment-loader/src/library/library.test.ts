@@ -63,6 +63,20 @@ describe('the library', () => {
     expect(await loader.metrics()).toMatch(/humancast_loader_library_problems(\{[^}]*\})? 2\n/);
   });
 
+  it('goes on loading beside an avatar whose record it cannot read, and loads that one when it can', async () => {
+    const unreadable = '{"id":"bob","cutPolicy":"in another version"}';
+    await loader.redis.hset('hc:avatars', 'bob', unreadable);
+    await loader.drop(one, 'bob/idle/one.mp4');
+    await loader.drop(one, 'ann/idle/one.mp4');
+    await loader.avatarBecomes('ann', 'a clip', idleCount(1));
+    // Looked at anew, with that record there from the start of it.
+    await loader.drop(two, 'ann/idle/two.mp4');
+    await loader.avatarBecomes('ann', 'both clips', idleCount(2));
+    expect(await loader.redis.hget('hc:avatars', 'bob')).toBe(unreadable);
+    await loader.redis.hdel('hc:avatars', 'bob');
+    await loader.avatarBecomes('bob', 'its clip', idleCount(1));
+  });
+
   it('waits for a file that is still being written', async () => {
     const bytes = await readFile(two);
     await loader.drop(one, 'ann/idle/first.mp4');
