@@ -1,0 +1,111 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
+/** An integrator's settings, as strict as they may be: declarations of packages are checked as well. */
+const COMPILER = {
+  strict: true,
+  noEmit: true,
+  skipLibCheck: false,
+  exactOptionalPropertyTypes: true,
+  target: 'es2024',
+};
+
+interface Manifest {
+  name: string;
+  private?: boolean;
+  dependencies?: Record<string, string>;
+}
+
+const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+const run = async (program: string, args: readonly string[], cwd: string) =>
+  (await promisify(execFile)(program, args, { cwd })).stdout;
+
+describe('the published packages', () => {
+  let folder: string;
+  const packages = readdirSync(join(ROOT, 'packages')).filter(
+    (name) => !read(join(ROOT, 'packages', name, 'package.json')).private,
+  );
+
+  /** A project outside of the repository that has the packed packages, and nothing but what they say that they need. */
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'humancast-packages-'));
+    const link = (name: string) => {
+      const path = join(folder, 'node_modules', name);
+      mkdirSync(dirname(path), { recursive: true });
+      symlinkSync(join(ROOT, 'node_modules', name), path);
+    };
+    const workspaces = packages.flatMap((name) => ['-w', `packages/${name}`]);
+    await run('npm', ['pack', ...workspaces, '--pack-destination', folder], ROOT);
+    const needed = new Set(['@types/node', 'undici-types']);
+    for (const archive of readdirSync(folder).filter((name) => name.endsWith('.tgz'))) {
+      const unpacked = join(folder, archive.replace(/-[\d.]+\.tgz$/, ''));
+      mkdirSync(unpacked);
+      await run('tar', ['xzf', join(folder, archive), '-C', unpacked, '--strip-components=1'], folder);
+      const { name, dependencies = {} } = read(join(unpacked, 'package.json'));
+      for (const dependency of Object.keys(dependencies)) needed.add(dependency);
+      mkdirSync(join(folder, 'node_modules', dirname(name)), { recursive: true });
+      symlinkSync(unpacked, join(folder, 'node_modules', name));
+    }
+    for (const name of needed) if (!name.startsWith('@humancast/')) link(name);
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  async function typeErrors(file: string, code: string, options: object): Promise<string> {
+    writeFileSync(join(folder, file), code);
+    const project = `tsconfig.${file}.json`;
+    const compilerOptions = { ...COMPILER, ...options };
+    writeFileSync(join(folder, project), JSON.stringify({ compilerOptions, files: [file] }));
+    try {
+      return await run(process.execPath, [TSC, '-p', project], folder);
+    } catch (error) {
+      return String((error as { stdout?: string }).stdout ?? error);
+    }
+  }
+
+  it('are the client and the producer, with their licenses and without tests', () => {
+    expect(packages).toEqual(expect.arrayContaining(['client', 'producer']));
+    for (const name of packages) {
+      const files = readdirSync(join(folder, 'node_modules/@humancast', name), { recursive: true }).map(String);
+      expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts']));
+      expect(files.filter((file) => file.includes('.test.'))).toEqual([]);
+    }
+  });
+
+  it('compile the TypeScript example, and refuse a frame that is no bytes', async () => {
+    const node = { module: 'nodenext', lib: ['es2024', 'esnext.disposable'], types: ['node'] };
+    const example = readFileSync(join(ROOT, 'examples/typescript/speak-frames.ts'), 'utf8');
+    expect(await typeErrors('speak-frames.ts', example, node)).toBe('');
+    const wrong = example.replace('live.picture(draw(', 'live.picture(String(');
+    expect(await typeErrors('wrong.ts', wrong, node)).toContain('TS2345');
+  });
+
+  it('compile a page that plays a session', async () => {
+    const page = `import { connect, type SessionState } from '@humancast/client';
+const video = document.querySelector('video');
+if (!video) throw new Error('there is no video element');
+const session = connect({ url: 'https://humancast.example', session: 'ses_x', token: 'y', video });
+session.on('state', (state: SessionState) => console.log(state));
+export const off: () => void = session.on('error', ({ fatal, message }) => fatal && console.log(message));
+`;
+    const browser = {
+      module: 'preserve',
+      moduleResolution: 'bundler',
+      lib: ['es2024', 'dom', 'dom.iterable'],
+      types: [],
+    };
+    expect(await typeErrors('page.ts', page, browser)).toBe('');
+  });
+
+  it('load in Node.js', async () => {
+    const code = "import { Humancast } from '@humancast/producer'; console.log(typeof Humancast.prototype.live);";
+    expect(await run(process.execPath, ['--input-type=module', '-e', code], folder)).toBe('function\n');
+  });
+});
