@@ -82,8 +82,10 @@ describe('producers', () => {
       PYTHONPATH: join(ROOT, 'clients/python/src'),
       PYTHONDONTWRITEBYTECODE: '1',
     };
-    const { stdout } = await promisify(execFile)(program, args, { cwd: folder, env, timeout: 60_000 });
-    return stdout;
+    const running = promisify(execFile)(program, args, { cwd: folder, env, timeout: 60_000 });
+    // The quickstart's program waits for Enter.
+    running.child.stdin?.end('\n');
+    return (await running).stdout;
   }
 
   it('find that every command in the guide works', async () => {
@@ -105,6 +107,12 @@ describe('producers', () => {
     expect(messages[0]).toMatchObject({ type: 'ready' });
     expect(messages.at(-1)).toMatchObject({ type: 'done', frames: 25, durationMs: 1000 });
     for (const example of code('from-aiortc.md', 'python')) await run(PYTHON, '-c', example);
+  });
+
+  it('find that the program in the quickstart pushes all of its frames', async () => {
+    const output = await run(PYTHON, '-c', code('quickstart.md', 'python').join('\n'));
+    expect(output).toContain(`${stack.signalingUrl}/?session=ses_`);
+    expect(output).toMatch(/interrupted at None {2}\{'segment': 'seg_\S+', 'durationMs': 8000(\.0)?, 'frames': 200}/);
   });
 
   it('find that the TypeScript in the guide works', async () => {

@@ -120,7 +120,7 @@ class LiveSegment:
     """Pushes frames and voice while they are being made. Leaving its `async with` ends the segment; leaving it by an
     exception (also a cancelled task) cuts it off where it is.
 
-    Pushing waits while humancast has enough: a model that is faster than real time is slowed down to it.
+    Pushing waits while the encoder is busy, so that a fast model fills nobody's memory.
 
     fps, width, height  of every frame that will come
     pixel_format        bgr24 (as OpenCV and MuseTalk have it), rgb24 or rgba
