@@ -38,7 +38,8 @@ async function askService() {
   const { output } = await run('npm', AUDIT, { quiet: true });
   try {
     const report = JSON.parse(output.slice(output.indexOf('{'), output.lastIndexOf('}') + 1));
-    if (!report.vulnerabilities) return { reason: withoutAddresses(report.error?.summary || report.message || 'it gave no report') };
+    if (!report.vulnerabilities)
+      return { reason: withoutAddresses(report.error?.summary || report.message || 'it gave no report') };
     return { findings: Object.values(report.vulnerabilities).flatMap(findingsOf) };
   } catch {
     return { reason: 'it gave no report' };
