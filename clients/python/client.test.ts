@@ -193,9 +193,9 @@ while True:
       const pip = ['-m', 'pip', 'install', '--quiet', ...offline, '--target', installed, join(folder, 'client')];
       expect(await python(pip, '')).toMatchObject({ code: 0 });
       expect(existsSync(join(installed, 'humancast/py.typed'))).toBe(true);
-      const program = 'import humancast; print(humancast.__file__, *humancast.__all__)';
+      const program = 'import humancast; print(humancast.__file__, "Humancast" in humancast.__all__)';
       const { output } = await python(['-c', program], installed);
-      expect(output.trim()).toBe(`${installed}/humancast/__init__.py Humancast HumancastError LiveSegment`);
+      expect(output.trim()).toBe(`${installed}/humancast/__init__.py True`);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -22,10 +22,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, Optional, TypedDict
 
 import numpy as np
 import websockets
+from numpy.typing import NDArray
 
 PICTURE, SOUND = 1, 2
 CONNECT_TIMEOUT_S = 10
@@ -48,6 +49,40 @@ class HumancastError(Exception):
         self.status = status
 
 
+class Session(TypedDict):
+    """A new session. `token` is for its viewers, who watch at `/?session=ID&token=TOKEN` until `expiresAt` (ISO 8601)."""
+
+    id: str
+    avatar: str
+    token: str
+    expiresAt: str
+
+
+class Queued(TypedDict):
+    """A segment in a session's queue, and its place there."""
+
+    seq: int
+    segment: str
+
+
+class LiveStatus(TypedDict, total=False):
+    """How a live push is going. `lagMs` is how far it is behind real time since its first frame, 0 when it is ahead."""
+
+    framesReceived: int
+    framesEncoded: int
+    readyMs: float
+    lagMs: float
+    clampedSamples: int
+
+
+class LiveResult(TypedDict):
+    """What a live push has become: a segment that can be spoken again."""
+
+    segment: str
+    durationMs: float
+    frames: int
+
+
 class Humancast:
     """Everything is a coroutine; calls are answered within `timeout` seconds, or fail."""
 
@@ -63,27 +98,32 @@ class Humancast:
         self._headers = {"authorization": f"Bearer {api_key}"}
         self._timeout = timeout
 
-    async def create_session(self, avatar: str) -> dict:
-        """`id`, and a `token` for its viewers, who watch at /?session=ID&token=TOKEN."""
-        return await self._request("POST", "/v1/sessions", {"avatar": avatar})
+    async def create_session(self, avatar: str) -> Session:
+        """Creates a session, whose viewers watch at /?session=ID&token=TOKEN."""
+        created: Session = await self._request("POST", "/v1/sessions", {"avatar": avatar})
+        return created
 
-    async def session(self, session: str) -> dict:
-        return await self._request("GET", f"/v1/sessions/{session}")
+    async def session(self, session: str) -> dict[str, Any]:
+        """Returns the session's state: its queue, its playhead and its viewers."""
+        state: dict[str, Any] = await self._request("GET", f"/v1/sessions/{session}")
+        return state
 
     async def end_session(self, session: str) -> None:
+        """Ends the session for all of its viewers."""
         await self._request("DELETE", f"/v1/sessions/{session}")
 
-    async def speak(self, session: str, segments: Iterable[str], interrupt: bool = False) -> list:
+    async def speak(self, session: str, segments: Iterable[str], interrupt: bool = False) -> list[Queued]:
         """Queues segments that are loaded, in order; with `interrupt` in place of what is said and queued."""
         body = {"segments": list(segments), "interrupt": interrupt}
-        return (await self._request("POST", f"/v1/sessions/{session}/speak", body))["queued"]
+        queued: list[Queued] = (await self._request("POST", f"/v1/sessions/{session}/speak", body))["queued"]
+        return queued
 
     async def interrupt(self, session: str) -> None:
         """Stops what is being said, and empties the queue."""
         await self._request("POST", f"/v1/sessions/{session}/interrupt")
 
     def live(self, avatar: str, session: Optional[str] = None, **options: Any) -> "LiveSegment":
-        """A segment that plays while it is pushed; for `async with`. Options: those of :class:`LiveSegment`."""
+        """Returns a segment that plays while it is pushed, for `async with`. Its options are those of :class:`LiveSegment`."""
         query = {"avatar": avatar, **({"session": session} if session else {})}
         url = f"{self.loader_url.replace('http', 'ws', 1)}/v1/live?{urllib.parse.urlencode(query)}"
         return LiveSegment(url, self._headers, **options)
@@ -131,7 +171,7 @@ class LiveSegment:
     def __init__(
         self,
         url: str,
-        headers: dict,
+        headers: dict[str, str],
         *,
         fps: float,
         width: int,
@@ -151,25 +191,25 @@ class LiveSegment:
         }
         self._url, self._headers = url, headers
         self._socket: Any = None
-        self._reader: Optional[asyncio.Task] = None
+        self._reader: Optional[asyncio.Task[None]] = None
         self._frames = 0
         self._samples = 0
-        #: Its id: a segment like any other once it is complete.
+        #: Its id. Once it is complete, it is a segment like any other.
         self.segment: Optional[str] = None
-        #: The viewer (or a producer) has interrupted: what is pushed from now on is not heard.
+        #: Whether the viewer (or a producer) has interrupted. What is pushed from then on is not heard.
         self.in_break = False
-        #: How much of it was heard then, ms: what a language model should be told that it has said.
+        #: How much had been heard when it was interrupted, ms: what a language model should be told that it has said.
         self.interrupted_at_ms: Optional[float] = None
-        #: The last status: framesReceived, framesEncoded, readyMs, lagMs, clampedSamples.
-        self.status: dict = {}
-        #: After the end: segment, durationMs, frames.
-        self.result: Optional[dict] = None
+        #: The latest status, about twice a second; empty before the first.
+        self.status: LiveStatus = {}
+        #: What was stored, after the end.
+        self.result: Optional[LiveResult] = None
 
     async def __aenter__(self) -> "LiveSegment":
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future = loop.create_future()
-        self._done: asyncio.Future = loop.create_future()
-        options = {_HEADERS: self._headers, "compression": None, "open_timeout": CONNECT_TIMEOUT_S}
+        self._ready: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._done: asyncio.Future[LiveResult] = loop.create_future()
+        options: dict[str, Any] = {_HEADERS: self._headers, "compression": None, "open_timeout": CONNECT_TIMEOUT_S}
         try:
             self._socket = await websockets.connect(self._url, **options)
         except websockets.exceptions.InvalidHandshake as error:
@@ -248,17 +288,18 @@ class LiveSegment:
             pass
         self._set_error(HumancastError("connection_lost", "the segment-loader closed the connection"))
 
-    def _handle(self, message: dict) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if kind == "ready" and not self._ready.done():
             self._ready.set_result(message)
         elif kind == "status":
-            self.status = message
+            self.status = {key: value for key, value in message.items() if key != "type"}  # type: ignore[assignment]
         elif kind == "interrupted":
             self.in_break = True
             self.interrupted_at_ms = message["positionMs"]
         elif kind == "done" and not self._done.done():
-            self._done.set_result({key: message[key] for key in ("segment", "durationMs", "frames")})
+            segment, duration_ms, frames = (message[key] for key in ("segment", "durationMs", "frames"))
+            self._done.set_result({"segment": segment, "durationMs": duration_ms, "frames": frames})
         elif kind == "error":
             self._set_error(HumancastError(message["code"], message["message"]))
 
@@ -266,34 +307,37 @@ class LiveSegment:
         for future in (self._ready, self._done):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # Who waits for it, hears of it; it may be that nobody does.
+                future.exception()  # Marks it as retrieved: whoever waits for it still gets it, and perhaps nobody does.
 
     async def _fail(self) -> None:
-        """Raises the reason, which the reader has or will have in a moment."""
-        await self._reader
+        """Raises the reason why the connection closed, which the reader has, or will have in a moment."""
+        if self._reader:
+            await self._reader
         self._done.result()
 
     async def _close(self) -> None:
-        """At once, if it is not closed yet: the loader takes what has arrived."""
-        self._reader.cancel()
+        """Closes the connection at once, if it is still open: the loader takes what has arrived."""
+        if self._reader:
+            self._reader.cancel()
         if self.result is None:
             self._socket.transport.abort()
         await self._socket.close()
 
 
-def _float32(waveform: np.ndarray) -> np.ndarray:
+def _float32(waveform: NDArray[Any]) -> NDArray[np.float32]:
     samples = np.asarray(waveform).reshape(-1)
     if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / 32768
+        return samples.astype(np.float32) / np.float32(32768)
     return samples.astype("<f4", copy=False)
 
 
-def _padded(samples: np.ndarray, length: int) -> np.ndarray:
-    return samples if len(samples) >= length else np.pad(samples, (0, length - len(samples)))
+def _padded(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    missing = length - len(samples)
+    return samples if missing <= 0 else np.concatenate([samples, np.zeros(missing, np.float32)])
 
 
 def _refusal(status: int, body: bytes) -> HumancastError:
-    """From a problem document (RFC 9457)."""
+    """Returns the error that a problem document (RFC 9457) describes."""
     try:
         problem = json.loads(body)
         return HumancastError(problem["code"], problem.get("detail", ""), status)
