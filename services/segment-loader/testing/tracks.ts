@@ -16,6 +16,8 @@ export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
     isRgb: false,
     averageRate: { num: 30, den: 1 },
     nominalRate: { num: 30, den: 1 },
+    frameTimes: { seconds: 1 / 30, isSteady: true },
+    content: undefined,
     startSeconds: 0,
     endSeconds: 4,
     ...overrides,
@@ -24,12 +26,8 @@ export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
 
 export function audioTrack(overrides: Partial<AudioTrack> = {}): AudioTrack {
   return {
-    index: 1,
-    sampleRate: 48_000,
-    channels: 1,
-    channelLayout: 'mono',
-    startSeconds: 0,
-    endSeconds: 4,
+    ...{ index: 1, codec: 'aac', sampleRate: 48_000, channels: 1, channelLayout: 'mono' },
+    ...{ content: undefined, startSeconds: 0, endSeconds: 4 },
     ...overrides,
   };
 }
@@ -40,6 +38,7 @@ export function mediaInfo(overrides: Partial<MediaInfo> = {}): MediaInfo {
     durationSeconds: 4,
     video: videoTrack(),
     audio: audioTrack(),
+    undecodable: [],
     chapterSeconds: [],
     ...overrides,
   };

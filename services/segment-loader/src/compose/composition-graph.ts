@@ -109,7 +109,14 @@ export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix
   return {
     ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
     ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined },
-    ...{ averageRate: undefined, nominalRate: undefined, startSeconds: 0, endSeconds: undefined },
+    ...{
+      averageRate: undefined,
+      nominalRate: undefined,
+      frameTimes: undefined,
+      content: undefined,
+      startSeconds: 0,
+      endSeconds: undefined,
+    },
   };
 }
 

@@ -25,7 +25,7 @@ const MUSIC = mediaInfo({
 const lasting = (seconds: number, fps = 30) =>
   mediaInfo({
     durationSeconds: seconds,
-    video: videoTrack({ endSeconds: seconds, averageRate: { num: fps, den: 1 }, nominalRate: { num: fps, den: 1 } }),
+    video: videoTrack({ endSeconds: seconds, frameTimes: { seconds: 1 / fps, isSteady: true } }),
     audio: audioTrack({ endSeconds: seconds }),
   });
 

@@ -3,7 +3,7 @@ import { type EncodeSettings, type PlannedAudio, type PlannedRendition, segmentZ
 import { sourceMatrix, VIEWER_MATRIX, type ViewerMatrix } from '../encode/filter-graph.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from '../encode/frame-rate.js';
 import { displaySize, renditionSize, type Size } from '../encode/picture-size.js';
-import type { AudioTrack, MediaInfo, VideoTrack } from '../probe/media-info.js';
+import { type AudioTrack, endOf, type MediaInfo, type VideoTrack } from '../probe/media-info.js';
 import { type PlacedLayer, placeLayers } from './layout.js';
 
 /** An input of a composition, as its files describe themselves. */
@@ -175,8 +175,8 @@ function timedInput(probed: ProbedInput, fps: Rational): Timed {
   const isStill = isStillPicture(info);
   const own = audio && !audio.separate ? audio.track : undefined;
   const zeroSeconds = info.video && own ? segmentZero(info.video, own, fps) : ((info.video ?? own)?.startSeconds ?? 0);
-  const ends = isStill ? [] : [info.video?.endSeconds, own?.endSeconds].filter((end) => end !== undefined);
-  const separate = audio?.separate ? [(audio.track.endSeconds ?? Number.NaN) - audio.track.startSeconds] : [];
+  const ends = isStill ? [] : [info.video && endOf(info.video), own && endOf(own)].filter((end) => end !== undefined);
+  const separate = audio?.separate ? [(endOf(audio.track) ?? Number.NaN) - audio.track.startSeconds] : [];
   const lengths = [...ends.map((end) => end - zeroSeconds), ...separate].filter((length) => length > 0);
   const stated = isStill ? undefined : info.durationSeconds;
   return { probed, isStill, zeroSeconds, lengthSeconds: lengths.length > 0 ? Math.max(...lengths) : stated };

@@ -1,12 +1,12 @@
 import { HumancastError } from '@humancast/shared';
 import type { EncoderLog } from '../encode/encoder-log.js';
-import { framesPerSecond } from '../encode/frame-rate.js';
 import {
   type Outcome,
   refuseBeforeLooking,
   refuseDamagedPicture,
   refuseDamagedSound,
   refuseFailure,
+  refuseFewFrames,
   refuseShort,
 } from '../encode/verdict.js';
 import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-plan.js';
@@ -55,11 +55,12 @@ function judgeLayer({ input, video, zeroSeconds, usedSeconds }: PlannedLayer, pl
       extra: { damagedFrames: health.damaged, decodedFrames: 0 },
     });
   }
-  const rate = video.averageRate && framesPerSecond(video.averageRate);
-  const statedSeconds = video.endSeconds && video.endSeconds - Math.max(video.startSeconds, zeroSeconds);
-  // Of one that is not used to its end, frames that come at no constant rate can't be counted on.
-  if (rate && statedSeconds && usedSeconds >= statedSeconds) {
-    refuseShort('picture', health.decoded / rate, statedSeconds, plan.fps);
+  const { content, endSeconds, startSeconds } = video;
+  const from = Math.max(startSeconds, zeroSeconds);
+  if (content) {
+    if (endSeconds !== undefined) refuseShort('picture', content.endSeconds - from, endSeconds - from, plan.fps);
+    // Of one that is not used to its end, less is decoded.
+    if (usedSeconds >= content.endSeconds - from) refuseFewFrames(health.decoded, content);
   }
   refuseDamagedPicture(health, 0);
 }

@@ -1,4 +1,5 @@
 import { PCM_RATE, type Rational } from '@humancast/shared';
+import { endOf } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 import { type EncoderLimits, fileArguments } from './encoder-arguments.js';
 
@@ -26,6 +27,7 @@ export function fileJob(plan: EncodePlan, limits: EncoderLimits): EncodeJob {
 
 /** How much sound the file says there is from the segment's start on. */
 function statedSamples({ audio, zeroSeconds }: EncodePlan): number | undefined {
-  if (audio?.track.endSeconds === undefined) return undefined;
-  return (audio.track.endSeconds - (audio.separate ? audio.track.startSeconds : zeroSeconds)) * PCM_RATE;
+  const end = audio && endOf(audio.track);
+  if (!audio || end === undefined) return undefined;
+  return (end - (audio.separate ? audio.track.startSeconds : zeroSeconds)) * PCM_RATE;
 }

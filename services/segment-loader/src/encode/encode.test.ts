@@ -44,14 +44,14 @@ describe('encode', () => {
 
   it('gives up an encoder that makes nothing', async () => {
     await expect(run(silent, { stallMs: 200 })).rejects.toMatchObject({
-      code: 'encoder_failed',
-      message: expect.stringContaining('made nothing') as string,
+      code: 'media_undecodable',
+      message: expect.stringContaining('nothing came of it') as string,
     });
   });
 
   it('gives up an encoder that takes too long altogether', async () => {
     await expect(run(silent, { totalMs: 200 })).rejects.toMatchObject({
-      code: 'encoder_failed',
+      code: 'media_undecodable',
       message: expect.stringContaining('took longer') as string,
     });
   });

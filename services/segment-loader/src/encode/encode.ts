@@ -41,7 +41,7 @@ const PARSERS: Readonly<Record<Codec, new () => FrameParser>> = { vp8: IvfParser
  * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `judge` to say.
  * @param inputs descriptors of the files, in the order of the job's arguments.
  * @param onFrames told how many frames of the first rendition there are.
- * @throws HumancastError `media_too_long`, `encoder_failed`; what the sink throws; the signal's reason.
+ * @throws HumancastError `media_too_long`, `media_undecodable` (it is stuck, takes too long, or makes no sense); what the sink throws; the signal's reason.
  */
 export async function encode(
   job: EncodeJob,
@@ -163,29 +163,29 @@ class Encoding {
   /** While a part is being written it is we who are slow. */
   #failWhenStuck(fail: (error: unknown) => void): void {
     if (this.#writing > 0 || performance.now() - this.#lastByteMs <= this.#limits.stallMs) return;
-    fail(new HumancastError('encoder_failed', `the encoder made nothing for ${this.#limits.stallMs / 1000} s`));
+    fail(new HumancastError('media_undecodable', `nothing came of it for ${this.#limits.stallMs / 1000} s`));
   }
 }
 
 /** A parser's complaint: the stream is not what an encoder in order makes. */
 function asEncoderFailure(error: unknown): unknown {
   return error instanceof RangeError
-    ? new HumancastError('encoder_failed', { detail: error.message, cause: error })
+    ? new HumancastError('media_undecodable', { detail: error.message, cause: error })
     : error;
 }
 
 function sameFrames(counts: readonly number[]): number {
   const [first = 0, ...others] = counts;
   if (others.some((count) => count !== first)) {
-    throw new HumancastError('encoder_failed', `renditions have different numbers of frames: ${counts.join(', ')}`);
+    throw new HumancastError('media_undecodable', `renditions have different numbers of frames: ${counts.join(', ')}`);
   }
   return first;
 }
 
 function slow(totalMs: number): HumancastError {
   return new HumancastError(
-    'encoder_failed',
-    `encoding took longer than the ${Math.round(totalMs / 1000)} s it may take`,
+    'media_undecodable',
+    `decoding and encoding took longer than the ${Math.round(totalMs / 1000)} s it may take`,
   );
 }
 

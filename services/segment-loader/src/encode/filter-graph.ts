@@ -1,5 +1,6 @@
 import { type Codec, PCM_RATE, type Rational } from '@humancast/shared';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
+import { AHEAD_SECONDS, BACK_SECONDS } from '../probe/packet-scan.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 
 /**
@@ -47,9 +48,10 @@ export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan):
 }
 
 /** Whole frames, at k/fps from the zero of the file's clock on. */
-export function onGrid({ isInterlaced }: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
-  const progressive = isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
-  return [...progressive, `setpts=PTS-(${decimal(zeroSeconds)})/TB`, `fps=fps=${num}/${den}:start_time=0`];
+export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
+  const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
+  const clock = `setpts='${onOneClock(video)}-(${decimal(zeroSeconds)})/TB'`;
+  return [...progressive, clock, `fps=fps=${num}/${den}:start_time=0`];
 }
 
 /** From one pad, whose picture is like `video`, to the pads of all renditions. */
@@ -120,7 +122,7 @@ export function toneMap(transfer: string, to: ViewerMatrix): string[] {
  */
 export function voice(origin: string, track: AudioTrack, weights?: readonly number[]): string[] {
   return [
-    `asetpts=PTS-${origin}`,
+    `asetpts='${onOneClock(track)}-${origin}'`,
     ...downmix(track, weights),
     `aresample=${PCM_RATE}:min_comp=0.002:comp_duration=0.5:max_soft_comp=0.05:min_hard_comp=0.05:first_pts=0`,
     'aformat=sample_fmts=flt:channel_layouts=mono',
@@ -163,6 +165,18 @@ export function finishSound(gainDb?: number): string[] {
           ...[limiter(TRUE_PEAK_CEILING), `aresample=${PCM_RATE}`],
         ];
   return [...limited, 'aformat=sample_fmts=s16:channel_layouts=mono'];
+}
+
+/**
+ * The timestamp of a frame on a clock that runs on through all jumps, in the expressions of `setpts` and `asetpts`. It counts
+ * the jumps by the same measure as the scan of the packets, and adds the shift that was found for each.
+ */
+function onOneClock({ content }: Pick<AudioTrack, 'content'>): string {
+  const shifts = content?.shifts ?? [];
+  if (shifts.every((shift) => shift === 0)) return 'PTS';
+  const jump = `lt(PTS,PREV_INPTS-${BACK_SECONDS}/TB)+gt(PTS,PREV_INPTS+${AHEAD_SECONDS}/TB)`;
+  const shift = shifts.map((seconds, i) => `eq(ld(0),${i + 1})*(${decimal(seconds)})`).join('+');
+  return `PTS+0*st(0,ld(0)+${jump})+(${shift})/TB`;
 }
 
 /** Never in exponent notation, which the expression parser does not know. */

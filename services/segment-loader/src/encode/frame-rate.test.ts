@@ -3,8 +3,15 @@ import { describe, expect, it } from 'vitest';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 
 const rate = (num: number, den = 1) => ({ num, den });
-const chosen = (average: ReturnType<typeof rate> | undefined, nominal = average) =>
-  chooseFrameRate({ averageRate: average, nominalRate: nominal });
+type Rate = ReturnType<typeof rate>;
+
+/** What is chosen for frames that are that far apart, with what the header says. */
+const chosen = (seconds: number | undefined, header: { average?: Rate; nominal?: Rate } = {}, isSteady = true) =>
+  chooseFrameRate({
+    averageRate: header.average,
+    nominalRate: header.nominal,
+    frameTimes: seconds === undefined ? undefined : { seconds, isSteady },
+  });
 
 describe('chooseFrameRate', () => {
   it('keeps a constant rate exactly, up to 60', () => {
@@ -17,46 +24,54 @@ describe('chooseFrameRate', () => {
       rate(60),
       rate(12),
       rate(25, 2),
+      rate(14),
     ]) {
-      expect(chosen(source)).toEqual(source);
+      const seconds = source.den / source.num;
+      expect(chosen(seconds, { nominal: source, average: source })).toEqual(source);
+      // A clock of milliseconds as nominal rate changes nothing.
+      expect(framesPerSecond(chosen(seconds, { nominal: rate(1000), average: rate(8) }))).toBeCloseTo(1 / seconds, 3);
     }
   });
 
-  it('believes the nominal rate where the average is off by rounding', () => {
-    expect(chosen(rate(3_003_000, 100_000), rate(30))).toEqual(rate(30));
-    expect(chosen(rate(2_998_000, 100_000), rate(30))).toEqual(rate(30));
+  it('tells 29.97 from 30 by the header where the timestamps are rounded', () => {
+    expect(chosen(0.033345, { nominal: rate(30000, 1001) })).toEqual(rate(30000, 1001));
+    expect(chosen(0.033345, { nominal: rate(30) })).toEqual(rate(30));
   });
 
   it('takes a whole fraction of a faster rate, so that frames stay evenly spaced', () => {
-    expect(chosen(rate(240))).toEqual(rate(60));
-    expect(chosen(rate(120_000, 1001))).toEqual(rate(60_000, 1001));
-    expect(chosen(rate(90))).toEqual(rate(45));
-    expect(chosen(rate(100))).toEqual(rate(50));
+    expect(chosen(1 / 240, { nominal: rate(240) })).toEqual(rate(60));
+    expect(chosen(1001 / 120_000, { nominal: rate(120_000, 1001) })).toEqual(rate(60_000, 1001));
+    expect(chosen(1 / 90)).toEqual(rate(45));
+    expect(chosen(1 / 100)).toEqual(rate(50));
   });
 
   it('takes the nearest common rate when the rate varies', () => {
     // A phone that says 30 and, in dim light, makes 29.2 on average.
-    expect(chosen(rate(292, 10), rate(90_000))).toEqual(rate(30));
-    expect(chosen(rate(23), rate(60))).toEqual(rate(24));
-    expect(chosen(rate(7), rate(60))).toEqual(rate(10));
-    expect(chosen(rate(110), rate(1000))).toEqual(rate(60));
+    expect(chosen(1 / 29.2, { average: rate(292, 10), nominal: rate(90_000) }, false)).toEqual(rate(30));
+    expect(chosen(1 / 23, { nominal: rate(60) }, false)).toEqual(rate(24));
+    expect(chosen(1 / 7, { nominal: rate(60) }, false)).toEqual(rate(10));
+    expect(chosen(1 / 110, { nominal: rate(1000) }, false)).toEqual(rate(60));
   });
 
   it('repeats frames of slower files', () => {
-    expect(chosen(rate(1))).toEqual(rate(10));
+    expect(chosen(1, { nominal: rate(1), average: rate(1) })).toEqual(rate(10));
+    expect(chosen(30)).toEqual(rate(10));
   });
 
-  it('assumes 25 where the file says nothing', () => {
+  it('of a single frame is what the header says if frames can have it, else 25', () => {
+    expect(chosen(undefined, { nominal: rate(1000) })).toEqual(rate(25));
+    expect(chosen(undefined, { nominal: rate(1000), average: rate(30) })).toEqual(rate(30));
     expect(chosen(undefined)).toEqual(rate(25));
   });
 
   it('is always a rate that a manifest can hold, from 5 to 60', () => {
     const terms = fc.record({ num: fc.integer({ min: 1, max: 2 ** 31 }), den: fc.integer({ min: 1, max: 2 ** 31 }) });
+    const times = fc.option(fc.double({ min: 1e-6, max: 86_400, noNaN: true }), { nil: undefined });
     fc.assert(
-      fc.property(terms, terms, (average, nominal) => {
-        const fps = chosen(average, nominal);
+      fc.property(terms, terms, times, fc.boolean(), (average, nominal, seconds, isSteady) => {
+        const fps = chosen(seconds, { average, nominal }, isSteady);
         expect(framesPerSecond(fps)).toBeGreaterThanOrEqual(5);
-        expect(framesPerSecond(fps)).toBeLessThanOrEqual(60.0001);
+        expect(framesPerSecond(fps)).toBeLessThanOrEqual(60.2);
         expect(Math.max(fps.num, fps.den)).toBeLessThanOrEqual(1_000_000);
         expect(Number.isInteger(fps.num) && Number.isInteger(fps.den)).toBe(true);
       }),

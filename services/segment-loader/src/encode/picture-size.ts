@@ -12,8 +12,9 @@ export interface Size {
 /** The picture as it is to be seen: upright, with square pixels. */
 export function displaySize(video: VideoTrack): Size {
   const wide = { width: (video.width * video.pixelAspect.num) / video.pixelAspect.den, height: video.height };
-  const quarterTurns = Math.round(Math.abs(video.rotationDegrees) / 90);
-  return quarterTurns % 2 === 1 ? { width: wide.height, height: wide.width } : wide;
+  // FFmpeg turns by quarters within one degree; by any other angle it turns inside the same frame.
+  const isTurned = Math.abs((Math.abs(video.rotationDegrees) % 180) - 90) < 1;
+  return isTurned ? { width: wide.height, height: wide.width } : wide;
 }
 
 /**

@@ -94,11 +94,28 @@ describe('judge', () => {
     );
   });
 
-  it('blames the encoder when it failed without a complaint about the file', () => {
-    expect(() => verdictOn({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('encoder_failed'));
+  it('blames the file for an ffmpeg that fails without a complaint, and us where there is none', () => {
+    expect(() => verdictOn({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('media_undecodable'));
     expect(() => verdictOn({ exit: { code: null, signal: 'SIGSEGV', notInstalled: false } })).toThrow(/SIGSEGV/);
     expect(() => verdictOn({ frames: 0, exit: { code: 127, signal: null, notInstalled: true } })).toThrow(
-      /not installed/,
+      expect.objectContaining({ code: 'encoder_failed', message: 'ffmpeg is not installed' }),
     );
+  });
+
+  it('refuses what holds more than was decoded, whatever the header states', () => {
+    const content = { packets: 120, packetSeconds: 4, endSeconds: 4, shifts: [] };
+    const info = (overrides: Partial<typeof content>) =>
+      mediaInfo({
+        video: videoTrack({ endSeconds: undefined, content: { ...content, ...overrides } }),
+        audio: audioTrack({ endSeconds: undefined, content: { ...content, packets: 188, ...overrides } }),
+        durationSeconds: undefined,
+      });
+    const sound = (samples: number) =>
+      `Input stream #0:1 (audio): 188 packets read (9 bytes); 188 frames decoded (${samples} samples);`;
+    expect(() => verdictOn({ info: info({}), log: [sound(192_000)] })).not.toThrow();
+    expect(() => verdictOn({ info: info({ endSeconds: 8 }) })).toThrow(code('media_corrupt'));
+    expect(() => verdictOn({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of picture/);
+    expect(() => verdictOn({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of sound/);
+    expect(() => verdictOn({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of sound/);
   });
 });

@@ -1,6 +1,6 @@
 import { HumancastError, PCM_RATE, type Rational } from '@humancast/shared';
 import type { ToolExit } from '../ffmpeg/tool-process.js';
-import type { MediaInfo } from '../probe/media-info.js';
+import type { MediaInfo, TrackContent } from '../probe/media-info.js';
 import { oversized } from '../probe/probe.js';
 import type { EncodePlan } from './encode-plan.js';
 import type { EncoderLog, StreamHealth, StreamName } from './encoder-log.js';
@@ -16,6 +16,11 @@ const DAMAGED_PACKETS_ALWAYS = 2;
 const MISSING_SECONDS = 0.1;
 const MISSING_FRAMES = 1.5;
 const MISSING_SHARE = 0.01;
+
+/** What may be lost of what the packets hold: encoders' padding, a damaged packet, a frame at the end. */
+const LOST_SECONDS = 0.25;
+const LOST_SHARE = 0.02;
+const FEW_PACKETS = 5;
 
 export interface Outcome {
   readonly frames: number;
@@ -42,6 +47,7 @@ export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outc
   if (frames > 0) {
     refuseTruncated(plan, info, outcome);
     refuseDamaged(plan, outcome);
+    refuseLost(plan, outcome);
   }
   refuseFailure(outcome);
 }
@@ -52,11 +58,14 @@ export function refuseBeforeLooking({ exit, log }: Outcome, maxPixels: number): 
   if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
 }
 
-/** @throws HumancastError `encoder_failed` when the encoder itself says that it failed. */
+/**
+ * Refuses a file that ffmpeg gave up: with what is asked of it always being the same, it is the file that it could not bear.
+ * @throws HumancastError `media_undecodable`.
+ */
 export function refuseFailure({ frames, exit, log }: Outcome): void {
   if (exit.code === 0) return;
-  throw new HumancastError('encoder_failed', {
-    detail: `the encoder ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
+  throw new HumancastError('media_undecodable', {
+    detail: `decoding ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
     cause: new Error(log.complaints),
   });
 }
@@ -86,6 +95,51 @@ export function refuseShort(what: string, decodedSeconds: number, statedSeconds:
     detail: `${decodedSeconds.toFixed(2)} s of ${what} could be read; the file states ${statedSeconds.toFixed(2)} s`,
     extra: { decodedSeconds, statedSeconds },
   });
+}
+
+/**
+ * Compares what was decoded with what the packets say there is: what a decoder or a clock that jumps leaves out shows in no
+ * error message.
+ * @throws HumancastError `media_corrupt`.
+ */
+function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): void {
+  const { video, audio, zeroSeconds, fps } = plan;
+  const picture = video.content;
+  if (picture) {
+    refuseLess(
+      'picture',
+      zeroSeconds + frames / framesPerSecond(fps),
+      picture.endSeconds,
+      MISSING_FRAMES / framesPerSecond(fps),
+    );
+    refuseFewFrames(log.health(videoStream(plan)).decoded ?? picture.packets, picture);
+  }
+  const sound = audio?.track.content;
+  if (!audio || !sound) return;
+  const start = audio.separate ? audio.track.startSeconds : zeroSeconds;
+  refuseLess('sound', start + pcmSamples / PCM_RATE, sound.endSeconds, 0);
+  const health = log.health(audioStreamOf(plan) ?? '0:0');
+  const seconds = (health.samples ?? Number.NaN) / (audio.track.sampleRate ?? Number.NaN);
+  refuseLess('sound', seconds, sound.packetSeconds, 0);
+}
+
+/**
+ * Refuses a picture of which most packets gave no frame. Some hold none that is shown, and two fields of interlaced video are
+ * one frame.
+ * @throws HumancastError `media_corrupt`.
+ */
+export function refuseFewFrames(decoded: number, { packets }: TrackContent): void {
+  if (decoded < packets / 2 - FEW_PACKETS) throw lost('picture', `${decoded} of ${packets} frames`);
+}
+
+function refuseLess(what: string, decodedSeconds: number, heldSeconds: number, allowed: number): void {
+  const missing = heldSeconds - decodedSeconds;
+  if (!(missing > Math.max(LOST_SECONDS, allowed, heldSeconds * LOST_SHARE))) return;
+  throw lost(what, `${decodedSeconds.toFixed(2)} of ${heldSeconds.toFixed(2)} s`);
+}
+
+function lost(what: string, share: string): HumancastError {
+  return new HumancastError('media_corrupt', `only ${share} of ${what} could be decoded; the rest would be lost`);
 }
 
 function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {

@@ -10,8 +10,8 @@ import { soundChains } from '../encode/filter-graph.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
 import { type AnalysisLimits, analyzeChannels, loudnessGainDb } from '../encode/sound-analysis.js';
 import { judge, type Outcome } from '../encode/verdict.js';
-import { type AdmissionLimits, admitPicture, admitSound } from '../probe/admission.js';
-import type { AudioTrack, MediaInfo } from '../probe/media-info.js';
+import { type AdmissionLimits, admitPicture, admitSound, refuseUndecodable } from '../probe/admission.js';
+import { type AudioTrack, endOf, type MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
 
 /** A file, or two. The descriptors stay the caller's to close. */
@@ -68,7 +68,7 @@ async function planFile(
   const inputs = files.audio === undefined ? [files.video] : [files.video, files.audio];
   const loud = { inputs: fileInputs(unheard), descriptors: inputs, chains: soundChains(unheard) };
   const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
-  const end = plan.video.endSeconds ?? info.durationSeconds;
+  const end = endOf(plan.video) ?? info.durationSeconds;
   return {
     job: fileJob(plan, limits),
     inputs,
@@ -119,6 +119,7 @@ async function probeFiles({ video, audio }: InputFiles, limits: PlanLimits, sign
   const info = await probe(video, limits.maxPixels, signal);
   admitAny(info, limits);
   if (audio === undefined) {
+    refuseUndecodable(info);
     return { info, audio: info.audio && (await heard(video, info.audio, false)), video, sound: video };
   }
   const track = admitSound(await probe(audio, limits.maxPixels, signal), limits);

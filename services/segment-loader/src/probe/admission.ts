@@ -32,22 +32,38 @@ export function admitPicture(info: MediaInfo, limits: AdmissionLimits): VideoTra
 
 /** As {@link admitPicture}, for a file that only the sound is taken from. */
 export function admitSound(info: MediaInfo, limits: AdmissionLimits): AudioTrack {
+  refuseUndecodable(info);
   if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no sound');
   refuseLong(info, limits);
   return info.audio;
 }
 
+/**
+ * Refuses a file whose only sound no decoder is known for: without it, it would be silent.
+ * @throws HumancastError `media_undecodable`.
+ */
+export function refuseUndecodable({ undecodable: [stream] }: MediaInfo): void {
+  if (!stream) return;
+  throw new HumancastError('media_undecodable', {
+    detail: `no decoder is known for its sound (stream ${stream.index}, ${stream.codec}); send for example AAC or Opus`,
+    extra: { stream: stream.index, codec: stream.codec },
+  });
+}
+
 function refuseLong(info: MediaInfo, { maxDurationSeconds }: AdmissionLimits): void {
-  const seconds = statedSeconds(info);
+  const seconds = lengthOf(info);
   if (seconds === undefined || seconds <= maxDurationSeconds) return;
   throw new HumancastError('media_too_long', {
-    detail: `the file states a length of ${seconds.toFixed(1)} s; at most ${maxDurationSeconds} s are allowed`,
+    detail: `the file is ${seconds.toFixed(1)} s long; at most ${maxDurationSeconds} s are allowed`,
     extra: { durationSeconds: seconds, maxDurationSeconds },
   });
 }
 
-/** By its tracks, whose length comes from an index of their frames; by the header of the file where they state none. */
-function statedSeconds({ video, audio, durationSeconds }: MediaInfo): number | undefined {
-  const ends = [video?.endSeconds, audio?.endSeconds].filter((end) => end !== undefined);
-  return ends.length > 0 ? Math.max(...ends) : durationSeconds;
+/** By what its packets hold; by what it says only where nobody has read them. */
+function lengthOf({ video, audio, durationSeconds }: MediaInfo): number | undefined {
+  const lengths = [video, audio].flatMap((track) => {
+    const end = track?.content?.endSeconds ?? track?.endSeconds;
+    return track && end !== undefined ? end - Math.min(track.startSeconds, end) : [];
+  });
+  return lengths.length > 0 ? Math.max(...lengths) : durationSeconds;
 }

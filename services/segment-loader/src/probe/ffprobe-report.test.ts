@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { parseReport } from './ffprobe-report.js';
 
 const video = { index: 0, codec_type: 'video', codec_name: 'h264', width: 1280, height: 720, pix_fmt: 'yuv420p' };
-const audio = { index: 1, codec_type: 'audio', codec_name: 'aac', start_time: '0.000000', duration: '4.000000' };
+const audio = {
+  index: 1,
+  codec_type: 'audio',
+  codec_name: 'aac',
+  sample_fmt: 'fltp',
+  sample_rate: '48000',
+  start_time: '0.000000',
+  duration: '4.000000',
+};
 const mov = { format_name: 'mov,mp4,m4a,3gp,3g2,mj2', duration: '4.000000' };
 
 const parse = (streams: readonly object[], format: object = mov) => parseReport({ streams, format });

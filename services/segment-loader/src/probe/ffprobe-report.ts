@@ -1,11 +1,12 @@
-import { HumancastError, type Rational } from '@humancast/shared';
+import { HumancastError } from '@humancast/shared';
 import { z } from 'zod';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
+import { rationalSchema as rational } from './rational.js';
 
 /** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
 export const REPORT_ENTRIES = [
   'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,sample_aspect_ratio,field_order,' +
-    'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,channels,channel_layout',
+    'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,sample_fmt,channels,channel_layout',
   'stream_tags=alpha_mode,DURATION',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
@@ -14,7 +15,6 @@ export const REPORT_ENTRIES = [
 ].join(':');
 
 const figure = z.coerce.number().refine(Number.isFinite).optional().catch(undefined);
-const rational = z.string().transform(parseRational).optional().catch(undefined);
 const known = z
   .string()
   .transform((name) => (name === 'unknown' || name === 'unspecified' ? undefined : name))
@@ -36,6 +36,7 @@ const streamSchema = z.object({
   start_time: figure,
   duration: figure,
   sample_rate: figure,
+  sample_fmt: known,
   channels: figure,
   channel_layout: known,
   disposition: z.object({ default: z.int(), attached_pic: z.int() }).default({ default: 0, attached_pic: 0 }),
@@ -58,29 +59,54 @@ const STATES_DURATION = /^(mov|matroska|avi|flv|asf|ogg|wav|nut|mxf|flac|aiff|ca
 
 /**
  * Reads what ffprobe printed, which a file of thousands of streams makes longer than is kept of it.
+ * @param packets as in {@link parseReport}.
  * @throws HumancastError `media_unreadable` when it is not a report.
  */
-export function readReport(text: string): MediaInfo {
+export function readReport(text: string, packets?: ReadonlyMap<number, number>): MediaInfo {
   try {
-    return parseReport(JSON.parse(text));
+    return parseReport(JSON.parse(text), packets);
   } catch (cause) {
     throw new HumancastError('media_unreadable', { detail: 'what ffprobe says of it is no report', cause });
   }
 }
 
-/** @throws ZodError when this is not what ffprobe prints. */
-export function parseReport(json: unknown): MediaInfo {
+/**
+ * Reads a report of ffprobe.
+ * @param packets how many packets a stream has, by its index; `undefined` where nobody has counted.
+ * @throws ZodError when this is not what ffprobe prints.
+ */
+export function parseReport(json: unknown, packets?: ReadonlyMap<number, number>): MediaInfo {
   const { streams, format, chapters } = reportSchema.parse(json);
   const stated = STATES_DURATION.test(format.format_name);
-  const video = preferred(streams.filter((s) => s.codec_type === 'video' && s.disposition.attached_pic === 0));
-  const audio = preferred(streams.filter((s) => s.codec_type === 'audio'));
+  const video = moving(
+    streams.filter((s) => s.codec_type === 'video' && s.disposition.attached_pic === 0),
+    packets,
+  );
+  const sounds = streams.filter((s) => s.codec_type === 'audio');
+  const decodable = sounds.filter((s) => s.sample_fmt !== undefined && (s.sample_rate ?? 0) > 0);
+  const audio = preferred(withPackets(decodable, packets));
   return {
     container: format.format_name,
     durationSeconds: stated ? format.duration : undefined,
     video: video && videoTrack(video, stated),
     audio: audio && audioTrack(audio, stated),
+    undecodable: audio ? [] : sounds.map(({ index, codec_name: codec }) => ({ index, codec })),
     chapterSeconds: chapters.slice(0, CHAPTER_LIMIT).flatMap((chapter) => chapter.start_time ?? []),
   };
+}
+
+/** The picture that moves, whatever is marked as default: a cover may be a track like any other. */
+function moving(streams: readonly Stream[], packets: ReadonlyMap<number, number> | undefined): Stream | undefined {
+  const known = streams.filter(({ width, height }) => width > 0 && height > 0);
+  const candidates = known.length > 0 ? known : streams;
+  const many = candidates.filter(({ index }) => (packets?.get(index) ?? 0) > 1);
+  return preferred(many.length > 0 ? many : withPackets(candidates, packets));
+}
+
+/** Those that have anything in them, if any has. */
+function withPackets(streams: readonly Stream[], packets: ReadonlyMap<number, number> | undefined): readonly Stream[] {
+  const filled = streams.filter(({ index }) => (packets?.get(index) ?? 0) > 0);
+  return filled.length > 0 ? filled : streams;
 }
 
 /** The track marked as default, else the first. */
@@ -104,6 +130,8 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
     isRgb: /^(rgb|bgr|argb|abgr|0rgb|0bgr|gbr|pal8|x2rgb)/.test(stream.pix_fmt),
     averageRate: stream.avg_frame_rate,
     nominalRate: stream.r_frame_rate,
+    frameTimes: undefined,
+    content: undefined,
     startSeconds: stream.start_time ?? 0,
     endSeconds: stated ? endOf(stream) : undefined,
   };
@@ -112,9 +140,11 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
 function audioTrack(stream: Stream, stated: boolean): AudioTrack {
   return {
     index: stream.index,
+    codec: stream.codec_name,
     sampleRate: stream.sample_rate,
     channels: stream.channels,
     channelLayout: stream.channel_layout,
+    content: undefined,
     startSeconds: stream.start_time ?? 0,
     endSeconds: stated ? endOf(stream) : undefined,
   };
@@ -125,10 +155,4 @@ function endOf(stream: Stream): number | undefined {
   const tag = /^(\d+):(\d\d):(\d\d(?:\.\d+)?)$/.exec(stream.tags.DURATION ?? '');
   if (tag) return Number(tag[1]) * 3600 + Number(tag[2]) * 60 + Number(tag[3]);
   return stream.duration === undefined ? undefined : (stream.start_time ?? 0) + stream.duration;
-}
-
-function parseRational(text: string): Rational | undefined {
-  const match = /^(\d+)[/:](\d+)$/.exec(text);
-  const [num, den] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
-  return num > 0 && den > 0 ? { num, den } : undefined;
 }

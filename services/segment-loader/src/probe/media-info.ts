@@ -1,6 +1,7 @@
 import type { Rational } from '@humancast/shared';
+import type { FrameTimes } from './frame-times.js';
 
-/** What a file says about itself, before a frame of it is decoded. */
+/** What a file holds and says about itself, before all of it is decoded. */
 export interface MediaInfo {
   /** The demuxer's names, e.g. `mov,mp4,m4a,3gp,3g2,mj2`. */
   readonly container: string;
@@ -10,8 +11,21 @@ export interface MediaInfo {
   readonly video: VideoTrack | undefined;
   /** The sound track that will be used. */
   readonly audio: AudioTrack | undefined;
+  /** The sound tracks that no decoder is known for, where there is no other. */
+  readonly undecodable: readonly { readonly index: number; readonly codec: string }[];
   /** Where chapters begin, on the same clock as the tracks: the points at which an idle clip may be left. */
   readonly chapterSeconds: readonly number[];
+}
+
+/** What the packets of a track say, all of them having been read. */
+export interface TrackContent {
+  readonly packets: number;
+  /** The sum of the packets' durations; holes don't count. */
+  readonly packetSeconds: number;
+  /** Where the last packet ends, on the same clock as `startSeconds`, s. */
+  readonly endSeconds: number;
+  /** What is added to the track's timestamps after each jump of its clock, s. */
+  readonly shifts: readonly number[];
 }
 
 export interface VideoTrack {
@@ -21,7 +35,7 @@ export interface VideoTrack {
   /** As coded: before rotation and before pixels are made square. */
   readonly width: number;
   readonly height: number;
-  /** Clockwise degrees as stored, any sign. */
+  /** What the first frame is turned by when it is drawn, degrees, any sign. */
   readonly rotationDegrees: number;
   /** Width of a pixel over its height. */
   readonly pixelAspect: Rational;
@@ -35,18 +49,28 @@ export interface VideoTrack {
   readonly averageRate: Rational | undefined;
   /** The lowest rate whose grid all timestamps lie on. */
   readonly nominalRate: Rational | undefined;
+  /** How far apart frames are by their own timestamps; `undefined` when there is but one, or nobody has looked. */
+  readonly frameTimes: FrameTimes | undefined;
+  readonly content: TrackContent | undefined;
   readonly startSeconds: number;
   /** Where the track ends according to the file, on the same clock as `startSeconds`. */
   readonly endSeconds: number | undefined;
 }
 
+/** Where a track ends: as the file says if it does, else as its packets say, s. */
+export function endOf({ endSeconds, content }: Pick<AudioTrack, 'endSeconds' | 'content'>): number | undefined {
+  return endSeconds ?? content?.endSeconds;
+}
+
 export interface AudioTrack {
   readonly index: number;
+  readonly codec: string;
   /** Hz. */
   readonly sampleRate: number | undefined;
   readonly channels: number | undefined;
   /** FFmpeg's name of the layout, e.g. `5.1(side)`; `undefined` when the file doesn't say. */
   readonly channelLayout: string | undefined;
+  readonly content: TrackContent | undefined;
   readonly startSeconds: number;
   readonly endSeconds: number | undefined;
 }

@@ -1,0 +1,158 @@
+import { fstat, read } from 'node:fs';
+import { promisify } from 'node:util';
+
+const readAt = promisify(read);
+const statOf = promisify(fstat);
+
+/** What the outline of a container tells about where it ends, whatever its header says about its length in time. */
+export interface ContainerEnd {
+  /** Whether all that was written is there; `undefined` where the outline does not tell. */
+  readonly isWhole: boolean | undefined;
+  /** Where a second file begins that nobody would read, bytes. */
+  readonly joinedAt: number | undefined;
+}
+
+const UNKNOWN: ContainerEnd = { isWhole: undefined, joinedAt: undefined };
+/** More boxes than a fragmented recording of a day has. */
+const MAX_BOXES = 200_000;
+/** Programs that write to a pipe leave such lengths in a RIFF header, or one near them; files of this size are RF64. */
+const LEAST_PLACEHOLDER = 0x7ff0_0000;
+const FLV_TAG_HEADER = 11;
+/** More than a day of audio and video has. */
+const MAX_FLV_TAGS = 10_000_000;
+/** Small boxes lie side by side: one read for many of them. */
+const WINDOW_BYTES = 65_536;
+/** What may be missing of samples, as of any track. */
+const MISSING_SHARE = 0.01;
+
+/** Reads the outline of a file: headers of boxes and chunks, never what is in them. */
+export async function containerEnd(descriptor: number, container: string): Promise<ContainerEnd> {
+  const file = new Bytes(descriptor, (await statOf(descriptor)).size);
+  if (/^(wav|avi)/.test(container)) return riffEnd(file);
+  if (container.startsWith('matroska')) return matroskaEnd(file);
+  if (container.startsWith('mov')) return movieEnd(file);
+  if (container.startsWith('flv')) return flvEnd(file);
+  return UNKNOWN;
+}
+
+/** The kind of picture in an ISO base media file that holds no movie (ISO/IEC 23008-12), e.g. `heic`. */
+export async function stillBrand(descriptor: number): Promise<string | undefined> {
+  const start = await new Bytes(descriptor, Number.POSITIVE_INFINITY).at(0, 12);
+  return /^ftyp(heic|heix|heim|heis|mif1|msf1|avif|avis)$/.exec(start.toString('latin1', 4, 12))?.[1];
+}
+
+class Bytes {
+  readonly size: number;
+  readonly #descriptor: number;
+  #window = Buffer.alloc(0);
+  #from = 0;
+
+  constructor(descriptor: number, size: number) {
+    this.#descriptor = descriptor;
+    this.size = size;
+  }
+
+  /** @returns as many bytes as there are, filled up with zeros. */
+  async at(position: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.alloc(length);
+    if (position < 0 || position >= this.size) return bytes;
+    if (position < this.#from || position + length > this.#from + this.#window.length) await this.#move(position);
+    this.#window.copy(bytes, 0, position - this.#from);
+    return bytes;
+  }
+
+  async #move(position: number): Promise<void> {
+    const window = Buffer.alloc(WINDOW_BYTES);
+    const { bytesRead } = await readAt(this.#descriptor, window, 0, WINDOW_BYTES, position);
+    this.#window = window.subarray(0, bytesRead);
+    this.#from = position;
+  }
+}
+
+/** Microsoft's RIFF, of WAV and AVI: chunks, each with its length. */
+async function riffEnd(file: Bytes): Promise<ContainerEnd> {
+  const header = await file.at(0, 12);
+  if (header.toString('latin1', 0, 4) !== 'RIFF') return UNKNOWN;
+  const type = header.toString('latin1', 8, 12);
+  const data = type === 'WAVE' ? await dataChunkEnd(file) : padded(8 + header.readUInt32LE(4));
+  if (data === undefined) return { isWhole: true, joinedAt: undefined };
+  const next = await file.at(data, 12);
+  const isJoined = next.toString('latin1', 0, 4) === 'RIFF' && next.toString('latin1', 8, 12) === type;
+  return { isWhole: file.size >= data * (1 - MISSING_SHARE) - 1, joinedAt: isJoined ? data : undefined };
+}
+
+/** @returns where a WAV's samples end; `undefined` when that was not known as the header was written. */
+async function dataChunkEnd(file: Bytes): Promise<number | undefined> {
+  let position = 12;
+  for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
+    const chunk = await file.at(position, 8);
+    const length = chunk.readUInt32LE(4);
+    const isData = chunk.toString('latin1', 0, 4) === 'data';
+    if (isData && (length === 0 || length >= LEAST_PLACEHOLDER)) return undefined;
+    position = padded(position + 8 + length);
+    if (isData) return position;
+  }
+  return position;
+}
+
+function padded(length: number): number {
+  return length + (length % 2);
+}
+
+const EBML_HEADER = 0x1a45dfa3;
+const MATROSKA_SEGMENT = 0x18538067;
+
+/** Matroska (RFC 9559): a header, and a segment that may say how many bytes it has. */
+async function matroskaEnd(file: Bytes): Promise<ContainerEnd> {
+  const header = await ebmlSize(file, 4);
+  if (header.size === undefined) return UNKNOWN;
+  const start = header.end + header.size;
+  if ((await file.at(start, 4)).readUInt32BE(0) !== MATROSKA_SEGMENT) return UNKNOWN;
+  const segment = await ebmlSize(file, start + 4);
+  if (segment.size === undefined) return UNKNOWN;
+  const end = segment.end + segment.size;
+  // FFmpeg reads one of those that follow, and no more.
+  const isJoined = (await file.at(end, 4)).readUInt32BE(0) === EBML_HEADER;
+  return { isWhole: file.size >= end, joinedAt: isJoined ? end : undefined };
+}
+
+/** A length of RFC 8794 §6: as many bytes as the first one says; all ones means that it is not known. */
+async function ebmlSize(file: Bytes, position: number): Promise<{ end: number; size: number | undefined }> {
+  const bytes = await file.at(position, 8);
+  const length = Math.clz32(bytes.readUInt8(0)) - 23;
+  if (length > 8) return { end: position, size: undefined };
+  // The first byte's highest bit marks the length; without it, what counts fits a double up to 2^53.
+  bytes.writeUInt8(bytes.readUInt8(0) & (0xff >> length), 0);
+  const high = bytes.readUIntBE(0, Math.min(length, 6));
+  const size = length > 6 ? high * 2 ** (8 * (length - 6)) + bytes.readUIntBE(6, length - 6) : high;
+  return { end: position + length, size: size >= 2 ** (7 * length) - 1 ? undefined : size };
+}
+
+/** ISO/IEC 14496-12 §4.2: boxes, each with its length. A second `moov` belongs to another file. */
+async function movieEnd(file: Bytes): Promise<ContainerEnd> {
+  let [position, movies, lastFile] = [0, 0, 0];
+  for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
+    const header = await file.at(position, 16);
+    const type = header.toString('latin1', 4, 8);
+    const short = header.readUInt32BE(0);
+    const size = short === 1 ? Number(header.readBigUInt64BE(8)) : short === 0 ? file.size - position : short;
+    if (size < 8) return UNKNOWN;
+    if (type === 'ftyp') lastFile = position;
+    if (type === 'moov' && ++movies > 1) return { isWhole: undefined, joinedAt: lastFile || position };
+    position += size;
+  }
+  return { isWhole: position <= file.size, joinedAt: undefined };
+}
+
+/** Adobe's FLV 10.1, annex E: each tag is followed by its own length. */
+async function flvEnd(file: Bytes): Promise<ContainerEnd> {
+  let position = (await file.at(0, 9)).readUInt32BE(5) + 4;
+  for (let i = 0; i < MAX_FLV_TAGS && position < file.size; i++) {
+    const tag = await file.at(position, FLV_TAG_HEADER);
+    if (tag.toString('latin1', 0, 3) === 'FLV') return { isWhole: undefined, joinedAt: position };
+    if (![8, 9, 18].includes(tag.readUInt8(0) & 0x1f)) return UNKNOWN;
+    position += FLV_TAG_HEADER + tag.readUIntBE(1, 3) + 4;
+  }
+  // The length after the last tag is often left out.
+  return { isWhole: position <= file.size + 4, joinedAt: undefined };
+}
