@@ -6,6 +6,7 @@ export * from './fuzz.js';
 export * from './live-pusher.js';
 export * from './otlp-receiver.js';
 export * from './ports.js';
+export * from './raw-upgrade.js';
 export * from './receiver.js';
 export * from './receiver-answer.js';
 export * from './receiver-link.js';

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { keys, type LiveStart, newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
-import { bgrFrame, LivePusher, pushAtPace, tone } from '@humancast/testkit';
+import { bgrFrame, LivePusher, pushAtPace, rawUpgrade, tone } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Clips } from '../../testing/clips.js';
@@ -271,6 +271,20 @@ describe('a live push is refused', () => {
     await registry.end(ended, 'deleted');
     expect(await statusOf(`/v1/live?avatar=ann&session=${others}`)).toBe(409);
     expect(await statusOf(`/v1/live?avatar=ann&session=${ended}`)).toBe(410);
+  });
+
+  it('with a problem document that says its type and length once', async () => {
+    for (const [path, key, expected] of [
+      ['/v1/live?avatar=ann', 'not the key', 401],
+      ['/v1/other?avatar=ann', API_KEY, 404],
+    ] as const) {
+      const url = `${loader.url.replace(/^http/, 'ws')}${path}`;
+      const { status, headers, body } = await rawUpgrade(url, { authorization: `Bearer ${key}` });
+      expect(status).toBe(expected);
+      expect(headers.get('content-type')).toEqual(['application/problem+json']);
+      expect(headers.get('content-length')).toEqual([String(Buffer.byteLength(body))]);
+      expect(JSON.parse(body)).toMatchObject({ status });
+    }
   });
 
   it('when there are as many as allowed', async () => {

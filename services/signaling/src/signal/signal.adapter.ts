@@ -64,7 +64,8 @@ export class SignalAdapter extends WsAdapter {
       const refusal = asHumancastError(thrown);
       this.#metrics.told(refusal);
       answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
-        'content-type': 'application/problem+json',
+        // In ws's own spelling, so that it replaces ws's default.
+        'Content-Type': 'application/problem+json',
         ...(refusal.retryAfterSeconds !== undefined && { 'retry-after': String(refusal.retryAfterSeconds) }),
       });
     }

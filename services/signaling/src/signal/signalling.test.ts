@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { closeCodeOf, newId, signToken } from '@humancast/shared';
+import { rawUpgrade } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
@@ -283,6 +284,20 @@ describe('signalling', () => {
       viewer.send({ type: 'ping' });
       await viewer.got('pong');
       viewer.ws.close();
+    });
+
+    it('with a problem document that says its type and length once', async () => {
+      const strict = await stack.signaling({ connectsPerMinute: 1 });
+      const refused = [await rawUpgrade(strict.signalUrl, { origin: 'https://evil.example' })];
+      (await TestViewer.connect(strict)).ws.close();
+      refused.push(await rawUpgrade(strict.signalUrl));
+      expect(refused.map(({ status }) => status)).toEqual([403, 429]);
+      for (const { status, headers, body } of refused) {
+        expect(headers.get('content-type')).toEqual(['application/problem+json']);
+        expect(headers.get('content-length')).toEqual([String(Buffer.byteLength(body))]);
+        expect(JSON.parse(body)).toMatchObject({ status });
+      }
+      expect(refused[1]?.headers.get('retry-after')).toHaveLength(1);
     });
 
     it('connections to another path without an answer, and with one those from a foreign page and too many from one address', async () => {
