@@ -117,6 +117,18 @@ await live.push_av_segment([frame] * 2, np.zeros(0, np.float32))`);
     expect(samples[4800]).toBe(0.5);
   });
 
+  it('holds the picture where there is only a voice, so that what comes after stays together', async () => {
+    const { output } = await push(`
+await live.push_av_segment([frame] * 25, np.zeros(24000, np.float32))
+await live.push_av_segment([], np.zeros(24000, np.float32))
+await live.keep_alive()
+await live.push_av_segment([frame] * 25, np.ones(24000, np.float32))`);
+    expect(output.trim()).toBe('75 3000 False None');
+    const { held, alive, breaches, sound } = loader.last;
+    expect({ held, alive, breaches }).toEqual({ held: 25, alive: 1, breaches: [] });
+    expect(Buffer.concat(sound).length).toBe(3 * 24_000 * 4);
+  });
+
   it('stays in sync over frame rates that samples can not be divided by', async () => {
     const { output } = await python([
       '-c',

@@ -49,6 +49,17 @@ describe('a live push', () => {
     expect(sound.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it('holds the last picture, and says that it is alive, in the order of its calls', async () => {
+    const push = await open();
+    await push.picture(FRAME);
+    await push.hold(25);
+    await push.alive();
+    expect(await push.end()).toMatchObject({ frames: 26 });
+    const { breaches, held, alive } = loader.last;
+    expect({ breaches, held, alive }).toEqual({ breaches: [], held: 25, alive: 1 });
+    await expect(push.hold(1)).rejects.toThrow();
+  });
+
   it('gives memory back as soon as it was called', async () => {
     loader.keepFrames = true;
     const push = await open();

@@ -128,6 +128,16 @@ export class LivePush implements AsyncDisposable {
     return this.#push(LIVE_KIND.sound, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
   }
 
+  /** The last picture goes on for so many frames (before the first, the avatar's), 1 to 1000: where there is sound and no picture. */
+  hold(frames: number): Promise<void> {
+    return this.#send(JSON.stringify({ type: 'hold', frames }));
+  }
+
+  /** More will come, in its time: a push that says nothing ends after the loader's `LIVE_IDLE_MS`, 60 s by default. */
+  alive(): Promise<void> {
+    return this.#send(JSON.stringify({ type: 'alive' }));
+  }
+
   /** No more will come. Resolves when everything is stored; it may be called again, and then resolves to the same. */
   end(): Promise<LiveResult> {
     if (!this.#ending && !this.#finished) {
@@ -209,15 +219,19 @@ export class LivePush implements AsyncDisposable {
     }
   }
 
-  async #push(kind: number, payload: Uint8Array): Promise<void> {
+  #push(kind: number, payload: Uint8Array): Promise<void> {
+    const message = Buffer.allocUnsafe(LIVE_HEADER_BYTES + payload.length);
+    message.writeUInt32LE(kind);
+    message.set(payload, LIVE_HEADER_BYTES);
+    return this.#send(message);
+  }
+
+  async #send(message: Buffer | string): Promise<void> {
     if (this.#failure) throw this.#failure.reason;
     if (this.#ending) throw new TypeError('nothing can be pushed after end()');
     if (this.#socket.bufferedAmount > BUFFER_LIMIT_BYTES) {
       throw new ProducerError('push_overrun', 'wait for picture() and sound() before more is pushed');
     }
-    const message = Buffer.allocUnsafe(LIVE_HEADER_BYTES + payload.length);
-    message.writeUInt32LE(kind);
-    message.set(payload, LIVE_HEADER_BYTES);
     this.#socket.send(message, () => this.#drained());
     if (this.#socket.bufferedAmount <= BUFFER_BYTES) return;
     const room = Promise.withResolvers<void>();

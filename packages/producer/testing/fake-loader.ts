@@ -29,6 +29,10 @@ export interface Received {
   frameTimesMs: number[];
   /** A copy of every frame, where the loader keeps them. */
   frames: Buffer[];
+  /** Frames for which the picture was held. */
+  held: number;
+  /** Signs of life. */
+  alive: number;
   /** All sound, as pushed. */
   sound: Buffer[];
   /** `end`: the producer said so. `gone`: it went away without. */
@@ -112,6 +116,8 @@ export class FakeLoader {
       frames: [],
       sound: [],
       outcome: 'open',
+      held: 0,
+      alive: 0,
       breaches: [],
       tell: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
       refuse: (code, message) => {
@@ -147,12 +153,20 @@ export class FakeLoader {
       push.tell({ type: 'ready', segment: push.segment, ...(push.session !== undefined && { seq: 1 }) });
       return;
     }
+    if (parsed.data.type === 'alive') {
+      push.alive++;
+      return;
+    }
+    if (parsed.data.type === 'hold') {
+      push.held += parsed.data.frames;
+      return;
+    }
     push.outcome = 'end';
     push.tell({
       type: 'done',
       segment: push.segment,
       durationMs: durationMsOf(push),
-      frames: push.frameTimesMs.length,
+      frames: push.frameTimesMs.length + push.held,
     });
     websocket.close(1000);
   }

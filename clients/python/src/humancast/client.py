@@ -238,8 +238,8 @@ class LiveSegment:
             await self._close()
 
     async def push_av_segment(self, frames: list, waveform: np.ndarray) -> bool:
-        """Frames and the voice that belongs to them. The longer of the two decides: a shorter picture holds its last frame,
-        a shorter voice goes on as silence, so that the next segment is in sync again.
+        """Frames and the voice that belongs to them. The longer of the two decides: a shorter picture holds its last frame
+        (without any, the one of the call before, or the avatar's), a shorter voice goes on as silence, so that the next segment is in sync again.
 
         → False once nobody listens any more: stop making frames.
         """
@@ -255,7 +255,7 @@ class LiveSegment:
             if frames:
                 await self.push_frame(frames[min(index, len(frames) - 1)])
             else:
-                self._frames += 1
+                await self.hold(1)
             position = end
         return not self.in_break
 
@@ -266,6 +266,15 @@ class LiveSegment:
         self._frames += 1
         await self._push(PICTURE, np.ascontiguousarray(frame))
 
+    async def hold(self, frames: int) -> None:
+        """The last picture goes on for so many frames, 1 to 1000: where there is a voice and no picture."""
+        self._frames += frames
+        await self._send(json.dumps({"type": "hold", "frames": frames}))
+
+    async def keep_alive(self) -> None:
+        """More will come, in its time: a push that says nothing ends after a minute (LIVE_IDLE_MS)."""
+        await self._send(json.dumps({"type": "alive"}))
+
     async def push_sound(self, waveform: np.ndarray) -> None:
         """Any number of samples: floats of −1…1, or integers of 16 bits."""
         samples = _float32(waveform)
@@ -274,9 +283,12 @@ class LiveSegment:
             await self._push(SOUND, samples)
 
     async def _push(self, kind: int, payload: np.ndarray) -> None:
+        await self._send(struct.pack("<I", kind) + payload.tobytes())
+
+    async def _send(self, message: Any) -> None:
         try:
             # Resolves when the network has taken it: this is what slows a fast model down.
-            await self._socket.send(struct.pack("<I", kind) + payload.tobytes())
+            await self._socket.send(message)
         except websockets.exceptions.ConnectionClosed:
             await self._fail()
 

@@ -432,8 +432,8 @@ export const loaderSettings = {
   liveIdleMs: setting.int(
     'LIVE_IDLE_MS',
     [500, 600_000],
-    10_000,
-    'Milliseconds after which a live push that sends nothing ends',
+    60_000,
+    'Milliseconds after which a live push ends that sends nothing, not even that it is alive',
   ),
   liveTrackWaitMs: setting.int(
     'LIVE_TRACK_WAIT_MS',

@@ -16,6 +16,8 @@ import { rationalSchema } from '../media/manifest.js';
  */
 export const LIVE_KIND = { picture: 1, sound: 2 } as const;
 export const LIVE_HEADER_BYTES = 4;
+/** Frames that one `hold` may stand for. */
+export const LIVE_HOLD_FRAMES = 1000;
 
 export const pixelFormatSchema = z.enum(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg']);
 export type PixelFormat = z.infer<typeof pixelFormatSchema>;
@@ -38,6 +40,10 @@ export type LiveStart = z.infer<typeof liveStartSchema>;
 /** What a producer sends as text. */
 export const liveProducerMessageSchema = z.discriminatedUnion('type', [
   liveStartSchema,
+  /** The last picture goes on for so many frames of the header's rate; before the first, it is the avatar's. */
+  z.strictObject({ type: z.literal('hold'), frames: z.int().min(1).max(LIVE_HOLD_FRAMES) }),
+  /** More will come, in its time: a sign of life while a model thinks. */
+  z.strictObject({ type: z.literal('alive') }),
   z.strictObject({ type: z.literal('end') }),
 ]);
 export type LiveProducerMessage = z.infer<typeof liveProducerMessageSchema>;

@@ -463,16 +463,16 @@ export class SessionHost {
   /** Where the programme is now, for the next host, while this one plays on. */
   handOverPlayhead(): Playhead | undefined {
     const playhead = this.playhead();
-    return playhead && { ...playhead, playsOnThroughSeq: this.#fetchedSeq };
+    return playhead && { ...playhead, ...(!this.#player.waiting && { playsOnThroughSeq: this.#fetchedSeq }) };
   }
 
   /** Where the programme is now, for the next host. */
   playhead(): Playhead | undefined {
-    const playhead = this.#player.playhead();
+    const playhead = this.#player.resumption();
     return (
       playhead && {
-        segment: playhead.clip.segment,
-        role: playhead.clip.role,
+        segment: playhead.segment,
+        role: playhead.seq > 0 ? 'speech' : 'idle',
         seq: playhead.seq,
         positionSamples: Math.round(playhead.positionSamples),
         atMs: this.#services.wallMs(),

@@ -267,6 +267,81 @@ describe('Programme', () => {
     },
   );
 
+  describe('an item whose media stops coming for longer than half a second', () => {
+    /** Where it stops: after the last block that has come. The first one begins before the anchor. */
+    const stoppedSamples = LOOKAHEAD + 66 * BLOCK_SAMPLES;
+
+    /** 3 s long; what there is of it is told. */
+    function paused(nextIdle: () => FakeClip | undefined = silentIdle) {
+      const arrived = { samples: 64_000 };
+      const rig = new Rig(nextIdle);
+      rig.programme.enqueue(
+        speech(1, { frames: 90, available: (_, to) => (to <= arrived.samples ? 'ready' : 'late') }),
+      );
+      return { rig, arrived };
+    }
+
+    it('makes room for idle, and goes on where it was, picture and sound together', () => {
+      const { rig, arrived } = paused();
+      rig.play(15 * BLOCKS_PER_SECOND);
+      expect(rig.framesOf('s1').map(({ frame }) => frame)).toEqual(Array.from({ length: 40 }, (_, i) => i));
+      expect(rig.framesOf('idle').length).toBeGreaterThan(13 * 30);
+      expect(rig.finished).toEqual([]);
+      const from = rig.pcm.length;
+      arrived.samples = 144_000;
+      rig.play(3 * BLOCKS_PER_SECOND);
+      const firstHeard = rig.pcm.findIndex((sample, i) => i >= from && sample !== 0);
+      expect(rig.pcm[firstHeard]).toBe(markedSample(stoppedSamples / 2));
+      const resumed = rig.framesOf('s1').slice(40);
+      expect(resumed.map(({ frame }) => frame)).toEqual(Array.from({ length: 50 }, (_, i) => 40 + i));
+      for (const { frame, positionSamples } of resumed) {
+        expect(rig.heard(positionSamples)).toBe(markedSample(frameOffsetSamples(frame, { num: 30, den: 1 }) / 2));
+      }
+      expect(rig.started).toEqual([1]);
+      expect(rig.finished).toEqual([{ seq: 1, samples: 144_000, reason: 'finished' }]);
+    });
+
+    it('is what another host goes on with, and not the idle clip that is shown', () => {
+      const { rig } = paused();
+      rig.play(5 * BLOCKS_PER_SECOND);
+      expect(rig.programme.playheadAt(rig.sentSamples)?.seq).toBe(0);
+      expect(rig.programme.waiting).toBe(true);
+      expect(rig.programme.resumptionAt(rig.sentSamples)).toMatchObject({
+        ...{ seq: 1, segment: 's1', positionSamples: stoppedSamples },
+      });
+    });
+
+    it('is interrupted where it was', () => {
+      const { rig, arrived } = paused();
+      rig.play(5 * BLOCKS_PER_SECOND);
+      rig.programme.interrupt(1, rig.sentSamples);
+      expect(rig.finished).toEqual([{ seq: 1, samples: stoppedSamples, reason: 'interrupted' }]);
+      arrived.samples = 144_000;
+      const heard = rig.pcm.filter((sample) => sample !== 0).length;
+      rig.play(3 * BLOCKS_PER_SECOND);
+      expect(rig.pcm.filter((sample) => sample !== 0)).toHaveLength(heard);
+      expect(rig.programme.waiting).toBe(false);
+    });
+
+    it('keeps its last frame while there is no idle clip', () => {
+      const { rig, arrived } = paused(() => undefined);
+      rig.play(5 * BLOCKS_PER_SECOND);
+      arrived.samples = 144_000;
+      rig.play(3 * BLOCKS_PER_SECOND);
+      expect(rig.frames.map(({ frame }) => frame)).toEqual(Array.from({ length: 90 }, (_, i) => i));
+      expect(rig.held).toHaveLength(1);
+    });
+
+    it('is held, and not left, for less', () => {
+      const { rig, arrived } = paused();
+      rig.play(Math.floor(64_000 / BLOCK_SAMPLES) + 20);
+      arrived.samples = 144_000;
+      rig.play(3 * BLOCKS_PER_SECOND);
+      expect(rig.held).toHaveLength(1);
+      expect(rig.frames.slice(0, 90).every(({ clip }) => clip.segment === 's1')).toBe(true);
+    });
+  });
+
   it('goes on in the idle clip that another host showed, and in a later one when that host has shown it to its end', () => {
     const playlist = () => {
       let turn = 0;

@@ -73,6 +73,8 @@ export interface Resumption {
   readonly throughSeq: number;
 }
 
+/** What keeps both tracks waiting for longer than this, 500 ms, makes room for idle. */
+const STEP_ASIDE_SAMPLES = 24_000;
 /** Queued clips whose beginning is in memory before their turn. */
 const PREFETCHED_ITEMS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -96,6 +98,8 @@ export class Programme {
   /** Everything up to this seq has been interrupted, also what arrives later. */
   #interruptedSeq = 0;
   #resume: Resumption | undefined;
+  /** What was started here up to this seq is not started again when it is gone on with. */
+  #startedSeq = 0;
   /** The idle clip that is gone on with, until it has been entered; without a segment it is whichever comes next. */
   #resumeIdle: { segment: string | undefined; positionSamples: number } | undefined;
 
@@ -138,8 +142,24 @@ export class Programme {
     return { clip: entry.clip, seq: entry.item?.seq ?? 0, positionSamples: position };
   }
 
+  /** Whether something waits for its media: what is heard next is not what lies behind it by the clock. */
+  get waiting(): boolean {
+    return this.holding || this.#resume !== undefined;
+  }
+
+  /** What another host would have to go on with: an item that has stepped aside for idle comes before that. */
+  resumptionAt(positionSamples: number): Omit<Resumption, 'throughSeq'> | undefined {
+    if (this.#resume) return this.#resume;
+    const playhead = this.playheadAt(positionSamples);
+    return playhead && { ...playhead, segment: playhead.clip.segment };
+  }
+
   /** Plays an item when its turn comes; items are kept in the order of `seq`. One that was interrupted already is over at once. */
   enqueue(item: QueueItem): void {
+    // Items come in order: what was to be resumed has gone.
+    if (this.#resume && item.seq > this.#resume.seq && !this.#queue.some(({ seq }) => seq === this.#resume?.seq)) {
+      this.#resume = undefined;
+    }
     if (item.seq <= this.#interruptedSeq) {
       this.#finish(item, 0, 'dropped');
       return;
@@ -169,9 +189,9 @@ export class Programme {
   interrupt(throughSeq: number, sentSamples: number): void {
     this.#interruptedSeq = Math.max(this.#interruptedSeq, throughSeq);
     while (this.#queue[0] && this.#queue[0].seq <= throughSeq) {
-      const item = this.#queue.shift() as QueueItem;
-      this.#finish(item, 0, 'dropped');
+      this.#drop(this.#queue.shift() as QueueItem);
     }
+    if (this.#resume && this.#resume.seq <= throughSeq) this.#resume = undefined;
     const entry = this.#entry;
     if (entry?.item && entry.item.seq <= throughSeq) this.#cut(entry, sentSamples);
   }
@@ -183,7 +203,7 @@ export class Programme {
   drop(isGone: (seq: number) => boolean, sentSamples: number): void {
     for (const item of this.#queue.filter(({ seq }) => isGone(seq))) {
       this.#queue.splice(this.#queue.indexOf(item), 1);
-      this.#finish(item, 0, 'dropped');
+      this.#drop(item);
     }
     const entry = this.#entry;
     if (entry?.item && isGone(entry.item.seq)) this.#cut(entry, sentSamples);
@@ -258,7 +278,7 @@ export class Programme {
       entry?.clip.release();
     }
     for (const item of this.#queue.splice(0)) {
-      if (report) this.#finish(item, 0, 'dropped');
+      if (report) this.#drop(item);
       else item.clip.release();
     }
   }
@@ -281,6 +301,7 @@ export class Programme {
       return at;
     }
     if (availability === 'late') {
+      if (this.#heldSamples >= STEP_ASIDE_SAMPLES && this.#stepAside(entry, at)) return at;
       this.#hold(entry, at, end);
       return end;
     }
@@ -383,6 +404,24 @@ export class Programme {
     this.#shift(entry, end - at);
   }
 
+  /**
+   * Shows idle in place of an item that keeps both tracks waiting: a producer that thinks, a store that is away. The item goes on
+   * where it was, at the exact sample, once enough of it is there to start. @returns whether there is an idle clip to show.
+   */
+  #stepAside(entry: Entry, at: number): boolean {
+    const { item, clip } = entry;
+    if (!item || entry.cutReason !== 'finished') return false;
+    const idle = this.#nextIdle();
+    if (!idle) return false;
+    this.#options.onHeld(clip, this.#heldSamples);
+    this.#heldSamples = 0;
+    this.#queue.unshift(item);
+    const positionSamples = at - entry.startSamples;
+    this.#resume = { segment: clip.segment, seq: item.seq, positionSamples, throughSeq: item.seq };
+    this.#enterAt(at, idle.clip, undefined, entryAt(idle.clip, idle.positionSamples));
+    return true;
+  }
+
   #shift(entry: Entry, samples: number): void {
     entry.startSamples += samples;
     if (entry.cutSamples !== NEVER) entry.cutSamples += samples;
@@ -438,6 +477,10 @@ export class Programme {
     if (!clip) return undefined;
     const start = item ? this.#startOf(item) : entryAt(clip, idle?.positionSamples ?? 0);
     if (item) this.#resume = undefined;
+    return this.#enterAt(at, clip, item, start);
+  }
+
+  #enterAt(at: number, clip: Clip, item: QueueItem | undefined, start: { frame: number; samples: number }): Entry {
     const enteredAt = start.samples;
     const entry: Entry = {
       clip,
@@ -452,8 +495,14 @@ export class Programme {
       started: false,
     };
     this.#entry = entry;
-    if (item) this.#options.onStarted(item);
+    if (item) this.#start(item);
     return entry;
+  }
+
+  #start(item: QueueItem): void {
+    if (item.seq <= this.#startedSeq) return;
+    this.#startedSeq = item.seq;
+    this.#options.onStarted(item);
   }
 
   /** The next idle clip, and where it begins: where the host before was, if it showed that one; else at its start. */
@@ -477,7 +526,7 @@ export class Programme {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
       if (this.#wasPlayed(item)) {
         this.#queue.shift();
-        this.#options.onStarted(item);
+        this.#start(item);
         this.#finish(item, item.clip.durationSamples, 'finished');
         continue;
       }
@@ -489,9 +538,15 @@ export class Programme {
         return undefined;
       }
       this.#queue.shift();
-      this.#finish(item, 0, 'failed');
+      this.#finish(item, from, 'failed');
     }
     return undefined;
+  }
+
+  /** What has been begun, here or by another host, is interrupted where it was; anything else is dropped. */
+  #drop(item: QueueItem): void {
+    const begun = this.#resume?.seq === item.seq;
+    this.#finish(item, this.#startOf(item).samples, begun ? 'interrupted' : 'dropped');
   }
 
   #finish(item: QueueItem, positionSamples: number, reason: FinishReason): void {

@@ -184,6 +184,23 @@ describe('SessionPlayer', () => {
     expect(late?.value).toBe(markedSample(Math.ceil((positionSamples + 5000 * 48) / 2)));
   });
 
+  it('sends the GOP again when a clip is gone on with in the middle of it, because idle was decoded since', () => {
+    const stage = new Stage();
+    const receiver = stage.watch();
+    let arrivedSamples = 64_000;
+    const available = (_: number, to: number) => (to <= arrivedSamples ? 'ready' : 'late');
+    stage.player.enqueue({ seq: 1, clip: new FakeClip({ segment: 's1', frames: 90, gopFrames: 30, available }) });
+    stage.time.advance(5000);
+    const before = receiver.video.length;
+    arrivedSamples = 144_000;
+    stage.time.advance(1000);
+    const sent = receiver.video.slice(before).map(({ frame }) => frame.payloads[0]?.[0] ?? -1);
+    const back = sent.findIndex((frame, i) => frame === 41 && sent[i - 1] === 40);
+    expect(sent.slice(back - 11, back + 1)).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41]);
+    const ticks = receiver.video.map((frame) => frame.ticks);
+    expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
+  });
+
   it('measures how much later a frame leaves than the sound of its instant', () => {
     const stage = new Stage();
     const receiver = stage.watch();

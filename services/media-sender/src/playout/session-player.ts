@@ -197,6 +197,16 @@ export class SessionPlayer implements Task {
     return this.#timeline ? this.#programme.playheadAt(this.#positionNow()) : undefined;
   }
 
+  /** What another host would have to go on with at this instant. */
+  resumption(): Omit<Resumption, 'throughSeq'> | undefined {
+    return this.#timeline ? this.#programme.resumptionAt(this.#positionNow()) : undefined;
+  }
+
+  /** Whether what is to be heard waits for its media. */
+  get waiting(): boolean {
+    return this.#programme.waiting;
+  }
+
   /** Where idle would be left for speech that is queued now, and in how many ms. */
   nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
     const cut = this.#programme.nextCut();

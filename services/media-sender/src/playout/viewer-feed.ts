@@ -42,6 +42,8 @@ export class ViewerFeed {
   /** Its decoder is stuck and the next keyframe is near: until then it is sent nothing. */
   #awaitsKeyframe = false;
   #answerAfterMs = Number.NEGATIVE_INFINITY;
+  /** The frame that was shown last: the decoder can go on with what follows it. */
+  #last: ScheduledFrame | undefined;
   /** After a restart: the frame that may not have left. */
   #doubtful: ScheduledFrame | undefined;
   #lastTicks = -1;
@@ -65,8 +67,9 @@ export class ViewerFeed {
     const { clip, frame } = scheduled;
     if (this.#awaitsKeyframe && frame % clip.gopFrames !== 0) return;
     this.#awaitsKeyframe = false;
-    const first = this.#synced ? frame : this.#firstUnsent(scheduled);
+    const first = this.#synced && this.#canGoOnWith(scheduled) ? frame : this.#firstUnsent(scheduled);
     this.#doubtful = undefined;
+    this.#last = scheduled;
     const frames = framesOf(scheduled, first, this.codec);
     // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
     this.#synced = frames !== undefined;
@@ -135,6 +138,12 @@ export class ViewerFeed {
       this.#queue.shift();
     }
     return undefined;
+  }
+
+  /** A clip that is gone on with in the middle of a GOP needs that GOP again: something else was decoded since. */
+  #canGoOnWith({ clip, frame }: ScheduledFrame): boolean {
+    if (frame % clip.gopFrames === 0) return true;
+    return this.#last?.clip === clip && this.#last.frame === frame - 1;
   }
 
   #firstUnsent(scheduled: ScheduledFrame): number {

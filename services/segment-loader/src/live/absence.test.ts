@@ -29,6 +29,12 @@ describe('Absence', () => {
     expect(after(60_000, [], absence).track).toBeUndefined();
   });
 
+  it.each(['picture', 'sound'] as const)('misses nothing when the %s comes first after a pause of both', (first) => {
+    const absence = after(15_000, [], after(1000, ['picture', 'sound']));
+    expect(after(1900, [first], absence).track).toBeUndefined();
+    expect(after(200, [first], absence).track).toBe(first === 'picture' ? 'sound' : 'picture');
+  });
+
   it('stops when the track comes again', () => {
     const absence = after(3000, ['picture']);
     absence.came('sound');

@@ -150,6 +150,52 @@ describe('a live push', () => {
     }
   });
 
+  it('keeps flash and beep together behind a stretch with sound and a held picture', async () => {
+    const { pusher, segment } = await begin();
+    const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
+    for (let i = 0; i < 25; i++) pusher.picture(black);
+    pusher.sound(new Float32Array(24_000));
+    pusher.sound(new Float32Array(24_000));
+    for (let i = 0; i < 25; i++) pusher.socket.send(JSON.stringify({ type: 'hold', frames: 1 }));
+    for (let i = 0; i < 25; i++) pusher.picture(FRAME);
+    pusher.sound(tone(1000, 0, 24_000));
+    expect(await pusher.end()).toMatchObject({ frames: 75, durationMs: 3000 });
+    const decoded = await decodeSegment(loader.store, await manifestOf(segment));
+    expect(decoded.flashes).toEqual([2]);
+    expect(decoded.beeps[0]).toBeCloseTo(2, 2);
+  });
+
+  it('shows the avatar before the first picture where that is held, and passes nothing over', async () => {
+    const { pusher, segment } = await begin();
+    pusher.socket.send(JSON.stringify({ type: 'hold', frames: 25 }));
+    for (let i = 0; i < 25; i++) pusher.picture(FRAME);
+    pusher.sound(new Float32Array(48_000));
+    expect(await pusher.end()).toMatchObject({ frames: 50, durationMs: 2000 });
+    expect((await decodeSegment(loader.store, await manifestOf(segment))).flashes).toEqual([1]);
+  });
+
+  it('may pause for longer than it may be silent while it says that it is alive, and has no hole then', async () => {
+    const { pusher, segment } = await begin();
+    const speak = (from: number) => {
+      pusher.sound(tone(1000, from * 24_000, 24_000));
+      for (let i = 0; i < 25; i++) pusher.picture(FRAME);
+    };
+    speak(0);
+    // A status comes twice a second, and LIVE_IDLE_MS is three of them here.
+    for (let i = 0; i < 8; i++) {
+      const told = pusher.heard.length;
+      await waitFor('a status', async () => pusher.heard.length > told);
+      pusher.socket.send(JSON.stringify({ type: 'alive' }));
+    }
+    speak(1);
+    expect(await pusher.end()).toMatchObject({ frames: 50, durationMs: 2000 });
+    const last = pusher.heard.findLast((message) => message.type === 'status');
+    expect(last?.lagMs).toBeDefined();
+    const { samples, beeps } = await decodeSegment(loader.store, await manifestOf(segment));
+    expect(samples).toHaveLength(48_000);
+    expect(beeps).toHaveLength(1);
+  });
+
   it('is listed and can be read while it is open', async () => {
     const { pusher, segment } = await begin();
     pusher.picture(FRAME);

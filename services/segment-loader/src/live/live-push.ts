@@ -45,6 +45,8 @@ const STATUS_TICKS = 5;
 const ALIVE_TICKS = 10;
 /** Nobody says beforehand how long a push will be: room is made for so much of it. What is more is tidied up after. */
 const ROOM_SECONDS = 60;
+/** A producer that sends nothing for longer pauses, and is not late. */
+const PAUSE_MS = 2000;
 /** What was sent may take so long to be encoded and stored after the end. */
 const FINISH_MS = 15_000;
 
@@ -110,7 +112,7 @@ export class LivePush {
   readonly #absence: Absence;
   readonly #trace: PushTrace;
   readonly #finished = Promise.withResolvers<void>();
-  /** Messages that had been read before reading was paused for the start. */
+  /** Messages that had been read before reading was paused for the start, or for the avatar's still picture. */
   readonly #early: { data: Buffer; isBinary: boolean }[] = [];
   #logger: Logger;
   #state: State = 'new';
@@ -125,11 +127,17 @@ export class LivePush {
   #held = false;
   #discarded = false;
   #beginning: Promise<void> = Promise.resolve();
+  /** The avatar's still picture is on its way to the encoder: what the producer sends must not pass it. */
+  #awaitsStill = false;
   #framesReceived = 0;
+  /** Of the producer's rate: received, or held. */
+  #framesPlaced = 0;
   /** Of the segment's rate, handed to the encoder. */
   #framesAsked = 0;
   #firstMs: number | undefined;
   #lastMs: number;
+  /** Of picture or sound. */
+  #lastMediaMs: number | undefined;
   #ticks = 0;
 
   constructor({ avatar, session, traceparent, owner }: PushTarget, port: ProducerPort, parts: LivePushParts) {
@@ -154,7 +162,7 @@ export class LivePush {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#state === 'ending' || this.#state === 'over') return;
     this.#lastMs = this.#parts.clock.nowMs();
-    if (this.#state === 'starting') {
+    if (this.#state === 'starting' || this.#awaitsStill) {
       this.#early.push({ data, isBinary });
       return;
     }
@@ -200,36 +208,66 @@ export class LivePush {
     if (message.type === 'start') {
       if (this.#state !== 'new') throw new HumancastError('already_started');
       this.#beginning = this.#begin(message).catch((error: unknown) => this.fail(error));
-    } else {
-      if (this.#state === 'new') throw new HumancastError('start_required');
-      void this.#finish(undefined, true);
+      return;
+    }
+    if (this.#state === 'new') throw new HumancastError('start_required');
+    switch (message.type) {
+      case 'hold':
+        this.#place(message.frames, (count) => void this.#fillPicture(count));
+        this.#requireLength();
+        break;
+      case 'alive':
+        break;
+      case 'end':
+        void this.#finish(undefined, true);
     }
   }
 
   #receiveBinary(data: Buffer): void {
     if (!this.#start) throw new HumancastError('start_required');
     const { kind, body } = parseBinary(data);
-    this.#firstMs ??= this.#lastMs;
+    this.#notePause();
     this.#absence.came(kind);
     if (kind === 'picture') this.#receivePicture(body);
     else this.#receiveSound(body);
-    if (this.#longestMs > this.#parts.config.liveMaxSeconds * 1000) {
-      throw new HumancastError('media_too_long', {
-        detail: `it goes on after the ${this.#parts.config.liveMaxSeconds} s that are allowed`,
-        extra: { maxDurationSeconds: this.#parts.config.liveMaxSeconds },
-      });
-    }
+    this.#requireLength();
+  }
+
+  /** @throws HumancastError `media_too_long`. */
+  #requireLength(): void {
+    const { liveMaxSeconds } = this.#parts.config;
+    if (this.#longestMs <= liveMaxSeconds * 1000) return;
+    throw new HumancastError('media_too_long', {
+      detail: `it goes on after the ${liveMaxSeconds} s that are allowed`,
+      extra: { maxDurationSeconds: liveMaxSeconds },
+    });
+  }
+
+  /** A pause moves the instant from which real time is counted; the segment has no hole. */
+  #notePause(): void {
+    const nowMs = this.#lastMs;
+    const pausedMs = nowMs - (this.#lastMediaMs ?? nowMs);
+    this.#firstMs = (this.#firstMs ?? nowMs) + (pausedMs > PAUSE_MS ? pausedMs : 0);
+    this.#lastMediaMs = nowMs;
+  }
+
+  /** So many frames of the producer's rate, as frames of the segment's. */
+  #place(frames: number, show: (count: number) => void): void {
+    let count = 0;
+    for (let i = 0; i < frames; i++) count += framesFor(this.#framesPlaced + i, this.#fps, this.#targetFps);
+    this.#framesPlaced += frames;
+    if (count > 0) show(count);
   }
 
   #receivePicture(frame: Buffer): void {
     checkFrameSize(this.#start as LiveStart, frame.length);
-    const count = framesFor(this.#framesReceived, this.#fps, this.#targetFps);
     this.#framesReceived++;
-    if (count === 0) return;
-    this.#framesAsked += count;
-    this.#trace.received();
-    this.#encoder?.picture(frame, count);
-    this.#balance();
+    this.#place(1, (count) => {
+      this.#framesAsked += count;
+      this.#trace.received();
+      this.#encoder?.picture(frame, count);
+      this.#balance();
+    });
   }
 
   #receiveSound(bytes: Buffer): void {
@@ -321,9 +359,13 @@ export class LivePush {
     this.#trace.opened(manifest.id);
     const seq = this.#queued?.seq;
     this.#port.send({ type: 'ready', segment: manifest.id, ...(seq !== undefined && { seq }) });
+    this.#takeEarly();
+  }
+
+  #takeEarly(): void {
     for (const { data, isBinary } of this.#early.splice(0)) this.receive(data, isBinary);
     this.#balance();
-    if (!this.#held) this.#port.resume();
+    if (!this.#held && !this.#awaitsStill) this.#port.resume();
   }
 
   /** The producer is held back while the encoder or the stores are behind. */
@@ -336,6 +378,7 @@ export class LivePush {
     if (isBehind) this.#port.pause();
     else {
       this.#lastMs = this.#parts.clock.nowMs();
+      if (this.#lastMediaMs !== undefined) this.#lastMediaMs = this.#lastMs;
       this.#port.resume();
     }
   }
@@ -350,7 +393,7 @@ export class LivePush {
     }
     if (this.#state !== 'open') return;
     this.#balance(); // the stores may have caught up
-    if (!this.#held) this.#fillAbsent();
+    if (!this.#held && !this.#awaitsStill) this.#fillAbsent();
     if (this.#held && this.#lagMs > config.liveLagLimitMs) {
       const lagMs = Math.round(this.#lagMs);
       this.fail(
@@ -384,9 +427,15 @@ export class LivePush {
     if (count <= 0) return;
     const isFirst = this.#framesAsked === 0;
     this.#framesAsked += count;
-    if (isFirst)
+    if (isFirst) {
+      this.#awaitsStill = true;
+      this.#port.pause();
       await this.#showAvatar().catch((error: Error) => this.#logger.warn({ err: error.message }, 'no still'));
+      this.#awaitsStill = false;
+    }
     this.#encoder?.repeat(count);
+    if (isFirst) this.#takeEarly();
+    else this.#balance();
   }
 
   async #showAvatar(): Promise<void> {
