@@ -13,6 +13,7 @@ export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
     isInterlaced: false,
     colorMatrix: 'bt709',
     colorTransfer: 'bt709',
+    colorPrimaries: 'bt709',
     isRgb: false,
     averageRate: { num: 30, den: 1 },
     nominalRate: { num: 30, den: 1 },

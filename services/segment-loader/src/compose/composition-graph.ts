@@ -2,11 +2,11 @@ import {
   AUDIO_PAD,
   decimal,
   finishSound,
-  hdrTransfer,
+  linearSource,
   onGrid,
   renditionChains,
   sourceMatrix,
-  toneMap,
+  toScreen,
   type ViewerMatrix,
   voice,
 } from '../encode/filter-graph.js';
@@ -84,11 +84,11 @@ export function stillGraph(
 }
 
 function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatrix): string[] {
-  const transfer = hdrTransfer(video);
+  const linear = linearSource(video);
   const scale = `scale=${size}`;
   const own = video.isRgb ? 'auto' : sourceMatrix(video);
   const into = `out_color_matrix=${matrix}:out_range=tv`;
-  if (transfer) return [scale, ...toneMap(transfer, matrix), 'format=yuva420p'];
+  if (linear) return [scale, ...toScreen(linear, matrix), 'format=yuva420p'];
   if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
   // `colorkey` compares in RGB, where a producer knows the colour; `chromakey` would compare in the file's own YUV.
   return [
@@ -108,7 +108,7 @@ function overlay({ x, y, stays }: PlannedLayer, index: number): string {
 export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix'> {
   return {
     ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
-    ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined },
+    ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined, colorPrimaries: undefined },
     ...{
       averageRate: undefined,
       nominalRate: undefined,

@@ -49,6 +49,7 @@ export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan):
 
 /** Whole frames, at k/fps from the zero of the file's clock on. */
 export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
+  // Frames that are not marked pass as they are.
   const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
   const clock = `setpts='${onOneClock(video)}-(${decimal(zeroSeconds)})/TB'`;
   return [...progressive, clock, `fps=fps=${num}/${den}:start_time=0`];
@@ -70,8 +71,9 @@ function overBlack(video: VideoTrack): string[] {
 function picture(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
   const size = `w=${width}:h=${height}`;
   const to = VIEWER_MATRIX[codec];
-  const transfer = hdrTransfer(video);
-  if (transfer) return [`scale=${size}`, ...toneMap(transfer, to), ...FINISH];
+  // Over black it is RGB already.
+  const linear = linearSource({ ...video, isRgb: video.isRgb || video.hasAlpha });
+  if (linear) return [`scale=${size}`, ...toScreen(linear, to), ...FINISH];
   const from = video.isRgb || video.hasAlpha ? 'rgb' : sourceMatrix(video);
   // The scaler converts between matrices by way of RGB; from HD to VP8, the most frequent case, there is a shorter one.
   if (from === 'bt709' && to === 'bt601') return [...scaled(size, from, from), ...FINISH, BT709_TO_BT601];
@@ -96,20 +98,51 @@ export function sourceMatrix(video: VideoTrack): string {
   return Math.min(video.width, video.height) >= 720 ? 'bt709' : 'bt601';
 }
 
-/** `undefined` unless it is high dynamic range (PQ, HLG). */
-export function hdrTransfer({ colorTransfer }: VideoTrack): string | undefined {
-  return HDR_TRANSFER[colorTransfer ?? ''];
+/** What a picture is made of, as zscale names it, where that is not what a screen shows. */
+export interface LinearSource {
+  readonly primaries: string;
+  readonly transfer: string;
+  /** `undefined`: the frames say it themselves. */
+  readonly matrix: string | undefined;
+  readonly isHdr: boolean;
+  readonly hasAlpha: boolean;
 }
 
 const HDR_TRANSFER: Readonly<Record<string, string>> = { smpte2084: 'smpte2084', 'arib-std-b67': 'arib-std-b67' };
+const WIDE_PRIMARIES: Readonly<Record<string, string>> = { bt2020: '2020', smpte432: 'smpte432', smpte431: 'smpte431' };
 
-/** High dynamic range (PQ, HLG) brought down to what a viewer's screen shows; untreated, it looks washed out. */
-export function toneMap(transfer: string, to: ViewerMatrix): string[] {
+/** `undefined` unless the picture has high dynamic range (PQ, HLG), or primaries beyond those of BT.709. */
+export function linearSource(video: VideoTrack): LinearSource | undefined {
+  const { colorTransfer, colorPrimaries, colorMatrix, isRgb, hasAlpha } = video;
+  const hdr = HDR_TRANSFER[colorTransfer ?? ''];
+  const isBt2020 = /^bt2020/.test(colorMatrix ?? '');
+  const primaries = WIDE_PRIMARIES[colorPrimaries ?? (isBt2020 ? 'bt2020' : '')];
+  if (!hdr && !primaries) return undefined;
+  return {
+    primaries: primaries ?? (hdr && colorPrimaries === undefined ? '2020' : '709'),
+    transfer: hdr ?? '709',
+    matrix: colorMatrix === undefined && !isRgb ? (hdr ? '2020_ncl' : '709') : undefined,
+    isHdr: hdr !== undefined,
+    hasAlpha,
+  };
+}
+
+/** White of a scene, cd/m² (ITU-R BT.2408). */
+const WHITE_NITS = 203;
+/** What is brighter than this, in units of white, is white: 1000 cd/m², the display of HLG and of most PQ. */
+const PEAK = (1000 / WHITE_NITS).toFixed(4);
+
+/**
+ * Brings a picture to what a screen shows. High dynamic range keeps everything up to 30 % of white (a face) as it is, and what is brighter
+ * grows slower, all three colors alike, so that no hue changes.
+ */
+export function toScreen({ primaries, transfer, matrix, isHdr, hasAlpha }: LinearSource, to: ViewerMatrix): string[] {
+  const own = `tin=${transfer}:pin=${primaries}${matrix ? `:min=${matrix}` : ''}`;
   return [
-    `zscale=tin=${transfer}:min=2020_ncl:pin=2020:t=linear:npl=100`,
-    'format=gbrpf32le',
+    `zscale=${own}:t=linear:npl=${isHdr ? WHITE_NITS : 100}`,
+    `format=${hasAlpha ? 'gbrapf32le' : 'gbrpf32le'}`,
     'zscale=p=709',
-    'tonemap=tonemap=hable:desat=0',
+    ...(isHdr ? [`tonemap=tonemap=mobius:param=0.3:peak=${PEAK}:desat=0`] : []),
     `zscale=t=709:m=${to === 'bt601' ? '170m' : '709'}:r=limited`,
   ];
 }

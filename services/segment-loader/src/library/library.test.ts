@@ -241,11 +241,12 @@ describe('the library', () => {
     });
   });
 
-  it('says what is not an avatar and goes on with what is', async () => {
-    await mkdir(join(loader.mediaDir, 'Not An Avatar/idle'), { recursive: true });
+  it('says which folder cannot be an avatar and goes on with the others', async () => {
+    await mkdir(join(loader.mediaDir, 'Ann/idle'), { recursive: true });
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'the clip', idleCount(1));
     expect((await loader.ask<{ avatars: unknown[] }>('GET', '/v1/avatars')).body.avatars).toHaveLength(1);
+    expect((await loader.avatar('ann')).problems).toMatchObject([{ file: 'Ann', code: 'library_entry_unusable' }]);
   });
 
   it('loads a file anew that has grown after it was loaded', async () => {

@@ -5,7 +5,7 @@ import { rationalSchema as rational } from './rational.js';
 
 /** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
 export const REPORT_ENTRIES = [
-  'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,sample_aspect_ratio,field_order,' +
+  'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,color_primaries,sample_aspect_ratio,field_order,' +
     'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,sample_fmt,channels,channel_layout',
   'stream_tags=alpha_mode,DURATION',
   'stream_disposition=default,attached_pic',
@@ -29,6 +29,7 @@ const streamSchema = z.object({
   pix_fmt: z.string().default(''),
   color_space: known,
   color_transfer: known,
+  color_primaries: known,
   sample_aspect_ratio: rational,
   field_order: z.string().optional(),
   avg_frame_rate: rational,
@@ -124,9 +125,10 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
     rotationDegrees: stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0,
     pixelAspect: aspect ?? { num: 1, den: 1 },
     hasAlpha: /^(yuva|rgba|bgra|argb|abgr|gbrap|ya\d|pal8)/.test(stream.pix_fmt) || stream.tags.alpha_mode === '1',
-    isInterlaced: /^(tt|bb|tb|bt)$/.test(stream.field_order ?? ''),
+    isInterlaced: mayBeInterlaced(stream),
     colorMatrix: stream.color_space,
     colorTransfer: stream.color_transfer,
+    colorPrimaries: stream.color_primaries,
     isRgb: /^(rgb|bgr|argb|abgr|0rgb|0bgr|gbr|pal8|x2rgb)/.test(stream.pix_fmt),
     averageRate: stream.avg_frame_rate,
     nominalRate: stream.r_frame_rate,
@@ -135,6 +137,14 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
     startSeconds: stream.start_time ?? 0,
     endSeconds: stated ? endOf(stream) : undefined,
   };
+}
+
+/** Codecs whose frames say whether they are interlaced, also where the container does not. */
+const INTERLACING =
+  /^(h264|hevc|vc1|mpeg1video|mpeg2video|mpeg4|dvvideo|prores|dnxhd|mjpeg|rawvideo|ffv1|huffyuv|utvideo)$/;
+
+function mayBeInterlaced({ codec_name: codec, field_order: order = 'unknown' }: Stream): boolean {
+  return /^(tt|bb|tb|bt)$/.test(order) || (order === 'unknown' && INTERLACING.test(codec));
 }
 
 function audioTrack(stream: Stream, stated: boolean): AudioTrack {

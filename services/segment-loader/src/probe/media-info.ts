@@ -40,10 +40,12 @@ export interface VideoTrack {
   /** Width of a pixel over its height. */
   readonly pixelAspect: Rational;
   readonly hasAlpha: boolean;
+  /** Whether frames may be interlaced; each one says so itself. */
   readonly isInterlaced: boolean;
   /** The matrix that makes RGB of YUV, as FFmpeg names it; `undefined` when the file doesn't say. */
   readonly colorMatrix: string | undefined;
   readonly colorTransfer: string | undefined;
+  readonly colorPrimaries: string | undefined;
   readonly isRgb: boolean;
   /** Frames over duration. */
   readonly averageRate: Rational | undefined;
