@@ -43,7 +43,7 @@ def draw(loudness: float, time: float) -> np.ndarray:
     return frame
 
 
-def speech(seconds: float) -> Iterator[tuple[list, np.ndarray]]:
+def speech(seconds: float) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
     """What a model emits: again and again a list of frames, and the waveform of the same time."""
     phase = 0.0
     for first in range(0, round(seconds * FPS), CHUNK_FRAMES):

@@ -1,4 +1,4 @@
-"""A producer's client for humancast: sessions over REST, and live push of frames and voice.
+"""Producer client for humancast: sessions over REST, and live push of frames and audio.
 
 Needs Python 3.9 or newer, numpy and websockets (Debian: python3-numpy python3-websockets).
 
@@ -22,7 +22,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from typing import Any, Iterable, Optional, TypedDict
+from typing import Any, Iterable, Optional, Sequence, TypedDict, Union
 
 import numpy as np
 import websockets
@@ -41,7 +41,7 @@ _HEADERS = (
 
 
 class HumancastError(Exception):
-    """What humancast refused, with its stable code (docs/errors.md); or `unreachable`, `connection_lost`, `refused`."""
+    """An error with humancast's stable `code` (docs/errors.md), or `unreachable`, `connection_lost` or `refused`."""
 
     def __init__(self, code: str, message: str, status: Optional[int] = None):
         super().__init__(f"{code}: {message}")
@@ -84,7 +84,7 @@ class LiveResult(TypedDict):
 
 
 class Humancast:
-    """Everything is a coroutine; calls are answered within `timeout` seconds, or fail."""
+    """Creates sessions and speaks in them. Calls are answered within `timeout` seconds, or raise HumancastError."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Humancast:
         await self._request("DELETE", f"/v1/sessions/{session}")
 
     async def speak(self, session: str, segments: Iterable[str], interrupt: bool = False) -> list[Queued]:
-        """Queues segments that are loaded, in order; with `interrupt` in place of what is said and queued."""
+        """Queues loaded segments, in order; with `interrupt`, they replace what is being said and what is queued."""
         body = {"segments": list(segments), "interrupt": interrupt}
         queued: list[Queued] = (await self._request("POST", f"/v1/sessions/{session}/speak", body))["queued"]
         return queued
@@ -123,7 +123,7 @@ class Humancast:
         await self._request("POST", f"/v1/sessions/{session}/interrupt")
 
     def live(self, avatar: str, session: Optional[str] = None, **options: Any) -> "LiveSegment":
-        """Returns a segment that plays while it is pushed, for `async with`. Its options are those of :class:`LiveSegment`."""
+        """Returns a segment that plays while it is pushed, for `async with`; options as in :class:`LiveSegment`."""
         query = {"avatar": avatar, **({"session": session} if session else {})}
         url = f"{self.loader_url.replace('http', 'ws', 1)}/v1/live?{urllib.parse.urlencode(query)}"
         return LiveSegment(url, self._headers, **options)
@@ -131,7 +131,7 @@ class Humancast:
     async def _request(self, method: str, path: str, body: Any = None) -> Any:
         headers = {**self._headers, **({"content-type": "application/json"} if body is not None else {})}
         if method == "POST":
-            # One for all attempts: humancast does the command once, also when it was the answer that got lost.
+            # The same for all attempts: humancast does the command once, also when only the answer was lost.
             headers["idempotency-key"] = str(uuid.uuid4())
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.signaling_url + path, data, headers, method=method)
@@ -157,15 +157,15 @@ class Humancast:
 
 
 class LiveSegment:
-    """Pushes frames and voice while they are being made. Leaving its `async with` ends the segment; leaving it by an
-    exception (also a cancelled task) cuts it off where it is.
+    """Pushes frames and audio while they are being made. Leaving its `async with` ends the segment; leaving it by an
+    exception (also a canceled task) cuts it off where it is.
 
     Pushing waits while the encoder is busy, so that a fast model fills nobody's memory.
 
-    fps, width, height  of every frame that will come
+    fps, width, height  rate and size of every frame
     pixel_format        bgr24 (as OpenCV and MuseTalk have it), rgb24 or rgba
-    sample_rate         of the waveform, mono
-    interrupt           what the session says now ends when this starts to play
+    sample_rate         samples per second of the waveform, mono
+    interrupt           whether what the session says now ends when this starts to play
     """
 
     def __init__(
@@ -237,11 +237,12 @@ class LiveSegment:
         finally:
             await self._close()
 
-    async def push_av_segment(self, frames: list, waveform: np.ndarray) -> bool:
-        """Frames and the voice that belongs to them. The longer of the two decides: a shorter picture holds its last frame
-        (without any, the one of the call before, or the avatar's), a shorter voice goes on as silence, so that the next segment is in sync again.
+    async def push_av_segment(self, frames: Sequence[NDArray[np.uint8]], waveform: NDArray[Any]) -> bool:
+        """Pushes frames and the audio that belongs to them. The longer of the two decides, so that the next call is in sync
+        again: video that is shorter holds its last frame (without any, that of the call before, or the avatar's), and audio
+        that is shorter goes on as silence.
 
-        → False once nobody listens any more: stop making frames.
+        Returns False once the speech was interrupted: stop making frames.
         """
         samples = _float32(waveform)
         count = max(len(frames), math.ceil(len(samples) * self.fps / self.sample_rate))
@@ -259,35 +260,38 @@ class LiveSegment:
             position = end
         return not self.in_break
 
-    async def push_frame(self, frame: np.ndarray) -> None:
-        """One picture, height × width × channels, uint8."""
+    async def push_frame(self, frame: NDArray[np.uint8]) -> None:
+        """Pushes one frame of the size and format of this segment: height × width × channels, uint8.
+
+        Raises ValueError for any other frame.
+        """
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"a frame of {frame.shape} {frame.dtype}, not {self._shape} uint8")
         self._frames += 1
         await self._push(PICTURE, np.ascontiguousarray(frame))
 
     async def hold(self, frames: int) -> None:
-        """The last picture goes on for so many frames, 1 to 1000: where there is a voice and no picture."""
+        """Repeats the last frame so many times, 1 to 1000, where there is audio and no video."""
         self._frames += frames
         await self._send(json.dumps({"type": "hold", "frames": frames}))
 
     async def keep_alive(self) -> None:
-        """More will come, in its time: a push that says nothing ends after a minute (LIVE_IDLE_MS)."""
+        """Keeps a push open that has nothing to send yet: without a message, it ends after a minute (LIVE_IDLE_MS)."""
         await self._send(json.dumps({"type": "alive"}))
 
-    async def push_sound(self, waveform: np.ndarray) -> None:
-        """Any number of samples: floats of −1…1, or integers of 16 bits."""
+    async def push_sound(self, waveform: NDArray[Any]) -> None:
+        """Pushes any number of mono samples: floats of −1…1, or integers of 16 bits."""
         samples = _float32(waveform)
         self._samples += len(samples)
         if len(samples):
             await self._push(SOUND, samples)
 
-    async def _push(self, kind: int, payload: np.ndarray) -> None:
+    async def _push(self, kind: int, payload: NDArray[Any]) -> None:
         await self._send(struct.pack("<I", kind) + payload.tobytes())
 
-    async def _send(self, message: Any) -> None:
+    async def _send(self, message: Union[str, bytes]) -> None:
         try:
-            # Resolves when the network has taken it: this is what slows a fast model down.
+            # Waits until the network has taken it, which slows a fast model down.
             await self._socket.send(message)
         except websockets.exceptions.ConnectionClosed:
             await self._fail()
@@ -358,7 +362,7 @@ def _refusal(status: int, body: bytes) -> HumancastError:
 
 
 def _refused_handshake(error: Any) -> HumancastError:
-    """websockets keeps the answer's body since version 14; before, there is only its status."""
+    """Returns the loader's error. websockets keeps the answer's body since version 14; before, there is only its status."""
     response = getattr(error, "response", None)
     if response is not None:
         return _refusal(response.status_code, response.body or b"")
