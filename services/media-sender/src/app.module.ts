@@ -143,7 +143,7 @@ function createMediaSender(
     tracer,
     wallMs: () => clock.wallMs(),
     nowMs: () => clock.nowMs(),
-    createTransport: ({ connection, codecs, events, isPlayer, maySend, logger: ofSession }) =>
+    createTransport: ({ connection, codecs, h264Level, events, isPlayer, maySend, logger: ofSession }) =>
       traffic.watch(
         events,
         (watched) =>
@@ -151,6 +151,7 @@ function createMediaSender(
             {
               connection,
               codecs,
+              h264Level,
               hostAddresses: config.hostAddresses,
               portRange: config.udpPortRange,
               connectTimeoutMs: config.connectTimeoutMs,

@@ -33,6 +33,7 @@ import type { QueueItem } from '../playout/programme.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
+import { type OfferedVideo, offeredVideo } from './offered-video.js';
 import { Outbox } from './outbox.js';
 import { SpeechTraces } from './speech-traces.js';
 import { ViewerConnections } from './viewer-connections.js';
@@ -69,10 +70,8 @@ export interface HostServices {
   metrics: HostMetrics;
 }
 
-export interface TransportRequest {
+export interface TransportRequest extends OfferedVideo {
   connection: string;
-  /** In order of preference. */
-  codecs: readonly Codec[];
   events: TransportEvents;
   /** Whether it is a WHEP player, which can't be called back once its connection is closed. */
   isPlayer: boolean;
@@ -162,16 +161,14 @@ export class SessionHost {
     claimedMs: number,
   ): Promise<SessionHost> {
     await services.idle.open(avatar.id);
-    // Idle clips are encoded as everything of the avatar is; without any, the usual is offered.
-    const renditions = services.idle.after(avatar.id, undefined)?.renditions;
-    const codecs = renditions?.map((rendition) => rendition.codec) ?? (['vp8'] as const);
-    return new SessionHost(record, avatar, [...new Set(codecs)], services, hasLease, claimedMs);
+    const offered = offeredVideo(avatar, services.idle.after(avatar.id, undefined));
+    return new SessionHost(record, avatar, offered, services, hasLease, claimedMs);
   }
 
   private constructor(
     record: SessionRecord,
     avatar: Avatar,
-    codecs: readonly Codec[],
+    { codecs, h264Level }: OfferedVideo,
     services: HostServices,
     hasLease: () => boolean,
     claimedMs: number,
@@ -220,7 +217,7 @@ export class SessionHost {
       // Asked for each packet: a process that was stopped in the middle of sending finds out here.
       createTransport: (connection, offered, events, isPlayer) =>
         services.createTransport({
-          ...{ connection, codecs: offered, events, isPlayer, logger: this.#logger },
+          ...{ connection, codecs: offered, h264Level, events, isPlayer, logger: this.#logger },
           maySend: () => !this.#silent && hasLease(),
         }),
       post: services.post,

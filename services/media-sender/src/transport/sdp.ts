@@ -203,7 +203,7 @@ export interface VideoFormat {
   readonly rtxPayloadType: number | undefined;
   /** The kinds of feedback that both sides know. */
   readonly feedback: readonly string[];
-  /** For H.264: what is in the viewer's `a=fmtp`, as our answer repeats it. */
+  /** For H.264, `a=fmtp`: in an answer the viewer's own, repeated; in an offer {@link h264Offer}. */
   readonly parameters?: string | undefined;
 }
 
@@ -228,6 +228,16 @@ export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): Video
     };
   }
   return undefined;
+}
+
+/**
+ * What an offer of ours says of H.264: constrained baseline, up to the level of what is sent (RFC 6184 §8.2.2). Asymmetry lets
+ * a viewer answer with a level of its own.
+ * @param level `level_idc`: ten times the level.
+ */
+export function h264Offer(level: number): string {
+  const profile = `42e0${level.toString(16).padStart(2, '0')}`;
+  return `level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=${profile}`;
 }
 
 /**
@@ -296,7 +306,7 @@ export function opusFormat(payloadType: number): LocalFormat {
 /** A codec, and its retransmissions where they have a payload type. */
 export function videoFormats({ codec, payloadType, rtxPayloadType, feedback, parameters }: VideoFormat): LocalFormat[] {
   const formats: LocalFormat[] = [
-    { payloadType, feedback, ...ENCODINGS[codec], ...(parameters !== undefined && { parameters }) },
+    { payloadType, feedback, encoding: ENCODINGS[codec], ...(parameters !== undefined && { parameters }) },
   ];
   if (rtxPayloadType !== undefined) {
     formats.push({ payloadType: rtxPayloadType, encoding: 'rtx/90000', parameters: `apt=${payloadType}` });
@@ -304,14 +314,7 @@ export function videoFormats({ codec, payloadType, rtxPayloadType, feedback, par
   return formats;
 }
 
-const ENCODINGS: Readonly<Record<Codec, { encoding: string; parameters?: string }>> = {
-  vp8: { encoding: 'VP8/90000' },
-  // Constrained baseline, level 3.1; asymmetry allows us any level that the viewer decodes.
-  h264: {
-    encoding: 'H264/90000',
-    parameters: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f',
-  },
-};
+const ENCODINGS: Readonly<Record<Codec, string>> = { vp8: 'VP8/90000', h264: 'H264/90000' };
 
 /**
  * @param media in the order of the sections; what is not {@link LocalMedia} is refused.

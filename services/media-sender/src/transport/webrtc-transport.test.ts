@@ -429,6 +429,22 @@ describe('negotiation', () => {
     expect(events.closeReasons).toEqual(['connect-timeout']);
   });
 
+  it.each([
+    [31, '42e01f'],
+    [40, '42e028'],
+    [52, '42e034'],
+  ])('offers H.264 up to the level of what may be sent (%d), and Chromium decodes it', async (h264Level, profile) => {
+    const { transport, page } = await watching({
+      ...{ codecs: ['h264'], h264Level },
+      through: async (offer) => {
+        expect(offer).toContain(`level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=${profile}\r\n`);
+        return offer;
+      },
+    });
+    play(transport, 'h264');
+    await decodes(page, 10);
+  });
+
   it('refuses a viewer without a codec of ours', async () => {
     const { transport } = createTransport({ codecs: ['vp8'] });
     const { answer } = await openViewer(await transport.createOffer());

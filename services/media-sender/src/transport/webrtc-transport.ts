@@ -9,11 +9,13 @@ import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } from './dtls.js';
 import { isDtls } from './dtls-records.js';
+import { LEAST_LEVEL } from './h264-level.js';
 import { IceLiteAgent } from './ice-lite.js';
 import { RoundTrip } from './round-trip.js';
 import {
   chooseOpus,
   chooseVideo,
+  h264Offer,
   isBundled,
   type LocalMedia,
   type LocalParameters,
@@ -59,6 +61,8 @@ export interface WebRtcTransportOptions {
   readonly connection: string;
   /** In order of preference. */
   readonly codecs: readonly Codec[];
+  /** The level that an offer of H.264 names, `level_idc`. Default: 31. */
+  readonly h264Level?: number;
   /** Offered as candidates; empty: all of the machine's but loopback. */
   readonly hostAddresses: readonly string[];
   /** UDP ports to use, both included; default: any. */
@@ -163,7 +167,14 @@ export class WebRtcTransport implements ViewerTransport {
     const local = await this.#prepare('actpass');
     const formats = this.#options.codecs.flatMap((codec, i) => {
       const payloadType = FIRST_VIDEO_PAYLOAD_TYPE + 2 * i;
-      return videoFormats({ codec, payloadType, rtxPayloadType: payloadType + 1, feedback: VIDEO_FEEDBACK });
+      const parameters = codec === 'h264' ? h264Offer(this.#options.h264Level ?? LEAST_LEVEL) : undefined;
+      return videoFormats({
+        codec,
+        payloadType,
+        rtxPayloadType: payloadType + 1,
+        feedback: VIDEO_FEEDBACK,
+        parameters,
+      });
     });
     const media = [
       this.#localMedia('audio', { mid: '0', reducedSize: true }, [opusFormat(OPUS_PAYLOAD_TYPE)]),
