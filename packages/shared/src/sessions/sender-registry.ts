@@ -7,6 +7,8 @@ import { type SenderRecord, senderRecordSchema } from './session.js';
 
 /** The lease of media-senders that do not write down theirs (of the release before). */
 const LEASE_MS = 1000;
+/** The part of a lease without a sign of life after which a media-sender is suspected: one is overdue, of four in a lease. */
+const SILENT_SHARE = 0.35;
 
 /**
  * KEYS: 1 the record (string with a time to live), 2 the fence (hash: `leaseMs`, `watched`, `life`, `suspect`, `condemned`); both of one
@@ -60,8 +62,8 @@ export interface SenderSigns {
  * Media-senders, and who of them lives. A sign of life is a record with a time to live, and an index names all that were ever
  * announced.
  *
- * A media-sender is taken for dead in two steps, and its lease rests on the first: somebody writes down a suspicion, waits for a
- * whole lease by a monotonic clock, and condemns it, which Redis refuses once the suspicion was withdrawn. So whoever reads that
+ * A media-sender is taken for dead in two steps, and its lease rests on the first: somebody writes down a suspicion, waits for
+ * most of a lease (more than the media-sender counts on) by a monotonic clock, and condemns it, which Redis refuses once the suspicion was withdrawn. So whoever reads that
  * nobody suspects it keeps the lease from that instant on. Reading is possible when Redis can't write (its disk is full), and then
  * nobody can write a suspicion either; and no clock of Redis counts.
  */
@@ -110,12 +112,12 @@ export class SenderRegistry {
       ]);
       const leaseMs = Number(lease ?? LEASE_MS);
       const isGone = watched === '1' && connected?.get(id) === false;
-      return [id, { silent: isGone || leftMs < leaseMs / 2, leaseMs }];
+      return [id, { silent: isGone || leftMs < leaseMs * (1 - SILENT_SHARE), leaseMs }];
     });
     return new Map(await Promise.all(signs));
   }
 
-  /** @returns the suspicion that stands from now on, or did already. Whoever has seen it for a whole lease may condemn. */
+  /** @returns the suspicion that stands from now on, or did already. Whoever has seen it for nine tenths of a lease may condemn. */
   async suspect(id: string, token: string): Promise<string> {
     return String(await this.#run('suspect', id, token));
   }

@@ -40,9 +40,11 @@ describe('the sweep', () => {
     await viewer.got('offer');
     const suspicionOf = () => stack.queue.hget(keys.senderFence(sender.id), 'suspect');
     for (let i = 0; i < 3; i++) {
-      // As Redis' clock leaping ahead: its sign of life has run out, and nothing else has happened.
-      await stack.queue.del(keys.sender(sender.id));
-      await waitFor('it to be suspected', async () => (await suspicionOf()) !== null);
+      await waitFor('it to be suspected', async () => {
+        // As Redis' clock leaping ahead: its sign of life has run out, and nothing else has happened.
+        await stack.queue.del(keys.sender(sender.id));
+        return (await suspicionOf()) !== null;
+      });
       await waitFor('the suspicion to be withdrawn', async () => (await suspicionOf()) === null);
     }
     expect(sender.epochOf(session.id)).toBe(1);

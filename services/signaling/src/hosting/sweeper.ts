@@ -21,6 +21,9 @@ export interface SweeperOptions {
   timings: Pick<Timings, 'senderSweepMs' | 'sessionSweepMs' | 'orphanGraceMs'>;
 }
 
+/** The part of a lease for which a suspicion must have stood. Media-senders stop at four fifths (`MARGIN` of their lease). */
+const CONDEMN_AFTER = 0.9;
+
 /**
  * Puts right what a process left behind that is gone. Every signaling process sweeps; each step is decided by one script
  * in Redis, so doing it twice changes nothing.
@@ -85,7 +88,7 @@ export class Sweeper {
   }
 
   /**
-   * Whoever is silent is suspected first, and condemned when the suspicion, as this process has known it for a whole lease, still
+   * Whoever is silent is suspected first, and condemned when the suspicion, as this process has known it for most of a lease, still
    * stands: the media-sender withdraws it as soon as it lives. The wait begins after Redis has answered, and what it is counted
    * by is no clock of Redis.
    */
@@ -94,7 +97,7 @@ export class Sweeper {
     const known = this.#suspects.get(id);
     const nowMs = performance.now();
     if (known?.suspicion !== suspicion) this.#suspects.set(id, { suspicion, sinceMs: nowMs });
-    else if (nowMs - known.sinceMs >= leaseMs) await this.#takeFrom(id, suspicion);
+    else if (nowMs - known.sinceMs >= leaseMs * CONDEMN_AFTER) await this.#takeFrom(id, suspicion);
   }
 
   async #takeFrom(sender: string, suspicion: string): Promise<void> {
