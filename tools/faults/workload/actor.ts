@@ -117,11 +117,12 @@ export class Actor {
     this.#join(scene);
     while (await this.#turn(scene)) await sleep(TURN_MS);
     if (!random.chance(0.3)) await this.#sayAll(scene);
-    await commands.end(session);
+    const ended = await commands.end(session);
     await sleep(LISTEN_AFTER_END_MS);
     this.#scene = undefined;
     this.#lastPlayedMs = performance.now();
-    await scene.events.close(EVENTS_MS);
+    // A session that could not be ended has no last event to wait for, and the next one is wanted.
+    await scene.events.close(ended ? EVENTS_MS : 0);
     for (const watcher of scene.watchers) watcher.close();
   }
 
