@@ -1,0 +1,112 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HumancastError, type RenditionConfig } from '@humancast/shared';
+import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Clips } from '../../testing/clips.js';
+import { LoaderScene } from '../../testing/loader-scene.js';
+
+const TINY: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 64, maxHeight: 64, bitrateBps: 100_000 };
+/** No file that small takes so long, on however busy a machine. */
+const HANGS_AFTER_MS = 60_000;
+const BUDGET = { runs: 100, seconds: 240 };
+
+const MPEG4 = ['-c:v', 'mpeg4', '-c:a', 'mp2'];
+const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
+/** Real files of as many containers, as small as they get. */
+const CORPUS: readonly (readonly [name: string, output: readonly string[]])[] = [
+  ['a.mp4', H264],
+  ['fragmented.mp4', [...H264, '-movflags', '+frag_keyframe+empty_moov']],
+  ['a.mov', ['-c:v', 'mjpeg', '-c:a', 'pcm_s16le', '-ar', '8000']],
+  ['a.mkv', H264],
+  ['a.webm', ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libopus']],
+  ['a.avi', MPEG4],
+  ['a.ts', H264],
+  ['a.vob', ['-f', 'vob', '-c:v', 'mpeg2video', '-c:a', 'mp2', '-b:a', '32k']],
+  ['a.flv', ['-c:v', 'flv1', '-c:a', 'mp3', '-ar', '22050']],
+  ['a.ogv', ['-c:v', 'libtheora', '-c:a', 'libvorbis']],
+  ['a.wmv', ['-c:v', 'wmv2', '-c:a', 'wmav2']],
+  ['a.nut', MPEG4],
+  ['a.gif', ['-an']],
+  ['a.png', ['-an', '-f', 'apng']],
+  ['a.jpg', ['-an', '-frames:v', '1']],
+  ['a.webp', ['-an', '-frames:v', '1', '-c:v', 'libwebp']],
+  ['a.y4m', ['-an', '-vf', 'fps=5,scale=32:32', '-pix_fmt', 'yuv420p']],
+  ['a.wav', ['-vn', '-ar', '8000', '-ac', '1']],
+  ['a.mp3', ['-vn', '-b:a', '32k']],
+  ['a.flac', ['-vn', '-ar', '8000', '-ac', '1']],
+];
+const SOUND_ONLY = /\.(wav|mp3|flac)$/;
+
+const clips = new Clips();
+let scene: LoaderScene;
+beforeAll(async () => {
+  scene = await LoaderScene.start();
+});
+afterAll(async () => {
+  await scene.stop();
+  clips.remove();
+});
+
+it(
+  'a broken file of any container is loaded or refused: never our fault, never a hang, nothing left behind',
+  async () => {
+    const corpus = await Promise.all(
+      CORPUS.map(async ([name, output]) =>
+        readFile(await clips.test(name, { seconds: 1, size: '64x48', fps: '10', output })),
+      ),
+    );
+    const sounds = corpus.filter((_, i) => SOUND_ONLY.test(CORPUS[i]?.[0] ?? ''));
+    const isSound = (input: Buffer) => sounds.some((sound) => sound.subarray(0, 4).equals(input.subarray(0, 4)));
+    const picture = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+    const path = join(clips.folder, 'broken');
+    const files = (await readdir(clips.folder)).length + 1;
+    const outcomes = new Map<string, number>();
+    // Whatever is made once and kept exists after the first load.
+    await load([picture]);
+    const before = await holdings();
+    const { runs } = await fuzz({ corpus, ...BUDGET }, async (input) => {
+      await writeFile(path, input);
+      const outcome = await load(isSound(input) ? [picture, path] : [path]);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    });
+    console.log(`fuzz: ${runs} files: ${JSON.stringify(Object.fromEntries(outcomes))}`);
+    expect(runs).toBeGreaterThan(10);
+    expect(outcomes.get('loaded')).toBeGreaterThan(0);
+    const after = await holdings();
+    expect(after.children).toEqual(before.children);
+    expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 2);
+    expect(after.rssBytes - before.rssBytes).toBeLessThan(300 * 2 ** 20);
+    expect(await readdir(clips.folder)).toHaveLength(files);
+    expect(await scene.keyCount()).toBe(0);
+  },
+  fuzzTimeoutMs(BUDGET),
+);
+
+/** @returns `loaded`, or the code of the refusal. @throws what must not happen. */
+async function load(paths: readonly string[]): Promise<string> {
+  const signal = AbortSignal.timeout(HANGS_AFTER_MS);
+  try {
+    const media = ([video = -1, audio]: readonly number[]) => ({ video, audio });
+    await scene.load(paths, media, { renditions: [TINY], maxDurationSeconds: 60, signal });
+    return 'loaded';
+  } catch (error) {
+    if (error instanceof HumancastError && error.status < 500) return error.code;
+    throw error;
+  } finally {
+    await scene.redis.flushall();
+  }
+}
+
+/** What this process holds: children (proc(5)), open descriptors, memory. */
+async function holdings(): Promise<{ children: string[]; descriptors: number; rssBytes: number }> {
+  const tasks = await readdir('/proc/self/task');
+  const children = await Promise.all(
+    tasks.map((task) => readFile(`/proc/self/task/${task}/children`, 'utf8').catch(() => '')),
+  );
+  return {
+    children: children.flatMap((list) => list.split(' ').filter(Boolean)).sort(),
+    descriptors: (await readdir('/proc/self/fd')).length,
+    rssBytes: process.memoryUsage.rss(),
+  };
+}
