@@ -52,7 +52,10 @@ export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rat
   // Frames that are not marked pass as they are.
   const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
   const clock = `setpts='${onOneClock(video)}-(${decimal(zeroSeconds)})/TB'`;
-  return [...progressive, clock, `fps=fps=${num}/${den}:start_time=0`];
+  const grid = `fps=fps=${num}/${den}:start_time=0`;
+  if (video.content?.packets !== 1) return [...progressive, clock, grid];
+  // A frame shorter than half a slot would be rounded away; one that is alone is all there is (a recording of what never changed).
+  return [...progressive, clock, `tpad=stop_mode=clone:stop_duration=${decimal(den / num)}`, grid, 'trim=end_frame=1'];
 }
 
 /** From one pad, whose picture is like `video`, to the pads of all renditions. */

@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { frameTimesOf } from './frame-times.js';
+import { MAX_JUMPS, PacketScan } from './packet-scan.js';
+
+const line = (kind: string, index: number, seconds: number, duration = 0.04, flags = 'K_') =>
+  `${kind},${index},${seconds.toFixed(6)},${seconds.toFixed(6)},${duration},${flags}`;
+
+/** Takes both tracks of one file for `seconds` from `start` on: video on the way, sound 20 ms earlier. */
+function take(scan: PacketScan, start: number, seconds: number): void {
+  for (let i = 0; i < seconds * 25; i++) {
+    scan.push(line('video', 0, start + i * 0.04));
+    scan.push(line('audio', 1, start + i * 0.04 - 0.02));
+  }
+}
+
+describe('PacketScan', () => {
+  it('finds one shift for both tracks where the clock starts again', () => {
+    const scan = new PacketScan();
+    for (const start of [1.4, 1.4, 700]) take(scan, start, 4);
+    const streams = scan.report(true);
+    const [video, audio] = [streams?.get(0), streams?.get(1)];
+    expect(video?.shifts).toHaveLength(2);
+    expect(audio?.shifts).toEqual(video?.shifts);
+    expect(video?.shifts[0]).toBeCloseTo(4.02, 6);
+    expect(video?.endSeconds).toBeCloseTo(1.4 + 12 + 0.04, 6);
+    expect(video).toMatchObject({ packets: 300, startSeconds: 1.4 });
+  });
+
+  it('leaves a pause of all tracks where it is in containers other than those of broadcasting', () => {
+    const scan = new PacketScan();
+    take(scan, 0, 2);
+    take(scan, 3600, 2);
+    expect(scan.report(false)?.get(0)?.shifts).toEqual([0]);
+    expect(scan.report(false)?.get(0)?.endSeconds).toBeCloseTo(3602, 6);
+    expect(scan.report(true)?.get(0)?.endSeconds).toBeCloseTo(4.02, 6);
+  });
+
+  it('does not take a picture that stands still, while the sound goes on, for a jump', () => {
+    const scan = new PacketScan();
+    scan.push(line('video', 0, 0));
+    for (let i = 0; i < 1500; i++) scan.push(line('audio', 1, i * 0.02, 0.02));
+    scan.push(line('video', 0, 29.96));
+    expect(scan.report(true)?.get(0)?.shifts).toEqual([0]);
+    expect(scan.report(true)?.get(1)?.shifts).toEqual([]);
+  });
+
+  it('counts neither jitter nor reordered frames as jumps, and leaves out what an edit list cuts', () => {
+    const scan = new PacketScan();
+    scan.push('video,0,0.000000,-0.080000,0.04,KD');
+    for (const [shown, decoded] of [
+      [0.04, -0.04],
+      [0.2, 0],
+      [0.12, 0.04],
+      [0.08, 0.039],
+    ] as const) {
+      scan.push(`video,0,${shown},${decoded},0.04,__`);
+    }
+    const video = scan.report(true)?.get(0);
+    expect(video).toMatchObject({ packets: 4, firstKey: 0, shifts: [], startSeconds: 0.04 });
+    expect(video?.times).toEqual([[0.04, 0.08, 0.12, 0.2]]);
+  });
+
+  it('gives up on a clock that jumps all the time, and on nothing that ffprobe may print', () => {
+    const scan = new PacketScan();
+    for (const text of ['', ',,,', 'video', 'video,x,1', 'video,0,N/A,N/A,N/A,', 'side_data,,', 'data,3,1,1,1,K']) {
+      scan.push(text);
+    }
+    expect([...(scan.report(true)?.keys() ?? [])]).toEqual([0]);
+    for (let i = 0; i < 10 * MAX_JUMPS; i++) scan.push(line('video', 0, i % 2));
+    expect(scan.report(true)).toBeUndefined();
+  });
+});
+
+describe('frameTimesOf', () => {
+  const times = (count: number, at: (i: number) => number) => [Array.from({ length: count }, (_, i) => at(i))];
+  const fps = (list: readonly (readonly number[])[]) => 1 / (frameTimesOf(list)?.seconds ?? Number.NaN);
+  const milliseconds = (seconds: number) => Math.round(seconds * 1000) / 1000;
+
+  it('takes the rounding of milliseconds out', () => {
+    for (const rate of [24, 25, 29.97, 30, 50, 59.94, 60, 120]) {
+      const list = times(300, (i) => milliseconds(i / rate));
+      expect(Math.abs(fps(list) / rate - 1)).toBeLessThan(0.0005);
+      expect(frameTimesOf(list)?.isSteady).toBe(true);
+    }
+  });
+
+  it('sees through frames that were left out and through pauses', () => {
+    const kept = [Array.from({ length: 300 }, (_, i) => i / 30).filter((_, i) => i % 7 !== 3)];
+    expect(fps(kept)).toBeCloseTo(30, 6);
+    const paused = [
+      ...Array.from({ length: 30 }, (_, i) => i / 30),
+      ...Array.from({ length: 30 }, (_, i) => 100 + i / 30),
+    ];
+    expect(fps([paused])).toBeCloseTo(30, 6);
+  });
+
+  it('takes the mean where there are two distances, as in telecined film', () => {
+    expect(fps(times(240, (i) => Math.floor(i / 2) * (5 / 59.94) + (i % 2) * (2 / 59.94)))).toBeCloseTo(23.976, 1);
+  });
+
+  it('says nothing of a single frame, or of frames at the same time', () => {
+    expect(frameTimesOf([[1]])).toBeUndefined();
+    expect(frameTimesOf([[1, 1, 1]])).toBeUndefined();
+    expect(frameTimesOf([])).toBeUndefined();
+  });
+});
