@@ -191,10 +191,17 @@ export class SegmentsController {
     key.require('media', 'speak');
     const upload = this.#uploads.stateOf(id);
     if (upload && !key.allowsAvatar(upload.avatar)) throw notFound(id);
-    const { avatar, owner } = upload ?? (await this.#findOwn(id, key));
+    const { avatar, owner } = upload ?? (await this.#findToDelete(id, key));
     if (owner !== key.name) key.require('media');
     this.#logger.info({ segment: id, avatar, key: key.name }, 'segment is to be deleted');
     await this.#deletion.segment(id, avatar);
+  }
+
+  /** What redis-media has lost is still to be deleted where the archive has a copy, which would bring it back. */
+  async #findToDelete(id: string, key: ApiKey): Promise<Pick<SegmentManifest, 'avatar' | 'owner'>> {
+    const isLost = idSchema.safeParse(id).success && (await this.#store.getManifest(id)) === undefined;
+    const archived = isLost ? await this.#archive.about(id) : undefined;
+    return archived && key.allowsAvatar(archived.avatar) ? archived : this.#findOwn(id, key);
   }
 
   /** One that came over the network, or whose folder has gone. */

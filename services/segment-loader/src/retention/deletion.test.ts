@@ -179,6 +179,18 @@ describe('a deletion', () => {
     }
   }, 120_000);
 
+  it('of a segment that redis-media has lost removes its copy in the archive, which would bring it back', async () => {
+    const loader = await TestLoader.start({ WATCH_RESCAN_MS: '60000' }); // not before it is deleted
+    loaders.push(loader);
+    await loader.defineAvatar('ann');
+    const { id } = (await upload(loader, 'ann')).body;
+    await loader.store.delete(id);
+    expect(await statusOf(loader, id)).toBe(404);
+    expect(await remove(loader, `/v1/segments/${id}`)).toBe(204);
+    expect(await traces(loader, [id])).toEqual([]);
+    expect(await remove(loader, `/v1/segments/${id}`)).toBe(404);
+  });
+
   it('of an avatar ends its uploads and live pushes, and leaves nothing of them', async () => {
     const loader = await start();
     for (const avatar of ['ann', 'ben']) await loader.defineAvatar(avatar);

@@ -46,6 +46,8 @@ export interface ArchivedSegment {
 /** What a copy's header says of whose it is and how long it is kept. */
 export interface ArchivedAbout {
   readonly avatar: string;
+  /** Name of the key that made it. */
+  readonly owner: string | undefined;
   readonly retention: Retention;
 }
 
@@ -114,7 +116,8 @@ export class SegmentArchive {
       });
       await rename(path, this.#pathOf(manifest.id));
       await syncFolder(directory);
-      await this.#notice(manifest.id, { avatar: manifest.avatar, retention });
+      const { id, avatar, owner } = manifest;
+      await this.#notice(id, { avatar, owner, retention });
     } catch (error) {
       await unlink(path).catch(() => {});
       metrics.archiveFailures.inc();
@@ -184,7 +187,8 @@ export class SegmentArchive {
     const header = await this.#read(segment, (path) => readSegmentFile(path));
     const entry = this.#entries.get(segment);
     if (!entry || !header) return undefined;
-    const about = { avatar: header.manifest.avatar, retention: header.retention };
+    const { avatar, owner } = header.manifest;
+    const about = { avatar, owner, retention: header.retention };
     this.#entries.set(segment, { ...entry, about });
     return about;
   }
