@@ -114,14 +114,16 @@ export class Commands {
     }
   }
 
-  /** For what may be done twice: gone is as good as done by us. */
+  /** For what may be asked for twice. @returns whether it is certain to be done. */
   async #untilDone(common: Pick<CommandInput, 'command' | 'session' | 'segments'>, ask: () => Promise<Answer>) {
     for (let attempt = 1; attempt <= 2 * ATTEMPTS; attempt++) {
       const sentMs = this.#options.nowMs();
       const answer = await ask();
+      // It may be an attempt before this that did it, or never have been there.
       const gone = answer.status === 404 && attempt > 1;
-      this.#note({ ...common, sentMs }, gone ? { ...answer, outcome: 'ok' } : answer);
-      if (gone || answer.outcome === 'ok') return true;
+      this.#note({ ...common, sentMs }, gone ? { ...answer, outcome: 'unknown' } : answer);
+      if (answer.outcome === 'ok') return true;
+      if (gone) return false;
       if (answer.outcome === 'failed' && answer.status !== 429) return false;
       await sleep(2 * RETRY_MS);
     }
