@@ -85,6 +85,73 @@ describe('live push', () => {
     await viewer.page.close();
   });
 
+  it('makes room for idle while its producer thinks, and is then heard to its end', async () => {
+    const session = await producer.createSession('lights');
+    const viewer = await watch(session);
+    const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
+    const { segment } = await pusher.start(HEADER);
+    await pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 2 }).done;
+    await eventually('idle meanwhile', () => viewer.see(), isRed);
+    pusher.socket.send(JSON.stringify({ type: 'alive' }));
+    expect(await producer.events(session.id)).not.toContainEqual(expect.objectContaining({ type: 'speech.finished' }));
+    const rest = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 3 });
+    await eventually('the second part', () => viewer.see(), isGreen);
+    expect((await viewer.hear(1000, 1000)).rms).toBeGreaterThan(0.03);
+    await rest.done;
+    expect(await pusher.end()).toMatchObject({ segment, frames: 125, durationMs: 5000 });
+    await eventually('idle again', () => viewer.see(), isRed);
+    const speech = (await producer.events(session.id)).filter(({ type }) => type.startsWith('speech.'));
+    expect(speech).toMatchObject([
+      { type: 'speech.started', segment },
+      { type: 'speech.finished', segment, reason: 'finished', positionMs: 5000 },
+    ]);
+    await viewer.page.close();
+  });
+
+  it('is heard by a WHEP player that writes its codec as OPUS/48000', async () => {
+    const session = await producer.createSession('lights');
+    const page = await browser.context.newPage();
+    await page.goto(producer.signaling('/v1/health')).catch(() => undefined);
+    const url = producer.signaling(`/whep/lights?session=${session.id}`);
+    const { status, audioLine } = await page.evaluate(
+      async ([endpoint, token]) => {
+        const peer = new RTCPeerConnection();
+        const media = new MediaStream();
+        const video = document.createElement('video');
+        Object.assign(video, { srcObject: media, autoplay: true, muted: true });
+        document.body.append(video);
+        peer.ontrack = ({ track }) => media.addTrack(track);
+        peer.addTransceiver('audio', { direction: 'recvonly' });
+        peer.addTransceiver('video', { direction: 'recvonly' });
+        await peer.setLocalDescription(await peer.createOffer());
+        while (peer.iceGatheringState !== 'complete') await new Promise((resolve) => setTimeout(resolve, 20));
+        const response = await fetch(endpoint as string, {
+          method: 'POST',
+          headers: { 'content-type': 'application/sdp', authorization: `Bearer ${token}` },
+          body: (peer.localDescription?.sdp ?? '').replaceAll('opus/48000/2', 'OPUS/48000'),
+        });
+        const sdp = await response.text();
+        if (response.ok) await peer.setRemoteDescription({ type: 'answer', sdp });
+        return { status: response.status, audioLine: sdp.split('\r\n').find((line) => line.startsWith('m=audio')) };
+      },
+      [url, session.token],
+    );
+    expect({ status, audioLine }).toMatchObject({ status: 201 });
+    expect(audioLine).not.toMatch(/^m=audio 0 /);
+    const player = new ViewerPage(page);
+    await player.playing();
+    const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
+    await pusher.start(HEADER);
+    const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
+    await eventually(
+      'the tone',
+      () => player.hear(500, 1000),
+      ({ rms, tone }) => rms > 0.03 && tone / rms > 0.8,
+    );
+    pushing.stop();
+    await page.close();
+  });
+
   it('tells the producer that it was interrupted, and shows idle at once', async () => {
     const session = await producer.createSession('lights');
     const viewer = await watch(session);
