@@ -41,7 +41,8 @@ export type Rendition = z.infer<typeof renditionSchema>;
 
 /**
  * What a segment is, exactly. Picture and sound of different lengths are reconciled by one rule: the segment lasts as
- * long as the longer of the two; a shorter picture holds its last frame, a shorter sound goes on as silence.
+ * long as the longer of the two; a shorter picture holds its last frame, a shorter sound goes on as silence. An idle clip whose
+ * picture moves is as long as its picture, so that it loops without a stop; sound beyond is not heard.
  */
 export const manifestSchema = z.object({
   version: z.literal(1),
@@ -112,10 +113,16 @@ export function storedBytes({
   return renditions.reduce((sum, { bytes }) => sum + bytes, pcmSamples * PCM_SAMPLE_BYTES);
 }
 
-/** The rule above as a number: the longer of picture and sound, in media-clock samples, rounded up to an even count. */
-export function durationSamplesOf(frames: number, fps: Rational, pcmSamples: number): number {
+/** The rule above as a number, in media-clock samples, rounded up to an even count. */
+export function durationSamplesOf(
+  frames: number,
+  fps: Rational,
+  pcmSamples: number,
+  role: SegmentManifest['role'] = 'speech',
+): number {
   const picture = Math.ceil((frames * CLOCK_RATE * fps.den) / (fps.num * CLOCK_PER_PCM)) * CLOCK_PER_PCM;
-  return Math.max(picture, pcmSamples * CLOCK_PER_PCM, CLOCK_PER_PCM);
+  const sound = role === 'idle' && frames > 1 ? 0 : pcmSamples * CLOCK_PER_PCM;
+  return Math.max(picture, sound, CLOCK_PER_PCM);
 }
 
 export function msToSamples(ms: number): number {

@@ -97,6 +97,44 @@ describe('Programme', () => {
     expect(rig.finished.map((f) => f.reason)).toEqual(['finished', 'finished']);
   });
 
+  it.each([
+    ['a tone that ends anywhere', (i: number) => 8000 * Math.sin(i / 7)],
+    ['a hum that is high where it ends and low where it begins', (i: number) => -9000 + (18_000 * i) / 24_000],
+    ['the noise of a room', (i: number) => 3000 * Math.sin(i * i * 0.37)],
+    ['sound that does not stop at 0', () => 9000],
+  ])('repeats %s without a stop, a step or a hole', (sound, wave) => {
+    const clip = () => {
+      const idle = idleClip({ pcmSamples: 24_000 });
+      idle.readPcm = (fromSamples, out, at, count) => {
+        for (let i = 0; i < count; i++) out[at + i] = Math.round(wave(fromSamples / 2 + i));
+      };
+      return idle;
+    };
+    const rig = new Rig(clip, { crossfadeSamples: 960 }).play(160);
+    const steps = (from: number, to: number) => {
+      let largest = 0;
+      for (let at = from; at < to; at += 2) {
+        largest = Math.max(largest, Math.abs((rig.heard(at + 2) ?? 0) - (rig.heard(at) ?? 0)));
+      }
+      return largest;
+    };
+    const level = (from: number, to: number) => {
+      let sum = 0;
+      for (let at = from; at < to; at += 2) sum += (rig.heard(at) ?? 0) ** 2;
+      return Math.sqrt((2 * sum) / (to - from));
+    };
+    const inside = steps(4800, 43_200);
+    for (const seam of [48_000, 96_000]) {
+      // A raised cosine over 480 samples adds at most π/2/480 of the level to a step.
+      expect(steps(seam - 2400, seam + 2400)).toBeLessThan(inside * 1.5 + 18_000 * (Math.PI / 2 / 480) + 2);
+    }
+    const frames = rig.framesOf('idle').map(({ positionSamples }) => positionSamples);
+    expect(frames.every((at, i) => i === 0 || Math.abs(at - (frames[i - 1] ?? 0) - 1600) < 1)).toBe(true);
+    if (sound.includes('room') || sound.includes('stop at 0')) {
+      expect(level(48_000, 48_960)).toBeGreaterThan(0.6 * level(20_000, 30_000));
+    }
+  });
+
   it('cuts from idle to speech at a frame boundary, with sound and picture at the same sample', () => {
     const rig = new Rig(silentIdle).play(33);
     rig.programme.enqueue(speech(1));

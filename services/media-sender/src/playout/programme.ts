@@ -441,6 +441,20 @@ export class Programme {
     this.#tailSamples = at;
   }
 
+  /**
+   * What was heard last of an idle clip goes on backwards under what follows, fading out: the sound of a room has no hole where its loop
+   * ends, and no step.
+   */
+  #startEcho(entry: Entry): void {
+    const { length } = this.#tail;
+    const end = entry.startSamples + entry.clip.durationSamples;
+    const from = Math.max(entry.startSamples, end - length * CLOCK_PER_PCM);
+    this.#tail.fill(0);
+    entry.clip.readPcm(from - entry.startSamples, this.#tail, 0, (end - from) / CLOCK_PER_PCM);
+    this.#tail.subarray(0, (end - from) / CLOCK_PER_PCM).reverse();
+    this.#tailSamples = end;
+  }
+
   #mixTail(block: Int16Array, from: number, end: number): void {
     const start = Math.max(from, this.#tailSamples);
     const tailEnd = this.#tailSamples + this.#options.crossfadeSamples;
@@ -462,6 +476,7 @@ export class Programme {
     // An interrupted voice has begun to fade earlier, a held one is silent; everything else that is cut fades here.
     if (cutShort && held === 0 && entry.silentFrom >= at) this.#startTail(entry, at);
     if (!entry.item) {
+      if (!cutShort && held === 0) this.#startEcho(entry);
       entry.clip.release();
       return;
     }
@@ -491,7 +506,8 @@ export class Programme {
       cutSamples: NEVER,
       silentFrom: NEVER,
       cutReason: 'finished',
-      fadeInFrom: enteredAt > 0 ? at : -NEVER,
+      // The voice has its first sound at once; the room between comes in softly, also where a loop begins again.
+      fadeInFrom: enteredAt > 0 || !item ? at : -NEVER,
       started: false,
     };
     this.#entry = entry;

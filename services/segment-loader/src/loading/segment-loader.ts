@@ -203,7 +203,7 @@ function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, enc
     frames: encoded.frames,
     gopFrames: job.gopFrames,
     pcmSamples: encoded.pcmSamples,
-    durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples),
+    durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples, request.role),
     renditions: job.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
       ...{ id, codec, width, height, bitrateBps },
       bytes: encoded.bytes.get(id) ?? 0,

@@ -167,6 +167,16 @@ describe('the sound of a segment', () => {
     });
   });
 
+  it('of an idle clip ends with a picture that moves, and not with one that stands still', async () => {
+    const moving = ['-f', 'lavfi', '-i', 'testsrc2=s=64x48:r=25:d=2', '-f', 'lavfi', '-i', 'sine=d=2.04'];
+    const path = await clips.make('padded.mp4', [...moving, ...H264, '-c:a', 'aac']);
+    const { manifest } = await decoded([path], { role: 'idle' });
+    expect(manifest).toMatchObject({ frames: 50, durationSamples: 96_000 });
+    expect((await decoded([path])).manifest.durationSamples).toBeGreaterThan(96_000);
+    const wav = await clips.make('room.wav', ['-f', 'lavfi', '-i', 'sine=d=2']);
+    expect((await decoded([await still(), wav], { role: 'idle' })).manifest.durationSamples).toBe(96_000);
+  });
+
   const still = () => clips.make('still.png', ['-f', 'lavfi', '-i', 'color=gray:s=64x48', '-frames:v', '1']);
 
   async function before(wav: string): Promise<number> {
