@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { createLogger, type HumancastError, type PixelFormat } from '@humancast/shared';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ENCODER_SOURCES } from '../../testing/encoder-sources.js';
+import { withOrientation } from '../../testing/exif.js';
 import type { EncoderSetup } from './encoder/wire.js';
 import { EncoderProcess } from './encoder-process.js';
 
@@ -86,6 +87,36 @@ function picture(format: PixelFormat): Buffer {
   }
 }
 
+/** A JPEG of {@link SIZE} whose red part is above once it is turned as the EXIF orientation says (EXIF 2.3 §4.6.4). */
+function storedRedAbove(orientation: number): Buffer {
+  const { width, height } = SIZE;
+  const isRed = (x: number, y: number) =>
+    [
+      y < height / 2,
+      y < height / 2,
+      y >= height / 2,
+      y >= height / 2,
+      x < width / 2,
+      x < width / 2,
+      x >= width / 2,
+      x >= width / 2,
+    ][orientation - 1];
+  const pixels = Buffer.alloc(width * height * 3);
+  for (let i = 0; i < width * height; i++) if (isRed(i % width, Math.floor(i / width))) pixels[3 * i] = 255;
+  const raw = ['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', `${width}x${height}`, '-i', 'pipe:0'];
+  return execFileSync('ffmpeg', ['-v', 'error', ...raw, '-f', 'mjpeg', '-q:v', '2', 'pipe:1'], { input: pixels });
+}
+
+/** The colors in the middle of the upper and of the lower half of a VP8 keyframe. */
+function rowsOf(data: Buffer, width: number, height: number): number[][] {
+  const raw = ['-f', 'ivf', '-i', 'pipe:0', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'];
+  const pixels = execFileSync('ffmpeg', ['-v', 'error', ...raw], { input: ivf(data, width, height) });
+  return [height / 4, (3 * height) / 4].map((y) => {
+    const at = 3 * (Math.floor(y) * width + width / 2);
+    return [...pixels.subarray(at, at + 3)];
+  });
+}
+
 describe('EncoderProcess', () => {
   it.each(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg'] as const)(
     'shows %s in its colours, in both codecs',
@@ -118,6 +149,25 @@ describe('EncoderProcess', () => {
       expect(own.map(({ number }) => number)).toEqual(Array.from({ length: 26 }, (_, i) => i));
       expect(own.filter(({ keyframe }) => keyframe).map(({ number }) => number)).toEqual([0, 10, 20]);
     }
+  });
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('shows a JPEG of EXIF orientation %i upright', async (orientation) => {
+    const turned = orientation > 4;
+    const [width, height] = turned ? [SIZE.height, SIZE.width] : [SIZE.width, SIZE.height];
+    const renditions = [{ codec: 'vp8' as const, width, height, bitrateBps: 500_000 }];
+    const { encoder, frames } = await begin({ pixelFormat: 'jpeg', width, height, renditions });
+    encoder.picture(withOrientation(storedRedAbove(orientation), orientation), 1);
+    await encoder.end();
+    const [above, below] = rowsOf(frames[0]?.data as Buffer, width, height);
+    expect(above?.[0]).toBeGreaterThan(180);
+    expect(below?.[0]).toBeLessThan(60);
+  });
+
+  it('refuses a turned JPEG whose header has the size that is stored, and says which is right', async () => {
+    const { encoder, errors } = await begin({ pixelFormat: 'jpeg' });
+    encoder.picture(withOrientation(picture('jpeg'), 6), 1);
+    await expect(encoder.end()).rejects.toMatchObject({ code: 'live_frame_corrupt' });
+    expect(errors[0]?.message).toContain(`${SIZE.height}×${SIZE.width} when it is upright`);
   });
 
   it('scales to the rendition', async () => {

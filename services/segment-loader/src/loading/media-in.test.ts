@@ -3,6 +3,7 @@ import type { ErrorCode, RenditionConfig, SegmentManifest } from '@humancast/sha
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
+import { withOrientation } from '../../testing/exif.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
@@ -379,16 +380,6 @@ describe('SegmentLoader, with files as people have them,', () => {
     }
   }
 });
-
-/** Puts an EXIF orientation in front of a JPEG (EXIF 2.3 §4.6.4, tag 0x112). */
-function withOrientation(jpeg: Buffer, orientation: number): Buffer {
-  const tiff = Buffer.from('4d4d002a00000008000101120003000000010000000000000000', 'hex');
-  tiff.writeUInt16BE(orientation, 18);
-  const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
-  const marker = Buffer.from([0xff, 0xe1, 0, 0]);
-  marker.writeUInt16BE(exif.length + 2, 2);
-  return Buffer.concat([jpeg.subarray(0, 2), marker, exif, jpeg.subarray(2)]);
-}
 
 /** Writes a rotation into an MP4's first track header (ISO/IEC 14496-12 §8.3.2), version 0. */
 function withMatrix(bytes: Buffer, degrees: number): Buffer {

@@ -15,6 +15,7 @@ import {
   type AVPixelFormat,
 } from 'node-av/constants';
 import { Codec as AvCodec, CodecContext, FFmpegError, Frame, Packet } from 'node-av/lib';
+import { Upright } from './upright.js';
 
 const RAW_FORMAT: Readonly<Record<Exclude<PixelFormat, 'jpeg'>, AVPixelFormat>> = {
   bgr24: AV_PIX_FMT_BGR24,
@@ -34,6 +35,7 @@ export class BadFrame extends Error {
 export class PictureReader {
   readonly #setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat };
   readonly #jpeg: CodecContext | undefined;
+  readonly #upright = new Upright();
 
   constructor(setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat }) {
     this.#setup = setup;
@@ -44,12 +46,13 @@ export class PictureReader {
   read(bytes: Buffer): Frame {
     const { width, height, pixelFormat } = this.#setup;
     if (pixelFormat !== 'jpeg') return rawPicture(bytes, width, height, RAW_FORMAT[pixelFormat]);
-    const picture = this.#jpeg && decode(this.#jpeg, bytes);
-    if (!picture) throw new BadFrame('a frame is not a JPEG that can be decoded');
+    const decoded = this.#jpeg && decode(this.#jpeg, bytes);
+    if (!decoded) throw new BadFrame('a frame is not a JPEG that can be decoded');
+    const picture = this.#upright.turn(decoded);
     if (picture.width === width && picture.height === height) return picture;
     const size = `${picture.width}×${picture.height}`;
     picture.free();
-    throw new BadFrame(`a JPEG is ${size}, the header says ${width}×${height}`);
+    throw new BadFrame(`a JPEG is ${size} when it is upright, the header says ${width}×${height}`);
   }
 }
 

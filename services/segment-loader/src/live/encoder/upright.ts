@@ -1,0 +1,43 @@
+import { AV_FRAME_DATA_DISPLAYMATRIX } from 'node-av/constants';
+import type { Frame } from 'node-av/lib';
+import { MultiGraph } from './multi-graph.js';
+
+/** Three rows of three 32-bit integers (libavutil/display.h). */
+const MATRIX_BYTES = 36;
+
+/** Turns pictures the way they say they are to be seen, as an EXIF orientation in a JPEG does. */
+export class Upright {
+  #graph: MultiGraph | undefined;
+  #filters = '';
+
+  /** @returns the picture itself, or a turned one in its place; the one given is freed then. */
+  turn(picture: Frame): Frame {
+    const filters = filtersFor(picture.getSideData(AV_FRAME_DATA_DISPLAYMATRIX));
+    if (filters === undefined) return picture;
+    if (filters !== this.#filters || !this.#graph?.accepts([picture])) {
+      this.#graph?.free();
+      this.#graph = new MultiGraph([picture], `[in0]${filters}[out]`);
+      this.#filters = filters;
+    }
+    try {
+      return this.#graph.filter([picture]);
+    } finally {
+      picture.free();
+    }
+  }
+}
+
+/** The eight ways to lay a picture; the matrix of a mirrored or turned one has zeros either on its diagonal or beside it. */
+function filtersFor(matrix: Buffer | null): string | undefined {
+  if (!matrix || matrix.length < MATRIX_BYTES) return undefined;
+  const [a, b, c, d] = [0, 4, 12, 16].map((offset) => Math.sign(matrix.readInt32LE(offset)));
+  if (b === 0 && c === 0) return [a === -1 && 'hflip', d === -1 && 'vflip'].filter(Boolean).join(',') || undefined;
+  const names: Readonly<Record<string, string>> = {
+    '1,-1': 'clock',
+    '-1,1': 'cclock',
+    '1,1': 'cclock_flip',
+    '-1,-1': 'clock_flip',
+  };
+  const name = names[`${b},${c}`];
+  return name && `transpose=${name}`;
+}
