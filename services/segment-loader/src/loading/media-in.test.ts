@@ -245,6 +245,31 @@ describe('SegmentLoader, with files as people have them,', () => {
       await refused(await joined(name, one, one), 'media_joined');
     });
 
+    it.each([
+      ['GIF', 'part.gif', ['-an']],
+      ['WMV', 'part.wmv', ['-c:v', 'wmv2', '-c:a', 'wmav2']],
+      ['IVF', 'part.ivf', ['-an', '-c:v', 'libvpx', '-deadline', 'realtime']],
+      [
+        'WebM without lengths',
+        'live.webm',
+        ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libopus', '-live', '1'],
+      ],
+    ])('of joined %s are refused by name as well', async (_, source, output) => {
+      const one = await clips.test(source, { seconds: 1, output });
+      expect((await load(one)).frames).toBeGreaterThan(20);
+      await refused(await joined(`joined-${source}`, one, one, one), 'media_joined');
+    });
+
+    it.each([
+      ['Ogg', 'part.ogv', ['-c:v', 'libtheora', '-c:a', 'libvorbis']],
+      ['NUT', 'part.nut', ['-c:v', 'mpeg4', '-c:a', 'mp2']],
+    ])('of joined %s: all of it plays, or a refusal says what would be lost', async (_, source, output) => {
+      const one = await clips.test(source, { seconds: 2, output });
+      const outcome = await load(await joined(`joined-${source}`, one, one)).catch((error: unknown) => error);
+      if (outcome instanceof Error) expect(outcome).toMatchObject({ status: 422 });
+      else expect(secondsOf(outcome as SegmentManifest)).toBeGreaterThan(3.8);
+    });
+
     it('of joined WAV are refused by name', async () => {
       const video = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const one = await clips.make('one.wav', ['-f', 'lavfi', '-i', 'sine=d=1', '-fflags', '+bitexact']);

@@ -29,10 +29,38 @@ const MISSING_SHARE = 0.01;
 export async function containerEnd(descriptor: number, container: string): Promise<ContainerEnd> {
   const file = new Bytes(descriptor, (await statOf(descriptor)).size);
   if (/^(wav|avi)/.test(container)) return riffEnd(file);
-  if (container.startsWith('matroska')) return matroskaEnd(file);
+  if (container.startsWith('matroska')) {
+    return { ...(await matroskaEnd(file)), joinedAt: await secondStart(file, 'matroska') };
+  }
   if (container.startsWith('mov')) return movieEnd(file);
   if (container.startsWith('flv')) return flvEnd(file);
-  return UNKNOWN;
+  return { isWhole: undefined, joinedAt: await secondStart(file, container) };
+}
+
+/** What a file of a container starts with: bytes, and what must follow within a few more. */
+const STARTS: Readonly<Record<string, { readonly bytes: Buffer; readonly pattern: RegExp }>> = {
+  matroska: { bytes: Buffer.from('1a45dfa3', 'hex'), pattern: /webm|matroska/ },
+  gif: { bytes: Buffer.from('GIF8'), pattern: /^GIF8[79]a/ },
+  asf: { bytes: Buffer.from('3026b2758e66cf11a6d900aa0062ce6c', 'hex'), pattern: /^/ },
+  aiff: { bytes: Buffer.from('FORM'), pattern: /^FORM.{4}AIF[FC]/s },
+  caf: { bytes: Buffer.from('caff\0\x01\0\0desc', 'latin1'), pattern: /^/ },
+  ivf: { bytes: Buffer.from('DKIF\0\0\x20\0', 'latin1'), pattern: /^/ },
+  flac: { bytes: Buffer.from('fLaC\0\0\0\x22', 'latin1'), pattern: /^/ },
+};
+const PATTERN_BYTES = 64;
+const SEARCH_BYTES = 1024 * 1024;
+
+/** Looks for a second start in containers that have no outline, or whose outline leaves its end open, and that are read up to the first end. */
+async function secondStart(file: Bytes, container: string): Promise<number | undefined> {
+  const start = STARTS[container];
+  if (!start) return undefined;
+  for (let from = 1; from < file.size; from += SEARCH_BYTES) {
+    const window = await file.read(from, SEARCH_BYTES + PATTERN_BYTES);
+    for (let at = window.indexOf(start.bytes); at >= 0 && at < SEARCH_BYTES; at = window.indexOf(start.bytes, at + 1)) {
+      if (start.pattern.test(window.toString('latin1', at, at + PATTERN_BYTES))) return from + at;
+    }
+  }
+  return undefined;
 }
 
 /** The kind of picture in an ISO base media file that holds no movie (ISO/IEC 23008-12), e.g. `heic`. */
@@ -44,7 +72,7 @@ export async function stillBrand(descriptor: number): Promise<string | undefined
 class Bytes {
   readonly size: number;
   readonly #descriptor: number;
-  #window = Buffer.alloc(0);
+  #window: Buffer = Buffer.alloc(0);
   #from = 0;
 
   constructor(descriptor: number, size: number) {
@@ -61,10 +89,15 @@ class Bytes {
     return bytes;
   }
 
+  /** @returns the bytes that there are, at most `length`. */
+  async read(position: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await readAt(this.#descriptor, bytes, 0, length, position);
+    return bytes.subarray(0, bytesRead);
+  }
+
   async #move(position: number): Promise<void> {
-    const window = Buffer.alloc(WINDOW_BYTES);
-    const { bytesRead } = await readAt(this.#descriptor, window, 0, WINDOW_BYTES, position);
-    this.#window = window.subarray(0, bytesRead);
+    this.#window = await this.read(position, WINDOW_BYTES);
     this.#from = position;
   }
 }
@@ -99,7 +132,6 @@ function padded(length: number): number {
   return length + (length % 2);
 }
 
-const EBML_HEADER = 0x1a45dfa3;
 const MATROSKA_SEGMENT = 0x18538067;
 
 /** Matroska (RFC 9559): a header, and a segment that may say how many bytes it has. */
@@ -111,9 +143,7 @@ async function matroskaEnd(file: Bytes): Promise<ContainerEnd> {
   const segment = await ebmlSize(file, start + 4);
   if (segment.size === undefined) return UNKNOWN;
   const end = segment.end + segment.size;
-  // FFmpeg reads one of those that follow, and no more.
-  const isJoined = (await file.at(end, 4)).readUInt32BE(0) === EBML_HEADER;
-  return { isWhole: file.size >= end, joinedAt: isJoined ? end : undefined };
+  return { isWhole: file.size >= end, joinedAt: undefined };
 }
 
 /** A length of RFC 8794 §6: as many bytes as the first one says; all ones means that it is not known. */
