@@ -17,7 +17,10 @@ import { createServer } from 'node:net';
  */
 export async function portProblems(uses) {
   const twice = uses.flatMap((use, i) => {
-    const first = uses.slice(0, i).find(({ port, protocol }) => port === use.port && protocol === use.protocol);
+    // One setting may be meant for several addresses.
+    const first = uses
+      .slice(0, i)
+      .find((other) => other.port === use.port && other.protocol === use.protocol && other.variable !== use.variable);
     return first ? [`port ${use.port} is meant for ${first.what} and for ${use.what}: ${change(use)}`] : [];
   });
   if (twice.length > 0) return twice;

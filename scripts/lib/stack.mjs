@@ -42,8 +42,10 @@ export function portsOf(config) {
           use('SAY_METRICS_PORT', config.sayMetricsPort, 'metrics of demo-producer', signaling.metricsAddress),
         ]
       : []),
-    use('TURN_PORT', config.turnPort, 'coturn', config.mediaAddress),
-    use('TURN_PORT', config.turnPort, 'coturn', config.mediaAddress, 'udp'),
+    ...mediaAddresses(config).flatMap((address) => [
+      use('TURN_PORT', config.turnPort, 'coturn', address),
+      use('TURN_PORT', config.turnPort, 'coturn', address, 'udp'),
+    ]),
     use('REDIS_QUEUE_PORT', config.redisQueuePort, 'redis-queue'),
     use('REDIS_MEDIA_PORT', config.redisMediaPort, 'redis-media'),
   ];
@@ -72,11 +74,12 @@ function redisSpec(name, port, stateDir, args) {
 }
 
 /** @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec} */
-function coturnSpec({ turnPort, mediaAddress, stateDir, env }, turnSecretFile) {
+function coturnSpec(config, turnSecretFile) {
+  const { turnPort, mediaAddress, stateDir, env } = config;
   const dir = folder(stateDir, 'coturn');
   const file = join(dir, 'turnserver.conf');
   const ours = [
-    `listening-ip=${mediaAddress}`,
+    ...mediaAddresses(config).map((address) => `listening-ip=${address}`),
     `listening-port=${turnPort}`,
     `relay-ip=${mediaAddress}`,
     'no-tls',
@@ -117,7 +120,7 @@ export function serviceSpecs(config, secrets) {
     TOKEN_SECRET_FILE: secrets['token-secret'],
     TURN_SECRET_FILE: secrets['turn-secret'],
     TURN_URLS: `${turn}?transport=udp,${turn}?transport=tcp`,
-    HOST_ADDRESSES: mediaAddress,
+    HOST_ADDRESSES: mediaAddresses(config).join(','),
     ...(config.demoProducer && { SAY_URL: `http://${LOOPBACK}:${config.sayPort}` }),
   };
   return [
@@ -170,6 +173,12 @@ function serviceSpec(name, folder, env, { metricsAddress, metricsPort, shutdownT
     probe: httpProbe(`http://${reachable(metricsAddress)}:${metricsPort}/readyz`),
   };
 }
+
+/**
+ * Where media is served: to browsers through the machine's own address; programs on this machine may also use loopback.
+ * @param {StartConfig} config
+ */
+const mediaAddresses = ({ mediaAddress }) => [...new Set([mediaAddress, LOOPBACK])];
 
 /** An address to reach a listener at: all interfaces means also this one. @param {string} bindAddress */
 export const reachable = (bindAddress) => (['0.0.0.0', '::'].includes(bindAddress) ? LOOPBACK : bindAddress);

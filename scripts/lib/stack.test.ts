@@ -36,11 +36,13 @@ describe('media', () => {
   it('is on an address of the machine that is not loopback, because Firefox refuses a TURN server there', () => {
     const env = serviceSpecs(configOf(true), SECRETS).find(({ name }) => name === 'signaling')?.env;
     expect(env?.['TURN_URLS']).toBe('turn:192.0.2.7:3478?transport=udp,turn:192.0.2.7:3478?transport=tcp');
-    expect(env?.['HOST_ADDRESSES']).toBe('192.0.2.7');
+    expect(env?.['HOST_ADDRESSES']).toBe('192.0.2.7,127.0.0.1');
     const turn = portsOf(configOf(true)).filter(({ variable }) => variable === 'TURN_PORT');
     expect(turn.map(({ address, protocol }) => [address, protocol])).toEqual([
       ['192.0.2.7', 'tcp'],
       ['192.0.2.7', 'udp'],
+      ['127.0.0.1', 'tcp'],
+      ['127.0.0.1', 'udp'],
     ]);
   });
 
