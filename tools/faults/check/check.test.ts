@@ -223,6 +223,14 @@ describe('checkHistory() on what is right', () => {
     ).toEqual(['two-hosts']);
   });
 
+  it('allows a host that hands over to be heard after the end, by those who have not changed over', () => {
+    const drained = { type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 } as const;
+    const ended = () => story().speak(['a'], [1]).receive(1, 0, 9000).receive(2, 5000, 6000).end(6000);
+    expect(ended().also(drained).rules()).toEqual([]);
+    expect(ended().rules().sort()).toEqual(['ended-heard', 'two-hosts']);
+    expect(story().receive(1, 0, 9000).end(6000).also(drained).rules()).toEqual(['ended-heard']);
+  });
+
   it('does not blame the hosts for media that waited on its way', () => {
     const waited = { type: 'fault', fault: 'coturn', overlaps: false, beganMs: 2000, endedMs: 4500 } as const;
     const heard = () => good().delete('b', 1500).interrupt(2, 1500);
