@@ -293,6 +293,39 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
       { min: 0 },
     ),
   )
+  // A counter that has counted nothing yet has no series: that is none, not unknown.
+  .withPanel(
+    lines(
+      { title: 'Turned away', description: 'Requests and connections beyond a limit, a second', unit: 'ops' },
+      [
+        {
+          expr: 'sum by (limit) (rate(humancast_signaling_limited_total[$__rate_interval])) or vector(0)',
+          legend: 'signaling: {{limit}}',
+        },
+        {
+          expr: 'sum by (limit) (rate(humancast_loader_limited_total[$__rate_interval])) or vector(0)',
+          legend: 'loader: {{limit}}',
+        },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Not understood', description: 'Datagrams dropped and records passed over, a second', unit: 'ops' },
+      [
+        {
+          expr: 'sum by (reason) (rate(humancast_sender_datagrams_dropped_total[$__rate_interval])) or vector(0)',
+          legend: 'datagram: {{reason}}',
+        },
+        {
+          expr: 'sum by (kind) (rate(humancast_unreadable_records_total[$__rate_interval])) or vector(0)',
+          legend: 'record: {{kind}}',
+        },
+      ],
+      { min: 0 },
+    ),
+  )
   .withPanel(
     lines(
       {

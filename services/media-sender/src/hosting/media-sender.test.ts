@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   AvatarStore,
   BULL_PREFIX,
+  type Clock,
   type Codec,
   createLogger,
   DeletionLog,
@@ -183,6 +184,7 @@ describe('MediaSender', () => {
     graceMs = GRACE_MS,
     leaseMs = 2000,
     nowMs = () => systemClock.nowMs(),
+    clock = systemClock,
     missingMediaMs = 50,
     paced = () => ({ packets: 0, late: 0 }),
   } = {}): Promise<Sender> {
@@ -220,7 +222,7 @@ describe('MediaSender', () => {
       id,
       config,
       connection,
-      clock: systemClock,
+      clock,
       scheduler,
       mailbox: new RedisMailbox(id, redis.duplicate(), redis, toSenderSchema, logger),
       registry,
@@ -403,9 +405,9 @@ describe('MediaSender', () => {
     const sent = second?.audioPackets ?? 0;
     await vi.waitFor(() => expect(second?.audioPackets).toBeGreaterThan(sent + 10), WAIT);
     // Whichever session is the next to save its playhead.
-    const shown = vi.spyOn(SessionPlayer.prototype, 'playhead');
-    cleanups.push(() => shown.mockRestore());
-    shown.mockImplementationOnce(fault);
+    const saved = vi.spyOn(SessionPlayer.prototype, 'resumption');
+    cleanups.push(() => saved.mockRestore());
+    saved.mockImplementationOnce(fault);
     const states = async () => Promise.all([broken, other].map(async (id) => (await registry.get(id)).state));
     await vi.waitFor(async () => expect((await states()).sort()).toEqual(['ended', 'hosted']), WAIT);
     const left = (await states())[0] === 'ended' ? third : second;
@@ -790,6 +792,26 @@ describe('MediaSender', () => {
     await closing;
     const types = await typesOf(session);
     expect(types.filter((type) => type === 'speech.started')).toHaveLength(role === 'speech' ? 1 : 0);
+  });
+
+  it('falls silent when a session ends while it is handed over', async () => {
+    let stoppedAtMs: number | undefined;
+    const clock: Clock = { ...systemClock, nowMs: () => stoppedAtMs ?? systemClock.nowMs() };
+    const first = await startSender({ clock });
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(first.transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    const second = await startSender();
+    // The time that it is given to hand over never ends.
+    stoppedAtMs = systemClock.nowMs();
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+    // The viewer has not let go of the first yet.
+    expect(first.transports[0]?.state).toBe('connected');
+    await registry.end(session, 'deleted');
+    await closing;
+    expect(first.transports[0]?.state).toBe('closed');
   });
 
   it('gives its sessions away, and takes others, beside senders and avatars whose records it cannot read', async () => {

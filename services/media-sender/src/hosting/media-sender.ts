@@ -5,6 +5,7 @@ import {
   BULL_PREFIX,
   type Clock,
   type DeletionLog,
+  HumancastError,
   type Logger,
   type Mailbox,
   type Redis,
@@ -32,6 +33,8 @@ import { HAND_OVER_MS, type HostServices, SessionHost } from './session-host.js'
 /** Segments of all sessions that are looked up at once. */
 const SEGMENT_CONCURRENCY = 64;
 const HAND_OVER_LOOK_MS = 20;
+/** Every so many of these looks asks Redis whether the session has ended. */
+const LOOKS_PER_STATE = 10;
 /** A session that could not be opened is offered to all again after this. */
 const RETURN_DELAY_MS = 500;
 /** Jobs of a process that died are cleared away after about this long. */
@@ -376,9 +379,21 @@ export class MediaSender {
     const epoch = await registry.release(host.session, id, host.epoch);
     if (epoch !== undefined) {
       await this.#offer({ session: host.session, epoch });
-      while (host.viewerCount > 0 && clock.nowMs() < deadlineMs) await sleep(HAND_OVER_LOOK_MS);
+      for (let look = 1; host.viewerCount > 0 && clock.nowMs() < deadlineMs; look++) {
+        if (look % LOOKS_PER_STATE === 0 && (await this.#isOver(host.session))) break;
+        await sleep(HAND_OVER_LOOK_MS);
+      }
     }
     await host.stop('moved');
+  }
+
+  /** A session may end while it is handed over: nobody tells the host before, and what has ended must not be heard. */
+  async #isOver(session: string): Promise<boolean> {
+    try {
+      return (await this.#options.registry.get(session)).state === 'ended';
+    } catch (error) {
+      return error instanceof HumancastError && error.code === 'session_not_found';
+    }
   }
 
   /** Whether somebody can take what this one gives away; otherwise nobody needs to be waited for. */

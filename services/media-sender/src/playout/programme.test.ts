@@ -506,7 +506,7 @@ describe('Programme', () => {
       }),
       { numRuns: 300 },
     );
-  });
+  }, 180_000);
 });
 
 /** Wherever a frame of a clip is shown, what is heard at that instant is that clip's sound of that instant, or nothing. */
