@@ -17,10 +17,10 @@ import { createServer } from 'node:net';
  */
 export async function portProblems(uses) {
   const twice = uses.flatMap((use, i) => {
-    // One setting may be meant for several addresses.
+    // One program may listen on several addresses.
     const first = uses
       .slice(0, i)
-      .find((other) => other.port === use.port && other.protocol === use.protocol && other.variable !== use.variable);
+      .find((other) => other.port === use.port && other.protocol === use.protocol && other.what !== use.what);
     return first ? [`port ${use.port} is meant for ${first.what} and for ${use.what}: ${change(use)}`] : [];
   });
   if (twice.length > 0) return twice;
