@@ -45,7 +45,8 @@ describe('SegmentLoader, with a recording of Chromium,', () => {
     async (_, movesFrom) => {
       const { manifest, seconds } = await record(movesFrom);
       const fps = manifest.fps.num / manifest.fps.den;
-      expect(fps).toBeLessThanOrEqual(30);
+      // The page draws every 33 ms, so 30.3 frames a second at most; the file's own nominal rate says 58.8.
+      expect(fps).toBeLessThanOrEqual(31);
       // The last frame of a picture that stands still is shown for as long as there is sound.
       expect(manifest.durationSamples / 48_000).toBeGreaterThan(seconds - 0.7);
       if (movesFrom === 0) expect(Math.abs(manifest.frames / fps - seconds)).toBeLessThan(0.7);
