@@ -171,12 +171,19 @@ function churnFigures(group: string, result: Churn, judged: boolean): Figure[] {
   return [
     { group, name: 'connects', value: result.connects, unit: '', digits: 0 },
     {
-      ...{ group, name: 'a second', value: result.perSecond, unit: '/s', digits: 0 },
+      group,
+      name: 'a second',
+      value: result.perSecond,
+      unit: '/s',
+      digits: 0,
       ...(judged && { aim: { atLeast: AIM_PER_SECOND } }),
     },
     { group, name: 'refused', value: result.refused, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
     {
-      ...{ group, name: 'left in TIME_WAIT at the server', value: share, unit: '%' },
+      group,
+      name: 'left in TIME_WAIT at the server',
+      value: share,
+      unit: '%',
       note: 'of those of the last minute',
       ...(judged && { aim: { atMost: 5 } }),
     },

@@ -80,11 +80,16 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
   await makePlainClip(join(mediaDir, 'bench/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
   await makeBusyClip(join(mediaDir, 'bench/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
   const { stack } = await openScene(cleanup, {
-    ...{ senders: 2, mediaDir },
+    senders: 2,
+    mediaDir,
     env: { RENDITIONS: 'vp8:vp8:320x240:500k', ...CROWD_ENV },
   });
   const crowd = await Crowd.gather({
-    ...{ stack, avatar: 'bench', sessions: 1, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1000 },
+    stack,
+    avatar: 'bench',
+    sessions: 1,
+    segmentName: 'talk',
+    segmentMs: SEGMENT_SECONDS * 1000,
     clip: (segment) => referenceOf(stack.redisMedia.url, segment),
   });
   cleanup.add(() => crowd.disperse());

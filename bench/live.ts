@@ -137,7 +137,12 @@ const isOpen = (pusher: LivePusher) => pusher.socket.readyState === pusher.socke
 async function open(stack: Stack, session: BenchSession): Promise<LivePusher> {
   const pusher = await LivePusher.connect(stack, { avatar: AVATAR, session: session.id });
   await pusher.start({
-    ...{ type: 'start', fps: FPS, ...SIZE, pixelFormat: format, sampleRate: PCM_RATE, sampleFormat: 'f32' },
+    type: 'start',
+    fps: FPS,
+    ...SIZE,
+    pixelFormat: format,
+    sampleRate: PCM_RATE,
+    sampleFormat: 'f32',
   });
   return pusher;
 }
@@ -230,7 +235,11 @@ async function watchSession(stack: Stack, session: BenchSession, cleanup: Cleanu
   const { signalingUrl } = stack;
   const listener = watch ? { packet: watch.packet } : {};
   const receiver = await Receiver.connect({
-    ...{ signalingUrl, session: session.id, token: session.token, listener, decrypt: watch !== undefined },
+    signalingUrl,
+    session: session.id,
+    token: session.token,
+    listener,
+    decrypt: watch !== undefined,
   });
   cleanup.add(() => receiver.close());
 }
@@ -261,8 +270,13 @@ await withCleanup(async (cleanup) => {
     figures.push(
       { group: name, name: 'underruns', aim: { atMost: 0 }, value: long.underruns, unit: '', digits: 0 },
       {
-        ...{ group: name, name: 'lip-sync on the wire, worst', aim: { atMost: 1 }, value: long.lipSyncMs, unit: 'ms' },
-        ...{ digits: 3, note: `${long.pairs} pairs` },
+        group: name,
+        name: 'lip-sync on the wire, worst',
+        aim: { atMost: 1 },
+        value: long.lipSyncMs,
+        unit: 'ms',
+        digits: 3,
+        note: `${long.pairs} pairs`,
       },
       { group: name, name: 'largest lag told', value: long.maxLagMs, unit: 'ms', digits: 0 },
       { group: name, name: 'loader: memory grown', aim: { within: 16 }, value: long.growthMb, unit: 'MB' },

@@ -21,8 +21,12 @@ const SIZE = { width: 1280, height: 720 };
 
 /** A face on green, as a studio films it, with grain. */
 const GREEN = [
-  ...['-stream_loop', '-1', '-i', new URL('../media/demo/segments/welcome.mp4', import.meta.url).pathname],
-  ...['-filter_complex', '[0:v]scale=480:480,pad=1280:720:400:240:color=0x00ff00,fps=30,noise=alls=3:allf=t[v]'],
+  '-stream_loop',
+  '-1',
+  '-i',
+  new URL('../media/demo/segments/welcome.mp4', import.meta.url).pathname,
+  '-filter_complex',
+  '[0:v]scale=480:480,pad=1280:720:400:240:color=0x00ff00,fps=30,noise=alls=3:allf=t[v]',
 ];
 
 const loader = await BenchLoader.start();

@@ -53,9 +53,20 @@ function cacheOfOneClip(): MediaCache {
 
 function clipOf(cache: MediaCache, role: SegmentManifest['role']): SegmentClip {
   const manifest: SegmentManifest = {
-    ...{ version: 1, id: 'seg_bench0001', avatar: 'bench', name: 'bench', role, source: 'upload', state: 'complete' },
-    ...{ createdAtMs: 0, fps: { num: 30, den: 1 }, frames: 30 * CLIP_SECONDS, gopFrames: 30, markFrames: [] },
-    ...{ pcmSamples: 24_000 * CLIP_SECONDS, durationSamples: 48_000 * CLIP_SECONDS },
+    version: 1,
+    id: 'seg_bench0001',
+    avatar: 'bench',
+    name: 'bench',
+    role,
+    source: 'upload',
+    state: 'complete',
+    createdAtMs: 0,
+    fps: { num: 30, den: 1 },
+    frames: 30 * CLIP_SECONDS,
+    gopFrames: 30,
+    markFrames: [],
+    pcmSamples: 24_000 * CLIP_SECONDS,
+    durationSamples: 48_000 * CLIP_SECONDS,
     renditions: [{ id: 'vp8', codec: 'vp8', width: 1280, height: 720, bitrateBps: 1_500_000, bytes: 1 }],
   };
   return new SegmentClip(manifest, { cache, prefetchSamples: PREFETCH_SAMPLES, codecs: new Set(['vp8']) });
@@ -172,12 +183,14 @@ async function playing(): Promise<number> {
 
 const { cpuMs, bytes } = await scrape();
 const metrics = new SenderMetrics(createRegistry('bench'), {
-  ...{ sessions: () => 0, avatars: () => new Map(), viewers: () => 0, capacity: 0, takesSessions: () => true },
-  ...{
-    prefetchedMs: () => 0,
-    cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
-    traffic: () => new Traffic().totals(),
-  },
+  sessions: () => 0,
+  avatars: () => new Map(),
+  viewers: () => 0,
+  capacity: 0,
+  takesSessions: () => true,
+  prefetchedMs: () => 0,
+  cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
+  traffic: () => new Traffic().totals(),
 });
 count(metrics, 20_000);
 const countingMs = cpuMsOf(() => count(metrics, 20_000)) / 20_000;

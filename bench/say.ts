@@ -175,7 +175,10 @@ async function quiet(page: Page): Promise<void> {
 
 function gone(name: string, values: readonly number[]): Figure {
   return {
-    ...{ group: 'Barge-in by typing, from the first key', name, unit: 'ms', digits: 0 },
+    group: 'Barge-in by typing, from the first key',
+    name,
+    unit: 'ms',
+    digits: 0,
     aim: { atMost: 150 },
     value: percentile(values, 0.95),
     note: `median ${percentile(values, 0.5).toFixed(0)} ms, ${values.length} times`,
@@ -185,7 +188,9 @@ function gone(name: string, values: readonly number[]): Figure {
 function figuresOf({ said, interrupts }: Result): Figure[] {
   const ms = { unit: 'ms', digits: 0 };
   const stage = (name: string, of: (one: Said) => number): Figure => ({
-    ...{ group: 'Typed text, from the Enter key', name, ...ms },
+    group: 'Typed text, from the Enter key',
+    name,
+    ...ms,
     value: percentile(said.map(of), 0.5),
     note: `p95 ${percentile(said.map(of), 0.95).toFixed(0)} ms`,
   });

@@ -160,7 +160,9 @@ class Hall {
 async function climb(mediaDir: string, senders: number, steps: readonly number[], seconds: number): Promise<Step[]> {
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
-      ...{ senders, turn: false, mediaDir },
+      senders,
+      turn: false,
+      mediaDir,
       env: { MAX_SESSIONS: String(CAPACITY), ...CROWD_ENV },
     });
     const audience = new Audience(cleanup);
@@ -223,8 +225,29 @@ function encodersPerCore(folder: string): number {
   ]);
   const before = childCpuSeconds();
   execFileSync('ffmpeg', [
-    ...['-v', 'error', '-threads', '1', '-i', raw, '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8'],
-    ...['-threads', '1', '-b:v', '1500k', '-maxrate', '1500k', '-bufsize', '1500k', '-f', 'null', '-'],
+    '-v',
+    'error',
+    '-threads',
+    '1',
+    '-i',
+    raw,
+    '-c:v',
+    'libvpx',
+    '-deadline',
+    'realtime',
+    '-cpu-used',
+    '8',
+    '-threads',
+    '1',
+    '-b:v',
+    '1500k',
+    '-maxrate',
+    '1500k',
+    '-bufsize',
+    '1500k',
+    '-f',
+    'null',
+    '-',
   ]);
   return ENCODED_SECONDS / (childCpuSeconds() - before);
 }
@@ -241,7 +264,10 @@ function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
   const { sessions, first } = step;
   return [
     {
-      ...{ group, name: `${name}: lateness, p99`, value: step.latenessP99Ms, unit: 'ms' },
+      group,
+      name: `${name}: lateness, p99`,
+      value: step.latenessP99Ms,
+      unit: 'ms',
       ...(alone && sessions <= AIM_SESSIONS && { aim: { atMost: LATENESS_LIMIT_MS } }),
     },
     { group, name: `${name}: of a core`, value: step.corePercent, unit: '%' },
@@ -249,7 +275,10 @@ function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
     first
       ? { group, name: `${name}: memory, with what all share`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
       : {
-          ...{ group, name: `${name}: memory a further session`, value: step.memoryMbPerSession, unit: 'MB' },
+          group,
+          name: `${name}: memory a further session`,
+          value: step.memoryMbPerSession,
+          unit: 'MB',
           ...(alone && sessions >= MEMORY_FROM_SESSIONS && { aim: { atMost: 4 } }),
         },
   ];
@@ -296,8 +325,13 @@ function capacityFigures(sessions: number, encoders: number): Figure[] {
   const note = 'the most that was tried and kept up';
   return [
     {
-      ...{ group, name: 'encoded once, sent to each', aim: { atLeast: AIM_SESSIONS }, value: sessions },
-      ...{ unit: '', digits: 0, note },
+      group,
+      name: 'encoded once, sent to each',
+      aim: { atLeast: AIM_SESSIONS },
+      value: sessions,
+      unit: '',
+      digits: 0,
+      note,
     },
     { group, name: 'an encoder per viewer (libvpx)', value: encoders, unit: '' },
     { group, name: 'that many times more', value: sessions / encoders, unit: '×' },

@@ -7,13 +7,23 @@ import { dim, green, red, runMain, Stop, say, seconds } from './lib/output.mjs';
 import { SUITES } from './lib/suites.mjs';
 
 const PROGRAMS = /** @type {const} */ ([
-  ...['ffmpeg', 'ffprobe', 'redis-server', 'turnserver', 'espeak-ng', 'chromium', 'firefox-esr', 'openssl'],
-  ...['prometheus', 'promtool'],
+  'ffmpeg',
+  'ffprobe',
+  'redis-server',
+  'turnserver',
+  'espeak-ng',
+  'chromium',
+  'firefox-esr',
+  'openssl',
+  'prometheus',
+  'promtool',
   // steps the clocks of processes, for the fault tool
   'faketime',
   // The Python client needs the first two; its package is built with the others.
-  ...['/usr/lib/python3/dist-packages/numpy', '/usr/lib/python3/dist-packages/websockets'],
-  ...['/usr/lib/python3/dist-packages/pip', '/usr/lib/python3/dist-packages/setuptools'],
+  '/usr/lib/python3/dist-packages/numpy',
+  '/usr/lib/python3/dist-packages/websockets',
+  '/usr/lib/python3/dist-packages/pip',
+  '/usr/lib/python3/dist-packages/setuptools',
   '/usr/lib/python3/dist-packages/wheel',
 ]);
 

@@ -31,10 +31,28 @@ const AGAIN_AFTER_HAND_OVER = 3 * FPS;
 
 const f = FAULTS;
 const SEQUENCE: readonly Fault[] = [
-  ...[f.killSender, f.stopSender, f.killSignaling, f.freezeSender, f.restartQueueRedis, f.refreshPages],
-  ...[f.drainSender, f.slowQueueRedis, f.killSender, f.restartTurn, f.stopSignaling, f.killBoth],
-  ...[f.fullQueueRedis, f.freezeSender, f.killLoader, f.slowMediaRedis, f.stopSender, f.loseViewers],
-  ...[f.killSender, f.restartQueueRedis, f.drainSender, f.restartMediaRedis],
+  f.killSender,
+  f.stopSender,
+  f.killSignaling,
+  f.freezeSender,
+  f.restartQueueRedis,
+  f.refreshPages,
+  f.drainSender,
+  f.slowQueueRedis,
+  f.killSender,
+  f.restartTurn,
+  f.stopSignaling,
+  f.killBoth,
+  f.fullQueueRedis,
+  f.freezeSender,
+  f.killLoader,
+  f.slowMediaRedis,
+  f.stopSender,
+  f.loseViewers,
+  f.killSender,
+  f.restartQueueRedis,
+  f.drainSender,
+  f.restartMediaRedis,
 ];
 
 /** Everything that can break, breaks, one after the other, while ten sessions speak. */
@@ -51,12 +69,18 @@ describe('chaos', () => {
     await makePlainClip(join(media, 'chaos/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
     await makeBusyClip(join(media, 'chaos/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
     stack = await startStack({
-      ...{ senders: 3, signalings: 2, mediaDir: media },
+      senders: 3,
+      signalings: 2,
+      mediaDir: media,
       env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', ...CROWD_ENV },
     });
     footprint = await Footprint.of(stack);
     crowd = await Crowd.gather({
-      ...{ stack, avatar: 'chaos', sessions: SESSIONS, segmentName: 'talk', segmentMs: SEGMENT_SECONDS * 1250 },
+      stack,
+      avatar: 'chaos',
+      sessions: SESSIONS,
+      segmentName: 'talk',
+      segmentMs: SEGMENT_SECONDS * 1250,
       clip: (segment) => referenceOf(stack.redisMedia.url, segment),
     });
     expect(await crowd.untilAllPlay(20_000)).toEqual([]);

@@ -19,7 +19,12 @@ describe('the checks of the load and fault tools', () => {
       (_, i) => [(65_534 + i) & 0xffff, (4_294_966_000 + 960 * i) >>> 0] as const,
     );
     expect(sound(packets)).toEqual({
-      ...{ packets: 5, lost: 0, reordered: 0, duplicates: 0, badTimestamps: 0, skippedTicks: 0 },
+      packets: 5,
+      lost: 0,
+      reordered: 0,
+      duplicates: 0,
+      badTimestamps: 0,
+      skippedTicks: 0,
     });
   });
 

@@ -37,7 +37,10 @@ describe('the stack on two Redis Clusters', () => {
     const session = await producer.createSession('lights');
     let packets = 0;
     const receiver = await Receiver.connect({
-      ...{ signalingUrl: stack.signalingUrl, session: session.id, token: session.token, decrypt: false },
+      signalingUrl: stack.signalingUrl,
+      session: session.id,
+      token: session.token,
+      decrypt: false,
       listener: { packet: () => packets++ },
     });
     const moreArrive = async () => {

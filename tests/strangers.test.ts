@@ -170,7 +170,10 @@ function sendBatch(random: FuzzRandom, corpus: readonly Buffer[], early: Early, 
 async function connectAttacker(stack: Stack, producer: Producer, handshakes: Buffer[]): Promise<Receiver> {
   const { id: session, token } = await producer.createSession('lights');
   return Receiver.connect({
-    ...{ signalingUrl: stack.signalingUrl, session, token, decrypt: false },
+    signalingUrl: stack.signalingUrl,
+    session,
+    token,
+    decrypt: false,
     listener: {
       handshakeSent: (datagram) => {
         if (handshakes.length < 50) handshakes.push(datagram);
@@ -192,7 +195,10 @@ class Bystander {
     const { id: session, token } = await producer.createSession('lights');
     const bystander = new Bystander();
     bystander.#receiver = await Receiver.connect({
-      ...{ signalingUrl: stack.signalingUrl, session, token, decrypt: false },
+      signalingUrl: stack.signalingUrl,
+      session,
+      token,
+      decrypt: false,
       listener: {
         packet: ({ track, sequence }) => bystander.#take(track, sequence),
         closed: (reason) => {

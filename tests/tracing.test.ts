@@ -94,7 +94,10 @@ describe('traces', () => {
     expect(trace.sessions()).toEqual([session.id]);
     expect(trace.stagesOf('session.host')).toEqual(['session.queue', 'session.lease', 'session.open']);
     expect(trace.stagesOf('viewer.connect')).toEqual([
-      ...['viewer.offer', 'viewer.answer', 'viewer.ice_dtls', 'viewer.first_packet'],
+      'viewer.offer',
+      'viewer.answer',
+      'viewer.ice_dtls',
+      'viewer.first_packet',
     ]);
     const [join, seen] = [trace.span('join'), trace.span('viewer.first_frame')];
     expect(seen.endMs).toBeLessThanOrEqual(join.endMs + 1);

@@ -11,12 +11,24 @@ const GRAIN = 'noise=alls=3:allf=t';
 /** ffmpeg's inputs and graph, to `[v]`; sound is added to each. */
 export const CLIPS: Readonly<Record<'talking' | 'busy', readonly string[]>> = {
   talking: [
-    ...['-stream_loop', '-1', '-i', new URL('../../media/demo/segments/welcome.mp4', import.meta.url).pathname],
-    ...['-filter_complex', `[0:v]scale=720:720,pad=1280:720:280:0:color=0x20242c,fps=30,${GRAIN}[v]`],
+    '-stream_loop',
+    '-1',
+    '-i',
+    new URL('../../media/demo/segments/welcome.mp4', import.meta.url).pathname,
+    '-filter_complex',
+    `[0:v]scale=720:720,pad=1280:720:280:0:color=0x20242c,fps=30,${GRAIN}[v]`,
   ],
   busy: [
-    ...['-f', 'lavfi', '-i', 'mandelbrot=s=960x720:r=30', '-f', 'lavfi', '-i', 'testsrc2=s=320x720:r=30'],
-    ...['-filter_complex', `[0:v][1:v]hstack,${GRAIN}[v]`],
+    '-f',
+    'lavfi',
+    '-i',
+    'mandelbrot=s=960x720:r=30',
+    '-f',
+    'lavfi',
+    '-i',
+    'testsrc2=s=320x720:r=30',
+    '-filter_complex',
+    `[0:v][1:v]hstack,${GRAIN}[v]`,
   ],
 };
 
@@ -27,8 +39,20 @@ export function makeClip(inputs: readonly string[], seconds: number, path: strin
   const encoding = ['-c:v', 'libx264', '-preset', 'fast', '-crf', '21', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
   const graphAt = inputs.indexOf('-filter_complex');
   execFileSync('ffmpeg', [
-    ...['-v', 'error', '-y', ...inputs.slice(0, graphAt), ...sound, ...inputs.slice(graphAt)],
-    ...['-map', '[v]', '-map', `${soundInput}:a`, '-t', String(seconds), ...encoding, path],
+    '-v',
+    'error',
+    '-y',
+    ...inputs.slice(0, graphAt),
+    ...sound,
+    ...inputs.slice(graphAt),
+    '-map',
+    '[v]',
+    '-map',
+    `${soundInput}:a`,
+    '-t',
+    String(seconds),
+    ...encoding,
+    path,
   ]);
 }
 
@@ -59,8 +83,13 @@ export class BenchLoader {
     const folder = mkdtempSync(join(tmpdir(), 'humancast-bench-load-'));
     const redis = await startRedis();
     const config = loadConfig(loaderSettings, {
-      ...{ REDIS_QUEUE_URL: redis.url, REDIS_MEDIA_URL: redis.url, HUMANCAST_API_KEY: 'bench' },
-      ...{ LOADER_PORT: '0', LOADER_METRICS_PORT: '0', BIND_ADDRESS: '127.0.0.1', MEDIA_DIR: join(folder, 'media') },
+      REDIS_QUEUE_URL: redis.url,
+      REDIS_MEDIA_URL: redis.url,
+      HUMANCAST_API_KEY: 'bench',
+      LOADER_PORT: '0',
+      LOADER_METRICS_PORT: '0',
+      BIND_ADDRESS: '127.0.0.1',
+      MEDIA_DIR: join(folder, 'media'),
     });
     const service = await startSegmentLoader(config, createLogger('bench', 'error'));
     const url = `http://127.0.0.1:${service.port}`;

@@ -28,8 +28,19 @@ export async function brightnessOf(frames: readonly Frame[]): Promise<number[]> 
   const ffmpeg = spawn(
     'ffmpeg',
     [
-      ...['-v', 'error', '-f', 'ivf', '-i', 'pipe:0', '-fps_mode', 'passthrough'],
-      ...['-vf', 'scale=1:1:flags=area,format=gray', '-f', 'rawvideo', 'pipe:1'],
+      '-v',
+      'error',
+      '-f',
+      'ivf',
+      '-i',
+      'pipe:0',
+      '-fps_mode',
+      'passthrough',
+      '-vf',
+      'scale=1:1:flags=area,format=gray',
+      '-f',
+      'rawvideo',
+      'pipe:1',
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );

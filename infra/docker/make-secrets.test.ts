@@ -62,8 +62,18 @@ describe('make-secrets', () => {
   }
 
   const manifest: SegmentManifest = {
-    ...{ version: 1, id: newId('seg'), avatar: 'demo', name: 'x', role: 'speech', source: 'upload', state: 'complete' },
-    ...{ createdAtMs: 1, fps: { num: 30, den: 1 }, frames: 30, gopFrames: 30, pcmSamples: 24_000 },
+    version: 1,
+    id: newId('seg'),
+    avatar: 'demo',
+    name: 'x',
+    role: 'speech',
+    source: 'upload',
+    state: 'complete',
+    createdAtMs: 1,
+    fps: { num: 30, den: 1 },
+    frames: 30,
+    gopFrames: 30,
+    pcmSamples: 24_000,
     durationSamples: 48_000,
     renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64, bitrateBps: 1, bytes: 3 }],
     markFrames: [],

@@ -391,7 +391,11 @@ describe('what is run in the pods', () => {
           detached: true,
           env: {
             PATH: process.env['PATH'],
-            ...{ POD_IP: address, PEERS: addresses.join(' '), ORDINAL: String(i), PORT: String(port), WORK: folder },
+            POD_IP: address,
+            PEERS: addresses.join(' '),
+            ORDINAL: String(i),
+            PORT: String(port),
+            WORK: folder,
           },
         },
       );

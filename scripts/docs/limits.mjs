@@ -16,8 +16,17 @@ const NOT_FOR_STRANGERS = new Set(['SESSION_GRACE_MS', 'WATCH_SETTLE_MS']);
 
 /** In milliseconds, bytes, or as they are. A decimal megabyte is one of Redis'. */
 const UNITS = {
-  ...{ ms: 1, s: 1000, min: 60_000, h: 3_600_000, day: 86_400_000 },
-  ...{ KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, MB: 2 ** 20, GB: 2 ** 30, '%': 0.01 },
+  ms: 1,
+  s: 1000,
+  min: 60_000,
+  h: 3_600_000,
+  day: 86_400_000,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  MB: 2 ** 20,
+  GB: 2 ** 30,
+  '%': 0.01,
 };
 const QUANTITY = /(\d[\d,]*(?:\.\d+)?)(?: ?(ms|s|min|h|day|KiB|MiB|GiB|MB|GB|%)(?![\w/]))?/g;
 

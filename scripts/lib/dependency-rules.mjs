@@ -12,8 +12,18 @@
 
 /** Licenses that allow use, change and distribution, with notices at most; MPL-2.0 asks for changed files only. */
 const LICENSES = new Set([
-  ...['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', 'CC0-1.0', 'ISC', 'MIT', 'MPL-2.0'],
-  ...['Python-2.0', 'Unlicense', 'Zlib'],
+  '0BSD',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'BlueOak-1.0.0',
+  'CC0-1.0',
+  'ISC',
+  'MIT',
+  'MPL-2.0',
+  'Python-2.0',
+  'Unlicense',
+  'Zlib',
 ]);
 
 /** Packages whose package.json names their license in an old way, by what their LICENSE file says. */
@@ -30,7 +40,9 @@ export function packagesOf({ packages }) {
   return Object.entries(packages)
     .filter(([path, { link }]) => path.includes('node_modules/') && !link)
     .map(([path, entry]) => ({
-      ...{ path, entry, version: entry.version ?? '' },
+      path,
+      entry,
+      version: entry.version ?? '',
       // An alias is installed under another name than its own.
       name: entry.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
     }));

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { deterministic, problemsOf } from './sbom.mjs';
 
 const component = (name: string, version: string) => ({
-  ...{ 'bom-ref': `${name}@${version}`, name, version, purl: `pkg:npm/${name.replace('@', '%40')}@${version}` },
+  'bom-ref': `${name}@${version}`,
+  name,
+  version,
+  purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
   hashes: [{ alg: 'SHA-512', content: 'x' }],
   externalReferences: [
     { type: 'distribution', url: 'https://a-registry/x.tgz' },

@@ -18,7 +18,10 @@ function configOf(demoProducer: boolean) {
     loader: loadConfig(loaderSettings, { ...env, BIND_ADDRESS: '127.0.0.1' }),
     sender: loadConfig(senderSettings, env),
     mediaAddress: '192.0.2.7',
-    ...{ senders: 1, demo: { mode: 'off' } as const, demoProducer, env },
+    senders: 1,
+    demo: { mode: 'off' } as const,
+    demoProducer,
+    env,
   };
 }
 

@@ -183,7 +183,15 @@ describe('docker compose', () => {
 
   it('plays over TCP where UDP is blocked, and over TLS where that is, too', async () => {
     const block = (protocol: string) => [
-      ...['OUTPUT', '-o', 'lo', '-p', protocol, '--dport', String(compose.ports.TURN_PORT), '-j', 'DROP'],
+      'OUTPUT',
+      '-o',
+      'lo',
+      '-p',
+      protocol,
+      '--dport',
+      String(compose.ports.TURN_PORT),
+      '-j',
+      'DROP',
     ];
     const iptables = (action: '-I' | '-D', rule: string[]) => execFileSync('iptables', ['-w', action, ...rule]);
     const blocked: string[][] = [];

@@ -90,7 +90,8 @@ function pause(part: Part, service: string): FaultKind {
     draw: (random, { pauseMs }) => {
       const [ms, choice] = [within(random, pauseMs), random.next()];
       return {
-        ...{ name: `a ${service} is paused for ${seconds(ms)}`, overlaps: false },
+        name: `a ${service} is paused for ${seconds(ms)}`,
+        overlaps: false,
         run: async (scene) => {
           const victim = processOf(scene, service, choice);
           victim.signal('SIGSTOP');
@@ -112,7 +113,9 @@ function pauseServer(
     draw: (random, { pauseMs }) => {
       const ms = within(random, pauseMs);
       return {
-        ...{ name: `${name} is paused for ${seconds(ms)}`, overlaps: false, delaysMedia: part === 'turn' },
+        name: `${name} is paused for ${seconds(ms)}`,
+        overlaps: false,
+        delaysMedia: part === 'turn',
         run: async (scene) => {
           serverOf(scene)?.signal('SIGSTOP');
           await sleep(ms);
@@ -132,7 +135,8 @@ function cut(part: Part, service: string, redis: 'queue' | 'media'): FaultKind {
       const who = all ? `every ${service}` : `a ${service}`;
       const end = reset ? 'its connections break' : 'what waited arrives';
       return {
-        ...{ name: `${who} is ${what} from redis-${redis} for ${seconds(ms)}, then ${end}`, overlaps: false },
+        name: `${who} is ${what} from redis-${redis} for ${seconds(ms)}, then ${end}`,
+        overlaps: false,
         run: async (scene) => {
           const instance = all ? undefined : processOf(scene, service, choice).instance;
           const links = scene.network.linksOf(service, redis, instance);
@@ -152,7 +156,8 @@ function stepHost(part: Part, service: string): FaultKind {
     draw: (random) => {
       const [step, ms, choice] = [random.pick(CLOCK_STEPS_SECONDS), within(random, STEPPED_MS), random.next()];
       return {
-        ...{ name: `the clock of a ${service} is ${step} s off for ${seconds(ms)}`, overlaps: false },
+        name: `the clock of a ${service} is ${step} s off for ${seconds(ms)}`,
+        overlaps: false,
         run: async ({ clocks, ...scene }) => {
           const name = clockOf(processOf(scene, service, choice));
           clocks.set(name, step);
@@ -171,7 +176,8 @@ function stepRedis(part: Part, name: string, urlOf: (scene: HardScene) => string
     draw: (random) => {
       const ms = random.pick(REDIS_STEPS_MS);
       return {
-        ...{ name: `the clock of ${name} leaps by ${ms} ms`, overlaps: false },
+        name: `the clock of ${name} leaps by ${ms} ms`,
+        overlaps: false,
         run: (scene) =>
           withRedis(urlOf(scene), async (redis) => {
             await redis.call('EVAL', EXPIRE_SOONER, '0', String(ms));
@@ -187,7 +193,8 @@ function fillDisk(part: Part, name: string, diskOf: (scene: HardScene) => SmallD
     draw: (random, { fullMs }) => {
       const ms = within(random, fullMs);
       return {
-        ...{ name: `the disk under ${name} is full for ${seconds(ms)}`, overlaps: false },
+        name: `the disk under ${name} is full for ${seconds(ms)}`,
+        overlaps: false,
         run: async (scene) => {
           diskOf(scene).fill();
           await sleep(ms);
@@ -204,7 +211,8 @@ function fillMemory(part: Part, name: string, urlOf: (scene: HardScene) => strin
     draw: (random, { fullMs }) => {
       const ms = within(random, fullMs);
       return {
-        ...{ name: `${name} has no memory left for ${seconds(ms)}`, overlaps: false },
+        name: `${name} has no memory left for ${seconds(ms)}`,
+        overlaps: false,
         run: (scene) => withRedis(urlOf(scene), (redis) => withoutMemory(redis, ms)),
       };
     },

@@ -78,10 +78,14 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
     return { env: { ...env, SCRATCH_DIR: scratch, ARCHIVE_DIR: archive }, prefix: loaderDisk.prefix };
   };
   const stack = await startStack({
-    ...{ senders, signalings: 2, mediaDir: within('media'), place },
+    senders,
+    signalings: 2,
+    mediaDir: within('media'),
+    place,
     redisQueue: { dir: join(folder, 'redis-queue'), prefix: queueDisk.prefix },
     env: {
-      ...{ MAX_SESSIONS: String(sessions + 2), RENDITIONS: `vp8:vp8:${SIZE}:200k` },
+      MAX_SESSIONS: String(sessions + 2),
+      RENDITIONS: `vp8:vp8:${SIZE}:200k`,
       // All of our viewers and producers come from one address, and with one key.
       ...GENEROUS_LIMITS,
     },
@@ -102,7 +106,13 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
   const supervisor = new Supervisor(stack, history, nowMs);
   cleanup.add(() => supervisor.stop());
   return {
-    ...{ stack, network, clocks, queueDisk, loaderDisk, actors, nowMs },
+    stack,
+    network,
+    clocks,
+    queueDisk,
+    loaderDisk,
+    actors,
+    nowMs,
     expectEnd: (process) => supervisor.expectEnd(process),
     revive: (process) => supervisor.revive(process),
     replaceViewers: (count, viewers) => {

@@ -69,8 +69,11 @@ async function run(): Promise<void> {
   await withCleanup(async (cleanup) => {
     history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: names.join(',') });
     const scene = await openHardScene(cleanup, {
-      ...{ seed, history, segments: 24 },
-      ...{ sessions: positive('--sessions', values.sessions), senders: positive('--senders', values.senders) },
+      seed,
+      history,
+      segments: 24,
+      sessions: positive('--sessions', values.sessions),
+      senders: positive('--senders', values.senders),
     });
     cleanup.add(watchStalls(scene, history));
     await runStep(scene, { faults: [] }, history);

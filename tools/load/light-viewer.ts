@@ -197,7 +197,12 @@ export class LightViewer {
     const { relayOnly } = this.#joined;
     const iceServers = offer.iceServers ?? this.#joined.iceServers;
     const link = new MediaLink({
-      ...{ connection, epoch, sdp, iceServers, relayOnly, digests: this.#options.digests ?? false },
+      connection,
+      epoch,
+      sdp,
+      iceServers,
+      relayOnly,
+      digests: this.#options.digests ?? false,
       onFrame: (from, arrivedMs, digest) => this.#frame(from, arrivedMs, digest),
     });
     this.#next = link;

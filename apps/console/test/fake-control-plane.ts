@@ -87,8 +87,13 @@ export class FakeControlPlane {
       return;
     }
     const report = {
-      ...{ atMs: Date.now(), skewMs: this.skewMs, trimMs: { audio: 0, video: 22 } },
-      ...{ jitterBufferMs: { audio: 61, video: 70 }, roundTripMs: 18, packetsReceived: 99, packetsLost: 1 },
+      atMs: Date.now(),
+      skewMs: this.skewMs,
+      trimMs: { audio: 0, video: 22 },
+      jitterBufferMs: { audio: 61, video: 70 },
+      roundTripMs: 18,
+      packetsReceived: 99,
+      packetsLost: 1,
     };
     json(200, {
       ...summary,
@@ -96,7 +101,9 @@ export class FakeControlPlane {
       queue: this.speaking ? [{ seq: 1, segment: this.speaking }] : [],
       live: true,
       playhead: { segment: this.speaking ?? 'seg_idle0001', role: this.speaking ? 'speech' : 'idle', positionMs: 1200 },
-      ...{ held: false, underruns: 0, prefetchedMs: 2500 },
+      held: false,
+      underruns: 0,
+      prefetchedMs: 2500,
     });
   }
 

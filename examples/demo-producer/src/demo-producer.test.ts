@@ -63,14 +63,15 @@ describe('the demo producer', () => {
   async function start(overrides: Record<string, string> = {}): Promise<RunningDemoProducer> {
     const { url, apiKey } = house.loader;
     const config = loadConfig(demoProducerSettings, {
-      ...{ SIGNALING_URL: url, LOADER_URL: url, HUMANCAST_API_KEY: apiKey, SAY_PICTURE_SIZE: String(SIZE) },
-      ...{
-        BIND_ADDRESS: '127.0.0.1',
-        SAY_PORT: '0',
-        SAY_METRICS_PORT: '0',
-        SAY_AHEAD_MS: '10000',
-        SAY_QUEUE_LIMIT: '1',
-      },
+      SIGNALING_URL: url,
+      LOADER_URL: url,
+      HUMANCAST_API_KEY: apiKey,
+      SAY_PICTURE_SIZE: String(SIZE),
+      BIND_ADDRESS: '127.0.0.1',
+      SAY_PORT: '0',
+      SAY_METRICS_PORT: '0',
+      SAY_AHEAD_MS: '10000',
+      SAY_QUEUE_LIMIT: '1',
       ...overrides,
     });
     return startDemoProducer(config, createLogger('demo-producer', 'silent'));

@@ -4,7 +4,10 @@ const { logLevel, bindAddress, metricsAddress, shutdownTimeoutMs, apiKeys, idemp
 
 /** Settings of the demo producer; README.md lists them, and a test checks that it does. */
 export const demoProducerSettings = {
-  ...{ logLevel, bindAddress, metricsAddress, shutdownTimeoutMs },
+  logLevel,
+  bindAddress,
+  metricsAddress,
+  shutdownTimeoutMs,
   ...tracingSettings,
   port: setting.int('SAY_PORT', [0, 65_535], 8082, 'Port on which signaling hands texts over; not for the public'),
   metricsPort: setting.int('SAY_METRICS_PORT', [0, 65_535], 9104, 'Port of /metrics, /healthz and /readyz'),

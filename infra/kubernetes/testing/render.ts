@@ -31,7 +31,14 @@ interface Kustomization {
 }
 
 const KNOWN = [
-  ...['apiVersion', 'kind', 'namespace', 'resources', 'components', 'configMapGenerator', 'patches', 'images'],
+  'apiVersion',
+  'kind',
+  'namespace',
+  'resources',
+  'components',
+  'configMapGenerator',
+  'patches',
+  'images',
 ] as const;
 
 /**

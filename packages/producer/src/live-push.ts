@@ -275,7 +275,13 @@ function urlOf(loaderUrl: string, { avatar, session }: LiveOptions): URL {
 function startOf(options: LiveOptions): LiveStart {
   const { name, fps, width, height, pixelFormat, sampleRate = 24_000, sampleFormat = 's16', interrupt } = options;
   return {
-    ...{ type: 'start', fps, width, height, pixelFormat, sampleRate, sampleFormat },
+    type: 'start',
+    fps,
+    width,
+    height,
+    pixelFormat,
+    sampleRate,
+    sampleFormat,
     ...(name !== undefined && { name }),
     ...(interrupt !== undefined && { interrupt }),
   };

@@ -26,9 +26,26 @@ export async function encodeClip(options: EncodedClipOptions): Promise<EncodedCl
       ? ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-auto-alt-ref', '0', '-f', 'ivf']
       : ['-c:v', 'libx264', '-preset', 'ultrafast', '-profile:v', 'baseline', '-x264-params', 'aud=1', '-f', 'h264'];
   const args = [
-    ...['-v', 'error', '-f', 'lavfi', '-i', `testsrc=size=${size}:rate=${fps}:duration=${seconds}`],
-    ...['-pix_fmt', 'yuv420p', '-threads', '1', '-b:v', `${bitrateKbps}k`, '-g', `${gopFrames}`],
-    ...['-keyint_min', `${gopFrames}`, '-sc_threshold', '0', ...encoder, 'pipe:1'],
+    '-v',
+    'error',
+    '-f',
+    'lavfi',
+    '-i',
+    `testsrc=size=${size}:rate=${fps}:duration=${seconds}`,
+    '-pix_fmt',
+    'yuv420p',
+    '-threads',
+    '1',
+    '-b:v',
+    `${bitrateKbps}k`,
+    '-g',
+    `${gopFrames}`,
+    '-keyint_min',
+    `${gopFrames}`,
+    '-sc_threshold',
+    '0',
+    ...encoder,
+    'pipe:1',
   ];
   const { stdout } = await run('ffmpeg', args, { encoding: 'buffer', maxBuffer: 256 * 2 ** 20 });
   return codec === 'vp8' ? ivfFrames(stdout) : accessUnits(stdout);

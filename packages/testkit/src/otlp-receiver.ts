@@ -83,7 +83,10 @@ export class OtlpReceiver {
       const service = String(toRecord(resource.attributes)['service.name']);
       for (const span of scopeSpans.flatMap(({ spans }) => spans)) {
         this.spans.push({
-          ...{ service, name: span.name, traceId: span.traceId, spanId: span.spanId },
+          service,
+          name: span.name,
+          traceId: span.traceId,
+          spanId: span.spanId,
           parentSpanId: span.parentSpanId || undefined,
           startMs: Number(span.startTimeUnixNano) / 1e6,
           endMs: Number(span.endTimeUnixNano) / 1e6,

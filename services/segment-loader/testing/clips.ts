@@ -54,8 +54,17 @@ export class Clips {
   flashBeep(name: string, options: FlashBeepOptions = {}) {
     const { fps = '30', audioLateSeconds = 0, muxedLateSeconds = 0, output = [...H264, ...AAC] } = options;
     return this.make(name, [
-      ...['-f', 'lavfi', '-i', flash(3, fps), '-itsoffset', String(audioLateSeconds + muxedLateSeconds)],
-      ...['-f', 'lavfi', '-i', beep(3 - audioLateSeconds, audioLateSeconds), ...output],
+      '-f',
+      'lavfi',
+      '-i',
+      flash(3, fps),
+      '-itsoffset',
+      String(audioLateSeconds + muxedLateSeconds),
+      '-f',
+      'lavfi',
+      '-i',
+      beep(3 - audioLateSeconds, audioLateSeconds),
+      ...output,
     ]);
   }
 

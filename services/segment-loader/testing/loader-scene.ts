@@ -59,7 +59,11 @@ export class LoaderScene {
     try {
       return await loader.load(
         {
-          ...{ id: newId('seg'), avatar: 'demo', name: 'clip', role, source: 'upload' },
+          id: newId('seg'),
+          avatar: 'demo',
+          name: 'clip',
+          role,
+          source: 'upload',
           retention: { pinned: true },
           settings: { renditions, gopMs, fps: undefined, loudness },
           media: mediaOf(files.map(({ fd }) => fd)),

@@ -87,9 +87,17 @@ export class TestLoader {
   /** @param options replace those of a test. */
   async startService(options: SegmentLoaderOptions = {}): Promise<void> {
     const config = loadConfig(loaderSettings, {
-      ...{ REDIS_QUEUE_URL: this.server.url, REDIS_MEDIA_URL: this.server.url, HUMANCAST_API_KEY: API_KEY },
-      ...{ LOADER_PORT: '0', LOADER_METRICS_PORT: '0', BIND_ADDRESS: '127.0.0.1', MEDIA_DIR: this.mediaDir },
-      ...{ ARCHIVE_DIR: this.archiveDir, SCRATCH_DIR: this.#folder, WATCH_SETTLE_MS: '100', WATCH_RESCAN_MS: '500' },
+      REDIS_QUEUE_URL: this.server.url,
+      REDIS_MEDIA_URL: this.server.url,
+      HUMANCAST_API_KEY: API_KEY,
+      LOADER_PORT: '0',
+      LOADER_METRICS_PORT: '0',
+      BIND_ADDRESS: '127.0.0.1',
+      MEDIA_DIR: this.mediaDir,
+      ARCHIVE_DIR: this.archiveDir,
+      SCRATCH_DIR: this.#folder,
+      WATCH_SETTLE_MS: '100',
+      WATCH_RESCAN_MS: '500',
       RENDITIONS: 'vp8:vp8:640x640:300k',
       ...this.#env,
     });

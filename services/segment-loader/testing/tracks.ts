@@ -27,8 +27,14 @@ export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
 
 export function audioTrack(overrides: Partial<AudioTrack> = {}): AudioTrack {
   return {
-    ...{ index: 1, codec: 'aac', sampleRate: 48_000, channels: 1, channelLayout: 'mono' },
-    ...{ content: undefined, startSeconds: 0, endSeconds: 4 },
+    index: 1,
+    codec: 'aac',
+    sampleRate: 48_000,
+    channels: 1,
+    channelLayout: 'mono',
+    content: undefined,
+    startSeconds: 0,
+    endSeconds: 4,
     ...overrides,
   };
 }

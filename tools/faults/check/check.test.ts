@@ -109,7 +109,12 @@ class Story {
 
   #command(command: 'speak' | 'interrupt' | 'end', atMs: number, more: Partial<HistoryInput>): this {
     return this.#add({
-      ...{ type: 'command', command, session: SESSION, sentMs: atMs, doneMs: atMs, outcome: 'ok' },
+      type: 'command',
+      command,
+      session: SESSION,
+      sentMs: atMs,
+      doneMs: atMs,
+      outcome: 'ok',
       ...more,
     } as HistoryInput);
   }
@@ -136,7 +141,12 @@ describe('checkHistory() on what is right', () => {
     const { violations, counted } = good().event('session.ended').end(9000).close().verdict();
     expect(violations).toEqual([]);
     expect(counted).toMatchObject({
-      ...{ sessions: 1, accepted: 2, finished: { finished: 2 }, heardSegments: 2, connections: 1, events: 5 },
+      sessions: 1,
+      accepted: 2,
+      finished: { finished: 2 },
+      heardSegments: 2,
+      connections: 1,
+      events: 5,
     });
   });
 

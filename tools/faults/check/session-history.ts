@@ -38,14 +38,15 @@ export interface Limits {
 
 export function limitsFor(fps: number): Limits {
   return {
-    ...{
-      repeatFrames: Math.ceil(3 * fps),
-      restartFrames: 1,
-      gopFrames: Math.ceil(fps),
-      doubtfulFrames: Math.ceil(fps / 2),
-      silenceMs: 250,
-    },
-    ...{ graceMs: 2000, handOverMs: 6000, handOverSettleMs: 15_000, delayedMs: 1000 },
+    repeatFrames: Math.ceil(3 * fps),
+    restartFrames: 1,
+    gopFrames: Math.ceil(fps),
+    doubtfulFrames: Math.ceil(fps / 2),
+    silenceMs: 250,
+    graceMs: 2000,
+    handOverMs: 6000,
+    handOverSettleMs: 15_000,
+    delayedMs: 1000,
   };
 }
 

@@ -107,7 +107,11 @@ export class Actor {
     const { stack, history, random, segments, originMs, commands } = this.#options;
     const nowMs = () => performance.now() - originMs;
     const scene: Scene = {
-      ...{ session, token, unsaid: random.shuffled(segments), queued: new Set(), watchers: [] },
+      session,
+      token,
+      unsaid: random.shuffled(segments),
+      queued: new Set(),
+      watchers: [],
       events: new EventReader({ stack, session, history, nowMs }),
     };
     this.#scene = scene;

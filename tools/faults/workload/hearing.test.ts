@@ -5,7 +5,10 @@ import { Hearing } from './hearing.ts';
 function hear(frames: readonly (readonly [digest: string, arrivedMs: number, more?: object])[]): HistoryInput[] {
   const records: HistoryInput[] = [];
   const hearing = new Hearing({
-    ...{ session: 's', viewer: 'v', originMs: 0, history: { add: (record) => records.push(record) } },
+    session: 's',
+    viewer: 'v',
+    originMs: 0,
+    history: { add: (record) => records.push(record) },
     catalog: {
       find: (digest) => (digest === 'idle' ? undefined : { segment: digest[0] ?? '', frame: Number(digest.slice(1)) }),
     },

@@ -47,18 +47,19 @@ export class Hearing {
     this.flush();
     this.#lastMs = arrivedMs;
     this.#run = {
-      ...{
-        type: 'heard',
-        session,
-        viewer,
-        connection,
-        epoch,
-        segment,
-        firstFrame: frame,
-        lastFrame: frame,
-        catchUp: 0,
-      },
-      ...{ fromMs: atMs, untilMs: atMs, lostBefore: lost, lostAfter: lost },
+      type: 'heard',
+      session,
+      viewer,
+      connection,
+      epoch,
+      segment,
+      firstFrame: frame,
+      lastFrame: frame,
+      catchUp: 0,
+      fromMs: atMs,
+      untilMs: atMs,
+      lostBefore: lost,
+      lostAfter: lost,
     };
   }
 

@@ -30,7 +30,10 @@ export class Watcher {
     this.#options = options;
     this.#hearing = new Hearing({ session, viewer: name, catalog, history, originMs });
     this.#viewer = new LightViewer({
-      ...{ signalingUrls: stack.signalingUrls, session, token, digests: true },
+      signalingUrls: stack.signalingUrls,
+      session,
+      token,
+      digests: true,
       onFrame: (frame) => this.#hearing.add(frame),
       onLink: (link) => this.#links.push(link),
     });

@@ -200,9 +200,16 @@ export class SessionSpeaker {
   #open(avatar: string, { interrupt, abort, span }: Saying): Promise<LivePush> {
     const { humancast, camera } = this.#parts;
     return humancast.live({
-      ...{ avatar, session: this.#session, name: SEGMENT_NAME, interrupt },
-      ...{ fps: FRAMES_PER_SECOND, width: camera.size, height: camera.size, pixelFormat: 'i420' },
-      ...{ sampleRate: SPEECH_SAMPLE_RATE, sampleFormat: 's16' },
+      avatar,
+      session: this.#session,
+      name: SEGMENT_NAME,
+      interrupt,
+      fps: FRAMES_PER_SECOND,
+      width: camera.size,
+      height: camera.size,
+      pixelFormat: 'i420',
+      sampleRate: SPEECH_SAMPLE_RATE,
+      sampleFormat: 's16',
       signal: abort.signal,
       traceparent: span.traceparent,
     });

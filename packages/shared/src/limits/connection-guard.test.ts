@@ -6,7 +6,10 @@ import { TrustedProxies } from './trusted-proxies.js';
 
 const LIMITS: ConnectionLimits = {
   trustProxy: TrustedProxies.none,
-  ...{ connectionLimit: 100, connectionsPerAddress: 100, headersTimeoutMs: 10_000, requestTimeoutMs: 30_000 },
+  connectionLimit: 100,
+  connectionsPerAddress: 100,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
 };
 
 describe('guardConnections()', () => {

@@ -64,7 +64,9 @@ describe('ConcurrencyLimiter', () => {
     const limiter = new ConcurrencyLimiter({ setting: 'THINGS', what: 'things', limit: 2 });
     const releases = [limiter.acquire('a'), limiter.acquire('a'), limiter.acquire('b')];
     expect(refusalOf(() => limiter.acquire('a'))).toMatchObject({
-      ...{ code: 'too_many_connections', status: 429, retryAfterSeconds: 5 },
+      code: 'too_many_connections',
+      status: 429,
+      retryAfterSeconds: 5,
       extra: { limit: 'THINGS' },
     });
     releases[0]?.();

@@ -15,8 +15,19 @@ const frame = fc.record({
 const sound = fc.record({ kind: fc.constant('sound' as const), sample: uint32, pcm: bytes });
 
 const manifest: SegmentManifest = {
-  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'complete' },
-  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+  version: 1,
+  id: 'seg_00000000',
+  avatar: 'ann',
+  name: 'x',
+  role: 'speech',
+  source: 'live',
+  state: 'complete',
+  createdAtMs: 1,
+  fps: { num: 25, den: 1 },
+  frames: 1,
+  gopFrames: 25,
+  pcmSamples: 0,
+  durationSamples: 1920,
   renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
   markFrames: [],
 };

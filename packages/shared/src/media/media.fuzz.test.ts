@@ -5,8 +5,19 @@ import { packLivePart, unpackLivePart } from './live-part.js';
 import type { SegmentManifest } from './manifest.js';
 
 const manifest: SegmentManifest = {
-  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'complete' },
-  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+  version: 1,
+  id: 'seg_00000000',
+  avatar: 'ann',
+  name: 'x',
+  role: 'speech',
+  source: 'live',
+  state: 'complete',
+  createdAtMs: 1,
+  fps: { num: 25, den: 1 },
+  frames: 1,
+  gopFrames: 25,
+  pcmSamples: 0,
+  durationSamples: 1920,
   renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
   markFrames: [],
 };

@@ -36,8 +36,14 @@ const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unkn
       liveProducerMessageSchema,
       [
         {
-          ...{ type: 'start', fps: 25, width: 640, height: 360, pixelFormat: 'i420' },
-          ...{ sampleRate: 16_000, sampleFormat: 's16', name: 'name' },
+          type: 'start',
+          fps: 25,
+          width: 640,
+          height: 360,
+          pixelFormat: 'i420',
+          sampleRate: 16_000,
+          sampleFormat: 's16',
+          name: 'name',
         },
         { type: 'end' },
       ],

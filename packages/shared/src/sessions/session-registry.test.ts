@@ -393,8 +393,13 @@ describe('SessionRegistry', () => {
       const missed = events.filter((event) => event.type === 'events.missed');
       expect(missed).toHaveLength(1);
       expect(events[0]).toEqual({
-        ...{ type: 'events.missed', afterId: seen, scope: 'all', session: id, atMs: expect.any(Number) },
-        ...{ throughId: missed[0]?.throughId, id: missed[0]?.throughId },
+        type: 'events.missed',
+        afterId: seen,
+        scope: 'all',
+        session: id,
+        atMs: expect.any(Number),
+        throughId: missed[0]?.throughId,
+        id: missed[0]?.throughId,
       });
       const kept = await redis.xrange(keys.sessionEvents(id), '-', '+');
       expect(events.slice(1).map((event) => event.id)).toEqual(kept.map(([key]) => key));
@@ -420,7 +425,9 @@ describe('SessionRegistry', () => {
       await registry.speechFinished(id, epoch, {
         type: 'speech.finished',
         ...item,
-        ...{ positionMs: 10, interrupted: false, reason: 'finished' },
+        positionMs: 10,
+        interrupted: false,
+        reason: 'finished',
       });
       await say(id, epoch, 2500, came);
       const events = await readOn(id, seen);

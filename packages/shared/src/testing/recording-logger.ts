@@ -13,7 +13,10 @@ export function recordingLogger(lines: LoggedLine[], bindings: object = {}): Log
     lines.push({ ...bindings, ...fields, level, msg: typeof first === 'string' ? first : (msg ?? '') });
   };
   const recording = {
-    ...{ debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+    debug: log('debug'),
+    info: log('info'),
+    warn: log('warn'),
+    error: log('error'),
     child: (more: object) => recordingLogger(lines, { ...bindings, ...more }),
   };
   return recording as unknown as Logger;

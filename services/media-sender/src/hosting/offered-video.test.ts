@@ -5,7 +5,12 @@ import { offeredVideo } from './offered-video.js';
 describe('offeredVideo()', () => {
   const avatar = (more: Partial<Avatar> = {}): Avatar => ({ id: 'ann', cutPolicy: 'now', ...more });
   const rendition = (codec: 'vp8' | 'h264', width: number, height: number): Rendition => ({
-    ...{ id: `${codec}-${height}`, codec, width, height, bitrateBps: 1_500_000, bytes: 1 },
+    id: `${codec}-${height}`,
+    codec,
+    width,
+    height,
+    bitrateBps: 1_500_000,
+    bytes: 1,
   });
   const idle = (...renditions: Rendition[]) => ({ renditions }) as unknown as SegmentManifest;
 

@@ -17,7 +17,10 @@ export function offeredVideo(avatar: Avatar, idle: SegmentManifest | undefined):
   const codecs = idle?.renditions.map(({ codec }) => codec) ?? (['vp8'] as const);
   const fps = avatar.fps ? avatar.fps.num / avatar.fps.den : MAX_FPS;
   const configured = avatar.renditions?.map(({ codec, maxWidth, maxHeight, bitrateBps }) => ({
-    ...{ codec, width: maxWidth, height: maxHeight, bitrateBps },
+    codec,
+    width: maxWidth,
+    height: maxHeight,
+    bitrateBps,
   }));
   const renditions = [...(configured ?? []), ...(idle?.renditions ?? [])].filter(({ codec }) => codec === 'h264');
   return {

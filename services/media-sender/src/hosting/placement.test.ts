@@ -87,8 +87,13 @@ describe('Placement', () => {
   it('does not look more often because sessions wait that it has no place for', async () => {
     const others = vi.fn(async () => []);
     const placement = new Placement({
-      ...{ capacity: 2, taken: () => 2, others, waiting: async () => 5, publish: async () => {} },
-      ...{ onChange: () => {}, intervalMs: 250 },
+      capacity: 2,
+      taken: () => 2,
+      others,
+      waiting: async () => 5,
+      publish: async () => {},
+      onChange: () => {},
+      intervalMs: 250,
     });
     placement.start();
     await vi.advanceTimersByTimeAsync(1000);

@@ -217,7 +217,12 @@ export class SessionHost {
       // Asked for each packet: a process that was stopped in the middle of sending finds out here.
       createTransport: (connection, offered, events, isPlayer) =>
         services.createTransport({
-          ...{ connection, codecs: offered, h264Level, events, isPlayer, logger: this.#logger },
+          connection,
+          codecs: offered,
+          h264Level,
+          events,
+          isPlayer,
+          logger: this.#logger,
           maySend: () => !this.#silent && hasLease(),
         }),
       post: services.post,

@@ -16,14 +16,27 @@ const FRAME_SAMPLES = 1920; // 25 fps
 const START_SAMPLES = 2880; // 60 ms
 
 const MANIFEST: SegmentManifest = {
-  ...{ version: 1, id: 'seg_00000000', avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'open' },
-  ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 0, gopFrames: GOP, pcmSamples: 0, durationSamples: 2 },
+  version: 1,
+  id: 'seg_00000000',
+  avatar: 'ann',
+  name: 'x',
+  role: 'speech',
+  source: 'live',
+  state: 'open',
+  createdAtMs: 1,
+  fps: { num: 25, den: 1 },
+  frames: 0,
+  gopFrames: GOP,
+  pcmSamples: 0,
+  durationSamples: 2,
   renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 0 }],
   markFrames: [],
 };
 
 const packetize = (_: unknown, data: Buffer, keyframe: boolean): PacketizedFrame => ({
-  ...{ payloads: [data], keyframe, bytes: data.length },
+  payloads: [data],
+  keyframe,
+  bytes: data.length,
 });
 /** Its number, so that a frame can be told. */
 const frameData = (number: number) => Buffer.from([number >> 8, number & 255]);
@@ -69,8 +82,12 @@ function open(): LiveClip {
     },
   };
   return new LiveClip(MANIFEST, {
-    ...{ reader, packetize, startSamples: START_SAMPLES, nowMs: () => nowMs },
-    ...{ cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetize }), prefetchSamples: 120_000 },
+    reader,
+    packetize,
+    startSamples: START_SAMPLES,
+    nowMs: () => nowMs,
+    cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetize }),
+    prefetchSamples: 120_000,
     codecs: new Set(['vp8']),
   });
 }

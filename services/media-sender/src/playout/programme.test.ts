@@ -345,7 +345,9 @@ describe('Programme', () => {
       expect(rig.programme.playheadAt(rig.sentSamples)?.seq).toBe(0);
       expect(rig.programme.waiting).toBe(true);
       expect(rig.programme.resumptionAt(rig.sentSamples)).toMatchObject({
-        ...{ seq: 1, segment: 's1', positionSamples: stoppedSamples },
+        seq: 1,
+        segment: 's1',
+        positionSamples: stoppedSamples,
       });
     });
 

@@ -51,9 +51,18 @@ function startClient(port: number, certificate: ReturnType<typeof makeCertificat
   writeFileSync(join(folder, 'certificate.pem'), certificate.certPem);
   writeFileSync(join(folder, 'key.pem'), certificate.keyPem);
   const client: ChildProcess = spawn('openssl', [
-    ...['s_client', '-dtls1_2', '-connect', `127.0.0.1:${port}`],
-    ...['-cert', join(folder, 'certificate.pem'), '-key', join(folder, 'key.pem')],
-    ...['-keymatexport', 'EXTRACTOR-dtls_srtp', '-keymatexportlen', String(KEYING_MATERIAL_BYTES)],
+    's_client',
+    '-dtls1_2',
+    '-connect',
+    `127.0.0.1:${port}`,
+    '-cert',
+    join(folder, 'certificate.pem'),
+    '-key',
+    join(folder, 'key.pem'),
+    '-keymatexport',
+    'EXTRACTOR-dtls_srtp',
+    '-keymatexportlen',
+    String(KEYING_MATERIAL_BYTES),
     ...args,
   ]);
   cleanUps.push(() => client.kill('SIGKILL'));

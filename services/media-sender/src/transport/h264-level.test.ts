@@ -3,7 +3,10 @@ import { h264LevelFor } from './h264-level.js';
 
 describe('h264LevelFor()', () => {
   const picture = (width: number, height: number, fps: number, bitrateBps = 1_500_000) => ({
-    ...{ width, height, fps, bitrateBps },
+    width,
+    height,
+    fps,
+    bitrateBps,
   });
 
   it.each([

@@ -435,7 +435,8 @@ describe('negotiation', () => {
     [52, '42e034'],
   ])('offers H.264 up to the level of what may be sent (%d), and Chromium decodes it', async (h264Level, profile) => {
     const { transport, page } = await watching({
-      ...{ codecs: ['h264'], h264Level },
+      codecs: ['h264'],
+      h264Level,
       through: async (offer) => {
         expect(offer).toContain(`level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=${profile}\r\n`);
         return offer;

@@ -85,8 +85,14 @@ describe('the API', () => {
       expect(status).toBe(201);
       expect(headers.get('location')).toBe(`segments/${body.id}`);
       expect(body).toMatchObject({
-        ...{ avatar: 'ann', name: 'clip.mp4', role: 'speech', source: 'upload', state: 'complete' },
-        ...{ durationMs: 1000, frames: 30, fps: '30' },
+        avatar: 'ann',
+        name: 'clip.mp4',
+        role: 'speech',
+        source: 'upload',
+        state: 'complete',
+        durationMs: 1000,
+        frames: 30,
+        fps: '30',
         renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64 }],
       });
       expect(await loader.store.isWhole(body.id)).toBe(true);

@@ -16,7 +16,10 @@ describe('an API key', () => {
     const file = join(folder, 'api-keys');
     writeFileSync(file, `other:${other}\n`);
     loader = await TestLoader.start({
-      ...{ LIVE_PUSHES: '4', LIVE_PUSHES_PER_KEY: '2', UPLOADS_PER_KEY: '1', HUMANCAST_API_KEY_FILE: file },
+      LIVE_PUSHES: '4',
+      LIVE_PUSHES_PER_KEY: '2',
+      UPLOADS_PER_KEY: '1',
+      HUMANCAST_API_KEY_FILE: file,
     });
     await loader.defineAvatar('ann');
   });
@@ -46,7 +49,9 @@ describe('an API key', () => {
     const first = await push(API_KEY);
     expect(await push(API_KEY)).toBeInstanceOf(WebSocket);
     expect(await push(API_KEY)).toMatchObject({
-      ...{ status: 429, code: 'too_many_connections', limit: 'LIVE_PUSHES_PER_KEY' },
+      status: 429,
+      code: 'too_many_connections',
+      limit: 'LIVE_PUSHES_PER_KEY',
     });
     expect(await push(other)).toBeInstanceOf(WebSocket);
     first.close();
@@ -87,7 +92,9 @@ describe('the limits of the segment-loader', () => {
   const [key, other] = [API_KEY, 'another-key-0123456789'];
   beforeAll(async () => {
     loader = await TestLoader.start({
-      ...{ TRUST_PROXY: 'loopback', ADDRESS_REQUESTS_PER_MINUTE: '3', KEY_REQUESTS_PER_SECOND: '1' },
+      TRUST_PROXY: 'loopback',
+      ADDRESS_REQUESTS_PER_MINUTE: '3',
+      KEY_REQUESTS_PER_SECOND: '1',
       HUMANCAST_API_KEY: `${key},${other}`,
     });
   });

@@ -56,8 +56,18 @@ describe('API keys at segment-loader', () => {
   /** A segment as an upload or a push leaves it. */
   async function segment(overrides: Partial<SegmentManifest> = {}): Promise<string> {
     const manifest: SegmentManifest = {
-      ...{ version: 1, id: newId('seg'), avatar: 'ann', name: 'x', role: 'speech', source: 'live', state: 'complete' },
-      ...{ createdAtMs: 1, fps: { num: 30, den: 1 }, frames: 30, gopFrames: 30, pcmSamples: 24_000 },
+      version: 1,
+      id: newId('seg'),
+      avatar: 'ann',
+      name: 'x',
+      role: 'speech',
+      source: 'live',
+      state: 'complete',
+      createdAtMs: 1,
+      fps: { num: 30, den: 1 },
+      frames: 30,
+      gopFrames: 30,
+      pcmSamples: 24_000,
       durationSamples: 48_000,
       renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64, bitrateBps: 1, bytes: 1 }],
       markFrames: [],

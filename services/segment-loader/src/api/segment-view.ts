@@ -6,10 +6,21 @@ import type { UploadState } from '../upload/uploads.js';
 export function segmentView(manifest: SegmentManifest, pinned: boolean): Record<string, unknown> {
   const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples, renditions } = manifest;
   return {
-    ...{ id, avatar, name, role, source, state, progress: 1, pinned },
+    id,
+    avatar,
+    name,
+    role,
+    source,
+    state,
+    progress: 1,
+    pinned,
     createdAt: timeOf(manifest.createdAtMs),
     durationMs: durationMsOf(manifest),
-    ...{ frames, fps: rateOf(manifest.fps), gopFrames, pcmSamples, renditions },
+    frames,
+    fps: rateOf(manifest.fps),
+    gopFrames,
+    pcmSamples,
+    renditions,
     ...(failure ? { failure } : {}),
   };
 }
@@ -23,7 +34,13 @@ export function summaryView(summary: SegmentSummary): Record<string, unknown> {
 /** An upload that is being loaded, or failed to. */
 export function uploadView({ id, avatar, name, createdAtMs, progress, failure }: UploadState): Record<string, unknown> {
   return {
-    ...{ id, avatar, name, role: 'speech', source: 'upload', state: failure ? 'failed' : 'open', progress },
+    id,
+    avatar,
+    name,
+    role: 'speech',
+    source: 'upload',
+    state: failure ? 'failed' : 'open',
+    progress,
     createdAt: timeOf(createdAtMs),
     ...(failure ? { failure: { code: failure.code, message: failure.message, ...failure.extra } } : {}),
   };

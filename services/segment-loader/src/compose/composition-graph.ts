@@ -92,9 +92,11 @@ function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatri
   if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
   // `colorkey` compares in RGB, where a producer knows the colour; `chromakey` would compare in the file's own YUV.
   return [
-    ...[`${scale}:in_color_matrix=${own}`, 'format=rgba'],
+    `${scale}:in_color_matrix=${own}`,
+    'format=rgba',
     `colorkey=${ffmpegColor(key.color)}:${key.similarity}:${key.blend}`,
-    ...[`scale=${into}`, 'format=yuva420p'],
+    `scale=${into}`,
+    'format=yuva420p',
   ];
 }
 
@@ -107,16 +109,23 @@ function overlay({ x, y, stays }: PlannedLayer, index: number): string {
 /** A picture that is no file's, as if it were: upright, with square pixels. */
 export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix'> {
   return {
-    ...{ index: 0, codec: 'rawvideo', width, height, rotationDegrees: 0, pixelAspect: { num: 1, den: 1 } },
-    ...{ hasAlpha: false, isInterlaced: false, isRgb: false, colorTransfer: undefined, colorPrimaries: undefined },
-    ...{
-      averageRate: undefined,
-      nominalRate: undefined,
-      frameTimes: undefined,
-      content: undefined,
-      startSeconds: 0,
-      endSeconds: undefined,
-    },
+    index: 0,
+    codec: 'rawvideo',
+    width,
+    height,
+    rotationDegrees: 0,
+    pixelAspect: { num: 1, den: 1 },
+    hasAlpha: false,
+    isInterlaced: false,
+    isRgb: false,
+    colorTransfer: undefined,
+    colorPrimaries: undefined,
+    averageRate: undefined,
+    nominalRate: undefined,
+    frameTimes: undefined,
+    content: undefined,
+    startSeconds: 0,
+    endSeconds: undefined,
   };
 }
 

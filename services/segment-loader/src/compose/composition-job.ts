@@ -8,7 +8,8 @@ export function compositionJob(plan: CompositionPlan, limits: EncoderLimits): En
   const { fps, gopFrames, renditions, inputs, sounds } = plan;
   const outputs = { renditions, gopFrames, hasSound: sounds.length > 0 };
   return {
-    ...{ fps, ...outputs },
+    fps,
+    ...outputs,
     statedSamples: undefined,
     arguments: encoderArguments(inputs, compositionGraph(plan), outputs, limits),
   };

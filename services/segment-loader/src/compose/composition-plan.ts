@@ -104,12 +104,19 @@ export function planComposition(
     const { probed: input, isStill, zeroSeconds } = need(timed, layer.input);
     const video = pictureOf(layer.input, input);
     const index = inputs.push({
-      ...{ name: layer.input, descriptor: input.video, video },
+      name: layer.input,
+      descriptor: input.video,
+      video,
       loop: layer.atEnd === 'loop' && !isStill,
     });
     const startFrames = Math.round((layer.startMs / 1000) * framesPerSecond(fps));
     return {
-      ...{ input: index - 1, video, zeroSeconds, startFrames, ...fitted(layer, displaySize(video)), key: layer.key },
+      input: index - 1,
+      video,
+      zeroSeconds,
+      startFrames,
+      ...fitted(layer, displaySize(video)),
+      key: layer.key,
       stays: isStill || layer.atEnd !== 'disappear',
       usedSeconds: Math.max(0, seconds - startFrames / framesPerSecond(fps)),
     };
@@ -121,7 +128,11 @@ export function planComposition(
     const seen = separate ? -1 : inputs.findIndex((other) => other.name === name);
     const index = seen >= 0 ? seen : inputs.push({ ...soundInput(name, input), loop: loops(name) }) - 1;
     return {
-      ...{ input: index, track, weights, gainDb, startSeconds: startOf(name) },
+      input: index,
+      track,
+      weights,
+      gainDb,
+      startSeconds: startOf(name),
       zeroSeconds: separate ? track.startSeconds : zeroSeconds,
       usedSeconds: Math.max(0, seconds - startOf(name)),
     };

@@ -43,7 +43,10 @@ describe('a composition', () => {
 
   const plain = (name: string, color: string, { seconds = 2, fps = 30, size = '160x120', alpha = '' } = {}) =>
     clips.make(name, [
-      ...['-f', 'lavfi', '-i', `color=c=${color}${alpha}:s=${size}:r=${fps}:d=${seconds}`],
+      '-f',
+      'lavfi',
+      '-i',
+      `color=c=${color}${alpha}:s=${size}:r=${fps}:d=${seconds}`,
       ...(name.endsWith('.png')
         ? ['-frames:v', '1']
         : ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p']),
@@ -123,8 +126,18 @@ describe('a composition', () => {
 
   it('keys a colour out, exactly as bright and coloured as before beside it', async () => {
     const green = await clips.make('green.mp4', [
-      ...['-f', 'lavfi', '-i', 'color=c=0x00ff00:s=320x240:r=30:d=1,drawbox=x=120:y=80:w=80:h=80:c=red:t=fill'],
-      ...['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '10', '-pix_fmt', 'yuv420p'],
+      '-f',
+      'lavfi',
+      '-i',
+      'color=c=0x00ff00:s=320x240:r=30:d=1,drawbox=x=120:y=80:w=80:h=80:c=red:t=fill',
+      '-c:v',
+      'libx264',
+      '-preset',
+      'ultrafast',
+      '-crf',
+      '10',
+      '-pix_fmt',
+      'yuv420p',
     ]);
     const studio = await plain('studio.png', 'blue', { size: '64x48' });
     const layers = [{ input: 'studio' }, { input: 'face', key: { color: '#00ff00', similarity: 0.3, blend: 0 } }];
@@ -143,13 +156,11 @@ describe('a composition', () => {
     ['mov', ['-c:v', 'qtrle', '-pix_fmt', 'argb']],
   ])('lays a picture with an alpha channel over a background (%s)', async (kind, output) => {
     const face = await clips.make(`alpha.${kind}`, [
-      ...[
-        '-f',
-        'lavfi',
-        '-i',
-        'color=c=red:s=320x240:r=30:d=1,format=rgba,geq=r=255:g=0:b=0:a=255*lt(X\\,160)',
-        ...output,
-      ],
+      '-f',
+      'lavfi',
+      '-i',
+      'color=c=red:s=320x240:r=30:d=1,format=rgba,geq=r=255:g=0:b=0:a=255*lt(X\\,160)',
+      ...output,
     ]);
     const studio = await plain('behind.mp4', 'blue', { seconds: 1 });
     const layers = [{ input: 'studio' }, { input: 'face' }];

@@ -18,7 +18,9 @@ export interface EncodeJob {
 export function fileJob(plan: EncodePlan, limits: EncoderLimits): EncodeJob {
   const { fps, gopFrames, renditions, audio } = plan;
   return {
-    ...{ fps, gopFrames, renditions },
+    fps,
+    gopFrames,
+    renditions,
     hasSound: audio !== undefined,
     statedSamples: statedSamples(plan),
     arguments: fileArguments(plan, limits),

@@ -11,7 +11,9 @@ export function encodeSettingsOf(
   loudness: LoudnessChoice = avatar.loudness,
 ): EncodeSettings {
   return {
-    ...{ renditions: avatar.renditions ?? config.renditions, gopMs: config.gopMs, fps: avatar.fps },
+    renditions: avatar.renditions ?? config.renditions,
+    gopMs: config.gopMs,
+    fps: avatar.fps,
     loudness: loudness === 'off' ? undefined : loudness,
   };
 }

@@ -44,11 +44,24 @@ export function encoderArguments(
 ): string[] {
   return [
     // Timestamps stay the file's own: the graph moves both tracks by the same amount.
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'repeat+level+verbose', '-copyts'],
+    '-nostdin',
+    '-hide_banner',
+    '-nostats',
+    '-loglevel',
+    'repeat+level+verbose',
+    '-copyts',
     ...inputs.flatMap((input, i) => inputArguments(input, i, { maxPixels, threads })),
-    ...['-filter_complex_threads', String(threads), '-filter_complex', graph],
+    '-filter_complex_threads',
+    String(threads),
+    '-filter_complex',
+    graph,
     ...renditions.flatMap((rendition, i) => [
-      ...['-map', videoPad(i), '-fps_mode', 'passthrough', '-threads', String(threads)],
+      '-map',
+      videoPad(i),
+      '-fps_mode',
+      'passthrough',
+      '-threads',
+      String(threads),
       ...codecOptions(rendition, gopFrames),
       outputUrl(i, inputs.length),
     ]),
@@ -61,10 +74,23 @@ export function encoderArguments(
 /** For one raw picture, the graph's `[whole]`. */
 export function pictureArguments(inputs: readonly EncoderInput[], graph: string, limits: EncoderLimits): string[] {
   return [
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'error'],
+    '-nostdin',
+    '-hide_banner',
+    '-nostats',
+    '-loglevel',
+    'error',
     ...inputs.flatMap((input, i) => inputArguments(input, i, limits)),
-    ...['-filter_complex_threads', String(limits.threads), '-filter_complex', graph],
-    ...['-map', '[whole]', '-frames:v', '1', '-f', 'rawvideo', outputUrl(0, inputs.length)],
+    '-filter_complex_threads',
+    String(limits.threads),
+    '-filter_complex',
+    graph,
+    '-map',
+    '[whole]',
+    '-frames:v',
+    '1',
+    '-f',
+    'rawvideo',
+    outputUrl(0, inputs.length),
   ];
 }
 
@@ -75,10 +101,13 @@ export function inputArguments(
 ): string[] {
   return [
     ...inputOptions(maxPixels),
-    ...['-threads', String(threads), ...(loop ? ['-stream_loop', '-1'] : [])],
+    '-threads',
+    String(threads),
+    ...(loop ? ['-stream_loop', '-1'] : []),
     // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
     ...(video ? ['-reinit_filter:v', '0', ...alphaDecoder(video)] : []),
-    ...['-i', inputUrl(index)],
+    '-i',
+    inputUrl(index),
   ];
 }
 
@@ -100,14 +129,28 @@ function codecOptions({ codec, bitrateBps }: PlannedRendition, gopFrames: number
   return codec === 'vp8' ? [...VP8, ...common, '-minrate', rate, '-f', 'ivf'] : [...H264, ...common, '-f', 'h264'];
 }
 
-const VP8 = [
-  ...['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '-8'],
-  ...['-lag-in-frames', '0', '-auto-alt-ref', '0'],
-];
+const VP8 = ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '-8', '-lag-in-frames', '0', '-auto-alt-ref', '0'];
 
 /** Constrained baseline; access unit delimiters are what the stream is cut by. */
 const H264 = [
-  ...['-c:v', 'libx264', '-preset', 'superfast', '-profile:v', 'baseline', '-bf', '0', '-sc_threshold', '0'],
-  ...['-x264-params', 'aud=1', '-color_range', 'tv'],
-  ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
+  '-c:v',
+  'libx264',
+  '-preset',
+  'superfast',
+  '-profile:v',
+  'baseline',
+  '-bf',
+  '0',
+  '-sc_threshold',
+  '0',
+  '-x264-params',
+  'aud=1',
+  '-color_range',
+  'tv',
+  '-colorspace',
+  'bt709',
+  '-color_primaries',
+  'bt709',
+  '-color_trc',
+  'bt709',
 ];

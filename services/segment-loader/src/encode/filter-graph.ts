@@ -197,8 +197,10 @@ export function finishSound(gainDb?: number): string[] {
     gainDb === undefined
       ? [limiter(CEILING)]
       : [
-          ...[`volume=${decimal(gainDb)}dB:precision=float`, `aresample=${4 * PCM_RATE}`],
-          ...[limiter(TRUE_PEAK_CEILING), `aresample=${PCM_RATE}`],
+          `volume=${decimal(gainDb)}dB:precision=float`,
+          `aresample=${4 * PCM_RATE}`,
+          limiter(TRUE_PEAK_CEILING),
+          `aresample=${PCM_RATE}`,
         ];
   return [...limited, 'aformat=sample_fmts=s16:channel_layouts=mono'];
 }

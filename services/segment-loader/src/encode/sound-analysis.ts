@@ -32,9 +32,25 @@ export async function analyzeChannels(
   if (channels < 2) return undefined;
   const statistics = new ChannelStatistics(channels);
   const args = [
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'error', ...inputOptions(limits.maxPixels)],
-    ...['-threads', String(limits.threads), '-i', inputUrl(0), '-map', `0:${index}`],
-    ...['-t', String(limits.maxDurationSeconds), '-ar', String(ANALYSIS_RATE), '-f', 's16le', outputUrl(0, 1)],
+    '-nostdin',
+    '-hide_banner',
+    '-nostats',
+    '-loglevel',
+    'error',
+    ...inputOptions(limits.maxPixels),
+    '-threads',
+    String(limits.threads),
+    '-i',
+    inputUrl(0),
+    '-map',
+    `0:${index}`,
+    '-t',
+    String(limits.maxDurationSeconds),
+    '-ar',
+    String(ANALYSIS_RATE),
+    '-f',
+    's16le',
+    outputUrl(0, 1),
   ];
   const tool = new ToolProcess('ffmpeg', args, [descriptor], 1);
   await withLimits(tool, limits, signal, async () => {
@@ -59,11 +75,21 @@ export async function loudnessGainDb(
   signal: AbortSignal,
 ): Promise<number> {
   const args = [
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'info', '-copyts'],
+    '-nostdin',
+    '-hide_banner',
+    '-nostats',
+    '-loglevel',
+    'info',
+    '-copyts',
     ...inputs.flatMap((input, i) => inputArguments(input, i, limits)),
     // The log has the figures of each moment only at `verbose`, and the summary at the end.
-    ...['-filter_complex', `${chains.join(';')};${AUDIO_PAD}ebur128=framelog=verbose[m]`],
-    ...['-map', '[m]', '-f', 'null', '-'],
+    '-filter_complex',
+    `${chains.join(';')};${AUDIO_PAD}ebur128=framelog=verbose[m]`,
+    '-map',
+    '[m]',
+    '-f',
+    'null',
+    '-',
   ];
   const tool = new ToolProcess('ffmpeg', args, descriptors);
   let log = '';

@@ -87,8 +87,11 @@ class Scan {
     }
     return {
       avatars: folders.map(({ id }) => id),
-      ...{ names: this.#names, away: this.#away, files: this.#files },
-      ...{ playlists: this.#playlists, refused: this.#refused },
+      names: this.#names,
+      away: this.#away,
+      files: this.#files,
+      playlists: this.#playlists,
+      refused: this.#refused,
     };
   }
 

@@ -146,8 +146,12 @@ function mainInput({ width, height }: Size): ProbedInput {
   const rates = { averageRate: rate, nominalRate: rate, endSeconds: 1 };
   const video: VideoTrack = { ...rawTrack({ width, height }), isRgb: true, colorMatrix: undefined, ...rates };
   const info: MediaInfo = {
-    ...{ container: 'live', durationSeconds: 1, video, audio: undefined },
-    ...{ undecodable: [], chapterSeconds: [] },
+    container: 'live',
+    durationSeconds: 1,
+    video,
+    audio: undefined,
+    undecodable: [],
+    chapterSeconds: [],
   };
   return { info, audio: undefined, video: -1, sound: -1 };
 }

@@ -8,8 +8,15 @@ import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-mess
 import { SoundIntake } from './sound-intake.js';
 
 const START = {
-  ...{ type: 'start', name: 'hello', fps: 29.97, width: 640, height: 360, pixelFormat: 'bgr24' },
-  ...{ sampleRate: 24_000, sampleFormat: 'f32', interrupt: true },
+  type: 'start',
+  name: 'hello',
+  fps: 29.97,
+  width: 640,
+  height: 360,
+  pixelFormat: 'bgr24',
+  sampleRate: 24_000,
+  sampleFormat: 'f32',
+  interrupt: true,
 } as const;
 const RATIONAL = { ...START, fps: { num: 30_000, den: 1001 }, pixelFormat: 'jpeg', sampleFormat: 's16' };
 const BUDGET = { runs: 20_000, seconds: 3 };

@@ -25,7 +25,10 @@ const pushers: LivePusher[] = [];
 
 beforeAll(async () => {
   loader = await TestLoader.start({
-    ...{ LIVE_IDLE_MS: '1500', LIVE_TRACK_WAIT_MS: '500', LIVE_MAX_SECONDS: '60', LIVE_PUSHES: '3' },
+    LIVE_IDLE_MS: '1500',
+    LIVE_TRACK_WAIT_MS: '500',
+    LIVE_MAX_SECONDS: '60',
+    LIVE_PUSHES: '3',
   });
   await loader.defineAvatar('ann');
 });
@@ -85,8 +88,15 @@ describe('a live push', () => {
     expect(await pusher.closed()).toBe(1000);
     const manifest = await manifestOf(segment);
     expect(manifest).toMatchObject({
-      ...{ avatar: 'ann', name: 'flash and beep', role: 'speech', source: 'live', state: 'complete' },
-      ...{ frames: 60, gopFrames: 25, pcmSamples: 57_600, durationSamples: 115_200 },
+      avatar: 'ann',
+      name: 'flash and beep',
+      role: 'speech',
+      source: 'live',
+      state: 'complete',
+      frames: 60,
+      gopFrames: 25,
+      pcmSamples: 57_600,
+      durationSamples: 115_200,
       renditions: [{ id: 'vp8', ...SIZE }],
     });
     expect(await loader.store.isWhole(segment)).toBe(true);
@@ -276,7 +286,9 @@ describe('a live push', () => {
     await pusher.hear('status');
     pusher.socket.terminate();
     expect(await manifestOf(segment)).toMatchObject({
-      ...{ state: 'complete', frames: 30, failure: { code: 'producer_gone' } },
+      state: 'complete',
+      frames: 30,
+      failure: { code: 'producer_gone' },
     });
     expect(await loader.store.isWhole(segment)).toBe(true);
   });
@@ -436,7 +448,12 @@ describe('a live push into a session', () => {
     await registry.claim(id, epoch as number, 'snd_00000000');
     const { pusher, segment } = await begin({}, { session: id });
     await registry.speechFinished(id, epoch as number, {
-      ...{ type: 'speech.finished', seq: 1, segment, positionMs: 420, interrupted: true, reason: 'interrupted' },
+      type: 'speech.finished',
+      seq: 1,
+      segment,
+      positionMs: 420,
+      interrupted: true,
+      reason: 'interrupted',
     });
     expect(await pusher.hear('interrupted')).toEqual({ type: 'interrupted', positionMs: 420 });
     pusher.picture(FRAME);

@@ -233,7 +233,9 @@ describe('the colors of a segment', () => {
       : COLORS;
     const path = await file(`composed ${name}`, own, source);
     const composition = compositionSchema.parse({
-      ...{ width: SIDE, height: SIDE, lengthOf: 'face' },
+      width: SIDE,
+      height: SIDE,
+      lengthOf: 'face',
       layers: [{ input: 'face', box: { x: 0, y: 0, width: SIDE, height: SIDE } }],
     });
     const media = ([video = -1]: readonly number[]) => ({

@@ -113,7 +113,8 @@ async function planComposed(
 /** Refuses by the headers what can't be used at all; whether a picture is needed is for the plan. */
 async function probeFiles({ video, audio }: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
   const heard = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
-    ...{ track, separate },
+    track,
+    separate,
     weights: await analyzeChannels(descriptor, track, analysisLimits(limits), signal),
   });
   const info = await probe(video, limits.maxPixels, signal);

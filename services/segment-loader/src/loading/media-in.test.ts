@@ -68,7 +68,14 @@ describe('SegmentLoader, with files as people have them,', () => {
       'EXIF orientation %i stands upright',
       async (n, how) => {
         const plain = await clips.make(`stored-${n}.jpg`, [
-          ...['-f', 'lavfi', '-i', `${UPRIGHT},${how}`, '-frames:v', '1', '-q:v', '2'],
+          '-f',
+          'lavfi',
+          '-i',
+          `${UPRIGHT},${how}`,
+          '-frames:v',
+          '1',
+          '-q:v',
+          '2',
         ]);
         const path = await clips.altered(`exif-${n}.jpg`, plain, (bytes) => withOrientation(bytes, n));
         const manifest = await load(path);
@@ -107,7 +114,12 @@ describe('SegmentLoader, with files as people have them,', () => {
     ])('%s turns the plan, too', async (_, name) => {
       const plain = await clips.test('landscape.mp4', { output: [...H264, '-an'], seconds: 1 });
       const path = await clips.make(name, [
-        ...['-i', plain, '-c', 'copy', '-bsf:v', 'h264_metadata=display_orientation=insert:rotate=90'],
+        '-i',
+        plain,
+        '-c',
+        'copy',
+        '-bsf:v',
+        'h264_metadata=display_orientation=insert:rotate=90',
       ]);
       expect(sizeOf(await load(path))).toEqual([120, 160]);
     });
@@ -122,7 +134,14 @@ describe('SegmentLoader, with files as people have them,', () => {
   describe('frame rates', () => {
     const encode = async (name: string, filters: string, output: readonly string[], fps = '30', seconds = 3) =>
       clips.make(name, [
-        ...['-f', 'lavfi', '-i', `testsrc2=s=96x64:r=${fps}:d=${seconds}`, '-vf', filters, '-fps_mode', 'passthrough'],
+        '-f',
+        'lavfi',
+        '-i',
+        `testsrc2=s=96x64:r=${fps}:d=${seconds}`,
+        '-vf',
+        filters,
+        '-fps_mode',
+        'passthrough',
         ...output,
       ]);
     const VP8_LIVE = ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-live', '1'];
@@ -229,7 +248,14 @@ describe('SegmentLoader, with files as people have them,', () => {
       const { flashes, beeps } = await decoded(edited);
       expectTogether(flashes.slice(-2), beeps.slice(-2), 2, 40);
       const negative = await clips.make('negative.mkv', [
-        ...['-i', source, '-c', 'copy', '-output_ts_offset', '-0.4', '-avoid_negative_ts', 'disabled'],
+        '-i',
+        source,
+        '-c',
+        'copy',
+        '-output_ts_offset',
+        '-0.4',
+        '-avoid_negative_ts',
+        'disabled',
       ]);
       const result = await decoded(negative);
       expectTogether(result.flashes.slice(-2), result.beeps.slice(-2), 2, 40);
@@ -357,8 +383,23 @@ describe('SegmentLoader, with files as people have them,', () => {
     ])('a cover (%s) that is the first and the default is not the picture', async (_, name, codec) => {
       const moving = await clips.test('moving.mp4');
       const path = await clips.make(name, [
-        ...[...cover, '-i', moving, '-map', '0:v', '-map', '1:v', '-map', '1:a', '-c', 'copy', '-c:v:0', codec],
-        ...['-disposition:v:0', 'default', '-disposition:v:1', '0'],
+        ...cover,
+        '-i',
+        moving,
+        '-map',
+        '0:v',
+        '-map',
+        '1:v',
+        '-map',
+        '1:a',
+        '-c',
+        'copy',
+        '-c:v:0',
+        codec,
+        '-disposition:v:0',
+        'default',
+        '-disposition:v:1',
+        '0',
       ]);
       const manifest = await load(path);
       expect(sizeOf(manifest)).toEqual([160, 120]);
@@ -367,9 +408,23 @@ describe('SegmentLoader, with files as people have them,', () => {
 
     it.each([3, 10, 16])('%i channels without a layout are mixed down', async (channels) => {
       const path = await clips.make(`channels-${channels}.mov`, [
-        ...['-f', 'lavfi', '-i', 'testsrc2=s=96x64:d=1'],
-        ...['-f', 's16le', '-ar', '48000', '-ac', String(channels), '-t', '1', '-i', '/dev/urandom'],
-        ...[...H264, '-c:a', 'pcm_s16le'],
+        '-f',
+        'lavfi',
+        '-i',
+        'testsrc2=s=96x64:d=1',
+        '-f',
+        's16le',
+        '-ar',
+        '48000',
+        '-ac',
+        String(channels),
+        '-t',
+        '1',
+        '-i',
+        '/dev/urandom',
+        ...H264,
+        '-c:a',
+        'pcm_s16le',
       ]);
       const { manifest, samples } = await decoded(path);
       expect(manifest.pcmSamples).toBe(24_000);
@@ -378,8 +433,20 @@ describe('SegmentLoader, with files as people have them,', () => {
 
     it('a sound of an unknown codec is passed over for one that is known, and named where it is the only one', async () => {
       const two = await clips.make('two-sounds.mov', [
-        ...['-i', await clips.test('moving.mp4'), '-map', '0:v', '-map', '0:a', '-map', '0:a', '-c:v', 'copy'],
-        ...['-c:a:0', 'pcm_s16le', '-c:a:1', 'aac'],
+        '-i',
+        await clips.test('moving.mp4'),
+        '-map',
+        '0:v',
+        '-map',
+        '0:a',
+        '-map',
+        '0:a',
+        '-c:v',
+        'copy',
+        '-c:a:0',
+        'pcm_s16le',
+        '-c:a:1',
+        'aac',
       ]);
       const forget = (bytes: Buffer) => {
         const at = bytes.indexOf('sowt');
@@ -390,7 +457,12 @@ describe('SegmentLoader, with files as people have them,', () => {
       expect(manifest.pcmSamples).toBeGreaterThan(47_000);
       expect(Math.max(...samples)).toBeGreaterThan(1000);
       const one = await clips.make('one-sound.mov', [
-        ...['-i', await clips.test('moving.mp4'), '-c:v', 'copy', '-c:a', 'pcm_s16le'],
+        '-i',
+        await clips.test('moving.mp4'),
+        '-c:v',
+        'copy',
+        '-c:a',
+        'pcm_s16le',
       ]);
       const error = await refused(await clips.altered('unknown.mov', one, forget), 'media_undecodable');
       expect(error.message).toContain('stream 1');

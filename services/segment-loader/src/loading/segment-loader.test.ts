@@ -71,7 +71,11 @@ describe('SegmentLoader', () => {
     it('becomes VP8 with keyframes at GOP starts and nowhere else, and PCM of the same length', async () => {
       const { manifest } = await loaded(await clips.test('good.mp4'), { gopMs: 500 });
       expect(manifest).toMatchObject({
-        ...{ state: 'complete', frames: 60, gopFrames: 15, fps: { num: 30, den: 1 }, pcmSamples: 48_000 },
+        state: 'complete',
+        frames: 60,
+        gopFrames: 15,
+        fps: { num: 30, den: 1 },
+        pcmSamples: 48_000,
         durationSamples: 96_000,
         renditions: [{ id: 'vp8', codec: 'vp8', width: 160, height: 120 }],
       });
@@ -149,7 +153,14 @@ describe('SegmentLoader', () => {
 
     it('of different lengths: as long as the longer, nothing cut', async () => {
       const input = (picture: number, sound: number) => [
-        ...['-f', 'lavfi', '-i', `testsrc2=s=64x64:r=25:d=${picture}`, '-f', 'lavfi', '-i', `sine=d=${sound}:r=48000`],
+        '-f',
+        'lavfi',
+        '-i',
+        `testsrc2=s=64x64:r=25:d=${picture}`,
+        '-f',
+        'lavfi',
+        '-i',
+        `sine=d=${sound}:r=48000`,
       ];
       const long = (await loaded(await clips.make('long-sound.mp4', input(1, 2)))).manifest;
       expect(long).toMatchObject({ frames: 25, pcmSamples: 48_000, durationSamples: 96_000 });
@@ -188,18 +199,16 @@ describe('SegmentLoader', () => {
     it('of variable frame rate comes to a constant one without running away from its sound', async () => {
       const vfr = "select='not(eq(mod(n,7),3)+eq(mod(n,11),5))'";
       const path = await clips.make('vfr.mp4', [
-        ...[
-          '-i',
-          await clips.flashBeep('base.mp4'),
-          '-vf',
-          vfr,
-          '-fps_mode',
-          'vfr',
-          '-c:v',
-          'libx264',
-          '-pix_fmt',
-          'yuv420p',
-        ],
+        '-i',
+        await clips.flashBeep('base.mp4'),
+        '-vf',
+        vfr,
+        '-fps_mode',
+        'vfr',
+        '-c:v',
+        'libx264',
+        '-pix_fmt',
+        'yuv420p',
       ]);
       const { manifest, decoded } = await loaded(path);
       expect([24, 25, 30]).toContain(manifest.fps.num);
@@ -210,7 +219,7 @@ describe('SegmentLoader', () => {
 
     it('of a phone held upright stands upright', async () => {
       const path = await clips
-        .make('phone.mp4', [...['-display_rotation', '90', '-i', await clips.test('landscape.mp4'), '-c', 'copy']])
+        .make('phone.mp4', ['-display_rotation', '90', '-i', await clips.test('landscape.mp4'), '-c', 'copy'])
         .catch(async () =>
           // FFmpeg before 6 sets the rotation by a tag.
           clips.make('phone.mov', [

@@ -103,7 +103,8 @@ export class SegmentLoader {
     const sink = new StoreSink(this.#store, request.id, this.#metrics, signal);
     try {
       const limits = {
-        ...{ maxDurationSeconds, stallMs: STALL_MS },
+        maxDurationSeconds,
+        stallMs: STALL_MS,
         totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (plan.lengthSeconds ?? maxDurationSeconds),
       };
       const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, progress);
@@ -177,7 +178,8 @@ class StoreSink implements PartSink {
     if ((await this.#store.getManifest(this.#segment)) !== undefined) return;
     await this.#store.discardParts({
       id: this.#segment,
-      ...{ renditions, gopFrames },
+      renditions,
+      gopFrames,
       frames: this.#gopCount * gopFrames,
       pcmSamples: this.#pcmCount * PCM_CHUNK_SAMPLES,
     });
@@ -205,7 +207,11 @@ function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, enc
     pcmSamples: encoded.pcmSamples,
     durationSamples: durationSamplesOf(encoded.frames, job.fps, encoded.pcmSamples, request.role),
     renditions: job.renditions.map(({ id, codec, width, height, bitrateBps }) => ({
-      ...{ id, codec, width, height, bitrateBps },
+      id,
+      codec,
+      width,
+      height,
+      bitrateBps,
       bytes: encoded.bytes.get(id) ?? 0,
     })),
     markFrames: markFrames(chapterSeconds, job, encoded.frames),

@@ -46,7 +46,12 @@ describe('the sound of a segment', () => {
     it.each(cases)('keeps the level of a voice in %s', async (name, expression, layout, codec) => {
       const path = await clips.make(`${name}.mkv`, [
         ...PICTURE(1.5),
-        ...['-f', 'lavfi', '-i', `aevalsrc=${expression}:c=${layout}:d=1.5`, ...H264, ...codec],
+        '-f',
+        'lavfi',
+        '-i',
+        `aevalsrc=${expression}:c=${layout}:d=1.5`,
+        ...H264,
+        ...codec,
       ]);
       const { samples } = await decoded([path]);
       expect(Math.abs(peakDb(samples) - -6)).toBeLessThan(1);

@@ -7,8 +7,16 @@ const REPORT = JSON.stringify({
   chapters: [{ start_time: '1.500000' }],
   streams: [
     {
-      ...{ index: 0, codec_name: 'h264', codec_type: 'video', width: 1280, height: 720, pix_fmt: 'yuv420p' },
-      ...{ sample_aspect_ratio: '1:1', r_frame_rate: '30000/1001', avg_frame_rate: '30/1', start_time: '0.000000' },
+      index: 0,
+      codec_name: 'h264',
+      codec_type: 'video',
+      width: 1280,
+      height: 720,
+      pix_fmt: 'yuv420p',
+      sample_aspect_ratio: '1:1',
+      r_frame_rate: '30000/1001',
+      avg_frame_rate: '30/1',
+      start_time: '0.000000',
       disposition: { default: 1, attached_pic: 0 },
       tags: { DURATION: '00:00:04.000000000', alpha_mode: '1' },
       side_data_list: [{}, { rotation: -90 }],

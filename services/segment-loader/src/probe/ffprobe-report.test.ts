@@ -18,7 +18,10 @@ const parse = (streams: readonly object[], format: object = mov) => parseReport(
 describe('parseReport', () => {
   it('reads rates, aspect and rotation as exact numbers', () => {
     const stream = {
-      ...{ ...video, avg_frame_rate: '30000/1001', r_frame_rate: '30000/1001', sample_aspect_ratio: '64:45' },
+      ...video,
+      avg_frame_rate: '30000/1001',
+      r_frame_rate: '30000/1001',
+      sample_aspect_ratio: '64:45',
       side_data_list: [{}, { rotation: -90 }],
     };
     expect(parse([stream]).video).toMatchObject({

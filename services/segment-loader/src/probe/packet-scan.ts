@@ -94,8 +94,18 @@ export class PacketScan {
     if (!/^(video|audio)$/.test(kind) || !Number.isInteger(index)) return undefined;
     if (known || this.#streams.size >= MAX_STREAMS) return known;
     const made: Stream = {
-      ...{ kind, count: 0, packets: 0, firstKey: undefined, last: undefined, end: Number.NEGATIVE_INFINITY },
-      ...{ seconds: 0, part: 0, jumps: [], times: new Map(), ranges: new Map(), stored: 0 },
+      kind,
+      count: 0,
+      packets: 0,
+      firstKey: undefined,
+      last: undefined,
+      end: Number.NEGATIVE_INFINITY,
+      seconds: 0,
+      part: 0,
+      jumps: [],
+      times: new Map(),
+      ranges: new Map(),
+      stored: 0,
     };
     // A stream that begins later begins where the others are.
     made.part = this.#parts.length - 1;

@@ -46,15 +46,13 @@ describe('a deletion', () => {
   async function startPush(loader: TestLoader, avatar: string): Promise<{ pusher: LivePusher; segment: string }> {
     const pusher = await LivePusher.connect({ loaderUrl: loader.url, apiKey: API_KEY }, { avatar });
     const { segment } = await pusher.start({
-      ...{
-        type: 'start',
-        fps: 25,
-        width: 96,
-        height: 64,
-        pixelFormat: 'bgr24',
-        sampleRate: 24_000,
-        sampleFormat: 'f32',
-      },
+      type: 'start',
+      fps: 25,
+      width: 96,
+      height: 64,
+      pixelFormat: 'bgr24',
+      sampleRate: 24_000,
+      sampleFormat: 'f32',
     });
     await pushAtPace(pusher, { frame: bgrFrame(96, 64, [255, 255, 255]), hz: 440, fps: 25, seconds: 1.2 }).done;
     return { pusher, segment };

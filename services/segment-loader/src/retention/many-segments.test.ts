@@ -57,8 +57,19 @@ describe('with many segments', () => {
 
   function manifestOf(id: string): SegmentManifest {
     return {
-      ...{ version: 1, id, avatar: 'ann', name: id, role: 'speech', source: 'upload', state: 'complete' },
-      ...{ createdAtMs: 1, fps: { num: 25, den: 1 }, frames: 1, gopFrames: 25, pcmSamples: 0, durationSamples: 1920 },
+      version: 1,
+      id,
+      avatar: 'ann',
+      name: id,
+      role: 'speech',
+      source: 'upload',
+      state: 'complete',
+      createdAtMs: 1,
+      fps: { num: 25, den: 1 },
+      frames: 1,
+      gopFrames: 25,
+      pcmSamples: 0,
+      durationSamples: 1920,
       renditions: [{ id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 10 }],
       markFrames: [],
     };

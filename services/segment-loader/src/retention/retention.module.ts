@@ -40,13 +40,23 @@ import { SegmentArchive } from './segment-archive.js';
         logger: Logger,
       ) =>
         new MediaQuota({
-          ...{ store, avatars, archive, metrics, logger },
+          store,
+          avatars,
+          archive,
+          metrics,
+          logger,
           limitBytes: () => quotaBytes(config.mediaQuotaBytes, media),
           queued: () => queuedSegments(new SessionRegistry(queue)),
         }),
       inject: [
-        ...[CONFIG, RedisMediaStore, AvatarStore, SegmentArchive],
-        ...[MEDIA_REDIS, QUEUE_REDIS, RETENTION_METRICS, LOGGER],
+        CONFIG,
+        RedisMediaStore,
+        AvatarStore,
+        SegmentArchive,
+        MEDIA_REDIS,
+        QUEUE_REDIS,
+        RETENTION_METRICS,
+        LOGGER,
       ],
     },
     {
@@ -60,7 +70,10 @@ import { SegmentArchive } from './segment-archive.js';
         afterStep: DeletionParts['afterStep'] | null,
       ) =>
         new Deletion({
-          ...{ store, avatars, archive, logger },
+          store,
+          avatars,
+          archive,
+          logger,
           intents: new DeletionIntents(queue),
           log: new DeletionLog(queue),
           registry: new SessionRegistry(queue),
@@ -81,7 +94,12 @@ import { SegmentArchive } from './segment-archive.js';
         logger: Logger,
       ) =>
         new Housekeeper({
-          ...{ store, avatars, deletion, archive, quota, logger },
+          store,
+          avatars,
+          deletion,
+          archive,
+          quota,
+          logger,
           clock: systemClock,
           intervalMs: config.rescanMs,
         }),

@@ -38,15 +38,13 @@ describe('segments that came over the network', () => {
   async function pushLive(loader: TestLoader): Promise<string> {
     const pusher = await LivePusher.connect({ loaderUrl: loader.url, apiKey: API_KEY }, { avatar: 'ann' });
     const { segment } = await pusher.start({
-      ...{
-        type: 'start',
-        fps: 25,
-        width: 96,
-        height: 64,
-        pixelFormat: 'bgr24',
-        sampleRate: 24_000,
-        sampleFormat: 'f32',
-      },
+      type: 'start',
+      fps: 25,
+      width: 96,
+      height: 64,
+      pixelFormat: 'bgr24',
+      sampleRate: 24_000,
+      sampleFormat: 'f32',
     });
     const frame = bgrFrame(96, 64, [255, 255, 255]);
     await pushAtPace(pusher, { frame, hz: 440, fps: 25, seconds: 1.2 }).done;

@@ -53,15 +53,19 @@ function archiveOf(store: MediaStore): SegmentArchive {
 
 async function write(id: string, seed: number): Promise<Buffer> {
   const manifest: SegmentManifest = {
-    ...{ version: 1, id, avatar: 'ann', name: 'hello', role: 'speech', source: 'upload', state: 'complete' },
-    ...{
-      createdAtMs: 1000,
-      fps: { num: 30, den: 1 },
-      frames: 70,
-      gopFrames: 30,
-      pcmSamples: 50_000,
-      durationSamples: 112_000,
-    },
+    version: 1,
+    id,
+    avatar: 'ann',
+    name: 'hello',
+    role: 'speech',
+    source: 'upload',
+    state: 'complete',
+    createdAtMs: 1000,
+    fps: { num: 30, den: 1 },
+    frames: 70,
+    gopFrames: 30,
+    pcmSamples: 50_000,
+    durationSamples: 112_000,
     renditions: [{ id: 'small', codec: 'vp8', width: 64, height: 64, bitrateBps: 1000, bytes: 60 }],
     markFrames: [30],
   };

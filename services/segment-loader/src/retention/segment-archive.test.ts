@@ -23,7 +23,13 @@ describe('the archive, with a copy of a later form', () => {
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'humancast-archive-'));
     const manifest = {
-      ...{ version: 2, id, avatar: 'ann', frames: 0, gopFrames: 1, pcmSamples: 0, renditions: [] },
+      version: 2,
+      id,
+      avatar: 'ann',
+      frames: 0,
+      gopFrames: 1,
+      pcmSamples: 0,
+      renditions: [],
     } as unknown as SegmentManifest;
     await writeSegmentFile(join(directory, `${id}.hcs`), { manifest, retention: { pinned: true } }, async () =>
       Buffer.alloc(0),

@@ -17,7 +17,9 @@ const TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 const PARSER = { runs: 3000, seconds: 5 };
 const DOOR = { runs: 150, seconds: 8 };
 const COMPOSITION = JSON.stringify({
-  ...{ width: 640, height: 360, layout: 'grid' },
+  width: 640,
+  height: 360,
+  layout: 'grid',
   layers: [{ input: 'main' }, { input: 'logo' }],
 });
 

@@ -229,7 +229,10 @@ export class Uploads implements UnfinishedWork {
     const { config, loader, queue, archive, avatars } = this.#parts;
     const either = AbortSignal.any([signal, upload.abort.signal]);
     const request: Omit<LoadRequest, 'media'> = {
-      ...{ id, avatar: avatar.id, name, owner },
+      id,
+      avatar: avatar.id,
+      name,
+      owner,
       role: 'speech',
       source: 'upload',
       retention,

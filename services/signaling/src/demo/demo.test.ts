@@ -23,7 +23,8 @@ describe('DemoSessions', () => {
     expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(2);
     while (living.length < 2) await make('192.0.2.1');
     await expect(make('192.0.2.1')).rejects.toMatchObject({
-      ...{ code: 'rate_limited', retryAfterSeconds: 30 },
+      code: 'rate_limited',
+      retryAfterSeconds: 30,
       extra: { limit: 'DEMO_SESSIONS_PER_ADDRESS' },
     });
     await make('192.0.2.2');

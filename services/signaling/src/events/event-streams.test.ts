@@ -9,8 +9,12 @@ import { waitFor } from '../../testing/wait-for.js';
 import { EventStreams, type EventStreamsOptions } from './event-streams.js';
 
 const OPTIONS: EventStreamsOptions = {
-  ...{ eventStreamLimit: 1000, eventStreamsPerSession: 1000, eventStreamsPerKey: 1000, eventStreamsPerAddress: 1000 },
-  ...{ heartbeatMs: 60_000, lingerMs: 60_000 },
+  eventStreamLimit: 1000,
+  eventStreamsPerSession: 1000,
+  eventStreamsPerKey: 1000,
+  eventStreamsPerAddress: 1000,
+  heartbeatMs: 60_000,
+  lingerMs: 60_000,
 };
 
 /** The streams behind a real HTTP server; the registry answers when it is told to, and events come from the test. */

@@ -17,7 +17,9 @@ describe('the limits of signaling', () => {
   afterAll(() => stack.stop());
 
   const refusal = ({ status, headers, body }: Reply) => ({
-    ...{ status, code: body?.code, limit: body?.limit },
+    status,
+    code: body?.code,
+    limit: body?.limit,
     retryAfter: Number(headers.get('retry-after')) > 0,
   });
   const limited = (limit: string) => ({ status: 429, code: 'rate_limited', limit, retryAfter: true });

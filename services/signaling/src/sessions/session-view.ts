@@ -103,7 +103,10 @@ function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): Vie
   const { viewer, attempt, joinedAtMs, offer } = record;
   const said = inspection?.reports?.find((report) => report.viewer === viewer);
   return {
-    ...{ viewer, attempt, joinedAtMs, whep: offer !== undefined },
+    viewer,
+    attempt,
+    joinedAtMs,
+    whep: offer !== undefined,
     ...(said && { report: { atMs: said.atMs, ...said.report } }),
   };
 }

@@ -79,7 +79,8 @@ describe('WHEP', () => {
     expect(reply.headers.get('link')).toBeNull();
     expect((await patch('*')).status).toBe(204);
     const withTurn = await signaling.request('PATCH', resource, {
-      ...{ auth: '', body: FRAGMENT },
+      auth: '',
+      body: FRAGMENT,
       headers: { ...SDP_FRAGMENT, 'if-match': etag },
     });
     expect(withTurn.headers.get('link')).toMatch(new RegExp(`rel="ice-server"; username="\\d+:${viewer}"`));
