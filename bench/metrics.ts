@@ -17,13 +17,13 @@ import {
   packGop,
   type SegmentManifest,
 } from '@humancast/shared';
-import { VoiceEncoder } from '../services/media-sender/dist/audio/voice-encoder.js';
+import { OpusEncoder } from '../services/media-sender/dist/audio/opus-encoder.js';
 import { MediaCache } from '../services/media-sender/dist/media/media-cache.js';
 import { SegmentClip } from '../services/media-sender/dist/media/segment-clip.js';
 import { SenderMetrics } from '../services/media-sender/dist/metrics.js';
-import { Phases } from '../services/media-sender/dist/playout/phases.js';
 import { Scheduler } from '../services/media-sender/dist/playout/scheduler.js';
 import { type PlayoutMetrics, SessionPlayer } from '../services/media-sender/dist/playout/session-player.js';
+import { Stagger } from '../services/media-sender/dist/playout/stagger.js';
 import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
 import { RepairBudget } from '../services/media-sender/dist/rtp/repair-budget.js';
 import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
@@ -138,11 +138,11 @@ async function playing(): Promise<number> {
   const player = new SessionPlayer({
     clock,
     scheduler: new Scheduler(clock, (error) => console.error(error), { set: () => 0, clear() {} }),
-    encoder: new VoiceEncoder({ bitrateBps: 32_000, complexity: 5 }),
+    encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 5 }),
     metrics: SILENT_METRICS,
     cutPolicy: 'now',
     crossfadeSamples: 384,
-    phases: new Phases(),
+    stagger: new Stagger(),
     nextIdle: () => clips.shift(),
     onStarted() {},
     onFinished() {},

@@ -24,15 +24,15 @@ import {
   toSenderSchema,
 } from '@humancast/shared';
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
-import { VoiceEncoder } from './audio/voice-encoder.js';
+import { OpusEncoder } from './audio/opus-encoder.js';
 import { MediaSender } from './hosting/media-sender.js';
-import type { HostServices } from './hosting/session-host.js';
-import { IdleLibrary } from './media/idle-library.js';
+import type { WorkerServices } from './hosting/session-worker.js';
+import { IdlePlaylists } from './media/idle-playlists.js';
 import { MediaCache } from './media/media-cache.js';
 import { SenderMetrics } from './metrics.js';
-import { Phases } from './playout/phases.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
+import { Stagger } from './playout/stagger.js';
 import { packetize } from './rtp/packetize.js';
 import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE, TRACER } from './tokens.js';
 import { Traffic } from './transport/traffic.js';
@@ -109,7 +109,7 @@ function createMediaSender(
   const scheduler = new Scheduler(clock, (error) => logger.error({ err: error }, 'playout failed'));
   const store = new RedisMediaStore(media);
   const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetize });
-  const phases = new Phases();
+  const stagger = new Stagger();
   const traffic = new Traffic();
   const sender: { current?: MediaSender } = {};
   const metrics = new SenderMetrics(metricsRegistry, {
@@ -126,7 +126,7 @@ function createMediaSender(
     traffic: () => traffic.totals(),
   });
   const registry = new SessionRegistry(queue);
-  const services: HostServices = {
+  const services: WorkerServices = {
     sender: id,
     registry,
     store,
@@ -137,7 +137,7 @@ function createMediaSender(
       startSamples: (config.liveStartMs * CLOCK_RATE) / 1000,
       nowMs: () => clock.nowMs(),
     },
-    idle: new IdleLibrary(store, clock, logger),
+    idle: new IdlePlaylists(store, clock, logger),
     post: new RedisPost(queue, logger),
     logger,
     tracer,
@@ -169,8 +169,8 @@ function createMediaSender(
         clock,
         scheduler,
         metrics,
-        phases,
-        encoder: new VoiceEncoder({ bitrateBps: config.opusBitrateBps, complexity: config.opusComplexity }),
+        stagger,
+        encoder: new OpusEncoder({ bitrateBps: config.opusBitrateBps, complexity: config.opusComplexity }),
         crossfadeSamples: 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000),
       }),
     prefetchSamples: (config.prefetchMs * CLOCK_RATE) / 1000,

@@ -1,15 +1,15 @@
 import {
+  FastHistogram,
   type FinishReason,
+  type HistogramSeries,
   type Registry,
-  type Tally,
-  TallyHistogram,
   type ViewerReport,
   watchCounter,
   watchGauge,
 } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type Paced } from './hosting/admission.js';
-import type { HostMetrics } from './hosting/session-host.js';
+import type { WorkerMetrics } from './hosting/session-worker.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
 import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
 import type { TrafficTotals } from './transport/traffic.js';
@@ -52,9 +52,9 @@ export interface SenderState {
 }
 
 /** The media-sender's metrics. What lies on a packet's path is counted in plain arrays; everything else at each scrape. */
-export class SenderMetrics implements PlayoutMetrics, HostMetrics {
+export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
   readonly #late: PerTrack;
-  readonly #skew: Tally;
+  readonly #skew: HistogramSeries;
   readonly #interrupted: PerTrack;
   readonly #skipped: Counter;
   readonly #holds: Counter;
@@ -178,12 +178,12 @@ export class SenderMetrics implements PlayoutMetrics, HostMetrics {
 /** What viewers measure, about once a second each. */
 class ViewerMetrics {
   readonly #reports: Counter;
-  readonly #skew: Tally;
-  readonly #untrimmedSkew: Tally;
+  readonly #skew: HistogramSeries;
+  readonly #untrimmedSkew: HistogramSeries;
   readonly #trim: PerTrack;
   readonly #jitter: PerTrack;
-  readonly #roundTrip: Tally;
-  readonly #firstFrame: Tally;
+  readonly #roundTrip: HistogramSeries;
+  readonly #firstFrame: HistogramSeries;
   readonly #freezes: Counter;
   readonly #freezeSeconds: Counter;
   readonly #decoded: Counter;
@@ -254,7 +254,7 @@ class ViewerMetrics {
   }
 }
 
-type PerTrack = Readonly<Record<'audio' | 'video', Tally>>;
+type PerTrack = Readonly<Record<'audio' | 'video', HistogramSeries>>;
 
 function observePair(tallies: PerTrack, ms: { audio: number; video: number }): void {
   tallies.audio.observe(ms.audio * MS);
@@ -262,13 +262,13 @@ function observePair(tallies: PerTrack, ms: { audio: number; video: number }): v
 }
 
 function histogramMaker(registry: Registry) {
-  return (name: string, help: string, buckets: readonly number[]): Tally =>
-    new TallyHistogram({ name, help, buckets, registry }).series({});
+  return (name: string, help: string, buckets: readonly number[]): HistogramSeries =>
+    new FastHistogram({ name, help, buckets, registry }).series({});
 }
 
 function perTrackMaker(registry: Registry) {
   return (name: string, help: string, buckets: readonly number[]): PerTrack => {
-    const histogram = new TallyHistogram({ name, help, labelNames: ['track'], buckets, registry });
+    const histogram = new FastHistogram({ name, help, labelNames: ['track'], buckets, registry });
     return { audio: histogram.series({ track: 'audio' }), video: histogram.series({ track: 'video' }) };
   };
 }

@@ -160,7 +160,7 @@ describe('SessionRegistry', () => {
         [1, 'interrupted', 1000],
         [2, 'dropped', 0],
       ]);
-      expect(await registry.programme(id)).toEqual({ interruptedSeq: 2, queue: [] });
+      expect(await registry.playQueue(id)).toEqual({ interruptedSeq: 2, queue: [] });
     });
 
     it('says by one clock when a playhead was saved and when the session was claimed', async () => {
@@ -288,7 +288,7 @@ describe('SessionRegistry', () => {
       await expect(registry.create(newId('ses'), 'demo')).rejects.toThrow('OOM');
       await expect(registry.speak(id, [newId('seg')], { interrupt: true })).rejects.toThrow('OOM');
       await expect(registry.putViewer(id, newId('vw'), 'sig_a', { limit: 2 })).rejects.toThrow('OOM');
-      expect((await registry.programme(id)).interruptedSeq).toBe(0);
+      expect((await registry.playQueue(id)).interruptedSeq).toBe(0);
 
       const [first] = queued;
       if (!first) throw new Error('nothing was queued');

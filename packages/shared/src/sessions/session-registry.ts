@@ -183,7 +183,7 @@ export class SessionRegistry {
   }
 
   /** What a host has to follow: up to which seq everything is over, and what else is queued. */
-  async programme(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
+  async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
     // In this order: what is read as queued after the interruption was queued after it.
     const interruptedSeq = Number((await this.#redis.hget(keys.session(id), 'interrupted')) ?? 0);
     return { interruptedSeq, queue: await this.queue(id) };

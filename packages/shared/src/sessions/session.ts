@@ -13,7 +13,7 @@ export const sessionStateSchema = z.enum([
 ]);
 export type SessionState = z.infer<typeof sessionStateSchema>;
 
-/** Where the programme was when its host last said so; a new host resumes here. */
+/** Where playout was when its host last said so; a new host resumes here. */
 export const playheadSchema = z.object({
   segment: idSchema,
   role: z.enum(['idle', 'speech']),

@@ -31,12 +31,12 @@ import { FuzzRandom, mutate, startRedis, type TestRedis } from '@humancast/testk
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { VoiceEncoder } from '../audio/voice-encoder.js';
-import { IdleLibrary } from '../media/idle-library.js';
+import { OpusEncoder } from '../audio/opus-encoder.js';
+import { IdlePlaylists } from '../media/idle-playlists.js';
 import { MediaCache } from '../media/media-cache.js';
-import { Phases } from '../playout/phases.js';
 import { Scheduler } from '../playout/scheduler.js';
 import { SessionPlayer } from '../playout/session-player.js';
+import { Stagger } from '../playout/stagger.js';
 import { packetize } from '../rtp/packetize.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
@@ -215,7 +215,7 @@ describe('MediaSender', () => {
       sessionTaken: () => {},
       sessionLeft: () => {},
     };
-    const phases = new Phases();
+    const stagger = new Stagger();
     const senders = new SenderRegistry(redis);
     const looks = vi.spyOn(senders, 'list');
     const sender = new MediaSender({
@@ -238,7 +238,7 @@ describe('MediaSender', () => {
         store,
         cache: new MediaCache(store, { maxBytes: 1e8, packetize }),
         live: { reader: { follow: () => () => {} }, packetize, startSamples: 0, nowMs: () => systemClock.nowMs() },
-        idle: new IdleLibrary(store, systemClock, logger),
+        idle: new IdlePlaylists(store, systemClock, logger),
         post: new RedisPost(redis),
         logger,
         tracer: NO_TRACER,
@@ -254,8 +254,8 @@ describe('MediaSender', () => {
             clock: systemClock,
             scheduler,
             metrics,
-            phases,
-            encoder: new VoiceEncoder({ bitrateBps: 32_000, complexity: 0 }),
+            stagger,
+            encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 0 }),
             crossfadeSamples: 384,
           });
           players.push(player);

@@ -28,7 +28,7 @@ import type { Scheduler } from '../playout/scheduler.js';
 import { Admission, type Paced } from './admission.js';
 import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';
-import { HAND_OVER_MS, type HostServices, SessionHost } from './session-host.js';
+import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
 
 /** Segments of all sessions that are looked up at once. */
 const SEGMENT_CONCURRENCY = 64;
@@ -55,7 +55,7 @@ export interface MediaSenderOptions {
   senders: SenderRegistry;
   avatars: AvatarStore;
   deletions: Pick<DeletionLog, 'next'>;
-  services: HostServices;
+  services: WorkerServices;
   /** A connection for subscriptions to redis-queue. The kernel closes it with the process, which tells the others at once. */
   presence: Pick<Redis, 'subscribe' | 'disconnect'>;
   /** What playout has sent, and how late. */
@@ -69,7 +69,7 @@ export interface MediaSenderOptions {
  */
 export class MediaSender {
   readonly #options: MediaSenderOptions;
-  readonly #hosts = new Map<string, SessionHost>();
+  readonly #workers = new Map<string, SessionWorker>();
   readonly #lease: Lease;
   readonly #admission: Admission;
   readonly #placement: Placement;
@@ -121,26 +121,26 @@ export class MediaSender {
   }
 
   get sessionCount(): number {
-    return this.#hosts.size;
+    return this.#workers.size;
   }
 
   get viewerCount(): number {
     let count = 0;
-    for (const host of this.#hosts.values()) count += host.viewerCount;
+    for (const worker of this.#workers.values()) count += worker.viewerCount;
     return count;
   }
 
   /** How many sessions each avatar has here. */
   get avatarCounts(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
-    for (const { avatar } of this.#hosts.values()) counts.set(avatar, (counts.get(avatar) ?? 0) + 1);
+    for (const { avatar } of this.#workers.values()) counts.set(avatar, (counts.get(avatar) ?? 0) + 1);
     return counts;
   }
 
   /** Of the session that has the least media in memory; `undefined` when none plays. */
   get leastPrefetchedSamples(): number | undefined {
     let least: number | undefined;
-    for (const { prefetchedSamples } of this.#hosts.values()) {
+    for (const { prefetchedSamples } of this.#workers.values()) {
       if (prefetchedSamples !== undefined) least = Math.min(least ?? prefetchedSamples, prefetchedSamples);
     }
     return least;
@@ -226,10 +226,10 @@ export class MediaSender {
     this.#draining = true;
     this.#admission.stop();
     this.#placement.stop();
-    this.#options.logger.info({ sessions: this.#hosts.size }, 'draining');
+    this.#options.logger.info({ sessions: this.#workers.size }, 'draining');
     const stoppedTaking = this.#sessionsWorker?.close();
     const deadlineMs = this.#options.clock.nowMs() + ((await this.#othersHaveRoom()) ? HAND_OVER_MS : 0);
-    await Promise.all([...this.#hosts.values()].map((host) => this.#handOver(host, deadlineMs)));
+    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, deadlineMs)));
     await stoppedTaking;
   }
 
@@ -289,17 +289,17 @@ export class MediaSender {
     if (!(await registry.claim(session, epoch, id))) return;
     const claimedMs = this.#options.clock.nowMs();
     stages.end('session.lease');
-    const host = await this.#open(session, epoch, claimedMs);
-    this.#tellTrace(job, stages, host ? undefined : 'not opened');
-    if (!host) return;
-    this.#hosts.set(session, host);
-    if (!this.#lease.held) host.suspend();
+    const worker = await this.#open(session, epoch, claimedMs);
+    this.#tellTrace(job, stages, worker ? undefined : 'not opened');
+    if (!worker) return;
+    this.#workers.set(session, worker);
+    if (!this.#lease.held) worker.suspend();
     try {
-      await host.start();
-      await host.ended;
+      await worker.start();
+      await worker.ended;
     } finally {
-      await host.stop('failed');
-      if (this.#hosts.get(session) === host) this.#hosts.delete(session);
+      await worker.stop('failed');
+      if (this.#workers.get(session) === worker) this.#workers.delete(session);
     }
   }
 
@@ -315,7 +315,7 @@ export class MediaSender {
   }
 
   /** A session that can't be opened here and now (its media can't be read) is given back, and tried again. */
-  async #open(session: string, epoch: number, claimedMs: number): Promise<SessionHost | undefined> {
+  async #open(session: string, epoch: number, claimedMs: number): Promise<SessionWorker | undefined> {
     const { id, registry, avatars, services, logger } = this.#options;
     try {
       const record = await registry.get(session);
@@ -323,7 +323,7 @@ export class MediaSender {
         id: record.avatar,
         cutPolicy: 'now' as const,
       };
-      return await SessionHost.open(record, avatar, services, () => this.#lease.held, claimedMs);
+      return await SessionWorker.open(record, avatar, services, () => this.#lease.held, claimedMs);
     } catch (error) {
       logger.error({ session, epoch, err: (error as Error).message }, 'session could not be opened; given back');
       const next = await registry.release(session, id, epoch);
@@ -342,7 +342,7 @@ export class MediaSender {
   /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
   async #takeSegment({ id, data, timestamp }: Job<unknown>): Promise<void> {
     const job = readRecord('job', id ?? 'segment', segmentJobSchema, data);
-    if (job) this.#hosts.get(job.session)?.takeSegment(job, timestamp);
+    if (job) this.#workers.get(job.session)?.takeSegment(job, timestamp);
   }
 
   /** While the log can't be read, redis-queue is away, and with it the lease: nothing is heard anyway. */
@@ -361,30 +361,30 @@ export class MediaSender {
     const { cache } = this.#options.services;
     if (all) cache.clear();
     else cache.forget(segments);
-    for (const host of this.#hosts.values()) host.contain(() => host.syncQueue());
+    for (const worker of this.#workers.values()) worker.contain(() => worker.syncQueue());
   }
 
   async #handle(message: ToSender): Promise<void> {
     if (message.type === 'sender.drain') return this.drain();
-    await this.#hosts.get(message.session)?.handle(message);
+    await this.#workers.get(message.session)?.handle(message);
   }
 
   /** The next host begins where this one is; this one goes on until its viewers have left for the other. */
-  async #handOver(host: SessionHost, deadlineMs: number): Promise<void> {
+  async #handOver(worker: SessionWorker, deadlineMs: number): Promise<void> {
     const { id, registry, clock } = this.#options;
-    await host.release();
-    const playsOn = host.viewerCount > 0 && clock.nowMs() < deadlineMs;
-    const playhead = playsOn ? host.handOverPlayhead() : host.playhead();
-    if (playhead) await registry.savePlayhead(host.session, host.epoch, playhead);
-    const epoch = await registry.release(host.session, id, host.epoch);
+    await worker.release();
+    const playsOn = worker.viewerCount > 0 && clock.nowMs() < deadlineMs;
+    const playhead = playsOn ? worker.handOverPlayhead() : worker.playhead();
+    if (playhead) await registry.savePlayhead(worker.session, worker.epoch, playhead);
+    const epoch = await registry.release(worker.session, id, worker.epoch);
     if (epoch !== undefined) {
-      await this.#offer({ session: host.session, epoch });
-      for (let look = 1; host.viewerCount > 0 && clock.nowMs() < deadlineMs; look++) {
-        if (look % LOOKS_PER_STATE === 0 && (await this.#isOver(host.session))) break;
+      await this.#offer({ session: worker.session, epoch });
+      for (let look = 1; worker.viewerCount > 0 && clock.nowMs() < deadlineMs; look++) {
+        if (look % LOOKS_PER_STATE === 0 && (await this.#isOver(worker.session))) break;
         await sleep(HAND_OVER_LOOK_MS);
       }
     }
-    await host.stop('moved');
+    await worker.stop('moved');
   }
 
   /** A session may end while it is handed over: nobody tells the host before, and what has ended must not be heard. */
@@ -427,11 +427,11 @@ export class MediaSender {
   }
 
   #suspend(): void {
-    this.#options.logger.error({ sessions: this.#hosts.size }, 'lease lost, pausing all sessions');
-    for (const host of this.#hosts.values()) host.contain(() => host.suspend());
+    this.#options.logger.error({ sessions: this.#workers.size }, 'lease lost, pausing all sessions');
+    for (const worker of this.#workers.values()) worker.contain(() => worker.suspend());
   }
 
   #resume(unbroken: boolean): void {
-    for (const host of this.#hosts.values()) host.contain(() => host.resume(unbroken));
+    for (const worker of this.#workers.values()) worker.contain(() => worker.resume(unbroken));
   }
 }

@@ -2,8 +2,8 @@ import { createLogger, type MediaStore, newId, type SegmentManifest } from '@hum
 import { describe, expect, it, vi } from 'vitest';
 import type { Availability } from '../playout/clip.js';
 import { FakeClip } from '../playout/testing.js';
-import { IdleLibrary } from './idle-library.js';
-import { IdleReel } from './idle-reel.js';
+import { IdleLoop } from './idle-loop.js';
+import { IdlePlaylists } from './idle-playlists.js';
 
 const logger = createLogger('test', 'silent');
 
@@ -27,10 +27,10 @@ function setUpLibrary() {
       return manifestOf(id);
     },
   };
-  return { clock, store, library: new IdleLibrary(store as unknown as MediaStore, clock, logger) };
+  return { clock, store, library: new IdlePlaylists(store as unknown as MediaStore, clock, logger) };
 }
 
-describe('IdleLibrary', () => {
+describe('IdlePlaylists', () => {
   it('goes round and round in playing order', async () => {
     const { store, library } = setUpLibrary();
     await library.open('demo');
@@ -68,10 +68,10 @@ describe('IdleLibrary', () => {
   });
 });
 
-describe('IdleReel', () => {
+describe('IdleLoop', () => {
   it('always has the next clip at hand, before it is needed', () => {
     const opened: FakeClip[] = [];
-    const reel = new IdleReel(
+    const loop = new IdleLoop(
       () => manifestOf(newId('seg')),
       ({ id }) => {
         const clip = new FakeClip({ segment: id, role: 'idle', frames: 30 });
@@ -79,11 +79,11 @@ describe('IdleReel', () => {
         return clip;
       },
     );
-    reel.prepare();
+    loop.prepare();
     expect(opened).toHaveLength(1);
-    expect(reel.take()).toBe(opened[0]);
+    expect(loop.take()).toBe(opened[0]);
     expect(opened).toHaveLength(2);
-    reel.release();
+    loop.release();
     expect(opened.map((clip) => clip.released)).toEqual([0, 1]);
   });
 
@@ -92,7 +92,7 @@ describe('IdleReel', () => {
     const asked: (string | undefined)[] = [];
     const checked: number[] = [];
     const followed: number[] = [];
-    const reel = new IdleReel(
+    const loop = new IdleLoop(
       (after) => {
         asked.push(after);
         return manifestOf(ids[1]);
@@ -107,11 +107,11 @@ describe('IdleReel', () => {
         return clip;
       },
     );
-    reel.resumeAt({ ...manifestOf(ids[0]), durationSamples: 48_000 }, 30_000);
-    reel.prepare();
+    loop.resumeAt({ ...manifestOf(ids[0]), durationSamples: 48_000 }, 30_000);
+    loop.prepare();
     expect(followed).toEqual([30_000]);
-    expect(reel.take()?.segment).toBe(ids[0]);
-    expect(reel.take()?.segment).toBe(ids[1]);
+    expect(loop.take()?.segment).toBe(ids[0]);
+    expect(loop.take()?.segment).toBe(ids[1]);
     expect(asked[0]).toBe(ids[0]);
     expect(checked).toEqual([30_000, 0]);
   });
@@ -119,7 +119,7 @@ describe('IdleReel', () => {
   it('waits for a clip that is on its way, and passes over one that is gone', () => {
     let answer: Availability = 'late';
     const opened: FakeClip[] = [];
-    const reel = new IdleReel(
+    const loop = new IdleLoop(
       () => manifestOf(newId('seg')),
       ({ id }) => {
         const clip = new FakeClip({ segment: id, role: 'idle', frames: 30, available: () => answer });
@@ -127,12 +127,12 @@ describe('IdleReel', () => {
         return clip;
       },
     );
-    expect(reel.take()).toBeUndefined();
+    expect(loop.take()).toBeUndefined();
     expect(opened).toHaveLength(1);
     answer = 'gone';
-    expect(reel.take()).toBeUndefined();
+    expect(loop.take()).toBeUndefined();
     answer = 'ready';
-    expect(reel.take()).toBe(opened[1]);
+    expect(loop.take()).toBe(opened[1]);
     expect(opened[0]?.released).toBe(1);
   });
 });

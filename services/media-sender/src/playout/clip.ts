@@ -7,7 +7,7 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
  */
 export type Availability = 'ready' | 'late' | 'gone';
 
-/** What the programme needs of a segment. All positions are media-clock samples from the clip's start. */
+/** What the playout needs of a segment. All positions are media-clock samples from the clip's start. */
 export interface Clip {
   readonly segment: string;
   readonly role: 'idle' | 'speech';

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
-import { Phases } from './phases.js';
-import { BLOCK_PCM } from './programme.js';
+import { BLOCK_PCM } from './playout.js';
 import { Scheduler } from './scheduler.js';
 import { type PlayoutSink, SessionPlayer } from './session-player.js';
+import { Stagger } from './stagger.js';
 import { FakeClip, FakeTime, markedSample } from './testing.js';
 import { frameTicks } from './timeline.js';
 
@@ -88,7 +88,7 @@ class Stage {
 
   constructor({
     idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 }) as Clip,
-    phases = new Phases(),
+    stagger = new Stagger(),
   } = {}) {
     this.player = new SessionPlayer({
       clock: this.time,
@@ -104,7 +104,7 @@ class Stage {
       },
       cutPolicy: 'now',
       crossfadeSamples: 0,
-      phases,
+      stagger,
       nextIdle: () => idle,
       onStarted: () => {},
       onFinished: (item, samples, reason) =>
@@ -518,10 +518,10 @@ describe('SessionPlayer', () => {
   });
 });
 
-describe('Phases', () => {
+describe('Stagger', () => {
   it('spreads sessions that start together over the 20 ms of a packet', () => {
-    const phases = new Phases();
-    const taken = Array.from({ length: 40 }, (_, i) => phases.take(1000 + 3.7 * i));
+    const stagger = new Stagger();
+    const taken = Array.from({ length: 40 }, (_, i) => stagger.take(1000 + 3.7 * i));
     const counts = new Map<number, number>();
     for (const { phase, delayMs } of taken) {
       counts.set(phase, (counts.get(phase) ?? 0) + 1);

@@ -1,21 +1,21 @@
 import { type Clock, type Codec, type CutPolicy, type FinishReason, msToSamples, samplesToMs } from '@humancast/shared';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
-import type { Phases } from './phases.js';
 import {
   BLOCK_PCM,
   BLOCK_SAMPLES,
   type Playhead,
-  Programme,
+  Playout,
   type QueueItem,
   type Resumption,
   type ScheduledFrame,
-} from './programme.js';
+} from './playout.js';
 import type { Cancel, Scheduler, Task } from './scheduler.js';
+import type { Stagger } from './stagger.js';
 import { Timeline } from './timeline.js';
-import { type VideoSink, ViewerFeed } from './viewer-feed.js';
+import { VideoPacer, type VideoSink } from './video-pacer.js';
 
-/** Further behind than this, what was missed is not sent in a burst: the programme waits instead, and goes on. */
+/** Further behind than this, what was missed is not sent in a burst: the playout waits instead, and goes on. */
 const MAX_BEHIND_MS = 300;
 /** A browser can lip-sync from the second report on, so the first ones come quickly; then one a second (RFC 3550 §6.2). */
 const REPORT_DELAYS_MS = [40, 200, 500];
@@ -49,7 +49,7 @@ export interface SessionPlayerOptions {
   metrics: PlayoutMetrics;
   cutPolicy: CutPolicy;
   crossfadeSamples: number;
-  phases: Phases;
+  stagger: Stagger;
   nextIdle: () => Clip | undefined;
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
@@ -65,18 +65,18 @@ export interface SessionPlayerOptions {
 interface Viewer {
   readonly id: string;
   readonly sink: PlayoutSink;
-  readonly feed: ViewerFeed;
+  readonly pacer: VideoPacer;
   nextReportMs: number;
   reports: number;
 }
 
 /**
- * Plays a session's programme to its viewers: one audio packet every 20 ms, each frame at its time, sender reports; all due
+ * Plays a session's playout to its viewers: one audio packet every 20 ms, each frame at its time, sender reports; all due
  * at absolute instants of the session's timeline. Encoded once, whoever watches.
  */
 export class SessionPlayer implements Task {
   readonly #options: SessionPlayerOptions;
-  readonly #programme: Programme;
+  readonly #playout: Playout;
   readonly #viewers = new Map<string, Viewer>();
   readonly #block = new Int16Array(BLOCK_PCM);
   #timeline: Timeline | undefined;
@@ -98,7 +98,7 @@ export class SessionPlayer implements Task {
     this.#options = options;
     const { encoder, cutPolicy, crossfadeSamples, nextIdle, onStarted, onFinished, onHeld } = options;
     // The packet for a position carries what is heard from there on only if the encoder is fed its look-ahead more.
-    this.#programme = new Programme(encoder.lookaheadSamples - BLOCK_SAMPLES, {
+    this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
       cutPolicy,
       crossfadeSamples,
       nextIdle,
@@ -117,29 +117,29 @@ export class SessionPlayer implements Task {
   }
 
   get underruns(): number {
-    return this.#programme.underruns;
+    return this.#playout.underruns;
   }
 
   get holding(): boolean {
-    return this.#programme.holding;
+    return this.#playout.holding;
   }
 
   get queue(): readonly QueueItem[] {
-    return this.#programme.queue;
+    return this.#playout.queue;
   }
 
   /** Starts the timeline: its position is zero at the session's next phase. */
   start(): void {
     if (this.#timeline || this.#closed) return;
-    const { clock, scheduler, phases } = this.#options;
+    const { clock, scheduler, stagger } = this.#options;
     const nowMs = clock.nowMs();
-    const { delayMs, phase } = phases.take(nowMs);
+    const { delayMs, phase } = stagger.take(nowMs);
     this.#phase = phase;
     const anchorMs = nowMs + delayMs;
     this.#timeline = Timeline.anchoredAt(anchorMs, clock);
     if (this.#playedOn) {
       const { fromMs, untilMs } = this.#playedOn;
-      this.#programme.playedOn(msToSamples(Math.max(0, Math.min(anchorMs, untilMs) - fromMs)));
+      this.#playout.playedOn(msToSamples(Math.max(0, Math.min(anchorMs, untilMs) - fromMs)));
     }
     // The first block only primes the encoder with what it looks ahead to; its packet would belong before the anchor.
     this.#decide();
@@ -149,11 +149,11 @@ export class SessionPlayer implements Task {
   /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    const viewer: Viewer = { id, sink, feed: new ViewerFeed(codec, sink), nextReportMs: nowMs, reports: 0 };
+    const viewer: Viewer = { id, sink, pacer: new VideoPacer(codec, sink), nextReportMs: nowMs, reports: 0 };
     this.#viewers.set(id, viewer);
     if (!this.#timeline) return;
-    if (this.#showing) viewer.feed.show(this.#showing);
-    if (this.#suspendedAtMs === undefined) viewer.feed.pump(nowMs);
+    if (this.#showing) viewer.pacer.show(this.#showing);
+    if (this.#suspendedAtMs === undefined) viewer.pacer.pump(nowMs);
   }
 
   removeViewer(id: string): void {
@@ -162,14 +162,14 @@ export class SessionPlayer implements Task {
 
   /** The viewer's decoder needs a keyframe. */
   recover(id: string): void {
-    const feed = this.#viewers.get(id)?.feed;
+    const pacer = this.#viewers.get(id)?.pacer;
     const nowMs = this.#options.clock.nowMs();
-    feed?.recover(this.#showing, nowMs);
-    if (this.#suspendedAtMs === undefined) feed?.pump(nowMs);
+    pacer?.recover(this.#showing, nowMs);
+    if (this.#suspendedAtMs === undefined) pacer?.pump(nowMs);
   }
 
   enqueue(item: QueueItem): void {
-    this.#programme.enqueue(item);
+    this.#playout.enqueue(item);
   }
 
   /**
@@ -177,45 +177,45 @@ export class SessionPlayer implements Task {
    * @param playedOn the time in which that host plays on, monotonic ms; without, it has stopped there.
    */
   resumeAt(resumption: Resumption, playedOn?: { fromMs: number; untilMs: number }): void {
-    this.#programme.resumeAt(resumption);
+    this.#playout.resumeAt(resumption);
     this.#playedOn = playedOn;
   }
 
   interrupt(throughSeq: number): void {
     const playhead = this.playhead();
     if (playhead && playhead.seq > 0 && playhead.seq <= throughSeq) this.#awaitInterruption(playhead.clip);
-    this.#programme.interrupt(throughSeq, this.#positionNow());
+    this.#playout.interrupt(throughSeq, this.#positionNow());
   }
 
   /** Drops items that left the session's queue because their segment was deleted. */
   drop(isGone: (seq: number) => boolean): void {
-    this.#programme.drop(isGone, this.#positionNow());
+    this.#playout.drop(isGone, this.#positionNow());
   }
 
   /** What is being played at this instant. */
   playhead(): Playhead | undefined {
-    return this.#timeline ? this.#programme.playheadAt(this.#positionNow()) : undefined;
+    return this.#timeline ? this.#playout.playheadAt(this.#positionNow()) : undefined;
   }
 
   /** What another host would have to go on with at this instant. */
   resumption(): Omit<Resumption, 'throughSeq'> | undefined {
-    return this.#timeline ? this.#programme.resumptionAt(this.#positionNow()) : undefined;
+    return this.#timeline ? this.#playout.resumptionAt(this.#positionNow()) : undefined;
   }
 
   /** Whether what is to be heard waits for its media. */
   get waiting(): boolean {
-    return this.#programme.waiting;
+    return this.#playout.waiting;
   }
 
   /** Where idle would be left for speech that is queued now, and in how many ms. */
   nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
-    const cut = this.#programme.nextCut();
+    const cut = this.#playout.nextCut();
     return (
       cut && { clip: cut.clip, frame: cut.frame, inMs: Math.max(0, samplesToMs(cut.atSamples - this.#positionNow())) }
     );
   }
 
-  /** Nothing is sent until {@link resume}; the programme waits where it is. */
+  /** Nothing is sent until {@link resume}; the playout waits where it is. */
   suspend(): void {
     if (this.#suspendedAtMs !== undefined || this.#closed) return;
     this.#suspendedAtMs = this.#options.clock.nowMs();
@@ -229,7 +229,7 @@ export class SessionPlayer implements Task {
     if (!this.#timeline) return;
     const nowMs = this.#options.clock.nowMs();
     // In the instant before it was noticed that the lease was over, packets were dropped that nobody can know to ask for.
-    for (const { feed } of this.#viewers.values()) feed.restart(this.#showing);
+    for (const { pacer } of this.#viewers.values()) pacer.restart(this.#showing);
     this.#skipTo(nowMs);
     this.#cancel = this.#options.scheduler.add(this, nowMs);
   }
@@ -239,9 +239,9 @@ export class SessionPlayer implements Task {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancel?.();
-    if (this.#phase !== undefined) this.#options.phases.release(this.#phase);
+    if (this.#phase !== undefined) this.#options.stagger.release(this.#phase);
     this.#viewers.clear();
-    this.#programme.close(this.#positionNow(), finish);
+    this.#playout.close(this.#positionNow(), finish);
   }
 
   run(nowMs: number): number | undefined {
@@ -259,7 +259,7 @@ export class SessionPlayer implements Task {
     if (nowMs - timeline.dueMs(this.#audioSamples) > MAX_BEHIND_MS) this.#skipTo(nowMs);
     // In the order of their positions, so that one that is late doesn't pass the other track.
     for (;;) {
-      const frame = this.#programme.peekFrame();
+      const frame = this.#playout.peekFrame();
       const audioDueMs = timeline.dueMs(this.#audioSamples);
       const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
       if (Math.min(audioDueMs, frameDueMs) > nowMs) return this.#pump(nowMs, Math.min(audioDueMs, frameDueMs));
@@ -281,9 +281,9 @@ export class SessionPlayer implements Task {
   }
 
   #showFrame(frame: ScheduledFrame, lateMs: number): void {
-    this.#programme.takeFrame();
+    this.#playout.takeFrame();
     this.#showing = frame;
-    this.#serve(({ feed }) => feed.show(frame));
+    this.#serve(({ pacer }) => pacer.show(frame));
     const { metrics } = this.#options;
     metrics.late('video', lateMs);
     metrics.frameSent(lateMs - this.#audioLateMs);
@@ -294,7 +294,7 @@ export class SessionPlayer implements Task {
   #awaitInterruption(clip: Clip): void {
     if (this.#interruption?.clip === clip) return;
     const { clock, crossfadeSamples, metrics } = this.#options;
-    const silentSamples = this.#programme.decidedSamples + crossfadeSamples;
+    const silentSamples = this.#playout.decidedSamples + crossfadeSamples;
     this.#interruption = new Interruption(clip, clock.nowMs(), silentSamples, (track, afterMs) =>
       metrics.interrupted(track, afterMs),
     );
@@ -307,8 +307,8 @@ export class SessionPlayer implements Task {
 
   #pump(nowMs: number, dueMs: number): number {
     let nextMs = dueMs;
-    this.#serve(({ feed }) => {
-      nextMs = Math.min(nextMs, feed.pump(nowMs) ?? nextMs);
+    this.#serve(({ pacer }) => {
+      nextMs = Math.min(nextMs, pacer.pump(nowMs) ?? nextMs);
     });
     return nextMs;
   }
@@ -326,7 +326,7 @@ export class SessionPlayer implements Task {
   }
 
   #decide(): Buffer {
-    const sounding = this.#programme.next(this.#block);
+    const sounding = this.#playout.next(this.#block);
     return this.#options.encoder.encode(this.#block, sounding);
   }
 
@@ -341,12 +341,12 @@ export class SessionPlayer implements Task {
     viewer.reports++;
   }
 
-  /** Time nobody was served in passes without the programme. */
+  /** Time nobody was served in passes without the playout. */
   #skipTo(nowMs: number): void {
     const behindMs = this.#timeline ? nowMs - this.#timeline.dueMs(this.#audioSamples) : 0;
     const blocks = Math.floor(behindMs / samplesToMs(BLOCK_SAMPLES));
     if (blocks <= 0) return;
-    this.#programme.skip(blocks);
+    this.#playout.skip(blocks);
     this.#audioSamples += blocks * BLOCK_SAMPLES;
     this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
   }

@@ -1,4 +1,4 @@
-import { ERRORS, type Registry, type Tally, TallyHistogram } from '@humancast/shared';
+import { ERRORS, FastHistogram, type HistogramSeries, type Registry } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 
 const LAG_BUCKETS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
@@ -11,7 +11,7 @@ export class LiveMetrics {
   readonly #frames: Counter;
   readonly #seconds: Counter;
   readonly #failures: Counter<'code'>;
-  readonly #lag: Tally;
+  readonly #lag: HistogramSeries;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -30,7 +30,7 @@ export class LiveMetrics {
     });
     // A counter that begins at one has not grown, as far as Prometheus can tell: the first failure would alert nobody.
     for (const code of Object.keys(ERRORS)) this.#failures.inc({ code }, 0);
-    this.#lag = new TallyHistogram({
+    this.#lag = new FastHistogram({
       name: name('lag_seconds'),
       help: 'How far what is ready to be played is behind the time since its push began; with each status to the producer',
       buckets: LAG_BUCKETS,

@@ -23,13 +23,13 @@ import {
   unlessUnreadable,
   type ViewerReport,
 } from '@humancast/shared';
-import type { IdleLibrary } from '../media/idle-library.js';
-import { IdleReel } from '../media/idle-reel.js';
+import { IdleLoop } from '../media/idle-loop.js';
+import type { IdlePlaylists } from '../media/idle-playlists.js';
 import { LiveClip, type LiveClipOptions } from '../media/live-clip.js';
 import type { MediaCache } from '../media/media-cache.js';
 import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
-import type { QueueItem } from '../playout/programme.js';
+import type { QueueItem } from '../playout/playout.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
@@ -39,14 +39,14 @@ import { SpeechTraces } from './speech-traces.js';
 import { ViewerConnections } from './viewer-connections.js';
 
 /** What all sessions of a process share. */
-export interface HostServices {
+export interface WorkerServices {
   sender: string;
   registry: SessionRegistry;
   store: MediaStore;
   cache: MediaCache;
   /** How segments that are still being made are read. */
   live: Pick<LiveClipOptions, 'reader' | 'packetize' | 'startSamples' | 'nowMs'>;
-  idle: IdleLibrary;
+  idle: IdlePlaylists;
   post: Post<ToSignaling>;
   logger: Logger;
   tracer: Tracer;
@@ -67,7 +67,7 @@ export interface HostServices {
   /** How long a session lives on without viewers. */
   sessionGraceMs: number;
   playheadMs: number;
-  metrics: HostMetrics;
+  metrics: WorkerMetrics;
 }
 
 export interface TransportRequest extends OfferedVideo {
@@ -81,7 +81,7 @@ export interface TransportRequest extends OfferedVideo {
   logger: Logger;
 }
 
-export interface HostMetrics {
+export interface WorkerMetrics {
   held(ms: number): void;
   speechFinished(reason: FinishReason): void;
   interruptAccepted(): void;
@@ -101,7 +101,7 @@ const UNWATCHED_CODEC_MS = 5000;
 const RETRY_MS = 250;
 /** The queue is also read this often: whoever queued or interrupted may have died, or given up, before it could tell. */
 const QUEUE_REREAD_MS = 2000;
-/** Of an idle programme the playhead is saved only so often: nobody misses a second of it. */
+/** Of an idle playout the playhead is saved only so often: nobody misses a second of it. */
 const IDLE_PLAYHEAD_MS = 1000;
 
 type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
@@ -111,10 +111,10 @@ type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
  * and says what happened. Everything it writes names the epoch; the first refusal means that another host took over, and
  * it stops.
  */
-export class SessionHost {
+export class SessionWorker {
   readonly session: string;
   readonly epoch: number;
-  readonly #services: HostServices;
+  readonly #services: WorkerServices;
   readonly #logger: Logger;
   readonly #avatar: Avatar;
   /** What is read of each segment. */
@@ -122,7 +122,7 @@ export class SessionHost {
   /** By connection. */
   readonly #watching = new Map<string, Codec>();
   #codecsChangedAtMs = 0;
-  readonly #reel: IdleReel;
+  readonly #idleLoop: IdleLoop;
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
   readonly #outbox: Outbox;
@@ -156,20 +156,20 @@ export class SessionHost {
   static async open(
     record: SessionRecord,
     avatar: Avatar,
-    services: HostServices,
+    services: WorkerServices,
     hasLease: () => boolean,
     claimedMs: number,
-  ): Promise<SessionHost> {
+  ): Promise<SessionWorker> {
     await services.idle.open(avatar.id);
     const offered = offeredVideo(avatar, services.idle.after(avatar.id, undefined));
-    return new SessionHost(record, avatar, offered, services, hasLease, claimedMs);
+    return new SessionWorker(record, avatar, offered, services, hasLease, claimedMs);
   }
 
   private constructor(
     record: SessionRecord,
     avatar: Avatar,
     { codecs, h264Level }: OfferedVideo,
-    services: HostServices,
+    services: WorkerServices,
     hasLease: () => boolean,
     claimedMs: number,
   ) {
@@ -184,7 +184,7 @@ export class SessionHost {
     });
     // Until somebody watches, what is preferred is kept ready.
     this.#codecs = new Set(codecs.slice(0, 1));
-    this.#reel = new IdleReel(
+    this.#idleLoop = new IdleLoop(
       (after) => services.idle.after(avatar.id, after),
       (manifest) => this.#clipOf(manifest),
     );
@@ -197,7 +197,7 @@ export class SessionHost {
     this.#outbox = new Outbox(this.#logger, () => void this.stop('taken-over'));
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
-      nextIdle: () => this.#reel.take(),
+      nextIdle: () => this.#idleLoop.take(),
       onStarted: (item) => this.#speechStarted(item),
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
       onHeld: (clip, heldSamples) => this.#held(clip, heldSamples),
@@ -259,7 +259,7 @@ export class SessionHost {
     if (!playhead) return;
     const { segment, seq, positionSamples, savedAtMs, playsOnThroughSeq } = playhead;
     const idle = seq === 0 ? this.#services.idle.find(this.#avatar.id, segment) : undefined;
-    if (idle) this.#reel.resumeAt(idle, positionSamples);
+    if (idle) this.#idleLoop.resumeAt(idle, positionSamples);
     const resumption = { segment, seq, positionSamples, throughSeq: playsOnThroughSeq ?? 0 };
     if (playsOnThroughSeq === undefined || savedAtMs === undefined || claimedAtMs === undefined) {
       this.#player.resumeAt(resumption);
@@ -297,7 +297,7 @@ export class SessionHost {
    */
   async start(): Promise<void> {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
-    this.#reel.prepare();
+    this.#idleLoop.prepare();
     this.contain(() => this.syncQueue());
     this.#playheadTimer = setInterval(() => this.contain(() => this.#savePlayhead()), this.#services.playheadMs);
     this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
@@ -454,7 +454,7 @@ export class SessionHost {
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
     this.#viewers.close(reason);
-    this.#reel.release();
+    this.#idleLoop.release();
     this.#services.idle.close(this.#avatar.id);
     if (over) await this.#end(reason);
     else this.#outbox.close();
@@ -462,13 +462,13 @@ export class SessionHost {
     this.#logger.info({ reason }, 'session no longer hosted here');
   }
 
-  /** Where the programme is now, for the next host, while this one plays on. */
+  /** Where the playout is now, for the next host, while this one plays on. */
   handOverPlayhead(): Playhead | undefined {
     const playhead = this.playhead();
     return playhead && { ...playhead, ...(!this.#player.waiting && { playsOnThroughSeq: this.#fetchedSeq }) };
   }
 
-  /** Where the programme is now, for the next host. */
+  /** Where the playout is now, for the next host. */
   playhead(): Playhead | undefined {
     const playhead = this.#player.resumption();
     return (
@@ -500,11 +500,11 @@ export class SessionHost {
   async #readQueue(): Promise<void> {
     clearTimeout(this.#missingTimer);
     const fetchedSeq = this.#fetchedSeq;
-    const programme = await this.#untilAnswered(() => this.#services.registry.programme(this.session));
-    if (!programme) return;
-    if (programme.interruptedSeq > this.#interruptedSeq) this.#interrupt(programme.interruptedSeq);
-    this.#dropMissing(programme.queue, fetchedSeq);
-    const unfetched = programme.queue.filter(({ seq }) => seq > fetchedSeq);
+    const playQueue = await this.#untilAnswered(() => this.#services.registry.playQueue(this.session));
+    if (!playQueue) return;
+    if (playQueue.interruptedSeq > this.#interruptedSeq) this.#interrupt(playQueue.interruptedSeq);
+    this.#dropMissing(playQueue.queue, fetchedSeq);
+    const unfetched = playQueue.queue.filter(({ seq }) => seq > fetchedSeq);
     this.#noteUnfetched(unfetched);
     for (const queued of unfetched) {
       if (!(await this.#fetch(queued))) break;

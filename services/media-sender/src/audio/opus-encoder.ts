@@ -15,7 +15,7 @@ export interface VoiceEncoderOptions {
  * PCM to Opus, 20 ms a packet. What is decoded comes {@link lookaheadSamples} later than what went in: whoever feeds it
  * must be that much ahead (RFC 7845 §4.2 calls it pre-skip).
  */
-export class VoiceEncoder {
+export class OpusEncoder {
   readonly #encoder: Encoder;
   /** Media-clock samples. */
   readonly lookaheadSamples: number;

@@ -1,7 +1,7 @@
 import type { CutPolicy, FinishReason } from '@humancast/shared';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BLOCK_PCM, BLOCK_SAMPLES, Programme, type QueueItem, type ScheduledFrame } from './programme.js';
+import { BLOCK_PCM, BLOCK_SAMPLES, Playout, type QueueItem, type ScheduledFrame } from './playout.js';
 import { FakeClip, type FakeClipOptions, markedSample } from './testing.js';
 import { frameOffsetSamples } from './timeline.js';
 
@@ -13,18 +13,18 @@ interface Finished {
   reason: FinishReason;
 }
 
-/** A programme and everything it has played, by timeline position. */
+/** A playout and everything it has played, by timeline position. */
 class Rig {
   readonly pcm: number[] = [];
   readonly frames: ScheduledFrame[] = [];
   readonly started: number[] = [];
   readonly finished: Finished[] = [];
   readonly held: number[] = [];
-  readonly programme: Programme;
+  readonly playout: Playout;
   readonly first = LOOKAHEAD - BLOCK_SAMPLES;
 
   constructor(nextIdle: () => FakeClip | undefined, { cutPolicy = 'now' as CutPolicy, crossfadeSamples = 0 } = {}) {
-    this.programme = new Programme(this.first, {
+    this.playout = new Playout(this.first, {
       nextIdle,
       cutPolicy,
       crossfadeSamples,
@@ -38,7 +38,7 @@ class Rig {
   play(blocks: number): this {
     for (let i = 0; i < blocks; i++) {
       const block = new Int16Array(BLOCK_PCM);
-      this.programme.next(block);
+      this.playout.next(block);
       this.pcm.push(...block);
       this.leave(this.sentSamples);
     }
@@ -47,12 +47,12 @@ class Rig {
 
   /** The position whose packet has just left. */
   get sentSamples(): number {
-    return this.programme.decidedSamples - LOOKAHEAD - BLOCK_SAMPLES;
+    return this.playout.decidedSamples - LOOKAHEAD - BLOCK_SAMPLES;
   }
 
   leave(upTo: number): void {
-    for (let f = this.programme.peekFrame(); f && f.positionSamples <= upTo; f = this.programme.peekFrame()) {
-      this.programme.takeFrame();
+    for (let f = this.playout.peekFrame(); f && f.positionSamples <= upTo; f = this.playout.peekFrame()) {
+      this.playout.takeFrame();
       this.frames.push(f);
     }
   }
@@ -76,7 +76,7 @@ const speech = (seq: number, options: Partial<FakeClipOptions> = {}): QueueItem 
 });
 const BLOCKS_PER_SECOND = 50;
 
-describe('Programme', () => {
+describe('Playout', () => {
   it('plays idle clips one after the other, forever, each from its first frame', () => {
     const rig = new Rig(silentIdle).play(5 * BLOCKS_PER_SECOND);
     const numbers = rig.frames.map((frame) => frame.frame);
@@ -87,8 +87,8 @@ describe('Programme', () => {
 
   it('joins consecutive segments sample-exactly, whatever part of a packet the first one ends in', () => {
     const rig = new Rig(() => undefined);
-    rig.programme.enqueue(speech(1, { pcmSamples: 12_345 }));
-    rig.programme.enqueue(speech(2));
+    rig.playout.enqueue(speech(1, { pcmSamples: 12_345 }));
+    rig.playout.enqueue(speech(2));
     rig.play(2 * BLOCKS_PER_SECOND);
     const join = 2 * 12_345;
     expect(rig.heard(join - 2)).toBe(markedSample(12_344));
@@ -137,7 +137,7 @@ describe('Programme', () => {
 
   it('cuts from idle to speech at a frame boundary, with sound and picture at the same sample', () => {
     const rig = new Rig(silentIdle).play(33);
-    rig.programme.enqueue(speech(1));
+    rig.playout.enqueue(speech(1));
     rig.play(BLOCKS_PER_SECOND);
     const first = rig.framesOf('s1')[0];
     const lastIdle = rig.frames.filter((f) => f.clip.segment === 'idle' && f.ticks < (first?.ticks ?? 0)).at(-1);
@@ -151,8 +151,8 @@ describe('Programme', () => {
       ['marks', 20 * 1600],
     ] as const) {
       const rig = new Rig(() => idleClip({ markFrames: [2, 20] }), { cutPolicy }).play(10);
-      rig.programme.enqueue(speech(1));
-      expect(rig.programme.nextCut()?.atSamples).toBe(expected);
+      rig.playout.enqueue(speech(1));
+      expect(rig.playout.nextCut()?.atSamples).toBe(expected);
       rig.play(2 * BLOCKS_PER_SECOND);
       expect(rig.framesOf('s1')[0]?.positionSamples).toBe(expected);
     }
@@ -161,23 +161,23 @@ describe('Programme', () => {
   it('holds both tracks when either is late, and goes on with both where they stopped', () => {
     let late = false;
     const rig = new Rig(silentIdle);
-    rig.programme.enqueue(speech(1, { frames: 60, available: () => (late ? 'late' : 'ready') }));
+    rig.playout.enqueue(speech(1, { frames: 60, available: () => (late ? 'late' : 'ready') }));
     rig.play(20);
     late = true;
     rig.play(10);
-    expect(rig.programme.holding).toBe(true);
+    expect(rig.playout.holding).toBe(true);
     late = false;
     rig.play(3 * BLOCKS_PER_SECOND);
     expect(rig.held).toEqual([10 * BLOCK_SAMPLES]);
-    expect(rig.programme.underruns).toBe(1);
+    expect(rig.playout.underruns).toBe(1);
     expectInSync(rig, 's1');
     expect(samplesHeard(rig, 48_000)).toEqual(Array.from({ length: 48_000 }, (_, i) => markedSample(i)));
   });
 
   it('ends a segment at what there is when the rest of it is gone, and goes on', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.enqueue(speech(1, { frames: 60, available: (_from, to) => (to > 24_000 ? 'gone' : 'ready') }));
-    rig.programme.enqueue(speech(2));
+    rig.playout.enqueue(speech(1, { frames: 60, available: (_from, to) => (to > 24_000 ? 'gone' : 'ready') }));
+    rig.playout.enqueue(speech(2));
     rig.play(3 * BLOCKS_PER_SECOND);
     expect(rig.finished.map((f) => f.reason)).toEqual(['failed', 'finished']);
     expect(rig.finished[0]?.samples).toBeLessThanOrEqual(24_000);
@@ -186,8 +186,8 @@ describe('Programme', () => {
 
   it('passes over a segment that can never start', () => {
     const rig = new Rig(silentIdle).play(10);
-    rig.programme.enqueue(speech(1, { available: () => 'gone' }));
-    rig.programme.enqueue(speech(2));
+    rig.playout.enqueue(speech(1, { available: () => 'gone' }));
+    rig.playout.enqueue(speech(2));
     rig.play(BLOCKS_PER_SECOND);
     expect(rig.finished).toEqual([
       { seq: 1, samples: 0, reason: 'failed' },
@@ -206,12 +206,12 @@ describe('Programme', () => {
 
   it('leaves the voice out of all that is decided after an interrupt, and shows idle within a frame', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.enqueue(speech(1, { frames: 90 }));
+    rig.playout.enqueue(speech(1, { frames: 90 }));
     rig.play(50);
-    const decided = rig.programme.decidedSamples;
+    const decided = rig.playout.decidedSamples;
     const now = rig.sentSamples + 400;
     rig.leave(now);
-    rig.programme.interrupt(1, now);
+    rig.playout.interrupt(1, now);
     rig.play(20);
     expect(rig.heard(decided - 2)).not.toBe(0);
     expect(rig.pcm.slice((decided - rig.first) / 2).every((sample) => sample === 0)).toBe(true);
@@ -223,10 +223,10 @@ describe('Programme', () => {
   it('fades an interrupted voice over the stated time, without a click', () => {
     const rig = new Rig(silentIdle, { crossfadeSamples: 384 });
     const item = speech(1, { frames: 90 });
-    rig.programme.enqueue(item);
+    rig.playout.enqueue(item);
     rig.play(50);
-    const decided = rig.programme.decidedSamples;
-    rig.programme.interrupt(1, rig.sentSamples);
+    const decided = rig.playout.decidedSamples;
+    rig.playout.interrupt(1, rig.sentSamples);
     rig.play(5);
     const tail = rig.pcm.slice((decided - rig.first) / 2);
     expect(tail.slice(192).every((sample) => sample === 0)).toBe(true);
@@ -240,11 +240,11 @@ describe('Programme', () => {
 
   it('plays new speech right after an interrupt when it is there', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.enqueue(speech(1, { frames: 90 }));
+    rig.playout.enqueue(speech(1, { frames: 90 }));
     rig.play(50);
     const now = rig.sentSamples;
-    rig.programme.interrupt(1, now);
-    rig.programme.enqueue(speech(2));
+    rig.playout.interrupt(1, now);
+    rig.playout.enqueue(speech(2));
     rig.play(10);
     const after = rig.frames.filter((f) => f.positionSamples > now)[0];
     expect(after?.clip.segment).toBe('s2');
@@ -253,11 +253,11 @@ describe('Programme', () => {
 
   it('drops what was queued, also what arrives later than the interrupt that covers it', () => {
     const rig = new Rig(silentIdle).play(5);
-    rig.programme.enqueue(speech(1, { available: () => 'late' }));
-    rig.programme.interrupt(2, rig.sentSamples);
-    rig.programme.enqueue(speech(2));
-    rig.programme.interrupt(2, rig.sentSamples);
-    rig.programme.enqueue(speech(3));
+    rig.playout.enqueue(speech(1, { available: () => 'late' }));
+    rig.playout.interrupt(2, rig.sentSamples);
+    rig.playout.enqueue(speech(2));
+    rig.playout.interrupt(2, rig.sentSamples);
+    rig.playout.enqueue(speech(3));
     rig.play(BLOCKS_PER_SECOND);
     expect(rig.finished.map((f) => [f.seq, f.reason])).toEqual([
       [1, 'dropped'],
@@ -268,10 +268,10 @@ describe('Programme', () => {
 
   it('resumes another host’s segment at the exact sample, once', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.resumeAt({ segment: 's7', seq: 7, positionSamples: 120_480, throughSeq: 0 });
+    rig.playout.resumeAt({ segment: 's7', seq: 7, positionSamples: 120_480, throughSeq: 0 });
     rig.play(5);
-    rig.programme.enqueue(speech(7, { frames: 120 }));
-    rig.programme.enqueue(speech(8));
+    rig.playout.enqueue(speech(7, { frames: 120 }));
+    rig.playout.enqueue(speech(8));
     rig.play(3 * BLOCKS_PER_SECOND);
     expect(rig.pcm.find((sample) => sample !== 0)).toBe(markedSample(60_240));
     expect(rig.framesOf('s7')[0]?.frame).toBe(76);
@@ -290,10 +290,10 @@ describe('Programme', () => {
     'goes on in the next segment where the host before has finished one, if that host %s it',
     (_had, throughSeq, heard) => {
       const rig = new Rig(silentIdle);
-      rig.programme.resumeAt({ segment: 's7', seq: 7, positionSamples: 0.4 * 48_000, throughSeq });
-      rig.programme.playedOn(0.3 * 48_000);
-      rig.programme.enqueue(speech(7, { frames: 15 }));
-      rig.programme.enqueue(speech(8));
+      rig.playout.resumeAt({ segment: 's7', seq: 7, positionSamples: 0.4 * 48_000, throughSeq });
+      rig.playout.playedOn(0.3 * 48_000);
+      rig.playout.enqueue(speech(7, { frames: 15 }));
+      rig.playout.enqueue(speech(8));
       rig.play(BLOCKS_PER_SECOND);
       expect(rig.pcm.find((sample) => sample !== 0)).toBe(heard);
       expect(rig.framesOf('s7')).toEqual([]);
@@ -313,9 +313,7 @@ describe('Programme', () => {
     function paused(nextIdle: () => FakeClip | undefined = silentIdle) {
       const arrived = { samples: 64_000 };
       const rig = new Rig(nextIdle);
-      rig.programme.enqueue(
-        speech(1, { frames: 90, available: (_, to) => (to <= arrived.samples ? 'ready' : 'late') }),
-      );
+      rig.playout.enqueue(speech(1, { frames: 90, available: (_, to) => (to <= arrived.samples ? 'ready' : 'late') }));
       return { rig, arrived };
     }
 
@@ -342,9 +340,9 @@ describe('Programme', () => {
     it('is what another host goes on with, and not the idle clip that is shown', () => {
       const { rig } = paused();
       rig.play(5 * BLOCKS_PER_SECOND);
-      expect(rig.programme.playheadAt(rig.sentSamples)?.seq).toBe(0);
-      expect(rig.programme.waiting).toBe(true);
-      expect(rig.programme.resumptionAt(rig.sentSamples)).toMatchObject({
+      expect(rig.playout.playheadAt(rig.sentSamples)?.seq).toBe(0);
+      expect(rig.playout.waiting).toBe(true);
+      expect(rig.playout.resumptionAt(rig.sentSamples)).toMatchObject({
         seq: 1,
         segment: 's1',
         positionSamples: stoppedSamples,
@@ -354,13 +352,13 @@ describe('Programme', () => {
     it('is interrupted where it was', () => {
       const { rig, arrived } = paused();
       rig.play(5 * BLOCKS_PER_SECOND);
-      rig.programme.interrupt(1, rig.sentSamples);
+      rig.playout.interrupt(1, rig.sentSamples);
       expect(rig.finished).toEqual([{ seq: 1, samples: stoppedSamples, reason: 'interrupted' }]);
       arrived.samples = 144_000;
       const heard = rig.pcm.filter((sample) => sample !== 0).length;
       rig.play(3 * BLOCKS_PER_SECOND);
       expect(rig.pcm.filter((sample) => sample !== 0)).toHaveLength(heard);
-      expect(rig.programme.waiting).toBe(false);
+      expect(rig.playout.waiting).toBe(false);
     });
 
     it('keeps its last frame while there is no idle clip', () => {
@@ -388,7 +386,7 @@ describe('Programme', () => {
       return () => idleClip({ segment: `i${turn++ % 3}` });
     };
     const within = new Rig(playlist());
-    within.programme.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    within.playout.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
     within.play(BLOCKS_PER_SECOND);
     expect(within.frames.map(({ clip, frame }) => [clip.segment, frame]).slice(0, 2)).toEqual([
       ['i0', 15],
@@ -397,22 +395,22 @@ describe('Programme', () => {
     expect(within.framesOf('i1')[0]?.frame).toBe(0);
 
     const beyond = new Rig(playlist());
-    beyond.programme.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
-    beyond.programme.playedOn(1.7 * 48_000);
+    beyond.playout.resumeAt({ segment: 'i0', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    beyond.playout.playedOn(1.7 * 48_000);
     beyond.play(10);
     expect([beyond.frames[0]?.clip.segment, beyond.frames[0]?.frame]).toEqual(['i2', 6]);
 
     const other = new Rig(playlist());
-    other.programme.resumeAt({ segment: 'gone', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
+    other.playout.resumeAt({ segment: 'gone', seq: 0, positionSamples: 0.5 * 48_000, throughSeq: 0 });
     other.play(10);
     expect([other.frames[0]?.clip.segment, other.frames[0]?.frame]).toEqual(['i0', 0]);
   });
 
   it('waits through time in which nobody could be served', () => {
     const rig = new Rig(silentIdle);
-    rig.programme.enqueue(speech(1, { frames: 60 }));
+    rig.playout.enqueue(speech(1, { frames: 60 }));
     rig.play(20);
-    rig.programme.skip(100);
+    rig.playout.skip(100);
     rig.pcm.push(...new Array<number>(100 * BLOCK_PCM).fill(0));
     rig.play(3 * BLOCKS_PER_SECOND);
     expectInSync(rig, 's1');
@@ -435,7 +433,7 @@ describe('Programme', () => {
       clip.readPcm = () => {};
       return clip;
     });
-    const programme = new Programme(0, {
+    const playout = new Playout(0, {
       nextIdle: () => clips[turn++ % clips.length],
       cutPolicy: 'now',
       crossfadeSamples: 384,
@@ -445,8 +443,8 @@ describe('Programme', () => {
     });
     const block = new Int16Array(BLOCK_PCM);
     for (let i = 0; i < 24 * 3600 * BLOCKS_PER_SECOND; i++) {
-      programme.next(block);
-      for (let f = programme.takeFrame(); f; f = programme.takeFrame()) {
+      playout.next(block);
+      for (let f = playout.takeFrame(); f; f = playout.takeFrame()) {
         if (f.frame === 0 && count > 0) expectedStart += BigInt(clips[(turn + 2) % clips.length]?.durationSamples ?? 0);
         // start·15/8 + k·90000·den/num, in exact arithmetic: twice the tick, rounded
         const { num, den } = f.clip.fps;
@@ -547,13 +545,13 @@ function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
       const seq = items.size + 1;
       const clip = new FakeClip({ segment: `s${seq}`, ...rest, available: () => (isLate() ? 'late' : 'ready') });
       items.set(seq, clip);
-      rig.programme.enqueue({ seq, clip });
+      rig.playout.enqueue({ seq, clip });
     } else if (action.kind === 'interrupt') {
       const now = rig.sentSamples + action.into;
       rig.leave(now);
-      rig.programme.interrupt(items.size, now);
+      rig.playout.interrupt(items.size, now);
     } else {
-      rig.programme.skip(action.blocks);
+      rig.playout.skip(action.blocks);
       rig.pcm.push(...new Array<number>(action.blocks * BLOCK_PCM).fill(0));
     }
   };
@@ -561,7 +559,7 @@ function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
     for (const action of actions) if (action.at === tick) act(action);
     rig.play(1);
   }
-  rig.programme.close(rig.sentSamples, true);
+  rig.playout.close(rig.sentSamples, true);
   return items;
 }
 

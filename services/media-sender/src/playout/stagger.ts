@@ -1,8 +1,8 @@
 /**
- * Phases within the 20 ms of an audio packet, handed out so that sessions' packets spread over it: a new session gets the
- * emptiest of the phases that come next, which delays its start by a few ms at most.
+ * Stagger within the 20 ms of an audio packet, handed out so that sessions' packets spread over it: a new session gets the
+ * emptiest of the stagger that come next, which delays its start by a few ms at most.
  */
-export class Phases {
+export class Stagger {
   readonly #periodMs: number;
   readonly #counts: number[];
   readonly #lookahead: number;

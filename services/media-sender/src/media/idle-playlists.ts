@@ -10,7 +10,7 @@ interface Playlist {
 }
 
 /** The idle playlists of the avatars that are on air in this process: read once, whoever plays them. */
-export class IdleLibrary {
+export class IdlePlaylists {
   readonly #store: MediaStore;
   readonly #clock: Clock;
   readonly #logger: Logger;

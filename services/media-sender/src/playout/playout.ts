@@ -3,7 +3,7 @@ import type { Clip } from './clip.js';
 import { fadeIn, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
 
-/** One audio packet: 20 ms at 48 kHz. The programme is decided in steps of this. */
+/** One audio packet: 20 ms at 48 kHz. The playout is decided in steps of this. */
 export const BLOCK_SAMPLES = 960;
 export const BLOCK_PCM = BLOCK_SAMPLES / CLOCK_PER_PCM;
 
@@ -26,7 +26,7 @@ export interface ScheduledFrame {
 interface Entry {
   readonly clip: Clip;
   readonly item: QueueItem | undefined;
-  /** Timeline position of the clip's position zero; grows when the programme holds. */
+  /** Timeline position of the clip's position zero; grows when the playout holds. */
   startSamples: number;
   /** Clip position at which it was entered: 0, or where it is resumed. */
   readonly enteredAt: number;
@@ -42,8 +42,8 @@ interface Entry {
   started: boolean;
 }
 
-export interface ProgrammeOptions {
-  /** The next idle clip that can be played at once, or none. The programme releases it. */
+export interface PlayoutOptions {
+  /** The next idle clip that can be played at once, or none. The playout releases it. */
   nextIdle: () => Clip | undefined;
   cutPolicy: CutPolicy;
   /** Length of a fade, media-clock samples, even. */
@@ -62,7 +62,7 @@ export interface Playhead {
   readonly positionSamples: number;
 }
 
-/** Where another host was in the programme, for the one that goes on. */
+/** Where another host was in the playout, for the one that goes on. */
 export interface Resumption {
   readonly segment: string;
   /** Of the queued item; 0 for an idle clip. */
@@ -84,8 +84,8 @@ const NEVER = Number.POSITIVE_INFINITY;
  * it has decided (`decidedSamples`), and is asked for 20 ms more whenever an audio packet is due. Both tracks are decided in the
  * same step, so they can't part: what one lacks, both wait for.
  */
-export class Programme {
-  readonly #options: ProgrammeOptions;
+export class Playout {
+  readonly #options: PlayoutOptions;
   readonly #queue: QueueItem[] = [];
   readonly #frames: ScheduledFrame[] = [];
   #entry: Entry | undefined;
@@ -104,7 +104,7 @@ export class Programme {
   #resumeIdle: { segment: string | undefined; positionSamples: number } | undefined;
 
   /** @param firstSample where the first block begins: negative when the encoder looks ahead. Clips start at 0. */
-  constructor(firstSample: number, options: ProgrammeOptions) {
+  constructor(firstSample: number, options: PlayoutOptions) {
     this.#decided = firstSample;
     this.#options = options;
     this.#tail = new Int16Array(options.crossfadeSamples / CLOCK_PER_PCM);
@@ -264,7 +264,7 @@ export class Programme {
   }
 
   /**
-   * Ends the programme at a position. With `report`, what plays is finished as `interrupted` and what waits as `dropped`;
+   * Ends the playout at a position. With `report`, what plays is finished as `interrupted` and what waits as `dropped`;
    * without, another host goes on with them.
    */
   close(positionSamples: number, report: boolean): void {

@@ -1,7 +1,7 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
 /** The counts of one series. Observing allocates nothing and looks nothing up, so it may lie on the path of a packet. */
-export class Tally {
+export class HistogramSeries {
   readonly #bounds: readonly number[];
   /** Per bucket, not cumulative; the one above all bounds; and the sum. */
   readonly #cells: Float64Array;
@@ -42,7 +42,7 @@ export class Tally {
   }
 }
 
-export interface TallyHistogramOptions<L extends string> {
+export interface FastHistogramOptions<L extends string> {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly L[];
@@ -52,16 +52,16 @@ export interface TallyHistogramOptions<L extends string> {
 }
 
 /** A histogram that Prometheus reads as any other. prom-client's own hashes its labels at every value. */
-export class TallyHistogram<L extends string = never> {
+export class FastHistogram<L extends string = never> {
   readonly name: string;
   readonly help: string;
   readonly type = 'histogram';
   readonly labelNames: readonly L[];
   readonly aggregator = 'sum';
   readonly #buckets: readonly number[];
-  readonly #series: { labels: Readonly<Record<L, string>>; tally: Tally }[] = [];
+  readonly #series: { labels: Readonly<Record<L, string>>; series: HistogramSeries }[] = [];
 
-  constructor({ name, help, labelNames = [], buckets, registry }: TallyHistogramOptions<L>) {
+  constructor({ name, help, labelNames = [], buckets, registry }: FastHistogramOptions<L>) {
     this.name = name;
     this.help = help;
     this.labelNames = labelNames;
@@ -71,15 +71,15 @@ export class TallyHistogram<L extends string = never> {
   }
 
   /** One series. Ask once, where it is set up, and keep it: every call adds another. */
-  series(labels: Readonly<Record<L, string>>): Tally {
-    const tally = new Tally(this.#buckets);
-    this.#series.push({ labels, tally });
-    return tally;
+  series(labels: Readonly<Record<L, string>>): HistogramSeries {
+    const series = new HistogramSeries(this.#buckets);
+    this.#series.push({ labels, series });
+    return series;
   }
 
   async get() {
-    const values: MetricValueWithName<string>[] = this.#series.flatMap(({ labels, tally }) => {
-      const counts = tally.cumulative;
+    const values: MetricValueWithName<string>[] = this.#series.flatMap(({ labels, series }) => {
+      const counts = series.cumulative;
       const count = counts.at(-1) ?? 0;
       const bounds = [...this.#buckets, '+Inf'];
       return [
@@ -88,7 +88,7 @@ export class TallyHistogram<L extends string = never> {
           labels: { le, ...labels },
           value: counts[i] ?? 0,
         })),
-        { metricName: `${this.name}_sum`, labels, value: tally.sum },
+        { metricName: `${this.name}_sum`, labels, value: series.sum },
         { metricName: `${this.name}_count`, labels, value: count },
       ];
     });
@@ -97,6 +97,6 @@ export class TallyHistogram<L extends string = never> {
   }
 
   reset(): void {
-    for (const { tally } of this.#series) tally.reset();
+    for (const { series } of this.#series) series.reset();
   }
 }

@@ -7,7 +7,7 @@ const START_SAMPLES = 960;
 /**
  * One session's idle clips: the next one is always in memory before it is needed, because a barge-in needs it at once.
  */
-export class IdleReel {
+export class IdleLoop {
   readonly #nextManifest: (after: string | undefined) => SegmentManifest | undefined;
   readonly #open: (manifest: SegmentManifest) => Clip;
   #upcoming: Clip | undefined;

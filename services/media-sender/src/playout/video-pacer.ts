@@ -1,7 +1,7 @@
 import type { Codec } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_SHARE, type RepairBudget } from '../rtp/repair-budget.js';
-import type { ScheduledFrame } from './programme.js';
+import type { ScheduledFrame } from './playout.js';
 
 /**
  * Packets that leave at once, and the pause before the next ones: 24 Mb/s. A large keyframe is spread inside its frame's
@@ -16,7 +16,7 @@ const WAIT_FOR_KEYFRAME_MS = 120;
 /** Requests for a keyframe are answered this far apart, or two round trips where that is longer. */
 const ANSWER_INTERVAL_MS = 1000;
 
-/** What a feed needs of a connection. */
+/** What a pacer needs of a connection. */
 export interface VideoSink {
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): void;
   /** What may be sent again because the viewer asks. */
@@ -30,7 +30,7 @@ interface Pending {
 }
 
 /** One viewer's video: starts at a keyframe, paces, and serves a stuck decoder from memory. */
-export class ViewerFeed {
+export class VideoPacer {
   readonly codec: Codec;
   readonly #sink: VideoSink;
   readonly #queue: Pending[] = [];
