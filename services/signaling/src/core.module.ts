@@ -13,7 +13,7 @@ import {
   type Tracer,
 } from '@humancast/shared';
 import { type DynamicModule, Global, Module } from '@nestjs/common';
-import { Access } from './access/access.js';
+import { Access } from './auth/access.js';
 import { DemoSessions } from './demo/demo-sessions.js';
 import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';

@@ -19,7 +19,7 @@ import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { CatalogueController } from './catalogue/catalogue.controller.js';
+import { AvatarsController } from './avatars/avatars.controller.js';
 import { ConsoleController } from './console/console.controller.js';
 import { cacheHeaders, consoleFolder } from './console/console-files.js';
 import { type CoreParts, coreModule } from './core.module.js';
@@ -27,10 +27,6 @@ import { EventStreams } from './events/event-streams.js';
 import { EventsModule } from './events/events.module.js';
 import { HealthController } from './health/health.controller.js';
 import { Readiness } from './health/readiness.js';
-import { HostingModule } from './hosting/hosting.module.js';
-import { Inbox } from './hosting/inbox.js';
-import { JobQueues } from './hosting/job-queues.js';
-import { Sweeper } from './hosting/sweeper.js';
 import { cors } from './http/cors.js';
 import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';
@@ -39,13 +35,17 @@ import { Limits } from './limits/limits.js';
 import { SignalingMetrics } from './metrics.js';
 import { registerFleetMetrics } from './observability/fleet-metrics.js';
 import { FleetProbe } from './observability/fleet-probe.js';
+import { Inbox } from './routing/inbox.js';
+import { JobQueues } from './routing/job-queues.js';
+import { RoutingModule } from './routing/routing.module.js';
+import { Sweeper } from './routing/sweeper.js';
 import { SessionsModule } from './sessions/sessions.module.js';
-import { SignalAdapter } from './signal/signal.adapter.js';
-import { SignalGateway } from './signal/signal.gateway.js';
-import { SignalModule } from './signal/signal.module.js';
-import { WaitingRoom } from './signal/waiting-room.js';
 import { TIMINGS, type Timings } from './timings.js';
 import { MAILBOX_ADDRESS, MEDIA_REDIS, QUEUE_REDIS, SUBSCRIBER_REDIS } from './tokens.js';
+import { SignalAdapter } from './websocket/signal.adapter.js';
+import { SignalGateway } from './websocket/signal.gateway.js';
+import { SignalModule } from './websocket/signal.module.js';
+import { WaitingViewers } from './websocket/waiting-viewers.js';
 import { WhepModule } from './whep/whep.module.js';
 import { WhepService } from './whep/whep-service.js';
 
@@ -59,8 +59,8 @@ class SignalingModule {}
 function signalingModule(parts: CoreParts): DynamicModule {
   return {
     module: SignalingModule,
-    imports: [coreModule(parts), HostingModule, SessionsModule, EventsModule, SignalModule, WhepModule],
-    controllers: [CatalogueController, HealthController, ConsoleController],
+    imports: [coreModule(parts), RoutingModule, SessionsModule, EventsModule, SignalModule, WhepModule],
+    controllers: [AvatarsController, HealthController, ConsoleController],
     providers: [
       {
         provide: Readiness,
@@ -108,7 +108,7 @@ export async function startSignaling(
   const readiness = app.get(Readiness);
   await mailbox.open((message) => inbox.deliver(message));
   app.get(Sweeper).start();
-  app.get(WaitingRoom).start();
+  app.get(WaitingViewers).start();
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,
     address: config.metricsAddress,
@@ -164,7 +164,7 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
 async function stop(app: NestExpressApplication, adapter: SignalAdapter, metricsServer: Server): Promise<void> {
   app.get(Readiness).stop();
   app.get(Sweeper).stop();
-  app.get(WaitingRoom).stop();
+  app.get(WaitingViewers).stop();
   app.get(WhepService).close();
   app.get(EventStreams).closeAll();
   adapter.stopAccepting();

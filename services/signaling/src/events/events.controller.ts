@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseRequest, TOKEN_MAX_LENGTH } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access } from '../access/access.js';
+import { Access } from '../auth/access.js';
 import { Limits } from '../limits/limits.js';
 import { EventStreams } from './event-streams.js';
 

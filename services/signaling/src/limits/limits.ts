@@ -7,7 +7,7 @@ import {
   type RequestLimits,
   type SignalingConfig,
 } from '@humancast/shared';
-import type { Caller } from '../access/access.js';
+import type { Caller } from '../auth/access.js';
 
 export type LimitsConfig = Pick<
   SignalingConfig,

@@ -4,7 +4,7 @@ import { FakeSender } from '../../testing/fake-sender.js';
 import { TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 import { waitFor } from '../../testing/wait-for.js';
-import { JobQueues } from '../hosting/job-queues.js';
+import { JobQueues } from '../routing/job-queues.js';
 
 /** One figure of a `/metrics` page. */
 function figure(page: string, name: string, labels: Record<string, string>): number | undefined {

@@ -1,5 +1,5 @@
 import { mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
-import type { JobQueues, QueueLevels } from '../hosting/job-queues.js';
+import type { JobQueues, QueueLevels } from '../routing/job-queues.js';
 import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo, sumOfRedisInfo } from './redis-info.js';
 
 /** A scrape waits for a database no longer than this: that it does not answer is the answer. */

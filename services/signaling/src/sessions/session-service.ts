@@ -19,10 +19,10 @@ import {
   traced,
   traceFields,
 } from '@humancast/shared';
-import type { Fleet } from '../hosting/fleet.js';
-import type { HeadRoom } from '../hosting/head-room.js';
-import type { Hosting } from '../hosting/hosting.js';
 import type { SignalingMetrics } from '../metrics.js';
+import type { QueueMemory } from '../routing/queue-memory.js';
+import type { SessionRouter } from '../routing/session-router.js';
+import type { Fleet } from '../senders/fleet.js';
 
 const LIMIT_RETRY_SECONDS = 5;
 const IDLE_RETRY_SECONDS = 1;
@@ -65,9 +65,9 @@ export class SessionService {
   readonly #registry: SessionRegistry;
   readonly #avatars: AvatarStore;
   readonly #media: MediaStore;
-  readonly #hosting: Hosting;
+  readonly #router: SessionRouter;
   readonly #fleet: Fleet;
-  readonly #headRoom: HeadRoom;
+  readonly #queueMemory: QueueMemory;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #tracer: Tracer;
@@ -78,9 +78,9 @@ export class SessionService {
       registry: SessionRegistry;
       avatars: AvatarStore;
       media: MediaStore;
-      hosting: Hosting;
+      router: SessionRouter;
       fleet: Fleet;
-      headRoom: HeadRoom;
+      queueMemory: QueueMemory;
       metrics: SignalingMetrics;
       logger: Logger;
       tracer: Tracer;
@@ -90,9 +90,9 @@ export class SessionService {
     this.#registry = parts.registry;
     this.#avatars = parts.avatars;
     this.#media = parts.media;
-    this.#hosting = parts.hosting;
+    this.#router = parts.router;
     this.#fleet = parts.fleet;
-    this.#headRoom = parts.headRoom;
+    this.#queueMemory = parts.queueMemory;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
     this.#tracer = parts.tracer;
@@ -110,7 +110,7 @@ export class SessionService {
     // The id of a session that is asked for again under one key is the same, and nobody else can find it out.
     const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
     if (!command || !(await this.#registry.exists(id))) {
-      this.#headRoom.require();
+      this.#queueMemory.require();
       await this.#requireReady(avatar);
       await this.#requireRoom(demo);
       if (!wait) await this.#fleet.requirePlace();
@@ -131,7 +131,7 @@ export class SessionService {
    */
   async end(id: string, reason: string, key?: string): Promise<boolean> {
     const { ended, host } = await this.#registry.end(id, reason);
-    if (host !== undefined) await this.#hosting.tell(host, { type: 'session.end', session: id, reason });
+    if (host !== undefined) await this.#router.tell(host, { type: 'session.end', session: id, reason });
     if (ended) this.#logger.info({ session: id, reason, key }, 'session ended');
     return ended;
   }
@@ -159,7 +159,7 @@ export class SessionService {
   async interrupt(id: string, key?: string, command?: Command): Promise<number> {
     const { interruptedSeq, host } = await this.#registry.interrupt(id, command);
     if (host !== undefined) {
-      await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+      await this.#router.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
     this.#logger.info({ session: id, interruptedSeq, key }, 'interrupted');
     return interruptedSeq;
@@ -188,7 +188,7 @@ export class SessionService {
   ): Promise<QueuedSegment[]> {
     // What was queued is answered the same again, whatever has become of its segments since.
     if (!command || !(await this.#registry.isDone(id, command))) {
-      this.#headRoom.require();
+      this.#queueMemory.require();
       const session = await this.#live(id);
       await this.#requireSpeakable(session.avatar, segments, mayUse);
     }
@@ -199,8 +199,8 @@ export class SessionService {
     });
     // Also for a command that was done before: it may be the announcement that failed. The host hears it twice unharmed.
     if (host !== undefined) {
-      if (interrupt) await this.#hosting.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
-      await this.#hosting.announceSegments(host, id, queued, traceparent);
+      if (interrupt) await this.#router.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+      await this.#router.announceSegments(host, id, queued, traceparent);
     }
     const [first] = queued;
     this.#logger.info(

@@ -8,7 +8,7 @@ import {
   type ViewerRecord,
   type ViewerReport,
 } from '@humancast/shared';
-import type { Inspector } from '../hosting/inspector.js';
+import type { Inspector } from '../routing/inspector.js';
 
 /** A session in a list. */
 export interface SessionSummary {

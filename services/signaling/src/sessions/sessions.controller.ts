@@ -11,11 +11,11 @@ import {
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../auth/access.js';
 import { DemoSessions } from '../demo/demo-sessions.js';
+import { SayRelay } from '../demo-say/say-relay.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
-import { SayRelay } from '../say/say-relay.js';
 import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { TurnUsers } from '../turn/turn-users.js';

@@ -8,13 +8,13 @@ import {
   type Tracer,
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
-import { Fleet } from '../hosting/fleet.js';
-import { HeadRoom } from '../hosting/head-room.js';
-import { Hosting } from '../hosting/hosting.js';
-import { HostingModule } from '../hosting/hosting.module.js';
-import { Inspector } from '../hosting/inspector.js';
+import { SayModule } from '../demo-say/say.module.js';
 import { SignalingMetrics } from '../metrics.js';
-import { SayModule } from '../say/say.module.js';
+import { Inspector } from '../routing/inspector.js';
+import { QueueMemory } from '../routing/queue-memory.js';
+import { RoutingModule } from '../routing/routing.module.js';
+import { SessionRouter } from '../routing/session-router.js';
+import { Fleet } from '../senders/fleet.js';
 import { CONFIG, LOGGER, QUEUE_REDIS, TRACER } from '../tokens.js';
 import { SessionService } from './session-service.js';
 import { SessionViews } from './session-view.js';
@@ -22,10 +22,10 @@ import { SessionsController } from './sessions.controller.js';
 
 /** Sessions over REST. */
 @Module({
-  imports: [HostingModule, SayModule],
+  imports: [RoutingModule, SayModule],
   controllers: [SessionsController],
   providers: [
-    { provide: HeadRoom, useFactory: (redis: Redis) => new HeadRoom(redis), inject: [QUEUE_REDIS] },
+    { provide: QueueMemory, useFactory: (redis: Redis) => new QueueMemory(redis), inject: [QUEUE_REDIS] },
     {
       provide: SessionService,
       useFactory: (
@@ -35,11 +35,12 @@ import { SessionsController } from './sessions.controller.js';
         registry: SessionRegistry,
         avatars: AvatarStore,
         media: RedisMediaStore,
-        hosting: Hosting,
+        router: SessionRouter,
         fleet: Fleet,
         metrics: SignalingMetrics,
-        headRoom: HeadRoom,
-      ) => new SessionService({ registry, avatars, media, hosting, fleet, headRoom, metrics, logger, tracer }, config),
+        queueMemory: QueueMemory,
+      ) =>
+        new SessionService({ registry, avatars, media, router, fleet, queueMemory, metrics, logger, tracer }, config),
       inject: [
         CONFIG,
         LOGGER,
@@ -47,10 +48,10 @@ import { SessionsController } from './sessions.controller.js';
         SessionRegistry,
         AvatarStore,
         RedisMediaStore,
-        Hosting,
+        SessionRouter,
         Fleet,
         SignalingMetrics,
-        HeadRoom,
+        QueueMemory,
       ],
     },
     {

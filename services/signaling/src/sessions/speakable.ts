@@ -1,5 +1,5 @@
 import type { SegmentSummary } from '@humancast/shared';
-import type { Caller } from '../access/access.js';
+import type { Caller } from '../auth/access.js';
 
 /**
  * Whether a caller who may speak in a session may say this segment of its avatar there. What was pushed into another session

@@ -14,9 +14,9 @@ import {
   traceFields,
 } from '@humancast/shared';
 import type { DemoSessions } from '../demo/demo-sessions.js';
-import type { Hosting } from '../hosting/hosting.js';
-import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
+import type { Inbox, ViewerPost } from '../routing/inbox.js';
+import type { SessionRouter } from '../routing/session-router.js';
 import type { SessionService } from '../sessions/session-service.js';
 import type { TurnCredentials } from '../turn/turn-credentials.js';
 import { iceUfragOf, looksLikeSdp, parseIceFragment } from './sdp.js';
@@ -28,7 +28,7 @@ export interface WhepParts {
   registry: SessionRegistry;
   sessions: SessionService;
   demos: DemoSessions;
-  hosting: Hosting;
+  router: SessionRouter;
   inbox: Inbox;
   turn: TurnCredentials;
   metrics: SignalingMetrics;
@@ -117,7 +117,7 @@ export class WhepService {
     const { session, viewer, connection } = resource;
     for (const candidate of fragment.candidates) {
       if (host === undefined) break;
-      await this.#parts.hosting.tell(host, { type: 'viewer.candidate', session, viewer, connection, candidate });
+      await this.#parts.router.tell(host, { type: 'viewer.candidate', session, viewer, connection, candidate });
     }
     return this.#parts.turn.issue(viewer, session);
   }
@@ -174,7 +174,7 @@ export class WhepService {
   }
 
   async #negotiate(session: string, viewer: string, request: WatchRequest): Promise<Negotiated> {
-    const { registry, hosting, inbox } = this.#parts;
+    const { registry, router, inbox } = this.#parts;
     const { offer, signal, traceparent } = request;
     const { mailbox, viewerLimit, answerMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Negotiated>();
@@ -199,7 +199,7 @@ export class WhepService {
     try {
       if (stop.aborted) giveUp();
       const { host } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer, traceparent });
-      await hosting.viewerWaits(session, host, traceparent);
+      await router.viewerWaits(session, host, traceparent);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -232,10 +232,10 @@ export class WhepService {
   }
 
   async #cleanUp(session: string, viewer: string, end: boolean): Promise<void> {
-    const { registry, sessions, hosting } = this.#parts;
+    const { registry, sessions, router } = this.#parts;
     const { removed, host } = await registry.removeViewer(session, viewer);
     if (end) await sessions.end(session, 'viewer-left');
-    else if (removed) await hosting.viewersChanged(session, host);
+    else if (removed) await router.viewersChanged(session, host);
   }
 }
 

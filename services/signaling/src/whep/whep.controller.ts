@@ -18,7 +18,7 @@ import {
   Res,
 } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, type Caller, callersTrace, keyOf } from '../access/access.js';
+import { Access, type Caller, callersTrace, keyOf } from '../auth/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { CONFIG } from '../tokens.js';

@@ -1,10 +1,10 @@
 import { type Logger, SessionRegistry, type SignalingConfig, type Tracer } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { DemoSessions } from '../demo/demo-sessions.js';
-import { Hosting } from '../hosting/hosting.js';
-import { HostingModule } from '../hosting/hosting.module.js';
-import { Inbox } from '../hosting/inbox.js';
 import { SignalingMetrics } from '../metrics.js';
+import { Inbox } from '../routing/inbox.js';
+import { RoutingModule } from '../routing/routing.module.js';
+import { SessionRouter } from '../routing/session-router.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
@@ -14,7 +14,7 @@ import { WhepController } from './whep.controller.js';
 import { WhepService } from './whep-service.js';
 
 @Module({
-  imports: [HostingModule, SessionsModule],
+  imports: [RoutingModule, SessionsModule],
   controllers: [WhepController],
   providers: [
     {
@@ -28,13 +28,13 @@ import { WhepService } from './whep-service.js';
         registry: SessionRegistry,
         sessions: SessionService,
         demos: DemoSessions,
-        hosting: Hosting,
+        router: SessionRouter,
         inbox: Inbox,
         turn: TurnCredentials,
         metrics: SignalingMetrics,
       ) =>
         new WhepService(
-          { registry, sessions, demos, hosting, inbox, turn, metrics, logger, tracer },
+          { registry, sessions, demos, router, inbox, turn, metrics, logger, tracer },
           { tokenSecret, viewerLimit, mailbox, answerMs: timings.whepAnswerMs },
         ),
       inject: [
@@ -46,7 +46,7 @@ import { WhepService } from './whep-service.js';
         SessionRegistry,
         SessionService,
         DemoSessions,
-        Hosting,
+        SessionRouter,
         Inbox,
         TurnCredentials,
         SignalingMetrics,

@@ -11,14 +11,14 @@ import {
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
 import { SignalingMetrics } from '../metrics.js';
+import { Fleet } from '../senders/fleet.js';
+import { SendersController } from '../senders/senders.controller.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, QUEUE_REDIS, TIMINGS_TOKEN } from '../tokens.js';
-import { Fleet } from './fleet.js';
-import { Hosting } from './hosting.js';
 import { Inbox } from './inbox.js';
 import { Inspector } from './inspector.js';
 import { JobQueues } from './job-queues.js';
-import { SendersController } from './senders.controller.js';
+import { SessionRouter } from './session-router.js';
 import { Sweeper } from './sweeper.js';
 
 /** How signaling and media-senders find and reach each other. */
@@ -41,9 +41,9 @@ import { Sweeper } from './sweeper.js';
       inject: [QUEUE_REDIS, LOGGER],
     },
     {
-      provide: Hosting,
+      provide: SessionRouter,
       useFactory: (registry: SessionRegistry, jobs: JobQueues, post: RedisPost<never>) =>
-        new Hosting(registry, jobs, post),
+        new SessionRouter(registry, jobs, post),
       inject: [SessionRegistry, JobQueues, RedisPost],
     },
     {
@@ -54,9 +54,9 @@ import { Sweeper } from './sweeper.js';
     },
     {
       provide: Inspector,
-      useFactory: (hosting: Hosting, address: string, timings: Timings) =>
-        new Inspector(hosting, address, timings.inspectMs),
-      inject: [Hosting, MAILBOX_ADDRESS, TIMINGS_TOKEN],
+      useFactory: (router: SessionRouter, address: string, timings: Timings) =>
+        new Inspector(router, address, timings.inspectMs),
+      inject: [SessionRouter, MAILBOX_ADDRESS, TIMINGS_TOKEN],
     },
     { provide: Inbox, useFactory: (inspector: Inspector) => new Inbox(inspector), inject: [Inspector] },
     {
@@ -69,9 +69,9 @@ import { Sweeper } from './sweeper.js';
         redis: Redis,
         registry: SessionRegistry,
         senders: SenderRegistry,
-        hosting: Hosting,
+        router: SessionRouter,
         metrics: SignalingMetrics,
-      ) => new Sweeper({ redis, registry, senders, hosting, metrics, logger }, { ...config, mailbox, timings }),
+      ) => new Sweeper({ redis, registry, senders, router, metrics, logger }, { ...config, mailbox, timings }),
       inject: [
         CONFIG,
         TIMINGS_TOKEN,
@@ -80,11 +80,11 @@ import { Sweeper } from './sweeper.js';
         QUEUE_REDIS,
         SessionRegistry,
         SenderRegistry,
-        Hosting,
+        SessionRouter,
         SignalingMetrics,
       ],
     },
   ],
-  exports: [JobQueues, RedisMailbox, RedisPost, Fleet, Hosting, Inspector, Inbox, Sweeper],
+  exports: [JobQueues, RedisMailbox, RedisPost, Fleet, SessionRouter, Inspector, Inbox, Sweeper],
 })
-export class HostingModule {}
+export class RoutingModule {}

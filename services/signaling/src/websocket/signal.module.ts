@@ -9,38 +9,38 @@ import {
 import { Module } from '@nestjs/common';
 import { EventFeed } from '../events/event-feed.js';
 import { EventsModule } from '../events/events.module.js';
-import { Hosting } from '../hosting/hosting.js';
-import { HostingModule } from '../hosting/hosting.module.js';
-import { Inbox } from '../hosting/inbox.js';
 import { Limits } from '../limits/limits.js';
 import { SignalingMetrics } from '../metrics.js';
+import { Inbox } from '../routing/inbox.js';
+import { RoutingModule } from '../routing/routing.module.js';
+import { SessionRouter } from '../routing/session-router.js';
 import { SessionService } from '../sessions/session-service.js';
 import { SessionsModule } from '../sessions/sessions.module.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, MAILBOX_ADDRESS, TIMINGS_TOKEN, TRACER } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { TurnUsers } from '../turn/turn-users.js';
+import { Connections } from './connections.js';
 import { SignalGateway } from './signal.gateway.js';
-import { ViewerDesk } from './viewer-desk.js';
-import { WaitingRoom } from './waiting-room.js';
+import { WaitingViewers } from './waiting-viewers.js';
 
 /** `WS /v1/signal`. */
 @Module({
-  imports: [HostingModule, EventsModule, SessionsModule],
+  imports: [RoutingModule, EventsModule, SessionsModule],
   providers: [
     {
-      provide: WaitingRoom,
+      provide: WaitingViewers,
       useFactory: (
         registry: SessionRegistry,
-        hosting: Hosting,
+        router: SessionRouter,
         metrics: SignalingMetrics,
         logger: Logger,
         timings: Timings,
-      ) => new WaitingRoom({ registry, hosting, metrics, logger }, timings),
-      inject: [SessionRegistry, Hosting, SignalingMetrics, LOGGER, TIMINGS_TOKEN],
+      ) => new WaitingViewers({ registry, router, metrics, logger }, timings),
+      inject: [SessionRegistry, SessionRouter, SignalingMetrics, LOGGER, TIMINGS_TOKEN],
     },
     {
-      provide: ViewerDesk,
+      provide: Connections,
       useFactory: (
         config: SignalingConfig,
         logger: Logger,
@@ -48,26 +48,26 @@ import { WaitingRoom } from './waiting-room.js';
         mailbox: string,
         metrics: SignalingMetrics,
         registry: SessionRegistry,
-        hosting: Hosting,
+        router: SessionRouter,
         inbox: Inbox,
         post: RedisPost<ToSignaling>,
         feed: EventFeed,
         turn: TurnCredentials,
         turnUsers: TurnUsers,
-        waitingRoom: WaitingRoom,
+        waitingViewers: WaitingViewers,
         sessions: SessionService,
         limits: Limits,
       ) =>
-        new ViewerDesk(
+        new Connections(
           {
             registry,
-            hosting,
+            router,
             inbox,
             post,
             feed,
             turn,
             turnUsers,
-            waitingRoom,
+            waitingViewers,
             metrics,
             logger,
             tracer,
@@ -92,19 +92,19 @@ import { WaitingRoom } from './waiting-room.js';
         MAILBOX_ADDRESS,
         SignalingMetrics,
         SessionRegistry,
-        Hosting,
+        SessionRouter,
         Inbox,
         RedisPost,
         EventFeed,
         TurnCredentials,
         TurnUsers,
-        WaitingRoom,
+        WaitingViewers,
         SessionService,
         Limits,
       ],
     },
     SignalGateway,
   ],
-  exports: [SignalGateway, WaitingRoom],
+  exports: [SignalGateway, WaitingViewers],
 })
 export class SignalModule {}

@@ -7,7 +7,7 @@ const FRESH_MS = 1000;
 const RETRY_SECONDS = 5;
 
 /** Keeps the last tenth of redis-queue's memory for what makes room: BullMQ can't move a session to another host in a full one. */
-export class HeadRoom {
+export class QueueMemory {
   readonly #redis: Redis;
   /** 0 to 1, as last known. */
   #usage = 0;

@@ -1,9 +1,9 @@
 import { HumancastError, type Logger, type SessionRegistry } from '@humancast/shared';
 import { every } from '../every.js';
-import type { Hosting } from '../hosting/hosting.js';
 import type { SignalingMetrics } from '../metrics.js';
+import type { SessionRouter } from '../routing/session-router.js';
 import type { Timings } from '../timings.js';
-import type { ViewerLink } from './viewer-link.js';
+import type { ViewerConnection } from './viewer-connection.js';
 
 interface Wait {
   readonly sinceMs: number;
@@ -15,21 +15,21 @@ interface Wait {
  * Viewers who have joined and have no offer yet. Tells them their place while every media-sender is full, and makes sure
  * that neither a job nor a message that was lost leaves anyone waiting.
  */
-export class WaitingRoom {
+export class WaitingViewers {
   readonly #registry: SessionRegistry;
-  readonly #hosting: Hosting;
+  readonly #router: SessionRouter;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #timings: Pick<Timings, 'waitingTickMs' | 'offerMs'>;
-  readonly #waits = new Map<ViewerLink, Wait>();
+  readonly #waits = new Map<ViewerConnection, Wait>();
   #stop = () => {};
 
   constructor(
-    parts: { registry: SessionRegistry; hosting: Hosting; metrics: SignalingMetrics; logger: Logger },
+    parts: { registry: SessionRegistry; router: SessionRouter; metrics: SignalingMetrics; logger: Logger },
     timings: Pick<Timings, 'waitingTickMs' | 'offerMs'>,
   ) {
     this.#registry = parts.registry;
-    this.#hosting = parts.hosting;
+    this.#router = parts.router;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
     this.#timings = timings;
@@ -45,7 +45,7 @@ export class WaitingRoom {
     this.#waits.clear();
   }
 
-  add(link: ViewerLink): void {
+  add(link: ViewerConnection): void {
     if (this.#waits.has(link)) return;
     const nowMs = performance.now();
     this.#waits.set(link, { sinceMs: nowMs, toldAtMs: nowMs, position: undefined });
@@ -58,7 +58,7 @@ export class WaitingRoom {
     // Someone who has only just come is being served.
     const waits = [...this.#waits].filter(([, { sinceMs }]) => nowMs - sinceMs >= this.#timings.waitingTickMs);
     if (waits.length === 0) return;
-    const queue = await this.#hosting.waitingSessions();
+    const queue = await this.#router.waitingSessions();
     const positions = new Map(queue.map((session, index) => [session, index + 1]));
     for (const [link, wait] of waits) {
       this.#tellPosition(link, wait, positions.get(link.session));
@@ -68,18 +68,18 @@ export class WaitingRoom {
     }
   }
 
-  #tellPosition(link: ViewerLink, wait: Wait, position: number | undefined): void {
+  #tellPosition(link: ViewerConnection, wait: Wait, position: number | undefined): void {
     if (position === undefined || position === wait.position || !link.waitsForOffer) return;
     wait.position = position;
     link.tellPosition(position);
   }
 
   /** A host that did not answer this attempt may answer the next; without a host, one is asked for again. */
-  async #remind(link: ViewerLink): Promise<void> {
+  async #remind(link: ViewerConnection): Promise<void> {
     try {
       const { state } = await this.#registry.get(link.session);
       if (state === 'hosted') await link.requestOffer();
-      else await this.#hosting.request(link.session);
+      else await this.#router.request(link.session);
     } catch (error) {
       if (error instanceof HumancastError) link.socket.fail(error.code, error.message);
       else throw error;

@@ -1,5 +1,5 @@
 import { HumancastError, type Post, type SenderRegistry, type ToSender } from '@humancast/shared';
-import type { JobQueues } from './job-queues.js';
+import type { JobQueues } from '../routing/job-queues.js';
 
 /** A place becomes free when a session ends; nobody knows when. */
 const FULL_RETRY_SECONDS = 5;

@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Inspection } from '@humancast/shared';
-import type { Hosting } from './hosting.js';
+import type { SessionRouter } from './session-router.js';
 
 /** Questions on their way at once. */
 const PENDING_LIMIT = 1000;
 
 /** Asks a session's host where its playhead is right now. */
 export class Inspector {
-  readonly #hosting: Hosting;
+  readonly #router: SessionRouter;
   readonly #replyTo: string;
   readonly #timeoutMs: number;
   readonly #pending = new Map<string, (inspection: Inspection) => void>();
 
   /** @param replyTo this process's mailbox. */
-  constructor(hosting: Hosting, replyTo: string, timeoutMs: number) {
-    this.#hosting = hosting;
+  constructor(router: SessionRouter, replyTo: string, timeoutMs: number) {
+    this.#router = router;
     this.#replyTo = replyTo;
     this.#timeoutMs = timeoutMs;
   }
@@ -27,7 +27,7 @@ export class Inspector {
     this.#pending.set(request, resolve);
     const timer = setTimeout(() => resolve(undefined), this.#timeoutMs);
     try {
-      const sent = await this.#hosting.tell(host, {
+      const sent = await this.#router.tell(host, {
         type: 'session.inspect',
         session,
         request,

@@ -2,7 +2,7 @@ import type { Post, QueuedSegment, SessionRecord, SessionRegistry, ToSender } fr
 import type { JobQueues } from './job-queues.js';
 
 /** What signaling tells media-senders. A media-sender's mailbox address is its id. */
-export class Hosting {
+export class SessionRouter {
   readonly #registry: SessionRegistry;
   readonly #jobs: JobQueues;
   readonly #post: Post<ToSender>;

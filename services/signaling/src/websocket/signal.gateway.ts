@@ -14,9 +14,9 @@ import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
 import { CONFIG, LOGGER, TIMINGS_TOKEN } from '../tokens.js';
 import { closeLast } from './close-last.js';
+import { Connections } from './connections.js';
 import { SignalSocket, type SocketOptions } from './signal-socket.js';
-import { ViewerDesk } from './viewer-desk.js';
-import type { ViewerLink } from './viewer-link.js';
+import type { ViewerConnection } from './viewer-connection.js';
 
 /** The service restarts (registered by the IANA for RFC 6455): come back, to another process. */
 const SERVICE_RESTART = 1012;
@@ -26,7 +26,7 @@ const GOODBYE_LOOK_MS = 10;
 /** `WS /v1/signal`: what comes first on a connection. Who may connect at all is the adapter's to say. */
 @WebSocketGateway({ path: '/v1/signal' })
 export class SignalGateway implements OnGatewayConnection<WebSocket> {
-  readonly #desk: ViewerDesk;
+  readonly #desk: Connections;
   readonly #limits: Limits;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
@@ -38,7 +38,7 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
     @Inject(CONFIG) config: SignalingConfig,
     @Inject(TIMINGS_TOKEN) timings: Timings,
     @Inject(LOGGER) logger: Logger,
-    @Inject(ViewerDesk) desk: ViewerDesk,
+    @Inject(Connections) desk: Connections,
     @Inject(Limits) limits: Limits,
     @Inject(SignalingMetrics) metrics: SignalingMetrics,
   ) {
@@ -53,7 +53,7 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
   handleConnection(ws: WebSocket, request: IncomingMessage): void {
     closeLast(request.socket);
     const { network } = this.#limits.counted(request);
-    let link: ViewerLink | undefined;
+    let link: ViewerConnection | undefined;
     const socket = new SignalSocket(ws, this.#socketOptions, this.#logger, {
       onMessage: async (message) => {
         if (link) await this.#handle(link, message);
@@ -85,13 +85,18 @@ export class SignalGateway implements OnGatewayConnection<WebSocket> {
     for (const socket of this.#sockets) socket.terminate();
   }
 
-  #join(socket: SignalSocket, message: ViewerMessage, network: string, timer: NodeJS.Timeout): Promise<ViewerLink> {
+  #join(
+    socket: SignalSocket,
+    message: ViewerMessage,
+    network: string,
+    timer: NodeJS.Timeout,
+  ): Promise<ViewerConnection> {
     clearTimeout(timer);
     if (message.type !== 'join') throw new HumancastError('join_required');
     return this.#desk.join(message, socket, network);
   }
 
-  async #handle(link: ViewerLink, message: ViewerMessage): Promise<void> {
+  async #handle(link: ViewerConnection, message: ViewerMessage): Promise<void> {
     if (message.type === 'join') throw new HumancastError('already_joined');
     if (message.type === 'leave') await this.#desk.leave(link);
     else await link.handle(message);

@@ -9,8 +9,8 @@ import {
   traceFields,
   type ViewerMessage,
 } from '@humancast/shared';
-import type { Hosting } from '../hosting/hosting.js';
-import type { ViewerPost } from '../hosting/inbox.js';
+import type { ViewerPost } from '../routing/inbox.js';
+import type { SessionRouter } from '../routing/session-router.js';
 import type { TurnCredentials } from '../turn/turn-credentials.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
@@ -21,9 +21,9 @@ const CONNECTIONS_KEPT = 4;
 const RECONNECTS_AT_ONCE = 5;
 const RECONNECTS_PER_SECOND = 0.5;
 
-export interface LinkParts {
+export interface ViewerConnectionParts {
   registry: SessionRegistry;
-  hosting: Hosting;
+  router: SessionRouter;
   logger: Logger;
   tracer: Tracer;
   /** This process's mailbox: where the viewer is reached. */
@@ -31,17 +31,17 @@ export interface LinkParts {
   viewerLimit: number;
   turn: TurnCredentials;
   /** Looks after those who have no offer yet. */
-  waitingRoom: { add(link: ViewerLink): void };
+  waitingViewers: { add(link: ViewerConnection): void };
   /** Everything that was queued is over. */
   interrupt(session: string): Promise<unknown>;
 }
 
 /** A viewer who has joined, on the WebSocket that reaches it now. Passes on what viewer and host have to say. */
-export class ViewerLink {
+export class ViewerConnection {
   readonly session: string;
   readonly viewer: string;
   readonly socket: SignalSocket;
-  readonly #parts: LinkParts;
+  readonly #parts: ViewerConnectionParts;
   readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND);
   /** Which host made a connection; the newest last. */
   readonly #hosts = new Map<string, Promise<string | undefined>>();
@@ -54,7 +54,7 @@ export class ViewerLink {
   #held: ViewerPost[] | undefined = [];
 
   constructor(
-    parts: LinkParts,
+    parts: ViewerConnectionParts,
     socket: SignalSocket,
     of: { session: string; viewer: string; epoch: number; trace: JoinTrace },
   ) {
@@ -74,11 +74,11 @@ export class ViewerLink {
   /** Asks for a new connection: the host makes an offer. */
   async requestOffer(): Promise<void> {
     this.#waitsForOffer = true;
-    const { registry, mailbox, viewerLimit, hosting } = this.#parts;
+    const { registry, mailbox, viewerLimit, router } = this.#parts;
     const { traceparent } = this.#trace;
     const { host } = await registry.putViewer(this.session, this.viewer, mailbox, { limit: viewerLimit, traceparent });
-    this.#parts.waitingRoom.add(this);
-    await hosting.viewerWaits(this.session, host, traceparent);
+    this.#parts.waitingViewers.add(this);
+    await router.viewerWaits(this.session, host, traceparent);
   }
 
   /** The viewer has been told that it joined; what came meanwhile follows. */
@@ -174,7 +174,7 @@ export class ViewerLink {
   async #toHost(connection: string, message: ToSender): Promise<void> {
     const host = await (this.#hosts.get(connection) ?? this.#remember(connection));
     // A host that is gone needs no answer: the session moves, and the next one makes a new offer.
-    if (host !== undefined) await this.#parts.hosting.tell(host, message);
+    if (host !== undefined) await this.#parts.router.tell(host, message);
   }
 
   /** A connection first heard of now was made by whoever hosts the session now. */

@@ -1,20 +1,20 @@
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { HeadRoom } from './head-room.js';
+import { QueueMemory } from './queue-memory.js';
 
 const WAIT = { timeout: 10_000, interval: 20 };
 
-function refusal(headRoom: HeadRoom): unknown {
+function refusal(queueMemory: QueueMemory): unknown {
   try {
-    headRoom.require();
+    queueMemory.require();
     return undefined;
   } catch (error) {
     return error;
   }
 }
 
-describe('HeadRoom', () => {
+describe('QueueMemory', () => {
   let server: TestRedis;
   let redis: Redis;
   beforeAll(async () => {
@@ -27,8 +27,8 @@ describe('HeadRoom', () => {
   });
 
   it('lets in while there is room, or no limit, and not once nine tenths are used', async () => {
-    const headRoom = new HeadRoom(redis);
-    const settles = (expected: unknown) => vi.waitFor(() => expect(refusal(headRoom)).toEqual(expected), WAIT);
+    const queueMemory = new QueueMemory(redis);
+    const settles = (expected: unknown) => vi.waitFor(() => expect(refusal(queueMemory)).toEqual(expected), WAIT);
     await settles(undefined);
     await redis.config('SET', 'maxmemory', '64mb');
     await settles(undefined);

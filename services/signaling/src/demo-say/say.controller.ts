@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { commandOf } from '@humancast/shared';
 import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
 import { z } from 'zod';
-import { Access, callersTrace } from '../access/access.js';
+import { Access, callersTrace } from '../auth/access.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { SayRelay } from './say-relay.js';

@@ -9,18 +9,18 @@ import {
   type ViewerMessage,
   verifyToken,
 } from '@humancast/shared';
-import { isResumeSecret, resumeSecret } from '../access/resume-secret.js';
+import { isResumeSecret, resumeSecret } from '../auth/resume-secret.js';
 import type { EventFeed } from '../events/event-feed.js';
-import type { Inbox, ViewerPost } from '../hosting/inbox.js';
 import type { SignalingMetrics } from '../metrics.js';
+import type { Inbox, ViewerPost } from '../routing/inbox.js';
 import type { TurnUsers } from '../turn/turn-users.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
-import { type LinkParts, ViewerLink } from './viewer-link.js';
+import { ViewerConnection, type ViewerConnectionParts } from './viewer-connection.js';
 
 type Join = Extract<ViewerMessage, { type: 'join' }>;
 
-export interface DeskParts extends LinkParts {
+export interface ConnectionsParts extends ViewerConnectionParts {
   inbox: Inbox;
   /** To other signaling processes. */
   post: Post<ToSignaling>;
@@ -29,7 +29,7 @@ export interface DeskParts extends LinkParts {
   metrics: SignalingMetrics;
 }
 
-export interface DeskOptions {
+export interface ConnectionsOptions {
   tokenSecret: SigningKeys;
   relayOnly: boolean;
   heartbeatMs: number;
@@ -38,22 +38,22 @@ export interface DeskOptions {
 
 /** A viewer's link, and how to stop what runs for it. */
 interface Seat {
-  readonly link: ViewerLink;
+  readonly link: ViewerConnection;
   readonly detach: () => void;
   unfollow: () => void;
 }
 
 /** Where viewers come in, come back, and go. */
-export class ViewerDesk {
-  readonly #parts: DeskParts;
-  readonly #options: DeskOptions;
+export class Connections {
+  readonly #parts: ConnectionsParts;
+  readonly #options: ConnectionsOptions;
   /** Who is here. */
   readonly #here = new Map<string, Seat>();
   /** Whose WebSocket was lost, and when it is given up. */
   readonly #graces = new Map<string, NodeJS.Timeout>();
   #closed = false;
 
-  constructor(parts: DeskParts, options: DeskOptions) {
+  constructor(parts: ConnectionsParts, options: ConnectionsOptions) {
     this.#parts = parts;
     this.#options = options;
   }
@@ -62,7 +62,7 @@ export class ViewerDesk {
    * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `rate_limited`, `resume_refused`, `session_not_found`,
    * `session_ended`, `viewer_limit`.
    */
-  async join(message: Join, socket: SignalSocket, network: string): Promise<ViewerLink> {
+  async join(message: Join, socket: SignalSocket, network: string): Promise<ViewerConnection> {
     const trace = new JoinTrace(this.#parts.tracer, 'join', { session: message.session });
     try {
       return await this.#join(message, socket, network, trace);
@@ -73,14 +73,14 @@ export class ViewerDesk {
   }
 
   /** The viewer says goodbye. */
-  async leave(link: ViewerLink): Promise<void> {
+  async leave(link: ViewerConnection): Promise<void> {
     if (!this.#unseat(link)) return;
     link.socket.close(1000, 'left');
     await this.#remove(link, 'viewer left');
   }
 
   /** Its WebSocket is gone, without a word: it stays for a while, and its media plays on. */
-  lost(link: ViewerLink): void {
+  lost(link: ViewerConnection): void {
     if (!this.#unseat(link)) return;
     this.#grace(link);
   }
@@ -94,21 +94,26 @@ export class ViewerDesk {
     this.#here.clear();
   }
 
-  async #join(message: Join, socket: SignalSocket, network: string, trace: JoinTrace): Promise<ViewerLink> {
-    const { registry, hosting, feed, metrics, logger, turnUsers } = this.#parts;
+  async #join(message: Join, socket: SignalSocket, network: string, trace: JoinTrace): Promise<ViewerConnection> {
+    const { registry, router, feed, metrics, logger, turnUsers } = this.#parts;
     const admission = await this.#admit(message);
     const session = await registry.get(message.session);
     if (session.state === 'ended') throw new HumancastError('session_ended');
     const { viewer, resumed } = admission;
     if (!resumed) turnUsers.admit({ network, key: undefined }, session.id);
     const playsOn = resumed && message.connection !== undefined;
-    const link = new ViewerLink(this.#parts, socket, { session: session.id, viewer, epoch: session.epoch, trace });
+    const link = new ViewerConnection(this.#parts, socket, {
+      session: session.id,
+      viewer,
+      epoch: session.epoch,
+      trace,
+    });
     const lastEvent = await registry.lastEventId(session.id);
     const seat = this.#seat(link);
     try {
       // A connection that still plays goes on; the host learns where the viewer is reached now.
       if (playsOn) {
-        await hosting.viewersChanged(session.id, session.host);
+        await router.viewersChanged(session.id, session.host);
       } else {
         await link.requestOffer();
       }
@@ -149,7 +154,7 @@ export class ViewerDesk {
   }
 
   /** From now on this link is the one that reaches the viewer. */
-  #seat(link: ViewerLink): Seat {
+  #seat(link: ViewerConnection): Seat {
     clearTimeout(this.#graces.get(link.viewer));
     this.#graces.delete(link.viewer);
     this.#replace(link.viewer);
@@ -160,7 +165,7 @@ export class ViewerDesk {
   }
 
   /** → whether it was this link that reached the viewer: a newer one is not touched. */
-  #unseat(link: ViewerLink): boolean {
+  #unseat(link: ViewerConnection): boolean {
     const seat = this.#here.get(link.viewer);
     if (seat?.link !== link) return false;
     this.#here.delete(link.viewer);
@@ -173,13 +178,13 @@ export class ViewerDesk {
     if (older && this.#unseat(older)) older.socket.fail('replaced');
   }
 
-  #deliver(link: ViewerLink, message: ViewerPost): void {
+  #deliver(link: ViewerConnection, message: ViewerPost): void {
     if (message.type === 'viewer.replaced') void this.#checkReplaced(link);
     else link.deliver(message);
   }
 
   /** It may have come back here meanwhile: what the registry says counts. */
-  async #checkReplaced({ session, viewer }: ViewerLink): Promise<void> {
+  async #checkReplaced({ session, viewer }: ViewerConnection): Promise<void> {
     const { registry, mailbox, logger } = this.#parts;
     try {
       const now = (await registry.viewers(session)).find((record) => record.viewer === viewer);
@@ -189,7 +194,7 @@ export class ViewerDesk {
     }
   }
 
-  #grace(link: ViewerLink): void {
+  #grace(link: ViewerConnection): void {
     if (this.#closed) return;
     const { session, viewer } = link;
     const giveUp = () => {
@@ -203,12 +208,12 @@ export class ViewerDesk {
   }
 
   /** Unless it has joined at another process since. */
-  async #remove({ session, viewer }: ViewerLink, why: string): Promise<void> {
-    const { registry, hosting, logger, mailbox } = this.#parts;
+  async #remove({ session, viewer }: ViewerConnection, why: string): Promise<void> {
+    const { registry, router, logger, mailbox } = this.#parts;
     const { removed, host } = await registry.removeViewer(session, viewer, mailbox);
     if (!removed) return;
     logger.info({ session, viewer }, why);
-    await hosting.viewersChanged(session, host);
+    await router.viewersChanged(session, host);
   }
 
   #joined({ id, avatar }: SessionRecord, viewer: string) {

@@ -10,7 +10,7 @@ import {
 import { every } from '../every.js';
 import type { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
-import type { Hosting } from './hosting.js';
+import type { SessionRouter } from './session-router.js';
 
 export interface SweeperOptions {
   sessionJoinTimeoutSeconds: number;
@@ -32,7 +32,7 @@ export class Sweeper {
   readonly #redis: Redis;
   readonly #registry: SessionRegistry;
   readonly #senders: SenderRegistry;
-  readonly #hosting: Hosting;
+  readonly #router: SessionRouter;
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #options: SweeperOptions;
@@ -47,7 +47,7 @@ export class Sweeper {
       redis: Redis;
       registry: SessionRegistry;
       senders: SenderRegistry;
-      hosting: Hosting;
+      router: SessionRouter;
       metrics: SignalingMetrics;
       logger: Logger;
     },
@@ -56,7 +56,7 @@ export class Sweeper {
     this.#redis = parts.redis;
     this.#registry = parts.registry;
     this.#senders = parts.senders;
-    this.#hosting = parts.hosting;
+    this.#router = parts.router;
     this.#metrics = parts.metrics;
     this.#logger = parts.logger;
     this.#options = options;
@@ -105,12 +105,12 @@ export class Sweeper {
     const sessions = await this.#registry.list();
     if (!(await this.#senders.condemn(sender, suspicion))) return;
     for (const session of sessions) {
-      if (session.state !== 'hosted' || session.host !== sender || !(await this.#hosting.release(session))) continue;
+      if (session.state !== 'hosted' || session.host !== sender || !(await this.#router.release(session))) continue;
       this.#metrics.released.inc();
       this.#logger.warn({ session: session.id, sender }, 'media-sender is dead, session released');
     }
     if (!(await this.#senders.forgetCondemned(sender))) return;
-    await this.#hosting.dropSender(sender);
+    await this.#router.dropSender(sender);
   }
 
   async sweepSessions(): Promise<void> {
@@ -130,7 +130,7 @@ export class Sweeper {
     }
     const viewers = await this.#registry.viewers(session.id);
     if (session.state !== 'hosted') {
-      if (viewers.length > 0) await this.#hosting.request(session.id);
+      if (viewers.length > 0) await this.#router.request(session.id);
       else if (this.#isOverdue(session)) await this.#end(session.id, 'not-joined');
     }
     for (const viewer of viewers) {
@@ -140,7 +140,7 @@ export class Sweeper {
         viewer.offer === undefined
           ? await this.#registry.removeViewer(session.id, viewer.viewer, viewer.mailbox)
           : await this.#registry.moveViewer(session.id, viewer.viewer, this.#options.mailbox);
-      await this.#hosting.viewersChanged(session.id, host);
+      await this.#router.viewersChanged(session.id, host);
     }
   }
 
@@ -151,7 +151,7 @@ export class Sweeper {
 
   async #end(session: string, reason: string): Promise<void> {
     const { ended, host } = await this.#registry.end(session, reason);
-    if (host !== undefined) await this.#hosting.tell(host, { type: 'session.end', session, reason });
+    if (host !== undefined) await this.#router.tell(host, { type: 'session.end', session, reason });
     if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 
