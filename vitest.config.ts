@@ -10,7 +10,7 @@ export default defineConfig({
       { find: /^@humancast\/shared\/nest$/, replacement: source('packages/shared/src/nest/index.ts') },
       { find: /^@humancast\/shared\/testing$/, replacement: source('packages/shared/src/testing/index.ts') },
       {
-        find: /^@humancast\/(shared|client|testkit|producer|demo-face)$/,
+        find: /^@humancast\/(protocol|shared|client|testkit|producer|demo-face)$/,
         replacement: source('packages/$1/src/index.ts'),
       },
     ],

@@ -1,4 +1,4 @@
-import type { SessionEvent } from '@humancast/shared';
+import type { SessionEvent } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { eventFaults } from '../tools/faults/crowd.ts';
 import { Played } from '../tools/faults/played.ts';

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SDP_LIMIT_BYTES, signalMessageSchema } from '@humancast/shared';
+import { SDP_LIMIT_BYTES, signalMessageSchema } from '@humancast/protocol';
 import {
   budget,
   FuzzRandom,

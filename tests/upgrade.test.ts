@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SessionEvent as ToldEvent } from '@humancast/shared';
+import type { SessionEvent as ToldEvent } from '@humancast/protocol';
 import { type Stack, type StackProcess, startStack } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventFaults } from '../tools/faults/crowd.ts';

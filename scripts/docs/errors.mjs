@@ -6,7 +6,7 @@ import { ROOT } from '../lib/run.mjs';
 
 const INTRO = `# Errors
 
-<!-- Made by \`npm run docs\` out of packages/shared/src/errors.ts; changes belong there. -->
+<!-- Made by \`npm run docs\` out of packages/protocol/src/errors.ts; changes belong there. -->
 
 Every error has a code, which never changes once released: branch on it, and show the text to people.
 
@@ -28,8 +28,8 @@ Over HTTP an error is a problem document (RFC 9457, \`application/problem+json\`
 `;
 
 runMain(async () => {
-  /** @type {Pick<typeof import('@humancast/shared'), 'ERRORS' | 'closeCodeOf'>} */
-  const { ERRORS, closeCodeOf } = await import(join(ROOT, 'packages/shared/dist/errors.js'));
+  /** @type {Pick<typeof import('@humancast/protocol'), 'ERRORS' | 'closeCodeOf'>} */
+  const { ERRORS, closeCodeOf } = await import(join(ROOT, 'packages/protocol/dist/errors.js'));
   const codes = /** @type {(keyof typeof ERRORS)[]} */ (Object.keys(ERRORS));
   const rows = codes.map((code) => [
     `<a id="${code}"></a>\`${code}\``,

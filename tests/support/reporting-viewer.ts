@@ -1,4 +1,4 @@
-import type { SignalMessage, ViewerMessage, ViewerReport } from '@humancast/shared';
+import type { SignalMessage, ViewerMessage, ViewerReport } from '@humancast/protocol';
 
 /** Says what a viewer says about its playback, and plays nothing. */
 export class ReportingViewer {

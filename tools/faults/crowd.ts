@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionEvent } from '@humancast/shared';
+import type { SessionEvent } from '@humancast/protocol';
 import type { Stack, StackProcess } from '@humancast/testkit';
 import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
 import { LightViewer } from '../load/light-viewer.ts';

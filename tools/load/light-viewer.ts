@@ -1,4 +1,4 @@
-import { type SessionEvent, type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/shared';
+import { type SessionEvent, type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/protocol';
 import { MediaLink } from './media-link.ts';
 
 /** As the browser's client: this much silence on the wire is a loss; a new connection is asked for, then ever later. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { IceServer } from '@humancast/shared';
+import type { IceServer } from '@humancast/protocol';
 import { answerTo, type Offer, ReceiverLink, readOffer, type TrackKind } from '@humancast/testkit';
 import { ReportLine } from './report-line.ts';
 import { TrackCheck } from './track-check.ts';

@@ -1,5 +1,5 @@
-import type * as contract from '@humancast/shared';
-import { ERRORS, signalMessageSchema, viewerMessageSchema } from '@humancast/shared';
+import type * as contract from '@humancast/protocol';
+import { ERRORS, signalMessageSchema, viewerMessageSchema } from '@humancast/protocol';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { CODES_WITH_WORDS, clientError } from './errors.js';
 import { parseSignal, SIGNAL_FIELDS, type SignalMessage, type ViewerMessage } from './messages.js';

@@ -1,4 +1,4 @@
-import { reportSchema } from '@humancast/shared';
+import { reportSchema } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { meanDelayMs, readReceiverStats, skewMsOf } from './receiver-stats.js';
 import { NOTHING_YET, reportBetween, statsBetween } from './report.js';

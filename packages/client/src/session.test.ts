@@ -1,4 +1,4 @@
-import { viewerMessageSchema } from '@humancast/shared';
+import { viewerMessageSchema } from '@humancast/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeBrowser, FakeElement, type FakePeer, type FakeSocket } from '../test/fakes.js';
 import { connect } from './connect.js';

@@ -1,10 +1,10 @@
-import type * as contract from '@humancast/shared';
+import type * as contract from '@humancast/protocol';
 import {
   LIVE_HEADER_BYTES as HEADER_BYTES,
   LIVE_KIND as KIND,
   liveLoaderMessageSchema,
   toldEventBodySchema,
-} from '@humancast/shared';
+} from '@humancast/protocol';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import {
   LIVE_HEADER_BYTES,

@@ -4,7 +4,6 @@ import type { Duplex } from 'node:stream';
 import {
   closeCodeOf,
   type ErrorCode,
-  HumancastError,
   idSchema,
   LIVE_HEADER_BYTES,
   LIVE_KIND,
@@ -12,10 +11,9 @@ import {
   type LiveStart,
   liveLoaderMessageSchema,
   liveProducerMessageSchema,
-  newId,
   slugSchema,
-  toProblem,
-} from '@humancast/shared';
+} from '@humancast/protocol';
+import { HumancastError, newId, toProblem } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
 
 /** What a producer pushed. */
@@ -50,7 +48,7 @@ export interface Received {
 
 export type Route = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** `WS /v1/live` as packages/shared/src/messages/live.ts has it, without an encoder: it checks all, and counts. */
+/** `WS /v1/live` as packages/protocol/src/live-push.ts has it, without an encoder: it checks all, and counts. */
 export class FakeLoader {
   readonly pushes: Received[] = [];
   readonly apiKey: string;

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { HumancastError } from './errors.js';
-import { slugSchema } from './ids.js';
+import { slugSchema } from '@humancast/protocol';
+import { HumancastError } from './humancast-error.js';
 
 /**
  * What an API key may be allowed:

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import { HumancastError } from './errors.js';
+import { HumancastError } from './humancast-error.js';
 
 /** A command that may be sent again under the same key, and is done once (draft-ietf-httpapi-idempotency-key-header). */
 export interface Command {

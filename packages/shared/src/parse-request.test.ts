@@ -1,5 +1,5 @@
+import { avatarDefinitionSchema } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
-import { avatarDefinitionSchema } from './media/avatar.js';
 import { parseRequest, parseStrictRequest } from './parse-request.js';
 
 describe('parseRequest()', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HumancastError } from './errors.js';
+import { HumancastError } from './humancast-error.js';
 
 /**
  * Parses what a caller sent.

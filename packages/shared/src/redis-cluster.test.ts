@@ -1,12 +1,12 @@
 import { startRedisCluster, type TestRedisCluster } from '@humancast/testkit';
 import { Queue, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { newId } from './ids.js';
 import { BULL_PREFIX, keys } from './keys.js';
 import { createLogger } from './log.js';
 import { RedisMailbox, RedisPost } from './mailbox/redis-mailbox.js';
 import { RedisLiveReader, RedisLiveWriter } from './media/redis-live-store.js';
 import { RedisMediaStore } from './media/redis-media-store.js';
+import { newId } from './new-id.js';
 import { bullConnection, connectRedis, connectSubscriber, mastersOf, type Redis } from './redis.js';
 import { SessionRegistry } from './sessions/session-registry.js';
 import { StreamFeed } from './stream-feed.js';

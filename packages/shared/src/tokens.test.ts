@@ -1,11 +1,12 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto';
+import { TOKEN_MAX_LENGTH } from '@humancast/protocol';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import fc from 'fast-check';
 import { CompactSign, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { HumancastError } from './errors.js';
-import { newId } from './ids.js';
-import { signToken, TOKEN_MAX_LENGTH, verifyToken } from './tokens.js';
+import { HumancastError } from './humancast-error.js';
+import { newId } from './new-id.js';
+import { signToken, verifyToken } from './tokens.js';
 
 const SECRET = ['a secret of the tests'] as const;
 const KEY = Buffer.from(SECRET[0]);

@@ -1,16 +1,14 @@
 import { createHmac } from 'node:crypto';
+import { idSchema, TOKEN_MAX_LENGTH } from '@humancast/protocol';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { z } from 'zod';
-import { HumancastError } from './errors.js';
-import { idSchema } from './ids.js';
+import { HumancastError } from './humancast-error.js';
 import type { SigningKeys } from './signing.js';
 
 const ISSUER = 'humancast';
 const AUDIENCE = 'humancast.signaling';
 /** The only algorithm that is made or accepted (RFC 8725 §3.1): what the token's header asks for does not count. */
 const ALGORITHM = 'HS256';
-/** Characters that a token may have; ours have about 300. What is longer is refused before it is read. */
-export const TOKEN_MAX_LENGTH = 1024;
 
 /** Three base64url texts (RFC 7515 §7.1). Decoders pass over white space, so that one token would have many texts. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;

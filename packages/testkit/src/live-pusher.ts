@@ -1,4 +1,4 @@
-import type { LiveLoaderMessage, LiveStart } from '@humancast/shared';
+import type { LiveLoaderMessage, LiveStart } from '@humancast/protocol';
 import { WebSocket } from 'ws';
 import type { Stack } from './stack.js';
 

@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import type { IceServer } from '@humancast/shared';
+import type { IceServer } from '@humancast/protocol';
 import {
   Candidate,
   CipherContext,

@@ -1,4 +1,4 @@
-import { type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/shared';
+import { type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/protocol';
 import { answerTo, type OfferedTrack, readOffer } from './receiver-answer.js';
 import { ReceiverLink, type RtcpReport } from './receiver-link.js';
 

@@ -1,12 +1,5 @@
-import {
-  FastHistogram,
-  type FinishReason,
-  type HistogramSeries,
-  type Registry,
-  type ViewerReport,
-  watchCounter,
-  watchGauge,
-} from '@humancast/shared';
+import { type FinishReason, type ViewerReport } from '@humancast/protocol';
+import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watchGauge } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type Paced } from './hosting/admission.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';

@@ -1,4 +1,5 @@
-import { ERRORS, type HumancastError } from '@humancast/shared';
+import { ERRORS } from '@humancast/protocol';
+import { type HumancastError } from '@humancast/shared';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const name = (suffix: string) => `humancast_loader_${suffix}`;

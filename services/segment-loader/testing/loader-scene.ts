@@ -1,12 +1,6 @@
 import { open } from 'node:fs/promises';
-import {
-  createLogger,
-  createRegistry,
-  newId,
-  RedisMediaStore,
-  type RenditionConfig,
-  type SegmentManifest,
-} from '@humancast/shared';
+import { type RenditionConfig } from '@humancast/protocol';
+import { createLogger, createRegistry, newId, RedisMediaStore, type SegmentManifest } from '@humancast/shared';
 import { startRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import type { LoadMedia } from '../src/loading/load-plan.js';

@@ -2,14 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cp, mkdir, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import {
-  createLogger,
-  type Logger,
-  loadConfig,
-  loaderSettings,
-  type Problem,
-  RedisMediaStore,
-} from '@humancast/shared';
+import { type Problem } from '@humancast/protocol';
+import { createLogger, type Logger, loadConfig, loaderSettings, RedisMediaStore } from '@humancast/shared';
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import {

@@ -1,4 +1,4 @@
-import type { SignalMessage, ViewerMessage } from '@humancast/shared';
+import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import { WebSocket } from 'ws';
 import type { TestSignaling } from './start-test-signaling.js';
 import { waitFor } from './wait-for.js';

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionEvent } from '@humancast/shared';
+import type { SessionEvent } from '@humancast/protocol';
 import type { Stack } from '@humancast/testkit';
 import type { History } from '../history.ts';
 

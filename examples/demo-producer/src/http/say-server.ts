@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { idSchema } from '@humancast/protocol';
 import {
   ApiKeys,
   bearerOf,
   commandOf,
   HumancastError,
-  idSchema,
   type Logger,
   parseRequest,
   toProblem,

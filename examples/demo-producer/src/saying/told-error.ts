@@ -1,5 +1,6 @@
 import { ProducerError } from '@humancast/producer';
-import { type ErrorCode, HumancastError } from '@humancast/shared';
+import { type ErrorCode } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 
 /** What the caller can do something about; all else, such as a wrong API key of ours, is not for them. */
 const FOR_THE_CALLER: readonly ErrorCode[] = [

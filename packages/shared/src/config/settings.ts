@@ -1,6 +1,6 @@
+import { type RenditionConfig, renditionConfigSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { TrustedProxies } from '../limits/trusted-proxies.js';
-import { type RenditionConfig, renditionConfigSchema } from '../media/avatar.js';
 import { type ConfigOf, setting } from './define.js';
 
 const redisProtocols = ['redis', 'rediss', 'redis+cluster', 'rediss+cluster'];

@@ -1,4 +1,4 @@
-import { HumancastError } from '../errors.js';
+import { HumancastError } from '../humancast-error.js';
 
 export interface ConcurrencyLimit {
   /** The setting that an operator changes to raise the limit; told to the caller. */

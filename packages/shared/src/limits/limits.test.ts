@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HumancastError } from '../errors.js';
+import { HumancastError } from '../humancast-error.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.js';
 import { isLoopback, networkOf } from './network.js';
 import { perMinute, RateLimiter } from './rate-limiter.js';

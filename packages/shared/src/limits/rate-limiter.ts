@@ -1,4 +1,4 @@
-import { HumancastError } from '../errors.js';
+import { HumancastError } from '../humancast-error.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Keys remembered at once, about 10 MB; beyond that, the least recently used one starts with a full bucket again. */

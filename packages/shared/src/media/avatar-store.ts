@@ -1,7 +1,7 @@
+import { type Avatar, avatarSchema } from '@humancast/protocol';
 import { keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
-import { type Avatar, avatarSchema } from './avatar.js';
 
 /** Avatars' definitions, in redis-queue: they must outlive a flushed media cache. */
 export class AvatarStore {

@@ -1,5 +1,14 @@
+import {
+  idSchema,
+  type Rational,
+  rationalSchema,
+  renditionSchema,
+  segmentRoleSchema,
+  segmentSourceSchema,
+  segmentStateSchema,
+  slugSchema,
+} from '@humancast/protocol';
 import { z } from 'zod';
-import { idSchema, slugSchema } from '../ids.js';
 
 /** Samples per second of the media clock, and of the RTP clock of Opus (RFC 7587 §4.1). */
 export const CLOCK_RATE = 48_000;
@@ -13,32 +22,6 @@ export const PCM_CHUNK_SAMPLES = PCM_RATE;
 /** Ticks per second of the RTP clock of every video codec (RFC 7741 §4.1, RFC 6184 §8.2.1). */
 export const VIDEO_CLOCK_RATE = 90_000;
 
-export const codecSchema = z.enum(['vp8', 'h264']);
-export type Codec = z.infer<typeof codecSchema>;
-
-/** An exact frame rate, e.g. 30000/1001. */
-export const rationalSchema = z.object({ num: z.int().min(1).max(1_000_000), den: z.int().min(1).max(1_000_000) });
-export type Rational = z.infer<typeof rationalSchema>;
-
-/** Frames a second that pictures can be brought to. */
-export const frameRateSchema = rationalSchema.refine(
-  ({ num, den }) => num / den >= 5 && num / den <= 60,
-  'must be from 5 to 60',
-);
-
-export const renditionSchema = z.object({
-  /** Names this rendition within every segment of an avatar, e.g. `vp8-720p`. */
-  id: slugSchema,
-  codec: codecSchema,
-  width: z.int().min(2).max(8192),
-  height: z.int().min(2).max(8192),
-  /** What the encoder was asked for, bits per second. */
-  bitrateBps: z.int().min(1),
-  /** All of its GOPs together. */
-  bytes: z.int().min(0),
-});
-export type Rendition = z.infer<typeof renditionSchema>;
-
 /**
  * What a segment is, exactly. Picture and sound of different lengths are reconciled by one rule: the segment lasts as
  * long as the longer of the two; a shorter picture holds its last frame, a shorter sound goes on as silence. An idle clip whose
@@ -50,9 +33,9 @@ export const manifestSchema = z.object({
   avatar: slugSchema,
   /** For people: the file's name, or what the producer called it. */
   name: z.string().max(255),
-  role: z.enum(['idle', 'speech']),
-  source: z.enum(['library', 'upload', 'live']),
-  state: z.enum(['open', 'complete', 'failed']),
+  role: segmentRoleSchema,
+  source: segmentSourceSchema,
+  state: segmentStateSchema,
   createdAtMs: z.number(),
   fps: rationalSchema,
   /** Frames of every rendition. Frame k is due `k · den/num` seconds after the segment's start. */

@@ -1,6 +1,6 @@
+import { idSchema, slugSchema } from '@humancast/protocol';
 import { z } from 'zod';
-import { HumancastError } from '../errors.js';
-import { idSchema, slugSchema } from '../ids.js';
+import { HumancastError } from '../humancast-error.js';
 import { keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';

@@ -1,5 +1,5 @@
+import { idSchema } from '@humancast/protocol';
 import { z } from 'zod';
-import { idSchema } from '../ids.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
 
 /** Of whoever wants it. */

@@ -1,12 +1,17 @@
+import {
+  liveProducerMessageSchema,
+  SDP_LIMIT_BYTES,
+  sdpSchema,
+  signalMessageSchema,
+  viewerMessageSchema,
+} from '@humancast/protocol';
 import { type FuzzRandom, fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { viewerRecordSchema } from '../sessions/session.js';
 import { segmentJobSchema, sessionJobSchema } from './jobs.js';
-import { liveProducerMessageSchema } from './live.js';
 import { toSenderSchema, toSignalingSchema } from './post.js';
-import { SDP_LIMIT_BYTES, sdpSchema, signalMessageSchema, viewerMessageSchema } from './signal.js';
 
 const SESSION = 'ses_0123456789ab';
 const VIEWER = 'vw_0123456789ab';

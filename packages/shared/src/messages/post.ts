@@ -1,7 +1,12 @@
+import {
+  candidateSchema,
+  codecSchema,
+  connectionIdSchema,
+  idSchema,
+  reportSchema,
+  sdpSchema,
+} from '@humancast/protocol';
 import { z } from 'zod';
-import { idSchema } from '../ids.js';
-import { codecSchema } from '../media/manifest.js';
-import { candidateSchema, connectionIdSchema, reportSchema, sdpSchema } from './signal.js';
 
 const session = idSchema;
 const viewer = idSchema;

@@ -1,7 +1,7 @@
 import { NotFoundException, ServiceUnavailableException } from '@nestjs/common';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { HumancastError } from '../errors.js';
+import { HumancastError } from '../humancast-error.js';
 import { asHumancastError } from './problem.filter.js';
 
 describe('asHumancastError', () => {

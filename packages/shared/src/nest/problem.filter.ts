@@ -1,6 +1,7 @@
+import { type ErrorCode } from '@humancast/protocol';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import type { Request, Response } from 'express';
-import { type ErrorCode, HumancastError, toProblem } from '../errors.js';
+import { HumancastError, toProblem } from '../humancast-error.js';
 import type { Logger } from '../log.js';
 
 /** Every error leaves as a problem document (RFC 9457); what we did not foresee is logged in full and told as `internal`. */

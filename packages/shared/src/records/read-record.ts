@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { HumancastError } from '../errors.js';
+import { HumancastError } from '../humancast-error.js';
 import { type RecordKind, reasonOf, unreadableRecords } from './unreadable.js';
 
 /**

@@ -1,8 +1,8 @@
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { newId } from '../ids.js';
 import { keys, senderChannel } from '../keys.js';
+import { newId } from '../new-id.js';
 import { SenderRegistry } from './sender-registry.js';
 import type { SenderRecord } from './session.js';
 

@@ -1,9 +1,9 @@
+import type { SessionEvent, SessionEventBody } from '@humancast/protocol';
 import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { newId } from '../ids.js';
 import { keys } from '../keys.js';
-import type { SessionEvent, SessionEventBody } from '../messages/events.js';
+import { newId } from '../new-id.js';
 import { SessionRegistry } from './session-registry.js';
 
 describe('SessionRegistry', () => {

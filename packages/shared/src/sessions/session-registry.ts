@@ -1,7 +1,13 @@
-import { ERRORS, type ErrorCode, HumancastError } from '../errors.js';
+import {
+  ERRORS,
+  type ErrorCode,
+  type SessionEvent,
+  type SessionEventBody,
+  sessionEventSchema,
+} from '@humancast/protocol';
+import { HumancastError } from '../humancast-error.js';
 import type { Command } from '../idempotency.js';
 import { eventsChannel, keys } from '../keys.js';
-import { type SessionEvent, type SessionEventBody, sessionEventSchema } from '../messages/events.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import type { Page } from '../stream-feed.js';

@@ -1,5 +1,5 @@
+import { idSchema, slugSchema } from '@humancast/protocol';
 import { z } from 'zod';
-import { idSchema, slugSchema } from '../ids.js';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
 

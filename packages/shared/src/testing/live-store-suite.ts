@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { newId } from '../ids.js';
 import type { LivePart } from '../media/live-part.js';
 import type { LiveEntry, LiveReader, LiveWriter } from '../media/live-store.js';
+import { newId } from '../new-id.js';
 
 export interface LiveStoreHarness {
   readonly writer: LiveWriter;

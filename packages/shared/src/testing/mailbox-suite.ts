@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { newId } from '../ids.js';
 import type { Mailbox, Post } from '../mailbox/mailbox.js';
+import { newId } from '../new-id.js';
 
 export const letterSchema = z.object({ n: z.int() });
 export type Letter = z.infer<typeof letterSchema>;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type IdPrefix, newId } from '../ids.js';
 import { PCM_CHUNK_SAMPLES, type SegmentManifest, summaryOf } from '../media/manifest.js';
 import type { MediaStore } from '../media/media-store.js';
+import { type IdPrefix, newId } from '../new-id.js';
 
 export interface MediaStoreHarness {
   readonly store: MediaStore;

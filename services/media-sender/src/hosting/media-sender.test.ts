@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { type Codec } from '@humancast/protocol';
 import {
   AvatarStore,
   BULL_PREFIX,
   type Clock,
-  type Codec,
   createLogger,
   DeletionLog,
   keys,

@@ -1,4 +1,5 @@
-import type { Avatar, Rendition, SegmentManifest } from '@humancast/shared';
+import type { Avatar, Rendition } from '@humancast/protocol';
+import type { SegmentManifest } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import { offeredVideo } from './offered-video.js';
 

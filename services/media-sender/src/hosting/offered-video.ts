@@ -1,4 +1,5 @@
-import type { Avatar, Codec, SegmentManifest } from '@humancast/shared';
+import type { Avatar, Codec } from '@humancast/protocol';
+import type { SegmentManifest } from '@humancast/shared';
 import { h264LevelFor } from '../transport/h264-level.js';
 
 /** What an avatar can be sent as. */

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Avatar, type Codec, type FinishReason, type ViewerReport } from '@humancast/protocol';
 import {
-  type Avatar,
-  type Codec,
-  type FinishReason,
   HumancastError,
   type Inspection,
   isRefused,
@@ -21,7 +19,6 @@ import {
   type Tracer,
   traceFields,
   unlessUnreadable,
-  type ViewerReport,
 } from '@humancast/shared';
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { type Codec, type ViewerReport } from '@humancast/protocol';
 import {
-  type Codec,
   HumancastError,
   type Logger,
   type Post,
@@ -8,7 +8,6 @@ import {
   type ToSignaling,
   type Tracer,
   type ViewerRecord,
-  type ViewerReport,
 } from '@humancast/shared';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 

@@ -1,12 +1,11 @@
+import { type Codec, type Rational } from '@humancast/protocol';
 import {
   CLOCK_PER_PCM,
   CLOCK_RATE,
-  type Codec,
   durationSamplesOf,
   type LivePart,
   type LiveReader,
   PCM_CHUNK_SAMPLES,
-  type Rational,
   type SegmentManifest,
 } from '@humancast/shared';
 import type { Availability, Clip } from '../playout/clip.js';

@@ -1,4 +1,5 @@
-import { newId, packGop, type Rendition } from '@humancast/shared';
+import { type Rendition } from '@humancast/protocol';
+import { newId, packGop } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import { MediaCache } from './media-cache.js';
 

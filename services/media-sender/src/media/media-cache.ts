@@ -1,4 +1,5 @@
-import { type Codec, type MediaStore, type Rendition, unpackGop } from '@humancast/shared';
+import { type Codec, type Rendition } from '@humancast/protocol';
+import { type MediaStore, unpackGop } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /** The frames of one GOP, ready to be sent. */

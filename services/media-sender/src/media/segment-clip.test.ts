@@ -1,11 +1,5 @@
-import {
-  CLOCK_PER_PCM,
-  type Codec,
-  type MediaStore,
-  PCM_CHUNK_SAMPLES,
-  packGop,
-  type SegmentManifest,
-} from '@humancast/shared';
+import { type Codec } from '@humancast/protocol';
+import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop, type SegmentManifest } from '@humancast/shared';
 import { describe, expect, it, vi } from 'vitest';
 import { MediaCache } from './media-cache.js';
 import { SegmentClip } from './segment-clip.js';

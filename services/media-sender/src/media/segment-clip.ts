@@ -1,12 +1,10 @@
+import { type Codec, type Rational, type Rendition } from '@humancast/protocol';
 import {
   CLOCK_PER_PCM,
   CLOCK_RATE,
-  type Codec,
   gopCount,
   PCM_CHUNK_SAMPLES,
   pcmChunkCount,
-  type Rational,
-  type Rendition,
   type SegmentManifest,
 } from '@humancast/shared';
 import type { Availability, Clip } from '../playout/clip.js';

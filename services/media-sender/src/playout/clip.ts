@@ -1,4 +1,4 @@
-import type { Codec, Rational } from '@humancast/shared';
+import type { Codec, Rational } from '@humancast/protocol';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /**

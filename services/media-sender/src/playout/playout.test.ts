@@ -1,4 +1,4 @@
-import type { CutPolicy, FinishReason } from '@humancast/shared';
+import type { CutPolicy, FinishReason } from '@humancast/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BLOCK_PCM, BLOCK_SAMPLES, Playout, type QueueItem, type ScheduledFrame } from './playout.js';

@@ -1,4 +1,5 @@
-import { CLOCK_PER_PCM, type CutPolicy, type FinishReason } from '@humancast/shared';
+import { type CutPolicy, type FinishReason } from '@humancast/protocol';
+import { CLOCK_PER_PCM } from '@humancast/shared';
 import type { Clip } from './clip.js';
 import { fadeIn, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';

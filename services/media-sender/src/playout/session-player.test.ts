@@ -1,4 +1,4 @@
-import type { FinishReason } from '@humancast/shared';
+import type { FinishReason } from '@humancast/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';

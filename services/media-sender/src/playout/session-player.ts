@@ -1,4 +1,5 @@
-import { type Clock, type Codec, type CutPolicy, type FinishReason, msToSamples, samplesToMs } from '@humancast/shared';
+import { type Codec, type CutPolicy, type FinishReason } from '@humancast/protocol';
+import { type Clock, msToSamples, samplesToMs } from '@humancast/shared';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
 import {

@@ -1,4 +1,5 @@
-import type { Clock, Codec, Rational } from '@humancast/shared';
+import type { Codec, Rational } from '@humancast/protocol';
+import type { Clock } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { Availability, Clip } from './clip.js';
 import type { Timers } from './scheduler.js';

@@ -1,4 +1,4 @@
-import type { Codec } from '@humancast/shared';
+import type { Codec } from '@humancast/protocol';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_SHARE, type RepairBudget } from '../rtp/repair-budget.js';
 import type { ScheduledFrame } from './playout.js';

@@ -1,4 +1,4 @@
-import type { Codec } from '@humancast/shared';
+import type { Codec } from '@humancast/protocol';
 import { packetizeH264 } from './h264-packetizer.js';
 import type { PacketizedFrame } from './packetized-frame.js';
 import { packetizeVp8 } from './vp8-packetizer.js';

@@ -1,4 +1,4 @@
-import { SDP_LIMIT_BYTES } from '@humancast/shared';
+import { SDP_LIMIT_BYTES } from '@humancast/protocol';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import { chooseOpus, chooseVideo, parseDescription, videoFormats, writeDescription } from './sdp.js';

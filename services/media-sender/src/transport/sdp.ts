@@ -1,4 +1,5 @@
-import { type Codec, HumancastError, SDP_LIMIT_BYTES } from '@humancast/shared';
+import { type Codec, SDP_LIMIT_BYTES } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import type { Fingerprint } from './dtls.js';
 import type { IceCredentials } from './stun.js';
 import type { MediaKind } from './viewer-transport.js';

@@ -1,4 +1,4 @@
-import type { Codec } from '@humancast/shared';
+import type { Codec } from '@humancast/protocol';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { RepairBudget } from '../rtp/repair-budget.js';
 

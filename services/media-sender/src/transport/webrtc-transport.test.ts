@@ -1,7 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Encoder } from '@evan/opus';
-import { type Codec, createLogger } from '@humancast/shared';
+import { type Codec } from '@humancast/protocol';
+import { createLogger } from '@humancast/shared';
 import { encodeClip, launchChromium, startTurn, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock, type Codec, HumancastError, type Logger, systemClock } from '@humancast/shared';
+import { type Codec } from '@humancast/protocol';
+import { type Clock, HumancastError, type Logger, systemClock } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter } from '../rtp/retransmitter.js';

@@ -1,14 +1,12 @@
+import { type Avatar, avatarDefinitionSchema, slugSchema } from '@humancast/protocol';
 import {
   type ApiKey,
-  type Avatar,
   AvatarStore,
-  avatarDefinitionSchema,
   HumancastError,
   type Logger,
   parseRequest,
   parseStrictRequest,
   RedisMediaStore,
-  slugSchema,
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Put, UseGuards } from '@nestjs/common';
 import { Library } from '../library/library.js';

@@ -1,4 +1,5 @@
-import { type Rational, type SegmentManifest, type SegmentSummary, samplesToMs } from '@humancast/shared';
+import { type Rational } from '@humancast/protocol';
+import { type SegmentManifest, type SegmentSummary, samplesToMs } from '@humancast/shared';
 import type { LibraryLoad } from '../library/library.js';
 import type { UploadState } from '../upload/uploads.js';
 

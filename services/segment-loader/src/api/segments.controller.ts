@@ -1,19 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Avatar, idSchema, loudnessSchema, slugSchema } from '@humancast/protocol';
 import {
   type ApiKey,
-  type Avatar,
   AvatarStore,
   bearerOf,
   commandOf,
   HumancastError,
-  idSchema,
   type LoaderConfig,
   type Logger,
-  loudnessSchema,
   parseRequest,
   RedisMediaStore,
   type SegmentManifest,
-  slugSchema,
 } from '@humancast/shared';
 import {
   Body,

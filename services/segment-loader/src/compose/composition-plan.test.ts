@@ -1,4 +1,4 @@
-import { compositionSchema, type ErrorCode } from '@humancast/shared';
+import { compositionSchema, type ErrorCode } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { audioTrack, mediaInfo, videoTrack } from '../../testing/tracks.js';
 import type { MediaInfo } from '../probe/media-info.js';

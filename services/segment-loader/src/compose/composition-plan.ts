@@ -1,4 +1,5 @@
-import { type Composition, HumancastError, type LayerKey, PCM_RATE, type Rational } from '@humancast/shared';
+import { type Composition, type LayerKey, type Rational } from '@humancast/protocol';
+import { HumancastError, PCM_RATE } from '@humancast/shared';
 import { type EncodeSettings, type PlannedAudio, type PlannedRendition, segmentZero } from '../encode/encode-plan.js';
 import { sourceMatrix, VIEWER_MATRIX, type ViewerMatrix } from '../encode/filter-graph.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from '../encode/frame-rate.js';

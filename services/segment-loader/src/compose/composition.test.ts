@@ -1,10 +1,5 @@
-import {
-  compositionSchema,
-  PCM_RATE,
-  type RedisMediaStore,
-  type RenditionConfig,
-  type SegmentManifest,
-} from '@humancast/shared';
+import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
+import { PCM_RATE, type RedisMediaStore, type SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';

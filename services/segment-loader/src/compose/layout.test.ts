@@ -1,4 +1,4 @@
-import { compositionSchema, type Layout } from '@humancast/shared';
+import { compositionSchema, type Layout } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { placeLayers } from './layout.js';
 

@@ -1,4 +1,4 @@
-import type { Box, Composition, Fit, Layer, LayerKey, Layout } from '@humancast/shared';
+import type { Box, Composition, Fit, Layer, LayerKey, Layout } from '@humancast/protocol';
 import type { Size } from '../encode/picture-size.js';
 
 /** A layer with everything that its layout leaves to it filled in. */

@@ -1,4 +1,5 @@
-import { PCM_RATE, type Rational } from '@humancast/shared';
+import { type Rational } from '@humancast/protocol';
+import { PCM_RATE } from '@humancast/shared';
 import { endOf } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 import { type EncoderLimits, fileArguments } from './encoder-arguments.js';

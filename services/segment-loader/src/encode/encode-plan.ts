@@ -1,4 +1,4 @@
-import type { Rational, RenditionConfig } from '@humancast/shared';
+import type { Rational, RenditionConfig } from '@humancast/protocol';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 import { displaySize, renditionSize, type Size } from './picture-size.js';

@@ -1,4 +1,5 @@
-import type { Avatar, LoaderConfig } from '@humancast/shared';
+import type { Avatar } from '@humancast/protocol';
+import type { LoaderConfig } from '@humancast/shared';
 import type { EncodeSettings } from './encode-plan.js';
 
 /** What an upload may say about its loudness: a target, LUFS, or that it keeps its level whatever the avatar wants. */

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
-import { type Codec, HumancastError, PCM_RATE } from '@humancast/shared';
+import { type Codec } from '@humancast/protocol';
+import { HumancastError, PCM_RATE } from '@humancast/shared';
 import { type ToolExit, ToolProcess } from '../ffmpeg/tool-process.js';
 import { AnnexBParser } from './annexb-parser.js';
 import type { EncodeJob } from './encode-job.js';

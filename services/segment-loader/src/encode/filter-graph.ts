@@ -1,4 +1,5 @@
-import { type Codec, PCM_RATE, type Rational } from '@humancast/shared';
+import { type Codec, type Rational } from '@humancast/protocol';
+import { PCM_RATE } from '@humancast/shared';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { AHEAD_SECONDS, BACK_SECONDS } from '../probe/packet-scan.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';

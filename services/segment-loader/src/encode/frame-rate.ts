@@ -1,4 +1,4 @@
-import type { Rational } from '@humancast/shared';
+import type { Rational } from '@humancast/protocol';
 import type { VideoTrack } from '../probe/media-info.js';
 
 const MAX_FPS = 60;

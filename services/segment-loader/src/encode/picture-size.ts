@@ -1,4 +1,5 @@
-import { HumancastError, type RenditionConfig } from '@humancast/shared';
+import { type RenditionConfig } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import type { VideoTrack } from '../probe/media-info.js';
 
 /** One macroblock; smaller pictures trip decoders. */

@@ -1,4 +1,5 @@
-import { HumancastError, PCM_RATE, type Rational } from '@humancast/shared';
+import { type Rational } from '@humancast/protocol';
+import { HumancastError, PCM_RATE } from '@humancast/shared';
 import type { ToolExit } from '../ffmpeg/tool-process.js';
 import type { MediaInfo, TrackContent } from '../probe/media-info.js';
 import { oversized } from '../probe/probe.js';

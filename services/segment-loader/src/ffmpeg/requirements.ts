@@ -1,4 +1,4 @@
-import type { Codec } from '@humancast/shared';
+import type { Codec } from '@humancast/protocol';
 import { ToolProcess } from './tool-process.js';
 
 const ENCODER: Readonly<Record<Codec, string>> = { vp8: 'libvpx', h264: 'libx264' };

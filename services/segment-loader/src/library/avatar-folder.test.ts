@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { slugSchema } from '@humancast/shared';
+import { slugSchema } from '@humancast/protocol';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { avatarFolderOf, avatarFolders, avatarIdOf } from './avatar-folder.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { slugSchema } from '@humancast/shared';
+import { slugSchema } from '@humancast/protocol';
 
 const MAX_ID_LENGTH = 64;
 

@@ -1,6 +1,7 @@
 import { type FileHandle, readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
-import { type Avatar, type Composition, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
+import { type Avatar, type Composition, inputsOf, MAIN_INPUT } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import type { InputFiles, LoadMedia } from '../loading/load-plan.js';
 import { avatarFolderOf, avatarIdOf, subfolder } from './avatar-folder.js';
 import { lookAt, mediaNames } from './folder-scan.js';

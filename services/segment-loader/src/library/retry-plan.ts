@@ -1,4 +1,5 @@
-import { type ErrorCode, HumancastError } from '@humancast/shared';
+import { type ErrorCode } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 
 const FIRST_DELAY_MS = 2000;
 const FIRST_DELAY_FULL_MS = 30_000;

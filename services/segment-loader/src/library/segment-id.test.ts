@@ -1,4 +1,4 @@
-import { idSchema } from '@humancast/shared';
+import { idSchema } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { mediaFile } from '../../testing/media-file.js';
 import { segmentIdOf } from './segment-id.js';

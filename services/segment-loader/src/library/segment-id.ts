@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Composition } from '@humancast/shared';
+import type { Composition } from '@humancast/protocol';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import type { MediaFile, SourceFile } from './media-file.js';
 

@@ -1,11 +1,5 @@
-import {
-  type Avatar,
-  type Composition,
-  HumancastError,
-  type LiveStart,
-  MAIN_INPUT,
-  type Rational,
-} from '@humancast/shared';
+import { type Avatar, type Composition, type LiveStart, MAIN_INPUT, type Rational } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import { layerFilters, rawTrack, stillGraph } from '../compose/composition-graph.js';
 import {
   type CompositionPlan,

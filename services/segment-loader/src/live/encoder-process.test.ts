@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { createLogger, type HumancastError, type PixelFormat } from '@humancast/shared';
+import { type PixelFormat } from '@humancast/protocol';
+import { createLogger, type HumancastError } from '@humancast/shared';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ENCODER_SOURCES } from '../../testing/encoder-sources.js';
 import { withOrientation } from '../../testing/exif.js';

@@ -1,7 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { type Codec, type ErrorCode, HumancastError, type Logger } from '@humancast/shared';
+import { type Codec, type ErrorCode } from '@humancast/protocol';
+import { HumancastError, type Logger } from '@humancast/shared';
 import { ByteQueue } from '../encode/byte-queue.js';
 import { encoderCommandLine } from '../ffmpeg/current-sandbox.js';
 import { toolEnvironment } from '../ffmpeg/sandbox.js';

@@ -1,4 +1,4 @@
-import type { Rational } from '@humancast/shared';
+import type { Rational } from '@humancast/protocol';
 
 /**
  * How many frames of the segment's rate a producer's frame stands for: none, one, or more. Frame n of the segment shows what

@@ -1,4 +1,5 @@
-import { HumancastError, liveStartSchema } from '@humancast/shared';
+import { liveStartSchema } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { expect, it } from 'vitest';
 import { ByteQueue } from '../encode/byte-queue.js';

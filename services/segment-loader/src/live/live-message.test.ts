@@ -1,4 +1,4 @@
-import type { LiveStart } from '@humancast/shared';
+import type { LiveStart } from '@humancast/protocol';
 import { describe, expect, it } from 'vitest';
 import { checkFrameSize, frameBytes, frameRateOf, parseBinary, parseText } from './live-message.js';
 

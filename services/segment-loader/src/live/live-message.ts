@@ -1,13 +1,12 @@
 import {
-  describeIssues,
-  HumancastError,
   LIVE_HEADER_BYTES,
   LIVE_KIND,
   type LiveProducerMessage,
   type LiveStart,
   liveProducerMessageSchema,
   type Rational,
-} from '@humancast/shared';
+} from '@humancast/protocol';
+import { describeIssues, HumancastError } from '@humancast/shared';
 
 const BYTES_PER_PIXEL = { bgr24: 3, rgb24: 3, rgba: 4 } as const;
 /** No JPEG of a picture is larger than its pixels, but for its headers. */

@@ -1,4 +1,5 @@
-import { ERRORS, FastHistogram, type HistogramSeries, type Registry } from '@humancast/shared';
+import { ERRORS } from '@humancast/protocol';
+import { FastHistogram, type HistogramSeries, type Registry } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 
 const LAG_BUCKETS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];

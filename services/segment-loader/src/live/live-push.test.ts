@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { keys, type LiveStart, newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
+import { type LiveStart } from '@humancast/protocol';
+import { keys, newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
 import { bgrFrame, LivePusher, pushAtPace, rawUpgrade, tone } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';

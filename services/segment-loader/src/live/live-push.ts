@@ -1,16 +1,13 @@
+import { type Avatar, type LiveLoaderMessage, type LiveStart, type Rational } from '@humancast/protocol';
 import {
-  type Avatar,
   type Clock,
   HumancastError,
-  type LiveLoaderMessage,
-  type LiveStart,
   type LiveWriter,
   type LoaderConfig,
   type Logger,
   type MediaStore,
   newId,
   PCM_RATE,
-  type Rational,
   type Retention,
   type SegmentManifest,
   samplesToMs,

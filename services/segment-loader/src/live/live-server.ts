@@ -1,14 +1,13 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { type Avatar, LIVE_HEADER_BYTES } from '@humancast/protocol';
 import {
   type ApiKey,
   type ApiKeys,
-  type Avatar,
   type AvatarStore,
   bearerOf,
   ConcurrencyLimiter,
   HumancastError,
-  LIVE_HEADER_BYTES,
   type LoaderConfig,
   type RequestLimits,
   type SessionRegistry,

@@ -1,8 +1,8 @@
+import { type SessionEvent } from '@humancast/protocol';
 import {
   type ApiKey,
   eventsChannel,
   HumancastError,
-  type SessionEvent,
   type SessionRecord,
   type SessionRegistry,
   type Speech,

@@ -1,4 +1,5 @@
-import { closeCodeOf, HumancastError, type LiveLoaderMessage, TokenBucket } from '@humancast/shared';
+import { closeCodeOf, type LiveLoaderMessage } from '@humancast/protocol';
+import { HumancastError, TokenBucket } from '@humancast/shared';
 import type { RawData, WebSocket } from 'ws';
 import type { ProducerPort } from './live-push.js';
 

@@ -1,4 +1,5 @@
-import { HumancastError, type LiveStart, PCM_RATE } from '@humancast/shared';
+import { type LiveStart } from '@humancast/protocol';
+import { HumancastError, PCM_RATE } from '@humancast/shared';
 import { Resampler } from './resampler.js';
 
 const BYTES = { s16: 2, f32: 4 } as const;

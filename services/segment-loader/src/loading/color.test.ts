@@ -1,4 +1,5 @@
-import { compositionSchema, type RedisMediaStore, type RenditionConfig, type SegmentManifest } from '@humancast/shared';
+import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
+import { type RedisMediaStore, type SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import {

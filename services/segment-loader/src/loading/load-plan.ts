@@ -1,4 +1,5 @@
-import { type Composition, HumancastError, inputsOf, MAIN_INPUT } from '@humancast/shared';
+import { type Composition, inputsOf, MAIN_INPUT } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import { mixChains } from '../compose/composition-graph.js';
 import { compositionJob } from '../compose/composition-job.js';
 import { type ProbedInput, planComposition } from '../compose/composition-plan.js';

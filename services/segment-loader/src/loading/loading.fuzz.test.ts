@@ -1,6 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HumancastError, type RenditionConfig } from '@humancast/shared';
+import { type RenditionConfig } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';

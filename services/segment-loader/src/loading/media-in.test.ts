@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { ErrorCode, RenditionConfig, SegmentManifest } from '@humancast/shared';
+import type { ErrorCode, RenditionConfig } from '@humancast/protocol';
+import type { SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';

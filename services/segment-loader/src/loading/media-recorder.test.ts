@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
-import type { RenditionConfig, SegmentManifest } from '@humancast/shared';
+import type { RenditionConfig } from '@humancast/protocol';
+import type { SegmentManifest } from '@humancast/shared';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';

@@ -1,13 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import {
-  type ErrorCode,
-  type RedisMediaStore,
-  type RenditionConfig,
-  type SegmentManifest,
-  samplesToMs,
-} from '@humancast/shared';
+import { type ErrorCode, type RenditionConfig } from '@humancast/protocol';
+import { type RedisMediaStore, type SegmentManifest, samplesToMs } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, type FlashBeepOptions } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';

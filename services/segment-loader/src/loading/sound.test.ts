@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { PCM_RATE, type RedisMediaStore, type RenditionConfig } from '@humancast/shared';
+import { type RenditionConfig } from '@humancast/protocol';
+import { PCM_RATE, type RedisMediaStore } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';

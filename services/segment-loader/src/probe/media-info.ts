@@ -1,4 +1,4 @@
-import type { Rational } from '@humancast/shared';
+import type { Rational } from '@humancast/protocol';
 import type { FrameTimes } from './frame-times.js';
 
 /** What a file holds and says about itself, before all of it is decoded. */

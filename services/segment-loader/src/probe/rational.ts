@@ -1,4 +1,4 @@
-import type { Rational } from '@humancast/shared';
+import type { Rational } from '@humancast/protocol';
 import { z } from 'zod';
 
 /** A fraction as ffprobe prints it (`30000/1001`, `64:45`); what is no positive number is not known. */

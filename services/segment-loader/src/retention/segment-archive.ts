@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { idSchema } from '@humancast/protocol';
 import {
   type Clock,
   HumancastError,
-  idSchema,
   type Logger,
   type MediaStore,
   type Retention,

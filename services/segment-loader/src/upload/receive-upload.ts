@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { type Composition, compositionSchema, HumancastError, inputsOf, parseStrictRequest } from '@humancast/shared';
+import { type Composition, compositionSchema, inputsOf } from '@humancast/protocol';
+import { HumancastError, parseStrictRequest } from '@humancast/shared';
 import busboy, { type Busboy } from 'busboy';
 import { ScratchFile } from './scratch-file.js';
 

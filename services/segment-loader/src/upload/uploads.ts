@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { resolve } from 'node:path';
+import { type Avatar } from '@humancast/protocol';
 import {
-  type Avatar,
   type AvatarStore,
   ConcurrencyLimiter,
   HumancastError,

@@ -1,7 +1,6 @@
+import { ERRORS, type ErrorCode } from '@humancast/protocol';
 import {
   ConfigError,
-  ERRORS,
-  type ErrorCode,
   HumancastError,
   isHashed,
   type SessionRegistry,

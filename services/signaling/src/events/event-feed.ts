@@ -1,4 +1,5 @@
-import { eventsChannel, type SessionEvent, type SessionRegistry, type StreamFeed } from '@humancast/shared';
+import { type SessionEvent } from '@humancast/protocol';
+import { eventsChannel, type SessionRegistry, type StreamFeed } from '@humancast/shared';
 
 /** Sessions' events, to whoever follows them in this process. */
 export class EventFeed {

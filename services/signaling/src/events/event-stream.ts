@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import { HumancastError, type SessionEvent } from '@humancast/shared';
+import { type SessionEvent } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
 
 /** Bytes that may wait for a reader that is slower than its events; beyond, it is cut off and comes back where it was. */
 const BUFFER_LIMIT_BYTES = 256 * 1024;

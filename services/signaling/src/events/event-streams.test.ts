@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { SessionEvent } from '@humancast/shared';
+import type { SessionEvent } from '@humancast/protocol';
 import { asHumancastError } from '@humancast/shared/nest';
 import { Counter, Gauge } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';

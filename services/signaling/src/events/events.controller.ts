@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { parseRequest, TOKEN_MAX_LENGTH } from '@humancast/shared';
+import { TOKEN_MAX_LENGTH } from '@humancast/protocol';
+import { parseRequest } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
 import { z } from 'zod';
 import { Access } from '../auth/access.js';

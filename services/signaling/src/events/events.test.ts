@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
-import { eventsChannel, newId, type SessionEventBody, SessionRegistry } from '@humancast/shared';
+import { type SessionEventBody } from '@humancast/protocol';
+import { eventsChannel, newId, SessionRegistry } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventReader } from '../../testing/event-reader.js';
 import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';

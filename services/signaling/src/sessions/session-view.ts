@@ -1,3 +1,4 @@
+import { type ViewerReport } from '@humancast/protocol';
 import {
   type Inspection,
   type Playhead,
@@ -6,7 +7,6 @@ import {
   type SessionRegistry,
   samplesToMs,
   type ViewerRecord,
-  type ViewerReport,
 } from '@humancast/shared';
 import type { Inspector } from '../routing/inspector.js';
 

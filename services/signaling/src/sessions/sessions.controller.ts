@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { idSchema, slugSchema } from '@humancast/protocol';
 import {
   type Command,
   commandOf,
-  idSchema,
   newId,
   type SegmentSummary,
   type SignalingConfig,
   samplesToMs,
-  slugSchema,
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { z } from 'zod';

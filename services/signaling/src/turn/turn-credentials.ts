@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { IceServer } from '@humancast/shared';
+import type { IceServer } from '@humancast/protocol';
 import { serverOf, type TurnServer, turnServers } from './turn-servers.js';
 
 export interface TurnOptions {

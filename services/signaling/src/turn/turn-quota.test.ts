@@ -1,4 +1,4 @@
-import type { IceServer } from '@humancast/shared';
+import type { IceServer } from '@humancast/protocol';
 import { startTurn, type TestTurn, TurnClient } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';

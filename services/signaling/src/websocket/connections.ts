@@ -1,3 +1,4 @@
+import { type ViewerMessage } from '@humancast/protocol';
 import {
   HumancastError,
   newId,
@@ -6,7 +7,6 @@ import {
   type SigningKeys,
   type ToSignaling,
   traceFields,
-  type ViewerMessage,
   verifyToken,
 } from '@humancast/shared';
 import { isResumeSecret, resumeSecret } from '../auth/resume-secret.js';

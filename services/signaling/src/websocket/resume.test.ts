@@ -1,4 +1,5 @@
-import { closeCodeOf, newId, signToken } from '@humancast/shared';
+import { closeCodeOf } from '@humancast/protocol';
+import { newId, signToken } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { createLogger, HumancastError, type ViewerMessage } from '@humancast/shared';
+import { type ViewerMessage } from '@humancast/protocol';
+import { createLogger, HumancastError } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
 import { SignalSocket, type SocketHandlers } from './signal-socket.js';

@@ -1,14 +1,11 @@
 import {
   closeCodeOf,
-  describeIssues,
   type ErrorCode,
-  HumancastError,
-  type Logger,
   type SignalMessage,
-  TokenBucket,
   type ViewerMessage,
   viewerMessageSchema,
-} from '@humancast/shared';
+} from '@humancast/protocol';
+import { describeIssues, HumancastError, type Logger, TokenBucket } from '@humancast/shared';
 import { asHumancastError } from '@humancast/shared/nest';
 import type { RawData, WebSocket } from 'ws';
 

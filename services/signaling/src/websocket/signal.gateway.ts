@@ -1,11 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import {
-  type ErrorCode,
-  HumancastError,
-  type Logger,
-  type SignalingConfig,
-  type ViewerMessage,
-} from '@humancast/shared';
+import { type ErrorCode, type ViewerMessage } from '@humancast/protocol';
+import { HumancastError, type Logger, type SignalingConfig } from '@humancast/shared';
 import { Inject } from '@nestjs/common';
 import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
 import type { WebSocket } from 'ws';

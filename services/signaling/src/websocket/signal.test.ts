@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
-import { closeCodeOf, newId, signToken } from '@humancast/shared';
+import { closeCodeOf } from '@humancast/protocol';
+import { newId, signToken } from '@humancast/shared';
 import { rawUpgrade } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';

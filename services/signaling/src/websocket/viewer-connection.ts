@@ -1,13 +1,12 @@
+import { type SessionEvent, type ViewerMessage } from '@humancast/protocol';
 import {
   HumancastError,
   type Logger,
-  type SessionEvent,
   type SessionRegistry,
   TokenBucket,
   type ToSender,
   type Tracer,
   traceFields,
-  type ViewerMessage,
 } from '@humancast/shared';
 import type { ViewerPost } from '../routing/inbox.js';
 import type { SessionRouter } from '../routing/session-router.js';

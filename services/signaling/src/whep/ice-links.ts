@@ -1,4 +1,4 @@
-import type { IceServer } from '@humancast/shared';
+import type { IceServer } from '@humancast/protocol';
 
 /** ICE servers as `Link` header values (RFC 9725 §4.6). */
 export function iceLinks(servers: readonly IceServer[]): string[] {

@@ -1,4 +1,4 @@
-import type { Candidate } from '@humancast/shared';
+import type { Candidate } from '@humancast/protocol';
 
 /** Candidates taken from one request; a player has a handful. */
 const CANDIDATE_LIMIT = 64;

@@ -1,4 +1,5 @@
-import { connectionIdSchema, HumancastError, idSchema, isSigned, type SigningKeys, sign } from '@humancast/shared';
+import { connectionIdSchema, idSchema } from '@humancast/protocol';
+import { HumancastError, isSigned, type SigningKeys, sign } from '@humancast/shared';
 import { z } from 'zod';
 
 const resourceSchema = z.object({

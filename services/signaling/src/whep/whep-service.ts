@@ -1,11 +1,8 @@
+import { ERRORS, type ErrorCode, type IceServer, SDP_LIMIT_BYTES } from '@humancast/protocol';
 import {
-  ERRORS,
-  type ErrorCode,
   HumancastError,
-  type IceServer,
   type Logger,
   newId,
-  SDP_LIMIT_BYTES,
   type SessionRegistry,
   type SigningKeys,
   type Span,

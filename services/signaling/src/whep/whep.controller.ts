@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { HumancastError, idSchema, newId, parseRequest, type SignalingConfig, slugSchema } from '@humancast/shared';
+import { idSchema, slugSchema } from '@humancast/protocol';
+import { HumancastError, newId, parseRequest, type SignalingConfig } from '@humancast/shared';
 import {
   All,
   Body,

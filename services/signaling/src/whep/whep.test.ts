@@ -1,4 +1,4 @@
-import { SDP_LIMIT_BYTES } from '@humancast/shared';
+import { SDP_LIMIT_BYTES } from '@humancast/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type Reply, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';

@@ -1,5 +1,5 @@
 import { readSync, writeSync } from 'node:fs';
-import type { ErrorCode } from '@humancast/shared';
+import type { ErrorCode } from '@humancast/protocol';
 import { AV_LOG_ERROR } from 'node-av/constants';
 import { type Frame, Log } from 'node-av/lib';
 import { LiveEncoder } from './live-encoder.js';

@@ -1,4 +1,4 @@
-import type { Codec } from '@humancast/shared';
+import type { Codec } from '@humancast/protocol';
 import type { Frame } from 'node-av/lib';
 import { MultiGraph } from './multi-graph.js';
 

@@ -1,4 +1,4 @@
-import type { Codec, PixelFormat } from '@humancast/shared';
+import type { Codec, PixelFormat } from '@humancast/protocol';
 import {
   AV_CODEC_ID_H264,
   AV_CODEC_ID_MJPEG,

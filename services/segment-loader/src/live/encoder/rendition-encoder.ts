@@ -1,4 +1,4 @@
-import type { Codec, Rational } from '@humancast/shared';
+import type { Codec, Rational } from '@humancast/protocol';
 import {
   AV_CODEC_FLAG_LOW_DELAY,
   AV_PICTURE_TYPE_I,

@@ -1,4 +1,4 @@
-import type { Codec, PixelFormat, Rational } from '@humancast/shared';
+import type { Codec, PixelFormat, Rational } from '@humancast/protocol';
 
 /**
  * What service and encoder process say to each other over the process's standard input and output:

@@ -1,8 +1,10 @@
 import { z } from 'zod';
-import { idSchema, slugSchema } from '../ids.js';
-import { codecSchema } from '../media/manifest.js';
-import { TOKEN_MAX_LENGTH } from '../tokens.js';
-import { sessionEventSchema } from './events.js';
+import { idSchema, slugSchema } from './ids.js';
+import { codecSchema } from './segment.js';
+import { sessionEventSchema } from './session-event.js';
+
+/** Characters that a session token may have; a token has about 300. */
+export const TOKEN_MAX_LENGTH = 1024;
 
 /** Names one RTCPeerConnection; a viewer has two for a moment while its session moves to another host. */
 export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/);
@@ -20,7 +22,10 @@ export const SDP_LIMIT_BYTES = 32_768;
 export const sdpSchema = z
   .string()
   .min(1)
-  .refine((sdp) => Buffer.byteLength(sdp) <= SDP_LIMIT_BYTES, `a description has at most ${SDP_LIMIT_BYTES} bytes`);
+  .refine(
+    (sdp) => new TextEncoder().encode(sdp).length <= SDP_LIMIT_BYTES,
+    `a description has at most ${SDP_LIMIT_BYTES} bytes`,
+  );
 
 /** Finite, and within what the quantity can be: a report feeds metrics, and one viewer must not spoil them. */
 const millis = (max: number) => z.number().min(-max).max(max);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { slugSchema } from '../ids.js';
 import { compositionSchema, inputsOf } from './composition.js';
-import { codecSchema, frameRateSchema } from './manifest.js';
+import { slugSchema } from './ids.js';
+import { codecSchema, frameRateSchema } from './segment.js';
 
 /**
  * When an idle clip is left for speech: at the next frame (`now`), at the clip's end, or at the next marked frame or its

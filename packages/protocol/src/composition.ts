@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { slugSchema } from '../ids.js';
-import { frameRateSchema } from './manifest.js';
+import { slugSchema } from './ids.js';
+import { frameRateSchema } from './segment.js';
 
 const even = (schema: z.ZodInt) => schema.refine((length) => length % 2 === 0, 'must be even');
 const sideSchema = even(z.int().min(16).max(3840));

@@ -1,14 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
 import { type SigningKeys, sign } from './signing.js';
-
-/** Ids a person chooses (avatars): they appear in paths, keys and URLs, hence the narrow alphabet. */
-export const slugSchema = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'must be 1–64 of a–z, 0–9, "-" and "_", starting with a letter or digit');
-
-/** Ids we make: a short prefix that says what it is, and 96 random bits. */
-export const idSchema = z.string().regex(/^[a-z]{2,4}_[A-Za-z0-9_-]{8,40}$/, 'is not an id that humancast has made');
 
 export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'whep' | 'turn';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idSchema } from '../ids.js';
+import { idSchema } from './ids.js';
 
 export const finishReasonSchema = z.enum([
   /** Played to its end. */

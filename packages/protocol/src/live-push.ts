@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { idSchema } from '../ids.js';
-import { rationalSchema } from '../media/manifest.js';
+import { idSchema } from './ids.js';
+import { rationalSchema } from './segment.js';
 
 /**
  * Live push, `WS /v1/live?avatar=ID[&session=ID]` on the segment-loader: the producer sends a header, then frames and PCM in
