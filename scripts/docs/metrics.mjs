@@ -8,21 +8,19 @@ const INTRO = `# Metrics
 
 <!-- Made by \`npm run docs\` out of the metrics that the services register; changes belong there. -->
 
-Each service answers \`GET /metrics\` on a port of its own that is not for the public (\`SIGNALING_METRICS_PORT\`,
-\`LOADER_METRICS_PORT\`, \`SENDER_METRICS_PORT\`), in Prometheus' text format and base units. No label grows with the number of
-users. Besides what is listed here there are \`process_…\` and \`nodejs_…\` of prom-client: CPU, memory, event loop, garbage
-collection; and \`turn_…\` of coturn, where it is built with them.
+Each service serves \`GET /metrics\` on a separate port that must not be published (\`SIGNALING_METRICS_PORT\`,
+\`LOADER_METRICS_PORT\`, \`SENDER_METRICS_PORT\`), in Prometheus' text format and base units. The cardinality of labels does not grow
+with the number of users. In addition to the metrics below there are prom-client's \`process_…\` and \`nodejs_…\` (CPU, memory, event
+loop, garbage collection), and coturn's \`turn_…\` if it was built with them.
 
-What is used of coturn (\`turn_total_allocations\`, \`turn_total_traffic_sentb\`) is named as in its source
-(\`src/apps/relay/prom_server.c\`), and the dashboard and the alert are tested against an exporter that speaks like it. Against a
-real coturn they are not: Debian's is built without (\`npm start\` and the tests use that), only coturn's own image has it.
+The coturn metrics in use (\`turn_total_allocations\`, \`turn_total_traffic_sentb\`) have the names of its source
+(\`src/apps/relay/prom_server.c\`). The dashboard and the alert are tested against an exporter with the same names, not against a
+real coturn: Debian's package (used by \`npm start\` and the tests) is built without Prometheus, only coturn's own image has it.
 
-What is drawn of it is in \`infra/grafana\`, what alerts of it in \`infra/prometheus/rules\`; what to do then is in
-[the runbooks](runbooks/README.md).
+Dashboards are in \`infra/grafana\`, alerts in \`infra/prometheus/rules\`; [the runbooks](runbooks/README.md) say what to do.
 
-Picture against voice is positive when the picture is late. Its buckets end at the thresholds that the field goes by: EBU R37
-(sound at most 40 ms early or 60 ms late), ATSC IS-191 (15 and 45 ms), ITU-R BT.1359 (detectable at 45 and 125 ms,
-unacceptable at 90 and 185 ms).
+Lip-sync skew is positive when the video is late. Its buckets end at the field's thresholds: EBU R37 (audio at most 40 ms early or
+60 ms late), ATSC IS-191 (15 and 45 ms), ITU-R BT.1359 (detectable at 45 and 125 ms, unacceptable at 90 and 185 ms).
 `;
 
 /** @typedef {{ name: string, help: string, type: string, labelNames: readonly string[] }} Described */
@@ -40,7 +38,7 @@ runMain(async () => {
         help,
       ]);
     for (const { name } of metrics) seen.add(name);
-    sections.push(`## ${title}\n\n${about}\n\n${table(['Metric', 'Type', 'Labels', 'What it is'], rows)}\n`);
+    sections.push(`## ${title}\n\n${about}\n\n${table(['Metric', 'Type', 'Labels', 'Description'], rows)}\n`);
   }
   writePage('docs/metrics.md', [INTRO, ...sections].join('\n'));
 });
@@ -72,15 +70,15 @@ async function services() {
   const ofSay = createRegistry('demo-producer');
   new say.SayMetrics(ofSay);
   return [
-    { title: 'Every service', about: 'With the label `service`, as all that follows.', metrics: described(every) },
+    { title: 'All services', about: 'All metrics have the label `service`.', metrics: described(every) },
     {
       title: 'media-sender',
-      about: '`humancast_viewer_…` is what the viewers of its sessions report, about once a second each.',
+      about: '`humancast_viewer_…` is reported by viewers, about once a second each.',
       metrics: described(ofSender),
     },
     { title: 'segment-loader', about: 'Files, uploads and live pushes.', metrics: described(ofLoader) },
-    { title: 'demo-producer', about: 'Typed texts, where there is one.', metrics: described(ofSay) },
-    { title: 'signaling', about: 'The public door.', metrics: described(ofSignaling) },
+    { title: 'demo-producer', about: 'Typed text, in the demo.', metrics: described(ofSay) },
+    { title: 'signaling', about: 'Public endpoints.', metrics: described(ofSignaling) },
     {
       title: 'What all services share',
       about: 'Told by every signaling process alike: take `max` over them, not `sum`.',

@@ -10,14 +10,14 @@ export class SayMetrics {
     const registers = [registry];
     this.texts = new Counter({
       name: 'humancast_say_texts_total',
-      help: 'Texts by what became of them: said, interrupted, failed',
+      help: 'Texts by outcome: said, interrupted, failed',
       labelNames: ['outcome'],
       registers,
     });
-    this.speaking = new Gauge({ name: 'humancast_say_speaking', help: 'Texts that are being drawn', registers });
+    this.speaking = new Gauge({ name: 'humancast_say_speaking', help: 'Texts being rendered', registers });
     this.firstFrame = new Histogram({
       name: 'humancast_say_first_frame_seconds',
-      help: 'From a text, if nothing is before it, to its first frame pushed',
+      help: 'Time from receiving a text, with an empty queue, to pushing its first frame',
       buckets: [0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2],
       registers,
     });

@@ -4,27 +4,27 @@ import { firingAlerts, lines, stat, table } from './panels.ts';
 
 const OF_SENDERS = `job="media-sender", ${SENDER}`;
 
-/** Is there room, does everything leave in time, and who moved where? */
-export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, timing and hand-overs, by media-sender')
+/** Capacity, timing and hand-over of the fleet. */
+export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, timing and hand-over, by media-sender')
   .withVariable(senderVariable())
   .withVariable(variable('avatar', 'Avatar', 'label_values(humancast_sender_avatar_sessions, avatar)'))
   .withPanel(
     stat(
       {
-        title: 'Free places',
-        description: 'On media-senders that take sessions',
+        title: 'Free capacity',
+        description: 'Sessions that accepting media-senders can still take',
         alert: 'NoFreeCapacity',
       },
       'fleet:humancast_sender_free_places:sum',
       { goodFrom: 1 },
     ),
   )
-  .withPanel(stat({ title: 'Sessions', description: 'Hosted now' }, `sum(humancast_sender_sessions{${SENDER}})`))
+  .withPanel(stat({ title: 'Sessions', description: 'Currently hosted' }, `sum(humancast_sender_sessions{${SENDER}})`))
   .withPanel(
     stat(
       {
         title: 'Waiting for a host',
-        description: 'Sessions that nobody plays yet, or any more',
+        description: 'Sessions without a media-sender',
         alert: 'SessionsWithoutHost',
       },
       'max(humancast_sessions{state="queued"})',
@@ -35,7 +35,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     stat(
       {
         title: 'First frame',
-        description: 'From connect to the first decoded frame (95 % of the last hour)',
+        description: 'Time from connecting to the first decoded frame (p95 over 1 h)',
         unit: 's',
       },
       `histogram_quantile(0.95, sum by (le) (increase(humancast_viewer_first_frame_seconds_bucket{${SENDER}}[1h])))`,
@@ -43,13 +43,13 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     ),
   )
   .withPanel(firingAlerts())
-  .withRow(new RowBuilder('Room'))
+  .withRow(new RowBuilder('Capacity'))
   .withPanel(
     lines(
-      { title: 'Places', description: 'Sessions against what each one takes', alert: 'NoFreeCapacity' },
+      { title: 'Capacity', description: 'Sessions against the maximum of each media-sender', alert: 'NoFreeCapacity' },
       [
         { expr: `humancast_sender_sessions{${SENDER}}`, legend: '{{instance}} sessions' },
-        { expr: `humancast_sender_capacity{${SENDER}}`, legend: '{{instance}} places' },
+        { expr: `humancast_sender_capacity{${SENDER}}`, legend: '{{instance}} capacity' },
       ],
       { min: 0 },
     ),
@@ -58,7 +58,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Accepting',
-        description: '0: it drains, its event loop is behind, or it cannot reach redis-queue',
+        description: '0: draining, event loop overloaded, or redis-queue unreachable',
         alert: 'NoFreeCapacity',
       },
       [{ expr: `humancast_sender_accepting{${SENDER}}`, legend: '{{instance}}' }],
@@ -67,7 +67,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Viewers', description: 'Connected, and those who joined and wait' },
+      { title: 'Viewers', description: 'Connected, and waiting for an offer' },
       [
         { expr: `humancast_sender_viewers{${SENDER}}`, legend: '{{instance}}' },
         { expr: 'sum(humancast_signaling_waiting_viewers)', legend: 'waiting for an offer' },
@@ -77,7 +77,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Sessions by avatar', description: 'Hosted now' },
+      { title: 'Sessions by avatar', description: 'Currently hosted' },
       [
         {
           expr: `sum by (avatar) (humancast_sender_avatar_sessions{${SENDER}, avatar=~"$avatar"})`,
@@ -91,7 +91,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Sessions by state',
-        description: 'As the registry has them; queued: waiting for a host',
+        description: 'From the registry; queued: waiting for a host',
         alert: 'SessionsWithoutHost',
       },
       [{ expr: 'max by (state) (humancast_sessions)', legend: '{{state}}' }],
@@ -100,7 +100,10 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Jobs', description: 'BullMQ: an active job of sessions is a hosted session; a failed one is a bug' },
+      {
+        title: 'Jobs',
+        description: 'BullMQ jobs; an active job of `sessions` is a hosted session, a failed one is a bug',
+      },
       [{ expr: 'max by (queue, state) (humancast_queue_jobs)', legend: '{{queue}} {{state}}' }],
       { min: 0 },
     ),
@@ -109,7 +112,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Oldest job',
-        description: 'For how long it has been waiting. Good: 0',
+        description: 'Age of the oldest waiting job. Good: 0',
         unit: 's',
         alert: 'SessionsWithoutHost',
       },
@@ -119,7 +122,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'First frame', description: 'From connect to the first decoded frame', unit: 's' },
+      { title: 'First frame', description: 'Time from connecting to the first decoded frame', unit: 's' },
       [0.5, 0.95].map((q) => ({
         expr: `histogram_quantile(${q}, sum by (le) (rate(humancast_viewer_first_frame_seconds_bucket{${SENDER}}[$__range])))`,
         legend: `${q * 100} %`,
@@ -132,7 +135,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Late by more than 10 ms',
-        description: 'Share of packets and frames. Good: under 0.1 %',
+        description: 'Share of audio packets and frames. Good: under 0.1 %',
         unit: 'percentunit',
         alert: 'PacketsLate',
       },
@@ -144,7 +147,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Event loop',
-        description: 'Delay of the process’s event loop (99 %). Above 15 ms it takes no more sessions',
+        description: 'Event-loop delay (p99). Above 15 ms a media-sender accepts no sessions',
         unit: 's',
         alert: 'PacketsLate',
       },
@@ -156,7 +159,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'CPU',
-        description: 'Cores; a media-sender is full at one',
+        description: 'Cores; a media-sender saturates at one',
         alert: 'PacketsLate',
       },
       [{ expr: 'rate(process_cpu_seconds_total[$__rate_interval])', legend: '{{job}} {{instance}}' }],
@@ -165,14 +168,14 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Memory', description: 'Resident, by process', unit: 'bytes' },
+      { title: 'Memory', description: 'Resident set size, by process', unit: 'bytes' },
       [{ expr: 'process_resident_memory_bytes', legend: '{{job}} {{instance}}' }],
       { min: 0 },
     ),
   )
   .withPanel(
     lines(
-      { title: 'Garbage collection', description: 'Share of the time that it takes', unit: 'percentunit' },
+      { title: 'Garbage collection', description: 'Share of time', unit: 'percentunit' },
       [
         {
           expr: 'sum by (job, instance) (rate(nodejs_gc_duration_seconds_sum[$__rate_interval]))',
@@ -186,7 +189,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     lines(
       {
         title: 'Skipped',
-        description: 'Seconds a second in which the process could not play at all. Good: 0',
+        description: 'Share of time skipped because the process was stopped or starved. Good: 0',
         unit: 'percentunit',
         alert: 'PacketsLate',
       },
@@ -194,10 +197,10 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
       { min: 0 },
     ),
   )
-  .withRow(new RowBuilder('Speaking, and changing hands'))
+  .withRow(new RowBuilder('Speech and hand-over'))
   .withPanel(
     lines(
-      { title: 'Segments over', description: 'A second, by how they ended; failed ones had no media', unit: 'ops' },
+      { title: 'Segments done', description: 'Per second, by outcome; failed: no media', unit: 'ops' },
       [
         {
           expr: `sum by (reason) (rate(humancast_sender_speech_total{${SENDER}}[$__rate_interval]))`,
@@ -210,8 +213,8 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   .withPanel(
     lines(
       {
-        title: 'Interruptions',
-        description: 'From accepting one to the last old sound and the first other picture (99 %), and how many',
+        title: 'Interrupt latency',
+        description: 'Time from accepting an interrupt to the last old audio packet and the first new frame (p99)',
         unit: 's',
       },
       [
@@ -225,7 +228,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Barge-ins', description: 'A second', unit: 'ops', span: 8 },
+      { title: 'Interrupts', description: 'Per second', unit: 'ops', span: 8 },
       [{ expr: `sum(rate(humancast_sender_interrupts_total{${SENDER}}[$__rate_interval]))`, legend: 'interrupted' }],
       { min: 0 },
     ),
@@ -233,8 +236,8 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   .withPanel(
     lines(
       {
-        title: 'Taken',
-        description: 'Sessions that each began to host; from another: it went on where that one was',
+        title: 'Sessions started',
+        description: 'Sessions each media-sender started; from another: continued at its playhead',
         span: 8,
       },
       [
@@ -252,7 +255,11 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Left', description: 'Sessions hosted no more; moved: handed over; taken-over: lost', span: 8 },
+      {
+        title: 'Sessions released',
+        description: 'By reason; moved: handed over; taken-over: lost to another host',
+        span: 8,
+      },
       [
         {
           expr: `sum by (reason) (increase(humancast_sender_sessions_left_total{${SENDER}}[$__rate_interval]))`,
@@ -262,7 +269,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
       { min: 0 },
     ),
   )
-  .withRow(new RowBuilder('The public door'))
+  .withRow(new RowBuilder('Public endpoints'))
   .withPanel(
     lines(
       { title: 'Connections', description: 'Open WebSockets and event streams, by signaling process' },
@@ -275,12 +282,12 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Coming', description: 'Joins and new sessions a second', unit: 'ops' },
+      { title: 'Joins', description: 'Joins and new sessions per second', unit: 'ops' },
       [
         { expr: 'sum by (kind) (rate(humancast_signaling_joins_total[$__rate_interval]))', legend: 'joined: {{kind}}' },
         {
           expr: 'sum by (kind) (rate(humancast_signaling_sessions_total[$__rate_interval]))',
-          legend: 'session made: {{kind}}',
+          legend: 'session created: {{kind}}',
         },
       ],
       { min: 0 },
@@ -288,15 +295,15 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Errors told to callers', description: 'A second, by code', unit: 'ops' },
+      { title: 'Errors returned', description: 'Per second, by code', unit: 'ops' },
       [{ expr: 'sum by (code) (rate(humancast_signaling_errors_total[$__rate_interval]))', legend: '{{code}}' }],
       { min: 0 },
     ),
   )
-  // A counter that has counted nothing yet has no series: that is none, not unknown.
+  // A counter that was never incremented has no series; the panel shows 0 instead of no data.
   .withPanel(
     lines(
-      { title: 'Turned away', description: 'Requests and connections beyond a limit, a second', unit: 'ops' },
+      { title: 'Rejected by a limit', description: 'Requests and connections per second, by setting', unit: 'ops' },
       [
         {
           expr: 'sum by (limit) (rate(humancast_signaling_limited_total[$__rate_interval])) or vector(0)',
@@ -312,7 +319,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   )
   .withPanel(
     lines(
-      { title: 'Not understood', description: 'Datagrams dropped and records passed over, a second', unit: 'ops' },
+      { title: 'Invalid input', description: 'Datagrams dropped and records skipped, per second', unit: 'ops' },
       [
         {
           expr: 'sum by (reason) (rate(humancast_sender_datagrams_dropped_total[$__rate_interval])) or vector(0)',
@@ -329,8 +336,8 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
   .withPanel(
     lines(
       {
-        title: 'Answering',
-        description: '0: the process is gone, hangs, or Prometheus cannot reach it',
+        title: 'Up',
+        description: '0: the process is gone, hangs, or is unreachable for Prometheus',
         alert: 'ServiceDown',
       },
       [{ expr: 'up', legend: '{{job}} {{instance}}' }],
@@ -338,8 +345,5 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, places, ti
     ),
   )
   .withPanel(
-    table({ title: 'What runs', description: 'Versions, by process', unit: 'none' }, 'humancast_build_info', [
-      'Value',
-      'service',
-    ]),
+    table({ title: 'Versions', description: 'By process', unit: 'none' }, 'humancast_build_info', ['Value', 'service']),
   );

@@ -13,7 +13,7 @@ export const media = dashboard(
     stat(
       {
         title: 'Prefetched',
-        description: 'The least that any session has in memory ahead of its time',
+        description: 'Prefetched media of the session that has the least',
         unit: 's',
         span: 6,
         alert: 'Underruns',
@@ -25,8 +25,8 @@ export const media = dashboard(
   .withPanel(
     stat(
       {
-        title: 'Standing still',
-        description: 'Share of the time that sessions hold for late media, where it is worst',
+        title: 'Held',
+        description: 'Share of time held for late media, of the worst media-sender',
         unit: 'percentunit',
         span: 6,
         alert: 'Underruns',
@@ -38,8 +38,8 @@ export const media = dashboard(
   .withPanel(
     stat(
       {
-        title: 'Files that cannot be loaded',
-        description: 'In the watched folder, now',
+        title: 'Unusable files',
+        description: 'In the watched folder',
         span: 6,
         alert: 'LoadsFailing',
       },
@@ -47,13 +47,13 @@ export const media = dashboard(
       { limits: { bad: 1 } },
     ),
   )
-  .withPanel(stat({ title: 'Live pushes', description: 'Connected now', span: 6 }, 'sum(humancast_loader_live_pushes)'))
+  .withPanel(stat({ title: 'Live pushes', description: 'Open', span: 6 }, 'sum(humancast_loader_live_pushes)'))
   .withRow(new RowBuilder('Loading'))
   .withPanel(
     lines(
       {
-        title: 'Faster than real time',
-        description: 'Seconds of media loaded in a second of loading. Good: 4 and more',
+        title: 'Load speed',
+        description: 'Relative to real time. Good: 4 and more',
         unit: 'none',
       },
       [
@@ -67,7 +67,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Time of a load', description: 'From its start to the published segment (95 %)', unit: 's' },
+      { title: 'Load time', description: 'From the start of a load to the published segment (p95)', unit: 's' },
       [
         {
           expr: 'histogram_quantile(0.95, sum by (source, le) (increase(humancast_loader_load_seconds_bucket[$__range])))',
@@ -79,12 +79,12 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'At work', description: 'Uploads in hand, loads being encoded, and what waits' },
+      { title: 'Load queue', description: 'Uploads in progress, running loads, and queued files' },
       [
-        { expr: 'sum(humancast_loader_uploads)', legend: 'uploads in hand' },
+        { expr: 'sum(humancast_loader_uploads)', legend: 'uploads in progress' },
         { expr: 'sum(humancast_loader_running_loads)', legend: 'being encoded' },
-        { expr: 'sum(humancast_loader_waiting_uploads)', legend: 'uploads waiting' },
-        { expr: 'sum(humancast_loader_waiting_library)', legend: 'files waiting' },
+        { expr: 'sum(humancast_loader_waiting_uploads)', legend: 'uploads queued' },
+        { expr: 'sum(humancast_loader_waiting_library)', legend: 'files queued' },
       ],
       { min: 0 },
     ),
@@ -93,7 +93,7 @@ export const media = dashboard(
     lines(
       {
         title: 'Failures by code',
-        description: 'Of files, uploads and live pushes, in ten minutes',
+        description: 'Files, uploads and live pushes, per 10 min',
         alert: 'LoadsFailing',
       },
       [
@@ -105,7 +105,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Written', description: 'Into the media store', unit: 'Bps' },
+      { title: 'Written', description: 'To the media store', unit: 'Bps' },
       [
         {
           expr: 'sum by (kind) (rate(humancast_loader_written_bytes_total[$__rate_interval]))',
@@ -119,13 +119,13 @@ export const media = dashboard(
     lines(
       {
         title: 'Live',
-        description: 'Frames a second that are encoded as they come, and seconds of media that pushes became',
+        description: 'Frames encoded per second, and media produced in seconds per second',
       },
       [
-        { expr: 'sum(rate(humancast_loader_live_frames_total[$__rate_interval]))', legend: 'frames a second' },
+        { expr: 'sum(rate(humancast_loader_live_frames_total[$__rate_interval]))', legend: 'frames per second' },
         {
           expr: 'sum(rate(humancast_loader_live_media_seconds_total[$__rate_interval]))',
-          legend: 'seconds of media a second',
+          legend: 'seconds of media per second',
         },
         { expr: 'sum(humancast_loader_live_pushes)', legend: 'pushes' },
       ],
@@ -137,7 +137,7 @@ export const media = dashboard(
       {
         title: 'Live lag',
         description:
-          'How far what is ready is behind the time since its push began. Good: under 0.2 s, and level; rising: the encoder, or the producer, is slower than real time',
+          'Lag of playable media behind the time since the push started. Good: under 0.2 s and level. Rising: the encoder or the producer is slower than real time',
         unit: 's',
         alert: 'Underruns',
       },
@@ -148,12 +148,12 @@ export const media = dashboard(
       { min: 0 },
     ),
   )
-  .withRow(new RowBuilder('In time'))
+  .withRow(new RowBuilder('Playout'))
   .withPanel(
     lines(
       {
         title: 'Prefetched',
-        description: 'The least that any session of a media-sender has in memory ahead of its time',
+        description: 'Prefetched media of the session that has the least, by media-sender',
         unit: 's',
         alert: 'Underruns',
       },
@@ -165,7 +165,7 @@ export const media = dashboard(
     lines(
       {
         title: 'Underruns',
-        description: 'How often media came late in a minute, and for how long both tracks held. Good: 0',
+        description: 'Per minute, and time held in seconds per minute. Good: 0',
         alert: 'Underruns',
       },
       [
@@ -180,7 +180,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Frames played out', description: 'A second, each once however many viewers', unit: 'none' },
+      { title: 'Frames played out', description: 'Per second, counted once per session', unit: 'none' },
       [{ expr: `rate(humancast_sender_frames_total{${SENDER}}[$__rate_interval])`, legend: '{{instance}}' }],
       { min: 0 },
     ),
@@ -188,8 +188,8 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
-        title: 'Cache of the media-senders',
-        description: 'Share of reads that were served from memory',
+        title: 'Cache hits',
+        description: 'Share of reads served from the media-senders’ caches',
         unit: 'percentunit',
       },
       [
@@ -203,14 +203,14 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'In memory', description: 'Encoded media that media-senders keep', unit: 'bytes' },
+      { title: 'Cache size', description: 'Encoded media in the media-senders’ memory', unit: 'bytes' },
       [{ expr: `humancast_sender_cache_bytes{${SENDER}}`, legend: '{{instance}}' }],
       { min: 0 },
     ),
   )
   .withPanel(
     lines(
-      { title: 'Evicted from memory', description: 'Parts of segments a second that had to make room', unit: 'ops' },
+      { title: 'Cache evictions', description: 'Per second', unit: 'ops' },
       [{ expr: `rate(humancast_sender_cache_evictions_total{${SENDER}}[$__rate_interval])`, legend: '{{instance}}' }],
       { min: 0 },
     ),
@@ -218,7 +218,7 @@ export const media = dashboard(
   .withRow(new RowBuilder('Media store'))
   .withPanel(
     lines(
-      { title: 'Segments', description: 'What segments take up in redis-media, and what they may', unit: 'bytes' },
+      { title: 'Segments', description: 'Size of all segments in redis-media, and their quota', unit: 'bytes' },
       [
         { expr: 'max(humancast_loader_store_bytes)', legend: 'segments' },
         { expr: 'max(humancast_loader_store_quota_bytes)', legend: 'quota' },
@@ -229,9 +229,8 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
-        title: 'Kept and let go',
-        description:
-          'Segments in ten minutes: evicted because others needed the room, brought back after redis-media had lost them, and those that could not be archived',
+        title: 'Retention',
+        description: 'Segments evicted, restored from the archive, and not archived, per 10 min',
       },
       [
         { expr: 'sum(increase(humancast_loader_evictions_total[10m]))', legend: 'evicted' },
@@ -246,8 +245,7 @@ export const media = dashboard(
     lines(
       {
         title: 'Memory',
-        description:
-          'Of what each may use. Of redis-queue nothing may ever be evicted; redis-media lets uploads go first',
+        description: 'Share of maxmemory. redis-queue never evicts; redis-media evicts uploads first',
         unit: 'percentunit',
         alert: 'RedisNearMemory',
       },
@@ -257,7 +255,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Used', description: 'Memory in use, and what may be', unit: 'bytes', alert: 'RedisNearMemory' },
+      { title: 'Used', description: 'Used memory and limit', unit: 'bytes', alert: 'RedisNearMemory' },
       [
         { expr: 'max by (redis) (humancast_redis_memory_bytes)', legend: 'redis-{{redis}}' },
         { expr: 'max by (redis) (humancast_redis_memory_limit_bytes)', legend: 'redis-{{redis}} limit' },
@@ -269,7 +267,7 @@ export const media = dashboard(
     lines(
       {
         title: 'Evicted',
-        description: 'Keys a second that had to make room. Of redis-queue always 0',
+        description: 'Evicted keys per second; always 0 for redis-queue',
         unit: 'ops',
         span: 8,
       },
@@ -284,7 +282,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Clients', description: 'Connections; they grow with processes and not with sessions', span: 8 },
+      { title: 'Clients', description: 'Connections; proportional to processes, not to sessions', span: 8 },
       [{ expr: 'max by (redis) (humancast_redis_clients)', legend: 'redis-{{redis}}' }],
       { min: 0 },
     ),
@@ -292,9 +290,8 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
-        title: 'Answering',
-        description:
-          'As the signaling processes see it; 0: one gets no answer within a second, or the disk takes no writes',
+        title: 'Up',
+        description: 'As seen by signaling; 0: no answer within a second, or writes to disk fail',
         span: 8,
         alert: ['RedisDown', 'RedisDiskFull'],
       },
@@ -308,10 +305,10 @@ export const media = dashboard(
   .withRow(new RowBuilder('Demo producer'))
   .withPanel(
     lines(
-      { title: 'Typed texts', description: 'By what became of them in ten minutes, and those that are being drawn' },
+      { title: 'Typed texts', description: 'By outcome per 10 min, and those being rendered' },
       [
         { expr: 'sum by (outcome) (increase(humancast_say_texts_total[10m]))', legend: '{{outcome}}' },
-        { expr: 'sum(humancast_say_speaking)', legend: 'being drawn' },
+        { expr: 'sum(humancast_say_speaking)', legend: 'being rendered' },
       ],
       { min: 0 },
     ),
@@ -319,8 +316,8 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
-        title: 'From text to first frame',
-        description: 'Until the first frame is pushed, where nothing was being said. Good: under 0.3 s',
+        title: 'Text to first frame',
+        description: 'With an empty queue, until the first frame is pushed. Good: under 0.3 s',
         unit: 's',
       },
       [0.5, 0.95].map((q) => ({

@@ -12,14 +12,14 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withVariable(senderVariable())
   .withPanel(
     stat(
-      { title: 'Loss', description: 'Of packets to viewers', unit: 'percentunit', span: 6 },
+      { title: 'Loss', description: 'Packets lost on the way to viewers', unit: 'percentunit', span: 6 },
       `sum(rate(humancast_viewer_packets_lost_total{${SENDER}}[$__rate_interval])) / (sum(rate(humancast_viewer_packets_lost_total{${SENDER}}[$__rate_interval])) + sum(rate(humancast_viewer_packets_received_total{${SENDER}}[$__rate_interval])))`,
       { limits: { warn: 0.005, bad: 0.02 } },
     ),
   )
   .withPanel(
     stat(
-      { title: 'Round trip', description: '95 % of viewers', unit: 's', span: 6 },
+      { title: 'Round trip', description: 'p95 of viewers', unit: 's', span: 6 },
       `histogram_quantile(0.95, sum by (le) (rate(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval])))`,
       { limits: { warn: 0.15, bad: 0.3 } },
     ),
@@ -28,7 +28,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     stat(
       {
         title: 'Frozen',
-        description: 'Share of the time that viewers’ pictures stood still',
+        description: 'Share of time during which the video was frozen',
         unit: 'percentunit',
         span: 6,
       },
@@ -40,7 +40,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     stat(
       {
         title: 'Relay',
-        description: 'Allocations, of 12 000 (total-quota)',
+        description: 'TURN allocations, out of 12,000 (total-quota)',
         span: 6,
         alert: 'TurnNearQuota',
       },
@@ -48,17 +48,22 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
       { limits: { warn: 6000, bad: 9600 } },
     ),
   )
-  .withRow(new RowBuilder('At viewers'))
+  .withRow(new RowBuilder('Viewers'))
   .withPanel(
     lines(
-      { title: 'Loss', description: 'Of packets, by media-sender', unit: 'percentunit', alert: 'LipSyncOutsideR37' },
+      {
+        title: 'Loss',
+        description: 'Share of packets, by media-sender',
+        unit: 'percentunit',
+        alert: 'LipSyncOutsideR37',
+      },
       [{ expr: `instance:humancast_viewer_loss:ratio_rate5m{${SENDER}}`, legend: '{{instance}}' }],
       { min: 0, limits: { warn: 0.005, bad: 0.02 } },
     ),
   )
   .withPanel(
     heatmap(
-      { title: 'Round trip', description: 'As browsers measure it, over the whole path' },
+      { title: 'Round trip', description: 'End to end, as measured by browsers' },
       `sum by (le) (increase(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval]))`,
     ).height(8),
   )
@@ -66,12 +71,12 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Freezes',
-        description: 'Of a viewer, in a minute, and the share of the time frozen. Good: 0',
+        description: 'Per viewer and minute, and the share of time frozen. Good: 0',
         unit: 'none',
       },
       [
-        { expr: `60 * (${perViewer('humancast_viewer_freezes_total')})`, legend: 'freezes a minute' },
-        { expr: perViewer('humancast_viewer_freeze_seconds_total'), legend: 'share of the time' },
+        { expr: `60 * (${perViewer('humancast_viewer_freezes_total')})`, legend: 'freezes per minute' },
+        { expr: perViewer('humancast_viewer_freeze_seconds_total'), legend: 'share of time' },
       ],
       { min: 0 },
     ),
@@ -79,8 +84,8 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withPanel(
     lines(
       {
-        title: 'Sound made up',
-        description: 'Share of the time that viewers had no sound to play',
+        title: 'Concealed audio',
+        description: 'Share of time during which viewers concealed audio',
         unit: 'percentunit',
       },
       [{ expr: perViewer('humancast_viewer_concealed_seconds_total'), legend: 'concealed' }],
@@ -90,8 +95,9 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withPanel(
     lines(
       {
-        title: 'Frames of a viewer',
-        description: 'Decoded a second, and decoded too late to be shown. Decoded ones are as many as the clip has',
+        title: 'Frames per viewer',
+        description:
+          'Decoded per second, and decoded too late to render. Decoded should equal the frame rate of the clip',
         unit: 'none',
       },
       [
@@ -103,7 +109,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   )
   .withPanel(
     lines(
-      { title: 'Jitter buffers', description: 'Delay (95 %)', unit: 's' },
+      { title: 'Jitter buffers', description: 'Delay (p95)', unit: 's' },
       [
         {
           expr: `histogram_quantile(0.95, sum by (track, le) (rate(humancast_viewer_jitter_buffer_seconds_bucket{${SENDER}}[$__rate_interval])))`,
@@ -115,26 +121,26 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   )
   .withRow(new RowBuilder('Sent'))
   .withPanel(
-    lines({ title: 'Packets', description: 'A second', unit: 'pps' }, bySender('humancast_sender_packets_total'), {
+    lines({ title: 'Packets', description: 'Per second', unit: 'pps' }, bySender('humancast_sender_packets_total'), {
       min: 0,
     }),
   )
   .withPanel(
-    lines({ title: 'Bytes', description: 'A second', unit: 'Bps' }, bySender('humancast_sender_bytes_total'), {
+    lines({ title: 'Bytes', description: 'Per second', unit: 'Bps' }, bySender('humancast_sender_bytes_total'), {
       min: 0,
     }),
   )
   .withPanel(
     lines(
       {
-        title: 'Asked for again',
-        description: 'Packets that viewers missed, those sent again, and keyframes asked for, a second',
+        title: 'Retransmission',
+        description: 'Packets requested by NACK, packets retransmitted, and keyframe requests, per second',
         unit: 'ops',
       },
       [
-        { expr: rate('humancast_sender_nacks_total'), legend: '{{instance}} asked for' },
-        { expr: rate('humancast_sender_retransmissions_total'), legend: '{{instance}} sent again' },
-        { expr: rate('humancast_sender_plis_total'), legend: '{{instance}} keyframes' },
+        { expr: rate('humancast_sender_nacks_total'), legend: '{{instance}} NACKed' },
+        { expr: rate('humancast_sender_retransmissions_total'), legend: '{{instance}} retransmitted' },
+        { expr: rate('humancast_sender_plis_total'), legend: '{{instance}} keyframe requests' },
       ],
       { min: 0 },
     ),
@@ -142,8 +148,8 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withPanel(
     lines(
       {
-        title: 'Not sent',
-        description: 'Packets a second: not connected yet, no lease, or refused by the socket',
+        title: 'Dropped before sending',
+        description: 'Packets per second: not connected, no lease, or refused by the socket',
         unit: 'pps',
       },
       bySender('humancast_sender_packets_dropped_total'),
@@ -155,7 +161,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Allocations',
-        description: 'What coturn holds; a viewer has one or two',
+        description: 'Open in coturn; one or two per viewer',
         alert: 'TurnNearQuota',
       },
       [{ expr: 'sum by (instance, type) (turn_total_allocations)', legend: '{{instance}} {{type}}' }],
@@ -166,7 +172,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Relayed',
-        description: 'To viewers; coturn counts an allocation when it ends',
+        description: 'Bytes to viewers; coturn counts an allocation when it ends',
         unit: 'Bps',
       },
       [{ expr: 'sum by (instance) (rate(turn_total_traffic_sentb[5m]))', legend: '{{instance}}' }],
@@ -177,7 +183,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Credentials issued',
-        description: 'A second, by signaling process',
+        description: 'Per second, by signaling process',
         unit: 'ops',
         alert: 'TurnNearQuota',
       },
@@ -189,7 +195,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Sockets by state',
-        description: 'TCP; connections to Redis are a constant number, viewers’ come in',
+        description: 'TCP; connections to Redis are constant, viewers are incoming',
         alert: 'SocketsNearPortRange',
       },
       [{ expr: 'max by (job, state) (humancast_tcp_sockets) > 0', legend: '{{job}} {{state}}' }],

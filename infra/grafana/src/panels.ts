@@ -184,7 +184,7 @@ export function firingAlerts() {
   const hidden = ['Time', 'Value', '__name__', 'alertstate'];
   return new TableBuilder()
     .title('Alerts')
-    .description('What fires now. A click leads to the runbook, or to the panel that explains it.')
+    .description('Firing alerts, with links to the runbook and the panel.')
     .datasource(DATASOURCE)
     .span(8)
     .height(STAT_HEIGHT)

@@ -16,7 +16,7 @@ export function createRegistry(service: string): Registry {
   registerUnreadable(registry);
   const build = new Gauge({
     name: 'humancast_build_info',
-    help: 'Always 1; the labels say which version runs, and on which Node.js',
+    help: 'Constant 1, labeled with the version of the service and of Node.js',
     labelNames: ['version', 'node'],
     registers: [registry],
   });
@@ -27,7 +27,7 @@ export function createRegistry(service: string): Registry {
 function registerUnreadable(registry: Registry): void {
   new Counter({
     name: 'humancast_unreadable_records_total',
-    help: 'Stored records, events and messages passed over because this version cannot read them, by kind',
+    help: 'Stored records, events and messages skipped because this version cannot read them, by kind',
     labelNames: ['kind'],
     registers: [registry],
     collect() {

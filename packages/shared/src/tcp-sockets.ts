@@ -32,7 +32,7 @@ export type TcpSockets = Readonly<Record<string, number>>;
 export function registerTcpSockets(registry: Registry): void {
   new Gauge({
     name: 'humancast_tcp_sockets',
-    help: 'TCP sockets by state, of everything in this network namespace',
+    help: 'TCP sockets in this network namespace, by state',
     labelNames: ['state'],
     registers: [registry],
     async collect() {

@@ -65,48 +65,51 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
     const histogram = histogramMaker(registry);
     this.#late = perTrack(
       'humancast_sender_lateness_seconds',
-      'How long after its deadline a packet of sound or a frame was sent',
+      'Delay of audio packets and video frames past their send deadline',
       LATENESS_BUCKETS,
     );
     this.#skew = histogram(
       'humancast_sender_skew_seconds',
-      'Each frame when it was sent: how much later against the timeline than the sound of its instant; negative: earlier',
+      'Skew of each frame against the audio of the same instant when it was sent; positive: the video is late',
       SKEW_BUCKETS_SECONDS,
     );
     watchCounter(
       registry,
-      { name: 'humancast_sender_frames_total', help: 'Video frames played out, each once however many viewers' },
+      {
+        name: 'humancast_sender_frames_total',
+        help: 'Video frames played out, counted once per session regardless of viewers',
+      },
       () => this.#skew.count,
     );
     this.#interrupted = perTrack(
       'humancast_sender_interrupt_seconds',
-      'From accepting a barge-in to the last packet with the old voice (audio), and to the first other picture (video)',
+      'Time from accepting an interrupt to the last packet of the old speech (audio) and to the first frame of the new clip (video)',
       INTERRUPT_BUCKETS,
     );
     this.#skipped = counter(
       'humancast_sender_skipped_seconds_total',
-      'Time in which the process could not play (it was stopped or starved)',
+      'Time skipped because the process was stopped or starved',
     );
-    this.#holds = counter('humancast_sender_holds_total', 'Underruns: media came late and both tracks held');
-    this.#heldSeconds = counter('humancast_sender_held_seconds_total', 'Time both tracks held for late media');
-    this.#speech = counter('humancast_sender_speech_total', 'Queued segments that are over, by how', ['reason']);
+    this.#holds = counter('humancast_sender_holds_total', 'Underruns, during which both tracks were held');
+    this.#heldSeconds = counter('humancast_sender_held_seconds_total', 'Time both tracks were held for late media');
+    this.#speech = counter('humancast_sender_speech_total', 'Queued segments that are done, by outcome', ['reason']);
     for (const reason of ['finished', 'interrupted', 'dropped', 'failed']) this.#speech.inc({ reason }, 0);
-    this.#interrupts = counter('humancast_sender_interrupts_total', 'Barge-ins');
+    this.#interrupts = counter('humancast_sender_interrupts_total', 'Interrupts (barge-ins)');
     this.#taken = counter(
       'humancast_sender_sessions_taken_total',
-      'Sessions this media-sender began to host, from nobody or from another host, where that one was playing',
+      'Sessions started: new ones (nobody), or taken over from another host',
       ['from'],
     );
     for (const from of ['nobody', 'another']) this.#taken.inc({ from }, 0);
     this.#left = counter(
       'humancast_sender_sessions_left_total',
-      'Sessions this media-sender hosts no more, by why; moved: handed over, taken-over: lost to another host',
+      'Sessions released, by reason; moved: handed over, taken-over: lost to another host',
       ['reason'],
     );
     for (const reason of [...LEAVE_REASONS, 'other']) this.#left.inc({ reason }, 0);
     this.#ignored = counter(
       'humancast_sender_datagrams_dropped_total',
-      'Datagrams from viewers and strangers that were not acted on, by why; failed: a fault of the reader',
+      'Received datagrams that were dropped, by reason; failed: internal error of the reader',
       ['reason'],
     );
     for (const reason of DATAGRAM_PROBLEMS) this.#ignored.inc({ reason }, 0);
@@ -189,40 +192,42 @@ class ViewerMetrics {
     const counter = counterMaker(registry);
     const perTrack = perTrackMaker(registry);
     const histogram = histogramMaker(registry);
-    this.#reports = counter('humancast_viewer_reports_total', 'Reports of viewers, about one a second each');
+    this.#reports = counter(
+      'humancast_viewer_reports_total',
+      'Viewer reports received, about one per second and viewer',
+    );
     this.#skew = histogram(
       'humancast_viewer_skew_seconds',
-      'Picture against voice as viewers play them; positive: the picture is late',
+      'Lip-sync skew as played by viewers; positive: the video is late',
       SKEW_BUCKETS_SECONDS,
     );
     this.#untrimmedSkew = histogram(
       'humancast_viewer_untrimmed_skew_seconds',
-      'The same, less what the viewer’s own trim of its jitter buffers does: what it would be without',
+      "Lip-sync skew without the viewer's jitter-buffer trim",
       SKEW_BUCKETS_SECONDS,
     );
     this.#trim = perTrack(
       'humancast_viewer_trim_seconds',
-      'What the trim adds to a track’s jitter buffer to bring picture and voice together',
+      "Delay that the lip-sync trim adds to a track's jitter buffer",
       TRIM_BUCKETS,
     );
-    this.#jitter = perTrack(
-      'humancast_viewer_jitter_buffer_seconds',
-      'Delay of viewers’ jitter buffers',
-      DELAY_BUCKETS,
-    );
-    this.#roundTrip = histogram('humancast_viewer_round_trip_seconds', 'Round trip to viewers', DELAY_BUCKETS);
+    this.#jitter = perTrack('humancast_viewer_jitter_buffer_seconds', 'Jitter-buffer delay of viewers', DELAY_BUCKETS);
+    this.#roundTrip = histogram('humancast_viewer_round_trip_seconds', 'Round-trip time to viewers', DELAY_BUCKETS);
     this.#firstFrame = histogram(
       'humancast_viewer_first_frame_seconds',
-      'From connect to the first decoded frame',
+      'Time from connecting to the first decoded frame',
       FIRST_FRAME_BUCKETS,
     );
-    this.#freezes = counter('humancast_viewer_freezes_total', 'Freezes of the picture that viewers saw');
-    this.#freezeSeconds = counter('humancast_viewer_freeze_seconds_total', 'Time viewers’ pictures were frozen');
-    this.#decoded = counter('humancast_viewer_frames_decoded_total', 'Frames that viewers decoded');
-    this.#dropped = counter('humancast_viewer_frames_dropped_total', 'Frames that viewers decoded too late to show');
-    this.#concealedSeconds = counter('humancast_viewer_concealed_seconds_total', 'Sound that viewers had to make up');
+    this.#freezes = counter('humancast_viewer_freezes_total', 'Video freezes seen by viewers');
+    this.#freezeSeconds = counter(
+      'humancast_viewer_freeze_seconds_total',
+      'Time during which the video of viewers was frozen',
+    );
+    this.#decoded = counter('humancast_viewer_frames_decoded_total', 'Frames decoded by viewers');
+    this.#dropped = counter('humancast_viewer_frames_dropped_total', 'Frames that viewers decoded too late to render');
+    this.#concealedSeconds = counter('humancast_viewer_concealed_seconds_total', 'Audio concealed by viewers');
     this.#lost = counter('humancast_viewer_packets_lost_total', 'Packets lost on the way to viewers');
-    this.#received = counter('humancast_viewer_packets_received_total', 'Packets that viewers got');
+    this.#received = counter('humancast_viewer_packets_received_total', 'Packets received by viewers');
   }
 
   report(report: ViewerReport): void {
@@ -277,19 +282,19 @@ function watchState(registry: Registry, state: SenderState): void {
     watchGauge(registry, { name: `humancast_sender_${suffix}`, help }, read);
   gauge('sessions', 'Sessions hosted', state.sessions);
   gauge('viewers', 'Viewers connected', state.viewers);
-  gauge('capacity', 'Sessions this media-sender takes at most', () => state.capacity);
-  gauge('accepting', 'Whether it takes sessions: neither draining, nor too busy, nor without Redis', () =>
+  gauge('capacity', 'Maximum number of sessions', () => state.capacity);
+  gauge('accepting', '1 while the media-sender accepts sessions; 0 while draining, overloaded or without Redis', () =>
     Number(state.takesSessions()),
   );
   gauge(
     'prefetched_seconds',
-    'Media in memory ahead of its time, of the session that has the least; +Inf when nothing plays',
+    'Prefetched media of the session that has the least; +Inf when nothing plays',
     () => (state.prefetchedMs() ?? Number.POSITIVE_INFINITY) * MS,
   );
-  gauge('cache_bytes', 'Encoded media in memory', () => cache.bytes);
+  gauge('cache_bytes', 'Size of the media cache', () => cache.bytes);
   new Gauge({
     name: 'humancast_sender_avatar_sessions',
-    help: 'Sessions hosted, by avatar; at most as many series as sessions',
+    help: 'Sessions hosted, by avatar; at most one series per session',
     labelNames: ['avatar'],
     registers: [registry],
     collect() {
@@ -299,7 +304,7 @@ function watchState(registry: Registry, state: SenderState): void {
   });
   new Counter({
     name: 'humancast_sender_cache_reads_total',
-    help: 'Parts of segments asked for: in memory (hit), or read from the media store (miss)',
+    help: 'Reads from the media cache, by result; a miss is read from the media store',
     labelNames: ['result'],
     registers: [registry],
     collect() {
@@ -310,14 +315,14 @@ function watchState(registry: Registry, state: SenderState): void {
   });
   const counter = (suffix: string, help: string, read: () => number) =>
     watchCounter(registry, { name: `humancast_sender_${suffix}_total`, help }, read);
-  counter('cache_evictions', 'Parts of segments let go to make room in memory', () => cache.evictions);
+  counter('cache_evictions', 'Media cache evictions', () => cache.evictions);
   const { traffic } = state;
-  counter('packets', 'RTP packets sent, retransmitted ones included', () => traffic().packetsSent);
-  counter('bytes', 'Of those packets, headers and payloads before encryption', () => traffic().bytesSent);
-  counter('packets_dropped', 'Packets not sent: not connected, no lease, or refused by the socket', () => {
+  counter('packets', 'RTP packets sent, including retransmissions', () => traffic().packetsSent);
+  counter('bytes', 'Bytes of RTP packets sent, before encryption', () => traffic().bytesSent);
+  counter('packets_dropped', 'RTP packets dropped: not connected, no lease, or refused by the socket', () => {
     return traffic().packetsDropped;
   });
-  counter('retransmissions', 'Packets sent again because a viewer asked', () => traffic().retransmitted);
-  counter('nacks', 'Packets that viewers asked for again (RFC 4585 §6.2.1)', () => traffic().nacks);
-  counter('plis', 'Keyframes that viewers asked for (RFC 4585 §6.3.1)', () => traffic().plis);
+  counter('retransmissions', 'RTP packets retransmitted', () => traffic().retransmitted);
+  counter('nacks', 'Packets requested by NACK (RFC 4585 §6.2.1)', () => traffic().nacks);
+  counter('plis', 'Keyframe requests received (RFC 4585 §6.3.1)', () => traffic().plis);
 }

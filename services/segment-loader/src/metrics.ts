@@ -26,26 +26,26 @@ export class LoaderMetrics {
     this.#registry = registry;
     this.#loadSeconds = new Histogram({
       name: name('load_seconds'),
-      help: 'Seconds from the start of a load to its published segment',
+      help: 'Time from the start of a load to the published segment',
       labelNames: ['source'],
       buckets: [0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800],
       registers,
     });
     this.#mediaSeconds = new Counter({
       name: name('media_seconds_total'),
-      help: 'Seconds of media loaded; over load_seconds_sum it is how many times faster than real time',
+      help: 'Duration of the media loaded; divided by load_seconds_sum, the speed relative to real time',
       labelNames: ['source'],
       registers,
     });
     this.limited = new Counter({
       name: name('limited_total'),
-      help: 'Requests and connections refused by a limit, by the setting that sets it',
+      help: 'Requests and connections rejected by a limit, by setting',
       labelNames: ['limit'],
       registers,
     });
     this.failures = new Counter({
       name: name('failures_total'),
-      help: 'Loads that failed, by error code',
+      help: 'Failed loads, by error code',
       labelNames: ['code'],
       registers,
     });
@@ -70,10 +70,10 @@ export class LoaderMetrics {
 
   /** Gauges that are read when they are asked for. */
   watch(levels: LoaderLevels): void {
-    this.#gauge('uploads', 'Uploads in hand, from first byte to segment', levels.uploads);
+    this.#gauge('uploads', 'Uploads in progress, from first byte to segment', levels.uploads);
     this.#gauge('running_loads', 'Loads being encoded', levels.running);
-    this.#gauge('waiting_uploads', 'Uploads waiting to be encoded', levels.waitingUploads);
-    this.#gauge('waiting_library', 'Library files waiting to be encoded', levels.waitingLibrary);
+    this.#gauge('waiting_uploads', 'Uploads queued for encoding', levels.waitingUploads);
+    this.#gauge('waiting_library', 'Library files queued for encoding', levels.waitingLibrary);
     this.#gauge('library_problems', 'Library files that cannot be loaded', levels.problems);
   }
 

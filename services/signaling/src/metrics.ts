@@ -19,28 +19,28 @@ export class SignalingMetrics {
   constructor(registry: Registry) {
     const registers = [registry];
     const name = (suffix: string) => `humancast_signaling_${suffix}`;
-    this.connections = new Gauge({ name: name('connections'), help: 'Open signalling WebSockets', registers });
+    this.connections = new Gauge({ name: name('connections'), help: 'Open signaling WebSockets', registers });
     this.eventStreams = new Gauge({ name: name('event_streams'), help: 'Open server-sent event streams', registers });
     this.waitingViewers = new Gauge({
       name: name('waiting_viewers'),
-      help: 'Viewers who have joined and wait for an offer',
+      help: 'Joined viewers waiting for an offer',
       registers,
     });
     this.joins = new Counter({
       name: name('joins_total'),
-      help: 'Viewers who joined: new, resumed, or by WHEP',
+      help: 'Viewers joined, by kind: new, resumed, WHEP',
       labelNames: ['kind'],
       registers,
     });
     this.errors = new Counter({
       name: name('errors_total'),
-      help: 'Errors told to callers, over HTTP and WebSocket, by code',
+      help: 'Errors returned over HTTP and WebSocket, by code',
       labelNames: ['code'],
       registers,
     });
     this.limited = new Counter({
       name: name('limited_total'),
-      help: 'Requests and connections refused by a limit, by the setting that sets it',
+      help: 'Requests and connections rejected by a limit, by setting',
       labelNames: ['limit'],
       registers,
     });
@@ -51,19 +51,19 @@ export class SignalingMetrics {
     });
     this.sessions = new Counter({
       name: name('sessions_total'),
-      help: 'Sessions made: by a producer, or by a visitor (demo)',
+      help: 'Sessions created, by a producer or a demo visitor',
       labelNames: ['kind'],
       registers,
     });
     this.#sessionStates = new Gauge({
       name: 'humancast_sessions',
-      help: 'Sessions as the registry has them, by state; queued: waiting for a host. Every signaling process says the same',
+      help: 'Sessions in the registry, by state; queued: waiting for a host. All signaling processes report the same',
       labelNames: ['state'],
       registers,
     });
     this.released = new Counter({
       name: name('sessions_released_total'),
-      help: 'Sessions taken from media-senders that had vanished',
+      help: 'Sessions released from dead media-senders',
       registers,
     });
   }

@@ -17,10 +17,10 @@ export class LiveMetrics {
   constructor(registry: Registry) {
     const registers = [registry];
     this.#registry = registry;
-    this.#frames = new Counter({ name: name('frames_total'), help: 'Frames of live pushes encoded', registers });
+    this.#frames = new Counter({ name: name('frames_total'), help: 'Frames encoded for live pushes', registers });
     this.#seconds = new Counter({
       name: name('media_seconds_total'),
-      help: 'Seconds of media that live pushes became',
+      help: 'Duration of the media produced by live pushes',
       registers,
     });
     this.#failures = new Counter({
@@ -33,7 +33,7 @@ export class LiveMetrics {
     for (const code of Object.keys(ERRORS)) this.#failures.inc({ code }, 0);
     this.#lag = new FastHistogram({
       name: name('lag_seconds'),
-      help: 'How far what is ready to be played is behind the time since its push began; with each status to the producer',
+      help: 'Lag of playable media behind the time since the push started, observed with each status message',
       buckets: LAG_BUCKETS,
       registry,
     }).series({});
@@ -48,7 +48,7 @@ export class LiveMetrics {
   watch(pushes: () => number): void {
     new Gauge({
       name: name('pushes'),
-      help: 'Live pushes that are connected',
+      help: 'Open live pushes',
       registers: [this.#registry],
       collect() {
         this.set(pushes());

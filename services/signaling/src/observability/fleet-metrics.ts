@@ -13,7 +13,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   const registers = [registry];
   new Gauge({
     name: 'humancast_redis_up',
-    help: 'Whether a database answers within a second; 1 or 0',
+    help: '1 if the database answers within a second, else 0',
     labelNames: ['redis'],
     registers,
     async collect() {
@@ -22,13 +22,13 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
     },
   });
   for (const { name, help, field } of [
-    { name: 'humancast_redis_memory_bytes', help: 'Memory in use', field: 'memoryBytes' },
+    { name: 'humancast_redis_memory_bytes', help: 'Memory used', field: 'memoryBytes' },
     {
       name: 'humancast_redis_memory_limit_bytes',
-      help: 'Memory it may use: its maxmemory; 0 where none is set',
+      help: 'maxmemory; 0: unlimited',
       field: 'memoryLimitBytes',
     },
-    { name: 'humancast_redis_clients', help: 'Connections to it', field: 'clients' },
+    { name: 'humancast_redis_clients', help: 'Connected clients', field: 'clients' },
   ] as const) {
     new Gauge({
       name,
@@ -47,7 +47,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   }
   new Gauge({
     name: 'humancast_redis_disk_ok',
-    help: 'Whether what was written last reached the disk; if not (0), the database refuses all writes',
+    help: '1 if the last write reached the disk; at 0 the database refuses all writes',
     labelNames: ['redis'],
     registers,
     async collect() {
@@ -61,7 +61,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   });
   new Counter({
     name: 'humancast_redis_evicted_keys_total',
-    help: 'Keys removed to make room',
+    help: 'Evicted keys',
     labelNames: ['redis'],
     registers,
     async collect() {
@@ -75,7 +75,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   });
   new Gauge({
     name: 'humancast_queue_jobs',
-    help: 'Jobs by state; segments: of all media-senders together. An active job of sessions is a session that is hosted',
+    help: 'Jobs by state; `segments` covers all media-senders; an active job of `sessions` is a hosted session',
     labelNames: ['queue', 'state'],
     registers,
     async collect() {
@@ -92,7 +92,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   });
   new Gauge({
     name: 'humancast_queue_oldest_seconds',
-    help: 'For how long the oldest job has been waiting; 0 when none does',
+    help: 'Age of the oldest waiting job; 0: none',
     labelNames: ['queue'],
     registers,
     async collect() {
