@@ -1,0 +1,213 @@
+import { ArrivalGroups } from './arrival-groups.js';
+import { LossBasedController } from './loss-based-controller.js';
+import { OveruseDetector } from './overuse-detector.js';
+import { Prober } from './prober.js';
+import { QueueDelay } from './queue-delay.js';
+import { RateControl } from './rate-control.js';
+import { ReceivedRate } from './received-rate.js';
+import { ReportControl } from './report-control.js';
+import { SendHistory } from './send-history.js';
+import { type FeedbackVisitor, readTransportFeedback, TICK_MS } from './transport-feedback.js';
+
+/** The voice and a little video always go: no estimate is lower. */
+export const LEAST_BPS = 60_000;
+export const MOST_BPS = 10_000_000;
+/** A cautious first estimate, which the first probes raise. */
+export const START_BPS = 600_000;
+/** A limit that the viewer does not repeat is over (it comes about once a second). */
+const REMB_MS = 10_000;
+const RECENT_MS = 200;
+const RECEIVED_MS = 500;
+/** Until a round trip has been seen. */
+const ASSUMED_ROUND_TRIP_MS = 100;
+const ROUND_TRIP_GAIN = 0.2;
+/** After overuse, the path is left in peace for so long. */
+const PROBE_PAUSE_MS = 1500;
+/** Without feedback for this long, and three round trips, the path is dead for the time being. */
+const SILENCE_MS = 400;
+/** What comes after a silence as long as this says nothing about what came before. */
+const RESTART_MS = 1000;
+
+/** What the estimate rests on: the best that the viewer tells. */
+export type EstimateSource = 'transport-cc' | 'remb' | 'receiver-reports';
+
+/**
+ * How much one viewer's path carries, from what the viewer says about the packets it got. Time is what the caller says, on any
+ * monotonic clock; the memory is constant, and nothing is allocated for a packet.
+ */
+export class BandwidthEstimator {
+  readonly #history = new SendHistory();
+  readonly #groups = new ArrivalGroups();
+  readonly #detector = new OveruseDetector();
+  readonly #queue = new QueueDelay();
+  readonly #rate: RateControl;
+  readonly #loss = new LossBasedController();
+  readonly #reports: ReportControl;
+  readonly #received = new ReceivedRate();
+  readonly #sent = new ReceivedRate();
+  readonly #prober = new Prober();
+  readonly #visitor: FeedbackVisitor = {
+    received: (sequence, arrivalTicks) => this.#arrived(sequence, arrivalTicks),
+    notReceived: (sequence) => this.#lost(sequence),
+  };
+  #source: EstimateSource = 'receiver-reports';
+  #wantedBps = 0;
+  #roundTripMs = ASSUMED_ROUND_TRIP_MS;
+  #rembBps = Number.POSITIVE_INFINITY;
+  #rembUntilMs = 0;
+  #heardAtMs: number | undefined;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+  #rejected = 0;
+  // The feedback that is being read.
+  #nowMs = 0;
+  #arrivalTicks = 0;
+  #leastDelayMs = Number.POSITIVE_INFINITY;
+  #leastAnswerMs = Number.POSITIVE_INFINITY;
+
+  constructor(startBps = START_BPS) {
+    this.#rate = new RateControl(startBps);
+    this.#reports = new ReportControl(startBps);
+  }
+
+  get source(): EstimateSource {
+    return this.#source;
+  }
+
+  /** Feedback that was damaged, or told of packets that were never sent. */
+  get rejected(): number {
+    return this.#rejected;
+  }
+
+  /** Of the last feedback, 0 to 1. */
+  get lossRate(): number {
+    return this.#loss.loss;
+  }
+
+  get queueMs(): number {
+    return this.#queue.ms;
+  }
+
+  /** The rate at which a cluster's packets leave; 0 outside of one. */
+  get probeBps(): number {
+    return this.#prober.rateBps;
+  }
+
+  get wantsPadding(): boolean {
+    return this.#prober.wantsPadding;
+  }
+
+  /** The estimate, bits a second, headers included. */
+  targetBps(nowMs: number): number {
+    const own = this.#source === 'transport-cc' ? this.#rate.targetBps : this.#reports.targetBps;
+    const remb = nowMs < this.#rembUntilMs ? this.#rembBps : Number.POSITIVE_INFINITY;
+    // Where the viewer estimates by itself, that is better than what reports tell.
+    const bps = this.#source === 'remb' && nowMs < this.#rembUntilMs ? remb : Math.min(own, remb, this.#loss.limitBps);
+    return clamp(bps);
+  }
+
+  /** Whether nothing is heard of what is sent. */
+  isSilent(nowMs: number): boolean {
+    if (this.#source !== 'transport-cc' || this.#heardAtMs === undefined || this.#sentAtMs <= this.#heardAtMs)
+      return false;
+    return nowMs - this.#heardAtMs > Math.max(SILENCE_MS, 3 * this.#roundTripMs);
+  }
+
+  /** What would be of use: beyond that, the path is not probed. */
+  want(bps: number): void {
+    this.#wantedBps = Math.min(bps, MOST_BPS);
+  }
+
+  /** Begins a probe when one is due. Belongs before packets are sent. */
+  poll(nowMs: number): void {
+    if (this.#source !== 'transport-cc' || this.isSilent(nowMs)) return;
+    this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, nowMs);
+  }
+
+  /** @returns the packet's transport-wide sequence number. */
+  packetSent(bytes: number, padding: boolean, nowMs: number): number {
+    this.#sentAtMs = nowMs;
+    this.#sent.add(nowMs, bytes);
+    return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, padding));
+  }
+
+  /** @param packet an RTCP packet of type 205, format 15. */
+  transportFeedback(packet: Buffer, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#leastDelayMs = Number.POSITIVE_INFINITY;
+    this.#leastAnswerMs = Number.POSITIVE_INFINITY;
+    if (this.#heardAtMs !== undefined && nowMs - this.#heardAtMs > RESTART_MS) this.#detector.reset();
+    if (!readTransportFeedback(packet, this.#visitor)) this.#rejected++;
+    // Nothing in it was news.
+    if (this.#leastAnswerMs === Number.POSITIVE_INFINITY) return;
+    this.#source = 'transport-cc';
+    this.#heardAtMs = nowMs;
+    this.#roundTripMs += ROUND_TRIP_GAIN * (this.#leastAnswerMs - this.#roundTripMs);
+    this.#queue.add(this.#leastDelayMs, nowMs);
+    const { use } = this.#detector;
+    const before = this.#rate.decreasedAtMs;
+    this.#rate.update(
+      {
+        use,
+        queueMs: this.#queue.ms,
+        recentBps: this.#received.bps(RECENT_MS),
+        receivedBps: this.#received.bps(RECEIVED_MS),
+        roundTripMs: this.#roundTripMs,
+      },
+      nowMs,
+    );
+    this.#rate.limit(Math.max(this.#loss.limitBps, LEAST_BPS));
+    if (this.#rate.decreasedAtMs !== before) this.#prober.holdUntil(nowMs + PROBE_PAUSE_MS);
+  }
+
+  /** The viewer's own estimate (draft-alvestrand-rmcat-remb-03): a limit, and without anything better the estimate. */
+  remb(bps: number, nowMs: number): void {
+    this.#rembBps = clamp(bps);
+    this.#rembUntilMs = nowMs + REMB_MS;
+    if (this.#source === 'receiver-reports') this.#source = 'remb';
+  }
+
+  /** @param fractionLost since the last report, 0 to 1. */
+  receiverReport(fractionLost: number, roundTripMs: number | undefined, nowMs: number): void {
+    this.#reports.report(fractionLost, roundTripMs, this.#sent.bps(RECEIVED_MS) ?? 0, nowMs);
+    this.#reports.limit(LEAST_BPS, MOST_BPS);
+  }
+
+  #arrived(sequence: number, arrivalTicks: number): void {
+    const slot = this.#history.find(sequence);
+    if (slot < 0) {
+      this.#rejected++;
+      return;
+    }
+    if (!this.#history.markReceived(slot)) return;
+    // The reference time has 24 bits of 256 ticks: it wraps after twelve days.
+    this.#arrivalTicks += (arrivalTicks - this.#arrivalTicks) | 0;
+    const arrivalMs = this.#arrivalTicks * TICK_MS;
+    const sentMs = this.#history.sentAtMs(slot);
+    const bytes = this.#history.bytes(slot);
+    this.#leastDelayMs = Math.min(this.#leastDelayMs, arrivalMs - sentMs);
+    this.#leastAnswerMs = Math.min(this.#leastAnswerMs, this.#nowMs - sentMs);
+    this.#received.add(arrivalMs, bytes);
+    this.#loss.add(sentMs, bytes, true, this.#queue.ms);
+    if (this.#groups.add(sentMs, arrivalMs)) this.#detector.add(this.#groups.sentDeltaMs, this.#groups.arrivalDeltaMs);
+    this.#probed(this.#prober.received(this.#history.cluster(slot), bytes, sentMs, arrivalMs, this.#nowMs));
+  }
+
+  #lost(sequence: number): void {
+    const slot = this.#history.find(sequence);
+    if (slot < 0 || !this.#history.markLost(slot)) return;
+    this.#loss.add(this.#history.sentAtMs(slot), this.#history.bytes(slot), false, this.#queue.ms);
+    this.#probed(this.#prober.lost(this.#history.cluster(slot), this.#nowMs));
+  }
+
+  #probed(bps: number | undefined): void {
+    if (bps === undefined) return;
+    const targetBps = this.targetBps(this.#nowMs);
+    const improves = bps > targetBps * 1.05 && this.#detector.use !== 'overuse';
+    if (improves) this.#rate.probed(Math.min(bps, MOST_BPS));
+    this.#prober.judged(improves, this.#nowMs);
+  }
+}
+
+function clamp(bps: number): number {
+  return Math.min(Math.max(bps, LEAST_BPS), MOST_BPS);
+}

@@ -1,0 +1,36 @@
+/** The least delay is looked for over this, in so many parts. */
+const PART_MS = 10_000;
+const PARTS = 3;
+
+/**
+ * How long packets wait in queues on the way: the one-way delay against the least of the last 30 s. Both clocks' offset
+ * cancels out, and their drift stays below 3 ms.
+ */
+export class QueueDelay {
+  readonly #least = new Float64Array(PARTS).fill(Number.POSITIVE_INFINITY);
+  #part = 0;
+  #partEndsMs = Number.NEGATIVE_INFINITY;
+  #newestMs = 0;
+
+  /** Of the last feedback: the least of its packets, which leaves jitter out. */
+  ms = 0;
+
+  /** @param delayMs the least one-way delay in one feedback message, with any constant offset. */
+  add(delayMs: number, nowMs: number): void {
+    if (nowMs >= this.#partEndsMs) {
+      this.#part = (this.#part + 1) % PARTS;
+      this.#least[this.#part] = Number.POSITIVE_INFINITY;
+      this.#partEndsMs = nowMs + PART_MS;
+    }
+    this.#least[this.#part] = Math.min(this.#least[this.#part] ?? delayMs, delayMs);
+    this.#newestMs = delayMs;
+    let least = delayMs;
+    for (let i = 0; i < PARTS; i++) least = Math.min(least, this.#least[i] ?? least);
+    this.ms = this.#newestMs - least;
+  }
+
+  reset(): void {
+    this.#least.fill(Number.POSITIVE_INFINITY);
+    this.ms = 0;
+  }
+}
