@@ -25,6 +25,7 @@ import { Scheduler } from '../services/media-sender/dist/playout/scheduler.js';
 import { type PlayoutMetrics, SessionPlayer } from '../services/media-sender/dist/playout/session-player.js';
 import { Stagger } from '../services/media-sender/dist/playout/stagger.js';
 import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import type { PacketizedFrame } from '../services/media-sender/dist/rtp/packetized-frame.js';
 import { RepairBudget } from '../services/media-sender/dist/rtp/repair-budget.js';
 import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
 import type { TransportEvents } from '../services/media-sender/dist/transport/viewer-transport.js';
@@ -143,6 +144,7 @@ async function playing(): Promise<number> {
     cutPolicy: 'now',
     crossfadeSamples: 384,
     stagger: new Stagger(),
+    maySend: () => true,
     nextIdle: () => clips.shift(),
     onStarted() {},
     onFinished() {},
@@ -160,7 +162,7 @@ async function playing(): Promise<number> {
   await sleep(100); // what they read ahead is there
   player.start();
   const nowhere = {
-    sendVideo() {},
+    sendVideo: (frame: PacketizedFrame, _ticks: number, from = 0, to = frame.payloads.length) => to - from,
     sendAudio() {},
     sendReports() {},
     repairs: new RepairBudget(),

@@ -38,6 +38,7 @@ import { Scheduler } from '../playout/scheduler.js';
 import { SessionPlayer } from '../playout/session-player.js';
 import { Stagger } from '../playout/stagger.js';
 import { packetize } from '../rtp/packetize.js';
+import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { MediaSender } from './media-sender.js';
@@ -78,8 +79,10 @@ class FakeTransport implements ViewerTransport {
   async answerOffer(): Promise<string> {
     return 'answer';
   }
-  sendVideo(): void {
+  sendVideo(frame: PacketizedFrame, _ticks: number, from = 0, to = frame.payloads.length): number {
+    if (!this.maySend()) return 0;
     this.videoPackets++;
+    return to - from;
   }
   sendAudio(): void {
     this.audioPackets++;

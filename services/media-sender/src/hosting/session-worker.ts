@@ -52,7 +52,15 @@ export interface WorkerServices {
   createPlayer: (
     options: Pick<
       SessionPlayerOptions,
-      'cutPolicy' | 'nextIdle' | 'onStarted' | 'onFinished' | 'onHeld' | 'onServed' | 'onViewerFault' | 'onFault'
+      | 'cutPolicy'
+      | 'maySend'
+      | 'nextIdle'
+      | 'onStarted'
+      | 'onFinished'
+      | 'onHeld'
+      | 'onServed'
+      | 'onViewerFault'
+      | 'onFault'
     >,
   ) => SessionPlayer;
   prefetchSamples: number;
@@ -192,8 +200,11 @@ export class SessionWorker {
       startSamples: services.live.startSamples,
     });
     this.#outbox = new Outbox(this.#logger, () => void this.stop('taken-over'));
+    // Asked for each packet: a process that was stopped in the middle of sending finds out here.
+    const maySend = () => !this.#silent && hasLease();
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
+      maySend,
       nextIdle: () => this.#idleLoop.take(),
       onStarted: (item) => this.#speechStarted(item),
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
@@ -211,7 +222,6 @@ export class SessionWorker {
       sender: services.sender,
       tracer: services.tracer,
       wallMs: services.wallMs,
-      // Asked for each packet: a process that was stopped in the middle of sending finds out here.
       createTransport: (connection, offered, events, isPlayer) =>
         services.createTransport({
           connection,
@@ -220,7 +230,7 @@ export class SessionWorker {
           events,
           isPlayer,
           logger: this.#logger,
-          maySend: () => !this.#silent && hasLease(),
+          maySend,
         }),
       post: services.post,
       logger: this.#logger,

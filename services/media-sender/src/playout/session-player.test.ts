@@ -28,17 +28,23 @@ class Receiver implements PlayoutSink {
   readonly repairs = new RepairBudget();
   roundTripMs: number | undefined;
   readonly #time: FakeTime;
+  readonly #maySend: () => boolean;
 
-  constructor(time: FakeTime) {
+  constructor(time: FakeTime, maySend: () => boolean) {
     this.#time = time;
+    this.#maySend = maySend;
   }
 
   sendAudio(payload: Buffer, ticks: number): void {
+    if (!this.#maySend()) return;
     this.audio.push({ atMs: this.#time.now, ticks, heard: new Int16Array(new Uint8Array(payload).buffer) });
   }
 
-  sendVideo(frame: PacketizedFrame, ticks: number, from = 0, to = frame.payloads.length): void {
-    this.video.push({ atMs: this.#time.now, ticks, frame, from, to });
+  sendVideo(frame: PacketizedFrame, ticks: number, from = 0, to = frame.payloads.length): number {
+    let sent = 0;
+    while (from + sent < to && this.#maySend()) sent++;
+    if (sent > 0) this.video.push({ atMs: this.#time.now, ticks, frame, from, to: from + sent });
+    return sent;
   }
 
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
@@ -77,6 +83,9 @@ class Stage {
   readonly interruptions: { track: 'audio' | 'video'; ms: number }[] = [];
   readonly faults: [of: string, error: string][] = [];
   skippedMs = 0;
+  /** How many more packets may leave before the lease runs out; asking for leave counts as one. */
+  asksLeft = Number.POSITIVE_INFINITY;
+  readonly maySend = () => this.asksLeft-- > 0;
   readonly scheduler = new Scheduler(
     this.time,
     (error) => {
@@ -105,6 +114,7 @@ class Stage {
       cutPolicy: 'now',
       crossfadeSamples: 0,
       stagger,
+      maySend: this.maySend,
       nextIdle: () => idle,
       onStarted: () => {},
       onFinished: (item, samples, reason) =>
@@ -117,7 +127,7 @@ class Stage {
   }
 
   watch(id = 'viewer'): Receiver {
-    const receiver = new Receiver(this.time);
+    const receiver = new Receiver(this.time, this.maySend);
     this.player.start();
     this.player.addViewer(id, 'vp8', receiver);
     return receiver;
@@ -339,8 +349,9 @@ describe('SessionPlayer', () => {
     // As the transport does it for each packet that leaves.
     const send = receiver.sendVideo.bind(receiver);
     receiver.sendVideo = (frame, ticks, from = 0, to = frame.payloads.length) => {
-      send(frame, ticks, from, to);
-      for (const payload of frame.payloads.slice(from, to)) receiver.repairs.earn(payload.length);
+      const sent = send(frame, ticks, from, to);
+      for (const payload of frame.payloads.slice(from, from + sent)) receiver.repairs.earn(payload.length);
+      return sent;
     };
     stage.time.advance(1000);
     const before = receiver.video.length;
@@ -422,36 +433,57 @@ describe('SessionPlayer', () => {
     expect(stage.finished.map((f) => f.reason)).toEqual(['finished']);
   });
 
-  it('begins with a keyframe after it was suspended: the frames before may not have left', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.player.enqueue(speech(1, 60));
-    stage.time.advance(800);
-    stage.player.suspend();
-    const sent = receiver.video.length;
-    const before = receiver.video.at(-1)?.frame.payloads[0]?.readUInt8(0) ?? 0;
-    stage.player.resume();
-    stage.time.advance(100);
-    const after = receiver.video.slice(sent).map(({ frame }) => frame);
-    expect(after[0]?.keyframe).toBe(true);
-    const shown = after.map(({ payloads }) => payloads[0]?.readUInt8(0) ?? -1);
-    expect(shown.slice(0, before + 2)).toEqual(Array.from({ length: before + 2 }, (_, i) => i));
-    const ticks = receiver.video.map((packet) => packet.ticks);
-    expect(ticks).toEqual([...new Set(ticks)].toSorted((a, b) => a - b));
-  });
+  /** Its samples are all different: {@link markedSample} begins anew after 32,000. */
+  const LEASED_FRAMES = 39;
 
-  it('leaves no frame out when the last of a GOP may not have left as it was suspended', () => {
+  /** Stalls for 250 ms of a segment; the lease runs out after so many packets of the turn that follows, and again later. */
+  function losesLease(afterMs: number, asks: readonly number[]) {
     const stage = new Stage();
     const receiver = stage.watch();
-    stage.player.enqueue(speech(1, 60));
-    const numberOf = (packet: (typeof receiver.video)[number] | undefined) => packet?.frame.payloads[0]?.readUInt8(0);
-    for (let ms = 0; ms < 3000 && numberOf(receiver.video.at(-1)) !== 29; ms++) stage.time.advance(1);
-    stage.player.suspend();
-    const sent = receiver.video.length;
-    stage.player.resume();
-    stage.time.advance(100);
-    const shown = receiver.video.slice(sent).map(numberOf);
-    expect(shown.slice(0, 31)).toEqual(Array.from({ length: 31 }, (_, i) => i));
+    const item = speech(1, LEASED_FRAMES);
+    item.clip.frame = (_codec, k) => ({
+      payloads: [0, 1, 2].map((part) => Buffer.from([k, part])),
+      keyframe: k % item.clip.gopFrames === 0,
+      bytes: 6,
+    });
+    stage.player.enqueue(item);
+    stage.time.advance(afterMs);
+    for (const left of asks) {
+      stage.time.now += 250;
+      stage.asksLeft = left;
+      stage.time.advance(2);
+      stage.player.suspend();
+      const playhead = stage.player.playhead();
+      const heard = Math.max(0, ...samplesOf(receiver).map(({ value }) => value));
+      if (playhead?.seq === 1) expect(playhead.positionSamples / 2).toBeLessThanOrEqual(heard + BLOCK_PCM);
+      stage.time.advance(1500);
+      stage.asksLeft = Number.POSITIVE_INFINITY;
+      stage.player.resume();
+    }
+    stage.time.advance(4000);
+    const spoken = receiver.video
+      .flatMap(({ frame, from, to }) => frame.payloads.slice(from, to))
+      .filter(({ length }) => length === 2)
+      .map((payload) => [...payload]);
+    return { receiver, spoken, finished: stage.finished.map(({ reason }) => reason) };
+  }
+
+  it('goes on with the first packet that did not leave when the lease runs out in the middle of a turn, again and again', () => {
+    const asks = fc.integer({ min: 0, max: 60 });
+    fc.assert(
+      fc.property(fc.integer({ min: 60, max: 1200 }), fc.array(asks, { maxLength: 3 }), (afterMs, leases) => {
+        const { receiver, spoken, finished } = losesLease(afterMs, leases);
+        expect(finished).toEqual(['finished']);
+        expect(spoken).toEqual(Array.from({ length: 3 * LEASED_FRAMES }, (_, i) => [Math.floor(i / 3), i % 3]));
+        const ticks = receiver.video.map((packet) => packet.ticks);
+        expect(ticks).toEqual(ticks.toSorted((x, y) => x - y));
+        // An audio packet that is refused after it was decided is lost: at most one each time.
+        const heard = samplesOf(receiver).map(({ value }) => value);
+        expect(heard).toEqual([...new Set(heard)].toSorted((x, y) => x - y));
+        expect(heard.length).toBeGreaterThanOrEqual(LEASED_FRAMES * 800 - leases.length * BLOCK_PCM);
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('spreads the packets of a large frame inside its time', () => {

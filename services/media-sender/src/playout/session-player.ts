@@ -51,6 +51,8 @@ export interface SessionPlayerOptions {
   cutPolicy: CutPolicy;
   crossfadeSamples: number;
   stagger: Stagger;
+  /** Whether media may leave at this very instant. */
+  maySend: () => boolean;
   nextIdle: () => Clip | undefined;
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
@@ -229,8 +231,6 @@ export class SessionPlayer implements Task {
     this.#suspendedAtMs = undefined;
     if (!this.#timeline) return;
     const nowMs = this.#options.clock.nowMs();
-    // In the instant before it was noticed that the lease was over, packets were dropped that nobody can know to ask for.
-    for (const { pacer } of this.#viewers.values()) pacer.restart(this.#showing);
     this.#skipTo(nowMs);
     this.#cancel = this.#options.scheduler.add(this, nowMs);
   }
@@ -263,7 +263,10 @@ export class SessionPlayer implements Task {
       const frame = this.#playout.peekFrame();
       const audioDueMs = timeline.dueMs(this.#audioSamples);
       const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
-      if (Math.min(audioDueMs, frameDueMs) > nowMs) return this.#pump(nowMs, Math.min(audioDueMs, frameDueMs));
+      const dueMs = Math.min(audioDueMs, frameDueMs);
+      if (dueMs > nowMs) return this.#pump(nowMs, dueMs);
+      // The lease may run out in the middle of a turn: playout waits at the first packet that must not leave.
+      if (!this.#options.maySend()) return dueMs;
       if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs - frameDueMs);
       else this.#sendAudio(nowMs, nowMs - audioDueMs);
     }
@@ -352,8 +355,9 @@ export class SessionPlayer implements Task {
     this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
   }
 
+  /** How far it has got, by the clock; never beyond what has been sent, which is where anybody goes on. */
   #positionNow(): number {
     const nowMs = this.#suspendedAtMs ?? this.#options.clock.nowMs();
-    return this.#timeline ? this.#timeline.positionAt(nowMs) : 0;
+    return this.#timeline ? Math.min(this.#timeline.positionAt(nowMs), this.#audioSamples) : 0;
   }
 }

@@ -9,7 +9,7 @@ import type { ScheduledFrame } from './playout.js';
  */
 const BURST_PACKETS = 10;
 const PAUSE_MS = 4;
-/** Frames waiting for a slow path; beyond that it starts anew at the next keyframe. */
+/** Frames that may wait for a slow path; beyond that, the feed starts anew at the next keyframe. */
 const QUEUE_LIMIT = 300;
 /** A keyframe that comes by itself within this is waited for. */
 const WAIT_FOR_KEYFRAME_MS = 120;
@@ -18,7 +18,12 @@ const ANSWER_INTERVAL_MS = 1000;
 
 /** What a pacer needs of a connection. */
 export interface VideoSink {
-  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): void;
+  /**
+   * Sends the packets of a frame from `fromPacket` up to, not including, `toPacket`. Default: all.
+   * @returns how many of them it took; fewer than it was given when media may not leave at this instant. The rest has used up
+   * no sequence number, so a viewer that receives it later misses nothing.
+   */
+  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
   /** What may be sent again because the viewer asks. */
   readonly repairs: RepairBudget;
   readonly roundTripMs: number | undefined;
@@ -42,10 +47,8 @@ export class VideoPacer {
   /** Its decoder is stuck and the next keyframe is near: until then it is sent nothing. */
   #awaitsKeyframe = false;
   #answerAfterMs = Number.NEGATIVE_INFINITY;
-  /** The frame that was shown last: the decoder can go on with what follows it. */
+  /** The frame that was queued last: the decoder can go on with what follows it. */
   #last: ScheduledFrame | undefined;
-  /** After a restart: the frame that may not have left. */
-  #doubtful: ScheduledFrame | undefined;
   #lastTicks = -1;
 
   constructor(codec: Codec, sink: VideoSink) {
@@ -57,7 +60,7 @@ export class VideoPacer {
     return this.#queue.length;
   }
 
-  /** A frame that is due. The viewer's first one brings along what its GOP had before. */
+  /** Queues a frame that is due. The viewer's first one brings along what its GOP had before. */
   show(scheduled: ScheduledFrame): void {
     if (this.#queue.length >= QUEUE_LIMIT) {
       this.#queue.length = 0;
@@ -67,11 +70,10 @@ export class VideoPacer {
     const { clip, frame } = scheduled;
     if (this.#awaitsKeyframe && frame % clip.gopFrames !== 0) return;
     this.#awaitsKeyframe = false;
-    const first = this.#synced && this.#canGoOnWith(scheduled) ? frame : this.#firstUnsent(scheduled);
-    this.#doubtful = undefined;
+    const first = this.#synced && this.#canGoOnWith(scheduled) ? frame : gopStart(scheduled);
     this.#last = scheduled;
     const frames = framesOf(scheduled, first, this.codec);
-    // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
+    // Incomplete (no such rendition, or not in memory yet): the decoder would break, so it waits for the next keyframe.
     this.#synced = frames !== undefined;
     if (!frames) return;
     for (let i = 0; i < frames.length; i++) {
@@ -107,19 +109,10 @@ export class VideoPacer {
   }
 
   /**
-   * What was sent last may not have left: the next frame brings along its GOP, as a viewer's first one does, and where it begins
-   * one, the GOP before as well, whose end may be what is missing.
-   * @param last the frame that was shown last.
+   * Sends what may leave now. What the connection refuses stays at the head of the queue: once media may leave again, the decoder
+   * goes on with the very packet that it lacks, and needs no keyframe.
+   * @returns when it wants to go on, monotonic ms; `undefined` when nothing waits, or nothing may leave.
    */
-  restart(last: ScheduledFrame | undefined): void {
-    this.#queue.length = 0;
-    this.#nextPacket = 0;
-    this.#synced = false;
-    this.#awaitsKeyframe = false;
-    this.#doubtful = last;
-  }
-
-  /** Sends what may leave now. → when it wants to go on, monotonic ms; `undefined` = nothing waits. */
   pump(nowMs: number): number | undefined {
     if (nowMs >= this.#sendAfterMs) this.#burst = 0;
     for (let head = this.#queue[0]; head; head = this.#queue[0]) {
@@ -127,13 +120,13 @@ export class VideoPacer {
       if (room <= 0) return this.#sendAfterMs;
       const packets = head.frame.payloads.length;
       const to = Math.min(this.#nextPacket + room, packets);
-      this.#sink.sendVideo(head.frame, head.ticks, this.#nextPacket, to);
-      this.#burst += to - this.#nextPacket;
+      const sent = this.#sink.sendVideo(head.frame, head.ticks, this.#nextPacket, to);
+      const refused = sent < to - this.#nextPacket;
+      this.#nextPacket += sent;
+      this.#burst += sent;
+      if (refused) return undefined;
       this.#sendAfterMs = nowMs + PAUSE_MS;
-      if (to < packets) {
-        this.#nextPacket = to;
-        return this.#sendAfterMs;
-      }
+      if (to < packets) return this.#sendAfterMs;
       this.#nextPacket = 0;
       this.#queue.shift();
     }
@@ -144,12 +137,6 @@ export class VideoPacer {
   #canGoOnWith({ clip, frame }: ScheduledFrame): boolean {
     if (frame % clip.gopFrames === 0) return true;
     return this.#last?.clip === clip && this.#last.frame === frame - 1;
-  }
-
-  #firstUnsent(scheduled: ScheduledFrame): number {
-    const doubtful = this.#doubtful;
-    const follows = doubtful && doubtful.clip === scheduled.clip && doubtful.frame === scheduled.frame - 1;
-    return gopStart(follows ? doubtful : scheduled);
   }
 
   /** RTP timestamps of a viewer's video only ever grow. */

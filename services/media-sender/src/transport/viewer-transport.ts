@@ -44,7 +44,7 @@ export interface TransportStats {
   packetsSent: number;
   /** Of those packets, headers and payloads before encryption. */
   bytesSent: number;
-  /** Packets that were not sent: not connected yet, or the socket refused. */
+  /** Packets that were not sent: not connected yet, the socket refused, or audio that might not leave any more. */
   packetsDropped: number;
   retransmitted: number;
   /** Packets the viewer asked for again. */
@@ -84,8 +84,9 @@ export interface ViewerTransport {
    * @param rtpTicks the frame's time on the timeline, 90 kHz; may grow beyond 32 bits.
    * @param fromPacket,toPacket part of the frame's packets, to spread a large one over time: in order, `toPacket` not
    * included. The frame's last packet carries the marker.
+   * @returns how many of them it took; fewer than it was given when media may not leave at this instant.
    */
-  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): void;
+  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
   /** @param payload one Opus packet. @param rtpTicks its first sample on the timeline, 48 kHz. */
   sendAudio(payload: Buffer, rtpTicks: number): void;
   /**

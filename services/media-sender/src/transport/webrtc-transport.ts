@@ -210,27 +210,25 @@ export class WebRtcTransport implements ViewerTransport {
     return writeDescription(this.#sessionId(), local, media, offer.bundle);
   }
 
-  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket = 0, toPacket = frame.payloads.length): void {
+  sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket = 0, toPacket = frame.payloads.length): number {
     const senders = this.#senders;
     if (!senders) {
       this.#packetsDropped += toPacket - fromPacket;
-      return;
+      return toPacket - fromPacket;
     }
     const { video, retransmitter } = senders;
     const { payloads } = frame;
     const timestamp = video.timestampOf(rtpTicks);
     for (let i = fromPacket; i < toPacket; i++) {
       const payload = payloads[i];
-      if (payload === undefined) return;
-      if (!this.#maySend()) {
-        this.#packetsDropped += toPacket - i;
-        return;
-      }
+      if (payload === undefined) break;
+      if (!this.#maySend()) return i - fromPacket;
       const marker = i === payloads.length - 1;
       const sequence = video.send(payload, timestamp, marker);
       retransmitter.remember(sequence, payload, timestamp, marker);
       if (frame.keyframe && i === 0) retransmitter.beginKeyframe(sequence);
     }
+    return toPacket - fromPacket;
   }
 
   sendAudio(payload: Buffer, rtpTicks: number): void {
