@@ -50,17 +50,13 @@ function heardInQueueOrder(session: SessionHistory) {
 }
 
 /** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
-function nothingIsLeftOut(session: SessionHistory, history: RunHistory) {
+function nothingIsLeftOut(session: SessionHistory, { frames }: RunHistory) {
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
     .flatMap(([before, run]) => {
-      const doubtful = fellSilent(before, run, history) ? history.limits.doubtfulFrames : 0;
-      if (before.segment !== run.segment) {
-        const total = history.frames.get(before.segment);
-        return leftOutBetween(session, before, run, total === undefined ? undefined : total - doubtful);
-      }
+      if (before.segment !== run.segment) return leftOutBetween(session, before, run, frames.get(before.segment));
       const last = lastFrameBefore(session, run);
-      return run.firstFrame > last + 1 + doubtful
+      return run.firstFrame > last + 1
         ? [violation('left-out', `${describe(run)} goes on after frame ${last}`, run.fromMs)]
         : [];
     });
@@ -145,14 +141,11 @@ function interruptedThrough({ command, interrupt, outcome, seqs, interruptedSeq 
   return command === 'speak' && interrupt && first !== undefined ? first - 1 : undefined;
 }
 
-/** A host whose session moved in a planned hand-over is not told of its end, and plays on for those who have not changed over. */
 function endedIsSilent({ commands, connections }: SessionHistory, history: RunHistory) {
   const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
   if (!end) return [];
-  const isHandedOver = ({ epoch, lastMs }: ConnectionSpan) =>
-    connections.some((newer) => newer.epoch > epoch && lastMs - newer.firstMs <= allowedOverlapMs(newer, history));
   return connections
-    .filter((connection) => isLate(connection.lastMs, end.doneMs, history) && !isHandedOver(connection))
+    .filter(({ lastMs }) => isLate(lastMs, end.doneMs, history))
     .map(({ epoch, lastMs }) =>
       violation('ended-heard', `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`, lastMs),
     );

@@ -20,11 +20,7 @@ export interface Limits {
   readonly restartFrames: number;
   /** Where host or machine stood still, that GOP may not arrive as one burst, and is not told from a repetition. */
   readonly gopFrames: number;
-  /**
-   * Frames that may be missing where the host fell silent for `silenceMs`: packets that were due in the instant in which its lease ran
-   * out were refused. They would only be decoded, and never shown: the GOP that follows begins with a keyframe of its own.
-   */
-  readonly doubtfulFrames: number;
+  /** A pause of this length on a connection means that the host or the machine stood still. */
   readonly silenceMs: number;
   /** After an interrupt, an end or a deletion was acknowledged, media may still be on its way for this long. */
   readonly graceMs: number;
@@ -41,7 +37,6 @@ export function limitsFor(fps: number): Limits {
     repeatFrames: Math.ceil(3 * fps),
     restartFrames: 1,
     gopFrames: Math.ceil(fps),
-    doubtfulFrames: Math.ceil(fps / 2),
     silenceMs: 250,
     graceMs: 2000,
     handOverMs: 6000,
