@@ -3,7 +3,7 @@ import type { MouthShape } from './mouth.js';
 import type { Pose } from './pose.js';
 
 type Context = SKRSContext2D;
-type Stops = readonly (readonly [offset: number, colour: string])[];
+type Stops = readonly (readonly [offset: number, color: string])[];
 
 /** The picture is drawn in a square of this side and scaled to the size asked for. */
 const DESIGN_SIZE = 640;
@@ -665,21 +665,21 @@ function strokeCurve(ctx: Context, ...[x0, y0, x1, y1, x2, y2, x3, y3]: Bezier):
 
 function linear(ctx: Context, x0: number, y0: number, x1: number, y1: number, stops: Stops) {
   const gradient = ctx.createLinearGradient(x0, y0, x1, y1);
-  for (const [offset, colour] of stops) gradient.addColorStop(offset, colour);
+  for (const [offset, color] of stops) gradient.addColorStop(offset, color);
   return gradient;
 }
 
 function radial(ctx: Context, x: number, y: number, inner: number, outer: number, stops: Stops) {
   const gradient = ctx.createRadialGradient(x, y, inner, x, y, outer);
-  for (const [offset, colour] of stops) gradient.addColorStop(offset, colour);
+  for (const [offset, color] of stops) gradient.addColorStop(offset, color);
   return gradient;
 }
 
 /** A soft spot of light, blush or shadow that fades out to nothing. */
-function glow(ctx: Context, x: number, y: number, radius: number, colour: string): void {
+function glow(ctx: Context, x: number, y: number, radius: number, color: string): void {
   ctx.fillStyle = radial(ctx, x, y, 0, radius, [
-    [0, colour],
-    [1, colour.replace(/[\d.]+\)$/, '0)')],
+    [0, color],
+    [1, color.replace(/[\d.]+\)$/, '0)')],
   ]);
   ctx.fillRect(x - radius, y - radius, radius * 2, radius * 2);
 }

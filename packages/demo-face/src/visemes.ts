@@ -5,7 +5,7 @@ import { type MouthShape, REST_MOUTH } from './mouth.js';
  * A mouth shape that can be told apart by eye, and how firmly a sound insists on it.
  *
  * "b" must shut the lips whatever is spoken around it, but doesn't care whether they are round; "t" goes along with its
- * neighbours in everything.
+ * neighbors in everything.
  */
 interface Viseme {
   shape: MouthShape;
@@ -86,7 +86,7 @@ const REST_AFTER_SECONDS = 0.09;
 /** The lips are on their way before the sound is heard, and leave its shape a little faster. */
 const APPROACH_SECONDS = 0.055;
 const RELEASE_SECONDS = 0.045;
-/** The corners of the lips take longer than the jaw: rounding reaches farther into the neighbouring sounds. */
+/** The corners of the lips take longer than the jaw: rounding reaches farther into the neighboring sounds. */
 const LIP_SLOWNESS = 1.4;
 
 /** The shapes that the mouth goes through when it speaks these phonemes, silences included. */

@@ -4,7 +4,7 @@ import { frameRateSchema } from './segment.js';
 
 const even = (schema: z.ZodInt) => schema.refine((length) => length % 2 === 0, 'must be even');
 const sideSchema = even(z.int().min(16).max(3840));
-const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be a colour like #00ff00');
+const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be a color like #00ff00');
 
 /** In pixels of the composed picture, from its upper left corner. */
 export const boxSchema = z.object({
@@ -19,12 +19,12 @@ export type Box = z.infer<typeof boxSchema>;
 export const fitSchema = z.enum(['contain', 'cover', 'stretch']);
 export type Fit = z.infer<typeof fitSchema>;
 
-/** What of a picture is seen through: its own alpha channel, or what is close to a colour. */
+/** What of a picture is seen through: its own alpha channel, or what is close to a color. */
 export const layerKeySchema = z.union([
   z.literal('alpha'),
   z.object({
     color: colorSchema,
-    /** 0.01 takes out only the very colour, 1 everything. */
+    /** 0.01 takes out only the very color, 1 everything. */
     similarity: z.number().min(0.01).max(1).default(0.25),
     /** How gradually it becomes opaque beyond that; 0 is a hard edge. */
     blend: z.number().min(0).max(1).default(0.05),

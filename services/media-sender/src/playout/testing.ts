@@ -17,7 +17,7 @@ export interface FakeClipOptions {
   available?: (fromSamples: number, toSamples: number) => Availability;
 }
 
-/** Never 0 and never the same for neighbours: a sample tells where in its clip it is. */
+/** Never 0 and never the same for neighbors: a sample tells where in its clip it is. */
 export function markedSample(index: number): number {
   return 1 + (index % 32_000);
 }

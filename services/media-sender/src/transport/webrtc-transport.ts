@@ -351,7 +351,7 @@ export class WebRtcTransport implements ViewerTransport {
     return this.#ssrc.video;
   }
 
-  /** Keys may be agreed on before the answer has come through signalling, or after. */
+  /** Keys may be agreed on before the answer has come through signaling, or after. */
   #connectWhenReady(): void {
     if (!this.#dtlsEstablished || !this.#dtls || !this.#negotiated || this.#state !== 'connecting') return;
     const keys = this.#dtls.srtpKeys();

@@ -10,7 +10,7 @@ import {
   type ViewerMatrix,
   voice,
 } from '../encode/filter-graph.js';
-import type { Size } from '../encode/picture-size.js';
+import type { Size } from '../encode/video-size.js';
 import type { VideoTrack } from '../probe/media-info.js';
 import { type CompositionPlan, type PlannedLayer, type PlannedSound, samplesOf } from './composition-plan.js';
 
@@ -90,7 +90,7 @@ function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatri
   const into = `out_color_matrix=${matrix}:out_range=tv`;
   if (linear) return [scale, ...toScreen(linear, matrix), 'format=yuva420p'];
   if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
-  // `colorkey` compares in RGB, where a producer knows the colour; `chromakey` would compare in the file's own YUV.
+  // `colorkey` compares in RGB, where a producer knows the color; `chromakey` would compare in the file's own YUV.
   return [
     `${scale}:in_color_matrix=${own}`,
     'format=rgba',

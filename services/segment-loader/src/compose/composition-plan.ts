@@ -3,7 +3,7 @@ import { HumancastError, PCM_RATE } from '@humancast/shared';
 import { type EncodeSettings, type PlannedAudio, type PlannedRendition, segmentZero } from '../encode/encode-plan.js';
 import { sourceMatrix, VIEWER_MATRIX, type ViewerMatrix } from '../encode/filter-graph.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from '../encode/frame-rate.js';
-import { displaySize, renditionSize, type Size } from '../encode/picture-size.js';
+import { displaySize, renditionSize, type Size } from '../encode/video-size.js';
 import { type AudioTrack, endOf, type MediaInfo, type VideoTrack } from '../probe/media-info.js';
 import { type PlacedLayer, placeLayers } from './layout.js';
 
@@ -234,7 +234,7 @@ function silentStill({ isStill, probed }: Timed): boolean {
   return isStill && !probed.audio;
 }
 
-/** All even: 4:2:0 has one colour for two pixels. */
+/** All even: 4:2:0 has one color for two pixels. */
 function fitted({ box, fit }: PlacedLayer, display: Size): Pick<PlannedLayer, 'scaled' | 'cropped' | 'x' | 'y'> {
   const ratios = [box.width / display.width, box.height / display.height];
   const scale = fit === 'cover' ? Math.max(...ratios) : Math.min(...ratios);

@@ -119,7 +119,7 @@ describe('a composition', () => {
     for (const [i, beep] of beeps.entries()) expect(Math.abs(beep - (1.5 + i))).toBeLessThan(0.002);
   });
 
-  it('keys a colour out, exactly as bright and coloured as before beside it', async () => {
+  it('keys a color out, exactly as bright and colored as before beside it', async () => {
     const green = await clips.make('green.mp4', [
       '-f',
       'lavfi',

@@ -29,7 +29,7 @@ describe('placeLayers', () => {
     ]);
   });
 
-  it('makes a grid that is as near to square as it gets, and centres a last row that is not full', () => {
+  it('makes a grid that is as near to square as it gets, and centers a last row that is not full', () => {
     expect(boxes('grid', 4).map(({ x, y }) => [x, y])).toEqual([
       [0, 0],
       [640, 0],

@@ -1,5 +1,5 @@
 import type { Box, Composition, Fit, Layer, LayerKey, Layout } from '@humancast/protocol';
-import type { Size } from '../encode/picture-size.js';
+import type { Size } from '../encode/video-size.js';
 
 /** A layer with everything that its layout leaves to it filled in. */
 export interface PlacedLayer extends Omit<Layer, 'box' | 'fit' | 'key'> {
@@ -41,7 +41,7 @@ function whole({ width, height }: Size): Placing {
   return { box: { x: 0, y: 0, width, height }, fit: 'contain' };
 }
 
-/** As near to square as it gets; a last row that is not full is centred. */
+/** As near to square as it gets; a last row that is not full is centered. */
 function gridCell(index: number, count: number, canvas: Size): Placing {
   const columns = Math.ceil(Math.sqrt(count));
   const rows = Math.ceil(count / columns);
@@ -64,7 +64,7 @@ function small(index: number, canvas: Size): Placing {
   return { box: { x, y, width, height }, fit: 'contain' };
 }
 
-/** One of `columns` × `rows` equal parts; `column` may lie between two. Edges are even, so that no colour is shared. */
+/** One of `columns` × `rows` equal parts; `column` may lie between two. Edges are even, so that no color is shared. */
 function cell(column: number, row: number, columns: number, rows: number, { width, height }: Size): Box {
   const [left, right] = [even((column * width) / columns), even(((column + 1) * width) / columns)];
   const [top, bottom] = [even((row * height) / rows), even(((row + 1) * height) / rows)];

@@ -1,7 +1,7 @@
 import type { Rational, RenditionConfig } from '@humancast/protocol';
 import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
-import { displaySize, renditionSize, type Size } from './picture-size.js';
+import { displaySize, renditionSize, type Size } from './video-size.js';
 
 /** What every segment of an avatar is encoded to. */
 export interface EncodeSettings {

@@ -39,7 +39,7 @@ export interface Encoded {
 const PARSERS: Readonly<Record<Codec, new () => FrameParser>> = { vp8: IvfParser, h264: AnnexBParser };
 
 /**
- * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `judge` to say.
+ * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `validateOutput` to say.
  * @param inputs descriptors of the files, in the order of the job's arguments.
  * @param onFrames told how many frames of the first rendition there are.
  * @throws HumancastError `media_too_long`, `media_undecodable` (it is stuck, takes too long, or makes no sense); what the sink throws; the signal's reason.

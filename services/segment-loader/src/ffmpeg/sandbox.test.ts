@@ -46,7 +46,7 @@ describe('the ffmpeg sandbox', () => {
     expect(encoder && missingLayers(encoder)).toEqual([]);
   });
 
-  it('opens no socket, neither to the network nor to a neighbour', async () => {
+  it('opens no socket, neither to the network nor to a neighbor', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     const connected = vi.fn();
     server.on('connection', connected);

@@ -9,7 +9,7 @@ import {
 } from '../compose/composition-plan.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import { pictureArguments } from '../encode/encoder-arguments.js';
-import type { Size } from '../encode/picture-size.js';
+import type { Size } from '../encode/video-size.js';
 import { ToolProcess } from '../ffmpeg/tool-process.js';
 import { layersOf, openLayers } from '../library/layer-files.js';
 import type { MediaInfo, VideoTrack } from '../probe/media-info.js';

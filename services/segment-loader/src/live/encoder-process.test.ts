@@ -46,7 +46,7 @@ async function begin(setup: Partial<EncoderSetup> = {}) {
 }
 
 /** Mean red, green and blue of a keyframe, as ffmpeg decodes it. */
-function colourOf(data: Buffer, codec: 'vp8' | 'h264', { width, height } = SIZE): number[] {
+function colorOf(data: Buffer, codec: 'vp8' | 'h264', { width, height } = SIZE): number[] {
   const input = codec === 'h264' ? data : ivf(data, width, height);
   const args = ['-v', 'error', '-f', codec === 'h264' ? 'h264' : 'ivf', '-i', 'pipe:0', '-frames:v', '1'];
   const matrix = codec === 'h264' ? 'bt709' : 'bt601';
@@ -120,7 +120,7 @@ function rowsOf(data: Buffer, width: number, height: number): number[][] {
 
 describe('EncoderProcess', () => {
   it.each(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg'] as const)(
-    'shows %s in its colours, in both codecs',
+    'shows %s in its colors, in both codecs',
     async (format) => {
       const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...SIZE, bitrateBps: 500_000 }));
       const { encoder, frames } = await begin({ pixelFormat: format, renditions });
@@ -131,9 +131,9 @@ describe('EncoderProcess', () => {
         { rendition: 1, number: 0, keyframe: true },
       ]);
       for (const [i, codec] of (['vp8', 'h264'] as const).entries()) {
-        const colour = colourOf(frames[i]?.data as Buffer, codec);
+        const color = colorOf(frames[i]?.data as Buffer, codec);
         [200, 120, 40].forEach((expected, channel) => {
-          expect(Math.abs((colour[channel] ?? 0) - expected)).toBeLessThan(8);
+          expect(Math.abs((color[channel] ?? 0) - expected)).toBeLessThan(8);
         });
       }
     },
@@ -189,11 +189,11 @@ describe('EncoderProcess', () => {
     encoder.still('vp8', first.frames[0]?.data as Buffer);
     encoder.repeat(1);
     await encoder.end();
-    expect(colourOf(frames[0]?.data as Buffer, 'vp8')[0]).toBeGreaterThan(180);
+    expect(colorOf(frames[0]?.data as Buffer, 'vp8')[0]).toBeGreaterThan(180);
     const black = await begin();
     black.encoder.repeat(1);
     await black.encoder.end();
-    expect(Math.max(...colourOf(black.frames[0]?.data as Buffer, 'vp8'))).toBeLessThan(8);
+    expect(Math.max(...colorOf(black.frames[0]?.data as Buffer, 'vp8'))).toBeLessThan(8);
   });
 
   it.each([

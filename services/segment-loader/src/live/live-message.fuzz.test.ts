@@ -4,9 +4,9 @@ import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { expect, it } from 'vitest';
 import { ByteQueue } from '../encode/byte-queue.js';
 import { parsePlaylist } from '../library/playlist-file.js';
+import { AudioIntake } from './audio-intake.js';
 import { FROM_ENCODER, readWireHeader, WIRE_HEADER_BYTES, wireHeader } from './encoder/wire.js';
 import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-message.js';
-import { SoundIntake } from './sound-intake.js';
 
 const START = {
   type: 'start',
@@ -59,7 +59,7 @@ it(
     const kinds = { picture: 0, sound: 0 };
     const start = liveStartSchema.parse(START);
     const { runs } = await fuzz({ ...BUDGET, corpus }, (input) => {
-      const intakes = (['s16', 'f32'] as const).map((sampleFormat) => new SoundIntake({ ...start, sampleFormat }));
+      const intakes = (['s16', 'f32'] as const).map((sampleFormat) => new AudioIntake({ ...start, sampleFormat }));
       for (const intake of intakes) {
         refusing(() => {
           const { kind, body } = parseBinary(input);

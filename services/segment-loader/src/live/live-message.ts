@@ -56,7 +56,7 @@ export function checkFrameSize({ pixelFormat, width, height }: LiveStart, bytes:
   });
 }
 
-/** Rows without padding; the colours of I420 have half the sides, rounded up. */
+/** Rows without padding; the colors of I420 have half the sides, rounded up. */
 export function frameBytes(format: Exclude<LiveStart['pixelFormat'], 'jpeg'>, width: number, height: number): number {
   if (format !== 'i420') return width * height * BYTES_PER_PIXEL[format];
   return width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2);

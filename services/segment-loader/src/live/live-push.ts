@@ -18,11 +18,11 @@ import {
 import { asHumancastError } from '@humancast/shared/nest';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
-import { renditionSize, type Size } from '../encode/picture-size.js';
+import { renditionSize, type Size } from '../encode/video-size.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
 import type { SegmentArchive } from '../retention/segment-archive.js';
-import { Absence } from './absence.js';
+import { AudioIntake } from './audio-intake.js';
 import type { Backdrops } from './backdrops.js';
 import type { EncoderProcess } from './encoder-process.js';
 import { framesFor } from './frame-mapping.js';
@@ -31,7 +31,7 @@ import type { LiveMetrics } from './live-metrics.js';
 import { LiveSegment } from './live-segment.js';
 import type { LiveSession, QueuedPush } from './live-session.js';
 import { PushTrace } from './push-trace.js';
-import { SoundIntake } from './sound-intake.js';
+import { TrackGapDetector } from './track-gap.js';
 
 /** Frames given to the encoder that it has not dealt with; the producer is held back at the most. */
 const MAX_IN_FLIGHT = 4;
@@ -106,7 +106,7 @@ export class LivePush {
   readonly #owner: string;
   readonly #port: ProducerPort;
   readonly #parts: LivePushParts;
-  readonly #absence: Absence;
+  readonly #trackGap: TrackGapDetector;
   readonly #trace: PushTrace;
   readonly #finished = Promise.withResolvers<void>();
   /** Messages that had been read before reading was paused for the start, or for the avatar's still picture. */
@@ -118,7 +118,7 @@ export class LivePush {
   #targetFps: Rational = { num: 25, den: 1 };
   #encoder: EncoderProcess | undefined;
   #segment: LiveSegment | undefined;
-  #sound: SoundIntake | undefined;
+  #sound: AudioIntake | undefined;
   #queued: QueuedPush | undefined;
   #timer: NodeJS.Timeout | undefined;
   #held = false;
@@ -146,7 +146,7 @@ export class LivePush {
     const of = { avatar: avatar.id, ...(session && { session: session.id }) };
     this.#trace = new PushTrace(parts.tracer, traceparent, of);
     this.#logger = parts.logger.child({ ...of, key: owner, ...traceFields(this.#trace.traceparent) });
-    this.#absence = new Absence(parts.config.liveTrackWaitMs);
+    this.#trackGap = new TrackGapDetector(parts.config.liveTrackWaitMs);
     this.#lastMs = parts.clock.nowMs();
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
@@ -224,7 +224,7 @@ export class LivePush {
     if (!this.#start) throw new HumancastError('start_required');
     const { kind, body } = parseBinary(data);
     this.#notePause();
-    this.#absence.came(kind);
+    this.#trackGap.received(kind);
     if (kind === 'picture') this.#receivePicture(body);
     else this.#receiveSound(body);
     this.#requireLength();
@@ -281,7 +281,7 @@ export class LivePush {
     this.#start = start;
     this.#fps = frameRateOf(start.fps);
     this.#targetFps = settings.fps ?? this.#avatar.composition?.fps ?? this.#fps;
-    this.#sound = new SoundIntake(start);
+    this.#sound = new AudioIntake(start);
     const merge = await backdrops.of(this.#avatar, settings, start);
     // The producer may have gone meanwhile.
     if (this.#state !== 'starting') return;
@@ -416,9 +416,9 @@ export class LivePush {
   }
 
   #fillAbsent(): void {
-    this.#absence.pass(TICK_MS);
+    this.#trackGap.advance(TICK_MS);
     const gapMs = this.#pictureMs - this.#soundMs;
-    switch (this.#absence.track) {
+    switch (this.#trackGap.missing) {
       case 'sound':
         if (gapMs > 0) this.#segment?.addSound(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
         break;

@@ -201,10 +201,10 @@ describe('the colors of a segment', () => {
   it.each(transfers.slice(0, 2))(
     'of %s above that grow slower, up to 1000 cd/m², and stay neutral',
     async (name, _, transfer, source) => {
-      const greys = [0.5, 1, 2, 1000 / WHITE_NITS].map(
+      const grays = [0.5, 1, 2, 1000 / WHITE_NITS].map(
         (relative): Rgb => [transfer(relative), transfer(relative), transfer(relative)],
       );
-      const manifest = await load(await file(`${name} bright`, greys, source));
+      const manifest = await load(await file(`${name} bright`, grays, source));
       const seen = await Promise.all(
         PLACES.map(async (place) => (await decodeSegment(store, manifest, 1, place)).pixels.at(-1)),
       );

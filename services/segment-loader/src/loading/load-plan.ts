@@ -3,15 +3,15 @@ import { HumancastError } from '@humancast/shared';
 import { mixChains } from '../compose/composition-graph.js';
 import { compositionJob } from '../compose/composition-job.js';
 import { type ProbedInput, planComposition } from '../compose/composition-plan.js';
-import { judgeComposition, named } from '../compose/composition-verdict.js';
+import { nameInput, validateComposition } from '../compose/validate-composition.js';
+import { type AnalysisLimits, analyzeChannels, loudnessGainDb } from '../encode/audio-analysis.js';
 import { type EncodeJob, fileJob } from '../encode/encode-job.js';
 import { type EncodeSettings, type PlannedAudio, planEncode } from '../encode/encode-plan.js';
 import { type EncoderInput, type EncoderLimits, fileInputs } from '../encode/encoder-arguments.js';
 import { soundChains } from '../encode/filter-graph.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
-import { type AnalysisLimits, analyzeChannels, loudnessGainDb } from '../encode/sound-analysis.js';
-import { judge, type Outcome } from '../encode/verdict.js';
-import { type AdmissionLimits, admitPicture, admitSound, refuseUndecodable } from '../probe/admission.js';
+import { type Outcome, validateOutput } from '../encode/validate-output.js';
+import { type InputLimits, refuseUndecodable, requireAudio, requireVideo } from '../probe/check-input.js';
 import { type AudioTrack, endOf, type MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
 
@@ -31,7 +31,7 @@ export interface ComposedMedia {
 
 export type LoadMedia = InputFiles | ComposedMedia;
 
-/** What is going to be done, and how it will be judged. */
+/** What is going to be done, and how its result is validated. */
 export interface LoadPlan {
   readonly job: EncodeJob;
   /** Descriptors, in the order of the job's arguments. */
@@ -41,10 +41,10 @@ export interface LoadPlan {
   /** Where the media's chapters begin, s from the segment's start. */
   readonly chapterSeconds: readonly number[];
   /** @throws HumancastError. */
-  readonly judge: (outcome: Outcome) => void;
+  readonly validate: (outcome: Outcome) => void;
 }
 
-export interface PlanLimits extends AdmissionLimits, EncoderLimits {}
+export interface PlanLimits extends InputLimits, EncoderLimits {}
 
 /** @throws HumancastError of a `media_…` or `composition_…` code; the signal's reason. */
 export async function planLoad(
@@ -65,7 +65,7 @@ async function planFile(
   signal: AbortSignal,
 ): Promise<LoadPlan> {
   const { info, audio } = await probeFiles(files, limits, signal);
-  const unheard = planEncode(admitPicture(info, limits), audio, settings);
+  const unheard = planEncode(requireVideo(info, limits), audio, settings);
   const inputs = files.audio === undefined ? [files.video] : [files.video, files.audio];
   const loud = { inputs: fileInputs(unheard), descriptors: inputs, chains: soundChains(unheard) };
   const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
@@ -75,7 +75,7 @@ async function planFile(
     inputs,
     lengthSeconds: end === undefined ? undefined : end - plan.zeroSeconds,
     chapterSeconds: info.chapterSeconds.map((seconds) => seconds - plan.zeroSeconds),
-    judge: (outcome) => judge(plan, info, limits.maxPixels, outcome),
+    validate: (outcome) => validateOutput(plan, info, limits.maxPixels, outcome),
   };
 }
 
@@ -92,7 +92,7 @@ async function planComposed(
     try {
       probed.set(name, await probeFiles(files, limits, signal));
     } catch (error) {
-      throw named(name, error);
+      throw nameInput(name, error);
     }
   }
   const unheard = planComposition(composition, probed, settings, limits.maxDurationSeconds);
@@ -107,7 +107,7 @@ async function planComposed(
     inputs: descriptors,
     lengthSeconds: plan.frames / framesPerSecond(plan.fps),
     chapterSeconds: chapters.map((seconds) => seconds + shift),
-    judge: (outcome) => judgeComposition(plan, limits.maxPixels, outcome),
+    validate: (outcome) => validateComposition(plan, limits.maxPixels, outcome),
   };
 }
 
@@ -119,18 +119,18 @@ async function probeFiles({ video, audio }: InputFiles, limits: PlanLimits, sign
     weights: await analyzeChannels(descriptor, track, analysisLimits(limits), signal),
   });
   const info = await probe(video, limits.maxPixels, signal);
-  admitAny(info, limits);
+  requireMedia(info, limits);
   if (audio === undefined) {
     refuseUndecodable(info);
     return { info, audio: info.audio && (await heard(video, info.audio, false)), video, sound: video };
   }
-  const track = admitSound(await probe(audio, limits.maxPixels, signal), limits);
+  const track = requireAudio(await probe(audio, limits.maxPixels, signal), limits);
   return { info, audio: await heard(audio, track, true), video, sound: audio };
 }
 
-function admitAny(info: MediaInfo, limits: PlanLimits): void {
-  if (info.video || !info.audio) admitPicture(info, limits);
-  else admitSound(info, limits);
+function requireMedia(info: MediaInfo, limits: PlanLimits): void {
+  if (info.video || !info.audio) requireVideo(info, limits);
+  else requireAudio(info, limits);
 }
 
 /** Decoding sound alone is a hundred times as fast as it plays; this is enough on a machine that does much else. */

@@ -100,7 +100,7 @@ describe('SegmentLoader', () => {
       }
     });
 
-    it('has the colours that a viewer will assume: BT.601 for VP8, BT.709 for H.264', async () => {
+    it('has the colors that a viewer will assume: BT.601 for VP8, BT.709 for H.264', async () => {
       const args = ['-f', 'lavfi', '-i', 'color=red:s=64x64:r=10:d=0.5', '-vf', 'scale=out_color_matrix=bt709'];
       const path = await clips.make('red.mp4', [
         ...args,

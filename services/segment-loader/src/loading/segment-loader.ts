@@ -13,11 +13,11 @@ import type { EncodeJob } from '../encode/encode-job.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
 import type { LoaderMetrics } from '../metrics.js';
-import type { AdmissionLimits } from '../probe/admission.js';
+import type { InputLimits } from '../probe/check-input.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
 import { type LoadMedia, type LoadPlan, planLoad } from './load-plan.js';
-import { withRetry } from './retry.js';
+import { withRetry } from './with-retry.js';
 
 /** While the media store is away, ffmpeg waits; for longer than this, the load is given up. */
 const STORE_PATIENCE_MS = 60_000;
@@ -27,7 +27,7 @@ const TOTAL_BASE_MS = 120_000;
 const TOTAL_PER_MEDIA = 20;
 const PROGRESS_LOG_MS = 5000;
 
-export interface LoadLimits extends AdmissionLimits {
+export interface LoadLimits extends InputLimits {
   readonly ffmpegThreads: number;
 }
 
@@ -108,7 +108,7 @@ export class SegmentLoader {
         totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (plan.lengthSeconds ?? maxDurationSeconds),
       };
       const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, progress);
-      plan.judge(encoded);
+      plan.validate(encoded);
       const manifest = manifestOf(request, plan, encoded);
       return await this.#publish(manifest, request.retention, signal);
     } catch (error) {

@@ -222,7 +222,7 @@ function unreadable(complaints: string, brand: string | undefined): HumancastErr
   if (complaints.includes('Format not on whitelist')) {
     return new HumancastError('media_unreadable', 'this kind of file is not accepted; send for example MP4 or WebM');
   }
-  return new HumancastError('media_unreadable', 'no known media format was recognised in its content');
+  return new HumancastError('media_unreadable', 'no known media format was recognized in its content');
 }
 
 async function textOf(stream: NodeJS.ReadableStream, limitBytes: number): Promise<string> {

@@ -1,8 +1,8 @@
 import type { Frame } from 'node-av/lib';
-import { PictureGraph } from './picture-graph.js';
-import { PictureMerger } from './picture-merger.js';
-import { blackPicture, PictureReader } from './picture-reader.js';
 import { RenditionEncoder } from './rendition-encoder.js';
+import { VideoGraph } from './video-graph.js';
+import { VideoMerger } from './video-merger.js';
+import { blackPicture, VideoReader } from './video-reader.js';
 import type { EncoderSetup } from './wire.js';
 
 export interface LiveFrame {
@@ -15,12 +15,12 @@ export interface LiveFrame {
 /** Turns pictures into frames of every rendition, one at a time, with a keyframe where a GOP begins. */
 export class LiveEncoder {
   readonly #setup: EncoderSetup;
-  readonly #reader: PictureReader;
+  readonly #reader: VideoReader;
   /** Where pictures are merged with others. */
-  readonly merger: PictureMerger | undefined;
+  readonly merger: VideoMerger | undefined;
   readonly #encoders: readonly RenditionEncoder[];
   readonly #onFrame: (frame: LiveFrame) => void;
-  #graphs: readonly PictureGraph[] = [];
+  #graphs: readonly VideoGraph[] = [];
   /** The last picture, as each rendition has it. */
   #showing: readonly Frame[] = [];
   #frames = 0;
@@ -28,8 +28,8 @@ export class LiveEncoder {
   constructor(setup: EncoderSetup, onFrame: (frame: LiveFrame) => void) {
     this.#setup = setup;
     this.#onFrame = onFrame;
-    this.#reader = new PictureReader(setup);
-    this.merger = setup.merge && new PictureMerger(setup.merge);
+    this.#reader = new VideoReader(setup);
+    this.merger = setup.merge && new VideoMerger(setup.merge);
     this.#encoders = setup.renditions.map((rendition) => new RenditionEncoder(rendition, setup.fps));
   }
 
@@ -60,7 +60,7 @@ export class LiveEncoder {
   /** Takes a picture, as it is, to be encoded by {@link repeat}. */
   show(picture: Frame): void {
     if (this.#graphs.some((graph) => !graph.accepts(picture))) this.#dropGraphs();
-    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new PictureGraph(picture, to));
+    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(picture, to));
     const converted = this.#graphs.map((graph) => graph.convert(picture));
     picture.free();
     for (const former of this.#showing) former.free();

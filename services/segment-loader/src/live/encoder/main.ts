@@ -3,7 +3,7 @@ import type { ErrorCode } from '@humancast/protocol';
 import { AV_LOG_ERROR } from 'node-av/constants';
 import { type Frame, Log } from 'node-av/lib';
 import { LiveEncoder } from './live-encoder.js';
-import { BadFrame, blackPicture, stillPicture } from './picture-reader.js';
+import { BadFrame, blackPicture, stillPicture } from './video-reader.js';
 import {
   type EncoderSetup,
   FROM_ENCODER,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { videoTrack } from '../../testing/tracks.js';
-import { displaySize, renditionSize } from './picture-size.js';
+import { displaySize, renditionSize } from './video-size.js';
 
 const hd = { maxWidth: 1280, maxHeight: 720 };
 

@@ -9,7 +9,7 @@ const COMING_MS = 500;
  * kept coming all the time; what was sent ahead and then paused is not missed, nor is what comes second after a pause of both. Time
  * in which we held the producer back doesn't count.
  */
-export class Absence {
+export class TrackGapDetector {
   readonly #waitMs: number;
   readonly #silentMs: Record<Track, number> = { picture: 0, sound: 0 };
   /** For how long the other track has been coming without it. */
@@ -19,19 +19,19 @@ export class Absence {
     this.#waitMs = waitMs;
   }
 
-  came(track: Track): void {
+  received(track: Track): void {
     this.#silentMs[track] = 0;
     this.#missedMs[track] = 0;
   }
 
-  pass(ms: number): void {
+  advance(ms: number): void {
     for (const track of TRACKS) this.#silentMs[track] += ms;
     for (const track of TRACKS)
       this.#missedMs[track] = this.#isComing(otherThan(track)) ? this.#missedMs[track] + ms : 0;
   }
 
   /** The track to be filled up to the other one, if any. */
-  get track(): Track | undefined {
+  get missing(): Track | undefined {
     return TRACKS.find((track) => this.#missedMs[track] >= this.#waitMs && this.#isComing(otherThan(track)));
   }
 

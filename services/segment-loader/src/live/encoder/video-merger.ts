@@ -11,7 +11,7 @@ import { MultiGraph } from './multi-graph.js';
 import type { MergeSetup } from './wire.js';
 
 /** Lays each picture between one that is below it and one that is above. */
-export class PictureMerger {
+export class VideoMerger {
   readonly #setup: MergeSetup;
   #below: Frame | undefined;
   #above: Frame | undefined;

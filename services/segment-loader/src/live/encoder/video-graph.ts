@@ -12,7 +12,7 @@ export interface GraphOutput {
 const MATRIX: Readonly<Record<Codec, 'bt601' | 'bt709'>> = { vp8: 'bt601', h264: 'bt709' };
 
 /** Brings pictures of one format and size to a rendition's: scaled, YUV 4:2:0, limited range. */
-export class PictureGraph {
+export class VideoGraph {
   readonly #graph: MultiGraph;
 
   /** @throws FFmpegError when a picture like this can't be converted. */

@@ -3,7 +3,7 @@ import { audioTrack, mediaInfo, videoTrack } from '../../testing/tracks.js';
 import type { MediaInfo } from '../probe/media-info.js';
 import { planEncode } from './encode-plan.js';
 import { EncoderLog } from './encoder-log.js';
-import { judge, type Outcome } from './verdict.js';
+import { type Outcome, validateOutput } from './validate-output.js';
 
 const settings = {
   renditions: [{ id: 'vp8', codec: 'vp8', maxWidth: 640, maxHeight: 640, bitrateBps: 500_000 }],
@@ -20,13 +20,13 @@ interface Case extends Partial<Omit<Outcome, 'log'>> {
 }
 
 /** Judges four seconds at 30 fps with sound, all of it there, but for what is told. */
-function verdictOn({ info = mediaInfo(), log = [], withAudio = true, ...outcome }: Case): void {
+function validateCase({ info = mediaInfo(), log = [], withAudio = true, ...outcome }: Case): void {
   const { video, audio } = info;
   if (!video || !audio) throw new Error('a case has both tracks');
   const encoderLog = new EncoderLog();
   encoderLog.push(Buffer.from(log.map((line) => `${line}\n`).join('')));
   const plan = planEncode(video, withAudio ? { track: audio, separate: false } : undefined, settings);
-  judge(plan, info, 1e8, {
+  validateOutput(plan, info, 1e8, {
     frames: 120,
     pcmSamples: withAudio ? 96_000 : 0,
     exit: EXIT_OK,
@@ -39,27 +39,27 @@ const code = (expected: string) => expect.objectContaining({ code: expected });
 const damagedFrame = '[error] Error while decoding stream #0:0: Invalid data found when processing input';
 const damagedPacket = '[error] Error while decoding stream #0:1: Invalid data found when processing input';
 
-describe('judge', () => {
+describe('validateOutput', () => {
   it('accepts what is all there', () => {
-    expect(() => verdictOn({})).not.toThrow();
+    expect(() => validateCase({})).not.toThrow();
   });
 
   it('calls a file truncated whose picture or sound ends early, whatever ffmpeg exits with, and says by how much', () => {
-    expect(() => verdictOn({ frames: 60 })).toThrow(code('media_truncated'));
-    expect(() => verdictOn({ frames: 60 })).toThrow(/2\.00 s of picture could be read; the file states 4\.00 s/);
-    expect(() => verdictOn({ pcmSamples: 48_000 })).toThrow(code('media_truncated'));
+    expect(() => validateCase({ frames: 60 })).toThrow(code('media_truncated'));
+    expect(() => validateCase({ frames: 60 })).toThrow(/2\.00 s of picture could be read; the file states 4\.00 s/);
+    expect(() => validateCase({ pcmSamples: 48_000 })).toThrow(code('media_truncated'));
   });
 
   it('tolerates what rounding and priming take: 100 ms', () => {
-    expect(() => verdictOn({ frames: 118, pcmSamples: 94_000 })).not.toThrow();
-    expect(() => verdictOn({ frames: 116 })).toThrow(code('media_truncated'));
+    expect(() => validateCase({ frames: 118, pcmSamples: 94_000 })).not.toThrow();
+    expect(() => validateCase({ frames: 116 })).toThrow(code('media_truncated'));
   });
 
   it('tolerates one hundredth of a long file', () => {
     const video = videoTrack({ endSeconds: 600 });
     const info = mediaInfo({ video, audio: audioTrack({ endSeconds: 600 }), durationSeconds: 600 });
-    expect(() => verdictOn({ info, frames: 17_850, pcmSamples: 14_400_000 })).not.toThrow();
-    expect(() => verdictOn({ info, frames: 17_000, pcmSamples: 14_400_000 })).toThrow(code('media_truncated'));
+    expect(() => validateCase({ info, frames: 17_850, pcmSamples: 14_400_000 })).not.toThrow();
+    expect(() => validateCase({ info, frames: 17_000, pcmSamples: 14_400_000 })).toThrow(code('media_truncated'));
   });
 
   it('goes by the length of the whole file where a track states none', () => {
@@ -67,37 +67,37 @@ describe('judge', () => {
       video: videoTrack({ endSeconds: undefined }),
       audio: audioTrack({ endSeconds: undefined }),
     });
-    expect(() => verdictOn({ info, frames: 30, pcmSamples: 96_000 })).not.toThrow();
-    expect(() => verdictOn({ info, frames: 30, pcmSamples: 24_000 })).toThrow(code('media_truncated'));
+    expect(() => validateCase({ info, frames: 30, pcmSamples: 96_000 })).not.toThrow();
+    expect(() => validateCase({ info, frames: 30, pcmSamples: 24_000 })).toThrow(code('media_truncated'));
     const silent = { ...info, durationSeconds: undefined };
-    expect(() => verdictOn({ info: silent, frames: 30, pcmSamples: 24_000 })).not.toThrow();
+    expect(() => validateCase({ info: silent, frames: 30, pcmSamples: 24_000 })).not.toThrow();
   });
 
   it('calls a file corrupt when more than one frame in 200 is damaged', () => {
-    expect(() => verdictOn({ log: [damagedFrame] })).toThrow(code('media_corrupt'));
-    expect(() => verdictOn({ log: [damagedFrame] })).toThrow(/1 of 120 frames/);
+    expect(() => validateCase({ log: [damagedFrame] })).toThrow(code('media_corrupt'));
+    expect(() => validateCase({ log: [damagedFrame] })).toThrow(/1 of 120 frames/);
     const long = mediaInfo({ video: videoTrack({ endSeconds: 10 }), audio: audioTrack({ endSeconds: 10 }) });
     const whole = { info: long, frames: 300, pcmSamples: 240_000 };
-    expect(() => verdictOn({ ...whole, log: [damagedFrame] })).not.toThrow();
-    expect(() => verdictOn({ ...whole, log: [damagedFrame, damagedFrame] })).toThrow(code('media_corrupt'));
+    expect(() => validateCase({ ...whole, log: [damagedFrame] })).not.toThrow();
+    expect(() => validateCase({ ...whole, log: [damagedFrame, damagedFrame] })).toThrow(code('media_corrupt'));
   });
 
   it('forgives two broken packets of sound, and no more in a short file', () => {
-    expect(() => verdictOn({ log: [damagedPacket, damagedPacket] })).not.toThrow();
-    expect(() => verdictOn({ log: [damagedPacket, damagedPacket, damagedPacket] })).toThrow(code('media_corrupt'));
+    expect(() => validateCase({ log: [damagedPacket, damagedPacket] })).not.toThrow();
+    expect(() => validateCase({ log: [damagedPacket, damagedPacket, damagedPacket] })).toThrow(code('media_corrupt'));
   });
 
   it('calls a file corrupt of which no frame could be decoded', () => {
-    expect(() => verdictOn({ frames: 0, log: [damagedFrame] })).toThrow(code('media_corrupt'));
-    expect(() => verdictOn({ frames: 0, log: [damagedFrame], exit: { ...EXIT_OK, code: 69 } })).toThrow(
+    expect(() => validateCase({ frames: 0, log: [damagedFrame] })).toThrow(code('media_corrupt'));
+    expect(() => validateCase({ frames: 0, log: [damagedFrame], exit: { ...EXIT_OK, code: 69 } })).toThrow(
       code('media_corrupt'),
     );
   });
 
   it('blames the file for an ffmpeg that fails without a complaint, and us where there is none', () => {
-    expect(() => verdictOn({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('media_undecodable'));
-    expect(() => verdictOn({ exit: { code: null, signal: 'SIGSEGV', notInstalled: false } })).toThrow(/SIGSEGV/);
-    expect(() => verdictOn({ frames: 0, exit: { code: 127, signal: null, notInstalled: true } })).toThrow(
+    expect(() => validateCase({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('media_undecodable'));
+    expect(() => validateCase({ exit: { code: null, signal: 'SIGSEGV', notInstalled: false } })).toThrow(/SIGSEGV/);
+    expect(() => validateCase({ frames: 0, exit: { code: 127, signal: null, notInstalled: true } })).toThrow(
       expect.objectContaining({ code: 'encoder_failed', message: 'ffmpeg is not installed' }),
     );
   });
@@ -112,10 +112,10 @@ describe('judge', () => {
       });
     const sound = (samples: number) =>
       `Input stream #0:1 (audio): 188 packets read (9 bytes); 188 frames decoded (${samples} samples);`;
-    expect(() => verdictOn({ info: info({}), log: [sound(192_000)] })).not.toThrow();
-    expect(() => verdictOn({ info: info({ endSeconds: 8 }) })).toThrow(code('media_corrupt'));
-    expect(() => verdictOn({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of picture/);
-    expect(() => verdictOn({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of sound/);
-    expect(() => verdictOn({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of sound/);
+    expect(() => validateCase({ info: info({}), log: [sound(192_000)] })).not.toThrow();
+    expect(() => validateCase({ info: info({ endSeconds: 8 }) })).toThrow(code('media_corrupt'));
+    expect(() => validateCase({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of picture/);
+    expect(() => validateCase({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of sound/);
+    expect(() => validateCase({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of sound/);
   });
 });

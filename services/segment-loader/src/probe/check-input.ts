@@ -2,7 +2,7 @@ import { HumancastError } from '@humancast/shared';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 import { oversized } from './probe.js';
 
-export interface AdmissionLimits {
+export interface InputLimits {
   readonly maxSourcePixels: number;
   readonly maxDurationSeconds: number;
 }
@@ -12,7 +12,7 @@ export interface AdmissionLimits {
  * @returns the picture track.
  * @throws HumancastError `media_no_video`, `media_unreadable`, `media_too_large`, `media_too_long`.
  */
-export function admitPicture(info: MediaInfo, limits: AdmissionLimits): VideoTrack {
+export function requireVideo(info: MediaInfo, limits: InputLimits): VideoTrack {
   const { video } = info;
   if (!video) {
     throw new HumancastError(
@@ -21,7 +21,7 @@ export function admitPicture(info: MediaInfo, limits: AdmissionLimits): VideoTra
     );
   }
   if (video.width === 0 || video.height === 0) {
-    throw new HumancastError('media_unreadable', `nothing of the picture (${video.codec}) could be recognised`);
+    throw new HumancastError('media_unreadable', `nothing of the picture (${video.codec}) could be recognized`);
   }
   if (video.width * video.height > limits.maxSourcePixels) {
     throw oversized(video, limits.maxSourcePixels);
@@ -30,8 +30,8 @@ export function admitPicture(info: MediaInfo, limits: AdmissionLimits): VideoTra
   return video;
 }
 
-/** As {@link admitPicture}, for a file that only the sound is taken from. */
-export function admitSound(info: MediaInfo, limits: AdmissionLimits): AudioTrack {
+/** As {@link requireVideo}, for a file that only the sound is taken from. */
+export function requireAudio(info: MediaInfo, limits: InputLimits): AudioTrack {
   refuseUndecodable(info);
   if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no sound');
   refuseLong(info, limits);
@@ -50,7 +50,7 @@ export function refuseUndecodable({ undecodable: [stream] }: MediaInfo): void {
   });
 }
 
-function refuseLong(info: MediaInfo, { maxDurationSeconds }: AdmissionLimits): void {
+function refuseLong(info: MediaInfo, { maxDurationSeconds }: InputLimits): void {
   const seconds = lengthOf(info);
   if (seconds === undefined || seconds <= maxDurationSeconds) return;
   throw new HumancastError('media_too_long', {

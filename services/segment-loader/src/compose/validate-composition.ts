@@ -2,13 +2,13 @@ import { HumancastError } from '@humancast/shared';
 import type { EncoderLog } from '../encode/encoder-log.js';
 import {
   type Outcome,
-  refuseBeforeLooking,
   refuseDamagedPicture,
   refuseDamagedSound,
   refuseFailure,
   refuseFewFrames,
   refuseShort,
-} from '../encode/verdict.js';
+  refuseUnstarted,
+} from '../encode/validate-output.js';
 import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-plan.js';
 
 /**
@@ -16,10 +16,10 @@ import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-
  * it were short.
  * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`; the input is named.
  */
-export function judgeComposition(plan: CompositionPlan, maxPixels: number, outcome: Outcome): void {
-  refuseBeforeLooking(outcome, maxPixels);
-  for (const layer of plan.layers) naming(nameOf(plan, layer), () => judgeLayer(layer, plan, outcome.log));
-  for (const sound of plan.sounds) naming(nameOf(plan, sound), () => judgeSound(sound, plan, outcome.log));
+export function validateComposition(plan: CompositionPlan, maxPixels: number, outcome: Outcome): void {
+  refuseUnstarted(outcome, maxPixels);
+  for (const layer of plan.layers) withInputName(nameOf(plan, layer), () => validateLayer(layer, plan, outcome.log));
+  for (const sound of plan.sounds) withInputName(nameOf(plan, sound), () => validateAudio(sound, plan, outcome.log));
   refuseFailure(outcome);
   if (outcome.frames !== plan.frames) {
     throw new HumancastError('encoder_failed', `${outcome.frames} of ${plan.frames} frames were made`);
@@ -27,16 +27,16 @@ export function judgeComposition(plan: CompositionPlan, maxPixels: number, outco
 }
 
 /** Has an error say which input it is about. */
-export function naming<T>(input: string, judge: () => T): T {
+export function withInputName<T>(input: string, validate: () => T): T {
   try {
-    return judge();
+    return validate();
   } catch (error) {
-    throw named(input, error);
+    throw nameInput(input, error);
   }
 }
 
 /** The same error, about that input. */
-export function named(input: string, error: unknown): unknown {
+export function nameInput(input: string, error: unknown): unknown {
   if (!(error instanceof HumancastError) || error.message.startsWith(`input "${input}"`)) return error;
   const { code, message, extra } = error;
   return new HumancastError(code, { detail: `input "${input}": ${message}`, extra: { ...extra, input }, cause: error });
@@ -46,7 +46,11 @@ function nameOf({ inputs }: CompositionPlan, { input }: PlannedLayer | PlannedSo
   return inputs[input]?.name ?? '';
 }
 
-function judgeLayer({ input, video, zeroSeconds, usedSeconds }: PlannedLayer, plan: CompositionPlan, log: EncoderLog) {
+function validateLayer(
+  { input, video, zeroSeconds, usedSeconds }: PlannedLayer,
+  plan: CompositionPlan,
+  log: EncoderLog,
+) {
   if (usedSeconds === 0) return;
   const health = log.health(`${input}:${video.index}`);
   if (!health.decoded) {
@@ -65,7 +69,7 @@ function judgeLayer({ input, video, zeroSeconds, usedSeconds }: PlannedLayer, pl
   refuseDamagedPicture(health, 0);
 }
 
-function judgeSound({ input, track, usedSeconds }: PlannedSound, plan: CompositionPlan, log: EncoderLog) {
+function validateAudio({ input, track, usedSeconds }: PlannedSound, plan: CompositionPlan, log: EncoderLog) {
   if (usedSeconds === 0) return;
   const health = log.health(`${input}:${track.index}`);
   const decodedSeconds = track.sampleRate && health.samples && health.samples / track.sampleRate;

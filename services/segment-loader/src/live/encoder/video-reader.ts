@@ -32,7 +32,7 @@ export class BadFrame extends Error {
 }
 
 /** Makes pictures of what a producer sends. I420 means BT.601 and limited range, as OpenCV and libyuv make it. */
-export class PictureReader {
+export class VideoReader {
   readonly #setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat };
   readonly #jpeg: CodecContext | undefined;
   readonly #upright = new Upright();

@@ -6,7 +6,7 @@ const BYTES = { s16: 2, f32: 4 } as const;
 const FULL_SCALE = 32_768;
 
 /** Brings a producer's PCM to what is stored: 16 bit at `PCM_RATE`. */
-export class SoundIntake {
+export class AudioIntake {
   readonly #format: LiveStart['sampleFormat'];
   readonly #resampler: Resampler | undefined;
   #clamped = 0;

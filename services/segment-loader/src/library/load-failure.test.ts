@@ -1,6 +1,6 @@
 import { HumancastError } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
-import { failureOf } from './retry-plan.js';
+import { failureOf } from './load-failure.js';
 
 describe('failureOf', () => {
   it('does not try a bad file again', () => {

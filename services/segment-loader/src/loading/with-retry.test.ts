@@ -1,6 +1,6 @@
 import { HumancastError } from '@humancast/shared';
 import { describe, expect, it, vi } from 'vitest';
-import { withRetry } from './retry.js';
+import { withRetry } from './with-retry.js';
 
 describe('withRetry', () => {
   const never = new AbortController().signal;

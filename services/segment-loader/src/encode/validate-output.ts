@@ -35,9 +35,9 @@ export interface Outcome {
  * says neither.
  * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`.
  */
-export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
+export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
   const { frames, exit, log } = outcome;
-  refuseBeforeLooking(outcome, maxPixels);
+  refuseUnstarted(outcome, maxPixels);
   const damaged = log.health(videoStream(plan)).damaged;
   if (frames === 0 && (damaged > 0 || exit.code === 0)) {
     throw new HumancastError('media_corrupt', {
@@ -54,7 +54,7 @@ export function judge(plan: EncodePlan, info: MediaInfo, maxPixels: number, outc
 }
 
 /** @throws HumancastError `encoder_failed`, `media_too_large`. */
-export function refuseBeforeLooking({ exit, log }: Outcome, maxPixels: number): void {
+export function refuseUnstarted({ exit, log }: Outcome, maxPixels: number): void {
   if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
   if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
 }

@@ -1,28 +1,28 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SoundIntake } from './sound-intake.js';
+import { AudioIntake } from './audio-intake.js';
 
 const float = (...samples: number[]) => Buffer.from(Float32Array.from(samples).buffer);
 
-describe('SoundIntake', () => {
+describe('AudioIntake', () => {
   it('takes 16-bit samples at our rate as they are, wherever they lie in memory', () => {
     fc.assert(
       fc.property(fc.int16Array(), fc.integer({ min: 0, max: 3 }), (samples, offset) => {
         const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(samples.buffer)]).subarray(offset);
-        expect(new SoundIntake({ sampleRate: 24_000, sampleFormat: 's16' }).push(bytes)).toEqual(samples);
+        expect(new AudioIntake({ sampleRate: 24_000, sampleFormat: 's16' }).push(bytes)).toEqual(samples);
       }),
     );
   });
 
   it('clamps floats that are out of range, silences what is no number, and counts both', () => {
-    const intake = new SoundIntake({ sampleRate: 24_000, sampleFormat: 'f32' });
+    const intake = new AudioIntake({ sampleRate: 24_000, sampleFormat: 'f32' });
     const samples = intake.push(float(0, 0.5, 1, -1, 1.5, -7, Number.NaN, Number.POSITIVE_INFINITY));
     expect([...samples]).toEqual([0, 16_384, 32_767, -32_768, 32_767, -32_768, 0, 32_767]);
     expect(intake.clampedSamples).toBe(4);
   });
 
   it('never overflows when a loud sound is resampled', () => {
-    const intake = new SoundIntake({ sampleRate: 48_000, sampleFormat: 'f32' });
+    const intake = new AudioIntake({ sampleRate: 48_000, sampleFormat: 'f32' });
     const square = float(...Array.from({ length: 4800 }, (_, i) => (i % 96 < 48 ? 1 : -1)));
     const samples = intake.push(square);
     expect(Math.max(...samples)).toBe(32_767);
@@ -34,7 +34,7 @@ describe('SoundIntake', () => {
     ['s16', 3],
     ['f32', 6],
   ] as const)('refuses half a sample of %s', (sampleFormat, bytes) => {
-    const intake = new SoundIntake({ sampleRate: 24_000, sampleFormat });
+    const intake = new AudioIntake({ sampleRate: 24_000, sampleFormat });
     expect(() => intake.push(Buffer.alloc(bytes))).toThrow(expect.objectContaining({ code: 'live_sound_size' }));
   });
 });

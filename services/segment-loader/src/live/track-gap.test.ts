@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import { type Track, TrackGapDetector } from './track-gap.js';
+
+/** Lets 100 ms pass so often; what comes, comes each time. */
+function after(ms: number, coming: readonly Track[], detector = new TrackGapDetector(2000)): TrackGapDetector {
+  for (let passed = 0; passed < ms; passed += 100) {
+    detector.advance(100);
+    for (const track of coming) detector.received(track);
+  }
+  return detector;
+}
+
+describe('TrackGapDetector', () => {
+  it('misses nothing while both come', () => {
+    expect(after(60_000, ['picture', 'sound']).missing).toBeUndefined();
+  });
+
+  it('misses the sound, or the picture, when only the other comes', () => {
+    expect(after(2000, ['picture']).missing).toBe('sound');
+    expect(after(2000, ['sound']).missing).toBe('picture');
+  });
+
+  it('waits before it does', () => {
+    expect(after(1900, ['picture']).missing).toBeUndefined();
+  });
+
+  it('waits for a picture that is still being made of sound that was sent ahead', () => {
+    const detector = after(100, ['sound']);
+    expect(after(60_000, [], detector).missing).toBeUndefined();
+  });
+
+  it.each(['picture', 'sound'] as const)('misses nothing when the %s comes first after a pause of both', (first) => {
+    const detector = after(15_000, [], after(1000, ['picture', 'sound']));
+    expect(after(1900, [first], detector).missing).toBeUndefined();
+    expect(after(200, [first], detector).missing).toBe(first === 'picture' ? 'sound' : 'picture');
+  });
+
+  it('stops when the track comes again', () => {
+    const detector = after(3000, ['picture']);
+    detector.received('sound');
+    expect(detector.missing).toBeUndefined();
+  });
+});
