@@ -1,5 +1,4 @@
 import {
-  candidateSchema,
   codecSchema,
   connectionIdSchema,
   idSchema,
@@ -17,7 +16,6 @@ export const toSenderSchema = z.discriminatedUnion('type', [
   /** Look at the session's viewers again: someone came, wants a new connection, or has gone. */
   z.object({ type: z.literal('viewers.changed'), session }),
   z.object({ type: z.literal('viewer.answer'), session, viewer, connection, sdp: sdpSchema }),
-  z.object({ type: z.literal('viewer.candidate'), session, viewer, connection, candidate: candidateSchema }),
   z.object({ type: z.literal('viewer.report'), session, viewer, connection, report: reportSchema }),
   /** Everything queued up to and including `seq` is over. */
   z.object({ type: z.literal('session.interrupt'), session, seq: z.int().min(0) }),
@@ -56,14 +54,6 @@ export const toSignalingSchema = z.discriminatedUnion('type', [
   }),
   /** The answer to a viewer's own offer (WHEP). */
   z.object({ type: z.literal('viewer.answered'), session, viewer, connection, epoch: z.int(), sdp: sdpSchema }),
-  z.object({
-    type: z.literal('viewer.candidate'),
-    session,
-    viewer,
-    connection,
-    epoch: z.int(),
-    candidate: candidateSchema,
-  }),
   z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
   z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
   /** From another signaling process: the viewer has joined there. */

@@ -334,8 +334,6 @@ export class SessionWorker {
         this.#services.metrics.viewerReport(message.report);
         this.#viewers.keepReport(message.viewer, message.report, this.#services.wallMs());
         return;
-      // Ours are in the description, and an ICE-lite agent has no use for the viewer's.
-      case 'viewer.candidate':
       case 'sender.drain':
         return;
     }

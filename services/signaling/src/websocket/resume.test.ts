@@ -27,10 +27,10 @@ describe('a viewer whose WebSocket was lost', () => {
   /** Proves that the viewer is reached by what its host says. */
   async function hears(viewer: TestViewer, session: string) {
     const record = await sender.viewer(session, viewer.id);
-    const candidate = { candidate: `for ${viewer.id}` };
+    const reason = `for ${viewer.id}`;
     const of = { session, viewer: viewer.id, connection: 'connection-1', epoch: 1 };
-    await sender.tell(record, { type: 'viewer.candidate', ...of, candidate });
-    await viewer.got('candidate', (message) => message.candidate.candidate === candidate.candidate);
+    await sender.tell(record, { type: 'viewer.closed', ...of, reason });
+    await viewer.got('closed', (message) => message.reason === reason);
   }
 
   async function playing() {
@@ -48,14 +48,14 @@ describe('a viewer whose WebSocket was lost', () => {
     const record = await sender.viewer(session.id, id);
     expect(record.attempt).toBe(1);
     await sender.tell(record, {
-      type: 'viewer.candidate',
+      type: 'viewer.closed',
       session: session.id,
       viewer: id,
-      connection,
+      connection: 'connection-1',
       epoch: 1,
-      candidate: { candidate: 'after the move' },
+      reason: 'after the move',
     });
-    expect(await again.got('candidate')).toMatchObject({ candidate: { candidate: 'after the move' } });
+    expect(await again.got('closed')).toMatchObject({ reason: 'after the move' });
     again.send({ type: 'report', connection, report: { freezes: 1 } });
     await sender.got('viewer.report', (mail) => mail.viewer === id);
     expect(again.messages.some(({ type }) => type === 'offer')).toBe(false);

@@ -25,7 +25,7 @@ describe('signalling', () => {
   });
 
   describe('a viewer who joins', () => {
-    it('gets an offer, and its answer, candidates and reports reach the host in order', async () => {
+    it('gets an offer, and its answer and reports reach the host in order, its candidates do not', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       expect(await viewer.got('joined')).toMatchObject({ session: session.id, avatar: 'demo', heartbeatMs: 10_000 });
@@ -39,7 +39,6 @@ describe('signalling', () => {
       const of = { session: session.id, viewer: viewer.id, connection };
       expect(sender.mail.filter((mail) => 'viewer' in mail && mail.viewer === viewer.id)).toEqual([
         { type: 'viewer.answer', ...of, sdp: 'v=0 answer' },
-        { type: 'viewer.candidate', ...of, candidate: { candidate: 'candidate:1', sdpMid: '0' } },
         { type: 'viewer.report', ...of, report: { skewMs: 3 } },
       ]);
       viewer.ws.close();
@@ -51,15 +50,15 @@ describe('signalling', () => {
       const { connection } = await viewer.got('offer');
       const record = await sender.viewer(session.id, viewer.id);
       const of = { session: session.id, viewer: viewer.id, connection };
-      const candidate = (name: string) => ({ candidate: name, sdpMid: '0' });
-      await sender.tell(record, { type: 'viewer.candidate', ...of, epoch: 2, candidate: candidate('new host') });
-      await sender.tell(record, { type: 'viewer.candidate', ...of, epoch: 1, candidate: candidate('old host') });
+      const offer = { type: 'viewer.offer', session: session.id, viewer: viewer.id, sdp: 'v=0' } as const;
+      await sender.tell(record, { ...offer, connection: 'of-new-host', epoch: 2 });
+      await sender.tell(record, { ...offer, connection: 'of-old-host', epoch: 1 });
       await sender.tell(record, { type: 'viewer.error', ...of, epoch: 2, code: 'bad_sdp', message: 'no' });
       await sender.tell(record, { type: 'viewer.closed', ...of, epoch: 2, reason: 'ice-failed' });
       expect(await viewer.got('closed')).toEqual({ type: 'closed', connection, reason: 'ice-failed' });
       expect(await viewer.got('error')).toEqual({ type: 'error', code: 'bad_sdp', message: 'no' });
-      const names = viewer.messages.flatMap((item) => (item.type === 'candidate' ? [item.candidate.candidate] : []));
-      expect(names).toEqual(['new host']);
+      const offered = viewer.messages.flatMap((item) => (item.type === 'offer' ? [item.connection] : []));
+      expect(offered).toEqual([connection, 'of-new-host']);
       viewer.ws.close();
     });
 

@@ -107,9 +107,6 @@ export class ViewerConnection {
         this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }), ...renewed });
         return;
       }
-      case 'viewer.candidate':
-        this.socket.send({ type: 'candidate', connection: message.connection, candidate: message.candidate });
-        return;
       case 'viewer.closed':
         this.#hosts.delete(message.connection);
         if (message.connection === this.#offered) this.#trace.over(message.reason);
@@ -145,7 +142,8 @@ export class ViewerConnection {
       case 'answer':
         return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
       case 'candidate':
-        return this.#toHost(message.connection, { ...message, type: 'viewer.candidate', session, viewer });
+        // Hosts are ICE-lite agents: they learn a viewer's addresses from its checks (RFC 8445 §2.5).
+        return;
       case 'report':
         if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
         return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });

@@ -1,47 +1,32 @@
-import type { Candidate } from '@humancast/protocol';
-
-/** Candidates taken from one request; a player has a handful. */
-const CANDIDATE_LIMIT = 64;
-const CANDIDATE_LENGTH_LIMIT = 512;
-
-/** What an SDP fragment adds to an ICE session (RFC 8840 §9). */
+/** What an SDP fragment says of an ICE session (RFC 8840 §9). */
 export interface IceFragment {
   ufrag: string | undefined;
-  candidates: Candidate[];
 }
 
-/** The ICE user name of a description, which names its ICE session; `undefined` when there is none (RFC 8839 §5.4). */
+/** @returns the ICE user name of a description, which names its ICE session; `undefined` if there is none (RFC 8839 §5.4). */
 export function iceUfragOf(sdp: string): string | undefined {
   return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1];
 }
 
-/** Whether this can be a description at all: it has a version, an origin and media (RFC 8866 §5). */
+/** @returns whether this can be a description at all: it has a version, an origin and media (RFC 8866 §5). */
 export function looksLikeSdp(text: string): boolean {
   return /^v=0\r?\n/.test(text) && /^o=\S/m.test(text) && /^m=/m.test(text);
 }
 
 /**
- * An `application/trickle-ice-sdpfrag` body. Candidates belong to the `a=mid` before them. → `undefined` when it is
- * malformed: a line that is no SDP line, or candidates that belong to nothing.
+ * Parses an `application/trickle-ice-sdpfrag` body. Candidates belong to the `a=mid` before them.
+ * @returns `undefined` when it is malformed: a line that is no SDP line, or a candidate that belongs to no media section.
  */
 export function parseIceFragment(text: string): IceFragment | undefined {
-  const fragment: IceFragment = { ufrag: undefined, candidates: [] };
-  let mid: string | undefined;
+  const fragment: IceFragment = { ufrag: undefined };
+  let hasMid = false;
   for (const line of text.split(/\r?\n/)) {
     if (line === '') continue;
     if (!/^[a-z]=/.test(line)) return undefined;
-    if (line.startsWith('m=')) mid = undefined;
-    mid = attributeOf(line, 'mid:')?.slice(0, 16) ?? mid;
-    fragment.ufrag ??= attributeOf(line, 'ice-ufrag:');
-    if (attributeOf(line, 'candidate:') === undefined) continue;
-    if (mid === undefined) return undefined;
-    fragment.candidates.push({ candidate: line.slice('a='.length), sdpMid: mid });
+    if (line.startsWith('m=')) hasMid = false;
+    if (line.startsWith('a=mid:')) hasMid = true;
+    if (line.startsWith('a=candidate:') && !hasMid) return undefined;
+    if (line.startsWith('a=ice-ufrag:')) fragment.ufrag ??= line.slice('a=ice-ufrag:'.length);
   }
-  const usable = fragment.candidates.filter(({ candidate }) => candidate.length <= CANDIDATE_LENGTH_LIMIT);
-  return { ...fragment, candidates: usable.slice(0, CANDIDATE_LIMIT) };
-}
-
-function attributeOf(line: string, attribute: string): string | undefined {
-  const start = `a=${attribute}`;
-  return line.startsWith(start) ? line.slice(start.length) : undefined;
+  return fragment;
 }

@@ -95,14 +95,15 @@ export class WhepService {
   }
 
   /**
-   * Passes on more of the player's candidates.
+   * Checks a PATCH with more of the player's candidates, and drops them: hosts are ICE-lite agents, which learn a player's
+   * addresses from its checks (RFC 8445 §2.5).
    * @returns fresh credentials for the relay, for a player whose first ones have expired.
    * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`,
    * `ice_restart_unsupported`.
    */
   async trickle(id: string, ifMatch: string | undefined, body: string): Promise<IceServer[]> {
     const resource = parseResourceId(id, this.#options.tokenSecret);
-    const host = await this.#hostOf(resource);
+    await this.#requireViewer(resource);
     checkPrecondition(ifMatch, etagOf(resource));
     checkLength(body);
     const fragment = parseIceFragment(body);
@@ -111,25 +112,20 @@ export class WhepService {
     if (fragment.ufrag !== undefined && fragment.ufrag !== resource.ufrag) {
       throw new HumancastError('ice_restart_unsupported');
     }
-    const { session, viewer, connection } = resource;
-    for (const candidate of fragment.candidates) {
-      if (host === undefined) break;
-      await this.#parts.router.tell(host, { type: 'viewer.candidate', session, viewer, connection, candidate });
-    }
-    return this.#parts.turn.issue(viewer, session);
+    return this.#parts.turn.issue(resource.viewer, resource.session);
   }
 
   /** The player has gone. @throws HumancastError `not_found`. */
   async stop(id: string): Promise<void> {
     const resource = parseResourceId(id, this.#options.tokenSecret);
-    await this.#hostOf(resource);
+    await this.#requireViewer(resource);
     await this.#cleanUp(resource.session, resource.viewer, resource.owned);
     this.#parts.logger.info({ session: resource.session, viewer: resource.viewer }, 'WHEP viewer left');
   }
 
   /** Whether the player is still there. @throws HumancastError `not_found`. */
   async check(id: string): Promise<void> {
-    await this.#hostOf(parseResourceId(id, this.#options.tokenSecret));
+    await this.#requireViewer(parseResourceId(id, this.#options.tokenSecret));
   }
 
   /** Players that wait for an answer are told to come back. */
@@ -220,12 +216,10 @@ export class WhepService {
     if (record?.offer !== undefined) await this.#cleanUp(session, viewer, false);
   }
 
-  /** → who hosts the session. @throws HumancastError `not_found` when the viewer is gone. */
-  async #hostOf({ session, viewer }: WhepResource): Promise<string | undefined> {
-    const { registry } = this.#parts;
-    const viewers = await registry.viewers(session);
+  /** @throws HumancastError `not_found` when the viewer is gone. */
+  async #requireViewer({ session, viewer }: WhepResource): Promise<void> {
+    const viewers = await this.#parts.registry.viewers(session);
     if (!viewers.some((item) => item.viewer === viewer)) throw new HumancastError('not_found');
-    return (await registry.get(session)).host;
   }
 
   async #cleanUp(session: string, viewer: string, end: boolean): Promise<void> {
