@@ -28,6 +28,7 @@ export * from './parse-request.js';
 export * from './records/read-record.js';
 export * from './records/unreadable.js';
 export * from './redis.js';
+export * from './sessions/segment-queues.js';
 export * from './sessions/sender-registry.js';
 export * from './sessions/session.js';
 export * from './sessions/session-registry.js';

@@ -10,6 +10,7 @@ import {
   RedisMediaStore,
   RedisPost,
   RequestLimits,
+  SegmentQueues,
   SessionRegistry,
   Speech,
   StreamFeed,
@@ -112,7 +113,7 @@ function createLiveServer(
     keys,
     avatars,
     registry,
-    speech: new Speech(registry, queue, new RedisPost(queue, logger)),
+    speech: new Speech(registry, new SegmentQueues(queue), new RedisPost(queue, logger)),
     events,
     requestLimits,
     push: {

@@ -1,10 +1,9 @@
-import { newId, SenderRegistry } from '@humancast/shared';
+import { newId, SegmentQueues, SenderRegistry } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 import { waitFor } from '../../testing/wait-for.js';
-import { JobQueues } from '../routing/job-queues.js';
 
 /** One figure of a `/metrics` page. */
 function figure(page: string, name: string, labels: Record<string, string>): number | undefined {
@@ -72,12 +71,12 @@ describe('metrics of what all services share', () => {
   });
 
   it('add up the segments of all media-senders', async () => {
-    const jobs = new JobQueues(stack.queue);
+    const queues = new SegmentQueues(stack.queue);
     const senders = new SenderRegistry(stack.queue);
     const load = { sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
     for (const id of [newId('snd'), newId('snd')]) {
       await senders.beat({ id, mailbox: id, ...load, startedAtMs: 1, hostname: 'test' }, 60_000);
-      await jobs.announceSegments(id, [
+      await queues.announce(id, [
         { session: newId('ses'), seq: 1, segment: newId('seg') },
         { session: newId('ses'), seq: 1, segment: newId('seg') },
       ]);
@@ -86,6 +85,6 @@ describe('metrics of what all services share', () => {
     const page = await signaling.metrics();
     expect(figure(page, 'humancast_queue_jobs', { queue: 'segments', state: 'waiting' })).toBe(4);
     await signaling.close();
-    await jobs.close();
+    await queues.close();
   });
 });

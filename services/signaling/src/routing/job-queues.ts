@@ -1,18 +1,9 @@
-import {
-  BULL_PREFIX,
-  type Redis,
-  SESSIONS_QUEUE,
-  type SegmentJob,
-  type SessionJob,
-  segmentsQueue,
-} from '@humancast/shared';
-import { Queue } from 'bullmq';
+import { openQueue, type Redis, SESSIONS_QUEUE, type SegmentQueues, type SessionJob } from '@humancast/shared';
+import type { Queue } from 'bullmq';
 
-/** Queues of media-senders kept at hand; each is an object without a connection of its own. */
-const SENDER_QUEUES_KEPT = 256;
-/** Places of the sessions queue looked at to tell viewers their position. */
+/** Entries of the sessions queue that are read to tell viewers their position. */
 const POSITIONS_READ = 1000;
-/** A job is done with when it was taken: what lasts is in the session registry. */
+/** A job is finished when it is taken: what lasts is in the session registry. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 
 export interface QueueLevels {
@@ -20,20 +11,19 @@ export interface QueueLevels {
   readonly active: number;
   readonly delayed: number;
   readonly failed: number;
-  /** For how long the oldest one has been waiting, ms; 0 when none does. */
+  /** Age of the oldest waiting job, ms; 0 if none waits. */
   readonly oldestMs: number;
 }
 
-/** The two kinds of work that signaling hands to media-senders. */
+/** The work that waits for media-senders: sessions without a host, and segments to be played. */
 export class JobQueues {
-  readonly #connection: Redis;
   readonly #sessions: Queue<SessionJob>;
-  readonly #segments = new Map<string, Queue<SegmentJob>>();
+  readonly #segments: SegmentQueues;
 
   /** @param connection shared by all queues; the caller closes it, after {@link close}. */
-  constructor(connection: Redis) {
-    this.#connection = connection;
-    this.#sessions = this.#open(SESSIONS_QUEUE);
+  constructor(connection: Redis, segments: SegmentQueues) {
+    this.#sessions = openQueue(SESSIONS_QUEUE, connection);
+    this.#segments = segments;
   }
 
   /**
@@ -46,18 +36,6 @@ export class JobQueues {
     // Who has had a host, and lost it, comes before all new ones: somebody watches already.
     await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId, lifo: job.epoch > 1 });
     return true;
-  }
-
-  /** Tells a session's host that there is something to fetch, and say. */
-  async announceSegments(host: string, jobs: readonly SegmentJob[]): Promise<void> {
-    const queue = this.#segmentsQueue(host);
-    await queue.addBulk(
-      jobs.map((data) => ({
-        name: 'segment',
-        data,
-        opts: { ...JOB_OPTIONS, jobId: `${data.session}-${data.seq}` },
-      })),
-    );
   }
 
   /** How many sessions wait for a place on a media-sender. */
@@ -75,42 +53,18 @@ export class JobQueues {
   async levels(senders: readonly string[]): Promise<Record<'sessions' | 'segments', QueueLevels>> {
     const [sessions, ...segments] = await Promise.all([
       levelsOf(this.#sessions),
-      ...senders.map((sender) => levelsOf(this.#segmentsQueue(sender))),
+      ...senders.map((sender) => levelsOf(this.#segments.of(sender))),
     ]);
     return { sessions, segments: segments.reduce(both, EMPTY) };
   }
 
   /** Removes the queue of a media-sender that is gone for good. */
-  async dropSender(host: string): Promise<void> {
-    await this.#segmentsQueue(host).obliterate({ force: true });
-    this.#segments.delete(host);
+  dropSender(host: string): Promise<void> {
+    return this.#segments.drop(host);
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#sessions, ...this.#segments.values()].map((queue) => queue.close()));
-  }
-
-  #segmentsQueue(host: string): Queue<SegmentJob> {
-    let queue = this.#segments.get(host);
-    if (!queue) {
-      queue = this.#open<SegmentJob>(segmentsQueue(host));
-      this.#segments.set(host, queue);
-      const [oldest] = this.#segments.keys();
-      if (this.#segments.size > SENDER_QUEUES_KEPT && oldest !== undefined) this.#segments.delete(oldest);
-    }
-    return queue;
-  }
-
-  #open<T>(name: string): Queue<T> {
-    const queue = new Queue<T>(name, {
-      connection: this.#connection,
-      prefix: BULL_PREFIX,
-      // A caller is waiting: better `unavailable` at once than an answer when Redis is back.
-      skipWaitingForReady: true,
-    });
-    // The connection itself logs when it goes and comes.
-    queue.on('error', () => {});
-    return queue as Queue<T>;
+    await Promise.all([this.#sessions.close(), this.#segments.close()]);
   }
 }
 

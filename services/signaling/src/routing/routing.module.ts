@@ -4,9 +4,11 @@ import {
   type Redis,
   RedisMailbox,
   RedisPost,
+  SegmentQueues,
   SenderRegistry,
   SessionRegistry,
   type SignalingConfig,
+  Speech,
   toSignalingSchema,
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
@@ -25,7 +27,18 @@ import { Sweeper } from './sweeper.js';
 @Module({
   controllers: [SendersController],
   providers: [
-    { provide: JobQueues, useFactory: (redis: Redis) => new JobQueues(redis), inject: [QUEUE_REDIS] },
+    { provide: SegmentQueues, useFactory: (redis: Redis) => new SegmentQueues(redis), inject: [QUEUE_REDIS] },
+    {
+      provide: JobQueues,
+      useFactory: (redis: Redis, segments: SegmentQueues) => new JobQueues(redis, segments),
+      inject: [QUEUE_REDIS, SegmentQueues],
+    },
+    {
+      provide: Speech,
+      useFactory: (registry: SessionRegistry, queues: SegmentQueues, post: RedisPost<never>) =>
+        new Speech(registry, queues, post),
+      inject: [SessionRegistry, SegmentQueues, RedisPost],
+    },
     {
       provide: RedisMailbox,
       useFactory: (config: SignalingConfig, logger: Logger, redis: Redis, address: string) => {
@@ -85,6 +98,6 @@ import { Sweeper } from './sweeper.js';
       ],
     },
   ],
-  exports: [JobQueues, RedisMailbox, RedisPost, Fleet, SessionRouter, Inspector, Inbox, Sweeper],
+  exports: [JobQueues, Speech, RedisMailbox, RedisPost, Fleet, SessionRouter, Inspector, Inbox, Sweeper],
 })
 export class RoutingModule {}

@@ -1,4 +1,4 @@
-import type { Post, QueuedSegment, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
+import type { Post, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
 import type { JobQueues } from './job-queues.js';
 
 /** What signaling tells media-senders. A media-sender's mailbox address is its id. */
@@ -51,18 +51,6 @@ export class SessionRouter {
     const next = await this.#registry.release(id, host, epoch, resumptions);
     if (next !== undefined) await this.#jobs.requestHost({ session: id, epoch: next });
     return next !== undefined;
-  }
-
-  async announceSegments(
-    host: string,
-    session: string,
-    queued: readonly QueuedSegment[],
-    traceparent?: string,
-  ): Promise<void> {
-    await this.#jobs.announceSegments(
-      host,
-      queued.map((item) => ({ session, ...item, ...(traceparent !== undefined && { traceparent }) })),
-    );
   }
 
   waitingSessions(): Promise<string[]> {

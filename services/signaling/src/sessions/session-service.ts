@@ -12,6 +12,7 @@ import {
   type SessionRecord,
   type SessionRegistry,
   type SigningKeys,
+  type Speech,
   signToken,
   summaryOf,
   type TokenClaims,
@@ -66,6 +67,7 @@ export class SessionService {
   readonly #avatars: AvatarStore;
   readonly #media: MediaStore;
   readonly #router: SessionRouter;
+  readonly #speech: Speech;
   readonly #fleet: Fleet;
   readonly #queueMemory: QueueMemory;
   readonly #metrics: SignalingMetrics;
@@ -79,6 +81,7 @@ export class SessionService {
       avatars: AvatarStore;
       media: MediaStore;
       router: SessionRouter;
+      speech: Speech;
       fleet: Fleet;
       queueMemory: QueueMemory;
       metrics: SignalingMetrics;
@@ -91,6 +94,7 @@ export class SessionService {
     this.#avatars = parts.avatars;
     this.#media = parts.media;
     this.#router = parts.router;
+    this.#speech = parts.speech;
     this.#fleet = parts.fleet;
     this.#queueMemory = parts.queueMemory;
     this.#metrics = parts.metrics;
@@ -192,16 +196,8 @@ export class SessionService {
       const session = await this.#live(id);
       await this.#requireSpeakable(session.avatar, segments, mayUse);
     }
-    const { queued, interruptedSeq, host } = await this.#registry.speak(id, segments, {
-      interrupt,
-      limit: this.#limits.sessionQueueLimit,
-      command,
-    });
-    // Also for a command that was done before: it may be the announcement that failed. The host hears it twice unharmed.
-    if (host !== undefined) {
-      if (interrupt) await this.#router.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
-      await this.#router.announceSegments(host, id, queued, traceparent);
-    }
+    const limit = this.#limits.sessionQueueLimit;
+    const queued = await this.#speech.speak(id, segments, { interrupt, limit, traceparent, command });
     const [first] = queued;
     this.#logger.info(
       { session: id, segments, interrupt, firstSeq: first?.seq, key, ...traceFields(traceparent) },

@@ -5,6 +5,7 @@ import {
   RedisMediaStore,
   SessionRegistry,
   type SignalingConfig,
+  Speech,
   type Tracer,
 } from '@humancast/shared';
 import { Module } from '@nestjs/common';
@@ -36,11 +37,15 @@ import { SessionsController } from './sessions.controller.js';
         avatars: AvatarStore,
         media: RedisMediaStore,
         router: SessionRouter,
+        speech: Speech,
         fleet: Fleet,
         metrics: SignalingMetrics,
         queueMemory: QueueMemory,
       ) =>
-        new SessionService({ registry, avatars, media, router, fleet, queueMemory, metrics, logger, tracer }, config),
+        new SessionService(
+          { registry, avatars, media, router, speech, fleet, queueMemory, metrics, logger, tracer },
+          config,
+        ),
       inject: [
         CONFIG,
         LOGGER,
@@ -49,6 +54,7 @@ import { SessionsController } from './sessions.controller.js';
         AvatarStore,
         RedisMediaStore,
         SessionRouter,
+        Speech,
         Fleet,
         SignalingMetrics,
         QueueMemory,
