@@ -1,10 +1,4 @@
-import {
-  codecSchema,
-  connectionIdSchema,
-  idSchema,
-  reportSchema,
-  sdpSchema,
-} from '@humancast/protocol';
+import { codecSchema, connectionIdSchema, idSchema, reportSchema, sdpSchema } from '@humancast/protocol';
 import { z } from 'zod';
 
 const session = idSchema;
