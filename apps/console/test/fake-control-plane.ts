@@ -32,6 +32,8 @@ export class FakeControlPlane {
     },
     { id: 'ses_waiting002', avatar: 'otto', state: 'queued', epoch: 0, createdAtMs: Date.now() - 5000, demo: true },
   ];
+  avatars: object[] = [avatar('mimi', 'mimi'), avatar('otto', 'Otto')];
+  strayProblems: object[] = [];
   skewMs = 7;
   speaking: string | undefined;
   readonly #server: Server;
@@ -73,6 +75,7 @@ export class FakeControlPlane {
       if (request.method === 'DELETE') response.writeHead(204).end();
       else json(202, {});
     } else if (pathname === '/v1/senders') json(200, { senders: this.senders });
+    else if (pathname === '/v1/avatars') json(200, { avatars: this.avatars, problems: this.strayProblems });
     else if (pathname === '/v1/sessions') json(200, { sessions: this.sessions });
     else if (pathname.endsWith('/segments')) json(200, { segments: SEGMENTS });
     else if (pathname.endsWith('/events'))
@@ -122,6 +125,10 @@ const SEGMENTS = [
   { id: 'seg_welcome01', name: 'welcome.mp4', state: 'complete', durationMs: 4200 },
   { id: 'seg_goodbye02', name: 'good-bye.mp4', state: 'complete', durationMs: 3100 },
 ];
+
+export function avatar(id: string, name: string, problems: readonly object[] = [], problemCount = problems.length) {
+  return { id, name, problemCount, problems };
+}
 
 function sender(id: string, hostname: string, sessions: number) {
   return {

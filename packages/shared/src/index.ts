@@ -13,6 +13,7 @@ export * from './mailbox/mailbox.js';
 export * from './mailbox/redis-mailbox.js';
 export * from './media/avatar-store.js';
 export * from './media/deletion-log.js';
+export * from './media/folder-problems.js';
 export * from './media/gop.js';
 export * from './media/live-part.js';
 export * from './media/live-store.js';

@@ -12,6 +12,7 @@ export const keys = {
   sessionViewerEvents: (id: string) => `hc:{s:${id}}:viewer-events`,
   sessionIndex: 'hc:sessions',
   avatars: 'hc:avatars',
+  avatarProblems: 'hc:avatars:problems',
   deletions: 'hc:deletions',
   deletionIntents: 'hc:deletions:open',
   mailbox: (address: string) => `hc:{mb:${address}}`,

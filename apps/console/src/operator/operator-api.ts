@@ -41,6 +41,27 @@ export interface SessionState extends SessionSummary {
   prefetchedMs?: number;
 }
 
+/** What segment-loader could not use of the media folder. */
+export interface FolderProblem {
+  file: string;
+  code: string;
+  message: string;
+}
+
+/** An avatar with the problems of its folder; `problemCount` may be more than are listed. */
+export interface AvatarState {
+  id: string;
+  name: string;
+  problemCount: number;
+  problems: FolderProblem[];
+}
+
+export interface AvatarList {
+  avatars: AvatarState[];
+  /** Problems of what belongs to no avatar; missing for keys that may not use all avatars. */
+  problems?: FolderProblem[];
+}
+
 /** What an operator asks of signaling, with an API key. Nothing here throws anything but an {@link ApiError}. */
 export class OperatorApi {
   readonly #key: string;
@@ -51,6 +72,10 @@ export class OperatorApi {
 
   async senders(): Promise<Sender[]> {
     return (await this.#ask<{ senders: Sender[] }>('GET', '/v1/senders')).senders;
+  }
+
+  avatars(): Promise<AvatarList> {
+    return this.#ask('GET', '/v1/avatars');
   }
 
   async sessions(): Promise<SessionSummary[]> {

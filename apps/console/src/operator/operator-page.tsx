@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
 import { ApiError } from '../api.js';
 import { Brand } from '../parts/brand.js';
+import { FolderProblems } from './folder-problems.js';
 import { KeyForm } from './key-form.js';
 import { KeyStore } from './key-store.js';
 import './operator.css';
@@ -113,6 +114,7 @@ function House({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
             ))}
           </ul>
         </section>
+        <FolderProblems api={api} />
         <SessionList sessions={sessions} senders={senders} chosen={chosen} />
       </div>
       <div class="detail" aria-live="off">

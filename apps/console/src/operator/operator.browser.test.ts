@@ -6,7 +6,7 @@ import { launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FakeControlPlane, KEY } from '../../test/fake-control-plane.js';
+import { avatar, FakeControlPlane, KEY } from '../../test/fake-control-plane.js';
 
 let house: FakeControlPlane;
 let browser: TestChromium;
@@ -34,6 +34,7 @@ afterAll(async () => {
   if (dist) rmSync(dist, { recursive: true, force: true });
 });
 
+const problem = (file: string, message: string, code = 'library_entry_unusable') => ({ file, code, message });
 const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 /** In this order: each goes on where the one before it left the page. */
@@ -58,6 +59,39 @@ describe('the console for operators', () => {
     await page.locator('.session-row').filter({ hasText: 'otto' }).waitFor({ state: 'detached' });
     expect(await page.locator('.session-row').allInnerTexts()).toHaveLength(1);
     await page.getByRole('searchbox').fill('');
+  });
+
+  it('shows what of the media folder is not played and why, and nothing about it when all is', async () => {
+    const folder = page.getByRole('region', { name: 'Media folder' });
+    expect(await folder.count()).toBe(0);
+    house.avatars = [
+      avatar('mimi', 'mimi', [
+        problem('idle/playlist.m3u', 'line 3 names "Gruß.mp4", which is not in the folder'),
+        problem('idle/gone.mp4', 'the link leads nowhere'),
+      ]),
+      avatar('otto', 'Otto', [problem('segments/broken.mp4', 'no known media format', 'media_unreadable')], 51),
+    ];
+    house.strayProblems = [problem('stray.mp4', 'a file beside the avatars’ folders')];
+    await page.reload();
+    await folder.getByText('Media folder: 54 problems').click();
+    expect(await folder.locator('h3').allInnerTexts()).toEqual(['mimi', 'Otto (otto)', 'No avatar']);
+    expect(await folder.getByRole('listitem').allInnerTexts()).toEqual([
+      'idle/playlist.m3u\nline 3 names "Gruß.mp4", which is not in the folder',
+      'idle/gone.mp4\nthe link leads nowhere',
+      'segments/broken.mp4\nno known media format',
+      'stray.mp4\na file beside the avatars’ folders',
+    ]);
+    await folder.getByText('And 50 more.').waitFor();
+    expect(await overflow()).toBeLessThanOrEqual(0);
+    house.avatars = [avatar('mimi', 'mimi', [problem('idle/gone.mp4', 'the link leads nowhere')])];
+    house.strayProblems = [];
+    await page.reload();
+    // Few are shown without being asked for.
+    await folder.getByText('the link leads nowhere').waitFor();
+    house.avatars = [avatar('mimi', 'mimi')];
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sessions 2' }).waitFor();
+    expect(await folder.count()).toBe(0);
   });
 
   it('is used by keyboard alone: to a session, to say something in it, and to stop it', async () => {

@@ -2,8 +2,15 @@ import { type Avatar, avatarSchema } from '@humancast/protocol';
 import { keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
+import { type FolderProblem, type FolderProblems, folderProblemsSchema, publishedProblems } from './folder-problems.js';
 
-/** Avatars' definitions, in redis-queue: they must outlive a flushed media cache. */
+/** The field of problems that belong to no avatar: no id is empty. */
+const STRAY = '';
+
+/**
+ * Stores avatars' definitions, and what the loader found wrong in their folders, in redis-queue: definitions must outlive a flushed
+ * media cache.
+ */
 export class AvatarStore {
   readonly #redis: Redis;
 
@@ -44,5 +51,31 @@ export class AvatarStore {
 
   async delete(id: string): Promise<boolean> {
     return (await this.#redis.hdel(keys.avatars, id)) === 1;
+  }
+
+  /**
+   * Publishes the problems of the watched folder, in place of all that were published before. Writes only what has changed.
+   * @param problems by avatar; `undefined` is the key of those that belong to none.
+   */
+  async publishProblems(problems: ReadonlyMap<string | undefined, readonly FolderProblem[]>): Promise<void> {
+    const before = await this.#redis.hgetall(keys.avatarProblems);
+    const after = new Map(
+      [...problems].map(([avatar, list]) => [avatar ?? STRAY, JSON.stringify(publishedProblems(list))]),
+    );
+    const gone = Object.keys(before).filter((field) => !after.has(field));
+    const changed = [...after].filter(([field, row]) => before[field] !== row).flat();
+    if (gone.length > 0) await this.#redis.hdel(keys.avatarProblems, ...gone);
+    if (changed.length > 0) await this.#redis.hset(keys.avatarProblems, ...changed);
+  }
+
+  /** @returns the published problems by avatar; `undefined` is the key of those that belong to none. */
+  async problems(): Promise<ReadonlyMap<string | undefined, FolderProblems>> {
+    const rows = await this.#redis.hgetall(keys.avatarProblems);
+    return new Map(
+      Object.entries(rows).flatMap(([field, row]) => {
+        const read = readRecord('avatar-problems', field, folderProblemsSchema, row);
+        return read ? [[field === STRAY ? undefined : field, read] as const] : [];
+      }),
+    );
   }
 }

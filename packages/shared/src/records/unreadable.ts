@@ -4,6 +4,7 @@ import type { Logger } from '../log.js';
 /** What is kept in Redis or on disk, as a label of the metric and a field of the log. */
 export type RecordKind =
   | 'avatar'
+  | 'avatar-problems'
   | 'event'
   | 'job'
   | 'live-part'

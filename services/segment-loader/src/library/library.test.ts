@@ -2,6 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { appendFile, mkdir, open, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AvatarStore } from '@humancast/shared';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
@@ -60,7 +61,17 @@ describe('the library', () => {
     ]);
     const { body } = await loader.ask('GET', '/v1/avatars');
     expect(body).toMatchObject({ problems: [{ file: 'stray.mp4', code: 'library_entry_unusable' }] });
+    const published = new AvatarStore(loader.redis);
+    const fields = await waitFor('both to be published', async () => {
+      const problems = await published.problems();
+      return problems.size === 2 && problems;
+    });
+    expect(fields.get('my-avatar')).toEqual({ count: 1, problems: avatar.problems });
+    expect(fields.get(undefined)).toMatchObject({ count: 1, problems: [{ file: 'stray.mp4' }] });
     expect(await loader.metrics()).toMatch(/humancast_loader_library_problems(\{[^}]*\})? 2\n/);
+    await rm(join(loader.mediaDir, 'stray.mp4'));
+    await rm(join(loader.mediaDir, 'My Avatar/Idle/gone.mp4'));
+    await waitFor('the problems to be taken back', async () => (await published.problems()).size === 0);
   });
 
   it('goes on loading beside an avatar whose record it cannot read, and loads that one when it can', async () => {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Avatar, ErrorCode } from '@humancast/protocol';
-import type { AvatarStore, Clock, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
+import type { AvatarStore, Clock, FolderProblem, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
 import { librarySettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
@@ -26,11 +26,8 @@ export interface LibraryParts {
 }
 
 /** A library file that is not (yet) a segment. */
-export interface LibraryProblem {
-  /** Path within the media folder. */
-  readonly file: string;
+export interface LibraryProblem extends FolderProblem {
   readonly code: ErrorCode;
-  readonly message: string;
 }
 
 /** A library file that is waiting to be loaded, or being loaded. */
@@ -121,6 +118,13 @@ export class Library {
     return [...failed, ...this.#refused.filter((refused) => refused.avatar === avatar).map(problemOf)];
   }
 
+  #allProblems(): ReadonlyMap<string | undefined, readonly LibraryProblem[]> {
+    const files = [...this.#failures.values()].map(({ file }) => file.avatar);
+    const avatars = new Set([...files, ...this.#refused.flatMap(({ avatar }) => avatar ?? [])]);
+    const all = new Map<string | undefined, LibraryProblem[]>([...avatars].map((id) => [id, this.problems(id)]));
+    return this.strayProblems.length > 0 ? all.set(undefined, this.strayProblems) : all;
+  }
+
   /** What lies in the media folder and belongs to no avatar. */
   get strayProblems(): LibraryProblem[] {
     return this.#refused.filter(({ avatar }) => avatar === undefined).map(problemOf);
@@ -199,6 +203,7 @@ export class Library {
         }));
       await this.#bringUpToDate(avatar, wanted, scan.playlists.get(avatar.id));
     }
+    await avatars.publishProblems(this.#allProblems());
     this.#reported.delete('look');
     return settled.size < scan.files.length ? Math.min(config.settleMs, config.rescanMs) : config.rescanMs;
   }

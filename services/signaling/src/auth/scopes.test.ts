@@ -173,6 +173,26 @@ describe('API keys at signaling', () => {
     expect(await ids('tts')).toEqual(['anna', 'demo']);
   });
 
+  it('see the problems of the folders of avatars that they may use, and nobody without a key does', async () => {
+    const problem = { file: 'idle/gone.mp4', code: 'library_entry_unusable', message: 'the link leads nowhere' };
+    const stray = { ...problem, file: 'stray.mp4' };
+    await stack.avatars.publishProblems(
+      new Map<string | undefined, (typeof problem)[]>([
+        ['demo', [problem]],
+        ['anna', Array.from({ length: 60 }, () => problem)],
+        [undefined, [stray]],
+      ]),
+    );
+    const anna = { id: 'anna', name: 'anna', problemCount: 60, problems: new Array(50).fill(problem) as unknown };
+    const demo = { id: 'demo', name: 'demo', problemCount: 1, problems: [problem] };
+    expect((await ask('anna', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna] });
+    expect((await ask('tts', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna, demo], problems: [stray] });
+    await stack.avatars.publishProblems(new Map());
+    expect((await ask('tts', 'GET', '/v1/avatars')).body).toMatchObject({
+      avatars: [{ problems: [] }, { problems: [] }],
+    });
+  });
+
   it('are refused once they are taken out of the file, and changed scopes count', async () => {
     const file = join(folder, 'changing');
     writeFileSync(file, 'gone:key-to-go sessions\nstays:key-to-stay sessions\n');

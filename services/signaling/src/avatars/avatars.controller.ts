@@ -13,12 +13,24 @@ export class AvatarsController {
     this.#avatars = avatars;
   }
 
+  /** Lists avatars; for an API key, with what the loader could not use of their folders. */
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
     const caller = await this.#access.callerOf(authorization);
     this.#access.requireKeyOrDemo(caller);
-    const allows = (id: string) => caller.kind !== 'producer' || caller.key.allowsAvatar(id);
-    const avatars = (await this.#avatars.list()).filter(({ id }) => allows(id));
-    return { avatars: avatars.map(({ id, name }) => ({ id, name: name ?? id })) };
+    const avatars = (await this.#avatars.list()).map(({ id, name }) => ({ id, name: name ?? id }));
+    if (caller.kind !== 'producer') return { avatars };
+    const found = await this.#avatars.problems();
+    const problemsOf = (id: string | undefined) => found.get(id) ?? { count: 0, problems: [] };
+    return {
+      avatars: avatars
+        .filter(({ id }) => caller.key.allowsAvatar(id))
+        .map((avatar) => {
+          const { count, problems } = problemsOf(avatar.id);
+          return { ...avatar, problemCount: count, problems };
+        }),
+      // What belongs to no avatar concerns those who may see all of them.
+      ...(caller.key.allowsAllAvatars && { problems: problemsOf(undefined).problems }),
+    };
   }
 }

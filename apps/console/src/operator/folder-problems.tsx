@@ -1,0 +1,57 @@
+import { useCallback } from 'preact/hooks';
+import type { AvatarList, FolderProblem, OperatorApi } from './operator-api.js';
+import { usePoll } from './use-poll.js';
+
+/** Twice the loader's interval between two looks into the media folder. */
+const POLL_MS = 10_000;
+/** More are folded up, so that the sessions stay in sight. */
+const SHOWN_OPEN = 5;
+
+interface Group {
+  name: string;
+  count: number;
+  problems: FolderProblem[];
+}
+
+/** Shows what of the media folder is not played, and why; nothing if all of it is. */
+export function FolderProblems({ api }: { api: OperatorApi }) {
+  const look = useCallback(() => api.avatars(), [api]);
+  const { value } = usePoll(look, POLL_MS);
+  const groups = value ? groupsOf(value) : [];
+  if (groups.length === 0) return null;
+  const total = groups.reduce((sum, { count }) => sum + count, 0);
+  return (
+    <section aria-label="Media folder">
+      <details class="card folder-problems" open={total <= SHOWN_OPEN}>
+        <summary>
+          <h2>
+            Media folder: {total} {total === 1 ? 'problem' : 'problems'}
+          </h2>
+        </summary>
+        {groups.map(({ name, count, problems }) => (
+          <div key={name}>
+            <h3>{name}</h3>
+            <ul>
+              {problems.map(({ file, code, message }) => (
+                <li key={`${file} ${message}`} title={code}>
+                  <span class="mono">{file}</span>
+                  <span class="hint">{message}</span>
+                </li>
+              ))}
+            </ul>
+            {count > problems.length && <p class="hint">And {count - problems.length} more.</p>}
+          </div>
+        ))}
+      </details>
+    </section>
+  );
+}
+
+function groupsOf({ avatars, problems: stray = [] }: AvatarList): Group[] {
+  const own = avatars.map(({ id, name, problemCount, problems }) => ({
+    name: name === id ? id : `${name} (${id})`,
+    count: problemCount,
+    problems,
+  }));
+  return [...own, { name: 'No avatar', count: stray.length, problems: stray }].filter(({ count }) => count > 0);
+}
