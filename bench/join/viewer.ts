@@ -13,7 +13,7 @@ export interface JoinTimes {
   readonly firstFrameMs: number;
 }
 
-export interface JoinBench {
+interface JoinBench {
   join(options: { url: string; session: string; token: string }): Promise<JoinTimes>;
 }
 

@@ -8,7 +8,7 @@ import { watchPeers } from '../lib/page/watch-peers.ts';
 import { FlashWatch } from './flash-watch.ts';
 import { SoundWatch } from './sound-watch.ts';
 
-export interface SkewSample {
+interface SkewSample {
   /** `performance.now()`. */
   readonly atMs: number;
   /** Picture minus voice as the browser estimates its own playout, ms: positive when the picture is late. */
@@ -31,7 +31,7 @@ export interface Measurement {
   readonly audio: Readonly<Record<string, number>>;
 }
 
-export interface ViewerBench {
+interface ViewerBench {
   /** Joins a session with the product's client. @param trim whether it may trim. */
   joinSession(options: { url: string; session: string; token: string; trim: boolean }): Promise<void>;
   /** Joins the peer that is compared with, plainly. */

@@ -3,7 +3,7 @@ import { Stop, seconds, step } from './output.mjs';
 import { findProgram, run } from './run.mjs';
 
 /** Programs, and files by their path, and the Debian packages that bring them. */
-export const PROGRAMS = /** @type {const} */ ({
+const PROGRAMS = /** @type {const} */ ({
   ffmpeg: 'ffmpeg',
   ffprobe: 'ffmpeg',
   'redis-server': 'redis-server',

@@ -133,7 +133,7 @@ async function replace(scene: FaultScene, name: string, signal: NodeJS.Signals):
 }
 
 /** Ends a process on purpose, and starts another in its place. */
-export async function restart(scene: FaultScene, victim: StackProcess, signal: NodeJS.Signals): Promise<void> {
+async function restart(scene: FaultScene, victim: StackProcess, signal: NodeJS.Signals): Promise<void> {
   scene.expectEnd(victim);
   victim.signal(signal);
   await victim.ended;

@@ -6,7 +6,7 @@ const ms = z.number();
 const id = z.string();
 
 /** How a command ended for its caller; `unknown`: no answer, or one that leaves open whether it was done (5xx). */
-export const outcomeSchema = z.enum(['ok', 'failed', 'unknown']);
+const outcomeSchema = z.enum(['ok', 'failed', 'unknown']);
 export type Outcome = z.infer<typeof outcomeSchema>;
 
 const commandSchema = z.object({

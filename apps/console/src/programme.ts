@@ -10,7 +10,7 @@ export interface Programme {
   log: readonly LogEntry[];
 }
 
-export interface LogEntry {
+interface LogEntry {
   id: string;
   atMs: number;
   segment?: string;

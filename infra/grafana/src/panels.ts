@@ -41,7 +41,7 @@ const HEIGHT = 8;
 const STAT_HEIGHT = 4;
 
 /** As Grafana names them (`grafana/data`, valueFormats). */
-export type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'ops' | 'pps' | 'none';
+type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'ops' | 'pps' | 'none';
 
 export interface PanelText {
   title: string;
@@ -222,7 +222,7 @@ export function table(text: PanelText, expr: string, hidden: readonly string[] =
     });
 }
 
-export function runbook(alert: string): DashboardLinkBuilder {
+function runbook(alert: string): DashboardLinkBuilder {
   return new DashboardLinkBuilder(`Runbook: ${alert}`)
     .type(DashboardLinkType.Link)
     .url(`${RUNBOOKS}/${alert}.md`)

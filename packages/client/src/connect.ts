@@ -39,7 +39,7 @@ export function connect(options: ConnectOptions): Session {
 }
 
 /** `http(s)://host/base` → `ws(s)://host/base/v1/signal`. */
-export function signalUrlOf(base: string | URL): string {
+function signalUrlOf(base: string | URL): string {
   const url = new URL(base);
   url.protocol = url.protocol.replace(/^http/, 'ws');
   url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/signal`;

@@ -16,7 +16,7 @@ export interface Environment {
 
 export type PageEvent = 'hide' | 'restore' | 'visible' | 'online';
 
-export interface Clock {
+interface Clock {
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** → a function that cancels it. */

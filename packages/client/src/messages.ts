@@ -10,7 +10,7 @@ export interface Candidate {
   usernameFragment?: string | null;
 }
 
-export interface IceServer {
+interface IceServer {
   urls: string[];
   username?: string;
   credential?: string;

@@ -211,7 +211,7 @@ export class FakeTrack {
   }
 }
 
-export class FakeStream {
+class FakeStream {
   #tracks: FakeTrack[] = [];
 
   getTracks(): FakeTrack[] {

@@ -22,7 +22,7 @@ export interface IdleOptions {
   smile?: number;
 }
 
-export interface Glance {
+interface Glance {
   fromSeconds: number;
   toSeconds: number;
   x: number;

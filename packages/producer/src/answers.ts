@@ -15,7 +15,7 @@ export type NewSession = z.infer<typeof newSessionSchema>;
 const queuedSchema = z.object({ seq: z.int(), segment: z.string() });
 export type Queued = z.infer<typeof queuedSchema>;
 
-export const sessionSummarySchema = z.looseObject({
+const sessionSummarySchema = z.looseObject({
   id: z.string(),
   avatar: z.string(),
   state: z.enum(['new', 'queued', 'hosted', 'ended']),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type SigningKeys, sign } from './signing.js';
 
-export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'whep' | 'turn';
+export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'turn';
 
 /** The same id for the same name, which nobody without the keys can tell. */
 export function idOf(prefix: IdPrefix, name: string, keys: SigningKeys): string {

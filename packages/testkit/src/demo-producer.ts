@@ -10,7 +10,7 @@ const MAIN = join(fileURLToPath(new URL('../../..', import.meta.url)), 'examples
 const START_TIMEOUT_MS = 20_000;
 
 /** A line of its log. */
-export interface DemoProducerLogLine {
+interface DemoProducerLogLine {
   readonly msg: string;
   readonly time: string;
   readonly [field: string]: unknown;

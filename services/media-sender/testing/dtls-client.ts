@@ -28,7 +28,7 @@ import {
 const X25519_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
 const ECDHE_ECDSA_AES_128_GCM = 0xc02b;
 export const ECDSA_SHA256 = 0x0403;
-export const RSA_PKCS1_SHA256 = 0x0401;
+const RSA_PKCS1_SHA256 = 0x0401;
 export const SRTP_AES_128_GCM = 7;
 export const SRTP_AES_128_CM_SHA1_80 = 1;
 
@@ -341,7 +341,7 @@ export class DtlsTestClient {
 }
 
 /** P_SHA256 (RFC 5246 §5). */
-export function prf(secret: Buffer, label: string, seed: Buffer, bytes: number): Buffer {
+function prf(secret: Buffer, label: string, seed: Buffer, bytes: number): Buffer {
   const start = Buffer.concat([Buffer.from(label), seed]);
   const hmac = (data: Buffer) => createHmac('sha256', secret).update(data).digest();
   const parts: Buffer[] = [];

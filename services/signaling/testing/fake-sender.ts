@@ -187,6 +187,6 @@ export class FakeSender {
 }
 
 /** The same for the same attempt, as a host names it. */
-export function connectionOf({ viewer, attempt }: Pick<ViewerRecord, 'viewer' | 'attempt'>, epoch: number): string {
+function connectionOf({ viewer, attempt }: Pick<ViewerRecord, 'viewer' | 'attempt'>, epoch: number): string {
   return `${viewer.replace('_', '-')}-${epoch}-${attempt}`;
 }

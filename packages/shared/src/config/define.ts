@@ -168,7 +168,7 @@ export function describeSettings(settings: Settings): string {
     .join('\n');
 }
 
-export function defaultText(item: Setting<unknown>): string {
+function defaultText(item: Setting<unknown>): string {
   if (item.fallback === undefined) return 'no default: must be set';
   return item.fallback === '' ? 'default: empty' : `default: ${item.fallback}`;
 }

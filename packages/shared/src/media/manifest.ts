@@ -17,8 +17,9 @@ export const PCM_RATE = 24_000;
 export const PCM_SAMPLE_BYTES = 2;
 /** Media-clock samples per stored PCM sample. */
 export const CLOCK_PER_PCM = CLOCK_RATE / PCM_RATE;
-/** PCM samples in one stored chunk: one second. The last chunk of a segment may be shorter. */
-export const PCM_CHUNK_SAMPLES = PCM_RATE;
+const PCM_CHUNK_SECONDS = 1;
+/** PCM samples in one stored chunk. The last chunk of a segment may be shorter. */
+export const PCM_CHUNK_SAMPLES = PCM_CHUNK_SECONDS * PCM_RATE;
 /** Ticks per second of the RTP clock of every video codec (RFC 7741 §4.1, RFC 6184 §8.2.1). */
 export const VIDEO_CLOCK_RATE = 90_000;
 

@@ -21,7 +21,7 @@ export const toSenderSchema = z.discriminatedUnion('type', [
 export type ToSender = z.infer<typeof toSenderSchema>;
 
 /** The playhead and what surrounds it, as its host knows it at this instant. */
-export const inspectionSchema = z.object({
+const inspectionSchema = z.object({
   playhead: z
     .object({ segment: idSchema, role: z.enum(['idle', 'speech']), positionMs: z.number(), frame: z.int() })
     .optional(),

@@ -6,7 +6,7 @@ import { type RecordKind, reasonOf, unreadableRecords } from './unreadable.js';
  * The newest form of stored JSON that this version reads. A record says which form it has in its member `v`; without it, 1.
  * docs/upgrading.md says when `v` has to grow.
  */
-export const RECORD_VERSION = 1;
+const RECORD_VERSION = 1;
 
 /** A record of a form that a later version made, or a damaged one. */
 class UnknownForm extends Error {}

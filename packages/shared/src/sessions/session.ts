@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
 
-export const sessionStateSchema = z.enum([
+const sessionStateSchema = z.enum([
   /** Made, and nobody has joined yet. */
   'new',
   /** A job asks for a host. */
@@ -11,10 +11,10 @@ export const sessionStateSchema = z.enum([
   'hosted',
   'ended',
 ]);
-export type SessionState = z.infer<typeof sessionStateSchema>;
+type SessionState = z.infer<typeof sessionStateSchema>;
 
 /** Where playout was when its host last said so; a new host resumes here. */
-export const playheadSchema = z.object({
+const playheadSchema = z.object({
   segment: idSchema,
   role: z.enum(['idle', 'speech']),
   /** Of the queued segment; 0 for idle clips. */
@@ -105,7 +105,7 @@ export interface SessionRecord {
   endReason: string | undefined;
 }
 
-export const queuedSegmentSchema = z.object({ seq: z.int().min(1), segment: idSchema });
+const queuedSegmentSchema = z.object({ seq: z.int().min(1), segment: idSchema });
 export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
 
 /** A viewer as signaling wrote it down; the host serves whoever is here. */
@@ -134,7 +134,5 @@ export const senderRecordSchema = z.object({
   accepting: z.boolean().default(true),
   startedAtMs: z.number(),
   hostname: z.string(),
-  /** Its `/metrics`, for the console. */
-  avatars: z.array(slugSchema).optional(),
 });
 export type SenderRecord = z.infer<typeof senderRecordSchema>;

@@ -1,5 +1,5 @@
 /** Packets that are remembered: 3.4 s of 5 Mb/s. A power of two. */
-export const HISTORY_PACKETS = 2048;
+const HISTORY_PACKETS = 2048;
 const MASK = HISTORY_PACKETS - 1;
 
 const IN_FLIGHT = 0;

@@ -75,7 +75,7 @@ export interface WorkerServices {
   metrics: WorkerMetrics;
 }
 
-export interface TransportRequest extends OfferedVideo {
+interface TransportRequest extends OfferedVideo {
   connection: string;
   events: TransportEvents;
   /** Whether it is a WHEP player, which can't be called back once its connection is closed. */

@@ -11,7 +11,7 @@ import {
 } from '@humancast/shared';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 
-export type TransportFactory = (
+type TransportFactory = (
   connection: string,
   codecs: readonly Codec[],
   events: TransportEvents,

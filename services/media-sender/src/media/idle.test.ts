@@ -1,7 +1,7 @@
 import { createLogger, type MediaStore, newId, type SegmentManifest } from '@humancast/shared';
 import { describe, expect, it, vi } from 'vitest';
+import { FakeClip } from '../../testing/fakes.js';
 import type { Availability } from '../playout/clip.js';
-import { FakeClip } from '../playout/testing.js';
 import { IdleLoop } from './idle-loop.js';
 import { IdlePlaylists } from './idle-playlists.js';
 

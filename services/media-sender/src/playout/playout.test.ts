@@ -1,8 +1,8 @@
 import type { CutPolicy, FinishReason } from '@humancast/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FakeClip, type FakeClipOptions, markedSample } from '../../testing/fakes.js';
 import { BLOCK_PCM, BLOCK_SAMPLES, Playout, type QueueItem, type ScheduledFrame } from './playout.js';
-import { FakeClip, type FakeClipOptions, markedSample } from './testing.js';
 import { frameOffsetSamples } from './timeline.js';
 
 const LOOKAHEAD = 312;

@@ -40,7 +40,6 @@ interface Entry {
   cutReason: FinishReason;
   /** PCM samples still to be faded in. */
   fadeInFrom: number;
-  started: boolean;
 }
 
 export interface PlayoutOptions {
@@ -122,15 +121,6 @@ export class Playout {
 
   get underruns(): number {
     return this.#underruns;
-  }
-
-  get queueLength(): number {
-    return this.#queue.length;
-  }
-
-  /** The item that is or will be spoken next, for prefetching. */
-  get queue(): readonly QueueItem[] {
-    return this.#queue;
   }
 
   playheadAt(positionSamples: number): Playhead | undefined {
@@ -509,7 +499,6 @@ export class Playout {
       cutReason: 'finished',
       // The voice has its first sound at once; the room between comes in softly, also where a loop begins again.
       fadeInFrom: enteredAt > 0 || !item ? at : -NEVER,
-      started: false,
     };
     this.#entry = entry;
     if (item) this.#start(item);

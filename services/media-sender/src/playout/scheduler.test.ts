@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FakeTime } from '../../testing/fakes.js';
 import { Scheduler, type Task } from './scheduler.js';
-import { FakeTime } from './testing.js';
 
 /** A task that runs every 10 ms and counts its runs. */
 class Ticking implements Task {

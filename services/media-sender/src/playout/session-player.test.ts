@@ -1,6 +1,7 @@
 import type { FinishReason } from '@humancast/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FakeClip, FakeTime, markedSample } from '../../testing/fakes.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
@@ -8,7 +9,6 @@ import { BLOCK_PCM } from './playout.js';
 import { Scheduler } from './scheduler.js';
 import { type PlayoutSink, SessionPlayer } from './session-player.js';
 import { Stagger } from './stagger.js';
-import { FakeClip, FakeTime, markedSample } from './testing.js';
 import { frameTicks } from './timeline.js';
 
 const LOOKAHEAD_PCM = 156;

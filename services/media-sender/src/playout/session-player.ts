@@ -28,7 +28,7 @@ export interface PlayoutSink extends VideoSink {
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 }
 
-export interface AudioEncoder {
+interface AudioEncoder {
   readonly lookaheadSamples: number;
   encode(pcm: Int16Array, sounding: boolean): Buffer;
 }
@@ -111,10 +111,6 @@ export class SessionPlayer implements Task {
     });
   }
 
-  get started(): boolean {
-    return this.#timeline !== undefined;
-  }
-
   get viewerCount(): number {
     return this.#viewers.size;
   }
@@ -125,10 +121,6 @@ export class SessionPlayer implements Task {
 
   get holding(): boolean {
     return this.#playout.holding;
-  }
-
-  get queue(): readonly QueueItem[] {
-    return this.#playout.queue;
   }
 
   /** Starts the timeline: its position is zero at the session's next phase. */

@@ -8,7 +8,7 @@ export const HANDSHAKE = {
   finished: 20,
 } as const;
 
-export const HANDSHAKE_HEADER_BYTES = 12;
+const HANDSHAKE_HEADER_BYTES = 12;
 /**
  * The longest message that is put together. A post-quantum ClientHello has 1.5–2 kB, a certificate of an RSA key of 4096
  * bits 1.3 kB.

@@ -17,7 +17,7 @@ export interface ProbedInput {
 }
 
 /** One `-i` of the encoder. */
-export interface PlannedInput {
+interface PlannedInput {
   readonly name: string;
   readonly descriptor: number;
   readonly video: VideoTrack | undefined;

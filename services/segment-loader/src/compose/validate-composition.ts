@@ -27,7 +27,7 @@ export function validateComposition(plan: CompositionPlan, maxPixels: number, ou
 }
 
 /** Has an error say which input it is about. */
-export function withInputName<T>(input: string, validate: () => T): T {
+function withInputName<T>(input: string, validate: () => T): T {
   try {
     return validate();
   } catch (error) {

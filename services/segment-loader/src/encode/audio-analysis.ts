@@ -103,7 +103,7 @@ export async function loudnessGainDb(
 }
 
 /** @param log of a run with `ebur128`. */
-export function gainFor(target: number, log: string): number {
+function gainFor(target: number, log: string): number {
   const summary = log.slice(Math.max(0, log.lastIndexOf('Integrated loudness:')));
   const measured = Number(/I:\s*(-?\d+(?:\.\d+)?) LUFS/.exec(summary)?.[1] ?? Number.NaN);
   // The filter's word for nothing that could be measured.

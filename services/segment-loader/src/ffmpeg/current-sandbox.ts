@@ -9,7 +9,7 @@ import {
   sandboxed,
 } from './sandbox.js';
 
-export type SandboxMode = 'auto' | 'strict' | 'off';
+type SandboxMode = 'auto' | 'strict' | 'off';
 
 /** 4 GiB: an 8K source fits, a decoder gone mad does not take the machine with it. */
 const MEMORY_BYTES = 4 * 2 ** 30;

@@ -17,7 +17,7 @@ export interface Command {
   readonly args: readonly string[];
 }
 
-export interface SandboxLimits {
+interface SandboxLimits {
   /** Bytes of address space, or `undefined` where the program reserves more than it uses, as Node.js does. */
   readonly addressSpaceBytes?: number;
   /** Bytes of private memory. */

@@ -23,7 +23,7 @@ export interface InputFiles {
 }
 
 /** Several of them, to be merged. */
-export interface ComposedMedia {
+interface ComposedMedia {
   readonly composition: Composition;
   /** By name. */
   readonly inputs: ReadonlyMap<string, InputFiles>;

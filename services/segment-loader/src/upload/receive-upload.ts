@@ -17,13 +17,13 @@ export interface UploadLimits {
 }
 
 /** The file, or the `video` part, and the `audio` part. */
-export interface ReceivedFiles {
+interface ReceivedFiles {
   readonly video: ScratchFile;
   readonly audio: ScratchFile | undefined;
 }
 
 /** The `composition` part, and a file for each of its inputs. */
-export interface ReceivedComposition {
+interface ReceivedComposition {
   readonly composition: Composition;
   readonly inputs: ReadonlyMap<string, ScratchFile>;
 }

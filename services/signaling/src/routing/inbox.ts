@@ -1,7 +1,7 @@
 import type { ToSignaling } from '@humancast/shared';
 import type { Inspector } from './inspector.js';
 
-export type InspectedMessage = Extract<ToSignaling, { type: 'session.inspected' }>;
+type InspectedMessage = Extract<ToSignaling, { type: 'session.inspected' }>;
 /** What concerns one viewer. */
 export type ViewerPost = Exclude<ToSignaling, InspectedMessage>;
 export type ViewerSink = (message: ViewerPost) => void;

@@ -23,7 +23,7 @@ export interface SessionSummary {
   owner: string | undefined;
 }
 
-export interface ViewerState {
+interface ViewerState {
   viewer: string;
   attempt: number;
   joinedAtMs: number;

@@ -1,8 +1,8 @@
 import type { Codec, Rational } from '@humancast/protocol';
 import type { Clock } from '@humancast/shared';
-import type { PacketizedFrame } from '../rtp/packetized-frame.js';
-import type { Availability, Clip } from './clip.js';
-import type { Timers } from './scheduler.js';
+import type { Availability, Clip } from '../src/playout/clip.js';
+import type { Timers } from '../src/playout/scheduler.js';
+import type { PacketizedFrame } from '../src/rtp/packetized-frame.js';
 
 export interface FakeClipOptions {
   segment: string;
