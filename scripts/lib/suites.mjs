@@ -12,7 +12,11 @@ import { PINNED_NODE, ROOT, run, runTool } from './run.mjs';
 
 /** @type {readonly Suite[]} */
 export const SUITES = [
-  { name: 'lint', doc: 'formatting, lint, import direction and cycles (Biome)', run: lint },
+  {
+    name: 'lint',
+    doc: 'formatting, lint, import direction and cycles (Biome); unused code and dependencies (knip)',
+    run: lint,
+  },
   { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
   { name: 'unit', doc: 'unit and integration tests beside the code', run: () => vitest('vitest.config.ts') },
   { name: 'e2e', doc: 'the whole stack in a real browser (tests/)', run: () => vitest('tests/vitest.config.ts') },
@@ -32,6 +36,7 @@ export const SUITES = [
 function lint() {
   return checks({
     biome: () => runTool('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.'], { quiet: true }),
+    knip: () => runTool('knip/bin/knip.js', ['--no-progress'], { quiet: true }),
   });
 }
 
