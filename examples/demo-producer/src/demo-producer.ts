@@ -5,10 +5,10 @@ import {
   isHashed,
   type Logger,
   NO_TRACER,
+  type RunningService,
   startMetricsServer,
   type Tracer,
 } from '@humancast/shared';
-import type { RunningService } from '@humancast/shared/nest';
 import { SayServer } from './http/say-server.js';
 import { SayMetrics } from './metrics.js';
 import { FaceCamera } from './picture/face-camera.js';

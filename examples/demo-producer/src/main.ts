@@ -1,4 +1,4 @@
-import { runService } from '@humancast/shared/nest';
+import { runService } from '@humancast/shared';
 import { startDemoProducer } from './demo-producer.js';
 import { demoProducerSettings } from './settings.js';
 

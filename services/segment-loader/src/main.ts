@@ -1,6 +1,5 @@
 import 'reflect-metadata';
-import { loaderSettings } from '@humancast/shared';
-import { runService } from '@humancast/shared/nest';
+import { loaderSettings, runService } from '@humancast/shared';
 import { startSegmentLoader } from './segment-loader.module.js';
 
 runService('segment-loader', loaderSettings, (config, logger, tracer) =>

@@ -7,10 +7,11 @@ import {
   NO_TRACER,
   type Redis,
   RequestLimits,
+  type RunningService,
   startMetricsServer,
   type Tracer,
 } from '@humancast/shared';
-import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
+import { ProblemFilter } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';

@@ -1,6 +1,5 @@
 import 'reflect-metadata';
-import { signalingSettings } from '@humancast/shared';
-import { runService } from '@humancast/shared/nest';
+import { runService, signalingSettings } from '@humancast/shared';
 import { startSignaling } from './signaling.module.js';
 import { TIMINGS } from './timings.js';
 

@@ -8,10 +8,10 @@ import {
   HumancastError,
   type Logger,
   parseRequest,
+  toHumancastError,
   toProblem,
   traceparentOf,
 } from '@humancast/shared';
-import { asHumancastError } from '@humancast/shared/nest';
 import { z } from 'zod';
 import type { Order, Receipt } from '../saying/say-desk.js';
 import { OnceByKey } from './once-by-key.js';
@@ -69,7 +69,7 @@ export class SayServer {
       const receipt = await this.#once.run(command, order.session, () => this.#options.take({ ...order, traceparent }));
       response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(receipt));
     } catch (thrown) {
-      const error = asHumancastError(thrown);
+      const error = toHumancastError(thrown);
       if (error.status >= 500) this.#options.logger.error({ err: thrown, code: error.code, session }, 'request failed');
       const retry = error.retryAfterSeconds;
       response.writeHead(error.status, {

@@ -1,2 +1,1 @@
 export * from './problem.filter.js';
-export * from './run-service.js';

@@ -12,10 +12,10 @@ import {
   type SegmentManifest,
   samplesToMs,
   type Tracer,
+  toHumancastError,
   traceFields,
   unpackGop,
 } from '@humancast/shared';
-import { asHumancastError } from '@humancast/shared/nest';
 import { encodeSettingsOf } from '../encode/encode-settings.js';
 import { gopFramesOf } from '../encode/frame-rate.js';
 import { renditionSize, type Size } from '../encode/video-size.js';
@@ -195,7 +195,7 @@ export class LivePush {
 
   /** Ends it for a reason the producer is told; what arrived stays. */
   fail(thrown: unknown): void {
-    const error = asHumancastError(thrown);
+    const error = toHumancastError(thrown);
     if (error.code === 'internal') this.#logger.error({ err: thrown }, 'live push failed');
     void this.#finish(error, true);
   }
@@ -508,7 +508,7 @@ export class LivePush {
       else if (!error) this.#port.fail(new HumancastError('live_empty'));
     } catch (thrown) {
       this.#logger.error({ err: thrown }, 'the segment could not be finished');
-      if (!error && tell) this.#port.fail(asHumancastError(thrown));
+      if (!error && tell) this.#port.fail(toHumancastError(thrown));
     } finally {
       this.#encoder?.kill();
       this.#trace.over(error?.code);

@@ -13,10 +13,10 @@ import {
   type SessionRegistry,
   type Speech,
   type StreamFeed,
+  toHumancastError,
   toProblem,
   traceparentOf,
 } from '@humancast/shared';
-import { asHumancastError } from '@humancast/shared/nest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { LivePush, type LivePushParts, type PushTarget } from './live-push.js';
 import { LiveSession } from './live-session.js';
@@ -100,7 +100,7 @@ export class LiveServer {
       });
       if (!accepted) release();
     } catch (error) {
-      refuse(socket, asHumancastError(error));
+      refuse(socket, toHumancastError(error));
     } finally {
       this.#expected--;
     }

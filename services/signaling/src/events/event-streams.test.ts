@@ -2,7 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SessionEvent } from '@humancast/protocol';
-import { asHumancastError } from '@humancast/shared/nest';
+import { toHumancastError } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { waitFor } from '../../testing/wait-for.js';
@@ -66,7 +66,7 @@ class Scene {
       void this.streams
         .serve(url.pathname, start, reader, response)
         .catch((thrown: unknown) => {
-          const error = asHumancastError(thrown);
+          const error = toHumancastError(thrown);
           const retry = { 'retry-after': String(error.retryAfterSeconds) };
           response.writeHead(error.status, retry).end(JSON.stringify({ code: error.code, ...error.extra }));
         })

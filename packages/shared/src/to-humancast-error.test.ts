@@ -1,34 +1,34 @@
 import { NotFoundException, ServiceUnavailableException } from '@nestjs/common';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { HumancastError } from '../humancast-error.js';
-import { asHumancastError } from './problem.filter.js';
+import { HumancastError } from './humancast-error.js';
+import { toHumancastError } from './to-humancast-error.js';
 
-describe('asHumancastError', () => {
+describe('toHumancastError', () => {
   it('leaves ours alone', () => {
     const error = new HumancastError('queue_full');
-    expect(asHumancastError(error)).toBe(error);
+    expect(toHumancastError(error)).toBe(error);
   });
 
   it('does not tell callers that our own data is their mistake', () => {
     const { error } = z.object({ state: z.enum(['hosted']) }).safeParse({ state: 'paused' });
-    const known = asHumancastError(error);
+    const known = toHumancastError(error);
     expect(known).toMatchObject({ code: 'internal', status: 500 });
     expect(known.message).not.toContain('state');
   });
 
   it('knows the framework’s own errors', () => {
-    expect(asHumancastError(new NotFoundException('Cannot GET /x'))).toMatchObject({ code: 'not_found' });
+    expect(toHumancastError(new NotFoundException('Cannot GET /x'))).toMatchObject({ code: 'not_found' });
   });
 
   it('knows the body parser’s errors that are meant for the caller', () => {
     const error = Object.assign(new Error('request entity too large'), { status: 413, expose: true });
-    expect(asHumancastError(error)).toMatchObject({ code: 'message_too_large', status: 413 });
+    expect(toHumancastError(error)).toMatchObject({ code: 'message_too_large', status: 413 });
   });
 
   it('says that a database is away, and when to come again', () => {
     const error = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:6379'), { code: 'ECONNREFUSED' });
-    const known = asHumancastError(error);
+    const known = toHumancastError(error);
     expect(known).toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
     expect(known.message).not.toContain('10.0.0.1');
   });
@@ -38,14 +38,14 @@ describe('asHumancastError', () => {
       name: 'ReplyError',
     });
     for (const error of [full, new Error('Command timed out')]) {
-      expect(asHumancastError(error)).toMatchObject({ code: 'unavailable', status: 503 });
+      expect(toHumancastError(error)).toMatchObject({ code: 'unavailable', status: 503 });
     }
   });
 
   it.each([[new Error('hunter2')], ['hunter2'], [null], [undefined], [new ServiceUnavailableException('hunter2')]])(
     'tells nothing of %s',
     (thrown) => {
-      const known = asHumancastError(thrown);
+      const known = toHumancastError(thrown);
       expect(known).toMatchObject({ code: 'internal', status: 500 });
       expect(known.message).not.toContain('hunter2');
     },
