@@ -8,7 +8,6 @@ import {
   DeletionLog,
   type Logger,
   newId,
-  type Redis,
   RedisLiveReader,
   RedisMailbox,
   RedisMediaStore,
@@ -23,7 +22,6 @@ import {
   type Tracer,
   toSenderSchema,
 } from '@humancast/shared';
-import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { OpusEncoder } from './audio/opus-encoder.js';
 import { MediaSender } from './hosting/media-sender.js';
 import type { WorkerServices } from './hosting/session-worker.js';
@@ -34,75 +32,26 @@ import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
 import { packetize } from './rtp/packetize.js';
-import { CONFIG, LOGGER, MEDIA_SUBSCRIBER, METRICS_REGISTRY, REDIS_MEDIA, REDIS_QUEUE, TRACER } from './tokens.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
-/** A media store that was emptied is filled again from the watched folder within this, for a few files. */
+/** How long a session waits for missing media, ms: an emptied store is refilled from the watched folder in this time. */
 const MISSING_MEDIA_MS = 3000;
 
-@Module({})
-export class AppModule implements OnApplicationShutdown {
-  readonly #queue: Redis;
-  readonly #media: Redis;
-  readonly #subscriber: Redis;
-
-  constructor(
-    @Inject(REDIS_QUEUE) queue: Redis,
-    @Inject(REDIS_MEDIA) media: Redis,
-    @Inject(MEDIA_SUBSCRIBER) subscriber: Redis,
-  ) {
-    this.#queue = queue;
-    this.#media = media;
-    this.#subscriber = subscriber;
-  }
-
-  static with(config: SenderConfig, logger: Logger, tracer: Tracer): DynamicModule {
-    return {
-      module: AppModule,
-      providers: [
-        { provide: CONFIG, useValue: config },
-        { provide: LOGGER, useValue: logger },
-        { provide: TRACER, useValue: tracer },
-        { provide: METRICS_REGISTRY, useFactory: () => createRegistry('media-sender') },
-        {
-          provide: REDIS_QUEUE,
-          useFactory: () =>
-            connectRedis(config.redisQueueUrl, { name: 'media-sender', logger, waitForReconnect: true }),
-        },
-        {
-          provide: REDIS_MEDIA,
-          useFactory: () => connectRedis(config.redisMediaUrl, { name: 'media-sender', logger }),
-        },
-        {
-          provide: MEDIA_SUBSCRIBER,
-          useFactory: () => connectSubscriber(config.redisMediaUrl, { name: 'media-sender live', logger }),
-        },
-        {
-          provide: MediaSender,
-          inject: [CONFIG, LOGGER, TRACER, METRICS_REGISTRY, REDIS_QUEUE, REDIS_MEDIA, MEDIA_SUBSCRIBER],
-          useFactory: createMediaSender,
-        },
-      ],
-    };
-  }
-
-  onApplicationShutdown(): void {
-    this.#queue.disconnect();
-    this.#media.disconnect();
-    this.#subscriber.disconnect();
-  }
+export interface MediaSenderParts {
+  readonly sender: MediaSender;
+  readonly metrics: Registry;
+  /** Closes the connections to Redis; the sender is closed before. */
+  disconnect(): void;
 }
 
-function createMediaSender(
-  config: SenderConfig,
-  baseLogger: Logger,
-  tracer: Tracer,
-  metricsRegistry: Registry,
-  queue: Redis,
-  media: Redis,
-  subscriber: Redis,
-): MediaSender {
+/** Builds a media-sender and everything it needs; `sender.start()` starts it. */
+export function createMediaSender(config: SenderConfig, baseLogger: Logger, tracer: Tracer): MediaSenderParts {
+  const metricsRegistry = createRegistry('media-sender');
+  const waiting = { name: 'media-sender', logger: baseLogger, waitForReconnect: true };
+  const queue = connectRedis(config.redisQueueUrl, waiting);
+  const media = connectRedis(config.redisMediaUrl, { name: 'media-sender', logger: baseLogger });
+  const subscriber = connectSubscriber(config.redisMediaUrl, { name: 'media-sender live', logger: baseLogger });
   const id = newId('snd');
   const logger = baseLogger.child({ sender: id });
   const clock = systemClock;
@@ -197,5 +146,11 @@ function createMediaSender(
     paced: () => metrics.paced,
     logger,
   });
-  return sender.current;
+  return {
+    sender: sender.current,
+    metrics: metricsRegistry,
+    disconnect: () => {
+      for (const redis of [queue, media, subscriber]) redis.disconnect();
+    },
+  };
 }
