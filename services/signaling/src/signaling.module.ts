@@ -9,13 +9,14 @@ import {
   type Redis,
   RedisMailbox,
   RequestLimits,
+  type RunningService,
   SenderRegistry,
   type SignalingConfig,
   startMetricsServer,
   type ToSignaling,
   type Tracer,
 } from '@humancast/shared';
-import { ProblemFilter, type RunningService } from '@humancast/shared/nest';
+import { ProblemFilter } from '@humancast/shared/nest';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -153,7 +154,7 @@ async function createApp(parts: CoreParts): Promise<{ app: NestExpressApplicatio
   const adapter = new SignalAdapter(
     app,
     { hosts: app.get(KnownHosts), origins: app.get(Origins), limits: app.get(Limits), metrics },
-    config,
+    { ...config, logger },
   );
   app.useWebSocketAdapter(adapter);
   guardConnections(app.getHttpServer(), config, (limit) => metrics.limited.inc({ limit }));

@@ -3,9 +3,10 @@ import { type ViewerMessage } from '@humancast/protocol';
 import { createLogger, HumancastError } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import type { WebSocket } from 'ws';
-import { SignalSocket, type SocketHandlers } from './signal-socket.js';
+import { type ReceivedMessage, SignalSocket } from './signal-socket.js';
+import type { ViewerConnection } from './viewer-connection.js';
 
-/** What SignalSocket uses of a WebSocket, with its buffer in the test's hands. */
+/** The members of a WebSocket that SignalSocket uses; the test sets `bufferedAmount`. */
 class FakeWebSocket extends EventEmitter {
   readonly OPEN = 1;
   readonly readyState = 1;
@@ -30,14 +31,14 @@ class FakeWebSocket extends EventEmitter {
   }
 }
 
-function socketWith(handlers: Partial<SocketHandlers>) {
+function socketWith(
+  onMessage: (message: ReceivedMessage) => void | Promise<void> = () => {},
+  onError: (code: string) => void = () => {},
+) {
   const ws = new FakeWebSocket();
-  const socket = new SignalSocket(
-    ws as unknown as WebSocket,
-    { heartbeatMs: 60_000, messagesPerSecond: 10 },
-    createLogger('test', 'silent'),
-    { onMessage() {}, onRefused() {}, onClosed() {}, onError() {}, ...handlers },
-  );
+  const options = { heartbeatMs: 60_000, messagesPerSecond: 10, logger: createLogger('test', 'silent'), onError };
+  const socket = new SignalSocket(ws as unknown as WebSocket, options);
+  socket.onMessage(onMessage);
   return { ws, socket };
 }
 
@@ -46,16 +47,15 @@ describe('SignalSocket', () => {
     const seen: string[] = [];
     const slow = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
-    const { ws, socket } = socketWith({
-      onMessage: async ({ type }) => {
-        seen.push(`${type} begins`);
-        if (type === 'interrupt') await slow.promise;
-        if (type === 'interrupt') throw new HumancastError('session_ended');
-        seen.push(`${type} ends`);
-        if (type === 'leave') done.resolve();
-      },
-      onRefused: ({ code }) => seen.push(code),
-    });
+    const onMessage = async ({ type }: ReceivedMessage) => {
+      seen.push(`${type} begins`);
+      if (type === 'interrupt') await slow.promise;
+      if (type === 'interrupt') throw new HumancastError('session_ended');
+      seen.push(`${type} ends`);
+      if (type === 'leave') done.resolve();
+    };
+    const { ws, socket } = socketWith(onMessage, (code) => seen.push(code));
+    socket.viewer = {} as ViewerConnection;
     ws.says({ type: 'interrupt' });
     ws.says({ type: 'ping' });
     ws.says({ type: 'leave' });
@@ -72,8 +72,8 @@ describe('SignalSocket', () => {
     socket.terminate();
   });
 
-  it('cuts off a viewer that does not read', () => {
-    const { ws, socket } = socketWith({});
+  it('terminates a connection whose viewer does not read', () => {
+    const { ws, socket } = socketWith();
     ws.bufferedAmount = 1_000_000;
     socket.send({ type: 'pong' });
     expect(ws.terminated).toBe(false);
@@ -84,9 +84,9 @@ describe('SignalSocket', () => {
     expect(ws.sent).toHaveLength(2);
   });
 
-  it('says nothing more, and hears nothing more, once it closes', async () => {
+  it('sends and handles no messages once it closes', async () => {
     const seen: string[] = [];
-    const { ws, socket } = socketWith({ onMessage: ({ type }) => void seen.push(type) });
+    const { ws, socket } = socketWith(({ type }) => void seen.push(type));
     socket.fail('replaced');
     socket.send({ type: 'pong' });
     ws.says({ type: 'ping' });
@@ -99,9 +99,10 @@ describe('SignalSocket', () => {
     socket.terminate();
   });
 
-  it('tells once that it is gone', () => {
+  it('calls the close listener once', () => {
     let closed = 0;
-    const { ws, socket } = socketWith({ onClosed: () => closed++ });
+    const { ws, socket } = socketWith();
+    socket.onceClosed(() => closed++);
     socket.terminate();
     ws.emit('close');
     expect(closed).toBe(1);

@@ -1,99 +1,144 @@
 import type { IncomingMessage } from 'node:http';
-import { type ErrorCode, type ViewerMessage } from '@humancast/protocol';
-import { HumancastError, type Logger, type SignalingConfig } from '@humancast/shared';
-import { Inject } from '@nestjs/common';
-import { type OnGatewayConnection, WebSocketGateway } from '@nestjs/websockets';
-import type { WebSocket } from 'ws';
+import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
+import { HumancastError } from '@humancast/shared';
+import { Inject, UseFilters, UseGuards } from '@nestjs/common';
+import {
+  ConnectedSocket,
+  MessageBody,
+  type OnGatewayConnection,
+  type OnGatewayDisconnect,
+  SubscribeMessage,
+  WebSocketGateway,
+} from '@nestjs/websockets';
 import { Limits } from '../limits/limits.js';
 import { SignalingMetrics } from '../metrics.js';
 import type { Timings } from '../timings.js';
-import { CONFIG, LOGGER, TIMINGS_TOKEN } from '../tokens.js';
+import { TIMINGS_TOKEN } from '../tokens.js';
 import { closeLast } from './close-last.js';
 import { Connections } from './connections.js';
-import { SignalSocket, type SocketOptions } from './signal-socket.js';
+import { JoinedGuard, JoinedViewer, NotJoinedGuard } from './joined.guard.js';
+import { UNKNOWN_MESSAGE } from './signal.adapter.js';
+import { SignalErrorFilter } from './signal-error.filter.js';
+import type { SignalSocket } from './signal-socket.js';
 import type { ViewerConnection } from './viewer-connection.js';
+import { ViewerMessagePipe } from './viewer-message.pipe.js';
 
-/** The service restarts (registered by the IANA for RFC 6455): come back, to another process. */
+type Message<T extends ViewerMessage['type']> = Extract<ViewerMessage, { type: T }>;
+
+/** Close code 1012, "service restart" (IANA, for RFC 6455): the client reconnects, to another process. */
 const SERVICE_RESTART = 1012;
 const GOODBYE_MS = 500;
 const GOODBYE_LOOK_MS = 10;
 
-/** `WS /v1/signal`: what comes first on a connection. Who may connect at all is the adapter's to say. */
+interface Connection {
+  /** The viewer's network, for the limits. */
+  readonly network: string;
+  readonly joinTimer: NodeJS.Timeout;
+}
+
+/** `WS /v1/signal`. The adapter decides who may connect, the guards what a viewer may send before and after its `join`. */
 @WebSocketGateway({ path: '/v1/signal' })
-export class SignalGateway implements OnGatewayConnection<WebSocket> {
-  readonly #desk: Connections;
-  readonly #limits: Limits;
-  readonly #metrics: SignalingMetrics;
-  readonly #logger: Logger;
-  readonly #socketOptions: SocketOptions;
-  readonly #joinMs: number;
-  readonly #sockets = new Set<SignalSocket>();
+@UseFilters(SignalErrorFilter)
+export class SignalGateway implements OnGatewayConnection<SignalSocket>, OnGatewayDisconnect<SignalSocket> {
+  readonly #open = new Map<SignalSocket, Connection>();
 
   constructor(
-    @Inject(CONFIG) config: SignalingConfig,
-    @Inject(TIMINGS_TOKEN) timings: Timings,
-    @Inject(LOGGER) logger: Logger,
-    @Inject(Connections) desk: Connections,
-    @Inject(Limits) limits: Limits,
-    @Inject(SignalingMetrics) metrics: SignalingMetrics,
-  ) {
-    this.#socketOptions = { heartbeatMs: config.heartbeatMs, messagesPerSecond: config.messagesPerSecond };
-    this.#joinMs = timings.joinMs;
-    this.#logger = logger;
-    this.#desk = desk;
-    this.#limits = limits;
-    this.#metrics = metrics;
-  }
+    @Inject(Connections) private readonly connections: Connections,
+    @Inject(Limits) private readonly limits: Limits,
+    @Inject(SignalingMetrics) private readonly metrics: SignalingMetrics,
+    @Inject(TIMINGS_TOKEN) private readonly timings: Timings,
+  ) {}
 
-  handleConnection(ws: WebSocket, request: IncomingMessage): void {
+  handleConnection(socket: SignalSocket, request: IncomingMessage): void {
     closeLast(request.socket);
-    const { network } = this.#limits.counted(request);
-    let link: ViewerConnection | undefined;
-    const socket = new SignalSocket(ws, this.#socketOptions, this.#logger, {
-      onMessage: async (message) => {
-        if (link) await this.#handle(link, message);
-        else link = await this.#join(socket, message, network, joinTimer);
-      },
-      // Who has not joined has nothing to lose.
-      onRefused: (error) => (link ? socket.warn(error.code, error.message) : socket.fail(error.code, error.message)),
-      onClosed: () => {
-        clearTimeout(joinTimer);
-        this.#sockets.delete(socket);
-        this.#metrics.connections.set(this.#sockets.size);
-        if (link) this.#desk.lost(link);
-      },
-      onError: (code: ErrorCode) => this.#metrics.errors.inc({ code }),
-    });
-    const joinTimer = setTimeout(() => socket.fail('idle_timeout', 'nothing was joined in time'), this.#joinMs);
-    this.#sockets.add(socket);
-    this.#metrics.connections.set(this.#sockets.size);
+    const joinTimer = setTimeout(() => socket.fail('idle_timeout', 'nothing was joined in time'), this.timings.joinMs);
+    this.#open.set(socket, { network: this.limits.counted(request).network, joinTimer });
+    this.metrics.connections.set(this.#open.size);
   }
 
-  /** Sends everyone to another process. */
+  handleDisconnect(socket: SignalSocket): void {
+    clearTimeout(this.#open.get(socket)?.joinTimer);
+    this.#open.delete(socket);
+    this.metrics.connections.set(this.#open.size);
+    if (socket.viewer) this.connections.lost(socket.viewer);
+  }
+
+  @SubscribeMessage('join')
+  @UseGuards(NotJoinedGuard)
+  async join(
+    @ConnectedSocket() socket: SignalSocket,
+    @MessageBody(ViewerMessagePipe) message: Message<'join'>,
+  ): Promise<void> {
+    const connection = this.#open.get(socket);
+    if (!connection) return;
+    clearTimeout(connection.joinTimer);
+    socket.viewer = await this.connections.join(message, socket, connection.network);
+  }
+
+  @SubscribeMessage('answer')
+  @UseGuards(JoinedGuard)
+  answer(
+    @JoinedViewer() viewer: ViewerConnection,
+    @MessageBody(ViewerMessagePipe) message: Message<'answer'>,
+  ): Promise<void> {
+    return viewer.answer(message);
+  }
+
+  /** Hosts are ICE-lite agents: they learn a viewer's addresses from its checks (RFC 8445 §2.5). */
+  @SubscribeMessage('candidate')
+  @UseGuards(JoinedGuard)
+  candidate(@MessageBody(ViewerMessagePipe) _message: Message<'candidate'>): void {}
+
+  @SubscribeMessage('report')
+  @UseGuards(JoinedGuard)
+  report(
+    @JoinedViewer() viewer: ViewerConnection,
+    @MessageBody(ViewerMessagePipe) message: Message<'report'>,
+  ): Promise<void> {
+    return viewer.report(message);
+  }
+
+  @SubscribeMessage('reconnect')
+  @UseGuards(JoinedGuard)
+  reconnect(
+    @JoinedViewer() viewer: ViewerConnection,
+    @MessageBody(ViewerMessagePipe) _message: Message<'reconnect'>,
+  ): Promise<void> {
+    return viewer.reconnect();
+  }
+
+  @SubscribeMessage('interrupt')
+  @UseGuards(JoinedGuard)
+  interrupt(@JoinedViewer() viewer: ViewerConnection): Promise<void> {
+    return viewer.interrupt();
+  }
+
+  @SubscribeMessage('leave')
+  @UseGuards(JoinedGuard)
+  leave(@JoinedViewer() viewer: ViewerConnection): Promise<void> {
+    return this.connections.leave(viewer);
+  }
+
+  @SubscribeMessage('ping')
+  @UseGuards(JoinedGuard)
+  ping(): SignalMessage {
+    return { type: 'pong' };
+  }
+
+  /** Refused by the pipe, which describes what is wrong. */
+  @SubscribeMessage(UNKNOWN_MESSAGE)
+  unknown(@MessageBody(ViewerMessagePipe) { type }: ViewerMessage): never {
+    throw new HumancastError('bad_message', `messages of type ${type} are not handled`);
+  }
+
+  /** Closes every connection, so that viewers reconnect to another process. */
   async close(): Promise<void> {
-    this.#desk.close();
-    for (const socket of this.#sockets) socket.close(SERVICE_RESTART, 'restarting');
+    this.connections.close();
+    for (const socket of this.#open.keys()) socket.close(SERVICE_RESTART, 'restarting');
     const deadline = performance.now() + GOODBYE_MS;
-    while (this.#sockets.size > 0 && performance.now() < deadline) {
+    while (this.#open.size > 0 && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, GOODBYE_LOOK_MS));
     }
-    for (const socket of this.#sockets) socket.terminate();
-  }
-
-  #join(
-    socket: SignalSocket,
-    message: ViewerMessage,
-    network: string,
-    timer: NodeJS.Timeout,
-  ): Promise<ViewerConnection> {
-    clearTimeout(timer);
-    if (message.type !== 'join') throw new HumancastError('join_required');
-    return this.#desk.join(message, socket, network);
-  }
-
-  async #handle(link: ViewerConnection, message: ViewerMessage): Promise<void> {
-    if (message.type === 'join') throw new HumancastError('already_joined');
-    if (message.type === 'leave') await this.#desk.leave(link);
-    else await link.handle(message);
+    for (const socket of this.#open.keys()) socket.terminate();
   }
 }

@@ -108,7 +108,25 @@ describe('signalling', () => {
       await sender.got('viewers.changed', (mail) => mail.session === session.id);
     });
 
-    it('has its ping answered', async () => {
+    it('may send its first messages before it is told that it has joined, and has them handled in order', async () => {
+      const session = await signaling.makeSession();
+      const viewer = await TestViewer.connect(signaling);
+      const join = { type: 'join', session: session.id, token: session.token } as const;
+      viewer.send(join);
+      viewer.send({ type: 'ping' });
+      viewer.send(join);
+      viewer.ws.send(JSON.stringify({ type: 'dance' }));
+      viewer.send({ type: 'ping' });
+      await waitFor('the second pong', () => viewer.messages.filter(({ type }) => type === 'pong').length === 2);
+      const answers = viewer.messages.flatMap((message) => {
+        if (message.type === 'error') return [message.code];
+        return message.type === 'joined' || message.type === 'pong' ? [message.type] : [];
+      });
+      expect(answers).toEqual(['joined', 'pong', 'already_joined', 'bad_message', 'pong']);
+      viewer.ws.close();
+    });
+
+    it('gets a pong for its ping', async () => {
       const viewer = await TestViewer.join(signaling, await signaling.makeSession());
       viewer.send({ type: 'ping' });
       await viewer.got('pong');

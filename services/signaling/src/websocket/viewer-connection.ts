@@ -135,32 +135,32 @@ export class ViewerConnection {
     this.socket.send({ type: 'waiting', position });
   }
 
-  /** From the viewer. `join` and `leave` are the desk's. */
-  async handle(message: Exclude<ViewerMessage, { type: 'join' | 'leave' }>): Promise<void> {
+  /** Passes the viewer's answer on to the host that made the offer. */
+  answer(message: Extract<ViewerMessage, { type: 'answer' }>): Promise<void> {
     const { session, viewer } = this;
-    switch (message.type) {
-      case 'answer':
-        return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
-      case 'candidate':
-        // Hosts are ICE-lite agents: they learn a viewer's addresses from its checks (RFC 8445 §2.5).
-        return;
-      case 'report':
-        if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
-        return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
-      case 'reconnect':
-        if (!this.#reconnects.take())
-          throw new HumancastError('rate_limited', 'too many new connections; wait a little');
-        this.#trace.over('reconnect');
-        this.#trace = new JoinTrace(this.#parts.tracer, 'reconnect', { session, viewer });
-        await this.requestOffer();
-        this.#trace.admitted({});
-        return;
-      case 'interrupt':
-        await this.#parts.interrupt(session);
-        return;
-      case 'ping':
-        this.socket.send({ type: 'pong' });
-    }
+    return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
+  }
+
+  /** Passes the viewer's measurements on to the host of the connection they are about. */
+  report(message: Extract<ViewerMessage, { type: 'report' }>): Promise<void> {
+    const { session, viewer } = this;
+    if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
+    return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
+  }
+
+  /** Asks for a new connection because the viewer's broke. @throws HumancastError `rate_limited`. */
+  async reconnect(): Promise<void> {
+    const { session, viewer } = this;
+    if (!this.#reconnects.take()) throw new HumancastError('rate_limited', 'too many new connections; wait a little');
+    this.#trace.over('reconnect');
+    this.#trace = new JoinTrace(this.#parts.tracer, 'reconnect', { session, viewer });
+    await this.requestOffer();
+    this.#trace.admitted({});
+  }
+
+  /** Ends everything that is queued. @throws HumancastError `rate_limited`. */
+  async interrupt(): Promise<void> {
+    await this.#parts.interrupt(this.session);
   }
 
   /** This link reaches the viewer no more. */

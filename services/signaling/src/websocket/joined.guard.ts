@@ -1,0 +1,29 @@
+import { HumancastError } from '@humancast/shared';
+import { type CanActivate, createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { SignalSocket } from './signal-socket.js';
+import type { ViewerConnection } from './viewer-connection.js';
+
+/** Lets only viewers pass that have joined. */
+export class JoinedGuard implements CanActivate {
+  /** @throws HumancastError `join_required`. */
+  canActivate(context: ExecutionContext): boolean {
+    if (viewerOf(context)) return true;
+    throw new HumancastError('join_required');
+  }
+}
+
+/** Lets only sockets pass on which nobody has joined. */
+export class NotJoinedGuard implements CanActivate {
+  /** @throws HumancastError `already_joined`. */
+  canActivate(context: ExecutionContext): boolean {
+    if (!viewerOf(context)) return true;
+    throw new HumancastError('already_joined');
+  }
+}
+
+/** The viewer that has joined, as a parameter of a handler behind {@link JoinedGuard}. */
+export const JoinedViewer = createParamDecorator((_: unknown, context: ExecutionContext) => viewerOf(context));
+
+function viewerOf(context: ExecutionContext): ViewerConnection | undefined {
+  return context.switchToWs().getClient<SignalSocket>().viewer;
+}

@@ -1,0 +1,13 @@
+import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
+import type { SignalSocket } from './signal-socket.js';
+
+/** Sends a handler's error to the viewer, in the form of the signaling protocol. */
+@Catch()
+export class SignalErrorFilter implements ExceptionFilter {
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const context = host.switchToWs();
+    const { session } = (context.getData<{ session?: unknown } | null>() ?? {}) as { session?: unknown };
+    const about = typeof session === 'string' ? { session } : {};
+    context.getClient<SignalSocket>().refuse(thrown, { type: context.getPattern(), ...about });
+  }
+}
