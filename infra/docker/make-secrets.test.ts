@@ -5,60 +5,95 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   ApiKeys,
+  AvatarStore,
+  BULL_PREFIX,
+  bullConnection,
+  connectRedis,
   connectSubscriber,
   createLogger,
+  DeletionLog,
+  eventsChannel,
   type LivePart,
   liveChannel,
   newId,
   RedisLiveReader,
   RedisLiveWriter,
+  RedisMailbox,
   RedisMediaStore,
+  RedisPost,
   SCOPES,
+  SESSIONS_QUEUE,
   type SegmentManifest,
+  SegmentQueues,
+  SenderRegistry,
+  SessionRegistry,
+  Speech,
   StreamFeed,
+  segmentsQueue,
+  senderChannel,
+  toSenderSchema,
 } from '@humancast/shared';
 import { startRedis, type TestRedis } from '@humancast/testkit';
+import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const SERVERS = ['redis-queue', 'redis-media'] as const;
+type Server = (typeof SERVERS)[number];
+type Service = 'signaling' | 'segment-loader' | 'media-sender';
+const logger = createLogger('test', 'silent');
 
 describe('make-secrets', () => {
   let folder: string;
-  let redisMedia: TestRedis;
-  const clients: Redis[] = [];
+  const servers = new Map<Server, TestRedis>();
+  const admins = new Map<Server, Redis>();
+  const clients: { disconnect(): void }[] = [];
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'humancast-secrets-'));
     run();
-    redisMedia = await startRedis();
-    const admin = new Redis(redisMedia.url);
-    clients.push(admin);
-    for (const line of read('redis-media.acl').split('\n')) {
-      const [kind, name, ...rules] = line.split(' ');
-      if (kind === 'user' && name !== 'default') await admin.call('ACL', 'SETUSER', name ?? '', ...rules);
+    for (const name of SERVERS) {
+      const server = await startRedis();
+      servers.set(name, server);
+      const admin = keep(new Redis(server.url));
+      admins.set(name, admin);
+      for (const line of read(`${name}.acl`).split('\n')) {
+        const [kind, user, ...rules] = line.split(' ');
+        if (kind === 'user' && user !== 'default') await admin.call('ACL', 'SETUSER', user ?? '', ...rules);
+      }
     }
   });
   afterAll(async () => {
     for (const client of clients) client.disconnect();
-    await redisMedia?.stop();
+    for (const server of servers.values()) await server.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
   function run(...args: string[]): string {
-    const env = { ...process.env, SECRETS_DIR: folder, API_KEY_MJS: here('../../scripts/api-key.mjs') };
+    const env = {
+      ...process.env,
+      SECRETS_DIR: folder,
+      API_KEY_MJS: here('../../scripts/api-key.mjs'),
+      REDIS_RIGHTS: here('../redis/rights'),
+    };
     return execFileSync('bash', [here('make-secrets'), ...args], { env, encoding: 'utf8' }).trim();
   }
   const read = (name: string) => readFileSync(join(folder, name), 'utf8').trim();
   const find = (key: string) => new ApiKeys([], join(folder, 'api-keys')).find(key);
   const scopesOf = (key: string) => SCOPES.filter((scope) => find(key)?.has(scope));
 
-  function urlOf(service: string): string {
-    return `redis://${service}:${read(`redis-media.${service}.password`)}@127.0.0.1:${redisMedia.port}`;
-  }
-  function as(service: string): Redis {
-    const client = new Redis(urlOf(service));
+  function keep<T extends { disconnect(): void }>(client: T): T {
     clients.push(client);
     return client;
+  }
+  function urlOf(service: Service, server: Server): string {
+    return `redis://${service}:${read(`${server}.${service}.password`)}@127.0.0.1:${servers.get(server)?.port}`;
+  }
+  function as(service: Service, server: Server): Redis {
+    return keep(connectRedis(urlOf(service, server), { name: 'test', logger, waitForReconnect: true }) as Redis);
+  }
+  function subscriberOf(service: Service, server: Server): Redis {
+    return keep(connectSubscriber(urlOf(service, server), { name: 'test', logger }));
   }
 
   const manifest: SegmentManifest = {
@@ -80,14 +115,14 @@ describe('make-secrets', () => {
   };
 
   it('lets a media-sender read media and renew its time to live', async () => {
-    const loader = as('segment-loader');
+    const loader = as('segment-loader', 'redis-media');
     const writer = new RedisMediaStore(loader);
     await writer.writeGop(manifest.id, 'vp8', 0, Buffer.from('gop'));
     await writer.writePcm(manifest.id, 0, Buffer.from('pcm'));
     await writer.putManifest(manifest, { pinned: false, ttlSeconds: 600 });
     await writer.setIdlePlaylist('demo', [manifest.id]);
 
-    const sender = as('media-sender');
+    const sender = as('media-sender', 'redis-media');
     const reader = new RedisMediaStore(sender);
     expect(await reader.getIdlePlaylist('demo')).toEqual([manifest.id]);
     expect(await reader.getManifest(manifest.id)).toEqual(manifest);
@@ -100,29 +135,32 @@ describe('make-secrets', () => {
   });
 
   it('lets a media-sender follow an open segment', async () => {
-    const logger = createLogger('test', 'silent');
-    const subscriber = connectSubscriber(urlOf('media-sender'), { name: 'test', logger });
-    clients.push(subscriber);
-    const reader = new RedisLiveReader(as('media-sender'), new StreamFeed(subscriber, logger));
+    const subscriber = subscriberOf('media-sender', 'redis-media');
+    const reader = new RedisLiveReader(as('media-sender', 'redis-media'), new StreamFeed(subscriber, logger));
     const open = newId('seg');
     const heard: LivePart['kind'][] = [];
     const stop = reader.follow(open, ({ part }) => heard.push(part.kind));
     await expect
-      .poll(async () => (await clients[0]?.pubsub('NUMSUB', liveChannel(open)))?.[1], { timeout: 10_000 })
+      .poll(async () => (await admins.get('redis-media')?.pubsub('NUMSUB', liveChannel(open)))?.[1], {
+        timeout: 10_000,
+      })
       .toBe(1);
-    await new RedisLiveWriter(as('segment-loader')).append(open, [{ kind: 'sound', sample: 0, pcm: Buffer.alloc(4) }]);
+    await new RedisLiveWriter(as('segment-loader', 'redis-media')).append(open, [
+      { kind: 'sound', sample: 0, pcm: Buffer.alloc(4) },
+    ]);
     await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['sound']);
     stop();
   });
 
   it('lets a media-sender change, delete or find out nothing else at redis-media', async () => {
-    const sender = as('media-sender');
+    const sender = as('media-sender', 'redis-media');
     const key = `hc:{m:${manifest.id}}:manifest`;
     const commands: string[][] = [
       ['SET', key, 'x'],
       ['DEL', key],
       ['UNLINK', key],
       ['HSET', 'hc:{c:demo}:segments', 'x', 'y'],
+      ['EXPIRE', 'hc:{c:demo}:segments', '1'],
       ['RPUSH', 'hc:{c:demo}:idle', 'x'],
       ['EVAL', 'return 1', '0'],
       ['PUBLISH', 'hc:lv:x', '1'],
@@ -134,11 +172,139 @@ describe('make-secrets', () => {
       ['ACL', 'LIST'],
       ['CLIENT', 'KILL', 'TYPE', 'normal'],
     ];
-    for (const [command = '', ...args] of commands) {
-      await expect(sender.call(command, ...args), command).rejects.toThrow('NOPERM');
-    }
-    expect(await clients[0]?.exists(key)).toBe(1);
+    for (const command of commands) await refused(sender, command);
+    expect(await admins.get('redis-media')?.exists(key)).toBe(1);
   });
+
+  it('lets signaling read media, renew its time to live and tidy its catalogue, and write none', async () => {
+    const loader = new RedisMediaStore(as('segment-loader', 'redis-media'));
+    const signaling = as('signaling', 'redis-media');
+    const store = new RedisMediaStore(signaling);
+    await loader.putManifest(manifest, { pinned: false, ttlSeconds: 600 });
+    const gone = { ...manifest, id: newId('seg') };
+    await loader.putManifest(gone, { pinned: false, ttlSeconds: 600 });
+    await admins.get('redis-media')?.del(`hc:{m:${gone.id}}:manifest`);
+    expect((await store.list('demo')).map(({ id }) => id)).toEqual([manifest.id]);
+    expect(await store.getIdlePlaylist('demo')).toEqual([manifest.id]);
+    await store.touch(manifest.id);
+    await refused(signaling, ['SET', `hc:{m:${manifest.id}}:manifest`, 'x']);
+    await refused(signaling, ['UNLINK', `hc:{m:${manifest.id}}:manifest`]);
+    await refused(signaling, ['RPUSH', 'hc:{c:demo}:idle', 'x']);
+  });
+
+  it('lets all three services make a session speak, each with its own rights at redis-queue', async () => {
+    const [signaling, loader, sender] = [
+      as('signaling', 'redis-queue'),
+      as('segment-loader', 'redis-queue'),
+      as('media-sender', 'redis-queue'),
+    ];
+    const [session, host] = [newId('ses'), newId('snd')];
+    const heard: string[] = [];
+    const subscriber = subscriberOf('media-sender', 'redis-queue');
+    await subscriber.subscribe(senderChannel(host));
+    const feed = subscriberOf('signaling', 'redis-queue');
+    feed.on('message', (channel) => heard.push(channel));
+    await feed.subscribe(eventsChannel(session));
+
+    // The media-sender starts.
+    const senders = new SenderRegistry(sender);
+    const record = { id: host, mailbox: host, sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
+    await senders.beat({ ...record, startedAtMs: 1, hostname: 'x' }, 1000, true);
+    const mailbox = new RedisMailbox(host, as('media-sender', 'redis-queue'), sender, toSenderSchema, logger);
+    const letters: string[] = [];
+    await mailbox.open(({ type }) => void letters.push(type));
+    const connection = bullConnection(urlOf('media-sender', 'redis-queue'), 'test', sender);
+    const jobs: string[] = [];
+    const workers = [SESSIONS_QUEUE, segmentsQueue(host)].map(
+      (name) => new Worker(name, async () => void jobs.push(name), { connection, prefix: BULL_PREFIX }),
+    );
+    clients.push(...workers.map((worker) => ({ disconnect: () => void worker.close(true) })));
+
+    // The loader has an avatar; signaling makes a session, and the media-sender takes it.
+    await new AvatarStore(loader).ensure('demo');
+    expect(await new AvatarStore(signaling).get('demo')).toMatchObject({ id: 'demo' });
+    expect(await new AvatarStore(sender).get('demo')).toMatchObject({ id: 'demo' });
+    const [producer, registry] = [new SessionRegistry(signaling), new SessionRegistry(sender)];
+    await producer.create(session, 'demo');
+    const epoch = (await producer.requestHost(session)) ?? 0;
+    const sessions = new Queue(SESSIONS_QUEUE, { connection: signaling, prefix: BULL_PREFIX });
+    await sessions.add('host', { session, epoch });
+    expect(await registry.claim(session, epoch, host)).toBe(true);
+    const viewer = newId('vw');
+    await producer.putViewer(session, viewer, 'sig_x', { limit: 5 });
+    expect(await registry.viewers(session)).toHaveLength(1);
+    expect(await registry.viewerGone(session, epoch, viewer, 1)).toBe(true);
+
+    // Both doors may speak; the media-sender says so.
+    const [first, second] = [newId('seg'), newId('seg')];
+    const doors: [Redis, string][] = [
+      [signaling, first],
+      [loader, second],
+    ];
+    for (const [door, segment] of doors) {
+      const queues = new SegmentQueues(door);
+      const speech = new Speech(new SessionRegistry(door), queues, new RedisPost(door));
+      const [queued] = await speech.speak(session, [segment], { interrupt: true, limit: 10 });
+      if (!queued) throw new Error('nothing was queued');
+      await registry.speechStarted(session, epoch, queued);
+      await queues.close();
+    }
+    await registry.savePlayhead(session, epoch, {
+      segment: second,
+      role: 'speech',
+      seq: 2,
+      positionSamples: 0,
+      atMs: 1,
+    });
+    const log = new DeletionLog(sender);
+    await log.next();
+    await new DeletionLog(loader).append([second]);
+    expect((await log.next()).segments).toEqual([second]);
+    await new SessionRegistry(loader).dropSegment(session, second);
+    expect((await new SessionRegistry(loader).eventPage(session, '0-0', 100)).entries.length).toBeGreaterThan(2);
+    await expect.poll(() => [jobs.length, letters.length], { timeout: 10_000 }).toEqual([3, 2]);
+
+    // It ends, and is forgotten.
+    await registry.end(session, 'no-viewers', epoch);
+    expect(heard).toContain(eventsChannel(session));
+    await mailbox.close();
+    await Promise.all(workers.map((worker) => worker.close()));
+    const segments = new Queue(segmentsQueue(host), { connection, prefix: BULL_PREFIX });
+    await segments.obliterate({ force: true });
+    await segments.close();
+    expect((await new SenderRegistry(signaling).signsOf([host])).get(host)?.silent).toBe(false);
+    await senders.forget(host);
+    await sessions.close();
+    expect(await admins.get('redis-queue')?.call('ACL', 'LOG')).toEqual([]);
+  });
+
+  it.each<[Service, string[]]>([
+    ['media-sender', ['HSET', 'hc:avatars', 'demo', '{}']],
+    ['media-sender', ['HDEL', 'hc:avatars', 'demo']],
+    ['media-sender', ['HSET', 'hc:deletions:open', 'x', '{}']],
+    ['media-sender', ['EVAL', "return redis.call('HSET', 'hc:deletions:open', 'x', '{}')", '0']],
+    ['media-sender', ['XADD', 'hc:deletions', '*', 's', '["x"]']],
+    ['media-sender', ['GET', 'hc:{up:seg_x}']],
+    ['media-sender', ['SET', 'hc:{up:seg_x}', 'x']],
+    ['media-sender', ['ZRANGE', 'hc:sessions', '0', '-1']],
+    ['media-sender', ['DEL', '{hc:bull}:another:wait']],
+    ['media-sender', ['SET', 'another', 'x']],
+    ['media-sender', ['SUBSCRIBE', 'another']],
+    ['signaling', ['HSET', 'hc:avatars', 'demo', '{}']],
+    ['signaling', ['HSET', 'hc:deletions:open', 'x', '{}']],
+    ['signaling', ['XADD', 'hc:deletions', '*', 's', '["x"]']],
+    ['signaling', ['SET', 'hc:{up:seg_x}', 'x']],
+    ['segment-loader', ['SET', 'hc:{snd:snd_x}', '{}']],
+    ['segment-loader', ['ZADD', 'hc:senders', '1', 'snd_x']],
+    ['segment-loader', ['LPUSH', '{hc:bull}:sessions:wait', 'x']],
+    ['segment-loader', ['FLUSHALL']],
+  ])('refuses a %s at redis-queue %j', async (service, command) => {
+    await refused(as(service, 'redis-queue'), command);
+  });
+
+  async function refused(client: Redis, [command = '', ...args]: readonly string[]): Promise<void> {
+    await expect(client.call(command, ...args), command).rejects.toThrow(/NOPERM|can't access|No permissions/);
+  }
 
   it('gives the demo producer a key that may only speak, also in place of one of before there were scopes', () => {
     expect([find(read('say-key'))?.name, ...scopesOf(read('say-key'))]).toEqual(['demo-producer', 'speak']);

@@ -6,6 +6,7 @@ import {
   FuzzRandom,
   type PlacedProcess,
   type Placement,
+  redisUrlFor,
   type Stack,
   type StackProcess,
   startStack,
@@ -72,7 +73,7 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
     const link = { service: name, instance };
     const queue = await network.open({ ...link, redis: 'queue' }, redisQueue.port);
     const media = await network.open({ ...link, redis: 'media' }, redisMedia.port);
-    const env = { REDIS_QUEUE_URL: `redis://127.0.0.1:${queue}`, REDIS_MEDIA_URL: `redis://127.0.0.1:${media}` };
+    const env = { REDIS_QUEUE_URL: redisUrlFor(name, queue), REDIS_MEDIA_URL: redisUrlFor(name, media) };
     if (name !== 'segment-loader') return { env: { ...env, ...clocks.environment(clockOf(process)) } };
     const [scratch, archive] = [join(folder, 'loader'), join(folder, 'loader/archive')];
     return { env: { ...env, SCRATCH_DIR: scratch, ARCHIVE_DIR: archive }, prefix: loaderDisk.prefix };

@@ -11,6 +11,7 @@ export * from './receiver.js';
 export * from './receiver-answer.js';
 export * from './receiver-link.js';
 export * from './redis.js';
+export * from './redis-users.js';
 export * from './stack.js';
 export * from './tied.js';
 export * from './turn.js';

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { freePort } from './ports.js';
+import { type RedisName, userArguments } from './redis-users.js';
 import { spawnTied } from './tied.js';
 
 export interface TestRedis {
@@ -29,6 +30,8 @@ export interface RedisOptions {
   policy?: string;
   appendOnly?: boolean;
   cluster?: boolean;
+  /** Whose users it has, besides the one without a name or limits. */
+  usersOf?: RedisName;
   /** Size of a disk of its own: a tmpfs in a mount namespace that ends with the process. */
   diskBytes?: number;
   /** Where its files lie; a new folder, removed by `stop`, when not given. */
@@ -50,6 +53,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<ClusterSer
     args.push('--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-require-full-coverage', 'no');
     args.push('--cluster-node-timeout', '1000');
   }
+  if (options.usersOf) args.push(...userArguments(options.usersOf));
   const command = options.diskBytes === undefined ? ['redis-server'] : withDisk(dir, options.diskBytes);
   let child = await launch([...command, ...args], port, options.prefix);
   const kill = async () => {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from './ports.js';
 import { type RedisOptions, startRedis, type TestRedis } from './redis.js';
+import { redisUrlFor, refusalsOf } from './redis-users.js';
 import { spawnTied } from './tied.js';
 import { startTurn, type TestTurn } from './turn.js';
 
@@ -91,7 +92,10 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** The whole stack as built, each service a process of its own, on free ports of loopback. */
+/**
+ * The whole stack as built, each service a process of its own, on free ports of loopback. Each has the rights at both Redis that it has
+ * in containers; when one of them was refused something, `stop` rejects.
+ */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const {
     senders = 1,
@@ -104,8 +108,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const mediaDir = options.mediaDir ?? join(dir, 'media');
   mkdirSync(mediaDir, { recursive: true });
   const [redisQueue, redisMedia] = await Promise.all([
-    startRedis({ appendOnly: true, ...options.redisQueue }),
-    startRedis({ maxmemory: '512mb', policy: 'volatile-lru' }),
+    startRedis({ appendOnly: true, usersOf: 'redis-queue', ...options.redisQueue }),
+    startRedis({ maxmemory: '512mb', policy: 'volatile-lru', usersOf: 'redis-media' }),
   ]);
   const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
   const [apiKey, sayKey] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
@@ -114,8 +118,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const loaderPort = await freePort();
   const shared: Record<string, string> = {
     LOG_LEVEL: 'info',
-    REDIS_QUEUE_URL: redisQueue.url,
-    REDIS_MEDIA_URL: redisMedia.url,
     BIND_ADDRESS: '127.0.0.1',
     HUMANCAST_API_KEY: apiKey,
     HUMANCAST_API_KEY_FILE: apiKeyFile,
@@ -146,7 +148,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     instances.set(service, instance + 1);
     const placement = (await options.place?.({ name: service, instance, redisQueue, redisMedia })) ?? {};
     const begin = (folder: string) => {
-      const env = { ...shared, ...extra, [variable]: String(metricsPort), ...placement.env };
+      const env = {
+        REDIS_QUEUE_URL: redisUrlFor(service, redisQueue.port),
+        REDIS_MEDIA_URL: redisUrlFor(service, redisMedia.port),
+        ...shared,
+        ...extra,
+        [variable]: String(metricsPort),
+        ...placement.env,
+      };
       const child = startService(folder, service, { instance, env, metricsPort, prefix: placement.prefix });
       processes.push(child);
       revivals.set(child, async (nextFolder = folder) => {
@@ -168,8 +177,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const stop = async () => {
     for (const child of processes) child.signal('SIGTERM');
     await Promise.all(processes.map((child) => gone(child)));
+    const refused = await Promise.all([redisQueue, redisMedia].map(({ url }) => refusalsOf(url)));
     await Promise.all([redisQueue.stop(), redisMedia.stop(), turn?.stop()]);
     rmSync(dir, { recursive: true, force: true });
+    if (refused.flat().length > 0) throw new Error(`Redis refused what a service needs: ${refused.flat().join('; ')}`);
   };
   try {
     const waits: Promise<void>[] = [];
