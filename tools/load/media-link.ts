@@ -63,7 +63,7 @@ export class MediaLink {
   close(): void {
     this.#closed = true;
     clearInterval(this.#heartbeat);
-    this.#link?.close();
+    void this.#link?.close();
   }
 
   #read(data: Buffer, arrivedMs: number): void {

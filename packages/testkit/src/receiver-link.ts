@@ -1,11 +1,15 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { IceServer } from '@humancast/protocol';
 import {
   Candidate,
   CipherContext,
   Connection,
+  classes,
   DtlsClient,
   HashAlgorithm,
+  Message,
+  methods,
   NamedCurveAlgorithm,
   ProtectionProfileAeadAes128Gcm,
   ProtectionProfileAes128CmHmacSha1_80,
@@ -16,6 +20,7 @@ import {
   SignatureAlgorithm,
   SrtcpSession,
   SrtpSession,
+  StunOverTurnProtocol,
 } from 'werift';
 import type { LocalDescription, Offer } from './receiver-answer.js';
 
@@ -41,6 +46,7 @@ type Certificate = Awaited<ReturnType<typeof CipherContext.createSelfSignedCerti
 let certificate: Promise<Certificate> | undefined;
 const RECEIVER_SSRC = 1;
 const EARLY_LIMIT = 500;
+const RELEASE_TIMEOUT_MS = 500;
 /** AES-128: both profiles. */
 const MASTER_KEY_BYTES = 16;
 const MASTER_SALT_BYTES: Readonly<Record<number, number>> = {
@@ -160,11 +166,32 @@ export class ReceiverLink {
     if (!this.#closed) void this.#ice.send(datagram).catch(() => {});
   }
 
-  close(): void {
+  /** Whether it has a relay's address. */
+  get isRelayed(): boolean {
+    return this.#ice.localCandidates.some(({ type }) => type === 'relay');
+  }
+
+  /** Resolves when the relay has been given back, or does not answer. */
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#dtls.close();
-    void this.#ice.close().catch(() => {});
+    await this.#releaseRelays().catch(() => {});
+    await this.#ice.close().catch(() => {});
+  }
+
+  /**
+   * Asks for a lifetime of 0 (RFC 8656 §7), as browsers do and werift does not: an allocation that is only forgotten counts against the
+   * quota of its user for ten minutes, so a viewer whose session changes hosts often would get no relay any more.
+   */
+  async #releaseRelays(): Promise<void> {
+    const { protocols } = this.#ice as unknown as { readonly protocols: readonly unknown[] };
+    const relays = protocols.flatMap((protocol) => (protocol instanceof StunOverTurnProtocol ? [protocol.turn] : []));
+    const answered = relays.map((relay) => {
+      const request = new Message(methods.REFRESH, classes.REQUEST).setAttribute('LIFETIME', 0);
+      return relay.requestWithRetry(request, relay.server);
+    });
+    await Promise.race([Promise.all(answered), sleep(RELEASE_TIMEOUT_MS)]);
   }
 
   #receive(data: Buffer, arrivedMs: number): void {

@@ -123,7 +123,7 @@ export class Receiver {
     clearInterval(this.#reports);
     this.#send({ type: 'leave' });
     this.#socket.close();
-    this.#link?.close();
+    void this.#link?.close();
     this.#connected.reject(new Error('closed'));
   }
 
