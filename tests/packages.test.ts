@@ -70,8 +70,8 @@ describe('the published packages', () => {
     }
   }
 
-  it('are the client and the producer, with their licenses and without tests', () => {
-    expect(packages).toEqual(expect.arrayContaining(['client', 'producer']));
+  it('contain their license, README, code and types, and no tests', () => {
+    expect(packages).toEqual(expect.arrayContaining(['client', 'producer', 'protocol']));
     for (const name of packages) {
       const files = readdirSync(join(folder, 'node_modules/@humancast', name), { recursive: true }).map(String);
       expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts']));

@@ -1,33 +1,9 @@
+import type { AvatarOverviewList, NewSession, Said, SessionDetails, SessionSegment } from '@humancast/protocol';
+
 /** What the console asks of signaling. Nothing here throws anything but an {@link ApiError}. */
-
-export interface Avatar {
-  id: string;
-  name?: string;
-}
-
-export interface Segment {
-  id: string;
-  name: string;
-  state: 'open' | 'complete' | 'failed';
-  durationMs: number;
-}
 
 /** What the demo producer calls the segments that it makes of typed text, and removes when they have been heard. */
 export const TYPED_NAME = 'Typed text';
-
-export interface NewSession {
-  id: string;
-  token: string;
-  avatar: string;
-}
-
-/** Of a session's state, what is shown. */
-export interface SessionState {
-  queue: { seq: number; segment: string }[];
-  playhead?: { segment: string; role: 'idle' | 'speech' } | undefined;
-  /** Whether typed text can be said. */
-  canSay?: boolean;
-}
 
 export interface Credentials {
   id: string;
@@ -46,19 +22,19 @@ export class ApiError extends Error {
   }
 }
 
-export async function listAvatars(): Promise<Avatar[]> {
-  return (await ask<{ avatars: Avatar[] }>('GET', '/v1/avatars')).avatars;
+export async function listAvatars(): Promise<AvatarOverviewList['avatars']> {
+  return (await ask<AvatarOverviewList>('GET', '/v1/avatars')).avatars;
 }
 
 export function createSession(avatar: string): Promise<NewSession> {
   return ask('POST', '/v1/sessions', { body: { avatar } });
 }
 
-export async function listSegments({ id, token }: Credentials): Promise<Segment[]> {
-  return (await ask<{ segments: Segment[] }>('GET', `/v1/sessions/${id}/segments`, { token })).segments;
+export async function listSegments({ id, token }: Credentials): Promise<SessionSegment[]> {
+  return (await ask<{ segments: SessionSegment[] }>('GET', `/v1/sessions/${id}/segments`, { token })).segments;
 }
 
-export function getSession({ id, token }: Credentials): Promise<SessionState> {
+export function getSession({ id, token }: Credentials): Promise<SessionDetails> {
   return ask('GET', `/v1/sessions/${id}`, { token });
 }
 
@@ -67,7 +43,7 @@ export async function speak({ id, token }: Credentials, segment: string): Promis
 }
 
 /** In place of whatever is being said. → the segment that it becomes. */
-export function say({ id, token }: Credentials, text: string): Promise<{ segment?: string }> {
+export function say({ id, token }: Credentials, text: string): Promise<Said> {
   return ask('POST', `/v1/sessions/${id}/say`, { token, body: { text, interrupt: true } });
 }
 

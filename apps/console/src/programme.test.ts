@@ -13,7 +13,10 @@ const run = (from: Programme, ...events: SessionEvent[]) => events.reduce(withEv
 
 describe('the programme', () => {
   it('follows speech as it starts and finishes', () => {
-    const queued = withState(EMPTY, { queue: [item(1), item(2)], playhead: { segment: 'seg_idle', role: 'idle' } });
+    const queued = withState(EMPTY, {
+      queue: [item(1), item(2)],
+      playhead: { segment: 'seg_idle', role: 'idle', positionMs: 0 },
+    });
     expect(queued).toMatchObject({ speaking: undefined, queue: [item(1), item(2)] });
     const speaking = run(queued, started(1));
     expect(speaking).toMatchObject({ speaking: item(1), queue: [item(2)] });
@@ -27,7 +30,10 @@ describe('the programme', () => {
   });
 
   it('drops what was left out by an interruption from the queue', () => {
-    const queued = withState(EMPTY, { queue: [item(1), item(2)], playhead: { segment: 'seg_1', role: 'speech' } });
+    const queued = withState(EMPTY, {
+      queue: [item(1), item(2)],
+      playhead: { segment: 'seg_1', role: 'speech', positionMs: 0 },
+    });
     expect(queued).toMatchObject({ speaking: item(1), queue: [item(2)] });
     const after = run(queued, finished(1, 'interrupted', 820), finished(2, 'dropped', 0));
     expect(after).toMatchObject({ speaking: undefined, queue: [] });

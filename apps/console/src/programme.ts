@@ -1,5 +1,4 @@
-import type { SessionEvent } from '@humancast/client';
-import type { SessionState } from './api.js';
+import type { SessionDetails, SessionEvent } from '@humancast/protocol';
 
 /** What is being said, what comes next, and what has been. */
 export interface Programme {
@@ -21,7 +20,10 @@ export const EMPTY: Programme = { speaking: undefined, queue: [], log: [] };
 const LOG_LENGTH = 30;
 
 /** As the server says: it knows better than what was pieced together from events. */
-export function withState(programme: Programme, { queue, playhead }: SessionState): Programme {
+export function withState(
+  programme: Programme,
+  { queue, playhead }: Pick<SessionDetails, 'queue' | 'playhead'>,
+): Programme {
   const first = queue[0];
   const isSpeaking = playhead?.role === 'speech' && playhead.segment === first?.segment;
   const speaking = isSpeaking ? first : undefined;

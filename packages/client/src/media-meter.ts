@@ -1,7 +1,7 @@
+import type { ViewerReport } from '@humancast/protocol';
 import type { Environment } from './environment.js';
 import { LipSyncTrim, type SyncTargets } from './lip-sync-trim.js';
 import type { MediaPeer } from './media-peer.js';
-import type { ViewerReport } from './messages.js';
 import { PresentationWatch } from './presentation-watch.js';
 import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';

@@ -1,5 +1,6 @@
+import type { Candidate } from '@humancast/protocol';
 import type { Environment, PeerConnection } from './environment.js';
-import type { Candidate, TrackPair } from './messages.js';
+import type { TrackPair } from './messages.js';
 import { type ReceiverSnapshot, readReceiverStats } from './receiver-stats.js';
 import type { Receivers } from './receiver-sync.js';
 

@@ -1,33 +1,10 @@
-import type * as contract from '@humancast/protocol';
-import { ERRORS, signalMessageSchema, viewerMessageSchema } from '@humancast/protocol';
-import { describe, expect, expectTypeOf, it } from 'vitest';
+import { ERRORS } from '@humancast/protocol';
+import { describe, expect, it } from 'vitest';
 import { CODES_WITH_WORDS, clientError } from './errors.js';
-import { parseSignal, SIGNAL_FIELDS, type SignalMessage, type ViewerMessage } from './messages.js';
+import { parseSignal } from './messages.js';
 
-const typesOf = (schema: { options: readonly { shape: { type: { value: string } } }[] }) =>
-  schema.options.map(({ shape }) => shape.type.value).sort();
-
-describe('the contract with signaling', () => {
-  it('knows every message of the server, and no other', () => {
-    expect(Object.keys(SIGNAL_FIELDS).sort()).toEqual(typesOf(signalMessageSchema));
-  });
-
-  it('reads no field that the contract does not promise', () => {
-    for (const { shape } of signalMessageSchema.options) {
-      const promised = Object.keys(shape);
-      expect(promised).toEqual(expect.arrayContaining(Object.keys(SIGNAL_FIELDS[shape.type.value])));
-    }
-  });
-
-  it('sends nothing the server does not know', () => {
-    const sent: ViewerMessage['type'][] = ['answer', 'candidate', 'interrupt', 'join'];
-    sent.push('leave', 'ping', 'reconnect', 'report');
-    expect(typesOf(viewerMessageSchema)).toEqual(sent);
-    expectTypeOf<ViewerMessage>().toExtend<contract.ViewerMessage>();
-    expectTypeOf<contract.SignalMessage['type']>().toEqualTypeOf<SignalMessage['type']>();
-  });
-
-  it('refuses a message that lacks what is read of it', () => {
+describe('parseSignal()', () => {
+  it('returns undefined for a message that lacks a field which the client reads', () => {
     expect(parseSignal('{"type":"waiting","position":3}')).toEqual({ type: 'waiting', position: 3 });
     expect(parseSignal('{"type":"waiting"}')).toBeUndefined();
     expect(parseSignal('{"type":"event","event":null}')).toBeUndefined();

@@ -1,4 +1,5 @@
-import type { TrackPair, ViewerReport } from './messages.js';
+import type { ViewerReport } from '@humancast/protocol';
+import type { TrackPair } from './messages.js';
 import { meanDelayMs, pairOf, type ReceiverSnapshot, skewMsOf } from './receiver-stats.js';
 
 /** What a page may show, once a second. Missing where the browser doesn't tell. */

@@ -1,9 +1,9 @@
+import type { SessionEvent, SignalMessage } from '@humancast/protocol';
 import { viewerMessageSchema } from '@humancast/protocol';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeBrowser, FakeElement, type FakePeer, type FakeSocket } from '../test/fakes.js';
 import { connect } from './connect.js';
 import type { ClientError } from './errors.js';
-import type { SessionEvent, SignalMessage } from './messages.js';
 import type { ClientStats } from './report.js';
 import type { Session, SessionState } from './session.js';
 

@@ -1,10 +1,10 @@
+import type { SessionEvent, SignalMessage } from '@humancast/protocol';
 import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import type { Environment } from './environment.js';
 import { type ClientError, clientError } from './errors.js';
 import { MediaMeter } from './media-meter.js';
 import { MediaPeer } from './media-peer.js';
-import type { SessionEvent, SignalMessage } from './messages.js';
 import type { ClientStats } from './report.js';
 import { type JoinMessage, SignalChannel } from './signal-channel.js';
 import type { Stage } from './stage.js';

@@ -1,7 +1,8 @@
+import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import { Backoff } from './backoff.js';
 import type { Environment, Socket } from './environment.js';
 import { clientError, codeOfClose } from './errors.js';
-import { parseSignal, type SignalMessage, type ViewerMessage } from './messages.js';
+import { parseSignal } from './messages.js';
 
 const FIRST_RETRY_MS = 300;
 const MAX_RETRY_MS = 8000;

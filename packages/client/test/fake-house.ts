@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { SignalMessage, ViewerMessage } from '../src/messages.js';
 
 /**
  * Signaling and a media-sender as one small stand-in, for a real browser: the WebSocket's messages are the real ones, and the

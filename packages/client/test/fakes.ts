@@ -1,5 +1,5 @@
+import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import type { Environment, PageEvent, PeerConnection, Socket } from '../src/environment.js';
-import type { SignalMessage, ViewerMessage } from '../src/messages.js';
 import type { StageElement } from '../src/stage.js';
 
 /** A browser whose network and time the test owns. */

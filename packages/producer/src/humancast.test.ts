@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
+import type { SessionEvent } from '@humancast/protocol';
 import { HumancastError, newId, toProblem } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeLoader, type Route } from '../testing/fake-loader.js';
 import { Humancast } from './humancast.js';
-import type { SessionEvent } from './session-event.js';
 
 const SESSION = newId('ses');
 const SEGMENT = newId('seg');
@@ -47,9 +47,18 @@ async function textOf(request: IncomingMessage): Promise<string> {
 }
 
 describe('REST', () => {
-  it('makes a session', async () => {
-    const session = { id: SESSION, avatar: 'demo', token: 't', expiresAt: '2026-01-01T00:00:00Z', iceServers: [] };
-    const asked = answer(201, session);
+  it('createSession() returns the session, without members that it does not know', async () => {
+    const session = {
+      id: SESSION,
+      avatar: 'demo',
+      token: 't',
+      scope: 'view',
+      expiresAt: '2026-01-01T00:00:00Z',
+      signalUrl: '/v1/signal',
+      iceServers: [],
+      relayOnly: false,
+    };
+    const asked = answer(201, { ...session, fromALaterVersion: true });
     expect(await humancast.createSession('demo')).toEqual(session);
     expect(asked).toMatchObject({ method: 'POST', url: '/v1/sessions', auth: `Bearer ${server.apiKey}` });
     expect(JSON.parse(asked.body)).toEqual({ avatar: 'demo' });
@@ -92,7 +101,8 @@ describe('REST', () => {
   });
 
   it('loads a file', async () => {
-    const asked = answer(201, { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', state: 'complete', durationMs: 1000 });
+    const known = { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', role: 'speech', source: 'upload' };
+    const asked = answer(201, { ...known, state: 'complete', progress: 1, durationMs: 1000 });
     const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });
     expect(segment.durationMs).toBe(1000);
     expect(asked.url).toBe('/v1/segments?avatar=demo');

@@ -1,25 +1,28 @@
 import {
-  type Avatar,
-  avatarSchema,
-  avatarsSchema,
+  type AvatarSummary,
+  type avatarDefinitionSchema,
+  avatarListSchema,
+  avatarSummarySchema,
   interruptedSchema,
   type NewSession,
   newSessionSchema,
-  type Queued,
+  type QueuedSegment,
   type Said,
   type Segment,
-  type SessionState,
+  type SegmentListEntry,
+  type SessionDetails,
+  type SessionEvent,
   type SessionSummary,
   saidSchema,
+  segmentListSchema,
   segmentSchema,
-  segmentsSchema,
-  sessionSchema,
-  sessionsSchema,
+  sessionDetailsSchema,
+  sessionListSchema,
   spokenSchema,
-} from './answers.js';
+} from '@humancast/protocol';
+import type { z } from 'zod';
 import { type LiveOptions, LivePush } from './live-push.js';
 import { type CallOptions, RestClient } from './rest-client.js';
-import type { SessionEvent } from './session-event.js';
 import { type EventsOptions, sessionEvents } from './session-events.js';
 
 export interface HumancastOptions {
@@ -61,12 +64,12 @@ export class Humancast {
     return this.#signaling.json('POST', '/v1/sessions', newSessionSchema, { json: { avatar }, ...options });
   }
 
-  session(id: string, options: CallOptions = {}): Promise<SessionState> {
-    return this.#signaling.json('GET', sessionPath(id), sessionSchema, options);
+  session(id: string, options: CallOptions = {}): Promise<SessionDetails> {
+    return this.#signaling.json('GET', sessionPath(id), sessionDetailsSchema, options);
   }
 
   async sessions(options: CallOptions = {}): Promise<SessionSummary[]> {
-    return (await this.#signaling.json('GET', '/v1/sessions', sessionsSchema, options)).sessions;
+    return (await this.#signaling.json('GET', '/v1/sessions', sessionListSchema, options)).sessions;
   }
 
   async endSession(id: string, options: CallOptions = {}): Promise<void> {
@@ -74,7 +77,7 @@ export class Humancast {
   }
 
   /** Queues segments, in order. */
-  async speak(session: string, segments: readonly string[], options: SpeakOptions = {}): Promise<Queued[]> {
+  async speak(session: string, segments: readonly string[], options: SpeakOptions = {}): Promise<QueuedSegment[]> {
     const { interrupt = false, signal, traceparent } = options;
     const request = { json: { segments, interrupt }, signal, traceparent };
     return (await this.#signaling.json('POST', sessionPath(session, '/speak'), spokenSchema, request)).queued;
@@ -105,13 +108,17 @@ export class Humancast {
 
   // ——— avatars and segments ———
 
-  async avatars(options: CallOptions = {}): Promise<Avatar[]> {
-    return (await this.#loader.json('GET', '/v1/avatars', avatarsSchema, options)).avatars;
+  async avatars(options: CallOptions = {}): Promise<AvatarSummary[]> {
+    return (await this.#loader.json('GET', '/v1/avatars', avatarListSchema, options)).avatars;
   }
 
   /** Defines an avatar, or redefines it. */
-  putAvatar(id: string, definition: object, options: CallOptions = {}): Promise<Avatar> {
-    return this.#loader.json('PUT', `/v1/avatars/${encodeURIComponent(id)}`, avatarSchema, {
+  putAvatar(
+    id: string,
+    definition: z.input<typeof avatarDefinitionSchema>,
+    options: CallOptions = {},
+  ): Promise<AvatarSummary> {
+    return this.#loader.json('PUT', `/v1/avatars/${encodeURIComponent(id)}`, avatarSummarySchema, {
       json: definition,
       ...options,
     });
@@ -131,10 +138,10 @@ export class Humancast {
   }
 
   /** Those of one avatar or of all; `query` is a part of the name. */
-  async segments(options: CallOptions & { avatar?: string; query?: string } = {}): Promise<Segment[]> {
+  async segments(options: CallOptions & { avatar?: string; query?: string } = {}): Promise<SegmentListEntry[]> {
     const { avatar, query, signal } = options;
     const search = new URLSearchParams({ ...(avatar && { avatar }), ...(query && { q: query }) });
-    return (await this.#loader.json('GET', `/v1/segments?${search}`, segmentsSchema, { signal })).segments;
+    return (await this.#loader.json('GET', `/v1/segments?${search}`, segmentListSchema, { signal })).segments;
   }
 
   async deleteSegment(id: string, options: CallOptions = {}): Promise<void> {

@@ -1,15 +1,18 @@
-import { WebSocket } from 'ws';
 import {
   LIVE_HEADER_BYTES,
   LIVE_KIND,
-  type LiveStart,
+  type LiveLoaderMessage,
   type LiveStatus,
-  type LoaderMessage,
-  loaderMessageSchema,
-} from './live-messages.js';
+  liveLoaderMessageSchema,
+  type liveStartSchema,
+} from '@humancast/protocol';
+import { WebSocket } from 'ws';
+import type { z } from 'zod';
 import { refusalOf } from './live-refusal.js';
 import { ProducerError } from './producer-error.js';
 import type { CallOptions } from './rest-client.js';
+
+type LiveStart = z.input<typeof liveStartSchema>;
 
 export interface LiveOptions extends CallOptions, Omit<LiveStart, 'type' | 'sampleRate' | 'sampleFormat'> {
   avatar: string;
@@ -198,7 +201,7 @@ export class LivePush implements AsyncDisposable {
     else if (message) this.#handle(message);
   }
 
-  #handle(message: LoaderMessage): void {
+  #handle(message: LiveLoaderMessage): void {
     switch (message.type) {
       case 'ready':
         this.#started.resolve(message);
@@ -288,12 +291,14 @@ function startOf(options: LiveOptions): LiveStart {
 }
 
 /** `undefined`: a message of a newer loader, which nobody here waits for. */
-function parse(text: string): LoaderMessage | ProducerError | undefined {
+function parse(text: string): LiveLoaderMessage | ProducerError | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const parsed = loaderMessageSchema.safeParse(value);
+    const parsed = liveLoaderMessageSchema.safeParse(value);
     if (parsed.success) return parsed.data;
-    const known = loaderMessageSchema.options.some(({ shape }) => shape.type.value === (value as LoaderMessage)?.type);
+    const known = liveLoaderMessageSchema.options.some(
+      ({ shape }) => shape.type.value === (value as LiveLoaderMessage)?.type,
+    );
     return known
       ? new ProducerError('bad_answer', 'the segment-loader sent a message that lacks something')
       : undefined;

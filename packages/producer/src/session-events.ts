@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type SessionEvent, sessionEventSchema } from '@humancast/protocol';
 import { EventStreamParser } from './event-stream-parser.js';
 import { ProducerError } from './producer-error.js';
 import type { RestClient } from './rest-client.js';
-import { type SessionEvent, sessionEventSchema } from './session-event.js';
 
 export interface EventsOptions {
   /** `now` (default): what happens from here on. `start`: first what has happened already, as far as it is kept. */

@@ -3,49 +3,55 @@ import { compositionSchema, inputsOf } from './composition.js';
 import { slugSchema } from './ids.js';
 import { codecSchema, frameRateSchema } from './segment.js';
 
-/**
- * When an idle clip is left for speech: at the next frame (`now`), at the clip's end, or at the next marked frame or its
- * end, whichever is first.
- */
 export const cutPolicySchema = z.enum(['now', 'clip-end', 'marks']);
 export type CutPolicy = z.infer<typeof cutPolicySchema>;
 
 /** One encoding to make of every segment of an avatar. */
 export const renditionConfigSchema = z.object({
-  id: slugSchema,
+  id: slugSchema.describe('Names the rendition within every segment'),
   codec: codecSchema,
-  /** The picture is scaled to fit inside, never enlarged; both become even. */
-  maxWidth: z.int().min(16).max(3840),
+  maxWidth: z.int().min(16).max(3840).describe('Video is scaled down to fit, never up; both sides become even'),
   maxHeight: z.int().min(16).max(3840),
-  bitrateBps: z.int().min(50_000).max(20_000_000),
+  bitrateBps: z.int().min(50_000).max(20_000_000).describe('Target bitrate, bits per second'),
 });
 export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
 
-/** What a segment's sound can be brought to: integrated loudness, LUFS (EBU R 128). */
-export const loudnessSchema = z.number().min(-36).max(-9);
+/** Range of the integrated loudness (EBU R 128) that audio can be brought to, LUFS. */
+export const LOUDNESS_LUFS = { min: -36, max: -9 } as const;
+export const loudnessSchema = z.number().min(LOUDNESS_LUFS.min).max(LOUDNESS_LUFS.max);
 
-/** In an avatar's composition, the segment itself. */
+/** Names the segment itself among the inputs of an avatar's composition. */
 export const MAIN_INPUT = 'main';
 
-/** As it is stored; what a caller sends is held to it by `parseStrictRequest`. */
+/** An avatar as it is defined and stored. Services read callers' definitions with `parseStrictRequest`. */
 export const avatarDefinitionSchema = z.object({
-  /** For people. */
-  name: z.string().min(1).max(100).optional(),
-  /** Every segment is brought to this rate; without it each keeps its own, up to 60. */
-  fps: frameRateSchema.optional(),
+  name: z.string().min(1).max(100).optional().describe('Name for humans'),
+  fps: frameRateSchema
+    .optional()
+    .describe('Frame rate of every segment; by default each segment keeps its own, up to 60'),
   renditions: z
     .array(renditionConfigSchema)
     .min(1)
     .max(4)
     .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, 'must have different ids')
-    .optional(),
-  cutPolicy: cutPolicySchema.default('now'),
-  /** What the sound of every speech segment is brought to, LUFS; without it each keeps its own level. Idle clips and live pushes always do. */
-  loudness: loudnessSchema.optional(),
-  /** What every segment is merged into. Its own file is the input `main`, the others are files of the avatar's `layers/`. */
+    .optional()
+    .describe("Encodings of every segment; default: the service's `RENDITIONS`"),
+  cutPolicy: cutPolicySchema
+    .default('now')
+    .describe(
+      'When speech may replace an idle clip: at the next frame (`now`), at the end of the clip, or at the next marked frame or the end',
+    ),
+  loudness: loudnessSchema
+    .optional()
+    .describe(
+      'Target loudness of speech segments, LUFS; by default each keeps its own. Idle clips and live pushes always do',
+    ),
   composition: compositionSchema
     .refine((composition) => inputsOf(composition).includes(MAIN_INPUT), `must have the input "${MAIN_INPUT}"`)
-    .optional(),
+    .optional()
+    .describe(
+      "Composition of every segment; the segment's file is the input `main`, the others are in the avatar's `layers/`",
+    ),
 });
 export type AvatarDefinition = z.infer<typeof avatarDefinitionSchema>;
 

@@ -6,72 +6,83 @@ const even = (schema: z.ZodInt) => schema.refine((length) => length % 2 === 0, '
 const sideSchema = even(z.int().min(16).max(3840));
 const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be a color like #00ff00');
 
-/** In pixels of the composed picture, from its upper left corner. */
-export const boxSchema = z.object({
-  x: z.int().min(0).max(3840),
-  y: z.int().min(0).max(3840),
-  width: z.int().min(16).max(3840),
-  height: z.int().min(16).max(3840),
-});
+export const boxSchema = z
+  .object({
+    x: z.int().min(0).max(3840),
+    y: z.int().min(0).max(3840),
+    width: z.int().min(16).max(3840),
+    height: z.int().min(16).max(3840),
+  })
+  .describe('Rectangle in the composition, pixels from its upper left corner');
 export type Box = z.infer<typeof boxSchema>;
 
-/** How a picture fills its box: whole, with what is below it seen beside it; cropped to fill it; or out of proportion. */
-export const fitSchema = z.enum(['contain', 'cover', 'stretch']);
+export const fitSchema = z
+  .enum(['contain', 'cover', 'stretch'])
+  .describe('How a layer fills its box: scaled to fit inside, cropped to fill it, or distorted');
 export type Fit = z.infer<typeof fitSchema>;
 
-/** What of a picture is seen through: its own alpha channel, or what is close to a color. */
-export const layerKeySchema = z.union([
-  z.literal('alpha'),
-  z.object({
-    color: colorSchema,
-    /** 0.01 takes out only the very color, 1 everything. */
-    similarity: z.number().min(0.01).max(1).default(0.25),
-    /** How gradually it becomes opaque beyond that; 0 is a hard edge. */
-    blend: z.number().min(0).max(1).default(0.05),
-  }),
-]);
+export const layerKeySchema = z
+  .union([
+    z.literal('alpha'),
+    z.object({
+      color: colorSchema,
+      similarity: z
+        .number()
+        .min(0.01)
+        .max(1)
+        .default(0.25)
+        .describe('0.01 removes only the color itself, 1 everything'),
+      blend: z.number().min(0).max(1).default(0.05).describe('Softness of the edge; 0 is a hard edge'),
+    }),
+  ])
+  .describe("Transparency: the layer's own alpha channel, or a color key");
 export type LayerKey = z.infer<typeof layerKeySchema>;
 
 export const layerSchema = z.object({
-  input: slugSchema,
-  /** Default: by the layout. */
-  box: boxSchema.optional(),
+  input: slugSchema.describe('Name of the input'),
+  box: boxSchema.optional().describe('Default: its place in the layout'),
   fit: fitSchema.optional(),
   key: layerKeySchema.optional(),
-  /** What is seen of an input that ends before the composition does. A still picture always stays. */
-  atEnd: z.enum(['freeze', 'disappear', 'loop']).default('freeze'),
-  /** Where in the composition the input begins; before, the layer is not there. */
-  startMs: z.int().min(0).max(86_400_000).default(0),
+  atEnd: z
+    .enum(['freeze', 'disappear', 'loop'])
+    .default('freeze')
+    .describe('What to show of an input that ends before the composition does; a still image always stays'),
+  startMs: z
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(0)
+    .describe('When the input starts, ms; until then the layer is absent'),
 });
 export type Layer = z.infer<typeof layerSchema>;
 
 export const mixedSoundSchema = z.object({
-  input: slugSchema,
-  gainDb: z.number().min(-60).max(20).default(0),
+  input: slugSchema.describe('Name of the input'),
+  gainDb: z.number().min(-60).max(20).default(0).describe('Gain, dB'),
 });
 
-/** Places for layers that have no box of their own. */
-export const layoutSchema = z.enum(['side-by-side', 'grid', 'picture-in-picture', 'over-background']);
+export const layoutSchema = z
+  .enum(['side-by-side', 'grid', 'picture-in-picture', 'over-background'])
+  .describe('Places layers that have no box of their own');
 export type Layout = z.infer<typeof layoutSchema>;
 
-/**
- * One picture and one sound made of several inputs: merged once, when the segment is loaded, so that it costs a viewer what
- * any other does. The first layer is the lowest.
- */
+/** Several inputs as one video and one audio track: merged once, when the segment is loaded. */
 export const compositionSchema = z
   .object({
-    width: sideSchema,
-    height: sideSchema,
-    /** Default: the avatar's, else that of the fastest layer. Every input is brought to it. */
-    fps: frameRateSchema.optional(),
-    /** Where no layer is. */
-    background: colorSchema.default('#000000'),
+    width: sideSchema.describe('Even, pixels'),
+    height: sideSchema.describe('Even, pixels'),
+    fps: frameRateSchema.optional().describe("Default: the avatar's, else that of the fastest layer"),
+    background: colorSchema.default('#000000').describe('Color where no layer is'),
     layout: layoutSchema.optional(),
-    layers: z.array(layerSchema).min(1).max(16),
-    /** Default: the sound of every layer that has one. Inputs without a picture may be named here. */
-    audio: z.array(mixedSoundSchema).max(16).optional(),
-    /** The composition is as long as this input. Default: as the longest layer that doesn't loop. */
-    lengthOf: slugSchema.optional(),
+    layers: z.array(layerSchema).min(1).max(16).describe('Layers from the lowest to the highest'),
+    audio: z
+      .array(mixedSoundSchema)
+      .max(16)
+      .optional()
+      .describe('Inputs whose audio is mixed, also such that are no layer; default: every layer that has audio'),
+    lengthOf: slugSchema
+      .optional()
+      .describe('Input that determines the length; default: the longest layer that does not loop'),
   })
   .superRefine(({ width, height, layout, layers, audio, lengthOf }, context) => {
     const complain = (path: (string | number)[], message: string) =>
@@ -90,7 +101,7 @@ export const compositionSchema = z
   });
 export type Composition = z.infer<typeof compositionSchema>;
 
-/** The names of all inputs: layers from the lowest, then those that are only heard. */
+/** @returns The names of all inputs: layers from the lowest, then those that only have audio. */
 export function inputsOf({ layers, audio = [] }: Pick<Composition, 'layers' | 'audio'>): string[] {
   return [...new Set([...layers, ...audio].map(({ input }) => input))];
 }

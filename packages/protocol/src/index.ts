@@ -3,6 +3,7 @@ export * from './composition.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './live-push.js';
+export * from './rest.js';
 export * from './segment.js';
 export * from './session-event.js';
 export * from './signal.js';

@@ -22,6 +22,9 @@ export const LIVE_HOLD_FRAMES = 1000;
 export const pixelFormatSchema = z.enum(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg']);
 export type PixelFormat = z.infer<typeof pixelFormatSchema>;
 
+export const sampleFormatSchema = z.enum(['s16', 'f32']);
+export type SampleFormat = z.infer<typeof sampleFormatSchema>;
+
 export const liveStartSchema = z.strictObject({
   type: z.literal('start'),
   /** For people, and to find it again. */
@@ -31,7 +34,7 @@ export const liveStartSchema = z.strictObject({
   height: z.int().min(16).max(2160),
   pixelFormat: pixelFormatSchema,
   sampleRate: z.int().min(8000).max(48_000),
-  sampleFormat: z.enum(['s16', 'f32']),
+  sampleFormat: sampleFormatSchema,
   /** With a session: what it says now ends when this starts to play, as `speak` with `interrupt`. */
   interrupt: z.boolean().default(false),
 });
@@ -48,22 +51,25 @@ export const liveProducerMessageSchema = z.discriminatedUnion('type', [
 ]);
 export type LiveProducerMessage = z.infer<typeof liveProducerMessageSchema>;
 
+/** Sent about twice a second. */
+const liveStatusSchema = z.object({
+  type: z.literal('status'),
+  framesReceived: z.int(),
+  framesEncoded: z.int(),
+  /** Length of what both tracks have, ms. */
+  readyMs: z.number(),
+  /** How far the producer is behind real time since its first frame, ms; 0 when it is ahead. */
+  lagMs: z.number(),
+  /** Float samples outside −1…1 or not a number, so far. */
+  clampedSamples: z.int(),
+});
+export type LiveStatus = z.infer<typeof liveStatusSchema>;
+
 /** What the segment-loader answers. */
 export const liveLoaderMessageSchema = z.discriminatedUnion('type', [
   /** The header was accepted; frames may come. With a session, `seq` is its place in the session's queue. */
   z.object({ type: z.literal('ready'), segment: idSchema, seq: z.int().optional() }),
-  /** About twice a second. */
-  z.object({
-    type: z.literal('status'),
-    framesReceived: z.int(),
-    framesEncoded: z.int(),
-    /** Length of what both tracks have, ms. */
-    readyMs: z.number(),
-    /** How far the producer is behind real time since its first frame, ms; 0 when it is ahead. */
-    lagMs: z.number(),
-    /** Float samples outside −1…1 or not a number, so far. */
-    clampedSamples: z.int(),
-  }),
+  liveStatusSchema,
   /** The session was interrupted while this was playing: what is sent from now on is not heard. */
   z.object({ type: z.literal('interrupted'), positionMs: z.number() }),
   /** All that arrived is stored; the connection closes. */

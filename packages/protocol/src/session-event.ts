@@ -61,7 +61,7 @@ const eventsMissedSchema = z.object({
   /** … up to and including this one. */
   throughId: z.string(),
   /** `viewers`: only events about viewers that came or went are missing. */
-  scope: z.enum(['all', 'viewers']),
+  scope: z.enum(['all', 'viewers']).catch('all'),
 });
 
 /** What readers are told: what is stored, and what is missing of it. */

@@ -11,9 +11,9 @@ export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/);
 
 export const candidateSchema = z.object({
   candidate: z.string().max(512),
-  sdpMid: z.string().max(16).nullish(),
-  sdpMLineIndex: z.int().min(0).max(16).nullish(),
-  usernameFragment: z.string().max(256).nullish(),
+  sdpMid: z.string().max(16).nullable().exactOptional(),
+  sdpMLineIndex: z.int().min(0).max(16).nullable().exactOptional(),
+  usernameFragment: z.string().max(256).nullable().exactOptional(),
 });
 export type Candidate = z.infer<typeof candidateSchema>;
 
@@ -76,8 +76,8 @@ export type ViewerMessage = z.infer<typeof viewerMessageSchema>;
 
 export const iceServerSchema = z.object({
   urls: z.array(z.string()),
-  username: z.string().optional(),
-  credential: z.string().optional(),
+  username: z.string().exactOptional(),
+  credential: z.string().exactOptional(),
 });
 export type IceServer = z.infer<typeof iceServerSchema>;
 

@@ -1,5 +1,6 @@
+import type { AvatarOverviewList, FolderProblem } from '@humancast/protocol';
 import { useCallback } from 'preact/hooks';
-import type { AvatarList, FolderProblem, OperatorApi } from './operator-api.js';
+import type { OperatorApi } from './operator-api.js';
 import { usePoll } from './use-poll.js';
 
 /** Twice the loader's interval between two looks into the media folder. */
@@ -47,8 +48,8 @@ export function FolderProblems({ api }: { api: OperatorApi }) {
   );
 }
 
-function groupsOf({ avatars, problems: stray = [] }: AvatarList): Group[] {
-  const own = avatars.map(({ id, name, problemCount, problems }) => ({
+function groupsOf({ avatars, problems: stray = [] }: AvatarOverviewList): Group[] {
+  const own = avatars.map(({ id, name, problemCount = 0, problems = [] }) => ({
     name: name === id ? id : `${name} (${id})`,
     count: problemCount,
     problems,

@@ -1,66 +1,13 @@
-import type { SessionEvent, ViewerReport } from '@humancast/client';
-import { ApiError, ask, type Segment, urlOf } from '../api.js';
+import type {
+  AvatarOverviewList,
+  Sender,
+  SessionDetails,
+  SessionEvent,
+  SessionSegment,
+  SessionSummary,
+} from '@humancast/protocol';
+import { ApiError, ask, urlOf } from '../api.js';
 import { EventLines } from './event-lines.js';
-
-export interface Sender {
-  id: string;
-  hostname: string;
-  sessions: number;
-  capacity: number;
-  viewers: number;
-  draining: boolean;
-  startedAtMs: number;
-}
-
-export interface SessionSummary {
-  id: string;
-  avatar: string;
-  state: 'new' | 'queued' | 'hosted' | 'ended';
-  host?: string;
-  epoch: number;
-  createdAtMs: number;
-  demo: boolean;
-}
-
-export interface ViewerState {
-  viewer: string;
-  joinedAtMs: number;
-  whep: boolean;
-  report?: ViewerReport & { atMs: number };
-}
-
-export interface SessionState extends SessionSummary {
-  endReason?: string;
-  viewers: ViewerState[];
-  queue: { seq: number; segment: string }[];
-  /** Whether the host said so just now. */
-  live: boolean;
-  playhead?: { segment: string; role: 'idle' | 'speech'; positionMs: number };
-  held?: boolean;
-  underruns?: number;
-  prefetchedMs?: number;
-}
-
-/** What segment-loader could not use of the media folder. */
-export interface FolderProblem {
-  file: string;
-  code: string;
-  message: string;
-}
-
-/** An avatar with the problems of its folder; `problemCount` may be more than are listed. */
-export interface AvatarState {
-  id: string;
-  name: string;
-  problemCount: number;
-  problems: FolderProblem[];
-}
-
-export interface AvatarList {
-  avatars: AvatarState[];
-  /** Problems of what belongs to no avatar; missing for keys that may not use all avatars. */
-  problems?: FolderProblem[];
-}
 
 /** What an operator asks of signaling, with an API key. Nothing here throws anything but an {@link ApiError}. */
 export class OperatorApi {
@@ -74,7 +21,7 @@ export class OperatorApi {
     return (await this.#ask<{ senders: Sender[] }>('GET', '/v1/senders')).senders;
   }
 
-  avatars(): Promise<AvatarList> {
+  avatars(): Promise<AvatarOverviewList> {
     return this.#ask('GET', '/v1/avatars');
   }
 
@@ -82,13 +29,13 @@ export class OperatorApi {
     return (await this.#ask<{ sessions: SessionSummary[] }>('GET', '/v1/sessions')).sessions;
   }
 
-  session(id: string): Promise<SessionState> {
+  session(id: string): Promise<SessionDetails> {
     return this.#ask('GET', `/v1/sessions/${encodeURIComponent(id)}`);
   }
 
-  async segments(id: string): Promise<Segment[]> {
+  async segments(id: string): Promise<SessionSegment[]> {
     const path = `/v1/sessions/${encodeURIComponent(id)}/segments`;
-    return (await this.#ask<{ segments: Segment[] }>('GET', path)).segments;
+    return (await this.#ask<{ segments: SessionSegment[] }>('GET', path)).segments;
   }
 
   speak(id: string, segment: string): Promise<unknown> {

@@ -1,5 +1,5 @@
+import type { Sender } from '@humancast/protocol';
 import { ConfirmButton } from './confirm-button.js';
-import type { Sender } from './operator-api.js';
 import { since } from './words.js';
 
 /** One media-sender: how full it is, and a way to empty it. */

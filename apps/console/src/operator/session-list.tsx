@@ -1,5 +1,5 @@
+import type { Sender, SessionSummary } from '@humancast/protocol';
 import { useState } from 'preact/hooks';
-import type { Sender, SessionSummary } from './operator-api.js';
 import { since } from './words.js';
 
 /** More would only slow the page down; whoever looks for one filters. */

@@ -1,11 +1,12 @@
 import type { SessionEvent } from '@humancast/client';
+import type { Sender, SessionDetails, SessionSegment } from '@humancast/protocol';
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
-import { ApiError, type Segment } from '../api.js';
+import { ApiError } from '../api.js';
 import { ProgrammeCard } from '../parts/programme-card.js';
 import { titleOf } from '../parts/segments-card.js';
 import { EMPTY, type Programme, seconds, withEvent, withState } from '../programme.js';
 import { ConfirmButton } from './confirm-button.js';
-import type { OperatorApi, Sender, SessionState } from './operator-api.js';
+import type { OperatorApi } from './operator-api.js';
 import { SkewChart } from './skew-chart.js';
 import { NO_HISTORY, withLook } from './skew-history.js';
 import { usePoll } from './use-poll.js';
@@ -86,7 +87,7 @@ export function SessionPanel({ api, id, senders }: SessionPanelProps) {
   );
 }
 
-function Head({ session, hostname }: { session: SessionState; hostname: string | undefined }) {
+function Head({ session, hostname }: { session: SessionDetails; hostname: string | undefined }) {
   const { avatar, id, state, host, epoch, createdAtMs, endReason } = session;
   return (
     <header class="session-head">
@@ -104,7 +105,7 @@ function Head({ session, hostname }: { session: SessionState; hostname: string |
 }
 
 interface ToolsProps {
-  segments: readonly Segment[];
+  segments: readonly SessionSegment[];
   over: boolean;
   onSpeak: (segment: string) => void;
   onInterrupt: () => void;
@@ -146,7 +147,7 @@ function Tools({ segments, over, onSpeak, onInterrupt, onEnd }: ToolsProps) {
   );
 }
 
-function Playout({ session, nameOf }: { session: SessionState; nameOf: (segment: string) => string }) {
+function Playout({ session, nameOf }: { session: SessionDetails; nameOf: (segment: string) => string }) {
   const { playhead, prefetchedMs, underruns, held, live, state } = session;
   return (
     <section class="card playout" aria-label="Playout">
@@ -174,8 +175,8 @@ function Playout({ session, nameOf }: { session: SessionState; nameOf: (segment:
   );
 }
 
-function useSegments(api: OperatorApi, id: string): readonly Segment[] {
-  const [segments, setSegments] = useState<readonly Segment[]>([]);
+function useSegments(api: OperatorApi, id: string): readonly SessionSegment[] {
+  const [segments, setSegments] = useState<readonly SessionSegment[]>([]);
   useEffect(() => {
     let current = true;
     api.segments(id).then(

@@ -5,6 +5,7 @@ const viewer = (name: string, skewMs: number, atMs: number) => ({
   viewer: name,
   joinedAtMs: 0,
   whep: false,
+  attempt: 1,
   report: { skewMs, atMs },
 });
 
@@ -30,6 +31,8 @@ describe('the history of skew', () => {
   });
 
   it('takes a WHEP viewer, who reports nothing, for what it is', () => {
-    expect(withLook(NO_HISTORY, [{ viewer: 'player', joinedAtMs: 0, whep: true }], 1000).viewers).toEqual([]);
+    expect(withLook(NO_HISTORY, [{ viewer: 'player', attempt: 1, joinedAtMs: 0, whep: true }], 1000).viewers).toEqual(
+      [],
+    );
   });
 });

@@ -1,4 +1,4 @@
-import type { ViewerState } from './operator-api.js';
+import type { ViewerState } from '@humancast/protocol';
 
 /** Seconds that the chart shows. */
 const LENGTH = 120;

@@ -1,4 +1,4 @@
-import type { ViewerState } from './operator-api.js';
+import type { ViewerState } from '@humancast/protocol';
 import { signed, since, whole } from './words.js';
 
 /** How it plays for each viewer, as its browser said last. */

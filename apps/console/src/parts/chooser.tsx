@@ -1,5 +1,6 @@
+import type { AvatarOverviewList } from '@humancast/protocol';
 import { useEffect, useState } from 'preact/hooks';
-import { ApiError, type Avatar, listAvatars } from '../api.js';
+import { ApiError, listAvatars } from '../api.js';
 import { troubleOf } from '../words.js';
 import { Brand } from './brand.js';
 import { TroubleCard } from './trouble-card.js';
@@ -8,7 +9,7 @@ const RELOAD_MS = 5000;
 
 /** `/`: which avatars are there? New ones appear by themselves. */
 export function Chooser() {
-  const [avatars, setAvatars] = useState<Avatar[] | undefined>(undefined);
+  const [avatars, setAvatars] = useState<AvatarOverviewList['avatars'] | undefined>(undefined);
   const [error, setError] = useState<ApiError | undefined>(undefined);
   const load = async () => {
     try {
@@ -60,7 +61,7 @@ export function Chooser() {
   );
 }
 
-export function nameOf({ id, name }: Avatar): string {
-  if (name !== undefined && name !== id) return name;
+export function nameOf({ id, name }: AvatarOverviewList['avatars'][number]): string {
+  if (name !== id) return name;
   return id.replaceAll(/[-_]+/g, ' ').replace(/^./, (first) => first.toUpperCase());
 }

@@ -1,5 +1,6 @@
+import type { SessionSegment } from '@humancast/protocol';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { type Credentials, listSegments, type Segment, TYPED_NAME } from '../api.js';
+import { type Credentials, listSegments, TYPED_NAME } from '../api.js';
 import { useConversation } from '../use-conversation.js';
 import { useSaying } from '../use-saying.js';
 import { mayControl, type Visit } from '../visit.js';
@@ -29,7 +30,7 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   const playing = isConnected(state);
   const segmentName = (id: string) => saying.texts.get(id) ?? names.get(id) ?? 'A clip';
   const control = credentials && mayControl(credentials.token) ? credentials : undefined;
-  const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar }) : 'Live conversation';
+  const title = visit.kind === 'avatar' ? nameOf({ id: visit.avatar, name: visit.avatar }) : 'Live conversation';
 
   useEffect(() => {
     document.title = `${title} · humancast`;
@@ -100,8 +101,8 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
 }
 
 /** What the avatar can say; segments that are loaded meanwhile appear by themselves. */
-function useSegments(credentials: Credentials | undefined, playing: boolean): readonly Segment[] | undefined {
-  const [segments, setSegments] = useState<readonly Segment[] | undefined>(undefined);
+function useSegments(credentials: Credentials | undefined, playing: boolean): readonly SessionSegment[] | undefined {
+  const [segments, setSegments] = useState<readonly SessionSegment[] | undefined>(undefined);
   useEffect(() => {
     if (!credentials || !playing) return;
     let current = true;

@@ -1,11 +1,12 @@
+import type { SessionSegment } from '@humancast/protocol';
 import { useState } from 'preact/hooks';
-import { ApiError, type Credentials, type Segment, speak } from '../api.js';
+import { ApiError, type Credentials, speak } from '../api.js';
 import { seconds } from '../programme.js';
 import { troubleOf } from '../words.js';
 import { SpeakIcon } from './icons.js';
 
 interface SegmentsProps {
-  segments: readonly Segment[] | undefined;
+  segments: readonly SessionSegment[] | undefined;
   credentials: Credentials;
   playing: boolean;
   onQueued: () => void;
@@ -14,7 +15,7 @@ interface SegmentsProps {
 /** What the avatar can say, and a button to make it do so. */
 export function SegmentsCard({ segments, credentials, playing, onQueued }: SegmentsProps) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
-  const say = async (segment: Segment) => {
+  const say = async (segment: SessionSegment) => {
     try {
       await speak(credentials, segment.id);
       setProblem(undefined);
@@ -59,7 +60,7 @@ export function SegmentsCard({ segments, credentials, playing, onQueued }: Segme
 }
 
 /** A file's name as a person would write it. */
-export function titleOf({ name }: Pick<Segment, 'name'>): string {
+export function titleOf({ name }: Pick<SessionSegment, 'name'>): string {
   const bare = name
     .replace(/\.[a-z0-9]{2,4}$/i, '')
     .replaceAll(/[-_]+/g, ' ')

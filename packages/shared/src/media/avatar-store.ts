@@ -1,8 +1,9 @@
+import type { FolderProblem } from '@humancast/protocol';
 import { type Avatar, avatarSchema } from '@humancast/protocol';
 import { keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
-import { type FolderProblem, type FolderProblems, folderProblemsSchema, publishedProblems } from './folder-problems.js';
+import { type FolderProblems, folderProblemsSchema, publishedProblems } from './folder-problems.js';
 
 /** The field of problems that belong to no avatar: no id is empty. */
 const STRAY = '';

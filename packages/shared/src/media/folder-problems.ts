@@ -1,14 +1,5 @@
+import { type FolderProblem, folderProblemSchema } from '@humancast/protocol';
 import { z } from 'zod';
-
-/** An entry of the watched folder that cannot be used, as the loader publishes it. */
-export const folderProblemSchema = z.object({
-  /** Path within the avatar's folder; within the media folder, if it belongs to no avatar. */
-  file: z.string(),
-  /** An error code; one of another version may be unknown here. */
-  code: z.string(),
-  message: z.string(),
-});
-export type FolderProblem = z.infer<typeof folderProblemSchema>;
 
 /** What is published of one avatar's folder. */
 export const folderProblemsSchema = z.object({

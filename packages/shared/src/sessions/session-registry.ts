@@ -1,3 +1,4 @@
+import type { QueuedSegment } from '@humancast/protocol';
 import {
   ERRORS,
   type ErrorCode,
@@ -15,7 +16,6 @@ import { compareStreamIds } from '../stream-id.js';
 import { SCRIPTS, type ScriptName } from './scripts.js';
 import {
   type Playhead,
-  type QueuedSegment,
   type SessionRecord,
   sessionRecordSchema,
   type ViewerRecord,

@@ -1,17 +1,7 @@
-import { idSchema, slugSchema } from '@humancast/protocol';
+import { idSchema, type SessionState, sessionStateSchema, slugSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
-
-const sessionStateSchema = z.enum([
-  /** Made, and nobody has joined yet. */
-  'new',
-  /** A job asks for a host. */
-  'queued',
-  'hosted',
-  'ended',
-]);
-type SessionState = z.infer<typeof sessionStateSchema>;
 
 /** Where playout was when its host last said so; a new host resumes here. */
 const playheadSchema = z.object({
@@ -104,9 +94,6 @@ export interface SessionRecord {
   claimedAtMs: number | undefined;
   endReason: string | undefined;
 }
-
-const queuedSegmentSchema = z.object({ seq: z.int().min(1), segment: idSchema });
-export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
 
 /** A viewer as signaling wrote it down; the host serves whoever is here. */
 export const viewerRecordSchema = z.object({

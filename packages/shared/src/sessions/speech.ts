@@ -1,8 +1,8 @@
+import type { QueuedSegment } from '@humancast/protocol';
 import type { Command } from '../idempotency.js';
 import type { Post } from '../mailbox/mailbox.js';
 import type { ToSender } from '../messages/post.js';
 import type { SegmentQueues } from './segment-queues.js';
-import type { QueuedSegment } from './session.js';
 import type { SessionRegistry } from './session-registry.js';
 
 /** Makes sessions speak: appends segments to a session's queue and tells its host. */

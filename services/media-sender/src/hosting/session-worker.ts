@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Avatar, type Codec, type FinishReason, type ViewerReport } from '@humancast/protocol';
+import { type Avatar, type Codec, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
   HumancastError,
   type Inspection,
@@ -8,7 +8,6 @@ import {
   type MediaStore,
   type Playhead,
   type Post,
-  type QueuedSegment,
   type SegmentJob,
   type SegmentManifest,
   type SessionRecord,

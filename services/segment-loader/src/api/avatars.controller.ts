@@ -1,4 +1,11 @@
-import { type Avatar, avatarDefinitionSchema, slugSchema } from '@humancast/protocol';
+import {
+  type Avatar,
+  type AvatarDetails,
+  type AvatarList,
+  type AvatarSummary,
+  avatarDefinitionSchema,
+  slugSchema,
+} from '@humancast/protocol';
 import {
   type ApiKey,
   AvatarStore,
@@ -43,7 +50,7 @@ export class AvatarsController {
   }
 
   @Get()
-  async list(@ShownKey() key: ApiKey): Promise<unknown> {
+  async list(@ShownKey() key: ApiKey): Promise<AvatarList> {
     const avatars = (await this.#avatars.list()).filter(({ id }) => key.allowsAvatar(id));
     return {
       avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))),
@@ -53,7 +60,7 @@ export class AvatarsController {
   }
 
   @Get(':id')
-  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<unknown> {
+  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<AvatarDetails> {
     key.requireAvatar(id);
     const avatar = await this.#find(id);
     return {
@@ -66,7 +73,7 @@ export class AvatarsController {
 
   /** Defines, or redefines; library segments are encoded anew where that changes how. */
   @Put(':id')
-  async put(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
+  async put(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<AvatarSummary> {
     key.require('media');
     key.requireAvatar(id);
     const avatar = { ...parseStrictRequest(avatarDefinitionSchema, body), id: parseRequest(slugSchema, id) };
@@ -100,7 +107,7 @@ export class AvatarsController {
     return avatar;
   }
 
-  async #summary(avatar: Avatar): Promise<Record<string, unknown>> {
+  async #summary(avatar: Avatar): Promise<AvatarSummary> {
     const segments = await this.#store.list(avatar.id);
     const idle = segments.filter((segment) => segment.role === 'idle').length;
     return {

@@ -1,10 +1,10 @@
-import { type Rational } from '@humancast/protocol';
+import type { LoadingSegment, Rational, Segment, SegmentListEntry } from '@humancast/protocol';
 import { type SegmentManifest, type SegmentSummary, samplesToMs } from '@humancast/shared';
 import type { LibraryLoad } from '../library/library.js';
 import type { UploadState } from '../upload/uploads.js';
 
-/** A segment as the API tells it. @param pinned whether it stays until it is deleted. */
-export function segmentView(manifest: SegmentManifest, pinned: boolean): Record<string, unknown> {
+/** @param pinned Whether the segment is kept until it is deleted. */
+export function segmentView(manifest: SegmentManifest, pinned: boolean): Segment {
   const { id, avatar, name, role, source, state, failure, frames, gopFrames, pcmSamples, renditions } = manifest;
   return {
     id,
@@ -26,14 +26,14 @@ export function segmentView(manifest: SegmentManifest, pinned: boolean): Record<
   };
 }
 
-export function summaryView(summary: SegmentSummary): Record<string, unknown> {
+export function summaryView(summary: SegmentSummary): SegmentListEntry {
   const { id, avatar, name, role, source, state } = summary;
   const createdAt = timeOf(summary.createdAtMs);
   return { id, avatar, name, role, source, state, createdAt, durationMs: durationMsOf(summary) };
 }
 
 /** An upload that is being loaded, or failed to. */
-export function uploadView({ id, avatar, name, createdAtMs, progress, failure }: UploadState): Record<string, unknown> {
+export function uploadView({ id, avatar, name, createdAtMs, progress, failure }: UploadState): LoadingSegment {
   return {
     id,
     avatar,
@@ -48,7 +48,7 @@ export function uploadView({ id, avatar, name, createdAtMs, progress, failure }:
 }
 
 /** A library file that is being loaded. */
-export function libraryLoadView({ avatar, role, name, segment, progress }: LibraryLoad): Record<string, unknown> {
+export function libraryLoadView({ avatar, role, name, segment, progress }: LibraryLoad): LoadingSegment {
   return { id: segment, avatar, name, role, source: 'library', state: 'open', progress };
 }
 

@@ -1,5 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Avatar, idSchema, loudnessSchema, slugSchema } from '@humancast/protocol';
+import {
+  type AcceptedUpload,
+  type Avatar,
+  changeSegmentSchema,
+  idSchema,
+  type LoadingSegment,
+  type Segment,
+  type SegmentListEntry,
+  segmentListQuerySchema,
+  uploadQuerySchema,
+} from '@humancast/protocol';
 import {
   type ApiKey,
   AvatarStore,
@@ -27,7 +37,6 @@ import {
   Res,
   UseGuards,
 } from '@nestjs/common';
-import { z } from 'zod';
 import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
@@ -36,25 +45,6 @@ import { UploadCommands } from '../upload/upload-commands.js';
 import { retentionOf, Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
 import { libraryLoadView, segmentView, summaryView, uploadView } from './segment-view.js';
-
-const uploadQuerySchema = z.object({
-  avatar: slugSchema,
-  name: z.string().min(1).max(255).optional(),
-  /** Whether it stays until it is deleted. */
-  pinned: z.enum(['true', 'false']).default('false'),
-  /** What the sound is brought to, LUFS, or `off`. Default: as the avatar says. */
-  loudness: z.union([z.literal('off'), z.coerce.number().pipe(loudnessSchema)]).optional(),
-  /** Whether to answer when the segment can be played, or as soon as it has been received. */
-  wait: z.enum(['true', 'false']).default('true'),
-});
-
-const listQuerySchema = z.object({
-  avatar: slugSchema.optional(),
-  /** Part of the name, in any case. */
-  q: z.string().max(255).optional(),
-});
-
-const changeSchema = z.strictObject({ pinned: z.boolean() });
 
 @Controller('v1/segments')
 @UseGuards(ApiKeyGuard)
@@ -98,7 +88,7 @@ export class SegmentsController {
     @Req() request: IncomingMessage,
     @Res({ passthrough: true }) response: ServerResponse,
     @ShownKey() key: ApiKey,
-  ): Promise<unknown> {
+  ): Promise<Segment | AcceptedUpload> {
     key.require('media');
     const { avatar: avatarId, name, wait, pinned, loudness } = parseRequest(uploadQuerySchema, query);
     key.requireAvatar(avatarId);
@@ -141,8 +131,8 @@ export class SegmentsController {
   }
 
   @Get()
-  async list(@Query() query: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
-    const { avatar, q } = parseRequest(listQuerySchema, query);
+  async list(@Query() query: unknown, @ShownKey() key: ApiKey): Promise<{ segments: SegmentListEntry[] }> {
+    const { avatar, q } = parseRequest(segmentListQuerySchema, query);
     if (avatar !== undefined) key.requireAvatar(avatar);
     const all = avatar === undefined ? await this.#avatars.list() : [await this.#findAvatar(avatar)];
     const avatars = all.filter(({ id }) => key.allowsAvatar(id));
@@ -153,7 +143,7 @@ export class SegmentsController {
   }
 
   @Get(':id')
-  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<unknown> {
+  async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<Segment | LoadingSegment> {
     const upload = this.#uploads.stateOf(id);
     if (upload && key.allowsAvatar(upload.avatar)) return uploadView(upload);
     const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
@@ -166,9 +156,9 @@ export class SegmentsController {
 
   /** Pins it, or lets it go when it has not been played for its time to live. @throws HumancastError `managed_by_folder`. */
   @Patch(':id')
-  async change(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<unknown> {
+  async change(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<Segment> {
     key.require('media');
-    const { pinned } = parseRequest(changeSchema, body);
+    const { pinned } = parseRequest(changeSegmentSchema, body);
     const manifest = await this.#findOwn(id, key);
     const retention = retentionOf(pinned, this.#config);
     if (!(await this.#store.retain(id, retention))) throw notFound(id);
@@ -219,7 +209,7 @@ export class SegmentsController {
   }
 }
 
-function answer(response: ServerResponse, status: 201 | 202, manifest: SegmentManifest, pinned: boolean): unknown {
+function answer(response: ServerResponse, status: 201 | 202, manifest: SegmentManifest, pinned: boolean): Segment {
   response.setHeader('location', `segments/${manifest.id}`);
   response.statusCode = status;
   return segmentView(manifest, pinned);

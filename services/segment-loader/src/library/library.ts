@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Avatar, ErrorCode } from '@humancast/protocol';
-import type { AvatarStore, Clock, FolderProblem, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
+import type { Avatar, ErrorCode, FolderProblem } from '@humancast/protocol';
+import type { AvatarStore, Clock, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
 import { librarySettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';

@@ -1,3 +1,4 @@
+import type { AvatarOverviewList } from '@humancast/protocol';
 import { AvatarStore } from '@humancast/shared';
 import { Controller, Get, Headers, Inject } from '@nestjs/common';
 import { Access } from '../auth/access.js';
@@ -15,7 +16,7 @@ export class AvatarsController {
 
   /** Lists avatars; for an API key, with what the loader could not use of their folders. */
   @Get()
-  async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
+  async list(@Headers('authorization') authorization: string | undefined): Promise<AvatarOverviewList> {
     const caller = await this.#access.callerOf(authorization);
     this.#access.requireKeyOrDemo(caller);
     const avatars = (await this.#avatars.list()).map(({ id, name }) => ({ id, name: name ?? id }));

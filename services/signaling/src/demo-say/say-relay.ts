@@ -1,4 +1,4 @@
-import { ERRORS, type ErrorCode } from '@humancast/protocol';
+import { ERRORS, type ErrorCode, type Said, type Say, saidSchema } from '@humancast/protocol';
 import {
   ConfigError,
   HumancastError,
@@ -12,16 +12,7 @@ import { z } from 'zod';
 
 const TIMEOUT_MS = 10_000;
 
-/** What a demo producer answers when it has taken a text. */
-const receiptSchema = z.object({ segment: z.string().optional(), ahead: z.int() });
-export type Receipt = z.infer<typeof receiptSchema>;
-
 const problemSchema = z.object({ code: z.string(), detail: z.string() });
-
-export interface Words {
-  text: string;
-  interrupt: boolean;
-}
 
 /** What of the caller's request goes on to the demo producer. */
 interface CallersHeaders {
@@ -63,19 +54,19 @@ export class SayRelay {
    * @param caller.idempotencyKey the same text under the same key is said once.
    * @throws HumancastError `not_found` where nobody can say it; else as the demo producer, or `unavailable` without it.
    */
-  say(session: string, words: Words, caller: CallersHeaders): Promise<Receipt> {
+  say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const attributes = { session, interrupt: words.interrupt };
     const span = this.#tracer.start('session.say', { parent: caller.traceparent, kind: 'server', attributes });
     return traced(span, () => this.#say(session, words, { ...caller, traceparent: span.traceparent }));
   }
 
-  async #say(session: string, words: Words, caller: CallersHeaders): Promise<Receipt> {
+  async #say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const { avatar } = await this.#registry.get(session);
     if (!this.canSay(avatar)) throw new HumancastError('not_found', 'texts can not be said by this avatar');
     const response = await this.#post({ session, ...words }, caller);
     const body: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw refusalOf(body, response.headers.get('retry-after'));
-    const receipt = receiptSchema.safeParse(body);
+    const receipt = saidSchema.safeParse(body);
     if (!receipt.success) throw unavailable(receipt.error);
     return receipt.data;
   }

@@ -1,13 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import { type Said, saySchema } from '@humancast/protocol';
 import { commandOf } from '@humancast/shared';
 import { Body, Controller, HttpCode, Inject, Param, Post, Req } from '@nestjs/common';
-import { z } from 'zod';
 import { Access, callersTrace } from '../auth/access.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
 import { SayRelay } from './say-relay.js';
-
-const saySchema = z.strictObject({ text: z.string().min(1).max(10_000), interrupt: z.boolean().default(false) });
 
 @Controller('v1/sessions/:id/say')
 export class SayController {
@@ -23,7 +21,7 @@ export class SayController {
 
   @Post()
   @HttpCode(202)
-  async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
+  async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<Said> {
     const caller = await this.#access.callerOf(request.headers.authorization);
     await this.#access.requireSession(caller, id, 'speak');
     this.#limits.requireGuest(caller);

@@ -1,17 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { TOKEN_MAX_LENGTH } from '@humancast/protocol';
+import { eventsQuerySchema } from '@humancast/protocol';
 import { parseRequest } from '@humancast/shared';
 import { Controller, Get, Headers, Inject, Param, Query, Req, Res } from '@nestjs/common';
-import { z } from 'zod';
 import { Access } from '../auth/access.js';
 import { Limits } from '../limits/limits.js';
 import { EventStreams } from './event-streams.js';
-
-/** `token` because an EventSource can't send headers. */
-const querySchema = z.object({
-  token: z.string().max(TOKEN_MAX_LENGTH).optional(),
-  from: z.enum(['start', 'now']).default('now'),
-});
 
 @Controller('v1/sessions/:id/events')
 export class EventsController {
@@ -37,7 +30,7 @@ export class EventsController {
     @Req() request: IncomingMessage,
     @Res() response: ServerResponse,
   ): Promise<void> {
-    const { token, from } = parseRequest(querySchema, query);
+    const { token, from } = parseRequest(eventsQuerySchema, query);
     const caller = await this.#access.callerOf(request.headers.authorization, token);
     await this.#access.requireSession(caller, id, 'read');
     this.#limits.requireGuest(caller);

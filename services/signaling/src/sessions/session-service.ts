@@ -1,3 +1,4 @@
+import { type QueuedSegment } from '@humancast/protocol';
 import {
   type AvatarStore,
   type Command,
@@ -6,7 +7,6 @@ import {
   type Logger,
   type MediaStore,
   newId,
-  type QueuedSegment,
   type SegmentManifest,
   type SegmentSummary,
   type SessionRecord,

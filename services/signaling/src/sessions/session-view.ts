@@ -1,8 +1,7 @@
-import { type ViewerReport } from '@humancast/protocol';
+import type { SessionDetails, SessionSummary, ViewerState } from '@humancast/protocol';
 import {
   type Inspection,
   type Playhead,
-  type QueuedSegment,
   type SessionRecord,
   type SessionRegistry,
   samplesToMs,
@@ -10,48 +9,9 @@ import {
 } from '@humancast/shared';
 import type { Inspector } from '../routing/inspector.js';
 
-/** A session in a list. */
-export interface SessionSummary {
-  id: string;
-  avatar: string;
-  state: SessionRecord['state'];
-  host: string | undefined;
-  epoch: number;
-  createdAtMs: number;
-  demo: boolean;
-  /** The name of the API key that made it. */
-  owner: string | undefined;
-}
-
-interface ViewerState {
-  viewer: string;
-  attempt: number;
-  joinedAtMs: number;
-  whep: boolean;
-  /** What it measured last, and when. Known while live; a WHEP viewer says nothing. */
-  report?: { atMs: number } & ViewerReport;
-}
-
-/** Everything about a session. */
-export interface SessionState extends SessionSummary {
-  endReason: string | undefined;
-  viewerCount: number;
-  viewers: ViewerState[];
-  queue: QueuedSegment[];
-  interruptedSeq: number;
-  /** Whether the host said so just now; else it is what it saved last. */
-  live: boolean;
-  playhead: { segment: string; role: 'idle' | 'speech'; positionMs: number; frame?: number; atMs?: number } | undefined;
-  nextCut: Inspection['nextCut'];
-  /** Whether both tracks wait for late media; and how often they had to. Known while live. */
-  held: boolean | undefined;
-  underruns: number | undefined;
-  prefetchedMs: number | undefined;
-}
-
-/** What a session's token shows of it: how many watch, but neither who they are, nor who made it, nor which media-sender hosts it. */
-export function guestView(state: SessionState): Omit<SessionState, 'host' | 'owner'> {
-  const { host: _host, owner: _owner, ...rest } = state;
+/** @returns What a session's token shows: neither the viewers, nor the owner, nor the host. */
+export function guestView(session: SessionDetails): SessionDetails {
+  const { host: _host, owner: _owner, ...rest } = session;
   return { ...rest, viewers: [] };
 }
 
@@ -69,8 +29,11 @@ export class SessionViews {
     return (await this.#registry.list()).map(summaryOf);
   }
 
-  /** @throws HumancastError `session_not_found`. */
-  async get(id: string): Promise<SessionState> {
+  /**
+   * @param canSay Whether `say` is available for an avatar.
+   * @throws HumancastError `session_not_found`.
+   */
+  async get(id: string, canSay: (avatar: string) => boolean): Promise<SessionDetails> {
     const record = await this.#registry.get(id);
     const [viewers, queue, inspection] = await Promise.all([
       this.#registry.viewers(id),
@@ -90,6 +53,7 @@ export class SessionViews {
       held: inspection?.held,
       underruns: inspection?.underruns,
       prefetchedMs: inspection?.prefetchedMs,
+      canSay: canSay(record.avatar),
     };
   }
 }
@@ -111,7 +75,7 @@ function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): Vie
   };
 }
 
-function savedPlayhead(saved: Playhead | undefined): SessionState['playhead'] {
+function savedPlayhead(saved: Playhead | undefined): SessionDetails['playhead'] {
   if (!saved) return undefined;
   const { segment, role, positionSamples, atMs } = saved;
   return { segment, role, positionMs: samplesToMs(positionSamples), atMs };

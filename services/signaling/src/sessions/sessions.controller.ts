@@ -1,5 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { idSchema, slugSchema } from '@humancast/protocol';
+import {
+  createSessionSchema,
+  type NewSession,
+  type QueuedSegment,
+  type SessionDetails,
+  type SessionSegment,
+  type SessionSummary,
+  speakSchema,
+} from '@humancast/protocol';
 import {
   type Command,
   commandOf,
@@ -9,7 +17,6 @@ import {
   samplesToMs,
 } from '@humancast/shared';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
-import { z } from 'zod';
 import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../auth/access.js';
 import { DemoSessions } from '../demo/demo-sessions.js';
 import { SayRelay } from '../demo-say/say-relay.js';
@@ -21,16 +28,6 @@ import { TurnUsers } from '../turn/turn-users.js';
 import { SessionService } from './session-service.js';
 import { guestView, SessionViews } from './session-view.js';
 import { isSpeakable } from './speakable.js';
-
-const createSchema = z.strictObject({
-  avatar: slugSchema,
-  /** While every media-sender is full: wait for a place (viewers are told their position), or be refused. */
-  wait: z.boolean().default(true),
-});
-const speakSchema = z.strictObject({
-  segments: z.array(idSchema).min(1).max(100),
-  interrupt: z.boolean().default(false),
-});
 
 @Controller('v1/sessions')
 export class SessionsController {
@@ -71,11 +68,11 @@ export class SessionsController {
     @Req() request: IncomingMessage,
     @Body() body: unknown,
     @Res({ passthrough: true }) response: ServerResponse,
-  ): Promise<unknown> {
+  ): Promise<NewSession> {
     const caller = await this.#access.callerOf(request.headers.authorization);
     this.#access.requireKeyOrDemo(caller, 'sessions');
     const demo = caller.kind !== 'producer';
-    const { avatar, wait } = jsonBody(request, body, createSchema);
+    const { avatar, wait } = jsonBody(request, body, createSessionSchema);
     if (caller.kind === 'producer') caller.key.requireAvatar(avatar);
     if (demo) this.#limits.requireConnect(request);
     const counted = this.#limits.counted(request);
@@ -101,7 +98,7 @@ export class SessionsController {
   }
 
   @Get()
-  async list(@Headers('authorization') authorization: string | undefined): Promise<unknown> {
+  async list(@Headers('authorization') authorization: string | undefined): Promise<{ sessions: SessionSummary[] }> {
     const key = this.#access.requireKey(await this.#access.callerOf(authorization), 'sessions', 'operate');
     const sessions = (await this.#views.list()).filter(
       ({ owner, avatar }) => (key.has('operate') || owner === key.name) && key.allowsAvatar(avatar),
@@ -110,11 +107,13 @@ export class SessionsController {
   }
 
   @Get(':id')
-  async get(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<unknown> {
+  async get(
+    @Param('id') id: string,
+    @Headers('authorization') authorization: string | undefined,
+  ): Promise<SessionDetails> {
     const caller = await this.#admit(id, authorization, 'read');
-    const state = await this.#views.get(id);
-    const shown = caller.kind === 'producer' ? state : guestView(state);
-    return { ...shown, canSay: this.#say.canSay(state.avatar) };
+    const session = await this.#views.get(id, (avatar) => this.#say.canSay(avatar));
+    return caller.kind === 'producer' ? session : guestView(session);
   }
 
   @Delete(':id')
@@ -126,7 +125,11 @@ export class SessionsController {
 
   @Post(':id/speak')
   @HttpCode(202)
-  async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<unknown> {
+  async speak(
+    @Param('id') id: string,
+    @Req() request: IncomingMessage,
+    @Body() body: unknown,
+  ): Promise<{ queued: QueuedSegment[] }> {
     const caller = await this.#admit(id, request.headers.authorization, 'speak');
     const { segments, interrupt } = jsonBody(request, body, speakSchema);
     const traceparent = callersTrace(caller, request.headers);
@@ -138,7 +141,7 @@ export class SessionsController {
 
   @Post(':id/interrupt')
   @HttpCode(202)
-  async interrupt(@Param('id') id: string, @Req() request: IncomingMessage): Promise<unknown> {
+  async interrupt(@Param('id') id: string, @Req() request: IncomingMessage): Promise<{ interruptedSeq: number }> {
     const caller = await this.#admit(id, request.headers.authorization, 'interrupt');
     if (caller.kind !== 'producer') this.#limits.requireInterrupt(id);
     const command = this.#commandOf(request, 'interrupt');
@@ -149,7 +152,7 @@ export class SessionsController {
   async segments(
     @Param('id') id: string,
     @Headers('authorization') authorization: string | undefined,
-  ): Promise<unknown> {
+  ): Promise<{ segments: SessionSegment[] }> {
     const caller = await this.#admit(id, authorization, 'read');
     const watches = caller.kind === 'guest' && caller.claims.scope === 'view';
     const segments = watches
@@ -170,7 +173,7 @@ export class SessionsController {
   }
 }
 
-/** Whose it is, is not shown. */
-function segmentView({ durationSamples, session: _session, owner: _owner, ...rest }: SegmentSummary) {
+/** Omits whose it is. */
+function segmentView({ durationSamples, session: _session, owner: _owner, ...rest }: SegmentSummary): SessionSegment {
   return { ...rest, durationMs: samplesToMs(durationSamples) };
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { idSchema, slugSchema } from '@humancast/protocol';
+import { slugSchema, whepQuerySchema } from '@humancast/protocol';
 import { HumancastError, newId, parseRequest, type SignalingConfig } from '@humancast/shared';
 import {
   All,
@@ -18,7 +18,6 @@ import {
   Req,
   Res,
 } from '@nestjs/common';
-import { z } from 'zod';
 import { Access, type Caller, callersTrace, keyOf } from '../auth/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
@@ -30,7 +29,6 @@ import { WhepService } from './whep-service.js';
 
 const SDP = 'application/sdp';
 const SDP_FRAGMENT = 'application/trickle-ice-sdpfrag';
-const querySchema = z.object({ session: idSchema.optional() });
 
 @Controller('whep')
 export class WhepController {
@@ -65,7 +63,7 @@ export class WhepController {
     @Body() body: unknown,
     @Res() response: ServerResponse,
   ): Promise<void> {
-    const { session } = parseRequest(querySchema, query);
+    const { session } = parseRequest(whepQuerySchema, query);
     const caller = await this.#admit(request, session);
     response.setHeader('accept-post', SDP);
     const offer = textBody(request, body, SDP);
@@ -108,7 +106,7 @@ export class WhepController {
     response.setHeader('accept-post', SDP);
     response.setHeader('allow', 'GET, POST, OPTIONS');
     // Players that gather before they offer need the relay now; credentials are for who may watch.
-    const { session } = parseRequest(querySchema, query);
+    const { session } = parseRequest(whepQuerySchema, query);
     if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));
     setLinks(response, iceLinks(this.#turn.issue(newId('turn'), session ?? newId('ses'))));

@@ -1,0 +1,310 @@
+import { z } from 'zod';
+import { avatarDefinitionSchema, LOUDNESS_LUFS } from './avatar.js';
+import { idSchema, slugSchema } from './ids.js';
+import { renditionSchema, segmentRoleSchema, segmentSourceSchema, segmentStateSchema } from './segment.js';
+import { iceServerSchema, reportSchema, TOKEN_MAX_LENGTH } from './signal.js';
+
+// Request bodies are strict: an unknown member is a typing error. Readers of answers ignore members of later versions.
+
+const milliseconds = (text: string) => z.number().describe(`${text}, ms`);
+const timestampMs = (text: string) => z.number().describe(`${text}, ms since the Unix epoch`);
+const isoTime = (text: string) => z.iso.datetime().describe(text);
+const segmentId = z.string().describe('Id of the segment');
+
+// ——— sessions ———
+
+export const createSessionSchema = z.strictObject({
+  avatar: slugSchema.describe('Id of the avatar to show'),
+  wait: z
+    .boolean()
+    .default(true)
+    .describe('Whether to accept the session while every media-sender is full; viewers are told their position then'),
+});
+
+export const tokenScopeSchema = z.enum(['view', 'control']);
+
+export const newSessionSchema = z.object({
+  id: z.string().describe('Id of the session'),
+  avatar: z.string(),
+  token: z.string().describe('Token for viewers of this session, a JWT'),
+  scope: tokenScopeSchema.describe(
+    'What the token allows: `view` watches and interrupts, `control` also speaks and ends',
+  ),
+  expiresAt: isoTime('When the token expires'),
+  signalUrl: z.string().describe('Path of the signaling WebSocket'),
+  iceServers: z.array(iceServerSchema).describe('TURN servers for a viewer that connects now'),
+  relayOnly: z.boolean().describe("Whether to use `iceTransportPolicy: 'relay'`"),
+});
+export type NewSession = z.infer<typeof newSessionSchema>;
+
+export const sessionStateSchema = z.enum(['new', 'queued', 'hosted', 'ended']);
+export type SessionState = z.infer<typeof sessionStateSchema>;
+
+export const sessionSummarySchema = z.object({
+  id: z.string(),
+  avatar: z.string(),
+  state: sessionStateSchema.describe('`new`: nobody has joined; `queued`: waits for a media-sender'),
+  host: z.string().optional().describe('Id of the media-sender; missing unless `hosted`, and for session tokens'),
+  epoch: z.int().describe('Grows with each change of the host; 0: never hosted'),
+  createdAtMs: timestampMs('When the session was created'),
+  demo: z.boolean().describe('Whether a visitor without an API key created it'),
+  owner: z.string().optional().describe('Name of the API key that created it; missing for session tokens'),
+});
+export type SessionSummary = z.infer<typeof sessionSummarySchema>;
+
+export const sessionListSchema = z.object({ sessions: z.array(sessionSummarySchema) });
+
+export const queuedSegmentSchema = z.object({
+  seq: z.int().min(1).describe('Place in the queue of the session'),
+  segment: idSchema.describe('Id of the segment'),
+});
+export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
+
+export const viewerStateSchema = z.object({
+  viewer: z.string().describe('Id of the viewer'),
+  attempt: z.int().describe('How many connections the viewer has asked for'),
+  joinedAtMs: timestampMs('When the viewer joined'),
+  whep: z.boolean().describe('Whether the viewer came by WHEP'),
+  report: z
+    .object({ ...reportSchema.shape, atMs: timestampMs('When the report arrived') })
+    .optional()
+    .describe('Last report of the viewer; missing unless `live`, and for WHEP viewers'),
+});
+export type ViewerState = z.infer<typeof viewerStateSchema>;
+
+export const sessionDetailsSchema = sessionSummarySchema.extend({
+  endReason: z.string().optional().describe('Why the session ended'),
+  viewerCount: z.int(),
+  viewers: z.array(viewerStateSchema).describe('Empty for session tokens'),
+  queue: z.array(queuedSegmentSchema).describe('Segments that play or wait'),
+  interruptedSeq: z.int().describe('Everything queued up to and including this place was interrupted'),
+  live: z.boolean().describe('Whether the host answered just now; otherwise the playhead is the last saved one'),
+  playhead: z
+    .object({
+      segment: segmentId,
+      role: segmentRoleSchema,
+      positionMs: milliseconds('Position in the segment'),
+      frame: z.int().optional().describe('Frame of the segment; missing unless `live`'),
+      atMs: timestampMs('When the position was saved; missing if `live`').optional(),
+    })
+    .optional()
+    .describe('What plays'),
+  nextCut: z
+    .object({
+      segment: segmentId,
+      frame: z.int().describe('Frame of the idle clip'),
+      inMs: milliseconds('Time until then'),
+    })
+    .optional()
+    .describe('Where the idle clip will be when speech queued now begins'),
+  held: z.boolean().optional().describe('Whether both tracks wait for late media; missing unless `live`'),
+  underruns: z.int().optional().describe('How often both tracks waited for late media; missing unless `live`'),
+  prefetchedMs: milliseconds('Media that the host holds ahead of the playhead; missing unless `live`').optional(),
+  canSay: z.boolean().describe('Whether `say` is available for the avatar'),
+});
+export type SessionDetails = z.infer<typeof sessionDetailsSchema>;
+
+export const speakSchema = z.strictObject({
+  segments: z.array(idSchema).min(1).max(100).describe('Ids of the segments, in order; all are queued or none'),
+  interrupt: z
+    .boolean()
+    .default(false)
+    .describe('Whether to play them in place of everything that is queued or playing'),
+});
+
+export const spokenSchema = z.object({ queued: z.array(queuedSegmentSchema) });
+
+export const interruptedSchema = z.object({
+  interruptedSeq: z.int().describe('Everything queued up to and including this place is over'),
+});
+
+export const saySchema = z.strictObject({
+  text: z.string().min(1).max(10_000).describe('Text to say'),
+  interrupt: z.boolean().default(false).describe('Whether to say it in place of everything that is queued or playing'),
+});
+export type Say = z.infer<typeof saySchema>;
+
+export const saidSchema = z.object({
+  segment: z.string().optional().describe('Id of the segment that the text becomes; missing if texts wait before it'),
+  ahead: z.int().describe('Texts that wait before this one'),
+});
+export type Said = z.infer<typeof saidSchema>;
+
+export const eventsQuerySchema = z.object({
+  token: z
+    .string()
+    .max(TOKEN_MAX_LENGTH)
+    .optional()
+    .describe('Session token, for an EventSource, which sends no headers'),
+  from: z.enum(['start', 'now']).default('now').describe('Whether to send past events first'),
+});
+
+export const sessionSegmentSchema = z.object({
+  id: segmentId,
+  avatar: z.string(),
+  name: z.string().describe('Name for humans'),
+  role: segmentRoleSchema,
+  source: segmentSourceSchema,
+  state: segmentStateSchema,
+  createdAtMs: timestampMs('When the segment was created'),
+  durationMs: milliseconds('Length'),
+});
+export type SessionSegment = z.infer<typeof sessionSegmentSchema>;
+
+export const sessionSegmentListSchema = z.object({ segments: z.array(sessionSegmentSchema) });
+
+// ——— the stack, for operators and viewers ———
+
+/** An entry of the watched folder that cannot be used. */
+export const folderProblemSchema = z.object({
+  file: z.string().describe("Path within the avatar's folder, or within the media folder if it belongs to no avatar"),
+  code: z.string().describe('Error code'),
+  message: z.string().describe('Explanation for humans'),
+});
+export type FolderProblem = z.infer<typeof folderProblemSchema>;
+
+export const avatarOverviewSchema = z.object({
+  id: z.string(),
+  name: z.string().describe('Name for humans'),
+  problemCount: z.int().optional().describe('Entries of its folder that cannot be used; missing without an API key'),
+  problems: z.array(folderProblemSchema).optional().describe('The first of these entries; missing without an API key'),
+});
+
+export const avatarOverviewListSchema = z.object({
+  avatars: z.array(avatarOverviewSchema),
+  problems: z
+    .array(folderProblemSchema)
+    .optional()
+    .describe('Entries of the media folder that belong to no avatar; missing if the API key is limited to avatars'),
+});
+export type AvatarOverviewList = z.infer<typeof avatarOverviewListSchema>;
+
+export const senderSchema = z.object({
+  id: z.string().describe('Id of the media-sender'),
+  hostname: z.string(),
+  sessions: z.int().describe('Sessions that it hosts'),
+  capacity: z.int().describe('Sessions that it can host'),
+  viewers: z.int(),
+  draining: z.boolean().describe('Whether it hands its sessions over and takes no new ones'),
+  accepting: z.boolean().describe('Whether its load permits another session'),
+  startedAtMs: timestampMs('When it started'),
+});
+export type Sender = z.infer<typeof senderSchema>;
+
+export const senderListSchema = z.object({ senders: z.array(senderSchema) });
+export const drainingSchema = z.object({ id: z.string(), draining: z.literal(true) });
+
+export const healthSchema = z.object({ status: z.literal('ok') });
+export const readinessSchema = healthSchema.extend({
+  without: z.string().optional().describe('What is missing though the service is ready'),
+});
+
+// ——— WHEP ———
+
+export const whepQuerySchema = z.object({
+  session: idSchema
+    .optional()
+    .describe('Session to watch; by default a new one is created, which ends with the player'),
+});
+
+// ——— segments and avatars ———
+
+const booleanText = z.enum(['true', 'false']);
+
+export const uploadQuerySchema = z.object({
+  avatar: slugSchema.describe('Id of the avatar'),
+  name: z.string().min(1).max(255).optional().describe('Name for humans; default: that of the file'),
+  pinned: booleanText.default('false').describe('Whether the segment is kept until it is deleted'),
+  loudness: z
+    .union([z.literal('off'), z.coerce.number().min(LOUDNESS_LUFS.min).max(LOUDNESS_LUFS.max)])
+    .optional()
+    .describe('Target loudness, LUFS, or `off`; default: that of the avatar'),
+  wait: booleanText
+    .default('true')
+    .describe('Whether to answer when the segment can be played, or as soon as it is received'),
+});
+
+export const segmentListQuerySchema = z.object({
+  avatar: slugSchema.optional().describe('Id of the avatar; default: all that the API key may use'),
+  q: z.string().max(255).optional().describe('Part of the name, in any case'),
+});
+
+export const changeSegmentSchema = z.strictObject({
+  pinned: z.boolean().describe('Whether the segment is kept until it is deleted'),
+});
+
+const failureSchema = z
+  .looseObject({ code: z.string().describe('Error code'), message: z.string().describe('Explanation for humans') })
+  .describe('Why the segment failed');
+
+/** Members that every list and state of segments has. */
+const knownSegmentSchema = z.object({
+  id: segmentId,
+  avatar: z.string(),
+  name: z.string().describe('Name for humans'),
+  role: segmentRoleSchema,
+  source: segmentSourceSchema,
+  state: segmentStateSchema,
+});
+
+export const segmentListEntrySchema = knownSegmentSchema.extend({
+  createdAt: isoTime('When the segment was created'),
+  durationMs: milliseconds('Length'),
+});
+export type SegmentListEntry = z.infer<typeof segmentListEntrySchema>;
+
+export const segmentListSchema = z.object({ segments: z.array(segmentListEntrySchema) });
+
+/** A segment that waits to be loaded, is being loaded, or failed to. */
+export const loadingSegmentSchema = knownSegmentSchema.extend({
+  progress: z.number().min(0).max(1),
+  createdAt: isoTime('When the upload was received; missing for files of the watched folder').optional(),
+  failure: failureSchema.optional(),
+});
+export type LoadingSegment = z.infer<typeof loadingSegmentSchema>;
+
+export const segmentSchema = loadingSegmentSchema.extend({
+  pinned: z.boolean().optional().describe('Whether the segment is kept until it is deleted'),
+  durationMs: milliseconds('Length; this and what follows is missing while the segment is being loaded').optional(),
+  frames: z.int().optional().describe('Video frames'),
+  fps: z.string().optional().describe('Frame rate: `30` or `30000/1001`'),
+  gopFrames: z.int().optional().describe('Frames per GOP'),
+  pcmSamples: z.int().optional().describe('Audio samples at 24 kHz'),
+  renditions: z.array(z.object(renditionSchema.shape)).optional(),
+});
+export type Segment = z.infer<typeof segmentSchema>;
+
+/** The answer to an upload with `wait=false`; once it is loaded, a repeated request is answered with the whole segment. */
+export const acceptedUploadSchema = z.object({
+  id: segmentId,
+  avatar: z.string(),
+  state: segmentStateSchema,
+  progress: z.number().min(0).max(1),
+});
+export type AcceptedUpload = z.infer<typeof acceptedUploadSchema>;
+
+export const avatarSummarySchema = z.object({
+  ...avatarDefinitionSchema.shape,
+  id: z.string(),
+  name: z.string().describe('Name for humans; by default the id'),
+  idle: z.int().describe('Idle clips'),
+  segments: z.int().describe('Speech segments'),
+  problemCount: z.int().describe('Files of its folder that cannot be used'),
+});
+export type AvatarSummary = z.infer<typeof avatarSummarySchema>;
+
+export const avatarListSchema = z.object({
+  avatars: z.array(avatarSummarySchema),
+  problems: z
+    .array(folderProblemSchema)
+    .optional()
+    .describe('Entries of the media folder that belong to no avatar; missing if the API key is limited to avatars'),
+});
+export type AvatarList = z.infer<typeof avatarListSchema>;
+
+export const avatarDetailsSchema = avatarSummarySchema.extend({
+  idlePlaylist: z.array(z.string()).describe('Ids of the idle clips in the order in which they play'),
+  loading: z.array(loadingSegmentSchema).describe('Segments that wait or are being loaded'),
+  problems: z.array(folderProblemSchema).describe('Files of its folder that cannot be used'),
+});
+export type AvatarDetails = z.infer<typeof avatarDetailsSchema>;
