@@ -20,7 +20,7 @@ import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-
 const TICK_MS = 5;
 /** 14 viewers of 720p30 at 1.5 Mb/s. */
 const PACKETS_PER_TICK = 16;
-const FRAME_BYTES = 1149 * PACKETS_PER_TICK;
+const FRAME_BYTES = 1141 * PACKETS_PER_TICK;
 
 /** One way to send `PACKETS_PER_TICK` packets of video. */
 interface Path {

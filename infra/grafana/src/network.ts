@@ -63,6 +63,12 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   )
   .withPanel(
     heatmap(
+      { title: 'Estimated bandwidth', description: 'Of the path to each viewer', unit: 'bps' },
+      `sum by (le) (increase(humancast_sender_estimate_bits_per_second_bucket{${SENDER}}[$__rate_interval]))`,
+    ).height(8),
+  )
+  .withPanel(
+    heatmap(
       { title: 'Round trip', description: 'End to end, as measured by browsers' },
       `sum by (le) (increase(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval]))`,
     ).height(8),

@@ -41,7 +41,7 @@ const HEIGHT = 8;
 const STAT_HEIGHT = 4;
 
 /** As Grafana names them (`grafana/data`, valueFormats). */
-type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'ops' | 'pps' | 'none';
+type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'bps' | 'ops' | 'pps' | 'none';
 
 export interface PanelText {
   title: string;

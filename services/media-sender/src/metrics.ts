@@ -18,6 +18,7 @@ export const SKEW_BUCKETS_SECONDS = [
 const DELAY_BUCKETS = [0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2];
 const TRIM_BUCKETS = [0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15];
 const FIRST_FRAME_BUCKETS = [0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
+const ESTIMATE_BUCKETS = [1e5, 2e5, 3.5e5, 5e5, 7.5e5, 1e6, 1.5e6, 2e6, 3e6, 5e6, 1e7];
 const INTERRUPT_BUCKETS = [0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 1];
 
 const MS = 1e-3;
@@ -49,6 +50,7 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
   readonly #late: PerTrack;
   readonly #skew: HistogramSeries;
   readonly #interrupted: PerTrack;
+  readonly #estimate: HistogramSeries;
   readonly #skipped: Counter;
   readonly #holds: Counter;
   readonly #heldSeconds: Counter;
@@ -85,6 +87,11 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
       'humancast_sender_interrupt_seconds',
       'Time from accepting an interrupt to the last packet of the old speech (audio) and to the first frame of the new clip (video)',
       INTERRUPT_BUCKETS,
+    );
+    this.#estimate = histogram(
+      'humancast_sender_estimate_bits_per_second',
+      'Estimated bandwidth of the path to each viewer, once a second',
+      ESTIMATE_BUCKETS,
     );
     this.#skipped = counter(
       'humancast_sender_skipped_seconds_total',
@@ -131,6 +138,10 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
 
   frameSent(skewMs: number): void {
     this.#skew.observe(skewMs * MS);
+  }
+
+  bandwidthEstimated(bps: number): void {
+    this.#estimate.observe(bps);
   }
 
   skipped(ms: number): void {

@@ -32,6 +32,7 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { OpusEncoder } from '../audio/opus-encoder.js';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { IdlePlaylists } from '../media/idle-playlists.js';
 import { MediaCache } from '../media/media-cache.js';
 import { Scheduler } from '../playout/scheduler.js';
@@ -58,6 +59,7 @@ class FakeTransport implements ViewerTransport {
   audioPackets = 0;
   reports = 0;
   readonly repairs = new RepairBudget();
+  readonly bandwidth = new BandwidthEstimator();
   readonly roundTripMs = undefined;
   readonly events: TransportEvents;
   readonly maySend: () => boolean;
@@ -83,6 +85,9 @@ class FakeTransport implements ViewerTransport {
     if (!this.maySend()) return 0;
     this.videoPackets++;
     return to - from;
+  }
+  sendPadding(): number {
+    return 0;
   }
   sendAudio(): void {
     this.audioPackets++;
@@ -209,6 +214,7 @@ describe('MediaSender', () => {
     const metrics = {
       late: () => {},
       frameSent: () => {},
+      bandwidthEstimated: () => {},
       skipped: () => {},
       interrupted: () => {},
       held: () => {},

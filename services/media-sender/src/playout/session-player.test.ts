@@ -2,6 +2,7 @@ import type { FinishReason } from '@humancast/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClip, FakeTime, markedSample } from '../../testing/fakes.js';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
@@ -26,6 +27,7 @@ class Receiver implements PlayoutSink {
   readonly video: { atMs: number; ticks: number; frame: PacketizedFrame; from: number; to: number }[] = [];
   readonly reports: { atMs: number; ntp: bigint; videoTicks: number; audioTicks: number }[] = [];
   readonly repairs = new RepairBudget();
+  readonly bandwidth = new BandwidthEstimator();
   roundTripMs: number | undefined;
   readonly #time: FakeTime;
   readonly #maySend: () => boolean;
@@ -45,6 +47,10 @@ class Receiver implements PlayoutSink {
     while (from + sent < to && this.#maySend()) sent++;
     if (sent > 0) this.video.push({ atMs: this.#time.now, ticks, frame, from, to: from + sent });
     return sent;
+  }
+
+  sendPadding(): number {
+    return 0;
   }
 
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
@@ -106,6 +112,7 @@ class Stage {
       metrics: {
         late: (_track, ms) => this.late.push(ms),
         frameSent: (ms) => this.skews.push(ms),
+        bandwidthEstimated: () => {},
         skipped: (ms) => {
           this.skippedMs += ms;
         },

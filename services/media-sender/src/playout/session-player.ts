@@ -38,6 +38,8 @@ export interface PlayoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
   /** @param skewMs how much later against the timeline it left than the sound of its instant; negative: earlier. */
   frameSent(skewMs: number): void;
+  /** The estimate of a viewer's path, bits per second; about once a second. */
+  bandwidthEstimated(bps: number): void;
   skipped(ms: number): void;
   /** A barge-in has taken effect on a track, so long after it was accepted. */
   interrupted(track: 'audio' | 'video', afterMs: number): void;
@@ -331,6 +333,7 @@ export class SessionPlayer implements Task {
     if (!timeline) return;
     const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
     viewer.sink.sendReports(ntp, videoTicks, audioTicks);
+    this.#options.metrics.bandwidthEstimated(viewer.sink.bandwidth.targetBps(nowMs));
     // The first one comes with the first sound.
     if (viewer.reports === 0) this.#options.onServed(viewer.id);
     viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);

@@ -1,4 +1,5 @@
 import type { Codec } from '@humancast/protocol';
+import type { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_SHARE, type RepairBudget } from '../rtp/repair-budget.js';
 import type { ScheduledFrame } from './playout.js';
@@ -27,6 +28,10 @@ export interface VideoSink {
   /** What may be sent again because the viewer asks. */
   readonly repairs: RepairBudget;
   readonly roundTripMs: number | undefined;
+  /** How much the viewer's path carries. */
+  readonly bandwidth: BandwidthEstimator;
+  /** Repeats a packet of video only to probe the path. @returns its size in bytes; 0 if there is none. */
+  sendPadding(): number;
 }
 
 interface Pending {

@@ -5,10 +5,11 @@
  *      8  UDP header
  *     52  TURN Data indication with an IPv6 peer, before a channel is bound (RFC 8656 §11); a bound channel takes 4
  *     12  RTP header
+ *      8  header extension for congestion control (RFC 8285 §4.2)
  *     16  authentication tag of AEAD_AES_128_GCM (AES128_CM_HMAC_SHA1_80: 10)
  *      2  original sequence number of a retransmission (RFC 4588 §4)
  */
-export const MAX_PAYLOAD_BYTES = 1280 - 40 - 8 - 52 - 12 - 16 - 2;
+export const MAX_PAYLOAD_BYTES = 1280 - 40 - 8 - 52 - 12 - 8 - 16 - 2;
 
 /**
  * How many pieces of at most `maxBytes` it takes, and the size of all but the last: equal sizes travel and queue more

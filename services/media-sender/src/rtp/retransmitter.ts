@@ -16,6 +16,7 @@ export class Retransmitter {
   readonly #history = new PacketHistory(HISTORY_PACKETS);
   /** The first packet of the last keyframe: nobody needs what came before. */
   #keyframeSequence: number | undefined;
+  #newest: number | undefined;
   #repeated = 0;
 
   constructor(original: RtpStream, rtx: RtpStream | undefined, budget: RepairBudget) {
@@ -31,6 +32,7 @@ export class Retransmitter {
 
   remember(sequence: number, payload: Buffer, timestamp: number, marker: boolean): void {
     this.#history.remember(sequence, payload, timestamp, marker);
+    this.#newest = sequence;
     this.#budget.earn(payload.length);
   }
 
@@ -56,11 +58,23 @@ export class Retransmitter {
     }
   }
 
+  /**
+   * Sends the newest packet once more, to fill a probe: the viewer takes it for one that came twice. Only where
+   * retransmissions have a stream of their own.
+   * @returns the bytes of it; 0: there is nothing to send.
+   */
+  pad(): number {
+    const packet = this.#newest === undefined ? undefined : this.#history.find(this.#newest);
+    if (!packet || !this.#rtx) return 0;
+    this.#send(packet, true);
+    return RTP_HEADER_BYTES + packet.payload.length;
+  }
+
   #isOutdated(sequence: number): boolean {
     return this.#keyframeSequence !== undefined && ((sequence - this.#keyframeSequence) & 0x8000) !== 0;
   }
 
-  #send({ sequence, payload, timestamp, marker }: SentPacket): void {
+  #send({ sequence, payload, timestamp, marker }: SentPacket, padding = false): void {
     if (!this.#rtx) {
       this.#original.repeat(payload, timestamp, marker, sequence);
       return;
@@ -69,6 +83,6 @@ export class Retransmitter {
     const wrapped = Buffer.allocUnsafe(2 + payload.length);
     wrapped.writeUInt16BE(sequence, 0);
     payload.copy(wrapped, 2);
-    this.#rtx.send(wrapped, timestamp, marker);
+    this.#rtx.send(wrapped, timestamp, marker, padding);
   }
 }

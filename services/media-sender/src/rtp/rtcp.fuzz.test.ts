@@ -1,5 +1,6 @@
 import { type FuzzRandom, fuzz, fuzzTimeoutMs, mutate } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
+import { BandwidthEstimator, MOST_BPS } from '../congestion/bandwidth-estimator.js';
 import { packetize } from './packetize.js';
 import { MAX_PAYLOAD_BYTES } from './payload-size.js';
 import { goodbye, MAX_NACKED, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
@@ -19,9 +20,23 @@ const MAX_BLOCKS = 32 * 31;
 
 const NACK = Buffer.from('81cd0004000000010000000900ff8001ffff8001', 'hex');
 const PLI = Buffer.from('81ce00020000000100000009', 'hex');
+const TRANSPORT_FEEDBACK = Buffer.from('8fcd00060000000100000009000100030000020020030408000000000000', 'hex').subarray(
+  0,
+  28,
+);
+const REMB = Buffer.from('8fce0005000000010000000052454d42010bb80000000009', 'hex');
 const REPORT = Buffer.from('81c9000700000001000000054000010000010002000003000000040000000500', 'hex');
 const SR = senderReport({ ssrc: 1, cname: 'name', ntp: 2n ** 62n, rtpTimestamp: 3, packets: 4, octets: 5 });
-const COMPOUNDS = [SR, goodbye([1, 2, 3], 'name'), NACK, PLI, REPORT, Buffer.concat([REPORT, NACK, PLI, NACK])];
+const FEEDBACK = [TRANSPORT_FEEDBACK, REMB];
+const COMPOUNDS = [
+  SR,
+  goodbye([1, 2, 3], 'name'),
+  NACK,
+  PLI,
+  REPORT,
+  ...FEEDBACK,
+  Buffer.concat([REPORT, NACK, PLI, NACK]),
+];
 
 const PROFILES: readonly SrtpProfile[] = ['AEAD_AES_128_GCM', 'AES128_CM_HMAC_SHA1_80'];
 
@@ -29,6 +44,8 @@ function keysOf(profile: SrtpProfile): SrtpKeys {
   const bytes = (count: number) => Buffer.alloc(count, 0x5a);
   return { profile, masterKey: bytes(MASTER_KEY_BYTES), masterSalt: bytes(masterSaltBytes(profile)) };
 }
+
+const estimator = new BandwidthEstimator();
 
 /** Counts what it is told, and how much at once. */
 class Counter implements RtcpListener {
@@ -41,6 +58,13 @@ class Counter implements RtcpListener {
     this.names += sequences.length;
   }
   pictureLoss() {}
+  transportFeedback(packet: Buffer) {
+    estimator.transportFeedback(packet, 0);
+  }
+  receiverEstimate(bps: number) {
+    estimator.remb(bps, 0);
+    expect(estimator.targetBps(0)).toBeLessThanOrEqual(MOST_BPS);
+  }
   bye(ssrcs: readonly number[]) {
     expect(ssrcs.length).toBeLessThanOrEqual(31);
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   GenericNack,
   PictureLossIndication,
+  ReceiverEstimatedMaxBitrate,
   RtcpPacketConverter,
   RtcpPayloadSpecificFeedback,
   RtcpReceiverInfo,
@@ -18,6 +19,8 @@ class Recorder implements RtcpListener {
   nacks: [number, readonly number[]][] = [];
   losses: number[] = [];
   byes: (readonly number[])[] = [];
+  feedback: Buffer[] = [];
+  estimates: number[] = [];
   report(block: ReportBlock) {
     this.blocks.push(block);
   }
@@ -29,6 +32,12 @@ class Recorder implements RtcpListener {
   }
   bye(ssrcs: readonly number[]) {
     this.byes.push(ssrcs);
+  }
+  transportFeedback(packet: Buffer) {
+    this.feedback.push(packet);
+  }
+  receiverEstimate(bps: number) {
+    this.estimates.push(bps);
   }
 }
 
@@ -151,3 +160,32 @@ describe('what a viewer sends', () => {
     );
   });
 });
+
+describe('feedback about the path', () => {
+  it('is a REMB that another implementation wrote', () => {
+    for (const bps of [0, 30_000, 262_143, 1_500_000]) {
+      const feedback = new ReceiverEstimatedMaxBitrate({
+        senderSsrc: 1,
+        mediaSsrc: 0,
+        ssrcNum: 1,
+        ssrcFeedbacks: [9],
+        ...mantissaOf(bps),
+      });
+      const [estimate = 0] = read(new RtcpPayloadSpecificFeedback({ feedback }).serialize()).estimates;
+      expect(Math.abs(estimate - bps)).toBeLessThan(8);
+    }
+  });
+
+  it('is handed on whole when it is transport-wide, and not when it is another application message', () => {
+    const feedback = Buffer.from('8fcd0002000000010000000900000000', 'hex').subarray(0, 12);
+    expect(read(Buffer.concat([feedback, feedback])).feedback).toEqual([feedback, feedback]);
+    const other = Buffer.from('8fce0004000000010000000000000000000000ff', 'hex');
+    expect(read(other).estimates).toEqual([]);
+  });
+});
+
+function mantissaOf(bps: number): { brExp: number; brMantissa: number } {
+  let brExp = 0;
+  for (; bps / 2 ** brExp > 0x3ffff; brExp++);
+  return { brExp, brMantissa: Math.floor(bps / 2 ** brExp) };
+}

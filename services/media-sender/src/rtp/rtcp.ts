@@ -10,6 +10,10 @@ const PT = {
 /** Feedback message types (RFC 4585 §6.2.1, §6.3.1). */
 const FMT_GENERIC_NACK = 1;
 const FMT_PICTURE_LOSS = 1;
+/** draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1, draft-alvestrand-rmcat-remb-03 §2.2. */
+const FMT_TRANSPORT_FEEDBACK = 15;
+const FMT_APPLICATION = 15;
+const REMB_IDENTIFIER = 0x52454d42;
 const SDES_CNAME = 1;
 const VERSION_BITS = 0x80;
 const COUNT_MASK = 0x1f;
@@ -92,6 +96,10 @@ export interface RtcpListener {
   /** Asks for these packets again (RFC 4585 §6.2.1): at most {@link MAX_NACKED} of a compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
   pictureLoss(ssrc: number): void;
+  /** @param packet the whole RTCP packet, of which nothing but its header has been read. */
+  transportFeedback(packet: Buffer): void;
+  /** @param bps the receiver's estimate of the path, bits a second. */
+  receiverEstimate(bps: number): void;
   bye(ssrcs: readonly number[]): void;
 }
 
@@ -125,6 +133,7 @@ function readPacket(packet: Buffer, listener: RtcpListener, room: number): numbe
       listener.bye(words(packet, 4, count));
       break;
     case PT.transport:
+      if (count === FMT_TRANSPORT_FEEDBACK) listener.transportFeedback(packet);
       if (count === FMT_GENERIC_NACK && packet.length >= 12 && room > 0) {
         const lost = lostIn(packet, room);
         listener.nack(packet.readUInt32BE(8), lost);
@@ -133,9 +142,17 @@ function readPacket(packet: Buffer, listener: RtcpListener, room: number): numbe
       break;
     case PT.payload:
       if (count === FMT_PICTURE_LOSS && packet.length >= 12) listener.pictureLoss(packet.readUInt32BE(8));
+      if (count === FMT_APPLICATION) readRemb(packet, listener);
       break;
   }
   return 0;
+}
+
+/** An exponent of six bits and a mantissa of eighteen. */
+function readRemb(packet: Buffer, listener: RtcpListener): void {
+  if (packet.length < 20 || packet.readUInt32BE(12) !== REMB_IDENTIFIER) return;
+  const mantissa = packet.readUIntBE(17, 3) & 0x3ffff;
+  listener.receiverEstimate(mantissa * 2 ** (packet.readUInt8(17) >> 2));
 }
 
 const BLOCK_BYTES = 24;

@@ -1,9 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { type CongestionExtension, type CongestionExtensionIds, EXTENSION_BYTES } from './congestion-extension.js';
 import type { PacketWriter } from './packet-writer.js';
 import type { SrtpSender } from './srtp.js';
 
 /** Version 2, no padding, extension or contributing sources (RFC 3550 §5.1). */
 const VERSION_BITS = 0x80;
+const EXTENSION_BIT = 0x10;
 const MARKER_BIT = 0x80;
 export const RTP_HEADER_BYTES = 12;
 
@@ -16,6 +18,8 @@ export interface RtpStreamOptions {
   readonly timestampOffset?: number;
   /** Of the first packet. */
   readonly firstSequence?: number;
+  /** What counts all packets of the connection, and the ids of its extensions in this stream. */
+  readonly congestion?: { readonly extension: CongestionExtension; readonly ids: CongestionExtensionIds };
 }
 
 /** One outgoing SSRC: numbers, encrypts and counts packets. */
@@ -25,6 +29,7 @@ export class RtpStream {
   readonly #payloadType: number;
   readonly #srtp: SrtpSender;
   readonly #writer: PacketWriter;
+  readonly #congestion: RtpStreamOptions['congestion'];
   #sequence: number;
   /** How often the sequence number has wrapped: the upper half of SRTP's packet index (RFC 3711 §3.3.1). */
   #rollovers = 0;
@@ -37,6 +42,7 @@ export class RtpStream {
     this.#payloadType = options.payloadType;
     this.#srtp = options.srtp;
     this.#writer = options.writer;
+    this.#congestion = options.congestion;
     // From the lower half: a receiver that misses the first packets must not have missed a wrap (RFC 3711 §3.3.1).
     this.#sequence = options.firstSequence ?? randomInt(1, 0x8000);
   }
@@ -56,10 +62,13 @@ export class RtpStream {
     return (ticks + this.timestampOffset) >>> 0;
   }
 
-  /** → the packet's sequence number. */
-  send(payload: Buffer, timestamp: number, marker: boolean): number {
+  /**
+   * @param padding the packet is there only to probe the path.
+   * @returns the packet's sequence number.
+   */
+  send(payload: Buffer, timestamp: number, marker: boolean, padding = false): number {
     const sequence = this.#sequence;
-    this.#write(payload, timestamp, marker, sequence, this.#rollovers);
+    this.#write(payload, timestamp, marker, sequence, this.#rollovers, padding);
     this.#packets++;
     this.#octets += payload.length;
     this.#sequence = (sequence + 1) & 0xffff;
@@ -72,23 +81,35 @@ export class RtpStream {
    * changed (RFC 7714 §8.4).
    */
   repeat(payload: Buffer, timestamp: number, marker: boolean, sequence: number): void {
-    this.#write(
-      payload,
-      timestamp,
-      marker,
-      sequence,
-      sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1,
-    );
+    const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;
+    this.#write(payload, timestamp, marker, sequence, rollovers, false);
   }
 
-  #write(payload: Buffer, timestamp: number, marker: boolean, sequence: number, rollovers: number): void {
+  #write(
+    payload: Buffer,
+    timestamp: number,
+    marker: boolean,
+    sequence: number,
+    rollovers: number,
+    padding: boolean,
+  ): void {
     const packet = this.#writer.memory();
     packet[0] = VERSION_BITS;
     packet[1] = marker ? this.#payloadType | MARKER_BIT : this.#payloadType;
     packet.writeUInt16BE(sequence, 2);
     packet.writeUInt32BE(timestamp, 4);
     packet.writeUInt32BE(this.ssrc, 8);
-    const bytes = this.#srtp.protectRtp(packet, RTP_HEADER_BYTES, payload, this.ssrc, rollovers, sequence);
+    const headerBytes = RTP_HEADER_BYTES + this.#writeExtension(packet, payload.length, padding);
+    const bytes = this.#srtp.protectRtp(packet, headerBytes, payload, this.ssrc, rollovers, sequence);
     this.#writer.send(bytes);
+  }
+
+  /** @returns the bytes that it takes. */
+  #writeExtension(packet: Buffer, payloadBytes: number, padding: boolean): number {
+    if (!this.#congestion) return 0;
+    const { extension, ids } = this.#congestion;
+    if (!extension.write(packet, RTP_HEADER_BYTES, ids, RTP_HEADER_BYTES + payloadBytes, padding)) return 0;
+    packet[0] = VERSION_BITS | EXTENSION_BIT;
+    return EXTENSION_BYTES;
   }
 }

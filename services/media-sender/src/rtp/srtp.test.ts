@@ -7,6 +7,8 @@ import {
   SrtcpSession,
   SrtpSession,
 } from 'werift';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import { CongestionExtension, type CongestionExtensionIds } from './congestion-extension.js';
 import { senderReport } from './rtcp.js';
 import { RtpStream } from './rtp-stream.js';
 import { MASTER_KEY_BYTES, masterSaltBytes, SrtcpReceiver, type SrtpKeys, SrtpSender } from './srtp.js';
@@ -62,6 +64,38 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
       expect(payload.equals(payloads[i] ?? Buffer.alloc(0))).toBe(true);
       expect(header.timestamp).toBe(stream.timestampOf(3000 * i));
     });
+  });
+
+  it('carries a header extension that another implementation reads, numbered across streams', () => {
+    const keys = keysOf(profile);
+    const packets: Buffer[] = [];
+    const memory = Buffer.alloc(2048);
+    const extension = new CongestionExtension(new BandwidthEstimator(), () => 65_500);
+    const create = (ssrc: number, ids: CongestionExtensionIds) =>
+      new RtpStream({
+        ssrc,
+        payloadType: 96,
+        srtp: new SrtpSender(keys),
+        writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+        congestion: { extension, ids },
+      });
+    const payload = randomBytes(1000);
+    create(1, { transportSequence: 3, absSendTime: 2 }).send(payload, 0, true);
+    create(2, { transportSequence: 14, absSendTime: undefined }).send(payload, 0, true);
+    create(3, { transportSequence: undefined, absSendTime: 2 }).send(payload, 0, true);
+    create(4, { transportSequence: undefined, absSendTime: undefined }).send(payload, 0, true);
+    const receiver = new SrtpSession(weriftConfig(keys));
+    const opened = packets.map((packet) => RtpPacket.deSerialize(receiver.decrypt(packet)));
+    expect(
+      opened.map(({ header }) => header.extensions.map(({ id, payload: value }) => [id, value.toString('hex')])),
+    ).toEqual([
+      [[3, '0000']],
+      [[14, '0001']],
+      // 1.5 s past the last wrap at 64 s.
+      [[2, '060000']],
+      [],
+    ]);
+    expect(opened.every((packet) => packet.payload.equals(payload))).toBe(true);
   });
 
   it('repeats a packet from before the wrap bit by bit', () => {

@@ -1,6 +1,7 @@
 import { SDP_LIMIT_BYTES } from '@humancast/protocol';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
+import { ABS_SEND_TIME_URI, TRANSPORT_SEQUENCE_URI } from '../rtp/congestion-extension.js';
 import { chooseOpus, chooseVideo, parseDescription, videoFormats, writeDescription } from './sdp.js';
 
 const lines = (...all: string[]) => `${all.join('\r\n')}\r\n`;
@@ -80,7 +81,8 @@ describe('the codec', () => {
       const [media] = parseDescription(lines('v=0', ...VIDEO, ...feedback)).media;
       return media && chooseVideo(media, ['vp8'])?.feedback;
     };
-    expect(offered('a=rtcp-fb:96 nack pli', 'a=rtcp-fb:97 nack', 'a=rtcp-fb:96 goog-remb')).toEqual(['nack pli']);
+    expect(offered('a=rtcp-fb:96 nack pli', 'a=rtcp-fb:97 nack', 'a=rtcp-fb:96 ccm fir')).toEqual(['nack pli']);
+    expect(offered('a=rtcp-fb:96 goog-remb', 'a=rtcp-fb:96 transport-cc')).toEqual(['transport-cc', 'goog-remb']);
     expect(offered('a=rtcp-fb:* nack')).toEqual(['nack']);
     expect(offered()).toEqual([]);
   });
@@ -99,13 +101,13 @@ describe('the codec', () => {
   it('of sound is Opus', () => {
     const audio = ['m=audio 9 UDP/TLS/RTP/SAVPF 0 109', 'a=rtpmap:0 PCMU/8000', 'a=rtpmap:109 opus/48000/2'];
     const [media] = parseDescription(lines('v=0', ...audio)).media;
-    expect(media && chooseOpus(media)).toBe(109);
+    expect(media && chooseOpus(media)?.payloadType).toBe(109);
     expect(chooseOpus(video)).toBeUndefined();
   });
 
   it.each(['opus/48000/2', 'OPUS/48000/2', 'opus/48000', 'OPUS/48000'])('of sound may be written as %s', (encoding) => {
     const [media] = parseDescription(lines('v=0', 'm=audio 9 X 109', `a=rtpmap:109 ${encoding}`)).media;
-    expect(media && chooseOpus(media)).toBe(109);
+    expect(media && chooseOpus(media)?.payloadType).toBe(109);
   });
 });
 
@@ -163,6 +165,7 @@ function answerTo(...offer: string[]): string {
   const media = description.media.map((section) => ({
     ...({ kind: 'video', mid: section.mid, formats: [], ssrcs: [1], cname: 'c', stream: 's' } as const),
     reducedSize: section.reducedSize,
+    extensions: section.extensions,
   }));
   return writeDescription(1, LOCAL, media, description.bundle);
 }
@@ -170,6 +173,28 @@ function answerTo(...offer: string[]): string {
 describe('an answer', () => {
   it('has neither mid nor group when the offer has none', () => {
     expect(answerTo('m=video 9 X 96')).not.toMatch(/a=mid|a=group/);
+  });
+
+  it('has the header extensions of congestion control under the ids of the offer, and no others', () => {
+    const answer = answerTo(
+      'm=video 9 X 96',
+      `a=extmap:7/recvonly ${TRANSPORT_SEQUENCE_URI}`,
+      `a=extmap:14 ${ABS_SEND_TIME_URI} with attributes`,
+      'a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid',
+      'a=extmap:5 constructor',
+    );
+    expect(answer.match(/a=extmap:.*/g)).toEqual([
+      `a=extmap:7 ${TRANSPORT_SEQUENCE_URI}`,
+      `a=extmap:14 ${ABS_SEND_TIME_URI}`,
+    ]);
+  });
+
+  it.each([
+    ['that does not fit in a one-byte header', `a=extmap:15 ${TRANSPORT_SEQUENCE_URI}`],
+    ['of 0', `a=extmap:0 ${TRANSPORT_SEQUENCE_URI}`],
+    ['that is none', `a=extmap:x ${TRANSPORT_SEQUENCE_URI}`],
+  ])('leaves out a header extension with an id %s', (_what, line) => {
+    expect(answerTo('m=video 9 X 96', line)).not.toContain('a=extmap');
   });
 
   it('groups what the offer grouped', () => {

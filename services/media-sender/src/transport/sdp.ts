@@ -1,5 +1,6 @@
 import { type Codec, SDP_LIMIT_BYTES } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
+import { ABS_SEND_TIME_URI, TRANSPORT_SEQUENCE_URI } from '../rtp/congestion-extension.js';
 import type { Fingerprint } from './dtls.js';
 import type { IceCredentials } from './stun.js';
 import type { MediaKind } from './viewer-transport.js';
@@ -26,6 +27,8 @@ export interface RemoteMedia {
   readonly reducedSize: boolean;
   readonly fingerprints: readonly Fingerprint[];
   readonly ice: IceCredentials | undefined;
+  /** Ids of the header extensions that matter to us, by URI (RFC 8285 §5). */
+  readonly extensions: ReadonlyMap<string, number>;
   /** In the viewer's order of preference. */
   readonly formats: readonly RemoteFormat[];
 }
@@ -131,9 +134,27 @@ function parseMedia(line: string, own: Attributes, outer: readonly Attributes[])
     reducedSize: own.has('rtcp-rsize'),
     fingerprints: valuesOf('fingerprint').map(parseFingerprint),
     ice: parseIce(valuesOf('ice-ufrag')[0], valuesOf('ice-pwd')[0]),
+    extensions: parseExtensions(own.get('extmap')),
     formats: parseFormats(payloadTypes, own),
   };
 }
+
+/** `<id>[/<direction>] <URI> …`: those that fit in a one-byte header, each once. */
+function parseExtensions(values: readonly string[] = []): ReadonlyMap<string, number> {
+  const extensions = new Map<string, number>();
+  for (const value of values) {
+    const [, id = '', uri = ''] = /^(\d{1,5})(?:\/\w+)? +(\S+)/.exec(value) ?? [];
+    const isFree = ![...extensions.values()].includes(Number(id));
+    if (EXTENSION_IDS.has(uri) && Number(id) >= 1 && Number(id) <= 14 && isFree) extensions.set(uri, Number(id));
+  }
+  return extensions;
+}
+
+/** The ids that an offer of ours gives them. */
+export const EXTENSION_IDS: ReadonlyMap<string, number> = new Map([
+  [ABS_SEND_TIME_URI, 2],
+  [TRANSPORT_SEQUENCE_URI, 3],
+]);
 
 /** @returns `undefined` where nothing is said of a direction. */
 function receives(attributes: Attributes | undefined): boolean | undefined {
@@ -209,7 +230,8 @@ export interface VideoFormat {
 }
 
 /** The kinds of feedback that are acted on. */
-export const VIDEO_FEEDBACK: readonly string[] = ['nack', 'nack pli'];
+export const VIDEO_FEEDBACK: readonly string[] = ['transport-cc', 'goog-remb', 'nack', 'nack pli'];
+export const AUDIO_FEEDBACK: readonly string[] = ['transport-cc'];
 
 /** The first of our codecs that the viewer takes. */
 export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): VideoFormat | undefined {
@@ -254,9 +276,18 @@ function h264Answer(offered: ReadonlyMap<string, string>): string {
   ].join(';');
 }
 
+/** Opus as both sides can use it. */
+export interface AudioFormat {
+  readonly payloadType: number;
+  readonly feedback: readonly string[];
+}
+
 /** Opus has two channels in SDP, whatever is in it (RFC 7587 §7); who leaves them out means the same. */
-export function chooseOpus(media: RemoteMedia): number | undefined {
-  return media.formats.find(({ encoding }) => encoding === 'opus/48000/2' || encoding === 'opus/48000')?.payloadType;
+export function chooseOpus(media: RemoteMedia): AudioFormat | undefined {
+  const format = media.formats.find(({ encoding }) => encoding === 'opus/48000/2' || encoding === 'opus/48000');
+  if (!format) return undefined;
+  const feedback = AUDIO_FEEDBACK.filter((type) => format.feedback.includes(type));
+  return { payloadType: format.payloadType, feedback };
 }
 
 const DECODES: Readonly<Record<Codec, (format: RemoteFormat) => boolean>> = {
@@ -290,6 +321,7 @@ export interface LocalMedia {
   /** The media stream both tracks belong to: what belongs together is played in sync. */
   readonly stream: string;
   readonly reducedSize: boolean;
+  readonly extensions: ReadonlyMap<string, number>;
 }
 
 interface LocalFormat {
@@ -299,9 +331,9 @@ interface LocalFormat {
   readonly feedback?: readonly string[];
 }
 
-export function opusFormat(payloadType: number): LocalFormat {
+export function opusFormat({ payloadType, feedback }: AudioFormat): LocalFormat {
   // 20 ms, mono, with in-band FEC where the encoder is told to (RFC 7587 §7).
-  return { payloadType, encoding: 'opus/48000/2', parameters: 'minptime=20;sprop-stereo=0;useinbandfec=1' };
+  return { payloadType, feedback, encoding: 'opus/48000/2', parameters: 'minptime=20;sprop-stereo=0;useinbandfec=1' };
 }
 
 /** A codec, and its retransmissions where they have a payload type. */
@@ -363,6 +395,7 @@ function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
     // A track id that was there before makes Chromium wait for the old track's frames when a connection is replaced. It is a
     // token (RFC 8830 §2), which base64 is not.
     `a=msid:${media.stream} ${media.kind}-${Buffer.from(local.usernameFragment, 'base64').toString('hex')}`,
+    ...[...media.extensions].map(([uri, id]) => `a=extmap:${id} ${uri}`),
     ...media.formats.flatMap(formatLines),
     ...(media.kind === 'audio' ? ['a=ptime:20', 'a=maxptime:20'] : []),
     ...(media.ssrcs.length > 1 ? [`a=ssrc-group:FID ${media.ssrcs.join(' ')}`] : []),

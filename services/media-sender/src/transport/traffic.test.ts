@@ -15,8 +15,18 @@ class FakeTransport {
 
   stats(): TransportStats {
     const { packetsSent } = this;
-    const rest = { packetsDropped: 0, retransmitted: 1, nacks: 2, plis: 3, roundTripMs: 4, remoteAddress: undefined };
-    return { packetsSent, bytesSent: 1000 * packetsSent, ...rest };
+    return {
+      packetsSent,
+      bytesSent: 1000 * packetsSent,
+      packetsDropped: 0,
+      retransmitted: 1,
+      nacks: 2,
+      plis: 3,
+      roundTripMs: 4,
+      estimateBps: 5,
+      estimateSource: 'remb',
+      remoteAddress: undefined,
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Codec } from '@humancast/protocol';
+import type { BandwidthEstimator, EstimateSource } from '../congestion/bandwidth-estimator.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { RepairBudget } from '../rtp/repair-budget.js';
 
@@ -51,6 +52,9 @@ export interface TransportStats {
   nacks: number;
   plis: number;
   roundTripMs: number | undefined;
+  /** What the viewer's path carries, bits a second, and what that rests on. */
+  estimateBps: number;
+  estimateSource: EstimateSource;
   /** `address:port` of the viewer, or of its relay. */
   remoteAddress: string | undefined;
 }
@@ -72,6 +76,8 @@ export interface ViewerTransport {
   readonly repairs: RepairBudget;
   /** Smoothed; `undefined` until the viewer has answered a sender report. */
   readonly roundTripMs: number | undefined;
+  /** How much the viewer's path carries. */
+  readonly bandwidth: BandwidthEstimator;
 
   /** Send-only audio and video, with all candidates. */
   createOffer(): Promise<string>;
@@ -87,6 +93,8 @@ export interface ViewerTransport {
    * @returns how many of them it took; fewer than it was given when media may not leave at this instant.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
+  /** Repeats a packet of video only to probe the path. @returns its bytes; 0: there is none. */
+  sendPadding(): number;
   /** @param payload one Opus packet. @param rtpTicks its first sample on the timeline, 48 kHz. */
   sendAudio(payload: Buffer, rtpTicks: number): void;
   /**

@@ -296,6 +296,28 @@ describe('a viewer in Chromium', () => {
     expect(together).toBe(2);
   });
 
+  it('tells which packets of both tracks arrived, which makes an estimate of the path', async () => {
+    const { transport, events, page } = await watching();
+    transport.bandwidth.want(3_000_000);
+    play(transport, 'vp8');
+    await until('an estimate by transport-wide feedback', () => transport.stats().estimateSource === 'transport-cc');
+    await decodes(page, 45);
+    expect(transport.bandwidth.rejected).toBe(0);
+    expect(transport.bandwidth.lossRate).toBe(0);
+    expect(transport.stats().estimateBps).toBeGreaterThan(100_000);
+    expect(events.closeReasons).toEqual([]);
+  });
+
+  it('takes padding for packets that came twice', async () => {
+    const { transport, page } = await watching();
+    play(transport, 'vp8');
+    await decodes(page, 10);
+    for (let i = 0; i < 20; i++) expect(transport.sendPadding()).toBeGreaterThan(0);
+    await decodes(page, 30);
+    expect(await videoStats(page)).toMatchObject({ packetsLost: 0 });
+    expect((await videoStats(page))['retransmittedPacketsReceived']).toBeGreaterThanOrEqual(20);
+  });
+
   it('asks for a keyframe when it has none', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8', 5);

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { type Codec } from '@humancast/protocol';
 import { type Clock, HumancastError, type Logger, systemClock } from '@humancast/shared';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import {
+  ABS_SEND_TIME_URI,
+  CongestionExtension,
+  type CongestionExtensionIds,
+  TRANSPORT_SEQUENCE_URI,
+} from '../rtp/congestion-extension.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter } from '../rtp/retransmitter.js';
@@ -14,8 +21,11 @@ import { LEAST_LEVEL } from './h264-level.js';
 import { IceLiteAgent } from './ice-lite.js';
 import { RoundTrip } from './round-trip.js';
 import {
+  AUDIO_FEEDBACK,
+  type AudioFormat,
   chooseOpus,
   chooseVideo,
+  EXTENSION_IDS,
   h264Offer,
   isBundled,
   type LocalMedia,
@@ -87,7 +97,9 @@ interface Negotiated {
   readonly ice: IceCredentials | undefined;
   readonly video: VideoFormat;
   /** The viewer may want no sound. */
-  readonly opusPayloadType: number | undefined;
+  readonly opus: AudioFormat | undefined;
+  /** Of the header extensions in each section, by URI. */
+  readonly extensions: Readonly<Record<MediaKind, ReadonlyMap<string, number>>>;
 }
 
 /** What there is to send with, once connected. */
@@ -104,6 +116,7 @@ interface Senders {
 export class WebRtcTransport implements ViewerTransport {
   readonly connection: string;
   readonly repairs = new RepairBudget();
+  readonly bandwidth = new BandwidthEstimator();
   readonly #options: WebRtcTransportOptions;
   readonly #events: TransportEvents;
   readonly #clock: Clock;
@@ -177,9 +190,12 @@ export class WebRtcTransport implements ViewerTransport {
         parameters,
       });
     });
+    const extensions = EXTENSION_IDS;
     const media = [
-      this.#localMedia('audio', { mid: '0', reducedSize: true }, [opusFormat(OPUS_PAYLOAD_TYPE)]),
-      this.#localMedia('video', { mid: '1', reducedSize: true }, formats, true),
+      this.#localMedia('audio', { mid: '0', reducedSize: true, extensions }, [
+        opusFormat({ payloadType: OPUS_PAYLOAD_TYPE, feedback: AUDIO_FEEDBACK }),
+      ]),
+      this.#localMedia('video', { mid: '1', reducedSize: true, extensions }, formats, true),
     ];
     const bundle = media.map(({ mid }) => mid);
     return writeDescription(this.#sessionId(), local, media, bundle);
@@ -198,14 +214,14 @@ export class WebRtcTransport implements ViewerTransport {
     const negotiated = this.#negotiate(offer, { audio, video });
     const local = await this.#prepare('passive');
     this.#agree(negotiated);
-    const { opusPayloadType } = negotiated;
+    const { opus } = negotiated;
     const media = offer.media.map((section) => {
       if (section === video) {
         const withRtx = negotiated.video.rtxPayloadType !== undefined;
         return this.#localMedia('video', section, videoFormats(negotiated.video), withRtx);
       }
-      if (section !== audio || opusPayloadType === undefined) return section;
-      return this.#localMedia('audio', section, [opusFormat(opusPayloadType)]);
+      if (section !== audio || !opus) return section;
+      return this.#localMedia('audio', section, [opusFormat(opus)]);
     });
     return writeDescription(this.#sessionId(), local, media, offer.bundle);
   }
@@ -229,6 +245,10 @@ export class WebRtcTransport implements ViewerTransport {
       if (frame.keyframe && i === 0) retransmitter.beginKeyframe(sequence);
     }
     return toPacket - fromPacket;
+  }
+
+  sendPadding(): number {
+    return this.#senders && this.#maySend() ? this.#senders.retransmitter.pad() : 0;
   }
 
   sendAudio(payload: Buffer, rtpTicks: number): void {
@@ -261,6 +281,8 @@ export class WebRtcTransport implements ViewerTransport {
       nacks: this.#nacks,
       plis: this.#plis,
       roundTripMs: this.#roundTrip.ms,
+      estimateBps: Math.round(this.bandwidth.targetBps(this.#clock.nowMs())),
+      estimateSource: this.bandwidth.source,
       remoteAddress: this.#ice.remoteAddress,
     };
   }
@@ -324,12 +346,13 @@ export class WebRtcTransport implements ViewerTransport {
     if (audio && !isBundled(description, [audio.mid, video.mid])) {
       throw new HumancastError('bad_sdp', 'audio and video must share one transport (a=group:BUNDLE)');
     }
-    const opusPayloadType = audio && chooseOpus(audio);
+    const opus = audio && chooseOpus(audio);
     // Better than a picture without a voice: a player of others that can't say why it is silent.
-    if (audio && opusPayloadType === undefined) {
+    if (audio && !opus) {
       throw new HumancastError('no_common_codec', 'the viewer takes audio, but not as Opus (opus/48000/2)');
     }
-    return { fingerprints: video.fingerprints, ice: video.ice, video: format, opusPayloadType };
+    const extensions = { audio: audio?.extensions ?? NO_EXTENSIONS, video: video.extensions };
+    return { fingerprints: video.fingerprints, ice: video.ice, video: format, opus, extensions };
   }
 
   #agree(negotiated: Negotiated): void {
@@ -339,12 +362,12 @@ export class WebRtcTransport implements ViewerTransport {
 
   #localMedia(
     kind: MediaKind,
-    { mid, reducedSize }: Pick<LocalMedia, 'mid' | 'reducedSize'>,
+    { mid, reducedSize, extensions }: Pick<LocalMedia, 'mid' | 'reducedSize' | 'extensions'>,
     formats: LocalMedia['formats'],
     withRtx = false,
   ): LocalMedia {
     const ssrcs = withRtx ? [this.#ssrc[kind], this.#ssrc.rtx] : [this.#ssrc[kind]];
-    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize };
+    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize, extensions };
   }
 
   #sessionId(): number {
@@ -365,17 +388,17 @@ export class WebRtcTransport implements ViewerTransport {
     this.#attempt(() => this.#events.connected(codec));
   }
 
-  #createSenders(srtp: SrtpSender, srtcp: SrtcpReceiver, { video: format, opusPayloadType }: Negotiated): Senders {
-    const common = { srtp, writer: this.#ice };
-    const video = new RtpStream({ ...common, ssrc: this.#ssrc.video, payloadType: format.payloadType });
-    const rtx =
-      format.rtxPayloadType === undefined
-        ? undefined
-        : new RtpStream({ ...common, ssrc: this.#ssrc.rtx, payloadType: format.rtxPayloadType });
-    const audio =
-      opusPayloadType === undefined
-        ? undefined
-        : new RtpStream({ ...common, ssrc: this.#ssrc.audio, payloadType: opusPayloadType });
+  #createSenders(srtp: SrtpSender, srtcp: SrtcpReceiver, negotiated: Negotiated): Senders {
+    const { video: format, opus } = negotiated;
+    const extension = new CongestionExtension(this.bandwidth, () => this.#clock.nowMs());
+    const create = (ssrc: number, payloadType: number, kind: MediaKind) => {
+      const congestion = { extension, ids: extensionIds(negotiated, kind) };
+      return new RtpStream({ srtp, writer: this.#ice, ssrc, payloadType, congestion });
+    };
+    const { rtxPayloadType } = format;
+    const video = create(this.#ssrc.video, format.payloadType, 'video');
+    const rtx = rtxPayloadType === undefined ? undefined : create(this.#ssrc.rtx, rtxPayloadType, 'video');
+    const audio = opus && create(this.#ssrc.audio, opus.payloadType, 'audio');
     return { srtp, srtcp, video, rtx, retransmitter: new Retransmitter(video, rtx, this.repairs), audio };
   }
 
@@ -409,6 +432,8 @@ export class WebRtcTransport implements ViewerTransport {
       report: (block, reporter) => this.#reported(block, reporter),
       nack: (ssrc, sequences) => this.#repeat(ssrc, sequences),
       pictureLoss: (ssrc) => this.#pictureLost(ssrc),
+      transportFeedback: (packet) => this.bandwidth.transportFeedback(packet, this.#clock.nowMs()),
+      receiverEstimate: (bps) => this.bandwidth.remb(bps, this.#clock.nowMs()),
       bye: (ssrcs) => {
         if (ssrcs.some((ssrc) => this.#reporters.has(ssrc))) this.#byeAtMs = this.#clock.nowMs();
       },
@@ -430,6 +455,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (this.#reporters.size < MAX_REPORTERS) this.#reporters.add(reporter);
     this.#roundTrip.answered(block.lastReport, block.delaySinceLastReport, this.#clock.nowMs());
     const { fractionLost, packetsLost, jitterTicks } = block;
+    if (kind === 'video') this.bandwidth.receiverReport(fractionLost, this.#roundTrip.ms, this.#clock.nowMs());
     const feedback = { kind, fractionLost, packetsLost, jitterTicks, roundTripMs: this.#roundTrip.ms };
     this.#attempt(() => this.#events.feedback(feedback));
   }
@@ -482,6 +508,21 @@ export class WebRtcTransport implements ViewerTransport {
       this.#options.logger.error({ connection: this.connection, err: error }, 'viewer transport: a step failed');
     }
   }
+}
+
+const NO_EXTENSIONS: ReadonlyMap<string, number> = new Map();
+
+/**
+ * A packet that is sent again as it was, for want of a retransmission stream, must not differ in anything (RFC 7714 §8.4), so
+ * then no packet has an extension. Feedback in one section covers all packets of the connection.
+ */
+function extensionIds({ video, extensions }: Negotiated, kind: MediaKind): CongestionExtensionIds {
+  const isUsable = video.rtxPayloadType !== undefined;
+  const ids = extensions[kind];
+  return {
+    transportSequence: isUsable ? ids.get(TRANSPORT_SEQUENCE_URI) : undefined,
+    absSendTime: isUsable ? ids.get(ABS_SEND_TIME_URI) : undefined,
+  };
 }
 
 type Sections = Record<MediaKind, RemoteMedia | undefined>;

@@ -1,0 +1,56 @@
+import type { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+
+/** The header extensions that tell a viewer's estimator, or ours, when a packet left. */
+export const TRANSPORT_SEQUENCE_URI = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
+export const ABS_SEND_TIME_URI = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time';
+
+/** One element in a one-byte header, padded (RFC 8285 §4.2): the same size for both. */
+export const EXTENSION_BYTES = 8;
+const ONE_BYTE_PROFILE = 0xbede;
+const LENGTH_WORDS = 1;
+/** What the network carries besides an RTP header and its payload: IPv4, UDP, a TURN channel, this extension, SRTP's tag. */
+const OVERHEAD_BYTES = 20 + 8 + 4 + EXTENSION_BYTES + 16;
+
+/** Ids that the viewer takes for a section's packets; a one-byte header has 1 to 14. */
+export interface CongestionExtensionIds {
+  readonly transportSequence: number | undefined;
+  readonly absSendTime: number | undefined;
+}
+
+/**
+ * Numbers and times all packets of a connection, whatever their stream. A packet carries one extension: its transport-wide
+ * sequence number or, for a viewer that only estimates by itself, its time of sending.
+ */
+export class CongestionExtension {
+  readonly #estimator: BandwidthEstimator;
+  readonly #nowMs: () => number;
+
+  constructor(estimator: BandwidthEstimator, nowMs: () => number) {
+    this.#estimator = estimator;
+    this.#nowMs = nowMs;
+  }
+
+  /**
+   * Writes the extension of a packet that leaves now, and remembers the packet.
+   * @param at where the RTP header ends.
+   * @param bytes of header and payload.
+   * @returns whether there is one.
+   */
+  write(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, padding: boolean): boolean {
+    const nowMs = this.#nowMs();
+    const sequence = this.#estimator.packetSent(bytes + OVERHEAD_BYTES, padding, nowMs);
+    const { transportSequence, absSendTime } = ids;
+    if (transportSequence !== undefined) {
+      packet.writeUInt32BE(((transportSequence << 28) | (1 << 24) | (sequence << 8)) >>> 0, at + 4);
+    } else if (absSendTime !== undefined) {
+      // 6 bits of seconds and 18 of their fraction.
+      const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
+      packet.writeUInt32BE(((absSendTime << 28) | (2 << 24) | time) >>> 0, at + 4);
+    } else {
+      return false;
+    }
+    packet.writeUInt16BE(ONE_BYTE_PROFILE, at);
+    packet.writeUInt16BE(LENGTH_WORDS, at + 2);
+    return true;
+  }
+}
