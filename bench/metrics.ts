@@ -18,6 +18,7 @@ import {
   type SegmentManifest,
 } from '@humancast/shared';
 import { OpusEncoder } from '../services/media-sender/dist/audio/opus-encoder.js';
+import { BandwidthEstimator } from '../services/media-sender/dist/congestion/bandwidth-estimator.js';
 import { MediaCache } from '../services/media-sender/dist/media/media-cache.js';
 import { SegmentClip } from '../services/media-sender/dist/media/segment-clip.js';
 import { SenderMetrics } from '../services/media-sender/dist/metrics.js';
@@ -39,7 +40,13 @@ const PLAYED_SECONDS = 60;
 const CLIP_SECONDS = 10;
 const PREFETCH_SAMPLES = 2.5 * 48_000;
 const QUIET = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
-const SILENT_METRICS: PlayoutMetrics = { late() {}, frameSent() {}, skipped() {}, interrupted() {} };
+const SILENT_METRICS: PlayoutMetrics = {
+  late() {},
+  frameSent() {},
+  bandwidthEstimated() {},
+  skipped() {},
+  interrupted() {},
+};
 
 const logger = createLogger('bench', 'fatal');
 
@@ -167,6 +174,8 @@ async function playing(): Promise<number> {
     sendReports() {},
     repairs: new RepairBudget(),
     roundTripMs: undefined,
+    bandwidth: new BandwidthEstimator(),
+    sendPadding: () => 0,
   };
   player.addViewer('bench', 'vp8', nowhere);
   let cpuMs = 0;
