@@ -45,7 +45,7 @@ export class LoaderScene {
   ): Promise<SegmentManifest> {
     const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
     const { role = 'speech', loudness } = options;
-    const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1 };
+    const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1, scratchDir: '' };
     const metrics = new LoaderMetrics(createRegistry('test'));
     const quota = { makeRoom: () => Promise.resolve(true) };
     const loader = new SegmentLoader(this.store, quota, limits, metrics, createLogger('test', 'silent'));

@@ -359,7 +359,11 @@ export const loaderSettings = {
     'media',
     'Watched folder with <avatar>/idle/, <avatar>/segments/ and, for compositions, <avatar>/layers/',
   ),
-  scratchDir: setting.string('SCRATCH_DIR', '', "Folder for uploads in progress; empty: the system's temporary folder"),
+  scratchDir: setting.string(
+    'SCRATCH_DIR',
+    '',
+    "Folder for uploads in progress and copies of media; empty: the system's temporary folder",
+  ),
   settleMs: setting.int(
     'WATCH_SETTLE_MS',
     [50, 60_000],

@@ -7,6 +7,7 @@ import {
   renditionChains,
   sourceMatrix,
   toScreen,
+  upright,
   type ViewerMatrix,
   voice,
 } from '../encode/filter-graph.js';
@@ -76,7 +77,7 @@ export function stillGraph(
   return [
     over === 'background' ? background(plan) : nothing,
     ...layers.flatMap((layer, i) => [
-      `[${layer.input}:${layer.video.index}]${['trim=end_frame=1', 'setpts=0', ...layerFilters(layer, plan.canvas.matrix)].join(',')}${layerPad(i)}`,
+      `[${layer.input}:${layer.video.index}]${['trim=end_frame=1', 'setpts=0', ...upright(layer.video), ...layerFilters(layer, plan.canvas.matrix)].join(',')}${layerPad(i)}`,
       overlay({ ...layer, stays: true }, i),
     ]),
     `${base(layers.length)}trim=end_frame=1,format=${over === 'background' ? 'yuv420p' : 'yuva420p'}[whole]`,
@@ -113,7 +114,8 @@ export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix
     codec: 'rawvideo',
     width,
     height,
-    rotationDegrees: 0,
+    orientation: 1,
+    hasOrientationSei: false,
     pixelAspect: { num: 1, den: 1 },
     hasAlpha: false,
     isInterlaced: false,

@@ -105,7 +105,7 @@ export function inputArguments(
     String(threads),
     ...(loop ? ['-stream_loop', '-1'] : []),
     // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
-    ...(video ? ['-reinit_filter:v', '0', ...alphaDecoder(video)] : []),
+    ...(video ? ['-reinit_filter:v', '0', '-noautorotate', ...alphaDecoder(video)] : []),
     '-i',
     inputUrl(index),
   ];

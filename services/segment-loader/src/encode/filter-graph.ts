@@ -48,15 +48,33 @@ export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan):
   return [`[${separate ? 1 : 0}:${track.index}]${filters.join(',')}${AUDIO_PAD}`];
 }
 
+/** What lays a picture upright, by its EXIF orientation from 2 on. */
+const UPRIGHT = [
+  'hflip',
+  'hflip,vflip',
+  'vflip',
+  'transpose=cclock_flip',
+  'transpose=clock',
+  'transpose=clock_flip',
+  'transpose=cclock',
+];
+
+/** ffmpeg is told not to turn anything by itself (`-noautorotate`): what is planned and what is drawn come from the same source. */
+export function upright({ orientation }: VideoTrack): string[] {
+  const filters = UPRIGHT[orientation - 2];
+  return filters === undefined ? [] : [filters];
+}
+
 /** Whole frames, at k/fps from the zero of the file's clock on. */
 export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
   // Frames that are not marked pass as they are.
   const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
   const clock = `setpts='${onOneClock(video)}-(${decimal(zeroSeconds)})/TB'`;
   const grid = `fps=fps=${num}/${den}:start_time=0`;
-  if (video.content?.packets !== 1) return [...progressive, clock, grid];
+  const laid = [...progressive, ...upright(video), clock];
+  if (video.content?.packets !== 1) return [...laid, grid];
   // A frame shorter than half a slot would be rounded away; one that is alone is all there is (a recording of what never changed).
-  return [...progressive, clock, `tpad=stop_mode=clone:stop_duration=${decimal(den / num)}`, grid, 'trim=end_frame=1'];
+  return [...laid, `tpad=stop_mode=clone:stop_duration=${decimal(den / num)}`, grid, 'trim=end_frame=1'];
 }
 
 /** From one pad, whose picture is like `video`, to the pads of all renditions. */

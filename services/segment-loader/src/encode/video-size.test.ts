@@ -7,13 +7,13 @@ const hd = { maxWidth: 1280, maxHeight: 720 };
 
 describe('displaySize', () => {
   it('stands a rotated picture upright', () => {
-    for (const rotationDegrees of [90, -90, 270]) {
-      expect(displaySize(videoTrack({ width: 1920, height: 1080, rotationDegrees }))).toEqual({
+    for (const orientation of [5, 6, 7, 8] as const) {
+      expect(displaySize(videoTrack({ width: 1920, height: 1080, orientation }))).toEqual({
         width: 1080,
         height: 1920,
       });
     }
-    expect(displaySize(videoTrack({ width: 1920, height: 1080, rotationDegrees: 180 }))).toEqual({
+    expect(displaySize(videoTrack({ width: 1920, height: 1080, orientation: 3 }))).toEqual({
       width: 1920,
       height: 1080,
     });

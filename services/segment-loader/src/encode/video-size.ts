@@ -13,9 +13,7 @@ export interface Size {
 /** The picture as it is to be seen: upright, with square pixels. */
 export function displaySize(video: VideoTrack): Size {
   const wide = { width: (video.width * video.pixelAspect.num) / video.pixelAspect.den, height: video.height };
-  // FFmpeg turns by quarters within one degree; by any other angle it turns inside the same frame.
-  const isTurned = Math.abs((Math.abs(video.rotationDegrees) % 180) - 90) < 1;
-  return isTurned ? { width: wide.height, height: wide.width } : wide;
+  return video.orientation > 4 ? { width: wide.height, height: wide.width } : wide;
 }
 
 /**

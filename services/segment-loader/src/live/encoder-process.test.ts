@@ -3,7 +3,7 @@ import { type PixelFormat } from '@humancast/protocol';
 import { createLogger, type HumancastError } from '@humancast/shared';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ENCODER_SOURCES } from '../../testing/encoder-sources.js';
-import { withOrientation } from '../../testing/exif.js';
+import { withOrientation } from '../../testing/orientation.js';
 import type { EncoderSetup } from './encoder/wire.js';
 import { EncoderProcess } from './encoder-process.js';
 

@@ -42,6 +42,16 @@ describe('the sound of a segment', () => {
       ['both sides of stereo in opposite phase', `${voice}|-${voice}`, 'stereo', ['-c:a', 'pcm_s16le']],
       ['one channel, with crosstalk into the other', `${voice}|0.2*${voice}`, 'stereo', ['-c:a', 'pcm_s16le']],
       ['the front of quadraphonic sound', `${voice}|${voice}|0|0`, 'quad', ['-c:a', 'flac']],
+      ['the center of 5.1 with side channels', `0|0|${voice}|0|0|0`, '5.1(side)', ['-c:a', 'ac3']],
+      ['the back of 6.1', `0|0|0|0|${voice}|0|0`, '6.1', ['-c:a', 'pcm_s16le']],
+      ['a side of 7.1', `0|0|0|0|0|0|0|${voice}`, '7.1', ['-c:a', 'pcm_s16le']],
+      [
+        'the center of 7.1, with its echo behind',
+        `0|0|${voice}|0|0.1*${voice}|0.1*${voice}|0|0`,
+        '7.1',
+        ['-c:a', 'flac'],
+      ],
+      ['the front of 4.0 in opposite phase', `${voice}|-${voice}|0|0`, '4.0', ['-c:a', 'pcm_s16le']],
       ['all of 5.1', new Array(6).fill(voice).join('|'), '5.1', ['-c:a', 'ac3']],
     ];
     it.each(cases)('keeps the level of a voice in %s', async (name, expression, layout, codec) => {
@@ -179,6 +189,10 @@ describe('the sound of a segment', () => {
     const { manifest } = await decoded([path], { role: 'idle' });
     expect(manifest).toMatchObject({ frames: 50, durationSamples: 96_000 });
     expect((await decoded([path])).manifest.durationSamples).toBeGreaterThan(96_000);
+    const short = ['-f', 'lavfi', '-i', 'testsrc2=s=64x48:r=25:d=2', '-f', 'lavfi', '-i', 'sine=d=1.2'];
+    const quiet = await decoded([await clips.make('short.mp4', [...short, ...H264, '-c:a', 'aac'])], { role: 'idle' });
+    expect(quiet.manifest).toMatchObject({ frames: 50, durationSamples: 96_000 });
+    expect(quiet.samples.subarray(1.3 * PCM_RATE).every((sample) => sample === 0)).toBe(true);
     const wav = await clips.make('room.wav', ['-f', 'lavfi', '-i', 'sine=d=2']);
     expect((await decoded([await still(), wav], { role: 'idle' })).manifest.durationSamples).toBe(96_000);
   });

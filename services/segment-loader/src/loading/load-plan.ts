@@ -14,6 +14,8 @@ import { type Outcome, validateOutput } from '../encode/validate-output.js';
 import { type InputLimits, refuseUndecodable, requireAudio, requireVideo } from '../probe/check-input.js';
 import { type AudioTrack, endOf, type MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
+import type { ScratchFile } from '../upload/scratch-file.js';
+import { type CopyLimits, copyWithoutOrientation } from './orientation-free.js';
 
 /** A file, or two. The descriptors stay the caller's to close. */
 export interface InputFiles {
@@ -44,7 +46,10 @@ export interface LoadPlan {
   readonly validate: (outcome: Outcome) => void;
 }
 
-export interface PlanLimits extends InputLimits, EncoderLimits {}
+export interface PlanLimits extends InputLimits, EncoderLimits, CopyLimits {
+  /** Takes over files that the plan reads, to be closed when the load is over. */
+  readonly keepOpen: (file: ScratchFile) => void;
+}
 
 /** @throws HumancastError of a `media_…` or `composition_…` code; the signal's reason. */
 export async function planLoad(
@@ -64,9 +69,9 @@ async function planFile(
   limits: PlanLimits,
   signal: AbortSignal,
 ): Promise<LoadPlan> {
-  const { info, audio } = await probeFiles(files, limits, signal);
+  const { info, audio, video, sound } = await probeFiles(files, limits, signal);
   const unheard = planEncode(requireVideo(info, limits), audio, settings);
-  const inputs = files.audio === undefined ? [files.video] : [files.video, files.audio];
+  const inputs = files.audio === undefined ? [video] : [video, sound];
   const loud = { inputs: fileInputs(unheard), descriptors: inputs, chains: soundChains(unheard) };
   const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
   const end = endOf(plan.video) ?? info.durationSeconds;
@@ -112,20 +117,37 @@ async function planComposed(
 }
 
 /** Refuses by the headers what can't be used at all; whether a picture is needed is for the plan. */
-async function probeFiles({ video, audio }: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
+async function probeFiles(files: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
   const heard = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
     track,
     separate,
     weights: await analyzeChannels(descriptor, track, analysisLimits(limits), signal),
   });
-  const info = await probe(video, limits.maxPixels, signal);
-  requireMedia(info, limits);
-  if (audio === undefined) {
+  const { info, video } = await probeVideo(files.video, limits, signal);
+  if (files.audio === undefined) {
     refuseUndecodable(info);
     return { info, audio: info.audio && (await heard(video, info.audio, false)), video, sound: video };
   }
-  const track = requireAudio(await probe(audio, limits.maxPixels, signal), limits);
-  return { info, audio: await heard(audio, track, true), video, sound: audio };
+  const track = requireAudio(await probe(files.audio, limits.maxPixels, signal), limits);
+  return { info, audio: await heard(files.audio, track, true), video, sound: files.audio };
+}
+
+/** @returns the descriptor that is to be read, of the file or of a copy, and what is known of it. */
+async function probeVideo(
+  descriptor: number,
+  limits: PlanLimits,
+  signal: AbortSignal,
+): Promise<{ info: MediaInfo; video: number }> {
+  const info = await probe(descriptor, limits.maxPixels, signal);
+  requireMedia(info, limits);
+  if (!info.video?.hasOrientationSei) return { info, video: descriptor };
+  const copy = await copyWithoutOrientation(descriptor, info, limits, signal);
+  limits.keepOpen(copy);
+  const copied = await probe(copy.descriptor, limits.maxPixels, signal);
+  const shift = (copied.video?.startSeconds ?? 0) - info.video.startSeconds;
+  const chapterSeconds = info.chapterSeconds.map((seconds) => seconds + shift);
+  const video = copied.video && { ...copied.video, orientation: info.video.orientation };
+  return { info: { ...copied, chapterSeconds, video }, video: copy.descriptor };
 }
 
 function requireMedia(info: MediaInfo, limits: PlanLimits): void {

@@ -4,7 +4,6 @@ import type { SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { withOrientation } from '../../testing/exif.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
@@ -49,88 +48,6 @@ describe('SegmentLoader, with files as people have them,', () => {
 
   const secondsOf = ({ durationSamples }: SegmentManifest) => durationSamples / 48_000;
   const sizeOf = ({ renditions: [first] }: SegmentManifest) => [first?.width, first?.height];
-
-  describe('turned pictures', () => {
-    /** Red above, blue on the left, white on the right, as it is to be seen. */
-    const UPRIGHT = 'color=gray:s=160x80,drawbox=h=20:c=red:t=fill,drawbox=y=30:w=40:h=50:c=blue:t=fill';
-    /** What has to be done to the upright picture so that each orientation stores it (EXIF 2.3 §4.6.4). */
-    const STORED: readonly string[] = [
-      'null',
-      'hflip',
-      'hflip,vflip',
-      'vflip',
-      'transpose=cclock_flip',
-      'transpose=cclock',
-      'transpose=clock_flip',
-      'transpose=clock',
-    ];
-
-    it.each(STORED.map((stored, i) => [i + 1, stored] as const))(
-      'EXIF orientation %i stands upright',
-      async (n, how) => {
-        const plain = await clips.make(`stored-${n}.jpg`, [
-          '-f',
-          'lavfi',
-          '-i',
-          `${UPRIGHT},${how}`,
-          '-frames:v',
-          '1',
-          '-q:v',
-          '2',
-        ]);
-        const path = await clips.altered(`exif-${n}.jpg`, plain, (bytes) => withOrientation(bytes, n));
-        const manifest = await load(path);
-        expect(sizeOf(manifest)).toEqual([160, 80]);
-        const at = async (x: number, y: number) => (await decodeSegment(scene.store, manifest, 0, { x, y })).pixels[0];
-        const [top, left, right] = [await at(0.5, 0.1), await at(0.1, 0.8), await at(0.9, 0.8)];
-        expect(top?.v).toBeGreaterThan(200);
-        expect(left?.u).toBeGreaterThan(200);
-        expect(Math.abs((right?.u ?? 0) - 128)).toBeLessThan(12);
-      },
-    );
-
-    it('a phone photo with a voice is 720×960, and a square one stays square', async () => {
-      const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
-      for (const [size, shown] of [
-        ['1600x1200', [720, 960]],
-        ['600x600', [600, 600]],
-      ] as const) {
-        const plain = await clips.make(`plain-${size}.jpg`, [
-          '-f',
-          'lavfi',
-          '-i',
-          `color=gray:s=${size}`,
-          '-frames:v',
-          '1',
-        ]);
-        const photo = await clips.altered(`photo-${size}.jpg`, plain, (bytes) => withOrientation(bytes, 6));
-        expect(sizeOf(await load(photo, { audio: voice }))).toEqual(shown);
-      }
-    });
-
-    it.each([
-      ['a display-orientation SEI in MP4', 'sei.mp4'],
-      ['a display-orientation SEI in MPEG-TS', 'sei.ts'],
-      ['a display-orientation SEI in Matroska', 'sei.mkv'],
-    ])('%s turns the plan, too', async (_, name) => {
-      const plain = await clips.test('landscape.mp4', { output: [...H264, '-an'], seconds: 1 });
-      const path = await clips.make(name, [
-        '-i',
-        plain,
-        '-c',
-        'copy',
-        '-bsf:v',
-        'h264_metadata=display_orientation=insert:rotate=90',
-      ]);
-      expect(sizeOf(await load(path))).toEqual([120, 160]);
-    });
-
-    it.each([90, 180, 270])('a matrix of %i° in MOV turns the plan, too', async (degrees) => {
-      const plain = await clips.test('landscape.mp4', { output: [...H264, '-an'], seconds: 1 });
-      const path = await clips.altered(`matrix-${degrees}.mp4`, plain, (bytes) => withMatrix(bytes, degrees));
-      expect(sizeOf(await load(path))).toEqual(degrees === 180 ? [160, 120] : [120, 160]);
-    });
-  });
 
   describe('frame rates', () => {
     const encode = async (name: string, filters: string, output: readonly string[], fps = '30', seconds = 3) =>
@@ -186,6 +103,29 @@ describe('SegmentLoader, with files as people have them,', () => {
       expect(manifest.fps).toEqual({ num: fps, den: 1 });
       expect(Math.abs(manifest.frames - frames)).toBeLessThanOrEqual(2);
     });
+
+    it.each([
+      ['AVI', 'rate.avi', ['-c:v', 'mpeg4'], '25', { num: 25, den: 1 }],
+      ['WMV', 'rate.wmv', ['-c:v', 'wmv2'], '24', { num: 24, den: 1 }],
+      ['3GP', 'rate.3gp', H264, '15', { num: 15, den: 1 }],
+      ['MXF', 'rate.mxf', ['-c:v', 'mpeg2video'], '30000/1001', { num: 30_000, den: 1001 }],
+    ] as const)('of %s is exactly its own', async (_, name, output, fps, right) => {
+      const manifest = await load(await encode(name, 'null', output, fps));
+      expect(manifest.fps).toEqual(right);
+      expect(Math.abs(manifest.frames - (3 * right.num) / right.den)).toBeLessThanOrEqual(2);
+    });
+
+    it.each(['soft.vob', 'soft.ts', 'soft.mkv'])(
+      'of film that is telecined by flags, in %s, is the film’s',
+      async (name) => {
+        const output = ['-c:v', 'mpeg2video', '-bf', '0', '-q:v', '3'];
+        const film = await encode('film.m2v', 'scale=160:128', output, '24000/1001');
+        const flagged = await clips.altered('flagged.m2v', film, withPulldown);
+        const manifest = await load(await clips.make(name, ['-fflags', '+genpts', '-i', flagged, '-c', 'copy']));
+        expect(manifest.fps).toEqual({ num: 24_000, den: 1001 });
+        expect(Math.abs(manifest.frames - 72)).toBeLessThanOrEqual(2);
+      },
+    );
 
     it('of telecined film is the film’s', async () => {
       const path = await encode(
@@ -290,6 +230,7 @@ describe('SegmentLoader, with files as people have them,', () => {
     it.each([
       ['Ogg', 'part.ogv', ['-c:v', 'libtheora', '-c:a', 'libvorbis']],
       ['NUT', 'part.nut', ['-c:v', 'mpeg4', '-c:a', 'mp2']],
+      ['MXF', 'part.mxf', ['-c:v', 'mpeg2video', '-c:a', 'pcm_s16le']],
     ])('of joined %s: all of it plays, or a refusal says what would be lost', async (_, source, output) => {
       const one = await clips.test(source, { seconds: 2, output });
       const outcome = await load(await joined(`joined-${source}`, one, one)).catch((error: unknown) => error);
@@ -297,10 +238,24 @@ describe('SegmentLoader, with files as people have them,', () => {
       else expect(secondsOf(outcome as SegmentManifest)).toBeGreaterThan(3.8);
     });
 
-    it('of joined WAV are refused by name', async () => {
+    it.each(['one.wav', 'one.aiff', 'one.caf', 'one.flac'])(
+      'of joined sound like %s are refused by name',
+      async (name) => {
+        const video = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+        const one = await clips.make(name, ['-f', 'lavfi', '-i', 'sine=d=1', '-fflags', '+bitexact']);
+        expect((await load(video, { audio: one })).pcmSamples).toBeGreaterThan(23_900);
+        await refused(video, 'media_joined', { audio: await joined(`two-${name}`, one, one) });
+      },
+    );
+
+    it.each([
+      ['one.mp3', ['-write_xing', '0']],
+      ['one.aac', []],
+    ] as const)('of joined sound like %s run on: all of it is heard', async (name, output) => {
       const video = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
-      const one = await clips.make('one.wav', ['-f', 'lavfi', '-i', 'sine=d=1', '-fflags', '+bitexact']);
-      await refused(video, 'media_joined', { audio: await joined('two.wav', one, one) });
+      const one = await clips.make(name, ['-f', 'lavfi', '-i', 'sine=d=1', ...output]);
+      const { pcmSamples } = await load(video, { audio: await joined(`two-${name}`, one, one) });
+      expect(pcmSamples).toBeGreaterThan(47_500);
     });
 
     it('that jump all the time are refused by name', async () => {
@@ -370,6 +325,22 @@ describe('SegmentLoader, with files as people have them,', () => {
       const whole = await clips.test('whole.flv', { output: flv });
       const path = await clips.altered('states-less.flv', whole, lie(0.1));
       await refused(path, 'media_too_long', { maxDurationSeconds: 1 });
+    });
+  });
+
+  describe('still pictures that are not accepted', () => {
+    const box = (brand: string) => (bytes: Buffer) =>
+      Buffer.concat([Buffer.from('\0\0\0\x18ftyp', 'latin1'), Buffer.from(brand.padEnd(16, '\0'), 'latin1'), bytes]);
+
+    it.each([
+      ['TIFF', (bytes: Buffer) => bytes],
+      ['HEIC', box('heic')],
+      ['HEIF', box('mif1')],
+      ['AVIF', box('avif')],
+    ] as const)('are refused by name: %s', async (kind, alter) => {
+      const tiff = await clips.make('photo.tiff', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+      const error = await refused(await clips.altered(`photo.${kind}`, tiff, alter), 'media_unreadable');
+      expect(error.message).toContain(`${kind} pictures are not accepted; send JPEG, PNG or WebP`);
     });
   });
 
@@ -479,12 +450,20 @@ describe('SegmentLoader, with files as people have them,', () => {
   }
 });
 
-/** Writes a rotation into an MP4's first track header (ISO/IEC 14496-12 §8.3.2), version 0. */
-function withMatrix(bytes: Buffer, degrees: number): Buffer {
-  const matrix = bytes.indexOf('tkhd') + 4 + 40;
-  const [cos, sin] = [Math.round(Math.cos((degrees * Math.PI) / 180)), Math.round(Math.sin((degrees * Math.PI) / 180))];
-  [cos, sin, 0, -sin, cos, 0].forEach((value, i) => {
-    bytes.writeInt32BE(value * 0x10000, matrix + 4 * i);
-  });
-  return bytes;
+/**
+ * Marks film as telecined by flags: a sequence of 30000/1001 that is not progressive (ITU-T H.262 §6.3.3), and of every
+ * four frames two that repeat a field (§6.3.10).
+ */
+function withPulldown(stream: Buffer): Buffer {
+  const FLAGS = [0x82, 0x00, 0x02, 0x80];
+  let pictures = 0;
+  for (let at = stream.indexOf('\0\0\x01'); at >= 0; at = stream.indexOf('\0\0\x01', at + 3)) {
+    const code = stream.readUInt8(at + 3);
+    if (code === 0xb3) stream.writeUInt8((stream.readUInt8(at + 7) & 0xf0) | 4, at + 7);
+    if (code !== 0xb5) continue;
+    const extension = stream.readUInt8(at + 4) >> 4;
+    if (extension === 1) stream.writeUInt8(stream.readUInt8(at + 5) & ~0x08, at + 5);
+    if (extension === 8) stream.writeUInt8((stream.readUInt8(at + 7) & 0x7d) | (FLAGS[pictures++ % 4] ?? 0), at + 7);
+  }
+  return stream;
 }

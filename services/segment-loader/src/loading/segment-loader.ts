@@ -16,6 +16,7 @@ import type { LoaderMetrics } from '../metrics.js';
 import type { InputLimits } from '../probe/check-input.js';
 import type { MediaQuota } from '../retention/media-quota.js';
 import { expectedBytes, noRoom } from '../retention/room.js';
+import type { ScratchFile } from '../upload/scratch-file.js';
 import { type LoadMedia, type LoadPlan, planLoad } from './load-plan.js';
 import { withRetry } from './with-retry.js';
 
@@ -29,6 +30,8 @@ const PROGRESS_LOG_MS = 5000;
 
 export interface LoadLimits extends InputLimits {
   readonly ffmpegThreads: number;
+  /** Folder for scratch files; `''` for the system's own. */
+  readonly scratchDir: string;
 }
 
 /** What is to become a segment. */
@@ -95,11 +98,26 @@ export class SegmentLoader {
     onProgress: (share: number) => void,
     logger: Logger,
   ): Promise<SegmentManifest> {
-    const { maxSourcePixels: maxPixels, ffmpegThreads: threads, maxDurationSeconds } = this.#limits;
-    const planLimits = { ...this.#limits, maxPixels, threads };
-    const plan = await planLoad(request.media, request.settings, planLimits, signal);
-    await this.#makeRoom(request, plan, signal);
-    const progress = reportingProgress(plan, onProgress, logger);
+    const { maxSourcePixels: maxPixels, ffmpegThreads: threads } = this.#limits;
+    const copies: ScratchFile[] = [];
+    try {
+      const keepOpen = (copy: ScratchFile) => copies.push(copy);
+      const planLimits = { ...this.#limits, maxPixels, threads, keepOpen };
+      const plan = await planLoad(request.media, request.settings, planLimits, signal);
+      await this.#makeRoom(request, plan, signal);
+      return await this.#encode(request, plan, signal, reportingProgress(plan, onProgress, logger));
+    } finally {
+      await Promise.all(copies.map((copy) => copy.close()));
+    }
+  }
+
+  async #encode(
+    request: LoadRequest,
+    plan: LoadPlan,
+    signal: AbortSignal,
+    onFrames: (frames: number) => void,
+  ): Promise<SegmentManifest> {
+    const { maxDurationSeconds } = this.#limits;
     const sink = new StoreSink(this.#store, request.id, this.#metrics, signal);
     try {
       const limits = {
@@ -107,7 +125,7 @@ export class SegmentLoader {
         stallMs: STALL_MS,
         totalMs: TOTAL_BASE_MS + TOTAL_PER_MEDIA * 1000 * (plan.lengthSeconds ?? maxDurationSeconds),
       };
-      const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, progress);
+      const encoded = await encode(plan.job, plan.inputs, limits, sink, signal, onFrames);
       plan.validate(encoded);
       const manifest = manifestOf(request, plan, encoded);
       return await this.#publish(manifest, request.retention, signal);

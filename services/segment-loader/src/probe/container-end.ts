@@ -1,8 +1,4 @@
-import { fstat, read } from 'node:fs';
-import { promisify } from 'node:util';
-
-const readAt = promisify(read);
-const statOf = promisify(fstat);
+import type { FileBytes } from './file-bytes.js';
 
 /** What the outline of a container tells about where it ends, whatever its header says about its length in time. */
 export interface ContainerEnd {
@@ -20,14 +16,11 @@ const LEAST_PLACEHOLDER = 0x7ff0_0000;
 const FLV_TAG_HEADER = 11;
 /** More than a day of audio and video has. */
 const MAX_FLV_TAGS = 10_000_000;
-/** Small boxes lie side by side: one read for many of them. */
-const WINDOW_BYTES = 65_536;
 /** What may be missing of samples, as of any track. */
 const MISSING_SHARE = 0.01;
 
 /** Reads the outline of a file: headers of boxes and chunks, never what is in them. */
-export async function containerEnd(descriptor: number, container: string): Promise<ContainerEnd> {
-  const file = new Bytes(descriptor, (await statOf(descriptor)).size);
+export async function containerEnd(file: FileBytes, container: string): Promise<ContainerEnd> {
   if (/^(wav|avi)/.test(container)) return riffEnd(file);
   if (container.startsWith('matroska')) {
     return { ...(await matroskaEnd(file)), joinedAt: await secondStart(file, 'matroska') };
@@ -51,7 +44,7 @@ const PATTERN_BYTES = 64;
 const SEARCH_BYTES = 1024 * 1024;
 
 /** Looks for a second start in containers that have no outline, or whose outline leaves its end open, and that are read up to the first end. */
-async function secondStart(file: Bytes, container: string): Promise<number | undefined> {
+async function secondStart(file: FileBytes, container: string): Promise<number | undefined> {
   const start = STARTS[container];
   if (!start) return undefined;
   for (let from = 1; from < file.size; from += SEARCH_BYTES) {
@@ -63,47 +56,19 @@ async function secondStart(file: Bytes, container: string): Promise<number | und
   return undefined;
 }
 
-/** The kind of picture in an ISO base media file that holds no movie (ISO/IEC 23008-12), e.g. `heic`. */
-export async function stillBrand(descriptor: number): Promise<string | undefined> {
-  const start = await new Bytes(descriptor, Number.POSITIVE_INFINITY).at(0, 12);
-  return /^ftyp(heic|heix|heim|heis|mif1|msf1|avif|avis)$/.exec(start.toString('latin1', 4, 12))?.[1];
-}
-
-class Bytes {
-  readonly size: number;
-  readonly #descriptor: number;
-  #window: Buffer = Buffer.alloc(0);
-  #from = 0;
-
-  constructor(descriptor: number, size: number) {
-    this.#descriptor = descriptor;
-    this.size = size;
-  }
-
-  /** @returns as many bytes as there are, filled up with zeros. */
-  async at(position: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.alloc(length);
-    if (position < 0 || position >= this.size) return bytes;
-    if (position < this.#from || position + length > this.#from + this.#window.length) await this.#move(position);
-    this.#window.copy(bytes, 0, position - this.#from);
-    return bytes;
-  }
-
-  /** @returns the bytes that there are, at most `length`. */
-  async read(position: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.alloc(length);
-    const { bytesRead } = await readAt(this.#descriptor, bytes, 0, length, position);
-    return bytes.subarray(0, bytesRead);
-  }
-
-  async #move(position: number): Promise<void> {
-    this.#window = await this.read(position, WINDOW_BYTES);
-    this.#from = position;
-  }
+/**
+ * Names a kind of still picture that is not accepted: an ISO base media file that holds no movie (ISO/IEC 23008-12), or TIFF 6.0.
+ * @returns `undefined` for any other file.
+ */
+export async function refusedStill(file: FileBytes): Promise<string | undefined> {
+  const start = await file.at(0, 12);
+  const brand = /^ftyp(heic|heix|heim|heis|mif1|msf1|avif|avis)$/.exec(start.toString('latin1', 4, 12))?.[1];
+  if (brand !== undefined) return brand.startsWith('avi') ? 'AVIF' : brand.startsWith('m') ? 'HEIF' : 'HEIC';
+  return /^(II\*\0|MM\0\*|II\+\0|MM\0\+)/.test(start.toString('latin1', 0, 4)) ? 'TIFF' : undefined;
 }
 
 /** Microsoft's RIFF, of WAV and AVI: chunks, each with its length. */
-async function riffEnd(file: Bytes): Promise<ContainerEnd> {
+async function riffEnd(file: FileBytes): Promise<ContainerEnd> {
   const header = await file.at(0, 12);
   if (header.toString('latin1', 0, 4) !== 'RIFF') return UNKNOWN;
   const type = header.toString('latin1', 8, 12);
@@ -115,7 +80,7 @@ async function riffEnd(file: Bytes): Promise<ContainerEnd> {
 }
 
 /** @returns where a WAV's samples end; `undefined` when that was not known as the header was written. */
-async function dataChunkEnd(file: Bytes): Promise<number | undefined> {
+async function dataChunkEnd(file: FileBytes): Promise<number | undefined> {
   let position = 12;
   for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
     const chunk = await file.at(position, 8);
@@ -135,7 +100,7 @@ function padded(length: number): number {
 const MATROSKA_SEGMENT = 0x18538067;
 
 /** Matroska (RFC 9559): a header, and a segment that may say how many bytes it has. */
-async function matroskaEnd(file: Bytes): Promise<ContainerEnd> {
+async function matroskaEnd(file: FileBytes): Promise<ContainerEnd> {
   const header = await ebmlSize(file, 4);
   if (header.size === undefined) return UNKNOWN;
   const start = header.end + header.size;
@@ -147,7 +112,7 @@ async function matroskaEnd(file: Bytes): Promise<ContainerEnd> {
 }
 
 /** A length of RFC 8794 §6: as many bytes as the first one says; all ones means that it is not known. */
-async function ebmlSize(file: Bytes, position: number): Promise<{ end: number; size: number | undefined }> {
+async function ebmlSize(file: FileBytes, position: number): Promise<{ end: number; size: number | undefined }> {
   const bytes = await file.at(position, 8);
   const length = Math.clz32(bytes.readUInt8(0)) - 23;
   if (length > 8) return { end: position, size: undefined };
@@ -159,7 +124,7 @@ async function ebmlSize(file: Bytes, position: number): Promise<{ end: number; s
 }
 
 /** ISO/IEC 14496-12 §4.2: boxes, each with its length. A second `moov` belongs to another file. */
-async function movieEnd(file: Bytes): Promise<ContainerEnd> {
+async function movieEnd(file: FileBytes): Promise<ContainerEnd> {
   let [position, movies, lastFile] = [0, 0, 0];
   for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
     const header = await file.at(position, 16);
@@ -175,7 +140,7 @@ async function movieEnd(file: Bytes): Promise<ContainerEnd> {
 }
 
 /** Adobe's FLV 10.1, annex E: each tag is followed by its own length. */
-async function flvEnd(file: Bytes): Promise<ContainerEnd> {
+async function flvEnd(file: FileBytes): Promise<ContainerEnd> {
   let position = (await file.at(0, 9)).readUInt32BE(5) + 4;
   for (let i = 0; i < MAX_FLV_TAGS && position < file.size; i++) {
     const tag = await file.at(position, FLV_TAG_HEADER);

@@ -19,7 +19,10 @@ const REPORT = JSON.stringify({
       start_time: '0.000000',
       disposition: { default: 1, attached_pic: 0 },
       tags: { DURATION: '00:00:04.000000000', alpha_mode: '1' },
-      side_data_list: [{}, { rotation: -90 }],
+      side_data_list: [
+        {},
+        { displaymatrix: '\n00000000: 0 65536 0\n00000001: -65536 0 0\n00000002: 0 0 1073741824\n' },
+      ],
     },
     { index: 1, codec_name: 'aac', codec_type: 'audio', sample_rate: '48000', start_time: '0.02', duration: '4.0' },
   ],

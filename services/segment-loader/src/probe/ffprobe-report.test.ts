@@ -15,6 +15,10 @@ const mov = { format_name: 'mov,mp4,m4a,3gp,3g2,mj2', duration: '4.000000' };
 
 const parse = (streams: readonly object[], format: object = mov) => parseReport({ streams, format });
 
+/** A quarter turn clockwise, as ffprobe prints it. */
+const MATRIX =
+  '\n00000000:            0       65536           0\n00000001:       -65536           0           0\n00000002:            0           0  1073741824\n';
+
 describe('parseReport', () => {
   it('reads rates, aspect and rotation as exact numbers', () => {
     const stream = {
@@ -22,12 +26,12 @@ describe('parseReport', () => {
       avg_frame_rate: '30000/1001',
       r_frame_rate: '30000/1001',
       sample_aspect_ratio: '64:45',
-      side_data_list: [{}, { rotation: -90 }],
+      side_data_list: [{}, { displaymatrix: MATRIX }],
     };
     expect(parse([stream]).video).toMatchObject({
       averageRate: { num: 30_000, den: 1001 },
       pixelAspect: { num: 64, den: 45 },
-      rotationDegrees: -90,
+      orientation: 6,
     });
   });
 

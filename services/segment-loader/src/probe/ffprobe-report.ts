@@ -1,6 +1,7 @@
 import { HumancastError } from '@humancast/shared';
 import { z } from 'zod';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
+import { orientationOf, sideDataSchema } from './orientation.js';
 import { rationalSchema as rational } from './rational.js';
 
 /** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
@@ -9,7 +10,7 @@ export const REPORT_ENTRIES = [
     'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,sample_fmt,channels,channel_layout',
   'stream_tags=alpha_mode,DURATION',
   'stream_disposition=default,attached_pic',
-  'stream_side_data=rotation',
+  'stream_side_data=displaymatrix',
   'format=format_name,duration',
   'chapter=start_time',
 ].join(':');
@@ -42,7 +43,7 @@ const streamSchema = z.object({
   channel_layout: known,
   disposition: z.object({ default: z.int(), attached_pic: z.int() }).default({ default: 0, attached_pic: 0 }),
   tags: z.object({ alpha_mode: z.string().optional(), DURATION: z.string().optional() }).default({}),
-  side_data_list: z.array(z.object({ rotation: z.number().optional().catch(undefined) })).default([]),
+  side_data_list: sideDataSchema,
 });
 type Stream = z.infer<typeof streamSchema>;
 
@@ -122,7 +123,8 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
     codec: stream.codec_name,
     width: stream.width,
     height: stream.height,
-    rotationDegrees: stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0,
+    orientation: orientationOf(stream.side_data_list) ?? 1,
+    hasOrientationSei: false,
     pixelAspect: aspect ?? { num: 1, den: 1 },
     hasAlpha: /^(yuva|rgba|bgra|argb|abgr|gbrap|ya\d|pal8)/.test(stream.pix_fmt) || stream.tags.alpha_mode === '1',
     isInterlaced: mayBeInterlaced(stream),

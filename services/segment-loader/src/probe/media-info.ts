@@ -1,5 +1,6 @@
 import type { Rational } from '@humancast/protocol';
 import type { FrameTimes } from './frame-times.js';
+import type { Orientation } from './orientation.js';
 
 /** What a file holds and says about itself, before all of it is decoded. */
 export interface MediaInfo {
@@ -35,8 +36,10 @@ export interface VideoTrack {
   /** As coded: before rotation and before pixels are made square. */
   readonly width: number;
   readonly height: number;
-  /** What the first frame is turned by when it is drawn, degrees, any sign. */
-  readonly rotationDegrees: number;
+  /** By the container's matrix where there is one, else by what the first frame says, else by a still picture's EXIF data. */
+  readonly orientation: Orientation;
+  /** Whether an H.264 stream says in its own frames how they are turned. */
+  readonly hasOrientationSei: boolean;
   /** Width of a pixel over its height. */
   readonly pixelAspect: Rational;
   readonly hasAlpha: boolean;

@@ -2,8 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { frameTimesOf } from './frame-times.js';
 import { MAX_JUMPS, PacketScan } from './packet-scan.js';
 
-const line = (kind: string, index: number, seconds: number, duration = 0.04, flags = 'K_') =>
-  `${kind},${index},${seconds.toFixed(6)},${seconds.toFixed(6)},${duration},${flags}`;
+const packet = (kind: string, index: number, fields: Readonly<Record<string, string>>) =>
+  `        { "codec_type": "${kind}", "stream_index": ${index}${Object.entries(fields)
+    .map(([name, value]) => `, "${name}": "${value}"`)
+    .join('')} },`;
+const line = (kind: string, index: number, seconds: number, duration = 0.04, flags = 'K_') => {
+  const time = seconds.toFixed(6);
+  return packet(kind, index, { pts_time: time, dts_time: time, duration_time: String(duration), flags });
+};
 
 /** Takes both tracks of one file for `seconds` from `start` on: video on the way, sound 20 ms earlier. */
 function take(scan: PacketScan, start: number, seconds: number): void {
@@ -46,25 +52,33 @@ describe('PacketScan', () => {
 
   it('counts neither jitter nor reordered frames as jumps, and leaves out what an edit list cuts', () => {
     const scan = new PacketScan();
-    scan.push('video,0,0.000000,-0.080000,0.04,KD');
+    const shownAt = (pts: number, dts: number, flags: string) =>
+      packet('video', 0, { pts_time: String(pts), dts_time: String(dts), duration_time: '0.04', flags });
+    scan.push(shownAt(0, -0.08, 'KD'));
     for (const [shown, decoded] of [
       [0.04, -0.04],
       [0.2, 0],
       [0.12, 0.04],
       [0.08, 0.039],
     ] as const) {
-      scan.push(`video,0,${shown},${decoded},0.04,__`);
+      scan.push(shownAt(shown, decoded, '__'));
     }
     const video = scan.report(true)?.get(0);
-    expect(video).toMatchObject({ packets: 4, firstKey: 0, shifts: [], startSeconds: 0.04 });
+    expect(video).toMatchObject({ packets: 4, firstShown: 1, shifts: [], startSeconds: 0.04 });
     expect(video?.times).toEqual([[0.04, 0.08, 0.12, 0.2]]);
   });
 
   it('gives up on a clock that jumps all the time, and on nothing that ffprobe may print', () => {
     const scan = new PacketScan();
-    for (const text of ['', ',,,', 'video', 'video,x,1', 'video,0,N/A,N/A,N/A,', 'side_data,,', 'data,3,1,1,1,K']) {
-      scan.push(text);
-    }
+    const others = [
+      '',
+      '{',
+      '    "packets": [',
+      '            "side_data_list": [',
+      '                {  }',
+      '            ] },',
+    ];
+    for (const text of [...others, packet('data', 3, { flags: 'K_' }), packet('video', 0, {})]) scan.push(text);
     expect([...(scan.report(true)?.keys() ?? [])]).toEqual([0]);
     for (let i = 0; i < 10 * MAX_JUMPS; i++) scan.push(line('video', 0, i % 2));
     expect(scan.report(true)).toBeUndefined();

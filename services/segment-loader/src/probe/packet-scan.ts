@@ -1,5 +1,11 @@
-/** What {@link PacketScan} asks of ffprobe; it prints the fields in this order. */
+/** What {@link PacketScan} asks of ffprobe. */
 export const PACKET_ENTRIES = 'packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags';
+
+/** Fields of a packet in ffprobe's order, which leaves out those that it does not know. */
+const PACKET_LINE = new RegExp(
+  String.raw`^\s*\{ "codec_type": "(\w+)", "stream_index": (\d+)` +
+    ['pts_time', 'dts_time', 'duration_time', 'flags'].map((name) => `(?:, "${name}": "([^"]+)")?`).join(''),
+);
 
 /** A clock that goes back by more than this starts again; less is jitter, which the filters level out. */
 export const BACK_SECONDS = 0.5;
@@ -21,8 +27,8 @@ export interface ScannedStream {
   readonly endSeconds: number;
   /** The sum of what the packets say they last; holes don't count. */
   readonly packetSeconds: number;
-  /** The place of the first packet that can be decoded on its own, from 0. */
-  readonly firstKey: number;
+  /** The place of the first packet that is shown, from 0: one that can be decoded on its own, or comes after one that can. */
+  readonly firstShown: number;
   /** What is added to a timestamp after each of its jumps, s. */
   readonly shifts: readonly number[];
   /** Timestamps of video packets in the order in which they are shown; a list for each part between two jumps. */
@@ -41,7 +47,8 @@ interface Stream {
   readonly kind: string;
   count: number;
   packets: number;
-  firstKey: number | undefined;
+  hasKey: boolean;
+  firstShown: number | undefined;
   last: number | undefined;
   end: number;
   seconds: number;
@@ -62,14 +69,16 @@ export class PacketScan {
   readonly #streams = new Map<number, Stream>();
   readonly #parts: Part[] = [{ isBack: false, from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY }];
 
-  /** Takes a line that ffprobe printed as CSV. */
+  /** Takes a line that ffprobe printed as compact JSON; one that is not the start of a packet is passed over. */
   push(line: string): void {
-    const [kind = '', index = '', pts = '', dts = '', duration = '', flags = ''] = line.split(',');
+    const [, kind = '', index = '', pts = '', dts = '', duration = '', flags = ''] = PACKET_LINE.exec(line) ?? [];
     const stream = this.#stream(Number(index), kind);
     if (!stream) return;
-    if (flags.startsWith('K')) stream.firstKey ??= stream.count;
+    stream.hasKey ||= flags.startsWith('K');
+    const isShown = !flags.includes('D');
+    if (stream.hasKey && isShown) stream.firstShown ??= stream.count;
     stream.count++;
-    if (flags.includes('D')) return;
+    if (!isShown) return;
     stream.packets++;
     const [shown, decoded] = [secondsOf(pts), secondsOf(dts)];
     const time = decoded ?? shown;
@@ -90,14 +99,14 @@ export class PacketScan {
 
   #stream(index: number, kind: string): Stream | undefined {
     const known = this.#streams.get(index);
-    // Side data prints lines of its own.
     if (!/^(video|audio)$/.test(kind) || !Number.isInteger(index)) return undefined;
     if (known || this.#streams.size >= MAX_STREAMS) return known;
     const made: Stream = {
       kind,
       count: 0,
       packets: 0,
-      firstKey: undefined,
+      hasKey: false,
+      firstShown: undefined,
       last: undefined,
       end: Number.NEGATIVE_INFINITY,
       seconds: 0,
@@ -181,7 +190,7 @@ function scanned(stream: Stream, shifts: readonly number[]): ScannedStream {
     startSeconds: ranges.length === 0 ? 0 : Math.min(...ranges.map(([from = 0]) => from)),
     endSeconds: ranges.length === 0 ? 0 : Math.max(...ranges.map(([, to = 0]) => to)),
     packetSeconds: stream.seconds,
-    firstKey: stream.firstKey ?? 0,
+    firstShown: stream.firstShown ?? 0,
     shifts: stream.jumps.map((part) => shifts[part] ?? 0),
     times: [...stream.times.values()].map((times) => times.sort((a, b) => a - b)),
   };

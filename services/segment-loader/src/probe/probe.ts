@@ -1,20 +1,24 @@
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { HumancastError } from '@humancast/shared';
 import { inputOptions } from '../ffmpeg/input-options.js';
 import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
 import { inputUrl, ToolProcess } from '../ffmpeg/tool-process.js';
-import { containerEnd, stillBrand } from './container-end.js';
+import { containerEnd, refusedStill } from './container-end.js';
 import { REPORT_ENTRIES, readReport } from './ffprobe-report.js';
+import { FileBytes } from './file-bytes.js';
 import { type FirstFrame, FRAME_ENTRIES, parseFirstFrame } from './first-frame.js';
 import { frameTimesOf } from './frame-times.js';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
+import type { Orientation } from './orientation.js';
 import { MAX_JUMPS, PACKET_ENTRIES, PacketScan, type ScannedStream } from './packet-scan.js';
+import { stillOrientation } from './still-orientation.js';
 
 const TIMEOUT_MS = 30_000;
 /** All packets are read, none is decoded: as fast as the disk is. */
 const SCAN_TIMEOUT_MS = 120_000;
 const REPORT_LIMIT_BYTES = 1024 * 1024;
+/** How ffprobe ends the list of packets in compact JSON. */
+const END_OF_PACKETS = '    ],';
 const STDERR_LIMIT_BYTES = 64 * 1024;
 /** A stream that starts in the middle has a keyframe within some seconds. */
 const MAX_FIRST_PACKETS = 600;
@@ -32,28 +36,20 @@ interface ProbeOptions {
  * `media_timestamps`, `media_too_large`, `encoder_failed`; the signal's reason.
  */
 export async function probe(descriptor: number, maxPixels: number, signal: AbortSignal): Promise<MediaInfo> {
-  const giveUp = new AbortController();
-  const options = { descriptor, maxPixels, signal: AbortSignal.any([signal, giveUp.signal]) };
-  const scanning = scanPackets(options);
-  // What the header says comes first, and is reason enough to give up the scan.
-  scanning.catch(() => {});
-  try {
-    const report = await headerReport(options);
-    const header = readReport(report);
-    const end = await containerEnd(descriptor, header.container);
-    if (end.joinedAt !== undefined) throw joined(end.joinedAt);
-    if (end.isWhole === false && header.container.startsWith('wav')) throw cutSamples();
-    const scan = await scanning;
-    const streams = scan.report(isBroadcast(header.container));
-    if (!streams) throw jumpy();
-    const info = readReport(report, new Map([...streams].map(([index, { packets }]) => [index, packets])));
-    const video = info.video && (await withFirstFrame(options, info.video, streams));
-    const measured = withContent({ ...info, video }, streams);
-    return end.isWhole && isHint(info.container) ? withoutStatedLength(measured) : measured;
-  } finally {
-    giveUp.abort();
-    await scanning.catch(() => {});
-  }
+  const options = { descriptor, maxPixels, signal };
+  const file = await FileBytes.open(descriptor);
+  const { report, scan } = await readPackets(options, file);
+  const { container } = readReport(report);
+  const end = await containerEnd(file, container);
+  if (end.joinedAt !== undefined) throw joined(end.joinedAt);
+  if (end.isWhole === false && container.startsWith('wav')) throw cutSamples();
+  const streams = scan.report(isBroadcast(container));
+  if (!streams) throw jumpy();
+  const info = readReport(report, new Map([...streams].map(([index, { packets }]) => [index, packets])));
+  const still = await stillOrientation(file, container);
+  const video = info.video && (await withFirstFrame(options, info.video, streams, still));
+  const measured = withContent({ ...info, video }, streams);
+  return end.isWhole && isHint(container) ? withoutStatedLength(measured) : measured;
 }
 
 /** Containers of broadcasting, in which a step of the clock means nothing; in others it is a pause. */
@@ -66,28 +62,20 @@ function isHint(container: string): boolean {
   return /^(wav|avi|matroska|flv)/.test(container);
 }
 
-async function headerReport(options: ProbeOptions): Promise<string> {
-  const what = 'its header';
-  const { output, complaints, code } = await runProbe(options, ['-show_entries', REPORT_ENTRIES], TIMEOUT_MS, what);
-  // FFmpeg leaves the size that it refuses out of its report.
-  const refused = refusedSize(complaints);
-  if (refused) throw oversized(refused, options.maxPixels);
-  if (code !== 0) throw unreadable(complaints, await stillBrand(options.descriptor));
-  return output;
-}
-
 /** The track as its first frame shows it; as its header has it, where not one can be decoded. */
 async function withFirstFrame(
   options: ProbeOptions,
   video: VideoTrack,
   streams: ReadonlyMap<number, ScannedStream>,
+  still: Orientation,
 ): Promise<VideoTrack> {
-  const first = await firstFrame(options, video.index, (streams.get(video.index)?.firstKey ?? 0) + 1);
+  const first = await firstFrame(options, video.index, (streams.get(video.index)?.firstShown ?? 0) + 1);
   if (!first) return video;
   const { width, height } = first;
-  // FFmpeg goes by the container's matrix where there is one, else by what comes with the frame.
-  const rotationDegrees = video.rotationDegrees === 0 ? first.rotationDegrees : video.rotationDegrees;
-  return { ...video, width, height, rotationDegrees, pixelAspect: first.pixelAspect ?? video.pixelAspect };
+  const orientation = video.orientation === 1 ? (first.orientation ?? still) : video.orientation;
+  const hasOrientationSei = video.codec === 'h264' && first.orientation !== undefined;
+  const pixelAspect = first.pixelAspect ?? video.pixelAspect;
+  return { ...video, width, height, orientation, hasOrientationSei, pixelAspect };
 }
 
 async function firstFrame(options: ProbeOptions, index: number, packets: number): Promise<FirstFrame | undefined> {
@@ -108,14 +96,41 @@ async function firstFrame(options: ProbeOptions, index: number, packets: number)
   }
 }
 
-async function scanPackets(options: ProbeOptions): Promise<PacketScan> {
+/** One run of ffprobe reads the header and all packets, none of which is decoded. It prints the packets first. */
+async function readPackets(options: ProbeOptions, file: FileBytes): Promise<{ report: string; scan: PacketScan }> {
   const scan = new PacketScan();
-  const args = ['-show_entries', PACKET_ENTRIES, '-of', 'csv=p=0'];
-  await runProbe(options, args, SCAN_TIMEOUT_MS, 'its packets', async (stdout) => {
-    for await (const line of createInterface({ input: stdout, crlfDelay: Number.POSITIVE_INFINITY })) scan.push(line);
-    return '';
-  });
-  return scan;
+  // Each packet is a line of its own then.
+  const args = ['-show_entries', `${PACKET_ENTRIES}:${REPORT_ENTRIES}`, '-of', 'json=compact=1'];
+  const reading = (stdout: Readable) => reportAfterPackets(linesOf(stdout, REPORT_LIMIT_BYTES), scan);
+  const { output, complaints, code } = await runProbe(options, args, SCAN_TIMEOUT_MS, 'its packets', reading);
+  // FFmpeg leaves the size that it refuses out of its report.
+  const refused = refusedSize(complaints);
+  if (refused) throw oversized(refused, options.maxPixels);
+  if (code !== 0) throw unreadable(complaints, await refusedStill(file));
+  return { report: output, scan };
+}
+
+/** @returns what follows the packets, a JSON text as if they had not been asked for. */
+async function reportAfterPackets(lines: AsyncIterable<string>, scan: PacketScan): Promise<string> {
+  let report = '{';
+  let isAfter = false;
+  for await (const line of lines) {
+    if (!isAfter) scan.push(line);
+    else if (report.length < REPORT_LIMIT_BYTES) report += line;
+    isAfter ||= line === END_OF_PACKETS;
+  }
+  return report;
+}
+
+/** @param maxLength of a line; what it has beyond is left out. */
+async function* linesOf(stream: Readable, maxLength: number): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = (lines.pop() ?? '').slice(0, maxLength);
+    yield* lines;
+  }
+  yield rest;
 }
 
 interface ProbeOutput {
@@ -209,9 +224,12 @@ function jumpy(): HumancastError {
   });
 }
 
-function unreadable(complaints: string, brand: string | undefined): HumancastError {
-  if (brand !== undefined) {
-    return new HumancastError('media_unreadable', `pictures of the kind ${brand} are not accepted; send JPEG or PNG`);
+function unreadable(complaints: string, still: string | undefined): HumancastError {
+  if (still !== undefined) {
+    return new HumancastError('media_unreadable', {
+      detail: `${still} pictures are not accepted; send JPEG, PNG or WebP`,
+      extra: { kind: still },
+    });
   }
   if (complaints.includes('moov atom not found')) {
     return new HumancastError(

@@ -1,0 +1,183 @@
+import { readFile } from 'node:fs/promises';
+import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
+import type { SegmentManifest } from '@humancast/shared';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Clips } from '../../testing/clips.js';
+import { decodeSegment } from '../../testing/decoded-segment.js';
+import { LoaderScene } from '../../testing/loader-scene.js';
+import {
+  hevcWithOrientation,
+  pngWithOrientation,
+  STORED_AS,
+  webpWithOrientation,
+  withMatrix,
+  withOrientation,
+} from '../../testing/orientation.js';
+
+const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
+/** Red above, blue on the left, gray on the right, as it is to be seen. */
+const UPRIGHT = 'color=gray:s=160x80,drawbox=h=20:c=red:t=fill,drawbox=y=30:w=40:h=50:c=blue:t=fill';
+
+/** Media that is stored otherwise than it is to be seen, and says so in any of the ways there are. */
+describe('a segment of turned media', () => {
+  const clips = new Clips();
+  let scene: LoaderScene;
+  beforeAll(async () => {
+    scene = await LoaderScene.start();
+  });
+  afterAll(async () => {
+    await scene.stop();
+    clips.remove();
+  });
+
+  const load = (paths: readonly string[]) =>
+    scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8] });
+  const sizeOf = ({ renditions: [first] }: SegmentManifest) => [first?.width, first?.height];
+  const make = (name: string, how: string, ...output: string[]) =>
+    clips.make(name, ['-f', 'lavfi', '-i', `${UPRIGHT},${how}`, ...output]);
+
+  async function expectUpright(manifest: SegmentManifest): Promise<void> {
+    expect(sizeOf(manifest)).toEqual([160, 80]);
+    const at = async (x: number, y: number) => (await decodeSegment(scene.store, manifest, 0, { x, y })).pixels[0];
+    const [top, left, right] = [await at(0.5, 0.1), await at(0.1, 0.8), await at(0.9, 0.8)];
+    expect(top?.v).toBeGreaterThan(200);
+    expect(left?.u).toBeGreaterThan(200);
+    expect(Math.abs((right?.u ?? 0) - 128)).toBeLessThan(12);
+  }
+
+  const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
+  const orientations = STORED_AS.map((how, i) => [i + 1, how] as const);
+
+  it.each(orientations)('is upright for EXIF orientation %i in a JPEG', async (n, how) => {
+    const plain = await make(`stored-${n}.jpg`, how, '-frames:v', '1', '-q:v', '2');
+    await expectUpright(
+      await load([await clips.altered(`exif-${n}.jpg`, plain, (bytes) => withOrientation(bytes, n))]),
+    );
+  });
+
+  it.each(orientations)('is upright for EXIF orientation %i in a PNG', async (n, how) => {
+    const plain = await make(`stored-${n}.png`, how, '-frames:v', '1');
+    const path = await clips.altered(`exif-${n}.png`, plain, (bytes) => pngWithOrientation(bytes, n));
+    await expectUpright(await load([path]));
+  });
+
+  it.each(orientations)('is upright for EXIF orientation %i in a WebP', async (n, how) => {
+    const plain = await make(`stored-${n}.webp`, how, '-frames:v', '1');
+    const size = n > 4 ? ([80, 160] as const) : ([160, 80] as const);
+    const path = await clips.altered(`exif-${n}.webp`, plain, (bytes) => webpWithOrientation(bytes, n, size));
+    await expectUpright(await load([path]));
+  });
+
+  it('is upright for the EXIF orientation of an animated PNG', async () => {
+    const plain = await make('stored.apng', 'transpose=cclock', '-frames:v', '10', '-f', 'apng');
+    const manifest = await load([await clips.altered('exif.apng', plain, (bytes) => pngWithOrientation(bytes, 6))]);
+    expect(manifest.frames).toBe(10);
+    await expectUpright(manifest);
+  });
+
+  it('is upright in a composition, where a layer is a PNG with an EXIF orientation', async () => {
+    const png = await make('stored-6.png', 'transpose=cclock', '-frames:v', '1');
+    const turned = await clips.altered('exif-6.png', png, (bytes) => pngWithOrientation(bytes, 6));
+    const clock = await clips.make('clock.mp4', ['-f', 'lavfi', '-i', 'color=gray:s=160x80:d=0.4', ...H264]);
+    const composition = compositionSchema.parse({
+      width: 160,
+      height: 80,
+      lengthOf: 'clock',
+      layers: ['clock', 'photo'].map((input) => ({ input, box: { x: 0, y: 0, width: 160, height: 80 } })),
+    });
+    const media = ([photo = -1, clockFile = -1]: readonly number[]) => ({
+      composition,
+      inputs: new Map([
+        ['photo', { video: photo, audio: undefined }],
+        ['clock', { video: clockFile, audio: undefined }],
+      ]),
+    });
+    await expectUpright(await scene.load([turned, clock], media, { renditions: [VP8] }));
+  });
+
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['no TIFF', Buffer.from('hello, world')],
+    ['a directory beyond its end', Buffer.from('4d4d002a7fffffff', 'hex')],
+    ['an orientation of 9', Buffer.from('4d4d002a00000008000101120003000000010009000000000000', 'hex')],
+  ])('is as it is stored where the EXIF data of a PNG holds %s', async (_, data) => {
+    const plain = await make('stored-1.png', 'null', '-frames:v', '1');
+    const path = await clips.altered(`odd-${data.length}.png`, plain, (bytes) => pngWithOrientation(bytes, 1, data));
+    await expectUpright(await load([path]));
+  });
+
+  it('is 720×960 of a phone’s photo with a voice, and square of a square one', async () => {
+    const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
+    for (const [size, shown] of [
+      ['1600x1200', [720, 960]],
+      ['600x600', [600, 600]],
+    ] as const) {
+      const plain = await clips.make(`plain-${size}.jpg`, [
+        '-f',
+        'lavfi',
+        '-i',
+        `color=gray:s=${size}`,
+        '-frames:v',
+        '1',
+      ]);
+      const photo = await clips.altered(`photo-${size}.jpg`, plain, (bytes) => withOrientation(bytes, 6));
+      expect(sizeOf(await load([photo, voice]))).toEqual(shown);
+    }
+  });
+
+  it.each(['sei.mp4', 'sei.ts', 'sei.mkv', 'sei.avi', 'sei.flv'])(
+    'is upright in all of its frames for a display-orientation SEI of H.264 in %s',
+    async (name) => {
+      // Keyframes have the SEI, the others don't.
+      const plain = await make('plain.ts', 'transpose=cclock', '-t', '1', ...H264, '-g', '10');
+      const sei = ['-bsf:v', 'h264_metadata=display_orientation=insert:rotate=-90'];
+      const marked = await clips.make('marked.ts', ['-i', plain, '-c', 'copy', ...sei]);
+      const manifest = await load([await clips.make(name, ['-i', marked, '-c', 'copy'])]);
+      expect(manifest.frames).toBe(25);
+      await expectUpright(manifest);
+    },
+  );
+
+  it('keeps video and sound of joined MPEG-TS together where its frames say how they are turned', async () => {
+    const plain = await clips.flashBeep('plain-beep.ts', { output: [...H264, '-g', '10', '-c:a', 'aac'] });
+    const sei = ['-bsf:v', 'h264_metadata=display_orientation=insert:rotate=-90'];
+    const one = await readFile(await clips.make('marked-beep.ts', ['-i', plain, '-c', 'copy', ...sei]));
+    const manifest = await load([await clips.bytes('joined-beep.ts', Buffer.concat([one, one]))]);
+    expect(sizeOf(manifest)).toEqual([120, 160]);
+    const { flashes, beeps } = await decodeSegment(scene.store, manifest);
+    expect(flashes).toHaveLength(6);
+    expect(beeps).toHaveLength(6);
+    for (const [i, flash] of flashes.entries()) expect(Math.abs((beeps[i] ?? 0) - flash)).toBeLessThan(0.06);
+  });
+
+  it.each([
+    ['hevc.mp4', 'transpose=clock', 1, false],
+    ['hevc.ts', 'transpose=cclock', 3, false],
+    ['hevc.mkv', 'hflip,vflip', 2, false],
+    ['hevc-flip.mp4', 'hflip', 0, true],
+  ] as const)('is upright for a display-orientation SEI of HEVC in %s', async (name, how, quarters, isFlipped) => {
+    const params = 'log-level=none:bframes=0:keyint=10';
+    const output = ['-t', '0.8', '-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', params, '-f', 'hevc'];
+    const plain = await make(`plain-${name}.h265`, how, ...output);
+    const marked = await clips.altered(`marked-${name}.h265`, plain, (bytes) =>
+      hevcWithOrientation(bytes, quarters, isFlipped),
+    );
+    const input = ['-fflags', '+genpts', '-r', '25', '-i', marked];
+    const manifest = await load([await clips.make(name, [...input, '-c', 'copy'])]);
+    expect(manifest.frames).toBe(20);
+    await expectUpright(manifest);
+  });
+
+  it.each([
+    ['90°', 'transpose=cclock', [0, 1, -1, 0]],
+    ['180°', 'hflip,vflip', [-1, 0, 0, -1]],
+    ['270°', 'transpose=clock', [0, -1, 1, 0]],
+    ['a horizontal mirror', 'hflip', [-1, 0, 0, 1]],
+    ['a vertical mirror', 'vflip', [1, 0, 0, -1]],
+    ['90°, mirrored', 'transpose=cclock_flip', [0, 1, 1, 0]],
+    ['270°, mirrored', 'transpose=clock_flip', [0, -1, -1, 0]],
+  ] as const)('is upright for a matrix of %s in MOV', async (name, how, matrix) => {
+    const plain = await make(`stored ${name}.mov`, how, '-t', '0.5', ...H264);
+    await expectUpright(await load([await clips.altered(`${name}.mov`, plain, (bytes) => withMatrix(bytes, matrix))]));
+  });
+});
