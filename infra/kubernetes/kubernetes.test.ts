@@ -392,6 +392,7 @@ describe('what is run in the pods', () => {
           env: {
             PATH: process.env['PATH'],
             POD_IP: address,
+            BIND: address,
             PEERS: addresses.join(' '),
             ORDINAL: String(i),
             PORT: String(port),

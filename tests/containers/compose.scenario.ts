@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { ephemeral, launchChromium, type TestChromium, TurnClient } from '@humancast/testkit';
@@ -14,6 +15,24 @@ const FORBIDDEN = 403;
 const KILLED = 137;
 /** Peer address family mismatch (RFC 8656 §18.3): an IPv4 relay has no way to an IPv6 peer, mapped or not. */
 const OTHER_FAMILY = 443;
+
+/** What a decoder that was taken over would try: to read a secret, to open a socket, to start a process. */
+const ATTEMPTS = `use Socket;
+$| = 1;
+print open(my $f, '<', '/run/humancast/redis-media.segment-loader.url') ? 'done ' : 'refused ';
+print socket(my $s, AF_INET, SOCK_STREAM, 0) ? 'done ' : 'refused ';
+my $pid = fork; exit 0 if defined $pid && !$pid;
+print defined $pid ? 'done' : 'refused';`;
+/** Makes these attempts as the service's user alone, then in the sandbox in which the service runs ffmpeg. */
+const TAKEN_OVER = `
+import { spawnSync } from 'node:child_process';
+import { currentSandbox } from '/app/services/segment-loader/dist/ffmpeg/current-sandbox.js';
+import { sandboxed } from '/app/services/segment-loader/dist/ffmpeg/sandbox.js';
+const alone = { program: '/usr/bin/perl', args: ['-e', ${JSON.stringify(ATTEMPTS)}] };
+const inside = sandboxed(alone, currentSandbox().tools, { limits: { cpuSeconds: 5, openFiles: 64 } });
+for (const [name, { program, args }] of Object.entries({ alone, sandboxed: inside })) {
+  console.log(name + ': ' + spawnSync(program, args, { encoding: 'utf8' }).stdout);
+}`;
 
 /** `docker compose up` as a user does it, then everything that may happen to it. Traffic stays on this machine. */
 describe('docker compose', () => {
@@ -80,10 +99,10 @@ describe('docker compose', () => {
     );
   }
 
-  const advances = async (viewer: ViewerPage, timeoutMs = 20_000) => {
+  const advances = async (viewer: ViewerPage, timeoutMs = 20_000, after = '') => {
     const before = (await viewer.see()).framesDecoded;
     await eventually(
-      'the picture goes on',
+      `the video goes on ${after}`,
       async () => (await viewer.see().catch(() => undefined))?.framesDecoded ?? 0,
       // Where the connection had to be made anew, counting starts at zero.
       (now) => now > before + 15 || (now < before && now > 15),
@@ -101,6 +120,81 @@ describe('docker compose', () => {
     console.log(`up → playing: ${seconds(since)}`);
     await viewer.page.close();
     expect(compose.containersOf('secrets').map(({ State }) => State.ExitCode)).toEqual([0]);
+  });
+
+  it('decodes an uploaded file in the sandbox, in full force, and plays it', async () => {
+    const sandbox = logLines('segment-loader').find(({ msg }) => msg.startsWith('ffmpeg sandbox'));
+    expect(sandbox).toMatchObject({
+      msg: 'ffmpeg sandbox is in force',
+      ffmpeg: { files: true, calls: true },
+      encoder: { files: true, calls: true },
+    });
+    const file = join(compose.dir, 'green.mp4');
+    makeClip(file, { colour: 'green', seconds: 10, toneHz: 440 });
+    const form = new FormData();
+    form.set('file', new Blob([readFileSync(file)]), 'green.mp4');
+    const upload = await fetch(compose.url('LOADER_PORT', '/v1/segments?avatar=lights'), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: form,
+    });
+    expect(upload.status).toBe(201);
+    const { id: segment } = (await upload.json()) as { id: string };
+    const { id, viewer } = await watch();
+    await viewer.playing();
+    const speak = await fetch(compose.url('SIGNALING_PORT', `/v1/sessions/${id}/speak`), {
+      method: 'POST',
+      headers: authorized(),
+      body: JSON.stringify({ segments: [segment] }),
+    });
+    expect(speak.status).toBe(202);
+    await eventually(
+      'the uploaded video is seen',
+      () => viewer.see(),
+      ({ red, green }) => green > 80 && red < 60,
+      10_000,
+    );
+    await viewer.page.close();
+  });
+
+  it('keeps secrets, sockets and processes from a decoder that was taken over, also without Landlock or seccomp', () => {
+    const loader = compose.containersOf('segment-loader')[0]?.Id ?? '';
+    const attempt = (...where: string[]) =>
+      compose
+        .docker(...where, 'node', '--input-type=module', '-e', TAKEN_OVER)
+        .trim()
+        .split('\n');
+    expect(attempt('exec', loader)).toEqual(['alone: done done done', 'sandboxed: refused refused refused']);
+    const without = (...calls: string[]) => {
+      const profile = join(compose.dir, `without-${calls[0]}.json`);
+      const rule = { names: calls, action: 'SCMP_ACT_ERRNO', errnoRet: 38 };
+      writeFileSync(profile, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [rule] }));
+      return [
+        'run',
+        '--rm',
+        '--volumes-from',
+        `${loader}:ro`,
+        '--cap-drop',
+        'ALL',
+        '--security-opt',
+        `seccomp=${profile}`,
+      ];
+    };
+    const withoutLandlock = without('landlock_create_ruleset');
+    const groups = ['--group-add', '2002', 'humancast/segment-loader'];
+    expect(attempt(...withoutLandlock, ...groups).at(-1)).toBe('sandboxed: done refused refused');
+    expect(attempt(...without('seccomp'), ...groups).at(-1)).toBe('sandboxed: refused done done');
+    const strict = [
+      '-e',
+      'FFMPEG_SANDBOX=strict',
+      '-e',
+      'REDIS_QUEUE_URL=redis://x',
+      '-e',
+      'REDIS_MEDIA_URL=redis://x',
+    ];
+    expect(() => compose.docker(...withoutLandlock, ...strict, ...groups)).toThrow(
+      'the ffmpeg would run without: files (Landlock',
+    );
   });
 
   it('runs nothing as root, with no capabilities, nowhere to write, and bounds on everything', () => {
@@ -182,31 +276,31 @@ describe('docker compose', () => {
   });
 
   it('plays over TCP where UDP is blocked, and over TLS where that is, too', async () => {
-    const block = (protocol: string) => [
-      'OUTPUT',
-      '-o',
-      'lo',
-      '-p',
-      protocol,
-      '--dport',
-      String(compose.ports.TURN_PORT),
-      '-j',
-      'DROP',
+    /** Both addresses at which this machine's browsers may reach coturn: see TURN_LOCAL_URLS in docker-compose.yml. */
+    const toRelay = [
+      ['-o', 'lo', '--dport', String(compose.ports.TURN_PORT)],
+      ['-d', `${MEDIA_NET}.10`, '--dport', '3478'],
     ];
     const iptables = (action: '-I' | '-D', rule: string[]) => execFileSync('iptables', ['-w', action, ...rule]);
     const blocked: string[][] = [];
+    const block = (protocol: string) => {
+      for (const match of toRelay) {
+        const rule = ['OUTPUT', '-p', protocol, ...match, '-j', 'DROP'];
+        iptables('-I', rule);
+        blocked.push(rule);
+      }
+    };
     try {
       for (const [protocol, next] of [
         ['', 'udp'],
         ['udp', 'tcp'],
         ['tcp', 'tls'],
       ] as const) {
-        if (protocol !== '') {
-          iptables('-I', block(protocol));
-          blocked.push(block(protocol));
-        }
+        if (protocol !== '') block(protocol);
+        const since = performance.now();
         const { viewer } = await watch();
         await viewer.playing();
+        console.log(`plays over ${next}: ${seconds(since)}`);
         expect(await relayProtocol(viewer)).toBe(next);
         await viewer.page.close();
       }
@@ -373,7 +467,23 @@ describe('docker compose', () => {
     await viewer.playing();
     for (const what of ['token', 'turn', 'say', 'redis']) compose.run('run', '--rm', 'secrets', 'rotate', what);
     for (const redis of ['redis-queue', 'redis-media']) {
-      expect(compose.run('exec', '-T', redis, 'redis-cli', 'acl', 'load').trim()).toBe('OK');
+      expect(
+        compose
+          .run(
+            'exec',
+            '-T',
+            redis,
+            'redis-cli',
+            '--no-auth-warning',
+            '--user',
+            'maintenance',
+            '--pass',
+            'none',
+            'acl',
+            'load',
+          )
+          .trim(),
+      ).toBe('OK');
     }
     compose.run('restart', '--timeout', '10', 'signaling', 'segment-loader', 'demo-producer');
     for (const { Id } of compose.containersOf('media-sender').filter(isWell)) {
@@ -394,9 +504,13 @@ describe('docker compose', () => {
       .containers()
       .filter((container) => !['media-sender', 'secrets'].includes(serviceOf(container)));
     for (const container of others) {
+      const since = performance.now();
       compose.docker('restart', '--time', '5', container.Id);
-      await advances(viewer, 40_000);
+      await advances(viewer, 40_000, `after a restart of ${serviceOf(container)}`);
+      console.log(`restart of ${serviceOf(container)} → playing: ${seconds(since)}`);
     }
+    // Redis reports by this what it drops of its append-only file.
+    expect(compose.logs('redis-queue')).not.toContain('AOF-loading-client');
     await viewer.page.close();
   });
 
@@ -412,6 +526,15 @@ describe('docker compose', () => {
     await viewer.page.close();
     expect(readSecrets()).toEqual(secrets);
   });
+
+  /** What a service has logged so far. */
+  function logLines(service: string): { msg: string; [field: string]: unknown }[] {
+    return compose
+      .logs(service)
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line));
+  }
 
   /** As root on this machine: a container that can be started can read everything. */
   function readFileSecret(name: string): string {

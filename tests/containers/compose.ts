@@ -20,8 +20,8 @@ const PORTS = [
 ] as const;
 /** Of the addresses for private use (RFC 1918), some that Docker's defaults leave free. */
 export const MEDIA_NET = '10.213.47';
-/** Building everything from nothing takes three minutes on two cores that are free. */
-const COMMAND_TIMEOUT_MS = 600_000;
+/** Building everything from nothing takes three minutes on two cores that are free, ten on a busy machine. */
+const COMMAND_TIMEOUT_MS = 1_200_000;
 
 /** Of `docker inspect`, what is looked at. */
 const containerSchema = z.object({
@@ -125,9 +125,10 @@ export class Compose {
     return this.containers().filter((container) => serviceOf(container) === service);
   }
 
-  /** What a service's containers wrote. */
-  logs(): string {
+  /** What the containers wrote, or those of one service. */
+  logs(service?: string): string {
     return this.containers()
+      .filter((container) => service === undefined || serviceOf(container) === service)
       .map(({ Id }) => {
         const { stdout, stderr } = spawnSync('docker', ['logs', Id], { env: this.#env, encoding: 'utf8' });
         return stdout + stderr;
