@@ -68,12 +68,14 @@ export function sandboxed(command: Command, layers: SandboxLayers, run: Sandboxe
   return { program: PERL, args: ['-e', SANDBOX_SCRIPT, '--', ...args, '--', command.program, ...command.args] };
 }
 
-/** Strongest first. Own user before files and calls is given up first: it is the one that a system's set-up forbids. */
+/** Strongest first. A user of its own is given up first: it is the layer that a system's set-up may forbid. */
 const CHOICES: readonly SandboxLayers[] = [
   { user: true, files: true, calls: true },
   { user: false, files: true, calls: true },
   { user: true, files: false, calls: true },
   { user: false, files: false, calls: true },
+  { user: true, files: true, calls: false },
+  { user: false, files: true, calls: false },
   { user: true, files: false, calls: false },
   NO_LAYERS,
 ];
