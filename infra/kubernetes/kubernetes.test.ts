@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectRedis, createLogger, mastersOf, type Redis, serviceSettings } from '@humancast/shared';
 import { freePort } from '@humancast/testkit';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { demoProducerSettings } from '../../examples/demo-producer/src/settings.js';
 import { containersOf, find, type Manifest, render } from './testing/render.js';
@@ -375,32 +375,60 @@ describe('what is run in the pods', () => {
     }
   }, 120_000);
 
+  it('answers the probes of a node, which run inside its pod', async () => {
+    const work = makeFolder();
+    execFileSync(join(HERE, 'secrets'), [join(work, 'secrets')], { stdio: 'pipe' });
+    const port = await portForBus();
+    const manifest = parseAllDocuments(read('infra/kubernetes/base/redis-media.yaml'))[0]?.toJS() as Manifest;
+    const { startupProbe, livenessProbe, readinessProbe } = containersOf(manifest)[0];
+    const node = startNode(work, port, '127.0.0.30', ['127.0.0.30'], { BIND: undefined });
+    try {
+      for (const { exec } of [startupProbe, livenessProbe, readinessProbe]) {
+        const [program, ...args] = exec.command as string[];
+        const run = () =>
+          execFileSync(program ?? '', ['-p', String(port), ...args], { encoding: 'utf8', stdio: 'pipe' });
+        await vi.waitFor(() => expect(run()).toBe('PONG\n'), { timeout: 10_000 });
+      }
+    } finally {
+      await endProcess(node);
+    }
+  });
+
   /** Three nodes, each with an address of its own as pods have, from 127.0.0.`first`, and a folder that stays. */
   async function startNodes(work: string, port: number, first: number): Promise<ChildProcess[]> {
     const addresses = [0, 1, 2].map((i) => `127.0.0.${first + i}`);
-    return addresses.map((address, i) => {
-      const folder = join(work, `node-${i}`);
-      mkdirSync(folder, { recursive: true });
-      return spawn(
-        join(HERE, 'components/redis-media-cluster/start-node'),
-        [join(ROOT, 'infra/redis/media.conf'), join(work, 'secrets/redis-media.acl'), '--maxmemory', '64mb'],
-        {
-          cwd: folder,
-          stdio: 'ignore',
-          // A group of its own, because it has a child that goes on looking after the cluster.
-          detached: true,
-          env: {
-            PATH: process.env['PATH'],
-            POD_IP: address,
-            BIND: address,
-            PEERS: addresses.join(' '),
-            ORDINAL: String(i),
-            PORT: String(port),
-            WORK: folder,
-          },
+    return addresses.map((address) => startNode(work, port, address, addresses, { BIND: address }));
+  }
+
+  function startNode(
+    work: string,
+    port: number,
+    address: string,
+    peers: string[],
+    env: NodeJS.ProcessEnv,
+  ): ChildProcess {
+    const ordinal = String(peers.indexOf(address));
+    const folder = join(work, `node-${ordinal}`);
+    mkdirSync(folder, { recursive: true });
+    return spawn(
+      join(HERE, 'components/redis-media-cluster/start-node'),
+      [join(ROOT, 'infra/redis/media.conf'), join(work, 'secrets/redis-media.acl'), '--maxmemory', '64mb'],
+      {
+        cwd: folder,
+        stdio: 'ignore',
+        // A group of its own, because it has a child that goes on looking after the cluster.
+        detached: true,
+        env: {
+          PATH: process.env['PATH'],
+          POD_IP: address,
+          PEERS: peers.join(' '),
+          ORDINAL: ordinal,
+          PORT: String(port),
+          WORK: folder,
+          ...env,
         },
-      );
-    });
+      },
+    );
   }
 
   async function endProcess(child: ChildProcess): Promise<void> {
