@@ -43,6 +43,7 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { MediaSender } from './media-sender.js';
+import { HAND_OVER_MS } from './session-worker.js';
 
 const logger = createLogger('test', 'fatal');
 const WAIT = { timeout: 10_000, interval: 10 };
@@ -801,6 +802,30 @@ describe('MediaSender', () => {
     await closing;
     const types = await typesOf(session);
     expect(types.filter((type) => type === 'speech.started')).toHaveLength(role === 'speech' ? 1 : 0);
+  });
+
+  it('plays on for as long as the next host counts on, also when saving the playhead takes long', async () => {
+    const first = await startSender(UNWATCHED);
+    const session = await createSession();
+    // It never changes over.
+    const viewer = await viewerOf(session, {
+      answers: (offers) => (offers > 1 ? new Promise(() => {}) : Promise.resolve()),
+    });
+    await viewer.join();
+    await vi.waitFor(() => expect(first.transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
+    await startSender(UNWATCHED);
+    const savePlayhead = registry.savePlayhead.bind(registry);
+    let savedMs: number | undefined;
+    const slow = vi.spyOn(registry, 'savePlayhead').mockImplementation(async (...args) => {
+      if (args[2].playsOnThroughSeq === undefined) return savePlayhead(...args);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const isSaved = await savePlayhead(...args);
+      savedMs = performance.now();
+      return isSaved;
+    });
+    cleanups.push(() => slow.mockRestore());
+    await first.sender.close();
+    expect(performance.now() - (savedMs ?? Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(HAND_OVER_MS);
   });
 
   it('falls silent when a session ends while it is handed over', async () => {

@@ -228,8 +228,8 @@ export class MediaSender {
     this.#placement.stop();
     this.#options.logger.info({ sessions: this.#workers.size }, 'draining');
     const stoppedTaking = this.#sessionsWorker?.close();
-    const deadlineMs = this.#options.clock.nowMs() + ((await this.#othersHaveRoom()) ? HAND_OVER_MS : 0);
-    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, deadlineMs)));
+    const othersHaveRoom = await this.#othersHaveRoom();
+    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, othersHaveRoom)));
     await stoppedTaking;
   }
 
@@ -370,12 +370,14 @@ export class MediaSender {
   }
 
   /** The next host begins where this one is; this one goes on until its viewers have left for the other. */
-  async #handOver(worker: SessionWorker, deadlineMs: number): Promise<void> {
+  async #handOver(worker: SessionWorker, othersHaveRoom: boolean): Promise<void> {
     const { id, registry, clock } = this.#options;
     await worker.release();
-    const playsOn = worker.viewerCount > 0 && clock.nowMs() < deadlineMs;
+    const playsOn = othersHaveRoom && worker.viewerCount > 0;
     const playhead = playsOn ? worker.handOverPlayhead() : worker.playhead();
     if (playhead) await registry.savePlayhead(worker.session, worker.epoch, playhead);
+    // From here: the next host counts on hearing this one for so long after it was saved, however long that took.
+    const deadlineMs = clock.nowMs() + (playsOn ? HAND_OVER_MS : 0);
     const epoch = await registry.release(worker.session, id, worker.epoch);
     if (epoch !== undefined) {
       await this.#offer({ session: worker.session, epoch });
