@@ -13,6 +13,7 @@ import {
   createLogger,
   DeletionLog,
   eventsChannel,
+  keys,
   type LivePart,
   liveChannel,
   newId,
@@ -41,7 +42,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const SERVERS = ['redis-queue', 'redis-media'] as const;
 type Server = (typeof SERVERS)[number];
-type Service = 'signaling' | 'segment-loader' | 'media-sender';
+const SERVICES = ['signaling', 'segment-loader', 'media-sender'] as const;
+type Service = (typeof SERVICES)[number];
 const logger = createLogger('test', 'silent');
 
 describe('make-secrets', () => {
@@ -276,6 +278,16 @@ describe('make-secrets', () => {
     await senders.forget(host);
     await sessions.close();
     expect(await admins.get('redis-queue')?.call('ACL', 'LOG')).toEqual([]);
+  });
+
+  it('has a service that may read and write each key there is', async () => {
+    for (const [name, key] of Object.entries(keys)) {
+      const text = typeof key === 'string' ? key : (key as (...parts: unknown[]) => string)('x', 'x', 0);
+      const verdicts = SERVERS.flatMap((server) =>
+        SERVICES.map((service) => admins.get(server)?.call('ACL', 'DRYRUN', service, 'GETSET', text, 'x')),
+      );
+      expect(await Promise.all(verdicts), name).toContain('OK');
+    }
   });
 
   it.each<[Service, string[]]>([
