@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { loaderSettings, runService } from '@humancast/shared';
 import { startSegmentLoader } from './segment-loader.module.js';
 

@@ -1,4 +1,3 @@
-import 'reflect-metadata';
 import { runService, signalingSettings } from '@humancast/shared';
 import { startSignaling } from './signaling.module.js';
 import { TIMINGS } from './timings.js';

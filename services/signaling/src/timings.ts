@@ -22,6 +22,9 @@ export interface Timings {
   eventLingerMs: number;
 }
 
+/** NestJS token of the {@link Timings}. */
+export const TIMINGS_TOKEN = Symbol('timings');
+
 export const TIMINGS: Readonly<Timings> = {
   joinMs: 5000,
   waitingTickMs: 1000,

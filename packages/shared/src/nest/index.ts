@@ -1,1 +1,3 @@
+export * from './health.controller.js';
+export * from './http-service.js';
 export * from './problem.filter.js';

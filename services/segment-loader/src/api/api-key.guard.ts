@@ -7,18 +7,14 @@ type Admitted = IncomingMessage & { apiKey?: ApiKey };
 /** Everything here is for producers: an API key, in the `Authorization` header. What it allows is asked by the handlers. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
-  readonly #keys: ApiKeys;
-
-  constructor(@Inject(ApiKeys) keys: ApiKeys) {
-    this.#keys = keys;
-  }
+  constructor(@Inject(ApiKeys) private readonly keys: ApiKeys) {}
 
   /** @throws HumancastError `unauthorized`. */
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<Admitted>();
     const text = bearerOf(request.headers.authorization);
     if (text === undefined) throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
-    const key = this.#keys.find(text);
+    const key = this.keys.find(text);
     if (!key) throw new HumancastError('unauthorized', 'the API key is not valid');
     request.apiKey = key;
     return true;

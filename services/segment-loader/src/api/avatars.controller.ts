@@ -15,10 +15,10 @@ import {
   parseStrictRequest,
   RedisMediaStore,
 } from '@humancast/shared';
+import { LOGGER } from '@humancast/shared/nest';
 import { Body, Controller, Delete, Get, HttpCode, Inject, Param, Put, UseGuards } from '@nestjs/common';
 import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
-import { LOGGER } from '../tokens.js';
 import { Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
 import { libraryLoadView, uploadView } from './segment-view.js';
@@ -26,36 +26,22 @@ import { libraryLoadView, uploadView } from './segment-view.js';
 @Controller('v1/avatars')
 @UseGuards(ApiKeyGuard)
 export class AvatarsController {
-  readonly #avatars: AvatarStore;
-  readonly #store: RedisMediaStore;
-  readonly #library: Library;
-  readonly #uploads: Uploads;
-  readonly #deletion: Deletion;
-  readonly #logger: Logger;
-
   constructor(
-    @Inject(AvatarStore) avatars: AvatarStore,
-    @Inject(RedisMediaStore) store: RedisMediaStore,
-    @Inject(Library) library: Library,
-    @Inject(Uploads) uploads: Uploads,
-    @Inject(Deletion) deletion: Deletion,
-    @Inject(LOGGER) logger: Logger,
-  ) {
-    this.#avatars = avatars;
-    this.#store = store;
-    this.#library = library;
-    this.#uploads = uploads;
-    this.#deletion = deletion;
-    this.#logger = logger;
-  }
+    @Inject(AvatarStore) private readonly avatars: AvatarStore,
+    @Inject(RedisMediaStore) private readonly store: RedisMediaStore,
+    @Inject(Library) private readonly library: Library,
+    @Inject(Uploads) private readonly uploads: Uploads,
+    @Inject(Deletion) private readonly deletion: Deletion,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
 
   @Get()
   async list(@ShownKey() key: ApiKey): Promise<AvatarList> {
-    const avatars = (await this.#avatars.list()).filter(({ id }) => key.allowsAvatar(id));
+    const avatars = (await this.avatars.list()).filter(({ id }) => key.allowsAvatar(id));
     return {
       avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))),
       // What belongs to no avatar concerns who may see all of them.
-      ...(key.allowsAllAvatars && { problems: this.#library.strayProblems }),
+      ...(key.allowsAllAvatars && { problems: this.library.strayProblems }),
     };
   }
 
@@ -65,9 +51,9 @@ export class AvatarsController {
     const avatar = await this.#find(id);
     return {
       ...(await this.#summary(avatar)),
-      idlePlaylist: await this.#store.getIdlePlaylist(id),
-      loading: [...this.#library.loads(id).map(libraryLoadView), ...this.#uploads.open(id).map(uploadView)],
-      problems: this.#library.problems(id),
+      idlePlaylist: await this.store.getIdlePlaylist(id),
+      loading: [...this.library.loads(id).map(libraryLoadView), ...this.uploads.open(id).map(uploadView)],
+      problems: this.library.problems(id),
     };
   }
 
@@ -77,10 +63,10 @@ export class AvatarsController {
     key.require('media');
     key.requireAvatar(id);
     const avatar = { ...parseStrictRequest(avatarDefinitionSchema, body), id: parseRequest(slugSchema, id) };
-    await this.#deletion.settle(avatar.id);
-    await this.#avatars.put(avatar);
-    this.#logger.info({ avatar: avatar.id, key: key.name }, 'avatar defined');
-    this.#library.poke();
+    await this.deletion.settle(avatar.id);
+    await this.avatars.put(avatar);
+    this.logger.info({ avatar: avatar.id, key: key.name }, 'avatar defined');
+    this.library.poke();
     return this.#summary(avatar);
   }
 
@@ -93,29 +79,29 @@ export class AvatarsController {
   async delete(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<void> {
     key.require('media');
     key.requireAvatar(id);
-    if (this.#library.hasFolder(id)) {
+    if (this.library.hasFolder(id)) {
       throw new HumancastError('managed_by_folder', `remove the folder "${id}" from the media folder instead`);
     }
     await this.#find(id);
-    this.#logger.info({ avatar: id, key: key.name }, 'avatar is to be deleted');
-    await this.#deletion.avatar(id);
+    this.logger.info({ avatar: id, key: key.name }, 'avatar is to be deleted');
+    await this.deletion.avatar(id);
   }
 
   async #find(id: string): Promise<Avatar> {
-    const avatar = await this.#avatars.get(id);
+    const avatar = await this.avatars.get(id);
     if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
     return avatar;
   }
 
   async #summary(avatar: Avatar): Promise<AvatarSummary> {
-    const segments = await this.#store.list(avatar.id);
+    const segments = await this.store.list(avatar.id);
     const idle = segments.filter((segment) => segment.role === 'idle').length;
     return {
       ...avatar,
       name: avatar.name ?? avatar.id,
       idle,
       segments: segments.length - idle,
-      problemCount: this.#library.problems(avatar.id).length,
+      problemCount: this.library.problems(avatar.id).length,
     };
   }
 }

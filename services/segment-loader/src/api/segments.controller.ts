@@ -22,6 +22,7 @@ import {
   RedisMediaStore,
   type SegmentManifest,
 } from '@humancast/shared';
+import { CONFIG, LOGGER } from '@humancast/shared/nest';
 import {
   Body,
   Controller,
@@ -40,7 +41,6 @@ import {
 import { Library } from '../library/library.js';
 import { Deletion } from '../retention/deletion.js';
 import { SegmentArchive } from '../retention/segment-archive.js';
-import { CONFIG, LOGGER } from '../tokens.js';
 import { UploadCommands } from '../upload/upload-commands.js';
 import { retentionOf, Uploads } from '../upload/uploads.js';
 import { ApiKeyGuard, ShownKey } from './api-key.guard.js';
@@ -49,37 +49,17 @@ import { libraryLoadView, segmentView, summaryView, uploadView } from './segment
 @Controller('v1/segments')
 @UseGuards(ApiKeyGuard)
 export class SegmentsController {
-  readonly #config: LoaderConfig;
-  readonly #archive: SegmentArchive;
-  readonly #avatars: AvatarStore;
-  readonly #store: RedisMediaStore;
-  readonly #library: Library;
-  readonly #uploads: Uploads;
-  readonly #commands: UploadCommands;
-  readonly #deletion: Deletion;
-  readonly #logger: Logger;
-
   constructor(
-    @Inject(CONFIG) config: LoaderConfig,
-    @Inject(SegmentArchive) archive: SegmentArchive,
-    @Inject(AvatarStore) avatars: AvatarStore,
-    @Inject(RedisMediaStore) store: RedisMediaStore,
-    @Inject(Library) library: Library,
-    @Inject(Uploads) uploads: Uploads,
-    @Inject(UploadCommands) commands: UploadCommands,
-    @Inject(Deletion) deletion: Deletion,
-    @Inject(LOGGER) logger: Logger,
-  ) {
-    this.#config = config;
-    this.#archive = archive;
-    this.#avatars = avatars;
-    this.#store = store;
-    this.#library = library;
-    this.#uploads = uploads;
-    this.#commands = commands;
-    this.#deletion = deletion;
-    this.#logger = logger;
-  }
+    @Inject(CONFIG) private readonly config: LoaderConfig,
+    @Inject(SegmentArchive) private readonly archive: SegmentArchive,
+    @Inject(AvatarStore) private readonly avatars: AvatarStore,
+    @Inject(RedisMediaStore) private readonly store: RedisMediaStore,
+    @Inject(Library) private readonly library: Library,
+    @Inject(Uploads) private readonly uploads: Uploads,
+    @Inject(UploadCommands) private readonly commands: UploadCommands,
+    @Inject(Deletion) private readonly deletion: Deletion,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
 
   /** 201 with the segment once it can be played; with `wait=false` 202 as soon as it has been received. */
   @Post()
@@ -104,19 +84,19 @@ export class SegmentsController {
     const isPinned = pinned === 'true';
     const length = request.headers['content-length'];
     const content = { avatar: avatarId, name, pinned, length, ...(loudness !== undefined && { loudness }) };
-    const command = commandOf(request.headers, content, this.#config.idempotencyTtlSeconds);
-    const keyed = command && (await this.#commands.begin(command, bearerOf(request.headers.authorization) ?? ''));
+    const command = commandOf(request.headers, content, this.config.idempotencyTtlSeconds);
+    const keyed = command && (await this.commands.begin(command, bearerOf(request.headers.authorization) ?? ''));
     if (keyed) {
       // Sent again while it is being loaded, or after.
-      await this.#uploads.settled(keyed.id);
-      const known = await this.#store.getManifest(keyed.id);
+      await this.uploads.settled(keyed.id);
+      const known = await this.store.getManifest(keyed.id);
       if (known?.state === 'complete') return answer(response, wait === 'true' ? 201 : 202, known, isPinned);
       if (keyed.isDone) throw notFound(keyed.id);
     }
     const options = { id: keyed?.id, name, pinned: isPinned, owner: key.name, loudness };
-    const { id, loaded } = await this.#uploads.accept(request, avatar, options, gone.signal, onReady);
-    this.#logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
-    const done = command ? loaded.then(() => this.#commands.done(id, command)) : loaded;
+    const { id, loaded } = await this.uploads.accept(request, avatar, options, gone.signal, onReady);
+    this.logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
+    const done = command ? loaded.then(() => this.commands.done(id, command)) : loaded;
     done.catch(() => {});
     if (wait === 'false') {
       response.off('close', giveUp);
@@ -134,9 +114,9 @@ export class SegmentsController {
   async list(@Query() query: unknown, @ShownKey() key: ApiKey): Promise<{ segments: SegmentListEntry[] }> {
     const { avatar, q } = parseRequest(segmentListQuerySchema, query);
     if (avatar !== undefined) key.requireAvatar(avatar);
-    const all = avatar === undefined ? await this.#avatars.list() : [await this.#findAvatar(avatar)];
+    const all = avatar === undefined ? await this.avatars.list() : [await this.#findAvatar(avatar)];
     const avatars = all.filter(({ id }) => key.allowsAvatar(id));
-    const lists = await Promise.all(avatars.map(({ id }) => this.#store.list(id)));
+    const lists = await Promise.all(avatars.map(({ id }) => this.store.list(id)));
     const part = q?.toLowerCase() ?? '';
     const found = lists.flat().filter((segment) => segment.name.toLowerCase().includes(part));
     return { segments: found.map(summaryView) };
@@ -144,12 +124,12 @@ export class SegmentsController {
 
   @Get(':id')
   async get(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<Segment | LoadingSegment> {
-    const upload = this.#uploads.stateOf(id);
+    const upload = this.uploads.stateOf(id);
     if (upload && key.allowsAvatar(upload.avatar)) return uploadView(upload);
-    const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
+    const manifest = idSchema.safeParse(id).success ? await this.store.getManifest(id) : undefined;
     if (manifest && key.allowsAvatar(manifest.avatar))
-      return segmentView(manifest, (await this.#store.usage(id))?.retention.pinned ?? false);
-    const load = this.#library.loadOf(id);
+      return segmentView(manifest, (await this.store.usage(id))?.retention.pinned ?? false);
+    const load = this.library.loadOf(id);
     if (load && key.allowsAvatar(load.avatar)) return libraryLoadView(load);
     throw notFound(id);
   }
@@ -160,10 +140,10 @@ export class SegmentsController {
     key.require('media');
     const { pinned } = parseRequest(changeSegmentSchema, body);
     const manifest = await this.#findOwn(id, key);
-    const retention = retentionOf(pinned, this.#config);
-    if (!(await this.#store.retain(id, retention))) throw notFound(id);
-    await this.#archive.keep(manifest, retention);
-    this.#logger.info({ segment: id, pinned, key: key.name }, 'segment changed');
+    const retention = retentionOf(pinned, this.config);
+    if (!(await this.store.retain(id, retention))) throw notFound(id);
+    await this.archive.keep(manifest, retention);
+    this.logger.info({ segment: id, pinned, key: key.name }, 'segment changed');
     return segmentView(manifest, pinned);
   }
 
@@ -176,33 +156,33 @@ export class SegmentsController {
   @HttpCode(204)
   async delete(@Param('id') id: string, @ShownKey() key: ApiKey): Promise<void> {
     key.require('media', 'speak');
-    const upload = this.#uploads.stateOf(id);
+    const upload = this.uploads.stateOf(id);
     if (upload && !key.allowsAvatar(upload.avatar)) throw notFound(id);
     const { avatar, owner } = upload ?? (await this.#findToDelete(id, key));
     if (owner !== key.name) key.require('media');
-    this.#logger.info({ segment: id, avatar, key: key.name }, 'segment is to be deleted');
-    await this.#deletion.segment(id, avatar);
+    this.logger.info({ segment: id, avatar, key: key.name }, 'segment is to be deleted');
+    await this.deletion.segment(id, avatar);
   }
 
   /** What redis-media has lost is still to be deleted where the archive has a copy, which would bring it back. */
   async #findToDelete(id: string, key: ApiKey): Promise<Pick<SegmentManifest, 'avatar' | 'owner'>> {
-    const isLost = idSchema.safeParse(id).success && (await this.#store.getManifest(id)) === undefined;
-    const archived = isLost ? await this.#archive.about(id) : undefined;
+    const isLost = idSchema.safeParse(id).success && (await this.store.getManifest(id)) === undefined;
+    const archived = isLost ? await this.archive.about(id) : undefined;
     return archived && key.allowsAvatar(archived.avatar) ? archived : this.#findOwn(id, key);
   }
 
   /** One that came over the network, or whose folder has gone. */
   async #findOwn(id: string, key: ApiKey): Promise<SegmentManifest> {
-    const manifest = idSchema.safeParse(id).success ? await this.#store.getManifest(id) : undefined;
+    const manifest = idSchema.safeParse(id).success ? await this.store.getManifest(id) : undefined;
     if (!manifest || !key.allowsAvatar(manifest.avatar)) throw notFound(id);
-    if (manifest.source === 'library' && this.#library.hasFolder(manifest.avatar)) {
+    if (manifest.source === 'library' && this.library.hasFolder(manifest.avatar)) {
       throw new HumancastError('managed_by_folder', `change the file "${manifest.name}" in the media folder instead`);
     }
     return manifest;
   }
 
   async #findAvatar(id: string): Promise<Avatar> {
-    const avatar = await this.#avatars.get(id);
+    const avatar = await this.avatars.get(id);
     if (!avatar)
       throw new HumancastError('avatar_not_found', `there is no avatar "${id}"; define it with PUT /v1/avatars/${id}`);
     return avatar;

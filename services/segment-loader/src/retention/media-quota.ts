@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { AvatarStore, Logger, MediaStore } from '@humancast/shared';
+import type { AvatarStore, Logger, MediaStore, SessionRegistry } from '@humancast/shared';
 import type { RetentionMetrics } from './retention-metrics.js';
 import type { SegmentArchive } from './segment-archive.js';
 
@@ -164,4 +164,13 @@ export class MediaQuota {
     metrics.evictions.inc();
     logger.info({ segment: id, bytes, idleSeconds }, 'segment evicted: others needed the room');
   }
+}
+
+/** @returns the segments in the queues of all sessions, which must not be evicted. */
+export async function queuedSegments(
+  registry: Pick<SessionRegistry, 'outlines' | 'queue'>,
+): Promise<ReadonlySet<string>> {
+  const sessions = await registry.outlines();
+  const queues = await Promise.all(sessions.map(({ id }) => registry.queue(id)));
+  return new Set(queues.flat().map(({ segment }) => segment));
 }

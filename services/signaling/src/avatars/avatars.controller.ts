@@ -6,22 +6,19 @@ import { Access } from '../auth/access.js';
 /** Lists the avatars that a caller may use. */
 @Controller('v1/avatars')
 export class AvatarsController {
-  readonly #access: Access;
-  readonly #avatars: AvatarStore;
-
-  constructor(@Inject(Access) access: Access, @Inject(AvatarStore) avatars: AvatarStore) {
-    this.#access = access;
-    this.#avatars = avatars;
-  }
+  constructor(
+    @Inject(Access) private readonly access: Access,
+    @Inject(AvatarStore) private readonly avatars: AvatarStore,
+  ) {}
 
   /** Lists avatars; for an API key, with what the loader could not use of their folders. */
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<AvatarOverviewList> {
-    const caller = await this.#access.callerOf(authorization);
-    this.#access.requireKeyOrDemo(caller);
-    const avatars = (await this.#avatars.list()).map(({ id, name }) => ({ id, name: name ?? id }));
+    const caller = await this.access.callerOf(authorization);
+    this.access.requireKeyOrDemo(caller);
+    const avatars = (await this.avatars.list()).map(({ id, name }) => ({ id, name: name ?? id }));
     if (caller.kind !== 'producer') return { avatars };
-    const found = await this.#avatars.problems();
+    const found = await this.avatars.problems();
     const problemsOf = (id: string | undefined) => found.get(id) ?? { count: 0, problems: [] };
     return {
       avatars: avatars

@@ -9,25 +9,21 @@ import { SayRelay } from './say-relay.js';
 
 @Controller('v1/sessions/:id/say')
 export class SayController {
-  readonly #access: Access;
-  readonly #limits: Limits;
-  readonly #relay: SayRelay;
-
-  constructor(@Inject(Access) access: Access, @Inject(Limits) limits: Limits, @Inject(SayRelay) relay: SayRelay) {
-    this.#access = access;
-    this.#limits = limits;
-    this.#relay = relay;
-  }
+  constructor(
+    @Inject(Access) private readonly access: Access,
+    @Inject(Limits) private readonly limits: Limits,
+    @Inject(SayRelay) private readonly relay: SayRelay,
+  ) {}
 
   @Post()
   @HttpCode(202)
   async say(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<Said> {
-    const caller = await this.#access.callerOf(request.headers.authorization);
-    await this.#access.requireSession(caller, id, 'speak');
-    this.#limits.requireGuest(caller);
+    const caller = await this.access.callerOf(request.headers.authorization);
+    await this.access.requireSession(caller, id, 'speak');
+    this.limits.requireGuest(caller);
     const words = jsonBody(request, body, saySchema);
     // Checked here, remembered by who does it.
     const key = commandOf(request.headers, words, 0)?.key;
-    return this.#relay.say(id, words, { traceparent: callersTrace(caller, request.headers), idempotencyKey: key });
+    return this.relay.say(id, words, { traceparent: callersTrace(caller, request.headers), idempotencyKey: key });
   }
 }

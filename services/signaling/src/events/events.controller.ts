@@ -8,19 +8,11 @@ import { EventStreams } from './event-streams.js';
 
 @Controller('v1/sessions/:id/events')
 export class EventsController {
-  readonly #access: Access;
-  readonly #limits: Limits;
-  readonly #streams: EventStreams;
-
   constructor(
-    @Inject(Access) access: Access,
-    @Inject(Limits) limits: Limits,
-    @Inject(EventStreams) streams: EventStreams,
-  ) {
-    this.#access = access;
-    this.#limits = limits;
-    this.#streams = streams;
-  }
+    @Inject(Access) private readonly access: Access,
+    @Inject(Limits) private readonly limits: Limits,
+    @Inject(EventStreams) private readonly streams: EventStreams,
+  ) {}
 
   @Get()
   async follow(
@@ -31,10 +23,10 @@ export class EventsController {
     @Res() response: ServerResponse,
   ): Promise<void> {
     const { token, from } = parseRequest(eventsQuerySchema, query);
-    const caller = await this.#access.callerOf(request.headers.authorization, token);
-    await this.#access.requireSession(caller, id, 'read');
-    this.#limits.requireGuest(caller);
+    const caller = await this.access.callerOf(request.headers.authorization, token);
+    await this.access.requireSession(caller, id, 'read');
+    this.limits.requireGuest(caller);
     const start = { lastEventId, fromStart: from === 'start' };
-    await this.#streams.serve(id, start, this.#limits.counted(request), response);
+    await this.streams.serve(id, start, this.limits.counted(request), response);
   }
 }

@@ -193,7 +193,10 @@ describe('a session’s events', () => {
     socket.pause();
     const reason = 'x'.repeat(100_000);
     await waitFor('the reader to be cut off', async () => {
-      await say({ type: 'viewer.disconnected', viewer: newId('vw'), reason });
+      // The kernel buffers megabytes for a slow reader.
+      await Promise.all(
+        Array.from({ length: 10 }, () => say({ type: 'viewer.disconnected', viewer: newId('vw'), reason })),
+      );
       return (await signaling.metrics()).match(/event_streams{.*} 0/) ?? undefined;
     });
     socket.destroy();

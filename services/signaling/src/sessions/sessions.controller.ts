@@ -16,13 +16,13 @@ import {
   type SignalingConfig,
   samplesToMs,
 } from '@humancast/shared';
+import { CONFIG } from '@humancast/shared/nest';
 import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
 import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../auth/access.js';
 import { DemoSessions } from '../demo/demo-sessions.js';
 import { SayRelay } from '../demo-say/say-relay.js';
 import { jsonBody } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
-import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { TurnUsers } from '../turn/turn-users.js';
 import { SessionService } from './session-service.js';
@@ -31,37 +31,17 @@ import { isSpeakable } from './speakable.js';
 
 @Controller('v1/sessions')
 export class SessionsController {
-  readonly #config: SignalingConfig;
-  readonly #access: Access;
-  readonly #limits: Limits;
-  readonly #demos: DemoSessions;
-  readonly #sessions: SessionService;
-  readonly #views: SessionViews;
-  readonly #turn: TurnCredentials;
-  readonly #turnUsers: TurnUsers;
-  readonly #say: SayRelay;
-
   constructor(
-    @Inject(CONFIG) config: SignalingConfig,
-    @Inject(Access) access: Access,
-    @Inject(Limits) limits: Limits,
-    @Inject(DemoSessions) demos: DemoSessions,
-    @Inject(SessionService) sessions: SessionService,
-    @Inject(SessionViews) views: SessionViews,
-    @Inject(TurnCredentials) turn: TurnCredentials,
-    @Inject(TurnUsers) turnUsers: TurnUsers,
-    @Inject(SayRelay) say: SayRelay,
-  ) {
-    this.#config = config;
-    this.#access = access;
-    this.#limits = limits;
-    this.#demos = demos;
-    this.#sessions = sessions;
-    this.#views = views;
-    this.#turn = turn;
-    this.#turnUsers = turnUsers;
-    this.#say = say;
-  }
+    @Inject(CONFIG) private readonly config: SignalingConfig,
+    @Inject(Access) private readonly access: Access,
+    @Inject(Limits) private readonly limits: Limits,
+    @Inject(DemoSessions) private readonly demos: DemoSessions,
+    @Inject(SessionService) private readonly sessions: SessionService,
+    @Inject(SessionViews) private readonly views: SessionViews,
+    @Inject(TurnCredentials) private readonly turn: TurnCredentials,
+    @Inject(TurnUsers) private readonly turnUsers: TurnUsers,
+    @Inject(SayRelay) private readonly say: SayRelay,
+  ) {}
 
   @Post()
   async create(
@@ -69,19 +49,19 @@ export class SessionsController {
     @Body() body: unknown,
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<NewSession> {
-    const caller = await this.#access.callerOf(request.headers.authorization);
-    this.#access.requireKeyOrDemo(caller, 'sessions');
+    const caller = await this.access.callerOf(request.headers.authorization);
+    this.access.requireKeyOrDemo(caller, 'sessions');
     const demo = caller.kind !== 'producer';
     const { avatar, wait } = jsonBody(request, body, createSessionSchema);
     if (caller.kind === 'producer') caller.key.requireAvatar(avatar);
-    if (demo) this.#limits.requireConnect(request);
-    const counted = this.#limits.counted(request);
-    this.#turnUsers.admit(counted);
+    if (demo) this.limits.requireConnect(request);
+    const counted = this.limits.counted(request);
+    this.turnUsers.admit(counted);
     const key = keyOf(caller);
     // Without an API key there is nobody whom a command could belong to: another visitor must not be given this one's session.
     const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
-    const create = () => this.#sessions.create(avatar, { demo, wait, key, command });
-    const session = await (demo ? this.#demos.make(counted.network, create) : create());
+    const create = () => this.sessions.create(avatar, { demo, wait, key, command });
+    const session = await (demo ? this.demos.make(counted.network, create) : create());
     // Relative to the request, so that it also holds under a path prefix.
     response.setHeader('location', `sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
@@ -92,15 +72,15 @@ export class SessionsController {
       scope: session.scope,
       expiresAt: new Date(session.expiresAtMs).toISOString(),
       signalUrl: '/v1/signal',
-      iceServers: this.#turn.issue(newId('turn'), session.id),
-      relayOnly: this.#config.turnUrls.length > 0 && this.#config.relayOnly,
+      iceServers: this.turn.issue(newId('turn'), session.id),
+      relayOnly: this.config.turnUrls.length > 0 && this.config.relayOnly,
     };
   }
 
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<{ sessions: SessionSummary[] }> {
-    const key = this.#access.requireKey(await this.#access.callerOf(authorization), 'sessions', 'operate');
-    const sessions = (await this.#views.list()).filter(
+    const key = this.access.requireKey(await this.access.callerOf(authorization), 'sessions', 'operate');
+    const sessions = (await this.views.list()).filter(
       ({ owner, avatar }) => (key.has('operate') || owner === key.name) && key.allowsAvatar(avatar),
     );
     return { sessions };
@@ -112,7 +92,7 @@ export class SessionsController {
     @Headers('authorization') authorization: string | undefined,
   ): Promise<SessionDetails> {
     const caller = await this.#admit(id, authorization, 'read');
-    const session = await this.#views.get(id, (avatar) => this.#say.canSay(avatar));
+    const session = await this.views.get(id, (avatar) => this.say.canSay(avatar));
     return caller.kind === 'producer' ? session : guestView(session);
   }
 
@@ -120,7 +100,7 @@ export class SessionsController {
   @HttpCode(204)
   async end(@Param('id') id: string, @Headers('authorization') authorization: string | undefined): Promise<void> {
     const caller = await this.#admit(id, authorization, 'end');
-    await this.#sessions.end(id, 'deleted', keyOf(caller));
+    await this.sessions.end(id, 'deleted', keyOf(caller));
   }
 
   @Post(':id/speak')
@@ -136,16 +116,16 @@ export class SessionsController {
     const mayUse = (segment: SegmentSummary) => isSpeakable(segment, id, caller);
     const command = this.#commandOf(request, { speak: segments, interrupt });
     const options = { interrupt, mayUse, key: keyOf(caller), traceparent, command };
-    return { queued: await this.#sessions.speak(id, segments, options) };
+    return { queued: await this.sessions.speak(id, segments, options) };
   }
 
   @Post(':id/interrupt')
   @HttpCode(202)
   async interrupt(@Param('id') id: string, @Req() request: IncomingMessage): Promise<{ interruptedSeq: number }> {
     const caller = await this.#admit(id, request.headers.authorization, 'interrupt');
-    if (caller.kind !== 'producer') this.#limits.requireInterrupt(id);
+    if (caller.kind !== 'producer') this.limits.requireInterrupt(id);
     const command = this.#commandOf(request, 'interrupt');
-    return { interruptedSeq: await this.#sessions.interrupt(id, keyOf(caller), command) };
+    return { interruptedSeq: await this.sessions.interrupt(id, keyOf(caller), command) };
   }
 
   @Get(':id/segments')
@@ -156,19 +136,19 @@ export class SessionsController {
     const caller = await this.#admit(id, authorization, 'read');
     const watches = caller.kind === 'guest' && caller.claims.scope === 'view';
     const segments = watches
-      ? await this.#sessions.said(id)
-      : (await this.#sessions.segments(id)).filter((segment) => isSpeakable(segment, id, caller));
+      ? await this.sessions.said(id)
+      : (await this.sessions.segments(id)).filter((segment) => isSpeakable(segment, id, caller));
     return { segments: segments.map(segmentView) };
   }
 
   #commandOf({ headers }: IncomingMessage, content: unknown): Command | undefined {
-    return commandOf(headers, content, this.#config.idempotencyTtlSeconds);
+    return commandOf(headers, content, this.config.idempotencyTtlSeconds);
   }
 
   async #admit(id: string, authorization: string | undefined, action: SessionAction): Promise<Caller> {
-    const caller = await this.#access.callerOf(authorization);
-    await this.#access.requireSession(caller, id, action);
-    this.#limits.requireGuest(caller);
+    const caller = await this.access.callerOf(authorization);
+    await this.access.requireSession(caller, id, action);
+    this.limits.requireGuest(caller);
     return caller;
   }
 }

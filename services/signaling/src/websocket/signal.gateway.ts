@@ -12,8 +12,7 @@ import {
 } from '@nestjs/websockets';
 import { Limits } from '../limits/limits.js';
 import { SignalingMetrics } from '../metrics.js';
-import type { Timings } from '../timings.js';
-import { TIMINGS_TOKEN } from '../tokens.js';
+import { TIMINGS_TOKEN, type Timings } from '../timings.js';
 import { closeLast } from './close-last.js';
 import { Connections } from './connections.js';
 import { JoinedGuard, JoinedViewer, NotJoinedGuard } from './joined.guard.js';

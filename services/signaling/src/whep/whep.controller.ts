@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { slugSchema, whepQuerySchema } from '@humancast/protocol';
 import { HumancastError, newId, parseRequest, type SignalingConfig } from '@humancast/shared';
+import { CONFIG } from '@humancast/shared/nest';
 import {
   All,
   Body,
@@ -21,7 +22,6 @@ import {
 import { Access, type Caller, callersTrace, keyOf } from '../auth/access.js';
 import { mediaTypeOf } from '../http/json-body.js';
 import { Limits } from '../limits/limits.js';
-import { CONFIG } from '../tokens.js';
 import { TurnCredentials } from '../turn/turn-credentials.js';
 import { TurnUsers } from '../turn/turn-users.js';
 import { iceLinks } from './ice-links.js';
@@ -32,28 +32,14 @@ const SDP_FRAGMENT = 'application/trickle-ice-sdpfrag';
 
 @Controller('whep')
 export class WhepController {
-  readonly #config: SignalingConfig;
-  readonly #access: Access;
-  readonly #limits: Limits;
-  readonly #turn: TurnCredentials;
-  readonly #turnUsers: TurnUsers;
-  readonly #whep: WhepService;
-
   constructor(
-    @Inject(CONFIG) config: SignalingConfig,
-    @Inject(Access) access: Access,
-    @Inject(Limits) limits: Limits,
-    @Inject(TurnCredentials) turn: TurnCredentials,
-    @Inject(TurnUsers) turnUsers: TurnUsers,
-    @Inject(WhepService) whep: WhepService,
-  ) {
-    this.#config = config;
-    this.#access = access;
-    this.#limits = limits;
-    this.#turn = turn;
-    this.#turnUsers = turnUsers;
-    this.#whep = whep;
-  }
+    @Inject(CONFIG) private readonly config: SignalingConfig,
+    @Inject(Access) private readonly access: Access,
+    @Inject(Limits) private readonly limits: Limits,
+    @Inject(TurnCredentials) private readonly turn: TurnCredentials,
+    @Inject(TurnUsers) private readonly turnUsers: TurnUsers,
+    @Inject(WhepService) private readonly whep: WhepService,
+  ) {}
 
   @Post(':avatar')
   async watch(
@@ -73,11 +59,11 @@ export class WhepController {
     response.once('close', () => hangUp.abort());
     const demo = caller.kind !== 'producer';
     if (!demo) caller.key.requireAvatar(avatar);
-    const { network } = this.#limits.counted(request);
+    const { network } = this.limits.counted(request);
     const key = keyOf(caller);
     const traceparent = callersTrace(caller, request.headers);
     const watch = { avatar, session, demo, key, network, offer, traceparent, signal: hangUp.signal };
-    const answer = await this.#whep.watch(watch);
+    const answer = await this.whep.watch(watch);
     setLinks(response, iceLinks(answer.iceServers));
     // Written by hand: Express would add a charset, which players that compare the type take for another one.
     response.writeHead(201, {
@@ -107,9 +93,9 @@ export class WhepController {
     response.setHeader('allow', 'GET, POST, OPTIONS');
     // Players that gather before they offer need the relay now; credentials are for who may watch.
     const { session } = parseRequest(whepQuerySchema, query);
-    if (request.headers.authorization === undefined && !this.#config.publicDemo) return;
+    if (request.headers.authorization === undefined && !this.config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));
-    setLinks(response, iceLinks(this.#turn.issue(newId('turn'), session ?? newId('ses'))));
+    setLinks(response, iceLinks(this.turn.issue(newId('turn'), session ?? newId('ses'))));
   }
 
   @All(':avatar')
@@ -127,20 +113,20 @@ export class WhepController {
     @Res({ passthrough: true }) response: ServerResponse,
   ): Promise<void> {
     response.setHeader('accept-patch', SDP_FRAGMENT);
-    const iceServers = await this.#whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
+    const iceServers = await this.whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
     setLinks(response, iceLinks(iceServers));
   }
 
   @Delete('resource/:id')
   @HttpCode(200)
   async stop(@Param('id') id: string): Promise<void> {
-    await this.#whep.stop(id);
+    await this.whep.stop(id);
   }
 
   @Get('resource/:id')
   @HttpCode(204)
   async check(@Param('id') id: string): Promise<void> {
-    await this.#whep.check(id);
+    await this.whep.check(id);
   }
 
   @Options('resource/:id')
@@ -157,16 +143,16 @@ export class WhepController {
 
   /** A key, a token of the session to watch, or nothing where public demos are allowed. Who shows no key is counted. */
   async #admit(request: IncomingMessage, session: string | undefined): Promise<Caller> {
-    const caller = await this.#access.callerOf(request.headers.authorization);
-    if (session !== undefined) await this.#access.requireSession(caller, session, 'read');
-    else this.#access.requireKeyOrDemo(caller, 'sessions');
-    if (caller.kind !== 'producer') this.#limits.requireConnect(request);
+    const caller = await this.access.callerOf(request.headers.authorization);
+    if (session !== undefined) await this.access.requireSession(caller, session, 'read');
+    else this.access.requireKeyOrDemo(caller, 'sessions');
+    if (caller.kind !== 'producer') this.limits.requireConnect(request);
     return caller;
   }
 
   #countTurnUser(request: IncomingMessage, caller: Caller): void {
     const session = caller.kind === 'guest' ? caller.claims.sid : undefined;
-    this.#turnUsers.admit(this.#limits.counted(request), session);
+    this.turnUsers.admit(this.limits.counted(request), session);
   }
 }
 

@@ -1,23 +1,21 @@
-import { HumancastError } from '@humancast/shared';
 import { Controller, Get, Inject } from '@nestjs/common';
-import { Readiness } from './readiness.js';
+import { HumancastError } from '../humancast-error.js';
+import { Readiness } from '../service/readiness.js';
 
+/** `/healthz` answers while the process lives, `/readyz` while it can serve. */
 @Controller()
 export class HealthController {
-  readonly #readiness: Readiness;
-
-  constructor(@Inject(Readiness) readiness: Readiness) {
-    this.#readiness = readiness;
-  }
+  constructor(@Inject(Readiness) private readonly readiness: Readiness) {}
 
   @Get('healthz')
   healthz(): { status: string } {
     return { status: 'ok' };
   }
 
+  /** @throws HumancastError `unavailable` with the reason. */
   @Get('readyz')
   async readyz(): Promise<{ status: string; without?: string }> {
-    const [reason, without] = await Promise.all([this.#readiness.reason(), this.#readiness.shortcoming()]);
+    const [reason, without] = await Promise.all([this.readiness.reason(), this.readiness.shortcoming()]);
     if (reason !== undefined) throw new HumancastError('unavailable', reason);
     return without === undefined ? { status: 'ok' } : { status: 'ok', without };
   }
