@@ -1,21 +1,21 @@
 /**
- * Messages to one process. A message is deleted only after it was delivered, and has an id by which it is delivered once, so
- * nothing is lost, and nothing comes twice, while the reader is late, its connection is down, or an answer to it gets lost.
- * What is sent to a process that is gone is refused, so that the sender knows. Order is kept per sender. Conformance suite:
- * `testing/mailbox-suite.ts`.
+ * A mailbox delivers messages to one process. A message is deleted only after delivery and has an ID by which it is
+ * delivered once, so that nothing is lost or duplicated if the reader is late, its connection breaks, or an answer is lost.
+ * Messages to a process that is gone are rejected, so that the sender knows. Order is kept per sender. Conformance suite:
+ * `testing/mailbox-suite`.
  */
 export interface Mailbox<T> {
   readonly address: string;
   /**
-   * Starts reading; messages sent before are delivered first. A handler that throws is logged, and reading goes on; a message of
-   * a type that this version does not know is counted and passed over.
+   * Starts reading; messages sent earlier are delivered first. Errors of the handler are logged and reading continues; a
+   * message of a type unknown to this version is counted and skipped.
    */
   open(onMessage: (message: T) => void | Promise<void>): Promise<void>;
-  /** Stops reading and removes the mailbox; what is sent from then on is refused. */
+  /** Stops reading and removes the mailbox; later messages are rejected. */
   close(): Promise<void>;
 }
 
 export interface Post<T> {
-  /** `false` when nobody has read this mailbox for a while, or it is full: the process is gone or stuck. */
+  /** @returns `false` if nobody has read this mailbox for a while, or it is full: the process is gone or stuck. */
   send(address: string, message: T): Promise<boolean>;
 }

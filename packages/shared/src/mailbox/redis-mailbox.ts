@@ -6,21 +6,21 @@ import { readRecord } from '../records/read-record.js';
 import { type Redis, untilWritten } from '../redis.js';
 import type { Mailbox, Post } from './mailbox.js';
 
-/** Messages that may wait unread; more than this means that the reader is stuck. */
+/** Limit of unread messages; beyond it the reader is considered stuck. */
 const CAPACITY = 10_000;
-/** A mailbox whose reader has not refreshed it for this long is gone. */
+/** Time after which a mailbox that its reader has not refreshed expires. */
 const TTL_SECONDS = 30;
 const REFRESH_MS = 5000;
 const BLOCK_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
 const BATCH = 256;
 const FIELD = 'm';
-/** What {@link SEND} returns for a mailbox that holds as many messages as it may. */
+/** The result of {@link SEND} for a full mailbox. */
 const FULL = -1;
 
 /**
- * Appends unless the stream is missing (no reader) or full. One script, because XADD's own NOMKSTREAM and MAXLEN would
- * silently drop the oldest message of a full mailbox.
+ * Appends unless the stream is missing (no reader) or full. This needs a script, because XADD's own NOMKSTREAM and MAXLEN
+ * would silently drop the oldest message of a full mailbox.
  */
 const SEND = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
@@ -28,7 +28,7 @@ if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return ${FULL} end
 redis.call('XADD', KEYS[1], '*', '${FIELD}', ARGV[1])
 return 1`;
 
-/** One Redis stream, read by one blocking connection of its own. */
+/** A mailbox in a Redis stream, read by a dedicated blocking connection. */
 export class RedisMailbox<T> implements Mailbox<T> {
   readonly address: string;
   readonly #reader: Redis;
@@ -38,11 +38,11 @@ export class RedisMailbox<T> implements Mailbox<T> {
   readonly #key: string;
   #refresh: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
-  /** Delivered, and not yet known to be deleted: at most as many as the mailbox holds. */
+  /** IDs of messages that were delivered and may not be deleted yet: at most as many as the mailbox holds. */
   readonly #delivered = new Set<string>();
   #closed = false;
 
-  /** @param reader a connection used for nothing else; closed with the mailbox. It must wait for reconnection. */
+  /** @param reader a dedicated connection that is closed with the mailbox. It must retry while disconnected. */
   constructor(address: string, reader: Redis, commands: Redis, schema: z.ZodType<T, unknown>, logger: Logger) {
     this.address = address;
     this.#reader = reader;
@@ -63,7 +63,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
     this.#closed = true;
     clearInterval(this.#refresh);
     this.#reader.disconnect();
-    // While Redis is away neither may ever settle; the stream expires by itself then.
+    // While Redis is unreachable neither may settle; the stream then expires by itself.
     await Promise.race([this.#remove(), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
@@ -72,7 +72,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
     await this.#commands.unlink(this.#key).catch(() => 0);
   }
 
-  /** Creates the stream when it is missing (first start, or Redis lost its data) and renews its time to live. */
+  /** Creates the stream if it is missing (first start, or Redis lost its data) and renews its TTL. */
   async #keepAlive(): Promise<void> {
     if ((await this.#commands.expire(this.#key, TTL_SECONDS)) === 1) return;
     const id = await this.#commands.xadd(this.#key, '*', FIELD, '');
@@ -95,9 +95,9 @@ export class RedisMailbox<T> implements Mailbox<T> {
   }
 
   /**
-   * Delivers first and deletes then: if deleting fails, or its answer is lost, the same entries are read again, known by their
-   * ids, and only deleted. The process is the mailbox's only reader and its messages end with it, so what it knows in memory is
-   * enough.
+   * Delivers first and deletes afterwards: if deleting fails, or its answer is lost, the same entries are read again,
+   * recognized by their IDs, and only deleted. The process is the only reader and its messages are worthless after it ends,
+   * so keeping the IDs in memory suffices.
    */
   async #take(
     entries: readonly [id: string, fields: string[]][],
@@ -109,7 +109,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
       this.#deliver(fields[1] ?? '', onMessage);
     }
     await this.#commands.xdel(this.#key, ...entries.map(([id]) => id));
-    // Nothing that is older than what was read from the beginning is left.
+    // The stream was read from its beginning, so no older entry is left.
     this.#delivered.clear();
   }
 
@@ -131,7 +131,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
   }
 }
 
-/** What the metric and the log call a message that cannot be read. */
+/** Name of an unreadable message in metrics and logs. */
 function typeOf(text: string): string {
   return /^\{"type":"([\w.]{1,64})"/.exec(text)?.[1] ?? 'unknown';
 }
@@ -140,7 +140,7 @@ export class RedisPost<T> implements Post<T> {
   readonly #redis: Redis;
   readonly #logger: Logger | undefined;
 
-  /** @param logger told when a mailbox is full. */
+  /** @param logger receives a warning when a mailbox is full. */
   constructor(redis: Redis, logger?: Logger) {
     this.#redis = redis;
     this.#logger = logger;

@@ -2,16 +2,16 @@ import { idSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { traceparentSchema } from '../tracing/traceparent.js';
 
-/** Of whoever wants it. */
+/** Trace context of the request. */
 const traceparent = traceparentSchema.optional();
 
-/** On BullMQ's `sessions` queue: host this session. Taken by a media-sender with a free place. */
+/** A job on BullMQ's `sessions` queue: host this session. Taken by a media-sender with capacity. */
 export const sessionJobSchema = z.object({ session: idSchema, epoch: z.int().min(1), traceparent });
 export type SessionJob = z.infer<typeof sessionJobSchema>;
 
 /**
- * On the queue of the media-sender that hosts the session: a segment waits to be played. The order is `seq`, kept in the
- * session's own queue, which outlives the host; the job says that it is time to fetch.
+ * A job on the queue of the media-sender that hosts the session: a segment was queued. The order is in the session's own
+ * queue (`seq`), which outlives the host; the job only triggers reading it.
  */
 export const segmentJobSchema = z.object({ session: idSchema, seq: z.int().min(1), segment: idSchema, traceparent });
 export type SegmentJob = z.infer<typeof segmentJobSchema>;

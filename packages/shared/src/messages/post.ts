@@ -5,13 +5,13 @@ const session = idSchema;
 const viewer = idSchema;
 const connection = connectionIdSchema;
 
-/** What signaling tells the media-sender that hosts a session. */
+/** Messages from signaling to the media-sender that hosts the session. */
 export const toSenderSchema = z.discriminatedUnion('type', [
-  /** Look at the session's viewers again: someone came, wants a new connection, or has gone. */
+  /** The session's viewers changed: a viewer joined, requested a new connection, or left. */
   z.object({ type: z.literal('viewers.changed'), session }),
   z.object({ type: z.literal('viewer.answer'), session, viewer, connection, sdp: sdpSchema }),
   z.object({ type: z.literal('viewer.report'), session, viewer, connection, report: reportSchema }),
-  /** Everything queued up to and including `seq` is over. */
+  /** Everything queued up to and including `seq` was interrupted. */
   z.object({ type: z.literal('session.interrupt'), session, seq: z.int().min(0) }),
   z.object({ type: z.literal('session.end'), session, reason: z.string() }),
   /** Answered by `session.inspected` to `replyTo`. */
@@ -20,22 +20,25 @@ export const toSenderSchema = z.discriminatedUnion('type', [
 ]);
 export type ToSender = z.infer<typeof toSenderSchema>;
 
-/** The playhead and what surrounds it, as its host knows it at this instant. */
+/** The playhead and related state, as known by the host at this instant. */
 const inspectionSchema = z.object({
   playhead: z
     .object({ segment: idSchema, role: z.enum(['idle', 'speech']), positionMs: z.number(), frame: z.int() })
     .optional(),
-  /** Where the idle clip will be when speech queued now would cut in: a producer can start its segment from that frame. */
+  /**
+   * Position of the idle clip at which speech queued now would cut in, so that a producer can start its segment from that
+   * frame.
+   */
   nextCut: z.object({ segment: idSchema, frame: z.int(), inMs: z.number() }).optional(),
   held: z.boolean(),
   prefetchedMs: z.number(),
   underruns: z.int(),
-  /** What each viewer said last, and when. */
+  /** Latest report of each viewer, with its time. */
   reports: z.array(z.object({ viewer, atMs: z.number(), report: reportSchema })).optional(),
 });
 export type Inspection = z.infer<typeof inspectionSchema>;
 
-/** What the signaling process that a viewer is connected to is told, by the host mostly. Viewers drop what has an older epoch. */
+/** Messages to the signaling process of a viewer, mostly from the host. Viewers ignore those of an older epoch. */
 export const toSignalingSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('viewer.offer'),
@@ -50,7 +53,7 @@ export const toSignalingSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('viewer.answered'), session, viewer, connection, epoch: z.int(), sdp: sdpSchema }),
   z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
   z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
-  /** From another signaling process: the viewer has joined there. */
+  /** Sent by another signaling process: the viewer has connected there. */
   z.object({ type: z.literal('viewer.replaced'), session, viewer }),
   z.object({ type: z.literal('session.inspected'), session, request: z.string(), inspection: inspectionSchema }),
 ]);

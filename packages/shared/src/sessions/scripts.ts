@@ -1,35 +1,34 @@
 /**
- * The rules of a session that must hold whoever calls at the same time, as Lua scripts. KEYS of one session share a slot:
- * 1 record (hash), 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 ids of
- * the events about viewers (list).
- * A script that refuses returns a string naming the error code.
+ * Lua scripts that keep a session consistent under concurrent updates. The KEYS of a session share a slot: 1 record (hash), 2 queue
+ * (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 IDs of events about viewers (list).
+ * A script that rejects its input returns the error code as a string.
  *
- * Each script takes constant time, or time bounded by `SESSION_QUEUE_LIMIT`: while one runs, Redis serves nobody else, and
- * a lease must not run out meanwhile.
+ * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT`, because Redis serves nobody else meanwhile and no
+ * lease may expire.
  */
 
 /**
- * Scripts that end, free or fence something, or keep a host alive, run although `maxmemory` is reached: otherwise nothing could
- * be freed any more. What they add is bounded (an event stream has {@link EVENT_LIMIT} entries).
+ * Flag of scripts that end, free or fence something, or renew a lease: they run even when `maxmemory` is reached, because
+ * otherwise no memory could be freed. What they add is bounded (an event stream has {@link EVENT_LIMIT} entries).
  */
 export const ALWAYS = '#!lua flags=allow-oom\n';
-/** Scripts that accept something new are refused as a whole when `maxmemory` is reached. */
+/** Flag of scripts that accept something new, which are rejected when `maxmemory` is reached. */
 const WHILE_ROOM = '#!lua\n';
 
-/** Events kept for readers that come back, up to {@link TRIM_STEP} more. */
+/** Number of events kept for readers that reconnect, plus up to {@link TRIM_STEP}. */
 const EVENT_LIMIT = 2000;
-/** Events trimmed at once, so that looking up the last one of them costs little. */
+/** Number of events trimmed at once, which makes looking up the last trimmed one cheap. */
 const TRIM_STEP = 100;
 /**
- * How many of the events kept may be about viewers that came or went. Viewers make those by reconnecting, and must not push
- * `speech.finished` out.
+ * Number of kept events that may be about viewers. Viewers create those by reconnecting, and must not displace
+ * `speech.finished`.
  */
 const VIEWER_EVENT_LIMIT = 500;
 
 /**
- * `append(body)` adds an event, `emit(body)` also wakes the readers; both take the JSON of the event's body. What is trimmed is
- * noted in the record: `missed` is the id of the last event trimmed, `missedViewers` of the last one about a viewer. A reader
- * that comes back from before either has missed something, and is told.
+ * `append(body)` adds an event, `emit(body)` also wakes readers; both take the JSON of the event's body. The record keeps
+ * the IDs of the last trimmed event (`missed`) and of the last trimmed one about a viewer (`missedViewers`): a reader that
+ * continues before either has missed events and is told so.
  */
 const EMIT = `
 local function append(body)
@@ -53,15 +52,15 @@ end
 `;
 
 /**
- * How many queued segments are left to a host that may be starting them at this instant, and has not been able to say so:
- * it knows whether they were heard.
+ * Number of queued segments left to a host that may be starting them at this instant without having reported it yet; only
+ * the host knows whether they were heard.
  */
 const LEFT_TO_HOST = 4;
 
 /**
- * `retire(through, hosted)` takes everything up to that seq out of the queue and reports each as finished, exactly once because
- * \`finished\` reports only what it removes itself. A session that is hosted keeps the segment that is playing and the next
- * {@link LEFT_TO_HOST}; their host reports those. Returns how many it kept.
+ * `retire(through, hosted)` removes all segments up to that sequence number from the queue and reports each as finished,
+ * exactly once, because `finished` reports only what it removes. For a hosted session, the playing segment and the next
+ * {@link LEFT_TO_HOST} stay, and their host reports them. Returns the number of segments that stay.
  */
 const RETIRE = `
 local function retire(through, hosted)
@@ -93,13 +92,14 @@ local function retire(through, hosted)
 end
 `;
 
-/** Commands of a session whose answers are kept for callers that did not hear them. */
+/** Number of commands per session whose answers are kept for callers that lost them. */
 const COMMAND_LIMIT = 128;
 
 /**
- * `replay()` returns the answer that was given to the command before, an error code when its key was used for another request, or
- * nil. `remember(answer)` keeps an answer with the effect. The oldest of {@link COMMAND_LIMIT} makes room: fields are `key:KEY` and
- * a ring of keys, `0` … , with its counter `n`. Takes the locals `now`, `key` ('' = none), `fingerprint` and `ttl` (ms).
+ * `replay()` returns the previous answer to the command, an error code if its key was used for a different request, or nil.
+ * `remember(answer)` stores an answer together with the effect; the oldest of {@link COMMAND_LIMIT} is dropped. Fields are
+ * `key:KEY`, and a ring of keys `0` … with its counter `n`. Uses the locals `now`, `key` ('' = none), `fingerprint` and
+ * `ttl` (ms).
  */
 const ONCE = `
 local function replay()
@@ -121,7 +121,7 @@ local function remember(answer)
 end
 `;
 
-/** \`redisMs()\`: milliseconds since the Unix epoch, by the one clock that all hosts share. */
+/** `redisMs()` returns ms since the Unix epoch by the clock of Redis, the only one that all hosts share. */
 const REDIS_MS = `
 local function redisMs()
   local time = redis.call('TIME')
@@ -129,13 +129,13 @@ local function redisMs()
 end
 `;
 
-/** What is left of a session after its end, for late readers. */
+/** Time for which the record of an ended session is kept, for late readers. */
 const LINGER_SECONDS = 60;
 
 export const SCRIPTS = {
   /**
-   * ARGV: now, avatar, demo, owner ('' = nobody), fingerprint of the request ('' = none). → 2; 1 for the same request again; 0
-   * when the id is taken.
+   * Creates a session. ARGV: now, avatar, demo, owner ('' = none), fingerprint of the request ('' = none). Returns 2 if
+   * created, 1 if the same request was repeated, 0 if the ID is taken.
    */
   create: `${WHILE_ROOM}if redis.call('EXISTS', KEYS[1]) == 1 then
   if ARGV[5] == '' then return 0 end
@@ -147,9 +147,9 @@ if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'request', ARGV[5]) end
 return 2`,
 
   /**
-   * A host is wanted. ARGV: now, retryMs. → epoch to enqueue a job for, or 0 when somebody hosts or a job is on its way.
-   * A session queued longer than retryMs is asked for again under the same epoch: the caller before may have died between
-   * this and the job.
+   * Requests a host. ARGV: now, retryMs. Returns the epoch to add a job for, or 0 if the session has a host or a pending
+   * job. A session queued for longer than retryMs is requested again under the same epoch, because the previous caller may
+   * have died before adding the job.
    */
   requestHost: `${ALWAYS}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
@@ -164,14 +164,14 @@ local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
-  /** A job was taken and never led to a claim. ARGV: now, epoch. → the next epoch; 0 when somebody did claim it. */
+  /** Handles a job that was taken but never claimed. ARGV: now, epoch. Returns the next epoch, or 0 if it was claimed. */
   supersede: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'queued' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'queuedAt', ARGV[1])
 return redis.call('HINCRBY', KEYS[1], 'epoch', 1)`,
 
   /**
-   * The right to host. ARGV: now, epoch, host, channel. → 1, or 0 when that epoch is over. Again by the same host, whose
-   * answer was lost: 1.
+   * Claims the right to host. ARGV: now, epoch, host, channel. Returns 1, or 0 if that epoch is over. Repeated by the same
+   * host after a lost answer, it returns 1.
    */
   claim: `${ALWAYS}local now, channel = ARGV[1], ARGV[4]
 ${EMIT}${RETIRE}${REDIS_MS}
@@ -188,8 +188,8 @@ else emit(cjson.encode({type = 'session.hosted', host = ARGV[3], epoch = tonumbe
 return 1`,
 
   /**
-   * A host was silent because its signs of life did not get through, and wants to go on. ARGV: epoch, host. → 1, or 0 when
-   * it was taken over. Counted, so that whoever found it dead before this can't take the session from it after.
+   * Resumes hosting after heartbeats had failed. ARGV: epoch, host. Returns 1, or 0 if the session was taken over.
+   * Resumptions are counted, so that a process that found the host dead earlier can no longer take the session.
    */
   resume: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
@@ -197,8 +197,8 @@ redis.call('HINCRBY', KEYS[1], 'resumptions', 1)
 return 1`,
 
   /**
-   * The right to host is taken from a host that is gone, or given back by one that goes. ARGV: now, host, epoch ('' = any),
-   * resumptions ('' = any). → the next epoch, to enqueue a job for; 0 when it was not the host (any more), or has resumed.
+   * Revokes the right to host from a dead host, or releases it. ARGV: now, host, epoch ('' = any), resumptions ('' = any).
+   * Returns the next epoch to add a job for, or 0 if it was not (or no longer) the host, or has resumed.
    */
   release: `${ALWAYS}if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'host') ~= ARGV[2] then return 0 end
 if ARGV[3] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
@@ -208,8 +208,8 @@ redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
   /**
-   * Queues segments. With interrupt, everything queued before is over, and is out of the queue at once.
-   * ARGV: now, channel, key, fingerprint, ttl, limit, interrupt, segment… → {first seq, interruptedSeq, host or ''}.
+   * Queues segments. With interrupt, everything queued before is dropped from the queue immediately. ARGV: now, channel,
+   * key, fingerprint, ttl, limit, interrupt, segment… Returns {first seq, interruptedSeq, host or ''}.
    */
   speak: `${WHILE_ROOM}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -237,7 +237,7 @@ local interrupted = tonumber(redis.call('HGET', KEYS[1], 'interrupted'))
 remember({seq + 1, interrupted})
 return {seq + 1, interrupted, host}`,
 
-  /** Everything queued up to now is over. ARGV: now, channel, key, fingerprint, ttl. → {interruptedSeq, host or ''}. */
+  /** Drops everything queued so far. ARGV: now, channel, key, fingerprint, ttl. Returns {interruptedSeq, host or ''}. */
   interrupt: `${ALWAYS}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 ${EMIT}${RETIRE}${ONCE}
@@ -258,8 +258,8 @@ remember({seq})
 return {seq, host}`,
 
   /**
-   * An event from the host. ARGV: now, channel, epoch, body, number ('' = none). → 1, or 0 when the epoch is over: a host
-   * that lost its lease can say nothing any more. Numbers grow within an epoch; one that was written is not written again.
+   * Appends an event of the host. ARGV: now, channel, epoch, body, number ('' = none). Returns 1, or 0 if the epoch is over.
+   * Numbers increase within an epoch; one that was written is not written again.
    */
   emit: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
@@ -272,8 +272,8 @@ emit(ARGV[4])
 return 1`,
 
   /**
-   * A queued segment begins. ARGV: now, channel, epoch, body, seq. It is said once, also when a new host
-   * resumes it, and not at all when it was reported as dropped before.
+   * Reports the start of a queued segment. ARGV: now, channel, epoch, body, seq. It is reported once, even if a new host
+   * resumes the segment, and never after it was reported as dropped.
    */
   started: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
@@ -284,20 +284,23 @@ redis.call('HSET', KEYS[1], 'startedSeq', ARGV[5])
 emit(ARGV[4])
 return 1`,
 
-  /** A queued segment is over: leaves the queue and is reported, both or neither. ARGV as \`started\`. */
+  /** Removes a finished segment from the queue and reports it, atomically. ARGV as for `started`. */
   finished: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3] then return 0 end
 if redis.call('HDEL', KEYS[2], ARGV[5]) == 1 then emit(ARGV[4]) end
 return 1`,
 
-  /** ARGV: epoch, playhead (a JSON object, not empty). */
+  /** ARGV: epoch, playhead (a non-empty JSON object). */
   savePlayhead: `${ALWAYS}${REDIS_MS}
 if redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'playhead', string.sub(ARGV[2], 1, -2) .. ',"savedAtMs":' .. redisMs() .. '}')
 return 1`,
 
-  /** ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent. → {attempt, host or ''}. The same viewer again: its next attempt. */
+  /**
+   * Adds a viewer, or the next attempt of an existing one. ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent.
+   * Returns {attempt, host or ''}.
+   */
   putViewer: `${WHILE_ROOM}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
@@ -311,7 +314,10 @@ if ARGV[6] ~= '' then record.traceparent = ARGV[6] end
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
-  /** The same viewer is reached elsewhere now; its connection stays. ARGV: viewer, mailbox. → {found, host or '', mailbox before}. */
+  /**
+   * Changes the mailbox of a viewer, whose connection stays. ARGV: viewer, mailbox. Returns {found, host or '', previous
+   * mailbox}.
+   */
   moveViewer: `${ALWAYS}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
@@ -324,9 +330,9 @@ redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
 
   /**
-   * A viewer has left, or did not come back. ARGV: viewer, mailbox ('' = any), epoch ('' = signaling asks), attempt ('' = any).
-   * Nothing is removed when the viewer has moved to another mailbox or has made another attempt since.
-   * → {removed, host or '', 0 when a host asks whose epoch is over}.
+   * Removes a viewer. ARGV: viewer, mailbox ('' = any), epoch ('' = called by signaling), attempt ('' = any). Nothing is
+   * removed if the viewer has moved to another mailbox or made another attempt since. Returns {removed, host or '', 0 if
+   * called by a host whose epoch is over}.
    */
   removeViewer: `${ALWAYS}
 local host = redis.call('HGET', KEYS[1], 'host') or ''
@@ -340,8 +346,8 @@ redis.call('HDEL', KEYS[3], ARGV[1])
 return {1, host, 1}`,
 
   /**
-   * A segment was deleted: leaves the queue wherever it is, and each of its places is reported, the one that was playing
-   * where its host last said it was. ARGV: now, channel, segment. → {places, host or ''}.
+   * Removes a deleted segment from the queue and reports each of its occurrences, the playing one at the position its host
+   * last reported. ARGV: now, channel, segment. Returns {occurrences, host or ''}.
    */
   dropSegment: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}
@@ -364,9 +370,8 @@ if #seqs > 0 then wake() end
 return {#seqs, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
-   * The end. ARGV: now, channel, reason, epoch ('' = whoever asks). Segments still queued are reported as dropped, the one
-   * that was playing as interrupted where its host last said it was.
-   * → {ended now, host or ''}.
+   * Ends the session. ARGV: now, channel, reason, epoch ('' = any caller). Queued segments are reported as dropped, the
+   * playing one as interrupted at the position its host last reported. Returns {ended by this call, host or ''}.
    */
   end: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}${RETIRE}

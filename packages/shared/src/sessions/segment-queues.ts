@@ -3,17 +3,17 @@ import { BULL_PREFIX, segmentsQueue } from '../keys.js';
 import type { SegmentJob } from '../messages/jobs.js';
 import type { Redis } from '../redis.js';
 
-/** Queues kept open; each is an object without a connection of its own. */
+/** Number of queues kept open; they share a connection. */
 const QUEUES_KEPT = 256;
-/** A job is finished when it is taken: what lasts is in the session registry. */
+/** A job completes when it is taken: the durable state is in the session registry. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 
-/** The BullMQ queues of media-senders, on which their sessions' segments are announced. */
+/** BullMQ queues of media-senders, on which segments of their sessions are announced. */
 export class SegmentQueues {
   readonly #connection: Redis;
   readonly #queues = new Map<string, Queue<SegmentJob>>();
 
-  /** @param connection shared by all queues; the caller closes it, after {@link close}. */
+  /** @param connection shared by all queues; the caller closes it after {@link close}. */
   constructor(connection: Redis) {
     this.#connection = connection;
   }
@@ -51,7 +51,10 @@ export class SegmentQueues {
   }
 }
 
-/** Opens a BullMQ queue on a shared connection. While Redis is away its commands fail at once, because a caller is waiting. */
+/**
+ * Opens a BullMQ queue on a shared connection. While Redis is unreachable its commands fail immediately, because a caller is
+ * waiting.
+ */
 export function openQueue<T>(name: string, connection: Redis): Queue<T> {
   const queue = new Queue<T>(name, { connection, prefix: BULL_PREFIX, skipWaitingForReady: true });
   // The connection logs its own errors.

@@ -5,19 +5,22 @@ import { isRefused, mastersOf, type Redis } from '../redis.js';
 import { ALWAYS } from './scripts.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
-/** The lease of media-senders that do not write down theirs (of the release before). */
+/** Lease of media-senders whose record does not contain it (previous version). */
 const LEASE_MS = 1000;
-/** The part of a lease without a sign of life after which a media-sender is suspected: one is overdue, of four in a lease. */
+/**
+ * Fraction of a lease without a heartbeat after which a media-sender is suspected: one of four heartbeats per lease is
+ * overdue.
+ */
 const SILENT_SHARE = 0.35;
 
 /**
- * KEYS: 1 the record (string with a time to live), 2 the fence (hash: `leaseMs`, `watched`, `life`, `suspect`, `condemned`); both of one
- * media-sender, in one slot.
+ * KEYS: 1 the record (string with a TTL), 2 the fence (hash: `leaseMs`, `watched`, `life`, `suspect`, `condemned`); both of
+ * one media-sender, in one slot.
  */
 const SCRIPTS = {
   /**
-   * ARGV: record, leaseMs, watched, token. Withdraws a suspicion. → the media-sender's life: a token that it gave itself, and that
-   * is another once it was condemned or forgotten. (A bit that says so would be lost with the answer.)
+   * ARGV: record, leaseMs, watched, token. Withdraws a suspicion. Returns the media-sender's life: a token it chose itself,
+   * which differs once it was condemned or forgotten. (A flag would be lost with the answer.)
    */
   beat: `${ALWAYS}
 local life = redis.call('HGET', KEYS[2], 'life')
@@ -27,12 +30,12 @@ redis.call('HDEL', KEYS[2], 'suspect', 'condemned')
 redis.call('HSET', KEYS[2], 'leaseMs', ARGV[2], 'watched', ARGV[3], 'life', life)
 return life`,
 
-  /** ARGV: token. → the token of the suspicion that stands: an older one if there is one. */
+  /** ARGV: token. Returns the token of the current suspicion, which may be an older one. */
   suspect: `${ALWAYS}
 redis.call('HSETNX', KEYS[2], 'suspect', ARGV[1])
 return redis.call('HGET', KEYS[2], 'suspect')`,
 
-  /** ARGV: token. → 1 when the media-sender is condemned, also when it was before; 0 when it has given a sign of life since. */
+  /** ARGV: token. Returns 1 if the media-sender is condemned, 0 if it has sent a heartbeat since. */
   condemn: `${ALWAYS}
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if redis.call('HEXISTS', KEYS[2], 'condemned') == 1 then return 1 end
@@ -40,36 +43,35 @@ if redis.call('HGET', KEYS[2], 'suspect') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], 'condemned', 1)
 return 1`,
 
-  /** → 1 when it is forgotten, 0 when it has come back since it was condemned. */
+  /** Returns 1 if it was forgotten, 0 if it has come back since it was condemned. */
   forgetCondemned: `${ALWAYS}
 if redis.call('HEXISTS', KEYS[2], 'condemned') == 0 then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
 return 1`,
 } as const;
 
-/** KEYS: the index. ARGV: when it started, id. */
+/** KEYS: the index. ARGV: start time, ID. */
 const ANNOUNCE = `${ALWAYS}
 return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])`;
 
-/** What a sweep sees of a media-sender. */
+/** The state of a media-sender as seen by a sweep. */
 export interface SenderSigns {
-  /** Whether it should be suspected: it missed its signs of life, or the connection of its process has closed. */
+  /** Whether it should be suspected: its heartbeats are overdue, or its process's connection has closed. */
   silent: boolean;
   leaseMs: number;
 }
 
 /**
- * Media-senders, and who of them lives. A sign of life is a record with a time to live, and an index names all that were ever
- * announced.
+ * Media-senders and their liveness. A heartbeat is a record with a TTL; an index names all media-senders that were announced.
  *
- * A media-sender is taken for dead in two steps, and its lease rests on the first: somebody writes down a suspicion, waits for
- * most of a lease (more than the media-sender counts on) by a monotonic clock, and condemns it, which Redis refuses once the suspicion was withdrawn. So whoever reads that
- * nobody suspects it keeps the lease from that instant on. Reading is possible when Redis can't write (its disk is full), and then
- * nobody can write a suspicion either; and no clock of Redis counts.
+ * A media-sender is declared dead in two steps: a process records a suspicion, waits for most of a lease (longer than the
+ * media-sender relies on) by a monotonic clock, and condemns it, which Redis rejects if the suspicion was withdrawn. A media-sender
+ * that reads that it is not suspected therefore keeps its lease from that instant on. Reading works even if Redis cannot write
+ * (full disk), when no suspicion can be written either, and the wall clock of Redis does not matter.
  */
 export class SenderRegistry {
   readonly #redis: Redis;
-  /** The lives of the media-senders for which this gives signs. */
+  /** The lives of the media-senders for which this process sends heartbeats. */
   readonly #lives = new Map<string, string>();
 
   constructor(redis: Redis) {
@@ -77,19 +79,19 @@ export class SenderRegistry {
   }
 
   /**
-   * Gives a sign of life, for `leaseMs` from before it was sent.
-   * @param watched whether the process is subscribed to its {@link senderChannel}, so that its death is noticed at once.
-   * @returns `false` when the lease was interrupted before: others may have taken sessions over.
-   * @throws when the sign did not get through.
+   * Sends a heartbeat that is valid for `leaseMs` from before it was sent.
+   * @param watched whether the process is subscribed to its {@link senderChannel}, so that its death is noticed immediately.
+   * @returns `false` if the lease was interrupted before: others may have taken its sessions.
+   * @throws Error if the heartbeat was not confirmed.
    */
   async beat(record: SenderRecord, leaseMs: number, watched = false): Promise<boolean> {
     const { id, startedAtMs } = record;
     try {
       const life = String(await this.#run('beat', id, JSON.stringify(record), leaseMs, watched ? 1 : 0, randomUUID()));
       const unbroken = this.#lives.get(id) === life;
-      // Each time: whoever has just forgotten it may remove it from the index after this.
+      // Repeated each time, because a process that has just forgotten it may remove it from the index afterwards.
       await this.#redis.eval(ANNOUNCE, 1, keys.senderIndex, startedAtMs, id);
-      // Last: the caller must be told of a new life once, whatever failed before.
+      // Last, because the caller must learn of a new life exactly once, whatever failed before.
       this.#lives.set(id, life);
       return unbroken;
     } catch (error) {
@@ -98,7 +100,7 @@ export class SenderRegistry {
     }
   }
 
-  /** Every media-sender that was ever announced and is not forgotten. */
+  /** @returns all announced media-senders that are not forgotten. */
   known(): Promise<string[]> {
     return this.#redis.zrange(keys.senderIndex, '0', '-1');
   }
@@ -117,27 +119,27 @@ export class SenderRegistry {
     return new Map(await Promise.all(signs));
   }
 
-  /** @returns the suspicion that stands from now on, or did already. Whoever has seen it for nine tenths of a lease may condemn. */
+  /** @returns the current suspicion, new or existing. A caller that has seen it for nine tenths of a lease may condemn. */
   async suspect(id: string, token: string): Promise<string> {
     return String(await this.#run('suspect', id, token));
   }
 
   /**
-   * After this, the media-sender plays nothing of what it hosted before.
-   * @returns `false` when it has given a sign of life since it was suspected.
+   * Condemns a media-sender, which afterwards plays nothing of what it hosted before.
+   * @returns `false` if it has sent a heartbeat since it was suspected.
    */
   async condemn(id: string, suspicion: string): Promise<boolean> {
     return (await this.#run('condemn', id, suspicion)) === 1;
   }
 
-  /** @returns `false` when the media-sender has come back since it was condemned. */
+  /** @returns `false` if the media-sender has come back since it was condemned. */
   async forgetCondemned(id: string): Promise<boolean> {
     if ((await this.#run('forgetCondemned', id)) === 0) return false;
     await this.#redis.zrem(keys.senderIndex, id);
     return true;
   }
 
-  /** @returns `undefined` when it is not alive, or alive with a record that this version cannot read. */
+  /** @returns `undefined` if it is not alive, or its record is unreadable. */
   async get(id: string): Promise<SenderRecord | undefined> {
     const row = await this.#redis.get(keys.sender(id));
     return row === null ? undefined : readRecord('sender', id, senderRecordSchema, row);
@@ -147,19 +149,22 @@ export class SenderRegistry {
     return (await this.#redis.exists(keys.sender(id))) === 1;
   }
 
-  /** Everyone ever announced and not yet forgotten: alive ones with their record, as far as it can be read. */
+  /** @returns all announced media-senders that are not forgotten; alive ones with their record, if it is readable. */
   async list(): Promise<{ id: string; record: SenderRecord | undefined }[]> {
     const ids = await this.known();
     return Promise.all(ids.map(async (id) => ({ id, record: await this.get(id) })));
   }
 
-  /** For a media-sender that ends by itself. */
+  /** Removes a media-sender that shuts down. */
   async forget(id: string): Promise<void> {
     await this.#redis.unlink(keys.sender(id), keys.senderFence(id));
     await this.#redis.zrem(keys.senderIndex, id);
   }
 
-  /** Which of them have a process that is connected. `undefined` on a cluster: a node knows only its own subscribers. */
+  /**
+   * @returns the media-senders whose process is connected; `undefined` on a cluster, where a node knows only its own
+   * subscribers.
+   */
   async #connected(ids: readonly string[]): Promise<Map<string, boolean> | undefined> {
     const [server, ...others] = mastersOf(this.#redis);
     if (!server || others.length > 0 || ids.length === 0) return undefined;

@@ -22,10 +22,10 @@ import {
   viewerRecordSchema,
 } from './session.js';
 
-/** A session still without a host after this long is asked for again. */
+/** Time after which a session without a host is queued again. */
 const REQUEST_RETRY_MS = 3000;
 
-/** As much of a session as says whose media it may have queued. */
+/** The subset of a session that determines whose media it may queue. */
 export interface SessionOutline {
   readonly id: string;
   readonly avatar: string;
@@ -34,21 +34,21 @@ export interface SessionOutline {
 export interface SessionBelonging {
   readonly id: string;
   readonly avatar: string;
-  /** The name of the API key that made it; `undefined` for a demo session. */
+  /** Name of the API key that created the session; `undefined` for a demo session. */
   readonly owner: string | undefined;
 }
 
 export interface HostedAt {
-  /** The media-sender that hosts the session now, if any: the one to tell. */
+  /** The media-sender that currently hosts the session, if any. */
   host: string | undefined;
 }
 
 /**
- * Sessions as all services see them. Whatever two callers could do at once is decided inside one script, and everything a
- * host writes names its epoch and is refused once that is over.
+ * Sessions as shared by all services. Concurrent updates are resolved inside one script each. All writes of a host carry its
+ * epoch and are rejected once that epoch is over.
  *
- * The order "write, then read who hosts" here, and "claim, then read what is written" at the host, makes sure that nothing
- * falls between two hosts.
+ * Writers "write, then read the host", and hosts "claim, then read what was written", so that no update is missed during a
+ * change of host.
  */
 export class SessionRegistry {
   readonly #redis: Redis;
@@ -60,8 +60,8 @@ export class SessionRegistry {
   }
 
   /**
-   * @param options.command the request, whose key the id was made of: the same again changes nothing.
-   * @returns whether it is new.
+   * @param options.command the request whose key the ID was derived from; repeating it changes nothing.
+   * @returns whether the session is new.
    * @throws HumancastError `idempotency_key_reused`.
    */
   async create(
@@ -75,7 +75,7 @@ export class SessionRegistry {
     return (await this.#run('create', id, ...args)) === 2;
   }
 
-  /** Whether this command was carried out, and its answer is still known. */
+  /** @returns whether this command was executed and its answer is still known. */
   async isDone(id: string, { key }: Command): Promise<boolean> {
     return (await this.#redis.hexists(keys.sessionCommands(id), `key:${key}`)) === 1;
   }
@@ -92,7 +92,7 @@ export class SessionRegistry {
   }
 
   /**
-   * Returns whose a session is, also of one that this version cannot read any further: it must be possible to end it.
+   * @returns the owner of a session, even if this version cannot read the rest of it, so that it can be ended.
    * @throws HumancastError `session_not_found`.
    */
   async belonging(id: string): Promise<SessionBelonging> {
@@ -103,7 +103,7 @@ export class SessionRegistry {
     return { id, avatar, owner: owner || undefined };
   }
 
-  /** Every session that has not ended, also those that this version cannot read any further; in no order. */
+  /** @returns all sessions that have not ended, including unreadable ones, in no particular order. */
   async outlines(): Promise<SessionOutline[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1');
     const rows = await Promise.all(
@@ -112,14 +112,14 @@ export class SessionRegistry {
     return rows.flatMap(({ id, fields: [avatar, state] }) => (avatar && state !== 'ended' ? [{ id, avatar }] : []));
   }
 
-  /** Newest first; without those that have ended, and those that this version cannot read. */
+  /** @returns readable sessions that have not ended, newest first. */
   async list(): Promise<SessionRecord[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1', 'REV');
-    // Not a pipeline: on a cluster they lie on different nodes. They leave in one go all the same.
+    // These are not one pipeline, because on a cluster the keys are on different nodes; they are still sent together.
     const rows = await Promise.all(
       ids.map(async (id): Promise<Row & { id: string }> => ({ ...(await this.#redis.hgetall(keys.session(id))), id })),
     );
-    // A session's index entry is made before its record; only entries that had time to get one are swept.
+    // The index entry is created before the record, so only entries that are old enough are swept.
     const gone = rows.filter((row) => !exists(row) || row['state'] === 'ended').map(({ id }) => id);
     if (gone.length > 0) await this.#sweep(gone);
     return rows
@@ -131,40 +131,49 @@ export class SessionRegistry {
     return this.#redis.zcard(keys.sessionIndex);
   }
 
-  /** → the epoch to put a job on the `sessions` queue for, if one is needed. @throws `session_not_found`, `session_ended`. */
+  /**
+   * @returns the epoch for which a job must be added to the `sessions` queue, if needed.
+   * @throws HumancastError `session_not_found`, `session_ended`.
+   */
   async requestHost(id: string): Promise<number | undefined> {
     const epoch = await this.#run('requestHost', id, this.#now(), REQUEST_RETRY_MS);
     return Number(epoch) || undefined;
   }
 
-  /** The job for this epoch was taken by somebody who never claimed it. → the epoch to put a new job for, if so. */
+  /**
+   * Handles a job that was taken but never led to a claim.
+   * @returns the epoch for a new job, if needed.
+   */
   async supersede(id: string, epoch: number): Promise<number | undefined> {
     return Number(await this.#run('supersede', id, this.#now(), epoch)) || undefined;
   }
 
-  /** → whether `host` has the right to host under this epoch. */
+  /** @returns whether `host` may host the session under this epoch. */
   async claim(id: string, epoch: number, host: string): Promise<boolean> {
     return (await this.#run('claim', id, this.#now(), epoch, host, eventsChannel(id))) === 1;
   }
 
-  /** After a time in which this host's signs of life did not get through. → whether it still has the right to host. */
+  /**
+   * Called after this host's heartbeats failed for a while.
+   * @returns whether it still owns the session.
+   */
   async resume(id: string, epoch: number, host: string): Promise<boolean> {
     return (await this.#run('resume', id, epoch, host)) === 1;
   }
 
   /**
-   * → the epoch to put a new job for, if `host` hosted it (under `epoch`, if given).
-   * @param resumptions as read before the host was found dead: one that has come back since keeps the session.
+   * @param resumptions the value read before the host was found dead: a host that has resumed since keeps the session.
+   * @returns the epoch for a new job, if `host` hosted the session (under `epoch`, if given).
    */
   async release(id: string, host: string, epoch?: number, resumptions?: number): Promise<number | undefined> {
     return Number(await this.#run('release', id, this.#now(), host, epoch ?? '', resumptions ?? '')) || undefined;
   }
 
   /**
-   * Queues segments in order. With `interrupt` everything queued before is over: it leaves the queue at once and is reported as
-   * finished, by the host where one may be playing it.
-   * @param options.command the same again is not done again, and is answered the same.
-   * @throws `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
+   * Queues segments in order. With `interrupt`, all segments queued before leave the queue at once and are reported as
+   * finished; the host reports those it may be playing.
+   * @param options.command a repeated command is not executed again and gets the same answer.
+   * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
    */
   async speak(
     id: string,
@@ -179,8 +188,9 @@ export class SessionRegistry {
   }
 
   /**
-   * Everything queued up to now is over, as with `speak`; `session.interrupted` says so even when nothing was queued.
-   * @throws `session_not_found`, `session_ended`, `idempotency_key_reused`.
+   * Drops everything queued so far, as `speak` with `interrupt` does; emits `session.interrupted` even if nothing was
+   * queued.
+   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
    */
   async interrupt(id: string, command?: Command): Promise<HostedAt & { interruptedSeq: number }> {
     const args = [this.#now(), eventsChannel(id), ...once(command)];
@@ -188,14 +198,14 @@ export class SessionRegistry {
     return { interruptedSeq, host: host || undefined };
   }
 
-  /** What a host has to follow: up to which seq everything is over, and what else is queued. */
+  /** @returns the interrupted sequence number and the segments queued after it. */
   async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
-    // In this order: what is read as queued after the interruption was queued after it.
+    // The order matters: segments read as queued after the interrupt were queued after it.
     const interruptedSeq = Number((await this.#redis.hget(keys.session(id), 'interrupted')) ?? 0);
     return { interruptedSeq, queue: await this.queue(id) };
   }
 
-  /** Segments not yet over, in order. */
+  /** @returns unfinished segments in order. */
   async queue(id: string): Promise<QueuedSegment[]> {
     const rows = await this.#redis.hgetall(keys.sessionQueue(id));
     return Object.entries(rows)
@@ -204,8 +214,9 @@ export class SessionRegistry {
   }
 
   /**
-   * → `false` when the epoch is over: the caller hosts no more and must stop. Same for the three below.
-   * @param number grows with each event of an epoch; then saying it again, when the answer was lost, changes nothing.
+   * @param number increases with each event of an epoch, so that repeating an event after a lost answer has no effect.
+   * @returns `false` if the epoch is over: the caller no longer hosts the session and must stop. The same applies to the
+   * three methods below.
    */
   async emit(id: string, epoch: number, body: SessionEventBody, number?: number): Promise<boolean> {
     const text = JSON.stringify(body);
@@ -233,7 +244,10 @@ export class SessionRegistry {
     return (await this.#run('savePlayhead', id, epoch, JSON.stringify(playhead))) === 1;
   }
 
-  /** A viewer came, or wants a new connection. @throws `session_not_found`, `session_ended`, `viewer_limit`. */
+  /**
+   * Adds a viewer, or a new connection of one.
+   * @throws HumancastError `session_not_found`, `session_ended`, `viewer_limit`.
+   */
   async putViewer(
     id: string,
     viewer: string,
@@ -246,7 +260,7 @@ export class SessionRegistry {
     return { attempt, host: host || undefined };
   }
 
-  /** → whether the viewer is (still) there, and where it was reached before. */
+  /** @returns whether the viewer still exists, and its previous mailbox. */
   async moveViewer(
     id: string,
     viewer: string,
@@ -256,15 +270,15 @@ export class SessionRegistry {
     return { found: found === 1, host: host || undefined, from: from || undefined };
   }
 
-  /** With a mailbox, only while the viewer is reached there: a refreshed page has moved on. */
+  /** @param mailbox removes the viewer only while it is reached there; a reloaded page has moved on. */
   async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
     const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox, '', '')) as [number, string];
     return { removed: removed === 1, host: host || undefined };
   }
 
   /**
-   * The host has waited in vain for this attempt of a viewer; one that has made another since stays.
-   * @returns `false` when the epoch is over, as the writes above.
+   * Called by a host whose connection attempt for a viewer timed out; a viewer that has started another attempt since stays.
+   * @returns `false` if the epoch is over.
    */
   async viewerGone(id: string, epoch: number, viewer: string, attempt: number): Promise<boolean> {
     const reply = (await this.#run('removeViewer', id, viewer, '', epoch, attempt)) as [number, string, number];
@@ -277,16 +291,19 @@ export class SessionRegistry {
   }
 
   /**
-   * Takes a deleted segment out of the session's queue. Each of its places is reported as `speech.finished` with the cause
-   * `segment_deleted`; the host stops what it plays of it when it reads its queue again.
-   * @returns how many places it had in the queue.
+   * Removes a deleted segment from the session's queue. Each occurrence is reported as `speech.finished` with the cause
+   * `segment_deleted`; the host stops playing it when it reads its queue again.
+   * @returns the number of occurrences.
    */
   async dropSegment(id: string, segment: string): Promise<number> {
     const [places] = (await this.#run('dropSegment', id, this.#now(), eventsChannel(id), segment)) as [number, string];
     return places;
   }
 
-  /** → whether it ended by this call. @throws `session_not_found`. */
+  /**
+   * @returns whether this call ended the session.
+   * @throws HumancastError `session_not_found`.
+   */
   async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean }> {
     const [ended, host] = (await this.#run('end', id, this.#now(), eventsChannel(id), reason, epoch ?? '')) as [
       number,
@@ -296,17 +313,17 @@ export class SessionRegistry {
     return { ended: ended === 1, host: host || undefined };
   }
 
-  /** @returns what {@link eventPage} has. */
+  /** @returns the events of {@link eventPage}. */
   async events(id: string, afterId: string, limit = 500): Promise<readonly SessionEvent[]> {
     return (await this.eventPage(id, afterId, limit)).entries;
   }
 
   /**
-   * Events after `afterId` (a stream id; `0` = from the beginning), oldest first; those that cannot be read are passed over. In
-   * place of events that are no longer kept there is `events.missed`.
+   * @returns events after `afterId` (a stream ID; `0` for all), oldest first, without unreadable ones. `events.missed`
+   * stands in for events that were trimmed.
    */
   async eventPage(id: string, afterId: string, limit: number): Promise<Page<SessionEvent>> {
-    // In one transaction: what is trimmed between two reads would go missing unsaid.
+    // One transaction, because events trimmed between two reads would be missed silently.
     const replies = await this.#redis
       .multi()
       .xrange(keys.sessionEvents(id), `(${afterId}`, '+', 'COUNT', limit)
@@ -324,12 +341,12 @@ export class SessionRegistry {
       return isHere ? [{ type: 'events.missed', afterId, throughId, scope, ...place }] : [];
     });
     if (missed.length === 0) return { entries, lastId, more };
-    // Where the missing ones would be, so that a reader that goes on after any of these misses nothing else.
+    // Placed where the missing events would be, so that a reader that continues after it misses nothing else.
     const all = [...missed, ...entries].sort((a, b) => compareStreamIds(a.id, b.id));
     return { entries: all, lastId: laterOf(lastId, all.at(-1)?.id ?? lastId), more };
   }
 
-  /** Segments that the session has begun to say, newest first, as far as its last `limit` events tell. */
+  /** @returns segments that the session has started to speak, newest first, according to its last `limit` events. */
   async lastSaid(id: string, limit = 500): Promise<string[]> {
     const entries = await this.#redis.xrevrange(keys.sessionEvents(id), '+', '-', 'COUNT', limit);
     return entries.flatMap(([, fields]) => {
@@ -365,7 +382,7 @@ function laterOf(a: string, b: string): string {
   return compareStreamIds(a, b) > 0 ? a : b;
 }
 
-/** @throws Error the first one of a transaction. */
+/** @throws Error the first error of a transaction. */
 function valuesOf(replies: readonly [error: Error | null, value: unknown][] | null): unknown[] {
   return (replies ?? []).map(([error, value]) => {
     if (error) throw error;
@@ -394,7 +411,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** As scripts take it. */
+/** Converts a command to script arguments. */
 function once(command: Command | undefined): (string | number)[] {
   return command ? [command.key, command.fingerprint, command.ttlMs] : ['', '', 0];
 }

@@ -3,27 +3,27 @@ import { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
 
-/** Where playout was when its host last said so; a new host resumes here. */
+/** The host's last reported playout position, from which a new host continues. */
 const playheadSchema = z.object({
   segment: idSchema,
   role: z.enum(['idle', 'speech']),
-  /** Of the queued segment; 0 for idle clips. */
+  /** Sequence number of the queued segment; 0 for idle clips. */
   seq: z.int().min(0),
-  /** Media-clock samples from the segment's start. */
+  /** Offset from the start of the segment, in samples of the media clock. */
   positionSamples: z.number().min(0),
-  /** Wall clock of the host, milliseconds since the Unix epoch. */
+  /** Wall clock of the host, ms since the Unix epoch. */
   atMs: z.number(),
-  /** When it was saved, by the clock of Redis, which all hosts share. Added by the script that saves it. */
+  /** Time of saving, by the clock of Redis, which all hosts share. Set by the script that saves it. */
   savedAtMs: z.number().optional(),
   /**
-   * Set in a planned hand-over: the host plays on until its viewers have changed over, and has fetched the queue up to this seq.
-   * Missing: it said nothing about what it plays after.
+   * Set during a planned hand-over: the host keeps playing until its viewers have switched, and has fetched the queue up to
+   * this sequence number. Absent: unknown.
    */
   playsOnThroughSeq: z.int().min(0).optional(),
 });
 export type Playhead = z.infer<typeof playheadSchema>;
 
-/** A session's record out of the fields of its Redis hash, which are strings. */
+/** Parses the fields of a session's Redis hash, which are strings. */
 export const sessionRecordSchema = z
   .object({
     id: idSchema,
@@ -76,36 +76,36 @@ export interface SessionRecord {
   id: string;
   avatar: string;
   state: SessionState;
-  /** Grows each time the right to host changes hands. 0: never hosted. */
+  /** Incremented each time the host changes. 0: never hosted. */
   epoch: number;
   host: string | undefined;
-  /** How often a host went on after its signs of life had not got through. */
+  /** How often a host resumed after its heartbeats had failed. */
   resumptions: number;
   createdAtMs: number;
-  /** Made by a visitor without a key, where that is allowed. */
+  /** Whether it is a demo session, created by a visitor without a key. */
   demo: boolean;
-  /** The name of the API key that made it. Missing for a visitor's. */
+  /** Name of the API key that created the session; absent for a demo session. */
   owner: string | undefined;
-  /** Everything queued up to and including this seq has been interrupted. */
+  /** Everything queued up to and including this sequence number was interrupted. */
   interruptedSeq: number;
-  /** `undefined` as well when another version stored it in a form unknown here: the segment begins anew then. */
+  /** Also `undefined` if another version stored it in an unknown format: the segment then starts from its beginning. */
   playhead: Playhead | undefined;
-  /** When its host claimed it, by the clock of Redis. */
+  /** Time at which its host claimed it, by the clock of Redis. */
   claimedAtMs: number | undefined;
   endReason: string | undefined;
 }
 
-/** A viewer as signaling wrote it down; the host serves whoever is here. */
+/** A viewer as recorded by signaling; the host serves all recorded viewers. */
 export const viewerRecordSchema = z.object({
   viewer: idSchema,
-  /** Where messages for this viewer go. */
+  /** Mailbox for messages to this viewer. */
   mailbox: z.string(),
-  /** Grows with every new connection the viewer asks for; the host makes one per value. */
+  /** Incremented with each new connection the viewer requests; the host creates one connection per value. */
   attempt: z.int().min(1),
   joinedAtMs: z.number(),
-  /** A WHEP viewer's own offer; without it the host makes the offer. */
+  /** The offer of a WHEP viewer; without it the host makes the offer. */
   offer: z.string().optional(),
-  /** Of this attempt's join. */
+  /** Trace context of this attempt's join. */
   traceparent: traceparentSchema.optional(),
 });
 export type ViewerRecord = z.infer<typeof viewerRecordSchema>;
@@ -117,7 +117,7 @@ export const senderRecordSchema = z.object({
   capacity: z.int(),
   viewers: z.int(),
   draining: z.boolean(),
-  /** Whether it has the time to serve another session, places apart. */
+  /** Whether its load permits another session, regardless of its capacity. */
   accepting: z.boolean().default(true),
   startedAtMs: z.number(),
   hostname: z.string(),
