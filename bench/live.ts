@@ -126,8 +126,8 @@ async function pushPaced(pusher: LivePusher, frames: readonly Buffer[], seconds:
     if (waitMs > 0) await sleep(waitMs);
     await until('room to send', () => pusher.socket.bufferedAmount <= MAX_BUFFERED_BYTES || !isOpen(pusher));
     if (!isOpen(pusher)) throw new Error(`the push was ended: ${JSON.stringify(pusher.heard.at(-1))}`);
-    pusher.sound(soundOf(i));
-    pusher.picture(frames[i % FPS] as Buffer);
+    pusher.pushAudio(soundOf(i));
+    pusher.pushVideo(frames[i % FPS] as Buffer);
   }
   return startedMs;
 }

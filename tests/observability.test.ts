@@ -132,7 +132,7 @@ describe('what operators see', () => {
       const pusher = await LivePusher.connect(stack, { avatar: 'demo' });
       const size = { width: 64, height: 64, fps: 25 };
       await pusher.start({ ...size, type: 'start', pixelFormat: 'bgr24', sampleRate: 24_000, sampleFormat: 's16' });
-      pusher.picture(Buffer.alloc(7));
+      pusher.pushVideo(Buffer.alloc(7));
       await pusher.closed();
       await expectRaised('LoadsFailing');
       const codes = await eventually(

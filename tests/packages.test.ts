@@ -83,7 +83,7 @@ describe('the published packages', () => {
     const node = { module: 'nodenext', lib: ['es2024', 'esnext.disposable'], types: ['node'] };
     const example = readFileSync(join(ROOT, 'examples/typescript/speak-frames.ts'), 'utf8');
     expect(await typeErrors('speak-frames.ts', example, node)).toBe('');
-    const wrong = example.replace('live.picture(draw(', 'live.picture(String(');
+    const wrong = example.replace('live.pushVideo(draw(', 'live.pushVideo(String(');
     expect(await typeErrors('wrong.ts', wrong, node)).toContain('TS2345');
   });
 

@@ -76,8 +76,8 @@ except HumancastError as error:
 `,
   ]);
 
-const samplesOf = ({ sound }: Received) => {
-  const bytes = Buffer.concat(sound);
+const samplesOf = ({ audio }: Received) => {
+  const bytes = Buffer.concat(audio);
   return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
 };
 
@@ -124,9 +124,9 @@ await live.push_av_segment([], np.zeros(24000, np.float32))
 await live.keep_alive()
 await live.push_av_segment([frame] * 25, np.ones(24000, np.float32))`);
     expect(output.trim()).toBe('75 3000 False None');
-    const { held, alive, breaches, sound } = loader.last;
+    const { held, alive, breaches, audio } = loader.last;
     expect({ held, alive, breaches }).toEqual({ held: 25, alive: 1, breaches: [] });
-    expect(Buffer.concat(sound).length).toBe(3 * 24_000 * 4);
+    expect(Buffer.concat(audio).length).toBe(3 * 24_000 * 4);
   });
 
   it('stays in sync over frame rates that samples can not be divided by', async () => {
@@ -161,14 +161,14 @@ while await live.push_av_segment([frame] * 5, np.zeros(4800, np.float32)):
 
   it('cuts the segment off when the model fails', async () => {
     const { output } = await push(`
-await live.push_frame(frame)
+await live.push_video(frame)
 raise ValueError("out of memory")`);
     expect(output).toContain('out of memory');
     expect(loader.last.outcome).toBe('gone');
   });
 
   it('refuses a frame that is not what the header says', async () => {
-    const { output } = await push('await live.push_frame(frame[:16])');
+    const { output } = await push('await live.push_video(frame[:16])');
     expect(output).toContain('ValueError');
     expect(loader.last.breaches).toEqual([]);
   });
@@ -178,7 +178,7 @@ raise ValueError("out of memory")`);
     expect((await push('pass')).output.trim()).toBe('refused refused 404');
     const running = push(`
 while True:
-    await live.push_frame(frame)
+    await live.push_video(frame)
     await asyncio.sleep(0.01)`);
     const { length } = loader.pushes;
     await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0, STARTED).toBeGreaterThan(0);

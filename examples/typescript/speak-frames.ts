@@ -44,8 +44,8 @@ const live = await humancast.live({ avatar: 'demo', session, interrupt: true, ..
 for (let k = 0; k < SECONDS * FPS && !live.interrupted.aborted; k++) {
   const seconds = (sample: number) => (k * SAMPLES + sample) / SAMPLE_RATE;
   const wave = (_: unknown, i: number) => 0.3 * loudness(seconds(i)) * Math.sin(2 * Math.PI * 140 * seconds(i));
-  await live.sound(Float32Array.from({ length: SAMPLES }, wave)); // Both wait while the encoder is busy.
-  await live.picture(draw(loudness(seconds(0))));
+  await live.pushAudio(Float32Array.from({ length: SAMPLES }, wave)); // Both wait while the encoder is busy.
+  await live.pushVideo(draw(loudness(seconds(0))));
 }
 const { segment, frames, durationMs } = await live.end();
 const heard = live.interruptedAtMs === undefined ? '' : `, interrupted after ${Math.round(live.interruptedAtMs)} ms`;

@@ -1,10 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionDetails } from '@humancast/protocol';
 import { createLogger, HumancastError, loadConfig, newId, toProblem } from '@humancast/shared';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeLoader, type Received } from '../../../packages/producer/testing/fake-loader.js';
 import { type RunningDemoProducer, startDemoProducer } from './demo-producer.js';
 import { demoProducerSettings } from './settings.js';
+
+const SESSION: Omit<SessionDetails, 'id'> = {
+  avatar: 'demo',
+  state: 'hosted',
+  epoch: 1,
+  createdAtMs: 0,
+  demo: false,
+  viewerCount: 0,
+  viewers: [],
+  queue: [],
+  interruptedSeq: 0,
+  live: false,
+  canSay: true,
+};
 
 const SIZE = 160;
 
@@ -35,7 +50,7 @@ class House {
           const whole = { id: `${n++}-1`, session: id, atMs: 0, ...event };
           response.write(`id: ${whole.id}\ndata: ${JSON.stringify(whole)}\n\n`);
         };
-      } else json(200, { id, avatar: 'demo', state: 'hosted', queue: [], viewers: [] });
+      } else json(200, { ...SESSION, id });
     };
   }
 
@@ -44,8 +59,8 @@ class House {
   }
 }
 
-const peakOf = ({ sound }: Received) => {
-  const bytes = Buffer.concat(sound);
+const peakOf = ({ audio }: Received) => {
+  const bytes = Buffer.concat(audio);
   return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 };
 
@@ -108,7 +123,7 @@ describe('the demo producer', () => {
     house.loader.keepFrames = false;
     expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
     expect(last.start).toMatchObject({ pixelFormat: 'i420', width: SIZE, height: SIZE, fps: 30, sampleRate: 22_050 });
-    expect(Buffer.concat(last.sound).length / 2).toBe(last.frames.length * 735);
+    expect(Buffer.concat(last.audio).length / 2).toBe(last.frames.length * 735);
     expect(last.frames.length).toBeGreaterThan(45);
     expect(peakOf(last)).toBeGreaterThan(5000);
     expect(last.frames[0]?.equals(last.frames[10] as Buffer)).toBe(false);

@@ -38,22 +38,22 @@ describe('a live push', () => {
     const push = await open({ session, name: 'hello', interrupt: true });
     expect(push).toMatchObject({ segment: loader.last.segment, seq: 1 });
     for (let frame = 0; frame < 5; frame++) {
-      await push.sound(new Int16Array(960).fill(frame));
-      await push.picture(FRAME);
+      await push.pushAudio(new Int16Array(960).fill(frame));
+      await push.pushVideo(FRAME);
     }
     expect(await push.end()).toEqual({ segment: push.segment, durationMs: 200, frames: 5 });
-    const { breaches, start, sound, avatar, outcome } = loader.last;
+    const { breaches, start, audio, avatar, outcome } = loader.last;
     expect(breaches).toEqual([]);
     expect(start).toMatchObject({ name: 'hello', interrupt: true, sampleRate: 24_000, sampleFormat: 's16' });
     expect({ avatar, session: loader.last.session, outcome }).toEqual({ avatar: 'demo', session, outcome: 'end' });
-    expect(sound.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
+    expect(audio.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
   });
 
   it('holds the last picture, and says that it is alive, in the order of its calls', async () => {
     const push = await open();
-    await push.picture(FRAME);
+    await push.pushVideo(FRAME);
     await push.hold(25);
-    await push.alive();
+    await push.keepAlive();
     expect(await push.end()).toMatchObject({ frames: 26 });
     const { breaches, held, alive } = loader.last;
     expect({ breaches, held, alive }).toEqual({ breaches: [], held: 25, alive: 1 });
@@ -64,9 +64,9 @@ describe('a live push', () => {
     loader.keepFrames = true;
     const push = await open();
     const frame = FRAME.slice();
-    const first = push.picture(frame);
+    const first = push.pushVideo(frame);
     frame.fill(9);
-    await Promise.all([first, push.picture(frame)]);
+    await Promise.all([first, push.pushVideo(frame)]);
     await push.end();
     loader.keepFrames = false;
     expect(loader.last.frames.map(([pixel]) => pixel)).toEqual([7, 9]);
@@ -74,9 +74,9 @@ describe('a live push', () => {
 
   it('takes a view into a larger buffer, and floats', async () => {
     const push = await open({ sampleFormat: 'f32', sampleRate: 48_000 });
-    await push.sound(new Float32Array([9, 0.5, -0.5, 9]).subarray(1, 3));
+    await push.pushAudio(new Float32Array([9, 0.5, -0.5, 9]).subarray(1, 3));
     await push.end();
-    const [bytes] = loader.last.sound;
+    const [bytes] = loader.last.audio;
     expect([bytes?.length, bytes?.readFloatLE(0), bytes?.readFloatLE(4)]).toEqual([8, 0.5, -0.5]);
   });
 
@@ -86,7 +86,7 @@ describe('a live push', () => {
     loader.last.stall();
     let pushed = 0;
     const producing = (async () => {
-      for (; pushed < 40; pushed++) await push.picture(frame);
+      for (; pushed < 40; pushed++) await push.pushVideo(frame);
     })();
     await until(() => push.bufferedBytes > 2_000_000);
     await sleep(100);
@@ -102,7 +102,7 @@ describe('a live push', () => {
     const push = await open({ width: 1920, height: 1080 });
     loader.last.stall();
     const frame = new Uint8Array(1920 * 1080 * 3);
-    const results = Array.from({ length: 40 }, () => push.picture(frame));
+    const results = Array.from({ length: 40 }, () => push.pushVideo(frame));
     const outcomes = Promise.allSettled(results);
     expect((await errorOf(results[39] as Promise<void>)).code).toBe('push_overrun');
     push.cancel();
@@ -111,18 +111,18 @@ describe('a live push', () => {
 
   it('tells when it is no longer heard, and may go on', async () => {
     const push = await open();
-    await push.picture(FRAME);
+    await push.pushVideo(FRAME);
     loader.last.tell({ type: 'interrupted', positionMs: 1234 });
     await new Promise((resolve) => push.interrupted.addEventListener('abort', resolve));
     expect(push.interruptedAtMs).toBe(1234);
-    await push.picture(FRAME);
+    await push.pushVideo(FRAME);
     expect(await push.end()).toMatchObject({ frames: 2 });
   });
 
   it('hands on how the loader gets along', async () => {
     const { promise, resolve } = Promise.withResolvers();
     const push = await open({ onStatus: (status) => status.framesReceived > 0 && resolve(status) });
-    await push.picture(FRAME);
+    await push.pushVideo(FRAME);
     expect(await promise).toMatchObject({ framesReceived: 1, lagMs: 0 });
     expect(push.status?.framesReceived).toBe(1);
     await push.end();
@@ -139,13 +139,13 @@ describe('a live push', () => {
     const cut = await open();
     loader.last.refuse('session_ended', 'the session has ended');
     await until(() => loader.last.outcome === 'gone');
-    expect(await errorOf(cut.picture(FRAME))).toMatchObject({ code: 'session_ended' });
+    expect(await errorOf(cut.pushVideo(FRAME))).toMatchObject({ code: 'session_ended' });
     expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });
   });
 
   it('fails when the loader refuses a frame of the wrong size', async () => {
     const push = await open();
-    await push.picture(FRAME.subarray(1));
+    await push.pushVideo(FRAME.subarray(1));
     expect(await errorOf(push.end())).toMatchObject({ code: 'bad_message' });
   });
 
@@ -165,7 +165,7 @@ describe('a live push', () => {
     const abort = new AbortController();
     const other = await open({ signal: abort.signal });
     abort.abort(new Error('enough'));
-    await expect(other.picture(FRAME)).rejects.toThrow('enough');
+    await expect(other.pushVideo(FRAME)).rejects.toThrow('enough');
     await until(() => loader.last.outcome === 'gone');
     await expect(open({ signal: abort.signal })).rejects.toThrow('enough');
   });
@@ -173,7 +173,7 @@ describe('a live push', () => {
   it('takes nothing after its end', async () => {
     const push = await open();
     const end = push.end();
-    await expect(push.picture(FRAME)).rejects.toThrow(TypeError);
+    await expect(push.pushVideo(FRAME)).rejects.toThrow(TypeError);
     expect(await push.end()).toEqual(await end);
     expect(loader.last.outcome).toBe('end');
   });

@@ -32,7 +32,7 @@ export interface LiveResult {
   frames: number;
 }
 
-/** Beyond this, `picture` and `sound` wait before they resolve. Small: what waits here is late, or in vain. */
+/** Above this, `pushVideo` and `pushAudio` wait. It is small because buffered media is late. */
 const BUFFER_BYTES = 2 * 1024 * 1024;
 /** Who never waits for them gets an error here. */
 const BUFFER_LIMIT_BYTES = 128 * 1024 * 1024;
@@ -45,7 +45,7 @@ const SILENCE_MS = 15_000;
 /**
  * Pushes a segment while it is being made; it plays from its first frame on. Made by `Humancast.live`.
  *
- * Await every `picture` and `sound`: they resolve when there is room for more, so that a producer that is faster than the
+ * Await every `pushVideo` and `pushAudio`: they resolve when there is room for more, so that a producer that is faster than the
  * loader is slowed down to its pace. The two tracks are told apart by their lengths, not by when they arrive: frame k is shown
  * k/fps after the first sample.
  */
@@ -121,23 +121,23 @@ export class LivePush implements AsyncDisposable {
     return this.#socket.bufferedAmount;
   }
 
-  /** The next frame; its memory may be used again as soon as this has been called. */
-  picture(frame: Uint8Array): Promise<void> {
-    return this.#push(LIVE_KIND.picture, frame);
+  /** Pushes the next frame. The caller may reuse its memory as soon as this returns. */
+  pushVideo(frame: Uint8Array): Promise<void> {
+    return this.#push(LIVE_KIND.video, frame);
   }
 
-  /** The next samples, any number of them; likewise. */
-  sound(pcm: Int16Array | Float32Array): Promise<void> {
-    return this.#push(LIVE_KIND.sound, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
+  /** Pushes any number of samples. The caller may reuse their memory as soon as this returns. */
+  pushAudio(pcm: Int16Array | Float32Array): Promise<void> {
+    return this.#push(LIVE_KIND.audio, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
   }
 
-  /** The last picture goes on for so many frames (before the first, the avatar's), 1 to 1000: where there is sound and no picture. */
+  /** Repeats the last frame (before the first, the avatar's) 1 to 1000 times, where there is audio and no video. */
   hold(frames: number): Promise<void> {
     return this.#send(JSON.stringify({ type: 'hold', frames }));
   }
 
-  /** More will come, in its time: a push that says nothing ends after the loader's `LIVE_IDLE_MS`, 60 s by default. */
-  alive(): Promise<void> {
+  /** Keeps a push open that has nothing to send: it would end after the loader's `LIVE_IDLE_MS`, 60 s by default. */
+  keepAlive(): Promise<void> {
     return this.#send(JSON.stringify({ type: 'alive' }));
   }
 
@@ -233,7 +233,7 @@ export class LivePush implements AsyncDisposable {
     if (this.#failure) throw this.#failure.reason;
     if (this.#ending) throw new TypeError('nothing can be pushed after end()');
     if (this.#socket.bufferedAmount > BUFFER_LIMIT_BYTES) {
-      throw new ProducerError('push_overrun', 'wait for picture() and sound() before more is pushed');
+      throw new ProducerError('push_overrun', 'await pushVideo() and pushAudio() before more is pushed');
     }
     this.#socket.send(message, () => this.#drained());
     if (this.#socket.bufferedAmount <= BUFFER_BYTES) return;

@@ -27,12 +27,12 @@ export interface Received {
   frameTimesMs: number[];
   /** A copy of every frame, where the loader keeps them. */
   frames: Buffer[];
-  /** Frames for which the picture was held. */
+  /** Frames that were held. */
   held: number;
   /** Signs of life. */
   alive: number;
-  /** All sound, as pushed. */
-  sound: Buffer[];
+  /** All audio, as pushed. */
+  audio: Buffer[];
   /** `end`: the producer said so. `gone`: it went away without. */
   outcome: 'open' | 'end' | 'gone';
   /** Of the contract, by the producer. */
@@ -112,7 +112,7 @@ export class FakeLoader {
       start: undefined,
       frameTimesMs: [],
       frames: [],
-      sound: [],
+      audio: [],
       outcome: 'open',
       held: 0,
       alive: 0,
@@ -177,8 +177,8 @@ export class FakeLoader {
       return;
     }
     const payload = message.subarray(LIVE_HEADER_BYTES);
-    if (message[0] === LIVE_KIND.sound) {
-      push.sound.push(payload);
+    if (message[0] === LIVE_KIND.audio) {
+      push.audio.push(payload);
       return;
     }
     push.frameTimesMs.push(performance.now());
@@ -211,11 +211,11 @@ function breachOf({ start }: Received, message: Buffer): string | undefined {
   if (message.length <= LIVE_HEADER_BYTES) return 'a message without content';
   const size = message.length - LIVE_HEADER_BYTES;
   switch (message.readUInt32LE(0)) {
-    case LIVE_KIND.picture: {
+    case LIVE_KIND.video: {
       const expected = frameBytes(start);
       return expected === undefined || size === expected ? undefined : `a frame of ${size} bytes, not ${expected}`;
     }
-    case LIVE_KIND.sound:
+    case LIVE_KIND.audio:
       return size % sampleBytes(start) === 0 ? undefined : `${size} bytes are no whole number of samples`;
     default:
       return 'a message of an unknown kind';
@@ -230,10 +230,10 @@ function frameBytes({ pixelFormat, width, height }: LiveStart): number | undefin
 
 const sampleBytes = ({ sampleFormat }: LiveStart) => (sampleFormat === 's16' ? 2 : 4);
 
-/** Of the sound, exactly; of the picture if that is longer. */
-function durationMsOf({ start, sound, frameTimesMs }: Received): number {
+/** The length of the audio, or of the video if that is longer. */
+function durationMsOf({ start, audio, frameTimesMs }: Received): number {
   if (!start) return 0;
-  const bytes = sound.reduce((total, { length }) => total + length, 0);
+  const bytes = audio.reduce((total, { length }) => total + length, 0);
   const fps = typeof start.fps === 'number' ? start.fps : start.fps.num / start.fps.den;
   return Math.max((bytes / sampleBytes(start) / start.sampleRate) * 1000, (frameTimesMs.length / fps) * 1000);
 }

@@ -63,7 +63,7 @@ export const ERRORS = {
   already_started: { status: 409, title: 'The live push has already started' },
   live_frame_size: { status: 400, title: 'The size of a frame differs from the one announced' },
   live_frame_corrupt: { status: 422, title: 'A frame could not be decoded' },
-  live_sound_size: { status: 400, title: 'An audio message does not contain a whole number of samples' },
+  live_audio_size: { status: 400, title: 'An audio message does not contain a whole number of samples' },
   live_empty: { status: 422, title: 'The live push ended without any video or audio' },
   live_overloaded: { status: 503, title: 'Frames arrive faster than they can be encoded' },
   too_many_pushes: { status: 503, title: 'Live push limit reached' },

@@ -8,13 +8,13 @@ import { rationalSchema } from './segment.js';
  *
  * A binary message is one frame, or some PCM:
  *
- *     0  u8     kind: 1 = picture, 2 = sound
+ *     0  u8     kind: 1 = video, 2 = audio
  *     1  u8[3]  0
  *     4  …      one frame in the header's pixel format (rows without padding; JPEG: one file), or mono PCM samples
  *
  * Little endian. The four bytes keep samples aligned.
  */
-export const LIVE_KIND = { picture: 1, sound: 2 } as const;
+export const LIVE_KIND = { video: 1, audio: 2 } as const;
 export const LIVE_HEADER_BYTES = 4;
 /** Frames that one `hold` may stand for. */
 export const LIVE_HOLD_FRAMES = 1000;
@@ -43,9 +43,9 @@ export type LiveStart = z.infer<typeof liveStartSchema>;
 /** What a producer sends as text. */
 export const liveProducerMessageSchema = z.discriminatedUnion('type', [
   liveStartSchema,
-  /** The last picture goes on for so many frames of the header's rate; before the first, it is the avatar's. */
+  /** Repeats the last frame, or before the first frame the avatar's, for this many frames of the header's rate. */
   z.strictObject({ type: z.literal('hold'), frames: z.int().min(1).max(LIVE_HOLD_FRAMES) }),
-  /** More will come, in its time: a sign of life while a model thinks. */
+  /** Keeps a push open that has nothing to send yet. */
   z.strictObject({ type: z.literal('alive') }),
   z.strictObject({ type: z.literal('end') }),
 ]);

@@ -47,13 +47,13 @@ export class LivePusher {
     return this.hear('ready');
   }
 
-  picture(frame: Uint8Array): void {
+  pushVideo(frame: Uint8Array): void {
     // Two WebSocket fragments of one message: a large frame is not copied for its four bytes.
     this.socket.send(Buffer.from([1, 0, 0, 0]), { binary: true, fin: false });
     this.socket.send(frame, { binary: true, fin: true });
   }
 
-  sound(pcm: Int16Array | Float32Array): void {
+  pushAudio(pcm: Int16Array | Float32Array): void {
     const bytes = Buffer.from(pcm.buffer, pcm.byteOffset, pcm.byteLength);
     this.socket.send(Buffer.concat([Buffer.from([2, 0, 0, 0]), bytes]));
   }
@@ -126,8 +126,8 @@ export function pushAtPace(
   const timer = setInterval(() => {
     const due = Math.min(seconds * fps, Math.floor(((performance.now() - startedMs) * fps) / 1000) + 1);
     for (; sent < due && pusher.closeCode === undefined; sent++) {
-      pusher.picture(frame);
-      pusher.sound(tone(hz, sent * samples, samples));
+      pusher.pushVideo(frame);
+      pusher.pushAudio(tone(hz, sent * samples, samples));
     }
     if (sent >= seconds * fps || pusher.closeCode !== undefined) stop();
   }, 5);

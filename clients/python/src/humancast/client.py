@@ -28,7 +28,7 @@ import numpy as np
 import websockets
 from numpy.typing import NDArray
 
-PICTURE, SOUND = 1, 2
+VIDEO, AUDIO = 1, 2
 CONNECT_TIMEOUT_S = 10
 #: Pauses before a command is sent again, within the time in which a call must be answered.
 RETRY_S = (0.25, 1, 3)
@@ -252,15 +252,15 @@ class LiveSegment:
                 return False
             # Counted from the very first frame, so that nothing adds up.
             end = round((self._frames + 1) * self.sample_rate / self.fps) - first
-            await self.push_sound(_padded(samples[position:end], end - position))
+            await self.push_audio(_padded(samples[position:end], end - position))
             if frames:
-                await self.push_frame(frames[min(index, len(frames) - 1)])
+                await self.push_video(frames[min(index, len(frames) - 1)])
             else:
                 await self.hold(1)
             position = end
         return not self.in_break
 
-    async def push_frame(self, frame: NDArray[np.uint8]) -> None:
+    async def push_video(self, frame: NDArray[np.uint8]) -> None:
         """Pushes one frame of the size and format of this segment: height × width × channels, uint8.
 
         Raises ValueError for any other frame.
@@ -268,7 +268,7 @@ class LiveSegment:
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"a frame of {frame.shape} {frame.dtype}, not {self._shape} uint8")
         self._frames += 1
-        await self._push(PICTURE, np.ascontiguousarray(frame))
+        await self._push(VIDEO, np.ascontiguousarray(frame))
 
     async def hold(self, frames: int) -> None:
         """Repeats the last frame so many times, 1 to 1000, where there is audio and no video."""
@@ -279,12 +279,12 @@ class LiveSegment:
         """Keeps a push open that has nothing to send yet: without a message, it ends after a minute (LIVE_IDLE_MS)."""
         await self._send(json.dumps({"type": "alive"}))
 
-    async def push_sound(self, waveform: NDArray[Any]) -> None:
+    async def push_audio(self, waveform: NDArray[Any]) -> None:
         """Pushes any number of mono samples: floats of −1…1, or integers of 16 bits."""
         samples = _float32(waveform)
         self._samples += len(samples)
         if len(samples):
-            await self._push(SOUND, samples)
+            await self._push(AUDIO, samples)
 
     async def _push(self, kind: int, payload: NDArray[Any]) -> None:
         await self._send(struct.pack("<I", kind) + payload.tobytes())

@@ -18,8 +18,8 @@ describe('pushing speech', () => {
     },
   };
   const push = {
-    picture: async () => void frames.push(nowMs),
-    sound: async () => {
+    pushVideo: async () => void frames.push(nowMs),
+    pushAudio: async () => {
       sounds++;
     },
   };

@@ -28,7 +28,7 @@ export interface LiveSpeechOptions {
  * @throws what the push fails with, or the signal's reason.
  */
 export async function pushSpeech(
-  push: Pick<LivePush, 'picture' | 'sound'>,
+  push: Pick<LivePush, 'pushVideo' | 'pushAudio'>,
   utterances: AsyncIterable<Utterance>,
   camera: Pick<FaceCamera, 'frameOf'>,
   { aheadMs, signal, onStart }: LiveSpeechOptions,
@@ -40,8 +40,8 @@ export async function pushSpeech(
     startMs ??= time.nowMs();
     for (let frame = 0; frame < utterance.frames; frame++) {
       signal.throwIfAborted();
-      await push.sound(utterance.soundOf(frame));
-      await push.picture(camera.frameOf(utterance.poseAt(frame)));
+      await push.pushAudio(utterance.soundOf(frame));
+      await push.pushVideo(camera.frameOf(utterance.poseAt(frame)));
       if (++pushed === 1) onStart?.();
       const earlyMs = startMs + (pushed * 1000) / FRAMES_PER_SECOND - aheadMs - time.nowMs();
       // At least once around the event loop after each frame: drawing must not keep requests waiting.

@@ -35,6 +35,6 @@ describe('AudioIntake', () => {
     ['f32', 6],
   ] as const)('refuses half a sample of %s', (sampleFormat, bytes) => {
     const intake = new AudioIntake({ sampleRate: 24_000, sampleFormat });
-    expect(() => intake.push(Buffer.alloc(bytes))).toThrow(expect.objectContaining({ code: 'live_sound_size' }));
+    expect(() => intake.push(Buffer.alloc(bytes))).toThrow(expect.objectContaining({ code: 'live_audio_size' }));
   });
 });

@@ -21,11 +21,11 @@ export class AudioIntake {
     return this.#clamped;
   }
 
-  /** @throws HumancastError `live_sound_size`. */
+  /** @throws HumancastError `live_audio_size`. */
   push(bytes: Buffer): Int16Array {
     const size = BYTES[this.#format];
     if (bytes.length % size !== 0) {
-      throw new HumancastError('live_sound_size', {
+      throw new HumancastError('live_audio_size', {
         detail: `${bytes.length} bytes of sound are not a whole number of ${this.#format} samples of ${size} bytes`,
         extra: { bytes: bytes.length },
       });

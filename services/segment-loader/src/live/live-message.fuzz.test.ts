@@ -56,7 +56,7 @@ it(
   'binary messages of a live push are a frame, sound, or refused with a 4xx',
   async () => {
     const corpus = [Buffer.from([1, 0, 0, 0, ...Array(64).fill(7)]), Buffer.from([2, 0, 0, 0, ...Array(96).fill(9)])];
-    const kinds = { picture: 0, sound: 0 };
+    const kinds = { video: 0, audio: 0 };
     const start = liveStartSchema.parse(START);
     const { runs } = await fuzz({ ...BUDGET, corpus }, (input) => {
       const intakes = (['s16', 'f32'] as const).map((sampleFormat) => new AudioIntake({ ...start, sampleFormat }));
@@ -64,13 +64,13 @@ it(
         refusing(() => {
           const { kind, body } = parseBinary(input);
           kinds[kind]++;
-          if (kind === 'sound') intake.push(body);
+          if (kind === 'audio') intake.push(body);
           else checkFrameSize(start, body.length);
         });
       }
     });
     expect(runs).toBeGreaterThan(0);
-    expect(Math.min(kinds.picture, kinds.sound)).toBeGreaterThan(0);
+    expect(Math.min(kinds.video, kinds.audio)).toBeGreaterThan(0);
   },
   fuzzTimeoutMs(BUDGET),
 );

@@ -33,8 +33,8 @@ describe('parseText', () => {
 
 describe('parseBinary', () => {
   it('tells pictures from sound', () => {
-    expect(parseBinary(Buffer.from([1, 0, 0, 0, 9]))).toEqual({ kind: 'picture', body: Buffer.from([9]) });
-    expect(parseBinary(Buffer.from([2, 0, 0, 0]))).toEqual({ kind: 'sound', body: Buffer.alloc(0) });
+    expect(parseBinary(Buffer.from([1, 0, 0, 0, 9]))).toEqual({ kind: 'video', body: Buffer.from([9]) });
+    expect(parseBinary(Buffer.from([2, 0, 0, 0]))).toEqual({ kind: 'audio', body: Buffer.alloc(0) });
   });
 
   it.each([[[]], [[1]], [[1, 0, 0]], [[3, 0, 0, 0, 1]]])('refuses %j', (bytes) => {

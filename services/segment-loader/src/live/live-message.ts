@@ -29,14 +29,14 @@ export function parseText(text: string): LiveProducerMessage {
 export function parseBinary(message: Buffer): { kind: keyof typeof LIVE_KIND; body: Buffer } {
   const body = message.subarray(LIVE_HEADER_BYTES);
   switch (message.length >= LIVE_HEADER_BYTES ? message[0] : undefined) {
-    case LIVE_KIND.picture:
-      return { kind: 'picture', body };
-    case LIVE_KIND.sound:
-      return { kind: 'sound', body };
+    case LIVE_KIND.video:
+      return { kind: 'video', body };
+    case LIVE_KIND.audio:
+      return { kind: 'audio', body };
     default:
       throw new HumancastError(
         'bad_message',
-        'a binary message begins with 1 (picture) or 2 (sound) and three bytes of 0',
+        'a binary message begins with 1 (video) or 2 (audio) and three bytes of 0',
       );
   }
 }

@@ -82,8 +82,8 @@ describe('a live push', () => {
     const { pusher, segment } = await begin({ name: 'flash and beep' });
     const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
     for (let i = 0; i < 60; i++) {
-      pusher.picture(i >= 30 ? FRAME : black);
-      pusher.sound(i >= 30 ? tone(1000, i * SAMPLES_A_FRAME, SAMPLES_A_FRAME) : new Float32Array(SAMPLES_A_FRAME));
+      pusher.pushVideo(i >= 30 ? FRAME : black);
+      pusher.pushAudio(i >= 30 ? tone(1000, i * SAMPLES_A_FRAME, SAMPLES_A_FRAME) : new Float32Array(SAMPLES_A_FRAME));
     }
     expect(await pusher.end()).toEqual({ type: 'done', segment, durationMs: 2400, frames: 60 });
     expect(await pusher.closed()).toBe(1000);
@@ -139,8 +139,8 @@ describe('a live push', () => {
       // White above, green below.
       const frame = Buffer.concat([bgrFrame(64, 64, [255, 255, 255]), bgrFrame(64, 64, GREEN)]);
       for (let i = 0; i < 25; i++) {
-        pusher.picture(frame);
-        pusher.sound(new Float32Array(SAMPLES_A_FRAME));
+        pusher.pushVideo(frame);
+        pusher.pushAudio(new Float32Array(SAMPLES_A_FRAME));
       }
       expect(await pusher.end()).toMatchObject({ durationMs: 1000, frames: 10 });
       const manifest = await manifestOf(segment);
@@ -164,12 +164,12 @@ describe('a live push', () => {
   it('keeps flash and beep together behind a stretch with sound and a held picture', async () => {
     const { pusher, segment } = await begin();
     const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
-    for (let i = 0; i < 25; i++) pusher.picture(black);
-    pusher.sound(new Float32Array(24_000));
-    pusher.sound(new Float32Array(24_000));
+    for (let i = 0; i < 25; i++) pusher.pushVideo(black);
+    pusher.pushAudio(new Float32Array(24_000));
+    pusher.pushAudio(new Float32Array(24_000));
     for (let i = 0; i < 25; i++) pusher.socket.send(JSON.stringify({ type: 'hold', frames: 1 }));
-    for (let i = 0; i < 25; i++) pusher.picture(FRAME);
-    pusher.sound(tone(1000, 0, 24_000));
+    for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
+    pusher.pushAudio(tone(1000, 0, 24_000));
     expect(await pusher.end()).toMatchObject({ frames: 75, durationMs: 3000 });
     const decoded = await decodeSegment(loader.store, await manifestOf(segment));
     expect(decoded.flashes).toEqual([2]);
@@ -179,8 +179,8 @@ describe('a live push', () => {
   it('shows the avatar before the first picture where that is held, and passes nothing over', async () => {
     const { pusher, segment } = await begin();
     pusher.socket.send(JSON.stringify({ type: 'hold', frames: 25 }));
-    for (let i = 0; i < 25; i++) pusher.picture(FRAME);
-    pusher.sound(new Float32Array(48_000));
+    for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
+    pusher.pushAudio(new Float32Array(48_000));
     expect(await pusher.end()).toMatchObject({ frames: 50, durationMs: 2000 });
     expect((await decodeSegment(loader.store, await manifestOf(segment))).flashes).toEqual([1]);
   });
@@ -188,8 +188,8 @@ describe('a live push', () => {
   it('may pause for longer than it may be silent while it says that it is alive, and has no hole then', async () => {
     const { pusher, segment } = await begin();
     const speak = (from: number) => {
-      pusher.sound(tone(1000, from * 24_000, 24_000));
-      for (let i = 0; i < 25; i++) pusher.picture(FRAME);
+      pusher.pushAudio(tone(1000, from * 24_000, 24_000));
+      for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
     };
     speak(0);
     // A status comes twice a second, and LIVE_IDLE_MS is three of them here.
@@ -209,7 +209,7 @@ describe('a live push', () => {
 
   it('is listed and can be read while it is open', async () => {
     const { pusher, segment } = await begin();
-    pusher.picture(FRAME);
+    pusher.pushVideo(FRAME);
     expect((await loader.store.getManifest(segment))?.state).toBe('open');
     expect((await loader.ask('GET', `/v1/segments/${segment}`)).body).toMatchObject({ state: 'open', source: 'live' });
   });
@@ -219,9 +219,9 @@ describe('a live push', () => {
     [16_000, 'f32'],
   ] as const)('takes sound of %i Hz as %s', async (sampleRate, sampleFormat) => {
     const { pusher, segment } = await begin({ sampleRate, sampleFormat });
-    for (let i = 0; i < 25; i++) pusher.picture(FRAME);
+    for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
     const pcm = sampleFormat === 's16' ? new Int16Array(sampleRate) : new Float32Array(sampleRate);
-    pusher.sound(pcm);
+    pusher.pushAudio(pcm);
     expect(await pusher.end()).toMatchObject({ durationMs: 1000 });
     expect((await manifestOf(segment)).pcmSamples).toBe(24_000);
   });
@@ -235,7 +235,7 @@ describe('a live push', () => {
       ],
     });
     const { pusher, segment } = await begin({}, { avatar: 'slow' });
-    for (let i = 0; i < 50; i++) pusher.picture(i >= 25 ? FRAME : bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]));
+    for (let i = 0; i < 50; i++) pusher.pushVideo(i >= 25 ? FRAME : bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]));
     expect(await pusher.end()).toMatchObject({ frames: 20, durationMs: 2000 });
     const manifest = await manifestOf(segment);
     expect(manifest.renditions).toMatchObject([{ width: 96 }, { width: 48, height: 32 }]);
@@ -246,16 +246,16 @@ describe('a live push', () => {
   it('slows a producer that sends 1000 frames at once, and keeps every one', async () => {
     const { pusher, segment } = await begin();
     // First, or it would be missed, and filled up, on a machine that takes long for the frames.
-    pusher.sound(new Float32Array(40 * 24_000));
-    for (let i = 0; i < 1000; i++) pusher.picture(FRAME);
+    pusher.pushAudio(new Float32Array(40 * 24_000));
+    for (let i = 0; i < 1000; i++) pusher.pushVideo(FRAME);
     expect(await pusher.end()).toMatchObject({ frames: 1000, durationMs: 40_000 });
     expect(await loader.store.isWhole(segment)).toBe(true);
   });
 
   it('tells about twice a second how it goes, and how many samples it had to clamp', async () => {
     const { pusher } = await begin();
-    pusher.sound(Float32Array.from([0, 2, Number.NaN]));
-    pusher.picture(FRAME);
+    pusher.pushAudio(Float32Array.from([0, 2, Number.NaN]));
+    pusher.pushVideo(FRAME);
     const status = await pusher.hear('status');
     expect(status).toMatchObject({ framesReceived: 1, clampedSamples: 2 });
     expect(status.lagMs).toBeGreaterThan(0);
@@ -263,17 +263,17 @@ describe('a live push', () => {
 
   it('without sound is silent, without frames shows the still picture of the avatar', async () => {
     const noSound = await begin();
-    for (let i = 0; i < 25; i++) noSound.pusher.picture(FRAME);
+    for (let i = 0; i < 25; i++) noSound.pusher.pushVideo(FRAME);
     expect(await noSound.pusher.end()).toMatchObject({ frames: 25, durationMs: 1000 });
     const noPicture = await begin();
-    noPicture.pusher.sound(new Float32Array(24_000));
+    noPicture.pusher.pushAudio(new Float32Array(24_000));
     expect(await noPicture.pusher.end()).toMatchObject({ frames: 1, durationMs: 1000 });
     expect((await manifestOf(noPicture.segment)).state).toBe('complete');
   });
 
   it('goes on alone with one track while it is still open, when the other does not come', async () => {
     const { pusher } = await begin();
-    const pushing = setInterval(() => pusher.picture(FRAME), 40);
+    const pushing = setInterval(() => pusher.pushVideo(FRAME), 40);
     const status = await waitFor('silence to be put in', async () =>
       pusher.heard.find((message) => message.type === 'status' && message.readyMs > 0),
     );
@@ -283,7 +283,7 @@ describe('a live push', () => {
 
   it('ends at what arrived when its producer disappears, and says so', async () => {
     const { pusher, segment } = await begin();
-    for (let i = 0; i < 30; i++) pusher.picture(FRAME);
+    for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
     await pusher.hear('status');
     pusher.socket.terminate();
     expect(await manifestOf(segment)).toMatchObject({
@@ -303,7 +303,7 @@ describe('a live push', () => {
 
   it('keeps what arrived when its encoder crashes, and goes on with the next push', async () => {
     const { pusher, segment } = await begin();
-    for (let i = 0; i < 30; i++) pusher.picture(FRAME);
+    for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
     await waitFor('frames to be encoded', async () =>
       pusher.heard.find((message) => message.type === 'status' && message.framesEncoded === 30),
     );
@@ -311,7 +311,7 @@ describe('a live push', () => {
     expect(await refusal(pusher)).toEqual(['encoder_failed', 4500]);
     expect(await manifestOf(segment)).toMatchObject({ frames: 30, failure: { code: 'encoder_failed' } });
     const next = await begin();
-    next.pusher.picture(FRAME);
+    next.pusher.pushVideo(FRAME);
     expect(await next.pusher.end()).toMatchObject({ frames: 1 });
   });
 });
@@ -352,7 +352,7 @@ describe('a live push is refused', () => {
   });
 
   const cases: [string, (pusher: LivePusher) => unknown, string, number][] = [
-    ['frames without a header', (pusher) => pusher.picture(FRAME), 'start_required', 4409],
+    ['frames without a header', (pusher) => pusher.pushVideo(FRAME), 'start_required', 4409],
     ['an end without a header', (pusher) => pusher.socket.send('{"type":"end"}'), 'start_required', 4409],
     ['text that is no JSON', (pusher) => pusher.socket.send('hello'), 'bad_message', 4400],
     [
@@ -384,20 +384,20 @@ describe('a live push is refused', () => {
   });
 
   const started: [string, Partial<LiveStart>, (pusher: LivePusher) => void, string, number][] = [
-    ['a frame of the wrong size', {}, (pusher) => pusher.picture(FRAME.subarray(1)), 'live_frame_size', 4400],
-    ['half a sample', {}, (pusher) => pusher.socket.send(Buffer.alloc(4 + 7, 2)), 'live_sound_size', 4400],
+    ['a frame of the wrong size', {}, (pusher) => pusher.pushVideo(FRAME.subarray(1)), 'live_frame_size', 4400],
+    ['half a sample', {}, (pusher) => pusher.socket.send(Buffer.alloc(4 + 7, 2)), 'live_audio_size', 4400],
     ['a message of no known kind', {}, (pusher) => pusher.socket.send(Buffer.alloc(8, 9)), 'bad_message', 4400],
     [
       'a broken JPEG',
       { pixelFormat: 'jpeg' },
-      (pusher) => pusher.picture(Buffer.alloc(99)),
+      (pusher) => pusher.pushVideo(Buffer.alloc(99)),
       'live_frame_corrupt',
       4422,
     ],
     [
       'sound for longer than allowed',
       {},
-      (pusher) => pusher.sound(new Float32Array(61 * 24_000)),
+      (pusher) => pusher.pushAudio(new Float32Array(61 * 24_000)),
       'media_too_long',
       4422,
     ],
@@ -457,14 +457,14 @@ describe('a live push into a session', () => {
       reason: 'interrupted',
     });
     expect(await pusher.hear('interrupted')).toEqual({ type: 'interrupted', positionMs: 420 });
-    pusher.picture(FRAME);
+    pusher.pushVideo(FRAME);
     expect(await pusher.end()).toMatchObject({ frames: 1 });
   });
 
   it('ends when the session ends meanwhile', async () => {
     const { id, registry } = await session();
     const { pusher, segment } = await begin({}, { session: id });
-    pusher.picture(FRAME);
+    pusher.pushVideo(FRAME);
     await pusher.hear('status');
     await registry.end(id, 'deleted');
     expect(await refusal(pusher)).toEqual(['session_ended', 4410]);
@@ -500,8 +500,8 @@ describe('while it is open, the live store', () => {
   it('keeps no more than what is not stored yet, and a little', async () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 250; i++) {
-      pusher.picture(FRAME);
-      pusher.sound(tone(440, i * SAMPLES_A_FRAME, SAMPLES_A_FRAME));
+      pusher.pushVideo(FRAME);
+      pusher.pushAudio(tone(440, i * SAMPLES_A_FRAME, SAMPLES_A_FRAME));
     }
     await waitFor('ten seconds to be encoded', async () =>
       pusher.heard.find((message) => message.type === 'status' && message.framesEncoded === 250),

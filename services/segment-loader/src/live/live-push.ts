@@ -225,7 +225,7 @@ export class LivePush {
     const { kind, body } = parseBinary(data);
     this.#notePause();
     this.#trackGap.received(kind);
-    if (kind === 'picture') this.#receivePicture(body);
+    if (kind === 'video') this.#receivePicture(body);
     else this.#receiveSound(body);
     this.#requireLength();
   }
@@ -419,10 +419,10 @@ export class LivePush {
     this.#trackGap.advance(TICK_MS);
     const gapMs = this.#pictureMs - this.#soundMs;
     switch (this.#trackGap.missing) {
-      case 'sound':
+      case 'audio':
         if (gapMs > 0) this.#segment?.addSound(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
         break;
-      case 'picture':
+      case 'video':
         if (gapMs < 0)
           void this.#fillPicture(Math.floor((-gapMs * this.#targetFps.num) / (1000 * this.#targetFps.den)));
         break;

@@ -12,32 +12,32 @@ function after(ms: number, coming: readonly Track[], detector = new TrackGapDete
 
 describe('TrackGapDetector', () => {
   it('misses nothing while both come', () => {
-    expect(after(60_000, ['picture', 'sound']).missing).toBeUndefined();
+    expect(after(60_000, ['video', 'audio']).missing).toBeUndefined();
   });
 
   it('misses the sound, or the picture, when only the other comes', () => {
-    expect(after(2000, ['picture']).missing).toBe('sound');
-    expect(after(2000, ['sound']).missing).toBe('picture');
+    expect(after(2000, ['video']).missing).toBe('audio');
+    expect(after(2000, ['audio']).missing).toBe('video');
   });
 
   it('waits before it does', () => {
-    expect(after(1900, ['picture']).missing).toBeUndefined();
+    expect(after(1900, ['video']).missing).toBeUndefined();
   });
 
   it('waits for a picture that is still being made of sound that was sent ahead', () => {
-    const detector = after(100, ['sound']);
+    const detector = after(100, ['audio']);
     expect(after(60_000, [], detector).missing).toBeUndefined();
   });
 
-  it.each(['picture', 'sound'] as const)('misses nothing when the %s comes first after a pause of both', (first) => {
-    const detector = after(15_000, [], after(1000, ['picture', 'sound']));
+  it.each(['video', 'audio'] as const)('misses nothing when the %s comes first after a pause of both', (first) => {
+    const detector = after(15_000, [], after(1000, ['video', 'audio']));
     expect(after(1900, [first], detector).missing).toBeUndefined();
-    expect(after(200, [first], detector).missing).toBe(first === 'picture' ? 'sound' : 'picture');
+    expect(after(200, [first], detector).missing).toBe(first === 'video' ? 'audio' : 'video');
   });
 
   it('stops when the track comes again', () => {
-    const detector = after(3000, ['picture']);
-    detector.received('sound');
+    const detector = after(3000, ['video']);
+    detector.received('audio');
     expect(detector.missing).toBeUndefined();
   });
 });

@@ -1,6 +1,6 @@
-export type Track = 'picture' | 'sound';
+export type Track = 'video' | 'audio';
 
-const TRACKS: readonly Track[] = ['picture', 'sound'];
+const TRACKS: readonly Track[] = ['video', 'audio'];
 /** A track that came within this is coming. */
 const COMING_MS = 500;
 
@@ -11,9 +11,9 @@ const COMING_MS = 500;
  */
 export class TrackGapDetector {
   readonly #waitMs: number;
-  readonly #silentMs: Record<Track, number> = { picture: 0, sound: 0 };
+  readonly #silentMs: Record<Track, number> = { video: 0, audio: 0 };
   /** For how long the other track has been coming without it. */
-  readonly #missedMs: Record<Track, number> = { picture: 0, sound: 0 };
+  readonly #missedMs: Record<Track, number> = { video: 0, audio: 0 };
 
   constructor(waitMs: number) {
     this.#waitMs = waitMs;
@@ -41,5 +41,5 @@ export class TrackGapDetector {
 }
 
 function otherThan(track: Track): Track {
-  return track === 'picture' ? 'sound' : 'picture';
+  return track === 'video' ? 'audio' : 'video';
 }
