@@ -39,9 +39,10 @@ describe('signaling beside records of another version', () => {
       status: 200,
       body: {
         avatars: [
-          { id: 'demo', name: 'demo' },
-          { id: 'later', name: 'later' },
+          { id: 'demo', name: 'demo', problemCount: 0, problems: [] },
+          { id: 'later', name: 'later', problemCount: 0, problems: [] },
         ],
+        problems: [],
       },
     });
     expect(await signaling.request('POST', '/v1/sessions', { body: { avatar: 'broken' } })).toMatchObject({
