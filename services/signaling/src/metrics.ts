@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 
 const LIVING_STATES = ['new', 'queued', 'hosted'] as const;
 
-/** What this service counts; each name starts with `humancast_signaling_`. */
+/** Metrics of this service; names start with `humancast_signaling_`. */
 export class SignalingMetrics {
   readonly connections: Gauge;
   readonly eventStreams: Gauge;
@@ -68,13 +68,13 @@ export class SignalingMetrics {
     });
   }
 
-  /** An error that a caller was told. */
+  /** Counts an error that was sent to a caller. */
   told({ code, extra }: HumancastError): void {
     this.errors.inc({ code });
     if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }
 
-  /** All sessions there are, looked at now. */
+  /** Updates the session gauges. */
   sessionsSeen(sessions: readonly Pick<SessionRecord, 'state'>[]): void {
     for (const state of LIVING_STATES) {
       this.#sessionStates.set({ state }, sessions.filter((session) => session.state === state).length);

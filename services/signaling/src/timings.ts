@@ -1,24 +1,24 @@
-/** Bounds that nobody needs to configure. Tests shorten them. */
+/** Time limits and intervals that are not configurable, ms. Tests shorten them. */
 export interface Timings {
-  /** In which a WebSocket must send its `join`. */
+  /** Time limit for a WebSocket's `join`. */
   joinMs: number;
-  /** Between looks at the viewers who wait for an offer. */
+  /** Interval of checks on viewers that wait for an offer. */
   waitingTickMs: number;
-  /** Without an offer, after which the host is told again. */
+  /** Time without an offer after which the host is told again. */
   offerMs: number;
-  /** In which a host must say where its playhead is; then the saved one is shown. */
+  /** Time limit for a host to report its playhead; then the saved one is shown. */
   inspectMs: number;
-  /** In which a host must answer a WHEP offer. */
+  /** Time limit for a host to answer a WHEP offer. */
   whepAnswerMs: number;
-  /** Between looks for media-senders that have vanished. */
+  /** Interval of checks for dead media-senders. */
   senderSweepMs: number;
-  /** Between looks for sessions that nobody joined, jobs that were lost, and viewers whose signaling process is gone. */
+  /** Interval of checks for unjoined sessions, lost jobs and viewers of dead signaling processes. */
   sessionSweepMs: number;
-  /** For which a mailbox must be missing before its viewers are taken over or removed: they may come back elsewhere. */
+  /** Time a mailbox must be missing before its viewers are taken over or removed: they may resume elsewhere. */
   orphanGraceMs: number;
-  /** Between comments that keep an event stream open through proxies. */
+  /** Interval of comments that keep an event stream open through proxies. */
   eventHeartbeatMs: number;
-  /** In which a reader must take what is left of an event stream that ends; then the connection is cut. */
+  /** Time limit for reading the rest of an event stream that ends; then the connection is closed. */
   eventLingerMs: number;
 }
 

@@ -5,7 +5,7 @@ import { waitFor } from './wait-for.js';
 
 type Of<T extends SignalMessage['type']> = Extract<SignalMessage, { type: T }>;
 
-/** A viewer's half of the signalling protocol, without a browser. */
+/** The viewer's side of the signaling protocol, without a browser. */
 export class TestViewer {
   readonly ws: WebSocket;
   /** Everything signaling said. */

@@ -14,46 +14,45 @@ import {
 } from '@humancast/shared';
 
 export type Caller =
-  /** Showed an API key. */
+  /** A caller with an API key. */
   | { readonly kind: 'producer'; readonly key: ApiKey }
-  /** Showed a session's token. */
+  /** A caller with a session's token. */
   | { readonly kind: 'guest'; readonly claims: TokenClaims }
-  /** Showed nothing. */
+  /** A caller without credentials. */
   | { readonly kind: 'visitor' };
 
-/** What can be done with a session. */
+/** Actions on a session that need permission. */
 export type SessionAction = keyof typeof RULES;
 
 interface Rule {
-  /** The least scope of the session's token that allows it. */
+  /** The scope of the session's token that is required. */
   readonly token: TokenClaims['scope'];
-  /** Scopes, all of which a key needs to do it in sessions that others have made; any of these sets is enough. */
+  /** Sets of scopes, any of which allows a key the action in sessions of other keys. */
   readonly inAny: readonly (readonly Scope[])[];
 }
 
-/** In a session of its own, a key needs the scope `sessions` for all of this. */
+/** Permissions by action. In its own sessions, a key needs only the scope `sessions`. */
 const RULES = {
-  /** See its state, events and segments, and watch it. */
+  /** Reading state, events and segments, and watching. */
   read: { token: 'view', inAny: [['operate'], ['speak']] },
   interrupt: { token: 'view', inAny: [['operate'], ['speak']] },
   speak: { token: 'control', inAny: [['speak'], ['operate', 'sessions']] },
   end: { token: 'control', inAny: [['operate']] },
 } as const satisfies Record<string, Rule>;
 
-/** The trace that a producer's request is a part of. Others don't choose what is recorded here. */
+/** @returns the trace context of a producer's request. Other callers cannot choose what is recorded. */
 export function callersTrace(caller: Caller, { traceparent }: IncomingHttpHeaders): string | undefined {
   return caller.kind === 'producer' ? traceparentOf(traceparent) : undefined;
 }
 
 /**
- * The name of the API key that was shown: whom a session belongs to, and who did it in the log.
- * @returns `undefined` for callers that showed no API key.
+ * @returns the name of the caller's API key, which owns the sessions it makes and appears in the log; `undefined` without one.
  */
 export function keyOf(caller: Caller): string | undefined {
   return caller.kind === 'producer' ? caller.key.name : undefined;
 }
 
-/** Who may do what. */
+/** Authenticates callers and checks their permissions. */
 export class Access {
   readonly #keys: ApiKeys;
   readonly #registry: Pick<SessionRegistry, 'belonging'>;
@@ -71,8 +70,8 @@ export class Access {
   }
 
   /**
-   * Who is asking, from the `Authorization` header, or else from a token in the URL.
-   * @throws HumancastError `unauthorized` or `token_expired` for credentials that are not valid; showing none is no error.
+   * Identifies the caller from the `Authorization` header, or else from a token in the URL.
+   * @throws HumancastError `unauthorized` or `token_expired` for invalid credentials; having none is no error.
    */
   async callerOf(authorization: string | undefined, urlToken?: string): Promise<Caller> {
     const credentials = authorization === undefined ? urlToken : bearerOf(authorization);
@@ -80,15 +79,16 @@ export class Access {
       if (authorization !== undefined) throw new HumancastError('unauthorized', 'the scheme must be Bearer');
       return { kind: 'visitor' };
     }
-    // An API key in a URL would end up in logs: it is taken from the header only.
+    // API keys are accepted in the header only: in a URL they would end up in logs.
     const key = authorization === undefined ? undefined : this.#keys.find(credentials);
     if (key) return { kind: 'producer', key };
     return { kind: 'guest', claims: await verifyToken(credentials, this.#tokenSecret, Date.now()) };
   }
 
   /**
-   * @param scopes one of which the key must have; none: any key will do.
-   * @throws HumancastError `unauthorized` or `forbidden` unless such an API key was shown.
+   * Requires an API key.
+   * @param scopes one of which the key must have; none: any key is accepted.
+   * @throws HumancastError `unauthorized`, `forbidden`.
    */
   requireKey(caller: Caller, ...scopes: Scope[]): ApiKey {
     if (caller.kind === 'visitor') throw new HumancastError('unauthorized', 'this needs an API key');
@@ -99,16 +99,16 @@ export class Access {
   }
 
   /**
-   * A key with this scope, or anyone without a key where public demos are allowed.
-   * @throws HumancastError `unauthorized` or `forbidden` for others.
+   * Requires a key with one of these scopes; where public demos are allowed, callers without a key are admitted, too.
+   * @throws HumancastError `unauthorized`, `forbidden`.
    */
   requireKeyOrDemo(caller: Caller, ...scopes: Scope[]): void {
     if (caller.kind === 'producer' || !this.#publicDemo) this.requireKey(caller, ...scopes);
   }
 
   /**
-   * A key to which the session belongs or whose scopes reach further, or a token of this very session.
-   * @throws HumancastError `unauthorized`, `forbidden`, or `session_not_found`, also for a session that is another key's.
+   * Requires a key that owns the session or has wider scopes, or a token of this session.
+   * @throws HumancastError `unauthorized`, `forbidden`, or `session_not_found`, also for another key's session.
    */
   async requireSession(caller: Caller, session: string, action: SessionAction): Promise<void> {
     if (caller.kind === 'visitor') {

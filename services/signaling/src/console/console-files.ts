@@ -2,16 +2,16 @@ import type { ServerResponse } from 'node:http';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The console as it is built in this repository, seen from both `src/console` and `dist/console`. */
+/** The built console in this repository, relative to both `src/console` and `dist/console`. */
 const BUILT_HERE = fileURLToPath(new URL('../../../../apps/console/dist', import.meta.url));
-/** The bundler puts a hash of the content into these files' names. */
+/** The bundler puts a content hash into these files' names. */
 const HASHED = `assets${sep}`;
 
 export function consoleFolder(configured: string): string {
   return configured === '' ? BUILT_HERE : resolve(configured);
 }
 
-/** Hashed files never change; the page that names them is asked for each time. */
+/** Hashed files are cached forever; the page that names them is revalidated each time. */
 export function cacheHeaders(folder: string): (response: ServerResponse, path: string) => void {
   return (response, path) => {
     const inside = isAbsolute(path) ? relative(folder, path) : path;

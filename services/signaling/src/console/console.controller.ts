@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Controller, Get, Res } from '@nestjs/common';
 
-/** Reached only when there is no `index.html`: the static files come first. */
+/** Answers only when there is no `index.html`: static files come first. */
 @Controller()
 export class ConsoleController {
   @Get()

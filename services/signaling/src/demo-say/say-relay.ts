@@ -14,13 +14,13 @@ const TIMEOUT_MS = 10_000;
 
 const problemSchema = z.object({ code: z.string(), detail: z.string() });
 
-/** What of the caller's request goes on to the demo producer. */
+/** Headers of the caller's request that are forwarded to the demo producer. */
 interface CallersHeaders {
   traceparent?: string | undefined;
   idempotencyKey?: string | undefined;
 }
 
-/** Hands typed texts to the demo producer, where there is one: it is not for the public itself. */
+/** Forwards typed texts to the demo producer, which is not public itself. */
 export class SayRelay {
   readonly #registry: SessionRegistry;
   readonly #tracer: Tracer;
@@ -28,7 +28,7 @@ export class SayRelay {
   readonly #avatars: ReadonlySet<string>;
   readonly #apiKey: string;
 
-  /** @throws ConfigError when a demo producer is set, but no key to show it. */
+  /** @throws ConfigError when a demo producer is set without a key for it. */
   constructor(
     registry: SessionRegistry,
     tracer: Tracer,
@@ -45,14 +45,15 @@ export class SayRelay {
     this.#apiKey = apiKey;
   }
 
-  /** Whether a text can be said by this avatar. */
+  /** @returns whether this avatar has a text-to-speech producer. */
   canSay(avatar: string): boolean {
     return this.#url !== '' && this.#avatars.has(avatar);
   }
 
   /**
-   * @param caller.idempotencyKey the same text under the same key is said once.
-   * @throws HumancastError `not_found` where nobody can say it; else as the demo producer, or `unavailable` without it.
+   * Forwards a text to the demo producer.
+   * @param caller.idempotencyKey the same text under the same key is spoken once.
+   * @throws HumancastError `not_found` for an avatar without a producer, `unavailable` if it does not answer, and its own errors.
    */
   say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const attributes = { session, interrupt: words.interrupt };
@@ -62,7 +63,7 @@ export class SayRelay {
 
   async #say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const { avatar } = await this.#registry.get(session);
-    if (!this.canSay(avatar)) throw new HumancastError('not_found', 'texts can not be said by this avatar');
+    if (!this.canSay(avatar)) throw new HumancastError('not_found', 'this avatar has no text-to-speech producer');
     const response = await this.#post({ session, ...words }, caller);
     const body: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw refusalOf(body, response.headers.get('retry-after'));
@@ -90,7 +91,7 @@ export class SayRelay {
   }
 }
 
-/** Of the key that is ours, the caller learns nothing. */
+/** Converts the demo producer's refusal. That it refused signaling's own key is not disclosed. */
 function refusalOf(body: unknown, retryAfter: string | null): HumancastError {
   const problem = problemSchema.safeParse(body);
   const code = problem.data?.code as ErrorCode;

@@ -2,13 +2,13 @@ import { HumancastError, type SessionRegistry, type SignalingConfig } from '@hum
 
 const RETRY_SECONDS = 30;
 
-/** Gives each address a share of the demo sessions, so that one can't take all. Each signaling process counts what it made. */
+/** Limits the demo sessions of each address. Each signaling process counts those that it created. */
 export class DemoSessions {
   readonly #registry: Pick<SessionRegistry, 'list'>;
   readonly #share: number;
-  /** Sessions made here that were there at the last look, and by which network. */
+  /** The network of each session that was created here and had not ended at the last check. */
   readonly #made = new Map<string, string>();
-  /** Being made, by network. */
+  /** Sessions being created, by network. */
   readonly #pending = new Map<string, number>();
 
   constructor(registry: Pick<SessionRegistry, 'list'>, config: Pick<SignalingConfig, 'demoSessionsPerAddress'>) {
@@ -16,7 +16,7 @@ export class DemoSessions {
     this.#share = config.demoSessionsPerAddress;
   }
 
-  /** Makes a demo session for a network. @throws HumancastError `rate_limited` if it has its share; and what `create` throws. */
+  /** Creates a demo session for a network. @throws HumancastError `rate_limited` at the limit; and what `create` throws. */
   async make<T extends { readonly id: string }>(network: string, create: () => Promise<T>): Promise<T> {
     this.#count(network, 1);
     try {
@@ -37,7 +37,7 @@ export class DemoSessions {
     }
   }
 
-  /** Only those made before the look: a session made during it may be missing from what was read. */
+  /** Considers only sessions created before the read: one created during it may be missing from the result. */
   async #forgetEnded(): Promise<void> {
     const known = [...this.#made.keys()];
     const living = new Set((await this.#registry.list()).map(({ id }) => id));

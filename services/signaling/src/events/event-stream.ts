@@ -2,28 +2,28 @@ import type { ServerResponse } from 'node:http';
 import { type SessionEvent } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
 
-/** Bytes that may wait for a reader that is slower than its events; beyond, it is cut off and comes back where it was. */
+/** Bytes that may wait for a slow reader; above, its stream is closed, and it resumes from its last event. */
 const BUFFER_LIMIT_BYTES = 256 * 1024;
 const RECONNECT_MS = 2000;
 
 export interface EventStreamOptions {
   heartbeatMs: number;
-  /** Milliseconds in which a reader must take what is left when the stream ends; then the connection is cut. */
+  /** How long a reader may take to read the rest when the stream ends; then the connection is closed. */
   lingerMs: number;
-  /** The stream is cut off because its reader does not keep up. */
+  /** Called when the stream is closed because its reader is too slow. */
   onSlow: () => void;
   /** Called exactly once. */
   onClose: () => void;
 }
 
-/** Server-sent events (HTML standard, §9.2) on one response. */
+/** Writes server-sent events (HTML standard, §9.2) to one response. */
 export class EventStream {
   readonly #response: ServerResponse;
   readonly #options: EventStreamOptions;
   readonly #heartbeat: NodeJS.Timeout;
   #linger: NodeJS.Timeout | undefined;
 
-  /** @param response of a reader that is still there. */
+  /** @param response whose connection is still open. */
   constructor(response: ServerResponse, options: EventStreamOptions) {
     this.#response = response;
     this.#options = options;
@@ -36,7 +36,7 @@ export class EventStream {
     response.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-store',
-      // nginx holds responses back otherwise.
+      // Disables nginx's response buffering.
       'x-accel-buffering': 'no',
     });
     this.#heartbeat = setInterval(() => this.#write(':\n\n'), options.heartbeatMs);
@@ -47,7 +47,7 @@ export class EventStream {
     this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
-  /** Ends after what was sent, or when the reader has not taken that in time. */
+  /** Ends the stream after what was sent; a reader that does not read it in time is disconnected. */
   end(): void {
     if (this.#response.writableEnded) return;
     this.#response.end();

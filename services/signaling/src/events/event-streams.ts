@@ -15,9 +15,9 @@ const EVENT_ID = /^\d{1,20}-\d{1,20}$/;
 const FULL_RETRY_SECONDS = 5;
 
 export interface StreamStart {
-  /** The `Last-Event-ID` of a reader that comes back. */
+  /** The `Last-Event-ID` of a reader that reconnects. */
   lastEventId: string | undefined;
-  /** Whether a new reader wants past events, too. */
+  /** Whether a new reader also gets past events. */
   fromStart: boolean;
 }
 
@@ -32,7 +32,7 @@ export type EventStreamsOptions = Pick<
   'eventStreamLimit' | 'eventStreamsPerSession' | 'eventStreamsPerKey' | 'eventStreamsPerAddress'
 > & { heartbeatMs: number; lingerMs: number };
 
-/** Sessions' events as server-sent events. */
+/** Serves sessions' events as server-sent events. */
 export class EventStreams {
   readonly #parts: EventStreamsParts;
   readonly #options: EventStreamsOptions;
@@ -40,7 +40,7 @@ export class EventStreams {
   readonly #perKey: ConcurrencyLimiter;
   readonly #perNetwork: ConcurrencyLimiter;
   readonly #open = new Set<EventStream>();
-  /** Readers that have a place: those with an open stream, and those whose session is being looked up. */
+  /** Readers that are counted: those with an open stream, and those whose session is being looked up. */
   #places = 0;
   #closed = false;
 
@@ -55,12 +55,12 @@ export class EventStreams {
   }
 
   /**
-   * Streams until the session has ended, or the reader goes. A reader that has seen the end already gets 204, which keeps
-   * a browser from coming back (HTML standard, §9.2.3). Nothing is left of a reader that goes at any time.
+   * Streams until the session ends or the reader disconnects. A reader that has already seen the end gets 204, which keeps a
+   * browser from reconnecting (HTML standard, §9.2.3). A reader may disconnect at any time without leaving anything behind.
    * @throws HumancastError `session_not_found`, `session_ended`, `bad_request`, `unavailable`, `too_many_connections`.
    */
   async serve(session: string, start: StreamStart, reader: Counted, response: ServerResponse): Promise<void> {
-    // Whoever has gone by now has had its `close` event: nothing would ever free what is taken for it.
+    // A connection that is closed by now has emitted `close` already: nothing would free its place.
     if (response.destroyed) return;
     response.once('close', this.#takePlace(session, reader));
     const { registry } = this.#parts;
@@ -73,13 +73,13 @@ export class EventStreams {
     else this.#stream(session, after, response);
   }
 
-  /** Ends all streams, and takes no more. */
+  /** Ends all streams and refuses new ones. */
   closeAll(): void {
     this.#closed = true;
     for (const stream of this.#open) stream.end();
   }
 
-  /** @returns what gives the place back. */
+  /** @returns a function that frees the place. */
   #takePlace(session: string, { key, network }: Counted): () => void {
     if (this.#places >= this.#options.eventStreamLimit) {
       throw new HumancastError('unavailable', {

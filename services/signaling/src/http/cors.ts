@@ -6,7 +6,7 @@ const METHODS = 'GET, POST, PATCH, DELETE, OPTIONS';
 const REQUEST_HEADERS = 'Authorization, Content-Type, If-Match, Last-Event-ID';
 const PREFLIGHT_SECONDS = '600';
 
-/** Cross-origin rules (Fetch standard, §3.2) for the origins that are allowed; others get no header, so a browser refuses. */
+/** Answers cross-origin requests (Fetch standard, §3.2) of allowed origins; others get no header, so a browser refuses. */
 export function cors(origins: Origins) {
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
     const { origin } = request.headers;
@@ -30,7 +30,7 @@ export function cors(origins: Origins) {
       response.setHeader('access-control-allow-headers', REQUEST_HEADERS);
       response.setHeader('access-control-max-age', PREFLIGHT_SECONDS);
     }
-    // WHEP asks that any OPTIONS, a preflight too, says what may be posted (draft-ietf-wish-whep §4.3).
+    // WHEP requires Accept-Post in every answer to OPTIONS, including a preflight (draft-ietf-wish-whep §4.3).
     if (request.url?.startsWith('/whep/')) response.setHeader('accept-post', 'application/sdp');
     response.writeHead(200, { 'content-length': '0' }).end();
   };

@@ -3,7 +3,7 @@ import { HumancastError, parseRequest } from '@humancast/shared';
 import type { z } from 'zod';
 
 /**
- * A request's JSON body, parsed and checked.
+ * Parses and validates a request's JSON body.
  * @throws HumancastError `unsupported_media_type`, `bad_request`.
  */
 export function jsonBody<T>(request: IncomingMessage, body: unknown, schema: z.ZodType<T, unknown>): T {
@@ -14,7 +14,7 @@ export function jsonBody<T>(request: IncomingMessage, body: unknown, schema: z.Z
   return parseRequest(schema, body ?? {});
 }
 
-/** The media type of a Content-Type header, without its parameters (RFC 9110 §8.3.1). */
+/** @returns the media type of a Content-Type header without its parameters (RFC 9110 §8.3.1). */
 export function mediaTypeOf(contentType: string | undefined): string | undefined {
   return contentType?.split(';')[0]?.trim().toLowerCase();
 }

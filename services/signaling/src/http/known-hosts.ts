@@ -3,9 +3,9 @@ import { isIP } from 'node:net';
 import { HumancastError, isLoopback, type SignalingConfig } from '@humancast/shared';
 
 /**
- * Which names a service answers to that relies on being reachable from this machine only. A web page elsewhere can have its
- * own name resolve to 127.0.0.1 (DNS rebinding), and would be of one origin with us; the `Host` header gives it away. Addresses,
- * and names without a dot, as containers have for each other, can't be had by such a page.
+ * Prevents DNS rebinding in demo mode, which relies on being reachable from this machine only. A foreign page's name can resolve
+ * to 127.0.0.1, which makes the page same-origin; its `Host` header reveals it. IP addresses, and names without a dot as containers
+ * use, cannot belong to such a page.
  */
 export class KnownHosts {
   readonly #checks: boolean;
@@ -31,7 +31,7 @@ export class KnownHosts {
     );
   }
 
-  /** The same for Express. */
+  /** {@link require} as Express middleware. */
   readonly middleware = (
     request: IncomingMessage,
     _response: ServerResponse,

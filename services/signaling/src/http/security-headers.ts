@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Of every response. The console needs nothing but this server; session tokens stand in its URL, hence no referrer. */
+/** Adds security headers to every response. The console loads only from this server; its URL holds tokens, hence no referrer. */
 export function securityHeaders(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   response.setHeader('content-security-policy', contentSecurityPolicy(request.headers.host));
   response.setHeader('referrer-policy', 'no-referrer');

@@ -14,7 +14,7 @@ export type LimitsConfig = Pick<
   'connectsPerMinute' | 'signalConnectionsPerAddress' | 'sessionRequestsPerSecond' | 'interruptsPerMinute'
 >;
 
-/** The limits that several doors count together. Each signaling process counts for itself. */
+/** Rate and connection limits that several endpoints share. Each signaling process counts for itself. */
 export class Limits {
   readonly #requests: RequestLimits;
   readonly #connects: RateLimiter;
@@ -36,12 +36,12 @@ export class Limits {
     this.#interrupts = new RateLimiter(perMinute('INTERRUPTS_PER_MINUTE', 'interruptions', config.interruptsPerMinute));
   }
 
-  /** @returns who a request is counted as. */
+  /** @returns the network and API key under which a request is counted. */
   counted(request: IncomingMessage) {
     return this.#requests.counted(request);
   }
 
-  /** Counts somebody new without an API key: a WebSocket, a demo session, a WHEP request. @throws HumancastError `rate_limited`. */
+  /** Counts a WebSocket, demo session or WHEP request without an API key. @throws HumancastError `rate_limited`. */
   requireConnect(request: IncomingMessage): void {
     this.#connects.require(this.counted(request).network);
   }
@@ -51,7 +51,7 @@ export class Limits {
     request.socket.once('close', this.#sockets.acquire(this.counted(request).network));
   }
 
-  /** Counts a request with a session's token; one with an API key is counted already. @throws HumancastError `rate_limited`. */
+  /** Counts a request with a session's token; API keys are counted elsewhere. @throws HumancastError `rate_limited`. */
   requireGuest(caller: Caller): void {
     if (caller.kind === 'guest') this.#guests.require(caller.claims.sid);
   }

@@ -2,11 +2,11 @@ import type { ToSignaling } from '@humancast/shared';
 import type { Inspector } from './inspector.js';
 
 type InspectedMessage = Extract<ToSignaling, { type: 'session.inspected' }>;
-/** What concerns one viewer. */
+/** A message about one viewer. */
 export type ViewerPost = Exclude<ToSignaling, InspectedMessage>;
 export type ViewerSink = (message: ViewerPost) => void;
 
-/** Where this process's mailbox ends: each message goes to the viewer, or the question, that it belongs to. */
+/** Dispatches the messages of this process's mailbox to the viewer or the pending inspection that they belong to. */
 export class Inbox {
   readonly #inspector: Inspector;
   readonly #sinks = new Map<string, ViewerSink>();
@@ -16,7 +16,7 @@ export class Inbox {
     this.#inspector = inspector;
   }
 
-  /** Messages for this viewer go to `sink` from now on. → stops that, unless a newer sink has taken over. */
+  /** Sends messages for this viewer to `sink`. @returns a function that stops it, unless a newer sink has taken over. */
   attach(viewer: string, sink: ViewerSink): () => void {
     this.#sinks.set(viewer, sink);
     return () => {
@@ -24,7 +24,7 @@ export class Inbox {
     };
   }
 
-  /** Messages for viewers that nobody here waits for: WHEP viewers, once they have their answer. */
+  /** Registers the sink for viewers without one of their own: WHEP viewers, once they have their answer. */
   onUnclaimed(sink: ViewerSink): void {
     this.#onUnclaimed = sink;
   }

@@ -2,24 +2,24 @@ import { randomUUID } from 'node:crypto';
 import type { Inspection } from '@humancast/shared';
 import type { SessionRouter } from './session-router.js';
 
-/** Questions on their way at once. */
+/** Limit of pending inspections. */
 const PENDING_LIMIT = 1000;
 
-/** Asks a session's host where its playhead is right now. */
+/** Asks a session's host for its current playhead. */
 export class Inspector {
   readonly #router: SessionRouter;
   readonly #replyTo: string;
   readonly #timeoutMs: number;
   readonly #pending = new Map<string, (inspection: Inspection) => void>();
 
-  /** @param replyTo this process's mailbox. */
+  /** @param replyTo address of this process's mailbox. */
   constructor(router: SessionRouter, replyTo: string, timeoutMs: number) {
     this.#router = router;
     this.#replyTo = replyTo;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** → `undefined` when the host does not answer in time. */
+  /** @returns `undefined` if the host does not answer in time. */
   async inspect(session: string, host: string): Promise<Inspection | undefined> {
     if (this.#pending.size >= PENDING_LIMIT) return undefined;
     const request = randomUUID();

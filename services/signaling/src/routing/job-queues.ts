@@ -27,29 +27,29 @@ export class JobQueues {
   }
 
   /**
-   * A host is wanted. The same session and epoch again changes nothing while the job waits.
-   * → `false` when it has been taken already.
+   * Adds a job to host a session. A second one for the same session and epoch changes nothing while the first waits.
+   * @returns `false` if the job has been taken already.
    */
   async requestHost(job: SessionJob): Promise<boolean> {
     const jobId = `${job.session}-${job.epoch}`;
     if ((await this.#sessions.getJobState(jobId)) === 'active') return false;
-    // Who has had a host, and lost it, comes before all new ones: somebody watches already.
+    // A session that lost its host goes first: somebody is watching already.
     await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId, lifo: job.epoch > 1 });
     return true;
   }
 
-  /** How many sessions wait for a place on a media-sender. */
+  /** @returns how many sessions wait for a media-sender. */
   waitingCount(): Promise<number> {
     return this.#sessions.getWaitingCount();
   }
 
-  /** Sessions that wait for a place on a media-sender, the next one first. */
+  /** @returns the sessions that wait for a media-sender, the next one first. */
   async waitingSessions(): Promise<string[]> {
     const ids = await this.#sessions.getRanges(['wait'], 0, POSITIONS_READ - 1, true);
     return ids.map((id) => id.slice(0, id.lastIndexOf('-')));
   }
 
-  /** How much work there is: for all media-senders, and for these in particular. */
+  /** @returns the levels of the sessions queue and of these media-senders' segment queues. */
   async levels(senders: readonly string[]): Promise<Record<'sessions' | 'segments', QueueLevels>> {
     const [sessions, ...segments] = await Promise.all([
       levelsOf(this.#sessions),

@@ -1,15 +1,15 @@
 import { HumancastError, mastersOf, type Redis } from '@humancast/shared';
 import { parseRedisInfo } from '../observability/redis-info.js';
 
-/** Of its `maxmemory`, from which on redis-queue gets nothing new. What ends, moves and frees needs room for its jobs. */
+/** Fraction of `maxmemory` above which redis-queue accepts nothing new. Ending and moving sessions needs memory for jobs. */
 const FULL = 0.9;
 const FRESH_MS = 1000;
 const RETRY_SECONDS = 5;
 
-/** Keeps the last tenth of redis-queue's memory for what makes room: BullMQ can't move a session to another host in a full one. */
+/** Reserves the last tenth of redis-queue's memory for work that frees it: BullMQ cannot move a session when memory is full. */
 export class QueueMemory {
   readonly #redis: Redis;
-  /** 0 to 1, as last known. */
+  /** Last known usage, 0 to 1. */
   #usage = 0;
   #askedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -17,7 +17,7 @@ export class QueueMemory {
     this.#redis = redis;
   }
 
-  /** Goes by what Redis said last, and asks it again, once a second at most. @throws HumancastError `unavailable`. */
+  /** Checks the last known usage, and refreshes it at most once a second. @throws HumancastError `unavailable`. */
   require(): void {
     if (performance.now() - this.#askedAtMs > FRESH_MS) {
       this.#askedAtMs = performance.now();
@@ -29,7 +29,7 @@ export class QueueMemory {
     throw new HumancastError('unavailable', { detail: 'redis-queue is nearly full', retryAfterSeconds: RETRY_SECONDS });
   }
 
-  /** Of the fullest node. Where none has a limit, or none answers, there is nothing to keep: the command itself will tell. */
+  /** @returns the usage of the fullest node; 0 if none has a limit or none answers. */
   async #read(): Promise<number> {
     try {
       const texts = await Promise.all(mastersOf(this.#redis).map((server) => server.info('memory')));

@@ -16,17 +16,17 @@ export interface SweeperOptions {
   sessionJoinTimeoutSeconds: number;
   demoJoinTimeoutSeconds: number;
   demoMaxSeconds: number;
-  /** This process's mailbox. */
+  /** Address of this process's mailbox. */
   mailbox: string;
   timings: Pick<Timings, 'senderSweepMs' | 'sessionSweepMs' | 'orphanGraceMs'>;
 }
 
-/** The part of a lease for which a suspicion must have stood. Media-senders stop at four fifths (`MARGIN` of their lease). */
+/** Fraction of the lease for which a suspicion must stand. Media-senders pause after four fifths (`MARGIN` of their lease). */
 const CONDEMN_AFTER = 0.9;
 
 /**
- * Puts right what a process left behind that is gone. Every signaling process sweeps; each step is decided by one script
- * in Redis, so doing it twice changes nothing.
+ * Cleans up after dead processes. Every signaling process sweeps; each step is one atomic script in Redis, so that repeating it
+ * changes nothing.
  */
 export class Sweeper {
   readonly #redis: Redis;
@@ -36,9 +36,9 @@ export class Sweeper {
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #options: SweeperOptions;
-  /** Mailboxes that were missing at a sweep, and since when (monotonic ms). */
+  /** Missing mailboxes, and since when (monotonic ms). */
   #missing = new Map<string, number>();
-  /** Media-senders that are suspected dead: by which suspicion, and since when this process knows of it (monotonic ms). */
+  /** Media-senders suspected dead: the suspicion's id, and since when this process knows it (monotonic ms). */
   readonly #suspects = new Map<string, { suspicion: string; sinceMs: number }>();
   #stops: (() => void)[] = [];
 
@@ -76,7 +76,7 @@ export class Sweeper {
     this.#stops = [];
   }
 
-  /** Sessions of media-senders that are dead go to others. */
+  /** Detects dead media-senders and releases their sessions. */
   async sweepSenders(): Promise<void> {
     const ids = await this.#senders.known();
     const signs = await this.#senders.signsOf(ids);
@@ -88,9 +88,8 @@ export class Sweeper {
   }
 
   /**
-   * Whoever is silent is suspected first, and condemned when the suspicion, as this process has known it for most of a lease, still
-   * stands: the media-sender withdraws it as soon as it lives. The wait begins after Redis has answered, and what it is counted
-   * by is no clock of Redis.
+   * Suspects a silent media-sender, and condemns it once this process has known the same suspicion for most of a lease. A live
+   * media-sender withdraws the suspicion. The time runs from Redis's answer, on this process's monotonic clock.
    */
   async #suspect(id: string, leaseMs: number): Promise<void> {
     const suspicion = await this.#senders.suspect(id, randomUUID());
@@ -101,13 +100,13 @@ export class Sweeper {
   }
 
   async #takeFrom(sender: string, suspicion: string): Promise<void> {
-    // Read before: whatever the media-sender resumes after it was condemned can't be taken from it by what was read here.
+    // Read first, so that a session that the media-sender resumes after it was condemned is not taken from it.
     const sessions = await this.#registry.list();
     if (!(await this.#senders.condemn(sender, suspicion))) return;
     for (const session of sessions) {
       if (session.state !== 'hosted' || session.host !== sender || !(await this.#router.release(session))) continue;
       this.#metrics.released.inc();
-      this.#logger.warn({ session: session.id, sender }, 'media-sender is dead, session released');
+      this.#logger.warn({ session: session.id, sender }, 'released session of dead media-sender');
     }
     if (!(await this.#senders.forgetCondemned(sender))) return;
     await this.#router.dropSender(sender);
@@ -135,7 +134,7 @@ export class Sweeper {
     }
     for (const viewer of viewers) {
       if (await this.#isReachable(viewer.mailbox, reachable)) continue;
-      // A WHEP viewer has no signalling to come back with, and plays on: its messages come to us from now on.
+      // A WHEP viewer has no signaling to resume with, and plays on: its messages come to this process from now on.
       const { host } =
         viewer.offer === undefined
           ? await this.#registry.removeViewer(session.id, viewer.viewer, viewer.mailbox)
@@ -155,7 +154,7 @@ export class Sweeper {
     if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 
-  /** A mailbox that is missing counts as there for a grace time: its viewers come back through another process. */
+  /** A missing mailbox counts as reachable for a grace time, in which its viewers resume at another process. */
   async #isReachable(mailbox: string, reachable: Map<string, boolean>): Promise<boolean> {
     if (!reachable.has(mailbox)) reachable.set(mailbox, (await this.#redis.exists(keys.mailbox(mailbox))) === 1);
     if (!this.#isMissing(mailbox, reachable)) return true;

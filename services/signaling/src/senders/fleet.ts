@@ -1,10 +1,10 @@
 import { HumancastError, type Post, type SenderRegistry, type ToSender } from '@humancast/shared';
 import type { JobQueues } from '../routing/job-queues.js';
 
-/** A place becomes free when a session ends; nobody knows when. */
+/** Retry delay for a caller when every media-sender is full. */
 const FULL_RETRY_SECONDS = 5;
 
-/** The media-senders as a whole. */
+/** All media-senders: their capacity, and draining one of them. */
 export class Fleet {
   readonly #senders: SenderRegistry;
   readonly #jobs: JobQueues;
@@ -17,8 +17,8 @@ export class Fleet {
   }
 
   /**
-   * For a caller who would rather be told than wait. Two at the same instant may both be told that there is a place: one of
-   * them waits then, after all.
+   * Requires capacity for one more session. Two simultaneous callers may both be admitted to the last place; then one of them
+   * waits.
    * @throws HumancastError `no_capacity`.
    */
   async requirePlace(): Promise<void> {
@@ -29,7 +29,7 @@ export class Fleet {
     if (free <= waiting) throw new HumancastError('no_capacity', { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
-  /** Its sessions move to others, and it takes no more. @throws HumancastError `sender_not_found`. */
+  /** Tells a media-sender to hand over its sessions and accept no more. @throws HumancastError `sender_not_found`. */
   async drain(sender: string): Promise<void> {
     const taken = (await this.#senders.isAlive(sender)) && (await this.#post.send(sender, { type: 'sender.drain' }));
     if (!taken) throw new HumancastError('sender_not_found', `no media-sender has the id ${sender}`);

@@ -61,7 +61,7 @@ export interface NewSession {
   expiresAtMs: number;
 }
 
-/** What can be done with sessions, whoever asks; who may ask is decided at the door. */
+/** Creates, drives and ends sessions. Permissions are checked by the callers. */
 export class SessionService {
   readonly #registry: SessionRegistry;
   readonly #avatars: AvatarStore;
@@ -104,14 +104,15 @@ export class SessionService {
   }
 
   /**
-   * @param demo made by a visitor without a key, who may do everything in it.
-   * @param key the name of the API key that makes it, to which it belongs.
-   * @param wait whether it may wait for a place while every media-sender is full.
-   * @param command the request, if it has an `Idempotency-Key`: the same again is answered by the same session.
+   * Creates a session.
+   * @param demo whether a visitor without a key creates it, who then controls it.
+   * @param key the name of the API key that creates and owns it.
+   * @param wait whether it may wait while every media-sender is full.
+   * @param command the request, if it has an `Idempotency-Key`: repeating it returns the same session.
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`, `idempotency_key_reused`.
    */
   async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
-    // The id of a session that is asked for again under one key is the same, and nobody else can find it out.
+    // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess it.
     const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
     if (!command || !(await this.#registry.exists(id))) {
       this.#queueMemory.require();
@@ -129,8 +130,9 @@ export class SessionService {
   }
 
   /**
-   * → whether it ended by this call.
+   * Ends a session.
    * @param key the name of the API key that ends it, for the log.
+   * @returns whether this call ended it.
    * @throws HumancastError `session_not_found`.
    */
   async end(id: string, reason: string, key?: string): Promise<boolean> {
@@ -141,12 +143,12 @@ export class SessionService {
   }
 
   /**
-   * Queues segments in order; with `interrupt`, in place of everything that was queued or is being said.
+   * Queues segments in order; with `interrupt`, in place of everything that is queued or playing.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
-   * `segment_not_ready`, `queue_full`; and nothing is queued then.
-   * @param options.mayUse whether the caller may say this segment here; others are as if they were not there.
+   * `segment_not_ready`, `queue_full`; then nothing is queued.
+   * @param options.mayUse whether the caller may use this segment here; others are reported as not found.
    * @param options.key the name of the caller's API key, for the log.
-   * @param options.traceparent of the caller.
+   * @param options.traceparent the caller's trace context.
    */
   speak(id: string, segments: readonly string[], options: SpeakOptions): Promise<QueuedSegment[]> {
     const { interrupt, traceparent } = options;
@@ -156,26 +158,27 @@ export class SessionService {
   }
 
   /**
-   * Everything queued up to now is over. → up to which place in the queue.
+   * Ends everything that is queued.
    * @param key the name of the API key that interrupts, for the log.
-   * @throws as the registry.
+   * @returns the sequence number of the last segment that was ended.
+   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
    */
   async interrupt(id: string, key?: string, command?: Command): Promise<number> {
     const { interruptedSeq, host } = await this.#registry.interrupt(id, command);
     if (host !== undefined) {
       await this.#router.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
-    this.#logger.info({ session: id, interruptedSeq, key }, 'interrupted');
+    this.#logger.info({ session: id, interruptedSeq, key }, 'session interrupted');
     return interruptedSeq;
   }
 
-  /** What the session's avatar can say. */
+  /** @returns the speech segments of the session's avatar. */
   async segments(id: string): Promise<SegmentSummary[]> {
     const { avatar } = await this.#registry.get(id);
     return (await this.#media.list(avatar)).filter(({ role }) => role === 'speech');
   }
 
-  /** What the session says now, will say, and has said lately: at most {@link SAID_LIMIT}, newest first. */
+  /** @returns the segments that are queued, playing or were played lately: at most {@link SAID_LIMIT}, newest first. */
   async said(id: string): Promise<SegmentSummary[]> {
     const [queue, said] = await Promise.all([this.#registry.queue(id), this.#registry.lastSaid(id)]);
     const ids = new Set([...queue.map(({ segment }) => segment).reverse(), ...said]);
@@ -190,7 +193,7 @@ export class SessionService {
     segments: readonly string[],
     { interrupt, traceparent, mayUse, key, command }: SpeakOptions,
   ): Promise<QueuedSegment[]> {
-    // What was queued is answered the same again, whatever has become of its segments since.
+    // A repeated command gets the same answer, whatever has become of its segments.
     if (!command || !(await this.#registry.isDone(id, command))) {
       this.#queueMemory.require();
       const session = await this.#live(id);
@@ -224,7 +227,7 @@ export class SessionService {
     }
   }
 
-  /** Two requests at the same instant may both get the last place: the limit protects, it does not account. */
+  /** Two simultaneous requests may both get the last place: the limit is approximate. */
   async #requireRoom(demo: boolean): Promise<void> {
     const full = new HumancastError('session_limit', { retryAfterSeconds: LIMIT_RETRY_SECONDS });
     if ((await this.#registry.count()) >= this.#limits.sessionLimit) throw full;
@@ -233,7 +236,7 @@ export class SessionService {
     if (demos >= this.#limits.demoSessionLimit) throw full;
   }
 
-  /** All of them, before any of them is queued; and their time to live starts anew, so that they last until they are played. */
+  /** Checks all segments before any is queued, and renews their time to live so that they last until they are played. */
   async #requireSpeakable(avatar: string, segments: readonly string[], mayUse: SpeakOptions['mayUse']): Promise<void> {
     await Promise.all(
       [...new Set(segments)].map(async (segment) => {

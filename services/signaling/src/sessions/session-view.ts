@@ -15,7 +15,7 @@ export function guestView(session: SessionDetails): SessionDetails {
   return { ...rest, viewers: [] };
 }
 
-/** Sessions as REST shows them. */
+/** Builds the REST representation of sessions. */
 export class SessionViews {
   readonly #registry: SessionRegistry;
   readonly #inspector: Inspector;
@@ -59,7 +59,7 @@ export class SessionViews {
 }
 
 function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo, owner }: SessionRecord): SessionSummary {
-  // While it waits for a host, the record still names the one before.
+  // While a session waits for a host, its record still names the previous one.
   return { id, avatar, state, host: state === 'hosted' ? host : undefined, epoch, createdAtMs, demo, owner };
 }
 

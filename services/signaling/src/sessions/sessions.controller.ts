@@ -58,11 +58,11 @@ export class SessionsController {
     const counted = this.limits.counted(request);
     this.turnUsers.admit(counted);
     const key = keyOf(caller);
-    // Without an API key there is nobody whom a command could belong to: another visitor must not be given this one's session.
+    // Idempotency keys belong to an API key: without one, another visitor could be given this visitor's session.
     const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
     const create = () => this.sessions.create(avatar, { demo, wait, key, command });
     const session = await (demo ? this.demos.make(counted.network, create) : create());
-    // Relative to the request, so that it also holds under a path prefix.
+    // Relative to the request, so that it also works under a path prefix.
     response.setHeader('location', `sessions/${session.id}`);
     response.setHeader('cache-control', 'no-store');
     return {

@@ -2,9 +2,9 @@ import type { SegmentSummary } from '@humancast/shared';
 import type { Caller } from '../auth/access.js';
 
 /**
- * Whether a caller who may speak in a session may say this segment of its avatar there. What was pushed into another session
- * is for that one: only the key that pushed it, or an operator, may say it again. Without a key, only what was made for this
- * session and what lies in the watched folder.
+ * @returns whether a caller that may speak in a session may use this segment of its avatar there. A segment pushed into another
+ * session may be reused only by the key that pushed it, or by an operator. Callers without a key may use segments made for this
+ * session and those of the watched folder.
  */
 export function isSpeakable(
   segment: Pick<SegmentSummary, 'source' | 'session' | 'owner'>,

@@ -3,9 +3,9 @@ import type { IceServer } from '@humancast/protocol';
 import { serverOf, type TurnServer, turnServers } from './turn-servers.js';
 
 export interface TurnOptions {
-  /** Of one server or several, each listed with all its transports. */
+  /** TURN URIs of one server or several, with all their transports. */
   urls: readonly string[];
-  /** More ways to the same server, used while all of `urls` are on loopback. */
+  /** More URIs of the same server, used while all of `urls` are on loopback. */
   localUrls?: readonly string[];
   /** coturn's `static-auth-secret`. */
   secret: string;
@@ -13,8 +13,8 @@ export interface TurnOptions {
 }
 
 /**
- * Ephemeral TURN credentials (draft-uberti-behave-turn-rest): the username is `expiry:id`, the password
- * base64(HMAC-SHA1(secret, username)). coturn checks them with the secret alone; they can't be taken back, hence short.
+ * Issues ephemeral TURN credentials (draft-uberti-behave-turn-rest): the username is `expiry:id`, the password
+ * base64(HMAC-SHA1(secret, username)). coturn needs only the secret to check them. They cannot be revoked, so they are short-lived.
  */
 export class TurnCredentials {
   readonly #options: TurnOptions;
@@ -30,8 +30,9 @@ export class TurnCredentials {
   }
 
   /**
-   * @param holder who it is for; shows up in coturn's log.
-   * @param session which always gets the same server. → none where there is no TURN server.
+   * @param holder the user's name in coturn's log.
+   * @param session which always gets the same server.
+   * @returns an empty list if there is no TURN server.
    */
   issue(holder: string, session: string): IceServer[] {
     const { secret, ttlSeconds } = this.#options;

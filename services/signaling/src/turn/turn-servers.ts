@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** The ways to reach one TURN server: over UDP, TCP, TLS. */
+/** The URIs of one TURN server: over UDP, TCP, TLS. */
 export type TurnServer = readonly [url: string, ...more: string[]];
 
-/** Groups TURN URIs (RFC 7065) by host: those of one host lead to one server, whatever the port and transport. */
+/** Groups TURN URIs (RFC 7065) by host: one host is one server, whatever the port and transport. */
 export function groupByHost(urls: readonly string[]): TurnServer[] {
   const groups = new Map<string, [string, ...string[]]>();
   for (const url of urls) {
@@ -15,8 +15,8 @@ export function groupByHost(urls: readonly string[]): TurnServer[] {
 }
 
 /**
- * The servers that viewers get. While all of `urls` are on loopback, `localUrls` are further ways to that one server: a viewer on
- * this machine may not be allowed to use the first (Firefox refuses a TURN server on loopback).
+ * @returns the servers for viewers. While all of `urls` are on loopback, `localUrls` are further URIs of that one server, because
+ * Firefox refuses a TURN server on loopback.
  */
 export function turnServers(urls: readonly string[], localUrls: readonly string[]): TurnServer[] {
   const [first, ...more] = urls;
@@ -25,8 +25,8 @@ export function turnServers(urls: readonly string[], localUrls: readonly string[
 }
 
 /**
- * A session's server: the same in every signaling process and after every restart, without anything being stored; when one
- * is taken off the list, only its sessions go elsewhere (rendezvous hashing: Thaler & Ravishankar, 1998).
+ * @returns a session's server: the same in every signaling process and after every restart, without stored state. When a server
+ * is removed, only its sessions move (rendezvous hashing: Thaler & Ravishankar, 1998).
  */
 export function serverOf(session: string, servers: readonly TurnServer[]): TurnServer | undefined {
   let best: TurnServer | undefined;

@@ -22,7 +22,7 @@ type Join = Extract<ViewerMessage, { type: 'join' }>;
 
 export interface ConnectionsParts extends ViewerConnectionParts {
   inbox: Inbox;
-  /** To other signaling processes. */
+  /** Sends messages to other signaling processes. */
   post: Post<ToSignaling>;
   feed: EventFeed;
   turnUsers: TurnUsers;
@@ -36,21 +36,21 @@ export interface ConnectionsOptions {
   viewerGraceMs: number;
 }
 
-/** A viewer's link, and how to stop what runs for it. */
-interface Seat {
-  readonly link: ViewerConnection;
+/** A viewer's connection, and how to stop its subscriptions. */
+interface Attachment {
+  readonly connection: ViewerConnection;
   readonly detach: () => void;
   unfollow: () => void;
 }
 
-/** Where viewers come in, come back, and go. */
+/** The viewers connected to this process: joins, resumes and removes them. */
 export class Connections {
   readonly #parts: ConnectionsParts;
   readonly #options: ConnectionsOptions;
-  /** Who is here. */
-  readonly #here = new Map<string, Seat>();
-  /** Whose WebSocket was lost, and when it is given up. */
-  readonly #graces = new Map<string, NodeJS.Timeout>();
+  /** Connected viewers, by id. */
+  readonly #attached = new Map<string, Attachment>();
+  /** Timers that remove viewers whose WebSocket was lost, by id. */
+  readonly #graceTimers = new Map<string, NodeJS.Timeout>();
   #closed = false;
 
   constructor(parts: ConnectionsParts, options: ConnectionsOptions) {
@@ -72,26 +72,26 @@ export class Connections {
     }
   }
 
-  /** The viewer says goodbye. */
-  async leave(link: ViewerConnection): Promise<void> {
-    if (!this.#unseat(link)) return;
-    link.socket.close(1000, 'left');
-    await this.#remove(link, 'viewer left');
+  /** Removes a viewer that leaves. */
+  async leave(connection: ViewerConnection): Promise<void> {
+    if (!this.#detach(connection)) return;
+    connection.socket.close(1000, 'left');
+    await this.#remove(connection, 'viewer left');
   }
 
-  /** Its WebSocket is gone, without a word: it stays for a while, and its media plays on. */
-  lost(link: ViewerConnection): void {
-    if (!this.#unseat(link)) return;
-    this.#grace(link);
+  /** Starts the grace time of a viewer whose WebSocket was lost. Its media plays on. */
+  lost(connection: ViewerConnection): void {
+    if (!this.#detach(connection)) return;
+    this.#startGrace(connection);
   }
 
-  /** Forgets everyone here, who will come back through another process. */
+  /** Forgets all viewers without removing them: they resume at another process. */
   close(): void {
     this.#closed = true;
-    for (const timer of this.#graces.values()) clearTimeout(timer);
-    this.#graces.clear();
-    for (const seat of this.#here.values()) release(seat);
-    this.#here.clear();
+    for (const timer of this.#graceTimers.values()) clearTimeout(timer);
+    this.#graceTimers.clear();
+    for (const attachment of this.#attached.values()) release(attachment);
+    this.#attached.clear();
   }
 
   async #join(message: Join, socket: SignalSocket, network: string, trace: JoinTrace): Promise<ViewerConnection> {
@@ -102,46 +102,46 @@ export class Connections {
     const { viewer, resumed } = admission;
     if (!resumed) turnUsers.admit({ network, key: undefined }, session.id);
     const playsOn = resumed && message.connection !== undefined;
-    const link = new ViewerConnection(this.#parts, socket, {
+    const connection = new ViewerConnection(this.#parts, socket, {
       session: session.id,
       viewer,
       epoch: session.epoch,
       trace,
     });
     const lastEvent = await registry.lastEventId(session.id);
-    const seat = this.#seat(link);
+    const attachment = this.#attach(connection);
     try {
-      // A connection that still plays goes on; the host learns where the viewer is reached now.
+      // A peer connection that still plays is kept; the host only learns the viewer's new mailbox.
       if (playsOn) {
         await router.viewersChanged(session.id, session.host);
       } else {
-        await link.requestOffer();
+        await connection.requestOffer();
       }
     } catch (error) {
-      this.#unseat(link);
+      this.#detach(connection);
       throw error;
     }
     socket.send(this.#joined(session, viewer));
-    link.start();
-    if (this.#here.get(viewer) === seat)
-      seat.unfollow = feed.follow(session.id, lastEvent, (event) => link.tellEvent(event));
+    connection.start();
+    if (this.#attached.get(viewer) === attachment)
+      attachment.unfollow = feed.follow(session.id, lastEvent, (event) => connection.sendEvent(event));
     metrics.joins.inc({ kind: resumed ? 'resumed' : 'new' });
     logger.info({ session: session.id, viewer, resumed, ...traceFields(trace.traceparent) }, 'viewer joined');
     trace.admitted({ viewer, resumed });
     if (playsOn) trace.over();
-    if (!socket.isOpen) this.lost(link);
-    return link;
+    if (!socket.isOpen) this.lost(connection);
+    return connection;
   }
 
   async #admit({ session, token, viewer, resume = '' }: Join): Promise<{ viewer: string; resumed: boolean }> {
     const { registry, mailbox, post } = this.#parts;
     const { tokenSecret } = this.#options;
     const nowMs = Date.now();
-    // Who has joined in time and is still there may come back after its token has expired.
+    // A registered viewer may resume after its token has expired.
     const claims = await verifyToken(token, tokenSecret, nowMs, { acceptExpired: viewer !== undefined });
     if (claims.sid !== session) throw new HumancastError('forbidden', 'the token is of another session');
     if (viewer !== undefined) {
-      // Before anything is looked up: the answer does not say whether the viewer is there.
+      // Checked before any lookup, so that the answer does not disclose whether the viewer exists.
       if (!isResumeSecret(resume, { session, viewer }, tokenSecret)) throw new HumancastError('resume_refused');
       const { found, from } = await registry.moveViewer(session, viewer, mailbox);
       if (found && from !== undefined && from !== mailbox) {
@@ -153,61 +153,61 @@ export class Connections {
     return { viewer: newId('vw'), resumed: false };
   }
 
-  /** From now on this link is the one that reaches the viewer. */
-  #seat(link: ViewerConnection): Seat {
-    clearTimeout(this.#graces.get(link.viewer));
-    this.#graces.delete(link.viewer);
-    this.#replace(link.viewer);
-    const detach = this.#parts.inbox.attach(link.viewer, (message) => this.#deliver(link, message));
-    const seat: Seat = { link, detach, unfollow: () => {} };
-    this.#here.set(link.viewer, seat);
-    return seat;
+  /** Makes this the viewer's connection, in place of an older one. */
+  #attach(connection: ViewerConnection): Attachment {
+    clearTimeout(this.#graceTimers.get(connection.viewer));
+    this.#graceTimers.delete(connection.viewer);
+    this.#replace(connection.viewer);
+    const detach = this.#parts.inbox.attach(connection.viewer, (message) => this.#deliver(connection, message));
+    const attachment: Attachment = { connection, detach, unfollow: () => {} };
+    this.#attached.set(connection.viewer, attachment);
+    return attachment;
   }
 
-  /** → whether it was this link that reached the viewer: a newer one is not touched. */
-  #unseat(link: ViewerConnection): boolean {
-    const seat = this.#here.get(link.viewer);
-    if (seat?.link !== link) return false;
-    this.#here.delete(link.viewer);
-    release(seat);
+  /** @returns whether this was the viewer's connection; a newer one is not touched. */
+  #detach(connection: ViewerConnection): boolean {
+    const attachment = this.#attached.get(connection.viewer);
+    if (attachment?.connection !== connection) return false;
+    this.#attached.delete(connection.viewer);
+    release(attachment);
     return true;
   }
 
   #replace(viewer: string): void {
-    const older = this.#here.get(viewer)?.link;
-    if (older && this.#unseat(older)) older.socket.fail('replaced');
+    const older = this.#attached.get(viewer)?.connection;
+    if (older && this.#detach(older)) older.socket.fail('replaced');
   }
 
-  #deliver(link: ViewerConnection, message: ViewerPost): void {
-    if (message.type === 'viewer.replaced') void this.#checkReplaced(link);
-    else link.deliver(message);
+  #deliver(connection: ViewerConnection, message: ViewerPost): void {
+    if (message.type === 'viewer.replaced') void this.#checkReplaced(connection);
+    else connection.deliver(message);
   }
 
-  /** It may have come back here meanwhile: what the registry says counts. */
+  /** Asks the registry, because the viewer may have come back here meanwhile. */
   async #checkReplaced({ session, viewer }: ViewerConnection): Promise<void> {
     const { registry, mailbox, logger } = this.#parts;
     try {
       const now = (await registry.viewers(session)).find((record) => record.viewer === viewer);
       if (now?.mailbox !== mailbox) this.#replace(viewer);
     } catch (error) {
-      logger.warn({ session, viewer, err: (error as Error).message }, 'looking for a replaced viewer failed');
+      logger.warn({ session, viewer, err: (error as Error).message }, 'looking up a replaced viewer failed');
     }
   }
 
-  #grace(link: ViewerConnection): void {
+  #startGrace(connection: ViewerConnection): void {
     if (this.#closed) return;
-    const { session, viewer } = link;
+    const { session, viewer } = connection;
     const giveUp = () => {
-      this.#graces.delete(viewer);
-      this.#remove(link, 'viewer did not come back').catch((error: unknown) => {
+      this.#graceTimers.delete(viewer);
+      this.#remove(connection, 'viewer did not resume in time').catch((error: unknown) => {
         this.#parts.logger.warn({ session, viewer, err: (error as Error).message }, 'removing a viewer failed');
-        this.#grace(link);
+        this.#startGrace(connection);
       });
     };
-    this.#graces.set(viewer, setTimeout(giveUp, this.#options.viewerGraceMs));
+    this.#graceTimers.set(viewer, setTimeout(giveUp, this.#options.viewerGraceMs));
   }
 
-  /** Unless it has joined at another process since. */
+  /** Removes the viewer unless it has joined at another process since. */
   async #remove({ session, viewer }: ViewerConnection, why: string): Promise<void> {
     const { registry, router, logger, mailbox } = this.#parts;
     const { removed, host } = await registry.removeViewer(session, viewer, mailbox);
@@ -224,8 +224,8 @@ export class Connections {
   }
 }
 
-function release(seat: Seat): void {
-  seat.detach();
-  seat.unfollow();
-  seat.link.release();
+function release(attachment: Attachment): void {
+  attachment.detach();
+  attachment.unfollow();
+  attachment.connection.release();
 }

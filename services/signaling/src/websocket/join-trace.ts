@@ -1,9 +1,9 @@
 import type { Span, SpanAttributes, Tracer } from '@humancast/shared';
 
-/** A viewer that is connected and has not said when it saw the first frame says no more. */
+/** How long a connected viewer may take to report its first frame. */
 const REPORT_WAIT_MS = 10_000;
 
-/** The trace of a viewer's way to a picture: from asking for it, over the host's part, to the first frame it says it saw. */
+/** The trace of a join: from the request, through the host's part, to the first frame that the viewer reports. */
 export class JoinTrace {
   readonly #tracer: Tracer;
   readonly #startMs = Date.now();
@@ -12,32 +12,32 @@ export class JoinTrace {
   #connectedAtMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param name `join`, or `reconnect`: a viewer who is there wants a new connection. */
+  /** @param name `join`, or `reconnect` when a joined viewer asks for a new connection. */
   constructor(tracer: Tracer, name: 'join' | 'reconnect', attributes: SpanAttributes) {
     this.#tracer = tracer;
     this.#whole = tracer.start(name, { kind: 'server', startMs: this.#startMs, attributes });
     this.#admission = tracer.start(`${name}.admit`, { parent: this.#whole.traceparent, startMs: this.#startMs });
   }
 
-  /** For the host; `undefined` when nothing is traced. */
+  /** The context to pass to the host; `undefined` when nothing is traced. */
   get traceparent(): string | undefined {
     return this.#whole.traceparent;
   }
 
-  /** The viewer has been let in, and a host knows that it waits. */
+  /** Ends the admission span: the viewer is registered and a host has been told. */
   admitted(attributes: SpanAttributes): void {
     this.#whole.set(attributes);
     this.#admission.end();
   }
 
-  /** The host has sent it media. */
+  /** Notes when the host connected to the viewer, ms since the Unix epoch. */
   connected(atMs: number): void {
     if (!this.#tracer.enabled || this.#connectedAtMs !== undefined) return;
     this.#connectedAtMs = atMs;
     this.#timer = setTimeout(() => this.over(), REPORT_WAIT_MS).unref();
   }
 
-  /** @param afterMs as the viewer counts: from when it began to connect, which is before it could ask. */
+  /** @param afterMs time to the first frame as the viewer measures it, from the start of connecting, before its `join`. */
   firstFrame(afterMs: number): void {
     if (this.#connectedAtMs === undefined) return;
     const endMs = Math.min(this.#startMs + afterMs, Date.now());
@@ -46,7 +46,7 @@ export class JoinTrace {
     this.#end(endMs, undefined);
   }
 
-  /** Nothing more will come of it. @param reason why not, if the viewer has not been connected. */
+  /** Ends the trace. @param reason the error of a viewer that was never connected. */
   over(reason?: string): void {
     if (this.#connectedAtMs === undefined) this.#end(undefined, reason);
     else this.#end(this.#connectedAtMs, undefined);

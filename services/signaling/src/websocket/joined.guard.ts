@@ -3,7 +3,7 @@ import { type CanActivate, createParamDecorator, type ExecutionContext } from '@
 import type { SignalSocket } from './signal-socket.js';
 import type { ViewerConnection } from './viewer-connection.js';
 
-/** Lets only viewers pass that have joined. */
+/** Admits messages of viewers that have joined. */
 export class JoinedGuard implements CanActivate {
   /** @throws HumancastError `join_required`. */
   canActivate(context: ExecutionContext): boolean {
@@ -12,7 +12,7 @@ export class JoinedGuard implements CanActivate {
   }
 }
 
-/** Lets only sockets pass on which nobody has joined. */
+/** Admits messages on sockets where nobody has joined. */
 export class NotJoinedGuard implements CanActivate {
   /** @throws HumancastError `already_joined`. */
   canActivate(context: ExecutionContext): boolean {

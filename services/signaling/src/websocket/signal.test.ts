@@ -10,7 +10,7 @@ import { waitFor } from '../../testing/wait-for.js';
 
 const TOKEN_SECRET = 'secret-of-the-tests';
 
-describe('signalling', () => {
+describe('signaling', () => {
   let stack: TestStack;
   let signaling: TestSignaling;
   let sender: FakeSender;

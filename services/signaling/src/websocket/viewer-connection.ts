@@ -14,9 +14,9 @@ import type { TurnCredentials } from '../turn/turn-credentials.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
-/** Connections of one viewer whose host is remembered: the one that plays, and the next one while the session moves. */
+/** How many peer connections of a viewer keep their host: the playing one, and the next one while the session moves. */
 const CONNECTIONS_KEPT = 4;
-/** New connections a viewer may ask for: so many at once, and so many a second. */
+/** Rate limit of a viewer's `reconnect` messages: burst and refill. */
 const RECONNECTS_AT_ONCE = 5;
 const RECONNECTS_PER_SECOND = 0.5;
 
@@ -25,31 +25,31 @@ export interface ViewerConnectionParts {
   router: SessionRouter;
   logger: Logger;
   tracer: Tracer;
-  /** This process's mailbox: where the viewer is reached. */
+  /** Address of this process's mailbox, at which hosts reach the viewer. */
   mailbox: string;
   viewerLimit: number;
   turn: TurnCredentials;
-  /** Looks after those who have no offer yet. */
-  waitingViewers: { add(link: ViewerConnection): void };
-  /** Everything that was queued is over. */
+  /** Repeats the request for an offer while there is none. */
+  waitingViewers: { add(connection: ViewerConnection): void };
+  /** Ends everything that the session has queued. */
   interrupt(session: string): Promise<unknown>;
 }
 
-/** A viewer who has joined, on the WebSocket that reaches it now. Passes on what viewer and host have to say. */
+/** A joined viewer on its current WebSocket. Forwards messages between viewer and host. */
 export class ViewerConnection {
   readonly session: string;
   readonly viewer: string;
   readonly socket: SignalSocket;
   readonly #parts: ViewerConnectionParts;
   readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND);
-  /** Which host made a connection; the newest last. */
+  /** The host of each peer connection, newest last. */
   readonly #hosts = new Map<string, Promise<string | undefined>>();
   #newestEpoch: number;
   #trace: JoinTrace;
-  /** The connection that the trace is about. */
+  /** The peer connection that the trace covers. */
   #offered: string | undefined;
   #waitsForOffer = false;
-  /** What came for the viewer before it was told that it has joined. */
+  /** Messages that arrived before `joined` was sent. */
   #held: ViewerPost[] | undefined = [];
 
   constructor(
@@ -70,7 +70,7 @@ export class ViewerConnection {
     return this.#waitsForOffer && this.socket.isOpen;
   }
 
-  /** Asks for a new connection: the host makes an offer. */
+  /** Requests a new peer connection: the host makes an offer. */
   async requestOffer(): Promise<void> {
     this.#waitsForOffer = true;
     const { registry, mailbox, viewerLimit, router } = this.#parts;
@@ -80,14 +80,14 @@ export class ViewerConnection {
     await router.viewerWaits(this.session, host, traceparent);
   }
 
-  /** The viewer has been told that it joined; what came meanwhile follows. */
+  /** Delivers the messages that arrived before `joined` was sent. */
   start(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const message of held) this.deliver(message);
   }
 
-  /** From the host. What has an older epoch than was seen comes from a host that lost its lease: dropped. */
+  /** Forwards a host's message to the viewer. One with an older epoch comes from a host that lost its lease, and is dropped. */
   deliver(message: ViewerPost): void {
     if (this.#held) {
       this.#held.push(message);
@@ -101,7 +101,7 @@ export class ViewerConnection {
         this.#waitsForOffer = false;
         this.#offered = connection;
         this.#remember(connection);
-        // Those of `joined` may have expired by now: a viewer may watch for days.
+        // The credentials sent with `joined` may have expired: a viewer may watch for days.
         const iceServers = this.#parts.turn.issue(this.viewer, this.session);
         const renewed = iceServers.length > 0 && { iceServers };
         this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }), ...renewed });
@@ -125,13 +125,13 @@ export class ViewerConnection {
     }
   }
 
-  tellEvent(event: SessionEvent): void {
+  sendEvent(event: SessionEvent): void {
     if (event.type === 'viewer.connected' && event.viewer === this.viewer) this.#trace.connected(event.atMs);
     this.socket.send({ type: 'event', event });
     if (event.type === 'session.ended') this.socket.fail('session_ended', `the session has ended: ${event.reason}`);
   }
 
-  tellPosition(position: number): void {
+  sendPosition(position: number): void {
     this.socket.send({ type: 'waiting', position });
   }
 
@@ -163,18 +163,18 @@ export class ViewerConnection {
     await this.#parts.interrupt(this.session);
   }
 
-  /** This link reaches the viewer no more. */
+  /** Ends the trace: this WebSocket no longer reaches the viewer. */
   release(): void {
     this.#trace.over('left');
   }
 
   async #toHost(connection: string, message: ToSender): Promise<void> {
     const host = await (this.#hosts.get(connection) ?? this.#remember(connection));
-    // A host that is gone needs no answer: the session moves, and the next one makes a new offer.
+    // Without a host there is nothing to do: the session moves, and its next host makes a new offer.
     if (host !== undefined) await this.#parts.router.tell(host, message);
   }
 
-  /** A connection first heard of now was made by whoever hosts the session now. */
+  /** Records the host of a new peer connection: the session's current host. */
   #remember(connection: string): Promise<string | undefined> {
     const host = this.#parts.registry.get(this.session).then((record) => record.host);
     host.catch(() => this.#hosts.delete(connection));

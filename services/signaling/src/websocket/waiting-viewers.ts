@@ -12,8 +12,8 @@ interface Wait {
 }
 
 /**
- * Viewers who have joined and have no offer yet. Tells them their place while every media-sender is full, and makes sure
- * that neither a job nor a message that was lost leaves anyone waiting.
+ * The viewers that have joined and have no offer yet. Sends them their position while every media-sender is full, and repeats
+ * requests whose job or message may have been lost.
  */
 export class WaitingViewers {
   readonly #registry: SessionRegistry;
@@ -36,8 +36,9 @@ export class WaitingViewers {
   }
 
   start(): void {
-    const failed = (error: unknown) => this.#logger.warn({ err: (error as Error).message }, 'waiting room failed');
-    this.#stop = every(this.#timings.waitingTickMs, () => this.#look(), failed);
+    const failed = (error: unknown) =>
+      this.#logger.warn({ err: (error as Error).message }, 'checking waiting viewers failed');
+    this.#stop = every(this.#timings.waitingTickMs, () => this.#check(), failed);
   }
 
   stop(): void {
@@ -45,43 +46,43 @@ export class WaitingViewers {
     this.#waits.clear();
   }
 
-  add(link: ViewerConnection): void {
-    if (this.#waits.has(link)) return;
+  add(connection: ViewerConnection): void {
+    if (this.#waits.has(connection)) return;
     const nowMs = performance.now();
-    this.#waits.set(link, { sinceMs: nowMs, toldAtMs: nowMs, position: undefined });
+    this.#waits.set(connection, { sinceMs: nowMs, toldAtMs: nowMs, position: undefined });
   }
 
-  async #look(): Promise<void> {
-    for (const link of this.#waits.keys()) if (!link.waitsForOffer) this.#waits.delete(link);
+  async #check(): Promise<void> {
+    for (const connection of this.#waits.keys()) if (!connection.waitsForOffer) this.#waits.delete(connection);
     this.#metrics.waitingViewers.set(this.#waits.size);
     const nowMs = performance.now();
-    // Someone who has only just come is being served.
+    // A viewer that has just joined is being served.
     const waits = [...this.#waits].filter(([, { sinceMs }]) => nowMs - sinceMs >= this.#timings.waitingTickMs);
     if (waits.length === 0) return;
     const queue = await this.#router.waitingSessions();
     const positions = new Map(queue.map((session, index) => [session, index + 1]));
-    for (const [link, wait] of waits) {
-      this.#tellPosition(link, wait, positions.get(link.session));
+    for (const [connection, wait] of waits) {
+      this.#sendPosition(connection, wait, positions.get(connection.session));
       if (nowMs - wait.toldAtMs < this.#timings.offerMs) continue;
       wait.toldAtMs = nowMs;
-      await this.#remind(link);
+      await this.#remind(connection);
     }
   }
 
-  #tellPosition(link: ViewerConnection, wait: Wait, position: number | undefined): void {
-    if (position === undefined || position === wait.position || !link.waitsForOffer) return;
+  #sendPosition(connection: ViewerConnection, wait: Wait, position: number | undefined): void {
+    if (position === undefined || position === wait.position || !connection.waitsForOffer) return;
     wait.position = position;
-    link.tellPosition(position);
+    connection.sendPosition(position);
   }
 
-  /** A host that did not answer this attempt may answer the next; without a host, one is asked for again. */
-  async #remind(link: ViewerConnection): Promise<void> {
+  /** Repeats the request to the host, or for a host where there is none. */
+  async #remind(connection: ViewerConnection): Promise<void> {
     try {
-      const { state } = await this.#registry.get(link.session);
-      if (state === 'hosted') await link.requestOffer();
-      else await this.#router.request(link.session);
+      const { state } = await this.#registry.get(connection.session);
+      if (state === 'hosted') await connection.requestOffer();
+      else await this.#router.request(connection.session);
     } catch (error) {
-      if (error instanceof HumancastError) link.socket.fail(error.code, error.message);
+      if (error instanceof HumancastError) connection.socket.fail(error.code, error.message);
       else throw error;
     }
   }

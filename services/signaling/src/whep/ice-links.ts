@@ -1,6 +1,6 @@
 import type { IceServer } from '@humancast/protocol';
 
-/** ICE servers as `Link` header values (RFC 9725 §4.6). */
+/** @returns ICE servers as `Link` header values (RFC 9725 §4.6). */
 export function iceLinks(servers: readonly IceServer[]): string[] {
   return servers.flatMap(({ urls, username, credential }) =>
     urls.map((url) => {

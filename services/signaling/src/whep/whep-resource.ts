@@ -6,23 +6,23 @@ const resourceSchema = z.object({
   session: idSchema,
   viewer: idSchema,
   connection: connectionIdSchema,
-  /** Names the player's ICE session; another one in a PATCH means a restart. */
+  /** The ICE user name of the player's ICE session; another one in a PATCH requests an ICE restart. */
   ufrag: z.string(),
-  /** Whether the session was made for this player, and ends with it. */
+  /** Whether the session was created for this player, and ends with it. */
   owned: z.boolean(),
 });
 export type WhepResource = z.infer<typeof resourceSchema>;
 
 /**
- * A WHEP session URL carries all that is needed to serve it, signed: any signaling process can, and nobody can make one up.
- * Whether the viewer is still there is for the registry to say.
+ * Creates the id in a WHEP session URL. It carries everything needed to serve the session, signed, so that any signaling process
+ * can serve it and nobody can forge one. Whether the viewer still exists is looked up in the registry.
  */
 export function resourceId(resource: WhepResource, keys: SigningKeys): string {
   const body = Buffer.from(JSON.stringify(resource)).toString('base64url');
   return `${body}.${sign(signedText(body), keys)}`;
 }
 
-/** @throws HumancastError `not_found`, also for what another version has signed in a form unknown here. */
+/** @throws HumancastError `not_found`, also for a form that another version has signed and this one does not know. */
 export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
   const [body = '', signature = ''] = id.split('.');
   if (!isSigned(signedText(body), signature, keys)) throw new HumancastError('not_found');

@@ -37,23 +37,23 @@ export interface WhepOptions {
   tokenSecret: SigningKeys;
   viewerLimit: number;
   answerMs: number;
-  /** This process's mailbox. */
+  /** Address of this process's mailbox. */
   mailbox: string;
 }
 
 export interface WatchRequest {
   avatar: string;
-  /** An existing session to watch; without, one is made and ends with the player. */
+  /** An existing session to watch; without one, a session is created and ends with the player. */
   session: string | undefined;
   demo: boolean;
-  /** That the player comes from, for the limits. */
+  /** The player's network, for the limits. */
   network: string;
   /** The name of the caller's API key. */
   key: string | undefined;
   offer: string;
-  /** Of the caller. */
+  /** The caller's trace context. */
   traceparent: string | undefined;
-  /** Aborted when the player hangs up before it has its answer. */
+  /** Aborted when the player disconnects before it has its answer. */
   signal: AbortSignal;
 }
 
@@ -69,7 +69,7 @@ interface Negotiated {
   sdp: string;
 }
 
-/** Playing to whatever speaks WHEP (draft-ietf-wish-whep). */
+/** Serves WHEP players (draft-ietf-wish-whep). */
 export class WhepService {
   readonly #parts: WhepParts;
   readonly #options: WhepOptions;
@@ -82,8 +82,9 @@ export class WhepService {
   }
 
   /**
-   * @throws HumancastError `bad_sdp`, `no_common_codec`, `no_capacity`, `viewer_limit`, and whatever making a session can
-   * throw. Nothing is left behind then.
+   * Negotiates a player's connection.
+   * @throws HumancastError `bad_sdp`, `no_common_codec`, `no_capacity`, `viewer_limit`, and what creating a session throws;
+   * then nothing is left behind.
    */
   watch(request: WatchRequest): Promise<WhepAnswer> {
     const span = this.#parts.tracer.start('join', {
@@ -115,7 +116,7 @@ export class WhepService {
     return this.#parts.turn.issue(resource.viewer, resource.session);
   }
 
-  /** The player has gone. @throws HumancastError `not_found`. */
+  /** Removes the player. @throws HumancastError `not_found`. */
   async stop(id: string): Promise<void> {
     const resource = parseResourceId(id, this.#options.tokenSecret);
     await this.#requireViewer(resource);
@@ -123,12 +124,12 @@ export class WhepService {
     this.#parts.logger.info({ session: resource.session, viewer: resource.viewer }, 'WHEP viewer left');
   }
 
-  /** Whether the player is still there. @throws HumancastError `not_found`. */
+  /** Checks that the player still exists. @throws HumancastError `not_found`. */
   async check(id: string): Promise<void> {
     await this.#requireViewer(parseResourceId(id, this.#options.tokenSecret));
   }
 
-  /** Players that wait for an answer are told to come back. */
+  /** Refuses players that wait for an answer, so that they retry. */
   close(): void {
     this.#closing.abort();
   }
@@ -201,9 +202,9 @@ export class WhepService {
     }
   }
 
-  /** What the host says after the answer. A WHEP player can be told nothing; it notices by itself. */
+  /** Handles a host's messages after the answer. A WHEP player cannot be notified; it detects the loss itself. */
   #later(message: ViewerPost): void {
-    // Answered once more: its session has moved to another host, and it has no way to learn of the new connection.
+    // A second answer means that the session has moved to another host; the player cannot learn of the new connection.
     if (message.type !== 'viewer.closed' && message.type !== 'viewer.answered') return;
     const { session, viewer } = message;
     this.#dropIfWhep(session, viewer).catch((error: unknown) => {
@@ -230,13 +231,13 @@ export class WhepService {
   }
 }
 
-/** The limit of a description is the same as over WebSocket. */
+/** The limit is the same as over WebSocket. @throws HumancastError `message_too_large`. */
 function checkLength(sdp: string): void {
   if (Buffer.byteLength(sdp) <= SDP_LIMIT_BYTES) return;
   throw new HumancastError('message_too_large', `a session description has at most ${SDP_LIMIT_BYTES} bytes`);
 }
 
-/** RFC 9110 §13.1.1, RFC 6585 §3. The draft's own example has the star in quotes. */
+/** Checks `If-Match` (RFC 9110 §13.1.1, RFC 6585 §3). The draft's own example has the star in quotes. */
 function checkPrecondition(ifMatch: string | undefined, etag: string): void {
   if (ifMatch === undefined) {
     throw new HumancastError('precondition_required', 'send If-Match with the ETag of the answer');

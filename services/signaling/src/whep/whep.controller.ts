@@ -65,10 +65,10 @@ export class WhepController {
     const watch = { avatar, session, demo, key, network, offer, traceparent, signal: hangUp.signal };
     const answer = await this.whep.watch(watch);
     setLinks(response, iceLinks(answer.iceServers));
-    // Written by hand: Express would add a charset, which players that compare the type take for another one.
+    // Written directly: Express would add a charset, which some players do not recognize.
     response.writeHead(201, {
       'content-type': SDP,
-      // Relative to the request (RFC 9110 §10.2.2), so that it also holds behind a proxy that adds a path prefix.
+      // Relative to the request (RFC 9110 §10.2.2), so that it also works behind a proxy that adds a path prefix.
       location: `resource/${answer.resource}`,
       etag: answer.etag,
       'accept-patch': SDP_FRAGMENT,
@@ -91,7 +91,7 @@ export class WhepController {
   ): Promise<void> {
     response.setHeader('accept-post', SDP);
     response.setHeader('allow', 'GET, POST, OPTIONS');
-    // Players that gather before they offer need the relay now; credentials are for who may watch.
+    // Players that gather before they offer need the relay now; only callers that may watch get credentials.
     const { session } = parseRequest(whepQuerySchema, query);
     if (request.headers.authorization === undefined && !this.config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));
@@ -141,7 +141,7 @@ export class WhepController {
     throw new HumancastError('method_not_allowed');
   }
 
-  /** A key, a token of the session to watch, or nothing where public demos are allowed. Who shows no key is counted. */
+  /** Requires a key, a token of the session to watch, or public demos. Callers without a key are counted. */
   async #admit(request: IncomingMessage, session: string | undefined): Promise<Caller> {
     const caller = await this.access.callerOf(request.headers.authorization);
     if (session !== undefined) await this.access.requireSession(caller, session, 'read');
