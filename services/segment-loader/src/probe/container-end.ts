@@ -33,6 +33,8 @@ export async function containerEnd(file: FileBytes, container: string): Promise<
 /** What a file of a container starts with: bytes, and what must follow within a few more. */
 const STARTS: Readonly<Record<string, { readonly bytes: Buffer; readonly pattern: RegExp }>> = {
   matroska: { bytes: Buffer.from('1a45dfa3', 'hex'), pattern: /webm|matroska/ },
+  // The pack of a header partition (SMPTE ST 377-1 §7.1); those of bodies and footers have another kind.
+  mxf: { bytes: Buffer.from('060e2b34020501010d0102010102', 'hex'), pattern: /^/ },
   gif: { bytes: Buffer.from('GIF8'), pattern: /^GIF8[79]a/ },
   asf: { bytes: Buffer.from('3026b2758e66cf11a6d900aa0062ce6c', 'hex'), pattern: /^/ },
   aiff: { bytes: Buffer.from('FORM'), pattern: /^FORM.{4}AIF[FC]/s },

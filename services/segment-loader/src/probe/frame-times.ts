@@ -21,15 +21,16 @@ const PAUSE_RATIO = 3;
  * @returns `undefined` where there are too few frames to tell.
  */
 export function frameTimesOf(times: readonly (readonly number[])[]): FrameTimes | undefined {
-  const distances = times
+  const inOrder = times
     .flatMap((list) => list.slice(1).map((time, i) => time - (list[i] ?? time)))
-    .filter((distance) => distance > 1e-6)
-    .sort((a, b) => a - b);
+    .filter((distance) => distance > 1e-6);
+  const distances = inOrder.toSorted((a, b) => a - b);
   const median = distances[distances.length >> 1];
   if (median === undefined) return undefined;
-  const usual = distances.filter((distance) => Math.abs(distance - median) <= allowed(median, median * USUAL_WITHIN));
+  const isUsual = (distance: number) => Math.abs(distance - median) <= allowed(median, median * USUAL_WITHIN);
+  const usual = inOrder.filter(isUsual);
   const hasOne = usual.length >= distances.length * USUAL_SHARE;
-  const seconds = mean(hasOne ? usual : distances.filter((distance) => distance <= median * PAUSE_RATIO));
+  const seconds = slope(hasOne ? usual : inOrder.filter((distance) => distance <= median * PAUSE_RATIO));
   const steady = distances.filter((distance) => {
     const steps = Math.max(1, Math.round(distance / seconds));
     return Math.abs(distance - steps * seconds) <= allowed(seconds, 0);
@@ -41,6 +42,14 @@ function allowed(seconds: number, within: number): number {
   return Math.max(within, Math.min(ROUNDING_SECONDS, seconds / 2));
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** The time of a frame by least squares, which hardly depends on where a pattern of distances begins and ends. */
+function slope(distances: readonly number[]): number {
+  const middle = distances.length / 2;
+  let [time, products, squares] = [0, 0, middle * middle];
+  for (const [i, distance] of distances.entries()) {
+    time += distance;
+    products += (i + 1 - middle) * time;
+    squares += (i + 1 - middle) ** 2;
+  }
+  return products / squares;
 }

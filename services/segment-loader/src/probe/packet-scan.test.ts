@@ -108,8 +108,13 @@ describe('frameTimesOf', () => {
     expect(fps([paused])).toBeCloseTo(30, 6);
   });
 
-  it('takes the mean where there are two distances, as in telecined film', () => {
-    expect(fps(times(240, (i) => Math.floor(i / 2) * (5 / 59.94) + (i % 2) * (2 / 59.94)))).toBeCloseTo(23.976, 1);
+  it('takes the slope where there are two distances, as in telecined film, wherever the pattern ends', () => {
+    for (const count of [72, 73, 240, 241]) {
+      for (const longFirst of [0, 1]) {
+        const list = times(count, (i) => Math.floor(i / 2) * (5 / 59.94) + (i % 2) * ((2 + longFirst) / 59.94));
+        expect(Math.abs(fps(list) / 23.976 - 1)).toBeLessThan(0.0005);
+      }
+    }
   });
 
   it('says nothing of a single frame, or of frames at the same time', () => {
