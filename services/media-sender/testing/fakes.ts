@@ -1,6 +1,6 @@
 import type { Codec, Rational } from '@humancast/protocol';
 import type { Clock } from '@humancast/shared';
-import type { Availability, Clip } from '../src/playout/clip.js';
+import type { Availability, Clip, Rung } from '../src/playout/clip.js';
 import type { Timers } from '../src/playout/scheduler.js';
 import type { PacketizedFrame } from '../src/rtp/packetized-frame.js';
 
@@ -57,6 +57,10 @@ export class FakeClip implements Clip {
       const index = fromSamples / 2 + i;
       out[at + i] = index < this.pcmSamples ? markedSample(index) : 0;
     }
+  }
+
+  rungs(): readonly Rung[] {
+    return [{ bitrateBps: 1_500_000 }];
   }
 
   frame(_codec: Codec, frame: number): PacketizedFrame | undefined {

@@ -13,7 +13,7 @@ import { type FeedbackVisitor, readTransportFeedback, TICK_MS } from './transpor
 export const LEAST_BPS = 60_000;
 export const MOST_BPS = 10_000_000;
 /** A cautious first estimate, which the first probes raise. */
-export const START_BPS = 600_000;
+export const START_BPS = 700_000;
 /** A limit that the viewer does not repeat is over (it comes about once a second). */
 const REMB_MS = 10_000;
 const RECENT_MS = 200;
@@ -56,7 +56,9 @@ export class BandwidthEstimator {
   #rembBps = Number.POSITIVE_INFINITY;
   #rembUntilMs = 0;
   #heardAtMs: number | undefined;
-  #sentAtMs = Number.NEGATIVE_INFINITY;
+  /** When the first packet left of which nothing has been heard. */
+  #unansweredSinceMs: number | undefined;
+  #constrained = false;
   #rejected = 0;
   // The feedback that is being read.
   #nowMs = 0;
@@ -83,6 +85,11 @@ export class BandwidthEstimator {
     return this.#loss.loss;
   }
 
+  /** Whether something has shown that the path carries less than is wanted; until then, the estimate is only cautious. */
+  get isConstrained(): boolean {
+    return this.#constrained;
+  }
+
   get queueMs(): number {
     return this.#queue.ms;
   }
@@ -107,9 +114,8 @@ export class BandwidthEstimator {
 
   /** Whether nothing is heard of what is sent. */
   isSilent(nowMs: number): boolean {
-    if (this.#source !== 'transport-cc' || this.#heardAtMs === undefined || this.#sentAtMs <= this.#heardAtMs)
-      return false;
-    return nowMs - this.#heardAtMs > Math.max(SILENCE_MS, 3 * this.#roundTripMs);
+    if (this.#source !== 'transport-cc' || this.#unansweredSinceMs === undefined) return false;
+    return nowMs - this.#unansweredSinceMs > Math.max(SILENCE_MS, 3 * this.#roundTripMs);
   }
 
   /** What would be of use: beyond that, the path is not probed. */
@@ -125,7 +131,7 @@ export class BandwidthEstimator {
 
   /** @returns the packet's transport-wide sequence number. */
   packetSent(bytes: number, padding: boolean, nowMs: number): number {
-    this.#sentAtMs = nowMs;
+    this.#unansweredSinceMs ??= nowMs;
     this.#sent.add(nowMs, bytes);
     return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, padding));
   }
@@ -141,6 +147,7 @@ export class BandwidthEstimator {
     if (this.#leastAnswerMs === Number.POSITIVE_INFINITY) return;
     this.#source = 'transport-cc';
     this.#heardAtMs = nowMs;
+    this.#unansweredSinceMs = undefined;
     this.#roundTripMs += ROUND_TRIP_GAIN * (this.#leastAnswerMs - this.#roundTripMs);
     this.#queue.add(this.#leastDelayMs, nowMs);
     const { use } = this.#detector;
@@ -156,7 +163,9 @@ export class BandwidthEstimator {
       nowMs,
     );
     this.#rate.limit(Math.max(this.#loss.limitBps, LEAST_BPS));
-    if (this.#rate.decreasedAtMs !== before) this.#prober.holdUntil(nowMs + PROBE_PAUSE_MS);
+    const isLowered = this.#rate.decreasedAtMs !== before;
+    if (isLowered) this.#prober.holdUntil(nowMs + PROBE_PAUSE_MS);
+    this.#constrain(isLowered || this.#loss.limitBps < this.#wantedBps, nowMs);
   }
 
   /** The viewer's own estimate (draft-alvestrand-rmcat-remb-03): a limit, and without anything better the estimate. */
@@ -164,12 +173,14 @@ export class BandwidthEstimator {
     this.#rembBps = clamp(bps);
     this.#rembUntilMs = nowMs + REMB_MS;
     if (this.#source === 'receiver-reports') this.#source = 'remb';
+    this.#constrain(this.#rembBps < this.#wantedBps, nowMs);
   }
 
   /** @param fractionLost since the last report, 0 to 1. */
   receiverReport(fractionLost: number, roundTripMs: number | undefined, nowMs: number): void {
     this.#reports.report(fractionLost, roundTripMs, this.#sent.bps(RECEIVED_MS) ?? 0, nowMs);
     this.#reports.limit(LEAST_BPS, MOST_BPS);
+    this.#constrain(this.#reports.isLowered, nowMs);
   }
 
   #arrived(sequence: number, arrivalTicks: number): void {
@@ -197,6 +208,11 @@ export class BandwidthEstimator {
     if (slot < 0 || !this.#history.markLost(slot)) return;
     this.#loss.add(this.#history.sentAtMs(slot), this.#history.bytes(slot), false, this.#queue.ms);
     this.#probed(this.#prober.lost(this.#history.cluster(slot), this.#nowMs));
+  }
+
+  #constrain(isNarrow: boolean, nowMs: number): void {
+    if (isNarrow) this.#constrained = true;
+    else if (this.targetBps(nowMs) >= this.#wantedBps) this.#constrained = false;
   }
 
   #probed(bps: number | undefined): void {

@@ -26,6 +26,7 @@ import type { MediaCache } from '../media/media-cache.js';
 import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
 import type { QueueItem } from '../playout/playout.js';
+import { RenditionDemand } from '../playout/rendition-demand.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
@@ -52,6 +53,7 @@ export interface WorkerServices {
     options: Pick<
       SessionPlayerOptions,
       | 'cutPolicy'
+      | 'demand'
       | 'maySend'
       | 'nextIdle'
       | 'onStarted'
@@ -123,6 +125,7 @@ export class SessionWorker {
   readonly #avatar: Avatar;
   /** What is read of each segment. */
   readonly #codecs: Set<Codec>;
+  readonly #demand = new RenditionDemand();
   /** By connection. */
   readonly #watching = new Map<string, Codec>();
   #codecsChangedAtMs = 0;
@@ -203,6 +206,7 @@ export class SessionWorker {
     const maySend = () => !this.#silent && hasLease();
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
+      demand: this.#demand,
       maySend,
       nextIdle: () => this.#idleLoop.take(),
       onStarted: (item) => this.#speechStarted(item),
@@ -625,6 +629,7 @@ export class SessionWorker {
       cache,
       prefetchSamples,
       codecs: this.#codecs,
+      demand: this.#demand,
       onLoaded: this.#services.tracer.enabled ? () => this.contain(() => this.#speechTraces.loaded()) : undefined,
       onLost: (part: string, error?: unknown) =>
         this.#logger.warn(

@@ -1,4 +1,4 @@
-import { type Codec, type Rational } from '@humancast/protocol';
+import type { Codec, Rational, Rendition } from '@humancast/protocol';
 import {
   CLOCK_PER_PCM,
   CLOCK_RATE,
@@ -91,10 +91,15 @@ export class LiveClip implements Clip {
     this.#tail.readPcm(fromSamples / CLOCK_PER_PCM + fromStored, out.subarray(at + fromStored, at + count));
   }
 
-  frame(codec: Codec, frame: number): PacketizedFrame | undefined {
-    if (frame < this.#tail.firstFrame) return this.#stored.frame(codec, frame);
-    const rendition = this.#manifest.renditions.findIndex((candidate) => candidate.codec === codec);
-    return this.#tail.frame(rendition, frame);
+  rungs(codec: Codec): readonly Rendition[] {
+    return this.#stored.rungs(codec);
+  }
+
+  frame(codec: Codec, frame: number, rung = 0): PacketizedFrame | undefined {
+    if (frame < this.#tail.firstFrame) return this.#stored.frame(codec, frame, rung);
+    const rungs = this.rungs(codec);
+    const rendition = rungs[Math.min(rung, rungs.length - 1)];
+    return rendition && this.#tail.frame(this.#manifest.renditions.indexOf(rendition), frame);
   }
 
   readySamples(fromSamples: number): number {

@@ -1,6 +1,7 @@
 import { type Codec } from '@humancast/protocol';
 import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop, type SegmentManifest } from '@humancast/shared';
 import { describe, expect, it, vi } from 'vitest';
+import { RenditionDemand } from '../playout/rendition-demand.js';
 import { MediaCache } from './media-cache.js';
 import { SegmentClip } from './segment-clip.js';
 
@@ -63,7 +64,12 @@ function renditionOf(codec: Codec) {
   return found;
 }
 
-function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9, renditions = manifest.renditions } = {}) {
+function setUp({
+  codecs = ['vp8'] as Codec[],
+  maxBytes = 1e9,
+  renditions = manifest.renditions,
+  demand = undefined as RenditionDemand | undefined,
+} = {}) {
   const store = new MemoryStore();
   const cache = new MediaCache(store as unknown as MediaStore, {
     maxBytes,
@@ -78,6 +84,7 @@ function setUp({ codecs = ['vp8'] as Codec[], maxBytes = 1e9, renditions = manif
         cache,
         prefetchSamples: 2 * 48_000,
         codecs: watched,
+        demand,
         onLost: (part) => lost.push(part),
       },
     );
@@ -96,6 +103,32 @@ describe('SegmentClip', () => {
     expect(store.reads.sort()).toEqual(['pcm/0', 'pcm/1', 'v/0', 'v/1']);
     expect(clip.availability(2 * SECOND, 2 * SECOND + 960)).toBe('late');
     expect(clip.readySamples(0)).toBe(2 * SECOND);
+  });
+
+  it('reads only the renditions that are in demand, and a new one as soon as it is', async () => {
+    const vp8 = renditionOf('vp8');
+    const renditions = [
+      { ...vp8, id: 's', bitrateBps: 150_000 },
+      { ...vp8, id: 'l', bitrateBps: 1_500_000 },
+      { ...vp8, id: 'm', bitrateBps: 500_000 },
+    ];
+    const demand = new RenditionDemand();
+    const viewer = {};
+    demand.set(viewer, 'vp8', [1]);
+    const { store, open } = setUp({ renditions, demand });
+    const clip = open();
+    expect(clip.rungs('vp8').map(({ id }) => id)).toEqual(['l', 'm', 's']);
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.availability(0, 2 * SECOND)).toBe('ready'));
+    expect(store.reads.filter((part) => !part.startsWith('pcm')).sort()).toEqual(['m/0', 'm/1']);
+    expect(clip.frame('vp8', 0, 1)).toBeDefined();
+    expect(clip.frame('vp8', 0, 2)).toBeUndefined();
+    demand.set(viewer, 'vp8', [1, 2]);
+    clip.follow(0);
+    await vi.waitFor(() => expect(clip.frame('vp8', 0, 2)).toBeDefined());
+    // A ladder that another clip's viewer was on may be longer.
+    expect(clip.frame('vp8', 0, 7)).toBe(clip.frame('vp8', 0, 2));
+    expect(store.reads.some((part) => part.startsWith('l/'))).toBe(false);
   });
 
   it('lets go of what lies behind, but for the GOP before the one that shows', async () => {

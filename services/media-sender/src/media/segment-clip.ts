@@ -8,6 +8,7 @@ import {
   type SegmentManifest,
 } from '@humancast/shared';
 import type { Availability, Clip } from '../playout/clip.js';
+import type { RenditionDemand } from '../playout/rendition-demand.js';
 import { frameAtOrAfter } from '../playout/timeline.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { MediaCache, PacketizedGop } from './media-cache.js';
@@ -28,6 +29,8 @@ export interface SegmentClipOptions {
   prefetchSamples: number;
   /** Codecs that somebody watches now; owned by the session, which adds and removes some as viewers come and go. */
   codecs: ReadonlySet<Codec>;
+  /** Which renditions of a codec are read. Default: the largest. */
+  demand?: RenditionDemand | undefined;
   /** A part is gone for good. */
   onLost?: (what: string, error?: unknown) => void;
   /** A part has come. */
@@ -39,6 +42,7 @@ export class SegmentClip implements Clip {
   #manifest: SegmentManifest;
   readonly #options: SegmentClipOptions;
   readonly #gops: Map<string, Slot<PacketizedGop>[]>;
+  readonly #rungs = new Map<Codec, readonly Rendition[]>();
   readonly #pcm: Slot<Int16Array>[];
   #firstGop = 0;
   #firstChunk = 0;
@@ -112,8 +116,18 @@ export class SegmentClip implements Clip {
     }
   }
 
-  frame(codec: Codec, frame: number): PacketizedFrame | undefined {
-    const rendition = this.#renditionOf(codec);
+  rungs(codec: Codec): readonly Rendition[] {
+    let rungs = this.#rungs.get(codec);
+    if (!rungs) {
+      rungs = rungsOf(this.#manifest.renditions, codec);
+      this.#rungs.set(codec, rungs);
+    }
+    return rungs;
+  }
+
+  frame(codec: Codec, frame: number, rung = 0): PacketizedFrame | undefined {
+    const rungs = this.rungs(codec);
+    const rendition = rungs[Math.min(rung, rungs.length - 1)];
     const index = Math.floor(frame / this.#manifest.gopFrames);
     const gop = rendition && this.#gops.get(rendition.id)?.[index];
     return Array.isArray(gop) ? gop[frame - index * this.#manifest.gopFrames] : undefined;
@@ -197,13 +211,13 @@ export class SegmentClip implements Clip {
     }
   }
 
-  /** What is read: for each codec that somebody watches, the rendition that is sent. */
+  /** What is read: of each codec that somebody watches, the renditions that are sent, or are about to be. */
   #watched(): Rendition[] {
-    return [...this.#options.codecs].flatMap((codec) => this.#renditionOf(codec) ?? []);
-  }
-
-  #renditionOf(codec: Codec): Rendition | undefined {
-    return this.#manifest.renditions.find((rendition) => rendition.codec === codec);
+    const { codecs, demand } = this.#options;
+    return [...codecs].flatMap((codec) => {
+      const rungs = this.rungs(codec);
+      return rungs.filter((_, rung) => (demand ? demand.has(codec, rung, rungs.length) : rung === 0));
+    });
   }
 
   /** Stored PCM chunks that a stretch touches; sound may end before the picture. */
@@ -232,4 +246,9 @@ function worse(answer: Availability, slot: Slot<unknown>): Availability {
 function worseOf(one: Availability, other: Availability): Availability {
   if (one === 'gone' || other === 'gone') return 'gone';
   return one === 'late' || other === 'late' ? 'late' : 'ready';
+}
+
+/** @returns the renditions of a codec, the largest bitrate first. */
+export function rungsOf(renditions: readonly Rendition[], codec: Codec): readonly Rendition[] {
+  return renditions.filter((rendition) => rendition.codec === codec).sort((a, b) => b.bitrateBps - a.bitrateBps);
 }

@@ -7,6 +7,12 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
  */
 export type Availability = 'ready' | 'late' | 'gone';
 
+/** A rendition of a codec. */
+export interface Rung {
+  /** As configured; what frames take varies. */
+  readonly bitrateBps: number;
+}
+
 /** What the playout needs of a segment. All positions are media-clock samples from the clip's start. */
 export interface Clip {
   readonly segment: string;
@@ -25,8 +31,13 @@ export interface Clip {
    * Writes PCM (24 kHz) from an even position into `out[at … at + count)`; zeros where there is none.
    */
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void;
-  /** `undefined` when there is no such rendition, or it is not in memory. */
-  frame(codec: Codec, frame: number): PacketizedFrame | undefined;
+  /** The renditions of a codec, the largest bitrate first; none if the clip has no such codec. */
+  rungs(codec: Codec): readonly Rung[];
+  /**
+   * @param rung of {@link rungs}; beyond the last one it is the last one. Default: 0.
+   * @returns `undefined` when there is no such rendition, or it is not in memory.
+   */
+  frame(codec: Codec, frame: number, rung?: number): PacketizedFrame | undefined;
   /** How much is in memory from a position on, without a gap. */
   readySamples(fromSamples: number): number;
   /** Playback is at this position: what comes next is fetched, what lies behind is let go. */

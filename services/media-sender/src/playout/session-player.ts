@@ -11,6 +11,7 @@ import {
   type Resumption,
   type ScheduledFrame,
 } from './playout.js';
+import type { RenditionDemand } from './rendition-demand.js';
 import type { Cancel, Scheduler, Task } from './scheduler.js';
 import type { Stagger } from './stagger.js';
 import { Timeline } from './timeline.js';
@@ -51,6 +52,8 @@ export interface SessionPlayerOptions {
   encoder: AudioEncoder;
   metrics: PlayoutMetrics;
   cutPolicy: CutPolicy;
+  /** Told which renditions the viewers are sent; default: nobody is. */
+  demand?: RenditionDemand;
   crossfadeSamples: number;
   stagger: Stagger;
   /** Whether media may leave at this very instant. */
@@ -146,14 +149,15 @@ export class SessionPlayer implements Task {
   /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    const viewer: Viewer = { id, sink, pacer: new VideoPacer(codec, sink), nextReportMs: nowMs, reports: 0 };
+    const viewer: Viewer = { id, sink, pacer: new VideoPacer(codec, sink, this.#options.demand), nextReportMs: nowMs, reports: 0 };
     this.#viewers.set(id, viewer);
     if (!this.#timeline) return;
-    if (this.#showing) viewer.pacer.show(this.#showing);
+    if (this.#showing) viewer.pacer.show(this.#showing, nowMs);
     if (this.#suspendedAtMs === undefined) viewer.pacer.pump(nowMs);
   }
 
   removeViewer(id: string): void {
+    this.#viewers.get(id)?.pacer.close();
     this.#viewers.delete(id);
   }
 
@@ -261,7 +265,7 @@ export class SessionPlayer implements Task {
       if (dueMs > nowMs) return this.#pump(nowMs, dueMs);
       // The lease may run out in the middle of a turn: playout waits at the first packet that must not leave.
       if (!this.#options.maySend()) return dueMs;
-      if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs - frameDueMs);
+      if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs, nowMs - frameDueMs);
       else this.#sendAudio(nowMs, nowMs - audioDueMs);
     }
   }
@@ -278,10 +282,10 @@ export class SessionPlayer implements Task {
     this.#interruption?.audioSent(this.#audioSamples, nowMs);
   }
 
-  #showFrame(frame: ScheduledFrame, lateMs: number): void {
+  #showFrame(frame: ScheduledFrame, nowMs: number, lateMs: number): void {
     this.#playout.takeFrame();
     this.#showing = frame;
-    this.#serve(({ pacer }) => pacer.show(frame));
+    this.#serve(({ pacer }) => pacer.show(frame, nowMs));
     const { metrics } = this.#options;
     metrics.late('video', lateMs);
     metrics.frameSent(lateMs - this.#audioLateMs);
@@ -317,7 +321,7 @@ export class SessionPlayer implements Task {
       try {
         one(viewer);
       } catch (error) {
-        this.#viewers.delete(viewer.id);
+        this.removeViewer(viewer.id);
         this.#options.onViewerFault(viewer.id, error);
       }
     }

@@ -1,16 +1,30 @@
 import type { Codec } from '@humancast/protocol';
 import type { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import { LeakyBucket } from '../congestion/leaky-bucket.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_SHARE, type RepairBudget } from '../rtp/repair-budget.js';
+import type { Clip } from './clip.js';
 import type { ScheduledFrame } from './playout.js';
+import type { RenditionDemand } from './rendition-demand.js';
+import { RungAllocator } from './rung-allocator.js';
 
-/**
- * Packets that leave at once, and the pause before the next ones: 24 Mb/s. A large keyframe is spread inside its frame's
- * time, and a viewer who joins in the middle catches up without flooding the path.
- */
-const BURST_PACKETS = 10;
-const PAUSE_MS = 4;
-/** Frames that may wait for a slow path; beyond that, the feed starts anew at the next keyframe. */
+/** Packets leave at this multiple of the estimate, so that a keyframe is spread and does not fill a queue on the way. */
+const PACING = 1.5;
+/** The same while nothing has shown that the path is narrow: the first video must not wait for an estimate. */
+const UNCONSTRAINED_PACING_BPS = 8_000_000;
+/** A keyframe should leave within about a frame's time; the path is probed up to this many times the largest rung. */
+const WANTED_FACTOR = 4;
+/** Opus, RTP, SRTP, UDP and IP, 50 times a second: audio goes first. */
+const AUDIO_BPS = 70_000;
+/** What a packet takes on the network besides its payload. */
+const PACKET_OVERHEAD_BYTES = 68;
+/** A GOP that is begun late is brought along only up to this size: a smaller rung shows something sooner. */
+const CATCH_UP_BYTES = 24_000;
+/** What waits here longer than this is no use any more. */
+const LONGEST_QUEUE_MS = 250;
+/** Below this share of what a rung takes, the estimate has collapsed: its next keyframe is not waited for. */
+const COLLAPSED_SHARE = 0.7;
+/** Frames waiting for a slow path; beyond that it starts anew at the next keyframe. */
 const QUEUE_LIMIT = 300;
 /** A keyframe that comes by itself within this is waited for. */
 const WAIT_FOR_KEYFRAME_MS = 120;
@@ -39,48 +53,77 @@ interface Pending {
   readonly ticks: number;
 }
 
-/** One viewer's video: starts at a keyframe, paces, and serves a stuck decoder from memory. */
+/**
+ * One viewer's video: chooses the rendition at each keyframe by what the path carries, leaves out what does not fit, paces,
+ * starts at a keyframe, and serves a stuck decoder from memory.
+ */
 export class VideoPacer {
   readonly codec: Codec;
   readonly #sink: VideoSink;
+  readonly #demand: RenditionDemand | undefined;
+  readonly #allocator = new RungAllocator();
+  readonly #bucket = new LeakyBucket();
   readonly #queue: Pending[] = [];
+  #queuedBytes = 0;
   #nextPacket = 0;
-  #sendAfterMs = 0;
-  #burst = 0;
+  /** The rung that the decoder is sent. */
+  #rung = 0;
+  /** What that rung takes, bits per second. */
+  #rungBps = 0;
+  /** What the frames may still take where even the smallest rung does not fit, bytes. */
+  #creditBytes = 0;
+  #creditAtMs: number | undefined;
   /** Whether the decoder has everything since a keyframe. */
   #synced = false;
-  /** Its decoder is stuck and the next keyframe is near: until then it is sent nothing. */
+  /** Nothing is sent until the next keyframe. */
   #awaitsKeyframe = false;
+  /** What fits is not in memory yet. */
+  #awaitsRung = false;
+  /** Nothing was heard of what was sent, so nothing is sent. */
+  #isSilent = false;
   #answerAfterMs = Number.NEGATIVE_INFINITY;
-  /** The frame that was queued last: the decoder can go on with what follows it. */
+  /** The frame that was shown last: the decoder can go on with what follows it. */
   #last: ScheduledFrame | undefined;
   #lastTicks = -1;
 
-  constructor(codec: Codec, sink: VideoSink) {
+  constructor(codec: Codec, sink: VideoSink, demand?: RenditionDemand) {
     this.codec = codec;
     this.#sink = sink;
+    this.#demand = demand;
   }
 
+  /** Frames waiting to be sent. */
   get queued(): number {
     return this.#queue.length;
   }
 
-  /** Queues a frame that is due. The viewer's first one brings along what its GOP had before. */
-  show(scheduled: ScheduledFrame): void {
-    if (this.#queue.length >= QUEUE_LIMIT) {
-      this.#queue.length = 0;
-      this.#nextPacket = 0;
-      this.#synced = false;
-    }
+  /** The rung that is being sent; 0 is the largest. */
+  get rung(): number {
+    return this.#rung;
+  }
+
+  /** Takes a frame that is due. The viewer's first one brings along what its GOP had before. */
+  show(scheduled: ScheduledFrame, nowMs: number): void {
+    if (this.#queue.length >= QUEUE_LIMIT) this.#abandon();
     const { clip, frame } = scheduled;
-    if (this.#awaitsKeyframe && frame % clip.gopFrames !== 0) return;
+    this.#earn(nowMs);
+    this.#watchSilence(nowMs);
+    const isKeyframe = frame % clip.gopFrames === 0;
+    if (this.#isSilent || (this.#awaitsKeyframe && !isKeyframe)) return;
     this.#awaitsKeyframe = false;
-    const first = this.#synced && this.#canGoOnWith(scheduled) ? frame : gopStart(scheduled);
+    if (isKeyframe) this.#allocate(scheduled, nowMs);
+    else if (this.#synced && this.#isOverloaded(nowMs)) this.#lower(scheduled, nowMs);
+    const goesOn = this.#synced && this.#canGoOnWith(scheduled);
+    if (!goesOn && !isKeyframe) this.#allocateCatchUp(scheduled, nowMs);
+    if (this.#awaitsKeyframe || this.#awaitsRung) {
+      this.#synced = false;
+      return;
+    }
+    const frames = framesOf(scheduled, goesOn ? frame : gopStart(scheduled), this.codec, this.#rung);
     this.#last = scheduled;
-    const frames = framesOf(scheduled, first, this.codec);
-    // Incomplete (no such rendition, or not in memory yet): the decoder would break, so it waits for the next keyframe.
-    this.#synced = frames !== undefined;
-    if (!frames) return;
+    // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
+    this.#synced = frames !== undefined && this.#spend(frames, nowMs);
+    if (!frames || !this.#synced) return;
     for (let i = 0; i < frames.length; i++) {
       // Those before it in the GOP lie in the past, one frame's time apart; they are decoded and never shown.
       const back = frames.length - 1 - i;
@@ -92,25 +135,28 @@ export class VideoPacer {
   }
 
   /**
-   * The viewer asks for a keyframe. Where one is near, it is sent nothing until that; otherwise it gets the GOP so far
-   * again, squeezed into the instants after the frame it saw last, so that it is back within a round trip. It gets it at most
-   * once a second and within its budget, so that asking often neither costs much nor makes a congested path worse: the next
-   * keyframe comes by itself.
+   * The viewer asks for a keyframe. Where one is near, or would be here before the GOP so far has been sent again, it is sent
+   * nothing until that. Otherwise it gets the GOP so far again, squeezed into the instants after the frame it saw last, so
+   * that it is back within a round trip. It gets it at most once a second and within its budget, so that asking often
+   * neither costs much nor makes a congested path worse: the next keyframe comes by itself.
    */
   recover(showing: ScheduledFrame | undefined, nowMs: number): void {
     if (!showing || this.#queue.length > 0 || this.#awaitsKeyframe || nowMs < this.#answerAfterMs) return;
-    const { clip } = showing;
-    const untilKeyframeMs = ((clip.gopFrames - (showing.frame % clip.gopFrames)) * 1000 * clip.fps.den) / clip.fps.num;
-    if (untilKeyframeMs <= WAIT_FOR_KEYFRAME_MS) {
+    const frames = framesOf(showing, gopStart(showing), this.codec, this.#rung);
+    const bytes = frames ? bytesOf(frames) : 0;
+    if (untilKeyframeMs(showing) <= Math.max(WAIT_FOR_KEYFRAME_MS, this.#sendMs(bytes, nowMs))) {
       this.#awaitsKeyframe = true;
     } else {
-      const frames = framesOf(showing, gopStart(showing), this.codec);
-      const bytes = frames?.reduce((sum, frame) => sum + frame.bytes, 0) ?? 0;
       // What is sent again earns credit as it is sent; it must not pay for itself.
       if (!frames || !this.#sink.repairs.spend(bytes * (1 + REPAIR_SHARE))) return;
       for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
     }
     this.#answerAfterMs = nowMs + Math.max(ANSWER_INTERVAL_MS, 2 * (this.#sink.roundTripMs ?? 0));
+  }
+
+  /** Ends the demand for renditions. */
+  close(): void {
+    this.#demand?.delete(this);
   }
 
   /**
@@ -119,23 +165,146 @@ export class VideoPacer {
    * @returns when it wants to go on, monotonic ms; `undefined` when nothing waits, or nothing may leave.
    */
   pump(nowMs: number): number | undefined {
-    if (nowMs >= this.#sendAfterMs) this.#burst = 0;
-    for (let head = this.#queue[0]; head; head = this.#queue[0]) {
-      const room = BURST_PACKETS - this.#burst;
-      if (room <= 0) return this.#sendAfterMs;
-      const packets = head.frame.payloads.length;
-      const to = Math.min(this.#nextPacket + room, packets);
-      const sent = this.#sink.sendVideo(head.frame, head.ticks, this.#nextPacket, to);
-      const refused = sent < to - this.#nextPacket;
-      this.#nextPacket += sent;
-      this.#burst += sent;
-      if (refused) return undefined;
-      this.#sendAfterMs = nowMs + PAUSE_MS;
-      if (to < packets) return this.#sendAfterMs;
+    const { bandwidth } = this.#sink;
+    bandwidth.poll(nowMs);
+    for (;;) {
+      if (this.#queue.length === 0 && !bandwidth.wantsPadding) return undefined;
+      const rateBps = bandwidth.probeBps || this.#paceBps(nowMs);
+      const room = this.#bucket.room(rateBps, nowMs);
+      if (room <= 0) return this.#bucket.readyAtMs(rateBps, nowMs);
+      const bytes = this.#queue.length > 0 ? this.#sendPackets(room) : this.#sink.sendPadding();
+      if (bytes === 0) return undefined;
+      this.#bucket.spend(bytes);
+    }
+  }
+
+  /**
+   * Sends packets of the frame at the head of the queue, as many as there is room for, and at least one.
+   * @returns their size on the network in bytes; 0 when none was taken.
+   */
+  #sendPackets(room: number): number {
+    const [head] = this.#queue;
+    if (!head) return 0;
+    const { payloads } = head.frame;
+    let to = this.#nextPacket;
+    for (let bytes = 0; to < payloads.length && bytes < room; to++) bytes += packetBytes(head.frame, to);
+    const end = this.#nextPacket + this.#sink.sendVideo(head.frame, head.ticks, this.#nextPacket, to);
+    let sentBytes = 0;
+    for (; this.#nextPacket < end; this.#nextPacket++) sentBytes += packetBytes(head.frame, this.#nextPacket);
+    this.#queuedBytes -= sentBytes;
+    if (end >= payloads.length) {
       this.#nextPacket = 0;
       this.#queue.shift();
     }
-    return undefined;
+    return sentBytes;
+  }
+
+  /** At a keyframe: the largest rung that fits. */
+  #allocate({ clip, frame }: ScheduledFrame, nowMs: number): void {
+    const rates = rungRates(clip, this.codec, frame);
+    const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
+    this.#use(inMemory(clip, this.codec, wanted, frame, frame) ?? wanted, rates, wanted);
+  }
+
+  /** In the middle of a GOP: the largest rung that fits and of which not too much has to be sent at once. */
+  #allocateCatchUp(scheduled: ScheduledFrame, nowMs: number): void {
+    const { clip, frame } = scheduled;
+    const rates = rungRates(clip, this.codec, frame);
+    const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
+    let rung = wanted;
+    for (; rung < rates.length - 1; rung++) {
+      const frames = framesOf(scheduled, gopStart(scheduled), this.codec, rung);
+      if (frames && bytesOf(frames) <= CATCH_UP_BYTES) break;
+    }
+    const found = inMemory(clip, this.codec, rung, gopStart(scheduled), frame) ?? rung;
+    this.#use(found, rates, wanted);
+    const frames = framesOf(scheduled, gopStart(scheduled), this.codec, found);
+    const isTooLate = frames && this.#sendMs(bytesOf(frames), nowMs) > untilKeyframeMs(scheduled);
+    if (isTooLate && this.#lastTicks >= 0) this.#awaitsKeyframe = true;
+  }
+
+  /** The estimate has collapsed within a GOP: what waits is left out, and the GOP goes on in a rung that fits. */
+  #lower(scheduled: ScheduledFrame, nowMs: number): void {
+    const rates = rungRates(scheduled.clip, this.codec, scheduled.frame);
+    const rung = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
+    this.#abandon();
+    if (rung <= this.#rung) this.#awaitsKeyframe = true;
+  }
+
+  #use(rung: number, rates: readonly number[], wanted: number): void {
+    const { bandwidth } = this.#sink;
+    bandwidth.want((rates[0] ?? 0) * WANTED_FACTOR + AUDIO_BPS);
+    // On a narrow path the one below may be needed at any time.
+    this.#demand?.set(this, this.codec, bandwidth.isConstrained ? [rung, wanted, wanted + 1] : [rung, wanted]);
+    this.#rung = rung;
+    this.#rungBps = rates[rung] ?? 0;
+    // A larger one than fits is worse than none, until what was demanded has come.
+    this.#awaitsRung = bandwidth.isConstrained && rung < wanted;
+  }
+
+  #isOverloaded(nowMs: number): boolean {
+    if (!this.#sink.bandwidth.isConstrained) return false;
+    if (this.#sendMs(this.#queuedBytes, nowMs) > LONGEST_QUEUE_MS) return true;
+    return this.#rung < this.#lastRung && this.#budgetBps(nowMs) < COLLAPSED_SHARE * this.#rungBps;
+  }
+
+  /** Of the clip that is shown. */
+  get #lastRung(): number {
+    return (this.#last?.clip.rungs(this.codec).length ?? 1) - 1;
+  }
+
+  /** What video may take, after audio and what will be sent again. */
+  #budgetBps(nowMs: number): number {
+    const { bandwidth } = this.#sink;
+    return Math.max(0, bandwidth.targetBps(nowMs) - AUDIO_BPS) * (1 - Math.min(bandwidth.lossRate, 0.5));
+  }
+
+  #paceBps(nowMs: number): number {
+    const { bandwidth } = this.#sink;
+    const paceBps = bandwidth.targetBps(nowMs) * PACING;
+    return bandwidth.isConstrained ? paceBps : Math.max(paceBps, UNCONSTRAINED_PACING_BPS);
+  }
+
+  #sendMs(bytes: number, nowMs: number): number {
+    return (bytes * 8000) / this.#paceBps(nowMs);
+  }
+
+  #earn(nowMs: number): void {
+    const budgetBps = this.#budgetBps(nowMs);
+    const elapsedMs = nowMs - (this.#creditAtMs ?? nowMs);
+    this.#creditAtMs = nowMs;
+    // A second's worth, or whatever the next keyframe takes.
+    this.#creditBytes = Math.min(this.#creditBytes + (budgetBps * elapsedMs) / 8000, Math.max(budgetBps / 8, CATCH_UP_BYTES));
+  }
+
+  /**
+   * Where even the smallest rung takes more than there is, frames are left out: the end of each GOP, then whole GOPs.
+   * @returns whether these frames may be sent.
+   */
+  #spend(frames: readonly PacketizedFrame[], nowMs: number): boolean {
+    const bytes = bytesOf(frames);
+    const isScarce = this.#sink.bandwidth.isConstrained && this.#rungBps > this.#budgetBps(nowMs);
+    if (isScarce && bytes > this.#creditBytes) {
+      this.#awaitsKeyframe = true;
+      return false;
+    }
+    this.#creditBytes = Math.max(0, this.#creditBytes - bytes);
+    return true;
+  }
+
+  /** On a dead path only audio goes on, which shows when it is alive again; then the GOP so far brings the video back. */
+  #watchSilence(nowMs: number): void {
+    const isSilent = this.#sink.bandwidth.isSilent(nowMs);
+    if (isSilent && !this.#isSilent) this.#abandon();
+    if (!isSilent && this.#isSilent) this.#awaitsKeyframe = false;
+    this.#isSilent = isSilent;
+  }
+
+  #abandon(): void {
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    this.#nextPacket = 0;
+    this.#synced = false;
   }
 
   /** A clip that is gone on with in the middle of a GOP needs that GOP again: something else was decoded since. */
@@ -148,6 +317,7 @@ export class VideoPacer {
   #push(frame: PacketizedFrame, ticks: number): void {
     const growing = Math.max(ticks, this.#lastTicks + 1);
     this.#queue.push({ frame, ticks: growing });
+    this.#queuedBytes += wireBytes(frame);
     this.#lastTicks = growing;
   }
 }
@@ -156,12 +326,57 @@ function gopStart({ clip, frame }: ScheduledFrame): number {
   return frame - (frame % clip.gopFrames);
 }
 
-function framesOf({ clip, frame }: ScheduledFrame, first: number, codec: Codec): PacketizedFrame[] | undefined {
+function untilKeyframeMs({ clip, frame }: ScheduledFrame): number {
+  return ((clip.gopFrames - (frame % clip.gopFrames)) * 1000 * clip.fps.den) / clip.fps.num;
+}
+
+function framesOf(
+  { clip, frame }: ScheduledFrame,
+  first: number,
+  codec: Codec,
+  rung: number,
+): PacketizedFrame[] | undefined {
   const frames: PacketizedFrame[] = [];
   for (let i = first; i <= frame; i++) {
-    const packetized = clip.frame(codec, i);
+    const packetized = clip.frame(codec, i, rung);
     if (!packetized) return undefined;
     frames.push(packetized);
   }
   return frames;
+}
+
+/** @returns the rung itself if these frames of it are in memory, or else the next smaller, or else the next larger one that is. */
+function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: number): number | undefined {
+  const rungs = clip.rungs(codec).length;
+  for (let i = rung; i < rungs; i++) if (clip.frame(codec, first, i) && clip.frame(codec, last, i)) return i;
+  for (let i = rung - 1; i >= 0; i--) if (clip.frame(codec, first, i) && clip.frame(codec, last, i)) return i;
+  return undefined;
+}
+
+/** What each rung's GOP takes, bits per second: of its real packets where they are in memory, or else as configured. */
+function rungRates(clip: Clip, codec: Codec, frame: number): number[] {
+  const first = frame - (frame % clip.gopFrames);
+  return clip.rungs(codec).map(({ bitrateBps }, rung) => {
+    let bytes = 0;
+    let frames = 0;
+    for (; frames < clip.gopFrames; frames++) {
+      const packetized = clip.frame(codec, first + frames, rung);
+      if (!packetized) break;
+      bytes += wireBytes(packetized);
+    }
+    const isWhole = frames === clip.gopFrames || first + frames === clip.frames;
+    return isWhole && frames > 0 ? (bytes * 8 * clip.fps.num) / (frames * clip.fps.den) : bitrateBps * 1.08;
+  });
+}
+
+function packetBytes(frame: PacketizedFrame, packet: number): number {
+  return (frame.payloads[packet]?.length ?? 0) + PACKET_OVERHEAD_BYTES;
+}
+
+function wireBytes(frame: PacketizedFrame): number {
+  return frame.bytes + frame.payloads.length * PACKET_OVERHEAD_BYTES;
+}
+
+function bytesOf(frames: readonly PacketizedFrame[]): number {
+  return frames.reduce((sum, frame) => sum + wireBytes(frame), 0);
 }

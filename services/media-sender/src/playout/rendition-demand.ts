@@ -1,0 +1,29 @@
+import type { Codec } from '@humancast/protocol';
+
+/**
+ * Which renditions of a session's clips its viewers are sent, or are about to be. The renditions of a codec are rungs of a
+ * ladder: 0 is the largest. Only what is in demand is fetched.
+ */
+export class RenditionDemand {
+  readonly #viewers = new Map<object, { readonly codec: Codec; readonly rungs: readonly number[] }>();
+
+  /** Replaces what a viewer demands. */
+  set(viewer: object, codec: Codec, rungs: readonly number[]): void {
+    this.#viewers.set(viewer, { codec, rungs });
+  }
+
+  delete(viewer: object): void {
+    this.#viewers.delete(viewer);
+  }
+
+  /** @returns whether a rung is in demand. Until somebody watches a codec, all of it is, so that whoever comes is served at once. */
+  has(codec: Codec, rung: number, rungs: number): boolean {
+    let isWatched = false;
+    for (const viewer of this.#viewers.values()) {
+      if (viewer.codec !== codec) continue;
+      isWatched = true;
+      if (viewer.rungs.some((wanted) => Math.min(wanted, rungs - 1) === rung)) return true;
+    }
+    return !isWatched;
+  }
+}
