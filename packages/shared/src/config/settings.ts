@@ -404,7 +404,7 @@ export const loaderSettings = {
     'RENDITIONS',
     renditionList,
     `a list of ID:CODEC:WIDTHxHEIGHT:KBITSk with ${codecs}`,
-    'vp8:vp8:1280x720:1500k',
+    'vp8:vp8:1280x720:1500k,vp8-360:vp8:640x360:500k,vp8-180:vp8:320x180:150k',
     'Renditions of every segment, unless its avatar configures its own',
   ),
   uploadTtlSeconds: setting.int(
