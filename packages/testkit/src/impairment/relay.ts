@@ -1,0 +1,179 @@
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { connect, createServer, type Socket } from 'node:net';
+import { DelayLine } from './delay-line.js';
+import { ImpairedPath } from './impaired-path.js';
+import { type Phase, parseProfile } from './profile.js';
+
+/** Of a kernel's sockets: what a relay holds up must be lost by its own rules only. */
+const SOCKET_BUFFER_BYTES = 4 * 2 ** 20;
+/** A lost TCP segment comes again after this, and holds up what is behind it. */
+const TCP_REPAIR_MS = 250;
+const TCP_SEGMENT_BYTES = 1400;
+const MAX_CLIENTS = 64;
+
+export interface ImpairmentOptions {
+  /** Where the packets go: a TURN server on 127.0.0.1. */
+  readonly targetPort: number;
+  /** One line, see {@link parseProfile}. */
+  readonly profile: string;
+  readonly seed?: number;
+}
+
+/** Stands on 127.0.0.1 between viewers and a server. */
+export interface ImpairmentRelay {
+  readonly port: number;
+  /** The profile's time begins anew, and so do the decisions. */
+  restart(profile?: string): void;
+  /** Packets and losses of both directions since the last restart. */
+  readonly counts: Readonly<Record<'down' | 'up', ImpairedPath['counts']>>;
+  close(): Promise<void>;
+}
+
+/** The path both kinds of relay impair. */
+class Impairer {
+  readonly #seed: number;
+  readonly #line = new DelayLine();
+  #phases: Phase[];
+  #startMs = performance.now();
+  #paths: Record<'down' | 'up', ImpairedPath>;
+
+  constructor({ profile, seed = 1 }: ImpairmentOptions) {
+    this.#seed = seed;
+    this.#phases = parseProfile(profile);
+    this.#paths = { down: new ImpairedPath(seed), up: new ImpairedPath(seed + 1) };
+  }
+
+  get counts() {
+    return { down: this.#paths.down.counts, up: this.#paths.up.counts };
+  }
+
+  restart(profile?: string): void {
+    if (profile !== undefined) this.#phases = parseProfile(profile);
+    this.#startMs = performance.now();
+    this.#paths = { down: new ImpairedPath(this.#seed), up: new ImpairedPath(this.#seed + 1) };
+  }
+
+  /** Delivers every copy at its time. */
+  carry(direction: 'down' | 'up', bytes: number, deliver: () => void): void {
+    const nowMs = performance.now();
+    const { [direction]: impairment } = this.#phaseAt(nowMs - this.#startMs);
+    for (const atMs of this.#paths[direction].send(bytes, nowMs, impairment)) {
+      if (atMs <= nowMs) deliver();
+      else this.#line.at(atMs, deliver);
+    }
+  }
+
+  /** As {@link carry}, of a stream that loses nothing: what is lost comes later. */
+  carryReliably(direction: 'down' | 'up', bytes: number, deliver: () => void, notBeforeMs = 0): void {
+    const nowMs = performance.now();
+    const { [direction]: impairment } = this.#phaseAt(nowMs - this.#startMs);
+    const [atMs] = this.#paths[direction].send(bytes, Math.max(nowMs, notBeforeMs), impairment);
+    if (atMs !== undefined) this.#line.at(atMs, deliver);
+    else this.#line.at(nowMs + TCP_REPAIR_MS, () => this.carryReliably(direction, bytes, deliver));
+  }
+
+  close(): void {
+    this.#line.close();
+  }
+
+  #phaseAt(elapsedMs: number): Phase {
+    let current = this.#phases[0];
+    for (const phase of this.#phases) if (phase.atMs <= elapsedMs) current = phase;
+    if (!current) throw new Error('a profile has a phase');
+    return current;
+  }
+}
+
+/** Impairs datagrams. */
+export async function startUdpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
+  const impairer = new Impairer(options);
+  const front = createSocket('udp4');
+  const backs = new Map<string, DatagramSocket>();
+  const backOf = (address: string, port: number): DatagramSocket | undefined => {
+    const client = `${address}:${port}`;
+    const known = backs.get(client);
+    if (known || backs.size >= MAX_CLIENTS) return known;
+    const back = createSocket('udp4');
+    back.on('message', (data) => impairer.carry('down', data.length, () => send(front, data, port, address)));
+    backs.set(client, back);
+    back.bind(0, '127.0.0.1', () => back.setRecvBufferSize(SOCKET_BUFFER_BYTES));
+    return back;
+  };
+  front.on('message', (data, { address, port }) => {
+    const back = backOf(address, port);
+    if (back) impairer.carry('up', data.length, () => send(back, data, options.targetPort, '127.0.0.1'));
+  });
+  await new Promise<void>((resolve) => front.bind(0, '127.0.0.1', resolve));
+  front.setRecvBufferSize(SOCKET_BUFFER_BYTES);
+  return {
+    port: front.address().port,
+    restart: (profile) => impairer.restart(profile),
+    get counts() {
+      return impairer.counts;
+    },
+    close: async () => {
+      impairer.close();
+      for (const socket of [front, ...backs.values()]) socket.close();
+      backs.clear();
+    },
+  };
+}
+
+function send(socket: DatagramSocket, data: Buffer, port: number, address: string): void {
+  try {
+    socket.send(data, port, address);
+  } catch {
+    // It was closed meanwhile.
+  }
+}
+
+/** Impairs TCP connections: nothing is lost, but what would be comes later and holds up what is behind it. */
+export async function startTcpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
+  const impairer = new Impairer(options);
+  const sockets = new Set<Socket>();
+  const pipe = (from: Socket, to: Socket, direction: 'down' | 'up') => {
+    const waiting: Buffer[] = [];
+    let busy = false;
+    const next = () => {
+      const segment = waiting.shift();
+      busy = segment !== undefined;
+      if (waiting.length === 0) from.resume();
+      if (!segment) return;
+      impairer.carryReliably(direction, segment.length, () => {
+        if (to.writable) to.write(segment);
+        next();
+      });
+    };
+    from.on('data', (data) => {
+      const bytes = Buffer.from(data as Buffer);
+      for (let at = 0; at < bytes.length; at += TCP_SEGMENT_BYTES)
+        waiting.push(bytes.subarray(at, at + TCP_SEGMENT_BYTES));
+      from.pause();
+      if (!busy) next();
+    });
+    from.on('close', () => to.destroy());
+    from.on('error', () => to.destroy());
+    sockets.add(from);
+    from.on('close', () => sockets.delete(from));
+  };
+  const server = createServer((client) => {
+    const back = connect(options.targetPort, '127.0.0.1');
+    pipe(client, back, 'up');
+    pipe(back, client, 'down');
+  });
+  server.maxConnections = MAX_CLIENTS;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    restart: (profile) => impairer.restart(profile),
+    get counts() {
+      return impairer.counts;
+    },
+    close: async () => {
+      impairer.close();
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
