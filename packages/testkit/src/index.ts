@@ -3,6 +3,7 @@ export * from './demo-producer.js';
 export * from './encoded-clip.js';
 export * from './firefox.js';
 export * from './fuzz.js';
+export * from './impairment/index.js';
 export * from './live-pusher.js';
 export * from './otlp-receiver.js';
 export * from './ports.js';

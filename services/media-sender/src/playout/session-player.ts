@@ -149,7 +149,13 @@ export class SessionPlayer implements Task {
   /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    const viewer: Viewer = { id, sink, pacer: new VideoPacer(codec, sink, this.#options.demand), nextReportMs: nowMs, reports: 0 };
+    const viewer: Viewer = {
+      id,
+      sink,
+      pacer: new VideoPacer(codec, sink, this.#options.demand),
+      nextReportMs: nowMs,
+      reports: 0,
+    };
     this.#viewers.set(id, viewer);
     if (!this.#timeline) return;
     if (this.#showing) viewer.pacer.show(this.#showing, nowMs);

@@ -83,7 +83,8 @@ function play(fromFrame: number, toFrame: number, bps?: number) {
 }
 
 const rungsOf = (sent: Viewer['sent']) => [...new Set(sent.map(({ rung }) => rung))];
-const bpsOf = (sent: Viewer['sent'], seconds: number) => (sent.reduce((sum, { bytes }) => sum + bytes, 0) * 8) / seconds;
+const bpsOf = (sent: Viewer['sent'], seconds: number) =>
+  (sent.reduce((sum, { bytes }) => sum + bytes, 0) * 8) / seconds;
 const framesOf = (sent: Viewer['sent']) => sent.filter(({ first }) => first).length;
 
 describe('the rendition of a viewer', () => {

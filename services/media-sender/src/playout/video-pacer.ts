@@ -274,7 +274,10 @@ export class VideoPacer {
     const elapsedMs = nowMs - (this.#creditAtMs ?? nowMs);
     this.#creditAtMs = nowMs;
     // A second's worth, or whatever the next keyframe takes.
-    this.#creditBytes = Math.min(this.#creditBytes + (budgetBps * elapsedMs) / 8000, Math.max(budgetBps / 8, CATCH_UP_BYTES));
+    this.#creditBytes = Math.min(
+      this.#creditBytes + (budgetBps * elapsedMs) / 8000,
+      Math.max(budgetBps / 8, CATCH_UP_BYTES),
+    );
   }
 
   /**

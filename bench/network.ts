@@ -1,0 +1,144 @@
+/**
+ * Bad networks: what a viewer in headless Chromium sees and hears through the impairment relay, on the whole stack as built,
+ * beside a page of the same Chromium that sends the same kind of video with libwebrtc through the same impairments.
+ *
+ *     npm run build && npm run bench:network [-- --only TEXT] [--seed N] [--json FILE] [--humancast-only]
+ *
+ * Frozen: the time in gaps between two frames on the screen of more than 183 ms, less a frame's time. Concealed: the share of
+ * the audio that the browser made up, silence left out. Skew: the median over the last third; positive: video is late.
+ */
+import { writeFile } from 'node:fs/promises';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type ImpairmentRelay, launchChromium, startUdpImpairment } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
+import { type Cleanup, withCleanup } from './lib/cleanup.ts';
+import { makeBusyClip } from './lib/clips.ts';
+import { describeMachine, machineLines } from './lib/machine.ts';
+import { servePages } from './lib/page-server.ts';
+import { openScene, temporaryFolder } from './lib/scene.ts';
+import { percentile } from './lib/stats.ts';
+import { PROFILES, type Profile } from './network/profiles.ts';
+import type { Run } from './network/viewer.ts';
+
+const FRAME_MS = 1000 / 30;
+const FREEZE_MS = 150 + FRAME_MS;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'string' },
+    'humancast-only': { type: 'boolean', default: false },
+  },
+});
+const machine = describeMachine();
+console.log(`${machineLines(machine).join('\n')}\nload ${loadavg()[0]?.toFixed(1)}\n`);
+const profiles = PROFILES.filter(({ name }) => name.includes(values.only));
+const results = await withCleanup(measure);
+if (values.json !== undefined) {
+  const result = { bench: 'network', at: new Date().toISOString(), machine, load: loadavg(), results };
+  await writeFile(values.json, `${JSON.stringify(result, null, 1)}\n`);
+}
+
+interface Seen {
+  readonly frozenSeconds: number;
+  readonly concealedPercent: number;
+  readonly framesPerSecond: number;
+  readonly skewMs: number | undefined;
+  readonly heights: readonly number[];
+  readonly connections: number;
+}
+
+async function measure(cleanup: Cleanup) {
+  const mediaDir = temporaryFolder(cleanup);
+  await makeBusyClip(join(mediaDir, 'busy/idle/busy.mov'), { seconds: 10, fps: 30, size: '1280x720' });
+  const origin = await servePages(cleanup);
+  const { stack, producer } = await openScene(cleanup, { mediaDir, env: { ALLOWED_ORIGINS: origin } });
+  if (!stack.turn) throw new Error('there is no TURN server');
+  const relay = await startUdpImpairment({ targetPort: stack.turn.port, profile: '', seed: Number(values.seed) });
+  cleanup.add(() => relay.close());
+  const chromium = await launchChromium({ handleSignals: false });
+  cleanup.add(() => chromium.close());
+  const iceServer = stack.turn.iceServer();
+  const all: { profile: Profile; humancast: Seen; libwebrtc: Seen | undefined; run: Run }[] = [];
+  for (const profile of profiles) {
+    const watch = async (page: Page) => {
+      const { id, token } = await producer.createSession('busy');
+      const what = { url: stack.signalingUrl, session: id, token, relayPort: relay.port };
+      await page.evaluate((options) => networkBench.watch(options), what);
+    };
+    const exchange = (page: Page) =>
+      page.evaluate((options) => networkBench.exchange(options), { iceServer, relayPort: relay.port });
+    const open = async () => {
+      const page = await chromium.context.newPage();
+      await page.goto(`${origin}/bench/network/viewer.html`);
+      await page.waitForFunction(() => 'networkBench' in globalThis);
+      return page;
+    };
+    const run = await observe(await open(), relay, profile, watch);
+    const humancast = seen(run, profile);
+    const libwebrtc = values['humancast-only']
+      ? undefined
+      : seen(await observe(await open(), relay, profile, exchange), profile);
+    print(profile, humancast, libwebrtc);
+    all.push({ profile, humancast, libwebrtc, run });
+  }
+  return all;
+}
+
+/** One viewer's time under a profile, from its first video on. */
+async function observe(
+  page: Page,
+  relay: ImpairmentRelay,
+  { line, seconds }: Profile,
+  start: (page: Page) => Promise<void>,
+): Promise<Run> {
+  // The first phase is there from the start; the times of the others count from the first video.
+  relay.restart(line.split(';')[0]);
+  await start(page);
+  relay.restart(line);
+  await sleep(seconds * 1000);
+  const run = await page.evaluate(() => networkBench.finish());
+  await page.close();
+  return run;
+}
+
+function seen({ framesMs, samples, connections }: Run, { from, seconds }: Profile): Seen {
+  const [fromMs, untilMs] = [from * 1000, seconds * 1000];
+  const inside = framesMs.filter((ms) => ms >= fromMs && ms < untilMs);
+  const edges = [fromMs, ...inside, untilMs];
+  const gaps = edges.slice(1).map((ms, i) => ms - (edges[i] ?? ms));
+  const frozenMs = gaps.reduce((sum, gap) => sum + (gap > FREEZE_MS ? gap - FRAME_MS : 0), 0);
+  const counted = samples.filter(({ atMs }) => atMs >= fromMs);
+  const [first, last] = [counted[0], counted.at(-1)];
+  const heard = (last?.audioSamples ?? 0) - (first?.audioSamples ?? 0);
+  const concealed = (last?.concealedSamples ?? 0) - (first?.concealedSamples ?? 0);
+  const skews = counted
+    .slice(-Math.ceil(counted.length / 3))
+    .flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs]));
+  return {
+    frozenSeconds: frozenMs / 1000,
+    concealedPercent: heard > 0 ? (100 * concealed) / heard : 100,
+    framesPerSecond: inside.length / (seconds - from),
+    skewMs: skews.length > 0 ? percentile(skews, 0.5) : undefined,
+    heights: [...new Set(counted.map(({ height }) => height))],
+    connections,
+  };
+}
+
+function print({ name, line }: Profile, humancast: Seen, libwebrtc: Seen | undefined): void {
+  const text = ({ frozenSeconds, concealedPercent, framesPerSecond, skewMs, heights, connections }: Seen) =>
+    [
+      `${frozenSeconds.toFixed(1)} s frozen`,
+      `${concealedPercent.toFixed(1)} % concealed`,
+      `${framesPerSecond.toFixed(0)} fps`,
+      `skew ${skewMs?.toFixed(0) ?? '–'} ms`,
+      `heights ${heights.join(' ')}`,
+      `${connections} connections`,
+    ].join(', ');
+  console.log(`${name} (${line})\n  humancast  ${text(humancast)}`);
+  if (libwebrtc) console.log(`  libwebrtc  ${text(libwebrtc)}`);
+}
