@@ -32,7 +32,7 @@ describe('the signaling service', () => {
     });
     afterAll(() => rmSync(folder, { recursive: true }));
 
-    it('is served at the root, with what keeps it safe', async () => {
+    it('is served at the root with security headers', async () => {
       const page = await signaling.request('GET', '/?session=x&token=y', { auth: '' });
       expect(page.text).toContain('<title>console</title>');
       expect(page.headers.get('cache-control')).toBe('no-cache');
@@ -41,7 +41,7 @@ describe('the signaling service', () => {
       expect(page.headers.get('x-content-type-options')).toBe('nosniff');
     });
 
-    it('has files that never change', async () => {
+    it('has hashed files that are cached forever', async () => {
       const file = await signaling.request('GET', '/assets/app-1a2b3c.js', { auth: '' });
       expect(file.text).toBe('play()');
       expect(file.headers.get('cache-control')).toContain('immutable');
@@ -60,7 +60,7 @@ describe('the signaling service', () => {
       expect(reply).not.toContain('not for you');
     });
 
-    it('says how it is built when it is not', async () => {
+    it('is replaced by build instructions when it is not built', async () => {
       const bare = await stack.signaling({ consoleDir: join(folder, 'nothing') });
       const page = await bare.request('GET', '/', { auth: '' });
       expect(page.status).toBe(503);
@@ -71,7 +71,7 @@ describe('the signaling service', () => {
   describe('other origins', () => {
     const preflight = { 'access-control-request-method': 'POST' };
 
-    it('may use it when they are listed', async () => {
+    it('are allowed when they are listed', async () => {
       const signaling = await stack.signaling({ allowedOrigins: ['https://shop.example'] });
       const ask = (origin: string) =>
         signaling.request('OPTIONS', '/v1/sessions', { auth: '', headers: { origin, ...preflight } });
@@ -82,7 +82,7 @@ describe('the signaling service', () => {
       expect((await ask(signaling.url)).headers.get('access-control-allow-origin')).toBe(signaling.url);
     });
 
-    it('are counted by their own address only behind a proxy of our own', async () => {
+    it('are counted by X-Forwarded-For only behind a trusted proxy', async () => {
       const direct = await stack.signaling({ connectsPerMinute: 2 });
       const proxied = await stack.signaling({
         connectsPerMinute: 2,
@@ -96,14 +96,14 @@ describe('the signaling service', () => {
     });
   });
 
-  it('answers at unknown addresses with a problem document', async () => {
+  it('answers unknown paths with a problem document', async () => {
     const signaling = await stack.signaling();
     const reply = await signaling.request('GET', '/v1/nothing');
     expect(reply).toMatchObject({ status: 404, body: { code: 'not_found', status: 404 } });
     expect(reply.headers.get('content-type')).toContain('application/problem+json');
   });
 
-  it('is ready, and says so, while only redis-media is away: the page and viewers are still served', async () => {
+  it('stays ready without redis-media, reports it, and serves the page and viewers', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     expect((await signaling.request('GET', '/healthz', { auth: '' })).status).toBe(200);
@@ -126,7 +126,7 @@ describe('the signaling service', () => {
     await own.stop();
   });
 
-  it('outlives an outage of redis-queue, and so do its viewers', async () => {
+  it('survives an outage of redis-queue, as do its viewers', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     const session = await signaling.makeSession();
@@ -150,7 +150,7 @@ describe('the signaling service', () => {
     await own.stop();
   });
 
-  it('stops in time when there is no database any more', async () => {
+  it('stops in time when the databases are gone', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     await TestViewer.join(signaling, await signaling.makeSession());
@@ -163,7 +163,7 @@ describe('the signaling service', () => {
     await own.stop();
   });
 
-  it('stops by itself, with everyone sent away, and may be told so twice', async () => {
+  it('close() disconnects everyone and may be called twice', async () => {
     const signaling = await stack.signaling();
     const session = await signaling.makeSession();
     const viewer = await TestViewer.join(signaling, session);
@@ -178,7 +178,7 @@ describe('the signaling service', () => {
     expect(id).toBeDefined();
   });
 
-  it('does not start with TURN servers and no secret for them', async () => {
+  it('does not start with TURN servers but no secret', async () => {
     const config = loadConfig(signalingSettings, { TOKEN_SECRET: 'secret-of-the-tests', TURN_URLS: 'turn:a.example' });
     await expect(startSignaling(config, createLogger('signaling', 'silent'))).rejects.toThrow(/^TURN_SECRET: not set/);
   });

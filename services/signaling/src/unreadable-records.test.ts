@@ -14,7 +14,7 @@ describe('signaling beside records of another version', () => {
   });
   afterAll(() => stack.stop());
 
-  it('streams on after an event of an unknown type, to producers and viewers', async () => {
+  it('keeps streaming after an event of an unknown type, to producers and viewers', async () => {
     const signaling = await stack.signaling();
     const session = await signaling.makeSession();
     const reader = await EventReader.open(signaling, session.id, { query: '?from=start' });
@@ -28,7 +28,7 @@ describe('signaling beside records of another version', () => {
     expect(await signaling.metrics()).toMatch(/humancast_unreadable_records_total\{kind="event".*\} [1-9]/);
   });
 
-  it('lists avatars with members that it does not know, and without those that it cannot read', async () => {
+  it('lists avatars with unknown members and leaves out unreadable ones', async () => {
     const signaling = await stack.signaling();
     await stack.queue.hset(keys.avatars, {
       later: '{"id":"later","cutPolicy":"now","newMember":1}',

@@ -97,7 +97,7 @@ describe('API keys at signaling', () => {
       expect(await statuses(key, id)).toMatchObject(expected);
     });
 
-    it('is as if it was not there for another key, in the same words', async () => {
+    it('is not found for another key, with the same answer as an unknown one', async () => {
       const { id } = await make(KEY.backend);
       const foreign = await ask('other', 'GET', `/v1/sessions/${id}`);
       const absent = await ask('other', 'GET', `/v1/sessions/${newId('ses')}`);
@@ -109,13 +109,13 @@ describe('API keys at signaling', () => {
       }
     });
 
-    it('names its maker to keys, and to nobody else', async () => {
+    it('shows its owner only to keys', async () => {
       const { id, token } = await make(KEY.backend);
       expect((await ask('operator', 'GET', `/v1/sessions/${id}`)).body.owner).toBe('backend');
       expect((await signaling.request('GET', `/v1/sessions/${id}`, { auth: token })).body).not.toHaveProperty('owner');
     });
 
-    it('can be watched over WHEP by its key, and by no other', async () => {
+    it('can be watched over WHEP only by its key', async () => {
       const { id } = await make(KEY.backend);
       const watch = async (key: KeyName, path: string) => {
         const headers = { 'content-type': 'application/sdp' };
@@ -128,7 +128,7 @@ describe('API keys at signaling', () => {
     });
   });
 
-  it('make sessions with the scope for it, of the avatars that they may use', async () => {
+  it('create sessions with the scope `sessions`, of allowed avatars', async () => {
     const tried = (key: KeyName, avatar: string, at = signaling) => ask(key, 'POST', '/v1/sessions', { avatar }, at);
     expect(await tried('backend', 'demo')).toMatchObject({ status: 201, body: { scope: 'view' } });
     expect(await tried('anna', 'anna')).toMatchObject({ status: 201, body: { scope: 'view' } });
@@ -142,7 +142,7 @@ describe('API keys at signaling', () => {
     }
   });
 
-  it('see the sessions that are theirs, and operators all', async () => {
+  it('list their own sessions; operators list all', async () => {
     const [mine, other, visitors] = [await make(KEY.backend), await make(KEY.other), await make('', 'demo', demo)];
     const seen = async (key: KeyName) => {
       const { sessions } = (await ask(key, 'GET', '/v1/sessions')).body as { sessions: { id: string }[] };
@@ -156,7 +156,7 @@ describe('API keys at signaling', () => {
     for (const key of ['uploader', 'tts'] as const) expect((await ask(key, 'GET', '/v1/sessions')).status).toBe(403);
   });
 
-  it('reach the fleet only as operators', async () => {
+  it('list and drain media-senders only as operators', async () => {
     for (const key of ['backend', 'other', 'uploader', 'tts'] as const) {
       expect(await ask(key, 'GET', '/v1/senders')).toMatchObject({ status: 403, body: { scope: 'operate' } });
       const drained = await ask(key, 'POST', `/v1/senders/${sender.id}/drain`);
@@ -166,7 +166,7 @@ describe('API keys at signaling', () => {
     expect((await ask('operator', 'GET', '/v1/senders')).status).toBe(200);
   });
 
-  it('see the avatars that they may use', async () => {
+  it('list the avatars that they may use', async () => {
     const ids = async (key: KeyName) =>
       ((await ask(key, 'GET', '/v1/avatars')).body.avatars as { id: string }[]).map(({ id }) => id).sort();
     expect(await ids('anna')).toEqual(['anna']);
@@ -193,7 +193,7 @@ describe('API keys at signaling', () => {
     });
   });
 
-  it('are refused once they are taken out of the file, and changed scopes count', async () => {
+  it('are refused once removed from the file, and changed scopes apply', async () => {
     const file = join(folder, 'changing');
     writeFileSync(file, 'gone:key-to-go sessions\nstays:key-to-stay sessions\n');
     const own = await stack.signaling({ apiKeyFile: file });
@@ -206,7 +206,7 @@ describe('API keys at signaling', () => {
     await own.close();
   });
 
-  describe('what may be said', () => {
+  describe('usable segments', () => {
     let mine: { id: string; token: string };
     let theirs: string;
     let control: string;
@@ -238,11 +238,11 @@ describe('API keys at signaling', () => {
       return names;
     };
 
-    it('by a visitor: the watched folder’s, and what was made for this session', async () => {
+    it('of a visitor: those of the watched folder and of this session', async () => {
       expect(await speakable(control, mine.id)).toEqual(['library', 'pushedHere']);
     });
 
-    it('by a key: all of the avatar, but for what others pushed into other sessions', async () => {
+    it('of a key: the avatar’s, without those that others pushed into other sessions', async () => {
       const own = await make(KEY.backend);
       expect(await speakable(KEY.backend, own.id)).toEqual(['library', 'upload']);
       expect(await speakable(KEY.tts, mine.id)).toEqual(['library', 'upload', 'pushedHere']);
@@ -250,7 +250,7 @@ describe('API keys at signaling', () => {
       expect(await speakable(API_KEY, own.id)).toEqual(['library', 'upload', 'pushedHere', 'pushedThere']);
     });
 
-    it('shows a viewer only what its session says, will say, or has said', async () => {
+    it('shown to a viewer: only those that its session plays, has queued or has played', async () => {
       const session = await make(KEY.other);
       const list = async () => {
         const { body } = await signaling.request('GET', `/v1/sessions/${session.id}/segments`, { auth: session.token });
@@ -272,7 +272,7 @@ describe('API keys at signaling', () => {
     });
   });
 
-  it('are named in the log with every change that is made', async () => {
+  it('appear in the log of every change', async () => {
     const lines: LoggedLine[] = [];
     const logged = await stack.signaling({ apiKeyFile, publicDemo: true }, {}, recordingLogger(lines));
     const { id } = await make(KEY.backend, 'demo', logged);
@@ -295,7 +295,7 @@ describe('API keys at signaling', () => {
     await logged.close();
   });
 
-  it('says which lines of the file it does not understand, and not what is in them', async () => {
+  it('logs the numbers of malformed lines in the file, not their content', async () => {
     const lines: LoggedLine[] = [];
     const file = join(folder, 'wrong');
     writeFileSync(file, 'good:key-that-is-good sessions\nbad:key-that-is-bad everything\n');
@@ -308,7 +308,7 @@ describe('API keys at signaling', () => {
     await logged.close();
   });
 
-  it('a token of another kind of service, or of another session, opens nothing', async () => {
+  it('a token of another service or session is refused', async () => {
     const { id } = await make(KEY.backend);
     const exp = Math.floor(Date.now() / 1000) + 60;
     const foreign = await signToken({ sid: newId('ses'), exp, scope: 'control' }, ['secret-of-the-tests']);

@@ -46,7 +46,7 @@ describe('say', () => {
     answer = (_request, response) => response.writeHead(error.status, headers).end(JSON.stringify(toProblem(error)));
   };
 
-  it('hands a text to the demo producer, with our key and not the caller’s', async () => {
+  it('forwards a text to the demo producer with signaling’s key, not the caller’s', async () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ segment: SEGMENT, ahead: 0 }));
     const { id } = await signaling.makeSession();
     const exp = Math.floor(Date.now() / 1000) + 60;
@@ -60,7 +60,7 @@ describe('say', () => {
     });
   });
 
-  it('hands on the Idempotency-Key, by which the demo producer says a text once', async () => {
+  it('forwards the Idempotency-Key', async () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0 }));
     const { id } = await signaling.makeSession();
     const headers = { 'idempotency-key': '"abc"' };
@@ -68,7 +68,7 @@ describe('say', () => {
     expect(askedKey).toBe('abc');
   });
 
-  it('shows it the key that is meant for it, where there is one', async () => {
+  it('uses SAY_KEY where it is set', async () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0 }));
     const sayKey = 'key-of-the-demo-producer';
     const own = await stack.signaling({ sayUrl, sayKey, apiKeys: [`sha256:${'0'.repeat(64)}`] });
@@ -80,13 +80,13 @@ describe('say', () => {
     expect(asked.auth).toBe(`Bearer ${sayKey}`);
   });
 
-  it('lets nobody speak who may only watch', async () => {
+  it('refuses a token that may only watch', async () => {
     const { id, token } = await signaling.makeSession();
     expect(await say(id, { text: 'Hello' }, token)).toMatchObject({ status: 403, body: { code: 'forbidden' } });
     expect(await say(id, { text: 'Hello' }, '')).toMatchObject({ status: 401 });
   });
 
-  it('tells in the session whether it can be', async () => {
+  it('is announced by canSay in the session', async () => {
     const canSay = async (at: TestSignaling, avatar: string) => {
       const { body } = await at.request('POST', '/v1/sessions', { body: { avatar } });
       return (await at.request('GET', `/v1/sessions/${body.id}`)).body.canSay;
@@ -96,7 +96,7 @@ describe('say', () => {
     expect(await canSay(without, 'demo')).toBe(false);
   });
 
-  it('is not there without a demo producer, nor for an avatar that it does not draw', async () => {
+  it('is not found without a demo producer or for another avatar', async () => {
     const { id } = await signaling.makeSession();
     expect(await say(id, { text: 'Hello' }, API_KEY, without)).toMatchObject({
       status: 404,
@@ -107,7 +107,7 @@ describe('say', () => {
     expect(await say(newId('ses'), { text: 'Hello' })).toMatchObject({ body: { code: 'session_not_found' } });
   });
 
-  it('hands on what the demo producer refuses, but not that it refuses us', async () => {
+  it('returns the demo producer’s errors, but not that it refused signaling’s key', async () => {
     const { id } = await signaling.makeSession();
     answerProblem(new HumancastError('no_capacity', 'busy'), { 'retry-after': '5' });
     const busy = await say(id, { text: 'Hello' });
@@ -127,7 +127,7 @@ describe('say', () => {
     },
   );
 
-  it('does not start with a demo producer and no key for it', async () => {
+  it('does not start with a demo producer but no key for it', async () => {
     await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: [] })).rejects.toThrow('HUMANCAST_API_KEY');
     const onlyHashes = [`sha256:${'0'.repeat(64)}`];
     await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: onlyHashes })).rejects.toThrow('SAY_KEY');

@@ -8,7 +8,7 @@ import { waitFor } from '../../testing/wait-for.js';
 import { DemoSessions } from './demo-sessions.js';
 
 describe('DemoSessions', () => {
-  it('gives each network its share, counts what is being made, and frees what has ended', async () => {
+  it("limits each network's sessions, counts those being created, and frees ended ones", async () => {
     const living: { id: string }[] = [];
     const demos = new DemoSessions({ list: async () => living as never }, { demoSessionsPerAddress: 2 });
     let made = 0;
@@ -33,7 +33,7 @@ describe('DemoSessions', () => {
     await expect(make('192.0.2.1')).rejects.toMatchObject({ code: 'rate_limited' });
   });
 
-  it('takes no place for a session that could not be made', async () => {
+  it('does not count a session that could not be created', async () => {
     const demos = new DemoSessions({ list: async () => [] }, { demoSessionsPerAddress: 1 });
     for (let i = 0; i < 3; i++) {
       await expect(demos.make('192.0.2.1', () => Promise.reject(new Error('full')))).rejects.toThrow('full');
@@ -52,7 +52,7 @@ describe('demo mode', () => {
   const visit = (at: TestSignaling, headers: Record<string, string> = {}) =>
     at.request('POST', '/v1/sessions', { auth: '', body: { avatar: 'demo' }, headers });
 
-  it('is off where others can reach the service, unless that was said twice', async () => {
+  it('is off where others can reach the service, unless PUBLIC_DEMO_PUBLISHED is set, too', async () => {
     const published = { publicDemo: true, publishAddress: '0.0.0.0' };
     const once = await stack.signaling(published);
     expect(await visit(once)).toMatchObject({ status: 401, body: { code: 'unauthorized' } });
@@ -66,7 +66,7 @@ describe('demo mode', () => {
     expect((await visit(proxied)).status).toBe(401);
   });
 
-  it('on loopback answers to this machine’s own names only, over HTTP and WebSocket', async () => {
+  it('on loopback answers only to this machine’s own names, over HTTP and WebSocket', async () => {
     const local = await stack.signaling({ publicDemo: true, allowedOrigins: ['https://demo.example'] });
     for (const host of [
       '127.0.0.1',
@@ -95,7 +95,7 @@ describe('demo mode', () => {
     expect(await statusWithHost(published, 'avatar.example')).toBe(200);
   });
 
-  it('gives one address a share of the demo sessions, by REST and WHEP together', async () => {
+  it('limits the demo sessions of one address, over REST and WHEP together', async () => {
     const trustProxy = TrustedProxies.parse('loopback') as TrustedProxies;
     const open = { publicDemo: true, publicDemoPublished: true, demoSessionLimit: 100 };
     const shared = await stack.signaling({ ...open, trustProxy, demoSessionsPerAddress: 2 });
@@ -114,7 +114,7 @@ describe('demo mode', () => {
     expect((await visit(shared, from('192.0.2.1'))).status).toBe(201);
   });
 
-  it('ends a demo session that nobody joins, and one that is watched for too long', async () => {
+  it('ends demo sessions that nobody joins or that last too long', async () => {
     const own = await TestStack.start();
     const quick = { demoJoinTimeoutSeconds: 0.2, demoMaxSeconds: 1 };
     const at = await own.signaling({ publicDemo: true, ...quick }, { sessionSweepMs: 50 });

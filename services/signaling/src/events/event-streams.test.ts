@@ -125,7 +125,7 @@ describe('EventStreams', () => {
     }
   });
 
-  it('keep nothing of 500 readers that went while their session was looked up', async () => {
+  it('keep nothing of 500 readers that disconnect while their session is looked up', async () => {
     const scene = await start({ eventStreamLimit: 500, eventStreamsPerAddress: 500, eventStreamsPerSession: 500 });
     scene.hold();
     const sockets = await Promise.all(Array.from({ length: 500 }, () => scene.request('/s')));
@@ -166,7 +166,7 @@ describe('EventStreams', () => {
     expect((await scene.open(same)).status).toBe(200);
   });
 
-  it('cut off a reader that does not read, and tell it why', async () => {
+  it('close the stream of a reader that does not read, with the reason', async () => {
     const scene = await start();
     const socket = await scene.request('/s');
     await waitFor('the stream', () => scene.followers.size === 1);
@@ -187,7 +187,7 @@ describe('EventStreams', () => {
     expect((await scene.errors.get()).values[0]).toMatchObject({ labels: { code: 'slow_reader' }, value: 1 });
   });
 
-  it('are cut when the session has ended and a reader does not take the rest', async () => {
+  it('disconnect a reader that does not read the rest after the session’s end', async () => {
     const scene = await start({ lingerMs: 10 });
     const socket = await scene.request('/s');
     await waitFor('the stream', () => scene.followers.size === 1);

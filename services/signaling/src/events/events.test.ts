@@ -26,7 +26,7 @@ describe('a session’s events', () => {
   }
   const connected = (): SessionEventBody => ({ type: 'viewer.connected', viewer: newId('vw') });
 
-  it('start from now, or from the beginning when asked for', async () => {
+  it('start from now, or from the beginning on request', async () => {
     const { id, say } = await hosted();
     const now = await EventReader.open(signaling, id);
     const all = await EventReader.open(other, id, { query: '?from=start' });
@@ -41,7 +41,7 @@ describe('a session’s events', () => {
     all.close();
   });
 
-  it('go on where a reader was, at any process', async () => {
+  it('resume after Last-Event-ID, at any process', async () => {
     const { id, say } = await hosted();
     const first = await EventReader.open(signaling, id, { query: '?from=start' });
     const seen = await first.got('session.hosted');
@@ -54,7 +54,7 @@ describe('a session’s events', () => {
     again.close();
   });
 
-  it('say what a reader has missed that comes back too late, after 2100 events', async () => {
+  it('report a gap to a reader that resumes after 2100 events', async () => {
     const { id, say } = await hosted();
     const first = await EventReader.open(signaling, id, { query: '?from=start' });
     const seen = await first.got('session.hosted');
@@ -76,7 +76,7 @@ describe('a session’s events', () => {
     third.close();
   });
 
-  it('keep what was said of speech while viewers come and go', async () => {
+  it('keep speech events while viewers come and go', async () => {
     const { id, say } = await hosted();
     const { queued } = await registry.speak(id, [newId('seg')]);
     const [item] = queued;
@@ -92,7 +92,7 @@ describe('a session’s events', () => {
     reader.close();
   });
 
-  it('end with the session; who has seen the end is told not to come back', async () => {
+  it('end with the session; a reader that has seen the end gets 204', async () => {
     const { id } = await hosted();
     const reader = await EventReader.open(signaling, id);
     await signaling.request('DELETE', `/v1/sessions/${id}`);
@@ -106,7 +106,7 @@ describe('a session’s events', () => {
     await waitFor('the stream to end', () => late.ended);
   });
 
-  it('may be read with the token in the URL, as a browser has to; an API key there is no key', async () => {
+  it('accept a token in the URL, but no API key', async () => {
     const { id, token } = await hosted();
     const reader = await EventReader.open(signaling, id, { auth: '', query: `?from=start&token=${token}` });
     await reader.got('session.hosted');
@@ -118,7 +118,7 @@ describe('a session’s events', () => {
     expect((await signaling.request('GET', path, { auth: foreign })).status).toBe(403);
   });
 
-  it('refuse a session that is not there, and an id that is none', async () => {
+  it('refuse an unknown session and a malformed id', async () => {
     const { id } = await hosted();
     const path = `/v1/sessions/${id}/events`;
     expect((await signaling.request('GET', `/v1/sessions/${newId('ses')}/events`)).status).toBe(404);
@@ -133,7 +133,7 @@ describe('a session’s events', () => {
     reader.close();
   });
 
-  it('are not lost when a wake-up is, or the subscription breaks', async () => {
+  it('arrive although a notification is lost or the subscription breaks', async () => {
     const { id, say } = await hosted();
     const reader = await EventReader.open(other, id, { query: '?from=start' });
     await reader.got('session.hosted');
@@ -151,7 +151,7 @@ describe('a session’s events', () => {
     });
   });
 
-  it('leave nothing behind of 500 requests that were aborted at any moment', async () => {
+  it('leave nothing behind after 500 requests that are aborted at any moment', async () => {
     const places = { eventStreamsPerAddress: 20, eventStreamsPerSession: 20 };
     const own = await stack.signaling({ ...places, sessionRequestsPerSecond: 10_000 });
     const { id, token } = await own.makeSession();
@@ -184,7 +184,7 @@ describe('a session’s events', () => {
     await waitFor('all streams to end', async () => (await own.metrics()).match(/event_streams{.*} 0\n/) ?? undefined);
   });
 
-  it('do not pile up for a reader that does not read', async () => {
+  it('close the stream of a reader that does not read', async () => {
     const { id, say } = await hosted();
     const socket = connect(signaling.port, '127.0.0.1');
     socket.on('error', () => {});

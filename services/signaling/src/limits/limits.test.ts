@@ -24,7 +24,7 @@ describe('the limits of signaling', () => {
   });
   const limited = (limit: string) => ({ status: 429, code: 'rate_limited', limit, retryAfter: true });
 
-  it('count requests without an API key by address, whatever else they show', async () => {
+  it('count requests without a valid API key by address', async () => {
     const signaling = await stack.signaling({ trustProxy, addressRequestsPerMinute: 3 });
     const get = (address: string, auth: string) =>
       signaling.request('GET', '/v1/sessions', { auth, headers: from(address) });
@@ -48,7 +48,7 @@ describe('the limits of signaling', () => {
     expect([(await get('2001:db8::3')).status, (await get('2001:db8:0:1::3')).status]).toEqual([429, 404]);
   });
 
-  it('count requests with an API key by the key, whatever address they come from', async () => {
+  it('count requests with an API key by key, from any address', async () => {
     const signaling = await stack.signaling({ trustProxy, keyRequestsPerSecond: 1 });
     const statuses: number[] = [];
     for (let i = 0; i < 12; i++) {
@@ -75,7 +75,7 @@ describe('the limits of signaling', () => {
     expect((await get(other, '192.0.2.1')).status).toBe(200);
   });
 
-  it('count the interruptions of a session’s viewers together, not those of its producer', async () => {
+  it('count interruptions by a session’s viewers together, without its producer’s', async () => {
     const signaling = await stack.signaling({ interruptsPerMinute: 2 });
     const sender = await FakeSender.start(stack.queueUrl);
     const { id, token } = await signaling.makeSession();
@@ -95,7 +95,7 @@ describe('the limits of signaling', () => {
     await sender.stop();
   });
 
-  it('count the WebSockets of an address for as long as they are open', async () => {
+  it('count an address’s open WebSockets', async () => {
     const signaling = await stack.signaling({ trustProxy, signalConnectionsPerAddress: 2 });
     const open = (address: string) => TestViewer.connect(signaling, { headers: from(address) });
     const first = await open('192.0.2.1');
@@ -109,7 +109,7 @@ describe('the limits of signaling', () => {
     });
   });
 
-  it('let 50 viewers behind one address open the page, join, and reconnect a few times', async () => {
+  it('allow 50 viewers behind one address to open the page, join and reconnect', async () => {
     const signaling = await stack.signaling({
       trustProxy,
       turnUrls: ['turn:turn.example'],

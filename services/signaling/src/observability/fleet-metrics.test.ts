@@ -17,14 +17,14 @@ function figure(page: string, name: string, labels: Record<string, string>): num
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ')));
 }
 
-describe('metrics of what all services share', () => {
+describe('fleet metrics', () => {
   let stack: TestStack;
   beforeAll(async () => {
     stack = await TestStack.start();
   });
   afterAll(() => stack.stop());
 
-  it('count the sessions that wait for a host, and for how long; then those that are hosted', async () => {
+  it('count waiting sessions with the age of the oldest, then hosted ones', async () => {
     const signaling = await stack.signaling({}, { sessionSweepMs: 20 });
     const viewer = await TestViewer.join(signaling, await signaling.makeSession());
     await viewer.got('waiting');
@@ -49,7 +49,7 @@ describe('metrics of what all services share', () => {
     await signaling.close();
   });
 
-  it('say what the databases use, and that one is away, without keeping the scrape waiting', async () => {
+  it('report the databases’ memory, and that one is down, without delaying the scrape', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     const before = await signaling.metrics();
@@ -70,7 +70,7 @@ describe('metrics of what all services share', () => {
     await own.stop();
   });
 
-  it('add up the segments of all media-senders', async () => {
+  it('sum the segment queues of all media-senders', async () => {
     const queues = new SegmentQueues(stack.queue);
     const senders = new SenderRegistry(stack.queue);
     const load = { sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseRedisInfo, REDIS_INFO_SECTIONS, sumOfRedisInfo } from './redis-info.js';
 
-describe('what a database says of itself', () => {
+describe('parseRedisInfo()', () => {
   let server: TestRedis;
   let redis: Redis;
   beforeAll(async () => {
@@ -16,7 +16,7 @@ describe('what a database says of itself', () => {
   });
   const ask = async () => parseRedisInfo(await redis.call('INFO', ...REDIS_INFO_SECTIONS).then(String));
 
-  it('is read from a real one', async () => {
+  it('parses the answer of a real Redis', async () => {
     const before = await ask();
     await redis.set('large', Buffer.alloc(2_000_000));
     const after = await ask();
@@ -24,18 +24,18 @@ describe('what a database says of itself', () => {
     expect(after).toMatchObject({ memoryLimitBytes: 64 * 2 ** 20, clients: 1, evictedKeys: 0, diskOk: true });
   });
 
-  it('has the limit 0 where no maxmemory is set', async () => {
+  it('returns limit 0 without maxmemory', async () => {
     await redis.config('SET', 'maxmemory', '0');
     expect((await ask()).memoryLimitBytes).toBe(0);
   });
 
-  it('says when the last write did not reach the disk', () => {
+  it('reports a failed write to disk', () => {
     const lines = (status: string) => `aof_enabled:1\r\naof_last_write_status:${status}\r\n`;
     expect(parseRedisInfo(lines('ok')).diskOk).toBe(true);
     expect(parseRedisInfo(lines('err')).diskOk).toBe(false);
   });
 
-  it('is the sum of its nodes where it is a cluster', () => {
+  it('sums the nodes of a cluster', () => {
     const node = { memoryBytes: 1, memoryLimitBytes: 10, clients: 2, evictedKeys: 3, diskOk: true };
     expect(sumOfRedisInfo([node, { ...node, evictedKeys: 4, diskOk: false }])).toEqual({
       memoryBytes: 2,
@@ -46,7 +46,7 @@ describe('what a database says of itself', () => {
     });
   });
 
-  it('takes what is missing for nothing', () => {
+  it('treats missing fields as 0', () => {
     expect(parseRedisInfo('# Memory\r\nused_memory:12\r\nmaxmemory_human:0B\r\n')).toEqual({
       memoryBytes: 12,
       memoryLimitBytes: 0,

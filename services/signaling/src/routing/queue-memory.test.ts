@@ -26,7 +26,7 @@ describe('QueueMemory', () => {
     await server.stop();
   });
 
-  it('lets in while there is room, or no limit, and not once nine tenths are used', async () => {
+  it('admits below nine tenths of maxmemory or without a limit, and refuses above', async () => {
     const queueMemory = new QueueMemory(redis);
     const settles = (expected: unknown) => vi.waitFor(() => expect(refusal(queueMemory)).toEqual(expected), WAIT);
     await settles(undefined);

@@ -5,14 +5,14 @@ import { TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 import { waitFor } from '../../testing/wait-for.js';
 
-describe('the sweep', () => {
+describe('Sweeper', () => {
   let stack: TestStack;
   beforeAll(async () => {
     stack = await TestStack.start();
   });
   afterAll(() => stack.stop());
 
-  it('moves the sessions of a media-sender that has vanished, once, whoever sweeps', async () => {
+  it('moves the sessions of a dead media-sender once, whichever process sweeps', async () => {
     const timings = { senderSweepMs: 50, sessionSweepMs: 60_000 };
     const [one] = await Promise.all([stack.signaling({}, timings), stack.signaling({}, timings)]);
     const first = await FakeSender.start(stack.queueUrl);
@@ -32,7 +32,7 @@ describe('the sweep', () => {
     await second.stop();
   });
 
-  it('takes nothing from a media-sender that comes back while it is suspected, however often', async () => {
+  it('takes nothing from a media-sender that repeatedly recovers while suspected', async () => {
     const signaling = await stack.signaling({}, { senderSweepMs: 20, sessionSweepMs: 60_000 });
     const sender = await FakeSender.start(stack.queueUrl);
     const session = await signaling.makeSession();
@@ -54,7 +54,7 @@ describe('the sweep', () => {
     await signaling.close();
   });
 
-  it('ends a session that nobody joined, and no other', async () => {
+  it('ends only sessions that nobody joined', async () => {
     const past = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
     const overdue = newId('ses');
     const watched = newId('ses');
@@ -72,7 +72,7 @@ describe('the sweep', () => {
     await sweeping.close();
   });
 
-  it('removes viewers whose process is gone and who did not come back; WHEP viewers play on', async () => {
+  it('removes viewers of dead processes that did not resume; WHEP viewers play on', async () => {
     const registry = new SessionRegistry(stack.queue);
     const session = newId('ses');
     const [viewer, player] = [newId('vw'), newId('vw')];

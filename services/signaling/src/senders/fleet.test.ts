@@ -6,7 +6,7 @@ import { type TestSignaling, TestStack } from '../../testing/start-test-signalin
 import { TestViewer } from '../../testing/test-viewer.js';
 import { waitFor } from '../../testing/wait-for.js';
 
-describe('the media-senders as a whole', () => {
+describe('Fleet', () => {
   let stack: TestStack;
   let signaling: TestSignaling;
   beforeAll(async () => {
@@ -15,7 +15,7 @@ describe('the media-senders as a whole', () => {
   });
   afterAll(() => stack.stop());
 
-  it('drains a media-sender on request of a producer, and of nobody else', async () => {
+  it('drains a media-sender for an operator and for nobody else', async () => {
     const sender = await FakeSender.start(stack.queueUrl);
     const path = `/v1/senders/${sender.id}/drain`;
     expect((await signaling.request('POST', path, { auth: '' })).status).toBe(401);
@@ -29,7 +29,7 @@ describe('the media-senders as a whole', () => {
     expect(gone.body.code).toBe('sender_not_found');
   });
 
-  it('refuses a caller who does not want to wait when every place is taken, and lets the others wait', async () => {
+  it('refuses a caller that does not wait when every media-sender is full; others wait', async () => {
     const sender = await FakeSender.start(stack.queueUrl, { capacity: 1 });
     const create = (wait?: boolean) => signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo', wait } });
     await waitFor('the sender to be seen', async () => (await create(false)).status === 201);
@@ -49,7 +49,7 @@ describe('the media-senders as a whole', () => {
     await sender.stop();
   });
 
-  it('counts on no places of a media-sender that has no time for another session', async () => {
+  it('ignores the capacity of a media-sender that accepts no sessions', async () => {
     const busy = await FakeSender.start(stack.queueUrl, { accepting: false });
     const create = () => signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo', wait: false } });
     await waitFor('the fleet to be full', async () => (await create()).status === 503);
@@ -59,7 +59,7 @@ describe('the media-senders as a whole', () => {
     await idle.stop();
   });
 
-  it('asks anew for a host when the media-sender that took the job died before it claimed the session', async () => {
+  it('requests a host again when the media-sender that took the job died before its claim', async () => {
     const registry = new SessionRegistry(stack.queue, () => Date.now() - 60_000);
     const session = newId('ses');
     await registry.create(session, 'demo');

@@ -29,7 +29,7 @@ describe('REST', () => {
   }
 
   describe('making a session', () => {
-    it('gives a producer all that a viewer needs', async () => {
+    it('returns to a producer everything that a viewer needs', async () => {
       const { status, headers, body } = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
       expect(status).toBe(201);
       expect(headers.get('location')).toBe(`sessions/${body.id}`);
@@ -40,7 +40,7 @@ describe('REST', () => {
       viewer.ws.close();
     });
 
-    it('makes one session for one Idempotency-Key of an API key, and tells visitors nothing of it', async () => {
+    it("creates one session per Idempotency-Key of an API key, and ignores a visitor's", async () => {
       const make = (key: string, body: object = { avatar: 'demo' }, at = signaling, auth = API_KEY) =>
         at.request('POST', '/v1/sessions', { auth, body, headers: { 'idempotency-key': key } });
       const first = await make('one');
@@ -69,7 +69,7 @@ describe('REST', () => {
       expect(await signaling.request('POST', '/v1/sessions', { body })).toMatchObject({ status, body: { code } });
     });
 
-    it('refuses what is not JSON, and what is too large', async () => {
+    it('refuses bodies that are not JSON or too large', async () => {
       const post = (body: string, type: string) =>
         signaling.request('POST', '/v1/sessions', { body, headers: { 'content-type': type } });
       expect((await post('{"avatar":', 'application/json')).body.code).toBe('bad_request');
@@ -79,14 +79,14 @@ describe('REST', () => {
       expect(large.headers.get('content-type')).toContain('application/problem+json');
     });
 
-    it('asks to come back when the avatar has nothing to play yet', async () => {
+    it('answers with Retry-After while the avatar has no idle clip', async () => {
       await stack.avatars.ensure('new-one');
       const reply = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'new-one' } });
       expect(reply).toMatchObject({ status: 409, body: { code: 'avatar_has_no_idle' } });
       expect(reply.headers.get('retry-after')).toBe('1');
     });
 
-    it('stops at the limits', async () => {
+    it('refuses sessions beyond the limits', async () => {
       const sessions = (await signaling.request('GET', '/v1/sessions')).body.sessions.length;
       const full = await stack.signaling({ sessionLimit: sessions + 1, publicDemo: true, demoSessionLimit: 1 });
       const make = (auth: string) => full.request('POST', '/v1/sessions', { auth, body: { avatar: 'demo' } });
@@ -99,7 +99,7 @@ describe('REST', () => {
       expect(await visit()).toMatchObject({ status: 429, body: { code: 'rate_limited' } });
     });
 
-    it('is open to visitors only where public demos are, and gives them control of their own session', async () => {
+    it('is open to visitors only in demo mode, with control of their own session', async () => {
       const visit = (at: TestSignaling) => at.request('POST', '/v1/sessions', { auth: '', body: { avatar: 'demo' } });
       expect(await visit(signaling)).toMatchObject({ status: 401, body: { code: 'unauthorized' } });
       const { body: session } = await visit(other);
@@ -116,7 +116,7 @@ describe('REST', () => {
     });
   });
 
-  describe('lets in', () => {
+  describe('permissions', () => {
     const soon = () => Math.floor(Date.now() / 1000) + 60;
     const endpoints: [method: string, path: string, least: 'view' | 'control' | 'key', ok: number][] = [
       ['GET', '/v1/sessions', 'key', 200],
@@ -129,7 +129,7 @@ describe('REST', () => {
       ['DELETE', '/v1/sessions/:id', 'control', 204],
     ];
 
-    it.each(endpoints)('%s %s: only who may (%s)', async (method, path, least, ok) => {
+    it.each(endpoints)('%s %s: only callers with permission (%s)', async (method, path, least, ok) => {
       const { id } = await signaling.makeSession();
       const token = (scope: 'view' | 'control', more = {}) =>
         signToken({ sid: id, exp: soon(), scope, ...more }, ['secret-of-the-tests']);
@@ -146,7 +146,7 @@ describe('REST', () => {
   });
 
   describe('speak', () => {
-    it('queues in order, and tells the host', async () => {
+    it('queues segments in order and announces them to the host', async () => {
       const session = await hosted();
       const [a, b] = [await stack.addSegment(), await stack.addSegment({ state: 'open' })];
       const { status, body } = await other.request('POST', `${session.path}/speak`, { body: { segments: [a, b, a] } });
@@ -163,14 +163,14 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('is kept for the first host when nobody hosts yet', async () => {
+    it('keeps the queue for the first host when there is none yet', async () => {
       const session = await signaling.makeSession();
       const segments = [await stack.addSegment()];
       await signaling.request('POST', `/v1/sessions/${session.id}/speak`, { body: { segments } });
       expect(await sender.registry.queue(session.id)).toEqual([{ seq: 1, segment: segments[0] }]);
     });
 
-    it('is done once under one Idempotency-Key, also when its answer was lost while Redis was stalled', async () => {
+    it('queues once per Idempotency-Key, also when the answer was lost while Redis stalled', async () => {
       const session = await hosted();
       const segments = [await stack.addSegment()];
       const headers = { 'idempotency-key': '"4f7a0d0e"' };
@@ -191,7 +191,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     }, 30_000);
 
-    it('refuses an Idempotency-Key of another form', async () => {
+    it('refuses a malformed Idempotency-Key', async () => {
       const session = await signaling.makeSession();
       for (const key of ['', 'a b', 'x'.repeat(129)]) {
         const headers = { 'idempotency-key': key };
@@ -200,7 +200,7 @@ describe('REST', () => {
       }
     });
 
-    it('interrupts what was queued before, not what it queues', async () => {
+    it('with interrupt ends earlier segments and keeps its own', async () => {
       const session = await hosted();
       const segments = [await stack.addSegment()];
       await signaling.request('POST', `${session.path}/speak`, { body: { segments } });
@@ -210,7 +210,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('lets segments that wait in a queue live on', async () => {
+    it('renews the time to live of queued segments', async () => {
       const session = await signaling.makeSession();
       const segment = await stack.addSegment();
       const key = `hc:{m:${segment}}:manifest`;
@@ -219,7 +219,7 @@ describe('REST', () => {
       expect(await stack.media.ttl(key)).toBeGreaterThan(500);
     });
 
-    it('refuses what can not be said, and then queues nothing of it', async () => {
+    it('refuses unusable segments and then queues none', async () => {
       const session = await signaling.makeSession();
       await stack.addAvatar('other');
       const good = await stack.addSegment();
@@ -241,7 +241,7 @@ describe('REST', () => {
       expect(await sender.registry.queue(session.id)).toEqual([]);
     });
 
-    it('refuses more than a session may queue, and a session that is over or was never there', async () => {
+    it('refuses a full queue, an ended session and an unknown one', async () => {
       const small = await stack.signaling({ sessionQueueLimit: 2 });
       const { id } = await small.makeSession();
       const segment = await stack.addSegment();
@@ -256,7 +256,7 @@ describe('REST', () => {
     });
   });
 
-  it('interrupt tells the host and says how far the queue is over', async () => {
+  it('interrupt tells the host and returns the last sequence number that it ended', async () => {
     const session = await hosted();
     const segments = [await stack.addSegment()];
     await signaling.request('POST', `${session.path}/speak`, { body: { segments } });
@@ -267,7 +267,7 @@ describe('REST', () => {
   });
 
   describe('the state of a session', () => {
-    it('is what the host says at this instant', async () => {
+    it("is the host's current state", async () => {
       const session = await hosted();
       const segment = newId('seg');
       const [reply] = await Promise.all([
@@ -302,7 +302,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('names neither viewers nor the host to who has a token only', async () => {
+    it('shows neither viewers nor the host to a session token', async () => {
       const session = await hosted();
       const { body } = await other.request('GET', session.path, { auth: session.token });
       expect(body).toMatchObject({ id: session.id, state: 'hosted', epoch: 1, viewerCount: 1, viewers: [] });
@@ -310,7 +310,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('is what the host saved last, when it does not answer', async () => {
+    it('is the last saved one when the host does not answer', async () => {
       const session = await hosted();
       const segment = newId('seg');
       const playhead = { segment, role: 'speech', seq: 1, positionSamples: 48_000, atMs: 7 } as const;
@@ -321,7 +321,7 @@ describe('REST', () => {
     });
   });
 
-  it('lists sessions, media-senders, avatars, and what an avatar can say', async () => {
+  it("lists sessions, media-senders, avatars and an avatar's segments", async () => {
     const session = await hosted();
     const { sessions } = (await other.request('GET', '/v1/sessions')).body;
     expect(sessions).toContainEqual(expect.objectContaining({ id: session.id, host: sender.id, avatar: 'demo' }));
@@ -336,7 +336,7 @@ describe('REST', () => {
     session.viewer.ws.close();
   });
 
-  it('ends a session once, and tells its host', async () => {
+  it('ends a session once and tells its host', async () => {
     const session = await hosted();
     for (let i = 0; i < 2; i++) expect((await other.request('DELETE', session.path)).status).toBe(204);
     expect(await sender.got('session.end', (mail) => mail.session === session.id)).toMatchObject({ reason: 'deleted' });

@@ -4,7 +4,7 @@ import { TurnCredentials } from './turn-credentials.js';
 describe('TurnCredentials', () => {
   const urls = ['turn:turn.example:3478?transport=udp', 'turn:turn.example:3478?transport=tcp'];
 
-  it('names the expiry and the holder, and signs them as coturn expects', () => {
+  it('contain expiry and holder, signed as coturn expects', () => {
     const turn = new TurnCredentials({ urls, secret: 'north', ttlSeconds: 600 }, undefined, () => 1_700_000_000_500);
     // printf '1700000600:vw_abc' | openssl dgst -sha1 -hmac north -binary | base64
     expect(turn.issue('vw_abc', 'ses_1')).toEqual([
@@ -21,7 +21,7 @@ describe('TurnCredentials', () => {
     expect(new Set(perSession.flat())).toEqual(new Set([urls.join(), 'turn:other.example', 'turn:third.example']));
   });
 
-  it('issues nothing where there is no TURN server', () => {
+  it('issues nothing without a TURN server', () => {
     let issued = 0;
     const turn = new TurnCredentials({ urls: [], secret: '', ttlSeconds: 600 }, () => issued++);
     expect(turn.issue('vw_abc', 'ses_1')).toEqual([]);

@@ -62,7 +62,7 @@ describe('TURN credentials', () => {
     return server;
   }
 
-  it.each(Object.keys(doors))('of one caller (%s) can be used up without harm to the next', async (door) => {
+  it.each(Object.keys(doors))('of one caller (%s) can be exhausted without affecting the next', async (door) => {
     const greedy = await serverFrom(door);
     const verdicts = [];
     for (let i = 0; i < USER_QUOTA + 1; i++) verdicts.push(await allocate(greedy));
@@ -70,7 +70,7 @@ describe('TURN credentials', () => {
     expect(await allocate(await serverFrom(door))).toBe(0);
   });
 
-  it.each(Object.keys(doors))('cannot be had without end (%s)', async (door) => {
+  it.each(Object.keys(doors))('are rate-limited (%s)', async (door) => {
     const strict = await stack.signaling({ ...config(), turnUsersPerHour: 2, sessionLimit: 100_000 });
     const statuses: number[] = [];
     let limit: string | undefined;

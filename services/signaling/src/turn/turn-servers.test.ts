@@ -5,7 +5,7 @@ const fleet = (count: number) => groupByHost(Array.from({ length: count }, (_, i
 const sessions = Array.from({ length: 3000 }, (_, i) => `ses_${i}`);
 
 describe('groupByHost', () => {
-  it('puts together what leads to one server', () => {
+  it('groups the URLs of one server', () => {
     const urls = [
       'turn:a.example:3478?transport=udp',
       'turn:[2001:db8::1]:3478',
@@ -33,14 +33,14 @@ describe('turnServers', () => {
 });
 
 describe('serverOf', () => {
-  it('is the same whatever the order of the list', () => {
+  it('returns the same server for any order of the list', () => {
     const servers = fleet(5);
     for (const session of sessions.slice(0, 100)) {
       expect(serverOf(session, servers.toReversed())).toEqual(serverOf(session, servers));
     }
   });
 
-  it('gives each server about its share', () => {
+  it('distributes sessions evenly', () => {
     const servers = fleet(3);
     for (const server of servers) {
       const share = sessions.filter((session) => serverOf(session, servers) === server).length / sessions.length;
@@ -49,7 +49,7 @@ describe('serverOf', () => {
     }
   });
 
-  it('moves only the sessions of a server that is taken away', () => {
+  it('moves only the sessions of a removed server', () => {
     const servers = fleet(4);
     const [gone, ...left] = servers;
     for (const session of sessions) {
@@ -58,7 +58,7 @@ describe('serverOf', () => {
     }
   });
 
-  it('is none where there are none', () => {
+  it('returns undefined for an empty list', () => {
     expect(serverOf('ses_1', [])).toBeUndefined();
   });
 });

@@ -4,13 +4,13 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { closeLast } from './close-last.js';
 
-describe('a connection whose viewer closes first', () => {
+describe('closeLast()', () => {
   const cleanups: (() => unknown)[] = [];
   afterEach(() => {
     for (const cleanup of cleanups.splice(0)) cleanup();
   });
 
-  it('is ended by us only after the viewer has ended it', async () => {
+  it('ends the connection only after the client has ended it', async () => {
     const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
     cleanups.push(() => server.close());
     await once(server, 'listening');
@@ -32,7 +32,7 @@ describe('a connection whose viewer closes first', () => {
     expect(order).toEqual(['the viewer ended', 'we ended']);
   });
 
-  it('is closed by the code that was said, when the viewer waits for us instead', async () => {
+  it('delivers the close code when the client waits for the server to close', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     cleanups.push(() => server.close());
     await once(server, 'listening');
@@ -45,7 +45,7 @@ describe('a connection whose viewer closes first', () => {
     expect([code, String(reason)]).toEqual([4408, 'idle_timeout']);
   });
 
-  it('is reset when the viewer never ends it', async () => {
+  it('resets the connection when the client never ends it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     cleanups.push(() => server.close());
     await once(server, 'listening');

@@ -40,7 +40,7 @@ describe('a viewer whose WebSocket was lost', () => {
     return { session, viewer, connection, id: viewer.id };
   }
 
-  it('goes on at another process, without a new offer while its connection plays', async () => {
+  it('resumes at another process without a new offer while its connection plays', async () => {
     const { session, viewer, connection, id } = await playing();
     viewer.ws.terminate();
     const again = await TestViewer.join(other, session, { ...viewer.seat, connection });
@@ -76,7 +76,7 @@ describe('a viewer whose WebSocket was lost', () => {
     again.ws.close();
   });
 
-  it('stays while it may come back, and is removed when it does not', async () => {
+  it('stays for its grace time and is removed after it', async () => {
     const { session, viewer } = await playing();
     viewer.ws.terminate();
     await waitFor('the socket to close', () => viewer.closed);
@@ -88,7 +88,7 @@ describe('a viewer whose WebSocket was lost', () => {
     );
   });
 
-  it('is a new viewer when it comes back too late', async () => {
+  it('joins as a new viewer when it resumes too late', async () => {
     const { session, viewer, id, connection } = await playing();
     viewer.send({ type: 'leave' });
     await waitFor('the viewer to be removed', async () => (await sender.registry.viewers(session.id)).length === 0);
@@ -98,7 +98,7 @@ describe('a viewer whose WebSocket was lost', () => {
     again.ws.close();
   });
 
-  it('may come back after its token has expired, but nobody may come new', async () => {
+  it('resumes with an expired token; a new viewer does not join with one', async () => {
     const { session, viewer, id, connection } = await playing();
     const expired = await signToken({ sid: session.id, exp: 1, scope: 'view' }, TOKEN_KEYS);
     viewer.ws.terminate();
@@ -144,7 +144,7 @@ describe('a viewer whose WebSocket was lost', () => {
       for (const { ws } of [viewer, accomplice]) ws.close();
     });
 
-    it('when it watches over WHEP, nor when it has gone', async () => {
+    it('when it watches over WHEP or does not exist', async () => {
       const { session, viewer } = await playing();
       const whep = newId('vw');
       await sender.registry.putViewer(session.id, whep, 'elsewhere', { limit: 9, offer: 'v=0' });
@@ -157,7 +157,7 @@ describe('a viewer whose WebSocket was lost', () => {
       viewer.ws.close();
     });
 
-    it('by its own secret in another session', async () => {
+    it('with its own secret in another session', async () => {
       const { viewer } = await playing();
       const elsewhere = await one.makeSession();
       expect((await steal(one, elsewhere, viewer.seat)).reason).toBe('resume_refused');
@@ -165,7 +165,7 @@ describe('a viewer whose WebSocket was lost', () => {
     });
   });
 
-  it('comes back after a change of keys while the old one is still believed', async () => {
+  it('resumes after a key rotation while the old key is still accepted', async () => {
     const { session, viewer, connection, id } = await playing();
     const changed = await stack.signaling({ tokenSecret: ['the-next-secret-of-tests', ...TOKEN_KEYS] });
     const again = await TestViewer.join(changed, session, { ...viewer.seat, connection });
@@ -175,7 +175,7 @@ describe('a viewer whose WebSocket was lost', () => {
     await changed.close();
   });
 
-  it('does not come back with an expired token once its grace is over', async () => {
+  it('does not resume with an expired token after its grace time', async () => {
     const { session, viewer } = await playing();
     const { seat } = viewer;
     viewer.send({ type: 'leave' });
@@ -196,7 +196,7 @@ describe('a viewer whose WebSocket was lost', () => {
     again.ws.close();
   });
 
-  it('stays when it is said to be elsewhere and is not', async () => {
+  it('stays connected when it is wrongly reported as replaced', async () => {
     const { session, viewer, id } = await playing();
     const record = await sender.viewer(session.id, id);
     await sender.tell(record, { type: 'viewer.replaced', session: session.id, viewer: id });
@@ -208,7 +208,7 @@ describe('a viewer whose WebSocket was lost', () => {
     viewer.ws.close();
   });
 
-  it('keeps the newest WebSocket when it has gone to and fro', async () => {
+  it('keeps the newest WebSocket after moving between processes and back', async () => {
     const { session, viewer, connection } = await playing();
     const there = await TestViewer.join(other, session, { ...viewer.seat, connection });
     const back = await TestViewer.join(one, session, { ...viewer.seat, connection });
@@ -219,7 +219,7 @@ describe('a viewer whose WebSocket was lost', () => {
     back.ws.close();
   });
 
-  it('is sent to another process when its own stops, and stays a viewer', async () => {
+  it('is closed with 1012 when its process stops, and resumes at another', async () => {
     const stopping = await stack.signaling();
     const session = await stopping.makeSession();
     const viewer = await TestViewer.join(stopping, session);

@@ -43,7 +43,7 @@ function socketWith(
 }
 
 describe('SignalSocket', () => {
-  it('handles messages one after another, also when one takes long or fails', async () => {
+  it('handles messages one at a time, also when one is slow or fails', async () => {
     const seen: string[] = [];
     const slow = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();

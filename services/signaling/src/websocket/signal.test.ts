@@ -24,8 +24,8 @@ describe('signaling', () => {
     await stack.stop();
   });
 
-  describe('a viewer who joins', () => {
-    it('gets an offer, and its answer and reports reach the host in order, its candidates do not', async () => {
+  describe('a joined viewer', () => {
+    it('gets an offer; its answer and reports reach the host in order, its candidates are dropped', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       expect(await viewer.got('joined')).toMatchObject({ session: session.id, avatar: 'demo', heartbeatMs: 10_000 });
@@ -44,7 +44,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('hears what the host says about its connection, and nothing from an older host', async () => {
+    it("receives the current host's messages and none from a host with an older epoch", async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       const { connection } = await viewer.got('offer');
@@ -62,7 +62,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('is told what happens in the session, and that it has ended', async () => {
+    it("receives the session's events and is closed with session_ended when it ends", async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       await viewer.got('offer');
@@ -73,7 +73,7 @@ describe('signaling', () => {
       await sender.got('session.end', (mail) => mail.session === session.id);
     });
 
-    it('may interrupt', async () => {
+    it('interrupts everything queued', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       await viewer.got('offer');
@@ -84,7 +84,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('gets another offer when it asks to reconnect, but not without limit', async () => {
+    it('gets another offer on reconnect, and rate_limited beyond the limit', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       const first = await viewer.got('offer');
@@ -98,7 +98,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('is gone at once when it leaves', async () => {
+    it('is removed at once when it leaves', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       await viewer.got('offer');
@@ -108,7 +108,7 @@ describe('signaling', () => {
       await sender.got('viewers.changed', (mail) => mail.session === session.id);
     });
 
-    it('may send its first messages before it is told that it has joined, and has them handled in order', async () => {
+    it('has messages sent right after its join handled in order', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.connect(signaling);
       const join = { type: 'join', session: session.id, token: session.token } as const;
@@ -133,7 +133,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('gets relay credentials that coturn accepts', async () => {
+    it('gets relay credentials in the form that coturn accepts', async () => {
       const turnUrls = ['turn:turn.example:3478?transport=udp'];
       const turnSecret = 'shared-with-coturn';
       const withTurn = await stack.signaling({ turnUrls, turnSecret, turnTtlSeconds: 600 });
@@ -167,7 +167,7 @@ describe('signaling', () => {
   });
 
   describe('while every media-sender is full', () => {
-    it('says who is how far, and serves when a place is free', async () => {
+    it('sends each viewer its position, and an offer once a media-sender has capacity', async () => {
       const own = await TestStack.start();
       const full = await own.signaling({}, { waitingTickMs: 20 });
       const first = await TestViewer.join(full, await full.makeSession());
@@ -182,7 +182,7 @@ describe('signaling', () => {
       await own.stop();
     });
 
-    it('asks again for a host whose job was lost', async () => {
+    it('requests a host again when its job was lost', async () => {
       const own = await TestStack.start();
       const lonely = await own.signaling({}, { waitingTickMs: 20, offerMs: 100 });
       const viewer = await TestViewer.join(lonely, await lonely.makeSession());
@@ -195,7 +195,7 @@ describe('signaling', () => {
     });
   });
 
-  it('asks a host again that makes no offer', async () => {
+  it('repeats the request to a host that makes no offer', async () => {
     const own = await TestStack.start();
     const patient = await own.signaling({}, { waitingTickMs: 20, offerMs: 100 });
     const forgetful = await FakeSender.start(own.queueUrl, {
@@ -239,7 +239,7 @@ describe('signaling', () => {
       expect(await refusal(join(one.id, other.token))).toEqual({ error: 'forbidden', code: 4403 });
     });
 
-    it('a session that is not there, or over', async () => {
+    it('an unknown session and an ended one', async () => {
       const gone = newId('ses');
       expect(await refusal(join(gone, await sign({ sid: gone })))).toEqual({ error: 'session_not_found', code: 4404 });
       const over = await signaling.makeSession();
@@ -271,7 +271,7 @@ describe('signaling', () => {
       expect(await refusal(JSON.stringify({ type: 'ping' }))).toEqual({ error: 'join_required', code: 4409 });
     });
 
-    it('silence instead of a join', async () => {
+    it('a connection without a join in time', async () => {
       const impatient = await stack.signaling({}, { joinMs: 50 });
       const viewer = await TestViewer.connect(impatient);
       expect(await viewer.closure()).toEqual({ code: 4408, reason: 'idle_timeout' });
@@ -292,7 +292,7 @@ describe('signaling', () => {
       expect(await strict.metrics()).toMatch(/humancast_signaling_errors_total{.*code="rate_limited".*} 1/);
     });
 
-    it('a second join, and malformed messages later on, without closing', async () => {
+    it('a second join and malformed messages after the join, without closing', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       viewer.send({ type: 'join', session: session.id, token: session.token });
@@ -304,7 +304,7 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
-    it('with a problem document that says its type and length once', async () => {
+    it('an upgrade with a problem document that has one Content-Type and one Content-Length', async () => {
       const strict = await stack.signaling({ connectsPerMinute: 1 });
       const refused = [await rawUpgrade(strict.signalUrl, { origin: 'https://evil.example' })];
       (await TestViewer.connect(strict)).ws.close();
@@ -318,7 +318,7 @@ describe('signaling', () => {
       expect(refused[1]?.headers.get('retry-after')).toHaveLength(1);
     });
 
-    it('connections to another path without an answer, and with one those from a foreign page and too many from one address', async () => {
+    it('upgrades to another path without an answer, those of foreign origins with 403 and too many with 429', async () => {
       const strict = await stack.signaling({ connectsPerMinute: 3, allowedOrigins: ['https://shop.example'] });
       const elsewhere = strict.signalUrl.replace('signal', 'other');
       expect(await TestViewer.refused({ signalUrl: elsewhere })).toBeUndefined();
@@ -329,7 +329,7 @@ describe('signaling', () => {
     });
   });
 
-  it('cuts off a viewer that answers no pings', async () => {
+  it('terminates a connection that answers no pings and keeps one that does', async () => {
     const quick = await stack.signaling({ heartbeatMs: 30 });
     const viewer = await TestViewer.connect(quick, { autoPong: false });
     const session = await signaling.makeSession();

@@ -100,7 +100,7 @@ describe('WHEP', () => {
     expect((await patch({ 'if-match': etag })).status).toBe(204);
   });
 
-  it('ends the session that was made for the player when it goes', async () => {
+  it('ends the session that was created for the player when it leaves', async () => {
     const { resource, session } = await playing();
     expect((await other.request('GET', resource, { auth: '' })).status).toBe(204);
     expect((await other.request('DELETE', resource, { auth: '' })).status).toBe(200);
@@ -109,7 +109,7 @@ describe('WHEP', () => {
     for (const method of ['DELETE', 'GET']) expect((await signaling.request(method, resource)).status).toBe(404);
   });
 
-  it('shows an existing session to who has its token, and leaves it when the player goes', async () => {
+  it('serves an existing session to a holder of its token, and keeps it when the player leaves', async () => {
     const { id, token } = await signaling.makeSession();
     const reply = await post(signaling, `/whep/demo?session=${id}`, { auth: token });
     expect(reply.status).toBe(201);
@@ -121,7 +121,7 @@ describe('WHEP', () => {
     expect((await post(signaling, `/whep/other?session=${id}`)).status).toBe(404);
   });
 
-  it('lets in who may', async () => {
+  it('admits only callers with permission', async () => {
     const { id } = await signaling.makeSession();
     const foreign = (await signaling.makeSession()).token;
     const unknown = await post(signaling, '/whep/demo', { auth: '' });
@@ -133,7 +133,7 @@ describe('WHEP', () => {
     expect((await post(other, `/whep/demo?session=${id}`, { auth: '' })).status).toBe(401);
   });
 
-  it('refuses what is no offer', async () => {
+  it('refuses bodies that are not an offer', async () => {
     const type = await post(signaling, '/whep/demo', { headers: { 'content-type': 'text/plain' } });
     expect(type).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
     expect(type.headers.get('accept-post')).toBe('application/sdp');
@@ -144,7 +144,7 @@ describe('WHEP', () => {
     expect((await post(signaling, '/whep/nobody')).status).toBe(404);
   });
 
-  it('takes as long an offer as over WebSocket, and no longer', async () => {
+  it('accepts offers up to the size limit of the WebSocket', async () => {
     const offer = (bytes: number) => `${OFFER}a=${'x'.repeat(bytes - OFFER.length - 4)}\r\n`;
     expect((await post(signaling, '/whep/demo', { body: offer(SDP_LIMIT_BYTES) })).status).toBe(201);
     expect(await post(signaling, '/whep/demo', { body: offer(SDP_LIMIT_BYTES + 1) })).toMatchObject({
@@ -153,14 +153,14 @@ describe('WHEP', () => {
     });
   });
 
-  it('asks to come back while the avatar has nothing to play', async () => {
+  it('answers with Retry-After while the avatar has no idle clip', async () => {
     await stack.avatars.ensure('new-one');
     const reply = await post(signaling, '/whep/new-one');
     expect(reply).toMatchObject({ status: 409, body: { code: 'avatar_has_no_idle' } });
     expect(reply.headers.get('retry-after')).toBe('1');
   });
 
-  it('says what a player asks for', async () => {
+  it('answers OPTIONS, GET and unsupported methods', async () => {
     const probe = await signaling.request('OPTIONS', '/whep/demo', { auth: '' });
     expect(probe.status).toBe(200);
     expect(probe.headers.get('accept-post')).toBe('application/sdp');
@@ -177,7 +177,7 @@ describe('WHEP', () => {
     expect((await signaling.request('PUT', '/whep/demo')).status).toBe(405);
   });
 
-  it('does not open resources that it did not make', async () => {
+  it('refuses resources that it did not sign', async () => {
     const { resource } = await playing();
     const path = resource.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'));
     for (const forged of [path, '/whep/resource/x', '/whep/resource/x.y']) {
@@ -185,7 +185,7 @@ describe('WHEP', () => {
     }
   });
 
-  it('forgets a player that the host has lost', async () => {
+  it('removes a player whose connection the host has closed', async () => {
     const { session, viewer } = await playing();
     const record = await sender.viewer(session, viewer);
     const of = { session, viewer, connection: 'connection-1', epoch: 1 };
@@ -195,25 +195,28 @@ describe('WHEP', () => {
   });
 
   describe('with a host that does not answer', () => {
-    it.each(['no_common_codec', 'bad_sdp'] as const)('says why (%s), and leaves nothing behind', async (code) => {
-      const own = await TestStack.start();
-      const at = await own.signaling();
-      const refusing = await FakeSender.start(own.queueUrl, {
-        serve: async (self, session, viewer, epoch) => {
-          const of = { session, viewer: viewer.viewer, epoch };
-          await self.tell(viewer, { type: 'viewer.error', ...of, code, message: 'not this' });
-        },
-      });
-      expect(await post(at)).toMatchObject({
-        status: code === 'bad_sdp' ? 400 : 406,
-        body: { code, detail: 'not this' },
-      });
-      expect((await at.request('GET', '/v1/sessions')).body.sessions).toEqual([]);
-      await refusing.stop();
-      await own.stop();
-    });
+    it.each(['no_common_codec', 'bad_sdp'] as const)(
+      'returns the host’s error (%s) and leaves nothing behind',
+      async (code) => {
+        const own = await TestStack.start();
+        const at = await own.signaling();
+        const refusing = await FakeSender.start(own.queueUrl, {
+          serve: async (self, session, viewer, epoch) => {
+            const of = { session, viewer: viewer.viewer, epoch };
+            await self.tell(viewer, { type: 'viewer.error', ...of, code, message: 'not this' });
+          },
+        });
+        expect(await post(at)).toMatchObject({
+          status: code === 'bad_sdp' ? 400 : 406,
+          body: { code, detail: 'not this' },
+        });
+        expect((await at.request('GET', '/v1/sessions')).body.sessions).toEqual([]);
+        await refusing.stop();
+        await own.stop();
+      },
+    );
 
-    it('gives up in time', async () => {
+    it('gives up after the time limit', async () => {
       const own = await TestStack.start();
       const at = await own.signaling({}, { whepAnswerMs: 50 });
       const reply = await post(at);
