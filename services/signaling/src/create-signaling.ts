@@ -121,27 +121,14 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     limits.requireInterrupt(session);
     return sessions.interrupt(session);
   };
+  const ofViewers = { registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
+  const { viewerLimit } = config;
   const connections = new Connections(
-    {
-      registry,
-      router,
-      inbox,
-      post: toSignaling,
-      feed,
-      turn,
-      turnUsers,
-      waitingViewers,
-      metrics,
-      logger,
-      tracer,
-      mailbox: address,
-      viewerLimit: config.viewerLimit,
-      interrupt,
-    },
+    { ...ofViewers, post: toSignaling, feed, turnUsers, waitingViewers, viewerLimit, interrupt },
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );
   const whep = new WhepService(
-    { registry, sessions, demos, router, inbox, turn, metrics, logger, tracer },
+    { ...ofViewers, sessions, demos },
     { ...config, mailbox: address, answerMs: timings.whepAnswerMs },
   );
 

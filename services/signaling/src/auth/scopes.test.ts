@@ -287,7 +287,7 @@ describe('API keys at signaling', () => {
     expect(of(id)).toEqual([
       ['session created', 'backend'],
       ['segments queued', 'backend'],
-      ['interrupted', 'tts'],
+      ['session interrupted', 'tts'],
       ['session ended', 'operator'],
     ]);
     expect(of(visitors.id)).toEqual([['session created', undefined]]);

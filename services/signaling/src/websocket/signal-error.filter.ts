@@ -6,7 +6,7 @@ import type { SignalSocket } from './signal-socket.js';
 export class SignalErrorFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {
     const context = host.switchToWs();
-    const { session } = (context.getData<{ session?: unknown } | null>() ?? {}) as { session?: unknown };
+    const session = context.getData<{ session?: unknown } | null>()?.session;
     const about = typeof session === 'string' ? { session } : {};
     context.getClient<SignalSocket>().refuse(thrown, { type: context.getPattern(), ...about });
   }
