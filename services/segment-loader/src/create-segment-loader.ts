@@ -47,12 +47,12 @@ export interface Surroundings {
     readonly live: LiveMetrics;
     readonly retention: RetentionMetrics;
   };
-  /** Arguments to Node.js that run something else than the live encoder as built. */
+  /** Node.js arguments that start a program other than the built live encoder. */
   readonly encoderCommand?: readonly string[] | undefined;
   readonly afterDeletionStep?: DeletionParts['afterStep'];
 }
 
-/** Creates the parts of a segment-loader, each from those before it, and connects them. Nothing runs yet. */
+/** Creates the parts of a segment-loader in order of dependency and connects them. Nothing runs yet. */
 export function createSegmentLoader({
   config,
   logger,
@@ -135,7 +135,7 @@ export function createSegmentLoader({
   });
 
   for (const work of [uploads, library, live]) deletion.watch(work);
-  // A database that comes back may have come back empty.
+  // A database that reconnects may be empty.
   for (const redis of [queueRedis, mediaRedis]) redis.on('ready', () => library.poke());
   mediaRedis.on('ready', () => housekeeper.storeCameBack());
   metrics.live.watch(() => live.pushCount);
@@ -154,7 +154,7 @@ export function createSegmentLoader({
     library,
     uploads,
     housekeeper,
-    /** What controllers and guards are injected with. */
+    /** Providers injected into controllers and guards. */
     injected: [archive, avatars, deletion, keys, library, store, uploadCommands, uploads],
     close: async () => {
       await segmentQueues.close();

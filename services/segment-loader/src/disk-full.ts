@@ -1,6 +1,8 @@
 import { HumancastError } from '@humancast/shared';
 
-/** What the system means by a full disk, as our error; any other stays what it is. @param what doesn't fit, for people. */
+/**
+ * Maps an error of a full disk to `disk_full`; returns any other error unchanged. @param what Names the data, for people.
+ */
 export function orDiskFull(error: unknown, what: string): unknown {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;

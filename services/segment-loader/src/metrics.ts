@@ -12,7 +12,7 @@ export interface LoaderLevels {
   readonly problems: () => number;
 }
 
-/** What this service counts; each name starts with `humancast_loader_`. */
+/** Metrics of this service; each name starts with `humancast_loader_`. */
 export class LoaderMetrics {
   readonly failures: Counter<'code'>;
   readonly limited: Counter<'limit'>;
@@ -49,7 +49,7 @@ export class LoaderMetrics {
       labelNames: ['code'],
       registers,
     });
-    // A counter that begins at one has not grown, as far as Prometheus can tell.
+    // Prometheus sees no increase in a counter whose first value is 1.
     for (const source of ['library', 'upload']) {
       this.#loadSeconds.zero({ source });
       this.#mediaSeconds.inc({ source }, 0);
@@ -63,12 +63,12 @@ export class LoaderMetrics {
     });
   }
 
-  /** An error that a caller was told. */
+  /** Counts an error that was returned to a caller. */
   told({ extra }: HumancastError): void {
     if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }
 
-  /** Gauges that are read when they are asked for. */
+  /** Registers gauges that are read on scrape. */
   watch(levels: LoaderLevels): void {
     this.#gauge('uploads', 'Uploads in progress, from first byte to segment', levels.uploads);
     this.#gauge('running_loads', 'Loads being encoded', levels.running);
@@ -94,7 +94,7 @@ export class LoaderMetrics {
   }
 }
 
-/** Of the errors there are, those that a load ends with. */
+/** @returns Whether a load can fail with this code. */
 function isOfLoading(code: string): boolean {
   return code.startsWith('media_') || ['encoder_failed', 'disk_full', 'unavailable', 'internal'].includes(code);
 }

@@ -12,22 +12,25 @@ import { LoaderMetrics } from './metrics.js';
 import type { DeletionParts } from './retention/deletion.js';
 import { RetentionMetrics } from './retention/retention-metrics.js';
 
-/** Processor seconds of an ffmpeg or a live encoder: more than any load may take, times the longest media. */
+/**
+ * CPU time limit of ffmpeg and of a live encoder, s: this base plus {@link CPU_PER_MEDIA} times the longest media, more than
+ * any load needs.
+ */
 const CPU_BASE_SECONDS = 600;
 const CPU_PER_MEDIA = 20;
 
 export type RunningSegmentLoader = RunningHttpService;
 
 export interface SegmentLoaderOptions {
-  /** What to run instead of the live encoder as built: arguments to Node.js. */
+  /** Node.js arguments that start a program other than the built live encoder. */
   readonly encoderCommand?: readonly string[];
-  /** Default: nothing is traced. */
+  /** Default: no tracing. */
   readonly tracer?: Tracer;
-  /** Called after each step of a deletion; for tests that end the process there. */
+  /** Called after each step of a deletion; tests end the process there. */
   readonly afterDeletionStep?: DeletionParts['afterStep'];
 }
 
-/** @throws Error when ffmpeg is missing or lacks an encoder; the listening error when a port is taken. */
+/** @throws Error if ffmpeg is missing or lacks an encoder; the listening error if a port is taken. */
 export async function startSegmentLoader(
   config: LoaderConfig,
   logger: Logger,
@@ -68,7 +71,7 @@ export async function startSegmentLoader(
       live.attach(app.getHttpServer());
       encoders.start();
     },
-    /** Library loads are abandoned, because a restart repeats them; uploads are finished if that is soon. */
+    /** Library loads are abandoned, because a restart repeats them; uploads may finish within the grace period. */
     async drain() {
       await live.close();
       encoders.close();

@@ -17,41 +17,43 @@ import { probe } from '../probe/probe.js';
 import type { ScratchFile } from '../upload/scratch-file.js';
 import { type CopyLimits, copyWithoutOrientation } from './orientation-free.js';
 
-/** A file, or two. The descriptors stay the caller's to close. */
+/** Files of one input. The caller closes the descriptors. */
 export interface InputFiles {
   readonly video: number;
-  /** Sound from a file of its own instead of the picture's. */
+  /** Descriptor of a separate audio file that replaces the video file's audio. */
   readonly audio: number | undefined;
 }
 
-/** Several of them, to be merged. */
+/** Several inputs to compose into one segment. */
 interface ComposedMedia {
   readonly composition: Composition;
-  /** By name. */
+  /** Files by input name. */
   readonly inputs: ReadonlyMap<string, InputFiles>;
 }
 
 export type LoadMedia = InputFiles | ComposedMedia;
 
-/** What is going to be done, and how its result is validated. */
+/** The encode job of a load and the validation of its result. */
 export interface LoadPlan {
   readonly job: EncodeJob;
   /** Descriptors, in the order of the job's arguments. */
   readonly inputs: readonly number[];
-  /** As stated, s; `undefined` when no file says. */
+  /** Length stated by the files, s; `undefined` if they state none. */
   readonly lengthSeconds: number | undefined;
-  /** Where the media's chapters begin, s from the segment's start. */
+  /** Start of each chapter, s from the segment's start. */
   readonly chapterSeconds: readonly number[];
-  /** @throws HumancastError. */
+  /** @throws HumancastError if the encoded output is not valid. */
   readonly validate: (outcome: Outcome) => void;
 }
 
 export interface PlanLimits extends InputLimits, EncoderLimits, CopyLimits {
-  /** Takes over files that the plan reads, to be closed when the load is over. */
+  /** Takes over files that the plan reads; they are closed when the load ends. */
   readonly keepOpen: (file: ScratchFile) => void;
 }
 
-/** @throws HumancastError of a `media_…` or `composition_…` code; the signal's reason. */
+/**
+ * Probes the media and plans its load. @throws HumancastError with a `media_…` or `composition_…` code; the signal's reason.
+ */
 export async function planLoad(
   media: LoadMedia,
   settings: EncodeSettings,
@@ -93,7 +95,11 @@ async function planComposed(
   const probed = new Map<string, ProbedInput>();
   for (const name of inputsOf(composition)) {
     const files = inputs.get(name);
-    if (!files) throw new HumancastError('composition_input_missing', `the input "${name}" was not given`);
+    if (!files)
+      throw new HumancastError(
+        'composition_input_missing',
+        `the composition names the input "${name}", which the request lacks`,
+      );
     try {
       probed.set(name, await probeFiles(files, limits, signal));
     } catch (error) {
@@ -116,7 +122,7 @@ async function planComposed(
   };
 }
 
-/** Refuses by the headers what can't be used at all; whether a picture is needed is for the plan. */
+/** Probes the files and rejects unusable ones by their headers; the plan decides whether video is required. */
 async function probeFiles(files: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
   const heard = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
     track,
@@ -132,7 +138,7 @@ async function probeFiles(files: InputFiles, limits: PlanLimits, signal: AbortSi
   return { info, audio: await heard(files.audio, track, true), video, sound: files.audio };
 }
 
-/** @returns the descriptor that is to be read, of the file or of a copy, and what is known of it. */
+/** Probes the video file. @returns The descriptor to read (of the file or of a copy) and its media info. */
 async function probeVideo(
   descriptor: number,
   limits: PlanLimits,
@@ -155,7 +161,7 @@ function requireMedia(info: MediaInfo, limits: PlanLimits): void {
   else requireAudio(info, limits);
 }
 
-/** Decoding sound alone is a hundred times as fast as it plays; this is enough on a machine that does much else. */
+/** Decoding audio alone runs at about 100 times real time; this leaves a margin for a busy machine. */
 function analysisLimits(limits: PlanLimits): AnalysisLimits {
   return { ...limits, totalMs: 30_000 + 500 * limits.maxDurationSeconds };
 }

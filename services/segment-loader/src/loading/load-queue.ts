@@ -1,4 +1,4 @@
-/** Someone waits for an upload; a library file only has to come in time. */
+/** `upload` has priority because a client waits for it; `library` loads run in the background. */
 export type Lane = 'upload' | 'library';
 
 interface Waiting {
@@ -6,7 +6,7 @@ interface Waiting {
   readonly signal: AbortSignal;
 }
 
-/** Runs a bounded number of loads at once, uploads first, each lane in order. */
+/** Runs a bounded number of loads at once: uploads first, each lane in FIFO order. */
 export class LoadQueue {
   readonly #concurrency: number;
   readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { upload: [], library: [] };
@@ -24,7 +24,7 @@ export class LoadQueue {
     return this.#lanes[lane].length;
   }
 
-  /** @throws the signal's reason when it aborts before the load's turn. */
+  /** @throws The signal's reason if it aborts before the load's turn. */
   async run<T>(lane: Lane, load: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#turn(lane, signal);
     try {

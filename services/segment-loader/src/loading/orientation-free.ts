@@ -6,17 +6,17 @@ import { ScratchFile } from '../upload/scratch-file.js';
 
 export interface CopyLimits {
   readonly maxPixels: number;
-  /** Folder for scratch files; `''` for the system's own. */
+  /** Folder for scratch files; `''` for the system's default. */
   readonly scratchDir: string;
 }
 
-/** Copying is as fast as the disk is. */
+/** Time limit of the copy, which runs at the speed of the disk. */
 const TIMEOUT_MS = 120_000;
 
 /**
- * Copies the tracks of a file that are used, without the display-orientation SEI (ITU-T H.264 D.2.27) of its video. ffmpeg 5
- * rebuilds its filter graph at each frame that carries one and again at the next that does not, and then counts frames anew.
- * @returns a file to be closed by the caller, whose first track is the video.
+ * Copies the used tracks of a file without the display-orientation SEI (ITU-T H.264 D.2.27) of its video. ffmpeg 5 rebuilds
+ * its filter graph at each frame that carries one and at the next that does not, and restarts its frame count each time.
+ * @returns A file whose first track is the video; the caller closes it.
  * @throws HumancastError `disk_full`, `media_undecodable`, `encoder_failed`; the signal's reason.
  */
 export async function copyWithoutOrientation(
@@ -44,8 +44,7 @@ export async function copyWithoutOrientation(
     const { code, notInstalled } = await tool.exited;
     signal.throwIfAborted();
     if (notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
-    if (code !== 0)
-      throw new HumancastError('media_undecodable', 'the video, which says how it is turned, could not be read');
+    if (code !== 0) throw new HumancastError('media_undecodable', 'the video packets could not be read');
     return scratch;
   } catch (error) {
     await scratch.close();

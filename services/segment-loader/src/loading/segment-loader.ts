@@ -20,21 +20,21 @@ import type { ScratchFile } from '../upload/scratch-file.js';
 import { type LoadMedia, type LoadPlan, planLoad } from './load-plan.js';
 import { withRetry } from './with-retry.js';
 
-/** While the media store is away, ffmpeg waits; for longer than this, the load is given up. */
+/** Time for which writes to the media store are retried while ffmpeg waits; then the load fails. */
 const STORE_PATIENCE_MS = 60_000;
 const STALL_MS = 60_000;
-/** A load may take this long, plus so many times as long as what is loaded. */
+/** A load's time limit is this base plus {@link TOTAL_PER_MEDIA} times the media's length. */
 const TOTAL_BASE_MS = 120_000;
 const TOTAL_PER_MEDIA = 20;
 const PROGRESS_LOG_MS = 5000;
 
 export interface LoadLimits extends InputLimits {
   readonly ffmpegThreads: number;
-  /** Folder for scratch files; `''` for the system's own. */
+  /** Folder for scratch files; `''` for the system's default. */
   readonly scratchDir: string;
 }
 
-/** What is to become a segment. */
+/** A file to load, and the segment to create from it. */
 export interface LoadRequest {
   readonly id: string;
   readonly avatar: string;
@@ -42,13 +42,13 @@ export interface LoadRequest {
   readonly role: SegmentManifest['role'];
   readonly source: 'library' | 'upload';
   readonly retention: Retention;
-  /** The name of the API key that uploaded it. */
+  /** Name of the API key that uploaded it. */
   readonly owner?: string;
   readonly settings: EncodeSettings;
   readonly media: LoadMedia;
 }
 
-/** Takes a file from its header to a published manifest. */
+/** Loads files: probes, plans, encodes and publishes the manifest. */
 export class SegmentLoader {
   readonly #store: MediaStore;
   readonly #quota: Pick<MediaQuota, 'makeRoom'>;
@@ -71,8 +71,10 @@ export class SegmentLoader {
   }
 
   /**
-   * @param onProgress told the share that is done, 0 to 1; less than 1 until the segment is published.
-   * @throws HumancastError of a `media_…` or `composition_…` code, `encoder_failed`, `media_store_full`, `unavailable`; the signal's reason.
+   * Loads a file and publishes its segment.
+   * @param onProgress receives the completed share, 0 to 1; it stays below 1 until the segment is published.
+   * @throws HumancastError with a `media_…` or `composition_…` code, `encoder_failed`, `media_store_full`, `unavailable`;
+   * the signal's reason.
    */
   async load(request: LoadRequest, signal: AbortSignal, onProgress: (share: number) => void): Promise<SegmentManifest> {
     const logger = this.#logger.child({ segment: request.id, avatar: request.avatar, file: request.name });
@@ -131,13 +133,13 @@ export class SegmentLoader {
       return await this.#publish(manifest, request.retention, signal);
     } catch (error) {
       await sink.discard(plan.job).catch(() => {
-        // The store is away or full; parts without a manifest expire by themselves.
+        // The store is unreachable or full; parts without a manifest expire.
       });
       throw error;
     }
   }
 
-  /** What belongs to the folder is loaded as long as the store itself takes it. */
+  /** Makes room for the segment. A library file is loaded even without quota, as long as the store itself accepts it. */
   async #makeRoom({ source }: LoadRequest, { job, lengthSeconds = 0 }: LoadPlan, signal: AbortSignal): Promise<void> {
     const bytes = expectedBytes(job.renditions, lengthSeconds);
     const isRoom = await withRetry(() => this.#quota.makeRoom(bytes), STORE_PATIENCE_MS, signal);
@@ -148,10 +150,10 @@ export class SegmentLoader {
     const store = this.#store;
     await withRetry(() => store.putManifest(manifest, retention), STORE_PATIENCE_MS, signal);
     if (await withRetry(() => store.isWhole(manifest.id), STORE_PATIENCE_MS, signal)) return manifest;
-    // The store was emptied while it was being filled.
+    // The store lost its data during the load.
     await store.delete(manifest.id);
     throw new HumancastError('unavailable', {
-      detail: 'the media store lost parts of the segment while it was loaded; try again',
+      detail: 'the media store lost parts of the segment during the load; try again',
       retryAfterSeconds: 1,
     });
   }
@@ -165,7 +167,7 @@ export class SegmentLoader {
   }
 }
 
-/** Writes a segment's parts, patiently, and can take them back. */
+/** Writes a segment's parts with retries, and can discard them. */
 class StoreSink implements PartSink {
   readonly #store: MediaStore;
   readonly #segment: string;
@@ -191,7 +193,7 @@ class StoreSink implements PartSink {
     await this.#write('audio', pcm, () => this.#store.writePcm(this.#segment, index, pcm));
   }
 
-  /** Nothing happens to parts that a published manifest names: it is being loaded again, and part of it is playing. */
+  /** Discards the parts, unless a published manifest names them: then the segment is being reloaded and may be playing. */
   async discard({ renditions, gopFrames }: EncodeJob): Promise<void> {
     if ((await this.#store.getManifest(this.#segment)) !== undefined) return;
     await this.#store.discardParts({
@@ -237,13 +239,13 @@ function manifestOf(request: LoadRequest, { job, chapterSeconds }: LoadPlan, enc
   };
 }
 
-/** The frames at which chapters begin; the start and the end need no mark. */
+/** @returns The frames at which chapters begin, without the first and the last frame. */
 function markFrames(chapterSeconds: readonly number[], { fps }: EncodeJob, frames: number): number[] {
   const marks = chapterSeconds.map((seconds) => Math.round(seconds * framesPerSecond(fps)));
   return [...new Set(marks)].filter((frame) => frame > 0 && frame < frames).sort((a, b) => a - b);
 }
 
-/** Turns counted frames into a share, and every few seconds into a log line. */
+/** Turns frame counts into a share of progress, and into a log line every {@link PROGRESS_LOG_MS}. */
 function reportingProgress(
   { job, lengthSeconds = 0 }: LoadPlan,
   onProgress: (share: number) => void,
@@ -256,6 +258,6 @@ function reportingProgress(
     onProgress(share);
     if (performance.now() - loggedMs < PROGRESS_LOG_MS) return;
     loggedMs = performance.now();
-    logger.info({ frames, ...(share > 0 ? { percent: Math.round(100 * share) } : {}) }, 'loading');
+    logger.info({ frames, ...(share > 0 ? { percent: Math.round(100 * share) } : {}) }, 'load progressing');
   };
 }

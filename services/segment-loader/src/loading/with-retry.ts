@@ -5,9 +5,10 @@ const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5000;
 
 /**
- * Repeats what fails because a database is away (anything but an error of ours) with growing delays, for `budgetMs` at the
- * most.
- * @throws HumancastError `unavailable` after that; an error of ours at once; the signal's reason.
+ * Runs an action and retries it with growing delays, for at most `budgetMs`, while a database is unreachable (any error
+ * other than a HumancastError).
+ * @throws HumancastError `unavailable` when the budget is used up; a HumancastError of the action immediately; the signal's
+ * reason.
  */
 export async function withRetry<T>(action: () => Promise<T>, budgetMs: number, signal: AbortSignal): Promise<T> {
   const deadlineMs = performance.now() + budgetMs;

@@ -6,16 +6,16 @@ const intentSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('segment'), segment: z.string(), avatar: z.string() }),
 ]);
 
-/** Written although `maxmemory` is reached, since deleting is what makes room. ARGV: field, JSON. */
+/** Stores an intent, also above `maxmemory`, because a deletion frees memory. ARGV: field, JSON. */
 const BEGIN = `#!lua flags=allow-oom
 return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])`;
 
-/** What is being deleted. */
+/** A deletion in progress. */
 export type DeletionIntent = z.infer<typeof intentSchema>;
 
 /**
- * Deletions that were begun, in redis-queue: written before anything is removed and taken back when nothing is left, so that a
- * process that dies in between leaves behind what is still to be done.
+ * Intents of deletions in progress, in redis-queue. An intent is written before anything is removed and deleted when nothing
+ * is left, so a deletion that a crash interrupts is completed later.
  */
 export class DeletionIntents {
   readonly #redis: Redis;
@@ -32,7 +32,10 @@ export class DeletionIntents {
     await this.#redis.hdel(keys.deletionIntents, keyOf(intent));
   }
 
-  /** @returns those not completed; one of a form that is not known here is left to whoever wrote it. */
+  /**
+   * @returns The intents not yet completed, without those of an unknown format, which are left to the version that wrote
+   * them.
+   */
   async list(): Promise<DeletionIntent[]> {
     const rows = await this.#redis.hvals(keys.deletionIntents);
     return rows.flatMap((row) => {
@@ -42,7 +45,7 @@ export class DeletionIntents {
   }
 }
 
-/** Names an intent; the same deletion asked for twice is one. */
+/** @returns The field of an intent; repeated requests for the same deletion share it. */
 export function keyOf(intent: DeletionIntent): string {
   return intent.kind === 'avatar' ? `avatar:${intent.avatar}` : `segment:${intent.segment}`;
 }

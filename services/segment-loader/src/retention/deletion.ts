@@ -11,21 +11,18 @@ import {
 import { type DeletionIntent, type DeletionIntents, keyOf } from './deletion-intents.js';
 import type { SegmentArchive } from './segment-archive.js';
 
-/** Segments of a deleted avatar that are removed at once. */
+/** Number of a deleted avatar's segments removed concurrently. */
 const BATCH = 50;
-/** Reason of `session.ended` for the sessions of a deleted avatar. */
+/** The `reason` of `session.ended` for sessions of a deleted avatar. */
 const AVATAR_DELETED = 'avatar-deleted';
 
-/** What is still being made of an avatar or a segment: uploads, live pushes, loads from the folder. */
+/** Unfinished segments: uploads, live pushes and library loads. */
 export interface UnfinishedWork {
-  /**
-   * Gives up what would become a segment of this avatar (or this one segment), and resolves when nothing of it is written any
-   * more.
-   */
+  /** Cancels the work on this avatar's segments (or on this one segment), and resolves when none of it writes any more. */
   discard(what: { readonly avatar: string; readonly segment?: string }, reason: HumancastError): Promise<void>;
 }
 
-/** The steps of a deletion, in order. */
+/** Steps of a deletion, in order. */
 export type DeletionStep =
   | 'intended'
   | 'avatar-removed'
@@ -50,9 +47,9 @@ export interface DeletionParts {
 }
 
 /**
- * Deletes avatars and segments for good: from redis-media, the archive, the idle playlist, the queues of sessions and the
- * memory of media-senders; a session that plays a deleted avatar ends. The intent is written down first and every step can be
- * repeated, so {@link completeAll} finishes after a crash what was begun before it.
+ * Deletes avatars and segments permanently: from redis-media, the archive, the idle playlist, the queues of sessions and the
+ * memory of media-senders; sessions of a deleted avatar end. The intent is stored first and every step can be repeated, so
+ * {@link completeAll} completes a deletion after a crash.
  */
 export class Deletion {
   readonly #parts: DeletionParts;
@@ -63,7 +60,7 @@ export class Deletion {
     this.#parts = parts;
   }
 
-  /** Registers what makes segments, so that a deletion ends it. */
+  /** Registers unfinished work, which deletions then cancel. */
   watch(work: UnfinishedWork): void {
     this.#work.push(work);
   }
@@ -76,19 +73,21 @@ export class Deletion {
     return this.#run({ kind: 'segment', segment, avatar });
   }
 
-  /** Finishes the deletion of this avatar, if one was begun: before it is defined anew. */
+  /** Completes a pending deletion of this avatar, so that it can be defined again. */
   async settle(avatar: string): Promise<void> {
     for (const intent of await this.#parts.intents.list()) {
       if (intent.avatar === avatar) await this.#run(intent);
     }
   }
 
-  /** Finishes what was begun, by this process or one before it. @throws when a database is away; call it again then. */
+  /**
+   * Completes all pending deletions, also of earlier processes. @throws if a database is unreachable; call it again later.
+   */
   async completeAll(): Promise<void> {
     for (const intent of await this.#parts.intents.list()) await this.#run(intent);
   }
 
-  /** Runs a deletion; the same one asked for again meanwhile is awaited. */
+  /** Runs a deletion, or joins the same one if it is running. */
   #run(intent: DeletionIntent): Promise<void> {
     const key = keyOf(intent);
     const running = this.#running.get(key);
@@ -107,10 +106,10 @@ export class Deletion {
     logger.info({ ...intent, segments }, `${intent.kind} deleted`);
   }
 
-  /** @returns how many segments went with it. */
+  /** @returns The number of segments deleted. */
   async #removeAvatar(avatar: string): Promise<number> {
     const { avatars, store, archive, registry, post } = this.#parts;
-    await avatars.delete(avatar); // from here on nothing new is taken for it
+    await avatars.delete(avatar); // from here on, new segments are rejected
     await this.#after('avatar-removed');
     const reason = new HumancastError('avatar_not_found', `the avatar "${avatar}" was deleted`);
     await Promise.all(this.#work.map((work) => work.discard({ avatar }, reason)));
@@ -129,10 +128,10 @@ export class Deletion {
 
   async #remove({ segment, avatar }: { segment: string; avatar: string }): Promise<number> {
     const { store, registry } = this.#parts;
-    // As the store may be full, what can't be marked now is marked when it has been removed.
+    // A segment that can't be marked because the store is full is marked after its removal.
     await store.forbid(segment).catch(unlessFull);
     await this.#after('forbidden');
-    const reason = new HumancastError('segment_not_found', 'it was deleted while it was being loaded');
+    const reason = new HumancastError('segment_not_found', 'the segment was deleted during its load');
     await Promise.all(this.#work.map((work) => work.discard({ avatar, segment }, reason)));
     await this.#after('work-ended');
     for (const session of await registry.outlines()) {
@@ -151,7 +150,7 @@ export class Deletion {
     await this.#after('unarchived');
     await Promise.all(segments.map((segment) => store.delete(segment)));
     await Promise.all(segments.map((segment) => store.forbid(segment)));
-    // A copy that was being written meanwhile has read its parts by now, or fails.
+    // A copy still being written has read its parts by now, or fails.
     await archive.forget(segments);
     await this.#after('unstored');
     await log.append(segments);

@@ -3,11 +3,13 @@ import type { Deletion } from './deletion.js';
 import type { MediaQuota } from './media-quota.js';
 import type { ArchivedSegment, SegmentArchive } from './segment-archive.js';
 
-/** Redis tells times to live in seconds, so a smaller difference is none. */
+/** Smaller differences in time of use are ignored, because Redis reports times to live in seconds. */
 const SAME_USE_MS = 1500;
-/** Archived segments that are looked at each time; all of them when the store came back, or when one of these was lost. */
+/**
+ * Number of archived segments checked per run; all are checked after the store reconnected, or when one of these was lost.
+ */
 const LOOKED_AT = 500;
-/** What is in the store is counted anew so often. */
+/** Interval of recounting what the store holds. */
 const RECOUNT_MS = 30_000;
 
 export interface HousekeeperParts {
@@ -22,16 +24,16 @@ export interface HousekeeperParts {
 }
 
 /**
- * Looks after what came over the network, now and then and whenever the media store comes back: what it has lost is restored from
- * the archive, what nobody has used for its time to live goes from there too, and what is too much goes.
+ * Maintains segments that came over the network, periodically and whenever the media store reconnects: restores lost ones
+ * from the archive, deletes archived ones whose time to live has passed without use, and evicts those above the quota.
  */
 export class Housekeeper {
   readonly #parts: HousekeeperParts;
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
-  /** The store may have lost anything: every part is asked for. */
+  /** Whether the store may have lost anything, so that every part has to be checked. */
   #thorough = true;
-  /** Where the next turn begins. */
+  /** Index at which the next run starts. */
   #next = 0;
   #recountedMs = Number.NEGATIVE_INFINITY;
   #again = false;
@@ -47,7 +49,7 @@ export class Housekeeper {
     this.storeCameBack();
   }
 
-  /** It may be empty, or lack parts. */
+  /** Requests a full check: the store may be empty, or lack parts. */
   storeCameBack(): void {
     this.#thorough = true;
     this.#look();
@@ -75,8 +77,7 @@ export class Housekeeper {
         },
         (error: unknown) => {
           this.#thorough ||= thorough;
-          if (!this.#failed)
-            this.#parts.logger.warn({ err: error }, 'the archive could not be looked after; trying again');
+          if (!this.#failed) this.#parts.logger.warn({ err: error }, 'archive maintenance failed, retrying');
           this.#failed = true;
         },
       )
@@ -91,7 +92,7 @@ export class Housekeeper {
 
   async #bringUpToDate(thorough: boolean): Promise<void> {
     const { quota, deletion } = this.#parts;
-    // What was being deleted when a process died must not be taken for lost.
+    // Interrupted deletions come first, or their segments would be taken for lost.
     await deletion.completeAll();
     const lost = await this.#findLost(thorough);
     if (lost.length > 0) await this.#restore(lost);
@@ -101,7 +102,7 @@ export class Housekeeper {
     this.#recountedMs = clock.nowMs();
   }
 
-  /** Goes through the archive in turns; once something is found to be lost, through all of it. */
+  /** Checks the archive in batches, one per run; checks all of it once a segment is found to be lost. */
   async #findLost(thorough: boolean): Promise<ArchivedSegment[]> {
     const all = this.#parts.archive.list();
     const from = this.#next < all.length ? this.#next : 0;
@@ -126,19 +127,22 @@ export class Housekeeper {
 
   async #restore(lost: readonly ArchivedSegment[]): Promise<void> {
     const { archive, quota, avatars } = this.#parts;
-    // Asked once: it looks at every segment there is.
+    // Asked once, because it examines every segment.
     let freeBytes = await quota.freeBytes();
     const defined = new Set(await avatars.ids());
     for (const { id, bytes } of lost) {
       if (this.#closed) return;
-      // A copy whose avatar is not defined stays where it is: it may be defined again from a backup.
+      // A copy of an undefined avatar is kept: the avatar may be restored from a backup.
       if (!defined.has((await archive.about(id))?.avatar ?? '')) continue;
-      // Nothing goes for it: those that were used more recently come back before.
+      // A restore evicts nothing; more recently used segments are restored first.
       if (bytes <= freeBytes && (await archive.restore(id))) freeBytes -= bytes;
     }
   }
 
-  /** Whether the store should have it and doesn't. Notes when it was used last; what nobody has used for its time to live goes. */
+  /**
+   * @returns Whether the store lacks a segment that it should have. Updates the time of last use, and deletes an archived
+   * segment whose time to live has passed without use.
+   */
   async #isLost(
     { id, usedAtMs }: ArchivedSegment,
     secondsLeft: number | undefined,

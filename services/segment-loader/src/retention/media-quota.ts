@@ -3,46 +3,46 @@ import type { AvatarStore, Logger, MediaStore, SessionRegistry } from '@humancas
 import type { RetentionMetrics } from './retention-metrics.js';
 import type { SegmentArchive } from './segment-archive.js';
 
-/** Segments asked for in one go; in between, whatever else the process does has its turn. */
+/** Number of segments counted at once; between batches, the event loop is yielded. */
 const BATCH = 500;
-/** Of the quota, how much more than needed goes when something has to go: the next ones need not count all there is again. */
+/** Share of the quota freed in addition when an eviction is necessary, so that the next requests need no recount. */
 const SLACK_SHARE = 0.01;
-/** Used within this is in use, whoever says otherwise: it may be in the middle of being played. */
+/** A segment used within this time is never evicted, because it may be playing. */
 const IN_USE_SECONDS = 60;
 
 export interface QuotaParts {
   readonly store: MediaStore;
   readonly avatars: Pick<AvatarStore, 'ids'>;
   readonly archive: Pick<SegmentArchive, 'forget'>;
-  /** Bytes; 0: no quota. */
+  /** Quota in bytes; 0: none. */
   readonly limitBytes: () => Promise<number>;
-  /** Segments that sessions have queued or are playing. */
+  /** IDs of segments that sessions have queued or are playing. */
   readonly queued: () => Promise<ReadonlySet<string>>;
   readonly metrics: RetentionMetrics;
   readonly logger: Logger;
 }
 
-/** What is known of a segment in the store. */
+/** What the ledger knows of a stored segment. */
 interface Entry {
   readonly id: string;
   readonly bytes: number;
-  /** Not open: an open one grows. */
+  /** `false` for an open segment, which still grows. */
   readonly complete: boolean;
-  /** `undefined`: pinned. */
+  /** `undefined` if the segment is pinned. */
   readonly ttlSeconds: number | undefined;
-  /** Seconds since it was used last, when it was counted. */
+  /** Time since the last use at the last count, s. */
   readonly idleSeconds: number;
 }
 
 /**
- * Keeps what segments take up in the media store within bounds: who was used least recently goes first, but what is pinned stays.
- * It keeps a ledger of all segments, so that asking for room takes the same time however many there are; all of them are looked
- * at only by {@link recount}, which asks the store for one number each, and when there seems to be no room.
+ * Keeps the size of the segments in the media store below the quota by evicting the least recently used; pinned ones stay.
+ * Its ledger of all segments makes {@link makeRoom} constant-time. All segments are examined only by {@link recount}, which
+ * asks the store for one number each, and when there seems to be no room.
  */
 export class MediaQuota {
   readonly #parts: QuotaParts;
   readonly #ledger = new Map<string, Entry>();
-  /** Bytes of the ledger, and of what room was made for since it was counted. */
+  /** Bytes of the ledger, plus those reserved by {@link makeRoom} since the last count. */
   #usedBytes = 0;
   #counted = false;
   #last: Promise<unknown> = Promise.resolve();
@@ -51,12 +51,12 @@ export class MediaQuota {
     this.#parts = parts;
   }
 
-  /** Makes room for so many bytes more. One call after the other. → whether there is. */
+  /** Makes room for additional bytes; calls run one after the other. @returns Whether there is room. */
   makeRoom(bytes: number): Promise<boolean> {
     return this.#inTurn(() => this.#makeRoom(bytes));
   }
 
-  /** Counts what there is, and lets go what is too much. */
+  /** Recounts the segments and evicts those above the quota. */
   recount(): Promise<boolean> {
     return this.#inTurn(async () => {
       await this.#count();
@@ -64,7 +64,7 @@ export class MediaQuota {
     });
   }
 
-  /** Bytes that fit without anything having to go; infinite without a quota. */
+  /** @returns The bytes that fit without an eviction; infinite without a quota. */
   async freeBytes(): Promise<number> {
     const limit = await this.#parts.limitBytes();
     if (limit === 0) return Number.POSITIVE_INFINITY;
@@ -92,7 +92,7 @@ export class MediaQuota {
     return isRoom;
   }
 
-  /** Brings the ledger up to date. Asks for each segment whether and for how long it is there, and only for a new one what it is. */
+  /** Updates the ledger: asks for the existence and time to live of each segment, and for the manifest of new ones only. */
   async #count(): Promise<void> {
     const { store, avatars } = this.#parts;
     const ids = (await Promise.all((await avatars.ids()).map((avatar) => store.ids(avatar)))).flat();
@@ -132,14 +132,14 @@ export class MediaQuota {
   }
 
   /**
-   * Lets go of segments until `targetBytes` are used, least recently used first. Below `limitBytes`, within the slack, it stops
-   * before a segment that is larger than what is left of the slack.
+   * Evicts segments, least recently used first, until `targetBytes` are used. Below `limitBytes`, it stops before a segment
+   * that is larger than the rest of the slack.
    */
   async #evictTo(targetBytes: number, limitBytes: number): Promise<void> {
     const evictable = await this.#evictable();
     for (const entry of evictable) {
       if (this.#usedBytes <= targetBytes) break;
-      // The slack alone is not worth what is used now and then.
+      // The slack alone does not justify evicting a large segment.
       if (this.#usedBytes <= limitBytes && this.#usedBytes - entry.bytes < targetBytes) break;
       await this.#evict(entry);
       this.#ledger.delete(entry.id);
@@ -147,7 +147,7 @@ export class MediaQuota {
     }
   }
 
-  /** Least recently used first. */
+  /** @returns The evictable entries, least recently used first. */
   async #evictable(): Promise<Entry[]> {
     const queued = await this.#parts.queued();
     return [...this.#ledger.values()]
@@ -159,14 +159,14 @@ export class MediaQuota {
 
   async #evict({ id, bytes, idleSeconds }: Entry): Promise<void> {
     const { store, archive, metrics, logger } = this.#parts;
-    await archive.forget([id]); // first, or it would be taken for lost, and come back
+    await archive.forget([id]); // first, or the segment would be taken for lost and restored
     await store.delete(id);
     metrics.evictions.inc();
-    logger.info({ segment: id, bytes, idleSeconds }, 'segment evicted: others needed the room');
+    logger.info({ segment: id, bytes, idleSeconds }, 'segment evicted');
   }
 }
 
-/** @returns the segments in the queues of all sessions, which must not be evicted. */
+/** @returns The IDs of segments in the queues of all sessions, which must not be evicted. */
 export async function queuedSegments(
   registry: Pick<SessionRegistry, 'outlines' | 'queue'>,
 ): Promise<ReadonlySet<string>> {

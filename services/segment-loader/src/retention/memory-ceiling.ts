@@ -1,9 +1,9 @@
 import { mastersOf, type Redis } from '@humancast/shared';
 
-/** Of Redis's own ceiling, what segments may take: the rest is for what Redis adds, and for what is just being loaded. */
+/** Share of `maxmemory` for segments; the rest is for Redis's overhead and for loads in progress. */
 const SHARE_OF_MAXMEMORY = 0.8;
 
-/** What segments may take up: what the setting says, or else a share of Redis's `maxmemory`; 0 where that has none. Bytes. */
+/** @returns The quota for segments in bytes: the setting, or a share of Redis's `maxmemory`; 0 if neither is set. */
 export async function quotaBytes(settingBytes: number, redis: Redis): Promise<number> {
   if (settingBytes > 0) return settingBytes;
   const ceilings = await Promise.all(mastersOf(redis).map(async (node) => ceilingOf(await node.info('memory'))));

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** What is kept, what goes, and what came back. */
+/** Metrics of quota, evictions and archive. */
 export class RetentionMetrics {
   readonly evictions: Counter;
   readonly restored: Counter;

@@ -24,11 +24,11 @@ import {
 const SUFFIX = '.hcs';
 const DAMAGED_SUFFIX = '.damaged';
 const UNFINISHED_SUFFIX = '.part';
-/** A file still unfinished after this long belongs to a process that is no more. */
+/** Age at which an unfinished file is left over from an ended process. */
 const UNFINISHED_MS = 3_600_000;
 
 export interface ArchiveParts {
-  /** `''`: nothing is kept. */
+  /** Folder of the archive; `''` disables it. */
   readonly directory: string;
   readonly store: MediaStore;
   readonly clock: Clock;
@@ -38,36 +38,36 @@ export interface ArchiveParts {
 
 export interface ArchivedSegment {
   readonly id: string;
-  /** When it was loaded, or heard to have been played, last. Wall-clock ms. */
+  /** Time of the last load or reported use, wall-clock ms. */
   readonly usedAtMs: number;
   readonly bytes: number;
 }
 
-/** What a copy's header says of whose it is and how long it is kept. */
+/** Avatar, owner and retention of a copy, from its header. */
 export interface ArchivedAbout {
   readonly avatar: string;
-  /** Name of the key that made it. */
+  /** Name of the API key that created it. */
   readonly owner: string | undefined;
   readonly retention: Retention;
 }
 
-/** What the folder holds of a segment, as it was last seen. */
+/** A copy in the folder, as last seen. */
 interface Entry extends ArchivedSegment {
-  /** `undefined` until it was needed. */
+  /** `undefined` until first requested. */
   readonly about?: ArchivedAbout | undefined;
 }
 
 /**
- * Segments that came over the network, and whose source nobody keeps: as files beside the media store, which holds them in
- * memory and may lose them. A file is there or not, whole; its time of modification is when the segment was used last.
- * The folder is this process's alone and is listed once, at {@link open}.
+ * Archive of segments that came over the network, whose sources nobody keeps: files beside the media store, which holds
+ * segments in memory and may lose them. Files appear atomically; their modification time is the time of last use. The folder
+ * belongs to this process alone and is listed once, at {@link open}.
  */
 export class SegmentArchive {
   readonly #parts: ArchiveParts;
   readonly #entries = new Map<string, Entry>();
-  /** Whose the copies are whose form is unknown here, as far as they were read and say so. */
+  /** Avatars of copies of an unknown format, by segment, if read and stated. */
   readonly #unknownForms = new Map<string, string>();
-  /** Copies being written. */
+  /** Copies in progress. */
   readonly #keeping = new Map<string, Promise<void>>();
 
   constructor(parts: ArchiveParts) {
@@ -92,8 +92,8 @@ export class SegmentArchive {
   }
 
   /**
-   * Copies a segment out of the media store. Never fails: a segment that can't be kept can still be played, and it is said and
-   * counted that it won't come back.
+   * Copies a segment out of the media store. It never fails: a segment that can't be archived still plays; the failure is
+   * logged and counted.
    */
   async keep(manifest: SegmentManifest, retention: Retention): Promise<void> {
     if (!this.enabled || manifest.frames === 0) return;
@@ -111,7 +111,7 @@ export class SegmentArchive {
     try {
       await writeSegmentFile(path, { manifest, retention }, async (name) => {
         const part = await readPart(store, manifest.id, name);
-        if (!part) throw new HumancastError('segment_not_found', 'the media store lost it meanwhile');
+        if (!part) throw new HumancastError('segment_not_found', 'the media store lost a part of the segment');
         return part;
       });
       await rename(path, this.#pathOf(manifest.id));
@@ -122,11 +122,11 @@ export class SegmentArchive {
       await unlink(path).catch(() => {});
       metrics.archiveFailures.inc();
       const code = error instanceof HumancastError ? error.code : 'internal';
-      logger.warn({ segment: manifest.id, code, err: error }, 'segment not archived: it is lost if redis-media is');
+      logger.warn({ segment: manifest.id, code, err: error }, 'segment not archived, it cannot be restored');
     }
   }
 
-  /** Removes copies for good, also one that is being written at this moment, and has that on the disk when it resolves. */
+  /** Removes copies permanently, including ones in progress; resolves once the removal is on the disk. */
   async forget(segments: readonly string[]): Promise<void> {
     if (!this.enabled || segments.length === 0) return;
     const removed = await Promise.all(segments.map((segment) => this.#forget(segment)));
@@ -142,14 +142,13 @@ export class SegmentArchive {
     return removed.includes(true);
   }
 
-  /** All copies, in an order that stays while none is added or removed. */
+  /** @returns All copies, in an order that is stable while none is added or removed. */
   list(): ArchivedSegment[] {
     return [...this.#entries.values()];
   }
 
   /**
-   * Ids of an avatar's copies, also of damaged ones that were set aside as long as their header can be read. Reads the header
-   * of each file that has not been read yet.
+   * @returns The IDs of an avatar's copies, including damaged ones with a readable header. Reads the headers not read yet.
    */
   async ofAvatar(avatar: string): Promise<string[]> {
     if (!this.enabled) return [];
@@ -167,7 +166,7 @@ export class SegmentArchive {
     return found;
   }
 
-  /** @returns when a copy was used last, as its file says now, in wall-clock ms; `undefined` when it is not there. */
+  /** @returns The time of a copy's last use according to its file, wall-clock ms; `undefined` if there is no copy. */
   async lastUsed(segment: string): Promise<number | undefined> {
     await this.#notice(segment, this.#entries.get(segment)?.about);
     return this.#entries.get(segment)?.usedAtMs;
@@ -180,7 +179,7 @@ export class SegmentArchive {
     await utimes(this.#pathOf(segment), seconds, seconds).catch(unlessAbsent);
   }
 
-  /** What is known of an archived segment; `undefined` when it is not there, damaged, or of an unknown form. */
+  /** @returns The description of an archived segment; `undefined` if it is absent, damaged, or of an unknown format. */
   async about(segment: string): Promise<ArchivedAbout | undefined> {
     const known = this.#entries.get(segment)?.about;
     if (known) return known;
@@ -194,8 +193,8 @@ export class SegmentArchive {
   }
 
   /**
-   * Brings a segment back into the media store.
-   * @returns whether it is there now: not when its file is gone or damaged, or when it was deleted meanwhile.
+   * Restores a segment into the media store.
+   * @returns Whether the store has it now; `false` if its file is absent or damaged, or if it was deleted meanwhile.
    * @throws HumancastError `media_store_full`.
    */
   async restore(segment: string): Promise<boolean> {
@@ -214,7 +213,7 @@ export class SegmentArchive {
       return false;
     }
     if (!this.#entries.has(segment)) {
-      await store.delete(segment); // it was forgotten meanwhile
+      await store.delete(segment); // forget() ran meanwhile
       return false;
     }
     metrics.restored.inc();
@@ -227,14 +226,14 @@ export class SegmentArchive {
     try {
       const header = await read(path);
       if (header.manifest.id === segment) return header;
-      throw new DamagedSegmentFile(`it is the segment ${header.manifest.id}`);
+      throw new DamagedSegmentFile(`it holds the segment ${header.manifest.id}`);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
         this.#entries.delete(segment);
         return undefined;
       }
       if (error instanceof UnknownSegmentFile) {
-        // It stays for the version that wrote it.
+        // The file stays for the version that wrote it.
         unreadableRecords.add('segment-file', segment, error.message);
         if (error.avatar !== undefined) this.#unknownForms.set(segment, error.avatar);
         return undefined;
@@ -242,7 +241,7 @@ export class SegmentArchive {
       if (!(error instanceof DamagedSegmentFile)) throw error;
       const { metrics, logger } = this.#parts;
       metrics.archiveFailures.inc();
-      logger.error({ segment, err: error.message }, `archived segment is damaged; set aside as *${DAMAGED_SUFFIX}`);
+      logger.error({ segment, err: error.message }, `damaged archive file renamed to *${DAMAGED_SUFFIX}`);
       await rename(path, path + DAMAGED_SUFFIX).catch(unlessAbsent);
       this.#entries.delete(segment);
       return undefined;
@@ -284,7 +283,7 @@ async function unlinkIfThere(path: string): Promise<boolean> {
   }
 }
 
-/** A file's name is on the disk only when its folder is (fsync(2)): a rename or removal might be undone by a power cut. */
+/** Syncs a folder, because the rename or removal of a file survives a power cut only then (fsync(2)). */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

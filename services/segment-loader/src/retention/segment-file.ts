@@ -13,18 +13,18 @@ import { z } from 'zod';
 import { orDiskFull } from '../disk-full.js';
 
 /**
- * One segment as one file: everything that the media store has of it.
+ * File format of an archived segment, with everything that the media store has of it.
  *
  *     0  u8[4]  magic 'HCS1'
  *     4         records: the header as JSON, then each rendition's GOPs, then the PCM chunks, in order
  *
- * A record is u32 length, u32 CRC-32 of its bytes, the bytes. Little endian. How many there are is said by the manifest in the
- * header, so a file that ends early is noticed.
+ * A record is u32 length, u32 CRC-32 of its bytes, the bytes; little-endian. The manifest in the header gives the number of
+ * records, so a truncated file is detected.
  */
 const MAGIC = Buffer.from('HCS1');
 const RECORD_HEAD_BYTES = 8;
 const MAX_HEADER_BYTES = 2 ** 20;
-/** More than any GOP: ten seconds at 50 Mb/s. */
+/** Larger than any GOP: ten seconds at 50 Mb/s. */
 const MAX_PART_BYTES = 2 ** 26;
 
 const headerSchema = z.object({
@@ -40,12 +40,12 @@ export interface SegmentHeader {
   readonly retention: Retention;
 }
 
-/** A part's name in the media store. */
+/** Name of a part in the media store. */
 export type PartName =
   | { readonly kind: 'gop'; readonly rendition: string; readonly index: number }
   | { readonly kind: 'pcm'; readonly index: number };
 
-/** Every part that a manifest names, in the order of the file. */
+/** @returns The names of all parts in a manifest, in file order. */
 export function* partNames(manifest: SegmentManifest): Generator<PartName> {
   const gops = gopCount(manifest);
   for (const { id: rendition } of manifest.renditions) {
@@ -55,12 +55,12 @@ export function* partNames(manifest: SegmentManifest): Generator<PartName> {
   for (let index = 0; index < chunks; index++) yield { kind: 'pcm', index };
 }
 
-/** The file is not a segment, or not a whole one. */
+/** The file is not a segment file, or is damaged or truncated. */
 export class DamagedSegmentFile extends Error {}
 
-/** The file is whole as far as it was read, and of a form that another version of humancast has written. */
+/** The file is intact as far as it was read, but its format belongs to another version of humancast. */
 export class UnknownSegmentFile extends Error {
-  /** Whose it is, if its header says so in the known place: it must go with its avatar all the same. */
+  /** The avatar, if the header states it in the known place: the file must be deleted with its avatar. */
   readonly avatar: string | undefined;
 
   constructor(message: string, options: ErrorOptions & { avatar?: string | undefined } = {}) {
@@ -69,7 +69,7 @@ export class UnknownSegmentFile extends Error {
   }
 }
 
-/** Writes a file that must not exist yet, and has it on the disk when it resolves. @throws HumancastError `disk_full`. */
+/** Writes a new file and syncs it to disk. @throws HumancastError `disk_full`; an error if the file exists. */
 export async function writeSegmentFile(
   path: string,
   { manifest, retention }: SegmentHeader,
@@ -90,7 +90,7 @@ export async function writeSegmentFile(
   }
 }
 
-/** Reads a file's header, and hands its parts over one after the other. @throws DamagedSegmentFile, UnknownSegmentFile. */
+/** Reads a file's header, and passes its parts to `takePart` one by one. @throws DamagedSegmentFile, UnknownSegmentFile. */
 export async function readSegmentFile(
   path: string,
   takePart?: (header: SegmentHeader, name: PartName, part: Buffer) => Promise<void>,
@@ -100,7 +100,7 @@ export async function readSegmentFile(
     const magic = await readExactly(file, MAGIC.length);
     const name = magic.toString('latin1');
     if (!/^HCS\d$/.test(name)) throw new DamagedSegmentFile('not a segment file');
-    if (!magic.equals(MAGIC)) throw new UnknownSegmentFile(`its form is ${name}`);
+    if (!magic.equals(MAGIC)) throw new UnknownSegmentFile(`its format is ${name}, not HCS1`);
     const header = parseHeader(await readRecord(file, MAX_HEADER_BYTES));
     if (!takePart) return header;
     for (const name of partNames(header.manifest)) {
@@ -117,8 +117,8 @@ function parseHeader(bytes: Buffer): SegmentHeader {
     const { manifest, ttlSeconds } = parseRecord(headerSchema, bytes.toString('utf8'));
     return { manifest, retention: ttlSeconds === null ? { pinned: true } : { pinned: false, ttlSeconds } };
   } catch (error) {
-    // Its checksum matched, so it is what somebody wrote.
-    throw new UnknownSegmentFile(`its header is of no known form: ${reasonOf(error)}`, {
+    // Its checksum matched, so it is not damaged.
+    throw new UnknownSegmentFile(`its header has an unknown format: ${reasonOf(error)}`, {
       cause: error,
       avatar: claimedAvatar(bytes),
     });
