@@ -7,6 +7,7 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: {
     alias: [
+      { find: /^@humancast\/protocol\/openapi$/, replacement: source('packages/protocol/src/openapi.ts') },
       { find: /^@humancast\/shared\/nest$/, replacement: source('packages/shared/src/nest/index.ts') },
       { find: /^@humancast\/shared\/testing$/, replacement: source('packages/shared/src/testing/index.ts') },
       {

@@ -270,7 +270,7 @@ export const segmentSchema = loadingSegmentSchema.extend({
   fps: z.string().optional().describe('Frame rate: `30` or `30000/1001`'),
   gopFrames: z.int().optional().describe('Frames per GOP'),
   pcmSamples: z.int().optional().describe('Audio samples at 24 kHz'),
-  renditions: z.array(z.object(renditionSchema.shape)).optional(),
+  renditions: z.array(renditionSchema).optional(),
 });
 export type Segment = z.infer<typeof segmentSchema>;
 

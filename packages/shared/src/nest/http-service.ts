@@ -9,6 +9,7 @@ import { type Registry, startMetricsServer } from '../metrics.js';
 import { Readiness } from '../service/readiness.js';
 import type { RunningService } from '../service/run-service.js';
 import { HealthController } from './health.controller.js';
+import { OpenApiController } from './openapi.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 
 /** Largest body of a request in JSON or SDP. */
@@ -108,7 +109,7 @@ async function createApp(options: HttpServiceOptions): Promise<NestExpressApplic
   const { config, logger, readiness, controllers, providers } = options;
   const module: DynamicModule = {
     module: HttpModule,
-    controllers: [HealthController, ...controllers],
+    controllers: [HealthController, OpenApiController, ...controllers],
     providers: [
       { provide: CONFIG, useValue: config },
       { provide: LOGGER, useValue: logger },
