@@ -28,6 +28,19 @@ const QUEUE_DOWN_MS = 1500;
 const SLOW_MS = 2000;
 const FULL_MS = 2000;
 const REFRESHED = 3;
+const DRAIN_ATTEMPTS = 15;
+
+/** Asks again where signaling cannot do it now (503): another fault may be under way. */
+async function drain({ signalingUrl, apiKey }: Stack, sender: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const headers = { authorization: `Bearer ${apiKey}` };
+    const response = await fetch(`${signalingUrl}/v1/senders/${sender}/drain`, { method: 'POST', headers });
+    if (response.status === 202) return;
+    const answer = `drain: ${response.status} ${await response.text()}`;
+    if (response.status !== 503 || attempt === DRAIN_ATTEMPTS) throw new Error(answer);
+    await sleep(1000);
+  }
+}
 
 export const FAULTS = {
   killSender: fault('a media-sender is killed', false, async (scene) => {
@@ -47,11 +60,7 @@ export const FAULTS = {
     const { stack } = scene;
     const victim = await busiestSender(stack);
     const id = senderIdOf(victim);
-    const response = await fetch(`${stack.signalingUrl}/v1/senders/${id}/drain`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${stack.apiKey}` },
-    });
-    if (response.status !== 202) throw new Error(`drain: ${response.status} ${await response.text()}`);
+    await drain(stack, id);
     await sleep(2000);
     await restart(scene, victim, 'SIGKILL');
   }),

@@ -143,7 +143,7 @@ export function createSegmentLoader({
     uploads: () => uploads.inHandCount,
     running: () => queue.running,
     waitingUploads: () => queue.waiting('upload'),
-    waitingLibrary: () => queue.waiting('library'),
+    waitingLibrary: () => queue.waiting('idle') + queue.waiting('library'),
     problems: () => library.problemCount,
   });
   return {

@@ -299,7 +299,7 @@ export class Library {
         await source.close();
       }
     };
-    await queue.run('library', load, signal);
+    await queue.run(file.role === 'idle' ? 'idle' : 'library', load, signal);
   }
 
   async #loadFrom(descriptor: number, avatar: Avatar, loading: Loading): Promise<void> {

@@ -32,6 +32,17 @@ describe('LoadQueue', () => {
     expect(queue.running).toBe(0);
   });
 
+  it('runs an idle clip before everything that was waiting', async () => {
+    const queue = new LoadQueue(1);
+    const log: string[] = [];
+    const lanes = ['library', 'library', 'upload', 'idle'] as const;
+    const loads = lanes.map((lane, i) => load(log, `${lane} ${i}`));
+    const done = loads.map(({ run }, i) => queue.run(lanes[i] ?? 'library', run, never));
+    for (const { finish } of loads) finish();
+    await Promise.all(done);
+    expect(log).toEqual(['library 0', 'idle 3', 'upload 2', 'library 1']);
+  });
+
   it('goes on after a load that fails', async () => {
     const queue = new LoadQueue(1);
     const [bad, good] = [load([], 'bad'), load([], 'good')];

@@ -1,15 +1,19 @@
-/** `upload` has priority because a client waits for it; `library` loads run in the background. */
-export type Lane = 'upload' | 'library';
+/**
+ * The lanes by priority: `idle`, because an avatar without an idle clip has no sessions; `upload`, because a client waits for it;
+ * `library` loads run in the background.
+ */
+const LANES = ['idle', 'upload', 'library'] as const;
+export type Lane = (typeof LANES)[number];
 
 interface Waiting {
   readonly start: () => void;
   readonly signal: AbortSignal;
 }
 
-/** Runs a bounded number of loads at once: uploads first, each lane in FIFO order. */
+/** Runs a bounded number of loads at once: idle clips first, then uploads, each lane in FIFO order. */
 export class LoadQueue {
   readonly #concurrency: number;
-  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { upload: [], library: [] };
+  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { idle: [], upload: [], library: [] };
   #running = 0;
 
   constructor(concurrency: number) {
@@ -56,9 +60,9 @@ export class LoadQueue {
 
   #startNext(): void {
     while (this.#running < this.#concurrency) {
-      const next = this.#lanes.upload.shift() ?? this.#lanes.library.shift();
-      if (!next) return;
-      next.start();
+      const lane = LANES.find((name) => this.#lanes[name].length > 0);
+      if (!lane) return;
+      this.#lanes[lane].shift()?.start();
     }
   }
 }
