@@ -71,13 +71,13 @@ describe('docker compose', () => {
 
   async function createSession(): Promise<{ id: string; token: string }> {
     const url = compose.url('SIGNALING_PORT', '/v1/sessions');
-    const response = await fetch(url, { method: 'POST', headers: authorized(), body: '{"avatar":"lights"}' });
+    const response = await request(url, { method: 'POST', headers: authorized(), body: '{"avatar":"lights"}' });
     if (response.status !== 201) throw new Error(`POST /v1/sessions: ${response.status} ${await response.text()}`);
     return (await response.json()) as { id: string; token: string };
   }
 
   async function hostOf(id: string): Promise<string> {
-    const response = await fetch(compose.url('SIGNALING_PORT', `/v1/sessions/${id}`), { headers: authorized() });
+    const response = await request(compose.url('SIGNALING_PORT', `/v1/sessions/${id}`), { headers: authorized() });
     return ((await response.json()) as { host: string }).host;
   }
 
@@ -90,7 +90,7 @@ describe('docker compose', () => {
           .containers()
           .filter((container) => !isWell(container) && container.State.ExitCode !== KILLED);
         const url = compose.url('LOADER_PORT', '/v1/avatars/lights');
-        const response = await fetch(url, { headers: authorized() }).catch(() => undefined);
+        const response = await request(url, { headers: authorized() }).catch(() => undefined);
         const avatar = response?.ok ? ((await response.json()) as { idlePlaylist: string[] }) : undefined;
         return { unwell: unwell.map(serviceOf), idle: avatar?.idlePlaylist.length ?? 0 };
       },
@@ -133,7 +133,7 @@ describe('docker compose', () => {
     makeClip(file, { colour: 'green', seconds: 10, toneHz: 440 });
     const form = new FormData();
     form.set('file', new Blob([readFileSync(file)]), 'green.mp4');
-    const upload = await fetch(compose.url('LOADER_PORT', '/v1/segments?avatar=lights'), {
+    const upload = await request(compose.url('LOADER_PORT', '/v1/segments?avatar=lights'), {
       method: 'POST',
       headers: { authorization: `Bearer ${key}` },
       body: form,
@@ -142,7 +142,7 @@ describe('docker compose', () => {
     const { id: segment } = (await upload.json()) as { id: string };
     const { id, viewer } = await watch();
     await viewer.playing();
-    const speak = await fetch(compose.url('SIGNALING_PORT', `/v1/sessions/${id}/speak`), {
+    const speak = await request(compose.url('SIGNALING_PORT', `/v1/sessions/${id}/speak`), {
       method: 'POST',
       headers: authorized(),
       body: JSON.stringify({ segments: [segment] }),
@@ -264,7 +264,7 @@ describe('docker compose', () => {
   it('keeps API keys as hashes, and forgets one that is revoked while it runs', async () => {
     const second = compose.newKey('second');
     const admitted = async (url: string) => {
-      const response = await fetch(url, { headers: { authorization: `Bearer ${second}` } });
+      const response = await request(url, { headers: { authorization: `Bearer ${second}` } });
       return response.ok;
     };
     const doors = [compose.url('SIGNALING_PORT', '/v1/sessions'), compose.url('LOADER_PORT', '/v1/avatars')];
@@ -580,6 +580,14 @@ function relayProtocol(viewer: ViewerPage): Promise<string | undefined> {
     }
     return undefined;
   });
+}
+
+/**
+ * Sends each request over a connection of its own. Docker's commands block this process for so long that it does not notice when the
+ * server closes an idle connection, and would use it again.
+ */
+function request(url: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
+  return fetch(url, { ...init, headers: { ...init.headers, connection: 'close' } });
 }
 
 function timed(what: string, run: () => void): void {
