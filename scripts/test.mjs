@@ -31,7 +31,7 @@ const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]
 
 Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Firefox, Prometheus, Python's numpy), builds, and runs:
 
-${SUITES.map(({ name, doc }) => `  ${name.padEnd(8)}${doc}`).join('\n')}
+${SUITES.map(({ name, doc }) => `  ${name.padEnd(12)}${doc}`).join('\n')}
 `;
 
 runMain(async () => {

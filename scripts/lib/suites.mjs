@@ -18,12 +18,14 @@ export const SUITES = [
     run: lint,
   },
   { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
-  { name: 'unit', doc: 'unit and integration tests beside the code', run: () => vitest('vitest.config.ts') },
-  { name: 'e2e', doc: 'the whole stack in a real browser (tests/)', run: () => vitest('tests/vitest.config.ts') },
+  { name: 'unit', doc: 'logic alone: no programs are started', run: () => vitest('unit') },
+  { name: 'integration', doc: 'with real servers and codecs, beside the code', run: () => vitest('integration') },
+  { name: 'browser', doc: 'in a real browser, beside the code', run: () => vitest('browser') },
+  { name: 'e2e', doc: 'the whole stack, in a real browser where that matters (tests/)', run: () => vitest('e2e') },
   {
-    name: 'compose',
+    name: 'containers',
     doc: 'docker compose in real containers; needs root or a Docker engine',
-    run: () => vitest('tests/containers/vitest.config.ts'),
+    run: () => vitest('containers'),
   },
   {
     name: 'deps',
@@ -84,13 +86,13 @@ async function checks(list, { detailed = false } = {}) {
   return counts;
 }
 
-/** @param {string} config @returns {Promise<Counts>} */
-async function vitest(config) {
+/** Runs one of the projects of vitest.config.ts. @param {string} project @returns {Promise<Counts>} */
+async function vitest(project) {
   const folder = mkdtempSync(join(tmpdir(), 'humancast-test-'));
   const report = join(folder, 'report.json');
   try {
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const { code } = await runTool('vitest/vitest.mjs', ['run', '--config', config, ...reporters]);
+    const { code } = await runTool('vitest/vitest.mjs', ['run', '--project', project, ...reporters]);
     const result = readReport(report);
     for (const line of unfinished(result)) say(`${red('✗')} ${line}`);
     return countTests(result, code);

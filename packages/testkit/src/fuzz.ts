@@ -10,6 +10,8 @@ const DEFAULT_MAX_BYTES = 65_536;
 const DEFAULT_RUNS = 5000;
 const DEFAULT_SECONDS = 5;
 const DEFAULT_SEED = 1;
+/** How many inputs `QUICK_TESTS` leaves. */
+const QUICK_RUNS = 200;
 /** How often an asynchronous attempt's event loop is given a turn, so that rejections and timers are not starved. */
 const RUNS_PER_TURN = 64;
 
@@ -150,8 +152,8 @@ export async function fuzz(
 }
 
 /**
- * The budget of a fuzz test: the given or default one in `npm test`, or what `FUZZ_SECONDS` (seconds for each test) and
- * `FUZZ_SEED` (an integer) say. A test's own time-out must be longer than `seconds`.
+ * The budget of a fuzz test: the given or default one in `npm test`, at most 200 runs with `QUICK_TESTS` (any value), or what
+ * `FUZZ_SECONDS` (seconds for each test) and `FUZZ_SEED` (an integer) say. A test's own time-out must be longer than `seconds`.
  */
 export function budget({ runs, seconds, seed }: Partial<FuzzOptions> = {}): {
   readonly runs: number;
@@ -160,10 +162,14 @@ export function budget({ runs, seconds, seed }: Partial<FuzzOptions> = {}): {
 } {
   const longer = fromEnvironment('FUZZ_SECONDS');
   return {
-    runs: longer === undefined ? (runs ?? DEFAULT_RUNS) : Number.POSITIVE_INFINITY,
+    runs: longer === undefined ? quick(runs ?? DEFAULT_RUNS) : Number.POSITIVE_INFINITY,
     seconds: longer ?? seconds ?? DEFAULT_SECONDS,
     seed: fromEnvironment('FUZZ_SEED') ?? seed ?? DEFAULT_SEED,
   };
+}
+
+function quick(runs: number): number {
+  return process.env['QUICK_TESTS'] ? Math.min(runs, QUICK_RUNS) : runs;
 }
 
 /** A test's time-out in milliseconds that fits its fuzz budget, with a minute to spare. */
