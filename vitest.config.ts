@@ -8,7 +8,6 @@ const onSources = {
   alias: [
     { find: /^@humancast\/protocol\/openapi$/, replacement: source('packages/protocol/src/openapi.ts') },
     { find: /^@humancast\/shared\/nest$/, replacement: source('packages/shared/src/nest/index.ts') },
-    { find: /^@humancast\/shared\/testing$/, replacement: source('packages/shared/src/testing/index.ts') },
     {
       find: /^@humancast\/(protocol|shared|client|testkit|producer|demo-face)$/,
       replacement: source('packages/$1/src/index.ts'),

@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { LivePusher, type ReceivedPacket, Receiver, type Stack, startStack } from '@humancast/testkit';
+import { LivePusher, type ReceivedPacket, Receiver, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { Vp8RtpPayload } from 'werift';
 import { type Cleanup, withCleanup } from './lib/cleanup.ts';
 import { makePlainClip, SYNC_TONE_HZ } from './lib/clips.ts';
@@ -124,7 +124,7 @@ async function pushPaced(pusher: LivePusher, frames: readonly Buffer[], seconds:
   for (let i = 0; i < seconds * FPS; i++) {
     const waitMs = startedMs + (i * 1000) / FPS - performance.now();
     if (waitMs > 0) await sleep(waitMs);
-    await until('room to send', () => pusher.socket.bufferedAmount <= MAX_BUFFERED_BYTES || !isOpen(pusher));
+    await waitFor('room to send', () => pusher.socket.bufferedAmount <= MAX_BUFFERED_BYTES || !isOpen(pusher));
     if (!isOpen(pusher)) throw new Error(`the push was ended: ${JSON.stringify(pusher.heard.at(-1))}`);
     pusher.pushAudio(soundOf(i));
     pusher.pushVideo(frames[i % FPS] as Buffer);
@@ -162,7 +162,7 @@ async function measureDelays(
     const arrivedMs = await live;
     delays.push(arrivedMs - (await pushing));
     await pusher.end();
-    await until('the idle picture', () => watch.isIdle);
+    await waitFor('the idle picture', () => watch.isIdle);
   }
   return delays;
 }
@@ -221,14 +221,6 @@ async function measureLongPush(
 
 function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + TIMEOUT_MS;
-  while (!isSo()) {
-    if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${what}`);
-    await sleep(2);
-  }
 }
 
 async function watchSession(stack: Stack, session: BenchSession, cleanup: Cleanup, watch?: Watch): Promise<void> {

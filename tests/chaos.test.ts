@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BULL_PREFIX, keys, SESSIONS_QUEUE } from '@humancast/shared';
-import { CROWD_ENV, type Stack, type StackProcess, startStack } from '@humancast/testkit';
+import { CROWD_ENV, type Stack, type StackProcess, startStack, waitFor } from '@humancast/testkit';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,7 +18,6 @@ import { HistoryFile, readHistory } from '../tools/faults/history.ts';
 import { type FaultName, plan } from '../tools/faults/plan.ts';
 import { referenceOf } from '../tools/faults/reference.ts';
 import { type FaultResult, resultLine, runFault } from '../tools/faults/run.ts';
-import { eventually } from './support/api.js';
 import { Footprint } from './support/footprint.js';
 
 const SESSIONS = 10;
@@ -125,18 +124,18 @@ describe('chaos', () => {
     const queue = new Queue(SESSIONS_QUEUE, { connection: { url: stack.redisQueue.url }, prefix: BULL_PREFIX });
     try {
       const jobs = () => queue.getJobCounts('waiting', 'active', 'delayed', 'failed', 'completed', 'prioritized');
-      await eventually(
+      await waitFor(
         'no job is left',
         async () => Object.values(await jobs()).reduce((sum, count) => sum + count, 0),
         (count) => count === 0,
         40_000,
       );
-      await eventually(
+      await waitFor(
         'the index of sessions is empty',
         () => redis.zcard(keys.sessionIndex),
         (count) => count === 0,
       );
-      await eventually(
+      await waitFor(
         'only living media-senders are known',
         () => redis.zcard(keys.senderIndex),
         (count) => count === named(stack, 'media-sender').length,
@@ -146,7 +145,7 @@ describe('chaos', () => {
         for (const key of await redis.keys('hc:{s:*')) if ((await redis.ttl(key)) === -1) left.push(key);
         return left;
       };
-      await eventually('what is left of sessions expires', lasting, (left) => left.length === 0);
+      await waitFor('what is left of sessions expires', lasting, (left) => left.length === 0);
       await footprint.settled(stack);
     } finally {
       await queue.close();

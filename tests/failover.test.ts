@@ -7,9 +7,10 @@ import {
   startStack,
   type TestChromium,
   TurnClient,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 import { ViewerPage } from './support/viewer-page.js';
 
@@ -24,7 +25,7 @@ describe('a page whose media-sender goes', () => {
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
     browser = await launchChromium();
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -45,7 +46,7 @@ describe('a page whose media-sender goes', () => {
     const { host } = await producer.session(session.id);
     const victim = hostProcess(host);
     victim.signal(signal);
-    await eventually(
+    await waitFor(
       'another media-sender hosts the session',
       () => producer.session(session.id),
       (now) => now.state === 'hosted' && now.host !== host,
@@ -53,13 +54,13 @@ describe('a page whose media-sender goes', () => {
     // Only connections that are still open are counted: these frames come from the new host.
     const frames = async () => (await viewer.see()).framesDecoded;
     await victim.ended;
-    await eventually(
+    await waitFor(
       'the old connection is closed',
       () => openPeers(viewer),
       (count) => count === 1,
     );
     const before = await frames();
-    await eventually('the picture moves on', frames, (count) => count > before + 30);
+    await waitFor('the picture moves on', frames, (count) => count > before + 30);
     expect(await viewer.page.evaluate(() => 'marked' in window)).toBe(true);
     await viewer.page.close();
     await stack.revive(victim);
@@ -85,7 +86,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
     browser = await launchChromium();
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -105,7 +106,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     const [first] = await credentialsOf(viewer);
     if (!first) throw new Error('the page has no relay');
     const expired = () => Date.now() / 1000 > Number.parseInt(first.username, 10) + 1;
-    await eventually(
+    await waitFor(
       'the credentials to expire',
       async () => expired(),
       (is) => is,
@@ -115,7 +116,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     expect(await old.allocate(), 'coturn refuses them').toBe(401);
     old.close();
     const watched = (await viewer.see()).framesDecoded;
-    await eventually(
+    await waitFor(
       'the picture goes on all the same',
       async () => (await viewer.see()).framesDecoded,
       (count) => count > watched + 15,
@@ -125,14 +126,14 @@ describe('a page that has watched for longer than its TURN credentials are valid
     const victim = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
     victim?.signal('SIGKILL');
     await victim?.ended;
-    await eventually(
+    await waitFor(
       'the old connection is closed, because the new one plays',
       async () => [await openPeers(viewer), (await credentialsOf(viewer)).length],
       ([open, made = 0]) => open === 1 && made > 1,
       60_000,
     );
     const before = (await viewer.see()).framesDecoded;
-    await eventually(
+    await waitFor(
       'the picture moves on',
       async () => (await viewer.see()).framesDecoded,
       (count) => count > before + 30,

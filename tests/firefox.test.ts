@@ -7,9 +7,10 @@ import {
   type StackProcess,
   startStack,
   type TestFirefox,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 
 /** Counts the frames that the page's video element presents, whatever its statistics say. */
@@ -30,7 +31,7 @@ describe('the page in Firefox', () => {
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
     browser = await launchFirefox();
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -52,7 +53,7 @@ describe('the page in Firefox', () => {
       const page = await browser.newPage();
       await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
       await page.evaluate(COUNT_FRAMES);
-      await eventually(
+      await waitFor(
         'frames are presented',
         () => presented(page),
         (count) => count > 20,
@@ -62,13 +63,13 @@ describe('the page in Firefox', () => {
       const victim = hostProcess(host);
       victim.signal(signal);
       await victim.ended;
-      await eventually(
+      await waitFor(
         'another media-sender hosts the session, and the page shows it',
         async () => [(await producer.session(session.id)).host, await pill(page)],
         ([now, words]) => now !== host && words === 'Live',
       );
       const before = await presented(page);
-      await eventually(
+      await waitFor(
         'new frames are presented',
         () => presented(page),
         (count) => count > before + 60,

@@ -7,9 +7,10 @@ import {
   type Stack,
   startStack,
   type TestChromium,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 import { type Seen, ViewerPage } from './support/viewer-page.js';
 
@@ -38,7 +39,7 @@ describe('live push', () => {
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { colour: 'red', seconds: 2 });
     browser = await launchChromium();
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -64,7 +65,7 @@ describe('live push', () => {
     const ready = await pusher.start({ ...HEADER, name: 'green, live' });
     expect(ready.seq).toBe(1);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 6 });
-    await eventually('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green picture', () => viewer.see(), isGreen);
     const loud = await viewer.hear(1500, 1000);
     expect(pusher.heard.some((message) => message.type === 'done')).toBe(false);
     expect(loud.rms).toBeGreaterThan(0.03);
@@ -73,9 +74,9 @@ describe('live push', () => {
     const done = await pusher.end();
     expect(done).toMatchObject({ segment: ready.segment, frames: 150, durationMs: 6000 });
     expect(await pusher.closed()).toBe(1000);
-    await eventually('idle again', () => viewer.see(), isRed);
+    await waitFor('idle again', () => viewer.see(), isRed);
     await producer.speak(session.id, [ready.segment]);
-    await eventually('the same again', () => viewer.see(), isGreen);
+    await waitFor('the same again', () => viewer.see(), isGreen);
     const events = await producer.events(session.id);
     expect(events.find((event) => event.type === 'speech.finished')).toMatchObject({
       segment: ready.segment,
@@ -91,15 +92,15 @@ describe('live push', () => {
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const { segment } = await pusher.start(HEADER);
     await pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 2 }).done;
-    await eventually('idle meanwhile', () => viewer.see(), isRed);
+    await waitFor('idle meanwhile', () => viewer.see(), isRed);
     pusher.socket.send(JSON.stringify({ type: 'alive' }));
     expect(await producer.events(session.id)).not.toContainEqual(expect.objectContaining({ type: 'speech.finished' }));
     const rest = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 3 });
-    await eventually('the second part', () => viewer.see(), isGreen);
+    await waitFor('the second part', () => viewer.see(), isGreen);
     expect((await viewer.hear(1000, 1000)).rms).toBeGreaterThan(0.03);
     await rest.done;
     expect(await pusher.end()).toMatchObject({ segment, frames: 125, durationMs: 5000 });
-    await eventually('idle again', () => viewer.see(), isRed);
+    await waitFor('idle again', () => viewer.see(), isRed);
     const speech = (await producer.events(session.id)).filter(({ type }) => type.startsWith('speech.'));
     expect(speech).toMatchObject([
       { type: 'speech.started', segment },
@@ -143,7 +144,7 @@ describe('live push', () => {
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
-    await eventually(
+    await waitFor(
       'the tone',
       () => player.hear(500, 1000),
       ({ rms, tone }) => rms > 0.03 && tone / rms > 0.8,
@@ -158,11 +159,11 @@ describe('live push', () => {
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
-    await eventually('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green picture', () => viewer.see(), isGreen);
     await producer.interrupt(session.id);
     const { positionMs } = await pusher.hear('interrupted');
     expect(positionMs).toBeGreaterThan(0);
-    await eventually('idle again', () => viewer.see(), isRed);
+    await waitFor('idle again', () => viewer.see(), isRed);
     pushing.stop();
     expect((await pusher.end()).frames).toBeGreaterThan(0);
     await viewer.page.close();
@@ -174,10 +175,10 @@ describe('live push', () => {
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const { segment } = await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
-    await eventually('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green picture', () => viewer.see(), isGreen);
     pushing.stop();
     pusher.socket.terminate();
-    await eventually('idle again', () => viewer.see(), isRed);
+    await waitFor('idle again', () => viewer.see(), isRed);
     const manifest = await producer.json<{ state: string; frames: number; failure: { code: string } }>(
       'GET',
       `${stack.loaderUrl}/v1/segments/${segment}`,

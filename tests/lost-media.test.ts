@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Stack, startStack } from '@humancast/testkit';
+import { type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 
 describe('a segment that was uploaded', () => {
@@ -13,7 +13,7 @@ describe('a segment that was uploaded', () => {
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
     makeClip(join(stack.mediaDir, '../green.mp4'), { colour: 'green', seconds: 2 });
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -26,12 +26,12 @@ describe('a segment that was uploaded', () => {
     const { id } = await producer.upload('lights', 'green.mp4', file);
     await stack.redisMedia.restart();
     const url = `${stack.loaderUrl}/v1/segments/${id}`;
-    await eventually(
+    await waitFor(
       'it is back',
       async () => (await producer.request('GET', url)).status,
       (status) => status === 200,
     );
-    await eventually(
+    await waitFor(
       'the idle clip is back',
       () => producer.idleCount('lights'),
       (count) => count === 1,

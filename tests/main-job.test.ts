@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { launchChromium, type Stack, startStack, type TestChromium } from '@humancast/testkit';
+import { launchChromium, type Stack, startStack, type TestChromium, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 import { type Seen, ViewerPage } from './support/viewer-page.js';
 
@@ -22,7 +22,7 @@ describe('the main job', () => {
     makeClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { colour: 'red', seconds: 2 });
     makeClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { colour: 'blue', seconds: 2, fps: '25' });
     browser = await launchChromium();
-    await eventually(
+    await waitFor(
       'both idle clips are loaded',
       () => producer.idleCount('lights'),
       (count) => count === 2,
@@ -42,7 +42,7 @@ describe('the main job', () => {
     await viewer.playing();
     const colours = new Set<string>();
     const first = await viewer.see();
-    const last = await eventually(
+    const last = await waitFor(
       'both idle clips were seen, twice around',
       async () => {
         const seen = await viewer.see();
@@ -72,14 +72,14 @@ describe('the main job', () => {
     const quiet = await viewer.hear(300, 1000);
     await producer.speak(session.id, [segment.id]);
     const [seen, loud] = await Promise.all([
-      eventually('the green picture', () => viewer.see(), isGreen),
+      waitFor('the green picture', () => viewer.see(), isGreen),
       viewer.hear(2500, 1000),
     ]);
     expect(isGreen(seen)).toBe(true);
     expect(quiet.rms).toBeLessThan(0.003);
     expect(loud.rms).toBeGreaterThan(0.03);
     expect(loud.tone / loud.rms).toBeGreaterThan(0.9);
-    await eventually(
+    await waitFor(
       'idle again',
       () => viewer.see(),
       (now) => isRed(now) || isBlue(now),
@@ -99,15 +99,15 @@ describe('the main job', () => {
     makeClip(path, { colour: 'green', seconds: 20, toneHz: 1000 });
     const segment = await producer.upload('lights', 'long.mp4', readFileSync(path));
     await producer.speak(session.id, [segment.id]);
-    await eventually('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green picture', () => viewer.see(), isGreen);
     await producer.interrupt(session.id);
-    await eventually(
+    await waitFor(
       'idle again',
       () => viewer.see(),
       (now) => isRed(now) || isBlue(now),
     );
     // what the browser had buffered may still sound for a moment
-    await eventually(
+    await waitFor(
       'silence',
       () => viewer.hear(200, 1000),
       ({ rms }) => rms < 0.003,
@@ -125,7 +125,7 @@ describe('the main job', () => {
     const pair = await startStack({ senders: 2, mediaDir: stack.mediaDir, env: { MAX_SESSIONS: '1' } });
     try {
       const backend = new Producer(pair);
-      await eventually(
+      await waitFor(
         'an idle clip is loaded',
         () => backend.idleCount('lights'),
         (count) => count > 0,
@@ -150,7 +150,7 @@ describe('the main job', () => {
     const viewer = await join_(session);
     await viewer.playing();
     await producer.end(session.id);
-    await eventually(
+    await waitFor(
       'the sessions are gone',
       () =>
         producer

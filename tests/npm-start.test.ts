@@ -4,10 +4,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, launchFirefox } from '@humancast/testkit';
+import { freePort, launchFirefox, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStartConfig } from '../scripts/lib/start-config.mjs';
-import { eventually } from './support/api.js';
 import { makeClip } from './support/clips.js';
 
 const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
@@ -87,7 +86,7 @@ describe('npm start', () => {
     env = { HUMANCAST_DIR: join(folder, 'state'), MEDIA_DIR: folder };
     for (const variable of PORTS) env[variable] = String(await freePort());
     started = start(env);
-    await eventually(
+    await waitFor(
       'the stack is ready',
       async () => started.output(),
       (output) => output.includes('Ctrl-C ends everything') || started.child.exitCode !== null,
@@ -114,7 +113,7 @@ describe('npm start', () => {
     try {
       const page = await firefox.newPage();
       await page.goto(`http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=lights`);
-      await eventually(
+      await waitFor(
         'frames are presented',
         async () => [await page.evaluate(`document.querySelector('.pill')?.textContent`), await page.evaluate(FRAME)],
         ([words, frame]) => words === 'Live' && frame === true,
@@ -174,12 +173,12 @@ describe('npm start', () => {
   it('starts a service again that died, and says so', async () => {
     const sender = [...childrenOf(started.child.pid ?? 0)].find(([, command]) => command.includes('media-sender'));
     process.kill(sender?.[0] ?? -1, 'SIGKILL');
-    await eventually(
+    await waitFor(
       'it was said',
       async () => started.output(),
       (output) => output.includes('media-sender ended (got SIGKILL)'),
     );
-    await eventually(
+    await waitFor(
       'it serves again',
       () =>
         fetch(`http://127.0.0.1:${env['SENDER_METRICS_PORT']}/readyz`).then(

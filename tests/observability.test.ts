@@ -10,9 +10,10 @@ import {
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { CoturnMetrics } from './support/coturn-metrics.js';
 import { panelQueries } from './support/dashboards.js';
 import { TestPrometheus } from './support/prometheus.js';
@@ -49,7 +50,7 @@ describe('what operators see', () => {
     producer = new Producer(stack);
     cpSync(join(MEDIA, 'idle'), join(stack.mediaDir, 'demo/idle'), { recursive: true });
     cpSync(join(MEDIA, 'segments/interrupt.mp4'), join(stack.mediaDir, 'demo/segments/interrupt.mp4'));
-    await eventually(
+    await waitFor(
       'the idle clips are loaded',
       () => producer.idleCount('demo'),
       (count) => count === 3,
@@ -61,7 +62,7 @@ describe('what operators see', () => {
     const page = producer.signaling(`/?session=${session.id}&token=${session.token}`);
     await (await ViewerPage.open(await browser.context.newPage(), page)).playing();
     await producer.speak(session.id, [speech.id]);
-    await eventually(
+    await waitFor(
       'it speaks',
       () => producer.session(session.id),
       ({ playhead }) => playhead?.role === 'speech',
@@ -105,7 +106,7 @@ describe('what operators see', () => {
     expect((await prometheus.query('sum(humancast_sender_sessions)'))[0]?.value).toBe(1);
     expect((await prometheus.query('sum(humancast_sender_viewers)'))[0]?.value).toBe(1);
     const taken = 'sum(humancast_sender_interrupt_seconds_count) by (track)';
-    const counts = await eventually(
+    const counts = await waitFor(
       'both tracks of the interruption',
       async () => (await prometheus.query(taken)).map(({ value }) => value),
       (values) => values.every((value) => value > 0),
@@ -122,7 +123,7 @@ describe('what operators see', () => {
 
     async function expectRaised(alert: string): Promise<void> {
       expect(before).not.toContain(alert);
-      const names = await eventually(`the alert ${alert}`, raised, (found) => found.has(alert), 40_000);
+      const names = await waitFor(`the alert ${alert}`, raised, (found) => found.has(alert), 40_000);
       const others = [...names].filter((name) => !before.has(name) && !OF_A_BUSY_MACHINE.has(name));
       expect(others).toEqual(OF_A_BUSY_MACHINE.has(alert) ? [] : [alert]);
     }
@@ -135,7 +136,7 @@ describe('what operators see', () => {
       pusher.pushVideo(Buffer.alloc(7));
       await pusher.closed();
       await expectRaised('LoadsFailing');
-      const codes = await eventually(
+      const codes = await waitFor(
         'both codes',
         async () =>
           (await prometheus.alerts()).flatMap(({ name, labels }) => (name === 'LoadsFailing' ? labels['code'] : [])),
@@ -160,7 +161,7 @@ describe('what operators see', () => {
           ['sync: Worst, as played', 0.06],
         ] as const) {
           const { expr = '' } = panelQueries().find(({ name }) => name === title) ?? {};
-          await eventually(
+          await waitFor(
             title,
             () => prometheus.query(expr),
             (samples) => (samples[0]?.value ?? 0) > more,
@@ -196,7 +197,7 @@ describe('what operators see', () => {
       coturn.allocations = 10_000;
       await expectRaised('TurnNearQuota');
       coturn.allocations = 1;
-      await eventually('it is over', raised, (names) => !names.has('TurnNearQuota'));
+      await waitFor('it is over', raised, (names) => !names.has('TurnNearQuota'));
     });
 
     it('a media-sender that is stopped again and again', async () => {
@@ -216,12 +217,12 @@ describe('what operators see', () => {
         text: 'Nobody has to listen to all of it, because it is interrupted before it ends.',
       });
       const lagged = 'sum(increase(humancast_loader_live_lag_seconds_count[15s]))';
-      await eventually(
+      await waitFor(
         'a live push',
         () => prometheus.query(lagged),
         (samples) => (samples[0]?.value ?? 0) > 0,
       );
-      await eventually(
+      await waitFor(
         'it speaks',
         () => producer.session(session.id),
         ({ playhead }) => playhead?.role === 'speech',
@@ -229,7 +230,7 @@ describe('what operators see', () => {
       await producer.interrupt(session.id);
       const silent: string[] = [];
       for (const { name, expr } of panelQueries()) {
-        await eventually(
+        await waitFor(
           `an answer to "${name}": ${expr}`,
           () => prometheus.query(expr),
           (samples) => samples.some(({ value }) => !Number.isNaN(value)),

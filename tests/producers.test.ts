@@ -12,9 +12,10 @@ import {
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { listen } from './support/earshot.js';
 import { ViewerPage } from './support/viewer-page.js';
 
@@ -41,7 +42,7 @@ describe('producers', () => {
     for (const name of ['media', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name));
     mkdirSync(join(folder, '.humancast'));
     writeFileSync(join(folder, '.humancast/api-key'), `${stack.apiKey}\n`);
-    await eventually(
+    await waitFor(
       'an idle clip is loaded',
       () => producer.idleCount('demo'),
       (count) => count > 0,
@@ -134,13 +135,13 @@ describe('producers', () => {
     const earshot = await listen(page);
     const servers = ['--signaling', stack.signalingUrl, '--loader', stack.loaderUrl];
     const speaking = run(PYTHON, join(ROOT, 'examples/python/speak_frames.py'), '--session', session.id, ...servers);
-    await eventually(
+    await waitFor(
       'a voice',
       () => earshot.level(),
       (level) => level > 0.02,
     );
     // The drawn background is paler and bluer than the idle clip's.
-    await eventually(
+    await waitFor(
       'its picture',
       () => viewer.see(),
       ({ red, blue }) => blue > 150 && red > 150,

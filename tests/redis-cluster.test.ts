@@ -1,8 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Receiver, type Stack, startRedisCluster, startStack, type TestRedisCluster } from '@humancast/testkit';
+import {
+  Receiver,
+  type Stack,
+  startRedisCluster,
+  startStack,
+  type TestRedisCluster,
+  waitFor,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 
 /** Nothing but the two URLs differs from any other installation. */
@@ -21,7 +28,7 @@ describe('the stack on two Redis Clusters', () => {
     });
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -45,7 +52,7 @@ describe('the stack on two Redis Clusters', () => {
     });
     const moreArrive = async () => {
       const before = packets;
-      await eventually(
+      await waitFor(
         'media arrives',
         async () => packets,
         (count) => count > before + 100,
@@ -58,14 +65,14 @@ describe('the stack on two Redis Clusters', () => {
       readFileSync(join(stack.mediaDir, 'lights/idle/red.mp4')),
     );
     await producer.speak(session.id, [speech.id]);
-    await eventually(
+    await waitFor(
       'the speech is over',
       () => producer.events(session.id),
       (events) => events.some(({ type, segment }) => type === 'speech.finished' && segment === speech.id),
     );
     const { host } = await producer.session(session.id);
     stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host))?.signal('SIGTERM');
-    await eventually(
+    await waitFor(
       'another media-sender hosts the session',
       () => producer.session(session.id),
       (now) => now.state === 'hosted' && now.host !== host,

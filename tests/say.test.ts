@@ -7,9 +7,10 @@ import {
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer, type SessionEvent } from './support/api.js';
+import { Producer, type SessionEvent } from './support/api.js';
 import { type Earshot, listen } from './support/earshot.js';
 import { watchMouth } from './support/mouth.js';
 import { ViewerPage } from './support/viewer-page.js';
@@ -34,7 +35,7 @@ describe('a typed text', () => {
     producer = new Producer(stack);
     demoProducer = await startDemoProducer(stack, port);
     browser = await launchChromium();
-    await eventually(
+    await waitFor(
       'an idle clip is loaded',
       () => producer.idleCount('demo'),
       (count) => count > 0,
@@ -60,13 +61,13 @@ describe('a typed text', () => {
   const speech = async (): Promise<SessionEvent[]> =>
     (await producer.events(session)).filter(({ type }) => type.startsWith('speech.'));
   const speaking = () =>
-    eventually(
+    waitFor(
       'a voice',
       () => earshot.level(),
       (level) => level > 0.02,
     );
   const silent = () =>
-    eventually(
+    waitFor(
       'silence',
       () => earshot.quietMs(),
       (ms) => ms > 700,
@@ -78,19 +79,19 @@ describe('a typed text', () => {
     await speaking();
     const open = await watchMouth(viewer.page, 1200);
     expect(open).toBeLessThan(shut - 15);
-    const [started, finished, ...more] = await eventually('its end', speech, ({ length }) => length >= 2);
+    const [started, finished, ...more] = await waitFor('its end', speech, ({ length }) => length >= 2);
     expect(more).toEqual([]);
     expect(started).toMatchObject({ type: 'speech.started' });
     expect(finished).toMatchObject({ type: 'speech.finished', reason: 'finished', segment: started?.['segment'] });
   });
 
   it('shows the face at rest again, and leaves nothing behind', async () => {
-    await eventually(
+    await waitFor(
       'the mouth is shut',
       () => watchMouth(viewer.page, 300),
       (darkest) => darkest > 60,
     );
-    await eventually(
+    await waitFor(
       'the segment is removed',
       () => producer.json<{ segments: { name: string }[] }>('GET', `${stack.loaderUrl}/v1/segments?avatar=demo`),
       ({ segments }) => segments.every(({ name }) => name !== 'Typed text'),
@@ -107,7 +108,7 @@ describe('a typed text', () => {
     expect(cut?.['positionMs']).toBeLessThan(5000);
     await say('What did you say?');
     await speaking();
-    const last = await eventually('its end', speech, ({ length }) => length >= 6);
+    const last = await waitFor('its end', speech, ({ length }) => length >= 6);
     expect(last.at(-1)).toMatchObject({ type: 'speech.finished', reason: 'finished' });
   });
 
@@ -117,7 +118,7 @@ describe('a typed text', () => {
     await speaking();
     const before = (await speech()).length;
     const said = await producer.json<{ segment: string }>('POST', path, { text: 'Enough.', interrupt: true });
-    const events = await eventually(
+    const events = await waitFor(
       'the second was said',
       async () => (await speech()).slice(before),
       (all) => all.some(({ type, segment }) => type === 'speech.finished' && segment === said.segment),
@@ -133,7 +134,7 @@ describe('a typed text', () => {
     await producer.json('POST', producer.signaling(`/v1/sessions/${session}/say`), { text: LONG_TEXT });
     await speaking();
     await producer.end(session);
-    await eventually(
+    await waitFor(
       'the demo producer has nothing to do',
       async () => demoProducer.log().filter(({ msg }) => msg === 'done').length,
       (count) => count > 0,

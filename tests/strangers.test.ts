@@ -14,9 +14,10 @@ import {
   type StackProcess,
   startStack,
   type TrackKind,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { makeClip } from './support/clips.js';
 
 /** Sent in batches, so that both processes breathe in between. */
@@ -42,7 +43,7 @@ describe('what a hostile viewer sends', () => {
     stack = await startStack({ turn: false, env: { MAX_SESSIONS: '100' } });
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -59,7 +60,7 @@ describe('what a hostile viewer sends', () => {
 
   afterEach(async () => {
     const before = bystander.count;
-    await eventually(
+    await waitFor(
       'the bystander is still served',
       async () => bystander.count,
       (count) => count > before + 50,
@@ -99,7 +100,7 @@ describe('what a hostile viewer sends', () => {
     for (const datagram of ['16', '16fefd', '16fefd00000000000000000001', '15fefd000100000000000000020100', '']) {
       socket.send(Buffer.from(datagram, 'hex'), port, '127.0.0.1');
     }
-    await eventually(
+    await waitFor(
       'they are counted',
       () => metric('humancast_sender_datagrams_dropped_total'),
       (count) => count >= 3,

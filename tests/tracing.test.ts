@@ -13,9 +13,10 @@ import {
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
+import { Producer } from './support/api.js';
 import { ViewerPage } from './support/viewer-page.js';
 
 const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
@@ -42,7 +43,7 @@ describe('traces', () => {
     demoProducer = await startDemoProducer(stack, port, tracing);
     producer = new Producer(stack);
     humancast = new Humancast(stack);
-    await eventually(
+    await waitFor(
       'the media is loaded',
       async () => [await producer.idleCount('demo'), (await humancast.segments({ avatar: 'demo' })).length],
       ([idle = 0, segments = 0]) => idle > 0 && segments > 0,
@@ -63,7 +64,7 @@ describe('traces', () => {
 
   /** All of a trace, once a span of that name has come (and, before or with it, what it waited for). */
   async function traceWith(name: string, ...others: string[]): Promise<Trace> {
-    const spans = await eventually(
+    const spans = await waitFor(
       `a trace with ${[name, ...others].join(', ')}`,
       async () => {
         const traceId = receiver.spans.findLast((span) => span.name === name)?.traceId;
@@ -158,7 +159,7 @@ describe('traces', () => {
     await expect(humancast.speak(session.id, ['seg_thereIsNone1'])).rejects.toMatchObject({
       code: 'segment_not_found',
     });
-    const refused = await eventually(
+    const refused = await waitFor(
       'the refused request',
       async () => receiver.spans.find(({ error }) => error !== undefined),
       (span) => span !== undefined,
@@ -175,7 +176,7 @@ describe('traces', () => {
 
   it('log lines about a session say which, in all services, and which trace they belong to', async () => {
     const joined = receiver.spans.find(({ name }) => name === 'join')?.traceId;
-    const lines = await eventually(
+    const lines = await waitFor(
       'lines of all services',
       async () =>
         [...stack.processes.map((process) => process.log()), ...demoProducer.log().map((l) => JSON.stringify(l))]

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SessionEvent as ToldEvent } from '@humancast/protocol';
-import { type Stack, type StackProcess, startStack } from '@humancast/testkit';
+import { type Stack, type StackProcess, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventFaults } from '../tools/faults/crowd.ts';
 import { Talker } from '../tools/faults/talker.ts';
 import { LightViewer } from '../tools/load/light-viewer.ts';
-import { eventually, Producer, type SessionEvent } from './support/api.js';
+import { Producer, type SessionEvent } from './support/api.js';
 import { makeClip } from './support/clips.js';
 import { buildPreviousVersion } from './upgrade/previous-version.js';
 
@@ -36,7 +36,7 @@ describe('an update and a rollback', () => {
     stack = await startStack({ root: previous, signalings: 2, turn: false });
     producer = new Producer(stack);
     makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2, size: '160x120' });
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
       (count) => count === 1,
@@ -77,7 +77,7 @@ describe('an update and a rollback', () => {
     expect(talker.accepted.length).toBeGreaterThan(5);
     const isOver = (events: SessionEvent[]) =>
       events.filter(({ type }) => type === 'speech.finished').length === talker.accepted.length;
-    const events = await eventually('all that was queued is over', () => producer.events(session.id), isOver, 60_000);
+    const events = await waitFor('all that was queued is over', () => producer.events(session.id), isOver, 60_000);
     expect(eventFaults(events as unknown as ToldEvent[], talker.accepted)).toEqual([]);
     const reasons = events.flatMap(({ type, reason }) => (type === 'speech.finished' ? [reason] : []));
     expect(new Set(reasons)).toEqual(new Set(['finished']));
@@ -143,7 +143,7 @@ describe('an update and a rollback', () => {
   /** Both show frames that came after this was asked. */
   async function allPlay(): Promise<void> {
     const before = viewers.map(({ record }) => record.frames);
-    await eventually(
+    await waitFor(
       'both viewers’ pictures move on',
       async () => viewers.map(({ record, playing }, i) => playing && record.frames > (before[i] ?? 0) + 15),
       (moving) => moving.every((is) => is),

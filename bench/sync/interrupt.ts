@@ -9,7 +9,7 @@
  * Limits: times include the way through coturn and this process's own event loop, a few tenths of a millisecond each.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Receiver } from '@humancast/testkit';
+import { Receiver, waitFor } from '@humancast/testkit';
 import type { Figure } from '../lib/figures.ts';
 import { brightnessOf, framesOf } from '../lib/picture.ts';
 import { Recording } from '../lib/recording.ts';
@@ -46,7 +46,6 @@ const WHITE = 128;
 /** After the voice has begun. */
 const SPOKEN_MS = { from: 100, to: 900 };
 const SETTLE_MS = 300;
-const WAIT_MS = 5000;
 const GROUP = 'Interrupt, from its 202';
 
 export async function measureInterrupts(
@@ -76,12 +75,12 @@ export async function measureInterrupts(
   const posted: Posted[] = [];
   for (let i = 0; i < options.count; i++) {
     await producer.speak(session.id, segment);
-    await until(voiceNow, 'the voice did not begin');
+    await waitFor('the voice begins', voiceNow);
     await sleep(SPOKEN_MS.from + Math.random() * (SPOKEN_MS.to - SPOKEN_MS.from));
     const sentMs = performance.now();
     await producer.interrupt(session.id);
     const acceptedMs = performance.now();
-    await until(() => !voiceNow(), 'the voice did not end');
+    await waitFor('the voice ends', () => !voiceNow());
     await sleep(SETTLE_MS);
     posted.push({ sentMs, acceptedMs, overMs: performance.now() });
   }
@@ -129,12 +128,4 @@ async function darkFrameArrivals({ video }: Recording): Promise<number[]> {
   const frames = framesOf(video.ordered());
   const brightness = await brightnessOf(frames);
   return frames.filter((_, i) => (brightness[i] ?? 255) < WHITE).map(({ arrivedMs }) => arrivedMs);
-}
-
-async function until(condition: () => boolean, complaint: string): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(complaint);
-    await sleep(5);
-  }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '@humancast/testkit';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT_CONFIG, SupervisedProcess, waitUntilReady } from './supervisor.mjs';
 
@@ -26,11 +26,6 @@ function supervise(script: string, { stopTimeoutMs = 5000 } = {}) {
   started.push(supervised);
   supervised.start();
   return { supervised, seen };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !condition(); i++) await sleep(10);
-  expect(condition()).toBe(true);
 }
 
 function isAlive(pid: number): boolean {

@@ -2,9 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { ephemeral, launchChromium, type TestChromium, TurnClient } from '@humancast/testkit';
+import { ephemeral, launchChromium, type TestChromium, TurnClient, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../support/api.js';
 import { makeClip } from '../support/clips.js';
 import { ViewerPage } from '../support/viewer-page.js';
 import { Compose, type Container, MEDIA_NET, makeCertificate, serviceOf } from './compose.js';
@@ -83,7 +82,7 @@ describe('docker compose', () => {
 
   /** Until what is needed to play is there: services that are well, but for what was killed, and an idle clip. */
   async function untilPlayable(): Promise<void> {
-    await eventually(
+    await waitFor(
       'all containers are healthy, and the idle clip is loaded',
       async () => {
         const unwell = compose
@@ -101,7 +100,7 @@ describe('docker compose', () => {
 
   const advances = async (viewer: ViewerPage, timeoutMs = 20_000, after = '') => {
     const before = (await viewer.see()).framesDecoded;
-    await eventually(
+    await waitFor(
       `the video goes on ${after}`,
       async () => (await viewer.see().catch(() => undefined))?.framesDecoded ?? 0,
       // Where the connection had to be made anew, counting starts at zero.
@@ -148,7 +147,7 @@ describe('docker compose', () => {
       body: JSON.stringify({ segments: [segment] }),
     });
     expect(speak.status).toBe(202);
-    await eventually(
+    await waitFor(
       'the uploaded video is seen',
       () => viewer.see(),
       ({ red, green }) => green > 80 && red < 60,
@@ -269,9 +268,9 @@ describe('docker compose', () => {
     };
     const doors = [compose.url('SIGNALING_PORT', '/v1/sessions'), compose.url('LOADER_PORT', '/v1/avatars')];
     const ask = () => Promise.all(doors.map(admitted));
-    await eventually('it opens both doors', ask, (open) => open.every(Boolean), 5000);
+    await waitFor('it opens both doors', ask, (open) => open.every(Boolean), 5000);
     compose.run('run', '--rm', 'secrets', 'api-key', 'revoke', 'second');
-    await eventually('it opens none', ask, (open) => !open.some(Boolean), 5000);
+    await waitFor('it opens none', ask, (open) => !open.some(Boolean), 5000);
     expect(readFileSecret('api-keys')).not.toContain(second);
   });
 
@@ -442,7 +441,7 @@ describe('docker compose', () => {
 
   it('plays from three media-senders, and goes on when one of them is killed', async () => {
     compose.run('up', '-d', '--no-recreate', '--scale', 'media-sender=3');
-    await eventually(
+    await waitFor(
       'three media-senders',
       async () => compose.containersOf('media-sender').filter(isWell).length,
       (count) => count === 3,

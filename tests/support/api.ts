@@ -102,27 +102,3 @@ export class Producer {
     return events;
   }
 }
-
-/** Asks until it is so, for a bounded time; the last answer or error goes into the failure. */
-export async function eventually<T>(
-  what: string,
-  ask: () => Promise<T>,
-  isSo: (answer: T) => boolean,
-  timeoutMs = 20_000,
-): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  let last: unknown;
-  do {
-    try {
-      const answer = await ask();
-      if (isSo(answer)) return answer;
-      last = answer;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  } while (performance.now() < deadline);
-  throw new Error(
-    `not within ${timeoutMs} ms: ${what}; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`,
-  );
-}

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import type { Stack, StackProcess } from '@humancast/testkit';
-import { eventually } from './api.js';
+import { waitFor } from '@humancast/testkit';
 
 interface Trace {
   /** Open files and sockets. */
@@ -34,7 +34,7 @@ export class Footprint {
     for (const process of stack.processes) {
       const before = this.#idle.get(process.name);
       if (!before) throw new Error(`nothing is known of ${process.name}`);
-      await eventually(
+      await waitFor(
         `${process.name} holds no more than before (${JSON.stringify(before)})`,
         () => traceOf(process),
         (now) =>

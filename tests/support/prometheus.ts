@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, type StackProcess } from '@humancast/testkit';
-import { eventually } from './api.js';
+import { freePort, type StackProcess, waitFor } from '@humancast/testkit';
 
 const RULES = new URL('../../infra/prometheus/rules', import.meta.url).pathname;
 
@@ -44,13 +43,13 @@ export class TestPrometheus {
       { stdio: 'ignore' },
     );
     const prometheus = new TestPrometheus(`http://127.0.0.1:${port}`, child, dir);
-    await eventually(
+    await waitFor(
       'Prometheus is ready',
       () => fetch(`${prometheus.#url}/-/ready`),
       ({ status }) => status === 200,
     );
     // It looks for targets every five seconds; what is counted before has never grown, as far as it can tell.
-    await eventually(
+    await waitFor(
       'every process was asked once',
       () => prometheus.query('up == 1'),
       (answers) => answers.length === processes.length,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionDetails } from '@humancast/protocol';
 import { createLogger, HumancastError, loadConfig, newId, toProblem } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeLoader, type Received } from '../../../packages/producer/testing/fake-loader.js';
 import { type RunningDemoProducer, startDemoProducer } from './demo-producer.js';
@@ -64,11 +64,6 @@ const peakOf = ({ audio }: Received) => {
   return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 };
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1500 && !condition(); i++) await sleep(10);
-  expect(condition(), what).toBe(true);
-}
-
 describe('the demo producer', () => {
   let house: House;
   let producer: RunningDemoProducer;
@@ -119,7 +114,7 @@ describe('the demo producer', () => {
     expect(status).toBe(202);
     const { last } = house.loader;
     expect(body).toEqual({ ahead: 0, segment: last.segment });
-    await until('it is pushed', () => last.outcome === 'end');
+    await waitFor('it is pushed', () => last.outcome === 'end');
     house.loader.keepFrames = false;
     expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
     expect(last.start).toMatchObject({ pixelFormat: 'i420', width: SIZE, height: SIZE, fps: 30, sampleRate: 22_050 });
@@ -133,7 +128,7 @@ describe('the demo producer', () => {
     const text = 'This is a rather long sentence that would take a while to say. And another one.';
     await say({ session, text });
     const [first] = loaded();
-    await until('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
     house.asked.length = 0;
     const { body } = await say({ session, text: 'Stop.', interrupt: true });
     const second = house.loader.last;
@@ -141,7 +136,7 @@ describe('the demo producer', () => {
     expect(second.segment).not.toBe(first?.segment);
     expect(second.start?.interrupt).toBe(true);
     expect(house.asked).toContain('POST sessions interrupt');
-    await until('the second is pushed', () => second.outcome === 'end');
+    await waitFor('the second is pushed', () => second.outcome === 'end');
     expect(first?.outcome).toBe('gone');
   });
 
@@ -149,7 +144,7 @@ describe('the demo producer', () => {
     await say({ session, text: 'One.' });
     expect((await say({ session, text: 'Two.' })).body).toEqual({ ahead: 1 });
     expect(await say({ session, text: 'Three.' })).toMatchObject({ status: 409, body: { code: 'queue_full' } });
-    await until('both are pushed', () => loaded().length === 2 && loaded().every(({ outcome }) => outcome === 'end'));
+    await waitFor('both are pushed', () => loaded().length === 2 && loaded().every(({ outcome }) => outcome === 'end'));
     const [one, two] = loaded();
     expect(two?.startedAtMs).toBeGreaterThan(one?.frameTimesMs.at(-1) ?? Number.NaN);
   });
@@ -168,13 +163,13 @@ describe('the demo producer', () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const [first] = loaded();
-    await until('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
     expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
     house.event({ type: 'session.interrupted', interruptedSeq: 1 });
     first?.tell({ type: 'interrupted', positionMs: 100 });
-    await until('it stops', () => first?.outcome === 'gone');
+    await waitFor('it stops', () => first?.outcome === 'gone');
     expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
-    await until('the next is pushed', () => house.loader.last.outcome === 'end');
+    await waitFor('the next is pushed', () => house.loader.last.outcome === 'end');
     expect(loaded()).toHaveLength(2);
     await slow.close();
   });
@@ -183,9 +178,9 @@ describe('the demo producer', () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const { last } = house.loader;
-    await until('it speaks', () => last.frameTimesMs.length > 3);
+    await waitFor('it speaks', () => last.frameTimesMs.length > 3);
     last.tell({ type: 'interrupted', positionMs: 100 });
-    await until('it stops', () => last.outcome === 'gone');
+    await waitFor('it stops', () => last.outcome === 'gone');
     expect(last.frameTimesMs.length).toBeLessThan(60);
     await slow.close();
   });
@@ -194,9 +189,9 @@ describe('the demo producer', () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, and on, and on.' }, { at: slow });
     const { last } = house.loader;
-    await until('it listens', () => house.asked.includes('GET sessions events'));
+    await waitFor('it listens', () => house.asked.includes('GET sessions events'));
     house.event({ type: 'session.ended', reason: 'deleted' });
-    await until('it stops', () => last.outcome === 'gone');
+    await waitFor('it stops', () => last.outcome === 'gone');
     house.ended.add(session);
     const refused = await say({ session, text: 'Hello?' }, { at: slow });
     expect(refused).toMatchObject({ status: 404, body: { code: 'session_not_found' } });
@@ -206,12 +201,12 @@ describe('the demo producer', () => {
   it('removes what was made for one moment when it has been heard', async () => {
     await say({ session, text: 'Hi.' });
     const { segment } = house.loader.last;
-    await until('it is pushed', () => house.loader.last.outcome === 'end');
+    await waitFor('it is pushed', () => house.loader.last.outcome === 'end');
     expect(house.asked).not.toContain('DELETE segments');
     expect(house.asked).toContain('GET sessions events');
     const finished = { seq: 1, positionMs: 900, interrupted: false, reason: 'finished' };
     house.event({ type: 'speech.finished', segment, ...finished });
-    await until('it is removed', () => house.asked.includes('DELETE segments'));
+    await waitFor('it is removed', () => house.asked.includes('DELETE segments'));
   });
 
   it.each([

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '@humancast/shared';
+import { until } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeLoader } from '../testing/fake-loader.js';
 import { Humancast } from './humancast.js';
@@ -26,11 +27,6 @@ const errorOf = (promise: Promise<unknown>) =>
     () => expect.unreachable('it did not fail'),
     (error: ProducerError) => error,
   );
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !condition(); i++) await sleep(10);
-  expect(condition()).toBe(true);
-}
 
 describe('a live push', () => {
   it('brings every frame and sample, and tells what became of them', async () => {

@@ -1,6 +1,15 @@
 import { startRedisCluster, type TestRedisCluster } from '@humancast/testkit';
 import { Queue, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type Letter,
+  LossyDeletes,
+  letterSchema,
+  liveStoreSuite,
+  mailboxSuite,
+  mediaStoreSuite,
+  rewriteManifest,
+} from '../testing/index.js';
 import { BULL_PREFIX, keys } from './keys.js';
 import { createLogger } from './log.js';
 import { RedisMailbox, RedisPost } from './mailbox/redis-mailbox.js';
@@ -10,15 +19,6 @@ import { newId } from './new-id.js';
 import { bullConnection, connectRedis, connectSubscriber, mastersOf, type Redis } from './redis.js';
 import { SessionRegistry } from './sessions/session-registry.js';
 import { StreamFeed } from './stream-feed.js';
-import {
-  type Letter,
-  LossyDeletes,
-  letterSchema,
-  liveStoreSuite,
-  mailboxSuite,
-  mediaStoreSuite,
-  rewriteManifest,
-} from './testing/index.js';
 
 const logger = createLogger('test', 'silent');
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type Problem } from '@humancast/protocol';
 import { createLogger, type Logger, loadConfig, loaderSettings, RedisMediaStore } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
+import { startRedis, type TestRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import {
   type RunningSegmentLoader,
@@ -12,7 +12,6 @@ import {
   startSegmentLoader,
 } from '../src/segment-loader.module.js';
 import { ENCODER_SOURCES } from './encoder-sources.js';
-import { waitFor } from './wait-for.js';
 
 export const API_KEY = 'test-key-0123456789';
 

@@ -3,12 +3,12 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, loadConfig, signalingSettings, TrustedProxies } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventReader } from '../testing/event-reader.js';
 import { FakeSender } from '../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../testing/start-test-signaling.js';
 import { TestViewer } from '../testing/test-viewer.js';
-import { waitFor } from '../testing/wait-for.js';
 import { startSignaling } from './index.js';
 
 describe('the signaling service', () => {

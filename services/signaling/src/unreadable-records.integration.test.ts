@@ -1,10 +1,10 @@
 import { keys, newId, SessionRegistry } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventReader } from '../testing/event-reader.js';
 import { FakeSender } from '../testing/fake-sender.js';
 import { TestStack } from '../testing/start-test-signaling.js';
 import { TestViewer } from '../testing/test-viewer.js';
-import { waitFor } from '../testing/wait-for.js';
 
 /** A rollback, a rolling update, or damage: something in Redis that this version does not know. */
 describe('signaling beside records of another version', () => {

@@ -1,5 +1,5 @@
+import { waitFor } from '@humancast/testkit';
 import { API_KEY, type TestSignaling } from './start-test-signaling.js';
-import { waitFor } from './wait-for.js';
 
 export interface ReadEvent {
   id: string;

@@ -18,8 +18,8 @@ import {
   toSenderSchema,
   type ViewerRecord,
 } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { Worker } from 'bullmq';
-import { waitFor } from './wait-for.js';
 
 const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n';
 

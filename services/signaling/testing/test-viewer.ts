@@ -1,7 +1,7 @@
 import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
+import { waitFor } from '@humancast/testkit';
 import { WebSocket } from 'ws';
 import type { TestSignaling } from './start-test-signaling.js';
-import { waitFor } from './wait-for.js';
 
 type Of<T extends SignalMessage['type']> = Extract<SignalMessage, { type: T }>;
 

@@ -1,8 +1,8 @@
 import { startRedis } from '@humancast/testkit';
+import { type Letter, LossyDeletes, letterSchema, mailboxSuite } from '../../testing/index.js';
 import { keys } from '../keys.js';
 import { createLogger } from '../log.js';
 import { connectRedis, type Redis } from '../redis.js';
-import { type Letter, LossyDeletes, letterSchema, mailboxSuite } from '../testing/index.js';
 import { RedisMailbox, RedisPost } from './redis-mailbox.js';
 
 const CAPACITY = 10_000;

@@ -1,9 +1,9 @@
 import { startRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
+import { liveStoreSuite } from '../../testing/index.js';
 import { createLogger } from '../log.js';
 import { connectRedis } from '../redis.js';
 import { StreamFeed } from '../stream-feed.js';
-import { liveStoreSuite } from '../testing/index.js';
 import { RedisLiveReader, RedisLiveWriter } from './redis-live-store.js';
 
 liveStoreSuite('RedisLiveStore', async () => {

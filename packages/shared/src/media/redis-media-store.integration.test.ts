@@ -1,7 +1,7 @@
 import { startRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
+import { mediaStoreSuite, rewriteManifest } from '../../testing/index.js';
 import { keys } from '../keys.js';
-import { mediaStoreSuite, rewriteManifest } from '../testing/index.js';
 import { RedisMediaStore } from './redis-media-store.js';
 
 mediaStoreSuite('RedisMediaStore', async ({ limitBytes }) => {

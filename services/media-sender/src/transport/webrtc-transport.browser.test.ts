@@ -1,9 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Encoder } from '@evan/opus';
 import { type Codec } from '@humancast/protocol';
 import { createLogger } from '@humancast/shared';
-import { encodeClip, launchChromium, startTurn, type TestChromium } from '@humancast/testkit';
+import { encodeClip, launchChromium, startTurn, type TestChromium, waitFor } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { packetize } from '../rtp/packetize.js';
@@ -166,7 +165,7 @@ async function watching(
     ...(relayOnly !== undefined && { relayOnly }),
   });
   await transport.acceptAnswer(answer);
-  await until('connected', () => events.codec !== undefined);
+  await waitFor('connected', () => events.codec !== undefined);
   return { transport, events, page };
 }
 
@@ -183,16 +182,9 @@ async function statsOf(page: Page, type: string, kind: string): Promise<Record<s
 
 const videoStats = (page: Page) => statsOf(page, 'inbound-rtp', 'video');
 
-async function until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 15_000) {
-  for (const deadline = performance.now() + timeoutMs; !(await condition()); ) {
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(20);
-  }
-}
-
 async function decodes(page: Page, frames: number) {
   const before = (await videoStats(page))['framesDecoded'] ?? 0;
-  await until(`${frames} more frames decoded`, async () => {
+  await waitFor(`${frames} more frames decoded`, async () => {
     return ((await videoStats(page))['framesDecoded'] ?? 0) >= before + frames;
   });
 }
@@ -277,15 +269,15 @@ describe('a viewer in Chromium', () => {
   it('syncs both tracks by our sender reports, and reports back', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8');
-    await until('playout of both tracks estimated', async () => {
+    await waitFor('playout of both tracks estimated', async () => {
       const [audio, video] = await Promise.all([statsOf(page, 'inbound-rtp', 'audio'), videoStats(page)]);
       return audio['estimatedPlayoutTimestamp'] !== undefined && video['estimatedPlayoutTimestamp'] !== undefined;
     });
     const remote = await statsOf(page, 'remote-outbound-rtp', 'video');
     expect(remote['reportsSent']).toBeGreaterThan(1);
     expect(Math.abs((remote['remoteTimestamp'] ?? 0) - Date.now())).toBeLessThan(5000);
-    await until('feedback on both tracks', () => new Set(events.reports.map(({ kind }) => kind)).size === 2);
-    await until('a round trip measured', () => transport.stats().roundTripMs !== undefined);
+    await waitFor('feedback on both tracks', () => new Set(events.reports.map(({ kind }) => kind)).size === 2);
+    await waitFor('a round trip measured', () => transport.stats().roundTripMs !== undefined);
     expect(transport.stats().roundTripMs).toBeLessThan(1000);
     const tracks = await page.evaluate(() => pc.getReceivers().map(({ track }) => track.kind));
     expect(tracks.sort()).toEqual(['audio', 'video']);
@@ -321,7 +313,7 @@ describe('a viewer in Chromium', () => {
   it('asks for a keyframe when it has none', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8', 5);
-    await until('a keyframe asked for', () => events.keyframesNeeded > 0);
+    await waitFor('a keyframe asked for', () => events.keyframesNeeded > 0);
     expect(transport.stats().plis).toBeGreaterThanOrEqual(events.keyframesNeeded);
     await decodes(page, 30);
   });
@@ -390,7 +382,7 @@ describe('a viewer in Chromium', () => {
     await decodes(page, 15);
     isRtcpBlocked = true;
     const port = await rebind();
-    await until('the new address is used', () => transport.stats().remoteAddress === `127.0.0.1:${port}`);
+    await waitFor('the new address is used', () => transport.stats().remoteAddress === `127.0.0.1:${port}`);
     await decodes(page, 15);
   });
 
@@ -409,7 +401,7 @@ describe('a viewer in Chromium', () => {
     });
     const answer = await transport.answerOffer(offer);
     await page.evaluate((sdp) => pc.setRemoteDescription({ type: 'answer', sdp }), answer);
-    await until('connected', () => events.codec !== undefined);
+    await waitFor('connected', () => events.codec !== undefined);
     play(transport, 'vp8');
     await decodes(page, 45);
     expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsReceived']).toBeGreaterThan(10);
@@ -421,14 +413,19 @@ describe('a viewer in Chromium', () => {
     await decodes(page, 5);
     transport.close('session-ended');
     transport.close();
-    await until('DTLS closed', () => page.evaluate(() => pc.getReceivers()[0]?.transport?.state === 'closed'), 2000);
+    await waitFor(
+      'DTLS closed',
+      () => page.evaluate(() => pc.getReceivers()[0]?.transport?.state === 'closed'),
+      undefined,
+      2000,
+    );
     expect(events.closeReasons).toEqual(['session-ended']);
   });
 
   it('is noticed when it leaves', async () => {
     const { events, page } = await watching();
     await page.evaluate(() => pc.close());
-    await until('closed', () => events.closeReasons.length > 0, 2000);
+    await waitFor('closed', () => events.closeReasons.length > 0, undefined, 2000);
     expect(events.closeReasons).toEqual(['closed-by-viewer']);
   });
 
@@ -439,7 +436,7 @@ describe('a viewer in Chromium', () => {
       through: (offer) => standBetween(offer, { drops: () => cut, dropsOfViewer: () => cut }),
     });
     cut = true;
-    await until('closed', () => events.closeReasons.length > 0, 6000);
+    await waitFor('closed', () => events.closeReasons.length > 0, undefined, 6000);
     expect(events.closeReasons).toEqual(['silent']);
   });
 });
@@ -448,7 +445,7 @@ describe('negotiation', () => {
   it('gives up on a viewer that does not connect', async () => {
     const { transport, events } = createTransport({ connectTimeoutMs: 300 });
     await transport.createOffer();
-    await until('closed', () => events.closeReasons.length > 0, 2000);
+    await waitFor('closed', () => events.closeReasons.length > 0, undefined, 2000);
     expect(events.closeReasons).toEqual(['connect-timeout']);
   });
 
@@ -494,7 +491,7 @@ describe('negotiation', () => {
     const { transport, events } = createTransport();
     const { answer } = await openViewer(await transport.createOffer());
     await transport.acceptAnswer(answer.replace(/(fingerprint:sha-256 )..:..:../g, '$100:00:00'));
-    await until('closed', () => events.closeReasons.length > 0);
+    await waitFor('closed', () => events.closeReasons.length > 0);
     expect(events.closeReasons).toEqual(['dtls-failed']);
   });
 
@@ -530,6 +527,6 @@ describe('negotiation', () => {
     await decodes(page, 5);
     transport.close();
     expect(events.closeReasons).toEqual(['closed']);
-    await until('sockets closed', () => open() <= before, 2000);
+    await waitFor('sockets closed', () => open() <= before, undefined, 2000);
   });
 });

@@ -2,6 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { type ClientRequest, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import {
@@ -11,7 +12,6 @@ import {
   type SegmentView,
   TestLoader,
 } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const LIMIT_BYTES = 260_000_000;
 

@@ -3,10 +3,10 @@ import { appendFile, mkdir, open, readFile, rename, rm, symlink } from 'node:fs/
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AvatarStore } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 /** The watched folder, through the running service. */
 describe('the library', () => {

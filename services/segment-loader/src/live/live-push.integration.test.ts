@@ -1,13 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { type LiveStart } from '@humancast/protocol';
 import { keys, newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
-import { bgrFrame, LivePusher, pushAtPace, rawUpgrade, tone } from '@humancast/testkit';
+import { bgrFrame, LivePusher, pushAtPace, rawUpgrade, tone, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
 import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const SIZE = { width: 96, height: 64 };
 const HEADER = {

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { freePort, spawnTied, startRedis } from '@humancast/testkit';
+import { freePort, spawnTied, startRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const run = promisify(execFile);
 const PAGE = new URL('../../../../docs/backup.md', import.meta.url);

@@ -1,11 +1,10 @@
 import { openAsBlob } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { DeletionLog, newId, SessionRegistry } from '@humancast/shared';
-import { bgrFrame, LivePusher, pushAtPace } from '@humancast/testkit';
+import { bgrFrame, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { API_KEY, type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 import type { DeletionStep } from './deletion.js';
 
 const RESCAN_MS = 500;

@@ -10,10 +10,9 @@ import {
   RedisMediaStore,
   type SegmentManifest,
 } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
+import { startRedis, type TestRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '../../testing/wait-for.js';
 import { Housekeeper } from './housekeeper.js';
 import { MediaQuota } from './media-quota.js';
 import { RetentionMetrics } from './retention-metrics.js';

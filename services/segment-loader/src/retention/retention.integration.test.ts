@@ -1,11 +1,10 @@
 import { openAsBlob } from 'node:fs';
 import { readdir, rename, truncate, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bgrFrame, LivePusher, pushAtPace } from '@humancast/testkit';
+import { bgrFrame, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { type Answer, API_KEY, type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const UPLOAD_TTL_SECONDS = 1000;
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId, type SegmentManifest, signToken } from '@humancast/shared';
-import { type LoggedLine, recordingLogger } from '@humancast/shared/testing';
+import { type LoggedLine, recordingLogger } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';

@@ -3,9 +3,9 @@ import { connect, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { SessionEvent } from '@humancast/protocol';
 import { toHumancastError } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { Counter, Gauge } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
-import { waitFor } from '../../testing/wait-for.js';
 import { EventStreams, type EventStreamsOptions } from './event-streams.js';
 
 const OPTIONS: EventStreamsOptions = {

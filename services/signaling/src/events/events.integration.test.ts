@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { type SessionEventBody } from '@humancast/protocol';
 import { eventsChannel, newId, SessionRegistry } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventReader } from '../../testing/event-reader.js';
 import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 describe('a session’s events', () => {
   let stack: TestStack;

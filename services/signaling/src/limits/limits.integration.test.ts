@@ -1,9 +1,9 @@
 import { TrustedProxies } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type Reply, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 /** Behind one proxy, so that a test may come from any address. */
 const trustProxy = TrustedProxies.parse('loopback') as TrustedProxies;

@@ -1,9 +1,9 @@
 import { keys, newId, SessionRegistry } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 describe('Sweeper', () => {
   let stack: TestStack;

@@ -1,10 +1,10 @@
 import { newId, SessionRegistry } from '@humancast/shared';
+import { waitFor } from '@humancast/testkit';
 import { Queue, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 describe('Fleet', () => {
   let stack: TestStack;

@@ -1,12 +1,11 @@
 import { createHmac } from 'node:crypto';
 import { closeCodeOf } from '@humancast/protocol';
 import { newId, signToken } from '@humancast/shared';
-import { rawUpgrade } from '@humancast/testkit';
+import { rawUpgrade, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const TOKEN_SECRET = 'secret-of-the-tests';
 

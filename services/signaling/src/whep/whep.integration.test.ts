@@ -1,8 +1,8 @@
 import { SDP_LIMIT_BYTES } from '@humancast/protocol';
+import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type Reply, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
-import { waitFor } from '../../testing/wait-for.js';
 
 const OFFER = [
   'v=0',

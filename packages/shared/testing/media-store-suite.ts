@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PCM_CHUNK_SAMPLES, type SegmentManifest, summaryOf } from '../media/manifest.js';
-import type { MediaStore } from '../media/media-store.js';
-import { type IdPrefix, newId } from '../new-id.js';
+import { PCM_CHUNK_SAMPLES, type SegmentManifest, summaryOf } from '../src/media/manifest.js';
+import type { MediaStore } from '../src/media/media-store.js';
+import { type IdPrefix, newId } from '../src/new-id.js';
 
 export interface MediaStoreHarness {
   readonly store: MediaStore;

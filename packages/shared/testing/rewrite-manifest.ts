@@ -1,6 +1,6 @@
-import { keys } from '../keys.js';
-import type { SegmentManifest } from '../media/manifest.js';
-import type { Redis } from '../redis.js';
+import { keys } from '../src/keys.js';
+import type { SegmentManifest } from '../src/media/manifest.js';
+import type { Redis } from '../src/redis.js';
 
 /** Changes what Redis has of a segment's manifest, and of its entry in the avatar's list. */
 export async function rewriteManifest(

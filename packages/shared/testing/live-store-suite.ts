@@ -1,7 +1,8 @@
+import { until } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import type { LivePart } from '../media/live-part.js';
-import type { LiveEntry, LiveReader, LiveWriter } from '../media/live-store.js';
-import { newId } from '../new-id.js';
+import type { LivePart } from '../src/media/live-part.js';
+import type { LiveEntry, LiveReader, LiveWriter } from '../src/media/live-store.js';
+import { newId } from '../src/new-id.js';
 
 export interface LiveStoreHarness {
   readonly writer: LiveWriter;
@@ -128,14 +129,4 @@ function frame(number: number): LivePart {
 
 function sound(sample: number): LivePart {
   return { kind: 'sound', sample, pcm: Buffer.alloc(40, sample) };
-}
-
-const PATIENCE_MS = 10_000;
-
-async function until(isSo: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
-  while (!isSo()) {
-    if (performance.now() > deadlineMs) throw new Error('waited in vain');
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -2,5 +2,4 @@ export * from './live-store-suite.js';
 export * from './lossy-deletes.js';
 export * from './mailbox-suite.js';
 export * from './media-store-suite.js';
-export * from './recording-logger.js';
 export * from './rewrite-manifest.js';

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '@humancast/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Mailbox, Post } from '../mailbox/mailbox.js';
-import { newId } from '../new-id.js';
+import type { Mailbox, Post } from '../src/mailbox/mailbox.js';
+import { newId } from '../src/new-id.js';
 
 export const letterSchema = z.object({ n: z.int() });
 export type Letter = z.infer<typeof letterSchema>;
@@ -127,7 +128,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       await post.send(address, { n: 21 });
       await until(() => received.length >= 21);
       expect(received).toEqual(Array.from({ length: 21 }, (_, i) => i + 1));
-      await untilTrue(async () => (await harness.kept(address)) === 0);
+      await until(async () => (await harness.kept(address)) === 0);
     });
 
     it('delivers what was sent while deletions failed, and keeps it until they work', async () => {
@@ -141,7 +142,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       await until(() => received.length >= 2);
       expect(await harness.kept(address)).toBe(2);
       mend();
-      await untilTrue(async () => (await harness.kept(address)) === 0);
+      await until(async () => (await harness.kept(address)) === 0);
       expect(received).toEqual([1, 2]);
     });
 
@@ -186,14 +187,4 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(await post.send(address, { n: 1 })).toBe(true);
     });
   });
-}
-
-async function untilTrue(condition: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1500 && !(await condition()); i++) await sleep(10);
-  expect(await condition()).toBe(true);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1500 && !condition(); i++) await sleep(10);
-  expect(condition()).toBe(true);
 }

@@ -1,4 +1,4 @@
-import type { Redis } from '../redis.js';
+import type { Redis } from '../src/redis.js';
 
 /** A connection that is lost while something is deleted from a stream: before Redis has done it, or before it has answered. */
 export class LossyDeletes {
