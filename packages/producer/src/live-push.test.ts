@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '@humancast/shared';
-import { until } from '@humancast/testkit';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { FakeLoader } from '../testing/fake-loader.js';
 import { Humancast } from './humancast.js';
 import type { LiveOptions } from './live-push.js';
 import { ProducerError } from './producer-error.js';
 
+const PATIENCE = { timeout: 5000, interval: 10 };
 const FORMAT = { avatar: 'demo', fps: 25, width: 32, height: 16, pixelFormat: 'bgr24' } as const;
 const FRAME = new Uint8Array(32 * 16 * 3).fill(7);
 
@@ -84,7 +84,7 @@ describe('a live push', () => {
     const producing = (async () => {
       for (; pushed < 40; pushed++) await push.pushVideo(frame);
     })();
-    await until(() => push.bufferedBytes > 2_000_000);
+    await vi.waitUntil(() => push.bufferedBytes > 2_000_000, PATIENCE);
     await sleep(100);
     const stalledAt = pushed;
     expect(stalledAt).toBeLessThan(20);
@@ -134,7 +134,7 @@ describe('a live push', () => {
 
     const cut = await open();
     loader.last.refuse('session_ended', 'the session has ended');
-    await until(() => loader.last.outcome === 'gone');
+    await vi.waitUntil(() => loader.last.outcome === 'gone', PATIENCE);
     expect(await errorOf(cut.pushVideo(FRAME))).toMatchObject({ code: 'session_ended' });
     expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });
   });
@@ -157,12 +157,12 @@ describe('a live push', () => {
     const push = await open();
     push.cancel();
     push.cancel();
-    await until(() => loader.last.outcome === 'gone');
+    await vi.waitUntil(() => loader.last.outcome === 'gone', PATIENCE);
     const abort = new AbortController();
     const other = await open({ signal: abort.signal });
     abort.abort(new Error('enough'));
     await expect(other.pushVideo(FRAME)).rejects.toThrow('enough');
-    await until(() => loader.last.outcome === 'gone');
+    await vi.waitUntil(() => loader.last.outcome === 'gone', PATIENCE);
     await expect(open({ signal: abort.signal })).rejects.toThrow('enough');
   });
 

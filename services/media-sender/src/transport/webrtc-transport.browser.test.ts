@@ -292,7 +292,7 @@ describe('a viewer in Chromium', () => {
     const { transport, events, page } = await watching();
     transport.bandwidth.want(3_000_000);
     play(transport, 'vp8');
-    await until('an estimate by transport-wide feedback', () => transport.stats().estimateSource === 'transport-cc');
+    await waitFor('an estimate by transport-wide feedback', () => transport.stats().estimateSource === 'transport-cc');
     await decodes(page, 45);
     expect(transport.bandwidth.rejected).toBe(0);
     expect(transport.bandwidth.lossRate).toBe(0);
