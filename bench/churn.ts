@@ -18,12 +18,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV, type StackProcess } from '@humancast/testkit';
+import { CROWD_ENV, LightViewer, makePlainClip, type StackProcess, withCleanup } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { WebSocket, WebSocketServer } from 'ws';
-import { LightViewer } from '../tools/load/light-viewer.ts';
-import { withCleanup } from './lib/cleanup.ts';
-import { makePlainClip } from './lib/clips.ts';
 import { collectGarbage } from './lib/collect-garbage.ts';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
@@ -142,7 +139,7 @@ async function sessionsComeAndGo({ stack, producer }: Scene, count: number): Pro
     while (viewer.record.frames === 0 && performance.now() < deadline) await sleep(20);
     if (viewer.record.frames === 0) failed++;
     viewer.close();
-    await producer.end(session.id);
+    await producer.endSession(session.id);
   };
   for (let done = 0; done < count; done += SESSIONS_AT_ONCE) {
     await Promise.all(Array.from({ length: Math.min(SESSIONS_AT_ONCE, count - done) }, one));
@@ -208,7 +205,7 @@ async function main(): Promise<void> {
       seconds: 2,
       fps: 25,
       size: '160x120',
-      colour: 'gray',
+      color: 'gray',
     });
     const scene = await openScene(cleanup, { turn: false, mediaDir, env: { ...CROWD_ENV } });
     const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');

@@ -15,17 +15,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { launchChromium } from '@humancast/testkit';
+import { type Cleanup, launchChromium, makeBusyClip, Producer, withCleanup } from '@humancast/testkit';
 import type { BrowserContext, Page } from 'playwright-core';
 import { Compose, makeCertificate } from '../tests/containers/compose.ts';
 import { startEngine } from '../tests/containers/engine.ts';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip } from './lib/clips.ts';
 import { type Figure, judge, printFigures } from './lib/figures.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { servePages } from './lib/page-server.ts';
 import { cpuSeconds } from './lib/processes.ts';
-import { Producer } from './lib/producer.ts';
 import { percentile } from './lib/stats.ts';
 
 const IMAGES = ['signaling', 'media-sender', 'segment-loader', 'demo-producer'];
@@ -145,7 +142,7 @@ async function joinOnce({ compose, producer }: Scene, page: Page): Promise<numbe
   const { id, token } = await producer.createSession('busy');
   const what = { url: compose.url('SIGNALING_PORT'), session: id, token };
   const { firstFrameMs } = await page.evaluate((options) => joinBench.join(options), what);
-  await producer.end(id);
+  await producer.endSession(id);
   return firstFrameMs;
 }
 

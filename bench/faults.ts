@@ -11,13 +11,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV } from '@humancast/testkit';
+import { CROWD_ENV, makeBusyClip, makePlainClip, withCleanup } from '@humancast/testkit';
 import { Crowd } from '../tools/faults/crowd.ts';
 import { FAULTS, type Fault } from '../tools/faults/faults.ts';
 import { referenceOf } from '../tools/faults/reference.ts';
 import { runFault } from '../tools/faults/run.ts';
-import { withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip, makePlainClip } from './lib/clips.ts';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { openScene, temporaryFolder } from './lib/scene.ts';
@@ -77,7 +75,7 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
   const fewer = Math.max(1, Math.round(kills / 3));
   const mediaDir = temporaryFolder(cleanup);
   const clip = { fps: FPS, size: '320x240' };
-  await makePlainClip(join(mediaDir, 'bench/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+  await makePlainClip(join(mediaDir, 'bench/idle/idle.mov'), { ...clip, seconds: 3, color: 'gray' });
   await makeBusyClip(join(mediaDir, 'bench/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
   const { stack } = await openScene(cleanup, {
     senders: 2,

@@ -12,10 +12,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { launchChromium } from '@humancast/testkit';
+import { type Cleanup, launchChromium, makeBusyClip, withCleanup } from '@humancast/testkit';
 import type { JoinTimes } from './join/viewer.ts';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip } from './lib/clips.ts';
 import { type Figure, judge, printFigures } from './lib/figures.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { servePages } from './lib/page-server.ts';
@@ -58,7 +56,7 @@ async function measure(cleanup: Cleanup): Promise<JoinTimes[]> {
     const { id, token } = await producer.createSession('busy');
     const what = { url: stack.signalingUrl, session: id, token };
     all.push(await page.evaluate((options) => joinBench.join(options), what));
-    await producer.end(id);
+    await producer.endSession(id);
   }
   return all;
 }

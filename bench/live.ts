@@ -7,19 +7,30 @@
  * PCM are given to the socket (so the way to the loader is in it) to the first RTP packet of its first keyframe at a viewer
  * that connects directly: the idle clip has another picture size, and VP8 keyframes carry theirs.
  */
+
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { LivePusher, type ReceivedPacket, Receiver, type Stack, startStack, waitFor } from '@humancast/testkit';
+import { type NewSession } from '@humancast/protocol';
+import {
+  type Cleanup,
+  LivePusher,
+  makePlainClip,
+  Producer,
+  type ReceivedPacket,
+  Receiver,
+  type Stack,
+  SYNC_TONE_HZ,
+  startStack,
+  waitFor,
+  withCleanup,
+} from '@humancast/testkit';
 import { Vp8RtpPayload } from 'werift';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makePlainClip, SYNC_TONE_HZ } from './lib/clips.ts';
 import { type Figure, printFigures } from './lib/figures.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { cpuSeconds } from './lib/processes.ts';
-import { type BenchSession, Producer } from './lib/producer.ts';
 import { Recording } from './lib/recording.ts';
 import { mean, percentile } from './lib/stats.ts';
 import { evaluateWire } from './sync/wire.ts';
@@ -134,7 +145,7 @@ async function pushPaced(pusher: LivePusher, frames: readonly Buffer[], seconds:
 
 const isOpen = (pusher: LivePusher) => pusher.socket.readyState === pusher.socket.OPEN;
 
-async function open(stack: Stack, session: BenchSession): Promise<LivePusher> {
+async function open(stack: Stack, session: NewSession): Promise<LivePusher> {
   const pusher = await LivePusher.connect(stack, { avatar: AVATAR, session: session.id });
   await pusher.start({
     type: 'start',
@@ -149,7 +160,7 @@ async function open(stack: Stack, session: BenchSession): Promise<LivePusher> {
 
 async function measureDelays(
   stack: Stack,
-  session: BenchSession,
+  session: NewSession,
   watch: Watch,
   frames: readonly Buffer[],
 ): Promise<number[]> {
@@ -180,7 +191,7 @@ interface LongPush {
 
 async function measureLongPush(
   stack: Stack,
-  session: BenchSession,
+  session: NewSession,
   producer: Producer,
   frames: readonly Buffer[],
 ): Promise<LongPush> {
@@ -223,7 +234,7 @@ function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
-async function watchSession(stack: Stack, session: BenchSession, cleanup: Cleanup, watch?: Watch): Promise<void> {
+async function watchSession(stack: Stack, session: NewSession, cleanup: Cleanup, watch?: Watch): Promise<void> {
   const { signalingUrl } = stack;
   const listener = watch ? { packet: watch.packet } : {};
   const receiver = await Receiver.connect({
@@ -241,7 +252,7 @@ await withCleanup(async (cleanup) => {
   const frames = makeFrames();
   const stack = await startStack({ turn: false });
   cleanup.add(() => stack.stop());
-  const clip = { seconds: 2, fps: FPS, size: IDLE_SIZE, colour: 'red' };
+  const clip = { seconds: 2, fps: FPS, size: IDLE_SIZE, color: 'red' };
   await makePlainClip(join(stack.mediaDir, AVATAR, 'idle/idle.mov'), clip);
   const producer = new Producer(stack);
   const watch = new Watch();

@@ -13,7 +13,7 @@
 import { openAsBlob } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { BenchLoader, CLIPS, cpuSecondsOf, makeClip } from './lib/bench-loader.ts';
+import { BenchLoader, CLIPS, cpuSecondsOf, makeTestClip } from './lib/bench-loader.ts';
 
 const SECONDS = 20;
 const RUNS = 3;
@@ -23,7 +23,7 @@ try {
   const results: object[] = [];
   for (const [clip, inputs] of Object.entries(CLIPS)) {
     const path = join(loader.folder, `${clip}.mp4`);
-    makeClip(inputs, SECONDS, path);
+    makeTestClip(inputs, SECONDS, path);
     const file = await openAsBlob(path);
     const cost = await loader.medianLoad(RUNS, async () => {
       const body = new FormData();

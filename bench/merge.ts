@@ -13,7 +13,7 @@ import { execFileSync } from 'node:child_process';
 import { openAsBlob } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { BenchLoader, CLIPS, cpuSecondsOf, makeClip } from './lib/bench-loader.ts';
+import { BenchLoader, CLIPS, cpuSecondsOf, makeTestClip } from './lib/bench-loader.ts';
 
 const SECONDS = 20;
 const RUNS = 3;
@@ -32,9 +32,9 @@ const GREEN = [
 const loader = await BenchLoader.start();
 try {
   const made = (name: string) => join(loader.folder, name);
-  makeClip(CLIPS.talking, SECONDS, made('talking.mp4'));
-  makeClip(CLIPS.busy, SECONDS, made('busy.mp4'));
-  makeClip(GREEN, SECONDS, made('green.mp4'));
+  makeTestClip(CLIPS.talking, SECONDS, made('talking.mp4'));
+  makeTestClip(CLIPS.busy, SECONDS, made('busy.mp4'));
+  makeTestClip(GREEN, SECONDS, made('green.mp4'));
   const still = ['-v', 'error', '-f', 'lavfi', '-i', 'gradients=s=1920x1080', '-frames:v', '1', made('studio.png')];
   execFileSync('ffmpeg', still);
 

@@ -18,17 +18,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV, type StackProcess } from '@humancast/testkit';
+import { type Cleanup, CROWD_ENV, LightViewer, makeBusyClip, type StackProcess, withCleanup } from '@humancast/testkit';
 import { z } from 'zod';
-import { LightViewer } from '../tools/load/light-viewer.ts';
-import { summarize } from '../tools/load/summary.ts';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip } from './lib/clips.ts';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { allCores, cpuSeconds, pin } from './lib/processes.ts';
 import { type Buckets, countedBetween, quantile, readHistogram, sumOf } from './lib/prometheus.ts';
 import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
+import { summarize } from './lib/viewer-summary.ts';
 
 const LATENESS_LIMIT_MS = 10;
 const AIM_SESSIONS = 60;
@@ -173,7 +170,7 @@ async function climb(mediaDir: string, senders: number, steps: readonly number[]
       pin(audience.pid, others);
     }
     // Until the idle clip is loaded.
-    await scene.producer.end((await scene.producer.createSession('bench')).id);
+    await scene.producer.endSession((await scene.producer.createSession('bench')).id);
     await sleep(1000);
     const hall = new Hall(scene, audience);
     const results: Step[] = [];

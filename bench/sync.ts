@@ -11,10 +11,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { launchChromium } from '@humancast/testkit';
+import {
+  type Cleanup,
+  launchChromium,
+  makeBusyClip,
+  makePlainClip,
+  makeSyncClip,
+  withCleanup,
+} from '@humancast/testkit';
 import type { Page } from 'playwright-core';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip, makePlainClip, makeSyncClip } from './lib/clips.ts';
 import { type Figure, judge, printComparison, printFigures } from './lib/figures.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { servePages } from './lib/page-server.ts';
@@ -81,8 +86,8 @@ async function makeClips(dir: string): Promise<void> {
   if (wanted('wire') || wanted('chromium')) await makeSyncClip(join(dir, SYNC_CLIP), hd);
   if (wanted('pacing')) await makeBusyClip(join(dir, 'busy/idle/busy.mov'), hd);
   if (!wanted('interrupt')) return;
-  await makePlainClip(join(dir, 'voice/idle/silence.mov'), { ...small, colour: 'black' });
-  await makePlainClip(join(dir, 'voice/segments/tone.mov'), { ...small, colour: 'white', toneHz: 440 });
+  await makePlainClip(join(dir, 'voice/idle/silence.mov'), { ...small, color: 'black' });
+  await makePlainClip(join(dir, 'voice/segments/tone.mov'), { ...small, color: 'white', toneHz: 440 });
 }
 
 /** What needs no more than one session at a time. */

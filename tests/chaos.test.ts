@@ -2,12 +2,20 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BULL_PREFIX, keys, SESSIONS_QUEUE } from '@humancast/shared';
-import { CROWD_ENV, type Stack, type StackProcess, startStack, waitFor } from '@humancast/testkit';
+import {
+  CROWD_ENV,
+  Footprint,
+  makeBusyClip,
+  makePlainClip,
+  type Stack,
+  type StackProcess,
+  startStack,
+  waitFor,
+  withCleanup,
+} from '@humancast/testkit';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { withCleanup } from '../bench/lib/cleanup.ts';
-import { makeBusyClip, makePlainClip } from '../bench/lib/clips.ts';
 import { checkHistory } from '../tools/faults/check/check.ts';
 import { Crowd, eventFaults } from '../tools/faults/crowd.ts';
 import { FAULTS, type Fault } from '../tools/faults/faults.ts';
@@ -18,7 +26,6 @@ import { HistoryFile, readHistory } from '../tools/faults/history.ts';
 import { type FaultName, plan } from '../tools/faults/plan.ts';
 import { referenceOf } from '../tools/faults/reference.ts';
 import { type FaultResult, resultLine, runFault } from '../tools/faults/run.ts';
-import { Footprint } from './support/footprint.js';
 
 const SESSIONS = 10;
 const FPS = 25;
@@ -65,7 +72,7 @@ describe('chaos', () => {
 
   beforeAll(async () => {
     const clip = { fps: FPS, size: '160x120' };
-    await makePlainClip(join(media, 'chaos/idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+    await makePlainClip(join(media, 'chaos/idle/idle.mov'), { ...clip, seconds: 3, color: 'gray' });
     await makeBusyClip(join(media, 'chaos/segments/talk.mov'), { ...clip, seconds: SEGMENT_SECONDS });
     stack = await startStack({
       senders: 3,

@@ -1,9 +1,8 @@
 import type { SessionEvent } from '@humancast/protocol';
+import { ReportLine, TrackCheck } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import { eventFaults } from '../tools/faults/crowd.ts';
 import { Played } from '../tools/faults/played.ts';
-import { ReportLine } from '../tools/load/report-line.ts';
-import { TrackCheck } from '../tools/load/track-check.ts';
 
 /** What judges others has to be right itself. */
 describe('the checks of the load and fault tools', () => {

@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import {
   type Credentials,
   launchChromium,
+  makeTestClip,
+  Producer,
   type Stack,
   type StackProcess,
   startStack,
   type TestChromium,
   TurnClient,
+  ViewerPage,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
-import { ViewerPage } from './support/viewer-page.js';
 
 /** The real page in a real browser, while its media-sender goes. What light viewers can't show: the page goes on by itself. */
 describe('a page whose media-sender goes', () => {
@@ -23,7 +23,7 @@ describe('a page whose media-sender goes', () => {
   beforeAll(async () => {
     stack = await startStack({ senders: 2 });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
     await waitFor(
       'the idle clip is loaded',
@@ -43,7 +43,7 @@ describe('a page whose media-sender goes', () => {
     const viewer = await ViewerPage.open(await browser.context.newPage(), url);
     await viewer.playing();
     await viewer.page.evaluate(() => Object.assign(window, { marked: true }));
-    const { host } = await producer.session(session.id);
+    const host = await producer.hostOf(session.id);
     const victim = hostProcess(host);
     victim.signal(signal);
     await waitFor(
@@ -84,7 +84,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
   beforeAll(async () => {
     stack = await startStack({ senders: 2, env: { TURN_TTL_SECONDS: String(TTL_SECONDS) } });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
     await waitFor(
       'the idle clip is loaded',
@@ -122,7 +122,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
       (count) => count > watched + 15,
     );
 
-    const { host } = await producer.session(session.id);
+    const host = await producer.hostOf(session.id);
     const victim = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
     victim?.signal('SIGKILL');
     await victim?.ended;

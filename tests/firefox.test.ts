@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import {
   type FirefoxPage,
   launchFirefox,
+  makeTestClip,
   ownAddress,
+  Producer,
   type Stack,
   type StackProcess,
   startStack,
@@ -10,8 +12,6 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
 
 /** Counts the frames that the page's video element presents, whatever its statistics say. */
 const COUNT_FRAMES = `(() => {
@@ -29,7 +29,7 @@ describe('the page in Firefox', () => {
   beforeAll(async () => {
     stack = await startStack({ senders: 2, mediaAddress: ownAddress() });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchFirefox();
     await waitFor(
       'the idle clip is loaded',
@@ -59,7 +59,7 @@ describe('the page in Firefox', () => {
         (count) => count > 20,
       );
       expect(await pill(page)).toBe('Live');
-      const { host } = await producer.session(session.id);
+      const host = await producer.hostOf(session.id);
       const victim = hostProcess(host);
       victim.signal(signal);
       await victim.ended;

@@ -3,16 +3,17 @@ import {
   bgrFrame,
   LivePusher,
   launchChromium,
+  makeTestClip,
+  Producer,
   pushAtPace,
+  type Seen,
   type Stack,
   startStack,
   type TestChromium,
+  ViewerPage,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
-import { type Seen, ViewerPage } from './support/viewer-page.js';
 
 const SIZE = { width: 320, height: 240 };
 const HEADER = {
@@ -37,7 +38,7 @@ describe('live push', () => {
   beforeAll(async () => {
     stack = await startStack({ env: { MAX_SESSIONS: '4' } });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
     await waitFor(
       'the idle clip is loaded',
@@ -77,7 +78,7 @@ describe('live push', () => {
     await waitFor('idle again', () => viewer.see(), isRed);
     await producer.speak(session.id, [ready.segment]);
     await waitFor('the same again', () => viewer.see(), isGreen);
-    const events = await producer.events(session.id);
+    const events = await producer.pastEvents(session.id);
     expect(events.find((event) => event.type === 'speech.finished')).toMatchObject({
       segment: ready.segment,
       interrupted: false,
@@ -94,14 +95,16 @@ describe('live push', () => {
     await pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 2 }).done;
     await waitFor('idle meanwhile', () => viewer.see(), isRed);
     pusher.socket.send(JSON.stringify({ type: 'alive' }));
-    expect(await producer.events(session.id)).not.toContainEqual(expect.objectContaining({ type: 'speech.finished' }));
+    expect(await producer.pastEvents(session.id)).not.toContainEqual(
+      expect.objectContaining({ type: 'speech.finished' }),
+    );
     const rest = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 3 });
     await waitFor('the second part', () => viewer.see(), isGreen);
     expect((await viewer.hear(1000, 1000)).rms).toBeGreaterThan(0.03);
     await rest.done;
     expect(await pusher.end()).toMatchObject({ segment, frames: 125, durationMs: 5000 });
     await waitFor('idle again', () => viewer.see(), isRed);
-    const speech = (await producer.events(session.id)).filter(({ type }) => type.startsWith('speech.'));
+    const speech = (await producer.pastEvents(session.id)).filter(({ type }) => type.startsWith('speech.'));
     expect(speech).toMatchObject([
       { type: 'speech.started', segment },
       { type: 'speech.finished', segment, reason: 'finished', positionMs: 5000 },

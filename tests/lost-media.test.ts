@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Stack, startStack, waitFor } from '@humancast/testkit';
+import { makeTestClip, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
 
 describe('a segment that was uploaded', () => {
   let stack: Stack;
@@ -11,8 +9,8 @@ describe('a segment that was uploaded', () => {
   beforeAll(async () => {
     stack = await startStack({ turn: false });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
-    makeClip(join(stack.mediaDir, '../green.mp4'), { colour: 'green', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, '../green.mp4'), { color: 'green', seconds: 2 });
     await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),

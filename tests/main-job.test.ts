@@ -1,10 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { launchChromium, type Stack, startStack, type TestChromium, waitFor } from '@humancast/testkit';
+import {
+  launchChromium,
+  makeTestClip,
+  Producer,
+  type Seen,
+  type Stack,
+  startStack,
+  type TestChromium,
+  ViewerPage,
+  waitFor,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
-import { type Seen, ViewerPage } from './support/viewer-page.js';
 
 const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 90;
 const isBlue = ({ red, green, blue }: Seen) => blue > 150 && green < 90 && red < 90;
@@ -19,8 +26,8 @@ describe('the main job', () => {
   beforeAll(async () => {
     stack = await startStack({ senders: 2, env: { MAX_SESSIONS: '4' } });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { colour: 'red', seconds: 2 });
-    makeClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { colour: 'blue', seconds: 2, fps: '25' });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { color: 'blue', seconds: 2, fps: '25' });
     browser = await launchChromium();
     await waitFor(
       'both idle clips are loaded',
@@ -65,10 +72,10 @@ describe('the main job', () => {
     const viewer = await join_(session);
     await viewer.playing();
     const path = join(stack.mediaDir, 'green.mp4');
-    makeClip(path, { colour: 'green', seconds: 3, toneHz: 1000 });
+    makeTestClip(path, { color: 'green', seconds: 3, toneHz: 1000 });
     const segment = await producer.upload('lights', 'green.mp4', readFileSync(path));
     expect(segment).toMatchObject({ frames: 90 });
-    expect(Math.abs(segment.durationMs - 3000)).toBeLessThan(60);
+    expect(Math.abs((segment.durationMs ?? 0) - 3000)).toBeLessThan(60);
     const quiet = await viewer.hear(300, 1000);
     await producer.speak(session.id, [segment.id]);
     const [seen, loud] = await Promise.all([
@@ -84,7 +91,7 @@ describe('the main job', () => {
       () => viewer.see(),
       (now) => isRed(now) || isBlue(now),
     );
-    const events = await producer.events(session.id);
+    const events = await producer.pastEvents(session.id);
     const speech = events.filter((event) => event.type.startsWith('speech.'));
     expect(speech.map((event) => event.type)).toEqual(['speech.started', 'speech.finished']);
     expect(speech[1]).toMatchObject({ segment: segment.id, interrupted: false });
@@ -96,7 +103,7 @@ describe('the main job', () => {
     const viewer = await join_(session);
     await viewer.playing();
     const path = join(stack.mediaDir, 'long.mp4');
-    makeClip(path, { colour: 'green', seconds: 20, toneHz: 1000 });
+    makeTestClip(path, { color: 'green', seconds: 20, toneHz: 1000 });
     const segment = await producer.upload('lights', 'long.mp4', readFileSync(path));
     await producer.speak(session.id, [segment.id]);
     await waitFor('the green picture', () => viewer.see(), isGreen);
@@ -113,7 +120,7 @@ describe('the main job', () => {
       ({ rms }) => rms < 0.003,
       3000,
     );
-    const finished = (await producer.events(session.id)).filter((event) => event.type === 'speech.finished');
+    const finished = (await producer.pastEvents(session.id)).filter((event) => event.type === 'speech.finished');
     expect(finished).toHaveLength(1);
     expect(finished[0]).toMatchObject({ segment: segment.id, interrupted: true, reason: 'interrupted' });
     expect(finished[0]?.['positionMs']).toBeLessThan(19_000);
@@ -149,7 +156,7 @@ describe('the main job', () => {
     const session = await producer.createSession('lights');
     const viewer = await join_(session);
     await viewer.playing();
-    await producer.end(session.id);
+    await producer.endSession(session.id);
     await waitFor(
       'the sessions are gone',
       () =>

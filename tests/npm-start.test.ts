@@ -4,10 +4,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, launchFirefox, waitFor } from '@humancast/testkit';
+import { freePort, launchFirefox, makeTestClip, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readStartConfig } from '../scripts/lib/start-config.mjs';
-import { makeClip } from './support/clips.js';
 
 const START = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url));
 const PORTS = [
@@ -108,7 +107,7 @@ describe('npm start', () => {
 
   it('plays in Firefox, which takes no TURN server on loopback', async () => {
     const clip = join(folder, 'lights/idle/red.mp4');
-    makeClip(clip, { colour: 'red', seconds: 2 });
+    makeTestClip(clip, { color: 'red', seconds: 2 });
     const firefox = await launchFirefox();
     try {
       const page = await firefox.newPage();

@@ -1,24 +1,24 @@
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  CoturnMetrics,
   freePort,
   LivePusher,
   launchChromium,
+  Producer,
   Receiver,
+  ReportingViewer,
   type Stack,
   startDemoProducer,
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  TestPrometheus,
+  ViewerPage,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { CoturnMetrics } from './support/coturn-metrics.js';
 import { panelQueries } from './support/dashboards.js';
-import { TestPrometheus } from './support/prometheus.js';
-import { ReportingViewer } from './support/reporting-viewer.js';
-import { ViewerPage } from './support/viewer-page.js';
 
 const MEDIA = new URL('../media/demo', import.meta.url).pathname;
 const RULES = new URL('../infra/prometheus/rules', import.meta.url).pathname;
@@ -187,10 +187,10 @@ describe('what operators see', () => {
       const waiting = await producer.createSession('demo');
       const joined = ReportingViewer.join(signalingUrl, waiting.id, waiting.token);
       await expectRaised('SessionsWithoutHost');
-      for (const id of others) await producer.end(id);
+      for (const id of others) await producer.endSession(id);
       // Places are free, so it is hosted.
       (await joined).close();
-      await producer.end(waiting.id);
+      await producer.endSession(waiting.id);
     });
 
     it('a relay that is nearly at its quota', async () => {

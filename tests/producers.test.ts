@@ -7,17 +7,17 @@ import { promisify } from 'node:util';
 import {
   freePort,
   launchChromium,
+  listen,
+  Producer,
   type Stack,
   startDemoProducer,
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  ViewerPage,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { listen } from './support/earshot.js';
-import { ViewerPage } from './support/viewer-page.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PYTHON = '/usr/bin/python3';
@@ -149,7 +149,7 @@ describe('producers', () => {
     await producer.interrupt(session.id);
     const output = await speaking;
     expect(output).toMatch(/interrupted after \d+ ms/);
-    const finished = (await producer.events(session.id)).find(({ type }) => type === 'speech.finished');
+    const finished = (await producer.pastEvents(session.id)).find(({ type }) => type === 'speech.finished');
     expect(finished).toMatchObject({ reason: 'interrupted' });
     expect(output).toContain(`interrupted after ${Math.round(Number(finished?.['positionMs']))} ms`);
     await page.close();

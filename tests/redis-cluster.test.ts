@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  makeTestClip,
+  Producer,
   Receiver,
   type Stack,
   startRedisCluster,
@@ -9,8 +11,6 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
 
 /** Nothing but the two URLs differs from any other installation. */
 describe('the stack on two Redis Clusters', () => {
@@ -27,7 +27,7 @@ describe('the stack on two Redis Clusters', () => {
       env: { REDIS_QUEUE_URL: queue?.url ?? '', REDIS_MEDIA_URL: media?.url ?? '' },
     });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
@@ -67,10 +67,10 @@ describe('the stack on two Redis Clusters', () => {
     await producer.speak(session.id, [speech.id]);
     await waitFor(
       'the speech is over',
-      () => producer.events(session.id),
+      () => producer.pastEvents(session.id),
       (events) => events.some(({ type, segment }) => type === 'speech.finished' && segment === speech.id),
     );
-    const { host } = await producer.session(session.id);
+    const host = await producer.hostOf(session.id);
     stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host))?.signal('SIGTERM');
     await waitFor(
       'another media-sender hosts the session',
@@ -78,7 +78,7 @@ describe('the stack on two Redis Clusters', () => {
       (now) => now.state === 'hosted' && now.host !== host,
     );
     await moreArrive();
-    expect((await producer.events(session.id)).filter(({ type }) => type === 'session.moved')).toHaveLength(1);
+    expect((await producer.pastEvents(session.id)).filter(({ type }) => type === 'session.moved')).toHaveLength(1);
     receiver.close();
   });
 });

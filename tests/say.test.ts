@@ -1,19 +1,21 @@
 import { fileURLToPath } from 'node:url';
 import {
+  type Earshot,
   freePort,
   launchChromium,
+  listen,
+  type PastEvent,
+  Producer,
   type Stack,
   startDemoProducer,
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  ViewerPage,
   waitFor,
+  watchMouth,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer, type SessionEvent } from './support/api.js';
-import { type Earshot, listen } from './support/earshot.js';
-import { watchMouth } from './support/mouth.js';
-import { ViewerPage } from './support/viewer-page.js';
 
 const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const LONG_TEXT =
@@ -58,8 +60,8 @@ describe('a typed text', () => {
     await box().fill(text);
     await box().press('Enter');
   };
-  const speech = async (): Promise<SessionEvent[]> =>
-    (await producer.events(session)).filter(({ type }) => type.startsWith('speech.'));
+  const speech = async (): Promise<PastEvent[]> =>
+    (await producer.pastEvents(session)).filter(({ type }) => type.startsWith('speech.'));
   const speaking = () =>
     waitFor(
       'a voice',
@@ -133,7 +135,7 @@ describe('a typed text', () => {
   it('ends with its session', async () => {
     await producer.json('POST', producer.signaling(`/v1/sessions/${session}/say`), { text: LONG_TEXT });
     await speaking();
-    await producer.end(session);
+    await producer.endSession(session);
     await waitFor(
       'the demo producer has nothing to do',
       async () => demoProducer.log().filter(({ msg }) => msg === 'done').length,

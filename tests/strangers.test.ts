@@ -7,7 +7,9 @@ import { SDP_LIMIT_BYTES, signalMessageSchema } from '@humancast/protocol';
 import {
   budget,
   FuzzRandom,
+  makeTestClip,
   mutate,
+  Producer,
   Receiver,
   readOffer,
   type Stack,
@@ -17,8 +19,6 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
 
 /** Sent in batches, so that both processes breathe in between. */
 const BATCH = 100;
@@ -42,7 +42,7 @@ describe('what a hostile viewer sends', () => {
   beforeAll(async () => {
     stack = await startStack({ turn: false, env: { MAX_SESSIONS: '100' } });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2 });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),

@@ -7,17 +7,17 @@ import {
   freePort,
   launchChromium,
   OtlpReceiver,
+  Producer,
   type ReceivedSpan,
   type Stack,
   startDemoProducer,
   startStack,
   type TestChromium,
   type TestDemoProducer,
+  ViewerPage,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Producer } from './support/api.js';
-import { ViewerPage } from './support/viewer-page.js';
 
 const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const RECORD_MODULES = fileURLToPath(new URL('support/record-modules.mjs', import.meta.url));

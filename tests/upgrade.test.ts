@@ -1,13 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SessionEvent as ToldEvent } from '@humancast/protocol';
-import { type Stack, type StackProcess, startStack, waitFor } from '@humancast/testkit';
+import type { SessionEvent } from '@humancast/protocol';
+import {
+  LightViewer,
+  makeTestClip,
+  type PastEvent,
+  Producer,
+  type Stack,
+  type StackProcess,
+  startStack,
+  waitFor,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventFaults } from '../tools/faults/crowd.ts';
 import { Talker } from '../tools/faults/talker.ts';
-import { LightViewer } from '../tools/load/light-viewer.ts';
-import { Producer, type SessionEvent } from './support/api.js';
-import { makeClip } from './support/clips.js';
 import { buildPreviousVersion } from './upgrade/previous-version.js';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -35,7 +41,7 @@ describe('an update and a rollback', () => {
     previous = buildPreviousVersion();
     stack = await startStack({ root: previous, signalings: 2, turn: false });
     producer = new Producer(stack);
-    makeClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 2, size: '160x120' });
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '160x120' });
     await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount('lights'),
@@ -75,10 +81,10 @@ describe('an update and a rollback', () => {
 
   it('say each queued segment once, and tell each event', async () => {
     expect(talker.accepted.length).toBeGreaterThan(5);
-    const isOver = (events: SessionEvent[]) =>
+    const isOver = (events: PastEvent[]) =>
       events.filter(({ type }) => type === 'speech.finished').length === talker.accepted.length;
-    const events = await waitFor('all that was queued is over', () => producer.events(session.id), isOver, 60_000);
-    expect(eventFaults(events as unknown as ToldEvent[], talker.accepted)).toEqual([]);
+    const events = await waitFor('all that was queued is over', () => producer.pastEvents(session.id), isOver, 60_000);
+    expect(eventFaults(events as unknown as SessionEvent[], talker.accepted)).toEqual([]);
     const reasons = events.flatMap(({ type, reason }) => (type === 'speech.finished' ? [reason] : []));
     expect(new Set(reasons)).toEqual(new Set(['finished']));
     expect(events.filter(({ type }) => type === 'session.moved')).toHaveLength(2);
@@ -104,7 +110,7 @@ describe('an update and a rollback', () => {
 
   async function upload(name: string): Promise<string> {
     const path = join(stack.mediaDir, '..', name);
-    makeClip(path, { colour: 'blue', seconds: SEGMENT_SECONDS, size: '160x120', toneHz: 440 });
+    makeTestClip(path, { color: 'blue', seconds: SEGMENT_SECONDS, size: '160x120', toneHz: 440 });
     return (await producer.upload('lights', name, await readFile(path))).id;
   }
 

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Cleanup } from '@humancast/testkit';
 import { transformWithOxc } from 'vite';
-import type { Cleanup } from './cleanup.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Pages of benchmarks, and the product's client as built. */

@@ -1,9 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Stack, type StackOptions, startStack } from '@humancast/testkit';
-import type { Cleanup } from './cleanup.ts';
-import { Producer } from './producer.ts';
+import { type Cleanup, Producer, type Stack, type StackOptions, startStack } from '@humancast/testkit';
 
 /** Of each process, when something goes wrong. */
 const LOG_LINES = 20;

@@ -45,7 +45,7 @@ export async function watchSession(
   const session = await producer.createSession(options.avatar);
   const join = { url: stack.signalingUrl, session: session.id, token: session.token, trim: options.trim };
   const run = await watch(page, senderPid, options.seconds, () => page.evaluate((o) => bench.joinSession(o), join));
-  await producer.end(session.id);
+  await producer.endSession(session.id);
   return run;
 }
 

@@ -56,7 +56,7 @@ export async function measureInterrupts(
   const decoder = new SoundDecoder();
   const heard: Heard[] = [];
   const session = await producer.createSession(options.avatar);
-  const segment = await producer.segment(session.id, options.segment);
+  const segment = await producer.segmentNamed(session.id, options.segment);
   const receiver = await Receiver.connect({
     signalingUrl: stack.signalingUrl,
     session: session.id,
@@ -74,7 +74,7 @@ export async function measureInterrupts(
   const voiceNow = () => (heard.at(-1)?.level ?? 0) > VOICE_LEVEL;
   const posted: Posted[] = [];
   for (let i = 0; i < options.count; i++) {
-    await producer.speak(session.id, segment);
+    await producer.speak(session.id, [segment]);
     await waitFor('the voice begins', voiceNow);
     await sleep(SPOKEN_MS.from + Math.random() * (SPOKEN_MS.to - SPOKEN_MS.from));
     const sentMs = performance.now();
@@ -85,7 +85,7 @@ export async function measureInterrupts(
     posted.push({ sentMs, acceptedMs, overMs: performance.now() });
   }
   receiver.close();
-  await producer.end(session.id);
+  await producer.endSession(session.id);
   const dark = await darkFrameArrivals(recording);
   return evaluate(posted, heard, dark);
 }

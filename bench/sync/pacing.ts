@@ -12,11 +12,12 @@
  * Limits: with fewer than two cores nothing is kept apart; Node's timers count whole milliseconds, so half a millisecond of
  * lateness is the floor.
  */
+
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Cleanup } from '../lib/cleanup.ts';
+import { type Cleanup } from '@humancast/testkit';
 import type { Figure } from '../lib/figures.ts';
 import { allCores, cpuSeconds, pin, waitedSeconds } from '../lib/processes.ts';
 import { type Buckets, countedBetween, quantile, readHistogram, sumOf } from '../lib/prometheus.ts';

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { type Cleanup } from '@humancast/testkit';
 import { z } from 'zod';
-import type { Cleanup } from '../lib/cleanup.ts';
 
 const SCRIPT = fileURLToPath(new URL('../sync-peer/peer.py', import.meta.url));
 /** Debian's, whose python3-aiortc it needs. */

@@ -10,8 +10,7 @@
  * 90 kHz video ticks round by 6 µs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Receiver } from '@humancast/testkit';
-import { SYNC_TONE_HZ } from '../lib/clips.ts';
+import { Receiver, SYNC_TONE_HZ } from '@humancast/testkit';
 import type { Figure } from '../lib/figures.ts';
 import { OnsetDetector } from '../lib/onset.ts';
 import { brightnessOf, framesOf } from '../lib/picture.ts';
@@ -43,7 +42,7 @@ export async function measureWire({ stack, producer }: Scene, avatar: string, se
   await sleep((seconds + 1) * 1000);
   if (recording.closedReason !== undefined) throw new Error(`the receiver was cut off: ${recording.closedReason}`);
   receiver.close();
-  await producer.end(session.id);
+  await producer.endSession(session.id);
   return evaluateWire(recording);
 }
 

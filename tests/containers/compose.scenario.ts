@@ -2,10 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { ephemeral, launchChromium, type TestChromium, TurnClient, waitFor } from '@humancast/testkit';
+import {
+  ephemeral,
+  launchChromium,
+  makeTestClip,
+  type TestChromium,
+  TurnClient,
+  ViewerPage,
+  waitFor,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeClip } from '../support/clips.js';
-import { ViewerPage } from '../support/viewer-page.js';
 import { Compose, type Container, MEDIA_NET, makeCertificate, serviceOf } from './compose.js';
 import { type Engine, startEngine } from './engine.js';
 
@@ -43,7 +49,7 @@ describe('docker compose', () => {
   beforeAll(async () => {
     engine = await startEngine();
     compose = await Compose.create(engine);
-    makeClip(join(compose.mediaDir, 'lights/idle/red.mp4'), { colour: 'red', seconds: 3 });
+    makeTestClip(join(compose.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 3 });
     execFileSync('chmod', ['-R', 'a+rX', compose.mediaDir]);
     const { certificate, key: certificateKey } = makeCertificate(compose.dir);
     compose.useCertificate(certificate, certificateKey);
@@ -129,7 +135,7 @@ describe('docker compose', () => {
       encoder: { files: true, calls: true },
     });
     const file = join(compose.dir, 'green.mp4');
-    makeClip(file, { colour: 'green', seconds: 10, toneHz: 440 });
+    makeTestClip(file, { color: 'green', seconds: 10, toneHz: 440 });
     const form = new FormData();
     form.set('file', new Blob([readFileSync(file)]), 'green.mp4');
     const upload = await request(compose.url('LOADER_PORT', '/v1/segments?avatar=lights'), {

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionEvent } from '@humancast/protocol';
-import type { Stack, StackProcess } from '@humancast/testkit';
-import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
-import { LightViewer } from '../load/light-viewer.ts';
+import { type NewSession, type SessionEvent } from '@humancast/protocol';
+import { LightViewer, Producer, type Stack, type StackProcess } from '@humancast/testkit';
 import type { FaultScene } from './faults.ts';
 import { Played, type ReferenceClip } from './played.ts';
 import { Talker } from './talker.ts';
@@ -11,7 +9,7 @@ const EVENTS_QUIET_MS = 500;
 
 /** One session with a viewer and a producer who never stops talking. */
 export interface Seat {
-  readonly session: BenchSession;
+  readonly session: NewSession;
   readonly talker: Talker;
   readonly played: Played;
   viewer: LightViewer;
@@ -43,7 +41,7 @@ export class Crowd implements FaultScene {
     let reference: ReferenceClip | undefined;
     for (let i = 0; i < sessions; i++) {
       const session = await crowd.producer.createSession(avatar);
-      const segment = await crowd.producer.segment(session.id, segmentName);
+      const segment = await crowd.producer.segmentNamed(session.id, segmentName);
       reference ??= await clip(segment);
       const played = new Played(reference);
       const { signalingUrls, apiKey } = stack;
@@ -53,7 +51,7 @@ export class Crowd implements FaultScene {
     return crowd;
   }
 
-  open(session: BenchSession, played: Played): LightViewer {
+  open(session: NewSession, played: Played): LightViewer {
     const { id, token } = session;
     const onFrame = (frame: Parameters<Played['add']>[0]) => played.add(frame);
     return new LightViewer({ signalingUrls: this.stack.signalingUrls, session: id, token, digests: true, onFrame });
@@ -103,7 +101,7 @@ export class Crowd implements FaultScene {
   async disperse(): Promise<void> {
     await Promise.all(this.seats.map(({ talker }) => talker.stop()));
     for (const { viewer } of this.seats) viewer.close();
-    await Promise.all(this.seats.map(({ session }) => this.producer.end(session.id)));
+    await Promise.all(this.seats.map(({ session }) => this.producer.endSession(session.id)));
   }
 
   /** All events of a session so far. */

@@ -3,17 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  type Cleanup,
   FuzzRandom,
+  makeBusyClip,
+  makePlainClip,
   type PlacedProcess,
   type Placement,
+  Producer,
   redisUrlFor,
   type Stack,
   type StackProcess,
   startStack,
 } from '@humancast/testkit';
-import type { Cleanup } from '../../bench/lib/cleanup.ts';
-import { makeBusyClip, makePlainClip } from '../../bench/lib/clips.ts';
-import { Producer } from '../../bench/lib/producer.ts';
 import { Clocks } from './clocks.ts';
 import { clockOf, type HardScene } from './hard-faults.ts';
 import type { History } from './history.ts';
@@ -135,7 +136,7 @@ const GENEROUS_LIMITS: Readonly<Record<string, string>> = {
 
 async function makeClips(mediaDir: string, segments: number): Promise<void> {
   const clip = { fps: FPS, size: SIZE };
-  await makePlainClip(join(mediaDir, AVATAR, 'idle/idle.mov'), { ...clip, seconds: 3, colour: 'gray' });
+  await makePlainClip(join(mediaDir, AVATAR, 'idle/idle.mov'), { ...clip, seconds: 3, color: 'gray' });
   for (let i = 0; i < segments; i++) {
     const seconds = 1.2 + 0.4 * (i % 5);
     await makeBusyClip(join(mediaDir, AVATAR, `segments/talk-${i}-.mov`), { ...clip, seconds, seed: i + 1 });
@@ -146,8 +147,8 @@ async function loadedSegments(stack: Stack, count: number): Promise<string[]> {
   const producer = new Producer(stack);
   const session = await producer.createSession(AVATAR);
   const ids: string[] = [];
-  for (let i = 0; i < count; i++) ids.push(await producer.segment(session.id, `talk-${i}-`));
-  await producer.end(session.id);
+  for (let i = 0; i < count; i++) ids.push(await producer.segmentNamed(session.id, `talk-${i}-`));
+  await producer.endSession(session.id);
   return ids;
 }
 

@@ -8,9 +8,10 @@
  *
  * Ends with 1 when a promise was broken.
  */
+
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { withCleanup } from '../../bench/lib/cleanup.ts';
+import { withCleanup } from '@humancast/testkit';
 import { describeMachine } from '../../bench/lib/machine.ts';
 import { checkHistory, type Verdict } from './check/check.ts';
 import { FULL_PACE, HARD_FAULTS } from './hard-faults.ts';

@@ -1,4 +1,4 @@
-import type { StagedFrame } from '../load/light-viewer.ts';
+import { type StagedFrame } from '@humancast/testkit';
 
 export interface ReferenceClip {
   /** Frame number by the digest of its content. */

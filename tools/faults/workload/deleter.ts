@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FuzzRandom } from '@humancast/testkit';
-import { makeBusyClip } from '../../../bench/lib/clips.ts';
+import { type FuzzRandom, makeBusyClip } from '@humancast/testkit';
 import type { Actor } from './actor.ts';
 import type { Catalog } from './catalog.ts';
 import type { Commands } from './commands.ts';

@@ -1,4 +1,4 @@
-import type { StagedFrame } from '../../load/light-viewer.ts';
+import { type StagedFrame } from '@humancast/testkit';
 import type { History, HistoryInput } from '../history.ts';
 import type { Catalog } from './catalog.ts';
 

@@ -1,6 +1,4 @@
-import type { Stack } from '@humancast/testkit';
-import { LightViewer } from '../../load/light-viewer.ts';
-import type { MediaLink } from '../../load/media-link.ts';
+import { LightViewer, type MediaLink, type Stack } from '@humancast/testkit';
 import type { History } from '../history.ts';
 import type { Catalog } from './catalog.ts';
 import { Hearing } from './hearing.ts';

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
-import type { Stack, StackProcess } from '@humancast/testkit';
-import { waitFor } from '@humancast/testkit';
+import type { Stack, StackProcess } from './stack.js';
+import { waitFor } from './wait.js';
 
 interface Trace {
   /** Open files and sockets. */

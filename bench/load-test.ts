@@ -8,16 +8,16 @@
  * Against `npm start` the API key is found by itself; elsewhere it is HUMANCAST_API_KEY. From one address a signaling process
  * takes CONNECTS_PER_MINUTE (600) new connections a minute and TURN_USERS_PER_HOUR (600) viewers an hour: raise both for more.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { withCleanup } from '../../bench/lib/cleanup.ts';
-import { type BenchSession, Producer } from '../../bench/lib/producer.ts';
-import { LightViewer } from './light-viewer.ts';
-import { type Summary, summarize } from './summary.ts';
+import { type NewSession } from '@humancast/protocol';
+import { LightViewer, Producer, withCleanup } from '@humancast/testkit';
+import { type Summary, summarize } from './lib/viewer-summary.ts';
 
-const KEY_FILE = fileURLToPath(new URL('../../.humancast/api-key', import.meta.url));
+const KEY_FILE = fileURLToPath(new URL('../.humancast/api-key', import.meta.url));
 const HELP = `npm run load -- [options]
   --viewers N       how many (10)
   --per-session N   viewers of one session (1)
@@ -80,10 +80,10 @@ async function run(options: Options): Promise<Summary> {
     const { viewers: count, perSession, rampSeconds, urls, avatar, apiKey, seconds } = options;
     const producer = new Producer({ signalingUrl: urls[0] ?? '', apiKey });
     const viewers: LightViewer[] = [];
-    const sessions: BenchSession[] = [];
+    const sessions: NewSession[] = [];
     cleanup.add(async () => {
       for (const viewer of viewers) viewer.close();
-      await Promise.all(sessions.map(({ id }) => producer.end(id)));
+      await Promise.all(sessions.map(({ id }) => producer.endSession(id)));
     });
     const startedMs = performance.now();
     const live = setInterval(() => showLive(viewers, startedMs), 1000);

@@ -1,5 +1,5 @@
 import { type SessionEvent, type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/protocol';
-import { MediaLink } from './media-link.ts';
+import { MediaLink } from './media-link.js';
 
 /** As the browser's client: this much silence on the wire is a loss; a new connection is asked for, then ever later. */
 const SILENCE_MS = 1200;

@@ -1,10 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, type StackProcess, waitFor } from '@humancast/testkit';
+import { freePort } from './ports.js';
+import type { StackProcess } from './stack.js';
+import { spawnTied } from './tied.js';
+import { waitFor } from './wait.js';
 
-const RULES = new URL('../../infra/prometheus/rules', import.meta.url).pathname;
+const RULES = new URL('../../../infra/prometheus/rules', import.meta.url).pathname;
 
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
@@ -32,7 +35,7 @@ export class TestPrometheus {
     // JSON is YAML, too.
     writeFileSync(config, JSON.stringify(configOf(processes)));
     const port = await freePort();
-    const child = spawn(
+    const child = spawnTied(
       'prometheus',
       [
         `--config.file=${config}`,

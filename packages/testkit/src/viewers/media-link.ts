@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { IceServer } from '@humancast/protocol';
-import { answerTo, type Offer, ReceiverLink, readOffer, type TrackKind } from '@humancast/testkit';
-import { ReportLine } from './report-line.ts';
-import { TrackCheck } from './track-check.ts';
+import type { TrackKind } from './receiver.js';
+import { answerTo, type Offer, readOffer } from './receiver-answer.js';
+import { ReceiverLink } from './receiver-link.js';
+import { ReportLine } from './report-line.js';
+import { TrackCheck } from './track-check.js';
 
 const RTP_HEADER_BYTES = 12;
 /** RTCP payload types share the port with RTP's (RFC 5761 §4). */

@@ -1,5 +1,5 @@
-import { percentile } from '../../bench/lib/stats.ts';
-import type { LightViewer } from './light-viewer.ts';
+import { type LightViewer } from '@humancast/testkit';
+import { percentile } from './stats.ts';
 
 export interface Summary {
   readonly viewers: number;

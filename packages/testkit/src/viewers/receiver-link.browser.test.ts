@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { launchChromium, type TestChromium } from './chromium.js';
+import { launchChromium, type TestChromium } from '../chromium.js';
+import { startTurn, type TestTurn } from '../turn.js';
 import type { Offer } from './receiver-answer.js';
 import { ReceiverLink } from './receiver-link.js';
-import { startTurn, type TestTurn } from './turn.js';
 
 /** More than coturn lets one user allocate at a time (`user-quota`, 16). */
 const HAND_OVERS = 20;

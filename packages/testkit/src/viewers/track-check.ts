@@ -1,4 +1,4 @@
-import type { TrackKind } from '@humancast/testkit';
+import type { TrackKind } from './receiver.js';
 
 /** RTP ticks of one Opus packet: 20 ms at 48 kHz (RFC 7587 §4.2). */
 const AUDIO_STEP_TICKS = 960;

@@ -1,4 +1,5 @@
-import type { RtcpReport, TrackKind } from '@humancast/testkit';
+import type { TrackKind } from './receiver.js';
+import type { RtcpReport } from './receiver-link.js';
 
 const RATES: Readonly<Record<TrackKind, number>> = { audio: 48_000, video: 90_000 };
 

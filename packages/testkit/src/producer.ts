@@ -1,0 +1,110 @@
+import { Humancast, type NewSession, ProducerError, type SessionEvent } from '@humancast/producer';
+import { waitFor } from './wait.js';
+
+export interface ProducerTarget {
+  readonly signalingUrl: string;
+  readonly apiKey: string;
+  readonly loaderUrl?: string;
+}
+
+/** An event of which any field may be asked for. */
+export type PastEvent = SessionEvent & { readonly [field: string]: unknown };
+
+const LOAD_TIMEOUT_MS = 120_000;
+/** A session of an avatar whose clips are still being loaded is refused with one of these. */
+const LOADING = ['avatar_not_found', 'avatar_has_no_idle'];
+/** Events of the past come at once; that much silence means that there are no more. */
+const PAST_EVENTS_MS = 300;
+
+/** The backend of a producer: the product's own client, and what only tests and benchmarks ask. */
+export class Producer extends Humancast {
+  readonly #target: ProducerTarget;
+
+  constructor(target: ProducerTarget) {
+    super(target);
+    this.#target = target;
+  }
+
+  /** Creates a session as soon as the avatar's idle clip is loaded. */
+  override async createSession(avatar: string): Promise<NewSession> {
+    const create = () =>
+      super.createSession(avatar).catch((error: unknown) => {
+        if (error instanceof ProducerError && LOADING.includes(error.code)) return undefined;
+        throw error;
+      });
+    return waitFor(`an idle clip of ${avatar}`, create, undefined, LOAD_TIMEOUT_MS);
+  }
+
+  /** @returns the id of the loaded segment of a session's avatar whose name begins like this. */
+  async segmentNamed(session: string, name: string): Promise<string> {
+    const url = this.signaling(`/v1/sessions/${session}/segments`);
+    const list = () => this.json<{ segments: { id: string; name: string; state: string }[] }>('GET', url);
+    const find = async () => (await list()).segments.find((segment) => segment.name.startsWith(name));
+    const isOver = (segment: Awaited<ReturnType<typeof find>>) => segment !== undefined && segment.state !== 'open';
+    const segment = await waitFor(`segment ${name}`, find, isOver, LOAD_TIMEOUT_MS);
+    if (segment?.state !== 'complete') throw new Error(`segment ${name} was not loaded`);
+    return segment.id;
+  }
+
+  upload(avatar: string, name: string, file: Uint8Array) {
+    return this.uploadSegment(avatar, new Blob([Uint8Array.from(file)]), { name });
+  }
+
+  /** @returns the number of loaded idle clips of an avatar. */
+  async idleCount(avatar: string): Promise<number> {
+    const response = await this.request('GET', `${this.#target.loaderUrl}/v1/avatars/${avatar}`);
+    return response.ok ? ((await response.json()) as { idlePlaylist: string[] }).idlePlaylist.length : 0;
+  }
+
+  /** @returns the id of the media-sender that hosts a session. */
+  async hostOf(session: string): Promise<string> {
+    const { host } = await this.session(session);
+    if (host === undefined) throw new Error(`nobody hosts ${session}`);
+    return host;
+  }
+
+  /** @returns how often media came late so far, and both tracks waited. */
+  async underruns(session: string): Promise<number> {
+    const { underruns } = await this.session(session);
+    if (underruns === undefined) throw new Error(`the host of ${session} does not answer`);
+    return underruns;
+  }
+
+  /** @returns all events of a session so far. */
+  async pastEvents(session: string): Promise<PastEvent[]> {
+    const abort = new AbortController();
+    const events: PastEvent[] = [];
+    let silence: NodeJS.Timeout | undefined;
+    const listen = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => abort.abort(), PAST_EVENTS_MS);
+    };
+    for await (const event of this.events(session, { from: 'start', signal: abort.signal, onConnected: listen })) {
+      events.push(event as PastEvent);
+      listen();
+    }
+    clearTimeout(silence);
+    return events;
+  }
+
+  /** Sends one request with the API key, and does not repeat it. */
+  request(method: string, url: string, body?: unknown): Promise<Response> {
+    const { apiKey } = this.#target;
+    const headers = { authorization: `Bearer ${apiKey}` };
+    if (body === undefined) return fetch(url, { method, headers });
+    const json = { ...headers, 'content-type': 'application/json' };
+    return fetch(url, { method, headers: json, body: JSON.stringify(body) });
+  }
+
+  /** @throws Error unless the answer's status is 2xx. */
+  async json<T>(method: string, url: string, body?: unknown): Promise<T> {
+    const response = await this.request(method, url, body);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
+    return JSON.parse(text) as T;
+  }
+
+  signaling(path: string): string {
+    return `${this.#target.signalingUrl}${path}`;
+  }
+}
