@@ -12,10 +12,15 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type ImpairmentRelay, launchChromium, startUdpImpairment } from '@humancast/testkit';
+import {
+  type Cleanup,
+  type ImpairmentRelay,
+  launchChromium,
+  makeBusyClip,
+  startUdpImpairment,
+  withCleanup,
+} from '@humancast/testkit';
 import type { Page } from 'playwright-core';
-import { type Cleanup, withCleanup } from './lib/cleanup.ts';
-import { makeBusyClip } from './lib/clips.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { servePages } from './lib/page-server.ts';
 import { openScene, temporaryFolder } from './lib/scene.ts';
