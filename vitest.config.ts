@@ -81,7 +81,7 @@ const projects: TestProjectInlineConfiguration[] = [
     test: {
       name: 'containers',
       include: ['tests/containers/*.scenario.ts'],
-      testTimeout: 120_000,
+      testTimeout: 400_000,
       hookTimeout: 1_500_000,
     },
   },
