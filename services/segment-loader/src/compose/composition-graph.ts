@@ -20,8 +20,8 @@ const layerPad = (index: number) => `[l${index}]`;
 const soundPad = (index: number) => `[m${index}]`;
 
 /**
- * One graph for all inputs: the background, and on it one layer after the other. All of them lie on one grid of frames, so
- * that an input of another rate, one that is late and one that has ended never make the others wait.
+ * Builds one filter graph for all inputs: the background, with the layers overlaid in order. All inputs share one frame
+ * grid, so an input of another rate, a late one or one that has ended never blocks the others.
  */
 export function compositionGraph(plan: CompositionPlan): string {
   const { canvas, layers, frames, renditions } = plan;
@@ -34,7 +34,7 @@ export function compositionGraph(plan: CompositionPlan): string {
   ].join(';');
 }
 
-/** One picture, converted once, and shown for ever. */
+/** Background image, converted once and repeated endlessly. */
 function background({ canvas, fps }: CompositionPlan): string {
   const { width, height, background: color, matrix } = canvas;
   const rate = `${fps.num}/${fps.den}`;
@@ -55,7 +55,7 @@ function layerChain(layer: PlannedLayer, index: number, { fps, canvas }: Composi
   ].join(',')}${layerPad(index)}`;
 }
 
-/** From the picture of an input to what of it is laid over the others, with an alpha channel. */
+/** @returns Filters from an input's video to the part that is overlaid, with an alpha channel. */
 export function layerFilters(layer: PlannedLayer, matrix: ViewerMatrix): string[] {
   const { scaled, cropped } = layer;
   const crop = scaled.width > cropped.width || scaled.height > cropped.height;
@@ -66,7 +66,10 @@ export function layerFilters(layer: PlannedLayer, matrix: ViewerMatrix): string[
   ];
 }
 
-/** The first frames of some layers, over the background or over nothing, as one picture: `[whole]`. */
+/**
+ * Builds the graph that merges the first frames of some layers, over the background or transparency, into one image:
+ * `[whole]`.
+ */
 export function stillGraph(
   plan: CompositionPlan,
   layers: readonly PlannedLayer[],
@@ -91,7 +94,7 @@ function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatri
   const into = `out_color_matrix=${matrix}:out_range=tv`;
   if (linear) return [scale, ...toScreen(linear, matrix), 'format=yuva420p'];
   if (key === 'alpha' || key === undefined) return [`${scale}:in_color_matrix=${own}:${into}`, 'format=yuva420p'];
-  // `colorkey` compares in RGB, where a producer knows the color; `chromakey` would compare in the file's own YUV.
+  // `colorkey` compares in RGB, in which a producer knows the color; `chromakey` would compare in the file's own YUV.
   return [
     `${scale}:in_color_matrix=${own}`,
     'format=rgba',
@@ -107,7 +110,7 @@ function overlay({ x, y, stays }: PlannedLayer, index: number): string {
   return `${base(index)}${layerPad(index)}overlay=${options}${base(index + 1)}`;
 }
 
-/** A picture that is no file's, as if it were: upright, with square pixels. */
+/** @returns A video track that describes a raw image: upright, with square pixels. */
 export function rawTrack({ width, height }: Size): Omit<VideoTrack, 'colorMatrix'> {
   return {
     index: 0,
@@ -135,7 +138,10 @@ function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): Vide
   return { ...rawTrack({ width, height }), colorMatrix: matrix === 'bt601' ? 'smpte170m' : 'bt709' };
 }
 
-/** Gains are the producer's: the sum is not made quieter because there are more of them, and is held below full scale. */
+/**
+ * Builds the chains that mix the audio. Gains are the producer's: the sum is not attenuated by the number of inputs, and is
+ * limited below full scale.
+ */
 export function mixChains(plan: CompositionPlan): string[] {
   const { sounds, loudnessGainDb } = plan;
   if (sounds.length === 0) return [];

@@ -3,7 +3,7 @@ import { type EncoderLimits, encoderArguments } from '../encode/encoder-argument
 import { compositionGraph } from './composition-graph.js';
 import type { CompositionPlan } from './composition-plan.js';
 
-/** To merge all inputs and encode what they make together. */
+/** @returns The job that composes all inputs and encodes the result. */
 export function compositionJob(plan: CompositionPlan, limits: EncoderLimits): EncodeJob {
   const { fps, gopFrames, renditions, inputs, sounds } = plan;
   const outputs = { renditions, gopFrames, hasSound: sounds.length > 0 };

@@ -7,16 +7,16 @@ import { displaySize, renditionSize, type Size } from '../encode/video-size.js';
 import { type AudioTrack, endOf, type MediaInfo, type VideoTrack } from '../probe/media-info.js';
 import { type PlacedLayer, placeLayers } from './layout.js';
 
-/** An input of a composition, as its files describe themselves. */
+/** An input of a composition, as probed. */
 export interface ProbedInput {
   readonly info: MediaInfo;
   readonly audio: PlannedAudio | undefined;
-  /** The descriptors of the picture's file and of the sound's, which may be the same. */
+  /** Descriptors of the video's file and of the audio's, which may be the same. */
   readonly video: number;
   readonly sound: number;
 }
 
-/** One `-i` of the encoder. */
+/** One `-i` option of ffmpeg. */
 interface PlannedInput {
   readonly name: string;
   readonly descriptor: number;
@@ -30,15 +30,15 @@ export interface PlannedLayer {
   readonly video: VideoTrack;
   readonly zeroSeconds: number;
   readonly startFrames: number;
-  /** What the whole picture is scaled to, and what is cut out of it then. */
+  /** Size to which the whole image is scaled, and size to which it is then cropped. */
   readonly scaled: Size;
   readonly cropped: Size;
   readonly x: number;
   readonly y: number;
   readonly key: LayerKey | undefined;
-  /** Whether its last frame is seen until the end. */
+  /** Whether its last frame stays visible until the end. */
   readonly stays: boolean;
-  /** How much of it is used, in s of its own; what the file must hold at least. */
+  /** Used length in s of the input's own time; the file must hold at least as much. */
   readonly usedSeconds: number;
 }
 
@@ -52,7 +52,7 @@ export interface PlannedSound {
   readonly usedSeconds: number;
 }
 
-/** What several files will become, decided before any of them is decoded. */
+/** A composition's plan, made before any input is decoded. */
 export interface CompositionPlan {
   readonly canvas: Size & { readonly background: string; readonly matrix: ViewerMatrix };
   readonly fps: Rational;
@@ -62,7 +62,7 @@ export interface CompositionPlan {
   readonly inputs: readonly PlannedInput[];
   readonly layers: readonly PlannedLayer[];
   readonly sounds: readonly PlannedSound[];
-  /** What brings the mix to the loudness that was asked for, dB; `undefined`: it keeps its level. */
+  /** Gain that brings the mix to the requested loudness, dB; `undefined`: unchanged. */
   readonly loudnessGainDb?: number | undefined;
 }
 
@@ -70,13 +70,14 @@ interface Timed {
   readonly probed: ProbedInput;
   readonly isStill: boolean;
   readonly zeroSeconds: number;
-  /** From its zero to its end; `undefined` when the file doesn't say. */
+  /** Length from its zero to its end; `undefined` if the file doesn't state it. */
   readonly lengthSeconds: number | undefined;
 }
 
 /**
- * @param probed by the name of the input; all that {@link Composition} names.
- * @throws HumancastError `composition_length_unknown`, `media_too_long`, `media_no_video`, `media_unreadable` (no sound),
+ * Plans a composition.
+ * @param probed Inputs by name; it has all that the {@link Composition} names.
+ * @throws HumancastError `composition_length_unknown`, `media_too_long`, `media_no_video`, `media_unreadable` (no audio),
  * `media_too_small`.
  */
 export function planComposition(
@@ -124,7 +125,8 @@ export function planComposition(
   });
   const sounds = heard.map(({ input: name, gainDb }): PlannedSound => {
     const { probed: input, zeroSeconds } = need(timed, name);
-    if (!input.audio) throw new HumancastError('media_unreadable', `input "${name}" is to be heard and has no sound`);
+    if (!input.audio)
+      throw new HumancastError('media_unreadable', `input "${name}" is used as audio but has no audio track`);
     const { track, separate, weights } = input.audio;
     const seen = separate ? -1 : inputs.findIndex((other) => other.name === name);
     const index = seen >= 0 ? seen : inputs.push({ ...soundInput(name, input), loop: loops(name) }) - 1;
@@ -145,7 +147,10 @@ export function planComposition(
   return { canvas, fps, gopFrames: gopFramesOf(settings.gopMs, fps), renditions, frames, inputs, layers, sounds };
 }
 
-/** Of layers that have one: what has the canvas's already need not be converted, which costs more than to merge it. */
+/**
+ * @returns The most frequent matrix of YUV layers: a layer with the canvas's matrix needs no conversion, which costs more
+ * than the overlay.
+ */
 function mostFrequentMatrix(layers: readonly PlannedLayer[]): ViewerMatrix | undefined {
   const own = layers.map(({ video }) => (video.isRgb ? undefined : sourceMatrix(video)));
   const count = (matrix: ViewerMatrix) => own.filter((other) => other === matrix).length;
@@ -153,7 +158,7 @@ function mostFrequentMatrix(layers: readonly PlannedLayer[]): ViewerMatrix | und
   return count('bt709') > count('bt601') ? 'bt709' : 'bt601';
 }
 
-/** How many samples the sound may have: the picture's length. */
+/** @returns The number of audio samples, which is the length of the video. */
 export function samplesOf({ frames, fps }: Pick<CompositionPlan, 'frames' | 'fps'>): number {
   return Math.round((frames * fps.den * PCM_RATE) / fps.num);
 }
@@ -163,16 +168,17 @@ function soundInput(name: string, { sound }: ProbedInput): Omit<PlannedInput, 'l
 }
 
 function pictureOf(name: string, { info }: ProbedInput): VideoTrack {
-  if (!info.video) throw new HumancastError('media_no_video', `input "${name}" is a layer and has no picture`);
+  if (!info.video)
+    throw new HumancastError('media_no_video', `input "${name}" is used as a layer but has no video track`);
   return info.video;
 }
 
-/** Containers of one picture, as FFmpeg names them. */
+/** FFmpeg's names of still image containers. */
 function isStillPicture({ container }: MediaInfo): boolean {
   return /^(png|jpeg|webp|bmp)_pipe$/.test(container);
 }
 
-/** Stills have no rate; where there are only stills, 25 is enough. */
+/** @returns The highest rate of the layers; 25 if there are only stills, which have none. */
 function fastest(layers: readonly PlacedLayer[], probed: ReadonlyMap<string, ProbedInput>): Rational {
   const rates = layers.flatMap(({ input }) => {
     const info = need(probed, input).info;
@@ -199,7 +205,10 @@ function soundsOfLayers(layers: readonly PlacedLayer[], timed: ReadonlyMap<strin
   return [...names].filter((name) => need(timed, name).probed.audio).map((input) => ({ input, gainDb: 0 }));
 }
 
-/** As long as `lengthOf`, else the longest layer that ends by itself, else (all are stills or loops) the longest sound. */
+/**
+ * @returns The length of `lengthOf`, else of the longest layer that ends, else (all are stills or loops) of the longest
+ * audio.
+ */
 function lengthOf(
   { lengthOf: named }: Composition,
   layers: readonly PlacedLayer[],
@@ -216,7 +225,7 @@ function lengthOf(
   if (names.length === 0) {
     throw new HumancastError(
       'composition_length_unknown',
-      'all layers are still pictures or loop; name the input that ends it as "lengthOf"',
+      'all layers are still images or loop; name the input that determines the length as "lengthOf"',
     );
   }
   const lengths = names.map((name) => {
@@ -224,7 +233,7 @@ function lengthOf(
     if (lengthSeconds !== undefined) return lengthSeconds + startOf(name);
     throw new HumancastError(
       'composition_length_unknown',
-      `input "${name}" does not say how long it is; send MP4, WebM or WAV, or name another as "lengthOf"`,
+      `input "${name}" does not state its length; send MP4, WebM or WAV, or name another as "lengthOf"`,
     );
   });
   return Math.max(...lengths);
@@ -234,7 +243,7 @@ function silentStill({ isStill, probed }: Timed): boolean {
   return isStill && !probed.audio;
 }
 
-/** All even: 4:2:0 has one color for two pixels. */
+/** Fits a layer into its box. All figures are even, because 4:2:0 has one color sample for two pixels. */
 function fitted({ box, fit }: PlacedLayer, display: Size): Pick<PlannedLayer, 'scaled' | 'cropped' | 'x' | 'y'> {
   const ratios = [box.width / display.width, box.height / display.height];
   const scale = fit === 'cover' ? Math.max(...ratios) : Math.min(...ratios);
@@ -256,6 +265,6 @@ function even(length: number, least = 2): number {
 
 function need<T>(map: ReadonlyMap<string, T>, name: string): T {
   const value = map.get(name);
-  if (value === undefined) throw new HumancastError('composition_input_missing', `input "${name}" is not there`);
+  if (value === undefined) throw new HumancastError('composition_input_missing', `input "${name}" is missing`);
   return value;
 }

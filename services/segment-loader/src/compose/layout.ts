@@ -1,7 +1,7 @@
 import type { Box, Composition, Fit, Layer, LayerKey, Layout } from '@humancast/protocol';
 import type { Size } from '../encode/video-size.js';
 
-/** A layer with everything that its layout leaves to it filled in. */
+/** A layer, completed by its layout. */
 export interface PlacedLayer extends Omit<Layer, 'box' | 'fit' | 'key'> {
   readonly box: Box;
   readonly fit: Fit;
@@ -14,11 +14,11 @@ interface Placing {
   readonly key?: LayerKey;
 }
 
-/** A small picture's share of a side, and its distance from the edge, in picture-in-picture. */
+/** Side of an inset relative to the canvas in picture-in-picture, and its distance from the edge. */
 const SMALL = 0.3;
 const MARGIN = 0.03;
 
-/** What a layer says itself goes before its layout; one with a box of its own takes no place from the others. */
+/** Places the layers. A layer's own settings take precedence over the layout; a layer with its own box occupies no cell. */
 export function placeLayers({ layout, layers, width, height }: Composition): PlacedLayer[] {
   const canvas = { width, height };
   const toPlace = layers.filter(({ box }) => !box);
@@ -41,7 +41,7 @@ function whole({ width, height }: Size): Placing {
   return { box: { x: 0, y: 0, width, height }, fit: 'contain' };
 }
 
-/** As near to square as it gets; a last row that is not full is centered. */
+/** @returns A cell of a grid as nearly square as possible, with an incomplete last row centered. */
 function gridCell(index: number, count: number, canvas: Size): Placing {
   const columns = Math.ceil(Math.sqrt(count));
   const rows = Math.ceil(count / columns);
@@ -51,7 +51,7 @@ function gridCell(index: number, count: number, canvas: Size): Placing {
   return { box: cell(column, row, columns, rows, canvas), fit: 'contain' };
 }
 
-/** In the lower right corner, the next ones to the left of it, as far as there is room; then in the row above. */
+/** Places insets from the lower right corner to the left as far as there is room, then in the row above. */
 function small(index: number, canvas: Size): Placing {
   const margin = even(MARGIN * Math.min(canvas.width, canvas.height));
   const [width, height] = [even(SMALL * canvas.width), even(SMALL * canvas.height)];
@@ -64,7 +64,10 @@ function small(index: number, canvas: Size): Placing {
   return { box: { x, y, width, height }, fit: 'contain' };
 }
 
-/** One of `columns` × `rows` equal parts; `column` may lie between two. Edges are even, so that no color is shared. */
+/**
+ * @returns One of `columns` × `rows` equal cells; `column` may be fractional. Edges are even, so that cells share no color
+ * sample.
+ */
 function cell(column: number, row: number, columns: number, rows: number, { width, height }: Size): Box {
   const [left, right] = [even((column * width) / columns), even(((column + 1) * width) / columns)];
   const [top, bottom] = [even((row * height) / rows), even(((row + 1) * height) / rows)];

@@ -12,9 +12,9 @@ import {
 import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-plan.js';
 
 /**
- * Whether every input held what its file says. What came out can't tell: an input that ends early freezes, as it would if
- * it were short.
- * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`; the input is named.
+ * Checks that every input held what its file states. The output can't tell: an input that ends early freezes, exactly as a
+ * shorter one would.
+ * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`; it names the input.
  */
 export function validateComposition(plan: CompositionPlan, maxPixels: number, outcome: Outcome): void {
   refuseUnstarted(outcome, maxPixels);
@@ -22,11 +22,11 @@ export function validateComposition(plan: CompositionPlan, maxPixels: number, ou
   for (const sound of plan.sounds) withInputName(nameOf(plan, sound), () => validateAudio(sound, plan, outcome.log));
   refuseFailure(outcome);
   if (outcome.frames !== plan.frames) {
-    throw new HumancastError('encoder_failed', `${outcome.frames} of ${plan.frames} frames were made`);
+    throw new HumancastError('encoder_failed', `${outcome.frames} of ${plan.frames} frames were encoded`);
   }
 }
 
-/** Has an error say which input it is about. */
+/** Runs a validation and adds the input's name to its error. */
 function withInputName<T>(input: string, validate: () => T): T {
   try {
     return validate();
@@ -35,7 +35,7 @@ function withInputName<T>(input: string, validate: () => T): T {
   }
 }
 
-/** The same error, about that input. */
+/** @returns The error with the input's name in its detail and extra. */
 export function nameInput(input: string, error: unknown): unknown {
   if (!(error instanceof HumancastError) || error.message.startsWith(`input "${input}"`)) return error;
   const { code, message, extra } = error;
@@ -55,15 +55,15 @@ function validateLayer(
   const health = log.health(`${input}:${video.index}`);
   if (!health.decoded) {
     throw new HumancastError('media_corrupt', {
-      detail: `not one frame of the picture could be decoded (${health.damaged} failed)`,
+      detail: `no video frame could be decoded (${health.damaged} failed)`,
       extra: { damagedFrames: health.damaged, decodedFrames: 0 },
     });
   }
   const { content, endSeconds, startSeconds } = video;
   const from = Math.max(startSeconds, zeroSeconds);
   if (content) {
-    if (endSeconds !== undefined) refuseShort('picture', content.endSeconds - from, endSeconds - from, plan.fps);
-    // Of one that is not used to its end, less is decoded.
+    if (endSeconds !== undefined) refuseShort('video', content.endSeconds - from, endSeconds - from, plan.fps);
+    // An input not used to its end is not decoded to its end.
     if (usedSeconds >= content.endSeconds - from) refuseFewFrames(health.decoded, content);
   }
   refuseDamagedPicture(health, 0);
@@ -75,7 +75,7 @@ function validateAudio({ input, track, usedSeconds }: PlannedSound, plan: Compos
   const decodedSeconds = track.sampleRate && health.samples && health.samples / track.sampleRate;
   const statedSeconds = track.endSeconds && track.endSeconds - track.startSeconds;
   if (decodedSeconds && statedSeconds && usedSeconds >= statedSeconds) {
-    refuseShort('sound', decodedSeconds, statedSeconds, plan.fps);
+    refuseShort('audio', decodedSeconds, statedSeconds, plan.fps);
   }
   refuseDamagedSound(health);
 }

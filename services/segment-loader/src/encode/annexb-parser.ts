@@ -9,14 +9,14 @@ const NAL = { slice: 1, idr: 5, sequenceParameters: 7, pictureParameters: 8, del
 const KEPT: ReadonlySet<number> = new Set([NAL.slice, NAL.idr, NAL.sequenceParameters, NAL.pictureParameters]);
 
 /**
- * H.264 in Annex B form, cut into access units at their delimiters (H.264 §7.4.1.2.3). Delimiters, SEI and filler are left
- * out: a viewer's decoder needs none of them.
+ * Splits H.264 in Annex B format into access units at their delimiters (H.264 §7.4.1.2.3). Delimiters, SEI and filler are
+ * dropped, because a viewer's decoder needs none of them.
  */
 export class AnnexBParser implements FrameParser {
   #bytes: Buffer = Buffer.alloc(0);
-  /** Where the search for the next start code goes on. */
+  /** Position at which the search for the next start code continues. */
   #searchFrom = 0;
-  /** Where the NAL unit being received begins, after its start code. */
+  /** Start of the current NAL unit, after its start code. */
   #nalStart: number | undefined;
   #unit: Buffer[] = [];
   #isIdr = false;
@@ -42,10 +42,11 @@ export class AnnexBParser implements FrameParser {
     return frames;
   }
 
-  /** Drops what has been cut; a start code may still be split over the end of the chunk. */
+  /** Drops the consumed bytes; a start code may still be split across chunks. */
   #forget(): void {
     const keepFrom = this.#nalStart ?? Math.max(0, this.#bytes.length - 2);
-    if (this.#bytes.length - keepFrom > MAX_FRAME_BYTES) throw new RangeError('a NAL unit without end');
+    if (this.#bytes.length - keepFrom > MAX_FRAME_BYTES)
+      throw new RangeError(`a NAL unit exceeds ${MAX_FRAME_BYTES} bytes`);
     this.#bytes = this.#bytes.subarray(keepFrom);
     if (this.#nalStart !== undefined) this.#nalStart = 0;
     this.#searchFrom = Math.max(0, this.#bytes.length - 2);
@@ -71,7 +72,7 @@ export class AnnexBParser implements FrameParser {
   }
 }
 
-/** They belong to the next start code (H.264 §B.1.1); a NAL unit itself ends in a stop bit. */
+/** Trailing zeros belong to the next start code (H.264 §B.1.1); a NAL unit itself ends in a stop bit. */
 function withoutTrailingZeros(nal: Buffer): Buffer {
   let end = nal.length;
   while (end > 0 && nal[end - 1] === 0) end--;

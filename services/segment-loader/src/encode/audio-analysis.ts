@@ -5,23 +5,24 @@ import { ChannelStatistics, downmixWeights } from './downmix.js';
 import { type EncoderInput, type EncoderLimits, inputArguments } from './encoder-arguments.js';
 import { AUDIO_PAD } from './filter-graph.js';
 
-/** All of a voice's level lies below half of this, Hz. */
+/** Sample rate of the analysis, Hz; practically all energy of speech lies below half of it. */
 const ANALYSIS_RATE = 16_000;
 const LOG_LIMIT_BYTES = 64 * 1024;
-/** More than this would make noise of silence, dB. */
+/** Maximum gain, dB; more would amplify silence to noise. */
 const MAX_GAIN_DB = 30;
 
-/** A run that only reads. */
+/** Limits of a run that only reads. */
 export interface AnalysisLimits extends EncoderLimits {
   readonly maxDurationSeconds: number;
-  /** Not done by then, it is given up. */
+  /** Time after which the run is abandoned. */
   readonly totalMs: number;
 }
 
 /**
- * Decodes a sound once to see which channels carry what.
- * @returns what each channel counts in mono; `undefined` for mono, and for what can't be decoded, which the encoder will name.
- * @throws the signal's reason.
+ * Decodes an audio track once to determine the content of its channels.
+ * @returns Each channel's weight in the mono mix; `undefined` for mono, and for audio that can't be decoded, which the
+ * encoder will report.
+ * @throws The signal's reason.
  */
 export async function analyzeChannels(
   descriptor: number,
@@ -62,9 +63,9 @@ export async function analyzeChannels(
 
 /**
  * Measures the integrated loudness of a mix (EBU R 128, ITU-R BS.1770).
- * @param chains from the inputs to the `AUDIO_PAD`.
- * @returns what brings it to the target, at most 30 dB up; 0 for silence and for less than the 400 ms that a measurement takes, dB.
- * @throws the signal's reason.
+ * @param chains Filter chains from the inputs to the `AUDIO_PAD`.
+ * @returns The gain to the target in dB, at most 30; 0 for silence and for less than the 400 ms that a measurement takes.
+ * @throws The signal's reason.
  */
 export async function loudnessGainDb(
   target: number,
@@ -82,7 +83,7 @@ export async function loudnessGainDb(
     'info',
     '-copyts',
     ...inputs.flatMap((input, i) => inputArguments(input, i, limits)),
-    // The log has the figures of each moment only at `verbose`, and the summary at the end.
+    // The log has the momentary figures only at `verbose`, and the summary at the end.
     '-filter_complex',
     `${chains.join(';')};${AUDIO_PAD}ebur128=framelog=verbose[m]`,
     '-map',
@@ -102,16 +103,16 @@ export async function loudnessGainDb(
   return gainFor(target, log);
 }
 
-/** @param log of a run with `ebur128`. */
+/** @param log Output of a run with `ebur128`. */
 function gainFor(target: number, log: string): number {
   const summary = log.slice(Math.max(0, log.lastIndexOf('Integrated loudness:')));
   const measured = Number(/I:\s*(-?\d+(?:\.\d+)?) LUFS/.exec(summary)?.[1] ?? Number.NaN);
-  // The filter's word for nothing that could be measured.
+  // −70 means that nothing could be measured.
   if (!(measured > -70)) return 0;
   return Math.min(MAX_GAIN_DB, target - measured);
 }
 
-/** @throws the signal's reason. */
+/** Runs a tool within limits. @throws The signal's reason. */
 async function withLimits(
   tool: ToolProcess,
   { totalMs }: AnalysisLimits,

@@ -1,4 +1,4 @@
-/** Bytes that arrive in chunks of any size and are taken in lengths of the reader's choice. */
+/** Queues bytes that arrive in chunks of any size, to be read in any lengths. */
 export class ByteQueue {
   #chunks: Buffer[] = [];
   #length = 0;
@@ -13,7 +13,7 @@ export class ByteQueue {
     this.#length += chunk.length;
   }
 
-  /** The first `length` bytes, contiguous; a view where they lie in one chunk. `undefined` while there are fewer. */
+  /** @returns The first `length` bytes, contiguous (a view if one chunk holds them); `undefined` while there are fewer. */
   take(length: number): Buffer | undefined {
     if (this.#length < length) return undefined;
     const parts: Buffer[] = [];

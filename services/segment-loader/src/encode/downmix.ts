@@ -1,9 +1,9 @@
-/** A channel this far below the loudest (−60 dB) carries nothing that anybody would miss. */
+/** Power relative to the loudest channel (−60 dB) below which a channel counts as silent. */
 const SILENT_SHARE = 1e-6;
-/** Cost of looking at one instant grows with the square of the channels; above this, instants are left out. */
+/** Maximum products per instant: the cost grows with the square of the channels; above this, instants are skipped. */
 const PRODUCTS_PER_INSTANT = 128;
 
-/** Collects how the channels of a sound resemble each other: the covariance of each with each. */
+/** Accumulates the covariance of every pair of an audio track's channels. */
 export class ChannelStatistics {
   readonly #channels: number;
   readonly #stride: number;
@@ -17,7 +17,7 @@ export class ChannelStatistics {
     this.#sums = new Float64Array(channels * channels);
   }
 
-  /** Takes interleaved s16le samples, cut anywhere. */
+  /** Adds interleaved s16le samples, split anywhere. */
   push(data: Buffer): void {
     const bytes = this.#left.length > 0 ? Buffer.concat([this.#left, data]) : data;
     const size = 2 * this.#channels;
@@ -28,7 +28,7 @@ export class ChannelStatistics {
     this.#left = bytes.subarray(instants * size);
   }
 
-  /** The covariance of two channels; of a channel with itself, its power. */
+  /** @returns The covariance of two channels; of a channel with itself, its power. */
   covariance(a: number, b: number): number {
     return this.#sums[Math.max(a, b) * this.#channels + Math.min(a, b)] ?? 0;
   }
@@ -51,13 +51,13 @@ export class ChannelStatistics {
 }
 
 /**
- * What each channel counts in mono, so that a voice is as loud as in the loudest of the channels that carry it, whichever they
- * are. Channels that carry the same share its level between them; those that carry it upside down are turned, so that they
- * don't cancel; those that carry different things (two people, each with a microphone) are added, each at its own level. A channel for
- * low frequencies is left out unless it is the only one with sound.
+ * Computes each channel's weight in the mono mix, so that a voice is as loud as in the loudest of the channels that carry
+ * it. Channels with the same content share its level; those with inverted polarity are inverted, so that they don't cancel;
+ * those with different content (two people, each with a microphone) are added at their own levels. A low-frequency channel
+ * is left out unless it is the only one with signal.
  *
- * With ρ the correlation and σ the level of channels, channel i counts max_j(|ρij|·σj) / Σ_j(|ρij|·σj).
- * @returns one weight a channel, −1 to 1; equal ones when all is silent.
+ * With ρ the correlation and σ the level of channels, channel i has the weight max_j(|ρij|·σj) / Σ_j(|ρij|·σj).
+ * @returns One weight per channel, −1 to 1; equal ones if all are silent.
  */
 export function downmixWeights(statistics: ChannelStatistics, channelLayout: string | undefined): number[] {
   const { channels } = statistics;
@@ -77,7 +77,7 @@ export function downmixWeights(statistics: ChannelStatistics, channelLayout: str
   });
 }
 
-/** From the loudest on, each channel is turned to how it adds to those before it. */
+/** @returns The sign of each channel: starting from the loudest, each is added in phase with those before it. */
 function signsOf(used: readonly number[], statistics: ChannelStatistics): ReadonlyMap<number, number> {
   const signs = new Map<number, number>();
   for (const channel of used.toSorted((a, b) => statistics.covariance(b, b) - statistics.covariance(a, a))) {
@@ -90,7 +90,7 @@ function signsOf(used: readonly number[], statistics: ChannelStatistics): Readon
   return signs;
 }
 
-/** In FFmpeg's order of channels, LFE comes after the front ones. */
+/** @returns The index of the LFE channel, which follows the front ones in FFmpeg's channel order. */
 function lowFrequencyChannel(layout: string | undefined): number | undefined {
   if (!layout || !/^\d\.1/.test(layout)) return undefined;
   return layout.startsWith('2.1') ? 2 : 3;

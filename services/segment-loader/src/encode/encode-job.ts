@@ -4,18 +4,18 @@ import { endOf } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 import { type EncoderLimits, fileArguments } from './encoder-arguments.js';
 
-/** One run of ffmpeg, and what is expected of it. */
+/** One run of ffmpeg and its expected output. */
 export interface EncodeJob {
   readonly fps: Rational;
   readonly gopFrames: number;
   readonly renditions: readonly PlannedRendition[];
   readonly hasSound: boolean;
-  /** How much sound there is to be, where that is known. */
+  /** Expected number of audio samples, if known. */
   readonly statedSamples: number | undefined;
   readonly arguments: readonly string[];
 }
 
-/** To encode a file, or a picture and a sound, as they are. */
+/** @returns The job that encodes a file, or a video file and an audio file. */
 export function fileJob(plan: EncodePlan, limits: EncoderLimits): EncodeJob {
   const { fps, gopFrames, renditions, audio } = plan;
   return {
@@ -28,7 +28,7 @@ export function fileJob(plan: EncodePlan, limits: EncoderLimits): EncodeJob {
   };
 }
 
-/** How much sound the file says there is from the segment's start on. */
+/** @returns The number of audio samples that the file states from the segment's start on. */
 function statedSamples({ audio, zeroSeconds }: EncodePlan): number | undefined {
   const end = audio && endOf(audio.track);
   if (!audio || end === undefined) return undefined;

@@ -3,36 +3,36 @@ import type { AudioTrack, VideoTrack } from '../probe/media-info.js';
 import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 import { displaySize, renditionSize, type Size } from './video-size.js';
 
-/** What every segment of an avatar is encoded to. */
+/** Encoding settings of an avatar's segments. */
 export interface EncodeSettings {
   readonly renditions: readonly RenditionConfig[];
   readonly gopMs: number;
-  /** The avatar's own rate, when it has one. */
+  /** The avatar's own frame rate, if set. */
   readonly fps: Rational | undefined;
-  /** What the sound is brought to, LUFS (EBU R 128); `undefined`: it keeps its level. */
+  /** Target loudness of the audio, LUFS (EBU R 128); `undefined`: unchanged. */
   readonly loudness?: number | undefined;
 }
 
 export interface PlannedRendition extends RenditionConfig, Size {}
 
-/** What one file will become, decided before it is decoded. */
+/** A file's encoding plan, made before it is decoded. */
 export interface EncodePlan {
   readonly video: VideoTrack;
   readonly audio: PlannedAudio | undefined;
   readonly fps: Rational;
   readonly gopFrames: number;
   readonly renditions: readonly PlannedRendition[];
-  /** The instant of the file's clock that becomes the segment's start, s. */
+  /** Time in the file that becomes the segment's start, s. */
   readonly zeroSeconds: number;
-  /** What brings the sound to the loudness that was asked for, dB; `undefined`: it keeps its level. */
+  /** Gain that brings the audio to the requested loudness, dB; `undefined`: unchanged. */
   readonly loudnessGainDb?: number | undefined;
 }
 
 export interface PlannedAudio {
   readonly track: AudioTrack;
-  /** Whether the sound comes from a file of its own; then both files start together. */
+  /** Whether the audio has its own file; then both files start together. */
   readonly separate: boolean;
-  /** What each channel counts in mono, see `downmixWeights`; `undefined` where there is one channel, or nobody has looked. */
+  /** Weight of each channel in the mono mix, see `downmixWeights`; `undefined` for mono, or if not analyzed. */
   readonly weights?: readonly number[] | undefined;
 }
 
@@ -51,9 +51,9 @@ export function planEncode(video: VideoTrack, audio: PlannedAudio | undefined, s
 }
 
 /**
- * A segment starts with its first frame. Where the sound starts earlier, the first frame is held for that time, in whole
- * frames, so that no frame has to move on the grid; less than one frame of sound before the picture is cut (mostly it is an
- * encoder's priming). Where the sound starts later, silence comes before it.
+ * A segment starts with its first frame. If the audio starts earlier, the first frame is repeated for that time in whole
+ * frames, so that no frame moves on the grid; less than one frame of earlier audio is cut (usually encoder priming). If the
+ * audio starts later, it is preceded by silence.
  */
 export function segmentZero(video: VideoTrack, audio: AudioTrack, fps: Rational): number {
   const earlySeconds = Math.max(0, video.startSeconds - audio.startSeconds);

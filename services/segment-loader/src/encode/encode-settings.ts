@@ -2,10 +2,13 @@ import type { Avatar } from '@humancast/protocol';
 import type { LoaderConfig } from '@humancast/shared';
 import type { EncodeSettings } from './encode-plan.js';
 
-/** What an upload may say about its loudness: a target, LUFS, or that it keeps its level whatever the avatar wants. */
+/** An upload's loudness: a target in LUFS, or `off` to keep its level regardless of the avatar's setting. */
 export type LoudnessChoice = number | 'off' | undefined;
 
-/** The service's settings, with what the avatar wants otherwise, and what the upload wants otherwise than the avatar. */
+/**
+ * Merges the settings of service, avatar and upload; the upload's take precedence over the avatar's, those over the
+ * service's.
+ */
 export function encodeSettingsOf(
   avatar: Avatar,
   config: Pick<LoaderConfig, 'renditions' | 'gopMs'>,
@@ -19,7 +22,10 @@ export function encodeSettingsOf(
   };
 }
 
-/** Settings of a library file: the room that is heard between words keeps its level. */
+/**
+ * @returns The settings of a library file. Idle clips keep their level, because it is that of the background between
+ * utterances.
+ */
 export function librarySettingsOf(
   avatar: Avatar,
   config: Pick<LoaderConfig, 'renditions' | 'gopMs'>,

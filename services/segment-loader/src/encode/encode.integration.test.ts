@@ -45,7 +45,7 @@ describe('encode', () => {
   it('gives up an encoder that makes nothing', async () => {
     await expect(run(silent, { stallMs: 200 })).rejects.toMatchObject({
       code: 'media_undecodable',
-      message: expect.stringContaining('nothing came of it') as string,
+      message: expect.stringContaining('produced no output') as string,
     });
   });
 

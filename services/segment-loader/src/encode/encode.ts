@@ -12,7 +12,7 @@ import { GopAssembler } from './gop-assembler.js';
 import { IvfParser } from './ivf-parser.js';
 import { PcmChunker } from './pcm-chunker.js';
 
-/** Where encoded parts go. While one is being written, no more is read, and ffmpeg waits. */
+/** Receives encoded parts. While one is being written, nothing more is read, and ffmpeg waits. */
 export interface PartSink {
   writeGop(rendition: string, index: number, gop: Buffer): Promise<void>;
   writePcm(index: number, pcm: Buffer): Promise<void>;
@@ -20,14 +20,14 @@ export interface PartSink {
 
 export interface EncodeLimits {
   readonly maxDurationSeconds: number;
-  /** Without a byte from ffmpeg for this long, it is taken for stuck. */
+  /** Time without output after which ffmpeg counts as stalled. */
   readonly stallMs: number;
-  /** Not done by then, it is given up. */
+  /** Time after which the run is abandoned. */
   readonly totalMs: number;
 }
 
 export interface Encoded {
-  /** Frames of every rendition. */
+  /** Frames of each rendition. */
   readonly frames: number;
   readonly pcmSamples: number;
   /** Bytes of all GOPs, by rendition id. */
@@ -39,10 +39,12 @@ export interface Encoded {
 const PARSERS: Readonly<Record<Codec, new () => FrameParser>> = { vp8: IvfParser, h264: AnnexBParser };
 
 /**
- * One ffmpeg process from file to parts. Ends with what there is, however little: whether that is enough is for `validateOutput` to say.
- * @param inputs descriptors of the files, in the order of the job's arguments.
- * @param onFrames told how many frames of the first rendition there are.
- * @throws HumancastError `media_too_long`, `media_undecodable` (it is stuck, takes too long, or makes no sense); what the sink throws; the signal's reason.
+ * Runs one ffmpeg process and stores its output as parts. It succeeds with any amount of output; `validateOutput` decides
+ * whether that is enough.
+ * @param inputs Descriptors of the files, in the order of the job's arguments.
+ * @param onFrames Receives the number of frames of the first rendition.
+ * @throws HumancastError `media_too_long`, `media_undecodable` (stalled, timed out, or invalid output); errors of the sink;
+ * the signal's reason.
  */
 export async function encode(
   job: EncodeJob,
@@ -91,7 +93,7 @@ class Encoding {
       const pcm = hasSound ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
       const log = this.#takeLog(tool.stderr);
       tool.stdout.resume();
-      // All of them have ended before this returns: nobody writes a part after it has been given up.
+      // All of them end before this returns, so that no part is written after a failure.
       for (const part of [...videos, pcm, log, tool.exited]) part.catch(fail);
       await Promise.allSettled([...videos, pcm, log, tool.exited]);
       if (failure) throw asEncoderFailure(failure.error);
@@ -144,7 +146,7 @@ class Encoding {
   }
 
   async *#chunks(stream: Readable | undefined): AsyncGenerator<Buffer> {
-    if (!stream) throw new TypeError('ffmpeg was started with too few outputs');
+    if (!stream) throw new TypeError('ffmpeg has too few outputs');
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       this.#lastByteMs = performance.now();
       yield chunk;
@@ -161,14 +163,14 @@ class Encoding {
     }
   }
 
-  /** While a part is being written it is we who are slow. */
+  /** Fails a stalled run. Back-pressure from the sink does not count as a stall. */
   #failWhenStuck(fail: (error: unknown) => void): void {
     if (this.#writing > 0 || performance.now() - this.#lastByteMs <= this.#limits.stallMs) return;
-    fail(new HumancastError('media_undecodable', `nothing came of it for ${this.#limits.stallMs / 1000} s`));
+    fail(new HumancastError('media_undecodable', `ffmpeg produced no output for ${this.#limits.stallMs / 1000} s`));
   }
 }
 
-/** A parser's complaint: the stream is not what an encoder in order makes. */
+/** Maps a parser's error, which means that the encoder's output is invalid. */
 function asEncoderFailure(error: unknown): unknown {
   return error instanceof RangeError
     ? new HumancastError('media_undecodable', { detail: error.message, cause: error })
@@ -186,13 +188,13 @@ function sameFrames(counts: readonly number[]): number {
 function slow(totalMs: number): HumancastError {
   return new HumancastError(
     'media_undecodable',
-    `decoding and encoding took longer than the ${Math.round(totalMs / 1000)} s it may take`,
+    `decoding and encoding took longer than the ${Math.round(totalMs / 1000)} s that are allowed`,
   );
 }
 
 function tooLong(maxDurationSeconds: number): HumancastError {
   return new HumancastError('media_too_long', {
-    detail: `it goes on after the ${maxDurationSeconds} s that are allowed`,
+    detail: `the media is longer than the ${maxDurationSeconds} s that are allowed`,
     extra: { maxDurationSeconds },
   });
 }

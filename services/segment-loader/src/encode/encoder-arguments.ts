@@ -10,11 +10,11 @@ export interface EncoderLimits {
   readonly threads: number;
 }
 
-/** One `-i`. */
+/** One `-i` option. */
 export interface EncoderInput {
-  /** The picture track that is used of it. */
+  /** The video track used of it. */
   readonly video: VideoTrack | undefined;
-  /** Whether it begins again when it ends, for ever. */
+  /** Whether it loops endlessly. */
   readonly loop: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface EncoderOutputs {
   readonly hasSound: boolean;
 }
 
-/** The picture's file, then the sound's if it is another. */
+/** @returns The arguments for the video's file, and the audio's if it is a separate one. */
 export function fileArguments(plan: EncodePlan, limits: EncoderLimits): string[] {
   const { audio, renditions, gopFrames } = plan;
   const outputs = { renditions, gopFrames, hasSound: audio !== undefined };
@@ -35,7 +35,7 @@ export function fileInputs({ video, audio }: EncodePlan): EncoderInput[] {
   return [{ video, loop: false }, ...(audio?.separate ? [{ video: undefined, loop: false }] : [])];
 }
 
-/** @param graph its outputs are a {@link videoPad} for each rendition, and the {@link AUDIO_PAD}. */
+/** @param graph Filter graph whose outputs are a {@link videoPad} for each rendition and the {@link AUDIO_PAD}. */
 export function encoderArguments(
   inputs: readonly EncoderInput[],
   graph: string,
@@ -43,7 +43,7 @@ export function encoderArguments(
   { maxPixels, threads }: EncoderLimits,
 ): string[] {
   return [
-    // Timestamps stay the file's own: the graph moves both tracks by the same amount.
+    // The file's own timestamps are kept: the graph shifts both tracks by the same amount.
     '-nostdin',
     '-hide_banner',
     '-nostats',
@@ -71,7 +71,7 @@ export function encoderArguments(
   ];
 }
 
-/** For one raw picture, the graph's `[whole]`. */
+/** @returns The arguments that output one raw image, the graph's `[whole]`. */
 export function pictureArguments(inputs: readonly EncoderInput[], graph: string, limits: EncoderLimits): string[] {
   return [
     '-nostdin',
@@ -104,34 +104,34 @@ export function inputArguments(
     '-threads',
     String(threads),
     ...(loop ? ['-stream_loop', '-1'] : []),
-    // A picture that changes its size on the way is scaled; a rebuilt graph would begin to count frames anew.
+    // Video that changes its size is scaled; a rebuilt graph would restart the frame count.
     ...(video ? ['-reinit_filter:v', '0', '-noautorotate', ...alphaDecoder(video)] : []),
     '-i',
     inputUrl(index),
   ];
 }
 
-/** FFmpeg's own VP8 and VP9 decoders leave the alpha channel out. */
+/** FFmpeg's native VP8 and VP9 decoders ignore the alpha channel. */
 function alphaDecoder({ hasAlpha, codec, index }: VideoTrack): string[] {
   const decoder = hasAlpha ? { vp8: 'libvpx', vp9: 'libvpx-vp9' }[codec] : undefined;
   return decoder ? [`-c:${index}`, decoder] : [];
 }
 
 /**
- * Keyframes at every `gopFrames` and nowhere else; no frame that is not shown, none that needs a later one. The rate is
- * held within one second, so that a keyframe is not a burst many times the size of what surrounds it.
+ * Keyframes come exactly every `gopFrames`; there are no hidden frames and no B-frames. The rate is held within one second,
+ * so that a keyframe is not a burst many times the size of its neighbors.
  */
 function codecOptions({ codec, bitrateBps }: PlannedRendition, gopFrames: number): string[] {
   const rate = String(bitrateBps);
   const gop = String(gopFrames);
   const common = ['-b:v', rate, '-maxrate', rate, '-bufsize', rate, '-g', gop, '-keyint_min', gop];
-  // libvpx holds a constant rate when it is told the same rate as least and most.
+  // libvpx holds a constant bitrate if minimum and maximum equal it.
   return codec === 'vp8' ? [...VP8, ...common, '-minrate', rate, '-f', 'ivf'] : [...H264, ...common, '-f', 'h264'];
 }
 
 const VP8 = ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '-8', '-lag-in-frames', '0', '-auto-alt-ref', '0'];
 
-/** Constrained baseline; access unit delimiters are what the stream is cut by. */
+/** Constrained baseline; the parser splits the stream at access unit delimiters. */
 const H264 = [
   '-c:v',
   'libx264',

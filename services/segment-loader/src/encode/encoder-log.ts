@@ -3,27 +3,27 @@ import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
 const MAX_LINE_CHARS = 2000;
 const TAIL_LINES = 8;
 
-/** `<input>:<stream>`, as in `#0:1` of FFmpeg's messages. */
+/** Stream name `<input>:<stream>`, as in `#0:1` of FFmpeg's messages. */
 export type StreamName = `${number}:${number}`;
 
 export interface StreamHealth {
-  /** Frames or packets that could not be decoded, or only with errors patched over. */
+  /** Frames or packets that could not be decoded, or only with error concealment. */
   damaged: number;
-  /** Frames that came out of the decoder; `undefined` when it never said. */
+  /** Frames output by the decoder; `undefined` if it did not report them. */
   decoded: number | undefined;
-  /** Of sound: samples of one channel that came out. */
+  /** Audio only: decoded samples per channel. */
   samples: number | undefined;
 }
 
 /**
- * What ffmpeg tells while it works (`-loglevel repeat+level+verbose`). Its exit code is 0 however broken a file is, so this is
- * where damage is counted. Understands the wording of FFmpeg 5 and of 6 and later.
+ * Parses ffmpeg's log (`-loglevel repeat+level+verbose`) to count damage, because its exit code is 0 however broken a file
+ * is. It understands the wording of FFmpeg 5 and of 6 and later.
  */
 export class EncoderLog {
   readonly #streams = new Map<string, StreamHealth>();
   readonly #tail: string[] = [];
   #partial = '';
-  /** A size that a decoder refused on the way, because it exceeds the limit. */
+  /** Frame size that a decoder rejected mid-stream because it exceeds the limit. */
   refusedSize: RefusedSize | undefined;
 
   push(chunk: Buffer): void {
@@ -36,7 +36,7 @@ export class EncoderLog {
     return this.#streams.get(stream) ?? { damaged: 0, decoded: undefined, samples: undefined };
   }
 
-  /** The last complaints, for the log of the service. */
+  /** The last error messages, for the service's log. */
   get complaints(): string {
     return this.#tail.join('; ');
   }

@@ -5,13 +5,13 @@ import { AHEAD_SECONDS, BACK_SECONDS } from '../probe/packet-scan.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 
 /**
- * The matrix a viewer's decoder will assume: VP8 knows only BT.601 (RFC 6386 §9.2, color_space; Chromium does so at every
- * size), H.264 says BT.709 in its VUI (see `codecOptions`).
+ * The matrix that a viewer's decoder assumes: VP8 knows only BT.601 (RFC 6386 §9.2, color_space; Chromium does so at every
+ * size), H.264 signals BT.709 in its VUI (see `codecOptions`).
  */
 export type ViewerMatrix = 'bt601' | 'bt709';
 export const VIEWER_MATRIX: Readonly<Record<Codec, ViewerMatrix>> = { vp8: 'bt601', h264: 'bt709' };
 
-/** FFmpeg's names of matrices, as its scaler takes them; others it finds out by itself or can't convert. */
+/** FFmpeg's scaler names of matrices; it detects the others itself or can't convert them. */
 const SCALER_MATRIX: Readonly<Record<string, string>> = {
   bt709: 'bt709',
   smpte170m: 'bt601',
@@ -21,14 +21,14 @@ const SCALER_MATRIX: Readonly<Record<string, string>> = {
   bt2020c: 'bt2020',
 };
 
-/** The video output of the graph for a rendition. */
+/** The video output pad of a rendition. */
 export const videoPad = (index: number) => `[v${index}]`;
 export const AUDIO_PAD = '[a]';
 const WHOLE = '[whole]';
 
 /**
- * One graph for the whole file. Everything in it is made of numbers and our own words.
- * Frames come out at k/fps, both tracks counting from the plan's zero.
+ * Builds one filter graph for the whole file, from numbers and our own strings only. Frames come out at k/fps; both tracks
+ * count from the plan's zero.
  */
 export function filterGraph(plan: EncodePlan): string {
   const { video, renditions } = plan;
@@ -39,7 +39,7 @@ export function filterGraph(plan: EncodePlan): string {
   ].join(';');
 }
 
-/** From the file that has the sound to the {@link AUDIO_PAD}; nothing where there is no sound. */
+/** @returns The chains from the file that has the audio to the {@link AUDIO_PAD}; none if there is no audio. */
 export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan): string[] {
   if (!audio) return [];
   const { track, weights, separate } = audio;
@@ -48,7 +48,7 @@ export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan):
   return [`[${separate ? 1 : 0}:${track.index}]${filters.join(',')}${AUDIO_PAD}`];
 }
 
-/** What lays a picture upright, by its EXIF orientation from 2 on. */
+/** Filters that turn an image upright, by EXIF orientation from 2 on. */
 const UPRIGHT = [
   'hflip',
   'hflip,vflip',
@@ -59,25 +59,26 @@ const UPRIGHT = [
   'transpose=cclock',
 ];
 
-/** ffmpeg is told not to turn anything by itself (`-noautorotate`): what is planned and what is drawn come from the same source. */
+/** ffmpeg's own rotation is off (`-noautorotate`), so that plan and output use the same orientation. */
 export function upright({ orientation }: VideoTrack): string[] {
   const filters = UPRIGHT[orientation - 2];
   return filters === undefined ? [] : [filters];
 }
 
-/** Whole frames, at k/fps from the zero of the file's clock on. */
+/** @returns Filters that put whole frames at k/fps, from the zero of the file's clock on. */
 export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rational): string[] {
-  // Frames that are not marked pass as they are.
+  // Frames not marked as interlaced pass unchanged.
   const progressive = video.isInterlaced ? ['yadif=mode=send_frame:deint=interlaced'] : [];
   const clock = `setpts='${onOneClock(video)}-(${decimal(zeroSeconds)})/TB'`;
   const grid = `fps=fps=${num}/${den}:start_time=0`;
   const laid = [...progressive, ...upright(video), clock];
   if (video.content?.packets !== 1) return [...laid, grid];
-  // A frame shorter than half a slot would be rounded away; one that is alone is all there is (a recording of what never changed).
+  // A frame shorter than half a slot would be rounded away; a single frame is the whole video (a recording of a static
+  // scene).
   return [...laid, `tpad=stop_mode=clone:stop_duration=${decimal(den / num)}`, grid, 'trim=end_frame=1'];
 }
 
-/** From one pad, whose picture is like `video`, to the pads of all renditions. */
+/** @returns The chains from one pad, with video like `video`, to the pads of all renditions. */
 export function renditionChains(from: string, video: VideoTrack, renditions: readonly PlannedRendition[]): string[] {
   return [
     `${from}split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`,
@@ -85,7 +86,7 @@ export function renditionChains(from: string, video: VideoTrack, renditions: rea
   ];
 }
 
-/** What is transparent becomes black: multiplying by alpha is compositing over black. */
+/** Composites transparent video over black, by multiplying with alpha. */
 function overBlack(video: VideoTrack): string[] {
   return video.hasAlpha ? ['format=gbrap', 'premultiply=inplace=1', 'format=gbrp'] : [];
 }
@@ -93,16 +94,16 @@ function overBlack(video: VideoTrack): string[] {
 function picture(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
   const size = `w=${width}:h=${height}`;
   const to = VIEWER_MATRIX[codec];
-  // Over black it is RGB already.
+  // Over black, it is RGB already.
   const linear = linearSource({ ...video, isRgb: video.isRgb || video.hasAlpha });
   if (linear) return [`scale=${size}`, ...toScreen(linear, to), ...FINISH];
   const from = video.isRgb || video.hasAlpha ? 'rgb' : sourceMatrix(video);
-  // The scaler converts between matrices by way of RGB; from HD to VP8, the most frequent case, there is a shorter one.
+  // The scaler converts between matrices via RGB; from HD to VP8, the most frequent case, there is a shorter way.
   if (from === 'bt709' && to === 'bt601') return [...scaled(size, from, from), ...FINISH, BT709_TO_BT601];
   return [...scaled(size, from === 'rgb' ? 'auto' : from, to), ...FINISH];
 }
 
-/** Primaries and transfer stay what they are: then it is one matrix, without the way over linear light. */
+/** With unchanged primaries and transfer, this is one matrix, without a conversion to linear light. */
 const BT709_TO_BT601 = [
   'colorspace=ispace=bt709:iprimaries=bt709:itrc=bt709:irange=tv',
   'space=smpte170m:primaries=bt709:trc=bt709:range=tv',
@@ -114,17 +115,17 @@ function scaled(size: string, from: string, to: string): string[] {
   return [`scale=${size}:in_color_matrix=${from}:out_color_matrix=${to}:out_range=tv`];
 }
 
-/** A file that doesn't say its matrix means what its size suggests, as players have it. */
+/** @returns The track's matrix; if the file states none, the one that players assume for its size. */
 export function sourceMatrix(video: VideoTrack): string {
   if (video.colorMatrix !== undefined) return SCALER_MATRIX[video.colorMatrix] ?? 'auto';
   return Math.min(video.width, video.height) >= 720 ? 'bt709' : 'bt601';
 }
 
-/** What a picture is made of, as zscale names it, where that is not what a screen shows. */
+/** Color properties in zscale's names, for video that differs from what a screen shows. */
 export interface LinearSource {
   readonly primaries: string;
   readonly transfer: string;
-  /** `undefined`: the frames say it themselves. */
+  /** `undefined`: signaled by the frames. */
   readonly matrix: string | undefined;
   readonly isHdr: boolean;
   readonly hasAlpha: boolean;
@@ -133,7 +134,7 @@ export interface LinearSource {
 const HDR_TRANSFER: Readonly<Record<string, string>> = { smpte2084: 'smpte2084', 'arib-std-b67': 'arib-std-b67' };
 const WIDE_PRIMARIES: Readonly<Record<string, string>> = { bt2020: '2020', smpte432: 'smpte432', smpte431: 'smpte431' };
 
-/** `undefined` unless the picture has high dynamic range (PQ, HLG), or primaries beyond those of BT.709. */
+/** @returns `undefined` unless the video has a high dynamic range (PQ, HLG) or primaries wider than BT.709. */
 export function linearSource(video: VideoTrack): LinearSource | undefined {
   const { colorTransfer, colorPrimaries, colorMatrix, isRgb, hasAlpha } = video;
   const hdr = HDR_TRANSFER[colorTransfer ?? ''];
@@ -149,14 +150,14 @@ export function linearSource(video: VideoTrack): LinearSource | undefined {
   };
 }
 
-/** White of a scene, cd/m² (ITU-R BT.2408). */
+/** Luminance of diffuse white, cd/m² (ITU-R BT.2408). */
 const WHITE_NITS = 203;
-/** What is brighter than this, in units of white, is white: 1000 cd/m², the display of HLG and of most PQ. */
+/** Luminance, in units of diffuse white, above which all is white: 1000 cd/m², the display of HLG and of most PQ. */
 const PEAK = (1000 / WHITE_NITS).toFixed(4);
 
 /**
- * Brings a picture to what a screen shows. High dynamic range keeps everything up to 30 % of white (a face) as it is, and what is brighter
- * grows slower, all three colors alike, so that no hue changes.
+ * Converts video to what a screen shows. Tone mapping keeps everything up to 30 % of white (a face) unchanged and compresses
+ * brighter values, all three colors alike, so that no hue changes.
  */
 export function toScreen({ primaries, transfer, matrix, isHdr, hasAlpha }: LinearSource, to: ViewerMatrix): string[] {
   const own = `tin=${transfer}:pin=${primaries}${matrix ? `:min=${matrix}` : ''}`;
@@ -170,10 +171,11 @@ export function toScreen({ primaries, transfer, matrix, isHdr, hasAlpha }: Linea
 }
 
 /**
- * Mono at the stored rate in floating point, aligned to the sample at the start, and held to the file's timestamps. A clock that
- * runs up to 5 % fast or slow is followed by resampling, with less than 30 ms between sound and timestamps; a hole of more than
- * 50 ms becomes silence. Below 2 ms, timestamps are rounding (WebM and FLV count whole milliseconds).
- * @param weights what each channel counts, see `downmixWeights`.
+ * Produces mono at the stored rate in floating point, aligned to the sample at the start, and kept in sync with the file's
+ * timestamps. A clock that is up to 5 % fast or slow is followed by resampling, with less than 30 ms between audio and
+ * timestamps; a gap of more than 50 ms becomes silence. Deviations below 2 ms are rounding (WebM and FLV count whole
+ * milliseconds).
+ * @param weights Weight of each channel, see `downmixWeights`.
  */
 export function voice(origin: string, track: AudioTrack, weights?: readonly number[]): string[] {
   return [
@@ -184,7 +186,7 @@ export function voice(origin: string, track: AudioTrack, weights?: readonly numb
   ];
 }
 
-/** Without a layout, FFmpeg would weigh no channel, and fail; it is told what each one counts. */
+/** Mixes down with explicit weights, because FFmpeg fails without a channel layout. */
 function downmix(
   { channelLayout, channels = 1 }: AudioTrack,
   weights = equalWeights(channelLayout, channels),
@@ -199,17 +201,20 @@ function equalWeights(layout: string | undefined, channels: number): readonly nu
   return layout === undefined && channels > 2 ? new Array<number>(channels).fill(1 / channels) : undefined;
 }
 
-/** FFmpeg's own names only: other layouts are spelled in ways that change from version to version. */
+/** Accepts FFmpeg's own names only: the spelling of other layouts changes between versions. */
 function isLayoutName(layout: string | undefined): layout is string {
   return /^[a-z0-9.]+(\([a-z-]+\))?$/.test(layout ?? '');
 }
 
-/** Just below full scale: what adds up to more is held down for a moment instead of clipped. */
+/** Limiter ceiling just below full scale; louder sums are attenuated briefly instead of clipped. */
 const CEILING = 0.988;
-/** −1.5 dBFS of four times the stored rate: bringing it back to that rate stays below −1 dBTP (EBU R 128 s1). */
+/** Ceiling of −1.5 dBFS at four times the stored rate, which stays below −1 dBTP at the stored rate (EBU R 128 s1). */
 const TRUE_PEAK_CEILING = 0.841;
 
-/** From floating point to what is stored, never above full scale. @param gainDb of the loudness that was asked for. */
+/**
+ * @returns Filters from floating point to the stored format, never above full scale. @param gainDb Gain of the requested
+ * loudness.
+ */
 export function finishSound(gainDb?: number): string[] {
   const limiter = (ceiling: number) => `alimiter=limit=${ceiling}:level=0:latency=1:attack=5:release=50`;
   const limited =
@@ -225,8 +230,8 @@ export function finishSound(gainDb?: number): string[] {
 }
 
 /**
- * The timestamp of a frame on a clock that runs on through all jumps, in the expressions of `setpts` and `asetpts`. It counts
- * the jumps by the same measure as the scan of the packets, and adds the shift that was found for each.
+ * @returns The timestamp of a frame on a clock without jumps, as an expression for `setpts` and `asetpts`. It detects jumps
+ * with the packet scan's thresholds, and adds the shift found for each.
  */
 function onOneClock({ content }: Pick<AudioTrack, 'content'>): string {
   const shifts = content?.shifts ?? [];
@@ -236,7 +241,7 @@ function onOneClock({ content }: Pick<AudioTrack, 'content'>): string {
   return `PTS+0*st(0,ld(0)+${jump})+(${shift})/TB`;
 }
 
-/** Never in exponent notation, which the expression parser does not know. */
+/** Formats a number without exponent notation, which the expression parser does not support. */
 export function decimal(seconds: number): string {
   return seconds.toFixed(6);
 }

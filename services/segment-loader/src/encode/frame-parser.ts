@@ -1,12 +1,12 @@
 import type { EncodedFrame } from '@humancast/shared';
 
-/** Cuts an encoder's byte stream into frames, wherever the chunks happen to end. */
+/** Splits an encoder's byte stream into frames, independently of chunk boundaries. */
 export interface FrameParser {
-  /** @throws RangeError when the stream is not of its format. */
+  /** @throws RangeError if the stream does not have the expected format. */
   push(chunk: Buffer): EncodedFrame[];
-  /** After the last chunk. @throws RangeError when the stream ends inside a frame. */
+  /** Ends the stream. @throws RangeError if it ends inside a frame. */
   end(): EncodedFrame[];
 }
 
-/** More than any encoder makes of one frame at the largest size and rate; past it, the stream is out of step. */
+/** Larger than any encoded frame at the largest size and rate; beyond it, the stream is out of sync. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024;

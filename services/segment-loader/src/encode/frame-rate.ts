@@ -2,13 +2,13 @@ import type { Rational } from '@humancast/protocol';
 import type { VideoTrack } from '../probe/media-info.js';
 
 const MAX_FPS = 60;
-/** Slower than this, a lost frame is missed for too long; frames are repeated instead. */
+/** Minimum rate, reached by repeating frames: at a lower one, a lost frame would be missing for too long. */
 const MIN_FPS = 5;
-/** Timestamps in milliseconds leave the rate of a short clip open by so much. */
+/** Relative tolerance for equal rates: millisecond timestamps determine the rate of a short clip only this exactly. */
 const SAME_WITHIN = 0.002;
 
 const COMMON_RATES: readonly Rational[] = [10, 12, 15, 20, 24, 25, 30, 50, 60].map((num) => ({ num, den: 1 }));
-/** Further rates of cameras and broadcasting that a file may mean without saying so. */
+/** Further rates of cameras and broadcasting that a file may have without stating them. */
 const NAMED_RATES: readonly Rational[] = [
   ...COMMON_RATES,
   ...[24_000, 30_000, 48_000, 60_000, 120_000].map((num) => ({ num, den: 1001 })),
@@ -16,9 +16,9 @@ const NAMED_RATES: readonly Rational[] = [
 ];
 
 /**
- * The constant rate a source is brought to, by the timestamps of its frames: its own, exactly, when it is constant and up to
- * 60; a whole fraction of it when it is faster (240 → 60, 120000/1001 → 60000/1001); the nearest common rate when it varies.
- * What the header says serves only to tell rates apart that rounded timestamps can't.
+ * Chooses the constant rate to which a source is converted, from the timestamps of its frames: its own, exactly, if it is
+ * constant and up to 60; a whole fraction of it if it is faster (240 → 60, 120000/1001 → 60000/1001); the nearest common
+ * rate if it varies. The header's rate serves only to distinguish rates that rounded timestamps can't.
  */
 export function chooseFrameRate(video: Pick<VideoTrack, 'averageRate' | 'nominalRate' | 'frameTimes'>): Rational {
   const { averageRate, nominalRate, frameTimes } = video;
@@ -32,7 +32,7 @@ export function chooseFrameRate(video: Pick<VideoTrack, 'averageRate' | 'nominal
 
 const DEFAULT_RATE: Rational = { num: 25, den: 1 };
 
-/** A rate that frames can have; a nominal rate of 1000 is the clock of a container. */
+/** @returns The rate if frames can have it; a nominal rate of 1000 is a container's clock. */
 function plausible(rate: Rational | undefined): Rational | undefined {
   return rate && framesPerSecond(rate) <= MAX_FPS * (1 + SAME_WITHIN) ? fraction(rate) : undefined;
 }
@@ -43,14 +43,17 @@ function sameRate(fps: number, rates: readonly (Rational | undefined)[]): Ration
   return near.length === 0 ? undefined : near.reduce((best, rate) => (distance(rate) < distance(best) ? rate : best));
 }
 
-/** The rate, or a whole fraction of it that is at most 60; `undefined` when that is too slow, or no manifest holds it. */
+/**
+ * @returns The rate, or a whole fraction of it that is at most 60; `undefined` if that is too slow, or exceeds a manifest's
+ * range.
+ */
 function fraction(rate: Rational | undefined): Rational | undefined {
   if (!rate) return undefined;
   const exact = reduced({ num: rate.num, den: rate.den * Math.ceil(framesPerSecond(rate) / MAX_FPS - 1e-6) });
   return exact && framesPerSecond(exact) >= MIN_FPS ? exact : undefined;
 }
 
-/** Frames between keyframes: the whole number of frames nearest to `gopMs`, at least one. */
+/** @returns The number of frames between keyframes: the whole number nearest to `gopMs`, at least one. */
 export function gopFramesOf(gopMs: number, fps: Rational): number {
   return Math.max(1, Math.round((gopMs * fps.num) / (1000 * fps.den)));
 }
@@ -64,7 +67,7 @@ function nearestCommon(fps: number): Rational {
   return COMMON_RATES.reduce((best, rate) => (distance(rate) < distance(best) ? rate : best));
 }
 
-/** `undefined` when the terms are larger than a manifest holds: then it was never an exact rate. */
+/** @returns `undefined` if the terms exceed a manifest's range; then it was never an exact rate. */
 function reduced({ num, den }: Rational): Rational | undefined {
   const divisor = greatestCommonDivisor(num, den);
   const rate = { num: num / divisor, den: den / divisor };

@@ -15,12 +15,12 @@ export class GopAssembler {
     return this.#frameCount;
   }
 
-  /** GOPs given out so far; the index of the next one. */
+  /** Number of completed GOPs; the index of the next one. */
   get gopCount(): number {
     return this.#gopCount;
   }
 
-  /** The packed GOP that this frame completes. @throws RangeError when a GOP would not start with a keyframe. */
+  /** @returns The packed GOP that this frame completes. @throws RangeError if a GOP would not start with a keyframe. */
   push(frame: EncodedFrame): Buffer | undefined {
     if (this.#frames.length === 0 && !frame.keyframe) {
       throw new RangeError(`frame ${this.#frameCount} must be a keyframe: they come every ${this.#gopFrames} frames`);
@@ -30,7 +30,7 @@ export class GopAssembler {
     return this.#frames.length === this.#gopFrames ? this.#pack() : undefined;
   }
 
-  /** The last GOP, when it is shorter. */
+  /** @returns The last GOP, which may be shorter. */
   end(): Buffer | undefined {
     return this.#frames.length > 0 ? this.#pack() : undefined;
   }

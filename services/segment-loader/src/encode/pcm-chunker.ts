@@ -3,29 +3,29 @@ import { ByteQueue } from './byte-queue.js';
 
 const BYTES_PER_SAMPLE = 2;
 const CHUNK_BYTES = PCM_CHUNK_SAMPLES * BYTES_PER_SAMPLE;
-/** Sound that goes on for less than this after its stated end is the encoder's padding (two HE-AAC frames are 93 ms). */
+/** Audio that exceeds its stated end by less than this is encoder padding (two HE-AAC frames are 93 ms). */
 const PADDING_BYTES = 0.1 * PCM_RATE * BYTES_PER_SAMPLE;
 
 /**
- * Cuts s16le PCM into stored chunks, and an encoder's padding off its end: a clip that loops, or is followed by another, would
- * pause there.
+ * Splits s16le PCM into stored chunks and removes encoder padding from its end, which would be audible as a pause in loops
+ * and between segments.
  */
 export class PcmChunker {
   readonly #bytes = new ByteQueue();
   readonly #statedBytes: number | undefined;
   #sampleCount = 0;
 
-  /** @param statedSamples length of the sound according to its file. */
+  /** @param statedSamples Length of the audio according to its file. */
   constructor(statedSamples?: number) {
     this.#statedBytes = statedSamples === undefined ? undefined : Math.ceil(statedSamples) * BYTES_PER_SAMPLE;
   }
 
-  /** Samples given out so far. */
+  /** Number of samples returned so far. */
   get sampleCount(): number {
     return this.#sampleCount;
   }
 
-  /** Holds back what may turn out to be padding. */
+  /** Adds samples and withholds what may be padding. @returns The completed chunks. */
   push(data: Buffer): Buffer[] {
     this.#bytes.push(data);
     const chunks: Buffer[] = [];
@@ -33,7 +33,7 @@ export class PcmChunker {
     return chunks;
   }
 
-  /** What is left; the last chunk may be shorter. A byte without its other half is dropped. */
+  /** @returns The rest; the last chunk may be shorter. An incomplete sample is dropped. */
   end(): Buffer[] {
     const left = this.#bytes.length - this.#paddingBytes();
     const whole = left - (left % BYTES_PER_SAMPLE);

@@ -46,7 +46,7 @@ describe('validateOutput', () => {
 
   it('calls a file truncated whose picture or sound ends early, whatever ffmpeg exits with, and says by how much', () => {
     expect(() => validateCase({ frames: 60 })).toThrow(code('media_truncated'));
-    expect(() => validateCase({ frames: 60 })).toThrow(/2\.00 s of picture could be read; the file states 4\.00 s/);
+    expect(() => validateCase({ frames: 60 })).toThrow(/2\.00 s of video could be read; the file states 4\.00 s/);
     expect(() => validateCase({ pcmSamples: 48_000 })).toThrow(code('media_truncated'));
   });
 
@@ -114,8 +114,8 @@ describe('validateOutput', () => {
       `Input stream #0:1 (audio): 188 packets read (9 bytes); 188 frames decoded (${samples} samples);`;
     expect(() => validateCase({ info: info({}), log: [sound(192_000)] })).not.toThrow();
     expect(() => validateCase({ info: info({ endSeconds: 8 }) })).toThrow(code('media_corrupt'));
-    expect(() => validateCase({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of picture/);
-    expect(() => validateCase({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of sound/);
-    expect(() => validateCase({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of sound/);
+    expect(() => validateCase({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of video/);
+    expect(() => validateCase({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of audio/);
+    expect(() => validateCase({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of audio/);
   });
 });

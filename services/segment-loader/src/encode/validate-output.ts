@@ -7,18 +7,21 @@ import type { EncodePlan } from './encode-plan.js';
 import type { EncoderLog, StreamHealth, StreamName } from './encoder-log.js';
 import { framesPerSecond } from './frame-rate.js';
 
-/** One damaged frame in this many is let pass: it shows for a moment. More, and what follows is guesswork. */
+/** Frames per accepted damaged frame, which is visible only briefly; with more damage, the rest is unreliable. */
 const FRAMES_PER_DAMAGED = 200;
-/** Of sound, one packet in a hundred, and two in any case: MP3 and AAC streams often start or end with a broken one. */
+/**
+ * Audio packets per accepted damaged one; two are always accepted, because MP3 and AAC streams often start or end with a
+ * broken one.
+ */
 const PACKETS_PER_DAMAGED = 100;
 const DAMAGED_PACKETS_ALWAYS = 2;
 
-/** What may be missing of a track's stated length: the largest of 100 ms, one and a half frames, and one hundredth. */
+/** Tolerance for a track's stated length: the largest of 100 ms, one and a half frames, and one hundredth. */
 const MISSING_SECONDS = 0.1;
 const MISSING_FRAMES = 1.5;
 const MISSING_SHARE = 0.01;
 
-/** What may be lost of what the packets hold: encoders' padding, a damaged packet, a frame at the end. */
+/** Tolerance for the packets' content: encoder padding, a damaged packet, a frame at the end. */
 const LOST_SECONDS = 0.25;
 const LOST_SHARE = 0.02;
 const FEW_PACKETS = 5;
@@ -31,8 +34,7 @@ export interface Outcome {
 }
 
 /**
- * Whether what was encoded is what the file said it holds. Judged by counted frames and decoded length; ffmpeg's exit code
- * says neither.
+ * Checks that the output has what the file states, by counted frames and decoded length; ffmpeg's exit code tells neither.
  * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`.
  */
 export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
@@ -41,7 +43,7 @@ export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: num
   const damaged = log.health(videoStream(plan)).damaged;
   if (frames === 0 && (damaged > 0 || exit.code === 0)) {
     throw new HumancastError('media_corrupt', {
-      detail: `not one frame of the picture could be decoded (${damaged} failed)`,
+      detail: `no video frame could be decoded (${damaged} failed)`,
       extra: { damagedFrames: damaged, decodedFrames: 0 },
     });
   }
@@ -60,7 +62,7 @@ export function refuseUnstarted({ exit, log }: Outcome, maxPixels: number): void
 }
 
 /**
- * Refuses a file that ffmpeg gave up: with what is asked of it always being the same, it is the file that it could not bear.
+ * Rejects a file on which ffmpeg failed: the arguments are always the same, so the file is the cause.
  * @throws HumancastError `media_undecodable`.
  */
 export function refuseFailure({ frames, exit, log }: Outcome): void {
@@ -80,15 +82,15 @@ function refuseTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples
   const audio = plan.audio?.track;
   const soundStart = plan.audio?.separate ? plan.audio.track.startSeconds : plan.zeroSeconds;
   const soundEnd = soundStart + pcmSamples / PCM_RATE;
-  check('picture', pictureEnd, plan.video.endSeconds, plan.zeroSeconds);
-  if (audio) check('sound', soundEnd, audio.endSeconds, soundStart);
+  check('video', pictureEnd, plan.video.endSeconds, plan.zeroSeconds);
+  if (audio) check('audio', soundEnd, audio.endSeconds, soundStart);
   if (plan.video.endSeconds === undefined) {
     const contentEnd = plan.audio?.separate ? pictureEnd : Math.max(pictureEnd, soundEnd);
-    check('picture and sound', contentEnd, info.durationSeconds, plan.zeroSeconds);
+    check('video and audio', contentEnd, info.durationSeconds, plan.zeroSeconds);
   }
 }
 
-/** @throws HumancastError `media_truncated` when more is missing than the ends of a track may lack. */
+/** @throws HumancastError `media_truncated` if more is missing than the tolerance. */
 export function refuseShort(what: string, decodedSeconds: number, statedSeconds: number, fps: Rational): void {
   const allowed = Math.max(MISSING_SECONDS, MISSING_FRAMES / framesPerSecond(fps), statedSeconds * MISSING_SHARE);
   if (statedSeconds - decodedSeconds <= allowed) return;
@@ -99,8 +101,7 @@ export function refuseShort(what: string, decodedSeconds: number, statedSeconds:
 }
 
 /**
- * Compares what was decoded with what the packets say there is: what a decoder or a clock that jumps leaves out shows in no
- * error message.
+ * Compares the decoded length with the packets': no error message reports what a decoder or a jumping clock leaves out.
  * @throws HumancastError `media_corrupt`.
  */
 function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): void {
@@ -108,7 +109,7 @@ function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): voi
   const picture = video.content;
   if (picture) {
     refuseLess(
-      'picture',
+      'video',
       zeroSeconds + frames / framesPerSecond(fps),
       picture.endSeconds,
       MISSING_FRAMES / framesPerSecond(fps),
@@ -118,19 +119,19 @@ function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): voi
   const sound = audio?.track.content;
   if (!audio || !sound) return;
   const start = audio.separate ? audio.track.startSeconds : zeroSeconds;
-  refuseLess('sound', start + pcmSamples / PCM_RATE, sound.endSeconds, 0);
+  refuseLess('audio', start + pcmSamples / PCM_RATE, sound.endSeconds, 0);
   const health = log.health(audioStreamOf(plan) ?? '0:0');
   const seconds = (health.samples ?? Number.NaN) / (audio.track.sampleRate ?? Number.NaN);
-  refuseLess('sound', seconds, sound.packetSeconds, 0);
+  refuseLess('audio', seconds, sound.packetSeconds, 0);
 }
 
 /**
- * Refuses a picture of which most packets gave no frame. Some hold none that is shown, and two fields of interlaced video are
- * one frame.
+ * Rejects video most of whose packets yielded no frame. Some packets hold no visible frame, and two fields of interlaced
+ * video make one frame.
  * @throws HumancastError `media_corrupt`.
  */
 export function refuseFewFrames(decoded: number, { packets }: TrackContent): void {
-  if (decoded < packets / 2 - FEW_PACKETS) throw lost('picture', `${decoded} of ${packets} frames`);
+  if (decoded < packets / 2 - FEW_PACKETS) throw lost('video', `${decoded} of ${packets} frames`);
 }
 
 function refuseLess(what: string, decodedSeconds: number, heldSeconds: number, allowed: number): void {
@@ -149,12 +150,12 @@ function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
   if (audioStream) refuseDamagedSound(log.health(audioStream));
 }
 
-/** @param frames how many there are when the decoder never said. @throws HumancastError `media_corrupt`. */
+/** @param frames Number of frames if the decoder did not report it. @throws HumancastError `media_corrupt`. */
 export function refuseDamagedPicture(picture: Readonly<StreamHealth>, frames: number): void {
   const decodedFrames = picture.decoded ?? frames;
   if (picture.damaged > decodedFrames / FRAMES_PER_DAMAGED) {
     throw new HumancastError('media_corrupt', {
-      detail: `${picture.damaged} of ${decodedFrames} frames are damaged; at most one in ${FRAMES_PER_DAMAGED} may be`,
+      detail: `${picture.damaged} of ${decodedFrames} video frames are damaged; at most one in ${FRAMES_PER_DAMAGED} may be`,
       extra: { damagedFrames: picture.damaged, decodedFrames },
     });
   }
@@ -165,7 +166,7 @@ export function refuseDamagedSound(sound: Readonly<StreamHealth>): void {
   const decodedPackets = sound.decoded ?? 0;
   if (sound.damaged > Math.max(DAMAGED_PACKETS_ALWAYS, decodedPackets / PACKETS_PER_DAMAGED)) {
     throw new HumancastError('media_corrupt', {
-      detail: `${sound.damaged} packets of the sound are damaged, ${decodedPackets} were decoded`,
+      detail: `${sound.damaged} audio packets are damaged, ${decodedPackets} were decoded`,
       extra: { damagedPackets: sound.damaged, decodedPackets },
     });
   }

@@ -2,7 +2,7 @@ import { type RenditionConfig } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
 import type { VideoTrack } from '../probe/media-info.js';
 
-/** One macroblock; smaller pictures trip decoders. */
+/** Minimum side, one macroblock; decoders fail on smaller video. */
 const MIN_SIDE = 16;
 
 export interface Size {
@@ -10,16 +10,17 @@ export interface Size {
   readonly height: number;
 }
 
-/** The picture as it is to be seen: upright, with square pixels. */
+/** @returns The displayed size: upright, with square pixels. */
 export function displaySize(video: VideoTrack): Size {
   const wide = { width: (video.width * video.pixelAspect.num) / video.pixelAspect.den, height: video.height };
   return video.orientation > 4 ? { width: wide.height, height: wide.width } : wide;
 }
 
 /**
- * Returns the size of a rendition: the whole picture in its proportions, inside the rendition's box, never enlarged, both sides
- * even (4:2:0 halves them). The box turns with the picture: 1280×720 means 720×1280 for a portrait one, which costs as much.
- * @throws HumancastError `media_too_small` when a side would be below 16.
+ * Computes the size of a rendition: the whole video in its proportions, inside the rendition's box, never enlarged, both
+ * sides even (4:2:0 halves them). The box turns with the video: 1280×720 means 720×1280 for a portrait one, which costs as
+ * much.
+ * @throws HumancastError `media_too_small` if a side would be below 16.
  */
 export function renditionSize(display: Size, limits: Pick<RenditionConfig, 'maxWidth' | 'maxHeight'>): Size {
   const box = turnedBox(display, limits);
@@ -30,7 +31,7 @@ export function renditionSize(display: Size, limits: Pick<RenditionConfig, 'maxW
   };
   if (size.width < MIN_SIDE || size.height < MIN_SIDE) {
     throw new HumancastError('media_too_small', {
-      detail: `the picture would be encoded at ${size.width}×${size.height}; each side must be at least ${MIN_SIDE}`,
+      detail: `the video would be encoded at ${size.width}×${size.height}; each side must be at least ${MIN_SIDE}`,
       extra: { ...size, minSide: MIN_SIDE },
     });
   }
@@ -43,7 +44,7 @@ function turnedBox(display: Size, { maxWidth, maxHeight }: Pick<RenditionConfig,
   return display.height > display.width ? { width: short, height: long } : { width: long, height: short };
 }
 
-/** The nearest even number, down when it lies between two. */
+/** @returns The nearest even number; the lower one for a tie. */
 function even(length: number): number {
   return 2 * Math.ceil(length / 2 - 0.5);
 }

@@ -11,48 +11,48 @@ import {
 
 type SandboxMode = 'auto' | 'strict' | 'off';
 
-/** 4 GiB: an 8K source fits, a decoder gone mad does not take the machine with it. */
+/** 4 GiB, which suffices for an 8K source and keeps a runaway decoder from exhausting the machine's memory. */
 const MEMORY_BYTES = 4 * 2 ** 30;
 const OPEN_FILES = 256;
-/** A load takes less of the processor than whatever plays to a viewer; a live push does play. */
+/** Loads yield the CPU to everything that plays to a viewer, which includes live pushes. */
 const LOAD_NICE = 10;
-/** ffprobe is given up after 30 s; this also holds when the service is no more. */
+/** ffprobe is stopped after 30 s by the service; this limit also holds if the service has ended. */
 const PROBE_CPU_SECONDS = 60;
 const DEFAULT_CPU_SECONDS = 86_400;
 
-/** Where this service's programs and packages are, from this file's place in `src/` or `dist/`. */
+/** Root of the repository, relative to this file in `src/` or `dist/`. */
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 
-/** How ffmpeg, ffprobe and the live encoder are run by this process. */
+/** Sandboxing of ffmpeg, ffprobe and the live encoder in this process. */
 export interface Sandbox {
-  /** `undefined`: with the limits of a shell only. */
+  /** `undefined`: shell limits only. */
   readonly tools: SandboxLayers | undefined;
   readonly encoder: SandboxLayers | undefined;
-  /** Processor seconds of one ffmpeg, and of one live encoder. */
+  /** CPU time limit of one ffmpeg and of one live encoder, s. */
   readonly cpuSeconds: number;
 }
 
 export interface SandboxOptions {
   readonly mode: SandboxMode;
   readonly cpuSeconds: number;
-  /** Arguments to Node.js that run the live encoder. */
+  /** Node.js arguments that start the live encoder. */
   readonly encoderCommand: readonly string[];
   readonly logger: Logger;
 }
 
 let current: Sandbox | undefined;
-/** What was found out for a command; it does not change while this process runs. */
+/** Detected layers by command; they don't change while this process runs. */
 const detected = new Map<string, SandboxLayers | undefined>();
 
-/** The sandbox that was entered; until then, the strongest that works for ffmpeg here. */
+/** @returns The sandbox that was entered; before that, the strongest that works for ffmpeg on this system. */
 export function currentSandbox(): Sandbox {
   current ??= { tools: detectTools(), encoder: undefined, cpuSeconds: DEFAULT_CPU_SECONDS };
   return current;
 }
 
 /**
- * Finds out which sandbox works here, logs it in one line, and uses it from now on.
- * @throws Error in the mode `strict` that names what is missing.
+ * Detects which sandbox works on this system, logs it in one line, and uses it from now on.
+ * @throws Error in `strict` mode; it names what is missing.
  */
 export function enterSandbox({ mode, cpuSeconds, encoderCommand, logger }: SandboxOptions): void {
   if (mode === 'off') {
@@ -69,10 +69,10 @@ export function enterSandbox({ mode, cpuSeconds, encoderCommand, logger }: Sandb
   if (!isFull && mode === 'strict') throw new Error(`FFMPEG_SANDBOX=strict: ${describe(missing)}`);
   const fields = { ffmpeg: tools ?? 'limits only', encoder: encoder ?? 'none' };
   if (isFull) logger.info(fields, 'ffmpeg sandbox is in force');
-  else logger.warn({ ...fields, missing }, 'ffmpeg sandbox is in force in part');
+  else logger.warn({ ...fields, missing }, 'ffmpeg sandbox is incomplete');
 }
 
-/** One run of ffmpeg or ffprobe in a sandbox. */
+/** @returns The command that runs ffmpeg or ffprobe in a sandbox. */
 export function toolCommand(
   tool: 'ffmpeg' | 'ffprobe',
   args: readonly string[],
@@ -86,7 +86,7 @@ export function toolCommand(
   );
 }
 
-/** The live encoder: in a sandbox, where that works. */
+/** @returns The command of the live encoder, in a sandbox if one works. */
 export function encoderCommandLine(encoderCommand: readonly string[]): Command {
   const command = { program: process.execPath, args: encoderCommand };
   const { encoder, cpuSeconds } = currentSandbox();
@@ -98,12 +98,12 @@ function toolRun(cpuSeconds: number, inputs = 0): SandboxedRun {
   return { limits: { addressSpaceBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES, nice: LOAD_NICE }, inputs };
 }
 
-/** Node.js reserves far more address space than it uses. */
+/** No limit of address space, because Node.js reserves far more than it uses. */
 function encoderLimits(cpuSeconds: number): SandboxedRun['limits'] {
   return { dataBytes: MEMORY_BYTES, cpuSeconds, openFiles: OPEN_FILES };
 }
 
-/** Neither the repository's root, where `.humancast` keeps keys, nor the folder of a built console. */
+/** Excludes the repository's root, where `.humancast` keeps keys, and the folder of a built console. */
 function encoderPaths(): string[] {
   return [process.execPath, ...['node_modules', 'packages', 'services/segment-loader'].map((folder) => ROOT + folder)];
 }

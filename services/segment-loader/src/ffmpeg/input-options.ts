@@ -1,6 +1,6 @@
 /**
- * What a file may be, by its content. Left out on purpose: everything that opens further files or addresses (hls, dash,
- * concat, image sequences, sdp, vobsub …) and everything that makes pictures out of any text (tty).
+ * Accepted container formats. Excluded on purpose: all that open further files or addresses (hls, dash, concat, image
+ * sequences, sdp, vobsub …) and all that render arbitrary text as video (tty).
  */
 const CONTAINERS = [
   'mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,ivf,yuv4mpegpipe',
@@ -8,7 +8,10 @@ const CONTAINERS = [
   'wav,mp3,aac,flac,aiff,amr,caf,w64',
 ].join(',');
 
-/** Options before every `-i`, of ffprobe and ffmpeg alike. Above `maxPixels` a decoder refuses before it allocates. */
+/**
+ * @returns The options before every `-i`, for ffprobe and ffmpeg. A decoder rejects frames above `maxPixels` before it
+ * allocates memory.
+ */
 export function inputOptions(maxPixels: number): string[] {
   return ['-protocol_whitelist', 'file', '-format_whitelist', CONTAINERS, '-max_pixels', String(maxPixels)];
 }

@@ -1,14 +1,14 @@
 /**
- * Puts itself into a sandbox and becomes a program. In Perl, because that is the one interpreter on every Debian system
- * (`perl-base` is essential) that can make the system calls which no command of Debian 12 makes: Landlock and seccomp need
- * no privilege, so they hold in containers without capabilities, too.
+ * Script that enters a sandbox and then executes a program. It is written in Perl, the one interpreter on every Debian
+ * system (`perl-base` is essential) that can make the required system calls, which no command of Debian 12 makes: Landlock
+ * and seccomp need no privilege, so they also work in containers without capabilities.
  *
- * Arguments: `name=value` (repeatable), `--`, the program and its arguments. It exits with 125 when a layer it was asked for
- * cannot be put in force and with 127 when the program is not there.
+ * Arguments: `name=value` (repeatable), `--`, the program and its arguments. It exits with 125 if a requested layer cannot
+ * be applied, and with 127 if the program does not exist.
  *
  * - `limit=RESOURCE:VALUE` setrlimit(2), by number;
- * - `user=ID` switches to that user and group, without supplementary groups, unless an input is not readable by everybody;
- * - `files=1` Landlock: nothing but the system's programs and libraries, `read=PATH` and `inputs=COUNT` descriptors from 3 on
+ * - `user=ID` switches to that user and group, without supplementary groups, unless an input is not world-readable;
+ * - `files=1` Landlock: only the system's programs and libraries, `read=PATH` and `inputs=COUNT` descriptors from 3 on
  *   can be opened, nothing can be created or changed, no TCP, no signals to others;
  * - `calls=1` seccomp: no sockets, no processes (threads are allowed), no signals to others, no tracing, mounts, namespaces,
  *   keys, BPF or io_uring.

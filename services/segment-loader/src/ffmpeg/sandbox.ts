@@ -1,26 +1,26 @@
 import { spawnSync } from 'node:child_process';
 import { SANDBOX_SCRIPT } from './sandbox-script.js';
 
-/** What may be in force besides limits, no new privileges and an empty environment, which always are. */
+/** Optional layers of a sandbox. Limits, no new privileges and an empty environment always apply. */
 export interface SandboxLayers {
-  /** A user of its own, if the service is root. */
+  /** Runs as a separate user, if the service is root. */
   readonly user: boolean;
-  /** Nothing but its inputs, its program and the system's libraries can be opened (Landlock). */
+  /** Allows opening only its inputs, its program and the system's libraries (Landlock). */
   readonly files: boolean;
-  /** No sockets, no further processes, no tracing (seccomp). */
+  /** Allows no sockets, no further processes and no tracing (seccomp). */
   readonly calls: boolean;
 }
 
-/** A program with its arguments. */
+/** A program and its arguments. */
 export interface Command {
   readonly program: string;
   readonly args: readonly string[];
 }
 
 interface SandboxLimits {
-  /** Bytes of address space, or `undefined` where the program reserves more than it uses, as Node.js does. */
+  /** Limit of address space, bytes; `undefined` if the program reserves more than it uses, as Node.js does. */
   readonly addressSpaceBytes?: number;
-  /** Bytes of private memory. */
+  /** Limit of private memory, bytes. */
   readonly dataBytes?: number;
   readonly cpuSeconds: number;
   readonly openFiles: number;
@@ -30,24 +30,24 @@ interface SandboxLimits {
 
 export interface SandboxedRun {
   readonly limits: SandboxLimits;
-  /** How many descriptors from 3 on are inputs. */
+  /** Number of input descriptors, from 3 on. */
   readonly inputs?: number;
   /** Further paths that may be read and executed. */
   readonly read?: readonly string[];
 }
 
 const PERL = '/usr/bin/perl';
-/** Debian's `nobody`, by number, as there need be no such name in a container. */
+/** Debian's `nobody`, by number because a container may lack the name. */
 const OTHER_USER = 65_534;
 /** Resources of setrlimit(2) on Linux. */
 const RESOURCE = { cpu: 0, fileSize: 1, data: 2, core: 4, processes: 6, openFiles: 7, addressSpace: 9 } as const;
-/** Of the other user all together, where only the user keeps it from making more. */
+/** Process limit of the separate user in total, where only this limit prevents new processes. */
 const OTHER_USER_PROCESSES = 512;
 const TRIAL_TIMEOUT_MS = 20_000;
 
 export const NO_LAYERS: SandboxLayers = { user: false, files: false, calls: false };
 
-/** The command that runs another one inside the sandbox. */
+/** @returns The command that runs another one inside the sandbox. */
 export function sandboxed(command: Command, layers: SandboxLayers, run: SandboxedRun): Command {
   const { limits, inputs = 0, read = [] } = run;
   const limit = (resource: number, value: number | undefined) =>
@@ -68,7 +68,7 @@ export function sandboxed(command: Command, layers: SandboxLayers, run: Sandboxe
   return { program: PERL, args: ['-e', SANDBOX_SCRIPT, '--', ...args, '--', command.program, ...command.args] };
 }
 
-/** Strongest first. A user of its own is given up first: it is the layer that a system's set-up may forbid. */
+/** Combinations of layers, strongest first. The separate user is dropped first, because a system may forbid it. */
 const CHOICES: readonly SandboxLayers[] = [
   { user: true, files: true, calls: true },
   { user: false, files: true, calls: true },
@@ -81,9 +81,9 @@ const CHOICES: readonly SandboxLayers[] = [
 ];
 
 /**
- * Finds the strongest sandbox in which a command works here, by running it.
- * @param works a command that ends with 0 when it can do its work.
- * @returns its layers; `undefined` when it does not even run with limits alone (Perl is missing, or the program is).
+ * Detects the strongest sandbox in which a command works on this system, by running it.
+ * @param works A command that exits with 0 if it works.
+ * @returns Its layers; `undefined` if it does not run even with limits alone (Perl or the program is missing).
  */
 export function detectLayers(works: Command, run: SandboxedRun): SandboxLayers | undefined {
   return CHOICES.filter(({ user }) => !user || process.getuid?.() === 0).find((layers) => {
@@ -97,17 +97,20 @@ export function detectLayers(works: Command, run: SandboxedRun): SandboxLayers |
   });
 }
 
-/** What a system lacks for the full sandbox, for people. */
+/** @returns What the system lacks for the full sandbox, for people. */
 export function missingLayers(layers: SandboxLayers): string[] {
   const { user, files, calls } = layers;
   return [
-    ...(user || process.getuid?.() !== 0 ? [] : ['a user of its own']),
+    ...(user || process.getuid?.() !== 0 ? [] : ['separate user']),
     ...(files ? [] : ['files (Landlock: Linux 5.13 or newer, enabled)']),
     ...(calls ? [] : ['network and processes (seccomp)']),
   ];
 }
 
-/** None of the service's environment. OpenSSL, which Node.js sets up at its start, must not look for a file it can't open. */
+/**
+ * An environment without the service's variables. OpenSSL, which Node.js initializes at its start, must not look for a file
+ * that it can't open.
+ */
 export function toolEnvironment(): NodeJS.ProcessEnv {
   const path = process.env['PATH'] ?? '';
   return { PATH: path, LC_ALL: 'C', AV_LOG_FORCE_NOCOLOR: '1', OPENSSL_CONF: '/dev/null' };

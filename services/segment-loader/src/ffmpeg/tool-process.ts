@@ -7,15 +7,15 @@ import { type Command, toolEnvironment } from './sandbox.js';
 const ADDRESS_SPACE_KIB = 4 * 1024 * 1024;
 
 /**
- * Without a sandbox, the limits that a shell can set before it becomes the tool: no core dumps, not one byte written to a disk (output goes
- * to pipes), bounded memory, and less of the processor than whatever plays to a viewer. A limit that the system
- * doesn't know is left out.
+ * Limits that a shell sets before it executes the tool, if there is no sandbox: no core dumps, no bytes written to files
+ * (output goes to pipes), bounded memory, and a lower CPU priority than playback. A limit that the system doesn't know is
+ * skipped.
  */
 const LIMITED = ['ulimit -c 0', 'ulimit -f 0', `ulimit -v ${ADDRESS_SPACE_KIB}`, 'exec nice -n 10 "$0" "$@"'].join(
   ' 2>/dev/null; ',
 );
 
-/** What the shell exits with when the tool is not there (POSIX.1-2017 §2.8.2). */
+/** Exit code of the shell if the tool does not exist (POSIX.1-2017 §2.8.2). */
 const EXIT_NOT_FOUND = 127;
 
 export interface ToolExit {
@@ -25,15 +25,15 @@ export interface ToolExit {
 }
 
 /**
- * One run of ffmpeg or ffprobe on a stranger's file: in the {@link currentSandbox}, in a process group of its own, with none
- * of this service's environment. Input files are handed over as descriptors and opened by {@link inputUrl}, so that no file name ever reaches
- * the tool (options in disguise, `%d` patterns, protocols), and the file that was checked is the file that is read.
+ * One run of ffmpeg or ffprobe on an untrusted file: in the {@link currentSandbox}, in its own process group, without the
+ * service's environment. Input files are passed as descriptors and opened by {@link inputUrl}, so that no file name reaches
+ * the tool (disguised options, `%d` patterns, protocols), and the file that was checked is the file that is read.
  */
 export class ToolProcess {
   readonly #child: ChildProcess;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** What the tool writes to {@link outputUrl}, in that order. */
+  /** Streams of what the tool writes to {@link outputUrl}, in order. */
   readonly outputs: readonly Readable[];
   readonly exited: Promise<ToolExit>;
 
@@ -52,18 +52,18 @@ export class ToolProcess {
       this.#child.once('error', reject);
       this.#child.once('exit', (code, signal) => resolve({ code, signal, notInstalled: code === EXIT_NOT_FOUND }));
     });
-    // Whoever awaits it is told; nobody having come to that yet is no reason to end the service.
+    // Callers that await it get the error; a rejection before that must not end the service.
     this.exited.catch(() => {});
   }
 
-  /** Ends the whole process group, and with it every stream; may be called at any time and again. */
+  /** Kills the process group, which ends every stream. It may be called at any time and repeatedly. */
   kill(): void {
     const { pid, exitCode, signalCode } = this.#child;
     if (pid === undefined || exitCode !== null || signalCode !== null) return;
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
-      // It has just gone by itself.
+      // It has just exited.
     }
   }
 }
@@ -76,12 +76,15 @@ function commandOf(tool: 'ffmpeg' | 'ffprobe', args: readonly string[], inputs: 
 
 const FIRST_FREE_DESCRIPTOR = 3;
 
-/** The `index`-th input of a {@link ToolProcess}, as ffmpeg opens it: anew, so that each run reads from the start. */
+/**
+ * @returns The URL of the `index`-th input of a {@link ToolProcess}; ffmpeg reopens the file, so that each run reads from
+ * the start.
+ */
 export function inputUrl(index: number): string {
   return `file:/dev/fd/${FIRST_FREE_DESCRIPTOR + index}`;
 }
 
-/** The `index`-th output of a {@link ToolProcess} that has `inputCount` inputs. */
+/** @returns The URL of the `index`-th output of a {@link ToolProcess} with `inputCount` inputs. */
 export function outputUrl(index: number, inputCount: number): string {
   return `pipe:${FIRST_FREE_DESCRIPTOR + inputCount + index}`;
 }

@@ -340,7 +340,7 @@ describe('SegmentLoader, with files as people have them,', () => {
     ] as const)('are refused by name: %s', async (kind, alter) => {
       const tiff = await clips.make('photo.tiff', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const error = await refused(await clips.altered(`photo.${kind}`, tiff, alter), 'media_unreadable');
-      expect(error.message).toContain(`${kind} pictures are not accepted; send JPEG, PNG or WebP`);
+      expect(error.message).toContain(`${kind} images are not accepted; send JPEG, PNG or WebP`);
     });
   });
 

@@ -360,7 +360,7 @@ describe('SegmentLoader', () => {
         return bytes;
       };
       const error = await refused(await clips.altered('damaged.mp4', whole, damage), 'media_corrupt');
-      expect(error.message).toMatch(/\d+ of \d+ frames are damaged|packets of the sound are damaged/);
+      expect(error.message).toMatch(/\d+ of \d+ video frames are damaged|audio packets are damaged/);
     });
 
     it('without a picture says so, also with a cover', async () => {

@@ -8,8 +8,8 @@ export interface InputLimits {
 }
 
 /**
- * Refuses by its header what would be refused after decoding, or would cost too much to decode.
- * @returns the picture track.
+ * Checks the header of a file, to reject before decoding what would be rejected afterwards or would cost too much to decode.
+ * @returns The video track.
  * @throws HumancastError `media_no_video`, `media_unreadable`, `media_too_large`, `media_too_long`.
  */
 export function requireVideo(info: MediaInfo, limits: InputLimits): VideoTrack {
@@ -17,11 +17,11 @@ export function requireVideo(info: MediaInfo, limits: InputLimits): VideoTrack {
   if (!video) {
     throw new HumancastError(
       'media_no_video',
-      'the file has no video track; send one, or a picture as the `video` part',
+      'the file has no video track; send one, or an image as the `video` part',
     );
   }
   if (video.width === 0 || video.height === 0) {
-    throw new HumancastError('media_unreadable', `nothing of the picture (${video.codec}) could be recognized`);
+    throw new HumancastError('media_unreadable', `the size of the video (${video.codec}) could not be determined`);
   }
   if (video.width * video.height > limits.maxSourcePixels) {
     throw oversized(video, limits.maxSourcePixels);
@@ -30,22 +30,22 @@ export function requireVideo(info: MediaInfo, limits: InputLimits): VideoTrack {
   return video;
 }
 
-/** As {@link requireVideo}, for a file that only the sound is taken from. */
+/** Checks a file of which only the audio is used, as {@link requireVideo} does. */
 export function requireAudio(info: MediaInfo, limits: InputLimits): AudioTrack {
   refuseUndecodable(info);
-  if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no sound');
+  if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no audio track');
   refuseLong(info, limits);
   return info.audio;
 }
 
 /**
- * Refuses a file whose only sound no decoder is known for: without it, it would be silent.
+ * Rejects a file whose only audio has no known decoder: without it, the segment would be silent.
  * @throws HumancastError `media_undecodable`.
  */
 export function refuseUndecodable({ undecodable: [stream] }: MediaInfo): void {
   if (!stream) return;
   throw new HumancastError('media_undecodable', {
-    detail: `no decoder is known for its sound (stream ${stream.index}, ${stream.codec}); send for example AAC or Opus`,
+    detail: `no decoder is known for its audio (stream ${stream.index}, ${stream.codec}); send for example AAC or Opus`,
     extra: { stream: stream.index, codec: stream.codec },
   });
 }
@@ -59,7 +59,7 @@ function refuseLong(info: MediaInfo, { maxDurationSeconds }: InputLimits): void 
   });
 }
 
-/** By what its packets hold; by what it says only where nobody has read them. */
+/** @returns The length from the packets, or the stated one if they were not read. */
 function lengthOf({ video, audio, durationSeconds }: MediaInfo): number | undefined {
   const lengths = [video, audio].flatMap((track) => {
     const end = track?.content?.endSeconds ?? track?.endSeconds;

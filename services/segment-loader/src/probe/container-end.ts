@@ -1,25 +1,25 @@
 import type { FileBytes } from './file-bytes.js';
 
-/** What the outline of a container tells about where it ends, whatever its header says about its length in time. */
+/** End of a container according to its structure, whatever duration its header states. */
 export interface ContainerEnd {
-  /** Whether all that was written is there; `undefined` where the outline does not tell. */
+  /** Whether the file is complete; `undefined` if the structure does not tell. */
   readonly isWhole: boolean | undefined;
-  /** Where a second file begins that nobody would read, bytes. */
+  /** Position of a second file that would be ignored, bytes. */
   readonly joinedAt: number | undefined;
 }
 
 const UNKNOWN: ContainerEnd = { isWhole: undefined, joinedAt: undefined };
 /** More boxes than a fragmented recording of a day has. */
 const MAX_BOXES = 200_000;
-/** Programs that write to a pipe leave such lengths in a RIFF header, or one near them; files of this size are RF64. */
+/** Minimum of the placeholder sizes that programs writing to a pipe put into a RIFF header; files of this size are RF64. */
 const LEAST_PLACEHOLDER = 0x7ff0_0000;
 const FLV_TAG_HEADER = 11;
-/** More than a day of audio and video has. */
+/** More tags than a day of audio and video has. */
 const MAX_FLV_TAGS = 10_000_000;
-/** What may be missing of samples, as of any track. */
+/** Share of the samples that may be missing, as for any track. */
 const MISSING_SHARE = 0.01;
 
-/** Reads the outline of a file: headers of boxes and chunks, never what is in them. */
+/** Reads the structure of a file: headers of boxes and chunks, never their content. */
 export async function containerEnd(file: FileBytes, container: string): Promise<ContainerEnd> {
   if (/^(wav|avi)/.test(container)) return riffEnd(file);
   if (container.startsWith('matroska')) {
@@ -30,7 +30,7 @@ export async function containerEnd(file: FileBytes, container: string): Promise<
   return { isWhole: undefined, joinedAt: await secondStart(file, container) };
 }
 
-/** What a file of a container starts with: bytes, and what must follow within a few more. */
+/** Start of a file by container: bytes, and a pattern that must follow shortly. */
 const STARTS: Readonly<Record<string, { readonly bytes: Buffer; readonly pattern: RegExp }>> = {
   matroska: { bytes: Buffer.from('1a45dfa3', 'hex'), pattern: /webm|matroska/ },
   // The pack of a header partition (SMPTE ST 377-1 §7.1); those of bodies and footers have another kind.
@@ -45,7 +45,10 @@ const STARTS: Readonly<Record<string, { readonly bytes: Buffer; readonly pattern
 const PATTERN_BYTES = 64;
 const SEARCH_BYTES = 1024 * 1024;
 
-/** Looks for a second start in containers that have no outline, or whose outline leaves its end open, and that are read up to the first end. */
+/**
+ * Searches for a second start in containers that have no structure, or one with an open end, and of which only the first
+ * file is read.
+ */
 async function secondStart(file: FileBytes, container: string): Promise<number | undefined> {
   const start = STARTS[container];
   if (!start) return undefined;
@@ -59,8 +62,9 @@ async function secondStart(file: FileBytes, container: string): Promise<number |
 }
 
 /**
- * Names a kind of still picture that is not accepted: an ISO base media file that holds no movie (ISO/IEC 23008-12), or TIFF 6.0.
- * @returns `undefined` for any other file.
+ * Detects a kind of still image that is not accepted: an ISO base media file without a movie (ISO/IEC 23008-12), or TIFF
+ * 6.0.
+ * @returns The name of the kind; `undefined` for any other file.
  */
 export async function refusedStill(file: FileBytes): Promise<string | undefined> {
   const start = await file.at(0, 12);
@@ -69,7 +73,7 @@ export async function refusedStill(file: FileBytes): Promise<string | undefined>
   return /^(II\*\0|MM\0\*|II\+\0|MM\0\+)/.test(start.toString('latin1', 0, 4)) ? 'TIFF' : undefined;
 }
 
-/** Microsoft's RIFF, of WAV and AVI: chunks, each with its length. */
+/** Reads Microsoft's RIFF of WAV and AVI: chunks, each with its length. */
 async function riffEnd(file: FileBytes): Promise<ContainerEnd> {
   const header = await file.at(0, 12);
   if (header.toString('latin1', 0, 4) !== 'RIFF') return UNKNOWN;
@@ -81,7 +85,7 @@ async function riffEnd(file: FileBytes): Promise<ContainerEnd> {
   return { isWhole: file.size >= data * (1 - MISSING_SHARE) - 1, joinedAt: isJoined ? data : undefined };
 }
 
-/** @returns where a WAV's samples end; `undefined` when that was not known as the header was written. */
+/** @returns The end of a WAV's samples; `undefined` if it was unknown when the header was written. */
 async function dataChunkEnd(file: FileBytes): Promise<number | undefined> {
   let position = 12;
   for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
@@ -101,7 +105,7 @@ function padded(length: number): number {
 
 const MATROSKA_SEGMENT = 0x18538067;
 
-/** Matroska (RFC 9559): a header, and a segment that may say how many bytes it has. */
+/** Reads Matroska (RFC 9559): a header, and a segment that may state its size. */
 async function matroskaEnd(file: FileBytes): Promise<ContainerEnd> {
   const header = await ebmlSize(file, 4);
   if (header.size === undefined) return UNKNOWN;
@@ -113,19 +117,19 @@ async function matroskaEnd(file: FileBytes): Promise<ContainerEnd> {
   return { isWhole: file.size >= end, joinedAt: undefined };
 }
 
-/** A length of RFC 8794 §6: as many bytes as the first one says; all ones means that it is not known. */
+/** Reads a size of RFC 8794 §6: the first byte gives the number of bytes; all ones mean an unknown size. */
 async function ebmlSize(file: FileBytes, position: number): Promise<{ end: number; size: number | undefined }> {
   const bytes = await file.at(position, 8);
   const length = Math.clz32(bytes.readUInt8(0)) - 23;
   if (length > 8) return { end: position, size: undefined };
-  // The first byte's highest bit marks the length; without it, what counts fits a double up to 2^53.
+  // The first byte's highest bit marks the length; the other bits fit a double up to 2^53.
   bytes.writeUInt8(bytes.readUInt8(0) & (0xff >> length), 0);
   const high = bytes.readUIntBE(0, Math.min(length, 6));
   const size = length > 6 ? high * 2 ** (8 * (length - 6)) + bytes.readUIntBE(6, length - 6) : high;
   return { end: position + length, size: size >= 2 ** (7 * length) - 1 ? undefined : size };
 }
 
-/** ISO/IEC 14496-12 §4.2: boxes, each with its length. A second `moov` belongs to another file. */
+/** Reads ISO/IEC 14496-12 §4.2: boxes, each with its length. A second `moov` belongs to another file. */
 async function movieEnd(file: FileBytes): Promise<ContainerEnd> {
   let [position, movies, lastFile] = [0, 0, 0];
   for (let i = 0; i < MAX_BOXES && position < file.size; i++) {
@@ -141,7 +145,7 @@ async function movieEnd(file: FileBytes): Promise<ContainerEnd> {
   return { isWhole: position <= file.size, joinedAt: undefined };
 }
 
-/** Adobe's FLV 10.1, annex E: each tag is followed by its own length. */
+/** Reads Adobe's FLV 10.1, annex E: each tag is followed by its own length. */
 async function flvEnd(file: FileBytes): Promise<ContainerEnd> {
   let position = (await file.at(0, 9)).readUInt32BE(5) + 4;
   for (let i = 0; i < MAX_FLV_TAGS && position < file.size; i++) {
@@ -150,6 +154,6 @@ async function flvEnd(file: FileBytes): Promise<ContainerEnd> {
     if (![8, 9, 18].includes(tag.readUInt8(0) & 0x1f)) return UNKNOWN;
     position += FLV_TAG_HEADER + tag.readUIntBE(1, 3) + 4;
   }
-  // The length after the last tag is often left out.
+  // The length after the last tag is often missing.
   return { isWhole: position <= file.size + 4, joinedAt: undefined };
 }

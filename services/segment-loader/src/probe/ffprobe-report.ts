@@ -4,7 +4,7 @@ import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 import { orientationOf, sideDataSchema } from './orientation.js';
 import { rationalSchema as rational } from './rational.js';
 
-/** Sections and fields asked of ffprobe: what is read below, and nothing that a file can make long. */
+/** Sections and fields requested from ffprobe: those read below, none of which a file can make long. */
 export const REPORT_ENTRIES = [
   'stream=index,codec_type,codec_name,width,height,pix_fmt,color_space,color_transfer,color_primaries,sample_aspect_ratio,field_order,' +
     'avg_frame_rate,r_frame_rate,start_time,duration,sample_rate,sample_fmt,channels,channel_layout',
@@ -53,29 +53,29 @@ const reportSchema = z.object({
   chapters: z.array(z.object({ start_time: figure })).default([]),
 });
 
-/** More marks than anyone sets by hand. */
+/** More chapters than anyone sets by hand. */
 const CHAPTER_LIMIT = 1000;
 
-/** Containers whose header or index states how long they are; elsewhere a duration is FFmpeg's estimate. */
+/** Containers whose header or index states a duration; elsewhere it is FFmpeg's estimate. */
 const STATES_DURATION = /^(mov|matroska|avi|flv|asf|ogg|wav|nut|mxf|flac|aiff|caf|w64)/;
 
 /**
- * Reads what ffprobe printed, which a file of thousands of streams makes longer than is kept of it.
- * @param packets as in {@link parseReport}.
- * @throws HumancastError `media_unreadable` when it is not a report.
+ * Reads the output of ffprobe, which is truncated for files with thousands of streams.
+ * @param packets As in {@link parseReport}.
+ * @throws HumancastError `media_unreadable` if it is not a report.
  */
 export function readReport(text: string, packets?: ReadonlyMap<number, number>): MediaInfo {
   try {
     return parseReport(JSON.parse(text), packets);
   } catch (cause) {
-    throw new HumancastError('media_unreadable', { detail: 'what ffprobe says of it is no report', cause });
+    throw new HumancastError('media_unreadable', { detail: 'the output of ffprobe could not be parsed', cause });
   }
 }
 
 /**
- * Reads a report of ffprobe.
- * @param packets how many packets a stream has, by its index; `undefined` where nobody has counted.
- * @throws ZodError when this is not what ffprobe prints.
+ * Parses a report of ffprobe.
+ * @param packets Number of packets by stream index; `undefined` if not counted.
+ * @throws ZodError if this is not a report of ffprobe.
  */
 export function parseReport(json: unknown, packets?: ReadonlyMap<number, number>): MediaInfo {
   const { streams, format, chapters } = reportSchema.parse(json);
@@ -97,7 +97,7 @@ export function parseReport(json: unknown, packets?: ReadonlyMap<number, number>
   };
 }
 
-/** The picture that moves, whatever is marked as default: a cover may be a track like any other. */
+/** @returns The moving video, regardless of the default flag, because a cover image may be an ordinary track. */
 function moving(streams: readonly Stream[], packets: ReadonlyMap<number, number> | undefined): Stream | undefined {
   const known = streams.filter(({ width, height }) => width > 0 && height > 0);
   const candidates = known.length > 0 ? known : streams;
@@ -105,13 +105,13 @@ function moving(streams: readonly Stream[], packets: ReadonlyMap<number, number>
   return preferred(many.length > 0 ? many : withPackets(candidates, packets));
 }
 
-/** Those that have anything in them, if any has. */
+/** @returns The streams with packets; all streams if none has any. */
 function withPackets(streams: readonly Stream[], packets: ReadonlyMap<number, number> | undefined): readonly Stream[] {
   const filled = streams.filter(({ index }) => (packets?.get(index) ?? 0) > 0);
   return filled.length > 0 ? filled : streams;
 }
 
-/** The track marked as default, else the first. */
+/** @returns The default track, else the first. */
 function preferred(streams: readonly Stream[]): Stream | undefined {
   return streams.find((stream) => stream.disposition.default === 1) ?? streams[0];
 }
@@ -141,7 +141,7 @@ function videoTrack(stream: Stream, stated: boolean): VideoTrack {
   };
 }
 
-/** Codecs whose frames say whether they are interlaced, also where the container does not. */
+/** Codecs whose frames signal interlacing even if the container does not. */
 const INTERLACING =
   /^(h264|hevc|vc1|mpeg1video|mpeg2video|mpeg4|dvvideo|prores|dnxhd|mjpeg|rawvideo|ffv1|huffyuv|utvideo)$/;
 
@@ -162,7 +162,7 @@ function audioTrack(stream: Stream, stated: boolean): AudioTrack {
   };
 }
 
-/** Matroska keeps a track's end (not its length) in a tag; the others give start and length. */
+/** @returns The end of a track. Matroska keeps it in a tag; other containers give start and length. */
 function endOf(stream: Stream): number | undefined {
   const tag = /^(\d+):(\d\d):(\d\d(?:\.\d+)?)$/.exec(stream.tags.DURATION ?? '');
   if (tag) return Number(tag[1]) * 3600 + Number(tag[2]) * 60 + Number(tag[3]);

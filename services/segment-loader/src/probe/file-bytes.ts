@@ -4,10 +4,10 @@ import { promisify } from 'node:util';
 const readAt = promisify(read);
 const statOf = promisify(fstat);
 
-/** Small boxes lie side by side: one read for many of them. */
+/** Bytes per read, because small boxes are adjacent. */
 const WINDOW_BYTES = 65_536;
 
-/** Reads an open file by position, which neither uses nor moves the descriptor's own. */
+/** Reads an open file by position, independently of the descriptor's own position. */
 export class FileBytes {
   readonly size: number;
   readonly #descriptor: number;
@@ -23,7 +23,7 @@ export class FileBytes {
     return new FileBytes(descriptor, (await statOf(descriptor)).size);
   }
 
-  /** @returns as many bytes as there are, filled up with zeros. */
+  /** @returns `length` bytes, padded with zeros beyond the end of the file. */
   async at(position: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length);
     if (position < 0 || position >= this.size) return bytes;
@@ -32,7 +32,7 @@ export class FileBytes {
     return bytes;
   }
 
-  /** @returns the bytes that there are, at most `length`. */
+  /** @returns The available bytes, at most `length`. */
   async read(position: number, length: number): Promise<Buffer> {
     const bytes = Buffer.alloc(length);
     const { bytesRead } = await readAt(this.#descriptor, bytes, 0, length, position);

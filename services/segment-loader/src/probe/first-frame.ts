@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Orientation, orientationOf, sideDataSchema } from './orientation.js';
 import { rationalSchema } from './rational.js';
 
-/** What {@link parseFirstFrame} reads. */
+/** Entries requested from ffprobe for {@link parseFirstFrame}. */
 export const FRAME_ENTRIES = 'frame=width,height,sample_aspect_ratio:frame_side_data=displaymatrix';
 
 const schema = z.object({
@@ -18,16 +18,16 @@ const schema = z.object({
     .default([]),
 });
 
-/** How a frame is stored, and what it says about how it is to be drawn. */
+/** Size of a stored frame, and what it states about its display. */
 export interface FirstFrame {
   readonly width: number;
   readonly height: number;
   readonly pixelAspect: { readonly num: number; readonly den: number } | undefined;
-  /** What the frame itself says (EXIF, SEI); `undefined` if it says nothing. */
+  /** Orientation in the frame's own data (EXIF, SEI); `undefined` if there is none. */
   readonly orientation: Orientation | undefined;
 }
 
-/** @returns the first frame that could be decoded, if there is one. @throws ZodError when this is not what ffprobe prints. */
+/** @returns The first frame that could be decoded, if any. @throws ZodError if this is not a report of ffprobe. */
 export function parseFirstFrame(json: unknown): FirstFrame | undefined {
   const [frame] = schema.parse(json).frames;
   if (!frame) return undefined;

@@ -1,24 +1,24 @@
-/** How far apart frames are, by their own timestamps. */
+/** Distance between frames, by their own timestamps. */
 export interface FrameTimes {
-  /** The usual time between two frames, s. */
+  /** Usual distance of two frames, s. */
   readonly seconds: number;
-  /** Whether nearly all of them are that far apart, or a whole multiple where frames were left out. */
+  /** Whether nearly all distances are the usual one, or a whole multiple where frames are missing. */
   readonly isSteady: boolean;
 }
 
-/** Milliseconds are the coarsest clock of a container; two rounded timestamps are off by one of them. */
+/** Error of a distance between rounded timestamps: milliseconds are the coarsest clock of a container. */
 const ROUNDING_SECONDS = 0.0011;
-/** What still counts as the usual distance. */
+/** Relative tolerance for the usual distance. */
 const USUAL_WITHIN = 0.35;
-/** With less than this share at the usual distance there is more than one of them, as in telecined film (2:3). */
+/** Share of usual distances below which there are several distances, as in telecined film (2:3). */
 const USUAL_SHARE = 0.75;
 const STEADY_SHARE = 0.95;
-/** Longer than so many usual ones, nothing was recorded meanwhile. */
+/** Multiple of the usual distance above which recording was paused. */
 const PAUSE_RATIO = 3;
 
 /**
- * @param times of frames, ascending, a list for each stretch in which the clock runs on.
- * @returns `undefined` where there are too few frames to tell.
+ * @param times Ascending timestamps of frames, in a list per continuous part of the clock.
+ * @returns `undefined` if there are too few frames.
  */
 export function frameTimesOf(times: readonly (readonly number[])[]): FrameTimes | undefined {
   const inOrder = times
@@ -42,7 +42,7 @@ function allowed(seconds: number, within: number): number {
   return Math.max(within, Math.min(ROUNDING_SECONDS, seconds / 2));
 }
 
-/** The time of a frame by least squares, which hardly depends on where a pattern of distances begins and ends. */
+/** @returns The frame duration by least squares, which hardly depends on where a pattern of distances begins and ends. */
 function slope(distances: readonly number[]): number {
   const middle = distances.length / 2;
   let [time, products, squares] = [0, 0, middle * middle];

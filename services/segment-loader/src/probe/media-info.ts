@@ -2,30 +2,30 @@ import type { Rational } from '@humancast/protocol';
 import type { FrameTimes } from './frame-times.js';
 import type { Orientation } from './orientation.js';
 
-/** What a file holds and says about itself, before all of it is decoded. */
+/** Properties of a media file, known before all of it is decoded. */
 export interface MediaInfo {
   /** The demuxer's names, e.g. `mov,mp4,m4a,3gp,3g2,mj2`. */
   readonly container: string;
-  /** Length stated for the whole file, s; `undefined` where the container does not state one. */
+  /** Length stated for the whole file, s; `undefined` if the container states none. */
   readonly durationSeconds: number | undefined;
-  /** The picture track that will be used. */
+  /** The video track to be used. */
   readonly video: VideoTrack | undefined;
-  /** The sound track that will be used. */
+  /** The audio track to be used. */
   readonly audio: AudioTrack | undefined;
-  /** The sound tracks that no decoder is known for, where there is no other. */
+  /** Audio tracks without a known decoder, if there is no other. */
   readonly undecodable: readonly { readonly index: number; readonly codec: string }[];
-  /** Where chapters begin, on the same clock as the tracks: the points at which an idle clip may be left. */
+  /** Start of each chapter on the tracks' clock, s: the points at which an idle clip may be left. */
   readonly chapterSeconds: readonly number[];
 }
 
-/** What the packets of a track say, all of them having been read. */
+/** Content of a track according to its packets, after reading all of them. */
 export interface TrackContent {
   readonly packets: number;
-  /** The sum of the packets' durations; holes don't count. */
+  /** Sum of the packets' durations without gaps, s. */
   readonly packetSeconds: number;
-  /** Where the last packet ends, on the same clock as `startSeconds`, s. */
+  /** End of the last packet, on the same clock as `startSeconds`, s. */
   readonly endSeconds: number;
-  /** What is added to the track's timestamps after each jump of its clock, s. */
+  /** Offset added to the track's timestamps after each jump of its clock, s. */
   readonly shifts: readonly number[];
 }
 
@@ -33,36 +33,36 @@ export interface VideoTrack {
   /** Index of the stream in its file. */
   readonly index: number;
   readonly codec: string;
-  /** As coded: before rotation and before pixels are made square. */
+  /** Coded width, before rotation and correction of the pixel aspect ratio. */
   readonly width: number;
   readonly height: number;
-  /** By the container's matrix where there is one, else by what the first frame says, else by a still picture's EXIF data. */
+  /** Orientation from the container's matrix, else from the first frame, else from a still image's EXIF data. */
   readonly orientation: Orientation;
-  /** Whether an H.264 stream says in its own frames how they are turned. */
+  /** Whether an H.264 stream has display-orientation SEI. */
   readonly hasOrientationSei: boolean;
   /** Width of a pixel over its height. */
   readonly pixelAspect: Rational;
   readonly hasAlpha: boolean;
-  /** Whether frames may be interlaced; each one says so itself. */
+  /** Whether frames may be interlaced; each frame signals it. */
   readonly isInterlaced: boolean;
-  /** The matrix that makes RGB of YUV, as FFmpeg names it; `undefined` when the file doesn't say. */
+  /** YUV matrix in FFmpeg's names; `undefined` if the file states none. */
   readonly colorMatrix: string | undefined;
   readonly colorTransfer: string | undefined;
   readonly colorPrimaries: string | undefined;
   readonly isRgb: boolean;
-  /** Frames over duration. */
+  /** Number of frames divided by the duration. */
   readonly averageRate: Rational | undefined;
-  /** The lowest rate whose grid all timestamps lie on. */
+  /** The lowest rate whose grid contains all timestamps. */
   readonly nominalRate: Rational | undefined;
-  /** How far apart frames are by their own timestamps; `undefined` when there is but one, or nobody has looked. */
+  /** Distance of frames by their timestamps; `undefined` for a single frame, or if not measured. */
   readonly frameTimes: FrameTimes | undefined;
   readonly content: TrackContent | undefined;
   readonly startSeconds: number;
-  /** Where the track ends according to the file, on the same clock as `startSeconds`. */
+  /** End of the track according to the file, on the same clock as `startSeconds`. */
   readonly endSeconds: number | undefined;
 }
 
-/** Where a track ends: as the file says if it does, else as its packets say, s. */
+/** @returns The end of a track, s: the stated one, else that of its packets. */
 export function endOf({ endSeconds, content }: Pick<AudioTrack, 'endSeconds' | 'content'>): number | undefined {
   return endSeconds ?? content?.endSeconds;
 }
@@ -70,10 +70,10 @@ export function endOf({ endSeconds, content }: Pick<AudioTrack, 'endSeconds' | '
 export interface AudioTrack {
   readonly index: number;
   readonly codec: string;
-  /** Hz. */
+  /** Sample rate, Hz. */
   readonly sampleRate: number | undefined;
   readonly channels: number | undefined;
-  /** FFmpeg's name of the layout, e.g. `5.1(side)`; `undefined` when the file doesn't say. */
+  /** FFmpeg's name of the layout, e.g. `5.1(side)`; `undefined` if the file states none. */
   readonly channelLayout: string | undefined;
   readonly content: TrackContent | undefined;
   readonly startSeconds: number;

@@ -1,43 +1,43 @@
-/** What {@link PacketScan} asks of ffprobe. */
+/** Entries requested from ffprobe for {@link PacketScan}. */
 export const PACKET_ENTRIES = 'packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags';
 
-/** Fields of a packet in ffprobe's order, which leaves out those that it does not know. */
+/** Fields of a packet in ffprobe's order; it omits those that it does not know. */
 const PACKET_LINE = new RegExp(
   String.raw`^\s*\{ "codec_type": "(\w+)", "stream_index": (\d+)` +
     ['pts_time', 'dts_time', 'duration_time', 'flags'].map((name) => `(?:, "${name}": "([^"]+)")?`).join(''),
 );
 
-/** A clock that goes back by more than this starts again; less is jitter, which the filters level out. */
+/** Backward step, s, above which the clock has restarted; smaller ones are jitter, which the filters correct. */
 export const BACK_SECONDS = 0.5;
-/** A clock that goes forward by more than this has jumped, or nothing was recorded meanwhile. */
+/** Forward step, s, above which the clock has jumped, or recording was paused. */
 export const AHEAD_SECONDS = 10;
 
-/** More than two hours at 60 fps; a rate is known long before. */
+/** More than two hours at 60 fps; the rate is known long before. */
 const MAX_TIMES = 500_000;
 const MAX_STREAMS = 64;
-/** So many jumps can be mended in one file. */
+/** Maximum number of clock jumps that can be corrected in one file. */
 export const MAX_JUMPS = 200;
 
-/** The packets of one stream, on a clock that runs on through all jumps. */
+/** Packets of one stream, on a clock without jumps. */
 export interface ScannedStream {
-  /** Packets that are to be shown or heard; those that an edit list cuts are left out. */
+  /** Number of packets to be presented, without those that an edit list cuts. */
   readonly packets: number;
   readonly startSeconds: number;
-  /** Where the last one ends. */
+  /** End of the last packet. */
   readonly endSeconds: number;
-  /** The sum of what the packets say they last; holes don't count. */
+  /** Sum of the packets' durations, without gaps. */
   readonly packetSeconds: number;
-  /** The place of the first packet that is shown, from 0: one that can be decoded on its own, or comes after one that can. */
+  /** Index of the first packet presented, from 0: one that can be decoded on its own, or follows one that can. */
   readonly firstShown: number;
-  /** What is added to a timestamp after each of its jumps, s. */
+  /** Offset added to timestamps after each jump, s. */
   readonly shifts: readonly number[];
-  /** Timestamps of video packets in the order in which they are shown; a list for each part between two jumps. */
+  /** Timestamps of video packets in presentation order; a list for each part between two jumps. */
   readonly times: readonly (readonly number[])[];
 }
 
-/** A stretch of the file in which the clock runs on. */
+/** Part of the file in which the clock is continuous. */
 interface Part {
-  /** Whether the clock went back to get here. */
+  /** Whether the clock stepped back at its start. */
   readonly isBack: boolean;
   from: number;
   to: number;
@@ -55,21 +55,21 @@ interface Stream {
   part: number;
   /** The part that follows each jump. */
   readonly jumps: number[];
-  /** By part. */
+  /** Timestamps by part. */
   readonly times: Map<number, number[]>;
   readonly ranges: Map<number, { from: number; to: number }>;
   stored: number;
 }
 
 /**
- * Reads the timestamps of all packets of a file, without decoding any. Where files were joined or a recorder started anew, the
- * clock jumps: all streams at the same place in the file, so one shift keeps them in sync.
+ * Reads the timestamps of all packets of a file without decoding. Where files were joined or a recorder restarted, the clock
+ * jumps in all streams at the same place in the file, so one offset keeps them in sync.
  */
 export class PacketScan {
   readonly #streams = new Map<number, Stream>();
   readonly #parts: Part[] = [{ isBack: false, from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY }];
 
-  /** Takes a line that ffprobe printed as compact JSON; one that is not the start of a packet is passed over. */
+  /** Adds a line of ffprobe's compact JSON; a line that does not start a packet is ignored. */
   push(line: string): void {
     const [, kind = '', index = '', pts = '', dts = '', duration = '', flags = ''] = PACKET_LINE.exec(line) ?? [];
     const stream = this.#stream(Number(index), kind);
@@ -88,8 +88,8 @@ export class PacketScan {
   }
 
   /**
-   * @param closesGaps whether a step forward of all streams is a jump of the clock, as in MPEG-TS; else it is a pause.
-   * @returns what was found, by the index of the stream; `undefined` when the clock jumps more often than can be mended.
+   * @param closesGaps Whether a forward step of all streams is a clock jump, as in MPEG-TS; otherwise it is a pause.
+   * @returns The streams by index; `undefined` if the clock jumps more often than can be corrected.
    */
   report(closesGaps: boolean): ReadonlyMap<number, ScannedStream> | undefined {
     if (this.#parts.length > MAX_JUMPS) return undefined;
@@ -116,13 +116,13 @@ export class PacketScan {
       ranges: new Map(),
       stored: 0,
     };
-    // A stream that begins later begins where the others are.
+    // A stream that begins later begins in the part that the others have reached.
     made.part = this.#parts.length - 1;
     this.#streams.set(index, made);
     return made;
   }
 
-  /** Finds out whether the clock of this stream has jumped, and to which part of the file. */
+  /** Determines whether this stream's clock has jumped, and to which part of the file. */
   #place(stream: Stream, time: number): void {
     if (stream.last === undefined) return;
     const isBack = time < stream.last - BACK_SECONDS;
@@ -135,7 +135,7 @@ export class PacketScan {
     if (stream.jumps.length <= MAX_JUMPS) stream.jumps.push(stream.part);
   }
 
-  /** Whether another stream has gone on while this one had nothing. */
+  /** @returns Whether another stream has continued during this stream's gap. */
   #isFilled(stream: Stream, time: number): boolean {
     const gapFrom = stream.end;
     return [...this.#streams.values()].some(
@@ -168,7 +168,7 @@ export class PacketScan {
     stream.times.set(stream.part, times);
   }
 
-  /** What is added to the timestamps of each part. */
+  /** @returns The offset added to the timestamps of each part. */
   #shifts(closesGaps: boolean): number[] {
     const shifts = [0];
     for (let i = 1; i < this.#parts.length; i++) {

@@ -14,13 +14,13 @@ import { MAX_JUMPS, PACKET_ENTRIES, PacketScan, type ScannedStream } from './pac
 import { stillOrientation } from './still-orientation.js';
 
 const TIMEOUT_MS = 30_000;
-/** All packets are read, none is decoded: as fast as the disk is. */
+/** Time limit of reading all packets without decoding, which runs at the speed of the disk. */
 const SCAN_TIMEOUT_MS = 120_000;
 const REPORT_LIMIT_BYTES = 1024 * 1024;
-/** How ffprobe ends the list of packets in compact JSON. */
+/** The line that ends the list of packets in ffprobe's compact JSON. */
 const END_OF_PACKETS = '    ],';
 const STDERR_LIMIT_BYTES = 64 * 1024;
-/** A stream that starts in the middle has a keyframe within some seconds. */
+/** A stream that starts mid-GOP has a keyframe within some seconds. */
 const MAX_FIRST_PACKETS = 600;
 
 interface ProbeOptions {
@@ -30,10 +30,10 @@ interface ProbeOptions {
 }
 
 /**
- * Reads what a file says about itself, the timestamps of all its packets, and how its first frame is drawn.
- * @param descriptor of the open file; its position is neither used nor moved.
- * @throws HumancastError `media_unreadable`, `media_truncated` (its index is missing), `media_joined`,
- * `media_timestamps`, `media_too_large`, `encoder_failed`; the signal's reason.
+ * Reads a file's headers, the timestamps of all its packets, and the display properties of its first frame.
+ * @param descriptor Descriptor of the open file; its position is neither used nor moved.
+ * @throws HumancastError `media_unreadable`, `media_truncated` (its index is missing), `media_joined`, `media_timestamps`,
+ * `media_too_large`, `encoder_failed`; the signal's reason.
  */
 export async function probe(descriptor: number, maxPixels: number, signal: AbortSignal): Promise<MediaInfo> {
   const options = { descriptor, maxPixels, signal };
@@ -52,17 +52,17 @@ export async function probe(descriptor: number, maxPixels: number, signal: Abort
   return end.isWhole && isHint(container) ? withoutStatedLength(measured) : measured;
 }
 
-/** Containers of broadcasting, in which a step of the clock means nothing; in others it is a pause. */
+/** Broadcast containers, in which a step of the clock means nothing; in others it is a pause. */
 function isBroadcast(container: string): boolean {
   return /^(mpegts|mpeg|flv)/.test(container);
 }
 
-/** Containers whose header states a length that the file's own outline can prove wrong. */
+/** Containers whose header states a length that the file's structure can disprove. */
 function isHint(container: string): boolean {
   return /^(wav|avi|matroska|flv)/.test(container);
 }
 
-/** The track as its first frame shows it; as its header has it, where not one can be decoded. */
+/** @returns The track with the properties of its first frame, or those of its header if no frame can be decoded. */
 async function withFirstFrame(
   options: ProbeOptions,
   video: VideoTrack,
@@ -91,26 +91,26 @@ async function firstFrame(options: ProbeOptions, index: number, packets: number)
   try {
     return parseFirstFrame(JSON.parse(output));
   } catch {
-    // Whether the picture can be decoded at all is seen when all of it is.
+    // Decoding the whole file later shows whether the video can be decoded at all.
     return undefined;
   }
 }
 
-/** One run of ffprobe reads the header and all packets, none of which is decoded. It prints the packets first. */
+/** Runs ffprobe once for the header and all packets, without decoding. It prints the packets first. */
 async function readPackets(options: ProbeOptions, file: FileBytes): Promise<{ report: string; scan: PacketScan }> {
   const scan = new PacketScan();
-  // Each packet is a line of its own then.
+  // This prints each packet on its own line.
   const args = ['-show_entries', `${PACKET_ENTRIES}:${REPORT_ENTRIES}`, '-of', 'json=compact=1'];
   const reading = (stdout: Readable) => reportAfterPackets(linesOf(stdout, REPORT_LIMIT_BYTES), scan);
   const { output, complaints, code } = await runProbe(options, args, SCAN_TIMEOUT_MS, 'its packets', reading);
-  // FFmpeg leaves the size that it refuses out of its report.
+  // FFmpeg's report omits a size that it rejects.
   const refused = refusedSize(complaints);
   if (refused) throw oversized(refused, options.maxPixels);
   if (code !== 0) throw unreadable(complaints, await refusedStill(file));
   return { report: output, scan };
 }
 
-/** @returns what follows the packets, a JSON text as if they had not been asked for. */
+/** @returns The JSON text without the packets. */
 async function reportAfterPackets(lines: AsyncIterable<string>, scan: PacketScan): Promise<string> {
   let report = '{';
   let isAfter = false;
@@ -122,7 +122,7 @@ async function reportAfterPackets(lines: AsyncIterable<string>, scan: PacketScan
   return report;
 }
 
-/** @param maxLength of a line; what it has beyond is left out. */
+/** @param maxLength Maximum length of a line; the rest of a longer one is dropped. */
 async function* linesOf(stream: Readable, maxLength: number): AsyncGenerator<string> {
   let rest = '';
   for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) {
@@ -179,7 +179,7 @@ function withContent(info: MediaInfo, streams: ReadonlyMap<number, ScannedStream
   };
 }
 
-/** A header knows nothing of jumps; where there are some, the packets tell when a track starts. */
+/** Headers don't reflect clock jumps; if there are any, the packets give the start of a track. */
 function onOneClock<T extends VideoTrack | AudioTrack>(track: T, stream: ScannedStream | undefined): T {
   if (!stream || stream.packets === 0) return track;
   const { packets, packetSeconds, endSeconds, shifts } = stream;
@@ -212,14 +212,14 @@ function joined(atBytes: number): HumancastError {
   });
 }
 
-/** FFmpeg takes the length of a WAV file from its size. */
+/** FFmpeg derives the length of a WAV file from its size. */
 function cutSamples(): HumancastError {
-  return new HumancastError('media_truncated', 'it ends before the samples that its header states');
+  return new HumancastError('media_truncated', 'the file ends before the samples that its header states');
 }
 
 function jumpy(): HumancastError {
   return new HumancastError('media_timestamps', {
-    detail: `the timestamps jump more than ${MAX_JUMPS} times; send a file whose clock runs on`,
+    detail: `the timestamps jump more than ${MAX_JUMPS} times; send a file with continuous timestamps`,
     extra: { maxJumps: MAX_JUMPS },
   });
 }
@@ -227,20 +227,26 @@ function jumpy(): HumancastError {
 function unreadable(complaints: string, still: string | undefined): HumancastError {
   if (still !== undefined) {
     return new HumancastError('media_unreadable', {
-      detail: `${still} pictures are not accepted; send JPEG, PNG or WebP`,
+      detail: `${still} images are not accepted; send JPEG, PNG or WebP`,
       extra: { kind: still },
     });
   }
   if (complaints.includes('moov atom not found')) {
     return new HumancastError(
       'media_truncated',
-      'its index (moov) is missing: the file was cut short, or was still being written',
+      'the index (moov) is missing: the file was truncated, or was still being written',
     );
   }
   if (complaints.includes('Format not on whitelist')) {
-    return new HumancastError('media_unreadable', 'this kind of file is not accepted; send for example MP4 or WebM');
+    return new HumancastError(
+      'media_unreadable',
+      'this container format is not accepted; send for example MP4 or WebM',
+    );
   }
-  return new HumancastError('media_unreadable', 'no known media format was recognized in its content');
+  return new HumancastError(
+    'media_unreadable',
+    'the content is of no known media format; send for example MP4 or WebM',
+  );
 }
 
 async function textOf(stream: NodeJS.ReadableStream, limitBytes: number): Promise<string> {
@@ -248,7 +254,7 @@ async function textOf(stream: NodeJS.ReadableStream, limitBytes: number): Promis
   let bytes = 0;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    // Read on, so that the tool can end, but keep no more.
+    // Read on without storing, so that the tool can end.
     if (bytes <= limitBytes) chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -1,7 +1,7 @@
 import type { Rational } from '@humancast/protocol';
 import { z } from 'zod';
 
-/** A fraction as ffprobe prints it (`30000/1001`, `64:45`); what is no positive number is not known. */
+/** A fraction as ffprobe prints it (`30000/1001`, `64:45`); `undefined` unless it is a positive number. */
 export const rationalSchema = z.string().transform(parseRational).optional().catch(undefined);
 
 function parseRational(text: string): Rational | undefined {

@@ -1,19 +1,19 @@
 import type { FileBytes } from './file-bytes.js';
 import type { Orientation } from './orientation.js';
 
-/** A PNG of a camera has a few dozen chunks; one of a screen recorder may have its pixels in some thousand. */
+/** Maximum number of chunks: a camera's PNG has a few dozen, a screen recorder's may have some thousand. */
 const MAX_CHUNKS = 20_000;
-/** The orientation is among the first entries of EXIF data. */
+/** Maximum bytes of EXIF data read; the orientation is among the first entries. */
 const MAX_EXIF_BYTES = 65_536;
 const MAX_ENTRIES = 1000;
 const ORIENTATION_TAG = 0x112;
 const SHORT = 3;
 
 /**
- * Reads the EXIF orientation of a PNG (`eXIf`, PNG 3rd edition §11.3.3.1) or a WebP (chunk `EXIF`), which FFmpeg applies from
- * version 8 on only. Of JPEG, all versions do.
+ * Reads the EXIF orientation of a PNG (`eXIf`, PNG 3rd edition §11.3.3.1) or a WebP (chunk `EXIF`), which FFmpeg applies
+ * only from version 8 on. All versions apply a JPEG's.
  * @param container FFmpeg's name of the demuxer.
- * @returns 1 if the file states none that is known.
+ * @returns 1 if the file states no known orientation.
  */
 export async function stillOrientation(file: FileBytes, container: string): Promise<Orientation> {
   if (/^(png_pipe|apng)/.test(container)) return orientationIn(await pngChunk(file, 'eXIf'));
@@ -21,7 +21,7 @@ export async function stillOrientation(file: FileBytes, container: string): Prom
   return 1;
 }
 
-/** Chunks follow a signature of 8 bytes: length, type, data, CRC. */
+/** Finds a PNG chunk. Chunks follow a signature of 8 bytes: length, type, data, CRC. */
 async function pngChunk(file: FileBytes, wanted: string): Promise<Buffer | undefined> {
   let position = 8;
   for (let i = 0; i < MAX_CHUNKS && position < file.size; i++) {
@@ -34,7 +34,7 @@ async function pngChunk(file: FileBytes, wanted: string): Promise<Buffer | undef
   return undefined;
 }
 
-/** Chunks follow `RIFF`, a length, and the type of the file: type, length, data, filled up to an even length. */
+/** Finds a RIFF chunk. Chunks follow `RIFF`, a length, and the file type: type, length, data padded to an even length. */
 async function riffChunk(file: FileBytes, wanted: string): Promise<Buffer | undefined> {
   let position = 12;
   for (let i = 0; i < MAX_CHUNKS && position < file.size; i++) {
@@ -47,7 +47,7 @@ async function riffChunk(file: FileBytes, wanted: string): Promise<Buffer | unde
   return undefined;
 }
 
-/** Reads the first directory of EXIF data (TIFF 6.0 §2); some programs put JPEG's `Exif` identifier in front of it. */
+/** Reads the first directory of EXIF data (TIFF 6.0 §2); some programs prepend JPEG's `Exif` identifier. */
 function orientationIn(data: Buffer | undefined): Orientation {
   if (!data) return 1;
   const tiff = data.toString('latin1', 0, 6) === 'Exif\0\0' ? data.subarray(6) : data;
