@@ -24,7 +24,7 @@ const ROUND_TRIP_GAIN = 0.2;
 /** After overuse, the path is left in peace for so long. */
 const PROBE_PAUSE_MS = 1500;
 /** Without feedback for this long, and three round trips, the path is dead for the time being. */
-const SILENCE_MS = 400;
+const SILENCE_MS = 800;
 /** What comes after a silence as long as this says nothing about what came before. */
 const RESTART_MS = 1000;
 
