@@ -17,6 +17,7 @@ import {
   type ImpairmentRelay,
   launchChromium,
   makeBusyClip,
+  startTcpImpairment,
   startUdpImpairment,
   withCleanup,
 } from '@humancast/testkit';
@@ -63,20 +64,24 @@ async function measure(cleanup: Cleanup) {
   const origin = await servePages(cleanup);
   const { stack, producer } = await openScene(cleanup, { mediaDir, env: { ALLOWED_ORIGINS: origin } });
   if (!stack.turn) throw new Error('there is no TURN server');
-  const relay = await startUdpImpairment({ targetPort: stack.turn.port, profile: '', seed: Number(values.seed) });
-  cleanup.add(() => relay.close());
+  const impairment = { targetPort: stack.turn.port, profile: '', seed: Number(values.seed) };
+  const relays = { udp: await startUdpImpairment(impairment), tcp: await startTcpImpairment(impairment) };
+  for (const relay of Object.values(relays)) cleanup.add(() => relay.close());
   const chromium = await launchChromium({ handleSignals: false });
   cleanup.add(() => chromium.close());
   const iceServer = stack.turn.iceServer();
   const all: { profile: Profile; humancast: Seen; libwebrtc: Seen | undefined; run: Run }[] = [];
   for (const profile of profiles) {
+    const transport: keyof typeof relays = profile.transport ?? 'udp';
+    const relay = relays[transport];
+    const through = { port: relay.port, transport } as const;
     const watch = async (page: Page) => {
       const { id, token } = await producer.createSession('busy');
-      const what = { url: stack.signalingUrl, session: id, token, relayPort: relay.port };
+      const what = { url: stack.signalingUrl, session: id, token, relay: through };
       await page.evaluate((options) => networkBench.watch(options), what);
     };
     const exchange = (page: Page) =>
-      page.evaluate((options) => networkBench.exchange(options), { iceServer, relayPort: relay.port });
+      page.evaluate((options) => networkBench.exchange(options), { iceServer, relay: through });
     const open = async () => {
       const page = await chromium.context.newPage();
       await page.goto(`${origin}/bench/network/viewer.html`);

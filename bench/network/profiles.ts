@@ -3,6 +3,8 @@ export interface Profile {
   readonly name: string;
   /** As the test kit's impairment relay reads it. */
   readonly line: string;
+  /** How the viewer reaches its TURN server. Default: UDP. */
+  readonly transport?: 'tcp';
   readonly seconds: number;
   /** What counts, seconds from the first video. */
   readonly from: number;
@@ -21,5 +23,6 @@ export const PROFILES: readonly Profile[] = [
   { name: '5 to 0.5 Mb/s', line: 'rate=5M queue=300ms delay=25ms; 8s rate=0.5M', seconds: 38, from: 8 },
   { name: '0.5 to 5 Mb/s', line: 'rate=0.5M queue=300ms delay=25ms; 10s rate=5M', seconds: 30, from: 10 },
   { name: '5 to 0.25 Mb/s', line: 'rate=5M queue=300ms delay=25ms; 8s rate=0.25M', seconds: 33, from: 8 },
+  { name: '2 % loss, 50 ms, over TCP', line: 'loss=2% delay=25ms', transport: 'tcp', seconds: 25, ...STEADY },
   { name: '2 s black-out', line: 'delay=25ms; 8s dead; 10s alive', seconds: 20, from: 8 },
 ];

@@ -3,7 +3,7 @@
 import { connect } from '@humancast/client';
 
 /** Cumulative over all connections of a run. */
-export interface Sample {
+interface Sample {
   readonly atMs: number;
   readonly concealedSamples: number;
   readonly audioSamples: number;
@@ -20,10 +20,16 @@ export interface Run {
   readonly connections: number;
 }
 
+/** Stands between the viewer and its TURN server. */
+interface Relay {
+  readonly port: number;
+  readonly transport: 'udp' | 'tcp';
+}
+
 interface NetworkBench {
   /** @returns once the first video is shown. */
-  watch(options: { url: string; session: string; token: string; relayPort: number }): Promise<void>;
-  exchange(options: { iceServer: RTCIceServer; relayPort: number }): Promise<void>;
+  watch(options: { url: string; session: string; token: string; relay: Relay }): Promise<void>;
+  exchange(options: { iceServer: RTCIceServer; relay: Relay }): Promise<void>;
   finish(): Promise<Run>;
 }
 
@@ -36,7 +42,7 @@ const FIRST_FRAME_TIMEOUT_MS = 20_000;
 const BITRATE_BPS = 1_500_000;
 
 const Native = RTCPeerConnection;
-let relayPort = 0;
+let relay: Relay = { port: 0, transport: 'udp' };
 let receivers: RTCPeerConnection[] = [];
 let framesMs: number[] = [];
 let samples: Sample[] = [];
@@ -52,20 +58,22 @@ globalThis.RTCPeerConnection = class extends Native {
 };
 
 function throughRelay(server: RTCIceServer): RTCIceServer {
-  const urls = [server.urls].flat().map((url) => url.replace(/:\d+(\?|$)/, `:${relayPort}$1`));
+  const urls = [server.urls]
+    .flat()
+    .map((url) => url.replace(/:\d+(\?.*)?$/, `:${relay.port}?transport=${relay.transport}`));
   return { ...server, urls };
 }
 
 globalThis.networkBench = {
   async watch(options) {
-    const video = begin(options.relayPort);
+    const video = begin(options.relay);
     const session = connect({ url: options.url, session: options.session, token: options.token, video });
     close = () => session.close();
     await firstFrame(video);
   },
 
-  async exchange({ iceServer, relayPort: port }) {
-    const video = begin(port);
+  async exchange({ iceServer, relay: through }) {
+    const video = begin(through);
     const sender = new Native({ iceServers: [iceServer], iceTransportPolicy: 'relay' });
     const receiver = new RTCPeerConnection({ iceServers: [iceServer], iceTransportPolicy: 'relay' });
     close = () => {
@@ -101,8 +109,8 @@ globalThis.networkBench = {
   },
 };
 
-function begin(port: number): HTMLVideoElement {
-  relayPort = port;
+function begin(through: Relay): HTMLVideoElement {
+  relay = through;
   receivers = [];
   framesMs = [];
   samples = [];

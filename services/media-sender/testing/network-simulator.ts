@@ -1,3 +1,4 @@
+import { seededRandom } from '@humancast/testkit';
 import { BandwidthEstimator } from '../src/congestion/bandwidth-estimator.js';
 import { LeakyBucket } from '../src/congestion/leaky-bucket.js';
 
@@ -6,17 +7,6 @@ const PACKET_BYTES = 1150;
 const FRAME_MS = 1000 / 30;
 const FEEDBACK_MS = 50;
 const PACING = 1.5;
-
-/** Deterministic numbers from 0 to 1 (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 export interface LinkOptions {
   /** Bits a second at a time of the simulation. */
@@ -47,7 +37,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.random = seeded(options.seed ?? 1);
+    this.random = seededRandom(options.seed ?? 1);
   }
 
   rateBps(nowMs: number): number {

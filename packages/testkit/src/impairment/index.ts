@@ -1,2 +1,2 @@
-export { type Impairment, type Phase, parseProfile } from './profile.js';
-export { type ImpairmentOptions, type ImpairmentRelay, startTcpImpairment, startUdpImpairment } from './relay.js';
+export { seededRandom } from './impaired-path.js';
+export { type ImpairmentRelay, startTcpImpairment, startUdpImpairment } from './relay.js';

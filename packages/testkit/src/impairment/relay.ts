@@ -11,7 +11,7 @@ const TCP_REPAIR_MS = 250;
 const TCP_SEGMENT_BYTES = 1400;
 const MAX_CLIENTS = 64;
 
-export interface ImpairmentOptions {
+interface ImpairmentOptions {
   /** Where the packets go: a TURN server on 127.0.0.1. */
   readonly targetPort: number;
   /** One line, see {@link parseProfile}. */

@@ -1,5 +1,6 @@
+import { seededRandom } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
-import { seeded, transportFeedback } from '../../testing/network-simulator.js';
+import { transportFeedback } from '../../testing/network-simulator.js';
 import { MAX_FEEDBACK_PACKETS, readTransportFeedback } from './transport-feedback.js';
 
 /** @returns what the message says: arrival in ticks by sequence number, `undefined` for a packet that is missing. */
@@ -46,7 +47,7 @@ describe('readTransportFeedback()', () => {
   });
 
   it('reads back what a receiver wrote, for any pattern of losses and delays', () => {
-    const random = seeded(7);
+    const random = seededRandom(7);
     for (let round = 0; round < 200; round++) {
       let arrivalMs = random() * 1e6;
       const packets = Array.from({ length: 1 + Math.floor(random() * 100) }, (_, i) => {
@@ -79,7 +80,7 @@ describe('readTransportFeedback()', () => {
   });
 
   it('never throws and never tells of more than the limit, whatever the bytes', () => {
-    const random = seeded(3);
+    const random = seededRandom(3);
     for (let round = 0; round < 5000; round++) {
       const packet = Buffer.from(Array.from({ length: Math.floor(random() * 80) }, () => Math.floor(random() * 256)));
       expect(read(packet).told.length).toBeLessThanOrEqual(MAX_FEEDBACK_PACKETS);

@@ -249,6 +249,6 @@ function worseOf(one: Availability, other: Availability): Availability {
 }
 
 /** @returns the renditions of a codec, the largest bitrate first. */
-export function rungsOf(renditions: readonly Rendition[], codec: Codec): readonly Rendition[] {
+function rungsOf(renditions: readonly Rendition[], codec: Codec): readonly Rendition[] {
   return renditions.filter((rendition) => rendition.codec === codec).sort((a, b) => b.bitrateBps - a.bitrateBps);
 }
