@@ -6,8 +6,11 @@ import type { Receivers } from './receiver-sync.js';
 
 /** How often a connection that is being made is asked for its first frame, ms. */
 const FIRST_FRAME_POLL_MS = 25;
-/** From offer to first frame; after this it is given up. */
+/** From offer to first frame: after this the connection is given up, unless packets have come, as over a slow link. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** While packets go on coming, it is looked again this often, and given up in the end, ms from the offer. */
+const SLOW_CONNECT_MS = 2500;
+const SLOW_CONNECT_TIMEOUT_MS = 30_000;
 /** Candidates that may wait for the offer to be applied. */
 const CANDIDATE_LIMIT = 64;
 
@@ -63,7 +66,7 @@ export class MediaPeer {
     this.#peer.onconnectionstatechange = () => {
       if (this.#peer.connectionState === 'failed' || this.#peer.connectionState === 'closed') this.#fail();
     };
-    this.#cancelTimeout = environment.clock.after(CONNECT_TIMEOUT_MS, () => this.#fail());
+    this.#cancelTimeout = environment.clock.after(CONNECT_TIMEOUT_MS, () => this.#timedOut(0, CONNECT_TIMEOUT_MS));
   }
 
   /** Answers the host's offer. */
@@ -143,6 +146,20 @@ export class MediaPeer {
       this.#stopTimers();
       this.#listener.firstFrame();
     });
+  }
+
+  /** @param packets those that had come when it was last looked. */
+  async #timedOut(packets: number, elapsedMs: number): Promise<void> {
+    const snapshot = await this.snapshot();
+    if (this.#state !== 'connecting') return;
+    const received = (snapshot?.audio?.packetsReceived ?? 0) + (snapshot?.video?.packetsReceived ?? 0);
+    if (received <= packets || elapsedMs >= SLOW_CONNECT_TIMEOUT_MS) {
+      this.#fail();
+      return;
+    }
+    this.#cancelTimeout = this.#environment.clock.after(SLOW_CONNECT_MS, () =>
+      this.#timedOut(received, elapsedMs + SLOW_CONNECT_MS),
+    );
   }
 
   #fail(): void {

@@ -137,9 +137,33 @@ describe('the way to the first picture', () => {
     socket().say(offer('conn-dark', 1));
     await browser.pass(0);
     peer(1).decodable = false;
-    await browser.pass(20_000);
+    await browser.pass(35_000);
     expect(peer(1).closed).toBe(true);
     expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('does not give up a connection without a frame while packets come, as over a slow link, before half a minute', async () => {
+    socket().join();
+    socket().say(offer('conn-slow', 1));
+    await browser.pass(0);
+    peer(0).decodable = false;
+    await browser.pass(25_000);
+    expect(peer(0).closed).toBe(false);
+    peer(0).decodable = true;
+    await browser.pass(1000);
+    expect(states.at(-1)).toBe('playing');
+    expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('gives up a connection on which nothing comes after 10 s', async () => {
+    socket().join();
+    socket().say(offer('conn-dead', 1));
+    await browser.pass(0);
+    peer(0).flowing = false;
+    await browser.pass(9000);
+    expect(peer(0).closed).toBe(false);
+    await browser.pass(1500);
+    expect(peer(0).closed).toBe(true);
   });
 });
 
