@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Stack, startStack } from '@humancast/testkit';
+import { makeTestClip, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually, Producer } from './support/api.js';
-import { makeClip } from './support/clips.js';
 import { brokenBodies, DOCUMENT, deviations, type Operation, type Parameter, resolved } from './support/openapi.js';
 
 interface Call {
@@ -54,9 +52,9 @@ describe('REST', () => {
     stack = await startStack({ turn: false, senders: 2, env });
     producer = new Producer(stack);
     const file = join(stack.mediaDir, AVATAR, 'idle/red.mp4');
-    makeClip(file, { colour: 'red', seconds: 1 });
+    makeTestClip(file, { color: 'red', seconds: 1 });
     clip = readFileSync(file);
-    await eventually(
+    await waitFor(
       'the idle clip is loaded',
       () => producer.idleCount(AVATAR),
       (count) => count === 1,

@@ -51,7 +51,7 @@ describe('IvfParser', () => {
   });
 
   it('refuses a frame that is never shown: it would count as one', () => {
-    expect(() => new IvfParser().push(ivf([Buffer.from([0x00, 1])]))).toThrow(/not shown/);
+    expect(() => new IvfParser().push(ivf([Buffer.from([0x00, 1])]))).toThrow(/hidden/);
   });
 
   it('refuses a frame of impossible size instead of waiting for it', () => {

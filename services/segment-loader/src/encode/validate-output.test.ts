@@ -75,7 +75,7 @@ describe('validateOutput', () => {
 
   it('calls a file corrupt when more than one frame in 200 is damaged', () => {
     expect(() => validateCase({ log: [damagedFrame] })).toThrow(code('media_corrupt'));
-    expect(() => validateCase({ log: [damagedFrame] })).toThrow(/1 of 120 frames/);
+    expect(() => validateCase({ log: [damagedFrame] })).toThrow(/1 of 120 video frames/);
     const long = mediaInfo({ video: videoTrack({ endSeconds: 10 }), audio: audioTrack({ endSeconds: 10 }) });
     const whole = { info: long, frames: 300, pcmSamples: 240_000 };
     expect(() => validateCase({ ...whole, log: [damagedFrame] })).not.toThrow();
