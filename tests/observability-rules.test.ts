@@ -17,7 +17,7 @@ const COLUMNS = 24;
 /** Of those that come with Grafana. */
 const PANEL_TYPES = ['heatmap', 'row', 'stat', 'table', 'timeseries'];
 /** Of `grafana/data`, valueFormats/categories.ts. */
-const UNITS = ['none', 'short', 'percentunit', 's', 'bytes', 'Bps', 'ops', 'pps'];
+const UNITS = ['none', 'short', 'percentunit', 's', 'bytes', 'Bps', 'bps', 'ops', 'pps'];
 
 const committed = Object.keys(dashboards).map(
   (name) => JSON.parse(read(`infra/grafana/dashboards/${name}.json`)) as CommittedDashboard,
