@@ -25,7 +25,10 @@ export class FakeBackend {
   /** Where the page and its server are, as the browser sees them. */
   prefix = '';
   canSay = false;
-  avatars = [{ id: 'demo', name: 'demo' }, { id: 'front-desk', name: 'Front desk' }];
+  avatars = [
+    { id: 'demo', name: 'demo' },
+    { id: 'front-desk', name: 'Front desk' },
+  ];
   segments = [
     { id: 'seg_greeting1', name: 'greeting.mp4', state: 'complete', durationMs: 4200 },
     { id: 'seg_question', name: 'how-can-i-help.mp4', state: 'complete', durationMs: 6800 },
