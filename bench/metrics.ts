@@ -170,7 +170,7 @@ async function playing(): Promise<number> {
   player.start();
   const nowhere = {
     sendVideo: (frame: PacketizedFrame, _ticks: number, from = 0, to = frame.payloads.length) => to - from,
-    sendAudio() {},
+    sendAudio: () => true,
     sendReports() {},
     repairs: new RepairBudget(),
     roundTripMs: undefined,

@@ -155,7 +155,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Dropped before sending',
-        description: 'Packets per second: not connected, no lease, or refused by the socket',
+        description: 'Packets per second: not connected, or refused by the socket',
         unit: 'pps',
       },
       bySender('humancast_sender_packets_dropped_total'),

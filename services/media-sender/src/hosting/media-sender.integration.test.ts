@@ -90,8 +90,10 @@ class FakeTransport implements ViewerTransport {
   sendPadding(): number {
     return 0;
   }
-  sendAudio(): void {
+  sendAudio(): boolean {
+    if (!this.maySend()) return false;
     this.audioPackets++;
+    return true;
   }
   sendReports(): void {
     this.reports++;

@@ -25,7 +25,8 @@ const REPORT_INTERVAL_MS = 1000;
 
 /** A viewer's connection, as playout sees it. */
 export interface PlayoutSink extends VideoSink {
-  sendAudio(payload: Buffer, rtpTicks: number): void;
+  /** @returns `false` if media may not leave at this instant: the packet is to be sent later, and nothing is missing meanwhile. */
+  sendAudio(payload: Buffer, rtpTicks: number): boolean;
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 }
 
@@ -91,6 +92,8 @@ export class SessionPlayer implements Task {
   #cancel: Cancel | undefined;
   /** Timeline position of the next audio packet. */
   #audioSamples = 0;
+  /** The packet for that position, once it is encoded. */
+  #audioPacket: Buffer | undefined;
   /** Of the last audio packet. */
   #audioLateMs = 0;
   #interruption: Interruption | undefined;
@@ -272,20 +275,27 @@ export class SessionPlayer implements Task {
       // The lease may run out in the middle of a turn: playout waits at the first packet that must not leave.
       if (!this.#options.maySend()) return dueMs;
       if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs, nowMs - frameDueMs);
-      else this.#sendAudio(nowMs, nowMs - audioDueMs);
+      else if (!this.#sendAudio(nowMs, nowMs - audioDueMs)) return dueMs;
     }
   }
 
-  #sendAudio(nowMs: number, lateMs: number): void {
-    const packet = this.#decide();
+  /** @returns `false` if no viewer's connection took the packet: it stays the next one. */
+  #sendAudio(nowMs: number, lateMs: number): boolean {
+    this.#audioPacket ??= this.#decide();
+    const packet = this.#audioPacket;
+    let isTaken = false;
     this.#serve((viewer) => {
-      viewer.sink.sendAudio(packet, this.#audioSamples);
+      if (!viewer.sink.sendAudio(packet, this.#audioSamples)) return;
+      isTaken = true;
       if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
     });
+    if (!isTaken && this.#viewers.size > 0) return false;
+    this.#audioPacket = undefined;
     this.#audioSamples += BLOCK_SAMPLES;
     this.#audioLateMs = lateMs;
     this.#options.metrics.late('audio', lateMs);
     this.#interruption?.audioSent(this.#audioSamples, nowMs);
+    return true;
   }
 
   #showFrame(frame: ScheduledFrame, nowMs: number, lateMs: number): void {

@@ -95,8 +95,11 @@ export interface ViewerTransport {
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
   /** Repeats a packet of video only to probe the path. @returns its bytes; 0: there is none. */
   sendPadding(): number;
-  /** @param payload one Opus packet. @param rtpTicks its first sample on the timeline, 48 kHz. */
-  sendAudio(payload: Buffer, rtpTicks: number): void;
+  /**
+   * @param payload one Opus packet. @param rtpTicks its first sample on the timeline, 48 kHz.
+   * @returns `false` if media may not leave at this instant.
+   */
+  sendAudio(payload: Buffer, rtpTicks: number): boolean;
   /**
    * Sender reports of both tracks: at the instant `ntp` (64-bit NTP timestamp, 32.32), the tracks stood at these ticks.
    * Belongs within 100 ms of the first packets, and then once a second.

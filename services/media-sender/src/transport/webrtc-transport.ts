@@ -251,12 +251,17 @@ export class WebRtcTransport implements ViewerTransport {
     return this.#senders && this.#maySend() ? this.#senders.retransmitter.pad() : 0;
   }
 
-  sendAudio(payload: Buffer, rtpTicks: number): void {
+  sendAudio(payload: Buffer, rtpTicks: number): boolean {
     const senders = this.#senders;
+    if (!senders) {
+      this.#packetsDropped++;
+      return true;
+    }
     // A viewer that wants no audio lacks none.
-    if (senders && !senders.audio) return;
-    if (senders?.audio && this.#maySend()) senders.audio.send(payload, senders.audio.timestampOf(rtpTicks), false);
-    else this.#packetsDropped++;
+    if (!senders.audio) return true;
+    if (!this.#maySend()) return false;
+    senders.audio.send(payload, senders.audio.timestampOf(rtpTicks), false);
+    return true;
   }
 
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
