@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dashboards } from '../infra/grafana/src/index.ts';
-import { SKEW_BUCKETS_SECONDS } from '../services/media-sender/dist/metrics.js';
+import { SKEW_BUCKETS_SECONDS } from '../services/media-sender/src/metrics.js';
 import { panelQueries } from './support/dashboards.js';
 
 const ROOT = new URL('..', import.meta.url).pathname;

@@ -58,15 +58,9 @@ async function run(): Promise<void> {
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : positive('--seed', values.seed);
   const names = chosen();
   console.log(`seed ${seed}; history in ${values.history}`);
-  const watchdog = setTimeout(
-    () => {
-      console.error('the run did not end in time; ending it');
-      process.kill(process.pid, 'SIGTERM');
-    },
-    minutes * 60_000 + OVERTIME_MS,
-  ).unref();
   const history = new HistoryFile(values.history);
   const machine = describeMachine();
+  let watchdog: NodeJS.Timeout | undefined;
   await withCleanup(async (cleanup) => {
     history.add({ type: 'run', seed, startedAt: new Date().toISOString(), fps: FPS, plan: names.join(',') });
     const scene = await openHardScene(cleanup, {
@@ -78,6 +72,13 @@ async function run(): Promise<void> {
     });
     cleanup.add(watchStalls(scene, history));
     await runStep(scene, { faults: [] }, history);
+    watchdog = setTimeout(
+      () => {
+        console.error('the run did not end in time; ending it');
+        process.kill(process.pid, 'SIGTERM');
+      },
+      minutes * 60_000 + OVERTIME_MS,
+    ).unref();
     const untilMs = performance.now() + minutes * 60_000;
     for (const step of plan(seed, names, FULL_PACE)) {
       if (performance.now() >= untilMs) break;
