@@ -25,7 +25,7 @@ beforeAll(async () => {
     build: { outDir: dist, emptyOutDir: true },
   });
   backend = new FakeBackend(dist);
-  url = await backend.house.listen();
+  url = await backend.signaling.listen();
   browser = await chromium.launch({
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
     args: [
@@ -39,7 +39,7 @@ beforeAll(async () => {
   });
   const host = await browser.newPage();
   await host.goto(`${url}/host`);
-  await backend.house.hostReady;
+  await backend.signaling.hostReady;
   page = await browser.newPage({ viewport: { width: 390, height: 844 } });
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
@@ -47,7 +47,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close();
-  await backend?.house.close();
+  await backend?.signaling.close();
   if (dist) rmSync(dist, { recursive: true, force: true });
 });
 
@@ -79,7 +79,7 @@ describe('the console', () => {
     await page.locator('.queue', { hasText: 'Farewell' }).waitFor();
     expect(backend.spoken).toEqual(['seg_greeting1', 'seg_farewell']);
     await page.getByRole('button', { name: 'Interrupt' }).click();
-    await expect.poll(() => backend.house.saidOf('interrupt').length).toBe(1);
+    await expect.poll(() => backend.signaling.saidOf('interrupt').length).toBe(1);
     backend.queue = [];
     backend.finish();
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
@@ -94,17 +94,17 @@ describe('the console', () => {
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(1);
-    const joined = backend.house.saidOf('join').map(({ session }) => session);
+    const joined = backend.signaling.saidOf('join').map(({ session }) => session);
     expect(joined).toEqual([backend.created[0], backend.created[0]]);
-    expect(backend.house.saidOf('leave')).toHaveLength(1);
+    expect(backend.signaling.saidOf('leave')).toHaveLength(1);
   });
 
   it('makes a new session when the one before is over', async () => {
-    backend.house.refusal = 'session_ended';
+    backend.signaling.refusal = 'session_ended';
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(2);
-    expect(backend.house.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
+    expect(backend.signaling.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
   });
 
   it('says what is typed, turns the sound on for it, and shows that it thinks until it is heard', async () => {
@@ -126,14 +126,14 @@ describe('the console', () => {
   });
 
   it('stops what is being said at the first key of what is typed next, and once', async () => {
-    const before = backend.house.saidOf('interrupt').length;
+    const before = backend.signaling.saidOf('interrupt').length;
     await page.getByRole('textbox').pressSequentially('Next');
-    await expect.poll(() => backend.house.saidOf('interrupt').length).toBe(before + 1);
+    await expect.poll(() => backend.signaling.saidOf('interrupt').length).toBe(before + 1);
     backend.finish();
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
     await page.getByRole('textbox').press('Enter');
     await expect.poll(() => backend.said.at(-1)).toBe('Next');
-    expect(backend.house.saidOf('interrupt')).toHaveLength(before + 1);
+    expect(backend.signaling.saidOf('interrupt')).toHaveLength(before + 1);
     backend.refusal = { status: 503, code: 'no_capacity' };
     await page.getByRole('textbox').fill('Once more');
     await page.getByRole('textbox').press('Enter');

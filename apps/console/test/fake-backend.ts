@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { FakeHouse } from '../../../packages/client/test/fake-house.js';
+import { FakeSignaling } from '../../../packages/client/test/fake-signaling.js';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',
@@ -14,9 +14,9 @@ const TYPES: Readonly<Record<string, string>> = {
 const POLICY =
   "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
 
-/** Everything the console asks of signaling, around a {@link FakeHouse}: REST, and the built page. */
+/** Everything the console asks of signaling, around a {@link FakeSignaling}: REST, and the built page. */
 export class FakeBackend {
-  readonly house: FakeHouse;
+  readonly signaling: FakeSignaling;
   readonly created: string[] = [];
   readonly spoken: string[] = [];
   readonly said: string[] = [];
@@ -44,7 +44,7 @@ export class FakeBackend {
 
   constructor(dist: string) {
     this.#dist = dist;
-    this.house = new FakeHouse((request, response) => this.#serve(request, response));
+    this.signaling = new FakeSignaling((request, response) => this.#serve(request, response));
   }
 
   start(segment: string): void {
@@ -62,11 +62,11 @@ export class FakeBackend {
   #event(body: object): void {
     const id = `${Date.now()}-${this.#events++}`;
     const event = { id, session: 'ses_12345678', atMs: Date.now(), ...body };
-    this.house.tell({ type: 'event', event: event as never });
+    this.signaling.tell({ type: 'event', event: event as never });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname: asked } = new URL(request.url ?? '/', 'http://house');
+    const { pathname: asked } = new URL(request.url ?? '/', 'http://signaling');
     this.paths.push(asked);
     // As a proxy in front of signaling would.
     const pathname = asked.startsWith(`${this.prefix}/`) ? asked.slice(this.prefix.length) : asked;

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FakeHouse } from '../test/fake-house.js';
+import { FakeSignaling } from '../test/fake-signaling.js';
 import type { Session } from './session.js';
 
 /** The page as an embedder writes it, and a look at every frame it shows. */
@@ -36,17 +36,17 @@ declare global {
   // biome-ignore-end lint/suspicious/noVar: as above
 }
 
-let house: FakeHouse;
+let signaling: FakeSignaling;
 let browser: Browser;
 let page: Page;
 
 beforeAll(async () => {
   const script = await bundle();
-  house = new FakeHouse((request, response) => {
+  signaling = new FakeSignaling((request, response) => {
     if (request.url === '/client.js') response.setHeader('content-type', 'text/javascript').end(script);
     else response.setHeader('content-type', 'text/html').end(PAGE);
   });
-  const url = await house.listen();
+  const url = await signaling.listen();
   browser = await chromium.launch({
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
     args: [
@@ -61,7 +61,7 @@ beforeAll(async () => {
   });
   const host = await browser.newPage();
   await host.goto(`${url}/host`);
-  await house.hostReady;
+  await signaling.hostReady;
   page = await browser.newPage();
   await page.goto(url);
   await page.waitForFunction(() => session.state === 'playing');
@@ -69,7 +69,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close();
-  await house?.close();
+  await signaling?.close();
 });
 
 /** Whether the element goes on presenting frames: a decoder that runs is not yet a picture that moves. */
@@ -102,20 +102,20 @@ describe('in Chromium', () => {
   it('plays the offered media, muted', async () => {
     await page.waitForFunction(() => colours.at(-1) === 'red');
     expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
-    expect(house.saidOf('answer')).toHaveLength(1);
-    expect(house.saidOf('candidate').length).toBeGreaterThan(0);
+    expect(signaling.saidOf('answer')).toHaveLength(1);
+    expect(signaling.saidOf('candidate').length).toBeGreaterThan(0);
   });
 
   it('plays on while the WebSocket is away, and resumes without a new connection', async () => {
-    house.dropSockets();
-    await expect.poll(() => house.saidOf('join').length, { timeout: 10_000 }).toBe(2);
-    expect(house.saidOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
+    signaling.dropSockets();
+    await expect.poll(() => signaling.saidOf('join').length, { timeout: 10_000 }).toBe(2);
+    expect(signaling.saidOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
     expect(await page.evaluate(() => states)).toEqual(['playing']);
-    expect(house.connections).toEqual(['connection-0']);
+    expect(signaling.connections).toEqual(['connection-0']);
   });
 
   it('changes hosts without a frame of nothing, and closes the old connection', async () => {
-    house.move('#00ff00');
+    signaling.move('#00ff00');
     await page.waitForFunction(() => colours.at(-1) === 'green');
     const seen = await page.evaluate(() => colours.slice(colours.indexOf('red')));
     expect(seen).toEqual(['red', 'green']);
@@ -124,23 +124,23 @@ describe('in Chromium', () => {
   });
 
   it('asks for a new connection when the media falls silent, and plays it', async () => {
-    house.colour = '#ff0000';
-    house.silence('connection-1');
+    signaling.colour = '#ff0000';
+    signaling.silence('connection-1');
     await page.waitForFunction(() => colours.at(-1) === 'red');
-    expect(house.saidOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
+    expect(signaling.saidOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
     expect(await page.evaluate(() => states)).toEqual(['playing', 'reconnecting', 'playing']);
     expect(await page.evaluate(() => colours.slice(colours.indexOf('red')))).toEqual(['red', 'green', 'red']);
   });
 
   it('knows the skew within seconds, and reports it', async () => {
     await page.waitForFunction(() => stats.at(-1)?.skewMs !== undefined, undefined, { timeout: 20_000 });
-    await expect.poll(() => house.saidOf('report').at(-1)?.report.skewMs, { timeout: 5000 }).toBeTypeOf('number');
-    const { report } = house.saidOf('report').at(-1) ?? {};
+    await expect.poll(() => signaling.saidOf('report').at(-1)?.report.skewMs, { timeout: 5000 }).toBeTypeOf('number');
+    const { report } = signaling.saidOf('report').at(-1) ?? {};
     expect(report).toMatchObject({ roundTripMs: expect.any(Number), jitterBufferMs: { audio: expect.any(Number) } });
   });
 
   it('leaves when the page goes', async () => {
     await page.goto('about:blank');
-    await expect.poll(() => house.saidOf('leave').length).toBe(1);
+    await expect.poll(() => signaling.saidOf('leave').length).toBe(1);
   });
 });

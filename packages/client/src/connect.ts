@@ -1,6 +1,6 @@
+import { Display } from './display.js';
 import { browserEnvironment, type Environment } from './environment.js';
 import { Session, type SessionEvents } from './session.js';
-import { Stage } from './stage.js';
 
 export interface ConnectOptions {
   /** Where humancast's signaling is, e.g. `https://avatar.example`. Default: where this page came from. */
@@ -26,7 +26,7 @@ export function connect(options: ConnectOptions): Session {
     signalUrl: signalUrlOf(options.url ?? location.origin),
     session: options.session,
     token: options.token,
-    stage: new Stage(options.video, environment.createStream),
+    display: new Display(options.video, environment.createStream),
     environment,
   });
   if (options.onState) session.on('state', options.onState);

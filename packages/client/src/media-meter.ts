@@ -1,4 +1,5 @@
 import type { ViewerReport } from '@humancast/protocol';
+import type { Display } from './display.js';
 import type { Environment } from './environment.js';
 import { LipSyncTrim, type SyncTargets } from './lip-sync-trim.js';
 import type { MediaPeer } from './media-peer.js';
@@ -6,7 +7,6 @@ import { PresentationWatch } from './presentation-watch.js';
 import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';
 import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './report.js';
-import type { Stage } from './stage.js';
 
 /** Between looks at the packet counters, ms. A look costs the browser about half a millisecond. */
 const LOOK_MS = 250;
@@ -16,7 +16,7 @@ const MEASURE_MS = 1000;
 const SILENCE_MS = 1200;
 const FRESH_LOOKS = 2;
 
-export type MeteredStage = Pick<Stage, 'framesPresented' | 'paused' | 'renew'>;
+export type MeteredDisplay = Pick<Display, 'framesPresented' | 'paused' | 'renew'>;
 
 export interface MediaMeterListener {
   stats(stats: ClientStats): void;
@@ -37,12 +37,12 @@ export interface MediaMeterStart {
   sync?: SyncTargets | undefined;
 }
 
-/** Watches the connection that is on stage: whether media flows, how well, and how far picture and voice are apart. */
+/** Watches the connection that is on display: whether media flows, how well, and how far picture and voice are apart. */
 export class MediaMeter {
   readonly #peer: Pick<MediaPeer, 'snapshot' | 'receivers'>;
   readonly #environment: Environment;
   readonly #listener: MediaMeterListener;
-  readonly #stage: MeteredStage;
+  readonly #display: MeteredDisplay;
   readonly #presentation: PresentationWatch;
   readonly #sync: ReceiverSync;
   #firstFrameMs: number | undefined;
@@ -60,20 +60,20 @@ export class MediaMeter {
 
   constructor(
     peer: Pick<MediaPeer, 'snapshot' | 'receivers'>,
-    stage: MeteredStage,
+    display: MeteredDisplay,
     environment: Environment,
     start: MediaMeterStart,
     listener: MediaMeterListener,
   ) {
     this.#peer = peer;
-    this.#stage = stage;
+    this.#display = display;
     this.#environment = environment;
     this.#listener = listener;
     this.#firstFrameMs = start.firstFrameMs;
     this.#sync = new ReceiverSync(peer.receivers, new LipSyncTrim(start.sync && { initial: start.sync }));
     this.#measuredAtMs = environment.clock.nowMs();
     this.#packetAtMs = this.#measuredAtMs;
-    this.#presentation = new PresentationWatch(this.#measuredAtMs, () => stage.renew());
+    this.#presentation = new PresentationWatch(this.#measuredAtMs, () => display.renew());
     this.#lookLater();
   }
 
@@ -140,8 +140,8 @@ export class MediaMeter {
     const still = this.#presentation.look({
       nowMs,
       framesDecoded: snapshot.video?.framesDecoded ?? 0,
-      framesPresented: this.#stage.framesPresented,
-      presenting: this.#environment.isVisible() && !this.#stage.paused,
+      framesPresented: this.#display.framesPresented,
+      presenting: this.#environment.isVisible() && !this.#display.paused,
     });
     if (still === this.#still) return;
     this.#still = still;

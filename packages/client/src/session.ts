@@ -1,5 +1,6 @@
 import type { SessionEvent, SignalMessage } from '@humancast/protocol';
 import { Backoff } from './backoff.js';
+import type { Display } from './display.js';
 import { Emitter } from './emitter.js';
 import type { Environment } from './environment.js';
 import { type ClientError, clientError } from './errors.js';
@@ -7,7 +8,6 @@ import { MediaMeter } from './media-meter.js';
 import { MediaPeer } from './media-peer.js';
 import type { ClientStats } from './report.js';
 import { type JoinMessage, SignalChannel } from './signal-channel.js';
-import type { Stage } from './stage.js';
 
 /**
  * - `connecting`: on the way to the first picture
@@ -44,7 +44,7 @@ export interface SessionOptions {
   signalUrl: string;
   session: string;
   token: string;
-  stage: Stage;
+  display: Display;
   environment: Environment;
 }
 
@@ -66,13 +66,13 @@ export class Session extends Emitter<SessionEvents> {
   readonly #forgetPage: (() => void)[];
   #channel: SignalChannel;
   /** Who we are to the server. The secret stays in memory: whoever has it can take this viewer's place. */
-  #seat: { viewer: string; resume: string } | undefined;
+  #identity: { viewer: string; resume: string } | undefined;
   #configuration: RTCConfiguration = {};
   /** The highest epoch that made an offer: an older host has lost the session, whatever it still sends. */
   #epoch = 0;
-  /** On stage. */
+  /** On display. */
   #current: MediaPeer | undefined;
-  /** Being made; takes the stage with its first frame. */
+  /** Being made; takes the display with its first frame. */
   #next: MediaPeer | undefined;
   #meter: MediaMeter | undefined;
   #state: SessionState = 'connecting';
@@ -100,7 +100,7 @@ export class Session extends Emitter<SessionEvents> {
       environment.onPage('restore', () => this.#comeBack()),
       environment.onPage('online', () => this.#channel.retryNow()),
       environment.onPage('visible', () => this.#shownAgain()),
-      options.stage.onPlayback(() => this.#updateState()),
+      options.display.onPlayback(() => this.#updateState()),
     ];
   }
 
@@ -131,16 +131,16 @@ export class Session extends Emitter<SessionEvents> {
 
   /** Turns the sound on. Call it from a click or key handler. → whether the browser allowed it. */
   unmute(): Promise<boolean> {
-    return this.#options.stage.unmute();
+    return this.#options.display.unmute();
   }
 
   mute(): void {
-    this.#options.stage.mute();
+    this.#options.display.mute();
   }
 
   /** Plays a picture that is `paused`. Call it from a click or key handler. @returns whether the browser allowed it. */
   play(): Promise<boolean> {
-    return this.#options.stage.play();
+    return this.#options.display.play();
   }
 
   /** Leaves the session. May be called twice. */
@@ -164,7 +164,7 @@ export class Session extends Emitter<SessionEvents> {
       type: 'join',
       session,
       token,
-      ...this.#seat,
+      ...this.#identity,
       ...(playing && { connection: playing.connection }),
     };
   }
@@ -195,7 +195,7 @@ export class Session extends Emitter<SessionEvents> {
         break;
       case 'error':
         // Joins anew, as another viewer.
-        if (message.code === 'resume_refused') this.#seat = undefined;
+        if (message.code === 'resume_refused') this.#identity = undefined;
         this.emit('error', clientError(message.code, message.message));
         break;
       case 'pong':
@@ -204,7 +204,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   #joined({ viewer, resume, iceServers, relayOnly }: Extract<SignalMessage, { type: 'joined' }>): void {
-    this.#seat = resume === undefined ? undefined : { viewer, resume };
+    this.#identity = resume === undefined ? undefined : { viewer, resume };
     this.#configuration = { iceServers, iceTransportPolicy: relayOnly ? 'relay' : 'all', bundlePolicy: 'max-bundle' };
     // The join has asked for a connection, unless one plays; it is asked for again only if none comes.
     if (!this.#isPlaying) this.#reconnectLater();
@@ -224,7 +224,7 @@ export class Session extends Emitter<SessionEvents> {
         answer: (answer) => this.#channel.send({ type: 'answer', connection, sdp: answer }),
         candidate: (candidate) => this.#channel.send({ type: 'candidate', connection, candidate }),
         track: () => this.#trackArrived(peer),
-        firstFrame: () => this.#takeStage(peer),
+        firstFrame: () => this.#promote(peer),
         failed: () => this.#peerFailed(peer),
       });
     } catch {
@@ -237,18 +237,18 @@ export class Session extends Emitter<SessionEvents> {
     void peer.accept(sdp);
   }
 
-  /** Behind a picture it stays silent; with none, it gets the stage at once, so that its first frame shows without delay. */
+  /** Behind a picture it stays silent; with none, it gets the display at once, so that its first frame shows without delay. */
   #trackArrived(peer: MediaPeer): void {
     peer.audible = !this.#current;
-    if (!this.#current) this.#options.stage.show(peer.tracks);
+    if (!this.#current) this.#options.display.show(peer.tracks);
   }
 
-  #takeStage(peer: MediaPeer): void {
+  #promote(peer: MediaPeer): void {
     const old = this.#current;
     this.#current = peer;
     this.#next = undefined;
     peer.audible = true;
-    this.#options.stage.show(peer.tracks);
+    this.#options.display.show(peer.tracks);
     old?.close();
     this.#meter?.close();
     this.#cancelReconnect();
@@ -257,7 +257,7 @@ export class Session extends Emitter<SessionEvents> {
     const sync = this.#meter?.sync;
     this.#meter = new MediaMeter(
       peer,
-      this.#options.stage,
+      this.#options.display,
       this.#environment,
       { firstFrameMs, sync },
       {
@@ -365,7 +365,7 @@ export class Session extends Emitter<SessionEvents> {
   }
 
   get #presentation(): 'playing' | 'stalled' | 'paused' {
-    if (this.#options.stage.paused) return 'paused';
+    if (this.#options.display.paused) return 'paused';
     return this.#meter?.still ? 'stalled' : 'playing';
   }
 
@@ -389,7 +389,7 @@ export class Session extends Emitter<SessionEvents> {
     if (this.#isOver) return;
     for (const forget of this.#forgetPage) forget();
     this.#leave();
-    this.#options.stage.clear();
+    this.#options.display.clear();
     this.#setState(state);
   }
 
@@ -404,14 +404,14 @@ export class Session extends Emitter<SessionEvents> {
     this.#current = undefined;
     this.#next?.close();
     this.#next = undefined;
-    this.#seat = undefined;
+    this.#identity = undefined;
     this.#waitingPosition = undefined;
   }
 
   /** A page that was frozen meanwhile (a locked phone) lost its socket without noticing; one that was hidden may be paused. */
   #shownAgain(): void {
     this.#channel.check();
-    if (this.#isPlaying && this.#options.stage.paused) void this.#options.stage.play();
+    if (this.#isPlaying && this.#options.display.paused) void this.#options.display.play();
   }
 
   /** Shown again from the back/forward cache: as another viewer, since the first has left. */

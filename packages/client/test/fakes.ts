@@ -1,6 +1,6 @@
 import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
+import type { DisplayElement } from '../src/display.js';
 import type { Environment, PageEvent, PeerConnection, Socket } from '../src/environment.js';
-import type { StageElement } from '../src/stage.js';
 
 /** A browser whose network and time the test owns. */
 export class FakeBrowser {
@@ -227,7 +227,7 @@ class FakeStream {
   }
 }
 
-export class FakeElement implements StageElement {
+export class FakeElement implements DisplayElement {
   autoplay = false;
   muted = false;
   paused = true;

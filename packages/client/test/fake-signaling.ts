@@ -6,7 +6,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
  * Signaling and a media-sender as one small stand-in, for a real browser: the WebSocket's messages are the real ones, and the
  * media comes from RTCPeerConnections of a page of its own (`/host`), so that it is real media.
  */
-export class FakeHouse {
+export class FakeSignaling {
   readonly said: ViewerMessage[] = [];
   /** Connections offered so far, the newest last. */
   readonly connections: string[] = [];

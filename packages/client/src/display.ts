@@ -1,7 +1,7 @@
 import type { TrackPair } from './messages.js';
 
 /** The part of a video element that is used. */
-export type StageElement = Pick<
+export type DisplayElement = Pick<
   HTMLVideoElement,
   'addEventListener' | 'autoplay' | 'muted' | 'paused' | 'play' | 'playsInline' | 'removeEventListener' | 'srcObject'
 > &
@@ -11,14 +11,14 @@ export type StageElement = Pick<
  * The video element, with one stream that stays: connections change by swapping its tracks, so that the last picture of one
  * stands until the first of the next. Both tracks in one stream is also what makes the browser lip-sync them.
  */
-export class Stage {
-  readonly #element: StageElement;
+export class Display {
+  readonly #element: DisplayElement;
   readonly #createStream: () => MediaStream;
   #stream: MediaStream;
   #presented = 0;
   #cleared = false;
 
-  constructor(element: StageElement, createStream: () => MediaStream) {
+  constructor(element: DisplayElement, createStream: () => MediaStream) {
     this.#element = element;
     this.#createStream = createStream;
     this.#stream = createStream();
