@@ -220,6 +220,22 @@ describe('Playout', () => {
     expect(rig.finished).toEqual([{ seq: 1, samples: decided, reason: 'interrupted' }]);
   });
 
+  it('interrupt() right after a change of segments still shows the last frame of the one that was heard to its end', () => {
+    const rig = new Rig(silentIdle);
+    const [first, second] = [speech(1, { fps: { num: 60, den: 1 }, frames: 60 }), speech(2)];
+    rig.playout.enqueue(first);
+    rig.playout.enqueue(second);
+    const end = first.clip.durationSamples;
+    while (rig.playout.decidedSamples <= end) rig.play(1);
+    rig.playout.interrupt(2, rig.sentSamples);
+    rig.play(20);
+    expect(rig.finished.map(({ seq, reason }) => ({ seq, reason }))).toEqual([
+      { seq: 1, reason: 'finished' },
+      { seq: 2, reason: 'interrupted' },
+    ]);
+    expect(rig.framesOf('s1').map(({ frame }) => frame)).toEqual(Array.from({ length: 60 }, (_, i) => i));
+  });
+
   it('fades an interrupted voice over the stated time, without a click', () => {
     const rig = new Rig(silentIdle, { crossfadeSamples: 384 });
     const item = speech(1, { frames: 90 });
@@ -534,7 +550,7 @@ type Action =
   | { kind: 'interrupt'; at: number; into: number }
   | { kind: 'skip'; at: number; blocks: number };
 
-/** Twelve seconds with these things happening, and the session's end. → the items that were queued. */
+/** Plays twelve seconds with these actions, then closes the playout. @returns the items that were queued. */
 function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
   const items = new Map<number, FakeClip>();
   let tick = 0;
@@ -559,6 +575,8 @@ function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
     for (const action of actions) if (action.at === tick) act(action);
     rig.play(1);
   }
+  // An item can finish in the last block, with frames that are decided and not due yet.
+  rig.leave(rig.playout.decidedSamples);
   rig.playout.close(rig.sentSamples, true);
   return items;
 }

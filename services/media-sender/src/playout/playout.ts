@@ -206,7 +206,7 @@ export class Playout {
     if (entry.startSamples + entry.clip.durationSamples <= this.#decided) return; // all of it is decided: it has been said
     entry.cutReason = 'interrupted';
     entry.silentFrom = this.#decided;
-    entry.cutSamples = this.#revokeAfter(sentSamples) ? this.#decided : this.#nextBoundary(entry);
+    entry.cutSamples = this.#revokeFrames(entry.clip, sentSamples) ? this.#decided : this.#nextBoundary(entry);
     // Held, so not heard: nothing to fade.
     if (this.#heldSamples === 0) this.#startTail(entry, this.#decided);
   }
@@ -376,9 +376,13 @@ export class Playout {
     return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
   }
 
-  /** Takes back frames that are decided but have not left. → whether there were any. */
-  #revokeAfter(sentSamples: number): boolean {
-    const keep = this.#frames.findIndex((frame) => frame.positionSamples > sentSamples);
+  /**
+   * Takes back the frames of a clip that are decided but have not left. Those of the clip before it stay: all of its audio is heard.
+   *
+   * @returns whether there were any.
+   */
+  #revokeFrames(clip: Clip, sentSamples: number): boolean {
+    const keep = this.#frames.findIndex((frame) => frame.clip === clip && frame.positionSamples > sentSamples);
     if (keep === -1) return false;
     this.#frames.length = keep;
     return true;
