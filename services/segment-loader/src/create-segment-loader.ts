@@ -140,7 +140,7 @@ export function createSegmentLoader({
   mediaRedis.on('ready', () => housekeeper.storeCameBack());
   metrics.live.watch(() => live.pushCount);
   metrics.loader.watch({
-    uploads: () => uploads.inHandCount,
+    uploads: () => uploads.inProgressCount,
     running: () => queue.running,
     waitingUploads: () => queue.waiting('upload'),
     waitingLibrary: () => queue.waiting('idle') + queue.waiting('library'),

@@ -4,7 +4,7 @@ import { type CanActivate, createParamDecorator, type ExecutionContext, Inject, 
 
 type Admitted = IncomingMessage & { apiKey?: ApiKey };
 
-/** Everything here is for producers: an API key, in the `Authorization` header. What it allows is asked by the handlers. */
+/** Admits producers that send a valid API key in the `Authorization` header. Handlers check the key's scopes. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
   constructor(@Inject(ApiKeys) private readonly keys: ApiKeys) {}
@@ -21,7 +21,7 @@ export class ApiKeyGuard implements CanActivate {
   }
 }
 
-/** The key that was shown, as a parameter of a handler behind {@link ApiKeyGuard}. */
+/** Injects the request's API key into a handler behind {@link ApiKeyGuard}. */
 export const ShownKey = createParamDecorator((_: unknown, context: ExecutionContext): ApiKey => {
   const { apiKey } = context.switchToHttp().getRequest<Admitted>();
   if (!apiKey) throw new HumancastError('unauthorized');

@@ -15,7 +15,7 @@ import {
 
 const LIMIT_BYTES = 260_000_000;
 
-describe('the API', () => {
+describe('REST API of segment-loader', () => {
   const clips = new Clips();
   let loader: TestLoader;
   let clip: string;
@@ -42,7 +42,7 @@ describe('the API', () => {
   }
 
   describe('access', () => {
-    it('needs an API key', async () => {
+    it('rejects requests without a valid API key', async () => {
       for (const authorization of ['', 'Bearer wrong', 'Basic abc', `Bearer ${API_KEY}x`]) {
         const answer = await loader.ask('GET', '/v1/avatars', { headers: { authorization } });
         expect(answer).toMatchObject({ status: 401, body: { code: 'unauthorized', status: 401 } });
@@ -51,7 +51,7 @@ describe('the API', () => {
       }
     });
 
-    it('tells everyone whether it is alive and ready', async () => {
+    it('answers the health and readiness checks without a key', async () => {
       for (const path of ['/healthz', '/readyz']) {
         expect((await loader.ask('GET', path, { headers: { authorization: '' } })).status).toBe(200);
       }
@@ -59,7 +59,7 @@ describe('the API', () => {
   });
 
   describe('an upload', () => {
-    it('is loaded once under one Idempotency-Key, and not anew after it was deleted', async () => {
+    it('is loaded once per Idempotency-Key, and not again after its deletion', async () => {
       const send = async (key: string, query = 'avatar=ann&name=once') =>
         loader.ask<SegmentView>('POST', `/v1/segments?${query}`, {
           body: await form({ file: clip }),
@@ -80,7 +80,7 @@ describe('the API', () => {
       expect((await send('upload-2')).body.id).not.toBe(a.body.id);
     });
 
-    it('is answered with the segment when it can be played', async () => {
+    it('answers 201 with the segment once it can be played', async () => {
       const { status, headers, body } = await upload({ file: clip });
       expect(status).toBe(201);
       expect(headers.get('location')).toBe(`segments/${body.id}`);
@@ -101,7 +101,7 @@ describe('the API', () => {
       expect(ttlSeconds).toBeGreaterThan(86_000);
     });
 
-    it('may be a picture and a sound', async () => {
+    it('accepts a video part and an audio part', async () => {
       const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=3']);
       expect(await upload({ video: clip, audio: voice })).toMatchObject({
         status: 201,
@@ -109,7 +109,7 @@ describe('the API', () => {
       });
     });
 
-    it('is brought to the loudness that it or its avatar names, and keeps its level with "off"', async () => {
+    it('is brought to the loudness of the query or the avatar, and keeps its level with "off"', async () => {
       await loader.defineAvatar('loud', { loudness: -20 });
       const quiet = await clips.make('quiet.wav', ['-f', 'lavfi', '-i', 'sine=d=2', '-af', 'volume=-30dB']);
       const peakOf = async (query: string) => {
@@ -125,7 +125,7 @@ describe('the API', () => {
       expect(20 * Math.log10((await peakOf('avatar=loud&loudness=off')) / 32_768)).toBeCloseTo(-48, -0.8);
     });
 
-    it.each(['0', '-8', '-37', 'loud', ''])('with the loudness "%s" is a bad request', async (loudness) => {
+    it.each(['0', '-8', '-37', 'loud', ''])('with loudness "%s" is rejected with bad_request', async (loudness) => {
       expect(await upload({ file: clip }, `avatar=ann&loudness=${loudness}`)).toMatchObject({
         status: 400,
         body: { code: 'bad_request' },
@@ -154,7 +154,7 @@ describe('the API', () => {
         face = await openAsBlob(clip);
       });
 
-      it('becomes one segment of the size that it says', async () => {
+      it("becomes one segment of the composition's size", async () => {
         const made = { status: 201, body: { name: 'both', frames: 30, renditions: [{ width: 128, height: 72 }] } };
         const json = JSON.stringify(composition);
         expect(
@@ -174,7 +174,7 @@ describe('the API', () => {
         ).toMatchObject(made);
       });
 
-      it('says what is missing, and what was not asked for', async () => {
+      it('is rejected with the names of missing inputs and unexpected parts', async () => {
         const json = JSON.stringify(composition);
         expect(
           await compose([
@@ -197,7 +197,7 @@ describe('the API', () => {
         });
       });
 
-      it('must be understood, and come first', async () => {
+      it('is rejected if the composition is invalid or not the first part', async () => {
         const bad = { status: 400, body: { code: 'bad_request' } };
         expect(await compose([['composition', '{']])).toMatchObject(bad);
         expect(await compose([['composition', '{"width":128}']])).toMatchObject(bad);
@@ -216,7 +216,7 @@ describe('the API', () => {
       });
     });
 
-    it('may be answered before it is loaded; then its state tells', async () => {
+    it('with wait=false answers 202 and reports its state afterward', async () => {
       const good = await upload({ file: clip }, 'avatar=ann&wait=false&name=greeting');
       expect(good).toMatchObject({ status: 202, body: { state: 'open' } });
       const done = await stateOf(good.body.id, ({ state }) => state === 'complete');
@@ -230,7 +230,7 @@ describe('the API', () => {
       expect((await loader.ask('GET', `/v1/segments/${bad.body.id}`)).status).toBe(404);
     });
 
-    it('has no say in where it is stored, and leaves nothing there', async () => {
+    it('cannot choose where it is stored, and leaves no scratch file', async () => {
       const body = new FormData();
       body.set('file', await openAsBlob(clip), '../../../etc/passwd');
       expect(await loader.ask('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
@@ -240,7 +240,7 @@ describe('the API', () => {
       expect((await readdir(loader.scratchDir)).filter((name) => name.includes('upload'))).toEqual([]);
     });
 
-    it('of bad media gets the reason', async () => {
+    it('of unusable media is rejected with the reason', async () => {
       const cut = await clips.altered('cut.mp4', clip, (bytes) => bytes.subarray(0, bytes.length / 2));
       expect(await upload({ file: cut })).toMatchObject({ status: 422, body: { code: 'media_truncated' } });
       expect(await upload({ file: await clips.bytes('zero', '') })).toMatchObject({
@@ -249,7 +249,7 @@ describe('the API', () => {
       });
     });
 
-    it('needs an avatar that is there', async () => {
+    it('is rejected for an avatar that does not exist', async () => {
       expect(await upload({ file: clip }, 'avatar=nobody')).toMatchObject({
         status: 404,
         body: { code: 'avatar_not_found' },
@@ -258,7 +258,7 @@ describe('the API', () => {
       expect(await upload({ file: clip }, 'avatar=../x')).toMatchObject({ status: 400, body: { code: 'bad_request' } });
     });
 
-    it('must be a form with the right parts', async () => {
+    it('is rejected unless it is a form with the right parts', async () => {
       const post = (headers: Record<string, string>, body: string) =>
         loader.ask('POST', '/v1/segments?avatar=ann', { headers, body });
       expect(await post({ 'content-type': 'video/mp4' }, 'x')).toMatchObject({ status: 415 });
@@ -293,14 +293,14 @@ describe('the API', () => {
       });
     });
 
-    it('that says it is too large is refused before it is read', async () => {
+    it('with a Content-Length above the limit is rejected before it is read', async () => {
       const { status, body, sentBytes } = await rawUpload({ statedBytes: 10_000_000_000, sendBytes: 10_000_000_000 });
       expect(status).toBe(413);
       expect(body).toMatchObject({ code: 'upload_too_large', limitBytes: LIMIT_BYTES });
       expect(sentBytes).toBeLessThan(LIMIT_BYTES / 2);
     });
 
-    it('is asked for only when it is wanted (100-continue)', async () => {
+    it('receives 100 Continue only when it is admitted', async () => {
       const { status, continued } = await rawUpload({ statedBytes: 10_000_000_000, sendBytes: 0, expect: true });
       expect([status, continued]).toEqual([413, false]);
       const whole = await readFile(clip);
@@ -308,13 +308,13 @@ describe('the API', () => {
       expect([wanted.status, wanted.continued]).toEqual([201, true]);
     });
 
-    it('that grows too large without saying so is stopped there', async () => {
+    it('without a Content-Length is stopped at the limit', async () => {
       const { status, body } = await rawUpload({ sendBytes: LIMIT_BYTES + 30_000_000 });
       expect(status).toBe(413);
       expect(body).toMatchObject({ code: 'upload_too_large' });
     });
 
-    it('of 200 MB does not fill the memory', async () => {
+    it('of 200 MB does not raise memory use', async () => {
       const film = await readFile(clip);
       const free = Buffer.alloc(8);
       free.writeUInt32BE(200_000_000, 0);
@@ -326,7 +326,7 @@ describe('the API', () => {
       expect(memory.growthBytes()).toBeLessThan(100_000_000);
     });
 
-    it('whose sender goes away is forgotten', async () => {
+    it('is forgotten when its sender disconnects', async () => {
       const request = startUpload({ 'transfer-encoding': 'chunked' });
       request.on('error', () => {});
       request.write(formHead());
@@ -338,7 +338,7 @@ describe('the API', () => {
       );
     });
 
-    it('is given up when its sender goes away while it is encoded', async () => {
+    it('is canceled when its sender disconnects during encoding', async () => {
       const long = await clips.test('long.mp4', {
         seconds: 60,
         size: '320x240',
@@ -359,7 +359,7 @@ describe('the API', () => {
       );
     });
 
-    it('beyond as many as are allowed at once is told to come back', async () => {
+    it('beyond the limit of concurrent uploads is rejected with Retry-After', async () => {
       const open = [1, 2, 3].map(() => {
         const request = startUpload({ 'transfer-encoding': 'chunked' });
         request.on('error', () => {});
@@ -392,7 +392,7 @@ describe('the API', () => {
       });
     });
 
-    it('can be deleted, but not from under the watched folder', async () => {
+    it('can be deleted unless they belong to the watched folder', async () => {
       const { body } = await upload({ file: clip });
       expect((await loader.ask('DELETE', `/v1/segments/${body.id}`)).status).toBe(204);
       expect(await loader.ask('DELETE', `/v1/segments/${body.id}`)).toMatchObject({
@@ -406,7 +406,7 @@ describe('the API', () => {
       });
     });
 
-    it('that are not there are not found, whatever they are called', async () => {
+    it('that do not exist answer 404, whatever their ID', async () => {
       for (const id of ['seg_aaaaaaaaaaaaaaaa', 'x', '..%2f..%2fetc', 'seg_%00', `seg_${'a'.repeat(5000)}`]) {
         expect(await loader.ask('GET', `/v1/segments/${id}`)).toMatchObject({
           status: 404,
@@ -443,7 +443,7 @@ describe('the API', () => {
       });
     });
 
-    it('are listed, and loaded for, beside ones that another version has stored', async () => {
+    it('are listed and usable beside records of another version', async () => {
       await loader.redis.hset('hc:avatars', {
         later: '{"id":"later","cutPolicy":"now","newMember":1}',
         broken: '{"id":"broken","cutPolicy":"mid-sentence"}',
@@ -461,7 +461,7 @@ describe('the API', () => {
       await loader.redis.hdel('hc:avatars', 'broken', 'later');
     });
 
-    it('must be defined in the known form', async () => {
+    it('are rejected unless their definition is valid', async () => {
       for (const wrong of [
         { colour: 'red' },
         { fps: 30 },
@@ -481,7 +481,7 @@ describe('the API', () => {
     });
   });
 
-  it('finishes the uploads it has taken, and takes no more, when it is stopped', async () => {
+  it('completes accepted uploads and rejects new ones during shutdown', async () => {
     const other = await TestLoader.start();
     try {
       await other.defineAvatar('ann');
@@ -504,7 +504,7 @@ describe('the API', () => {
     }
   });
 
-  it('answers what is not there with a problem document', async () => {
+  it('answers an unknown path with a problem document', async () => {
     expect(await loader.ask('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { code: 'not_found' } });
   });
 
@@ -518,7 +518,7 @@ describe('the API', () => {
     expect((await loader.ask('GET', '/healthz')).status).toBe(200);
   });
 
-  it('counts what it does', async () => {
+  it('counts uploads, failures and loads in its metrics', async () => {
     const metrics = await loader.metrics();
     for (const name of [
       'load_seconds_count',
@@ -547,16 +547,16 @@ describe('the API', () => {
   }
 
   interface RawUpload {
-    /** `Content-Length`; without it, chunked. */
+    /** Value of `Content-Length`; default: chunked. */
     statedBytes?: number;
-    /** Sent first. */
+    /** Bytes sent first. */
     content?: Buffer;
-    /** So many zeros after that. */
+    /** Number of zero bytes sent after them. */
     sendBytes?: number;
     expect?: boolean;
   }
 
-  /** An upload byte by byte, of any size, without having it in memory. */
+  /** Sends an upload of any size byte by byte without holding it in memory. */
   async function rawUpload({ statedBytes, content = Buffer.alloc(0), sendBytes = 0, ...options }: RawUpload) {
     const length =
       statedBytes === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(statedBytes) };
@@ -609,7 +609,7 @@ function formHead(): string {
   return '--b\r\ncontent-disposition: form-data; name="file"; filename="film.mp4"\r\n\r\n';
 }
 
-/** How far memory rises above what it is now, by samples taken as the event loop turns. */
+/** @returns The peak increase of memory use, sampled on each turn of the event loop, bytes. */
 function watchMemory(): { growthBytes(): number } {
   const used = () => {
     const { heapUsed, arrayBuffers } = process.memoryUsage();

@@ -40,7 +40,7 @@ export class AvatarsController {
     const avatars = (await this.avatars.list()).filter(({ id }) => key.allowsAvatar(id));
     return {
       avatars: await Promise.all(avatars.map((avatar) => this.#summary(avatar))),
-      // What belongs to no avatar concerns who may see all of them.
+      // Problems outside any avatar's folder are for keys that may see all avatars.
       ...(key.allowsAllAvatars && { problems: this.library.strayProblems }),
     };
   }
@@ -57,7 +57,7 @@ export class AvatarsController {
     };
   }
 
-  /** Defines, or redefines; library segments are encoded anew where that changes how. */
+  /** Defines or redefines an avatar; library segments whose encoding changes are encoded again. */
   @Put(':id')
   async put(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<AvatarSummary> {
     key.require('media');
@@ -71,8 +71,8 @@ export class AvatarsController {
   }
 
   /**
-   * Deletes it for good with all of its segments, and ends its sessions (`avatar-deleted`).
-   * @throws HumancastError `managed_by_folder` while the watched folder has its folder, which would define it anew.
+   * Deletes an avatar permanently with all of its segments, and ends its sessions (`avatar-deleted`).
+   * @throws HumancastError `managed_by_folder` while the watched folder has a folder for it, which would define it again.
    */
   @Delete(':id')
   @HttpCode(204)
@@ -83,7 +83,7 @@ export class AvatarsController {
       throw new HumancastError('managed_by_folder', `remove the folder "${id}" from the media folder instead`);
     }
     await this.#find(id);
-    this.logger.info({ avatar: id, key: key.name }, 'avatar is to be deleted');
+    this.logger.info({ avatar: id, key: key.name }, 'deleting avatar');
     await this.deletion.avatar(id);
   }
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
 
-describe('an API key', () => {
+describe('limits of an API key', () => {
   let loader: TestLoader;
   const other = 'another-key-0123456789';
   const sockets: WebSocket[] = [];
@@ -29,7 +29,7 @@ describe('an API key', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Pushes with a key. @returns the socket, or the status and body of the refusal. */
+  /** Opens a push with a key. @returns The socket, or the status and body of the refusal. */
   async function push(key: string, path = '/v1/live?avatar=ann') {
     const headers = { authorization: `Bearer ${key}` };
     const socket = new WebSocket(loader.url.replace('http', 'ws') + path, { headers });
@@ -45,7 +45,7 @@ describe('an API key', () => {
     ]);
   }
 
-  it('has so many live pushes at once, and others have theirs', async () => {
+  it('bound its concurrent live pushes, not those of other keys', async () => {
     const first = await push(API_KEY);
     expect(await push(API_KEY)).toBeInstanceOf(WebSocket);
     expect(await push(API_KEY)).toMatchObject({
@@ -58,7 +58,7 @@ describe('an API key', () => {
     await expect.poll(() => push(API_KEY).then((result) => result instanceof WebSocket)).toBe(true);
   });
 
-  it('has so many uploads in hand at once, and others have theirs', async () => {
+  it('bound its concurrent uploads, not those of other keys', async () => {
     const upload = (key: string, body: BodyInit) =>
       loader.ask('POST', '/v1/segments?avatar=ann', {
         headers: { authorization: `Bearer ${key}`, 'content-type': 'multipart/form-data; boundary=x' },
@@ -87,7 +87,7 @@ describe('an API key', () => {
   });
 });
 
-describe('the limits of the segment-loader', () => {
+describe('rate limits of segment-loader', () => {
   let loader: TestLoader;
   const [key, other] = [API_KEY, 'another-key-0123456789'];
   beforeAll(async () => {
@@ -103,7 +103,7 @@ describe('the limits of the segment-loader', () => {
   const ask = (authorization: string, address: string) =>
     loader.ask('GET', '/v1/avatars', { headers: { authorization, 'x-forwarded-for': address } });
 
-  it('count requests without a valid API key by address, uploads and live pushes too', async () => {
+  it('count requests without a valid API key by address, including uploads and live pushes', async () => {
     expect((await ask('', '192.0.2.1')).status).toBe(401);
     expect((await ask('Bearer guess', '192.0.2.1')).status).toBe(401);
     const push = new WebSocket(`${loader.url.replace('http', 'ws')}/v1/live?avatar=ann`, {
@@ -125,7 +125,7 @@ describe('the limits of the segment-loader', () => {
     expect(await loader.metrics()).toMatch(/humancast_loader_limited_total{limit="ADDRESS_REQUESTS_PER_MINUTE".*} 1\n/);
   });
 
-  it('count requests with an API key by the key, each for itself', async () => {
+  it('count requests with an API key per key', async () => {
     const statuses: number[] = [];
     for (let i = 0; i < 20; i++) statuses.push((await ask(`Bearer ${key}`, `198.51.100.${i}`)).status);
     expect(statuses.slice(0, 10)).toEqual(Array<number>(10).fill(200));

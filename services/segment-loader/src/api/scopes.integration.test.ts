@@ -52,7 +52,7 @@ describe('API keys at segment-loader', () => {
     return ask<SegmentView & { code?: string }>(key, 'POST', `/v1/segments?avatar=${avatar}`, { body });
   }
 
-  /** A segment as an upload or a push leaves it. */
+  /** Stores a segment as an upload or a live push does. */
   async function segment(overrides: Partial<SegmentManifest> = {}): Promise<string> {
     const manifest: SegmentManifest = {
       version: 1,
@@ -82,7 +82,7 @@ describe('API keys at segment-loader', () => {
     ['tts', 403],
     ['operator', 403],
     ['ann', 200],
-  ])('change media with the scope for it: %s', async (key, ok) => {
+  ])('change media only with the scope media: %s', async (key, ok) => {
     const refusal = ok === 403 ? { code: 'forbidden', scope: 'media' } : {};
     const id = await segment({ owner: 'somebody' });
     expect(await ask(key, 'PUT', '/v1/avatars/ann', json({}))).toMatchObject({ status: ok, body: refusal });
@@ -95,13 +95,13 @@ describe('API keys at segment-loader', () => {
     }
   });
 
-  it('are written down with what they upload', async () => {
+  it('are recorded as owners of their uploads', async () => {
     const { status, body } = await upload('uploader', 'ann');
     expect(status).toBe(201);
     expect((await loader.store.getManifest(body.id))?.owner).toBe('uploader');
   });
 
-  it('reach the avatars that they may use, and see no others', async () => {
+  it('can use the avatars they allow, and see no others', async () => {
     const [own, foreign] = [await segment(), await segment({ avatar: 'ben' })];
     const wrong = { status: 403, body: { code: 'forbidden', avatar: 'ben' } };
     expect(await ask('ann', 'GET', '/v1/avatars/ben')).toMatchObject(wrong);
@@ -122,7 +122,7 @@ describe('API keys at segment-loader', () => {
     expect(await loader.store.getManifest(foreign)).toBeDefined();
   });
 
-  it('with the scope speak delete what they pushed themselves, and nothing else', async () => {
+  it('with the scope speak can delete their own pushes and nothing else', async () => {
     const [own, other] = [await segment({ owner: 'tts' }), await segment({ owner: 'backend' })];
     expect((await ask('tts', 'DELETE', `/v1/segments/${own}`)).status).toBe(204);
     const refused = { status: 403, body: { code: 'forbidden', scope: 'media' } };
@@ -130,7 +130,7 @@ describe('API keys at segment-loader', () => {
     expect(await loader.store.getManifest(other)).toBeDefined();
   });
 
-  it('are named in the log with every change that is made', async () => {
+  it('are named in the log with every change', async () => {
     const lines: LoggedLine[] = [];
     await loader.stopService();
     loader.logger = recordingLogger(lines);
@@ -144,8 +144,8 @@ describe('API keys at segment-loader', () => {
       ['avatar defined', 'uploader'],
       ['upload received', 'backend'],
       ['segment changed', 'uploader'],
-      ['segment is to be deleted', 'backend'],
-      ['avatar is to be deleted', 'uploader'],
+      ['deleting segment', 'backend'],
+      ['deleting avatar', 'uploader'],
     ]);
     expect(JSON.stringify(lines)).not.toContain('key-of');
   });
@@ -157,7 +157,7 @@ describe('API keys at segment-loader', () => {
       return id;
     }
 
-    /** The HTTP status that refuses it, or 101. */
+    /** @returns The HTTP status of the refusal, or 101. */
     function push(key: string, query: string): Promise<number> {
       const headers = { authorization: `Bearer ${key}` };
       const socket = new WebSocket(`${loader.url.replace(/^http/, 'ws')}/v1/live?${query}`, { headers });
@@ -186,7 +186,7 @@ describe('API keys at segment-loader', () => {
       expect((await tried('avatar=ben'))['ann']).toBe(403);
     });
 
-    it('into a session is for the key that made it, who speaks everywhere, and who may do everything', async () => {
+    it('into a session is allowed for the key that created it, and for keys with speak or all scopes', async () => {
       const [backends, others] = [await session({ owner: 'backend' }), await session({ owner: 'other' })];
       const tried = (key: string) => Promise.all([backends, others].map((id) => push(key, `avatar=ann&session=${id}`)));
       expect(await tried(KEY.backend)).toEqual([101, 404]);

@@ -32,7 +32,7 @@ export function summaryView(summary: SegmentSummary): SegmentListEntry {
   return { id, avatar, name, role, source, state, createdAt, durationMs: durationMsOf(summary) };
 }
 
-/** An upload that is being loaded, or failed to. */
+/** Describes an upload that is being loaded, or has failed. */
 export function uploadView({ id, avatar, name, createdAtMs, progress, failure }: UploadState): LoadingSegment {
   return {
     id,
@@ -47,7 +47,7 @@ export function uploadView({ id, avatar, name, createdAtMs, progress, failure }:
   };
 }
 
-/** A library file that is being loaded. */
+/** Describes a library file that is being loaded. */
 export function libraryLoadView({ avatar, role, name, segment, progress }: LibraryLoad): LoadingSegment {
   return { id: segment, avatar, name, role, source: 'library', state: 'open', progress };
 }
@@ -56,7 +56,7 @@ function durationMsOf({ durationSamples }: { readonly durationSamples: number })
   return Math.round(samplesToMs(durationSamples) * 1000) / 1000;
 }
 
-/** "30" or "30000/1001". */
+/** Formats a frame rate, for example "30" or "30000/1001". */
 function rateOf({ num, den }: Rational): string {
   return den === 1 ? String(num) : `${num}/${den}`;
 }

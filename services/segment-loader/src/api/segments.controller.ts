@@ -61,7 +61,7 @@ export class SegmentsController {
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
-  /** 201 with the segment once it can be played; with `wait=false` 202 as soon as it has been received. */
+  /** Answers 201 with the segment once it can be played, or, with `wait=false`, 202 once it has been received. */
   @Post()
   async upload(
     @Query() query: unknown,
@@ -87,7 +87,7 @@ export class SegmentsController {
     const command = commandOf(request.headers, content, this.config.idempotencyTtlSeconds);
     const keyed = command && (await this.commands.begin(command, bearerOf(request.headers.authorization) ?? ''));
     if (keyed) {
-      // Sent again while it is being loaded, or after.
+      // A repeated request, during the load or after it.
       await this.uploads.settled(keyed.id);
       const known = await this.store.getManifest(keyed.id);
       if (known?.state === 'complete') return answer(response, wait === 'true' ? 201 : 202, known, isPinned);
@@ -100,7 +100,7 @@ export class SegmentsController {
     done.catch(() => {});
     if (wait === 'false') {
       response.off('close', giveUp);
-      // Relative to the request, so that it also holds under a path prefix.
+      // A relative URL is also correct under a path prefix.
       response.setHeader('location', `segments/${id}`);
       response.statusCode = 202;
       return { id, avatar: avatarId, state: 'open', progress: 0 };
@@ -134,7 +134,7 @@ export class SegmentsController {
     throw notFound(id);
   }
 
-  /** Pins it, or lets it go when it has not been played for its time to live. @throws HumancastError `managed_by_folder`. */
+  /** Pins a segment, or gives it back its time to live. @throws HumancastError `managed_by_folder`. */
   @Patch(':id')
   async change(@Param('id') id: string, @Body() body: unknown, @ShownKey() key: ApiKey): Promise<Segment> {
     key.require('media');
@@ -148,8 +148,8 @@ export class SegmentsController {
   }
 
   /**
-   * Deletes it for good: sessions that have it queued or play it drop it (`speech.finished` with the cause `segment_deleted`).
-   * A key with the scope `speak` may delete what it has pushed itself.
+   * Deletes a segment permanently: sessions that play it or have it queued drop it (`speech.finished` with the cause
+   * `segment_deleted`). A key with the scope `speak` may delete what it has pushed itself.
    * @throws HumancastError `managed_by_folder` for a library segment, whose file would bring it back.
    */
   @Delete(':id')
@@ -160,18 +160,18 @@ export class SegmentsController {
     if (upload && !key.allowsAvatar(upload.avatar)) throw notFound(id);
     const { avatar, owner } = upload ?? (await this.#findToDelete(id, key));
     if (owner !== key.name) key.require('media');
-    this.logger.info({ segment: id, avatar, key: key.name }, 'segment is to be deleted');
+    this.logger.info({ segment: id, avatar, key: key.name }, 'deleting segment');
     await this.deletion.segment(id, avatar);
   }
 
-  /** What redis-media has lost is still to be deleted where the archive has a copy, which would bring it back. */
+  /** Also finds a segment that redis-media has lost and the archive would restore. */
   async #findToDelete(id: string, key: ApiKey): Promise<Pick<SegmentManifest, 'avatar' | 'owner'>> {
     const isLost = idSchema.safeParse(id).success && (await this.store.getManifest(id)) === undefined;
     const archived = isLost ? await this.archive.about(id) : undefined;
     return archived && key.allowsAvatar(archived.avatar) ? archived : this.#findOwn(id, key);
   }
 
-  /** One that came over the network, or whose folder has gone. */
+  /** @throws HumancastError `segment_not_found`; `managed_by_folder` for a library segment whose folder still exists. */
   async #findOwn(id: string, key: ApiKey): Promise<SegmentManifest> {
     const manifest = idSchema.safeParse(id).success ? await this.store.getManifest(id) : undefined;
     if (!manifest || !key.allowsAvatar(manifest.avatar)) throw notFound(id);

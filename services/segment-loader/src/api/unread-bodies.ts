@@ -1,11 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
-/** A caller who is refused gets this long to notice before the connection is cut. */
+/** Time that a rejected caller has to read the answer before its connection is cut, ms. */
 const LINGER_MS = 5000;
 
 /**
- * After an answer that came before the whole body (a refusal), the rest is read and thrown away for a moment: cut at once,
- * the answer would be lost with the connection (RFC 9112 §9.6); read to its end, anyone could keep us busy.
+ * Reads and discards the rest of a request's body for a moment if the answer (a refusal) came before its end. Cutting the
+ * connection at once would lose the answer (RFC 9112 §9.6); reading to the end would let anyone keep the service busy.
  */
 export function lingerOnUnreadBody(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   response.once('finish', () => {
@@ -18,8 +18,8 @@ export function lingerOnUnreadBody(request: IncomingMessage, response: ServerRes
 }
 
 /**
- * Callers that ask before they send a large body (`Expect: 100-continue`, RFC 9110 §10.1.1) are answered when the upload is
- * wanted, so that a refusal costs them nothing; anything else may come at once.
+ * Answers callers that ask before sending a large body (`Expect: 100-continue`, RFC 9110 §10.1.1): uploads once they are
+ * admitted, so that a refusal costs the caller nothing, and all other requests at once.
  */
 export function answerExpectations(server: Server, uploadPath: string): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {

@@ -43,7 +43,7 @@ const CORPUS = [
   form(['stray', 'field'], ['file', Buffer.alloc(3000, 5), 'a.mp4']),
 ];
 
-/** A body in pieces, as a socket would bring it. */
+/** Yields a body in pieces, as a socket does. */
 function requestOf(body: Buffer, random: FuzzRandom): IncomingMessage {
   const pieces: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
@@ -54,7 +54,7 @@ function requestOf(body: Buffer, random: FuzzRandom): IncomingMessage {
   return Object.assign(Readable.from(pieces), { headers: { 'content-type': TYPE }, complete: true }) as never;
 }
 
-describe('multipart bodies from strangers', () => {
+describe('mutated multipart bodies', () => {
   const clips = new Clips();
   let folder: string;
   let loader: TestLoader;
@@ -70,7 +70,7 @@ describe('multipart bodies from strangers', () => {
   });
 
   it(
-    'are received or refused with a 4xx, and every scratch file is freed',
+    'are received or rejected with a 4xx, and all scratch files are freed',
     async () => {
       const opened = () => readdirSync('/proc/self/fd').length;
       const before = opened();
@@ -94,7 +94,7 @@ describe('multipart bodies from strangers', () => {
   );
 
   it(
-    'never make the service answer 5xx, and it goes on taking uploads',
+    'never cause a 5xx, and later uploads still work',
     async () => {
       const clip = await readFile(await clips.test('clip.mp4', { seconds: 1, size: '64x64' }));
       const corpus = [...CORPUS, form(['file', clip, 'clip.mp4'])];
@@ -112,7 +112,7 @@ describe('multipart bodies from strangers', () => {
   );
 });
 
-/** Sends bytes as they are, whatever they say; → the status. */
+/** Sends raw bytes. @returns The status. */
 function post(url: string, body: Buffer): Promise<number> {
   const { port } = new URL(url);
   const head = [

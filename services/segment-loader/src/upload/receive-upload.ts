@@ -6,32 +6,32 @@ import busboy, { type Busboy } from 'busboy';
 import { ScratchFile } from './scratch-file.js';
 
 export interface UploadLimits {
-  /** Of all parts together. */
+  /** Limit of all parts together, bytes. */
   readonly limitBytes: number;
-  /** `''`: the system's. */
+  /** Folder of scratch files; `''` for the system's default. */
   readonly scratchDir: string;
-  /** Nothing received for this long: the other side is gone. */
+  /** Time without any data after which the sender is taken to be gone, ms. */
   readonly idleMs: number;
-  /** Ends the reception with its reason. */
+  /** Aborts the reception; its reason is thrown. */
   readonly signal: AbortSignal;
 }
 
-/** The file, or the `video` part, and the `audio` part. */
+/** Files of the `file` or `video` part and of the `audio` part. */
 interface ReceivedFiles {
   readonly video: ScratchFile;
   readonly audio: ScratchFile | undefined;
 }
 
-/** The `composition` part, and a file for each of its inputs. */
+/** The `composition` part and a file for each of its inputs. */
 interface ReceivedComposition {
   readonly composition: Composition;
   readonly inputs: ReadonlyMap<string, ScratchFile>;
 }
 
-/** What was sent, in files that {@link close} frees. */
+/** A received upload, in scratch files that {@link close} frees. */
 export interface ReceivedUpload {
   readonly media: ReceivedFiles | ReceivedComposition;
-  /** As the sender calls the file; for people only. */
+  /** File name stated by the sender, for display only. */
   readonly fileName: string | undefined;
   close(): Promise<void>;
 }
@@ -41,15 +41,15 @@ const COMPOSITION_PART = 'composition';
 const COMPOSITION_LIMIT_BYTES = 64 * 1024;
 const HINT = `send "file", or "video" and "audio", or "${COMPOSITION_PART}" first and then a file for each of its inputs`;
 
-/** Headers and boundaries around the parts; a `Content-Length` counts them too. */
+/** Allowance for part headers and boundaries, which `Content-Length` includes. */
 const ENVELOPE_BYTES = 64 * 1024;
 
 /**
- * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`, or a `composition` and
- * then its inputs. Memory doesn't grow with it.
- * @param onReady called when the body is wanted, before any of it is read.
- * @throws HumancastError `upload_too_large` (by its `Content-Length`, before anything is read), `upload_incomplete`,
- * `unsupported_media_type`, `bad_request`, `composition_input_missing`, `disk_full`. What was received is freed then.
+ * Streams a multipart body (RFC 7578) to disk: one `file`, or `video` and `audio`, or a `composition` followed by its
+ * inputs. Memory use does not depend on its size.
+ * @param onReady Called when the upload is admitted, before any of the body is read.
+ * @throws HumancastError `upload_too_large` (by `Content-Length`, before anything is read), `upload_incomplete`,
+ * `unsupported_media_type`, `bad_request`, `composition_input_missing`, `disk_full`. All scratch files are freed then.
  */
 export async function receiveUpload(
   request: IncomingMessage,
@@ -76,7 +76,7 @@ class Reception {
 
   constructor(limits: UploadLimits) {
     this.#limits = limits;
-    // It is raced below; until then nobody has asked.
+    // The promise is awaited later; until then, a rejection must not count as unhandled.
     this.#failed.promise.catch(() => {});
   }
 
@@ -87,7 +87,7 @@ class Reception {
       () => fail(incomplete(`nothing arrived for ${this.#limits.idleMs / 1000} s`)),
       this.#limits.idleMs,
     );
-    // A part may come without a name, whatever the types say.
+    // A part may lack a name, contrary to the type declarations.
     form.on('file', (name: string | undefined, stream, { filename }) => this.#save(name ?? '', stream, filename));
     form.on('field', (name: string | undefined, value, { valueTruncated }) =>
       this.#takeField(name ?? '', value, valueTruncated),
@@ -120,7 +120,7 @@ class Reception {
   }
 
   #save(name: string, stream: Readable, fileName: string | undefined): void {
-    // A form that is given up takes its parts with it.
+    // Destroying the form also fails its parts.
     stream.on('error', () => {});
     const saving = this.#saveTo(name, stream, fileName);
     saving.catch(this.#failed.reject);
@@ -132,7 +132,7 @@ class Reception {
       this.#composing = textOf(stream).then((text) => this.#takeField(name, text, false));
       return this.#composing;
     }
-    // The next part is announced before the last bytes of this one have been looked at.
+    // busboy announces the next part before the last bytes of this one have been read.
     await this.#composing;
     this.#admit(name);
     const file = await ScratchFile.create(this.#limits.scratchDir);
@@ -145,7 +145,7 @@ class Reception {
     }
   }
 
-  /** Fields that are not ours are left out, as forms of browsers bring them along. */
+  /** Ignores unknown fields, which browser forms may add. */
   #takeField(name: string, value: string, truncated: boolean): void {
     if (name !== COMPOSITION_PART) return;
     try {
@@ -213,7 +213,7 @@ function openForm(request: IncomingMessage): Busboy {
   }
 }
 
-/** @throws HumancastError `bad_request` as soon as it is more than a composition may be. */
+/** @throws HumancastError `bad_request` once the text exceeds the size limit of a composition. */
 async function textOf(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -242,7 +242,7 @@ function jsonOf(text: string): unknown {
 }
 
 function malformed(error: Error): HumancastError {
-  // busboy's words for a body that stops before its closing boundary
+  // busboy's message for a body without its closing boundary
   if (/Unexpected end/.test(error.message)) return incomplete('the form ends before its closing boundary');
   return new HumancastError('bad_request', { detail: `multipart/form-data: ${error.message}`, cause: error });
 }
@@ -253,7 +253,7 @@ function incomplete(detail: string): HumancastError {
 
 function tooLarge(limitBytes: number): HumancastError {
   return new HumancastError('upload_too_large', {
-    detail: `an upload may have ${limitBytes} bytes`,
+    detail: `an upload may have at most ${limitBytes} bytes`,
     extra: { limitBytes },
   });
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { orDiskFull } from '../disk-full.js';
 
 /**
- * A file for an upload, on disk but without a name: whatever happens to this process, the system frees it when the last
- * descriptor is closed.
+ * A file for an upload, on disk but without a name, so that the system frees it when the last descriptor is closed, even
+ * after a crash.
  */
 export class ScratchFile {
   readonly #handle: FileHandle;
@@ -17,13 +17,13 @@ export class ScratchFile {
     this.#handle = handle;
   }
 
-  /** @param folder `''` for the system's own. @throws HumancastError `disk_full`. */
+  /** @param folder Parent folder; `''` for the system's default. @throws HumancastError `disk_full`. */
   static async create(folder: string): Promise<ScratchFile> {
     const path = join(folder === '' ? tmpdir() : folder, `humancast-upload-${randomUUID()}`);
     try {
       const handle = await open(path, 'wx+', 0o600);
       await unlink(path);
-      // Nobody can open what has no name but who is handed the descriptor: ffmpeg, which runs as another user.
+      // ffmpeg reads the descriptor as another user; nobody else can open a file without a name.
       await handle.chmod(0o444);
       return new ScratchFile(handle);
     } catch (error) {

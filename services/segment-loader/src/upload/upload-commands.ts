@@ -1,6 +1,6 @@
 import { type Command, HumancastError, idOf, keys, type Redis } from '@humancast/shared';
 
-/** An upload that may be sent again: the segment's id is made of the key, and nobody without the API key can tell it. */
+/** An upload with an idempotency key. The segment ID is derived from that key and the API key, so it can't be guessed. */
 export interface KeyedUpload {
   readonly id: string;
   /** Whether it was loaded before. */
@@ -9,7 +9,7 @@ export interface KeyedUpload {
 
 const DONE = 'done ';
 
-/** Remembers which uploads were asked for under which `Idempotency-Key`. */
+/** Stores which uploads were requested under which `Idempotency-Key`. */
 export class UploadCommands {
   readonly #redis: Redis;
 
@@ -27,7 +27,10 @@ export class UploadCommands {
     return { id, isDone: known.startsWith(DONE) };
   }
 
-  /** It is loaded: the same again finds it, or that it was deleted since, and never loads it anew. */
+  /**
+   * Marks an upload as loaded: a repeated request then returns its segment, or 404 if it was deleted, and never loads it
+   * again.
+   */
   async done(id: string, { fingerprint }: Command): Promise<void> {
     await this.#redis.set(keys.uploadCommand(id), DONE + fingerprint, 'KEEPTTL');
   }

@@ -19,18 +19,18 @@ import type { SegmentArchive } from '../retention/segment-archive.js';
 import { type ReceivedUpload, receiveUpload } from './receive-upload.js';
 
 const IDLE_MS = 30_000;
-/** How many failed uploads are remembered for those who ask later. */
+/** Number of failed uploads whose failure can still be queried. */
 const FAILURES_KEPT = 1000;
 
-/** An upload that is not (yet) a segment. What has become one is in the media store. */
+/** An upload that is not a segment yet. A completed one is in the media store. */
 export interface UploadState {
   readonly id: string;
   readonly avatar: string;
   readonly name: string;
-  /** The name of the API key that uploaded it. */
+  /** Name of the API key that uploaded it. */
   readonly owner: string;
   readonly createdAtMs: number;
-  /** 0 to 1. */
+  /** Progress of the load, 0 to 1. */
   readonly progress: number;
   readonly failure: HumancastError | undefined;
 }
@@ -38,7 +38,7 @@ export interface UploadState {
 interface Upload {
   state: UploadState;
   readonly abort: AbortController;
-  /** Settles when nothing of it is written any more. */
+  /** Settles when nothing of it is being written. */
   over: Promise<unknown>;
   loaded?: Promise<SegmentManifest>;
 }
@@ -51,19 +51,19 @@ interface Receiving {
 
 export interface AcceptedUpload {
   readonly id: string;
-  /** @throws HumancastError why it could not be loaded. */
+  /** @throws HumancastError that states why the load failed. */
   readonly loaded: Promise<SegmentManifest>;
 }
 
 export interface UploadOptions {
-  /** The segment's id; default: a new one. */
+  /** The segment's ID; default: a new one. */
   readonly id?: string | undefined;
-  /** Default: the file's, or else the segment's id. */
+  /** Default: the file's name, else the segment's ID. */
   readonly name?: string | undefined;
-  /** Whether it stays until it is deleted. */
+  /** Whether it is kept until it is deleted. */
   readonly pinned: boolean;
   readonly loudness?: LoudnessChoice;
-  /** The name of the API key that uploads it. */
+  /** Name of the API key that uploads it. */
   readonly owner: string;
 }
 
@@ -94,18 +94,18 @@ export interface UploadsParts {
   readonly avatars: Pick<AvatarStore, 'get'>;
 }
 
-/** How long what came over the network is kept. */
+/** @returns The retention of a segment that came over the network. */
 export function retentionOf(pinned: boolean, config: Pick<LoaderConfig, 'uploadTtlSeconds'>): Retention {
   return pinned ? { pinned } : { pinned, ttlSeconds: config.uploadTtlSeconds };
 }
 
-/** Uploads from their first byte until they are segments. */
+/** Runs uploads from their first byte to the finished segment. */
 export class Uploads implements UnfinishedWork {
   readonly #parts: UploadsParts;
   readonly #uploads = new Map<string, Upload>();
   readonly #failed: string[] = [];
   readonly #receiving = new Set<Receiving>();
-  readonly #inHand = new Set<Promise<unknown>>();
+  readonly #inProgress = new Set<Promise<unknown>>();
   readonly #stopping = new AbortController();
   readonly #perKey: ConcurrencyLimiter;
 
@@ -118,15 +118,15 @@ export class Uploads implements UnfinishedWork {
     });
   }
 
-  /** Being received, waiting, or being encoded. */
-  get inHandCount(): number {
-    return this.#inHand.size;
+  /** Number of uploads that are being received, are waiting, or are being encoded. */
+  get inProgressCount(): number {
+    return this.#inProgress.size;
   }
 
   /**
-   * Receives an upload, and lets it be loaded in its turn.
-   * @param onReady called when it may begin, before the first byte is read.
-   * @param signal gives the upload up, at any time.
+   * Receives an upload and queues its load.
+   * @param onReady Called when the upload is admitted, before its first byte is read.
+   * @param signal Cancels the upload at any time.
    * @throws HumancastError `too_many_uploads`, `too_many_connections`, `unavailable`, and those of `receiveUpload`.
    */
   async accept(
@@ -138,9 +138,9 @@ export class Uploads implements UnfinishedWork {
   ): Promise<AcceptedUpload> {
     const { config } = this.#parts;
     this.#stopping.signal.throwIfAborted();
-    if (this.#inHand.size >= config.loadQueueLimit) {
+    if (this.#inProgress.size >= config.loadQueueLimit) {
       throw new HumancastError('too_many_uploads', {
-        detail: `${config.loadQueueLimit} uploads are in hand already; try again`,
+        detail: `${config.loadQueueLimit} uploads are in progress already; try again`,
         retryAfterSeconds: 5,
       });
     }
@@ -153,14 +153,14 @@ export class Uploads implements UnfinishedWork {
       idleMs: IDLE_MS,
       signal: AbortSignal.any([this.#stopping.signal, abort.signal]),
     };
-    const over = this.#whileInHand(receiveUpload(request, limits, onReady));
+    const over = this.#whileInProgress(receiveUpload(request, limits, onReady));
     const receiving = { avatar: avatar.id, abort, over };
     this.#receiving.add(receiving);
     over.catch(release);
     const received = await over.finally(() => this.#receiving.delete(receiving));
     const earlier = this.#uploads.get(id);
     if (earlier?.loaded && !earlier.state.failure) {
-      // Sent twice at the same time, under one key.
+      // The same idempotency key was sent twice concurrently.
       await received.close();
       return { id, loaded: earlier.loaded };
     }
@@ -172,17 +172,17 @@ export class Uploads implements UnfinishedWork {
       over: Promise.resolve(),
     };
     this.#uploads.set(id, upload);
-    const loaded = this.#whileInHand(
+    const loaded = this.#whileInProgress(
       this.#load({ id, avatar, name: title, owner, retention, loudness }, received, upload, signal),
     );
     upload.over = loaded;
     upload.loaded = loaded;
-    // Told by `GET /v1/segments/:id` as well; whoever waits for it hears it there.
+    // A failure is also reported by `GET /v1/segments/:id`, so a rejection must not count as unhandled.
     loaded.then(release, release);
     return { id, loaded };
   }
 
-  /** Resolves when no upload of this id is under way, however it ended. */
+  /** Resolves when no upload of this ID is in progress, whatever its outcome. */
   async settled(id: string): Promise<void> {
     await Promise.allSettled([this.#uploads.get(id)?.over]);
   }
@@ -191,14 +191,14 @@ export class Uploads implements UnfinishedWork {
     return this.#uploads.get(id)?.state;
   }
 
-  /** Those of an avatar that are being loaded. */
+  /** @returns An avatar's uploads that are being loaded. */
   open(avatar: string): UploadState[] {
     return [...this.#uploads.values()]
       .map(({ state }) => state)
       .filter((state) => state.avatar === avatar && state.failure === undefined);
   }
 
-  /** Gives up the uploads of an avatar, or one upload; those that failed are forgotten. */
+  /** Cancels an avatar's uploads, or one upload; failed ones are forgotten. */
   async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: HumancastError): Promise<void> {
     const loads = [...this.#uploads.values()].filter(({ state }) =>
       segment === undefined ? state.avatar === avatar : state.id === segment,
@@ -209,14 +209,14 @@ export class Uploads implements UnfinishedWork {
     for (const { state } of loads) this.#uploads.delete(state.id);
   }
 
-  /** Takes no more, gives up what is being received, and lets loads end for so long. */
+  /** Rejects new uploads, cancels receptions, and lets loads finish within the grace period. */
   async close(graceMs: number): Promise<void> {
     const stopping = new HumancastError('unavailable', { detail: 'the service is stopping', retryAfterSeconds: 2 });
     this.#stopping.abort(stopping);
     const impatience = setTimeout(() => {
       for (const { abort } of this.#uploads.values()) abort.abort(stopping);
     }, graceMs);
-    await Promise.allSettled(this.#inHand);
+    await Promise.allSettled(this.#inProgress);
     clearTimeout(impatience);
   }
 
@@ -243,7 +243,7 @@ export class Uploads implements UnfinishedWork {
     };
     try {
       const load = async () => {
-        // It may have been deleted since the upload was admitted.
+        // The avatar may have been deleted since the upload was admitted.
         if (!(await avatars.get(avatar.id)))
           throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
         const { media, close } = await this.#open(avatar, received.media);
@@ -270,7 +270,7 @@ export class Uploads implements UnfinishedWork {
     if (oldest !== undefined) this.#uploads.delete(oldest);
   }
 
-  /** A composition that was sent goes before the avatar's. */
+  /** An uploaded composition takes precedence over the avatar's. */
   async #open(avatar: Avatar, media: ReceivedUpload['media']): Promise<OpenMedia> {
     if (!('composition' in media)) {
       const main = { video: media.video.descriptor, audio: media.audio?.descriptor };
@@ -282,12 +282,12 @@ export class Uploads implements UnfinishedWork {
     return { media: { composition: media.composition, inputs: new Map(inputs) }, close: () => Promise.resolve() };
   }
 
-  async #whileInHand<T>(work: Promise<T>): Promise<T> {
-    this.#inHand.add(work);
+  async #whileInProgress<T>(work: Promise<T>): Promise<T> {
+    this.#inProgress.add(work);
     try {
       return await work;
     } finally {
-      this.#inHand.delete(work);
+      this.#inProgress.delete(work);
     }
   }
 }
