@@ -8,36 +8,43 @@ import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';
 import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './report.js';
 
-/** Between looks at the packet counters, ms. A look costs the browser about half a millisecond. */
+/** Interval of looks at the packet counters, ms. A look costs the browser about half a millisecond. */
 const LOOK_MS = 250;
-/** Between measurements, ms. */
+/** The same while media is lost, so that its return is seen early. */
+const LOST_LOOK_MS = 100;
+/** Interval of measurements, ms. */
 const MEASURE_MS = 1000;
-/** Sound is sent every 20 ms, always: this much silence on the wire is a loss, not a pause. */
+/** Audio is sent every 20 ms, always: after this long without a packet something may be wrong, ms. */
+const SUSPICION_MS = 500;
+/** After this long without a packet, media counts as lost, ms. */
 const SILENCE_MS = 1200;
-const FRESH_LOOKS = 2;
+/** Looks in a row with new packets after which lost media counts as found. */
+const FRESH_LOOKS = 3;
 
 export type MeteredDisplay = Pick<Display, 'framesPresented' | 'paused' | 'renew'>;
 
 export interface MediaMeterListener {
   stats(stats: ClientStats): void;
-  /** → whether it could be sent; if not, what it counted goes into the next one. */
+  /** @returns whether it could be sent; if not, what it counted goes into the next one. */
   report(report: ViewerReport): boolean;
-  /** Nothing arrives any more. */
+  /** Packets are late. Called once each time that they stop. */
+  suspected(): void;
+  /** No packets arrive any more. */
   lost(): void;
-  /** It arrives again. */
+  /** Packets arrive again. */
   found(): void;
-  /** Whether the picture stands still has changed. */
+  /** Video has stopped moving, or moves again. */
   still(): void;
 }
 
 export interface MediaMeterStart {
-  /** From calling connect to the first frame; goes into the first report. */
+  /** Time from the call of connect() to the first frame; goes into the first report. */
   firstFrameMs?: number | undefined;
-  /** What held the tracks together on the connection before. */
+  /** The jitter buffer targets of the connection before. */
   sync?: SyncTargets | undefined;
 }
 
-/** Watches the connection that is on display: whether media flows, how well, and how far picture and voice are apart. */
+/** Watches the connection that is displayed: whether media flows, how well, and how far video and audio are apart. */
 export class MediaMeter {
   readonly #peer: Pick<MediaPeer, 'snapshot' | 'receivers'>;
   readonly #environment: Environment;
@@ -51,7 +58,8 @@ export class MediaMeter {
   #measuredAtMs: number;
   #packets = 0;
   #packetAtMs: number;
-  /** Looks in a row that found new packets, since the media was lost. */
+  #suspected = false;
+  /** Looks in a row that found new packets since media was lost. */
   #freshLooks = 0;
   #flowing = true;
   #still = false;
@@ -85,14 +93,14 @@ export class MediaMeter {
     return this.#flowing;
   }
 
-  /** Whether media arrives and the picture stands still all the same. */
+  /** Whether video stands still although media arrives. */
   get still(): boolean {
     return this.#still;
   }
 
   /**
-   * It is known from elsewhere that nothing will arrive. Packets that keep arriving prove otherwise.
-   * → whether this is news.
+   * Declares media lost because something else says that no packets will come. Packets that still come refute it.
+   * @returns whether it was not lost before.
    */
   declareLost(): boolean {
     if (!this.#flowing || this.#closed) return false;
@@ -108,7 +116,7 @@ export class MediaMeter {
   }
 
   #lookLater(): void {
-    this.#cancel = this.#environment.clock.after(LOOK_MS, async () => {
+    this.#cancel = this.#environment.clock.after(this.#flowing ? LOOK_MS : LOST_LOOK_MS, async () => {
       const snapshot = await this.#peer.snapshot();
       if (this.#closed) return;
       if (snapshot) this.#look(snapshot);
@@ -123,17 +131,26 @@ export class MediaMeter {
     if (packets !== this.#packets) {
       this.#packets = packets;
       this.#packetAtMs = now;
-      // One look may only have found what was still under way.
+      this.#suspected = false;
+      // One look may only have found packets that were still on their way.
       if (!this.#flowing && ++this.#freshLooks >= FRESH_LOOKS) {
         this.#flowing = true;
         this.#listener.found();
       }
     } else {
       this.#freshLooks = 0;
-      if (now - this.#packetAtMs >= SILENCE_MS) this.#lose();
+      this.#judgeSilence(now - this.#packetAtMs);
     }
     this.#watchPresentation(snapshot, now);
     if (this.#flowing && now - this.#measuredAtMs >= MEASURE_MS - LOOK_MS / 2) this.#measure(snapshot, now);
+  }
+
+  #judgeSilence(silenceMs: number): void {
+    if (silenceMs >= SUSPICION_MS && !this.#suspected) {
+      this.#suspected = true;
+      this.#listener.suspected();
+    }
+    if (silenceMs >= SILENCE_MS) this.#lose();
   }
 
   #watchPresentation(snapshot: ReceiverSnapshot, nowMs: number): void {

@@ -330,7 +330,7 @@ it('says so when the browser does not take the relay that the server names', asy
   expect(errors).toMatchObject([{ code: 'bad_ice_servers', fatal: true }]);
 });
 
-describe('signalling lost', () => {
+describe('signaling lost', () => {
   it('plays on, and resumes as the same viewer with the connection that plays', async () => {
     await play();
     socket().onclose?.({ code: 1006 });
@@ -404,6 +404,18 @@ describe('signalling lost', () => {
     const before = browser.sockets.length;
     browser.page('online');
     expect(browser.sockets).toHaveLength(before + 1);
+    // It is still being opened when the network changes again.
+    browser.page('online');
+    expect(browser.sockets).toHaveLength(before + 2);
+    expect(browser.sockets.at(-2)?.closed).toBe(true);
+  });
+
+  it('checks its WebSocket when the network changes', async () => {
+    await play();
+    socket().answersPings = false;
+    browser.page('online');
+    await browser.pass(1600);
+    expect(browser.sockets).toHaveLength(2);
   });
 
   it('notices a server that has fallen silent', async () => {
@@ -433,12 +445,15 @@ describe('signalling lost', () => {
 });
 
 describe('media lost', () => {
-  it('asks for a new connection when packets stop, and keeps the last picture until the new one has a frame', async () => {
+  it('requests a new connection when packets have stopped for 4 s, and displays the last frame until the new one has a frame', async () => {
     await play();
     peer(0).flowing = false;
     await browser.pass(1600);
     expect(session.state).toBe('reconnecting');
     expect(errors).toMatchObject([{ code: 'media_lost', fatal: false }]);
+    await browser.pass(2200);
+    expect(socket().sentOf('reconnect')).toEqual([]);
+    await browser.pass(500);
     expect(socket().sentOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'conn-one' }]);
     socket().say(offer('conn-two', 1));
     await browser.pass(0);
@@ -454,22 +469,88 @@ describe('media lost', () => {
     expect(socket().sentOf('reconnect')).toHaveLength(1);
   });
 
-  it('asks at once when the connection has failed', async () => {
+  it('requests a new connection at once when the connection has failed, also while it waits for it to heal', async () => {
     await play();
     peer(0).fail();
     expect(socket().sentOf('reconnect')).toHaveLength(1);
     expect(session.state).toBe('reconnecting');
+    socket().say(offer('conn-two', 1));
+    await browser.pass(500);
+    peer(1).flowing = false;
+    await browser.pass(2000);
+    expect(socket().sentOf('reconnect')).toHaveLength(1);
+    peer(1).fail();
+    expect(socket().sentOf('reconnect')).toHaveLength(2);
   });
 
-  it('is content when the same connection plays again', async () => {
+  it('goes on with the same connection after a black-out of 2 s, without a request', async () => {
     await play();
     peer(0).flowing = false;
-    await browser.pass(1600);
+    await browser.pass(2000);
+    expect(session.state).toBe('reconnecting');
     peer(0).flowing = true;
-    await browser.pass(1000);
-    expect(states).toEqual(['playing', 'reconnecting', 'playing']);
+    await browser.pass(400);
+    expect(session.state).toBe('playing');
     await browser.pass(15_000);
-    expect(socket().sentOf('reconnect')).toHaveLength(1);
+    expect(states).toEqual(['playing', 'reconnecting', 'playing']);
+    expect(socket().sentOf('reconnect')).toEqual([]);
+    expect(browser.peers).toHaveLength(1);
+  });
+
+  it('takes the offer of another host at once, without waiting for the old connection to heal', async () => {
+    await play();
+    peer(0).flowing = false;
+    await browser.pass(1000);
+    socket().say(offer('conn-two', 2));
+    await browser.pass(300);
+    expect(element.shown).toEqual([peer(1).video, peer(1).audio]);
+    await browser.pass(10_000);
+    expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('pings the server once when packets stop for half a second', async () => {
+    await play();
+    const pings = () => socket().sentOf('ping').length;
+    const before = pings();
+    peer(0).flowing = false;
+    await browser.pass(750);
+    expect(pings()).toBe(before + 1);
+    await browser.pass(2000);
+    expect(pings()).toBe(before + 1);
+  });
+
+  it('notices a dead WebSocket within 2 s of the last packet, and joins for a new connection', async () => {
+    await play();
+    socket().answersPings = false;
+    peer(0).flowing = false;
+    await browser.pass(2000);
+    expect(browser.sockets[0]?.closed).toBe(true);
+    await browser.pass(300);
+    expect(browser.sockets).toHaveLength(2);
+    socket().join();
+    expect(socket().sent[0]).toMatchObject({ type: 'join', viewer: 'vw_12345678', resume: 'secret-of-the-viewer' });
+    expect(socket().sent[0]).not.toHaveProperty('connection');
+    await browser.pass(100);
+    socket().say(offer('conn-two', 1));
+    await browser.pass(300);
+    expect(session.state).toBe('playing');
+    await browser.pass(10_000);
+    // The join was the request.
+    expect(socket().sentOf('reconnect')).toEqual([]);
+  });
+
+  it('keeps the connection that healed when only the WebSocket has to come back', async () => {
+    await play();
+    socket().answersPings = false;
+    peer(0).flowing = false;
+    await browser.pass(1900);
+    peer(0).flowing = true;
+    await browser.pass(500);
+    expect(browser.sockets).toHaveLength(2);
+    socket().join();
+    expect(socket().sent[0]).toMatchObject({ type: 'join', connection: 'conn-one' });
+    await browser.pass(10_000);
+    expect(browser.peers).toHaveLength(1);
   });
 
   it('leaves it to the host to offer again when it closes its side, and asks if it does not', async () => {

@@ -10,13 +10,13 @@ import type { ClientStats } from './report.js';
 import { type JoinMessage, SignalChannel } from './signal-channel.js';
 
 /**
- * - `connecting`: on the way to the first picture
- * - `waiting`: every media-sender is full; {@link Session.waitingPosition} says how many are before us
- * - `playing`: the viewer sees a moving picture
- * - `stalled`: media arrives, but the picture has not moved for some seconds; the voice may go on
+ * - `connecting`: no frame has been displayed yet
+ * - `waiting`: every media-sender is full; {@link Session.waitingPosition} is this viewer's place in the queue
+ * - `playing`: video moves
+ * - `stalled`: media arrives, but video has not moved for some seconds; audio may go on
  * - `paused`: media arrives, but the video element is paused: the browser refuses to play it without a click (low-power modes, data
- *   savers), or the page paused it. {@link Session.play}, called from a click, goes on
- * - `reconnecting`: it has played, and will again
+ *   savers), or the page paused it. {@link Session.play}, called from a click, resumes
+ * - `reconnecting`: it has played, and no media arrives; the connection may heal, or is replaced
  * - `ended`: the session is over, or was closed here
  * - `failed`: it will not play; an `error` has said why
  */
@@ -32,10 +32,10 @@ export type SessionState =
 
 export interface SessionEvents {
   state: SessionState;
-  /** Something happened in the session: speech started, finished, … */
+  /** An event of the session: speech started, finished, … */
   event: SessionEvent;
   error: ClientError;
-  /** Once a second while it plays. */
+  /** Emitted once a second while it plays. */
   stats: ClientStats;
 }
 
@@ -48,15 +48,24 @@ export interface SessionOptions {
   environment: Environment;
 }
 
-/** A new connection is asked for this soon, then ever later, until one plays. */
+/**
+ * Time from the loss of media until a new connection is requested, ms. Most black-outs end before, and then the same connection
+ * goes on at once. What tells of a lasting loss is acted on earlier: a failed connection, a dead WebSocket, another host's offer.
+ */
+const HEAL_MS = 2800;
+/** Requests for a connection are repeated after this time, ms, which grows up to the maximum, until one plays. */
 const FIRST_RECONNECT_MS = 4000;
 const MAX_RECONNECT_MS = 8000;
-/** Without a picture for this long, it has failed. Waiting for a free place does not count. */
+/** Without video for this long, ms, it has failed. Waiting for a free place does not count. */
 const GIVE_UP_MS = 120_000;
+/** Time limit for the answer to a ping, ms: when packets stop, so that a dead WebSocket is known 2 s after the last packet. */
+const SUSPICION_CHECK_MS = 1250;
+/** The same for a page that is shown again, whose network may have to wake up first. */
+const SHOWN_CHECK_MS = 2000;
 
 /**
- * One viewer of one session. Signalling and media are lost and found independently: media plays on while the WebSocket is
- * away, and a new connection is made behind the picture of the old one, which stays until the new one has a frame to show.
+ * One viewer of one session. Signaling and media are lost and found independently: media plays on without the WebSocket, and a new
+ * connection is made while the old one is displayed, which stays until the new one has decoded a frame.
  */
 export class Session extends Emitter<SessionEvents> {
   readonly #options: SessionOptions;
@@ -65,14 +74,14 @@ export class Session extends Emitter<SessionEvents> {
   readonly #reconnects: Backoff;
   readonly #forgetPage: (() => void)[];
   #channel: SignalChannel;
-  /** Who we are to the server. The secret stays in memory: whoever has it can take this viewer's place. */
+  /** What this viewer resumes with. The secret stays in memory: whoever has it can take this viewer's place. */
   #identity: { viewer: string; resume: string } | undefined;
   #configuration: RTCConfiguration = {};
-  /** The highest epoch that made an offer: an older host has lost the session, whatever it still sends. */
+  /** The highest epoch of an offer: hosts of an older one have lost the session. */
   #epoch = 0;
-  /** On display. */
+  /** The connection that is displayed. */
   #current: MediaPeer | undefined;
-  /** Being made; takes the display with its first frame. */
+  /** The connection that is being made; it is displayed from its first frame on. */
   #next: MediaPeer | undefined;
   #meter: MediaMeter | undefined;
   #state: SessionState = 'connecting';
@@ -98,13 +107,13 @@ export class Session extends Emitter<SessionEvents> {
     this.#forgetPage = [
       environment.onPage('hide', () => this.#leave()),
       environment.onPage('restore', () => this.#comeBack()),
-      environment.onPage('online', () => this.#channel.retryNow()),
+      environment.onPage('online', () => this.#channel.retryNow(SUSPICION_CHECK_MS)),
       environment.onPage('visible', () => this.#shownAgain()),
       options.display.onPlayback(() => this.#updateState()),
     ];
   }
 
-  /** Once. */
+  /** Joins. Call it once. */
   open(): void {
     if (this.#environment.supported) this.#channel.open();
     else this.#refused('unsupported');
@@ -114,22 +123,22 @@ export class Session extends Emitter<SessionEvents> {
     return this.#state;
   }
 
-  /** Place in the line, from 1, while {@link state} is `waiting`. */
+  /** Place in the queue, from 1, while {@link state} is `waiting`. */
   get waitingPosition(): number | undefined {
     return this.#waitingPosition;
   }
 
-  /** The last second's figures. */
+  /** @returns the figures of the last second. */
   stats(): ClientStats | undefined {
     return this.#stats;
   }
 
-  /** Stops what is being said. → whether the request went out. */
+  /** Interrupts the speech. @returns whether the request was sent. */
   interrupt(): boolean {
     return this.#channel.send({ type: 'interrupt' });
   }
 
-  /** Turns the sound on. Call it from a click or key handler. → whether the browser allowed it. */
+  /** Turns audio on. Call it from a click or key handler. @returns whether the browser allowed it. */
   unmute(): Promise<boolean> {
     return this.#options.display.unmute();
   }
@@ -138,12 +147,12 @@ export class Session extends Emitter<SessionEvents> {
     this.#options.display.mute();
   }
 
-  /** Plays a picture that is `paused`. Call it from a click or key handler. @returns whether the browser allowed it. */
+  /** Plays video that is `paused`. Call it from a click or key handler. @returns whether the browser allowed it. */
   play(): Promise<boolean> {
     return this.#options.display.play();
   }
 
-  /** Leaves the session. May be called twice. */
+  /** Leaves the session. It may be called twice. */
   close(): void {
     this.#finish('ended');
   }
@@ -152,7 +161,7 @@ export class Session extends Emitter<SessionEvents> {
     return new SignalChannel(this.#options.signalUrl, this.#environment, {
       join: () => this.#joinMessage(),
       message: (message) => this.#hear(message),
-      lost: () => this.#signallingLost(),
+      lost: () => this.#signalingLost(),
       refused: (code, serverMessage) => this.#refused(code, serverMessage),
     });
   }
@@ -194,7 +203,7 @@ export class Session extends Emitter<SessionEvents> {
         if (message.event.type === 'session.ended') this.#finish('ended');
         break;
       case 'error':
-        // Joins anew, as another viewer.
+        // The next join is that of another viewer.
         if (message.code === 'resume_refused') this.#identity = undefined;
         this.emit('error', clientError(message.code, message.message));
         break;
@@ -206,8 +215,10 @@ export class Session extends Emitter<SessionEvents> {
   #joined({ viewer, resume, iceServers, relayOnly }: Extract<SignalMessage, { type: 'joined' }>): void {
     this.#identity = resume === undefined ? undefined : { viewer, resume };
     this.#configuration = { iceServers, iceTransportPolicy: relayOnly ? 'relay' : 'all', bundlePolicy: 'max-bundle' };
-    // The join has asked for a connection, unless one plays; it is asked for again only if none comes.
-    if (!this.#isPlaying) this.#reconnectLater();
+    if (this.#isPlaying) return;
+    // The join has requested a connection; the request is repeated only if none comes.
+    this.#cancelReconnect();
+    this.#reconnectLater();
   }
 
   #offered({ connection, epoch, sdp, iceServers }: Extract<SignalMessage, { type: 'offer' }>): void {
@@ -215,7 +226,7 @@ export class Session extends Emitter<SessionEvents> {
     if (epoch < this.#epoch || known) return;
     this.#epoch = epoch;
     this.#waitingPosition = undefined;
-    // The credentials of `joined` expire; whoever has watched for long gets its next connection with these.
+    // The relay credentials of `joined` may have expired.
     if (Array.isArray(iceServers)) this.#configuration = { ...this.#configuration, iceServers };
     this.#next?.close();
     let peer: MediaPeer;
@@ -228,7 +239,7 @@ export class Session extends Emitter<SessionEvents> {
         failed: () => this.#peerFailed(peer),
       });
     } catch {
-      // The browser takes no such configuration (an address in the wrong form): it would take none of the next ones either.
+      // The browser takes no such configuration (a malformed address), and would not take the next one either.
       this.#refused('bad_ice_servers');
       return;
     }
@@ -237,7 +248,7 @@ export class Session extends Emitter<SessionEvents> {
     void peer.accept(sdp);
   }
 
-  /** Behind a picture it stays silent; with none, it gets the display at once, so that its first frame shows without delay. */
+  /** Displays the first connection at once, so that its first frame shows without delay. A later one stays silent until then. */
   #trackArrived(peer: MediaPeer): void {
     peer.audible = !this.#current;
     if (!this.#current) this.#options.display.show(peer.tracks);
@@ -262,6 +273,7 @@ export class Session extends Emitter<SessionEvents> {
       { firstFrameMs, sync },
       {
         stats: (stats) => this.#measured(stats),
+        suspected: () => this.#channel.check(SUSPICION_CHECK_MS),
         report: (report) => this.#channel.send({ type: 'report', connection: peer.connection, report }),
         lost: () => this.#mediaLost(),
         found: () => this.#mediaFound(),
@@ -277,9 +289,10 @@ export class Session extends Emitter<SessionEvents> {
     this.emit('stats', stats);
   }
 
+  /** Packets stopped: the path may heal, and if it does not, a new connection is requested. */
   #mediaLost(): void {
     this.#mediaMissing();
-    if (!this.#next) this.#reconnect();
+    this.#reconnectLater(HEAL_MS);
   }
 
   #mediaMissing(): void {
@@ -288,7 +301,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#updateState();
   }
 
-  /** The same connection plays again, before another took its place. */
+  /** The same connection plays again before another has replaced it. */
   #mediaFound(): void {
     if (!this.#next) this.#cancelReconnect();
     this.#reconnects.reset();
@@ -297,7 +310,8 @@ export class Session extends Emitter<SessionEvents> {
 
   #peerFailed(peer: MediaPeer): void {
     if (peer === this.#current) {
-      if (this.#meter?.declareLost()) this.#mediaLost();
+      if (this.#meter?.declareLost()) this.#mediaMissing();
+      if (!this.#next) this.#reconnect();
       return;
     }
     peer.close();
@@ -305,7 +319,7 @@ export class Session extends Emitter<SessionEvents> {
     if (!this.#isPlaying) this.#reconnectLater();
   }
 
-  /** A host that hands over closes its side; the next one offers by itself, or is asked to after a while. */
+  /** A host that hands over closes its side. The next one makes an offer by itself, or is asked for one after a while. */
   #hostClosed(connection: string): void {
     if (connection === this.#next?.connection) this.#peerFailed(this.#next);
     else if (connection === this.#current?.connection && this.#meter?.declareLost()) {
@@ -321,8 +335,8 @@ export class Session extends Emitter<SessionEvents> {
     this.#reconnectLater();
   }
 
-  #reconnectLater(): void {
-    this.#cancelPending ??= this.#environment.clock.after(this.#reconnects.next(), () => {
+  #reconnectLater(delayMs?: number): void {
+    this.#cancelPending ??= this.#environment.clock.after(delayMs ?? this.#reconnects.next(), () => {
       this.#cancelPending = undefined;
       this.#reconnectUnlessComing();
     });
@@ -343,11 +357,11 @@ export class Session extends Emitter<SessionEvents> {
     this.#cancelPending = undefined;
   }
 
-  #signallingLost(): void {
+  #signalingLost(): void {
     if (this.#isPlaying) return;
     if (this.#state === 'connecting') this.emit('error', clientError('connection_lost'));
     this.#waitingPosition = undefined;
-    // Its answer or candidates may have been lost with the socket.
+    // Its answer may have been lost with the socket.
     this.#next?.close();
     this.#next = undefined;
     this.#updateState();
@@ -393,7 +407,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#setState(state);
   }
 
-  /** Everything of this viewer is freed, here and at the host. */
+  /** Frees everything of this viewer, here and at the host. */
   #leave(): void {
     this.#channel.send({ type: 'leave' });
     this.#channel.close();
@@ -408,13 +422,13 @@ export class Session extends Emitter<SessionEvents> {
     this.#waitingPosition = undefined;
   }
 
-  /** A page that was frozen meanwhile (a locked phone) lost its socket without noticing; one that was hidden may be paused. */
+  /** The page may have been frozen (a locked phone) and have a dead WebSocket, or its video may be paused. */
   #shownAgain(): void {
-    this.#channel.check();
+    this.#channel.check(SHOWN_CHECK_MS);
     if (this.#isPlaying && this.#options.display.paused) void this.#options.display.play();
   }
 
-  /** Shown again from the back/forward cache: as another viewer, since the first has left. */
+  /** The page is shown again from the back/forward cache: it joins as another viewer, since the first has left. */
   #comeBack(): void {
     this.#missingSinceMs = this.#environment.clock.nowMs();
     this.#updateState();

@@ -6,26 +6,24 @@ import { parseSignal } from './messages.js';
 
 const FIRST_RETRY_MS = 300;
 const MAX_RETRY_MS = 8000;
-/** From opening the socket to `joined`. */
+/** Time limit from opening the socket to `joined`, ms. */
 const JOIN_TIMEOUT_MS = 8000;
-/** In which a server that is there answers a ping. */
-const CHECK_MS = 2000;
-/** Messages are sent one at a time in a second; a server that says less often is asked no more than this. */
+/** Lower bound of the heartbeat interval that the server names, ms. */
 const MIN_HEARTBEAT_MS = 1000;
 
 export type JoinMessage = Extract<ViewerMessage, { type: 'join' }>;
 
 export interface SignalChannelListener {
-  /** What to join with, asked anew on every attempt. */
+  /** @returns the message to join with; called on every attempt. */
   join(): JoinMessage;
   message(message: SignalMessage): void;
   /** The connection was lost, or could not be made; another attempt follows. */
   lost(): void;
-  /** Trying again makes no sense. The channel has closed. */
+  /** The server refuses this viewer for good. The channel has closed. */
   refused(code: string, serverMessage?: string): void;
 }
 
-/** The signalling WebSocket: joins, keeps itself alive, and comes back after a loss until it is closed or refused. */
+/** The signaling WebSocket: joins, sends heartbeats, and reconnects after a loss until it is closed or refused. */
 export class SignalChannel {
   readonly #url: string;
   readonly #environment: Environment;
@@ -66,16 +64,21 @@ export class SignalChannel {
     this.#cancelTimer = this.#environment.clock.after(JOIN_TIMEOUT_MS, () => this.#lose());
   }
 
-  /** Tries at once what would be tried later: the network has come back. */
-  retryNow(): void {
-    if (!this.#socket) this.open();
+  /** Checks the connection after a change of networks. An attempt over the old network would not come through: it starts anew. */
+  retryNow(timeoutMs: number): void {
+    if (this.#joined) {
+      this.check(timeoutMs);
+      return;
+    }
+    this.#drop();
+    this.open();
   }
 
   /**
-   * Asks the server for a sign of life, and takes the connection for lost without one: the page may have been frozen, and then no
-   * event says that the socket is gone.
+   * Sends a ping, and takes the connection for lost unless something comes back in time: after a change of networks or a frozen
+   * page, no event says that the socket is dead. Without a socket, it opens one at once.
    */
-  check(): void {
+  check(timeoutMs: number): void {
     if (!this.#socket) {
       this.open();
       return;
@@ -83,12 +86,12 @@ export class SignalChannel {
     if (!this.send({ type: 'ping' })) return;
     const askedAtMs = this.#environment.clock.nowMs();
     this.#cancelCheck();
-    this.#cancelCheck = this.#environment.clock.after(CHECK_MS, () => {
+    this.#cancelCheck = this.#environment.clock.after(timeoutMs, () => {
       if (this.#heardAtMs < askedAtMs) this.#lose();
     });
   }
 
-  /** → whether it went out. Nothing is kept for later: what a viewer asked for a minute ago is not what they want now. */
+  /** Sends a message, unless the viewer has not joined: nothing is queued. @returns whether it was sent. */
   send(message: ViewerMessage): boolean {
     if (!this.#joined || !this.#socket) return false;
     this.#socket.send(JSON.stringify(message));
@@ -113,12 +116,12 @@ export class SignalChannel {
     else if (clientError(message.code).fatal) this.#refuse(message.code, message.message);
     else {
       this.#listener.message(message);
-      // The server closes a connection whose join it refuses; what the close code says besides is not the reason.
+      // The server closes a connection whose join it refuses; the close code adds nothing.
       if (!this.#joined) this.#lose();
     }
   }
 
-  /** Two pings within the server's interval, so that a late one is not yet a lost one; silence for two of it is a loss. */
+  /** Sends two pings in the server's interval. Silence for two intervals is a loss. */
   #beat(heartbeatMs: number): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#environment.clock.after(heartbeatMs / 2, () => {

@@ -493,8 +493,8 @@ export const senderSettings = {
   viewerSilenceMs: setting.int(
     'VIEWER_SILENCE_MS',
     [2000, 300_000],
-    6000,
-    "Time without STUN or RTCP after which a connection of humancast's own client is closed, in milliseconds; the client reconnects by itself",
+    15_000,
+    "Time without STUN or RTCP after which a connection of humancast's own client is closed, in milliseconds; until then it can go on after a black-out",
   ),
   playerSilenceMs: setting.int(
     'PLAYER_SILENCE_MS',

@@ -1,17 +1,22 @@
 import type { Page } from 'playwright-core';
 
 export interface Seen {
-  /** Mean colour of the picture, 0–255. */
+  /** Mean color of the video, 0–255. */
   red: number;
   green: number;
   blue: number;
   framesDecoded: number;
-  /** Complete frames that arrived, and when that was counted, ms. */
+  /** Complete frames that arrived, and the time of that count, ms. */
   framesReceived: number;
   atMs: number;
 }
 
-/** What a viewer's page shows and plays, read from the picture and the sound themselves. */
+export interface ViewerPageOptions {
+  /** Ports that stand before the TURN server's, for its URLs over UDP and TCP. Default: its own. */
+  readonly turnPorts?: Readonly<Partial<Record<'udp' | 'tcp', number>>>;
+}
+
+/** A viewer's page: what it shows and plays, read from the decoded video and audio themselves. */
 export class ViewerPage {
   readonly page: Page;
 
@@ -19,24 +24,32 @@ export class ViewerPage {
     this.page = page;
   }
 
-  /** Before the page's own scripts: keeps hold of the peer connections, for their statistics. */
-  static async open(page: Page, url: string): Promise<ViewerPage> {
-    await page.addInitScript(() => {
+  /** Opens the page. `window.peers` of the page are its peer connections, for their statistics. */
+  static async open(page: Page, url: string, { turnPorts = {} }: ViewerPageOptions = {}): Promise<ViewerPage> {
+    await page.addInitScript((ports) => {
       const Native = window.RTCPeerConnection;
       const all: RTCPeerConnection[] = [];
       Object.assign(window, { peers: all });
+      const through = (turnUrl: string) => {
+        const port = ports[turnUrl.endsWith('=tcp') ? 'tcp' : 'udp'];
+        return port === undefined ? turnUrl : turnUrl.replace(/:\d+(?=\?|$)/, `:${port}`);
+      };
       window.RTCPeerConnection = class extends Native {
-        constructor(configuration?: RTCConfiguration) {
-          super(configuration);
+        constructor(configuration: RTCConfiguration = {}) {
+          const iceServers = (configuration.iceServers ?? []).map((server) => ({
+            ...server,
+            urls: [server.urls].flat().map(through),
+          }));
+          super({ ...configuration, iceServers });
           all.push(this);
         }
       };
-    });
+    }, turnPorts);
     await page.goto(url);
     return new ViewerPage(page);
   }
 
-  /** Resolves when the picture moves. */
+  /** Resolves when video moves. */
   async playing(timeoutMs = 20_000): Promise<void> {
     await this.page.waitForFunction(
       () => [...document.querySelectorAll('video')].some((video) => video.videoWidth > 0 && video.currentTime > 0.2),
