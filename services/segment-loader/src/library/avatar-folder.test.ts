@@ -13,17 +13,17 @@ it.each([
   ['Señor Müller (new)', 'senor-muller-new'],
   ['anna_2', 'anna_2'],
   ['-anna-', 'anna'],
-])('avatarIdOf("%s") is "%s"', (name, id) => expect(avatarIdOf(name)).toBe(id));
+])('avatarIdOf("%s") returns "%s"', (name, id) => expect(avatarIdOf(name)).toBe(id));
 
 it.each(['小美', 'Анна', 'Anna 小美', '😀', '!!!', 'x'.repeat(100)])(
-  'avatarIdOf("%s") has a hash of what an id cannot say',
+  'avatarIdOf("%s") adds a hash for characters that an ID cannot contain',
   (name) => {
     expect(avatarIdOf(name)).toMatch(/-[0-9a-f]{8}$/);
     expect(avatarIdOf(name.normalize('NFD'))).toBe(avatarIdOf(name.normalize('NFC')));
   },
 );
 
-it('avatarIdOf() makes an id of any name', () => {
+it('avatarIdOf() returns a valid ID for any name', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), (name) => {
       expect(slugSchema.safeParse(avatarIdOf(name)).success).toBe(true);
@@ -31,7 +31,7 @@ it('avatarIdOf() makes an id of any name', () => {
   );
 });
 
-it('avatarFolders() gives an id to the folder of that very name, else to the first', () => {
+it('avatarFolders() gives an ID to the folder with exactly that name, else to the first', () => {
   expect(avatarFolders(['My Avatar', 'MY AVATAR', 'Anna', 'anna'])).toEqual({
     folders: [
       { id: 'anna', name: 'anna' },
@@ -44,7 +44,7 @@ it('avatarFolders() gives an id to the folder of that very name, else to the fir
   });
 });
 
-it('avatarFolderOf() finds the folder of an id again', async () => {
+it('avatarFolderOf() finds the folder of an ID', async () => {
   const root = await mkdtemp(join(tmpdir(), 'humancast-avatar-'));
   try {
     for (const name of ['小美', 'Bob', 'ann']) await mkdir(join(root, name));

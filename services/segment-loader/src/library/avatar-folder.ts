@@ -5,17 +5,17 @@ import { slugSchema } from '@humancast/protocol';
 
 const MAX_ID_LENGTH = 64;
 
-/** A folder of the media folder, and the avatar that it makes. */
+/** A folder in the media folder, and the ID of its avatar. */
 export interface AvatarFolder {
   readonly id: string;
-  /** The folder's name. */
+  /** Name of the folder. */
   readonly name: string;
 }
 
 /**
- * The id of a folder's avatar: its name where that is an id, else one made of it, always the same one. Capitals become small,
- * accents go, and what is neither letter nor digit becomes "-"; where more than that is lost (Chinese, for example), a short hash
- * of the name takes its place.
+ * Derives an avatar's ID from its folder's name, deterministically. A valid ID is returned unchanged. Otherwise letters
+ * become lowercase, accents are removed, and other characters become "-"; if more than that is lost (Chinese, for example),
+ * a short hash of the name is added.
  */
 export function avatarIdOf(name: string): string {
   if (slugSchema.safeParse(name).success) return name;
@@ -28,8 +28,9 @@ export function avatarIdOf(name: string): string {
 }
 
 /**
- * Gives each folder its avatar. Of several that would have the same, the one of that very name has it, else the first by name.
- * @returns those that have one, and those that would have had one that is taken.
+ * Assigns an avatar to each folder. If several names give the same ID, the folder with exactly that name has it, else the
+ * first by name.
+ * @returns The folders with an avatar, and those whose ID is taken.
  */
 export function avatarFolders(names: readonly string[]): {
   readonly folders: AvatarFolder[];
@@ -46,7 +47,7 @@ export function avatarFolders(names: readonly string[]): {
   return { folders: [...byId.values()], taken };
 }
 
-/** The path of an avatar's folder; where there is none, the path that it would have. */
+/** @returns The path of an avatar's folder; if there is none, the path that it would have. */
 export async function avatarFolderOf(root: string, id: string): Promise<string> {
   const path = join(root, id);
   if (await isFolder(path)) return path;
@@ -55,7 +56,7 @@ export async function avatarFolderOf(root: string, id: string): Promise<string> 
   return join(root, folders.find((folder) => folder.id === id)?.name ?? id);
 }
 
-/** The path of a folder in an avatar's folder, in whatever case its name is; the very name goes first. */
+/** @returns The path of a folder within an avatar's folder. An exact match takes precedence over one in another case. */
 export function subfolder(folder: string, names: readonly string[], wanted: string): string | undefined {
   const name = names.includes(wanted) ? wanted : names.find((other) => other.toLowerCase() === wanted);
   return name === undefined ? undefined : join(folder, name);

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { scanFolder } from './folder-scan.js';
 
-describe('scanFolder', () => {
+describe('scanFolder()', () => {
   let root: string;
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'humancast-scan-'));
@@ -17,7 +17,7 @@ describe('scanFolder', () => {
     await writeFile(join(root, path), content);
   }
 
-  it('reads a playlist, which is no media file', async () => {
+  it('reads a playlist without treating it as a media file', async () => {
     await put('ann/idle/a.mp4');
     await put('ann/idle/playlist.m3u', 'a.mp4\na.mp4\n');
     const { files, playlists } = await scanFolder(root);
@@ -25,7 +25,7 @@ describe('scanFolder', () => {
     expect(playlists).toEqual(new Map([['ann', ['a.mp4', 'a.mp4']]]));
   });
 
-  it('finds the files of every avatar with their role, whatever they are called', async () => {
+  it('finds the files of every avatar with their roles, whatever their names', async () => {
     const names = [
       'a b.mp4',
       "it's.mp4",
@@ -54,14 +54,14 @@ describe('scanFolder', () => {
     expect(files.every(({ role, avatar }) => (avatar === 'ann' ? role === 'idle' : role === 'speech'))).toBe(true);
   });
 
-  it('leaves out hidden files, half files and litter in silence', async () => {
+  it('silently skips hidden files, unfinished files and system files', async () => {
     for (const name of ['.hidden.mp4', 'a.mp4.part', 'b.crdownload', 'c.tmp', 'd.mp4~', 'Thumbs.db', '.DS_Store'])
       await put(`ann/idle/${name}`);
     for (const path of ['.git/idle/h.mp4', '@eaDir/idle/x.mp4', 'README.md', 'ann/notes.txt']) await put(path);
     expect(await scanFolder(root)).toMatchObject({ avatars: ['ann'], files: [], refused: [] });
   });
 
-  it('names everything else that it cannot use', async () => {
+  it('reports everything else that it cannot use', async () => {
     for (const path of [
       'ann/idle/sub/e.mp4',
       'ann/speech/f.mp4',
@@ -80,19 +80,19 @@ describe('scanFolder', () => {
     expect(files.map(({ path }) => path)).toEqual([join(root, 'my-bob/idle/a.mp4')]);
     const reasons = new Map(refused.map(({ path, avatar, reason }) => [path, `${avatar}: ${reason}`]));
     expect(Object.fromEntries([...reasons].sort())).toEqual({
-      'My Bob': expect.stringContaining('my-bob: another folder is the avatar') as string,
-      'ann/g.mp4': expect.stringContaining('ann: it lies in none of') as string,
-      'ann/idle/circle': 'ann: its links lead in a circle',
+      'My Bob': expect.stringContaining('my-bob: another folder already has the avatar ID') as string,
+      'ann/g.mp4': expect.stringContaining('ann: it is in none of') as string,
+      'ann/idle/circle': 'ann: its links form a cycle',
       'ann/idle/dangling.mp4': 'ann: the link leads nowhere',
       'ann/idle/pipe.mp4': 'ann: it is neither a file nor a folder',
-      'ann/idle/secrets.mp4': 'ann: the link leads into a folder of the system',
-      'ann/idle/sub': expect.stringContaining('ann: folders in this folder') as string,
-      'ann/speech': expect.stringContaining('ann: a folder is called one of') as string,
-      'stray.mp4': expect.stringContaining('undefined: it lies in no avatar') as string,
+      'ann/idle/secrets.mp4': 'ann: the link leads into a system folder',
+      'ann/idle/sub': expect.stringContaining('ann: subfolders are not scanned') as string,
+      'ann/speech': expect.stringContaining('ann: its name is none of') as string,
+      'stray.mp4': expect.stringContaining('undefined: it is outside any avatar') as string,
     });
   });
 
-  it('makes ids of folders that are called otherwise, and finds "Idle" and "SEGMENTS"', async () => {
+  it('derives IDs from other folder names, and finds "Idle" and "SEGMENTS"', async () => {
     await put('My Avatar/Idle/a.mp4');
     await put('小美/SEGMENTS/b.mp4');
     const { avatars, files, names, refused } = await scanFolder(root);
@@ -124,15 +124,13 @@ describe('scanFolder', () => {
         ['bob', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
         ['carl', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
       ]);
-      expect(refused.every(({ reason }) => reason.includes('not looked into') || reason.includes('nowhere'))).toBe(
-        true,
-      );
+      expect(refused.every(({ reason }) => reason.includes('not scanned') || reason.includes('nowhere'))).toBe(true);
     } finally {
       await rm(elsewhere, { recursive: true });
     }
   });
 
-  it('reads a mounted ConfigMap, and its next version', async () => {
+  it('reads a mounted ConfigMap and its next version', async () => {
     const publish = async (version: string, content: string) => {
       await put(`ann/idle/..${version}/a.mp4`, content);
       await symlink(`..${version}`, join(root, 'ann/idle/..data_tmp'));
@@ -145,7 +143,7 @@ describe('scanFolder', () => {
     expect(await scanFolder(root)).toMatchObject({ files: [{ name: 'a.mp4', sizeBytes: 5 }], refused: [] });
   });
 
-  it('tells a folder that is away from an empty one', async () => {
+  it('distinguishes an unreachable folder from an empty one', async () => {
     await put('ann/idle/a.mp4');
     await symlink('/nas/that/is/away', join(root, 'bob'));
     await symlink('/nas/that/is/away', join(root, 'ann/segments'));
@@ -154,7 +152,7 @@ describe('scanFolder', () => {
     expect(refused.map(({ path }) => path).sort()).toEqual(['ann/segments', 'bob']);
   });
 
-  it('names the lines of a playlist that no file answers', async () => {
+  it('reports playlist lines without a matching file', async () => {
     await put(`ann/idle/${'é.mp4'.normalize('NFD')}`);
     await put('ann/idle/playlist.m3u', `gone.mp4\r\n./${'é.mp4'.normalize('NFC')}\r\n`);
     await put('bob/idle/PLAYLIST.M3U8', '#nothing');
@@ -166,11 +164,11 @@ describe('scanFolder', () => {
       ]),
     );
     expect(refused).toEqual([
-      { path: 'ann/idle/playlist.m3u', avatar: 'ann', reason: 'line 1 names "gone.mp4", and there is no such file' },
+      { path: 'ann/idle/playlist.m3u', avatar: 'ann', reason: 'line 1 names "gone.mp4", which does not exist' },
     ]);
   });
 
-  it('fails when the folder is away: that is not the same as empty', async () => {
+  it('throws if the media folder is missing, unlike for an empty one', async () => {
     await expect(scanFolder(join(root, 'gone'))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });

@@ -4,50 +4,50 @@ import { avatarFolders, avatarIdOf, subfolder } from './avatar-folder.js';
 import { LAYERS_FOLDER, type MediaFile, ROLE_OF_FOLDER, type SourceFile } from './media-file.js';
 import { matchPlaylist, PLAYLIST_NAMES, readPlaylist } from './playlist-file.js';
 
-/** More than a library of clips has; past it, somebody has mounted the wrong folder. */
+/** Limit that no clip library reaches; above it, the wrong folder is mounted. */
 const MAX_FILES = 10_000;
 
-/** Half a file, as browsers, downloaders and editors name it while they write. */
+/** Names that browsers, downloaders and editors give to unfinished files. */
 const UNFINISHED = /(\.(part|partial|crdownload|download|tmp|temp|swp)|~)$/i;
 
-/** What systems leave in folders on their own. */
+/** Names that operating systems and NAS devices create on their own. */
 const LITTER =
   /^(\..*|Thumbs\.db|desktop\.ini|lost\+found|@eaDir|#recycle|\$RECYCLE\.BIN|System Volume Information|__MACOSX)$/i;
 
-/** Files that are media by their name, which counts only where none are expected. */
+/** Names of media files; matters only where no media is expected. */
 const MEDIA_NAME =
   /\.(mp4|m4v|mov|mkv|webm|avi|ts|flv|gif|apng|png|jpe?g|webp|bmp|heic|wav|mp3|m4a|aac|flac|ogg|opus)$/i;
 
-/** Files of the system that look like any other. */
+/** Folders whose files look regular but belong to the kernel. */
 const SYSTEM_FOLDERS = /^\/(proc|sys|dev)\//;
 
-/** What is there and can't be used, and why. */
+/** An entry that can't be used, and why. */
 export interface Refused {
-  /** Within the media folder. */
+  /** Path within the media folder. */
   readonly path: string;
-  /** The avatar whose folder it is in; `undefined` for what lies beside them. */
+  /** Avatar of the folder it is in; `undefined` outside avatars' folders. */
   readonly avatar: string | undefined;
   readonly reason: string;
 }
 
 export interface FolderScan {
-  /** Ids of the avatars that have a folder. */
+  /** IDs of the avatars that have a folder. */
   readonly avatars: readonly string[];
-  /** The names of their folders where those are not their ids. */
+  /** Folder names by avatar, where they differ from the ID. */
   readonly names: ReadonlyMap<string, string>;
-  /** Avatars whose folder is there and can't be read now: what is loaded of them stays. */
+  /** Avatars whose folder exists but can't be read now; their loaded segments are kept. */
   readonly away: ReadonlySet<string>;
   readonly files: readonly MediaFile[];
-  /** By avatar, of those that have one: names of files in playing order. */
+  /** Idle file names in playing order, by avatar that has a playlist. */
   readonly playlists: ReadonlyMap<string, readonly string[]>;
   readonly refused: readonly Refused[];
 }
 
 /**
- * Looks at `<root>/<avatar>/{idle,segments}/`. Symbolic links are followed wherever they lead, to a file or a folder, but not
- * into `/proc`, `/sys` and `/dev`; as no folder is looked into below these, no circle of links is ever walked. Hidden entries, half files
- * and what systems leave behind are passed over, and everything else that can't be used is in `refused`.
- * @throws the system's error when `root` itself can't be read.
+ * Scans `<root>/<avatar>/{idle,segments}/`. Symbolic links to files and folders are followed, but not into `/proc`, `/sys`
+ * and `/dev`; subfolders of these folders are not scanned, so link cycles do no harm. Hidden, unfinished and system files
+ * are skipped; everything else that can't be used is in `refused`.
+ * @throws The system's error if `root` itself can't be read.
  */
 export async function scanFolder(root: string): Promise<FolderScan> {
   return new Scan(root).run();
@@ -71,15 +71,15 @@ class Scan {
       const kind = await kindOf(join(this.#root, name));
       if (kind === 'folder') names.push(name);
       else if (kind !== 'file') {
-        // A link to a drive that is away: what is loaded of it stays.
+        // The link may lead to an unmounted drive, so the avatar's segments are kept.
         this.#away.add(avatarIdOf(name));
         this.#refuse(name, undefined, kind);
       } else if (MEDIA_NAME.test(name))
-        this.#refuse(name, undefined, 'it lies in no avatar\u2019s "idle" or "segments" folder');
+        this.#refuse(name, undefined, 'it is outside any avatar\u2019s "idle" or "segments" folder');
     }
     const { folders, taken } = avatarFolders(names);
     for (const { id, name } of taken) {
-      this.#refuse(name, id, `another folder is the avatar "${id}" already; rename this one`);
+      this.#refuse(name, id, `another folder already has the avatar ID "${id}"; rename this one`);
     }
     for (const { id, name } of folders) {
       if (name !== id) this.#names.set(id, name);
@@ -111,7 +111,7 @@ class Scan {
       const isMedia = kind === 'file' && MEDIA_NAME.test(name);
       if (kind === 'file' && !isMedia) continue;
       const folders = [...Object.keys(ROLE_OF_FOLDER), LAYERS_FOLDER].map((each) => `"${each}"`).join(', ');
-      const reason = kind === 'folder' ? `a folder is called one of ${folders}` : `it lies in none of ${folders}`;
+      const reason = kind === 'folder' ? `its name is none of ${folders}` : `it is in none of the folders ${folders}`;
       this.#refuse(join(folder, name), avatar, kind === 'folder' || kind === 'file' ? reason : kind);
     }
   }
@@ -151,23 +151,19 @@ class Scan {
     const { found, missing } = matchPlaylist(listed, names);
     this.#playlists.set(avatar, found);
     for (const { line, entry } of missing) {
-      this.#refuse(
-        join(folder, name),
-        avatar,
-        `line ${line} names "${entry.slice(0, 200)}", and there is no such file`,
-      );
+      this.#refuse(join(folder, name), avatar, `line ${line} names "${entry.slice(0, 200)}", which does not exist`);
     }
   }
 
-  /** All names that mean something to somebody; none of a folder that can't be read. */
+  /** @returns The relevant names in a folder; empty if it can't be read. */
   async #entries(avatar: string, folder: string): Promise<string[]> {
     const path = join(this.#root, folder);
     try {
       const isSystem = SYSTEM_FOLDERS.test(`${await realpath(path)}/`);
       if (!isSystem) return (await readdir(path)).filter((name) => !LITTER.test(name));
-      this.#refuse(folder, avatar, 'the link leads into a folder of the system');
+      this.#refuse(folder, avatar, 'the link leads into a system folder');
     } catch (error) {
-      // It was there when the folder above was read: a network drive that is away, or not for us to read.
+      // The parent listed it, so it is on an unreachable drive, or permissions are missing.
       this.#away.add(avatar);
       this.#refuse(folder, avatar, reasonOf(error as NodeJS.ErrnoException));
     }
@@ -179,7 +175,7 @@ class Scan {
   }
 }
 
-/** What a path leads to, or why that can't be told. */
+/** @returns `folder`, `file`, or why the path can't be used. */
 async function kindOf(path: string): Promise<string> {
   try {
     const stats = await stat(path);
@@ -191,12 +187,12 @@ async function kindOf(path: string): Promise<string> {
 
 function reasonOf({ code }: NodeJS.ErrnoException): string {
   if (code === 'ENOENT') return 'the link leads nowhere';
-  if (code === 'ELOOP') return 'its links lead in a circle';
-  if (code === 'ENOTDIR') return 'it is no folder';
+  if (code === 'ELOOP') return 'its links form a cycle';
+  if (code === 'ENOTDIR') return 'it is not a folder';
   return `it cannot be read: ${code}`;
 }
 
-/** Names of finished files in a folder, in no order; none where there is no such folder. */
+/** @returns The unsorted names of finished files in a folder; empty if there is no such folder. */
 export async function mediaNames(folder: string): Promise<string[]> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
@@ -205,13 +201,13 @@ export async function mediaNames(folder: string): Promise<string[]> {
   return entries.filter((name) => !LITTER.test(name) && !UNFINISHED.test(name));
 }
 
-/** @returns the file that a path leads to, why it can't be used, or `undefined` when it has gone since its folder was read. */
+/** @returns The file that a path leads to, why it can't be used, or `undefined` if it no longer exists. */
 export async function lookAt(path: string, name: string): Promise<SourceFile | string | undefined> {
   try {
     const target = await realpath(path);
-    if (SYSTEM_FOLDERS.test(target)) return 'the link leads into a folder of the system';
+    if (SYSTEM_FOLDERS.test(target)) return 'the link leads into a system folder';
     const stats = await stat(target);
-    if (stats.isDirectory()) return 'folders in this folder are not looked into; put the files beside it';
+    if (stats.isDirectory()) return 'subfolders are not scanned; move their files up';
     if (!stats.isFile()) return 'it is neither a file nor a folder';
     const { size, mtimeMs, ctimeMs } = stats;
     return { name, path: target, sizeBytes: size, modifiedMs: Math.trunc(mtimeMs), changedMs: Math.trunc(ctimeMs) };

@@ -2,8 +2,8 @@ import { type FSWatcher, statSync, watch } from 'node:fs';
 import type { Logger } from '@humancast/shared';
 
 /**
- * Hints that something in a folder has changed. Only hints: they may be late, missing, or not to be had at all (network
- * mounts, inotify limits), which is why the library looks for itself every so often.
+ * Calls back when something in a folder may have changed. Notifications may be late, missing or unavailable (network mounts,
+ * inotify limits), so the library also scans periodically.
  */
 export class FolderWatch {
   readonly #root: string;
@@ -19,7 +19,7 @@ export class FolderWatch {
     this.#onHint = onHint;
   }
 
-  /** Starts, or starts again when the folder is another one than before; else nothing happens. */
+  /** Starts watching, or restarts if the path is now another folder. */
   ensure(): void {
     try {
       const inode = statSync(this.#root).ino;
@@ -43,9 +43,6 @@ export class FolderWatch {
     this.close();
     if (this.#complained) return;
     this.#complained = true;
-    this.#logger.warn(
-      { err: error.message },
-      'no change notifications from the media folder; looking at intervals only',
-    );
+    this.#logger.warn({ err: error.message }, 'cannot watch the media folder, scanning at intervals only');
   }
 }

@@ -8,7 +8,9 @@ import { lookAt, mediaNames } from './folder-scan.js';
 import { LAYERS_FOLDER, type SourceFile } from './media-file.js';
 import { openSource } from './source-file.js';
 
-/** The files of an avatar's `layers/`, by name of input: `layers/studio.png` is `studio`, and so is `layers/Studio.png`. */
+/**
+ * @returns The files in an avatar's `layers/` by input name: `layers/studio.png` and `layers/Studio.png` are both `studio`.
+ */
 async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<string, SourceFile>> {
   const parent = await avatarFolderOf(root, avatar);
   const folder = subfolder(parent, await readdir(parent).catch(() => []), LAYERS_FOLDER);
@@ -20,7 +22,7 @@ async function findLayers(root: string, avatar: string): Promise<ReadonlyMap<str
   );
 }
 
-/** The files that an avatar's composition needs beside the segment, as they are now. */
+/** @returns The current files of a composition's inputs other than the segment itself. */
 export async function layersOf(root: string, avatar: string, composition: Composition): Promise<readonly SourceFile[]> {
   const found = await findLayers(root, avatar);
   return inputsOf(composition).flatMap((name) => found.get(name) ?? []);
@@ -28,12 +30,12 @@ export async function layersOf(root: string, avatar: string, composition: Compos
 
 export interface OpenMedia {
   readonly media: LoadMedia;
-  /** Of what was opened here; the segment's own files stay the caller's. */
+  /** Closes the files that were opened here; the segment's own files remain the caller's. */
   close(): Promise<void>;
 }
 
 /**
- * What a segment's own files become with the avatar's composition.
+ * Combines a segment's own files with the avatar's composition.
  * @throws HumancastError `composition_input_missing`.
  */
 export async function openMedia(root: string, { id, composition }: Avatar, main: InputFiles): Promise<OpenMedia> {
@@ -43,7 +45,7 @@ export async function openMedia(root: string, { id, composition }: Avatar, main:
 }
 
 export interface OpenLayers {
-  /** All that a composition names but the segment itself. */
+  /** Files of all inputs except the segment itself. */
   readonly inputs: ReadonlyMap<string, InputFiles>;
   close(): Promise<void>;
 }

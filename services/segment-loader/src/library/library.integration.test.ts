@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Clips } from '../../testing/clips.js';
 import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
 
-/** The watched folder, through the running service. */
+/** Runs the whole service with a watched folder. */
 describe('the library', () => {
   const clips = new Clips();
   let one: string;
@@ -31,7 +31,7 @@ describe('the library', () => {
     Promise.all(ids.map(async (id) => (await loader.store.getManifest(id))?.name));
   const idleCount = (count: number) => (avatar: { idlePlaylist: string[] }) => avatar.idlePlaylist.length === count;
 
-  it('loads what is dropped into it, plays idle clips by name, and leaves what it cannot load aside', async () => {
+  it('loads new files, plays idle clips by name, and reports files that it cannot load', async () => {
     await loader.drop(broken, 'ann/idle/0 broken.mp4');
     await loader.drop(two, 'ann/idle/clip 10.mp4');
     await loader.drop(one, 'ann/idle/clip 2.mp4');
@@ -48,7 +48,7 @@ describe('the library', () => {
     ]);
   });
 
-  it('loads folders that are called otherwise and files behind links, and names what it cannot use', async () => {
+  it('loads folders with unusual names and files behind links, and reports what it cannot use', async () => {
     await loader.drop(one, '../nas/smile.mp4');
     await mkdir(join(loader.mediaDir, 'My Avatar/Idle'), { recursive: true });
     await symlink(join(loader.mediaDir, '../nas/smile.mp4'), join(loader.mediaDir, 'My Avatar/Idle/smile.mp4'));
@@ -74,13 +74,13 @@ describe('the library', () => {
     await waitFor('the problems to be taken back', async () => (await published.problems()).size === 0);
   });
 
-  it('goes on loading beside an avatar whose record it cannot read, and loads that one when it can', async () => {
+  it('loads other avatars while one record is unreadable, and that one once it is readable', async () => {
     const unreadable = '{"id":"bob","cutPolicy":"in another version"}';
     await loader.redis.hset('hc:avatars', 'bob', unreadable);
     await loader.drop(one, 'bob/idle/one.mp4');
     await loader.drop(one, 'ann/idle/one.mp4');
     await loader.avatarBecomes('ann', 'a clip', idleCount(1));
-    // Looked at anew, with that record there from the start of it.
+    // This scan begins with the unreadable record in place.
     await loader.drop(two, 'ann/idle/two.mp4');
     await loader.avatarBecomes('ann', 'both clips', idleCount(2));
     expect(await loader.redis.hget('hc:avatars', 'bob')).toBe(unreadable);
@@ -103,7 +103,7 @@ describe('the library', () => {
     expect((await loader.store.getManifest(avatar.idlePlaylist[1] ?? ''))?.frames).toBe(60);
   });
 
-  it('merges every clip of an avatar that has a composition with the layers of its folder, and anew when they change', async () => {
+  it("merges an avatar's clips with its composition's layers, and again when they change", async () => {
     const layers = [{ input: 'studio' }, { input: 'main', atEnd: 'freeze' }];
     const composition = { width: 128, height: 72, layout: 'over-background', layers };
     await loader.drop(one, 'ann/idle/a.mp4');
@@ -156,7 +156,7 @@ describe('the library', () => {
     expect((await loader.avatar('ann')).segments).toBe(1);
   });
 
-  it('goes on playing the former content of a changed file until the new one is loaded, never nothing', async () => {
+  it("keeps playing a changed file's former content until the new one is loaded", async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const before = (await loader.avatarBecomes('ann', 'the first', idleCount(1))).idlePlaylist[0] ?? '';
     await loader.drop(two, 'ann/idle/a.mp4');
@@ -175,7 +175,7 @@ describe('the library', () => {
     await waitFor('the first to go', async () => (await loader.store.getManifest(before)) === undefined);
   });
 
-  it('keeps the former content when the new one cannot be loaded, and says so; until that is put right', async () => {
+  it('keeps the former content and reports a problem if the new one cannot be loaded, until it is fixed', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const before = (await loader.avatarBecomes('ann', 'the first', idleCount(1))).idlePlaylist;
     await loader.drop(broken, 'ann/idle/a.mp4');
@@ -189,7 +189,7 @@ describe('the library', () => {
     );
   });
 
-  it('finds everything again after a restart without encoding it, and forgets what went meanwhile', async () => {
+  it('finds all segments after a restart without encoding, and unloads those removed meanwhile', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.drop(one, 'ann/idle/b.mp4');
     const before = await loader.avatarBecomes('ann', 'both', idleCount(2));
@@ -202,7 +202,7 @@ describe('the library', () => {
     expect(await loader.store.getManifest(after.idlePlaylist[0] ?? '')).toEqual(manifest);
   });
 
-  it('comes back by itself after the media store was flushed, or lost a part', async () => {
+  it('recovers after the media store was flushed or lost a part', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const id = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0] ?? '';
     await loader.redis.flushall();
@@ -215,7 +215,7 @@ describe('the library', () => {
     await loader.avatarBecomes('ann', 'the playlist', idleCount(1));
   });
 
-  it('lives through a database that crashes and comes back empty', async () => {
+  it('recovers after a database crashes and returns empty', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'the clip', idleCount(1));
     await loader.server.kill();
@@ -226,7 +226,7 @@ describe('the library', () => {
     await loader.avatarBecomes('ann', 'both clips', idleCount(2));
   });
 
-  it('keeps what is loaded while the folder is away, and goes on when it is back', async () => {
+  it('keeps loaded segments while the folder is unreachable, and continues when it is back', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const { idlePlaylist } = await loader.avatarBecomes('ann', 'the clip', idleCount(1));
     await rename(loader.mediaDir, `${loader.mediaDir}.away`);
@@ -237,7 +237,7 @@ describe('the library', () => {
     await loader.avatarBecomes('ann', 'both clips', idleCount(2));
   });
 
-  it('encodes anew when the avatar is defined otherwise, playing the former until then', async () => {
+  it("encodes again when the avatar's definition changes, playing the former segment until then", async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const before = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0];
     expect((await loader.defineAvatar('ann', { fps: { num: 15, den: 1 } })).status).toBe(200);
@@ -252,7 +252,7 @@ describe('the library', () => {
     });
   });
 
-  it('says which folder cannot be an avatar and goes on with the others', async () => {
+  it('reports a folder that cannot be an avatar and continues with the others', async () => {
     await mkdir(join(loader.mediaDir, 'Ann/idle'), { recursive: true });
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'the clip', idleCount(1));
@@ -260,10 +260,10 @@ describe('the library', () => {
     expect((await loader.avatar('ann')).problems).toMatchObject([{ file: 'Ann', code: 'library_entry_unusable' }]);
   });
 
-  it('loads a file anew that has grown after it was loaded', async () => {
+  it('reloads a file that grew after it was loaded', async () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     const before = (await loader.avatarBecomes('ann', 'the clip', idleCount(1))).idlePlaylist[0];
-    // A free box (ISO/IEC 14496-12 §8.1.2): other bytes, the same film.
+    // A free box (ISO/IEC 14496-12 §8.1.2) changes the bytes but not the media.
     await appendFile(join(loader.mediaDir, 'ann/idle/a.mp4'), Buffer.from([0, 0, 0, 8, ...Buffer.from('free')]));
     await loader.avatarBecomes(
       'ann',
@@ -273,11 +273,11 @@ describe('the library', () => {
   });
 });
 
-describe('the library, with a full media store', () => {
+describe('the library with a full media store', () => {
   const clips = new Clips();
   afterAll(() => clips.remove());
 
-  it('says so, keeps serving, and does not stop at it', async () => {
+  it('reports media_store_full and loads the files that still fit', async () => {
     const loader = await TestLoader.start({ RENDITIONS: 'vp8:vp8:640x640:2000k' }, { maxmemory: '6mb' });
     try {
       const output = [

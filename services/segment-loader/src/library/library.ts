@@ -25,7 +25,7 @@ export interface LibraryParts {
   readonly logger: Logger;
 }
 
-/** A library file that is not (yet) a segment. */
+/** A library file that is not a segment yet, and why. */
 export interface LibraryProblem extends FolderProblem {
   readonly code: ErrorCode;
 }
@@ -36,7 +36,7 @@ export interface LibraryLoad {
   readonly avatar: string;
   readonly role: MediaFile['role'];
   readonly name: string;
-  /** 0 to 1; 0 while it waits for its turn. */
+  /** Progress from 0 to 1; 0 while it waits. */
   readonly progress: number;
 }
 
@@ -47,15 +47,15 @@ interface Loading {
   ended: Promise<void>;
 }
 
-/** A folder of thousands of strange files is one problem, not thousands. */
+/** Maximum number of reported problems. */
 const MAX_REFUSED = 1000;
-/** A look never follows another closer than this, however fast the folder changes. */
-const MIN_LOOK_INTERVAL_MS = 100;
+/** Minimum time between two scans. */
+const MIN_SCAN_INTERVAL_MS = 100;
 
 /**
- * Keeps the media store's library what the watched folder is. It looks at both, acts on the difference, and looks again: when
- * the folder hints at a change, when a load has ended, and every `rescanMs` in any case. That is how a file that was missed,
- * a flushed store and a lost connection all come right.
+ * Keeps the media store's library segments equal to the watched folder: it compares both and acts on the difference, upon a
+ * change notification, after each load, and every `rescanMs`. It thereby also recovers from a missed file, a flushed store
+ * and a lost connection.
  */
 export class Library {
   readonly #parts: LibraryParts;
@@ -64,14 +64,14 @@ export class Library {
   readonly #watch: FolderWatch;
   readonly #loading = new Map<string, Loading>();
   readonly #failures = new Map<string, Failure & { readonly file: MediaFile }>();
-  /** What has been said once and need not be said at every look. */
+  /** Keys of messages that were logged and are not repeated on each scan. */
   #reported = new Set<string>();
   #folders: ReadonlySet<string> = new Set();
   #refused: readonly Refused[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerDueMs = Number.POSITIVE_INFINITY;
-  #looking: Promise<void> | undefined;
-  #lookAgain = false;
+  #scanning: Promise<void> | undefined;
+  #scanAgain = false;
   #closed = false;
 
   constructor(parts: LibraryParts) {
@@ -84,12 +84,12 @@ export class Library {
   async start(): Promise<void> {
     await mkdir(this.#root, { recursive: true });
     this.#parts.logger.info({ mediaDir: this.#root }, 'watching the media folder');
-    this.#lookIn(0);
+    this.#scheduleScan(0);
   }
 
-  /** Something may have changed: look soon. */
+  /** Requests a scan soon, because something may have changed. */
   poke(): void {
-    this.#lookIn(MIN_LOOK_INTERVAL_MS);
+    this.#scheduleScan(MIN_SCAN_INTERVAL_MS);
   }
 
   async close(): Promise<void> {
@@ -98,10 +98,10 @@ export class Library {
     this.#watch.close();
     const loading = [...this.#loading.values()];
     for (const { abort } of loading) abort.abort(new Error('the service is stopping'));
-    await Promise.all([this.#looking, ...loading.map(({ ended }) => ended)]);
+    await Promise.all([this.#scanning, ...loading.map(({ ended }) => ended)]);
   }
 
-  /** Whether the watched folder has a folder for this avatar. */
+  /** @returns Whether the watched folder contains a folder for this avatar. */
   hasFolder(avatar: string): boolean {
     return this.#folders.has(avatar);
   }
@@ -110,7 +110,7 @@ export class Library {
     return this.#failures.size + this.#refused.length;
   }
 
-  /** What of an avatar's folder is not (yet) a segment, and why. */
+  /** @returns The entries of an avatar's folder that are not segments, and why. */
   problems(avatar: string): LibraryProblem[] {
     const failed = [...this.#failures.values()]
       .filter(({ file }) => file.avatar === avatar)
@@ -125,7 +125,7 @@ export class Library {
     return this.strayProblems.length > 0 ? all.set(undefined, this.strayProblems) : all;
   }
 
-  /** What lies in the media folder and belongs to no avatar. */
+  /** @returns Entries of the media folder that belong to no avatar. */
   get strayProblems(): LibraryProblem[] {
     return this.#refused.filter(({ avatar }) => avatar === undefined).map(problemOf);
   }
@@ -139,7 +139,7 @@ export class Library {
     return loading && loadOf(loading);
   }
 
-  /** Gives up the loads of an avatar whose folder has gone. */
+  /** Cancels the loads of an avatar (or of one segment); resolves when they have ended. */
   async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: Error): Promise<void> {
     const loads = [...this.#loading.values()].filter(
       ({ wanted }) => wanted.file.avatar === avatar && (segment === undefined || wanted.id === segment),
@@ -148,10 +148,10 @@ export class Library {
     await Promise.all(loads.map(({ ended }) => ended));
   }
 
-  #lookIn(delayMs: number): void {
+  #scheduleScan(delayMs: number): void {
     if (this.#closed) return;
-    if (this.#looking) {
-      this.#lookAgain = true;
+    if (this.#scanning) {
+      this.#scanAgain = true;
       return;
     }
     const dueMs = this.#parts.clock.nowMs() + delayMs;
@@ -163,24 +163,20 @@ export class Library {
 
   #begin(): void {
     this.#timerDueMs = Number.POSITIVE_INFINITY;
-    this.#lookAgain = false;
-    this.#looking = this.#look()
+    this.#scanAgain = false;
+    this.#scanning = this.#update()
       .catch((error: unknown) => {
-        this.#reportOnce(
-          'look',
-          { err: (error as Error).message },
-          'the library could not be brought up to date; trying again',
-        );
+        this.#reportOnce('update', { err: (error as Error).message }, 'library scan failed, retrying');
         return this.#parts.config.rescanMs;
       })
       .then((nextMs) => {
-        this.#looking = undefined;
-        this.#lookIn(this.#lookAgain ? Math.min(MIN_LOOK_INTERVAL_MS, nextMs) : nextMs);
+        this.#scanning = undefined;
+        this.#scheduleScan(this.#scanAgain ? Math.min(MIN_SCAN_INTERVAL_MS, nextMs) : nextMs);
       });
   }
 
-  /** → milliseconds until the next look is due. */
-  async #look(): Promise<number> {
+  /** @returns The time until the next scan, ms. */
+  async #update(): Promise<number> {
     const { config, clock, avatars } = this.#parts;
     this.#watch.ensure();
     const scan = await this.#scan();
@@ -201,34 +197,33 @@ export class Library {
           file,
           settled: settled.has(file),
         }));
-      await this.#bringUpToDate(avatar, wanted, scan.playlists.get(avatar.id));
+      await this.#updateAvatar(avatar, wanted, scan.playlists.get(avatar.id));
     }
     await avatars.publishProblems(this.#allProblems());
-    this.#reported.delete('look');
+    this.#reported.delete('update');
     return settled.size < scan.files.length ? Math.min(config.settleMs, config.rescanMs) : config.rescanMs;
   }
 
-  /** `undefined` while the folder is away: what is loaded stays, for it may be a mount that comes back. */
+  /**
+   * @returns `undefined` while the folder can't be read; loaded segments are then kept, because it may be an unmounted
+   * drive.
+   */
   async #scan(): Promise<FolderScan | undefined> {
     try {
       const scan = await scanFolder(this.#root);
       this.#reported.delete('scan');
       this.#refused = scan.refused.slice(0, MAX_REFUSED);
       for (const { path, reason } of this.#refused) {
-        this.#reportOnce(`refused ${path} ${reason}`, { file: path, reason }, 'left out of the library');
+        this.#reportOnce(`refused ${path} ${reason}`, { file: path, reason }, 'library entry unusable');
       }
       return scan;
     } catch (error) {
-      this.#reportOnce(
-        'scan',
-        { err: (error as Error).message },
-        'the media folder cannot be read; what is loaded stays',
-      );
+      this.#reportOnce('scan', { err: (error as Error).message }, 'media folder unreadable, keeping loaded segments');
       return undefined;
     }
   }
 
-  async #bringUpToDate(
+  async #updateAvatar(
     avatar: Avatar,
     wanted: readonly WantedSegment[],
     playlist: readonly string[] | undefined,
@@ -253,7 +248,7 @@ export class Library {
     return Promise.all(summaries.map(async (summary) => ({ ...summary, whole: await store.isWhole(summary.id) })));
   }
 
-  /** Loads and failures of files that have changed or gone. */
+  /** Drops loads and failures of files that have changed or were removed. */
   #forgetFormer(avatar: string, wantedIds: ReadonlySet<string>): void {
     for (const [id, { wanted, abort }] of this.#loading) {
       if (wanted.file.avatar === avatar && !wantedIds.has(id)) abort.abort(new Error('the file has changed'));
@@ -331,7 +326,7 @@ function loadOf({ wanted, progress }: Loading): LibraryLoad {
 }
 
 function problemOf({ path, avatar, reason }: Refused): LibraryProblem {
-  // The avatar's folder is named by the question.
+  // The API call names the avatar, so its folder is omitted.
   const file = avatar === undefined || !path.includes('/') ? path : path.slice(path.indexOf('/') + 1);
   return { file, code: 'library_entry_unusable', message: reason };
 }

@@ -2,14 +2,14 @@ import { HumancastError } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import { failureOf } from './load-failure.js';
 
-describe('failureOf', () => {
-  it('does not try a bad file again', () => {
+describe('failureOf()', () => {
+  it('does not retry unusable media', () => {
     for (const code of ['media_corrupt', 'media_no_video', 'media_too_long'] as const) {
       expect(failureOf(new HumancastError(code), undefined, 0).retryAtMs).toBeUndefined();
     }
   });
 
-  it('tries again, less and less often, what failed for other reasons', () => {
+  it('retries other failures at increasing intervals', () => {
     const first = failureOf(new HumancastError('unavailable'), undefined, 0);
     const second = failureOf(new HumancastError('unavailable'), first, 10_000);
     expect(first).toMatchObject({ count: 1, retryAtMs: 2000 });
@@ -21,11 +21,11 @@ describe('failureOf', () => {
     expect(later.retryAtMs).toBe(600_000);
   });
 
-  it('gives a full store more time', () => {
+  it('starts with a longer interval for a full store', () => {
     expect(failureOf(new HumancastError('media_store_full'), undefined, 0).retryAtMs).toBe(30_000);
   });
 
-  it('tells nothing of what was not foreseen', () => {
+  it('does not reveal unexpected errors', () => {
     expect(failureOf(new Error('secret'), undefined, 0)).toMatchObject({
       code: 'internal',
       message: expect.not.stringContaining('secret') as string,

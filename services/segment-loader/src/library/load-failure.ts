@@ -8,16 +8,18 @@ const LONGEST_DELAY_MS = 600_000;
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
-  /** How often in a row. */
+  /** Number of consecutive failures. */
   readonly count: number;
-  /** When to try again, on the monotonic clock; `undefined`: not before the file changes. */
+  /** Time of the next attempt, monotonic ms; `undefined`: not before the file changes. */
   readonly retryAtMs: number | undefined;
 }
 
-/** What follows from a failed load of a library file: bad media waits for a better file, everything else for better times. */
+/**
+ * Decides when a failed library load is retried: never for unusable media, otherwise after an exponentially growing delay.
+ */
 export function failureOf(error: unknown, former: Failure | undefined, nowMs: number): Failure {
   const code = error instanceof HumancastError ? error.code : 'internal';
-  const message = error instanceof HumancastError ? error.message : 'something went wrong on our side; see the log';
+  const message = error instanceof HumancastError ? error.message : 'internal error; see the log';
   const count = (former?.count ?? 0) + 1;
   if (code.startsWith('media_') && code !== 'media_store_full') return { code, message, count, retryAtMs: undefined };
   const firstMs = code === 'media_store_full' ? FIRST_DELAY_FULL_MS : FIRST_DELAY_MS;

@@ -1,32 +1,32 @@
 import type { SegmentManifest } from '@humancast/shared';
 
-/** A file, as it was when it was looked at. */
+/** A file as it was when scanned. */
 export interface SourceFile {
-  /** The file's name in its folder. */
+  /** Name in its folder. */
   readonly name: string;
-  /** Where the file itself is, all links followed. */
+  /** Path of the file itself, with all links resolved. */
   readonly path: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
-  /** Last change of content or metadata; unlike `modifiedMs`, copying tools can't set it. */
+  /** Time of the last change of content or metadata; unlike `modifiedMs`, copying tools can't set it. */
   readonly changedMs: number;
 }
 
-/** One of the watched folder that is to be a segment. */
+/** A file of the watched folder that is to become a segment. */
 export interface MediaFile extends SourceFile {
   readonly avatar: string;
   readonly role: SegmentManifest['role'];
 }
 
-/** The folders of an avatar, and what is made of the files in them. */
+/** Names of an avatar's folders, and the role of the files in them. */
 export const ROLE_OF_FOLDER: Readonly<Record<string, SegmentManifest['role']>> = { idle: 'idle', segments: 'speech' };
 
-/** In an avatar's folder: what its composition merges with every segment, each named as its input is. */
+/** Folder within an avatar's folder with the layers of its composition, each named after its input. */
 export const LAYERS_FOLDER = 'layers';
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-/** The order idle clips play in: by name, with numbers in names counted ("2" before "10"). */
+/** Compares names in playing order: numbers in names count as numbers ("2" before "10"). */
 export function byName(a: { readonly name: string }, b: { readonly name: string }): number {
   return collator.compare(a.name, b.name) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
 }

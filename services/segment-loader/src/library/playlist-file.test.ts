@@ -8,7 +8,7 @@ const namesIn = (bytes: Buffer) => parsePlaylist(bytes).map(({ entry }) => entry
 const utf16be = (text: string) => Buffer.from(text, 'utf16le').swap16();
 
 describe('parsePlaylist()', () => {
-  it('takes one file a line, and leaves comments out', () => {
+  it('reads one file name per line and skips comments', () => {
     expect(parsePlaylist(Buffer.from('#EXTM3U\r\nb.mp4\r\n\r\n  a clip.mp4 \n#EXTINF:3,x\nb.mp4'))).toEqual([
       { line: 2, entry: 'b.mp4' },
       { line: 4, entry: 'a clip.mp4' },
@@ -50,11 +50,11 @@ describe('matchPlaylist()', () => {
     ['"c.mp4"', 2],
     ['../idle/微笑.mp4', 3],
     ['%E5%BE%AE%E7%AC%91.mp4', 3],
-  ])('finds the file that "%s" means', (entry, index) => {
+  ])('finds the file for "%s"', (entry, index) => {
     expect(match(entry)).toEqual({ found: [names[index]], missing: [] });
   });
 
-  it('prefers the very name, and says what is missing', () => {
+  it('prefers an exact match, and reports names without a match', () => {
     const both = matchPlaylist([{ line: 1, entry: 'A.mp4' }], ['a.mp4', 'A.mp4']);
     expect(both.found).toEqual(['A.mp4']);
     expect(match('gone.mp4', 'c.mp4', '100%.mp4')).toEqual({
@@ -68,12 +68,12 @@ describe('matchPlaylist()', () => {
 });
 
 describe('readPlaylist()', () => {
-  it('says why a playlist cannot be read', async () => {
+  it('returns why a playlist cannot be read', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'humancast-playlist-'));
     const path = join(folder, 'playlist.m3u');
     try {
       expect(await readPlaylist(path)).toContain('cannot be read: ENOENT');
-      expect(await readPlaylist(folder)).toBe('the playlist is no file');
+      expect(await readPlaylist(folder)).toBe('the playlist is not a regular file');
       await writeFile(path, 'x.mp4\n');
       expect(await readPlaylist(path)).toEqual([{ line: 1, entry: 'x.mp4' }]);
       await writeFile(path, 'x'.repeat(300_000));

@@ -1,29 +1,29 @@
 import { readFile, stat } from 'node:fs/promises';
 
-/** In an avatar's `idle/` folder: the order its clips are played in. */
+/** Names of the playlist file in an avatar's `idle/` folder. */
 export const PLAYLIST_NAMES = /^playlist\.m3u8?$/i;
 const MAX_BYTES = 262_144;
 
-/** A line that names a file. */
+/** A playlist line that names a file. */
 export interface PlaylistEntry {
-  /** From 1. */
+  /** Line number, starting at 1. */
   readonly line: number;
   readonly entry: string;
 }
 
-/** @returns what a playlist file names, in playing order; or why it can't be read. */
+/** @returns The file names of a playlist in playing order, or why it can't be read. */
 export async function readPlaylist(path: string): Promise<readonly PlaylistEntry[] | string> {
   try {
     const stats = await stat(path);
-    if (!stats.isFile()) return 'the playlist is no file';
-    if (stats.size > MAX_BYTES) return `the playlist has ${stats.size} bytes; at most ${MAX_BYTES} are read`;
+    if (!stats.isFile()) return 'the playlist is not a regular file';
+    if (stats.size > MAX_BYTES) return `the playlist has ${stats.size} bytes; the limit is ${MAX_BYTES}`;
     return parsePlaylist(await readFile(path));
   } catch (error) {
     return `the playlist cannot be read: ${(error as NodeJS.ErrnoException).code}`;
   }
 }
 
-/** One file name a line. Empty lines and lines that begin with `#` (M3U's comments) are left out. */
+/** Parses one file name per line; skips empty lines and lines that begin with `#` (M3U comments). */
 export function parsePlaylist(bytes: Buffer): PlaylistEntry[] {
   return decodeText(bytes)
     .split(/\r\n|\n|\r/)
@@ -32,8 +32,8 @@ export function parsePlaylist(bytes: Buffer): PlaylistEntry[] {
 }
 
 /**
- * UTF-8 or UTF-16, with a byte order mark or without; what is neither is Windows-1252, which has all of Latin-1. Where there is
- * no mark, UTF-16 is told by the zero bytes of its line ends and dots.
+ * Decodes UTF-8 and UTF-16, with or without a byte order mark, and everything else as Windows-1252, a superset of Latin-1.
+ * Without a mark, zero bytes reveal UTF-16 and its byte order.
  */
 function decodeText(bytes: Buffer): string {
   const [first = 0, second = 0] = bytes;
@@ -57,8 +57,8 @@ export interface MatchedPlaylist {
 }
 
 /**
- * Finds the files that a playlist means: spelled the same, or in another Unicode form (macOS takes accents apart), in another
- * case, as a path (`./a.mp4`, `C:\\clips\\a.mp4`) or as an address (`file:///clips/a%20b.mp4`).
+ * Finds the files that playlist entries refer to: by exact name, in another Unicode form (macOS decomposes accents) or case,
+ * as a path (`./a.mp4`, `C:\\clips\\a.mp4`), or as a URL (`file:///clips/a%20b.mp4`).
  */
 export function matchPlaylist(entries: readonly PlaylistEntry[], names: readonly string[]): MatchedPlaylist {
   const exact = new Set(names);
@@ -82,7 +82,7 @@ export function matchPlaylist(entries: readonly PlaylistEntry[], names: readonly
   return { found, missing };
 }
 
-/** An entry, its last part where it is a path, and each of them with `%20` and the like undone. */
+/** @returns The entry and the last part of its path, each also with percent-encoding decoded. */
 function spellingsOf(entry: string): string[] {
   const bare = entry.replace(/^"(.*)"$/, '$1');
   const last = bare.split(/[\\/]/).at(-1) ?? bare;

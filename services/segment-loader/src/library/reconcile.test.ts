@@ -15,13 +15,13 @@ const stored = (id: string, name: string, role: 'idle' | 'speech' = 'idle', whol
   whole,
 });
 
-describe('reconcile', () => {
-  it('loads what is missing and unloads what has no file', () => {
+describe('reconcile()', () => {
+  it('loads missing segments and unloads those without a file', () => {
     const result = reconcile([wanted('a1', 'a')], [stored('b1', 'b')]);
     expect(result).toEqual({ load: [wanted('a1', 'a')], unload: ['b1'], idle: [] });
   });
 
-  it('has nothing to do when the store is the folder', () => {
+  it('does nothing if the store matches the folder', () => {
     const result = reconcile(
       [wanted('a1', 'a'), wanted('s1', 's', 'speech')],
       [stored('a1', 'a'), stored('s1', 's', 'speech')],
@@ -29,18 +29,18 @@ describe('reconcile', () => {
     expect(result).toEqual({ load: [], unload: [], idle: ['a1'] });
   });
 
-  it('plays idle clips in the order of the playlist, each once, and not the others', () => {
+  it('plays idle clips in playlist order, each once, and no others', () => {
     const files = [wanted('a1', 'a'), wanted('b1', 'b'), wanted('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
     expect(reconcile(files, before, ['c', 'a', 'gone', 'c']).idle).toEqual(['c1', 'a1']);
   });
 
-  it('plays by name when the playlist names nothing that is there', () => {
+  it('plays by name if no file of the playlist exists', () => {
     const files = [wanted('b1', 'b'), wanted('a1', 'a')];
     expect(reconcile(files, [stored('a1', 'a'), stored('b1', 'b')], ['x']).idle).toEqual(['a1', 'b1']);
   });
 
-  it('keeps the former segment of a changed file in its place until the new one is whole', () => {
+  it('keeps the former segment of a changed file until the new one is whole', () => {
     const files = [wanted('a1', 'a'), wanted('b2', 'b'), wanted('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
     expect(reconcile(files, before)).toMatchObject({ unload: [], idle: ['a1', 'b1', 'c1'] });
@@ -55,7 +55,7 @@ describe('reconcile', () => {
     });
   });
 
-  it('keeps the former segment while its file is being overwritten, without loading half of it', () => {
+  it('keeps the former segment while its file is being overwritten, and does not load half of it', () => {
     expect(reconcile([wanted('a2', 'a', 'idle', false)], [stored('a1', 'a')])).toEqual({
       load: [],
       unload: [],
@@ -63,16 +63,16 @@ describe('reconcile', () => {
     });
   });
 
-  it('does not take a file of the same name in the other folder for it', () => {
+  it('does not confuse files of the same name in different folders', () => {
     expect(reconcile([wanted('s1', 'a', 'speech')], [stored('a1', 'a')])).toMatchObject({ unload: ['a1'], idle: [] });
   });
 
-  it('loads again what has lost parts, and leaves it out of the playlist until then', () => {
+  it('reloads a segment that lost parts, and keeps it out of the playlist until then', () => {
     const result = reconcile([wanted('a1', 'a')], [stored('a1', 'a', 'idle', false)]);
     expect(result).toEqual({ load: [wanted('a1', 'a')], unload: [], idle: [] });
   });
 
-  it('orders the playlist by name, counting numbers', () => {
+  it('sorts the playlist by name, with numbers as numbers', () => {
     const names = ['clip 10', 'clip 2', 'Clip 1', 'ä', 'b'];
     const result = reconcile(
       names.map((name) => wanted(name, name)),
@@ -81,7 +81,7 @@ describe('reconcile', () => {
     expect(result.idle).toEqual(['ä', 'b', 'Clip 1', 'clip 2', 'clip 10']);
   });
 
-  it('reaches the folder from any state in one step of loading, and never unloads what it plays', () => {
+  it("reaches the folder's state from any state in one step, and never unloads what it plays", () => {
     const name = fc.constantFrom('a', 'b', 'c');
     const role = fc.constantFrom('idle' as const, 'speech' as const);
     const version = fc.integer({ min: 1, max: 3 });

@@ -1,33 +1,33 @@
 import type { SegmentSummary } from '@humancast/shared';
 import { byName, type MediaFile } from './media-file.js';
 
-/** A file that is to be a segment, under the id that its present content has. */
+/** A file that is to become a segment, with the ID of its current content. */
 export interface WantedSegment {
   readonly id: string;
   readonly file: MediaFile;
-  /** Not while it is still growing. */
+  /** `false` while the file may still be growing. */
   readonly settled: boolean;
 }
 
-/** What the media store holds of the library. */
+/** A library segment in the media store. */
 export type StoredSegment = Pick<SegmentSummary, 'id' | 'role' | 'name'> & { readonly whole: boolean };
 
 export interface Reconciliation {
   readonly load: readonly WantedSegment[];
-  /** Ids of segments whose file has gone, or has been replaced. */
+  /** IDs of segments whose file was removed or replaced. */
   readonly unload: readonly string[];
-  /** The idle playlist: in the order of the playlist file, or else of the files' names. */
+  /** Idle playlist in the order of the playlist file, or else by file name. */
   readonly idle: readonly string[];
 }
 
 /**
- * What has to happen so that one avatar's library in the media store is its folder again. Keeps nothing in mind: the same
- * answer after a restart, a flush, or an hour of silence.
+ * Computes the actions that make one avatar's library segments equal to its folder. The function is stateless, so its result
+ * is the same after a restart or a flush.
  *
- * A file that changed keeps its former segment, in the playlist too, until the new one is whole; also when the new content
+ * The former segment of a changed file stays, also in the playlist, until the new one is whole, even if the new content
  * turns out to be unusable.
- * @param playlist names of idle files in playing order, where there is a playlist file; files it doesn't name are not played, and
- * one that names none of them counts for nothing.
+ * @param playlist Names of idle files in playing order; files not named are not played, and a playlist that names no
+ * existing file is ignored.
  */
 export function reconcile(
   wanted: readonly WantedSegment[],
@@ -61,7 +61,7 @@ function inOrder(idle: readonly { id: string; name: string }[], playlist: readon
   return listed.length > 0 ? listed : idle.toSorted(byName).map(({ id }) => id);
 }
 
-/** A place in the folder: what file is there may change. */
+/** @returns The key of a place in the folder, whatever file is there. */
 function slotOf(role: SegmentSummary['role'], name: string): string {
   return `${role}/${name}`;
 }

@@ -10,15 +10,15 @@ const settings = {
 } as const;
 const file = mediaFile();
 
-describe('segmentIdOf', () => {
-  it('is an id, and the same for the same file, wherever the media folder is', () => {
+describe('segmentIdOf()', () => {
+  it('returns the same valid ID for the same file, wherever the media folder is', () => {
     expect(idSchema.safeParse(segmentIdOf(file, settings)).success).toBe(true);
     expect(segmentIdOf({ ...file, path: '/elsewhere/clip.mp4', changedMs: 5 }, settings)).toBe(
       segmentIdOf(file, settings),
     );
   });
 
-  it('changes with the file, its place, and how it is encoded', () => {
+  it('changes with the file, its place, and its encoding', () => {
     const ids = [
       segmentIdOf(file, settings),
       ...[

@@ -3,18 +3,18 @@ import type { Composition } from '@humancast/protocol';
 import type { EncodeSettings } from '../encode/encode-plan.js';
 import type { MediaFile, SourceFile } from './media-file.js';
 
-/** Changes when the same file would be encoded differently than before; then libraries are loaded anew. */
+/** Version of the encoding; changing it makes all library files load again. */
 const ENCODING_VERSION = 2;
 
-/** What a file is merged with. */
+/** Inputs that a file is merged with. */
 export interface Merged {
   readonly composition: Composition;
   readonly layers: readonly SourceFile[];
 }
 
 /**
- * The id of a library file's segment: the same for the same file and settings, so that after a restart it is found in the
- * media store; another as soon as the file or how it is encoded changes, so that both can be there during the change.
+ * Computes the ID of a library file's segment. It is deterministic, so the segment is found again after a restart; it
+ * changes with the file and its encoding, so that the former and the new segment can coexist.
  */
 export function segmentIdOf(
   file: MediaFile,

@@ -5,12 +5,12 @@ import { Settling } from './settling.js';
 const NOW = 2_000_000;
 
 describe('Settling', () => {
-  it('takes a file at once that has not been touched for a while', () => {
+  it('accepts a file at once if it was last changed long ago', () => {
     const file = mediaFile({ changedMs: NOW - 1000, modifiedMs: NOW - 5000 });
     expect(new Settling(1000).settled([file], NOW).has(file)).toBe(true);
   });
 
-  it('waits while a file grows, also one that a copying tool has given its old date', () => {
+  it('waits while a file grows, even if a copying tool has set an old date', () => {
     const settling = new Settling(1000);
     const copy = (sizeBytes: number, changedMs: number) => mediaFile({ sizeBytes, changedMs, modifiedMs: 5 });
     const first = copy(10, NOW);
@@ -20,7 +20,7 @@ describe('Settling', () => {
     expect(settling.settled([whole], NOW + 1900).has(whole)).toBe(true);
   });
 
-  it('goes by what it saw itself where the dates lie in the future', () => {
+  it('goes by its own observations if the file dates lie in the future', () => {
     const settling = new Settling(1000);
     const file = mediaFile({ changedMs: NOW + 1e9, modifiedMs: NOW + 1e9 });
     expect(settling.settled([file], NOW).size).toBe(0);
@@ -28,7 +28,7 @@ describe('Settling', () => {
     expect(settling.settled([file], NOW + 1000).size).toBe(1);
   });
 
-  it('begins anew with a file that was away', () => {
+  it('starts over with a file that disappeared and returned', () => {
     const settling = new Settling(1000);
     const file = mediaFile({ changedMs: NOW + 1e9, modifiedMs: NOW + 1e9 });
     settling.settled([file], NOW);

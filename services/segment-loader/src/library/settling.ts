@@ -7,8 +7,8 @@ interface Sighting {
 }
 
 /**
- * Tells the files that have stopped growing: unchanged for `settleMs`, by the file system's own clock (so that a restart
- * needn't wait), or as seen by us (where the file system's clock is another machine's).
+ * Detects files that have stopped growing: unchanged for `settleMs`, either by the file system's clock (so that a restart
+ * need not wait) or by observation (if that clock is another machine's).
  */
 export class Settling {
   readonly #settleMs: number;
@@ -18,7 +18,7 @@ export class Settling {
     this.#settleMs = settleMs;
   }
 
-  /** Those of all the files there are that have settled; files not given any more are forgotten. */
+  /** @returns The settled ones of all current files; forgets files that are not given. */
   settled(files: readonly MediaFile[], nowWallMs: number): ReadonlySet<MediaFile> {
     const seen = new Map<string, Sighting>();
     const settled = files.filter((file) => {

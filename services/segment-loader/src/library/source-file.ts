@@ -4,9 +4,10 @@ import { HumancastError } from '@humancast/shared';
 import type { SourceFile } from './media-file.js';
 
 /**
- * Opens the very file that was looked at: all links followed before, not a link that has taken its place since, not a pipe (opening it would wait).
- * @returns `undefined` when it is not the same any more; the next look will tell.
- * @throws HumancastError `unavailable` when it may not be read.
+ * Opens exactly the file that was scanned, with links resolved then: not a link that has replaced it, and not a pipe, whose
+ * opening would block.
+ * @returns `undefined` if the file has changed; the next scan handles it.
+ * @throws HumancastError `unavailable` if it can't be opened.
  */
 export async function openSource(file: SourceFile): Promise<FileHandle | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
