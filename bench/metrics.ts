@@ -175,6 +175,7 @@ async function playing(): Promise<number> {
     repairs: new RepairBudget(),
     roundTripMs: undefined,
     bandwidth: new BandwidthEstimator(),
+    audioBps: 70_000,
     sendPadding: () => 0,
   };
   player.addViewer('bench', 'vp8', nowhere);

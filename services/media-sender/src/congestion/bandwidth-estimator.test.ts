@@ -196,6 +196,18 @@ describe('feedback that lies', () => {
     expect(often.targetBps(600)).toBe(once.targetBps(600));
   });
 
+  it('learns the loss of a packet that leaves again as it was, and nothing from when that arrives', () => {
+    const estimator = new BandwidthEstimator();
+    for (let i = 0; i < 60; i++) {
+      const sequence = estimator.packetSent(100, false, i * 20);
+      if (i === 30) estimator.packetRepeated(sequence, 100, i * 20 + 10);
+      estimator.transportFeedback(transportFeedback([[sequence, i * 20 + 30]]), i * 20 + 50);
+    }
+    expect(estimator.rejected).toBe(0);
+    expect(estimator.recentLossRate).toBeGreaterThan(0);
+    expect(estimator.recentLossRate).toBeLessThan(0.05);
+  });
+
   it('stays within the bounds for arrivals that go back in time, jump, or come before they were sent', () => {
     for (const arrival of [(i: number) => 1e6 - i * 40, (i: number) => (i % 2) * 1e6, (i: number) => -8000 + i]) {
       const estimator = new BandwidthEstimator();

@@ -9,7 +9,7 @@ import { ReportControl } from './report-control.js';
 import { SendHistory } from './send-history.js';
 import { type FeedbackVisitor, readTransportFeedback, TICK_MS } from './transport-feedback.js';
 
-/** The voice and a little video always go: no estimate is lower. */
+/** No estimate is lower: audio and a little video always go. */
 export const LEAST_BPS = 60_000;
 export const MOST_BPS = 10_000_000;
 /** A cautious first estimate, which the first probes raise. */
@@ -21,6 +21,7 @@ const RECEIVED_MS = 500;
 /** Until a round trip has been seen. */
 const ASSUMED_ROUND_TRIP_MS = 100;
 const ROUND_TRIP_GAIN = 0.2;
+const REPORTED_LOSS_GAIN = 0.5;
 /** After overuse, the path is left in peace for so long. */
 const PROBE_PAUSE_MS = 1500;
 /** Without feedback for this long, and three round trips, the path is dead for the time being. */
@@ -60,6 +61,8 @@ export class BandwidthEstimator {
   #unansweredSinceMs: number | undefined;
   #constrained = false;
   #rejected = 0;
+  /** Smoothed over reports. */
+  #reportedLoss = 0;
   // The feedback that is being read.
   #nowMs = 0;
   #arrivalTicks = 0;
@@ -80,18 +83,19 @@ export class BandwidthEstimator {
     return this.#rejected;
   }
 
-  /** Of the last feedback, 0 to 1. */
+  /** The loss of the last feedback, 0 to 1. */
   get lossRate(): number {
     return this.#loss.loss;
+  }
+
+  /** The loss of the last seconds, 0 to 1. */
+  get recentLossRate(): number {
+    return this.#source === 'transport-cc' ? this.#loss.recentLoss : this.#reportedLoss;
   }
 
   /** Whether something has shown that the path carries less than is wanted; until then, the estimate is only cautious. */
   get isConstrained(): boolean {
     return this.#constrained;
-  }
-
-  get queueMs(): number {
-    return this.#queue.ms;
   }
 
   /** The rate at which a cluster's packets leave; 0 outside of one. */
@@ -123,7 +127,7 @@ export class BandwidthEstimator {
     this.#wantedBps = Math.min(bps, MOST_BPS);
   }
 
-  /** Begins a probe when one is due. Belongs before packets are sent. */
+  /** Begins a probe when one is due. It is called before packets are sent. */
   poll(nowMs: number): void {
     if (this.#source !== 'transport-cc' || this.isSilent(nowMs)) return;
     this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, nowMs);
@@ -134,6 +138,19 @@ export class BandwidthEstimator {
     this.#unansweredSinceMs ??= nowMs;
     this.#sent.add(nowMs, bytes);
     return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, padding));
+  }
+
+  /**
+   * A packet leaves again as it was: when it arrives says nothing about the path.
+   * @param sequence its transport-wide sequence number, if it has one.
+   */
+  packetRepeated(sequence: number | undefined, bytes: number, nowMs: number): void {
+    this.#sent.add(nowMs, bytes);
+    if (sequence === undefined) return;
+    this.#nowMs = nowMs;
+    this.#lost(sequence);
+    const slot = this.#history.find(sequence);
+    if (slot >= 0) this.#history.markReceived(slot);
   }
 
   /** @param packet an RTCP packet of type 205, format 15. */
@@ -178,6 +195,7 @@ export class BandwidthEstimator {
 
   /** @param fractionLost since the last report, 0 to 1. */
   receiverReport(fractionLost: number, roundTripMs: number | undefined, nowMs: number): void {
+    this.#reportedLoss += REPORTED_LOSS_GAIN * (fractionLost - this.#reportedLoss);
     this.#reports.report(fractionLost, roundTripMs, this.#sent.bps(RECEIVED_MS) ?? 0, nowMs);
     this.#reports.limit(LEAST_BPS, MOST_BPS);
     this.#constrain(this.#reports.isLowered, nowMs);

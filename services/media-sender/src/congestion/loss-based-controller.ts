@@ -42,9 +42,20 @@ export class LossBasedController {
     return this.#limitBps;
   }
 
-  /** Of the last observation, 0 to 1. */
+  /** The loss of the last observation, 0 to 1. */
   get loss(): number {
     return this.#loss;
+  }
+
+  /** The loss of all observations that are remembered, 0 to 1. */
+  get recentLoss(): number {
+    let packets = 0;
+    let lost = 0;
+    for (let i = 0; i < OBSERVATIONS; i++) {
+      packets += this.#packets[i] ?? 0;
+      lost += this.#lost[i] ?? 0;
+    }
+    return packets > 0 ? lost / packets : 0;
   }
 
   /** In the order in which packets were sent. */

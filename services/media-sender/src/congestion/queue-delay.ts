@@ -10,7 +10,6 @@ export class QueueDelay {
   readonly #least = new Float64Array(PARTS).fill(Number.POSITIVE_INFINITY);
   #part = 0;
   #partEndsMs = Number.NEGATIVE_INFINITY;
-  #newestMs = 0;
 
   /** Of the last feedback: the least of its packets, which leaves jitter out. */
   ms = 0;
@@ -23,14 +22,8 @@ export class QueueDelay {
       this.#partEndsMs = nowMs + PART_MS;
     }
     this.#least[this.#part] = Math.min(this.#least[this.#part] ?? delayMs, delayMs);
-    this.#newestMs = delayMs;
     let least = delayMs;
     for (let i = 0; i < PARTS; i++) least = Math.min(least, this.#least[i] ?? least);
-    this.ms = this.#newestMs - least;
-  }
-
-  reset(): void {
-    this.#least.fill(Number.POSITIVE_INFINITY);
-    this.ms = 0;
+    this.ms = delayMs - least;
   }
 }

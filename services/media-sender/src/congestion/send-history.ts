@@ -20,11 +20,6 @@ export class SendHistory {
   readonly #cluster = new Uint16Array(HISTORY_PACKETS);
   #sent = 0;
 
-  /** Packets sent so far. */
-  get sent(): number {
-    return this.#sent;
-  }
-
   /** @returns the packet's transport-wide sequence number, 16 bits. */
   remember(bytes: number, nowMs: number, cluster: number): number {
     const i = this.#sent & MASK;

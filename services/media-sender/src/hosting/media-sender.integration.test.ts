@@ -61,6 +61,7 @@ class FakeTransport implements ViewerTransport {
   reports = 0;
   readonly repairs = new RepairBudget();
   readonly bandwidth = new BandwidthEstimator();
+  readonly audioBps = 70_000;
   readonly roundTripMs = undefined;
   readonly events: TransportEvents;
   readonly maySend: () => boolean;

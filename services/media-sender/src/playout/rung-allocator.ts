@@ -12,11 +12,6 @@ export class RungAllocator {
   #raiseAfterMs = Number.NEGATIVE_INFINITY;
   #waitMs = FIRST_WAIT_MS;
 
-  /** The rung that was chosen last. */
-  get rung(): number | undefined {
-    return this.#rung;
-  }
-
   /**
    * @param ratesBps what each rung takes, bits per second.
    * @returns the rung to send from now on: where none fits, the smallest.

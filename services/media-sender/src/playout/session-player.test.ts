@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClip, FakeTime, markedSample } from '../../testing/fakes.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import type { AudioPacket } from '../rtp/audio-packet.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
@@ -14,20 +15,22 @@ import { frameTicks } from './timeline.js';
 
 const LOOKAHEAD_PCM = 156;
 
-interface AudioPacket {
+interface HeardPacket {
   atMs: number;
   ticks: number;
-  /** What a decoder makes of it: the encoder's delay is over, so the sound starts at the packet's own time. */
+  /** What a decoder makes of it: the encoder's delay is over, so the audio starts at the packet's own time. */
   heard: Int16Array;
 }
 
 /** A viewer that takes down what it is sent, and when. */
 class Receiver implements PlayoutSink {
-  readonly audio: AudioPacket[] = [];
+  readonly packets: AudioPacket[] = [];
+  readonly audio: HeardPacket[] = [];
   readonly video: { atMs: number; ticks: number; frame: PacketizedFrame; from: number; to: number }[] = [];
   readonly reports: { atMs: number; ntp: bigint; videoTicks: number; audioTicks: number }[] = [];
   readonly repairs = new RepairBudget();
   readonly bandwidth = new BandwidthEstimator();
+  readonly audioBps = 70_000;
   roundTripMs: number | undefined;
   readonly #time: FakeTime;
   readonly #maySend: () => boolean;
@@ -37,9 +40,11 @@ class Receiver implements PlayoutSink {
     this.#maySend = maySend;
   }
 
-  sendAudio(payload: Buffer, ticks: number): boolean {
+  sendAudio(packet: AudioPacket): boolean {
     if (!this.#maySend()) return false;
-    this.audio.push({ atMs: this.#time.now, ticks, heard: new Int16Array(new Uint8Array(payload).buffer) });
+    const { opus, ticks } = packet;
+    this.packets.push(packet);
+    this.audio.push({ atMs: this.#time.now, ticks, heard: new Int16Array(new Uint8Array(opus).buffer) });
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { type Codec, type CutPolicy, type FinishReason } from '@humancast/protocol';
 import { type Clock, msToSamples, samplesToMs } from '@humancast/shared';
+import { AudioPacket } from '../rtp/audio-packet.js';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
 import {
@@ -26,7 +27,7 @@ const REPORT_INTERVAL_MS = 1000;
 /** A viewer's connection, as playout sees it. */
 export interface PlayoutSink extends VideoSink {
   /** @returns `false` if media may not leave at this instant: the packet is to be sent later, and nothing is missing meanwhile. */
-  sendAudio(payload: Buffer, rtpTicks: number): boolean;
+  sendAudio(packet: AudioPacket): boolean;
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 }
 
@@ -38,7 +39,7 @@ interface AudioEncoder {
 /** What playout measures; each call is on the path of a packet. */
 export interface PlayoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
-  /** @param skewMs how much later against the timeline it left than the sound of its instant; negative: earlier. */
+  /** @param skewMs how much later against the timeline it left than the audio of its instant; negative: earlier. */
   frameSent(skewMs: number): void;
   /** The estimate of a viewer's path, bits per second; about once a second. */
   bandwidthEstimated(bps: number): void;
@@ -63,7 +64,7 @@ export interface SessionPlayerOptions {
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   onHeld: (clip: Clip, heldSamples: number) => void;
-  /** The viewer has been sent its first sound. */
+  /** The viewer has been sent its first audio. */
   onServed: (viewer: string) => void;
   /** Serving one viewer threw: it is served no more, and the others are. */
   onViewerFault: (viewer: string, error: unknown) => void;
@@ -92,8 +93,10 @@ export class SessionPlayer implements Task {
   #cancel: Cancel | undefined;
   /** Timeline position of the next audio packet. */
   #audioSamples = 0;
-  /** The packet for that position, once it is encoded. */
-  #audioPacket: Buffer | undefined;
+  /** What is to be heard there, once it is encoded. */
+  #encodedAudio: Buffer | undefined;
+  /** The last audio packet, which the next one may repeat. */
+  #lastAudio: AudioPacket | undefined;
   /** Of the last audio packet. */
   #audioLateMs = 0;
   #interruption: Interruption | undefined;
@@ -281,16 +284,17 @@ export class SessionPlayer implements Task {
 
   /** @returns `false` if no viewer's connection took the packet: it stays the next one. */
   #sendAudio(nowMs: number, lateMs: number): boolean {
-    this.#audioPacket ??= this.#decide();
-    const packet = this.#audioPacket;
+    this.#encodedAudio ??= this.#decide();
+    const packet = new AudioPacket(this.#encodedAudio, this.#audioSamples, this.#lastAudio);
     let isTaken = false;
     this.#serve((viewer) => {
-      if (!viewer.sink.sendAudio(packet, this.#audioSamples)) return;
+      if (!viewer.sink.sendAudio(packet)) return;
       isTaken = true;
       if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
     });
     if (!isTaken && this.#viewers.size > 0) return false;
-    this.#audioPacket = undefined;
+    this.#encodedAudio = undefined;
+    this.#lastAudio = packet;
     this.#audioSamples += BLOCK_SAMPLES;
     this.#audioLateMs = lateMs;
     this.#options.metrics.late('audio', lateMs);
@@ -354,7 +358,7 @@ export class SessionPlayer implements Task {
     const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
     viewer.sink.sendReports(ntp, videoTicks, audioTicks);
     this.#options.metrics.bandwidthEstimated(viewer.sink.bandwidth.targetBps(nowMs));
-    // The first one comes with the first sound.
+    // The first one comes with the first audio.
     if (viewer.reports === 0) this.#options.onServed(viewer.id);
     viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);
     viewer.reports++;

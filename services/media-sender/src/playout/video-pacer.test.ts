@@ -39,6 +39,7 @@ class Viewer implements VideoSink {
   readonly repairs = new RepairBudget();
   readonly bandwidth = new BandwidthEstimator();
   readonly roundTripMs = 50;
+  readonly audioBps = 70_000;
   readonly sent: { atMs: number; ticks: number; rung: number; keyframe: boolean; first: boolean; bytes: number }[] = [];
   nowMs = 0;
 

@@ -14,8 +14,6 @@ const PACING = 1.5;
 const UNCONSTRAINED_PACING_BPS = 8_000_000;
 /** A keyframe should leave within about a frame's time; the path is probed up to this many times the largest rung. */
 const WANTED_FACTOR = 4;
-/** Opus, RTP, SRTP, UDP and IP, 50 times a second: audio goes first. */
-const AUDIO_BPS = 70_000;
 /** What a packet takes on the network besides its payload. */
 const PACKET_OVERHEAD_BYTES = 68;
 /** A GOP that is begun late is brought along only up to this size: a smaller rung shows something sooner. */
@@ -44,6 +42,8 @@ export interface VideoSink {
   readonly roundTripMs: number | undefined;
   /** How much the viewer's path carries. */
   readonly bandwidth: BandwidthEstimator;
+  /** What audio takes of that, with what it repeats: it goes first. */
+  readonly audioBps: number;
   /** Repeats a packet of video only to probe the path. @returns its size in bytes; 0 if there is none. */
   sendPadding(): number;
 }
@@ -95,11 +95,6 @@ export class VideoPacer {
   /** Frames waiting to be sent. */
   get queued(): number {
     return this.#queue.length;
-  }
-
-  /** The rung that is being sent; 0 is the largest. */
-  get rung(): number {
-    return this.#rung;
   }
 
   /** Takes a frame that is due. The viewer's first one brings along what its GOP had before. */
@@ -233,7 +228,7 @@ export class VideoPacer {
 
   #use(rung: number, rates: readonly number[], wanted: number): void {
     const { bandwidth } = this.#sink;
-    bandwidth.want((rates[0] ?? 0) * WANTED_FACTOR + AUDIO_BPS);
+    bandwidth.want((rates[0] ?? 0) * WANTED_FACTOR + this.#sink.audioBps);
     // On a narrow path the one below may be needed at any time.
     this.#demand?.set(this, this.codec, bandwidth.isConstrained ? [rung, wanted, wanted + 1] : [rung, wanted]);
     this.#rung = rung;
@@ -256,7 +251,7 @@ export class VideoPacer {
   /** What video may take, after audio and what will be sent again. */
   #budgetBps(nowMs: number): number {
     const { bandwidth } = this.#sink;
-    return Math.max(0, bandwidth.targetBps(nowMs) - AUDIO_BPS) * (1 - Math.min(bandwidth.lossRate, 0.5));
+    return Math.max(0, bandwidth.targetBps(nowMs) - this.#sink.audioBps) * (1 - Math.min(bandwidth.lossRate, 0.5));
   }
 
   #paceBps(nowMs: number): number {

@@ -6,6 +6,8 @@ export const ABS_SEND_TIME_URI = 'http://www.webrtc.org/experiments/rtp-hdrext/a
 
 /** One element in a one-byte header, padded (RFC 8285 §4.2): the same size for both. */
 export const EXTENSION_BYTES = 8;
+/** Stands for "none" where an element is expected, whose id is never 0. */
+export const NO_EXTENSION = 0;
 const ONE_BYTE_PROFILE = 0xbede;
 const LENGTH_WORDS = 1;
 /** What the network carries besides an RTP header and its payload: IPv4, UDP, a TURN channel, this extension, SRTP's tag. */
@@ -34,23 +36,43 @@ export class CongestionExtension {
    * Writes the extension of a packet that leaves now, and remembers the packet.
    * @param at where the RTP header ends.
    * @param bytes of header and payload.
-   * @returns whether there is one.
+   * @returns its element, by which {@link repeat} writes it again; {@link NO_EXTENSION} where the viewer takes none.
    */
-  write(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, padding: boolean): boolean {
+  write(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, padding: boolean): number {
     const nowMs = this.#nowMs();
     const sequence = this.#estimator.packetSent(bytes + OVERHEAD_BYTES, padding, nowMs);
-    const { transportSequence, absSendTime } = ids;
-    if (transportSequence !== undefined) {
-      packet.writeUInt32BE(((transportSequence << 28) | (1 << 24) | (sequence << 8)) >>> 0, at + 4);
-    } else if (absSendTime !== undefined) {
-      // 6 bits of seconds and 18 of their fraction.
-      const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
-      packet.writeUInt32BE(((absSendTime << 28) | (2 << 24) | time) >>> 0, at + 4);
-    } else {
-      return false;
-    }
-    packet.writeUInt16BE(ONE_BYTE_PROFILE, at);
-    packet.writeUInt16BE(LENGTH_WORDS, at + 2);
-    return true;
+    const element = elementOf(ids, sequence, nowMs);
+    if (element !== NO_EXTENSION) writeElement(packet, at, element);
+    return element;
   }
+
+  /**
+   * Writes the extension of a packet that leaves once more as it was, and tells the estimator, which learns nothing from when
+   * that arrives.
+   * @param element what {@link write} has returned for the packet.
+   */
+  repeat(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, element: number): void {
+    const sequence = ids.transportSequence === undefined ? undefined : (element >>> 8) & 0xffff;
+    this.#estimator.packetRepeated(sequence, bytes + OVERHEAD_BYTES, this.#nowMs());
+    if (element !== NO_EXTENSION) writeElement(packet, at, element);
+  }
+}
+
+/** @returns one element and its padding as a 32-bit word (RFC 8285 §4.2). */
+function elementOf(
+  { transportSequence, absSendTime }: CongestionExtensionIds,
+  sequence: number,
+  nowMs: number,
+): number {
+  if (transportSequence !== undefined) return ((transportSequence << 28) | (1 << 24) | (sequence << 8)) >>> 0;
+  if (absSendTime === undefined) return NO_EXTENSION;
+  // 6 bits of seconds and 18 of their fraction.
+  const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
+  return ((absSendTime << 28) | (2 << 24) | time) >>> 0;
+}
+
+function writeElement(packet: Buffer, at: number, element: number): void {
+  packet.writeUInt16BE(ONE_BYTE_PROFILE, at);
+  packet.writeUInt16BE(LENGTH_WORDS, at + 2);
+  packet.writeUInt32BE(element, at + 4);
 }

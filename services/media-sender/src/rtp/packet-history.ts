@@ -3,6 +3,9 @@ export interface SentPacket {
   readonly payload: Buffer;
   readonly timestamp: number;
   readonly marker: boolean;
+  readonly payloadType: number;
+  /** The element of its header extension; 0 without one. */
+  readonly extension: number;
 }
 
 /**
@@ -15,6 +18,8 @@ export class PacketHistory {
   readonly #sequences: Uint16Array;
   readonly #timestamps: Uint32Array;
   readonly #markers: Uint8Array;
+  readonly #payloadTypes: Uint8Array;
+  readonly #extensions: Uint32Array;
   readonly #repeatedAtMs: Float64Array;
 
   /** @param size a power of two. */
@@ -24,15 +29,26 @@ export class PacketHistory {
     this.#sequences = new Uint16Array(size);
     this.#timestamps = new Uint32Array(size);
     this.#markers = new Uint8Array(size);
+    this.#payloadTypes = new Uint8Array(size);
+    this.#extensions = new Uint32Array(size);
     this.#repeatedAtMs = new Float64Array(size);
   }
 
-  remember(sequence: number, payload: Buffer, timestamp: number, marker: boolean): void {
+  remember(
+    sequence: number,
+    payload: Buffer,
+    timestamp: number,
+    marker: boolean,
+    payloadType: number,
+    extension: number,
+  ): void {
     const i = sequence & this.#indexMask;
     this.#payloads[i] = payload;
     this.#sequences[i] = sequence;
     this.#timestamps[i] = timestamp;
     this.#markers[i] = marker ? 1 : 0;
+    this.#payloadTypes[i] = payloadType;
+    this.#extensions[i] = extension;
     this.#repeatedAtMs[i] = Number.NEGATIVE_INFINITY;
   }
 
@@ -40,10 +56,17 @@ export class PacketHistory {
     const i = sequence & this.#indexMask;
     const payload = this.#payloads[i];
     if (payload === undefined || this.#sequences[i] !== sequence) return undefined;
-    return { sequence, payload, timestamp: this.#timestamps[i] ?? 0, marker: this.#markers[i] === 1 };
+    return {
+      sequence,
+      payload,
+      timestamp: this.#timestamps[i] ?? 0,
+      marker: this.#markers[i] === 1,
+      payloadType: this.#payloadTypes[i] ?? 0,
+      extension: this.#extensions[i] ?? 0,
+    };
   }
 
-  /** When the packet was last repeated, by the caller's clock; before that, −∞. */
+  /** @returns when the packet was last repeated, by the caller's clock; −∞ before that. */
   repeatedAtMs(sequence: number): number {
     return this.#repeatedAtMs[sequence & this.#indexMask] ?? Number.NEGATIVE_INFINITY;
   }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { REPAIR_LIMIT_BYTES, RepairBudget } from './repair-budget.js';
-import { Retransmitter } from './retransmitter.js';
+import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, REPAIR_LIMIT_BYTES, RepairBudget } from './repair-budget.js';
+import { Retransmitter, VIDEO_HISTORY_PACKETS } from './retransmitter.js';
 import { RTP_HEADER_BYTES, RtpStream } from './rtp-stream.js';
 import { SrtpSender } from './srtp.js';
 
@@ -31,16 +31,24 @@ beforeEach(() => {
   const srtp = new SrtpSender({ profile: 'AEAD_AES_128_GCM', masterKey: randomBytes(16), masterSalt: randomBytes(12) });
   original = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, firstSequence: 65_500 });
   const rtx = new RtpStream({ ssrc: 2, payloadType: 97, srtp, writer, firstSequence: 100 });
-  repeated = new Retransmitter(original, rtx, new RepairBudget());
+  repeated = retransmitterOf(rtx);
 });
 
-/** → their sequence numbers. */
+function retransmitterOf(rtx: RtpStream | undefined, budget = new RepairBudget(), maxAgeTicks?: number) {
+  return new Retransmitter({
+    original,
+    rtx,
+    budget,
+    historyPackets: VIDEO_HISTORY_PACKETS,
+    ...(maxAgeTicks !== undefined && { maxAgeTicks }),
+  });
+}
+
+/** @returns the sequence numbers of the packets that it has sent. */
 function send(count: number): number[] {
   const sequences = Array.from({ length: count }, (_, i) => {
     const payload = Buffer.alloc(PAYLOAD_BYTES, i);
-    const sequence = original.send(payload, i, i % 2 === 1);
-    repeated.remember(sequence, payload, i, i % 2 === 1);
-    return sequence;
+    return repeated.send(payload, i, i % 2 === 1);
   });
   wire.length = 0;
   return sequences;
@@ -57,9 +65,8 @@ describe('a lost packet', () => {
   });
 
   it('is sent as it was where the viewer takes no other stream', () => {
+    repeated = retransmitterOf(undefined);
     const [sequence = 0] = send(3);
-    repeated = new Retransmitter(original, undefined, new RepairBudget());
-    repeated.remember(sequence, Buffer.alloc(PAYLOAD_BYTES), 0, false);
     repeated.repeat([sequence], 0);
     expect(wire).toEqual([
       { payloadType: 96, sequence: 65_500, timestamp: 0, marker: false, bytes: PACKET_BYTES + 16 },
@@ -84,12 +91,45 @@ describe('a lost packet', () => {
     expect(wire).toHaveLength(1);
   });
 
+  it('is sent with the payload type it had', () => {
+    repeated = retransmitterOf(undefined);
+    const sequence = repeated.send(Buffer.alloc(80), 0, false, 63);
+    repeated.repeat([sequence], 0);
+    expect(wire.map(({ payloadType }) => payloadType)).toEqual([63, 63]);
+  });
+
+  it('is sent on a stream of its own as what that stream takes', () => {
+    const sequence = repeated.send(Buffer.alloc(165), 0, false, 63, Buffer.alloc(80));
+    repeated.repeat([sequence], 0);
+    expect(wire.map(({ payloadType, bytes }) => [payloadType, bytes - RTP_HEADER_BYTES - 16])).toEqual([
+      [63, 165],
+      [97, 82],
+    ]);
+  });
+
+  it('is not sent again once it is too old', () => {
+    repeated = retransmitterOf(undefined, new RepairBudget(), 9);
+    const sequences = send(20);
+    repeated.repeat(sequences, 0);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  });
+
   it('is left alone when a keyframe has been sent since', () => {
     const before = send(50);
     const after = send(30);
     repeated.beginKeyframe(after[0] ?? 0);
     repeated.repeat([...before, ...after], 0);
     expect(wire.map(({ timestamp }) => timestamp)).toEqual(after.map((_, i) => i));
+  });
+
+  it('costs audio at most its share of what audio takes, after a first burst', () => {
+    repeated = retransmitterOf(undefined, new RepairBudget(AUDIO_REPAIR_SHARE, AUDIO_REPAIR_LIMIT_BYTES));
+    repeated.repeat(send(100), 0);
+    expect(wire).toHaveLength(Math.floor(AUDIO_REPAIR_LIMIT_BYTES / PACKET_BYTES));
+    const more = send(10);
+    repeated.repeat(more, 0);
+    expect(wire.length).toBeGreaterThanOrEqual(4);
+    expect(wire.length).toBeLessThanOrEqual(5);
   });
 
   it('never costs more than a quarter of the media, after a first burst', () => {

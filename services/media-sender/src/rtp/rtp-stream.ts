@@ -1,5 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { type CongestionExtension, type CongestionExtensionIds, EXTENSION_BYTES } from './congestion-extension.js';
+import {
+  type CongestionExtension,
+  type CongestionExtensionIds,
+  EXTENSION_BYTES,
+  NO_EXTENSION,
+} from './congestion-extension.js';
+import type { SentPacket } from './packet-history.js';
 import type { PacketWriter } from './packet-writer.js';
 import type { SrtpSender } from './srtp.js';
 
@@ -26,7 +32,8 @@ export interface RtpStreamOptions {
 export class RtpStream {
   readonly ssrc: number;
   readonly timestampOffset: number;
-  readonly #payloadType: number;
+  /** The payload type of its packets, unless one is sent with another. */
+  readonly payloadType: number;
   readonly #srtp: SrtpSender;
   readonly #writer: PacketWriter;
   readonly #congestion: RtpStreamOptions['congestion'];
@@ -35,11 +42,12 @@ export class RtpStream {
   #rollovers = 0;
   #packets = 0;
   #octets = 0;
+  #extension = NO_EXTENSION;
 
   constructor(options: RtpStreamOptions) {
     this.ssrc = options.ssrc;
     this.timestampOffset = options.timestampOffset ?? randomBytes(4).readUInt32BE();
-    this.#payloadType = options.payloadType;
+    this.payloadType = options.payloadType;
     this.#srtp = options.srtp;
     this.#writer = options.writer;
     this.#congestion = options.congestion;
@@ -57,18 +65,29 @@ export class RtpStream {
     return this.#octets;
   }
 
-  /** Timeline ticks of any size → RTP timestamp. */
+  /** @returns the RTP timestamp of timeline ticks of any size. */
   timestampOf(ticks: number): number {
     return (ticks + this.timestampOffset) >>> 0;
   }
 
   /**
-   * @param padding the packet is there only to probe the path.
+   * @param padding whether the packet is there only to probe the path.
+   * @param payloadType of this packet. Default: the stream's.
    * @returns the packet's sequence number.
    */
-  send(payload: Buffer, timestamp: number, marker: boolean, padding = false): number {
+  send(payload: Buffer, timestamp: number, marker: boolean, padding = false, payloadType = this.payloadType): number {
     const sequence = this.#sequence;
-    this.#write(payload, timestamp, marker, sequence, this.#rollovers, padding);
+    const packet = this.#begin(payloadType, timestamp, marker, sequence);
+    this.#extension = this.#congestion
+      ? this.#congestion.extension.write(
+          packet,
+          RTP_HEADER_BYTES,
+          this.#congestion.ids,
+          RTP_HEADER_BYTES + payload.length,
+          padding,
+        )
+      : NO_EXTENSION;
+    this.#finish(packet, payload, sequence, this.#rollovers, this.#extension);
     this.#packets++;
     this.#octets += payload.length;
     this.#sequence = (sequence + 1) & 0xffff;
@@ -76,40 +95,41 @@ export class RtpStream {
     return sequence;
   }
 
-  /**
-   * The very same packet again. Encrypting it a second time under the same index is safe only because nothing in it has
-   * changed (RFC 7714 §8.4).
-   */
-  repeat(payload: Buffer, timestamp: number, marker: boolean, sequence: number): void {
-    const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;
-    this.#write(payload, timestamp, marker, sequence, rollovers, false);
+  /** The header extension of the packet sent last, for {@link repeat}. */
+  get extension(): number {
+    return this.#extension;
   }
 
-  #write(
-    payload: Buffer,
-    timestamp: number,
-    marker: boolean,
-    sequence: number,
-    rollovers: number,
-    padding: boolean,
-  ): void {
+  /**
+   * Sends the very same packet again. Encrypting it a second time under the same index is safe only because nothing in it has
+   * changed (RFC 7714 §8.4), its header extension included.
+   */
+  repeat({ payload, timestamp, marker, sequence, payloadType, extension }: SentPacket): void {
+    const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;
+    const packet = this.#begin(payloadType, timestamp, marker, sequence);
+    if (this.#congestion) {
+      const { extension: congestion, ids } = this.#congestion;
+      congestion.repeat(packet, RTP_HEADER_BYTES, ids, RTP_HEADER_BYTES + payload.length, extension);
+    }
+    this.#finish(packet, payload, sequence, rollovers, extension);
+  }
+
+  #begin(payloadType: number, timestamp: number, marker: boolean, sequence: number): Buffer {
     const packet = this.#writer.memory();
     packet[0] = VERSION_BITS;
-    packet[1] = marker ? this.#payloadType | MARKER_BIT : this.#payloadType;
+    packet[1] = marker ? payloadType | MARKER_BIT : payloadType;
     packet.writeUInt16BE(sequence, 2);
     packet.writeUInt32BE(timestamp, 4);
     packet.writeUInt32BE(this.ssrc, 8);
-    const headerBytes = RTP_HEADER_BYTES + this.#writeExtension(packet, payload.length, padding);
-    const bytes = this.#srtp.protectRtp(packet, headerBytes, payload, this.ssrc, rollovers, sequence);
-    this.#writer.send(bytes);
+    return packet;
   }
 
-  /** @returns the bytes that it takes. */
-  #writeExtension(packet: Buffer, payloadBytes: number, padding: boolean): number {
-    if (!this.#congestion) return 0;
-    const { extension, ids } = this.#congestion;
-    if (!extension.write(packet, RTP_HEADER_BYTES, ids, RTP_HEADER_BYTES + payloadBytes, padding)) return 0;
-    packet[0] = VERSION_BITS | EXTENSION_BIT;
-    return EXTENSION_BYTES;
+  #finish(packet: Buffer, payload: Buffer, sequence: number, rollovers: number, extension: number): void {
+    let headerBytes = RTP_HEADER_BYTES;
+    if (extension !== NO_EXTENSION) {
+      packet[0] = VERSION_BITS | EXTENSION_BIT;
+      headerBytes += EXTENSION_BYTES;
+    }
+    this.#writer.send(this.#srtp.protectRtp(packet, headerBytes, payload, this.ssrc, rollovers, sequence));
   }
 }

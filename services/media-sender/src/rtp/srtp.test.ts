@@ -98,10 +98,14 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     expect(opened.every((packet) => packet.payload.equals(payload))).toBe(true);
   });
 
-  it('repeats a packet from before the wrap bit by bit', () => {
+  it('repeats a packet from before the wrap bit by bit, its header extension and payload type included', () => {
     const packets: Buffer[] = [];
     const memory = Buffer.alloc(2048);
+    let nowMs = 0;
+    const estimator = new BandwidthEstimator();
+    const ids = { transportSequence: 3, absSendTime: undefined };
     const stream = new RtpStream({
+      congestion: { extension: new CongestionExtension(estimator, () => ++nowMs), ids },
       ssrc: 1,
       payloadType: 96,
       srtp: new SrtpSender(keysOf(profile)),
@@ -109,12 +113,17 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
       writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
     });
     const payload = randomBytes(500);
-    stream.send(payload, 7, true);
-    stream.send(payload, 8, true);
-    stream.repeat(payload, 7, true, 65_535);
-    stream.repeat(payload, 8, true, 0);
+    const send = (timestamp: number, payloadType: number) => {
+      const sequence = stream.send(payload, timestamp, true, false, payloadType);
+      return { payload, timestamp, marker: true, sequence, payloadType, extension: stream.extension };
+    };
+    const sent = [send(7, 96), send(8, 63)];
+    for (const packet of sent) stream.repeat(packet);
     expect(packets[2]).toEqual(packets[0]);
     expect(packets[3]).toEqual(packets[1]);
+    // It counts on in the next packet as if nothing had been repeated.
+    send(9, 96);
+    expect([0, 1, 4].map((i) => packets[i]?.readUInt16BE(17))).toEqual([0, 1, 2]);
   });
 
   it('speaks SRTCP with another implementation', () => {

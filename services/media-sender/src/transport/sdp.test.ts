@@ -2,7 +2,7 @@ import { SDP_LIMIT_BYTES } from '@humancast/protocol';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import { ABS_SEND_TIME_URI, TRANSPORT_SEQUENCE_URI } from '../rtp/congestion-extension.js';
-import { chooseOpus, chooseVideo, parseDescription, videoFormats, writeDescription } from './sdp.js';
+import { chooseOpus, chooseVideo, opusFormats, parseDescription, videoFormats, writeDescription } from './sdp.js';
 
 const lines = (...all: string[]) => `${all.join('\r\n')}\r\n`;
 
@@ -108,6 +108,44 @@ describe('the codec', () => {
   it.each(['opus/48000/2', 'OPUS/48000/2', 'opus/48000', 'OPUS/48000'])('of sound may be written as %s', (encoding) => {
     const [media] = parseDescription(lines('v=0', 'm=audio 9 X 109', `a=rtpmap:109 ${encoding}`)).media;
     expect(media && chooseOpus(media)?.payloadType).toBe(109);
+  });
+});
+
+describe('the audio format', () => {
+  const chosen = (...lines_: string[]) => {
+    const audio = ['m=audio 9 X 111 63 112', 'a=rtpmap:111 opus/48000/2', 'a=rtpmap:63 red/48000/2', ...lines_];
+    const [media] = parseDescription(lines('v=0', ...audio)).media;
+    return media && chooseOpus(media);
+  };
+
+  it.each([
+    ['111/111', 63],
+    ['111/111/111', 63],
+    ['111', 63],
+    ['111/9', undefined],
+    ['9/9', undefined],
+  ])('has redundancy when RED is of Opus only: %s', (blocks, redPayloadType) => {
+    expect(chosen(`a=fmtp:63 ${blocks}`)).toMatchObject({ payloadType: 111, redPayloadType });
+  });
+
+  it('has no redundancy when RED does not say what it is of', () => {
+    expect(chosen()?.redPayloadType).toBeUndefined();
+  });
+
+  it('has retransmissions and feedback as far as the viewer has them', () => {
+    const rtx = ['a=rtpmap:112 rtx/48000', 'a=fmtp:112 apt=111', 'a=rtcp-fb:111 nack', 'a=rtcp-fb:111 nack pli'];
+    expect(chosen(...rtx)).toMatchObject({ rtxPayloadType: 112, feedback: ['nack'] });
+    expect(chosen('a=rtpmap:112 rtx/48000', 'a=fmtp:112 apt=63')?.rtxPayloadType).toBeUndefined();
+  });
+
+  it('is written as it was read', () => {
+    const formats = opusFormats({ payloadType: 109, redPayloadType: 63, rtxPayloadType: 112, feedback: ['nack'] });
+    expect(
+      formats.map(({ payloadType, encoding, parameters }) => [payloadType, encoding, parameters]).slice(1),
+    ).toEqual([
+      [63, 'red/48000/2', '109/109'],
+      [112, 'rtx/48000', 'apt=109'],
+    ]);
   });
 });
 

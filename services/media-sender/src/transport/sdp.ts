@@ -37,7 +37,7 @@ interface RemoteFormat {
   readonly payloadType: number;
   /** Lower case, with clock rate: `vp8/90000`. */
   readonly encoding: string;
-  /** Lower-case keys. */
+  /** By key in lower case. */
   readonly parameters: ReadonlyMap<string, string>;
   /** The viewer's `a=rtcp-fb`: `nack`, `nack pli`, … (RFC 4585 §4.2). */
   readonly feedback: readonly string[];
@@ -231,7 +231,7 @@ export interface VideoFormat {
 
 /** The kinds of feedback that are acted on. */
 export const VIDEO_FEEDBACK: readonly string[] = ['transport-cc', 'goog-remb', 'nack', 'nack pli'];
-export const AUDIO_FEEDBACK: readonly string[] = ['transport-cc'];
+export const AUDIO_FEEDBACK: readonly string[] = ['transport-cc', 'nack'];
 
 /** The first of our codecs that the viewer takes. */
 export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): VideoFormat | undefined {
@@ -239,18 +239,22 @@ export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): Video
     const format = media.formats.find((candidate) => DECODES[codec](candidate));
     if (!format) continue;
     const { payloadType, parameters } = format;
-    const rtx = media.formats.find(
-      (other) => other.encoding === 'rtx/90000' && Number(other.parameters.get('apt')) === payloadType,
-    );
     return {
       codec,
       payloadType,
-      rtxPayloadType: rtx?.payloadType,
+      rtxPayloadType: rtxOf(media, payloadType, 'rtx/90000'),
       feedback: VIDEO_FEEDBACK.filter((type) => format.feedback.includes(type)),
       ...(codec === 'h264' && { parameters: h264Answer(parameters) }),
     };
   }
   return undefined;
+}
+
+/** @returns the payload type of a format's retransmissions (RFC 4588 §8.6); `undefined` where the viewer takes none. */
+function rtxOf({ formats }: RemoteMedia, payloadType: number, encoding: string): number | undefined {
+  const isRtx = (format: RemoteFormat) =>
+    format.encoding === encoding && Number(format.parameters.get('apt')) === payloadType;
+  return formats.find(isRtx)?.payloadType;
 }
 
 /**
@@ -279,15 +283,34 @@ function h264Answer(offered: ReadonlyMap<string, string>): string {
 /** Opus as both sides can use it. */
 export interface AudioFormat {
   readonly payloadType: number;
+  /** The payload type of Opus with earlier packets repeated (RED, RFC 2198), where the viewer takes that. */
+  readonly redPayloadType: number | undefined;
+  /** The payload type of retransmissions of Opus (RFC 4588), where the viewer takes them. */
+  readonly rtxPayloadType: number | undefined;
   readonly feedback: readonly string[];
 }
 
-/** Opus has two channels in SDP, whatever is in it (RFC 7587 §7); who leaves them out means the same. */
+/** Opus has two channels in SDP, whatever is in it (RFC 7587 §7); a viewer that leaves them out means the same. */
 export function chooseOpus(media: RemoteMedia): AudioFormat | undefined {
   const format = media.formats.find(({ encoding }) => encoding === 'opus/48000/2' || encoding === 'opus/48000');
   if (!format) return undefined;
-  const feedback = AUDIO_FEEDBACK.filter((type) => format.feedback.includes(type));
-  return { payloadType: format.payloadType, feedback };
+  const { payloadType } = format;
+  const red = media.formats.find(
+    ({ encoding, parameters }) =>
+      (encoding === 'red/48000/2' || encoding === 'red/48000') && isRedOf(payloadType, parameters),
+  );
+  return {
+    payloadType,
+    redPayloadType: red?.payloadType,
+    rtxPayloadType: rtxOf(media, payloadType, 'rtx/48000') ?? rtxOf(media, payloadType, 'rtx/48000/2'),
+    feedback: AUDIO_FEEDBACK.filter((type) => format.feedback.includes(type)),
+  };
+}
+
+/** `a=fmtp:<RED> <payload type>/<payload type>…` (RFC 2198 §5): all blocks must be of our Opus. */
+function isRedOf(payloadType: number, parameters: ReadonlyMap<string, string>): boolean {
+  const [blocks = ''] = parameters.keys();
+  return blocks.split('/').every((block) => block === String(payloadType));
 }
 
 const DECODES: Readonly<Record<Codec, (format: RemoteFormat) => boolean>> = {
@@ -331,9 +354,19 @@ interface LocalFormat {
   readonly feedback?: readonly string[];
 }
 
-export function opusFormat({ payloadType, feedback }: AudioFormat): LocalFormat {
+/** Opus, and its redundant form and retransmissions where they have a payload type. */
+export function opusFormats({ payloadType, redPayloadType, rtxPayloadType, feedback }: AudioFormat): LocalFormat[] {
   // 20 ms, mono, with in-band FEC where the encoder is told to (RFC 7587 §7).
-  return { payloadType, feedback, encoding: 'opus/48000/2', parameters: 'minptime=20;sprop-stereo=0;useinbandfec=1' };
+  const parameters = 'minptime=20;sprop-stereo=0;useinbandfec=1';
+  const formats: LocalFormat[] = [{ payloadType, feedback, encoding: 'opus/48000/2', parameters }];
+  if (redPayloadType !== undefined) {
+    const blocks = `${payloadType}/${payloadType}`;
+    formats.push({ payloadType: redPayloadType, feedback, encoding: 'red/48000/2', parameters: blocks });
+  }
+  if (rtxPayloadType !== undefined) {
+    formats.push({ payloadType: rtxPayloadType, encoding: 'rtx/48000', parameters: `apt=${payloadType}` });
+  }
+  return formats;
 }
 
 /** A codec, and its retransmissions where they have a payload type. */

@@ -22,6 +22,11 @@ class FakeTransport {
       retransmitted: 1,
       nacks: 2,
       plis: 3,
+      audioPackets: 4,
+      redundantPackets: 3,
+      redundancyBytes: 200,
+      audioRetransmitted: 1,
+      audioNacks: 1,
       roundTripMs: 4,
       estimateBps: 5,
       estimateSource: 'remb',
@@ -44,7 +49,15 @@ describe('traffic', () => {
         return transport as unknown as ViewerTransport;
       });
     }
-    expect(traffic.totals()).toMatchObject({ packetsSent: 30, bytesSent: 30_000, retransmitted: 2, nacks: 4, plis: 6 });
+    expect(traffic.totals()).toMatchObject({
+      packetsSent: 30,
+      bytesSent: 30_000,
+      retransmitted: 2,
+      nacks: 4,
+      plis: 6,
+      redundancyBytes: 400,
+      audioNacks: 2,
+    });
     transports[0]?.events.closed('silent');
     transports[0]?.events.closed('silent');
     expect(traffic.totals()).toMatchObject({ packetsSent: 30, plis: 6 });

@@ -1,15 +1,26 @@
 import type { TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
 /** What only ever grows. */
-export type TrafficTotals = Pick<
-  TransportStats,
-  'packetsSent' | 'bytesSent' | 'packetsDropped' | 'retransmitted' | 'nacks' | 'plis'
->;
+export type TrafficTotals = Pick<TransportStats, (typeof COUNTS)[number]>;
+
+const COUNTS = [
+  'packetsSent',
+  'bytesSent',
+  'packetsDropped',
+  'retransmitted',
+  'nacks',
+  'plis',
+  'audioPackets',
+  'redundantPackets',
+  'redundancyBytes',
+  'audioRetransmitted',
+  'audioNacks',
+] as const;
 
 /** All that a process has sent, over every connection it has and had. */
 export class Traffic {
   readonly #open = new Set<ViewerTransport>();
-  #closed: TrafficTotals = { packetsSent: 0, bytesSent: 0, packetsDropped: 0, retransmitted: 0, nacks: 0, plis: 0 };
+  #closed = totalsOf(() => 0);
 
   /** Counts a transport from its making to its end, of which its events tell. */
   watch(events: TransportEvents, make: (watched: TransportEvents) => ViewerTransport): ViewerTransport {
@@ -33,12 +44,9 @@ export class Traffic {
 }
 
 function sum(a: TrafficTotals, b: TrafficTotals): TrafficTotals {
-  return {
-    packetsSent: a.packetsSent + b.packetsSent,
-    bytesSent: a.bytesSent + b.bytesSent,
-    packetsDropped: a.packetsDropped + b.packetsDropped,
-    retransmitted: a.retransmitted + b.retransmitted,
-    nacks: a.nacks + b.nacks,
-    plis: a.plis + b.plis,
-  };
+  return totalsOf((count) => a[count] + b[count]);
+}
+
+function totalsOf(read: (count: keyof TrafficTotals) => number): TrafficTotals {
+  return Object.fromEntries(COUNTS.map((count) => [count, read(count)])) as TrafficTotals;
 }

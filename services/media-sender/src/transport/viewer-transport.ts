@@ -1,5 +1,6 @@
 import type { Codec } from '@humancast/protocol';
 import type { BandwidthEstimator, EstimateSource } from '../congestion/bandwidth-estimator.js';
+import type { AudioPacket } from '../rtp/audio-packet.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { RepairBudget } from '../rtp/repair-budget.js';
 
@@ -50,6 +51,14 @@ export interface TransportStats {
   retransmitted: number;
   /** Packets the viewer asked for again. */
   nacks: number;
+  /** Audio packets sent, without retransmissions. */
+  audioPackets: number;
+  /** Earlier packets that these repeated (RED, RFC 2198), and the bytes that this has added. */
+  redundantPackets: number;
+  redundancyBytes: number;
+  /** The parts of {@link retransmitted} and {@link nacks} that are audio. */
+  audioRetransmitted: number;
+  audioNacks: number;
   plis: number;
   roundTripMs: number | undefined;
   /** What the viewer's path carries, bits a second, and what that rests on. */
@@ -96,10 +105,12 @@ export interface ViewerTransport {
   /** Repeats a packet of video only to probe the path. @returns its bytes; 0: there is none. */
   sendPadding(): number;
   /**
-   * @param payload one Opus packet. @param rtpTicks its first sample on the timeline, 48 kHz.
+   * Sends an audio packet, with earlier ones repeated in it as far as losses call for it and the viewer takes that.
    * @returns `false` if media may not leave at this instant.
    */
-  sendAudio(payload: Buffer, rtpTicks: number): boolean;
+  sendAudio(packet: AudioPacket): boolean;
+  /** What audio takes of the path, bits a second, with what it repeats. */
+  readonly audioBps: number;
   /**
    * Sender reports of both tracks: at the instant `ntp` (64-bit NTP timestamp, 32.32), the tracks stood at these ticks.
    * Belongs within 100 ms of the first packets, and then once a second.

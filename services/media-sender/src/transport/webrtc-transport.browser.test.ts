@@ -5,6 +5,7 @@ import { createLogger } from '@humancast/shared';
 import { encodeClip, launchChromium, startTurn, type TestChromium, waitFor } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AudioPacket } from '../rtp/audio-packet.js';
 import { packetize } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { Feedback, TransportEvents } from './viewer-transport.js';
@@ -85,6 +86,7 @@ function play(transport: WebRtcTransport, codec: Codec, firstFrame = 0) {
   const startNtp = ntpOf(Date.now());
   let frame = 0;
   let packet = 0;
+  let audio: AudioPacket | undefined;
   let reportAtMs = 0;
   const timer = setInterval(() => {
     const elapsedMs = performance.now() - startMs;
@@ -92,7 +94,10 @@ function play(transport: WebRtcTransport, codec: Codec, firstFrame = 0) {
       const data = frames[(firstFrame + frame) % frames.length];
       if (data) transport.sendVideo(data, (frame * 90_000) / FPS);
     }
-    for (; packet * 20 <= elapsedMs; packet++) transport.sendAudio(opus, packet * 960);
+    for (; packet * 20 <= elapsedMs; packet++) {
+      audio = new AudioPacket(opus, packet * 960, audio);
+      transport.sendAudio(audio);
+    }
     if (elapsedMs >= reportAtMs) {
       reportAtMs = elapsedMs + 500;
       transport.sendReports(startNtp + ntpSpan(elapsedMs), Math.round(elapsedMs * 90), Math.round(elapsedMs * 48));
@@ -239,6 +244,9 @@ async function standBetween(offer: string, obstacles: Obstacles): Promise<string
 
 const payloadTypeOf = (packet: Buffer) => (packet.readUInt8(0) >> 6 === 2 ? packet.readUInt8(1) & 0x7f : undefined);
 const VP8 = 96;
+const OPUS = 111;
+const RED = 63;
+const isAudio = (packet: Buffer) => [OPUS, RED].includes(payloadTypeOf(packet) ?? 0);
 const VP8_RTX = 97;
 
 describe('a viewer in Chromium', () => {
@@ -331,6 +339,56 @@ describe('a viewer in Chromium', () => {
     expect(stats['pliCount']).toBe(0);
     expect(transport.stats().retransmitted).toBeGreaterThan(5);
     expect(transport.stats().nacks).toBeGreaterThanOrEqual(transport.stats().retransmitted);
+  });
+
+  it('gets lost audio packets again, as they were', async () => {
+    const seen = new Map<number, Buffer>();
+    const repeated: (readonly [Buffer | undefined, Buffer])[] = [];
+    const { transport, page } = await watching({
+      through: (offer) =>
+        standBetween(offer, {
+          drops: (packet) => {
+            if (!isAudio(packet)) return false;
+            const sequence = packet.readUInt16BE(2);
+            const isNew = !seen.has(sequence);
+            if (isNew) seen.set(sequence, packet);
+            else repeated.push([seen.get(sequence), packet]);
+            return isNew && sequence % 10 === 0;
+          },
+        }),
+    });
+    play(transport, 'vp8');
+    await waitFor('retransmitted audio', () => transport.stats().audioRetransmitted > 5);
+    await decodes(page, 15);
+    for (const [first, again] of repeated) expect(again).toEqual(first);
+    const { audioNacks, audioRetransmitted } = transport.stats();
+    expect(audioNacks).toBeGreaterThanOrEqual(audioRetransmitted);
+    expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsLost']).toBeLessThan(3);
+    expect(transport.bandwidth.rejected).toBe(0);
+  });
+
+  it('hears a lost audio packet from the one after it, once losses have been reported', async () => {
+    let isLossy = false;
+    const { transport, page } = await watching({
+      through: (offer) =>
+        // Each time that a packet is sent.
+        standBetween(offer, { drops: (packet) => isLossy && isAudio(packet) && packet.readUInt16BE(2) % 10 === 0 }),
+    });
+    play(transport, 'vp8');
+    await decodes(page, 30);
+    expect(transport.stats().redundantPackets).toBe(0);
+    isLossy = true;
+    await waitFor('redundancy', () => transport.stats().redundantPackets > 25);
+    // A stretch of a second in which the busiest machine sends in time: each loss would have been concealed.
+    let last = await statsOf(page, 'inbound-rtp', 'audio');
+    await waitFor('losses without concealment', async () => {
+      await decodes(page, 30);
+      const now = await statsOf(page, 'inbound-rtp', 'audio');
+      const grown = (name: string) => (now[name] ?? 0) - (last[name] ?? 0);
+      const isUnheard = grown('packetsLost') >= 3 && grown('concealedSamples') === 0;
+      last = now;
+      return isUnheard;
+    });
   });
 
   it('goes on after a loss that nothing could mend', async () => {
@@ -500,7 +558,7 @@ describe('negotiation', () => {
     const [frame] = clips.get('vp8') ?? [];
     if (!frame) throw new Error('no clip');
     transport.sendVideo(frame, 0);
-    transport.sendAudio(Buffer.alloc(10), 0);
+    transport.sendAudio(new AudioPacket(Buffer.alloc(10), 0));
     transport.sendReports(0n, 0, 0);
     transport.close();
     transport.sendVideo(frame, 0, 0, 1);

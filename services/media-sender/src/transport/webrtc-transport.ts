@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type Codec } from '@humancast/protocol';
 import { type Clock, HumancastError, type Logger, systemClock } from '@humancast/shared';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import { AUDIO_BPS, REDUNDANCY_BPS, RedundancyControl } from '../congestion/redundancy-control.js';
+import type { AudioPacket } from '../rtp/audio-packet.js';
 import {
   ABS_SEND_TIME_URI,
   CongestionExtension,
@@ -9,8 +11,8 @@ import {
   TRANSPORT_SEQUENCE_URI,
 } from '../rtp/congestion-extension.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
-import { RepairBudget } from '../rtp/repair-budget.js';
-import { Retransmitter } from '../rtp/retransmitter.js';
+import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
+import { Retransmitter, VIDEO_HISTORY_PACKETS } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
 import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
@@ -30,7 +32,7 @@ import {
   isBundled,
   type LocalMedia,
   type LocalParameters,
-  opusFormat,
+  opusFormats,
   parseDescription,
   type RemoteDescription,
   type RemoteMedia,
@@ -44,6 +46,12 @@ import { TokenBucket } from './token-bucket.js';
 import type { CloseReason, MediaKind, TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
 const OPUS_PAYLOAD_TYPE = 111;
+/** The one that Chromium gives it, which offers of others do not use for video. */
+const RED_PAYLOAD_TYPE = 63;
+/** Audio packets that may be sent again: 640 ms. */
+const AUDIO_HISTORY_PACKETS = 32;
+/** An audio packet that is this old comes too late to be heard: 500 ms. */
+const AUDIO_MAX_AGE_TICKS = 24_000;
 /** Of the first video codec offered; its retransmissions have the next, then comes the second codec. */
 const FIRST_VIDEO_PAYLOAD_TYPE = 96;
 const KEYFRAME_REQUEST_INTERVAL_MS = 200;
@@ -96,7 +104,7 @@ interface Negotiated {
   readonly fingerprints: readonly Fingerprint[];
   readonly ice: IceCredentials | undefined;
   readonly video: VideoFormat;
-  /** The viewer may want no sound. */
+  /** `undefined` when the viewer wants no audio. */
   readonly opus: AudioFormat | undefined;
   /** Of the header extensions in each section, by URI. */
   readonly extensions: Readonly<Record<MediaKind, ReadonlyMap<string, number>>>;
@@ -107,9 +115,11 @@ interface Senders {
   readonly srtp: SrtpSender;
   readonly srtcp: SrtcpReceiver;
   readonly video: RtpStream;
-  readonly rtx: RtpStream | undefined;
-  readonly retransmitter: Retransmitter;
   readonly audio: RtpStream | undefined;
+  /** All of the connection, those of retransmissions too. */
+  readonly streams: readonly RtpStream[];
+  readonly videoRetransmitter: Retransmitter;
+  readonly audioRetransmitter: Retransmitter | undefined;
 }
 
 /** ICE-lite, DTLS (werift's) and our own packet path, over UDP sockets of its own. */
@@ -123,7 +133,9 @@ export class WebRtcTransport implements ViewerTransport {
   readonly #maySend: () => boolean;
   readonly #ice: IceLiteAgent;
   readonly #cname = randomBytes(12).toString('base64url');
-  readonly #ssrc = { audio: randomSsrc(), video: randomSsrc(), rtx: randomSsrc() };
+  readonly #ssrc = { audio: randomSsrc(), video: randomSsrc() };
+  readonly #rtxSsrc = { audio: randomSsrc(), video: randomSsrc() };
+  readonly #redundancy = new RedundancyControl();
   readonly #roundTrip = new RoundTrip();
   readonly #startedAtMs: number;
   readonly #watch: NodeJS.Timeout;
@@ -145,7 +157,10 @@ export class WebRtcTransport implements ViewerTransport {
   #failures = 0;
   #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
   #packetsDropped = 0;
-  #nacks = 0;
+  #audioPackets = 0;
+  #redundantPackets = 0;
+  #redundancyBytes = 0;
+  readonly #nacks = { audio: 0, video: 0 };
   #plis = 0;
 
   constructor(options: WebRtcTransportOptions, events: TransportEvents) {
@@ -192,9 +207,7 @@ export class WebRtcTransport implements ViewerTransport {
     });
     const extensions = EXTENSION_IDS;
     const media = [
-      this.#localMedia('audio', { mid: '0', reducedSize: true, extensions }, [
-        opusFormat({ payloadType: OPUS_PAYLOAD_TYPE, feedback: AUDIO_FEEDBACK }),
-      ]),
+      this.#localMedia('audio', { mid: '0', reducedSize: true, extensions }, opusFormats(AUDIO_OFFER)),
       this.#localMedia('video', { mid: '1', reducedSize: true, extensions }, formats, true),
     ];
     const bundle = media.map(({ mid }) => mid);
@@ -217,11 +230,11 @@ export class WebRtcTransport implements ViewerTransport {
     const { opus } = negotiated;
     const media = offer.media.map((section) => {
       if (section === video) {
-        const withRtx = negotiated.video.rtxPayloadType !== undefined;
-        return this.#localMedia('video', section, videoFormats(negotiated.video), withRtx);
+        const { rtxPayloadType } = negotiated.video;
+        return this.#localMedia('video', section, videoFormats(negotiated.video), rtxPayloadType !== undefined);
       }
       if (section !== audio || !opus) return section;
-      return this.#localMedia('audio', section, [opusFormat(opus)]);
+      return this.#localMedia('audio', section, opusFormats(opus), opus.rtxPayloadType !== undefined);
     });
     return writeDescription(this.#sessionId(), local, media, offer.bundle);
   }
@@ -232,36 +245,55 @@ export class WebRtcTransport implements ViewerTransport {
       this.#packetsDropped += toPacket - fromPacket;
       return toPacket - fromPacket;
     }
-    const { video, retransmitter } = senders;
+    const { video, videoRetransmitter } = senders;
     const { payloads } = frame;
     const timestamp = video.timestampOf(rtpTicks);
     for (let i = fromPacket; i < toPacket; i++) {
       const payload = payloads[i];
       if (payload === undefined) break;
       if (!this.#maySend()) return i - fromPacket;
-      const marker = i === payloads.length - 1;
-      const sequence = video.send(payload, timestamp, marker);
-      retransmitter.remember(sequence, payload, timestamp, marker);
-      if (frame.keyframe && i === 0) retransmitter.beginKeyframe(sequence);
+      const sequence = videoRetransmitter.send(payload, timestamp, i === payloads.length - 1);
+      if (frame.keyframe && i === 0) videoRetransmitter.beginKeyframe(sequence);
     }
     return toPacket - fromPacket;
   }
 
   sendPadding(): number {
-    return this.#senders && this.#maySend() ? this.#senders.retransmitter.pad() : 0;
+    return this.#senders && this.#maySend() ? this.#senders.videoRetransmitter.pad() : 0;
   }
 
-  sendAudio(payload: Buffer, rtpTicks: number): boolean {
+  sendAudio(packet: AudioPacket): boolean {
     const senders = this.#senders;
     if (!senders) {
       this.#packetsDropped++;
       return true;
     }
     // A viewer that wants no audio lacks none.
-    if (!senders.audio) return true;
+    const { audio, audioRetransmitter } = senders;
+    const { payloadType, redPayloadType } = this.#negotiated?.opus ?? AUDIO_OFFER;
+    if (!audio || !audioRetransmitter) return true;
     if (!this.#maySend()) return false;
-    senders.audio.send(payload, senders.audio.timestampOf(rtpTicks), false);
+    const depth = redPayloadType === undefined ? 0 : this.#chooseRedundancy();
+    const red = packet.red(payloadType, depth);
+    const timestamp = audio.timestampOf(packet.ticks);
+    this.#audioPackets++;
+    if (red && redPayloadType !== undefined) {
+      audioRetransmitter.send(red, timestamp, false, redPayloadType, packet.opus);
+      this.#redundantPackets += depth;
+      this.#redundancyBytes += red.length - packet.opus.length;
+    } else {
+      audioRetransmitter.send(packet.opus, timestamp, false);
+    }
     return true;
+  }
+
+  get audioBps(): number {
+    return AUDIO_BPS + this.#redundancy.depth * REDUNDANCY_BPS;
+  }
+
+  #chooseRedundancy(): number {
+    const nowMs = this.#clock.nowMs();
+    return this.#redundancy.update(this.bandwidth.recentLossRate, this.bandwidth.targetBps(nowMs), nowMs);
   }
 
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void {
@@ -275,16 +307,21 @@ export class WebRtcTransport implements ViewerTransport {
   stats(): TransportStats {
     const packetsDropped = this.#packetsDropped + this.#ice.packetsDropped;
     if (this.#lastStats) return { ...this.#lastStats, packetsDropped };
-    const { audio, video, rtx, retransmitter } = this.#senders ?? {};
-    const streams = [audio, video, rtx].filter((stream) => stream !== undefined);
+    const { streams = [], audioRetransmitter, videoRetransmitter } = this.#senders ?? {};
+    const audioRetransmitted = audioRetransmitter?.repeated ?? 0;
     const packetsSent = streams.reduce((sum, { packets }) => sum + packets, 0);
     return {
       packetsSent,
       bytesSent: streams.reduce((sum, { octets }) => sum + octets, 0) + packetsSent * RTP_HEADER_BYTES,
       packetsDropped,
-      retransmitted: retransmitter?.repeated ?? 0,
-      nacks: this.#nacks,
+      retransmitted: audioRetransmitted + (videoRetransmitter?.repeated ?? 0),
+      nacks: this.#nacks.audio + this.#nacks.video,
       plis: this.#plis,
+      audioPackets: this.#audioPackets,
+      redundantPackets: this.#redundantPackets,
+      redundancyBytes: this.#redundancyBytes,
+      audioRetransmitted,
+      audioNacks: this.#nacks.audio,
       roundTripMs: this.#roundTrip.ms,
       estimateBps: Math.round(this.bandwidth.targetBps(this.#clock.nowMs())),
       estimateSource: this.bandwidth.source,
@@ -352,7 +389,7 @@ export class WebRtcTransport implements ViewerTransport {
       throw new HumancastError('bad_sdp', 'audio and video must share one transport (a=group:BUNDLE)');
     }
     const opus = audio && chooseOpus(audio);
-    // Better than a picture without a voice: a player of others that can't say why it is silent.
+    // A player that shows video without audio could not say why.
     if (audio && !opus) {
       throw new HumancastError('no_common_codec', 'the viewer takes audio, but not as Opus (opus/48000/2)');
     }
@@ -371,7 +408,7 @@ export class WebRtcTransport implements ViewerTransport {
     formats: LocalMedia['formats'],
     withRtx = false,
   ): LocalMedia {
-    const ssrcs = withRtx ? [this.#ssrc[kind], this.#ssrc.rtx] : [this.#ssrc[kind]];
+    const ssrcs = withRtx ? [this.#ssrc[kind], this.#rtxSsrc[kind]] : [this.#ssrc[kind]];
     return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize, extensions };
   }
 
@@ -400,11 +437,34 @@ export class WebRtcTransport implements ViewerTransport {
       const congestion = { extension, ids: extensionIds(negotiated, kind) };
       return new RtpStream({ srtp, writer: this.#ice, ssrc, payloadType, congestion });
     };
-    const { rtxPayloadType } = format;
+    const createRtx = (kind: MediaKind, payloadType: number | undefined) =>
+      payloadType === undefined ? undefined : create(this.#rtxSsrc[kind], payloadType, kind);
     const video = create(this.#ssrc.video, format.payloadType, 'video');
-    const rtx = rtxPayloadType === undefined ? undefined : create(this.#ssrc.rtx, rtxPayloadType, 'video');
+    const videoRtx = createRtx('video', format.rtxPayloadType);
     const audio = opus && create(this.#ssrc.audio, opus.payloadType, 'audio');
-    return { srtp, srtcp, video, rtx, retransmitter: new Retransmitter(video, rtx, this.repairs), audio };
+    const audioRtx = createRtx('audio', opus?.rtxPayloadType);
+    return {
+      srtp,
+      srtcp,
+      video,
+      audio,
+      streams: [video, videoRtx, audio, audioRtx].filter((stream) => stream !== undefined),
+      videoRetransmitter: new Retransmitter({
+        original: video,
+        rtx: videoRtx,
+        budget: this.repairs,
+        historyPackets: VIDEO_HISTORY_PACKETS,
+      }),
+      audioRetransmitter:
+        audio &&
+        new Retransmitter({
+          original: audio,
+          rtx: audioRtx,
+          budget: new RepairBudget(AUDIO_REPAIR_SHARE, AUDIO_REPAIR_LIMIT_BYTES),
+          historyPackets: AUDIO_HISTORY_PACKETS,
+          maxAgeTicks: AUDIO_MAX_AGE_TICKS,
+        }),
+    };
   }
 
   #report({ srtp }: Senders, stream: RtpStream, ntp: bigint, ticks: number): void {
@@ -471,10 +531,13 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   #repeat(ssrc: number, sequences: readonly number[]): void {
-    if (ssrc !== this.#ssrc.video) return;
-    this.#nacks += sequences.length;
-    if (!this.#maySend()) return;
-    this.#senders?.retransmitter.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms);
+    const kind = this.#kindOf(ssrc);
+    if (!kind) return;
+    this.#nacks[kind] += sequences.length;
+    if (!this.#senders || !this.#maySend()) return;
+    const { audioRetransmitter, videoRetransmitter } = this.#senders;
+    const retransmitter = kind === 'audio' ? audioRetransmitter : videoRetransmitter;
+    retransmitter?.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms);
   }
 
   #pictureLost(ssrc: number): void {
@@ -517,17 +580,17 @@ export class WebRtcTransport implements ViewerTransport {
 
 const NO_EXTENSIONS: ReadonlyMap<string, number> = new Map();
 
-/**
- * A packet that is sent again as it was, for want of a retransmission stream, must not differ in anything (RFC 7714 §8.4), so
- * then no packet has an extension. Feedback in one section covers all packets of the connection.
- */
-function extensionIds({ video, extensions }: Negotiated, kind: MediaKind): CongestionExtensionIds {
-  const isUsable = video.rtxPayloadType !== undefined;
+/** Retransmissions of audio are not offered: Chromium refuses the whole offer. */
+const AUDIO_OFFER: AudioFormat = {
+  payloadType: OPUS_PAYLOAD_TYPE,
+  redPayloadType: RED_PAYLOAD_TYPE,
+  rtxPayloadType: undefined,
+  feedback: AUDIO_FEEDBACK,
+};
+
+function extensionIds({ extensions }: Negotiated, kind: MediaKind): CongestionExtensionIds {
   const ids = extensions[kind];
-  return {
-    transportSequence: isUsable ? ids.get(TRANSPORT_SEQUENCE_URI) : undefined,
-    absSendTime: isUsable ? ids.get(ABS_SEND_TIME_URI) : undefined,
-  };
+  return { transportSequence: ids.get(TRANSPORT_SEQUENCE_URI), absSendTime: ids.get(ABS_SEND_TIME_URI) };
 }
 
 type Sections = Record<MediaKind, RemoteMedia | undefined>;
