@@ -5,7 +5,7 @@ import { AudioIntake } from './audio-intake.js';
 const float = (...samples: number[]) => Buffer.from(Float32Array.from(samples).buffer);
 
 describe('AudioIntake', () => {
-  it('takes 16-bit samples at our rate as they are, wherever they lie in memory', () => {
+  it('returns 16-bit samples at the stored rate unchanged, at any offset in memory', () => {
     fc.assert(
       fc.property(fc.int16Array(), fc.integer({ min: 0, max: 3 }), (samples, offset) => {
         const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(samples.buffer)]).subarray(offset);
@@ -14,14 +14,14 @@ describe('AudioIntake', () => {
     );
   });
 
-  it('clamps floats that are out of range, silences what is no number, and counts both', () => {
+  it('clamps out-of-range floats, replaces NaN with silence, and counts both', () => {
     const intake = new AudioIntake({ sampleRate: 24_000, sampleFormat: 'f32' });
     const samples = intake.push(float(0, 0.5, 1, -1, 1.5, -7, Number.NaN, Number.POSITIVE_INFINITY));
     expect([...samples]).toEqual([0, 16_384, 32_767, -32_768, 32_767, -32_768, 0, 32_767]);
     expect(intake.clampedSamples).toBe(4);
   });
 
-  it('never overflows when a loud sound is resampled', () => {
+  it('never overflows when resampling loud audio', () => {
     const intake = new AudioIntake({ sampleRate: 48_000, sampleFormat: 'f32' });
     const square = float(...Array.from({ length: 4800 }, (_, i) => (i % 96 < 48 ? 1 : -1)));
     const samples = intake.push(square);
@@ -33,7 +33,7 @@ describe('AudioIntake', () => {
   it.each([
     ['s16', 3],
     ['f32', 6],
-  ] as const)('refuses half a sample of %s', (sampleFormat, bytes) => {
+  ] as const)('rejects a partial sample of %s', (sampleFormat, bytes) => {
     const intake = new AudioIntake({ sampleRate: 24_000, sampleFormat });
     expect(() => intake.push(Buffer.alloc(bytes))).toThrow(expect.objectContaining({ code: 'live_audio_size' }));
   });

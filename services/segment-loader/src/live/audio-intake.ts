@@ -5,7 +5,7 @@ import { Resampler } from './resampler.js';
 const BYTES = { s16: 2, f32: 4 } as const;
 const FULL_SCALE = 32_768;
 
-/** Brings a producer's PCM to what is stored: 16 bit at `PCM_RATE`. */
+/** Converts a producer's PCM to 16 bits at `PCM_RATE`. */
 export class AudioIntake {
   readonly #format: LiveStart['sampleFormat'];
   readonly #resampler: Resampler | undefined;
@@ -16,7 +16,7 @@ export class AudioIntake {
     this.#resampler = sampleRate === PCM_RATE ? undefined : new Resampler(sampleRate, PCM_RATE);
   }
 
-  /** Float samples that were outside −1…1, and became the nearest that is not, or not a number, and became 0. */
+  /** Number of float samples outside −1…1 (clamped) or NaN (replaced with 0). */
   get clampedSamples(): number {
     return this.#clamped;
   }
@@ -26,7 +26,7 @@ export class AudioIntake {
     const size = BYTES[this.#format];
     if (bytes.length % size !== 0) {
       throw new HumancastError('live_audio_size', {
-        detail: `${bytes.length} bytes of sound are not a whole number of ${this.#format} samples of ${size} bytes`,
+        detail: `${bytes.length} bytes of audio are not a whole number of ${this.#format} samples of ${size} bytes`,
         extra: { bytes: bytes.length },
       });
     }
@@ -51,7 +51,7 @@ export class AudioIntake {
   }
 }
 
-/** A message's bytes may lie anywhere; typed arrays must not. Little-endian machines only, as all that Node.js runs on are. */
+/** Copies bytes into an aligned typed array. The bytes must be little-endian, as on all platforms of Node.js. */
 function aligned<T extends Int16Array | Float32Array>(
   bytes: Buffer,
   Type: { new (length: number): T; readonly BYTES_PER_ELEMENT: number },

@@ -17,7 +17,7 @@ import { probe } from '../probe/probe.js';
 import type { MergeSetup } from './encoder/wire.js';
 import type { Backdrop } from './encoder-process.js';
 
-/** Each some megabytes; avatars that are pushed to at a time are few. */
+/** Maximum number of cached backdrops, each of a few megabytes. */
 const KEPT = 8;
 const TIMEOUT_MS = 20_000;
 
@@ -33,15 +33,15 @@ export interface BackdropLimits {
 }
 
 /**
- * What an avatar's composition has below and above a live push. A push doesn't wait for what moves: of the other inputs the first
- * frame is seen, made once into two pictures, and kept for the next push.
+ * Draws what an avatar's composition shows below and above a live push. A push does not wait for moving inputs: their first
+ * frame is used, drawn once into two images, and cached for the next push.
  */
 export class Backdrops {
   readonly #root: string;
   readonly #limits: BackdropLimits;
   readonly #made = new Map<string, Promise<LiveMerge>>();
 
-  /** @param root the media folder. */
+  /** @param root The media folder. */
   constructor(root: string, limits: BackdropLimits) {
     this.#root = root;
     this.#limits = limits;
@@ -54,7 +54,7 @@ export class Backdrops {
     { width, height }: Pick<LiveStart, 'width' | 'height'>,
   ): Promise<LiveMerge | undefined> {
     if (!composition) return undefined;
-    // What is heard is the push alone, and it is as long as that.
+    // The push alone determines the audio and the length.
     const seen: Composition = { ...composition, audio: [], lengthOf: MAIN_INPUT };
     const files = await layersOf(this.#root, id, seen);
     const identity = files.map(({ path, sizeBytes, modifiedMs }) => [path, sizeBytes, modifiedMs]);
@@ -62,7 +62,7 @@ export class Backdrops {
     const made = this.#made.get(key) ?? this.#make(id, seen, settings, { width, height });
     this.#made.delete(key);
     this.#made.set(key, made);
-    // What failed is tried again by the next push.
+    // A failed drawing is not cached, so the next push tries again.
     made.catch(() => this.#made.delete(key));
     const [oldest] = this.#made.keys();
     if (this.#made.size > KEPT && oldest !== undefined) this.#made.delete(oldest);
@@ -124,7 +124,7 @@ export class Backdrops {
       for await (const chunk of tool.outputs[0] as AsyncIterable<Buffer>) chunks.push(chunk);
       const picture = Buffer.concat(chunks);
       if (picture.length !== bytes) {
-        throw new HumancastError('encoder_failed', 'the other layers of the composition could not be drawn');
+        throw new HumancastError('encoder_failed', 'ffmpeg could not draw the other layers of the composition');
       }
       return picture;
     } finally {
@@ -134,7 +134,7 @@ export class Backdrops {
   }
 }
 
-/** The push, as if it were a file of one second; its pictures come with their own matrix. */
+/** Describes the push as a file of one second; its frames carry their own color matrix. */
 function mainInput({ width, height }: Size): ProbedInput {
   const rate: Rational = { num: 25, den: 1 };
   const rates = { averageRate: rate, nominalRate: rate, endSeconds: 1 };

@@ -1,29 +1,29 @@
 import type { Logger } from '@humancast/shared';
 import { EncoderProcess } from './encoder-process.js';
 
-/** Keeps one encoder running for the next push: starting a process and loading the codecs takes 100 ms. */
+/** Keeps one spare encoder running, because starting a process and loading the codecs takes 100 ms. */
 export class EncoderPool {
   readonly #logger: Logger;
   readonly #command: readonly string[] | undefined;
   #spare: EncoderProcess | undefined;
   #closed = false;
 
-  /** @param command what to run instead of the encoder as built. */
+  /** @param command Command to run instead of the built encoder. */
   constructor(logger: Logger, command?: readonly string[]) {
     this.#logger = logger;
     this.#command = command;
   }
 
-  /** Makes the first spare. */
+  /** Starts the first spare. */
   start(): void {
     if (!this.#closed && !this.#spare?.isUsable) this.#spare = new EncoderProcess(this.#logger, this.#command);
   }
 
-  /** An encoder of the caller's own. */
+  /** @returns An encoder for the caller's exclusive use. */
   take(): EncoderProcess {
     const spare = this.#spare?.isUsable ? this.#spare : new EncoderProcess(this.#logger, this.#command);
     this.#spare = undefined;
-    // The next one starts when this one is busy setting up, not before.
+    // The next one starts once this one is setting up, so that it does not compete with it.
     setImmediate(() => this.start());
     return spare;
   }

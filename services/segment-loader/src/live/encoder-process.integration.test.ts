@@ -45,7 +45,7 @@ async function begin(setup: Partial<EncoderSetup> = {}) {
   return { encoder, frames, errors };
 }
 
-/** Mean red, green and blue of a keyframe, as ffmpeg decodes it. */
+/** @returns The mean red, green and blue of a keyframe, decoded by ffmpeg. */
 function colorOf(data: Buffer, codec: 'vp8' | 'h264', { width, height } = SIZE): number[] {
   const input = codec === 'h264' ? data : ivf(data, width, height);
   const args = ['-v', 'error', '-f', codec === 'h264' ? 'h264' : 'ivf', '-i', 'pipe:0', '-frames:v', '1'];
@@ -88,7 +88,7 @@ function picture(format: PixelFormat): Buffer {
   }
 }
 
-/** A JPEG of {@link SIZE} whose red part is above once it is turned as the EXIF orientation says (EXIF 2.3 §4.6.4). */
+/** @returns A JPEG of {@link SIZE} whose upper half is red once it is turned by its EXIF orientation (EXIF 2.3 §4.6.4). */
 function storedRedAbove(orientation: number): Buffer {
   const { width, height } = SIZE;
   const isRed = (x: number, y: number) =>
@@ -108,7 +108,7 @@ function storedRedAbove(orientation: number): Buffer {
   return execFileSync('ffmpeg', ['-v', 'error', ...raw, '-f', 'mjpeg', '-q:v', '2', 'pipe:1'], { input: pixels });
 }
 
-/** The colors in the middle of the upper and of the lower half of a VP8 keyframe. */
+/** @returns The colors at the centers of the upper and lower halves of a VP8 keyframe. */
 function rowsOf(data: Buffer, width: number, height: number): number[][] {
   const raw = ['-f', 'ivf', '-i', 'pipe:0', '-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'];
   const pixels = execFileSync('ffmpeg', ['-v', 'error', ...raw], { input: ivf(data, width, height) });
@@ -120,11 +120,11 @@ function rowsOf(data: Buffer, width: number, height: number): number[][] {
 
 describe('EncoderProcess', () => {
   it.each(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg'] as const)(
-    'shows %s in its colors, in both codecs',
+    'encodes %s with the right colors in both codecs',
     async (format) => {
       const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...SIZE, bitrateBps: 500_000 }));
       const { encoder, frames } = await begin({ pixelFormat: format, renditions });
-      encoder.picture(picture(format), 1);
+      encoder.encode(picture(format), 1);
       await encoder.end();
       expect(frames.map(({ rendition, number, keyframe }) => ({ rendition, number, keyframe }))).toEqual([
         { rendition: 0, number: 0, keyframe: true },
@@ -139,10 +139,10 @@ describe('EncoderProcess', () => {
     },
   );
 
-  it('makes a keyframe where each GOP begins and nowhere else, one frame for each picture', async () => {
+  it('makes one frame per input, and a keyframe exactly where each GOP begins', async () => {
     const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...SIZE, bitrateBps: 500_000 }));
     const { encoder, frames } = await begin({ renditions });
-    for (let i = 0; i < 24; i++) encoder.picture(Buffer.alloc(SIZE.width * SIZE.height * 3, 9 * i), 1);
+    for (let i = 0; i < 24; i++) encoder.encode(Buffer.alloc(SIZE.width * SIZE.height * 3, 9 * i), 1);
     encoder.repeat(2);
     await encoder.end();
     for (const rendition of [0, 1]) {
@@ -157,33 +157,33 @@ describe('EncoderProcess', () => {
     const [width, height] = turned ? [SIZE.height, SIZE.width] : [SIZE.width, SIZE.height];
     const renditions = [{ codec: 'vp8' as const, width, height, bitrateBps: 500_000 }];
     const { encoder, frames } = await begin({ pixelFormat: 'jpeg', width, height, renditions });
-    encoder.picture(withOrientation(storedRedAbove(orientation), orientation), 1);
+    encoder.encode(withOrientation(storedRedAbove(orientation), orientation), 1);
     await encoder.end();
     const [above, below] = rowsOf(frames[0]?.data as Buffer, width, height);
     expect(above?.[0]).toBeGreaterThan(180);
     expect(below?.[0]).toBeLessThan(60);
   });
 
-  it('refuses a turned JPEG whose header has the size that is stored, and says which is right', async () => {
+  it('rejects a turned JPEG if the header states the stored size, and names the right one', async () => {
     const { encoder, errors } = await begin({ pixelFormat: 'jpeg' });
-    encoder.picture(withOrientation(picture('jpeg'), 6), 1);
+    encoder.encode(withOrientation(picture('jpeg'), 6), 1);
     await expect(encoder.end()).rejects.toMatchObject({ code: 'live_frame_corrupt' });
-    expect(errors[0]?.message).toContain(`${SIZE.height}×${SIZE.width} when it is upright`);
+    expect(errors[0]?.message).toContain(`${SIZE.height}×${SIZE.width} after its EXIF`);
   });
 
   it('scales to the rendition', async () => {
     const renditions = [{ codec: 'vp8' as const, width: 32, height: 24, bitrateBps: 200_000 }];
     const { encoder, frames } = await begin({ renditions });
-    encoder.picture(picture('bgr24'), 1);
+    encoder.encode(picture('bgr24'), 1);
     await encoder.end();
     // RFC 6386 §9.1: the size follows the frame tag and the start code.
     expect(frames[0]?.data.readUInt16LE(6)).toBe(32);
     expect(frames[0]?.data.readUInt16LE(8)).toBe(24);
   });
 
-  it('repeats a still until there is a picture, and black without one', async () => {
+  it('repeats a still until the first frame, or black without one', async () => {
     const first = await begin();
-    first.encoder.picture(picture('bgr24'), 1);
+    first.encoder.encode(picture('bgr24'), 1);
     await first.encoder.end();
     const { encoder, frames } = await begin();
     encoder.still('vp8', first.frames[0]?.data as Buffer);
@@ -199,14 +199,14 @@ describe('EncoderProcess', () => {
   it.each([
     ['no JPEG', Buffer.from('not a picture')],
     ['a JPEG of another size', undefined],
-  ])('ends at %s, and says why', async (_, bytes) => {
+  ])('fails on %s with the reason', async (_, bytes) => {
     const { encoder, errors } = await begin({ pixelFormat: 'jpeg', ...(bytes ? {} : { width: 64 }) });
-    encoder.picture(bytes ?? picture('jpeg'), 1);
+    encoder.encode(bytes ?? picture('jpeg'), 1);
     await expect(encoder.end()).rejects.toMatchObject({ code: 'live_frame_corrupt' });
     expect(errors.map(({ code }) => code)).toEqual(['live_frame_corrupt']);
   });
 
-  it('reports a crash once', async () => {
+  it('reports a crash exactly once', async () => {
     const { encoder, errors } = await begin();
     process.kill(encoder.pid as number, 'SIGSEGV');
     await expect(encoder.end()).rejects.toMatchObject({ code: 'encoder_failed' });

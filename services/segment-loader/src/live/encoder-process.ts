@@ -23,7 +23,7 @@ export const ENCODER_COMMAND: readonly string[] = [fileURLToPath(new URL('./enco
 const NOTHING: Buffer = Buffer.alloc(0);
 const STDERR_LIMIT_BYTES = 4096;
 
-/** Raw pictures, as large as the whole: I420, and I420 with an alpha plane. */
+/** Raw images as large as the composition: I420, and I420 with an alpha plane. */
 export interface Backdrop {
   readonly below: Buffer;
   readonly above: Buffer | undefined;
@@ -31,13 +31,13 @@ export interface Backdrop {
 
 export interface EncoderHandlers {
   onFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): void;
-  /** Something that was sent has been dealt with. */
+  /** Called when one sent message has been processed. */
   onTaken(): void;
-  /** It broke, or could not go on; once, and nothing after it. */
+  /** Called at most once, when the encoder fails; nothing is called after it. */
   onFailed(error: HumancastError): void;
 }
 
-/** The process that encodes one live push, as the service sees it. */
+/** The service's side of the process that encodes one live push. */
 export class EncoderProcess {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #logger: Logger;
@@ -63,7 +63,7 @@ export class EncoderProcess {
     this.#child.stderr.on('data', (data: Buffer) => {
       this.#complaints = (this.#complaints + data.toString()).slice(-STDERR_LIMIT_BYTES);
     });
-    // It is gone; its exit says so as well.
+    // The encoder's exit also reports a broken pipe.
     this.#child.stdin.on('error', () => {});
     this.#child.once('error', (error) => this.#fail('encoder_failed', error.message));
     this.#child.once('close', (code, signal) => this.#exited(code, signal));
@@ -77,12 +77,12 @@ export class EncoderProcess {
     return !this.#over;
   }
 
-  /** What was sent and has not been dealt with. */
+  /** Number of sent messages that have not been processed. */
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** @param backdrop where the set-up merges. @throws HumancastError `encoder_failed`. */
+  /** @param backdrop Required if the set-up merges. @throws HumancastError `encoder_failed`. */
   async begin(setup: EncoderSetup, handlers: EncoderHandlers, backdrop?: Backdrop): Promise<void> {
     await this.#ready.promise;
     this.#handlers = handlers;
@@ -93,28 +93,28 @@ export class EncoderProcess {
     if (backdrop?.above) this.#send({ kind: TO_ENCODER.above }, backdrop.above);
   }
 
-  /** One frame in the set-up's format, to be shown for so many frames. The bytes must not change afterwards. */
-  picture(bytes: Buffer, count: number): void {
-    this.#send({ kind: TO_ENCODER.picture, count }, bytes);
+  /** Sends one frame in the set-up's format, to be encoded `count` times. The bytes must not change afterward. */
+  encode(bytes: Buffer, count: number): void {
+    this.#send({ kind: TO_ENCODER.frame, count }, bytes);
   }
 
-  /** The last picture for so many frames more. */
+  /** Encodes the last frame another `count` times. */
   repeat(count: number): void {
     this.#send({ kind: TO_ENCODER.repeat, count });
   }
 
-  /** An encoded keyframe is the picture to be repeated. */
+  /** Sends an encoded keyframe as the frame to repeat. */
   still(codec: Codec, bytes: Buffer): void {
     this.#send({ kind: TO_ENCODER.still, rendition: codec === 'vp8' ? 0 : 1 }, bytes);
   }
 
-  /** Resolves when the frames of everything sent are out. @throws HumancastError when it broke before. */
+  /** Resolves when the frames of everything sent have been received. @throws HumancastError if the encoder has failed. */
   async end(): Promise<void> {
     if (!this.#over) this.#write({ kind: TO_ENCODER.end });
     await this.#ended.promise;
   }
 
-  /** At any time, and again. */
+  /** Kills the process; may be called at any time, also repeatedly. */
   kill(): void {
     this.#over = true;
     this.#child.kill('SIGKILL');
@@ -176,8 +176,9 @@ export class EncoderProcess {
   }
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
-    if (this.#complaints !== '') this.#logger.warn({ encoder: this.pid, text: this.#complaints }, 'encoder complained');
-    this.#fail('encoder_failed', `the encoder ended with ${signal ?? `exit code ${code}`}`);
+    if (this.#complaints !== '')
+      this.#logger.warn({ encoder: this.pid, text: this.#complaints }, 'encoder wrote to stderr');
+    this.#fail('encoder_failed', `the encoder exited with ${signal ?? `exit code ${code}`}`);
   }
 
   #fail(code: ErrorCode, message: string): void {

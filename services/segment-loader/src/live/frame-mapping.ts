@@ -1,8 +1,8 @@
 import type { Rational } from '@humancast/protocol';
 
 /**
- * How many frames of the segment's rate a producer's frame stands for: none, one, or more. Frame n of the segment shows what
- * the producer shows at that instant, so the two never part, whatever the rates.
+ * @returns The number of the segment's frames that a producer's frame becomes: 0, 1 or more. Frame n of the segment shows
+ * what the producer shows at that time, so the two never drift, whatever the rates.
  */
 export function framesFor(index: number, from: Rational, to: Rational): number {
   return framesBefore(index + 1, from, to) - framesBefore(index, from, to);

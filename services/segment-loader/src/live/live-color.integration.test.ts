@@ -7,21 +7,21 @@ import type { Pixel } from '../../testing/decoded-segment.js';
 import { ENCODER_SOURCES } from '../../testing/encoder-sources.js';
 import { EncoderProcess } from './encoder-process.js';
 
-/** Skin, red, green and blue, none at the edge of what can be shown. */
+/** Skin, red, green and blue, none at the edge of the gamut. */
 const COLORS: readonly Rgb[] = [
   [0.85, 0.65, 0.55],
   [0.75, 0.2, 0.2],
   [0.2, 0.65, 0.3],
   [0.25, 0.3, 0.8],
 ];
-/** What a viewer's decoder takes each codec for (see `VIEWER_MATRIX`). */
+/** Color matrix that a viewer's decoder assumes for each codec (see `VIEWER_MATRIX`). */
 const SHOWN = {
   vp8: { ...BT601, isFull: false, bits: 8 },
   h264: { ...BT709, isFull: false, bits: 8 },
 } as const;
-/** Steps of 8 bits by which a decoded value may differ: rounding of two conversions, and the encoder. */
+/** Tolerance of a decoded value in 8-bit steps: rounding of two conversions, and the encoder. */
 const RAW_LIMIT = 3;
-/** JPEG rounds its coefficients besides. */
+/** Additional tolerance for the rounding of JPEG coefficients. */
 const JPEG_LIMIT = 5;
 
 type Case = readonly [name: string, format: PixelFormat, bytes: (side: number) => Buffer, limit: number];
@@ -31,8 +31,8 @@ afterEach(() => {
   for (const encoder of running.splice(0)) encoder.kill();
 });
 
-/** Colors of pushed frames against numbers that are computed from ITU recommendations, without FFmpeg. */
-describe('the colors of a live push', () => {
+/** Compares the colors of pushed frames with numbers computed from ITU recommendations, without FFmpeg. */
+describe('colors of a live push', () => {
   const cases: readonly Case[] = [
     ['BGR', 'bgr24', (side) => packed(side, ([r, g, b]) => [b, g, r]), RAW_LIMIT],
     ['RGB', 'rgb24', (side) => packed(side, ([r, g, b]) => [r, g, b]), RAW_LIMIT],
@@ -41,7 +41,7 @@ describe('the colors of a live push', () => {
     ['JPEG (BT.601, full range) of 4:2:0', 'jpeg', (side) => jpeg(side, [2, 2], 'yuvj420p'), JPEG_LIMIT],
     ['JPEG (BT.601, full range) of 4:4:4', 'jpeg', (side) => jpeg(side, [1, 1], 'yuvj444p'), JPEG_LIMIT],
   ];
-  // A file without a stated matrix means BT.709 from 720 lines on; a push always means what its format says.
+  // In a file, no stated matrix would mean BT.709 from 720 lines on; a push always has its format's matrix.
   const sizes = [64, 720];
   it.each(
     cases.flatMap(([name, ...each]) => sizes.map((side) => [`${name}, ${side}×${side}`, ...each, side] as const)),
@@ -50,7 +50,7 @@ describe('the colors of a live push', () => {
     for (const codec of ['vp8', 'h264'] as const) expectColors(keyframes[codec], codec, side, limit);
   });
 
-  it('are right when the video is scaled down', async () => {
+  it('are right in a downscaled rendition', async () => {
     const keyframes = await encode(
       'rgb24',
       packed(256, ([r, g, b]) => [r, g, b]),
@@ -63,7 +63,7 @@ describe('the colors of a live push', () => {
   it.each([
     ['black', 0, { y: 16, u: 128, v: 128 }],
     ['white', 255, { y: 235, u: 128, v: 128 }],
-  ] as const)('leave %s in RGB at the edge of the limited range', async (_, value, right) => {
+  ] as const)('map RGB %s to the edge of the limited range', async (_, value, right) => {
     const keyframes = await encode('rgb24', Buffer.alloc(64 * 64 * 3, value), 64, 64);
     for (const codec of ['vp8', 'h264'] as const) {
       for (const seen of pixelsOf(keyframes[codec], codec, 64)) expect(distance(seen, right)).toBeLessThanOrEqual(1);
@@ -71,7 +71,7 @@ describe('the colors of a live push', () => {
   });
 });
 
-/** @returns the first keyframe of each codec. */
+/** @returns The first keyframe of each codec. */
 async function encode(pixelFormat: PixelFormat, frame: Buffer, from: number, to: number) {
   const encoder = new EncoderProcess(createLogger('test', 'fatal'), ENCODER_SOURCES);
   running.push(encoder);
@@ -92,7 +92,7 @@ async function encode(pixelFormat: PixelFormat, frame: Buffer, from: number, to:
       },
     },
   );
-  encoder.picture(frame, 1);
+  encoder.encode(frame, 1);
   await encoder.end();
   return { vp8: made.get(0) ?? Buffer.alloc(0), h264: made.get(1) ?? Buffer.alloc(0) };
 }
@@ -110,7 +110,7 @@ function distance(seen: Pixel | undefined, right: Pixel): number {
   return Math.max(...(['y', 'u', 'v'] as const).map((of) => Math.abs((seen?.[of] ?? 0) - right[of])));
 }
 
-/** The middle of each quarter, in the numbers that the decoder has, converted by nobody. */
+/** @returns The center of each quarter as decoded, without any conversion. */
 function pixelsOf(keyframe: Buffer, codec: keyof typeof SHOWN, side: number): Pixel[] {
   const input = codec === 'h264' ? keyframe : ivf(keyframe, side);
   const args = ['-v', 'error', '-f', codec === 'h264' ? 'h264' : 'ivf', '-i', 'pipe:0', '-frames:v', '1'];
@@ -127,7 +127,7 @@ function pixelsOf(keyframe: Buffer, codec: keyof typeof SHOWN, side: number): Pi
   return [at(0.25, 0.25), at(0.75, 0.25), at(0.25, 0.75), at(0.75, 0.75)];
 }
 
-/** Four quarters of RGB, 8 bits each. */
+/** @returns An RGB frame of four quarters, 8 bits per component. */
 function packed(side: number, order: (rgb: Rgb) => readonly number[]): Buffer {
   const inks = COLORS.map((color) => order(color.map((value) => Math.round(255 * value)) as unknown as Rgb));
   return Buffer.from(

@@ -22,7 +22,7 @@ const START = {
 const RATIONAL = { ...START, fps: { num: 30_000, den: 1001 }, pixelFormat: 'jpeg', sampleFormat: 's16' };
 const BUDGET = { runs: 20_000, seconds: 3 };
 
-/** Runs a parser; only errors that the caller can be told pass. */
+/** Runs a parser and rethrows all errors except 4xx ones. */
 function refusing(parse: () => void): void {
   try {
     parse();
@@ -32,7 +32,7 @@ function refusing(parse: () => void): void {
 }
 
 it(
-  'text messages of a live push are a known message or refused with a 4xx',
+  'text messages of a live push are parsed or rejected with a 4xx',
   async () => {
     let started = 0;
     const corpus = [START, RATIONAL, { type: 'end' }].map((message) => JSON.stringify(message));
@@ -53,7 +53,7 @@ it(
 );
 
 it(
-  'binary messages of a live push are a frame, sound, or refused with a 4xx',
+  'binary messages of a live push are video, audio, or rejected with a 4xx',
   async () => {
     const corpus = [Buffer.from([1, 0, 0, 0, ...Array(64).fill(7)]), Buffer.from([2, 0, 0, 0, ...Array(96).fill(9)])];
     const kinds = { video: 0, audio: 0 };
@@ -76,7 +76,7 @@ it(
 );
 
 it(
-  "the encoder's stream of messages is read in any pieces without an error",
+  "the encoder's messages are read from a stream cut anywhere",
   async () => {
     const body = Buffer.alloc(40, 1);
     const message = Buffer.concat([wireHeader({ kind: FROM_ENCODER.frame, count: 3 }, body.length), body]);
@@ -99,7 +99,7 @@ it(
 );
 
 it(
-  'playlists of any bytes are lists of names that are neither empty nor comments',
+  'playlists of any bytes give names that are neither empty nor comments',
   async () => {
     const { runs } = await fuzz({ ...BUDGET, corpus: ['\uFEFF#EXTM3U\r\na.mp4\n\n  b.webm \nc.mov'] }, (input) => {
       for (const { entry: name } of parsePlaylist(input)) {

@@ -9,7 +9,7 @@ import {
 import { describeIssues, HumancastError } from '@humancast/shared';
 
 const BYTES_PER_PIXEL = { bgr24: 3, rgb24: 3, rgba: 4 } as const;
-/** No JPEG of a picture is larger than its pixels, but for its headers. */
+/** Allowance for JPEG headers; without them, no JPEG exceeds the size of its pixels. */
 const JPEG_EXTRA_BYTES = 65_536;
 
 /** @throws HumancastError `bad_message`. */
@@ -36,7 +36,7 @@ export function parseBinary(message: Buffer): { kind: keyof typeof LIVE_KIND; bo
     default:
       throw new HumancastError(
         'bad_message',
-        'a binary message begins with 1 (video) or 2 (audio) and three bytes of 0',
+        'a binary message must begin with 1 (video) or 2 (audio) and three bytes of 0',
       );
   }
 }
@@ -51,18 +51,20 @@ export function checkFrameSize({ pixelFormat, width, height }: LiveStart, bytes:
   const expected = frameBytes(pixelFormat, width, height);
   if (bytes === expected) return;
   throw new HumancastError('live_frame_size', {
-    detail: `a frame of ${bytes} bytes; ${width}×${height} in ${pixelFormat} has ${expected}`,
+    detail: `the frame has ${bytes} bytes; ${width}×${height} in ${pixelFormat} has ${expected}`,
     extra: { bytes, expected },
   });
 }
 
-/** Rows without padding; the colors of I420 have half the sides, rounded up. */
+/**
+ * @returns The size of a frame in bytes: rows without padding; the chroma planes of I420 have half the sides, rounded up.
+ */
 export function frameBytes(format: Exclude<LiveStart['pixelFormat'], 'jpeg'>, width: number, height: number): number {
   if (format !== 'i420') return width * height * BYTES_PER_PIXEL[format];
   return width * height + 2 * Math.ceil(width / 2) * Math.ceil(height / 2);
 }
 
-/** A rate given as a number is a whole one, one of NTSC's (29.97 → 30000/1001), or thousandths. */
+/** Converts a rate given as a number: an integer, one of NTSC's (29.97 → 30000/1001), or thousandths. */
 export function frameRateOf(fps: LiveStart['fps']): Rational {
   if (typeof fps !== 'number') return fps;
   if (Number.isInteger(fps)) return { num: fps, den: 1 };

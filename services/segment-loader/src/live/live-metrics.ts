@@ -6,7 +6,7 @@ const LAG_BUCKETS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
 
 const name = (suffix: string) => `humancast_loader_live_${suffix}`;
 
-/** What live pushes count. */
+/** Metrics of live pushes. */
 export class LiveMetrics {
   readonly #registry: Registry;
   readonly #frames: Counter;
@@ -29,7 +29,7 @@ export class LiveMetrics {
       labelNames: ['code'],
       registers,
     });
-    // A counter that begins at one has not grown, as far as Prometheus can tell: the first failure would alert nobody.
+    // Prometheus sees no increase in a counter whose first value is 1.
     for (const code of Object.keys(ERRORS)) this.#failures.inc({ code }, 0);
     this.#lag = new FastHistogram({
       name: name('lag_seconds'),
@@ -39,12 +39,12 @@ export class LiveMetrics {
     }).series({});
   }
 
-  /** Told with each status that a producer gets. */
+  /** Observed with each status message. */
   lagged(lagMs: number): void {
     this.#lag.observe(lagMs / 1000);
   }
 
-  /** Gauges that are read when they are asked for. */
+  /** Registers gauges that are read on scrape. */
   watch(pushes: () => number): void {
     new Gauge({
       name: name('pushes'),

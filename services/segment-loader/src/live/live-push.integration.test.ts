@@ -58,7 +58,7 @@ async function manifestOf(segment: string): Promise<SegmentManifest> {
   });
 }
 
-/** The code told, and the close code of the same meaning. */
+/** @returns The error code, and the close code, which must have the same meaning. */
 async function refusal(pusher: LivePusher): Promise<[string, number]> {
   const closeCode = await pusher.closed();
   const told = pusher.heard.find((message) => message.type === 'error');
@@ -77,7 +77,7 @@ function statusOf(path: string, key = API_KEY): Promise<number | undefined> {
 }
 
 describe('a live push', () => {
-  it('becomes a segment with exactly what was pushed, picture and sound in place', async () => {
+  it('becomes a segment with exactly the pushed video and audio, in sync', async () => {
     const { pusher, segment } = await begin({ name: 'flash and beep' });
     const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
     for (let i = 0; i < 60; i++) {
@@ -126,16 +126,16 @@ describe('a live push', () => {
     });
     afterAll(() => clips.remove());
 
-    it('is refused while one of the layers is missing', async () => {
+    it('is rejected while a layer is missing', async () => {
       const pusher = await connect({ avatar: 'keyed' });
       pusher.socket.send(JSON.stringify(HEADER));
       expect((await refusal(pusher))[0]).toBe('composition_input_missing');
     });
 
-    it('is laid between what is below it and what is above it, as a file would be', async () => {
+    it('is merged between the layers below and above it, like a file', async () => {
       await loader.drop(await still('logo.png', 'red'), 'keyed/layers/logo.png');
       const { pusher, segment } = await begin({ width: 64, height: 128 }, { avatar: 'keyed' });
-      // White above, green below.
+      // White at the top, green at the bottom.
       const frame = Buffer.concat([bgrFrame(64, 64, [255, 255, 255]), bgrFrame(64, 64, GREEN)]);
       for (let i = 0; i < 25; i++) {
         pusher.pushVideo(frame);
@@ -160,7 +160,7 @@ describe('a live push', () => {
     }
   });
 
-  it('keeps flash and beep together behind a stretch with sound and a held picture', async () => {
+  it('keeps flash and beep in sync after a stretch with audio and held video', async () => {
     const { pusher, segment } = await begin();
     const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
     for (let i = 0; i < 25; i++) pusher.pushVideo(black);
@@ -175,7 +175,7 @@ describe('a live push', () => {
     expect(decoded.beeps[0]).toBeCloseTo(2, 2);
   });
 
-  it('shows the avatar before the first picture where that is held, and passes nothing over', async () => {
+  it('shows the avatar while held before the first frame, and skips no frame', async () => {
     const { pusher, segment } = await begin();
     pusher.socket.send(JSON.stringify({ type: 'hold', frames: 25 }));
     for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
@@ -184,7 +184,7 @@ describe('a live push', () => {
     expect((await decodeSegment(loader.store, await manifestOf(segment))).flashes).toEqual([1]);
   });
 
-  it('may pause for longer than it may be silent while it says that it is alive, and has no hole then', async () => {
+  it('may pause beyond the idle timeout while it sends alive messages, without a gap', async () => {
     const { pusher, segment } = await begin();
     const speak = (from: number) => {
       pusher.pushAudio(tone(1000, from * 24_000, 24_000));
@@ -206,7 +206,7 @@ describe('a live push', () => {
     expect(beeps).toHaveLength(1);
   });
 
-  it('is listed and can be read while it is open', async () => {
+  it('is listed and readable while it is open', async () => {
     const { pusher, segment } = await begin();
     pusher.pushVideo(FRAME);
     expect((await loader.store.getManifest(segment))?.state).toBe('open');
@@ -216,7 +216,7 @@ describe('a live push', () => {
   it.each([
     [44_100, 's16'],
     [16_000, 'f32'],
-  ] as const)('takes sound of %i Hz as %s', async (sampleRate, sampleFormat) => {
+  ] as const)('accepts audio at %i Hz as %s', async (sampleRate, sampleFormat) => {
     const { pusher, segment } = await begin({ sampleRate, sampleFormat });
     for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
     const pcm = sampleFormat === 's16' ? new Int16Array(sampleRate) : new Float32Array(sampleRate);
@@ -225,7 +225,7 @@ describe('a live push', () => {
     expect((await manifestOf(segment)).pcmSamples).toBe(24_000);
   });
 
-  it("is brought to the avatar's frame rate and renditions", async () => {
+  it("is converted to the avatar's frame rate and renditions", async () => {
     await loader.defineAvatar('slow', {
       fps: { num: 10, den: 1 },
       renditions: [
@@ -242,16 +242,16 @@ describe('a live push', () => {
     expect((await decodeSegment(loader.store, manifest, 1)).pixels).toHaveLength(20);
   });
 
-  it('slows a producer that sends 1000 frames at once, and keeps every one', async () => {
+  it('holds back a producer that sends 1000 frames at once, and keeps every one', async () => {
     const { pusher, segment } = await begin();
-    // First, or it would be missed, and filled up, on a machine that takes long for the frames.
+    // Audio comes first; otherwise a slow machine would take it for missing and fill it with silence.
     pusher.pushAudio(new Float32Array(40 * 24_000));
     for (let i = 0; i < 1000; i++) pusher.pushVideo(FRAME);
     expect(await pusher.end()).toMatchObject({ frames: 1000, durationMs: 40_000 });
     expect(await loader.store.isWhole(segment)).toBe(true);
   });
 
-  it('tells about twice a second how it goes, and how many samples it had to clamp', async () => {
+  it('reports its state twice a second, including clamped samples', async () => {
     const { pusher } = await begin();
     pusher.pushAudio(Float32Array.from([0, 2, Number.NaN]));
     pusher.pushVideo(FRAME);
@@ -260,7 +260,7 @@ describe('a live push', () => {
     expect(status.lagMs).toBeGreaterThan(0);
   });
 
-  it('without sound is silent, without frames shows the still picture of the avatar', async () => {
+  it("is silent without audio, and shows the avatar's still without video", async () => {
     const noSound = await begin();
     for (let i = 0; i < 25; i++) noSound.pusher.pushVideo(FRAME);
     expect(await noSound.pusher.end()).toMatchObject({ frames: 25, durationMs: 1000 });
@@ -270,7 +270,7 @@ describe('a live push', () => {
     expect((await manifestOf(noPicture.segment)).state).toBe('complete');
   });
 
-  it('goes on alone with one track while it is still open, when the other does not come', async () => {
+  it('continues with one track while the other is missing', async () => {
     const { pusher } = await begin();
     const pushing = setInterval(() => pusher.pushVideo(FRAME), 40);
     const status = await waitFor('silence to be put in', async () =>
@@ -280,7 +280,7 @@ describe('a live push', () => {
     expect(status).toBeDefined();
   });
 
-  it('ends at what arrived when its producer disappears, and says so', async () => {
+  it('ends with what arrived when its producer disconnects, and states why', async () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
     await pusher.hear('status');
@@ -293,14 +293,14 @@ describe('a live push', () => {
     expect(await loader.store.isWhole(segment)).toBe(true);
   });
 
-  it('failed, and says so, when nothing ever came', async () => {
+  it('fails with live_empty if nothing was sent', async () => {
     const { pusher, segment } = await begin();
     pusher.socket.send('{"type":"end"}');
     expect(await refusal(pusher)).toEqual(['live_empty', 4422]);
     expect(await manifestOf(segment)).toMatchObject({ state: 'failed', failure: { code: 'live_empty' } });
   });
 
-  it('keeps what arrived when its encoder crashes, and goes on with the next push', async () => {
+  it('keeps what arrived when its encoder crashes, and the next push works', async () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
     await waitFor('frames to be encoded', async () =>
@@ -315,8 +315,8 @@ describe('a live push', () => {
   });
 });
 
-describe('a live push is refused', () => {
-  it('without a key, an avatar, a live session of the avatar', async () => {
+describe('a live push is rejected', () => {
+  it('without a key, an avatar, or a running session of that avatar', async () => {
     expect(await statusOf('/v1/live?avatar=ann', 'not the key')).toBe(401);
     expect(await statusOf('/v1/live?avatar=nobody')).toBe(404);
     expect(await statusOf('/v1/live')).toBe(404);
@@ -331,7 +331,7 @@ describe('a live push is refused', () => {
     expect(await statusOf(`/v1/live?avatar=ann&session=${ended}`)).toBe(410);
   });
 
-  it('with a problem document that says its type and length once', async () => {
+  it('with a problem document with one content type and length', async () => {
     for (const [path, key, expected] of [
       ['/v1/live?avatar=ann', 'not the key', 401],
       ['/v1/other?avatar=ann', API_KEY, 404],
@@ -345,7 +345,7 @@ describe('a live push is refused', () => {
     }
   });
 
-  it('when there are as many as allowed', async () => {
+  it('above the limit of concurrent pushes', async () => {
     await Promise.all([connect(), connect(), connect()]);
     expect(await statusOf('/v1/live?avatar=ann')).toBe(503);
   });
@@ -409,7 +409,7 @@ describe('a live push is refused', () => {
     await manifestOf(segment);
   });
 
-  it('for a message larger than any frame, by the WebSocket itself', async () => {
+  it('for a message larger than any frame, by the WebSocket library', async () => {
     const { pusher } = await begin();
     pusher.socket.send(Buffer.alloc(4 + 3840 * 2160 * 4 + 1));
     expect(await pusher.closed()).toBe(1009);
@@ -424,7 +424,7 @@ describe('a live push into a session', () => {
     return { id, registry };
   }
 
-  it('is queued when it opens, two of them one after the other', async () => {
+  it('is queued when it opens, and a second one after it', async () => {
     const { id, registry } = await session();
     const first = await begin({}, { session: id });
     const second = await begin({}, { session: id });
@@ -435,14 +435,14 @@ describe('a live push into a session', () => {
     ]);
   });
 
-  it('interrupts what is said, where it is told to', async () => {
+  it('interrupts the speech if requested', async () => {
     const { id, registry } = await session();
     await begin({}, { session: id });
     await begin({ interrupt: true }, { session: id });
     expect((await registry.get(id)).interruptedSeq).toBe(1);
   });
 
-  it('is told when it was interrupted, and goes on being stored', async () => {
+  it('is told about an interruption, and is stored to its end', async () => {
     const { id, registry } = await session();
     const epoch = await registry.requestHost(id);
     await registry.claim(id, epoch as number, 'snd_00000000');
@@ -460,7 +460,7 @@ describe('a live push into a session', () => {
     expect(await pusher.end()).toMatchObject({ frames: 1 });
   });
 
-  it('ends when the session ends meanwhile', async () => {
+  it('ends when the session ends', async () => {
     const { id, registry } = await session();
     const { pusher, segment } = await begin({}, { session: id });
     pusher.pushVideo(FRAME);
@@ -471,8 +471,8 @@ describe('a live push into a session', () => {
   });
 });
 
-describe('a live push that can not be encoded in time', () => {
-  it('is told its lag, and then ended, with what arrived kept', async () => {
+describe('a live push that encodes slower than real time', () => {
+  it('reports its lag, then fails, and keeps what arrived', async () => {
     const slow = await TestLoader.start({ LIVE_LAG_LIMIT_MS: '1500', RENDITIONS: 'vp8:vp8:3840x2160:8000k' });
     try {
       await slow.defineAvatar('ann');
@@ -495,8 +495,8 @@ describe('a live push that can not be encoded in time', () => {
   });
 });
 
-describe('while it is open, the live store', () => {
-  it('keeps no more than what is not stored yet, and a little', async () => {
+describe('the live store of an open push', () => {
+  it('keeps little more than what is not stored yet', async () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 250; i++) {
       pusher.pushVideo(FRAME);
@@ -505,14 +505,14 @@ describe('while it is open, the live store', () => {
     await waitFor('ten seconds to be encoded', async () =>
       pusher.heard.find((message) => message.type === 'status' && message.framesEncoded === 250),
     );
-    // Of 250 frames and as many pieces of sound.
+    // Out of 250 frames and as many audio messages.
     expect(await loader.redis.xlen(keys.live(segment))).toBeLessThan(200);
     await pusher.end();
     expect(await loader.redis.ttl(keys.live(segment))).toBeLessThanOrEqual(60);
   });
 });
 
-/** All encoder processes of this test but the spare have taken a set-up: the oldest child is the one in use. */
+/** All encoder processes of this test except the spare have a set-up, so the oldest child is the one in use. */
 function crashEncoder(): void {
   const children = execFileSync('ps', ['-o', 'pid=,args=', '--ppid', String(process.pid)], { encoding: 'utf8' })
     .split('\n')

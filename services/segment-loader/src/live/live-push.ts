@@ -33,29 +33,32 @@ import type { LiveSession, QueuedPush } from './live-session.js';
 import { PushTrace } from './push-trace.js';
 import { TrackGapDetector } from './track-gap.js';
 
-/** Frames given to the encoder that it has not dealt with; the producer is held back at the most. */
+/** Number of unprocessed frames in the encoder at which the producer is held back. */
 const MAX_IN_FLIGHT = 4;
-/** Encoded media that the stores have not taken yet. */
+/** Encoded media not yet stored at which the producer is held back, bytes. */
 const MAX_PENDING_BYTES = 8 * 2 ** 20;
 const TICK_MS = 100;
 const STATUS_TICKS = 5;
 const ALIVE_TICKS = 10;
-/** Nobody says beforehand how long a push will be: room is made for so much of it. What is more is tidied up after. */
+/**
+ * Media duration for which room is made at the start, because the length of a push is unknown. Housekeeping evicts for the
+ * rest.
+ */
 const ROOM_SECONDS = 60;
-/** A producer that sends nothing for longer pauses, and is not late. */
+/** Silence above this is a pause of the producer, not lag. */
 const PAUSE_MS = 2000;
-/** What was sent may take so long to be encoded and stored after the end. */
+/** Time limit of encoding and storing after the end. */
 const FINISH_MS = 15_000;
 
-/** The producer's connection, as a push needs it. */
+/** The producer's connection, as seen by a push. */
 export interface ProducerPort {
   send(message: LiveLoaderMessage): void;
-  /** Nothing more is read until {@link resume}; what has been read already still comes. */
+  /** Stops reading until {@link resume}; messages already read are still delivered. */
   pause(): void;
   resume(): void;
-  /** All is stored. */
+  /** Closes normally; everything is stored. */
   finish(): void;
-  /** Tells the error, and closes with the code of the same meaning. */
+  /** Sends the error, then closes with the matching code. */
   fail(error: HumancastError): void;
 }
 
@@ -75,7 +78,7 @@ export interface LivePushParts {
   readonly archive: Pick<SegmentArchive, 'keep'>;
   readonly quota: Pick<MediaQuota, 'makeRoom'>;
   readonly live: LiveWriter;
-  /** What is below and above the pushes of an avatar that has a composition. */
+  /** Draws the layers of an avatar's composition. */
   readonly backdrops: Pick<Backdrops, 'of'>;
   readonly takeEncoder: () => EncoderProcess;
   readonly metrics: LiveMetrics;
@@ -86,19 +89,20 @@ export interface LivePushParts {
 
 export interface PushTarget {
   readonly avatar: Avatar;
-  /** Where it is to be said, if anywhere. */
+  /** Session in which the push is spoken, if any. */
   readonly session: LiveSession | undefined;
-  /** Of the producer. */
+  /** Trace context of the producer. */
   readonly traceparent: string | undefined;
-  /** The name of the producer's API key. */
+  /** Name of the producer's API key. */
   readonly owner: string;
 }
 
 type State = 'new' | 'starting' | 'open' | 'ending' | 'over';
 
 /**
- * One live push, from its header to a stored segment. Pictures go to the encoder process, sound is brought to our rate here, and both
- * go on to the segment as they come. A producer that is too fast is held back; whatever ends a push, what arrived stays.
+ * One live push, from its header to the stored segment. Frames go to the encoder process, audio is converted here, and both
+ * are added to the segment as they come. A producer that is too fast is held back. However a push ends, what arrived is
+ * kept.
  */
 export class LivePush {
   readonly #avatar: Avatar;
@@ -109,7 +113,7 @@ export class LivePush {
   readonly #trackGap: TrackGapDetector;
   readonly #trace: PushTrace;
   readonly #finished = Promise.withResolvers<void>();
-  /** Messages that had been read before reading was paused for the start, or for the avatar's still picture. */
+  /** Messages that were read before reading was paused for the start or for the avatar's still. */
   readonly #early: { data: Buffer; isBinary: boolean }[] = [];
   #logger: Logger;
   #state: State = 'new';
@@ -118,22 +122,22 @@ export class LivePush {
   #targetFps: Rational = { num: 25, den: 1 };
   #encoder: EncoderProcess | undefined;
   #segment: LiveSegment | undefined;
-  #sound: AudioIntake | undefined;
+  #audio: AudioIntake | undefined;
   #queued: QueuedPush | undefined;
   #timer: NodeJS.Timeout | undefined;
   #held = false;
   #discarded = false;
   #beginning: Promise<void> = Promise.resolve();
-  /** The avatar's still picture is on its way to the encoder: what the producer sends must not pass it. */
+  /** Whether the avatar's still is on its way to the encoder; later messages must not overtake it. */
   #awaitsStill = false;
   #framesReceived = 0;
-  /** Of the producer's rate: received, or held. */
+  /** Number of frames received or held, at the producer's rate. */
   #framesPlaced = 0;
-  /** Of the segment's rate, handed to the encoder. */
+  /** Number of frames sent to the encoder, at the segment's rate. */
   #framesAsked = 0;
   #firstMs: number | undefined;
   #lastMs: number;
-  /** Of picture or sound. */
+  /** Time of the last video or audio message. */
   #lastMediaMs: number | undefined;
   #ticks = 0;
 
@@ -151,7 +155,7 @@ export class LivePush {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Resolves when nothing more is owed. */
+  /** Resolves when everything has been stored or dropped. */
   get finished(): Promise<void> {
     return this.#finished.promise;
   }
@@ -171,7 +175,7 @@ export class LivePush {
     }
   }
 
-  /** The connection is gone. Without an end before it, the segment ends at what arrived, and says so. */
+  /** Handles a lost connection: a segment without an end message ends with what arrived, and states so. */
   gone(): void {
     const message = 'the connection ended before the end of the push';
     void this.#finish(new HumancastError('producer_gone', message), false);
@@ -181,19 +185,19 @@ export class LivePush {
     return this.#avatar.id;
   }
 
-  /** `undefined` until it has begun. */
+  /** `undefined` before the push has begun. */
   get segment(): string | undefined {
     return this.#segment?.id;
   }
 
-  /** Ends it for a reason the producer is told, and removes what arrived. */
+  /** Ends the push with an error sent to the producer, and removes what arrived. */
   async discard(reason: HumancastError): Promise<void> {
     this.#discarded = true;
     this.fail(reason);
     await Promise.all([this.finished, this.#beginning]);
   }
 
-  /** Ends it for a reason the producer is told; what arrived stays. */
+  /** Ends the push with an error sent to the producer; what arrived is kept. */
   fail(thrown: unknown): void {
     const error = toHumancastError(thrown);
     if (error.code === 'internal') this.#logger.error({ err: thrown }, 'live push failed');
@@ -210,7 +214,7 @@ export class LivePush {
     if (this.#state === 'new') throw new HumancastError('start_required');
     switch (message.type) {
       case 'hold':
-        this.#place(message.frames, (count) => void this.#fillPicture(count));
+        this.#place(message.frames, (count) => void this.#fillVideo(count));
         this.#requireLength();
         break;
       case 'alive':
@@ -225,8 +229,8 @@ export class LivePush {
     const { kind, body } = parseBinary(data);
     this.#notePause();
     this.#trackGap.received(kind);
-    if (kind === 'video') this.#receivePicture(body);
-    else this.#receiveSound(body);
+    if (kind === 'video') this.#receiveVideo(body);
+    else this.#receiveAudio(body);
     this.#requireLength();
   }
 
@@ -235,12 +239,12 @@ export class LivePush {
     const { liveMaxSeconds } = this.#parts.config;
     if (this.#longestMs <= liveMaxSeconds * 1000) return;
     throw new HumancastError('media_too_long', {
-      detail: `it goes on after the ${liveMaxSeconds} s that are allowed`,
+      detail: `the push is longer than the limit of ${liveMaxSeconds} s`,
       extra: { maxDurationSeconds: liveMaxSeconds },
     });
   }
 
-  /** A pause moves the instant from which real time is counted; the segment has no hole. */
+  /** Excludes pauses from the lag; they leave no gap in the segment. */
   #notePause(): void {
     const nowMs = this.#lastMs;
     const pausedMs = nowMs - (this.#lastMediaMs ?? nowMs);
@@ -248,7 +252,7 @@ export class LivePush {
     this.#lastMediaMs = nowMs;
   }
 
-  /** So many frames of the producer's rate, as frames of the segment's. */
+  /** Converts frames at the producer's rate to frames at the segment's. */
   #place(frames: number, show: (count: number) => void): void {
     let count = 0;
     for (let i = 0; i < frames; i++) count += framesFor(this.#framesPlaced + i, this.#fps, this.#targetFps);
@@ -256,20 +260,20 @@ export class LivePush {
     if (count > 0) show(count);
   }
 
-  #receivePicture(frame: Buffer): void {
+  #receiveVideo(frame: Buffer): void {
     checkFrameSize(this.#start as LiveStart, frame.length);
     this.#framesReceived++;
     this.#place(1, (count) => {
       this.#framesAsked += count;
       this.#trace.received();
-      this.#encoder?.picture(frame, count);
+      this.#encoder?.encode(frame, count);
       this.#balance();
     });
   }
 
-  #receiveSound(bytes: Buffer): void {
-    const samples = this.#sound?.push(bytes);
-    if (samples && samples.length > 0) this.#segment?.addSound(samples);
+  #receiveAudio(bytes: Buffer): void {
+    const samples = this.#audio?.push(bytes);
+    if (samples && samples.length > 0) this.#segment?.addAudio(samples);
     this.#balance();
   }
 
@@ -281,9 +285,9 @@ export class LivePush {
     this.#start = start;
     this.#fps = frameRateOf(start.fps);
     this.#targetFps = settings.fps ?? this.#avatar.composition?.fps ?? this.#fps;
-    this.#sound = new AudioIntake(start);
+    this.#audio = new AudioIntake(start);
     const merge = await backdrops.of(this.#avatar, settings, start);
-    // The producer may have gone meanwhile.
+    // The producer may have disconnected meanwhile.
     if (this.#state !== 'starting') return;
     const manifest = this.#openManifest(start, merge?.setup ?? start);
     this.#logger = this.#logger.child({ segment: manifest.id });
@@ -348,7 +352,7 @@ export class LivePush {
     };
   }
 
-  /** It is said from its first frames on. */
+  /** Queues the segment in the session, so that it is spoken from its first frame on. */
   async #queue(segment: string, interrupt: boolean): Promise<void> {
     const limit = this.#parts.config.sessionQueueLimit;
     const { traceparent } = this.#trace;
@@ -362,7 +366,7 @@ export class LivePush {
     if (this.#state !== 'starting') return;
     this.#state = 'open';
     this.#lastMs = this.#parts.clock.nowMs();
-    this.#logger.info({ start: this.#start, renditions: manifest.renditions.length }, 'live push begins');
+    this.#logger.info({ start: this.#start, renditions: manifest.renditions.length }, 'live push started');
     this.#trace.opened(manifest.id);
     const seq = this.#queued?.seq;
     this.#port.send({ type: 'ready', segment: manifest.id, ...(seq !== undefined && { seq }) });
@@ -375,7 +379,7 @@ export class LivePush {
     if (!this.#held && !this.#awaitsStill) this.#port.resume();
   }
 
-  /** The producer is held back while the encoder or the stores are behind. */
+  /** Holds the producer back while the encoder or the stores are behind. */
   #balance(): void {
     if (this.#state !== 'open') return;
     const isBehind =
@@ -395,7 +399,7 @@ export class LivePush {
     if (this.#state === 'starting' || this.#state === 'ending') return;
     this.#ticks++;
     if (!this.#held && clock.nowMs() - this.#lastMs > config.liveIdleMs) {
-      this.fail(new HumancastError('idle_timeout', `nothing came for ${config.liveIdleMs / 1000} s`));
+      this.fail(new HumancastError('idle_timeout', `no message came for ${config.liveIdleMs / 1000} s`));
       return;
     }
     if (this.#state !== 'open') return;
@@ -405,7 +409,7 @@ export class LivePush {
       const lagMs = Math.round(this.#lagMs);
       this.fail(
         new HumancastError('live_overloaded', {
-          detail: `encoding is ${lagMs} ms behind real time; send a smaller picture, or fewer frames`,
+          detail: `encoding is ${lagMs} ms behind real time; send smaller or fewer frames`,
           extra: { lagMs },
         }),
       );
@@ -417,27 +421,28 @@ export class LivePush {
 
   #fillAbsent(): void {
     this.#trackGap.advance(TICK_MS);
-    const gapMs = this.#pictureMs - this.#soundMs;
+    const gapMs = this.#videoMs - this.#audioMs;
     switch (this.#trackGap.missing) {
       case 'audio':
-        if (gapMs > 0) this.#segment?.addSound(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
+        if (gapMs > 0) this.#segment?.addAudio(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
         break;
       case 'video':
-        if (gapMs < 0)
-          void this.#fillPicture(Math.floor((-gapMs * this.#targetFps.num) / (1000 * this.#targetFps.den)));
+        if (gapMs < 0) void this.#fillVideo(Math.floor((-gapMs * this.#targetFps.num) / (1000 * this.#targetFps.den)));
         break;
     }
   }
 
-  /** The last picture goes on; before the first, it is the avatar's. */
-  async #fillPicture(count: number): Promise<void> {
+  /** Repeats the last frame; before the first one, the avatar's still. */
+  async #fillVideo(count: number): Promise<void> {
     if (count <= 0) return;
     const isFirst = this.#framesAsked === 0;
     this.#framesAsked += count;
     if (isFirst) {
       this.#awaitsStill = true;
       this.#port.pause();
-      await this.#showAvatar().catch((error: Error) => this.#logger.warn({ err: error.message }, 'no still'));
+      await this.#showAvatar().catch((error: Error) =>
+        this.#logger.warn({ err: error.message }, 'cannot show the idle still, showing black'),
+      );
       this.#awaitsStill = false;
     }
     this.#encoder?.repeat(count);
@@ -464,7 +469,7 @@ export class LivePush {
       framesEncoded: this.#segment?.frames ?? 0,
       readyMs: Math.round(this.#readyMs),
       lagMs: Math.round(this.#lagMs),
-      clampedSamples: this.#sound?.clampedSamples ?? 0,
+      clampedSamples: this.#audio?.clampedSamples ?? 0,
     });
   }
 
@@ -472,34 +477,34 @@ export class LivePush {
     return ((this.#segment?.frames ?? 0) * 1000 * this.#targetFps.den) / this.#targetFps.num;
   }
 
-  /** Of what was handed to the encoder. */
-  get #pictureMs(): number {
+  /** Duration of the video sent to the encoder, ms. */
+  get #videoMs(): number {
     return (this.#framesAsked * 1000 * this.#targetFps.den) / this.#targetFps.num;
   }
 
-  get #soundMs(): number {
+  get #audioMs(): number {
     return ((this.#segment?.pcmSamples ?? 0) * 1000) / PCM_RATE;
   }
 
   get #readyMs(): number {
-    return Math.min(this.#encodedMs, this.#soundMs);
+    return Math.min(this.#encodedMs, this.#audioMs);
   }
 
   get #longestMs(): number {
-    return Math.max(this.#pictureMs, this.#soundMs);
+    return Math.max(this.#videoMs, this.#audioMs);
   }
 
   get #lagMs(): number {
     return this.#firstMs === undefined ? 0 : Math.max(0, this.#parts.clock.nowMs() - this.#firstMs - this.#readyMs);
   }
 
-  /** @param tell whether the producer is still there to hear it. */
+  /** @param tell Whether the producer is still connected. */
   async #finish(error: HumancastError | undefined, tell: boolean): Promise<void> {
     if (this.#state === 'ending' || this.#state === 'over') return;
     this.#state = 'ending';
     clearInterval(this.#timer);
     this.#queued?.forget();
-    this.#port.resume(); // what still comes is read and dropped, so that the close is heard
+    this.#port.resume(); // later messages are read and dropped, so that the close handshake completes
     if (error) this.#parts.metrics.failed(error.code);
     if (error && tell) this.#port.fail(error);
     try {
@@ -507,7 +512,7 @@ export class LivePush {
       if (manifest) this.#report(manifest, error, tell);
       else if (!error) this.#port.fail(new HumancastError('live_empty'));
     } catch (thrown) {
-      this.#logger.error({ err: thrown }, 'the segment could not be finished');
+      this.#logger.error({ err: thrown }, 'cannot complete the segment');
       if (!error && tell) this.#port.fail(toHumancastError(thrown));
     } finally {
       this.#encoder?.kill();
@@ -517,7 +522,7 @@ export class LivePush {
     }
   }
 
-  /** `undefined` when nothing had begun. */
+  /** @returns `undefined` if nothing had begun. */
   async #close(error: HumancastError | undefined): Promise<SegmentManifest | undefined> {
     const segment = this.#segment;
     if (!segment) return undefined;
@@ -526,9 +531,9 @@ export class LivePush {
       await segment.discard();
       return undefined;
     }
-    const rest = this.#sound?.end();
-    if (rest && rest.length > 0) segment.addSound(rest);
-    if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillPicture(1);
+    const rest = this.#audio?.end();
+    if (rest && rest.length > 0) segment.addAudio(rest);
+    if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillVideo(1);
     await this.#drainEncoder();
     const { archive } = this.#parts;
     const manifest = await segment.close(error && { code: error.code, message: error.message });
@@ -542,7 +547,7 @@ export class LivePush {
     try {
       await encoder?.end();
     } catch (error) {
-      this.#logger.warn({ err: (error as Error).message }, 'the encoder ended early');
+      this.#logger.warn({ err: (error as Error).message }, 'encoder failed before the end');
     } finally {
       clearTimeout(timeout);
     }

@@ -13,31 +13,31 @@ import { ByteQueue } from '../encode/byte-queue.js';
 import { GopAssembler } from '../encode/gop-assembler.js';
 
 const CHUNK_BYTES = PCM_CHUNK_SAMPLES * PCM_SAMPLE_BYTES;
-/** Readers that are late find the end for so long. */
+/** Time for which late readers still find the end in the live store. */
 const LINGER_SECONDS = 60;
-/** The manifest of an open segment outlives its loader by this; it is renewed while it grows. */
+/** Time to live of an open segment's manifest, renewed while it grows. */
 const OPEN_TTL_SECONDS = 60;
 
 export interface LiveSegmentParts {
   readonly store: MediaStore;
   readonly live: LiveWriter;
-  /** Once, when the stores don't take any more. */
+  /** Called once, when the stores fail. */
   readonly onFailed: (error: HumancastError) => void;
 }
 
 export type LiveSegmentFailure = NonNullable<SegmentManifest['failure']>;
 
 /**
- * A segment while it is being made: every frame and piece of sound is told to those who play it at once, and is stored with its
- * GOP or chunk when that is complete. Nothing is ever waited for; what the stores still owe is counted.
+ * A segment while it is being made: every frame and piece of audio is published at once and stored with its complete GOP or
+ * chunk. No call waits for the stores; unfinished writes are counted.
  */
 export class LiveSegment {
   readonly #parts: LiveSegmentParts;
   readonly #retention: Retention;
   readonly #gops: readonly GopAssembler[];
   readonly #bytes: number[];
-  readonly #sound = new ByteQueue();
-  /** Places in the live store where GOPs and chunks begin; those long stored are forgotten. */
+  readonly #audio = new ByteQueue();
+  /** Positions in the live store where recent GOPs and chunks begin. */
   readonly #gopPlaces = new Map<number, string>();
   readonly #chunkPlaces = new Map<number, string>();
   readonly #gopsStored: number[];
@@ -62,7 +62,7 @@ export class LiveSegment {
     return this.#manifest.id;
   }
 
-  /** Complete in every rendition. */
+  /** Number of frames present in every rendition. */
   get frames(): number {
     return Math.min(...this.#gops.map((gop) => gop.frameCount));
   }
@@ -71,17 +71,23 @@ export class LiveSegment {
     return this.#pcmSamples;
   }
 
-  /** Handed to the stores, and not yet taken. */
+  /** Size of unfinished writes, bytes. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
 
-  /** Makes it known, so that it can be queued. @throws HumancastError `media_store_full`; an error when the store is away. */
+  /**
+   * Makes the segment known, so that it can be queued. @throws HumancastError `media_store_full`; an error if the store is
+   * unreachable.
+   */
   async open(): Promise<void> {
     await this.#parts.store.putManifest(this.#manifest, { pinned: false, ttlSeconds: OPEN_TTL_SECONDS });
   }
 
-  /** → when those who play it can have it. What fails is told to `onFailed`, so it need not be waited for. */
+  /**
+   * @returns A promise that resolves when media-senders can read the frame. Errors also go to `onFailed`, so it need not be
+   * awaited.
+   */
   addFrame(rendition: number, number: number, keyframe: boolean, data: Buffer): Promise<unknown> {
     const gop = this.#gops[rendition];
     if (!gop) return Promise.resolve();
@@ -94,8 +100,8 @@ export class LiveSegment {
     return appended;
   }
 
-  addSound(samples: Int16Array): void {
-    // In pieces that end where a chunk does.
+  addAudio(samples: Int16Array): void {
+    // Pieces end at chunk boundaries.
     for (let at = 0; at < samples.length; ) {
       const room = PCM_CHUNK_SAMPLES - (this.#pcmSamples % PCM_CHUNK_SAMPLES);
       const piece = samples.subarray(at, at + room);
@@ -104,16 +110,16 @@ export class LiveSegment {
     }
   }
 
-  /** About once a second: whoever plays it knows that more may come. */
+  /** Tells media-senders, about once a second, that the segment is still growing. */
   keepAlive(): void {
     void this.#append({ kind: 'alive' }, 0);
     this.#track(this.#parts.store.touch(this.id), 0);
   }
 
   /**
-   * What has come is the segment; without anything, it failed. Waits until everything is stored.
-   * @param failure why it ended before its end, if it did.
-   * @throws HumancastError when the stores do not take it; then nothing of it is left but what is playing.
+   * Completes the segment with what has come, or marks it as failed if nothing has; waits until all is stored.
+   * @param failure Why it ended early, if it did.
+   * @throws HumancastError if the stores fail; nothing is left then except what is playing.
    */
   async close(failure?: LiveSegmentFailure): Promise<SegmentManifest> {
     this.#gops.forEach((gop, rendition) => {
@@ -121,19 +127,19 @@ export class LiveSegment {
       const last = gop.end();
       if (last) this.#storeGop(rendition, index, last);
     });
-    if (this.#sound.length > 0) this.#storeChunk(this.#sound.length);
+    if (this.#audio.length > 0) this.#storeChunk(this.#audio.length);
     await this.#writing;
     const manifest = this.#finalManifest(failure);
     this.#manifest = manifest;
     const { store, live } = this.#parts;
-    // Found complete before it is heard to be: who hears it reads it.
+    // The manifest is complete before readers hear of the end, because they then read it.
     await store.putManifest(manifest, this.#retention);
     await live.append(this.id, [{ kind: 'end', manifest }]);
     await live.expire(this.id, LINGER_SECONDS);
     return manifest;
   }
 
-  /** Removes all of it, once what was on its way to the stores has arrived. */
+  /** Removes the segment once pending writes have finished. */
   async discard(): Promise<void> {
     await this.#writing;
     const { store, live } = this.#parts;
@@ -146,7 +152,7 @@ export class LiveSegment {
   #finalManifest(failure: LiveSegmentFailure | undefined): SegmentManifest {
     const open = this.#manifest;
     const isEmpty = this.frames === 0;
-    const why = failure ?? (isEmpty ? { code: 'live_empty', message: 'nothing came' } : undefined);
+    const why = failure ?? (isEmpty ? { code: 'live_empty', message: 'no media was sent' } : undefined);
     return {
       ...open,
       state: isEmpty || this.#failed ? 'failed' : 'complete',
@@ -162,8 +168,8 @@ export class LiveSegment {
     const appended = this.#append({ kind: 'sound', sample: this.#pcmSamples, pcm }, pcm.length);
     if (this.#pcmSamples % PCM_CHUNK_SAMPLES === 0) this.#note(appended, this.#chunkPlaces, this.#chunks);
     this.#pcmSamples += pcm.length / PCM_SAMPLE_BYTES;
-    this.#sound.push(pcm);
-    if (this.#sound.length === CHUNK_BYTES) this.#storeChunk(CHUNK_BYTES);
+    this.#audio.push(pcm);
+    if (this.#audio.length === CHUNK_BYTES) this.#storeChunk(CHUNK_BYTES);
   }
 
   #storeGop(rendition: number, index: number, gop: Buffer): void {
@@ -176,7 +182,7 @@ export class LiveSegment {
   }
 
   #storeChunk(bytes: number): void {
-    const chunk = this.#sound.take(bytes) as Buffer;
+    const chunk = this.#audio.take(bytes) as Buffer;
     const index = this.#chunks++;
     const stored = this.#parts.store.writePcm(this.id, index, chunk).then(() => {
       this.#chunksStored = index + 1;
@@ -185,7 +191,7 @@ export class LiveSegment {
     this.#track(stored, chunk.length);
   }
 
-  /** The last stored GOP and chunk stay in the live store as well: who comes now finds it without a gap. */
+  /** Trims the live store, but keeps the last stored GOP and chunk, so that a new reader finds no gap. */
   async #trim(): Promise<void> {
     const gop = Math.min(...this.#gopsStored) - 1;
     const chunk = this.#chunksStored - 1;
@@ -228,12 +234,12 @@ export class LiveSegment {
     if (this.#failed) return;
     this.#failed = true;
     const known = error instanceof HumancastError;
-    const detail = 'the media store is not reachable; push again';
+    const detail = 'the media store is unreachable; push again';
     this.#parts.onFailed(known ? error : new HumancastError('unavailable', { detail, cause: error }));
   }
 }
 
-/** Of two places in a Redis stream: milliseconds, then a count. */
+/** @returns The earlier of two Redis stream IDs (milliseconds, then a count). */
 function earlier(a: string, b: string): string {
   const [aMs = 0, aCount = 0] = a.split('-').map(Number);
   const [bMs = 0, bCount = 0] = b.split('-').map(Number);

@@ -23,7 +23,7 @@ import { LiveSession } from './live-session.js';
 import { LiveSocket } from './live-socket.js';
 
 const PATH = '/v1/live';
-/** The largest frame that a header can describe: 3840×2160 in RGBA. */
+/** Size of the largest frame that a header can describe: 3840×2160 in RGBA. */
 const LARGEST_MESSAGE_BYTES = LIVE_HEADER_BYTES + 3840 * 2160 * 4;
 
 export interface LiveServerParts {
@@ -37,7 +37,7 @@ export interface LiveServerParts {
   readonly requestLimits: RequestLimits;
 }
 
-/** `WS /v1/live`: who may push, and where to. */
+/** Admits producers to `WS /v1/live` and runs their pushes. */
 export class LiveServer {
   readonly #parts: LiveServerParts;
   readonly #wss = new WebSocketServer({
@@ -68,7 +68,7 @@ export class LiveServer {
     server.on('upgrade', (request, socket, head) => void this.#upgrade(request, socket, head));
   }
 
-  /** Ends the pushes of an avatar, or the one that makes a segment, and removes what has arrived of them. */
+  /** Ends an avatar's pushes, or the one that makes a segment, and removes what arrived. */
   async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: HumancastError): Promise<void> {
     const pushes = [...this.#pushes].filter(
       (push) => push.avatar === avatar && (segment === undefined || push.segment === segment),
@@ -76,24 +76,27 @@ export class LiveServer {
     await Promise.all(pushes.map((push) => push.discard(reason)));
   }
 
-  /** Pushes end at what has arrived, and nobody new is taken. */
+  /** Ends all pushes with what has arrived, and rejects new ones. */
   async close(): Promise<void> {
     this.#closed = true;
-    const restarting = new HumancastError('unavailable', { detail: 'restarting; push again', retryAfterSeconds: 1 });
+    const restarting = new HumancastError('unavailable', {
+      detail: 'the service is restarting; push again',
+      retryAfterSeconds: 1,
+    });
     for (const push of this.#pushes) push.fail(restarting);
     await Promise.all([...this.#pushes].map((push) => push.finished));
     this.#wss.close();
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    // Until ws takes over, a connection that breaks must not bring the process down.
+    // Until ws takes over, an error of the connection must not crash the process.
     socket.on('error', () => socket.destroy());
     this.#expected++;
     try {
       const { key, avatar, session } = await this.#admit(request);
       const release = this.#perKey.acquire(key.name);
       let accepted = false;
-      // Calls back at once, or not at all if the handshake is not one.
+      // The callback runs synchronously, or never if the handshake is invalid.
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         accepted = true;
         void this.#accept(ws, { avatar, session, owner: key.name }, request).then(release);
@@ -115,10 +118,11 @@ export class LiveServer {
     if (key === undefined) {
       throw new HumancastError('unauthorized', 'this needs "Authorization: Bearer <API key>"');
     }
-    if (this.#closed) throw new HumancastError('unavailable', { detail: 'stopping', retryAfterSeconds: 1 });
+    if (this.#closed)
+      throw new HumancastError('unavailable', { detail: 'the service is stopping', retryAfterSeconds: 1 });
     if (this.#pushes.size + this.#expected > config.livePushLimit) {
       throw new HumancastError('too_many_pushes', {
-        detail: `${config.livePushLimit} live pushes are connected already`,
+        detail: `${config.livePushLimit} live pushes are already connected`,
         retryAfterSeconds: 2,
       });
     }
@@ -131,12 +135,12 @@ export class LiveServer {
     if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
     if (session === null) return { key, avatar, session: undefined };
     const found = await LiveSession.find(session, avatar.id, key, this.#parts);
-    // It may have been deleted meanwhile; from here to the accepted push nothing is waited for.
+    // The avatar may have been deleted meanwhile; nothing is awaited from here to the accepted push.
     if (!(await avatars.get(id))) throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
     return { key, avatar, session: found };
   }
 
-  /** @returns a promise that resolves when the push is over. */
+  /** @returns A promise that resolves when the push has finished. */
   async #accept(ws: WebSocket, target: Omit<PushTarget, 'traceparent'>, { headers }: IncomingMessage): Promise<void> {
     const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
       onMessage: (data, isBinary) => push.receive(data, isBinary),

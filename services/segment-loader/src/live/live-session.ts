@@ -11,13 +11,13 @@ import {
 
 export interface QueuedPush {
   readonly seq: number;
-  /** No more events. */
+  /** Stops delivering events. */
   forget(): void;
 }
 
 export type PushEvent = { readonly type: 'interrupted'; readonly positionMs: number } | { readonly type: 'ended' };
 
-/** The session that a push is said in. */
+/** The session in which a push is spoken. */
 export class LiveSession {
   readonly id: string;
   readonly #registry: SessionRegistry;
@@ -25,7 +25,7 @@ export class LiveSession {
   readonly #events: StreamFeed;
 
   /**
-   * @param key of the producer: it needs the scope `speak`, or the session is its own.
+   * @param key The producer's key; it needs the scope `speak`, or must own the session.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_wrong_avatar`.
    */
   static async find(
@@ -35,11 +35,14 @@ export class LiveSession {
     parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed },
   ): Promise<LiveSession> {
     const session = await parts.registry.get(id);
-    // As if it was not there: whose session it is, is not told.
+    // Same answer as for an unknown session, so as not to reveal that it exists.
     if (!maySpeakIn(session, key)) throw new HumancastError('session_not_found', `no session has the id ${id}`);
     if (session.state === 'ended') throw new HumancastError('session_ended');
     if (session.avatar !== avatar) {
-      throw new HumancastError('segment_wrong_avatar', `the session is of the avatar ${session.avatar}, not ${avatar}`);
+      throw new HumancastError(
+        'segment_wrong_avatar',
+        `the session belongs to the avatar ${session.avatar}, not ${avatar}`,
+      );
     }
     return new LiveSession(id, parts);
   }
@@ -52,7 +55,7 @@ export class LiveSession {
   }
 
   /**
-   * Queues the segment, and tells when the session doesn't want more of it.
+   * Queues the segment, and reports when the session is interrupted or ends.
    * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`.
    */
   async queue(

@@ -3,7 +3,7 @@ import { HumancastError, TokenBucket } from '@humancast/shared';
 import type { RawData, WebSocket } from 'ws';
 import type { ProducerPort } from './live-push.js';
 
-/** Bytes that may wait for a producer that does not read; beyond, it is cut off. */
+/** Bytes buffered for a producer that does not read; above, its connection is cut. */
 const BUFFER_LIMIT_BYTES = 1_048_576;
 /** Seconds over which the message rate is averaged. */
 const RATE_WINDOW_SECONDS = 10;
@@ -13,11 +13,11 @@ const NORMAL_CLOSURE = 1000;
 export interface LiveSocketHandlers {
   onMessage(data: Buffer, isBinary: boolean): void;
   onRefused(error: HumancastError): void;
-  /** Exactly once. */
+  /** Called exactly once. */
   onClosed(): void;
 }
 
-/** A producer's WebSocket: bounds how many messages come and how much waits to go. */
+/** A producer's WebSocket, with a limited message rate and a limited send buffer. */
 export class LiveSocket implements ProducerPort {
   readonly #ws: WebSocket;
   readonly #messages: TokenBucket;
@@ -29,9 +29,9 @@ export class LiveSocket implements ProducerPort {
     ws.on('message', (data: RawData, isBinary) => {
       if (this.#closing) return;
       if (this.#messages.take()) handlers.onMessage(data as Buffer, isBinary);
-      else handlers.onRefused(new HumancastError('rate_limited', 'too many messages; send larger pieces of sound'));
+      else handlers.onRefused(new HumancastError('rate_limited', 'too many messages; send longer audio messages'));
     });
-    // A frame that breaks RFC 6455, or is too large: ws closes with 1002, 1007 or 1009 by itself.
+    // ws itself closes with 1002, 1007 or 1009 if a frame violates RFC 6455 or is too large.
     ws.on('error', () => {});
     ws.once('close', () => {
       this.#closing = true;
@@ -65,7 +65,7 @@ export class LiveSocket implements ProducerPort {
   #close(code: number, reason: string): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#ws.resume(); // the other side's answer comes behind what it has sent
+    this.#ws.resume(); // the peer's close frame comes after everything it has sent
     this.#ws.close(code, reason);
     setTimeout(() => this.#ws.terminate(), CLOSE_TIMEOUT_MS).unref();
   }

@@ -1,16 +1,16 @@
 import { type Span, type SpanAttributes, Stages, type Tracer } from '@humancast/shared';
 
-/** The trace of a live push: how it was opened, and what it took until its first frame could be played. */
+/** Traces a live push: its opening, and the stages of its first frame. */
 export class PushTrace {
   readonly #tracer: Tracer;
   readonly #whole: Span;
   readonly #opening: Span;
   readonly #attributes: SpanAttributes;
-  /** Of the first frame. */
+  /** Stages of the first frame. */
   #stages: Stages | undefined;
   #encoded = false;
 
-  /** @param parent of the producer. */
+  /** @param parent Trace context of the producer. */
   constructor(tracer: Tracer, parent: string | undefined, attributes: SpanAttributes) {
     this.#tracer = tracer;
     this.#attributes = attributes;
@@ -22,18 +22,18 @@ export class PushTrace {
     return this.#whole.traceparent;
   }
 
-  /** Frames may come. */
+  /** Records that frames may come. */
   opened(segment: string): void {
     this.#whole.set({ segment });
     this.#opening.end();
   }
 
-  /** A frame has come; the first counts. */
+  /** Records a received frame; only the first counts. */
   received(): void {
     this.#stages ??= new Stages(Date.now());
   }
 
-  /** A frame is encoded; the first counts. @param stored when those who play it can have it. */
+  /** Records an encoded frame; only the first counts. @param stored Resolves when media-senders can read it. */
   encoded(stored: Promise<unknown>): void {
     if (this.#encoded) return;
     this.#encoded = true;
@@ -51,7 +51,7 @@ export class PushTrace {
     );
   }
 
-  /** @param error why it ended early, if it did. */
+  /** @param error Why the push ended early, if it did. */
   over(error: string | undefined): void {
     this.#opening.end({ error });
     this.#whole.end({ error });

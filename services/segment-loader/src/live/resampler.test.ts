@@ -20,7 +20,7 @@ function resample(input: Float64Array, from: number, pieces: readonly number[] =
   return Float64Array.from(parts.flatMap((part) => [...part]));
 }
 
-/** Largest difference, dB below full scale; edges left out, where the signal begins and ends. */
+/** @returns The largest difference without the edges, where the signal begins and ends, dBFS. */
 function errorDb(actual: Float64Array, expected: Float64Array): number {
   let worst = 0;
   for (let i = 200; i < expected.length - 200; i++) {
@@ -30,19 +30,19 @@ function errorDb(actual: Float64Array, expected: Float64Array): number {
 }
 
 describe('Resampler', () => {
-  it.each([8000, 16_000, 22_050, 32_000, 44_100, 48_000])('keeps a voice at %i Hz what it is, in place', (rate) => {
+  it.each([8000, 16_000, 22_050, 32_000, 44_100, 48_000])('reproduces a voice at %i Hz without delay', (rate) => {
     for (const hz of [100, 1000, 3000]) {
       expect(errorDb(resample(sine(hz, rate, 1), rate), sine(hz, OUT, 1))).toBeLessThan(-80);
     }
   });
 
-  it.each([44_100, 48_000])('lets nothing of %i Hz fold back below what can be heard', (rate) => {
+  it.each([44_100, 48_000])('suppresses aliases of %i Hz', (rate) => {
     for (const hz of [13_000, 15_000, 20_000]) {
       expect(errorDb(resample(sine(hz, rate, 1), rate), new Float64Array(OUT))).toBeLessThan(-80);
     }
   });
 
-  it('gives as much as it gets, whatever the rates', () => {
+  it('outputs as much as it gets, whatever the rates', () => {
     fc.assert(
       fc.property(fc.integer({ min: 8000, max: 48_000 }), fc.integer({ min: 0, max: 3000 }), (rate, length) => {
         expect(resample(new Float64Array(length), rate).length).toBe(Math.ceil((length * OUT) / rate));
@@ -51,7 +51,7 @@ describe('Resampler', () => {
     );
   });
 
-  it('gives the same whatever the pieces', () => {
+  it('gives the same output however the input is cut', () => {
     const input = sine(440, 44_100, 0.1);
     const whole = resample(input, 44_100);
     fc.assert(
@@ -62,7 +62,7 @@ describe('Resampler', () => {
     );
   });
 
-  it('holds back no more than the filter must see', () => {
+  it('delays no more than the length of its filter', () => {
     const resampler = new Resampler(48_000, OUT);
     const got = resampler.push(new Float64Array(4800)).length;
     expect(got).toBeGreaterThan(2400 - 60);

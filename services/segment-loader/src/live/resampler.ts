@@ -1,19 +1,19 @@
-/** Zero crossings of the sinc on either side; with the window below, what folds back lies 90 dB down. */
+/** Zero crossings of the sinc on either side; with the window below, aliases are 90 dB down. */
 const ZERO_CROSSINGS = 24;
 const KAISER_BETA = 9;
-/** Of the lower Nyquist frequency: the rest is where the filter falls off. */
+/** Cut-off as a share of the lower Nyquist frequency; the rest is the filter's transition band. */
 const PASS_BAND = 0.92;
 
 /**
- * Changes the sample rate by a windowed sinc, one phase of it for every place an output sample can have between two input
- * samples. Output sample 0 is at input sample 0: nothing is delayed but by what the filter must see ahead (about 1 ms).
+ * Changes the sample rate with a windowed sinc, one phase for each position that an output sample can have between two input
+ * samples. Output sample 0 lies at input sample 0; the only latency is the filter's look-ahead (about 1 ms).
  */
 export class Resampler {
   readonly #up: number;
   readonly #down: number;
-  /** Relative to the input's Nyquist frequency. */
+  /** Cut-off relative to the input's Nyquist frequency. */
   readonly #cutoff: number;
-  /** Input samples on either side of an output sample that it is made of. */
+  /** Number of input samples on either side of an output sample that contribute to it. */
   readonly #reach: number;
   readonly #phases: (Float64Array | undefined)[];
   /** Input from `#from` on. */
@@ -33,7 +33,7 @@ export class Resampler {
     this.#input = new Float64Array(this.#reach);
   }
 
-  /** → all output that this much input decides. */
+  /** @returns All output that the input so far determines. */
   push(samples: Float64Array): Float64Array {
     const kept = Math.max(this.#needed(this.#produced), this.#from);
     const tail = this.#input.subarray(kept - this.#from);
@@ -46,7 +46,9 @@ export class Resampler {
     return this.#take(this.#end - this.#reach);
   }
 
-  /** The rest, as if silence followed: in all, the input's length in output samples, rounded up. */
+  /**
+   * @returns The remaining output, as if silence followed; the total is the input's length in output samples, rounded up.
+   */
   end(): Float64Array {
     const length = this.#end;
     const total = Math.ceil((length * this.#up) / this.#down);
@@ -54,7 +56,7 @@ export class Resampler {
     return rest.subarray(0, Math.max(0, rest.length - (this.#produced - total)));
   }
 
-  /** Output up to (not at) an input position. */
+  /** @returns The output up to, but not including, an input position. */
   #take(inputEnd: number): Float64Array {
     const count = Math.max(0, Math.ceil((inputEnd * this.#up) / this.#down) - this.#produced);
     const output = new Float64Array(count);
@@ -72,7 +74,7 @@ export class Resampler {
     return sum;
   }
 
-  /** The first input sample that an output sample is made of. */
+  /** @returns The first input sample that contributes to an output sample. */
   #needed(index: number): number {
     return Math.floor((index * this.#down) / this.#up) - this.#reach + 1;
   }
@@ -85,7 +87,7 @@ export class Resampler {
     return taps;
   }
 
-  /** Scaled so that a constant stays what it is, at every phase. */
+  /** Normalizes every phase to unit gain for a constant input. */
   #makeTaps(fraction: number): Float64Array {
     const taps = new Float64Array(2 * this.#reach);
     let sum = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Track, TrackGapDetector } from './track-gap.js';
 
-/** Lets 100 ms pass so often; what comes, comes each time. */
+/** Advances in steps of 100 ms; `coming` tracks are received in each. */
 function after(ms: number, coming: readonly Track[], detector = new TrackGapDetector(2000)): TrackGapDetector {
   for (let passed = 0; passed < ms; passed += 100) {
     detector.advance(100);
@@ -11,25 +11,25 @@ function after(ms: number, coming: readonly Track[], detector = new TrackGapDete
 }
 
 describe('TrackGapDetector', () => {
-  it('misses nothing while both come', () => {
+  it('reports nothing while both tracks come', () => {
     expect(after(60_000, ['video', 'audio']).missing).toBeUndefined();
   });
 
-  it('misses the sound, or the picture, when only the other comes', () => {
+  it('reports the track that does not come with the other', () => {
     expect(after(2000, ['video']).missing).toBe('audio');
     expect(after(2000, ['audio']).missing).toBe('video');
   });
 
-  it('waits before it does', () => {
+  it('waits for the configured time first', () => {
     expect(after(1900, ['video']).missing).toBeUndefined();
   });
 
-  it('waits for a picture that is still being made of sound that was sent ahead', () => {
+  it('waits for video that is still being generated for audio sent ahead', () => {
     const detector = after(100, ['audio']);
     expect(after(60_000, [], detector).missing).toBeUndefined();
   });
 
-  it.each(['video', 'audio'] as const)('misses nothing when the %s comes first after a pause of both', (first) => {
+  it.each(['video', 'audio'] as const)('reports nothing when the %s comes first after a pause of both', (first) => {
     const detector = after(15_000, [], after(1000, ['video', 'audio']));
     expect(after(1900, [first], detector).missing).toBeUndefined();
     expect(after(200, [first], detector).missing).toBe(first === 'video' ? 'audio' : 'video');

@@ -1,18 +1,18 @@
 export type Track = 'video' | 'audio';
 
 const TRACKS: readonly Track[] = ['video', 'audio'];
-/** A track that came within this is coming. */
+/** A track that was received within this time counts as coming, ms. */
 const COMING_MS = 500;
 
 /**
- * Notices that only one track of a push is coming. A track is absent when nothing of it came for a while although the other
- * kept coming all the time; what was sent ahead and then paused is not missed, nor is what comes second after a pause of both. Time
- * in which we held the producer back doesn't count.
+ * Detects that only one track of a push is coming: nothing of the other was received for a while although the first kept
+ * coming. Neither a pause after media sent ahead nor the later track after a pause of both counts as missing. Time during
+ * which the producer was held back does not count.
  */
 export class TrackGapDetector {
   readonly #waitMs: number;
   readonly #silentMs: Record<Track, number> = { video: 0, audio: 0 };
-  /** For how long the other track has been coming without it. */
+  /** How long the other track has been coming without this one, ms. */
   readonly #missedMs: Record<Track, number> = { video: 0, audio: 0 };
 
   constructor(waitMs: number) {
@@ -30,7 +30,7 @@ export class TrackGapDetector {
       this.#missedMs[track] = this.#isComing(otherThan(track)) ? this.#missedMs[track] + ms : 0;
   }
 
-  /** The track to be filled up to the other one, if any. */
+  /** @returns The track to fill up to the other one, if any. */
   get missing(): Track | undefined {
     return TRACKS.find((track) => this.#missedMs[track] >= this.#waitMs && this.#isComing(otherThan(track)));
   }

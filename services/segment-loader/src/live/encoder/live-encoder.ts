@@ -12,16 +12,16 @@ export interface LiveFrame {
   readonly data: Buffer;
 }
 
-/** Turns pictures into frames of every rendition, one at a time, with a keyframe where a GOP begins. */
+/** Encodes every rendition of each frame, with a keyframe where a GOP begins. */
 export class LiveEncoder {
   readonly #setup: EncoderSetup;
   readonly #reader: VideoReader;
-  /** Where pictures are merged with others. */
+  /** Merges frames with a composition, if the set-up has one. */
   readonly merger: VideoMerger | undefined;
   readonly #encoders: readonly RenditionEncoder[];
   readonly #onFrame: (frame: LiveFrame) => void;
   #graphs: readonly VideoGraph[] = [];
-  /** The last picture, as each rendition has it. */
+  /** The last frame, converted for each rendition. */
   #showing: readonly Frame[] = [];
   #frames = 0;
 
@@ -33,7 +33,7 @@ export class LiveEncoder {
     this.#encoders = setup.renditions.map((rendition) => new RenditionEncoder(rendition, setup.fps));
   }
 
-  /** Loads what the first push would otherwise wait for. */
+  /** Loads the codecs and filters, so that the first push does not wait for them. */
   static warmUp(): void {
     const size = { width: 64, height: 64 };
     const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...size, bitrateBps: 100_000 }));
@@ -50,14 +50,14 @@ export class LiveEncoder {
     return this.#setup.height;
   }
 
-  /** A picture, for so many frames. @throws BadFrame, FFmpegError. */
+  /** Encodes a frame `count` times. @throws BadFrame, FFmpegError. */
   encode(bytes: Buffer, count = 1): void {
     const picture = this.#reader.read(bytes);
     this.show(this.merger ? this.merger.merge(picture) : picture);
     for (let i = 0; i < count; i++) this.repeat();
   }
 
-  /** Takes a picture, as it is, to be encoded by {@link repeat}. */
+  /** Takes over a frame for {@link repeat} to encode, without merging. */
   show(picture: Frame): void {
     if (this.#graphs.some((graph) => !graph.accepts(picture))) this.#dropGraphs();
     if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(picture, to));
@@ -67,7 +67,7 @@ export class LiveEncoder {
     this.#showing = converted;
   }
 
-  /** The last picture (again); black before the first. */
+  /** Encodes the last frame again, or black if there was none. */
   repeat(): void {
     const { width, height, gopFrames } = this.#setup;
     if (this.#showing.length === 0) this.show(blackPicture(width, height));

@@ -16,41 +16,41 @@ import {
 } from './wire.js';
 
 /**
- * The encoder of one live push, as a process: a codec that crashes takes nothing else along. It only ever reads, encodes and
- * writes, one after the other, so it does so without an event loop; that no one reads, or nothing comes, simply holds it up.
+ * The encoder of one live push, in a process of its own so that a crashing codec affects nothing else. It reads, encodes and
+ * writes synchronously without an event loop; blocked input or output just suspends it.
  */
 const STDIN = 0;
 const STDOUT = 1;
 const NOTHING: Buffer = Buffer.alloc(0);
-/** The body of the largest messages is read into the same memory again and again. */
+/** Buffer that is reused for the bodies of large messages. */
 let room: Buffer = Buffer.alloc(0);
 
 function main(): void {
   Log.setLevel(AV_LOG_ERROR);
   LiveEncoder.warmUp();
-  say({ kind: FROM_ENCODER.ready });
-  const setup = hear();
+  send({ kind: FROM_ENCODER.ready });
+  const setup = receive();
   if (setup?.kind !== TO_ENCODER.setup) return;
   const encoder = new LiveEncoder(JSON.parse(setup.body.toString()) as EncoderSetup, (frame) =>
-    say(
+    send(
       { kind: FROM_ENCODER.frame, rendition: frame.rendition, keyframe: frame.keyframe, count: frame.number },
       frame.data,
     ),
   );
-  say({ kind: FROM_ENCODER.ready });
-  for (let message = hear(); message; message = hear()) {
+  send({ kind: FROM_ENCODER.ready });
+  for (let message = receive(); message; message = receive()) {
     if (message.kind === TO_ENCODER.end) {
-      say({ kind: FROM_ENCODER.ended });
+      send({ kind: FROM_ENCODER.ended });
       return;
     }
     handle(encoder, message);
-    say({ kind: FROM_ENCODER.taken, count: message.kind });
+    send({ kind: FROM_ENCODER.taken, count: message.kind });
   }
 }
 
 function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMessage): void {
   switch (kind) {
-    case TO_ENCODER.picture:
+    case TO_ENCODER.frame:
       encoder.encode(body, count);
       break;
     case TO_ENCODER.repeat:
@@ -66,7 +66,7 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
       encoder.merger?.setAbove(body);
       break;
     default:
-      throw new Error(`a message of unknown kind ${kind}`);
+      throw new Error(`unknown message kind ${kind}`);
   }
 }
 
@@ -74,8 +74,8 @@ function pictureOf({ width, height }: LiveEncoder, codec: number, body: Buffer):
   return stillPicture(codec === 0 ? 'vp8' : 'h264', body) ?? blackPicture(width, height);
 }
 
-/** `undefined` when the service has gone. */
-function hear(): WireMessage | undefined {
+/** @returns `undefined` once the service has closed its end. */
+function receive(): WireMessage | undefined {
   const header = Buffer.alloc(WIRE_HEADER_BYTES);
   if (!readFully(header)) return undefined;
   const { bodyBytes, ...head } = readWireHeader(header);
@@ -93,7 +93,7 @@ function readFully(into: Buffer): boolean {
   return true;
 }
 
-function say(head: WireHead, body: Buffer = NOTHING): void {
+function send(head: WireHead, body: Buffer = NOTHING): void {
   const message = Buffer.concat([wireHeader(head, body.length), body]);
   for (let at = 0; at < message.length; ) at += writeSync(STDOUT, message, at);
 }
@@ -102,6 +102,6 @@ try {
   main();
 } catch (error) {
   const code: ErrorCode = error instanceof BadFrame ? 'live_frame_corrupt' : 'encoder_failed';
-  say({ kind: FROM_ENCODER.failed }, Buffer.from(JSON.stringify({ code, message: (error as Error).message })));
+  send({ kind: FROM_ENCODER.failed }, Buffer.from(JSON.stringify({ code, message: (error as Error).message })));
   process.exitCode = 1;
 }

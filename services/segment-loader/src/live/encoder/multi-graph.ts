@@ -1,14 +1,14 @@
 import { AV_BUFFERSRC_FLAG_KEEP_REF } from 'node-av/constants';
 import { FFmpegError, type FilterContext, FilterGraph, Frame } from 'node-av/lib';
 
-/** A filter graph that makes one picture of one or more: its inputs are `[in0]`, `[in1]` …, its output `[out]`. */
+/** A filter graph from one or more inputs, `[in0]`, `[in1]` …, to one output, `[out]`. */
 export class MultiGraph {
   readonly #graph = new FilterGraph();
   readonly #sources: readonly FilterContext[];
   readonly #sink: FilterContext;
   readonly #key: string;
 
-  /** @throws FFmpegError when pictures like these can't be filtered so. */
+  /** @throws FFmpegError if frames of this format can't be filtered. */
   constructor(like: readonly Frame[], chain: string) {
     this.#key = keyOf(like);
     const graph = this.#graph;
@@ -28,7 +28,7 @@ export class MultiGraph {
     return keyOf(pictures) === this.#key;
   }
 
-  /** → a picture to be freed; those given stay the caller's. */
+  /** @returns A frame that the caller frees; the inputs remain the caller's. */
   filter(pictures: readonly Frame[]): Frame {
     pictures.forEach((picture, i) => {
       const source = this.#sources[i];

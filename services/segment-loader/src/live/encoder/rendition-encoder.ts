@@ -25,27 +25,27 @@ const ENCODER: Readonly<Record<Codec, FFVideoEncoder>> = {
   h264: 'libx264' as FFVideoEncoder,
 };
 
-/** As for files (`encode/encoder-arguments.ts`), and no frame kept back. */
+/** Options as for files (`encode/encoder-arguments.ts`), but without delayed frames. */
 const OPTIONS: Readonly<Record<Codec, Readonly<Record<string, string>>>> = {
   vp8: { deadline: 'realtime', 'cpu-used': '-8', 'lag-in-frames': '0', 'auto-alt-ref': '0' },
   h264: {
     preset: 'superfast',
     tune: 'zerolatency',
     'forced-idr': '1',
-    // One slice a frame: zerolatency would cut it for threads that there are none of.
+    // One slice per frame: zerolatency would create slices for threads that are not used.
     'x264-params': 'aud=1:scenecut=0:repeat-headers=1:sliced-threads=0',
   },
 };
 
-/** The GOP is decided by whoever sends frames; the encoder shall have no opinion. */
+/** GOP length that leaves keyframes to the caller. */
 const NO_OWN_KEYFRAMES = 1_000_000;
 
-/** One rendition's encoder: a packet for each frame, at once. */
+/** Encodes one rendition synchronously: one packet for each frame. */
 export class RenditionEncoder {
   readonly #context = new CodecContext();
   readonly #packet = new Packet();
 
-  /** @throws FFmpegError when there is no such encoder, or it does not take these settings. */
+  /** @throws FFmpegError if the encoder is missing or rejects the settings. */
   constructor({ codec, width, height, bitrateBps }: RenditionSetup, fps: Rational) {
     const encoder = AvCodec.findEncoderByName(ENCODER[codec]);
     if (!encoder) throw new Error(`no encoder for ${codec}`);
@@ -65,7 +65,7 @@ export class RenditionEncoder {
     context.setFlags(AV_CODEC_FLAG_LOW_DELAY);
     context.colorRange = AVCOL_RANGE_MPEG;
     if (codec === 'vp8') {
-      // libvpx holds a constant rate when it is told the same rate as least and most.
+      // libvpx keeps a constant rate if minimum and maximum equal the target.
       context.rcMinRate = BigInt(bitrateBps);
     } else {
       context.profile = AV_PROFILE_H264_BASELINE;
@@ -73,7 +73,7 @@ export class RenditionEncoder {
       context.colorPrimaries = AVCOL_PRI_BT709;
       context.colorTrc = AVCOL_TRC_BT709;
     }
-    // Not as a dictionary to open2: that ends the process.
+    // A dictionary passed to open2 crashes the process.
     for (const [name, value] of Object.entries(OPTIONS[codec])) {
       FFmpegError.throwIfError(context.setOption(name, value), `option ${name}`);
     }
@@ -81,7 +81,7 @@ export class RenditionEncoder {
     this.#packet.alloc();
   }
 
-  /** @throws FFmpegError; Error when the encoder kept the frame back. */
+  /** @throws FFmpegError; Error if the encoder delays the frame. */
   encode(picture: Frame, number: number, keyframe: boolean): { data: Buffer; keyframe: boolean } {
     picture.pts = BigInt(number);
     picture.pictType = keyframe ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;

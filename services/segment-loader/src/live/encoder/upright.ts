@@ -2,15 +2,15 @@ import { AV_FRAME_DATA_DISPLAYMATRIX } from 'node-av/constants';
 import type { Frame } from 'node-av/lib';
 import { MultiGraph } from './multi-graph.js';
 
-/** Three rows of three 32-bit integers (libavutil/display.h). */
+/** A display matrix: three rows of three 32-bit integers (libavutil/display.h). */
 const MATRIX_BYTES = 36;
 
-/** Turns pictures the way they say they are to be seen, as an EXIF orientation in a JPEG does. */
+/** Turns frames by their display matrix, which the EXIF orientation of a JPEG sets. */
 export class Upright {
   #graph: MultiGraph | undefined;
   #filters = '';
 
-  /** @returns the picture itself, or a turned one in its place; the one given is freed then. */
+  /** @returns The frame itself, or a turned copy, in which case the given one is freed. */
   turn(picture: Frame): Frame {
     const filters = filtersFor(picture.getSideData(AV_FRAME_DATA_DISPLAYMATRIX));
     if (filters === undefined) return picture;
@@ -27,7 +27,9 @@ export class Upright {
   }
 }
 
-/** The eight ways to lay a picture; the matrix of a mirrored or turned one has zeros either on its diagonal or beside it. */
+/**
+ * Classifies the eight orientations; a matrix without a quarter turn has zeros beside its diagonal, one with has them on it.
+ */
 function filtersFor(matrix: Buffer | null): string | undefined {
   if (!matrix || matrix.length < MATRIX_BYTES) return undefined;
   const [a, b, c, d] = [0, 4, 12, 16].map((offset) => Math.sign(matrix.readInt32LE(offset)));

@@ -8,14 +8,14 @@ export interface GraphOutput {
   readonly height: number;
 }
 
-/** The matrix a viewer's decoder will assume; see `encode/filter-graph.ts`. */
+/** Color matrix that a viewer's decoder assumes; see `encode/filter-graph.ts`. */
 const MATRIX: Readonly<Record<Codec, 'bt601' | 'bt709'>> = { vp8: 'bt601', h264: 'bt709' };
 
-/** Brings pictures of one format and size to a rendition's: scaled, YUV 4:2:0, limited range. */
+/** Converts frames of one format and size to a rendition's size, YUV 4:2:0 and limited range. */
 export class VideoGraph {
   readonly #graph: MultiGraph;
 
-  /** @throws FFmpegError when a picture like this can't be converted. */
+  /** @throws FFmpegError if frames of this format can't be converted. */
   constructor(like: Frame, { codec, width, height }: GraphOutput) {
     this.#graph = new MultiGraph(
       [like],
@@ -28,7 +28,7 @@ export class VideoGraph {
     return this.#graph.accepts([picture]);
   }
 
-  /** → a picture to be freed; the one given stays the caller's. */
+  /** @returns A frame that the caller frees; the given one remains the caller's. */
   convert(picture: Frame): Frame {
     return this.#graph.filter([picture]);
   }

@@ -10,7 +10,7 @@ import { Frame } from 'node-av/lib';
 import { MultiGraph } from './multi-graph.js';
 import type { MergeSetup } from './wire.js';
 
-/** Lays each picture between one that is below it and one that is above. */
+/** Merges each frame with an image below and an image above it. */
 export class VideoMerger {
   readonly #setup: MergeSetup;
   #below: Frame | undefined;
@@ -22,24 +22,24 @@ export class VideoMerger {
     this.#setup = setup;
   }
 
-  /** @param bytes I420 of the whole's size. */
+  /** @param bytes I420 of the composition's size. */
   setBelow(bytes: Buffer): void {
     this.#below = this.#canvas(bytes, AV_PIX_FMT_YUV420P);
   }
 
-  /** @param bytes I420 and an alpha plane, of the whole's size. */
+  /** @param bytes I420 with an alpha plane, of the composition's size. */
   setAbove(bytes: Buffer): void {
     this.#above = this.#canvas(bytes, AV_PIX_FMT_YUVA420P);
   }
 
-  /** → a picture to be freed; the one given is. @throws FFmpegError. */
+  /** Frees the given frame. @returns A frame that the caller frees. @throws FFmpegError. */
   merge(picture: Frame): Frame {
     const pictures = [this.#below, picture, this.#above].filter((frame) => frame !== undefined);
     if (!this.#graph?.accepts(pictures)) {
       this.#graph?.free();
       this.#graph = new MultiGraph(pictures, this.#chain());
     }
-    // They belong to one instant; where the filter waits for the others of it is told by this.
+    // Equal timestamps keep the filter from waiting for further frames of an input.
     const pts = BigInt(this.#merged++);
     for (const frame of pictures) frame.pts = pts;
     const merged = this.#graph.filter(pictures);
@@ -56,7 +56,7 @@ export class VideoMerger {
 
   #canvas(bytes: Buffer, format: AVPixelFormat): Frame {
     const { width, height, matrix } = this.#setup;
-    // The bytes are read into the same memory again.
+    // The receive buffer is reused, so the bytes are copied.
     const own = Buffer.from(bytes);
     const picture = Frame.fromVideoBuffer(own, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
     picture.colorSpace = matrix === 'bt601' ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;

@@ -26,12 +26,12 @@ const RAW_FORMAT: Readonly<Record<Exclude<PixelFormat, 'jpeg'>, AVPixelFormat>> 
 
 const STILL_CODEC: Readonly<Record<Codec, AVCodecID>> = { vp8: AV_CODEC_ID_VP8, h264: AV_CODEC_ID_H264 };
 
-/** A frame could not be read as what the header says it is. */
+/** A frame that does not have the format stated in the header. */
 export class BadFrame extends Error {
   override readonly name = 'BadFrame';
 }
 
-/** Makes pictures of what a producer sends. I420 means BT.601 and limited range, as OpenCV and libyuv make it. */
+/** Reads a producer's frames. I420 means BT.601 and limited range, as made by OpenCV and libyuv. */
 export class VideoReader {
   readonly #setup: { readonly width: number; readonly height: number; readonly pixelFormat: PixelFormat };
   readonly #jpeg: CodecContext | undefined;
@@ -42,21 +42,23 @@ export class VideoReader {
     this.#jpeg = setup.pixelFormat === 'jpeg' ? openDecoder(AV_CODEC_ID_MJPEG) : undefined;
   }
 
-  /** → a picture to be freed. @throws BadFrame. */
+  /** @returns A frame that the caller frees. @throws BadFrame. */
   read(bytes: Buffer): Frame {
     const { width, height, pixelFormat } = this.#setup;
     if (pixelFormat !== 'jpeg') return rawPicture(bytes, width, height, RAW_FORMAT[pixelFormat]);
     const decoded = this.#jpeg && decode(this.#jpeg, bytes);
-    if (!decoded) throw new BadFrame('a frame is not a JPEG that can be decoded');
+    if (!decoded) throw new BadFrame('a frame is not a decodable JPEG');
     const picture = this.#upright.turn(decoded);
     if (picture.width === width && picture.height === height) return picture;
     const size = `${picture.width}×${picture.height}`;
     picture.free();
-    throw new BadFrame(`a JPEG is ${size} when it is upright, the header says ${width}×${height}`);
+    throw new BadFrame(
+      `a JPEG is ${size} after its EXIF orientation is applied, but the header states ${width}×${height}`,
+    );
   }
 }
 
-/** An encoded keyframe as a picture; `undefined` when it can't be decoded. */
+/** Decodes an encoded keyframe. @returns `undefined` if it can't be decoded. */
 export function stillPicture(codec: Codec, bytes: Buffer): Frame | undefined {
   const decoder = openDecoder(STILL_CODEC[codec]);
   try {
@@ -98,7 +100,7 @@ function decode(decoder: CodecContext, bytes: Buffer): Frame | undefined {
     if (decoder.sendPacketSync(packet) < 0) return undefined;
     let got = decoder.receiveFrameSync(picture);
     if (got < 0) {
-      // Some decoders keep the last picture until they hear that it was the last.
+      // Some decoders delay their last frame until they are drained.
       decoder.sendPacketSync(null);
       got = decoder.receiveFrameSync(picture);
       decoder.flushBuffers();

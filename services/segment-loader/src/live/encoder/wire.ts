@@ -1,58 +1,56 @@
 import type { Codec, PixelFormat, Rational } from '@humancast/protocol';
 
 /**
- * What service and encoder process say to each other over the process's standard input and output:
+ * Format of messages between service and encoder process on the process's standard input and output, little-endian:
  *
  *     0  u32    length of the body
  *     4  u8     kind
  *     5  u8     rendition
  *     6  u8     flags: bit 0 set on keyframes
  *     7  u8     0
- *     8  u32    number of the frame, or a count
+ *     8  u32    frame number or count
  *     12 …      body
- *
- * Little endian.
  */
 export const WIRE_HEADER_BYTES = 12;
 
 export const TO_ENCODER = {
   /** Body: {@link EncoderSetup} as JSON. */
   setup: 1,
-  /** Body: one frame in the set-up's pixel format, to be shown for `count` frames. */
-  picture: 2,
-  /** The last picture again, `count` times; black when there was none. */
+  /** Body: one frame in the set-up's pixel format, to be encoded `count` times. */
+  frame: 2,
+  /** Encodes the last frame `count` times more, or black if there was none. */
   repeat: 3,
-  /** Body: an encoded keyframe to be the picture as long as there is no other; rendition: 0 = VP8, 1 = H.264. */
+  /** Body: an encoded keyframe that serves as the frame until the first one comes; rendition: 0 = VP8, 1 = H.264. */
   still: 4,
-  /** Nothing more will come. */
+  /** End of input. */
   end: 5,
-  /** Body: what lies below every picture that is merged, I420 of the whole's size; before the first of them. */
+  /** Body: the image below every merged frame, I420 of the composition's size; sent before the first frame. */
   below: 6,
-  /** Body: what lies above, I420 and an alpha plane. */
+  /** Body: the image above every merged frame, I420 with an alpha plane. */
   above: 7,
 } as const;
 
 export const FROM_ENCODER = {
-  /** It can take a set-up, or took it. */
+  /** The encoder is ready for a set-up, or has applied it. */
   ready: 1,
   /** Body: an encoded frame. */
   frame: 2,
-  /** A picture, a still or a repetition was dealt with. */
+  /** A frame, still or repetition was processed. */
   taken: 3,
-  /** Body: what went wrong, as JSON: code and message. The process ends. */
+  /** Body: code and message of an error as JSON. The process exits. */
   failed: 4,
-  /** All frames are out. The process ends. */
+  /** All frames were sent. The process exits. */
   ended: 5,
 } as const;
 
-/** How pictures are merged with what is below and above them. */
+/** How frames are merged with the images below and above them. */
 export interface MergeSetup {
-  /** Of the whole. */
+  /** Width of the composition, px. */
   readonly width: number;
   readonly height: number;
-  /** In which both of them are. */
+  /** Color matrix of both images. */
   readonly matrix: 'bt601' | 'bt709';
-  /** FFmpeg's, from the producer's picture to one with an alpha channel, as large as it is going to be seen. */
+  /** FFmpeg filters from the producer's frame to one with an alpha channel, of the size at which it is shown. */
   readonly filters: string;
   readonly x: number;
   readonly y: number;
