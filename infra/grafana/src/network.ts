@@ -207,4 +207,42 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
       [{ expr: 'max by (job, state) (humancast_tcp_sockets) > 0', legend: '{{job}} {{state}}' }],
       { min: 0, limits: { bad: 20_000 } },
     ),
+  )
+  .withRow(new RowBuilder('Audio repair'))
+  .withPanel(
+    lines(
+      {
+        title: 'Redundancy',
+        description: 'Earlier packets repeated in each audio packet (RED), 0 to 2. Rises with the loss',
+        unit: 'none',
+      },
+      [
+        {
+          expr: `${rate('humancast_sender_audio_redundant_packets_total')} / ${rate('humancast_sender_audio_packets_total')}`,
+          legend: '{{instance}}',
+        },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Redundancy bytes', description: 'Added to audio packets (RED), per second', unit: 'Bps' },
+      bySender('humancast_sender_audio_redundancy_bytes_total'),
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Audio retransmission',
+        description: 'Audio packets requested by NACK, and retransmitted, per second',
+        unit: 'ops',
+      },
+      [
+        { expr: rate('humancast_sender_audio_nacks_total'), legend: '{{instance}} NACKed' },
+        { expr: rate('humancast_sender_audio_retransmissions_total'), legend: '{{instance}} retransmitted' },
+      ],
+      { min: 0 },
+    ),
   );

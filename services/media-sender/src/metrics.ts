@@ -335,5 +335,16 @@ function watchState(registry: Registry, state: SenderState): void {
   });
   counter('retransmissions', 'RTP packets retransmitted', () => traffic().retransmitted);
   counter('nacks', 'Packets requested by NACK (RFC 4585 §6.2.1)', () => traffic().nacks);
+  counter('audio_packets', 'Audio packets sent, without retransmissions', () => traffic().audioPackets);
+  counter('audio_redundant_packets', 'Earlier audio packets repeated within others (RED, RFC 2198)', () => {
+    return traffic().redundantPackets;
+  });
+  counter('audio_redundancy_bytes', 'Bytes that redundancy (RED) has added to audio packets', () => {
+    return traffic().redundancyBytes;
+  });
+  counter('audio_nacks', 'Audio packets requested by NACK, a part of all NACKs', () => traffic().audioNacks);
+  counter('audio_retransmissions', 'Audio packets retransmitted, a part of all retransmissions', () => {
+    return traffic().audioRetransmitted;
+  });
   counter('plis', 'Keyframe requests received (RFC 4585 §6.3.1)', () => traffic().plis);
 }
