@@ -20,8 +20,8 @@ import {
   RedisLiveReader,
   RedisLiveWriter,
   RedisMailbox,
+  RedisMailSender,
   RedisMediaStore,
-  RedisPost,
   SCOPES,
   SESSIONS_QUEUE,
   type SegmentManifest,
@@ -245,7 +245,7 @@ describe('make-secrets', () => {
     ];
     for (const [door, segment] of doors) {
       const queues = new SegmentQueues(door);
-      const speech = new Speech(new SessionRegistry(door), queues, new RedisPost(door));
+      const speech = new Speech(new SessionRegistry(door), queues, new RedisMailSender(door));
       const [queued] = await speech.speak(session, [segment], { interrupt: true, limit: 10 });
       if (!queued) throw new Error('nothing was queued');
       await registry.speechStarted(session, epoch, queued);

@@ -22,7 +22,7 @@ export * from './media/media-store.js';
 export * from './media/redis-live-store.js';
 export * from './media/redis-media-store.js';
 export * from './messages/jobs.js';
-export * from './messages/post.js';
+export * from './messages/mail.js';
 export * from './metrics.js';
 export * from './new-id.js';
 export * from './parse-request.js';

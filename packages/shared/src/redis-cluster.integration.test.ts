@@ -12,7 +12,7 @@ import {
 } from '../testing/index.js';
 import { BULL_PREFIX, keys } from './keys.js';
 import { createLogger } from './log.js';
-import { RedisMailbox, RedisPost } from './mailbox/redis-mailbox.js';
+import { RedisMailbox, RedisMailSender } from './mailbox/redis-mailbox.js';
 import { RedisLiveReader, RedisLiveWriter } from './media/redis-live-store.js';
 import { RedisMediaStore } from './media/redis-media-store.js';
 import { newId } from './new-id.js';
@@ -97,7 +97,7 @@ mailboxSuite('RedisMailbox on a cluster', async () => {
       readers.set(mailbox, reader);
       return mailbox;
     },
-    makePost: () => new RedisPost<Letter>(open(false)),
+    makeSender: () => new RedisMailSender<Letter>(open(false)),
     restart: () => cluster.restart(),
     async abandon(mailbox) {
       readers.get(mailbox)?.disconnect();

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '@humancast/testkit';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Mailbox, Post } from '../src/mailbox/mailbox.js';
+import type { Mailbox, MailSender } from '../src/mailbox/mailbox.js';
 import { newId } from '../src/new-id.js';
 
 export const letterSchema = z.object({ n: z.int() });
@@ -10,7 +10,7 @@ export type Letter = z.infer<typeof letterSchema>;
 
 export interface MailboxHarness {
   makeMailbox(address: string): Mailbox<Letter>;
-  makePost(): Post<Letter>;
+  makeSender(): MailSender<Letter>;
   /** What carries the messages goes down and comes back, with what it had. */
   restart(): Promise<void>;
   /** The process that reads disappears without closing its mailbox, and its time to live passes. */
@@ -57,39 +57,39 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
 
     it('delivers what one sender sends, in order', async () => {
       const { address, received } = await open();
-      const post = harness.makePost();
-      for (let n = 0; n < 500; n++) expect(await post.send(address, { n })).toBe(true);
+      const mail = harness.makeSender();
+      for (let n = 0; n < 500; n++) expect(await mail.send(address, { n })).toBe(true);
       await until(() => received.length >= 500);
       expect(received).toEqual(Array.from({ length: 500 }, (_, n) => n));
     });
 
     it('delivers once, also to a reader that is busy with the one before', async () => {
       const { address, received } = await open(() => sleep(5));
-      const post = harness.makePost();
-      await Promise.all([1, 2, 3].map((n) => post.send(address, { n })));
+      const mail = harness.makeSender();
+      await Promise.all([1, 2, 3].map((n) => mail.send(address, { n })));
       await until(() => received.length >= 3);
-      await post.send(address, { n: 4 });
+      await mail.send(address, { n: 4 });
       await until(() => received.length >= 4);
       expect(received.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
     });
 
     it('refuses what is sent to nobody', async () => {
-      expect(await harness.makePost().send(newId('snd'), { n: 1 })).toBe(false);
+      expect(await harness.makeSender().send(newId('snd'), { n: 1 })).toBe(false);
     });
 
     it('refuses what is sent after it was closed, and may be closed twice', async () => {
       const { mailbox, address, received } = await open();
       await mailbox.close();
       await mailbox.close();
-      expect(await harness.makePost().send(address, { n: 1 })).toBe(false);
+      expect(await harness.makeSender().send(address, { n: 1 })).toBe(false);
       expect(received).toEqual([]);
     });
 
     it('refuses what is sent to a process that is gone', async () => {
       const { mailbox, address } = await open();
-      const post = harness.makePost();
+      const mail = harness.makeSender();
       await harness.abandon(mailbox);
-      expect(await post.send(address, { n: 1 })).toBe(false);
+      expect(await mail.send(address, { n: 1 })).toBe(false);
     });
 
     it('goes on after a handler threw, at once or later', async () => {
@@ -97,21 +97,21 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
         if (n === 1) throw new Error('at once');
         return n === 2 ? Promise.reject(new Error('later')) : undefined;
       });
-      const post = harness.makePost();
-      for (const n of [1, 2, 3]) await post.send(address, { n });
+      const mail = harness.makeSender();
+      for (const n of [1, 2, 3]) await mail.send(address, { n });
       await until(() => received.length >= 3);
       expect(received).toEqual([1, 2, 3]);
     });
 
     it('passes over what is no message, or of a type that it does not know, and members that it does not know', async () => {
       const { address, received } = await open();
-      const post = harness.makePost();
-      await post.send(address, { n: 1 });
+      const mail = harness.makeSender();
+      await mail.send(address, { n: 1 });
       await harness.spoil(address, '{"n":"not a number"');
       await harness.spoil(address, '{"type":"viewer.paused","n":"later"}');
       await harness.spoil(address, '{"n":7,"v":2}');
       await harness.spoil(address, '{"n":2,"mood":"merry"}');
-      await post.send(address, { n: 3 });
+      await mail.send(address, { n: 3 });
       await until(() => received.length >= 3);
       expect(received).toEqual([1, 2, 3]);
     });
@@ -121,11 +121,11 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       ['was done and not answered', 'after'],
     ] as const)('delivers each message once when deleting it %s', async (_, when) => {
       const { address, received } = await open();
-      const post = harness.makePost();
+      const mail = harness.makeSender();
       harness.loseDeletions(when, when);
-      for (let n = 1; n <= 20; n++) expect(await post.send(address, { n })).toBe(true);
+      for (let n = 1; n <= 20; n++) expect(await mail.send(address, { n })).toBe(true);
       await until(() => received.length >= 20);
-      await post.send(address, { n: 21 });
+      await mail.send(address, { n: 21 });
       await until(() => received.length >= 21);
       expect(received).toEqual(Array.from({ length: 21 }, (_, i) => i + 1));
       await until(async () => (await harness.kept(address)) === 0);
@@ -133,12 +133,12 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
 
     it('delivers what was sent while deletions failed, and keeps it until they work', async () => {
       const { address, received } = await open();
-      const post = harness.makePost();
+      const mail = harness.makeSender();
       const mend = harness.breakDeletions();
-      await post.send(address, { n: 1 });
+      await mail.send(address, { n: 1 });
       await until(() => received.length >= 1);
       expect(await harness.kept(address)).toBe(1);
-      await post.send(address, { n: 2 });
+      await mail.send(address, { n: 2 });
       await until(() => received.length >= 2);
       expect(await harness.kept(address)).toBe(2);
       mend();
@@ -149,22 +149,22 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
     it('keeps mailboxes apart', async () => {
       const one = await open();
       const other = await open();
-      const post = harness.makePost();
-      await post.send(one.address, { n: 1 });
-      await post.send(other.address, { n: 2 });
+      const mail = harness.makeSender();
+      await mail.send(one.address, { n: 1 });
+      await mail.send(other.address, { n: 2 });
       await until(() => one.received.length + other.received.length >= 2);
       expect([one.received, other.received]).toEqual([[1], [2]]);
     });
 
     it('goes on after what carries the messages was down', async () => {
       const { address, received } = await open();
-      const post = harness.makePost();
-      await post.send(address, { n: 1 });
+      const mail = harness.makeSender();
+      await mail.send(address, { n: 1 });
       await until(() => received.length >= 1);
       await harness.restart();
       let sent = false;
       for (let i = 0; i < 200 && !sent; i++) {
-        sent = await post.send(address, { n: 2 }).catch(() => false);
+        sent = await mail.send(address, { n: 2 }).catch(() => false);
         if (!sent) await sleep(25);
       }
       expect(sent).toBe(true);
@@ -176,15 +176,15 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       const { mailbox, address } = await open();
       await mailbox.close();
       await harness.stuff(address, harness.capacity);
-      const post = harness.makePost();
-      expect(await post.send(address, { n: -1 })).toBe(false);
+      const mail = harness.makeSender();
+      expect(await mail.send(address, { n: -1 })).toBe(false);
       const late = harness.makeMailbox(address);
       opened.push(late);
       const received: number[] = [];
       await late.open(({ n }) => void received.push(n));
       await until(() => received.length >= harness.capacity);
       expect(received).toEqual(Array.from({ length: harness.capacity }, (_, n) => n));
-      expect(await post.send(address, { n: 1 })).toBe(true);
+      expect(await mail.send(address, { n: 1 })).toBe(true);
     });
   });
 }

@@ -12,7 +12,7 @@ import {
   Readiness,
   RedisLiveWriter,
   RedisMediaStore,
-  RedisPost,
+  RedisMailSender,
   RequestLimits,
   SegmentQueues,
   SessionRegistry,
@@ -68,7 +68,7 @@ export function createSegmentLoader({
   const registry = new SessionRegistry(queueRedis);
   const avatars = new AvatarStore(queueRedis);
   const store = new RedisMediaStore(mediaRedis);
-  const post = new RedisPost(queueRedis, logger);
+  const mail = new RedisMailSender(queueRedis, logger);
   const segmentQueues = new SegmentQueues(queueRedis);
 
   const keys = new ApiKeys(config.apiKeys, config.apiKeyFile, { onProblem: (problem) => logger.warn(problem) });
@@ -98,7 +98,7 @@ export function createSegmentLoader({
     intents: new DeletionIntents(queueRedis),
     log: new DeletionLog(queueRedis),
     registry,
-    post,
+    mail,
     ...(afterDeletionStep && { afterStep: afterDeletionStep }),
   });
   const intervalMs = config.rescanMs;
@@ -116,7 +116,7 @@ export function createSegmentLoader({
     keys,
     avatars,
     registry,
-    speech: new Speech(registry, segmentQueues, post),
+    speech: new Speech(registry, segmentQueues, mail),
     events: new StreamFeed(subscriber, logger),
     requestLimits,
     push: {

@@ -9,7 +9,7 @@ import {
   Readiness,
   RedisMailbox,
   RedisMediaStore,
-  RedisPost,
+  RedisMailSender,
   RequestLimits,
   SegmentQueues,
   SenderRegistry,
@@ -69,8 +69,8 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const avatars = new AvatarStore(queueRedis);
   const media = new RedisMediaStore(mediaRedis);
   const mailbox = new RedisMailbox<ToSignaling>(address, mailboxReader, queueRedis, toSignalingSchema, logger);
-  const toSenders = new RedisPost<ToSender>(queueRedis, logger);
-  const toSignaling = new RedisPost<ToSignaling>(queueRedis, logger);
+  const toSenders = new RedisMailSender<ToSender>(queueRedis, logger);
+  const toSignaling = new RedisMailSender<ToSignaling>(queueRedis, logger);
 
   const keys = new ApiKeys(config.apiKeys, config.apiKeyFile, { onProblem: (problem) => logger.warn(problem) });
   const requestLimits = new RequestLimits(config, ({ headers }) => keys.fingerprintOf(headers.authorization));
@@ -93,7 +93,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const segmentQueues = new SegmentQueues(queueRedis);
   const jobs = new JobQueues(queueRedis, segmentQueues);
   const router = new SessionRouter(registry, jobs, toSenders);
-  const fleet = new Fleet({ senders, jobs, post: toSenders });
+  const fleet = new Fleet({ senders, jobs, mail: toSenders });
   const inspector = new Inspector(router, address, timings.inspectMs);
   const inbox = new Inbox(inspector);
   const sweeper = new Sweeper(
@@ -124,7 +124,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const ofViewers = { registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
   const { viewerLimit } = config;
   const connections = new Connections(
-    { ...ofViewers, post: toSignaling, feed, turnUsers, waitingViewers, viewerLimit, interrupt },
+    { ...ofViewers, mail: toSignaling, feed, turnUsers, waitingViewers, viewerLimit, interrupt },
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );
   const whep = new WhepService(

@@ -6,7 +6,7 @@ import {
   newId,
   type Redis,
   RedisMailbox,
-  RedisPost,
+  RedisMailSender,
   SESSIONS_QUEUE,
   type SegmentJob,
   SenderRegistry,
@@ -43,7 +43,7 @@ export class FakeSender {
   readonly segmentJobs: SegmentJob[] = [];
   readonly #redis: Redis;
   readonly #senders: SenderRegistry;
-  readonly #post: RedisPost<ToSignaling>;
+  readonly #mail: RedisMailSender<ToSignaling>;
   readonly #mailbox: RedisMailbox<ToSender>;
   readonly #workers: Worker[] = [];
   readonly #connections: Redis[] = [];
@@ -59,7 +59,7 @@ export class FakeSender {
     this.#redis = this.#connect(url);
     this.registry = new SessionRegistry(this.#redis);
     this.#senders = new SenderRegistry(this.#redis);
-    this.#post = new RedisPost(this.#redis);
+    this.#mail = new RedisMailSender(this.#redis);
     const logger = createLogger('fake-sender', 'silent');
     this.#mailbox = new RedisMailbox(this.id, this.#connect(url), this.#redis, toSenderSchema, logger);
   }
@@ -100,7 +100,7 @@ export class FakeSender {
 
   /** To whoever asked. */
   say(mailbox: string, message: ToSignaling): Promise<boolean> {
-    return this.#post.send(mailbox, message);
+    return this.#mail.send(mailbox, message);
   }
 
   tell(viewer: ViewerRecord, message: ToSignaling): Promise<boolean> {

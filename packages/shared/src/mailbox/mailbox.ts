@@ -15,7 +15,7 @@ export interface Mailbox<T> {
   close(): Promise<void>;
 }
 
-export interface Post<T> {
+export interface MailSender<T> {
   /** @returns `false` if nobody has read this mailbox for a while, or it is full: the process is gone or stuck. */
   send(address: string, message: T): Promise<boolean>;
 }

@@ -3,7 +3,7 @@ import { type Letter, LossyDeletes, letterSchema, mailboxSuite } from '../../tes
 import { keys } from '../keys.js';
 import { createLogger } from '../log.js';
 import { connectRedis, type Redis } from '../redis.js';
-import { RedisMailbox, RedisPost } from './redis-mailbox.js';
+import { RedisMailbox, RedisMailSender } from './redis-mailbox.js';
 
 const CAPACITY = 10_000;
 
@@ -27,7 +27,7 @@ mailboxSuite('RedisMailbox', async () => {
       readers.set(mailbox, reader);
       return mailbox;
     },
-    makePost: () => new RedisPost<Letter>(connect(false)),
+    makeSender: () => new RedisMailSender<Letter>(connect(false)),
     restart: () => server.restart(),
     async abandon(mailbox) {
       readers.get(mailbox)?.disconnect();

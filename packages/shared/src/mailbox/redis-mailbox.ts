@@ -4,7 +4,7 @@ import { keys } from '../keys.js';
 import type { Logger } from '../log.js';
 import { readRecord } from '../records/read-record.js';
 import { type Redis, untilWritten } from '../redis.js';
-import type { Mailbox, Post } from './mailbox.js';
+import type { Mailbox, MailSender } from './mailbox.js';
 
 /** Limit of unread messages; beyond it the reader is considered stuck. */
 const CAPACITY = 10_000;
@@ -136,7 +136,7 @@ function typeOf(text: string): string {
   return /^\{"type":"([\w.]{1,64})"/.exec(text)?.[1] ?? 'unknown';
 }
 
-export class RedisPost<T> implements Post<T> {
+export class RedisMailSender<T> implements MailSender<T> {
   readonly #redis: Redis;
   readonly #logger: Logger | undefined;
 

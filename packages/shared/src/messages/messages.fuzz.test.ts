@@ -11,7 +11,7 @@ import type { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { viewerRecordSchema } from '../sessions/session.js';
 import { segmentJobSchema, sessionJobSchema } from './jobs.js';
-import { toSenderSchema, toSignalingSchema } from './post.js';
+import { toSenderSchema, toSignalingSchema } from './mail.js';
 
 const SESSION = 'ses_0123456789ab';
 const VIEWER = 'vw_0123456789ab';

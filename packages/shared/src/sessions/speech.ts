@@ -1,7 +1,7 @@
 import type { QueuedSegment } from '@humancast/protocol';
 import type { Command } from '../idempotency.js';
-import type { Post } from '../mailbox/mailbox.js';
-import type { ToSender } from '../messages/post.js';
+import type { MailSender } from '../mailbox/mailbox.js';
+import type { ToSender } from '../messages/mail.js';
 import type { SegmentQueues } from './segment-queues.js';
 import type { SessionRegistry } from './session-registry.js';
 
@@ -9,12 +9,12 @@ import type { SessionRegistry } from './session-registry.js';
 export class Speech {
   readonly #registry: SessionRegistry;
   readonly #queues: Pick<SegmentQueues, 'announce'>;
-  readonly #post: Post<ToSender>;
+  readonly #mail: MailSender<ToSender>;
 
-  constructor(registry: SessionRegistry, queues: Pick<SegmentQueues, 'announce'>, post: Post<ToSender>) {
+  constructor(registry: SessionRegistry, queues: Pick<SegmentQueues, 'announce'>, mail: MailSender<ToSender>) {
     this.#registry = registry;
     this.#queues = queues;
-    this.#post = post;
+    this.#mail = mail;
   }
 
   /**
@@ -35,7 +35,7 @@ export class Speech {
       command,
     });
     if (host === undefined) return queued;
-    if (interrupt) await this.#post.send(host, { type: 'session.interrupt', session, seq: interruptedSeq });
+    if (interrupt) await this.#mail.send(host, { type: 'session.interrupt', session, seq: interruptedSeq });
     await this.#queues.announce(
       host,
       queued.map((item) => ({ session, ...item, ...(traceparent !== undefined && { traceparent }) })),

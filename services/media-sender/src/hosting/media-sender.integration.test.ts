@@ -12,8 +12,8 @@ import {
   newId,
   packGop,
   RedisMailbox,
+  RedisMailSender,
   RedisMediaStore,
-  RedisPost,
   SESSIONS_QUEUE,
   type SegmentManifest,
   SenderRegistry,
@@ -134,7 +134,7 @@ describe('MediaSender', () => {
     for (const session of sessions.splice(0)) {
       const { host } = await registry.end(session, 'test over');
       if (host !== undefined)
-        await new RedisPost<ToSender>(redis).send(host, { type: 'session.end', session, reason: 'test over' });
+        await new RedisMailSender<ToSender>(redis).send(host, { type: 'session.end', session, reason: 'test over' });
     }
     await Promise.all(running.splice(0).map((sender) => sender.stop()));
     await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
@@ -252,7 +252,7 @@ describe('MediaSender', () => {
         cache: new MediaCache(store, { maxBytes: 1e8, packetize }),
         live: { reader: { follow: () => () => {} }, packetize, startSamples: 0, nowMs: () => systemClock.nowMs() },
         idle: new IdlePlaylists(store, systemClock, logger),
-        post: new RedisPost(redis),
+        mail: new RedisMailSender(redis),
         logger,
         tracer: NO_TRACER,
         wallMs: Date.now,
@@ -301,12 +301,12 @@ describe('MediaSender', () => {
     const viewer = newId('vw');
     const address = `sig_${randomUUID()}`;
     const received: ToSignaling[] = [];
-    const post = new RedisPost<ToSender>(redis);
+    const mail = new RedisMailSender<ToSender>(redis);
     const mailbox = new RedisMailbox(address, redis.duplicate(), redis, toSignalingSchema, logger);
     cleanups.push(() => mailbox.close());
     const tell = async (message: ToSender) => {
       const { host } = await registry.get(session);
-      if (host !== undefined) await post.send(host, message);
+      if (host !== undefined) await mail.send(host, message);
     };
     await mailbox.open(async (message) => {
       received.push(message);
@@ -366,7 +366,7 @@ describe('MediaSender', () => {
     const { id, transports } = await startSender();
     const segments = new Queue(segmentsQueue(id), { connection: { url: server.url }, prefix: BULL_PREFIX });
     cleanups.push(() => segments.close());
-    const post = new RedisPost<unknown>(redis);
+    const mail = new RedisMailSender<unknown>(redis);
     const random = new FuzzRandom(1);
     for (let i = 0; i < 60; i++) {
       const odd = random.pick([
@@ -381,7 +381,7 @@ describe('MediaSender', () => {
       ]);
       await jobs.add(SESSIONS_QUEUE, odd as never);
       await segments.add('segment', odd);
-      await post.send(id, odd);
+      await mail.send(id, odd);
       const answer = {
         type: 'viewer.answer',
         session: newId('ses'),

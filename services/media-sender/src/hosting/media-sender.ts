@@ -30,18 +30,18 @@ import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';
 import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
 
-/** Segments of all sessions that are looked up at once. */
+/** Segment jobs of all sessions that are processed at once. */
 const SEGMENT_CONCURRENCY = 64;
-const HAND_OVER_LOOK_MS = 20;
-/** Every so many of these looks asks Redis whether the session has ended. */
-const LOOKS_PER_STATE = 10;
-/** A session that could not be opened is offered to all again after this. */
+const HAND_OVER_POLL_MS = 20;
+/** One in this many of these polls asks Redis whether the session has ended. */
+const POLLS_PER_STATE = 10;
+/** A session that could not be opened is queued again after this. */
 const RETURN_DELAY_MS = 500;
-/** Jobs of a process that died are cleared away after about this long. */
+/** Jobs of a dead process are removed after about this long. */
 const JOB_LOCK_MS = 10_000;
-/** Of the lease: a worker that waits for a job longer than that would, once frozen, swallow the word that one has come. */
+/** Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease. */
 const JOB_WAIT = 0.8;
-/** A deleted segment is heard no longer than this after its deletion, and what it took to read the log. */
+/** Poll interval of the deletion log: a deleted segment is played no longer than this plus the read. */
 const DELETIONS_INTERVAL_MS = 500;
 
 export interface MediaSenderOptions {
@@ -56,16 +56,16 @@ export interface MediaSenderOptions {
   avatars: AvatarStore;
   deletions: Pick<DeletionLog, 'next'>;
   services: WorkerServices;
-  /** A connection for subscriptions to redis-queue. The kernel closes it with the process, which tells the others at once. */
+  /** A subscription to redis-queue. The kernel closes it with the process, by which the others notice at once. */
   presence: Pick<Redis, 'subscribe' | 'disconnect'>;
-  /** What playout has sent, and how late. */
+  /** Packets sent by playout, and how many were late. */
   paced: () => Paced;
   logger: Logger;
 }
 
 /**
- * The process as one host of sessions: takes jobs while it has places, has one mailbox and one queue of segments for all of
- * them, and stands for them with one lease.
+ * Hosts the sessions of this process: takes jobs while it has places, and has one mailbox, one queue of segments and one lease
+ * for all of them.
  */
 export class MediaSender {
   readonly #options: MediaSenderOptions;
@@ -77,7 +77,7 @@ export class MediaSender {
   #sessionsWorker: Worker | undefined;
   #segmentsWorker: Worker | undefined;
   #deletionsTimer: NodeJS.Timeout | undefined;
-  /** Jobs in hand: sessions hosted, and those on their way in or out. */
+  /** Jobs in progress: sessions that are hosted, opening or closing. */
   #taken = 0;
   #pulling = true;
   #watched = false;
@@ -100,8 +100,8 @@ export class MediaSender {
     });
     this.#admission = new Admission({
       onChange: (open) => {
-        options.logger.warn({ open }, open ? 'takes sessions again' : 'too busy for another session');
-        this.#pullOrNot();
+        options.logger.warn({ open }, open ? 'accepting sessions again' : 'overloaded, accepting no more sessions');
+        this.#updatePulling();
       },
       onBusy: () => void this.#rescue().catch(() => {}),
       used: () => this.#taken / config.maxSessions,
@@ -110,10 +110,10 @@ export class MediaSender {
     this.#placement = new Placement({
       capacity: config.maxSessions,
       taken: () => this.#taken,
-      others: () => this.#othersThatTake(),
+      others: () => this.#acceptingOthers(),
       waiting: () => this.#sessionsQueue.getWaitingCount(),
       publish: () => this.#lease.renew(),
-      onChange: () => this.#pullOrNot(),
+      onChange: () => this.#updatePulling(),
       intervalMs: config.heartbeatMs,
     });
     scheduler.beforeTask = (nowMs) => this.#lease.check(nowMs);
@@ -130,14 +130,14 @@ export class MediaSender {
     return count;
   }
 
-  /** How many sessions each avatar has here. */
+  /** Number of sessions by avatar. */
   get avatarCounts(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
     for (const { avatar } of this.#workers.values()) counts.set(avatar, (counts.get(avatar) ?? 0) + 1);
     return counts;
   }
 
-  /** Of the session that has the least media in memory; `undefined` when none plays. */
+  /** Prefetched media of the session that has the least; `undefined` if none plays. */
   get leastPrefetchedSamples(): number | undefined {
     let least: number | undefined;
     for (const { prefetchedSamples } of this.#workers.values()) {
@@ -146,12 +146,12 @@ export class MediaSender {
     return least;
   }
 
-  /** Whether it takes another session while it has a place. */
+  /** Whether this process accepts another session while it has a place. */
   get takesSessions(): boolean {
     return this.unready === undefined && this.#admission.open;
   }
 
-  /** `undefined` when it can take and serve sessions, else why not. */
+  /** Why this process cannot accept and serve sessions; `undefined` if it can. */
   get unready(): string | undefined {
     if (this.#draining) return 'draining';
     if (!this.#lease.held) return 'redis-queue is not reachable';
@@ -178,7 +178,7 @@ export class MediaSender {
       prefix: BULL_PREFIX,
       concurrency: config.maxSessions,
       drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
-      // A host that died is noticed by its lease, and its session gets a job of a new epoch; the old one is only cleared away.
+      // A dead host is detected by its lease, and its session gets a job of a new epoch; the old job is only removed.
       maxStalledCount: 0,
       lockDuration: JOB_LOCK_MS,
       stalledInterval: JOB_LOCK_MS / 2,
@@ -197,13 +197,13 @@ export class MediaSender {
     logger.info({ sender: id, capacity: config.maxSessions }, 'media-sender ready');
   }
 
-  /** Gives all sessions to others and takes no more; the process stays until it is told to stop. */
+  /** Hands all sessions over and accepts no more; the process stays until it gets SIGTERM. */
   drain(): Promise<void> {
-    this.#drained ??= this.#giveAway();
+    this.#drained ??= this.#handOverAll();
     return this.#drained;
   }
 
-  /** Gives all sessions away and frees everything. */
+  /** Hands all sessions over and releases all resources. */
   async close(): Promise<void> {
     const { id, mailbox, senders, connection, logger, presence } = this.#options;
     await this.drain();
@@ -217,28 +217,28 @@ export class MediaSender {
     const segments = new Queue(segmentsQueue(id), { connection, prefix: BULL_PREFIX });
     await segments
       .obliterate({ force: true })
-      .catch((error: Error) => logger.warn({ err: error.message }, 'queue not removed'));
+      .catch((error: Error) => logger.warn({ err: error.message }, 'removing the segments queue failed'));
     await segments.close();
     await this.#sessionsQueue.close();
   }
 
-  async #giveAway(): Promise<void> {
+  async #handOverAll(): Promise<void> {
     this.#draining = true;
     this.#admission.stop();
     this.#placement.stop();
     this.#options.logger.info({ sessions: this.#workers.size }, 'draining');
     const stoppedTaking = this.#sessionsWorker?.close();
-    const othersHaveRoom = await this.#othersHaveRoom();
-    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, othersHaveRoom)));
+    const othersHavePlaces = await this.#othersHavePlaces();
+    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, othersHavePlaces)));
     await stoppedTaking;
   }
 
-  /** Sessions that are hosted stay; others go to a media-sender with time and room for them. */
-  #pullOrNot(): void {
+  /** Pauses or resumes the worker of the sessions queue; hosted sessions stay. */
+  #updatePulling(): void {
     const worker = this.#sessionsWorker;
     const pulls = this.#admission.open && this.#placement.open;
     if (this.#draining || !worker) return;
-    // A worker fetches as many as it has room for before it begins with the first: a pause alone would come too late.
+    // A worker fetches as many jobs as its concurrency allows before it starts the first: a pause alone would come too late.
     worker.concurrency = Math.max(1, this.#placement.limit);
     if (pulls === this.#pulling) return;
     this.#pulling = pulls;
@@ -247,8 +247,7 @@ export class MediaSender {
   }
 
   /**
-   * Late is better than a picture that stands still: a session that has lost its host is taken by one that is too busy for a
-   * new one, too.
+   * Accepts orphaned sessions even when this process is overloaded: late packets beat a frozen video.
    */
   async #rescue(): Promise<void> {
     const worker = this.#sessionsWorker;
@@ -265,7 +264,7 @@ export class MediaSender {
     this.#taken++;
     this.#placement.changed();
     if (!this.#pulling) {
-      // One at a time; it may not be the last.
+      // Rescued sessions are taken one at a time; another may wait.
       void this.#sessionsWorker?.pause(true);
       if (!this.#admission.open) void this.#rescue().catch(() => {});
     }
@@ -277,10 +276,10 @@ export class MediaSender {
     }
   }
 
-  /** A job of the `sessions` queue lasts as long as the session is hosted here. */
+  /** Processes a job of the `sessions` queue, which lasts as long as the session is hosted here. */
   async #host({ id: jobId, data, timestamp }: Job<unknown>): Promise<void> {
     const job = readRecord('job', jobId ?? SESSIONS_QUEUE, sessionJobSchema, data);
-    // Its session is asked for again, under a later epoch, until somebody can read the job.
+    // The session is queued again, under a later epoch, until a process can read the job.
     if (!job) return;
     const { session, epoch } = job;
     const { id, registry } = this.#options;
@@ -290,7 +289,7 @@ export class MediaSender {
     const claimedMs = this.#options.clock.nowMs();
     stages.end('session.lease');
     const worker = await this.#open(session, epoch, claimedMs);
-    this.#tellTrace(job, stages, worker ? undefined : 'not opened');
+    this.#recordTrace(job, stages, worker ? undefined : 'not opened');
     if (!worker) return;
     this.#workers.set(session, worker);
     if (!this.#lease.held) worker.suspend();
@@ -303,7 +302,7 @@ export class MediaSender {
     }
   }
 
-  #tellTrace({ session, epoch, traceparent }: SessionJob, stages: Stages, error: string | undefined): void {
+  #recordTrace({ session, epoch, traceparent }: SessionJob, stages: Stages, error: string | undefined): void {
     const { id, services } = this.#options;
     stages.end('session.open');
     stages.tell(services.tracer, 'session.host', {
@@ -314,7 +313,7 @@ export class MediaSender {
     });
   }
 
-  /** A session that can't be opened here and now (its media can't be read) is given back, and tried again. */
+  /** Opens a session, or releases and queues it again if it cannot be opened now (its media cannot be read). */
   async #open(session: string, epoch: number, claimedMs: number): Promise<SessionWorker | undefined> {
     const { id, registry, avatars, services, logger } = this.#options;
     try {
@@ -325,7 +324,7 @@ export class MediaSender {
       };
       return await SessionWorker.open(record, avatar, services, () => this.#lease.held, claimedMs);
     } catch (error) {
-      logger.error({ session, epoch, err: (error as Error).message }, 'session could not be opened; given back');
+      logger.error({ session, epoch, err: (error as Error).message }, 'opening session failed, releasing it');
       const next = await registry.release(session, id, epoch);
       if (next !== undefined) await this.#offer({ session, epoch: next }, RETURN_DELAY_MS);
       return undefined;
@@ -334,29 +333,29 @@ export class MediaSender {
 
   async #offer(job: SessionJob, delayMs = 0): Promise<void> {
     const jobId = `${job.session}-${job.epoch}`;
-    // Before all new ones: somebody watches already.
+    // It goes before all new sessions, because it has viewers.
     const options = { jobId, delay: delayMs, lifo: true, removeOnComplete: true, removeOnFail: true };
     await this.#sessionsQueue.add(SESSIONS_QUEUE, job, options);
   }
 
-  /** The job says that it is time to look; what is queued, and in which order, the session's own queue says. */
+  /** Processes a segment job, which only announces that the session's queue has changed. */
   async #takeSegment({ id, data, timestamp }: Job<unknown>): Promise<void> {
     const job = readRecord('job', id ?? 'segment', segmentJobSchema, data);
     if (job) this.#workers.get(job.session)?.takeSegment(job, timestamp);
   }
 
-  /** While the log can't be read, redis-queue is away, and with it the lease: nothing is heard anyway. */
+  /** Polls the deletion log. While it cannot be read, redis-queue is away and the lease is lost, so nothing plays. */
   async #followDeletions(): Promise<void> {
     try {
       const { segments, gap } = await this.#options.deletions.next();
       if (gap || segments.length > 0) this.#forget(segments, gap);
     } catch (error) {
-      this.#options.logger.warn({ err: (error as Error).message }, 'reading the deletion log failed; trying again');
+      this.#options.logger.warn({ err: (error as Error).message }, 'reading deletion log failed, retrying');
     }
     if (!this.#closed) this.#deletionsTimer = setTimeout(() => void this.#followDeletions(), DELETIONS_INTERVAL_MS);
   }
 
-  /** Whatever plays or is about to play is no longer in its session's queue, which its host reads again. */
+  /** Drops deleted segments from the cache, and from playback by reading every session's queue again. */
   #forget(segments: readonly string[], all: boolean): void {
     const { cache } = this.#options.services;
     if (all) cache.clear();
@@ -369,27 +368,27 @@ export class MediaSender {
     await this.#workers.get(message.session)?.handle(message);
   }
 
-  /** The next host begins where this one is; this one goes on until its viewers have left for the other. */
-  async #handOver(worker: SessionWorker, othersHaveRoom: boolean): Promise<void> {
+  /** Saves the playhead for the next host and keeps sending until the viewers have moved to it. */
+  async #handOver(worker: SessionWorker, othersHavePlaces: boolean): Promise<void> {
     const { id, registry, clock } = this.#options;
     await worker.release();
-    const playsOn = othersHaveRoom && worker.viewerCount > 0;
+    const playsOn = othersHavePlaces && worker.viewerCount > 0;
     const playhead = playsOn ? worker.handOverPlayhead() : worker.playhead();
     if (playhead) await registry.savePlayhead(worker.session, worker.epoch, playhead);
-    // From here: the next host counts on hearing this one for so long after it was saved, however long that took.
+    // The next host assumes that this one plays on for HAND_OVER_MS after the save, however long that took.
     const deadlineMs = clock.nowMs() + (playsOn ? HAND_OVER_MS : 0);
     const epoch = await registry.release(worker.session, id, worker.epoch);
     if (epoch !== undefined) {
       await this.#offer({ session: worker.session, epoch });
       for (let look = 1; worker.viewerCount > 0 && clock.nowMs() < deadlineMs; look++) {
-        if (look % LOOKS_PER_STATE === 0 && (await this.#isOver(worker.session))) break;
-        await sleep(HAND_OVER_LOOK_MS);
+        if (look % POLLS_PER_STATE === 0 && (await this.#isOver(worker.session))) break;
+        await sleep(HAND_OVER_POLL_MS);
       }
     }
     await worker.stop('moved');
   }
 
-  /** A session may end while it is handed over: nobody tells the host before, and what has ended must not be heard. */
+  /** A session may end while it is handed over. The previous host gets no message then, and must stop playing. */
   async #isOver(session: string): Promise<boolean> {
     try {
       return (await this.#options.registry.get(session)).state === 'ended';
@@ -398,12 +397,12 @@ export class MediaSender {
     }
   }
 
-  /** Whether somebody can take what this one gives away; otherwise nobody needs to be waited for. */
-  async #othersHaveRoom(): Promise<boolean> {
-    return (await this.#othersThatTake()).some(({ sessions, capacity }) => sessions < capacity);
+  /** Whether another sender has places; otherwise there is nobody to wait for. */
+  async #othersHavePlaces(): Promise<boolean> {
+    return (await this.#acceptingOthers()).some(({ sessions, capacity }) => sessions < capacity);
   }
 
-  async #othersThatTake(): Promise<Load[]> {
+  async #acceptingOthers(): Promise<Load[]> {
     const { id, senders } = this.#options;
     const records = (await senders.list()).flatMap(({ record }) => record ?? []);
     return records.filter((record) => record.id !== id && record.accepting && !record.draining);

@@ -1,18 +1,18 @@
-/** Of its places, how many more than the emptiest media-sender has in use one may have and still take the next session. */
+/** How far a sender's utilization may exceed the least-loaded sender's before it stops accepting sessions. */
 const BAND = 0.1;
-/** While a session waits that others should take: looks again so soon, and after so many looks takes it itself. */
-const SOON_MS = 20;
-const PATIENCE_LOOKS = 3;
+/** Poll interval while a session waits that another sender should take, and the polls after which this one takes it. */
+const WAITING_POLL_MS = 20;
+const MOST_YIELDED_POLLS = 3;
 
-/** A media-sender that takes sessions. */
+/** The load of a media-sender that accepts sessions. */
 export interface Load {
   readonly sessions: number;
   readonly capacity: number;
 }
 
 /**
- * How many sessions one may have, the next included, without being clearly fuller than the emptiest of the others, place for
- * place. Others that are full do not count.
+ * @param others senders that accept sessions; full ones are ignored.
+ * @returns how many sessions a sender may have, including the next one, without being clearly fuller than the least loaded.
  */
 export function fairShare(capacity: number, others: readonly Load[]): number {
   const free = others.filter((other) => other.sessions < other.capacity);
@@ -22,31 +22,30 @@ export function fairShare(capacity: number, others: readonly Load[]): number {
 
 export interface PlacementOptions {
   readonly capacity: number;
-  /** Sessions it has, those just taken included. */
+  /** Sessions of this sender, including those being opened. */
   readonly taken: () => number;
-  /** The others that take sessions now, as they last said. */
+  /** Last published load of the other senders that accept sessions. */
   readonly others: () => Promise<readonly Load[]>;
-  /** Sessions that nobody has taken yet. */
+  /** Sessions that wait for a sender. */
   readonly waiting: () => Promise<number>;
-  /** Tells the others how many it has. */
+  /** Publishes this sender's load. */
   readonly publish: () => Promise<void>;
-  /** It may have more or fewer sessions than before. */
+  /** Called when {@link Placement.open} or {@link Placement.limit} has changed. */
   readonly onChange: () => void;
-  /** Between two looks at the others. */
+  /** Poll interval of the other senders' load. */
   readonly intervalMs: number;
 }
 
 /**
- * Prefers free places: whoever is clearly fuller than the emptiest does not pull, so that sessions go to where there is room
- * without anybody deciding for all. What others said may be old or wrong (dead, stuck), so it only ever yields while nothing
- * waits: a session that nobody takes is taken after a few looks.
+ * Balances sessions without a coordinator: a sender that is clearly fuller than the least-loaded one does not pull jobs. The
+ * others' load may be stale (a sender may be dead or stuck), so a session that still waits after a few polls is taken anyway.
  */
 export class Placement {
   readonly #options: PlacementOptions;
   #limit: number;
   #open = true;
-  /** Looks in a row that found a session waiting while this one yielded. */
-  #waited = 0;
+  /** Polls in a row that found a session waiting while this sender yielded. */
+  #yieldedPolls = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = true;
 
@@ -55,19 +54,19 @@ export class Placement {
     this.#limit = options.capacity;
   }
 
-  /** Whether it takes another session, or leaves it to others. */
+  /** Whether this sender takes another session. */
   get open(): boolean {
     return this.#open;
   }
 
-  /** How many sessions it may have, as of now. */
+  /** How many sessions this sender may have now. */
   get limit(): number {
     return this.#limit;
   }
 
   start(): void {
     this.#stopped = false;
-    this.#lookIn(0);
+    this.#schedulePoll(0);
   }
 
   stop(): void {
@@ -75,21 +74,21 @@ export class Placement {
     clearTimeout(this.#timer);
   }
 
-  /** A session has been taken, or has left. */
+  /** Reports that a session was taken or has left. */
   changed(): void {
     const wasOpen = this.#open;
     this.#apply();
-    // The others can't catch up before they know; more of the same burst may be waiting.
-    if (wasOpen && !this.#open && !this.#isFull()) this.#lookIn(SOON_MS);
+    // The others must learn the new load before they can catch up, and the burst may go on.
+    if (wasOpen && !this.#open && !this.#isFull()) this.#schedulePoll(WAITING_POLL_MS);
   }
 
-  async look(): Promise<void> {
+  async poll(): Promise<void> {
     const { capacity, taken, others, waiting, publish } = this.#options;
     if (!this.#open) await publish();
     const share = fairShare(capacity, await others());
     const yields = taken() >= share && !this.#isFull();
-    this.#waited = yields && (await waiting()) > 0 ? this.#waited + 1 : 0;
-    this.#apply(this.#waited > PATIENCE_LOOKS ? Math.min(taken() + 1, capacity) : share);
+    this.#yieldedPolls = yields && (await waiting()) > 0 ? this.#yieldedPolls + 1 : 0;
+    this.#apply(this.#yieldedPolls > MOST_YIELDED_POLLS ? Math.min(taken() + 1, capacity) : share);
   }
 
   #isFull(): boolean {
@@ -104,15 +103,15 @@ export class Placement {
     this.#options.onChange();
   }
 
-  #lookIn(delayMs: number): void {
+  #schedulePoll(delayMs: number): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#lookAndGoOn(), delayMs);
+    this.#timer = setTimeout(() => void this.#pollAndReschedule(), delayMs);
   }
 
-  async #lookAndGoOn(): Promise<void> {
-    // Without Redis there is nothing to take either; its connection reports itself.
-    await this.look().catch(() => {});
-    this.#lookIn(this.#waited > 0 ? SOON_MS : this.#options.intervalMs);
+  async #pollAndReschedule(): Promise<void> {
+    // Without Redis there are no sessions to take, and the connection logs its own errors.
+    await this.poll().catch(() => {});
+    this.#schedulePoll(this.#yieldedPolls > 0 ? WAITING_POLL_MS : this.#options.intervalMs);
   }
 }

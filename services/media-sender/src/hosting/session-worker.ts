@@ -5,9 +5,9 @@ import {
   type Inspection,
   isRefused,
   type Logger,
+  type MailSender,
   type MediaStore,
   type Playhead,
-  type Post,
   type SegmentJob,
   type SegmentManifest,
   type SessionRecord,
@@ -44,7 +44,7 @@ export interface WorkerServices {
   /** How segments that are still being made are read. */
   live: Pick<LiveClipOptions, 'reader' | 'packetize' | 'startSamples' | 'nowMs'>;
   idle: IdlePlaylists;
-  post: Post<ToSignaling>;
+  mail: MailSender<ToSignaling>;
   logger: Logger;
   tracer: Tracer;
   wallMs: () => number;
@@ -235,7 +235,7 @@ export class SessionWorker {
           logger: this.#logger,
           maySend,
         }),
-      post: services.post,
+      mail: services.mail,
       logger: this.#logger,
       graceMs: services.viewerGraceMs,
       onConnected: ({ viewer, traceparent }, connection, codec, transport) => {
@@ -326,7 +326,7 @@ export class SessionWorker {
       case 'session.end':
         return this.stop('deleted');
       case 'session.inspect':
-        await this.#services.post.send(message.replyTo, {
+        await this.#services.mail.send(message.replyTo, {
           type: 'session.inspected',
           session: this.session,
           request: message.request,
@@ -643,7 +643,7 @@ export class SessionWorker {
   }
 
   #speechStarted(item: QueueItem): void {
-    this.#speechTraces.heard(item.seq);
+    this.#speechTraces.started(item.seq);
     const queued = { seq: item.seq, segment: item.clip.segment };
     this.#logger.info(queued, 'speech started');
     this.#outbox.add(() => this.#services.registry.speechStarted(this.session, this.epoch, queued));
@@ -657,7 +657,7 @@ export class SessionWorker {
   #finished(seq: number, segment: string, positionMs: number, reason: FinishReason): void {
     this.#logger.info({ seq, segment, positionMs, reason }, 'speech finished');
     this.#services.metrics.speechFinished(reason);
-    this.#speechTraces.over(seq, reason);
+    this.#speechTraces.finished(seq, reason);
     const interrupted = reason === 'interrupted' || reason === 'dropped';
     this.#outbox.add(() =>
       this.#services.registry.speechFinished(this.session, this.epoch, {

@@ -1,34 +1,34 @@
 import { type SegmentJob, Stages, type Tracer } from '@humancast/shared';
 import type { Clip } from '../playout/clip.js';
 
-/** A queued segment on its way to be heard; times are milliseconds since the Unix epoch. */
-interface Way {
+/** Progress of a queued segment until its first packet; times are milliseconds since the Unix epoch. */
+interface Progress {
   readonly segment: string;
-  /** Of whoever queued it; its job may come after another reason to look at the queue. */
+  /** The caller's trace context; the queue may be read before the job arrives. */
   traceparent?: string | undefined;
   queuedAtMs?: number;
   takenAtMs?: number;
   clip?: Clip;
   fetchedAtMs?: number;
   loadedAtMs?: number;
-  heardAtMs?: number;
+  startedAtMs?: number;
 }
 
 export interface SpeechTracesOptions {
   readonly session: string;
   readonly epoch: number;
   readonly sender: string;
-  /** With so much of its beginning in memory a segment can start, media-clock samples. */
+  /** How much of its beginning must be in memory before a segment can start, media-clock samples. */
   readonly startSamples: number;
 }
 
-/** Traces of what is queued, from its job to its first packet. Notes and does nothing while tracing is off. */
+/** Traces queued segments from their job to their first packet. Does nothing while tracing is off. */
 export class SpeechTraces {
   readonly #tracer: Tracer;
   readonly #options: SpeechTracesOptions;
-  /** By `seq`; those that are heard or over are forgotten. */
-  readonly #ways = new Map<number, Way>();
-  /** Fetched ones that cannot start yet. */
+  /** By `seq`, until the segment has started or ended. */
+  readonly #progress = new Map<number, Progress>();
+  /** Segments that are fetched but cannot start yet. */
   #loading = 0;
 
   constructor(tracer: Tracer, options: SpeechTracesOptions) {
@@ -36,71 +36,80 @@ export class SpeechTraces {
     this.#options = options;
   }
 
-  /** @param queuedAtMs when the job was made. */
+  /** @param queuedAtMs when the job was created. */
   taken({ seq, segment, traceparent }: SegmentJob, queuedAtMs: number): void {
     if (!this.#tracer.enabled || traceparent === undefined) return;
-    const way = this.#wayOf(seq, segment);
-    Object.assign(way, { traceparent, queuedAtMs, takenAtMs: Date.now() });
-    if (way.heardAtMs !== undefined) this.#tell(seq, way);
+    const progress = this.#progressOf(seq, segment);
+    Object.assign(progress, { traceparent, queuedAtMs, takenAtMs: Date.now() });
+    if (progress.startedAtMs !== undefined) this.#record(seq, progress);
   }
 
-  /** Its manifest has been read; from now on its media is. */
+  /** The manifest has been read; loading of the media begins. */
   fetched(seq: number, clip: Clip): void {
     if (!this.#tracer.enabled) return;
-    Object.assign(this.#wayOf(seq, clip.segment), { clip, fetchedAtMs: Date.now() });
+    Object.assign(this.#progressOf(seq, clip.segment), { clip, fetchedAtMs: Date.now() });
     this.#loading++;
   }
 
-  /** Some media has come. */
+  /** Some media has arrived. */
   loaded(): void {
     if (this.#loading === 0) return;
-    for (const way of this.#ways.values()) {
-      if (way.clip === undefined || way.loadedAtMs !== undefined) continue;
-      const enough = Math.min(this.#options.startSamples, way.clip.durationSamples);
-      if (way.clip.readySamples(0) < enough) continue;
-      way.loadedAtMs = Date.now();
+    for (const progress of this.#progress.values()) {
+      if (progress.clip === undefined || progress.loadedAtMs !== undefined) continue;
+      const enough = Math.min(this.#options.startSamples, progress.clip.durationSamples);
+      if (progress.clip.readySamples(0) < enough) continue;
+      progress.loadedAtMs = Date.now();
       this.#loading--;
     }
   }
 
-  /** Its first packet is about to leave. */
-  heard(seq: number): void {
-    const way = this.#ways.get(seq);
-    if (!way) return;
-    way.heardAtMs = Date.now();
-    if (way.traceparent !== undefined) this.#tell(seq, way);
+  /** The first packet is about to be sent. */
+  started(seq: number): void {
+    const progress = this.#progress.get(seq);
+    if (!progress) return;
+    progress.startedAtMs = Date.now();
+    if (progress.traceparent !== undefined) this.#record(seq, progress);
   }
 
-  /** @param reason why, if it was never heard. */
-  over(seq: number, reason: string): void {
-    const way = this.#ways.get(seq);
-    if (way) this.#tell(seq, way, reason);
+  /** @param reason why the segment never started, if it did not. */
+  finished(seq: number, reason: string): void {
+    const progress = this.#progress.get(seq);
+    if (progress) this.#record(seq, progress, reason);
   }
 
-  #wayOf(seq: number, segment: string): Way {
-    const known = this.#ways.get(seq);
+  #progressOf(seq: number, segment: string): Progress {
+    const known = this.#progress.get(seq);
     if (known) return known;
-    const way: Way = { segment };
-    this.#ways.set(seq, way);
-    return way;
+    const progress: Progress = { segment };
+    this.#progress.set(seq, progress);
+    return progress;
   }
 
-  #tell(seq: number, way: Way, reason?: string): void {
-    this.#ways.delete(seq);
-    const { segment, clip, traceparent, takenAtMs = 0, queuedAtMs = 0, fetchedAtMs, loadedAtMs, heardAtMs } = way;
+  #record(seq: number, progress: Progress, reason?: string): void {
+    this.#progress.delete(seq);
+    const {
+      segment,
+      clip,
+      traceparent,
+      takenAtMs = 0,
+      queuedAtMs = 0,
+      fetchedAtMs,
+      loadedAtMs,
+      startedAtMs,
+    } = progress;
     if (clip !== undefined && loadedAtMs === undefined) this.#loading--;
     if (traceparent === undefined) return;
     const stages = new Stages(queuedAtMs);
     stages.end('speech.queue', Math.min(takenAtMs, fetchedAtMs ?? takenAtMs));
     if (fetchedAtMs !== undefined) stages.end('speech.fetch', fetchedAtMs);
     if (loadedAtMs !== undefined) stages.end('speech.prefetch', loadedAtMs);
-    if (heardAtMs !== undefined) stages.end('speech.first_packet', heardAtMs);
+    if (startedAtMs !== undefined) stages.end('speech.first_packet', startedAtMs);
     const { session, epoch, sender } = this.#options;
     stages.tell(this.#tracer, 'speech.start', {
       parent: traceparent,
       kind: 'consumer',
       attributes: { session, segment, seq, epoch, sender },
-      error: heardAtMs === undefined ? reason : undefined,
+      error: startedAtMs === undefined ? reason : undefined,
     });
   }
 }

@@ -3,7 +3,7 @@ import { type Codec, type ViewerReport } from '@humancast/protocol';
 import {
   HumancastError,
   type Logger,
-  type Post,
+  type MailSender,
   Stages,
   type ToSignaling,
   type Tracer,
@@ -22,25 +22,25 @@ type TransportFactory = (
 export interface ViewerConnectionsOptions {
   session: string;
   epoch: number;
-  /** What the avatar can be sent as, in order of preference. */
+  /** Codecs that the avatar is available in, in order of preference. */
   codecs: readonly Codec[];
   /** This media-sender. */
   sender: string;
   tracer: Tracer;
   wallMs: () => number;
   createTransport: TransportFactory;
-  post: Post<ToSignaling>;
+  mail: MailSender<ToSignaling>;
   logger: Logger;
-  /** A viewer without a connection for this long has gone. */
+  /** A viewer without a connection for this long is removed. */
   graceMs: number;
   onConnected: (viewer: ViewerRecord, connection: string, codec: Codec, transport: ViewerTransport) => void;
   onDisconnected: (viewer: string, connection: string, reason: string) => void;
   onKeyframeNeeded: (connection: string) => void;
-  /** This viewer was without a connection for the grace time. @param attempt the last one that is known here. */
+  /** The grace period of a viewer without a connection is over. @param attempt its last attempt known here. */
   onGone: (viewer: string, attempt: number) => void;
 }
 
-/** A trace of a join is not gone on with after so long: a host that takes over makes connections of its own accord. */
+/** Older joins are not traced: a host that takes a session over makes connections of its own accord. */
 const JOIN_TRACE_MS = 60_000;
 /** How long a WHEP player without a connection counts as a viewer. */
 const PLAYER_GRACE_MS = 15_000;
@@ -49,20 +49,20 @@ interface Connection {
   readonly id: string;
   readonly transport: ViewerTransport;
   connected: boolean;
-  /** Until it is served, or closed before. */
+  /** Set until the first media is sent, or the connection is closed before. */
   stages: Stages | undefined;
 }
 
 interface Viewer {
   record: ViewerRecord;
-  /** The newest last. More than one only while a new one is being made. */
+  /** By id, the newest last; more than one only while a new one is being established. */
   readonly connections: Map<string, Connection>;
   grace: NodeJS.Timeout | undefined;
-  /** The last one, and when it came. */
+  /** The last report and its time of arrival. */
   report: { atMs: number; report: ViewerReport } | undefined;
 }
 
-/** The connections of a session's viewers, made and ended as the session's viewer records say. */
+/** Opens and closes the connections of a session's viewers as its viewer records say. */
 export class ViewerConnections {
   readonly #options: ViewerConnectionsOptions;
   readonly #viewers = new Map<string, Viewer>();
@@ -72,7 +72,7 @@ export class ViewerConnections {
     this.#options = options;
   }
 
-  /** Viewers known, connected or not. */
+  /** Number of viewers, connected or not. */
   get count(): number {
     return this.#viewers.size;
   }
@@ -83,7 +83,7 @@ export class ViewerConnections {
     return count;
   }
 
-  /** Serves exactly those that are written down: new ones and new attempts are connected, missing ones closed. */
+  /** Connects new viewers and new attempts, and closes viewers that are not in `records`. */
   sync(records: readonly ViewerRecord[]): void {
     if (this.#closed) return;
     for (const viewer of [...this.#viewers.keys()]) {
@@ -115,24 +115,24 @@ export class ViewerConnections {
     for (const viewer of this.#viewers.values()) {
       const found = viewer.connections.get(connection);
       found?.stages?.end('viewer.first_packet');
-      if (found) this.#tellTrace(viewer, found);
+      if (found) this.#recordTrace(viewer, found);
     }
   }
 
-  /** Serving a connection threw: it is closed, and its viewer may make another one. */
+  /** Closes a connection that could not be served because of an error; its viewer may open another one. */
   fault(connection: string, error: unknown): void {
     for (const viewer of this.#viewers.values()) {
       const found = viewer.connections.get(connection);
       if (!found) continue;
       this.#options.logger.error(
         { viewer: viewer.record.viewer, connection, err: error },
-        'serving a viewer failed; closing its connection',
+        'serving a viewer failed, closing its connection',
       );
       found.transport.close('failed');
     }
   }
 
-  /** What a viewer measured is kept until it says something new, or leaves. */
+  /** Keeps a viewer's report until its next one, or until it leaves. */
   keepReport(viewer: string, report: ViewerReport, atMs: number): void {
     const known = this.#viewers.get(viewer);
     if (known) known.report = { atMs, report };
@@ -168,7 +168,7 @@ export class ViewerConnections {
       if (record.offer !== undefined) {
         const sdp = await transport.answerOffer(record.offer);
         stages?.end('viewer.answer');
-        this.#tell(record.viewer, {
+        this.#send(record.viewer, {
           type: 'viewer.answered',
           session,
           viewer: record.viewer,
@@ -179,7 +179,7 @@ export class ViewerConnections {
       } else {
         const sdp = await transport.createOffer();
         stages?.end('viewer.offer');
-        this.#tell(record.viewer, { type: 'viewer.offer', session, viewer: record.viewer, connection: id, epoch, sdp });
+        this.#send(record.viewer, { type: 'viewer.offer', session, viewer: record.viewer, connection: id, epoch, sdp });
       }
     } catch (error) {
       this.#fail(record.viewer, id, error);
@@ -194,7 +194,7 @@ export class ViewerConnections {
     found.stages?.end('viewer.ice_dtls');
     this.#watch(viewer);
     this.#options.onConnected(viewer.record, connection, codec, found.transport);
-    // A refreshed page, or a lost connection that was replaced: nobody watches the older ones any more.
+    // The page was reloaded or a lost connection was replaced, so the older ones have no viewer.
     for (const older of [...viewer.connections.values()]) {
       if (older.id === connection) break;
       older.transport.close('replaced');
@@ -206,14 +206,14 @@ export class ViewerConnections {
     const found = viewer?.connections.get(connection);
     if (!viewer || !found) return;
     viewer.connections.delete(connection);
-    this.#tellTrace(viewer, found, reason);
+    this.#recordTrace(viewer, found, reason);
     if (found.connected) this.#options.onDisconnected(viewerId, connection, reason);
     const { session, epoch } = this.#options;
-    this.#tell(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch, reason });
+    this.#send(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch, reason });
     this.#watch(viewer);
   }
 
-  /** A viewer without a connection has the grace time to come back. */
+  /** Starts or stops the grace period of a viewer, by whether it is connected. */
   #watch(viewer: Viewer): void {
     const { graceMs } = this.#options;
     if (isConnected(viewer)) {
@@ -222,7 +222,7 @@ export class ViewerConnections {
     } else {
       viewer.grace ??= setTimeout(
         () => this.#options.onGone(viewer.record.viewer, viewer.record.attempt),
-        // A player over WHEP has no way to come back as the same viewer.
+        // A WHEP player cannot come back as the same viewer.
         viewer.record.offer === undefined ? graceMs : Math.min(graceMs, PLAYER_GRACE_MS),
       );
     }
@@ -239,8 +239,8 @@ export class ViewerConnections {
     }
   }
 
-  /** @param reason why it was never served, if so. */
-  #tellTrace({ record }: Viewer, connection: Connection, reason?: string): void {
+  /** @param reason why no media was sent, if so. */
+  #recordTrace({ record }: Viewer, connection: Connection, reason?: string): void {
     const { session, epoch, sender, tracer, wallMs } = this.#options;
     const { viewer, joinedAtMs, traceparent } = record;
     const isFresh = wallMs() - joinedAtMs < JOIN_TRACE_MS;
@@ -256,15 +256,18 @@ export class ViewerConnections {
     const { session, epoch, logger } = this.#options;
     const known = error instanceof HumancastError ? error : new HumancastError('internal');
     logger.warn({ session, viewer, connection, code: known.code, err: (error as Error).message }, 'connection failed');
-    this.#tell(viewer, { type: 'viewer.error', session, viewer, epoch, code: known.code, message: known.message });
+    this.#send(viewer, { type: 'viewer.error', session, viewer, epoch, code: known.code, message: known.message });
     this.#find(viewer, connection)?.transport.close(known.code);
   }
 
-  #tell(viewer: string, message: ToSignaling): void {
+  #send(viewer: string, message: ToSignaling): void {
     const record = this.#viewers.get(viewer)?.record;
     if (!record) return;
-    this.#options.post.send(record.mailbox, message).catch((error: Error) => {
-      this.#options.logger.warn({ viewer, err: error.message, type: message.type }, 'signaling could not be told');
+    this.#options.mail.send(record.mailbox, message).catch((error: Error) => {
+      this.#options.logger.warn(
+        { viewer, err: error.message, type: message.type },
+        'failed to send message to signaling',
+      );
     });
   }
 

@@ -146,8 +146,8 @@ export class WebRtcTransport implements ViewerTransport {
   #senders: Senders | undefined;
   /** Once closed. */
   #lastStats: TransportStats | undefined;
-  #heardAtMs = 0;
-  /** When something came that nobody else can have made. */
+  #receivedAtMs = 0;
+  /** Time of the last authenticated packet. */
   #authenticAtMs = 0;
   readonly #rtcpRate: TokenBucket;
   readonly #dtlsRate: TokenBucket;
@@ -175,9 +175,9 @@ export class WebRtcTransport implements ViewerTransport {
     this.#dtlsRate = new TokenBucket(DTLS_RATE, nowMs);
     this.#ice = new IceLiteAgent(
       { ...options, nowMs, onProblem: (problem) => this.#ignored(problem) },
-      { datagram: (data) => this.#receive(data), alive: (authentic) => this.#heard(authentic) },
+      { datagram: (data) => this.#receive(data), alive: (authentic) => this.#noteReceived(authentic) },
     );
-    this.#watch = setInterval(() => this.#attempt(() => this.#lookAround()), WATCH_INTERVAL_MS);
+    this.#watch = setInterval(() => this.#attempt(() => this.#checkTimeouts()), WATCH_INTERVAL_MS);
   }
 
   get state(): ViewerTransport['state'] {
@@ -333,7 +333,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearInterval(this.#watch);
-    this.#attempt(() => this.#sayGoodbye());
+    this.#attempt(() => this.#sendGoodbye());
     this.#attempt(() => this.#dtls?.close());
     this.#attempt(() => this.#ice.close());
     this.#lastStats = this.stats();
@@ -342,7 +342,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#attempt(() => this.#events.closed(reason));
   }
 
-  #sayGoodbye(): void {
+  #sendGoodbye(): void {
     if (!this.#senders) return;
     const { audio, video, srtp } = this.#senders;
     const ssrcs = audio ? [video.ssrc, audio.ssrc] : [video.ssrc];
@@ -357,7 +357,7 @@ export class WebRtcTransport implements ViewerTransport {
       established: () => {
         this.#dtlsEstablished = true;
         this.#ice.requireProof();
-        this.#heard(true);
+        this.#noteReceived(true);
         this.#connectWhenReady();
       },
       failed: (error) => {
@@ -479,7 +479,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (!isDtls(data)) return this.#receiveRtcp(data);
     if (!this.#dtlsRate.take()) return this.#ignored({ reason: 'rate-limited' });
     const authentic = this.#dtls?.receive(data) ?? false;
-    if (authentic) this.#heard(true);
+    if (authentic) this.#noteReceived(true);
     return authentic;
   }
 
@@ -490,7 +490,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (!this.#rtcpRate.take()) return this.#ignored({ reason: 'rate-limited' });
     const clear = srtcp.unprotect(data);
     if (!clear) return this.#ignored({ reason: 'unauthenticated' });
-    this.#heard(true);
+    this.#noteReceived(true);
     // Whoever goes on has not gone.
     this.#byeAtMs = undefined;
     readRtcp(clear, {
@@ -549,12 +549,12 @@ export class WebRtcTransport implements ViewerTransport {
     this.#attempt(() => this.#events.keyframeNeeded());
   }
 
-  #heard(authentic: boolean): void {
-    this.#heardAtMs = this.#clock.nowMs();
-    if (authentic) this.#authenticAtMs = this.#heardAtMs;
+  #noteReceived(authentic: boolean): void {
+    this.#receivedAtMs = this.#clock.nowMs();
+    if (authentic) this.#authenticAtMs = this.#receivedAtMs;
   }
 
-  #lookAround(): void {
+  #checkTimeouts(): void {
     const nowMs = this.#clock.nowMs();
     const { connectTimeoutMs, silenceTimeoutMs = SILENCE_TIMEOUT_MS } = this.#options;
     if (this.#state !== 'connected') {
@@ -562,7 +562,7 @@ export class WebRtcTransport implements ViewerTransport {
       return;
     }
     const unprovenMs = nowMs - this.#authenticAtMs;
-    const isSilent = nowMs - this.#heardAtMs > silenceTimeoutMs || unprovenMs > UNPROVEN_TIMEOUTS * silenceTimeoutMs;
+    const isSilent = nowMs - this.#receivedAtMs > silenceTimeoutMs || unprovenMs > UNPROVEN_TIMEOUTS * silenceTimeoutMs;
     if (isSilent) this.close('silent');
     else if (this.#byeAtMs !== undefined && nowMs - this.#byeAtMs > BYE_MS) this.close('closed-by-viewer');
     else this.#ice.probe(unprovenMs > ASK_AFTER_MS);

@@ -4,7 +4,7 @@ import {
   HumancastError,
   type Logger,
   type MediaStore,
-  type Post,
+  type MailSender,
   type SessionRegistry,
   type ToSender,
 } from '@humancast/shared';
@@ -40,7 +40,7 @@ export interface DeletionParts {
   readonly intents: DeletionIntents;
   readonly log: Pick<DeletionLog, 'append'>;
   readonly registry: Pick<SessionRegistry, 'outlines' | 'end' | 'dropSegment'>;
-  readonly post: Post<ToSender>;
+  readonly mail: MailSender<ToSender>;
   readonly logger: Logger;
   /** Called after each step; tests end the process here. */
   readonly afterStep?: (step: DeletionStep) => void | Promise<void>;
@@ -108,7 +108,7 @@ export class Deletion {
 
   /** @returns The number of segments deleted. */
   async #removeAvatar(avatar: string): Promise<number> {
-    const { avatars, store, archive, registry, post } = this.#parts;
+    const { avatars, store, archive, registry, mail } = this.#parts;
     await avatars.delete(avatar); // from here on, new segments are rejected
     await this.#after('avatar-removed');
     const reason = new HumancastError('avatar_not_found', `the avatar "${avatar}" was deleted`);
@@ -119,7 +119,7 @@ export class Deletion {
     for (const { id, avatar: shown } of await registry.outlines()) {
       if (shown !== avatar) continue;
       const { host } = await registry.end(id, AVATAR_DELETED);
-      if (host !== undefined) await post.send(host, { type: 'session.end', session: id, reason: AVATAR_DELETED });
+      if (host !== undefined) await mail.send(host, { type: 'session.end', session: id, reason: AVATAR_DELETED });
     }
     await this.#after('sessions-told');
     for (let from = 0; from < ids.length; from += BATCH) await this.#removeMedia(ids.slice(from, from + BATCH));

@@ -1,21 +1,21 @@
-import type { Post, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
+import type { MailSender, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
 import type { JobQueues } from './job-queues.js';
 
 /** Finds hosts for sessions and sends them messages. A media-sender's mailbox address is its id. */
 export class SessionRouter {
   readonly #registry: SessionRegistry;
   readonly #jobs: JobQueues;
-  readonly #post: Post<ToSender>;
+  readonly #mail: MailSender<ToSender>;
 
-  constructor(registry: SessionRegistry, jobs: JobQueues, post: Post<ToSender>) {
+  constructor(registry: SessionRegistry, jobs: JobQueues, mail: MailSender<ToSender>) {
     this.#registry = registry;
     this.#jobs = jobs;
-    this.#post = post;
+    this.#mail = mail;
   }
 
   /** @returns whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions. */
   tell(host: string, message: ToSender): Promise<boolean> {
-    return this.#post.send(host, message);
+    return this.#mail.send(host, message);
   }
 
   /**

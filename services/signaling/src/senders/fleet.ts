@@ -1,4 +1,4 @@
-import { HumancastError, type Post, type SenderRegistry, type ToSender } from '@humancast/shared';
+import { HumancastError, type MailSender, type SenderRegistry, type ToSender } from '@humancast/shared';
 import type { JobQueues } from '../routing/job-queues.js';
 
 /** Retry delay for a caller when every media-sender is full. */
@@ -8,12 +8,12 @@ const FULL_RETRY_SECONDS = 5;
 export class Fleet {
   readonly #senders: SenderRegistry;
   readonly #jobs: JobQueues;
-  readonly #post: Post<ToSender>;
+  readonly #mail: MailSender<ToSender>;
 
-  constructor(parts: { senders: SenderRegistry; jobs: JobQueues; post: Post<ToSender> }) {
+  constructor(parts: { senders: SenderRegistry; jobs: JobQueues; mail: MailSender<ToSender> }) {
     this.#senders = parts.senders;
     this.#jobs = parts.jobs;
-    this.#post = parts.post;
+    this.#mail = parts.mail;
   }
 
   /**
@@ -31,7 +31,7 @@ export class Fleet {
 
   /** Tells a media-sender to hand over its sessions and accept no more. @throws HumancastError `sender_not_found`. */
   async drain(sender: string): Promise<void> {
-    const taken = (await this.#senders.isAlive(sender)) && (await this.#post.send(sender, { type: 'sender.drain' }));
+    const taken = (await this.#senders.isAlive(sender)) && (await this.#mail.send(sender, { type: 'sender.drain' }));
     if (!taken) throw new HumancastError('sender_not_found', `no media-sender has the id ${sender}`);
   }
 }

@@ -2,7 +2,7 @@ import { type ViewerMessage } from '@humancast/protocol';
 import {
   HumancastError,
   newId,
-  type Post,
+  type MailSender,
   type SessionRecord,
   type SigningKeys,
   type ToSignaling,
@@ -23,7 +23,7 @@ type Join = Extract<ViewerMessage, { type: 'join' }>;
 export interface ConnectionsParts extends ViewerConnectionParts {
   inbox: Inbox;
   /** Sends messages to other signaling processes. */
-  post: Post<ToSignaling>;
+  mail: MailSender<ToSignaling>;
   feed: EventFeed;
   turnUsers: TurnUsers;
   metrics: SignalingMetrics;
@@ -134,7 +134,7 @@ export class Connections {
   }
 
   async #admit({ session, token, viewer, resume = '' }: Join): Promise<{ viewer: string; resumed: boolean }> {
-    const { registry, mailbox, post } = this.#parts;
+    const { registry, mailbox, mail } = this.#parts;
     const { tokenSecret } = this.#options;
     const nowMs = Date.now();
     // A registered viewer may resume after its token has expired.
@@ -145,7 +145,7 @@ export class Connections {
       if (!isResumeSecret(resume, { session, viewer }, tokenSecret)) throw new HumancastError('resume_refused');
       const { found, from } = await registry.moveViewer(session, viewer, mailbox);
       if (found && from !== undefined && from !== mailbox) {
-        await post.send(from, { type: 'viewer.replaced', session, viewer });
+        await mail.send(from, { type: 'viewer.replaced', session, viewer });
       }
       if (found) return { viewer, resumed: true };
       await verifyToken(token, tokenSecret, nowMs);
