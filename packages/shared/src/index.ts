@@ -29,6 +29,7 @@ export * from './parse-request.js';
 export * from './records/read-record.js';
 export * from './records/unreadable.js';
 export * from './redis.js';
+export * from './retry.js';
 export * from './service/readiness.js';
 export * from './service/run-service.js';
 export * from './sessions/segment-queues.js';

@@ -1,7 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Avatar, type Codec, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
-  HumancastError,
   type Inspection,
   isRefused,
   type Logger,
@@ -17,7 +15,6 @@ import {
   type ToSignaling,
   type Tracer,
   traceFields,
-  unlessUnreadable,
 } from '@humancast/shared';
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';
@@ -31,17 +28,18 @@ import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-pla
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
 import { type OfferedVideo, offeredVideo } from './offered-video.js';
-import { Outbox } from './outbox.js';
+import { SessionJournal } from './session-journal.js';
+import { SpeechQueue, untilAnswered } from './speech-queue.js';
 import { SpeechTraces } from './speech-traces.js';
 import { ViewerConnections } from './viewer-connections.js';
 
-/** What all sessions of a process share. */
+/** Dependencies that all sessions of a process share. */
 export interface WorkerServices {
   sender: string;
   registry: SessionRegistry;
   store: MediaStore;
   cache: MediaCache;
-  /** How segments that are still being made are read. */
+  /** How open segments are read. */
   live: Pick<LiveClipOptions, 'reader' | 'packetize' | 'startSamples' | 'nowMs'>;
   idle: IdlePlaylists;
   mail: MailSender<ToSignaling>;
@@ -67,10 +65,10 @@ export interface WorkerServices {
   prefetchSamples: number;
   /** Monotonic. */
   nowMs: () => number;
-  /** In which media that is missing may come back, ms. */
+  /** How long missing media is waited for, ms. */
   missingMediaMs: number;
   viewerGraceMs: number;
-  /** How long a session lives on without viewers. */
+  /** How long a session without viewers lives, ms. */
   sessionGraceMs: number;
   playheadMs: number;
   metrics: WorkerMetrics;
@@ -79,11 +77,11 @@ export interface WorkerServices {
 interface TransportRequest extends OfferedVideo {
   connection: string;
   events: TransportEvents;
-  /** Whether it is a WHEP player, which can't be called back once its connection is closed. */
+  /** Whether the viewer is a WHEP player, which cannot be called back once its connection is closed. */
   isPlayer: boolean;
-  /** Whether media may leave at this very instant. */
+  /** Whether media may be sent at this instant. */
   maySend: () => boolean;
-  /** Of the session. */
+  /** The session's logger. */
   logger: Logger;
 }
 
@@ -97,25 +95,18 @@ export interface WorkerMetrics {
   sessionLeft(reason: EndReason): void;
 }
 
-/** How long a host that gives its sessions away keeps sending, until viewers have changed over. */
+/** How long a host that hands a session over keeps sending until its viewers have moved. */
 export const HAND_OVER_MS = 5000;
-/** While Redis is away, what is left to say is not waited for longer than this. */
-const LAST_WORDS_MS = 3000;
-/** So long a codec is still read after its last viewer has left, or another one has come. */
+/** How long a codec is still read after its last viewer has left or another viewer has come. */
 const UNWATCHED_CODEC_MS = 5000;
-/** Between attempts to read what can't be read now. */
-const RETRY_MS = 250;
-/** The queue is also read this often: whoever queued or interrupted may have died, or given up, before it could tell. */
+/** Poll interval of the queue, in case the process that queued or interrupted died before it announced that. */
 const QUEUE_REREAD_MS = 2000;
-/** Of an idle playout the playhead is saved only so often: nobody misses a second of it. */
-const IDLE_PLAYHEAD_MS = 1000;
 
 type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
 
 /**
- * Hosts one session under one epoch, from the claim to its end: serves the viewers that are written down, plays what is queued,
- * and says what happened. Everything it writes names the epoch; the first refusal means that another host took over, and
- * it stops.
+ * Hosts one session under one epoch, from the claim to its end: connects the viewers of its records, plays its queue and
+ * reports what happens. All its writes carry the epoch; the first refusal means that another host took over, and it stops.
  */
 export class SessionWorker {
   readonly session: string;
@@ -123,42 +114,34 @@ export class SessionWorker {
   readonly #services: WorkerServices;
   readonly #logger: Logger;
   readonly #avatar: Avatar;
-  /** What is read of each segment. */
+  /** Codecs that are read of each segment. */
   readonly #codecs: Set<Codec>;
   readonly #demand = new RenditionDemand();
-  /** By connection. */
+  /** Codec by connection. */
   readonly #watching = new Map<string, Codec>();
   #codecsChangedAtMs = 0;
   readonly #idleLoop: IdleLoop;
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
-  readonly #outbox: Outbox;
+  readonly #journal: SessionJournal;
+  readonly #queue: SpeechQueue;
   readonly #speechTraces: SpeechTraces;
-  readonly #queueSync = new Coalescer(() => this.#readQueue());
   readonly #viewerSync = new Coalescer(() => this.#readViewers());
-  #interruptedSeq: number;
-  /** Of the session's queue, everything up to this has been fetched. */
-  #fetchedSeq = 0;
-  /** Queued segments that are missing: until when each is waited for, monotonic ms, by seq. */
-  #missingUntilMs = new Map<number, number>();
-  #missingTimer: NodeJS.Timeout | undefined;
   #playheadTimer: NodeJS.Timeout | undefined;
-  #playheadSavedAtMs = 0;
   #queueTimer: NodeJS.Timeout | undefined;
   #aloneTimer: NodeJS.Timeout | undefined;
-  /** The lease is in doubt. */
+  /** Whether the lease is in doubt. */
   #silent = false;
   #silences = 0;
-  #said = 0;
-  #stopped = false;
+  readonly #stopping = new AbortController();
   #resolveEnded: (reason: EndReason) => void = () => {};
-  /** Resolves when it hosts no more. */
+  /** Resolves with the reason when hosting has ended. */
   readonly ended: Promise<EndReason>;
 
   /**
-   * Reads the avatar's idle playlist; nothing is served before {@link start}.
-   * @param hasLease whether this process has the right to be heard, at this very instant.
-   * @param claimedMs when the claim was answered, monotonic.
+   * Reads the avatar's idle playlist. Nothing is served before {@link start}.
+   * @param hasLease whether this process may send at this instant.
+   * @param claimedMs when the claim was answered, on the monotonic clock.
    */
   static async open(
     record: SessionRecord,
@@ -184,16 +167,15 @@ export class SessionWorker {
     this.epoch = record.epoch;
     this.#services = services;
     this.#avatar = avatar;
-    this.#interruptedSeq = record.interruptedSeq;
     this.#logger = services.logger.child({ session: record.id, epoch: record.epoch });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    // Until somebody watches, what is preferred is kept ready.
+    // Until a viewer connects, the preferred codec is kept ready.
     this.#codecs = new Set(codecs.slice(0, 1));
     this.#idleLoop = new IdleLoop(
       (after) => services.idle.after(avatar.id, after),
-      (manifest) => this.#clipOf(manifest),
+      (manifest) => this.#openClip(manifest),
     );
     this.#speechTraces = new SpeechTraces(services.tracer, {
       session: record.id,
@@ -201,7 +183,13 @@ export class SessionWorker {
       sender: services.sender,
       startSamples: services.live.startSamples,
     });
-    this.#outbox = new Outbox(this.#logger, () => void this.stop('taken-over'));
+    this.#journal = new SessionJournal({
+      session: record.id,
+      epoch: record.epoch,
+      registry: services.registry,
+      logger: this.#logger,
+      onRefused: () => void this.stop('taken-over'),
+    });
     // Asked for each packet: a process that was stopped in the middle of sending finds out here.
     const maySend = () => !this.#silent && hasLease();
     this.#player = services.createPlayer({
@@ -217,7 +205,25 @@ export class SessionWorker {
       onFault: (error) => this.#fault(error),
     });
     this.#resumeAt(record, claimedMs);
-    this.#player.interrupt(record.interruptedSeq);
+    this.#queue = new SpeechQueue({
+      session: record.id,
+      interruptedSeq: record.interruptedSeq,
+      registry: services.registry,
+      store: services.store,
+      player: this.#player,
+      traces: this.#speechTraces,
+      openClip: (manifest) => this.#openClip(manifest),
+      onSkipped: (queued, reason) => this.#finished(queued, 0, reason),
+      onInterrupted: (seq) => {
+        services.metrics.interruptAccepted();
+        this.#logger.info({ seq }, 'interrupted');
+      },
+      onError: (error) => this.#fault(error),
+      nowMs: services.nowMs,
+      missingMediaMs: services.missingMediaMs,
+      signal: this.#stopping.signal,
+      logger: this.#logger,
+    });
     this.#viewers = new ViewerConnections({
       session: this.session,
       epoch: this.epoch,
@@ -245,7 +251,7 @@ export class SessionWorker {
         this.#player.start();
         this.#player.addViewer(connection, codec, transport);
         this.#logger.info({ viewer, connection, codec, ...traceFields(traceparent) }, 'viewer connected');
-        this.#emit({ type: 'viewer.connected', viewer });
+        this.#journal.emit({ type: 'viewer.connected', viewer });
         this.#watchAlone();
       },
       onDisconnected: (viewer, connection, reason) => {
@@ -253,7 +259,7 @@ export class SessionWorker {
         this.#watching.delete(connection);
         this.#codecsChangedAtMs = performance.now();
         this.#logger.info({ viewer, connection, reason }, 'viewer disconnected');
-        this.#emit({ type: 'viewer.disconnected', viewer, reason });
+        this.#journal.emit({ type: 'viewer.disconnected', viewer, reason });
       },
       onKeyframeNeeded: (connection) => this.#player.recover(connection),
       onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
@@ -288,8 +294,8 @@ export class SessionWorker {
   }
 
   /**
-   * How much of what is playing is in memory before it is due, media-clock samples; all there is of it counts as what is
-   * fetched ahead at most. `undefined` until it plays.
+   * @returns how much of the playing clip is in memory ahead of the playhead, media-clock samples; the prefetch length if all of
+   * it is. `undefined` before playback starts.
    */
   get prefetchedSamples(): number | undefined {
     const playhead = this.#player.playhead();
@@ -301,9 +307,8 @@ export class SessionWorker {
   }
 
   /**
-   * Serves the viewers that are written down, and fetches what is queued. It is called after the claim: the other order would let
-   * something that is written meanwhile fall between two hosts. Viewers don't wait for the queue, because a picture never depends
-   * on what is to be said; connecting takes them longer than reading a queue whose segments are there.
+   * Connects the session's viewers and fetches its queue. It is called after the claim, because a write between a read and the
+   * claim would be seen by no host. Viewers do not wait for the queue: connecting takes longer than reading it.
    */
   async start(): Promise<void> {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
@@ -322,7 +327,7 @@ export class SessionWorker {
       case 'viewer.answer':
         return this.#viewers.acceptAnswer(message.viewer, message.connection, message.sdp);
       case 'session.interrupt':
-        return this.#interrupt(message.seq);
+        return this.#queue.interrupt(message.seq);
       case 'session.end':
         return this.stop('deleted');
       case 'session.inspect':
@@ -343,8 +348,8 @@ export class SessionWorker {
   }
 
   /**
-   * Notes that a segment was queued, and has the queue read. Nobody waits for that: a session whose queue can't be read must not
-   * hold up the jobs of the others.
+   * Notes that a segment was queued, and reads the queue in the background: a session whose queue cannot be read must not hold up
+   * the jobs of the others.
    * @param queuedAtMs milliseconds since the Unix epoch.
    */
   takeSegment(job: SegmentJob, queuedAtMs: number): void {
@@ -352,12 +357,12 @@ export class SessionWorker {
     this.contain(() => this.syncQueue());
   }
 
-  /** Something was queued: what is new in the session's queue is fetched, in its order. */
+  /** Fetches what is new in the session's queue. */
   syncQueue(): Promise<void> {
-    return this.#queueSync.run();
+    return this.#queue.sync();
   }
 
-  /** Somebody came or went. */
+  /** Connects and closes viewers as the session's records say. */
   syncViewers(): Promise<void> {
     return this.#viewerSync.run();
   }
@@ -382,7 +387,7 @@ export class SessionWorker {
     };
   }
 
-  /** The lease is in doubt: be silent until it is certain. */
+  /** Stops sending while the lease is in doubt. */
   suspend(): void {
     this.#silent = true;
     this.#silences++;
@@ -390,13 +395,13 @@ export class SessionWorker {
   }
 
   /**
-   * The lease is back: goes on if nobody took over meanwhile, and catches up on what was said to it in vain.
-   * @param unbroken whether nobody can have: then it needs no write.
+   * Lease regained: resumes if still the owner, then catches up on messages missed while suspended.
+   * @param unbroken whether no other host can have taken over; then no write is needed.
    */
   async resume(unbroken: boolean): Promise<void> {
     const silence = this.#silences;
-    const mine = await this.#untilAnswered(() => this.#isStillMine(unbroken));
-    // Lost again meanwhile: that has an end, too, and asks again then.
+    const mine = await untilAnswered(() => this.#isStillMine(unbroken), this.#stopping.signal, this.#logger);
+    // The lease was lost again meanwhile; the next resume() asks again.
     if (mine === undefined || this.#silences !== silence) return;
     if (!mine) return this.stop('taken-over');
     this.#silent = false;
@@ -416,31 +421,30 @@ export class SessionWorker {
     }
   }
 
-  /** Others may host from now on: says nothing more, and plays on until its viewers have changed over. */
+  /** Stops writing, so that another host can take over, and keeps playing until the viewers have moved. */
   async release(): Promise<void> {
     clearInterval(this.#playheadTimer);
     clearInterval(this.#queueTimer);
-    clearTimeout(this.#missingTimer);
-    await this.#outbox.flush(LAST_WORDS_MS);
-    this.#outbox.close();
+    this.#queue.cancelRetry();
+    await this.#journal.release();
   }
 
   /**
-   * Ends hosting. `taken-over`: another host has it, say nothing more. `moved`: given back, others go on with what is queued.
-   * Anything else ends the session. Never rejects.
+   * Stops hosting. With `taken-over` another host has the session and nothing more is written; with `moved` it was released and
+   * others continue with its queue; any other reason ends the session. Never rejects.
    */
   async stop(reason: EndReason): Promise<void> {
-    if (this.#stopped) return;
-    this.#stopped = true;
+    if (this.#stopping.signal.aborted) return;
+    this.#stopping.abort();
     try {
       await this.#stop(reason);
     } catch (error) {
-      this.#logger.error({ reason, err: error }, 'stopping a session failed');
+      this.#logger.error({ reason, err: error }, 'stopping session failed');
     }
     this.#resolveEnded(reason);
   }
 
-  /** Does what nobody waits for: where it throws or rejects, this session ends, and nothing else. */
+  /** Runs an action in the background. If it throws or rejects, this session ends, and nothing else. */
   contain(action: () => void | Promise<void>): void {
     try {
       action()?.catch((error: unknown) => this.#fault(error));
@@ -450,33 +454,33 @@ export class SessionWorker {
   }
 
   #fault(error: unknown): void {
-    this.#logger.error({ err: error }, 'session failed; ending it');
+    this.#logger.error({ err: error }, 'session failed, ending it');
     void this.stop('failed');
   }
 
   async #stop(reason: EndReason): Promise<void> {
     clearInterval(this.#playheadTimer);
     clearInterval(this.#queueTimer);
-    clearTimeout(this.#missingTimer);
+    this.#queue.cancelRetry();
     clearTimeout(this.#aloneTimer);
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
     this.#viewers.close(reason);
     this.#idleLoop.release();
     this.#services.idle.close(this.#avatar.id);
-    if (over) await this.#end(reason);
-    else this.#outbox.close();
+    if (over) await this.#journal.end(reason);
+    else this.#journal.close();
     this.#services.metrics.sessionLeft(reason);
-    this.#logger.info({ reason }, 'session no longer hosted here');
+    this.#logger.info({ reason }, 'session closed');
   }
 
-  /** Where the playout is now, for the next host, while this one plays on. */
+  /** @returns the playhead for the next host while this one keeps playing. */
   handOverPlayhead(): Playhead | undefined {
     const playhead = this.playhead();
-    return playhead && { ...playhead, ...(!this.#player.waiting && { playsOnThroughSeq: this.#fetchedSeq }) };
+    return playhead && { ...playhead, ...(!this.#player.waiting && { playsOnThroughSeq: this.#queue.fetchedSeq }) };
   }
 
-  /** Where the playout is now, for the next host. */
+  /** @returns the playhead for the next host. */
   playhead(): Playhead | undefined {
     const playhead = this.#player.resumption();
     return (
@@ -490,106 +494,15 @@ export class SessionWorker {
     );
   }
 
-  /** Its last words, and the end of the session. While Redis is away they wait in memory, and nobody waits for them. */
-  async #end(reason: EndReason): Promise<void> {
-    this.#outbox.add(async () => {
-      await this.#services.registry.end(this.session, reason, this.epoch).catch((error: unknown) => {
-        if (!(error instanceof HumancastError)) throw error;
-      });
-      return true;
-    });
-    await this.#outbox.flush(LAST_WORDS_MS);
-  }
-
-  /**
-   * Fetches what is new in the session's queue, one after the other: a later one that is read faster must not be played first.
-   * At a segment that is missing it stops, and looks again soon; nothing else waits for it.
-   */
-  async #readQueue(): Promise<void> {
-    clearTimeout(this.#missingTimer);
-    const fetchedSeq = this.#fetchedSeq;
-    const playQueue = await this.#untilAnswered(() => this.#services.registry.playQueue(this.session));
-    if (!playQueue) return;
-    if (playQueue.interruptedSeq > this.#interruptedSeq) this.#interrupt(playQueue.interruptedSeq);
-    this.#dropMissing(playQueue.queue, fetchedSeq);
-    const unfetched = playQueue.queue.filter(({ seq }) => seq > fetchedSeq);
-    this.#noteUnfetched(unfetched);
-    for (const queued of unfetched) {
-      if (!(await this.#fetch(queued))) break;
-      if (this.#stopped) return;
-      this.#fetchedSeq = queued.seq;
-    }
-  }
-
-  /** All that are queued now are waited for until the same instant: ten that are missing cost no more than one. */
-  #noteUnfetched(unfetched: readonly QueuedSegment[]): void {
-    const untilMs = this.#services.nowMs() + this.#services.missingMediaMs;
-    this.#missingUntilMs = new Map(
-      unfetched.map(({ seq }) => [seq, this.#missingUntilMs.get(seq) ?? untilMs] as const),
-    );
-  }
-
-  /** @returns whether it has been dealt with: handed to the player, or reported; `false`: it is asked for again. */
-  async #fetch({ seq, segment }: QueuedSegment): Promise<boolean> {
-    if (seq <= this.#interruptedSeq) {
-      this.#finished(seq, segment, 0, 'dropped');
-      return true;
-    }
-    const manifest = await this.#manifestOf(segment);
-    if (this.#stopped) return true;
-    if (manifest === 'unanswered' || (manifest === 'missing' && this.#isWaitedFor(seq))) {
-      this.#missingTimer = setTimeout(() => this.contain(() => this.syncQueue()), RETRY_MS);
-      return false;
-    }
-    if (manifest !== 'missing' && manifest.state !== 'failed') this.#enqueue(seq, this.#clipOf(manifest));
-    else this.#finished(seq, segment, 0, 'failed');
-    return true;
-  }
-
-  /** One that was there when it was queued may be back soon: an emptied media store is filled again from the watched folder. */
-  #isWaitedFor(seq: number): boolean {
-    return seq > this.#interruptedSeq && this.#services.nowMs() < (this.#missingUntilMs.get(seq) ?? 0);
-  }
-
-  /** What was fetched before and has left the queue without us was deleted. */
-  #dropMissing(queue: readonly QueuedSegment[], fetchedSeq: number): void {
-    const queued = new Set(queue.map(({ seq }) => seq));
-    this.#player.drop((seq) => seq <= fetchedSeq && !queued.has(seq));
-  }
-
-  #enqueue(seq: number, clip: Clip): void {
-    this.#speechTraces.fetched(seq, clip);
-    this.#player.enqueue({ seq, clip });
-    this.#speechTraces.loaded(); // all of it may be in memory
-  }
-
-  async #manifestOf(segment: string): Promise<SegmentManifest | 'missing' | 'unanswered'> {
-    try {
-      return (await this.#services.store.getManifest(segment).catch(unlessUnreadable)) ?? 'missing';
-    } catch (error) {
-      this.#logger.warn({ segment, err: (error as Error).message }, 'reading a manifest failed; asking again');
-      return 'unanswered';
-    }
-  }
-
   async #readViewers(): Promise<void> {
-    const viewers = await this.#untilAnswered(() => this.#services.registry.viewers(this.session));
-    if (!viewers || this.#stopped) return;
+    const viewers = await untilAnswered(
+      () => this.#services.registry.viewers(this.session),
+      this.#stopping.signal,
+      this.#logger,
+    );
+    if (!viewers || this.#stopping.signal.aborted) return;
     this.#viewers.sync(viewers);
     this.#watchAlone();
-  }
-
-  /** What a database that is away, or full, can't say now is asked for until it can. → `undefined` once it is stopped. */
-  async #untilAnswered<T>(ask: () => Promise<T>): Promise<T | undefined> {
-    while (!this.#stopped) {
-      try {
-        return await ask();
-      } catch (error) {
-        this.#logger.warn({ err: (error as Error).message }, 'not answered; asking again');
-        await sleep(RETRY_MS);
-      }
-    }
-    return undefined;
   }
 
   async #viewerGone(viewer: string, attempt: number): Promise<void> {
@@ -599,13 +512,13 @@ export class SessionWorker {
       }
       await this.syncViewers();
     } catch (error) {
-      this.#logger.warn({ viewer, err: (error as Error).message }, 'viewer could not be removed');
+      this.#logger.warn({ viewer, err: (error as Error).message }, 'removing viewer failed');
     }
   }
 
-  /** A session without viewers ends after the grace time. */
+  /** Ends a session without viewers after the grace period. */
   #watchAlone(): void {
-    if (this.#stopped) return;
+    if (this.#stopping.signal.aborted) return;
     if (this.#viewers.count > 0) {
       clearTimeout(this.#aloneTimer);
       this.#aloneTimer = undefined;
@@ -614,16 +527,7 @@ export class SessionWorker {
     }
   }
 
-  #interrupt(seq: number): void {
-    // A late message about an interruption that is behind us.
-    if (seq < this.#interruptedSeq) return;
-    this.#interruptedSeq = seq;
-    this.#services.metrics.interruptAccepted();
-    this.#logger.info({ seq }, 'interrupted');
-    this.#player.interrupt(seq);
-  }
-
-  #clipOf(manifest: SegmentManifest): Clip {
+  #openClip(manifest: SegmentManifest): Clip {
     const { cache, prefetchSamples, live } = this.#services;
     const options = {
       cache,
@@ -646,44 +550,29 @@ export class SessionWorker {
     this.#speechTraces.started(item.seq);
     const queued = { seq: item.seq, segment: item.clip.segment };
     this.#logger.info(queued, 'speech started');
-    this.#outbox.add(() => this.#services.registry.speechStarted(this.session, this.epoch, queued));
+    this.#journal.speechStarted(queued);
     void this.#services.store.touch(item.clip.segment).catch(() => {});
   }
 
   #speechFinished(item: QueueItem, positionSamples: number, reason: FinishReason): void {
-    this.#finished(item.seq, item.clip.segment, samplesToMs(positionSamples), reason);
+    this.#finished({ seq: item.seq, segment: item.clip.segment }, samplesToMs(positionSamples), reason);
   }
 
-  #finished(seq: number, segment: string, positionMs: number, reason: FinishReason): void {
-    this.#logger.info({ seq, segment, positionMs, reason }, 'speech finished');
+  #finished(queued: QueuedSegment, positionMs: number, reason: FinishReason): void {
+    this.#logger.info({ ...queued, positionMs, reason }, 'speech finished');
     this.#services.metrics.speechFinished(reason);
-    this.#speechTraces.finished(seq, reason);
-    const interrupted = reason === 'interrupted' || reason === 'dropped';
-    this.#outbox.add(() =>
-      this.#services.registry.speechFinished(this.session, this.epoch, {
-        type: 'speech.finished',
-        seq,
-        segment,
-        positionMs: Math.round(positionMs),
-        interrupted,
-        reason,
-      }),
-    );
+    this.#speechTraces.finished(queued.seq, reason);
+    this.#journal.speechFinished(queued, positionMs, reason);
   }
 
   #held(clip: Clip, heldSamples: number): void {
     const heldMs = samplesToMs(heldSamples);
     this.#services.metrics.held(heldMs);
-    this.#logger.warn({ segment: clip.segment, heldMs }, 'media came late: both tracks held');
-    this.#emit({ type: 'playback.held', segment: clip.segment, heldMs });
+    this.#logger.warn({ segment: clip.segment, heldMs }, 'media late, both tracks held');
+    this.#journal.emit({ type: 'playback.held', segment: clip.segment, heldMs });
   }
 
-  #emit(body: Parameters<SessionRegistry['emit']>[2]): void {
-    const number = ++this.#said;
-    this.#outbox.addIfRoom(() => this.#services.registry.emit(this.session, this.epoch, body, number));
-  }
-
-  /** What nobody watches any more is not read any more, once what is watched is in memory. */
+  /** Stops reading codecs without viewers, once those with viewers are in memory. */
   #dropCodecs(): void {
     if (this.#watching.size === 0 || performance.now() - this.#codecsChangedAtMs < UNWATCHED_CODEC_MS) return;
     const watched = new Set(this.#watching.values());
@@ -693,9 +582,6 @@ export class SessionWorker {
   #savePlayhead(): void {
     this.#dropCodecs();
     const playhead = this.playhead();
-    if (!playhead) return;
-    if (playhead.role === 'idle' && playhead.atMs - this.#playheadSavedAtMs < IDLE_PLAYHEAD_MS) return;
-    this.#playheadSavedAtMs = playhead.atMs;
-    this.#outbox.addIfIdle(() => this.#services.registry.savePlayhead(this.session, this.epoch, playhead));
+    if (playhead) this.#journal.savePlayhead(playhead);
   }
 }

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { HumancastError } from '@humancast/shared';
+import { HumancastError, retry } from '@humancast/shared';
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5000;
@@ -12,20 +11,15 @@ const LONGEST_DELAY_MS = 5000;
  */
 export async function withRetry<T>(action: () => Promise<T>, budgetMs: number, signal: AbortSignal): Promise<T> {
   const deadlineMs = performance.now() + budgetMs;
-  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(2 * delayMs, LONGEST_DELAY_MS)) {
-    try {
-      return await action();
-    } catch (error) {
-      if (error instanceof HumancastError) throw error;
-      signal.throwIfAborted();
-      if (performance.now() + delayMs > deadlineMs) {
-        throw new HumancastError('unavailable', {
-          detail: 'the media store is not reachable; try again',
-          retryAfterSeconds: 5,
-          cause: error,
-        });
-      }
-      await sleep(delayMs, undefined, { signal });
-    }
-  }
+  const onError = (error: unknown, delayMs: number) => {
+    if (error instanceof HumancastError) throw error;
+    signal.throwIfAborted();
+    if (performance.now() + delayMs <= deadlineMs) return;
+    throw new HumancastError('unavailable', {
+      detail: 'the media store is not reachable; try again',
+      retryAfterSeconds: 5,
+      cause: error,
+    });
+  };
+  return retry(action, { firstDelayMs: FIRST_DELAY_MS, longestDelayMs: LONGEST_DELAY_MS, signal, onError });
 }

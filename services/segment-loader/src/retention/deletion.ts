@@ -3,8 +3,8 @@ import {
   type DeletionLog,
   HumancastError,
   type Logger,
-  type MediaStore,
   type MailSender,
+  type MediaStore,
   type SessionRegistry,
   type ToSender,
 } from '@humancast/shared';

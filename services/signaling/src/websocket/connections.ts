@@ -1,8 +1,8 @@
 import { type ViewerMessage } from '@humancast/protocol';
 import {
   HumancastError,
-  newId,
   type MailSender,
+  newId,
   type SessionRecord,
   type SigningKeys,
   type ToSignaling,
