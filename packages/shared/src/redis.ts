@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionOptions } from 'bullmq';
 import { Cluster, type RedisOptions, Redis as SingleRedis } from 'ioredis';
 import type { Logger } from './log.js';
+import { retry } from './retry.js';
 
 /** A connection to one server, or one to each node of a Redis Cluster. Commands are the same. */
 export type Redis = SingleRedis | Cluster;
@@ -59,6 +59,28 @@ export function mastersOf(redis: Redis): SingleRedis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
 
+/** Name under which ioredis knows each script, by its text. */
+const commands = new Map<string, string>();
+
+/**
+ * Runs a Lua script by its hash (EVALSHA). Its text is sent once a connection, and again to a server that has lost it; on a
+ * cluster to each node that it runs on.
+ * @param keys all of one slot.
+ * @throws what the script or Redis answers as an error.
+ */
+export function runScript(
+  redis: Redis,
+  script: string,
+  keys: readonly string[],
+  ...args: readonly (string | number)[]
+): Promise<unknown> {
+  const name = commands.get(script) ?? `script${commands.size}`;
+  commands.set(script, name);
+  const defined = redis as Redis & Record<string, ((...args: (string | number)[]) => Promise<unknown>) | undefined>;
+  if (!defined[name]) redis.defineCommand(name, { lua: script });
+  return (defined[name] as NonNullable<(typeof defined)[string]>)(keys.length, ...keys, ...args);
+}
+
 /** Whether Redis refused to write because its disk is full or broken (`MISCONF`). It tries again each second. */
 export function isRefused(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('MISCONF');
@@ -66,14 +88,10 @@ export function isRefused(error: unknown): boolean {
 
 /** Writes, and while Redis refuses all writes again each half second: who starts then waits, as for a Redis that is away. */
 export async function untilWritten<T>(write: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isRefused(error)) throw error;
-      await sleep(REFUSED_RETRY_MS);
-    }
-  }
+  const onError = (error: unknown) => {
+    if (!isRefused(error)) throw error;
+  };
+  return retry(write, { firstDelayMs: REFUSED_RETRY_MS, onError });
 }
 
 function isClusterUrl(url: string): boolean {

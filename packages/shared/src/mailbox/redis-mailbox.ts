@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { keys } from '../keys.js';
 import type { Logger } from '../log.js';
 import { readRecord } from '../records/read-record.js';
-import { type Redis, untilWritten } from '../redis.js';
+import { type Redis, runScript, untilWritten } from '../redis.js';
 import type { Mailbox, MailSender } from './mailbox.js';
 
 /** Limit of unread messages; beyond it the reader is considered stuck. */
@@ -147,7 +147,7 @@ export class RedisMailSender<T> implements MailSender<T> {
   }
 
   async send(address: string, message: T): Promise<boolean> {
-    const sent = await this.#redis.eval(SEND, 1, keys.mailbox(address), JSON.stringify(message), CAPACITY);
+    const sent = await runScript(this.#redis, SEND, [keys.mailbox(address)], JSON.stringify(message), CAPACITY);
     if (sent === FULL) this.#logger?.error({ mailbox: address, capacity: CAPACITY }, 'mailbox full: message refused');
     return sent === 1;
   }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { keys } from '../keys.js';
-import type { Redis } from '../redis.js';
+import { type Redis, runScript } from '../redis.js';
 
 /** Entries kept; a reader that missed more forgets everything it has in memory. */
 const ENTRY_LIMIT = 1000;
@@ -39,7 +39,7 @@ export class DeletionLog {
   async append(segments: readonly string[]): Promise<void> {
     for (let from = 0; from < segments.length; from += ENTRY_SEGMENTS) {
       const entry = JSON.stringify(segments.slice(from, from + ENTRY_SEGMENTS));
-      await this.#redis.eval(APPEND, 1, keys.deletions, ENTRY_LIMIT, entry);
+      await runScript(this.#redis, APPEND, [keys.deletions], ENTRY_LIMIT, entry);
     }
   }
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { HumancastError } from '../humancast-error.js';
 import { keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
-import type { Redis } from '../redis.js';
+import { type Redis, runScript } from '../redis.js';
 import {
   gopCount,
   manifestSchema,
@@ -70,9 +70,7 @@ export class RedisMediaStore implements MediaStore {
     // Found only when it is complete, and never left without a time to live: parts, manifest, catalogue.
     await this.#applyTtl(stored);
     const names = [keys.manifest(manifest.id), keys.forbidden(manifest.id)];
-    const taken = await orFull(
-      this.#redis.eval(PUT_MANIFEST, names.length, ...names, JSON.stringify(stored), ttlSeconds ?? ''),
-    );
+    const taken = await orFull(runScript(this.#redis, PUT_MANIFEST, names, JSON.stringify(stored), ttlSeconds ?? ''));
     if (taken !== 1) throw new HumancastError('segment_not_found', `the segment ${manifest.id} was deleted`);
     await orFull(
       this.#redis.hset(keys.catalogue(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { keys, senderChannel } from '../keys.js';
 import { readRecord } from '../records/read-record.js';
-import { isRefused, mastersOf, type Redis } from '../redis.js';
+import { isRefused, mastersOf, type Redis, runScript } from '../redis.js';
 import { ALWAYS } from './scripts.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
@@ -90,7 +90,7 @@ export class SenderRegistry {
       const life = String(await this.#run('beat', id, JSON.stringify(record), leaseMs, watched ? 1 : 0, randomUUID()));
       const unbroken = this.#lives.get(id) === life;
       // Repeated each time, because a process that has just forgotten it may remove it from the index afterwards.
-      await this.#redis.eval(ANNOUNCE, 1, keys.senderIndex, startedAtMs, id);
+      await runScript(this.#redis, ANNOUNCE, [keys.senderIndex], startedAtMs, id);
       // Last, because the caller must learn of a new life exactly once, whatever failed before.
       this.#lives.set(id, life);
       return unbroken;
@@ -179,6 +179,6 @@ export class SenderRegistry {
   }
 
   #run(script: keyof typeof SCRIPTS, id: string, ...args: (string | number)[]): Promise<unknown> {
-    return this.#redis.eval(SCRIPTS[script], 2, keys.sender(id), keys.senderFence(id), ...args);
+    return runScript(this.#redis, SCRIPTS[script], [keys.sender(id), keys.senderFence(id)], ...args);
   }
 }

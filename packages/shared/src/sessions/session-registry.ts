@@ -10,7 +10,7 @@ import { HumancastError } from '../humancast-error.js';
 import type { Command } from '../idempotency.js';
 import { eventsChannel, keys } from '../keys.js';
 import { readRecord, requireRecord } from '../records/read-record.js';
-import type { Redis } from '../redis.js';
+import { type Redis, runScript } from '../redis.js';
 import type { Page } from '../stream-feed.js';
 import { compareStreamIds } from '../stream-id.js';
 import { SCRIPTS, type ScriptName } from './scripts.js';
@@ -372,7 +372,7 @@ export class SessionRegistry {
     const { session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents } = keys;
     const names = [session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents];
     const sessionKeys = names.map((nameOf) => nameOf(id));
-    const reply = await this.#redis.eval(SCRIPTS[script], sessionKeys.length, ...sessionKeys, ...args);
+    const reply = await runScript(this.#redis, SCRIPTS[script], sessionKeys, ...args);
     if (typeof reply === 'string' && reply in ERRORS) throw new HumancastError(reply as ErrorCode);
     return reply;
   }

@@ -1,4 +1,4 @@
-import { keys, type Redis } from '@humancast/shared';
+import { keys, type Redis, runScript } from '@humancast/shared';
 import { z } from 'zod';
 
 const intentSchema = z.discriminatedUnion('kind', [
@@ -25,7 +25,7 @@ export class DeletionIntents {
   }
 
   async begin(intent: DeletionIntent): Promise<void> {
-    await this.#redis.eval(BEGIN, 1, keys.deletionIntents, keyOf(intent), JSON.stringify(intent));
+    await runScript(this.#redis, BEGIN, [keys.deletionIntents], keyOf(intent), JSON.stringify(intent));
   }
 
   async complete(intent: DeletionIntent): Promise<void> {
