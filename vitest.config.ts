@@ -15,7 +15,7 @@ const onSources = {
   ],
 };
 
-const BESIDE_THE_CODE = '{packages,services,apps,clients,examples,bench,scripts,infra,tools}/**';
+const BESIDE_THE_CODE = '{packages,services,apps,clients,examples,bench,scripts,infra}/**';
 const NOT_OURS = ['**/node_modules/**', '**/dist/**'];
 
 /** Node's permission model with everything allowed but to start a program, and without its warnings about that. */

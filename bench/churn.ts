@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV, LightViewer, makePlainClip, type StackProcess, withCleanup } from '@humancast/testkit';
+import { LightViewer, LOAD_ENV, makePlainClip, type StackProcess, withCleanup } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { WebSocket, WebSocketServer } from 'ws';
 import { collectGarbage } from './lib/collect-garbage.ts';
@@ -207,7 +207,7 @@ async function main(): Promise<void> {
       size: '160x120',
       color: 'gray',
     });
-    const scene = await openScene(cleanup, { turn: false, mediaDir, env: { ...CROWD_ENV } });
+    const scene = await openScene(cleanup, { turn: false, mediaDir, env: { ...LOAD_ENV } });
     const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');
     if (!signaling) throw new Error('there is no signaling');
     const signalUrl = `${scene.stack.signalingUrl.replace('http', 'ws')}/v1/signal`;

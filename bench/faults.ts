@@ -11,11 +11,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { CROWD_ENV, makeBusyClip, makePlainClip, withCleanup } from '@humancast/testkit';
-import { Crowd } from '../tools/faults/crowd.ts';
-import { FAULTS, type Fault } from '../tools/faults/faults.ts';
-import { referenceOf } from '../tools/faults/reference.ts';
-import { runFault } from '../tools/faults/run.ts';
+import { LOAD_ENV, makeBusyClip, makePlainClip, withCleanup } from '@humancast/testkit';
+import { FAULTS, type Fault } from './faults/faults.ts';
+import { referenceOf } from './faults/reference.ts';
+import { runFault } from './faults/run.ts';
+import { SessionLoad } from './faults/session-load.ts';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
 import { openScene, temporaryFolder } from './lib/scene.ts';
@@ -31,12 +31,12 @@ interface Samples {
   readonly problems: string[];
 }
 
-async function repeat(crowd: Crowd, fault: Fault, times: number): Promise<Samples> {
+async function repeat(load: SessionLoad, fault: Fault, times: number): Promise<Samples> {
   const samples: Samples = { gapsMs: [], framesAgain: [], problems: [] };
   for (let i = 0; i < times; i++) {
     // Not always at the same place in the time between two signs of life.
     await sleep(CALM_MS + Math.random() * 500);
-    const { gapMs, framesAgain, problems } = await runFault(crowd, fault);
+    const { gapMs, framesAgain, problems } = await runFault(load, fault);
     samples.gapsMs.push(gapMs.worst);
     samples.framesAgain.push(framesAgain);
     samples.problems.push(...problems);
@@ -80,9 +80,9 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
   const { stack } = await openScene(cleanup, {
     senders: 2,
     mediaDir,
-    env: { RENDITIONS: 'vp8:vp8:320x240:500k', ...CROWD_ENV },
+    env: { RENDITIONS: 'vp8:vp8:320x240:500k', ...LOAD_ENV },
   });
-  const crowd = await Crowd.gather({
+  const load = await SessionLoad.start({
     stack,
     avatar: 'bench',
     sessions: 1,
@@ -90,12 +90,12 @@ const { figures, raw } = await withCleanup(async (cleanup) => {
     segmentMs: SEGMENT_SECONDS * 1000,
     clip: (segment) => referenceOf(stack.redisMedia.url, segment),
   });
-  cleanup.add(() => crowd.disperse());
-  await crowd.untilAllPlay(30_000);
-  const kill = await repeat(crowd, FAULTS.killSender, kills);
-  const freeze = await repeat(crowd, FAULTS.freezeSender, fewer);
-  const stop = await repeat(crowd, FAULTS.stopSender, fewer);
-  const drain = await repeat(crowd, FAULTS.drainSender, fewer);
+  cleanup.add(() => load.stop());
+  await load.untilAllPlay(30_000);
+  const kill = await repeat(load, FAULTS.killSender, kills);
+  const freeze = await repeat(load, FAULTS.freezeSender, fewer);
+  const stop = await repeat(load, FAULTS.stopSender, fewer);
+  const drain = await repeat(load, FAULTS.drainSender, fewer);
   process.stderr.write('\n');
   const figures = [
     ...recovery('kill -9', kill),

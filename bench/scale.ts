@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Cleanup, CROWD_ENV, LightViewer, makeBusyClip, type StackProcess, withCleanup } from '@humancast/testkit';
+import { type Cleanup, LightViewer, LOAD_ENV, makeBusyClip, type StackProcess, withCleanup } from '@humancast/testkit';
 import { z } from 'zod';
 import { type Figure, reportFigures } from './lib/figures.ts';
 import { describeMachine } from './lib/machine.ts';
@@ -160,7 +160,7 @@ async function climb(mediaDir: string, senders: number, steps: readonly number[]
       senders,
       turn: false,
       mediaDir,
-      env: { MAX_SESSIONS: String(CAPACITY), ...CROWD_ENV },
+      env: { MAX_SESSIONS: String(CAPACITY), ...LOAD_ENV },
     });
     const audience = new Audience(cleanup);
     const [first, ...others] = allCores();

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BULL_PREFIX, keys, SESSIONS_QUEUE } from '@humancast/shared';
 import {
-  CROWD_ENV,
   Footprint,
+  LOAD_ENV,
   makeBusyClip,
   makePlainClip,
   type Stack,
@@ -16,16 +16,16 @@ import {
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkHistory } from '../tools/faults/check/check.ts';
-import { Crowd, eventFaults } from '../tools/faults/crowd.ts';
-import { FAULTS, type Fault } from '../tools/faults/faults.ts';
-import { HARD_FAULTS, SHORT_PACE } from '../tools/faults/hard-faults.ts';
-import { runStep, stepLine, watchStalls } from '../tools/faults/hard-run.ts';
-import { openHardScene } from '../tools/faults/hard-scene.ts';
-import { HistoryFile, readHistory } from '../tools/faults/history.ts';
-import { type FaultName, plan } from '../tools/faults/plan.ts';
-import { referenceOf } from '../tools/faults/reference.ts';
-import { type FaultResult, resultLine, runFault } from '../tools/faults/run.ts';
+import { checkHistory } from '../bench/faults/check/check.ts';
+import { FAULTS, type Fault } from '../bench/faults/faults.ts';
+import { HARD_FAULTS, SHORT_PACE } from '../bench/faults/hard-faults.ts';
+import { runStep, stepLine, watchStalls } from '../bench/faults/hard-run.ts';
+import { openHardScene } from '../bench/faults/hard-scene.ts';
+import { HistoryFile, readHistory } from '../bench/faults/history.ts';
+import { type FaultName, plan } from '../bench/faults/plan.ts';
+import { referenceOf } from '../bench/faults/reference.ts';
+import { type FaultResult, resultLine, runFault } from '../bench/faults/run.ts';
+import { eventFaults, SessionLoad } from '../bench/faults/session-load.ts';
 
 const SESSIONS = 10;
 const FPS = 25;
@@ -66,7 +66,7 @@ describe('chaos', () => {
   const media = mkdtempSync(join(tmpdir(), 'humancast-chaos-'));
   const results: FaultResult[] = [];
   let stack: Stack;
-  let crowd: Crowd;
+  let load: SessionLoad;
   let footprint: Footprint;
   let silenced: string[];
 
@@ -78,10 +78,10 @@ describe('chaos', () => {
       senders: 3,
       signalings: 2,
       mediaDir: media,
-      env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', ...CROWD_ENV },
+      env: { MAX_SESSIONS: '12', RENDITIONS: 'vp8:vp8:160x120:200k', ...LOAD_ENV },
     });
     footprint = await Footprint.of(stack);
-    crowd = await Crowd.gather({
+    load = await SessionLoad.start({
       stack,
       avatar: 'chaos',
       sessions: SESSIONS,
@@ -89,13 +89,13 @@ describe('chaos', () => {
       segmentMs: SEGMENT_SECONDS * 1250,
       clip: (segment) => referenceOf(stack.redisMedia.url, segment),
     });
-    expect(await crowd.untilAllPlay(20_000)).toEqual([]);
+    expect(await load.untilAllPlay(20_000)).toEqual([]);
     for (const fault of SEQUENCE) {
-      const result = await runFault(crowd, fault);
+      const result = await runFault(load, fault);
       results.push(result);
       console.log(resultLine(result));
     }
-    silenced = await crowd.fallSilent(60_000);
+    silenced = await load.fallSilent(60_000);
   }, 420_000);
 
   afterAll(async () => {
@@ -110,23 +110,23 @@ describe('chaos', () => {
 
   it('says every segment that was accepted, and reports it exactly once', async () => {
     expect(silenced).toEqual([]);
-    for (const { session, talker } of crowd.seats) {
-      expect(talker.accepted.length).toBeGreaterThan(5);
-      expect(eventFaults(await crowd.eventsOf(session.id), talker.accepted)).toEqual([]);
+    for (const { session, speech } of load.sessions) {
+      expect(speech.accepted.length).toBeGreaterThan(5);
+      expect(eventFaults(await load.eventsOf(session.id), speech.accepted)).toEqual([]);
     }
   });
 
   it('goes on with the frame where a lost host was, or at most a GOP before', () => {
-    expect(crowd.seats.flatMap(({ played }) => played.resumptions).length).toBeGreaterThan(10);
+    expect(load.sessions.flatMap(({ playback }) => playback.resumptions).length).toBeGreaterThan(10);
     for (const [i, { fault, framesAgain }] of results.entries()) {
       const limit = SEQUENCE[i]?.overlaps ? AGAIN_AFTER_HAND_OVER : AGAIN_AFTER_LOSS;
       expect(framesAgain, fault).toBeLessThanOrEqual(limit);
     }
-    expect(crowd.seats.reduce((sum, { played }) => sum + played.skips, 0)).toBe(0);
+    expect(load.sessions.reduce((sum, { playback }) => sum + playback.skips, 0)).toBe(0);
   });
 
   it('leaves no session, viewer, job, socket, timer or memory behind', async () => {
-    await crowd.disperse();
+    await load.stop();
     const redis = new Redis(stack.redisQueue.url);
     const queue = new Queue(SESSIONS_QUEUE, { connection: { url: stack.redisQueue.url }, prefix: BULL_PREFIX });
     try {
@@ -186,7 +186,7 @@ describe('a history of faults that a seed chose', () => {
             if (performance.now() >= untilMs) break;
             console.log(stepLine(await runStep(scene, step, history)));
           }
-          await scene.disperse();
+          await scene.stop();
         });
         await history.close();
         const { violations, counted } = checkHistory(readHistory(path));

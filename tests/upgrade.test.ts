@@ -12,8 +12,8 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventFaults } from '../tools/faults/crowd.ts';
-import { Talker } from '../tools/faults/talker.ts';
+import { eventFaults } from '../bench/faults/session-load.ts';
+import { SpeechLoop } from '../bench/faults/speech-loop.ts';
 import { buildPreviousVersion } from './upgrade/previous-version.js';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -30,7 +30,7 @@ describe('an update and a rollback', () => {
   let stack: Stack;
   let producer: Producer;
   let session: { id: string; token: string };
-  let talker: Talker;
+  let speech: SpeechLoop;
   let viewers: LightViewer[];
   /** Metrics of each process before it went, and of those that are left. */
   const metrics: string[] = [];
@@ -53,24 +53,24 @@ describe('an update and a rollback', () => {
       (signalingUrls) => new LightViewer({ signalingUrls, session: session.id, token: session.token }),
     );
     await allPlay();
-    talker = talk(await upload('before.mp4'));
+    speech = talk(await upload('before.mp4'));
   }, 120_000);
 
   afterAll(async () => {
     for (const viewer of viewers ?? []) viewer.close();
-    await talker?.stop();
+    await speech?.stop();
     await stack?.stop();
   });
 
   it('go by unnoticed by viewers, who keep their session, their seat and their picture', async () => {
     await roll(ROOT);
-    await talker.stop();
-    const { accepted } = talker;
+    await speech.stop();
+    const { accepted } = speech;
     // What the new version has stored is said by the old one after the rollback.
-    talker = talk(await upload('between.mp4'));
+    speech = talk(await upload('between.mp4'));
     await roll(previous);
-    await talker.stop();
-    talker.accepted.unshift(...accepted);
+    await speech.stop();
+    speech.accepted.unshift(...accepted);
 
     for (const { record } of viewers) {
       expect(record).toMatchObject({ endReason: undefined, reconnects: 0 });
@@ -80,11 +80,11 @@ describe('an update and a rollback', () => {
   }, 120_000);
 
   it('say each queued segment once, and tell each event', async () => {
-    expect(talker.accepted.length).toBeGreaterThan(5);
+    expect(speech.accepted.length).toBeGreaterThan(5);
     const isOver = (events: PastEvent[]) =>
-      events.filter(({ type }) => type === 'speech.finished').length === talker.accepted.length;
+      events.filter(({ type }) => type === 'speech.finished').length === speech.accepted.length;
     const events = await waitFor('all that was queued is over', () => producer.pastEvents(session.id), isOver, 60_000);
-    expect(eventFaults(events as unknown as SessionEvent[], talker.accepted)).toEqual([]);
+    expect(eventFaults(events as unknown as SessionEvent[], speech.accepted)).toEqual([]);
     const reasons = events.flatMap(({ type, reason }) => (type === 'speech.finished' ? [reason] : []));
     expect(new Set(reasons)).toEqual(new Set(['finished']));
     expect(events.filter(({ type }) => type === 'session.moved')).toHaveLength(2);
@@ -102,10 +102,10 @@ describe('an update and a rollback', () => {
     expect(logs.flatMap((log) => log.split('\n')).filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
   });
 
-  function talk(segment: string): Talker {
+  function talk(segment: string): SpeechLoop {
     const { signalingUrls, apiKey } = stack;
     const intervalMs = SEGMENT_SECONDS * 1000;
-    return new Talker({ signalingUrls, apiKey, session: session.id, segment, intervalMs });
+    return new SpeechLoop({ signalingUrls, apiKey, session: session.id, segment, intervalMs });
   }
 
   async function upload(name: string): Promise<string> {

@@ -17,8 +17,8 @@ const STOP_TIMEOUT_MS = 15_000;
 /** Of each process's log, for when something goes wrong. */
 const LOG_LINES = 400;
 
-/** Settings for a crowd that comes from one address, as no real one does. */
-export const CROWD_ENV: Readonly<Record<string, string>> = {
+/** Settings without the limits per address, which a load generator on one address would reach. */
+export const LOAD_ENV: Readonly<Record<string, string>> = {
   CONNECTS_PER_MINUTE: '1000000',
   CONNECTIONS_PER_ADDRESS: '1000000',
   SIGNAL_CONNECTIONS_PER_ADDRESS: '1000000',

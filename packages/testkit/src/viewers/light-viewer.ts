@@ -8,7 +8,7 @@ const [FIRST_RECONNECT_MS, MAX_RECONNECT_MS] = [4000, 8000];
 const [FIRST_RETRY_MS, MAX_RETRY_MS] = [300, 8000];
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export interface StagedFrame {
+export interface ShownFrame {
   readonly arrivedMs: number;
   readonly epoch: number;
   readonly connection: string;
@@ -24,7 +24,7 @@ export interface LightViewerOptions {
   readonly token: string;
   /** Whether frames are decrypted and told apart, default false: RTP's header is in clear (RFC 3711 §3.1). */
   readonly digests?: boolean;
-  readonly onFrame?: (frame: StagedFrame) => void;
+  readonly onFrame?: (frame: ShownFrame) => void;
   readonly onEvent?: (event: SessionEvent) => void;
   /** Called for each connection when it is begun. */
   readonly onLink?: (link: MediaLink) => void;
@@ -77,7 +77,7 @@ export class LightViewer {
   #reconnectMs = FIRST_RECONNECT_MS;
   #askedAtMs = 0;
   #newestEpoch = 0;
-  /** On stage; and the one that is being made. */
+  /** The connection that is shown, and the one that is being made. */
   #current: MediaLink | undefined;
   #next: MediaLink | undefined;
   #currentClosed = false;
@@ -135,9 +135,9 @@ export class LightViewer {
 
   #join(): void {
     const { session, token } = this.#options;
-    const seat = this.#joined && { viewer: this.#joined.viewer, resume: this.#joined.resume };
+    const place = this.#joined && { viewer: this.#joined.viewer, resume: this.#joined.resume };
     const connection = this.playing ? this.#current?.connection : undefined;
-    this.#sendNow({ type: 'join', session, token, ...seat, ...(connection && { connection }) });
+    this.#sendNow({ type: 'join', session, token, ...place, ...(connection && { connection }) });
   }
 
   #socketLost(): void {
@@ -215,7 +215,7 @@ export class LightViewer {
   }
 
   #frame(link: MediaLink, arrivedMs: number, digest: string | undefined): void {
-    if (link === this.#next) this.#takeStage(link);
+    if (link === this.#next) this.#switchTo(link);
     if (link !== this.#current) return;
     const { record } = this;
     record.firstFrameMs ??= arrivedMs - this.#openedMs;
@@ -231,7 +231,7 @@ export class LightViewer {
     if (ms > NOTABLE_GAP_MS) this.record.gaps.push({ ms, endedMs });
   }
 
-  #takeStage(link: MediaLink): void {
+  #switchTo(link: MediaLink): void {
     const old = this.#current;
     this.#current = link;
     this.#currentClosed = false;

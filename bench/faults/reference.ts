@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RedisMediaStore, unpackGop } from '@humancast/shared';
 import { Redis } from 'ioredis';
-import type { ReferenceClip } from './played.ts';
+import type { ReferenceClip } from './playback-log.ts';
 
 /** Reads which frames a viewer of a segment should receive from redis-media. @throws Error when two of them are alike. */
 export async function referenceOf(mediaUrl: string, segment: string): Promise<ReferenceClip> {

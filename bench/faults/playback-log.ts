@@ -1,4 +1,4 @@
-import { type StagedFrame } from '@humancast/testkit';
+import { type ShownFrame } from '@humancast/testkit';
 
 export interface ReferenceClip {
   /** Frame number by the digest of its content. */
@@ -17,7 +17,7 @@ export interface Resumption {
 }
 
 /** Which frames of a clip one viewer was shown, by their content. */
-export class Played {
+export class PlaybackLog {
   readonly resumptions: Resumption[] = [];
   /** Forward jumps within one connection that lost nothing on the way: the host left frames out. */
   skips = 0;
@@ -30,7 +30,7 @@ export class Played {
     this.#clip = clip;
   }
 
-  add({ digest = '', epoch, connection, lost }: StagedFrame): void {
+  add({ digest = '', epoch, connection, lost }: ShownFrame): void {
     const frame = this.#clip.frames.get(digest);
     const last = this.#last;
     if (frame === undefined) {

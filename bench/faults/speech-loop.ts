@@ -5,7 +5,7 @@ const queuedSchema = z.object({ queued: z.array(z.object({ seq: z.int(), segment
 const TIMEOUT_MS = 10_000;
 const RETRY_MS = 300;
 
-export interface TalkerOptions {
+export interface SpeechLoopOptions {
   readonly signalingUrls: readonly string[];
   readonly apiKey: string;
   readonly session: string;
@@ -14,17 +14,17 @@ export interface TalkerOptions {
   readonly intervalMs: number;
 }
 
-/** A producer that has its session speak all the time, and remembers what it was promised. */
-export class Talker {
+/** Queues a segment again and again, and keeps the places in the queue that were accepted. */
+export class SpeechLoop {
   /** Places in the queue that a 202 has named. */
   readonly accepted: number[] = [];
   /** Requests that failed: they may have been taken nevertheless. */
   failures = 0;
-  readonly #options: TalkerOptions;
+  readonly #options: SpeechLoopOptions;
   readonly #done: Promise<void>;
   #stopped = false;
 
-  constructor(options: TalkerOptions) {
+  constructor(options: SpeechLoopOptions) {
     this.#options = options;
     this.#done = this.#talk();
   }

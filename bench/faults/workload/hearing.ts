@@ -1,4 +1,4 @@
-import { type StagedFrame } from '@humancast/testkit';
+import { type ShownFrame } from '@humancast/testkit';
 import type { History, HistoryInput } from '../history.ts';
 import type { Catalog } from './catalog.ts';
 
@@ -26,7 +26,7 @@ export class Hearing {
     this.#options = options;
   }
 
-  add({ digest = '', epoch, connection, lost, arrivedMs }: StagedFrame): void {
+  add({ digest = '', epoch, connection, lost, arrivedMs }: ShownFrame): void {
     const { session, viewer, catalog, originMs } = this.#options;
     const known = catalog.find(digest);
     if (!known) {

@@ -49,7 +49,7 @@ export interface RunningScene extends HardScene {
   readonly actors: readonly Actor[];
   readonly nowMs: () => number;
   /** Everyone says what is queued, leaves, and no session is left. */
-  disperse(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions): Promise<RunningScene> {
@@ -120,7 +120,7 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
     replaceViewers: (count, viewers) => {
       for (const actor of actors.slice(0, count)) actor.replaceViewer(viewers);
     },
-    async disperse() {
+    async stop() {
       await deleter.stop();
       await Promise.all(actors.map((actor) => actor.stop()));
     },

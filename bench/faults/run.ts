@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { percentile } from '../../bench/lib/stats.ts';
-import { type Crowd, overlapsMs } from './crowd.ts';
+import { percentile } from '../lib/stats.ts';
 import type { Fault } from './faults.ts';
+import { overlapsMs, type SessionLoad } from './session-load.ts';
 
 /** After a fault: whoever has lost the picture knows it by then. */
 const NOTICE_MS = 1500;
@@ -23,10 +23,10 @@ export interface FaultResult {
 }
 
 /** Lets one thing go wrong and waits until nobody notices any more. */
-export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult> {
-  const resumedBefore = new Map(crowd.seats.map(({ played }) => [played, played.resumptions.length]));
-  const skipsBefore = new Map(crowd.seats.map(({ played }) => [played, played.skips]));
-  for (const { viewer } of crowd.seats) {
+export async function runFault(load: SessionLoad, fault: Fault): Promise<FaultResult> {
+  const resumedBefore = new Map(load.sessions.map(({ playback }) => [playback, playback.resumptions.length]));
+  const skipsBefore = new Map(load.sessions.map(({ playback }) => [playback, playback.skips]));
+  for (const { viewer } of load.sessions) {
     viewer.ghostMs = fault.overlaps ? 0 : GHOST_MS;
     viewer.record.longestGapMs = 0;
     viewer.record.gaps.length = 0;
@@ -34,19 +34,19 @@ export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult>
   }
   const beganMs = performance.now();
   const problems: string[] = [];
-  await fault.run(crowd).catch((error: Error) => problems.push(`the fault itself failed: ${error.message}`));
+  await fault.run(load).catch((error: Error) => problems.push(`the fault itself failed: ${error.message}`));
   await sleep(NOTICE_MS);
-  const missing = await crowd.untilAllPlay(RECOVERY_MS);
+  const missing = await load.untilAllPlay(RECOVERY_MS);
   for (const { session } of missing) problems.push(`${session.id} does not play again`);
   await sleep(CALM_MS);
-  const ends = crowd.viewers.flatMap(({ record }) => record.gaps.map(({ endedMs }) => endedMs - beganMs));
-  const gaps = crowd.viewers.map(({ record }) => record.longestGapMs);
-  const resumptions = crowd.seats.flatMap(({ played }) => played.resumptions.slice(resumedBefore.get(played)));
-  for (const { session, played } of crowd.seats) {
-    const skips = played.skips - (skipsBefore.get(played) ?? 0);
+  const ends = load.viewers.flatMap(({ record }) => record.gaps.map(({ endedMs }) => endedMs - beganMs));
+  const gaps = load.viewers.map(({ record }) => record.longestGapMs);
+  const resumptions = load.sessions.flatMap(({ playback }) => playback.resumptions.slice(resumedBefore.get(playback)));
+  for (const { session, playback } of load.sessions) {
+    const skips = playback.skips - (skipsBefore.get(playback) ?? 0);
     if (skips > 0) problems.push(`${session.id}: frames of speech were left out ${skips} times`);
   }
-  if (!fault.overlaps) problems.push(...overlapProblems(crowd));
+  if (!fault.overlaps) problems.push(...overlapProblems(load));
   return {
     fault: fault.name,
     recoveredMs: Math.round(Math.max(0, ...ends)),
@@ -60,8 +60,8 @@ export async function runFault(crowd: Crowd, fault: Fault): Promise<FaultResult>
   };
 }
 
-function overlapProblems(crowd: Crowd): string[] {
-  return crowd.seats.flatMap(({ session, viewer }) =>
+function overlapProblems(load: SessionLoad): string[] {
+  return load.sessions.flatMap(({ session, viewer }) =>
     overlapsMs(viewer)
       .filter((ms) => ms > 0)
       .map((ms) => `${session.id}: two hosts were heard at once, for ${ms.toFixed(0)} ms`),

@@ -12,7 +12,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { withCleanup } from '@humancast/testkit';
-import { describeMachine } from '../../bench/lib/machine.ts';
+import { describeMachine } from '../lib/machine.ts';
 import { checkHistory, type Verdict } from './check/check.ts';
 import { FULL_PACE, HARD_FAULTS } from './hard-faults.ts';
 import { runStep, stepLine, watchStalls } from './hard-run.ts';
@@ -84,7 +84,7 @@ async function run(): Promise<void> {
       if (performance.now() >= untilMs) break;
       console.log(`${new Date().toISOString()} ${stepLine(await runStep(scene, step, history))}`);
     }
-    await scene.disperse();
+    await scene.stop();
   });
   clearTimeout(watchdog);
   await history.close();

@@ -1,8 +1,8 @@
 import type { SessionEvent } from '@humancast/protocol';
 import { ReportLine, TrackCheck } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
-import { eventFaults } from '../tools/faults/crowd.ts';
-import { Played } from '../tools/faults/played.ts';
+import { PlaybackLog } from './playback-log.ts';
+import { eventFaults } from './session-load.ts';
 
 /** What judges others has to be right itself. */
 describe('the checks of the load and fault tools', () => {
@@ -90,22 +90,22 @@ describe('the checks of the load and fault tools', () => {
 
   it('see where a new host went on, and frames that were left out', () => {
     const frames = new Map(Array.from({ length: 100 }, (_, i) => [`frame ${i}`, i]));
-    const played = new Played({ frames, gopFrames: 25, fps: 25 });
+    const playback = new PlaybackLog({ frames, gopFrames: 25, fps: 25 });
     let lost = 0;
     const show = (epoch: number, ...shown: number[]) => {
       for (const frame of shown)
-        played.add({ arrivedMs: 0, epoch, connection: `c${epoch}`, digest: `frame ${frame}`, lost });
+        playback.add({ arrivedMs: 0, epoch, connection: `c${epoch}`, digest: `frame ${frame}`, lost });
     };
     show(1, 58, 59, 60);
     show(2, 50, 51, 52);
-    expect(played.resumptions).toEqual([{ epoch: 2, lastFrame: 60, firstFrame: 50, again: 11 }]);
-    expect(played.skips).toBe(0);
+    expect(playback.resumptions).toEqual([{ epoch: 2, lastFrame: 60, firstFrame: 50, again: 11 }]);
+    expect(playback.skips).toBe(0);
     show(2, 60);
-    expect(played.skips).toBe(1);
+    expect(playback.skips).toBe(1);
     lost++;
     show(2, 63);
-    expect(played.skips).toBe(1);
+    expect(playback.skips).toBe(1);
     show(3, 75);
-    expect(played.resumptions.at(-1)?.again).toBeGreaterThan(80);
+    expect(playback.resumptions.at(-1)?.again).toBeGreaterThan(80);
   });
 });

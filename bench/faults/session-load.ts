@@ -2,20 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type NewSession, type SessionEvent } from '@humancast/protocol';
 import { LightViewer, Producer, type Stack, type StackProcess } from '@humancast/testkit';
 import type { FaultScene } from './faults.ts';
-import { Played, type ReferenceClip } from './played.ts';
-import { Talker } from './talker.ts';
+import { PlaybackLog, type ReferenceClip } from './playback-log.ts';
+import { SpeechLoop } from './speech-loop.ts';
 
 const EVENTS_QUIET_MS = 500;
 
-/** One session with a viewer and a producer who never stops talking. */
-export interface Seat {
+/** One session of the load, with a viewer and speech without pauses. */
+export interface LoadSession {
   readonly session: NewSession;
-  readonly talker: Talker;
-  readonly played: Played;
+  readonly speech: SpeechLoop;
+  readonly playback: PlaybackLog;
   viewer: LightViewer;
 }
 
-export interface CrowdOptions {
+export interface SessionLoadOptions {
   readonly stack: Stack;
   readonly avatar: string;
   readonly sessions: number;
@@ -25,42 +25,49 @@ export interface CrowdOptions {
   readonly clip: (segment: string) => Promise<ReferenceClip>;
 }
 
-/** Sessions under way, and what became of everything that they were promised. */
-export class Crowd implements FaultScene {
+/** Generates load: sessions that speak all the time, each watched by a viewer; keeps what was accepted and what was shown. */
+export class SessionLoad implements FaultScene {
   readonly stack: Stack;
   readonly producer: Producer;
-  readonly seats: Seat[] = [];
+  readonly sessions: LoadSession[] = [];
 
   private constructor(stack: Stack) {
     this.stack = stack;
     this.producer = new Producer(stack);
   }
 
-  static async gather({ stack, avatar, sessions, segmentName, segmentMs, clip }: CrowdOptions): Promise<Crowd> {
-    const crowd = new Crowd(stack);
+  static async start({
+    stack,
+    avatar,
+    sessions,
+    segmentName,
+    segmentMs,
+    clip,
+  }: SessionLoadOptions): Promise<SessionLoad> {
+    const load = new SessionLoad(stack);
     let reference: ReferenceClip | undefined;
     for (let i = 0; i < sessions; i++) {
-      const session = await crowd.producer.createSession(avatar);
-      const segment = await crowd.producer.segmentNamed(session.id, segmentName);
+      const session = await load.producer.createSession(avatar);
+      const segment = await load.producer.segmentNamed(session.id, segmentName);
       reference ??= await clip(segment);
-      const played = new Played(reference);
+      const playback = new PlaybackLog(reference);
       const { signalingUrls, apiKey } = stack;
-      const talker = new Talker({ signalingUrls, apiKey, session: session.id, segment, intervalMs: segmentMs });
-      crowd.seats.push({ session, talker, played, viewer: crowd.open(session, played) });
+      const speech = new SpeechLoop({ signalingUrls, apiKey, session: session.id, segment, intervalMs: segmentMs });
+      load.sessions.push({ session, speech, playback, viewer: load.open(session, playback) });
     }
-    return crowd;
+    return load;
   }
 
-  open(session: NewSession, played: Played): LightViewer {
+  open(session: NewSession, playback: PlaybackLog): LightViewer {
     const { id, token } = session;
-    const onFrame = (frame: Parameters<Played['add']>[0]) => played.add(frame);
+    const onFrame = (frame: Parameters<PlaybackLog['add']>[0]) => playback.add(frame);
     return new LightViewer({ signalingUrls: this.stack.signalingUrls, session: id, token, digests: true, onFrame });
   }
 
   replaceViewers(count: number, options: { silently: boolean }): void {
-    for (const seat of this.seats.slice(0, count)) {
-      seat.viewer.close(options);
-      seat.viewer = this.open(seat.session, seat.played);
+    for (const session of this.sessions.slice(0, count)) {
+      session.viewer.close(options);
+      session.viewer = this.open(session.session, session.playback);
     }
   }
 
@@ -71,24 +78,24 @@ export class Crowd implements FaultScene {
   }
 
   get viewers(): LightViewer[] {
-    return this.seats.map(({ viewer }) => viewer);
+    return this.sessions.map(({ viewer }) => viewer);
   }
 
-  /** → who is not playing when the time is up. */
-  async untilAllPlay(timeoutMs: number): Promise<Seat[]> {
+  /** @returns the sessions whose viewer does not play when the time is up. */
+  async untilAllPlay(timeoutMs: number): Promise<LoadSession[]> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const missing = this.seats.filter(({ viewer }) => !viewer.playing);
+      const missing = this.sessions.filter(({ viewer }) => !viewer.playing);
       if (missing.length === 0 || performance.now() > deadline) return missing;
       await sleep(50);
     }
   }
 
-  /** Nobody says more; what was queued is said. → sessions whose queue did not become empty in time. */
+  /** Stops queueing speech. @returns the sessions whose queue did not become empty in time. */
   async fallSilent(timeoutMs: number): Promise<string[]> {
-    await Promise.all(this.seats.map(({ talker }) => talker.stop()));
+    await Promise.all(this.sessions.map(({ speech }) => speech.stop()));
     const deadline = performance.now() + timeoutMs;
-    let waiting = this.seats.map(({ session }) => session.id);
+    let waiting = this.sessions.map(({ session }) => session.id);
     while (waiting.length > 0 && performance.now() < deadline) {
       await sleep(200);
       const queued = await Promise.all(waiting.map((id) => this.#queueLength(id)));
@@ -97,11 +104,11 @@ export class Crowd implements FaultScene {
     return waiting;
   }
 
-  /** Everyone leaves, and every session ends. */
-  async disperse(): Promise<void> {
-    await Promise.all(this.seats.map(({ talker }) => talker.stop()));
-    for (const { viewer } of this.seats) viewer.close();
-    await Promise.all(this.seats.map(({ session }) => this.producer.endSession(session.id)));
+  /** Closes all viewers and ends all sessions. */
+  async stop(): Promise<void> {
+    await Promise.all(this.sessions.map(({ speech }) => speech.stop()));
+    for (const { viewer } of this.sessions) viewer.close();
+    await Promise.all(this.sessions.map(({ session }) => this.producer.endSession(session.id)));
   }
 
   /** All events of a session so far. */
