@@ -73,6 +73,22 @@ describe('a page on a bad network', () => {
     await viewer.page.close();
   });
 
+  it('delays both tracks for repairs while packets are lost, within bounds and in sync', async () => {
+    const viewer = await open('loss=5% delay=40ms');
+    const isDelayed = ({ jitterBufferTargets }: Figures) => jitterBufferTargets.every((ms) => (ms ?? 0) > 100);
+    const { jitterBufferTargets } = await waitFor('both tracks are delayed', () => figures(viewer), isDelayed, 40_000);
+    // For repairs at most 400 ms, for lip-sync at most 150 ms more.
+    for (const ms of jitterBufferTargets) expect(ms).toBeLessThanOrEqual(550);
+    await waitFor('video and audio are in sync', () => figures(viewer), inSync);
+    await viewer.page.close();
+  });
+
+  it('plays over a link that carries little more than audio, with the first connection', async () => {
+    const viewer = await open('rate=150k queue=1s delay=25ms');
+    expect((await figures(viewer)).connections).toBe(1);
+    await viewer.page.close();
+  });
+
   async function open(profile: string): Promise<ViewerPage> {
     relay.restart(profile);
     const session = await producer.createSession('busy');
@@ -80,6 +96,52 @@ describe('a page on a bad network', () => {
     const viewer = await ViewerPage.open(await browser.context.newPage(), url, { turnPorts: { udp: relay.port } });
     await viewer.playing(30_000);
     return viewer;
+  }
+});
+
+describe('a page on a network that blocks UDP', () => {
+  let stack: Stack;
+  let browser: TestChromium;
+  let producer: Producer;
+  let relay: ImpairmentRelay;
+
+  beforeAll(async () => {
+    stack = await startStack({ turnTransport: 'both' });
+    producer = new Producer(stack);
+    relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'dead' });
+    await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { seconds: 2, fps: 30, size: '320x180' });
+    browser = await launchChromium();
+    await waitFor(
+      'the idle clip is loaded',
+      () => producer.idleCount('busy'),
+      (count) => count === 1,
+      60_000,
+    );
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await relay?.close();
+    await stack?.stop();
+  });
+
+  it('plays over TURN/TCP with its first connection, before a time limit of any part', async () => {
+    const session = await producer.createSession('busy');
+    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
+    const viewer = await ViewerPage.open(await browser.context.newPage(), url, { turnPorts: { udp: relay.port } });
+    await viewer.playing();
+    expect((await figures(viewer)).connections).toBe(1);
+    expect(relay.counts.up.lost, 'UDP was tried').toBeGreaterThan(0);
+    const firstFrameSeconds = await waitFor('the report', () => reportedFirstFrame());
+    expect(firstFrameSeconds).toBeLessThan(3);
+    await viewer.page.close();
+  });
+
+  /** @returns the time from the page's call of connect() to its first frame, seconds, as the page has reported it. */
+  async function reportedFirstFrame(): Promise<number | undefined> {
+    const sender = stack.processes.find(({ name }) => name === 'media-sender');
+    const text = await (await fetch(`${sender?.metricsUrl}/metrics`)).text();
+    return Number(/^humancast_viewer_first_frame_seconds_sum(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1]) || undefined;
   }
 });
 

@@ -1,13 +1,13 @@
 import type { TrackPair } from './messages.js';
 
-/** One second's view of the two receivers. What the browser doesn't tell is missing. */
+/** What one second has shown of the two receivers. What the browser does not tell is missing. */
 export interface SyncSample {
-  /** Picture minus voice as played, ms: positive when the picture is late. */
+  /** How much later video is played than audio, ms. */
   skewMs?: number | undefined;
   delay: TrackPair<{
-    /** The delay that the jitter buffer aims at now, whoever asked for it, on the scale of `jitterBufferTarget`, ms. */
+    /** The delay that the jitter buffer aims at now for any reason, on the scale of `jitterBufferTarget`, ms. */
     targetMs?: number | undefined;
-    /** What the network alone would need, ms. */
+    /** The delay that is needed without the trim, ms: for the network's jitter, and for repairs. */
     minimumMs?: number | undefined;
   }>;
 }
@@ -16,39 +16,41 @@ export interface SyncSample {
 export type SyncTargets = Readonly<TrackPair<number | null>>;
 
 export interface LipSyncTrimOptions {
-  /** Skew that is left alone, ms. Default 3: no one sees it. What of it lasts is taken out slowly, where that can be done finely. */
+  /** Skew that is ignored, ms, default 3: no one sees it. What lasts of it is corrected slowly, where that can be done finely. */
   deadBandMs?: number;
-  /** Most that is ever added to a track over what its network needs, ms. Default 150. */
+  /** Most that is added to a track over what it needs without the trim, ms. Default 150. */
   maxAddedMs?: number;
-  /** Where to begin: what another connection over the same network ended up with. Default: nothing held back. */
+  /** The targets of another connection over the same network, to begin with. Default: none. */
   initial?: SyncTargets;
 }
 
-/** Clocks that are being stepped show seconds for a moment; no path makes such a skew. */
+/** Skew that no path makes, ms: a clock was stepped. */
 const IMPLAUSIBLE_SKEW_MS = 500;
-/** Beyond this, three samples are enough to act on; nearer, five that agree with each other. */
+/** Skew beyond which three samples are enough to act on, ms; below, five that agree are needed. */
 const FAR_MS = 10;
 const FAR_SAMPLES = 3;
 const NEAR_SAMPLES = 5;
-/** Inside the dead band, so many that agree are enough to see half a step of the browser's estimate, which is 1 ms. */
+/** Samples that agree and together show half a step of the browser's estimate, which is 1 ms; used inside the dead band. */
 const FINE_SAMPLES = 20;
 const FINE_MS = 1.5;
 const FINE_SPREAD_MS = 2;
-/** Below 1, so that an error in what a move brings about dies out instead of swinging. */
+/** Share of the skew that a move corrects. Below 1, an error in the effect of a move dies out instead of oscillating. */
 const GAIN = 0.8;
-/** The browser stretches sound and picture to the new delay; this much in one go is neither heard nor seen. */
+/** Largest move, ms. The browser stretches audio and video to the new delay; this much is neither heard nor seen. */
 const MAX_STEP_MS = 30;
-/** Samples after a move that still show the way there. */
+/** Samples after a move that are ignored, because the buffers are still moving. */
 const SETTLE_SAMPLES = 1;
-/** A buffer that aims this much above our target is held there by something else. */
+/** The same after {@link LipSyncTrim.shift}, which may be larger. */
+const SHIFT_SETTLE_SAMPLES = 3;
+/** A buffer that aims this much above its target, ms, is held there by something else. */
 const HELD_TOLERANCE_MS = 5;
 
 /**
- * Brings picture and voice together by delaying the one that is early, through its receiver's jitter buffer target.
+ * Keeps video and audio in sync by delaying the one that is early, through its receiver's jitter buffer target.
  *
- * It moves, waits until the move can be seen, measures anew, and moves again: with no old samples in the loop it cannot
- * swing. At most one track is held back at a time, and a delay given is taken back before the other track gets any, so that
- * viewers never wait longer than it takes.
+ * It moves, waits until the effect can be seen, measures anew, and moves again: with no old samples in the loop it does not
+ * oscillate. At most one track is delayed at a time, and a delay is taken back before the other track gets one, so that
+ * viewers wait no longer than necessary.
  */
 export class LipSyncTrim {
   readonly #deadBandMs: number;
@@ -68,12 +70,24 @@ export class LipSyncTrim {
     return { ...this.#targets };
   }
 
-  /** What the targets add to each track over what its network needs, ms, as of the last sample. */
+  /** What the targets add to each track over what it needs without the trim, ms, as of the last sample. */
   get addedMs(): Readonly<TrackPair<number>> {
     return this.#addedMs;
   }
 
-  /** Takes the sample of one more second. → the targets from now on. */
+  /** Moves the targets with a delay that both tracks get or lose for another reason, so that the trim stays. @param byMs signed. */
+  shift(byMs: number): void {
+    for (const track of ['audio', 'video'] as const) {
+      const own = this.#targets[track];
+      if (own !== null) this.#targets[track] = Math.max(0, own + byMs);
+    }
+    // The buffers take some time to grow, each its own.
+    if (byMs <= 0) return;
+    this.#window = [];
+    this.#settling = SHIFT_SETTLE_SAMPLES;
+  }
+
+  /** Takes the sample of one more second. @returns the targets from now on. */
   update(sample: SyncSample): SyncTargets {
     const correctionMs = this.#decide(sample.skewMs);
     if (correctionMs !== 0) this.#move(correctionMs, sample);
@@ -81,7 +95,7 @@ export class LipSyncTrim {
     return this.targets;
   }
 
-  /** → how much the voice is to be delayed against the picture, ms; negative: the picture against the voice; 0: stay. */
+  /** @returns how much audio is to be delayed against video, ms; negative: video against audio; 0: nothing. */
   #decide(skewMs: number | undefined): number {
     if (skewMs === undefined || !(Math.abs(skewMs) <= IMPLAUSIBLE_SKEW_MS)) return 0;
     if (this.#settling > 0) {
@@ -98,15 +112,15 @@ export class LipSyncTrim {
     return this.#decideFinely();
   }
 
-  /** A picture is delayed to the millisecond; sound follows in steps of its own, so it is not asked for less. */
+  /** Video is delayed to the millisecond. Audio follows in steps of its own, so it is not moved by less. */
   #decideFinely(): number {
     if (this.#window.length < FINE_SAMPLES) return 0;
     const sorted = this.#window.toSorted((a, b) => a - b);
     const middle = sorted.slice(FINE_SAMPLES / 4, -FINE_SAMPLES / 4);
     const skewMs = middle.reduce((sum, value) => sum + value, 0) / middle.length;
     const steady = (middle.at(-1) ?? 0) - (middle[0] ?? 0) <= FINE_SPREAD_MS;
-    const movesPicture = skewMs > 0 ? this.#targets.video !== null : this.#targets.audio === null;
-    return steady && movesPicture && Math.abs(skewMs) > Math.min(FINE_MS, this.#deadBandMs) ? skewMs : 0;
+    const movesVideo = skewMs > 0 ? this.#targets.video !== null : this.#targets.audio === null;
+    return steady && movesVideo && Math.abs(skewMs) > Math.min(FINE_MS, this.#deadBandMs) ? skewMs : 0;
   }
 
   #move(correctionMs: number, sample: SyncSample): void {
@@ -136,7 +150,7 @@ export class LipSyncTrim {
     return true;
   }
 
-  /** Whether it is our target that the buffer follows, and not the network's need or the browser's own synchronization. */
+  /** Whether the buffer follows our target, and not the network's need or the browser's own synchronization. */
   #holds(track: 'audio' | 'video', sample: SyncSample): boolean {
     const own = this.#targets[track];
     const { targetMs } = sample.delay[track];
@@ -149,7 +163,7 @@ export class LipSyncTrim {
   }
 }
 
-/** How far the samples are apart but for the outermost two: what noise alone does. */
+/** @returns the range of the samples without the outermost two: what noise alone makes. */
 function spread(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);

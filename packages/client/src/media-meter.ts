@@ -1,11 +1,10 @@
 import type { ViewerReport } from '@humancast/protocol';
 import type { Display } from './display.js';
 import type { Environment } from './environment.js';
-import { LipSyncTrim, type SyncTargets } from './lip-sync-trim.js';
 import type { MediaPeer } from './media-peer.js';
 import { PresentationWatch } from './presentation-watch.js';
 import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
-import { ReceiverSync } from './receiver-sync.js';
+import { ReceiverSync, type SyncState } from './receiver-sync.js';
 import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './report.js';
 
 /** Interval of looks at the packet counters, ms. A look costs the browser about half a millisecond. */
@@ -40,8 +39,8 @@ export interface MediaMeterListener {
 export interface MediaMeterStart {
   /** Time from the call of connect() to the first frame; goes into the first report. */
   firstFrameMs?: number | undefined;
-  /** The jitter buffer targets of the connection before. */
-  sync?: SyncTargets | undefined;
+  /** How the tracks of the connection before were delayed. */
+  sync?: SyncState | undefined;
 }
 
 /** Watches the connection that is displayed: whether media flows, how well, and how far video and audio are apart. */
@@ -78,15 +77,15 @@ export class MediaMeter {
     this.#environment = environment;
     this.#listener = listener;
     this.#firstFrameMs = start.firstFrameMs;
-    this.#sync = new ReceiverSync(peer.receivers, new LipSyncTrim(start.sync && { initial: start.sync }));
     this.#measuredAtMs = environment.clock.nowMs();
+    this.#sync = new ReceiverSync(peer.receivers, this.#measuredAtMs, start.sync);
     this.#packetAtMs = this.#measuredAtMs;
     this.#presentation = new PresentationWatch(this.#measuredAtMs, () => display.renew());
     this.#lookLater();
   }
 
-  get sync(): SyncTargets | undefined {
-    return this.#sync.targets;
+  get sync(): SyncState | undefined {
+    return this.#sync.state;
   }
 
   get flowing(): boolean {
@@ -174,11 +173,11 @@ export class MediaMeter {
     const before = this.#measured;
     this.#measured = snapshot;
     if (before) {
-      this.#sync.update(before, snapshot);
-      this.#listener.stats(statsBetween(before, snapshot, this.#sync.addedMs));
+      this.#sync.update(before, snapshot, nowMs);
+      this.#listener.stats(statsBetween(before, snapshot, this.#sync));
     }
     if (this.#closed) return;
-    const report = reportBetween(this.#reported, snapshot, this.#sync.addedMs, this.#firstFrameMs);
+    const report = reportBetween(this.#reported, snapshot, this.#sync.trimMs, this.#firstFrameMs);
     if (!this.#listener.report(report)) return;
     this.#reported = snapshot;
     this.#firstFrameMs = undefined;

@@ -104,7 +104,7 @@ describe('a report', () => {
 
 describe('figures for the page', () => {
   it('are rates over the second between two looks', () => {
-    const stats = statsBetween(chromium(2), chromium(3), { audio: 0, video: 0 });
+    const stats = statsBetween(chromium(2), chromium(3), { trimMs: { audio: 0, video: 0 }, repairMs: 0 });
     expect(stats).toMatchObject({ fps: 30, width: 1280, height: 720, roundTripMs: 31 });
     expect(stats.bitrateBps).toBe(184_000 * 8);
     expect(stats.loss).toBeCloseTo(1 / 221);

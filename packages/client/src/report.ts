@@ -2,33 +2,40 @@ import type { ViewerReport } from '@humancast/protocol';
 import type { TrackPair } from './messages.js';
 import { meanDelayMs, pairOf, type ReceiverSnapshot, skewMsOf } from './receiver-stats.js';
 
-/** What a page may show, once a second. Missing where the browser doesn't tell. */
+/** Figures of one second, for the page. What the browser does not tell is missing. */
 export interface ClientStats {
-  /** Picture minus voice as played, ms: positive when the picture is late. */
+  /** How much later video is played than audio, ms. */
   skewMs: number | undefined;
   /** What the lip-sync trim adds to each track, ms. */
   trimMs: TrackPair<number>;
-  /** How long media waits in the jitter buffers, ms. */
+  /** What both tracks are delayed by so that lost packets are back in time, ms. */
+  repairMs: number;
+  /** Time in the jitter buffers, ms. */
   jitterBufferMs: TrackPair<number> | undefined;
-  /** Decoded frames a second. */
+  /** Decoded frames per second. */
   fps: number;
-  /** Lost of what was due, 0–1. */
+  /** Share of the packets that were lost, 0–1. */
   loss: number;
   bitrateBps: number;
   roundTripMs: number | undefined;
-  /** Since the connection began. */
+  /** Freezes since the connection began. */
   freezes: number;
   width: number;
   height: number;
 }
 
-export function statsBetween(before: ReceiverSnapshot, now: ReceiverSnapshot, trimMs: TrackPair<number>): ClientStats {
+export function statsBetween(
+  before: ReceiverSnapshot,
+  now: ReceiverSnapshot,
+  { trimMs, repairMs }: Pick<ClientStats, 'trimMs' | 'repairMs'>,
+): ClientStats {
   const seconds = Math.max(0.001, ((now.video?.timestamp ?? 0) - (before.video?.timestamp ?? 0)) / 1000);
   const received = sum(before, now, 'packetsReceived');
   const lost = Math.max(0, sum(before, now, 'packetsLost'));
   return {
     skewMs: skewMsOf(now),
     trimMs,
+    repairMs,
     jitterBufferMs: jitterBufferMs(before, now),
     fps: delta(before.video?.framesDecoded, now.video?.framesDecoded) / seconds,
     loss: received + lost > 0 ? lost / (received + lost) : 0,
@@ -40,7 +47,7 @@ export function statsBetween(before: ReceiverSnapshot, now: ReceiverSnapshot, tr
   };
 }
 
-/** Every figure is kept within what the server accepts, however long the last report is ago. */
+/** Makes a report, each figure within what the server accepts, however long ago the last report was. */
 export function reportBetween(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,
@@ -71,7 +78,7 @@ export function reportBetween(
   };
 }
 
-/** A connection at its beginning: the deltas of its first report count from here. */
+/** The snapshot of a connection at its beginning: its first report counts from here. */
 export const NOTHING_YET: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: undefined };
 
 function jitterBufferMs(before: ReceiverSnapshot, now: ReceiverSnapshot): TrackPair<number> | undefined {
@@ -81,7 +88,8 @@ function jitterBufferMs(before: ReceiverSnapshot, now: ReceiverSnapshot): TrackP
   );
 }
 
-function sum(
+/** @returns the difference of both tracks' counts. */
+export function sum(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,
   field: 'packetsReceived' | 'packetsLost' | 'bytesReceived',

@@ -30,7 +30,7 @@ export interface StackOptions {
   signalings?: number;
   /** Whether viewers go through coturn; otherwise they connect directly. */
   turn?: boolean;
-  turnTransport?: 'udp' | 'tcp';
+  turnTransport?: 'udp' | 'tcp' | 'both';
   /** Where coturn and the media-senders are. Default 127.0.0.1, which Firefox refuses as a TURN server's address. */
   mediaAddress?: string;
   /** Watched by the loader; a new empty folder when not given. */
@@ -112,6 +112,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru', usersOf: 'redis-media' }),
   ]);
   const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
+  const urls = turnTransport === 'both' ? (['udp', 'tcp'] as const) : [turnTransport];
   const [apiKey, sayKey] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
   const apiKeyFile = join(dir, 'api-keys');
   writeFileSync(apiKeyFile, `demo-producer:${sayKey} speak\n`, { mode: 0o600 });
@@ -124,7 +125,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     SAY_KEY: sayKey,
     TOKEN_SECRET: randomBytes(16).toString('hex'),
     PUBLIC_DEMO: 'true',
-    ...(turn && { TURN_URLS: turn.url(turnTransport), TURN_SECRET: turn.secret }),
+    ...(turn && { TURN_URLS: urls.map(turn.url).join(','), TURN_SECRET: turn.secret }),
     HOST_ADDRESSES: mediaAddress,
     MEDIA_DIR: mediaDir,
     SCRATCH_DIR: dir,

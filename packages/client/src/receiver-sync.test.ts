@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+import type { InboundTotals, ReceiverSnapshot } from './receiver-stats.js';
+import { ReceiverSync } from './receiver-sync.js';
+
+/** What the network and the browser's pipeline make of a call, without any target. */
+interface Path {
+  loss: number;
+  roundTripMs: number;
+  minimumMs?: { audio: number; video: number };
+  /** Video minus audio as played while both buffers hold their minimum, ms. */
+  skewMs?: number;
+}
+
+/** Chromium's receivers: each buffer goes towards the largest of its minimum and its target, at most 100 ms a second. */
+class Browser {
+  readonly receivers = { audio: { jitterBufferTarget: null }, video: { jitterBufferTarget: null } } as {
+    audio: { jitterBufferTarget: number | null };
+    video: { jitterBufferTarget: number | null };
+  };
+  sync: ReceiverSync;
+  nowMs = 0;
+  skews: number[] = [];
+  #delay = { audio: 0, video: 0 };
+  #last: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: undefined };
+
+  constructor(initial?: ReceiverSync['state']) {
+    this.sync = new ReceiverSync(this.receivers, 0, initial);
+  }
+
+  pass(seconds: number, { loss, roundTripMs, minimumMs = { audio: 45, video: 25 }, skewMs = 0 }: Path): void {
+    for (let i = 0; i < seconds; i++) {
+      this.nowMs += 1000;
+      const targets = this.targets;
+      const aim = {
+        audio: Math.max(minimumMs.audio, targets.audio ?? 0),
+        video: Math.max(minimumMs.video, targets.video ?? 0),
+      };
+      for (const track of ['audio', 'video'] as const) {
+        const delay = this.#delay[track] || aim[track];
+        this.#delay[track] = delay + Math.max(-100, Math.min(100, aim[track] - delay));
+      }
+      const skew = skewMs + this.#delay.video - minimumMs.video - (this.#delay.audio - minimumMs.audio);
+      this.skews.push(skew);
+      const now: ReceiverSnapshot = {
+        audio: { ...this.#inbound('audio', 50, loss, aim.audio, minimumMs.audio, skew), concealedSamples: 0 },
+        // Chromium's statistics leave 10 ms out of a video target.
+        video: {
+          ...this.#inbound('video', 170, loss, aim.video - 10, minimumMs.video - 10, 0),
+          framesDecoded: 0,
+          framesDropped: 0,
+          freezeCount: 0,
+          totalFreezesDuration: 0,
+          width: 0,
+          height: 0,
+        },
+        roundTrip: roundTripMs / 1000,
+      };
+      if (this.#last.audio) this.sync.update(this.#last, now, this.nowMs);
+      this.#last = now;
+    }
+  }
+
+  get targets(): { audio: number | null; video: number | null } {
+    const { audio, video } = this.receivers;
+    return { audio: audio.jitterBufferTarget, video: video.jitterBufferTarget };
+  }
+
+  #inbound(track: 'audio' | 'video', packets: number, loss: number, aimMs: number, minimumMs: number, aheadMs: number) {
+    const last = this.#last[track];
+    const lost = Math.round(packets * loss);
+    return {
+      packetsReceived: (last?.packetsReceived ?? 0) + packets - lost,
+      packetsLost: (last?.packetsLost ?? 0) + lost,
+      bytesReceived: 0,
+      jitterBufferDelay: 0,
+      jitterBufferTargetDelay: (last?.jitterBufferTargetDelay ?? 0) + aimMs / 1000,
+      jitterBufferMinimumDelay: (last?.jitterBufferMinimumDelay ?? 0) + minimumMs / 1000,
+      jitterBufferEmittedCount: (last?.jitterBufferEmittedCount ?? 0) + 1,
+      estimatedPlayoutTimestamp: 1e6 + this.nowMs + aheadMs,
+      timestamp: this.nowMs,
+    } satisfies InboundTotals;
+  }
+}
+
+const CLEAN = { loss: 0, roundTripMs: 100 };
+const LOSSY = { loss: 0.05, roundTripMs: 100 };
+const worst = (skews: readonly number[]) => Math.max(...skews.map(Math.abs));
+
+describe('ReceiverSync', () => {
+  it('sets no target on a clean path in sync', () => {
+    const browser = new Browser();
+    browser.pass(30, CLEAN);
+    expect(browser.targets).toEqual({ audio: null, video: null });
+    expect(browser.sync.repairMs).toBe(0);
+  });
+
+  it('delays both tracks by the same time while losses come, so that the skew stays', () => {
+    const browser = new Browser();
+    browser.pass(5, CLEAN);
+    browser.pass(30, LOSSY);
+    // 240 ms for two requests.
+    expect(browser.targets).toEqual({ audio: 260, video: 240 });
+    expect(browser.sync.repairMs).toBe(215);
+    expect(worst(browser.skews)).toBeLessThanOrEqual(3);
+  });
+
+  it('keeps what the trim had found, and trims on top', () => {
+    const browser = new Browser();
+    browser.pass(30, { ...CLEAN, skewMs: -40 });
+    expect(worst(browser.skews.slice(-5))).toBeLessThanOrEqual(3);
+    const before = browser.targets;
+    expect(before).toEqual({ audio: null, video: expect.closeTo(65, -1) });
+    browser.skews = [];
+    browser.pass(40, { ...LOSSY, skewMs: -40 });
+    expect(worst(browser.skews)).toBeLessThanOrEqual(5);
+    expect(browser.sync.trimMs.audio).toBe(0);
+    browser.skews = [];
+    browser.pass(60, { ...LOSSY, skewMs: -70 });
+    expect(worst(browser.skews.slice(-20))).toBeLessThanOrEqual(3);
+    expect(browser.sync.trimMs.video).toBeGreaterThanOrEqual(25);
+  });
+
+  it('gives the delay back slowly on a clean path, in sync, until no target is left', () => {
+    const browser = new Browser();
+    browser.pass(5, CLEAN);
+    browser.pass(20, LOSSY);
+    browser.skews = [];
+    browser.pass(15, CLEAN);
+    expect(browser.targets.audio).toBeGreaterThan(200);
+    browser.pass(40, CLEAN);
+    expect(worst(browser.skews)).toBeLessThanOrEqual(5);
+    expect(browser.targets).toEqual({ audio: null, video: null });
+  });
+
+  it('returns to the trim of before when it has given the delay back', () => {
+    const browser = new Browser();
+    browser.pass(30, { ...CLEAN, skewMs: 30 });
+    const before = browser.targets;
+    browser.pass(20, { ...LOSSY, skewMs: 30 });
+    browser.skews = [];
+    browser.pass(60, { ...CLEAN, skewMs: 30 });
+    expect(browser.targets).toEqual({ audio: expect.closeTo(before.audio ?? 0, -1), video: null });
+    expect(worst(browser.skews)).toBeLessThanOrEqual(5);
+  });
+
+  it('holds no buffer longer than 400 ms for repairs', () => {
+    const browser = new Browser();
+    browser.pass(5, { loss: 0, roundTripMs: 600 });
+    browser.pass(30, { loss: 0.1, roundTripMs: 600 });
+    expect(browser.targets).toEqual({ audio: 400, video: 380 });
+  });
+
+  it('hands its delays to the next connection', () => {
+    const browser = new Browser();
+    browser.pass(30, { ...CLEAN, skewMs: -40 });
+    const { targets } = browser;
+    browser.pass(20, { ...LOSSY, skewMs: -40 });
+    expect(browser.sync.state).toEqual({
+      trim: { audio: null, video: expect.closeTo(targets.video ?? 0, -1) },
+      repairDelayMs: 240,
+    });
+    const next = new Browser(browser.sync.state);
+    next.pass(5, { ...CLEAN, skewMs: -40 });
+    expect(next.targets.video).toBeGreaterThanOrEqual(235);
+    expect(worst(next.skews.slice(-2))).toBeLessThanOrEqual(5);
+  });
+
+  it('does nothing where the browser has no jitterBufferTarget, or does not tell what it aims at', () => {
+    const without = new ReceiverSync({}, 0);
+    const empty: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: 0.1 };
+    without.update(empty, empty, 1000);
+    expect(without.state).toBeUndefined();
+    const browser = new Browser({ trim: { audio: null, video: null }, repairDelayMs: 240 });
+    browser.sync.update(empty, empty, 1000);
+    expect(browser.targets).toEqual({ audio: null, video: null });
+  });
+});

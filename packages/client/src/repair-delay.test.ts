@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { RepairDelay } from './repair-delay.js';
+
+/** Seconds of a path with 220 packets a second. @returns the delay after each. */
+function run(seconds: number, path: { loss: number; roundTripMs?: number }, delay = new RepairDelay(0), fromMs = 0) {
+  return Array.from({ length: seconds }, (_, i) => {
+    const lost = Math.round(220 * path.loss);
+    delay.update({ received: 220 - lost, lost, roundTripMs: path.roundTripMs }, fromMs + (i + 1) * 1000);
+    return delay.delayMs;
+  });
+}
+
+describe('RepairDelay', () => {
+  it('asks for nothing on a path without loss', () => {
+    expect(run(60, { loss: 0, roundTripMs: 300 }).every((ms) => ms === 0)).toBe(true);
+  });
+
+  it('asks for as many round trips as the loss makes requests likely', () => {
+    expect(run(5, { loss: 0.01, roundTripMs: 100 }).at(-1)).toBe(140);
+    expect(run(5, { loss: 0.05, roundTripMs: 100 }).at(-1)).toBe(240);
+    expect(run(5, { loss: 0.1, roundTripMs: 100 }).at(-1)).toBe(340);
+  });
+
+  it('counts with the 100 ms after which browsers repeat a request on a short path', () => {
+    expect(run(5, { loss: 0.05, roundTripMs: 20 }).at(-1)).toBe(160);
+  });
+
+  it('begins with the first second that shows a loss', () => {
+    expect(run(1, { loss: 0.05, roundTripMs: 50 })[0]).toBe(190);
+  });
+
+  it('never asks for more than its bound', () => {
+    expect(Math.max(...run(60, { loss: 0.1, roundTripMs: 3000 }))).toBe(400);
+    expect(Math.max(...run(60, { loss: 0.2, roundTripMs: 500 }, new RepairDelay(0, { maxMs: 250 })))).toBe(250);
+  });
+
+  it('asks for nothing because of an outage, which retransmissions do not repair', () => {
+    expect(Math.max(...run(10, { loss: 0.8, roundTripMs: 50 }))).toBe(0);
+  });
+
+  it('asks for nothing where the round trip is not known', () => {
+    expect(Math.max(...run(10, { loss: 0.05 }))).toBe(0);
+  });
+
+  it('keeps the delay for 10 s on a clean path, then gives 10 ms back every second', () => {
+    const delay = new RepairDelay(0);
+    run(10, { loss: 0.05, roundTripMs: 100 }, delay);
+    const clean = run(60, { loss: 0, roundTripMs: 100 }, delay, 10_000);
+    expect(clean.slice(0, 10).every((ms) => ms === 240)).toBe(true);
+    expect(clean[19]).toBeCloseTo(140);
+    expect(clean.at(-1)).toBe(0);
+    for (const [i, ms] of clean.entries()) expect((clean[i - 1] ?? 240) - ms).toBeLessThanOrEqual(10.001);
+  });
+
+  it('gives back only what is not needed when the loss has become less', () => {
+    const delay = new RepairDelay(0);
+    run(10, { loss: 0.1, roundTripMs: 100 }, delay);
+    const less = run(120, { loss: 0.02, roundTripMs: 100 }, delay, 10_000);
+    expect(less.at(-1)).toBeGreaterThanOrEqual(240);
+    expect(less.at(-1)).toBeLessThan(300);
+  });
+
+  it('begins with the delay of another connection', () => {
+    expect(run(5, { loss: 0, roundTripMs: 100 }, new RepairDelay(0, { initialMs: 240 })).at(-1)).toBe(240);
+  });
+
+  it('does not take counts that fall, as of packets that were only late, for losses', () => {
+    const delay = new RepairDelay(0);
+    delay.update({ received: 220, lost: -5, roundTripMs: 50 }, 1000);
+    expect(delay.delayMs).toBe(0);
+  });
+});

@@ -1,0 +1,81 @@
+/** What one more second has shown of the path. */
+export interface RepairSample {
+  /** Packets of both tracks that arrived, and that were missing at first, whether or not they were sent again. */
+  received: number;
+  lost: number;
+  /** Missing where the browser does not tell; then nothing is held back. */
+  roundTripMs: number | undefined;
+}
+
+/** Time from the loss of a packet to the request for it, and from its return until its frame is decoded, ms. */
+const MARGIN_MS = 40;
+/** Browsers repeat a request after a round trip, or after this, because a receiver does not know its round trip, ms. */
+const LEAST_REPEAT_MS = 100;
+/** Time over which the share of lost packets is taken, in samples. */
+const WINDOW_SAMPLES = 5;
+/** Below this share of lost packets, waiting for them costs more than it brings. */
+const LEAST_LOSS = 0.003;
+/** Above this share, a second shows an outage, which no retransmission repairs in time. */
+const OUTAGE_LOSS = 0.3;
+/** So often media may break off because a packet was not repaired: once in as many packets, about 20 s. */
+const PACKETS_PER_BREAK = 5000;
+/** Time without a need for the present delay until it is given back, ms. */
+const KEEP_MS = 10_000;
+/** How fast it is given back, ms per second: audio then plays 1 % too fast, which is not heard. */
+const GIVE_BACK_MS_PER_S = 10;
+
+/**
+ * Decides how long both jitter buffers must hold media so that lost packets are back before they are played: as many requests as the
+ * loss makes likely, a round trip each. The delay grows at once, while losses come, and is given back slowly on a clean path.
+ */
+export class RepairDelay {
+  readonly #maxMs: number;
+  readonly #window: RepairSample[] = [];
+  #delayMs: number;
+  #neededAtMs: number;
+  #updatedAtMs: number;
+
+  /** @param options.initialMs the delay of another connection over the same network, default 0. @param options.maxMs default 400. */
+  constructor(nowMs: number, options: { initialMs?: number | undefined; maxMs?: number } = {}) {
+    this.#maxMs = options.maxMs ?? 400;
+    this.#delayMs = options.initialMs ?? 0;
+    this.#neededAtMs = nowMs;
+    this.#updatedAtMs = nowMs;
+  }
+
+  /** Total delay that the jitter buffers should have for repairs, ms; 0 if none is needed. */
+  get delayMs(): number {
+    return this.#delayMs;
+  }
+
+  update(sample: RepairSample, nowMs: number): void {
+    const neededMs = lossOf([sample]) > OUTAGE_LOSS ? 0 : Math.min(this.#maxMs, this.#neededMs(sample));
+    if (neededMs >= this.#delayMs - MARGIN_MS && neededMs > 0) this.#neededAtMs = nowMs;
+    if (nowMs - this.#neededAtMs > KEEP_MS) {
+      const givenBackMs = (GIVE_BACK_MS_PER_S * (nowMs - this.#updatedAtMs)) / 1000;
+      this.#delayMs = Math.max(0, this.#delayMs - givenBackMs);
+    }
+    this.#delayMs = Math.max(this.#delayMs, neededMs);
+    this.#updatedAtMs = nowMs;
+  }
+
+  #neededMs({ received, lost, roundTripMs }: RepairSample): number {
+    this.#window.push({ received, lost, roundTripMs });
+    if (this.#window.length > WINDOW_SAMPLES) this.#window.shift();
+    const loss = lossOf(this.#window);
+    if (roundTripMs === undefined || lost <= 0 || loss < LEAST_LOSS) return 0;
+    // A packet that is requested n times is missing for good with a probability of loss^(n + 1).
+    const requests = Math.max(1, Math.ceil(-Math.log(PACKETS_PER_BREAK) / Math.log(Math.min(loss, 0.5))) - 1);
+    return MARGIN_MS + roundTripMs + (requests - 1) * Math.max(roundTripMs, LEAST_REPEAT_MS);
+  }
+}
+
+function lossOf(samples: readonly RepairSample[]): number {
+  let lost = 0;
+  let due = 0;
+  for (const sample of samples) {
+    lost += Math.max(0, sample.lost);
+    due += Math.max(0, sample.lost) + Math.max(0, sample.received);
+  }
+  return due > 0 ? lost / due : 0;
+}
