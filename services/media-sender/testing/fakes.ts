@@ -13,6 +13,8 @@ export interface FakeClipOptions {
   pcmSamples?: number;
   gopFrames?: number;
   markFrames?: readonly number[];
+  /** PCM sample at an index; default: {@link markedSample}. */
+  sample?: (index: number) => number;
   /** Answers for a stretch; defaults to everything being there. */
   available?: (fromSamples: number, toSamples: number) => Availability;
 }
@@ -32,6 +34,7 @@ export class FakeClip implements Clip {
   readonly durationSamples: number;
   readonly gopFrames: number;
   readonly markFrames: readonly number[];
+  readonly #sample: (index: number) => number;
   readonly #available: (fromSamples: number, toSamples: number) => Availability;
   released = 0;
 
@@ -45,6 +48,7 @@ export class FakeClip implements Clip {
     this.durationSamples = 2 * Math.max(picture, this.pcmSamples);
     this.gopFrames = options.gopFrames ?? Math.max(1, Math.round(this.fps.num / this.fps.den));
     this.markFrames = options.markFrames ?? [];
+    this.#sample = options.sample ?? markedSample;
     this.#available = options.available ?? (() => 'ready');
   }
 
@@ -55,7 +59,7 @@ export class FakeClip implements Clip {
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void {
     for (let i = 0; i < count; i++) {
       const index = fromSamples / 2 + i;
-      out[at + i] = index < this.pcmSamples ? markedSample(index) : 0;
+      out[at + i] = index < this.pcmSamples ? this.#sample(index) : 0;
     }
   }
 

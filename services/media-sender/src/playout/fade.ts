@@ -17,3 +17,12 @@ export function mixFadeOut(out: Int16Array, at: number, count: number, tail: Int
     out[at + i] = Math.max(-32_768, Math.min(32_767, (out[at + i] as number) + Math.round(faded)));
   }
 }
+
+/** @returns The largest difference between neighboring samples. */
+export function largestStep(pcm: Int16Array): number {
+  let largest = 0;
+  for (let i = 1; i < pcm.length; i++) {
+    largest = Math.max(largest, Math.abs((pcm[i] as number) - (pcm[i - 1] as number)));
+  }
+  return largest;
+}

@@ -98,19 +98,13 @@ describe('Playout', () => {
   });
 
   it.each([
-    ['a tone that ends anywhere', (i: number) => 8000 * Math.sin(i / 7)],
-    ['a hum that is high where it ends and low where it begins', (i: number) => -9000 + (18_000 * i) / 24_000],
-    ['the noise of a room', (i: number) => 3000 * Math.sin(i * i * 0.37)],
-    ['sound that does not stop at 0', () => 9000],
-  ])('repeats %s without a stop, a step or a hole', (sound, wave) => {
-    const clip = () => {
-      const idle = idleClip({ pcmSamples: 24_000 });
-      idle.readPcm = (fromSamples, out, at, count) => {
-        for (let i = 0; i < count; i++) out[at + i] = Math.round(wave(fromSamples / 2 + i));
-      };
-      return idle;
-    };
-    const rig = new Rig(clip, { crossfadeSamples: 960 }).play(160);
+    ['a tone that ends in mid-cycle', (i: number) => 8000 * Math.sin(i / 7)],
+    ['a ramp that ends high and begins low', (i: number) => -9000 + (18_000 * i) / 24_000],
+    ['room noise', (i: number) => 3000 * Math.sin(i * i * 0.37)],
+    ['a constant level', () => 9000],
+  ])('loops idle audio without a stop, a click or a gap: %s', (audio, wave) => {
+    const sample = (index: number) => Math.round(wave(index));
+    const rig = new Rig(() => idleClip({ pcmSamples: 24_000, sample }), { crossfadeSamples: 960 }).play(160);
     const steps = (from: number, to: number) => {
       let largest = 0;
       for (let at = from; at < to; at += 2) {
@@ -130,8 +124,21 @@ describe('Playout', () => {
     }
     const frames = rig.framesOf('idle').map(({ positionSamples }) => positionSamples);
     expect(frames.every((at, i) => i === 0 || Math.abs(at - (frames[i - 1] ?? 0) - 1600) < 1)).toBe(true);
-    if (sound.includes('room') || sound.includes('stop at 0')) {
+    if (audio === 'room noise' || audio === 'a constant level') {
       expect(level(48_000, 48_960)).toBeGreaterThan(0.6 * level(20_000, 30_000));
+    }
+  });
+
+  it.each([
+    ['a constant level', 0, Math.PI / 2],
+    ['a hum of 50 Hz', 50, 0],
+    ['a tone of 440 Hz', 440, 0],
+    ['a tone of 1 kHz that joins at its peak', 1000, Math.PI / 2],
+  ])('loops idle audio whose ends meet without a fade: %s', (_, hz, phase) => {
+    const sample = (i: number) => Math.round(10_000 * Math.sin((2 * Math.PI * hz * i) / 24_000 + phase)) + 0;
+    const rig = new Rig(() => idleClip({ pcmSamples: 24_000, sample }), { crossfadeSamples: 384 }).play(160);
+    for (let at = 48_000 - 2400; at < 96_000 + 2400; at += 2) {
+      if (rig.heard(at) !== sample((at / 2) % 24_000)) expect.fail(`sample ${at / 2} is ${rig.heard(at)}`);
     }
   });
 

@@ -1,7 +1,7 @@
 import { type CutPolicy, type FinishReason } from '@humancast/protocol';
 import { CLOCK_PER_PCM } from '@humancast/shared';
 import type { Clip } from './clip.js';
-import { fadeIn, mixFadeOut } from './fade.js';
+import { fadeIn, largestStep, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
 
 /** One audio packet: 20 ms at 48 kHz. The playout is decided in steps of this. */
@@ -92,6 +92,8 @@ export class Playout {
   /** The end of a clip that was cut off, fading out under what follows from this position on. */
   readonly #tail: Int16Array;
   #tailSamples = NEVER;
+  /** Where the last idle clip that was heard to its end ended. */
+  #echoSamples = NEVER;
   #decided: number;
   #heldSamples = 0;
   #underruns = 0;
@@ -437,8 +439,8 @@ export class Playout {
   }
 
   /**
-   * What was heard last of an idle clip goes on backwards under what follows, fading out: the sound of a room has no hole where its loop
-   * ends, and no step.
+   * Continues an idle clip that has ended with its last samples in reverse, fading out, so that its audio neither stops nor steps
+   * where the loop joins.
    */
   #startEcho(entry: Entry): void {
     const { length } = this.#tail;
@@ -448,6 +450,15 @@ export class Playout {
     entry.clip.readPcm(from - entry.startSamples, this.#tail, 0, (end - from) / CLOCK_PER_PCM);
     this.#tail.subarray(0, (end - from) / CLOCK_PER_PCM).reverse();
     this.#tailSamples = end;
+    this.#echoSamples = end;
+  }
+
+  /** @returns Whether the clip goes on from the echo's clip with a step no larger than those within either, as a seamless loop does. */
+  #meetsEcho(clip: Clip): boolean {
+    const head = new Int16Array(this.#tail.length);
+    clip.readPcm(0, head, 0, head.length);
+    const step = Math.abs((head[0] ?? 0) - (this.#tail[0] ?? 0));
+    return step <= Math.max(largestStep(head), largestStep(this.#tail));
   }
 
   #mixTail(block: Int16Array, from: number, end: number): void {
@@ -492,6 +503,8 @@ export class Playout {
 
   #enterAt(at: number, clip: Clip, item: QueueItem | undefined, start: { frame: number; samples: number }): Entry {
     const enteredAt = start.samples;
+    const isSeamless = !item && enteredAt === 0 && this.#echoSamples === at && this.#meetsEcho(clip);
+    if (isSeamless) this.#tailSamples = NEVER;
     const entry: Entry = {
       clip,
       item,
@@ -501,8 +514,8 @@ export class Playout {
       cutSamples: NEVER,
       silentFrom: NEVER,
       cutReason: 'finished',
-      // The voice has its first sound at once; the room between comes in softly, also where a loop begins again.
-      fadeInFrom: enteredAt > 0 || !item ? at : -NEVER,
+      // Speech starts at full level; idle fades in, also where a loop starts again, unless it joins seamlessly.
+      fadeInFrom: (enteredAt > 0 || !item) && !isSeamless ? at : -NEVER,
     };
     this.#entry = entry;
     if (item) this.#start(item);
