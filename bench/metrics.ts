@@ -25,7 +25,7 @@ import { SenderMetrics } from '../services/media-sender/dist/metrics.js';
 import { Scheduler } from '../services/media-sender/dist/playout/scheduler.js';
 import { type PlayoutMetrics, SessionPlayer } from '../services/media-sender/dist/playout/session-player.js';
 import { Stagger } from '../services/media-sender/dist/playout/stagger.js';
-import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import { packetizerOf } from '../services/media-sender/dist/rtp/packetize.js';
 import type { PacketizedFrame } from '../services/media-sender/dist/rtp/packetized-frame.js';
 import { RepairBudget } from '../services/media-sender/dist/rtp/repair-budget.js';
 import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
@@ -56,7 +56,7 @@ function cacheOfOneClip(): MediaCache {
   const gop = packGop(frames);
   const pcm = Buffer.from(Int16Array.from({ length: PCM_CHUNK_SAMPLES }, (_, i) => 8000 * Math.sin(i / 9)).buffer);
   const store = { readGop: async () => gop, readPcm: async () => pcm } as unknown as MediaStore;
-  return new MediaCache(store, { maxBytes: 1e9, packetize });
+  return new MediaCache(store, { maxBytes: 1e9, packetizerOf });
 }
 
 function clipOf(cache: MediaCache, role: SegmentManifest['role']): SegmentClip {

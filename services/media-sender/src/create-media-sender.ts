@@ -31,7 +31,7 @@ import { SenderMetrics } from './metrics.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
-import { packetize } from './rtp/packetize.js';
+import { packetizerOf } from './rtp/packetize.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
@@ -57,7 +57,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const clock = systemClock;
   const scheduler = new Scheduler(clock, (error) => logger.error({ err: error }, 'playout failed'));
   const store = new RedisMediaStore(media);
-  const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetize });
+  const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetizerOf });
   const stagger = new Stagger();
   const traffic = new Traffic();
   const sender: { current?: MediaSender } = {};
@@ -82,7 +82,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     cache,
     live: {
       reader: new RedisLiveReader(media, new StreamFeed(subscriber, logger)),
-      packetize,
+      packetizerOf,
       startSamples: (config.liveStartMs * CLOCK_RATE) / 1000,
       nowMs: () => clock.nowMs(),
     },

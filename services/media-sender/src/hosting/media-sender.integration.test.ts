@@ -38,7 +38,7 @@ import { MediaCache } from '../media/media-cache.js';
 import { Scheduler } from '../playout/scheduler.js';
 import { SessionPlayer } from '../playout/session-player.js';
 import { Stagger } from '../playout/stagger.js';
-import { packetize } from '../rtp/packetize.js';
+import { packetizerOf } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
@@ -249,8 +249,8 @@ describe('MediaSender', () => {
         sender: id,
         registry,
         store,
-        cache: new MediaCache(store, { maxBytes: 1e8, packetize }),
-        live: { reader: { follow: () => () => {} }, packetize, startSamples: 0, nowMs: () => systemClock.nowMs() },
+        cache: new MediaCache(store, { maxBytes: 1e8, packetizerOf }),
+        live: { reader: { follow: () => () => {} }, packetizerOf, startSamples: 0, nowMs: () => systemClock.nowMs() },
         idle: new IdlePlaylists(store, systemClock, logger),
         mail: new RedisMailSender(redis),
         logger,

@@ -40,7 +40,7 @@ export interface WorkerServices {
   store: MediaStore;
   cache: MediaCache;
   /** How open segments are read. */
-  live: Pick<LiveClipOptions, 'reader' | 'packetize' | 'startSamples' | 'nowMs'>;
+  live: Pick<LiveClipOptions, 'reader' | 'packetizerOf' | 'startSamples' | 'nowMs'>;
   idle: IdlePlaylists;
   mail: MailSender<ToSignaling>;
   logger: Logger;

@@ -33,11 +33,13 @@ const MANIFEST: SegmentManifest = {
   markFrames: [],
 };
 
-const packetize = (_: unknown, data: Buffer, keyframe: boolean): PacketizedFrame => ({
-  payloads: [data],
-  keyframe,
-  bytes: data.length,
-});
+const packetizerOf =
+  () =>
+  (data: Buffer, keyframe: boolean): PacketizedFrame => ({
+    payloads: [data],
+    keyframe,
+    bytes: data.length,
+  });
 /** Its number, so that a frame can be told. */
 const frameData = (number: number) => Buffer.from([number >> 8, number & 255]);
 const numberOf = (frame: PacketizedFrame | undefined) => frame?.payloads[0]?.readUInt16BE(0);
@@ -83,10 +85,10 @@ function open(): LiveClip {
   };
   return new LiveClip(MANIFEST, {
     reader,
-    packetize,
+    packetizerOf,
     startSamples: START_SAMPLES,
     nowMs: () => nowMs,
-    cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetize }),
+    cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetizerOf }),
     prefetchSamples: 120_000,
     codecs: new Set(['vp8']),
   });

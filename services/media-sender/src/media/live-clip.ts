@@ -8,8 +8,9 @@ import {
   PCM_CHUNK_SAMPLES,
   type SegmentManifest,
 } from '@humancast/shared';
-import type { Availability, Clip } from '../playout/clip.js';
+import { type Availability, type Clip, rungAt } from '../playout/clip.js';
 import { frameAtOrAfter, frameOffsetSamples } from '../playout/timeline.js';
+import type { Packetizer } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { LiveTail } from './live-tail.js';
 import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
@@ -21,7 +22,7 @@ const SPILL_SAMPLES = 2 * CLOCK_RATE;
 
 export interface LiveClipOptions extends SegmentClipOptions {
   reader: LiveReader;
-  packetize: (codec: Codec, data: Buffer, keyframe: boolean) => PacketizedFrame;
+  packetizerOf: (codec: Codec) => Packetizer;
   /** Media-clock samples that must be there before it starts, or goes on after it had to wait. */
   startSamples: number;
   /** Monotonic. */
@@ -37,6 +38,8 @@ export class LiveClip implements Clip {
   readonly #options: LiveClipOptions;
   readonly #tail: LiveTail;
   readonly #stored: SegmentClip;
+  /** One for each rendition. */
+  readonly #packetizers: readonly Packetizer[];
   readonly #unfollow: () => void;
   #positionSamples = 0;
   /** Whether it plays, or could; otherwise it waits until enough is there. */
@@ -50,6 +53,7 @@ export class LiveClip implements Clip {
     this.#options = options;
     this.#tail = new LiveTail(manifest.renditions.length, manifest.gopFrames);
     this.#stored = new SegmentClip(manifest, options);
+    this.#packetizers = manifest.renditions.map(({ codec }) => options.packetizerOf(codec));
     this.#heardMs = options.nowMs();
     this.#unfollow = options.reader.follow(manifest.id, ({ part }) => this.#take(part));
   }
@@ -97,8 +101,7 @@ export class LiveClip implements Clip {
 
   frame(codec: Codec, frame: number, rung = 0): PacketizedFrame | undefined {
     if (frame < this.#tail.firstFrame) return this.#stored.frame(codec, frame, rung);
-    const rungs = this.rungs(codec);
-    const rendition = rungs[Math.min(rung, rungs.length - 1)];
+    const rendition = rungAt(this.rungs(codec), rung);
     return rendition && this.#tail.frame(this.#manifest.renditions.indexOf(rendition), frame);
   }
 
@@ -128,9 +131,9 @@ export class LiveClip implements Clip {
     this.#heardMs = this.#options.nowMs();
     switch (part.kind) {
       case 'frame': {
-        const codec = this.#manifest.renditions[part.rendition]?.codec;
-        if (!codec) return;
-        this.#tail.addFrame(part.rendition, part.frame, this.#options.packetize(codec, part.data, part.keyframe));
+        const packetize = this.#packetizers[part.rendition];
+        if (!packetize) return;
+        this.#tail.addFrame(part.rendition, part.frame, packetize(part.data, part.keyframe));
         break;
       }
       case 'sound':

@@ -22,8 +22,8 @@ class SlowStore {
 }
 
 function cacheOf(store: SlowStore): MediaCache {
-  const packetize = () => ({ packets: [], bytes: 0 }) as never;
-  return new MediaCache(store as never, { maxBytes: 1e6, packetize });
+  const packetizerOf = () => () => ({ packets: [], bytes: 0 }) as never;
+  return new MediaCache(store as never, { maxBytes: 1e6, packetizerOf });
 }
 
 describe('MediaCache', () => {

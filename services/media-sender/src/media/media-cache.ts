@@ -1,5 +1,6 @@
 import { type Codec, type Rendition } from '@humancast/protocol';
 import { type MediaStore, unpackGop } from '@humancast/shared';
+import type { Packetizer } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /** The frames of one GOP, ready to be sent. */
@@ -8,7 +9,7 @@ export type PacketizedGop = readonly PacketizedFrame[];
 export interface MediaCacheOptions {
   /** Least recently used parts go beyond this. What a session is about to play it holds itself. */
   maxBytes: number;
-  packetize: (codec: Codec, data: Buffer, keyframe: boolean) => PacketizedFrame;
+  packetizerOf: (codec: Codec) => Packetizer;
 }
 
 interface Part {
@@ -60,9 +61,8 @@ export class MediaCache {
     const part = await this.#part(`${segment}/${rendition.id}/${index}`, async () => {
       const blob = await this.#store.readGop(segment, rendition.id, index);
       if (!blob) return undefined;
-      const frames = unpackGop(blob).map(({ data, keyframe }) =>
-        this.#options.packetize(rendition.codec, data, keyframe),
-      );
+      const packetize = this.#options.packetizerOf(rendition.codec);
+      const frames = unpackGop(blob).map(({ data, keyframe }) => packetize(data, keyframe));
       return { value: frames, bytes: blob.length };
     });
     return part?.value as PacketizedGop | undefined;

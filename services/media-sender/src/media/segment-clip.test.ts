@@ -73,7 +73,7 @@ function setUp({
   const store = new MemoryStore();
   const cache = new MediaCache(store as unknown as MediaStore, {
     maxBytes,
-    packetize: (_codec, data, keyframe) => ({ payloads: [data], keyframe, bytes: data.length }),
+    packetizerOf: () => (data, keyframe) => ({ payloads: [data], keyframe, bytes: data.length }),
   });
   const lost: string[] = [];
   const watched = new Set(codecs);

@@ -7,7 +7,7 @@ import {
   pcmChunkCount,
   type SegmentManifest,
 } from '@humancast/shared';
-import type { Availability, Clip } from '../playout/clip.js';
+import { type Availability, type Clip, rungAt } from '../playout/clip.js';
 import type { RenditionDemand } from '../playout/rendition-demand.js';
 import { frameAtOrAfter } from '../playout/timeline.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
@@ -126,8 +126,7 @@ export class SegmentClip implements Clip {
   }
 
   frame(codec: Codec, frame: number, rung = 0): PacketizedFrame | undefined {
-    const rungs = this.rungs(codec);
-    const rendition = rungs[Math.min(rung, rungs.length - 1)];
+    const rendition = rungAt(this.rungs(codec), rung);
     const index = Math.floor(frame / this.#manifest.gopFrames);
     const gop = rendition && this.#gops.get(rendition.id)?.[index];
     return Array.isArray(gop) ? gop[frame - index * this.#manifest.gopFrames] : undefined;

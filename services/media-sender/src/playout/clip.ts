@@ -13,6 +13,11 @@ export interface Rung {
   readonly bitrateBps: number;
 }
 
+/** @returns the rung of that number, or the last one. */
+export function rungAt<R extends Rung>(rungs: readonly R[], rung: number): R | undefined {
+  return rungs[Math.min(rung, rungs.length - 1)];
+}
+
 /** What the playout needs of a segment. All positions are media-clock samples from the clip's start. */
 export interface Clip {
   readonly segment: string;

@@ -15,6 +15,8 @@ class LadderClip extends FakeClip {
   /** Rungs that are in memory. */
   readonly inMemory = new Set([0, 1, 2]);
   readonly #frames = new Map<number, PacketizedFrame>();
+  /** Whether no other frame needs every second one. */
+  isLayered = false;
 
   override rungs() {
     return RATES.map((bitrateBps) => ({ bitrateBps }));
@@ -28,7 +30,8 @@ class LadderClip extends FakeClip {
     const bytes = Math.round(((RATES[last] ?? 0) / 8 / 35) * (keyframe ? 6 : 1));
     const count = Math.ceil(bytes / 1142);
     const payloads = Array.from({ length: count }, () => Buffer.alloc(Math.ceil(bytes / count), last));
-    const made = this.#frames.get(key) ?? { payloads, keyframe, bytes };
+    const discardable = this.isLayered && (frame % GOP) % 2 === 1;
+    const made = this.#frames.get(key) ?? { payloads, keyframe, bytes, discardable };
     this.#frames.set(key, made);
     return made;
   }
@@ -152,6 +155,28 @@ describe('below the smallest rendition', () => {
     expect(bpsOf(sent, 10)).toBeLessThan(90_000);
     expect(framesOf(sent)).toBeGreaterThan(60);
     expect(framesOf(sent)).toBeLessThan(270);
+  });
+
+  it('leaves out the frames that no other needs before any other, and sends the rest whole and evenly', () => {
+    clip.isLayered = true;
+    // Half the frames of the smallest rendition fit, all of them don't.
+    play(0, 60, 200_000);
+    const sent = play(60, 360, 200_000);
+    const ticks = new Set(sent.map((packet) => packet.ticks));
+    expect([...ticks]).toEqual(Array.from({ length: 150 }, (_, i) => (60 + 2 * i) * 3000));
+    expect(bpsOf(sent, 10)).toBeLessThan(130_000);
+    expect(framesOf(play(360, 390, 300_000))).toBe(30);
+  });
+
+  it('begins a GOP late without the frames that no other needs', () => {
+    clip.isLayered = true;
+    play(0, 10, 700_000);
+    const showing = { clip, frame: 9, positionSamples: 0, ticks: 9 * 3000 };
+    const before = viewer.sent.length;
+    pacer.recover(showing, 10 * FRAME_MS);
+    for (viewer.nowMs = 10 * FRAME_MS; viewer.nowMs < 30 * FRAME_MS; viewer.nowMs++) pacer.pump(viewer.nowMs);
+    // Five that others need, and the one that is shown.
+    expect(framesOf(viewer.sent.slice(before))).toBe(6);
   });
 
   it('sends keyframes only, and then nothing: audio needs all there is', () => {

@@ -70,6 +70,8 @@ export class VideoPacer {
   #rung = 0;
   /** What that rung takes, bits per second. */
   #rungBps = 0;
+  /** Even the smallest rung does not fit: of what is sent, the frames that no other needs are left out. */
+  #isHalved = false;
   /** What the frames may still take where even the smallest rung does not fit, bytes. */
   #creditBytes = 0;
   #creditAtMs: number | undefined;
@@ -114,8 +116,11 @@ export class VideoPacer {
       this.#synced = false;
       return;
     }
-    const frames = framesOf(scheduled, goesOn ? frame : gopStart(scheduled), this.codec, this.#rung);
+    const frames = goesOn
+      ? framesOf(scheduled, frame, this.codec, this.#rung)
+      : neededFrames(scheduled, this.codec, this.#rung);
     this.#last = scheduled;
+    if (goesOn && this.#leavesOut(frames?.[0], nowMs)) return;
     // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
     this.#synced = frames !== undefined && this.#spend(frames, nowMs);
     if (!frames || !this.#synced) return;
@@ -137,7 +142,7 @@ export class VideoPacer {
    */
   recover(showing: ScheduledFrame | undefined, nowMs: number): void {
     if (!showing || this.#queue.length > 0 || this.#awaitsKeyframe || nowMs < this.#answerAfterMs) return;
-    const frames = framesOf(showing, gopStart(showing), this.codec, this.#rung);
+    const frames = neededFrames(showing, this.codec, this.#rung);
     const bytes = frames ? bytesOf(frames) : 0;
     if (untilKeyframeMs(showing) <= Math.max(WAIT_FOR_KEYFRAME_MS, this.#sendMs(bytes, nowMs))) {
       this.#awaitsKeyframe = true;
@@ -199,6 +204,7 @@ export class VideoPacer {
     const rates = rungRates(clip, this.codec, frame);
     const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
     this.#use(inMemory(clip, this.codec, wanted, frame, frame) ?? wanted, rates, wanted);
+    this.#isHalved = this.#isScarce(nowMs);
   }
 
   /** In the middle of a GOP: the largest rung that fits and of which not too much has to be sent at once. */
@@ -208,12 +214,12 @@ export class VideoPacer {
     const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
     let rung = wanted;
     for (; rung < rates.length - 1; rung++) {
-      const frames = framesOf(scheduled, gopStart(scheduled), this.codec, rung);
+      const frames = neededFrames(scheduled, this.codec, rung);
       if (frames && bytesOf(frames) <= CATCH_UP_BYTES) break;
     }
     const found = inMemory(clip, this.codec, rung, gopStart(scheduled), frame) ?? rung;
     this.#use(found, rates, wanted);
-    const frames = framesOf(scheduled, gopStart(scheduled), this.codec, found);
+    const frames = neededFrames(scheduled, this.codec, found);
     const isTooLate = frames && this.#sendMs(bytesOf(frames), nowMs) > untilKeyframeMs(scheduled);
     if (isTooLate && this.#lastTicks >= 0) this.#awaitsKeyframe = true;
   }
@@ -276,18 +282,32 @@ export class VideoPacer {
   }
 
   /**
-   * Where even the smallest rung takes more than there is, frames are left out: the end of each GOP, then whole GOPs.
+   * Where even the smallest rung takes more than there is, frames are left out: those that no other needs, then the end of each
+   * GOP, then whole GOPs.
    * @returns whether these frames may be sent.
    */
   #spend(frames: readonly PacketizedFrame[], nowMs: number): boolean {
     const bytes = bytesOf(frames);
-    const isScarce = this.#sink.bandwidth.isConstrained && this.#rungBps > this.#budgetBps(nowMs);
-    if (isScarce && bytes > this.#creditBytes) {
+    if (this.#isScarce(nowMs) && bytes > this.#creditBytes) {
       this.#awaitsKeyframe = true;
       return false;
     }
     this.#creditBytes = Math.max(0, this.#creditBytes - bytes);
     return true;
+  }
+
+  #isScarce(nowMs: number): boolean {
+    return this.#sink.bandwidth.isConstrained && this.#rungBps > this.#budgetBps(nowMs);
+  }
+
+  /**
+   * What is left out takes no sequence number, so the viewer misses nothing, and the decoder goes on with the next frame. It begins at
+   * once, and ends at a keyframe.
+   */
+  #leavesOut(frame: PacketizedFrame | undefined, nowMs: number): boolean {
+    if (!frame?.discardable) return false;
+    this.#isHalved ||= this.#isScarce(nowMs);
+    return this.#isHalved;
   }
 
   /** On a dead path only audio goes on, which shows when it is alive again; then the GOP so far brings the video back. */
@@ -341,6 +361,12 @@ function framesOf(
     frames.push(packetized);
   }
   return frames;
+}
+
+/** @returns the frames of the GOP so far that decoding the frame takes; `undefined` when one is not in memory. */
+function neededFrames(scheduled: ScheduledFrame, codec: Codec, rung: number): PacketizedFrame[] | undefined {
+  const frames = framesOf(scheduled, gopStart(scheduled), codec, rung);
+  return frames?.filter(({ discardable }, i) => !discardable || i === frames.length - 1);
 }
 
 /** @returns the rung itself if these frames of it are in memory, or else the next smaller, or else the next larger one that is. */

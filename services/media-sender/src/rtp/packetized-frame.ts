@@ -8,4 +8,6 @@ export interface PacketizedFrame {
   readonly keyframe: boolean;
   /** All payloads together. */
   readonly bytes: number;
+  /** Whether no later frame needs this one, so that it may be left out. Default: false. */
+  readonly discardable?: boolean;
 }
