@@ -93,7 +93,7 @@ function beepsIn(samples: Int16Array): number[] {
   return beeps;
 }
 
-function ivf(frames: readonly Buffer[], width: number, height: number): Buffer {
+export function ivf(frames: readonly Buffer[], width: number, height: number): Buffer {
   const header = Buffer.alloc(32);
   header.write('DKIF', 0, 'latin1');
   header.writeUInt16LE(32, 6);

@@ -3,6 +3,7 @@ import { inputUrl, outputUrl } from '../ffmpeg/tool-process.js';
 import type { VideoTrack } from '../probe/media-info.js';
 import type { EncodePlan, PlannedRendition } from './encode-plan.js';
 import { AUDIO_PAD, filterGraph, videoPad } from './filter-graph.js';
+import { temporalLayers } from './temporal-layers.js';
 
 export interface EncoderLimits {
   readonly maxPixels: number;
@@ -63,6 +64,7 @@ export function encoderArguments(
       '-threads',
       String(threads),
       ...codecOptions(rendition, gopFrames),
+      ...Object.entries(temporalLayers(rendition, renditions)).flatMap(([name, value]) => [`-${name}`, value]),
       outputUrl(i, inputs.length),
     ]),
     ...(hasSound

@@ -1,4 +1,5 @@
 import type { Frame } from 'node-av/lib';
+import { temporalLayers } from '../../encode/temporal-layers.js';
 import { RenditionEncoder } from './rendition-encoder.js';
 import { VideoGraph } from './video-graph.js';
 import { VideoMerger } from './video-merger.js';
@@ -30,7 +31,9 @@ export class LiveEncoder {
     this.#onFrame = onFrame;
     this.#reader = new VideoReader(setup);
     this.merger = setup.merge && new VideoMerger(setup.merge);
-    this.#encoders = setup.renditions.map((rendition) => new RenditionEncoder(rendition, setup.fps));
+    this.#encoders = setup.renditions.map(
+      (rendition) => new RenditionEncoder(rendition, setup.fps, temporalLayers(rendition, setup.renditions)),
+    );
   }
 
   /** Loads the codecs and filters, so that the first push does not wait for them. */

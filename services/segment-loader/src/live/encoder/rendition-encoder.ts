@@ -45,8 +45,15 @@ export class RenditionEncoder {
   readonly #context = new CodecContext();
   readonly #packet = new Packet();
 
-  /** @throws FFmpegError if the encoder is missing or rejects the settings. */
-  constructor({ codec, width, height, bitrateBps }: RenditionSetup, fps: Rational) {
+  /**
+   * @param options for the encoder, beside those of all renditions.
+   * @throws FFmpegError if the encoder is missing or rejects the settings.
+   */
+  constructor(
+    { codec, width, height, bitrateBps }: RenditionSetup,
+    fps: Rational,
+    options: Readonly<Record<string, string>> = {},
+  ) {
     const encoder = AvCodec.findEncoderByName(ENCODER[codec]);
     if (!encoder) throw new Error(`no encoder for ${codec}`);
     const context = this.#context;
@@ -74,7 +81,7 @@ export class RenditionEncoder {
       context.colorTrc = AVCOL_TRC_BT709;
     }
     // A dictionary passed to open2 crashes the process.
-    for (const [name, value] of Object.entries(OPTIONS[codec])) {
+    for (const [name, value] of Object.entries({ ...OPTIONS[codec], ...options })) {
       FFmpegError.throwIfError(context.setOption(name, value), `option ${name}`);
     }
     FFmpegError.throwIfError(context.open2Sync(encoder, null), 'opening the encoder');
