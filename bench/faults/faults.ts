@@ -28,16 +28,21 @@ const QUEUE_DOWN_MS = 1500;
 const SLOW_MS = 2000;
 const FULL_MS = 2000;
 const REFRESHED = 3;
-const DRAIN_ATTEMPTS = 15;
+/** One a second: longer than the longest fault beside it. */
+const DRAIN_ATTEMPTS = 45;
 
-/** Asks again where signaling cannot do it now (503): another fault may be under way. */
+/**
+ * Asks again while another fault is under way: signaling cannot do it (503), or does not know a media-sender (404) that is cut
+ * from redis-queue.
+ */
 async function drain({ signalingUrl, apiKey }: Stack, sender: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const headers = { authorization: `Bearer ${apiKey}` };
     const response = await fetch(`${signalingUrl}/v1/senders/${sender}/drain`, { method: 'POST', headers });
     if (response.status === 202) return;
     const answer = `drain: ${response.status} ${await response.text()}`;
-    if (response.status !== 503 || attempt === DRAIN_ATTEMPTS) throw new Error(answer);
+    const mayPass = response.status === 503 || response.status === 404;
+    if (!mayPass || attempt === DRAIN_ATTEMPTS) throw new Error(answer);
     await sleep(1000);
   }
 }
