@@ -146,7 +146,7 @@ async function playing(): Promise<number> {
   const player = new SessionPlayer({
     clock,
     scheduler: new Scheduler(clock, (error) => console.error(error), { set: () => 0, clear() {} }),
-    encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 5 }),
+    encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 5, mode: 'celt' }),
     metrics: SILENT_METRICS,
     cutPolicy: 'now',
     crossfadeSamples: 384,

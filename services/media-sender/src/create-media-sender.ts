@@ -119,7 +119,11 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
         scheduler,
         metrics,
         stagger,
-        encoder: new OpusEncoder({ bitrateBps: config.opusBitrateBps, complexity: config.opusComplexity }),
+        encoder: new OpusEncoder({
+          bitrateBps: config.opusBitrateBps,
+          complexity: config.opusComplexity,
+          mode: config.opusMode,
+        }),
         crossfadeSamples: 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000),
       }),
     prefetchSamples: (config.prefetchMs * CLOCK_RATE) / 1000,

@@ -552,6 +552,12 @@ export const senderSettings = {
     'Media of an open segment that must be buffered before playout starts, or resumes after an underrun, in milliseconds',
   ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Opus bitrate, in bits per second'),
+  opusMode: setting.oneOf(
+    'OPUS_MODE',
+    ['celt', 'silk'],
+    'celt',
+    'Coding mode of Opus: silk takes five times the CPU time, sounds better below 20 kb/s and has in-band FEC',
+  ),
   opusComplexity: setting.int(
     'OPUS_COMPLEXITY',
     [0, 10],

@@ -268,7 +268,7 @@ describe('MediaSender', () => {
             scheduler,
             metrics,
             stagger,
-            encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 0 }),
+            encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode: 'celt' }),
             crossfadeSamples: 384,
           });
           players.push(player);

@@ -1,0 +1,94 @@
+import { Decoder } from '@evan/opus';
+import { describe, expect, it } from 'vitest';
+import { OpusEncoder } from './opus-encoder.js';
+
+const RATE = 24_000;
+const BLOCK = 480;
+
+/** @returns a voice-like tone whose pitch glides, so that it fits itself at no other time. */
+function voice(samples: number): Int16Array {
+  let phase = 0;
+  return Int16Array.from({ length: samples }, (_, i) => {
+    phase += (2 * Math.PI * (120 + (80 * i) / RATE)) / RATE;
+    return 4000 * (Math.sin(phase) + 0.6 * Math.sin(2 * phase) + 0.4 * Math.sin(5 * phase) + 0.2 * Math.sin(9 * phase));
+  });
+}
+
+/** @returns what a decoder makes of it, the encoder's look-ahead taken off. */
+function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; packets: Buffer[] } {
+  const decoder = new Decoder({ channels: 1, sample_rate: RATE });
+  const heard = new Int16Array(pcm.length);
+  const packets: Buffer[] = [];
+  for (let at = 0; at + BLOCK <= pcm.length; at += BLOCK) {
+    const block = pcm.slice(at, at + BLOCK);
+    const packet = encoder.encode(
+      block,
+      block.some((sample) => sample !== 0),
+    );
+    packets.push(packet);
+    const bytes = decoder.decode(packet);
+    heard.set(new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), at);
+  }
+  return { heard: heard.subarray(encoder.lookaheadSamples / 2), packets };
+}
+
+/** @returns the lag, in samples, at which the two fit best. */
+function lagOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
+  let best = { lag: Number.NaN, fit: Number.NEGATIVE_INFINITY };
+  for (let lag = -100; lag <= 100; lag++) {
+    let fit = 0;
+    for (let i = from; i < to; i++) fit += (heard[i + lag] ?? 0) * (pcm[i] ?? 0);
+    if (fit > best.fit) best = { lag, fit };
+  }
+  return best.lag;
+}
+
+/** @returns the signal-to-noise ratio, dB. */
+function snrOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
+  let [signal, noise] = [0, 0];
+  for (let i = from; i < to; i++) {
+    signal += (pcm[i] ?? 0) ** 2;
+    noise += ((pcm[i] ?? 0) - (heard[i] ?? 0)) ** 2;
+  }
+  return 10 * Math.log10(signal / noise);
+}
+
+describe.each(['celt', 'silk'] as const)('the Opus encoder in mode %s', (mode) => {
+  const create = () => new OpusEncoder({ bitrateBps: 32_000, complexity: 2, mode });
+  /** SILK's filters turn phases by up to a quarter of a millisecond. */
+  const tolerance = mode === 'celt' ? 0 : 6;
+
+  it('is heard at the sample that went in, also after silence of which one packet stands for many', () => {
+    const speech = voice(RATE);
+    const pcm = new Int16Array(4 * RATE);
+    pcm.set(speech, 0);
+    pcm.set(speech, 3 * RATE);
+    const { heard, packets } = transcode(pcm, create());
+    expect(packets.filter((packet, i) => packet === packets[i - 1]).length).toBeGreaterThan(50);
+    expect(Math.abs(lagOf(heard, pcm, RATE / 4, (RATE * 3) / 4))).toBeLessThanOrEqual(tolerance);
+    expect(Math.abs(lagOf(heard, pcm, 3.25 * RATE, 3.75 * RATE))).toBeLessThanOrEqual(tolerance);
+    expect(Math.max(...heard.subarray(1.5 * RATE, 2.9 * RATE).map(Math.abs))).toBeLessThan(3);
+  });
+
+  it('joins two clips without a trace in what lies around', () => {
+    const speech = voice(2 * RATE);
+    // The second clip begins in the middle of a packet.
+    const cut = RATE + 200;
+    const pcm = new Int16Array(2 * RATE);
+    pcm.set(speech.subarray(0, cut), 0);
+    pcm.set(speech.subarray(RATE / 2, RATE / 2 + pcm.length - cut), cut);
+    const { heard } = transcode(pcm, create());
+    expect(Math.abs(lagOf(heard, pcm, cut, cut + 4800))).toBeLessThanOrEqual(tolerance);
+    if (mode === 'celt') {
+      // 10 ms after the cut it is as good as anywhere.
+      expect(snrOf(heard, pcm, cut + 240, cut + 2640)).toBeGreaterThan(snrOf(heard, pcm, RATE / 2, RATE) - 3);
+    }
+  });
+});
+
+describe('the look-ahead', () => {
+  it('is 2.5 ms in mode celt and 6.5 ms in mode silk', () => {
+    const of = (mode: 'celt' | 'silk') => new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode }).lookaheadSamples;
+    expect([of('celt'), of('silk')]).toEqual([120, 312]);
+  });
+});
