@@ -272,19 +272,19 @@ export const ENDPOINTS: readonly Endpoint[] = [
   ofSignaling({
     method: 'patch',
     path: '/whep/resource/{id}',
-    summary: 'Add ICE candidates of a WHEP player',
+    summary: 'Add ICE candidates of a WHEP player, or restart ICE',
     parameters: resource,
     headers: ['If-Match'],
     body: SDP_FRAGMENT,
-    answers: { 204: { description: 'The candidates were accepted', headers: ['Link', 'Accept-Patch'] } },
-    errors: [
-      'not_found',
-      ...sessionErrors,
-      'precondition_required',
-      'precondition_failed',
-      'bad_sdp',
-      'ice_restart_unsupported',
-    ],
+    answers: {
+      200: {
+        description: 'ICE is restarted; the fragment has the new credentials',
+        headers: ['ETag', 'Link', 'Accept-Patch'],
+        content: SDP_FRAGMENT,
+      },
+      204: { description: 'The candidates were accepted', headers: ['Link', 'Accept-Patch'] },
+    },
+    errors: ['not_found', ...sessionErrors, 'precondition_required', 'precondition_failed', 'bad_sdp'],
   }),
   ofSignaling({
     method: 'get',

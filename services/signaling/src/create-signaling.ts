@@ -30,8 +30,8 @@ import { Origins } from './http/origins.js';
 import { Limits } from './limits/limits.js';
 import type { SignalingMetrics } from './metrics.js';
 import { FleetProbe } from './observability/fleet-probe.js';
+import { HostRequests } from './routing/host-requests.js';
 import { Inbox } from './routing/inbox.js';
-import { Inspector } from './routing/inspector.js';
 import { JobQueues } from './routing/job-queues.js';
 import { QueueMemory } from './routing/queue-memory.js';
 import { SessionRouter } from './routing/session-router.js';
@@ -94,8 +94,9 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const jobs = new JobQueues(queueRedis, segmentQueues);
   const router = new SessionRouter(registry, jobs, toSenders);
   const fleet = new Fleet({ senders, jobs, mail: toSenders });
-  const inspector = new Inspector(router, address, timings.inspectMs);
-  const inbox = new Inbox(inspector);
+  const { inspectMs, whepAnswerMs: restartMs } = timings;
+  const requests = new HostRequests(router, { replyTo: address, inspectMs, restartMs });
+  const inbox = new Inbox(requests);
   const sweeper = new Sweeper(
     { redis: queueRedis, registry, senders, router, metrics, logger },
     { ...config, mailbox: address, timings },
@@ -107,7 +108,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     { registry, avatars, media, router, speech, fleet, queueMemory, metrics, logger, tracer },
     config,
   );
-  const views = new SessionViews(registry, inspector);
+  const views = new SessionViews(registry, requests);
   const say = new SayRelay(registry, tracer, config);
 
   const feed = new EventFeed(registry, new StreamFeed(subscriber, logger));
@@ -128,7 +129,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );
   const whep = new WhepService(
-    { ...ofViewers, sessions, demos },
+    { ...ofViewers, requests, sessions, demos },
     { ...config, mailbox: address, answerMs: timings.whepAnswerMs },
   );
 

@@ -30,6 +30,8 @@ export interface FakeSenderOptions {
   takesSessions?: boolean;
   /** Whether it says that it has time for another session. Default true. */
   accepting?: boolean;
+  /** Whether it answers ICE restarts. Default true. */
+  restarts?: boolean;
   /** What it does about a viewer it has not served yet. Default: makes an offer, or answers a WHEP viewer's. */
   serve?: (sender: FakeSender, session: string, viewer: ViewerRecord, epoch: number) => Promise<void>;
 }
@@ -155,6 +157,12 @@ export class FakeSender {
   async #onMail(message: ToSender): Promise<void> {
     this.mail.push(message);
     if (message.type === 'viewers.changed' && this.hosts(message.session)) await this.#serve(message.session);
+    if (message.type === 'viewer.restart' && this.#options.restarts !== false) {
+      const { session, viewer, request, replyTo, ice } = message;
+      const fragment = `a=ice-lite\r\na=ice-ufrag:to-${ice.usernameFragment}\r\n`;
+      const known = this.hosts(session) ? { fragment } : {};
+      await this.say(replyTo, { type: 'viewer.restarted', session, viewer, request, ...known });
+    }
     if (message.type === 'session.end') this.#hosted.get(message.session)?.end();
   }
 

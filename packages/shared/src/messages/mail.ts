@@ -5,12 +5,28 @@ const session = idSchema;
 const viewer = idSchema;
 const connection = connectionIdSchema;
 
+/** `a=ice-ufrag` and `a=ice-pwd` (RFC 8839 §5.4). */
+export const iceCredentialsSchema = z.object({
+  usernameFragment: z.string().regex(/^[A-Za-z0-9+/]{4,256}$/),
+  password: z.string().regex(/^[A-Za-z0-9+/]{22,256}$/),
+});
+
 /** Messages from signaling to the media-sender that hosts the session. */
 export const toSenderSchema = z.discriminatedUnion('type', [
   /** The session's viewers changed: a viewer joined, requested a new connection, or left. */
   z.object({ type: z.literal('viewers.changed'), session }),
   z.object({ type: z.literal('viewer.answer'), session, viewer, connection, sdp: sdpSchema }),
   z.object({ type: z.literal('viewer.report'), session, viewer, connection, report: reportSchema }),
+  /** A player begins a new ICE session (WHEP). Answered by `viewer.restarted` to `replyTo`. */
+  z.object({
+    type: z.literal('viewer.restart'),
+    session,
+    viewer,
+    connection,
+    request: z.string(),
+    replyTo: z.string(),
+    ice: iceCredentialsSchema,
+  }),
   /** Everything queued up to and including `seq` was interrupted. */
   z.object({ type: z.literal('session.interrupt'), session, seq: z.int().min(0) }),
   z.object({ type: z.literal('session.end'), session, reason: z.string() }),
@@ -53,6 +69,14 @@ export const toSignalingSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('viewer.answered'), session, viewer, connection, epoch: z.int(), sdp: sdpSchema }),
   z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
   z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
+  /** Our side of a player's new ICE session, as an SDP fragment; missing if the host has no such connection. */
+  z.object({
+    type: z.literal('viewer.restarted'),
+    session,
+    viewer,
+    request: z.string(),
+    fragment: sdpSchema.optional(),
+  }),
   /** Sent by another signaling process: the viewer has connected there. */
   z.object({ type: z.literal('viewer.replaced'), session, viewer }),
   z.object({ type: z.literal('session.inspected'), session, request: z.string(), inspection: inspectionSchema }),

@@ -330,6 +330,18 @@ redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
 
   /**
+   * Changes the ICE user name fragment of a WHEP viewer. ARGV: viewer, previous fragment, next fragment. Returns {changed, host or ''};
+   * nothing is changed if another restart came first.
+   */
+  restartViewerIce: `${ALWAYS}local before = redis.call('HGET', KEYS[3], ARGV[1])
+if not before then return {0, ''} end
+local record = cjson.decode(before)
+if record.iceUfrag and record.iceUfrag ~= ARGV[2] then return {0, ''} end
+record.iceUfrag = ARGV[3]
+redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
+return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+
+  /**
    * Removes a viewer. ARGV: viewer, mailbox ('' = any), epoch ('' = called by signaling), attempt ('' = any). Nothing is
    * removed if the viewer has moved to another mailbox or made another attempt since. Returns {removed, host or '', 0 if
    * called by a host whose epoch is over}.

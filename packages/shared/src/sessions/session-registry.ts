@@ -270,6 +270,17 @@ export class SessionRegistry {
     return { found: found === 1, host: host || undefined, from: from || undefined };
   }
 
+  /** @returns whether `from` was the ICE user name fragment of this WHEP viewer, which is `to` from now on. */
+  async restartViewerIce(
+    id: string,
+    viewer: string,
+    from: string,
+    to: string,
+  ): Promise<HostedAt & { changed: boolean }> {
+    const [changed, host] = (await this.#run('restartViewerIce', id, viewer, from, to)) as [number, string];
+    return { changed: changed === 1, host: host || undefined };
+  }
+
   /** @param mailbox removes the viewer only while it is reached there; a reloaded page has moved on. */
   async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
     const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox, '', '')) as [number, string];

@@ -105,6 +105,8 @@ export const viewerRecordSchema = z.object({
   joinedAtMs: z.number(),
   /** The offer of a WHEP viewer; without it the host makes the offer. */
   offer: z.string().optional(),
+  /** The ICE user name fragment of a WHEP viewer since its last ICE restart. */
+  iceUfrag: z.string().optional(),
   /** Trace context of this attempt's join. */
   traceparent: traceparentSchema.optional(),
 });

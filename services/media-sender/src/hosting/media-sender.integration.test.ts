@@ -75,6 +75,9 @@ class FakeTransport implements ViewerTransport {
   async createOffer(): Promise<string> {
     return 'offer';
   }
+  restartIce({ usernameFragment }: { usernameFragment: string }): string {
+    return `a=ice-ufrag:to-${usernameFragment}\r\n`;
+  }
   async acceptAnswer(): Promise<void> {
     this.state = 'connected';
     this.codec = 'vp8';
@@ -969,6 +972,26 @@ describe('MediaSender', () => {
       inspection: { playhead: { role: 'idle' }, held: false, underruns: 0 },
     });
     expect(inspected?.inspection.nextCut?.inMs).toBeLessThan(100);
+  });
+
+  it('answers an ICE restart with its side of the new ICE session, or with nothing for an unknown connection', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(3), WAIT);
+    const replyTo = (await registry.viewers(session))[0]?.mailbox ?? '';
+    const ice = { usernameFragment: 'abcd', password: 'p'.repeat(22) };
+    const restart = { type: 'viewer.restart', session, viewer: viewer.viewer, replyTo, ice } as const;
+    await viewer.tell({ ...restart, connection: 'no-such-connection', request: 'r1' });
+    await viewer.tell({ ...restart, connection: transports[0]?.connection ?? '', request: 'r2' });
+    const answers = () => viewer.received.filter((message) => message.type === 'viewer.restarted');
+    await vi.waitFor(() => expect(answers()).toHaveLength(2), WAIT);
+    const of = { type: 'viewer.restarted', session, viewer: viewer.viewer };
+    expect(answers()).toEqual([
+      { ...of, request: 'r1' },
+      { ...of, request: 'r2', fragment: 'a=ice-ufrag:to-abcd\r\n' },
+    ]);
   });
 });
 

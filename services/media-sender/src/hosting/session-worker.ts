@@ -326,6 +326,12 @@ export class SessionWorker {
         return this.syncViewers();
       case 'viewer.answer':
         return this.#viewers.acceptAnswer(message.viewer, message.connection, message.sdp);
+      case 'viewer.restart': {
+        const { session, viewer, connection, ice, request, replyTo } = message;
+        const fragment = this.#viewers.restartIce(viewer, connection, ice);
+        await this.#services.mail.send(replyTo, { type: 'viewer.restarted', session, viewer, request, fragment });
+        return;
+      }
       case 'session.interrupt':
         return this.#queue.interrupt(message.seq);
       case 'session.end':

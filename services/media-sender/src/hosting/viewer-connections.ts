@@ -9,6 +9,7 @@ import {
   type Tracer,
   type ViewerRecord,
 } from '@humancast/shared';
+import type { IceCredentials } from '../transport/stun.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 
 type TransportFactory = (
@@ -108,6 +109,11 @@ export class ViewerConnections {
     } catch (error) {
       this.#fail(viewer, connection, error);
     }
+  }
+
+  /** @returns our side of the new ICE session; `undefined` if the viewer has no such connection. */
+  restartIce(viewer: string, connection: string, remote: IceCredentials): string | undefined {
+    return this.#find(viewer, connection)?.transport.restartIce(remote);
   }
 
   /** The first media has been sent on a connection. */

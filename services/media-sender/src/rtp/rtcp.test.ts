@@ -123,6 +123,12 @@ describe('what a viewer sends', () => {
     expect(seen.nacks).toEqual([[9, [10, 12, 65_535]]]);
   });
 
+  it('is read from full intra requests, whose entry names the stream (RFC 5104 §4.3.1.1)', () => {
+    const fir = Buffer.from('84ce0004' + '00000001' + '00000000' + '00000009' + '07000000', 'hex');
+    expect(read(fir).losses).toEqual([9]);
+    expect(read(Buffer.from('84ce0002' + '00000001' + '00000000', 'hex')).losses).toEqual([]);
+  });
+
   it('names lost packets across the wrap', () => {
     const packet = Buffer.from('81cd000300000001000000' + '09' + 'ffff8001', 'hex');
     expect(read(packet).nacks).toEqual([[9, [65_535, 0, 15]]]);

@@ -10,6 +10,8 @@ const PT = {
 /** Feedback message types (RFC 4585 §6.2.1, §6.3.1). */
 const FMT_GENERIC_NACK = 1;
 const FMT_PICTURE_LOSS = 1;
+/** RFC 5104 §4.3.1. */
+const FMT_FULL_INTRA_REQUEST = 4;
 /** draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1, draft-alvestrand-rmcat-remb-03 §2.2. */
 const FMT_TRANSPORT_FEEDBACK = 15;
 const FMT_APPLICATION = 15;
@@ -95,6 +97,7 @@ export interface RtcpListener {
   report(block: ReportBlock, reporter: number): void;
   /** Asks for these packets again (RFC 4585 §6.2.1): at most {@link MAX_NACKED} of a compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
+  /** A keyframe is requested, by PLI or FIR. */
   pictureLoss(ssrc: number): void;
   /** @param packet the whole RTCP packet, of which nothing but its header has been read. */
   transportFeedback(packet: Buffer): void;
@@ -142,6 +145,8 @@ function readPacket(packet: Buffer, listener: RtcpListener, room: number): numbe
       break;
     case PT.payload:
       if (count === FMT_PICTURE_LOSS && packet.length >= 12) listener.pictureLoss(packet.readUInt32BE(8));
+      // The header's media SSRC is unused in a FIR; its first entry, of eight bytes, names the stream (RFC 5104 §4.3.1.1).
+      if (count === FMT_FULL_INTRA_REQUEST && packet.length >= 20) listener.pictureLoss(packet.readUInt32BE(12));
       if (count === FMT_APPLICATION) readRemb(packet, listener);
       break;
   }

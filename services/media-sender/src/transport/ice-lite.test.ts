@@ -70,15 +70,20 @@ async function exchange(socket: Socket, data: Buffer, port: number, address: str
 
 /** Every datagram sent before `socket`'s check has been dealt with when this returns: one socket keeps its order. */
 async function settle({ agent, port }: Awaited<ReturnType<typeof openAgent>>, socket: Socket, address: string) {
-  await exchange(socket, check(`${agent.usernameFragment}:x`, agent.password), port, address);
+  await exchange(socket, check(`${agent.local.usernameFragment}:x`, agent.local.password), port, address);
 }
 
 describe('a check', () => {
   it.each(LOOPBACKS)('from %s is answered with the address it came from', async (address) => {
     const { agent, port } = await openAgent(address);
     const peer = await openPeer(address);
-    const answer = await exchange(peer, check(`${agent.usernameFragment}:peer`, agent.password), port, address);
-    const message = parseMessage(answer, Buffer.from(agent.password));
+    const answer = await exchange(
+      peer,
+      check(`${agent.local.usernameFragment}:peer`, agent.local.password),
+      port,
+      address,
+    );
+    const message = parseMessage(answer, Buffer.from(agent.local.password));
     expect(message?.messageClass).toBe(RESPONSE);
     expect(message?.getAttributeValue('XOR-MAPPED-ADDRESS')).toEqual([address, peer.address().port]);
   });
@@ -87,13 +92,40 @@ describe('a check', () => {
     const opened = await openAgent('127.0.0.1');
     const { agent, port, seen } = opened;
     const [stranger, viewer] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
-    stranger.send(check(`${agent.usernameFragment}:peer`, 'a guess', true), port, '127.0.0.1');
-    stranger.send(check('another:peer', agent.password, true), port, '127.0.0.1');
+    stranger.send(check(`${agent.local.usernameFragment}:peer`, 'a guess', true), port, '127.0.0.1');
+    stranger.send(check('another:peer', agent.local.password, true), port, '127.0.0.1');
     stranger.send('data', port, '127.0.0.1');
-    stranger.send(check(`${agent.usernameFragment}:peer`, agent.password).subarray(0, 40), port, '127.0.0.1');
+    stranger.send(
+      check(`${agent.local.usernameFragment}:peer`, agent.local.password).subarray(0, 40),
+      port,
+      '127.0.0.1',
+    );
     await settle(opened, viewer, '127.0.0.1');
     expect(seen).toEqual(['alive']);
     expect(agent.remoteAddress).toBe(`127.0.0.1:${viewer.address().port}`);
+  });
+});
+
+describe('restart()', () => {
+  it('accepts checks of both ICE sessions until the first one of the new session, and stays on its path', async () => {
+    const opened = await openAgent('127.0.0.1');
+    const { agent, port } = opened;
+    const [peer, moved] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
+    const before = agent.local;
+    await exchange(peer, check(`${before.usernameFragment}:abcd`, before.password, true), port, '127.0.0.1');
+    const after = agent.restart({ usernameFragment: 'efgh', password: 'another-password-of-22' });
+    expect(after).toBe(agent.local);
+    expect(after.usernameFragment).not.toBe(before.usernameFragment);
+    const old = await exchange(peer, check(`${before.usernameFragment}:abcd`, before.password), port, '127.0.0.1');
+    expect(parseMessage(old, Buffer.from(before.password))?.messageClass).toBe(RESPONSE);
+    expect(agent.remoteAddress).toBe(`127.0.0.1:${peer.address().port}`);
+    const next = check(`${after.usernameFragment}:efgh`, after.password, true);
+    const answer = await exchange(moved, next, port, '127.0.0.1');
+    expect(parseMessage(answer, Buffer.from(after.password))?.messageClass).toBe(RESPONSE);
+    expect(agent.remoteAddress).toBe(`127.0.0.1:${moved.address().port}`);
+    moved.send(check(`${before.usernameFragment}:abcd`, before.password), port, '127.0.0.1');
+    await settle(opened, moved, '127.0.0.1');
+    expect(opened.problems).toEqual(['unauthenticated']);
   });
 });
 
@@ -102,7 +134,7 @@ const VIEWER = { usernameFragment: 'abcd', password: 'a-password-of-22-letters' 
 
 async function nominate(opened: Awaited<ReturnType<typeof openAgent>>, socket: Socket) {
   const { agent, port } = opened;
-  await exchange(socket, check(`${agent.usernameFragment}:abcd`, agent.password, true), port, '127.0.0.1');
+  await exchange(socket, check(`${agent.local.usernameFragment}:abcd`, agent.local.password, true), port, '127.0.0.1');
 }
 
 /** A connection with keys, whose handshake came over `socket`. */
@@ -150,7 +182,7 @@ describe('with keys, a path that the viewer nominates', () => {
     opened.agent.setRemote(VIEWER);
     const [probe] = await Promise.all([nextProbe(next), nominate(opened, next)]);
     expect(parseMessage(probe, Buffer.from(VIEWER.password))?.getAttributeValue('USERNAME')).toBe(
-      `abcd:${opened.agent.usernameFragment}`,
+      `abcd:${opened.agent.local.usernameFragment}`,
     );
     // Neither a wrong password, nor another transaction, nor another address proves it.
     next.send(answerTo(probe, 'a guess'), opened.port, '127.0.0.1');
@@ -242,7 +274,7 @@ describe('a datagram', () => {
   it('of STUN beyond the rate of a path is not read', async () => {
     const peer = await openPeer('127.0.0.1');
     const opened = await openAgent('127.0.0.1');
-    const message = check(`${opened.agent.usernameFragment}:x`, opened.agent.password);
+    const message = check(`${opened.agent.local.usernameFragment}:x`, opened.agent.local.password);
     await exchange(peer, message, opened.port, '127.0.0.1');
     for (let i = 0; i < 80; i++) peer.send(message, opened.port, '127.0.0.1');
     const seen = async () => {
@@ -279,14 +311,14 @@ describe('what is sent', () => {
       const [data] = (await arrived) as [Buffer];
       return data.toString();
     };
-    const username = `${agent.usernameFragment}:peer`;
-    await exchange(one, check(username, agent.password), port, '127.0.0.1');
+    const username = `${agent.local.usernameFragment}:peer`;
+    await exchange(one, check(username, agent.local.password), port, '127.0.0.1');
     expect(await arrivals(one)).toBe('packet');
-    await exchange(two, check(username, agent.password), port, '127.0.0.1');
+    await exchange(two, check(username, agent.local.password), port, '127.0.0.1');
     expect(await arrivals(one)).toBe('packet');
-    await exchange(two, check(username, agent.password, true), port, '127.0.0.1');
+    await exchange(two, check(username, agent.local.password, true), port, '127.0.0.1');
     expect(await arrivals(two)).toBe('packet');
-    await exchange(one, check(username, agent.password, true), port, '127.0.0.1');
+    await exchange(one, check(username, agent.local.password, true), port, '127.0.0.1');
     expect(await arrivals(one)).toBe('packet');
   });
 

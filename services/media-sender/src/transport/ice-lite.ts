@@ -79,8 +79,9 @@ interface Path {
  * answer to a check of our own, which is made as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
  */
 export class IceLiteAgent implements PacketWriter {
-  readonly usernameFragment = randomBytes(6).toString('base64');
-  readonly password = randomBytes(18).toString('base64');
+  #local = newCredentials();
+  /** Credentials of before an ICE restart, which hold until the first check under the new ones. */
+  #previous: IceCredentials | undefined;
   readonly #options: IceLiteOptions;
   readonly #events: IceLiteEvents;
   readonly #nowMs: () => number;
@@ -108,6 +109,11 @@ export class IceLiteAgent implements PacketWriter {
     this.#strangers = new TokenBucket(STRANGER_RATE, this.#nowMs);
   }
 
+  /** Our `a=ice-ufrag` and `a=ice-pwd`. */
+  get local(): IceCredentials {
+    return this.#local;
+  }
+
   /** `address:port` of the viewer, or of its relay. */
   get remoteAddress(): string | undefined {
     return this.#selected && `${this.#selected.address}:${this.#selected.port}`;
@@ -122,6 +128,19 @@ export class IceLiteAgent implements PacketWriter {
   setRemote(credentials: IceCredentials): void {
     this.#remote = credentials;
     if (this.#pending) this.#probe(this.#pending);
+  }
+
+  /**
+   * Begins a new ICE session with the viewer's new credentials (RFC 8445 §2.4). Media stays on the selected path, and checks of the
+   * old session are answered, until the viewer has made a check in the new one.
+   * @returns our new credentials.
+   */
+  restart(remote: IceCredentials): IceCredentials {
+    this.#previous = this.#local;
+    this.#local = newCredentials();
+    for (const path of this.#paths) path.probe = undefined;
+    this.setRemote(remote);
+    return this.#local;
   }
 
   /** There are keys: the path that the handshake ended on is used, and another one only once it is proven. */
@@ -145,7 +164,7 @@ export class IceLiteAgent implements PacketWriter {
     else if (selected && this.#selected) this.#probe(this.#selected);
   }
 
-  /** Opens a socket an address. → the candidates' `candidate:` lines. @throws Error when none can be opened. */
+  /** Opens a socket for each address. @returns the candidates' `candidate:` lines. @throws Error when none can be opened. */
   async gather(): Promise<string[]> {
     const addresses = this.#options.hostAddresses.length > 0 ? this.#options.hostAddresses : machineAddresses();
     const results = await Promise.allSettled(addresses.slice(0, MAX_ADDRESSES).map((address) => this.#open(address)));
@@ -252,10 +271,16 @@ export class IceLiteAgent implements PacketWriter {
 
   #readStun(known: Path | undefined, socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
     if (!(known?.stun ?? this.#strangers).take()) return { reason: 'rate-limited' };
-    const message = readStun(data, this, this.#remote);
+    let credentials = this.#local;
+    let message = readStun(data, credentials, this.#remote);
+    if (message === 'unauthenticated' && this.#previous) {
+      credentials = this.#previous;
+      message = readStun(data, credentials, this.#remote);
+    }
     if (typeof message === 'string') return { reason: message };
     if (message.kind === 'request') {
-      this.#answer(known ?? this.#addPath(socket, remote, data.length), message);
+      if (credentials === this.#local) this.#previous = undefined;
+      this.#answer(known ?? this.#addPath(socket, remote, data.length), message, credentials.password);
       return undefined;
     }
     if (!known) return { reason: 'unknown-source' };
@@ -270,8 +295,8 @@ export class IceLiteAgent implements PacketWriter {
     return undefined;
   }
 
-  #answer(path: Path, request: BindingRequest): void {
-    path.socket.send(bindingSuccess(request, path.address, path.port, this.password), path.port, path.address);
+  #answer(path: Path, request: BindingRequest, password: string): void {
+    path.socket.send(bindingSuccess(request, path.address, path.port, password), path.port, path.address);
     // The controlling agent may nominate again when it finds a better way; the latest counts. Until the first, any will do.
     if (request.useCandidate || !this.#selected) this.#nominate(path);
     if (path === this.#selected) this.#events.alive(false);
@@ -308,7 +333,7 @@ export class IceLiteAgent implements PacketWriter {
       path.probe = { id: randomBytes(12), madeAtMs: nowMs, sentAtMs: nowMs };
     }
     path.probe.sentAtMs = nowMs;
-    path.socket.send(bindingRequest(path.probe.id, this, this.#remote), path.port, path.address);
+    path.socket.send(bindingRequest(path.probe.id, this.#local, this.#remote), path.port, path.address);
   }
 
   #pathOf(socket: Socket, remote: RemoteInfo): Path | undefined {
@@ -336,6 +361,10 @@ export class IceLiteAgent implements PacketWriter {
     this.#paths.push(path);
     return path;
   }
+}
+
+function newCredentials(): IceCredentials {
+  return { usernameFragment: randomBytes(6).toString('base64'), password: randomBytes(18).toString('base64') };
 }
 
 function unlessInUse(error: NodeJS.ErrnoException): undefined {

@@ -81,7 +81,8 @@ describe('the codec', () => {
       const [media] = parseDescription(lines('v=0', ...VIDEO, ...feedback)).media;
       return media && chooseVideo(media, ['vp8'])?.feedback;
     };
-    expect(offered('a=rtcp-fb:96 nack pli', 'a=rtcp-fb:97 nack', 'a=rtcp-fb:96 ccm fir')).toEqual(['nack pli']);
+    expect(offered('a=rtcp-fb:96 nack pli', 'a=rtcp-fb:97 nack', 'a=rtcp-fb:96 ccm tmmbr')).toEqual(['nack pli']);
+    expect(offered('a=rtcp-fb:96 ccm fir')).toEqual(['ccm fir']);
     expect(offered('a=rtcp-fb:96 goog-remb', 'a=rtcp-fb:96 transport-cc')).toEqual(['transport-cc', 'goog-remb']);
     expect(offered('a=rtcp-fb:* nack')).toEqual(['nack']);
     expect(offered()).toEqual([]);
@@ -108,6 +109,56 @@ describe('the codec', () => {
   it.each(['opus/48000/2', 'OPUS/48000/2', 'opus/48000', 'OPUS/48000'])('of sound may be written as %s', (encoding) => {
     const [media] = parseDescription(lines('v=0', 'm=audio 9 X 109', `a=rtpmap:109 ${encoding}`)).media;
     expect(media && chooseOpus(media)?.payloadType).toBe(109);
+  });
+});
+
+describe('an offer of aiortc', () => {
+  /** As aiortc 1.4 makes it, shortened; it has a transport for each section, of which BUNDLE names the first. */
+  const offer = (...video: string[]) =>
+    parseDescription(
+      lines(
+        'v=0',
+        'a=group:BUNDLE 0 1',
+        'a=msid-semantic:WMS *',
+        'm=audio 36033 UDP/TLS/RTP/SAVPF 96 0 8',
+        'a=recvonly',
+        'a=mid:0',
+        'a=rtcp-mux',
+        'a=rtpmap:96 opus/48000/2',
+        'a=rtpmap:0 PCMU/8000',
+        'a=rtpmap:8 PCMA/8000',
+        'm=video 49538 UDP/TLS/RTP/SAVPF 97 98 99 100',
+        'a=recvonly',
+        'a=mid:1',
+        ...video,
+      ),
+    );
+  const h264 = [
+    'a=rtpmap:99 H264/90000',
+    'a=rtcp-fb:99 nack',
+    'a=rtcp-fb:99 nack pli',
+    'a=fmtp:99 packetization-mode=1;level-asymmetry-allowed=1;profile-level-id=42001f',
+    'a=rtpmap:100 rtx/90000',
+    'a=fmtp:100 apt=99',
+  ];
+
+  it('gets video and audio if it takes H.264 only', () => {
+    const { media, bundle } = offer(...h264);
+    const [audio, video] = media;
+    if (!audio || !video) throw new Error('no media');
+    expect(bundle).toEqual(['0', '1']);
+    expect(chooseOpus(audio)?.payloadType).toBe(96);
+    expect(chooseVideo(video, ['vp8', 'h264'])).toMatchObject({
+      codec: 'h264',
+      payloadType: 99,
+      rtxPayloadType: 100,
+      feedback: ['nack', 'nack pli'],
+    });
+  });
+
+  it('shares no codec with an avatar in VP8 if it takes H.264 only', () => {
+    const [, video] = offer(...h264).media;
+    expect(video && chooseVideo(video, ['vp8'])).toBeUndefined();
   });
 });
 

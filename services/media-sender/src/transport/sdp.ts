@@ -230,7 +230,7 @@ export interface VideoFormat {
 }
 
 /** The kinds of feedback that are acted on. */
-export const VIDEO_FEEDBACK: readonly string[] = ['transport-cc', 'goog-remb', 'nack', 'nack pli'];
+export const VIDEO_FEEDBACK: readonly string[] = ['transport-cc', 'goog-remb', 'nack', 'nack pli', 'ccm fir'];
 export const AUDIO_FEEDBACK: readonly string[] = ['transport-cc', 'nack'];
 
 /** The first of our codecs that the viewer takes. */
@@ -402,6 +402,26 @@ export function writeDescription(
     ...(mids.length > 0 ? [`a=group:BUNDLE ${mids.join(' ')}`] : []),
     'a=msid-semantic: WMS *',
     ...media.flatMap((section) => (isLocal(section) ? mediaLines(section, local) : refusalLines(section))),
+  ];
+  return `${lines.join('\r\n')}\r\n`;
+}
+
+/**
+ * Writes the answer to an ICE restart (RFC 9725 §4.3.3).
+ * @param tagged the section that describes the transport of the bundle; without a `mid`, the credentials are those of the session.
+ */
+export function writeIceFragment(
+  local: IceCredentials,
+  candidates: readonly string[],
+  { kind, protocol, firstFormat, mid }: Pick<RemoteMedia, 'kind' | 'protocol' | 'firstFormat' | 'mid'>,
+): string {
+  const lines = [
+    'a=ice-lite',
+    ...(mid === '' ? [] : [`m=${kind} 9 ${protocol} ${firstFormat}`, `a=mid:${mid}`]),
+    `a=ice-ufrag:${local.usernameFragment}`,
+    `a=ice-pwd:${local.password}`,
+    ...candidates.map((candidate) => `a=${candidate}`),
+    'a=end-of-candidates',
   ];
   return `${lines.join('\r\n')}\r\n`;
 }

@@ -3,6 +3,7 @@ import type { BandwidthEstimator, EstimateSource } from '../congestion/bandwidth
 import type { AudioPacket } from '../rtp/audio-packet.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { RepairBudget } from '../rtp/repair-budget.js';
+import type { IceCredentials } from './stun.js';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -94,6 +95,13 @@ export interface ViewerTransport {
   acceptAnswer(sdp: string): Promise<void>;
   /** Answers a viewer's own offer (WHEP); all candidates are in it. @throws HumancastError `bad_sdp`, `no_common_codec`. */
   answerOffer(sdp: string): Promise<string>;
+  /**
+   * Begins a new ICE session of a viewer that has made the offer (RFC 8445 §2.4). Media goes on meanwhile.
+   * @param remote the viewer's new credentials.
+   * @returns our own, and our candidates, as an SDP fragment (RFC 8840 §9).
+   * @throws HumancastError `unavailable` without an ICE session.
+   */
+  restartIce(remote: IceCredentials): string;
 
   /**
    * @param rtpTicks the frame's time on the timeline, 90 kHz; may grow beyond 32 bits.

@@ -445,6 +445,43 @@ describe('a viewer in Chromium', () => {
   });
 
   it('makes its own offer, as WHEP players do', async () => {
+    const { page } = await playingItsOffer();
+    expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsReceived']).toBeGreaterThan(10);
+  });
+
+  it('restarts ICE over WHEP, over the same DTLS connection', async () => {
+    const { transport, page, answer, events } = await playingItsOffer();
+    const offer = await page.evaluate(async () => {
+      pc.restartIce();
+      await pc.setLocalDescription();
+      return pc.localDescription?.sdp ?? '';
+    });
+    const of = (sdp: string, name: string) => new RegExp(`^a=${name}:(.*)$`, 'm').exec(sdp)?.[1]?.trim() ?? '';
+    const remote = { usernameFragment: of(offer, 'ice-ufrag'), password: of(offer, 'ice-pwd') };
+    const fragment = transport.restartIce(remote);
+    const ufrag = of(fragment, 'ice-ufrag');
+    expect(ufrag).not.toBe(of(answer, 'ice-ufrag'));
+    expect(of(fragment, 'mid')).toBe(of(answer, 'mid'));
+    expect(fragment).toMatch(/^a=candidate:.* typ host\r$/m);
+    // As a player does it (RFC 9725 §4.3.3): the same answer with the new credentials.
+    const next = answer
+      .replace(/^(a=ice-ufrag:).*\r$/gm, `$1${ufrag}\r`)
+      .replace(/^(a=ice-pwd:).*\r$/gm, `$1${of(fragment, 'ice-pwd')}\r`);
+    await page.evaluate((sdp) => pc.setRemoteDescription({ type: 'answer', sdp }), next);
+    await waitFor('a pair of the new ICE session is used', () =>
+      page.evaluate(async (fragment) => {
+        const stats = await pc.getStats();
+        const transport = [...stats.values()].find(({ type }) => type === 'transport');
+        const pair = stats.get(transport?.selectedCandidatePairId ?? '');
+        return stats.get(pair?.localCandidateId ?? '')?.usernameFragment === fragment;
+      }, remote.usernameFragment),
+    );
+    await decodes(page, 45);
+    expect(events.closeReasons).toEqual([]);
+    expect(transport.state).toBe('connected');
+  });
+
+  async function playingItsOffer() {
     const { transport, events } = createTransport();
     const page = await openPage();
     const offer = await page.evaluate(async () => {
@@ -462,8 +499,8 @@ describe('a viewer in Chromium', () => {
     await waitFor('connected', () => events.codec !== undefined);
     play(transport, 'vp8');
     await decodes(page, 45);
-    expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsReceived']).toBeGreaterThan(10);
-  });
+    return { transport, events, page, answer };
+  }
 
   it('knows at once that we have gone', async () => {
     const { transport, events, page } = await watching();

@@ -40,6 +40,7 @@ import {
   type VideoFormat,
   videoFormats,
   writeDescription,
+  writeIceFragment,
 } from './sdp.js';
 import type { IceCredentials } from './stun.js';
 import { TokenBucket } from './token-bucket.js';
@@ -143,6 +144,10 @@ export class WebRtcTransport implements ViewerTransport {
   #dtls: DtlsEndpoint | undefined;
   #dtlsEstablished = false;
   #negotiated: Negotiated | undefined;
+  /** Our `candidate:` lines. */
+  #candidates: readonly string[] = [];
+  /** The section that describes the transport, in an ICE restart. */
+  #tagged: Pick<RemoteMedia, 'kind' | 'protocol' | 'firstFormat' | 'mid'> | undefined;
   #senders: Senders | undefined;
   /** Once closed. */
   #lastStats: TransportStats | undefined;
@@ -227,6 +232,7 @@ export class WebRtcTransport implements ViewerTransport {
     const negotiated = this.#negotiate(offer, { audio, video });
     const local = await this.#prepare('passive');
     this.#agree(negotiated);
+    this.#tagged = offer.media.find(({ mid }) => mid !== '' && mid === offer.bundle[0]) ?? video;
     const { opus } = negotiated;
     const media = offer.media.map((section) => {
       if (section === video) {
@@ -237,6 +243,11 @@ export class WebRtcTransport implements ViewerTransport {
       return this.#localMedia('audio', section, opusFormats(opus), opus.rtxPayloadType !== undefined);
     });
     return writeDescription(this.#sessionId(), local, media, offer.bundle);
+  }
+
+  restartIce(remote: IceCredentials): string {
+    if (!this.#tagged || this.#state === 'closed') throw new HumancastError('unavailable', 'there is no ICE session');
+    return writeIceFragment(this.#ice.restart(remote), this.#candidates, this.#tagged);
   }
 
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket = 0, toPacket = frame.payloads.length): number {
@@ -369,7 +380,8 @@ export class WebRtcTransport implements ViewerTransport {
     });
     const candidates = await this.#ice.gather();
     if (this.#isClosed()) throw new HumancastError('unavailable', 'the connection was closed meanwhile');
-    const { usernameFragment, password } = this.#ice;
+    this.#candidates = candidates;
+    const { usernameFragment, password } = this.#ice.local;
     return { setup, candidates, usernameFragment, password, fingerprint: fingerprintOf(certificate) };
   }
 

@@ -1,19 +1,18 @@
 import type { ToSignaling } from '@humancast/shared';
-import type { Inspector } from './inspector.js';
+import type { HostAnswer, HostRequests } from './host-requests.js';
 
-type InspectedMessage = Extract<ToSignaling, { type: 'session.inspected' }>;
 /** A message about one viewer. */
-export type ViewerPost = Exclude<ToSignaling, InspectedMessage>;
+export type ViewerPost = Exclude<ToSignaling, HostAnswer>;
 export type ViewerSink = (message: ViewerPost) => void;
 
-/** Dispatches the messages of this process's mailbox to the viewer or the pending inspection that they belong to. */
+/** Dispatches the messages of this process's mailbox to the viewer or the pending request that they belong to. */
 export class Inbox {
-  readonly #inspector: Inspector;
+  readonly #requests: HostRequests;
   readonly #sinks = new Map<string, ViewerSink>();
   #onUnclaimed: ViewerSink = () => {};
 
-  constructor(inspector: Inspector) {
-    this.#inspector = inspector;
+  constructor(requests: HostRequests) {
+    this.#requests = requests;
   }
 
   /** Sends messages for this viewer to `sink`. @returns a function that stops it, unless a newer sink has taken over. */
@@ -30,7 +29,7 @@ export class Inbox {
   }
 
   deliver(message: ToSignaling): void {
-    if (message.type === 'session.inspected') this.#inspector.answered(message.request, message.inspection);
+    if (message.type === 'session.inspected' || message.type === 'viewer.restarted') this.#requests.answered(message);
     else (this.#sinks.get(message.viewer) ?? this.#onUnclaimed)(message);
   }
 }

@@ -7,7 +7,7 @@ import {
   samplesToMs,
   type ViewerRecord,
 } from '@humancast/shared';
-import type { Inspector } from '../routing/inspector.js';
+import type { HostRequests } from '../routing/host-requests.js';
 
 /** @returns What a session's token shows: neither the viewers, nor the owner, nor the host. */
 export function guestView(session: SessionDetails): SessionDetails {
@@ -18,11 +18,11 @@ export function guestView(session: SessionDetails): SessionDetails {
 /** Builds the REST representation of sessions. */
 export class SessionViews {
   readonly #registry: SessionRegistry;
-  readonly #inspector: Inspector;
+  readonly #requests: HostRequests;
 
-  constructor(registry: SessionRegistry, inspector: Inspector) {
+  constructor(registry: SessionRegistry, requests: HostRequests) {
     this.#registry = registry;
-    this.#inspector = inspector;
+    this.#requests = requests;
   }
 
   async list(): Promise<SessionSummary[]> {
@@ -38,7 +38,7 @@ export class SessionViews {
     const [viewers, queue, inspection] = await Promise.all([
       this.#registry.viewers(id),
       this.#registry.queue(id),
-      record.state === 'hosted' && record.host !== undefined ? this.#inspector.inspect(id, record.host) : undefined,
+      record.state === 'hosted' && record.host !== undefined ? this.#requests.inspect(id, record.host) : undefined,
     ]);
     return {
       ...summaryOf(record),

@@ -14,12 +14,12 @@ const fragment = [
 ].join('\r\n');
 
 describe('parseIceFragment', () => {
-  it('reads the ICE user name of a fragment with candidates', () => {
-    expect(parseIceFragment(fragment)).toEqual({ ufrag: 'EsAw' });
+  it('reads the ICE credentials of a fragment with candidates', () => {
+    expect(parseIceFragment(fragment)).toEqual({ ufrag: 'EsAw', password: 'P2uYro0UCOQ4zxjKXaWCBui1' });
   });
 
   it('accepts a fragment that only ends the candidates', () => {
-    expect(parseIceFragment('a=ice-ufrag:EsAw\na=end-of-candidates\n')).toEqual({ ufrag: 'EsAw' });
+    expect(parseIceFragment('a=ice-ufrag:EsAw\na=end-of-candidates\n')).toEqual({ ufrag: 'EsAw', password: undefined });
   });
 
   it.each(['{"candidate":"x"}', 'a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n'])(

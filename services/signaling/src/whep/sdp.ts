@@ -1,6 +1,7 @@
 /** What an SDP fragment says of an ICE session (RFC 8840 §9). */
 export interface IceFragment {
   ufrag: string | undefined;
+  password: string | undefined;
 }
 
 /** @returns the ICE user name of a description, which names its ICE session; `undefined` if there is none (RFC 8839 §5.4). */
@@ -18,7 +19,7 @@ export function looksLikeSdp(text: string): boolean {
  * @returns `undefined` when it is malformed: a line that is no SDP line, or a candidate that belongs to no media section.
  */
 export function parseIceFragment(text: string): IceFragment | undefined {
-  const fragment: IceFragment = { ufrag: undefined };
+  const fragment: IceFragment = { ufrag: undefined, password: undefined };
   let hasMid = false;
   for (const line of text.split(/\r?\n/)) {
     if (line === '') continue;
@@ -26,7 +27,8 @@ export function parseIceFragment(text: string): IceFragment | undefined {
     if (line.startsWith('m=')) hasMid = false;
     if (line.startsWith('a=mid:')) hasMid = true;
     if (line.startsWith('a=candidate:') && !hasMid) return undefined;
-    if (line.startsWith('a=ice-ufrag:')) fragment.ufrag ??= line.slice('a=ice-ufrag:'.length);
+    if (line.startsWith('a=ice-ufrag:')) fragment.ufrag ??= line.slice('a=ice-ufrag:'.length).trim();
+    if (line.startsWith('a=ice-pwd:')) fragment.password ??= line.slice('a=ice-pwd:'.length).trim();
   }
   return fragment;
 }

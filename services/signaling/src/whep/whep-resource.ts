@@ -6,7 +6,7 @@ const resourceSchema = z.object({
   session: idSchema,
   viewer: idSchema,
   connection: connectionIdSchema,
-  /** The ICE user name of the player's ICE session; another one in a PATCH requests an ICE restart. */
+  /** The ICE user name fragment of the player's first ICE session. */
   ufrag: z.string(),
   /** Whether the session was created for this player, and ends with it. */
   owned: z.boolean(),
@@ -31,9 +31,12 @@ export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
   return parsed.data;
 }
 
-/** The entity-tag that names the ICE session (RFC 9110 §8.8.3, strong). It never changes: there are no restarts. */
-export function etagOf({ connection }: WhepResource): string {
-  return `"${connection}"`;
+/**
+ * @param current the ICE user name fragment of the player's current ICE session.
+ * @returns the entity-tag that names that ICE session (RFC 9110 §8.8.3, strong).
+ */
+export function etagOf({ connection, ufrag }: WhepResource, current = ufrag): string {
+  return current === ufrag ? `"${connection}"` : `"${connection}.${current}"`;
 }
 
 const signedText = (body: string) => `humancast.whep.${body}`;

@@ -1,6 +1,7 @@
 import { ERRORS, type ErrorCode, type IceServer, SDP_LIMIT_BYTES } from '@humancast/protocol';
 import {
   HumancastError,
+  iceCredentialsSchema,
   type Logger,
   newId,
   type SessionRegistry,
@@ -9,14 +10,16 @@ import {
   type Tracer,
   traced,
   traceFields,
+  type ViewerRecord,
 } from '@humancast/shared';
 import type { DemoSessions } from '../demo/demo-sessions.js';
 import type { SignalingMetrics } from '../metrics.js';
+import type { HostRequests } from '../routing/host-requests.js';
 import type { Inbox, ViewerPost } from '../routing/inbox.js';
 import type { SessionRouter } from '../routing/session-router.js';
 import type { SessionService } from '../sessions/session-service.js';
 import type { TurnCredentials } from '../turn/turn-credentials.js';
-import { iceUfragOf, looksLikeSdp, parseIceFragment } from './sdp.js';
+import { type IceFragment, iceUfragOf, looksLikeSdp, parseIceFragment } from './sdp.js';
 import { etagOf, parseResourceId, resourceId, type WhepResource } from './whep-resource.js';
 
 const RETRY_SECONDS = 2;
@@ -26,6 +29,7 @@ export interface WhepParts {
   sessions: SessionService;
   demos: DemoSessions;
   router: SessionRouter;
+  requests: HostRequests;
   inbox: Inbox;
   turn: TurnCredentials;
   metrics: SignalingMetrics;
@@ -64,6 +68,13 @@ export interface WhepAnswer {
   iceServers: IceServer[];
 }
 
+export interface WhepPatch {
+  /** Fresh credentials for the relay. */
+  iceServers: IceServer[];
+  /** Our side of a new ICE session, as an SDP fragment, and its entity-tag; missing unless the player has begun one. */
+  restarted: { fragment: string; etag: string } | undefined;
+}
+
 interface Negotiated {
   connection: string;
   sdp: string;
@@ -96,24 +107,20 @@ export class WhepService {
   }
 
   /**
-   * Checks a PATCH with more of the player's candidates, and drops them: hosts are ICE-lite agents, which learn a player's
-   * addresses from its checks (RFC 8445 §2.5).
-   * @returns fresh credentials for the relay, for a player whose first ones have expired.
-   * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`,
-   * `ice_restart_unsupported`.
+   * Restarts ICE if the player names a new ICE user name fragment (RFC 9725 §4.3.3). Candidates are dropped: hosts are ICE-lite
+   * agents, which learn a player's addresses from its checks (RFC 8445 §2.5).
+   * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`, `unavailable`.
    */
-  async trickle(id: string, ifMatch: string | undefined, body: string): Promise<IceServer[]> {
+  async patch(id: string, ifMatch: string | undefined, body: string): Promise<WhepPatch> {
     const resource = parseResourceId(id, this.#options.tokenSecret);
-    await this.#requireViewer(resource);
-    checkPrecondition(ifMatch, etagOf(resource));
+    const { iceUfrag: current = resource.ufrag } = await this.#requireViewer(resource);
+    checkPrecondition(ifMatch, etagOf(resource, current));
     checkLength(body);
     const fragment = parseIceFragment(body);
     if (!fragment) throw new HumancastError('bad_sdp', 'the body is not an SDP fragment');
-    // Another user name starts another ICE session (draft-ietf-wish-whep §4.4.3); refusing it keeps the one there is.
-    if (fragment.ufrag !== undefined && fragment.ufrag !== resource.ufrag) {
-      throw new HumancastError('ice_restart_unsupported');
-    }
-    return this.#parts.turn.issue(resource.viewer, resource.session);
+    const { ufrag = current, password } = fragment;
+    const restarted = ufrag === current ? undefined : await this.#restart(resource, current, { ufrag, password });
+    return { iceServers: this.#parts.turn.issue(resource.viewer, resource.session), restarted };
   }
 
   /** Removes the player. @throws HumancastError `not_found`. */
@@ -156,6 +163,25 @@ export class WhepService {
       await this.#cleanUp(session, viewer, owned);
       throw error;
     }
+  }
+
+  /** The new fragment is stored first, so that of two restarts at once only one takes place. */
+  async #restart(resource: WhepResource, current: string, next: IceFragment): Promise<WhepPatch['restarted']> {
+    const { session, viewer, connection } = resource;
+    const { registry, requests, logger } = this.#parts;
+    const { data: ice } = iceCredentialsSchema.safeParse({ usernameFragment: next.ufrag, password: next.password });
+    if (!ice) throw new HumancastError('bad_sdp', 'an ICE restart needs a valid a=ice-ufrag and a=ice-pwd');
+    const { changed, host } = await registry.restartViewerIce(session, viewer, current, ice.usernameFragment);
+    if (!changed) throw new HumancastError('precondition_failed');
+    const answer =
+      host === undefined ? undefined : await requests.restartIce(host, { session, viewer, connection, ice });
+    if (answer?.fragment === undefined) {
+      await registry.restartViewerIce(session, viewer, ice.usernameFragment, current);
+      if (answer) throw new HumancastError('not_found', 'the connection is gone');
+      throw new HumancastError('unavailable', { retryAfterSeconds: RETRY_SECONDS });
+    }
+    logger.info({ session, viewer }, 'WHEP viewer restarted ICE');
+    return { fragment: answer.fragment, etag: etagOf(resource, ice.usernameFragment) };
   }
 
   async #sessionFor({ avatar, session, demo, key, network }: WatchRequest): Promise<string> {
@@ -218,9 +244,10 @@ export class WhepService {
   }
 
   /** @throws HumancastError `not_found` when the viewer is gone. */
-  async #requireViewer({ session, viewer }: WhepResource): Promise<void> {
-    const viewers = await this.#parts.registry.viewers(session);
-    if (!viewers.some((item) => item.viewer === viewer)) throw new HumancastError('not_found');
+  async #requireViewer({ session, viewer }: WhepResource): Promise<ViewerRecord> {
+    const found = (await this.#parts.registry.viewers(session)).find((item) => item.viewer === viewer);
+    if (!found) throw new HumancastError('not_found');
+    return found;
   }
 
   async #cleanUp(session: string, viewer: string, end: boolean): Promise<void> {

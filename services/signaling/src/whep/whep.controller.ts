@@ -104,17 +104,20 @@ export class WhepController {
   }
 
   @Patch('resource/:id')
-  @HttpCode(204)
-  async trickle(
+  async patch(
     @Param('id') id: string,
     @Headers('if-match') ifMatch: string | undefined,
     @Req() request: IncomingMessage,
     @Body() body: unknown,
-    @Res({ passthrough: true }) response: ServerResponse,
+    @Res() response: ServerResponse,
   ): Promise<void> {
     response.setHeader('accept-patch', SDP_FRAGMENT);
-    const iceServers = await this.whep.trickle(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
+    const { iceServers, restarted } = await this.whep.patch(id, ifMatch, textBody(request, body, SDP_FRAGMENT));
     setLinks(response, iceLinks(iceServers));
+    if (restarted)
+      response.writeHead(200, { 'content-type': SDP_FRAGMENT, etag: restarted.etag, 'cache-control': 'no-store' });
+    else response.writeHead(204);
+    response.end(restarted?.fragment);
   }
 
   @Delete('resource/:id')

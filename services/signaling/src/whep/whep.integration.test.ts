@@ -16,6 +16,8 @@ const OFFER = [
   '',
 ].join('\r\n');
 const FRAGMENT = 'm=audio 9 X 0\r\na=mid:0\r\na=ice-ufrag:EsAw\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n';
+const RESTART =
+  'a=ice-ufrag:ysXw\r\na=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k\r\nm=audio 9 X 0\r\na=mid:0\r\na=end-of-candidates\r\n';
 const SDP = { 'content-type': 'application/sdp' };
 const SDP_FRAGMENT = { 'content-type': 'application/trickle-ice-sdpfrag' };
 
@@ -95,9 +97,41 @@ describe('WHEP', () => {
     expect((await patch({ 'if-match': '"old"' })).status).toBe(412);
     expect((await patch({ 'if-match': etag, 'content-type': 'text/plain' })).status).toBe(415);
     expect((await patch({ 'if-match': etag }, 'hello')).status).toBe(400);
-    const restart = await patch({ 'if-match': '*' }, FRAGMENT.replace('EsAw', 'ysXw'));
-    expect(restart).toMatchObject({ status: 422, body: { code: 'ice_restart_unsupported' } });
+    expect((await patch({ 'if-match': '*' }, RESTART.replace(/a=ice-pwd.*\r\n/, ''))).status).toBe(400);
+    expect((await patch({ 'if-match': '*' }, RESTART.replace(/(a=ice-pwd:).*/, '$1short'))).status).toBe(400);
     expect((await patch({ 'if-match': etag })).status).toBe(204);
+  });
+
+  it('restarts ICE at any process, after which only the new ICE session is accepted', async () => {
+    const { resource, etag, session, viewer } = await playing();
+    const patch = (at: TestSignaling, ifMatch: string, body: string) =>
+      at.request('PATCH', resource, { auth: '', body, headers: { ...SDP_FRAGMENT, 'if-match': ifMatch } });
+    const restarted = await patch(other, '*', RESTART);
+    expect(restarted.status, restarted.text).toBe(200);
+    expect(restarted.headers.get('content-type')).toBe('application/trickle-ice-sdpfrag');
+    expect(restarted.text).toContain('a=ice-ufrag:to-ysXw');
+    const next = restarted.headers.get('etag') ?? '';
+    expect(next).toMatch(/^"[\w.-]+"$/);
+    expect(next).not.toBe(etag);
+    const { ice, connection } = await sender.got('viewer.restart', (mail) => mail.viewer === viewer);
+    expect(ice).toEqual({ usernameFragment: 'ysXw', password: 'vw5LmwG4y/e6dPP/zAP9Gp5k' });
+    expect(connection).toBe(etag.replaceAll('"', ''));
+    const candidates = FRAGMENT.replace('EsAw', 'ysXw');
+    expect((await patch(signaling, next, candidates)).status).toBe(204);
+    expect((await patch(signaling, etag, candidates)).status).toBe(412);
+    expect((await signaling.request('DELETE', resource)).status).toBe(200);
+    expect((await sender.registry.get(session)).state).toBe('ended');
+  });
+
+  it('restarts ICE only once when two restarts of one ICE session come at once', async () => {
+    const { resource, etag } = await playing();
+    const restart = (ufrag: string) =>
+      signaling.request('PATCH', resource, {
+        body: RESTART.replaceAll('ysXw', ufrag),
+        headers: { ...SDP_FRAGMENT, 'if-match': etag },
+      });
+    const replies = await Promise.all(['aaaa', 'bbbb', 'cccc'].map(restart));
+    expect(replies.map(({ status }) => status).sort()).toEqual([200, 412, 412]);
   });
 
   it('ends the session that was created for the player when it leaves', async () => {
@@ -215,6 +249,24 @@ describe('WHEP', () => {
         await own.stop();
       },
     );
+
+    it('keeps the ICE session when a restart is not answered, so that the player can try again', async () => {
+      const own = await TestStack.start();
+      const at = await own.signaling({}, { whepAnswerMs: 300 });
+      const silent = await FakeSender.start(own.queueUrl, { restarts: false });
+      const answer = await post(at);
+      const restart = () =>
+        at.request('PATCH', resourceOf(answer), {
+          body: RESTART,
+          headers: { ...SDP_FRAGMENT, 'if-match': answer.headers.get('etag') ?? '' },
+        });
+      const reply = await restart();
+      expect(reply).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+      expect(reply.headers.get('retry-after')).toBe('2');
+      expect((await restart()).status).toBe(503);
+      await silent.stop();
+      await own.stop();
+    });
 
     it('gives up after the time limit', async () => {
       const own = await TestStack.start();
