@@ -46,7 +46,12 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   .withRow(new RowBuilder('Capacity'))
   .withPanel(
     lines(
-      { title: 'Capacity', description: 'Sessions against the maximum of each media-sender', alert: 'NoFreeCapacity' },
+      {
+        id: 7,
+        title: 'Capacity',
+        description: 'Sessions against the maximum of each media-sender',
+        alert: 'NoFreeCapacity',
+      },
       [
         { expr: `humancast_sender_sessions{${SENDER}}`, legend: '{{instance}} sessions' },
         { expr: `humancast_sender_capacity{${SENDER}}`, legend: '{{instance}} capacity' },
@@ -111,6 +116,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   .withPanel(
     lines(
       {
+        id: 13,
         title: 'Oldest job',
         description: 'Age of the oldest waiting job. Good: 0',
         unit: 's',
@@ -134,6 +140,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   .withPanel(
     lines(
       {
+        id: 16,
         title: 'Late by more than 10 ms',
         description: 'Share of audio packets and frames. Good: under 0.1 %',
         unit: 'percentunit',
@@ -336,6 +343,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   .withPanel(
     lines(
       {
+        id: 34,
         title: 'Up',
         description: '0: the process is gone, hangs, or is unreachable for Prometheus',
         alert: 'ServiceDown',

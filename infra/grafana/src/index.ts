@@ -4,6 +4,9 @@ import { media } from './media.ts';
 import { network } from './network.ts';
 import { sync } from './sync.ts';
 
+/** Ids below this are set by hand. */
+const FIRST_FREE_ID = 101;
+
 /** File name without its ending → the dashboard, as Grafana reads it. */
 export const dashboards = {
   sync: numbered(sync.build()),
@@ -12,13 +15,16 @@ export const dashboards = {
   network: numbered(network.build()),
 } as const;
 
-/** Panels and queries with ids, which Grafana would otherwise give out itself: links lead to panels by their number. */
+/**
+ * Numbers the panels and queries that have no id (a row has id 0). Alerts lead to panels by ids of their own, so that a new panel changes none of
+ * them.
+ */
 function numbered({ panels = [], ...dashboard }: Dashboard): Dashboard {
   return {
     ...dashboard,
     panels: panels.map((panel, i) => ({
       ...panel,
-      id: i + 1,
+      id: panel.id || FIRST_FREE_ID + i,
       ...('targets' in panel && {
         targets: panel.targets?.map((target, k) => ({ refId: String.fromCharCode(0x41 + k), ...target })),
       }),

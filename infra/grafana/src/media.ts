@@ -92,6 +92,7 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
+        id: 9,
         title: 'Failures by code',
         description: 'Files, uploads and live pushes, per 10 min',
         alert: 'LoadsFailing',
@@ -164,6 +165,7 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
+        id: 15,
         title: 'Underruns',
         description: 'Per minute, and time held in seconds per minute. Good: 0',
         alert: 'Underruns',
@@ -244,6 +246,7 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
+        id: 24,
         title: 'Memory',
         description: 'Share of maxmemory. redis-queue never evicts; redis-media evicts uploads first',
         unit: 'percentunit',
@@ -290,6 +293,7 @@ export const media = dashboard(
   .withPanel(
     lines(
       {
+        id: 28,
         title: 'Up',
         description: 'As seen by signaling; 0: no answer within a second, or writes to disk fail',
         span: 8,

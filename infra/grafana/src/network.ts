@@ -166,6 +166,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withPanel(
     lines(
       {
+        id: 19,
         title: 'Allocations',
         description: 'Open in coturn; one or two per viewer',
         alert: 'TurnNearQuota',
@@ -200,6 +201,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   .withPanel(
     lines(
       {
+        id: 22,
         title: 'Sockets by state',
         description: 'TCP; connections to Redis are constant, viewers are incoming',
         alert: 'SocketsNearPortRange',

@@ -44,6 +44,8 @@ const STAT_HEIGHT = 4;
 type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'bps' | 'ops' | 'pps' | 'none';
 
 export interface PanelText {
+  /** Number that an alert names, 1 to 99, unique in its dashboard; other panels are numbered by their place, from 101 on. */
+  id?: number;
   title: string;
   /** What it shows, and what is good. */
   description: string;
@@ -89,6 +91,7 @@ export function lines(text: PanelText, queries: readonly Line[], options: { limi
     const style = new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed);
     panel.thresholds(steps(limitSteps(options.limits))).thresholdsStyle(style);
   }
+  if (text.id !== undefined) panel.id(text.id);
   if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }
@@ -149,6 +152,7 @@ export function heatmap(text: PanelText, bucketsExpr: string) {
     .cellGap(1)
     .tooltip(new HeatmapTooltipBuilder().mode(TooltipDisplayMode.Single).yHistogram(true).showColorScale(true))
     .withTarget(query(bucketsExpr).format(PromQueryFormat.Heatmap).legendFormat('{{le}}'));
+  if (text.id !== undefined) panel.id(text.id);
   if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }
@@ -175,6 +179,7 @@ export function stat(text: PanelText, expr: string, options: { limits?: Limits; 
       ]),
     );
   }
+  if (text.id !== undefined) panel.id(text.id);
   if (text.alert !== undefined) panel.links([text.alert].flat().map(runbook));
   return panel;
 }

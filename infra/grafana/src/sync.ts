@@ -75,6 +75,7 @@ export const sync = dashboard('humancast-sync', 'Sync', 'Lip-sync skew, as sent 
   .withPanel(
     skewLines(
       {
+        id: 8,
         title: 'Spread, as played',
         description: 'Median and extremes, with the standard limits. Red is outside of EBU R37, where people notice.',
         alert: 'LipSyncOutsideR37',
