@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
+import { withProjection } from '../../testing/matroska.js';
 import {
   hevcWithOrientation,
   pngWithOrientation,
@@ -179,5 +180,38 @@ describe('a segment of turned media', () => {
   ] as const)('is upright for a matrix of %s in MOV', async (name, how, matrix) => {
     const plain = await make(`stored ${name}.mov`, how, '-t', '0.5', ...H264);
     await expectUpright(await load([await clips.altered(`${name}.mov`, plain, (bytes) => withMatrix(bytes, matrix))]));
+  });
+
+  it('is upright from its first frame on, and in sync, for a matrix of 90° in an MP4 with an edit list', async () => {
+    const cut = (source: string, name: string, at: string) => clips.make(name, ['-ss', at, '-i', source, '-c', 'copy']);
+    const turn = (source: string, name: string) =>
+      clips.altered(name, source, (bytes) => withMatrix(bytes, [0, 1, -1, 0]));
+    // The edit list cuts the green frames, which the file has from the last keyframe on.
+    const green = "transpose=cclock,drawbox=c=lime:t=fill:enable='lt(t,1.1)'";
+    const late = await make('late.mp4', green, '-t', '2', ...H264, '-g', '25');
+    const manifest = await load([await turn(await cut(late, 'late-cut.mp4', '1.12'), 'late-turned.mp4')]);
+    expect(manifest.frames).toBe(22);
+    await expectUpright(manifest);
+
+    const beeps = await clips.flashBeep('beeps.mp4', { output: [...H264, '-g', '60', '-c:a', 'aac'] });
+    const synced = await load([await turn(await cut(beeps, 'beeps-cut.mp4', '0.5'), 'beeps-turned.mp4')]);
+    expect(sizeOf(synced)).toEqual([120, 160]);
+    const decoded = await decodeSegment(scene.store, synced);
+    expect(decoded.flashes).toEqual([0.5, 1.5]);
+    expect(decoded.beeps).toHaveLength(2);
+    for (const [i, beep] of decoded.beeps.entries()) expect(Math.abs(beep - 0.5 - i)).toBeLessThan(0.005);
+  });
+
+  it.each([
+    ['a roll of 90°', 'transpose=clock', 90, 0],
+    ['a roll of −90°', 'transpose=cclock', -90, 0],
+    ['a roll of 180°', 'hflip,vflip', 180, 0],
+    ['a yaw of 180°', 'hflip', 0, 180],
+    ['a yaw of 180° and a roll of 90°', 'transpose=clock,hflip', 90, 180],
+  ] as const)('is upright for %s in Matroska', async (name, how, roll, yaw) => {
+    const plain = await make(`plain ${name}.mkv`, how, '-t', '0.5', ...H264, '-live', '1');
+    await expectUpright(
+      await load([await clips.altered(`${name}.mkv`, plain, (bytes) => withProjection(bytes, roll, yaw))]),
+    );
   });
 });

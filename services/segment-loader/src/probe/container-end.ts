@@ -1,3 +1,4 @@
+import { ebmlElement } from './ebml.js';
 import type { FileBytes } from './file-bytes.js';
 
 /** End of a container according to its structure, whatever duration its header states. */
@@ -61,6 +62,18 @@ async function secondStart(file: FileBytes, container: string): Promise<number |
   return undefined;
 }
 
+/** @returns Whether an ISO base media file ends within a box, so that its index is missing or incomplete. */
+export async function isCutMovie(file: FileBytes): Promise<boolean> {
+  const type = (await file.at(4, 4)).toString('latin1');
+  return /^(ftyp|moov|mdat|wide|free|skip)$/.test(type) && (await movieEnd(file)).isWhole === false;
+}
+
+/** @returns Whether a WebP has the animation flag of its extended header. */
+export async function isAnimatedWebp(file: FileBytes): Promise<boolean> {
+  const header = await file.at(0, 21);
+  return header.toString('latin1', 8, 16) === 'WEBPVP8X' && (header.readUInt8(20) & 2) !== 0;
+}
+
 /**
  * Detects a kind of still image that is not accepted: an ISO base media file without a movie (ISO/IEC 23008-12), or TIFF
  * 6.0.
@@ -107,26 +120,10 @@ const MATROSKA_SEGMENT = 0x18538067;
 
 /** Reads Matroska (RFC 9559): a header, and a segment that may state its size. */
 async function matroskaEnd(file: FileBytes): Promise<ContainerEnd> {
-  const header = await ebmlSize(file, 4);
-  if (header.size === undefined) return UNKNOWN;
-  const start = header.end + header.size;
-  if ((await file.at(start, 4)).readUInt32BE(0) !== MATROSKA_SEGMENT) return UNKNOWN;
-  const segment = await ebmlSize(file, start + 4);
-  if (segment.size === undefined) return UNKNOWN;
-  const end = segment.end + segment.size;
-  return { isWhole: file.size >= end, joinedAt: undefined };
-}
-
-/** Reads a size of RFC 8794 §6: the first byte gives the number of bytes; all ones mean an unknown size. */
-async function ebmlSize(file: FileBytes, position: number): Promise<{ end: number; size: number | undefined }> {
-  const bytes = await file.at(position, 8);
-  const length = Math.clz32(bytes.readUInt8(0)) - 23;
-  if (length > 8) return { end: position, size: undefined };
-  // The first byte's highest bit marks the length; the other bits fit a double up to 2^53.
-  bytes.writeUInt8(bytes.readUInt8(0) & (0xff >> length), 0);
-  const high = bytes.readUIntBE(0, Math.min(length, 6));
-  const size = length > 6 ? high * 2 ** (8 * (length - 6)) + bytes.readUIntBE(6, length - 6) : high;
-  return { end: position + length, size: size >= 2 ** (7 * length) - 1 ? undefined : size };
+  const header = await ebmlElement(file, 0);
+  const segment = header?.end === undefined ? undefined : await ebmlElement(file, header.end);
+  if (segment?.id !== MATROSKA_SEGMENT || segment.end === undefined) return UNKNOWN;
+  return { isWhole: file.size >= segment.end, joinedAt: undefined };
 }
 
 /** Reads ISO/IEC 14496-12 §4.2: boxes, each with its length. A second `moov` belongs to another file. */

@@ -20,6 +20,11 @@ export const MAX_JUMPS = 200;
 
 /** Packets of one stream, on a clock without jumps. */
 export interface ScannedStream {
+  readonly kind: string;
+  /** Number of packets of all streams before this one's first packet. */
+  readonly firstPosition: number;
+  /** The same for its last packet but one, because FFmpeg emits the last one of MPEG-TS late. */
+  readonly lastPosition: number;
   /** Number of packets to be presented, without those that an edit list cuts. */
   readonly packets: number;
   readonly startSeconds: number;
@@ -45,6 +50,9 @@ interface Part {
 
 interface Stream {
   readonly kind: string;
+  readonly firstPosition: number;
+  position: number;
+  lastPosition: number;
   count: number;
   packets: number;
   hasKey: boolean;
@@ -69,11 +77,15 @@ export class PacketScan {
   readonly #streams = new Map<number, Stream>();
   readonly #parts: Part[] = [{ isBack: false, from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY }];
 
+  #position = 0;
+
   /** Adds a line of ffprobe's compact JSON; a line that does not start a packet is ignored. */
   push(line: string): void {
     const [, kind = '', index = '', pts = '', dts = '', duration = '', flags = ''] = PACKET_LINE.exec(line) ?? [];
     const stream = this.#stream(Number(index), kind);
     if (!stream) return;
+    stream.lastPosition = stream.position;
+    stream.position = this.#position++;
     stream.hasKey ||= flags.startsWith('K');
     const isShown = !flags.includes('D');
     if (stream.hasKey && isShown) stream.firstShown ??= stream.count;
@@ -103,6 +115,9 @@ export class PacketScan {
     if (known || this.#streams.size >= MAX_STREAMS) return known;
     const made: Stream = {
       kind,
+      firstPosition: this.#position,
+      position: this.#position,
+      lastPosition: this.#position,
       count: 0,
       packets: 0,
       hasKey: false,
@@ -186,6 +201,9 @@ function scanned(stream: Stream, shifts: readonly number[]): ScannedStream {
     to + (shifts[part] ?? 0),
   ]);
   return {
+    kind: stream.kind,
+    firstPosition: stream.firstPosition,
+    lastPosition: stream.lastPosition,
     packets: stream.packets,
     startSeconds: ranges.length === 0 ? 0 : Math.min(...ranges.map(([from = 0]) => from)),
     endSeconds: ranges.length === 0 ? 0 : Math.max(...ranges.map(([, to = 0]) => to)),

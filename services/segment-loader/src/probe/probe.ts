@@ -3,11 +3,12 @@ import { HumancastError } from '@humancast/shared';
 import { inputOptions } from '../ffmpeg/input-options.js';
 import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
 import { inputUrl, ToolProcess } from '../ffmpeg/tool-process.js';
-import { containerEnd, refusedStill } from './container-end.js';
+import { containerEnd, isAnimatedWebp, isCutMovie, refusedStill } from './container-end.js';
 import { REPORT_ENTRIES, readReport } from './ffprobe-report.js';
 import { FileBytes } from './file-bytes.js';
 import { type FirstFrame, FRAME_ENTRIES, parseFirstFrame } from './first-frame.js';
 import { frameTimesOf } from './frame-times.js';
+import { matroskaOrientation } from './matroska-orientation.js';
 import type { AudioTrack, MediaInfo, VideoTrack } from './media-info.js';
 import type { Orientation } from './orientation.js';
 import { MAX_JUMPS, PACKET_ENTRIES, PacketScan, type ScannedStream } from './packet-scan.js';
@@ -40,14 +41,16 @@ export async function probe(descriptor: number, maxPixels: number, signal: Abort
   const file = await FileBytes.open(descriptor);
   const { report, scan } = await readPackets(options, file);
   const { container } = readReport(report);
+  if (container === 'webp_pipe' && (await isAnimatedWebp(file))) throw animatedWebp();
   const end = await containerEnd(file, container);
   if (end.joinedAt !== undefined) throw joined(end.joinedAt);
   if (end.isWhole === false && container.startsWith('wav')) throw cutSamples();
   const streams = scan.report(isBroadcast(container));
   if (!streams) throw jumpy();
   const info = readReport(report, new Map([...streams].map(([index, { packets }]) => [index, packets])));
-  const still = await stillOrientation(file, container);
-  const video = info.video && (await withFirstFrame(options, info.video, streams, still));
+  refuseSuccessors(info, streams, isBroadcast(container));
+  const stated = info.video && (await statedOrientation(file, container, info.video.index));
+  const video = info.video && (await withFirstFrame(options, info.video, streams, stated ?? 1));
   const measured = withContent({ ...info, video }, streams);
   return end.isWhole && isHint(container) ? withoutStatedLength(measured) : measured;
 }
@@ -62,17 +65,42 @@ function isHint(container: string): boolean {
   return /^(wav|avi|matroska|flv)/.test(container);
 }
 
+/** @returns What only this service reads of a file's orientation; 1 if that is none. */
+function statedOrientation(file: FileBytes, container: string, index: number): Promise<Orientation> {
+  return container.startsWith('matroska') ? matroskaOrientation(file, index) : stillOrientation(file, container);
+}
+
+/**
+ * Rejects a file in which another track of the same kind goes on where the used one ends, as at a change of programs.
+ * @param byPosition Whether the positions in the file decide that, because clocks restart; otherwise the times do.
+ * @throws HumancastError `media_joined`.
+ */
+function refuseSuccessors(
+  { video, audio }: MediaInfo,
+  streams: ReadonlyMap<number, ScannedStream>,
+  byPosition: boolean,
+): void {
+  for (const index of [video?.index, audio?.index]) {
+    const used = index === undefined ? undefined : streams.get(index);
+    if (!used || used.packets < 2) continue;
+    const isNext = (other: ScannedStream) =>
+      byPosition ? other.firstPosition > used.lastPosition : other.startSeconds >= used.endSeconds;
+    const next = [...streams].find(([, other]) => other.kind === used.kind && other.packets > 1 && isNext(other));
+    if (next) throw succeeded(used.kind, index ?? 0, next[0]);
+  }
+}
+
 /** @returns The track with the properties of its first frame, or those of its header if no frame can be decoded. */
 async function withFirstFrame(
   options: ProbeOptions,
   video: VideoTrack,
   streams: ReadonlyMap<number, ScannedStream>,
-  still: Orientation,
+  stated: Orientation,
 ): Promise<VideoTrack> {
   const first = await firstFrame(options, video.index, (streams.get(video.index)?.firstShown ?? 0) + 1);
-  if (!first) return video;
+  if (!first) return { ...video, orientation: video.orientation === 1 ? stated : video.orientation };
   const { width, height } = first;
-  const orientation = video.orientation === 1 ? (first.orientation ?? still) : video.orientation;
+  const orientation = video.orientation === 1 ? (first.orientation ?? stated) : video.orientation;
   const hasOrientationSei = video.codec === 'h264' && first.orientation !== undefined;
   const pixelAspect = first.pixelAspect ?? video.pixelAspect;
   return { ...video, width, height, orientation, hasOrientationSei, pixelAspect };
@@ -106,7 +134,7 @@ async function readPackets(options: ProbeOptions, file: FileBytes): Promise<{ re
   // FFmpeg's report omits a size that it rejects.
   const refused = refusedSize(complaints);
   if (refused) throw oversized(refused, options.maxPixels);
-  if (code !== 0) throw unreadable(complaints, await refusedStill(file));
+  if (code !== 0) throw unreadable(complaints, await refusedStill(file), await isCutMovie(file));
   return { report: output, scan };
 }
 
@@ -212,6 +240,20 @@ function joined(atBytes: number): HumancastError {
   });
 }
 
+function succeeded(kind: string, used: number, next: number): HumancastError {
+  return new HumancastError('media_joined', {
+    detail: `where the ${kind} of stream ${used} ends, that of stream ${next} begins, which would be lost; send one file each`,
+    extra: { stream: next },
+  });
+}
+
+function animatedWebp(): HumancastError {
+  return new HumancastError('media_unreadable', {
+    detail: 'animated WebP is not accepted; send a GIF, an APNG or a video',
+    extra: { kind: 'animated WebP' },
+  });
+}
+
 /** FFmpeg derives the length of a WAV file from its size. */
 function cutSamples(): HumancastError {
   return new HumancastError('media_truncated', 'the file ends before the samples that its header states');
@@ -224,17 +266,17 @@ function jumpy(): HumancastError {
   });
 }
 
-function unreadable(complaints: string, still: string | undefined): HumancastError {
+function unreadable(complaints: string, still: string | undefined, isCut: boolean): HumancastError {
   if (still !== undefined) {
     return new HumancastError('media_unreadable', {
       detail: `${still} images are not accepted; send JPEG, PNG or WebP`,
       extra: { kind: still },
     });
   }
-  if (complaints.includes('moov atom not found')) {
+  if (isCut || complaints.includes('moov atom not found')) {
     return new HumancastError(
       'media_truncated',
-      'the index (moov) is missing: the file was truncated, or was still being written',
+      'the index (moov) is missing or incomplete: the file was truncated, or was still being written',
     );
   }
   if (complaints.includes('Format not on whitelist')) {
