@@ -20,6 +20,8 @@ export interface LoadOptions {
 export class LoaderScene {
   readonly redis: Redis;
   readonly store: RedisMediaStore;
+  /** One for all loads: a registry observes its process for as long as that lives. */
+  readonly #metrics = new LoaderMetrics(createRegistry('test'));
   readonly #stopRedis: () => Promise<void>;
 
   private constructor(redis: Redis, stopRedis: () => Promise<void>) {
@@ -46,9 +48,8 @@ export class LoaderScene {
     const { renditions, gopMs = 1000, maxDurationSeconds = 3600, signal = new AbortController().signal } = options;
     const { role = 'speech', loudness } = options;
     const limits = { maxSourcePixels: 33_177_600, maxDurationSeconds, ffmpegThreads: 1, scratchDir: '' };
-    const metrics = new LoaderMetrics(createRegistry('test'));
     const quota = { makeRoom: () => Promise.resolve(true) };
-    const loader = new SegmentLoader(this.store, quota, limits, metrics, createLogger('test', 'silent'));
+    const loader = new SegmentLoader(this.store, quota, limits, this.#metrics, createLogger('test', 'silent'));
     const files = await Promise.all(paths.map((path) => open(path)));
     try {
       return await loader.load(
