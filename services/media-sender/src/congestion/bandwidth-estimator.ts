@@ -24,6 +24,7 @@ const ROUND_TRIP_GAIN = 0.2;
 const REPORTED_LOSS_GAIN = 0.5;
 /** After overuse, the path is left in peace for so long. */
 const PROBE_PAUSE_MS = 1500;
+const JITTER_LOSS = 0.01;
 /** Without feedback for this long, and three round trips, the path is dead for the time being. */
 const SILENCE_MS = 800;
 /** What comes after a silence as long as this says nothing about what came before. */
@@ -130,7 +131,7 @@ export class BandwidthEstimator {
   /** Begins a probe when one is due. It is called before packets are sent. */
   poll(nowMs: number): void {
     if (this.#source !== 'transport-cc' || this.isSilent(nowMs)) return;
-    this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, nowMs);
+    this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, this.#jitterMs, nowMs);
   }
 
   /** @returns the packet's transport-wide sequence number. */
@@ -173,6 +174,7 @@ export class BandwidthEstimator {
       {
         use,
         queueMs: this.#queue.ms,
+        jitterMs: this.#jitterMs,
         recentBps: this.#received.bps(RECENT_MS),
         receivedBps: this.#received.bps(RECEIVED_MS),
         roundTripMs: this.#roundTripMs,
@@ -199,6 +201,11 @@ export class BandwidthEstimator {
     this.#reports.report(fractionLost, roundTripMs, this.#sent.bps(RECEIVED_MS) ?? 0, nowMs);
     this.#reports.limit(LEAST_BPS, MOST_BPS);
     this.#constrain(this.#reports.isLowered, nowMs);
+  }
+
+  /** Where packets are lost, too, a short queue that fills and drains is as likely as jitter. */
+  get #jitterMs(): number {
+    return this.#loss.recentLoss < JITTER_LOSS ? this.#queue.jitterMs : 0;
   }
 
   #arrived(sequence: number, arrivalTicks: number): void {

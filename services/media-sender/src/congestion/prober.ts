@@ -3,6 +3,9 @@ import { NO_CLUSTER } from './send-history.js';
 /** A cluster is so many packets and so long, at least. */
 const CLUSTER_PACKETS = 5;
 const CLUSTER_MS = 15;
+/** Jitter that holds back a whole cluster at once hides the path's rate: a cluster is longer by this many times the jitter. */
+const JITTER_FACTOR = 4;
+const MOST_CLUSTER_MS = 50;
 /** Of a cluster, so much has to arrive to tell anything. */
 const LEAST_ARRIVED = 0.8;
 /** Slower than this share of the sent rate, the link was full: then a little less than what arrived is believed. */
@@ -27,6 +30,7 @@ export const PROBE_LIMIT_BYTES = 16_384;
  */
 export class Prober {
   #cluster = NO_CLUSTER;
+  #clusterMs = CLUSTER_MS;
   #rateBps = 0;
   #sending = false;
   #awaiting = false;
@@ -59,12 +63,14 @@ export class Prober {
   }
 
   /** Begins a cluster if one is due. @param wantedBps what would be of use. */
-  poll(targetBps: number, wantedBps: number, nowMs: number): void {
+  poll(targetBps: number, wantedBps: number, jitterMs: number, nowMs: number): void {
     if (this.#sending && nowMs - this.#startedAtMs > SEND_MS) this.#sending = false;
     if (this.#awaiting && nowMs - this.#startedAtMs > ANSWER_MS) this.#failed(nowMs);
     if (this.#awaiting || nowMs < this.#nextAtMs || wantedBps <= targetBps) return;
     const rateBps = Math.min(targetBps * STEP, wantedBps * MARGIN);
     if ((rateBps * CLUSTER_MS) / 8000 > this.#creditBytes) return;
+    const affordableMs = (this.#creditBytes * 8000) / rateBps;
+    this.#clusterMs = Math.min(CLUSTER_MS + JITTER_FACTOR * jitterMs, MOST_CLUSTER_MS, affordableMs);
     this.#cluster = (this.#cluster % 0xffff) + 1;
     this.#rateBps = rateBps;
     this.#startedAtMs = nowMs;
@@ -90,7 +96,8 @@ export class Prober {
     if (!this.#sending) return NO_CLUSTER;
     this.#packets++;
     this.#bytes += bytes;
-    if (this.#packets >= CLUSTER_PACKETS && this.#bytes * 8000 >= this.#rateBps * CLUSTER_MS) this.#sending = false;
+    if (this.#packets >= CLUSTER_PACKETS && this.#bytes * 8000 >= this.#rateBps * this.#clusterMs)
+      this.#sending = false;
     return this.#cluster;
   }
 

@@ -15,12 +15,14 @@ const PACKET_BITS = 8 * 1200;
 /** The rate is never raised beyond what has been shown to arrive. */
 const UNPROVEN_FACTOR = 1.5;
 const UNPROVEN_BPS = 10_000;
-/** Overuse is believed only where packets do wait. */
+/** Overuse is believed only where packets do wait, longer than jitter explains. */
 const LEAST_QUEUE_MS = 15;
+const JITTER_FACTOR = 8;
 
 export interface RateInput {
   readonly use: LinkUse;
   readonly queueMs: number;
+  readonly jitterMs: number;
   /** Received over the last 200 ms and 500 ms. */
   readonly recentBps: number | undefined;
   readonly receivedBps: number | undefined;
@@ -52,7 +54,7 @@ export class RateControl {
   update(input: RateInput, nowMs: number): void {
     const elapsedMs = Math.min(nowMs - (this.#updatedAtMs ?? nowMs), 1000);
     this.#updatedAtMs = nowMs;
-    if (input.use === 'overuse' && input.queueMs >= LEAST_QUEUE_MS) {
+    if (input.use === 'overuse' && input.queueMs >= LEAST_QUEUE_MS + JITTER_FACTOR * input.jitterMs) {
       this.#increasing = false;
       this.#decrease(input, nowMs);
     } else if (input.use === 'underuse') {
