@@ -6,9 +6,13 @@ import { type Phase, parseProfile } from './profile.js';
 
 /** Of a kernel's sockets: what a relay holds up must be lost by its own rules only. */
 const SOCKET_BUFFER_BYTES = 4 * 2 ** 20;
-/** A lost TCP segment comes again after this, and holds up what is behind it. */
-const TCP_REPAIR_MS = 250;
+/** A lost TCP segment comes again after a round trip and this (RFC 6675), and holds up what is behind it. */
+const TCP_REPAIR_MS = 10;
+/** A path that is dead for good takes no more attempts than this. */
+const TCP_ATTEMPTS = 1000;
 const TCP_SEGMENT_BYTES = 1400;
+/** On its way at most, as of a sender's window. */
+const TCP_WINDOW_BYTES = 256 * 1024;
 const MAX_CLIENTS = 64;
 
 interface ImpairmentOptions {
@@ -36,6 +40,7 @@ class Impairer {
   #phases: Phase[];
   #startMs = performance.now();
   #paths: Record<'down' | 'up', ImpairedPath>;
+  readonly #inOrderMs = { down: 0, up: 0 };
 
   constructor({ profile, seed = 1 }: ImpairmentOptions) {
     this.#seed = seed;
@@ -63,13 +68,19 @@ class Impairer {
     }
   }
 
-  /** As {@link carry}, of a stream that loses nothing: what is lost comes later. */
-  carryReliably(direction: 'down' | 'up', bytes: number, deliver: () => void, notBeforeMs = 0): void {
-    const nowMs = performance.now();
-    const { [direction]: impairment } = this.#phaseAt(nowMs - this.#startMs);
-    const [atMs] = this.#paths[direction].send(bytes, Math.max(nowMs, notBeforeMs), impairment);
-    if (atMs !== undefined) this.#line.at(atMs, deliver);
-    else this.#line.at(nowMs + TCP_REPAIR_MS, () => this.carryReliably(direction, bytes, deliver));
+  /** As {@link carry}, of a stream that loses nothing: what is lost comes later, and what is behind it waits. */
+  carryReliably(direction: 'down' | 'up', bytes: number, deliver: () => void): void {
+    let sentMs = performance.now();
+    for (let attempt = 0; attempt < TCP_ATTEMPTS; attempt++) {
+      const { [direction]: impairment } = this.#phaseAt(sentMs - this.#startMs);
+      const [arrivalMs] = this.#paths[direction].send(bytes, sentMs, impairment);
+      if (arrivalMs !== undefined) {
+        this.#inOrderMs[direction] = Math.max(this.#inOrderMs[direction], arrivalMs);
+        this.#line.at(this.#inOrderMs[direction], deliver);
+        return;
+      }
+      sentMs += 2 * impairment.delayMs + TCP_REPAIR_MS;
+    }
   }
 
   close(): void {
@@ -132,24 +143,19 @@ export async function startTcpImpairment(options: ImpairmentOptions): Promise<Im
   const impairer = new Impairer(options);
   const sockets = new Set<Socket>();
   const pipe = (from: Socket, to: Socket, direction: 'down' | 'up') => {
-    const waiting: Buffer[] = [];
-    let busy = false;
-    const next = () => {
-      const segment = waiting.shift();
-      busy = segment !== undefined;
-      if (waiting.length === 0) from.resume();
-      if (!segment) return;
-      impairer.carryReliably(direction, segment.length, () => {
-        if (to.writable) to.write(segment);
-        next();
-      });
-    };
+    let onTheWay = 0;
     from.on('data', (data) => {
       const bytes = Buffer.from(data as Buffer);
-      for (let at = 0; at < bytes.length; at += TCP_SEGMENT_BYTES)
-        waiting.push(bytes.subarray(at, at + TCP_SEGMENT_BYTES));
-      from.pause();
-      if (!busy) next();
+      for (let at = 0; at < bytes.length; at += TCP_SEGMENT_BYTES) {
+        const segment = bytes.subarray(at, at + TCP_SEGMENT_BYTES);
+        onTheWay += segment.length;
+        impairer.carryReliably(direction, segment.length, () => {
+          onTheWay -= segment.length;
+          if (to.writable) to.write(segment);
+          if (onTheWay < TCP_WINDOW_BYTES) from.resume();
+        });
+      }
+      if (onTheWay >= TCP_WINDOW_BYTES) from.pause();
     });
     from.on('close', () => to.destroy());
     from.on('error', () => to.destroy());
