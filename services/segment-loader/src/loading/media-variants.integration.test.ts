@@ -89,14 +89,19 @@ describe('SegmentLoader with further variants of files', () => {
         (error: { code: string; message: string }) => error,
       );
 
-    it('MPEG-TS whose programs change, because the second would be lost', async () => {
-      const one = await clips.flashBeep('one.ts');
+    it.each([
+      ['video and audio', AV],
+      ['video only', ['-an', ...H264]],
+    ])('MPEG-TS with %s whose programs change, because the second would be lost', async (_, output) => {
+      const one = await clips.flashBeep('one.ts', { output });
       const pids = ['-mpegts_service_id', '7', '-mpegts_start_pid', '0x300', '-mpegts_pmt_start_pid', '0x200'];
-      const next = await clips.flashBeep('next.ts', { output: [...AV, ...pids] });
+      const next = await clips.flashBeep('next.ts', { output: [...output, ...pids] });
       const both = Buffer.concat([await readFile(one), await readFile(next)]);
       const { code, message } = await refusal(await clips.bytes('change.ts', both));
       expect(code).toBe('media_joined');
-      expect(message).toMatch(/stream [23] begins, which would be lost/);
+      expect(message).toMatch(
+        /where the (video|audio) of stream \d ends, that of stream \d begins, which would be lost/,
+      );
     });
 
     it('MP4 that ends within its index as truncated', async () => {

@@ -18,12 +18,14 @@ const MAX_STREAMS = 64;
 /** Maximum number of clock jumps that can be corrected in one file. */
 export const MAX_JUMPS = 200;
 
+const LATE_PACKETS = 4;
+
 /** Packets of one stream, on a clock without jumps. */
 export interface ScannedStream {
   readonly kind: string;
   /** Number of packets of all streams before this one's first packet. */
   readonly firstPosition: number;
-  /** The same for its last packet but one, because FFmpeg emits the last one of MPEG-TS late. */
+  /** The same for the packet {@link LATE_PACKETS} before its last one, because FFmpeg emits the last ones of MPEG-TS late. */
   readonly lastPosition: number;
   /** Number of packets to be presented, without those that an edit list cuts. */
   readonly packets: number;
@@ -51,8 +53,8 @@ interface Part {
 interface Stream {
   readonly kind: string;
   readonly firstPosition: number;
-  position: number;
-  lastPosition: number;
+  /** Of the last packets, the oldest first. */
+  readonly positions: number[];
   count: number;
   packets: number;
   hasKey: boolean;
@@ -84,8 +86,8 @@ export class PacketScan {
     const [, kind = '', index = '', pts = '', dts = '', duration = '', flags = ''] = PACKET_LINE.exec(line) ?? [];
     const stream = this.#stream(Number(index), kind);
     if (!stream) return;
-    stream.lastPosition = stream.position;
-    stream.position = this.#position++;
+    stream.positions.push(this.#position++);
+    if (stream.positions.length > LATE_PACKETS + 1) stream.positions.shift();
     stream.hasKey ||= flags.startsWith('K');
     const isShown = !flags.includes('D');
     if (stream.hasKey && isShown) stream.firstShown ??= stream.count;
@@ -116,8 +118,7 @@ export class PacketScan {
     const made: Stream = {
       kind,
       firstPosition: this.#position,
-      position: this.#position,
-      lastPosition: this.#position,
+      positions: [],
       count: 0,
       packets: 0,
       hasKey: false,
@@ -203,7 +204,8 @@ function scanned(stream: Stream, shifts: readonly number[]): ScannedStream {
   return {
     kind: stream.kind,
     firstPosition: stream.firstPosition,
-    lastPosition: stream.lastPosition,
+    // Of a shorter stream: its second packet.
+    lastPosition: stream.positions[stream.positions.length > LATE_PACKETS ? 0 : 1] ?? stream.firstPosition,
     packets: stream.packets,
     startSeconds: ranges.length === 0 ? 0 : Math.min(...ranges.map(([from = 0]) => from)),
     endSeconds: ranges.length === 0 ? 0 : Math.max(...ranges.map(([, to = 0]) => to)),
