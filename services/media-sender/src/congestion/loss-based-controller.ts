@@ -36,6 +36,7 @@ export class LossBasedController {
   #isOutage = false;
   #limitBps = Number.POSITIVE_INFINITY;
   #loss = 0;
+  #recentLoss = 0;
 
   /** What the path carries, as far as losses tell; infinite while they don't. */
   get limitBps(): number {
@@ -49,13 +50,7 @@ export class LossBasedController {
 
   /** The loss of all observations that are remembered, 0 to 1. */
   get recentLoss(): number {
-    let packets = 0;
-    let lost = 0;
-    for (let i = 0; i < OBSERVATIONS; i++) {
-      packets += this.#packets[i] ?? 0;
-      lost += this.#lost[i] ?? 0;
-    }
-    return packets > 0 ? lost / packets : 0;
+    return this.#recentLoss;
   }
 
   /** In the order in which packets were sent. */
@@ -86,6 +81,7 @@ export class LossBasedController {
       this.#bps[i] = (this.#bytes * 8000) / elapsedMs;
       this.#queueMs[i] = queueMs;
       this.#loss = this.#missing / this.#seen;
+      this.#recentLoss = totalOf(this.#lost) / totalOf(this.#packets);
       this.#limitBps = this.#fit();
     }
     this.#firstSentMs = -1;
@@ -141,4 +137,10 @@ export class LossBasedController {
     }
     return sum;
   }
+}
+
+function totalOf(values: Float64Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }

@@ -40,8 +40,11 @@ export class RedundancyControl {
   }
 }
 
+/** It is asked for each audio packet of each viewer, so it allocates nothing. */
 function depthFor(loss: number, share: number): number {
-  return RAISE_AT.filter((threshold) => loss >= threshold * share).length;
+  let depth = 0;
+  while (loss >= (RAISE_AT[depth] ?? Number.POSITIVE_INFINITY) * share) depth++;
+  return depth;
 }
 
 function affordable(estimateBps: number): number {
