@@ -11,6 +11,11 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
+/** @returns half of a normal distribution, which only delays (Box–Muller). It draws two numbers. */
+export function halfNormal(random: () => number): number {
+  return Math.abs(Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
+}
+
 /** IPv4 and UDP: a link carries them, too. */
 const HEADER_BYTES = 28;
 /** How far ahead of its turn a packet comes that overtakes others. */
@@ -63,9 +68,7 @@ export class ImpairedPath {
   }
 
   #arrival(leftMs: number, { delayMs, jitterMs, reorder }: Impairment): number {
-    // Half of a normal distribution (Box–Muller): jitter only delays.
-    const normal = Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
-    const arrivalMs = leftMs + delayMs + Math.abs(normal) * jitterMs;
+    const arrivalMs = leftMs + delayMs + halfNormal(this.#random) * jitterMs;
     if (this.#random() < reorder) return Math.max(leftMs, arrivalMs - OVERTAKE_MS);
     this.#lastMs = Math.max(this.#lastMs, arrivalMs);
     return this.#lastMs;

@@ -1,2 +1,2 @@
-export { seededRandom } from './impaired-path.js';
+export { halfNormal, seededRandom } from './impaired-path.js';
 export { type ImpairmentRelay, startTcpImpairment, startUdpImpairment } from './relay.js';

@@ -1,3 +1,4 @@
+import { halfNormal } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import {
   Link,
@@ -114,9 +115,7 @@ describe('the estimate over a bottleneck', () => {
     expect(Math.min(...estimates(sender, 4000, 60_000))).toBeGreaterThan(1.55 * MBPS);
   });
 
-  /** Half of a normal distribution (Box–Muller), without reordering: a held packet holds what is behind it. */
-  const wild = (deviationMs: number) => (random: () => number) =>
-    Math.abs(Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())) * deviationMs;
+  const wild = (deviationMs: number) => (random: () => number) => halfNormal(random) * deviationMs;
 
   it.each([
     [20, 1],
