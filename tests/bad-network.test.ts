@@ -5,6 +5,7 @@ import {
   makeBusyClip,
   Producer,
   type Stack,
+  type StackOptions,
   startStack,
   startUdpImpairment,
   type TestChromium,
@@ -26,39 +27,20 @@ interface Figures {
 
 /** The real page behind an impaired path to its TURN server. The figures are those of `npm run bench:network`, with wide margins. */
 describe('a page on a bad network', () => {
-  let stack: Stack;
-  let browser: TestChromium;
-  let producer: Producer;
-  let relay: ImpairmentRelay;
-
+  let scene: Scene;
   beforeAll(async () => {
-    stack = await startStack();
-    producer = new Producer(stack);
-    relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'alive' });
-    await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { seconds: 4, fps: 30, size: '640x360' });
-    browser = await launchChromium();
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('busy'),
-      (count) => count === 1,
-      60_000,
-    );
+    scene = await Scene.start({ seconds: 4, size: '640x360' });
   });
-
-  afterAll(async () => {
-    await browser?.close();
-    await relay?.close();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   it('goes on with the same connection after a black-out of 2 s, in sync', async () => {
-    const viewer = await open('delay=25ms');
+    const viewer = await scene.open('delay=25ms');
     await waitFor(
       'the skew is known',
       () => figures(viewer),
       ({ skewMs }) => Number.isFinite(skewMs),
     );
-    relay.restart('delay=25ms dead; 2s alive');
+    scene.relay.restart('delay=25ms dead; 2s alive');
     const stateOf = () => viewer.page.evaluate(() => document.querySelector('.pill')?.getAttribute('data-state'));
     await waitFor('the loss is noticed', stateOf, (state) => state === 'reconnecting');
     const { framesDecoded } = await figures(viewer);
@@ -74,7 +56,7 @@ describe('a page on a bad network', () => {
   });
 
   it('delays both tracks for repairs while packets are lost, within bounds and in sync', async () => {
-    const viewer = await open('loss=5% delay=40ms');
+    const viewer = await scene.open('loss=5% delay=40ms');
     const isDelayed = ({ jitterBufferTargets }: Figures) => jitterBufferTargets.every((ms) => (ms ?? 0) > 100);
     const { jitterBufferTargets } = await waitFor('both tracks are delayed', () => figures(viewer), isDelayed, 40_000);
     // For repairs at most 400 ms, for lip-sync at most 150 ms more.
@@ -84,54 +66,23 @@ describe('a page on a bad network', () => {
   });
 
   it('plays over a link that carries little more than audio, with the first connection', async () => {
-    const viewer = await open('rate=150k queue=1s delay=25ms');
+    const viewer = await scene.open('rate=150k queue=1s delay=25ms');
     expect((await figures(viewer)).connections).toBe(1);
     await viewer.page.close();
   });
-
-  async function open(profile: string): Promise<ViewerPage> {
-    relay.restart(profile);
-    const session = await producer.createSession('busy');
-    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    const viewer = await ViewerPage.open(await browser.context.newPage(), url, { turnPorts: { udp: relay.port } });
-    await viewer.playing(30_000);
-    return viewer;
-  }
 });
 
 describe('a page on a network that blocks UDP', () => {
-  let stack: Stack;
-  let browser: TestChromium;
-  let producer: Producer;
-  let relay: ImpairmentRelay;
-
+  let scene: Scene;
   beforeAll(async () => {
-    stack = await startStack({ turnTransport: 'both' });
-    producer = new Producer(stack);
-    relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'dead' });
-    await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { seconds: 2, fps: 30, size: '320x180' });
-    browser = await launchChromium();
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('busy'),
-      (count) => count === 1,
-      60_000,
-    );
+    scene = await Scene.start({ seconds: 2, size: '320x180' }, { turnTransport: 'both' });
   });
-
-  afterAll(async () => {
-    await browser?.close();
-    await relay?.close();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   it('plays over TURN/TCP with its first connection, before a time limit of any part', async () => {
-    const session = await producer.createSession('busy');
-    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    const viewer = await ViewerPage.open(await browser.context.newPage(), url, { turnPorts: { udp: relay.port } });
-    await viewer.playing();
+    const viewer = await scene.open('dead', 20_000);
     expect((await figures(viewer)).connections).toBe(1);
-    expect(relay.counts.up.lost, 'UDP was tried').toBeGreaterThan(0);
+    expect(scene.relay.counts.up.lost, 'UDP was tried').toBeGreaterThan(0);
     const firstFrameSeconds = await waitFor('the report', () => reportedFirstFrame());
     expect(firstFrameSeconds).toBeLessThan(3);
     await viewer.page.close();
@@ -139,11 +90,53 @@ describe('a page on a network that blocks UDP', () => {
 
   /** @returns the time from the page's call of connect() to its first frame, seconds, as the page has reported it. */
   async function reportedFirstFrame(): Promise<number | undefined> {
-    const sender = stack.processes.find(({ name }) => name === 'media-sender');
+    const sender = scene.stack.processes.find(({ name }) => name === 'media-sender');
     const text = await (await fetch(`${sender?.metricsUrl}/metrics`)).text();
     return Number(/^humancast_viewer_first_frame_seconds_sum(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1]) || undefined;
   }
 });
+
+/** A stack with one idle clip, whose TURN server pages reach over UDP through an impairment relay only. */
+class Scene {
+  readonly stack: Stack;
+  readonly relay: ImpairmentRelay;
+  readonly #producer: Producer;
+  readonly #browser: TestChromium;
+
+  private constructor(stack: Stack, relay: ImpairmentRelay, producer: Producer, browser: TestChromium) {
+    this.stack = stack;
+    this.relay = relay;
+    this.#producer = producer;
+    this.#browser = browser;
+  }
+
+  static async start(clip: { seconds: number; size: string }, options?: StackOptions): Promise<Scene> {
+    const stack = await startStack(options);
+    const producer = new Producer(stack);
+    const relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'alive' });
+    await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { fps: 30, ...clip });
+    const browser = await launchChromium();
+    await producer.idleLoaded('busy', 1, 60_000);
+    return new Scene(stack, relay, producer, browser);
+  }
+
+  /** @returns a page that plays, within this time. @param profile of its path to the TURN server over UDP, from now on. */
+  async open(profile: string, withinMs = 30_000): Promise<ViewerPage> {
+    this.relay.restart(profile);
+    const session = await this.#producer.createSession('busy');
+    const url = this.#producer.signaling(`/?session=${session.id}&token=${session.token}`);
+    const page = await this.#browser.context.newPage();
+    const viewer = await ViewerPage.open(page, url, { turnPorts: { udp: this.relay.port } });
+    await viewer.playing(withinMs);
+    return viewer;
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser.close();
+    await this.relay.close();
+    await this.stack.stop();
+  }
+}
 
 function inSync({ skewMs }: Figures): boolean {
   return Math.abs(skewMs) < 60;

@@ -25,11 +25,7 @@ describe('a page whose media-sender goes', () => {
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
   });
 
   afterAll(async () => {
@@ -86,11 +82,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
   });
 
   afterAll(async () => {

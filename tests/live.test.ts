@@ -40,11 +40,7 @@ describe('live push', () => {
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchChromium();
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
   });
 
   afterAll(async () => {

@@ -11,11 +11,7 @@ describe('a segment that was uploaded', () => {
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     makeTestClip(join(stack.mediaDir, '../green.mp4'), { color: 'green', seconds: 2 });
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
   });
   afterAll(() => stack?.stop());
 
@@ -29,11 +25,7 @@ describe('a segment that was uploaded', () => {
       async () => (await producer.request('GET', url)).status,
       (status) => status === 200,
     );
-    await waitFor(
-      'the idle clip is back',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
     const session = await producer.createSession('lights');
     const speak = producer.signaling(`/v1/sessions/${session.id}/speak`);
     const { queued } = await producer.json<{ queued: { segment: string }[] }>('POST', speak, { segments: [id] });

@@ -29,11 +29,7 @@ describe('the main job', () => {
     makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
     makeTestClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { color: 'blue', seconds: 2, fps: '25' });
     browser = await launchChromium();
-    await waitFor(
-      'both idle clips are loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 2,
-    );
+    await producer.idleLoaded('lights', 2);
   });
 
   afterAll(async () => {

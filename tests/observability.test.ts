@@ -50,12 +50,7 @@ describe('what operators see', () => {
     producer = new Producer(stack);
     cpSync(join(MEDIA, 'idle'), join(stack.mediaDir, 'demo/idle'), { recursive: true });
     cpSync(join(MEDIA, 'segments/interrupt.mp4'), join(stack.mediaDir, 'demo/segments/interrupt.mp4'));
-    await waitFor(
-      'the idle clips are loaded',
-      () => producer.idleCount('demo'),
-      (count) => count === 3,
-      60_000,
-    );
+    await producer.idleLoaded('demo', 3, 60_000);
     const speech = await producer.upload('demo', 'welcome.mp4', readFileSync(join(MEDIA, 'segments/welcome.mp4')));
     session = await producer.createSession('demo');
     browser = await launchChromium();

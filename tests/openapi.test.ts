@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeTestClip, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
+import { makeTestClip, Producer, type Stack, startStack } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { brokenBodies, DOCUMENT, deviations, type Operation, type Parameter, resolved } from './support/openapi.js';
 
@@ -54,11 +54,7 @@ describe('REST', () => {
     const file = join(stack.mediaDir, AVATAR, 'idle/red.mp4');
     makeTestClip(file, { color: 'red', seconds: 1 });
     clip = readFileSync(file);
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount(AVATAR),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded(AVATAR);
   });
   afterAll(() => stack.stop());
 

@@ -28,11 +28,7 @@ describe('the stack on two Redis Clusters', () => {
     });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
   });
 
   afterAll(async () => {

@@ -43,11 +43,7 @@ describe('what a hostile viewer sends', () => {
     stack = await startStack({ turn: false, env: { MAX_SESSIONS: '100' } });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
     const found = stack.processes.find(({ name }) => name === 'media-sender');
     if (!found) throw new Error('no media-sender');
     sender = found;

@@ -42,11 +42,7 @@ describe('an update and a rollback', () => {
     stack = await startStack({ root: previous, signalings: 2, turn: false });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '160x120' });
-    await waitFor(
-      'the idle clip is loaded',
-      () => producer.idleCount('lights'),
-      (count) => count === 1,
-    );
+    await producer.idleLoaded('lights');
     session = await producer.createSession('lights');
     // One at each signaling process: both lose theirs, at different times.
     viewers = [stack.signalingUrls, stack.signalingUrls.toReversed()].map(

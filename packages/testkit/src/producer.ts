@@ -56,6 +56,12 @@ export class Producer extends Humancast {
     return response.ok ? ((await response.json()) as { idlePlaylist: string[] }).idlePlaylist.length : 0;
   }
 
+  /** Waits until an avatar has exactly this many loaded idle clips. @param timeoutMs as of {@link waitFor}. */
+  async idleLoaded(avatar: string, count = 1, timeoutMs?: number): Promise<void> {
+    const isDone = (loaded: number) => loaded === count;
+    await waitFor(`${count} idle clips of ${avatar} are loaded`, () => this.idleCount(avatar), isDone, timeoutMs);
+  }
+
   /** @returns the id of the media-sender that hosts a session. */
   async hostOf(session: string): Promise<string> {
     const { host } = await this.session(session);
