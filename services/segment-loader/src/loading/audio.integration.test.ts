@@ -2,13 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { type RenditionConfig } from '@humancast/protocol';
 import { PCM_RATE, type RedisMediaStore } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
+import { Clips, H264 } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene, type LoadOptions } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 160, maxHeight: 120, bitrateBps: 100_000 };
 const PICTURE = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x48:r=10:d=${seconds}`];
-const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
 
 /** What becomes of real sound, through real ffmpeg into real Redis. */
 describe('the sound of a segment', () => {

@@ -2,12 +2,11 @@ import { readFile } from 'node:fs/promises';
 import type { ErrorCode, RenditionConfig } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
+import { Clips, H264 } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
-const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
 const AAC = ['-c:a', 'aac'];
 
 /** Files as phones, browsers, editors and recorders make them: what becomes of them, decoded again. */

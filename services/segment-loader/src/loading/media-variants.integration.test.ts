@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
+import { Clips, H264 } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 
-const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
 const AV = [...H264, '-c:a', 'aac'];
 const VP8 = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 } as const;
 

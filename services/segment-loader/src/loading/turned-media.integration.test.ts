@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
+import { Clips, H264 } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 import { withProjection } from '../../testing/matroska.js';
@@ -46,7 +46,6 @@ describe('a segment of turned media', () => {
     expect(Math.abs((right?.u ?? 0) - 128)).toBeLessThan(12);
   }
 
-  const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
   const orientations = STORED_AS.map((how, i) => [i + 1, how] as const);
 
   it.each(orientations)('is upright for EXIF orientation %i in a JPEG', async (n, how) => {
