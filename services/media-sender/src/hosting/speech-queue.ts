@@ -109,12 +109,13 @@ export class SpeechQueue {
   /** @returns `false` if the segment has to be fetched again; `true` if it was handed to the player or skipped. */
   async #fetch({ seq, segment }: QueuedSegment): Promise<boolean> {
     const { signal, openClip, onSkipped, onError } = this.#options;
+    const manifest = seq <= this.#interruptedSeq ? 'missing' : await this.#manifestOf(segment);
+    if (signal.aborted) return true;
+    // The interruption may have come while the manifest was read.
     if (seq <= this.#interruptedSeq) {
       onSkipped({ seq, segment }, 'dropped');
       return true;
     }
-    const manifest = await this.#manifestOf(segment);
-    if (signal.aborted) return true;
     if (manifest === 'unanswered' || (manifest === 'missing' && this.#isAwaited(seq))) {
       this.#retryTimer = setTimeout(() => this.sync().catch(onError), RETRY_MS);
       return false;
@@ -126,7 +127,7 @@ export class SpeechQueue {
 
   /** A missing segment may come back soon: an emptied media store is filled again from the watched folder. */
   #isAwaited(seq: number): boolean {
-    return seq > this.#interruptedSeq && this.#options.nowMs() < (this.#missingUntilMs.get(seq) ?? 0);
+    return this.#options.nowMs() < (this.#missingUntilMs.get(seq) ?? 0);
   }
 
   /** A fetched segment that left the queue without being reported as finished was deleted. */
