@@ -147,7 +147,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     deletions: new DeletionLog(queue),
     services,
     presence: connectSubscriber(config.redisQueueUrl, { name: 'media-sender presence', logger }),
-    paced: () => metrics.paced,
+    packetCounts: () => metrics.packetCounts,
     logger,
   });
   return {

@@ -1,7 +1,7 @@
 import { type FinishReason, type ViewerReport } from '@humancast/protocol';
 import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watchGauge } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
-import { LATE_MS, type Paced } from './hosting/admission.js';
+import { LATE_MS, type PacketCounts } from './hosting/admission.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
 import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
@@ -129,7 +129,7 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
   }
 
   /** Packets of sound and frames so far. */
-  get paced(): Paced {
+  get packetCounts(): PacketCounts {
     const inTime = LATENESS_BUCKETS.indexOf(LATE_MS * MS);
     const counts = Object.values(this.#late).map(({ cumulative }) => cumulative);
     const packets = counts.reduce((sum, count) => sum + (count.at(-1) ?? 0), 0);

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { Admission, type Paced } from './admission.js';
+import { Admission, type PacketCounts } from './admission.js';
 
-const PUNCTUAL: Paced = { packets: 0, late: 0 };
-const SILENT = { onChange: () => {}, onBusy: () => {} };
+const NOTHING_SENT: PacketCounts = { packets: 0, late: 0 };
+const NO_CALLBACKS = { onChange: () => {}, onOverloaded: () => {} };
 
 describe('Admission', () => {
-  it('closes when the event loop is late, and opens again only when it is calm', () => {
+  it('closes when the event loop is late, and opens again below a lower threshold', () => {
     let delayMs = 1;
     const changes: boolean[] = [];
     const admission = new Admission({
       onChange: (open) => changes.push(open),
-      onBusy: () => {},
-      used: () => 0.5,
-      paced: () => PUNCTUAL,
+      onOverloaded: () => {},
+      utilization: () => 0.5,
+      packetCounts: () => NOTHING_SENT,
       measure: () => delayMs,
     });
     for (const next of [2, 14, 16, 30, 12, 9, 7, 14]) {
@@ -23,11 +23,16 @@ describe('Admission', () => {
     expect(admission.open).toBe(true);
   });
 
-  it('closes when packets leave late, and opens again only when next to none does', () => {
-    let paced = PUNCTUAL;
-    const admission = new Admission({ ...SILENT, used: () => 0.5, paced: () => paced, measure: () => 1 });
+  it('closes when packets leave late, and opens again below a lower threshold', () => {
+    let packetCounts = NOTHING_SENT;
+    const admission = new Admission({
+      ...NO_CALLBACKS,
+      utilization: () => 0.5,
+      packetCounts: () => packetCounts,
+      measure: () => 1,
+    });
     const afterAnother = (packets: number, late: number) => {
-      paced = { packets: paced.packets + packets, late: paced.late + late };
+      packetCounts = { packets: packetCounts.packets + packets, late: packetCounts.late + late };
       admission.check();
       return admission.open;
     };
@@ -38,9 +43,14 @@ describe('Admission', () => {
     expect(afterAnother(0, 0)).toBe(true);
   });
 
-  it('stays open while it hosts so little that something else must be keeping it busy', () => {
+  it('stays open while the process hosts too little to be the cause of the load', () => {
     const late = { packets: 100, late: 100 };
-    const admission = new Admission({ ...SILENT, used: () => 0.2, paced: () => late, measure: () => 100 });
+    const admission = new Admission({
+      ...NO_CALLBACKS,
+      utilization: () => 0.2,
+      packetCounts: () => late,
+      measure: () => 100,
+    });
     admission.check();
     expect(admission.open).toBe(true);
   });

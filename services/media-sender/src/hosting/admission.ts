@@ -1,50 +1,53 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-/** Looks at the load this often. */
+/** Interval between two checks of the load. */
 const INTERVAL_MS = 1000;
-/** Event-loop delay above which nothing new is taken: packets begin to be late. */
+/** Event-loop delay above which no more sessions are accepted, ms: packets begin to be late. */
 const BUSY_DELAY_MS = 15;
-/** And below which it is taken again. Apart, so that it does not flap. */
+/** Event-loop delay below which they are accepted again; lower, so that admission does not flap. */
 const CALM_DELAY_MS = 8;
 const PERCENTILE = 95;
-/** The share of packets that leave this late or later, above which nothing new is taken, and below which it is again. */
+/**
+ * A packet that leaves this long after its deadline is late, ms. {@link BUSY_LATE_SHARE} and {@link CALM_LATE_SHARE} are
+ * shares of all packets.
+ */
 export const LATE_MS = 10;
 const BUSY_LATE_SHARE = 0.05;
 const CALM_LATE_SHARE = 0.01;
-/** With fewer of its places taken, it is not its sessions that keep the process busy. */
-const PLACES_TO_MATTER = 0.25;
+/** Utilization below which sessions are accepted whatever the load: it is not they that keep the process busy. */
+const MIN_UTILIZATION = 0.25;
 const RESOLUTION_MS = 5;
 const NANOSECONDS_PER_MS = 1e6;
 
-/** What has been sent so far. */
-export interface Paced {
+/** Packets of all sessions since the process started. */
+export interface PacketCounts {
   readonly packets: number;
-  /** Of those, later than {@link LATE_MS} after their deadline. */
+  /** Packets that left more than {@link LATE_MS} after their deadline. */
   readonly late: number;
 }
 
 export interface AdmissionOptions {
-  /** Stop or start taking sessions. */
+  /** Called when admission opens or closes. */
   onChange: (open: boolean) => void;
-  /** Still too busy, at each look. */
-  onBusy: () => void;
-  /** Places taken, 0 to 1. */
-  used: () => number;
-  /** Packets of all sessions, ever counting up. */
-  paced: () => Paced;
-  /** Event-loop delay of the last interval, ms; measured unless given. */
+  /** Called at each check that finds the process overloaded. */
+  onOverloaded: () => void;
+  /** Share of the capacity in use, 0 to 1. */
+  utilization: () => number;
+  /** @returns the packet counts of this process. */
+  packetCounts: () => PacketCounts;
+  /** Event-loop delay of the last interval, ms. Default: measured. */
   measure?: () => number;
 }
 
 /**
- * Whether this process takes another session: its places are a promise about memory, but only what its event loop and its
- * packets do says whether there is time for one more.
+ * Decides whether this process accepts another session. Its capacity limits memory; only event-loop delay and late packets
+ * show whether there is CPU time for one more.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #timer: NodeJS.Timeout | undefined;
-  #paced: Paced = { packets: 0, late: 0 };
+  #counted: PacketCounts = { packets: 0, late: 0 };
   #open = true;
 
   constructor(options: AdmissionOptions) {
@@ -71,24 +74,24 @@ export class Admission {
     const calm = this.#open
       ? delayMs < BUSY_DELAY_MS && late < BUSY_LATE_SHARE
       : delayMs < CALM_DELAY_MS && late < CALM_LATE_SHARE;
-    const open = calm || this.#options.used() < PLACES_TO_MATTER;
+    const open = calm || this.#options.utilization() < MIN_UTILIZATION;
     if (open !== this.#open) {
       this.#open = open;
       this.#options.onChange(open);
     }
-    if (!open) this.#options.onBusy();
+    if (!open) this.#options.onOverloaded();
   }
 
-  /** Of what was sent since the last look. */
+  /** @returns the share of late packets since the last check. */
   #lateShare(): number {
-    const before = this.#paced;
-    this.#paced = this.#options.paced();
-    const packets = this.#paced.packets - before.packets;
-    return packets > 0 ? (this.#paced.late - before.late) / packets : 0;
+    const before = this.#counted;
+    this.#counted = this.#options.packetCounts();
+    const packets = this.#counted.packets - before.packets;
+    return packets > 0 ? (this.#counted.late - before.late) / packets : 0;
   }
 
   #measure(): number {
-    // The histogram counts from the timer's own resolution.
+    // The histogram includes the timer's resolution.
     const delayMs = this.#delay.percentile(PERCENTILE) / NANOSECONDS_PER_MS - RESOLUTION_MS;
     this.#delay.reset();
     return delayMs;

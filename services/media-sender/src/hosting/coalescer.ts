@@ -1,4 +1,4 @@
-/** Runs a task one at a time, and once more when it was asked for meanwhile. */
+/** Runs a task once at a time; calls during a run cause one more run after it. */
 export class Coalescer {
   readonly #task: () => Promise<void>;
   #running: Promise<void> | undefined;
@@ -8,7 +8,7 @@ export class Coalescer {
     this.#task = task;
   }
 
-  /** Resolves when a pass that began after this call has ended. */
+  /** @returns a promise that resolves when a run that began after this call has ended. */
   run(): Promise<void> {
     this.#again = true;
     this.#running ??= this.#loop().finally(() => {

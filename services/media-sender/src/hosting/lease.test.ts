@@ -3,7 +3,7 @@ import { Lease } from './lease.js';
 
 const LEASE_MS = 1000;
 
-/** A lease on a faked clock; `answer` decides how a renewal goes. */
+/** A lease on a fake clock; `answer` decides how a renewal goes. */
 function setUp() {
   const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
   const log: string[] = [];
@@ -33,7 +33,7 @@ describe('Lease', () => {
     vi.useRealTimers();
   });
 
-  it('is held as long as signs of life get through', async () => {
+  it('is held as long as heartbeats get through', async () => {
     const { lease, log, advance } = setUp();
     await lease.start();
     await advance(10_000);
@@ -42,7 +42,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost before the others may take over, when signs of life fail', async () => {
+  it('is lost before others may take over when heartbeats fail', async () => {
     const { clock, lease, log, renewal, advance } = setUp();
     await lease.start();
     await advance(1000);
@@ -54,7 +54,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost when a sign of life hangs, and counts from when it was sent once it gets through', async () => {
+  it('is lost while a heartbeat hangs, and its late answer does not renew it', async () => {
     const { lease, log, renewal, advance } = setUp();
     await lease.start();
     let release = () => {};
@@ -62,7 +62,7 @@ describe('Lease', () => {
     await advance(2000);
     expect(log).toEqual(['held', 'lost']);
     renewal.answer = () => Promise.resolve(true);
-    // an answer this late says nothing about now
+    // An answer this late proves nothing about now.
     release();
     await vi.advanceTimersByTimeAsync(0);
     expect(lease.held).toBe(false);
@@ -71,7 +71,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost and taken anew when the others could have taken over, although no time has passed', async () => {
+  it('is lost and taken anew when others could have taken over, although it had not run out', async () => {
     const { lease, log, renewal, advance } = setUp();
     await lease.start();
     renewal.answer = () => Promise.resolve(false);
@@ -81,7 +81,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is found lost at the first look after the process was stopped, whatever its timers say', async () => {
+  it('is lost at the first check after the process was frozen, whatever its timers say', async () => {
     const { clock, lease, log } = setUp();
     await lease.start();
     clock.now += 5000; // SIGSTOP, SIGCONT

@@ -3,28 +3,28 @@ import type { Clock } from '@humancast/shared';
 export interface LeaseOptions {
   clock: Clock;
   /**
-   * Gives a sign of life; resolves once nobody can take over before `leaseMs` have passed since it was sent.
-   * @returns `false` when others could have taken over before it.
+   * Sends a heartbeat. Resolves once nobody can take over for `leaseMs` from when it was sent.
+   * @returns `false` if another process could have taken over before it arrived.
    */
   renew: () => Promise<boolean>;
   intervalMs: number;
-  /** How long the others wait, from when they suspect this process, before they take over. */
+  /** How long others wait, from when they suspect this process, before they take over, ms. */
   leaseMs: number;
-  /** The others may take over now: stop at once. */
+  /** Called when others may take over: everything must stop at once. */
   onLost: () => void;
   /**
-   * Signs of life get through again. @param unbroken whether nobody can have taken anything over meanwhile: it was too late for
-   * this process only by its own clock.
+   * Called when heartbeats get through again.
+   * @param unbroken whether nobody can have taken over meanwhile: the lease had run out by this process's clock only.
    */
   onRegained: (unbroken: boolean) => void;
 }
 
-/** Of the lease, this much is kept for the way of a renewal and for stopping. */
+/** Fraction of the lease that is reserved for a heartbeat's travel time and for stopping. */
 const MARGIN = 0.2;
 
 /**
- * The right to host, of a whole process: as long as its signs of life get through. Counted from before each sign was sent, on
- * the monotonic clock, so that this process stops before anyone else starts, whatever was slow in between.
+ * The right of a process to host sessions, valid as long as its heartbeats get through. It is counted on the monotonic clock
+ * from before each heartbeat was sent, so that this process stops before another one starts, whatever was slow in between.
  */
 export class Lease {
   readonly #options: LeaseOptions;
@@ -40,14 +40,14 @@ export class Lease {
     this.#options = options;
   }
 
-  /** By the clock, now: also right for a process that was stopped an instant ago and has run no timer since. */
+  /** Decided by the clock, so that it is right even if the process was just frozen and has run no timer since. */
   get held(): boolean {
     return this.#held && this.#options.clock.nowMs() < this.#validUntilMs;
   }
 
   async start(): Promise<void> {
     await this.#renew();
-    // One at a time: a sign that hangs is not followed by others.
+    // One at a time: a heartbeat that hangs is not followed by others.
     this.#timer = setInterval(() => void (this.#renewing ?? this.#renew()), this.#options.intervalMs);
   }
 
@@ -58,14 +58,14 @@ export class Lease {
     this.#held = false;
   }
 
-  /** Notices by the clock alone that the lease has run out. */
+  /** Checks by the clock whether the lease has run out. */
   check(nowMs: number): void {
     if (!this.#held || nowMs < this.#validUntilMs) return;
     this.#held = false;
     this.#options.onLost();
   }
 
-  /** Gives a sign of life out of turn; a failure is the same as one in turn. */
+  /** Sends a heartbeat ahead of schedule; a failure is handled as that of a scheduled one. */
   async renew(): Promise<void> {
     await this.#renewing;
     await (this.#renewing ?? this.#renew());
@@ -84,7 +84,7 @@ export class Lease {
     try {
       const unbroken = await this.#options.renew();
       const nowMs = clock.nowMs();
-      // What ran out meanwhile was lost, whoever noticed.
+      // If the lease ran out while waiting, it was lost, even if no timer noticed.
       if (!unbroken) {
         this.#unbroken = false;
         this.#validUntilMs = Number.NEGATIVE_INFINITY;
@@ -101,7 +101,7 @@ export class Lease {
       this.#options.onRegained(this.#unbroken);
       this.#unbroken = true;
     } catch {
-      // The connection reports itself; the clock decides.
+      // The connection logs its own errors, and the clock decides whether the lease is lost.
     }
   }
 }

@@ -48,10 +48,10 @@ import { HAND_OVER_MS } from './session-worker.js';
 const logger = createLogger('test', 'fatal');
 const WAIT = { timeout: 10_000, interval: 10 };
 const GRACE_MS = 300;
-/** For sessions that nobody watches, and that stay nevertheless. */
+/** For sessions without viewers that must not end. */
 const UNWATCHED = { graceMs: 60_000 };
 
-/** A connection whose other end is the test. */
+/** A viewer connection whose other end is the test. */
 class FakeTransport implements ViewerTransport {
   readonly connection: string;
   codec: Codec | undefined;
@@ -133,7 +133,7 @@ describe('MediaSender', () => {
   });
 
   afterEach(async () => {
-    // Nothing is left for the next test's senders to take over.
+    // Nothing is left that the next test's senders could take over.
     for (const session of sessions.splice(0)) {
       const { host } = await registry.end(session, 'test over');
       if (host !== undefined)
@@ -149,7 +149,7 @@ describe('MediaSender', () => {
     await server.stop();
   });
 
-  /** A segment of so many seconds at 25 fps, with a sound that is not silence. */
+  /** Stores a segment of this many seconds at 25 fps with a sine as its audio. */
   async function load(role: SegmentManifest['role'], seconds: number): Promise<string> {
     const id = newId('seg');
     const gop = packGop(Array.from({ length: 25 }, (_, i) => ({ data: Buffer.alloc(50, i), keyframe: i === 0 })));
@@ -189,8 +189,8 @@ describe('MediaSender', () => {
     sender: MediaSender;
     transports: FakeTransport[];
     players: SessionPlayer[];
-    /** How often it has looked at what the others have. */
-    looks(): number;
+    /** How often it has read the others' load. */
+    polls(): number;
     stop(): Promise<void>;
   }
 
@@ -201,7 +201,7 @@ describe('MediaSender', () => {
     nowMs = () => systemClock.nowMs(),
     clock = systemClock,
     missingMediaMs = 50,
-    paced = () => ({ packets: 0, late: 0 }),
+    packetCounts = () => ({ packets: 0, late: 0 }),
   } = {}): Promise<Sender> {
     const id = newId('snd');
     const config = {
@@ -233,7 +233,7 @@ describe('MediaSender', () => {
     };
     const stagger = new Stagger();
     const senders = new SenderRegistry(redis);
-    const looks = vi.spyOn(senders, 'list');
+    const polls = vi.spyOn(senders, 'list');
     const sender = new MediaSender({
       id,
       config,
@@ -247,7 +247,7 @@ describe('MediaSender', () => {
       avatars: new AvatarStore(redis),
       deletions: new DeletionLog(redis),
       logger,
-      paced,
+      packetCounts,
       services: {
         sender: id,
         registry,
@@ -292,14 +292,14 @@ describe('MediaSender', () => {
       sender,
       transports,
       players,
-      looks: () => looks.mock.calls.length,
+      polls: () => polls.mock.calls.length,
       stop: () => sender.close(),
     };
     running.push(started);
     return started;
   }
 
-  /** The signaling side: a mailbox, and what it does to let a viewer in. */
+  /** A viewer's signaling process: a mailbox, and what it does to connect the viewer. */
   async function viewerOf(session: string, { answers = (_offers: number) => Promise.resolve() } = {}) {
     const viewer = newId('vw');
     const address = `sig_${randomUUID()}`;
@@ -365,7 +365,7 @@ describe('MediaSender', () => {
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
   });
 
-  it('passes over jobs and messages that it can’t read, and serves what comes after them', async () => {
+  it('skips unreadable jobs and messages, and processes those that follow', async () => {
     const { id, transports } = await startSender();
     const segments = new Queue(segmentsQueue(id), { connection: { url: server.url }, prefix: BULL_PREFIX });
     cleanups.push(() => segments.close());
@@ -404,7 +404,7 @@ describe('MediaSender', () => {
     await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.finished'), WAIT);
   });
 
-  it('closes a connection whose serving throws, and ends a session that throws, while the others go on', async () => {
+  it('closes a connection that throws when served and ends a session that throws, while the others go on', async () => {
     const { transports } = await startSender();
     const [broken, other] = [await createSession(), await createSession()];
     const viewers = [await viewerOf(broken), await viewerOf(broken), await viewerOf(other)] as const;
@@ -414,13 +414,13 @@ describe('MediaSender', () => {
     }
     const [first, second, third] = transports;
     const fault = () => {
-      throw new Error('a fault of one viewer');
+      throw new Error('fault of one viewer');
     };
     Object.assign(first ?? {}, { sendAudio: fault });
     await vi.waitFor(() => expect(first?.state).toBe('closed'), WAIT);
     const sent = second?.audioPackets ?? 0;
     await vi.waitFor(() => expect(second?.audioPackets).toBeGreaterThan(sent + 10), WAIT);
-    // Whichever session is the next to save its playhead.
+    // Fails in whichever session saves its playhead next.
     const saved = vi.spyOn(SessionPlayer.prototype, 'resumption');
     cleanups.push(() => saved.mockRestore());
     saved.mockImplementationOnce(fault);
@@ -431,7 +431,7 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(left?.audioPackets).toBeGreaterThan(before + 10), WAIT);
   });
 
-  it('stops a deleted segment that plays, drops it where it waits, and goes on with the next one', async () => {
+  it('stops a deleted segment that plays, drops it from the queue, and plays the next one', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     await (await viewerOf(session)).join();
@@ -442,7 +442,7 @@ describe('MediaSender', () => {
     await store.delete(deleted);
     expect(await registry.dropSegment(session, deleted)).toBe(2);
     await new DeletionLog(redis).append([deleted]);
-    // The other one can only be heard when the deleted one, 30 s long, is not any more.
+    // The next one can be heard in time only if the deleted one, 30 s long, is stopped.
     await vi.waitFor(
       async () => expect((await eventsOf(session)).filter(({ type }) => type === 'speech.finished')).toHaveLength(3),
       WAIT,
@@ -456,7 +456,7 @@ describe('MediaSender', () => {
     expect((finished[0] as { positionMs: number }).positionMs).toBeLessThan(20_000);
   });
 
-  it('plays queued segments in order, and says so once for each, also those queued before it was hosted', async () => {
+  it('plays queued segments in order and reports each once, including those queued before it hosted the session', async () => {
     await startSender();
     const session = await createSession();
     const segments = [await load('speech', 1), await load('speech', 1), await load('speech', 1)];
@@ -478,7 +478,7 @@ describe('MediaSender', () => {
     expect(speech.at(-1)).toMatchObject({ positionMs: 1000, interrupted: false, reason: 'finished' });
   });
 
-  it('reports a segment that does not exist as failed, and plays the next', async () => {
+  it('reports a segment that does not exist as failed, and plays the next one', async () => {
     await startSender();
     const session = await createSession();
     await registry.speak(session, [newId('seg'), await load('speech', 1)]);
@@ -490,7 +490,7 @@ describe('MediaSender', () => {
   });
 
   it.each([10, 100])(
-    'shows the picture while %i queued segments are missing, and waits for all of them once',
+    'shows idle while %i queued segments are missing, and waits for all of them only once',
     async (count) => {
       let nowMs = 0;
       const { transports } = await startSender({ nowMs: () => nowMs, missingMediaMs: 3000 });
@@ -499,7 +499,7 @@ describe('MediaSender', () => {
       const last = await load('speech', 1);
       await registry.speak(session, [...missing, last], { limit: 200 });
       await (await viewerOf(session)).join();
-      // The wait cannot end: its clock stands still.
+      // The wait cannot end, because its clock stands still.
       await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
       expect(await registry.queue(session)).toHaveLength(count + 1);
       nowMs = 3000;
@@ -512,7 +512,7 @@ describe('MediaSender', () => {
     },
   );
 
-  it('plays a missing segment that comes back in time, before what was queued behind it', async () => {
+  it('plays a missing segment that comes back in time, before those queued after it', async () => {
     await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
     const session = await createSession();
     const [late, next] = [await load('speech', 1), await load('speech', 1)];
@@ -552,7 +552,7 @@ describe('MediaSender', () => {
     expect(finished.map(({ reason }) => reason)).toEqual([...Array(10).fill('dropped'), 'finished']);
   });
 
-  it('takes other sessions’ jobs while the media of one cannot be read', async () => {
+  it("processes other sessions' jobs while one session's media cannot be read", async () => {
     await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
     const [stuck, other] = [await createSession(), await createSession()];
     for (const session of [stuck, other]) {
@@ -565,7 +565,7 @@ describe('MediaSender', () => {
       .spyOn(store, 'getManifest')
       .mockImplementation((id) => (id === unreadable ? new Promise(() => {}) : getManifest(id)));
     cleanups.push(() => never.mockRestore());
-    // More jobs than the worker takes at once.
+    // More jobs than the worker processes at once.
     await speak(
       stuck,
       Array.from({ length: 80 }, () => unreadable),
@@ -576,7 +576,7 @@ describe('MediaSender', () => {
     expect(await registry.queue(stuck)).toHaveLength(80);
   });
 
-  it('tells where an interrupted segment was, drops what was behind it, and stays silent after', async () => {
+  it('reports where a segment was interrupted, drops those queued after it, and stays silent', async () => {
     await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -596,7 +596,7 @@ describe('MediaSender', () => {
     expect(finished[1]?.positionMs).toBeLessThan(8000);
   });
 
-  it('replaces a viewer’s old connection when it asks for a new one', async () => {
+  it("replaces a viewer's old connection when the viewer asks for a new one", async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -608,7 +608,7 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(transports[1]?.videoPackets).toBeGreaterThan(0), WAIT);
   });
 
-  it('ends a session whose viewers have gone, after the grace time, and frees its place', async () => {
+  it('ends a session without viewers after the grace period and releases its slot', async () => {
     const { sender, transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -620,7 +620,7 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(sender.sessionCount).toBe(0), WAIT);
   });
 
-  it('removes a viewer whose connection is gone and who does not come back', async () => {
+  it('removes a viewer whose connection has failed and who does not come back', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -631,7 +631,7 @@ describe('MediaSender', () => {
     expect(viewer.received.map((message) => message.type)).toContain('viewer.closed');
   });
 
-  it('plays on while the disk of Redis is full: nobody can take over, and nobody can after', async () => {
+  it("plays on while Redis's disk is full, when nobody can take over, and keeps its sessions after that", async () => {
     const leaseMs = 800;
     const { id, transports } = await startSender({ leaseMs });
     const session = await createSession();
@@ -645,7 +645,7 @@ describe('MediaSender', () => {
     const newcomer = startSender({ leaseMs });
     try {
       const sent = transports[0]?.videoPackets ?? 0;
-      // Its signs of life have run out, and it plays: ten seconds of frames are more than a dozen leases.
+      // Its heartbeats have run out and it plays on: 100 frames take five leases.
       await vi.waitFor(async () => expect((await senders.signsOf([id])).get(id)?.silent).toBe(true), WAIT);
       await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(sent + 100), WAIT);
       expect(await senders.isAlive(id)).toBe(false);
@@ -654,9 +654,9 @@ describe('MediaSender', () => {
     } finally {
       await server.freeDisk();
     }
-    // Who starts meanwhile waits.
+    // A sender that starts meanwhile waits.
     await newcomer;
-    // Whoever finds it silent in the first instant after must wait for a whole lease, and finds it alive.
+    // A process that finds the heartbeats missing right after that must wait for a whole lease, and finds them renewed.
     const suspicion = await senders.suspect(id, 'b');
     await vi.waitFor(async () => expect(await senders.isAlive(id)).toBe(true), WAIT);
     expect(await senders.condemn(id, suspicion)).toBe(false);
@@ -664,22 +664,22 @@ describe('MediaSender', () => {
     expect(await registry.get(session)).toMatchObject({ host: id, epoch: 1, resumptions: 0 });
   });
 
-  it('stops, and says nothing more, when another host has taken over', async () => {
+  it('stops and writes nothing more when another host has taken over', async () => {
     const { id, sender, transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
     await viewer.join();
     await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
     expect(await registry.release(session, id)).toBe(2);
-    const usurper = newId('snd');
-    expect(await registry.claim(session, 2, usurper)).toBe(true);
+    const nextHost = newId('snd');
+    expect(await registry.claim(session, 2, nextHost)).toBe(true);
     await vi.waitFor(() => expect(sender.sessionCount).toBe(0), WAIT);
     expect(transports[0]?.state).toBe('closed');
-    expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: usurper });
+    expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: nextHost });
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected', 'session.moved']);
   });
 
-  it('is silent while its signs of life do not get through, and goes on where it was when they do', async () => {
+  it('sends nothing while its heartbeats fail, and continues where it was when they get through', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -688,7 +688,7 @@ describe('MediaSender', () => {
     await redis.client('PAUSE', 3000, 'ALL');
     await vi.waitFor(() => expect(transports[0]?.maySend()).toBe(false), WAIT);
     const before = transports[0]?.audioPackets;
-    // The picture is asked for again: nothing comes.
+    // A keyframe request is not answered either.
     transports[0]?.events.keyframeNeeded();
     const frames = transports[0]?.videoPackets;
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -698,7 +698,7 @@ describe('MediaSender', () => {
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', epoch: 1, resumptions: 1 });
   });
 
-  it('never sends again for a session that another host took while it was silent', async () => {
+  it('never sends again for a session that another host took while its lease was lost', async () => {
     const { id, sender, transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -706,7 +706,7 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
     const own = new Redis(server.url);
     cleanups.push(() => own.disconnect());
-    // Others reach Redis, this process doesn't: its connections are held back, as by a partition.
+    // Others reach Redis and this process does not: its writes are held back, as by a partition.
     await own.client('PAUSE', 2500, 'WRITE');
     await vi.waitFor(() => expect(transports[0]?.maySend()).toBe(false), WAIT);
     await vi.waitFor(() => expect(sender.unready).toBe('redis-queue is not reachable'), WAIT);
@@ -716,32 +716,32 @@ describe('MediaSender', () => {
     expect(sender.sessionCount).toBe(0);
   });
 
-  it('removes no viewer of the next host, although its word about one comes after all', async () => {
+  it("removes no viewer of the next host when its own report of a viewer's loss arrives late", async () => {
     const late = await startSender();
     const session = await createSession();
-    // Its connection is never made: the grace time runs.
+    // The viewer's connection is never established, so its grace period runs.
     const viewer = newId('vw');
     await registry.putViewer(session, viewer, 'sig_x', { limit: 5 });
     const viewerGone = registry.viewerGone.bind(registry);
     const { promise: partitionHealed, resolve: heal } = Promise.withResolvers<void>();
-    const said = vi.spyOn(registry, 'viewerGone').mockImplementationOnce(async (...args) => {
+    const reported = vi.spyOn(registry, 'viewerGone').mockImplementationOnce(async (...args) => {
       await partitionHealed;
       return viewerGone(...args);
     });
-    cleanups.push(() => said.mockRestore());
+    cleanups.push(() => reported.mockRestore());
     await askForHost(session);
-    await vi.waitFor(() => expect(said).toHaveBeenCalledOnce(), WAIT);
+    await vi.waitFor(() => expect(reported).toHaveBeenCalledOnce(), WAIT);
     const epoch = await registry.release(session, late.id);
     const next = newId('snd');
     expect(await registry.claim(session, epoch ?? 0, next)).toBe(true);
     heal();
     await vi.waitFor(() => expect(late.sender.sessionCount).toBe(0), WAIT);
-    expect(await said.mock.results[0]?.value).toBe(false);
+    expect(await reported.mock.results[0]?.value).toBe(false);
     expect(await registry.viewers(session)).toHaveLength(1);
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: next });
   });
 
-  it('gives a session back that it can’t open, and takes it again when it can', async () => {
+  it('releases a session that it cannot open, and takes it again when it can', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const broken = vi.spyOn(AvatarStore.prototype, 'get').mockRejectedValueOnce(new Error('connection lost'));
@@ -752,7 +752,7 @@ describe('MediaSender', () => {
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', epoch: 2 });
   });
 
-  it('gives its sessions to another sender when it is told to stop, and speech goes on there', async () => {
+  it('hands its sessions to another sender when it is stopped, and speech continues there', async () => {
     const first = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -762,7 +762,7 @@ describe('MediaSender', () => {
     const second = await startSender();
     const closing = first.sender.close();
     await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
-    // make-before-break: the viewer leaves the old host when it sees the new one's picture
+    // Make-before-break: the viewer leaves the old host when the new one's video arrives.
     expect(first.transports[0]?.state).toBe('connected');
     first.transports[0]?.close('closed-by-viewer');
     await closing;
@@ -773,47 +773,53 @@ describe('MediaSender', () => {
     expect(types).toContain('session.moved');
   });
 
-  it.each(['speech', 'idle'] as const)('meets the host that hands over and plays on, in %s', async (role) => {
-    const long = await load(role, 30);
-    const playlist = await store.getIdlePlaylist('demo');
-    cleanups.push(() => store.setIdlePlaylist('demo', playlist));
-    if (role === 'idle') await store.setIdlePlaylist('demo', [...playlist, long]);
-    const first = await startSender(UNWATCHED);
-    const session = await createSession();
-    const connectsAgain = Promise.withResolvers<void>();
-    const viewer = await viewerOf(session, {
-      answers: (offers) => (offers > 1 ? connectsAgain.promise : Promise.resolve()),
-    });
-    await viewer.join();
-    if (role === 'speech') await speak(session, [long]);
-    await vi.waitFor(() => expect(first.players[0]?.playhead()?.clip.segment).toBe(long), WAIT);
-    const [old] = first.players;
-    const second = await startSender(UNWATCHED);
-    const closing = first.sender.close();
-    await vi.waitFor(() => expect(viewer.received.filter(({ type }) => type === 'viewer.offer')).toHaveLength(2), WAIT);
-    const saved = (await registry.get(session)).playhead;
-    expect(saved).toMatchObject({ segment: long });
-    const positionMs = (player: SessionPlayer | undefined) => samplesToMs(player?.playhead()?.positionSamples ?? 0);
-    await vi.waitFor(
-      () => expect(positionMs(old) - samplesToMs(saved?.positionSamples ?? 0)).toBeGreaterThan(1500),
-      WAIT,
-    );
-    connectsAgain.resolve();
-    await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
-    const apartMs = positionMs(old) - positionMs(second.players[0]);
-    expect(second.players[0]?.playhead()?.clip.segment).toBe(long);
-    // Only what the saving took is repeated; that Redis counts whole milliseconds, and a late timer, may go either way.
-    expect(Math.abs(apartMs)).toBeLessThan(500);
-    first.transports[0]?.close('closed-by-viewer');
-    await closing;
-    const types = await typesOf(session);
-    expect(types.filter((type) => type === 'speech.started')).toHaveLength(role === 'speech' ? 1 : 0);
-  });
+  it.each(['speech', 'idle'] as const)(
+    'continues at the position of the host that hands over and plays on, in %s',
+    async (role) => {
+      const long = await load(role, 30);
+      const playlist = await store.getIdlePlaylist('demo');
+      cleanups.push(() => store.setIdlePlaylist('demo', playlist));
+      if (role === 'idle') await store.setIdlePlaylist('demo', [...playlist, long]);
+      const first = await startSender(UNWATCHED);
+      const session = await createSession();
+      const connectsAgain = Promise.withResolvers<void>();
+      const viewer = await viewerOf(session, {
+        answers: (offers) => (offers > 1 ? connectsAgain.promise : Promise.resolve()),
+      });
+      await viewer.join();
+      if (role === 'speech') await speak(session, [long]);
+      await vi.waitFor(() => expect(first.players[0]?.playhead()?.clip.segment).toBe(long), WAIT);
+      const [old] = first.players;
+      const second = await startSender(UNWATCHED);
+      const closing = first.sender.close();
+      await vi.waitFor(
+        () => expect(viewer.received.filter(({ type }) => type === 'viewer.offer')).toHaveLength(2),
+        WAIT,
+      );
+      const saved = (await registry.get(session)).playhead;
+      expect(saved).toMatchObject({ segment: long });
+      const positionMs = (player: SessionPlayer | undefined) => samplesToMs(player?.playhead()?.positionSamples ?? 0);
+      await vi.waitFor(
+        () => expect(positionMs(old) - samplesToMs(saved?.positionSamples ?? 0)).toBeGreaterThan(1500),
+        WAIT,
+      );
+      connectsAgain.resolve();
+      await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
+      const apartMs = positionMs(old) - positionMs(second.players[0]);
+      expect(second.players[0]?.playhead()?.clip.segment).toBe(long);
+      // Only the time that saving took is repeated; Redis's whole milliseconds and a late timer can shift it either way.
+      expect(Math.abs(apartMs)).toBeLessThan(500);
+      first.transports[0]?.close('closed-by-viewer');
+      await closing;
+      const types = await typesOf(session);
+      expect(types.filter((type) => type === 'speech.started')).toHaveLength(role === 'speech' ? 1 : 0);
+    },
+  );
 
-  it('plays on for as long as the next host counts on, also when saving the playhead takes long', async () => {
+  it('plays on for as long as the next host assumes, even if saving the playhead is slow', async () => {
     const first = await startSender(UNWATCHED);
     const session = await createSession();
-    // It never changes over.
+    // The viewer never moves to the next host.
     const viewer = await viewerOf(session, {
       answers: (offers) => (offers > 1 ? new Promise(() => {}) : Promise.resolve()),
     });
@@ -834,7 +840,7 @@ describe('MediaSender', () => {
     expect(performance.now() - (savedMs ?? Number.POSITIVE_INFINITY)).toBeGreaterThanOrEqual(HAND_OVER_MS);
   });
 
-  it('falls silent when a session ends while it is handed over', async () => {
+  it('stops sending when a session ends during its hand-over', async () => {
     let stoppedAtMs: number | undefined;
     const clock: Clock = { ...systemClock, nowMs: () => stoppedAtMs ?? systemClock.nowMs() };
     const first = await startSender({ clock });
@@ -843,18 +849,18 @@ describe('MediaSender', () => {
     await viewer.join();
     await vi.waitFor(() => expect(first.transports[0]?.videoPackets).toBeGreaterThan(0), WAIT);
     const second = await startSender();
-    // The time that it is given to hand over never ends.
+    // The time for the hand-over never ends, because its clock stands still.
     stoppedAtMs = systemClock.nowMs();
     const closing = first.sender.close();
     await vi.waitFor(() => expect(second.transports[0]?.state).toBe('connected'), WAIT);
-    // The viewer has not let go of the first yet.
+    // The viewer has not left the first host yet.
     expect(first.transports[0]?.state).toBe('connected');
     await registry.end(session, 'deleted');
     await closing;
     expect(first.transports[0]?.state).toBe('closed');
   });
 
-  it('gives its sessions away, and takes others, beside senders and avatars whose records it cannot read', async () => {
+  it('hands over and takes sessions beside senders and avatars whose records are unreadable', async () => {
     const stranger = newId('snd');
     await redis.zadd(keys.senderIndex, '1', stranger);
     await redis.set(keys.sender(stranger), '{"id":7,"load":{"sessions":1}}', 'PX', 60_000);
@@ -875,53 +881,53 @@ describe('MediaSender', () => {
     await new SenderRegistry(redis).forget(stranger);
   });
 
-  /** As it last said, once it has said so since now. */
+  /** @returns the sender's record once it is no longer accepting. */
   async function senderRecord(id: string) {
     const records = new SenderRegistry(redis);
     await vi.waitFor(async () => expect(await records.get(id)).toMatchObject({ accepting: false }), WAIT);
     return records.get(id);
   }
 
-  /** Until each has looked around since now: the second look from here began after the first had ended. */
-  async function haveSeenEachOther(senders: readonly Sender[]): Promise<void> {
-    const before = senders.map(({ looks }) => looks());
-    const behind = () => senders.filter(({ looks }, i) => looks() < (before[i] ?? 0) + 2);
+  /** Waits until each has read the others' load since now: the second read from here began after the first had ended. */
+  async function havePolledEachOther(senders: readonly Sender[]): Promise<void> {
+    const before = senders.map(({ polls }) => polls());
+    const behind = () => senders.filter(({ polls }, i) => polls() < (before[i] ?? 0) + 2);
     await vi.waitFor(() => expect(behind()).toEqual([]), WAIT);
   }
 
-  it('spreads sessions over senders by free places', async () => {
+  it('spreads sessions over senders in proportion to capacity', async () => {
     const senders: Sender[] = [];
     for (let i = 0; i < 3; i++) senders.push(await startSender({ ...UNWATCHED, maxSessions: 40 }));
-    await haveSeenEachOther(senders);
+    await havePolledEachOther(senders);
     await Promise.all(Array.from({ length: 30 }, async () => askForHost(await createSession())));
     const counts = () => senders.map(({ sender }) => sender.sessionCount);
     await vi.waitFor(() => expect(sum(counts())).toBe(30), WAIT);
-    // A tenth of the places apart, and one that was on its way.
+    // A tenth of the capacity apart, and one that was on its way.
     expect(Math.max(...counts()) - Math.min(...counts())).toBeLessThanOrEqual(5);
   });
 
-  it('fills an empty sender before one that is well used, and lets one that is full or draining be', async () => {
+  it('prefers an empty sender to a used one, and ignores full and draining ones', async () => {
     const full = await startSender({ ...UNWATCHED, maxSessions: 2 });
     for (let i = 0; i < 2; i++) await askForHost(await createSession());
     await vi.waitFor(() => expect(full.sender.sessionCount).toBe(2), WAIT);
     const used = await startSender({ ...UNWATCHED, maxSessions: 40 });
     const draining = await startSender({ ...UNWATCHED, maxSessions: 40 });
     await draining.sender.drain();
-    await haveSeenEachOther([used]);
+    await havePolledEachOther([used]);
     await Promise.all(Array.from({ length: 20 }, async () => askForHost(await createSession())));
     await vi.waitFor(() => expect(used.sender.sessionCount).toBe(20), WAIT);
     const empty = await startSender({ ...UNWATCHED, maxSessions: 40 });
-    await haveSeenEachOther([used, empty]);
+    await havePolledEachOther([used, empty]);
     for (let more = 1; more <= 8; more++) {
       await askForHost(await createSession());
       await vi.waitFor(() => expect(used.sender.sessionCount + empty.sender.sessionCount).toBe(20 + more), WAIT);
     }
-    // One that it was waiting for when the empty one came.
+    // One for which it was already waiting when the empty sender came.
     expect(used.sender.sessionCount).toBeLessThanOrEqual(21);
     expect([full, draining].map(({ sender }) => sender.sessionCount)).toEqual([2, 0]);
   });
 
-  it('takes what an emptier sender that is alive, and yet takes nothing, leaves waiting', async () => {
+  it('takes sessions that a less loaded sender, alive but stuck, leaves waiting', async () => {
     const { sender } = await startSender({ ...UNWATCHED, maxSessions: 40 });
     await Promise.all(Array.from({ length: 6 }, async () => askForHost(await createSession())));
     await vi.waitFor(() => expect(sender.sessionCount).toBe(6), WAIT);
@@ -938,15 +944,15 @@ describe('MediaSender', () => {
     }
   });
 
-  it('takes no new session while it is late, and yet one that has lost its host', async () => {
+  it('accepts no new session while overloaded, but accepts one that has lost its host', async () => {
     let packets = 0;
-    const paced = () => ({ packets: ++packets, late: packets });
-    const { id, sender } = await startSender({ ...UNWATCHED, paced });
+    const packetCounts = () => ({ packets: ++packets, late: packets });
+    const { id, sender } = await startSender({ ...UNWATCHED, packetCounts });
     const isHosted = async (session: string) => (await registry.get(session)).state === 'hosted';
     await askForHost(await createSession());
     await vi.waitFor(() => expect(sender.takesSessions).toBe(false), WAIT);
     expect(await senderRecord(id)).toMatchObject({ sessions: 1, accepting: false });
-    // The first may be what it was waiting for when it became late.
+    // The first may be the one it was already waiting for when it became overloaded.
     const [first, refused, lost] = [await createSession(), await createSession(), await createSession()];
     await askForHost(first);
     await askForHost(refused);
@@ -957,7 +963,7 @@ describe('MediaSender', () => {
     expect(await isHosted(refused)).toBe(false);
   });
 
-  it('answers what it is playing right now', async () => {
+  it('answers an inspection with what it is playing', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -974,7 +980,7 @@ describe('MediaSender', () => {
     expect(inspected?.inspection.nextCut?.inMs).toBeLessThan(100);
   });
 
-  it('answers an ICE restart with its side of the new ICE session, or with nothing for an unknown connection', async () => {
+  it('answers an ICE restart with its side of the new ICE session, and one for an unknown connection with nothing', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);

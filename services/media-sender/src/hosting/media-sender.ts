@@ -25,7 +25,7 @@ import {
 } from '@humancast/shared';
 import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
-import { Admission, type Paced } from './admission.js';
+import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';
 import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
@@ -59,14 +59,11 @@ export interface MediaSenderOptions {
   /** A subscription to redis-queue. The kernel closes it with the process, by which the others notice at once. */
   presence: Pick<Redis, 'subscribe' | 'disconnect'>;
   /** Packets sent by playout, and how many were late. */
-  paced: () => Paced;
+  packetCounts: () => PacketCounts;
   logger: Logger;
 }
 
-/**
- * Hosts the sessions of this process: takes jobs while it has places, and has one mailbox, one queue of segments and one lease
- * for all of them.
- */
+/** Hosts the sessions of this process: takes jobs up to its capacity. All share one mailbox, one segment queue and one lease. */
 export class MediaSender {
   readonly #options: MediaSenderOptions;
   readonly #workers = new Map<string, SessionWorker>();
@@ -103,9 +100,9 @@ export class MediaSender {
         options.logger.warn({ open }, open ? 'accepting sessions again' : 'overloaded, accepting no more sessions');
         this.#updatePulling();
       },
-      onBusy: () => void this.#rescue().catch(() => {}),
-      used: () => this.#taken / config.maxSessions,
-      paced: options.paced,
+      onOverloaded: () => void this.#rescue().catch(() => {}),
+      utilization: () => this.#taken / config.maxSessions,
+      packetCounts: options.packetCounts,
     });
     this.#placement = new Placement({
       capacity: config.maxSessions,
@@ -146,7 +143,7 @@ export class MediaSender {
     return least;
   }
 
-  /** Whether this process accepts another session while it has a place. */
+  /** Whether this process accepts another session, capacity permitting. */
   get takesSessions(): boolean {
     return this.unready === undefined && this.#admission.open;
   }
@@ -397,7 +394,7 @@ export class MediaSender {
     }
   }
 
-  /** Whether another sender has places; otherwise there is nobody to wait for. */
+  /** Whether another sender has capacity left; otherwise there is nobody to wait for. */
   async #othersHavePlaces(): Promise<boolean> {
     return (await this.#acceptingOthers()).some(({ sessions, capacity }) => sessions < capacity);
   }

@@ -15,13 +15,13 @@ describe('offeredVideo()', () => {
   });
   const idle = (...renditions: Rendition[]) => ({ renditions }) as unknown as SegmentManifest;
 
-  it('names each codec of the idle clip once, in its order, and VP8 without one', () => {
+  it('lists each codec of the idle clip once, in order, and VP8 if there is no clip', () => {
     const clip = idle(rendition('h264', 640, 360), rendition('vp8', 640, 360), rendition('h264', 320, 180));
     expect(offeredVideo(avatar(), clip).codecs).toEqual(['h264', 'vp8']);
     expect(offeredVideo(avatar(), undefined)).toEqual({ codecs: ['vp8'], h264Level: 31 });
   });
 
-  it('names the level of the largest H.264 that may be sent, at the highest rate', () => {
+  it('names the H.264 level of the largest rendition at the highest frame rate', () => {
     const clip = idle(rendition('vp8', 3840, 2160), rendition('h264', 1280, 720));
     expect(offeredVideo(avatar({ fps: { num: 30_000, den: 1001 } }), clip).h264Level).toBe(31);
     expect(offeredVideo(avatar(), clip).h264Level).toBe(32);

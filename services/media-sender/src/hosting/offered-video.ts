@@ -2,18 +2,18 @@ import type { Avatar, Codec } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
 import { h264LevelFor } from '../transport/h264-level.js';
 
-/** What an avatar can be sent as. */
+/** The formats that an avatar can be sent in. */
 export interface OfferedVideo {
-  /** In order of preference. */
+  /** Codecs in order of preference. */
   readonly codecs: readonly Codec[];
-  /** The level of what may be sent as H.264, `level_idc`. */
+  /** `level_idc` that covers everything that may be sent as H.264. */
   readonly h264Level: number;
 }
 
-/** Frames a second of an avatar without a rate of its own: each segment keeps its own, up to this. */
+/** Frame rate assumed for an avatar without one of its own; each segment keeps its rate, up to this. */
 const MAX_FPS = 60;
 
-/** @param idle a clip of the avatar, which is encoded as everything of it is; without one, the usual is offered. */
+/** @param idle an idle clip of the avatar, which has the renditions that all its clips have. Without one, VP8 is offered. */
 export function offeredVideo(avatar: Avatar, idle: SegmentManifest | undefined): OfferedVideo {
   const codecs = idle?.renditions.map(({ codec }) => codec) ?? (['vp8'] as const);
   const fps = avatar.fps ? avatar.fps.num / avatar.fps.den : MAX_FPS;

@@ -11,58 +11,58 @@ describe('Outbox', () => {
   });
 
   const setUp = () => {
-    const said: string[] = [];
-    const outbox = new Outbox(createLogger('test', 'silent'), () => said.push('refused'));
+    const written: string[] = [];
+    const outbox = new Outbox(createLogger('test', 'silent'), () => written.push('refused'));
     const write = (name: string, answers: (boolean | Error)[]) =>
       outbox.add(async () => {
         const answer = answers.shift() ?? true;
         if (answer instanceof Error) throw answer;
-        said.push(name);
+        written.push(name);
         return answer;
       });
-    return { said, outbox, write };
+    return { written, outbox, write };
   };
 
-  it('says everything in order, also what could not be said at first', async () => {
-    const { said, outbox, write } = setUp();
+  it('writes everything in order, also what failed at first', async () => {
+    const { written, outbox, write } = setUp();
     write('one', [new Error('connection lost'), new Error('OOM')]);
     write('two', []);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(said).toEqual(['one', 'two']);
+    expect(written).toEqual(['one', 'two']);
     expect(await outbox.flush(0)).toBe(true);
   });
 
-  it('keeps every report while nothing can be written, and leaves out what can be missed beyond 1000', async () => {
-    const { said, outbox, write } = setUp();
+  it('keeps every report while writes fail, and leaves out optional writes beyond 1000 pending ones', async () => {
+    const { written, outbox, write } = setUp();
     write('first', [new Error('MISCONF')]);
     for (let i = 0; i < 1500; i++) {
       outbox.addIfRoom(async () => {
-        said.push('event');
+        written.push('event');
         return true;
       });
     }
     for (let i = 0; i < 1500; i++) write('report', []);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(said.filter((name) => name === 'event')).toHaveLength(999);
-    expect(said.filter((name) => name === 'report')).toHaveLength(1500);
+    expect(written.filter((name) => name === 'event')).toHaveLength(999);
+    expect(written.filter((name) => name === 'report')).toHaveLength(1500);
     outbox.addIfRoom(async () => {
-      said.push('later');
+      written.push('later');
       return true;
     });
     await vi.advanceTimersByTimeAsync(0);
-    expect(said.at(-1)).toBe('later');
+    expect(written.at(-1)).toBe('later');
   });
 
-  it('says nothing more once it was refused', async () => {
-    const { said, write } = setUp();
+  it('writes nothing more after a write was refused', async () => {
+    const { written, write } = setUp();
     write('one', [false]);
     write('two', []);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(said).toEqual(['one', 'refused']);
+    expect(written).toEqual(['one', 'refused']);
   });
 
-  it('is waited for only so long, and stops trying when it is closed', async () => {
-    const { said, outbox, write } = setUp();
+  it('flush() gives up after its timeout, and close() ends the retries', async () => {
+    const { written, outbox, write } = setUp();
     write(
       'one',
       Array.from({ length: 100 }, () => new Error('connection lost')),
@@ -73,7 +73,7 @@ describe('Outbox', () => {
     outbox.close();
     await vi.advanceTimersByTimeAsync(0);
     expect(await outbox.flush(0)).toBe(true);
-    expect(said).toEqual([]);
+    expect(written).toEqual([]);
     expect(vi.getTimerCount()).toBe(0);
   });
 });

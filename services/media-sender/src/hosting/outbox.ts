@@ -1,19 +1,20 @@
 import type { Logger } from '@humancast/shared';
 
-/** Writes that may wait before those that can be missed are left out; minutes without Redis. */
+/** Pending writes beyond which optional ones are left out; reached after minutes without Redis. */
 const LIMIT = 1000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 2000;
 
-/** → `false` when the writer's epoch is over. */
+/** @returns `false` if the writer's epoch is over. */
 type Write = () => Promise<boolean>;
 
 /**
- * What a host has to say, one after the other, in order. What can't be written now is tried until it is: each write does
- * nothing the second time. The first refusal ends it.
+ * Writes what a host reports, in order and one at a time. A write that fails is retried until it succeeds; each is
+ * idempotent. The first one that is refused closes the outbox.
  *
- * It is bounded without losing a report: reports are two for each queued segment at most (`started`, `finished`), a segment
- * leaves the session's queue in Redis when its report is written, and that queue has a limit. Everything else has {@link LIMIT}.
+ * Its size is bounded without losing a report: each queued segment has two reports at most (`started`, `finished`), it
+ * leaves the session's queue in Redis when its report is written, and that queue has a limit. Everything else is limited by
+ * {@link LIMIT}.
  */
 export class Outbox {
   readonly #logger: Logger;
@@ -22,36 +23,36 @@ export class Outbox {
   #draining: Promise<void> | undefined;
   #wake = () => {};
   #closed = false;
-  #leftOut = 0;
+  #omitted = 0;
 
   constructor(logger: Logger, onRefused: () => void) {
     this.#logger = logger;
     this.#onRefused = onRefused;
   }
 
-  /** For what must be said once. */
+  /** Adds a write that must happen. */
   add(write: Write): void {
     if (this.#closed) return;
     this.#writes.push(write);
     this.#draining ??= this.#drain();
   }
 
-  /** For what can be missed: left out while {@link LIMIT} writes wait. */
+  /** Adds an optional write, which is left out while {@link LIMIT} writes are pending. */
   addIfRoom(write: Write): void {
     if (this.#writes.length < LIMIT) {
-      this.#leftOut = 0;
+      this.#omitted = 0;
       this.add(write);
-    } else if (this.#leftOut++ === 0) {
-      this.#logger.error({ limit: LIMIT }, 'events left out: too many wait to be written');
+    } else if (this.#omitted++ === 0) {
+      this.#logger.error({ limit: LIMIT }, 'leaving out events, too many writes pending');
     }
   }
 
-  /** For what is superseded soon anyway. */
+  /** Adds a write only if none is pending; a later one will supersede it. */
   addIfIdle(write: Write): void {
     if (!this.#draining) this.add(write);
   }
 
-  /** Resolves when all that was added has been written, or refused, or the time is up. → whether nothing is left. */
+  /** Waits until all pending writes have been written or refused, or the time is up. @returns whether none is left. */
   async flush(timeoutMs: number): Promise<boolean> {
     if (!this.#draining) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();
@@ -80,7 +81,7 @@ export class Outbox {
         this.#writes.shift();
         delayMs = FIRST_RETRY_MS;
       } catch (error) {
-        this.#logger.warn({ err: (error as Error).message, delayMs }, 'an event could not be written yet');
+        this.#logger.warn({ err: (error as Error).message, delayMs }, 'writing event failed, retrying');
         await this.#pause(delayMs);
         delayMs = Math.min(2 * delayMs, MAX_RETRY_MS);
       }

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fairShare, type Load, Placement } from './placement.js';
 
-describe('fairShare', () => {
-  it('lets nobody get ahead of the emptiest by more than a tenth of its places', () => {
+describe('fairShare()', () => {
+  it('allows a sender a tenth of its capacity more than the least-loaded sender', () => {
     expect(fairShare(40, [{ sessions: 10, capacity: 40 }])).toBe(14);
     expect(
       fairShare(40, [
@@ -12,11 +12,11 @@ describe('fairShare', () => {
     ).toBe(4);
   });
 
-  it('compares by places, so that a larger one has more', () => {
+  it('compares utilization, so that a larger sender takes more sessions', () => {
     expect(fairShare(80, [{ sessions: 10, capacity: 20 }])).toBe(48);
   });
 
-  it('expects nothing of those that are full, and of nobody', () => {
+  it('ignores senders that are full, and allows the full capacity if there are no others', () => {
     expect(fairShare(40, [{ sessions: 5, capacity: 5 }])).toBe(40);
     expect(fairShare(40, [])).toBe(40);
   });
@@ -47,7 +47,7 @@ describe('Placement', () => {
     return { placement, state };
   }
 
-  it('leaves sessions to one that is clearly emptier, and takes them again when that has caught up', async () => {
+  it('leaves sessions to a clearly less loaded sender until that one has caught up', async () => {
     const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
     await vi.advanceTimersByTimeAsync(0);
     expect(placement.open).toBe(false);
@@ -57,7 +57,7 @@ describe('Placement', () => {
     placement.stop();
   });
 
-  it('stops in the middle of a burst, tells the others how many it took, and goes on as soon as they have theirs', async () => {
+  it('stops in the middle of a burst, publishes its load, and goes on as soon as the others have caught up', async () => {
     const { placement, state } = place({ others: [{ sessions: 0, capacity: 40 }], waiting: 20 });
     await vi.advanceTimersByTimeAsync(0);
     for (; placement.open; placement.changed()) state.taken++;
@@ -69,7 +69,7 @@ describe('Placement', () => {
     placement.stop();
   });
 
-  it('takes a session after all that a dead or stuck emptier one leaves waiting, one at a time', async () => {
+  it('takes sessions one at a time that a dead or stuck sender leaves waiting', async () => {
     const { placement, state } = place({ taken: 10, others: [{ sessions: 0, capacity: 40 }] });
     await vi.advanceTimersByTimeAsync(0);
     expect(placement.open).toBe(false);
@@ -84,7 +84,7 @@ describe('Placement', () => {
     placement.stop();
   });
 
-  it('does not look more often because sessions wait that it has no place for', async () => {
+  it('does not poll more often because sessions wait while it is full', async () => {
     const others = vi.fn(async () => []);
     const placement = new Placement({
       capacity: 2,

@@ -6,7 +6,7 @@ import { SpeechTraces } from './speech-traces.js';
 
 describe('SpeechQueue', () => {
   it.each(['missing', 'failed'] as const)(
-    'drops a segment that is interrupted while its manifest is read, though its media is %s',
+    'drops a segment that is interrupted while its manifest is read, even if its media is %s',
     async (state) => {
       const queued: QueuedSegment = { seq: 1, segment: 'seg_1' };
       const skipped: [number, string][] = [];
