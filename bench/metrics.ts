@@ -176,6 +176,7 @@ async function playing(): Promise<number> {
     roundTripMs: undefined,
     bandwidth: new BandwidthEstimator(),
     audioBps: 70_000,
+    forgetVideo: () => {},
     sendPadding: () => 0,
   };
   player.addViewer('bench', 'vp8', nowhere);

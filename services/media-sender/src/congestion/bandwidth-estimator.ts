@@ -6,7 +6,7 @@ import { QueueDelay } from './queue-delay.js';
 import { RateControl } from './rate-control.js';
 import { ReceivedRate } from './received-rate.js';
 import { ReportControl } from './report-control.js';
-import { SendHistory } from './send-history.js';
+import { type PacketFate, SendHistory } from './send-history.js';
 import { type FeedbackVisitor, readTransportFeedback, TICK_MS } from './transport-feedback.js';
 
 /** No estimate is lower: audio and a little video always go. */
@@ -152,6 +152,11 @@ export class BandwidthEstimator {
     this.#lost(sequence);
     const slot = this.#history.find(sequence);
     if (slot >= 0) this.#history.markReceived(slot);
+  }
+
+  /** @param sequence a transport-wide sequence number. @returns what the viewer has said about the packet. */
+  fateOf(sequence: number): PacketFate {
+    return this.#history.fate(this.#history.find(sequence));
   }
 
   /** @param packet an RTCP packet of type 205, format 15. */

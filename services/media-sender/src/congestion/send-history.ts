@@ -6,6 +6,10 @@ const IN_FLIGHT = 0;
 const RECEIVED = 1;
 const REPORTED_LOST = 2;
 
+/** What the viewer has said about a packet; `unknown`: it was never sent, or is forgotten. */
+export type PacketFate = 'in-flight' | 'received' | 'lost' | 'unknown';
+const FATES: readonly PacketFate[] = ['in-flight', 'received', 'lost'];
+
 /** No probe. */
 export const NO_CLUSTER = 0;
 
@@ -47,6 +51,10 @@ export class SendHistory {
 
   cluster(slot: number): number {
     return this.#cluster[slot] ?? NO_CLUSTER;
+  }
+
+  fate(slot: number): PacketFate {
+    return FATES[this.#state[slot] ?? -1] ?? 'unknown';
   }
 
   /** @returns whether this is news: a packet is received once. */

@@ -91,6 +91,8 @@ class FakeTransport implements ViewerTransport {
     this.videoPackets++;
     return to - from;
   }
+  forgetVideo(): void {}
+
   sendPadding(): number {
     return 0;
   }

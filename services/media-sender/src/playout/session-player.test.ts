@@ -55,6 +55,8 @@ class Receiver implements PlayoutSink {
     return sent;
   }
 
+  forgetVideo(): void {}
+
   sendPadding(): number {
     return 0;
   }

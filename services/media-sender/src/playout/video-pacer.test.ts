@@ -56,6 +56,8 @@ class Viewer implements VideoSink {
     return to - from;
   }
 
+  forgetVideo(): void {}
+
   sendPadding(): number {
     return 0;
   }

@@ -44,6 +44,8 @@ export interface VideoSink {
   readonly bandwidth: BandwidthEstimator;
   /** What audio takes of that, with what it repeats: it goes first. */
   readonly audioBps: number;
+  /** Video that was sent so far is not repeated on request any more: something else takes its place. */
+  forgetVideo(): void;
   /** Repeats a packet of video only to probe the path. @returns its size in bytes; 0 if there is none. */
   sendPadding(): number;
 }
@@ -149,6 +151,7 @@ export class VideoPacer {
     } else {
       // What is sent again earns credit as it is sent; it must not pay for itself.
       if (!frames || !this.#sink.repairs.spend(bytes * (1 + REPAIR_SHARE))) return;
+      this.#sink.forgetVideo();
       for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
     }
     this.#answerAfterMs = nowMs + Math.max(ANSWER_INTERVAL_MS, 2 * (this.#sink.roundTripMs ?? 0));
@@ -237,6 +240,8 @@ export class VideoPacer {
     bandwidth.want((rates[0] ?? 0) * WANTED_FACTOR + this.#sink.audioBps);
     // On a narrow path the one below may be needed at any time.
     this.#demand?.set(this, this.codec, bandwidth.isConstrained ? [rung, wanted, wanted + 1] : [rung, wanted]);
+    // Repairs of a larger rung would take what the path has just lost.
+    if (rung > this.#rung) this.#sink.forgetVideo();
     this.#rung = rung;
     this.#rungBps = rates[rung] ?? 0;
     // A larger one than fits is worse than none, until what was demanded has come.
@@ -319,6 +324,7 @@ export class VideoPacer {
   }
 
   #abandon(): void {
+    this.#sink.forgetVideo();
     this.#queue.length = 0;
     this.#queuedBytes = 0;
     this.#nextPacket = 0;

@@ -10,6 +10,9 @@ export const EXTENSION_BYTES = 8;
 export const NO_EXTENSION = 0;
 const ONE_BYTE_PROFILE = 0xbede;
 const LENGTH_WORDS = 1;
+/** Lengths of the elements' data as their headers have them: bytes less one. */
+const TRANSPORT_SEQUENCE_LENGTH = 1;
+const SEND_TIME_LENGTH = 2;
 /** What the network carries besides an RTP header and its payload: IPv4, UDP, a TURN channel, this extension, SRTP's tag. */
 const OVERHEAD_BYTES = 20 + 8 + 4 + EXTENSION_BYTES + 16;
 
@@ -51,11 +54,18 @@ export class CongestionExtension {
    * that arrives.
    * @param element what {@link write} has returned for the packet.
    */
-  repeat(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, element: number): void {
-    const sequence = ids.transportSequence === undefined ? undefined : (element >>> 8) & 0xffff;
+  repeat(packet: Buffer, at: number, bytes: number, element: number): void {
+    const sequence = transportSequenceOf(element);
     this.#estimator.packetRepeated(sequence, bytes + OVERHEAD_BYTES, this.#nowMs());
     if (element !== NO_EXTENSION) writeElement(packet, at, element);
   }
+}
+
+/** @returns the transport-wide sequence number in an element; `undefined` if it has none. */
+export function transportSequenceOf(element: number): number | undefined {
+  return element !== NO_EXTENSION && ((element >>> 24) & 0xf) === TRANSPORT_SEQUENCE_LENGTH
+    ? (element >>> 8) & 0xffff
+    : undefined;
 }
 
 /** @returns one element and its padding as a 32-bit word (RFC 8285 §4.2). */
@@ -64,11 +74,12 @@ function elementOf(
   sequence: number,
   nowMs: number,
 ): number {
-  if (transportSequence !== undefined) return ((transportSequence << 28) | (1 << 24) | (sequence << 8)) >>> 0;
+  if (transportSequence !== undefined)
+    return ((transportSequence << 28) | (TRANSPORT_SEQUENCE_LENGTH << 24) | (sequence << 8)) >>> 0;
   if (absSendTime === undefined) return NO_EXTENSION;
   // 6 bits of seconds and 18 of their fraction.
   const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
-  return ((absSendTime << 28) | (2 << 24) | time) >>> 0;
+  return ((absSendTime << 28) | (SEND_TIME_LENGTH << 24) | time) >>> 0;
 }
 
 function writeElement(packet: Buffer, at: number, element: number): void {

@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import type { PacketFate } from '../congestion/send-history.js';
+import { CongestionExtension } from './congestion-extension.js';
+import type { PacketWriter } from './packet-writer.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, REPAIR_LIMIT_BYTES, RepairBudget } from './repair-budget.js';
 import { Retransmitter, VIDEO_HISTORY_PACKETS } from './retransmitter.js';
 import { RTP_HEADER_BYTES, RtpStream } from './rtp-stream.js';
@@ -10,12 +14,14 @@ const PACKET_BYTES = PAYLOAD_BYTES + RTP_HEADER_BYTES;
 
 let repeated: Retransmitter;
 let original: RtpStream;
+let srtp: SrtpSender;
+let writer: PacketWriter;
 let wire: { payloadType: number; sequence: number; timestamp: number; marker: boolean; bytes: number }[];
 
 beforeEach(() => {
   wire = [];
   const memory = Buffer.alloc(2048);
-  const writer = {
+  writer = {
     memory: () => memory,
     send: (bytes: number) => {
       const second = memory.readUInt8(1);
@@ -28,7 +34,7 @@ beforeEach(() => {
       });
     },
   };
-  const srtp = new SrtpSender({ profile: 'AEAD_AES_128_GCM', masterKey: randomBytes(16), masterSalt: randomBytes(12) });
+  srtp = new SrtpSender({ profile: 'AEAD_AES_128_GCM', masterKey: randomBytes(16), masterSalt: randomBytes(12) });
   original = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, firstSequence: 65_500 });
   const rtx = new RtpStream({ ssrc: 2, payloadType: 97, srtp, writer, firstSequence: 100 });
   repeated = retransmitterOf(rtx);
@@ -76,7 +82,7 @@ describe('a lost packet', () => {
   it('is not sent again before a round trip has passed', () => {
     const [sequence = 0] = send(1);
     repeated.repeat([sequence, sequence], 0, 50);
-    repeated.repeat([sequence], 49, 50);
+    repeated.repeat([sequence], 44, 50);
     expect(wire).toHaveLength(1);
     repeated.repeat([sequence], 50, 50);
     expect(wire).toHaveLength(2);
@@ -114,12 +120,34 @@ describe('a lost packet', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 
-  it('is left alone when a keyframe has been sent since', () => {
+  it('is sent again after a keyframe as long as a viewer can wait for it', () => {
+    repeated = new Retransmitter({
+      original,
+      rtx: undefined,
+      budget: new RepairBudget(),
+      historyPackets: VIDEO_HISTORY_PACKETS,
+      maxAgeBeforeKeyframeTicks: 9,
+    });
+    const sequences = send(20);
+    repeated.beginKeyframe(sequences[15] ?? 0);
+    repeated.repeat(sequences, 0);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+  });
+
+  it('is not sent again once something else has taken its place', () => {
     const before = send(50);
+    repeated.forget();
     const after = send(30);
-    repeated.beginKeyframe(after[0] ?? 0);
     repeated.repeat([...before, ...after], 0);
     expect(wire.map(({ timestamp }) => timestamp)).toEqual(after.map((_, i) => i));
+  });
+
+  it('is sent twice on a long and lossy path, where the viewer takes a stream for it', () => {
+    const [first = 0, second = 0, third = 0] = send(3);
+    repeated.repeat([first], 0, 300, 0.02);
+    repeated.repeat([second], 0, 300, 0);
+    repeated.repeat([third], 0, 50, 0.02);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual([0, 0, 1, 2]);
   });
 
   it('costs audio at most its share of what audio takes, after a first burst', () => {
@@ -141,5 +169,64 @@ describe('a lost packet', () => {
     repeated.repeat(more, 0);
     expect(wire.length).toBeGreaterThan(20);
     expect(wire.length).toBeLessThanOrEqual(25);
+  });
+});
+
+describe('a repetition', () => {
+  const fates = new Map<number, PacketFate>();
+
+  beforeEach(() => {
+    fates.clear();
+    const estimator = new BandwidthEstimator();
+    const congestion = {
+      extension: new CongestionExtension(estimator, () => 0),
+      ids: { transportSequence: 4, absSendTime: undefined },
+    };
+    original = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, congestion });
+    repeated = new Retransmitter({
+      original,
+      rtx: new RtpStream({ ssrc: 2, payloadType: 97, srtp, writer, congestion }),
+      budget: new RepairBudget(),
+      historyPackets: VIDEO_HISTORY_PACKETS,
+      fateOf: (transportSequence) => fates.get(transportSequence) ?? 'in-flight',
+    });
+  });
+
+  it('is sent again as soon as the viewer reports it lost, and until it arrives', () => {
+    const [first = 0, second = 0] = send(2);
+    repeated.repeat([first, second], 0);
+    wire.length = 0;
+    repeated.repeatLost(10);
+    expect(wire).toEqual([]);
+    fates.set(2, 'lost').set(3, 'received');
+    repeated.repeatLost(20);
+    repeated.repeatLost(30);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual([0]);
+    fates.set(4, 'lost');
+    repeated.repeatLost(40);
+    expect(wire.map(({ timestamp }) => timestamp)).toEqual([0, 0]);
+  });
+
+  it('is not sent again for a loss before a later one', () => {
+    const [sequence = 0] = send(1);
+    repeated.repeat([sequence], 0, 50);
+    repeated.repeat([sequence], 60, 50);
+    wire.length = 0;
+    fates.set(1, 'lost');
+    repeated.repeatLost(70);
+    expect(wire).toEqual([]);
+    fates.set(2, 'lost');
+    repeated.repeatLost(80);
+    expect(wire).toHaveLength(1);
+  });
+
+  it('of what has been replaced is not sent again', () => {
+    const [sequence = 0] = send(1);
+    repeated.repeat([sequence], 0);
+    repeated.forget();
+    wire.length = 0;
+    fates.set(1, 'lost');
+    repeated.repeatLost(20);
+    expect(wire).toEqual([]);
   });
 });

@@ -107,10 +107,7 @@ export class RtpStream {
   repeat({ payload, timestamp, marker, sequence, payloadType, extension }: SentPacket): void {
     const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;
     const packet = this.#begin(payloadType, timestamp, marker, sequence);
-    if (this.#congestion) {
-      const { extension: congestion, ids } = this.#congestion;
-      congestion.repeat(packet, RTP_HEADER_BYTES, ids, RTP_HEADER_BYTES + payload.length, extension);
-    }
+    this.#congestion?.extension.repeat(packet, RTP_HEADER_BYTES, RTP_HEADER_BYTES + payload.length, extension);
     this.#finish(packet, payload, sequence, rollovers, extension);
   }
 

@@ -110,6 +110,8 @@ export interface ViewerTransport {
    * @returns how many of them it took; fewer than it was given when media may not leave at this instant.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
+  /** Video that was sent so far is not repeated on request any more: something else takes its place. */
+  forgetVideo(): void;
   /** Repeats a packet of video only to probe the path. @returns its bytes; 0: there is none. */
   sendPadding(): number;
   /**

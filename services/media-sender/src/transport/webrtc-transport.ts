@@ -12,7 +12,7 @@ import {
 } from '../rtp/congestion-extension.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
-import { Retransmitter, VIDEO_HISTORY_PACKETS } from '../rtp/retransmitter.js';
+import { Retransmitter, VIDEO_HISTORY_PACKETS, VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
 import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
@@ -269,6 +269,10 @@ export class WebRtcTransport implements ViewerTransport {
     return toPacket - fromPacket;
   }
 
+  forgetVideo(): void {
+    this.#senders?.videoRetransmitter.forget();
+  }
+
   sendPadding(): number {
     return this.#senders && this.#maySend() ? this.#senders.videoRetransmitter.pad() : 0;
   }
@@ -466,6 +470,8 @@ export class WebRtcTransport implements ViewerTransport {
         rtx: videoRtx,
         budget: this.repairs,
         historyPackets: VIDEO_HISTORY_PACKETS,
+        maxAgeBeforeKeyframeTicks: VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS,
+        fateOf: (transportSequence) => this.bandwidth.fateOf(transportSequence),
       }),
       audioRetransmitter:
         audio &&
@@ -509,7 +515,7 @@ export class WebRtcTransport implements ViewerTransport {
       report: (block, reporter) => this.#reported(block, reporter),
       nack: (ssrc, sequences) => this.#repeat(ssrc, sequences),
       pictureLoss: (ssrc) => this.#pictureLost(ssrc),
-      transportFeedback: (packet) => this.bandwidth.transportFeedback(packet, this.#clock.nowMs()),
+      transportFeedback: (packet) => this.#transportReported(packet),
       receiverEstimate: (bps) => this.bandwidth.remb(bps, this.#clock.nowMs()),
       bye: (ssrcs) => {
         if (ssrcs.some((ssrc) => this.#reporters.has(ssrc))) this.#byeAtMs = this.#clock.nowMs();
@@ -537,6 +543,12 @@ export class WebRtcTransport implements ViewerTransport {
     this.#attempt(() => this.#events.feedback(feedback));
   }
 
+  #transportReported(packet: Buffer): void {
+    const nowMs = this.#clock.nowMs();
+    this.bandwidth.transportFeedback(packet, nowMs);
+    if (this.#maySend()) this.#senders?.videoRetransmitter.repeatLost(nowMs);
+  }
+
   #kindOf(ssrc: number): MediaKind | undefined {
     if (ssrc === this.#ssrc.video) return 'video';
     return ssrc === this.#ssrc.audio ? 'audio' : undefined;
@@ -549,7 +561,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (!this.#senders || !this.#maySend()) return;
     const { audioRetransmitter, videoRetransmitter } = this.#senders;
     const retransmitter = kind === 'audio' ? audioRetransmitter : videoRetransmitter;
-    retransmitter?.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms);
+    retransmitter?.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms, this.bandwidth.recentLossRate);
   }
 
   #pictureLost(ssrc: number): void {
