@@ -98,6 +98,7 @@ async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
     prefetchedMs: () => Math.min(...clips.map((clip) => clip.readySamples(0))) / 48,
     cache,
     traffic: () => traffic.totals(),
+    packetPath: 'javascript',
   });
   count(metrics, 10_000);
   await registry.metrics();
@@ -204,6 +205,7 @@ const metrics = new SenderMetrics(createRegistry('bench'), {
   prefetchedMs: () => 0,
   cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
   traffic: () => new Traffic().totals(),
+  packetPath: 'javascript',
 });
 count(metrics, 20_000);
 const countingMs = cpuMsOf(() => count(metrics, 20_000)) / 20_000;

@@ -1,5 +1,5 @@
 /**
- * CPU per packet, from an encoded frame to the UDP socket: ours, and werift's `writeRtp` for comparison. A werift peer in
+ * CPU per packet, from an encoded frame to the UDP socket: ours, by both packet paths, and werift's `writeRtp` for comparison. A werift peer in
  * a process of its own is the receiver, over loopback, with everything real: ICE, DTLS, SRTP.
  *
  *     npm run build && node bench/packet-path.ts [seconds]
@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { createLogger } from '@humancast/shared';
 import { MediaStreamTrack, RTCPeerConnection, RtpHeader, RtpPacket, useOPUS, useVP8 } from 'werift';
 import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import { choosePacketPath, type PacketPath } from '../services/media-sender/dist/transport/packet-path.js';
 import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
 
 const TICK_MS = 5;
@@ -33,7 +34,7 @@ interface Measurement {
   packets: number;
 }
 
-const own = async (receiver: ChildProcess): Promise<Path> => {
+const own = async (receiver: ChildProcess, { crypto }: PacketPath): Promise<Path> => {
   const connected = Promise.withResolvers<void>();
   const transport = new WebRtcTransport(
     {
@@ -42,6 +43,7 @@ const own = async (receiver: ChildProcess): Promise<Path> => {
       hostAddresses: ['127.0.0.1'],
       connectTimeoutMs: 10_000,
       silenceTimeoutMs: 600_000,
+      crypto,
       logger: createLogger('bench', 'fatal'),
     },
     {
@@ -159,17 +161,20 @@ if (process.argv[2] === 'receive') {
   receive();
 } else {
   const seconds = Number(process.argv[2] ?? 5);
-  const ours = await bench(own, seconds);
+  const path = choosePacketPath('auto');
+  const ours = await bench((receiver) => own(receiver, path), seconds);
+  const fallback = await bench((receiver) => own(receiver, choosePacketPath('javascript')), seconds);
   const theirs = await bench(werift, seconds);
   const micros = (measurement: Measurement) => Number(measurement.cpuMicrosPerPacket.toFixed(1));
   const [{ model = 'unknown' } = {}] = cpus();
   console.log(
-    `CPU per packet: ${micros(ours)} µs; werift's writeRtp: ${micros(theirs)} µs (${model}, Node ${process.version})`,
+    `CPU per packet: ${micros(ours)} µs (${path.kind}); javascript: ${micros(fallback)} µs; werift's writeRtp: ${micros(theirs)} µs (${model}, Node ${process.version})`,
   );
   console.log(
     JSON.stringify({
       bench: 'packet-path',
-      cpuMicrosPerPacket: { humancast: micros(ours), werift: micros(theirs) },
+      packetPath: path.kind,
+      cpuMicrosPerPacket: { humancast: micros(ours), javascript: micros(fallback), werift: micros(theirs) },
       packets: ours.packets,
       cpu: model,
       node: process.version,

@@ -69,6 +69,7 @@ runMain(async () => {
     config.startTimeoutMs,
   );
   await runner.start('services', serviceSpecs(config, secrets.files), config.startTimeoutMs);
+  step('packet path', await packetPath(config));
   const avatar = firstAvatar(resolve(ROOT, config.loader.mediaDir));
   if (avatar) await loadFirst(avatar, config, secrets.files['api-key'], () => runner.stopping);
   if (!runner.stopping) greet(avatar ?? 'demo', config, secrets.files['api-key']);
@@ -88,6 +89,20 @@ async function loadFirst(avatar, { loader }, apiKeyFile, isOver) {
     step(`avatar "${avatar}" is loaded`, seconds(since));
   } else if (!isOver()) {
     say(`  avatar "${avatar}" is still being loaded`);
+  }
+}
+
+/**
+ * @param {import('./lib/start-config.mjs').StartConfig} config
+ * @returns {Promise<string>} What the first media-sender encrypts packets by.
+ */
+async function packetPath({ sender: { metricsAddress, metricsPort } }) {
+  try {
+    const url = `http://${reachable(metricsAddress)}:${metricsPort}/metrics`;
+    const metrics = await (await fetch(url, { signal: AbortSignal.timeout(5000) })).text();
+    return /^humancast_sender_packet_path\{.*path="(\w+)"/m.exec(metrics)?.[1] ?? 'unknown';
+  } catch {
+    return 'unknown';
   }
 }
 

@@ -100,6 +100,7 @@ describe('npm start', () => {
   it('says where the page is, and serves it there', async () => {
     const url = `http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=demo`;
     expect(started.output()).toContain(url);
+    expect(started.output()).toMatch(/packet path .*native/);
     const page = await fetch(url);
     expect(page.status).toBe(200);
     expect(page.headers.get('content-type')).toContain('text/html');

@@ -32,6 +32,7 @@ import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
 import { packetizerOf } from './rtp/packetize.js';
+import { choosePacketPath } from './transport/packet-path.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
@@ -60,6 +61,8 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const cache = new MediaCache(store, { maxBytes: config.mediaCacheBytes, packetizerOf });
   const stagger = new Stagger();
   const traffic = new Traffic();
+  const packetPath = choosePacketPath(config.packetPath);
+  logger.info({ packetPath: packetPath.kind, reason: packetPath.reason }, 'packet path chosen');
   const sender: { current?: MediaSender } = {};
   const metrics = new SenderMetrics(metricsRegistry, {
     sessions: () => sender.current?.sessionCount ?? 0,
@@ -73,6 +76,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     },
     cache,
     traffic: () => traffic.totals(),
+    packetPath: packetPath.kind,
   });
   const registry = new SessionRegistry(queue);
   const services: WorkerServices = {
@@ -107,6 +111,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
               silenceTimeoutMs: isPlayer ? config.playerSilenceMs : config.viewerSilenceMs,
               onProblem: (problem) => metrics.datagramDropped(problem),
               maySend,
+              crypto: packetPath.crypto,
               logger: ofSession,
             },
             watched,

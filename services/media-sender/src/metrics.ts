@@ -43,6 +43,7 @@ export interface SenderState {
     readonly evictions: number;
   };
   readonly traffic: () => TrafficTotals;
+  readonly packetPath: string;
 }
 
 /** The media-sender's metrics. What lies on a packet's path is counted in plain arrays; everything else at each scrape. */
@@ -303,6 +304,13 @@ function watchState(registry: Registry, state: SenderState): void {
     () => (state.prefetchedMs() ?? Number.POSITIVE_INFINITY) * MS,
   );
   gauge('cache_bytes', 'Size of the media cache', () => cache.bytes);
+  const packetPath = new Gauge({
+    name: 'humancast_sender_packet_path',
+    help: '1 for the packet path in use: native (OpenSSL called directly) or javascript',
+    labelNames: ['path'],
+    registers: [registry],
+  });
+  packetPath.set({ path: state.packetPath }, 1);
   new Gauge({
     name: 'humancast_sender_avatar_sessions',
     help: 'Sessions hosted, by avatar; at most one series per session',

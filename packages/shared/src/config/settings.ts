@@ -533,6 +533,12 @@ export const senderSettings = {
     'any',
     'UDP ports for media',
   ),
+  packetPath: setting.oneOf(
+    'PACKET_PATH',
+    ['auto', 'native', 'javascript'],
+    'auto',
+    'How packets are encrypted: native calls OpenSSL directly, which needs node:ffi and Linux on x64 or arm64; auto takes that where it can',
+  ),
   mediaCacheBytes: setting.int(
     'MEDIA_CACHE_BYTES',
     [1_048_576, 17_179_869_184],

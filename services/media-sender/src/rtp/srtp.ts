@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
+import { CM_TAG_BYTES, GCM_TAG_BYTES, nodeCrypto, type PacketCrypto } from './packet-crypto.js';
 
 /** Protection profiles of DTLS-SRTP that we speak, by their registered names (RFC 5764 §4.1.2, RFC 7714 §14.2). */
 export type SrtpProfile = 'AEAD_AES_128_GCM' | 'AES128_CM_HMAC_SHA1_80';
@@ -39,8 +40,8 @@ export class SrtpSender {
   readonly #transform: Transform;
   #rtcpIndex = 0;
 
-  constructor(keys: SrtpKeys) {
-    this.#transform = createTransform(keys);
+  constructor(keys: SrtpKeys, crypto: PacketCrypto = nodeCrypto) {
+    this.#transform = createTransform(keys, crypto);
   }
 
   /** Bytes an RTP packet grows by. */
@@ -50,7 +51,7 @@ export class SrtpSender {
 
   /**
    * Completes `packet`, which begins with the RTP header, with the encrypted payload and its tag. It must have the room.
-   * → the whole length.
+   * @returns the whole length.
    */
   protectRtp(
     packet: Buffer,
@@ -64,7 +65,7 @@ export class SrtpSender {
     return headerBytes + payload.length + this.#transform.tagBytes;
   }
 
-  /** A compound RTCP packet as SRTCP, in memory of its own. */
+  /** @returns a compound RTCP packet as SRTCP, in memory of its own. */
   protectRtcp(packet: Buffer): Buffer {
     this.#rtcpIndex = (this.#rtcpIndex + 1) & INDEX_MASK;
     return this.#transform.sealRtcp(packet, this.#rtcpIndex);
@@ -78,10 +79,10 @@ export class SrtcpReceiver {
   readonly #replay = new Map<number, ReplayWindow>();
 
   constructor(keys: SrtpKeys) {
-    this.#transform = createTransform(keys);
+    this.#transform = createTransform(keys, nodeCrypto);
   }
 
-  /** → the compound packet in clear; `undefined` for one that is not authentic, not encrypted, or was here before. */
+  /** @returns the compound packet in clear; `undefined` for one that is not authentic, not encrypted, or was here before. */
   unprotect(packet: Buffer): Buffer | undefined {
     const opened = this.#transform.openRtcp(packet);
     return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;
@@ -116,20 +117,22 @@ class ReplayWindow {
   }
 }
 
-function createTransform(keys: SrtpKeys): Transform {
-  return keys.profile === 'AEAD_AES_128_GCM' ? new AesGcm(keys) : new AesCmHmacSha1(keys);
+function createTransform(keys: SrtpKeys, crypto: PacketCrypto): Transform {
+  return keys.profile === 'AEAD_AES_128_GCM' ? new AesGcm(keys, crypto) : new AesCmHmacSha1(keys, crypto);
 }
 
 /** AEAD_AES_128_GCM (RFC 7714). */
 class AesGcm implements Transform {
-  readonly tagBytes = 16;
+  readonly tagBytes = GCM_TAG_BYTES;
+  readonly #crypto: PacketCrypto;
   readonly #rtpKey: Buffer;
   readonly #rtpSalt: Buffer;
   readonly #rtcpKey: Buffer;
   readonly #rtcpSalt: Buffer;
   readonly #iv = Buffer.alloc(12);
 
-  constructor(keys: SrtpKeys) {
+  constructor(keys: SrtpKeys, crypto: PacketCrypto) {
+    this.#crypto = crypto;
     this.#rtpKey = deriveKey(keys, LABEL.rtpEncryption, 16);
     this.#rtpSalt = deriveKey(keys, LABEL.rtpSalt, 12);
     this.#rtcpKey = deriveKey(keys, LABEL.rtcpEncryption, 16);
@@ -141,11 +144,7 @@ class AesGcm implements Transform {
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
     iv.writeUInt32BE((iv.readUInt32BE(6) ^ roc) >>> 0, 6);
     iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
-    const cipher = createCipheriv('aes-128-gcm', this.#rtpKey, iv);
-    cipher.setAAD(packet.subarray(0, headerBytes));
-    packet.set(cipher.update(payload), headerBytes);
-    cipher.final();
-    packet.set(cipher.getAuthTag(), headerBytes + payload.length);
+    this.#crypto.sealGcm(this.#rtpKey, iv, packet, headerBytes, payload);
   }
 
   sealRtcp(packet: Buffer, index: number): Buffer {
@@ -192,7 +191,8 @@ class AesGcm implements Transform {
 
 /** AES128_CM_HMAC_SHA1_80 (RFC 3711 §4): what a viewer without GCM negotiates. */
 class AesCmHmacSha1 implements Transform {
-  readonly tagBytes = 10;
+  readonly tagBytes = CM_TAG_BYTES;
+  readonly #crypto: PacketCrypto;
   readonly #rtpKey: Buffer;
   readonly #rtpSalt: Buffer;
   readonly #rtpAuth: Buffer;
@@ -202,7 +202,8 @@ class AesCmHmacSha1 implements Transform {
   readonly #iv = Buffer.alloc(16);
   readonly #rocWord = Buffer.alloc(4);
 
-  constructor(keys: SrtpKeys) {
+  constructor(keys: SrtpKeys, crypto: PacketCrypto) {
+    this.#crypto = crypto;
     this.#rtpKey = deriveKey(keys, LABEL.rtpEncryption, 16);
     this.#rtpSalt = deriveKey(keys, LABEL.rtpSalt, 14);
     this.#rtpAuth = deriveKey(keys, LABEL.rtpAuthentication, 20);
@@ -216,10 +217,8 @@ class AesCmHmacSha1 implements Transform {
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
     iv.writeUInt32BE((iv.readUInt32BE(8) ^ roc) >>> 0, 8);
     iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
-    packet.set(createCipheriv('aes-128-ctr', this.#rtpKey, iv).update(payload), headerBytes);
-    const end = headerBytes + payload.length;
     this.#rocWord.writeUInt32BE(roc);
-    packet.set(this.#tag(this.#rtpAuth, packet.subarray(0, end), this.#rocWord), end);
+    this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, packet, headerBytes, payload);
   }
 
   sealRtcp(packet: Buffer, index: number): Buffer {
@@ -254,10 +253,8 @@ class AesCmHmacSha1 implements Transform {
     return iv;
   }
 
-  #tag(key: Buffer, ...parts: readonly Buffer[]): Buffer {
-    const hmac = createHmac('sha1', key);
-    for (const part of parts) hmac.update(part);
-    return hmac.digest().subarray(0, this.tagBytes);
+  #tag(key: Buffer, data: Buffer): Buffer {
+    return createHmac('sha1', key).update(data).digest().subarray(0, this.tagBytes);
   }
 }
 

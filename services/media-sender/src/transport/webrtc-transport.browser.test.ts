@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AudioPacket } from '../rtp/audio-packet.js';
 import { packetize } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { choosePacketPath } from './packet-path.js';
 import type { Feedback, TransportEvents } from './viewer-transport.js';
 import { warmUp } from './warm-up.js';
 import { WebRtcTransport, type WebRtcTransportOptions } from './webrtc-transport.js';
@@ -70,6 +71,7 @@ function createTransport(options: Partial<WebRtcTransportOptions> = {}) {
       hostAddresses: ['127.0.0.1'],
       connectTimeoutMs: 10_000,
       logger: createLogger('test', 'fatal'),
+      crypto: choosePacketPath('auto').crypto,
       ...options,
     },
     events,

@@ -10,6 +10,7 @@ import {
   type CongestionExtensionIds,
   TRANSPORT_SEQUENCE_URI,
 } from '../rtp/congestion-extension.js';
+import type { PacketCrypto } from '../rtp/packet-crypto.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter, VIDEO_HISTORY_PACKETS, VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS } from '../rtp/retransmitter.js';
@@ -97,6 +98,8 @@ export interface WebRtcTransportOptions {
    * to be heard, nothing may: no packet that waited, no answer to a NACK, no report.
    */
   readonly maySend?: () => boolean;
+  /** Default: Node's. */
+  readonly crypto?: PacketCrypto;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -440,7 +443,11 @@ export class WebRtcTransport implements ViewerTransport {
       this.close('dtls-failed');
       return;
     }
-    this.#senders = this.#createSenders(new SrtpSender(keys.local), new SrtcpReceiver(keys.remote), this.#negotiated);
+    this.#senders = this.#createSenders(
+      new SrtpSender(keys.local, this.#options.crypto),
+      new SrtcpReceiver(keys.remote),
+      this.#negotiated,
+    );
     this.#state = 'connected';
     const { codec } = this.#negotiated.video;
     this.#attempt(() => this.#events.connected(codec));

@@ -1,0 +1,98 @@
+import { endianness } from 'node:os';
+
+/** Everything that is passed is as wide as a pointer: only such signatures are called without going through libffi. */
+const P = 'pointer';
+const INT = 'int32';
+const SIGNATURES = {
+  // The C library: sockets.
+  socket: { arguments: [P, P, P], return: INT },
+  bind: { arguments: [P, P, P], return: INT },
+  setsockopt: { arguments: [P, P, P, P, P], return: INT },
+  close: { arguments: [P], return: INT },
+  inet_pton: { arguments: [P, P, P], return: INT },
+  sendmsg: { arguments: [P, P, P], return: INT },
+  __errno_location: { arguments: [], return: P },
+  // OpenSSL, which is part of Node.
+  EVP_aes_128_gcm: { arguments: [], return: P },
+  EVP_aes_128_ctr: { arguments: [], return: P },
+  EVP_CIPHER_CTX_new: { arguments: [], return: P },
+  EVP_EncryptInit_ex: { arguments: [P, P, P, P, P], return: INT },
+  EVP_Cipher: { arguments: [P, P, P, P], return: INT },
+  EVP_CIPHER_CTX_ctrl: { arguments: [P, P, P, P], return: INT },
+  EVP_MAC_fetch: { arguments: [P, P, P], return: P },
+  EVP_MAC_CTX_new: { arguments: [P], return: P },
+  EVP_MAC_init: { arguments: [P, P, P, P], return: INT },
+  EVP_MAC_update: { arguments: [P, P, P], return: INT },
+  EVP_MAC_final: { arguments: [P, P, P, P], return: INT },
+} as const;
+
+/** Pointers, numbers, descriptors: all go in as integers of 64 bits. */
+type Values<T extends readonly unknown[]> = { [I in keyof T]: bigint };
+interface Returned {
+  readonly int32: number;
+  readonly pointer: bigint;
+}
+type Signatures = typeof SIGNATURES;
+type Functions = {
+  readonly [K in keyof Signatures]: (
+    ...values: Values<[...Signatures[K]['arguments']]>
+  ) => Returned[Signatures[K]['return']];
+};
+
+/** Memory that native code may be pointed at: it has one size, and lives as long as the process. */
+export interface NativeMemory {
+  readonly bytes: Buffer;
+  /** The address of its first byte. */
+  readonly address: bigint;
+}
+
+/** Functions of the C library and of OpenSSL, called from JavaScript through `node:ffi`. The only module that knows that. */
+export class NativeLibrary {
+  readonly call: Functions;
+  readonly #ffi: typeof import('node:ffi');
+  /** Keeps what native code points at from the garbage collector. */
+  readonly #memories: NativeMemory[] = [];
+  readonly #errnoAddress: bigint;
+
+  private constructor(ffi: typeof import('node:ffi')) {
+    this.#ffi = ffi;
+    this.call = ffi.dlopen(null, SIGNATURES).functions as unknown as Functions;
+    this.#errnoAddress = this.call.__errno_location();
+  }
+
+  /** @throws Error that says why this Node.js, or this platform, can't. */
+  static load(): NativeLibrary {
+    const { platform, arch, permission } = process;
+    if (platform !== 'linux' || !['x64', 'arm64'].includes(arch) || endianness() !== 'LE') {
+      throw new Error(`structures are laid out for Linux on x64 and arm64, not for ${platform} on ${arch}`);
+    }
+    if (permission && !permission.has('ffi')) throw new Error('the permission model does not allow node:ffi');
+    const ffi = withoutWarning(() => process.getBuiltinModule('node:ffi'));
+    if (!ffi) throw new Error(`Node.js ${process.version} has no node:ffi`);
+    return new NativeLibrary(ffi);
+  }
+
+  /** @returns zeroed memory. It is never freed: allocate once a process, not once a viewer. */
+  allocate(bytes: number): NativeMemory {
+    const buffer = Buffer.from(new ArrayBuffer(bytes));
+    const memory = { bytes: buffer, address: this.#ffi.getRawPointer(buffer.buffer) };
+    this.#memories.push(memory);
+    return memory;
+  }
+
+  /** @returns the error of the call that has just failed. */
+  errno(): number {
+    return this.#ffi.getInt32(this.#errnoAddress, 0);
+  }
+}
+
+/** `node:ffi` is experimental, which docs/decisions says; a line on stderr of each process would say it to the wrong people. */
+function withoutWarning<T>(load: () => T): T {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
