@@ -42,11 +42,11 @@ export class OpusEncoder {
 
   /**
    * @param pcm 20 ms.
-   * @param sounding whether any sample is not zero.
+   * @param hasAudio whether any sample is not zero.
    * @returns the packet, in memory of its own.
    */
-  encode(pcm: Int16Array, sounding: boolean): Buffer {
-    if (sounding) {
+  encode(pcm: Int16Array, hasAudio: boolean): Buffer {
+    if (hasAudio) {
       this.#silentBlocks = 0;
       this.#silence = undefined;
       return this.#encode(pcm);

@@ -2,51 +2,49 @@ import type { Codec, Rational } from '@humancast/protocol';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /**
- * Whether a stretch of a clip can be played: it is in memory (`ready`), it will be (`late`), or it will never come
+ * Whether a stretch of a clip can be played: it is in memory (`ready`), it is still to come (`late`), or it will never come
  * (`gone`: evicted, damaged, failed).
  */
 export type Availability = 'ready' | 'late' | 'gone';
 
-/** A rendition of a codec. */
+/** A rendition of a codec, as a rung of the codec's bitrate ladder. */
 export interface Rung {
-  /** As configured; what frames take varies. */
+  /** Configured bitrate; the size of frames varies. */
   readonly bitrateBps: number;
 }
 
-/** @returns the rung of that number, or the last one. */
+/** @returns the rung with this number, or the last one. */
 export function rungAt<R extends Rung>(rungs: readonly R[], rung: number): R | undefined {
   return rungs[Math.min(rung, rungs.length - 1)];
 }
 
-/** What the playout needs of a segment. All positions are media-clock samples from the clip's start. */
+/** What playout needs of a segment. All positions are media-clock samples (48 kHz) from the clip's start. */
 export interface Clip {
   readonly segment: string;
   readonly role: 'idle' | 'speech';
   readonly fps: Rational;
   readonly frames: number;
-  /** Even. */
+  /** An even number. */
   readonly durationSamples: number;
   /** Frames per GOP; every GOP starts with a keyframe. */
   readonly gopFrames: number;
-  /** Frames at which the clip may be left, besides its end. */
+  /** Frames before which the clip may be left, besides at its end. */
   readonly markFrames: readonly number[];
-  /** Of both tracks together. */
+  /** @returns the state of a stretch of both tracks together. */
   availability(fromSamples: number, toSamples: number): Availability;
-  /**
-   * Writes PCM (24 kHz) from an even position into `out[at … at + count)`; zeros where there is none.
-   */
+  /** Copies PCM (24 kHz) from an even position into `out[at … at + count)`, and zeros where the clip has none. */
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void;
-  /** The renditions of a codec, the largest bitrate first; none if the clip has no such codec. */
+  /** @returns the renditions of a codec, the largest bitrate first; empty if the clip lacks the codec. */
   rungs(codec: Codec): readonly Rung[];
   /**
-   * @param rung of {@link rungs}; beyond the last one it is the last one. Default: 0.
-   * @returns `undefined` when there is no such rendition, or it is not in memory.
+   * @param rung index into {@link rungs}; beyond the last one it is the last one. Default: 0.
+   * @returns `undefined` if there is no such rendition or its frame is not in memory.
    */
   frame(codec: Codec, frame: number, rung?: number): PacketizedFrame | undefined;
-  /** How much is in memory from a position on, without a gap. */
+  /** @returns how much is in memory from a position on without a gap, media-clock samples. */
   readySamples(fromSamples: number): number;
-  /** Playback is at this position: what comes next is fetched, what lies behind is let go. */
+  /** Announces the playback position: media after it is fetched, media before it may be released. */
   follow(positionSamples: number): void;
-  /** No longer needed. */
+  /** Releases the clip; it is not used again. */
   release(): void;
 }

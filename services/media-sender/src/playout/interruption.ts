@@ -1,8 +1,8 @@
 import type { Clip } from './clip.js';
 
-/** A barge-in on its way: from when it was accepted until nothing of the old clip leaves any more. */
+/** Measures a barge-in, from its acceptance until nothing of the interrupted clip is sent any more. */
 export class Interruption {
-  /** What is interrupted. */
+  /** The clip that is interrupted. */
   readonly clip: Clip;
   readonly #acceptedMs: number;
   readonly #silentSamples: number;
@@ -11,8 +11,9 @@ export class Interruption {
   #seen = true;
 
   /**
-   * @param silentSamples timeline position at which its voice has faded.
-   * @param onGone told once for each track, when the last packet of the old voice, and the first of another picture, has left.
+   * @param silentSamples timeline position from which the clip is silent.
+   * @param onGone called once per track: when the last audio packet of the clip, and the first frame of another clip, has been
+   * sent.
    */
   constructor(
     clip: Clip,

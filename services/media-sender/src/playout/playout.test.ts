@@ -34,7 +34,7 @@ class Rig {
     });
   }
 
-  /** Packets due up to now have left: each block is decided when its packet is due, and frames leave at their time. */
+  /** Plays blocks as a sender does: each is decided when its packet is due, and frames are sent at their time. */
   play(blocks: number): this {
     for (let i = 0; i < blocks; i++) {
       const block = new Int16Array(BLOCK_PCM);
@@ -45,7 +45,7 @@ class Rig {
     return this;
   }
 
-  /** The position whose packet has just left. */
+  /** Position of the packet that was sent last. */
   get sentSamples(): number {
     return this.playout.decidedSamples - LOOKAHEAD - BLOCK_SAMPLES;
   }
@@ -57,7 +57,7 @@ class Rig {
     }
   }
 
-  /** PCM sample at an even timeline position. */
+  /** @returns the PCM sample at an even timeline position. */
   heard(positionSamples: number): number | undefined {
     return this.pcm[(positionSamples - this.first) / 2];
   }
@@ -102,7 +102,7 @@ describe('Playout', () => {
     ['a ramp that ends high and begins low', (i: number) => -9000 + (18_000 * i) / 24_000],
     ['room noise', (i: number) => 3000 * Math.sin(i * i * 0.37)],
     ['a constant level', () => 9000],
-  ])('loops idle audio without a stop, a click or a gap: %s', (audio, wave) => {
+  ])('loops idle audio without a pause, click or gap: %s', (audio, wave) => {
     const sample = (index: number) => Math.round(wave(index));
     const rig = new Rig(() => idleClip({ pcmSamples: 24_000, sample }), { crossfadeSamples: 960 }).play(160);
     const steps = (from: number, to: number) => {
@@ -134,7 +134,7 @@ describe('Playout', () => {
     ['a hum of 50 Hz', 50, 0],
     ['a tone of 440 Hz', 440, 0],
     ['a tone of 1 kHz that joins at its peak', 1000, Math.PI / 2],
-  ])('loops idle audio whose ends meet without a fade: %s', (_, hz, phase) => {
+  ])('loops idle audio whose ends meet without fading it: %s', (_, hz, phase) => {
     const sample = (i: number) => Math.round(10_000 * Math.sin((2 * Math.PI * hz * i) / 24_000 + phase)) + 0;
     const rig = new Rig(() => idleClip({ pcmSamples: 24_000, sample }), { crossfadeSamples: 384 }).play(160);
     for (let at = 48_000 - 2400; at < 96_000 + 2400; at += 2) {
@@ -142,7 +142,7 @@ describe('Playout', () => {
     }
   });
 
-  it('cuts from idle to speech at a frame boundary, with sound and picture at the same sample', () => {
+  it('cuts from idle to speech at a frame boundary, audio and video at the same sample', () => {
     const rig = new Rig(silentIdle).play(33);
     rig.playout.enqueue(speech(1));
     rig.play(BLOCKS_PER_SECOND);
@@ -152,7 +152,7 @@ describe('Playout', () => {
     expect(rig.heard(first?.positionSamples ?? 0)).toBe(markedSample(0));
   });
 
-  it('waits for the idle clip’s end, or a marked frame, where the avatar’s policy says so', () => {
+  it("cuts at the idle clip's end or a marked frame if the cut policy says so", () => {
     for (const [cutPolicy, expected] of [
       ['clip-end', 48_000],
       ['marks', 20 * 1600],
@@ -165,7 +165,7 @@ describe('Playout', () => {
     }
   });
 
-  it('holds both tracks when either is late, and goes on with both where they stopped', () => {
+  it('holds both tracks when one is late, and continues both where they stopped', () => {
     let late = false;
     const rig = new Rig(silentIdle);
     rig.playout.enqueue(speech(1, { frames: 60, available: () => (late ? 'late' : 'ready') }));
@@ -181,7 +181,7 @@ describe('Playout', () => {
     expect(samplesHeard(rig, 48_000)).toEqual(Array.from({ length: 48_000 }, (_, i) => markedSample(i)));
   });
 
-  it('ends a segment at what there is when the rest of it is gone, and goes on', () => {
+  it('ends a segment where its media is gone, and plays the next one', () => {
     const rig = new Rig(silentIdle);
     rig.playout.enqueue(speech(1, { frames: 60, available: (_from, to) => (to > 24_000 ? 'gone' : 'ready') }));
     rig.playout.enqueue(speech(2));
@@ -191,7 +191,7 @@ describe('Playout', () => {
     expect(rig.finished[0]?.samples).toBeGreaterThan(24_000 - BLOCK_SAMPLES);
   });
 
-  it('passes over a segment that can never start', () => {
+  it('skips a segment that can never start', () => {
     const rig = new Rig(silentIdle).play(10);
     rig.playout.enqueue(speech(1, { available: () => 'gone' }));
     rig.playout.enqueue(speech(2));
@@ -202,7 +202,7 @@ describe('Playout', () => {
     ]);
   });
 
-  it('is silent and keeps the last frame while there is no idle clip', () => {
+  it('is silent and keeps the last frame without an idle clip', () => {
     let clip: FakeClip | undefined;
     const rig = new Rig(() => clip).play(10);
     expect(rig.frames).toEqual([]);
@@ -211,7 +211,7 @@ describe('Playout', () => {
     expect(rig.frames[0]?.frame).toBe(0);
   });
 
-  it('leaves the voice out of all that is decided after an interrupt, and shows idle within a frame', () => {
+  it('is silent in all blocks decided after an interrupt, and shows idle within a frame', () => {
     const rig = new Rig(silentIdle);
     rig.playout.enqueue(speech(1, { frames: 90 }));
     rig.play(50);
@@ -227,7 +227,7 @@ describe('Playout', () => {
     expect(rig.finished).toEqual([{ seq: 1, samples: decided, reason: 'interrupted' }]);
   });
 
-  it('interrupt() right after a change of segments still shows the last frame of the one that was heard to its end', () => {
+  it("interrupt() right after a segment ends still shows that segment's last frame", () => {
     const rig = new Rig(silentIdle);
     const [first, second] = [speech(1, { fps: { num: 60, den: 1 }, frames: 60 }), speech(2)];
     rig.playout.enqueue(first);
@@ -243,7 +243,7 @@ describe('Playout', () => {
     expect(rig.framesOf('s1').map(({ frame }) => frame)).toEqual(Array.from({ length: 60 }, (_, i) => i));
   });
 
-  it('fades an interrupted voice over the stated time, without a click', () => {
+  it('fades interrupted audio over the configured time, without a click', () => {
     const rig = new Rig(silentIdle, { crossfadeSamples: 384 });
     const item = speech(1, { frames: 90 });
     rig.playout.enqueue(item);
@@ -261,7 +261,7 @@ describe('Playout', () => {
     expect(gains.at(-1)).toBeLessThan(0.01);
   });
 
-  it('plays new speech right after an interrupt when it is there', () => {
+  it('plays speech that is ready right after an interrupt', () => {
     const rig = new Rig(silentIdle);
     rig.playout.enqueue(speech(1, { frames: 90 }));
     rig.play(50);
@@ -274,7 +274,7 @@ describe('Playout', () => {
     expectInSync(rig, 's2');
   });
 
-  it('drops what was queued, also what arrives later than the interrupt that covers it', () => {
+  it('drops queued items, and those that arrive after the interrupt that covers them', () => {
     const rig = new Rig(silentIdle).play(5);
     rig.playout.enqueue(speech(1, { available: () => 'late' }));
     rig.playout.interrupt(2, rig.sentSamples);
@@ -289,7 +289,7 @@ describe('Playout', () => {
     ]);
   });
 
-  it('resumes another host’s segment at the exact sample, once', () => {
+  it("resumes another host's segment at the exact sample, once", () => {
     const rig = new Rig(silentIdle);
     rig.playout.resumeAt({ segment: 's7', seq: 7, positionSamples: 120_480, throughSeq: 0 });
     rig.play(5);
@@ -310,7 +310,7 @@ describe('Playout', () => {
     ['had', 8, markedSample(0.2 * 24_000)],
     ['did not have', 7, markedSample(0)],
   ])(
-    'goes on in the next segment where the host before has finished one, if that host %s it',
+    'continues in the next segment when the previous host %s it queued and has finished the first',
     (_had, throughSeq, heard) => {
       const rig = new Rig(silentIdle);
       rig.playout.resumeAt({ segment: 's7', seq: 7, positionSamples: 0.4 * 48_000, throughSeq });
@@ -328,11 +328,11 @@ describe('Playout', () => {
     },
   );
 
-  describe('an item whose media stops coming for longer than half a second', () => {
-    /** Where it stops: after the last block that has come. The first one begins before the anchor. */
+  describe('an item whose media stalls for longer than half a second', () => {
+    /** Where it stops: after the last block that has arrived. The first block begins before the anchor. */
     const stoppedSamples = LOOKAHEAD + 66 * BLOCK_SAMPLES;
 
-    /** 3 s long; what there is of it is told. */
+    /** Queues an item of 3 s, of which `arrived` is in memory. */
     function paused(nextIdle: () => FakeClip | undefined = silentIdle) {
       const arrived = { samples: 64_000 };
       const rig = new Rig(nextIdle);
@@ -340,7 +340,7 @@ describe('Playout', () => {
       return { rig, arrived };
     }
 
-    it('makes room for idle, and goes on where it was, picture and sound together', () => {
+    it('is replaced by idle, and continues where it was with both tracks in sync', () => {
       const { rig, arrived } = paused();
       rig.play(15 * BLOCKS_PER_SECOND);
       expect(rig.framesOf('s1').map(({ frame }) => frame)).toEqual(Array.from({ length: 40 }, (_, i) => i));
@@ -360,7 +360,7 @@ describe('Playout', () => {
       expect(rig.finished).toEqual([{ seq: 1, samples: 144_000, reason: 'finished' }]);
     });
 
-    it('is what another host goes on with, and not the idle clip that is shown', () => {
+    it('is the resumption of another host instead of the idle clip that is shown', () => {
       const { rig } = paused();
       rig.play(5 * BLOCKS_PER_SECOND);
       expect(rig.playout.playheadAt(rig.sentSamples)?.seq).toBe(0);
@@ -372,7 +372,7 @@ describe('Playout', () => {
       });
     });
 
-    it('is interrupted where it was', () => {
+    it('is interrupted at its position', () => {
       const { rig, arrived } = paused();
       rig.play(5 * BLOCKS_PER_SECOND);
       rig.playout.interrupt(1, rig.sentSamples);
@@ -384,7 +384,7 @@ describe('Playout', () => {
       expect(rig.playout.waiting).toBe(false);
     });
 
-    it('keeps its last frame while there is no idle clip', () => {
+    it('keeps its last frame without an idle clip', () => {
       const { rig, arrived } = paused(() => undefined);
       rig.play(5 * BLOCKS_PER_SECOND);
       arrived.samples = 144_000;
@@ -393,7 +393,7 @@ describe('Playout', () => {
       expect(rig.held).toHaveLength(1);
     });
 
-    it('is held, and not left, for less', () => {
+    it('holds its last frame instead of idle if the stall is shorter', () => {
       const { rig, arrived } = paused();
       rig.play(Math.floor(64_000 / BLOCK_SAMPLES) + 20);
       arrived.samples = 144_000;
@@ -403,7 +403,7 @@ describe('Playout', () => {
     });
   });
 
-  it('goes on in the idle clip that another host showed, and in a later one when that host has shown it to its end', () => {
+  it("resumes the previous host's idle clip, or a later one if that host has played it to its end", () => {
     const playlist = () => {
       let turn = 0;
       return () => idleClip({ segment: `i${turn++ % 3}` });
@@ -429,7 +429,7 @@ describe('Playout', () => {
     expect([other.frames[0]?.clip.segment, other.frames[0]?.frame]).toEqual(['i0', 0]);
   });
 
-  it('waits through time in which nobody could be served', () => {
+  it('waits while nothing can be sent', () => {
     const rig = new Rig(silentIdle);
     rig.playout.enqueue(speech(1, { frames: 60 }));
     rig.play(20);
@@ -440,7 +440,7 @@ describe('Playout', () => {
     expect(rig.finished).toEqual([{ seq: 1, samples: 96_000, reason: 'finished' }]);
   });
 
-  it('keeps time without error over 24 hours of clips of all frame rates', () => {
+  it('keeps exact time over 24 hours of clips of all frame rates', () => {
     const rates = [
       { num: 24_000, den: 1001 },
       { num: 25, den: 1 },
@@ -469,7 +469,7 @@ describe('Playout', () => {
       playout.next(block);
       for (let f = playout.takeFrame(); f; f = playout.takeFrame()) {
         if (f.frame === 0 && count > 0) expectedStart += BigInt(clips[(turn + 2) % clips.length]?.durationSamples ?? 0);
-        // start·15/8 + k·90000·den/num, in exact arithmetic: twice the tick, rounded
+        // start·15/8 + k·90000·den/num in exact arithmetic: twice the tick, rounded
         const { num, den } = f.clip.fps;
         const exact = (expectedStart * 15n * BigInt(num) + 8n * 90_000n * BigInt(f.frame) * BigInt(den)) * 2n;
         const error = BigInt(f.ticks) * 16n * BigInt(num) - exact;
@@ -482,7 +482,7 @@ describe('Playout', () => {
     expect(worstTicks).toBe(0n);
   }, 120_000);
 
-  it('keeps both tracks together, in order and without a gap, whatever arrives when', () => {
+  it('keeps both tracks in sync, in order and without a gap, whenever media arrives', () => {
     const fps = fc.constantFrom(
       { num: 24_000, den: 1001 },
       { num: 24, den: 1 },
@@ -496,7 +496,7 @@ describe('Playout', () => {
       fps,
       frames: fc.integer({ min: 1, max: 90 }),
       pcmSamples: fc.integer({ min: 0, max: 40_000 }),
-      /** Blocks of simulated time in which it is late. */
+      /** Blocks of simulated time in which the segment is late. */
       late: fc.array(fc.record({ from: fc.integer({ min: 0, max: 300 }), length: fc.integer({ min: 1, max: 30 }) }), {
         maxLength: 3,
       }),
@@ -519,10 +519,10 @@ describe('Playout', () => {
         const idle = () => idleClip({ fps: idleFps, frames: 37, markFrames: [5, 19] });
         const rig = new Rig(idle, { cutPolicy });
         const items = simulate(rig, actions);
-        // every item is over exactly once, and let go
+        // Every item is finished exactly once, and released.
         expect(rig.finished.map((f) => f.seq).sort((a, b) => a - b)).toEqual([...items.keys()]);
         expect([...items.values()].map((clip) => clip.released)).toEqual([...items].map(() => 1));
-        // RTP time only grows
+        // RTP timestamps only increase.
         const ticks = rig.frames.map((frame) => frame.ticks);
         expect(ticks.every((tick, i) => i === 0 || tick > (ticks[i - 1] ?? 0))).toBe(true);
         for (const [seq, clip] of items) expectPlayedInOrder(rig, seq, clip);
@@ -532,7 +532,7 @@ describe('Playout', () => {
   }, 180_000);
 });
 
-/** Wherever a frame of a clip is shown, what is heard at that instant is that clip's sound of that instant, or nothing. */
+/** Expects that at each frame of a clip, the audio is that clip's audio of that instant, or silence. */
 function expectInSync(rig: Rig, segment: string): void {
   for (const { clip, frame, positionSamples } of rig.framesOf(segment)) {
     const heard = rig.heard(2 * Math.ceil(positionSamples / 2));
@@ -543,7 +543,7 @@ function expectInSync(rig: Rig, segment: string): void {
   }
 }
 
-/** All samples that are not silence, in order. */
+/** @returns all samples that are not zero, in order. */
 function samplesHeard(rig: Rig, limit: number): number[] {
   return rig.pcm.filter((sample) => sample !== 0).slice(0, limit);
 }
@@ -582,7 +582,7 @@ function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
     for (const action of actions) if (action.at === tick) act(action);
     rig.play(1);
   }
-  // An item can finish in the last block, with frames that are decided and not due yet.
+  // An item can finish in the last block while frames are decided and not due yet.
   rig.leave(rig.playout.decidedSamples);
   rig.playout.close(rig.sentSamples, true);
   return items;

@@ -4,7 +4,7 @@ import type { Clip } from './clip.js';
 import { fadeIn, largestStep, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
 
-/** One audio packet: 20 ms at 48 kHz. The playout is decided in steps of this. */
+/** One audio packet: 20 ms at 48 kHz. Playout is decided in steps of this. */
 export const BLOCK_SAMPLES = 960;
 export const BLOCK_PCM = BLOCK_SAMPLES / CLOCK_PER_PCM;
 
@@ -13,99 +13,99 @@ export interface QueueItem {
   readonly clip: Clip;
 }
 
-/** A frame with its place on the timeline. */
+/** A frame at its position on the timeline. */
 export interface ScheduledFrame {
   readonly clip: Clip;
   readonly frame: number;
-  /** Media-clock samples, fractional: when it is due. */
+  /** When the frame is due, fractional media-clock samples. */
   readonly positionSamples: number;
-  /** 90 kHz. */
+  /** RTP timestamp, 90 kHz ticks. */
   readonly ticks: number;
 }
 
-/** A clip's stay on the timeline. */
+/** A clip while it is on the timeline. */
 interface Entry {
   readonly clip: Clip;
   readonly item: QueueItem | undefined;
-  /** Timeline position of the clip's position zero; grows when the playout holds. */
+  /** Timeline position of the clip's start; grows while playout holds. */
   startSamples: number;
   /** Clip position at which it was entered: 0, or where it is resumed. */
   readonly enteredAt: number;
   nextFrame: number;
-  /** Timeline position at which it is left before its end, once decided. */
+  /** Timeline position at which the clip is left before its end, once decided. */
   cutSamples: number;
-  /** Timeline position from which it is not heard any more; at most `cutSamples`. */
+  /** Timeline position from which the clip is silent; at most `cutSamples`. */
   silentFrom: number;
-  /** Why it is left. */
+  /** Why the clip is left. */
   cutReason: FinishReason;
-  /** PCM samples still to be faded in. */
+  /** Timeline position at which its fade-in starts; -∞ for none. */
   fadeInFrom: number;
 }
 
 export interface PlayoutOptions {
-  /** The next idle clip that can be played at once, or none. The playout releases it. */
+  /** @returns the next idle clip that can be played at once, if any. Playout releases it. */
   nextIdle: () => Clip | undefined;
   cutPolicy: CutPolicy;
-  /** Length of a fade, media-clock samples, even. */
+  /** Length of a fade, media-clock samples; even. */
   crossfadeSamples: number;
   onStarted: (item: QueueItem) => void;
-  /** Exactly once for every item. `positionSamples`: how much of it was played. */
+  /** Called exactly once for each item. `positionSamples` is how much of it was played. */
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
-  /** Media was late, both tracks waited this long and went on. */
+  /** Called when playback continues after both tracks were held because media was late. */
   onHeld: (clip: Clip, heldSamples: number) => void;
 }
 
 export interface Playhead {
   readonly clip: Clip;
   readonly seq: number;
-  /** From the clip's start. */
+  /** Media-clock samples from the clip's start. */
   readonly positionSamples: number;
 }
 
-/** Where another host was in the playout, for the one that goes on. */
+/** The playback position of another host, from which this one continues. */
 export interface Resumption {
   readonly segment: string;
-  /** Of the queued item; 0 for an idle clip. */
+  /** `seq` of the queued item; 0 for an idle clip. */
   readonly seq: number;
   /** Media-clock samples from the segment's start. */
   readonly positionSamples: number;
-  /** Up to which seq that host had the queue: so far it may have played on. */
+  /** Last `seq` of that host's queue; it may have played on this far. */
   readonly throughSeq: number;
 }
 
-/** What keeps both tracks waiting for longer than this, 500 ms, makes room for idle. */
-const STEP_ASIDE_SAMPLES = 24_000;
-/** Queued clips whose beginning is in memory before their turn. */
+/** Idle replaces an item that has held both tracks for longer than this, 500 ms. */
+const REPLACE_AFTER_SAMPLES = 24_000;
+/** Queued clips whose beginning is fetched before their turn. */
 const PREFETCHED_ITEMS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
- * What a session plays: queued clips, idle ones between, never a hole. Pure: it knows no time but the position up to which
- * it has decided (`decidedSamples`), and is asked for 20 ms more whenever an audio packet is due. Both tracks are decided in the
- * same step, so they can't part: what one lacks, both wait for.
+ * Decides what a session plays: queued clips, with idle clips between them. It is pure: its only time is the position up to
+ * which it has decided (`decidedSamples`), and it is asked for another 20 ms whenever an audio packet is due. Both tracks are
+ * decided in the same step, so they stay in sync: if one is late, both wait.
  */
 export class Playout {
   readonly #options: PlayoutOptions;
   readonly #queue: QueueItem[] = [];
   readonly #frames: ScheduledFrame[] = [];
   #entry: Entry | undefined;
-  /** The end of a clip that was cut off, fading out under what follows from this position on. */
+  /** The end of a clip that was cut off. From this position on it fades out under what follows. */
   readonly #tail: Int16Array;
   #tailSamples = NEVER;
-  /** Where the last idle clip that was heard to its end ended. */
+  /** End of the last idle clip that was played to its end. */
   #echoSamples = NEVER;
   #decided: number;
   #heldSamples = 0;
   #underruns = 0;
-  /** Everything up to this seq has been interrupted, also what arrives later. */
+  /** Every item up to this `seq` has been interrupted, including those that arrive later. */
   #interruptedSeq = 0;
   #resume: Resumption | undefined;
-  /** What was started here up to this seq is not started again when it is gone on with. */
+  /** Items up to this `seq` have been reported as started; resuming one does not report it again. */
   #startedSeq = 0;
-  /** The idle clip that is gone on with, until it has been entered; without a segment it is whichever comes next. */
+  /** The idle clip to resume, until it has been entered. Without `segment` it is whichever comes next. */
   #resumeIdle: { segment: string | undefined; positionSamples: number } | undefined;
 
-  /** @param firstSample where the first block begins: negative when the encoder looks ahead. Clips start at 0. */
+  /** @param firstSample position of the first block: negative if the encoder looks ahead. Clips start at 0. */
   constructor(firstSample: number, options: PlayoutOptions) {
     this.#decided = firstSample;
     this.#options = options;
@@ -135,21 +135,21 @@ export class Playout {
     return { clip: entry.clip, seq: entry.item?.seq ?? 0, positionSamples: position };
   }
 
-  /** Whether something waits for its media: what is heard next is not what lies behind it by the clock. */
+  /** Whether an item waits for its media, so that the playhead does not advance with the clock. */
   get waiting(): boolean {
     return this.holding || this.#resume !== undefined;
   }
 
-  /** What another host would have to go on with: an item that has stepped aside for idle comes before that. */
+  /** @returns where another host would have to continue. An item that idle has replaced comes before the idle clip. */
   resumptionAt(positionSamples: number): Omit<Resumption, 'throughSeq'> | undefined {
     if (this.#resume) return this.#resume;
     const playhead = this.playheadAt(positionSamples);
     return playhead && { ...playhead, segment: playhead.clip.segment };
   }
 
-  /** Plays an item when its turn comes; items are kept in the order of `seq`. One that was interrupted already is over at once. */
+  /** Plays an item in its turn, in the order of `seq`. An item that has already been interrupted is dropped at once. */
   enqueue(item: QueueItem): void {
-    // Items come in order: what was to be resumed has gone.
+    // Items come in order, so the item to be resumed is gone.
     if (this.#resume && item.seq > this.#resume.seq && !this.#queue.some(({ seq }) => seq === this.#resume?.seq)) {
       this.#resume = undefined;
     }
@@ -162,22 +162,25 @@ export class Playout {
     this.#prefetch();
   }
 
-  /** Goes on where another host was, at the exact sample; a viewer's decoder catches up from the start of the GOP, as of any joiner. */
+  /**
+   * Continues at the exact sample where another host was. A viewer's decoder catches up from the start of the GOP, as for any
+   * viewer that joins.
+   */
   resumeAt(resumption: Resumption): void {
     if (resumption.seq > 0) this.#resume = resumption;
     else this.#resumeIdle = resumption;
   }
 
-  /** The host before has played on meanwhile: so much more of what is resumed has been heard and seen. */
+  /** Advances the position to resume, because the previous host has played on meanwhile. */
   playedOn(samples: number): void {
     if (this.#resume) this.#resume = { ...this.#resume, positionSamples: this.#resume.positionSamples + samples };
     if (this.#resumeIdle) this.#resumeIdle.positionSamples += samples;
   }
 
   /**
-   * Barge-in: everything up to `throughSeq` is over. The voice fades from where nothing has been decided yet, and the picture
-   * leaves at the next frame. Repeating it, or when nothing plays, changes nothing.
-   * @param sentSamples timeline position up to which frames have left.
+   * Barge-in: interrupts everything up to `throughSeq`. Its audio fades out from the first position that is not yet decided,
+   * and its video is left at the next frame. Calling it again, or when nothing plays, has no effect.
+   * @param sentSamples timeline position up to which frames have been sent.
    */
   interrupt(throughSeq: number, sentSamples: number): void {
     this.#interruptedSeq = Math.max(this.#interruptedSeq, throughSeq);
@@ -190,8 +193,8 @@ export class Playout {
   }
 
   /**
-   * Drops the items that were taken out of the session's queue, because their segment was deleted; what plays of them is left
-   * as in {@link interrupt}.
+   * Drops items that left the session's queue because their segment was deleted. One that plays is left as in {@link
+   * interrupt}.
    */
   drop(isGone: (seq: number) => boolean, sentSamples: number): void {
     for (const item of this.#queue.filter(({ seq }) => isGone(seq))) {
@@ -202,18 +205,18 @@ export class Playout {
     if (entry?.item && isGone(entry.item.seq)) this.#cut(entry, sentSamples);
   }
 
-  /** Leaves a clip at the next frame, its voice fading from where nothing has been decided yet. */
+  /** Leaves a clip at the next frame; its audio fades out from the first position that is not yet decided. */
   #cut(entry: Entry, sentSamples: number): void {
     if (entry.cutReason === 'interrupted') return;
-    if (entry.startSamples + entry.clip.durationSamples <= this.#decided) return; // all of it is decided: it has been said
+    if (entry.startSamples + entry.clip.durationSamples <= this.#decided) return; // all of it is decided, so it counts as played
     entry.cutReason = 'interrupted';
     entry.silentFrom = this.#decided;
     entry.cutSamples = this.#revokeFrames(entry.clip, sentSamples) ? this.#decided : this.#nextBoundary(entry);
-    // Held, so not heard: nothing to fade.
+    // While held the clip is silent, so there is nothing to fade.
     if (this.#heldSamples === 0) this.#startTail(entry, this.#decided);
   }
 
-  /** The frame due next, left in place. */
+  /** @returns the frame that is due next, without removing it. */
   peekFrame(): ScheduledFrame | undefined {
     return this.#frames[0];
   }
@@ -222,7 +225,7 @@ export class Playout {
     return this.#frames.shift();
   }
 
-  /** Where the idle clip will be left if speech is queued now. */
+  /** @returns where the idle clip will be left if speech is queued now. */
   nextCut(): { clip: Clip; frame: number; atSamples: number } | undefined {
     const entry = this.#entry;
     if (!entry || entry.item) return undefined;
@@ -232,8 +235,8 @@ export class Playout {
   }
 
   /**
-   * Decides the next 20 ms: fills `block` with PCM, and schedules the frames that fall into them.
-   * → whether there is any sound in it.
+   * Decides the next 20 ms: fills `block` with PCM and schedules the frames that fall into it.
+   * @returns whether the block is not silent.
    */
   next(block: Int16Array): boolean {
     const from = this.#decided;
@@ -248,7 +251,7 @@ export class Playout {
     return !isSilent(block);
   }
 
-  /** Time that nobody could be served in (the process was stopped): nothing plays, nothing is skipped. Whole blocks. */
+  /** Lets time pass in which nothing could be sent (the process was frozen): playback waits, and nothing is lost. */
   skip(blocks: number): void {
     const samples = blocks * BLOCK_SAMPLES;
     if (this.#entry) this.#shift(this.#entry, samples);
@@ -257,8 +260,9 @@ export class Playout {
   }
 
   /**
-   * Ends the playout at a position. With `report`, what plays is finished as `interrupted` and what waits as `dropped`;
-   * without, another host goes on with them.
+   * Ends playout at a position.
+   * @param report whether the item that plays is finished as `interrupted` and the queued ones as `dropped`; otherwise another
+   * host continues with them.
    */
   close(positionSamples: number, report: boolean): void {
     const entry = this.#entry;
@@ -276,10 +280,10 @@ export class Playout {
     }
   }
 
-  /** Plays from `at` up to `end` at most; → how far it got. */
+  /** Plays from `at` up to `end` at most. @returns the position reached. */
   #play(at: number, end: number, blockFrom: number, block: Int16Array): number {
     const entry = this.#entry ?? this.#enter(at);
-    if (!entry) return end; // no idle clip at all: silence, and the last frame stays
+    if (!entry) return end; // no idle clip: silence, and the last frame stays
     const clipEnd = entry.startSamples + entry.clip.durationSamples;
     const leaveAt = Math.min(entry.cutSamples, clipEnd);
     if (leaveAt <= at) {
@@ -294,11 +298,11 @@ export class Playout {
       return at;
     }
     if (availability === 'late') {
-      if (this.#heldSamples >= STEP_ASIDE_SAMPLES && this.#stepAside(entry, at)) return at;
+      if (this.#heldSamples >= REPLACE_AFTER_SAMPLES && this.#replaceByIdle(entry, at)) return at;
       this.#hold(entry, at, end);
       return end;
     }
-    this.#resumeSound(entry, at);
+    this.#endHold(entry, at);
     this.#write(entry, at, stop, blockFrom, block);
     this.#schedule(entry, stop);
     entry.clip.follow(stop - entry.startSamples);
@@ -317,7 +321,7 @@ export class Playout {
 
   #schedule(entry: Entry, stop: number): void {
     const { clip } = entry;
-    // Cuts lie on even samples, up to two after the frame they replace.
+    // Cuts lie on even samples, up to two samples after the frame they replace.
     const before = stop === entry.cutSamples ? stop - CLOCK_PER_PCM : stop;
     while (entry.nextFrame < clip.frames) {
       const positionSamples = entry.startSamples + frameOffsetSamples(entry.nextFrame, clip.fps);
@@ -328,17 +332,20 @@ export class Playout {
     }
   }
 
-  /** Also before the timeline starts: a host that takes over must not show idle first because its speech is not there yet. */
+  /**
+   * Fetches the beginning of the next items, even before the timeline starts: a host that takes over must not show idle first
+   * because its speech is not loaded yet.
+   */
   #prefetch(): void {
     for (const item of this.#queue.slice(0, PREFETCHED_ITEMS)) item.clip.follow(this.#startOf(item).samples);
   }
 
-  /** Where in its clip an item begins: at the start, unless it is resumed. */
+  /** @returns where in its clip an item begins: at the start, unless it is resumed. */
   #startOf({ seq, clip }: QueueItem): { frame: number; samples: number } {
     return this.#resume?.seq === seq ? entryAt(clip, this.#resume.positionSamples) : { frame: 0, samples: 0 };
   }
 
-  /** @returns whether the host before has played it to its end; how far that host got in the next one is kept. */
+  /** @returns whether the previous host has played the item to its end. Its position in the item after that is kept. */
   #wasPlayed({ seq, clip }: QueueItem): boolean {
     const resume = this.#resume;
     if (resume?.seq !== seq || resume.positionSamples < clip.durationSamples) return false;
@@ -348,7 +355,7 @@ export class Playout {
     return true;
   }
 
-  /** Idle is left for speech that is ready, where the avatar's policy says. */
+  /** Decides where idle is left for speech that is ready, by the avatar's cut policy. */
   #considerSpeech(): void {
     const entry = this.#entry;
     if (!entry || entry.item || entry.cutSamples !== NEVER || !this.#nextSpeech()) return;
@@ -372,15 +379,15 @@ export class Playout {
     }
   }
 
-  /** Where the next frame that is not yet decided would begin. */
+  /** @returns where the next frame begins that is not yet decided. */
   #nextBoundary(entry: Entry): number {
     if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, 0);
     return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
   }
 
   /**
-   * Takes back the frames of a clip that are decided but have not left. Those of the clip before it stay: all of its audio is heard.
-   *
+   * Revokes the frames of a clip that are decided but not yet sent. Frames of the clip before it stay, because all of its audio
+   * is played.
    * @returns whether there were any.
    */
   #revokeFrames(clip: Clip, sentSamples: number): boolean {
@@ -390,7 +397,7 @@ export class Playout {
     return true;
   }
 
-  /** Underrun: the rest of this block passes without the clip. It goes on where it stopped, both tracks together. */
+  /** Underrun: the rest of this block is silent. The clip continues where it stopped, both tracks together. */
   #hold(entry: Entry, at: number, end: number): void {
     if (this.#heldSamples === 0) {
       this.#underruns++;
@@ -402,10 +409,10 @@ export class Playout {
   }
 
   /**
-   * Shows idle in place of an item that keeps both tracks waiting: a producer that thinks, a store that is away. The item goes on
-   * where it was, at the exact sample, once enough of it is there to start. @returns whether there is an idle clip to show.
+   * Shows idle instead of an item that holds both tracks, as when its producer pauses or a store is away. The item continues at
+   * the exact sample once it can start. @returns whether there is an idle clip.
    */
-  #stepAside(entry: Entry, at: number): boolean {
+  #replaceByIdle(entry: Entry, at: number): boolean {
     const { item, clip } = entry;
     if (!item || entry.cutReason !== 'finished') return false;
     const idle = this.#nextIdle();
@@ -425,7 +432,7 @@ export class Playout {
     if (entry.silentFrom !== NEVER) entry.silentFrom += samples;
   }
 
-  #resumeSound(entry: Entry, at: number): void {
+  #endHold(entry: Entry, at: number): void {
     if (this.#heldSamples === 0) return;
     entry.fadeInFrom = at;
     this.#options.onHeld(entry.clip, this.#heldSamples);
@@ -453,7 +460,10 @@ export class Playout {
     this.#echoSamples = end;
   }
 
-  /** @returns Whether the clip goes on from the echo's clip with a step no larger than those within either, as a seamless loop does. */
+  /**
+   * @returns whether the clip continues the previous one with a step no larger than those within either, as a seamless loop
+   * does.
+   */
   #meetsEcho(clip: Clip): boolean {
     const head = new Int16Array(this.#tail.length);
     clip.readPcm(0, head, 0, head.length);
@@ -479,7 +489,7 @@ export class Playout {
     if (held > 0) this.#options.onHeld(entry.clip, held);
     const played = Math.min(at - entry.startSamples, entry.clip.durationSamples);
     const cutShort = at < entry.startSamples + entry.clip.durationSamples;
-    // An interrupted voice has begun to fade earlier, a held one is silent; everything else that is cut fades here.
+    // Interrupted audio already fades and held audio is silent; everything else that is cut fades here.
     if (cutShort && held === 0 && entry.silentFrom >= at) this.#startTail(entry, at);
     if (!entry.item) {
       if (!cutShort && held === 0) this.#startEcho(entry);
@@ -514,7 +524,7 @@ export class Playout {
       cutSamples: NEVER,
       silentFrom: NEVER,
       cutReason: 'finished',
-      // Speech starts at full level; idle fades in, also where a loop starts again, unless it joins seamlessly.
+      // Speech starts at full level; idle fades in, even where a loop repeats, unless it joins seamlessly.
       fadeInFrom: (enteredAt > 0 || !item) && !isSeamless ? at : -NEVER,
     };
     this.#entry = entry;
@@ -528,7 +538,7 @@ export class Playout {
     this.#options.onStarted(item);
   }
 
-  /** The next idle clip, and where it begins: where the host before was, if it showed that one; else at its start. */
+  /** @returns the next idle clip and its start position: that of the previous host if it showed this clip, else 0. */
   #nextIdle(): { clip: Clip; positionSamples: number } | undefined {
     for (;;) {
       const clip = this.#options.nextIdle();
@@ -544,7 +554,9 @@ export class Playout {
     }
   }
 
-  /** The head of the queue if it can start now; what has been played, or can never start, is finished on the way. */
+  /**
+   * @returns the head of the queue if it can start now. Items that have been played or can never start are finished on the way.
+   */
   #nextSpeech(): QueueItem | undefined {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
       if (this.#wasPlayed(item)) {
@@ -566,7 +578,7 @@ export class Playout {
     return undefined;
   }
 
-  /** What has been begun, here or by another host, is interrupted where it was; anything else is dropped. */
+  /** Finishes an item as interrupted at its position if it was begun, here or by another host, and as dropped otherwise. */
   #drop(item: QueueItem): void {
     const begun = this.#resume?.seq === item.seq;
     this.#finish(item, this.#startOf(item).samples, begun ? 'interrupted' : 'dropped');
@@ -578,19 +590,19 @@ export class Playout {
   }
 }
 
-/** Every packet of every session is looked at: a loop, because a callback a sample takes ten times as long. */
+/** A loop, because this runs for each packet of each session and a callback per sample takes ten times as long. */
 function isSilent(block: Int16Array): boolean {
   for (let i = 0; i < block.length; i++) if (block[i] !== 0) return false;
   return true;
 }
 
-/** Where a clip is entered at a position: the next PCM sample, and the first frame that is due from there on. */
+/** @returns where a clip is entered for a position: the next PCM sample, and the first frame that is due from there on. */
 function entryAt(clip: Clip, positionSamples: number): { frame: number; samples: number } {
   const samples = Math.min(even(positionSamples), clip.durationSamples);
   return { frame: frameAtOrAfter(samples, clip.fps), samples };
 }
 
-/** Clips start at even positions: a whole number of PCM samples. */
+/** Rounds up to an even position, which is a whole PCM sample. */
 function even(samples: number): number {
   return Math.ceil(samples / CLOCK_PER_PCM) * CLOCK_PER_PCM;
 }

@@ -1,13 +1,13 @@
 import type { Codec } from '@humancast/protocol';
 
 /**
- * Which renditions of a session's clips its viewers are sent, or are about to be. The renditions of a codec are rungs of a
- * ladder: 0 is the largest. Only what is in demand is fetched.
+ * The renditions that a session's viewers are sent or are about to be. The renditions of a codec are rungs of a ladder; 0 is
+ * the largest. Only renditions in demand are fetched.
  */
 export class RenditionDemand {
   readonly #viewers = new Map<object, { readonly codec: Codec; readonly rungs: readonly number[] }>();
 
-  /** Replaces what a viewer demands. */
+  /** Replaces the demand of a viewer. */
   set(viewer: object, codec: Codec, rungs: readonly number[]): void {
     this.#viewers.set(viewer, { codec, rungs });
   }
@@ -16,7 +16,10 @@ export class RenditionDemand {
     this.#viewers.delete(viewer);
   }
 
-  /** @returns whether a rung is in demand. Until somebody watches a codec, all of it is, so that whoever comes is served at once. */
+  /**
+   * @returns whether a rung is in demand. Until a codec has a viewer all its rungs are, so that the first viewer is served
+   * at once.
+   */
   has(codec: Codec, rung: number, rungs: number): boolean {
     let isWatched = false;
     for (const viewer of this.#viewers.values()) {

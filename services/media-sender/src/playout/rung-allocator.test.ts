@@ -4,13 +4,13 @@ import { RungAllocator } from './rung-allocator.js';
 const RATES = [1_500_000, 500_000, 150_000];
 
 describe('RungAllocator', () => {
-  it('starts with the largest rung that fits, and with the smallest where none does', () => {
+  it('starts with the largest rung that fits, and with the smallest if none fits', () => {
     expect(new RungAllocator().choose(RATES, 2_000_000, 0)).toBe(0);
     expect(new RungAllocator().choose(RATES, 600_000, 0)).toBe(1);
     expect(new RungAllocator().choose(RATES, 10_000, 0)).toBe(2);
   });
 
-  it('goes down at once, and up only with a margin and after a wait', () => {
+  it('steps down at once, and up only with a margin and after a wait', () => {
     const allocator = new RungAllocator();
     allocator.choose(RATES, 2_000_000, 0);
     expect(allocator.choose(RATES, 400_000, 10_000)).toBe(2);
@@ -19,7 +19,7 @@ describe('RungAllocator', () => {
     expect(allocator.choose(RATES, 600_000, 12_000)).toBe(1);
   });
 
-  it('waits twice as long after each step up that did not hold', () => {
+  it('doubles the wait after each step up that did not hold', () => {
     const allocator = new RungAllocator();
     let nowMs = 0;
     const upAfter = () => {
@@ -38,7 +38,7 @@ describe('RungAllocator', () => {
     expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000, 16_000]);
   });
 
-  it('takes a ladder of another length, as that of another clip', () => {
+  it('accepts a ladder of another length, as of another clip', () => {
     const allocator = new RungAllocator();
     allocator.choose(RATES, 200_000, 0);
     expect(allocator.choose([1_500_000], 200_000, 1000)).toBe(0);

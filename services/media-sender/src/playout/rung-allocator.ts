@@ -1,6 +1,8 @@
-/** To go up, a rung must fit with so much to spare. */
+/** A larger rung must fit with this margin. */
 const RAISE_MARGIN = 1.15;
-/** After going down, the first step up waits so long; twice as long each time that a step up did not hold. */
+/**
+ * Wait before the first step up after a step down, ms; doubled each time that a step up held for less than {@link HOLDS_MS}.
+ */
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 16_000;
 const HOLDS_MS = 6000;
@@ -13,8 +15,8 @@ export class RungAllocator {
   #waitMs = FIRST_WAIT_MS;
 
   /**
-   * @param ratesBps what each rung takes, bits per second.
-   * @returns the rung to send from now on: where none fits, the smallest.
+   * @param ratesBps the bitrate of each rung, bits per second.
+   * @returns the rung to send from now on: the smallest if none fits.
    */
   choose(ratesBps: readonly number[], budgetBps: number, nowMs: number): number {
     const smallest = ratesBps.length - 1;
@@ -22,7 +24,7 @@ export class RungAllocator {
     let rung = 0;
     while (rung < smallest && !fits(ratesBps[rung] ?? 0, budgetBps, current !== undefined && rung < current)) rung++;
     if (current !== undefined && rung < current) {
-      // One that is not far enough in the past tells that the path is not what it seems.
+      // If the last step up failed recently, the estimate is not to be trusted yet.
       if (nowMs < this.#raiseAfterMs) rung = current;
       else this.#raisedAtMs = nowMs;
     } else if (current !== undefined && rung > current) {

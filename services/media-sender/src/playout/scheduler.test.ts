@@ -18,7 +18,7 @@ const failed = (error: unknown): never => {
 };
 
 describe('Scheduler', () => {
-  it('runs every task at its absolute deadlines, never early, in order, and with one timer', () => {
+  it('runs every task at its absolute deadlines, never early, in order, with one timer', () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -58,7 +58,7 @@ describe('Scheduler', () => {
     );
   });
 
-  it('does not let one late turn delay what is due after', () => {
+  it('does not delay later deadlines after a late run', () => {
     const time = new FakeTime();
     const scheduler = new Scheduler(time, failed, time);
     const lateness: number[] = [];
@@ -78,7 +78,7 @@ describe('Scheduler', () => {
     expect(lateness.at(-1)).toBeLessThan(2);
   });
 
-  it('stops a task that is cancelled or has nothing more to do, and goes on after one that throws', () => {
+  it('stops a task that is cancelled or done, and continues after one that throws', () => {
     const time = new FakeTime();
     const errors: unknown[] = [];
     const scheduler = new Scheduler(time, (error) => errors.push(error), time);
@@ -97,7 +97,7 @@ describe('Scheduler', () => {
     expect(scheduler.size).toBe(1);
   });
 
-  it('lets a task learn that its time is over before it is run', () => {
+  it('calls beforeTask before a task runs after the process was frozen', () => {
     const time = new FakeTime();
     const scheduler = new Scheduler(time, failed, time);
     const task = new Ticking();
@@ -107,12 +107,12 @@ describe('Scheduler', () => {
     };
     time.advance(50);
     const before = task.runs;
-    time.now += 5000; // stopped by a signal, and continued
+    time.now += 5000; // frozen by a signal, and continued
     time.advance(100);
     expect(task.runs).toBe(before);
   });
 
-  it('lets a task learn so, too, when the process was stopped while another task of the same round was run', () => {
+  it('calls beforeTask when the process was frozen in another task of the same round', () => {
     const time = new FakeTime();
     const scheduler = new Scheduler(time, failed, time);
     scheduler.add(

@@ -1,15 +1,15 @@
 import type { Clock } from '@humancast/shared';
 
-/** Something that has deadlines. */
+/** A task with deadlines. */
 export interface Task {
   /**
    * Does everything that is due.
-   * @returns the next deadline, monotonic ms; `undefined` = never again.
+   * @returns the next deadline, monotonic ms; `undefined` if the task is done.
    */
   run(nowMs: number): number | undefined;
 }
 
-/** Ends a task: it will not be run again. */
+/** Cancels a task, so that it is not run again. */
 export type Cancel = () => void;
 
 interface Slot {
@@ -18,7 +18,7 @@ interface Slot {
   cancelled: boolean;
 }
 
-/** `setTimeout` and `clearTimeout`, so that tests can own time. */
+/** `setTimeout` and `clearTimeout`, replaceable in tests. */
 export interface Timers {
   set(callback: () => void, delayMs: number): unknown;
   clear(handle: unknown): void;
@@ -29,24 +29,24 @@ const systemTimers: Timers = {
   clear: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
-/** Node's timers count whole milliseconds, and 0 becomes 1. */
+/** Resolution of Node's timers, which also turn 0 into 1. */
 const TIMER_GRAIN_MS = 1;
 
 /**
- * One timer for all sessions of a process. Deadlines are absolute: being late once delays nothing after. Tasks due at
- * the same time run in the order of their deadlines; none runs early.
+ * Runs the tasks of all sessions of a process with one timer. Deadlines are absolute, so one late run delays none after it.
+ * Tasks run in the order of their deadlines, and none early.
  */
 export class Scheduler {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #onError: (error: unknown) => void;
-  /** Binary heap by deadline. */
+  /** Binary heap, ordered by deadline. */
   readonly #heap: Slot[] = [];
   #timer: unknown;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #running = false;
 
-  /** Called before each task is run: a process that was stopped, be it between two tasks, learns here that its time is over. */
+  /** Called before each task runs, so that a process that was frozen, even between two tasks, learns that its lease is over. */
   beforeTask: ((nowMs: number) => void) | undefined;
 
   constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers) {
@@ -71,7 +71,7 @@ export class Scheduler {
   #run(): void {
     this.#timerDueMs = Number.POSITIVE_INFINITY;
     this.#running = true;
-    // Tasks that became due meanwhile wait for the next round, so that sockets are read in between.
+    // Tasks that become due meanwhile wait for the next round, so that sockets are read in between.
     const nowMs = this.#clock.nowMs();
     for (let slot = this.#heap[0]; slot && slot.dueMs <= nowMs; slot = this.#heap[0]) {
       this.#pop();
@@ -81,7 +81,7 @@ export class Scheduler {
       if (nextMs === undefined || slot.cancelled) continue;
       slot.dueMs = nextMs;
       this.#push(slot);
-      if (nextMs <= nowMs) break; // it is behind: let the event loop turn before it goes on
+      if (nextMs <= nowMs) break; // it is behind, so the event loop turns before it continues
     }
     this.#running = false;
     this.#arm();

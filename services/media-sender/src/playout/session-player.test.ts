@@ -18,11 +18,11 @@ const LOOKAHEAD_PCM = 156;
 interface HeardPacket {
   atMs: number;
   ticks: number;
-  /** What a decoder makes of it: the encoder's delay is over, so the audio starts at the packet's own time. */
+  /** The decoded PCM; the encoder's delay is over, so it starts at the packet's own time. */
   heard: Int16Array;
 }
 
-/** A viewer that takes down what it is sent, and when. */
+/** A viewer that records what it is sent, and when. */
 class Receiver implements PlayoutSink {
   readonly packets: AudioPacket[] = [];
   readonly audio: HeardPacket[] = [];
@@ -65,7 +65,7 @@ class Receiver implements PlayoutSink {
     this.reports.push({ atMs: this.#time.now, ntp, videoTicks, audioTicks });
   }
 
-  /** Seconds of NTP time of an RTP timestamp, as a receiver computes it from the newest sender report before it. */
+  /** @returns the NTP time of an RTP timestamp in seconds, as a receiver computes it from a sender report. */
   ntpSeconds(track: 'audio' | 'video', ticks: number): number {
     const report = this.reports[0];
     if (!report) throw new Error('no sender report');
@@ -75,7 +75,7 @@ class Receiver implements PlayoutSink {
   }
 }
 
-/** An Opus encoder without Opus: its output is its input, late by the look-ahead, as decoded. */
+/** An encoder without Opus: it delays its input by the look-ahead. */
 class DelayEncoder {
   readonly lookaheadSamples = 2 * LOOKAHEAD_PCM;
   #carry: Int16Array = new Int16Array(LOOKAHEAD_PCM);
@@ -89,7 +89,7 @@ class DelayEncoder {
   }
 }
 
-class Stage {
+class Rig {
   readonly time = new FakeTime();
   readonly finished: { seq: number; samples: number; reason: FinishReason; atMs: number }[] = [];
   readonly late: number[] = [];
@@ -97,7 +97,7 @@ class Stage {
   readonly interruptions: { track: 'audio' | 'video'; ms: number }[] = [];
   readonly faults: [of: string, error: string][] = [];
   skippedMs = 0;
-  /** How many more packets may leave before the lease runs out; asking for leave counts as one. */
+  /** How many more packets may be sent before the lease runs out; each call of `maySend` counts as one. */
   asksLeft = Number.POSITIVE_INFINITY;
   readonly maySend = () => this.asksLeft-- > 0;
   readonly scheduler = new Scheduler(
@@ -151,7 +151,7 @@ class Stage {
 
 const speech = (seq: number, frames = 90) => ({ seq, clip: new FakeClip({ segment: `s${seq}`, frames }) });
 
-/** The PCM a receiver plays, by its place in the clip: [RTP ticks, index] of every sample that is not silence. */
+/** @returns the RTP timestamp and value of every PCM sample that is not zero. */
 function samplesOf(receiver: Receiver): { ticks: number; value: number }[] {
   return receiver.audio.flatMap(({ ticks, heard }) =>
     [...heard].flatMap((value, i) => (value === 0 ? [] : [{ ticks: ticks + 2 * i, value }])),
@@ -159,22 +159,22 @@ function samplesOf(receiver: Receiver): { ticks: number; value: number }[] {
 }
 
 describe('SessionPlayer', () => {
-  it('sends a packet of sound every 20 ms and every frame at its time, never early', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.time.advance(3000);
+  it('sends an audio packet every 20 ms and every frame at its time, never early', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.time.advance(3000);
     const anchor = (receiver.audio[0]?.atMs ?? 0) - (receiver.audio[0]?.ticks ?? 0) / 48;
     expect(receiver.audio.map((packet) => packet.ticks)).toEqual(receiver.audio.map((_, i) => i * 960));
     expect(receiver.video.map((frame) => frame.ticks)).toEqual(receiver.video.map((_, i) => i * 3000));
     expect(receiver.audio.length).toBeGreaterThan(148);
     expect(receiver.video.length).toBeGreaterThan(88);
-    expect(Math.min(...stage.late)).toBeGreaterThanOrEqual(0);
+    expect(Math.min(...rig.late)).toBeGreaterThanOrEqual(0);
     for (const frame of receiver.video) expect(frame.atMs - anchor).toBeGreaterThanOrEqual(frame.ticks / 90 - 2);
   });
 
-  it('meets a host that plays on at the same sample and frame, and one that has stopped where it was', () => {
+  it('resumes in sync with a host that plays on, and at the position of one that has stopped', () => {
     const clip = () => new FakeClip({ segment: 's1', frames: 300 });
-    const before = new Stage();
+    const before = new Rig();
     const old = before.watch();
     before.player.enqueue({ seq: 1, clip: clip() });
     before.time.advance(2340);
@@ -182,18 +182,18 @@ describe('SessionPlayer', () => {
     const savedMs = before.time.now;
     const resumption = { segment: 's1', seq: 1, positionSamples, throughSeq: 1 };
     const takeOver = (playsOn: boolean, afterMs: number) => {
-      const stage = new Stage();
-      stage.time.now = savedMs;
-      stage.player.resumeAt(resumption, playsOn ? { fromMs: savedMs, untilMs: savedMs + 5000 } : undefined);
-      stage.player.enqueue({ seq: 1, clip: clip() });
-      stage.time.advance(afterMs);
-      const receiver = stage.watch();
-      stage.time.advance(500);
+      const rig = new Rig();
+      rig.time.now = savedMs;
+      rig.player.resumeAt(resumption, playsOn ? { fromMs: savedMs, untilMs: savedMs + 5000 } : undefined);
+      rig.player.enqueue({ seq: 1, clip: clip() });
+      rig.time.advance(afterMs);
+      const receiver = rig.watch();
+      rig.time.advance(500);
       return { receiver, anchorMs: (receiver.audio[0]?.atMs ?? 0) - (receiver.audio[0]?.ticks ?? 0) / 48 };
     };
     before.time.advance(1500);
     const oldAnchorMs = (old.audio[0]?.atMs ?? 0) - (old.audio[0]?.ticks ?? 0) / 48;
-    /** When a sample of the clip is heard. */
+    /** @returns when each sample of the clip is heard. */
     const heardMs = (receiver: Receiver, anchorMs: number) =>
       new Map(samplesOf(receiver).map(({ ticks, value }) => [value, anchorMs + ticks / 48]));
     const moved = takeOver(true, 730);
@@ -204,21 +204,21 @@ describe('SessionPlayer', () => {
     for (const [value, ms] of byNew) expect(Math.abs(ms - (byOld.get(value) ?? Number.NaN))).toBeLessThan(1.1);
     const [first] = samplesOf(takeOver(false, 730).receiver);
     expect(first?.value).toBe(markedSample(Math.ceil(positionSamples / 2)));
-    // Whoever plays on has an end: after that, it has not been heard.
+    // The other host plays on only for a time; what follows has not been heard.
     const [late] = samplesOf(takeOver(true, 7000).receiver);
     expect(late?.value).toBe(markedSample(Math.ceil((positionSamples + 5000 * 48) / 2)));
   });
 
-  it('sends the GOP again when a clip is gone on with in the middle of it, because idle was decoded since', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
+  it('sends the GOP again when a clip is resumed within it after idle', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
     let arrivedSamples = 64_000;
     const available = (_: number, to: number) => (to <= arrivedSamples ? 'ready' : 'late');
-    stage.player.enqueue({ seq: 1, clip: new FakeClip({ segment: 's1', frames: 90, gopFrames: 30, available }) });
-    stage.time.advance(5000);
+    rig.player.enqueue({ seq: 1, clip: new FakeClip({ segment: 's1', frames: 90, gopFrames: 30, available }) });
+    rig.time.advance(5000);
     const before = receiver.video.length;
     arrivedSamples = 144_000;
-    stage.time.advance(1000);
+    rig.time.advance(1000);
     const sent = receiver.video.slice(before).map(({ frame }) => frame.payloads[0]?.[0] ?? -1);
     const back = sent.findIndex((frame, i) => frame === 41 && sent[i - 1] === 40);
     expect(sent.slice(back - 11, back + 1)).toEqual([30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41]);
@@ -226,27 +226,27 @@ describe('SessionPlayer', () => {
     expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
   });
 
-  it('measures how much later a frame leaves than the sound of its instant', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.time.advance(3000);
-    expect(stage.skews).toHaveLength(receiver.video.length);
-    // Timers count whole milliseconds.
-    expect(Math.max(...stage.skews.map(Math.abs))).toBeLessThanOrEqual(1.001);
-    // Stopped again and again, it is sometimes so that the sound of an instant was sent and its picture was not.
+  it('measures how much later than its audio a frame is sent', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.time.advance(3000);
+    expect(rig.skews).toHaveLength(receiver.video.length);
+    // Timers have whole milliseconds.
+    expect(Math.max(...rig.skews.map(Math.abs))).toBeLessThanOrEqual(1.001);
+    // Frozen repeatedly, it has sometimes sent the audio of an instant and not its video.
     for (let i = 0; i < 10; i++) {
-      stage.time.now += 100;
-      stage.time.advance(107);
+      rig.time.now += 100;
+      rig.time.advance(107);
     }
-    expect(Math.max(...stage.skews)).toBeGreaterThan(80);
+    expect(Math.max(...rig.skews)).toBeGreaterThan(80);
   });
 
-  it('reports within 100 ms of the first packet, then about every second, always the same line', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.time.advance(2000);
-    stage.time.wallOffsetMs += 7_200_000; // the wall clock is stepped
-    stage.time.advance(8000);
+  it('reports within 100 ms of the first packet, then about every second, with exact pairs of timestamps', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.time.advance(2000);
+    rig.time.wallOffsetMs += 7_200_000; // the wall clock is stepped
+    rig.time.advance(8000);
     const first = receiver.reports[0];
     expect((first?.atMs ?? Infinity) - (receiver.audio[0]?.atMs ?? 0)).toBeLessThanOrEqual(100);
     for (const report of receiver.reports) {
@@ -258,13 +258,13 @@ describe('SessionPlayer', () => {
     expect(Math.max(...gaps)).toBeLessThan(1100);
   });
 
-  it('has picture and sound of one instant at one NTP time, as a receiver computes it', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.time.advance(501);
+  it('gives audio and video of one instant the same NTP time, as a receiver computes it', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.time.advance(501);
     const item = { seq: 1, clip: new FakeClip({ segment: 's1', frames: 72, fps: { num: 24_000, den: 1001 } }) };
-    stage.player.enqueue(item);
-    stage.time.advance(4000);
+    rig.player.enqueue(item);
+    rig.time.advance(4000);
     const [firstSample] = samplesOf(receiver);
     expect(firstSample?.value).toBe(markedSample(0));
     const start = firstSample?.ticks ?? 0;
@@ -277,76 +277,76 @@ describe('SessionPlayer', () => {
     }
   });
 
-  it('stops the old voice within a packet and shows idle within a frame, wherever a segment is interrupted', () => {
+  it('stops audio within a packet and shows idle within a frame, wherever a segment is interrupted', () => {
     fc.assert(
       fc.property(fc.integer({ min: 60, max: 2900 }), (afterMs) => {
-        const stage = new Stage();
-        const receiver = stage.watch();
-        stage.player.enqueue(speech(1));
-        stage.time.advance(afterMs);
-        const acceptedMs = stage.time.now;
-        stage.player.interrupt(1);
-        stage.player.interrupt(1);
-        stage.time.advance(500);
+        const rig = new Rig();
+        const receiver = rig.watch();
+        rig.player.enqueue(speech(1));
+        rig.time.advance(afterMs);
+        const acceptedMs = rig.time.now;
+        rig.player.interrupt(1);
+        rig.player.interrupt(1);
+        rig.time.advance(500);
         const voiced = receiver.audio.filter(({ heard }) => heard.some((sample) => sample !== 0));
         expect((voiced.at(-1)?.atMs ?? 0) - acceptedMs).toBeLessThanOrEqual(22);
         const next = receiver.video.find((frame) => frame.atMs > acceptedMs);
         expect((next?.atMs ?? Infinity) - acceptedMs).toBeLessThanOrEqual(36);
         expect(next?.frame.keyframe).toBe(true);
-        // what it measures of itself is what the viewer sees: once for each track
-        expect(stage.interruptions.map(({ track }) => track).sort()).toEqual(['audio', 'video']);
-        const measured = new Map(stage.interruptions.map(({ track, ms }) => [track, ms]));
+        // The measured times are what the viewer sees, once per track.
+        expect(rig.interruptions.map(({ track }) => track).sort()).toEqual(['audio', 'video']);
+        const measured = new Map(rig.interruptions.map(({ track, ms }) => [track, ms]));
         expect(measured.get('audio')).toBeLessThanOrEqual(22);
         expect(measured.get('audio')).toBeGreaterThanOrEqual((voiced.at(-1)?.atMs ?? 0) - acceptedMs - 0.001);
         expect(measured.get('video')).toBeCloseTo((next?.atMs ?? 0) - acceptedMs, 3);
-        expect(stage.finished).toHaveLength(1);
-        // what it says was heard is what was heard
-        expect(stage.finished[0]?.samples).toBe(2 * samplesOf(receiver).length);
+        expect(rig.finished).toHaveLength(1);
+        // The reported position is what was heard.
+        expect(rig.finished[0]?.samples).toBe(2 * samplesOf(receiver).length);
       }),
       { numRuns: 60 },
     );
   });
 
-  it('takes an interrupt before the first packet, and when nothing plays', () => {
-    const stage = new Stage();
-    stage.player.enqueue(speech(1));
-    stage.player.interrupt(1);
-    const receiver = stage.watch();
-    stage.time.advance(200);
-    stage.player.interrupt(1);
-    stage.time.advance(200);
-    expect(stage.finished.map((f) => f.reason)).toEqual(['dropped']);
+  it('accepts an interrupt before the first packet, and when nothing plays', () => {
+    const rig = new Rig();
+    rig.player.enqueue(speech(1));
+    rig.player.interrupt(1);
+    const receiver = rig.watch();
+    rig.time.advance(200);
+    rig.player.interrupt(1);
+    rig.time.advance(200);
+    expect(rig.finished.map((f) => f.reason)).toEqual(['dropped']);
     expect(samplesOf(receiver)).toEqual([]);
     expect(receiver.video.length).toBeGreaterThan(8);
   });
 
-  it('gives a second viewer the picture at once, from the start of the GOP, with the same timestamps after', () => {
-    const stage = new Stage();
-    const first = stage.watch('a');
-    stage.time.advance(510);
-    const second = stage.watch('b');
+  it('sends a second viewer the GOP so far at once, then the same timestamps', () => {
+    const rig = new Rig();
+    const first = rig.watch('a');
+    rig.time.advance(510);
+    const second = rig.watch('b');
     expect(second.video[0]?.frame.keyframe).toBe(true);
-    stage.time.advance(300);
+    rig.time.advance(300);
     const ticks = second.video.map((frame) => frame.ticks);
     expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
     expect(ticks.slice(-5)).toEqual(first.video.slice(-5).map((frame) => frame.ticks));
     expect(second.audio[0]?.ticks).toBe(first.audio.find((packet) => packet.atMs === second.audio[0]?.atMs)?.ticks);
   });
 
-  it('serves a stuck decoder the GOP again at once, with timestamps that still grow', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.time.advance(500);
+  it('answers a keyframe request with the GOP so far, with increasing timestamps', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.time.advance(500);
     const before = receiver.video.length;
-    stage.player.recover('viewer');
-    stage.time.advance(60);
+    rig.player.recover('viewer');
+    rig.time.advance(60);
     const again = receiver.video.slice(before);
     expect(again[0]?.frame.keyframe).toBe(true);
     const ticks = receiver.video.map((frame) => frame.ticks);
     expect(ticks.every((tick, i) => i === 0 || tick > (ticks[i - 1] ?? 0))).toBe(true);
   });
 
-  /** 1.5 Mb/s with keyframes of a tenth of their GOP. */
+  /** 1.5 Mb/s, with keyframes of a tenth of their GOP. */
   function realisticIdle(): FakeClip {
     const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
     idle.frame = (_codec, k) => {
@@ -357,22 +357,22 @@ describe('SessionPlayer', () => {
     return idle;
   }
 
-  /** @returns the bytes that a viewer was sent from the second second to the twenty-second. */
+  /** @returns the bytes that a viewer is sent in 20 s after the first second. */
   function bytesWith(requestEveryMs: number | undefined): number {
-    const stage = new Stage({ idle: realisticIdle() });
-    const receiver = stage.watch();
-    // As the transport does it for each packet that leaves.
+    const rig = new Rig({ idle: realisticIdle() });
+    const receiver = rig.watch();
+    // As the transport does for each packet that it sends.
     const send = receiver.sendVideo.bind(receiver);
     receiver.sendVideo = (frame, ticks, from = 0, to = frame.payloads.length) => {
       const sent = send(frame, ticks, from, to);
       for (const payload of frame.payloads.slice(from, from + sent)) receiver.repairs.earn(payload.length);
       return sent;
     };
-    stage.time.advance(1000);
+    rig.time.advance(1000);
     const before = receiver.video.length;
     for (let ms = 0; ms < 20_000; ms += 50) {
-      if (requestEveryMs !== undefined && ms % requestEveryMs === 0) stage.player.recover('viewer');
-      stage.time.advance(50);
+      if (requestEveryMs !== undefined && ms % requestEveryMs === 0) rig.player.recover('viewer');
+      rig.time.advance(50);
     }
     return receiver.video
       .slice(before)
@@ -380,114 +380,117 @@ describe('SessionPlayer', () => {
       .reduce((sum, payload) => sum + payload.length, 0);
   }
 
-  it.each([50, 200, 700, 1000, 1450])('sends a viewer that asks every %i ms for a keyframe hardly more', (everyMs) => {
-    const media = bytesWith(undefined);
-    const flooded = bytesWith(everyMs);
-    expect(flooded).toBeGreaterThan(0.8 * media);
-    expect(flooded).toBeLessThanOrEqual(1.25 * media + REPAIR_LIMIT_BYTES);
-    expect(flooded / media).toBeLessThan(1.3);
-  });
+  it.each([50, 200, 700, 1000, 1450])(
+    'sends hardly more to a viewer that requests a keyframe every %i ms',
+    (everyMs) => {
+      const media = bytesWith(undefined);
+      const flooded = bytesWith(everyMs);
+      expect(flooded).toBeGreaterThan(0.8 * media);
+      expect(flooded).toBeLessThanOrEqual(1.25 * media + REPAIR_LIMIT_BYTES);
+      expect(flooded / media).toBeLessThan(1.3);
+    },
+  );
 
-  it('sends a decoder that got stuck shortly before a keyframe nothing but that, once', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
+  it('answers a request shortly before a keyframe with that keyframe only', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
     const numberOf = (packet: (typeof receiver.video)[number] | undefined) => packet?.frame.payloads[0]?.readUInt8(0);
-    for (let ms = 0; ms < 3000 && numberOf(receiver.video.at(-1)) !== 27; ms++) stage.time.advance(1);
+    for (let ms = 0; ms < 3000 && numberOf(receiver.video.at(-1)) !== 27; ms++) rig.time.advance(1);
     const sent = receiver.video.length;
-    stage.player.recover('viewer');
-    stage.time.advance(160);
+    rig.player.recover('viewer');
+    rig.time.advance(160);
     const after = receiver.video.slice(sent).map(numberOf);
     expect(after.slice(0, 2)).toEqual([30, 31]);
   });
 
-  it('answers again after a second, or two round trips, and not before', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
+  it('answers again after a second or two round trips, and not before', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
     receiver.roundTripMs = 900;
     const keyframes = () => receiver.video.filter(({ frame, ticks }) => frame.keyframe && ticks % 90_000 !== 0).length;
-    stage.time.advance(500);
+    rig.time.advance(500);
     for (let i = 0; i < 10; i++) {
-      stage.player.recover('viewer');
-      stage.time.advance(100);
+      rig.player.recover('viewer');
+      rig.time.advance(100);
     }
     expect(keyframes()).toBe(1);
-    stage.time.advance(800);
-    stage.player.recover('viewer');
-    stage.time.advance(100);
+    rig.time.advance(800);
+    rig.player.recover('viewer');
+    rig.time.advance(100);
     expect(keyframes()).toBe(2);
   });
 
-  it('waits instead of sending a burst after the process was stopped, and plays everything', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.player.enqueue(speech(1, 60));
-    stage.time.advance(800);
+  it('waits instead of sending a burst after the process was frozen, and plays everything', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.player.enqueue(speech(1, 60));
+    rig.time.advance(800);
     const before = receiver.audio.length;
-    stage.time.now += 5000;
-    stage.time.advance(3);
+    rig.time.now += 5000;
+    rig.time.advance(3);
     expect(receiver.audio.length - before).toBeLessThanOrEqual(2);
-    expect(stage.skippedMs).toBeGreaterThan(4900);
-    stage.time.advance(3000);
+    expect(rig.skippedMs).toBeGreaterThan(4900);
+    rig.time.advance(3000);
     const values = samplesOf(receiver).map((sample) => sample.value);
     expect(values).toEqual(values.map((_, i) => markedSample(i)));
     expect(values).toHaveLength(48_000);
   });
 
-  it('is silent while suspended, and goes on where it was', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.player.enqueue(speech(1, 60));
-    stage.time.advance(800);
-    stage.player.suspend();
+  it('sends nothing while suspended, and continues where it was', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.player.enqueue(speech(1, 60));
+    rig.time.advance(800);
+    rig.player.suspend();
     const before = receiver.audio.length;
-    stage.time.advance(2000);
+    rig.time.advance(2000);
     expect(receiver.audio.length).toBe(before);
-    stage.player.resume();
-    stage.time.advance(3000);
+    rig.player.resume();
+    rig.time.advance(3000);
     expect(samplesOf(receiver)).toHaveLength(48_000);
-    expect(stage.finished.map((f) => f.reason)).toEqual(['finished']);
+    expect(rig.finished.map((f) => f.reason)).toEqual(['finished']);
   });
 
-  /** Its samples are all different: {@link markedSample} begins anew after 32,000. */
+  /** So short that all its samples differ: {@link markedSample} repeats after 32,000. */
   const LEASED_FRAMES = 39;
 
-  /** Stalls for 250 ms of a segment; the lease runs out after so many packets of the turn that follows, and again later. */
-  function losesLease(afterMs: number, asks: readonly number[]) {
-    const stage = new Stage();
-    const receiver = stage.watch();
+  /** Freezes for 250 ms within a segment; the lease runs out after this many packets of the next run, and again later. */
+  function loseLease(afterMs: number, asks: readonly number[]) {
+    const rig = new Rig();
+    const receiver = rig.watch();
     const item = speech(1, LEASED_FRAMES);
     item.clip.frame = (_codec, k) => ({
       payloads: [0, 1, 2].map((part) => Buffer.from([k, part])),
       keyframe: k % item.clip.gopFrames === 0,
       bytes: 6,
     });
-    stage.player.enqueue(item);
-    stage.time.advance(afterMs);
+    rig.player.enqueue(item);
+    rig.time.advance(afterMs);
     for (const left of asks) {
-      stage.time.now += 250;
-      stage.asksLeft = left;
-      stage.time.advance(2);
-      stage.player.suspend();
-      const playhead = stage.player.playhead();
+      rig.time.now += 250;
+      rig.asksLeft = left;
+      rig.time.advance(2);
+      rig.player.suspend();
+      const playhead = rig.player.playhead();
       const heard = Math.max(0, ...samplesOf(receiver).map(({ value }) => value));
       if (playhead?.seq === 1) expect(playhead.positionSamples / 2).toBeLessThanOrEqual(heard + BLOCK_PCM);
-      stage.time.advance(1500);
-      stage.asksLeft = Number.POSITIVE_INFINITY;
-      stage.player.resume();
+      rig.time.advance(1500);
+      rig.asksLeft = Number.POSITIVE_INFINITY;
+      rig.player.resume();
     }
-    stage.time.advance(4000);
+    rig.time.advance(4000);
     const spoken = receiver.video
       .flatMap(({ frame, from, to }) => frame.payloads.slice(from, to))
       .filter(({ length }) => length === 2)
       .map((payload) => [...payload]);
-    return { receiver, spoken, finished: stage.finished.map(({ reason }) => reason) };
+    return { receiver, spoken, finished: rig.finished.map(({ reason }) => reason) };
   }
 
-  it('goes on with the first packet that did not leave when the lease runs out in the middle of a turn, again and again', () => {
+  it('continues with the first unsent packet when the lease runs out within a run, repeatedly', () => {
     const asks = fc.integer({ min: 0, max: 60 });
     fc.assert(
       fc.property(fc.integer({ min: 60, max: 1200 }), fc.array(asks, { maxLength: 3 }), (afterMs, leases) => {
-        const { receiver, spoken, finished } = losesLease(afterMs, leases);
+        const { receiver, spoken, finished } = loseLease(afterMs, leases);
         expect(finished).toEqual(['finished']);
         expect(spoken).toEqual(Array.from({ length: 3 * LEASED_FRAMES }, (_, i) => [Math.floor(i / 3), i % 3]));
         const ticks = receiver.video.map((packet) => packet.ticks);
@@ -500,7 +503,7 @@ describe('SessionPlayer', () => {
     );
   });
 
-  it('spreads the packets of a large frame inside its time', () => {
+  it('spreads the packets of a large frame over its duration', () => {
     const big: PacketizedFrame = {
       payloads: Array.from({ length: 50 }, () => Buffer.alloc(500)),
       keyframe: true,
@@ -509,9 +512,9 @@ describe('SessionPlayer', () => {
     const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
     const frame = idle.frame.bind(idle);
     idle.frame = (codec, k) => (k % 30 === 0 ? big : frame(codec, k));
-    const stage = new Stage({ idle });
-    const receiver = stage.watch();
-    stage.time.advance(100);
+    const rig = new Rig({ idle });
+    const receiver = rig.watch();
+    rig.time.advance(100);
     const parts = receiver.video.filter((part) => part.frame === big);
     expect(Math.max(...parts.map((part) => part.to - part.from))).toBeLessThanOrEqual(10);
     expect(parts.map((part) => part.from)).toEqual([0, ...parts.slice(0, -1).map((part) => part.to)]);
@@ -519,49 +522,49 @@ describe('SessionPlayer', () => {
     expect((parts.at(-1)?.atMs ?? 0) - (parts[0]?.atMs ?? 0)).toBeLessThan(33);
   });
 
-  it('goes on for the others when serving one viewer throws', () => {
-    const stage = new Stage();
-    const [broken, other] = [stage.watch('broken'), stage.watch('other')];
-    stage.time.advance(500);
+  it('goes on for the other viewers when serving one throws', () => {
+    const rig = new Rig();
+    const [broken, other] = [rig.watch('broken'), rig.watch('other')];
+    rig.time.advance(500);
     broken.sendAudio = () => {
       throw new Error('no socket');
     };
-    stage.time.advance(500);
-    expect(stage.faults).toEqual([['broken', 'Error: no socket']]);
+    rig.time.advance(500);
+    expect(rig.faults).toEqual([['broken', 'Error: no socket']]);
     expect(other.audio.map(({ ticks }) => ticks)).toEqual(other.audio.map((_, i) => i * 960));
     expect(other.audio.length).toBeGreaterThan(48);
-    expect(stage.player.viewerCount).toBe(1);
+    expect(rig.player.viewerCount).toBe(1);
   });
 
-  it('says so when playing throws, and leaves other sessions alone', () => {
+  it('reports a fault when playing throws, and stops', () => {
     const idle = new FakeClip({ segment: 'idle', role: 'idle', frames: 60, pcmSamples: 0 });
-    const stage = new Stage({ idle });
-    stage.watch();
-    stage.time.advance(200);
+    const rig = new Rig({ idle });
+    rig.watch();
+    rig.time.advance(200);
     idle.readPcm = () => {
       throw new RangeError('not there');
     };
-    stage.time.advance(200);
-    expect(stage.faults).toEqual([['session', 'RangeError: not there']]);
-    expect(stage.scheduler.size).toBe(0);
+    rig.time.advance(200);
+    expect(rig.faults).toEqual([['session', 'RangeError: not there']]);
+    expect(rig.scheduler.size).toBe(0);
   });
 
-  it('lets nothing be left of a session that is closed', () => {
-    const stage = new Stage();
-    const receiver = stage.watch();
-    stage.player.enqueue(speech(1));
-    stage.player.enqueue(speech(2));
-    stage.time.advance(300);
-    stage.player.close({ finish: true });
-    stage.player.close({ finish: true });
+  it('close() finishes every item once and sends nothing more', () => {
+    const rig = new Rig();
+    const receiver = rig.watch();
+    rig.player.enqueue(speech(1));
+    rig.player.enqueue(speech(2));
+    rig.time.advance(300);
+    rig.player.close({ finish: true });
+    rig.player.close({ finish: true });
     const before = receiver.audio.length;
-    stage.time.advance(1000);
+    rig.time.advance(1000);
     expect(receiver.audio.length).toBe(before);
-    expect(stage.finished.map((f) => [f.seq, f.reason])).toEqual([
+    expect(rig.finished.map((f) => [f.seq, f.reason])).toEqual([
       [1, 'interrupted'],
       [2, 'dropped'],
     ]);
-    expect(stage.scheduler.size).toBe(0);
+    expect(rig.scheduler.size).toBe(0);
   });
 });
 

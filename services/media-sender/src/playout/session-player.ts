@@ -18,33 +18,33 @@ import type { Stagger } from './stagger.js';
 import { Timeline } from './timeline.js';
 import { VideoPacer, type VideoSink } from './video-pacer.js';
 
-/** Further behind than this, what was missed is not sent in a burst: the playout waits instead, and goes on. */
+/** If playout is further behind than this, ms, it waits instead of sending what it missed in a burst. */
 const MAX_BEHIND_MS = 300;
-/** A browser can lip-sync from the second report on, so the first ones come quickly; then one a second (RFC 3550 §6.2). */
+/** Browsers can lip-sync from the second report on, so the first ones follow quickly; then one a second (RFC 3550 §6.2). */
 const REPORT_DELAYS_MS = [40, 200, 500];
 const REPORT_INTERVAL_MS = 1000;
 
-/** A viewer's connection, as playout sees it. */
+/** A viewer's connection, as playout uses it. */
 export interface PlayoutSink extends VideoSink {
-  /** @returns `false` if media may not leave at this instant: the packet is to be sent later, and nothing is missing meanwhile. */
+  /** @returns `false` if media may not be sent now; the packet must be sent later, and nothing is lost meanwhile. */
   sendAudio(packet: AudioPacket): boolean;
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 }
 
 interface AudioEncoder {
   readonly lookaheadSamples: number;
-  encode(pcm: Int16Array, sounding: boolean): Buffer;
+  encode(pcm: Int16Array, hasAudio: boolean): Buffer;
 }
 
-/** What playout measures; each call is on the path of a packet. */
+/** Metrics of playout; each call is on the path of a packet. */
 export interface PlayoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
-  /** @param skewMs how much later against the timeline it left than the audio of its instant; negative: earlier. */
+  /** @param skewMs how much later than the audio of the same instant the frame was sent; negative if earlier. */
   frameSent(skewMs: number): void;
-  /** The estimate of a viewer's path, bits per second; about once a second. */
+  /** Bandwidth estimate of a viewer's path, bits per second; about once a second. */
   bandwidthEstimated(bps: number): void;
   skipped(ms: number): void;
-  /** A barge-in has taken effect on a track, so long after it was accepted. */
+  /** A barge-in took effect on a track, this long after it was accepted. */
   interrupted(track: 'audio' | 'video', afterMs: number): void;
 }
 
@@ -54,11 +54,11 @@ export interface SessionPlayerOptions {
   encoder: AudioEncoder;
   metrics: PlayoutMetrics;
   cutPolicy: CutPolicy;
-  /** Told which renditions the viewers are sent; default: nobody is. */
+  /** Receives which renditions the viewers are sent. Default: none. */
   demand?: RenditionDemand;
   crossfadeSamples: number;
   stagger: Stagger;
-  /** Whether media may leave at this very instant. */
+  /** Whether media may be sent at this instant. */
   maySend: () => boolean;
   nextIdle: () => Clip | undefined;
   onStarted: (item: QueueItem) => void;
@@ -66,9 +66,9 @@ export interface SessionPlayerOptions {
   onHeld: (clip: Clip, heldSamples: number) => void;
   /** The viewer has been sent its first audio. */
   onServed: (viewer: string) => void;
-  /** Serving one viewer threw: it is served no more, and the others are. */
+  /** Serving a viewer threw: it is removed, and the others are unaffected. */
   onViewerFault: (viewer: string, error: unknown) => void;
-  /** Playing threw: nothing more is played. */
+  /** Playing threw: the session plays nothing more. */
   onFault: (error: unknown) => void;
 }
 
@@ -81,8 +81,8 @@ interface Viewer {
 }
 
 /**
- * Plays a session's playout to its viewers: one audio packet every 20 ms, each frame at its time, sender reports; all due
- * at absolute instants of the session's timeline. Encoded once, whoever watches.
+ * Plays a session's playout to its viewers: an audio packet every 20 ms, each frame at its time, and sender reports, all due at
+ * absolute instants of the session's timeline. Audio is encoded once for all viewers.
  */
 export class SessionPlayer implements Task {
   readonly #options: SessionPlayerOptions;
@@ -93,25 +93,25 @@ export class SessionPlayer implements Task {
   #cancel: Cancel | undefined;
   /** Timeline position of the next audio packet. */
   #audioSamples = 0;
-  /** What is to be heard there, once it is encoded. */
+  /** The audio for that position, once encoded. */
   #encodedAudio: Buffer | undefined;
   /** The last audio packet, which the next one may repeat. */
   #lastAudio: AudioPacket | undefined;
-  /** Of the last audio packet. */
+  /** How late the last audio packet was sent, ms. */
   #audioLateMs = 0;
   #interruption: Interruption | undefined;
-  /** The frame that viewers see. */
+  /** The frame that is shown. */
   #showing: ScheduledFrame | undefined;
   #phase: number | undefined;
   #suspendedAtMs: number | undefined;
-  /** In which the host before has played on, monotonic ms. */
+  /** Time span in which the previous host plays on, monotonic ms. */
   #playedOn: { readonly fromMs: number; readonly untilMs: number } | undefined;
   #closed = false;
 
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
     const { encoder, cutPolicy, crossfadeSamples, nextIdle, onStarted, onFinished, onHeld } = options;
-    // The packet for a position carries what is heard from there on only if the encoder is fed its look-ahead more.
+    // The packet for a position holds the audio from there on only if the encoder is fed its look-ahead more.
     this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
       cutPolicy,
       crossfadeSamples,
@@ -147,12 +147,12 @@ export class SessionPlayer implements Task {
       const { fromMs, untilMs } = this.#playedOn;
       this.#playout.playedOn(msToSamples(Math.max(0, Math.min(anchorMs, untilMs) - fromMs)));
     }
-    // The first block only primes the encoder with what it looks ahead to; its packet would belong before the anchor.
+    // The first block only primes the encoder's look-ahead; its packet would belong before the anchor.
     this.#decide();
     if (this.#suspendedAtMs === undefined) this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
   }
 
-  /** Sends to a connected viewer from now on: from the start of the current GOP, at once. */
+  /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
     const viewer: Viewer = {
@@ -173,7 +173,7 @@ export class SessionPlayer implements Task {
     this.#viewers.delete(id);
   }
 
-  /** The viewer's decoder needs a keyframe. */
+  /** Serves a viewer's keyframe request. */
   recover(id: string): void {
     const pacer = this.#viewers.get(id)?.pacer;
     const nowMs = this.#options.clock.nowMs();
@@ -186,8 +186,8 @@ export class SessionPlayer implements Task {
   }
 
   /**
-   * Goes on where another host was. Before {@link start}.
-   * @param playedOn the time in which that host plays on, monotonic ms; without, it has stopped there.
+   * Continues where another host was. Call it before {@link start}.
+   * @param playedOn the time span in which that host plays on, monotonic ms; without it, that host has stopped there.
    */
   resumeAt(resumption: Resumption, playedOn?: { fromMs: number; untilMs: number }): void {
     this.#playout.resumeAt(resumption);
@@ -205,22 +205,22 @@ export class SessionPlayer implements Task {
     this.#playout.drop(isGone, this.#positionNow());
   }
 
-  /** What is being played at this instant. */
+  /** @returns what is played at this instant. */
   playhead(): Playhead | undefined {
     return this.#timeline ? this.#playout.playheadAt(this.#positionNow()) : undefined;
   }
 
-  /** What another host would have to go on with at this instant. */
+  /** @returns where another host would have to continue at this instant. */
   resumption(): Omit<Resumption, 'throughSeq'> | undefined {
     return this.#timeline ? this.#playout.resumptionAt(this.#positionNow()) : undefined;
   }
 
-  /** Whether what is to be heard waits for its media. */
+  /** Whether playback waits for its media. */
   get waiting(): boolean {
     return this.#playout.waiting;
   }
 
-  /** Where idle would be left for speech that is queued now, and in how many ms. */
+  /** @returns where idle would be left for speech that is queued now, and in how many ms. */
   nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
     const cut = this.#playout.nextCut();
     return (
@@ -228,7 +228,7 @@ export class SessionPlayer implements Task {
     );
   }
 
-  /** Nothing is sent until {@link resume}; the playout waits where it is. */
+  /** Stops sending until {@link resume}; playout waits. */
   suspend(): void {
     if (this.#suspendedAtMs !== undefined || this.#closed) return;
     this.#suspendedAtMs = this.#options.clock.nowMs();
@@ -245,7 +245,10 @@ export class SessionPlayer implements Task {
     this.#cancel = this.#options.scheduler.add(this, nowMs);
   }
 
-  /** Stops for good. With `finish`, what is queued or playing is reported as over. */
+  /**
+   * Stops for good.
+   * @param finish whether what is queued or playing is reported as finished.
+   */
   close({ finish }: { finish: boolean }): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -268,21 +271,21 @@ export class SessionPlayer implements Task {
     const timeline = this.#timeline;
     if (!timeline) return undefined;
     if (nowMs - timeline.dueMs(this.#audioSamples) > MAX_BEHIND_MS) this.#skipTo(nowMs);
-    // In the order of their positions, so that one that is late doesn't pass the other track.
+    // In order of position, so that a late packet is not overtaken by one of the other track.
     for (;;) {
       const frame = this.#playout.peekFrame();
       const audioDueMs = timeline.dueMs(this.#audioSamples);
       const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
       const dueMs = Math.min(audioDueMs, frameDueMs);
       if (dueMs > nowMs) return this.#pump(nowMs, dueMs);
-      // The lease may run out in the middle of a turn: playout waits at the first packet that must not leave.
+      // The lease may run out in the middle of a run: playout waits at the first packet that must not be sent.
       if (!this.#options.maySend()) return dueMs;
       if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs, nowMs - frameDueMs);
       else if (!this.#sendAudio(nowMs, nowMs - audioDueMs)) return dueMs;
     }
   }
 
-  /** @returns `false` if no viewer's connection took the packet: it stays the next one. */
+  /** @returns `false` if no viewer's connection took the packet, so that it stays the next one. */
   #sendAudio(nowMs: number, lateMs: number): boolean {
     this.#encodedAudio ??= this.#decide();
     const packet = new AudioPacket(this.#encodedAudio, this.#audioSamples, this.#lastAudio);
@@ -312,7 +315,7 @@ export class SessionPlayer implements Task {
     if (this.#interruption) this.#watchInterruption(this.#interruption, frame.clip);
   }
 
-  /** Repeated, it is still the same one. */
+  /** Repeated calls for the same clip have no effect. */
   #awaitInterruption(clip: Clip): void {
     if (this.#interruption?.clip === clip) return;
     const { clock, crossfadeSamples, metrics } = this.#options;
@@ -335,7 +338,7 @@ export class SessionPlayer implements Task {
     return nextMs;
   }
 
-  /** What goes wrong with one viewer is not heard by the others. */
+  /** Serves each viewer; an error with one does not affect the others. */
   #serve(one: (viewer: Viewer) => void): void {
     for (const viewer of this.#viewers.values()) {
       try {
@@ -348,8 +351,8 @@ export class SessionPlayer implements Task {
   }
 
   #decide(): Buffer {
-    const sounding = this.#playout.next(this.#block);
-    return this.#options.encoder.encode(this.#block, sounding);
+    const hasAudio = this.#playout.next(this.#block);
+    return this.#options.encoder.encode(this.#block, hasAudio);
   }
 
   #report(viewer: Viewer, nowMs: number): void {
@@ -358,13 +361,13 @@ export class SessionPlayer implements Task {
     const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
     viewer.sink.sendReports(ntp, videoTicks, audioTicks);
     this.#options.metrics.bandwidthEstimated(viewer.sink.bandwidth.targetBps(nowMs));
-    // The first one comes with the first audio.
+    // The first report is sent with the first audio.
     if (viewer.reports === 0) this.#options.onServed(viewer.id);
     viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);
     viewer.reports++;
   }
 
-  /** Time nobody was served in passes without the playout. */
+  /** Skips time in which nothing was sent; playout does not advance. */
   #skipTo(nowMs: number): void {
     const behindMs = this.#timeline ? nowMs - this.#timeline.dueMs(this.#audioSamples) : 0;
     const blocks = Math.floor(behindMs / samplesToMs(BLOCK_SAMPLES));
@@ -374,7 +377,7 @@ export class SessionPlayer implements Task {
     this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
   }
 
-  /** How far it has got, by the clock; never beyond what has been sent, which is where anybody goes on. */
+  /** @returns the position by the clock, but never beyond what has been sent, because another host would continue there. */
   #positionNow(): number {
     const nowMs = this.#suspendedAtMs ?? this.#options.clock.nowMs();
     return this.#timeline ? Math.min(this.#timeline.positionAt(nowMs), this.#audioSamples) : 0;

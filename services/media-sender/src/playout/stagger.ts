@@ -1,20 +1,20 @@
 /**
- * Stagger within the 20 ms of an audio packet, handed out so that sessions' packets spread over it: a new session gets the
- * emptiest of the stagger that come next, which delays its start by a few ms at most.
+ * Assigns sessions a phase within the 20 ms of an audio packet, so that their packets spread over it. A new session gets the
+ * least used phase of the next few, which delays its start by a few milliseconds at most.
  */
 export class Stagger {
   readonly #periodMs: number;
   readonly #counts: number[];
   readonly #lookahead: number;
 
-  /** @param periodMs how often a session sends. @param lookaheadMs the longest wait for a phase. */
+  /** @param periodMs packet interval of a session. @param lookaheadMs longest wait for a phase. */
   constructor(periodMs = 20, lookaheadMs = 8) {
     this.#periodMs = periodMs;
     this.#counts = new Array<number>(periodMs).fill(0);
     this.#lookahead = lookaheadMs;
   }
 
-  /** → ms from now to the start, and the phase to give back. */
+  /** @returns the delay until the session starts, ms, and the phase to pass to {@link release}. */
   take(nowMs: number): { delayMs: number; phase: number } {
     const first = Math.ceil(nowMs);
     let best = first;

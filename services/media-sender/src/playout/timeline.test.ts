@@ -26,7 +26,7 @@ describe('Timeline', () => {
         expect(Number.isInteger(videoTicks) && Number.isInteger(audioTicks)).toBe(true);
         expect(videoTicks * 8).toBe(audioTicks * 15);
         expect(ntp).toBe(timeline.ntpAt(audioTicks));
-        // never ahead of now, and at most a sixth of a millisecond behind
+        // Never ahead of now, and at most a sixth of a millisecond behind.
         const behind = elapsedMs * 48 - audioTicks;
         expect(behind).toBeGreaterThanOrEqual(-1e-3);
         expect(behind).toBeLessThan(8.001);
@@ -52,7 +52,7 @@ describe('Timeline', () => {
 });
 
 describe('frame times', () => {
-  it('rounds each frame’s exact time to the nearest tick once, without adding up', () => {
+  it("rounds each frame's exact time to the nearest tick, without accumulating errors", () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...RATES),

@@ -7,7 +7,7 @@ const SAMPLES_PER_MS = CLOCK_RATE / 1000;
 const VIDEO_TICKS_PER_SAMPLE = VIDEO_CLOCK_RATE / CLOCK_RATE;
 const EXACT_GRID_SAMPLES = 8;
 
-/** What a sender report says of both tracks: one instant in NTP time and in each RTP clock (RFC 3550 §6.4.1). */
+/** An instant as both sender reports state it: in NTP time and on each RTP clock (RFC 3550 §6.4.1). */
 export interface ReportInstant {
   /** 32.32 fixed point. */
   readonly ntp: bigint;
@@ -16,11 +16,12 @@ export interface ReportInstant {
 }
 
 /**
- * A session's media clock: a position in 48 kHz samples since the anchor. The anchor pairs one monotonic instant with one
- * NTP instant, once; wall-clock steps after that move nothing, and both tracks' RTP and sender reports come from here.
+ * A session's media clock: positions in 48 kHz samples since the anchor. The anchor pairs one monotonic instant with one NTP
+ * instant, once. Later steps of the wall clock change nothing, and the RTP timestamps and sender reports of both tracks
+ * derive from it.
  */
 export class Timeline {
-  /** Monotonic ms at which the position was zero. */
+  /** Monotonic ms at which the position is zero. */
   readonly anchorMs: number;
   readonly #anchorNtp: bigint;
 
@@ -29,47 +30,51 @@ export class Timeline {
     this.#anchorNtp = toNtp(anchorWallMs);
   }
 
-  /** Anchors at a monotonic instant, now or soon. */
+  /** Creates a timeline anchored at a monotonic instant, now or soon. */
   static anchoredAt(anchorMs: number, clock: Clock): Timeline {
     return new Timeline(anchorMs, clock.wallMs() + (anchorMs - clock.nowMs()));
   }
 
-  /** Samples, fractional. */
+  /** @returns the position at an instant, fractional samples. */
   positionAt(nowMs: number): number {
     return (nowMs - this.anchorMs) * SAMPLES_PER_MS;
   }
 
-  /** Monotonic ms at which a position is due. */
+  /** @returns the monotonic ms at which a position is due. */
   dueMs(positionSamples: number): number {
     return this.anchorMs + positionSamples / SAMPLES_PER_MS;
   }
 
-  /** The report for now. Rounded down to where both RTP clocks are whole ticks, so that the three agree exactly. */
+  /**
+   * @returns the report for an instant, rounded down to where both RTP clocks have whole ticks, so that all three values
+   * agree exactly.
+   */
   reportAt(nowMs: number): ReportInstant {
     const samples = Math.floor(this.positionAt(nowMs) / EXACT_GRID_SAMPLES) * EXACT_GRID_SAMPLES;
     return { ntp: this.ntpAt(samples), videoTicks: samples * VIDEO_TICKS_PER_SAMPLE, audioTicks: samples };
   }
 
-  /** NTP time of a whole position, 32.32 fixed point (RFC 5905 §6). */
+  /** @returns the NTP time of a whole position, 32.32 fixed point (RFC 5905 §6). */
   ntpAt(positionSamples: number): bigint {
     return BigInt.asUintN(64, this.#anchorNtp + (BigInt(positionSamples) << 32n) / BigInt(CLOCK_RATE));
   }
 }
 
 /**
- * RTP ticks of frame `k` of a clip that starts at a whole position. The clip's start is exact in binary (eighths of a
- * tick), the frame's offset is one division: the only rounding is the last one, to the nearest tick.
+ * @returns the RTP timestamp of a frame of a clip that starts at a whole position, 90 kHz ticks. The clip's start is exact
+ * in binary (eighths of a tick) and the frame's offset is one division, so that only the result is rounded, to the nearest
+ * tick.
  */
 export function frameTicks(startSamples: number, frame: number, fps: { num: number; den: number }): number {
   return Math.round(startSamples * VIDEO_TICKS_PER_SAMPLE + (frame * VIDEO_CLOCK_RATE * fps.den) / fps.num);
 }
 
-/** Offset of frame `k` from its clip's start, in samples, fractional. */
+/** @returns the offset of a frame from its clip's start, fractional samples. */
 export function frameOffsetSamples(frame: number, fps: { num: number; den: number }): number {
   return (frame * CLOCK_RATE * fps.den) / fps.num;
 }
 
-/** The first frame that is due at or after an offset from the clip's start. */
+/** @returns the first frame that is due at or after an offset from the clip's start. */
 export function frameAtOrAfter(offsetSamples: number, fps: { num: number; den: number }): number {
   const frame = Math.floor((offsetSamples * fps.num) / (CLOCK_RATE * fps.den));
   return frameOffsetSamples(frame, fps) >= offsetSamples ? frame : frame + 1;

@@ -10,12 +10,12 @@ const RATES = [1_500_000, 500_000, 150_000];
 const GOP = 30;
 const FRAME_MS = 1000 / 30;
 
-/** Three rungs, whose keyframes take as much as six other frames. */
+/** Three rungs, whose keyframes are as large as six other frames. */
 class LadderClip extends FakeClip {
   /** Rungs that are in memory. */
   readonly inMemory = new Set([0, 1, 2]);
   readonly #frames = new Map<number, PacketizedFrame>();
-  /** Whether no other frame needs every second one. */
+  /** Whether every second frame is discardable. */
   isLayered = false;
 
   override rungs() {
@@ -37,7 +37,7 @@ class LadderClip extends FakeClip {
   }
 }
 
-/** A viewer whose estimate is what the test says, as its own REMB. */
+/** A viewer whose estimate the test sets as its REMB. */
 class Viewer implements VideoSink {
   readonly repairs = new RepairBudget();
   readonly bandwidth = new BandwidthEstimator();
@@ -75,7 +75,7 @@ beforeEach(() => {
   pacer = new VideoPacer('vp8', viewer, demand);
 });
 
-/** Plays frames from one to another at an estimate, looking in every millisecond. @returns what was sent meanwhile. */
+/** Plays frames from one to another at an estimate, pumping every millisecond. @returns what was sent. */
 function play(fromFrame: number, toFrame: number, bps?: number) {
   const before = viewer.sent.length;
   for (let frame = fromFrame; frame < toFrame; frame++) {
@@ -93,7 +93,7 @@ const bpsOf = (sent: Viewer['sent'], seconds: number) =>
   (sent.reduce((sum, { bytes }) => sum + bytes, 0) * 8) / seconds;
 const framesOf = (sent: Viewer['sent']) => sent.filter(({ first }) => first).length;
 
-describe('the rendition of a viewer', () => {
+describe("VideoPacer's rendition", () => {
   it('is the largest that fits the estimate beside audio, chosen at keyframes', () => {
     expect(rungsOf(play(0, 30, 2_500_000))).toEqual([0]);
     const lower = play(30, 90, 700_000);
@@ -106,7 +106,7 @@ describe('the rendition of a viewer', () => {
     expect(framesOf(higher)).toBe(120);
   });
 
-  it('becomes a smaller one at once when the estimate collapses within a GOP: that GOP so far', () => {
+  it('becomes smaller at once, with the GOP so far, when the estimate collapses within a GOP', () => {
     play(0, 35, 2_500_000);
     const sent = play(35, 45, 500_000);
     const [first] = sent.filter(({ rung }) => rung === 2);
@@ -115,7 +115,7 @@ describe('the rendition of a viewer', () => {
     expect(sent.some(({ rung, atMs }) => rung === 0 && atMs > 36 * FRAME_MS)).toBe(false);
   });
 
-  it('keeps its time stamps growing over every change', () => {
+  it('keeps its timestamps increasing over every change', () => {
     play(0, 35, 2_500_000);
     play(35, 100, 200_000);
     play(100, 300, 2_500_000);
@@ -123,7 +123,7 @@ describe('the rendition of a viewer', () => {
     expect(ticks).toEqual([...ticks].sort((a, b) => a - b));
   });
 
-  it('is the only demand there is', () => {
+  it('is the only rendition in demand', () => {
     expect([0, 1, 2].map((rung) => demand.has('vp8', rung, 3))).toEqual([true, true, true]);
     play(0, 60);
     expect([0, 1, 2].map((rung) => demand.has('vp8', rung, 3))).toEqual([false, true, false]);
@@ -131,7 +131,7 @@ describe('the rendition of a viewer', () => {
     expect(demand.has('vp8', 0, 3)).toBe(true);
   });
 
-  it('is another one while it is not in memory: a larger one where the path is not known to be narrow', () => {
+  it('is another one while it is not in memory, even a larger one if the path is not known to be narrow', () => {
     clip.inMemory.delete(1);
     clip.inMemory.delete(2);
     expect(rungsOf(play(0, 30))).toEqual([0]);
@@ -139,7 +139,7 @@ describe('the rendition of a viewer', () => {
     expect(rungsOf(play(30, 60))).toEqual([1]);
   });
 
-  it('is waited for on a narrow path while only a larger one is in memory, and then begun within its GOP', () => {
+  it('is awaited on a narrow path while only a larger one is in memory, then started within its GOP', () => {
     play(0, 30, 700_000);
     clip.inMemory.delete(2);
     expect(play(30, 33, 300_000)).toEqual([]);
@@ -150,8 +150,8 @@ describe('the rendition of a viewer', () => {
   });
 });
 
-describe('below the smallest rendition', () => {
-  it('sends fewer frames, and no more than fits', () => {
+describe('VideoPacer below the smallest rendition', () => {
+  it('sends fewer frames, no more than fit', () => {
     play(0, 60, 150_000);
     const sent = play(60, 360, 150_000);
     expect(bpsOf(sent, 10)).toBeLessThan(90_000);
@@ -159,9 +159,9 @@ describe('below the smallest rendition', () => {
     expect(framesOf(sent)).toBeLessThan(270);
   });
 
-  it('leaves out the frames that no other needs before any other, and sends the rest whole and evenly', () => {
+  it('leaves out discardable frames first, and sends the others evenly', () => {
     clip.isLayered = true;
-    // Half the frames of the smallest rendition fit, all of them don't.
+    // Half the frames of the smallest rendition fit, but not all.
     play(0, 60, 200_000);
     const sent = play(60, 360, 200_000);
     const ticks = new Set(sent.map((packet) => packet.ticks));
@@ -170,18 +170,18 @@ describe('below the smallest rendition', () => {
     expect(framesOf(play(360, 390, 300_000))).toBe(30);
   });
 
-  it('begins a GOP late without the frames that no other needs', () => {
+  it('catches up on a GOP without its discardable frames', () => {
     clip.isLayered = true;
     play(0, 10, 700_000);
     const showing = { clip, frame: 9, positionSamples: 0, ticks: 9 * 3000 };
     const before = viewer.sent.length;
     pacer.recover(showing, 10 * FRAME_MS);
     for (viewer.nowMs = 10 * FRAME_MS; viewer.nowMs < 30 * FRAME_MS; viewer.nowMs++) pacer.pump(viewer.nowMs);
-    // Five that others need, and the one that is shown.
+    // Five that others refer to, and the one that is shown.
     expect(framesOf(viewer.sent.slice(before))).toBe(6);
   });
 
-  it('sends keyframes only, and then nothing: audio needs all there is', () => {
+  it('sends keyframes only, then nothing when audio needs all the bandwidth', () => {
     play(0, 60, 90_000);
     const sent = play(60, 660, 90_000);
     expect(bpsOf(sent, 20)).toBeLessThan(25_000);
@@ -191,8 +191,8 @@ describe('below the smallest rendition', () => {
   });
 });
 
-describe('pacing', () => {
-  it('spreads a keyframe at one and a half times the estimate', () => {
+describe("VideoPacer's pacing", () => {
+  it('spreads a keyframe at 1.5 times the estimate', () => {
     const sent = play(0, 300, 2_000_000);
     for (let from = 0; from < 10_000; from += 50) {
       const inWindow = sent.filter(({ atMs }) => atMs >= from && atMs < from + 100);
@@ -200,15 +200,15 @@ describe('pacing', () => {
     }
   });
 
-  it('leaves nothing out for a viewer that says nothing', () => {
+  it('leaves nothing out for a viewer without feedback', () => {
     const sent = play(0, 300);
     expect(framesOf(sent)).toBe(300);
     expect(pacer.queued).toBe(0);
   });
 });
 
-describe('a request for a keyframe', () => {
-  it('waits for the next one where the GOP so far would take longer', () => {
+describe("VideoPacer's answer to a keyframe request", () => {
+  it('is the next keyframe if repeating the GOP so far would take longer', () => {
     play(0, 55, 200_000);
     const before = viewer.sent.length;
     pacer.recover({ clip, frame: 54, positionSamples: 0, ticks: 54 * 3000 }, 55 * FRAME_MS);

@@ -8,45 +8,45 @@ import type { ScheduledFrame } from './playout.js';
 import type { RenditionDemand } from './rendition-demand.js';
 import { RungAllocator } from './rung-allocator.js';
 
-/** Packets leave at this multiple of the estimate, so that a keyframe is spread and does not fill a queue on the way. */
+/** Packets are sent at this multiple of the estimate, so that a keyframe is spread and fills no queue on the path. */
 const PACING = 1.5;
-/** The same while nothing has shown that the path is narrow: the first video must not wait for an estimate. */
+/** Minimum pacing rate while the path is not known to be narrow: the first video must not wait for an estimate. */
 const UNCONSTRAINED_PACING_BPS = 8_000_000;
-/** A keyframe should leave within about a frame's time; the path is probed up to this many times the largest rung. */
+/** A keyframe should be sent within about a frame's time, so the path is probed up to this multiple of the largest rung. */
 const WANTED_FACTOR = 4;
-/** What a packet takes on the network besides its payload. */
+/** Bytes of a packet on the network besides its payload. */
 const PACKET_OVERHEAD_BYTES = 68;
-/** A GOP that is begun late is brought along only up to this size: a smaller rung shows something sooner. */
+/** Largest GOP, in bytes, that is caught up on when a viewer joins within it; a smaller rung shows video sooner. */
 const CATCH_UP_BYTES = 24_000;
-/** What waits here longer than this is no use any more. */
+/** Longest time that frames may wait here, ms; after it they are useless. */
 const LONGEST_QUEUE_MS = 250;
-/** Below this share of what a rung takes, the estimate has collapsed: its next keyframe is not waited for. */
+/** Share of a rung's bitrate below which the estimate has collapsed, so that the rung changes before the next keyframe. */
 const COLLAPSED_SHARE = 0.7;
-/** Frames waiting for a slow path; beyond that it starts anew at the next keyframe. */
+/** Frames that may wait for a slow path; beyond that it starts again at the next keyframe. */
 const QUEUE_LIMIT = 300;
-/** A keyframe that comes by itself within this is waited for. */
+/** A keyframe request is answered by the next regular keyframe if that is due within this, ms. */
 const WAIT_FOR_KEYFRAME_MS = 120;
-/** Requests for a keyframe are answered this far apart, or two round trips where that is longer. */
+/** Minimum interval between answers to keyframe requests, ms, or two round trips if that is longer. */
 const ANSWER_INTERVAL_MS = 1000;
 
-/** What a pacer needs of a connection. */
+/** What the pacer needs of a connection. */
 export interface VideoSink {
   /**
    * Sends the packets of a frame from `fromPacket` up to, not including, `toPacket`. Default: all.
-   * @returns how many of them it took; fewer than it was given when media may not leave at this instant. The rest has used up
-   * no sequence number, so a viewer that receives it later misses nothing.
+   * @returns how many it took: fewer than given if media may not be sent now. The others have used no sequence number, so a
+   * viewer that receives them later misses nothing.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
-  /** What may be sent again because the viewer asks. */
+  /** Budget for what is sent again at the viewer's request. */
   readonly repairs: RepairBudget;
   readonly roundTripMs: number | undefined;
-  /** How much the viewer's path carries. */
+  /** Bandwidth estimate of the viewer's path. */
   readonly bandwidth: BandwidthEstimator;
-  /** What audio takes of that, with what it repeats: it goes first. */
+  /** Bitrate of audio with its redundancy, which has priority. */
   readonly audioBps: number;
-  /** Video that was sent so far is not repeated on request any more: something else takes its place. */
+  /** Stops repeating video that was sent so far on request, because something else replaces it. */
   forgetVideo(): void;
-  /** Repeats a packet of video only to probe the path. @returns its size in bytes; 0 if there is none. */
+  /** Repeats a video packet to probe the path. @returns its size in bytes; 0 if there is none. */
   sendPadding(): number;
 }
 
@@ -56,8 +56,8 @@ interface Pending {
 }
 
 /**
- * One viewer's video: chooses the rendition at each keyframe by what the path carries, leaves out what does not fit, paces,
- * starts at a keyframe, and serves a stuck decoder from memory.
+ * Sends one viewer's video: starts at a keyframe, chooses the rendition at each keyframe by the path's bandwidth, leaves out
+ * what does not fit, paces, and answers keyframe requests from memory.
  */
 export class VideoPacer {
   readonly codec: Codec;
@@ -68,25 +68,25 @@ export class VideoPacer {
   readonly #queue: Pending[] = [];
   #queuedBytes = 0;
   #nextPacket = 0;
-  /** The rung that the decoder is sent. */
+  /** The rung that is sent. */
   #rung = 0;
-  /** What that rung takes, bits per second. */
+  /** Bitrate of that rung, bits per second. */
   #rungBps = 0;
-  /** Even the smallest rung does not fit: of what is sent, the frames that no other needs are left out. */
+  /** Whether discardable frames are left out because even the smallest rung does not fit. */
   #isHalved = false;
-  /** What the frames may still take where even the smallest rung does not fit, bytes. */
+  /** Bytes that frames may still use while even the smallest rung does not fit. */
   #creditBytes = 0;
   #creditAtMs: number | undefined;
-  /** Whether the decoder has everything since a keyframe. */
+  /** Whether everything since a keyframe has been sent. */
   #synced = false;
-  /** Nothing is sent until the next keyframe. */
+  /** Whether frames are dropped until the next keyframe. */
   #awaitsKeyframe = false;
-  /** What fits is not in memory yet. */
+  /** Whether the rung that fits is not in memory yet. */
   #awaitsRung = false;
-  /** Nothing was heard of what was sent, so nothing is sent. */
+  /** Whether the viewer reports nothing of what was sent, so that no video is sent. */
   #isSilent = false;
   #answerAfterMs = Number.NEGATIVE_INFINITY;
-  /** The frame that was shown last: the decoder can go on with what follows it. */
+  /** The frame that was shown last, after which the decoder can continue. */
   #last: ScheduledFrame | undefined;
   #lastTicks = -1;
 
@@ -101,7 +101,7 @@ export class VideoPacer {
     return this.#queue.length;
   }
 
-  /** Takes a frame that is due. The viewer's first one brings along what its GOP had before. */
+  /** Queues a frame that is due. For the first one of a viewer, the frames before it in its GOP are queued, too. */
   show(scheduled: ScheduledFrame, nowMs: number): void {
     if (this.#queue.length >= QUEUE_LIMIT) this.#abandon();
     const { clip, frame } = scheduled;
@@ -112,22 +112,22 @@ export class VideoPacer {
     this.#awaitsKeyframe = false;
     if (isKeyframe) this.#allocate(scheduled, nowMs);
     else if (this.#synced && this.#isOverloaded(nowMs)) this.#lower(scheduled, nowMs);
-    const goesOn = this.#synced && this.#canGoOnWith(scheduled);
-    if (!goesOn && !isKeyframe) this.#allocateCatchUp(scheduled, nowMs);
+    const continues = this.#synced && this.#continues(scheduled);
+    if (!continues && !isKeyframe) this.#allocateCatchUp(scheduled, nowMs);
     if (this.#awaitsKeyframe || this.#awaitsRung) {
       this.#synced = false;
       return;
     }
-    const frames = goesOn
+    const frames = continues
       ? framesOf(scheduled, frame, this.codec, this.#rung)
       : neededFrames(scheduled, this.codec, this.#rung);
     this.#last = scheduled;
-    if (goesOn && this.#leavesOut(frames?.[0], nowMs)) return;
-    // Incomplete (no such rendition, or not in memory yet): the decoder would break; the next keyframe mends it.
+    if (continues && this.#leavesOut(frames?.[0], nowMs)) return;
+    // Incomplete (no such rendition, or not in memory yet): the decoder would break, so it waits for the next keyframe.
     this.#synced = frames !== undefined && this.#spend(frames, nowMs);
     if (!frames || !this.#synced) return;
     for (let i = 0; i < frames.length; i++) {
-      // Those before it in the GOP lie in the past, one frame's time apart; they are decoded and never shown.
+      // Frames before it in the GOP lie in the past, one frame's time apart; they are decoded but not shown.
       const back = frames.length - 1 - i;
       this.#push(
         frames[i] as PacketizedFrame,
@@ -137,10 +137,10 @@ export class VideoPacer {
   }
 
   /**
-   * The viewer asks for a keyframe. Where one is near, or would be here before the GOP so far has been sent again, it is sent
-   * nothing until that. Otherwise it gets the GOP so far again, squeezed into the instants after the frame it saw last, so
-   * that it is back within a round trip. It gets it at most once a second and within its budget, so that asking often
-   * neither costs much nor makes a congested path worse: the next keyframe comes by itself.
+   * Answers a viewer's keyframe request. If a regular keyframe is due soon, or before the GOP so far could be sent again,
+   * nothing is sent until then. Otherwise the GOP so far is sent again with timestamps right after the last frame, so that the
+   * decoder recovers within a round trip. This happens at most once a second and within the repair budget, so that frequent
+   * requests neither cost much nor make a congested path worse.
    */
   recover(showing: ScheduledFrame | undefined, nowMs: number): void {
     if (!showing || this.#queue.length > 0 || this.#awaitsKeyframe || nowMs < this.#answerAfterMs) return;
@@ -149,7 +149,7 @@ export class VideoPacer {
     if (untilKeyframeMs(showing) <= Math.max(WAIT_FOR_KEYFRAME_MS, this.#sendMs(bytes, nowMs))) {
       this.#awaitsKeyframe = true;
     } else {
-      // What is sent again earns credit as it is sent; it must not pay for itself.
+      // Repeated frames earn repair credit as they are sent, but must not pay for themselves.
       if (!frames || !this.#sink.repairs.spend(bytes * (1 + REPAIR_SHARE))) return;
       this.#sink.forgetVideo();
       for (const frame of frames) this.#push(frame, this.#lastTicks + 1);
@@ -157,15 +157,15 @@ export class VideoPacer {
     this.#answerAfterMs = nowMs + Math.max(ANSWER_INTERVAL_MS, 2 * (this.#sink.roundTripMs ?? 0));
   }
 
-  /** Ends the demand for renditions. */
+  /** Withdraws this viewer's demand for renditions. */
   close(): void {
     this.#demand?.delete(this);
   }
 
   /**
-   * Sends what may leave now. What the connection refuses stays at the head of the queue: once media may leave again, the decoder
-   * goes on with the very packet that it lacks, and needs no keyframe.
-   * @returns when it wants to go on, monotonic ms; `undefined` when nothing waits, or nothing may leave.
+   * Sends what the pacing rate allows. What the connection refuses stays at the head of the queue, so that the decoder later
+   * continues with the very packet it lacks and needs no keyframe.
+   * @returns when to call again, monotonic ms; `undefined` if nothing waits or nothing may be sent.
    */
   pump(nowMs: number): number | undefined {
     const { bandwidth } = this.#sink;
@@ -182,8 +182,8 @@ export class VideoPacer {
   }
 
   /**
-   * Sends packets of the frame at the head of the queue, as many as there is room for, and at least one.
-   * @returns their size on the network in bytes; 0 when none was taken.
+   * Sends packets of the frame at the head of the queue, as many as fit into `room` bytes, and at least one.
+   * @returns their size on the network in bytes; 0 if none was taken.
    */
   #sendPackets(room: number): number {
     const [head] = this.#queue;
@@ -202,7 +202,7 @@ export class VideoPacer {
     return sentBytes;
   }
 
-  /** At a keyframe: the largest rung that fits. */
+  /** At a keyframe: chooses the largest rung that fits. */
   #allocate({ clip, frame }: ScheduledFrame, nowMs: number): void {
     const rates = rungRates(clip, this.codec, frame);
     const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
@@ -210,7 +210,7 @@ export class VideoPacer {
     this.#isHalved = this.#isScarce(nowMs);
   }
 
-  /** In the middle of a GOP: the largest rung that fits and of which not too much has to be sent at once. */
+  /** Within a GOP: chooses the largest rung that fits and of which the GOP so far is not too large. */
   #allocateCatchUp(scheduled: ScheduledFrame, nowMs: number): void {
     const { clip, frame } = scheduled;
     const rates = rungRates(clip, this.codec, frame);
@@ -227,7 +227,7 @@ export class VideoPacer {
     if (isTooLate && this.#lastTicks >= 0) this.#awaitsKeyframe = true;
   }
 
-  /** The estimate has collapsed within a GOP: what waits is left out, and the GOP goes on in a rung that fits. */
+  /** The estimate has collapsed within a GOP: drops queued frames and continues the GOP in a rung that fits. */
   #lower(scheduled: ScheduledFrame, nowMs: number): void {
     const rates = rungRates(scheduled.clip, this.codec, scheduled.frame);
     const rung = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
@@ -238,13 +238,13 @@ export class VideoPacer {
   #use(rung: number, rates: readonly number[], wanted: number): void {
     const { bandwidth } = this.#sink;
     bandwidth.want((rates[0] ?? 0) * WANTED_FACTOR + this.#sink.audioBps);
-    // On a narrow path the one below may be needed at any time.
+    // On a narrow path the next smaller rung may be needed at any time.
     this.#demand?.set(this, this.codec, bandwidth.isConstrained ? [rung, wanted, wanted + 1] : [rung, wanted]);
     // Repairs of a larger rung would take what the path has just lost.
     if (rung > this.#rung) this.#sink.forgetVideo();
     this.#rung = rung;
     this.#rungBps = rates[rung] ?? 0;
-    // A larger one than fits is worse than none, until what was demanded has come.
+    // A rung that is too large is worse than none, so video waits until the demanded one is in memory.
     this.#awaitsRung = bandwidth.isConstrained && rung < wanted;
   }
 
@@ -254,12 +254,12 @@ export class VideoPacer {
     return this.#rung < this.#lastRung && this.#budgetBps(nowMs) < COLLAPSED_SHARE * this.#rungBps;
   }
 
-  /** Of the clip that is shown. */
+  /** The smallest rung of the clip that is shown. */
   get #lastRung(): number {
     return (this.#last?.clip.rungs(this.codec).length ?? 1) - 1;
   }
 
-  /** What video may take, after audio and what will be sent again. */
+  /** Bitrate for video, after audio and the expected retransmissions. */
   #budgetBps(nowMs: number): number {
     const { bandwidth } = this.#sink;
     return Math.max(0, bandwidth.targetBps(nowMs) - this.#sink.audioBps) * (1 - Math.min(bandwidth.lossRate, 0.5));
@@ -279,7 +279,7 @@ export class VideoPacer {
     const budgetBps = this.#budgetBps(nowMs);
     const elapsedMs = nowMs - (this.#creditAtMs ?? nowMs);
     this.#creditAtMs = nowMs;
-    // A second's worth, or whatever the next keyframe takes.
+    // A second's worth, or enough for the next keyframe.
     this.#creditBytes = Math.min(
       this.#creditBytes + (budgetBps * elapsedMs) / 8000,
       Math.max(budgetBps / 8, CATCH_UP_BYTES),
@@ -287,8 +287,8 @@ export class VideoPacer {
   }
 
   /**
-   * Where even the smallest rung takes more than there is, frames are left out: those that no other needs, then the end of each
-   * GOP, then whole GOPs.
+   * While even the smallest rung does not fit, frames are left out: first discardable ones, then the end of each GOP, then
+   * whole GOPs.
    * @returns whether these frames may be sent.
    */
   #spend(frames: readonly PacketizedFrame[], nowMs: number): boolean {
@@ -306,8 +306,8 @@ export class VideoPacer {
   }
 
   /**
-   * What is left out takes no sequence number, so the viewer misses nothing, and the decoder goes on with the next frame. It begins at
-   * once, and ends at a keyframe.
+   * Decides whether to leave out a discardable frame. It takes no sequence number, so the viewer misses nothing, and the
+   * decoder continues with the next frame. It begins at once and ends at a keyframe.
    */
   #leavesOut(frame: PacketizedFrame | undefined, nowMs: number): boolean {
     if (!frame?.discardable) return false;
@@ -315,7 +315,9 @@ export class VideoPacer {
     return this.#isHalved;
   }
 
-  /** On a dead path only audio goes on, which shows when it is alive again; then the GOP so far brings the video back. */
+  /**
+   * Stops video on a dead path. Audio continues, which shows when the path is alive again; then the GOP so far restores video.
+   */
   #watchSilence(nowMs: number): void {
     const isSilent = this.#sink.bandwidth.isSilent(nowMs);
     if (isSilent && !this.#isSilent) this.#abandon();
@@ -331,13 +333,13 @@ export class VideoPacer {
     this.#synced = false;
   }
 
-  /** A clip that is gone on with in the middle of a GOP needs that GOP again: something else was decoded since. */
-  #canGoOnWith({ clip, frame }: ScheduledFrame): boolean {
+  /** A clip that is resumed within a GOP needs that GOP again, because something else was decoded since. */
+  #continues({ clip, frame }: ScheduledFrame): boolean {
     if (frame % clip.gopFrames === 0) return true;
     return this.#last?.clip === clip && this.#last.frame === frame - 1;
   }
 
-  /** RTP timestamps of a viewer's video only ever grow. */
+  /** A viewer's video RTP timestamps only ever increase. */
   #push(frame: PacketizedFrame, ticks: number): void {
     const growing = Math.max(ticks, this.#lastTicks + 1);
     this.#queue.push({ frame, ticks: growing });
@@ -369,13 +371,15 @@ function framesOf(
   return frames;
 }
 
-/** @returns the frames of the GOP so far that decoding the frame takes; `undefined` when one is not in memory. */
+/** @returns the frames that decoding the frame takes, from its GOP's start; `undefined` if one is not in memory. */
 function neededFrames(scheduled: ScheduledFrame, codec: Codec, rung: number): PacketizedFrame[] | undefined {
   const frames = framesOf(scheduled, gopStart(scheduled), codec, rung);
   return frames?.filter(({ discardable }, i) => !discardable || i === frames.length - 1);
 }
 
-/** @returns the rung itself if these frames of it are in memory, or else the next smaller, or else the next larger one that is. */
+/**
+ * @returns the rung itself if these frames of it are in memory, else the next smaller, else the next larger one that has them.
+ */
 function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: number): number | undefined {
   const rungs = clip.rungs(codec).length;
   for (let i = rung; i < rungs; i++) if (clip.frame(codec, first, i) && clip.frame(codec, last, i)) return i;
@@ -383,7 +387,9 @@ function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: n
   return undefined;
 }
 
-/** What each rung's GOP takes, bits per second: of its real packets where they are in memory, or else as configured. */
+/**
+ * @returns the bitrate of each rung's GOP, bits per second: that of its packets if they are in memory, else the configured one.
+ */
 function rungRates(clip: Clip, codec: Codec, frame: number): number[] {
   const first = frame - (frame % clip.gopFrames);
   return clip.rungs(codec).map(({ bitrateBps }, rung) => {
