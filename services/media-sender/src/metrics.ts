@@ -8,9 +8,7 @@ import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-pr
 import type { TrafficTotals } from './transport/traffic.js';
 
 const LATENESS_BUCKETS = [0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1];
-/**
- * Thresholds of ITU-R BT.1359, EBU R37 and ATSC IS-191 for picture against sound, and finer ones inside.
- */
+/** Buckets with the thresholds of ITU-R BT.1359, EBU R37 and ATSC IS-191 for lip sync, and finer ones inside. */
 export const SKEW_BUCKETS_SECONDS = [
   -0.185, -0.125, -0.09, -0.06, -0.045, -0.04, -0.03, -0.015, -0.01, -0.006, -0.003, 0, 0.003, 0.006, 0.01, 0.015, 0.03,
   0.04, 0.045, 0.06, 0.09, 0.125, 0.185,
@@ -22,19 +20,19 @@ const ESTIMATE_BUCKETS = [1e5, 2e5, 3.5e5, 5e5, 7.5e5, 1e6, 1.5e6, 2e6, 3e6, 5e6
 const INTERRUPT_BUCKETS = [0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 1];
 
 const MS = 1e-3;
-/** Of `concealedSamples`: browsers play Opus at its own rate. */
+/** Sample rate of `concealedSamples`: browsers play Opus at its own rate. */
 const CONCEALED_RATE = 48_000;
-/** Why a session left, as a label; whatever else a caller gave as the reason is "other". */
+/** Label values for why a session left; any other reason that a caller gave is "other". */
 const LEAVE_REASONS = ['deleted', 'no-viewers', 'moved', 'taken-over', 'failed'] as const;
 
-/** What is read at every scrape. */
+/** State that is read at every scrape. */
 export interface SenderState {
   readonly sessions: () => number;
   readonly avatars: () => ReadonlyMap<string, number>;
   readonly viewers: () => number;
   readonly capacity: number;
   readonly takesSessions: () => boolean;
-  /** Of the session with the least in memory, ms; `undefined` when none plays. */
+  /** Prefetched media of the session that has the least, ms; `undefined` if none plays. */
   readonly prefetchedMs: () => number | undefined;
   readonly cache: {
     readonly bytes: number;
@@ -46,7 +44,7 @@ export interface SenderState {
   readonly packetPath: string;
 }
 
-/** The media-sender's metrics. What lies on a packet's path is counted in plain arrays; everything else at each scrape. */
+/** The media-sender's metrics. Those on a packet's path are counted in plain arrays; the others are read at each scrape. */
 export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
   readonly #late: PerTrack;
   readonly #skew: HistogramSeries;
@@ -129,7 +127,7 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
     this.#late[track].observe(lateMs * MS);
   }
 
-  /** Packets of sound and frames so far. */
+  /** Audio packets and video frames sent so far. */
   get packetCounts(): PacketCounts {
     const inTime = LATENESS_BUCKETS.indexOf(LATE_MS * MS);
     const counts = Object.values(this.#late).map(({ cumulative }) => cumulative);
@@ -183,7 +181,7 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
   }
 }
 
-/** What viewers measure, about once a second each. */
+/** Metrics that viewers report about once a second. */
 class ViewerMetrics {
   readonly #reports: Counter;
   readonly #skew: HistogramSeries;
@@ -247,7 +245,7 @@ class ViewerMetrics {
     this.#reports.inc();
     if (skewMs !== undefined) {
       this.#skew.observe(skewMs * MS);
-      // Delaying the picture made it later by so much, delaying the voice earlier.
+      // Delaying video raised the skew by this much, and delaying audio lowered it.
       this.#untrimmedSkew.observe((skewMs - (trimMs?.video ?? 0) + (trimMs?.audio ?? 0)) * MS);
     }
     if (trimMs) observePair(this.#trim, trimMs);

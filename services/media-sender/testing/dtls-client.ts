@@ -36,7 +36,7 @@ export interface ClientIdentity {
   /** The certificate in DER. */
   readonly certificate: Buffer;
   readonly key: KeyObject;
-  /** SignatureAndHashAlgorithm that CertificateVerify says. */
+  /** SignatureAndHashAlgorithm that CertificateVerify states. */
   readonly algorithm: number;
 }
 
@@ -50,7 +50,7 @@ const KEY_ARGUMENTS = {
   ed25519: ['ed25519'],
 } as const;
 
-/** Has OpenSSL make a key and a self-signed certificate. @returns both in PEM. */
+/** Makes a key and a self-signed certificate with OpenSSL. @returns both in PEM. */
 export function makeCertificate(kind: keyof typeof KEY_ARGUMENTS): {
   readonly certPem: string;
   readonly keyPem: string;
@@ -72,26 +72,26 @@ export interface DtlsTestClientOptions {
   /** `undefined`: the Certificate message is empty. */
   readonly identity: ClientIdentity | undefined;
   readonly send: (datagram: Buffer) => void;
-  /** The longest fragment of a message. Default 1100. */
+  /** Maximum size of a message fragment. Default: 1100. */
   readonly maxFragmentBytes?: number;
-  /** Sends each record in a datagram of its own. Default: as few datagrams as they fit. */
+  /** Sends each record in a datagram of its own. Default: as few datagrams as possible. */
   readonly oneRecordPerDatagram?: boolean;
-  /** Bytes of padding in the ClientHello, which a post-quantum key share would take. Default 0. */
+  /** Bytes of padding in the ClientHello, as large as a post-quantum key share. Default: 0. */
   readonly helloPaddingBytes?: number;
-  /** Bytes at the end of the ClientHello's extensions, which may make no sense. */
+  /** Bytes at the end of the ClientHello's extensions, which may be invalid. */
   readonly helloExtension?: Buffer | undefined;
   readonly srtpProfiles?: readonly number[];
   readonly cipherSuites?: readonly number[];
   /** Client version in the ClientHello. Default DTLS 1.2. */
   readonly version?: number;
   readonly extendedMasterSecret?: boolean;
-  /** Leaves out CertificateVerify, also from what Finished covers. */
+  /** Leaves out CertificateVerify, also from the hash of Finished. */
   readonly omitCertificateVerify?: boolean;
-  /** Changes the last flight before it is sent, but not what Finished covers. */
+  /** Changes the last flight before it is sent, but not the hash of Finished. */
   readonly distort?: (flight: readonly HandshakeMessage[]) => readonly HandshakeMessage[];
 }
 
-/** What came of the handshake. `refused`: by the server. `failed`: what the server sent is wrong. */
+/** Result of the handshake. `refused`: by the server. `failed`: the server sent something wrong. */
 export type ClientState = 'hello' | 'proving' | 'established' | 'refused' | 'failed' | 'closed';
 
 interface Keys {
@@ -118,7 +118,7 @@ export class DtlsTestClient {
   readonly #sequences = [0, 0];
   #inbox = new HandshakeInbox();
   #nextMessage = 0;
-  /** Body and epoch, numbered when it is sent. */
+  /** Body and epoch; numbered when it is sent. */
   #flight: { readonly type: number; readonly epoch: number; readonly body: Buffer }[] = [];
   #early: DtlsRecord[] = [];
   #serverRandom: Buffer = Buffer.alloc(0);
@@ -132,7 +132,7 @@ export class DtlsTestClient {
     this.#options = options;
   }
 
-  /** The profile agreed on, as the number it has in RFC 5764. */
+  /** The negotiated profile, by its number in RFC 5764. */
   get srtpProfile(): number | undefined {
     return this.#profile;
   }
@@ -351,7 +351,7 @@ function prf(secret: Buffer, label: string, seed: Buffer, bytes: number): Buffer
   return Buffer.concat(parts).subarray(0, bytes);
 }
 
-/** @returns the message in fragments of at most so many bytes of it, each with a header. */
+/** @returns the message in fragments of at most this many bytes, each with a header. */
 export function fragment(message: HandshakeMessage, maxBytes: number): Buffer[] {
   const whole = writeMessage(message);
   const header = whole.subarray(0, 12);

@@ -7,18 +7,18 @@ export interface Transfer {
   readonly datagram: Buffer;
 }
 
-/** Puts a datagram among those on the way: at the end, elsewhere, several times, or not at all. */
+/** Queues a datagram for delivery: at the end, elsewhere, several times, or not at all. */
 export type Network = (onTheWay: Transfer[], transfer: Transfer) => void;
 
 export type DtlsSceneOptions = Omit<DtlsTestClientOptions, 'send'> & { readonly network?: Network };
 
-/** A DTLS endpoint and a client of it, with a network between them that loses, repeats and reorders as the test wants. */
+/** A DTLS endpoint and a client, with a network between them that loses, repeats and reorders as the test decides. */
 export class DtlsScene {
   readonly endpoint: DtlsEndpoint;
   readonly client: DtlsTestClient;
   readonly events: string[] = [];
   readonly problems: DtlsProblem[] = [];
-  /** All that was sent, in order, lost or not. */
+  /** All datagrams that were sent, in order, lost or not. */
   readonly sent: Transfer[] = [];
   readonly #network: Network;
   readonly #onTheWay: Transfer[] = [];
@@ -42,14 +42,14 @@ export class DtlsScene {
     return this.events[0] === 'established' && this.client.state === 'established';
   }
 
-  /** Starts the handshake and delivers until nothing is on the way any more. */
+  /** Starts the handshake and delivers until nothing is in flight. */
   async connect(): Promise<this> {
     this.client.start();
     await this.deliver();
     return this;
   }
 
-  /** Delivers what is on the way, and what is sent because of it. @param most stops after so many datagrams. */
+  /** Delivers what is in flight, and what is sent in response. @param most maximum number of datagrams. */
   async deliver(most = Number.POSITIVE_INFINITY): Promise<void> {
     for (let delivered = 0; delivered < most; delivered++) {
       const next = this.#onTheWay.shift();

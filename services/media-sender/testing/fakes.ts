@@ -9,22 +9,22 @@ export interface FakeClipOptions {
   role?: 'idle' | 'speech';
   fps?: Rational;
   frames: number;
-  /** PCM samples; picture and sound may differ in length. Defaults to the picture's. */
+  /** PCM samples; audio and video may differ in length. Default: the video's length. */
   pcmSamples?: number;
   gopFrames?: number;
   markFrames?: readonly number[];
   /** PCM sample at an index; default: {@link markedSample}. */
   sample?: (index: number) => number;
-  /** Answers for a stretch; defaults to everything being there. */
+  /** Availability of a stretch. Default: always `ready`. */
   available?: (fromSamples: number, toSamples: number) => Availability;
 }
 
-/** Never 0 and never the same for neighbors: a sample tells where in its clip it is. */
+/** @returns a sample that is never 0 and differs from its neighbors, so that it encodes its position in the clip. */
 export function markedSample(index: number): number {
   return 1 + (index % 32_000);
 }
 
-/** A clip whose sound counts its own samples, for tests that check what is heard against what is seen. */
+/** A clip whose audio encodes sample positions, so that tests can compare what is heard and seen. */
 export class FakeClip implements Clip {
   readonly segment: string;
   readonly role: 'idle' | 'speech';
@@ -43,9 +43,9 @@ export class FakeClip implements Clip {
     this.role = options.role ?? 'speech';
     this.fps = options.fps ?? { num: 30, den: 1 };
     this.frames = options.frames;
-    const picture = Math.ceil((this.frames * 24_000 * this.fps.den) / this.fps.num);
-    this.pcmSamples = options.pcmSamples ?? picture;
-    this.durationSamples = 2 * Math.max(picture, this.pcmSamples);
+    const videoSamples = Math.ceil((this.frames * 24_000 * this.fps.den) / this.fps.num);
+    this.pcmSamples = options.pcmSamples ?? videoSamples;
+    this.durationSamples = 2 * Math.max(videoSamples, this.pcmSamples);
     this.gopFrames = options.gopFrames ?? Math.max(1, Math.round(this.fps.num / this.fps.den));
     this.markFrames = options.markFrames ?? [];
     this.#sample = options.sample ?? markedSample;
@@ -82,13 +82,13 @@ export class FakeClip implements Clip {
   }
 }
 
-/** Time that moves when told to, in fractions of a millisecond, with Node's whole-millisecond timers on it. */
+/** A clock that tests advance, in fractions of a millisecond, with Node's whole-millisecond timers. */
 export class FakeTime implements Clock, Timers {
   now = 0.3;
   #timers: { at: number; callback: () => void }[] = [];
 
   nowMs = () => this.now;
-  /** May be stepped by tests, as NTP does. */
+  /** Tests may step it, as NTP does. */
   wallOffsetMs = 1_700_000_000_000;
   wallMs = () => this.now + this.wallOffsetMs;
 

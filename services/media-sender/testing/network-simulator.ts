@@ -9,21 +9,21 @@ const FEEDBACK_MS = 50;
 const PACING = 1.5;
 
 export interface LinkOptions {
-  /** Bits a second at a time of the simulation. */
+  /** Rate at a time of the simulation, bits per second. */
   readonly rateBps: (nowMs: number) => number;
   readonly delayMs?: number;
   /** A packet that would wait longer is dropped. Default: 300. */
   readonly queueMs?: number;
-  /** Drops from a standing queue, as CoDel (RFC 8289) does. */
+  /** Drops packets from a standing queue, as CoDel (RFC 8289) does. */
   readonly codel?: boolean;
-  /** Share lost at random. */
+  /** Share of packets lost at random. */
   readonly loss?: number;
   /** Added to a packet's delay, without reordering. */
   readonly jitterMs?: (random: () => number) => number;
   readonly seed?: number;
 }
 
-/** A bottleneck: a queue, a rate, losses, and then a delay. */
+/** A bottleneck with a queue, a rate, losses and a delay. */
 export class Link {
   readonly random: () => number;
   readonly #options: LinkOptions;
@@ -32,7 +32,7 @@ export class Link {
   #aboveSinceMs: number | undefined;
   #nextDropMs = 0;
   #drops = 0;
-  /** The longest that a packet has waited since this was last set to 0. */
+  /** Longest queueing delay since this was last set to 0. */
   longestQueueMs = 0;
 
   constructor(options: LinkOptions) {
@@ -44,7 +44,7 @@ export class Link {
     return this.#options.rateBps(nowMs);
   }
 
-  /** @returns when the packet arrives; `undefined` for one that is lost. */
+  /** @returns when the packet arrives; `undefined` if it is lost. */
   send(bytes: number, nowMs: number): number | undefined {
     const { queueMs = 300, delayMs = 25, loss = 0, jitterMs } = this.#options;
     const waitMs = Math.max(0, this.#busyUntilMs - nowMs);
@@ -72,9 +72,9 @@ export class Link {
 }
 
 export interface SenderOptions {
-  /** Bits a second that the media takes, by the estimate. Default: as much as the estimate. */
+  /** Bitrate of the media by the estimate, bits per second. Default: the estimate. */
   readonly mediaBps?: (targetBps: number) => number;
-  /** What is worth probing for. */
+  /** Bitrate up to which the path is probed. */
   readonly wantedBps?: number;
   /** Feedback is held back and delivered at multiples of this (ACK compression). */
   readonly feedbackGridMs?: number;
@@ -86,7 +86,7 @@ interface InFlight {
   readonly arrivalMs: number | undefined;
 }
 
-/** A sender of video frames and voice with the real estimator, and its receiver. */
+/** A sender of video and audio with the real estimator, and its receiver. */
 export class SimulatedSender {
   readonly estimator: BandwidthEstimator;
   readonly #link: Link;
@@ -126,11 +126,11 @@ export class SimulatedSender {
   #encode(targetBps: number): void {
     this.#nextFrameMs += FRAME_MS;
     const mediaBps = (this.#options.mediaBps ?? ((bps) => bps))(targetBps) - 40_000;
-    // A keyframe takes as much as six other frames.
+    // A keyframe is as large as six other frames.
     const share = this.#frame++ % 30 === 0 ? 6 : 1;
     let bytes = (Math.max(mediaBps, 20_000) / 8 / 35) * share;
     for (; bytes > 0; bytes -= PACKET_BYTES) this.#queue.push(Math.ceil(Math.min(bytes, PACKET_BYTES)));
-    // An encoder holds back when its packets don't leave.
+    // An encoder pauses while its packets are not sent.
     if (this.#queue.length > 2000) this.#queue.length = 0;
   }
 
@@ -176,7 +176,7 @@ export class SimulatedSender {
   }
 }
 
-/** A loss-driven flow: one more packet a round trip, half as many after a loss (RFC 5681). */
+/** A loss-driven flow: one more packet per round trip, half as many after a loss (RFC 5681). */
 export class TcpFlow {
   readonly #link: Link;
   readonly #acks: { readonly atMs: number; readonly lost: boolean }[] = [];
@@ -206,7 +206,7 @@ export class TcpFlow {
   }
 }
 
-/** Lets time pass for all of them, and looks after each step. */
+/** Advances all of them, and calls back after each step. */
 export function simulate(
   parts: readonly { step(nowMs: number): void }[],
   fromMs: number,

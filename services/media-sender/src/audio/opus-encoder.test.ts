@@ -5,7 +5,7 @@ import { OpusEncoder } from './opus-encoder.js';
 const RATE = 24_000;
 const BLOCK = 480;
 
-/** @returns a voice-like tone whose pitch glides, so that it fits itself at no other time. */
+/** @returns a voice-like tone with a gliding pitch, which correlates with itself only at lag 0. */
 function voice(samples: number): Int16Array {
   let phase = 0;
   return Int16Array.from({ length: samples }, (_, i) => {
@@ -14,7 +14,7 @@ function voice(samples: number): Int16Array {
   });
 }
 
-/** @returns what a decoder makes of it, the encoder's look-ahead taken off. */
+/** @returns the decoded PCM without the encoder's look-ahead. */
 function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; packets: Buffer[] } {
   const decoder = new Decoder({ channels: 1, sample_rate: RATE });
   const heard = new Int16Array(pcm.length);
@@ -32,7 +32,7 @@ function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; 
   return { heard: heard.subarray(encoder.lookaheadSamples / 2), packets };
 }
 
-/** @returns the lag, in samples, at which the two fit best. */
+/** @returns the lag of the best correlation, samples. */
 function lagOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
   let best = { lag: Number.NaN, fit: Number.NEGATIVE_INFINITY };
   for (let lag = -100; lag <= 100; lag++) {
@@ -53,12 +53,12 @@ function snrOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): nu
   return 10 * Math.log10(signal / noise);
 }
 
-describe.each(['celt', 'silk'] as const)('the Opus encoder in mode %s', (mode) => {
+describe.each(['celt', 'silk'] as const)('OpusEncoder in mode %s', (mode) => {
   const create = () => new OpusEncoder({ bitrateBps: 32_000, complexity: 2, mode });
-  /** SILK's filters turn phases by up to a quarter of a millisecond. */
+  /** SILK's filters shift phases by up to a quarter of a millisecond. */
   const tolerance = mode === 'celt' ? 0 : 6;
 
-  it('is heard at the sample that went in, also after silence of which one packet stands for many', () => {
+  it('keeps the position of samples, even after silence that one packet represents', () => {
     const speech = voice(RATE);
     const pcm = new Int16Array(4 * RATE);
     pcm.set(speech, 0);
@@ -70,7 +70,7 @@ describe.each(['celt', 'silk'] as const)('the Opus encoder in mode %s', (mode) =
     expect(Math.max(...heard.subarray(1.5 * RATE, 2.9 * RATE).map(Math.abs))).toBeLessThan(3);
   });
 
-  it('joins two clips without a trace in what lies around', () => {
+  it('joins two clips without artifacts around the cut', () => {
     const speech = voice(2 * RATE);
     // The second clip begins in the middle of a packet.
     const cut = RATE + 200;
@@ -80,13 +80,13 @@ describe.each(['celt', 'silk'] as const)('the Opus encoder in mode %s', (mode) =
     const { heard } = transcode(pcm, create());
     expect(Math.abs(lagOf(heard, pcm, cut, cut + 4800))).toBeLessThanOrEqual(tolerance);
     if (mode === 'celt') {
-      // 10 ms after the cut it is as good as anywhere.
+      // 10 ms after the cut the quality is as everywhere else.
       expect(snrOf(heard, pcm, cut + 240, cut + 2640)).toBeGreaterThan(snrOf(heard, pcm, RATE / 2, RATE) - 3);
     }
   });
 });
 
-describe('the look-ahead', () => {
+describe("OpusEncoder's look-ahead", () => {
   it('is 2.5 ms in mode celt and 6.5 ms in mode silk', () => {
     const of = (mode: 'celt' | 'silk') => new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode }).lookaheadSamples;
     expect([of('celt'), of('silk')]).toEqual([120, 312]);

@@ -3,9 +3,9 @@ import { CLOCK_PER_PCM, PCM_RATE } from '@humancast/shared';
 
 /** OPUS_GET_LOOKAHEAD (opus_defines.h). */
 const GET_LOOKAHEAD = 4027;
-/** Silent blocks after which the encoder's state has settled, and one packet stands for all further ones. */
+/** Silent blocks after which the encoder's state has settled, so that one packet represents all further ones. */
 const SETTLED_BLOCKS = 25;
-/** For which loss in-band FEC is made, percent. */
+/** Packet loss for which in-band FEC is configured, percent. */
 const FEC_LOSS_PERCENT = 5;
 
 export interface OpusEncoderOptions {
@@ -19,8 +19,8 @@ export interface OpusEncoderOptions {
 }
 
 /**
- * Encodes PCM as Opus, 20 ms a packet. What is decoded comes {@link lookaheadSamples} later than what went in, so its caller is
- * that much ahead (RFC 7845 §4.2 calls it pre-skip).
+ * Encodes PCM as Opus, 20 ms per packet. The decoded audio is {@link lookaheadSamples} later than the input, so the caller must
+ * be ahead by that much (RFC 7845 §4.2 calls it pre-skip).
  */
 export class OpusEncoder {
   readonly #encoder: Encoder;
@@ -58,7 +58,7 @@ export class OpusEncoder {
     return packet;
   }
 
-  /** The encoder's output lies in memory that the next call reuses. */
+  /** The encoder's output lies in memory that its next call reuses. */
   #encode(pcm: Int16Array): Buffer {
     return Buffer.from(this.#encoder.encode(pcm));
   }

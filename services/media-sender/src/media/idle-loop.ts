@@ -1,17 +1,15 @@
 import type { SegmentManifest } from '@humancast/shared';
 import type { Clip } from '../playout/clip.js';
 
-/** A blink: less than this in memory is not enough to start on. */
+/** A shorter start than this in memory is not enough to begin a clip. */
 const START_SAMPLES = 960;
 
-/**
- * One session's idle clips: the next one is always in memory before it is needed, because a barge-in needs it at once.
- */
+/** The idle clips of one session. The next one is always in memory before it is needed, because a barge-in needs it at once. */
 export class IdleLoop {
   readonly #nextManifest: (after: string | undefined) => SegmentManifest | undefined;
   readonly #open: (manifest: SegmentManifest) => Clip;
   #upcoming: Clip | undefined;
-  /** Where the upcoming clip is begun, media-clock samples: other than 0 only for the one that another host was showing. */
+  /** Start position of the upcoming clip, media-clock samples; 0 unless another host was showing it. */
   #fromSamples = 0;
   #last: string | undefined;
 
@@ -23,13 +21,13 @@ export class IdleLoop {
     this.#open = open;
   }
 
-  /** Begins with this clip, at a position. Before anything else. */
+  /** Begins with a clip, at a position. Call it before anything else. */
   resumeAt(manifest: SegmentManifest, positionSamples: number): void {
     this.#fromSamples = Math.min(positionSamples, manifest.durationSamples);
     this.#hold(manifest);
   }
 
-  /** Fetches the upcoming clip's beginning. Cheap when that is done. */
+  /** Fetches the beginning of the upcoming clip. Cheap once that is done. */
   prepare(): void {
     if (!this.#upcoming) {
       const manifest = this.#nextManifest(this.#last);
@@ -40,7 +38,7 @@ export class IdleLoop {
     this.#upcoming?.follow(this.#fromSamples);
   }
 
-  /** The next clip, if it can be played at once. */
+  /** @returns the next clip if it can be played at once. */
   take(): Clip | undefined {
     this.prepare();
     const clip = this.#upcoming;

@@ -1,6 +1,6 @@
 import { type Clock, type Logger, type MediaStore, type SegmentManifest, unlessUnreadable } from '@humancast/shared';
 
-/** A playlist read longer ago than this is read again when it is next asked for. */
+/** Age at which a playlist is read again on its next use, ms. */
 const FRESH_MS = 2000;
 
 interface Playlist {
@@ -9,7 +9,7 @@ interface Playlist {
   reading: Promise<void> | undefined;
 }
 
-/** The idle playlists of the avatars that are on air in this process: read once, whoever plays them. */
+/** The idle playlists of the avatars that this process plays, each read once for all sessions. */
 export class IdlePlaylists {
   readonly #store: MediaStore;
   readonly #clock: Clock;
@@ -39,7 +39,7 @@ export class IdlePlaylists {
     this.#playlists.delete(avatar);
   }
 
-  /** The clip after `segment` in playing order, round and round; the first when it is not in the list (any more). */
+  /** @returns the clip after `segment` in playing order, cyclically; the first one if `segment` is not in the list. */
   after(avatar: string, segment: string | undefined): SegmentManifest | undefined {
     const playlist = this.#playlists.get(avatar);
     if (!playlist || this.#clock.nowMs() - playlist.readAtMs > FRESH_MS) void this.#refresh(avatar);
@@ -48,7 +48,7 @@ export class IdlePlaylists {
     return manifests[(at + 1) % Math.max(manifests.length, 1)];
   }
 
-  /** The clip itself, while it is in the list. */
+  /** @returns the clip itself if it is in the list. */
   find(avatar: string, segment: string): SegmentManifest | undefined {
     return this.#playlists.get(avatar)?.manifests.find(({ id }) => id === segment);
   }
@@ -74,7 +74,7 @@ export class IdlePlaylists {
       const playable = manifests.filter(
         (manifest) => manifest !== undefined && manifest.state === 'complete' && manifest.frames > 0,
       );
-      // A flushed store must not take the picture away: what is known goes on until there is something new.
+      // A flushed store must not stop playback: the known playlist stays until there is a new one.
       if (playable.length > 0) playlist.manifests = playable as SegmentManifest[];
     } catch (error) {
       this.#logger.warn({ avatar, err: (error as Error).message }, 'idle playlist could not be read');

@@ -11,7 +11,7 @@ function manifestOf(id: string): SegmentManifest {
   return { id, state: 'complete', frames: 30 } as SegmentManifest;
 }
 
-/** A store of one avatar's idle playlist. */
+/** A store with one avatar's idle playlist. */
 function setUpLibrary() {
   const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
   const store = {
@@ -31,7 +31,7 @@ function setUpLibrary() {
 }
 
 describe('IdlePlaylists', () => {
-  it('goes round and round in playing order', async () => {
+  it('returns the clips cyclically in playing order', async () => {
     const { store, library } = setUpLibrary();
     await library.open('demo');
     const [a, b] = store.ids;
@@ -40,7 +40,7 @@ describe('IdlePlaylists', () => {
     expect(library.after('demo', b)?.id).toBe(a);
   });
 
-  it('sees a changed playlist within seconds, and reads it once for all sessions', async () => {
+  it('picks up a changed playlist within seconds, and reads it once for all sessions', async () => {
     const { clock, store, library } = setUpLibrary();
     await library.open('demo');
     await library.open('demo');
@@ -52,7 +52,7 @@ describe('IdlePlaylists', () => {
     expect(store.reads).toBe(before + 1);
   });
 
-  it('keeps what it knows while the store is empty or can’t be read', async () => {
+  it('keeps the known playlist while the store is empty or unreadable', async () => {
     const { clock, store, library } = setUpLibrary();
     await library.open('demo');
     const known = store.ids[0];
@@ -62,14 +62,14 @@ describe('IdlePlaylists', () => {
       const reads = store.reads;
       library.after('demo', undefined);
       expect(store.reads).toBe(reads + 1);
-      await new Promise(setImmediate); // until it has been read, or not
+      await new Promise(setImmediate); // Until it has been read, or reading has failed.
       expect(library.after('demo', undefined)?.id).toBe(known);
     }
   });
 });
 
 describe('IdleLoop', () => {
-  it('always has the next clip at hand, before it is needed', () => {
+  it('always has the next clip in memory before it is needed', () => {
     const opened: FakeClip[] = [];
     const loop = new IdleLoop(
       () => manifestOf(newId('seg')),
@@ -87,7 +87,7 @@ describe('IdleLoop', () => {
     expect(opened.map((clip) => clip.released)).toEqual([0, 1]);
   });
 
-  it('begins with the clip that another host was showing, once its place there is in memory', () => {
+  it('begins with the clip of another host once its position is in memory', () => {
     const ids = [newId('seg'), newId('seg')] as const;
     const asked: (string | undefined)[] = [];
     const checked: number[] = [];
@@ -116,7 +116,7 @@ describe('IdleLoop', () => {
     expect(checked).toEqual([30_000, 0]);
   });
 
-  it('waits for a clip that is on its way, and passes over one that is gone', () => {
+  it('waits for a clip that is loading, and skips one that is gone', () => {
     let answer: Availability = 'late';
     const opened: FakeClip[] = [];
     const loop = new IdleLoop(

@@ -40,10 +40,10 @@ const packetizerOf =
     keyframe,
     bytes: data.length,
   });
-/** Its number, so that a frame can be told. */
+/** Encodes its number. */
 const frameData = (number: number) => Buffer.from([number >> 8, number & 255]);
 const numberOf = (frame: PacketizedFrame | undefined) => frame?.payloads[0]?.readUInt16BE(0);
-/** The sample at a position tells where it is. */
+/** Each sample encodes its position. */
 const sampleAt = (index: number) => 1 + (index % 30_000);
 
 let nowMs: number;
@@ -123,7 +123,7 @@ async function settled(): Promise<void> {
 }
 
 describe('LiveClip', () => {
-  it('starts when enough of both tracks is there', () => {
+  it('starts when enough of both tracks has arrived', () => {
     expect(clip.availability(0, 960)).toBe('late');
     addFrames(2);
     expect(clip.availability(0, 960)).toBe('late');
@@ -140,7 +140,7 @@ describe('LiveClip', () => {
     expect(clip.durationSamples).toBe(FRAME_SAMPLES);
   });
 
-  it('has no end until it has one', () => {
+  it('has no end before its end is written', () => {
     expect(clip.durationSamples).toBe(Number.POSITIVE_INFINITY);
     addFrames(50);
     addSound(2100);
@@ -149,7 +149,7 @@ describe('LiveClip', () => {
     expect(clip.durationSamples).toBe(2100 * 48);
   });
 
-  it('flows on while each next block is there, and waits for enough again when one was not', () => {
+  it('plays on while the next block is there, and after an underrun waits for enough again', () => {
     addFrames(2);
     addSound(60);
     expect(clip.availability(0, 960)).toBe('ready');
@@ -162,7 +162,7 @@ describe('LiveClip', () => {
     expect(clip.availability(2880, 3840)).toBe('ready');
   });
 
-  it('gives frames and sound as they came', () => {
+  it('returns frames and PCM as they were written', () => {
     addFrames(30);
     addSound(1200);
     expect(clip.availability(0, 960)).toBe('ready');
@@ -171,7 +171,7 @@ describe('LiveClip', () => {
     expect(pcm(47_990, 10)).toEqual(Array.from({ length: 10 }, (_, i) => sampleAt(23_995 + i)));
   });
 
-  it('keeps the GOP before the one that plays, and lets go of the rest', () => {
+  it('keeps the GOP before the one that plays, and releases older ones', () => {
     addFrames(100);
     addSound(4000);
     clip.follow(80 * FRAME_SAMPLES);
@@ -182,7 +182,7 @@ describe('LiveClip', () => {
     expect(reads).toEqual([]);
   });
 
-  it('plays from the media store what it had to wait for long ago, and gets to the new without a gap', async () => {
+  it('plays what it fell behind on from the media store, then continues from memory without a gap', async () => {
     for (let second = 0; second < 20; second++) {
       addFrames(25);
       addSound(1000);
@@ -200,8 +200,8 @@ describe('LiveClip', () => {
     }
   });
 
-  it('begins with what is stored when it is opened late', async () => {
-    frames = 40; // the live store was trimmed: within the second GOP
+  it('begins with the stored part when it is opened late', async () => {
+    frames = 40; // The live store was trimmed to within the second GOP.
     samples = 30_000;
     addFrames(40);
     addSound(2000);
@@ -214,7 +214,7 @@ describe('LiveClip', () => {
     expect(numberOf(clip.frame('vp8', 60))).toBe(60);
   });
 
-  it('holds its last frame, or goes on in silence, where one track is shorter', () => {
+  it('holds the last frame or plays silence where one track is shorter', () => {
     addFrames(5);
     addSound(1000);
     end();
@@ -223,12 +223,12 @@ describe('LiveClip', () => {
     expect(pcm(48_000, 4)).toEqual([0, 0, 0, 0]);
   });
 
-  it('is gone when it failed', () => {
+  it('is gone when the segment has failed', () => {
     onPart({ kind: 'end', manifest: { ...MANIFEST, state: 'failed' } });
     expect(clip.availability(0, 960)).toBe('gone');
   });
 
-  it('ends at what arrived when nothing is heard of its writer', () => {
+  it("ends at what has arrived when its writer's heartbeats stop", () => {
     addFrames(25);
     addSound(1000);
     nowMs += 4000;

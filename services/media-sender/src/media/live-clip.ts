@@ -15,23 +15,23 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { LiveTail } from './live-tail.js';
 import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
 
-/** Its writer gives a sign of life every second. Without one for so long, the segment ends at what arrived. */
+/** The writer sends a heartbeat every second. Without one for this long, ms, the segment ends at what has arrived. */
 const STALE_MS = 5000;
-/** Beyond what is prefetched anyway, so much may wait in memory before it is left to the media store. */
+/** Media beyond the prefetch length that may stay in memory before it is left to the media store. */
 const SPILL_SAMPLES = 2 * CLOCK_RATE;
 
 export interface LiveClipOptions extends SegmentClipOptions {
   reader: LiveReader;
   packetizerOf: (codec: Codec) => Packetizer;
-  /** Media-clock samples that must be there before it starts, or goes on after it had to wait. */
+  /** Media-clock samples that must be there before playback starts or continues after an underrun. */
   startSamples: number;
-  /** Monotonic. */
+  /** Monotonic clock, ms. */
   nowMs: () => number;
 }
 
 /**
- * A segment that is still being made, as a clip without an end until it has one. What is new is in memory as it comes; a
- * segment that grows faster than it is played is played from the media store, as any other, until playback gets to the new.
+ * An open segment as a clip, which has no end until the segment is closed. New media stays in memory as it arrives. If the
+ * segment grows faster than it is played, it is played from the media store until playback reaches the part in memory.
  */
 export class LiveClip implements Clip {
   readonly #manifest: SegmentManifest;
@@ -42,12 +42,12 @@ export class LiveClip implements Clip {
   readonly #packetizers: readonly Packetizer[];
   readonly #unfollow: () => void;
   #positionSamples = 0;
-  /** Whether it plays, or could; otherwise it waits until enough is there. */
+  /** Whether it plays or could play; otherwise it waits until enough has arrived. */
   #flowing = false;
   #final: Pick<SegmentManifest, 'frames' | 'durationSamples'> | undefined;
   #heardMs: number;
 
-  /** @param manifest of an open segment. */
+  /** @param manifest that of an open segment. */
   constructor(manifest: SegmentManifest, options: LiveClipOptions) {
     this.#manifest = manifest;
     this.#options = options;
@@ -113,7 +113,7 @@ export class LiveClip implements Clip {
   follow(positionSamples: number): void {
     this.#positionSamples = positionSamples;
     if (this.#isInTail(positionSamples)) {
-      // The GOP before stays: a viewer whose decoder got stuck is served from its keyframe.
+      // The GOP before is kept, because keyframe requests are answered from its keyframe.
       const showing = frameAtOrAfter(positionSamples, this.fps) - 1;
       this.#tail.drop(Math.max(0, showing - this.gopFrames), positionSamples / CLOCK_PER_PCM);
     } else {
@@ -150,7 +150,7 @@ export class LiveClip implements Clip {
     this.#options.onLoaded?.();
   }
 
-  /** Both tracks, up to a position. */
+  /** Whether both tracks are complete up to a position. */
   #hasCome(toSamples: number): boolean {
     return (
       this.#tail.endSample * CLOCK_PER_PCM >= toSamples && this.#tail.endFrame >= frameAtOrAfter(toSamples, this.fps)
@@ -161,17 +161,17 @@ export class LiveClip implements Clip {
     return Math.min(this.#tail.endSample * CLOCK_PER_PCM, frameOffsetSamples(this.#tail.endFrame, this.fps));
   }
 
-  /** With the frame that is showing there. */
+  /** Includes the frame that is shown at that position. */
   #isInTail(fromSamples: number): boolean {
     const showing = Math.max(0, frameAtOrAfter(fromSamples, this.fps) - 1);
     return showing >= this.#tail.firstFrame && fromSamples / CLOCK_PER_PCM >= this.#tail.firstSample;
   }
 
-  /** Far ahead of playback, the middle is left to the media store, as soon as what comes next has been read from there. */
+  /** Far ahead of playback, the middle is left to the media store once the next part has been read from there. */
   #spill(): void {
     const { prefetchSamples } = this.#options;
     if (this.#comeSamples - this.#positionSamples < prefetchSamples + SPILL_SAMPLES) return;
-    // What comes behind it has come, so it is stored.
+    // Later media has arrived, so this part is stored.
     const frame = this.#tail.endFrame - 1 - ((this.#tail.endFrame - 1) % this.gopFrames);
     const sample = this.#tail.endSample - 1 - ((this.#tail.endSample - 1) % PCM_CHUNK_SAMPLES);
     if (frame <= this.#tail.firstFrame && sample <= this.#tail.firstSample) return;
@@ -181,7 +181,7 @@ export class LiveClip implements Clip {
     if (this.#stored.availability(this.#positionSamples, ahead) === 'ready') this.#tail.drop(frame, sample);
   }
 
-  /** The stored part is what lies before the tail. */
+  /** Updates the stored part, which ends where the part in memory begins. */
   #growStored(frames = this.#tail.firstFrame, pcmSamples = this.#tail.firstSample): void {
     const durationSamples = durationSamplesOf(frames, this.fps, pcmSamples);
     this.#stored.grow({ ...this.#manifest, frames, pcmSamples, durationSamples });
@@ -195,7 +195,7 @@ export class LiveClip implements Clip {
   }
 }
 
-/** Little-endian machines only, as all that Node.js runs on today are. The copy aligns it. */
+/** Assumes a little-endian machine, as Node.js requires today. The copy aligns the data. */
 function toSamples(pcm: Buffer): Int16Array {
   const samples = new Int16Array(pcm.length >> 1);
   Buffer.from(samples.buffer).set(pcm.subarray(0, samples.length * 2));

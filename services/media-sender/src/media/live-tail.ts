@@ -2,15 +2,15 @@ import { PCM_CHUNK_SAMPLES } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /**
- * The newest part of a segment that is still being made, in memory as it came: whole GOPs and PCM chunks from some place on, up
- * to the last frame and sample. What lies before is in the media store.
+ * The newest part of an open segment in memory: whole GOPs and PCM chunks up to the last frame and sample. Earlier media is in
+ * the media store.
  */
 export class LiveTail {
   readonly #gopFrames: number;
-  /** For each rendition: frames from `firstFrame` on. */
+  /** Frames from `firstFrame` on, for each rendition. */
   readonly #frames: PacketizedFrame[][];
   readonly #chunks = new Map<number, Int16Array>();
-  /** `undefined` until something has come. */
+  /** `undefined` until media has arrived. */
   #firstFrame: number | undefined;
   #firstChunk: number | undefined;
   #endSample = 0;
@@ -20,17 +20,17 @@ export class LiveTail {
     this.#frames = Array.from({ length: renditions }, () => []);
   }
 
-  /** Where it begins: the first frame of a GOP. */
+  /** First frame in memory, which begins a GOP. */
   get firstFrame(): number {
     return this.#firstFrame ?? 0;
   }
 
-  /** Up to here, every rendition is there. */
+  /** Number of frames that all renditions have. */
   get endFrame(): number {
     return this.firstFrame + Math.min(...this.#frames.map((frames) => frames.length));
   }
 
-  /** PCM sample: the start of a chunk. */
+  /** First PCM sample in memory, which begins a chunk. */
   get firstSample(): number {
     return (this.#firstChunk ?? 0) * PCM_CHUNK_SAMPLES;
   }
@@ -39,14 +39,14 @@ export class LiveTail {
     return Math.max(this.#endSample, this.firstSample);
   }
 
-  /** A stream that was trimmed may begin within a GOP; its frames before the next one are stored, and left out here. */
+  /** A trimmed stream may begin within a GOP; frames before the next GOP are stored, and left out here. */
   addFrame(rendition: number, number: number, frame: PacketizedFrame): void {
     if (this.#firstFrame === undefined) {
       if (number % this.#gopFrames !== 0) return;
       this.#firstFrame = number;
     }
     const frames = this.#frames[rendition];
-    // Only ever the next one: a gap would shift all that follows.
+    // Only the next frame is accepted, because a gap would shift all that follow.
     if (frames && number === this.#firstFrame + frames.length) frames.push(frame);
   }
 
@@ -79,7 +79,7 @@ export class LiveTail {
     }
   }
 
-  /** Lets go of GOPs and chunks that end before a frame and a sample. */
+  /** Releases GOPs and chunks that end before a frame and a sample. */
   drop(beforeFrame: number, beforeSample: number): void {
     const frame = Math.min(beforeFrame - (beforeFrame % this.#gopFrames), this.endFrame);
     const gopStart = frame - (frame % this.#gopFrames);

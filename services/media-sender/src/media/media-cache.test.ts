@@ -5,7 +5,7 @@ import { MediaCache } from './media-cache.js';
 
 const RENDITION: Rendition = { id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 50 };
 
-/** A store whose reads are answered when the test says so. */
+/** A store whose reads the test completes. */
 class SlowStore {
   readonly #waiting: (() => void)[] = [];
   reads = 0;
@@ -43,7 +43,7 @@ describe('MediaCache', () => {
     expect(cache.bytes).toBe(0);
   });
 
-  it('forget() keeps a part out that is being read at that moment', async () => {
+  it('forget() discards a part that is being read', async () => {
     const store = new SlowStore();
     const cache = cacheOf(store);
     const deleted = newId('seg');

@@ -3,11 +3,11 @@ import { type MediaStore, unpackGop } from '@humancast/shared';
 import type { Packetizer } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
-/** The frames of one GOP, ready to be sent. */
+/** The packetized frames of one GOP. */
 export type PacketizedGop = readonly PacketizedFrame[];
 
 export interface MediaCacheOptions {
-  /** Least recently used parts go beyond this. What a session is about to play it holds itself. */
+  /** Size beyond which the least recently used parts are evicted. Sessions hold what they are about to play themselves. */
   maxBytes: number;
   packetizerOf: (codec: Codec) => Packetizer;
 }
@@ -18,13 +18,13 @@ interface Part {
 }
 
 /**
- * GOPs and PCM of all sessions of a process: read once, packetized once, whoever plays them. Reading the same part twice at
- * once is one read.
+ * Caches the GOPs and PCM of all sessions of a process, so that each part is read and packetized once. Concurrent requests for
+ * a part share one read.
  */
 export class MediaCache {
   readonly #store: MediaStore;
   readonly #options: MediaCacheOptions;
-  /** In the order of last use. */
+  /** In order of last use. */
   readonly #parts = new Map<string, Part>();
   readonly #loading = new Map<string, Promise<Part | undefined>>();
   #bytes = 0;
@@ -41,7 +41,7 @@ export class MediaCache {
     return this.#bytes;
   }
 
-  /** Parts asked for that were in memory, or on their way already. */
+  /** Requests for parts that were in memory or being read. */
   get hits(): number {
     return this.#hits;
   }
@@ -51,12 +51,12 @@ export class MediaCache {
     return this.#misses;
   }
 
-  /** Parts let go to make room. */
+  /** Parts evicted. */
   get evictions(): number {
     return this.#evictions;
   }
 
-  /** → `undefined` when the store does not have it. @throws when the store can't be read, or the part is damaged. */
+  /** @returns `undefined` if the store does not have the part. @throws if the store cannot be read or the part is damaged. */
   async gop(segment: string, rendition: Rendition, index: number): Promise<PacketizedGop | undefined> {
     const part = await this.#part(`${segment}/${rendition.id}/${index}`, async () => {
       const blob = await this.#store.readGop(segment, rendition.id, index);
@@ -76,7 +76,7 @@ export class MediaCache {
     return part?.value as Int16Array | undefined;
   }
 
-  /** Lets go of everything of these segments. A part that is being read at this moment is not kept either. */
+  /** Drops all parts of these segments, including those that are being read. */
   forget(segments: readonly string[]): void {
     const gone = new Set(segments);
     const isGone = (key: string) => gone.has(key.slice(0, key.indexOf('/')));
@@ -130,7 +130,7 @@ export class MediaCache {
   }
 }
 
-/** Little-endian machines only, as all that Node.js runs on today are. The copy aligns it. */
+/** Assumes a little-endian machine, as Node.js requires today. The copy aligns the data. */
 function toSamples(blob: Buffer): Int16Array {
   const samples = new Int16Array(blob.length >> 1);
   Buffer.from(samples.buffer).set(blob.subarray(0, samples.length * 2));

@@ -7,7 +7,7 @@ import { SegmentClip } from './segment-clip.js';
 
 const GOP = 10;
 
-/** Ten seconds at 10 fps; every frame's bytes are its number, every PCM sample its index. */
+/** Ten seconds at 10 fps; each frame's bytes are its number and each PCM sample its index. */
 const manifest: SegmentManifest = {
   version: 1,
   id: 'seg_aaaaaaaaaaaa',
@@ -94,7 +94,7 @@ function setUp({
 const SECOND = 48_000;
 
 describe('SegmentClip', () => {
-  it('has the next seconds in memory, of both tracks, and nothing more', async () => {
+  it('keeps the next seconds of both tracks in memory, and no more', async () => {
     const { store, open } = setUp();
     const clip = open();
     expect(clip.availability(0, 960)).toBe('late');
@@ -105,7 +105,7 @@ describe('SegmentClip', () => {
     expect(clip.readySamples(0)).toBe(2 * SECOND);
   });
 
-  it('reads only the renditions that are in demand, and a new one as soon as it is', async () => {
+  it('reads only renditions in demand, and a new one at once', async () => {
     const vp8 = renditionOf('vp8');
     const renditions = [
       { ...vp8, id: 's', bitrateBps: 150_000 },
@@ -126,12 +126,12 @@ describe('SegmentClip', () => {
     demand.set(viewer, 'vp8', [1, 2]);
     clip.follow(0);
     await vi.waitFor(() => expect(clip.frame('vp8', 0, 2)).toBeDefined());
-    // A ladder that another clip's viewer was on may be longer.
+    // Another clip's ladder may be longer.
     expect(clip.frame('vp8', 0, 7)).toBe(clip.frame('vp8', 0, 2));
     expect(store.reads.some((part) => part.startsWith('l/'))).toBe(false);
   });
 
-  it('lets go of what lies behind, but for the GOP before the one that shows', async () => {
+  it('releases what has been played, except the GOP before the one that is shown', async () => {
     const { open } = setUp();
     const clip = open();
     for (let at = 0; at <= 5 * SECOND; at += SECOND) {
@@ -144,7 +144,7 @@ describe('SegmentClip', () => {
     expect(clip.frame('vp8', 35)).toBeUndefined();
   });
 
-  it('reads sound across chunks, and silence after its end', async () => {
+  it('reads PCM across chunks, and silence after its end', async () => {
     const { open } = setUp();
     const clip = open();
     clip.follow(8 * SECOND);
@@ -155,7 +155,7 @@ describe('SegmentClip', () => {
     expect([...out]).toEqual(expected);
   });
 
-  it('is gone where a part is missing, and says so once', async () => {
+  it('is gone where a part is missing, and reports that once', async () => {
     const { store, lost, open } = setUp();
     store.missing.add('v/1');
     const clip = open();
@@ -166,7 +166,7 @@ describe('SegmentClip', () => {
     expect(lost).toEqual(['v/1']);
   });
 
-  it('is late, and not gone, while the store can’t be reached', async () => {
+  it('is late, not gone, while the store is unreachable', async () => {
     const { store, lost, open } = setUp();
     store.failures = 4;
     const clip = open();
@@ -176,7 +176,7 @@ describe('SegmentClip', () => {
     expect(lost).toEqual([]);
   });
 
-  it('fetches another rendition when somebody watches it', async () => {
+  it('fetches another codec when a viewer uses it', async () => {
     const { store, watched, open } = setUp();
     const clip = open();
     clip.follow(0);
@@ -187,7 +187,7 @@ describe('SegmentClip', () => {
     await vi.waitFor(() => expect(clip.frame('h264', 3)?.payloads[0]?.[0]).toBe(3));
   });
 
-  it('holds nobody up for a rendition that is not there yet, or never will be, while another one is', async () => {
+  it('is ready without a rendition that is late or gone while another one is there', async () => {
     const { store, lost, watched, open } = setUp();
     store.missing.add('h/1');
     const clip = open();
@@ -199,13 +199,13 @@ describe('SegmentClip', () => {
     expect(clip.availability(0, 2 * SECOND)).toBe('ready');
     await vi.waitFor(() => expect(lost).toEqual(['h/1']), { timeout: 10_000 });
     expect(clip.availability(0, 2 * SECOND)).toBe('ready');
-    // Whoever watches only that one waits for what may come, and not for what is lost.
+    // A viewer of only that rendition waits if it may come, and not if it is lost.
     watched.delete('vp8');
     expect(clip.availability(0, SECOND - 4800)).toBe('ready');
     expect(clip.availability(SECOND, 2 * SECOND)).toBe('gone');
   });
 
-  it('reads one rendition of a codec: the one that is sent', async () => {
+  it('reads only the rendition of a codec that is sent', async () => {
     const { store, open } = setUp({ renditions: [...manifest.renditions, { ...renditionOf('vp8'), id: 'v2' }] });
     store.missing.add('v2/0');
     const clip = open();
@@ -214,7 +214,7 @@ describe('SegmentClip', () => {
     expect(store.reads.filter((part) => part.startsWith('v2'))).toEqual([]);
   });
 
-  it('reads a part once for all sessions that play it, and again after it was evicted', async () => {
+  it('reads a part once for all sessions, and again after it was evicted', async () => {
     const { store, cache, open } = setUp({ maxBytes: 60_000 });
     const clips = [open(), open(), open()];
     for (const clip of clips) clip.follow(0);

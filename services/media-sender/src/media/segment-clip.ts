@@ -14,30 +14,30 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { MediaCache, PacketizedGop } from './media-cache.js';
 
 const CHUNK_SAMPLES = PCM_CHUNK_SAMPLES * CLOCK_PER_PCM;
-/** A store that can't be read is asked again after this long, and given up on after so many tries. */
+/** Delay before an unreadable store is read again, and the number of attempts. */
 const RETRY_MS = 250;
 const TRIES = 40;
-/** What is missing may be on its way: a media store that was emptied is filled again from the watched folder. */
+/** Missing parts may still come: an emptied media store is refilled from the watched folder. */
 const MISSING_TRIES = 12;
 
-/** A part of the window: in memory, on its way, or never to come. */
+/** A part of the window: in memory, being read, or gone. */
 type Slot<T> = T | 'loading' | 'lost' | undefined;
 
 export interface SegmentClipOptions {
   cache: MediaCache;
   /** How far ahead of playback parts are fetched, media-clock samples. */
   prefetchSamples: number;
-  /** Codecs that somebody watches now; owned by the session, which adds and removes some as viewers come and go. */
+  /** Codecs that have viewers; owned by the session, which updates the set as viewers come and go. */
   codecs: ReadonlySet<Codec>;
-  /** Which renditions of a codec are read. Default: the largest. */
+  /** Decides which renditions of a codec are read. Default: the largest. */
   demand?: RenditionDemand | undefined;
-  /** A part is gone for good. */
+  /** Called when a part is gone for good. */
   onLost?: (what: string, error?: unknown) => void;
-  /** A part has come. */
+  /** Called when a part has been read. */
   onLoaded?: (() => void) | undefined;
 }
 
-/** A stored segment as a clip: a window of it in memory, moving with playback. */
+/** A stored segment as a clip, with a window of it in memory that moves with playback. */
 export class SegmentClip implements Clip {
   #manifest: SegmentManifest;
   readonly #options: SegmentClipOptions;
@@ -85,8 +85,8 @@ export class SegmentClip implements Clip {
   }
 
   /**
-   * One rendition that is there is enough: whoever watches another waits for its next GOP, and holds nobody up. A viewer who
-   * comes with a codec that nobody had must not be heard by the others, nor must a rendition that is lost.
+   * One rendition in memory is enough: a viewer of another waits for its next GOP. A viewer with a codec that no other uses
+   * must not stall the others, and neither must a lost rendition.
    */
   #videoAvailability(fromSamples: number, toSamples: number): Availability {
     const [firstGop, endGop] = this.#gopRange(fromSamples, toSamples);
@@ -147,7 +147,7 @@ export class SegmentClip implements Clip {
   follow(positionSamples: number): void {
     if (this.#released) return;
     const ahead = Math.min(positionSamples + this.#options.prefetchSamples, this.durationSamples);
-    // The GOP before stays: a viewer whose decoder got stuck is served from its keyframe.
+    // The GOP before is kept, because keyframe requests are answered from its keyframe.
     const [firstGop, endGop] = this.#gopRange(positionSamples, ahead);
     const [firstChunk, endChunk] = this.#chunks(positionSamples, ahead);
     for (const rendition of this.#watched()) {
@@ -164,7 +164,7 @@ export class SegmentClip implements Clip {
     this.#letGo(firstGop - 1, firstChunk - 1);
   }
 
-  /** More of it is stored by now; whole GOPs and chunks, and what was there is the same. */
+  /** Updates the manifest when more whole GOPs and chunks are stored; what was there is unchanged. */
   grow(manifest: SegmentManifest): void {
     this.#manifest = manifest;
   }
@@ -203,14 +203,14 @@ export class SegmentClip implements Clip {
         const value = await load();
         if (value !== undefined || attempt >= MISSING_TRIES || this.#released) return value;
       } catch (error) {
-        // A RangeError is a damaged part: asking again won't mend it.
+        // A RangeError means a damaged part; reading it again does not help.
         if (attempt >= TRIES || this.#released || error instanceof RangeError) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
-  /** What is read: of each codec that somebody watches, the renditions that are sent, or are about to be. */
+  /** @returns the renditions to read: those that are sent or about to be, of each codec with viewers. */
   #watched(): Rendition[] {
     const { codecs, demand } = this.#options;
     return [...codecs].flatMap((codec) => {
@@ -219,16 +219,16 @@ export class SegmentClip implements Clip {
     });
   }
 
-  /** Stored PCM chunks that a stretch touches; sound may end before the picture. */
+  /** @returns the stored PCM chunks of a stretch; audio may end before video. */
   #chunks(fromSamples: number, toSamples: number): readonly [number, number] {
     const end = Math.min(Math.ceil(toSamples / CHUNK_SAMPLES), pcmChunkCount(this.#manifest));
     return [Math.floor(fromSamples / CHUNK_SAMPLES), end];
   }
 
-  /** GOPs with a frame that is due in a stretch. */
+  /** @returns the GOPs that have a frame due in a stretch. */
   #gopRange(fromSamples: number, toSamples: number): readonly [number, number] {
     const { fps, frames, gopFrames } = this.#manifest;
-    const first = Math.max(frameAtOrAfter(fromSamples, fps) - 1, 0); // the one that is showing
+    const first = Math.max(frameAtOrAfter(fromSamples, fps) - 1, 0); // the frame that is shown
     const end = Math.min(frameAtOrAfter(toSamples, fps), frames);
     return [
       Math.floor(Math.min(first, frames) / gopFrames),

@@ -16,7 +16,7 @@ function sequenceOf(payloads: readonly Uint8Array[], ticks = 0): AudioPacket[] {
   return packets;
 }
 
-/** @returns the blocks of a RED payload as another implementation, werift's, reads them. */
+/** @returns the blocks of a RED payload as werift reads them. */
 function blocksOf(payload: Buffer | undefined) {
   return Red.deSerialize(payload ?? Buffer.alloc(0)).blocks.map(({ block, blockPT, timestampOffset }) => ({
     opus: Buffer.from(block),
@@ -25,8 +25,8 @@ function blocksOf(payload: Buffer | undefined) {
   }));
 }
 
-describe('a RED payload', () => {
-  it('carries the packet and those before it, the oldest first, as another implementation reads it', () => {
+describe('AudioPacket.red()', () => {
+  it('contains the packet and those before it, the oldest first, as werift reads it', () => {
     const payload = fc.uint8Array({ minLength: 1, maxLength: 300 });
     fc.assert(
       fc.property(fc.array(payload, { minLength: 3, maxLength: 5 }), fc.integer({ min: 1, max: 2 }), (all, depth) => {
@@ -42,7 +42,7 @@ describe('a RED payload', () => {
     );
   });
 
-  it('is made once for all viewers that know Opus by the same payload type', () => {
+  it('is built once for all viewers with the same payload type for Opus', () => {
     const [, packet] = sequenceOf([Buffer.alloc(80, 1), Buffer.alloc(80, 2)]);
     expect(packet?.red(OPUS, 1)).toBe(packet?.red(OPUS, 1));
     // Only one packet lies before it.
@@ -50,13 +50,13 @@ describe('a RED payload', () => {
     expect(blocksOf(packet?.red(109, 1)).map(({ payloadType }) => payloadType)).toEqual([109, 109]);
   });
 
-  it('does not exist for a first packet, nor at a depth of 0', () => {
+  it('returns undefined for a first packet and at depth 0', () => {
     const [first, second] = sequenceOf([Buffer.alloc(80), Buffer.alloc(80)]);
     expect(first?.red(OPUS, 2)).toBeUndefined();
     expect(second?.red(OPUS, 0)).toBeUndefined();
   });
 
-  it('leaves out what is older than 14 bits of ticks, and what is longer than 10 bits of bytes', () => {
+  it('leaves out packets older than 14 bits of ticks or longer than 10 bits of bytes', () => {
     const previous = new AudioPacket(Buffer.alloc(1023), 0);
     expect(blocksOf(new AudioPacket(Buffer.alloc(80), 16_383, previous).red(OPUS, 1))[0]?.ageTicks).toBe(16_383);
     expect(new AudioPacket(Buffer.alloc(80), 16_384, previous).red(OPUS, 1)).toBeUndefined();
@@ -64,7 +64,7 @@ describe('a RED payload', () => {
     expect(new AudioPacket(Buffer.alloc(80), PACKET_TICKS, long).red(OPUS, 1)).toBeUndefined();
   });
 
-  it('is never longer than a packet may be', () => {
+  it('never exceeds the maximum payload size', () => {
     const packets = sequenceOf([Buffer.alloc(400), Buffer.alloc(400), Buffer.alloc(400)]);
     const payload = packets.at(-1)?.red(OPUS, 2);
     expect(blocksOf(payload)).toHaveLength(2);

@@ -1,8 +1,8 @@
 import { MAX_PAYLOAD_BYTES } from './payload-size.js';
 
-/** The most earlier packets that one packet repeats. */
+/** Maximum number of earlier packets that one packet repeats. */
 const MAX_REDUNDANCY = 2;
-/** A redundant block's header is 4 bytes, the primary one's is 1 (RFC 2198 §3). */
+/** A redundant block's header has 4 bytes, the primary block's 1 (RFC 2198 §3). */
 const REDUNDANT_HEADER_BYTES = 4;
 const PRIMARY_HEADER_BYTES = 1;
 const FOLLOWED_BIT = 0x80;
@@ -16,16 +16,16 @@ interface Block {
 }
 
 /**
- * An Opus packet, by itself and with the packets before it repeated (RED, RFC 2198). Each form is made once, when the first
- * viewer needs it, and shared by all viewers.
+ * An Opus packet, alone or with the packets before it as redundancy (RED, RFC 2198). Each form is built once, for the first
+ * viewer that needs it, and shared by all viewers.
  */
 export class AudioPacket {
   readonly opus: Buffer;
-  /** The first sample on the timeline, 48 kHz; may grow beyond 32 bits. */
+  /** Timeline position of its first sample, 48 kHz; may exceed 32 bits. */
   readonly ticks: number;
-  /** The newest first. They do not refer to the packets before them. */
+  /** Earlier packets, newest first. They do not refer to the packets before them. */
   readonly #earlier: readonly Block[];
-  /** By payload type of Opus and count of repeated packets. */
+  /** RED payloads by payload type of Opus and number of repeated packets. */
   #forms: Map<number, Buffer> | undefined;
 
   /** @param previous the packet that was sent before this one, if any. */
@@ -38,9 +38,9 @@ export class AudioPacket {
   }
 
   /**
-   * @param payloadType that the viewer knows Opus by.
-   * @param depth how many earlier packets are wanted, 0 to 2.
-   * @returns the RED payload; `undefined` when there is nothing to repeat, and {@link opus} alone is shorter.
+   * @param payloadType the viewer's payload type for Opus.
+   * @param depth number of earlier packets wanted, 0 to 2.
+   * @returns the RED payload; `undefined` if there is nothing to repeat, because {@link opus} alone is shorter.
    */
   red(payloadType: number, depth: number): Buffer | undefined {
     const count = this.#repeatable(depth);

@@ -4,13 +4,13 @@ export interface SentPacket {
   readonly timestamp: number;
   readonly marker: boolean;
   readonly payloadType: number;
-  /** The element of its header extension; 0 without one. */
+  /** The packet's header extension element; 0 if it has none. */
   readonly extension: number;
 }
 
 /**
- * The latest packets of a stream, to be sent again on request. It holds references to the payloads, which all viewers
- * share, and forgets the oldest by itself.
+ * The latest packets of a stream, for retransmission. It refers to the payloads, which all viewers share, and overwrites the
+ * oldest packets.
  */
 export class PacketHistory {
   readonly #indexMask: number;
@@ -66,7 +66,7 @@ export class PacketHistory {
     };
   }
 
-  /** @returns when the packet was last repeated, by the caller's clock; −∞ before that. */
+  /** @returns when the packet was last repeated, by the caller's clock; -∞ if it was not. */
   repeatedAtMs(sequence: number): number {
     return this.#repeatedAtMs[sequence & this.#indexMask] ?? Number.NEGATIVE_INFINITY;
   }

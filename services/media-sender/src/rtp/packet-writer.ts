@@ -1,10 +1,10 @@
-/** Where finished packets go: to the viewer, by way of memory that is used again and again. */
+/** Sends finished packets to the viewer from reused memory. */
 export interface PacketWriter {
-  /** Memory for one packet, {@link MAX_PACKET_BYTES} long; what is in it now is of no interest. */
+  /** Memory for one packet, {@link MAX_PACKET_BYTES} long. Its content is undefined. */
   memory(): Buffer;
   /** Sends the first `bytes` of that memory. Never throws. */
   send(bytes: number): void;
 }
 
-/** Anything we send, with room to spare. */
+/** Upper bound of the size of every packet that is sent. */
 export const MAX_PACKET_BYTES = 2048;

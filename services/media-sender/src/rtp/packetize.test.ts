@@ -11,7 +11,7 @@ const maxPayload = fc.integer({ min: 20, max: MAX_PAYLOAD_BYTES });
 const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength, size: 'max' }).map((a) => Buffer.from(a));
 const START_CODE = Buffer.from([0, 0, 0, 1]);
 
-/** As a second implementation, werift's, puts it together. */
+/** @returns the frame as werift reassembles it. */
 function vp8Of({ payloads }: PacketizedFrame): Buffer {
   return Buffer.concat(payloads.map((payload) => Vp8RtpPayload.deSerialize(payload).payload));
 }
@@ -36,8 +36,8 @@ const limits = (frame: PacketizedFrame, max: number) => {
   expect(frame.bytes).toBe(frame.payloads.reduce((sum, payload) => sum + payload.length, 0));
 };
 
-describe('a VP8 frame', () => {
-  it('comes out of its payloads as it went in', () => {
+describe('packetize() of VP8', () => {
+  it('produces payloads from which the frame is reassembled', () => {
     fc.assert(
       fc.property(bytes(5000), maxPayload, fc.boolean(), (data, max, keyframe) => {
         const frame = packetizeVp8(data, keyframe, max);
@@ -48,12 +48,12 @@ describe('a VP8 frame', () => {
     );
   });
 
-  it('is marked at its start only, and says nothing of a stream', () => {
+  it('sets only the start bit in the payload descriptor', () => {
     const { payloads } = packetize('vp8', Buffer.alloc(3000, 7), true);
     expect(payloads.map((payload) => payload[0])).toEqual([0x10, 0, 0]);
   });
 
-  it('is cut into pieces of one size, of which only the last is smaller', () => {
+  it('cuts a frame into pieces of one size, of which only the last is smaller', () => {
     fc.assert(
       fc.property(bytes(20_000), (data) => {
         const sizes = packetize('vp8', data, false).payloads.map(({ length }) => length);
@@ -64,13 +64,13 @@ describe('a VP8 frame', () => {
     );
   });
 
-  it('is not empty', () => {
+  it('rejects an empty frame', () => {
     expect(() => packetize('vp8', Buffer.alloc(0), false)).toThrow(RangeError);
   });
 });
 
-describe('an H.264 access unit', () => {
-  it('comes out of its payloads as it went in', () => {
+describe('packetize() of H.264', () => {
+  it('produces payloads from which the access unit is reassembled', () => {
     fc.assert(
       fc.property(fc.array(nalUnit, { minLength: 1, maxLength: 6 }), maxPayload, (nals, max) => {
         const accessUnit = Buffer.concat(nals.flatMap((nal) => [START_CODE, nal]));
@@ -81,12 +81,12 @@ describe('an H.264 access unit', () => {
     );
   });
 
-  it('may have short start codes and trailing zeros', () => {
+  it('accepts short start codes and trailing zeros', () => {
     const accessUnit = Buffer.from('00000167aa00000168bb0000000165cccc0000', 'hex');
     expect(h264Of(packetize('h264', accessUnit, true)).toString('hex')).toBe('0000000167aa0000000168bb0000000165cccc');
   });
 
-  it('carries its parameter sets in one packet', () => {
+  it('puts parameter sets into one packet', () => {
     const accessUnit = Buffer.concat([
       Buffer.from('00000001674200000000016848', 'hex'),
       START_CODE,
@@ -98,12 +98,12 @@ describe('an H.264 access unit', () => {
     expect(payloads.slice(1).map((payload) => (payload[1] ?? 0) & 0xc0)).toEqual([0x80, 0, 0, 0x40]);
   });
 
-  it('leaves delimiters and filler behind', () => {
+  it('drops delimiters and filler', () => {
     const accessUnit = Buffer.from('0000000109f0000000014188000000010cffff80', 'hex');
     expect(packetize('h264', accessUnit, false).payloads.map((payload) => payload.toString('hex'))).toEqual(['4188']);
   });
 
-  it('has a NAL unit', () => {
+  it('rejects an access unit without a NAL unit', () => {
     expect(() => packetize('h264', Buffer.from('0000000109f0', 'hex'), false)).toThrow(RangeError);
     expect(() => packetize('h264', Buffer.from('garbage'), false)).toThrow(RangeError);
   });

@@ -4,12 +4,12 @@ import type { PacketizedFrame } from './packetized-frame.js';
 import { packetizeVp8 } from './vp8-packetizer.js';
 import { Vp8References } from './vp8-references.js';
 
-/** @throws RangeError when there is nothing in the frame. */
+/** @throws RangeError if the frame is empty. */
 export type Packetizer = (data: Buffer, keyframe: boolean) => PacketizedFrame;
 
 /**
- * @returns what makes RTP payloads of the frames of one rendition, in the order of the stream, from a keyframe on. It tells which
- * VP8 frames may be left out; of H.264, none may.
+ * @returns a packetizer for the frames of one rendition, which are passed in stream order from a keyframe on. It marks VP8
+ * frames that are discardable; H.264 frames never are.
  */
 export function packetizerOf(codec: Codec): Packetizer {
   if (codec === 'h264') return (data, keyframe) => packetizeH264(data, keyframe);
@@ -18,8 +18,8 @@ export function packetizerOf(codec: Codec): Packetizer {
 }
 
 /**
- * Makes RTP payloads of one encoded frame: a VP8 frame, or an H.264 access unit in Annex B form.
- * @throws RangeError when there is nothing in it.
+ * Splits an encoded frame into RTP payloads: a VP8 frame, or an H.264 access unit in Annex B form.
+ * @throws RangeError if it is empty.
  */
 export function packetize(codec: Codec, data: Buffer, keyframe: boolean): PacketizedFrame {
   switch (codec) {

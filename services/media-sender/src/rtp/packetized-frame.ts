@@ -1,13 +1,12 @@
 /**
- * An encoded frame as the payloads of its RTP packets. Nothing in it belongs to a viewer or a session, so it is made once
- * and sent by all of them.
+ * An encoded frame as RTP payloads. It contains nothing specific to a viewer or session, so it is made once and sent by all.
  */
 export interface PacketizedFrame {
-  /** One RTP payload a packet, in order. At least one; views into shared memory, never to be written to. */
+  /** One RTP payload per packet, in order, at least one. They are views into shared memory and must not be written to. */
   readonly payloads: readonly Buffer[];
   readonly keyframe: boolean;
-  /** All payloads together. */
+  /** Size of all payloads together. */
   readonly bytes: number;
-  /** Whether no later frame needs this one, so that it may be left out. Default: false. */
+  /** Whether no later frame refers to this one, so that it may be left out. Default: false. */
   readonly discardable?: boolean;
 }

@@ -1,15 +1,17 @@
-/** How much may be sent again, of what the media takes: beyond that, repeating makes a congested path worse. */
+/** Retransmissions as a share of the media; beyond it, repeating makes a congested path worse. */
 export const REPAIR_SHARE = 0.25;
-/** Saved up at most, and there from the start: enough for the first GOP of a viewer that asks, or one large keyframe's packets. */
+/**
+ * Maximum and initial credit, bytes: enough for the first GOP of a viewer that requests it, or one large keyframe's packets.
+ */
 export const REPAIR_LIMIT_BYTES = 131_072;
 
-/** The same for audio, which takes little and is repaired first. */
+/** The same for audio, which has a low bitrate and is repaired first. */
 export const AUDIO_REPAIR_SHARE = 0.5;
 export const AUDIO_REPAIR_LIMIT_BYTES = 8192;
 
 /**
- * What one viewer may be sent besides its media because it asked: of video, lost packets and keyframes together. Whatever it
- * asks for, and however often, it gets at most 1 + `share` times the media, and `limitBytes` once.
+ * Limits what one viewer is sent again on request; for video, lost packets and keyframes together. Whatever it requests, it
+ * gets at most 1 + `share` times the media, plus `limitBytes` once.
  */
 export class RepairBudget {
   readonly #share: number;
@@ -22,12 +24,12 @@ export class RepairBudget {
     this.#creditBytes = limitBytes;
   }
 
-  /** Media was sent. */
+  /** Adds credit for media that was sent. */
   earn(bytes: number): void {
     this.#creditBytes = Math.min(this.#creditBytes + bytes * this.#share, this.#limitBytes);
   }
 
-  /** @returns whether there was credit for so much; then it is spent. */
+  /** Spends credit. @returns whether there was enough. */
   spend(bytes: number): boolean {
     if (bytes > this.#creditBytes) return false;
     this.#creditBytes -= bytes;

@@ -47,7 +47,7 @@ function keysOf(profile: SrtpProfile): SrtpKeys {
 
 const estimator = new BandwidthEstimator();
 
-/** Counts what it is told, and how much at once. */
+/** Counts events, and their largest size. */
 class Counter implements RtcpListener {
   blocks = 0;
   names = 0;
@@ -77,15 +77,15 @@ function expectBounded(compound: Buffer): void {
   expect(counter.names).toBeLessThanOrEqual(Math.min(MAX_NACKED, 17 * (compound.length / 4)));
 }
 
-describe('authentic RTCP', () => {
+describe('readRtcp() with authentic RTCP', () => {
   it.each(PROFILES)(
-    'of any content (%s) leads to a bounded number of events',
+    'reports a bounded number of events for any content (%s)',
     { timeout: fuzzTimeoutMs() },
     async (profile) => {
       const sender = new SrtpSender(keysOf(profile));
       const receiver = new SrtcpReceiver(keysOf(profile));
       const { runs } = await fuzz({ corpus: COMPOUNDS, seconds: 3, maxBytes: MAX_BYTES }, (input, random) => {
-        // Whoever has the keys can encrypt anything; compounds are repeated up to the largest datagram.
+        // A holder of the keys can encrypt anything; compounds are repeated up to the largest datagram.
         const compound = random.chance(0.02) ? Buffer.concat(Array.from({ length: 40 }, () => input)) : input;
         expectBounded(compound);
         if (compound.length < 8 || compound.length > MAX_BYTES) return;
@@ -97,8 +97,8 @@ describe('authentic RTCP', () => {
   );
 });
 
-describe('SRTCP', () => {
-  it.each(PROFILES)('that is not authentic (%s) is not taken', { timeout: fuzzTimeoutMs() }, async (profile) => {
+describe('SrtcpReceiver', () => {
+  it.each(PROFILES)('rejects packets that are not authentic (%s)', { timeout: fuzzTimeoutMs() }, async (profile) => {
     const sender = new SrtpSender(keysOf(profile));
     const corpus = COMPOUNDS.map((compound) => sender.protectRtcp(compound));
     const { runs } = await fuzz({ corpus, seconds: 3 }, (input) => {
@@ -109,8 +109,8 @@ describe('SRTCP', () => {
   });
 });
 
-describe('a frame of damaged media', () => {
-  it('becomes packets of the right size, or a RangeError', { timeout: fuzzTimeoutMs() }, async () => {
+describe('packetize() with damaged media', () => {
+  it('returns payloads of the right size, or throws RangeError', { timeout: fuzzTimeoutMs() }, async () => {
     const nal = (type: number, bytes: number) =>
       Buffer.concat([Buffer.from([0, 0, 0, 1, 0x60 | type]), Buffer.alloc(bytes, 7)]);
     const corpus = [Buffer.concat([nal(7, 20), nal(8, 4), nal(5, 3000)]), nal(1, 800), Buffer.alloc(2500, 9)];

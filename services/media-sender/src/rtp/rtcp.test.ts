@@ -47,8 +47,8 @@ function read(compound: Buffer): Recorder {
   return recorder;
 }
 
-describe('what we send', () => {
-  it('is a sender report that another implementation reads', () => {
+describe('outgoing RTCP', () => {
+  it('is a sender report that werift reads', () => {
     const ntp = 0xe9a1_b2c3_8000_0000n;
     const packet = senderReport({
       ssrc: 0xdead_beef,
@@ -71,19 +71,19 @@ describe('what we send', () => {
     });
   });
 
-  it('says which streams end', () => {
+  it('names the streams that end in a BYE', () => {
     expect(read(goodbye([7, 8], 'name')).byes).toEqual([[7, 8]]);
   });
 
-  it.each([1, 2, 3, 4, 5])('is padded to whole words with a name of %i letters', (letters) => {
+  it.each([1, 2, 3, 4, 5])('is padded to whole words for a name of %i letters', (letters) => {
     const packet = goodbye([1], 'x'.repeat(letters));
     expect(packet.length % 4).toBe(0);
     expect(read(packet).byes).toEqual([[1]]);
   });
 });
 
-describe('what a viewer sends', () => {
-  it('is read from receiver reports', () => {
+describe('incoming RTCP', () => {
+  it('reports the blocks of receiver reports', () => {
     const block = {
       ssrc: 5,
       fractionLost: 64,
@@ -106,12 +106,12 @@ describe('what a viewer sends', () => {
     ]);
   });
 
-  it('can have lost less than nothing', () => {
+  it('accepts a negative number of lost packets', () => {
     const packet = Buffer.from('81c90007000000010000000500ffffff000000000000000000000000' + '00000000', 'hex');
     expect(read(packet).blocks[0]?.packetsLost).toBe(-1);
   });
 
-  it('is read from picture loss indications and nacks, also without a report in front', () => {
+  it('reports PLI and NACK, even without a report in front', () => {
     const pli = new RtcpPayloadSpecificFeedback({
       feedback: new PictureLossIndication({ senderSsrc: 1, mediaSsrc: 9 }),
     });
@@ -123,18 +123,18 @@ describe('what a viewer sends', () => {
     expect(seen.nacks).toEqual([[9, [10, 12, 65_535]]]);
   });
 
-  it('is read from full intra requests, whose entry names the stream (RFC 5104 §4.3.1.1)', () => {
+  it('reports FIR, whose entry names the stream (RFC 5104 §4.3.1.1)', () => {
     const fir = Buffer.from('84ce0004' + '00000001' + '00000000' + '00000009' + '07000000', 'hex');
     expect(read(fir).losses).toEqual([9]);
     expect(read(Buffer.from('84ce0002' + '00000001' + '00000000', 'hex')).losses).toEqual([]);
   });
 
-  it('names lost packets across the wrap', () => {
+  it('reports lost packets across the wrap of sequence numbers', () => {
     const packet = Buffer.from('81cd000300000001000000' + '09' + 'ffff8001', 'hex');
     expect(read(packet).nacks).toEqual([[9, [65_535, 0, 15]]]);
   });
 
-  it('names as many lost packets as are remembered, however many are in it', () => {
+  it('reports no more lost packets than are remembered', () => {
     const nack = (words: number) => {
       const packet = Buffer.alloc(12 + 4 * words, 0xff);
       packet.writeUInt16BE(0x81cd, 0);
@@ -147,12 +147,12 @@ describe('what a viewer sends', () => {
     expect(named(Buffer.concat(Array.from({ length: 100 }, () => nack(10))))).toBe(MAX_NACKED);
   });
 
-  it('is read up to so many packets in one', () => {
+  it('reads a limited number of packets of a compound', () => {
     const pli = Buffer.from('81ce00020000000100000009', 'hex');
     expect(read(Buffer.concat(Array.from({ length: 5000 }, () => pli))).losses).toHaveLength(32);
   });
 
-  it('may be anything, and breaks nothing', () => {
+  it('does not throw for any content', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), fc.integer({ min: 199, max: 207 }), (bytes, type) => {
         const packet = Buffer.from(bytes);
@@ -167,8 +167,8 @@ describe('what a viewer sends', () => {
   });
 });
 
-describe('feedback about the path', () => {
-  it('is a REMB that another implementation wrote', () => {
+describe('incoming bandwidth feedback', () => {
+  it('is a REMB that werift wrote', () => {
     for (const bps of [0, 30_000, 262_143, 1_500_000]) {
       const feedback = new ReceiverEstimatedMaxBitrate({
         senderSsrc: 1,
@@ -182,7 +182,7 @@ describe('feedback about the path', () => {
     }
   });
 
-  it('is handed on whole when it is transport-wide, and not when it is another application message', () => {
+  it('is passed on whole if it is transport-wide, and not if it is another application message', () => {
     const feedback = Buffer.from('8fcd0002000000010000000900000000', 'hex').subarray(0, 12);
     expect(read(Buffer.concat([feedback, feedback])).feedback).toEqual([feedback, feedback]);
     const other = Buffer.from('8fce0004000000010000000000000000000000ff', 'hex');

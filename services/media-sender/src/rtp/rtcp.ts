@@ -25,13 +25,13 @@ export interface SenderReport {
   cname: string;
   /** 64-bit NTP timestamp: seconds since 1900 and fraction, 32.32. */
   ntp: bigint;
-  /** The same instant on the stream's RTP clock, with its offset. */
+  /** The same instant on the stream's RTP clock, including the stream's offset. */
   rtpTimestamp: number;
   packets: number;
   octets: number;
 }
 
-/** A compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
+/** @returns a compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
 export function senderReport(report: SenderReport): Buffer {
   const sr = Buffer.alloc(28);
   writeHeader(sr, 0, PT.senderReport);
@@ -43,9 +43,7 @@ export function senderReport(report: SenderReport): Buffer {
   return Buffer.concat([sr, sourceDescription(report.ssrc, report.cname)]);
 }
 
-/**
- * Says that the streams end (RFC 3550 §6.6). A compound begins with a report (§6.1), so an empty one stands in front.
- */
+/** @returns a BYE for the streams (RFC 3550 §6.6). A compound must begin with a report (§6.1), so an empty one precedes it. */
 export function goodbye(ssrcs: readonly number[], cname: string): Buffer {
   const [first = 0] = ssrcs;
   const report = Buffer.alloc(8);
@@ -91,27 +89,27 @@ export interface ReportBlock {
   delaySinceLastReport: number;
 }
 
-/** What a viewer can tell us. */
+/** Receives the content of a viewer's RTCP. */
 export interface RtcpListener {
-  /** @param reporter the SSRC of whoever reports. */
+  /** @param reporter the reporter's SSRC. */
   report(block: ReportBlock, reporter: number): void;
-  /** Asks for these packets again (RFC 4585 §6.2.1): at most {@link MAX_NACKED} of a compound. */
+  /** Packets are requested again (RFC 4585 §6.2.1), at most {@link MAX_NACKED} per compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
   /** A keyframe is requested, by PLI or FIR. */
   pictureLoss(ssrc: number): void;
-  /** @param packet the whole RTCP packet, of which nothing but its header has been read. */
+  /** @param packet the whole RTCP packet, of which only the header has been read. */
   transportFeedback(packet: Buffer): void;
   /** @param bps the receiver's estimate of the path, bits a second. */
   receiverEstimate(bps: number): void;
   bye(ssrcs: readonly number[]): void;
 }
 
-/** Packets of one compound that are read; browsers put a handful together. */
+/** Maximum number of packets of a compound that are read; browsers send a handful. */
 const MAX_PACKETS = 32;
-/** Names of lost packets that one compound may carry: no more are remembered to be sent again. */
+/** Maximum number of lost packets of a compound that are reported; no more are remembered for retransmission. */
 export const MAX_NACKED = 1024;
 
-/** Reads a compound packet in time linear in its length; what is unknown or damaged is passed over. */
+/** Reads a compound packet in time linear in its length. Unknown and damaged parts are skipped. */
 export function readRtcp(compound: Buffer, listener: RtcpListener): void {
   let room = MAX_NACKED;
   for (let at = 0, i = 0; at + 4 <= compound.length && i < MAX_PACKETS; i++) {
@@ -122,7 +120,7 @@ export function readRtcp(compound: Buffer, listener: RtcpListener): void {
   }
 }
 
-/** @returns how many names of lost packets were in it. */
+/** @returns the number of lost packets in it. */
 function readPacket(packet: Buffer, listener: RtcpListener, room: number): number {
   const count = packet.readUInt8(0) & COUNT_MASK;
   switch (packet.readUInt8(1)) {
@@ -153,7 +151,7 @@ function readPacket(packet: Buffer, listener: RtcpListener, room: number): numbe
   return 0;
 }
 
-/** An exponent of six bits and a mantissa of eighteen. */
+/** The bitrate has an exponent of 6 bits and a mantissa of 18. */
 function readRemb(packet: Buffer, listener: RtcpListener): void {
   if (packet.length < 20 || packet.readUInt32BE(12) !== REMB_IDENTIFIER) return;
   const mantissa = packet.readUIntBE(17, 3) & 0x3ffff;
@@ -177,7 +175,7 @@ function readBlocks(packet: Buffer, from: number, count: number, listener: RtcpL
   }
 }
 
-/** Pairs of a packet id and a bit mask of the sixteen that follow it. */
+/** Pairs of a packet id and a bit mask of the 16 packets that follow it. */
 function lostIn(packet: Buffer, limit: number): number[] {
   const lost: number[] = [];
   for (let at = 12; at + 4 <= packet.length && lost.length < limit; at += 4) {

@@ -20,11 +20,11 @@ export interface RtpStreamOptions {
   readonly payloadType: number;
   readonly srtp: SrtpSender;
   readonly writer: PacketWriter;
-  /** Added to every timestamp; random by default (RFC 3550 §5.1). A retransmission stream takes its original's. */
+  /** Added to every timestamp; random by default (RFC 3550 §5.1). A retransmission stream uses its original's. */
   readonly timestampOffset?: number;
-  /** Of the first packet. */
+  /** Sequence number of the first packet. */
   readonly firstSequence?: number;
-  /** What counts all packets of the connection, and the ids of its extensions in this stream. */
+  /** Numbers all packets of the connection, and has the extension ids of this stream. */
   readonly congestion?: { readonly extension: CongestionExtension; readonly ids: CongestionExtensionIds };
 }
 
@@ -32,7 +32,7 @@ export interface RtpStreamOptions {
 export class RtpStream {
   readonly ssrc: number;
   readonly timestampOffset: number;
-  /** The payload type of its packets, unless one is sent with another. */
+  /** Payload type of its packets, unless one is sent with another. */
   readonly payloadType: number;
   readonly #srtp: SrtpSender;
   readonly #writer: PacketWriter;
@@ -51,16 +51,16 @@ export class RtpStream {
     this.#srtp = options.srtp;
     this.#writer = options.writer;
     this.#congestion = options.congestion;
-    // From the lower half: a receiver that misses the first packets must not have missed a wrap (RFC 3711 §3.3.1).
+    // In the lower half, because a receiver that misses the first packets must not miss a wrap (RFC 3711 §3.3.1).
     this.#sequence = options.firstSequence ?? randomInt(1, 0x8000);
   }
 
-  /** Sent so far. */
+  /** Packets sent so far. */
   get packets(): number {
     return this.#packets;
   }
 
-  /** Payload sent so far, without headers (RFC 3550 §6.4.1). */
+  /** Payload bytes sent so far, without headers (RFC 3550 §6.4.1). */
   get octets(): number {
     return this.#octets;
   }

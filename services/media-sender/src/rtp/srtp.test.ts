@@ -22,7 +22,7 @@ function keysOf(profile: SrtpKeys['profile']): SrtpKeys {
   return { profile, masterKey: randomBytes(MASTER_KEY_BYTES), masterSalt: randomBytes(masterSaltBytes(profile)) };
 }
 
-/** Both ends of werift's with these keys: a second implementation. */
+/** Both ends of werift's implementation with these keys. */
 function weriftConfig({ profile, masterKey, masterSalt }: SrtpKeys) {
   const keys = {
     localMasterKey: masterKey,
@@ -38,7 +38,7 @@ function report(): Buffer {
 }
 
 describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile) => {
-  it('is opened by another implementation, across the wrap of the sequence number', () => {
+  it('is decrypted by werift across the wrap of the sequence number', () => {
     const keys = keysOf(profile);
     const packets: Buffer[] = [];
     const memory = Buffer.alloc(2048);
@@ -66,7 +66,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     });
   });
 
-  it('carries a header extension that another implementation reads, numbered across streams', () => {
+  it('carries a header extension that werift reads, numbered across streams', () => {
     const keys = keysOf(profile);
     const packets: Buffer[] = [];
     const memory = Buffer.alloc(2048);
@@ -98,7 +98,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     expect(opened.every((packet) => packet.payload.equals(payload))).toBe(true);
   });
 
-  it('repeats a packet from before the wrap bit by bit, its header extension and payload type included', () => {
+  it('repeats a packet from before the wrap bit by bit, including its header extension and payload type', () => {
     const packets: Buffer[] = [];
     const memory = Buffer.alloc(2048);
     let nowMs = 0;
@@ -121,12 +121,12 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     for (const packet of sent) stream.repeat(packet);
     expect(packets[2]).toEqual(packets[0]);
     expect(packets[3]).toEqual(packets[1]);
-    // It counts on in the next packet as if nothing had been repeated.
+    // The next packet is numbered as if nothing had been repeated.
     send(9, 96);
     expect([0, 1, 4].map((i) => packets[i]?.readUInt16BE(17))).toEqual([0, 1, 2]);
   });
 
-  it('speaks SRTCP with another implementation', () => {
+  it('exchanges SRTCP with werift', () => {
     const keys = keysOf(profile);
     const werift = new SrtcpSession(weriftConfig(keys));
     const sender = new SrtpSender(keys);
@@ -136,7 +136,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     expect(receiver.unprotect(werift.encrypt(report()))).toEqual(report());
   });
 
-  it('takes nothing that is forged, cut short or sent twice', () => {
+  it('rejects packets that are forged, truncated or replayed', () => {
     const keys = keysOf(profile);
     const sender = new SrtpSender(keys);
     const receiver = new SrtcpReceiver(keys);
@@ -155,7 +155,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     expect(receiver.unprotect(second)).toBeUndefined();
   });
 
-  it('counts each of a viewer’s senders for itself', () => {
+  it("tracks the index of each of a viewer's senders separately", () => {
     const keys = keysOf(profile);
     const receiver = new SrtcpReceiver(keys);
     const [one, two] = [new SrtpSender(keys), new SrtpSender(keys)];

@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
 import { CM_TAG_BYTES, GCM_TAG_BYTES, nodeCrypto, type PacketCrypto } from './packet-crypto.js';
 
-/** Protection profiles of DTLS-SRTP that we speak, by their registered names (RFC 5764 §4.1.2, RFC 7714 §14.2). */
+/** Supported protection profiles of DTLS-SRTP, by their registered names (RFC 5764 §4.1.2, RFC 7714 §14.2). */
 export type SrtpProfile = 'AEAD_AES_128_GCM' | 'AES128_CM_HMAC_SHA1_80';
 
 export interface SrtpKeys {
@@ -19,23 +19,23 @@ export const masterSaltBytes = (profile: SrtpProfile) => (profile === 'AEAD_AES_
 const SRTCP_WORD_BYTES = 4;
 const E_FLAG = 0x8000_0000;
 const INDEX_MASK = 0x7fff_ffff;
-/** Reporting SSRCs of one viewer; a browser has one or two. */
+/** Maximum number of reporting SSRCs per viewer; a browser has one or two. */
 const MAX_SENDERS = 16;
-/** What SRTCP leaves in clear: the first packet's header and sender. */
+/** The part that SRTCP does not encrypt: the first packet's header and sender SSRC. */
 const RTCP_CLEAR_BYTES = 8;
 
-/** What the profiles do differently. */
+/** The operations that differ between profiles. */
 interface Transform {
   /** Bytes that protection adds to an RTP packet. */
   readonly tagBytes: number;
-  /** Encrypts `payload` into `packet` behind the header that is already there, and adds the tag. */
+  /** Encrypts `payload` into `packet` after the header that is already there, and adds the tag. */
   sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void;
   sealRtcp(packet: Buffer, index: number): Buffer;
-  /** `undefined`: not authentic. */
+  /** @returns `undefined` if the packet is not authentic. */
   openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined;
 }
 
-/** Protects what we send (RFC 3711). Sequence numbers and their rollover counters are the streams' affair. */
+/** Encrypts outgoing packets (RFC 3711). The streams provide sequence numbers and rollover counters. */
 export class SrtpSender {
   readonly #transform: Transform;
   #rtcpIndex = 0;
@@ -44,14 +44,14 @@ export class SrtpSender {
     this.#transform = createTransform(keys, crypto);
   }
 
-  /** Bytes an RTP packet grows by. */
+  /** Bytes that protection adds to an RTP packet. */
   get overheadBytes(): number {
     return this.#transform.tagBytes;
   }
 
   /**
-   * Completes `packet`, which begins with the RTP header, with the encrypted payload and its tag. It must have the room.
-   * @returns the whole length.
+   * Completes `packet`, which begins with the RTP header, with the encrypted payload and its tag. It must have enough space.
+   * @returns the total length.
    */
   protectRtp(
     packet: Buffer,
@@ -72,17 +72,17 @@ export class SrtpSender {
   }
 }
 
-/** Opens the RTCP that a viewer sends; each packet once (RFC 3711 §3.3.2). */
+/** Decrypts a viewer's RTCP, each packet once (RFC 3711 §3.3.2). */
 export class SrtcpReceiver {
   readonly #transform: Transform;
-  /** By sender, each of which counts for itself (RFC 3711 §3.2.1). */
+  /** Replay windows by sender (RFC 3711 §3.2.1). */
   readonly #replay = new Map<number, ReplayWindow>();
 
   constructor(keys: SrtpKeys) {
     this.#transform = createTransform(keys, nodeCrypto);
   }
 
-  /** @returns the compound packet in clear; `undefined` for one that is not authentic, not encrypted, or was here before. */
+  /** @returns the compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed. */
   unprotect(packet: Buffer): Buffer | undefined {
     const opened = this.#transform.openRtcp(packet);
     return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;
@@ -100,10 +100,10 @@ export class SrtcpReceiver {
   }
 }
 
-/** RFC 3711 §3.3.2 asks for 64 at least. */
+/** Size of the replay window; RFC 3711 §3.3.2 requires at least 64. */
 const WINDOW = 128;
 
-/** Which of the last {@link WINDOW} indices were here: each has a slot, which says which index it is about. */
+/** Replay window over the last {@link WINDOW} indices; each slot holds the last index received for it. */
 class ReplayWindow {
   #highest = -1;
   readonly #seen = new Float64Array(WINDOW).fill(-1);
@@ -189,7 +189,7 @@ class AesGcm implements Transform {
   }
 }
 
-/** AES128_CM_HMAC_SHA1_80 (RFC 3711 §4): what a viewer without GCM negotiates. */
+/** AES128_CM_HMAC_SHA1_80 (RFC 3711 §4), which viewers without GCM negotiate. */
 class AesCmHmacSha1 implements Transform {
   readonly tagBytes = CM_TAG_BYTES;
   readonly #crypto: PacketCrypto;
@@ -269,8 +269,8 @@ const LABEL = {
 } as const;
 
 /**
- * A session key (RFC 3711 §4.3.1, key derivation rate 0): the AES-CM keystream of the master key, started at the master
- * salt XOR the label. A 96-bit salt counts as one of 112 bits with zeros behind (RFC 7714 §11).
+ * @returns a session key (RFC 3711 §4.3.1, key derivation rate 0): the AES-CM keystream of the master key, started at the
+ * master salt XOR the label. A 96-bit salt is padded to 112 bits with trailing zeros (RFC 7714 §11).
  */
 function deriveKey({ masterKey, masterSalt }: SrtpKeys, label: number, bytes: number): Buffer {
   const iv = Buffer.alloc(16);

@@ -11,7 +11,7 @@ const run = promisify(execFile);
 const IVF_HEADER_BYTES = 32;
 const IVF_FRAME_HEADER_BYTES = 12;
 const ENCODER = ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '-8', '-b:v', '150k', '-lag-in-frames', '0'];
-/** As the segment-loader encodes the smallest rendition of a ladder. */
+/** Encoder arguments of the segment-loader for the smallest rendition of a ladder. */
 const LAYERS = ['-ts-parameters', 'ts_target_bitrate=100,150:ts_layering_mode=2', '-error-resilient', 'default'];
 
 let folder: string;
@@ -45,9 +45,9 @@ async function decode(parts: readonly Buffer[]): Promise<string[]> {
     .flatMap((line) => (line && !line.startsWith('#') ? [line.split(',').at(-1) ?? ''] : []));
 }
 
-describe('a VP8 frame that may be left out', () => {
+describe('Vp8References', () => {
   it.each([30, 25])(
-    'is every second one of a layered rendition, GOPs of %d frames, and no other decodes otherwise',
+    'marks every second frame of a layered rendition as discardable, GOPs of %d frames, and decoding without them changes no other',
     async (gopFrames) => {
       const { header, frames } = await encode(gopFrames, LAYERS);
       const references = new Vp8References();
@@ -61,14 +61,14 @@ describe('a VP8 frame that may be left out', () => {
     },
   );
 
-  it('is none of a rendition without layers', async () => {
+  it('marks no frame of a rendition without layers', async () => {
     const { frames } = await encode(30, []);
     const packetize = packetizerOf('vp8');
     const packetized = frames.map((frame, i) => packetize(frame.subarray(IVF_FRAME_HEADER_BYTES), i % 30 === 0));
     expect(packetized.filter(({ discardable }) => discardable)).toEqual([]);
   });
 
-  it('is judged without an error, whatever its bytes are', () => {
+  it('does not throw for any bytes', () => {
     const references = new Vp8References();
     for (let length = 0; length < 40; length++) {
       for (const fill of [0, 1, 0x55, 0xff]) references.isDiscardable(Buffer.alloc(length, fill));

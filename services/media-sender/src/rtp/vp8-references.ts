@@ -1,16 +1,15 @@
-/** The frame tag; a keyframe has a start code and its size behind it (RFC 6386 §9.1). */
+/** Size of the frame tag; in a keyframe a start code and the frame size follow it (RFC 6386 §9.1). */
 const TAG_BYTES = 3;
 const KEYFRAME_TAG_BYTES = 10;
 /** Adjustments of the loop filter by reference frame and by prediction mode (RFC 6386 §9.6). */
 const FILTER_DELTAS = 8;
 
 /**
- * Tells which frames of a VP8 stream may be left out: those that leave nothing behind that a later frame needs, neither a reference
- * nor probabilities nor a setting that lasts until it is changed (RFC 6386 §9.3–9.11). It reads that from the frames themselves, so
- * it holds for any encoder, and nothing beside them has to be stored.
+ * Tells which frames of a VP8 stream are discardable: those that leave no reference, probabilities or persistent setting that a
+ * later frame needs (RFC 6386 §9.3–9.11). It reads that from the frames themselves.
  */
 export class Vp8References {
-  /** As the frames so far have set them; a keyframe sets them to 0. */
+  /** Values set by the frames so far; a keyframe resets them to 0. */
   readonly #filterDeltas = new Int8Array(FILTER_DELTAS);
 
   /**
@@ -30,7 +29,7 @@ export class Vp8References {
     return !isKeyframe && !changesSegments && !changesFilter && !keepsAnything(header);
   }
 
-  /** @returns whether a delta has another value than before. */
+  /** @returns whether a delta differs from its value before. */
   #readFilterDeltas(header: BoolDecoder): boolean {
     const isUpdated = header.flag() && header.flag();
     let isChanged = false;
@@ -59,7 +58,7 @@ function readSegmentation(header: BoolDecoder): boolean {
   return changesMap || changesFeatures;
 }
 
-/** @returns whether the frame becomes a reference, or its probabilities are kept (§9.7, §9.10, §9.11). */
+/** @returns whether the frame becomes a reference or its probabilities are kept (§9.7, §9.10, §9.11). */
 function keepsAnything(header: BoolDecoder): boolean {
   header.bits(2); // Partitions of coefficients.
   header.bits(7); // Quantizer index,
@@ -75,7 +74,7 @@ function keepsAnything(header: BoolDecoder): boolean {
   return refreshes || copiesToGolden || copiesToAlternate || keepsProbabilities;
 }
 
-/** Reads the fields of a frame header, each bit of which is as likely to be 0 as 1 (§7.3). */
+/** Reads the fields of a frame header, whose bits have equal probabilities (§7.3). */
 class BoolDecoder {
   readonly #data: Buffer;
   #at = 2;
