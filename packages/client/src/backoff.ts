@@ -1,4 +1,4 @@
-/** Exponential, with full jitter in its upper half, so that a thousand viewers of one lost server don't return as one. */
+/** Exponential backoff with jitter in its upper half, so that the viewers of a lost server do not return all at once. */
 export class Backoff {
   readonly #firstMs: number;
   readonly #maxMs: number;
@@ -11,7 +11,7 @@ export class Backoff {
     this.#random = options.random;
   }
 
-  /** → milliseconds to wait before the next attempt; doubles with each call, up to the maximum. */
+  /** @returns the delay before the next attempt, ms; it doubles with each call, up to the maximum. */
   next(): number {
     const ceiling = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#attempt++, 20));
     return ceiling * (0.5 + 0.5 * this.#random());

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../test/fake-signaling.js';
 import type { Session } from './session.js';
 
-/** The page as an embedder writes it, and a look at every frame it shows. */
+/** A page as an embedder writes it, which also records every frame it shows. */
 const PAGE = `<!doctype html><title>viewer</title><video id="avatar"></video><script type="module">
 import { connect } from '/client.js';
 const video = document.getElementById('avatar');
@@ -72,7 +72,7 @@ afterAll(async () => {
   await signaling?.close();
 });
 
-/** Whether the element goes on presenting frames: a decoder that runs is not yet a picture that moves. */
+/** Whether the element keeps presenting frames; that a decoder runs does not prove it. */
 function presentsFrames(): Promise<boolean> {
   return page.evaluate(async () => {
     const video = document.querySelector('video');
@@ -97,8 +97,8 @@ async function bundle(): Promise<string> {
   return first.output[0].code;
 }
 
-/** In this order: each goes on where the one before it left the session. */
-describe('in Chromium', () => {
+/** The tests depend on their order: each continues the session of the one before it. */
+describe('Session in Chromium', () => {
   it('plays the offered media, muted', async () => {
     await page.waitForFunction(() => colours.at(-1) === 'red');
     expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
@@ -106,7 +106,7 @@ describe('in Chromium', () => {
     expect(signaling.saidOf('candidate').length).toBeGreaterThan(0);
   });
 
-  it('plays on while the WebSocket is away, and resumes without a new connection', async () => {
+  it('plays on without the WebSocket, and resumes without a new connection', async () => {
     signaling.dropSockets();
     await expect.poll(() => signaling.saidOf('join').length, { timeout: 10_000 }).toBe(2);
     expect(signaling.saidOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
@@ -114,7 +114,7 @@ describe('in Chromium', () => {
     expect(signaling.connections).toEqual(['connection-0']);
   });
 
-  it('changes hosts without a frame of nothing, and closes the old connection', async () => {
+  it('changes hosts without an empty frame, and closes the old connection', async () => {
     signaling.move('#00ff00');
     await page.waitForFunction(() => colours.at(-1) === 'green');
     const seen = await page.evaluate(() => colours.slice(colours.indexOf('red')));
@@ -123,7 +123,7 @@ describe('in Chromium', () => {
     expect(await page.evaluate(() => states)).toEqual(['playing']);
   });
 
-  it('asks for a new connection when the media falls silent, and plays it', async () => {
+  it('requests a new connection when media stops, and plays it', async () => {
     signaling.colour = '#ff0000';
     signaling.silence('connection-1');
     await page.waitForFunction(() => colours.at(-1) === 'red');
@@ -132,14 +132,14 @@ describe('in Chromium', () => {
     expect(await page.evaluate(() => colours.slice(colours.indexOf('red')))).toEqual(['red', 'green', 'red']);
   });
 
-  it('knows the skew within seconds, and reports it', async () => {
+  it('measures the skew within seconds, and reports it', async () => {
     await page.waitForFunction(() => stats.at(-1)?.skewMs !== undefined, undefined, { timeout: 20_000 });
     await expect.poll(() => signaling.saidOf('report').at(-1)?.report.skewMs, { timeout: 5000 }).toBeTypeOf('number');
     const { report } = signaling.saidOf('report').at(-1) ?? {};
     expect(report).toMatchObject({ roundTripMs: expect.any(Number), jitterBufferMs: { audio: expect.any(Number) } });
   });
 
-  it('leaves when the page goes', async () => {
+  it('leaves when the page is closed', async () => {
     await page.goto('about:blank');
     await expect.poll(() => signaling.saidOf('leave').length).toBe(1);
   });

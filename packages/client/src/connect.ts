@@ -3,23 +3,23 @@ import { browserEnvironment, type Environment } from './environment.js';
 import { Session, type SessionEvents } from './session.js';
 
 export interface ConnectOptions {
-  /** Where humancast's signaling is, e.g. `https://avatar.example`. Default: where this page came from. */
+  /** Base URL of humancast's signaling, e.g. `https://avatar.example`. Default: the page's origin. */
   url?: string | URL;
-  /** The session's id, as `POST /v1/sessions` gave it. */
+  /** The session's id, from `POST /v1/sessions`. */
   session: string;
   /** The session's token. */
   token: string;
-  /** Plays muted at first, as browsers demand; {@link Session.unmute} turns the sound on. */
+  /** Plays muted at first, as browsers require; {@link Session.unmute} turns audio on. */
   video: HTMLVideoElement;
   onState?: (state: SessionEvents['state']) => void;
   onEvent?: (event: SessionEvents['event']) => void;
   onError?: (error: SessionEvents['error']) => void;
   onStats?: (stats: SessionEvents['stats']) => void;
-  /** For tests. */
+  /** Replaceable in tests. */
   environment?: Environment;
 }
 
-/** Joins a session and plays it in the video element. Never throws for what the network does: listen for `error`. */
+/** Joins a session and plays it in the video element. It never throws because of the network; listen for `error`. */
 export function connect(options: ConnectOptions): Session {
   const environment = options.environment ?? browserEnvironment;
   const session = new Session({
@@ -33,12 +33,12 @@ export function connect(options: ConnectOptions): Session {
   if (options.onEvent) session.on('event', options.onEvent);
   if (options.onError) session.on('error', options.onError);
   if (options.onStats) session.on('stats', options.onStats);
-  // Not before the caller had a chance to listen.
+  // The caller must be able to add its listeners first.
   queueMicrotask(() => session.open());
   return session;
 }
 
-/** `http(s)://host/base` → `ws(s)://host/base/v1/signal`. */
+/** @returns `ws(s)://host/base/v1/signal` for `http(s)://host/base`. */
 function signalUrlOf(base: string | URL): string {
   const url = new URL(base);
   url.protocol = url.protocol.replace(/^http/, 'ws');

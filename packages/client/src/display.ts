@@ -8,8 +8,8 @@ export type DisplayElement = Pick<
   Partial<Pick<HTMLVideoElement, 'getVideoPlaybackQuality' | 'requestVideoFrameCallback'>>;
 
 /**
- * The video element, with one stream that stays: connections change by swapping its tracks, so that the last picture of one
- * stands until the first of the next. Both tracks in one stream is also what makes the browser lip-sync them.
+ * Displays connections in a video element through one stream that stays. Connections change by swapping its tracks, so that the
+ * last frame of one is shown until the first of the next. One stream for both tracks also makes the browser lip-sync them.
  */
 export class Display {
   readonly #element: DisplayElement;
@@ -30,9 +30,9 @@ export class Display {
   }
 
   /**
-   * Frames that the element has presented so far, by `requestVideoFrameCallback` or, without that, by
-   * `getVideoPlaybackQuality()`. Browsers present none while the page is hidden.
-   * @returns `undefined` where the browser says neither
+   * Frames that the element has presented so far, by `requestVideoFrameCallback` or else `getVideoPlaybackQuality()`. Browsers
+   * present none while the page is hidden.
+   * @returns `undefined` if the browser offers neither.
    */
   get framesPresented(): number | undefined {
     if (this.#element.requestVideoFrameCallback) return this.#presented;
@@ -41,12 +41,12 @@ export class Display {
     return Number.isFinite(presented) ? presented : undefined;
   }
 
-  /** Whether the element stands still because the browser refused to play it, or because somebody paused it. */
+  /** Whether the element is paused because the browser refused to play it or somebody paused it. */
   get paused(): boolean {
     return this.#element.paused;
   }
 
-  /** Calls back when the element begins to play, or is paused. @returns a function that ends this */
+  /** Calls back when the element begins to play or is paused. @returns a function that ends this. */
   onPlayback(listener: () => void): () => void {
     const events = ['pause', 'playing'] as const;
     for (const event of events) this.#element.addEventListener(event, listener);
@@ -58,14 +58,14 @@ export class Display {
   show(tracks: Partial<TrackPair<MediaStreamTrack>>): void {
     const next = [tracks.video, tracks.audio].filter((track) => track !== undefined);
     const old = this.#stream.getTracks().filter((track) => !next.includes(track));
-    // In one task, so that the element is never without a picture. Old before new: Firefox goes on waiting for frames of a
-    // removed track for good when its successor joined the stream before it left.
+    // In one task, so that the element never lacks video. The old track is removed first: Firefox waits forever for frames of a
+    // removed track if its successor joined the stream before it left.
     for (const track of old) this.#stream.removeTrack(track);
     for (const track of next) this.#stream.addTrack(track);
     void this.play();
   }
 
-  /** Gives the same tracks to the element in a new stream: it begins to render them anew, after a moment without a picture. */
+  /** Passes the same tracks to the element in a new stream, so that it renders them anew after a moment without video. */
   renew(): void {
     const tracks = this.#stream.getTracks();
     this.#stream = this.#createStream();
@@ -75,8 +75,8 @@ export class Display {
   }
 
   /**
-   * Plays. Browsers refuse it outside of a click or key press where sound is on, in low-power modes, and with data savers.
-   * @returns whether it plays
+   * Plays. Browsers refuse it outside of a click or key press if audio is on, in low-power modes, and with data savers.
+   * @returns whether it plays.
    */
   async play(): Promise<boolean> {
     try {
@@ -87,7 +87,7 @@ export class Display {
     }
   }
 
-  /** → whether the browser allows sound now: it does inside a click or key press. */
+  /** Turns audio on. @returns whether the browser allows that, as it does inside a click or key press. */
   async unmute(): Promise<boolean> {
     this.#element.muted = false;
     if (await this.play()) return true;

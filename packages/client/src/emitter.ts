@@ -1,8 +1,8 @@
-/** Typed events. A listener that throws does not take the emitter, or the other listeners, down. */
+/** Typed events. A listener that throws affects neither the emitter nor other listeners. */
 export class Emitter<Events extends object> {
   readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>();
 
-  /** → a function that takes the listener off again. */
+  /** @returns a function that removes the listener. */
   on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): () => void {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
@@ -15,7 +15,7 @@ export class Emitter<Events extends object> {
       try {
         (listener as (value: Events[Name]) => void)(value);
       } catch (error) {
-        // The page's own error handling sees it, as with a listener of the DOM.
+        // The page's error handling sees it, as with a DOM listener.
         queueMicrotask(() => {
           throw error;
         });

@@ -1,16 +1,19 @@
-/** What this package needs of the browser; tests bring their own. */
+/** The browser APIs that this package uses; tests replace them. */
 export interface Environment {
-  /** Whether there is WebRTC at all: it can be switched off. */
+  /** Whether WebRTC is available; it can be switched off. */
   readonly supported: boolean;
   readonly clock: Clock;
-  /** 0 ≤ x < 1. */
+  /** @returns a random number, 0 ≤ x < 1. */
   random(): number;
   openSocket(url: string): Socket;
   createPeer(configuration: RTCConfiguration): PeerConnection;
   createStream(): MediaStream;
-  /** Whether the page can be seen: browsers present no frames in one that is hidden. */
+  /** Whether the page is visible: browsers present no frames in a hidden page. */
   isVisible(): boolean;
-  /** The page goes away (and may come back, from the back/forward cache), is shown again, or the network has come back. */
+  /**
+   * Calls back when the page is closed (it may return from the back/forward cache), when it is shown again, or when the network
+   * has come back.
+   */
   onPage(what: PageEvent, listener: () => void): () => void;
 }
 
@@ -19,7 +22,7 @@ export type PageEvent = 'hide' | 'restore' | 'visible' | 'online';
 interface Clock {
   /** Monotonic milliseconds. */
   nowMs(): number;
-  /** → a function that cancels it. */
+  /** @returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
 }
 

@@ -1,12 +1,12 @@
-/** An error as the page gets it. The code is stable; the message is for the person in front of the screen. */
+/** An error for the page. The code is stable; the message is for viewers. */
 export interface ClientError {
   code: string;
   message: string;
-  /** Whether the session is over for this viewer: nothing is tried again. */
+  /** Whether the session is over for this viewer, so that nothing is retried. */
   fatal: boolean;
 }
 
-/** Trying again cannot help: the same answer would come. */
+/** Errors that a retry cannot help. */
 const FATAL: Readonly<Record<string, string>> = {
   unauthorized: 'This link is not valid.',
   token_expired: 'This link has expired. Ask for a new one.',
@@ -17,20 +17,20 @@ const FATAL: Readonly<Record<string, string>> = {
   replaced: 'The conversation goes on in another window.',
   avatar_not_found: 'This avatar does not exist.',
   avatar_has_no_idle: 'This avatar has nothing to show yet.',
-  no_common_codec: 'This browser cannot play the avatar’s picture.',
+  no_common_codec: 'This browser cannot play the avatar’s video.',
   bad_request: 'The server did not understand this page.',
-  // found out here
+  // raised by the client itself
   bad_ice_servers: 'The server names its relay in a way that this browser does not understand.',
   unsupported: 'This browser does not support live video (WebRTC).',
   unreachable: 'The server cannot be reached. Check the network, then try again.',
-  no_media: 'The server answers, but no picture arrives. A firewall may be in the way.',
+  no_media: 'The server answers, but no video arrives. A firewall may be in the way.',
 };
 
-/** Passing: it is being tried again, or only one request was refused. */
+/** Temporary errors: the client retries, or only one request was refused. */
 const PASSING: Readonly<Record<string, string>> = {
   connection_lost: 'The connection was lost. Trying again…',
   resume_refused: 'The connection was lost. Trying again…',
-  media_lost: 'The picture stopped. Trying again…',
+  media_lost: 'The video stopped. Trying again…',
   bad_message: 'The server did not understand this page.',
   message_too_large: 'The server did not understand this page.',
   join_required: 'The server did not understand this page.',
@@ -53,8 +53,8 @@ export function clientError(code: string, serverMessage?: string): ClientError {
 }
 
 /**
- * The code behind a WebSocket close code, where no `error` message came before it: the server closes with 4000 + the HTTP
- * status of the same meaning. `undefined`: an ordinary loss, worth another try.
+ * The error code for a WebSocket close code without an `error` message before it: the server closes with 4000 + the HTTP status
+ * of the same meaning. `undefined` for an ordinary loss, which is worth a retry.
  */
 export function codeOfClose(closeCode: number): string | undefined {
   return CODE_OF_CLOSE[closeCode];

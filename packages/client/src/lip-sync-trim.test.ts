@@ -1,26 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { LipSyncTrim, type LipSyncTrimOptions, type SyncTargets } from './lip-sync-trim.js';
 
-/** A receiver as Chromium's: the delay is the largest of what the network, its own sync and the target ask for. */
+/** A receiver like Chromium's: its delay is the largest of what the network, its own sync and the target require. */
 interface Plant {
   /** Skew with no target set, ms. */
   skewMs: number;
   /** What the network needs of each buffer, ms. */
   audioMinimumMs?: number;
   videoMinimumMs?: number;
-  /** How fast a buffer follows, ms per second. */
+  /** Speed of a buffer's change, ms per second. */
   slewMsPerS?: number;
   /** Peak of the measurement's noise, ms. */
   noiseMs?: number;
   /** Step of the browser's estimate, ms. */
   quantumMs?: number;
-  /** What the trim expects a move to bring, times this. */
+  /** Effect of a move relative to what the trim expects. */
   gain?: number;
   /** Overrides the measured skew of one second; `null`: no value. */
   measured?: (second: number, skewMs: number) => number | null;
-  /** What happens to the natural skew in the course of time. */
+  /** Changes the natural skew over time. */
   drift?: (second: number) => number;
-  /** Browsers that don't tell their buffers' aims. */
+  /** Whether the browser hides its buffers' targets. */
   mute?: boolean;
 }
 
@@ -67,7 +67,7 @@ function run(plant: Plant, seconds: number, options?: LipSyncTrimOptions): Secon
 
 const skewsFrom = (log: Second[], second: number) => log.slice(second).map(({ skewMs }) => skewMs);
 const worst = (values: number[]) => Math.max(...values.map(Math.abs));
-/** How often the skew changed sides, dead band left out. */
+/** @returns how often the skew changed sides, dead band excluded. */
 const swings = (log: Second[]) => {
   const sides = log.filter(({ skewMs }) => Math.abs(skewMs) > 3).map(({ skewMs }) => Math.sign(skewMs));
   return sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;
@@ -75,7 +75,7 @@ const swings = (log: Second[]) => {
 
 describe('LipSyncTrim', () => {
   for (const skewMs of [-60, -25, -8, 8, 25, 60]) {
-    it(`brings ${skewMs} ms together without overshoot, and then rests`, () => {
+    it(`corrects ${skewMs} ms without overshoot, then rests`, () => {
       const log = run({ skewMs }, 60);
       expect(worst(skewsFrom(log, 25))).toBeLessThanOrEqual(3);
       expect(swings(log)).toBe(0);
@@ -83,7 +83,7 @@ describe('LipSyncTrim', () => {
     });
   }
 
-  it('needs no more than ten seconds from where a perfect sender is seen', () => {
+  it('needs no more than ten seconds from the skew of a perfect sender', () => {
     for (const skewMs of [-35, -15, 15, 35]) expect(worst(skewsFrom(run({ skewMs }, 30), 10))).toBeLessThanOrEqual(6);
   });
 
@@ -94,35 +94,35 @@ describe('LipSyncTrim', () => {
     expect(early).toEqual({ audio: null, video: expect.closeTo(50, -1) });
   });
 
-  it('leaves sound alone inside the dead band: it follows in steps', () => {
+  it('leaves audio unchanged inside the dead band, because it moves in steps', () => {
     const log = run({ skewMs: 2.5, noiseMs: 0.4 }, 300);
     expect(log.some(({ moved }) => moved)).toBe(false);
   });
 
-  it('takes out slowly what lasts inside the dead band, where it is the picture that is delayed', () => {
+  it('corrects lasting skew slowly inside the dead band if video is the delayed track', () => {
     for (const skewMs of [-2.5, -42.5]) {
       const log = run({ skewMs, noiseMs: 0.8 }, 300);
       expect(worst(skewsFrom(log, 80))).toBeLessThanOrEqual(1.5);
       expect(log.slice(80).some(({ moved }) => moved)).toBe(false);
     }
-    // Held back too far after a change, it is given back as finely.
+    // If it is delayed too much after a change, that is reverted in the same small steps.
     const changed = run({ skewMs: -40, noiseMs: 0.8, drift: (second) => (second < 60 ? 0 : 2.5) }, 300);
     expect(worst(skewsFrom(changed, 120))).toBeLessThanOrEqual(1.5);
   });
 
-  it('does not take a wandering estimate for one that lasts', () => {
+  it('does not correct an estimate that wanders', () => {
     const wander = (second: number, skewMs: number) => skewMs + (second % 2 === 0 ? 4 : -4);
     expect(run({ skewMs: -2, measured: wander }, 300).some(({ moved }) => moved)).toBe(false);
   });
 
-  it('moves rarely and stays near under noise, coarse estimates and slow buffers', () => {
+  it('moves rarely and stays in sync under noise, coarse estimates and slow buffers', () => {
     const log = run({ skewMs: -40, noiseMs: 6, quantumMs: 5, slewMsPerS: 12 }, 600);
     const after = skewsFrom(log, 40);
     expect(worst(after)).toBeLessThanOrEqual(8);
     expect(log.slice(40).filter(({ moved }) => moved).length).toBeLessThan(600 / 20);
   });
 
-  it('does not swing when a move brings half as much again, or half, of what was expected', () => {
+  it('does not oscillate when a move has half or one and a half times the expected effect', () => {
     for (const gain of [0.5, 1.5]) {
       const log = run({ skewMs: -45, gain }, 120);
       expect(worst(skewsFrom(log, 60))).toBeLessThanOrEqual(4);
@@ -130,7 +130,7 @@ describe('LipSyncTrim', () => {
     }
   });
 
-  it('does not react to single wild values, to steps of a clock, or to seconds without a value', () => {
+  it('ignores single outliers, clock steps, and seconds without a value', () => {
     const wild = (second: number, skewMs: number) => {
       if (second % 7 === 0) return 90;
       if (second % 11 === 0) return -4000;
@@ -142,7 +142,7 @@ describe('LipSyncTrim', () => {
     expect(run({ skewMs: 0, measured: () => Number.NaN }, 20).some(({ moved }) => moved)).toBe(false);
   });
 
-  it('follows a lasting change, and gives the delay back before it delays the other track', () => {
+  it('follows a lasting change, and removes its delay before it delays the other track', () => {
     const log = run({ skewMs: -40, drift: (second) => (second < 60 ? 0 : 70) }, 150);
     expect(log[59]?.targets).toEqual({ audio: null, video: expect.any(Number) });
     expect(worst(skewsFrom(log, 90))).toBeLessThanOrEqual(4);
@@ -150,25 +150,25 @@ describe('LipSyncTrim', () => {
     for (const { targets } of log) expect(targets.audio === null || targets.video === null).toBe(true);
   });
 
-  it('gives all of it back when it is no longer needed', () => {
+  it('removes the whole delay when it is no longer needed', () => {
     const log = run({ skewMs: 50, drift: (second) => (second < 60 ? 0 : -50) }, 120);
     expect(log[59]?.addedMs).toBeGreaterThan(40);
     expect(log.at(-1)?.addedMs).toBeLessThanOrEqual(4);
   });
 
-  it('goes on from where another connection ended, and gives that back if it was wrong', () => {
+  it('starts from the targets of another connection, and removes them if they were wrong', () => {
     const right = run({ skewMs: -30 }, 30, { initial: { audio: null, video: 50 } });
     expect(right.some(({ moved }) => moved)).toBe(false);
     const wrong = run({ skewMs: 0 }, 30, { initial: { audio: null, video: 50 } });
     expect(wrong.at(-1)?.addedMs).toBeLessThanOrEqual(3);
   });
 
-  it('never adds more than it may', () => {
+  it('never adds more than its limit', () => {
     expect(Math.max(...run({ skewMs: -400 }, 200).map(({ addedMs }) => addedMs))).toBe(150);
     expect(Math.max(...run({ skewMs: 400 }, 200, { maxAddedMs: 60 }).map(({ addedMs }) => addedMs))).toBe(60);
   });
 
-  it('takes hold where the buffer stands already, also when the browser does not tell where that is', () => {
+  it("starts at the buffer's present delay, even if the browser does not report it", () => {
     const told = run({ skewMs: -12, videoMinimumMs: 100 }, 12);
     expect(Math.abs(told.at(-1)?.skewMs ?? 99)).toBeLessThanOrEqual(3);
     const mute = run({ skewMs: -12, videoMinimumMs: 100, mute: true }, 120);
@@ -180,7 +180,7 @@ function clamp(value: number, limit: number): number {
   return Math.max(-limit, Math.min(limit, value));
 }
 
-/** The same run every time (mulberry32). */
+/** A seeded generator (mulberry32), so that every run is the same. */
 function pseudoRandom(seed = 42): () => number {
   let state = seed;
   return () => {

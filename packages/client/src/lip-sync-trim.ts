@@ -1,13 +1,13 @@
 import type { TrackPair } from './messages.js';
 
-/** What one second has shown of the two receivers. What the browser does not tell is missing. */
+/** Measurements of both receivers over one second. Figures that the browser does not report are missing. */
 export interface SyncSample {
   /** How much later video is played than audio, ms. */
   skewMs?: number | undefined;
   delay: TrackPair<{
-    /** The delay that the jitter buffer aims at now for any reason, on the scale of `jitterBufferTarget`, ms. */
+    /** Present target delay of the jitter buffer for any reason, on the scale of `jitterBufferTarget`, ms. */
     targetMs?: number | undefined;
-    /** The delay that is needed without the trim, ms: for the network's jitter, and for repairs. */
+    /** Delay that is needed without the trim, for the network's jitter and for repairs, ms. */
     minimumMs?: number | undefined;
   }>;
 }
@@ -16,17 +16,20 @@ export interface SyncSample {
 export type SyncTargets = Readonly<TrackPair<number | null>>;
 
 export interface LipSyncTrimOptions {
-  /** Skew that is ignored, ms, default 3: no one sees it. What lasts of it is corrected slowly, where that can be done finely. */
+  /**
+   * Skew that is ignored, ms. Default: 3, which is invisible. If it lasts it is corrected slowly where small steps are
+   * possible.
+   */
   deadBandMs?: number;
-  /** Most that is added to a track over what it needs without the trim, ms. Default 150. */
+  /** Maximum that is added to a track over what it needs without the trim, ms. Default: 150. */
   maxAddedMs?: number;
-  /** The targets of another connection over the same network, to begin with. Default: none. */
+  /** Targets of another connection over the same network, to start with. Default: none. */
   initial?: SyncTargets;
 }
 
-/** Skew that no path makes, ms: a clock was stepped. */
+/** Skew beyond which a clock must have been stepped, ms. */
 const IMPLAUSIBLE_SKEW_MS = 500;
-/** Skew beyond which three samples are enough to act on, ms; below, five that agree are needed. */
+/** Skew beyond which three samples are enough to act on, ms; below it, five that agree are needed. */
 const FAR_MS = 10;
 const FAR_SAMPLES = 3;
 const NEAR_SAMPLES = 5;
@@ -87,7 +90,7 @@ export class LipSyncTrim {
     this.#settling = SHIFT_SETTLE_SAMPLES;
   }
 
-  /** Takes the sample of one more second. @returns the targets from now on. */
+  /** Adds the sample of one more second. @returns the targets from now on. */
   update(sample: SyncSample): SyncTargets {
     const correctionMs = this.#decide(sample.skewMs);
     if (correctionMs !== 0) this.#move(correctionMs, sample);
@@ -112,7 +115,7 @@ export class LipSyncTrim {
     return this.#decideFinely();
   }
 
-  /** Video is delayed to the millisecond. Audio follows in steps of its own, so it is not moved by less. */
+  /** Video can be delayed by single milliseconds. Audio moves in steps, so it is not moved by less. */
   #decideFinely(): number {
     if (this.#window.length < FINE_SAMPLES) return 0;
     const sorted = this.#window.toSorted((a, b) => a - b);
@@ -163,7 +166,7 @@ export class LipSyncTrim {
   }
 }
 
-/** @returns the range of the samples without the outermost two: what noise alone makes. */
+/** @returns the range of the samples without the two extremes, which is due to noise alone. */
 function spread(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);

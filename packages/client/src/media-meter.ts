@@ -7,7 +7,7 @@ import { packetsOf, type ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync, type SyncState } from './receiver-sync.js';
 import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './report.js';
 
-/** Interval of looks at the packet counters, ms. A look costs the browser about half a millisecond. */
+/** Interval at which packet counters are read, ms. A read costs the browser about half a millisecond. */
 const LOOK_MS = 250;
 /** The same while media is lost, so that its return is seen early. */
 const LOST_LOOK_MS = 100;
@@ -17,14 +17,14 @@ const MEASURE_MS = 1000;
 const SUSPICION_MS = 500;
 /** After this long without a packet, media counts as lost, ms. */
 const SILENCE_MS = 1200;
-/** Looks in a row with new packets after which lost media counts as found. */
+/** Consecutive reads with new packets after which lost media counts as found. */
 const FRESH_LOOKS = 3;
 
 export type MeteredDisplay = Pick<Display, 'framesPresented' | 'paused' | 'renew'>;
 
 export interface MediaMeterListener {
   stats(stats: ClientStats): void;
-  /** @returns whether it could be sent; if not, what it counted goes into the next one. */
+  /** @returns whether the report was sent; if not, its counts are added to the next one. */
   report(report: ViewerReport): boolean;
   /** Packets are late. Called once each time that they stop. */
   suspected(): void;
@@ -37,13 +37,13 @@ export interface MediaMeterListener {
 }
 
 export interface MediaMeterStart {
-  /** Time from the call of connect() to the first frame; goes into the first report. */
+  /** Time from connect() to the first frame, ms; part of the first report. */
   firstFrameMs?: number | undefined;
-  /** How the tracks of the connection before were delayed. */
+  /** Delays of the previous connection's tracks. */
   sync?: SyncState | undefined;
 }
 
-/** Watches the connection that is displayed: whether media flows, how well, and how far video and audio are apart. */
+/** Measures the displayed connection: whether media arrives, its quality, and its lip sync. */
 export class MediaMeter {
   readonly #peer: Pick<MediaPeer, 'snapshot' | 'receivers'>;
   readonly #environment: Environment;
@@ -58,7 +58,7 @@ export class MediaMeter {
   #packets = 0;
   #packetAtMs: number;
   #suspected = false;
-  /** Looks in a row that found new packets since media was lost. */
+  /** Consecutive reads that found new packets since media was lost. */
   #freshLooks = 0;
   #flowing = true;
   #still = false;
@@ -98,7 +98,7 @@ export class MediaMeter {
   }
 
   /**
-   * Declares media lost because something else says that no packets will come. Packets that still come refute it.
+   * Declares media lost when another sign says that no more packets will come. Packets that still come refute it.
    * @returns whether it was not lost before.
    */
   declareLost(): boolean {
@@ -131,7 +131,7 @@ export class MediaMeter {
       this.#packets = packets;
       this.#packetAtMs = now;
       this.#suspected = false;
-      // One look may only have found packets that were still on their way.
+      // A single read may only have found packets that were still in flight.
       if (!this.#flowing && ++this.#freshLooks >= FRESH_LOOKS) {
         this.#flowing = true;
         this.#listener.found();

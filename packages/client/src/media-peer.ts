@@ -4,18 +4,18 @@ import type { TrackPair } from './messages.js';
 import { type ReceiverSnapshot, readReceiverStats } from './receiver-stats.js';
 import type { Receivers } from './receiver-sync.js';
 
-/** How often a connection that is being made is asked for its first frame, ms. */
+/** Poll interval for the first frame of a connection that is being established, ms. */
 const FIRST_FRAME_POLL_MS = 25;
-/** From offer to first frame: after this the connection is given up, unless packets have come, as over a slow link. */
+/** Time limit from the offer to the first frame, ms, unless packets arrive, as over a slow link. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** While packets go on coming, it is looked again this often, and given up in the end, ms from the offer. */
+/** While packets arrive the limit is extended in these steps, up to a final limit, ms from the offer. */
 const SLOW_CONNECT_MS = 2500;
 const SLOW_CONNECT_TIMEOUT_MS = 30_000;
-/** Candidates that may wait for the offer to be applied. */
+/** Maximum number of candidates that wait for the offer to be applied. */
 const CANDIDATE_LIMIT = 64;
 
 export interface MediaPeerOptions {
-  /** As the host named it. */
+  /** The host's id for the connection. */
   connection: string;
   epoch: number;
   configuration: RTCConfiguration;
@@ -24,15 +24,15 @@ export interface MediaPeerOptions {
 export interface MediaPeerListener {
   answer(sdp: string): void;
   candidate(candidate: Candidate): void;
-  /** A track is there; nothing has arrived on it yet. */
+  /** A track was added; no media has arrived on it yet. */
   track(): void;
-  /** The first frame has been decoded. Once. */
+  /** The first frame has been decoded. Called once. */
   firstFrame(): void;
-  /** It will not work (any more). Once; not after {@link MediaPeer.close}. */
+  /** The connection has failed. Called once, and not after {@link MediaPeer.close}. */
   failed(): void;
 }
 
-/** One RTCPeerConnection, from the host's offer to its end. Receives only. */
+/** One receive-only RTCPeerConnection, from the host's offer to its end. */
 export class MediaPeer {
   readonly connection: string;
   readonly epoch: number;
@@ -42,7 +42,7 @@ export class MediaPeer {
   readonly #listener: MediaPeerListener;
   readonly #peer: PeerConnection;
   #earlyCandidates: Candidate[] | undefined = [];
-  /** Our own candidates, until the answer that they belong to has gone out. */
+  /** Local candidates, until the answer that they belong to has been sent. */
   #localCandidates: Candidate[] | undefined = [];
   #cancelPoll = () => {};
   #cancelTimeout: () => void;
@@ -94,16 +94,16 @@ export class MediaPeer {
       if (this.#earlyCandidates.length < CANDIDATE_LIMIT) this.#earlyCandidates.push(candidate);
       return;
     }
-    // One that this browser can't use (an address family it lacks) is no reason to give up the others.
+    // A candidate that this browser cannot use (an unsupported address family) does not invalidate the others.
     this.#peer.addIceCandidate(candidate).catch(() => {});
   }
 
-  /** Whether its voice may be heard: while it waits behind another connection it must not be. */
+  /** Enables or disables audio. It is disabled while the connection waits behind another one. */
   set audible(audible: boolean) {
     if (this.tracks.audio) this.tracks.audio.enabled = audible;
   }
 
-  /** → `undefined` once it is closed. */
+  /** @returns `undefined` once it is closed. */
   async snapshot(): Promise<ReceiverSnapshot | undefined> {
     try {
       const report = await this.#peer.getStats();
@@ -133,7 +133,7 @@ export class MediaPeer {
     else this.#listener.candidate(message);
   }
 
-  /** Decoding needs no element, so this also works behind a picture that is still playing. */
+  /** Decoding needs no video element, so this works while another connection is displayed. */
   #awaitFirstFrame(): void {
     this.#cancelPoll = this.#environment.clock.after(FIRST_FRAME_POLL_MS, async () => {
       const decoded = (await this.snapshot())?.video?.framesDecoded ?? 0;
@@ -148,7 +148,7 @@ export class MediaPeer {
     });
   }
 
-  /** @param packets those that had come when it was last looked. */
+  /** @param packets packets received at the previous check. */
   async #timedOut(packets: number, elapsedMs: number): Promise<void> {
     const snapshot = await this.snapshot();
     if (this.#state !== 'connecting') return;

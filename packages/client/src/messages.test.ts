@@ -13,13 +13,13 @@ describe('parseSignal()', () => {
   });
 });
 
-describe('errors', () => {
-  it('are those of the server, besides the few that are found out here', () => {
+describe('ERRORS', () => {
+  it("has the server's codes and the few that the client raises", () => {
     const ours = ['bad_ice_servers', 'unsupported', 'unreachable', 'no_media', 'connection_lost', 'media_lost'];
     expect(CODES_WITH_WORDS.filter((code) => !(code in ERRORS)).sort()).toEqual(ours.sort());
   });
 
-  it('passes on the server’s words for a code it does not know, and goes on trying', () => {
+  it("keeps the server's message for an unknown code, and retries", () => {
     expect(clientError('brand_new', 'The moon is full.')).toEqual({
       code: 'brand_new',
       message: 'The moon is full.',

@@ -1,29 +1,32 @@
-/** A picture that has not changed for this long stands still. Longer than a slide a second, shorter than people wait. */
+/**
+ * Time without a new frame after which video counts as still, ms. Longer than a slide show of one a second, shorter than
+ * viewers wait.
+ */
 const STILL_MS = 2500;
-/** Decoded frames that are not presented for this long are not going to be: the element has lost its track. */
+/** Decoded frames that are not presented for this long, ms, will not be: the element has lost its track. */
 const UNPRESENTED_MS = 1000;
-/** Between attempts to make the element render anew. */
+/** Interval between attempts to make the element render anew, ms. */
 const RENEW_INTERVAL_MS = 3000;
 
 export interface PresentationLook {
   nowMs: number;
   framesDecoded: number;
-  /** `undefined` where the browser does not say. */
+  /** `undefined` if the browser does not report it. */
   framesPresented: number | undefined;
-  /** Whether the browser presents frames at all now: the page is visible, and the element not paused. */
+  /** Whether the browser presents frames now: the page is visible and the element is not paused. */
   presenting: boolean;
 }
 
 /**
- * Judges by the frames that the video element presented whether a viewer sees a moving picture. Decoded frames prove nothing: an
- * element can lose its track, and then shows the last frame for good.
+ * Judges by the frames that the video element presented whether a viewer sees moving video. Decoded frames prove nothing: an
+ * element can lose its track, and then shows the last frame forever.
  */
 export class PresentationWatch {
   readonly #renew: () => void;
   #decoded = 0;
   #presented = 0;
   #changedAtMs: number;
-  /** Since when decoded frames have not been presented. */
+  /** Time since which decoded frames have not been presented, ms. */
   #unpresentedSinceMs: number | undefined;
   #renewedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -33,7 +36,7 @@ export class PresentationWatch {
     this.#renew = renew;
   }
 
-  /** @returns whether the picture stands still although it should move */
+  /** @returns whether video stands still although it should move. */
   look({ nowMs, framesDecoded, framesPresented = framesDecoded, presenting }: PresentationLook): boolean {
     const decodes = framesDecoded !== this.#decoded;
     const presents = framesPresented !== this.#presented;

@@ -1,6 +1,6 @@
 import type { TrackPair } from './messages.js';
 
-/** Running totals of one receiver, from `inbound-rtp` (webrtc-stats §8.2). Times in the units of that document: seconds. */
+/** Running totals of one receiver, from `inbound-rtp` (webrtc-stats §8.2). Times are in that document's unit, seconds. */
 export interface InboundTotals {
   packetsReceived: number;
   packetsLost: number;
@@ -9,9 +9,9 @@ export interface InboundTotals {
   jitterBufferTargetDelay: number | undefined;
   jitterBufferMinimumDelay: number | undefined;
   jitterBufferEmittedCount: number;
-  /** NTP time of the sender at what is being played, ms. */
+  /** NTP time of the sender for what is being played, ms. */
   estimatedPlayoutTimestamp: number | undefined;
-  /** When these were taken, ms. */
+  /** Time of the snapshot, ms. */
   timestamp: number;
 }
 
@@ -27,13 +27,13 @@ export interface ReceiverSnapshot {
         height: number;
       })
     | undefined;
-  /** Of the connectivity checks, over the whole path, seconds. */
+  /** Round-trip time of the connectivity checks over the whole path, seconds. */
   roundTrip: number | undefined;
 }
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** What of a browser's statistics matters here. */
+/** The part of a browser's statistics that is used here. */
 export function readReceiverStats(report: Pick<RTCStatsReport, 'forEach' | 'get'>): ReceiverSnapshot {
   const snapshot: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: undefined };
   report.forEach((row: Row) => {
@@ -80,9 +80,9 @@ function count(value: unknown): number {
 }
 
 /**
- * Picture minus voice as played, ms, positive when the picture is late: by how much the sender's time of the sound being
- * heard is ahead of that of the frame being seen. Each estimate runs on with its own clock reading, so the two are first
- * brought to one instant. `undefined` until both tracks have had a sender report.
+ * Skew as played, ms; positive when video is late. It is the sender's time of the audio being heard minus that of the frame
+ * being seen. Each estimate has its own clock reading, so both are first brought to one instant. `undefined` until both tracks
+ * have had a sender report.
  */
 export function skewMsOf({ audio, video }: ReceiverSnapshot): number | undefined {
   if (audio?.estimatedPlayoutTimestamp === undefined || video?.estimatedPlayoutTimestamp === undefined)
@@ -91,7 +91,7 @@ export function skewMsOf({ audio, video }: ReceiverSnapshot): number | undefined
   return audio.estimatedPlayoutTimestamp - videoAtAudio;
 }
 
-/** Mean over what was played between two snapshots, ms; `undefined` where nothing was, or the browser doesn't tell. */
+/** Mean over what was played between two snapshots, ms; `undefined` if nothing was, or the browser does not report it. */
 export function meanDelayMs(
   field: 'jitterBufferDelay' | 'jitterBufferTargetDelay' | 'jitterBufferMinimumDelay',
   before: InboundTotals | undefined,
@@ -104,7 +104,7 @@ export function meanDelayMs(
   return emitted > 0 ? ((to - from) / emitted) * 1000 : undefined;
 }
 
-/** Packets of both tracks: stands still when the media has stopped. */
+/** Packets of both tracks; constant while no media arrives. */
 export function packetsOf({ audio, video }: ReceiverSnapshot): number {
   return (audio?.packetsReceived ?? 0) + (video?.packetsReceived ?? 0);
 }

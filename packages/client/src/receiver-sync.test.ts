@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { InboundTotals, ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';
 
-/** What the network and the browser's pipeline make of a call, without any target. */
+/** What the network and the browser cause without any target. */
 interface Path {
   loss: number;
   roundTripMs: number;
@@ -11,7 +11,7 @@ interface Path {
   skewMs?: number;
 }
 
-/** Chromium's receivers: each buffer goes towards the largest of its minimum and its target, at most 100 ms a second. */
+/** Chromium's receivers: each buffer moves toward the largest of its minimum and its target, at most 100 ms per second. */
 class Browser {
   readonly receivers = { audio: { jitterBufferTarget: null }, video: { jitterBufferTarget: null } } as {
     audio: { jitterBufferTarget: number | null };
@@ -43,7 +43,7 @@ class Browser {
       this.skews.push(skew);
       const now: ReceiverSnapshot = {
         audio: { ...this.#inbound('audio', 50, loss, aim.audio, minimumMs.audio, skew), concealedSamples: 0 },
-        // Chromium's statistics leave 10 ms out of a video target.
+        // Chromium's statistics omit 10 ms of a video target.
         video: {
           ...this.#inbound('video', 170, loss, aim.video - 10, minimumMs.video - 10, 0),
           framesDecoded: 0,
@@ -94,7 +94,7 @@ describe('ReceiverSync', () => {
     expect(browser.sync.repairMs).toBe(0);
   });
 
-  it('delays both tracks by the same time while losses come, so that the skew stays', () => {
+  it('delays both tracks equally while losses come, so that the skew stays', () => {
     const browser = new Browser();
     browser.pass(5, CLEAN);
     browser.pass(30, LOSSY);
@@ -104,7 +104,7 @@ describe('ReceiverSync', () => {
     expect(worst(browser.skews)).toBeLessThanOrEqual(3);
   });
 
-  it('keeps what the trim had found, and trims on top', () => {
+  it('keeps the trim and continues it on top', () => {
     const browser = new Browser();
     browser.pass(30, { ...CLEAN, skewMs: -40 });
     expect(worst(browser.skews.slice(-5))).toBeLessThanOrEqual(3);
@@ -120,7 +120,7 @@ describe('ReceiverSync', () => {
     expect(browser.sync.trimMs.video).toBeGreaterThanOrEqual(25);
   });
 
-  it('gives the delay back slowly on a clean path, in sync, until no target is left', () => {
+  it('removes the delay slowly and in sync on a clean path, until no target is left', () => {
     const browser = new Browser();
     browser.pass(5, CLEAN);
     browser.pass(20, LOSSY);
@@ -132,7 +132,7 @@ describe('ReceiverSync', () => {
     expect(browser.targets).toEqual({ audio: null, video: null });
   });
 
-  it('returns to the trim of before when it has given the delay back', () => {
+  it('returns to the previous trim when it has removed the delay', () => {
     const browser = new Browser();
     browser.pass(30, { ...CLEAN, skewMs: 30 });
     const before = browser.targets;
@@ -150,7 +150,7 @@ describe('ReceiverSync', () => {
     expect(browser.targets).toEqual({ audio: 400, video: 380 });
   });
 
-  it('hands its delays to the next connection', () => {
+  it('passes its delays to the next connection', () => {
     const browser = new Browser();
     browser.pass(30, { ...CLEAN, skewMs: -40 });
     const { targets } = browser;
@@ -165,7 +165,7 @@ describe('ReceiverSync', () => {
     expect(worst(next.skews.slice(-2))).toBeLessThanOrEqual(5);
   });
 
-  it('does nothing where the browser has no jitterBufferTarget, or does not tell what it aims at', () => {
+  it('does nothing if the browser lacks jitterBufferTarget or does not report its targets', () => {
     const without = new ReceiverSync({}, 0);
     const empty: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: 0.1 };
     without.update(empty, empty, 1000);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RepairDelay } from './repair-delay.js';
 
-/** Seconds of a path with 220 packets a second. @returns the delay after each. */
+/** Simulates seconds of a path with 220 packets per second. @returns the delay after each. */
 function run(seconds: number, path: { loss: number; roundTripMs?: number }, delay = new RepairDelay(0), fromMs = 0) {
   return Array.from({ length: seconds }, (_, i) => {
     const lost = Math.round(220 * path.loss);
@@ -11,38 +11,38 @@ function run(seconds: number, path: { loss: number; roundTripMs?: number }, dela
 }
 
 describe('RepairDelay', () => {
-  it('asks for nothing on a path without loss', () => {
+  it('requests no delay without loss', () => {
     expect(run(60, { loss: 0, roundTripMs: 300 }).every((ms) => ms === 0)).toBe(true);
   });
 
-  it('asks for as many round trips as the loss makes requests likely', () => {
+  it('requests as many round trips as the loss makes requests likely', () => {
     expect(run(5, { loss: 0.01, roundTripMs: 100 }).at(-1)).toBe(140);
     expect(run(5, { loss: 0.05, roundTripMs: 100 }).at(-1)).toBe(240);
     expect(run(5, { loss: 0.1, roundTripMs: 100 }).at(-1)).toBe(340);
   });
 
-  it('counts with the 100 ms after which browsers repeat a request on a short path', () => {
+  it('assumes 100 ms per request on a short path, as browsers do', () => {
     expect(run(5, { loss: 0.05, roundTripMs: 20 }).at(-1)).toBe(160);
   });
 
-  it('begins with the first second that shows a loss', () => {
+  it('starts in the first second with a loss', () => {
     expect(run(1, { loss: 0.05, roundTripMs: 50 })[0]).toBe(190);
   });
 
-  it('never asks for more than its bound', () => {
+  it('never exceeds its limit', () => {
     expect(Math.max(...run(60, { loss: 0.1, roundTripMs: 3000 }))).toBe(400);
     expect(Math.max(...run(60, { loss: 0.2, roundTripMs: 500 }, new RepairDelay(0, { maxMs: 250 })))).toBe(250);
   });
 
-  it('asks for nothing because of an outage, which retransmissions do not repair', () => {
+  it('requests no delay for an outage, which retransmissions do not repair', () => {
     expect(Math.max(...run(10, { loss: 0.8, roundTripMs: 50 }))).toBe(0);
   });
 
-  it('asks for nothing where the round trip is not known', () => {
+  it('requests no delay if the round-trip time is unknown', () => {
     expect(Math.max(...run(10, { loss: 0.05 }))).toBe(0);
   });
 
-  it('keeps the delay for 10 s on a clean path, then gives 10 ms back every second', () => {
+  it('keeps the delay for 10 s on a clean path, then removes 10 ms per second', () => {
     const delay = new RepairDelay(0);
     run(10, { loss: 0.05, roundTripMs: 100 }, delay);
     const clean = run(60, { loss: 0, roundTripMs: 100 }, delay, 10_000);
@@ -52,7 +52,7 @@ describe('RepairDelay', () => {
     for (const [i, ms] of clean.entries()) expect((clean[i - 1] ?? 240) - ms).toBeLessThanOrEqual(10.001);
   });
 
-  it('gives back only what is not needed when the loss has become less', () => {
+  it('removes only what is not needed when there is less loss', () => {
     const delay = new RepairDelay(0);
     run(10, { loss: 0.1, roundTripMs: 100 }, delay);
     const less = run(120, { loss: 0.02, roundTripMs: 100 }, delay, 10_000);
@@ -60,11 +60,11 @@ describe('RepairDelay', () => {
     expect(less.at(-1)).toBeLessThan(300);
   });
 
-  it('begins with the delay of another connection', () => {
+  it('starts with the delay of another connection', () => {
     expect(run(5, { loss: 0, roundTripMs: 100 }, new RepairDelay(0, { initialMs: 240 })).at(-1)).toBe(240);
   });
 
-  it('does not take counts that fall, as of packets that were only late, for losses', () => {
+  it('does not count decreasing totals, as of late packets, as losses', () => {
     const delay = new RepairDelay(0);
     delay.update({ received: 220, lost: -5, roundTripMs: 50 }, 1000);
     expect(delay.delayMs).toBe(0);

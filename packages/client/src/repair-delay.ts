@@ -1,32 +1,32 @@
-/** What one more second has shown of the path. */
+/** Measurements of the path over one second. */
 export interface RepairSample {
-  /** Packets of both tracks that arrived, and that were missing at first, whether or not they were sent again. */
+  /** Packets of both tracks that arrived, and that were missing at first, whether or not they were retransmitted. */
   received: number;
   lost: number;
-  /** Missing where the browser does not tell; then nothing is held back. */
+  /** Missing if the browser does not report it; then no delay is added. */
   roundTripMs: number | undefined;
 }
 
 /** Time from the loss of a packet to the request for it, and from its return until its frame is decoded, ms. */
 const MARGIN_MS = 40;
-/** Browsers repeat a request after a round trip, or after this, because a receiver does not know its round trip, ms. */
+/** Browsers repeat a request after a round trip, or after this if the receiver does not know the round trip, ms. */
 const LEAST_REPEAT_MS = 100;
-/** Time over which the share of lost packets is taken, in samples. */
+/** Number of samples over which the loss rate is averaged. */
 const WINDOW_SAMPLES = 5;
-/** Below this share of lost packets, waiting for them costs more than it brings. */
+/** Loss rate below which waiting for repairs costs more than it brings. */
 const LEAST_LOSS = 0.003;
-/** Above this share, a second shows an outage, which no retransmission repairs in time. */
+/** Loss rate above which a second counts as an outage, which no retransmission repairs in time. */
 const OUTAGE_LOSS = 0.3;
-/** So often media may break off because a packet was not repaired: once in as many packets, about 20 s. */
+/** Accepted rate of unrepaired packets: one in this many, about every 20 s. */
 const PACKETS_PER_BREAK = 5000;
-/** Time without a need for the present delay until it is given back, ms. */
+/** Time without a need for the present delay until it is reduced, ms. */
 const KEEP_MS = 10_000;
-/** How fast it is given back, ms per second: audio then plays 1 % too fast, which is not heard. */
+/** Speed of the reduction, ms per second: audio then plays 1 % too fast, which is inaudible. */
 const GIVE_BACK_MS_PER_S = 10;
 
 /**
- * Decides how long both jitter buffers must hold media so that lost packets are back before they are played: as many requests as the
- * loss makes likely, a round trip each. The delay grows at once, while losses come, and is given back slowly on a clean path.
+ * Decides how long both jitter buffers hold media so that lost packets are repaired before they are played: a round trip for
+ * each request that the loss makes likely. The delay grows at once while losses come, and shrinks slowly on a clean path.
  */
 export class RepairDelay {
   readonly #maxMs: number;
@@ -64,7 +64,7 @@ export class RepairDelay {
     if (this.#window.length > WINDOW_SAMPLES) this.#window.shift();
     const loss = lossOf(this.#window);
     if (roundTripMs === undefined || lost <= 0 || loss < LEAST_LOSS) return 0;
-    // A packet that is requested n times is missing for good with a probability of loss^(n + 1).
+    // A packet that is requested n times stays missing with a probability of loss^(n + 1).
     const requests = Math.max(1, Math.ceil(-Math.log(PACKETS_PER_BREAK) / Math.log(Math.min(loss, 0.5))) - 1);
     return MARGIN_MS + roundTripMs + (requests - 1) * Math.max(roundTripMs, LEAST_REPEAT_MS);
   }

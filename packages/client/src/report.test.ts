@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { meanDelayMs, readReceiverStats, skewMsOf } from './receiver-stats.js';
 import { NOTHING_YET, reportBetween, statsBetween } from './report.js';
 
-/** As Chromium 156 has them, after `seconds` with a lost packet and a freeze in every second. */
+/** Statistics as of Chromium 156, after `seconds` with a lost packet and a freeze in each. */
 function chromium(seconds: number, playout: { audio?: number; video?: number; apartMs?: number } = {}) {
   const timestamp = 1_795_000_000_000 + seconds * 1000;
   const audio = {
@@ -48,25 +48,25 @@ function chromium(seconds: number, playout: { audio?: number; video?: number; ap
   );
 }
 
-describe('skew', () => {
-  it('is positive when the picture is late: the voice is further in the sender’s time', () => {
+describe('skewMsOf()', () => {
+  it('is positive when video is late', () => {
     expect(skewMsOf(chromium(5, { audio: 4_000_000_050, video: 4_000_000_000 }))).toBe(50);
     expect(skewMsOf(chromium(5, { audio: 4_000_000_000, video: 4_000_000_020 }))).toBe(-20);
   });
 
-  it('compares the two at one instant, though they were read at two', () => {
+  it('compares both tracks at one instant, although they were read at two', () => {
     expect(skewMsOf(chromium(5, { audio: 4_000_000_000, video: 4_000_000_007, apartMs: 7 }))).toBe(0);
   });
 
-  it('is unknown until both tracks have had a sender report', () => {
+  it('is undefined until both tracks have had a sender report', () => {
     expect(skewMsOf(chromium(5, { audio: 4_000_000_000 }))).toBeUndefined();
     expect(skewMsOf(chromium(5, { audio: 4_000_000_000, video: 0 }))).toBeUndefined();
     expect(skewMsOf(NOTHING_YET)).toBeUndefined();
   });
 });
 
-describe('a report', () => {
-  it('fills every field there is, with what happened since the last one', () => {
+describe('reportBetween()', () => {
+  it('fills every field with what happened since the last report', () => {
     const now = chromium(3, { audio: 4_000_000_003, video: 4_000_000_000 });
     const report = reportBetween(chromium(2), now, { audio: 0, video: 12 }, 240);
     expect(reportSchema.parse(report)).toEqual({
@@ -94,7 +94,7 @@ describe('a report', () => {
     expect(reportSchema.parse(day)).toMatchObject({ framesDecoded: 10_000, skewMs: 10_000 });
   });
 
-  it('survives a browser that tells nothing of a track', () => {
+  it('accepts a browser that reports nothing of a track', () => {
     const bare = readReceiverStats(new Map<string, object>([['V', { type: 'inbound-rtp', kind: 'video' }]]));
     const report = reportBetween(bare, bare, { audio: 0, video: 0 }, undefined);
     expect(reportSchema.parse(report)).not.toHaveProperty('jitterBufferMs');
@@ -102,8 +102,8 @@ describe('a report', () => {
   });
 });
 
-describe('figures for the page', () => {
-  it('are rates over the second between two looks', () => {
+describe('statsBetween()', () => {
+  it('returns rates over the second between two snapshots', () => {
     const stats = statsBetween(chromium(2), chromium(3), { trimMs: { audio: 0, video: 0 }, repairMs: 0 });
     expect(stats).toMatchObject({ fps: 30, width: 1280, height: 720, roundTripMs: 31 });
     expect(stats.bitrateBps).toBe(184_000 * 8);

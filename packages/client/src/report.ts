@@ -2,19 +2,19 @@ import type { ViewerReport } from '@humancast/protocol';
 import type { TrackPair } from './messages.js';
 import { meanDelayMs, pairOf, type ReceiverSnapshot, skewMsOf } from './receiver-stats.js';
 
-/** Figures of one second, for the page. What the browser does not tell is missing. */
+/** Figures of one second for the page. Those that the browser does not report are missing. */
 export interface ClientStats {
   /** How much later video is played than audio, ms. */
   skewMs: number | undefined;
   /** What the lip-sync trim adds to each track, ms. */
   trimMs: TrackPair<number>;
-  /** What both tracks are delayed by so that lost packets are back in time, ms. */
+  /** Delay of both tracks so that lost packets are repaired in time, ms. */
   repairMs: number;
   /** Time in the jitter buffers, ms. */
   jitterBufferMs: TrackPair<number> | undefined;
   /** Decoded frames per second. */
   fps: number;
-  /** Share of the packets that were lost, 0–1. */
+  /** Share of packets lost, 0–1. */
   loss: number;
   bitrateBps: number;
   roundTripMs: number | undefined;
@@ -78,7 +78,7 @@ export function reportBetween(
   };
 }
 
-/** The snapshot of a connection at its beginning: its first report counts from here. */
+/** The initial snapshot of a connection, from which its first report counts. */
 export const NOTHING_YET: ReceiverSnapshot = { audio: undefined, video: undefined, roundTrip: undefined };
 
 function jitterBufferMs(before: ReceiverSnapshot, now: ReceiverSnapshot): TrackPair<number> | undefined {

@@ -36,7 +36,7 @@ beforeEach(async () => {
   await browser.pass(0);
 });
 
-/** Whatever the client said in a test, the server would have understood it. */
+/** Checks that the server would accept everything the client sent. */
 afterEach(() => {
   for (const socket of browser.sockets) {
     for (const message of socket.sent) expect(viewerMessageSchema.parse(message)).toEqual(message);
@@ -61,7 +61,7 @@ async function play(connection = 'conn-one', epoch = 1): Promise<void> {
   expect(session.state).toBe('playing');
 }
 
-describe('the way to the first picture', () => {
+describe('Session until the first frame', () => {
   it('joins, answers the offer, trickles candidates both ways and plays muted', async () => {
     expect(socket().url).toBe('wss://avatar.example/base/v1/signal');
     socket().join();
@@ -92,19 +92,19 @@ describe('the way to the first picture', () => {
     const iceServers = [{ urls: ['turn:turn.example:3478'], username: 'later', credential: 'fresh' }];
     socket().say({ ...offer('conn-two', 2), iceServers } as SignalMessage);
     expect(peer(1).configuration).toMatchObject({ iceTransportPolicy: 'relay', iceServers });
-    // An offer of a server that does not renew them goes with the latest there are.
+    // An offer without credentials uses the latest ones.
     socket().say(offer('conn-three', 3));
     expect(peer(2).configuration).toMatchObject({ iceServers });
   });
 
-  it('uses any path when the server has no relay', async () => {
+  it('uses any path if the server has no relay', async () => {
     socket().join({ relayOnly: false, iceServers: [] });
     socket().say(offer('conn-one', 1));
     await browser.pass(100);
     expect(peer(0).configuration).toMatchObject({ iceTransportPolicy: 'all', iceServers: [] });
   });
 
-  it('tells the place in the line while every media-sender is full', async () => {
+  it('reports the position in the queue while every media-sender is full', async () => {
     socket().join();
     socket().say({ type: 'waiting', position: 2 });
     expect([session.state, session.waitingPosition]).toEqual(['waiting', 2]);
@@ -117,7 +117,7 @@ describe('the way to the first picture', () => {
     expect([session.state, session.waitingPosition]).toEqual(['playing', undefined]);
   });
 
-  it('asks for a connection again when none is offered, ever less often, and gives up in the end', async () => {
+  it('requests a connection again when none is offered, at growing intervals, and gives up in the end', async () => {
     socket().join();
     await browser.pass(60_000);
     expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(5);
@@ -128,7 +128,7 @@ describe('the way to the first picture', () => {
     expect(errors.at(-1)).toMatchObject({ code: 'no_media', fatal: true });
   });
 
-  it('asks for another connection when an offer cannot be applied or shows no frame in time', async () => {
+  it('requests another connection when an offer cannot be applied or shows no frame in time', async () => {
     socket().join();
     socket().say(offer('conn-bad', 1, 'nonsense'));
     await browser.pass(5000);
@@ -142,7 +142,7 @@ describe('the way to the first picture', () => {
     expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(2);
   });
 
-  it('does not give up a connection without a frame while packets come, as over a slow link, before half a minute', async () => {
+  it('keeps a connection without a frame for half a minute while packets arrive, as over a slow link', async () => {
     socket().join();
     socket().say(offer('conn-slow', 1));
     await browser.pass(0);
@@ -155,7 +155,7 @@ describe('the way to the first picture', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
-  it('gives up a connection on which nothing comes after 10 s', async () => {
+  it('gives up a connection without packets after 10 s', async () => {
     socket().join();
     socket().say(offer('conn-dead', 1));
     await browser.pass(0);
@@ -167,9 +167,9 @@ describe('the way to the first picture', () => {
   });
 });
 
-describe('errors that will not go away', () => {
+describe('Session after a permanent error', () => {
   for (const code of ['token_expired', 'unauthorized', 'session_not_found', 'viewer_limit', 'replaced']) {
-    it(`never tries again after ${code}`, async () => {
+    it(`does not retry after ${code}`, async () => {
       socket().onopen?.();
       socket().say({ type: 'error', code, message: 'as the server puts it' });
       await browser.pass(300_000);
@@ -180,14 +180,14 @@ describe('errors that will not go away', () => {
     });
   }
 
-  it('takes the meaning from the close code when no error came before it', async () => {
+  it('derives the error from the close code when no error message came before it', async () => {
     socket().onclose?.({ code: 4401 });
     await browser.pass(300_000);
     expect(browser.sockets).toHaveLength(1);
     expect(errors.map(({ code }) => code)).toEqual(['unauthorized']);
   });
 
-  it('hands on what was missed, and goes on after messages and events that it does not know', async () => {
+  it('passes on events.missed, and continues after unknown messages and events', async () => {
     await play();
     const missed = { type: 'events.missed', afterId: '1-0', throughId: '9-0', scope: 'all' };
     socket().say({ type: 'scene', name: 'beach' } as never);
@@ -197,7 +197,7 @@ describe('errors that will not go away', () => {
     expect(session.state).toBe('playing');
   });
 
-  it('ends with the session, whether told by an event or by an error', async () => {
+  it('ends with the session, by an event or an error', async () => {
     await play();
     socket().say(event({ type: 'session.ended', reason: 'deleted' }));
     expect(session.state).toBe('ended');
@@ -207,7 +207,7 @@ describe('errors that will not go away', () => {
     expect(browser.sockets).toHaveLength(1);
   });
 
-  it('says so when the browser has no WebRTC', async () => {
+  it('reports a browser without WebRTC', async () => {
     const seen: ClientError[] = [];
     const lacking = connect({
       url: 'https://avatar.example',
@@ -223,7 +223,7 @@ describe('errors that will not go away', () => {
   });
 });
 
-describe('what the viewer sees', () => {
+describe('Session.state', () => {
   it('is `stalled` while frames are decoded but not presented, and the element renders anew', async () => {
     element.presented = 0;
     await playPresenting();
@@ -238,7 +238,7 @@ describe('what the viewer sees', () => {
     await present(1000);
     expect(session.state).toBe('playing');
     expect(states).toEqual(['playing', 'stalled', 'playing']);
-    // It is not the connection's fault: another would not be shown either.
+    // Another connection would not be shown either.
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
@@ -252,7 +252,7 @@ describe('what the viewer sees', () => {
     expect(element.srcObject).toBe(stream);
   });
 
-  it('is `stalled` when no frame is decoded while the voice goes on', async () => {
+  it('is `stalled` when no frame is decoded while audio continues', async () => {
     await play();
     peer(0).decodable = false;
     await browser.pass(3000);
@@ -299,8 +299,8 @@ describe('what the viewer sees', () => {
   }
 });
 
-describe('a page that was frozen', () => {
-  it('finds out at once that its socket is dead, and comes back as the same viewer', async () => {
+describe('Session in a page that was frozen', () => {
+  it('detects a dead socket at once, and resumes as the same viewer', async () => {
     await play();
     const frozen = socket();
     frozen.answersPings = false;
@@ -321,7 +321,7 @@ describe('a page that was frozen', () => {
   });
 });
 
-it('says so when the browser does not take the relay that the server names', async () => {
+it("reports that the browser rejects the server's relay", async () => {
   browser.refusesConfiguration = true;
   socket().join();
   socket().say(offer('conn-one', 1));
@@ -330,8 +330,8 @@ it('says so when the browser does not take the relay that the server names', asy
   expect(errors).toMatchObject([{ code: 'bad_ice_servers', fatal: true }]);
 });
 
-describe('signaling lost', () => {
-  it('plays on, and resumes as the same viewer with the connection that plays', async () => {
+describe('Session without signaling', () => {
+  it('plays on, and resumes as the same viewer with the same connection', async () => {
     await play();
     socket().onclose?.({ code: 1006 });
     await browser.pass(1000);
@@ -352,7 +352,7 @@ describe('signaling lost', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
-  it('joins anew when its resume secret is refused, while the old connection plays', async () => {
+  it('joins anew when its resume secret is rejected, while the old connection plays', async () => {
     await play();
     socket().onclose?.({ code: 1006 });
     await browser.pass(1000);
@@ -370,7 +370,7 @@ describe('signaling lost', () => {
     expect(socket().sent[0]).toMatchObject({ viewer: 'vw_another1', resume: 'another-secret' });
   });
 
-  it('joins as a new viewer where the server knows no resume secret', async () => {
+  it('joins as a new viewer if the server knows no resume secret', async () => {
     const resume = undefined;
     socket().join({ resume } as object);
     socket().onclose?.({ code: 1006 });
@@ -379,7 +379,7 @@ describe('signaling lost', () => {
     expect(socket().sent[0]).not.toHaveProperty('viewer');
   });
 
-  it('waits longer after each failure, up to a bound', async () => {
+  it('waits longer after each failure, up to a limit', async () => {
     await play();
     const attempts: number[] = [];
     for (let i = 0; i < 9; i++) {
@@ -394,7 +394,7 @@ describe('signaling lost', () => {
     expect(Math.max(...attempts)).toBeLessThanOrEqual(8000);
   });
 
-  it('tries at once when the network has come back', async () => {
+  it('retries at once when the network has come back', async () => {
     await play();
     for (let i = 0; i < 6; i++) {
       socket().onclose?.({ code: 1006 });
@@ -418,7 +418,7 @@ describe('signaling lost', () => {
     expect(browser.sockets).toHaveLength(2);
   });
 
-  it('notices a server that has fallen silent', async () => {
+  it('detects a server that has stopped answering', async () => {
     await play();
     await browser.pass(60_000);
     expect(browser.sockets).toHaveLength(1);
@@ -428,7 +428,7 @@ describe('signaling lost', () => {
     expect(browser.sockets[0]?.closed).toBe(true);
   });
 
-  it('joins without a connection when the media was lost as well, and gives up when nobody answers', async () => {
+  it('joins without a connection when media was lost too, and gives up when nobody answers', async () => {
     await play();
     peer(0).flowing = false;
     socket().onclose?.({ code: 1006 });
@@ -444,7 +444,7 @@ describe('signaling lost', () => {
   });
 });
 
-describe('media lost', () => {
+describe('Session without media', () => {
   it('requests a new connection when packets have stopped for 4 s, and displays the last frame until the new one has a frame', async () => {
     await play();
     peer(0).flowing = false;
@@ -469,7 +469,7 @@ describe('media lost', () => {
     expect(socket().sentOf('reconnect')).toHaveLength(1);
   });
 
-  it('requests a new connection at once when the connection has failed, also while it waits for it to heal', async () => {
+  it('requests a new connection at once when the connection has failed, even while waiting for it to recover', async () => {
     await play();
     peer(0).fail();
     expect(socket().sentOf('reconnect')).toHaveLength(1);
@@ -483,7 +483,7 @@ describe('media lost', () => {
     expect(socket().sentOf('reconnect')).toHaveLength(2);
   });
 
-  it('goes on with the same connection after a black-out of 2 s, without a request', async () => {
+  it('keeps the same connection after an outage of 2 s, without a request', async () => {
     await play();
     peer(0).flowing = false;
     await browser.pass(2000);
@@ -497,7 +497,7 @@ describe('media lost', () => {
     expect(browser.peers).toHaveLength(1);
   });
 
-  it('takes the offer of another host at once, without waiting for the old connection to heal', async () => {
+  it("accepts another host's offer at once, without waiting for the old connection", async () => {
     await play();
     peer(0).flowing = false;
     await browser.pass(1000);
@@ -519,7 +519,7 @@ describe('media lost', () => {
     expect(pings()).toBe(before + 1);
   });
 
-  it('notices a dead WebSocket within 2 s of the last packet, and joins for a new connection', async () => {
+  it('detects a dead WebSocket within 2 s of the last packet, and joins for a new connection', async () => {
     await play();
     socket().answersPings = false;
     peer(0).flowing = false;
@@ -539,7 +539,7 @@ describe('media lost', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
-  it('keeps the connection that healed when only the WebSocket has to come back', async () => {
+  it('keeps the connection that recovered when only the WebSocket has to reconnect', async () => {
     await play();
     socket().answersPings = false;
     peer(0).flowing = false;
@@ -553,7 +553,7 @@ describe('media lost', () => {
     expect(browser.peers).toHaveLength(1);
   });
 
-  it('leaves it to the host to offer again when it closes its side, and asks if it does not', async () => {
+  it("waits for the host's next offer when it closes its side, then requests one", async () => {
     await play();
     peer(0).flowing = false;
     socket().say({ type: 'closed', connection: 'conn-one', reason: 'handed over' });
@@ -564,8 +564,8 @@ describe('media lost', () => {
   });
 });
 
-describe('the session moves to another host', () => {
-  it('switches without a gap: silent until its first frame, then in place of the old connection', async () => {
+describe('Session that moves to another host', () => {
+  it('switches without a gap: muted until the first frame, then in place of the old connection', async () => {
     await play();
     socket().say(offer('conn-two', 2));
     await browser.pass(0);
@@ -582,7 +582,7 @@ describe('the session moves to another host', () => {
     expect(states).toEqual(['playing']);
   });
 
-  it('does not mistake the new connection’s tracks for the old one’s, though the host calls them the same', async () => {
+  it("tells the new connection's tracks from the old ones, although the host names them alike", async () => {
     await play();
     socket().say(
       offer('conn-two', 2, 'v=0\r\na=msid:humancast humancast-audio\r\na=msid:humancast humancast-video\r\n'),
@@ -592,7 +592,7 @@ describe('the session moves to another host', () => {
     expect(peer(1).offer).toContain('a=msid:humancast conn-two.humancast-video\r\n');
   });
 
-  it('drops what comes from an older epoch', async () => {
+  it('ignores messages of an older epoch', async () => {
     await play('conn-two', 2);
     socket().say(offer('conn-old', 1));
     await browser.pass(500);
@@ -600,14 +600,14 @@ describe('the session moves to another host', () => {
     expect(socket().sentOf('answer')).toHaveLength(1);
   });
 
-  it('answers an offer that is delivered twice only once', async () => {
+  it('answers a duplicate offer only once', async () => {
     await play();
     socket().say(offer('conn-one', 1));
     await browser.pass(500);
     expect(browser.peers).toHaveLength(1);
   });
 
-  it('drops a connection in the making for a newer one', async () => {
+  it('drops a connection that is being established for a newer one', async () => {
     await play();
     socket().say(offer('conn-two', 2));
     socket().say(offer('conn-three', 3));
@@ -616,7 +616,7 @@ describe('the session moves to another host', () => {
     expect(element.shown).toEqual([peer(2).video, peer(2).audio]);
   });
 
-  it('plays on over the old connection when the new one does not work', async () => {
+  it('plays on over the old connection when the new one fails', async () => {
     await play();
     socket().say(offer('conn-two', 2, 'nonsense'));
     await browser.pass(30_000);
@@ -625,7 +625,7 @@ describe('the session moves to another host', () => {
   });
 });
 
-describe('while it plays', () => {
+describe('Session while it plays', () => {
   it('measures and reports once a second, with the time to the first frame once', async () => {
     await play();
     await browser.pass(5000);
@@ -638,7 +638,7 @@ describe('while it plays', () => {
     expect(session.stats()).toEqual(stats.at(-1));
   });
 
-  it('counts what could not be reported into the next report', async () => {
+  it('adds an unsent report to the next one', async () => {
     await play();
     await browser.pass(2000);
     const told = socket().sentOf('report').length;
@@ -651,14 +651,14 @@ describe('while it plays', () => {
     expect(first?.packetsReceived).toBeGreaterThanOrEqual(600);
   });
 
-  it('sends an interruption only when it can be heard now', async () => {
+  it('sends an interruption only if it can be sent now', async () => {
     expect(session.interrupt()).toBe(false);
     await play();
     expect(session.interrupt()).toBe(true);
     expect(socket().sentOf('interrupt')).toHaveLength(1);
   });
 
-  it('turns the sound on where the browser allows it, and stays muted where not', async () => {
+  it('turns audio on if the browser allows it, and stays muted otherwise', async () => {
     await play();
     element.allowsSound = false;
     expect(await session.unmute()).toBe(false);
@@ -668,7 +668,7 @@ describe('while it plays', () => {
     expect(element.muted).toBe(false);
   });
 
-  it('ignores what it does not understand', async () => {
+  it('ignores unknown messages', async () => {
     await play();
     for (const data of [
       '',
@@ -688,8 +688,8 @@ describe('while it plays', () => {
   });
 });
 
-describe('leaving', () => {
-  it('says so, frees everything, and may be told twice', async () => {
+describe('Session.leave()', () => {
+  it('tells the server and frees everything, and may be called twice', async () => {
     await play();
     socket().say(offer('conn-two', 2));
     await browser.pass(0);
@@ -701,7 +701,7 @@ describe('leaving', () => {
     expect(states).toEqual(['playing', 'ended']);
   });
 
-  it('leaves when the page goes away, and joins anew when it is shown again', async () => {
+  it('leaves when the page is closed, and joins anew when it is shown again', async () => {
     await play();
     browser.page('hide');
     expect(socket().sentOf('leave')).toHaveLength(1);

@@ -3,15 +3,15 @@ import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 
 /**
- * Signaling and a media-sender as one small stand-in, for a real browser: the WebSocket's messages are the real ones, and the
- * media comes from RTCPeerConnections of a page of its own (`/host`), so that it is real media.
+ * A fake of signaling and media-sender for a real browser: the WebSocket's messages are the real ones, and the media comes from
+ * RTCPeerConnections of a page of its own (`/host`).
  */
 export class FakeSignaling {
   readonly said: ViewerMessage[] = [];
-  /** Connections offered so far, the newest last. */
+  /** Connections offered so far, newest last. */
   readonly connections: string[] = [];
   epoch = 1;
-  /** What the next join is refused with. */
+  /** Error with which the next join is refused. */
   refusal: string | undefined;
   /** What the next connections show. */
   colour = '#ff0000';
@@ -52,14 +52,14 @@ export class FakeSignaling {
     for (const viewer of this.#viewers) viewer.send(JSON.stringify(message));
   }
 
-  /** Another host takes the session over: a new connection under a higher epoch. */
+  /** Another host takes over: offers a new connection under a higher epoch. */
   move(colour: string): void {
     this.epoch++;
     this.colour = colour;
     this.#offer();
   }
 
-  /** The host of a connection is there, but sends nothing any more. */
+  /** Stops a connection's media; its host stays connected. */
   silence(connection: string): void {
     this.#host?.send(JSON.stringify({ type: 'silence', connection }));
   }
@@ -157,7 +157,7 @@ const heard = {
     for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
     peer.onicecandidate = ({ candidate }) => candidate && say({ type: 'candidate', connection, candidate });
     await peer.setLocalDescription();
-    // Every connection's tracks are called the same, as the media-sender does it.
+    // All connections' tracks have the same ids, as those of the media-sender.
     const sdp = peer.localDescription.sdp.replace(/(m=(audio|video)[^]*?a=msid:)\\S+ \\S+/g, '$1humancast humancast-$2');
     say({ type: 'offer', connection, sdp });
   },

@@ -2,12 +2,12 @@ import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import type { DisplayElement } from '../src/display.js';
 import type { Environment, PageEvent, PeerConnection, Socket } from '../src/environment.js';
 
-/** A browser whose network and time the test owns. */
+/** A browser whose network and time the test controls. */
 export class FakeBrowser {
   readonly sockets: FakeSocket[] = [];
   readonly peers: FakePeer[] = [];
   visible = true;
-  /** As browsers do with a server whose address is malformed. */
+  /** Browsers throw on a malformed server address. */
   refusesConfiguration = false;
   readonly #page = new Map<string, Set<() => void>>();
   #nowMs = 0;
@@ -50,7 +50,7 @@ export class FakeBrowser {
     return this.#timers.length;
   }
 
-  /** Lets time pass; media arrives meanwhile on every connection that has not been stopped. */
+  /** Advances time; media arrives on every connection that has not been stopped. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
     await settle();
@@ -71,7 +71,7 @@ export class FakeBrowser {
   }
 }
 
-/** Enough turns for a chain of promises to run down. */
+/** Runs enough microtasks for a chain of promises. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
@@ -80,7 +80,7 @@ export class FakeSocket implements Socket {
   readonly url: string;
   readonly sent: ViewerMessage[] = [];
   closed = false;
-  /** Whether the server is alive behind it. */
+  /** Whether the server behind it answers. */
   answersPings = true;
   onopen: Socket['onopen'] = null;
   onmessage: Socket['onmessage'] = null;
@@ -104,7 +104,7 @@ export class FakeSocket implements Socket {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
-  /** Opens, and is let in. */
+  /** Opens, and joins. */
   join(overrides: Partial<Extract<SignalMessage, { type: 'joined' }>> = {}): void {
     this.onopen?.();
     this.say({
@@ -125,7 +125,7 @@ export class FakeSocket implements Socket {
   }
 }
 
-/** A peer connection that is connected as soon as it has answered; packets and frames flow until it is stopped. */
+/** A peer connection that connects once it has answered; packets and frames arrive until it is stopped. */
 export class FakePeer {
   readonly configuration: RTCConfiguration;
   readonly candidates: unknown[] = [];
@@ -135,7 +135,7 @@ export class FakePeer {
   localDescription: { sdp: string } | null = null;
   offer: string | undefined;
   flowing = false;
-  /** Whether what flows can be shown. */
+  /** Whether the media can be decoded. */
   decodable = true;
   closed = false;
   onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
@@ -233,11 +233,11 @@ export class FakeElement implements DisplayElement {
   paused = true;
   playsInline = false;
   srcObject: MediaStream | null = null;
-  /** Whether the browser allows sound before the viewer has touched the page. */
+  /** Whether the browser allows audio before the viewer has interacted with the page. */
   allowsSound = true;
   /** Whether the browser plays video without a click; low-power modes and data savers do not. */
   allowsPlay = true;
-  /** Frames presented so far; as long as it is `undefined`, the browser has no way to tell. */
+  /** Frames presented so far; `undefined` if the browser cannot report them. */
   presented: number | undefined;
   readonly #listeners = new Map<string, Set<() => void>>();
 
