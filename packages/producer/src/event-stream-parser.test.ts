@@ -5,8 +5,8 @@ import { EventStreamParser } from './event-stream-parser.js';
 const STREAM =
   ': hello\n\nretry: 2000\n\nid: 1-0\nevent: a\ndata: {"a":\ndata: 1}\n\nid:2-0\r\ndata:x\r\n\r\ndata\n\nid: 3-0\n\n';
 
-describe('the parser of an event stream', () => {
-  it('finds the same events wherever the stream is cut', () => {
+describe('EventStreamParser', () => {
+  it('returns the same events wherever the stream is cut', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(STREAM.length)), (cuts) => {
         const parser = new EventStreamParser();
@@ -21,7 +21,7 @@ describe('the parser of an event stream', () => {
     );
   });
 
-  it('does not keep a line that never ends', () => {
+  it('throws for a line that never ends', () => {
     const parser = new EventStreamParser();
     expect(() => {
       for (let i = 0; i < 20; i++) parser.push('x'.repeat(100_000));

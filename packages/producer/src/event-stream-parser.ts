@@ -3,22 +3,22 @@ export interface ServerSentEvent {
   data: string;
 }
 
-/** More than any event of ours takes; a stream without line ends is not one. */
+/** Maximum length of a line, which exceeds any event; a stream without line ends is not an event stream. */
 const LINE_LIMIT = 1_048_576;
 
-/** The parser of `text/event-stream` (HTML standard, §9.2.6), as far as a session's events need it. */
+/** Parses `text/event-stream` (HTML standard, §9.2.6), as far as a session's events need it. */
 export class EventStreamParser {
   #rest = '';
   #data: string[] = [];
   #id: string | undefined;
   #retryMs: number | undefined;
 
-  /** How long the server wants us to wait before a reconnection. */
+  /** Delay before a reconnection that the server asks for, ms. */
   get retryMs(): number | undefined {
     return this.#retryMs;
   }
 
-  /** @throws RangeError for a line that is longer than any event. */
+  /** @throws RangeError if a line is longer than any event. */
   push(text: string): ServerSentEvent[] {
     const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop() ?? '';

@@ -24,7 +24,7 @@ interface Asked {
   body: string;
 }
 
-/** Answers the next requests with JSON, and tells what was asked. */
+/** Answers the next requests with JSON, and records them. */
 function answer(status: number, body: unknown, headers: Record<string, string> = {}): Asked {
   const asked: Asked = { method: undefined, url: undefined, auth: undefined, body: '' };
   server.route = (request, response) => {
@@ -46,8 +46,8 @@ async function textOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-describe('REST', () => {
-  it('createSession() returns the session, without members that it does not know', async () => {
+describe('Humancast REST methods', () => {
+  it('createSession() returns the session without members that it does not know', async () => {
     const session = {
       id: SESSION,
       avatar: 'demo',
@@ -64,7 +64,7 @@ describe('REST', () => {
     expect(JSON.parse(asked.body)).toEqual({ avatar: 'demo' });
   });
 
-  it('speaks, interrupts, says, ends', async () => {
+  it('speak(), interrupt(), say() and endSession() send their commands', async () => {
     const queued = [{ seq: 3, segment: SEGMENT }];
     const speak = answer(202, { queued });
     expect(await humancast.speak(SESSION, [SEGMENT], { interrupt: true })).toEqual(queued);
@@ -81,7 +81,7 @@ describe('REST', () => {
     expect(end.method).toBe('DELETE');
   });
 
-  it('sends a command again when it was not answered, under the same key, and nothing else', async () => {
+  it('repeats an unanswered command under the same key, and no other request', async () => {
     const keys: (string | string[] | undefined)[] = [];
     const unavailable = new HumancastError('unavailable');
     server.route = (request, response) => {
@@ -100,7 +100,7 @@ describe('REST', () => {
     expect(keys).toEqual([undefined]);
   });
 
-  it('loads a file', async () => {
+  it('load() uploads a file', async () => {
     const known = { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', role: 'speech', source: 'upload' };
     const asked = answer(201, { ...known, state: 'complete', progress: 1, durationMs: 1000 });
     const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });
@@ -109,13 +109,13 @@ describe('REST', () => {
     expect(asked.body).toMatch(/name="file"; filename="a b.mp4"[\s\S]*moov/);
   });
 
-  it('searches segments', async () => {
+  it('segments() searches by name', async () => {
     const asked = answer(200, { segments: [] });
     expect(await humancast.segments({ avatar: 'demo', query: 'a&b' })).toEqual([]);
     expect(asked.url).toBe('/v1/segments?avatar=demo&q=a%26b');
   });
 
-  it('fails with the problem document', async () => {
+  it("reject with the problem document's code", async () => {
     const error = new HumancastError('segment_not_found', { detail: 'no such', extra: { segment: SEGMENT } });
     answer(404, toProblem(error), { 'retry-after': '7' });
     await expect(humancast.speak(SESSION, [SEGMENT])).rejects.toMatchObject({
@@ -128,14 +128,14 @@ describe('REST', () => {
     });
   });
 
-  it('says when something else answers than humancast', async () => {
+  it('reject with a code of their own if another server answers', async () => {
     answer(502, 'Bad gateway');
     await expect(humancast.session(SESSION)).rejects.toMatchObject({ code: 'bad_answer', status: 502 });
     answer(200, { hello: 'world' });
     await expect(humancast.session(SESSION)).rejects.toMatchObject({ code: 'bad_answer' });
   });
 
-  it('waits for a limited time, and not at all for who has given up', async () => {
+  it('time out, and reject at once when the signal is aborted', async () => {
     server.route = () => {};
     const hasty = new Humancast({ apiKey: server.apiKey, signalingUrl: server.url, timeoutMs: 300 });
     await expect(hasty.sessions()).rejects.toMatchObject({ code: 'timeout' });
@@ -145,11 +145,11 @@ describe('REST', () => {
   });
 });
 
-describe('events', () => {
+describe('Humancast.events()', () => {
   const event = (n: number, type = 'viewer.connected') =>
     `id: ${n}-0\nevent: ${type}\ndata: ${JSON.stringify({ id: `${n}-0`, session: SESSION, atMs: n, type, viewer: 'vw_12345678', reason: 'x' })}\n\n`;
 
-  /** One answer for each connection, and who asked. */
+  /** One answer per connection, and the requests. */
   function serve(...answers: string[]): { urls: (string | undefined)[]; lastIds: (string | string[] | undefined)[] } {
     const asked: ReturnType<typeof serve> = { urls: [], lastIds: [] };
     const route: Route = (request, response) => {
@@ -158,7 +158,7 @@ describe('events', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('retry: 1\n\n:\n\n');
       const body = answers[asked.urls.length - 1];
-      // Without an end: a connection that stays.
+      // Without an end, so that the connection stays.
       if (body !== undefined) response.end(body);
     };
     server.route = route;
@@ -171,19 +171,19 @@ describe('events', () => {
     return ids;
   }
 
-  it('come in order until the session ends', async () => {
+  it('yields events in order until the session ends', async () => {
     const asked = serve(event(1) + event(2) + event(3, 'session.ended'));
     expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '3-0']);
     expect(asked.urls).toEqual([`/v1/sessions/${SESSION}/events?from=start`]);
   });
 
-  it('go on where they were when the connection is lost, and skip what is not known here', async () => {
+  it('continues after the last event when the connection is lost, and skips unknown events', async () => {
     const asked = serve(event(1) + event(2), '', event(3, 'moon.full') + event(4) + event(5, 'session.ended'));
     expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '4-0', '5-0']);
     expect(asked.lastIds).toEqual([undefined, '2-0', '2-0']);
   });
 
-  it('say what was missed, and go on after that', async () => {
+  it('yields events.missed, and continues after it', async () => {
     const missed = { type: 'events.missed', afterId: '1-0', throughId: '7-0', scope: 'all' };
     const data = JSON.stringify({ ...missed, id: '7-0', session: SESSION, atMs: 7 });
     const asked = serve(event(1), `id: 7-0\nevent: events.missed\ndata: ${data}\n\n`, event(8, 'session.ended'));
@@ -194,7 +194,7 @@ describe('events', () => {
     expect(asked.lastIds).toEqual([undefined, '1-0', '7-0']);
   });
 
-  it('go on after what is no event at all, and after members and reasons that are unknown here', async () => {
+  it('skips data that is no event, and accepts unknown members and reasons', async () => {
     const finished = { type: 'speech.finished', seq: 1, segment: SEGMENT, positionMs: 1, interrupted: true };
     const data = JSON.stringify({ ...finished, reason: 'bored', mood: 1, id: '2-0', session: SESSION, atMs: 2 });
     const asked = serve(`id: 1-0\ndata: {"type":\n\nid: 2-0\ndata: ${data}\n\n${event(3, 'session.ended')}`);
@@ -205,7 +205,7 @@ describe('events', () => {
     expect(asked.lastIds).toEqual([undefined]);
   });
 
-  it('say when they can be heard, and stop when told to', async () => {
+  it('calls onOpen, and stops when the signal is aborted', async () => {
     serve();
     const abort = new AbortController();
     let connections = 0;
@@ -217,7 +217,7 @@ describe('events', () => {
     expect(connections).toBe(1);
   });
 
-  it('fail for a session that is not there, and try again when it was the server', async () => {
+  it('throws for an unknown session, and retries after a server error', async () => {
     answer(404, toProblem(new HumancastError('session_not_found')));
     await expect(collect()).rejects.toMatchObject({ code: 'session_not_found' });
     let refused = false;

@@ -31,18 +31,18 @@ export interface HumancastOptions {
   signalingUrl?: string;
   /** Default `http://127.0.0.1:8081`. */
   loaderUrl?: string;
-  /** Milliseconds in which a call must be answered; uploads have no limit. Default 15 000. */
+  /** Time limit for the answer to a call, ms; uploads have none. Default 15 000. */
   timeoutMs?: number;
 }
 
 export interface SpeakOptions extends CallOptions {
-  /** In place of everything that is queued or being said. */
+  /** Whether to replace everything that is queued or playing. */
   interrupt?: boolean;
 }
 
 /**
- * Everything a producer does: makes sessions, loads segments, speaks, interrupts, follows events, pushes live. Every method
- * rejects with a `ProducerError` that has humancast's own code, or with the reason of the signal that was given.
+ * The producer's client: creates sessions, loads segments, speaks, interrupts, follows events and pushes live. Every method
+ * rejects with a `ProducerError` that has humancast's code, or with the reason of the aborted signal.
  */
 export class Humancast {
   readonly #signaling: RestClient;
@@ -84,14 +84,14 @@ export class Humancast {
   }
 
   /**
-   * Stops what is being said, and empties the queue; the event `speech.finished` tells how much was heard.
-   * @param options.idempotencyKey is in the event `session.interrupted`; default: a random one.
+   * Stops speech and empties the queue; the event `speech.finished` tells how much was played.
+   * @param options.idempotencyKey part of the event `session.interrupted`; default: a random one.
    */
   async interrupt(session: string, options: CallOptions & { idempotencyKey?: string } = {}): Promise<void> {
     await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
   }
 
-  /** Has a text said by the demo producer, where there is one. */
+  /** Lets the demo producer say a text, if there is one. */
   say(session: string, text: string, options: SpeakOptions = {}): Promise<Said> {
     const { interrupt = false, signal, traceparent } = options;
     return this.#signaling.json('POST', sessionPath(session, '/say'), saidSchema, {
@@ -101,7 +101,7 @@ export class Humancast {
     });
   }
 
-  /** What happens in a session, until it ends or the signal aborts; a lost connection is made again by itself. */
+  /** @returns the session's events until it ends or the signal is aborted; a lost connection is re-established. */
   events(session: string, options: EventsOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
     return sessionEvents(this.#signaling, session, options);
   }
@@ -112,7 +112,7 @@ export class Humancast {
     return (await this.#loader.json('GET', '/v1/avatars', avatarListSchema, options)).avatars;
   }
 
-  /** Defines an avatar, or redefines it. */
+  /** Defines or redefines an avatar. */
   putAvatar(
     id: string,
     definition: z.input<typeof avatarDefinitionSchema>,
@@ -124,7 +124,7 @@ export class Humancast {
     });
   }
 
-  /** Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading it all. */
+  /** Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading all of it. */
   uploadSegment(avatar: string, file: Blob, options: CallOptions & { name?: string } = {}): Promise<Segment> {
     const { name = 'segment', signal } = options;
     const form = new FormData();
@@ -137,7 +137,7 @@ export class Humancast {
     return this.#loader.json('GET', `/v1/segments/${encodeURIComponent(id)}`, segmentSchema, options);
   }
 
-  /** Those of one avatar or of all; `query` is a part of the name. */
+  /** @returns the segments of one avatar or of all; `query` is a part of the name. */
   async segments(options: CallOptions & { avatar?: string; query?: string } = {}): Promise<SegmentListEntry[]> {
     const { avatar, query, signal } = options;
     const search = new URLSearchParams({ ...(avatar && { avatar }), ...(query && { q: query }) });
@@ -150,7 +150,7 @@ export class Humancast {
 
   // ——— live ———
 
-  /** Opens a live push; resolves when the first frame may come. */
+  /** Opens a live push; resolves when the loader accepts frames. */
   live(options: LiveOptions): Promise<LivePush> {
     return LivePush.open(this.#loaderUrl, this.#apiKey, options);
   }

@@ -21,15 +21,15 @@ afterAll(() => loader.close());
 
 const open = (options: Partial<LiveOptions> = {}) => humancast.live({ ...FORMAT, ...options });
 
-/** The error that a promise rejects with. */
+/** @returns the error that a promise rejects with. */
 const errorOf = (promise: Promise<unknown>) =>
   promise.then(
     () => expect.unreachable('it did not fail'),
     (error: ProducerError) => error,
   );
 
-describe('a live push', () => {
-  it('brings every frame and sample, and tells what became of them', async () => {
+describe('LivePush', () => {
+  it('sends every frame and sample, and returns the segment', async () => {
     const session = newId('ses');
     const push = await open({ session, name: 'hello', interrupt: true });
     expect(push).toMatchObject({ segment: loader.last.segment, seq: 1 });
@@ -45,7 +45,7 @@ describe('a live push', () => {
     expect(audio.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
   });
 
-  it('holds the last picture, and says that it is alive, in the order of its calls', async () => {
+  it('sends hold() and keepAlive() in the order of its calls', async () => {
     const push = await open();
     await push.pushVideo(FRAME);
     await push.hold(25);
@@ -56,7 +56,7 @@ describe('a live push', () => {
     await expect(push.hold(1)).rejects.toThrow();
   });
 
-  it('gives memory back as soon as it was called', async () => {
+  it('copies its input before it returns', async () => {
     loader.keepFrames = true;
     const push = await open();
     const frame = FRAME.slice();
@@ -68,7 +68,7 @@ describe('a live push', () => {
     expect(loader.last.frames.map(([pixel]) => pixel)).toEqual([7, 9]);
   });
 
-  it('takes a view into a larger buffer, and floats', async () => {
+  it('accepts views into larger buffers, and float samples', async () => {
     const push = await open({ sampleFormat: 'f32', sampleRate: 48_000 });
     await push.pushAudio(new Float32Array([9, 0.5, -0.5, 9]).subarray(1, 3));
     await push.end();
@@ -76,7 +76,7 @@ describe('a live push', () => {
     expect([bytes?.length, bytes?.readFloatLE(0), bytes?.readFloatLE(4)]).toEqual([8, 0.5, -0.5]);
   });
 
-  it('slows its producer down when the loader does not keep up', async () => {
+  it('resolves later when the loader does not keep up', async () => {
     const push = await open({ width: 1280, height: 720 });
     const frame = new Uint8Array(1280 * 720 * 3);
     loader.last.stall();
@@ -94,7 +94,7 @@ describe('a live push', () => {
     expect(await push.end()).toMatchObject({ frames: 40 });
   });
 
-  it('refuses to hoard when nobody waits for it', async () => {
+  it('rejects when calls are not awaited and too much is buffered', async () => {
     const push = await open({ width: 1920, height: 1080 });
     loader.last.stall();
     const frame = new Uint8Array(1920 * 1080 * 3);
@@ -105,7 +105,7 @@ describe('a live push', () => {
     await outcomes;
   });
 
-  it('tells when it is no longer heard, and may go on', async () => {
+  it('aborts `interrupted` when its speech is interrupted, and may continue', async () => {
     const push = await open();
     await push.pushVideo(FRAME);
     loader.last.tell({ type: 'interrupted', positionMs: 1234 });
@@ -115,7 +115,7 @@ describe('a live push', () => {
     expect(await push.end()).toMatchObject({ frames: 2 });
   });
 
-  it('hands on how the loader gets along', async () => {
+  it("reports the loader's progress", async () => {
     const { promise, resolve } = Promise.withResolvers();
     const push = await open({ onStatus: (status) => status.framesReceived > 0 && resolve(status) });
     await push.pushVideo(FRAME);
@@ -124,7 +124,7 @@ describe('a live push', () => {
     await push.end();
   });
 
-  it('fails with the loader’s reason, before and after it began', async () => {
+  it("rejects with the loader's code, before and after the start", async () => {
     loader.refusal = 'avatar_not_found';
     const refused = await errorOf(open());
     expect(refused).toBeInstanceOf(ProducerError);
@@ -139,13 +139,13 @@ describe('a live push', () => {
     expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });
   });
 
-  it('fails when the loader refuses a frame of the wrong size', async () => {
+  it('rejects when the loader refuses a frame of the wrong size', async () => {
     const push = await open();
     await push.pushVideo(FRAME.subarray(1));
     expect(await errorOf(push.end())).toMatchObject({ code: 'bad_message' });
   });
 
-  it('fails when the loader vanishes', async () => {
+  it('rejects when the loader vanishes', async () => {
     const push = await open();
     loader.last.drop();
     expect((await errorOf(push.end())).code).toBe('connection_lost');
@@ -153,7 +153,7 @@ describe('a live push', () => {
     expect((await errorOf(nobody.live(FORMAT))).code).toBe('unreachable');
   });
 
-  it('goes away in the middle when it is told to, also twice, and also by its signal', async () => {
+  it('cancels when told to, repeatedly or by its signal', async () => {
     const push = await open();
     push.cancel();
     push.cancel();
@@ -166,7 +166,7 @@ describe('a live push', () => {
     await expect(open({ signal: abort.signal })).rejects.toThrow('enough');
   });
 
-  it('takes nothing after its end', async () => {
+  it('rejects calls after its end', async () => {
     const push = await open();
     const end = push.end();
     await expect(push.pushVideo(FRAME)).rejects.toThrow(TypeError);

@@ -16,9 +16,9 @@ type LiveStart = z.input<typeof liveStartSchema>;
 
 export interface LiveOptions extends CallOptions, Omit<LiveStart, 'type' | 'sampleRate' | 'sampleFormat'> {
   avatar: string;
-  /** Plays it there, at once or after what is queued; without one it is stored, and can be played later. */
+  /** Session to play it in, at once or after what is queued. Without it the segment is stored for later. */
   session?: string;
-  /** Samples per second, mono. Default 24 000: what is stored, so that nothing is resampled. */
+  /** Samples per second, mono. Default 24 000, the stored rate, which needs no resampling. */
   sampleRate?: number;
   /** `f32`: −1…1. Default `s16`. */
   sampleFormat?: LiveStart['sampleFormat'];
@@ -32,14 +32,14 @@ export interface LiveResult {
   frames: number;
 }
 
-/** Above this, `pushVideo` and `pushAudio` wait. It is small because buffered media is late. */
+/** Bytes above which `pushVideo` and `pushAudio` wait. It is small because buffered media is late. */
 const BUFFER_BYTES = 2 * 1024 * 1024;
-/** Who never waits for them gets an error here. */
+/** Bytes at which calls that were not awaited reject. */
 const BUFFER_LIMIT_BYTES = 128 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const MESSAGE_LIMIT_BYTES = 65_536;
 const PING_MS = 5000;
-/** A loader that says nothing for so long is gone. */
+/** Silence after which the loader counts as lost, ms. */
 const SILENCE_MS = 15_000;
 
 /**
@@ -96,27 +96,27 @@ export class LivePush implements AsyncDisposable {
     return this.#segment;
   }
 
-  /** Its place in the session's queue. */
+  /** Its `seq` in the session's queue. */
   get seq(): number | undefined {
     return this.#seq;
   }
 
-  /** The last one. */
+  /** The last progress report. */
   get status(): LiveStatus | undefined {
     return this.#status;
   }
 
-  /** Aborts when the session was interrupted while this was playing: what is pushed from then on is not heard. */
+  /** Aborts when the session is interrupted while this plays: what is pushed from then on is not played. */
   get interrupted(): AbortSignal {
     return this.#interruption.signal;
   }
 
-  /** How much had been heard when it was interrupted, ms. */
+  /** How much had been played when it was interrupted, ms. */
   get interruptedAtMs(): number | undefined {
     return this.#interruptedAtMs;
   }
 
-  /** Bytes that have not left this process yet. */
+  /** Bytes that this process has not sent yet. */
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount;
   }
@@ -136,12 +136,14 @@ export class LivePush implements AsyncDisposable {
     return this.#send(JSON.stringify({ type: 'hold', frames }));
   }
 
-  /** Keeps a push open that has nothing to send: it would end after the loader's `LIVE_IDLE_MS`, 60 s by default. */
+  /**
+   * Keeps the push open while there is nothing to send; otherwise it ends after the loader's `LIVE_IDLE_MS`, 60 s by default.
+   */
   keepAlive(): Promise<void> {
     return this.#send(JSON.stringify({ type: 'alive' }));
   }
 
-  /** No more will come. Resolves when everything is stored; it may be called again, and then resolves to the same. */
+  /** Ends the push. Resolves when everything is stored; further calls return the same result. */
   end(): Promise<LiveResult> {
     if (!this.#ending && !this.#finished) {
       this.#ending = true;
@@ -150,7 +152,7 @@ export class LivePush implements AsyncDisposable {
     return this.#done.promise;
   }
 
-  /** Goes away in the middle: the segment ends with what has arrived. May be called twice. */
+  /** Cancels the push: the segment ends with what has arrived. It may be called twice. */
   cancel(): void {
     this.#fail(new ProducerError('connection_lost', 'the live push was cancelled'));
   }
@@ -253,7 +255,7 @@ export class LivePush implements AsyncDisposable {
     this.#fail(new ProducerError('connection_lost', 'the segment is complete'));
   }
 
-  /** The end, whatever the reason; the first one counts. */
+  /** Ends the push for whatever reason; only the first one counts. */
   #fail(reason: unknown): void {
     if (this.#failure) return;
     this.#failure = { reason };
@@ -290,7 +292,7 @@ function startOf(options: LiveOptions): LiveStart {
   };
 }
 
-/** `undefined`: a message of a newer loader, which nobody here waits for. */
+/** @returns `undefined` for a message of a newer loader. */
 function parse(text: string): LiveLoaderMessage | ProducerError | undefined {
   try {
     const value: unknown = JSON.parse(text);

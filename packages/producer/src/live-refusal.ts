@@ -4,7 +4,7 @@ import { ProducerError } from './producer-error.js';
 
 const BODY_LIMIT_BYTES = 65_536;
 
-/** Why a WebSocket was not opened: the HTTP answer that came instead. */
+/** @returns why a WebSocket was not opened, from the HTTP answer. */
 export async function refusalOf(response: IncomingMessage): Promise<ProducerError> {
   const { statusCode = 0, headers } = response;
   try {

@@ -3,7 +3,7 @@ import { ProducerError } from './producer-error.js';
 
 const problemSchema = z.looseObject({ code: z.string(), detail: z.string().optional(), title: z.string().optional() });
 
-/** The error of an HTTP answer: its problem document (RFC 9457), or what its status says when it has none. */
+/** @returns the error of an HTTP answer, from its problem document (RFC 9457) or else its status. */
 export function errorOfAnswer(status: number, body: string, retryAfter: string | null | undefined): ProducerError {
   const retryAfterSeconds = secondsOf(retryAfter);
   const parsed = problemSchema.safeParse(jsonOf(body));
@@ -25,7 +25,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** `Retry-After` in seconds; its other form, a date, is not used by humancast (RFC 9110 §10.2.3). */
+/** @returns `Retry-After` in seconds; humancast does not use its other form, a date (RFC 9110 §10.2.3). */
 function secondsOf(retryAfter: string | null | undefined): number | undefined {
   return retryAfter && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
 }

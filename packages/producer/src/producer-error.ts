@@ -1,30 +1,30 @@
-/** Codes of what goes wrong on the way to humancast; all others are its own, listed in docs/errors.md. */
+/** Codes of errors between producer and humancast; all others are humancast's own, listed in docs/errors.md. */
 export type LocalErrorCode =
   /** No connection could be made. */
   | 'unreachable'
-  /** There was no answer in time. */
+  /** The answer did not arrive in time. */
   | 'timeout'
-  /** The connection broke before what was under way had been done. */
+  /** The connection was lost before the call was complete. */
   | 'connection_lost'
-  /** The answer is not of the expected form: not humancast, or another version of it. */
+  /** The answer has an unexpected form: not humancast, or another version of it. */
   | 'bad_answer'
-  /** More was pushed, without waiting for the calls before, than is kept in memory. */
+  /** More was pushed than may be buffered, without awaiting earlier calls. */
   | 'push_overrun';
 
 export interface ProducerErrorDetails {
-  /** Of the HTTP answer, when there was one. */
+  /** Status of the HTTP answer, if there was one. */
   status?: number | undefined;
-  /** Seconds after which trying again makes sense. */
+  /** Delay before a retry makes sense, s. */
   retryAfterSeconds?: number | undefined;
   /** Further members of the problem document, such as which `segment` is meant. */
   extra?: Readonly<Record<string, unknown>>;
   cause?: unknown;
 }
 
-/** Whatever fails here fails with this, but for an aborted call, which fails with its signal's reason. */
+/** The error of every failed call, except aborted ones, which reject with their signal's reason. */
 export class ProducerError extends Error {
   override readonly name = 'ProducerError';
-  /** To branch on: it never changes once released. */
+  /** Stable error code. */
   readonly code: LocalErrorCode | (string & {});
   readonly status: number | undefined;
   readonly retryAfterSeconds: number | undefined;

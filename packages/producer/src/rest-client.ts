@@ -5,9 +5,9 @@ import { errorOfAnswer } from './problem.js';
 import { ProducerError } from './producer-error.js';
 
 export interface CallOptions {
-  /** Ends the call, which then rejects with the signal's reason. */
+  /** Aborts the call, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** The caller's span (W3C Trace Context), under which humancast's are to be. */
+  /** The caller's span (W3C Trace Context), the parent of humancast's spans. */
   traceparent?: string | undefined;
 }
 
@@ -15,16 +15,16 @@ interface Request extends CallOptions {
   json?: unknown;
   form?: FormData;
   headers?: Readonly<Record<string, string>>;
-  /** Sent with a command, so that it is done once however often it is sent. */
+  /** Idempotency key of a command, so that it is executed once however often it is sent. */
   idempotencyKey?: string | undefined;
-  /** Milliseconds until the whole answer must be there; 0: no limit. */
+  /** Time limit for the whole answer, ms; 0 means none. */
   timeoutMs?: number;
 }
 
-/** Pauses before a command is sent again, ms; within the time in which a call must be answered. */
+/** Delays before a command is repeated, ms; they count toward the time limit. */
 const RETRY_MS = [250, 1000, 3000] as const;
 
-/** HTTP with an API key: every answer is checked, every failure is a {@link ProducerError}. */
+/** HTTP client with an API key: every answer is checked, and every failure is a {@link ProducerError}. */
 export class RestClient {
   readonly #base: URL;
   readonly #apiKey: string;
@@ -49,7 +49,7 @@ export class RestClient {
     const { signal, timeoutMs = this.#timeoutMs } = request;
     const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
     const either = allOf(signal, timeout);
-    // One for all attempts: humancast does the command once, also when it was the answer that got lost.
+    // The same key for all attempts: humancast executes the command once, even if its answer was lost.
     const idempotencyKey = method === 'POST' ? (request.idempotencyKey ?? randomUUID()) : undefined;
     for (const pauseMs of [...RETRY_MS, undefined]) {
       try {
@@ -66,7 +66,7 @@ export class RestClient {
     throw new Error('unreachable');
   }
 
-  /** The answer as it begins, its body unread. */
+  /** @returns the answer with its body unread. */
   async stream(path: string, request: Request): Promise<Response> {
     try {
       return await this.#fetch('GET', path, request, request.signal);
@@ -98,7 +98,7 @@ function allOf(...signals: (AbortSignal | undefined)[]): AbortSignal {
   return AbortSignal.any(signals.filter((signal) => signal !== undefined));
 }
 
-/** Whether the same may succeed a moment later. */
+/** Whether a retry may succeed soon. */
 function mayPass(error: unknown): boolean {
   return error instanceof ProducerError && ['unreachable', 'unavailable'].includes(error.code);
 }

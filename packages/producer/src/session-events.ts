@@ -5,19 +5,19 @@ import { ProducerError } from './producer-error.js';
 import type { RestClient } from './rest-client.js';
 
 export interface EventsOptions {
-  /** `now` (default): what happens from here on. `start`: first what has happened already, as far as it is kept. */
+  /** `now` (default): from this moment. `start`: first the past events that are still stored. */
   from?: 'start' | 'now';
   /** Ends the iteration, without an error. */
   signal?: AbortSignal | undefined;
-  /** When the server can be heard: at the first connection, and after every reconnection. */
+  /** Called on the first connection and every reconnection. */
   onConnected?: () => void;
 }
 
-/** The server writes at least a comment this often; twice that in silence, and the connection is dead. */
+/** The server writes at least a comment this often, ms; after twice that in silence the connection counts as lost. */
 const SILENCE_MS = 30_000;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
-/** What trying again will not change. */
+/** Errors that a retry does not change. */
 const isFinal = (status: number | undefined) =>
   status !== undefined && status < 500 && status !== 429 && status !== 408;
 
@@ -65,14 +65,14 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** With jitter, so that many producers of one lost server don't return as one; less when the signal aborts. */
+/** Waits with jitter, so that the producers of a lost server do not return at once; less if the signal is aborted. */
 async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
 }
 
 type Item = 'connected' | { event: SessionEvent; retryMs: number | undefined };
 
-/** One connection, until it ends. */
+/** Reads one connection until it ends. */
 async function* connection(
   rest: RestClient,
   path: string,
@@ -92,7 +92,7 @@ async function* connection(
       timer.refresh();
       for (const { data } of parser.push(text)) {
         const parsed = sessionEventSchema.safeParse(jsonOf(data));
-        // An event of a newer server: nobody here waits for it.
+        // An event of a newer server.
         if (parsed.success) yield { event: parsed.data, retryMs: parser.retryMs };
       }
     }

@@ -16,45 +16,45 @@ import {
 import { HumancastError, newId, toProblem } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
 
-/** What a producer pushed. */
+/** What a producer has pushed. */
 export interface Received {
   readonly segment: string;
   readonly avatar: string;
   readonly session: string | undefined;
   readonly startedAtMs: number;
   start: LiveStart | undefined;
-  /** When each frame came, ms. */
+  /** Arrival time of each frame, ms. */
   frameTimesMs: number[];
-  /** A copy of every frame, where the loader keeps them. */
+  /** Copies of the frames, if the loader keeps them. */
   frames: Buffer[];
   /** Frames that were held. */
   held: number;
-  /** Signs of life. */
+  /** Number of keep-alives. */
   alive: number;
   /** All audio, as pushed. */
   audio: Buffer[];
-  /** `end`: the producer said so. `gone`: it went away without. */
+  /** `end`: the producer ended the push. `gone`: it closed the connection. */
   outcome: 'open' | 'end' | 'gone';
-  /** Of the contract, by the producer. */
+  /** Violations of the protocol by the producer. */
   breaches: string[];
   tell(message: LiveLoaderMessage): void;
   refuse(code: ErrorCode, message: string): void;
-  /** Stops reading from the network, as a loader that can't keep up. */
+  /** Stops reading from the network, like an overloaded loader. */
   stall(): void;
   resume(): void;
-  /** Cuts the connection without a word. */
+  /** Terminates the connection. */
   drop(): void;
 }
 
 export type Route = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** `WS /v1/live` as packages/protocol/src/live-push.ts has it, without an encoder: it checks all, and counts. */
+/** `WS /v1/live` as in packages/protocol/src/live-push.ts, without an encoder: it validates and counts. */
 export class FakeLoader {
   readonly pushes: Received[] = [];
   readonly apiKey: string;
-  /** Answers everything that is not a live push. */
+  /** Answers every request that is not a live push. */
   route: Route = (_request, response) => void response.writeHead(404).end();
-  /** Refuses the next push before it is a WebSocket. */
+  /** Refuses the next push with an HTTP answer. */
   refusal: ErrorCode | undefined;
   keepFrames = false;
   readonly #server: Server;
@@ -205,7 +205,7 @@ function answerProblem(socket: Duplex, error: HumancastError): void {
   );
 }
 
-/** What is wrong with a binary message. */
+/** @returns what is wrong with a binary message. */
 function breachOf({ start }: Received, message: Buffer): string | undefined {
   if (!start) return 'media before the header';
   if (message.length <= LIVE_HEADER_BYTES) return 'a message without content';
@@ -230,7 +230,7 @@ function frameBytes({ pixelFormat, width, height }: LiveStart): number | undefin
 
 const sampleBytes = ({ sampleFormat }: LiveStart) => (sampleFormat === 's16' ? 2 : 4);
 
-/** The length of the audio, or of the video if that is longer. */
+/** @returns the length of the longer of audio and video. */
 function durationMsOf({ start, audio, frameTimesMs }: Received): number {
   if (!start) return 0;
   const bytes = audio.reduce((total, { length }) => total + length, 0);
