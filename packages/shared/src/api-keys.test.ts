@@ -11,7 +11,7 @@ const scopesOf = (key: ApiKey | undefined) => SCOPES.filter((scope) => key?.has(
 describe('ApiKeys', () => {
   const apiKeys = new ApiKeys(['first key', 'second key']);
 
-  it('finds each of its keys, which may do everything and are called default', () => {
+  it('finds each of its keys, with all scopes and the name default', () => {
     for (const text of ['first key', 'second key']) {
       const key = apiKeys.find(text);
       expect(key?.name).toBe('default');
@@ -20,21 +20,21 @@ describe('ApiKeys', () => {
     }
   });
 
-  it('finds nothing else', () => {
+  it('finds no other key', () => {
     for (const key of ['', 'first', 'first key ', 'FIRST KEY']) expect(apiKeys.find(key)).toBeUndefined();
   });
 
-  it('lets nobody in when there are none', () => {
+  it('finds no key without any', () => {
     expect(new ApiKeys([]).find('')).toBeUndefined();
   });
 
-  it('finds a key by its hash, and does not take the hash for the key', () => {
+  it('finds a key by its hash, and does not accept the hash as a key', () => {
     const keys = new ApiKeys([hashed('first key')]);
     expect(keys.find('first key')).toBeDefined();
     expect(keys.find(hashed('first key'))).toBeUndefined();
   });
 
-  it('takes a colon in a fixed key as part of it', () => {
+  it('accepts a colon in a fixed key', () => {
     expect(new ApiKeys(['name:secret']).find('name:secret')?.name).toBe('default');
   });
 });
@@ -60,7 +60,7 @@ describe('a file of API keys', () => {
   const open = (fixed: string[] = []) =>
     new ApiKeys(fixed, file, { nowMs: () => nowMs, onProblem: (problem) => problems.push(problem) });
 
-  it('holds keys and hashes, with comments', () => {
+  it('contains keys and hashes, with comments', () => {
     write(`# ours\n${hashed('one')} # backend, 2026-01-01\n\n  two\nthree\r\n`);
     const keys = open(['fixed']);
     for (const key of ['one', 'two', 'three', 'fixed']) expect(keys.find(key), key).toBeDefined();
@@ -68,7 +68,7 @@ describe('a file of API keys', () => {
     expect(problems).toEqual([]);
   });
 
-  it('says what each key is called and may do', () => {
+  it('names each key and its scopes', () => {
     write(
       [
         `backend:${hashed('one')} sessions,media avatar-1,avatar-2`,
@@ -92,7 +92,7 @@ describe('a file of API keys', () => {
     expect(keys.find('four:4444')).toBeUndefined();
   });
 
-  it('ignores a line that is not understood and says which, without repeating it', () => {
+  it('reports and ignores an invalid line, without repeating it', () => {
     write(
       [
         'good:key-1 sessions',
@@ -113,7 +113,7 @@ describe('a file of API keys', () => {
     expect(problems.join()).not.toMatch(/key-\d|typo|short/);
   });
 
-  it('takes keys away, adds some and changes scopes while the service runs', () => {
+  it('adds and removes keys and changes scopes while the service runs', () => {
     write('one\ntwo:222 sessions\n');
     const keys = open();
     expect([keys.find('one'), scopesOf(keys.find('222'))]).toEqual([expect.anything(), ['sessions']]);
@@ -124,7 +124,7 @@ describe('a file of API keys', () => {
     expect(keys.find('successor')?.name).toBe('two');
   });
 
-  it('lets nobody in when it is gone, but those with a fixed key', () => {
+  it('admits only fixed keys when it is gone', () => {
     write('one\n');
     const keys = open(['fixed']);
     expect(keys.find('one')).toBeDefined();
@@ -140,7 +140,7 @@ describe('a file of API keys', () => {
 describe('ApiKey', () => {
   const key = new ApiKey('backend', ['sessions'], ['demo']);
 
-  it('names the scope or the avatar that is missing', () => {
+  it('throws with the missing scope or avatar', () => {
     expect(() => key.require('media')).toThrow(
       expect.objectContaining({
         code: 'forbidden',
@@ -154,19 +154,22 @@ describe('ApiKey', () => {
     );
   });
 
-  it('passes with one of the scopes, and an avatar of its list', () => {
+  it('permits one of the scopes, and an avatar of its list', () => {
     expect(() => key.require('operate', 'sessions')).not.toThrow();
     expect(() => key.requireAvatar('demo')).not.toThrow();
   });
 });
 
-describe('bearerOf', () => {
-  it('reads the credentials, whatever the case of the scheme', () => {
+describe('bearerOf()', () => {
+  it('returns the credentials, whatever the case of the scheme', () => {
     expect(bearerOf('Bearer abc')).toBe('abc');
     expect(bearerOf('bearer  abc ')).toBe('abc');
   });
 
-  it.each([undefined, '', 'Bearer', 'Bearer ', 'Basic abc', 'Bearer a b', 'abc'])('finds none in %j', (header) => {
-    expect(bearerOf(header)).toBeUndefined();
-  });
+  it.each([undefined, '', 'Bearer', 'Bearer ', 'Basic abc', 'Bearer a b', 'abc'])(
+    'returns undefined for %j',
+    (header) => {
+      expect(bearerOf(header)).toBeUndefined();
+    },
+  );
 });

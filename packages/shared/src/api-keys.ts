@@ -15,17 +15,17 @@ export type Scope = (typeof SCOPES)[number];
 
 const HASH = /^sha256:([0-9a-f]{64})$/i;
 const NAME = /^[\w.@-]{1,64}$/;
-/** The name of keys that were given none. */
+/** Name of keys without one. */
 const DEFAULT_NAME = 'default';
-/** A key that was taken out of the file is of no use after this. */
+/** Time after which a key that was removed from the file is rejected, ms. */
 const LOOK_AGAIN_MS = 1000;
 
-/** Who showed an API key, and what that allows. */
+/** The caller who presented an API key, and what it allows. */
 export class ApiKey {
-  /** For logs, and for whom a session belongs to. Several keys may have one name: an old one and its successor. */
+  /** Name for logs and for the ownership of sessions. Several keys may have the same name: an old one and its successor. */
   readonly name: string;
   readonly #scopes: ReadonlySet<Scope>;
-  /** `undefined`: all of them. */
+  /** The avatars it may be used for; `undefined` for all. */
   readonly #avatars: ReadonlySet<string> | undefined;
 
   constructor(name: string, scopes: Iterable<Scope> = SCOPES, avatars?: Iterable<string>) {
@@ -46,7 +46,7 @@ export class ApiKey {
     return this.#avatars?.has(avatar) ?? true;
   }
 
-  /** @throws HumancastError `forbidden`, with the `scope` that is missing, unless the key has one of these. */
+  /** @throws HumancastError `forbidden` with the missing `scope`, unless the key has one of these. */
   require(scope: Scope, ...others: Scope[]): void {
     const scopes = [scope, ...others];
     if (scopes.some((one) => this.#scopes.has(one))) return;
@@ -54,7 +54,7 @@ export class ApiKey {
     throw new HumancastError('forbidden', { detail, extra: { scope } });
   }
 
-  /** @throws HumancastError `forbidden`, with the `avatar`, unless the key may be used for it. */
+  /** @throws HumancastError `forbidden` with the `avatar`, unless the key may be used for it. */
   requireAvatar(avatar: string): void {
     if (this.allowsAvatar(avatar)) return;
     const shown = avatar.slice(0, 64);
@@ -69,9 +69,9 @@ interface StoredKey {
 }
 
 export interface ApiKeysOptions {
-  /** Monotonic, ms. */
+  /** Monotonic clock, ms. */
   nowMs?: () => number;
-  /** Called for each line that is not understood, and therefore admits nobody. It never contains the line itself. */
+  /** Called for each invalid line, which admits nobody, without the line itself. */
   onProblem?: (problem: string) => void;
 }
 
@@ -98,7 +98,7 @@ export class ApiKeys {
     this.#onProblem = onProblem ?? (() => {});
   }
 
-  /** Takes the same time whichever key it is compared with. @returns `undefined` for what is no key of ours. */
+  /** Compares in constant time. @returns `undefined` for an unknown key. */
   find(text: string): ApiKey | undefined {
     this.#look();
     const given = sha256(text);
@@ -109,7 +109,7 @@ export class ApiKeys {
     return found;
   }
 
-  /** @returns the {@link fingerprint} of the key that a request shows; `undefined` unless it is one of ours. */
+  /** @returns the {@link fingerprint} of a request's key; `undefined` unless it is valid. */
   fingerprintOf(authorization: string | undefined): string | undefined {
     const text = bearerOf(authorization);
     return text !== undefined && this.find(text) ? fingerprint(text) : undefined;
@@ -131,12 +131,12 @@ export class ApiKeys {
   }
 }
 
-/** Whether it is a key's hash, and so can't be shown to anybody. */
+/** Whether it is a key's hash, which cannot be used as a key. */
 export function isHashed(key: string): boolean {
   return HASH.test(key);
 }
 
-/** The credentials of an `Authorization: Bearer …` header (RFC 6750 §2.1). */
+/** @returns the credentials of an `Authorization: Bearer …` header (RFC 6750 §2.1). */
 export function bearerOf(header: string | undefined): string | undefined {
   const match = /^Bearer +([^ ]+) *$/i.exec(header ?? '');
   return match?.[1];
@@ -188,7 +188,7 @@ function hashOf(key: string): Buffer {
   return hex === undefined ? sha256(key) : Buffer.from(hex, 'hex');
 }
 
-/** Names a key where it must not be shown or kept: the first 64 bits of its hash, as hex. */
+/** @returns a name for a key where the key must not be shown or stored: the first 64 bits of its hash, as hex. */
 function fingerprint(key: string): string {
   return sha256(key).toString('hex', 0, 8);
 }

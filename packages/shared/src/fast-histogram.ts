@@ -1,9 +1,9 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
-/** The counts of one series. Observing allocates nothing and looks nothing up, so it may lie on the path of a packet. */
+/** The counts of one series. Observing neither allocates nor looks anything up, so it is fit for the path of a packet. */
 export class HistogramSeries {
   readonly #bounds: readonly number[];
-  /** Per bucket, not cumulative; the one above all bounds; and the sum. */
+  /** Counts per bucket, not cumulative; the one above all bounds; and the sum. */
   readonly #cells: Float64Array;
 
   constructor(bounds: readonly number[]) {
@@ -20,7 +20,7 @@ export class HistogramSeries {
     cells[bounds.length + 1] = (cells[bounds.length + 1] as number) + value;
   }
 
-  /** How many values were at most each bound, and how many there were. */
+  /** @returns the cumulative counts by bound, and the total. */
   get cumulative(): number[] {
     let count = 0;
     return Array.from(this.#cells.subarray(0, -1), (cell) => {
@@ -51,7 +51,7 @@ export interface FastHistogramOptions<L extends string> {
   readonly registry: Registry;
 }
 
-/** A histogram that Prometheus reads as any other. prom-client's own hashes its labels at every value. */
+/** A histogram in Prometheus's format. prom-client's own hashes its labels for each value. */
 export class FastHistogram<L extends string = never> {
   readonly name: string;
   readonly help: string;
@@ -70,7 +70,7 @@ export class FastHistogram<L extends string = never> {
     registry.registerMetric(this as unknown as Metric);
   }
 
-  /** One series. Ask once, where it is set up, and keep it: every call adds another. */
+  /** @returns a new series. Call it once at set-up and keep the result: every call adds another series. */
   series(labels: Readonly<Record<L, string>>): HistogramSeries {
     const series = new HistogramSeries(this.#buckets);
     this.#series.push({ labels, series });

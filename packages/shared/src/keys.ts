@@ -1,6 +1,6 @@
 /**
- * Every Redis key. What belongs together shares a `{hash tag}`, so that it lies in one slot of a Redis Cluster and one
- * script may touch all of it.
+ * All Redis keys. Keys that belong together share a `{hash tag}`, so that they are in one slot of a Redis Cluster and one
+ * script may access all of them.
  */
 export const keys = {
   // redis-queue

@@ -20,8 +20,8 @@ function logging(then: string): ReturnType<typeof spawn> {
 const exitOf = (child: ReturnType<typeof spawn>) =>
   new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
 
-describe('createLogger', () => {
-  it('writes a line of JSON with the ids as fields, and no credential', async () => {
+describe('createLogger()', () => {
+  it('writes a line of JSON with ids as fields and without credentials', async () => {
     const child = logging('');
     let text = '';
     child.stdout?.on('data', (chunk: Buffer) => {
@@ -32,7 +32,7 @@ describe('createLogger', () => {
     expect(text).not.toContain('secret');
   });
 
-  it('lets a process end whose log nobody reads any more', async () => {
+  it('lets a process end whose log has no reader', async () => {
     const child = logging(`
       setTimeout(() => {
         for (let i = 0; i < 100; i++) logger.info('into the void');

@@ -3,8 +3,9 @@ import { type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 export type Logger = PinoLogger;
 
 /**
- * One JSON line an event on standard output. Session, segment, viewer and sender ids are fields of that name, so that one
- * id can be followed through all services. Fields that may carry credentials are removed wherever they stand.
+ * Creates a logger that writes one JSON line per event to standard output. Ids of sessions, segments, viewers and senders are
+ * fields of that name, so that one id can be followed through all services. Fields that may contain credentials are removed at
+ * any depth.
  */
 export function createLogger(service: string, level: string, bindings: Record<string, unknown> = {}): Logger {
   return pino(
@@ -37,8 +38,8 @@ export function createLogger(service: string, level: string, bindings: Record<st
 let guarded = false;
 
 /**
- * Node's own stream and not pino's default one, which at exit tries for ever to write to a pipe that nobody reads any more.
- * Lines that can't be written are lost; the service goes on.
+ * Node's own stream instead of pino's default one, which at exit tries forever to write to a pipe without a reader. Lines that
+ * cannot be written are lost; the service continues.
  */
 function standardOutput(): NodeJS.WriteStream {
   if (!guarded) process.stdout.on('error', () => {});

@@ -4,22 +4,22 @@ import type { Redis } from './redis.js';
 const RETRY_MS = 500;
 const BATCH = 256;
 
-/** What was read of a stream. */
+/** The result of reading a stream. */
 export interface Page<T> {
-  /** Oldest first. Entries that the reader passes over are not among them. */
+  /** Entries, oldest first, without those that the reader skips. */
   readonly entries: readonly T[];
-  /** Where reading goes on: the id of the last entry read, whether it is among {@link entries} or not. */
+  /** Id of the last entry read, including skipped ones; reading continues after it. */
   readonly lastId: string;
-  /** Whether there may be more. */
+  /** Whether there may be more entries. */
   readonly more: boolean;
 }
 
-/** Reads entries after a place in a stream, so many at the most. */
+/** Reads a limited number of entries after an id. */
 export type ReadAfter<T> = (afterId: string, limit: number) => Promise<Page<T>>;
 
 /**
- * Streams in Redis, followed by this process over one subscription for all of them. The stream has the entries; pub/sub only
- * says when to read on. So a message that is lost costs time, never an entry.
+ * Follows Redis streams over one subscription. Entries are in the stream and pub/sub only announces them, so a lost message
+ * costs time, never an entry.
  */
 export class StreamFeed {
   readonly #subscriber: Redis;
@@ -34,7 +34,7 @@ export class StreamFeed {
     subscriber.on('ready', () => this.#subscribe([...this.#followers.keys()]));
   }
 
-  /** Every entry after `afterId` (`0`: from the beginning), in order. → stops it. */
+  /** Passes on every entry after `afterId` (`0`: from the beginning), in order. @returns a function that stops it. */
   follow<T extends { readonly id: string }>(
     channel: string,
     afterId: string,
@@ -46,7 +46,7 @@ export class StreamFeed {
     if (others) others.add(follower);
     else {
       this.#followers.set(channel, new Set([follower]));
-      // Subscribed first and read then: nothing falls in between.
+      // Subscribed before reading, so that nothing is missed in between.
       this.#subscribe([channel]);
     }
     follower.wake();
@@ -61,7 +61,7 @@ export class StreamFeed {
     this.#subscriber.unsubscribe(channel).catch(() => {});
   }
 
-  /** Also after the connection was lost: what was said meanwhile is read when the subscription stands again. */
+  /** Also after the connection was lost: entries added meanwhile are read once the subscription is back. */
   #subscribe(channels: string[]): void {
     if (channels.length === 0) return;
     this.#subscriber.subscribe(...channels).then(
@@ -77,7 +77,7 @@ export class StreamFeed {
   }
 }
 
-/** Reads on and hands out; → whether there may be more. `isStopped` is asked between entries. */
+/** Reads and passes on entries; `isStopped` is checked between them. @returns whether there may be more. */
 type Reader = (isStopped: () => boolean) => Promise<boolean>;
 
 function makeReader<T extends { readonly id: string }>(
@@ -98,7 +98,7 @@ function makeReader<T extends { readonly id: string }>(
   };
 }
 
-/** Reads one stream on from where it is, one read at a time. */
+/** Reads one stream from its position, one read at a time. */
 class Follower {
   readonly #logger: Logger;
   readonly #channel: string;

@@ -7,14 +7,14 @@ const HEADING = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->w
 const row = (state: string) =>
   `   0: 0100007F:1F90 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 1 1\n`;
 
-describe('TCP sockets by state', () => {
-  it('are counted from the kernel’s table', () => {
+describe('tcpSockets()', () => {
+  it("counts the sockets of the kernel's table", () => {
     const counts: Record<string, number> = {};
     countStates(Buffer.from(HEADING + row('0A') + row('01') + row('06') + row('06')), counts);
     expect(counts).toEqual({ listen: 1, established: 1, time_wait: 2 });
   });
 
-  it('are counted in either family, up to where a table breaks off', () => {
+  it('counts both families, up to where a table is cut off', () => {
     const counts: Record<string, number> = {};
     const address = '0000000000000000FFFF00000100007F:1F90';
     const row6 = `1234: ${address} ${address} 08 00000000:00000000 00:00000000 00000000     0        0 1 1\n`;
@@ -24,14 +24,14 @@ describe('TCP sockets by state', () => {
     expect(counts).toEqual({ close_wait: 6 });
   });
 
-  it('are none in an empty table', () => {
+  it('returns none for an empty table', () => {
     const counts: Record<string, number> = {};
     countStates(Buffer.from(HEADING), counts);
     countStates(Buffer.alloc(0), counts);
     expect(counts).toEqual({});
   });
 
-  it('are summed up by the kernel', () => {
+  it("returns the kernel's sums", () => {
     const text = 'sockets: used 290\nTCP: inuse 12 orphan 1 tw 34 alloc 15 mem 2\nUDP: inuse 3 mem 1\n';
     expect(readSummary(text)).toEqual({ in_use: 12, orphan: 1, time_wait: 34 });
   });

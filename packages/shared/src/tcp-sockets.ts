@@ -17,7 +17,7 @@ const STATES: Readonly<Record<number, string>> = {
 };
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 const SUMMARY = '/proc/net/sockstat';
-/** With more sockets than this, the tables would take longer to read than a packet may wait: only the sums are told then. */
+/** Number of sockets above which the tables would take too long to read; then only the sums are reported. */
 const TABLE_LIMIT = 5000;
 const NEWLINE = 0x0a;
 const SPACE = 0x20;
@@ -42,7 +42,7 @@ export function registerTcpSockets(registry: Registry): void {
   });
 }
 
-/** → nothing where the kernel does not tell (not Linux). */
+/** @returns no counts if the kernel does not report them (not Linux). */
 export async function tcpSockets(): Promise<TcpSockets> {
   try {
     const summary = readSummary(await readFile(SUMMARY, 'utf8'));
@@ -51,7 +51,7 @@ export async function tcpSockets(): Promise<TcpSockets> {
     for (const table of await Promise.all(TABLES.map((path) => readFile(path).catch(() => Buffer.alloc(0))))) {
       countStates(table, counts);
     }
-    // The tables leave out what waits for its last packets; the sum does not.
+    // The tables omit sockets that wait for their last packets; the sum includes them.
     return { ...counts, orphan: summary.orphan, time_wait: summary.time_wait };
   } catch {
     return {};
@@ -77,7 +77,7 @@ export function countStates(table: Buffer, counts: Record<string, number>): void
   }
 }
 
-/** Of two upper-case digits; NaN beyond the end. */
+/** @returns the value of two upper-case hexadecimal digits; NaN beyond the end. */
 function hexByte(bytes: Buffer, at: number): number {
   return 16 * hexDigit(bytes[at]) + hexDigit(bytes[at + 1]);
 }

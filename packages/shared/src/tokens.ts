@@ -7,10 +7,10 @@ import type { SigningKeys } from './signing.js';
 
 const ISSUER = 'humancast';
 const AUDIENCE = 'humancast.signaling';
-/** The only algorithm that is made or accepted (RFC 8725 §3.1): what the token's header asks for does not count. */
+/** The only algorithm used or accepted (RFC 8725 §3.1), whatever the token's header says. */
 const ALGORITHM = 'HS256';
 
-/** Three base64url texts (RFC 7515 §7.1). Decoders pass over white space, so that one token would have many texts. */
+/** Three base64url texts (RFC 7515 §7.1). Decoders skip white space, so without this check one token would have many texts. */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const claimsSchema = z.object({
@@ -62,21 +62,21 @@ async function payloadOf(token: string, keys: SigningKeys, nowMs: number, accept
     });
     return payload;
   } catch (error) {
-    // Everything else about it has been verified by then.
+    // Everything else has been verified by then.
     if (!(error instanceof errors.JWTExpired)) throw notValid(error);
     if (acceptExpired) return error.payload;
     throw new HumancastError('token_expired', 'the session token has expired; ask for a new session');
   }
 }
 
-/** @throws HumancastError `unauthorized` for a key that was never ours, or is believed no more. */
+/** @throws HumancastError `unauthorized` for a key that is unknown or no longer valid. */
 function keyOf(kid: string | undefined, keys: SigningKeys): Uint8Array {
   const key = keys.find((candidate) => keyId(candidate) === kid);
   if (key === undefined) throw notValid();
   return Buffer.from(key);
 }
 
-/** Names a key without giving it away: 48 bits of a MAC by it. */
+/** @returns an id for a key that does not reveal it: 48 bits of a MAC by it. */
 function keyId(key: string): string {
   return createHmac('sha256', key).update('humancast.kid').digest('base64url').slice(0, 8);
 }

@@ -1,14 +1,14 @@
 import { HumancastError } from '../humancast-error.js';
 
 export interface ConcurrencyLimit {
-  /** The setting that an operator changes to raise the limit; told to the caller. */
+  /** The setting that raises the limit; part of the error. */
   readonly setting: string;
   /** What is counted, for the error: "event streams". */
   readonly what: string;
   readonly limit: number;
 }
 
-/** What a refused caller should wait before the next attempt: places become free whenever somebody leaves. */
+/** Retry delay for rejected callers, s: capacity is released whenever somebody leaves. */
 const RETRY_SECONDS = 5;
 
 /** Limits how many may be open at once per key. Keys with nothing open are not remembered. */
@@ -21,8 +21,8 @@ export class ConcurrencyLimiter {
   }
 
   /**
-   * Takes a place.
-   * @returns what gives it back; calling it again does nothing.
+   * Reserves one.
+   * @returns a function that releases it; further calls have no effect.
    * @throws HumancastError `too_many_connections`, with the setting's name as `limit`.
    */
   acquire(key: string): () => void {
@@ -44,12 +44,12 @@ export class ConcurrencyLimiter {
     };
   }
 
-  /** How many places are taken under `key`. */
+  /** @returns the number of reservations of `key`. */
   count(key: string): number {
     return this.#open.get(key) ?? 0;
   }
 
-  /** How many keys are remembered. */
+  /** Number of keys that are remembered. */
   get size(): number {
     return this.#open.size;
   }

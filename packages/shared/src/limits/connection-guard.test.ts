@@ -29,7 +29,7 @@ describe('guardConnections()', () => {
     return { server, refused };
   }
 
-  /** Connects from an address of loopback, and says what came back when the server has closed. */
+  /** Connects from a loopback address. @returns the answer once the server has closed. */
   function visit(server: Server, from: string, text = ''): { socket: Socket; closed: Promise<string> } {
     const { port } = server.address() as { port: number };
     const socket = connect({ port, host: '127.0.0.1', localAddress: from });
@@ -50,7 +50,7 @@ describe('guardConnections()', () => {
     return Promise.race([answered, closed.then(() => false)]);
   }
 
-  it('closes connections of an address beyond its share, and nobody else’s', async () => {
+  it("closes connections beyond an address's limit, and no others", async () => {
     const { server, refused } = await start({ connectionsPerAddress: 3 });
     for (let i = 0; i < 3; i++) expect(await answers(server, '127.0.0.2')).toBe(true);
     expect(await answers(server, '127.0.0.2')).toBe(false);
@@ -64,7 +64,7 @@ describe('guardConnections()', () => {
     await expect.poll(() => answers(server, '127.0.0.2')).toBe(true);
   });
 
-  it('counts a proxy of our own for what it is: many', async () => {
+  it("does not limit a trusted proxy's address", async () => {
     const trustProxy = TrustedProxies.parse('127.0.0.2') as TrustedProxies;
     const { server, refused } = await start({ connectionsPerAddress: 1, trustProxy });
     for (let i = 0; i < 3; i++) expect(await answers(server, '127.0.0.2')).toBe(true);
@@ -72,7 +72,7 @@ describe('guardConnections()', () => {
     expect(refused).toEqual(['CONNECTIONS_PER_ADDRESS']);
   });
 
-  it('closes what is beyond all connections it may have', async () => {
+  it('closes connections beyond the total limit', async () => {
     const { server, refused } = await start({ connectionLimit: 2 });
     expect([await answers(server, '127.0.0.2'), await answers(server, '127.0.0.3')]).toEqual([true, true]);
     expect(await answers(server, '127.0.0.4')).toBe(false);
@@ -82,7 +82,7 @@ describe('guardConnections()', () => {
   it.each([
     ['nothing', ''],
     ['half a head', 'GET / HTTP/1.1\r\nHost: x\r\n'],
-  ])('closes a connection that sends %s in time, though it goes on trickling', async (_, start_) => {
+  ])('closes a connection that sends %s in time, even if it keeps trickling', async (_, start_) => {
     const { server } = await start({ headersTimeoutMs: 200 });
     const { socket, closed } = visit(server, '127.0.0.2', start_);
     const trickle = setInterval(() => start_ !== '' && socket.write('X-a: b\r\n'), 50);

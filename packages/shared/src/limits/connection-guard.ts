@@ -4,7 +4,7 @@ import { ConcurrencyLimiter } from './concurrency-limiter.js';
 import { networkOf } from './network.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 
-/** Node.js looks every 30 s by default, so that a time limit of 10 s would be one of 40 s. */
+/** Interval of Node.js's time limit checks, ms; with its default of 30 s, a limit of 10 s would be one of 40 s. */
 const LOOK_MS = 1000;
 
 export interface ConnectionLimits {
@@ -27,14 +27,14 @@ export function guardConnections(server: Server, limits: ConnectionLimits, onRef
   server.on('drop', () => onRefused('CONNECTION_LIMIT'));
   server.headersTimeout = Math.min(headersTimeoutMs, requestTimeoutMs);
   server.requestTimeout = requestTimeoutMs;
-  // An option of `createServer`, which is the framework's to call; read when the server begins to listen.
+  // An option of `createServer`, which the framework calls; it is read when the server begins to listen.
   Object.assign(server, { connectionsCheckingInterval: LOOK_MS });
   const perNetwork = new ConcurrencyLimiter({
     setting: 'CONNECTIONS_PER_ADDRESS',
     what: 'connections',
     limit: connectionsPerAddress,
   });
-  // Before the HTTP parser has the socket: what is destroyed here is never read.
+  // Before the HTTP parser gets the socket, so that a destroyed one is never read.
   server.prependListener('connection', (socket: Socket) => {
     const address = socket.remoteAddress;
     if (address === undefined || trustProxy.trusts(address)) return;

@@ -32,7 +32,7 @@ describe('TokenBucket', () => {
 });
 
 describe('RateLimiter', () => {
-  it('counts each key by itself, and names the limit and when to come again', () => {
+  it('limits each key separately, and names the limit and the retry delay', () => {
     const limiter = new RateLimiter(perMinute('THINGS_PER_MINUTE', 'things', 2), () => 0);
     limiter.require('a');
     limiter.require('a');
@@ -42,7 +42,7 @@ describe('RateLimiter', () => {
     limiter.require('b');
   });
 
-  it('forgets keys that have used nothing for a while', () => {
+  it('forgets keys that were unused for a while', () => {
     let nowMs = 0;
     const limiter = new RateLimiter(perMinute('X', 'things', 10), () => nowMs);
     for (let i = 0; i < 100; i++) limiter.require(`192.0.2.${i}`);
@@ -52,7 +52,7 @@ describe('RateLimiter', () => {
     expect(limiter.size).toBe(1);
   });
 
-  it('remembers no more keys than it may, whoever comes', () => {
+  it('remembers a limited number of keys', () => {
     const limiter = new RateLimiter(perMinute('X', 'things', 10), () => 0);
     for (let i = 0; i < 60_000; i++) limiter.require(`key ${i}`);
     expect(limiter.size).toBe(50_000);
@@ -60,7 +60,7 @@ describe('RateLimiter', () => {
 });
 
 describe('ConcurrencyLimiter', () => {
-  it('counts what is open under each key, and remembers nothing else', () => {
+  it('counts reservations by key, and forgets keys without any', () => {
     const limiter = new ConcurrencyLimiter({ setting: 'THINGS', what: 'things', limit: 2 });
     const releases = [limiter.acquire('a'), limiter.acquire('a'), limiter.acquire('b')];
     expect(refusalOf(() => limiter.acquire('a'))).toMatchObject({
@@ -78,8 +78,8 @@ describe('ConcurrencyLimiter', () => {
   });
 });
 
-describe('networkOf', () => {
-  it('makes one of an IPv6 /64, and of an IPv4 address and its IPv4-mapped form', () => {
+describe('networkOf()', () => {
+  it('returns one network for an IPv6 /64, and for an IPv4 address and its IPv4-mapped form', () => {
     expect(networkOf('2001:db8:0:0:1:2:3:4')).toBe(networkOf('2001:DB8::1'));
     expect(networkOf('2001:db8::9')).toBe(networkOf('2001:0db8:0000:0000::1'));
     expect(networkOf('2001:db8:0:1::1')).not.toBe(networkOf('2001:db8::1'));
@@ -89,8 +89,8 @@ describe('networkOf', () => {
   });
 });
 
-describe('isLoopback', () => {
-  it('knows what only this machine can reach', () => {
+describe('isLoopback()', () => {
+  it('returns true for addresses that only this machine can reach', () => {
     for (const address of ['127.0.0.1', '127.9.9.9', '::1', 'localhost']) expect(isLoopback(address)).toBe(true);
     for (const address of ['0.0.0.0', '::', '', '192.168.0.1', 'localhost.example.org', '127.0.0.1.example.org'])
       expect(isLoopback(address), address).toBe(false);
@@ -104,13 +104,13 @@ describe('TrustedProxies', () => {
       socket: { remoteAddress: peer } as never,
     });
 
-  it('believes nobody unless told to', () => {
+  it('trusts no proxy by default', () => {
     expect(clientOf('false', '192.0.2.9', '198.51.100.1')).toBe('192.0.2.9');
     expect(clientOf('0', '192.0.2.9', '198.51.100.1')).toBe('192.0.2.9');
     expect(TrustedProxies.none.any).toBe(false);
   });
 
-  it('takes what the outermost of so many proxies has added, not what the caller made up', () => {
+  it('returns the address that the outermost proxy has added, not one made up by the caller', () => {
     const header = '1.1.1.1, 198.51.100.1, 10.0.0.5';
     expect(clientOf('true', '10.0.0.6', '1.1.1.1, 198.51.100.1')).toBe('198.51.100.1');
     expect(clientOf('1', '10.0.0.6', ['1.1.1.1', '198.51.100.1'])).toBe('198.51.100.1');
@@ -119,17 +119,17 @@ describe('TrustedProxies', () => {
     expect(clientOf('2', '10.0.0.6', '198.51.100.1')).toBe('198.51.100.1');
   });
 
-  it('passes over the proxies of a list, behind a balancer and an ingress too', () => {
+  it('skips the proxies of a list, behind a balancer and an ingress too', () => {
     const trust = '10.0.0.0/8, 203.0.113.7';
     expect(clientOf(trust, '10.1.2.3', '1.1.1.1, 198.51.100.1, 203.0.113.7')).toBe('198.51.100.1');
     expect(clientOf(trust, '::ffff:10.1.2.3', '198.51.100.1, 203.0.113.7')).toBe('198.51.100.1');
     expect(clientOf('loopback,uniquelocal', '127.0.0.1', '2001:db8::5, 192.168.4.4')).toBe('2001:db8::5');
-    // Whoever reaches the service past the proxies is himself, whatever he says.
+    // A caller who bypasses the proxies is identified by its own address.
     expect(clientOf(trust, '198.51.100.99', '1.1.1.1')).toBe('198.51.100.99');
     expect(TrustedProxies.parse(trust)?.trusts('198.51.100.99')).toBe(false);
   });
 
-  it('reads entries with ports, and takes the proxy for one that is no address', () => {
+  it("reads entries with ports, and returns the proxy's address for an invalid entry", () => {
     expect(clientOf('1', '10.0.0.6', '198.51.100.1:4711')).toBe('198.51.100.1');
     expect(clientOf('1', '10.0.0.6', '[2001:db8::5]:4711')).toBe('2001:db8::5');
     expect(clientOf('1', '10.0.0.6', 'unknown')).toBe('10.0.0.6');
@@ -138,7 +138,7 @@ describe('TrustedProxies', () => {
   });
 
   it.each(['yes', '11', '-1', '10.0.0.0/33', '10.0.0.0/x', '10.0.0', 'fe80::/129', '', '1.2.3.4,,5.6.7.8'])(
-    'refuses "%s"',
+    'rejects "%s"',
     (text) => {
       expect(TrustedProxies.parse(text)).toBeUndefined();
     },

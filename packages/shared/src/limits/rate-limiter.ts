@@ -1,20 +1,26 @@
 import { HumancastError } from '../humancast-error.js';
 import { TokenBucket } from './token-bucket.js';
 
-/** Keys remembered at once, about 10 MB; beyond that, the least recently used one starts with a full bucket again. */
+/**
+ * Keys remembered at once, about 10 MB; beyond that, the least recently used one is forgotten, so that its bucket is full
+ * again.
+ */
 const KEY_LIMIT = 50_000;
 
 export interface RateLimit {
-  /** The setting that an operator changes to raise the limit; told to the caller. */
+  /** The setting that raises the limit; part of the error. */
   readonly setting: string;
   /** What is counted, for the error: "requests". */
   readonly what: string;
   readonly perSecond: number;
-  /** How many may come at once. */
+  /** Burst size. */
   readonly burst: number;
 }
 
-/** Limits a rate per key: an address, an API key, a session. Each process counts for itself, so a flood costs Redis nothing. */
+/**
+ * Limits a rate per key: an address, an API key or a session. Each process counts for itself, so a flood causes no load on
+ * Redis.
+ */
 export class RateLimiter {
   readonly #limit: RateLimit;
   readonly #nowMs: () => number;
@@ -26,7 +32,7 @@ export class RateLimiter {
     this.#nowMs = nowMs;
   }
 
-  /** Counts one. @throws HumancastError `rate_limited`, with the setting's name as `limit`. */
+  /** Counts one request. @throws HumancastError `rate_limited`, with the setting's name as `limit`. */
   require(key: string): void {
     const { setting, what, perSecond, burst } = this.#limit;
     const bucket = this.#buckets.get(key) ?? new TokenBucket(burst, perSecond, this.#nowMs);

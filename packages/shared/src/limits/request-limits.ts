@@ -3,11 +3,11 @@ import { networkOf } from './network.js';
 import { perMinute, perSecond, RateLimiter } from './rate-limiter.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 
-/** Whoever asks, as limits count them. */
+/** A caller, as limits count it. */
 export interface Counted {
-  /** The network that the request comes from, past our own proxies. */
+  /** The network of the request's origin, behind our own proxies. */
   readonly network: string;
-  /** Names the API key that was shown, if any. */
+  /** Fingerprint of the API key, if one was presented. */
   readonly key: string | undefined;
 }
 
@@ -18,8 +18,8 @@ export interface RequestLimitsOptions {
 }
 
 /**
- * Limits the rate of requests: of whoever shows a valid API key by that key, so that one backend may do the work of many, of
- * everybody else by address. What is shown and not valid counts for the address, so that guessing is limited, too.
+ * Limits the rate of requests: by API key if a valid one is presented, so that one backend may do the work of many; otherwise
+ * by address. Requests with an invalid key count for the address, so that guessing is limited, too.
  */
 export class RequestLimits {
   readonly #trustProxy: TrustedProxies;
@@ -27,7 +27,7 @@ export class RequestLimits {
   readonly #perNetwork: RateLimiter;
   readonly #perKey: RateLimiter;
 
-  /** @param keyOf names the API key of a request, if it shows a valid one. */
+  /** @param keyOf returns the fingerprint of a request's API key, if it has a valid one. */
   constructor(options: RequestLimitsOptions, keyOf: (request: IncomingMessage) => string | undefined) {
     this.#trustProxy = options.trustProxy;
     this.#keyOf = keyOf;
@@ -37,7 +37,7 @@ export class RequestLimits {
     this.#perKey = new RateLimiter(perSecond('KEY_REQUESTS_PER_SECOND', 'requests', options.keyRequestsPerSecond));
   }
 
-  /** @returns who a request is counted as. */
+  /** @returns the caller that a request is counted for. */
   counted(request: IncomingMessage): Counted {
     return { network: networkOf(this.#trustProxy.clientAddress(request)), key: this.#keyOf(request) };
   }
@@ -49,7 +49,7 @@ export class RequestLimits {
     else this.#perKey.require(key);
   }
 
-  /** The same for Express. */
+  /** The same as Express middleware. */
   readonly middleware = (
     request: IncomingMessage,
     _response: ServerResponse,

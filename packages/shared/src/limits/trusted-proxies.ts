@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 
-/** Reverse proxies in front of a service that can be counted; more are a mistake. */
+/** Maximum number of counted reverse proxies; more are a mistake. */
 const HOP_LIMIT = 10;
-/** Entries of X-Forwarded-For that are looked at. */
+/** Maximum number of X-Forwarded-For entries that are read. */
 const ENTRY_LIMIT = 32;
 
 /** Names for ranges, as in the `proxy-addr` package. */
@@ -14,8 +14,8 @@ const RANGES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Which reverse proxies are ours, so that their X-Forwarded-For may be believed: none, so many of them in a row, or those of
- * certain addresses. Entries before the one that the outermost of them has added can be made up by the caller.
+ * The reverse proxies whose X-Forwarded-For is trusted: none, a number of them in a row, or those with certain addresses.
+ * Entries before the one that the outermost of them added may be made up by the caller.
  */
 export class TrustedProxies {
   static readonly none = new TrustedProxies(0, undefined);
@@ -43,19 +43,19 @@ export class TrustedProxies {
     return known ? new TrustedProxies(0, list) : undefined;
   }
 
-  /** Whether there are any. */
+  /** Whether any proxy is trusted. */
   get any(): boolean {
     return this.#hops > 0 || this.#addresses !== undefined;
   }
 
-  /** Whether a peer with this address is one of them. Where they are only counted, every peer is. */
+  /** Whether a peer with this address is a trusted proxy. If proxies are only counted, every peer is. */
   trusts(address: string): boolean {
     if (!this.#addresses) return this.#hops > 0;
     const version = isIP(address);
     return version !== 0 && this.#addresses.check(address, version === 6 ? 'ipv6' : 'ipv4');
   }
 
-  /** @returns the address of whoever made the request, as seen by the outermost trusted proxy. */
+  /** @returns the address of the caller, as seen by the outermost trusted proxy. */
   clientAddress(request: Pick<IncomingMessage, 'headers' | 'socket'>): string {
     const peer = request.socket.remoteAddress ?? 'unknown';
     if (!this.any) return peer;
@@ -63,7 +63,7 @@ export class TrustedProxies {
     let address = peer;
     for (let hop = 0; this.#addresses ? this.trusts(address) : hop < this.#hops; hop++) {
       const entry = entries.pop();
-      // What a proxy of ours passed on is no address: the proxy itself is the last one known.
+      // A trusted proxy passed on something that is no address, so the proxy itself is the last known one.
       if (entry === undefined || isIP(entry) === 0) break;
       address = entry;
     }
@@ -71,7 +71,7 @@ export class TrustedProxies {
   }
 }
 
-/** The last addresses of X-Forwarded-For, without the ports that some proxies add. */
+/** @returns the last addresses of X-Forwarded-For, without the ports that some proxies add. */
 function forwardedFor(header: string | string[] | undefined): string[] {
   const text = Array.isArray(header) ? header.join(',') : (header ?? '');
   return text

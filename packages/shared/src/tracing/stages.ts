@@ -1,25 +1,25 @@
 import type { SpanAttributes, SpanKind, Tracer } from './tracer.js';
 
-/** More are not noted. */
+/** Maximum number of stages; further ones are not recorded. */
 const MOST_STAGES = 16;
 
 export interface StagesTold {
   readonly parent: string | undefined;
   readonly kind?: SpanKind;
   readonly attributes: SpanAttributes;
-  /** Why it went no further, if it didn't reach its end. */
+  /** Why it ended early, if it did. */
   readonly error?: string | undefined;
 }
 
 /**
- * What a latency is made of: stages, each from the end of the one before to its own. They are only noted as they end, and
- * told in one go when all is over, so that it costs nothing in between, and the parent may become known later than the first.
+ * Records the stages of a latency, each from the end of the previous one. Spans are made in one go at the end, so that
+ * recording costs nothing and the parent may become known later than the first stage.
  */
 export class Stages {
   readonly #startMs: number;
   readonly #ends = new Map<string, number>();
 
-  /** @param startMs of the first stage, milliseconds since the Unix epoch. */
+  /** @param startMs start of the first stage, milliseconds since the Unix epoch. */
   constructor(startMs: number) {
     this.#startMs = startMs;
   }
@@ -28,13 +28,13 @@ export class Stages {
     return this.#ends.has(stage);
   }
 
-  /** The stage is over. Only the first time counts. */
+  /** Ends a stage. Only the first call for a stage counts. */
   end(stage: string, atMs: number = Date.now()): void {
     if (this.#ends.has(stage) || this.#ends.size >= MOST_STAGES) return;
     this.#ends.set(stage, atMs);
   }
 
-  /** A span of the whole, and one under it for each stage. */
+  /** Makes a span of the whole, and one under it for each stage. */
   tell(tracer: Tracer, name: string, { parent, kind = 'internal', attributes, error }: StagesTold): void {
     const whole = tracer.start(name, { parent, kind, startMs: this.#startMs, attributes });
     let fromMs = this.#startMs;

@@ -1,10 +1,10 @@
 export type SpanKind = 'internal' | 'server' | 'client' | 'producer' | 'consumer';
 
-/** Named as log fields are: `session`, `viewer`, `segment`, … What is `undefined` is left out. */
+/** Attributes, named like log fields: `session`, `viewer`, `segment`, … `undefined` ones are omitted. */
 export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface SpanOptions {
-  /** The span above it, as W3C `traceparent`; without one it begins a trace. */
+  /** Parent span as W3C `traceparent`; without it the span begins a trace. */
   readonly parent?: string | undefined;
   readonly kind?: SpanKind;
   /** Milliseconds since the Unix epoch; default: now. */
@@ -19,28 +19,28 @@ export interface SpanEnd {
   readonly error?: string | undefined;
 }
 
-/** A stretch of time in a trace. */
+/** A time span in a trace. */
 export interface Span {
-  /** For the message or request that goes on with it; `undefined` when nothing is traced. */
+  /** Context for messages or requests that continue the trace; `undefined` while tracing is off. */
   readonly traceparent: string | undefined;
   set(attributes: SpanAttributes): void;
   /** Only the first call counts. */
   end(end?: SpanEnd): void;
 }
 
-/** Makes spans. None of its methods ever throws or waits. */
+/** Makes spans. Its methods neither throw nor block. */
 export interface Tracer {
-  /** Whether anything is recorded: what is only good for traces can be left out otherwise. */
+  /** Whether anything is recorded; work that is only useful for traces can be skipped otherwise. */
   readonly enabled: boolean;
   start(name: string, options?: SpanOptions): Span;
 }
 
 const NO_SPAN: Span = { traceparent: undefined, set() {}, end() {} };
 
-/** Without an endpoint: records nothing, passes nothing on, loads nothing. */
+/** The tracer without an endpoint: records nothing. */
 export const NO_TRACER: Tracer = { enabled: false, start: () => NO_SPAN };
 
-/** A span around a task, which ends with it. @throws what the task throws, of which the span has the code. */
+/** Makes a span around a task. @throws what the task throws; the span has its code. */
 export async function traced<T>(span: Span, task: (span: Span) => Promise<T>): Promise<T> {
   try {
     const result = await task(span);

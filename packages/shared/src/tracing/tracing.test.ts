@@ -10,14 +10,14 @@ import { NO_TRACER, type Tracer, traced } from './tracer.js';
 const logger = createLogger('test', 'fatal');
 const CALLER = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-describe('with an endpoint', () => {
+describe('Tracer with an endpoint', () => {
   let receiver: OtlpReceiver;
   beforeAll(async () => {
     receiver = await OtlpReceiver.start();
   });
   afterAll(() => receiver.stop());
 
-  /** What a tracer that is asked this sends. */
+  /** @returns what the tracer sends for these calls. */
   async function sent(work: (tracer: Tracer) => Promise<unknown> | unknown, share = 1) {
     receiver.spans.length = 0;
     const tracing = await startTracing('signaling', { endpoint: receiver.url, tracesEndpoint: '', share }, logger);
@@ -26,7 +26,7 @@ describe('with an endpoint', () => {
     return receiver.spans;
   }
 
-  it('spans of one trace are under each other, also under a caller of another process', async () => {
+  it('nests the spans of a trace, also under a caller of another process', async () => {
     const spans = await sent((tracer) => {
       const outer = tracer.start('outer', { parent: CALLER, attributes: { session: 'ses_1', viewer: undefined } });
       tracer.start('inner', { parent: outer.traceparent }).end();
@@ -39,12 +39,12 @@ describe('with an endpoint', () => {
     expect(new Set(spans.map(({ traceId }) => traceId))).toEqual(new Set(['0af7651916cd43dd8448eb211c80319c']));
   });
 
-  it('a time before the process began is taken as it is', async () => {
+  it('keeps a start time before the process began', async () => {
     const [span] = await sent((tracer) => tracer.start('old', { startMs: 1_000_000.5 }).end({ atMs: 1_000_750 }));
     expect(span).toMatchObject({ startMs: 1_000_000.5, endMs: 1_000_750 });
   });
 
-  it('what fails says why, and only once', async () => {
+  it('ends a failed span once, with its reason', async () => {
     const [span] = await sent(async (tracer) => {
       const failing = tracer.start('failing');
       const error = Object.assign(new Error('no'), { code: 'queue_full' });
@@ -54,7 +54,7 @@ describe('with an endpoint', () => {
     expect(span?.error).toBe('queue_full');
   });
 
-  it('a share of the traces that begin here is recorded, and callers’ as they say', async () => {
+  it("records a share of the traces that begin here, and callers' traces as they request", async () => {
     const spans = await sent((tracer) => {
       tracer.start('begins here').end();
       tracer.start('recorded by the caller', { parent: CALLER }).end();
@@ -63,7 +63,7 @@ describe('with an endpoint', () => {
     expect(spans.map(({ name }) => name)).toEqual(['recorded by the caller']);
   });
 
-  it('a receiver that is not there costs spans, and nothing else', async () => {
+  it('loses only spans when the receiver is down', async () => {
     const gone = await OtlpReceiver.start();
     const { url } = gone;
     await gone.stop();
@@ -72,7 +72,7 @@ describe('with an endpoint', () => {
     await tracing.close();
   });
 
-  it('stages follow one another, whatever the order in which they were told and the clocks of others', async () => {
+  it('orders stages one after another, whatever the order of calls and the clocks of others', async () => {
     const spans = await sent((tracer) => {
       const stages = new Stages(1000);
       stages.end('first', 1010);
@@ -96,7 +96,7 @@ describe('with an endpoint', () => {
   });
 });
 
-it('without an endpoint nothing is traced, and nothing passed on', async () => {
+it('records and passes on nothing without an endpoint', async () => {
   const { tracer } = await startTracing('signaling', { endpoint: '', tracesEndpoint: '', share: 1 }, logger);
   expect(tracer).toBe(NO_TRACER);
   const span = tracer.start('anything', { parent: CALLER });
@@ -106,7 +106,7 @@ it('without an endpoint nothing is traced, and nothing passed on', async () => {
 });
 
 describe('traceparent', () => {
-  it('is passed on in messages, and may be missing', () => {
+  it('may be missing in messages', () => {
     const job = { session: 'ses_abcdefgh', seq: 1, segment: 'seg_abcdefgh' };
     expect(segmentJobSchema.parse({ ...job, traceparent: CALLER })).toEqual({ ...job, traceparent: CALLER });
     expect(segmentJobSchema.parse(job)).toEqual(job);
@@ -121,7 +121,7 @@ describe('traceparent', () => {
     CALLER.slice(0, -1),
     '00-00000000000000000000000000000000-b7ad6b7169203331-01',
     '00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01',
-  ])('of a caller that is none is ignored: %j', (header) => {
+  ])('is ignored if it is invalid: %j', (header) => {
     expect(traceparentOf(header)).toBeUndefined();
     expect(traceparentOf(CALLER)).toBe(CALLER);
   });
