@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionEvent } from '@humancast/protocol';
 import type { Stack } from '@humancast/testkit';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { History } from '../history.ts';
 
 const RETRY_MS = 300;
@@ -53,7 +54,7 @@ export class EventReader {
     const { stack, session } = this.#options;
     const base = stack.signalingUrls[this.#turn++ % stack.signalingUrls.length];
     const silence = new AbortController();
-    let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    const timer = setTimeout(() => silence.abort(), SILENCE_MS);
     try {
       const response = await fetch(`${base}/v1/sessions/${session}/events?from=start`, {
         headers: {
@@ -64,13 +65,10 @@ export class EventReader {
       });
       this.#gone = response.status === 404 || response.status === 204;
       if (response.status !== 200 || !response.body) return void (await response.arrayBuffer());
-      let text = '';
-      for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-        clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(), SILENCE_MS);
-        const blocks = (text + chunk).split('\n\n');
-        text = blocks.pop() ?? '';
-        for (const block of blocks) this.#receive(block);
+      const parser = new EventSourceParserStream({ onComment: () => void timer.refresh() });
+      for await (const { data } of response.body.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
+        timer.refresh();
+        this.#receive(JSON.parse(data) as SessionEvent);
         if (this.ended) return;
       }
     } finally {
@@ -78,10 +76,7 @@ export class EventReader {
     }
   }
 
-  #receive(block: string): void {
-    const data = block.split('\n').find((line) => line.startsWith('data:'));
-    if (data === undefined) return;
-    const event = JSON.parse(data.slice(5)) as SessionEvent;
+  #receive(event: SessionEvent): void {
     this.#lastId = event.id;
     const { history, session, nowMs } = this.#options;
     history.add({ type: 'event', session, receivedMs: nowMs(), event });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SessionEvent, sessionEventSchema } from '@humancast/protocol';
-import { EventStreamParser } from './event-stream-parser.js';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { ProducerError } from './producer-error.js';
 import type { RestClient } from './rest-client.js';
 
@@ -15,6 +15,8 @@ export interface EventsOptions {
 
 /** The server writes at least a comment this often, ms; after twice that in silence the connection counts as lost. */
 const SILENCE_MS = 30_000;
+/** Longer than any event, in characters: a line without an end must not fill the memory. */
+const EVENT_LIMIT = 1_048_576;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
 /** Errors that a retry does not change. */
@@ -36,19 +38,21 @@ export async function* sessionEvents(
   let lastId: string | undefined;
   let retryMs = FIRST_RETRY_MS;
   let failures = 0;
+  const onRetry = (waitMs: number) => {
+    retryMs = waitMs;
+  };
   while (!signal?.aborted) {
     const query = from === 'start' && lastId === undefined ? '?from=start' : '';
     try {
-      for await (const item of connection(rest, path + query, lastId, signal)) {
+      for await (const item of connection(rest, path + query, { lastId, signal, onRetry })) {
         failures = 0;
         if (item === 'connected') {
           onConnected?.();
           continue;
         }
-        retryMs = item.retryMs ?? retryMs;
-        lastId = item.event.id;
-        yield item.event;
-        if (item.event.type === 'session.ended') return;
+        lastId = item.id;
+        yield item;
+        if (item.type === 'session.ended') return;
       }
     } catch (error) {
       if (!signal?.aborted && error instanceof ProducerError && isFinal(error.status)) throw error;
@@ -70,15 +74,19 @@ async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<v
   await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
 }
 
-type Item = 'connected' | { event: SessionEvent; retryMs: number | undefined };
+interface ConnectionOptions {
+  lastId: string | undefined;
+  signal: AbortSignal | undefined;
+  /** Receives how long the server wants clients to wait before they reconnect. */
+  onRetry: (waitMs: number) => void;
+}
 
 /** Reads one connection until it ends. */
 async function* connection(
   rest: RestClient,
   path: string,
-  lastId: string | undefined,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Item> {
+  { lastId, signal, onRetry }: ConnectionOptions,
+): AsyncGenerator<'connected' | SessionEvent> {
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(), SILENCE_MS);
   const either = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
@@ -87,14 +95,13 @@ async function* connection(
     const response = await rest.stream(path, { headers, signal: either });
     if (!response.body) return;
     yield 'connected';
-    const parser = new EventStreamParser();
-    for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+    const onComment = () => void timer.refresh();
+    const parser = new EventSourceParserStream({ onRetry, onComment, maxBufferSize: EVENT_LIMIT });
+    for await (const { data } of response.body.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
       timer.refresh();
-      for (const { data } of parser.push(text)) {
-        const parsed = sessionEventSchema.safeParse(jsonOf(data));
-        // An event of a newer server.
-        if (parsed.success) yield { event: parsed.data, retryMs: parser.retryMs };
-      }
+      const parsed = sessionEventSchema.safeParse(jsonOf(data));
+      // An event of a newer server.
+      if (parsed.success) yield parsed.data;
     }
   } finally {
     clearTimeout(timer);

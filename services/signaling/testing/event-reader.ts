@@ -1,4 +1,5 @@
 import { waitFor } from '@humancast/testkit';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { API_KEY, type TestSignaling } from './start-test-signaling.js';
 
 export interface ReadEvent {
@@ -11,8 +12,10 @@ export interface ReadEvent {
 /** A reader of server-sent events. */
 export class EventReader {
   readonly events: ReadEvent[] = [];
-  /** Everything that came, as it came. */
-  text = '';
+  /** Comments that came: heartbeats. */
+  comments = 0;
+  /** How long the server wants clients to wait before they reconnect. */
+  retryMs: number | undefined;
   ended = false;
   readonly status: number;
   readonly #abort: AbortController;
@@ -48,21 +51,16 @@ export class EventReader {
   }
 
   async #read(response: Response): Promise<void> {
-    const decoder = new TextDecoder();
-    let rest = '';
-    for await (const chunk of response.body ?? []) {
-      const text = decoder.decode(chunk, { stream: true });
-      this.text += text;
-      const blocks = (rest + text).split('\n\n');
-      rest = blocks.pop() ?? '';
-      this.events.push(...blocks.flatMap(parse));
+    const parser = new EventSourceParserStream({
+      onComment: () => void this.comments++,
+      onRetry: (waitMs) => {
+        this.retryMs = waitMs;
+      },
+    });
+    for await (const message of response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(parser) ?? []) {
+      const { id = '', event = '', data } = message;
+      this.events.push({ id, event, data: JSON.parse(data) });
     }
     this.ended = true;
   }
-}
-
-function parse(block: string): ReadEvent[] {
-  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
-  const data = field('data');
-  return data === undefined ? [] : [{ id: field('id') ?? '', event: field('event') ?? '', data: JSON.parse(data) }];
 }

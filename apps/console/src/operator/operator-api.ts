@@ -6,8 +6,8 @@ import type {
   SessionSegment,
   SessionSummary,
 } from '@humancast/protocol';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { ApiError, ask, urlOf } from '../api.js';
-import { EventLines } from './event-lines.js';
 
 /** What an operator asks of signaling, with an API key. Nothing here throws anything but an {@link ApiError}. */
 export class OperatorApi {
@@ -61,12 +61,12 @@ export class OperatorApi {
       signal,
     });
     if (!response.ok || !response.body) throw new ApiError('unreachable', 'The events cannot be followed.');
-    const lines = new EventLines((data) => {
-      const event = eventOf(data);
+    const messages = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+    const reader = messages.getReader();
+    for (let message = await reader.read(); !message.done; message = await reader.read()) {
+      const event = eventOf(message.value.data);
       if (event) onEvent(event);
-    });
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) lines.push(chunk.value);
+    }
   }
 
   #ask<T>(method: string, path: string, body?: unknown): Promise<T> {

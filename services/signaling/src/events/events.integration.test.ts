@@ -36,7 +36,7 @@ describe('a session’s events', () => {
     expect(data).toMatchObject({ type: 'viewer.connected', session: id, id: eventId });
     expect(now.events.map(({ event }) => event)).toEqual(['viewer.connected']);
     await all.got('viewer.connected');
-    expect(now.text).toMatch(/^retry: \d+\n\n/);
+    expect(now.retryMs).toBe(2000);
     now.close();
     all.close();
   });
@@ -129,7 +129,7 @@ describe('a session’s events', () => {
   it('are kept alive by comments', async () => {
     const { id } = await hosted();
     const reader = await EventReader.open(signaling, id);
-    await waitFor('two comments', () => reader.text.split('\n:\n').length > 2);
+    await waitFor('two comments', () => reader.comments >= 2);
     reader.close();
   });
 
