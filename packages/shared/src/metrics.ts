@@ -7,7 +7,7 @@ import { registerTcpSockets } from './tcp-sockets.js';
 
 export type { Registry } from 'prom-client';
 
-/** A registry of a service's metrics, with the process's own (event loop, memory, garbage collection). */
+/** @returns a registry of a service's metrics, including the process's (event loop, memory, garbage collection). */
 export function createRegistry(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
@@ -42,7 +42,7 @@ export interface MetricName {
   readonly help: string;
 }
 
-/** A gauge that is read when it is asked for. */
+/** Registers a gauge that is read at each scrape. */
 export function watchGauge(registry: Registry, metric: MetricName, read: () => number): void {
   new Gauge({
     ...metric,
@@ -53,7 +53,7 @@ export function watchGauge(registry: Registry, metric: MetricName, read: () => n
   });
 }
 
-/** A counter of what is counted elsewhere, read when it is asked for. */
+/** Registers a counter that is kept elsewhere and read at each scrape. */
 export function watchCounter(registry: Registry, metric: MetricName, read: () => number): void {
   new Counter({
     ...metric,
@@ -65,7 +65,7 @@ export function watchCounter(registry: Registry, metric: MetricName, read: () =>
   });
 }
 
-/** Of this package: all of the repository have the same. */
+/** Version of this package, which all packages of the repository share. */
 function packageVersion(): string {
   const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
@@ -75,11 +75,11 @@ export interface MetricsServerOptions {
   port: number;
   address: string;
   registry: Registry;
-  /** `undefined` when able to serve, else the reason why not. */
+  /** @returns why the service is not ready; `undefined` if it is. */
   readiness: () => Promise<string | undefined>;
 }
 
-/** Serves `/metrics`, `/healthz` and `/readyz` on a port that is not for the public. */
+/** Serves `/metrics`, `/healthz` and `/readyz` on a private port. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<Server> {
   const server = createServer((request, response) => {
     respond(request.url ?? '/', options)

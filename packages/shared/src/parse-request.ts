@@ -3,8 +3,8 @@ import { HumancastError } from './humancast-error.js';
 
 /**
  * Parses what a caller sent.
- * @throws HumancastError `bad_request`, which says what is wrong where. A ZodError that reaches a caller any other way is a
- * fault of ours, and told as `internal`.
+ * @throws HumancastError `bad_request`, which states what is wrong where. A ZodError that reaches a caller any other way is our
+ * own fault, and answered as `internal`.
  */
 export function parseRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
   const parsed = schema.safeParse(value);
@@ -13,9 +13,8 @@ export function parseRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): 
 }
 
 /**
- * Parses what a caller sent by a schema that also reads it back from where it is stored. Read back, unknown members are
- * another version's and passed over; sent, they are typing errors and refused. For schemas that keep the shape of what they
- * parse.
+ * Parses what a caller sent by a schema that is also used for stored records. In records, unknown members are those of another
+ * version and ignored; from a caller they are typing errors and rejected. For schemas that keep the shape of their input.
  * @throws HumancastError `bad_request`.
  */
 export function parseStrictRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): T {

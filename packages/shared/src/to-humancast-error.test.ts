@@ -4,36 +4,36 @@ import { z } from 'zod';
 import { HumancastError } from './humancast-error.js';
 import { toHumancastError } from './to-humancast-error.js';
 
-describe('toHumancastError', () => {
-  it('leaves ours alone', () => {
+describe('toHumancastError()', () => {
+  it('returns a HumancastError unchanged', () => {
     const error = new HumancastError('queue_full');
     expect(toHumancastError(error)).toBe(error);
   });
 
-  it('does not tell callers that our own data is their mistake', () => {
+  it('converts a ZodError of our own data to internal', () => {
     const { error } = z.object({ state: z.enum(['hosted']) }).safeParse({ state: 'paused' });
     const known = toHumancastError(error);
     expect(known).toMatchObject({ code: 'internal', status: 500 });
     expect(known.message).not.toContain('state');
   });
 
-  it('knows the framework’s own errors', () => {
+  it("converts the framework's errors", () => {
     expect(toHumancastError(new NotFoundException('Cannot GET /x'))).toMatchObject({ code: 'not_found' });
   });
 
-  it('knows the body parser’s errors that are meant for the caller', () => {
+  it("converts the body parser's errors that are meant for callers", () => {
     const error = Object.assign(new Error('request entity too large'), { status: 413, expose: true });
     expect(toHumancastError(error)).toMatchObject({ code: 'message_too_large', status: 413 });
   });
 
-  it('says that a database is away, and when to come again', () => {
+  it('converts a lost database connection to unavailable with a retry delay', () => {
     const error = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:6379'), { code: 'ECONNREFUSED' });
     const known = toHumancastError(error);
     expect(known).toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
     expect(known.message).not.toContain('10.0.0.1');
   });
 
-  it('says the same of one that hangs, or is full', () => {
+  it('converts a database that hangs or is full to the same error', () => {
     const full = Object.assign(new Error("OOM command not allowed when used memory > 'maxmemory'."), {
       name: 'ReplyError',
     });
@@ -43,7 +43,7 @@ describe('toHumancastError', () => {
   });
 
   it.each([[new Error('hunter2')], ['hunter2'], [null], [undefined], [new ServiceUnavailableException('hunter2')]])(
-    'tells nothing of %s',
+    'discloses nothing of %s',
     (thrown) => {
       const known = toHumancastError(thrown);
       expect(known).toMatchObject({ code: 'internal', status: 500 });

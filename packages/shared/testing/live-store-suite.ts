@@ -7,14 +7,14 @@ import { newId } from '../src/new-id.js';
 export interface LiveStoreHarness {
   readonly writer: LiveWriter;
   readonly reader: LiveReader;
-  /** Lets so many seconds pass, as far as times to live are concerned. */
+  /** Advances time for TTLs. */
   passTime(seconds: number): Promise<void>;
-  /** Interrupts the reader's connection; it comes back by itself. */
+  /** Interrupts the reader's connection, which reconnects by itself. */
   disconnectReader(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What every live store does, whatever it is made of. */
+/** Conformance suite of live stores. */
 export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStoreHarness>): void {
   describe(`${name} is a live store`, () => {
     let harness: LiveStoreHarness;
@@ -33,7 +33,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       return entries;
     }
 
-    it('gives a follower what was there, and what comes, in order and once', async () => {
+    it('passes past and future parts to a follower, in order and once', async () => {
       const segment = newId('seg');
       await harness.writer.append(segment, [frame(0), frame(1)]);
       const entries = follow(segment);
@@ -44,7 +44,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       expect(entries.map(({ part }) => part)).toEqual([frame(0), frame(1), frame(2), sound(0), frame(3)]);
     });
 
-    it('gives each of several followers everything, and keeps segments apart', async () => {
+    it('passes everything to each of several followers, and keeps segments apart', async () => {
       const [one, other] = [newId('seg'), newId('seg')];
       const followers = [follow(one), follow(one), follow(other)];
       await harness.writer.append(one, [frame(0)]);
@@ -53,7 +53,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       expect(followers.map(([entry]) => entry?.part)).toEqual([frame(0), frame(0), sound(7)]);
     });
 
-    it('gives more than it reads at once', async () => {
+    it('passes on more parts than one read returns', async () => {
       const segment = newId('seg');
       for (let i = 0; i < 10; i++) {
         await harness.writer.append(
@@ -66,7 +66,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       expect(entries.every(({ part }, i) => part.kind === 'frame' && part.frame === i)).toBe(true);
     });
 
-    it('stops when it is told to', async () => {
+    it('stops on request', async () => {
       const segment = newId('seg');
       const stopped: LiveEntry[] = [];
       const stop = harness.reader.follow(segment, (entry) => stopped.push(entry));
@@ -77,7 +77,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       expect(stopped).toEqual([]);
     });
 
-    it('misses nothing while its connection was away', async () => {
+    it('misses nothing while its connection was lost', async () => {
       const segment = newId('seg');
       const entries = follow(segment);
       await harness.writer.append(segment, [frame(0)]);
@@ -87,7 +87,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       await until(() => entries.length === 2);
     });
 
-    it('lets go of what lies before a place', async () => {
+    it('removes what lies before a position', async () => {
       const segment = newId('seg');
       await harness.writer.append(segment, [frame(0), frame(1)]);
       const place = await harness.writer.append(segment, [frame(2)]);
@@ -98,7 +98,7 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       expect(entries.map(({ part }) => part)).toEqual([frame(2), frame(3)]);
     });
 
-    it('forgets a segment that nobody adds to, and one that it was told to', async () => {
+    it('removes a segment that is not appended to, and one on request', async () => {
       const [kept, orphan] = [newId('seg'), newId('seg')];
       await harness.writer.append(orphan, [frame(0)]);
       await harness.passTime(3600);

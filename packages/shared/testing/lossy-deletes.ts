@@ -1,6 +1,6 @@
 import type { Redis } from '../src/redis.js';
 
-/** A connection that is lost while something is deleted from a stream: before Redis has done it, or before it has answered. */
+/** A connection that is lost while an entry is deleted from a stream: before Redis has done it, or before it has answered. */
 export class LossyDeletes {
   readonly redis: Redis;
   #losses: ('before' | 'after')[] = [];
@@ -16,12 +16,12 @@ export class LossyDeletes {
     });
   }
 
-  /** The next deletions are lost like this, one after the other. */
+  /** Fails the next deletions like this, one after another. */
   lose(...when: ('before' | 'after')[]): void {
     this.#losses.push(...when);
   }
 
-  /** No deletion is done until the returned function is called. */
+  /** Delays all deletions until the returned function is called. */
   break(): () => void {
     this.#broken = true;
     return () => {

@@ -11,26 +11,26 @@ export type Letter = z.infer<typeof letterSchema>;
 export interface MailboxHarness {
   makeMailbox(address: string): Mailbox<Letter>;
   makeSender(): MailSender<Letter>;
-  /** What carries the messages goes down and comes back, with what it had. */
+  /** Stops and restarts the transport, which keeps its messages. */
   restart(): Promise<void>;
-  /** The process that reads disappears without closing its mailbox, and its time to live passes. */
+  /** The reading process disappears without closing its mailbox, and its TTL expires. */
   abandon(mailbox: Mailbox<Letter>): Promise<void>;
-  /** Puts in what is no message, or one that another version of us might send. */
+  /** Adds something that is no message, or one of another version. */
   spoil(address: string, text: string): Promise<void>;
-  /** The reader's next deletions fail, before they are done or before they are answered. */
+  /** Fails the reader's next deletions, before they are done or before they are answered. */
   loseDeletions(...when: ('before' | 'after')[]): void;
-  /** None of the reader's deletions is done until the returned function is called. */
+  /** Delays the reader's deletions until the returned function is called. */
   breakDeletions(): () => void;
-  /** Messages that are kept, delivered or not. */
+  /** Number of stored messages, delivered or not. */
   kept(address: string): Promise<number>;
-  /** Messages that may wait unread. */
+  /** Number of messages that may wait unread. */
   readonly capacity: number;
-  /** Puts so many messages in, faster than one by one. */
+  /** Adds this many messages, faster than one by one. */
   stuff(address: string, count: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What every mailbox does, whatever carries the messages. */
+/** Conformance suite of mailboxes. */
 export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHarness>): void {
   describe(`${name} is a mailbox`, () => {
     let harness: MailboxHarness;
@@ -55,7 +55,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       return { mailbox, address: mailbox.address, received };
     }
 
-    it('delivers what one sender sends, in order', async () => {
+    it('delivers the messages of a sender in order', async () => {
       const { address, received } = await open();
       const mail = harness.makeSender();
       for (let n = 0; n < 500; n++) expect(await mail.send(address, { n })).toBe(true);
@@ -63,7 +63,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received).toEqual(Array.from({ length: 500 }, (_, n) => n));
     });
 
-    it('delivers once, also to a reader that is busy with the one before', async () => {
+    it('delivers each message once, even to a busy reader', async () => {
       const { address, received } = await open(() => sleep(5));
       const mail = harness.makeSender();
       await Promise.all([1, 2, 3].map((n) => mail.send(address, { n })));
@@ -73,11 +73,11 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4]);
     });
 
-    it('refuses what is sent to nobody', async () => {
+    it('rejects messages without a recipient', async () => {
       expect(await harness.makeSender().send(newId('snd'), { n: 1 })).toBe(false);
     });
 
-    it('refuses what is sent after it was closed, and may be closed twice', async () => {
+    it('rejects messages after it was closed, and may be closed twice', async () => {
       const { mailbox, address, received } = await open();
       await mailbox.close();
       await mailbox.close();
@@ -85,14 +85,14 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received).toEqual([]);
     });
 
-    it('refuses what is sent to a process that is gone', async () => {
+    it('rejects messages to a process that is gone', async () => {
       const { mailbox, address } = await open();
       const mail = harness.makeSender();
       await harness.abandon(mailbox);
       expect(await mail.send(address, { n: 1 })).toBe(false);
     });
 
-    it('goes on after a handler threw, at once or later', async () => {
+    it('continues after a handler threw or rejected', async () => {
       const { address, received } = await open(({ n }) => {
         if (n === 1) throw new Error('at once');
         return n === 2 ? Promise.reject(new Error('later')) : undefined;
@@ -103,7 +103,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received).toEqual([1, 2, 3]);
     });
 
-    it('passes over what is no message, or of a type that it does not know, and members that it does not know', async () => {
+    it('skips what is no message or of an unknown type, and ignores unknown members', async () => {
       const { address, received } = await open();
       const mail = harness.makeSender();
       await mail.send(address, { n: 1 });
@@ -131,7 +131,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       await until(async () => (await harness.kept(address)) === 0);
     });
 
-    it('delivers what was sent while deletions failed, and keeps it until they work', async () => {
+    it('delivers messages sent while deletions failed, and keeps them until they work', async () => {
       const { address, received } = await open();
       const mail = harness.makeSender();
       const mend = harness.breakDeletions();
@@ -156,7 +156,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect([one.received, other.received]).toEqual([[1], [2]]);
     });
 
-    it('goes on after what carries the messages was down', async () => {
+    it('continues after the transport was down', async () => {
       const { address, received } = await open();
       const mail = harness.makeSender();
       await mail.send(address, { n: 1 });
@@ -172,7 +172,7 @@ export function mailboxSuite(name: string, makeHarness: () => Promise<MailboxHar
       expect(received).toEqual([1, 2]);
     });
 
-    it('refuses more than it can hold, instead of losing the oldest', async () => {
+    it('rejects messages beyond its limit instead of losing the oldest', async () => {
       const { mailbox, address } = await open();
       await mailbox.close();
       await harness.stuff(address, harness.capacity);

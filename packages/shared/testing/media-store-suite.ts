@@ -5,24 +5,24 @@ import { type IdPrefix, newId } from '../src/new-id.js';
 
 export interface MediaStoreHarness {
   readonly store: MediaStore;
-  /** Lets so many seconds pass, as far as times to live are concerned. */
+  /** Advances time for TTLs. */
   passTime(seconds: number): Promise<void>;
-  /** Loses one GOP, as an eviction would. */
+  /** Removes one GOP, like an eviction. */
   loseGop(segment: string, rendition: string, index: number): Promise<void>;
-  /** Changes what is stored of a segment's manifest and of its entry in the list, as a later version might have written it. */
+  /** Changes the stored manifest of a segment and its entry in the list, as a later version might have written them. */
   rewrite(manifest: SegmentManifest, changes: Readonly<Record<string, unknown>>): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface MediaStoreHarnessOptions {
-  /** Room for about so many bytes, none of which may be given up for others. Without it: plenty. */
+  /** Memory limit, bytes, without eviction. Default: ample. */
   limitBytes?: number;
 }
 
 const GOPS = 3;
 const PCM_CHUNKS = 3;
 
-/** What every media store does, whatever it is made of. */
+/** Conformance suite of media stores. */
 export function mediaStoreSuite(
   name: string,
   makeHarness: (options: MediaStoreHarnessOptions) => Promise<MediaStoreHarness>,
@@ -44,7 +44,7 @@ export function mediaStoreSuite(
       return manifest;
     }
 
-    it('gives back exactly what was written', async () => {
+    it('returns exactly what was written', async () => {
       const manifest = await load();
       expect(await store.getManifest(manifest.id)).toEqual(manifest);
       expect(await store.readGop(manifest.id, 'vp8', 1)).toEqual(gopBytes(1));
@@ -52,7 +52,7 @@ export function mediaStoreSuite(
       expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
-    it('has nothing under an id that was never written', async () => {
+    it('returns nothing for an unknown id', async () => {
       const id = newId('seg');
       expect(await store.getManifest(id)).toBeUndefined();
       expect(await store.readGop(id, 'vp8', 0)).toBeUndefined();
@@ -63,7 +63,7 @@ export function mediaStoreSuite(
       expect(await store.getManifest(id)).toBeUndefined();
     });
 
-    it('shows a segment only when its manifest is there', async () => {
+    it('shows a segment only once its manifest is written', async () => {
       const manifest = makeManifest({ avatar: newAvatar() });
       await writeParts(store, manifest);
       expect(await store.list(manifest.avatar)).toEqual([]);
@@ -71,7 +71,7 @@ export function mediaStoreSuite(
       expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
     });
 
-    it('reads a manifest with members that a later version has added', async () => {
+    it('reads a manifest with unknown members', async () => {
       const manifest = await load({ avatar: newAvatar() });
       await harness.rewrite(manifest, { loudness: -23 });
       expect(await store.getManifest(manifest.id)).toEqual(manifest);
@@ -79,7 +79,7 @@ export function mediaStoreSuite(
       expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
     });
 
-    it('keeps, measures and deletes a segment whose manifest is of a later form, but does not read it', async () => {
+    it('keeps, measures and deletes a segment with a manifest of a later version, but does not read it', async () => {
       const avatar = newAvatar();
       const [later, known] = [await load({ avatar, ttlSeconds: 100 }), await load({ avatar })];
       const { bytes } = (await store.usage(later.id)) ?? {};
@@ -97,7 +97,7 @@ export function mediaStoreSuite(
       expect(await store.getManifest(later.id)).toBeUndefined();
     });
 
-    it('may be given a readable manifest in place of one that is not', async () => {
+    it('replaces an unreadable manifest with a readable one', async () => {
       const manifest = await load({ avatar: newAvatar() });
       await harness.rewrite(manifest, { version: 2, renditions: 'all' });
       expect(await store.usage(manifest.id)).toBeUndefined();
@@ -106,7 +106,7 @@ export function mediaStoreSuite(
       expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
-    it('tells what a segment takes up, and for how long it has not been used', async () => {
+    it('returns the size of a segment and the time since its last use', async () => {
       const { id, renditions, pcmSamples } = await load({ ttlSeconds: 100 });
       const bytes = renditions.reduce((sum, rendition) => sum + rendition.bytes, 2 * pcmSamples);
       expect(await store.usage(id)).toEqual({ bytes, retention: { pinned: false, ttlSeconds: 100 }, idleSeconds: 0 });
@@ -119,7 +119,7 @@ export function mediaStoreSuite(
       expect(await store.usage(newId('seg'))).toBeUndefined();
     });
 
-    it('pins a segment, and lets it go again', async () => {
+    it('pins and unpins a segment', async () => {
       const { id } = await load({ ttlSeconds: 100 });
       expect(await store.retain(id, { pinned: true })).toBe(true);
       await harness.passTime(200);
@@ -139,7 +139,7 @@ export function mediaStoreSuite(
       expect((await store.list(avatar)).map(({ id }) => id)).toEqual([first.id, second.id]);
     });
 
-    it('replaces the manifest of a segment that goes on growing', async () => {
+    it('replaces the manifest of an open segment', async () => {
       const avatar = newAvatar();
       const open = await load({ avatar, state: 'open' });
       await store.putManifest({ ...open, state: 'complete' }, { pinned: true });
@@ -147,13 +147,13 @@ export function mediaStoreSuite(
       expect(await store.list(avatar)).toHaveLength(1);
     });
 
-    it('keeps a pinned segment for good', async () => {
+    it('keeps a pinned segment forever', async () => {
       const manifest = await load();
       await harness.passTime(31_536_000);
       expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
-    it('forgets a segment whose time is up, in the list too', async () => {
+    it('removes an expired segment, also from the list', async () => {
       const avatar = newAvatar();
       const manifest = await load({ avatar, ttlSeconds: 100 });
       await harness.passTime(99);
@@ -165,7 +165,7 @@ export function mediaStoreSuite(
       expect(await store.list(avatar)).toEqual([]);
     });
 
-    it('starts the time of all parts anew when a segment is touched', async () => {
+    it('restarts the TTL of all parts when a segment is touched', async () => {
       const manifest = await load({ ttlSeconds: 100 });
       await harness.passTime(80);
       await store.touch(manifest.id);
@@ -175,7 +175,7 @@ export function mediaStoreSuite(
       expect(await store.getManifest(manifest.id)).toBeUndefined();
     });
 
-    it('does not make a pinned segment mortal by touching it', async () => {
+    it('does not let a pinned segment expire when it is touched', async () => {
       const manifest = await load();
       await store.touch(manifest.id);
       await harness.passTime(31_536_000);
@@ -189,7 +189,7 @@ export function mediaStoreSuite(
       expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
-    it('lets parts go that no manifest ever followed', async () => {
+    it('removes parts without a manifest when they expire', async () => {
       const manifest = makeManifest();
       await writeParts(store, manifest);
       await harness.passTime(86_400);
@@ -197,7 +197,7 @@ export function mediaStoreSuite(
       expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
     });
 
-    it('takes back the parts of a segment that will have no manifest', async () => {
+    it('removes the parts of a segment that will have no manifest', async () => {
       const manifest = makeManifest();
       await writeParts(store, manifest);
       await store.discardParts(manifest);
@@ -205,7 +205,7 @@ export function mediaStoreSuite(
       expect(await store.readPcm(manifest.id, PCM_CHUNKS - 1)).toBeUndefined();
     });
 
-    it('notices that a part is lost', async () => {
+    it('detects a missing part', async () => {
       const manifest = await load();
       await harness.loseGop(manifest.id, 'vp8', 1);
       expect(await store.isWhole(manifest.id)).toBe(false);
@@ -223,7 +223,7 @@ export function mediaStoreSuite(
       expect(await store.readPcm(manifest.id, 0)).toBeUndefined();
     });
 
-    it('refuses the manifest of a forbidden segment, so that a deleted one does not come back', async () => {
+    it('rejects the manifest of a forbidden segment, so that a deleted one does not return', async () => {
       const avatar = newAvatar();
       const manifest = await load({ avatar });
       await store.forbid(manifest.id);
@@ -247,7 +247,7 @@ export function mediaStoreSuite(
       }
     });
 
-    it('tells the ids of an avatar and the seconds that each segment has left', async () => {
+    it('returns the ids of an avatar and the TTL of each segment', async () => {
       const avatar = newAvatar();
       const [pinned, mortal] = [await load({ avatar }), await load({ avatar, ttlSeconds: 100 })];
       expect((await store.ids(avatar)).sort()).toEqual([pinned.id, mortal.id].sort());
@@ -258,12 +258,12 @@ export function mediaStoreSuite(
       expect(none).toBeUndefined();
     });
 
-    it('holds a segment without sound', async () => {
+    it('stores a segment without audio', async () => {
       const manifest = await load({ pcmSamples: 0 });
       expect(await store.isWhole(manifest.id)).toBe(true);
     });
 
-    it('refuses a manifest that is not one', async () => {
+    it('rejects an invalid manifest', async () => {
       await expect(store.putManifest(makeManifest({ avatar: '../etc' }), { pinned: true })).rejects.toThrow();
     });
 
@@ -281,7 +281,7 @@ export function mediaStoreSuite(
   });
 
   describe(`${name}, full`, () => {
-    it('says so, keeps what it has, and takes more after something was removed', async () => {
+    it('rejects writes, keeps its content, and accepts writes after a deletion', async () => {
       const harness = await makeHarness({ limitBytes: 8_000_000 });
       try {
         const { store } = harness;
@@ -301,7 +301,7 @@ export function mediaStoreSuite(
   });
 }
 
-/** Writes pinned GOPs of a megabyte until the store refuses. */
+/** Writes pinned GOPs of a megabyte until the store rejects one. */
 async function fill(store: MediaStore): Promise<{ id: string; written: number; error: unknown }> {
   const manifest = makeManifest({ frames: 1, gopFrames: 1, pcmSamples: 0 });
   for (let written = 0; written < 100; written++) {
@@ -321,7 +321,7 @@ async function writeParts(store: MediaStore, manifest: SegmentManifest): Promise
   for (let i = 0; i < PCM_CHUNKS; i++) await store.writePcm(manifest.id, i, pcmBytes(i));
 }
 
-/** Any bytes will do, also those that are no text. */
+/** @returns arbitrary bytes, which need not be text. */
 function gopBytes(index: number): Buffer {
   return Buffer.from([0, 255, 128, 10, 13, index]);
 }
@@ -334,7 +334,7 @@ function newAvatar(): string {
   return newId('seg' satisfies IdPrefix).toLowerCase();
 }
 
-/** A complete segment of three GOPs and three chunks of sound, unless told otherwise. */
+/** Writes a complete segment, by default of three GOPs and three PCM chunks. */
 function makeManifest(overrides: Partial<SegmentManifest> = {}): SegmentManifest {
   return {
     version: 1,

@@ -5,12 +5,12 @@ import { readRecord, requireRecord } from '../records/read-record.js';
 import type { Redis } from '../redis.js';
 import { type FolderProblems, folderProblemsSchema, publishedProblems } from './folder-problems.js';
 
-/** The field of problems that belong to no avatar: no id is empty. */
+/** Hash field of problems that belong to no avatar; no avatar id is empty. */
 const STRAY = '';
 
 /**
- * Stores avatars' definitions, and what the loader found wrong in their folders, in redis-queue: definitions must outlive a flushed
- * media cache.
+ * Stores avatars' definitions and the problems of their folders in redis-queue, because definitions must outlive a flushed
+ * media store.
  */
 export class AvatarStore {
   readonly #redis: Redis;
@@ -27,7 +27,7 @@ export class AvatarStore {
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** @returns the ids of all avatars that are defined, also of those that this version cannot read. */
+  /** @returns the ids of all defined avatars, including those that this version cannot read. */
   ids(): Promise<string[]> {
     return this.#redis.hkeys(keys.avatars);
   }

@@ -17,7 +17,7 @@ describe('DeletionLog', () => {
     await server.stop();
   });
 
-  it('tells each reader what was appended since it last asked, and nothing from before its first question', async () => {
+  it('returns to each reader what was appended since its last call, and nothing before its first', async () => {
     const [writer, early, late] = [new DeletionLog(redis), new DeletionLog(redis), new DeletionLog(redis)];
     expect(await early.next()).toEqual({ segments: [], gap: false });
     await writer.append(['seg_a', 'seg_b']);
@@ -28,7 +28,7 @@ describe('DeletionLog', () => {
     expect(await late.next()).toEqual({ segments: [], gap: false });
   });
 
-  it('says that there is a gap when its place is gone, and goes on from there', async () => {
+  it('reports a gap when its position is gone, and continues from there', async () => {
     const [writer, reader] = [new DeletionLog(redis), new DeletionLog(redis)];
     await writer.append(['seg_a']);
     await reader.next();
@@ -38,7 +38,7 @@ describe('DeletionLog', () => {
     expect(await reader.next()).toEqual({ segments: ['seg_b'], gap: false });
   });
 
-  it('keeps a bounded number of entries, passes over those it does not know, and reads many in several steps', async () => {
+  it('keeps a bounded number of entries, skips unknown ones, and reads many in several steps', async () => {
     const [writer, reader] = [new DeletionLog(redis), new DeletionLog(redis)];
     await reader.next();
     await redis.xadd(keys.deletions, '*', 's', '{"v":2}');
@@ -51,7 +51,7 @@ describe('DeletionLog', () => {
     expect(await redis.xlen(keys.deletions)).toBeLessThan(1200);
   });
 
-  it('is written to a Redis that is full: deleting makes room', async () => {
+  it('append() works while Redis is full, because deleting releases memory', async () => {
     const reader = new DeletionLog(redis);
     await reader.next();
     await redis.config('SET', 'maxmemory', '1');

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { keys } from '../keys.js';
 import { type Redis, runScript } from '../redis.js';
 
-/** Entries kept; a reader that missed more forgets everything it has in memory. */
+/** Entries kept; a reader that missed more drops everything it has in memory. */
 const ENTRY_LIMIT = 1000;
 /** Segments in one entry. */
 const ENTRY_SEGMENTS = 100;
@@ -11,7 +11,7 @@ const BATCH = 100;
 const FIELD = 's';
 const START = '0-0';
 
-/** Written although `maxmemory` is reached, since deleting is what makes room; the stream is bounded. ARGV: limit, entry. */
+/** Appends even when `maxmemory` is reached, because deleting releases memory; the stream is bounded. ARGV: limit, entry. */
 const APPEND = `#!lua flags=allow-oom
 return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', '${FIELD}', ARGV[2])`;
 
@@ -53,7 +53,7 @@ export class DeletionLog {
       this.#cursor = await this.#last();
       return { segments: [], gap: false };
     }
-    // From the entry that was read last on: when that is gone, so may be others after it.
+    // Starts at the last entry read: if that is gone, so may be others after it.
     const entries = await this.#redis.xrange(keys.deletions, cursor, '+', 'COUNT', BATCH);
     const gap = cursor !== START && entries[0]?.[0] !== cursor;
     if (gap) {
@@ -71,7 +71,7 @@ export class DeletionLog {
   }
 }
 
-/** An entry of a form that is not known here names nothing. */
+/** An entry of an unknown form names no segment. */
 function segmentsOf(text: string): string[] {
   try {
     return entrySchema.parse(JSON.parse(text));

@@ -1,20 +1,20 @@
 import { type FolderProblem, folderProblemSchema } from '@humancast/protocol';
 import { z } from 'zod';
 
-/** What is published of one avatar's folder. */
+/** The published problems of one avatar's folder. */
 export const folderProblemsSchema = z.object({
-  /** The number of all problems, which may be more than are listed. */
+  /** Number of all problems, which may exceed those listed. */
   count: z.int().nonnegative(),
   problems: z.array(folderProblemSchema),
 });
 export type FolderProblems = z.infer<typeof folderProblemsSchema>;
 
-/** Problems published for one avatar; a folder of thousands of unusable files is one mistake. */
+/** Maximum number of problems published per avatar; thousands of unusable files are one mistake. */
 const PUBLISHED = 50;
-/** Characters of a path or a message; file systems allow names of 255. */
+/** Maximum length of a path or message; file systems allow names of 255 characters. */
 const TEXT_LENGTH = 600;
 
-/** @returns the problems, shortened to what is published. */
+/** @returns the problems, shortened for publication. */
 export function publishedProblems(problems: readonly FolderProblem[]): FolderProblems {
   return {
     count: problems.length,

@@ -7,8 +7,8 @@ const gop = fc
   .tuple(frame, fc.array(frame, { maxLength: 40 }))
   .map(([first, rest]): EncodedFrame[] => [{ ...first, keyframe: true }, ...rest]);
 
-describe('a packed GOP', () => {
-  it('unpacks to exactly the frames that went in', () => {
+describe('packGop() and unpackGop()', () => {
+  it('return exactly the frames that were packed', () => {
     fc.assert(
       fc.property(gop, (frames) => {
         expect(unpackGop(packGop(frames))).toEqual(frames);
@@ -16,12 +16,12 @@ describe('a packed GOP', () => {
     );
   });
 
-  it('is unpacked without copying', () => {
+  it('unpack without copying', () => {
     const blob = packGop([{ data: Buffer.from([1, 2, 3]), keyframe: true }]);
     expect(unpackGop(blob)[0]?.data.buffer).toBe(blob.buffer);
   });
 
-  it('is noticed when it is cut short anywhere, or has something after it', () => {
+  it('reject a blob that is truncated or has trailing bytes', () => {
     fc.assert(
       fc.property(gop, fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 20 }), (frames, cut, extra) => {
         const blob = packGop(frames);
@@ -31,7 +31,7 @@ describe('a packed GOP', () => {
     );
   });
 
-  it('never reads outside of a damaged blob: a RangeError, or frames that lie within', () => {
+  it('never read outside of a damaged blob', () => {
     const flips = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 255 })), { minLength: 1, maxLength: 4 });
     fc.assert(
       fc.property(gop, flips, (frames, damage) => {
@@ -45,18 +45,18 @@ describe('a packed GOP', () => {
     );
   });
 
-  it('is refused by what does not know its version', () => {
+  it('reject an unknown version', () => {
     const blob = packGop([{ data: Buffer.from([1]), keyframe: true }]);
     blob.writeUInt8(2, 2);
     expect(() => unpackGop(blob)).toThrow('GOP version 2, expected 1');
   });
 
-  it('is not made of nothing, nor without a keyframe first', () => {
+  it('reject no frames, and a first frame that is no keyframe', () => {
     expect(() => packGop([])).toThrow(RangeError);
     expect(() => packGop([{ data: Buffer.from([1]), keyframe: false }])).toThrow('starts with a keyframe');
   });
 
-  it('is not found in random bytes', () => {
+  it('reject random bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         expect(() => unpackGop(Buffer.from(bytes))).toThrow(RangeError);
@@ -65,7 +65,7 @@ describe('a packed GOP', () => {
   });
 });
 
-/** `undefined` where the damage is noticed; anything else thrown fails the test. */
+/** @returns `undefined` if the damage is detected; any other error fails the test. */
 function framesOf(blob: Buffer): EncodedFrame[] | undefined {
   try {
     return unpackGop(blob);

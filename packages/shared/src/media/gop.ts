@@ -22,7 +22,7 @@ export interface EncodedFrame {
   readonly keyframe: boolean;
 }
 
-/** @throws RangeError when there is no frame, too many, or the first is not a keyframe. */
+/** @throws RangeError if there are no or too many frames, or the first is no keyframe. */
 export function packGop(frames: readonly EncodedFrame[]): Buffer {
   if (frames.length === 0 || frames.length > MAX_FRAMES) {
     throw new RangeError(`a GOP has 1 to ${MAX_FRAMES} frames, not ${frames.length}`);
@@ -39,8 +39,8 @@ export function packGop(frames: readonly EncodedFrame[]): Buffer {
 }
 
 /**
- * The frames of a packed GOP, as views into `blob`.
- * @throws RangeError when the blob is not a complete GOP of a known version.
+ * @returns the frames of a packed GOP, as views into `blob`.
+ * @throws RangeError if the blob is not a complete GOP of a known version.
  */
 export function unpackGop(blob: Buffer): EncodedFrame[] {
   if (blob.length < HEADER_BYTES || blob.readUInt16LE(0) !== MAGIC) throw new RangeError('not a packed GOP');

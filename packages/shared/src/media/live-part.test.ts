@@ -32,8 +32,8 @@ const manifest: SegmentManifest = {
   markFrames: [],
 };
 
-describe('a live part', () => {
-  it('is read back as it was written', () => {
+describe('live parts', () => {
+  it('are read as they were written', () => {
     fc.assert(
       fc.property(fc.oneof(frame, sound), (part: LivePart) => {
         expect(unpackLivePart(packLivePart(part))).toEqual(part);
@@ -43,11 +43,14 @@ describe('a live part', () => {
     expect(unpackLivePart(packLivePart({ kind: 'end', manifest }))).toEqual({ kind: 'end', manifest });
   });
 
-  it.each([Buffer.alloc(0), Buffer.alloc(7, 1), Buffer.alloc(8), Buffer.alloc(8, 9)])('is not %j', (value) => {
-    expect(() => unpackLivePart(value)).toThrow(RangeError);
-  });
+  it.each([Buffer.alloc(0), Buffer.alloc(7, 1), Buffer.alloc(8), Buffer.alloc(8, 9)])(
+    'are not read from %j',
+    (value) => {
+      expect(() => unpackLivePart(value)).toThrow(RangeError);
+    },
+  );
 
-  it('has an end only with a manifest', () => {
+  it('reject an end without a manifest', () => {
     expect(() => unpackLivePart(Buffer.concat([Buffer.from([4, 0, 0, 0, 0, 0, 0, 0]), Buffer.from('{}')]))).toThrow();
   });
 });

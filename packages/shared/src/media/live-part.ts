@@ -1,13 +1,13 @@
 import { manifestSchema, type SegmentManifest } from './manifest.js';
 
 /**
- * What is added to a segment while it is open. Each is one binary value:
+ * A part that is appended to an open segment, as one binary value:
  *
- *     0  u8   kind: 1 = frame, 2 = sound, 3 = alive, 4 = end
+ *     0  u8   kind: 1 = frame, 2 = audio, 3 = alive, 4 = end
  *     1  u8   frames: bit 0 set on keyframes
  *     2  u8   frames: index of the rendition in the manifest
  *     3  u8   0
- *     4  u32  frame: its number; sound: the position of its first PCM sample
+ *     4  u32  frame: its number; audio: the position of its first PCM sample
  *     8  …    the encoded frame, s16le PCM, or (end) the final manifest as JSON
  *
  * Little endian.
@@ -21,9 +21,9 @@ export type LivePart =
       readonly data: Buffer;
     }
   | { readonly kind: 'sound'; readonly sample: number; readonly pcm: Buffer }
-  /** Nothing new, but its writer is there. */
+  /** Heartbeat of the writer. */
   | { readonly kind: 'alive' }
-  /** Nothing more will come: the segment is what this manifest says. */
+  /** The end: the segment is what this manifest says. */
   | { readonly kind: 'end'; readonly manifest: SegmentManifest };
 
 const HEADER_BYTES = 8;
@@ -48,7 +48,10 @@ export function packLivePart(part: LivePart): Buffer {
   }
 }
 
-/** Frames and PCM are views into `value`. @throws RangeError when it is not a part; ZodError when its manifest is none. */
+/**
+ * @returns the part; frames and PCM are views into `value`. @throws RangeError if it is not a part; ZodError if its manifest is
+ * invalid.
+ */
 export function unpackLivePart(value: Buffer): LivePart {
   if (value.length < HEADER_BYTES) throw new RangeError('not a part of a live segment');
   const body = value.subarray(HEADER_BYTES);

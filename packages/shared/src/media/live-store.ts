@@ -1,32 +1,32 @@
 import type { LivePart } from './live-part.js';
 
 export interface LiveEntry {
-  /** Its place; later ones compare as later only to the store. */
+  /** Its position; only the store can compare positions. */
   readonly id: string;
   readonly part: LivePart;
 }
 
 /**
- * The growing end of segments that are still open. The loader appends each frame and piece of sound as it is made, and besides
- * writes complete GOPs and PCM chunks to the media store; what is stored there may be trimmed here. Conformance suite, of
- * both halves: `testing/live-store-suite.ts`.
+ * The newest part of open segments. The loader appends each frame and piece of audio as it is made, and also writes complete GOPs
+ * and PCM chunks to the media store; what is stored there may be trimmed here. Conformance suite of writer and reader:
+ * `testing/live-store-suite.ts`.
  */
 export interface LiveWriter {
   /**
-   * Adds parts in order, and tells the followers. → the place of the last.
+   * Appends parts in order and notifies followers. @returns the position of the last.
    * @throws HumancastError `media_store_full`.
    */
   append(segment: string, parts: readonly LivePart[]): Promise<string>;
-  /** Lets go of everything before a place. */
+  /** Removes everything before a position. */
   trim(segment: string, beforeId: string): Promise<void>;
-  /** Lets go of all of it after so many seconds without another {@link append}. */
+  /** Sets the time after which all of it expires without another {@link append}, s. */
   expire(segment: string, seconds: number): Promise<void>;
 }
 
 export interface LiveReader {
   /**
-   * Everything that is there and everything that comes, in order, each once. A part that can't be read is reported and left out.
-   * → stops it.
+   * Passes on every present and future part, in order and once. An unreadable part is reported and skipped.
+   * @returns a function that stops it.
    */
   follow(segment: string, onEntry: (entry: LiveEntry) => void): () => void;
 }

@@ -12,24 +12,24 @@ const rates = [
   { num: 60, den: 1 },
 ];
 
-describe('durationSamplesOf', () => {
-  it('is exact where the picture is a whole number of samples', () => {
+describe('durationSamplesOf()', () => {
+  it('is exact if the video is a whole number of samples', () => {
     expect(durationSamplesOf(30, { num: 30, den: 1 }, 0)).toBe(48_000);
     expect(durationSamplesOf(25 * 3600, { num: 25, den: 1 }, 0)).toBe(48_000 * 3600);
     expect(durationSamplesOf(30_000, { num: 30_000, den: 1001 }, 0)).toBe(48_000 * 1001);
   });
 
-  it('is that of the longer of picture and sound', () => {
+  it('is that of the longer of audio and video', () => {
     expect(durationSamplesOf(30, { num: 30, den: 1 }, 36_000)).toBe(72_000);
     expect(durationSamplesOf(60, { num: 30, den: 1 }, 12_000)).toBe(96_000);
   });
 
-  it('is never nothing', () => {
+  it('is never 0', () => {
     expect(durationSamplesOf(0, { num: 30, den: 1 }, 0)).toBe(2);
   });
 
-  it('is even, holds all of both, and no more than a PCM sample besides', () => {
-    const frames = fc.integer({ min: 1, max: 5_184_000 }); // a day at 60 fps
+  it('is even, covers both tracks, and exceeds them by less than a PCM sample', () => {
+    const frames = fc.integer({ min: 1, max: 5_184_000 }); // A day at 60 fps.
     const pcm = fc.integer({ min: 0, max: 2_073_600_000 });
     fc.assert(
       fc.property(frames, fc.constantFrom(...rates), pcm, (n, fps, pcmSamples) => {
@@ -47,8 +47,8 @@ describe('durationSamplesOf', () => {
   });
 });
 
-describe('counts of parts', () => {
-  it('include the last, shorter one', () => {
+describe('gopCount() and pcmChunkCount()', () => {
+  it('include the last, shorter part', () => {
     expect(gopCount({ frames: 0, gopFrames: 30 })).toBe(0);
     expect(gopCount({ frames: 30, gopFrames: 30 })).toBe(1);
     expect(gopCount({ frames: 31, gopFrames: 30 })).toBe(2);

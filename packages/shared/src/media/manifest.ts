@@ -24,15 +24,15 @@ export const PCM_CHUNK_SAMPLES = PCM_CHUNK_SECONDS * PCM_RATE;
 export const VIDEO_CLOCK_RATE = 90_000;
 
 /**
- * What a segment is, exactly. Picture and sound of different lengths are reconciled by one rule: the segment lasts as
- * long as the longer of the two; a shorter picture holds its last frame, a shorter sound goes on as silence. An idle clip whose
- * picture moves is as long as its picture, so that it loops without a stop; sound beyond is not heard.
+ * Describes a segment exactly. It lasts as long as the longer of its tracks: shorter video holds its last frame, and shorter audio
+ * is followed by silence. An idle clip with moving video is as long as its video, so that it loops without a pause; audio beyond
+ * that is not played.
  */
 export const manifestSchema = z.object({
   version: z.literal(1),
   id: idSchema,
   avatar: slugSchema,
-  /** For people: the file's name, or what the producer called it. */
+  /** Name for humans: that of the file, or as given by the producer. */
   name: z.string().max(255),
   role: segmentRoleSchema,
   source: segmentSourceSchema,
@@ -43,7 +43,7 @@ export const manifestSchema = z.object({
   frames: z.int().min(0),
   /** Frames per GOP; the last GOP may be shorter. */
   gopFrames: z.int().min(1),
-  /** Stored PCM samples at {@link PCM_RATE}. May end before the picture does. */
+  /** Stored PCM samples at {@link PCM_RATE}; audio may end before video. */
   pcmSamples: z.int().min(0),
   /** Length in media-clock samples ({@link CLOCK_RATE}); even, so that it is a whole number of PCM samples. */
   durationSamples: z.int().min(2),
@@ -51,14 +51,14 @@ export const manifestSchema = z.object({
   /** Frames at which an idle clip may be left for speech, besides its end (cut policy `marks`). */
   markFrames: z.array(z.int().min(0)).default([]),
   failure: z.object({ code: z.string(), message: z.string() }).optional(),
-  /** The session that it was pushed into: nobody else's, whoever may speak there. */
+  /** The session that it was pushed into; no other session may play it. */
   session: idSchema.optional(),
   /** The name of the API key that uploaded or pushed it. */
   owner: z.string().max(64).optional(),
 });
 export type SegmentManifest = z.infer<typeof manifestSchema>;
 
-/** What a list of segments shows of each. */
+/** Metadata of a segment in lists. */
 export const segmentSummarySchema = manifestSchema.pick({
   id: true,
   avatar: true,
@@ -86,7 +86,7 @@ export function pcmChunkCount(manifest: Pick<SegmentManifest, 'pcmSamples'>): nu
   return Math.ceil(manifest.pcmSamples / PCM_CHUNK_SAMPLES);
 }
 
-/** What its parts take up, without what the store adds. */
+/** Size of its parts, without the store's overhead, bytes. */
 export function storedBytes({
   renditions,
   pcmSamples,
@@ -97,7 +97,7 @@ export function storedBytes({
   return renditions.reduce((sum, { bytes }) => sum + bytes, pcmSamples * PCM_SAMPLE_BYTES);
 }
 
-/** The rule above as a number, in media-clock samples, rounded up to an even count. */
+/** @returns the duration by the rule above, media-clock samples, rounded up to an even number. */
 export function durationSamplesOf(
   frames: number,
   fps: Rational,

@@ -19,49 +19,49 @@ export interface MediaStore {
   putManifest(manifest: SegmentManifest, retention: Retention): Promise<void>;
   /** @throws HumancastError `record_unreadable` when another version stored it in a form that is unknown here. */
   getManifest(segment: string): Promise<SegmentManifest | undefined>;
-  /** `undefined` when it is not there (any more). */
+  /** @returns `undefined` if it does not exist or has expired. */
   readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined>;
   readPcm(segment: string, index: number): Promise<Buffer | undefined>;
-  /** Whether the manifest can be read and every part that it names is there. */
+  /** @returns whether the manifest is readable and every part that it names exists. */
   isWhole(segment: string): Promise<boolean>;
-  /** Starts the time to live of all parts anew; nothing happens to a pinned segment. */
+  /** Restarts the TTL of all parts; no effect on a pinned segment. */
   touch(segment: string): Promise<void>;
-  /** `undefined` when there is no such segment. */
+  /** @returns `undefined` if there is no such segment. */
   usage(segment: string): Promise<SegmentUsage | undefined>;
-  /** Pins a segment, or lets it expire from now on; `false` when there is none. */
+  /** Pins a segment, or lets it expire from now on. @returns `false` if there is none. */
   retain(segment: string, retention: Retention): Promise<boolean>;
-  /** Removes a segment and all its parts, also one whose manifest cannot be read; `false` when there was none. */
+  /** Removes a segment and all its parts, even if its manifest is unreadable. @returns `false` if there was none. */
   delete(segment: string): Promise<boolean>;
   /**
    * Refuses this segment's manifest for a day from now on, so that a load, a push or a restoration that is still under way
    * cannot bring a deleted segment back. What is there stays until {@link delete}.
    */
   forbid(segment: string): Promise<void>;
-  /** Segment ids of an avatar in no order; may name segments whose time is up. Cheaper than {@link list}. */
+  /** @returns segment ids of an avatar in no order, possibly including expired ones. Cheaper than {@link list}. */
   ids(avatar: string): Promise<string[]>;
-  /** Seconds until each segment expires: infinite while it is pinned, `undefined` when it is not there. */
+  /** @returns the seconds until each segment expires: infinite while it is pinned, `undefined` if it does not exist. */
   secondsLeft(segments: readonly string[]): Promise<(number | undefined)[]>;
-  /** Removes parts that were written for a segment whose manifest was not put. */
+  /** Removes parts that were written for a segment without a manifest. */
   discardParts(parts: SegmentParts): Promise<void>;
-  /** Segments of an avatar, oldest first; those whose time is up are left out. */
+  /** @returns the segments of an avatar that have not expired, oldest first. */
   list(avatar: string): Promise<SegmentSummary[]>;
-  /** Segment ids in playing order. */
+  /** @returns the segment ids in playing order. */
   getIdlePlaylist(avatar: string): Promise<string[]>;
   setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void>;
 }
 
-/** What names the parts of a segment. */
+/** Identifies the parts of a segment. */
 export type SegmentParts = Pick<SegmentManifest, 'id' | 'frames' | 'gopFrames' | 'pcmSamples'> & {
   readonly renditions: readonly { readonly id: string }[];
 };
 
 export type Retention = { readonly pinned: true } | { readonly pinned: false; readonly ttlSeconds: number };
 
-/** What a segment takes up, and for how long. */
+/** Size and age of a segment. */
 export interface SegmentUsage {
-  /** Of all its parts. */
+  /** Size of all its parts, bytes. */
   readonly bytes: number;
   readonly retention: Retention;
-  /** Seconds since it was put or touched last; 0 while it is pinned. */
+  /** Seconds since it was last written or touched; 0 while it is pinned. */
   readonly idleSeconds: number;
 }

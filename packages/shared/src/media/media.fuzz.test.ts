@@ -23,8 +23,8 @@ const manifest: SegmentManifest = {
 };
 const frames = Array.from({ length: 30 }, (_, i) => ({ data: Buffer.alloc(i * 7, i), keyframe: i % 10 === 0 }));
 
-describe('a damaged GOP', () => {
-  it('is a RangeError, or frames that lie within it one after the other', { timeout: fuzzTimeoutMs() }, async () => {
+describe('unpackGop() of a damaged GOP', () => {
+  it('throws RangeError, or returns consecutive frames within it', { timeout: fuzzTimeoutMs() }, async () => {
     const corpus = [packGop(frames), packGop(frames.slice(0, 1)), packGop(frames.slice(10, 13))];
     const { runs } = await fuzz({ corpus, seconds: 3 }, (blob) => {
       try {
@@ -39,8 +39,8 @@ describe('a damaged GOP', () => {
   });
 });
 
-describe('a damaged part of a live segment', () => {
-  it('is an error, or what lies within it', { timeout: fuzzTimeoutMs() }, async () => {
+describe('a damaged live part', () => {
+  it('throws, or is read within its bounds', { timeout: fuzzTimeoutMs() }, async () => {
     const corpus = [
       packLivePart({ kind: 'frame', rendition: 0, frame: 7, keyframe: true, data: Buffer.alloc(100, 1) }),
       packLivePart({ kind: 'sound', sample: 480, pcm: Buffer.alloc(960, 2) }),

@@ -6,10 +6,10 @@ import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
 import type { LiveEntry, LiveReader, LiveWriter } from './live-store.js';
 import { orFull } from './redis-media-store.js';
 
-/** What nobody appends to, and nobody let go of (the loader died), is gone after this long. */
+/** TTL of a stream that is neither appended to nor removed because the loader died, s. */
 const ORPHAN_TTL_SECONDS = 600;
 
-/** One Redis stream a segment, one entry a part. */
+/** Stores each segment in a Redis stream, with one entry per part. */
 export class RedisLiveWriter implements LiveWriter {
   readonly #redis: Redis;
 
@@ -38,12 +38,12 @@ export class RedisLiveWriter implements LiveWriter {
   }
 }
 
-/** What {@link RedisLiveWriter} writes. */
+/** The Redis commands that {@link RedisLiveWriter} uses. */
 export class RedisLiveReader implements LiveReader {
   readonly #redis: Redis;
   readonly #feed: StreamFeed;
 
-  /** @param feed of the same Redis. */
+  /** @param feed a feed of the same Redis. */
   constructor(redis: Redis, feed: StreamFeed) {
     this.#redis = redis;
     this.#feed = feed;

@@ -16,15 +16,15 @@ import {
 } from './manifest.js';
 import type { MediaStore, Retention, SegmentParts, SegmentUsage } from './media-store.js';
 
-/** Parts whose manifest never comes (the loader died) are gone after this long. */
+/** TTL of parts without a manifest, because the loader died, s. */
 const ORPHAN_TTL_SECONDS = 3600;
 
-/** Longer than any load or live push may take that was under way when its segment was deleted. */
+/** Longer than any load or live push that was in progress when its segment was deleted, s. */
 const FORBIDDEN_TTL_SECONDS = 86_400;
-/** Parts of an open segment are probed for in runs of so many indices, since its manifest does not count them yet. */
+/** Parts of an open segment are probed in runs of this many indices, because its manifest does not count them yet. */
 const PROBED_PARTS = 64;
 
-/** KEYS: manifest, deletion mark. ARGV: JSON, TTL in seconds ('' = none). @returns 0 when the segment was deleted. */
+/** KEYS: manifest, deletion mark. ARGV: JSON, TTL in seconds ('' = none). @returns 0 if the segment was deleted. */
 const PUT_MANIFEST = `
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if ARGV[2] == '' then redis.call('SET', KEYS[1], ARGV[1])
@@ -32,8 +32,8 @@ else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 return 1`;
 
 /**
- * As much of a stored manifest as is needed to keep, measure and delete a segment, which must work on one that another version
- * has stored, too. Retention is kept beside the manifest, so that a reader can renew it without knowing who loaded the segment.
+ * The part of a stored manifest that is needed to keep, measure and delete a segment, even one of another version. Retention is
+ * stored beside the manifest, so that a reader can renew it without knowing who loaded the segment.
  */
 const storedManifestSchema = z.object({
   manifest: z.looseObject({
@@ -67,7 +67,7 @@ export class RedisMediaStore implements MediaStore {
   async putManifest(manifest: SegmentManifest, retention: Retention): Promise<void> {
     const ttlSeconds = retention.pinned ? null : retention.ttlSeconds;
     const stored = { manifest: manifestSchema.parse(manifest), ttlSeconds };
-    // Found only when it is complete, and never left without a time to live: parts, manifest, catalogue.
+    // Visible only when complete, and never without a TTL: parts, manifest, catalogue.
     await this.#applyTtl(stored);
     const names = [keys.manifest(manifest.id), keys.forbidden(manifest.id)];
     const taken = await orFull(runScript(this.#redis, PUT_MANIFEST, names, JSON.stringify(stored), ttlSeconds ?? ''));
@@ -92,7 +92,7 @@ export class RedisMediaStore implements MediaStore {
 
   async isWhole(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
-    // One that cannot be read cannot be played: what loads it anew makes it whole.
+    // An unreadable one cannot be played; loading it anew replaces it.
     if (!stored || !readRecord('segment', segment, manifestSchema, stored.manifest)) return false;
     const parts = partKeys(stored.manifest);
     return parts.length === 0 || (await this.#redis.exists(...parts)) === parts.length;
@@ -122,7 +122,7 @@ export class RedisMediaStore implements MediaStore {
     const stored = await this.#stored(segment);
     if (!stored) return (await this.#redis.unlink(keys.manifest(segment), keys.live(segment))) > 0;
     const { manifest } = stored;
-    // The catalogue first: nobody finds what is about to go.
+    // The catalogue first, so that nobody finds what is being removed.
     await this.#redis.hdel(keys.catalogue(manifest.avatar), segment);
     if (manifest.state === 'open') await this.#discardUncounted(manifest);
     await this.#redis.unlink(keys.manifest(segment), keys.live(segment), ...partKeys(manifest));
@@ -173,7 +173,7 @@ export class RedisMediaStore implements MediaStore {
     await orFull(transaction.exec());
   }
 
-  /** Parts of an open segment lie without a gap from index 0 on; its manifest still says that there are none. */
+  /** Parts of an open segment are contiguous from index 0; its manifest does not count them yet. */
   async #discardUncounted({ id, renditions }: SegmentParts): Promise<void> {
     for (let first = 0, removed = 1; removed > 0; first += PROBED_PARTS) {
       const indices = Array.from({ length: PROBED_PARTS }, (_, i) => first + i);
@@ -206,7 +206,7 @@ function partKeys(manifest: SegmentParts): string[] {
   ];
 }
 
-/** Passes a command's reply on, and says what Redis means by OOM. @throws HumancastError `media_store_full`. */
+/** Passes on a command's reply, and converts Redis's OOM error. @throws HumancastError `media_store_full`. */
 export async function orFull<T>(command: Promise<T>): Promise<T> {
   try {
     return await command;

@@ -20,7 +20,7 @@ const CANDIDATE = { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMi
 const REPORT = { skewMs: 1, trimMs: { audio: 1, video: 2 }, freezes: 0, packetsLost: -1, firstFrameMs: 100 };
 const OF_VIEWER = { session: SESSION, viewer: VIEWER, connection: CONNECTION };
 
-/** What strangers, producers, and our own processes say, each with what reads it. */
+/** Messages of strangers, producers and our own processes, each with its parser. */
 const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unknown>, examples: readonly object[]])[] =
   [
     [
@@ -85,7 +85,7 @@ const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unkn
 
 const ODD: readonly unknown[] = [null, [], {}, '', -1, 1e308, 2 ** 53, 0.5, true, '\u0000', 'x'.repeat(70_000)];
 
-/** Puts an odd value somewhere into a message, or a member that no version knows. */
+/** Inserts an invalid value or an unknown member somewhere into a message. */
 function distort(value: unknown, random: FuzzRandom): unknown {
   if (typeof value !== 'object' || value === null || random.chance(0.2)) return random.pick(ODD);
   const members = Object.entries(value);
@@ -95,9 +95,9 @@ function distort(value: unknown, random: FuzzRandom): unknown {
   return Object.fromEntries(members.map(([key, member], i) => [key, i === at ? distort(member, random) : member]));
 }
 
-describe('what is said to', () => {
+describe('messages', () => {
   it.each(READERS)(
-    '%s: anything is accepted or refused, and neither throws',
+    'to %s are accepted or rejected without an exception, whatever they contain',
     { timeout: fuzzTimeoutMs() },
     async (_name, schema, examples) => {
       for (const example of examples) expect(schema.safeParse(example).success, JSON.stringify(example)).toBe(true);
@@ -105,7 +105,7 @@ describe('what is said to', () => {
       const { runs } = await fuzz({ corpus, runs: 2000, seconds: 2 }, (input, random) => {
         const distorted = distort(random.pick(examples), random);
         expect(() => schema.safeParse(distorted)).not.toThrow();
-        // As it comes from Redis.
+        // As read from Redis.
         expect(() => readRecord('job', 'fuzz', schema, input.toString())).not.toThrow();
         expect(() => readRecord('job', 'fuzz', schema, distorted)).not.toThrow();
       });
@@ -113,7 +113,7 @@ describe('what is said to', () => {
     },
   );
 
-  it('anybody: nests as deeply as a message can be long', () => {
+  it('may nest as deeply as their length allows', () => {
     const deep = `${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`;
     for (const [, schema] of READERS) {
       expect(schema.safeParse(JSON.parse(deep)).success).toBe(false);
@@ -121,7 +121,7 @@ describe('what is said to', () => {
     }
   });
 
-  it('anybody: a description is counted in bytes', () => {
+  it('limit a description by bytes', () => {
     expect(sdpSchema.safeParse('é'.repeat(SDP_LIMIT_BYTES / 2)).success).toBe(true);
     expect(sdpSchema.safeParse('é'.repeat(SDP_LIMIT_BYTES / 2 + 1)).success).toBe(false);
     expect(sdpSchema.safeParse('').success).toBe(false);

@@ -3,12 +3,12 @@ import { HumancastError } from '../humancast-error.js';
 import { type RecordKind, reasonOf, unreadableRecords } from './unreadable.js';
 
 /**
- * The newest form of stored JSON that this version reads. A record says which form it has in its member `v`; without it, 1.
- * docs/upgrading.md says when `v` has to grow.
+ * Newest record version that this version reads. A record's version is its member `v`, 1 if it is missing. docs/upgrading.md
+ * tells when it must grow.
  */
 const RECORD_VERSION = 1;
 
-/** A record of a form that a later version made, or a damaged one. */
+/** A record of a later version, or a damaged one. */
 class UnknownForm extends Error {}
 
 /**
@@ -32,7 +32,7 @@ export function readRecord<T>(
 }
 
 /**
- * Reads the one record that a caller asked for.
+ * Reads a record that a caller asked for.
  * @throws HumancastError `record_unreadable`.
  */
 export function requireRecord<T>(kind: RecordKind, name: string, schema: z.ZodType<T, unknown>, stored: unknown): T {
@@ -44,14 +44,14 @@ export function requireRecord<T>(kind: RecordKind, name: string, schema: z.ZodTy
 }
 
 /**
- * Turns the refusal of {@link requireRecord} into a missing record, for whoever can do without it.
+ * Converts the error of {@link requireRecord} into `undefined`, for callers that can do without the record.
  * @throws any other error, unchanged.
  */
 export function unlessUnreadable(error: unknown): undefined {
   if (!(error instanceof HumancastError && error.code === 'record_unreadable')) throw error;
 }
 
-/** @throws Error when the text is not JSON, of a later form, or not what the schema says. */
+/** @throws Error if the text is not JSON, of a later version, or does not match the schema. */
 export function parseRecord<T>(schema: z.ZodType<T, unknown>, stored: unknown): T {
   const value: unknown = typeof stored === 'string' ? JSON.parse(stored) : stored;
   const version = versionOf(value);

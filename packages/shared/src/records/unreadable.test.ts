@@ -7,7 +7,7 @@ import { UnreadableRecords, unreadableRecords } from './unreadable.js';
 describe('readRecord()', () => {
   const schema = z.object({ id: z.string(), size: z.int().default(1) });
 
-  it('passes over members that it does not know, and takes what is missing as its default', () => {
+  it('ignores unknown members, and takes defaults for missing ones', () => {
     expect(readRecord('avatar', 'ann', schema, '{"id":"ann","newMember":{"deep":true}}')).toEqual({
       id: 'ann',
       size: 1,
@@ -26,11 +26,11 @@ describe('readRecord()', () => {
     expect(unreadableRecords.counts.get('avatar')).toBe(before + 1);
   });
 
-  it('reads a record that says that it has the present form', () => {
+  it('reads a record of the present version', () => {
     expect(readRecord('avatar', 'ann', schema, '{"id":"ann","v":1}')).toEqual({ id: 'ann', size: 1 });
   });
 
-  it('requireRecord() throws record_unreadable, which says nothing of what is stored', () => {
+  it('requireRecord() throws record_unreadable without the stored content', () => {
     const read = () => requireRecord('avatar', 'ann', schema, '{"id":{"secret":"hunter2"}}');
     expect(read).toThrow(expect.objectContaining({ code: 'record_unreadable', status: 409 }));
     expect(read).not.toThrow('hunter2');
