@@ -10,7 +10,7 @@ import { sum } from './report.js';
  */
 const RENDER_DELAY_MS = 10;
 /** Most that a jitter buffer holds for repairs, ms. More delay would cost a conversation more than the freezes do. */
-const MAX_DELAY_MS = 400;
+const MAX_DELAY_MS = 700;
 
 export type Receivers = Partial<TrackPair<{ jitterBufferTarget: DOMHighResTimeStamp | null }>>;
 

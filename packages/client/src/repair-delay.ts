@@ -7,8 +7,13 @@ export interface RepairSample {
   roundTripMs: number | undefined;
 }
 
-/** Time from the loss of a packet to the request for it, and from its return until its frame is decoded, ms. */
-const MARGIN_MS = 40;
+/**
+ * Time from the loss of a packet to the request for it, which takes the next frame where it was the last of one, and from its return
+ * until its frame is on the screen, ms. A frame 5 ms late makes Chromium skip all frames up to a keyframe that is there.
+ */
+const MARGIN_MS = 90;
+/** Further requests are waited for only up to this delay, ms; one request always, up to the maximum. */
+const FURTHER_REQUESTS_UNTIL_MS = 450;
 /** Browsers repeat a request after a round trip, or after this if the receiver does not know the round trip, ms. */
 const LEAST_REPEAT_MS = 100;
 /** Number of samples over which the loss rate is averaged. */
@@ -21,6 +26,8 @@ const OUTAGE_LOSS = 0.3;
 const PACKETS_PER_BREAK = 5000;
 /** Time without a need for the present delay until it is reduced, ms. */
 const KEEP_MS = 10_000;
+/** Delay above the need that is kept, because the need varies, ms. */
+const HYSTERESIS_MS = 40;
 /** Speed of the reduction, ms per second: audio then plays 1 % too fast, which is inaudible. */
 const GIVE_BACK_MS_PER_S = 10;
 
@@ -35,9 +42,9 @@ export class RepairDelay {
   #neededAtMs: number;
   #updatedAtMs: number;
 
-  /** @param options.initialMs the delay of another connection over the same network, default 0. @param options.maxMs default 400. */
+  /** @param options.initialMs the delay of another connection over the same network, default 0. @param options.maxMs default 700. */
   constructor(nowMs: number, options: { initialMs?: number | undefined; maxMs?: number } = {}) {
-    this.#maxMs = options.maxMs ?? 400;
+    this.#maxMs = options.maxMs ?? 700;
     this.#delayMs = options.initialMs ?? 0;
     this.#neededAtMs = nowMs;
     this.#updatedAtMs = nowMs;
@@ -50,7 +57,7 @@ export class RepairDelay {
 
   update(sample: RepairSample, nowMs: number): void {
     const neededMs = lossOf([sample]) > OUTAGE_LOSS ? 0 : Math.min(this.#maxMs, this.#neededMs(sample));
-    if (neededMs >= this.#delayMs - MARGIN_MS && neededMs > 0) this.#neededAtMs = nowMs;
+    if (neededMs >= this.#delayMs - HYSTERESIS_MS && neededMs > 0) this.#neededAtMs = nowMs;
     if (nowMs - this.#neededAtMs > KEEP_MS) {
       const givenBackMs = (GIVE_BACK_MS_PER_S * (nowMs - this.#updatedAtMs)) / 1000;
       this.#delayMs = Math.max(0, this.#delayMs - givenBackMs);
@@ -66,7 +73,9 @@ export class RepairDelay {
     if (roundTripMs === undefined || lost <= 0 || loss < LEAST_LOSS) return 0;
     // A packet that is requested n times stays missing with a probability of loss^(n + 1).
     const requests = Math.max(1, Math.ceil(-Math.log(PACKETS_PER_BREAK) / Math.log(Math.min(loss, 0.5))) - 1);
-    return MARGIN_MS + roundTripMs + (requests - 1) * Math.max(roundTripMs, LEAST_REPEAT_MS);
+    const oneMs = MARGIN_MS + roundTripMs;
+    const furtherMs = (requests - 1) * Math.max(roundTripMs, LEAST_REPEAT_MS);
+    return oneMs + Math.min(furtherMs, Math.max(0, FURTHER_REQUESTS_UNTIL_MS - oneMs));
   }
 }
 

@@ -21,8 +21,8 @@ export interface RetransmitterOptions {
 
 /** Remembered packets of video: 2.7 s of full packets at 3.5 Mb/s. */
 export const VIDEO_HISTORY_PACKETS = 1024;
-/** Viewers hold video back by up to 400 ms to wait for repairs, and 200 ms more pass on the way, 90 kHz. */
-export const VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS = 54_000;
+/** Viewers hold video back by up to 700 ms to wait for repairs, 90 kHz. */
+export const VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS = 72_000;
 /** Until a round trip has been measured. */
 const ASSUMED_ROUND_TRIP_MS = 100;
 /** A request this long after a repetition, in round trips, was made without it: measurements of the round trip vary. */

@@ -50,10 +50,10 @@ import type { CloseReason, MediaKind, TransportEvents, TransportStats, ViewerTra
 const OPUS_PAYLOAD_TYPE = 111;
 /** The one that Chromium gives it, which offers of others do not use for video. */
 const RED_PAYLOAD_TYPE = 63;
-/** Audio packets that may be sent again: 640 ms. */
-const AUDIO_HISTORY_PACKETS = 32;
-/** An audio packet that is this old comes too late to be heard: 500 ms. */
-const AUDIO_MAX_AGE_TICKS = 24_000;
+/** Audio packets that may be sent again: 1280 ms. */
+const AUDIO_HISTORY_PACKETS = 64;
+/** An audio packet that is this old comes too late to be heard: 800 ms, as for video. */
+const AUDIO_MAX_AGE_TICKS = 38_400;
 /** Of the first video codec offered; its retransmissions have the next, then comes the second codec. */
 const FIRST_VIDEO_PAYLOAD_TYPE = 96;
 const KEYFRAME_REQUEST_INTERVAL_MS = 200;
