@@ -103,9 +103,9 @@ export class MediaLink {
   }
 }
 
-/** Of the frame as the encoder wrote it: each packet's VP8 descriptor, one byte here (RFC 7741 §4.2), is left out. */
+/** Of the frame as the encoder wrote it: each packet's VP8 descriptor, four bytes here (RFC 7741 §4.2), is left out. */
 function digestOf(payloads: readonly Buffer[]): string {
   const hash = createHash('sha1');
-  for (const payload of payloads) hash.update(payload.subarray(1));
+  for (const payload of payloads) hash.update(payload.subarray(4));
   return hash.digest('base64');
 }

@@ -6,7 +6,11 @@ export interface SentPacket {
   readonly payloadType: number;
   /** The packet's header extension element; 0 if it has none. */
   readonly extension: number;
+  /** Its picture id, which the shared payload must be given again; {@link NO_PICTURE_ID} where it has none. */
+  readonly pictureId: number;
 }
+
+export const NO_PICTURE_ID = 0xffff;
 
 /**
  * The latest packets of a stream, for retransmission. It refers to the payloads, which all viewers share, and overwrites the
@@ -20,6 +24,7 @@ export class PacketHistory {
   readonly #markers: Uint8Array;
   readonly #payloadTypes: Uint8Array;
   readonly #extensions: Uint32Array;
+  readonly #pictureIds: Uint16Array;
   readonly #repeatedAtMs: Float64Array;
 
   /** @param size a power of two. */
@@ -31,6 +36,7 @@ export class PacketHistory {
     this.#markers = new Uint8Array(size);
     this.#payloadTypes = new Uint8Array(size);
     this.#extensions = new Uint32Array(size);
+    this.#pictureIds = new Uint16Array(size);
     this.#repeatedAtMs = new Float64Array(size);
   }
 
@@ -41,6 +47,7 @@ export class PacketHistory {
     marker: boolean,
     payloadType: number,
     extension: number,
+    pictureId: number,
   ): void {
     const i = sequence & this.#indexMask;
     this.#payloads[i] = payload;
@@ -49,6 +56,7 @@ export class PacketHistory {
     this.#markers[i] = marker ? 1 : 0;
     this.#payloadTypes[i] = payloadType;
     this.#extensions[i] = extension;
+    this.#pictureIds[i] = pictureId;
     this.#repeatedAtMs[i] = Number.NEGATIVE_INFINITY;
   }
 
@@ -63,6 +71,7 @@ export class PacketHistory {
       marker: this.#markers[i] === 1,
       payloadType: this.#payloadTypes[i] ?? 0,
       extension: this.#extensions[i] ?? 0,
+      pictureId: this.#pictureIds[i] ?? NO_PICTURE_ID,
     };
   }
 

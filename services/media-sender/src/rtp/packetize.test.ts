@@ -5,7 +5,7 @@ import { packetizeH264 } from './h264-packetizer.js';
 import { packetize } from './packetize.js';
 import type { PacketizedFrame } from './packetized-frame.js';
 import { MAX_PAYLOAD_BYTES } from './payload-size.js';
-import { packetizeVp8 } from './vp8-packetizer.js';
+import { packetizeVp8, writePictureId } from './vp8-packetizer.js';
 
 const maxPayload = fc.integer({ min: 20, max: MAX_PAYLOAD_BYTES });
 const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength, size: 'max' }).map((a) => Buffer.from(a));
@@ -48,9 +48,15 @@ describe('packetize() of VP8', () => {
     );
   });
 
-  it('sets only the start bit in the payload descriptor', () => {
-    const { payloads } = packetize('vp8', Buffer.alloc(3000, 7), true);
-    expect(payloads.map((payload) => payload[0])).toEqual([0x10, 0, 0]);
+  it('sets the start bit in the first payload descriptor only, and leaves room for a picture id', () => {
+    const { payloads, hasPictureId } = packetize('vp8', Buffer.alloc(3000, 7), true);
+    expect(hasPictureId).toBe(true);
+    for (const payload of payloads) writePictureId(payload, 0x7ffe);
+    expect(payloads.map((payload) => Vp8RtpPayload.deSerialize(payload))).toMatchObject([
+      { sBit: 1, pid: 0, pictureId: 0x7ffe },
+      { sBit: 0, pid: 0, pictureId: 0x7ffe },
+      { sBit: 0, pid: 0, pictureId: 0x7ffe },
+    ]);
   });
 
   it('cuts a frame into pieces of one size, of which only the last is smaller', () => {

@@ -3,11 +3,13 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import type { PacketFate } from '../congestion/send-history.js';
 import { CongestionExtension } from './congestion-extension.js';
+import { NO_PICTURE_ID } from './packet-history.js';
 import type { PacketWriter } from './packet-writer.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, REPAIR_LIMIT_BYTES, RepairBudget } from './repair-budget.js';
 import { Retransmitter, VIDEO_HISTORY_PACKETS } from './retransmitter.js';
 import { RTP_HEADER_BYTES, RtpStream } from './rtp-stream.js';
 import { SrtpSender } from './srtp.js';
+import { PICTURE_ID_MASK } from './vp8-packetizer.js';
 
 const PAYLOAD_BYTES = 1000;
 const PACKET_BYTES = PAYLOAD_BYTES + RTP_HEADER_BYTES;
@@ -99,13 +101,13 @@ describe('a lost packet', () => {
 
   it('is sent with the payload type it had', () => {
     repeated = retransmitterOf(undefined);
-    const sequence = repeated.send(Buffer.alloc(80), 0, false, 63);
+    const sequence = repeated.send(Buffer.alloc(80), 0, false, NO_PICTURE_ID, 63);
     repeated.repeat([sequence], 0);
     expect(wire.map(({ payloadType }) => payloadType)).toEqual([63, 63]);
   });
 
   it('is sent on a stream of its own as what that stream takes', () => {
-    const sequence = repeated.send(Buffer.alloc(165), 0, false, 63, Buffer.alloc(80));
+    const sequence = repeated.send(Buffer.alloc(165), 0, false, NO_PICTURE_ID, 63, Buffer.alloc(80));
     repeated.repeat([sequence], 0);
     expect(wire.map(({ payloadType, bytes }) => [payloadType, bytes - RTP_HEADER_BYTES - 16])).toEqual([
       [63, 165],
@@ -140,6 +142,20 @@ describe('a lost packet', () => {
     const after = send(30);
     repeated.repeat([...before, ...after], 0);
     expect(wire.map(({ timestamp }) => timestamp)).toEqual(after.map((_, i) => i));
+  });
+
+  it('is sent again with the picture id it had, which its shared payload has lost since', () => {
+    const payload = Buffer.alloc(PAYLOAD_BYTES);
+    const pictureIds: number[] = [];
+    const { send: write } = writer;
+    writer.send = (bytes) => {
+      pictureIds.push(payload.readUInt16BE(2) & PICTURE_ID_MASK);
+      return write(bytes);
+    };
+    const first = repeated.send(payload, 0, true, 7);
+    repeated.send(payload, 3000, true, 8);
+    repeated.repeat([first], 0);
+    expect(pictureIds).toEqual([7, 8, 7]);
   });
 
   it('is sent twice on a long and lossy path, where the viewer takes a stream for it', () => {

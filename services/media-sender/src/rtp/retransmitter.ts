@@ -1,8 +1,9 @@
 import type { PacketFate } from '../congestion/send-history.js';
 import { transportSequenceOf } from './congestion-extension.js';
-import { PacketHistory, type SentPacket } from './packet-history.js';
+import { NO_PICTURE_ID, PacketHistory, type SentPacket } from './packet-history.js';
 import type { RepairBudget } from './repair-budget.js';
 import { RTP_HEADER_BYTES, type RtpStream } from './rtp-stream.js';
+import { writePictureId } from './vp8-packetizer.js';
 
 export interface RetransmitterOptions {
   readonly original: RtpStream;
@@ -71,6 +72,7 @@ export class Retransmitter {
 
   /**
    * Sends a packet, and remembers it.
+   * @param pictureId is written into the payload, where it has one (RFC 7741 §4.2).
    * @param payloadType of the packet. Default: the stream's.
    * @param retransmission what a packet on the retransmission stream carries. Default: `payload`.
    * @returns its sequence number.
@@ -79,12 +81,14 @@ export class Retransmitter {
     payload: Buffer,
     timestamp: number,
     marker: boolean,
+    pictureId = NO_PICTURE_ID,
     payloadType = this.#original.payloadType,
     retransmission = payload,
   ): number {
+    if (pictureId !== NO_PICTURE_ID) writePictureId(payload, pictureId);
     const sequence = this.#original.send(payload, timestamp, marker, false, payloadType);
     const kept = this.#rtx ? retransmission : payload;
-    this.#history.remember(sequence, kept, timestamp, marker, payloadType, this.#original.extension);
+    this.#history.remember(sequence, kept, timestamp, marker, payloadType, this.#original.extension, pictureId);
     this.#newest = sequence;
     this.#newestTimestamp = timestamp;
     this.#budget.earn(payload.length);
@@ -164,6 +168,7 @@ export class Retransmitter {
   }
 
   #send(packet: SentPacket, padding = false): void {
+    if (packet.pictureId !== NO_PICTURE_ID) writePictureId(packet.payload, packet.pictureId);
     if (!this.#rtx) {
       this.#original.repeat(packet);
       return;

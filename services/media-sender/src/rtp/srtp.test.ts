@@ -9,6 +9,7 @@ import {
 } from 'werift';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { CongestionExtension, type CongestionExtensionIds } from './congestion-extension.js';
+import { NO_PICTURE_ID } from './packet-history.js';
 import { senderReport } from './rtcp.js';
 import { RtpStream } from './rtp-stream.js';
 import { MASTER_KEY_BYTES, masterSaltBytes, SrtcpReceiver, type SrtpKeys, SrtpSender } from './srtp.js';
@@ -115,7 +116,15 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     const payload = randomBytes(500);
     const send = (timestamp: number, payloadType: number) => {
       const sequence = stream.send(payload, timestamp, true, false, payloadType);
-      return { payload, timestamp, marker: true, sequence, payloadType, extension: stream.extension };
+      return {
+        payload,
+        timestamp,
+        marker: true,
+        sequence,
+        payloadType,
+        extension: stream.extension,
+        pictureId: NO_PICTURE_ID,
+      };
     };
     const sent = [send(7, 96), send(8, 63)];
     for (const packet of sent) stream.repeat(packet);

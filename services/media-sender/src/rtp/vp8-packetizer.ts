@@ -1,13 +1,22 @@
 import type { PacketizedFrame } from './packetized-frame.js';
 import { evenPieces, MAX_PAYLOAD_BYTES } from './payload-size.js';
 
-/** Payload descriptor's S bit: start of a VP8 partition (RFC 7741 §4.2). */
+/**
+ * The payload descriptor (RFC 7741 §4.2): X and, at the start of a partition, S; I; a picture id of 15 bits, with its M bit.
+ * Without picture ids, Chromium drops what is repaired after the next keyframe has come.
+ */
+const EXTENDED = 0x80;
 const START_OF_PARTITION = 0x10;
-const DESCRIPTOR_BYTES = 1;
+const HAS_PICTURE_ID = 0x80;
+const LONG_PICTURE_ID = 0x8000;
+const PICTURE_ID_OFFSET = 2;
+const DESCRIPTOR_BYTES = 4;
+
+export const PICTURE_ID_MASK = 0x7fff;
 
 /**
- * A VP8 frame as RTP payloads with the one-byte payload descriptor (RFC 7741 §4.2). It leaves out the optional picture id,
- * which counts frames per stream: so the payloads belong to no stream and all viewers share them.
+ * A VP8 frame as RTP payloads. All viewers share them, and each counts its frames by itself: its picture id is written by
+ * {@link writePictureId} just before a packet is encrypted.
  *
  * @throws RangeError when the frame is empty.
  */
@@ -20,11 +29,18 @@ export function packetizeVp8(data: Buffer, keyframe: boolean, maxPayloadBytes = 
   let at = 0;
   for (let from = 0; from < data.length; from += pieceBytes) {
     const to = Math.min(from + pieceBytes, data.length);
-    memory[at] = from === 0 ? START_OF_PARTITION : 0;
+    memory[at] = from === 0 ? EXTENDED | START_OF_PARTITION : EXTENDED;
+    memory[at + 1] = HAS_PICTURE_ID;
+    writePictureId(memory, 0, at);
     data.copy(memory, at + DESCRIPTOR_BYTES, from, to);
     const end = at + DESCRIPTOR_BYTES + to - from;
     payloads.push(memory.subarray(at, end));
     at = end;
   }
-  return { payloads, keyframe, bytes };
+  return { payloads, keyframe, bytes, hasPictureId: true };
+}
+
+/** @param payload a VP8 payload, or memory that has one at `at`. @param pictureId 15 bits. */
+export function writePictureId(payload: Buffer, pictureId: number, at = 0): void {
+  payload.writeUInt16BE(LONG_PICTURE_ID | pictureId, at + PICTURE_ID_OFFSET);
 }

@@ -11,12 +11,14 @@ import {
   TRANSPORT_SEQUENCE_URI,
 } from '../rtp/congestion-extension.js';
 import type { PacketCrypto } from '../rtp/packet-crypto.js';
+import { NO_PICTURE_ID } from '../rtp/packet-history.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter, VIDEO_HISTORY_PACKETS, VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS } from '../rtp/retransmitter.js';
 import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
 import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
+import { PICTURE_ID_MASK } from '../rtp/vp8-packetizer.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } from './dtls.js';
 import { isDtls } from './dtls-records.js';
@@ -164,6 +166,8 @@ export class WebRtcTransport implements ViewerTransport {
   #byeAtMs: number | undefined;
   #failures = 0;
   #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
+  /** Of the newest video frame: counted per viewer, because frames may be left out. */
+  #pictureId = 0;
   #packetsDropped = 0;
   #audioPackets = 0;
   #redundantPackets = 0;
@@ -266,7 +270,9 @@ export class WebRtcTransport implements ViewerTransport {
       const payload = payloads[i];
       if (payload === undefined) break;
       if (!this.#maySend()) return i - fromPacket;
-      const sequence = videoRetransmitter.send(payload, timestamp, i === payloads.length - 1);
+      if (i === 0) this.#pictureId = (this.#pictureId + 1) & PICTURE_ID_MASK;
+      const pictureId = frame.hasPictureId ? this.#pictureId : NO_PICTURE_ID;
+      const sequence = videoRetransmitter.send(payload, timestamp, i === payloads.length - 1, pictureId);
       if (frame.keyframe && i === 0) videoRetransmitter.beginKeyframe(sequence);
     }
     return toPacket - fromPacket;
@@ -296,7 +302,7 @@ export class WebRtcTransport implements ViewerTransport {
     const timestamp = audio.timestampOf(packet.ticks);
     this.#audioPackets++;
     if (red && redPayloadType !== undefined) {
-      audioRetransmitter.send(red, timestamp, false, redPayloadType, packet.opus);
+      audioRetransmitter.send(red, timestamp, false, NO_PICTURE_ID, redPayloadType, packet.opus);
       this.#redundantPackets += depth;
       this.#redundancyBytes += red.length - packet.opus.length;
     } else {
