@@ -43,22 +43,22 @@ function refused(code: ErrorCode, composition: object, infos: Record<string, Med
   expect(() => plan(composition, infos)).toThrow(expect.objectContaining({ code }) as Error);
 }
 
-describe('planComposition', () => {
+describe('planComposition()', () => {
   const two = { layers: [{ input: 'a' }, { input: 'b' }] };
 
-  it('lasts as long as the longest layer, at the rate of the fastest', () => {
+  it('takes the duration of the longest layer and the rate of the fastest', () => {
     const { frames, fps } = plan(two, { a: lasting(4, 30), b: lasting(2, 50) });
     expect(fps).toEqual({ num: 50, den: 1 });
     expect(frames).toBe(200);
   });
 
-  it('is brought to the avatar’s rate, or else to its own', () => {
+  it("uses the avatar's rate, or else its own", () => {
     const infos = { a: lasting(4, 30), b: lasting(2, 50) };
     expect(plan({ ...two, fps: { num: 24, den: 1 } }, infos).frames).toBe(96);
     expect(plan({ ...two, fps: { num: 24, den: 1 } }, infos, { num: 10, den: 1 }).frames).toBe(40);
   });
 
-  it('counts a late start, and not what loops', () => {
+  it('includes a late start, and ignores loops', () => {
     const infos = { a: lasting(4), b: lasting(9) };
     expect(
       plan(
@@ -73,22 +73,22 @@ describe('planComposition', () => {
     ).toBe(135);
   });
 
-  it('lasts as long as the input that it names', () => {
+  it('takes the duration of the named input', () => {
     expect(plan({ ...two, lengthOf: 'b' }, { a: lasting(4), b: lasting(2) }).frames).toBe(60);
   });
 
-  it('lasts as long as what is heard where all that is seen is still', () => {
+  it('takes the duration of the audio if all layers are still images', () => {
     const composition = { layers: [{ input: 'still' }], audio: [{ input: 'music' }] };
     const { frames, fps } = plan(composition, { still: STILL, music: MUSIC });
     expect([frames, fps.num]).toEqual([225, 25]);
   });
 
-  it('is not made longer by sound that only goes with it', () => {
+  it('ignores the duration of audio that only accompanies', () => {
     const composition = { layers: [{ input: 'a' }], audio: [{ input: 'a' }, { input: 'music', gainDb: -20 }] };
     expect(plan(composition, { a: lasting(4), music: MUSIC }).frames).toBe(120);
   });
 
-  it('refuses one whose length nothing says', () => {
+  it('rejects a composition without a duration', () => {
     const unstated = mediaInfo({
       container: 'mpegts',
       durationSeconds: undefined,
@@ -101,7 +101,7 @@ describe('planComposition', () => {
     refused('media_too_long', { layers: [{ input: 'a' }] }, { a: lasting(4000) });
   });
 
-  it('refuses a layer without a picture, and a sound that is none', () => {
+  it('rejects a layer without video, and audio without an audio track', () => {
     refused('media_no_video', { layers: [{ input: 'music' }] }, { music: MUSIC });
     refused(
       'media_unreadable',
@@ -111,7 +111,7 @@ describe('planComposition', () => {
     refused('composition_input_missing', two, { a: lasting(2) });
   });
 
-  it('hears every layer that has a sound unless told otherwise, and reads it from the layer’s own file', () => {
+  it("mixes the audio of every layer by default, and reads it from the layer's own file", () => {
     const { sounds, inputs } = plan(
       { layers: [{ input: 'a' }, { input: 'still' }, { input: 'b' }] },
       { a: lasting(2), still: STILL, b: lasting(2) },
@@ -121,7 +121,7 @@ describe('planComposition', () => {
     expect(plan({ ...two, audio: [] }, { a: lasting(2), b: lasting(2) }).sounds).toEqual([]);
   });
 
-  it('scales in proportion, crops to cover, and keeps all even', () => {
+  it('scales in proportion, crops to cover, and keeps all sizes even', () => {
     const layer = (fit: string) => {
       const box = { x: 101, y: 51, width: 200, height: 200 };
       const { layers } = plan({ layers: [{ input: 'a', box, fit }] }, { a: lasting(2) });

@@ -8,13 +8,13 @@ import { LoaderScene } from '../../testing/loader-scene.js';
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
 const H264: RenditionConfig = { ...VP8, id: 'h264', codec: 'h264' };
 
-/** BT.601, limited range, as a viewer's decoder will turn it back. */
+/** BT.601, limited range, as viewers' decoders convert it. */
 const RED: Pixel = { y: 81, u: 90, v: 240 };
 const BLUE: Pixel = { y: 41, u: 240, v: 110 };
 const WHITE: Pixel = { y: 235, u: 128, v: 128 };
 
-/** Real files merged by real ffmpeg into real Redis, and what comes out, decoded again. */
-describe('a composition', () => {
+/** Merges real files with ffmpeg into Redis, and checks the decoded result. */
+describe('composition', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   let store: RedisMediaStore;
@@ -58,7 +58,7 @@ describe('a composition', () => {
     expect(pixel).toEqual({ y: near(y), u: near(u), v: near(v) });
   }
 
-  it('puts inputs of different rate, size and length side by side; one that ends freezes', async () => {
+  it('places inputs of different rate, size and length side by side, and freezes one that ends', async () => {
     const paths = {
       left: await plain('red.mp4', 'red', { fps: 25, size: '160x240' }),
       right: await plain('blue.mp4', 'blue', { seconds: 1, fps: 30, size: '80x120' }),
@@ -73,7 +73,7 @@ describe('a composition', () => {
     }
   });
 
-  it('shows the background where a layer has disappeared, has not begun, or does not reach', async () => {
+  it('shows the background where a layer is absent or does not reach', async () => {
     const paths = {
       face: await plain('face.mp4', 'red', { seconds: 1 }),
       studio: await plain('studio.mp4', 'white', { seconds: 2 }),
@@ -93,7 +93,7 @@ describe('a composition', () => {
     for (const frame of [0, 30, 59]) expectColor(below[frame], BLUE);
   });
 
-  it('loops what is to loop, for as long as the others last', async () => {
+  it('loops inputs for as long as the others last', async () => {
     const paths = { flash: await clips.flashBeep('flash.mp4'), long: await plain('long.mp4', 'black', { seconds: 5 }) };
     const layers = [{ input: 'long' }, { input: 'flash', atEnd: 'loop' }];
     const manifest = await merge(
@@ -106,7 +106,7 @@ describe('a composition', () => {
     expect(beeps.map((time) => Math.round(time))).toEqual([0, 1, 2, 3, 4]);
   });
 
-  it('keeps picture and sound together, to the sample, where an input begins late', async () => {
+  it('keeps audio and video in sync to the sample if an input begins late', async () => {
     const paths = {
       talk: await clips.flashBeep('talk.mp4', { audioLateSeconds: 0.25 }),
       base: await plain('base.mp4', 'black', { seconds: 4 }),
@@ -115,11 +115,11 @@ describe('a composition', () => {
     const manifest = await merge({ layout: 'over-background', layers }, paths);
     const { flashes, beeps } = await decodeSegment(store, manifest);
     expect(flashes).toEqual([0.5, 1.5, 2.5]);
-    expect(beeps).toHaveLength(2); // the first lies before the file's sound begins
+    expect(beeps).toHaveLength(2); // The first one is before the file's audio begins.
     for (const [i, beep] of beeps.entries()) expect(Math.abs(beep - (1.5 + i))).toBeLessThan(0.002);
   });
 
-  it('keys a color out, exactly as bright and colored as before beside it', async () => {
+  it('keys a color out without changing the brightness or color beside it', async () => {
     const green = await clips.make('green.mp4', [
       '-f',
       'lavfi',
@@ -164,7 +164,7 @@ describe('a composition', () => {
     expectColor((await seen(manifest, 0.75, 0.5))[15], BLUE);
   });
 
-  it('mixes sounds by their gains, and leaves out what is not to be heard', async () => {
+  it('mixes audio by gain, and leaves out inputs that are not to be mixed', async () => {
     const tone = (name: string, hertz: number) =>
       clips.make(name, ['-f', 'lavfi', '-i', `aevalsrc=0.5*sin(2*PI*${hertz}*t):s=${PCM_RATE}:d=3`]);
     const paths = {
@@ -183,7 +183,7 @@ describe('a composition', () => {
     expect(amplitude(samples, 1000)).toBeCloseTo(0, 2);
   });
 
-  it('names the input that is damaged, and leaves nothing behind', async () => {
+  it('names the damaged input, and leaves nothing behind', async () => {
     const whole = await clips.test('whole.mp4', {
       output: ['-c:v', 'libx264', '-pix_fmt', 'yuv420p', '-c:a', 'aac', '-movflags', '+faststart'],
     });
@@ -204,7 +204,7 @@ describe('a composition', () => {
   });
 });
 
-/** Of one frequency in the sound, 0 to 1 (a single bin of a Fourier transform). */
+/** @returns the share of one frequency in the audio, 0 to 1 (a single bin of a Fourier transform). */
 function amplitude(samples: Int16Array, hertz: number): number {
   let [re, im] = [0, 0];
   for (const [i, sample] of samples.entries()) {

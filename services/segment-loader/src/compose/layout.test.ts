@@ -9,8 +9,8 @@ const boxes = (layout: Layout, count: number) => {
   return placeLayers(compositionSchema.parse({ ...SIZE, layout, layers })).map(({ box }) => box);
 };
 
-describe('placeLayers', () => {
-  it('puts layers side by side over the whole width', () => {
+describe('placeLayers()', () => {
+  it('places layers side by side over the whole width', () => {
     expect(boxes('side-by-side', 3).map(({ x, width, height }) => [x, width, height])).toEqual([
       [0, 426, 720],
       [426, 428, 720],
@@ -18,7 +18,7 @@ describe('placeLayers', () => {
     ]);
   });
 
-  it('gives no place to a layer that has a box of its own', () => {
+  it('places no layer that has a box of its own', () => {
     const box = { x: 1000, y: 40, width: 240, height: 120 };
     const layers = [{ input: 'host' }, { input: 'logo', box }, { input: 'guest' }];
     const placed = placeLayers(compositionSchema.parse({ ...SIZE, layout: 'side-by-side', layers }));
@@ -29,7 +29,7 @@ describe('placeLayers', () => {
     ]);
   });
 
-  it('makes a grid that is as near to square as it gets, and centers a last row that is not full', () => {
+  it('makes a nearly square grid, and centers an incomplete last row', () => {
     expect(boxes('grid', 4).map(({ x, y }) => [x, y])).toEqual([
       [0, 0],
       [640, 0],
@@ -39,7 +39,7 @@ describe('placeLayers', () => {
     expect(boxes('grid', 3)[2]).toEqual({ x: 320, y: 360, width: 640, height: 360 });
   });
 
-  it('keeps every box even and inside, with no two in each other, for any number of layers', () => {
+  it('keeps all boxes even, inside the canvas and disjoint, for any number of layers', () => {
     for (const layout of ['side-by-side', 'grid'] as const) {
       for (let count = 1; count <= 16; count++) {
         const placed = boxes(layout, count);
@@ -58,14 +58,14 @@ describe('placeLayers', () => {
     }
   });
 
-  it('puts small pictures into the lower right corner, one beside the other', () => {
+  it('places small layers in the lower right corner, side by side', () => {
     const [main, first, second] = boxes('picture-in-picture', 3);
     expect(main).toEqual({ x: 0, y: 0, ...SIZE });
     expect(first).toEqual({ x: 874, y: 482, width: 384, height: 216 });
     expect(second).toEqual({ x: 468, y: 482, width: 384, height: 216 });
   });
 
-  it('fills the canvas with the background, and keys what is over it; a layer that says otherwise has its way', () => {
+  it('fills the canvas with the background and keys the layers above, unless a layer overrides that', () => {
     const key = { color: '#00ff00', similarity: 0.25, blend: 0.05 };
     const layers = [{ input: 'studio' }, { input: 'face' }, { input: 'logo', fit: 'stretch', key }];
     const placed = placeLayers(compositionSchema.parse({ ...SIZE, layout: 'over-background', layers }));

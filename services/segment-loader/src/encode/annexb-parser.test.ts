@@ -7,7 +7,7 @@ const SHORT = Buffer.from([0, 0, 1]);
 const LONG = Buffer.from([0, 0, 0, 1]);
 const DELIMITER = Buffer.from([9, 0xf0]);
 
-/** A NAL unit as an encoder writes it: no start code inside, and a stop bit at its end (H.264 §7.4.1). */
+/** A NAL unit as encoders write it: without a start code inside, with a stop bit at its end (H.264 §7.4.1). */
 function nal(type: number, payload: Uint8Array): Buffer {
   return Buffer.from([type | 0x60, ...[...payload].map((byte) => (byte < 4 ? byte + 4 : byte)), 0x80]);
 }
@@ -26,7 +26,7 @@ const unit: fc.Arbitrary<Unit> = fc.record({
   startCode: fc.constantFrom(SHORT, LONG),
 });
 
-/** The NAL units of a unit that a decoder needs. */
+/** @returns the NAL units of an access unit that a decoder needs. */
 function essentials({ isIdr, slices }: Unit): Buffer[] {
   const parameters = isIdr ? [nal(7, Uint8Array.of(1, 2)), nal(8, Uint8Array.of(3))] : [];
   return [...parameters, ...slices.map((slice) => nal(isIdr ? 5 : 1, slice))];
@@ -42,7 +42,7 @@ function annexB(units: readonly Unit[]): Buffer {
 }
 
 describe('AnnexBParser', () => {
-  it('gives the same access units however the stream is cut, without what no decoder needs', () => {
+  it('returns the same access units however the stream is cut, without what no decoder needs', () => {
     fc.assert(
       fc.property(
         fc.array(unit, { maxLength: 8 }).chain((units) => fc.tuple(fc.constant(units), cutAnywhere(annexB(units)))),
@@ -58,14 +58,14 @@ describe('AnnexBParser', () => {
     );
   });
 
-  it('gives out an access unit as soon as the next one begins', () => {
+  it('returns an access unit as soon as the next one begins', () => {
     const parser = new AnnexBParser();
     const first: Unit = { isIdr: true, slices: [Uint8Array.of(9)], hasSei: false, startCode: LONG };
     expect(parser.push(annexB([first]))).toEqual([]);
     expect(parser.push(Buffer.concat([LONG, DELIMITER, LONG]))).toHaveLength(1);
   });
 
-  it('has nothing to say about an empty stream', () => {
+  it('returns nothing for an empty stream', () => {
     expect(new AnnexBParser().end()).toEqual([]);
   });
 });

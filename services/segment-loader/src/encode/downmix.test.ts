@@ -42,7 +42,7 @@ describe('downmixWeights()', () => {
     for (const [i, weight] of weights.entries()) expect(weight).toBeCloseTo(expected[i] as number, 2);
   });
 
-  it('finds one voice among 64 channels', () => {
+  it('keeps a single voice among 64 channels audible', () => {
     const weights = weightsOf(Array.from({ length: 64 }, (_, i) => (i === 41 ? voice : silence)));
     expect(weights.map((weight) => Math.round(weight * 100) / 100)).toEqual(
       Array.from({ length: 64 }, (_, i) => (i === 41 ? 1 : 0)),

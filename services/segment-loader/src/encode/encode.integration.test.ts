@@ -17,15 +17,15 @@ const plan = planEncode(videoTrack({ width: 160, height: 120 }), undefined, sett
 const job = fileJob(plan, { maxPixels: 1e7, threads: 1 });
 const LIMITS = { maxDurationSeconds: 60, stallMs: 60_000, totalMs: 60_000 };
 
-/** With files that nothing comes from, and a store that fails. */
-describe('encode', () => {
+/** Uses files that deliver nothing, and a store that fails. */
+describe('encode()', () => {
   const clips = new Clips();
   let silent: FileHandle;
   let clip: FileHandle;
   beforeEach(async () => {
     const path = join(clips.folder, `pipe-${Math.random()}`);
     execFileSync('mkfifo', [path]);
-    // Open for both, so that whoever reads waits for more instead of reaching an end.
+    // Open for both, so that a reader waits for more instead of reaching the end.
     silent = await open(path, 'r+');
     clip = await open(await clips.test('clip.mp4', { output: ['-an', '-c:v', 'libx264', '-pix_fmt', 'yuv420p'] }));
   });
@@ -42,21 +42,21 @@ describe('encode', () => {
     signal = new AbortController().signal,
   ) => encode(job, [file.fd], { ...LIMITS, ...limits }, sink, signal);
 
-  it('gives up an encoder that makes nothing', async () => {
+  it('stops an encoder that makes no progress', async () => {
     await expect(run(silent, { stallMs: 200 })).rejects.toMatchObject({
       code: 'media_undecodable',
       message: expect.stringContaining('produced no output') as string,
     });
   });
 
-  it('gives up an encoder that takes too long altogether', async () => {
+  it('stops an encoder that exceeds the total time limit', async () => {
     await expect(run(silent, { totalMs: 200 })).rejects.toMatchObject({
       code: 'media_undecodable',
       message: expect.stringContaining('took longer') as string,
     });
   });
 
-  it('does not take a slow store for a stuck encoder', async () => {
+  it('does not count back-pressure from the store as a stall of the encoder', async () => {
     const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 2700));
     let written = 0;
     const sink = { ...nowhere, writeGop: () => (written++ === 0 ? slow() : Promise.resolve()) };
@@ -64,7 +64,7 @@ describe('encode', () => {
     expect(written).toBe(4);
   });
 
-  it('ends with the error of a store that fails, and writes no more', async () => {
+  it('rejects with the error of a store that fails, and writes no more', async () => {
     let written = 0;
     const sink = {
       ...nowhere,
@@ -74,7 +74,7 @@ describe('encode', () => {
     expect(written).toBe(2);
   });
 
-  it('ends when it is given up, before or while it runs', async () => {
+  it('ends when it is canceled, before or while it runs', async () => {
     const abort = new AbortController();
     const running = run(silent, {}, nowhere, abort.signal);
     abort.abort(new Error('given up'));

@@ -8,7 +8,7 @@ function logOf(...lines: string[]): EncoderLog {
 }
 
 describe('EncoderLog', () => {
-  it('counts damage by stream, in the words of FFmpeg 5', () => {
+  it("counts damage by stream in FFmpeg 5's messages", () => {
     const log = logOf(
       '[error] Error while decoding stream #0:0: Invalid data found when processing input',
       '[warning] file:/dev/fd/3: corrupt decoded frame in stream 0',
@@ -20,11 +20,11 @@ describe('EncoderLog', () => {
     expect(log.health('0:1')).toEqual({ damaged: 0, decoded: undefined });
   });
 
-  it('counts a damaged frame of the second file as its own', () => {
+  it('counts a damaged frame of the second file separately', () => {
     expect(logOf('[warning] file:/dev/fd/4: corrupt decoded frame in stream 0').health('1:0').damaged).toBe(1);
   });
 
-  it('counts damage in the words of FFmpeg 7', () => {
+  it("counts damage in FFmpeg 7's messages", () => {
     const log = logOf(
       '[vist#0:0/h264 @ 0x55e] [dec:h264 @ 0x55f] [error] Error submitting packet to decoder: Invalid data found',
       '[vist#0:0/h264 @ 0x55e] [dec:h264 @ 0x55f] [warning] corrupt decoded frame',
@@ -33,14 +33,14 @@ describe('EncoderLog', () => {
     expect(log.health('0:0')).toEqual({ damaged: 2, decoded: 8 });
   });
 
-  it('understands a line that arrives in pieces', () => {
+  it('parses a line that arrives in pieces', () => {
     const log = new EncoderLog();
     for (const piece of ['[error] Error while deco', 'ding stream #0:1: In', 'valid data\n'])
       log.push(Buffer.from(piece));
     expect(log.health('0:1').damaged).toBe(1);
   });
 
-  it('keeps the last complaints only, however many there are', () => {
+  it('keeps a limited number of the last messages', () => {
     const log = logOf(...Array.from({ length: 10_000 }, (_, i) => `[h264 @ 0x1] [error] complaint ${i}`));
     expect(log.complaints).toContain('complaint 9999');
     expect(log.complaints.length).toBeLessThan(1000);
@@ -49,7 +49,7 @@ describe('EncoderLog', () => {
     expect(log.complaints.length).toBeLessThan(1000);
   });
 
-  it('notes a picture that grew beyond the limit', () => {
+  it('detects a frame that exceeds the size limit', () => {
     const log = logOf(
       '[h264 @ 0x1] [IMGUTILS @ 0x2] [error] Picture size 16000x16000 exceeds specified max pixel count 33177600, see',
     );

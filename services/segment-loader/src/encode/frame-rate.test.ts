@@ -5,7 +5,7 @@ import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 const rate = (num: number, den = 1) => ({ num, den });
 type Rate = ReturnType<typeof rate>;
 
-/** What is chosen for frames that are that far apart, with what the header says. */
+/** @returns the rate chosen for frames at these intervals, and the header's rate. */
 const chosen = (seconds: number | undefined, header: { average?: Rate; nominal?: Rate } = {}, isSteady = true) =>
   chooseFrameRate({
     averageRate: header.average,
@@ -13,7 +13,7 @@ const chosen = (seconds: number | undefined, header: { average?: Rate; nominal?:
     frameTimes: seconds === undefined ? undefined : { seconds, isSteady },
   });
 
-describe('chooseFrameRate', () => {
+describe('chooseFrameRate()', () => {
   it('keeps a constant rate exactly, up to 60', () => {
     for (const source of [
       rate(24000, 1001),
@@ -28,12 +28,12 @@ describe('chooseFrameRate', () => {
     ]) {
       const seconds = source.den / source.num;
       expect(chosen(seconds, { nominal: source, average: source })).toEqual(source);
-      // A clock of milliseconds as nominal rate changes nothing.
+      // A nominal rate that is a clock of milliseconds changes nothing.
       expect(framesPerSecond(chosen(seconds, { nominal: rate(1000), average: rate(8) }))).toBeCloseTo(1 / seconds, 3);
     }
   });
 
-  it('tells 29.97 from 30 by the header where the timestamps are rounded', () => {
+  it('distinguishes 29.97 from 30 by the header if timestamps are rounded', () => {
     expect(chosen(0.033345, { nominal: rate(30000, 1001) })).toEqual(rate(30000, 1001));
     expect(chosen(0.033345, { nominal: rate(30) })).toEqual(rate(30));
   });
@@ -45,8 +45,8 @@ describe('chooseFrameRate', () => {
     expect(chosen(1 / 100)).toEqual(rate(50));
   });
 
-  it('takes the nearest common rate when the rate varies', () => {
-    // A phone that says 30 and, in dim light, makes 29.2 on average.
+  it('takes the nearest common rate if the rate varies', () => {
+    // A phone that states 30 and records 29.2 on average in dim light.
     expect(chosen(1 / 29.2, { average: rate(292, 10), nominal: rate(90_000) }, false)).toEqual(rate(30));
     expect(chosen(1 / 23, { nominal: rate(60) }, false)).toEqual(rate(24));
     expect(chosen(1 / 7, { nominal: rate(60) }, false)).toEqual(rate(10));
@@ -58,13 +58,13 @@ describe('chooseFrameRate', () => {
     expect(chosen(30)).toEqual(rate(10));
   });
 
-  it('of a single frame is what the header says if frames can have it, else 25', () => {
+  it("takes the header's rate for a single frame if it is valid, else 25", () => {
     expect(chosen(undefined, { nominal: rate(1000) })).toEqual(rate(25));
     expect(chosen(undefined, { nominal: rate(1000), average: rate(30) })).toEqual(rate(30));
     expect(chosen(undefined)).toEqual(rate(25));
   });
 
-  it('is always a rate that a manifest can hold, from 5 to 60', () => {
+  it('always returns a rate that a manifest accepts, from 5 to 60', () => {
     const terms = fc.record({ num: fc.integer({ min: 1, max: 2 ** 31 }), den: fc.integer({ min: 1, max: 2 ** 31 }) });
     const times = fc.option(fc.double({ min: 1e-6, max: 86_400, noNaN: true }), { nil: undefined });
     fc.assert(
@@ -79,8 +79,8 @@ describe('chooseFrameRate', () => {
   });
 });
 
-describe('gopFramesOf', () => {
-  it('is the whole number of frames nearest to the wanted time', () => {
+describe('gopFramesOf()', () => {
+  it('returns the whole number of frames nearest to the wanted duration', () => {
     expect(gopFramesOf(1000, rate(30))).toBe(30);
     expect(gopFramesOf(1000, rate(30000, 1001))).toBe(30);
     expect(gopFramesOf(1000, rate(24000, 1001))).toBe(24);

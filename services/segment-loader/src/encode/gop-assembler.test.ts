@@ -14,13 +14,13 @@ describe('GopAssembler', () => {
     expect(assembler).toMatchObject({ frameCount: 7, gopCount: 3 });
   });
 
-  it('gives nothing more at the end of whole GOPs', () => {
+  it('returns nothing more after whole GOPs', () => {
     const assembler = new GopAssembler(1);
     expect(assembler.push(frame(0, true))).toBeDefined();
     expect(assembler.end()).toBeUndefined();
   });
 
-  it('refuses a GOP that would not start with a keyframe', () => {
+  it('rejects a GOP that does not start with a keyframe', () => {
     const assembler = new GopAssembler(2);
     assembler.push(frame(0, true));
     assembler.push(frame(1, false));

@@ -23,7 +23,7 @@ const frame = fc
   .map(([isKey, rest]) => Buffer.from([isKey ? KEYFRAME : INTERFRAME, ...rest]));
 
 describe('IvfParser', () => {
-  it('gives the same frames however the stream is cut into chunks', () => {
+  it('returns the same frames however the stream is cut', () => {
     fc.assert(
       fc.property(
         fc.array(frame, { maxLength: 12 }).chain((frames) => fc.tuple(fc.constant(frames), cutAnywhere(ivf(frames)))),
@@ -37,11 +37,11 @@ describe('IvfParser', () => {
     );
   });
 
-  it('refuses what is not IVF', () => {
+  it('rejects a stream that is not IVF', () => {
     expect(() => new IvfParser().push(Buffer.alloc(32))).toThrow(/not IVF/);
   });
 
-  it('notices a stream that ends inside a frame, or inside its header', () => {
+  it('rejects a stream that ends within a frame or its header', () => {
     const stream = ivf([Buffer.from([KEYFRAME, 1, 2, 3])]);
     for (const missing of [1, 4, 10]) {
       const parser = new IvfParser();
@@ -50,11 +50,11 @@ describe('IvfParser', () => {
     }
   });
 
-  it('refuses a frame that is never shown: it would count as one', () => {
+  it('rejects a frame that is never shown, because it would count as one', () => {
     expect(() => new IvfParser().push(ivf([Buffer.from([0x00, 1])]))).toThrow(/hidden/);
   });
 
-  it('refuses a frame of impossible size instead of waiting for it', () => {
+  it('rejects a frame of impossible size instead of waiting for it', () => {
     const stream = ivf([Buffer.from([KEYFRAME])]);
     stream.writeUInt32LE(0xffff_ffff, 32);
     expect(() => new IvfParser().push(stream)).toThrow(/4294967295 bytes/);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { cutAnywhere } from '../../testing/cut-anywhere.js';
 import { PcmChunker } from './pcm-chunker.js';
 
-/** PCM whose samples can be told apart. */
+/** PCM with distinct samples. */
 function pcm(samples: number): Buffer {
   return Buffer.from(Int16Array.from({ length: samples }, (_, i) => (i % 30_000) + 1).buffer);
 }
@@ -32,7 +32,7 @@ describe('PcmChunker', () => {
     );
   });
 
-  it('cuts the padding of an encoder off, to the stated sample', () => {
+  it("removes an encoder's padding, to the stated sample", () => {
     for (const stated of [1000, PCM_CHUNK_SAMPLES, PCM_CHUNK_SAMPLES + 7, 2 * PCM_CHUNK_SAMPLES - 1]) {
       const chunker = new PcmChunker(stated);
       const chunks = chunksOf(chunker, [pcm(stated + 700)]);
@@ -41,12 +41,12 @@ describe('PcmChunker', () => {
     }
   });
 
-  it('keeps sound that goes on for longer than padding can: then the stated length is wrong', () => {
+  it('keeps audio that exceeds the stated length by more than padding can', () => {
     const chunker = new PcmChunker(1000);
     expect(Buffer.concat(chunksOf(chunker, [pcm(4000)])).equals(pcm(4000))).toBe(true);
   });
 
-  it('drops a byte without its other half', () => {
+  it('drops half a sample at the end', () => {
     const chunker = new PcmChunker();
     expect(chunksOf(chunker, [Buffer.from([1, 2, 3])])).toEqual([Buffer.from([1, 2])]);
   });

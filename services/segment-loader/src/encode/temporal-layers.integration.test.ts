@@ -22,7 +22,7 @@ function decode(frames: readonly LiveFrame[]): string[] {
 }
 
 describe('temporal layers', () => {
-  it('are for the smallest VP8 rendition of a ladder only', () => {
+  it('are made for the smallest VP8 rendition of a ladder only', () => {
     const ladder = [LARGE, H264, SMALL];
     expect(temporalLayers(SMALL, ladder)).toEqual({
       'ts-parameters': 'ts_target_bitrate=100,150:ts_layering_mode=2',
@@ -33,7 +33,7 @@ describe('temporal layers', () => {
     expect(temporalLayers(SMALL, [SMALL, H264])).toEqual({});
   });
 
-  it.each([30, 25])('of a live push let every second frame be left out, GOPs of %d frames', (gopFrames) => {
+  it.each([30, 25])('make every second frame of a live push discardable, GOPs of %d frames', (gopFrames) => {
     const sent: LiveFrame[] = [];
     const size = { width: WIDTH, height: HEIGHT };
     const renditions = [LARGE, SMALL].map((rendition) => ({ ...rendition, ...size }));

@@ -19,7 +19,7 @@ interface Case extends Partial<Omit<Outcome, 'log'>> {
   withAudio?: boolean;
 }
 
-/** Judges four seconds at 30 fps with sound, all of it there, but for what is told. */
+/** Validates four seconds at 30 fps with audio, complete except for the given differences. */
 function validateCase({ info = mediaInfo(), log = [], withAudio = true, ...outcome }: Case): void {
   const { video, audio } = info;
   if (!video || !audio) throw new Error('a case has both tracks');
@@ -39,18 +39,18 @@ const code = (expected: string) => expect.objectContaining({ code: expected });
 const damagedFrame = '[error] Error while decoding stream #0:0: Invalid data found when processing input';
 const damagedPacket = '[error] Error while decoding stream #0:1: Invalid data found when processing input';
 
-describe('validateOutput', () => {
-  it('accepts what is all there', () => {
+describe('validateOutput()', () => {
+  it('accepts complete output', () => {
     expect(() => validateCase({})).not.toThrow();
   });
 
-  it('calls a file truncated whose picture or sound ends early, whatever ffmpeg exits with, and says by how much', () => {
+  it("reports a file as truncated, and by how much, if audio or video ends early, whatever ffmpeg's exit code", () => {
     expect(() => validateCase({ frames: 60 })).toThrow(code('media_truncated'));
     expect(() => validateCase({ frames: 60 })).toThrow(/2\.00 s of video could be read; the file states 4\.00 s/);
     expect(() => validateCase({ pcmSamples: 48_000 })).toThrow(code('media_truncated'));
   });
 
-  it('tolerates what rounding and priming take: 100 ms', () => {
+  it('tolerates 100 ms for rounding and priming', () => {
     expect(() => validateCase({ frames: 118, pcmSamples: 94_000 })).not.toThrow();
     expect(() => validateCase({ frames: 116 })).toThrow(code('media_truncated'));
   });
@@ -62,7 +62,7 @@ describe('validateOutput', () => {
     expect(() => validateCase({ info, frames: 17_000, pcmSamples: 14_400_000 })).toThrow(code('media_truncated'));
   });
 
-  it('goes by the length of the whole file where a track states none', () => {
+  it('uses the duration of the file if a track states none', () => {
     const info = mediaInfo({
       video: videoTrack({ endSeconds: undefined }),
       audio: audioTrack({ endSeconds: undefined }),
@@ -73,7 +73,7 @@ describe('validateOutput', () => {
     expect(() => validateCase({ info: silent, frames: 30, pcmSamples: 24_000 })).not.toThrow();
   });
 
-  it('calls a file corrupt when more than one frame in 200 is damaged', () => {
+  it('reports a file as corrupt if more than one frame in 200 is damaged', () => {
     expect(() => validateCase({ log: [damagedFrame] })).toThrow(code('media_corrupt'));
     expect(() => validateCase({ log: [damagedFrame] })).toThrow(/1 of 120 video frames/);
     const long = mediaInfo({ video: videoTrack({ endSeconds: 10 }), audio: audioTrack({ endSeconds: 10 }) });
@@ -82,19 +82,19 @@ describe('validateOutput', () => {
     expect(() => validateCase({ ...whole, log: [damagedFrame, damagedFrame] })).toThrow(code('media_corrupt'));
   });
 
-  it('forgives two broken packets of sound, and no more in a short file', () => {
+  it('tolerates two broken audio packets, but no more in a short file', () => {
     expect(() => validateCase({ log: [damagedPacket, damagedPacket] })).not.toThrow();
     expect(() => validateCase({ log: [damagedPacket, damagedPacket, damagedPacket] })).toThrow(code('media_corrupt'));
   });
 
-  it('calls a file corrupt of which no frame could be decoded', () => {
+  it('reports a file as corrupt if no frame could be decoded', () => {
     expect(() => validateCase({ frames: 0, log: [damagedFrame] })).toThrow(code('media_corrupt'));
     expect(() => validateCase({ frames: 0, log: [damagedFrame], exit: { ...EXIT_OK, code: 69 } })).toThrow(
       code('media_corrupt'),
     );
   });
 
-  it('blames the file for an ffmpeg that fails without a complaint, and us where there is none', () => {
+  it('blames the file if ffmpeg fails with a message, and the service if it fails without one', () => {
     expect(() => validateCase({ frames: 0, exit: { ...EXIT_OK, code: 1 } })).toThrow(code('media_undecodable'));
     expect(() => validateCase({ exit: { code: null, signal: 'SIGSEGV', notInstalled: false } })).toThrow(/SIGSEGV/);
     expect(() => validateCase({ frames: 0, exit: { code: 127, signal: null, notInstalled: true } })).toThrow(
@@ -102,7 +102,7 @@ describe('validateOutput', () => {
     );
   });
 
-  it('refuses what holds more than was decoded, whatever the header states', () => {
+  it('rejects a file with more media than was decoded, whatever its header states', () => {
     const content = { packets: 120, packetSeconds: 4, endSeconds: 4, shifts: [] };
     const info = (overrides: Partial<typeof content>) =>
       mediaInfo({

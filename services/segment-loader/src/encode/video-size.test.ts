@@ -5,8 +5,8 @@ import { displaySize, renditionSize } from './video-size.js';
 
 const hd = { maxWidth: 1280, maxHeight: 720 };
 
-describe('displaySize', () => {
-  it('stands a rotated picture upright', () => {
+describe('displaySize()', () => {
+  it('applies rotation', () => {
     for (const orientation of [5, 6, 7, 8] as const) {
       expect(displaySize(videoTrack({ width: 1920, height: 1080, orientation }))).toEqual({
         width: 1080,
@@ -25,13 +25,13 @@ describe('displaySize', () => {
   });
 });
 
-describe('renditionSize', () => {
-  it('fits the picture in, whole and in proportion', () => {
+describe('renditionSize()', () => {
+  it('fits the whole video in proportion', () => {
     expect(renditionSize({ width: 1920, height: 1080 }, hd)).toEqual({ width: 1280, height: 720 });
     expect(renditionSize({ width: 1000, height: 1000 }, hd)).toEqual({ width: 720, height: 720 });
   });
 
-  it('turns the box of a rendition with the picture', () => {
+  it("rotates the rendition's box with the video", () => {
     const portrait = { maxWidth: 720, maxHeight: 1280 };
     for (const box of [hd, portrait]) {
       expect(renditionSize({ width: 1080, height: 1920 }, box)).toEqual({ width: 720, height: 1280 });
@@ -45,11 +45,11 @@ describe('renditionSize', () => {
     expect(renditionSize({ width: 320, height: 240 }, hd)).toEqual({ width: 320, height: 240 });
   });
 
-  it('makes odd sides even', () => {
+  it('rounds odd sides to even ones', () => {
     expect(renditionSize({ width: 321, height: 241 }, hd)).toEqual({ width: 320, height: 240 });
   });
 
-  it('refuses what would be too small to encode', () => {
+  it('rejects video that would be too small to encode', () => {
     expect(() => renditionSize({ width: 1, height: 1 }, hd)).toThrow(
       expect.objectContaining({ code: 'media_too_small' }),
     );
@@ -58,7 +58,7 @@ describe('renditionSize', () => {
     );
   });
 
-  it('is even and inside its limits for any picture', () => {
+  it('returns even sizes within the limits for any video', () => {
     const side = fc.integer({ min: 16, max: 8000 });
     fc.assert(
       fc.property(side, side, side, side, (width, height, maxWidth, maxHeight) => {
@@ -72,7 +72,7 @@ describe('renditionSize', () => {
         expect(sides[1]).toBeLessThanOrEqual(box[1]);
         expect(size.width).toBeLessThanOrEqual(width + 1);
         expect(size.height).toBeLessThanOrEqual(height + 1);
-        // A picture that stands comes out standing.
+        // Upright video stays upright.
         expect(Math.sign(size.height - size.width) * Math.sign(height - width)).toBeGreaterThanOrEqual(0);
       }),
     );

@@ -12,8 +12,8 @@ import { inputUrl, ToolProcess } from './tool-process.js';
 
 const LIMITS = { addressSpaceBytes: 2 ** 30, cpuSeconds: 5, openFiles: 64 };
 
-/** What a decoder that has been taken over would try, run by the same path as ffmpeg. */
-describe('the ffmpeg sandbox', () => {
+/** Attempts of a compromised decoder, run the same way as ffmpeg. */
+describe('ffmpeg sandbox', () => {
   let folder: string;
   let secret: string;
   beforeAll(async () => {
@@ -40,13 +40,13 @@ describe('the ffmpeg sandbox', () => {
     return { out: Buffer.concat(out).toString(), err: Buffer.concat(err).toString(), ...exit };
   }
 
-  it('is in force in full on this machine', () => {
+  it('is fully active on this machine', () => {
     const { tools, encoder } = currentSandbox();
     expect(tools && missingLayers(tools)).toEqual([]);
     expect(encoder && missingLayers(encoder)).toEqual([]);
   });
 
-  it('opens no socket, neither to the network nor to a neighbor', async () => {
+  it('prevents sockets, to the network and to neighbors', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     const connected = vi.fn();
     server.on('connection', connected);
@@ -62,7 +62,7 @@ if (socket(my $s, AF_INET, SOCK_STREAM, 0)) { connect($s, sockaddr_in(${port}, i
     expect(connected).not.toHaveBeenCalled();
   });
 
-  it('reads no secret: no file that is not its input, no environment, no memory of the service', async () => {
+  it("prevents reading secrets: other files, the environment, the service's memory", async () => {
     const script = `
 for my $name ('${secret}', '/etc/passwd', '/proc/${process.pid}/environ', '/proc/${process.pid}/mem', '/proc/self/environ') {
   print "read $name " if open(my $f, '<', $name);
@@ -74,7 +74,7 @@ print join ' ', sort keys %ENV;`;
     expect((await standIn('/usr/bin/perl', script)).out).toBe('AV_LOG_FORCE_NOCOLOR LC_ALL OPENSSL_CONF PATH');
   });
 
-  it('reads the inputs that it was handed, also those that have no name', async () => {
+  it('permits reading its inputs, including those without a name', async () => {
     const file = await open(secret);
     const { out } = await standIn('/usr/bin/perl', `open(my $f, '<', '/dev/fd/3') or die $!; print <$f>`, [file.fd]);
     await file.close();
@@ -82,7 +82,7 @@ print join ' ', sort keys %ENV;`;
     expect(inputUrl(0)).toBe('file:/dev/fd/3');
   });
 
-  it('starts no process', async () => {
+  it('prevents starting processes', async () => {
     const { out } = await standIn(
       '/usr/bin/perl',
       `my $made = 0; for (1 .. 100) { my $pid = fork; exit 0 if defined $pid && !$pid; $made++ if defined $pid } print $made`,
@@ -90,7 +90,7 @@ print join ' ', sort keys %ENV;`;
     expect(out).toBe('0');
   });
 
-  it('writes and changes no file, and makes none', async () => {
+  it('prevents writing, changing and creating files', async () => {
     const script = `
 print open(my $f, '>', '${join(folder, 'made')}') ? 'made ' : 'refused ';
 print open(my $g, '>>', '${secret}') ? 'changed ' : 'refused ';
@@ -99,7 +99,7 @@ print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
     expect((await standIn('/usr/bin/perl', script)).out).toBe('refused refused refused refused');
   });
 
-  it('gets no more memory, descriptors or privileges than it may have', async () => {
+  it('limits memory, descriptors and privileges', async () => {
     const memory = await standIn('/usr/bin/perl', `my $much = 'x' x (5 * 2 ** 30); print "allocated"`);
     expect(memory.out).toBe('');
     expect(memory.code).not.toBe(0);
@@ -112,7 +112,7 @@ print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
     if (process.getuid?.() === 0) expect(who.out).toBe('65534 65534 alone');
   });
 
-  it('ends when it has used its processor time', async () => {
+  it('ends the process after its CPU time limit', async () => {
     const command = { program: '/usr/bin/perl', args: ['-e', '1 while 1'] };
     const { program, args } = sandboxed(command, currentSandbox().tools ?? NO_LAYERS, {
       limits: { ...LIMITS, cpuSeconds: 1 },
@@ -122,7 +122,7 @@ print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
     expect(signal).toBe('SIGKILL');
   });
 
-  it('runs the live encoder with what it needs, and nothing else', () => {
+  it('permits the live encoder what it needs, and nothing else', () => {
     const { program, args } = encoderCommandLine(['-e', '']);
     const at = args.indexOf('-e', args.indexOf('--') + 1);
     expect(program).toBe('/usr/bin/perl');
@@ -133,7 +133,7 @@ print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
       console.log(tried(() => readFileSync(${JSON.stringify(secret)})), tried(() => readdirSync('/etc')),
         require('node:child_process').spawnSync('/bin/true').error?.code);
       require('node:net').connect(9, '127.0.0.1').on('error', (error) => console.log(error.code));`;
-    // As nice as this process: live pushes must keep up, so their encoder gets no lower priority than the service.
+    // The same priority as this process: live pushes must keep up.
     const expected = new RegExp(`^nice ${getPriority()}\\nEACCES EACCES E(PERM|ACCES)\\nE(PERM|ACCES)\\n$`);
     return new Promise<void>((resolve, reject) => {
       const child = spawn(program, args.with(at + 1, attempts), { env: toolEnvironment() });
@@ -150,7 +150,7 @@ print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
     });
   });
 
-  it('is refused at the start in strict mode where it does not work in full, with what is missing', () => {
+  it('prevents the start in strict mode if it is incomplete, and names what is missing', () => {
     vi.stubEnv('PATH', '/nowhere');
     const options = {
       mode: 'strict',

@@ -13,7 +13,7 @@ describe('ToolProcess', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it('hands inputs and outputs over without a name', async () => {
+  it('passes inputs and outputs without names', async () => {
     const input = await open(new URL(import.meta.url));
     const args = ['-v', 'error', '-f', 'u8', '-i', inputUrl(0), '-f', 'u8', outputUrl(0, 1)];
     const tool = new ToolProcess('ffmpeg', args, [input.fd], 1);
@@ -33,7 +33,7 @@ describe('ToolProcess', () => {
     for (const name of await readdir(folder)) expect((await stat(join(folder, name))).size).toBe(0);
   });
 
-  it('knows nothing of our environment', async () => {
+  it("passes none of the service's environment", async () => {
     vi.stubEnv('FFREPORT', `file=${join(folder, 'report.log')}:level=32`);
     const tool = new ToolProcess('ffmpeg', [...picture, '-f', 'null', '-']);
     tool.stdout.resume();
@@ -43,7 +43,7 @@ describe('ToolProcess', () => {
     expect(await readdir(folder)).not.toContain('report.log');
   });
 
-  it('tells a tool that is not there from one that fails', async () => {
+  it('distinguishes a missing tool from one that fails', async () => {
     vi.stubEnv('PATH', '/nowhere');
     const missing = new ToolProcess('ffmpeg', ['-version']);
     vi.unstubAllEnvs();
@@ -52,7 +52,7 @@ describe('ToolProcess', () => {
     expect(await failing.exited).toMatchObject({ notInstalled: false, code: 1 });
   });
 
-  it('is ended at once, at any time and again', async () => {
+  it('stops at once, at any time and repeatedly', async () => {
     const tool = new ToolProcess('ffmpeg', ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'color', '-f', 'null', '-']);
     tool.kill();
     expect(await tool.exited).toMatchObject({ signal: 'SIGKILL' });

@@ -3,7 +3,7 @@ import { LoadQueue } from './load-queue.js';
 
 const never = new AbortController().signal;
 
-/** A load that ends when it is told to. */
+/** A load that the test ends. */
 function load(log: string[], name: string) {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const run = () => {
@@ -14,7 +14,7 @@ function load(log: string[], name: string) {
 }
 
 describe('LoadQueue', () => {
-  it('runs so many at once, uploads before library files, each in order', async () => {
+  it('runs a limited number at once, uploads before library files, each in order', async () => {
     const queue = new LoadQueue(2);
     const log: string[] = [];
     const loads = ['l1', 'l2', 'l3', 'u1', 'u2'].map((name) => load(log, name));
@@ -32,7 +32,7 @@ describe('LoadQueue', () => {
     expect(queue.running).toBe(0);
   });
 
-  it('runs an idle clip before everything that was waiting', async () => {
+  it('runs an idle clip before everything that waits', async () => {
     const queue = new LoadQueue(1);
     const log: string[] = [];
     const lanes = ['library', 'library', 'upload', 'idle'] as const;
@@ -43,7 +43,7 @@ describe('LoadQueue', () => {
     expect(log).toEqual(['library 0', 'idle 3', 'upload 2', 'library 1']);
   });
 
-  it('goes on after a load that fails', async () => {
+  it('continues after a load that fails', async () => {
     const queue = new LoadQueue(1);
     const [bad, good] = [load([], 'bad'), load([], 'good')];
     const results = [queue.run('upload', bad.run, never), queue.run('upload', good.run, never)];
@@ -53,7 +53,7 @@ describe('LoadQueue', () => {
     expect(await results[1]).toBe('good');
   });
 
-  it('forgets a load that is given up while it waits', async () => {
+  it('removes a load that is canceled while it waits', async () => {
     const queue = new LoadQueue(1);
     const log: string[] = [];
     const first = load(log, 'first');
