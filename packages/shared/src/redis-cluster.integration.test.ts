@@ -2,17 +2,14 @@ import { startRedisCluster, type TestRedisCluster } from '@humancast/testkit';
 import { Queue, Worker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
-  type Letter,
-  LossyDeletes,
-  letterSchema,
   liveStoreSuite,
   mailboxSuite,
   mediaStoreSuite,
+  redisMailboxHarness,
   rewriteManifest,
 } from '../testing/index.js';
 import { BULL_PREFIX, keys } from './keys.js';
 import { createLogger } from './log.js';
-import { RedisMailbox, RedisMailSender } from './mailbox/redis-mailbox.js';
 import { RedisLiveReader, RedisLiveWriter } from './media/redis-live-store.js';
 import { RedisMediaStore } from './media/redis-media-store.js';
 import { newId } from './new-id.js';
@@ -78,49 +75,9 @@ liveStoreSuite('RedisLiveStore on a cluster', async () => {
   };
 });
 
-mailboxSuite('RedisMailbox on a cluster', async () => {
-  const cluster = await startRedisCluster({ appendOnly: true });
-  const connections: Redis[] = [];
-  const readers = new Map<unknown, Redis>();
-  const open = (waitForReconnect: boolean) => {
-    const redis = connect(cluster.url, waitForReconnect);
-    connections.push(redis);
-    return redis;
-  };
-  const commands = open(true);
-  const lossy = new LossyDeletes(commands);
-  return {
-    capacity: 10_000,
-    makeMailbox(address) {
-      const reader = open(true);
-      const mailbox = new RedisMailbox<Letter>(address, reader, lossy.redis, letterSchema, logger);
-      readers.set(mailbox, reader);
-      return mailbox;
-    },
-    makeSender: () => new RedisMailSender<Letter>(open(false)),
-    restart: () => cluster.restart(),
-    async abandon(mailbox) {
-      readers.get(mailbox)?.disconnect();
-      await commands.pexpire(keys.mailbox(mailbox.address), 1);
-      while ((await commands.exists(keys.mailbox(mailbox.address))) === 1) await commands.ping();
-    },
-    async spoil(address, text) {
-      await commands.xadd(keys.mailbox(address), '*', 'm', text);
-    },
-    loseDeletions: (...when) => lossy.lose(...when),
-    breakDeletions: () => lossy.break(),
-    kept: (address) => commands.xlen(keys.mailbox(address)),
-    async stuff(address, count) {
-      const pipeline = commands.pipeline();
-      for (let n = 0; n < count; n++) pipeline.xadd(keys.mailbox(address), '*', 'm', JSON.stringify({ n }));
-      await pipeline.exec();
-    },
-    async close() {
-      for (const connection of connections) connection.disconnect();
-      await cluster.stop();
-    },
-  };
-});
+mailboxSuite('RedisMailbox on a cluster', async () =>
+  redisMailboxHarness(await startRedisCluster({ appendOnly: true })),
+);
 
 describe('a Redis Cluster', () => {
   let cluster: TestRedisCluster;
