@@ -1,6 +1,8 @@
 // docs/metrics.md, out of the metrics that the services register.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runMain } from '../lib/output.mjs';
+import { dashboards } from '../../infra/grafana/src/index.ts';
+import { runMain, Stop } from '../lib/output.mjs';
 import { table, writePage } from '../lib/page.mjs';
 import { ROOT } from '../lib/run.mjs';
 
@@ -40,8 +42,22 @@ runMain(async () => {
     for (const { name } of metrics) seen.add(name);
     sections.push(`## ${title}\n\n${about}\n\n${table(['Metric', 'Type', 'Labels', 'Description'], rows)}\n`);
   }
+  requireUse([...seen].filter((name) => name.startsWith('humancast_')));
   writePage('docs/metrics.md', [INTRO, ...sections].join('\n'));
 });
+
+/**
+ * Nothing is measured that no panel shows and no rule reads.
+ * @param {string[]} names
+ */
+function requireUse(names) {
+  const rules = ['alerts', 'recording'].map((file) =>
+    readFileSync(join(ROOT, `infra/prometheus/rules/${file}.yml`), 'utf8'),
+  );
+  const readers = [JSON.stringify(dashboards), ...rules].join('\n');
+  const unused = names.filter((name) => !new RegExp(`\\b${name}(_bucket|_sum|_count)?\\b`).test(readers));
+  if (unused.length > 0) throw new Stop(`no dashboard and no rule uses ${unused.join(', ')}`);
+}
 
 async function services() {
   /** @type {typeof import('@humancast/shared')} */

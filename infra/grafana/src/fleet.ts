@@ -72,6 +72,16 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   )
   .withPanel(
     lines(
+      {
+        title: 'Packet path',
+        description: 'Media-senders by how they encrypt packets: native (OpenSSL called directly) or javascript',
+      },
+      [{ expr: `sum by (path) (humancast_sender_packet_path{${SENDER}})`, legend: '{{path}}' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
       { title: 'Viewers', description: 'Connected, and waiting for an offer' },
       [
         { expr: `humancast_sender_viewers{${SENDER}}`, legend: '{{instance}}' },
