@@ -222,7 +222,7 @@ export class SessionSpeaker {
     const onStart = () => {
       const firstFrameMs = sinceMs();
       saying.stages.end('say.first_frame');
-      this.#tellStages(push.segment, saying);
+      this.#recordStages(push.segment, saying);
       if (saying.ahead === 0) metrics.firstFrame.observe(firstFrameMs / 1000);
       this.#logger.info({ segment: push.segment, openedMs, firstFrameMs }, 'speaking');
     };
@@ -231,9 +231,9 @@ export class SessionSpeaker {
     await push.end();
   }
 
-  #tellStages(segment: string, { span, stages }: Saying): void {
+  #recordStages(segment: string, { span, stages }: Saying): void {
     const attributes = { session: this.#session, segment };
-    stages.tell(this.#parts.tracer, 'say.start', { parent: span.traceparent, attributes });
+    stages.record(this.#parts.tracer, 'say.start', { parent: span.traceparent, attributes });
   }
 
   async #follow(): Promise<void> {

@@ -3,7 +3,7 @@ import type { SpanAttributes, SpanKind, Tracer } from './tracer.js';
 /** Maximum number of stages; further ones are not recorded. */
 const MOST_STAGES = 16;
 
-export interface StagesTold {
+export interface StagesRecord {
   readonly parent: string | undefined;
   readonly kind?: SpanKind;
   readonly attributes: SpanAttributes;
@@ -35,7 +35,7 @@ export class Stages {
   }
 
   /** Makes a span of the whole, and one under it for each stage. */
-  tell(tracer: Tracer, name: string, { parent, kind = 'internal', attributes, error }: StagesTold): void {
+  record(tracer: Tracer, name: string, { parent, kind = 'internal', attributes, error }: StagesRecord): void {
     const whole = tracer.start(name, { parent, kind, startMs: this.#startMs, attributes });
     let fromMs = this.#startMs;
     // Clocks of two machines may differ by more than the first stage took.

@@ -81,7 +81,7 @@ describe('Tracer with an endpoint', () => {
       stages.end('first', 9999);
       stages.end('before it began', 990);
       expect(stages.has('second')).toBe(true);
-      stages.tell(tracer, 'whole', { parent: CALLER, attributes: { seq: 7 } });
+      stages.record(tracer, 'whole', { parent: CALLER, attributes: { seq: 7 } });
     });
     expect(spans.map(({ name, startMs, endMs }) => [name, startMs, endMs])).toEqual([
       ['before it began', 990, 990],

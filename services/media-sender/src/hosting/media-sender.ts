@@ -302,7 +302,7 @@ export class MediaSender {
   #recordTrace({ session, epoch, traceparent }: SessionJob, stages: Stages, error: string | undefined): void {
     const { id, services } = this.#options;
     stages.end('session.open');
-    stages.tell(services.tracer, 'session.host', {
+    stages.record(services.tracer, 'session.host', {
       parent: traceparent,
       kind: 'consumer',
       attributes: { session, epoch, sender: id },

@@ -105,7 +105,7 @@ export class SpeechTraces {
     if (loadedAtMs !== undefined) stages.end('speech.prefetch', loadedAtMs);
     if (startedAtMs !== undefined) stages.end('speech.first_packet', startedAtMs);
     const { session, epoch, sender } = this.#options;
-    stages.tell(this.#tracer, 'speech.start', {
+    stages.record(this.#tracer, 'speech.start', {
       parent: traceparent,
       kind: 'consumer',
       attributes: { session, segment, seq, epoch, sender },

@@ -250,7 +250,7 @@ export class ViewerConnections {
     const { session, epoch, sender, tracer, wallMs } = this.#options;
     const { viewer, joinedAtMs, traceparent } = record;
     const isFresh = wallMs() - joinedAtMs < JOIN_TRACE_MS;
-    connection.stages?.tell(tracer, 'viewer.connect', {
+    connection.stages?.record(tracer, 'viewer.connect', {
       parent: isFresh ? traceparent : undefined,
       attributes: { session, viewer, connection: connection.id, epoch, sender },
       error: reason,

@@ -40,14 +40,14 @@ export class PushTrace {
     const stages = this.#stages;
     if (!stages || !this.#tracer.enabled) return;
     stages.end('live.encode');
-    const tell = (error?: string) => {
+    const record = (error?: string) => {
       stages.end('live.store');
       const { traceparent: parent } = this.#whole;
-      stages.tell(this.#tracer, 'live.first_frame', { parent, attributes: this.#attributes, error });
+      stages.record(this.#tracer, 'live.first_frame', { parent, attributes: this.#attributes, error });
     };
     stored.then(
-      () => tell(),
-      () => tell('not stored'),
+      () => record(),
+      () => record('not stored'),
     );
   }
 
