@@ -42,11 +42,11 @@ const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(
 type Status = z.infer<typeof statusSchema>;
 
 /** Viewers in a process of their own. */
-class Audience {
+class ViewerProcess {
   readonly #child: ChildProcess;
 
   constructor(cleanup: Cleanup) {
-    this.#child = fork(fileURLToPath(import.meta.url), ['audience']);
+    this.#child = fork(fileURLToPath(import.meta.url), ['viewers']);
     cleanup.add(() => this.#child.kill());
   }
 
@@ -65,7 +65,7 @@ class Audience {
   }
 }
 
-function beAudience(): void {
+function runViewers(): void {
   const viewers: LightViewer[] = [];
   process.on('message', (message: 'status' | ConstructorParameters<typeof LightViewer>[0]) => {
     if (message !== 'status') viewers.push(new LightViewer(message));
@@ -97,17 +97,17 @@ function residentMb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-class Hall {
+class ScaleRun {
   readonly #scene: Scene;
-  readonly #audience: Audience;
+  readonly #viewers: ViewerProcess;
   readonly #senders: readonly StackProcess[];
   /** Sessions and memory at the step before: of nobody, or of the first ones. */
   #base: { readonly sessions: number; readonly mb: number };
   #sessions = 0;
 
-  constructor(scene: Scene, audience: Audience) {
+  constructor(scene: Scene, viewers: ViewerProcess) {
     this.#scene = scene;
-    this.#audience = audience;
+    this.#viewers = viewers;
     this.#senders = scene.stack.processes.filter(({ name }) => name === 'media-sender');
     this.#base = { sessions: 0, mb: this.#residentMb() };
   }
@@ -116,12 +116,12 @@ class Hall {
     const { stack, producer } = this.#scene;
     for (; this.#sessions < sessions; this.#sessions++) {
       const { id, token } = await producer.createSession('bench');
-      this.#audience.join(stack.signalingUrls, id, token);
+      this.#viewers.join(stack.signalingUrls, id, token);
       await sleep(JOIN_INTERVAL_MS);
     }
     await sleep(SETTLE_MS);
     const [before, buckets, cpu, startedMs] = [
-      await this.#audience.status(),
+      await this.#viewers.status(),
       await readLateness(this.#senders),
       this.#cpuSeconds(),
       performance.now(),
@@ -131,7 +131,7 @@ class Hall {
     const { sessions: fewer, mb } = this.#base;
     const memoryMbPerSession = (this.#residentMb() - mb) / (sessions - fewer);
     if (fewer === 0) this.#base = { sessions, mb: this.#residentMb() };
-    const [after, bucketsAfter] = [await this.#audience.status(), await readLateness(this.#senders)];
+    const [after, bucketsAfter] = [await this.#viewers.status(), await readLateness(this.#senders)];
     return {
       sessions,
       playing: after.playing,
@@ -154,7 +154,12 @@ class Hall {
 }
 
 /** As many sessions as the steps say, on so many media-senders; no further than one that it can't keep up with. */
-async function climb(mediaDir: string, senders: number, steps: readonly number[], seconds: number): Promise<Step[]> {
+async function measureSteps(
+  mediaDir: string,
+  senders: number,
+  steps: readonly number[],
+  seconds: number,
+): Promise<Step[]> {
   return withCleanup(async (cleanup) => {
     const scene = await openScene(cleanup, {
       senders,
@@ -162,20 +167,20 @@ async function climb(mediaDir: string, senders: number, steps: readonly number[]
       mediaDir,
       env: { MAX_SESSIONS: String(CAPACITY), ...LOAD_ENV },
     });
-    const audience = new Audience(cleanup);
+    const viewers = new ViewerProcess(cleanup);
     const [first, ...others] = allCores();
     if (first !== undefined && others.length > 0 && senders === 1) {
       pin(scene.senderPid, [first]);
       for (const { pid, name } of scene.stack.processes) if (name !== 'media-sender') pin(pid, others);
-      pin(audience.pid, others);
+      pin(viewers.pid, others);
     }
     // Until the idle clip is loaded.
     await scene.producer.endSession((await scene.producer.createSession('bench')).id);
     await sleep(1000);
-    const hall = new Hall(scene, audience);
+    const run = new ScaleRun(scene, viewers);
     const results: Step[] = [];
     for (const sessions of steps) {
-      const step = await hall.measure(sessions, seconds);
+      const step = await run.measure(sessions, seconds);
       results.push(step);
       process.stderr.write(`${senders} senders, ${stepLine(step)}\n`);
       if (!keepsUp(step) && sessions >= AIM_SESSIONS) break;
@@ -303,7 +308,7 @@ async function main(): Promise<void> {
     const found: Figure[] = [];
     for (const senders of numbers(values.senders)) {
       const group = `${senders} media-sender${senders === 1 ? '' : 's'}`;
-      const results = await climb(
+      const results = await measureSteps(
         mediaDir,
         senders,
         senders === 1 ? steps : steps.filter((n) => n <= AIM_SESSIONS),
@@ -335,5 +340,5 @@ function capacityFigures(sessions: number, encoders: number): Figure[] {
   ];
 }
 
-if (process.argv[2] === 'audience') beAudience();
+if (process.argv[2] === 'viewers') runViewers();
 else await main();
