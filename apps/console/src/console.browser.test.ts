@@ -145,14 +145,14 @@ describe('the console', () => {
   });
 
   it('keeps the shape of its box when a video of another shape comes, and shows all of it', async () => {
-    const box = () => page.locator('.stage').boundingBox();
+    const box = () => page.locator('.player').boundingBox();
     const before = await box();
     await page.evaluate(() => {
       const video = document.querySelector('video');
       Object.defineProperties(video, { videoWidth: { value: 640 }, videoHeight: { value: 640 } });
       video?.dispatchEvent(new Event('resize'));
     });
-    await expect.poll(() => page.locator('.stage').getAttribute('data-fit')).toBe('contain');
+    await expect.poll(() => page.locator('.player').getAttribute('data-fit')).toBe('contain');
     expect(await box()).toEqual(before);
     expect(await page.locator('video').evaluate((video) => getComputedStyle(video).objectFit)).toBe('contain');
   });

@@ -1,7 +1,7 @@
 import { type ClientStats, connect, type Session, type SessionState } from '@humancast/client';
+import { type Activity, EMPTY, withEvent, withState } from './activity.js';
 import { ApiError, BASE_URL, type Credentials, createSession, getSession } from './api.js';
-import { Hush } from './hush.js';
-import { EMPTY, type Programme, withEvent, withState } from './programme.js';
+import { InterruptMute } from './interrupt-mute.js';
 import { isOver, OwnSessions, type Visit } from './visit.js';
 import { isConnected } from './words.js';
 
@@ -15,7 +15,7 @@ export interface Conversation {
   state: SessionState;
   waitingPosition: number | undefined;
   credentials: Credentials | undefined;
-  programme: Programme;
+  activity: Activity;
   stats: ClientStats | undefined;
   skewHistory: readonly (number | undefined)[];
   /** Why it does not play, once it will not by itself. */
@@ -30,7 +30,7 @@ export const NOT_YET: Conversation = {
   state: 'connecting',
   waitingPosition: undefined,
   credentials: undefined,
-  programme: EMPTY,
+  activity: EMPTY,
   stats: undefined,
   skewHistory: [],
   failure: undefined,
@@ -49,7 +49,7 @@ export class ConversationRun {
   readonly #video: HTMLVideoElement;
   readonly #update: UpdateConversation;
   readonly #own = new OwnSessions(sessionStorage);
-  readonly #hush: Hush;
+  readonly #interruptMute: InterruptMute;
   #credentials: Credentials | undefined;
   #session: Session | undefined;
   #closed = false;
@@ -58,7 +58,7 @@ export class ConversationRun {
     this.#visit = visit;
     this.#video = video;
     this.#update = update;
-    this.#hush = new Hush(video);
+    this.#interruptMute = new InterruptMute(video);
   }
 
   async start(): Promise<void> {
@@ -76,7 +76,7 @@ export class ConversationRun {
   }
 
   interrupt(): void {
-    if (this.#session?.interrupt()) this.#hush.begin();
+    if (this.#session?.interrupt()) this.#interruptMute.begin();
   }
 
   /** Asks the server for the queue. */
@@ -85,7 +85,7 @@ export class ConversationRun {
     try {
       const state = await getSession(this.#credentials);
       if (!this.#closed)
-        this.#update(({ programme }) => ({ programme: withState(programme, state), canSay: state.canSay === true }));
+        this.#update(({ activity }) => ({ activity: withState(activity, state), canSay: state.canSay === true }));
     } catch {
       // The events tell the same, a little less exactly.
     }
@@ -93,7 +93,7 @@ export class ConversationRun {
 
   close(): void {
     this.#closed = true;
-    this.#hush.end();
+    this.#interruptMute.end();
     this.#session?.close();
   }
 
@@ -148,8 +148,8 @@ export class ConversationRun {
       },
       onEvent: (event) => {
         if (this.#closed) return;
-        this.#hush.see(event);
-        this.#update(({ programme }) => ({ programme: withEvent(programme, event) }));
+        this.#interruptMute.onEvent(event);
+        this.#update(({ activity }) => ({ activity: withEvent(activity, event) }));
       },
       onStats: (stats) => {
         if (this.#closed) return;

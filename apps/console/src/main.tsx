@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { Chooser } from './parts/chooser.js';
-import { Room } from './parts/room.js';
+import { ConversationPage } from './parts/conversation-page.js';
 import './styles.css';
 import { visitOf } from './visit.js';
 
@@ -11,4 +11,4 @@ if (new URLSearchParams(location.search).has('operate')) {
   // Only operators load the charts.
   const { OperatorPage } = await import('./operator/operator-page.js');
   render(<OperatorPage />, root);
-} else render(visit.kind === 'choose' ? <Chooser /> : <Room visit={visit} />, root);
+} else render(visit.kind === 'choose' ? <Chooser /> : <ConversationPage visit={visit} />, root);

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Activity } from './activity.js';
 import { ApiError, type Credentials, say } from './api.js';
-import type { Programme } from './programme.js';
 import { troubleOf } from './words.js';
 
 /** A text that is not heard by then will not be. */
@@ -16,15 +16,15 @@ export interface Saying {
 }
 
 /** Typed texts, from the Enter key until they are heard. A later one takes the place of the one before. */
-export function useSaying(programme: Programme): Saying {
+export function useSaying(activity: Activity): Saying {
   const [pending, setPending] = useState<{ segment: string | undefined } | undefined>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const [texts, setTexts] = useState<ReadonlyMap<string, string>>(new Map());
   const latest = useRef(0);
 
   useEffect(() => {
-    if (pending?.segment !== undefined && hasBegun(programme, pending.segment)) setPending(undefined);
-  }, [programme, pending]);
+    if (pending?.segment !== undefined && hasBegun(activity, pending.segment)) setPending(undefined);
+  }, [activity, pending]);
 
   useEffect(() => {
     if (!pending) return;
@@ -52,7 +52,7 @@ export function useSaying(programme: Programme): Saying {
   return { thinking: pending !== undefined, problem, texts, submit };
 }
 
-function hasBegun({ speaking, log }: Programme, segment: string): boolean {
+function hasBegun({ speaking, log }: Activity, segment: string): boolean {
   return speaking?.segment === segment || log.some((entry) => entry.segment === segment);
 }
 

@@ -50,7 +50,7 @@ export class FakeControlPlane {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  tell(body: object): void {
+  sendEvent(body: object): void {
     const event = { id: `${Date.now()}-0`, session: 'ses_watched001', atMs: Date.now(), ...body };
     for (const stream of this.#streams) stream.write(`data: ${JSON.stringify(event)}\n\n`);
   }
@@ -61,7 +61,7 @@ export class FakeControlPlane {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { pathname } = new URL(request.url ?? '/', 'http://house');
+    const { pathname } = new URL(request.url ?? '/', 'http://signaling');
     if (!pathname.startsWith('/v1/')) return this.#file(pathname, response);
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));

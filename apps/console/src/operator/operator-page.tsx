@@ -56,13 +56,13 @@ export function OperatorPage() {
           />
         </main>
       ) : (
-        <House key={key} apiKey={key} onRefused={refuse} />
+        <Fleet key={key} apiKey={key} onRefused={refuse} />
       )}
     </div>
   );
 }
 
-function House({ apiKey, onRefused }: { apiKey: string; onRefused: () => void }) {
+function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void }) {
   const api = useMemo(() => new OperatorApi(apiKey), [apiKey]);
   const chosen = useChosen();
   const look = useCallback(async () => {
@@ -91,7 +91,7 @@ function House({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
     });
   };
   return (
-    <main class="house" data-chosen={chosen !== undefined}>
+    <main class="fleet" data-chosen={chosen !== undefined}>
       <div class="lists">
         {error && (
           <p class="problem" role="alert">

@@ -8,7 +8,7 @@ import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { avatar, FakeControlPlane, KEY } from '../../test/fake-control-plane.js';
 
-let house: FakeControlPlane;
+let controlPlane: FakeControlPlane;
 let browser: TestChromium;
 let page: Page;
 let url: string;
@@ -20,8 +20,8 @@ beforeAll(async () => {
   dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
   const root = fileURLToPath(new URL('../..', import.meta.url));
   await build({ root, logLevel: 'silent', build: { outDir: dist, emptyOutDir: true } });
-  house = new FakeControlPlane(dist);
-  url = await house.listen();
+  controlPlane = new FakeControlPlane(dist);
+  url = await controlPlane.listen();
   browser = await launchChromium();
   page = await browser.context.newPage();
   page.on('pageerror', (error) => complaints.push(error.message));
@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close();
-  await house?.close();
+  await controlPlane?.close();
   if (dist) rmSync(dist, { recursive: true, force: true });
 });
 
@@ -64,14 +64,14 @@ describe('the console for operators', () => {
   it('shows what of the media folder is not played and why, and nothing about it when all is', async () => {
     const folder = page.getByRole('region', { name: 'Media folder' });
     expect(await folder.count()).toBe(0);
-    house.avatars = [
+    controlPlane.avatars = [
       avatar('mimi', 'mimi', [
         problem('idle/playlist.m3u', 'line 3 names "Gruß.mp4", which is not in the folder'),
         problem('idle/gone.mp4', 'the link leads nowhere'),
       ]),
       avatar('otto', 'Otto', [problem('segments/broken.mp4', 'no known media format', 'media_unreadable')], 51),
     ];
-    house.strayProblems = [problem('stray.mp4', 'a file beside the avatars’ folders')];
+    controlPlane.strayProblems = [problem('stray.mp4', 'a file beside the avatars’ folders')];
     await page.reload();
     await folder.getByText('Media folder: 54 problems').click();
     expect(await folder.locator('h3').allInnerTexts()).toEqual(['mimi', 'Otto (otto)', 'No avatar']);
@@ -83,12 +83,12 @@ describe('the console for operators', () => {
     ]);
     await folder.getByText('And 50 more.').waitFor();
     expect(await overflow()).toBeLessThanOrEqual(0);
-    house.avatars = [avatar('mimi', 'mimi', [problem('idle/gone.mp4', 'the link leads nowhere')])];
-    house.strayProblems = [];
+    controlPlane.avatars = [avatar('mimi', 'mimi', [problem('idle/gone.mp4', 'the link leads nowhere')])];
+    controlPlane.strayProblems = [];
     await page.reload();
     // Few are shown without being asked for.
     await folder.getByText('the link leads nowhere').waitFor();
-    house.avatars = [avatar('mimi', 'mimi')];
+    controlPlane.avatars = [avatar('mimi', 'mimi')];
     await page.reload();
     await page.getByRole('heading', { name: 'Sessions 2' }).waitFor();
     expect(await folder.count()).toBe(0);
@@ -110,23 +110,23 @@ describe('the console for operators', () => {
     await tabTo('Interrupt');
     await page.keyboard.press('Enter');
     await expect
-      .poll(() => house.asked)
+      .poll(() => controlPlane.asked)
       .toEqual([
         'POST /v1/sessions/ses_watched001/speak {"segments":["seg_goodbye02"]}',
         'POST /v1/sessions/ses_watched001/interrupt',
       ]);
   });
 
-  it('shows live how it plays: the programme, the viewer’s network, and the curve of the skew', async () => {
-    house.speaking = 'seg_welcome01';
-    house.tell({ type: 'speech.started', seq: 1, segment: 'seg_welcome01' });
+  it('shows live how it plays: the activity, the viewer’s network, and the curve of the skew', async () => {
+    controlPlane.speaking = 'seg_welcome01';
+    controlPlane.sendEvent({ type: 'speech.started', seq: 1, segment: 'seg_welcome01' });
     await page.locator('.now', { hasText: 'Welcome' }).waitFor();
     await page
       .getByRole('row', { name: /vw_watching0001/ })
       .getByText('+7 ms')
       .waitFor();
     expect(await page.getByRole('row', { name: /vw_watching0001/ }).innerText()).toContain('1.0 %');
-    house.skewMs = -52;
+    controlPlane.skewMs = -52;
     await page.getByRole('img', { name: 'Picture against voice: -52 ms' }).waitFor();
     const drawn = await page.evaluate(() => {
       const canvas = document.querySelector('canvas');
@@ -148,16 +148,16 @@ describe('the console for operators', () => {
   });
 
   it('asks twice before it empties a media-sender or ends a session', async () => {
-    house.asked.length = 0;
+    controlPlane.asked.length = 0;
     const drain = page.getByRole('listitem').filter({ hasText: 'snd_second002' }).getByRole('button');
     await drain.click();
-    expect(house.asked).toEqual([]);
+    expect(controlPlane.asked).toEqual([]);
     await drain.click();
-    await expect.poll(() => house.asked).toEqual(['POST /v1/senders/snd_second002/drain']);
+    await expect.poll(() => controlPlane.asked).toEqual(['POST /v1/senders/snd_second002/drain']);
     await page.getByRole('link', { name: /otto/ }).click();
     await page.getByRole('button', { name: 'End', exact: true }).click();
     await page.getByRole('button', { name: 'End it for everyone?' }).click();
-    await expect.poll(() => house.asked.at(-1)).toBe('DELETE /v1/sessions/ses_waiting002');
+    await expect.poll(() => controlPlane.asked.at(-1)).toBe('DELETE /v1/sessions/ses_waiting002');
     await page.getByRole('link', { name: 'All sessions' }).click();
     await page.getByRole('heading', { name: 'Sessions 1' }).waitFor();
     complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes('404')));

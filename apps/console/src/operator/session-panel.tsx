@@ -1,10 +1,10 @@
 import type { SessionEvent } from '@humancast/client';
 import type { Sender, SessionDetails, SessionSegment } from '@humancast/protocol';
 import { useCallback, useEffect, useMemo, useState } from 'preact/hooks';
+import { type Activity, EMPTY, seconds, withEvent, withState } from '../activity.js';
 import { ApiError } from '../api.js';
-import { ProgrammeCard } from '../parts/programme-card.js';
+import { ActivityCard } from '../parts/activity-card.js';
 import { titleOf } from '../parts/segments-card.js';
-import { EMPTY, type Programme, seconds, withEvent, withState } from '../programme.js';
 import { ConfirmButton } from './confirm-button.js';
 import type { OperatorApi } from './operator-api.js';
 import { SkewChart } from './skew-chart.js';
@@ -25,7 +25,7 @@ interface SessionPanelProps {
 /** One session: what it plays, how it is seen, and what can be done about it. */
 export function SessionPanel({ api, id, senders }: SessionPanelProps) {
   const [history, setHistory] = useState(NO_HISTORY);
-  const [programme, setProgramme] = useState<Programme>(EMPTY);
+  const [activity, setActivity] = useState<Activity>(EMPTY);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const segments = useSegments(api, id);
   const names = useMemo(() => new Map(segments.map((segment) => [segment.id, titleOf(segment)])), [segments]);
@@ -36,9 +36,9 @@ export function SessionPanel({ api, id, senders }: SessionPanelProps) {
     refresh,
   } = usePoll(ask, POLL_MS, (state) => {
     setHistory((was) => withLook(was, state.viewers, Date.now()));
-    setProgramme((was) => withState(was, state));
+    setActivity((was) => withState(was, state));
   });
-  useEvents(api, id, (event) => setProgramme((was) => withEvent(was, event)));
+  useEvents(api, id, (event) => setActivity((was) => withEvent(was, event)));
 
   const act = (what: Promise<unknown>) => {
     setProblem(undefined);
@@ -77,8 +77,8 @@ export function SessionPanel({ api, id, senders }: SessionPanelProps) {
       </section>
       <div class="pair">
         <Playout session={session} nameOf={(segment) => names.get(segment) ?? segment} />
-        <ProgrammeCard
-          programme={programme}
+        <ActivityCard
+          activity={activity}
           playing={session.state === 'hosted'}
           nameOf={(segment) => names.get(segment) ?? segment}
         />

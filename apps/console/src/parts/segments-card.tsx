@@ -1,7 +1,7 @@
 import type { SessionSegment } from '@humancast/protocol';
 import { useState } from 'preact/hooks';
+import { seconds } from '../activity.js';
 import { ApiError, type Credentials, speak } from '../api.js';
-import { seconds } from '../programme.js';
 import { troubleOf } from '../words.js';
 import { SpeakIcon } from './icons.js';
 

@@ -13,7 +13,7 @@ function isLike(a: number | undefined, b: number | undefined): boolean {
   return a === undefined || b === undefined || Math.abs(a / b - 1) < ASPECT_TOLERANCE;
 }
 
-interface StageProps {
+interface PlayerProps {
   video: RefObject<HTMLVideoElement | null>;
   name: string;
   state: SessionState;
@@ -29,7 +29,7 @@ interface StageProps {
 }
 
 /** The avatar, and the few things one wants to do to it. `m` turns the sound on and off, Escape interrupts. */
-export function Stage(props: StageProps) {
+export function Player(props: PlayerProps) {
   const { video, name, state, waitingPosition, preparing, speaking, onInterrupt, onUnmute, onMute, onPlay, children } =
     props;
   const [muted, setMuted] = useState(true);
@@ -72,7 +72,7 @@ export function Stage(props: StageProps) {
   const words = preparing ? 'Getting ready' : stateWords(state, waitingPosition);
   return (
     <div
-      class="stage"
+      class="player"
       style={{ '--aspect': (aspect ?? DEFAULT_ASPECT).toFixed(4) }}
       data-state={state}
       data-fit={isLike(pictureAspect, aspect) ? 'cover' : 'contain'}

@@ -5,20 +5,20 @@ const BUFFERED_MS = 600;
 /** If no event says that the speech is over, there was none. */
 const GIVE_UP_MS = 1500;
 
-type HushElement = Pick<HTMLMediaElement, 'muted' | 'volume'>;
+type MutableElement = Pick<HTMLMediaElement, 'muted' | 'volume'>;
 
 /**
  * Silences the speaker the moment it is interrupted: the cut itself has a way to the server and back before it is heard, and
  * who begins to speak does not want to wait for that.
  */
-export class Hush {
-  readonly #sound: HushElement;
+export class InterruptMute {
+  readonly #element: MutableElement;
   /** Whether it was this that muted the element, because its volume can't be set. */
   #muted = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(sound: HushElement) {
-    this.#sound = sound;
+  constructor(element: MutableElement) {
+    this.#element = element;
   }
 
   begin(): void {
@@ -27,7 +27,7 @@ export class Hush {
   }
 
   /** Follows the session's events: with the old speech over, or the new one begun, there is something to be heard again. */
-  see({ type }: Pick<SessionEvent, 'type'>): void {
+  onEvent({ type }: Pick<SessionEvent, 'type'>): void {
     if (this.#timer === undefined) return;
     if (type === 'speech.started') this.end();
     else if (type === 'speech.finished') this.#endIn(BUFFERED_MS);
@@ -37,16 +37,16 @@ export class Hush {
     if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#sound.volume = 1;
-    if (this.#muted) this.#sound.muted = false;
+    this.#element.volume = 1;
+    if (this.#muted) this.#element.muted = false;
     this.#muted = false;
   }
 
   /** iOS leaves the volume to its buttons: setting it has no effect there, and reading it gives 1. */
   #silence(): void {
-    this.#sound.volume = 0;
-    if (this.#sound.volume === 0 || this.#sound.muted) return;
-    this.#sound.muted = true;
+    this.#element.volume = 0;
+    if (this.#element.volume === 0 || this.#element.muted) return;
+    this.#element.muted = true;
     this.#muted = true;
   }
 

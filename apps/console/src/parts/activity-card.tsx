@@ -1,20 +1,20 @@
-import { EMPTY, type Programme } from '../programme.js';
+import { type Activity, EMPTY } from '../activity.js';
 
 const LONGEST_NAME = 28;
 
-interface ProgrammeProps {
-  programme: Programme;
+interface ActivityProps {
+  activity: Activity;
   playing: boolean;
   nameOf: (segment: string) => string;
 }
 
 /** What is being said, what comes next, what has been. */
-export function ProgrammeCard({ programme, playing, nameOf }: ProgrammeProps) {
-  const { log } = programme;
-  const { speaking, queue } = playing ? programme : EMPTY;
+export function ActivityCard({ activity, playing, nameOf }: ActivityProps) {
+  const { log } = activity;
+  const { speaking, queue } = playing ? activity : EMPTY;
   return (
-    <section class="card programme" aria-label="Programme">
-      <h2>Programme</h2>
+    <section class="card activity" aria-label="Activity">
+      <h2>Activity</h2>
       <p class={`now ${speaking ? 'speaking' : ''}`}>
         <span class="bars" aria-hidden="true">
           <i />

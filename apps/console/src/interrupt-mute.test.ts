@@ -1,39 +1,39 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Hush } from './hush.js';
+import { InterruptMute } from './interrupt-mute.js';
 
-describe('a hush', () => {
-  const sound = { volume: 1, muted: false };
-  let hush: Hush;
+describe('InterruptMute', () => {
+  const element = { volume: 1, muted: false };
+  let mute: InterruptMute;
   beforeEach(() => {
     vi.useFakeTimers();
-    sound.volume = 1;
-    hush = new Hush(sound);
+    element.volume = 1;
+    mute = new InterruptMute(element);
   });
   afterEach(() => vi.useRealTimers());
 
   it('lasts until what was sent before the cut has been played', () => {
-    hush.begin();
-    expect(sound.volume).toBe(0);
+    mute.begin();
+    expect(element.volume).toBe(0);
     vi.advanceTimersByTime(60);
-    hush.see({ type: 'speech.finished' });
+    mute.onEvent({ type: 'speech.finished' });
     vi.advanceTimersByTime(550);
-    expect(sound.volume).toBe(0);
+    expect(element.volume).toBe(0);
     vi.advanceTimersByTime(100);
-    expect(sound.volume).toBe(1);
+    expect(element.volume).toBe(1);
   });
 
   it('ends when the next speech begins', () => {
-    hush.begin();
-    hush.see({ type: 'speech.finished' });
-    hush.see({ type: 'speech.started' });
-    expect(sound.volume).toBe(1);
+    mute.begin();
+    mute.onEvent({ type: 'speech.finished' });
+    mute.onEvent({ type: 'speech.started' });
+    expect(element.volume).toBe(1);
   });
 
   it('ends by itself where there was nothing to interrupt', () => {
-    hush.begin();
-    hush.see({ type: 'viewer.connected' });
+    mute.begin();
+    mute.onEvent({ type: 'viewer.connected' });
     vi.advanceTimersByTime(1500);
-    expect(sound.volume).toBe(1);
+    expect(element.volume).toBe(1);
   });
 
   describe('where the volume is read-only, as on iOS', () => {
@@ -45,29 +45,29 @@ describe('a hush', () => {
       set volume(_: number) {},
     };
 
-    it('mutes the element, and turns its sound on again', () => {
+    it('mutes the element, and turns its element on again', () => {
       phone.muted = false;
-      const quiet = new Hush(phone);
-      quiet.begin();
+      const mute = new InterruptMute(phone);
+      mute.begin();
       expect(phone.muted).toBe(true);
-      quiet.see({ type: 'speech.started' });
+      mute.onEvent({ type: 'speech.started' });
       expect(phone.muted).toBe(false);
     });
 
     it('leaves an element muted that was muted before', () => {
       phone.muted = true;
-      const quiet = new Hush(phone);
-      quiet.begin();
-      quiet.end();
+      const mute = new InterruptMute(phone);
+      mute.begin();
+      mute.end();
       expect(phone.muted).toBe(true);
     });
   });
 
   it('does not touch the volume when nobody asked for it', () => {
-    sound.volume = 0.5;
-    hush.see({ type: 'speech.finished' });
-    hush.end();
+    element.volume = 0.5;
+    mute.onEvent({ type: 'speech.finished' });
+    mute.end();
     vi.advanceTimersByTime(5000);
-    expect(sound.volume).toBe(0.5);
+    expect(element.volume).toBe(0.5);
   });
 });

@@ -1,6 +1,6 @@
 import type { SessionEvent } from '@humancast/client';
 import { describe, expect, it } from 'vitest';
-import { EMPTY, type Programme, seconds, withEvent, withState } from './programme.js';
+import { type Activity, EMPTY, seconds, withEvent, withState } from './activity.js';
 
 let made = 0;
 const event = (body: object) =>
@@ -9,9 +9,9 @@ const started = (seq: number) => event({ type: 'speech.started', seq, segment: `
 const finished = (seq: number, reason = 'finished', positionMs = 1500) =>
   event({ type: 'speech.finished', seq, segment: `seg_${seq}`, reason, positionMs, interrupted: false });
 const item = (seq: number) => ({ seq, segment: `seg_${seq}` });
-const run = (from: Programme, ...events: SessionEvent[]) => events.reduce(withEvent, from);
+const run = (from: Activity, ...events: SessionEvent[]) => events.reduce(withEvent, from);
 
-describe('the programme', () => {
+describe('the activity', () => {
   it('follows speech as it starts and finishes', () => {
     const queued = withState(EMPTY, {
       queue: [item(1), item(2)],

@@ -1,7 +1,7 @@
 import type { SessionDetails, SessionEvent } from '@humancast/protocol';
 
 /** What is being said, what comes next, and what has been. */
-export interface Programme {
+export interface Activity {
   /** `undefined`: idle. */
   speaking: { seq: number; segment: string } | undefined;
   queue: readonly { seq: number; segment: string }[];
@@ -16,33 +16,33 @@ interface LogEntry {
   text: string;
 }
 
-export const EMPTY: Programme = { speaking: undefined, queue: [], log: [] };
+export const EMPTY: Activity = { speaking: undefined, queue: [], log: [] };
 const LOG_LENGTH = 30;
 
 /** As the server says: it knows better than what was pieced together from events. */
 export function withState(
-  programme: Programme,
+  activity: Activity,
   { queue, playhead }: Pick<SessionDetails, 'queue' | 'playhead'>,
-): Programme {
+): Activity {
   const first = queue[0];
   const isSpeaking = playhead?.role === 'speech' && playhead.segment === first?.segment;
   const speaking = isSpeaking ? first : undefined;
-  return { ...programme, speaking, queue: queue.filter((item) => item !== speaking) };
+  return { ...activity, speaking, queue: queue.filter((item) => item !== speaking) };
 }
 
-export function withEvent(programme: Programme, event: SessionEvent): Programme {
-  if (programme.log.some(({ id }) => id === event.id)) return programme;
+export function withEvent(activity: Activity, event: SessionEvent): Activity {
+  if (activity.log.some(({ id }) => id === event.id)) return activity;
   const entry = entryOf(event);
-  const log = entry ? [entry, ...programme.log].slice(0, LOG_LENGTH) : programme.log;
+  const log = entry ? [entry, ...activity.log].slice(0, LOG_LENGTH) : activity.log;
   if (event.type === 'speech.started') {
     const { seq, segment } = event;
-    return { speaking: { seq, segment }, queue: programme.queue.filter((item) => item.seq !== seq), log };
+    return { speaking: { seq, segment }, queue: activity.queue.filter((item) => item.seq !== seq), log };
   }
   if (event.type === 'speech.finished') {
-    const speaking = programme.speaking?.seq === event.seq ? undefined : programme.speaking;
-    return { speaking, queue: programme.queue.filter(({ seq }) => seq !== event.seq), log };
+    const speaking = activity.speaking?.seq === event.seq ? undefined : activity.speaking;
+    return { speaking, queue: activity.queue.filter(({ seq }) => seq !== event.seq), log };
   }
-  return { ...programme, log };
+  return { ...activity, log };
 }
 
 function entryOf(event: SessionEvent): LogEntry | undefined {

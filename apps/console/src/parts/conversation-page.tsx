@@ -5,23 +5,23 @@ import { useConversation } from '../use-conversation.js';
 import { useSaying } from '../use-saying.js';
 import { mayControl, type Visit } from '../visit.js';
 import { isConnected, troubleOf, troubleOfGuest } from '../words.js';
+import { ActivityCard } from './activity-card.js';
 import { Brand } from './brand.js';
 import { nameOf } from './chooser.js';
 import { Figures } from './figures.js';
-import { ProgrammeCard } from './programme-card.js';
+import { Player } from './player.js';
 import { SayBar } from './say-bar.js';
 import { SegmentsCard, titleOf } from './segments-card.js';
-import { Stage } from './stage.js';
 import { TroubleCard } from './trouble-card.js';
 
 const RELOAD_SEGMENTS_MS = 5000;
 
 /** One conversation: the avatar large, and beside it what it can say, what it says, and how well it plays. */
-export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
+export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   const video = useRef<HTMLVideoElement>(null);
   const [conversation, controls] = useConversation(visit, video);
-  const { state, waitingPosition, credentials, programme, stats, skewHistory, failure, preparing } = conversation;
-  const saying = useSaying(programme);
+  const { state, waitingPosition, credentials, activity, stats, skewHistory, failure, preparing } = conversation;
+  const saying = useSaying(activity);
   const segments = useSegments(credentials, isConnected(state));
   const [sheetOpen, setSheetOpen] = useState(false);
   const names = useMemo(() => new Map(segments?.map((segment) => [segment.id, titleOf(segment)])), [segments]);
@@ -37,19 +37,19 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   }, [title]);
 
   return (
-    <div class="room">
+    <div class="conversation">
       <header class="bar">
         <Brand />
         <h1>{title}</h1>
       </header>
-      <main class="stage-area">
-        <Stage
+      <main class="player-area">
+        <Player
           video={video}
           name={title}
           state={state}
           waitingPosition={waitingPosition}
           preparing={preparing}
-          speaking={programme.speaking?.segment}
+          speaking={activity.speaking?.segment}
           onInterrupt={controls.interrupt}
           onUnmute={controls.unmute}
           onMute={controls.mute}
@@ -58,13 +58,13 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
           {failure && over && (
             <TroubleCard trouble={wordsFor(failure.code, failure.message)} onRetry={controls.retry} />
           )}
-        </Stage>
+        </Player>
       </main>
       {control && conversation.canSay && !over && (
         <SayBar
           name={title}
           playing={playing}
-          speaking={programme.speaking?.segment}
+          speaking={activity.speaking?.segment}
           thinking={saying.thinking}
           problem={saying.problem}
           onInterrupt={controls.interrupt}
@@ -92,7 +92,7 @@ export function Room({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
               onQueued={controls.refresh}
             />
           )}
-          <ProgrammeCard programme={programme} playing={!over} nameOf={segmentName} />
+          <ActivityCard activity={activity} playing={!over} nameOf={segmentName} />
           <Figures stats={stats} skewHistory={skewHistory} session={credentials?.id} />
         </div>
       </aside>
