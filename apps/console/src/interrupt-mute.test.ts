@@ -45,7 +45,7 @@ describe('InterruptMute', () => {
       set volume(_: number) {},
     };
 
-    it('mutes the element, and turns its element on again', () => {
+    it('mutes the element, and unmutes it again', () => {
       phone.muted = false;
       const mute = new InterruptMute(phone);
       mute.begin();
