@@ -193,7 +193,7 @@ describe('a history of faults that a seed chose', () => {
         console.log(JSON.stringify(counted));
         expect(violations, `seed ${seed}`).toEqual([]);
         expect(counted.accepted).toBeGreaterThan(10);
-        expect(counted.heardSegments).toBeGreaterThan(10);
+        expect(counted.receivedSegments).toBeGreaterThan(10);
         expect(counted.faults).toBeGreaterThan(3);
       } finally {
         rmSync(folder, { recursive: true, force: true });

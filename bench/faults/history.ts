@@ -47,8 +47,8 @@ const eventSchema = z.object({
 export type ReceivedEvent = z.infer<typeof eventSchema>;
 
 /** An uninterrupted run of a segment's frames, as one viewer received it on one connection. */
-const heardSchema = z.object({
-  type: z.literal('heard'),
+const frameRunSchema = z.object({
+  type: z.literal('frames'),
   session: id,
   viewer: z.string(),
   connection: z.string(),
@@ -67,7 +67,7 @@ const heardSchema = z.object({
   lostBefore: z.int(),
   lostAfter: z.int(),
 });
-export type Heard = z.infer<typeof heardSchema>;
+export type FrameRun = z.infer<typeof frameRunSchema>;
 
 /** When one viewer's connection received its first and its last packet, also after it was replaced. */
 const connectionSchema = z.object({
@@ -100,7 +100,7 @@ export const historyRecordSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('segment'), segment: id, frames: z.int() }),
   commandSchema,
   eventSchema,
-  heardSchema,
+  frameRunSchema,
   connectionSchema,
   faultSchema,
   /** The tool itself ran late: what it received until `atMs` may have come up to `stallMs` earlier. */

@@ -13,7 +13,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { withCleanup } from '@humancast/testkit';
 import { describeMachine } from '../lib/machine.ts';
-import { checkHistory, type Verdict } from './check/check.ts';
+import { type CheckResult, checkHistory } from './check/check.ts';
 import { FULL_PACE, HARD_FAULTS } from './hard-faults.ts';
 import { runStep, stepLine, watchStalls } from './hard-run.ts';
 import { FPS, openHardScene } from './hard-scene.ts';
@@ -31,7 +31,7 @@ const HELP = `npm run faults -- [options]
   --senders N     (3)
   --only A,B      of: ${NAMES.join(', ')}
   --history FILE  where the history goes, a JSON line each record (faults-history.jsonl)
-  --report FILE   where the verdict goes (faults-report.json)
+  --report FILE   where the result goes (faults-report.json)
   --check FILE    only checks a history
 `;
 
@@ -88,13 +88,13 @@ async function run(): Promise<void> {
   });
   clearTimeout(watchdog);
   await history.close();
-  const verdict = checkHistory(readHistory(values.history));
-  writeFileSync(values.report, `${JSON.stringify({ machine, seed, minutes, ...verdict }, null, 2)}\n`);
-  report(verdict);
+  const result = checkHistory(readHistory(values.history));
+  writeFileSync(values.report, `${JSON.stringify({ machine, seed, minutes, ...result }, null, 2)}\n`);
+  report(result);
   console.log(`seed ${seed}; report in ${values.report}`);
 }
 
-function report({ violations, counted }: Verdict): void {
+function report({ violations, counted }: CheckResult): void {
   console.log(JSON.stringify(counted, null, 2));
   for (const { rule, session, detail, atMs } of violations.slice(0, SHOWN_VIOLATIONS)) {
     const when = atMs === undefined ? '' : ` at ${(atMs / 1000).toFixed(1)} s`;

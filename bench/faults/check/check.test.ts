@@ -6,7 +6,7 @@ const FRAMES = 50;
 const SESSION = 'ses_1';
 
 /** Hand-made histories: a session that was asked for segments, and what came of it. Times in ms. */
-class Story {
+class HistoryBuilder {
   readonly #records: HistoryInput[] = [
     { type: 'run', seed: 1, startedAt: '2026-01-01T00:00:00Z', fps: 25, plan: '' },
     ...['a', 'b', 'c', 'd'].map((name) => ({ type: 'segment' as const, segment: name, frames: FRAMES })),
@@ -57,11 +57,11 @@ class Story {
     });
   }
 
-  hear(
+  frames(
     segment: string,
     [firstFrame, lastFrame]: readonly [number, number],
     fromMs: number,
-    more: Partial<Omit<Extract<HistoryInput, { type: 'heard' }>, 'type'>> = {},
+    more: Partial<Omit<Extract<HistoryInput, { type: 'frames' }>, 'type'>> = {},
   ): this {
     const {
       epoch = 1,
@@ -74,7 +74,7 @@ class Story {
     const untilMs = fromMs + (lastFrame - firstFrame) * 40;
     const common = { session: SESSION, viewer, connection, epoch, segment };
     return this.#add({
-      type: 'heard',
+      type: 'frames',
       ...common,
       firstFrame,
       lastFrame,
@@ -100,10 +100,10 @@ class Story {
 
   /** The rules that were broken, through the same reader as a file's. */
   rules(): string[] {
-    return this.verdict().violations.map(({ rule }) => rule);
+    return this.result().violations.map(({ rule }) => rule);
   }
 
-  verdict() {
+  result() {
     return checkHistory(this.#records.map((record) => historyRecordSchema.parse(JSON.parse(JSON.stringify(record)))));
   }
 
@@ -125,84 +125,86 @@ class Story {
   }
 }
 
-const story = () => new Story();
+const history = () => new HistoryBuilder();
 /** Two segments that were asked for, played and heard as they should be. */
 const good = () =>
-  story()
+  history()
     .speak(['a', 'b'], [1, 2])
     .played('a', 1)
     .played('b', 2)
-    .hear('a', [0, 49], 1000)
-    .hear('b', [0, 49], 3000)
+    .frames('a', [0, 49], 1000)
+    .frames('b', [0, 49], 3000)
     .receive(1, 500, 9000);
 
 describe('checkHistory() on what is right', () => {
   it('finds nothing, and counts what it judged', () => {
-    const { violations, counted } = good().event('session.ended').end(9000).close().verdict();
+    const { violations, counted } = good().event('session.ended').end(9000).close().result();
     expect(violations).toEqual([]);
     expect(counted).toMatchObject({
       sessions: 1,
       accepted: 2,
       finished: { finished: 2 },
-      heardSegments: 2,
+      receivedSegments: 2,
       connections: 1,
       events: 5,
     });
   });
 
   it('allows a new host to repeat less than the limit, also from the segment before', () => {
-    const moved = story()
+    const moved = history()
       .speak(['a', 'b'], [1, 2])
       .played('a', 1)
       .played('b', 2)
-      .hear('a', [0, 49], 1000)
-      .hear('b', [0, 5], 3000)
-      .hear('a', [25, 49], 5000, { epoch: 2 })
-      .hear('b', [0, 49], 6000, { epoch: 2 });
+      .frames('a', [0, 49], 1000)
+      .frames('b', [0, 5], 3000)
+      .frames('a', [25, 49], 5000, { epoch: 2 })
+      .frames('b', [0, 49], 6000, { epoch: 2 });
     expect(moved.rules()).toEqual([]);
-    expect(moved.verdict().counted.framesAgain).toBe(25);
+    expect(moved.result().counted.framesAgain).toBe(25);
   });
 
   it('does not count what a decoder is sent to start anew as heard again', () => {
     const restarted = (catchUp: number) =>
-      story().speak(['a'], [1]).hear('a', [0, 40], 0).hear('a', [25, 49], 1700, { catchUp });
+      history().speak(['a'], [1]).frames('a', [0, 40], 0).frames('a', [25, 49], 1700, { catchUp });
     expect(restarted(16).rules()).toEqual([]);
     expect(restarted(15).rules()).toEqual([]);
-    expect(restarted(14).rules()).toEqual(['heard-again']);
+    expect(restarted(14).rules()).toEqual(['frames-repeated']);
   });
 
   it('allows a viewer that comes later to hear less', () => {
-    expect(good().hear('b', [25, 49], 4000, { viewer: 'w', connection: 'other' }).rules()).toEqual([]);
+    expect(good().frames('b', [25, 49], 4000, { viewer: 'w', connection: 'other' }).rules()).toEqual([]);
   });
 
   it('allows frames to be missing where packets were lost', () => {
-    const lossy = story()
+    const lossy = history()
       .speak(['a'], [1])
-      .hear('a', [0, 9], 0, { lostAfter: 1 })
-      .hear('a', [12, 49], 500, { lostBefore: 1 });
+      .frames('a', [0, 9], 0, { lostAfter: 1 })
+      .frames('a', [12, 49], 500, { lostBefore: 1 });
     expect(lossy.rules()).toEqual([]);
   });
 
   it('allows what an interruption cut off to be dropped, and to be missing', () => {
-    const cut = story()
+    const cut = history()
       .speak(['a', 'b', 'c'], [1, 2, 3])
       .interrupt(2, 1000)
       .event('speech.started', { segment: 'a', seq: 1 })
       .event('speech.finished', { segment: 'a', seq: 1, reason: 'interrupted' })
       .event('speech.finished', { segment: 'b', seq: 2, reason: 'dropped' })
       .played('c', 3)
-      .hear('a', [0, 20], 500)
-      .hear('c', [0, 49], 1400);
+      .frames('a', [0, 20], 500)
+      .frames('c', [0, 49], 1400);
     expect(cut.rules()).toEqual([]);
   });
 
   it('takes a command with an unknown outcome as done or not done', () => {
-    expect(story().speak(['a'], [], { outcome: 'unknown' }).event('session.ended').close().rules()).toEqual([]);
-    expect(story().speak(['a'], [], { outcome: 'unknown' }).played('a', 1).hear('a', [0, 49], 0).rules()).toEqual([]);
+    expect(history().speak(['a'], [], { outcome: 'unknown' }).event('session.ended').close().rules()).toEqual([]);
+    expect(history().speak(['a'], [], { outcome: 'unknown' }).played('a', 1).frames('a', [0, 49], 0).rules()).toEqual(
+      [],
+    );
   });
 
   it('takes attempts with one key as one command', () => {
-    const retried = story()
+    const retried = history()
       .speak(['a'], [], { outcome: 'unknown', key: 'k' })
       .speak(['a'], [1], { key: 'k' })
       .played('a', 1);
@@ -211,7 +213,7 @@ describe('checkHistory() on what is right', () => {
 
   it('allows the old host to be heard for a while in a planned hand-over only', () => {
     const drained = { type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 } as const;
-    const moved = () => story().speak(['a'], [1]).receive(1, 0, 6500).receive(2, 5000, 9000);
+    const moved = () => history().speak(['a'], [1]).receive(1, 0, 6500).receive(2, 5000, 9000);
     expect(moved().rules()).toEqual(['two-hosts']);
     expect(moved().also(drained).rules()).toEqual([]);
     expect(
@@ -223,15 +225,15 @@ describe('checkHistory() on what is right', () => {
 
   it('does not blame the hosts for media that waited on its way', () => {
     const waited = { type: 'fault', fault: 'coturn', overlaps: false, beganMs: 2000, endedMs: 4500 } as const;
-    const heard = () => good().delete('b', 1500).interrupt(2, 1500);
+    const played = () => good().delete('b', 1500).interrupt(2, 1500);
     expect(
-      heard()
+      played()
         .also({ ...waited, delaysMedia: true })
         .rules(),
     ).toEqual([]);
-    expect(heard().also(waited).rules()).toEqual(['interrupted-heard', 'deleted-heard']);
+    expect(played().also(waited).rules()).toEqual(['played-after-interrupt', 'played-after-delete']);
     expect(
-      heard()
+      played()
         .also({ ...waited, delaysMedia: true, endedMs: 3900 })
         .rules(),
     ).toHaveLength(2);
@@ -239,16 +241,16 @@ describe('checkHistory() on what is right', () => {
 
   it('does not take a GOP that was sent again after a silence for a repetition', () => {
     const restarted = (ms: number) =>
-      story()
+      history()
         .speak(['a'], [1])
-        .hear('a', [0, 30], 0)
-        .hear('a', [25, 49], 30 * 40 + ms);
+        .frames('a', [0, 30], 0)
+        .frames('a', [25, 49], 30 * 40 + ms);
     expect(restarted(300).rules()).toEqual([]);
-    expect(restarted(100).rules()).toEqual(['heard-again']);
+    expect(restarted(100).rules()).toEqual(['frames-repeated']);
   });
 
   it('does not blame the hosts for what the tool itself read late', () => {
-    const moved = () => story().speak(['a'], [1]).receive(1, 0, 5100).receive(2, 5000, 9000);
+    const moved = () => history().speak(['a'], [1]).receive(1, 0, 5100).receive(2, 5000, 9000);
     expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 120 }).rules()).toEqual([]);
     expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 80 }).rules()).toEqual(['two-hosts']);
     expect(moved().also({ type: 'stall', atMs: 8000, stallMs: 120 }).rules()).toEqual(['two-hosts']);
@@ -256,7 +258,7 @@ describe('checkHistory() on what is right', () => {
 });
 
 describe('checkHistory() on what is wrong', () => {
-  it.each<[string, () => Story, string[]]>([
+  it.each<[string, () => HistoryBuilder, string[]]>([
     [
       'a segment that was finished twice',
       () => good().event('speech.finished', { segment: 'b', seq: 2, reason: 'finished' }),
@@ -270,7 +272,7 @@ describe('checkHistory() on what is wrong', () => {
     [
       'a segment that started and never finished',
       () =>
-        story()
+        history()
           .speak(['a'], [], { outcome: 'unknown' })
           .event('speech.started', { segment: 'a', seq: 1 })
           .event('session.ended')
@@ -279,146 +281,151 @@ describe('checkHistory() on what is wrong', () => {
     ],
     [
       'a segment that started twice',
-      () => story().speak(['a'], [1]).event('speech.started', { segment: 'a', seq: 1 }).played('a', 1),
+      () => history().speak(['a'], [1]).event('speech.started', { segment: 'a', seq: 1 }).played('a', 1),
       ['queue-order', 'started-once'],
     ],
     [
       'a segment that finished without a start',
-      () => story().speak(['a'], [1]).event('speech.finished', { segment: 'a', seq: 1, reason: 'finished' }),
+      () => history().speak(['a'], [1]).event('speech.finished', { segment: 'a', seq: 1, reason: 'finished' }),
       ['started-once'],
     ],
     [
       'segments that were played in another order',
-      () => story().speak(['a', 'b'], [1, 2]).played('b', 2).played('a', 1),
+      () => history().speak(['a', 'b'], [1, 2]).played('b', 2).played('a', 1),
       ['queue-order', 'queue-order'],
     ],
     [
       'an event that came twice',
-      () => story().event('session.hosted', {}, { id: '5-1' }).event('session.hosted', {}, { id: '5-1' }),
+      () => history().event('session.hosted', {}, { id: '5-1' }).event('session.hosted', {}, { id: '5-1' }),
       ['event-order'],
     ],
     [
       'events that came in another order',
-      () => story().event('session.hosted', {}, { id: '10-0' }).event('session.hosted', {}, { id: '9-1' }),
+      () => history().event('session.hosted', {}, { id: '10-0' }).event('session.hosted', {}, { id: '9-1' }),
       ['event-order'],
     ],
-    ['an event after the end', () => story().event('session.ended').event('viewer.connected'), ['after-end']],
+    ['an event after the end', () => history().event('session.ended').event('viewer.connected'), ['after-end']],
     [
       'a speak that was accepted after the end',
-      () => story().end(1000).speak(['a'], [1], { atMs: 2000 }),
+      () => history().end(1000).speak(['a'], [1], { atMs: 2000 }),
       ['after-end'],
     ],
-    ['an end that its readers never hear of', () => story().end(1000).close({ complete: false }), ['events-lost']],
+    ['an end that its readers never hear of', () => history().end(1000).close({ complete: false }), ['events-lost']],
     [
       'a refused speak that was done',
-      () => story().speak(['a'], [], { outcome: 'failed' }).played('a', 1),
+      () => history().speak(['a'], [], { outcome: 'failed' }).played('a', 1),
       ['refused-but-done'],
     ],
     [
       'a refused speak that was heard',
-      () => story().speak(['a'], [], { outcome: 'failed' }).hear('a', [0, 49], 0),
+      () => history().speak(['a'], [], { outcome: 'failed' }).frames('a', [0, 49], 0),
       ['refused-but-done'],
     ],
     [
       'a retry that was done again',
       () =>
-        story()
+        history()
           .speak(['a'], [], { outcome: 'unknown', key: 'k' })
           .speak(['a'], [2], { key: 'k' })
           .played('a', 1)
           .played('a', 2),
-      ['said-twice'],
+      ['queued-twice'],
     ],
-    ['a segment that nobody asked for', () => story().played('a', 1), ['unasked', 'unasked']],
-    ['frames heard again on the same connection', () => good().hear('b', [48, 49], 5000), ['heard-again']],
+    ['a segment that nobody asked for', () => history().played('a', 1), ['unrequested', 'unrequested']],
+    ['frames heard again on the same connection', () => good().frames('b', [48, 49], 5000), ['frames-repeated']],
     [
       'more repeated by a new host than the limit',
       () =>
-        story()
+        history()
           .speak(['a'], [1])
           .also({ type: 'segment', segment: 'a', frames: 200 })
-          .hear('a', [0, 150], 0)
-          .hear('a', [70, 199], 8000, { epoch: 2 }),
-      ['heard-again'],
+          .frames('a', [0, 150], 0)
+          .frames('a', [70, 199], 8000, { epoch: 2 }),
+      ['frames-repeated'],
     ],
     [
       'a segment heard whole, twice, by way of two reconnects',
       () =>
-        story()
+        history()
           .speak(['a'], [1])
           .also({ type: 'segment', segment: 'a', frames: 100 })
-          .hear('a', [0, 99], 0)
-          .hear('a', [0, 99], 9000, { epoch: 2 }),
-      ['heard-again'],
+          .frames('a', [0, 99], 0)
+          .frames('a', [0, 99], 9000, { epoch: 2 }),
+      ['frames-repeated'],
     ],
     [
       'segments heard in another order',
-      () => story().speak(['a', 'b'], [1, 2]).hear('b', [0, 49], 0).hear('a', [0, 49], 3000),
-      ['heard-order'],
+      () => history().speak(['a', 'b'], [1, 2]).frames('b', [0, 49], 0).frames('a', [0, 49], 3000),
+      ['frame-order'],
     ],
     [
       'frames that were left out',
-      () => story().speak(['a'], [1]).hear('a', [0, 9], 0).hear('a', [11, 49], 440),
-      ['left-out'],
+      () => history().speak(['a'], [1]).frames('a', [0, 9], 0).frames('a', [11, 49], 440),
+      ['frames-missing'],
     ],
     [
       'frames that were left out where the host fell silent',
-      () => story().speak(['a'], [1]).hear('a', [0, 9], 0).hear('a', [11, 49], 2400),
-      ['left-out'],
+      () => history().speak(['a'], [1]).frames('a', [0, 9], 0).frames('a', [11, 49], 2400),
+      ['frames-missing'],
     ],
     [
       'the end of a segment that was left out where the host fell silent',
-      () => story().speak(['a', 'b'], [1, 2]).played('a', 1).hear('a', [0, 48], 0).hear('b', [0, 49], 4000),
-      ['left-out'],
+      () => history().speak(['a', 'b'], [1, 2]).played('a', 1).frames('a', [0, 48], 0).frames('b', [0, 49], 4000),
+      ['frames-missing'],
     ],
     [
       'an old host that is heard after the end of a session in a planned hand-over',
       () =>
-        story()
+        history()
           .speak(['a'], [1])
           .receive(1, 0, 9000)
           .receive(2, 5000, 6000)
           .end(6000)
           .also({ type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 }),
-      ['ended-heard'],
+      ['played-after-end'],
     ],
     [
       'a segment that was reported as played, and cut short',
-      () => story().speak(['a', 'b'], [1, 2]).played('a', 1).hear('a', [0, 30], 0).hear('b', [0, 49], 1300),
-      ['left-out'],
+      () => history().speak(['a', 'b'], [1, 2]).played('a', 1).frames('a', [0, 30], 0).frames('b', [0, 49], 1300),
+      ['frames-missing'],
     ],
     [
       'a segment whose beginning is missing',
-      () => story().speak(['a', 'b'], [1, 2]).hear('a', [0, 49], 0).hear('b', [3, 49], 2000),
-      ['left-out'],
+      () => history().speak(['a', 'b'], [1, 2]).frames('a', [0, 49], 0).frames('b', [3, 49], 2000),
+      ['frames-missing'],
     ],
     [
       'a segment that was reported as played, and not heard',
-      () => story().speak(['a', 'b', 'c'], [1, 2, 3]).played('b', 2).hear('a', [0, 49], 0).hear('c', [0, 49], 2000),
-      ['left-out'],
+      () =>
+        history().speak(['a', 'b', 'c'], [1, 2, 3]).played('b', 2).frames('a', [0, 49], 0).frames('c', [0, 49], 2000),
+      ['frames-missing'],
     ],
     [
       'two hosts at once, at two viewers',
-      () => story().receive(1, 0, 5100, 'v').receive(2, 5000, 9000, 'w'),
+      () => history().receive(1, 0, 5100, 'v').receive(2, 5000, 9000, 'w'),
       ['two-hosts'],
     ],
     [
       'an old host that is heard long after a planned hand-over',
       () =>
-        story()
+        history()
           .receive(1, 0, 20_000)
           .receive(2, 5000, 9000)
           .also({ type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 }),
       ['two-hosts'],
     ],
-    ['an interrupted segment that goes on', () => good().interrupt(2, 500), ['interrupted-heard', 'interrupted-heard']],
+    [
+      'an interrupted segment that goes on',
+      () => good().interrupt(2, 500),
+      ['played-after-interrupt', 'played-after-interrupt'],
+    ],
     [
       'a replaced segment that goes on',
-      () => story().speak(['a'], [1]).speak(['b'], [2], { interrupt: true, atMs: 1000 }).hear('a', [0, 99], 0),
-      ['interrupted-heard'],
+      () => history().speak(['a'], [1]).speak(['b'], [2], { interrupt: true, atMs: 1000 }).frames('a', [0, 99], 0),
+      ['played-after-interrupt'],
     ],
-    ['a session that is heard after its end', () => good().end(1000), ['ended-heard']],
-    ['a deleted segment that is heard', () => good().delete('b', 1500), ['deleted-heard']],
+    ['a session that is heard after its end', () => good().end(1000), ['played-after-end']],
+    ['a deleted segment that is heard', () => good().delete('b', 1500), ['played-after-delete']],
     [
       'a deleted segment that comes back',
       () =>
@@ -448,9 +455,9 @@ describe('checkHistory() on what is wrong', () => {
   });
 
   it('names session, time and place', () => {
-    expect(good().delete('b', 1500).verdict().violations).toEqual([
+    expect(good().delete('b', 1500).result().violations).toEqual([
       {
-        rule: 'deleted-heard',
+        rule: 'played-after-delete',
         session: SESSION,
         atMs: 4960,
         detail: 'b frames 0–49 at v was heard until 3460 ms after its deletion',

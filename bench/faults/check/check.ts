@@ -1,6 +1,6 @@
 import type { HistoryRecord } from '../history.ts';
 import { EVENT_RULES } from './event-rules.ts';
-import { HEARD_RULES, isLate, late } from './heard-rules.ts';
+import { isLate, late, MEDIA_RULES } from './media-rules.ts';
 import {
   type Limits,
   limitsFor,
@@ -10,7 +10,7 @@ import {
   type Violation,
 } from './session-history.ts';
 
-export interface Verdict {
+export interface CheckResult {
   readonly violations: readonly Violation[];
   /** How much was judged: a check of nothing finds nothing. */
   readonly counted: {
@@ -22,7 +22,7 @@ export interface Verdict {
     readonly accepted: number;
     /** Queue entries by the reason for which they were over. */
     readonly finished: Readonly<Record<string, number>>;
-    readonly heardSegments: number;
+    readonly receivedSegments: number;
     /** Frames that viewers received again from a new host, the most at once. */
     readonly framesAgain: number;
     /** Connections of viewers, and changes of a session's epoch that viewers saw. */
@@ -40,7 +40,7 @@ const DEFAULT_FPS = 25;
  *
  * @param limits default: those for the run's frame rate.
  */
-export function checkHistory(records: readonly HistoryRecord[], limits?: Limits): Verdict {
+export function checkHistory(records: readonly HistoryRecord[], limits?: Limits): CheckResult {
   const fps = records.find((record) => record.type === 'run')?.fps ?? DEFAULT_FPS;
   const run: RunHistory = {
     frames: new Map(
@@ -61,7 +61,7 @@ export function checkHistory(records: readonly HistoryRecord[], limits?: Limits)
 }
 
 function sessionViolations(session: SessionHistory, run: RunHistory): Violation[] {
-  return [...EVENT_RULES, ...HEARD_RULES].flatMap((rule) =>
+  return [...EVENT_RULES, ...MEDIA_RULES].flatMap((rule) =>
     rule(session, run).map((found) => ({ ...found, session: session.session })),
   );
 }
@@ -74,12 +74,12 @@ function deletionViolations(records: readonly HistoryRecord[], history: RunHisto
     for (const segment of record.segments) deletedMs.set(segment, record.doneMs);
   }
   return records.flatMap((record): Violation[] => {
-    if (record.type !== 'heard' && record.type !== 'lookup') return [];
+    if (record.type !== 'frames' && record.type !== 'lookup') return [];
     const sinceMs = deletedMs.get(record.segment);
     if (sinceMs === undefined) return [];
-    if (record.type === 'heard') {
+    if (record.type === 'frames') {
       if (!isLate(record.untilMs, sinceMs, history)) return [];
-      return [{ ...late('deleted-heard', record, sinceMs, 'its deletion'), session: record.session }];
+      return [{ ...late('played-after-delete', record, sinceMs, 'its deletion'), session: record.session }];
     }
     const { segment, atMs, status } = record;
     if (status !== 200 || atMs < sinceMs) return [];
@@ -111,7 +111,7 @@ function recoveryViolations(records: readonly HistoryRecord[]): Violation[] {
   });
 }
 
-function count(records: readonly HistoryRecord[], sessions: readonly SessionHistory[]): Verdict['counted'] {
+function count(records: readonly HistoryRecord[], sessions: readonly SessionHistory[]): CheckResult['counted'] {
   const commands = records.filter((record) => record.type === 'command');
   const finished: Record<string, number> = {};
   for (const { event } of sessions.flatMap(({ events }) => events)) {
@@ -125,7 +125,10 @@ function count(records: readonly HistoryRecord[], sessions: readonly SessionHist
     events: sessions.reduce((sum, { events }) => sum + events.length, 0),
     accepted: commands.filter(({ outcome }) => outcome === 'ok').reduce((sum, { seqs }) => sum + seqs.length, 0),
     finished,
-    heardSegments: sessions.reduce((sum, { heard }) => sum + new Set(heard.map(({ segment }) => segment)).size, 0),
+    receivedSegments: sessions.reduce(
+      (sum, { frameRuns }) => sum + new Set(frameRuns.map(({ segment }) => segment)).size,
+      0,
+    ),
     framesAgain: Math.max(0, ...sessions.map(framesAgain)),
     connections: sessions.reduce((sum, { connections }) => sum + connections.length, 0),
     epochChanges: sessions.reduce(
@@ -137,10 +140,10 @@ function count(records: readonly HistoryRecord[], sessions: readonly SessionHist
   };
 }
 
-function framesAgain({ heard }: SessionHistory): number {
+function framesAgain({ frameRuns }: SessionHistory): number {
   const last = new Map<string, number>();
   let most = 0;
-  for (const { viewer, segment, firstFrame, catchUp, lastFrame } of heard) {
+  for (const { viewer, segment, firstFrame, catchUp, lastFrame } of frameRuns) {
     const key = `${viewer} ${segment}`;
     most = Math.max(most, Math.min(last.get(key) ?? -1, lastFrame) - firstFrame - catchUp + 1);
     last.set(key, Math.max(last.get(key) ?? -1, lastFrame));

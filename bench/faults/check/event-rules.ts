@@ -5,12 +5,12 @@ import type { SessionHistory, SessionRule } from './session-history.ts';
 export const EVENT_RULES: readonly SessionRule[] = [
   eventsAreInOrder,
   acceptedIsFinishedOnce,
-  startedIsSaidOnce,
+  startsOnce,
   playedInQueueOrder,
-  nothingAfterTheEnd,
+  nothingAfterEnd,
   refusedIsNotDone,
-  saidAtMostOnce,
-  nothingUnasked,
+  queuedAtMostOnce,
+  nothingUnrequested,
   endIsReached,
 ];
 
@@ -46,7 +46,7 @@ function acceptedIsFinishedOnce({ commands, events, closed }: SessionHistory) {
   return violations;
 }
 
-function startedIsSaidOnce({ events }: SessionHistory) {
+function startsOnce({ events }: SessionHistory) {
   const states = new Map<number, 'started' | 'finished'>();
   return events.flatMap(({ event: { type, seq = -1, reason }, receivedMs }) => {
     const before = states.get(seq);
@@ -74,7 +74,7 @@ function playedInQueueOrder({ events }: SessionHistory) {
   );
 }
 
-function nothingAfterTheEnd({ commands, events }: SessionHistory) {
+function nothingAfterEnd({ commands, events }: SessionHistory) {
   const ended = events.findIndex(({ event }) => event.type === 'session.ended');
   const late = ended === -1 ? [] : events.slice(ended + 1);
   const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
@@ -108,25 +108,27 @@ function refusedIsNotDone({ commands, seqsOf }: SessionHistory) {
 }
 
 /** One command is done at most once, also one whose answer was lost and that was sent again with the same key. */
-function saidAtMostOnce({ commands, seqsOf }: SessionHistory) {
+function queuedAtMostOnce({ commands, seqsOf }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   return [...seqsOf].flatMap(([segment, seqs]) => {
     const own = asked.filter(({ segments }) => segments.includes(segment));
     const distinct = new Set(own.map(({ key }, i) => key ?? i)).size;
     if (seqs.size <= Math.max(1, distinct)) return [];
-    return [violation('said-twice', `${segment} has the places ${[...seqs].join(', ')} in the queue`, own[0]?.doneMs)];
+    return [
+      violation('queued-twice', `${segment} has the places ${[...seqs].join(', ')} in the queue`, own[0]?.doneMs),
+    ];
   });
 }
 
-function nothingUnasked({ commands, events, heard }: SessionHistory) {
+function nothingUnrequested({ commands, events, frameRuns }: SessionHistory) {
   const asked = new Set(commands.flatMap(({ segments }) => segments));
   const named = [
     ...events.map(({ event, receivedMs }) => ({ segment: event.segment, atMs: receivedMs, how: event.type })),
-    ...heard.map(({ segment, fromMs }) => ({ segment, atMs: fromMs, how: 'heard' })),
+    ...frameRuns.map(({ segment, fromMs }) => ({ segment, atMs: fromMs, how: 'frames' })),
   ];
   return named
     .filter(({ segment, how }) => segment !== undefined && how !== 'playback.held' && !asked.has(segment))
-    .map(({ segment, atMs, how }) => violation('unasked', `${segment} (${how}) was never queued`, atMs));
+    .map(({ segment, atMs, how }) => violation('unrequested', `${segment} (${how}) was never queued`, atMs));
 }
 
 /** A session that was ended says so to whoever reads its events. */

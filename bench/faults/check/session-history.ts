@@ -1,4 +1,4 @@
-import type { Command, ConnectionSpan, FaultSpan, Heard, HistoryRecord, ReceivedEvent } from '../history.ts';
+import type { Command, ConnectionSpan, FaultSpan, FrameRun, HistoryRecord, ReceivedEvent } from '../history.ts';
 
 /** What a rule found. */
 export interface Violation {
@@ -50,7 +50,7 @@ export interface SessionHistory {
   readonly session: string;
   readonly commands: readonly Command[];
   readonly events: readonly ReceivedEvent[];
-  readonly heard: readonly Heard[];
+  readonly frameRuns: readonly FrameRun[];
   readonly connections: readonly ConnectionSpan[];
   readonly closed: { readonly atMs: number; readonly complete: boolean } | undefined;
   /** A segment's places in the queue, as the answers and the events name them: one, unless something went wrong. */
@@ -81,7 +81,7 @@ export function sessionsOf(records: readonly HistoryRecord[]): SessionHistory[] 
 function sessionOf(session: string, records: readonly HistoryRecord[]): SessionHistory {
   const commands = records.filter((record) => record.type === 'command').sort((a, b) => a.sentMs - b.sentMs);
   const events = records.filter((record) => record.type === 'event');
-  const heard = records.filter((record) => record.type === 'heard').sort((a, b) => a.fromMs - b.fromMs);
+  const frameRuns = records.filter((record) => record.type === 'frames').sort((a, b) => a.fromMs - b.fromMs);
   const connections = records.filter((record) => record.type === 'connection').sort((a, b) => a.firstMs - b.firstMs);
   const closed = records.find((record) => record.type === 'closed');
   const seqsOf = new Map<string, Set<number>>();
@@ -91,7 +91,7 @@ function sessionOf(session: string, records: readonly HistoryRecord[]): SessionH
   };
   for (const { segments, seqs } of commands) for (const [i, segment] of segments.entries()) place(segment, seqs[i]);
   for (const { event } of events) place(event.segment, event.seq);
-  return { session, commands, events, heard, connections, closed, seqsOf };
+  return { session, commands, events, frameRuns, connections, closed, seqsOf };
 }
 
 /** Whether what arrived at this instant may have left long before. */
@@ -102,8 +102,8 @@ export function isDelayed(atMs: number, { faults, limits }: RunHistory): boolean
 }
 
 /** Runs of one viewer, in the order of time. */
-export function byViewer(heard: readonly Heard[]): Heard[][] {
-  return [...Map.groupBy(heard, ({ viewer }) => viewer).values()];
+export function byViewer(frameRuns: readonly FrameRun[]): FrameRun[][] {
+  return [...Map.groupBy(frameRuns, ({ viewer }) => viewer).values()];
 }
 
 /** A segment's place in the queue; `undefined` when it is not known, or not unambiguous. */

@@ -1,7 +1,7 @@
 import { LightViewer, type MediaLink, type Stack } from '@humancast/testkit';
 import type { History } from '../history.ts';
 import type { Catalog } from './catalog.ts';
-import { Hearing } from './hearing.ts';
+import { FrameRunRecorder } from './frame-run-recorder.ts';
 
 /** A connection that was replaced is listened to for so long: longer than any pause after which its host may go on. */
 const GHOST_MS = 45_000;
@@ -19,20 +19,20 @@ export interface WatcherOptions {
 /** One viewer of a session, who writes down what is received on each of its connections, replaced ones included. */
 export class Watcher {
   readonly #viewer: LightViewer;
-  readonly #hearing: Hearing;
+  readonly #recorder: FrameRunRecorder;
   readonly #links: MediaLink[] = [];
   readonly #options: WatcherOptions;
 
   constructor(options: WatcherOptions) {
     const { stack, session, token, name, catalog, history, originMs } = options;
     this.#options = options;
-    this.#hearing = new Hearing({ session, viewer: name, catalog, history, originMs });
+    this.#recorder = new FrameRunRecorder({ session, viewer: name, catalog, history, originMs });
     this.#viewer = new LightViewer({
       signalingUrls: stack.signalingUrls,
       session,
       token,
       digests: true,
-      onFrame: (frame) => this.#hearing.add(frame),
+      onFrame: (frame) => this.#recorder.add(frame),
       onLink: (link) => this.#links.push(link),
     });
     this.#viewer.ghostMs = GHOST_MS;
@@ -45,7 +45,7 @@ export class Watcher {
   /** @param options.silently without a goodbye. */
   close(options: { silently?: boolean } = {}): void {
     this.#viewer.close(options);
-    this.#hearing.flush();
+    this.#recorder.flush();
     const { session, name, history, originMs } = this.#options;
     for (const { connection, epoch, firstPacketMs, lastPacketMs } of this.#links) {
       if (firstPacketMs === undefined || lastPacketMs === undefined) continue;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { HistoryInput } from '../history.ts';
-import { Hearing } from './hearing.ts';
+import { FrameRunRecorder } from './frame-run-recorder.ts';
 
-function hear(frames: readonly (readonly [digest: string, arrivedMs: number, more?: object])[]): HistoryInput[] {
+function record(frames: readonly (readonly [digest: string, arrivedMs: number, more?: object])[]): HistoryInput[] {
   const records: HistoryInput[] = [];
-  const hearing = new Hearing({
+  const recorder = new FrameRunRecorder({
     session: 's',
     viewer: 'v',
     originMs: 0,
@@ -14,15 +14,15 @@ function hear(frames: readonly (readonly [digest: string, arrivedMs: number, mor
     },
   });
   for (const [digest, arrivedMs, more] of frames)
-    hearing.add({ digest, arrivedMs, epoch: 1, connection: 'c', lost: 0, ...more });
-  hearing.flush();
+    recorder.add({ digest, arrivedMs, epoch: 1, connection: 'c', lost: 0, ...more });
+  recorder.flush();
   return records;
 }
 
-describe('Hearing', () => {
+describe('FrameRunRecorder', () => {
   it('writes consecutive frames of a segment as one run', () => {
     expect(
-      hear([
+      record([
         ['a0', 0],
         ['a1', 40],
         ['a2', 80],
@@ -36,7 +36,7 @@ describe('Hearing', () => {
   });
 
   it('begins a new run after a missing frame, after idle and on another connection', () => {
-    const runs = hear([
+    const runs = record([
       ['a0', 0],
       ['a2', 40, { lost: 1 }],
       ['idle', 80],
@@ -53,7 +53,7 @@ describe('Hearing', () => {
 
   it('counts the leading frames that came in one burst, which may pause once, and no later ones', () => {
     const arrivals = [0, 1, 30, 31, 71, 111, 112];
-    expect(hear(arrivals.map((atMs, i) => [`a${25 + i}`, atMs]))).toMatchObject([
+    expect(record(arrivals.map((atMs, i) => [`a${25 + i}`, atMs]))).toMatchObject([
       { firstFrame: 25, lastFrame: 31, catchUp: 3 },
     ]);
   });

@@ -1,4 +1,4 @@
-import type { ConnectionSpan, Heard } from '../history.ts';
+import type { ConnectionSpan, FrameRun } from '../history.ts';
 import {
   byViewer,
   finishReason,
@@ -10,21 +10,21 @@ import {
 } from './session-history.ts';
 
 /** The rules for what viewers received. */
-export const HEARD_RULES: readonly SessionRule[] = [
-  heardAtMostOnce,
-  heardInQueueOrder,
-  nothingIsLeftOut,
-  neverTwoHosts,
-  interruptedIsSilent,
-  endedIsSilent,
-  refusedIsNotHeard,
+export const MEDIA_RULES: readonly SessionRule[] = [
+  framesAtMostOnce,
+  framesInQueueOrder,
+  noFrameIsMissing,
+  oneHostAtATime,
+  silentAfterInterrupt,
+  silentAfterEnd,
+  refusedIsNotPlayed,
 ];
 
 /** Frames come once; those around a change of connection may come again, within the limit. */
-function heardAtMostOnce({ heard }: SessionHistory, history: RunHistory) {
+function framesAtMostOnce({ frameRuns }: SessionHistory, history: RunHistory) {
   const { limits } = history;
-  return byViewer(heard).flatMap((runs) => {
-    const last = new Map<string, Heard>();
+  return byViewer(frameRuns).flatMap((runs) => {
+    const last = new Map<string, FrameRun>();
     return runs.flatMap((run) => {
       const before = last.get(run.segment);
       if (!before || run.lastFrame >= before.lastFrame) last.set(run.segment, run);
@@ -33,57 +33,64 @@ function heardAtMostOnce({ heard }: SessionHistory, history: RunHistory) {
       const restartFrames = fellSilent(before, run, history) ? limits.gopFrames : limits.restartFrames;
       const allowed = before.connection === run.connection ? restartFrames : limits.repeatFrames;
       return again > allowed
-        ? [violation('heard-again', `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`, run.fromMs)]
+        ? [
+            violation(
+              'frames-repeated',
+              `${describe(run)} repeats ${again} frames of epoch ${before.epoch}`,
+              run.fromMs,
+            ),
+          ]
         : [];
     });
   });
 }
 
 /** On one connection, places in the queue only grow. */
-function heardInQueueOrder(session: SessionHistory) {
+function framesInQueueOrder(session: SessionHistory) {
   return consecutive(session).flatMap(([before, run]) => {
     const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
     return earlier !== undefined && later !== undefined && later < earlier
-      ? [violation('heard-order', `segment ${later} was heard after ${earlier}`, run.fromMs)]
+      ? [violation('frame-order', `segment ${later} was heard after ${earlier}`, run.fromMs)]
       : [];
   });
 }
 
 /** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
-function nothingIsLeftOut(session: SessionHistory, { frames }: RunHistory) {
+function noFrameIsMissing(session: SessionHistory, { frames }: RunHistory) {
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
     .flatMap(([before, run]) => {
-      if (before.segment !== run.segment) return leftOutBetween(session, before, run, frames.get(before.segment));
+      if (before.segment !== run.segment) return missingBetween(session, before, run, frames.get(before.segment));
       const last = lastFrameBefore(session, run);
       return run.firstFrame > last + 1
-        ? [violation('left-out', `${describe(run)} goes on after frame ${last}`, run.fromMs)]
+        ? [violation('frames-missing', `${describe(run)} goes on after frame ${last}`, run.fromMs)]
         : [];
     });
 }
 
 /** The last frame of a run's segment that its connection had received before it. */
-function lastFrameBefore({ heard }: SessionHistory, run: Heard): number {
-  const same = heard.filter(({ connection, segment }) => connection === run.connection && segment === run.segment);
+function lastFrameBefore({ frameRuns }: SessionHistory, run: FrameRun): number {
+  const same = frameRuns.filter(({ connection, segment }) => connection === run.connection && segment === run.segment);
   return Math.max(-1, ...same.slice(0, same.indexOf(run)).map(({ lastFrame }) => lastFrame));
 }
 
 /** Where the machine itself stood still, the host's silence is not seen as such. */
-function fellSilent(before: Heard, run: Heard, { limits: { silenceMs }, stalls }: RunHistory): boolean {
+function fellSilent(before: FrameRun, run: FrameRun, { limits: { silenceMs }, stalls }: RunHistory): boolean {
   if (run.fromMs - before.untilMs >= silenceMs) return true;
   return stalls.some(({ atMs, stallMs }) => stallMs >= silenceMs && Math.abs(run.fromMs - atMs) < 2 * stallMs);
 }
 
-function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, needed: number | undefined) {
+function missingBetween(session: SessionHistory, before: FrameRun, run: FrameRun, needed: number | undefined) {
   const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
   if (needed === undefined || earlier === undefined || later === undefined) return [];
   const played = (seq: number) => finishReason(session, seq) === 'finished';
   const found = [];
   if (played(earlier) && before.lastFrame < needed - 1)
-    found.push(violation('left-out', `${describe(before)} ends before frame ${needed - 1}`, before.untilMs));
-  if (run.firstFrame > 0) found.push(violation('left-out', `${describe(run)} does not begin at frame 0`, run.fromMs));
+    found.push(violation('frames-missing', `${describe(before)} ends before frame ${needed - 1}`, before.untilMs));
+  if (run.firstFrame > 0)
+    found.push(violation('frames-missing', `${describe(run)} does not begin at frame 0`, run.fromMs));
   for (let seq = earlier + 1; seq < later; seq++) {
-    if (played(seq)) found.push(violation('left-out', `segment ${seq} was not heard`, run.fromMs));
+    if (played(seq)) found.push(violation('frames-missing', `segment ${seq} was not heard`, run.fromMs));
   }
   return found;
 }
@@ -92,7 +99,7 @@ function leftOutBetween(session: SessionHistory, before: Heard, run: Heard, need
  * Of all viewers' connections, none receives anything of an older epoch once one has received something of a newer epoch. In a
  * planned hand-over the old host plays on until its viewers have changed over.
  */
-function neverTwoHosts({ connections }: SessionHistory, run: RunHistory) {
+function oneHostAtATime({ connections }: SessionHistory, run: RunHistory) {
   return connections.flatMap((newer) =>
     connections
       .filter((older) => older.epoch < newer.epoch && !isDelayed(older.lastMs, run))
@@ -121,16 +128,16 @@ function allowedOverlapMs({ firstMs }: ConnectionSpan, { faults, limits, stalls 
 }
 
 /** Whatever an acknowledged interruption covers is not heard any more. */
-function interruptedIsSilent(session: SessionHistory, history: RunHistory) {
+function silentAfterInterrupt(session: SessionHistory, history: RunHistory) {
   return session.commands.flatMap((command) => {
     const through = interruptedThrough(command);
     if (through === undefined) return [];
-    return session.heard
+    return session.frameRuns
       .filter(({ segment, untilMs }) => {
         const seq = seqOf(session, segment);
         return seq !== undefined && seq <= through && isLate(untilMs, command.doneMs, history);
       })
-      .map((run) => late('interrupted-heard', run, command.doneMs, 'the interruption'));
+      .map((run) => late('played-after-interrupt', run, command.doneMs, 'the interruption'));
   });
 }
 
@@ -141,21 +148,25 @@ function interruptedThrough({ command, interrupt, outcome, seqs, interruptedSeq 
   return command === 'speak' && interrupt && first !== undefined ? first - 1 : undefined;
 }
 
-function endedIsSilent({ commands, connections }: SessionHistory, history: RunHistory) {
+function silentAfterEnd({ commands, connections }: SessionHistory, history: RunHistory) {
   const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
   if (!end) return [];
   return connections
     .filter(({ lastMs }) => isLate(lastMs, end.doneMs, history))
     .map(({ epoch, lastMs }) =>
-      violation('ended-heard', `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`, lastMs),
+      violation(
+        'played-after-end',
+        `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`,
+        lastMs,
+      ),
     );
 }
 
-function refusedIsNotHeard({ commands, heard }: SessionHistory) {
+function refusedIsNotPlayed({ commands, frameRuns }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   const possible = new Set(asked.filter(({ outcome }) => outcome !== 'failed').flatMap(({ segments }) => segments));
   const refused = new Set(asked.flatMap(({ segments }) => segments).filter((segment) => !possible.has(segment)));
-  return heard
+  return frameRuns
     .filter(({ segment }) => refused.has(segment))
     .map((run) => violation('refused-but-done', `${describe(run)} was heard although speak was refused`, run.fromMs));
 }
@@ -166,7 +177,7 @@ export function isLate(atMs: number, sinceMs: number, history: RunHistory): bool
 }
 
 /** A run that ended `graceMs` or more after it should have been silent. */
-export function late(rule: string, run: Heard, sinceMs: number, what: string) {
+export function late(rule: string, run: FrameRun, sinceMs: number, what: string) {
   return violation(
     rule,
     `${describe(run)} was heard until ${(run.untilMs - sinceMs).toFixed(0)} ms after ${what}`,
@@ -175,13 +186,13 @@ export function late(rule: string, run: Heard, sinceMs: number, what: string) {
 }
 
 /** Neighboring runs of one viewer on the same connection. */
-function consecutive({ heard }: SessionHistory): [Heard, Heard][] {
-  return [...Map.groupBy(heard, ({ viewer, connection }) => `${viewer} ${connection}`).values()].flatMap((runs) =>
-    runs.slice(1).map((run, i): [Heard, Heard] => [runs[i] as Heard, run]),
+function consecutive({ frameRuns }: SessionHistory): [FrameRun, FrameRun][] {
+  return [...Map.groupBy(frameRuns, ({ viewer, connection }) => `${viewer} ${connection}`).values()].flatMap((runs) =>
+    runs.slice(1).map((run, i): [FrameRun, FrameRun] => [runs[i] as FrameRun, run]),
   );
 }
 
-function describe({ segment, firstFrame, lastFrame, viewer }: Heard): string {
+function describe({ segment, firstFrame, lastFrame, viewer }: FrameRun): string {
   return `${segment} frames ${firstFrame}–${lastFrame} at ${viewer}`;
 }
 

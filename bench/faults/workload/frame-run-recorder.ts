@@ -2,9 +2,9 @@ import { type ShownFrame } from '@humancast/testkit';
 import type { History, HistoryInput } from '../history.ts';
 import type { Catalog } from './catalog.ts';
 
-type Run = Extract<HistoryInput, { type: 'heard' }>;
+type Run = Extract<HistoryInput, { type: 'frames' }>;
 
-export interface HearingOptions {
+export interface FrameRunRecorderOptions {
   readonly session: string;
   readonly viewer: string;
   readonly catalog: Pick<Catalog, 'find'>;
@@ -17,12 +17,12 @@ export interface HearingOptions {
 const BURST_GAP_MS = 20;
 
 /** Writes down what one viewer receives, as uninterrupted runs of a segment's frames. */
-export class Hearing {
-  readonly #options: HearingOptions;
+export class FrameRunRecorder {
+  readonly #options: FrameRunRecorderOptions;
   #run: (Run & { catchUp: number }) | undefined;
   #lastMs = 0;
 
-  constructor(options: HearingOptions) {
+  constructor(options: FrameRunRecorderOptions) {
     this.#options = options;
   }
 
@@ -47,7 +47,7 @@ export class Hearing {
     this.flush();
     this.#lastMs = arrivedMs;
     this.#run = {
-      type: 'heard',
+      type: 'frames',
       session,
       viewer,
       connection,
