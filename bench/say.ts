@@ -20,7 +20,7 @@ import { type Figure, judge, printFigures } from './lib/figures.ts';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { openScene } from './lib/scene.ts';
 import { percentile } from './lib/stats.ts';
-import { installEar, type PageEar } from './say/ear.ts';
+import { type AudioMonitor, installAudioMonitor } from './say/audio-monitor.ts';
 
 const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const WARM_UP_TEXTS = 2;
@@ -42,29 +42,29 @@ const speakingSchema = z.object({
 });
 
 /** Since the Enter key, ms. */
-interface Said {
+interface TextTimes {
   readonly received: number;
   readonly opened: number;
   readonly firstFrame: number;
   readonly started: number;
-  readonly heard: number;
+  readonly audible: number;
   readonly heldMs: number;
 }
 
-/** From the key to the last sound of the old voice, ms: as heard, and as it came out of the jitter buffer. */
-interface Interrupt {
-  readonly heard: number;
+/** From the key to the last sound of the old voice, ms: as audible, and as it came out of the jitter buffer. */
+interface InterruptTimes {
+  readonly audible: number;
   readonly received: number;
 }
 
 interface Result {
-  readonly said: readonly Said[];
-  readonly interrupts: readonly Interrupt[];
+  readonly texts: readonly TextTimes[];
+  readonly interrupts: readonly InterruptTimes[];
 }
 
 const { values } = parseArgs({ options: { texts: { type: 'string', default: '12' }, json: { type: 'string' } } });
-const texts = Number(values.texts);
-if (!Number.isInteger(texts) || texts < 1 || texts > 1000) {
+const textCount = Number(values.texts);
+if (!Number.isInteger(textCount) || textCount < 1 || textCount > 1000) {
   console.error('--texts must be a number from 1 to 1000');
   process.exit(2);
 }
@@ -97,17 +97,17 @@ async function measure(cleanup: Cleanup): Promise<Result> {
   await page.goto(`${stack.signalingUrl}/?avatar=demo`);
   const box = page.getByRole('textbox');
   await box.waitFor();
-  await page.evaluate(installEar);
+  await page.evaluate(installAudioMonitor);
   const humancast = new Humancast({ apiKey: stack.apiKey, signalingUrl: stack.signalingUrl });
   const events = await followOnly(humancast, cleanup);
 
-  const said: Said[] = [];
-  const interrupts: Interrupt[] = [];
-  for (let i = 0; i < texts + WARM_UP_TEXTS; i++) {
+  const texts: TextTimes[] = [];
+  const interrupts: InterruptTimes[] = [];
+  for (let i = 0; i < textCount + WARM_UP_TEXTS; i++) {
     const lines = demoProducer.log().length;
     await box.fill(SHORT);
     await box.press('Enter');
-    const { key, heard } = await voiceAfterKey(page);
+    const { key, audible } = await voiceAfterKey(page);
     const speaking = demoProducer
       .log()
       .slice(lines)
@@ -118,12 +118,12 @@ async function measure(cleanup: Cleanup): Promise<Result> {
     const started = now.find(({ type }) => type === 'speech.started');
     if (!line || !started) throw new Error('the demo producer did not speak');
     const received = Date.parse(line.time) - line.firstFrameMs;
-    said.push({
+    texts.push({
       received: received - key,
       opened: received + line.openedMs - key,
       firstFrame: received + line.firstFrameMs - key,
       started: started.atMs - key,
-      heard: heard - key,
+      audible: audible - key,
       heldMs: now.reduce((sum, event) => sum + (event.type === 'playback.held' ? event.heldMs : 0), 0),
     });
 
@@ -135,13 +135,13 @@ async function measure(cleanup: Cleanup): Promise<Result> {
     await quiet(page);
     interrupts.push(
       await page.evaluate(() => ({
-        heard: Math.max(0, ear.lastLoudAt - ear.lastKeyAt),
-        received: ear.lastReceivedAt - ear.lastKeyAt,
+        audible: Math.max(0, audioMonitor.lastLoudAt - audioMonitor.lastKeyAt),
+        received: audioMonitor.lastReceivedAt - audioMonitor.lastKeyAt,
       })),
     );
     events.length = 0;
   }
-  return { said: said.slice(WARM_UP_TEXTS), interrupts: interrupts.slice(WARM_UP_TEXTS) };
+  return { texts: texts.slice(WARM_UP_TEXTS), interrupts: interrupts.slice(WARM_UP_TEXTS) };
 }
 
 /** What happens from now on in the only session that there is. */
@@ -162,17 +162,20 @@ async function followOnly(humancast: Humancast, cleanup: Cleanup): Promise<Sessi
 }
 
 /** Resolves when a voice begins after the last key; both instants, ms since the Unix epoch. */
-async function voiceAfterKey(page: Page): Promise<{ key: number; heard: number }> {
-  await page.waitForFunction(() => ear.voiceAt > ear.lastKeyAt, null, { timeout: WAIT_MS, polling: 20 });
-  return page.evaluate(() => ({ key: ear.lastKeyAt, heard: ear.voiceAt }));
+async function voiceAfterKey(page: Page): Promise<{ key: number; audible: number }> {
+  await page.waitForFunction(() => audioMonitor.voiceAt > audioMonitor.lastKeyAt, null, {
+    timeout: WAIT_MS,
+    polling: 20,
+  });
+  return page.evaluate(() => ({ key: audioMonitor.lastKeyAt, audible: audioMonitor.voiceAt }));
 }
 
 async function quiet(page: Page): Promise<void> {
-  const settled = (ms: number) => Date.now() - Math.max(ear.lastReceivedAt, ear.lastKeyAt) > ms;
+  const settled = (ms: number) => Date.now() - Math.max(audioMonitor.lastReceivedAt, audioMonitor.lastKeyAt) > ms;
   await page.waitForFunction(settled, SETTLE_MS, { timeout: WAIT_MS, polling: 50 });
 }
 
-function gone(name: string, values: readonly number[]): Figure {
+function interruptFigure(name: string, values: readonly number[]): Figure {
   return {
     group: 'Barge-in by typing, from the first key',
     name,
@@ -184,27 +187,27 @@ function gone(name: string, values: readonly number[]): Figure {
   };
 }
 
-function figuresOf({ said, interrupts }: Result): Figure[] {
+function figuresOf({ texts, interrupts }: Result): Figure[] {
   const ms = { unit: 'ms', digits: 0 };
-  const stage = (name: string, of: (one: Said) => number): Figure => ({
+  const stage = (name: string, of: (one: TextTimes) => number): Figure => ({
     group: 'Typed text, from the Enter key',
     name,
     ...ms,
-    value: percentile(said.map(of), 0.5),
-    note: `p95 ${percentile(said.map(of), 0.95).toFixed(0)} ms`,
+    value: percentile(texts.map(of), 0.5),
+    note: `p95 ${percentile(texts.map(of), 0.95).toFixed(0)} ms`,
   });
   return [
     stage('the demo producer has it, median', ({ received }) => received),
     stage('live push open', ({ opened }) => opened),
     stage('synthesised, first frame pushed', ({ firstFrame }) => firstFrame),
     stage('first packet leaves', ({ started }) => started),
-    stage('first sound at the viewer', ({ heard }) => heard),
+    stage('first sound at the viewer', ({ audible }) => audible),
     stage('waited for late media, in all', ({ heldMs }) => heldMs),
-    gone(
+    interruptFigure(
       'old voice gone, p95',
-      interrupts.map(({ heard }) => heard),
+      interrupts.map(({ audible }) => audible),
     ),
-    gone(
+    interruptFigure(
       '… from the stream itself, p95',
       interrupts.map(({ received }) => received),
     ),
@@ -212,5 +215,5 @@ function figuresOf({ said, interrupts }: Result): Figure[] {
 }
 
 declare global {
-  var ear: PageEar;
+  var audioMonitor: AudioMonitor;
 }

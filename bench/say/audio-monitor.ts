@@ -1,25 +1,25 @@
 /** What the page has noted; instants in ms since the Unix epoch. */
-export interface PageEar {
+export interface AudioMonitor {
   lastKeyAt: number;
-  /** The last sound that was heard; and that was received, though the page may have silenced it. */
+  /** The last sound that was audible; and that was received, though the page may have silenced it. */
   lastLoudAt: number;
   lastReceivedAt: number;
-  /** When the voice began that is heard, or was heard last. */
+  /** When the voice began that is audible, or was audible last. */
   voiceAt: number;
 }
 
 /** Runs in the page: notes keys and sound. */
-export function installEar(): void {
+export function installAudioMonitor(): void {
   /** Of full scale; idle is digital silence, but for what the codec makes of it. */
   const LOUD = 0.01;
   /** After so much quiet, a sound is the beginning of a voice. */
   const PAUSE_MS = 700;
-  const ear: PageEar = { lastKeyAt: 0, lastLoudAt: 0, lastReceivedAt: 0, voiceAt: 0 };
-  Object.assign(globalThis, { ear });
+  const audioMonitor: AudioMonitor = { lastKeyAt: 0, lastLoudAt: 0, lastReceivedAt: 0, voiceAt: 0 };
+  Object.assign(globalThis, { audioMonitor });
   addEventListener(
     'keydown',
     () => {
-      ear.lastKeyAt = Date.now();
+      audioMonitor.lastKeyAt = Date.now();
     },
     true,
   );
@@ -41,10 +41,10 @@ export function installEar(): void {
       next.value.close();
       if (!samples.some((sample) => Math.abs(sample) > LOUD)) continue;
       const now = Date.now();
-      ear.lastReceivedAt = now;
+      audioMonitor.lastReceivedAt = now;
       if (video?.volume === 0) continue;
-      if (now - ear.lastLoudAt > PAUSE_MS) ear.voiceAt = now;
-      ear.lastLoudAt = now;
+      if (now - audioMonitor.lastLoudAt > PAUSE_MS) audioMonitor.voiceAt = now;
+      audioMonitor.lastLoudAt = now;
     }
   };
   void read();
