@@ -136,7 +136,7 @@ async function pushPaced(pusher: LivePusher, frames: readonly Buffer[], seconds:
     const waitMs = startedMs + (i * 1000) / FPS - performance.now();
     if (waitMs > 0) await sleep(waitMs);
     await waitFor('room to send', () => pusher.socket.bufferedAmount <= MAX_BUFFERED_BYTES || !isOpen(pusher));
-    if (!isOpen(pusher)) throw new Error(`the push was ended: ${JSON.stringify(pusher.heard.at(-1))}`);
+    if (!isOpen(pusher)) throw new Error(`the push was ended: ${JSON.stringify(pusher.messages.at(-1))}`);
     pusher.pushAudio(soundOf(i));
     pusher.pushVideo(frames[i % FPS] as Buffer);
   }
@@ -218,7 +218,7 @@ async function measureLongPush(
   const { pairs } = await evaluateWire(recording);
   const warm = memory.filter(({ atMs }) => atMs > WARM_UP_MS).map(({ mb }) => mb);
   const third = Math.max(1, Math.floor(warm.length / 3));
-  const lags = pusher.heard.flatMap((message) => (message.type === 'status' ? [message.lagMs] : []));
+  const lags = pusher.messages.flatMap((message) => (message.type === 'status' ? [message.lagMs] : []));
   return {
     underruns: (await producer.underruns(session.id)) - underrunsBefore,
     lipSyncMs: Math.max(...pairs.map(({ errorMs }) => Math.abs(errorMs))),

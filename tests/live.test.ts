@@ -63,8 +63,8 @@ describe('live push', () => {
     expect(ready.seq).toBe(1);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 6 });
     await waitFor('the green picture', () => viewer.see(), isGreen);
-    const loud = await viewer.hear(1500, 1000);
-    expect(pusher.heard.some((message) => message.type === 'done')).toBe(false);
+    const loud = await viewer.measureAudio(1500, 1000);
+    expect(pusher.messages.some((message) => message.type === 'done')).toBe(false);
     expect(loud.rms).toBeGreaterThan(0.03);
     expect(loud.tone / loud.rms).toBeGreaterThan(0.9);
     await pushing.done;
@@ -96,7 +96,7 @@ describe('live push', () => {
     );
     const rest = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 3 });
     await waitFor('the second part', () => viewer.see(), isGreen);
-    expect((await viewer.hear(1000, 1000)).rms).toBeGreaterThan(0.03);
+    expect((await viewer.measureAudio(1000, 1000)).rms).toBeGreaterThan(0.03);
     await rest.done;
     expect(await pusher.end()).toMatchObject({ segment, frames: 125, durationMs: 5000 });
     await waitFor('idle again', () => viewer.see(), isRed);
@@ -145,7 +145,7 @@ describe('live push', () => {
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
     await waitFor(
       'the tone',
-      () => player.hear(500, 1000),
+      () => player.measureAudio(500, 1000),
       ({ rms, tone }) => rms > 0.03 && tone / rms > 0.8,
     );
     pushing.stop();
@@ -160,7 +160,7 @@ describe('live push', () => {
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
     await waitFor('the green picture', () => viewer.see(), isGreen);
     await producer.interrupt(session.id);
-    const { positionMs } = await pusher.hear('interrupted');
+    const { positionMs } = await pusher.message('interrupted');
     expect(positionMs).toBeGreaterThan(0);
     await waitFor('idle again', () => viewer.see(), isRed);
     pushing.stop();

@@ -72,11 +72,11 @@ describe('the main job', () => {
     const segment = await producer.upload('lights', 'green.mp4', readFileSync(path));
     expect(segment).toMatchObject({ frames: 90 });
     expect(Math.abs((segment.durationMs ?? 0) - 3000)).toBeLessThan(60);
-    const quiet = await viewer.hear(300, 1000);
+    const quiet = await viewer.measureAudio(300, 1000);
     await producer.speak(session.id, [segment.id]);
     const [seen, loud] = await Promise.all([
       waitFor('the green picture', () => viewer.see(), isGreen),
-      viewer.hear(2500, 1000),
+      viewer.measureAudio(2500, 1000),
     ]);
     expect(isGreen(seen)).toBe(true);
     expect(quiet.rms).toBeLessThan(0.003);
@@ -112,7 +112,7 @@ describe('the main job', () => {
     // what the browser had buffered may still sound for a moment
     await waitFor(
       'silence',
-      () => viewer.hear(200, 1000),
+      () => viewer.measureAudio(200, 1000),
       ({ rms }) => rms < 0.003,
       3000,
     );

@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import {
   freePort,
   launchChromium,
-  listen,
   Producer,
   type Stack,
+  startAudioMeter,
   startDemoProducer,
   startStack,
   type TestChromium,
@@ -132,12 +132,12 @@ describe('producers', () => {
     const page = await browser.context.newPage();
     const viewer = await ViewerPage.open(page, producer.signaling(`/?session=${session.id}&token=${session.token}`));
     await viewer.playing();
-    const earshot = await listen(page);
+    const audioMeter = await startAudioMeter(page);
     const servers = ['--signaling', stack.signalingUrl, '--loader', stack.loaderUrl];
     const speaking = run(PYTHON, join(ROOT, 'examples/python/speak_frames.py'), '--session', session.id, ...servers);
     await waitFor(
       'a voice',
-      () => earshot.level(),
+      () => audioMeter.level(),
       (level) => level > 0.02,
     );
     // The drawn background is paler and bluer than the idle clip's.

@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import {
-  type Earshot,
+  type AudioMeter,
   freePort,
   launchChromium,
-  listen,
   type PastEvent,
   Producer,
   type Stack,
+  startAudioMeter,
   startDemoProducer,
   startStack,
   type TestChromium,
@@ -29,7 +29,7 @@ describe('a typed text', () => {
   let producer: Producer;
   let viewer: ViewerPage;
   let session: string;
-  let earshot: Earshot;
+  let audioMeter: AudioMeter;
 
   beforeAll(async () => {
     const port = await freePort();
@@ -46,7 +46,7 @@ describe('a typed text', () => {
     await viewer.playing();
     const { sessions } = await producer.json<{ sessions: { id: string }[] }>('GET', producer.signaling('/v1/sessions'));
     session = sessions[0]?.id ?? '';
-    earshot = await listen(viewer.page);
+    audioMeter = await startAudioMeter(viewer.page);
   });
 
   afterAll(async () => {
@@ -65,13 +65,13 @@ describe('a typed text', () => {
   const speaking = () =>
     waitFor(
       'a voice',
-      () => earshot.level(),
+      () => audioMeter.level(),
       (level) => level > 0.02,
     );
   const silent = () =>
     waitFor(
       'silence',
-      () => earshot.quietMs(),
+      () => audioMeter.quietMs(),
       (ms) => ms > 700,
     );
 

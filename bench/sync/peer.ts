@@ -20,7 +20,7 @@ export class Peer {
   static async start(cleanup: Cleanup, clip: string): Promise<Peer> {
     const peer = new Peer(clip);
     cleanup.add(() => peer.close());
-    await peer.#hear();
+    await peer.#read();
     return peer;
   }
 
@@ -37,7 +37,7 @@ export class Peer {
 
   async offer(): Promise<string> {
     this.#say({ viewer: true });
-    return (await this.#hear()).offer ?? '';
+    return (await this.#read()).offer ?? '';
   }
 
   answer(sdp: string): void {
@@ -57,7 +57,7 @@ export class Peer {
     this.#child.stdin?.write(`${JSON.stringify(message)}\n`);
   }
 
-  async #hear(): Promise<z.infer<typeof messageSchema>> {
+  async #read(): Promise<z.infer<typeof messageSchema>> {
     const { value, done } = await this.#lines.next();
     if (done) throw new Error(`the aiortc peer ended; is python3-aiortc installed for ${PYTHON}?`);
     return messageSchema.parse(JSON.parse(value));

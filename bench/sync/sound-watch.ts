@@ -57,10 +57,10 @@ export class SoundWatch {
 
   async #listen(pieces: ReadableStream<AudioData>): Promise<void> {
     const reader = pieces.getReader();
-    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) this.#hear(piece.value);
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) this.#measure(piece.value);
   }
 
-  #hear(piece: AudioData): void {
+  #measure(piece: AudioData): void {
     const { sampleRate, numberOfFrames, timestamp } = piece;
     if (sampleRate !== this.#sampleRate) {
       // Only at the start, before the first packet says what it will be.

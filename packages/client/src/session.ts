@@ -160,7 +160,7 @@ export class Session extends Emitter<SessionEvents> {
   #newChannel(): SignalChannel {
     return new SignalChannel(this.#options.signalUrl, this.#environment, {
       join: () => this.#joinMessage(),
-      message: (message) => this.#hear(message),
+      message: (message) => this.#onMessage(message),
       lost: () => this.#signalingLost(),
       refused: (code, serverMessage) => this.#refused(code, serverMessage),
     });
@@ -178,7 +178,7 @@ export class Session extends Emitter<SessionEvents> {
     };
   }
 
-  #hear(message: SignalMessage): void {
+  #onMessage(message: SignalMessage): void {
     switch (message.type) {
       case 'joined':
         this.#joined(message);

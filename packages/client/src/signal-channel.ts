@@ -32,7 +32,7 @@ export class SignalChannel {
   #socket: Socket | undefined;
   #joined = false;
   #closed = false;
-  #heardAtMs = 0;
+  #receivedAtMs = 0;
   #cancelTimer = () => {};
   #cancelCheck = () => {};
 
@@ -59,7 +59,7 @@ export class SignalChannel {
     }
     this.#socket = socket;
     socket.onopen = () => socket.send(JSON.stringify(this.#listener.join()));
-    socket.onmessage = ({ data }) => this.#hear(data);
+    socket.onmessage = ({ data }) => this.#onMessage(data);
     socket.onclose = ({ code }) => this.#lose(codeOfClose(code));
     this.#cancelTimer = this.#environment.clock.after(JOIN_TIMEOUT_MS, () => this.#lose());
   }
@@ -87,7 +87,7 @@ export class SignalChannel {
     const askedAtMs = this.#environment.clock.nowMs();
     this.#cancelCheck();
     this.#cancelCheck = this.#environment.clock.after(timeoutMs, () => {
-      if (this.#heardAtMs < askedAtMs) this.#lose();
+      if (this.#receivedAtMs < askedAtMs) this.#lose();
     });
   }
 
@@ -103,8 +103,8 @@ export class SignalChannel {
     this.#drop();
   }
 
-  #hear(data: unknown): void {
-    this.#heardAtMs = this.#environment.clock.nowMs();
+  #onMessage(data: unknown): void {
+    this.#receivedAtMs = this.#environment.clock.nowMs();
     const message = parseSignal(data);
     if (!message) return;
     if (message.type === 'joined') {
@@ -125,7 +125,7 @@ export class SignalChannel {
   #beat(heartbeatMs: number): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#environment.clock.after(heartbeatMs / 2, () => {
-      if (this.#environment.clock.nowMs() - this.#heardAtMs > 2 * heartbeatMs) {
+      if (this.#environment.clock.nowMs() - this.#receivedAtMs > 2 * heartbeatMs) {
         this.#lose();
         return;
       }

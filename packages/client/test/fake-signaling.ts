@@ -86,7 +86,7 @@ export class FakeSignaling {
     viewer.on('message', (data) => {
       const message = JSON.parse(text(data)) as ViewerMessage;
       if (message.type === 'join' && this.refusal !== undefined) this.#refuse(viewer);
-      else this.#hear(message);
+      else this.#onMessage(message);
     });
   }
 
@@ -96,7 +96,7 @@ export class FakeSignaling {
     this.refusal = undefined;
   }
 
-  #hear(message: ViewerMessage): void {
+  #onMessage(message: ViewerMessage): void {
     this.said.push(message);
     if (message.type === 'join') {
       this.tell({

@@ -21,7 +21,7 @@ export * from './stack.js';
 export * from './tied.js';
 export * from './turn.js';
 export * from './turn-client.js';
-export * from './viewers/earshot.js';
+export * from './viewers/audio-meter.js';
 export * from './viewers/light-viewer.js';
 export * from './viewers/media-link.js';
 export * from './viewers/mouth.js';

@@ -12,7 +12,7 @@ type Answer<T extends LiveLoaderMessage['type']> = Extract<LiveLoaderMessage, { 
 /** A producer that speaks the live push protocol, byte by byte. */
 export class LivePusher {
   readonly socket: WebSocket;
-  readonly heard: LiveLoaderMessage[] = [];
+  readonly messages: LiveLoaderMessage[] = [];
   readonly #waiting = new Set<() => void>();
   closeCode: number | undefined;
 
@@ -32,7 +32,7 @@ export class LivePusher {
   constructor(socket: WebSocket) {
     this.socket = socket;
     socket.on('message', (data) => {
-      this.heard.push(JSON.parse(String(data)) as LiveLoaderMessage);
+      this.messages.push(JSON.parse(String(data)) as LiveLoaderMessage);
       this.#wake();
     });
     socket.on('close', (code) => {
@@ -44,7 +44,7 @@ export class LivePusher {
 
   start(header: Omit<LiveStart, 'interrupt'> & { interrupt?: boolean }): Promise<Answer<'ready'>> {
     this.socket.send(JSON.stringify(header));
-    return this.hear('ready');
+    return this.message('ready');
   }
 
   pushVideo(frame: Uint8Array): void {
@@ -60,18 +60,18 @@ export class LivePusher {
 
   end(): Promise<Answer<'done'>> {
     this.socket.send(JSON.stringify({ type: 'end' }));
-    return this.hear('done');
+    return this.message('done');
   }
 
   /** The first message of a type, also one that came before. */
-  async hear<T extends LiveLoaderMessage['type']>(type: T, timeoutMs = 20_000): Promise<Answer<T>> {
+  async message<T extends LiveLoaderMessage['type']>(type: T, timeoutMs = 20_000): Promise<Answer<T>> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
-      const found = this.heard.find((message) => message.type === type);
+      const found = this.messages.find((message) => message.type === type);
       if (found) return found as Answer<T>;
       const left = deadline - performance.now();
       if (this.closeCode !== undefined || left <= 0) {
-        throw new Error(`no ${type}; closed: ${this.closeCode}; heard: ${JSON.stringify(this.heard.slice(-3))}`);
+        throw new Error(`no ${type}; closed: ${this.closeCode}; received: ${JSON.stringify(this.messages.slice(-3))}`);
       }
       await this.#next(left);
     }

@@ -125,7 +125,7 @@ export class LightViewer {
     socket.onmessage = ({ data }) => {
       const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
       // A newer server may say more.
-      if (message.success) this.#hear(message.data);
+      if (message.success) this.#onMessage(message.data);
     };
     socket.onclose = () => {
       if (this.#socket === socket) this.#socketLost();
@@ -158,7 +158,7 @@ export class LightViewer {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  #hear(message: SignalMessage): void {
+  #onMessage(message: SignalMessage): void {
     switch (message.type) {
       case 'joined':
         this.#joined = message;

@@ -92,7 +92,7 @@ export class Receiver {
     this.#socket.onmessage = ({ data }) => {
       const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
       // A newer server may say more.
-      if (message.success) this.#hear(message.data);
+      if (message.success) this.#onMessage(message.data);
     };
     this.#socket.onclose = ({ code }) => this.#end(`signalling closed with ${code}`);
   }
@@ -131,7 +131,7 @@ export class Receiver {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  #hear(message: SignalMessage): void {
+  #onMessage(message: SignalMessage): void {
     switch (message.type) {
       case 'joined':
         this.#joined = message;

@@ -89,7 +89,7 @@ export class ViewerPage {
   }
 
   /** Loudness (RMS, 0–1) of what is received over `ms`, and of a tone in it. */
-  async hear(ms: number, toneHz: number): Promise<{ rms: number; tone: number }> {
+  async measureAudio(ms: number, toneHz: number): Promise<{ rms: number; tone: number }> {
     return this.page.evaluate(
       async ([duration, hz]) => {
         const video = [...document.querySelectorAll('video')].find((element) => element.srcObject);

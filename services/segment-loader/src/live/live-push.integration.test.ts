@@ -61,7 +61,7 @@ async function manifestOf(segment: string): Promise<SegmentManifest> {
 /** @returns The error code, and the close code, which must have the same meaning. */
 async function refusal(pusher: LivePusher): Promise<[string, number]> {
   const closeCode = await pusher.closed();
-  const told = pusher.heard.find((message) => message.type === 'error');
+  const told = pusher.messages.find((message) => message.type === 'error');
   return [told?.code ?? 'nothing', closeCode];
 }
 
@@ -193,13 +193,13 @@ describe('a live push', () => {
     speak(0);
     // A status comes twice a second, and LIVE_IDLE_MS is three of them here.
     for (let i = 0; i < 8; i++) {
-      const told = pusher.heard.length;
-      await waitFor('a status', async () => pusher.heard.length > told);
+      const told = pusher.messages.length;
+      await waitFor('a status', async () => pusher.messages.length > told);
       pusher.socket.send(JSON.stringify({ type: 'alive' }));
     }
     speak(1);
     expect(await pusher.end()).toMatchObject({ frames: 50, durationMs: 2000 });
-    const last = pusher.heard.findLast((message) => message.type === 'status');
+    const last = pusher.messages.findLast((message) => message.type === 'status');
     expect(last?.lagMs).toBeDefined();
     const { samples, beeps } = await decodeSegment(loader.store, await manifestOf(segment));
     expect(samples).toHaveLength(48_000);
@@ -255,7 +255,7 @@ describe('a live push', () => {
     const { pusher } = await begin();
     pusher.pushAudio(Float32Array.from([0, 2, Number.NaN]));
     pusher.pushVideo(FRAME);
-    const status = await pusher.hear('status');
+    const status = await pusher.message('status');
     expect(status).toMatchObject({ framesReceived: 1, clampedSamples: 2 });
     expect(status.lagMs).toBeGreaterThan(0);
   });
@@ -274,7 +274,7 @@ describe('a live push', () => {
     const { pusher } = await begin();
     const pushing = setInterval(() => pusher.pushVideo(FRAME), 40);
     const status = await waitFor('silence to be put in', async () =>
-      pusher.heard.find((message) => message.type === 'status' && message.readyMs > 0),
+      pusher.messages.find((message) => message.type === 'status' && message.readyMs > 0),
     );
     clearInterval(pushing);
     expect(status).toBeDefined();
@@ -283,7 +283,7 @@ describe('a live push', () => {
   it('ends with what arrived when its producer disconnects, and states why', async () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
-    await pusher.hear('status');
+    await pusher.message('status');
     pusher.socket.terminate();
     expect(await manifestOf(segment)).toMatchObject({
       state: 'complete',
@@ -304,7 +304,7 @@ describe('a live push', () => {
     const { pusher, segment } = await begin();
     for (let i = 0; i < 30; i++) pusher.pushVideo(FRAME);
     await waitFor('frames to be encoded', async () =>
-      pusher.heard.find((message) => message.type === 'status' && message.framesEncoded === 30),
+      pusher.messages.find((message) => message.type === 'status' && message.framesEncoded === 30),
     );
     crashEncoder();
     expect(await refusal(pusher)).toEqual(['encoder_failed', 4500]);
@@ -455,7 +455,7 @@ describe('a live push into a session', () => {
       interrupted: true,
       reason: 'interrupted',
     });
-    expect(await pusher.hear('interrupted')).toEqual({ type: 'interrupted', positionMs: 420 });
+    expect(await pusher.message('interrupted')).toEqual({ type: 'interrupted', positionMs: 420 });
     pusher.pushVideo(FRAME);
     expect(await pusher.end()).toMatchObject({ frames: 1 });
   });
@@ -464,7 +464,7 @@ describe('a live push into a session', () => {
     const { id, registry } = await session();
     const { pusher, segment } = await begin({}, { session: id });
     pusher.pushVideo(FRAME);
-    await pusher.hear('status');
+    await pusher.message('status');
     await registry.end(id, 'deleted');
     expect(await refusal(pusher)).toEqual(['session_ended', 4410]);
     expect(await manifestOf(segment)).toMatchObject({ state: 'complete', frames: 1 });
@@ -482,7 +482,7 @@ describe('a live push that encodes slower than real time', () => {
       const pushing = pushAtPace(pusher, { frame: jpeg('3840x2160'), hz: 440, fps: 60, seconds: 20 });
       expect(await refusal(pusher)).toEqual(['live_overloaded', 4503]);
       pushing.stop();
-      const lags = pusher.heard.flatMap((message) => (message.type === 'status' ? [message.lagMs] : []));
+      const lags = pusher.messages.flatMap((message) => (message.type === 'status' ? [message.lagMs] : []));
       expect(Math.max(...lags)).toBeGreaterThan(500);
       const manifest = await waitFor('the segment to be over', async () => {
         const found = await slow.store.getManifest(segment);
@@ -503,7 +503,7 @@ describe('the live store of an open push', () => {
       pusher.pushAudio(tone(440, i * SAMPLES_A_FRAME, SAMPLES_A_FRAME));
     }
     await waitFor('ten seconds to be encoded', async () =>
-      pusher.heard.find((message) => message.type === 'status' && message.framesEncoded === 250),
+      pusher.messages.find((message) => message.type === 'status' && message.framesEncoded === 250),
     );
     // Out of 250 frames and as many audio messages.
     expect(await loader.redis.xlen(keys.live(segment))).toBeLessThan(200);

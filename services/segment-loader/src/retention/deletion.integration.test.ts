@@ -197,7 +197,7 @@ describe('a deletion', () => {
     await waitFor('both uploads', async () => (await loader.avatar('ann')).loading.length === 2);
     expect(await remove(loader, '/v1/avatars/ann')).toBe(204);
     expect(await waited).toMatchObject({ status: 404, body: { code: 'avatar_not_found' } });
-    expect(await pusher.hear('error')).toMatchObject({ code: 'avatar_not_found' });
+    expect(await pusher.message('error')).toMatchObject({ code: 'avatar_not_found' });
     expect(await traces(loader, [loading, segment])).toEqual([]);
     expect(await loader.redis.keys('hc:{m:*:[va]:*')).toEqual([]);
     expect(await loader.redis.keys('hc:{m:*:live')).toEqual([]);
@@ -208,7 +208,7 @@ describe('a deletion', () => {
     await loader.defineAvatar('ann');
     const { pusher, segment } = await startPush(loader, 'ann');
     expect(await remove(loader, `/v1/segments/${segment}`)).toBe(204);
-    expect(await pusher.hear('error')).toMatchObject({ code: 'segment_not_found' });
+    expect(await pusher.message('error')).toMatchObject({ code: 'segment_not_found' });
     expect(await traces(loader, [segment])).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 
-/** What the page's avatar is heard to say, as it comes out of the jitter buffer. */
-export interface Earshot {
+/** What the page's avatar is audioMeter to say, as it comes out of the jitter buffer. */
+export interface AudioMeter {
   /** RMS of the last tenth of a second, 0–1. */
   level(): Promise<number>;
   /** For how long it has been quiet, ms. */
@@ -11,7 +11,7 @@ export interface Earshot {
 /** Above what an encoder makes of silence, far below a voice. */
 const QUIET = 0.004;
 
-export async function listen(page: Page): Promise<Earshot> {
+export async function startAudioMeter(page: Page): Promise<AudioMeter> {
   await page.evaluate((quiet) => {
     const video = [...document.querySelectorAll('video')].find(({ srcObject }) => srcObject);
     const context = new AudioContext({ sampleRate: 48_000 });
@@ -19,17 +19,18 @@ export async function listen(page: Page): Promise<Earshot> {
     analyser.fftSize = 4096;
     context.createMediaStreamSource(video?.srcObject as MediaStream).connect(analyser);
     const wave = new Float32Array(analyser.fftSize);
-    const heard = { level: 0, lastLoudMs: performance.now() };
-    Object.assign(window, { heard });
+    const audioMeter = { level: 0, lastLoudMs: performance.now() };
+    Object.assign(window, { audioMeter });
     setInterval(() => {
       analyser.getFloatTimeDomainData(wave);
-      heard.level = Math.sqrt(wave.reduce((sum, sample) => sum + sample * sample, 0) / wave.length);
-      if (heard.level > quiet) heard.lastLoudMs = performance.now();
+      audioMeter.level = Math.sqrt(wave.reduce((sum, sample) => sum + sample * sample, 0) / wave.length);
+      if (audioMeter.level > quiet) audioMeter.lastLoudMs = performance.now();
     }, 20);
   }, QUIET);
   const read = () =>
     page.evaluate(() => {
-      const { level, lastLoudMs } = (window as unknown as { heard: { level: number; lastLoudMs: number } }).heard;
+      const { level, lastLoudMs } = (window as unknown as { audioMeter: { level: number; lastLoudMs: number } })
+        .audioMeter;
       return { level, quietMs: performance.now() - lastLoudMs };
     });
   return {
