@@ -154,7 +154,7 @@ while await live.push_av_segment([frame] * 5, np.zeros(4800, np.float32)):
     await asyncio.sleep(0.01)`);
     const { length } = loader.pushes;
     await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0, STARTED).toBeGreaterThan(5);
-    loader.last.tell({ type: 'interrupted', positionMs: 321.5 });
+    loader.last.send({ type: 'interrupted', positionMs: 321.5 });
     expect((await running).output).toMatch(/True 321\.5/);
     expect(loader.last.outcome).toBe('end');
   });

@@ -62,7 +62,7 @@ export class FakeBackend {
   #event(body: object): void {
     const id = `${Date.now()}-${this.#events++}`;
     const event = { id, session: 'ses_12345678', atMs: Date.now(), ...body };
-    this.signaling.tell({ type: 'event', event: event as never });
+    this.signaling.send({ type: 'event', event: event as never });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {

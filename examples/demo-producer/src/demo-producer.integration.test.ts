@@ -28,7 +28,7 @@ class House {
   readonly loader: FakeLoader;
   readonly asked: string[] = [];
   readonly ended = new Set<string>();
-  #tell: (event: object) => void = () => {};
+  #sendEvent: (event: object) => void = () => {};
 
   constructor(loader: FakeLoader) {
     this.loader = loader;
@@ -41,12 +41,12 @@ class House {
       else if (action === 'interrupt') {
         json(202, { interruptedSeq: 1 });
         const idempotencyKey = String(request.headers['idempotency-key']);
-        this.#tell({ type: 'session.interrupted', interruptedSeq: 1, idempotencyKey });
+        this.#sendEvent({ type: 'session.interrupted', interruptedSeq: 1, idempotencyKey });
       } else if (kind === 'segments') response.writeHead(204).end();
       else if (action === 'events') {
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
         let n = 0;
-        this.#tell = (event) => {
+        this.#sendEvent = (event) => {
           const whole = { id: `${n++}-1`, session: id, atMs: 0, ...event };
           response.write(`id: ${whole.id}\ndata: ${JSON.stringify(whole)}\n\n`);
         };
@@ -55,7 +55,7 @@ class House {
   }
 
   event(event: object): void {
-    this.#tell(event);
+    this.#sendEvent(event);
   }
 }
 
@@ -166,7 +166,7 @@ describe('the demo producer', () => {
     await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
     expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
     house.event({ type: 'session.interrupted', interruptedSeq: 1 });
-    first?.tell({ type: 'interrupted', positionMs: 100 });
+    first?.send({ type: 'interrupted', positionMs: 100 });
     await waitFor('it stops', () => first?.outcome === 'gone');
     expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
     await waitFor('the next is pushed', () => house.loader.last.outcome === 'end');
@@ -179,7 +179,7 @@ describe('the demo producer', () => {
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const { last } = house.loader;
     await waitFor('it speaks', () => last.frameTimesMs.length > 3);
-    last.tell({ type: 'interrupted', positionMs: 100 });
+    last.send({ type: 'interrupted', positionMs: 100 });
     await waitFor('it stops', () => last.outcome === 'gone');
     expect(last.frameTimesMs.length).toBeLessThan(60);
     await slow.close();

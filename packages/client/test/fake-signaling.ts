@@ -48,7 +48,7 @@ export class FakeSignaling {
     return this.said.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
   }
 
-  tell(message: SignalMessage): void {
+  send(message: SignalMessage): void {
     for (const viewer of this.#viewers) viewer.send(JSON.stringify(message));
   }
 
@@ -76,7 +76,7 @@ export class FakeSignaling {
 
   #welcomeHost(host: WebSocket): void {
     this.#host = host;
-    host.on('message', (data) => this.tell({ ...JSON.parse(text(data)), epoch: this.epoch }));
+    host.on('message', (data) => this.send({ ...JSON.parse(text(data)), epoch: this.epoch }));
     this.#hostReady();
   }
 
@@ -99,7 +99,7 @@ export class FakeSignaling {
   #onMessage(message: ViewerMessage): void {
     this.said.push(message);
     if (message.type === 'join') {
-      this.tell({
+      this.send({
         type: 'joined',
         session: message.session,
         viewer: message.viewer ?? 'vw_12345678',
@@ -111,7 +111,7 @@ export class FakeSignaling {
       });
       if (message.connection === undefined) this.#offer();
     } else if (message.type === 'reconnect') this.#offer();
-    else if (message.type === 'ping') this.tell({ type: 'pong' });
+    else if (message.type === 'ping') this.send({ type: 'pong' });
     else if (message.type === 'answer' || message.type === 'candidate') this.#host?.send(JSON.stringify(message));
   }
 

@@ -248,13 +248,13 @@ export class FakeElement implements DisplayElement {
     }
     if (!this.paused) return;
     this.paused = false;
-    this.#tell('playing');
+    this.#emit('playing');
   }
 
   pause(): void {
     if (this.paused) return;
     this.paused = true;
-    this.#tell('pause');
+    this.#emit('pause');
   }
 
   getVideoPlaybackQuality(): VideoPlaybackQuality {
@@ -279,7 +279,7 @@ export class FakeElement implements DisplayElement {
     return tracks.sort((a, b) => b.kind.localeCompare(a.kind));
   }
 
-  #tell(event: string): void {
+  #emit(event: string): void {
     for (const listener of this.#listeners.get(event) ?? []) listener();
   }
 }

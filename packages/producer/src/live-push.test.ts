@@ -108,7 +108,7 @@ describe('LivePush', () => {
   it('aborts `interrupted` when its speech is interrupted, and may continue', async () => {
     const push = await open();
     await push.pushVideo(FRAME);
-    loader.last.tell({ type: 'interrupted', positionMs: 1234 });
+    loader.last.send({ type: 'interrupted', positionMs: 1234 });
     await new Promise((resolve) => push.interrupted.addEventListener('abort', resolve));
     expect(push.interruptedAtMs).toBe(1234);
     await push.pushVideo(FRAME);

@@ -37,7 +37,7 @@ export interface Received {
   outcome: 'open' | 'end' | 'gone';
   /** Violations of the protocol by the producer. */
   breaches: string[];
-  tell(message: LiveLoaderMessage): void;
+  send(message: LiveLoaderMessage): void;
   refuse(code: ErrorCode, message: string): void;
   /** Stops reading from the network, like an overloaded loader. */
   stall(): void;
@@ -117,9 +117,9 @@ export class FakeLoader {
       held: 0,
       alive: 0,
       breaches: [],
-      tell: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
+      send: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
       refuse: (code, message) => {
-        push.tell({ type: 'error', code, message });
+        push.send({ type: 'error', code, message });
         websocket.close(closeCodeOf(code));
       },
       stall: () => socket.pause(),
@@ -127,7 +127,7 @@ export class FakeLoader {
       drop: () => websocket.terminate(),
     };
     this.pushes.push(push);
-    const status = setInterval(() => push.start && push.tell(statusOf(push)), 100);
+    const status = setInterval(() => push.start && push.send(statusOf(push)), 100);
     websocket.on('message', (data, isBinary) => {
       if (isBinary) this.#media(push, data as Buffer);
       else this.#text(push, data.toString(), websocket);
@@ -148,7 +148,7 @@ export class FakeLoader {
     }
     if (parsed.data.type === 'start') {
       push.start = parsed.data;
-      push.tell({ type: 'ready', segment: push.segment, ...(push.session !== undefined && { seq: 1 }) });
+      push.send({ type: 'ready', segment: push.segment, ...(push.session !== undefined && { seq: 1 }) });
       return;
     }
     if (parsed.data.type === 'alive') {
@@ -160,7 +160,7 @@ export class FakeLoader {
       return;
     }
     push.outcome = 'end';
-    push.tell({
+    push.send({
       type: 'done',
       segment: push.segment,
       durationMs: durationMsOf(push),

@@ -105,7 +105,7 @@ export class FakeSender {
     return this.#mail.send(mailbox, message);
   }
 
-  tell(viewer: ViewerRecord, message: ToSignaling): Promise<boolean> {
+  send(viewer: ViewerRecord, message: ToSignaling): Promise<boolean> {
     return this.say(viewer.mailbox, message);
   }
 
@@ -118,8 +118,8 @@ export class FakeSender {
   async offer(session: string, viewer: ViewerRecord, epoch: number): Promise<void> {
     const connection = connectionOf(viewer, epoch);
     const common = { session, viewer: viewer.viewer, connection, epoch, sdp: SDP };
-    if (viewer.offer === undefined) await this.tell(viewer, { type: 'viewer.offer', ...common, codec: 'vp8' });
-    else await this.tell(viewer, { type: 'viewer.answered', ...common });
+    if (viewer.offer === undefined) await this.send(viewer, { type: 'viewer.offer', ...common, codec: 'vp8' });
+    else await this.send(viewer, { type: 'viewer.answered', ...common });
   }
 
   /** Stops without a word to anyone, as a crash does; its lease runs out. */

@@ -309,7 +309,7 @@ describe('MediaSender', () => {
     const mail = new RedisMailSender<ToSender>(redis);
     const mailbox = new RedisMailbox(address, redis.duplicate(), redis, toSignalingSchema, logger);
     cleanups.push(() => mailbox.close());
-    const tell = async (message: ToSender) => {
+    const send = async (message: ToSender) => {
       const { host } = await registry.get(session);
       if (host !== undefined) await mail.send(host, message);
     };
@@ -317,19 +317,19 @@ describe('MediaSender', () => {
       received.push(message);
       if (message.type === 'viewer.offer') {
         await answers(received.filter(({ type }) => type === 'viewer.offer').length);
-        await tell({ type: 'viewer.answer', session, viewer, connection: message.connection, sdp: 'answer' });
+        await send({ type: 'viewer.answer', session, viewer, connection: message.connection, sdp: 'answer' });
       }
     });
     const join = async () => {
       await registry.putViewer(session, viewer, address, { limit: 5 });
       await askForHost(session);
-      await tell({ type: 'viewers.changed', session });
+      await send({ type: 'viewers.changed', session });
     };
     const leave = async () => {
       await registry.removeViewer(session, viewer);
-      await tell({ type: 'viewers.changed', session });
+      await send({ type: 'viewers.changed', session });
     };
-    return { viewer, received, tell, join, leave };
+    return { viewer, received, send, join, leave };
   }
 
   async function askForHost(session: string): Promise<void> {
@@ -547,7 +547,7 @@ describe('MediaSender', () => {
       Array.from({ length: 10 }, () => newId('seg')),
     );
     const { interruptedSeq } = await registry.interrupt(session);
-    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await viewer.send({ type: 'session.interrupt', session, seq: interruptedSeq });
     await speak(session, [await load('speech', 1)]);
     await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
     const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
@@ -587,8 +587,8 @@ describe('MediaSender', () => {
     await speak(session, [await load('speech', 8), await load('speech', 1)]);
     await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.started'), WAIT);
     const { interruptedSeq } = await registry.interrupt(session);
-    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
-    await viewer.tell({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await viewer.send({ type: 'session.interrupt', session, seq: interruptedSeq });
+    await viewer.send({ type: 'session.interrupt', session, seq: interruptedSeq });
     await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
     const finished = (await eventsOf(session)).filter((event) => event.type === 'speech.finished');
     expect(finished.map((event) => [event.seq, event.reason])).toEqual([
@@ -972,7 +972,7 @@ describe('MediaSender', () => {
     await viewer.join();
     await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(3), WAIT);
     const mailbox = (await registry.viewers(session))[0]?.mailbox ?? '';
-    await viewer.tell({ type: 'session.inspect', session, request: 'r1', replyTo: mailbox });
+    await viewer.send({ type: 'session.inspect', session, request: 'r1', replyTo: mailbox });
     await vi.waitFor(() => expect(viewer.received.some((m) => m.type === 'session.inspected')).toBe(true), WAIT);
     const inspected = viewer.received.find((message) => message.type === 'session.inspected');
     expect(inspected).toMatchObject({
@@ -991,8 +991,8 @@ describe('MediaSender', () => {
     const replyTo = (await registry.viewers(session))[0]?.mailbox ?? '';
     const ice = { usernameFragment: 'abcd', password: 'p'.repeat(22) };
     const restart = { type: 'viewer.restart', session, viewer: viewer.viewer, replyTo, ice } as const;
-    await viewer.tell({ ...restart, connection: 'no-such-connection', request: 'r1' });
-    await viewer.tell({ ...restart, connection: transports[0]?.connection ?? '', request: 'r2' });
+    await viewer.send({ ...restart, connection: 'no-such-connection', request: 'r1' });
+    await viewer.send({ ...restart, connection: transports[0]?.connection ?? '', request: 'r2' });
     const answers = () => viewer.received.filter((message) => message.type === 'viewer.restarted');
     await vi.waitFor(() => expect(answers()).toHaveLength(2), WAIT);
     const of = { type: 'viewer.restarted', session, viewer: viewer.viewer };

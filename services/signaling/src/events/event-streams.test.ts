@@ -97,7 +97,7 @@ class Scene {
     });
   }
 
-  tell(event: Partial<SessionEvent>): void {
+  send(event: Partial<SessionEvent>): void {
     for (const follower of [...this.followers.keys()]) follower({ id: '1-0', ...event } as SessionEvent);
   }
 
@@ -173,7 +173,7 @@ describe('EventStreams', () => {
     socket.pause();
     const reason = 'x'.repeat(100_000);
     await waitFor('the reader to be cut off', () => {
-      scene.tell({ type: 'viewer.disconnected', reason });
+      scene.send({ type: 'viewer.disconnected', reason });
       return scene.followers.size === 0;
     });
     let text = '';
@@ -194,12 +194,12 @@ describe('EventStreams', () => {
     socket.pause();
     // More than the kernel's buffers hold, less than what the stream itself lets wait.
     await waitFor('the connection to be full', async () => {
-      scene.tell({ type: 'viewer.disconnected', reason: 'x'.repeat(100_000) });
+      scene.send({ type: 'viewer.disconnected', reason: 'x'.repeat(100_000) });
       await turn();
       return (scene.response?.writableLength ?? 0) > 0;
     });
     expect([await scene.count(), scene.followers.size]).toEqual([1, 1]);
-    scene.tell({ type: 'session.ended', reason: 'deleted' });
+    scene.send({ type: 'session.ended', reason: 'deleted' });
     await waitFor('the stream to be cut', async () => (await scene.count()) === 0);
     expect(scene.followers.size).toBe(0);
     expect(scene.response?.writableFinished).toBe(false);

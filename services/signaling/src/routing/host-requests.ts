@@ -60,7 +60,7 @@ export class HostRequests {
     this.#pending.set(request, resolve);
     const timer = setTimeout(() => resolve(undefined), timeoutMs);
     try {
-      const sent = await this.#router.tell(host, { ...message, request, replyTo: this.#options.replyTo });
+      const sent = await this.#router.send(host, { ...message, request, replyTo: this.#options.replyTo });
       return sent ? await promise : undefined;
     } finally {
       clearTimeout(timer);

@@ -14,7 +14,7 @@ export class SessionRouter {
   }
 
   /** @returns whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions. */
-  tell(host: string, message: ToSender): Promise<boolean> {
+  send(host: string, message: ToSender): Promise<boolean> {
     return this.#mail.send(host, message);
   }
 
@@ -40,7 +40,7 @@ export class SessionRouter {
 
   /** Asks the host to read the session's viewers again. */
   async viewersChanged(session: string, host: string | undefined): Promise<void> {
-    if (host !== undefined) await this.tell(host, { type: 'viewers.changed', session });
+    if (host !== undefined) await this.send(host, { type: 'viewers.changed', session });
   }
 
   /**

@@ -150,7 +150,7 @@ export class Sweeper {
 
   async #end(session: string, reason: string): Promise<void> {
     const { ended, host } = await this.#registry.end(session, reason);
-    if (host !== undefined) await this.#router.tell(host, { type: 'session.end', session, reason });
+    if (host !== undefined) await this.#router.send(host, { type: 'session.end', session, reason });
     if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 

@@ -137,7 +137,7 @@ export class SessionService {
    */
   async end(id: string, reason: string, key?: string): Promise<boolean> {
     const { ended, host } = await this.#registry.end(id, reason);
-    if (host !== undefined) await this.#router.tell(host, { type: 'session.end', session: id, reason });
+    if (host !== undefined) await this.#router.send(host, { type: 'session.end', session: id, reason });
     if (ended) this.#logger.info({ session: id, reason, key }, 'session ended');
     return ended;
   }
@@ -166,7 +166,7 @@ export class SessionService {
   async interrupt(id: string, key?: string, command?: Command): Promise<number> {
     const { interruptedSeq, host } = await this.#registry.interrupt(id, command);
     if (host !== undefined) {
-      await this.#router.tell(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
+      await this.#router.send(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
     this.#logger.info({ session: id, interruptedSeq, key }, 'session interrupted');
     return interruptedSeq;

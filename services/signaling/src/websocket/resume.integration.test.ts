@@ -29,7 +29,7 @@ describe('a viewer whose WebSocket was lost', () => {
     const record = await sender.viewer(session, viewer.id);
     const reason = `for ${viewer.id}`;
     const of = { session, viewer: viewer.id, connection: 'connection-1', epoch: 1 };
-    await sender.tell(record, { type: 'viewer.closed', ...of, reason });
+    await sender.send(record, { type: 'viewer.closed', ...of, reason });
     await viewer.got('closed', (message) => message.reason === reason);
   }
 
@@ -47,7 +47,7 @@ describe('a viewer whose WebSocket was lost', () => {
     expect(again.id).toBe(id);
     const record = await sender.viewer(session.id, id);
     expect(record.attempt).toBe(1);
-    await sender.tell(record, {
+    await sender.send(record, {
       type: 'viewer.closed',
       session: session.id,
       viewer: id,
@@ -199,7 +199,7 @@ describe('a viewer whose WebSocket was lost', () => {
   it('stays connected when it is wrongly reported as replaced', async () => {
     const { session, viewer, id } = await playing();
     const record = await sender.viewer(session.id, id);
-    await sender.tell(record, { type: 'viewer.replaced', session: session.id, viewer: id });
+    await sender.send(record, { type: 'viewer.replaced', session: session.id, viewer: id });
     await hears(viewer, session.id);
     // Answered over the connection that the process looked the viewer up with: it has had its answer, too.
     await one.request('GET', '/v1/sessions');

@@ -50,10 +50,10 @@ describe('signaling', () => {
       const record = await sender.viewer(session.id, viewer.id);
       const of = { session: session.id, viewer: viewer.id, connection };
       const offer = { type: 'viewer.offer', session: session.id, viewer: viewer.id, sdp: 'v=0' } as const;
-      await sender.tell(record, { ...offer, connection: 'of-new-host', epoch: 2 });
-      await sender.tell(record, { ...offer, connection: 'of-old-host', epoch: 1 });
-      await sender.tell(record, { type: 'viewer.error', ...of, epoch: 2, code: 'bad_sdp', message: 'no' });
-      await sender.tell(record, { type: 'viewer.closed', ...of, epoch: 2, reason: 'ice-failed' });
+      await sender.send(record, { ...offer, connection: 'of-new-host', epoch: 2 });
+      await sender.send(record, { ...offer, connection: 'of-old-host', epoch: 1 });
+      await sender.send(record, { type: 'viewer.error', ...of, epoch: 2, code: 'bad_sdp', message: 'no' });
+      await sender.send(record, { type: 'viewer.closed', ...of, epoch: 2, reason: 'ice-failed' });
       expect(await viewer.got('closed')).toEqual({ type: 'closed', connection, reason: 'ice-failed' });
       expect(await viewer.got('error')).toEqual({ type: 'error', code: 'bad_sdp', message: 'no' });
       const offered = viewer.messages.flatMap((item) => (item.type === 'offer' ? [item.connection] : []));

@@ -171,7 +171,7 @@ export class ViewerConnection {
   async #toHost(connection: string, message: ToSender): Promise<void> {
     const host = await (this.#hosts.get(connection) ?? this.#remember(connection));
     // Without a host there is nothing to do: the session moves, and its next host makes a new offer.
-    if (host !== undefined) await this.#parts.router.tell(host, message);
+    if (host !== undefined) await this.#parts.router.send(host, message);
   }
 
   /** Records the host of a new peer connection: the session's current host. */

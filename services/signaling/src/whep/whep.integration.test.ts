@@ -223,7 +223,7 @@ describe('WHEP', () => {
     const { session, viewer } = await playing();
     const record = await sender.viewer(session, viewer);
     const of = { session, viewer, connection: 'connection-1', epoch: 1 };
-    await sender.tell(record, { type: 'viewer.closed', ...of, reason: 'ice-failed' });
+    await sender.send(record, { type: 'viewer.closed', ...of, reason: 'ice-failed' });
     await waitFor('the player to be gone', async () => (await sender.registry.viewers(session)).length === 0);
     await sender.got('viewers.changed', (mail) => mail.session === session);
   });
@@ -237,7 +237,7 @@ describe('WHEP', () => {
         const refusing = await FakeSender.start(own.queueUrl, {
           serve: async (self, session, viewer, epoch) => {
             const of = { session, viewer: viewer.viewer, epoch };
-            await self.tell(viewer, { type: 'viewer.error', ...of, code, message: 'not this' });
+            await self.send(viewer, { type: 'viewer.error', ...of, code, message: 'not this' });
           },
         });
         expect(await post(at)).toMatchObject({
