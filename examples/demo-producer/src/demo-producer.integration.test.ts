@@ -24,7 +24,7 @@ const SESSION: Omit<SessionDetails, 'id'> = {
 const SIZE = 160;
 
 /** What signaling and the loader are asked, and in which order. */
-class House {
+class FakeBackend {
   readonly loader: FakeLoader;
   readonly asked: string[] = [];
   readonly ended = new Set<string>();
@@ -65,13 +65,13 @@ const peakOf = ({ audio }: Received) => {
 };
 
 describe('the demo producer', () => {
-  let house: House;
+  let backend: FakeBackend;
   let producer: RunningDemoProducer;
   let session: string;
-  const loaded = () => house.loader.pushes;
+  const loaded = () => backend.loader.pushes;
 
   async function start(overrides: Record<string, string> = {}): Promise<RunningDemoProducer> {
-    const { url, apiKey } = house.loader;
+    const { url, apiKey } = backend.loader;
     const config = loadConfig(demoProducerSettings, {
       SIGNALING_URL: url,
       LOADER_URL: url,
@@ -87,7 +87,7 @@ describe('the demo producer', () => {
     return startDemoProducer(config, createLogger('demo-producer', 'silent'));
   }
 
-  async function say(body: object, { auth = house.loader.apiKey, at = producer } = {}) {
+  async function say(body: object, { auth = backend.loader.apiKey, at = producer } = {}) {
     const response = await fetch(`http://127.0.0.1:${at.port}/v1/say`, {
       method: 'POST',
       headers: { authorization: `Bearer ${auth}`, 'content-type': 'application/json' },
@@ -97,25 +97,25 @@ describe('the demo producer', () => {
   }
 
   beforeAll(async () => {
-    house = new House(await FakeLoader.start());
+    backend = new FakeBackend(await FakeLoader.start());
   });
   beforeEach(async () => {
     session = newId('ses');
     loaded().length = 0;
-    house.asked.length = 0;
+    backend.asked.length = 0;
     producer = await start();
   });
   afterEach(() => producer.close());
-  afterAll(() => house.loader.close());
+  afterAll(() => backend.loader.close());
 
   it('says a text: as much picture as sound, with a voice in it and a mouth that moves', async () => {
-    house.loader.keepFrames = true;
+    backend.loader.keepFrames = true;
     const { status, body } = await say({ session, text: 'Hello there. How are you?' });
     expect(status).toBe(202);
-    const { last } = house.loader;
+    const { last } = backend.loader;
     expect(body).toEqual({ ahead: 0, segment: last.segment });
     await waitFor('it is pushed', () => last.outcome === 'end');
-    house.loader.keepFrames = false;
+    backend.loader.keepFrames = false;
     expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
     expect(last.start).toMatchObject({ pixelFormat: 'i420', width: SIZE, height: SIZE, fps: 30, sampleRate: 22_050 });
     expect(Buffer.concat(last.audio).length / 2).toBe(last.frames.length * 735);
@@ -129,13 +129,13 @@ describe('the demo producer', () => {
     await say({ session, text });
     const [first] = loaded();
     await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
-    house.asked.length = 0;
+    backend.asked.length = 0;
     const { body } = await say({ session, text: 'Stop.', interrupt: true });
-    const second = house.loader.last;
+    const second = backend.loader.last;
     expect(body).toEqual({ ahead: 0, segment: second.segment });
     expect(second.segment).not.toBe(first?.segment);
     expect(second.start?.interrupt).toBe(true);
-    expect(house.asked).toContain('POST sessions interrupt');
+    expect(backend.asked).toContain('POST sessions interrupt');
     await waitFor('the second is pushed', () => second.outcome === 'end');
     expect(first?.outcome).toBe('gone');
   });
@@ -165,11 +165,11 @@ describe('the demo producer', () => {
     const [first] = loaded();
     await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
     expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
-    house.event({ type: 'session.interrupted', interruptedSeq: 1 });
+    backend.event({ type: 'session.interrupted', interruptedSeq: 1 });
     first?.send({ type: 'interrupted', positionMs: 100 });
     await waitFor('it stops', () => first?.outcome === 'gone');
     expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
-    await waitFor('the next is pushed', () => house.loader.last.outcome === 'end');
+    await waitFor('the next is pushed', () => backend.loader.last.outcome === 'end');
     expect(loaded()).toHaveLength(2);
     await slow.close();
   });
@@ -177,7 +177,7 @@ describe('the demo producer', () => {
   it('stops drawing when the viewer interrupts', async () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
-    const { last } = house.loader;
+    const { last } = backend.loader;
     await waitFor('it speaks', () => last.frameTimesMs.length > 3);
     last.send({ type: 'interrupted', positionMs: 100 });
     await waitFor('it stops', () => last.outcome === 'gone');
@@ -188,11 +188,11 @@ describe('the demo producer', () => {
   it('stops when the session ends', async () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, and on, and on.' }, { at: slow });
-    const { last } = house.loader;
-    await waitFor('it listens', () => house.asked.includes('GET sessions events'));
-    house.event({ type: 'session.ended', reason: 'deleted' });
+    const { last } = backend.loader;
+    await waitFor('it listens', () => backend.asked.includes('GET sessions events'));
+    backend.event({ type: 'session.ended', reason: 'deleted' });
     await waitFor('it stops', () => last.outcome === 'gone');
-    house.ended.add(session);
+    backend.ended.add(session);
     const refused = await say({ session, text: 'Hello?' }, { at: slow });
     expect(refused).toMatchObject({ status: 404, body: { code: 'session_not_found' } });
     await slow.close();
@@ -200,13 +200,13 @@ describe('the demo producer', () => {
 
   it('removes what was made for one moment when it has been heard', async () => {
     await say({ session, text: 'Hi.' });
-    const { segment } = house.loader.last;
-    await waitFor('it is pushed', () => house.loader.last.outcome === 'end');
-    expect(house.asked).not.toContain('DELETE segments');
-    expect(house.asked).toContain('GET sessions events');
+    const { segment } = backend.loader.last;
+    await waitFor('it is pushed', () => backend.loader.last.outcome === 'end');
+    expect(backend.asked).not.toContain('DELETE segments');
+    expect(backend.asked).toContain('GET sessions events');
     const finished = { seq: 1, positionMs: 900, interrupted: false, reason: 'finished' };
-    house.event({ type: 'speech.finished', segment, ...finished });
-    await waitFor('it is removed', () => house.asked.includes('DELETE segments'));
+    backend.event({ type: 'speech.finished', segment, ...finished });
+    await waitFor('it is removed', () => backend.asked.includes('DELETE segments'));
   });
 
   it.each([
@@ -222,7 +222,7 @@ describe('the demo producer', () => {
 
   it('serves nobody without an API key, and tells nothing of its own', async () => {
     expect(await say({ session, text: 'Hello' }, { auth: 'guess' })).toMatchObject({ status: 401 });
-    house.loader.refusal = 'unauthorized';
+    backend.loader.refusal = 'unauthorized';
     expect(await say({ session, text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     const response = await fetch(`http://127.0.0.1:${producer.port}/v1/say`);
     expect(response.status).toBe(405);

@@ -11,11 +11,11 @@ import {
 } from '@humancast/shared';
 import { SayServer } from './http/say-server.js';
 import { SayMetrics } from './metrics.js';
-import { FaceCamera } from './picture/face-camera.js';
-import { IdlePoses } from './picture/idle-pose.js';
-import { type Order, SayDesk } from './saying/say-desk.js';
+import { type SayRequest, SayService } from './saying/say-service.js';
 import type { DemoProducerConfig } from './settings.js';
 import { Gate } from './speech/gate.js';
+import { FaceCamera } from './video/face-camera.js';
+import { IdlePoses } from './video/idle-pose.js';
 
 export interface RunningDemoProducer extends RunningService {
   /** The one that was given, unless that was 0. */
@@ -43,9 +43,9 @@ export async function startDemoProducer(
     logger,
     tracer,
   };
-  const desk = new SayDesk(parts, config);
+  const service = new SayService(parts, config);
   const { port, bindAddress: address, idempotencyTtlSeconds } = config;
-  const take = (order: Order) => desk.take(order);
+  const take = (request: SayRequest) => service.take(request);
   const server = new SayServer({ port, address, apiKeys, logger, idempotencyTtlSeconds, take });
   await server.listen();
   const metricsServer = await startMetricsServer({
@@ -58,7 +58,7 @@ export async function startDemoProducer(
   return {
     port: server.port,
     async close() {
-      desk.close();
+      service.close();
       await server.close();
       metricsServer.closeAllConnections();
       await new Promise((resolve) => metricsServer.close(resolve));

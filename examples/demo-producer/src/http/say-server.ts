@@ -13,11 +13,11 @@ import {
   traceparentOf,
 } from '@humancast/shared';
 import { z } from 'zod';
-import type { Order, Receipt } from '../saying/say-desk.js';
+import type { SayRequest, SayResult } from '../saying/say-service.js';
 import { OnceByKey } from './once-by-key.js';
 
 const BODY_LIMIT_BYTES = 65_536;
-const orderSchema = z.strictObject({ session: idSchema, text: z.string(), interrupt: z.boolean().default(false) });
+const sayRequestSchema = z.strictObject({ session: idSchema, text: z.string(), interrupt: z.boolean().default(false) });
 
 export interface SayServerOptions {
   port: number;
@@ -25,14 +25,14 @@ export interface SayServerOptions {
   apiKeys: readonly string[];
   logger: Logger;
   idempotencyTtlSeconds: number;
-  take: (order: Order) => Promise<Receipt>;
+  take: (sayRequest: SayRequest) => Promise<SayResult>;
 }
 
 /** `POST /v1/say` `{session, text, interrupt?}`, for who has an API key: signaling, and backends. */
 export class SayServer {
   readonly #server: Server;
   readonly #keys: ApiKeys;
-  readonly #once = new OnceByKey<Receipt>();
+  readonly #once = new OnceByKey<SayResult>();
   readonly #options: SayServerOptions;
 
   constructor(options: SayServerOptions) {
@@ -62,12 +62,14 @@ export class SayServer {
     let session: string | undefined;
     try {
       this.#admit(request);
-      const order = parseRequest(orderSchema, await jsonOf(request));
-      session = order.session;
+      const sayRequest = parseRequest(sayRequestSchema, await jsonOf(request));
+      session = sayRequest.session;
       const traceparent = traceparentOf(request.headers['traceparent']);
-      const command = commandOf(request.headers, order, this.#options.idempotencyTtlSeconds);
-      const receipt = await this.#once.run(command, order.session, () => this.#options.take({ ...order, traceparent }));
-      response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(receipt));
+      const command = commandOf(request.headers, sayRequest, this.#options.idempotencyTtlSeconds);
+      const result = await this.#once.run(command, sayRequest.session, () =>
+        this.#options.take({ ...sayRequest, traceparent }),
+      );
+      response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(result));
     } catch (thrown) {
       const error = toHumancastError(thrown);
       if (error.status >= 500) this.#options.logger.error({ err: thrown, code: error.code, session }, 'request failed');

@@ -37,7 +37,7 @@ describe('pushing speech', () => {
 
   async function* utterances(...lengths: number[]): AsyncGenerator<Utterance> {
     for (const length of lengths) {
-      yield { frames: length, poseAt: () => NEUTRAL_POSE, soundOf: () => new Int16Array(SAMPLES_PER_FRAME) };
+      yield { frames: length, poseAt: () => NEUTRAL_POSE, audioOf: () => new Int16Array(SAMPLES_PER_FRAME) };
     }
   }
   const options = { aheadMs: 200, signal: new AbortController().signal };

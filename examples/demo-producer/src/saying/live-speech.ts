@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LivePush } from '@humancast/producer';
-import type { FaceCamera } from '../picture/face-camera.js';
 import { FRAMES_PER_SECOND, type Utterance } from '../speech/utterances.js';
+import type { FaceCamera } from '../video/face-camera.js';
 
 /** Time, as pacing needs it. */
 export interface Pacemaker {
@@ -40,7 +40,7 @@ export async function pushSpeech(
     startMs ??= time.nowMs();
     for (let frame = 0; frame < utterance.frames; frame++) {
       signal.throwIfAborted();
-      await push.pushAudio(utterance.soundOf(frame));
+      await push.pushAudio(utterance.audioOf(frame));
       await push.pushVideo(camera.frameOf(utterance.poseAt(frame)));
       if (++pushed === 1) onStart?.();
       const earlyMs = startMs + (pushed * 1000) / FRAMES_PER_SECOND - aheadMs - time.nowMs();

@@ -3,12 +3,12 @@ import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
 import type { Humancast, LivePush } from '@humancast/producer';
 import { HumancastError, type Logger, type Span, Stages, type Tracer, traceFields } from '@humancast/shared';
 import type { SayMetrics } from '../metrics.js';
-import type { FaceCamera } from '../picture/face-camera.js';
-import type { IdlePoses } from '../picture/idle-pose.js';
 import type { Gate } from '../speech/gate.js';
 import { FRAMES_PER_SECOND, type Speak, type Utterance, utterancesOf } from '../speech/utterances.js';
+import type { FaceCamera } from '../video/face-camera.js';
+import type { IdlePoses } from '../video/idle-pose.js';
+import { callerError } from './caller-error.js';
 import { pushSpeech } from './live-speech.js';
-import { toldError } from './told-error.js';
 
 export interface SpeakerParts {
   humancast: Humancast;
@@ -28,7 +28,7 @@ export interface SpeakerLimits {
 }
 
 /** A text on its way. */
-interface Saying {
+interface QueuedText {
   readonly text: string;
   readonly interrupt: boolean;
   /** Texts before it when it came. */
@@ -59,10 +59,10 @@ export class SessionSpeaker {
   readonly #onIdle: () => void;
   readonly #logger: Logger;
   readonly #closing = new AbortController();
-  readonly #sayings = new Set<Saying>();
+  readonly #texts = new Set<QueuedText>();
   /** Segments were made for one moment: they are removed when they have been both pushed and heard. */
   readonly #pushing = new Set<string>();
-  readonly #unheard = new Set<string>();
+  readonly #unfinished = new Set<string>();
   /** Keys of interruptions of its own whose events have not come yet. */
   readonly #interruptions = new Set<string>();
   #last: Promise<void> = Promise.resolve();
@@ -80,7 +80,7 @@ export class SessionSpeaker {
 
   /** Whether it says something, or is about to. */
   get isBusy(): boolean {
-    return this.#sayings.size > 0;
+    return this.#texts.size > 0;
   }
 
   /**
@@ -93,7 +93,7 @@ export class SessionSpeaker {
   ): { ahead: number; opened: Promise<string> } {
     clearTimeout(this.#linger);
     if (interrupt) this.#drop(new HumancastError('replaced', 'another text is said instead'));
-    const ahead = this.#sayings.size;
+    const ahead = this.#texts.size;
     if (ahead > this.#limits.queueLimit) {
       throw new HumancastError('queue_full', 'as many texts wait to be said in this session as allowed');
     }
@@ -104,9 +104,9 @@ export class SessionSpeaker {
     const span = this.#parts.tracer.start('say.text', { parent: traceparent, kind: 'server', attributes });
     const trace = { span, stages: new Stages(Date.now()) };
     const abort = new AbortController();
-    const saying = { text, interrupt, ahead, receivedAtMs, abort, opened, ...trace, isOpen: false };
-    this.#sayings.add(saying);
-    this.#last = ahead === 0 ? this.#run(saying) : this.#last.then(() => this.#run(saying));
+    const queued = { text, interrupt, ahead, receivedAtMs, abort, opened, ...trace, isOpen: false };
+    this.#texts.add(queued);
+    this.#last = ahead === 0 ? this.#run(queued) : this.#last.then(() => this.#run(queued));
     return { ahead, opened: opened.promise };
   }
 
@@ -116,70 +116,70 @@ export class SessionSpeaker {
     this.#closing.abort();
     clearTimeout(this.#linger);
     this.#drop(new HumancastError('session_ended'));
-    for (const segment of this.#unheard) this.#tidy(segment);
+    for (const segment of this.#unfinished) this.#deleteSegment(segment);
     this.#onIdle();
   }
 
-  #drop(reason: HumancastError, which: (saying: Saying) => boolean = () => true): void {
-    for (const saying of [...this.#sayings].filter(which)) {
-      saying.abort.abort(reason);
-      saying.opened.reject(reason);
-      this.#sayings.delete(saying);
+  #drop(reason: HumancastError, which: (queued: QueuedText) => boolean = () => true): void {
+    for (const queued of [...this.#texts].filter(which)) {
+      queued.abort.abort(reason);
+      queued.opened.reject(reason);
+      this.#texts.delete(queued);
     }
   }
 
-  async #run(saying: Saying): Promise<void> {
+  async #run(queued: QueuedText): Promise<void> {
     const { metrics } = this.#parts;
-    const { signal } = saying.abort;
-    saying.stages.end('say.turn');
+    const { signal } = queued.abort;
+    queued.stages.end('say.turn');
     if (signal.aborted) {
-      saying.span.end({ error: 'interrupted' });
+      queued.span.end({ error: 'interrupted' });
       return;
     }
     metrics.speaking.inc();
     let outcome: Outcome = 'failed';
     try {
-      outcome = await this.#speak(saying);
+      outcome = await this.#speak(queued);
     } catch (error) {
       if (signal.aborted) outcome = 'interrupted';
       else this.#logger.warn({ err: error }, 'a text could not be said');
-      saying.opened.reject(toldError(error));
+      queued.opened.reject(callerError(error));
     } finally {
       metrics.speaking.dec();
       metrics.texts.inc({ outcome });
-      this.#logger.info({ outcome, ...traceFields(saying.span.traceparent) }, 'done');
-      saying.span.end(outcome === 'said' ? {} : { error: outcome });
-      this.#sayings.delete(saying);
-      this.#wait();
+      this.#logger.info({ outcome, ...traceFields(queued.span.traceparent) }, 'done');
+      queued.span.end(outcome === 'said' ? {} : { error: outcome });
+      this.#texts.delete(queued);
+      this.#closeWhenIdle();
     }
   }
 
   /** Synthesis begins first of all: it takes the longest, and what else must be done goes on beside it. */
-  async #speak(saying: Saying): Promise<Outcome> {
+  async #speak(queued: QueuedText): Promise<Outcome> {
     const { humancast, synthesis, idlePoses } = this.#parts;
-    const { signal } = saying.abort;
-    const synthesise: Speak = async (text, options) => {
+    const { signal } = queued.abort;
+    const synthesize: Speak = async (text, options) => {
       const speech = await synthesis.pass(signal, () => speak(text, options));
-      saying.stages.end('say.synthesis');
+      queued.stages.end('say.synthesis');
       return speech;
     };
     const started = Promise.withResolvers<(nowMs: number) => Pose>();
     const startPose = async () => (await started.promise)(performance.now());
-    const utterances = utterancesOf(saying.text, this.#limits.voice, synthesise, startPose);
+    const utterances = utterancesOf(queued.text, this.#limits.voice, synthesize, startPose);
     const [{ avatar, nextCut }] = await Promise.all([
       humancast.session(this.#session, { signal }),
       // What is said now stops at once, not when this begins; and before this is queued, which it would drop too.
-      saying.interrupt ? this.#interrupt(signal) : undefined,
+      queued.interrupt ? this.#interrupt(signal) : undefined,
     ]);
     started.resolve(idlePoses.after(nextCut, performance.now()));
-    const push = await this.#open(avatar, saying);
-    saying.isOpen = true;
-    saying.stages.end('say.open');
+    const push = await this.#open(avatar, queued);
+    queued.isOpen = true;
+    queued.stages.end('say.open');
     this.#pushing.add(push.segment);
-    this.#unheard.add(push.segment);
-    saying.opened.resolve(push.segment);
+    this.#unfinished.add(push.segment);
+    queued.opened.resolve(push.segment);
     try {
-      await this.#push(push, utterances, saying);
+      await this.#push(push, utterances, queued);
       return 'said';
     } catch (error) {
       push.cancel();
@@ -187,7 +187,7 @@ export class SessionSpeaker {
       throw error;
     } finally {
       this.#pushing.delete(push.segment);
-      if (!this.#unheard.has(push.segment)) this.#tidy(push.segment);
+      if (!this.#unfinished.has(push.segment)) this.#deleteSegment(push.segment);
     }
   }
 
@@ -197,7 +197,7 @@ export class SessionSpeaker {
     return this.#parts.humancast.interrupt(this.#session, { signal, idempotencyKey });
   }
 
-  #open(avatar: string, { interrupt, abort, span }: Saying): Promise<LivePush> {
+  #open(avatar: string, { interrupt, abort, span }: QueuedText): Promise<LivePush> {
     const { humancast, camera } = this.#parts;
     return humancast.live({
       avatar,
@@ -215,23 +215,23 @@ export class SessionSpeaker {
     });
   }
 
-  async #push(push: LivePush, utterances: AsyncIterable<Utterance>, saying: Saying): Promise<void> {
+  async #push(push: LivePush, utterances: AsyncIterable<Utterance>, queued: QueuedText): Promise<void> {
     const { camera, metrics } = this.#parts;
-    const sinceMs = () => performance.now() - saying.receivedAtMs;
+    const sinceMs = () => performance.now() - queued.receivedAtMs;
     const openedMs = sinceMs();
     const onStart = () => {
       const firstFrameMs = sinceMs();
-      saying.stages.end('say.first_frame');
-      this.#recordStages(push.segment, saying);
-      if (saying.ahead === 0) metrics.firstFrame.observe(firstFrameMs / 1000);
+      queued.stages.end('say.first_frame');
+      this.#recordStages(push.segment, queued);
+      if (queued.ahead === 0) metrics.firstFrame.observe(firstFrameMs / 1000);
       this.#logger.info({ segment: push.segment, openedMs, firstFrameMs }, 'speaking');
     };
-    const signal = AbortSignal.any([saying.abort.signal, push.interrupted]);
+    const signal = AbortSignal.any([queued.abort.signal, push.interrupted]);
     await pushSpeech(push, utterances, camera, { aheadMs: this.#limits.aheadMs, signal, onStart });
     await push.end();
   }
 
-  #recordStages(segment: string, { span, stages }: Saying): void {
+  #recordStages(segment: string, { span, stages }: QueuedText): void {
     const attributes = { session: this.#session, segment };
     stages.record(this.#parts.tracer, 'say.start', { parent: span.traceparent, attributes });
   }
@@ -242,7 +242,7 @@ export class SessionSpeaker {
       for await (const event of this.#parts.humancast.events(this.#session, { signal })) {
         if (event.type === 'session.ended') this.close();
         if (event.type === 'session.interrupted') this.#interrupted(event.idempotencyKey);
-        if (event.type === 'speech.finished' && this.#unheard.delete(event.segment)) this.#heard(event.segment);
+        if (event.type === 'speech.finished' && this.#unfinished.delete(event.segment)) this.#onFinished(event.segment);
       }
     } catch (error) {
       // A session that is not there: who wanted something said in it is told so.
@@ -254,25 +254,25 @@ export class SessionSpeaker {
   #interrupted(key: string | undefined): void {
     if (key !== undefined && this.#interruptions.delete(key)) return;
     const reason = new HumancastError('replaced', 'the session was interrupted before this text was begun');
-    this.#drop(reason, (saying) => !saying.isOpen);
+    this.#drop(reason, (queued) => !queued.isOpen);
   }
 
-  #heard(segment: string): void {
-    if (!this.#pushing.has(segment)) this.#tidy(segment);
-    this.#wait();
+  #onFinished(segment: string): void {
+    if (!this.#pushing.has(segment)) this.#deleteSegment(segment);
+    this.#closeWhenIdle();
   }
 
-  #tidy(segment: string): void {
+  #deleteSegment(segment: string): void {
     this.#parts.humancast
       .deleteSegment(segment)
       .catch((error: unknown) => this.#logger.debug({ err: error, segment }, 'not removed; it will expire'));
   }
 
   /** Nothing to say: until all of it has been heard, there is something to tidy up. */
-  #wait(): void {
-    if (this.#sayings.size > 0 || this.#closing.signal.aborted) return;
+  #closeWhenIdle(): void {
+    if (this.#texts.size > 0 || this.#closing.signal.aborted) return;
     clearTimeout(this.#linger);
-    if (this.#unheard.size === 0) this.close();
+    if (this.#unfinished.size === 0) this.close();
     else this.#linger = setTimeout(() => this.close(), LINGER_MS);
   }
 }

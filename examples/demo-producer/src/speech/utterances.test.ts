@@ -11,13 +11,13 @@ const SPEECH: Speech = {
 function byHand() {
   const asked: string[] = [];
   const pending: PromiseWithResolvers<Speech>[] = [];
-  const synthesise = (text: string) => {
+  const synthesize = (text: string) => {
     asked.push(text);
     const speech = Promise.withResolvers<Speech>();
     pending.push(speech);
     return speech.promise;
   };
-  return { asked, pending, synthesise };
+  return { asked, pending, synthesize };
 }
 
 async function first(text: string): Promise<Utterance> {
@@ -28,8 +28,8 @@ async function first(text: string): Promise<Utterance> {
 
 describe('utterances', () => {
   it('are synthesised one ahead, and no more', async () => {
-    const { asked, pending, synthesise } = byHand();
-    const utterances = utterancesOf('One. Two. Three. Four.', 'en', synthesise);
+    const { asked, pending, synthesize } = byHand();
+    const utterances = utterancesOf('One. Two. Three. Four.', 'en', synthesize);
     const one = utterances.next();
     expect(asked).toEqual(['One.']);
     pending[0]?.resolve(SPEECH);
@@ -49,7 +49,7 @@ describe('utterances', () => {
 
   it('hold all of the sound, with silence and a face at rest at both ends', async () => {
     const utterance = await first('Ah.');
-    const frames = Array.from({ length: utterance.frames }, (_, frame) => utterance.soundOf(frame));
+    const frames = Array.from({ length: utterance.frames }, (_, frame) => utterance.audioOf(frame));
     expect(frames.every(({ length }) => length === SAMPLES_PER_FRAME)).toBe(true);
     const samples = frames.flatMap((frame) => [...frame]);
     expect(samples.filter((sample) => sample !== 0)).toHaveLength(SPEECH.pcm.length);

@@ -22,7 +22,7 @@ const REST_SECONDS = 0.5;
 export interface Utterance {
   readonly frames: number;
   poseAt(frame: number): Pose;
-  soundOf(frame: number): Int16Array;
+  audioOf(frame: number): Int16Array;
 }
 
 export type Speak = (text: string, options: { voice: string }) => Promise<Speech>;
@@ -36,13 +36,13 @@ export type Speak = (text: string, options: { voice: string }) => Promise<Speech
 export function utterancesOf(
   text: string,
   voice: string,
-  synthesise: Speak,
+  synthesize: Speak,
   startPose: () => Promise<Pose> = async () => NEUTRAL_POSE,
 ): AsyncGenerator<Utterance, void, undefined> {
   const sentences = sentencesOf(text);
   const start = (index: number) => {
     const sentence = sentences[index];
-    const speech = sentence === undefined ? undefined : synthesise(sentence, { voice });
+    const speech = sentence === undefined ? undefined : synthesize(sentence, { voice });
     // Whoever takes it, hears of its failure; it may be that nobody does.
     speech?.catch(() => {});
     return speech;
@@ -72,6 +72,6 @@ function utteranceOf({ pcm, phonemes }: Speech, startPose: Pose, tailSeconds: nu
   return {
     frames,
     poseAt: (frame) => motion.poseAt(frame / FRAMES_PER_SECOND),
-    soundOf: (frame) => sound.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
+    audioOf: (frame) => sound.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
   };
 }

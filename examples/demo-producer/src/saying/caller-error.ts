@@ -15,7 +15,7 @@ const FOR_THE_CALLER: readonly ErrorCode[] = [
 ];
 
 /** A failure as the caller is told of it. */
-export function toldError(error: unknown): HumancastError {
+export function callerError(error: unknown): HumancastError {
   if (error instanceof HumancastError) return error;
   if (!(error instanceof ProducerError)) return new HumancastError('internal', { cause: error });
   const code = FOR_THE_CALLER.find((known) => known === error.code) ?? 'unavailable';

@@ -2,12 +2,12 @@ import { HumancastError } from '@humancast/shared';
 import { sentencesOf } from '../speech/sentences.js';
 import { SessionSpeaker, type SpeakerLimits, type SpeakerParts } from './session-speaker.js';
 
-export interface DeskLimits extends SpeakerLimits {
+export interface SayLimits extends SpeakerLimits {
   textLimit: number;
   sessionLimit: number;
 }
 
-export interface Order {
+export interface SayRequest {
   session: string;
   text: string;
   interrupt: boolean;
@@ -15,7 +15,7 @@ export interface Order {
   traceparent?: string | undefined;
 }
 
-export interface Receipt {
+export interface SayResult {
   /** Texts of this session that are said before. */
   ahead: number;
   /** When there are none: the segment, which is open and about to play. */
@@ -25,18 +25,18 @@ export interface Receipt {
 const BUSY_RETRY_SECONDS = 5;
 
 /** Takes texts, and gives each to the speaker of its session. */
-export class SayDesk {
+export class SayService {
   readonly #parts: SpeakerParts;
-  readonly #limits: DeskLimits;
+  readonly #limits: SayLimits;
   readonly #speakers = new Map<string, SessionSpeaker>();
 
-  constructor(parts: SpeakerParts, limits: DeskLimits) {
+  constructor(parts: SpeakerParts, limits: SayLimits) {
     this.#parts = parts;
     this.#limits = limits;
   }
 
   /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or whatever keeps it from being said. */
-  async take({ session, text, interrupt, traceparent }: Order): Promise<Receipt> {
+  async take({ session, text, interrupt, traceparent }: SayRequest): Promise<SayResult> {
     this.#requireSayable(text);
     const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt, traceparent });
     return ahead === 0 ? { ahead, segment: await opened } : { ahead };
