@@ -7,10 +7,10 @@ import { decodeSegment } from '../../testing/decoded-segment.js';
 import { LoaderScene, type LoadOptions } from '../../testing/loader-scene.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 160, maxHeight: 120, bitrateBps: 100_000 };
-const PICTURE = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x48:r=10:d=${seconds}`];
+const GRAY_VIDEO = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x48:r=10:d=${seconds}`];
 
-/** What becomes of real sound, through real ffmpeg into real Redis. */
-describe('the sound of a segment', () => {
+/** Loads real audio through real ffmpeg into real Redis. */
+describe('the audio of a segment', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   let store: RedisMediaStore;
@@ -30,32 +30,32 @@ describe('the sound of a segment', () => {
   }
 
   describe('with several channels', () => {
-    const voice = '0.5*sin(2764*t)';
+    const speech = '0.5*sin(2764*t)';
     const cases: readonly [string, string, string, readonly string[]][] = [
-      ['the center of 5.1', `0|0|${voice}|0|0|0`, '5.1', ['-c:a', 'aac']],
-      ['a surround channel of 5.1', `0|0|0|0|0|${voice}`, '5.1', ['-c:a', 'pcm_s16le']],
-      ['a rear channel of 7.1', `0|0|0|0|${voice}|0|0|0`, '7.1', ['-c:a', 'pcm_s16le']],
-      ['the left of stereo', `${voice}|0`, 'stereo', ['-c:a', 'aac']],
-      ['the right of stereo', `0|${voice}`, 'stereo', ['-c:a', 'pcm_s16le']],
-      ['both sides of stereo', `${voice}|${voice}`, 'stereo', ['-c:a', 'aac']],
-      ['both sides of stereo in opposite phase', `${voice}|-${voice}`, 'stereo', ['-c:a', 'pcm_s16le']],
-      ['one channel, with crosstalk into the other', `${voice}|0.2*${voice}`, 'stereo', ['-c:a', 'pcm_s16le']],
-      ['the front of quadraphonic sound', `${voice}|${voice}|0|0`, 'quad', ['-c:a', 'flac']],
-      ['the center of 5.1 with side channels', `0|0|${voice}|0|0|0`, '5.1(side)', ['-c:a', 'ac3']],
-      ['the back of 6.1', `0|0|0|0|${voice}|0|0`, '6.1', ['-c:a', 'pcm_s16le']],
-      ['a side of 7.1', `0|0|0|0|0|0|0|${voice}`, '7.1', ['-c:a', 'pcm_s16le']],
+      ['the center of 5.1', `0|0|${speech}|0|0|0`, '5.1', ['-c:a', 'aac']],
+      ['a surround channel of 5.1', `0|0|0|0|0|${speech}`, '5.1', ['-c:a', 'pcm_s16le']],
+      ['a rear channel of 7.1', `0|0|0|0|${speech}|0|0|0`, '7.1', ['-c:a', 'pcm_s16le']],
+      ['the left of stereo', `${speech}|0`, 'stereo', ['-c:a', 'aac']],
+      ['the right of stereo', `0|${speech}`, 'stereo', ['-c:a', 'pcm_s16le']],
+      ['both sides of stereo', `${speech}|${speech}`, 'stereo', ['-c:a', 'aac']],
+      ['both sides of stereo in opposite phase', `${speech}|-${speech}`, 'stereo', ['-c:a', 'pcm_s16le']],
+      ['one channel, with crosstalk into the other', `${speech}|0.2*${speech}`, 'stereo', ['-c:a', 'pcm_s16le']],
+      ['the front of quadraphonic audio', `${speech}|${speech}|0|0`, 'quad', ['-c:a', 'flac']],
+      ['the center of 5.1 with side channels', `0|0|${speech}|0|0|0`, '5.1(side)', ['-c:a', 'ac3']],
+      ['the back of 6.1', `0|0|0|0|${speech}|0|0`, '6.1', ['-c:a', 'pcm_s16le']],
+      ['a side of 7.1', `0|0|0|0|0|0|0|${speech}`, '7.1', ['-c:a', 'pcm_s16le']],
       [
         'the center of 7.1, with its echo behind',
-        `0|0|${voice}|0|0.1*${voice}|0.1*${voice}|0|0`,
+        `0|0|${speech}|0|0.1*${speech}|0.1*${speech}|0|0`,
         '7.1',
         ['-c:a', 'flac'],
       ],
-      ['the front of 4.0 in opposite phase', `${voice}|-${voice}|0|0`, '4.0', ['-c:a', 'pcm_s16le']],
-      ['all of 5.1', new Array(6).fill(voice).join('|'), '5.1', ['-c:a', 'ac3']],
+      ['the front of 4.0 in opposite phase', `${speech}|-${speech}|0|0`, '4.0', ['-c:a', 'pcm_s16le']],
+      ['all of 5.1', new Array(6).fill(speech).join('|'), '5.1', ['-c:a', 'ac3']],
     ];
-    it.each(cases)('keeps the level of a voice in %s', async (name, expression, layout, codec) => {
+    it.each(cases)('keeps the level of speech in %s', async (name, expression, layout, codec) => {
       const path = await clips.make(`${name}.mkv`, [
-        ...PICTURE(1.5),
+        ...GRAY_VIDEO(1.5),
         '-f',
         'lavfi',
         '-i',
@@ -67,7 +67,7 @@ describe('the sound of a segment', () => {
       expect(Math.abs(peakDb(samples) - -6)).toBeLessThan(1);
     });
 
-    it.each([10, 3, 16])('keeps the level of a voice in one of %i channels that have no layout', async (channels) => {
+    it.each([10, 3, 16])('keeps the level of speech in one of %i channels without a layout', async (channels) => {
       const raw = Int16Array.from({ length: PCM_RATE * channels }, (_, i) =>
         i % channels === channels - 1
           ? 16_384 * Math.sin((2 * Math.PI * 440 * Math.floor(i / channels)) / PCM_RATE)
@@ -75,11 +75,11 @@ describe('the sound of a segment', () => {
       );
       const source = await clips.bytes(`${channels}.raw`, Buffer.from(raw.buffer));
       const input = ['-f', 's16le', '-ar', String(PCM_RATE), '-ac', String(channels), '-i', source];
-      const path = await clips.make(`${channels}.mov`, [...PICTURE(1), ...input, ...H264, '-c:a', 'pcm_s16le']);
+      const path = await clips.make(`${channels}.mov`, [...GRAY_VIDEO(1), ...input, ...H264, '-c:a', 'pcm_s16le']);
       expect(Math.abs(peakDb((await decoded([path])).samples) - -6)).toBeLessThan(0.5);
     });
 
-    it('keeps the level of two people, each with a microphone of their own', async () => {
+    it('keeps the level of two speakers with a microphone each', async () => {
       const turns = "aevalsrc='0.5*sin(2764*t)*lt(t,1)|0.5*sin(4000*t)*gt(t,1)':c=stereo:d=2";
       const wav = await clips.make('turns.wav', ['-f', 'lavfi', '-i', turns]);
       const { samples } = await decoded([await still(), wav]);
@@ -87,7 +87,7 @@ describe('the sound of a segment', () => {
       expect(Math.abs(peakDb(samples.subarray(1.1 * PCM_RATE)) - -6)).toBeLessThan(0.5);
     });
 
-    it('never clips: two voices at full scale at once are held below it', async () => {
+    it('stays below full scale when two voices at full scale coincide', async () => {
       const both = "aevalsrc='0.99*sin(2764*t)|0.99*sin(4000*t)':c=stereo:d=2";
       const wav = await clips.make('both.wav', ['-f', 'lavfi', '-i', both]);
       const { samples } = await decoded([await still(), wav]);
@@ -103,28 +103,31 @@ describe('the sound of a segment', () => {
     });
   });
 
-  describe('whose clock is not that of the picture', () => {
-    it.each([1.01, 0.99, 1.003, 1.03])('runs at %f of it: stays in sync to the end, without a hole', async (factor) => {
-      const beeps = "aevalsrc='0.02*sin(2764*t)+if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0)':s=48000:d=20";
-      const source = await clips.make('beeps.m4a', ['-f', 'lavfi', '-i', beeps, '-c:a', 'aac']);
-      const scaled = ['-i', source, '-c:a', 'copy', '-bsf:a', `setts=ts=TS*${factor}`];
-      const path = await clips.make(`drift-${factor}.mkv`, [
-        ...scaled.slice(0, 2),
-        ...PICTURE(21),
-        '-map',
-        '1',
-        '-map',
-        '0',
-        ...H264,
-        ...scaled.slice(2),
-      ]);
-      const { samples, beeps: heard } = await decoded([path]);
-      expect(heard).toHaveLength(20);
-      for (const [i, at] of heard.entries()) expect(Math.abs(at - i * factor)).toBeLessThan(0.035);
-      expect(longestSilenceMs(samples.subarray(PCM_RATE / 2, 19.5 * PCM_RATE))).toBeLessThan(3);
-    });
+  describe("with a clock that differs from the video's", () => {
+    it.each([1.01, 0.99, 1.003, 1.03])(
+      'stays in sync to the end without gaps at a clock rate of %f',
+      async (factor) => {
+        const beeps = "aevalsrc='0.02*sin(2764*t)+if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0)':s=48000:d=20";
+        const source = await clips.make('beeps.m4a', ['-f', 'lavfi', '-i', beeps, '-c:a', 'aac']);
+        const scaled = ['-i', source, '-c:a', 'copy', '-bsf:a', `setts=ts=TS*${factor}`];
+        const path = await clips.make(`drift-${factor}.mkv`, [
+          ...scaled.slice(0, 2),
+          ...GRAY_VIDEO(21),
+          '-map',
+          '1',
+          '-map',
+          '0',
+          ...H264,
+          ...scaled.slice(2),
+        ]);
+        const { samples, beeps: heard } = await decoded([path]);
+        expect(heard).toHaveLength(20);
+        for (const [i, at] of heard.entries()) expect(Math.abs(at - i * factor)).toBeLessThan(0.035);
+        expect(longestSilenceMs(samples.subarray(PCM_RATE / 2, 19.5 * PCM_RATE))).toBeLessThan(3);
+      },
+    );
 
-    it('has real holes: they stay silent, and as long as they were', async () => {
+    it('keeps real gaps silent and at their length', async () => {
       const source = await clips.make('whole.wav', ['-f', 'lavfi', '-i', 'sine=440:r=48000:d=6']);
       for (const [from, to] of [
         [2, 2.5],
@@ -134,7 +137,7 @@ describe('the sound of a segment', () => {
         const holed = ['-i', source, '-af', `aselect='not(between(t,${from},${to}))'`, '-c:a', 'pcm_s16le'];
         const path = await clips.make(`hole-${from}-${to}.mkv`, [
           ...holed.slice(0, 2),
-          ...PICTURE(6),
+          ...GRAY_VIDEO(6),
           '-map',
           '1',
           '-map',
@@ -149,14 +152,14 @@ describe('the sound of a segment', () => {
     });
   });
 
-  describe('with a loudness that was asked for', () => {
+  describe('with a loudness target', () => {
     const speech = (level: number) =>
       `aevalsrc='${level}*(0.5+0.5*sin(2*PI*3*t))*(sin(2*PI*220*t)+0.5*sin(2*PI*900*t)+0.3*sin(2*PI*2500*t))':s=48000:d=5`;
     it.each([
       ['a quiet voice', 0.02, -16],
       ['a loud voice', 0.5, -23],
       ['a voice far too quiet', 0.002, -16],
-    ])('brings %s to it, without clipping', async (name, level, target) => {
+    ])('brings %s to the target without clipping', async (name, level, target) => {
       const wav = await clips.make(`${name}.wav`, ['-f', 'lavfi', '-i', speech(level)]);
       const { samples } = await decoded([await still(), wav], { loudness: target });
       const { loudness, truePeak } = await measured(`${name}.s16`, samples);
@@ -165,7 +168,7 @@ describe('the sound of a segment', () => {
       expect(truePeak).toBeLessThanOrEqual(-1);
     });
 
-    it('holds peaks below −1 dBTP where the target would lift them above', async () => {
+    it('limits peaks to −1 dBTP if the target would lift them above', async () => {
       const clicks = "aevalsrc='0.05*sin(2*PI*300*t)+if(lt(mod(t,1),0.01),0.9*sin(2*PI*5000*t),0)':s=48000:d=5";
       const wav = await clips.make('clicks.wav', ['-f', 'lavfi', '-i', clicks]);
       const { samples } = await decoded([await still(), wav], { loudness: -12 });
@@ -182,7 +185,7 @@ describe('the sound of a segment', () => {
     });
   });
 
-  it('of an idle clip ends with a picture that moves, and not with one that stands still', async () => {
+  it('of an idle clip is cut to the length of moving video, but not of a still image', async () => {
     const moving = ['-f', 'lavfi', '-i', 'testsrc2=s=64x48:r=25:d=2', '-f', 'lavfi', '-i', 'sine=d=2.04'];
     const path = await clips.make('padded.mp4', [...moving, ...H264, '-c:a', 'aac']);
     const { manifest } = await decoded([path], { role: 'idle' });
@@ -218,7 +221,7 @@ function r128(input: readonly string[]): { loudness: number; truePeak: number } 
   };
 }
 
-/** Of the middle, where filters have settled, dBFS. */
+/** @returns The peak of the middle part, where filters have settled, in dBFS. */
 function peakDb(samples: Int16Array): number {
   const middle = samples.subarray(Math.floor(samples.length * 0.2), Math.floor(samples.length * 0.8));
   let peak = 0;

@@ -24,7 +24,7 @@ import { LoaderScene } from '../../testing/loader-scene.js';
 const SIDE = 128;
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
 const H264: RenditionConfig = { id: 'h264', codec: 'h264', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
-/** What a viewer's decoder takes each rendition for. */
+/** The color coding that a viewer's decoder assumes for each rendition. */
 const SHOWN: readonly Coding[] = [
   { ...BT601, isFull: false, bits: 8 },
   { ...BT709, isFull: false, bits: 8 },
@@ -36,14 +36,14 @@ const PLACES = [
   { x: 0.75, y: 0.75 },
 ];
 
-/** Skin, red, green and blue, none at the edge of what can be shown. */
+/** Skin, red, green and blue, none near the limits of the gamut. */
 const COLORS: readonly Rgb[] = [
   [0.85, 0.65, 0.55],
   [0.75, 0.2, 0.2],
   [0.2, 0.65, 0.3],
   [0.25, 0.3, 0.8],
 ];
-/** Below 30 % of white, where tone mapping changes nothing. */
+/** Colors below 30 % of white, where tone mapping changes nothing. */
 const DARK: readonly Rgb[] = [
   [0.28, 0.18, 0.12],
   [0.25, 0.05, 0.04],
@@ -51,7 +51,7 @@ const DARK: readonly Rgb[] = [
   [0.18, 0.18, 0.18],
 ];
 
-/** Colors of real files against numbers that are computed from ITU recommendations, without FFmpeg. */
+/** Compares the colors of real files with values computed from ITU recommendations without FFmpeg. */
 describe('the colors of a segment', () => {
   const clips = new Clips();
   let scene: LoaderScene;
@@ -131,7 +131,7 @@ describe('the colors of a segment', () => {
     ],
     ['4:4:4 of full range', { ...BT601, ...full, chroma: [1, 1], format: 'yuv444p', tags: bt601 }],
   ];
-  it.each(sources)('of %s are right in VP8 and H.264', async (name, source) => {
+  it.each(sources)('from %s are right in VP8 and H.264', async (name, source) => {
     await expectColors(await load(await file(name, COLORS, source)), COLORS);
   });
 
@@ -140,7 +140,7 @@ describe('the colors of a segment', () => {
     ['gbrp.mp4', ['-c:v', 'libx264rgb', '-qp', '0', '-pix_fmt', 'rgb24']],
     ['gbrp10.mkv', ['-c:v', 'ffv1', '-pix_fmt', 'gbrp10le']],
     ['bgra.bmp', ['-frames:v', '1', '-pix_fmt', 'bgra']],
-  ])('of RGB in %s are right', async (name, output) => {
+  ])('from RGB in %s are right', async (name, output) => {
     const bytes = Buffer.concat(
       Array.from({ length: SIDE * SIDE }, (_, i) => {
         const quarter = (i % SIDE >= SIDE / 2 ? 1 : 0) + (Math.floor(i / SIDE) >= SIDE / 2 ? 2 : 0);
@@ -152,7 +152,7 @@ describe('the colors of a segment', () => {
     await expectColors(await load(await clips.make(name, [...input, ...output])), COLORS);
   });
 
-  /** BT.1886: what a screen makes of a signal. */
+  /** BT.1886: the light that a display emits for a signal. */
   const light = (rgb: Rgb) => rgb.map((value) => value ** 2.4) as unknown as Rgb;
   const signal = (rgb: Rgb) => rgb.map((value) => Math.max(0, value) ** (1 / 2.4)) as unknown as Rgb;
 
@@ -171,7 +171,7 @@ describe('the colors of a segment', () => {
     ],
     ['Display P3', PRIMARIES_P3, { ...BT709, ...limited }, ['bt709', 'smpte432', 'bt709']],
   ] as const)(
-    'of %s are brought to the primaries of a screen',
+    'from %s are converted to the primaries of a display',
     async (name, primaries, source, [matrix, gamut, transfer]) => {
       const signals = COLORS.map((color) => signal(convertPrimaries(light(color), PRIMARIES_709, primaries)));
       const tags = ['-colorspace', matrix, '-color_primaries', gamut, '-color_trc', transfer];
@@ -182,7 +182,7 @@ describe('the colors of a segment', () => {
   const WHITE_NITS = 203;
   const hdr = (transfer: string) => ['-colorspace', 'bt2020nc', '-color_primaries', 'bt2020', '-color_trc', transfer];
   const tenBits = { ...BT2020, ...limited, bits: 10, format: 'yuv420p10le' };
-  /** HLG's display has 1000 cd/m²; its gamma is taken off each channel by itself, as zimg does. */
+  /** HLG's nominal display has 1000 cd/m²; its gamma is removed per channel, as zimg does. */
   const hlg = (relative: number) => hlgSignal(Math.max(0, (relative * WHITE_NITS) / 1000) ** (1 / 1.2));
   const pq = (relative: number) => pqSignal(Math.max(0, relative) * WHITE_NITS);
   const transfers: readonly [string, string, (relative: number) => number, Source][] = [
@@ -191,7 +191,7 @@ describe('the colors of a segment', () => {
     ['PQ of full range', 'smpte2084', pq, { ...tenBits, isFull: true, tags: hdr('smpte2084') }],
     ['HLG of 12 bits', 'arib-std-b67', hlg, { ...tenBits, bits: 12, format: 'yuv420p12le', tags: hdr('arib-std-b67') }],
   ];
-  it.each(transfers)('of %s are those of the scene, up to 30 %% of white', async (name, _, transfer, source) => {
+  it.each(transfers)('from %s match the scene up to 30 %% of white', async (name, _, transfer, source) => {
     const signals = DARK.map(
       (color) => convertPrimaries(color, PRIMARIES_709, PRIMARIES_2020).map(transfer) as unknown as Rgb,
     );
@@ -199,7 +199,7 @@ describe('the colors of a segment', () => {
   });
 
   it.each(transfers.slice(0, 2))(
-    'of %s above that grow slower, up to 1000 cd/m², and stay neutral',
+    'from %s above 30 %% of white are compressed, up to 1000 cd/m², and stay neutral',
     async (name, _, transfer, source) => {
       const grays = [0.5, 1, 2, 1000 / WHITE_NITS].map(
         (relative): Rgb => [transfer(relative), transfer(relative), transfer(relative)],
@@ -211,7 +211,7 @@ describe('the colors of a segment', () => {
       const lumas = seen.map((pixel) => pixel?.y ?? 0);
       expect(lumas).toEqual(lumas.toSorted((a, b) => a - b));
       expect(new Set(lumas).size).toBe(4);
-      // White of the scene is bright, and the brightest is white.
+      // Diffuse white is bright, and the peak is white.
       expect(lumas[1]).toBeGreaterThan(190);
       expect(lumas[3]).toBeGreaterThan(228);
       for (const pixel of seen) {
@@ -226,7 +226,7 @@ describe('the colors of a segment', () => {
     ['BT.601', COLORS, sources[2]?.[1]],
     ['10 bits', COLORS, sources[10]?.[1]],
     ['PQ', DARK.map(signal), transfers[0]?.[3]],
-  ] as const)('of %s are right in a composition', async (name, colors, source) => {
+  ] as const)('from %s are right in a composition', async (name, colors, source) => {
     if (!source) throw new TypeError(`no source ${name}`);
     const isPq = name === 'PQ';
     const own = isPq
@@ -246,8 +246,8 @@ describe('the colors of a segment', () => {
     await expectColors(await scene.load([path], media, { renditions: [VP8, H264] }), colors, isPq ? 6 : 4);
   });
 
-  describe('in frames of two fields', () => {
-    /** A white bar that moves by a quarter of its width in each field. */
+  describe('of interlaced video', () => {
+    /** A white bar that moves by a quarter of its width per field. */
     const moving = "nullsrc=s=128x128:r=50:d=1,geq=lum='if(between(mod(X-4*N+1000,128),0,15),235,16)':cb=128:cr=128";
     it.each([
       [
@@ -265,7 +265,7 @@ describe('the colors of a segment', () => {
         'tinterlace=interleave_top,setfield=tff',
         ['-c:v', 'mpeg4', '-flags', '+ilme+ildct', '-b:v', '4M', '-top', '1'],
       ],
-    ])('%s has no combs', async (name, interlace, codec) => {
+    ])('%s are deinterlaced without combing', async (name, interlace, codec) => {
       const path = await clips.make(name, ['-f', 'lavfi', '-i', `${moving},format=yuv420p,${interlace}`, ...codec]);
       const manifest = await load(path);
       const rows = await Promise.all(
@@ -286,7 +286,7 @@ describe('the colors of a segment', () => {
     ['160x120', 2, 320, 120],
     ['180x144', 64 / 45, 256, 144],
     ['352x288', 12 / 11, 384, 288],
-  ])('the size of %s with pixels of %f is right and even', async (size, aspect, width, height) => {
+  ])('the size of %s video with a pixel aspect ratio of %f is right and even', async (size, aspect, width, height) => {
     const vf = `setsar=${Math.round(aspect * 990)}/990,format=yuv444p`;
     const name = `${size}-${aspect.toFixed(2)}.mkv`;
     const path = await clips.make(name, [
@@ -302,7 +302,7 @@ describe('the colors of a segment', () => {
     expect((await load(path)).renditions[0]).toMatchObject({ width, height });
   });
 
-  it('the size of pixels that are not square is right in a turned picture', async () => {
+  it('the size of rotated video with non-square pixels is right', async () => {
     const source = ['-f', 'lavfi', '-i', 'testsrc=s=180x144:r=10:d=0.5', '-vf', 'setsar=64/45,format=yuv420p'];
     const lying = await clips.make('lying.mp4', [...source, '-c:v', 'libx264']);
     const turned = await clips.make('turned.mov', ['-i', lying, '-c', 'copy', '-metadata:s:v:0', 'rotate=90']);

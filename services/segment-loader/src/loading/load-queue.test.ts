@@ -3,7 +3,7 @@ import { LoadQueue } from './load-queue.js';
 
 const never = new AbortController().signal;
 
-/** A load that the test ends. */
+/** A load that the test completes. */
 function load(log: string[], name: string) {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const run = () => {
@@ -14,7 +14,7 @@ function load(log: string[], name: string) {
 }
 
 describe('LoadQueue', () => {
-  it('runs a limited number at once, uploads before library files, each in order', async () => {
+  it('runs a limited number of loads at once, uploads before library files, in order', async () => {
     const queue = new LoadQueue(2);
     const log: string[] = [];
     const loads = ['l1', 'l2', 'l3', 'u1', 'u2'].map((name) => load(log, name));
@@ -32,7 +32,7 @@ describe('LoadQueue', () => {
     expect(queue.running).toBe(0);
   });
 
-  it('runs an idle clip before everything that waits', async () => {
+  it('runs an idle clip before everything else that waits', async () => {
     const queue = new LoadQueue(1);
     const log: string[] = [];
     const lanes = ['library', 'library', 'upload', 'idle'] as const;

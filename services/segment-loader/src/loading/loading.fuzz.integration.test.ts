@@ -8,13 +8,13 @@ import { Clips } from '../../testing/clips.js';
 import { LoaderScene } from '../../testing/loader-scene.js';
 
 const TINY: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 64, maxHeight: 64, bitrateBps: 100_000 };
-/** No file that small takes so long, on however busy a machine. */
+/** Time limit of a load, far above what a file of this size takes on a busy machine. */
 const HANGS_AFTER_MS = 60_000;
 const BUDGET = { runs: 100, seconds: 240 };
 
 const MPEG4 = ['-c:v', 'mpeg4', '-c:a', 'mp2'];
 const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
-/** Real files of as many containers, as small as they get. */
+/** Small real files, one per container. */
 const CORPUS: readonly (readonly [name: string, output: readonly string[]])[] = [
   ['a.mp4', H264],
   ['fragmented.mp4', [...H264, '-movflags', '+frag_keyframe+empty_moov']],
@@ -37,7 +37,7 @@ const CORPUS: readonly (readonly [name: string, output: readonly string[]])[] = 
   ['a.mp3', ['-vn', '-b:a', '32k']],
   ['a.flac', ['-vn', '-ar', '8000', '-ac', '1']],
 ];
-const SOUND_ONLY = /\.(wav|mp3|flac)$/;
+const AUDIO_ONLY = /\.(wav|mp3|flac)$/;
 
 const clips = new Clips();
 let scene: LoaderScene;
@@ -50,25 +50,25 @@ afterAll(async () => {
 });
 
 it(
-  'a broken file of any container is loaded or refused: never our fault, never a hang, nothing left behind',
+  'a broken file of any container is loaded or rejected, without a 5xx, a hang or leftovers',
   async () => {
     const corpus = await Promise.all(
       CORPUS.map(async ([name, output]) =>
         readFile(await clips.test(name, { seconds: 1, size: '64x48', fps: '10', output })),
       ),
     );
-    const sounds = corpus.filter((_, i) => SOUND_ONLY.test(CORPUS[i]?.[0] ?? ''));
-    const isSound = (input: Buffer) => sounds.some((sound) => sound.subarray(0, 4).equals(input.subarray(0, 4)));
-    const picture = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+    const audioFiles = corpus.filter((_, i) => AUDIO_ONLY.test(CORPUS[i]?.[0] ?? ''));
+    const isAudio = (input: Buffer) => audioFiles.some((audio) => audio.subarray(0, 4).equals(input.subarray(0, 4)));
+    const image = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
     const path = join(clips.folder, 'broken');
     const files = (await readdir(clips.folder)).length + 1;
     const outcomes = new Map<string, number>();
-    // Whatever is made once and kept exists after the first load.
-    await load([picture]);
+    // Lazily created objects exist after the first load.
+    await load([image]);
     const before = await holdings();
     const { runs } = await fuzz({ corpus, ...BUDGET }, async (input) => {
       await writeFile(path, input);
-      const outcome = await load(isSound(input) ? [picture, path] : [path]);
+      const outcome = await load(isAudio(input) ? [image, path] : [path]);
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     });
     console.log(`fuzz: ${runs} files: ${JSON.stringify(Object.fromEntries(outcomes))}`);
@@ -84,7 +84,7 @@ it(
   fuzzTimeoutMs(BUDGET),
 );
 
-/** @returns `loaded`, or the code of the refusal. @throws what must not happen. */
+/** @returns `loaded`, or the code of a rejection. @throws any error that is not a rejection. */
 async function load(paths: readonly string[]): Promise<string> {
   const signal = AbortSignal.timeout(HANGS_AFTER_MS);
   try {
@@ -99,7 +99,7 @@ async function load(paths: readonly string[]): Promise<string> {
   }
 }
 
-/** What this process holds: children (proc(5)), open descriptors, memory. */
+/** @returns What this process holds: child processes (proc(5)), open descriptors, memory. */
 async function holdings(): Promise<{ children: string[]; descriptors: number; rssBytes: number }> {
   const tasks = await readdir('/proc/self/task');
   const children = await Promise.all(

@@ -9,8 +9,8 @@ import { LoaderScene } from '../../testing/loader-scene.js';
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const AAC = ['-c:a', 'aac'];
 
-/** Files as phones, browsers, editors and recorders make them: what becomes of them, decoded again. */
-describe('SegmentLoader, with files as people have them,', () => {
+/** Loads files as phones, browsers, editors and recorders make them, and decodes the segments. */
+describe('SegmentLoader with real-world files', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   beforeAll(async () => {
@@ -28,7 +28,7 @@ describe('SegmentLoader, with files as people have them,', () => {
 
   function load(path: string, { audio, ...options }: Options = {}): Promise<SegmentManifest> {
     const paths = audio === undefined ? [path] : [path, audio];
-    return scene.load(paths, ([video = -1, sound]) => ({ video, audio: sound }), { renditions: [VP8], ...options });
+    return scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8], ...options });
   }
 
   async function decoded(path: string): Promise<DecodedSegment & { manifest: SegmentManifest }> {
@@ -63,21 +63,21 @@ describe('SegmentLoader, with files as people have them,', () => {
       ]);
     const VP8_LIVE = ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-live', '1'];
 
-    it('of a recording with a clock of milliseconds and jitter is the frames’ own', async () => {
+    it('of a recording with millisecond timestamps and jitter is that of its frames', async () => {
       const path = await encode('recorded.webm', "setpts='PTS+0.006*random(1)/TB'", VP8_LIVE);
       const manifest = await load(path);
       expect(manifest.fps).toEqual({ num: 30, den: 1 });
       expect(Math.abs(manifest.frames - 90)).toBeLessThanOrEqual(2);
     });
 
-    it('of a recording in which nothing moved at first is that of the rest', async () => {
+    it('of a recording that is still at first is that of the rest', async () => {
       const still = await encode('still-first.webm', "select='not(mod(n,30))+gt(n,120)'", VP8_LIVE, '30', 12);
       const manifest = await load(still);
       expect(manifest.fps).toEqual({ num: 30, den: 1 });
       expect(Math.abs(manifest.frames - 360)).toBeLessThanOrEqual(2);
     });
 
-    it('of a canvas that never changes does not make it corrupt', async () => {
+    it('of a canvas that never changes does not make the file corrupt', async () => {
       const one = await encode('one-frame.webm', "select='eq(n,0)'", VP8_LIVE);
       expect((await load(one)).frames).toBeGreaterThanOrEqual(1);
       const few = await encode('few-frames.webm', "select='not(mod(n,60))'", VP8_LIVE, '30', 7);
@@ -108,25 +108,22 @@ describe('SegmentLoader, with files as people have them,', () => {
       ['WMV', 'rate.wmv', ['-c:v', 'wmv2'], '24', { num: 24, den: 1 }],
       ['3GP', 'rate.3gp', H264, '15', { num: 15, den: 1 }],
       ['MXF', 'rate.mxf', ['-c:v', 'mpeg2video'], '30000/1001', { num: 30_000, den: 1001 }],
-    ] as const)('of %s is exactly its own', async (_, name, output, fps, right) => {
+    ] as const)('of %s is exactly the stated one', async (_, name, output, fps, right) => {
       const manifest = await load(await encode(name, 'null', output, fps));
       expect(manifest.fps).toEqual(right);
       expect(Math.abs(manifest.frames - (3 * right.num) / right.den)).toBeLessThanOrEqual(2);
     });
 
-    it.each(['soft.vob', 'soft.ts', 'soft.mkv'])(
-      'of film that is telecined by flags, in %s, is the film’s',
-      async (name) => {
-        const output = ['-c:v', 'mpeg2video', '-bf', '0', '-q:v', '3'];
-        const film = await encode('film.m2v', 'scale=160:128', output, '24000/1001');
-        const flagged = await clips.altered('flagged.m2v', film, withPulldown);
-        const manifest = await load(await clips.make(name, ['-fflags', '+genpts', '-i', flagged, '-c', 'copy']));
-        expect(manifest.fps).toEqual({ num: 24_000, den: 1001 });
-        expect(Math.abs(manifest.frames - 72)).toBeLessThanOrEqual(2);
-      },
-    );
+    it.each(['soft.vob', 'soft.ts', 'soft.mkv'])("of film with soft telecine in %s is the film's", async (name) => {
+      const output = ['-c:v', 'mpeg2video', '-bf', '0', '-q:v', '3'];
+      const film = await encode('film.m2v', 'scale=160:128', output, '24000/1001');
+      const flagged = await clips.altered('flagged.m2v', film, withPulldown);
+      const manifest = await load(await clips.make(name, ['-fflags', '+genpts', '-i', flagged, '-c', 'copy']));
+      expect(manifest.fps).toEqual({ num: 24_000, den: 1001 });
+      expect(Math.abs(manifest.frames - 72)).toBeLessThanOrEqual(2);
+    });
 
-    it('of telecined film is the film’s', async () => {
+    it("of film with hard telecine is the film's", async () => {
       const path = await encode(
         'telecine.mkv',
         "settb=1/60000,setpts='floor(N/2)*5005+mod(N,2)*2002'",
@@ -145,7 +142,7 @@ describe('SegmentLoader, with files as people have them,', () => {
     it.each([
       ['joined MPEG-TS', 'part.ts', []],
       ['joined program streams', 'part.vob', ['-f', 'vob', '-c:v', 'mpeg2video', '-c:a', 'mp2']],
-    ] as const)('of %s are mended: all of it plays, in sync', async (_, name, extra) => {
+    ] as const)('of %s are corrected: all parts play in sync', async (_, name, extra) => {
       const one = await part(name, extra.length > 0 ? extra : [...H264, ...AAC]);
       const { manifest, flashes, beeps } = await decoded(await joined(`joined-${name}`, one, one, one));
       expect(secondsOf(manifest)).toBeGreaterThan(8.9);
@@ -153,14 +150,14 @@ describe('SegmentLoader, with files as people have them,', () => {
       expectTogether(flashes, beeps, 9, 60);
     });
 
-    it('that go back before the first are mended as well', async () => {
+    it('that step back before the first one are corrected', async () => {
       const late = await part('late.ts', [...H264, ...AAC, '-output_ts_offset', '500']);
       const { manifest, flashes, beeps } = await decoded(await joined('back.ts', late, await part('part.ts')));
       expect(secondsOf(manifest)).toBeGreaterThan(5.9);
       expectTogether(flashes, beeps, 6, 60);
     });
 
-    it('with a hole of an hour in MPEG-TS are closed up, and too long in Matroska', async () => {
+    it('with a gap of an hour are closed up in MPEG-TS and rejected as too long in Matroska', async () => {
       const hour = await part('hour.ts', [...H264, ...AAC, '-output_ts_offset', '3600']);
       const path = await joined('hole.ts', await part('part.ts'), hour);
       const { manifest, flashes, beeps } = await decoded(path);
@@ -182,7 +179,7 @@ describe('SegmentLoader, with files as people have them,', () => {
       expectTogether(flashes, beeps, 3, 2);
     });
 
-    it('that are cut by an edit list, or negative, keep both tracks together', async () => {
+    it('that are negative or cut by an edit list keep both tracks in sync', async () => {
       const source = await part('source.mp4', [...H264, '-g', '30', ...AAC]);
       const edited = await clips.make('edited.mp4', ['-ss', '0.5', '-i', source, '-c', 'copy']);
       const { flashes, beeps } = await decoded(edited);
@@ -206,10 +203,13 @@ describe('SegmentLoader, with files as people have them,', () => {
       ['Matroska', 'joined.mkv', 'part.mkv', [...H264, ...AAC]],
       ['FLV', 'joined.flv', 'part.flv', [...H264, ...AAC]],
       ['AVI', 'joined.avi', 'part.avi', ['-c:v', 'mpeg4', '-c:a', 'mp3']],
-    ])('of joined %s, of which nobody reads the second file, are refused by name', async (_, name, source, output) => {
-      const one = await part(source, output);
-      await refused(await joined(name, one, one), 'media_joined');
-    });
+    ])(
+      'of joined %s, whose second file no demuxer reads, are rejected with media_joined',
+      async (_, name, source, output) => {
+        const one = await part(source, output);
+        await refused(await joined(name, one, one), 'media_joined');
+      },
+    );
 
     it.each([
       ['GIF', 'part.gif', ['-an']],
@@ -220,7 +220,7 @@ describe('SegmentLoader, with files as people have them,', () => {
         'live.webm',
         ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libopus', '-live', '1'],
       ],
-    ])('of joined %s are refused by name as well', async (_, source, output) => {
+    ])('of joined %s are rejected with media_joined', async (_, source, output) => {
       const one = await clips.test(source, { seconds: 1, output });
       expect((await load(one)).frames).toBeGreaterThan(20);
       await refused(await joined(`joined-${source}`, one, one, one), 'media_joined');
@@ -230,7 +230,7 @@ describe('SegmentLoader, with files as people have them,', () => {
       ['Ogg', 'part.ogv', ['-c:v', 'libtheora', '-c:a', 'libvorbis']],
       ['NUT', 'part.nut', ['-c:v', 'mpeg4', '-c:a', 'mp2']],
       ['MXF', 'part.mxf', ['-c:v', 'mpeg2video', '-c:a', 'pcm_s16le']],
-    ])('of joined %s: all of it plays, or a refusal says what would be lost', async (_, source, output) => {
+    ])('of joined %s play whole or are rejected', async (_, source, output) => {
       const one = await clips.test(source, { seconds: 2, output });
       const outcome = await load(await joined(`joined-${source}`, one, one)).catch((error: unknown) => error);
       if (outcome instanceof Error) expect(outcome).toMatchObject({ status: 422 });
@@ -238,9 +238,9 @@ describe('SegmentLoader, with files as people have them,', () => {
     });
 
     it.each(['one.wav', 'one.aiff', 'one.caf', 'one.flac'])(
-      'of joined sound like %s are refused by name',
+      'of joined audio like %s are rejected with media_joined',
       async (name) => {
-        const video = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+        const video = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
         const one = await clips.make(name, ['-f', 'lavfi', '-i', 'sine=d=1', '-fflags', '+bitexact']);
         expect((await load(video, { audio: one })).pcmSamples).toBeGreaterThan(23_900);
         await refused(video, 'media_joined', { audio: await joined(`two-${name}`, one, one) });
@@ -250,34 +250,34 @@ describe('SegmentLoader, with files as people have them,', () => {
     it.each([
       ['one.mp3', ['-write_xing', '0']],
       ['one.aac', []],
-    ] as const)('of joined sound like %s run on: all of it is heard', async (name, output) => {
-      const video = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+    ] as const)('of joined audio like %s continue: all of it plays', async (name, output) => {
+      const video = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const one = await clips.make(name, ['-f', 'lavfi', '-i', 'sine=d=1', ...output]);
       const { pcmSamples } = await load(video, { audio: await joined(`two-${name}`, one, one) });
       expect(pcmSamples).toBeGreaterThan(47_500);
     });
 
-    it('that jump all the time are refused by name', async () => {
+    it('that jump too often are rejected with media_timestamps', async () => {
       const one = await clips.test('short.ts', { seconds: 1, fps: '10', output: [...H264, '-an'] });
       await refused(await joined('many.ts', ...Array.from({ length: 250 }, () => one)), 'media_timestamps');
     });
   });
 
-  describe('headers that lie about length', () => {
+  describe('headers with a wrong length', () => {
     const flv = ['-c:v', 'flv1', '-an'];
-    const lie = (seconds: number) => (bytes: Buffer) => {
-      // onMetaData: the name, a type byte, an IEEE double.
+    const withDuration = (seconds: number) => (bytes: Buffer) => {
+      // onMetaData has the name, a type byte and an IEEE double.
       bytes.writeDoubleBE(seconds, bytes.indexOf('duration') + 'duration'.length + 1);
       return bytes;
     };
 
-    it.each([3 * 3600, 0, 0.5])('FLV that states %d s is as long as it is', async (seconds) => {
+    it.each([3 * 3600, 0, 0.5])('FLV that states %d s is as long as its content', async (seconds) => {
       const whole = await clips.test('whole.flv', { output: flv });
-      const path = await clips.altered(`states-${seconds}.flv`, whole, lie(seconds));
+      const path = await clips.altered(`states-${seconds}.flv`, whole, withDuration(seconds));
       expect(Math.abs((await load(path)).frames - 60)).toBeLessThanOrEqual(1);
     });
 
-    it('FLV that ends within a tag lacks what its header states', async () => {
+    it('FLV that ends within a tag is rejected as truncated', async () => {
       const whole = await clips.test('whole.flv', { output: flv });
       await refused(
         await clips.altered('cut.flv', whole, (bytes) => bytes.subarray(0, bytes.length * 0.6)),
@@ -286,27 +286,27 @@ describe('SegmentLoader, with files as people have them,', () => {
     });
 
     it.each([0, 0xffff_ffff, 0x7fff_ffff, 0xffff_ffff - 36])(
-      'WAV of a stream whose length is %i plays whole',
+      'WAV from a pipe with a size of %i plays whole',
       async (n) => {
-        const picture = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+        const image = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
         const whole = await clips.make('tone.wav', ['-f', 'lavfi', '-i', 'sine=d=2:r=24000', '-fflags', '+bitexact']);
         const path = await clips.altered(`stream-${n}.wav`, whole, (bytes) => {
           bytes.writeUInt32LE(n, 4);
           bytes.writeUInt32LE(n, bytes.indexOf('data') + 4);
           return bytes;
         });
-        expect((await load(picture, { audio: path })).pcmSamples).toBe(48_000);
+        expect((await load(image, { audio: path })).pcmSamples).toBe(48_000);
       },
     );
 
-    it('WAV that is cut short is refused', async () => {
-      const picture = await clips.make('picture.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
+    it('WAV that is cut short is rejected as truncated', async () => {
+      const image = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const whole = await clips.make('tone.wav', ['-f', 'lavfi', '-i', 'sine=d=2:r=24000', '-fflags', '+bitexact']);
       const cut = await clips.altered('cut.wav', whole, (bytes) => bytes.subarray(0, bytes.length / 2));
-      await refused(picture, 'media_truncated', { audio: cut });
+      await refused(image, 'media_truncated', { audio: cut });
     });
 
-    it('WebM without a length, and Matroska with a wrong one, are as long as they are', async () => {
+    it('WebM without a duration, and Matroska with a wrong one, are as long as their content', async () => {
       const webm = await clips.test('no-length.webm', {
         output: ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libopus', '-live', '1'],
       });
@@ -320,14 +320,14 @@ describe('SegmentLoader, with files as people have them,', () => {
       expect(Math.abs((await load(path)).frames - 60)).toBeLessThanOrEqual(1);
     });
 
-    it('what goes on for longer than is allowed is refused for what it holds', async () => {
+    it('media longer than the limit is rejected by its content', async () => {
       const whole = await clips.test('whole.flv', { output: flv });
-      const path = await clips.altered('states-less.flv', whole, lie(0.1));
+      const path = await clips.altered('states-less.flv', whole, withDuration(0.1));
       await refused(path, 'media_too_long', { maxDurationSeconds: 1 });
     });
   });
 
-  describe('still pictures that are not accepted', () => {
+  describe('unsupported still image formats', () => {
     const box = (brand: string) => (bytes: Buffer) =>
       Buffer.concat([Buffer.from('\0\0\0\x18ftyp', 'latin1'), Buffer.from(brand.padEnd(16, '\0'), 'latin1'), bytes]);
 
@@ -336,7 +336,7 @@ describe('SegmentLoader, with files as people have them,', () => {
       ['HEIC', box('heic')],
       ['HEIF', box('mif1')],
       ['AVIF', box('avif')],
-    ] as const)('are refused by name: %s', async (kind, alter) => {
+    ] as const)('are rejected by name: %s', async (kind, alter) => {
       const tiff = await clips.make('photo.tiff', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const error = await refused(await clips.altered(`photo.${kind}`, tiff, alter), 'media_unreadable');
       expect(error.message).toContain(`${kind} images are not accepted; send JPEG, PNG or WebP`);
@@ -351,7 +351,7 @@ describe('SegmentLoader, with files as people have them,', () => {
       ['PNG', 'cover-png.mkv', 'png'],
       ['MJPEG in MP4', 'cover.mp4', 'mjpeg'],
       ['MJPEG in MOV', 'cover.mov', 'mjpeg'],
-    ])('a cover (%s) that is the first and the default is not the picture', async (_, name, codec) => {
+    ])('a cover image (%s) that is first and default is not used as the video', async (_, name, codec) => {
       const moving = await clips.test('moving.mp4');
       const path = await clips.make(name, [
         ...cover,
@@ -402,8 +402,8 @@ describe('SegmentLoader, with files as people have them,', () => {
       expect(Math.max(...samples)).toBeGreaterThan(1000);
     });
 
-    it('a sound of an unknown codec is passed over for one that is known, and named where it is the only one', async () => {
-      const two = await clips.make('two-sounds.mov', [
+    it('audio of an unknown codec is skipped for a known one, and named if it is the only one', async () => {
+      const two = await clips.make('two-audio.mov', [
         '-i',
         await clips.test('moving.mp4'),
         '-map',
@@ -427,7 +427,7 @@ describe('SegmentLoader, with files as people have them,', () => {
       const { manifest, samples } = await decoded(await clips.altered('unknown-first.mov', two, forget));
       expect(manifest.pcmSamples).toBeGreaterThan(47_000);
       expect(Math.max(...samples)).toBeGreaterThan(1000);
-      const one = await clips.make('one-sound.mov', [
+      const one = await clips.make('one-audio.mov', [
         '-i',
         await clips.test('moving.mp4'),
         '-c:v',
@@ -450,19 +450,19 @@ describe('SegmentLoader, with files as people have them,', () => {
 });
 
 /**
- * Marks film as telecined by flags: a sequence of 30000/1001 that is not progressive (ITU-T H.262 §6.3.3), and of every
- * four frames two that repeat a field (§6.3.10).
+ * Marks film as telecined by flags: a sequence of 30000/1001 that is not progressive (ITU-T H.262 §6.3.3), with two of every
+ * four frames repeating a field (§6.3.10).
  */
 function withPulldown(stream: Buffer): Buffer {
   const FLAGS = [0x82, 0x00, 0x02, 0x80];
-  let pictures = 0;
+  let frames = 0;
   for (let at = stream.indexOf('\0\0\x01'); at >= 0; at = stream.indexOf('\0\0\x01', at + 3)) {
     const code = stream.readUInt8(at + 3);
     if (code === 0xb3) stream.writeUInt8((stream.readUInt8(at + 7) & 0xf0) | 4, at + 7);
     if (code !== 0xb5) continue;
     const extension = stream.readUInt8(at + 4) >> 4;
     if (extension === 1) stream.writeUInt8(stream.readUInt8(at + 5) & ~0x08, at + 5);
-    if (extension === 8) stream.writeUInt8((stream.readUInt8(at + 7) & 0x7d) | (FLAGS[pictures++ % 4] ?? 0), at + 7);
+    if (extension === 8) stream.writeUInt8((stream.readUInt8(at + 7) & 0x7d) | (FLAGS[frames++ % 4] ?? 0), at + 7);
   }
   return stream;
 }

@@ -14,8 +14,8 @@ interface Recording {
   readonly seconds: number;
 }
 
-/** What a browser's `MediaRecorder` makes: WebM without a length, with a nominal rate that is a clock. */
-describe('SegmentLoader, with a recording of Chromium,', () => {
+/** Chromium's `MediaRecorder` writes WebM without a duration, with a nominal frame rate that is its clock's. */
+describe('SegmentLoader with a recording of Chromium', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   let browser: TestChromium;
@@ -27,7 +27,10 @@ describe('SegmentLoader, with a recording of Chromium,', () => {
     clips.remove();
   });
 
-  /** Records a canvas with a tone for three seconds; it moves from `movesFrom` on, s. */
+  /**
+   * Records a canvas with a tone for three seconds.
+   * @param movesFrom Time from which the canvas changes, s.
+   */
   async function record(movesFrom: number): Promise<{ manifest: SegmentManifest; seconds: number }> {
     const page = await browser.context.newPage();
     const { webm, seconds } = (await page.evaluate(`(${recordCanvas})(${movesFrom})`)) as Recording;
@@ -42,13 +45,13 @@ describe('SegmentLoader, with a recording of Chromium,', () => {
     ['that moves late', 2],
     ['that never changes', Number.MAX_SAFE_INTEGER],
   ])(
-    'of a canvas %s: its own rate, and all of it',
+    'keeps the frame rate and the length of a canvas %s',
     async (_, movesFrom) => {
       const { manifest, seconds } = await record(movesFrom);
       const fps = manifest.fps.num / manifest.fps.den;
-      // The page draws every 33 ms, so 30.3 frames a second at most; the file's own nominal rate says 58.8.
+      // The page draws every 33 ms, so at most 30.3 frames a second; the file's nominal rate says 58.8.
       expect(fps).toBeLessThanOrEqual(31);
-      // The last frame of a picture that stands still is shown for as long as there is sound.
+      // The last frame is shown until the audio ends.
       expect(manifest.durationSamples / 48_000).toBeGreaterThan(seconds - 0.7);
       if (movesFrom === 0) expect(Math.abs(manifest.frames / fps - seconds)).toBeLessThan(0.7);
     },

@@ -7,7 +7,7 @@ import { LoaderScene } from '../../testing/loader-scene.js';
 const AV = [...H264, '-c:a', 'aac'];
 const VP8 = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 } as const;
 
-describe('SegmentLoader with further variants of files', () => {
+describe('SegmentLoader with further file variants', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   beforeAll(async () => {

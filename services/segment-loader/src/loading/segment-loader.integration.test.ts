@@ -19,7 +19,7 @@ interface Options {
   signal?: AbortSignal;
 }
 
-/** Real files through real ffmpeg into real Redis, and what comes out, decoded again. */
+/** Loads real files through real ffmpeg into real Redis, and decodes the segments. */
 describe('SegmentLoader', () => {
   const clips = new Clips();
   let scene: LoaderScene;
@@ -35,7 +35,7 @@ describe('SegmentLoader', () => {
 
   function load(path: string, { audio, renditions = [VP8], ...options }: Options = {}): Promise<SegmentManifest> {
     const paths = audio === undefined ? [path] : [path, audio];
-    return scene.load(paths, ([video = -1, sound]) => ({ video, audio: sound }), { renditions, ...options });
+    return scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions, ...options });
   }
 
   async function loaded(
@@ -50,7 +50,7 @@ describe('SegmentLoader', () => {
     return { manifest, decoded };
   }
 
-  /** That a file is refused for the right reason, and leaves nothing behind. */
+  /** Expects a file to be rejected with this code and to leave nothing behind. */
   async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
     const keysBefore = await scene.keyCount();
     const error: unknown = await load(path, options).then(
@@ -62,8 +62,8 @@ describe('SegmentLoader', () => {
     return error as Error;
   }
 
-  describe('a good file', () => {
-    it('becomes VP8 with keyframes at GOP starts and nowhere else, and PCM of the same length', async () => {
+  describe('a valid file', () => {
+    it('becomes VP8 with keyframes only at GOP starts, and PCM of the same length', async () => {
       const { manifest } = await loaded(await clips.test('good.mp4'), { gopMs: 500 });
       expect(manifest).toMatchObject({
         state: 'complete',
@@ -76,7 +76,7 @@ describe('SegmentLoader', () => {
       });
     });
 
-    it('may be left for speech where its chapters begin', async () => {
+    it('has exit points where its chapters begin', async () => {
       const chapters = join(clips.folder, 'chapters.txt');
       const chapter = (from: number, to: number) => `[CHAPTER]\nTIMEBASE=1/1000\nSTART=${from}\nEND=${to}\n`;
       await writeFile(chapters, `;FFMETADATA1\n${chapter(0, 500)}${chapter(500, 1200)}${chapter(1200, 2000)}`);
@@ -85,7 +85,7 @@ describe('SegmentLoader', () => {
       expect((await load(path)).markFrames).toEqual([15, 36]);
     });
 
-    it('becomes several renditions at once, frame for frame the same', async () => {
+    it('becomes several renditions at once, aligned frame by frame', async () => {
       const small = { ...VP8, id: 'small', maxWidth: 80, maxHeight: 80 };
       const manifest = await load(await clips.flashBeep('flash.mp4'), { renditions: [VP8, H264, small] });
       expect(manifest.renditions.map(({ id, width, height }) => [id, width, height])).toEqual([
@@ -100,7 +100,7 @@ describe('SegmentLoader', () => {
       }
     });
 
-    it('has the colors that a viewer will assume: BT.601 for VP8, BT.709 for H.264', async () => {
+    it('has the colors that decoders assume: BT.601 for VP8, BT.709 for H.264', async () => {
       const args = ['-f', 'lavfi', '-i', 'color=red:s=64x64:r=10:d=0.5', '-vf', 'scale=out_color_matrix=bt709'];
       const path = await clips.make('red.mp4', [
         ...args,
@@ -117,17 +117,17 @@ describe('SegmentLoader', () => {
       expect((await decodeSegment(store, manifest, 1)).pixels[2]).toEqual({ y: near(63), u: near(102), v: near(240) });
     });
 
-    it('gets its sound from a second file, both from their start', async () => {
+    it('takes its audio from a second file, both from their start', async () => {
       const video = await clips.flashBeep('mute.mp4', { output: ['-an', '-c:v', 'libx264', '-pix_fmt', 'yuv420p'] });
-      const sound = ['-f', 'lavfi', '-i', "aevalsrc='if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0)':s=44100:d=3"];
+      const tone = ['-f', 'lavfi', '-i', "aevalsrc='if(lt(mod(t,1),0.1),0.8*sin(2*PI*1000*t),0)':s=44100:d=3"];
       for (const name of ['voice.wav', 'voice.m4a', 'voice.mp3']) {
-        const { decoded } = await loaded(video, { audio: await clips.make(name, sound) });
+        const { decoded } = await loaded(video, { audio: await clips.make(name, tone) });
         expectTogether(decoded, 3);
       }
     });
   });
 
-  describe('picture and sound', () => {
+  describe('video and audio', () => {
     const opus = ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libopus'];
     // FFmpeg 5's WebM muxer forgets to add the 6.5 ms that Opus needs before its first sample (RFC 7845 §4.2).
     const cases: readonly [string, FlashBeepOptions][] = [
@@ -137,38 +137,38 @@ describe('SegmentLoader', () => {
       ['opus.webm', { muxedLateSeconds: 0.0065, output: opus }],
       ['vorbis.webm', { output: ['-c:v', 'libvpx', '-deadline', 'realtime', '-c:a', 'libvorbis'] }],
       ['ntsc.mp4', { fps: '30000/1001' }],
-      ['sound 200 ms late.mp4', { audioLateSeconds: 0.2 }],
-      ['sound 200 ms late.mkv', { audioLateSeconds: 0.2 }],
+      ['audio 200 ms late.mp4', { audioLateSeconds: 0.2 }],
+      ['audio 200 ms late.mkv', { audioLateSeconds: 0.2 }],
     ];
-    it.each(cases)('of %s stay together to the millisecond', async (name, options) => {
+    it.each(cases)('of %s stay in sync to the millisecond', async (name, options) => {
       const { decoded } = await loaded(await clips.flashBeep(name, options));
-      // A sound that begins 200 ms late has missed the first beep.
+      // Audio that begins 200 ms late has missed the first beep.
       expectTogether(decoded, options.audioLateSeconds ? 2 : 3, options.fps ? 33 : 1);
     });
 
-    it('of different lengths: as long as the longer, nothing cut', async () => {
-      const input = (picture: number, sound: number) => [
+    it('of different lengths make a segment as long as the longer one', async () => {
+      const input = (videoSeconds: number, audioSeconds: number) => [
         '-f',
         'lavfi',
         '-i',
-        `testsrc2=s=64x64:r=25:d=${picture}`,
+        `testsrc2=s=64x64:r=25:d=${videoSeconds}`,
         '-f',
         'lavfi',
         '-i',
-        `sine=d=${sound}:r=48000`,
+        `sine=d=${audioSeconds}:r=48000`,
       ];
-      const long = (await loaded(await clips.make('long-sound.mp4', input(1, 2)))).manifest;
+      const long = (await loaded(await clips.make('long-audio.mp4', input(1, 2)))).manifest;
       expect(long).toMatchObject({ frames: 25, pcmSamples: 48_000, durationSamples: 96_000 });
-      const short = (await loaded(await clips.make('short-sound.mp4', input(2, 1)))).manifest;
+      const short = (await loaded(await clips.make('short-audio.mp4', input(2, 1)))).manifest;
       expect(short).toMatchObject({ frames: 50, pcmSamples: 24_000, durationSamples: 96_000 });
     });
 
-    it('may be without sound: silence', async () => {
+    it('without audio make a silent segment', async () => {
       const { manifest } = await loaded(await clips.test('silent.mp4', { output: ['-an', '-c:v', 'libx264'] }));
       expect(manifest).toMatchObject({ frames: 60, pcmSamples: 0, durationSamples: 96_000 });
     });
 
-    it('takes 44.1 kHz stereo for what it is, both channels', async () => {
+    it('from 44.1 kHz stereo are resampled and both channels mixed', async () => {
       const stereo = ["aevalsrc='0|0.5*sin(2*PI*1000*t)':s=44100:d=1"];
       const path = await clips.make('stereo.mp4', [
         '-f',
@@ -190,8 +190,8 @@ describe('SegmentLoader', () => {
     });
   });
 
-  describe('an unusual picture', () => {
-    it('of variable frame rate comes to a constant one without running away from its sound', async () => {
+  describe('unusual video', () => {
+    it('with a variable frame rate becomes constant and stays in sync', async () => {
       const vfr = "select='not(eq(mod(n,7),3)+eq(mod(n,11),5))'";
       const path = await clips.make('vfr.mp4', [
         '-i',
@@ -212,7 +212,7 @@ describe('SegmentLoader', () => {
       for (const [i, at] of decoded.flashes.entries()) expect(Math.abs(at - i)).toBeLessThan(0.08);
     });
 
-    it('of a phone held upright stands upright', async () => {
+    it('of a phone held upright is upright', async () => {
       const path = await clips
         .make('phone.mp4', ['-display_rotation', '90', '-i', await clips.test('landscape.mp4'), '-c', 'copy'])
         .catch(async () =>
@@ -230,13 +230,13 @@ describe('SegmentLoader', () => {
       expect(manifest.renditions[0]).toMatchObject({ width: 120, height: 160 });
     });
 
-    it('with pixels that are not square is made so', async () => {
+    it('with non-square pixels becomes square', async () => {
       const output = ['-vf', 'setsar=2', '-c:v', 'libx264', '-pix_fmt', 'yuv420p'];
       const { manifest } = await loaded(await clips.test('anamorphic.mp4', { output }));
       expect(manifest.renditions[0]).toMatchObject({ width: 320, height: 120 });
     });
 
-    it('with alpha shows black where it is transparent', async () => {
+    it('with alpha is black where it is transparent', async () => {
       const source = ['-f', 'lavfi', '-i', 'color=white@0.0:s=64x64:r=10:d=0.5,format=yuva420p'];
       const webm = await clips.make('alpha.webm', [
         ...source,
@@ -261,7 +261,7 @@ describe('SegmentLoader', () => {
       }
     });
 
-    it('of 10 bits, also with high dynamic range, becomes 8 bits', async () => {
+    it('of 10 bits, also HDR, becomes 8 bits', async () => {
       const ten = ['-pix_fmt', 'yuv420p10le', '-c:v', 'libx264', '-preset', 'ultrafast'];
       expect((await loaded(await clips.test('ten.mp4', { output: ten }))).manifest.frames).toBe(60);
       const hlg = ['-color_primaries', 'bt2020', '-color_trc', 'arib-std-b67', '-colorspace', 'bt2020nc'];
@@ -273,7 +273,7 @@ describe('SegmentLoader', () => {
       expect(manifest).toMatchObject({ frames: 60, fps: { num: 60, den: 1 } });
     });
 
-    it('that changes its size on the way keeps its length', async () => {
+    it('that changes its size midway keeps its length', async () => {
       const ts = (name: string, size: string, from: string) =>
         clips.test(name, {
           size,
@@ -295,10 +295,10 @@ describe('SegmentLoader', () => {
       expect(Math.abs(manifest.frames - 120)).toBeLessThanOrEqual(2);
     });
 
-    it('that stands still is one frame', async () => {
+    it('from a still image is one frame', async () => {
       const path = await clips.make('still.png', ['-f', 'lavfi', '-i', 'color=blue:s=64x64', '-frames:v', '1']);
-      const voice = await clips.make('still.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
-      expect((await loaded(path, { audio: voice })).manifest).toMatchObject({ frames: 1, pcmSamples: 24_000 });
+      const audio = await clips.make('still.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
+      expect((await loaded(path, { audio })).manifest).toMatchObject({ frames: 1, pcmSamples: 24_000 });
     });
 
     async function list(paths: readonly string[]): Promise<string> {
@@ -306,22 +306,22 @@ describe('SegmentLoader', () => {
     }
   });
 
-  describe('a bad file', () => {
-    it('of zero bytes, text, or noise is not media', async () => {
+  describe('an invalid file', () => {
+    it('of zero bytes, text or noise is rejected as unreadable', async () => {
       await refused(await clips.bytes('zero.mp4', ''), 'media_unreadable');
       await refused(await clips.bytes('text.mp4', 'Lorem ipsum\n'.repeat(500)), 'media_unreadable');
       const noise = Buffer.from(Array.from({ length: 50_000 }, (_, i) => (i * 7919 * (i % 251)) >> (i % 5)));
       await refused(await clips.bytes('noise.mp4', noise), 'media_unreadable');
     });
 
-    it('that would open other files is not media', async () => {
+    it('that references other files is rejected as unreadable', async () => {
       const other = await clips.test('good.mp4');
       const playlist = `#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://${other}\n#EXT-X-ENDLIST\n`;
       await refused(await clips.bytes('playlist.m3u8', playlist), 'media_unreadable');
       await refused(await clips.bytes('list.ffconcat', `ffconcat version 1.0\nfile '${other}'\n`), 'media_unreadable');
     });
 
-    it('cut short says by how much', async () => {
+    it('that is cut short is rejected with the lengths found and stated', async () => {
       const output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-movflags', '+faststart'];
       const whole = await clips.test('faststart.mp4', { output, seconds: 3, size: '320x240' });
       const cut = (bytes: Buffer) => bytes.subarray(0, bytes.length * 0.6);
@@ -331,7 +331,7 @@ describe('SegmentLoader', () => {
       await refused(await clips.altered('cut.mkv', webm, cut), 'media_truncated');
     });
 
-    it('cut short in a fragment is truncated too', async () => {
+    it('that is cut short within a fragment is rejected as truncated', async () => {
       const output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '30', '-c:a', 'aac'];
       const fragmented = [...output, '-movflags', '+frag_keyframe+empty_moov+default_base_moof'];
       const whole = await clips.test('fragments.mp4', { output: fragmented, seconds: 3, size: '320x240' });
@@ -342,7 +342,7 @@ describe('SegmentLoader', () => {
       );
     });
 
-    it('without its index is truncated', async () => {
+    it('without its index is rejected as truncated', async () => {
       const error = await refused(
         await clips.altered('no-index.mp4', await clips.test('good.mp4'), (bytes) =>
           bytes.subarray(0, bytes.length * 0.5),
@@ -352,7 +352,7 @@ describe('SegmentLoader', () => {
       expect(error.message).toContain('moov');
     });
 
-    it('with damage inside is corrupt, although ffmpeg is content, and says how much', async () => {
+    it('with damage that ffmpeg tolerates is rejected as corrupt, with the extent of the damage', async () => {
       const output = ['-c:v', 'libx264', '-preset', 'superfast', '-c:a', 'aac', '-movflags', '+faststart'];
       const whole = await clips.test('undamaged.mp4', { output, seconds: 3, size: '320x240' });
       const damage = (bytes: Buffer) => {
@@ -363,11 +363,11 @@ describe('SegmentLoader', () => {
       expect(error.message).toMatch(/\d+ of \d+ video frames are damaged|audio packets are damaged/);
     });
 
-    it('without a picture says so, also with a cover', async () => {
-      await refused(await clips.make('voice-only.m4a', ['-f', 'lavfi', '-i', 'sine=d=1']), 'media_no_video');
+    it('without video is rejected with media_no_video', async () => {
+      await refused(await clips.make('audio-only.m4a', ['-f', 'lavfi', '-i', 'sine=d=1']), 'media_no_video');
     });
 
-    it('of 1×1 is too small, of 16000×16000 too large, before it is decoded', async () => {
+    it('of 1×1 or 16000×16000 is rejected before it is decoded', async () => {
       await refused(
         await clips.make('tiny.png', ['-f', 'lavfi', '-i', 'color=s=16x16,scale=1:1', '-frames:v', '1']),
         'media_too_small',
@@ -377,25 +377,25 @@ describe('SegmentLoader', () => {
       expect((await refused(huge, 'media_too_large')).message).toContain('16000×16000');
     });
 
-    it('whose header states three hours, and whose track is right, is as long as its track', async () => {
+    it('whose header states a wrong duration is as long as its track', async () => {
       const whole = await clips.test('short.mp4', { output: ['-an', '-c:v', 'libx264', '-preset', 'ultrafast'] });
       const path = await clips.altered('wrong-header.mp4', whole, (bytes) => stateDuration(bytes, 3 * 3600));
       expect((await load(path)).frames).toBe(60);
     });
 
-    it('that goes on for longer than is allowed is stopped there', async () => {
+    it('longer than the limit is rejected at the limit', async () => {
       const endless = await clips.test('three.ts', { seconds: 3 });
       await refused(endless, 'media_too_long', { maxDurationSeconds: 1 });
     });
 
-    it('as second file without sound is not accepted', async () => {
+    it('given as audio but without any is rejected', async () => {
       const video = await clips.test('good.mp4');
       const mute = await clips.test('silent.mp4', { output: ['-an', '-c:v', 'libx264'] });
       await refused(video, 'media_unreadable', { audio: mute });
     });
   });
 
-  it('that is given up leaves nothing behind, and no ffmpeg', async () => {
+  it('aborting a load leaves nothing behind, and no ffmpeg', async () => {
     const abort = new AbortController();
     const path = await clips.test('to-abort.mp4', {
       seconds: 20,
@@ -404,11 +404,11 @@ describe('SegmentLoader', () => {
     });
     const before = await scene.keyCount();
     const loading = load(path, { signal: abort.signal });
-    const given = expect(loading).rejects.toThrow('given up');
+    const rejected = expect(loading).rejects.toThrow('aborted');
     await firstPart(before);
     expect(await childrenNamed('ffmpeg')).toHaveLength(1);
-    abort.abort(new Error('given up'));
-    await given;
+    abort.abort(new Error('aborted'));
+    await rejected;
     expect(await scene.keyCount()).toBe(before);
     expect(await childrenNamed('ffmpeg')).toEqual([]);
   });
@@ -418,7 +418,7 @@ describe('SegmentLoader', () => {
     while ((await scene.keyCount()) === keysBefore) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  /** Every beep within a millisecond of its flash; a flash may lie off the full second by half a frame of its grid. */
+  /** Expects each beep within a millisecond of its flash; a flash may be off the full second by half a frame duration. */
   function expectTogether({ flashes, beeps }: DecodedSegment, count: number, offGridMs = 1): void {
     const heard = flashes.slice(-count);
     expect(beeps).toHaveLength(count);
@@ -428,14 +428,14 @@ describe('SegmentLoader', () => {
   }
 });
 
-/** Process ids of our children that run a program (proc(5)). */
+/** @returns The process ids of our children that run a program (proc(5)). */
 async function childrenNamed(program: string): Promise<string[]> {
   const children = (await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')).split(' ').filter(Boolean);
   const names = await Promise.all(children.map((pid) => readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')));
   return children.filter((_, i) => names[i]?.trim() === program);
 }
 
-/** Writes another size, and its checksum, into a PNG's header (PNG §11.2.1): what a decoder reads before it allocates. */
+/** Writes another size and its checksum into a PNG's header (PNG §11.2.1), which decoders read before they allocate. */
 function resizePng(bytes: Buffer, width: number, height: number): Buffer {
   bytes.writeUInt32BE(width, 16);
   bytes.writeUInt32BE(height, 20);
@@ -443,7 +443,9 @@ function resizePng(bytes: Buffer, width: number, height: number): Buffer {
   return bytes;
 }
 
-/** Writes another length into an MP4's movie, track and media headers (ISO/IEC 14496-12 §8.2.2, §8.3.2, §8.4.2), version 0. */
+/**
+ * Writes another duration into an MP4's movie, track and media headers (ISO/IEC 14496-12 §8.2.2, §8.3.2, §8.4.2), version 0.
+ */
 function stateDuration(bytes: Buffer, seconds: number): Buffer {
   const movieHeader = bytes.indexOf('mvhd') + 4;
   const movieScale = bytes.readUInt32BE(movieHeader + 12);

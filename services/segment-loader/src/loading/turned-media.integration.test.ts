@@ -16,11 +16,11 @@ import {
 } from '../../testing/orientation.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
-/** Red above, blue on the left, gray on the right, as it is to be seen. */
+/** The upright image: red at the top, blue on the left, gray on the right. */
 const UPRIGHT = 'color=gray:s=160x80,drawbox=h=20:c=red:t=fill,drawbox=y=30:w=40:h=50:c=blue:t=fill';
 
-/** Media that is stored otherwise than it is to be seen, and says so in any of the ways there are. */
-describe('a segment of turned media', () => {
+/** Loads media that is stored rotated or mirrored and states so in any of the known ways. */
+describe('a segment of rotated media', () => {
   const clips = new Clips();
   let scene: LoaderScene;
   beforeAll(async () => {
@@ -100,14 +100,14 @@ describe('a segment of turned media', () => {
     ['no TIFF', Buffer.from('hello, world')],
     ['a directory beyond its end', Buffer.from('4d4d002a7fffffff', 'hex')],
     ['an orientation of 9', Buffer.from('4d4d002a00000008000101120003000000010009000000000000', 'hex')],
-  ])('is as it is stored where the EXIF data of a PNG holds %s', async (_, data) => {
+  ])('is as stored if the EXIF data of a PNG holds %s', async (_, data) => {
     const plain = await make('stored-1.png', 'null', '-frames:v', '1');
     const path = await clips.altered(`odd-${data.length}.png`, plain, (bytes) => pngWithOrientation(bytes, 1, data));
     await expectUpright(await load([path]));
   });
 
-  it('is 720×960 of a phone’s photo with a voice, and square of a square one', async () => {
-    const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
+  it("has 720×960 for a phone's photo with audio, and a square size for a square photo", async () => {
+    const audio = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=1']);
     for (const [size, shown] of [
       ['1600x1200', [720, 960]],
       ['600x600', [600, 600]],
@@ -121,14 +121,14 @@ describe('a segment of turned media', () => {
         '1',
       ]);
       const photo = await clips.altered(`photo-${size}.jpg`, plain, (bytes) => withOrientation(bytes, 6));
-      expect(sizeOf(await load([photo, voice]))).toEqual(shown);
+      expect(sizeOf(await load([photo, audio]))).toEqual(shown);
     }
   });
 
   it.each(['sei.mp4', 'sei.ts', 'sei.mkv', 'sei.avi', 'sei.flv'])(
-    'is upright in all of its frames for a display-orientation SEI of H.264 in %s',
+    'is upright in all frames for a display-orientation SEI of H.264 in %s',
     async (name) => {
-      // Keyframes have the SEI, the others don't.
+      // Only keyframes have the SEI.
       const plain = await make('plain.ts', 'transpose=cclock', '-t', '1', ...H264, '-g', '10');
       const sei = ['-bsf:v', 'h264_metadata=display_orientation=insert:rotate=-90'];
       const marked = await clips.make('marked.ts', ['-i', plain, '-c', 'copy', ...sei]);
@@ -138,7 +138,7 @@ describe('a segment of turned media', () => {
     },
   );
 
-  it('keeps video and sound of joined MPEG-TS together where its frames say how they are turned', async () => {
+  it('keeps video and audio of joined MPEG-TS with display-orientation SEI in sync', async () => {
     const plain = await clips.flashBeep('plain-beep.ts', { output: [...H264, '-g', '10', '-c:a', 'aac'] });
     const sei = ['-bsf:v', 'h264_metadata=display_orientation=insert:rotate=-90'];
     const one = await readFile(await clips.make('marked-beep.ts', ['-i', plain, '-c', 'copy', ...sei]));
@@ -185,7 +185,7 @@ describe('a segment of turned media', () => {
     const cut = (source: string, name: string, at: string) => clips.make(name, ['-ss', at, '-i', source, '-c', 'copy']);
     const turn = (source: string, name: string) =>
       clips.altered(name, source, (bytes) => withMatrix(bytes, [0, 1, -1, 0]));
-    // The edit list cuts the green frames, which the file has from the last keyframe on.
+    // The edit list cuts the green frames, which start at the last keyframe.
     const green = "transpose=cclock,drawbox=c=lime:t=fill:enable='lt(t,1.1)'";
     const late = await make('late.mp4', green, '-t', '2', ...H264, '-g', '25');
     const manifest = await load([await turn(await cut(late, 'late-cut.mp4', '1.12'), 'late-turned.mp4')]);
