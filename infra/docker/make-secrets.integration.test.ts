@@ -148,9 +148,9 @@ describe('make-secrets', () => {
       })
       .toBe(1);
     await new RedisLiveWriter(as('segment-loader', 'redis-media')).append(open, [
-      { kind: 'sound', sample: 0, pcm: Buffer.alloc(4) },
+      { kind: 'audio', sample: 0, pcm: Buffer.alloc(4) },
     ]);
-    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['sound']);
+    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['audio']);
     stop();
   });
 

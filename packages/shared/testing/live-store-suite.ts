@@ -39,18 +39,18 @@ export function liveStoreSuite(name: string, makeHarness: () => Promise<LiveStor
       const entries = follow(segment);
       await until(() => entries.length === 2);
       await harness.writer.append(segment, [frame(2)]);
-      await harness.writer.append(segment, [sound(0), frame(3)]);
+      await harness.writer.append(segment, [audio(0), frame(3)]);
       await until(() => entries.length === 5);
-      expect(entries.map(({ part }) => part)).toEqual([frame(0), frame(1), frame(2), sound(0), frame(3)]);
+      expect(entries.map(({ part }) => part)).toEqual([frame(0), frame(1), frame(2), audio(0), frame(3)]);
     });
 
     it('passes everything to each of several followers, and keeps segments apart', async () => {
       const [one, other] = [newId('seg'), newId('seg')];
       const followers = [follow(one), follow(one), follow(other)];
       await harness.writer.append(one, [frame(0)]);
-      await harness.writer.append(other, [sound(7)]);
+      await harness.writer.append(other, [audio(7)]);
       await until(() => followers.every((entries) => entries.length === 1));
-      expect(followers.map(([entry]) => entry?.part)).toEqual([frame(0), frame(0), sound(7)]);
+      expect(followers.map(([entry]) => entry?.part)).toEqual([frame(0), frame(0), audio(7)]);
     });
 
     it('passes on more parts than one read returns', async () => {
@@ -127,6 +127,6 @@ function frame(number: number): LivePart {
   };
 }
 
-function sound(sample: number): LivePart {
-  return { kind: 'sound', sample, pcm: Buffer.alloc(40, sample) };
+function audio(sample: number): LivePart {
+  return { kind: 'audio', sample, pcm: Buffer.alloc(40, sample) };
 }

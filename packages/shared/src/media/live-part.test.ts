@@ -12,7 +12,7 @@ const frame = fc.record({
   keyframe: fc.boolean(),
   data: bytes,
 });
-const sound = fc.record({ kind: fc.constant('sound' as const), sample: uint32, pcm: bytes });
+const audio = fc.record({ kind: fc.constant('audio' as const), sample: uint32, pcm: bytes });
 
 const manifest: SegmentManifest = {
   version: 1,
@@ -35,7 +35,7 @@ const manifest: SegmentManifest = {
 describe('live parts', () => {
   it('are read as they were written', () => {
     fc.assert(
-      fc.property(fc.oneof(frame, sound), (part: LivePart) => {
+      fc.property(fc.oneof(frame, audio), (part: LivePart) => {
         expect(unpackLivePart(packLivePart(part))).toEqual(part);
       }),
     );

@@ -20,14 +20,14 @@ export type LivePart =
       readonly keyframe: boolean;
       readonly data: Buffer;
     }
-  | { readonly kind: 'sound'; readonly sample: number; readonly pcm: Buffer }
+  | { readonly kind: 'audio'; readonly sample: number; readonly pcm: Buffer }
   /** Heartbeat of the writer. */
   | { readonly kind: 'alive' }
   /** The end: the segment is what this manifest says. */
   | { readonly kind: 'end'; readonly manifest: SegmentManifest };
 
 const HEADER_BYTES = 8;
-const KINDS = ['frame', 'sound', 'alive', 'end'] as const;
+const KINDS = ['frame', 'audio', 'alive', 'end'] as const;
 
 export function packLivePart(part: LivePart): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
@@ -38,7 +38,7 @@ export function packLivePart(part: LivePart): Buffer {
       header.writeUInt8(part.rendition, 2);
       header.writeUInt32LE(part.frame, 4);
       return Buffer.concat([header, part.data]);
-    case 'sound':
+    case 'audio':
       header.writeUInt32LE(part.sample, 4);
       return Buffer.concat([header, part.pcm]);
     case 'alive':
@@ -65,7 +65,7 @@ export function unpackLivePart(value: Buffer): LivePart {
         keyframe: (value.readUInt8(1) & 1) === 1,
         data: body,
       };
-    case 'sound':
+    case 'audio':
       return { kind, sample: value.readUInt32LE(4), pcm: body };
     case 'alive':
       return { kind };

@@ -104,9 +104,9 @@ export function durationSamplesOf(
   pcmSamples: number,
   role: SegmentManifest['role'] = 'speech',
 ): number {
-  const picture = Math.ceil((frames * CLOCK_RATE * fps.den) / (fps.num * CLOCK_PER_PCM)) * CLOCK_PER_PCM;
-  const sound = role === 'idle' && frames > 1 ? 0 : pcmSamples * CLOCK_PER_PCM;
-  return Math.max(picture, sound, CLOCK_PER_PCM);
+  const videoSamples = Math.ceil((frames * CLOCK_RATE * fps.den) / (fps.num * CLOCK_PER_PCM)) * CLOCK_PER_PCM;
+  const audioSamples = role === 'idle' && frames > 1 ? 0 : pcmSamples * CLOCK_PER_PCM;
+  return Math.max(videoSamples, audioSamples, CLOCK_PER_PCM);
 }
 
 export function msToSamples(ms: number): number {

@@ -43,7 +43,7 @@ describe('a damaged live part', () => {
   it('throws, or is read within its bounds', { timeout: fuzzTimeoutMs() }, async () => {
     const corpus = [
       packLivePart({ kind: 'frame', rendition: 0, frame: 7, keyframe: true, data: Buffer.alloc(100, 1) }),
-      packLivePart({ kind: 'sound', sample: 480, pcm: Buffer.alloc(960, 2) }),
+      packLivePart({ kind: 'audio', sample: 480, pcm: Buffer.alloc(960, 2) }),
       packLivePart({ kind: 'alive' }),
       packLivePart({ kind: 'end', manifest }),
     ];
@@ -52,7 +52,7 @@ describe('a damaged live part', () => {
       try {
         const part = unpackLivePart(value);
         if (part.kind === 'frame') expect(part.data.length).toBe(value.length - 8);
-        if (part.kind === 'sound') expect(part.pcm.length).toBe(value.length - 8);
+        if (part.kind === 'audio') expect(part.pcm.length).toBe(value.length - 8);
       } catch (error) {
         refused.add((error as Error).name);
       }

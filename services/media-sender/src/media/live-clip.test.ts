@@ -102,7 +102,7 @@ function addFrames(count: number): void {
 
 function addSound(ms: number): void {
   const pcm = Int16Array.from({ length: ms * 24 }, (_, i) => sampleAt(samples + i));
-  onPart({ kind: 'sound', sample: samples, pcm: Buffer.from(pcm.buffer) });
+  onPart({ kind: 'audio', sample: samples, pcm: Buffer.from(pcm.buffer) });
   samples += pcm.length;
 }
 

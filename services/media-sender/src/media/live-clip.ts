@@ -136,7 +136,7 @@ export class LiveClip implements Clip {
         this.#tail.addFrame(part.rendition, part.frame, packetize(part.data, part.keyframe));
         break;
       }
-      case 'sound':
+      case 'audio':
         this.#tail.addSound(part.sample, toSamples(part.pcm));
         break;
       case 'end':

@@ -165,7 +165,7 @@ export class LiveSegment {
   }
 
   #addPiece(pcm: Buffer): void {
-    const appended = this.#append({ kind: 'sound', sample: this.#pcmSamples, pcm }, pcm.length);
+    const appended = this.#append({ kind: 'audio', sample: this.#pcmSamples, pcm }, pcm.length);
     if (this.#pcmSamples % PCM_CHUNK_SAMPLES === 0) this.#note(appended, this.#chunkPlaces, this.#chunks);
     this.#pcmSamples += pcm.length / PCM_SAMPLE_BYTES;
     this.#audio.push(pcm);
