@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Arguments of ffmpeg for small files that are made fast. */
+/** ffmpeg arguments for fast encoding of small files. */
 export const H264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p'];
 const AAC = ['-c:a', 'aac'];
 
-/** A white flash and a 1 kHz beep of 100 ms that start together, at every full second of the clip. */
+/** A white flash and a 1 kHz beep of 100 ms, both starting at every full second of the clip. */
 const flash = (seconds: number, fps: string) =>
   `color=black:s=160x120:r=${fps}:d=${seconds},drawbox=c=white:t=fill:enable='lt(mod(t+0.001,1),0.1)'`;
 const beep = (seconds: number, atSeconds: number, rate = 48_000) =>
@@ -24,7 +24,7 @@ export interface FlashBeepOptions {
   readonly output?: readonly string[];
 }
 
-/** Makes small clips in a folder of its own, as tests ask for them. */
+/** Creates small clips on demand, in a folder of its own. */
 export class Clips {
   readonly folder = mkdtempSync(join(tmpdir(), 'humancast-clips-'));
   readonly #made = new Map<string, Promise<string>>();
@@ -33,7 +33,7 @@ export class Clips {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  /** Runs ffmpeg once for each name; → the path. */
+  /** Runs ffmpeg once per name. @returns The file's path. */
   make(name: string, args: readonly string[]): Promise<string> {
     const path = join(this.folder, name);
     const making = this.#made.get(name) ?? run('ffmpeg', ['-v', 'error', '-y', ...args, path]).then(() => path);
@@ -41,16 +41,16 @@ export class Clips {
     return making;
   }
 
-  /** A moving test picture with a tone, two seconds at 30 fps; options replace the encoding. */
+  /** Creates a test pattern with a tone, by default two seconds at 30 fps. */
   test(name: string, options: { seconds?: number; size?: string; fps?: string; output?: readonly string[] } = {}) {
     const { seconds = 2, size = '160x120', fps = '30', output = [...H264, ...AAC] } = options;
-    const picture = ['-f', 'lavfi', '-i', `testsrc2=s=${size}:r=${fps}:d=${seconds}`];
-    return this.make(name, [...picture, '-f', 'lavfi', '-i', `sine=440:r=48000:d=${seconds}`, ...output]);
+    const args = ['-f', 'lavfi', '-i', `testsrc2=s=${size}:r=${fps}:d=${seconds}`];
+    return this.make(name, [...args, '-f', 'lavfi', '-i', `sine=440:r=48000:d=${seconds}`, ...output]);
   }
 
   /**
-   * Flashes and beeps that start together, for three seconds; the sound may begin later than the picture.
-   * `muxedLateSeconds` is how much later than that it is put into the file.
+   * Creates three seconds of simultaneous flashes and beeps.
+   * @param options `audioLateSeconds` delays the start of the audio; `muxedLateSeconds` delays its timestamps further.
    */
   flashBeep(name: string, options: FlashBeepOptions = {}) {
     const { fps = '30', audioLateSeconds = 0, muxedLateSeconds = 0, output = [...H264, ...AAC] } = options;
@@ -69,14 +69,14 @@ export class Clips {
     ]);
   }
 
-  /** A file of any bytes. */
+  /** Creates a file of any bytes. */
   async bytes(name: string, content: Buffer | string): Promise<string> {
     const path = join(this.folder, name);
     await writeFile(path, content);
     return path;
   }
 
-  /** Another clip, with its bytes changed. */
+  /** Creates a modified copy of a clip. */
   async altered(name: string, source: string, alter: (bytes: Buffer) => Buffer): Promise<string> {
     return this.bytes(name, alter(await readFile(source)));
   }

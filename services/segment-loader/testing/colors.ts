@@ -3,7 +3,7 @@ import type { Pixel } from './decoded-segment.js';
 /** Red, green and blue, 0 to 1. */
 export type Rgb = readonly [number, number, number];
 
-/** How a picture says a color in numbers. */
+/** How a video encodes colors. */
 export interface Coding {
   /** Luma weights of red and blue (ITU-T H.273 table 4). */
   readonly kr: number;
@@ -17,7 +17,7 @@ export const BT709 = { kr: 0.2126, kb: 0.0722 } as const;
 export const BT2020 = { kr: 0.2627, kb: 0.0593 } as const;
 export const SMPTE240M = { kr: 0.212, kb: 0.087 } as const;
 
-/** A color's numbers (ITU-T H.273 equations 38 to 55), computed here and nowhere in FFmpeg. */
+/** Computes a color's code values (ITU-T H.273 equations 38 to 55) without FFmpeg. */
 export function coded([r, g, b]: Rgb, { kr, kb, isFull, bits }: Coding): Pixel {
   const y = kr * r + (1 - kr - kb) * g + kb * b;
   const u = (b - y) / (2 * (1 - kb));
@@ -28,7 +28,7 @@ export function coded([r, g, b]: Rgb, { kr, kb, isFull, bits }: Coding): Pixel {
   return { y: Math.round(isFull ? top * y : unit * (219 * y + 16)), u: chroma(u), v: chroma(v) };
 }
 
-/** A raw planar frame of four colors, one in each quarter. @param subsampling of chroma, across and down. */
+/** @returns A raw planar frame with one color in each quarter. @param subsampling of chroma, across and down. */
 export function quarters(
   colors: readonly Pixel[],
   side: number,
@@ -47,7 +47,7 @@ export function quarters(
   return Buffer.concat([plane('y', side, side), plane('u', width, height), plane('v', width, height)]);
 }
 
-/** Cone-free linear algebra of primaries: from red, green and blue of one set to another (SMPTE RP 177), both with white D65. */
+/** Converts linear RGB between primaries (SMPTE RP 177), both with white D65, without chromatic adaptation. */
 export function convertPrimaries(linear: Rgb, from: Primaries, to: Primaries): Rgb {
   return apply(inverse(toXyz(to)), apply(toXyz(from), linear));
 }
@@ -94,13 +94,13 @@ function inverse([[a, b, c], [d, e, f], [g, h, i]]: Matrix): Matrix {
   return adjugate.map((row) => row.map((value) => value / determinant)) as unknown as Matrix;
 }
 
-/** Signal of a luminance of 0 to 10,000 cd/m² (SMPTE ST 2084). */
+/** @returns The PQ signal of a luminance of 0 to 10,000 cd/m² (SMPTE ST 2084). */
 export function pqSignal(nits: number): number {
   const power = (nits / 10_000) ** 0.1593017578125;
   return ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375;
 }
 
-/** Signal of scene light, 0 to 1 (ARIB STD-B67, ITU-R BT.2100). */
+/** @returns The HLG signal of scene light, 0 to 1 (ARIB STD-B67, ITU-R BT.2100). */
 export function hlgSignal(light: number): number {
   if (light <= 1 / 12) return Math.sqrt(3 * light);
   const [a, b] = [0.17883277, 0.28466892];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** A stream of bytes as it may arrive: cut at any places, empty chunks included. */
+/** @returns Splits of a stream at arbitrary positions, with empty chunks. */
 export function cutAnywhere(bytes: Buffer): fc.Arbitrary<Buffer[]> {
   return fc.array(fc.nat(bytes.length), { maxLength: 12 }).map((cuts) => {
     const places = [0, ...cuts.sort((a, b) => a - b), bytes.length];

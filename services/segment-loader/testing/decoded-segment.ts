@@ -1,24 +1,24 @@
 import { spawn } from 'node:child_process';
 import { type MediaStore, PCM_RATE, pcmChunkCount, type SegmentManifest, unpackGop } from '@humancast/shared';
 
-/** One pixel of each frame. */
+/** One pixel of a frame. */
 export interface Pixel {
   readonly y: number;
   readonly u: number;
   readonly v: number;
 }
 
-/** A segment as a viewer would have it: read from the store, decoded. */
+/** A segment read from the store and decoded. */
 export interface DecodedSegment {
   readonly pixels: readonly Pixel[];
   readonly samples: Int16Array;
-  /** Times, s, at which the picture turns white, by frame times of the manifest. */
+  /** Times at which the video turns white, by frame times of the manifest, s. */
   readonly flashes: readonly number[];
-  /** Times, s, at which a tone begins. */
+  /** Times at which a tone begins, s. */
   readonly beeps: readonly number[];
 }
 
-/** Where in the picture to look, as shares of its sides. */
+/** Position of the sampled pixel, as shares of width and height. */
 export interface Place {
   readonly x: number;
   readonly y: number;
@@ -32,12 +32,12 @@ export async function decodeSegment(
   rendition = 0,
   at: Place = MIDDLE,
 ): Promise<DecodedSegment> {
-  const pixels = await decodePicture(store, manifest, rendition, at);
-  const samples = await readSound(store, manifest);
+  const pixels = await decodeVideo(store, manifest, rendition, at);
+  const samples = await readAudio(store, manifest);
   return { pixels, samples, flashes: flashesIn(pixels, manifest), beeps: beepsIn(samples) };
 }
 
-async function decodePicture(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
+async function decodeVideo(store: MediaStore, manifest: SegmentManifest, index: number, at: Place): Promise<Pixel[]> {
   const rendition = manifest.renditions[index];
   if (!rendition) throw new Error('no such rendition');
   const frames: Buffer[] = [];
@@ -65,7 +65,7 @@ async function decodePicture(store: MediaStore, manifest: SegmentManifest, index
   }));
 }
 
-async function readSound(store: MediaStore, manifest: SegmentManifest): Promise<Int16Array> {
+async function readAudio(store: MediaStore, manifest: SegmentManifest): Promise<Int16Array> {
   const chunks: Buffer[] = [];
   for (let i = 0; i < pcmChunkCount(manifest); i++) {
     const chunk = await store.readPcm(manifest.id, i);
@@ -81,7 +81,7 @@ function flashesIn(pixels: readonly Pixel[], { fps }: SegmentManifest): number[]
   return pixels.flatMap((_, i) => (isWhite(i) && !isWhite(i - 1) ? [(i * fps.den) / fps.num] : []));
 }
 
-/** Where the level first exceeds a quarter of full scale after 50 ms of quiet. */
+/** @returns The times at which the level first exceeds a quarter of full scale after 50 ms of quiet, s. */
 function beepsIn(samples: Int16Array): number[] {
   const beeps: number[] = [];
   let loudAt = Number.NEGATIVE_INFINITY;
@@ -111,7 +111,7 @@ export function ivf(frames: readonly Buffer[], width: number, height: number): B
   return Buffer.concat([header, ...parts]);
 }
 
-/** Fails on anything that a decoder complains about. */
+/** Runs ffmpeg. @throws Error with any message that ffmpeg prints. */
 function ffmpeg(args: readonly string[], input: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const child = spawn('ffmpeg', ['-v', 'error', ...args]);

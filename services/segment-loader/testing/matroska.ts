@@ -1,4 +1,4 @@
-/** Elements whose content is elements, on the way to a track's video (RFC 9559). */
+/** Master elements on the path to a track's video (RFC 9559). */
 const MASTERS = new Set([0x18538067, 0x1654ae6b, 0xae, 0xe0]);
 const VIDEO = 0xe0;
 

@@ -15,7 +15,7 @@ import { ENCODER_SOURCES } from './encoder-sources.js';
 
 export const API_KEY = 'test-key-0123456789';
 
-/** What the API tells of an avatar. */
+/** An avatar as the API describes it. */
 export interface AvatarView {
   id: string;
   idle: number;
@@ -74,10 +74,10 @@ export class TestLoader {
     return loader;
   }
 
-  /** Of services that are started from now on. */
+  /** Logger of services started from now on. */
   logger: Logger = createLogger('test', 'silent');
 
-  /** @param options replace those of a test. */
+  /** @param options Replace those of a test. */
   async startService(options: SegmentLoaderOptions = {}): Promise<void> {
     const config = loadConfig(loaderSettings, {
       REDIS_QUEUE_URL: this.server.url,
@@ -123,7 +123,7 @@ export class TestLoader {
     return (await fetch(`http://127.0.0.1:${this.#service?.metricsPort}/metrics`)).text();
   }
 
-  /** Asks the API with the key, unless `headers` say otherwise. */
+  /** Sends a request with the API key, unless `headers` replace it. */
   async ask<T = Record<string, unknown>>(method: string, path: string, init: RequestInit = {}): Promise<Answer<T>> {
     const headers = { authorization: `Bearer ${API_KEY}`, ...(init.headers as Record<string, string> | undefined) };
     const response = await fetch(this.url + path, { ...init, method, headers });
@@ -140,7 +140,7 @@ export class TestLoader {
     return (await this.ask<AvatarView>('GET', `/v1/avatars/${id}`)).body;
   }
 
-  /** Waits for an avatar to be as it should. */
+  /** Waits until an avatar matches the predicate. @param what Names the awaited state in the timeout's message. */
   async avatarBecomes(id: string, what: string, isSo: (avatar: AvatarView) => boolean): Promise<AvatarView> {
     return waitFor(what, async () => {
       const avatar = await this.avatar(id);
@@ -148,7 +148,7 @@ export class TestLoader {
     });
   }
 
-  /** Puts a file into the media folder, whole at once. */
+  /** Moves a complete copy of a file into the media folder atomically. */
   async drop(source: string, path: string): Promise<void> {
     const target = join(this.mediaDir, path);
     await mkdir(dirname(target), { recursive: true });

@@ -1,6 +1,6 @@
 import type { AudioTrack, MediaInfo, VideoTrack } from '../src/probe/media-info.js';
 
-/** A progressive 720p30 track of four seconds, unless told otherwise. */
+/** @returns A progressive 720p30 track of four seconds. */
 export function videoTrack(overrides: Partial<VideoTrack> = {}): VideoTrack {
   return {
     index: 0,

@@ -102,8 +102,8 @@ describe('REST API of segment-loader', () => {
     });
 
     it('accepts a video part and an audio part', async () => {
-      const voice = await clips.make('voice.wav', ['-f', 'lavfi', '-i', 'sine=d=3']);
-      expect(await upload({ video: clip, audio: voice })).toMatchObject({
+      const audio = await clips.make('audio.wav', ['-f', 'lavfi', '-i', 'sine=d=3']);
+      expect(await upload({ video: clip, audio })).toMatchObject({
         status: 201,
         body: { durationMs: 3000, frames: 30 },
       });

@@ -199,9 +199,9 @@ describe('API keys at segment-loader', () => {
       const id = await session({ owner: 'backend' });
       const of = { loaderUrl: loader.url, apiKey: KEY.tts };
       const pusher = await LivePusher.connect(of, { avatar: 'ann', session: id });
-      const picture = { fps: 25, width: 96, height: 64, pixelFormat: 'bgr24' } as const;
-      const sound = { sampleRate: 24_000, sampleFormat: 'f32' } as const;
-      const { segment: pushed } = await pusher.start({ type: 'start', ...picture, ...sound });
+      const video = { fps: 25, width: 96, height: 64, pixelFormat: 'bgr24' } as const;
+      const audio = { sampleRate: 24_000, sampleFormat: 'f32' } as const;
+      const { segment: pushed } = await pusher.start({ type: 'start', ...video, ...audio });
       expect(await loader.store.getManifest(pushed)).toMatchObject({ session: id, owner: 'tts' });
       const [summary] = (await loader.store.list('ann')).filter((one) => one.id === pushed);
       expect(summary).toMatchObject({ session: id, owner: 'tts' });

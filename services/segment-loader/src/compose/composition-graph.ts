@@ -1,7 +1,8 @@
 import {
   AUDIO_PAD,
+  audioFilters,
   decimal,
-  finishSound,
+  finishAudio,
   linearSource,
   onGrid,
   renditionChains,
@@ -9,15 +10,14 @@ import {
   toScreen,
   upright,
   type ViewerMatrix,
-  voice,
 } from '../encode/filter-graph.js';
 import type { Size } from '../encode/video-size.js';
 import type { VideoTrack } from '../probe/media-info.js';
-import { type CompositionPlan, type PlannedLayer, type PlannedSound, samplesOf } from './composition-plan.js';
+import { type CompositionPlan, type PlannedLayer, type PlannedMixInput, samplesOf } from './composition-plan.js';
 
 const base = (index: number) => `[b${index}]`;
 const layerPad = (index: number) => `[l${index}]`;
-const soundPad = (index: number) => `[m${index}]`;
+const mixPad = (index: number) => `[m${index}]`;
 
 /**
  * Builds one filter graph for all inputs: the background, with the layers overlaid in order. All inputs share one frame
@@ -60,7 +60,7 @@ export function layerFilters(layer: PlannedLayer, matrix: ViewerMatrix): string[
   const { scaled, cropped } = layer;
   const crop = scaled.width > cropped.width || scaled.height > cropped.height;
   return [
-    ...picture(layer, `w=${scaled.width}:h=${scaled.height}`, matrix),
+    ...videoFilters(layer, `w=${scaled.width}:h=${scaled.height}`, matrix),
     ...(crop ? [`crop=${cropped.width}:${cropped.height}`] : []),
     'setsar=1',
   ];
@@ -87,7 +87,7 @@ export function stillGraph(
   ].join(';');
 }
 
-function picture({ video, key }: PlannedLayer, size: string, matrix: ViewerMatrix): string[] {
+function videoFilters({ video, key }: PlannedLayer, size: string, matrix: ViewerMatrix): string[] {
   const linear = linearSource(video);
   const scale = `scale=${size}`;
   const own = video.isRgb ? 'auto' : sourceMatrix(video);
@@ -143,21 +143,21 @@ function canvasTrack({ width, height, matrix }: CompositionPlan['canvas']): Vide
  * limited below full scale.
  */
 export function mixChains(plan: CompositionPlan): string[] {
-  const { sounds, loudnessGainDb } = plan;
-  if (sounds.length === 0) return [];
+  const { mixInputs, loudnessGainDb } = plan;
+  if (mixInputs.length === 0) return [];
   const cut = `atrim=end_sample=${samplesOf(plan)}`;
-  const mix = sounds.length > 1 ? [`amix=inputs=${sounds.length}:duration=longest:normalize=0`] : [];
-  const finish = [...mix, ...finishSound(loudnessGainDb), cut].join(',');
+  const mix = mixInputs.length > 1 ? [`amix=inputs=${mixInputs.length}:duration=longest:normalize=0`] : [];
+  const finish = [...mix, ...finishAudio(loudnessGainDb), cut].join(',');
   return [
-    ...sounds.map((sound, i) => `${soundChain(sound)}${soundPad(i)}`),
-    `${sounds.map((_, i) => soundPad(i)).join('')}${finish}${AUDIO_PAD}`,
+    ...mixInputs.map((mixInput, i) => `${mixInputChain(mixInput)}${mixPad(i)}`),
+    `${mixInputs.map((_, i) => mixPad(i)).join('')}${finish}${AUDIO_PAD}`,
   ];
 }
 
-function soundChain({ input, track, weights, zeroSeconds, startSeconds, gainDb }: PlannedSound): string {
+function mixInputChain({ input, track, weights, zeroSeconds, startSeconds, gainDb }: PlannedMixInput): string {
   const origin = `(${decimal(zeroSeconds - startSeconds)})/TB`;
   const gain = gainDb === 0 ? [] : [`volume=${gainDb}dB:precision=float`];
-  return `[${input}:${track.index}]${[...voice(origin, track, weights), ...gain].join(',')}`;
+  return `[${input}:${track.index}]${[...audioFilters(origin, track, weights), ...gain].join(',')}`;
 }
 
 function ffmpegColor(color: string): string {

@@ -5,8 +5,8 @@ import type { CompositionPlan } from './composition-plan.js';
 
 /** @returns The job that composes all inputs and encodes the result. */
 export function compositionJob(plan: CompositionPlan, limits: EncoderLimits): EncodeJob {
-  const { fps, gopFrames, renditions, inputs, sounds } = plan;
-  const outputs = { renditions, gopFrames, hasSound: sounds.length > 0 };
+  const { fps, gopFrames, renditions, inputs, mixInputs } = plan;
+  const outputs = { renditions, gopFrames, hasAudio: mixInputs.length > 0 };
   return {
     fps,
     ...outputs,

@@ -33,7 +33,7 @@ function plan(composition: object, infos: Record<string, MediaInfo>, fps?: { num
   const probed = new Map<string, ProbedInput>();
   for (const [i, [name, info]] of Object.entries(infos).entries()) {
     const audio = info.audio && { track: info.audio, separate: false };
-    probed.set(name, { info, audio, video: 100 + i, sound: 100 + i });
+    probed.set(name, { info, audio, videoDescriptor: 100 + i, audioDescriptor: 100 + i });
   }
   const parsed = compositionSchema.parse({ width: 640, height: 360, layout: 'side-by-side', ...composition });
   return planComposition(parsed, probed, { ...settings, fps }, 3600);
@@ -112,13 +112,13 @@ describe('planComposition()', () => {
   });
 
   it("mixes the audio of every layer by default, and reads it from the layer's own file", () => {
-    const { sounds, inputs } = plan(
+    const { mixInputs, inputs } = plan(
       { layers: [{ input: 'a' }, { input: 'still' }, { input: 'b' }] },
       { a: lasting(2), still: STILL, b: lasting(2) },
     );
-    expect(sounds.map(({ input }) => inputs[input]?.name)).toEqual(['a', 'b']);
+    expect(mixInputs.map(({ input }) => inputs[input]?.name)).toEqual(['a', 'b']);
     expect(inputs).toHaveLength(3);
-    expect(plan({ ...two, audio: [] }, { a: lasting(2), b: lasting(2) }).sounds).toEqual([]);
+    expect(plan({ ...two, audio: [] }, { a: lasting(2), b: lasting(2) }).mixInputs).toEqual([]);
   });
 
   it('scales in proportion, crops to cover, and keeps all sizes even', () => {

@@ -11,9 +11,9 @@ import { type PlacedLayer, placeLayers } from './layout.js';
 export interface ProbedInput {
   readonly info: MediaInfo;
   readonly audio: PlannedAudio | undefined;
-  /** Descriptors of the video's file and of the audio's, which may be the same. */
-  readonly video: number;
-  readonly sound: number;
+  /** Descriptors of the files with the video and the audio, which may be the same one. */
+  readonly videoDescriptor: number;
+  readonly audioDescriptor: number;
 }
 
 /** One `-i` option of ffmpeg. */
@@ -42,7 +42,7 @@ export interface PlannedLayer {
   readonly usedSeconds: number;
 }
 
-export interface PlannedSound {
+export interface PlannedMixInput {
   readonly input: number;
   readonly track: AudioTrack;
   readonly weights: readonly number[] | undefined;
@@ -61,7 +61,7 @@ export interface CompositionPlan {
   readonly frames: number;
   readonly inputs: readonly PlannedInput[];
   readonly layers: readonly PlannedLayer[];
-  readonly sounds: readonly PlannedSound[];
+  readonly mixInputs: readonly PlannedMixInput[];
   /** Gain that brings the mix to the requested loudness, dB; `undefined`: unchanged. */
   readonly loudnessGainDb?: number | undefined;
 }
@@ -89,7 +89,7 @@ export function planComposition(
   const placed = placeLayers(composition);
   const fps = settings.fps ?? composition.fps ?? fastest(placed, probed);
   const timed = new Map([...probed].map(([name, input]) => [name, timedInput(input, fps)]));
-  const heard = composition.audio ?? soundsOfLayers(placed, timed);
+  const heard = composition.audio ?? audioOfLayers(placed, timed);
   const startOf = (name: string) => (placed.find(({ input }) => input === name)?.startMs ?? 0) / 1000;
   const loops = (name: string) => placed.find(({ input }) => input === name)?.atEnd === 'loop';
   const lengthSeconds = lengthOf(composition, placed, heard, timed, startOf);
@@ -104,10 +104,10 @@ export function planComposition(
   const inputs: PlannedInput[] = [];
   const layers = placed.map((layer): PlannedLayer => {
     const { probed: input, isStill, zeroSeconds } = need(timed, layer.input);
-    const video = pictureOf(layer.input, input);
+    const video = videoOf(layer.input, input);
     const index = inputs.push({
       name: layer.input,
-      descriptor: input.video,
+      descriptor: input.videoDescriptor,
       video,
       loop: layer.atEnd === 'loop' && !isStill,
     });
@@ -123,13 +123,13 @@ export function planComposition(
       usedSeconds: Math.max(0, seconds - startFrames / framesPerSecond(fps)),
     };
   });
-  const sounds = heard.map(({ input: name, gainDb }): PlannedSound => {
+  const mixInputs = heard.map(({ input: name, gainDb }): PlannedMixInput => {
     const { probed: input, zeroSeconds } = need(timed, name);
     if (!input.audio)
       throw new HumancastError('media_unreadable', `input "${name}" is used as audio but has no audio track`);
     const { track, separate, weights } = input.audio;
     const seen = separate ? -1 : inputs.findIndex((other) => other.name === name);
-    const index = seen >= 0 ? seen : inputs.push({ ...soundInput(name, input), loop: loops(name) }) - 1;
+    const index = seen >= 0 ? seen : inputs.push({ ...audioFileInput(name, input), loop: loops(name) }) - 1;
     return {
       input: index,
       track,
@@ -144,7 +144,7 @@ export function planComposition(
   const renditions = settings.renditions.map((config) => ({ ...config, ...renditionSize({ width, height }, config) }));
   const matrix = mostFrequentMatrix(layers) ?? VIEWER_MATRIX[renditions[0]?.codec ?? 'vp8'];
   const canvas = { width, height, background, matrix };
-  return { canvas, fps, gopFrames: gopFramesOf(settings.gopMs, fps), renditions, frames, inputs, layers, sounds };
+  return { canvas, fps, gopFrames: gopFramesOf(settings.gopMs, fps), renditions, frames, inputs, layers, mixInputs };
 }
 
 /**
@@ -163,18 +163,18 @@ export function samplesOf({ frames, fps }: Pick<CompositionPlan, 'frames' | 'fps
   return Math.round((frames * fps.den * PCM_RATE) / fps.num);
 }
 
-function soundInput(name: string, { sound }: ProbedInput): Omit<PlannedInput, 'loop'> {
-  return { name, descriptor: sound, video: undefined };
+function audioFileInput(name: string, { audioDescriptor }: ProbedInput): Omit<PlannedInput, 'loop'> {
+  return { name, descriptor: audioDescriptor, video: undefined };
 }
 
-function pictureOf(name: string, { info }: ProbedInput): VideoTrack {
+function videoOf(name: string, { info }: ProbedInput): VideoTrack {
   if (!info.video)
     throw new HumancastError('media_no_video', `input "${name}" is used as a layer but has no video track`);
   return info.video;
 }
 
 /** FFmpeg's names of still image containers. */
-function isStillPicture({ container }: MediaInfo): boolean {
+function isStillImage({ container }: MediaInfo): boolean {
   return /^(png|jpeg|webp|bmp)_pipe$/.test(container);
 }
 
@@ -182,7 +182,7 @@ function isStillPicture({ container }: MediaInfo): boolean {
 function fastest(layers: readonly PlacedLayer[], probed: ReadonlyMap<string, ProbedInput>): Rational {
   const rates = layers.flatMap(({ input }) => {
     const info = need(probed, input).info;
-    return info.video && !isStillPicture(info) ? [chooseFrameRate(info.video)] : [];
+    return info.video && !isStillImage(info) ? [chooseFrameRate(info.video)] : [];
   });
   const start: Rational = { num: 25, den: 1 };
   return rates.length === 0 ? start : rates.reduce((a, b) => (framesPerSecond(b) > framesPerSecond(a) ? b : a));
@@ -190,7 +190,7 @@ function fastest(layers: readonly PlacedLayer[], probed: ReadonlyMap<string, Pro
 
 function timedInput(probed: ProbedInput, fps: Rational): Timed {
   const { info, audio } = probed;
-  const isStill = isStillPicture(info);
+  const isStill = isStillImage(info);
   const own = audio && !audio.separate ? audio.track : undefined;
   const zeroSeconds = info.video && own ? segmentZero(info.video, own, fps) : ((info.video ?? own)?.startSeconds ?? 0);
   const ends = isStill ? [] : [info.video && endOf(info.video), own && endOf(own)].filter((end) => end !== undefined);
@@ -200,7 +200,7 @@ function timedInput(probed: ProbedInput, fps: Rational): Timed {
   return { probed, isStill, zeroSeconds, lengthSeconds: lengths.length > 0 ? Math.max(...lengths) : stated };
 }
 
-function soundsOfLayers(layers: readonly PlacedLayer[], timed: ReadonlyMap<string, Timed>) {
+function audioOfLayers(layers: readonly PlacedLayer[], timed: ReadonlyMap<string, Timed>) {
   const names = new Set(layers.map(({ input }) => input));
   return [...names].filter((name) => need(timed, name).probed.audio).map((input) => ({ input, gainDb: 0 }));
 }
@@ -220,8 +220,8 @@ function lengthOf(
   const ending = layers
     .map(({ input }) => input)
     .filter((name) => !looping.has(name) && !silentStill(need(timed, name)));
-  const sounds = heard.map(({ input }) => input).filter((name) => !looping.has(name));
-  const names = named === undefined ? (ending.length > 0 ? ending : sounds) : [named];
+  const audible = heard.map(({ input }) => input).filter((name) => !looping.has(name));
+  const names = named === undefined ? (ending.length > 0 ? ending : audible) : [named];
   if (names.length === 0) {
     throw new HumancastError(
       'composition_length_unknown',

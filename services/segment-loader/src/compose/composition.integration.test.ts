@@ -3,7 +3,7 @@ import { PCM_RATE, type RedisMediaStore, type SegmentManifest } from '@humancast
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
 import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
 const H264: RenditionConfig = { ...VP8, id: 'h264', codec: 'h264' };
@@ -16,14 +16,14 @@ const WHITE: Pixel = { y: 235, u: 128, v: 128 };
 /** Merges real files with ffmpeg into Redis, and checks the decoded result. */
 describe('composition', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
-    store = scene.store;
+    fixture = await LoaderFixture.start();
+    store = fixture.store;
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
@@ -33,7 +33,7 @@ describe('composition', () => {
       composition: parsed,
       inputs: new Map(Object.keys(paths).map((name, i) => [name, { video: descriptors[i] ?? -1, audio: undefined }])),
     });
-    return scene.load(Object.values(paths), mediaOf, { renditions });
+    return fixture.load(Object.values(paths), mediaOf, { renditions });
   }
 
   const plain = (name: string, color: string, { seconds = 2, fps = 30, size = '160x120', alpha = '' } = {}) =>
@@ -149,7 +149,7 @@ describe('composition', () => {
     ['png', ['-frames:v', '1']],
     ['webm', ['-c:v', 'libvpx-vp9', '-pix_fmt', 'yuva420p', '-auto-alt-ref', '0', '-b:v', '1M']],
     ['mov', ['-c:v', 'qtrle', '-pix_fmt', 'argb']],
-  ])('lays a picture with an alpha channel over a background (%s)', async (kind, output) => {
+  ])('overlays an image with an alpha channel on a background (%s)', async (kind, output) => {
     const face = await clips.make(`alpha.${kind}`, [
       '-f',
       'lavfi',
@@ -189,7 +189,7 @@ describe('composition', () => {
     });
     const cut = await clips.altered('cut.mp4', whole, (bytes) => bytes.subarray(0, bytes.length * 0.6));
     const layers = [{ input: 'good' }, { input: 'bad' }];
-    const keysBefore = await scene.keyCount();
+    const keysBefore = await fixture.keyCount();
     await expect(merge({ layout: 'grid', layers }, { good: whole, bad: cut })).rejects.toMatchObject({
       code: 'media_truncated',
       message: expect.stringMatching(/^input "bad": /) as string,
@@ -200,11 +200,11 @@ describe('composition', () => {
       code: 'media_unreadable',
       extra: { input: 'bad' },
     });
-    expect(await scene.keyCount()).toBe(keysBefore);
+    expect(await fixture.keyCount()).toBe(keysBefore);
   });
 });
 
-/** @returns the share of one frequency in the audio, 0 to 1 (a single bin of a Fourier transform). */
+/** @returns The share of one frequency in the audio, 0 to 1 (a single bin of a Fourier transform). */
 function amplitude(samples: Int16Array, hertz: number): number {
   let [re, im] = [0, 0];
   for (const [i, sample] of samples.entries()) {

@@ -2,14 +2,14 @@ import { HumancastError } from '@humancast/shared';
 import type { EncoderLog } from '../encode/encoder-log.js';
 import {
   type Outcome,
-  refuseDamagedPicture,
-  refuseDamagedSound,
-  refuseFailure,
-  refuseFewFrames,
-  refuseShort,
-  refuseUnstarted,
+  rejectDamagedAudio,
+  rejectDamagedVideo,
+  rejectFailure,
+  rejectFewFrames,
+  rejectShort,
+  rejectUnstarted,
 } from '../encode/validate-output.js';
-import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-plan.js';
+import type { CompositionPlan, PlannedLayer, PlannedMixInput } from './composition-plan.js';
 
 /**
  * Checks that every input held what its file states. The output can't tell: an input that ends early freezes, exactly as a
@@ -17,10 +17,11 @@ import type { CompositionPlan, PlannedLayer, PlannedSound } from './composition-
  * @throws HumancastError `media_truncated`, `media_corrupt`, `media_too_large`, `encoder_failed`; it names the input.
  */
 export function validateComposition(plan: CompositionPlan, maxPixels: number, outcome: Outcome): void {
-  refuseUnstarted(outcome, maxPixels);
+  rejectUnstarted(outcome, maxPixels);
   for (const layer of plan.layers) withInputName(nameOf(plan, layer), () => validateLayer(layer, plan, outcome.log));
-  for (const sound of plan.sounds) withInputName(nameOf(plan, sound), () => validateAudio(sound, plan, outcome.log));
-  refuseFailure(outcome);
+  for (const mixInput of plan.mixInputs)
+    withInputName(nameOf(plan, mixInput), () => validateAudio(mixInput, plan, outcome.log));
+  rejectFailure(outcome);
   if (outcome.frames !== plan.frames) {
     throw new HumancastError('encoder_failed', `${outcome.frames} of ${plan.frames} frames were encoded`);
   }
@@ -42,7 +43,7 @@ export function nameInput(input: string, error: unknown): unknown {
   return new HumancastError(code, { detail: `input "${input}": ${message}`, extra: { ...extra, input }, cause: error });
 }
 
-function nameOf({ inputs }: CompositionPlan, { input }: PlannedLayer | PlannedSound): string {
+function nameOf({ inputs }: CompositionPlan, { input }: PlannedLayer | PlannedMixInput): string {
   return inputs[input]?.name ?? '';
 }
 
@@ -62,20 +63,20 @@ function validateLayer(
   const { content, endSeconds, startSeconds } = video;
   const from = Math.max(startSeconds, zeroSeconds);
   if (content) {
-    if (endSeconds !== undefined) refuseShort('video', content.endSeconds - from, endSeconds - from, plan.fps);
+    if (endSeconds !== undefined) rejectShort('video', content.endSeconds - from, endSeconds - from, plan.fps);
     // An input not used to its end is not decoded to its end.
-    if (usedSeconds >= content.endSeconds - from) refuseFewFrames(health.decoded, content);
+    if (usedSeconds >= content.endSeconds - from) rejectFewFrames(health.decoded, content);
   }
-  refuseDamagedPicture(health, 0);
+  rejectDamagedVideo(health, 0);
 }
 
-function validateAudio({ input, track, usedSeconds }: PlannedSound, plan: CompositionPlan, log: EncoderLog) {
+function validateAudio({ input, track, usedSeconds }: PlannedMixInput, plan: CompositionPlan, log: EncoderLog) {
   if (usedSeconds === 0) return;
   const health = log.health(`${input}:${track.index}`);
   const decodedSeconds = track.sampleRate && health.samples && health.samples / track.sampleRate;
   const statedSeconds = track.endSeconds && track.endSeconds - track.startSeconds;
   if (decodedSeconds && statedSeconds && usedSeconds >= statedSeconds) {
-    refuseShort('audio', decodedSeconds, statedSeconds, plan.fps);
+    rejectShort('audio', decodedSeconds, statedSeconds, plan.fps);
   }
-  refuseDamagedSound(health);
+  rejectDamagedAudio(health);
 }

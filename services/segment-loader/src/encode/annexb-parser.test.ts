@@ -26,7 +26,7 @@ const unit: fc.Arbitrary<Unit> = fc.record({
   startCode: fc.constantFrom(SHORT, LONG),
 });
 
-/** @returns the NAL units of an access unit that a decoder needs. */
+/** @returns The NAL units of an access unit that a decoder needs. */
 function essentials({ isIdr, slices }: Unit): Buffer[] {
   const parameters = isIdr ? [nal(7, Uint8Array.of(1, 2)), nal(8, Uint8Array.of(3))] : [];
   return [...parameters, ...slices.map((slice) => nal(isIdr ? 5 : 1, slice))];

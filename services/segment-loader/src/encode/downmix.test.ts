@@ -18,22 +18,22 @@ function weightsOf(channels: readonly Channel[], layout?: string, chunkBytes = 1
 }
 
 describe('downmixWeights()', () => {
-  const voice = tone(440, 1);
+  const speech = tone(440, 1);
   const other = tone(650, 1);
   const cases: readonly [string, readonly Channel[], readonly number[], string?][] = [
-    ['keeps the only channel with sound', [silence, voice, silence], [0, 1, 0]],
-    ['shares the level between channels that are the same', [voice, voice], [0.5, 0.5]],
-    ['turns a channel that is upside down', [voice, (i) => -voice(i)], [0.5, -0.5]],
-    ['adds channels that carry different voices', [voice, other], [1, 1]],
-    ['gives crosstalk its share only', [voice, tone(440, 0.25)], [0.8, 0.8]],
+    ['uses the only audible channel', [silence, speech, silence], [0, 1, 0]],
+    ['shares the level between identical channels', [speech, speech], [0.5, 0.5]],
+    ['inverts a channel of opposite polarity', [speech, (i) => -speech(i)], [0.5, -0.5]],
+    ['adds channels with different content', [speech, other], [1, 1]],
+    ['weights crosstalk by its share', [speech, tone(440, 0.25)], [0.8, 0.8]],
     [
-      'leaves the low-frequency channel out',
-      [voice, silence, silence, tone(60, 1), silence, silence],
+      'omits the low-frequency channel',
+      [speech, silence, silence, tone(60, 1), silence, silence],
       [1, 0, 0, 0, 0, 0],
       '5.1',
     ],
-    ['takes the low-frequency channel when nothing else sounds', [silence, silence, tone(60, 1)], [0, 0, 1], '2.1'],
-    ['treats pairs that carry different voices apart', [voice, other, voice, other], [0.5, 0.5, 0.5, 0.5]],
+    ['uses the low-frequency channel if it is the only audible one', [silence, silence, tone(60, 1)], [0, 0, 1], '2.1'],
+    ['separates pairs with different content', [speech, other, speech, other], [0.5, 0.5, 0.5, 0.5]],
     ['gives silent channels equal weights', [silence, silence], [0.5, 0.5]],
   ];
   it.each(cases)('%s', (_, channels, expected, layout) => {
@@ -42,8 +42,8 @@ describe('downmixWeights()', () => {
     for (const [i, weight] of weights.entries()) expect(weight).toBeCloseTo(expected[i] as number, 2);
   });
 
-  it('keeps a single voice among 64 channels audible', () => {
-    const weights = weightsOf(Array.from({ length: 64 }, (_, i) => (i === 41 ? voice : silence)));
+  it('gives full weight to the only audible one of 64 channels', () => {
+    const weights = weightsOf(Array.from({ length: 64 }, (_, i) => (i === 41 ? speech : silence)));
     expect(weights.map((weight) => Math.round(weight * 100) / 100)).toEqual(
       Array.from({ length: 64 }, (_, i) => (i === 41 ? 1 : 0)),
     );

@@ -9,7 +9,7 @@ export interface EncodeJob {
   readonly fps: Rational;
   readonly gopFrames: number;
   readonly renditions: readonly PlannedRendition[];
-  readonly hasSound: boolean;
+  readonly hasAudio: boolean;
   /** Expected number of audio samples, if known. */
   readonly statedSamples: number | undefined;
   readonly arguments: readonly string[];
@@ -22,7 +22,7 @@ export function fileJob(plan: EncodePlan, limits: EncoderLimits): EncodeJob {
     fps,
     gopFrames,
     renditions,
-    hasSound: audio !== undefined,
+    hasAudio: audio !== undefined,
     statedSamples: statedSamples(plan),
     arguments: fileArguments(plan, limits),
   };

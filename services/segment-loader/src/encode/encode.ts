@@ -76,8 +76,8 @@ class Encoding {
   }
 
   async run(inputs: readonly number[], signal: AbortSignal): Promise<Encoded> {
-    const { renditions, hasSound } = this.#job;
-    const outputCount = renditions.length + (hasSound ? 1 : 0);
+    const { renditions, hasAudio } = this.#job;
+    const outputCount = renditions.length + (hasAudio ? 1 : 0);
     const tool = new ToolProcess('ffmpeg', this.#job.arguments, inputs, outputCount);
     let failure: { readonly error: unknown } | undefined;
     const fail = (error: unknown) => {
@@ -90,7 +90,7 @@ class Encoding {
     const limit = setTimeout(() => fail(slow(this.#limits.totalMs)), this.#limits.totalMs);
     try {
       const videos = renditions.map((rendition, i) => this.#takeVideo(rendition, tool.outputs[i], i === 0));
-      const pcm = hasSound ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
+      const pcm = hasAudio ? this.#takePcm(tool.outputs[renditions.length]) : Promise.resolve(0);
       const log = this.#takeLog(tool.stderr);
       tool.stdout.resume();
       // All of them end before this returns, so that no part is written after a failure.

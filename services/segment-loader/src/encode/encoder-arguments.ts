@@ -22,13 +22,13 @@ export interface EncoderInput {
 export interface EncoderOutputs {
   readonly renditions: readonly PlannedRendition[];
   readonly gopFrames: number;
-  readonly hasSound: boolean;
+  readonly hasAudio: boolean;
 }
 
 /** @returns The arguments for the video's file, and the audio's if it is a separate one. */
 export function fileArguments(plan: EncodePlan, limits: EncoderLimits): string[] {
   const { audio, renditions, gopFrames } = plan;
-  const outputs = { renditions, gopFrames, hasSound: audio !== undefined };
+  const outputs = { renditions, gopFrames, hasAudio: audio !== undefined };
   return encoderArguments(fileInputs(plan), filterGraph(plan), outputs, limits);
 }
 
@@ -40,7 +40,7 @@ export function fileInputs({ video, audio }: EncodePlan): EncoderInput[] {
 export function encoderArguments(
   inputs: readonly EncoderInput[],
   graph: string,
-  { renditions, gopFrames, hasSound }: EncoderOutputs,
+  { renditions, gopFrames, hasAudio }: EncoderOutputs,
   { maxPixels, threads }: EncoderLimits,
 ): string[] {
   return [
@@ -67,14 +67,14 @@ export function encoderArguments(
       ...Object.entries(temporalLayers(rendition, renditions)).flatMap(([name, value]) => [`-${name}`, value]),
       outputUrl(i, inputs.length),
     ]),
-    ...(hasSound
+    ...(hasAudio
       ? ['-map', AUDIO_PAD, '-c:a', 'pcm_s16le', '-f', 's16le', outputUrl(renditions.length, inputs.length)]
       : []),
   ];
 }
 
 /** @returns The arguments that output one raw image, the graph's `[whole]`. */
-export function pictureArguments(inputs: readonly EncoderInput[], graph: string, limits: EncoderLimits): string[] {
+export function imageArguments(inputs: readonly EncoderInput[], graph: string, limits: EncoderLimits): string[] {
   return [
     '-nostdin',
     '-hide_banner',

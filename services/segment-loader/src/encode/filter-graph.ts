@@ -35,16 +35,16 @@ export function filterGraph(plan: EncodePlan): string {
   return [
     `[0:${video.index}]${[...onGrid(video, plan.zeroSeconds, plan.fps), ...overBlack(video)].join(',')}${WHOLE}`,
     ...renditionChains(WHOLE, video, renditions),
-    ...soundChains(plan),
+    ...audioChains(plan),
   ].join(';');
 }
 
 /** @returns The chains from the file that has the audio to the {@link AUDIO_PAD}; none if there is no audio. */
-export function soundChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan): string[] {
+export function audioChains({ audio, zeroSeconds, loudnessGainDb }: EncodePlan): string[] {
   if (!audio) return [];
   const { track, weights, separate } = audio;
   const origin = separate ? 'STARTPTS' : `(${decimal(zeroSeconds)})/TB`;
-  const filters = [...voice(origin, track, weights), ...finishSound(loudnessGainDb)];
+  const filters = [...audioFilters(origin, track, weights), ...finishAudio(loudnessGainDb)];
   return [`[${separate ? 1 : 0}:${track.index}]${filters.join(',')}${AUDIO_PAD}`];
 }
 
@@ -82,7 +82,7 @@ export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rat
 export function renditionChains(from: string, video: VideoTrack, renditions: readonly PlannedRendition[]): string[] {
   return [
     `${from}split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`,
-    ...renditions.map((rendition, i) => `[s${i}]${picture(video, rendition).join(',')}${videoPad(i)}`),
+    ...renditions.map((rendition, i) => `[s${i}]${videoFilters(video, rendition).join(',')}${videoPad(i)}`),
   ];
 }
 
@@ -91,7 +91,7 @@ function overBlack(video: VideoTrack): string[] {
   return video.hasAlpha ? ['format=gbrap', 'premultiply=inplace=1', 'format=gbrp'] : [];
 }
 
-function picture(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
+function videoFilters(video: VideoTrack, { codec, width, height }: PlannedRendition): string[] {
   const size = `w=${width}:h=${height}`;
   const to = VIEWER_MATRIX[codec];
   // Over black, it is RGB already.
@@ -177,7 +177,7 @@ export function toScreen({ primaries, transfer, matrix, isHdr, hasAlpha }: Linea
  * milliseconds).
  * @param weights Weight of each channel, see `downmixWeights`.
  */
-export function voice(origin: string, track: AudioTrack, weights?: readonly number[]): string[] {
+export function audioFilters(origin: string, track: AudioTrack, weights?: readonly number[]): string[] {
   return [
     `asetpts='${onOneClock(track)}-${origin}'`,
     ...downmix(track, weights),
@@ -215,7 +215,7 @@ const TRUE_PEAK_CEILING = 0.841;
  * @returns Filters from floating point to the stored format, never above full scale. @param gainDb Gain of the requested
  * loudness.
  */
-export function finishSound(gainDb?: number): string[] {
+export function finishAudio(gainDb?: number): string[] {
   const limiter = (ceiling: number) => `alimiter=limit=${ceiling}:level=0:latency=1:attack=5:release=50`;
   const limited =
     gainDb === undefined

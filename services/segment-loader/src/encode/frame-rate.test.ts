@@ -5,7 +5,7 @@ import { chooseFrameRate, framesPerSecond, gopFramesOf } from './frame-rate.js';
 const rate = (num: number, den = 1) => ({ num, den });
 type Rate = ReturnType<typeof rate>;
 
-/** @returns the rate chosen for frames at these intervals, and the header's rate. */
+/** @returns The rate chosen for frames at these intervals, and the header's rate. */
 const chosen = (seconds: number | undefined, header: { average?: Rate; nominal?: Rate } = {}, isSteady = true) =>
   chooseFrameRate({
     averageRate: header.average,

@@ -9,7 +9,7 @@ const LARGE = { codec: 'vp8', bitrateBps: 500_000 } as const;
 const SMALL = { codec: 'vp8', bitrateBps: 150_000 } as const;
 const H264 = { codec: 'h264', bitrateBps: 100_000 } as const;
 
-/** @returns a hash of each decoded frame. */
+/** @returns A hash of each decoded frame. */
 function decode(frames: readonly LiveFrame[]): string[] {
   const input = ivf(
     frames.map(({ data }) => data),
@@ -22,7 +22,7 @@ function decode(frames: readonly LiveFrame[]): string[] {
 }
 
 describe('temporal layers', () => {
-  it('are made for the smallest VP8 rendition of a ladder only', () => {
+  it('are used only for the smallest VP8 rendition of a ladder', () => {
     const ladder = [LARGE, H264, SMALL];
     expect(temporalLayers(SMALL, ladder)).toEqual({
       'ts-parameters': 'ts_target_bitrate=100,150:ts_layering_mode=2',
@@ -33,7 +33,7 @@ describe('temporal layers', () => {
     expect(temporalLayers(SMALL, [SMALL, H264])).toEqual({});
   });
 
-  it.each([30, 25])('make every second frame of a live push discardable, GOPs of %d frames', (gopFrames) => {
+  it.each([30, 25])('make every second frame of a live push discardable, in GOPs of %d frames', (gopFrames) => {
     const sent: LiveFrame[] = [];
     const size = { width: WIDTH, height: HEIGHT };
     const renditions = [LARGE, SMALL].map((rendition) => ({ ...rendition, ...size }));
@@ -41,10 +41,10 @@ describe('temporal layers', () => {
     const encoder = new LiveEncoder({ ...size, pixelFormat: 'bgr24', fps, gopFrames, renditions }, (frame) => {
       if (frame.rendition === 1) sent.push(frame);
     });
-    const picture = Buffer.alloc(WIDTH * HEIGHT * 3);
+    const frame = Buffer.alloc(WIDTH * HEIGHT * 3);
     for (let i = 0; i < 2 * gopFrames; i++) {
-      for (let at = 0; at < picture.length; at++) picture[at] = (at + i * 5 * (1 + ((at >> 8) % 3))) & 0xff;
-      encoder.encode(picture);
+      for (let at = 0; at < frame.length; at++) frame[at] = (at + i * 5 * (1 + ((at >> 8) % 3))) & 0xff;
+      encoder.encode(frame);
     }
     expect(sent.flatMap(({ keyframe, number }) => (keyframe ? [number] : []))).toEqual([0, gopFrames]);
     const isKept = ({ number }: LiveFrame) => (number % gopFrames) % 2 === 0;

@@ -5,13 +5,13 @@ interface LadderRung {
   readonly bitrateBps: number;
 }
 
-/** Share of the bitrate that the base layer takes, every second frame. */
+/** Share of the bitrate for the base layer, which is every second frame. */
 const BASE_SHARE = 2 / 3;
 
 /**
- * @returns libvpx's options that make every second frame one that no other needs, for a ladder's smallest VP8 rendition: viewers on
- * paths that are too narrow even for that are sent the others. The larger ones keep their quality. Frames keep no probabilities
- * either, which is what `error-resilient` is for.
+ * @returns libvpx options that make every second frame of a ladder's smallest VP8 rendition unreferenced, so that viewers
+ * whose path is too narrow even for it receive only the others. Larger renditions keep their quality. `error-resilient`
+ * keeps entropy contexts from depending on a skipped frame.
  */
 export function temporalLayers(
   rendition: LadderRung,

@@ -110,12 +110,12 @@ describe('validateOutput()', () => {
         audio: audioTrack({ endSeconds: undefined, content: { ...content, packets: 188, ...overrides } }),
         durationSeconds: undefined,
       });
-    const sound = (samples: number) =>
+    const decoded = (samples: number) =>
       `Input stream #0:1 (audio): 188 packets read (9 bytes); 188 frames decoded (${samples} samples);`;
-    expect(() => validateCase({ info: info({}), log: [sound(192_000)] })).not.toThrow();
+    expect(() => validateCase({ info: info({}), log: [decoded(192_000)] })).not.toThrow();
     expect(() => validateCase({ info: info({ endSeconds: 8 }) })).toThrow(code('media_corrupt'));
     expect(() => validateCase({ info: info({}), frames: 100 })).toThrow(/3\.33 of 4\.00 s of video/);
     expect(() => validateCase({ info: info({}), pcmSamples: 80_000 })).toThrow(/3\.33 of 4\.00 s of audio/);
-    expect(() => validateCase({ info: info({}), log: [sound(96_000)] })).toThrow(/2\.00 of 4\.00 s of audio/);
+    expect(() => validateCase({ info: info({}), log: [decoded(96_000)] })).toThrow(/2\.00 of 4\.00 s of audio/);
   });
 });

@@ -39,7 +39,7 @@ export interface Outcome {
  */
 export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: number, outcome: Outcome): void {
   const { frames, exit, log } = outcome;
-  refuseUnstarted(outcome, maxPixels);
+  rejectUnstarted(outcome, maxPixels);
   const damaged = log.health(videoStream(plan)).damaged;
   if (frames === 0 && (damaged > 0 || exit.code === 0)) {
     throw new HumancastError('media_corrupt', {
@@ -48,15 +48,15 @@ export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: num
     });
   }
   if (frames > 0) {
-    refuseTruncated(plan, info, outcome);
-    refuseDamaged(plan, outcome);
-    refuseLost(plan, outcome);
+    rejectTruncated(plan, info, outcome);
+    rejectDamaged(plan, outcome);
+    rejectLost(plan, outcome);
   }
-  refuseFailure(outcome);
+  rejectFailure(outcome);
 }
 
 /** @throws HumancastError `encoder_failed`, `media_too_large`. */
-export function refuseUnstarted({ exit, log }: Outcome, maxPixels: number): void {
+export function rejectUnstarted({ exit, log }: Outcome, maxPixels: number): void {
   if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
   if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
 }
@@ -65,7 +65,7 @@ export function refuseUnstarted({ exit, log }: Outcome, maxPixels: number): void
  * Rejects a file on which ffmpeg failed: the arguments are always the same, so the file is the cause.
  * @throws HumancastError `media_undecodable`.
  */
-export function refuseFailure({ frames, exit, log }: Outcome): void {
+export function rejectFailure({ frames, exit, log }: Outcome): void {
   if (exit.code === 0) return;
   throw new HumancastError('media_undecodable', {
     detail: `decoding ended with ${exit.signal ?? `exit code ${exit.code}`} after ${frames} frames`,
@@ -73,25 +73,25 @@ export function refuseFailure({ frames, exit, log }: Outcome): void {
   });
 }
 
-function refuseTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples }: Outcome): void {
+function rejectTruncated(plan: EncodePlan, info: MediaInfo, { frames, pcmSamples }: Outcome): void {
   const check = (what: string, endSeconds: number, statedEndSeconds: number | undefined, startSeconds: number) => {
     if (statedEndSeconds === undefined) return;
-    refuseShort(what, endSeconds - startSeconds, statedEndSeconds - startSeconds, plan.fps);
+    rejectShort(what, endSeconds - startSeconds, statedEndSeconds - startSeconds, plan.fps);
   };
-  const pictureEnd = plan.zeroSeconds + frames / framesPerSecond(plan.fps);
+  const videoEnd = plan.zeroSeconds + frames / framesPerSecond(plan.fps);
   const audio = plan.audio?.track;
-  const soundStart = plan.audio?.separate ? plan.audio.track.startSeconds : plan.zeroSeconds;
-  const soundEnd = soundStart + pcmSamples / PCM_RATE;
-  check('video', pictureEnd, plan.video.endSeconds, plan.zeroSeconds);
-  if (audio) check('audio', soundEnd, audio.endSeconds, soundStart);
+  const audioStart = plan.audio?.separate ? plan.audio.track.startSeconds : plan.zeroSeconds;
+  const audioEnd = audioStart + pcmSamples / PCM_RATE;
+  check('video', videoEnd, plan.video.endSeconds, plan.zeroSeconds);
+  if (audio) check('audio', audioEnd, audio.endSeconds, audioStart);
   if (plan.video.endSeconds === undefined) {
-    const contentEnd = plan.audio?.separate ? pictureEnd : Math.max(pictureEnd, soundEnd);
+    const contentEnd = plan.audio?.separate ? videoEnd : Math.max(videoEnd, audioEnd);
     check('video and audio', contentEnd, info.durationSeconds, plan.zeroSeconds);
   }
 }
 
 /** @throws HumancastError `media_truncated` if more is missing than the tolerance. */
-export function refuseShort(what: string, decodedSeconds: number, statedSeconds: number, fps: Rational): void {
+export function rejectShort(what: string, decodedSeconds: number, statedSeconds: number, fps: Rational): void {
   const allowed = Math.max(MISSING_SECONDS, MISSING_FRAMES / framesPerSecond(fps), statedSeconds * MISSING_SHARE);
   if (statedSeconds - decodedSeconds <= allowed) return;
   throw new HumancastError('media_truncated', {
@@ -104,25 +104,24 @@ export function refuseShort(what: string, decodedSeconds: number, statedSeconds:
  * Compares the decoded length with the packets': no error message reports what a decoder or a jumping clock leaves out.
  * @throws HumancastError `media_corrupt`.
  */
-function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): void {
+function rejectLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): void {
   const { video, audio, zeroSeconds, fps } = plan;
-  const picture = video.content;
-  if (picture) {
-    refuseLess(
+  if (video.content) {
+    rejectLess(
       'video',
       zeroSeconds + frames / framesPerSecond(fps),
-      picture.endSeconds,
+      video.content.endSeconds,
       MISSING_FRAMES / framesPerSecond(fps),
     );
-    refuseFewFrames(log.health(videoStream(plan)).decoded ?? picture.packets, picture);
+    rejectFewFrames(log.health(videoStream(plan)).decoded ?? video.content.packets, video.content);
   }
-  const sound = audio?.track.content;
-  if (!audio || !sound) return;
+  const content = audio?.track.content;
+  if (!audio || !content) return;
   const start = audio.separate ? audio.track.startSeconds : zeroSeconds;
-  refuseLess('audio', start + pcmSamples / PCM_RATE, sound.endSeconds, 0);
+  rejectLess('audio', start + pcmSamples / PCM_RATE, content.endSeconds, 0);
   const health = log.health(audioStreamOf(plan) ?? '0:0');
   const seconds = (health.samples ?? Number.NaN) / (audio.track.sampleRate ?? Number.NaN);
-  refuseLess('audio', seconds, sound.packetSeconds, 0);
+  rejectLess('audio', seconds, content.packetSeconds, 0);
 }
 
 /**
@@ -130,11 +129,11 @@ function refuseLost(plan: EncodePlan, { frames, pcmSamples, log }: Outcome): voi
  * video make one frame.
  * @throws HumancastError `media_corrupt`.
  */
-export function refuseFewFrames(decoded: number, { packets }: TrackContent): void {
+export function rejectFewFrames(decoded: number, { packets }: TrackContent): void {
   if (decoded < packets / 2 - FEW_PACKETS) throw lost('video', `${decoded} of ${packets} frames`);
 }
 
-function refuseLess(what: string, decodedSeconds: number, heldSeconds: number, allowed: number): void {
+function rejectLess(what: string, decodedSeconds: number, heldSeconds: number, allowed: number): void {
   const missing = heldSeconds - decodedSeconds;
   if (!(missing > Math.max(LOST_SECONDS, allowed, heldSeconds * LOST_SHARE))) return;
   throw lost(what, `${decodedSeconds.toFixed(2)} of ${heldSeconds.toFixed(2)} s`);
@@ -144,30 +143,30 @@ function lost(what: string, share: string): HumancastError {
   return new HumancastError('media_corrupt', `only ${share} of ${what} could be decoded; the rest would be lost`);
 }
 
-function refuseDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
-  refuseDamagedPicture(log.health(videoStream(plan)), frames);
+function rejectDamaged(plan: EncodePlan, { frames, log }: Outcome): void {
+  rejectDamagedVideo(log.health(videoStream(plan)), frames);
   const audioStream = audioStreamOf(plan);
-  if (audioStream) refuseDamagedSound(log.health(audioStream));
+  if (audioStream) rejectDamagedAudio(log.health(audioStream));
 }
 
 /** @param frames Number of frames if the decoder did not report it. @throws HumancastError `media_corrupt`. */
-export function refuseDamagedPicture(picture: Readonly<StreamHealth>, frames: number): void {
-  const decodedFrames = picture.decoded ?? frames;
-  if (picture.damaged > decodedFrames / FRAMES_PER_DAMAGED) {
+export function rejectDamagedVideo(health: Readonly<StreamHealth>, frames: number): void {
+  const decodedFrames = health.decoded ?? frames;
+  if (health.damaged > decodedFrames / FRAMES_PER_DAMAGED) {
     throw new HumancastError('media_corrupt', {
-      detail: `${picture.damaged} of ${decodedFrames} video frames are damaged; at most one in ${FRAMES_PER_DAMAGED} may be`,
-      extra: { damagedFrames: picture.damaged, decodedFrames },
+      detail: `${health.damaged} of ${decodedFrames} video frames are damaged; at most one in ${FRAMES_PER_DAMAGED} may be`,
+      extra: { damagedFrames: health.damaged, decodedFrames },
     });
   }
 }
 
 /** @throws HumancastError `media_corrupt`. */
-export function refuseDamagedSound(sound: Readonly<StreamHealth>): void {
-  const decodedPackets = sound.decoded ?? 0;
-  if (sound.damaged > Math.max(DAMAGED_PACKETS_ALWAYS, decodedPackets / PACKETS_PER_DAMAGED)) {
+export function rejectDamagedAudio(health: Readonly<StreamHealth>): void {
+  const decodedPackets = health.decoded ?? 0;
+  if (health.damaged > Math.max(DAMAGED_PACKETS_ALWAYS, decodedPackets / PACKETS_PER_DAMAGED)) {
     throw new HumancastError('media_corrupt', {
-      detail: `${sound.damaged} audio packets are damaged, ${decodedPackets} were decoded`,
-      extra: { damagedPackets: sound.damaged, decodedPackets },
+      detail: `${health.damaged} audio packets are damaged, ${decodedPackets} were decoded`,
+      extra: { damagedPackets: health.damaged, decodedPackets },
     });
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { inputUrl, outputUrl, ToolProcess } from './tool-process.js';
 
-const picture = ['-v', 'error', '-f', 'lavfi', '-i', 'color=s=16x16', '-frames:v', '1'];
+const args = ['-v', 'error', '-f', 'lavfi', '-i', 'color=s=16x16', '-frames:v', '1'];
 
 describe('ToolProcess', () => {
   let folder: string;
@@ -25,7 +25,7 @@ describe('ToolProcess', () => {
   });
 
   it('cannot write to a disk', async () => {
-    const tool = new ToolProcess('ffmpeg', [...picture, join(folder, 'out.bmp')]);
+    const tool = new ToolProcess('ffmpeg', [...args, join(folder, 'out.bmp')]);
     tool.stdout.resume();
     tool.stderr.resume();
     const { code, signal } = await tool.exited;
@@ -35,7 +35,7 @@ describe('ToolProcess', () => {
 
   it("passes none of the service's environment", async () => {
     vi.stubEnv('FFREPORT', `file=${join(folder, 'report.log')}:level=32`);
-    const tool = new ToolProcess('ffmpeg', [...picture, '-f', 'null', '-']);
+    const tool = new ToolProcess('ffmpeg', [...args, '-f', 'null', '-']);
     tool.stdout.resume();
     tool.stderr.resume();
     expect((await tool.exited).code).toBe(0);

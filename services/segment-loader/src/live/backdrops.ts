@@ -8,7 +8,7 @@ import {
   planComposition,
 } from '../compose/composition-plan.js';
 import type { EncodeSettings } from '../encode/encode-plan.js';
-import { pictureArguments } from '../encode/encoder-arguments.js';
+import { imageArguments } from '../encode/encoder-arguments.js';
 import type { Size } from '../encode/video-size.js';
 import { ToolProcess } from '../ffmpeg/tool-process.js';
 import { layersOf, openLayers } from '../library/layer-files.js';
@@ -75,7 +75,7 @@ export class Backdrops {
       const probed = new Map<string, ProbedInput>([[MAIN_INPUT, mainInput(main)]]);
       for (const [name, { video }] of inputs) {
         const info = await probe(video, this.#limits.maxSourcePixels, AbortSignal.timeout(TIMEOUT_MS));
-        probed.set(name, { info, audio: undefined, video, sound: video });
+        probed.set(name, { info, audio: undefined, videoDescriptor: video, audioDescriptor: video });
       }
       return await this.#draw(planComposition(seen, probed, settings, Number.POSITIVE_INFINITY));
     } finally {
@@ -93,13 +93,13 @@ export class Backdrops {
     const setup = { width, height, matrix, filters: layerFilters(main, matrix).join(','), x: main.x, y: main.y };
     const pixels = width * height;
     const backdrop = {
-      below: await this.#picture(plan, below, 'background', (pixels * 3) / 2),
-      above: above.length > 0 ? await this.#picture(plan, above, 'nothing', (pixels * 5) / 2) : undefined,
+      below: await this.#drawImage(plan, below, 'background', (pixels * 3) / 2),
+      above: above.length > 0 ? await this.#drawImage(plan, above, 'nothing', (pixels * 5) / 2) : undefined,
     };
     return { setup, backdrop };
   }
 
-  async #picture(
+  async #drawImage(
     plan: CompositionPlan,
     layers: readonly PlannedLayer[],
     over: 'background' | 'nothing',
@@ -109,7 +109,7 @@ export class Backdrops {
     const used = layers.map(({ input }) => plan.inputs[input]).filter((input) => input !== undefined);
     const renumbered = layers.map((layer, i) => ({ ...layer, input: i }));
     const graph = stillGraph(plan, renumbered, over);
-    const args = pictureArguments(used, graph, { maxPixels, threads });
+    const args = imageArguments(used, graph, { maxPixels, threads });
     const tool = new ToolProcess(
       'ffmpeg',
       args,
@@ -122,11 +122,11 @@ export class Backdrops {
       tool.stderr.resume();
       const chunks: Buffer[] = [];
       for await (const chunk of tool.outputs[0] as AsyncIterable<Buffer>) chunks.push(chunk);
-      const picture = Buffer.concat(chunks);
-      if (picture.length !== bytes) {
+      const image = Buffer.concat(chunks);
+      if (image.length !== bytes) {
         throw new HumancastError('encoder_failed', 'ffmpeg could not draw the other layers of the composition');
       }
-      return picture;
+      return image;
     } finally {
       clearTimeout(giveUp);
       tool.kill();
@@ -147,5 +147,5 @@ function mainInput({ width, height }: Size): ProbedInput {
     undecodable: [],
     chapterSeconds: [],
   };
-  return { info, audio: undefined, video: -1, sound: -1 };
+  return { info, audio: undefined, videoDescriptor: -1, audioDescriptor: -1 };
 }

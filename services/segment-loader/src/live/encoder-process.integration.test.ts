@@ -66,7 +66,7 @@ function ivf(frame: Buffer, width: number, height: number): Buffer {
   return Buffer.concat([file, frame]);
 }
 
-function picture(format: PixelFormat): Buffer {
+function frameOf(format: PixelFormat): Buffer {
   const [red, green, blue] = [200, 120, 40] as const;
   const pixels = SIZE.width * SIZE.height;
   switch (format) {
@@ -82,7 +82,7 @@ function picture(format: PixelFormat): Buffer {
       return execFileSync(
         'ffmpeg',
         ['-v', 'error', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', size, '-i', 'pipe:0', ...output, 'pipe:1'],
-        { input: picture('rgb24') },
+        { input: frameOf('rgb24') },
       );
     }
   }
@@ -124,7 +124,7 @@ describe('EncoderProcess', () => {
     async (format) => {
       const renditions = (['vp8', 'h264'] as const).map((codec) => ({ codec, ...SIZE, bitrateBps: 500_000 }));
       const { encoder, frames } = await begin({ pixelFormat: format, renditions });
-      encoder.encode(picture(format), 1);
+      encoder.encode(frameOf(format), 1);
       await encoder.end();
       expect(frames.map(({ rendition, number, keyframe }) => ({ rendition, number, keyframe }))).toEqual([
         { rendition: 0, number: 0, keyframe: true },
@@ -166,7 +166,7 @@ describe('EncoderProcess', () => {
 
   it('rejects a turned JPEG if the header states the stored size, and names the right one', async () => {
     const { encoder, errors } = await begin({ pixelFormat: 'jpeg' });
-    encoder.encode(withOrientation(picture('jpeg'), 6), 1);
+    encoder.encode(withOrientation(frameOf('jpeg'), 6), 1);
     await expect(encoder.end()).rejects.toMatchObject({ code: 'live_frame_corrupt' });
     expect(errors[0]?.message).toContain(`${SIZE.height}×${SIZE.width} after its EXIF`);
   });
@@ -174,7 +174,7 @@ describe('EncoderProcess', () => {
   it('scales to the rendition', async () => {
     const renditions = [{ codec: 'vp8' as const, width: 32, height: 24, bitrateBps: 200_000 }];
     const { encoder, frames } = await begin({ renditions });
-    encoder.encode(picture('bgr24'), 1);
+    encoder.encode(frameOf('bgr24'), 1);
     await encoder.end();
     // RFC 6386 §9.1: the size follows the frame tag and the start code.
     expect(frames[0]?.data.readUInt16LE(6)).toBe(32);
@@ -183,7 +183,7 @@ describe('EncoderProcess', () => {
 
   it('repeats a still until the first frame, or black without one', async () => {
     const first = await begin();
-    first.encoder.encode(picture('bgr24'), 1);
+    first.encoder.encode(frameOf('bgr24'), 1);
     await first.encoder.end();
     const { encoder, frames } = await begin();
     encoder.still('vp8', first.frames[0]?.data as Buffer);
@@ -197,11 +197,11 @@ describe('EncoderProcess', () => {
   });
 
   it.each([
-    ['no JPEG', Buffer.from('not a picture')],
+    ['no JPEG', Buffer.from('not an image')],
     ['a JPEG of another size', undefined],
   ])('fails on %s with the reason', async (_, bytes) => {
     const { encoder, errors } = await begin({ pixelFormat: 'jpeg', ...(bytes ? {} : { width: 64 }) });
-    encoder.encode(bytes ?? picture('jpeg'), 1);
+    encoder.encode(bytes ?? frameOf('jpeg'), 1);
     await expect(encoder.end()).rejects.toMatchObject({ code: 'live_frame_corrupt' });
     expect(errors.map(({ code }) => code)).toEqual(['live_frame_corrupt']);
   });

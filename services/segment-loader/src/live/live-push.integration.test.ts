@@ -261,13 +261,13 @@ describe('a live push', () => {
   });
 
   it("is silent without audio, and shows the avatar's still without video", async () => {
-    const noSound = await begin();
-    for (let i = 0; i < 25; i++) noSound.pusher.pushVideo(FRAME);
-    expect(await noSound.pusher.end()).toMatchObject({ frames: 25, durationMs: 1000 });
-    const noPicture = await begin();
-    noPicture.pusher.pushAudio(new Float32Array(24_000));
-    expect(await noPicture.pusher.end()).toMatchObject({ frames: 1, durationMs: 1000 });
-    expect((await manifestOf(noPicture.segment)).state).toBe('complete');
+    const noAudio = await begin();
+    for (let i = 0; i < 25; i++) noAudio.pusher.pushVideo(FRAME);
+    expect(await noAudio.pusher.end()).toMatchObject({ frames: 25, durationMs: 1000 });
+    const noVideo = await begin();
+    noVideo.pusher.pushAudio(new Float32Array(24_000));
+    expect(await noVideo.pusher.end()).toMatchObject({ frames: 1, durationMs: 1000 });
+    expect((await manifestOf(noVideo.segment)).state).toBe('complete');
   });
 
   it('continues with one track while the other is missing', async () => {
@@ -370,7 +370,7 @@ describe('a live push is rejected', () => {
       4409,
     ],
     [
-      'a picture too small to be encoded',
+      'a frame too small to be encoded',
       (pusher) => pusher.socket.send(JSON.stringify({ ...HEADER, width: 2000, height: 16 })),
       'media_too_small',
       4422,
@@ -394,13 +394,13 @@ describe('a live push is rejected', () => {
       4422,
     ],
     [
-      'sound for longer than allowed',
+      'audio for longer than allowed',
       {},
       (pusher) => pusher.pushAudio(new Float32Array(61 * 24_000)),
       'media_too_long',
       4422,
     ],
-    ['silence of its producer', {}, () => {}, 'idle_timeout', 4408],
+    ['no media within the idle timeout', {}, () => {}, 'idle_timeout', 4408],
   ];
   it.each(started)('for %s', async (_, header, send, code, closeCode) => {
     const { pusher, segment } = await begin(header);

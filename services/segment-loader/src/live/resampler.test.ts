@@ -30,7 +30,7 @@ function errorDb(actual: Float64Array, expected: Float64Array): number {
 }
 
 describe('Resampler', () => {
-  it.each([8000, 16_000, 22_050, 32_000, 44_100, 48_000])('reproduces a voice at %i Hz without delay', (rate) => {
+  it.each([8000, 16_000, 22_050, 32_000, 44_100, 48_000])('reproduces speech at %i Hz without delay', (rate) => {
     for (const hz of [100, 1000, 3000]) {
       expect(errorDb(resample(sine(hz, rate, 1), rate), sine(hz, OUT, 1))).toBeLessThan(-80);
     }

@@ -4,7 +4,7 @@ import { PCM_RATE, type RedisMediaStore } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, H264 } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderScene, type LoadOptions } from '../../testing/loader-scene.js';
+import { LoaderFixture, type LoadOptions } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 160, maxHeight: 120, bitrateBps: 100_000 };
 const GRAY_VIDEO = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x48:r=10:d=${seconds}`];
@@ -12,20 +12,20 @@ const GRAY_VIDEO = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x4
 /** Loads real audio through real ffmpeg into real Redis. */
 describe('the audio of a segment', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
-    store = scene.store;
+    fixture = await LoaderFixture.start();
+    store = fixture.store;
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
   async function decoded(paths: readonly string[], options: Partial<LoadOptions> = {}) {
     const media = ([video = -1, audio]: readonly number[]) => ({ video, audio });
-    const manifest = await scene.load(paths, media, { renditions: [VP8], ...options });
+    const manifest = await fixture.load(paths, media, { renditions: [VP8], ...options });
     return { manifest, ...(await decodeSegment(store, manifest)) };
   }
 
@@ -87,7 +87,7 @@ describe('the audio of a segment', () => {
       expect(Math.abs(peakDb(samples.subarray(1.1 * PCM_RATE)) - -6)).toBeLessThan(0.5);
     });
 
-    it('stays below full scale when two voices at full scale coincide', async () => {
+    it('stays below full scale when two channels at full scale coincide', async () => {
       const both = "aevalsrc='0.99*sin(2764*t)|0.99*sin(4000*t)':c=stereo:d=2";
       const wav = await clips.make('both.wav', ['-f', 'lavfi', '-i', both]);
       const { samples } = await decoded([await still(), wav]);

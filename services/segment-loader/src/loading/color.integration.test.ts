@@ -19,7 +19,7 @@ import {
   SMPTE240M,
 } from '../../testing/colors.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const SIDE = 128;
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
@@ -54,14 +54,14 @@ const DARK: readonly Rgb[] = [
 /** Compares the colors of real files with values computed from ITU recommendations without FFmpeg. */
 describe('the colors of a segment', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
-    store = scene.store;
+    fixture = await LoaderFixture.start();
+    store = fixture.store;
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
@@ -100,7 +100,7 @@ describe('the colors of a segment', () => {
   }
 
   const load = (path: string) =>
-    scene.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8, H264] });
+    fixture.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8, H264] });
 
   const bt709 = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'];
   const bt601 = ['-colorspace', 'smpte170m', '-color_primaries', 'smpte170m', '-color_trc', 'smpte170m'];
@@ -243,7 +243,7 @@ describe('the colors of a segment', () => {
       composition,
       inputs: new Map([['face', { video, audio: undefined }]]),
     });
-    await expectColors(await scene.load([path], media, { renditions: [VP8, H264] }), colors, isPq ? 6 : 4);
+    await expectColors(await fixture.load([path], media, { renditions: [VP8, H264] }), colors, isPq ? 6 : 4);
   });
 
   describe('of interlaced video', () => {

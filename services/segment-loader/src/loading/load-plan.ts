@@ -8,10 +8,10 @@ import { type AnalysisLimits, analyzeChannels, loudnessGainDb } from '../encode/
 import { type EncodeJob, fileJob } from '../encode/encode-job.js';
 import { type EncodeSettings, type PlannedAudio, planEncode } from '../encode/encode-plan.js';
 import { type EncoderInput, type EncoderLimits, fileInputs } from '../encode/encoder-arguments.js';
-import { soundChains } from '../encode/filter-graph.js';
+import { audioChains } from '../encode/filter-graph.js';
 import { framesPerSecond } from '../encode/frame-rate.js';
 import { type Outcome, validateOutput } from '../encode/validate-output.js';
-import { type InputLimits, refuseUndecodable, requireAudio, requireVideo } from '../probe/check-input.js';
+import { type InputLimits, rejectUndecodable, requireAudio, requireVideo } from '../probe/check-input.js';
 import { type AudioTrack, endOf, type MediaInfo } from '../probe/media-info.js';
 import { probe } from '../probe/probe.js';
 import type { ScratchFile } from '../upload/scratch-file.js';
@@ -71,11 +71,11 @@ async function planFile(
   limits: PlanLimits,
   signal: AbortSignal,
 ): Promise<LoadPlan> {
-  const { info, audio, video, sound } = await probeFiles(files, limits, signal);
-  const unheard = planEncode(requireVideo(info, limits), audio, settings);
-  const inputs = files.audio === undefined ? [video] : [video, sound];
-  const loud = { inputs: fileInputs(unheard), descriptors: inputs, chains: soundChains(unheard) };
-  const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
+  const { info, audio, videoDescriptor, audioDescriptor } = await probeFiles(files, limits, signal);
+  const withoutGain = planEncode(requireVideo(info, limits), audio, settings);
+  const inputs = files.audio === undefined ? [videoDescriptor] : [videoDescriptor, audioDescriptor];
+  const toMeasure = { inputs: fileInputs(withoutGain), descriptors: inputs, chains: audioChains(withoutGain) };
+  const plan = { ...withoutGain, loudnessGainDb: await gainOf(settings, toMeasure, limits, signal) };
   const end = endOf(plan.video) ?? info.durationSeconds;
   return {
     job: fileJob(plan, limits),
@@ -106,10 +106,10 @@ async function planComposed(
       throw nameInput(name, error);
     }
   }
-  const unheard = planComposition(composition, probed, settings, limits.maxDurationSeconds);
-  const descriptors = unheard.inputs.map(({ descriptor }) => descriptor);
-  const loud = { inputs: unheard.inputs, descriptors, chains: mixChains(unheard) };
-  const plan = { ...unheard, loudnessGainDb: await gainOf(settings, loud, limits, signal) };
+  const withoutGain = planComposition(composition, probed, settings, limits.maxDurationSeconds);
+  const descriptors = withoutGain.inputs.map(({ descriptor }) => descriptor);
+  const toMeasure = { inputs: withoutGain.inputs, descriptors, chains: mixChains(withoutGain) };
+  const plan = { ...withoutGain, loudnessGainDb: await gainOf(settings, toMeasure, limits, signal) };
   const main = plan.layers.find(({ input }) => plan.inputs[input]?.name === MAIN_INPUT);
   const chapters = main ? (probed.get(MAIN_INPUT)?.info.chapterSeconds ?? []) : [];
   const shift = main ? main.startFrames / framesPerSecond(plan.fps) - main.zeroSeconds : 0;
@@ -124,18 +124,28 @@ async function planComposed(
 
 /** Probes the files and rejects unusable ones by their headers; the plan decides whether video is required. */
 async function probeFiles(files: InputFiles, limits: PlanLimits, signal: AbortSignal): Promise<ProbedInput> {
-  const heard = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
+  const analyzed = async (descriptor: number, track: AudioTrack, separate: boolean): Promise<PlannedAudio> => ({
     track,
     separate,
     weights: await analyzeChannels(descriptor, track, analysisLimits(limits), signal),
   });
   const { info, video } = await probeVideo(files.video, limits, signal);
   if (files.audio === undefined) {
-    refuseUndecodable(info);
-    return { info, audio: info.audio && (await heard(video, info.audio, false)), video, sound: video };
+    rejectUndecodable(info);
+    return {
+      info,
+      audio: info.audio && (await analyzed(video, info.audio, false)),
+      videoDescriptor: video,
+      audioDescriptor: video,
+    };
   }
   const track = requireAudio(await probe(files.audio, limits.maxPixels, signal), limits);
-  return { info, audio: await heard(files.audio, track, true), video, sound: files.audio };
+  return {
+    info,
+    audio: await analyzed(files.audio, track, true),
+    videoDescriptor: video,
+    audioDescriptor: files.audio,
+  };
 }
 
 /** Probes the video file. @returns The descriptor to read (of the file or of a copy) and its media info. */

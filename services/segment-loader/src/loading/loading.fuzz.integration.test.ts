@@ -5,7 +5,7 @@ import { HumancastError } from '@humancast/shared';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const TINY: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 64, maxHeight: 64, bitrateBps: 100_000 };
 /** Time limit of a load, far above what a file of this size takes on a busy machine. */
@@ -40,12 +40,12 @@ const CORPUS: readonly (readonly [name: string, output: readonly string[]])[] = 
 const AUDIO_ONLY = /\.(wav|mp3|flac)$/;
 
 const clips = new Clips();
-let scene: LoaderScene;
+let fixture: LoaderFixture;
 beforeAll(async () => {
-  scene = await LoaderScene.start();
+  fixture = await LoaderFixture.start();
 });
 afterAll(async () => {
-  await scene.stop();
+  await fixture.stop();
   clips.remove();
 });
 
@@ -79,7 +79,7 @@ it(
     expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 2);
     expect(after.rssBytes - before.rssBytes).toBeLessThan(300 * 2 ** 20);
     expect(await readdir(clips.folder)).toHaveLength(files);
-    expect(await scene.keyCount()).toBe(0);
+    expect(await fixture.keyCount()).toBe(0);
   },
   fuzzTimeoutMs(BUDGET),
 );
@@ -89,13 +89,13 @@ async function load(paths: readonly string[]): Promise<string> {
   const signal = AbortSignal.timeout(HANGS_AFTER_MS);
   try {
     const media = ([video = -1, audio]: readonly number[]) => ({ video, audio });
-    await scene.load(paths, media, { renditions: [TINY], maxDurationSeconds: 60, signal });
+    await fixture.load(paths, media, { renditions: [TINY], maxDurationSeconds: 60, signal });
     return 'loaded';
   } catch (error) {
     if (error instanceof HumancastError && error.status < 500) return error.code;
     throw error;
   } finally {
-    await scene.redis.flushall();
+    await fixture.redis.flushall();
   }
 }
 

@@ -4,7 +4,7 @@ import type { SegmentManifest } from '@humancast/shared';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, H264 } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const AAC = ['-c:a', 'aac'];
@@ -12,12 +12,12 @@ const AAC = ['-c:a', 'aac'];
 /** Loads files as phones, browsers, editors and recorders make them, and decodes the segments. */
 describe('SegmentLoader with real-world files', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
+    fixture = await LoaderFixture.start();
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
@@ -28,12 +28,12 @@ describe('SegmentLoader with real-world files', () => {
 
   function load(path: string, { audio, ...options }: Options = {}): Promise<SegmentManifest> {
     const paths = audio === undefined ? [path] : [path, audio];
-    return scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8], ...options });
+    return fixture.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8], ...options });
   }
 
   async function decoded(path: string): Promise<DecodedSegment & { manifest: SegmentManifest }> {
     const manifest = await load(path);
-    return { manifest, ...(await decodeSegment(scene.store, manifest)) };
+    return { manifest, ...(await decodeSegment(fixture.store, manifest)) };
   }
 
   async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {

@@ -4,7 +4,7 @@ import type { SegmentManifest } from '@humancast/shared';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 640, maxHeight: 640, bitrateBps: 500_000 };
 const TIMEOUT_MS = 60_000;
@@ -17,13 +17,13 @@ interface Recording {
 /** Chromium's `MediaRecorder` writes WebM without a duration, with a nominal frame rate that is its clock's. */
 describe('SegmentLoader with a recording of Chromium', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   let browser: TestChromium;
   beforeAll(async () => {
-    [scene, browser] = await Promise.all([LoaderScene.start(), launchChromium()]);
+    [fixture, browser] = await Promise.all([LoaderFixture.start(), launchChromium()]);
   }, TIMEOUT_MS);
   afterAll(async () => {
-    await Promise.all([scene.stop(), browser.close()]);
+    await Promise.all([fixture.stop(), browser.close()]);
     clips.remove();
   });
 
@@ -36,7 +36,7 @@ describe('SegmentLoader with a recording of Chromium', () => {
     const { webm, seconds } = (await page.evaluate(`(${recordCanvas})(${movesFrom})`)) as Recording;
     await page.close();
     const path = await clips.bytes(`recording-${movesFrom}.webm`, Buffer.from(webm, 'base64'));
-    const manifest = await scene.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8] });
+    const manifest = await fixture.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8] });
     return { manifest, seconds };
   }
 

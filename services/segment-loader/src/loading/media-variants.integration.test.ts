@@ -2,29 +2,29 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, H264 } from '../../testing/clips.js';
 import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const AV = [...H264, '-c:a', 'aac'];
 const VP8 = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 } as const;
 
 describe('SegmentLoader with further file variants', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
+    fixture = await LoaderFixture.start();
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
   const load = (paths: readonly string[]) =>
-    scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8] });
+    fixture.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8] });
 
   async function expectSynced(paths: readonly string[], toleranceSeconds: number): Promise<void> {
     const manifest = await load(paths);
     expect(Math.abs(manifest.frames - 90)).toBeLessThanOrEqual(1);
-    const { flashes, beeps } = await decodeSegment(scene.store, manifest);
+    const { flashes, beeps } = await decodeSegment(fixture.store, manifest);
     expect(flashes).toHaveLength(3);
     expect(beeps).toHaveLength(3);
     for (const [i, beep] of beeps.slice(1).entries()) {

@@ -6,7 +6,7 @@ import { type RedisMediaStore, type SegmentManifest, samplesToMs } from '@humanc
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Clips, type FlashBeepOptions } from '../../testing/clips.js';
 import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderScene } from '../../testing/loader-scene.js';
+import { LoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const H264: RenditionConfig = { id: 'h264', codec: 'h264', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
@@ -22,20 +22,20 @@ interface Options {
 /** Loads real files through real ffmpeg into real Redis, and decodes the segments. */
 describe('SegmentLoader', () => {
   const clips = new Clips();
-  let scene: LoaderScene;
+  let fixture: LoaderFixture;
   let store: RedisMediaStore;
   beforeAll(async () => {
-    scene = await LoaderScene.start();
-    store = scene.store;
+    fixture = await LoaderFixture.start();
+    store = fixture.store;
   });
   afterAll(async () => {
-    await scene.stop();
+    await fixture.stop();
     clips.remove();
   });
 
   function load(path: string, { audio, renditions = [VP8], ...options }: Options = {}): Promise<SegmentManifest> {
     const paths = audio === undefined ? [path] : [path, audio];
-    return scene.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions, ...options });
+    return fixture.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions, ...options });
   }
 
   async function loaded(
@@ -52,13 +52,13 @@ describe('SegmentLoader', () => {
 
   /** Expects a file to be rejected with this code and to leave nothing behind. */
   async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
-    const keysBefore = await scene.keyCount();
+    const keysBefore = await fixture.keyCount();
     const error: unknown = await load(path, options).then(
       () => new Error('it was loaded'),
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ code });
-    expect(await scene.keyCount()).toBe(keysBefore);
+    expect(await fixture.keyCount()).toBe(keysBefore);
     return error as Error;
   }
 
@@ -402,20 +402,20 @@ describe('SegmentLoader', () => {
       size: '640x480',
       output: ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac'],
     });
-    const before = await scene.keyCount();
+    const before = await fixture.keyCount();
     const loading = load(path, { signal: abort.signal });
     const rejected = expect(loading).rejects.toThrow('aborted');
     await firstPart(before);
     expect(await childrenNamed('ffmpeg')).toHaveLength(1);
     abort.abort(new Error('aborted'));
     await rejected;
-    expect(await scene.keyCount()).toBe(before);
+    expect(await fixture.keyCount()).toBe(before);
     expect(await childrenNamed('ffmpeg')).toEqual([]);
   });
 
   /** Waits until a load has written something. */
   async function firstPart(keysBefore: number): Promise<void> {
-    while ((await scene.keyCount()) === keysBefore) await new Promise((resolve) => setImmediate(resolve));
+    while ((await fixture.keyCount()) === keysBefore) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Expects each beep within a millisecond of its flash; a flash may be off the full second by half a frame duration. */

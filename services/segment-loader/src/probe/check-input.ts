@@ -26,15 +26,15 @@ export function requireVideo(info: MediaInfo, limits: InputLimits): VideoTrack {
   if (video.width * video.height > limits.maxSourcePixels) {
     throw oversized(video, limits.maxSourcePixels);
   }
-  refuseLong(info, limits);
+  rejectLong(info, limits);
   return video;
 }
 
 /** Checks a file of which only the audio is used, as {@link requireVideo} does. */
 export function requireAudio(info: MediaInfo, limits: InputLimits): AudioTrack {
-  refuseUndecodable(info);
+  rejectUndecodable(info);
   if (!info.audio) throw new HumancastError('media_unreadable', 'the `audio` part has no audio track');
-  refuseLong(info, limits);
+  rejectLong(info, limits);
   return info.audio;
 }
 
@@ -42,7 +42,7 @@ export function requireAudio(info: MediaInfo, limits: InputLimits): AudioTrack {
  * Rejects a file whose only audio has no known decoder: without it, the segment would be silent.
  * @throws HumancastError `media_undecodable`.
  */
-export function refuseUndecodable({ undecodable: [stream] }: MediaInfo): void {
+export function rejectUndecodable({ undecodable: [stream] }: MediaInfo): void {
   if (!stream) return;
   throw new HumancastError('media_undecodable', {
     detail: `no decoder is known for its audio (stream ${stream.index}, ${stream.codec}); send for example AAC or Opus`,
@@ -50,7 +50,7 @@ export function refuseUndecodable({ undecodable: [stream] }: MediaInfo): void {
   });
 }
 
-function refuseLong(info: MediaInfo, { maxDurationSeconds }: InputLimits): void {
+function rejectLong(info: MediaInfo, { maxDurationSeconds }: InputLimits): void {
   const seconds = lengthOf(info);
   if (seconds === undefined || seconds <= maxDurationSeconds) return;
   throw new HumancastError('media_too_long', {

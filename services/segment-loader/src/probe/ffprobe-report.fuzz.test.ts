@@ -30,7 +30,7 @@ const REPORT = JSON.stringify({
 });
 
 it(
-  'readReport() answers any text with figures that are finite, or with media_unreadable',
+  'readReport() returns only finite figures or throws media_unreadable for any text',
   async () => {
     let read = 0;
     const { runs } = await fuzz({ corpus: [REPORT], runs: 20_000, seconds: 4 }, (input) => {

@@ -35,7 +35,7 @@ describe('parseReport', () => {
     });
   });
 
-  it('takes what a file leaves open as not known', () => {
+  it('reads unstated properties as undefined or as their defaults', () => {
     const stream = {
       ...video,
       avg_frame_rate: '0/0',
@@ -53,7 +53,7 @@ describe('parseReport', () => {
     });
   });
 
-  it('does not take a cover picture for the video', () => {
+  it('does not use a cover image as the video', () => {
     const cover = { ...video, disposition: { default: 1, attached_pic: 1 } };
     expect(parse([cover, audio]).video).toBeUndefined();
     expect(parse([cover, { ...video, index: 2 }]).video?.index).toBe(2);
@@ -66,7 +66,7 @@ describe('parseReport', () => {
     expect(parse([video, unmarked]).audio?.index).toBe(1);
   });
 
-  it('knows where a track ends, from its start and length or from Matroska tags', () => {
+  it('determines the end of a track from its start and length or from Matroska tags', () => {
     expect(parse([{ ...audio, start_time: '0.178000', duration: '3.822000' }]).audio?.endSeconds).toBeCloseTo(4, 9);
     const tagged = { ...audio, duration: undefined, tags: { DURATION: '01:00:04.021000000' } };
     expect(parse([tagged], { format_name: 'matroska,webm', duration: '4.021' }).audio?.endSeconds).toBeCloseTo(
@@ -75,19 +75,19 @@ describe('parseReport', () => {
     );
   });
 
-  it('does not believe estimated lengths', () => {
+  it('ignores estimated durations', () => {
     const info = parse([video, audio], { format_name: 'mpegts', duration: '4.0' });
     expect(info.durationSeconds).toBeUndefined();
     expect(info.audio?.endSeconds).toBeUndefined();
   });
 
-  it('sees alpha in the pixel format and in a WebM tag', () => {
+  it('detects alpha from the pixel format and from a WebM tag', () => {
     expect(parse([{ ...video, pix_fmt: 'yuva420p' }]).video?.hasAlpha).toBe(true);
     expect(parse([{ ...video, codec_name: 'vp9', tags: { alpha_mode: '1' } }]).video?.hasAlpha).toBe(true);
     expect(parse([video]).video?.hasAlpha).toBe(false);
   });
 
-  it('refuses what ffprobe does not print', () => {
+  it('rejects what ffprobe does not print', () => {
     expect(() => parseReport({ streams: [{ index: 'x' }], format: {} })).toThrow();
   });
 });

@@ -84,15 +84,15 @@ export function parseReport(json: unknown, packets?: ReadonlyMap<number, number>
     streams.filter((s) => s.codec_type === 'video' && s.disposition.attached_pic === 0),
     packets,
   );
-  const sounds = streams.filter((s) => s.codec_type === 'audio');
-  const decodable = sounds.filter((s) => s.sample_fmt !== undefined && (s.sample_rate ?? 0) > 0);
+  const audioStreams = streams.filter((s) => s.codec_type === 'audio');
+  const decodable = audioStreams.filter((s) => s.sample_fmt !== undefined && (s.sample_rate ?? 0) > 0);
   const audio = preferred(withPackets(decodable, packets));
   return {
     container: format.format_name,
     durationSeconds: stated ? format.duration : undefined,
     video: video && videoTrack(video, stated),
     audio: audio && audioTrack(audio, stated),
-    undecodable: audio ? [] : sounds.map(({ index, codec_name: codec }) => ({ index, codec })),
+    undecodable: audio ? [] : audioStreams.map(({ index, codec_name: codec }) => ({ index, codec })),
     chapterSeconds: chapters.slice(0, CHAPTER_LIMIT).flatMap((chapter) => chapter.start_time ?? []),
   };
 }

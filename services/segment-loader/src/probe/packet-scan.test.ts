@@ -11,7 +11,7 @@ const line = (kind: string, index: number, seconds: number, duration = 0.04, fla
   return packet(kind, index, { pts_time: time, dts_time: time, duration_time: String(duration), flags });
 };
 
-/** Takes both tracks of one file for `seconds` from `start` on: video on the way, sound 20 ms earlier. */
+/** Adds both tracks of a file of `seconds` from `start` on, interleaved; audio is 20 ms earlier. */
 function take(scan: PacketScan, start: number, seconds: number): void {
   for (let i = 0; i < seconds * 25; i++) {
     scan.push(line('video', 0, start + i * 0.04));
@@ -20,7 +20,7 @@ function take(scan: PacketScan, start: number, seconds: number): void {
 }
 
 describe('PacketScan', () => {
-  it('finds one shift for both tracks where the clock starts again', () => {
+  it('finds one offset for both tracks when the clock restarts', () => {
     const scan = new PacketScan();
     for (const start of [1.4, 1.4, 700]) take(scan, start, 4);
     const streams = scan.report(true);
@@ -32,7 +32,7 @@ describe('PacketScan', () => {
     expect(video).toMatchObject({ packets: 300, startSeconds: 1.4 });
   });
 
-  it('leaves a pause of all tracks where it is in containers other than those of broadcasting', () => {
+  it('keeps a pause of all tracks in containers other than broadcast ones', () => {
     const scan = new PacketScan();
     take(scan, 0, 2);
     take(scan, 3600, 2);
@@ -41,7 +41,7 @@ describe('PacketScan', () => {
     expect(scan.report(true)?.get(0)?.endSeconds).toBeCloseTo(4.02, 6);
   });
 
-  it('does not take a picture that stands still, while the sound goes on, for a jump', () => {
+  it('does not mistake still video during continuing audio for a jump', () => {
     const scan = new PacketScan();
     scan.push(line('video', 0, 0));
     for (let i = 0; i < 1500; i++) scan.push(line('audio', 1, i * 0.02, 0.02));
@@ -50,7 +50,7 @@ describe('PacketScan', () => {
     expect(scan.report(true)?.get(1)?.shifts).toEqual([]);
   });
 
-  it('counts neither jitter nor reordered frames as jumps, and leaves out what an edit list cuts', () => {
+  it('ignores jitter and reordering, and omits what an edit list cuts', () => {
     const scan = new PacketScan();
     const shownAt = (pts: number, dts: number, flags: string) =>
       packet('video', 0, { pts_time: String(pts), dts_time: String(dts), duration_time: '0.04', flags });
@@ -68,7 +68,7 @@ describe('PacketScan', () => {
     expect(video?.times).toEqual([[0.04, 0.08, 0.12, 0.2]]);
   });
 
-  it('gives up on a clock that jumps all the time, and on nothing that ffprobe may print', () => {
+  it('ignores lines that are not packets, and gives up on a clock that jumps too often', () => {
     const scan = new PacketScan();
     const others = [
       '',
@@ -90,7 +90,7 @@ describe('frameTimesOf', () => {
   const fps = (list: readonly (readonly number[])[]) => 1 / (frameTimesOf(list)?.seconds ?? Number.NaN);
   const milliseconds = (seconds: number) => Math.round(seconds * 1000) / 1000;
 
-  it('takes the rounding of milliseconds out', () => {
+  it('compensates the rounding to milliseconds', () => {
     for (const rate of [24, 25, 29.97, 30, 50, 59.94, 60, 120]) {
       const list = times(300, (i) => milliseconds(i / rate));
       expect(Math.abs(fps(list) / rate - 1)).toBeLessThan(0.0005);
@@ -98,7 +98,7 @@ describe('frameTimesOf', () => {
     }
   });
 
-  it('sees through frames that were left out and through pauses', () => {
+  it('ignores dropped frames and pauses', () => {
     const kept = [Array.from({ length: 300 }, (_, i) => i / 30).filter((_, i) => i % 7 !== 3)];
     expect(fps(kept)).toBeCloseTo(30, 6);
     const paused = [
@@ -108,7 +108,7 @@ describe('frameTimesOf', () => {
     expect(fps([paused])).toBeCloseTo(30, 6);
   });
 
-  it('takes the slope where there are two distances, as in telecined film, wherever the pattern ends', () => {
+  it('averages two alternating distances, as in telecined film, wherever the pattern ends', () => {
     for (const count of [72, 73, 240, 241]) {
       for (const longFirst of [0, 1]) {
         const list = times(count, (i) => Math.floor(i / 2) * (5 / 59.94) + (i % 2) * ((2 + longFirst) / 59.94));
@@ -117,7 +117,7 @@ describe('frameTimesOf', () => {
     }
   });
 
-  it('says nothing of a single frame, or of frames at the same time', () => {
+  it('returns undefined for a single frame or for frames at the same time', () => {
     expect(frameTimesOf([[1]])).toBeUndefined();
     expect(frameTimesOf([[1, 1, 1]])).toBeUndefined();
     expect(frameTimesOf([])).toBeUndefined();

@@ -48,7 +48,7 @@ export async function probe(descriptor: number, maxPixels: number, signal: Abort
   const streams = scan.report(isBroadcast(container));
   if (!streams) throw jumpy();
   const info = readReport(report, new Map([...streams].map(([index, { packets }]) => [index, packets])));
-  refuseSuccessors(info, streams, isBroadcast(container));
+  rejectSuccessors(info, streams, isBroadcast(container));
   const stated = info.video && (await statedOrientation(file, container, info.video.index));
   const video = info.video && (await withFirstFrame(options, info.video, streams, stated ?? 1));
   const measured = withContent({ ...info, video }, streams);
@@ -75,7 +75,7 @@ function statedOrientation(file: FileBytes, container: string, index: number): P
  * @param byPosition Whether the positions in the file decide that, because clocks restart; otherwise the times do.
  * @throws HumancastError `media_joined`.
  */
-function refuseSuccessors(
+function rejectSuccessors(
   { video, audio }: MediaInfo,
   streams: ReadonlyMap<number, ScannedStream>,
   byPosition: boolean,

@@ -19,8 +19,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** Runs the commands that the page gives under a title, as they are. */
-async function asThePageSays(title: string, env: Record<string, string>): Promise<void> {
+/** Runs the commands that docs/backup.md gives under a title, unchanged. */
+async function runCommandsOf(title: string, env: Record<string, string>): Promise<void> {
   const page = await readFile(PAGE, 'utf8');
   const commands = new RegExp(`\`{3}sh\\n# ${title}\\n(.*?)\`{3}`, 's').exec(page)?.[1];
   if (!commands) throw new Error(`docs/backup.md has no commands "# ${title}"`);
@@ -49,7 +49,7 @@ async function startQueueRedis(dir: string): Promise<string> {
   return `redis://127.0.0.1:${port}`;
 }
 
-it('a backup brings back avatars, settings and segments on an empty machine, and what was deleted before stays deleted', async () => {
+it('a backup restores avatars, settings and segments to an empty machine, without what was deleted before', async () => {
   const clips = new Clips();
   cleanups.push(() => clips.remove());
   const clip = await clips.test('clip.mp4', { seconds: 1, size: '64x64' });
@@ -79,16 +79,16 @@ it('a backup brings back avatars, settings and segments on an empty machine, and
   const media = await before.store.readGop(plain as string, 'vp8', 0);
 
   const backedUp = { REDIS_QUEUE_URL: queue.url, ARCHIVE_DIR: before.archiveDir, BACKUP: backup };
-  await asThePageSays('back up', backedUp);
-  // Everything is lost: both databases and the archive.
+  await runCommandsOf('back up', backedUp);
+  // Both databases and the archive are lost.
   await before.stop();
   await queue.stop();
 
   const port = String(await freePort());
-  await asThePageSays('restore', { BACKUP: backup, REDIS_QUEUE_DIR: queueDir, ARCHIVE_DIR: archive, PORT: port });
+  await runCommandsOf('restore', { BACKUP: backup, REDIS_QUEUE_DIR: queueDir, ARCHIVE_DIR: archive, PORT: port });
   const after = await TestLoader.start({ REDIS_QUEUE_URL: await startQueueRedis(queueDir), ARCHIVE_DIR: archive });
   cleanups.push(() => after.stop());
-  for (const id of [pinned, plain]) await waitFor(`${id} to be back`, () => after.store.isWhole(id as string));
+  for (const id of [pinned, plain]) await waitFor(`${id} to be restored`, () => after.store.isWhole(id as string));
   expect((await after.ask('GET', '/v1/avatars')).body).toMatchObject({
     avatars: [{ id: 'ann', ...definition, segments: 2 }],
   });

@@ -13,9 +13,9 @@ const STEPS: readonly DeletionStep[] = [
   ...(['forbidden', 'unarchived', 'unstored', 'announced'] as const),
 ];
 
-class Killed extends Error {}
+class SimulatedCrash extends Error {}
 
-/** Deletion through the running service, with a real Redis and a real archive folder. */
+/** Deletes through the running service, with a real Redis and a real archive folder. */
 describe('a deletion', () => {
   const clips = new Clips();
   const loaders: TestLoader[] = [];
@@ -67,7 +67,7 @@ describe('a deletion', () => {
   const remove = (loader: TestLoader, path: string) => loader.ask('DELETE', path).then(({ status }) => status);
   const statusOf = async (loader: TestLoader, id: string) => (await loader.ask('GET', `/v1/segments/${id}`)).status;
 
-  /** Everything that is left of a segment anywhere. */
+  /** @returns Everything left of these segments, in the archive and in Redis. */
   async function traces(loader: TestLoader, ids: readonly string[]): Promise<string[]> {
     const files = await readdir(loader.archiveDir);
     const keys = await loader.redis.keys('hc:{m:*');
@@ -75,18 +75,18 @@ describe('a deletion', () => {
     return left.filter((name) => ids.some((id) => name.includes(id)));
   }
 
-  /** The housekeeper has looked so many times since: seen by what it asks the store for. */
-  async function looks(loader: TestLoader, count: number): Promise<void> {
-    const witness = (await upload(loader, 'witness')).body.id;
+  /** Waits for that many runs of the housekeeper, each of which restores a segment. */
+  async function housekeeperRuns(loader: TestLoader, count: number): Promise<void> {
+    const other = (await upload(loader, 'other')).body.id;
     for (let i = 0; i < count; i++) {
-      await loader.store.delete(witness);
-      await waitFor('the housekeeper to restore the witness', () => loader.store.isWhole(witness));
+      await loader.store.delete(other);
+      await waitFor('the housekeeper to restore the other', () => loader.store.isWhole(other));
     }
   }
 
-  it('of an avatar is final: after two looks of the housekeeper, a restart, and in a full archive', async () => {
+  it('of an avatar is final: two housekeeper runs, a restart and a new definition restore nothing', async () => {
     const loader = await start();
-    for (const avatar of ['ann', 'ben', 'witness']) await loader.defineAvatar(avatar);
+    for (const avatar of ['ann', 'ben', 'other']) await loader.defineAvatar(avatar);
     const plain = (await upload(loader, 'ann')).body.id;
     const pinned = (await upload(loader, 'ann', '&pinned=true')).body.id;
     const archivedOnly = (await upload(loader, 'ann')).body.id;
@@ -108,23 +108,23 @@ describe('a deletion', () => {
       ['speech.finished', 'dropped'],
       ['session.ended', 'avatar-deleted'],
     ]);
-    await looks(loader, 2);
+    await housekeeperRuns(loader, 2);
     await loader.stopService();
     await loader.startService();
-    await looks(loader, 1);
+    await housekeeperRuns(loader, 1);
     expect(await traces(loader, ids)).toEqual([]);
     expect(await Promise.all(ids.map((each) => statusOf(loader, each)))).toEqual([404, 404, 404]);
     expect(await statusOf(loader, kept)).toBe(200);
-    // Not when an avatar of that name is made again either.
+    // Nor is anything restored when the avatar is defined again.
     await loader.defineAvatar('ann');
-    await looks(loader, 2);
+    await housekeeperRuns(loader, 2);
     expect(await traces(loader, ids)).toEqual([]);
     expect(await loader.redis.hlen('hc:deletions:open')).toBe(0);
   });
 
-  it('that dies after any step is completed by the next process, and nothing comes back before that', async () => {
+  it('interrupted after any step is completed by the next process, and nothing is restored before', async () => {
     const loader = await start();
-    await loader.defineAvatar('witness');
+    await loader.defineAvatar('other');
     for (const step of STEPS) {
       const avatar = `ann-${step}`;
       await loader.defineAvatar(avatar);
@@ -134,7 +134,7 @@ describe('a deletion', () => {
       const afterDeletionStep = vi.fn(async (at: DeletionStep) => {
         if (at !== step && reached === 0) return;
         reached++;
-        throw new Killed(at);
+        throw new SimulatedCrash(at);
       });
       await loader.startService({ afterDeletionStep });
       expect(await remove(loader, `/v1/avatars/${avatar}`)).toBe(500);
@@ -145,11 +145,11 @@ describe('a deletion', () => {
       expect(await traces(loader, ids)).toEqual([]);
       expect((await loader.ask('GET', `/v1/avatars/${avatar}`)).status).toBe(404);
     }
-    await looks(loader, 1);
-    expect(await readdir(loader.archiveDir)).toHaveLength(1); // the witness
+    await housekeeperRuns(loader, 1);
+    expect(await readdir(loader.archiveDir)).toHaveLength(1); // of the other avatar
   }, 120_000);
 
-  it('of one segment drops it from every queue with an event that says why, whatever the step it dies at', async () => {
+  it('of one segment interrupted at any step drops it from every queue with an event that states the cause', async () => {
     const loader = await start();
     await loader.defineAvatar('ann');
     const other = (await upload(loader, 'ann')).body.id;
@@ -159,7 +159,7 @@ describe('a deletion', () => {
       await registry.speak(id, [deleted, other, deleted]);
       await loader.stopService();
       const afterDeletionStep = (at: DeletionStep) => {
-        if (at === step) throw new Killed(at);
+        if (at === step) throw new SimulatedCrash(at);
       };
       await loader.startService({ afterDeletionStep });
       expect(await remove(loader, `/v1/segments/${deleted}`)).toBe(500);
@@ -176,7 +176,7 @@ describe('a deletion', () => {
     }
   }, 120_000);
 
-  it('of a segment that redis-media has lost removes its copy in the archive, which would bring it back', async () => {
+  it('of a segment that redis-media has lost removes its archived copy, which would restore it', async () => {
     const loader = await TestLoader.start({ WATCH_RESCAN_MS: '60000' }); // not before it is deleted
     loaders.push(loader);
     await loader.defineAvatar('ann');
@@ -188,13 +188,13 @@ describe('a deletion', () => {
     expect(await remove(loader, `/v1/segments/${id}`)).toBe(404);
   });
 
-  it('of an avatar ends its uploads and live pushes, and leaves nothing of them', async () => {
+  it('of an avatar ends its uploads and live pushes, and removes their data', async () => {
     const loader = await start();
     for (const avatar of ['ann', 'ben']) await loader.defineAvatar(avatar);
     const loading = (await upload(loader, 'ann', '&wait=false', long)).body.id;
     const waited = upload(loader, 'ann', '', long);
     const { pusher, segment } = await startPush(loader, 'ann');
-    await waitFor('both uploads', async () => (await loader.avatar('ann')).loading.length === 2);
+    await waitFor('both uploads to be listed', async () => (await loader.avatar('ann')).loading.length === 2);
     expect(await remove(loader, '/v1/avatars/ann')).toBe(204);
     expect(await waited).toMatchObject({ status: 404, body: { code: 'avatar_not_found' } });
     expect(await pusher.message('error')).toMatchObject({ code: 'avatar_not_found' });
@@ -203,7 +203,7 @@ describe('a deletion', () => {
     expect(await loader.redis.keys('hc:{m:*:live')).toEqual([]);
   });
 
-  it('of a live push that is still open removes what came of it', async () => {
+  it('of a live push that is still open removes its data', async () => {
     const loader = await start();
     await loader.defineAvatar('ann');
     const { pusher, segment } = await startPush(loader, 'ann');
@@ -212,7 +212,7 @@ describe('a deletion', () => {
     expect(await traces(loader, [segment])).toEqual([]);
   });
 
-  it('that was begun by a process that died is completed before the avatar is defined anew', async () => {
+  it('begun by a process that crashed is completed before the avatar is defined again', async () => {
     const loader = await start();
     await loader.defineAvatar('ann');
     const old = (await upload(loader, 'ann')).body.id;
@@ -224,7 +224,7 @@ describe('a deletion', () => {
     expect((await upload(loader, 'ann')).status).toBe(201);
   });
 
-  it('of an avatar with a watched folder is refused: its files would define it anew', async () => {
+  it('of an avatar with a watched folder is rejected with managed_by_folder', async () => {
     const loader = await start();
     await loader.drop(clip, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'loaded', ({ idle }) => idle === 1);
@@ -238,16 +238,16 @@ describe('a deletion', () => {
     expect((await loader.ask('GET', '/v1/avatars/ann')).status).toBe(404);
   });
 
-  it('does not touch copies whose avatar is not defined, which a backup may bring back, nor restores them', async () => {
+  it('neither removes nor restores copies whose avatar is not defined, which a backup may restore', async () => {
     const loader = await start();
-    for (const avatar of ['ann', 'witness']) await loader.defineAvatar(avatar);
+    for (const avatar of ['ann', 'other']) await loader.defineAvatar(avatar);
     const { id } = (await upload(loader, 'ann')).body;
     await loader.redis.hdel('hc:avatars', 'ann');
     await loader.store.delete(id);
-    await looks(loader, 2);
+    await housekeeperRuns(loader, 2);
     expect(await statusOf(loader, id)).toBe(404);
     expect(await readdir(loader.archiveDir)).toContain(`${id}.hcs`);
     await loader.defineAvatar('ann');
-    await waitFor('it to be back', () => loader.store.isWhole(id));
+    await waitFor('the segment to be restored', () => loader.store.isWhole(id));
   });
 });

@@ -18,11 +18,11 @@ import { MediaQuota } from './media-quota.js';
 import { RetentionMetrics } from './retention-metrics.js';
 import { SegmentArchive } from './segment-archive.js';
 
-/** `MANY_SEGMENTS=10000` for the figures; the claims are the same for any number. */
+/** Set `MANY_SEGMENTS=10000` for figures; the assertions hold for any number. */
 const COUNT = Number(process.env['MANY_SEGMENTS'] ?? 1500);
 const logger = createLogger('test', 'fatal');
 
-/** What a live push, an upload and a look of the housekeeper cost when there are many segments: commands, not seconds. */
+/** Counts the commands to the store, not the time, of a live push, an upload and a housekeeper run with many segments. */
 describe('with many segments', () => {
   let server: TestRedis;
   let redis: Redis;
@@ -82,7 +82,7 @@ describe('with many segments', () => {
     return new MediaQuota({ store, avatars, archive, metrics, logger, queued, limitBytes: async () => limitBytes });
   }
 
-  /** How many commands the store was asked. */
+  /** @returns The number of commands sent to the store. */
   async function costOf(work: () => Promise<unknown>): Promise<number> {
     const before = commands;
     const startedMs = performance.now();
@@ -92,20 +92,20 @@ describe('with many segments', () => {
     return commands - before;
   }
 
-  it('makeRoom() counts them once, and then asks the store for nothing while there is room', async () => {
+  it('makeRoom() counts all segments once, then sends no command while there is room', async () => {
     const quota = quotaOf(COUNT * 1000);
     expect(await costOf(() => quota.makeRoom(100))).toBeGreaterThan(COUNT);
     expect(await costOf(() => quota.makeRoom(100))).toBe(0);
-    // Whether and for how long each is there; what each is was known.
+    // Asks only for the existence and time to live of each segment; the rest is known.
     expect(await costOf(() => quota.recount())).toBe(COUNT + 1);
     expect(await costOf(() => quota.freeBytes())).toBe(COUNT + 1);
   });
 
-  it('makeRoom() without a quota asks the store for nothing', async () => {
+  it('makeRoom() without a quota sends no command', async () => {
     expect(await costOf(() => quotaOf(0).makeRoom(100))).toBe(0);
   });
 
-  it('makeRoom() at the limit lets the least recently used go, with a slack that the next calls live on', async () => {
+  it('makeRoom() at the limit evicts the least recently used, with a slack for the next calls', async () => {
     const order = ids.slice(0, 40);
     for (const [i, id] of order.entries()) await redis.expire(`hc:{m:${id}}:manifest`, 1000 + i);
     const quota = quotaOf(COUNT * 10);
@@ -118,7 +118,7 @@ describe('with many segments', () => {
     for (let i = 1; i < evicted.length; i++) expect(await costOf(() => slow.makeRoom(10))).toBe(0);
   });
 
-  it('the housekeeper, which looks at 500 at a time, finds what is lost when its turn comes', async () => {
+  it('the housekeeper, which checks 500 segments per run, finds a lost one in its turn', async () => {
     const clock: Clock = { nowMs: () => 0, wallMs: () => Date.now() } as Clock;
     const archive = new SegmentArchive({ directory: folder, store, clock, metrics, logger });
     await archive.open();
@@ -128,11 +128,11 @@ describe('with many segments', () => {
     const deletion = { completeAll: async () => {} };
     const housekeeper = new Housekeeper({ store, avatars, deletion, archive, quota, clock, intervalMs: 50, logger });
     await housekeeper.start();
-    await waitFor('the thorough look', async () => commands > 0);
+    await waitFor('the full check', async () => commands > 0);
     const lost = present.at(-1) as string;
     await redis.del(`hc:{m:${lost}}:manifest`);
     const before = commands;
-    await waitFor('the lost one to be back', async () => (await store.getManifest(lost)) !== undefined);
+    await waitFor('the lost one to be restored', async () => (await store.getManifest(lost)) !== undefined);
     await housekeeper.close();
     expect(commands).toBeGreaterThan(before);
     expect(await store.isWhole(lost)).toBe(true);

@@ -8,8 +8,8 @@ import { type Answer, API_KEY, type SegmentView, TestLoader } from '../../testin
 
 const UPLOAD_TTL_SECONDS = 1000;
 
-/** What is kept of what came over the network, through the running service. */
-describe('segments that came over the network', () => {
+/** Retention of uploads and live pushes, through the running service. */
+describe('segments received over the network', () => {
   const clips = new Clips();
   const loaders: TestLoader[] = [];
   let clip: string;
@@ -51,7 +51,7 @@ describe('segments that came over the network', () => {
     return segment;
   }
 
-  /** Everything the media store has of segments. */
+  /** @returns All values that the media store holds of a segment, by key. */
   async function contents(loader: TestLoader, segment: string): Promise<Map<string, string>> {
     const names = (await loader.redis.keys(`hc:{m:${segment}}:*`)).filter((key) => !key.endsWith(':live')).sort();
     return new Map(
@@ -61,7 +61,7 @@ describe('segments that came over the network', () => {
     );
   }
 
-  /** As a redis-media that was restarted has: nothing. */
+  /** Removes what a restarted redis-media has lost. */
   async function loseEverything(loader: TestLoader): Promise<void> {
     const lost = [...(await loader.redis.keys('hc:{m:*')), ...(await loader.redis.keys('hc:{c:*'))];
     await loader.redis.del(...lost);
@@ -69,34 +69,34 @@ describe('segments that came over the network', () => {
 
   const statusOf = async (loader: TestLoader, id: string) => (await loader.ask('GET', `/v1/segments/${id}`)).status;
   const isThere = async (loader: TestLoader, id: string) => (await statusOf(loader, id)) === 200;
-  /** As if nobody had played it for so long. */
+  /** Sets the time of last use to so many seconds ago. */
   const idle = (loader: TestLoader, id: string, seconds: number) =>
     loader.redis.expire(`hc:{m:${id}}:manifest`, UPLOAD_TTL_SECONDS - seconds);
 
-  it('come back bit for bit when the media store has lost them, uploads and live pushes', async () => {
+  it('are restored bit by bit after the media store has lost them, uploads and live pushes', async () => {
     const loader = await start();
     const ids = [(await upload(loader)).body.id, await pushLive(loader)];
     const before = await Promise.all(ids.map((id) => contents(loader, id)));
     expect(before.every(({ size }) => size >= 3)).toBe(true);
     await loseEverything(loader);
     for (const [i, id] of ids.entries()) {
-      await waitFor('it to be back', () => loader.store.isWhole(id));
+      await waitFor('the segment to be restored', () => loader.store.isWhole(id));
       expect(await contents(loader, id)).toEqual(before[i]);
     }
     const list = (await loader.ask<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann')).body.segments;
     expect(list.map(({ id }) => id).sort()).toEqual(ids.toSorted());
   });
 
-  it('come back when the store comes back without some of their parts', async () => {
+  it('are restored when the store has lost some of their parts', async () => {
     const loader = await start({ WATCH_RESCAN_MS: '600000' });
     const { id } = (await upload(loader)).body;
     await loader.redis.del(`hc:{m:${id}}:v:vp8:1`);
     await loader.stopService();
     await loader.startService();
-    await waitFor('it to be whole', () => loader.store.isWhole(id));
+    await waitFor('the segment to be complete', () => loader.store.isWhole(id));
   });
 
-  it('do not come back when they were deleted, or when their time is over', async () => {
+  it('are not restored when they were deleted or have expired', async () => {
     const loader = await start();
     const [deleted, expired, kept] = [await upload(loader), await upload(loader), await upload(loader)].map(
       ({ body }) => body.id,
@@ -105,12 +105,12 @@ describe('segments that came over the network', () => {
     const long = Date.now() / 1000 - UPLOAD_TTL_SECONDS - 60;
     await loseEverything(loader);
     await utimes(join(loader.archiveDir, `${expired}.hcs`), long, long);
-    await waitFor('the other one to be back', () => isThere(loader, kept));
-    await waitFor('the archive to be tidy', async () => (await readdir(loader.archiveDir)).length === 1);
+    await waitFor('the other one to be restored', () => isThere(loader, kept));
+    await waitFor('the expired copies to be removed', async () => (await readdir(loader.archiveDir)).length === 1);
     expect(await statusOf(loader, deleted)).toBe(404);
   });
 
-  it('are said to be lost when their file is damaged, and the others come back', async () => {
+  it('are reported as lost if their file is damaged, and the others are restored', async () => {
     const loader = await start();
     const [damaged, other] = [await upload(loader), await upload(loader)].map(({ body }) => body.id) as [
       string,
@@ -118,8 +118,8 @@ describe('segments that came over the network', () => {
     ];
     await truncate(join(loader.archiveDir, `${damaged}.hcs`), 2000);
     await loseEverything(loader);
-    await waitFor('the other one', () => isThere(loader, other));
-    await waitFor('it to be set aside', async () =>
+    await waitFor('the other one to be restored', () => isThere(loader, other));
+    await waitFor('the damaged file to be set aside', async () =>
       (await readdir(loader.archiveDir)).includes(`${damaged}.hcs.damaged`),
     );
     expect(await statusOf(loader, damaged)).toBe(404);
@@ -128,14 +128,14 @@ describe('segments that came over the network', () => {
 
   it('can be played although they could not be archived', async () => {
     const loader = await start();
-    await rename(loader.archiveDir, `${loader.archiveDir}.away`);
+    await rename(loader.archiveDir, `${loader.archiveDir}.moved`);
     const { status, body } = await upload(loader);
     expect(status).toBe(201);
     expect(await loader.store.isWhole(body.id)).toBe(true);
     expect(await loader.metrics()).toMatch(/^humancast_loader_archive_failures_total\S* 1$/m);
   });
 
-  it('stay when they are pinned, until that is taken back', async () => {
+  it('stay while they are pinned', async () => {
     const loader = await start();
     const { body } = await upload(loader, '&pinned=true');
     expect(body.pinned).toBe(true);
@@ -148,7 +148,7 @@ describe('segments that came over the network', () => {
     expect(await loader.redis.ttl(`hc:{m:${body.id}}:manifest`)).toBeGreaterThan(900);
     expect(await patch({ pinned: true })).toMatchObject({ status: 200, body: { pinned: true } });
     await loseEverything(loader);
-    await waitFor('it to be back', () => isThere(loader, body.id));
+    await waitFor('the segment to be restored', () => isThere(loader, body.id));
     expect((await loader.ask('GET', path)).body).toMatchObject({ pinned: true });
     expect(await patch({ pinned: 'yes' })).toMatchObject({ status: 400, body: { code: 'bad_request' } });
     expect(
@@ -161,17 +161,17 @@ describe('segments that came over the network', () => {
     ).toBe(404);
   });
 
-  describe('when there is no more room', () => {
-    /** Room for three of them, nearly four. */
+  describe('when the quota is reached', () => {
+    /** @returns A quota for three segments and nearly a fourth. */
     const quotaFor = async () => {
       const loader = await start();
       const usage = await loader.store.usage((await upload(loader)).body.id);
-      // What a load is expected to take is what its encoder was asked for, which is more than such a small picture makes.
+      // A load reserves space by the requested bitrate, which is more than such small video takes.
       const expected = 2 * (300_000 / 8 + 48_000);
       return (usage?.bytes ?? 0) * 2 + expected;
     };
 
-    it('go in the order in which they were used, but for what is pinned, queued, or was just used', async () => {
+    it('are evicted in order of last use, except those pinned, queued or just used', async () => {
       const loader = await start({ MEDIA_QUOTA_BYTES: String(await quotaFor()) });
       const [old, older, pinned] = [
         await upload(loader),
@@ -187,12 +187,12 @@ describe('segments that came over the network', () => {
       expect(await loader.metrics()).toMatch(/^humancast_loader_evictions_total\S* 1$/m);
     });
 
-    it('are refused clearly when nothing may go, and nothing is lost', async () => {
+    it('are rejected with media_store_full if nothing can be evicted, and none is lost', async () => {
       const loader = await start({ MEDIA_QUOTA_BYTES: String(await quotaFor()) });
       const ids = [await upload(loader), await upload(loader), await upload(loader)].map(({ body }) => body.id);
-      const refused = await upload(loader);
-      expect(refused).toMatchObject({ status: 507, body: { code: 'media_store_full' } });
-      expect(refused.body.detail).toContain('MEDIA_QUOTA_BYTES');
+      const rejected = await upload(loader);
+      expect(rejected).toMatchObject({ status: 507, body: { code: 'media_store_full' } });
+      expect(rejected.body.detail).toContain('MEDIA_QUOTA_BYTES');
       expect(await Promise.all(ids.map((id) => isThere(loader, id)))).toEqual([true, true, true]);
     });
   });

@@ -18,7 +18,7 @@ import { writeSegmentFile } from './segment-file.js';
 
 const BUDGET = { runs: 1500, seconds: 5 };
 
-/** What an archive writes into, in memory. */
+/** A media store in memory, into which an archive restores. */
 class Restored {
   readonly parts = new Map<string, string>();
   manifest: SegmentManifest | undefined;
@@ -86,7 +86,7 @@ async function restore(id: string): Promise<{ restored: Restored; isBack: boolea
 }
 
 it(
-  'an archived segment that is damaged anywhere is set aside, and never restored as anything but what it was',
+  'an archived segment damaged anywhere is set aside or restored unchanged',
   async () => {
     const id = 'seg_AAAAAAAAAAAAAAAA';
     const path = join(folder, `${id}.hcs`);
@@ -103,13 +103,13 @@ it(
       const names = await readdir(folder);
       if (back) {
         outcomes.back++;
-        // What comes after the last part is not looked at; everything else is as it was.
+        // Bytes after the last part are not checked; everything else must be unchanged.
         if (restored.manifest?.id !== id) throw new Error('another segment');
         if (JSON.stringify([...restored.parts]) !== JSON.stringify(expected)) throw new Error('other media');
         return;
       }
       if (restored.manifest) throw new Error('a damaged segment was published');
-      // One whose form seems to be another version's stays for that.
+      // A file that seems to be of another format version is left to that version.
       const isOther = /^HCS[02-9]/.test(damaged.toString('latin1', 0, 4));
       if (names.includes(`${id}.hcs`) !== isOther) throw new Error('a damaged file was not set aside');
       outcomes.aside++;
@@ -121,7 +121,7 @@ it(
   fuzzTimeoutMs(BUDGET),
 );
 
-it('the file of another segment under this name is set aside, and nothing of it is stored', async () => {
+it('a file that holds another segment is set aside, and none of it is stored', async () => {
   const [id, other] = [newId('seg'), newId('seg')];
   await writeFile(join(folder, 'other'), await write(other, 2));
   await rename(join(folder, 'other'), join(folder, `${id}.hcs`));

@@ -15,8 +15,8 @@ import { RetentionMetrics } from './retention-metrics.js';
 import { SegmentArchive } from './segment-archive.js';
 import { writeSegmentFile } from './segment-file.js';
 
-/** After a rollback, the archive has what the later version wrote. */
-describe('the archive, with a copy of a later form', () => {
+/** After a rollback, the archive holds copies that the later version wrote. */
+describe('the archive with a copy of a later format', () => {
   const id = newId('seg');
   let directory: string;
   let archive: SegmentArchive;
@@ -36,7 +36,7 @@ describe('the archive, with a copy of a later form', () => {
     );
     archive = new SegmentArchive({
       directory,
-      // Nothing of it is asked for or written.
+      // The store is neither read nor written.
       store: {} as MediaStore,
       clock: systemClock,
       metrics: new RetentionMetrics(createRegistry('test')),
@@ -46,14 +46,14 @@ describe('the archive, with a copy of a later form', () => {
   });
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('does not restore it, and leaves it where it is for the version that wrote it', async () => {
+  it('does not restore the copy, and leaves it for the version that wrote it', async () => {
     expect(await archive.restore(id)).toBe(false);
     expect(await archive.about(id)).toBeUndefined();
     expect(await readdir(directory)).toEqual([`${id}.hcs`]);
     expect(archive.list()).toMatchObject([{ id }]);
   });
 
-  it('knows whose it is, and removes it with its avatar', async () => {
+  it("knows the copy's avatar, and removes it with that avatar", async () => {
     expect(await archive.ofAvatar('bob')).toEqual([]);
     expect(await archive.ofAvatar('ann')).toEqual([id]);
     await archive.forget([id]);

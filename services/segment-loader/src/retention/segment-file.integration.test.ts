@@ -46,7 +46,7 @@ describe('a segment file', () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  it('gives back what was written, in order: three GOPs of each rendition, three chunks of sound', async () => {
+  it('returns what was written, in order: three GOPs per rendition, three PCM chunks', async () => {
     const parts: [PartName, Buffer][] = [];
     const header = await readSegmentFile(path, async (_, name, part) => {
       parts.push([name, part]);
@@ -57,11 +57,11 @@ describe('a segment file', () => {
     for (const [name, part] of parts) expect(part).toEqual(partOf(name));
   });
 
-  it('is nobody else’s to read', async () => {
+  it('is readable only by its owner', async () => {
     expect((await stat(path)).mode & 0o077).toBe(0);
   });
 
-  it('is noticed to be damaged wherever it ends early', async () => {
+  it('is detected as damaged if it is truncated anywhere', async () => {
     const bytes = await readFile(path);
     const cut = join(folder, 'cut');
     for (let length = 0; length < bytes.length; length += 7) {
@@ -73,7 +73,7 @@ describe('a segment file', () => {
     }
   });
 
-  it('is noticed to be damaged wherever a bit is wrong', async () => {
+  it('is detected as damaged if any bit is wrong', async () => {
     const bytes = await readFile(path);
     const wrong = join(folder, 'wrong');
     for (let at = 0; at < bytes.length; at += 11) {
@@ -87,7 +87,7 @@ describe('a segment file', () => {
     }
   });
 
-  it('is not taken for damaged when a later version wrote it', async () => {
+  it('of a later version is not reported as damaged', async () => {
     const later = join(folder, 'later');
     const next = { ...manifest, version: 2 } as unknown as SegmentManifest;
     await writeSegmentFile(later, { manifest: next, retention }, async (name) => partOf(name));
@@ -96,14 +96,14 @@ describe('a segment file', () => {
     await expect(readSegmentFile(later)).rejects.toThrow(UnknownSegmentFile);
   });
 
-  it('is read when a later version wrote it with members that are unknown here', async () => {
+  it('of a later version with unknown members is read', async () => {
     const later = join(folder, 'more');
     const next = { ...manifest, loudness: -23 };
     await writeSegmentFile(later, { manifest: next, retention }, async (name) => partOf(name));
     expect(await readSegmentFile(later)).toEqual({ manifest, retention });
   });
 
-  it('never takes the place of another', async () => {
+  it('never overwrites another file', async () => {
     await expect(writeSegmentFile(path, { manifest, retention }, async (name) => partOf(name))).rejects.toThrow(
       'EEXIST',
     );

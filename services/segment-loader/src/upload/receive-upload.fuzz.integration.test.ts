@@ -37,9 +37,9 @@ function form(...parts: (readonly [name: string, content: Buffer | string, fileN
 
 const CORPUS = [
   form(['file', 'some bytes', 'a.mp4']),
-  form(['video', 'picture', 'v.mp4'], ['audio', 'voice', 'a.wav']),
-  form(['composition', COMPOSITION], ['main', 'picture', 'm.mp4'], ['logo', 'png', 'l.png']),
-  form(['composition', COMPOSITION, 'c.json'], ['main', 'picture', 'm.mp4'], ['logo', 'png', 'l.png']),
+  form(['video', 'image', 'v.mp4'], ['audio', 'audio', 'a.wav']),
+  form(['composition', COMPOSITION], ['main', 'image', 'm.mp4'], ['logo', 'png', 'l.png']),
+  form(['composition', COMPOSITION, 'c.json'], ['main', 'image', 'm.mp4'], ['logo', 'png', 'l.png']),
   form(['stray', 'field'], ['file', Buffer.alloc(3000, 5), 'a.mp4']),
 ];
 

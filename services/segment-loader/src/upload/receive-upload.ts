@@ -175,9 +175,9 @@ class Reception {
 
   #receivedFiles(): ReceivedFiles {
     const [file, video, audio] = PARTS.map((part) => this.#files.get(part));
-    const picture = file ?? video;
-    if (!picture || (file && (video || audio))) throw new HumancastError('bad_request', HINT);
-    return { video: picture, audio };
+    const videoFile = file ?? video;
+    if (!videoFile || (file && (video || audio))) throw new HumancastError('bad_request', HINT);
+    return { video: videoFile, audio };
   }
 
   #receivedComposition(composition: Composition): ReceivedComposition {

@@ -3,7 +3,7 @@ import { temporalLayers } from '../../encode/temporal-layers.js';
 import { RenditionEncoder } from './rendition-encoder.js';
 import { VideoGraph } from './video-graph.js';
 import { VideoMerger } from './video-merger.js';
-import { blackPicture, VideoReader } from './video-reader.js';
+import { blackFrame, VideoReader } from './video-reader.js';
 import type { EncoderSetup } from './wire.js';
 
 export interface LiveFrame {
@@ -55,17 +55,17 @@ export class LiveEncoder {
 
   /** Encodes a frame `count` times. @throws BadFrame, FFmpegError. */
   encode(bytes: Buffer, count = 1): void {
-    const picture = this.#reader.read(bytes);
-    this.show(this.merger ? this.merger.merge(picture) : picture);
+    const frame = this.#reader.read(bytes);
+    this.show(this.merger ? this.merger.merge(frame) : frame);
     for (let i = 0; i < count; i++) this.repeat();
   }
 
   /** Takes over a frame for {@link repeat} to encode, without merging. */
-  show(picture: Frame): void {
-    if (this.#graphs.some((graph) => !graph.accepts(picture))) this.#dropGraphs();
-    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(picture, to));
-    const converted = this.#graphs.map((graph) => graph.convert(picture));
-    picture.free();
+  show(frame: Frame): void {
+    if (this.#graphs.some((graph) => !graph.accepts(frame))) this.#dropGraphs();
+    if (this.#graphs.length === 0) this.#graphs = this.#setup.renditions.map((to) => new VideoGraph(frame, to));
+    const converted = this.#graphs.map((graph) => graph.convert(frame));
+    frame.free();
     for (const former of this.#showing) former.free();
     this.#showing = converted;
   }
@@ -73,11 +73,11 @@ export class LiveEncoder {
   /** Encodes the last frame again, or black if there was none. */
   repeat(): void {
     const { width, height, gopFrames } = this.#setup;
-    if (this.#showing.length === 0) this.show(blackPicture(width, height));
+    if (this.#showing.length === 0) this.show(blackFrame(width, height));
     const number = this.#frames++;
     this.#encoders.forEach((encoder, rendition) => {
-      const picture = this.#showing[rendition];
-      if (picture) this.#onFrame({ rendition, number, ...encoder.encode(picture, number, number % gopFrames === 0) });
+      const frame = this.#showing[rendition];
+      if (frame) this.#onFrame({ rendition, number, ...encoder.encode(frame, number, number % gopFrames === 0) });
     });
   }
 

@@ -3,7 +3,7 @@ import type { ErrorCode } from '@humancast/protocol';
 import { AV_LOG_ERROR } from 'node-av/constants';
 import { type Frame, Log } from 'node-av/lib';
 import { LiveEncoder } from './live-encoder.js';
-import { BadFrame, blackPicture, stillPicture } from './video-reader.js';
+import { BadFrame, blackFrame, stillFrame } from './video-reader.js';
 import {
   type EncoderSetup,
   FROM_ENCODER,
@@ -71,7 +71,7 @@ function handle(encoder: LiveEncoder, { kind, rendition, count, body }: WireMess
 }
 
 function pictureOf({ width, height }: LiveEncoder, codec: number, body: Buffer): Frame {
-  return stillPicture(codec === 0 ? 'vp8' : 'h264', body) ?? blackPicture(width, height);
+  return stillFrame(codec === 0 ? 'vp8' : 'h264', body) ?? blackFrame(width, height);
 }
 
 /** @returns `undefined` once the service has closed its end. */

@@ -24,20 +24,20 @@ export class MultiGraph {
     this.#sink = this.#find('buffersink@out');
   }
 
-  accepts(pictures: readonly Frame[]): boolean {
-    return keyOf(pictures) === this.#key;
+  accepts(frames: readonly Frame[]): boolean {
+    return keyOf(frames) === this.#key;
   }
 
   /** @returns A frame that the caller frees; the inputs remain the caller's. */
-  filter(pictures: readonly Frame[]): Frame {
-    pictures.forEach((picture, i) => {
+  filter(frames: readonly Frame[]): Frame {
+    frames.forEach((frame, i) => {
       const source = this.#sources[i];
-      if (!source) throw new Error('more pictures than the graph has inputs');
-      FFmpegError.throwIfError(source.buffersrcAddFrameSync(picture, AV_BUFFERSRC_FLAG_KEEP_REF), 'filtering');
+      if (!source) throw new Error('more frames than the graph has inputs');
+      FFmpegError.throwIfError(source.buffersrcAddFrameSync(frame, AV_BUFFERSRC_FLAG_KEEP_REF), 'filtering');
     });
     const filtered = new Frame();
     filtered.alloc();
-    FFmpegError.throwIfError(this.#sink.buffersinkGetFrameSync(filtered), 'taking a filtered picture');
+    FFmpegError.throwIfError(this.#sink.buffersinkGetFrameSync(filtered), 'taking a filtered frame');
     return filtered;
   }
 
@@ -57,8 +57,8 @@ function sourceArguments({ width, height, format, colorSpace, colorRange }: Fram
   return `${size}:time_base=1/1000:pixel_aspect=1/1:colorspace=${colorSpace}:range=${colorRange}`;
 }
 
-function keyOf(pictures: readonly Frame[]): string {
-  return pictures
+function keyOf(frames: readonly Frame[]): string {
+  return frames
     .map(({ width, height, format, colorSpace, colorRange }) => [width, height, format, colorSpace, colorRange].join())
     .join(';');
 }

@@ -89,10 +89,10 @@ export class RenditionEncoder {
   }
 
   /** @throws FFmpegError; Error if the encoder delays the frame. */
-  encode(picture: Frame, number: number, keyframe: boolean): { data: Buffer; keyframe: boolean } {
-    picture.pts = BigInt(number);
-    picture.pictType = keyframe ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
-    FFmpegError.throwIfError(this.#context.sendFrameSync(picture), 'encoding');
+  encode(frame: Frame, number: number, keyframe: boolean): { data: Buffer; keyframe: boolean } {
+    frame.pts = BigInt(number);
+    frame.pictType = keyframe ? AV_PICTURE_TYPE_I : AV_PICTURE_TYPE_NONE;
+    FFmpegError.throwIfError(this.#context.sendFrameSync(frame), 'encoding');
     FFmpegError.throwIfError(this.#context.receivePacketSync(this.#packet), 'taking an encoded frame');
     try {
       const { data } = this.#packet;

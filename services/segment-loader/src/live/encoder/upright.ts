@@ -11,18 +11,18 @@ export class Upright {
   #filters = '';
 
   /** @returns The frame itself, or a turned copy, in which case the given one is freed. */
-  turn(picture: Frame): Frame {
-    const filters = filtersFor(picture.getSideData(AV_FRAME_DATA_DISPLAYMATRIX));
-    if (filters === undefined) return picture;
-    if (filters !== this.#filters || !this.#graph?.accepts([picture])) {
+  turn(frame: Frame): Frame {
+    const filters = filtersFor(frame.getSideData(AV_FRAME_DATA_DISPLAYMATRIX));
+    if (filters === undefined) return frame;
+    if (filters !== this.#filters || !this.#graph?.accepts([frame])) {
       this.#graph?.free();
-      this.#graph = new MultiGraph([picture], `[in0]${filters}[out]`);
+      this.#graph = new MultiGraph([frame], `[in0]${filters}[out]`);
       this.#filters = filters;
     }
     try {
-      return this.#graph.filter([picture]);
+      return this.#graph.filter([frame]);
     } finally {
-      picture.free();
+      frame.free();
     }
   }
 }

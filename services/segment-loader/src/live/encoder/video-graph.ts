@@ -24,13 +24,13 @@ export class VideoGraph {
     );
   }
 
-  accepts(picture: Frame): boolean {
-    return this.#graph.accepts([picture]);
+  accepts(frame: Frame): boolean {
+    return this.#graph.accepts([frame]);
   }
 
   /** @returns A frame that the caller frees; the given one remains the caller's. */
-  convert(picture: Frame): Frame {
-    return this.#graph.filter([picture]);
+  convert(frame: Frame): Frame {
+    return this.#graph.filter([frame]);
   }
 
   free(): void {

@@ -33,17 +33,17 @@ export class VideoMerger {
   }
 
   /** Frees the given frame. @returns A frame that the caller frees. @throws FFmpegError. */
-  merge(picture: Frame): Frame {
-    const pictures = [this.#below, picture, this.#above].filter((frame) => frame !== undefined);
-    if (!this.#graph?.accepts(pictures)) {
+  merge(frame: Frame): Frame {
+    const frames = [this.#below, frame, this.#above].filter((each) => each !== undefined);
+    if (!this.#graph?.accepts(frames)) {
       this.#graph?.free();
-      this.#graph = new MultiGraph(pictures, this.#chain());
+      this.#graph = new MultiGraph(frames, this.#chain());
     }
     // Equal timestamps keep the filter from waiting for further frames of an input.
     const pts = BigInt(this.#merged++);
-    for (const frame of pictures) frame.pts = pts;
-    const merged = this.#graph.filter(pictures);
-    picture.free();
+    for (const each of frames) each.pts = pts;
+    const merged = this.#graph.filter(frames);
+    frame.free();
     return merged;
   }
 
@@ -58,9 +58,9 @@ export class VideoMerger {
     const { width, height, matrix } = this.#setup;
     // The receive buffer is reused, so the bytes are copied.
     const own = Buffer.from(bytes);
-    const picture = Frame.fromVideoBuffer(own, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
-    picture.colorSpace = matrix === 'bt601' ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
-    picture.colorRange = AVCOL_RANGE_MPEG;
-    return picture;
+    const frame = Frame.fromVideoBuffer(own, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
+    frame.colorSpace = matrix === 'bt601' ? AVCOL_SPC_SMPTE170M : AVCOL_SPC_BT709;
+    frame.colorRange = AVCOL_RANGE_MPEG;
+    return frame;
   }
 }

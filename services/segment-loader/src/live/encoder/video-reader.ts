@@ -45,13 +45,13 @@ export class VideoReader {
   /** @returns A frame that the caller frees. @throws BadFrame. */
   read(bytes: Buffer): Frame {
     const { width, height, pixelFormat } = this.#setup;
-    if (pixelFormat !== 'jpeg') return rawPicture(bytes, width, height, RAW_FORMAT[pixelFormat]);
+    if (pixelFormat !== 'jpeg') return rawFrame(bytes, width, height, RAW_FORMAT[pixelFormat]);
     const decoded = this.#jpeg && decode(this.#jpeg, bytes);
     if (!decoded) throw new BadFrame('a frame is not a decodable JPEG');
-    const picture = this.#upright.turn(decoded);
-    if (picture.width === width && picture.height === height) return picture;
-    const size = `${picture.width}×${picture.height}`;
-    picture.free();
+    const frame = this.#upright.turn(decoded);
+    if (frame.width === width && frame.height === height) return frame;
+    const size = `${frame.width}×${frame.height}`;
+    frame.free();
     throw new BadFrame(
       `a JPEG is ${size} after its EXIF orientation is applied, but the header states ${width}×${height}`,
     );
@@ -59,7 +59,7 @@ export class VideoReader {
 }
 
 /** Decodes an encoded keyframe. @returns `undefined` if it can't be decoded. */
-export function stillPicture(codec: Codec, bytes: Buffer): Frame | undefined {
+export function stillFrame(codec: Codec, bytes: Buffer): Frame | undefined {
   const decoder = openDecoder(STILL_CODEC[codec]);
   try {
     return decode(decoder, bytes);
@@ -68,16 +68,16 @@ export function stillPicture(codec: Codec, bytes: Buffer): Frame | undefined {
   }
 }
 
-export function blackPicture(width: number, height: number): Frame {
-  return rawPicture(Buffer.alloc(width * height * 3), width, height, AV_PIX_FMT_RGB24);
+export function blackFrame(width: number, height: number): Frame {
+  return rawFrame(Buffer.alloc(width * height * 3), width, height, AV_PIX_FMT_RGB24);
 }
 
-function rawPicture(bytes: Buffer, width: number, height: number, format: AVPixelFormat): Frame {
-  const picture = Frame.fromVideoBuffer(bytes, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
+function rawFrame(bytes: Buffer, width: number, height: number, format: AVPixelFormat): Frame {
+  const frame = Frame.fromVideoBuffer(bytes, { width, height, format, timeBase: { num: 1, den: 1000 }, pts: 0n });
   const isRgb = format !== AV_PIX_FMT_YUV420P;
-  picture.colorSpace = isRgb ? AVCOL_SPC_RGB : AVCOL_SPC_BT470BG;
-  picture.colorRange = isRgb ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
-  return picture;
+  frame.colorSpace = isRgb ? AVCOL_SPC_RGB : AVCOL_SPC_BT470BG;
+  frame.colorRange = isRgb ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
+  return frame;
 }
 
 function openDecoder(id: AVCodecID): CodecContext {
@@ -93,19 +93,19 @@ function openDecoder(id: AVCodecID): CodecContext {
 function decode(decoder: CodecContext, bytes: Buffer): Frame | undefined {
   const packet = new Packet();
   packet.alloc();
-  const picture = new Frame();
-  picture.alloc();
+  const frame = new Frame();
+  frame.alloc();
   try {
     packet.data = bytes;
     if (decoder.sendPacketSync(packet) < 0) return undefined;
-    let got = decoder.receiveFrameSync(picture);
+    let got = decoder.receiveFrameSync(frame);
     if (got < 0) {
       // Some decoders delay their last frame until they are drained.
       decoder.sendPacketSync(null);
-      got = decoder.receiveFrameSync(picture);
+      got = decoder.receiveFrameSync(frame);
       decoder.flushBuffers();
     }
-    return got < 0 ? undefined : picture;
+    return got < 0 ? undefined : frame;
   } finally {
     packet.free();
   }

@@ -16,11 +16,11 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A segment loader without its service, and a Redis of its own that it loads into. */
-export class LoaderScene {
+/** A SegmentLoader without its service, and a Redis of its own that it loads into. */
+export class LoaderFixture {
   readonly redis: Redis;
   readonly store: RedisMediaStore;
-  /** One for all loads: a registry observes its process for as long as that lives. */
+  /** One for all loads, because a registry observes its process as long as that lives. */
   readonly #metrics = new LoaderMetrics(createRegistry('test'));
   readonly #stopRedis: () => Promise<void>;
 
@@ -30,15 +30,15 @@ export class LoaderScene {
     this.#stopRedis = stopRedis;
   }
 
-  static async start(): Promise<LoaderScene> {
+  static async start(): Promise<LoaderFixture> {
     const server = await startRedis();
-    return new LoaderScene(new Redis(server.url), () => server.stop());
+    return new LoaderFixture(new Redis(server.url), () => server.stop());
   }
 
   /**
    * Loads files into a new segment.
-   * @param paths opened for it, and closed again.
-   * @param mediaOf what is made of them, by their descriptors in the same order.
+   * @param paths Files, opened for the load only.
+   * @param mediaOf Maps their descriptors, in the same order, to the media to load.
    */
   async load(
     paths: readonly string[],
@@ -71,7 +71,7 @@ export class LoaderScene {
     }
   }
 
-  /** How many keys there are. */
+  /** @returns The number of keys in Redis. */
   async keyCount(): Promise<number> {
     return (await this.redis.keys('*')).length;
   }
