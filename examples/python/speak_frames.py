@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Speaks with a face drawn by numpy, chunk by chunk, as a model would: python3 speak_frames.py
 
-It makes a session and prints where to watch it; with --session, it speaks in one that is there. HUMANCAST_API_KEY has the key
-(`npm start` keeps it in .humancast/api-key).
+It creates a session and prints a URL to watch; with --session, it speaks in an existing one. HUMANCAST_API_KEY must be set
+(`npm start` keeps the key in .humancast/api-key).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def ellipse(x: float, y: float, width: float, height: float) -> np.ndarray:
 
 
 def draw(loudness: float, time: float) -> np.ndarray:
-    """A face, BGR, whose mouth is as open as the voice is loud."""
+    """Draws a BGR frame of a face whose mouth opens with the loudness."""
     frame = np.empty((SIZE, SIZE, 3), np.uint8)
     frame[:] = (225, 236, 246)
     sway = 0.012 * np.sin(time * 1.7)
@@ -44,7 +44,7 @@ def draw(loudness: float, time: float) -> np.ndarray:
 
 
 def speech(seconds: float) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-    """What a model emits: again and again a list of frames, and the waveform of the same time."""
+    """Yields what a model emits: lists of frames, each with the waveform of the same duration."""
     phase = 0.0
     for first in range(0, round(seconds * FPS), CHUNK_FRAMES):
         count = min(CHUNK_FRAMES, round(seconds * FPS) - first)
@@ -83,7 +83,7 @@ async def main() -> None:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--avatar", default="demo")
-    parser.add_argument("--session", help="the id of a session; without it, one is made")
+    parser.add_argument("--session", help="session id; default: a new session")
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--signaling", default="http://127.0.0.1:8080")
     parser.add_argument("--loader", default="http://127.0.0.1:8081")

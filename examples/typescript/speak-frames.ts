@@ -1,5 +1,5 @@
-// Speaks with a face made of pixels, frame by frame, as a model would: node speak-frames.ts [SESSION]
-// Without a session, it creates one and prints where to watch. HUMANCAST_API_KEY is the key (.humancast/api-key).
+// Speaks with a drawn face, frame by frame, as a model would: node speak-frames.ts [SESSION]
+// Without a session, it creates one and prints where to watch. HUMANCAST_API_KEY must be set (.humancast/api-key).
 import { createInterface } from 'node:readline/promises';
 import { Humancast } from '@humancast/producer';
 
@@ -13,10 +13,10 @@ const { HUMANCAST_API_KEY: apiKey = '', SIGNALING_URL, LOADER_URL } = process.en
 const signalingUrl = SIGNALING_URL ?? 'http://127.0.0.1:8080';
 const humancast = new Humancast({ apiKey, signalingUrl, ...(LOADER_URL && { loaderUrl: LOADER_URL }) });
 
-/** Three syllables a second, each as loud as a half wave. */
+/** Loudness from 0 to 1: three syllables per second, each a half sine wave. */
 const loudness = (seconds: number) => Math.max(0, Math.sin(2 * Math.PI * 3 * seconds));
 
-/** An RGB frame: a face whose mouth is as open as the voice is loud. */
+/** Draws an RGB frame: a face whose mouth opens with the loudness. */
 function draw(open: number): Uint8Array {
   const frame = new Uint8Array(SIZE * SIZE * 3);
   for (let y = 0; y < SIZE; y++) {
@@ -44,9 +44,10 @@ const live = await humancast.live({ avatar: 'demo', session, interrupt: true, ..
 for (let k = 0; k < SECONDS * FPS && !live.interrupted.aborted; k++) {
   const seconds = (sample: number) => (k * SAMPLES + sample) / SAMPLE_RATE;
   const wave = (_: unknown, i: number) => 0.3 * loudness(seconds(i)) * Math.sin(2 * Math.PI * 140 * seconds(i));
-  await live.pushAudio(Float32Array.from({ length: SAMPLES }, wave)); // Both wait while the encoder is busy.
+  await live.pushAudio(Float32Array.from({ length: SAMPLES }, wave)); // Both calls wait while the encoder is busy.
   await live.pushVideo(draw(loudness(seconds(0))));
 }
 const { segment, frames, durationMs } = await live.end();
-const heard = live.interruptedAtMs === undefined ? '' : `, interrupted after ${Math.round(live.interruptedAtMs)} ms`;
-console.log(`${segment}: ${frames} frames, ${durationMs} ms${heard}`);
+const interruption =
+  live.interruptedAtMs === undefined ? '' : `, interrupted after ${Math.round(live.interruptedAtMs)} ms`;
+console.log(`${segment}: ${frames} frames, ${durationMs} ms${interruption}`);

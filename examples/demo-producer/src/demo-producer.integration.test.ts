@@ -23,7 +23,7 @@ const SESSION: Omit<SessionDetails, 'id'> = {
 
 const SIZE = 160;
 
-/** What signaling and the loader are asked, and in which order. */
+/** Serves the routes of signaling and the loader that the demo producer uses, and records the requests in order. */
 class FakeBackend {
   readonly loader: FakeLoader;
   readonly asked: string[] = [];
@@ -64,7 +64,7 @@ const peakOf = ({ audio }: Received) => {
   return new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2).reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 };
 
-describe('the demo producer', () => {
+describe('startDemoProducer()', () => {
   let backend: FakeBackend;
   let producer: RunningDemoProducer;
   let session: string;
@@ -108,13 +108,13 @@ describe('the demo producer', () => {
   afterEach(() => producer.close());
   afterAll(() => backend.loader.close());
 
-  it('says a text: as much picture as sound, with a voice in it and a mouth that moves', async () => {
+  it('POST /v1/say pushes a text as equally long audio and video, with an audible voice and a moving mouth', async () => {
     backend.loader.keepFrames = true;
     const { status, body } = await say({ session, text: 'Hello there. How are you?' });
     expect(status).toBe(202);
     const { last } = backend.loader;
     expect(body).toEqual({ ahead: 0, segment: last.segment });
-    await waitFor('it is pushed', () => last.outcome === 'end');
+    await waitFor('the push to end', () => last.outcome === 'end');
     backend.loader.keepFrames = false;
     expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
     expect(last.start).toMatchObject({ pixelFormat: 'i420', width: SIZE, height: SIZE, fps: 30, sampleRate: 22_050 });
@@ -124,11 +124,11 @@ describe('the demo producer', () => {
     expect(last.frames[0]?.equals(last.frames[10] as Buffer)).toBe(false);
   });
 
-  it('cuts itself off for a text that interrupts, and stops the old voice before it makes the new one', async () => {
+  it('POST /v1/say with `interrupt` stops the current speech before synthesizing the new text', async () => {
     const text = 'This is a rather long sentence that would take a while to say. And another one.';
     await say({ session, text });
     const [first] = loaded();
-    await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    await waitFor('speech', () => (first?.frameTimesMs.length ?? 0) > 3);
     backend.asked.length = 0;
     const { body } = await say({ session, text: 'Stop.', interrupt: true });
     const second = backend.loader.last;
@@ -136,20 +136,23 @@ describe('the demo producer', () => {
     expect(second.segment).not.toBe(first?.segment);
     expect(second.start?.interrupt).toBe(true);
     expect(backend.asked).toContain('POST sessions interrupt');
-    await waitFor('the second is pushed', () => second.outcome === 'end');
+    await waitFor('the second push to end', () => second.outcome === 'end');
     expect(first?.outcome).toBe('gone');
   });
 
-  it('says texts that do not interrupt one after the other, as many as may wait', async () => {
+  it('POST /v1/say queues texts that do not interrupt, and rejects with queue_full beyond the limit', async () => {
     await say({ session, text: 'One.' });
     expect((await say({ session, text: 'Two.' })).body).toEqual({ ahead: 1 });
     expect(await say({ session, text: 'Three.' })).toMatchObject({ status: 409, body: { code: 'queue_full' } });
-    await waitFor('both are pushed', () => loaded().length === 2 && loaded().every(({ outcome }) => outcome === 'end'));
+    await waitFor(
+      'both pushes to end',
+      () => loaded().length === 2 && loaded().every(({ outcome }) => outcome === 'end'),
+    );
     const [one, two] = loaded();
     expect(two?.startedAtMs).toBeGreaterThan(one?.frameTimesMs.at(-1) ?? Number.NaN);
   });
 
-  it('speaks in as many sessions at once as allowed', async () => {
+  it('POST /v1/say rejects a session beyond the limit with no_capacity', async () => {
     const small = await start({ SAY_SESSION_LIMIT: '1' });
     const text = 'A sentence of some length.';
     expect((await say({ session, text }, { at: small })).status).toBe(202);
@@ -159,54 +162,54 @@ describe('the demo producer', () => {
     await small.close();
   });
 
-  it('does not say a text that waited when the session is interrupted, and says the next', async () => {
+  it('session.interrupted drops the waiting texts; the next request is spoken', async () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const [first] = loaded();
-    await waitFor('it speaks', () => (first?.frameTimesMs.length ?? 0) > 3);
+    await waitFor('speech', () => (first?.frameTimesMs.length ?? 0) > 3);
     expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
     backend.event({ type: 'session.interrupted', interruptedSeq: 1 });
     first?.send({ type: 'interrupted', positionMs: 100 });
-    await waitFor('it stops', () => first?.outcome === 'gone');
+    await waitFor('the push to stop', () => first?.outcome === 'gone');
     expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
-    await waitFor('the next is pushed', () => backend.loader.last.outcome === 'end');
+    await waitFor('the next push to end', () => backend.loader.last.outcome === 'end');
     expect(loaded()).toHaveLength(2);
     await slow.close();
   });
 
-  it('stops drawing when the viewer interrupts', async () => {
+  it('the push stops when the viewer interrupts', async () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const { last } = backend.loader;
-    await waitFor('it speaks', () => last.frameTimesMs.length > 3);
+    await waitFor('speech', () => last.frameTimesMs.length > 3);
     last.send({ type: 'interrupted', positionMs: 100 });
-    await waitFor('it stops', () => last.outcome === 'gone');
+    await waitFor('the push to stop', () => last.outcome === 'gone');
     expect(last.frameTimesMs.length).toBeLessThan(60);
     await slow.close();
   });
 
-  it('stops when the session ends', async () => {
+  it('the push stops when the session ends, and further texts are rejected with session_not_found', async () => {
     const slow = await start({ SAY_AHEAD_MS: '100' });
     await say({ session, text: 'A long sentence that goes on and on, and on, and on.' }, { at: slow });
     const { last } = backend.loader;
-    await waitFor('it listens', () => backend.asked.includes('GET sessions events'));
+    await waitFor('the event stream', () => backend.asked.includes('GET sessions events'));
     backend.event({ type: 'session.ended', reason: 'deleted' });
-    await waitFor('it stops', () => last.outcome === 'gone');
+    await waitFor('the push to stop', () => last.outcome === 'gone');
     backend.ended.add(session);
     const refused = await say({ session, text: 'Hello?' }, { at: slow });
     expect(refused).toMatchObject({ status: 404, body: { code: 'session_not_found' } });
     await slow.close();
   });
 
-  it('removes what was made for one moment when it has been heard', async () => {
+  it('a segment is deleted once it has finished playing', async () => {
     await say({ session, text: 'Hi.' });
     const { segment } = backend.loader.last;
-    await waitFor('it is pushed', () => backend.loader.last.outcome === 'end');
+    await waitFor('the push to end', () => backend.loader.last.outcome === 'end');
     expect(backend.asked).not.toContain('DELETE segments');
     expect(backend.asked).toContain('GET sessions events');
     const finished = { seq: 1, positionMs: 900, interrupted: false, reason: 'finished' };
     backend.event({ type: 'speech.finished', segment, ...finished });
-    await waitFor('it is removed', () => backend.asked.includes('DELETE segments'));
+    await waitFor('the segment to be deleted', () => backend.asked.includes('DELETE segments'));
   });
 
   it.each([
@@ -215,12 +218,12 @@ describe('the demo producer', () => {
     [{ session: 'someone', text: 'Hello' }, 400, 'bad_request'],
     [{ words: 'Hello' }, 400, 'bad_request'],
     [{ text: 'a'.repeat(70_000) }, 413, 'message_too_large'],
-  ])('refuses %j', async (order, status, code) => {
+  ])('POST /v1/say rejects %j', async (order, status, code) => {
     expect(await say({ session, ...order })).toMatchObject({ status, body: { code } });
     expect(loaded()).toEqual([]);
   });
 
-  it('serves nobody without an API key, and tells nothing of its own', async () => {
+  it('POST /v1/say requires an API key, and hides errors of the producer’s own key as unavailable', async () => {
     expect(await say({ session, text: 'Hello' }, { auth: 'guess' })).toMatchObject({ status: 401 });
     backend.loader.refusal = 'unauthorized';
     expect(await say({ session, text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
@@ -229,7 +232,7 @@ describe('the demo producer', () => {
   });
 });
 
-it('documents every setting', () => {
+it('README lists every setting of the demo producer with its default', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
   for (const { variable, fallback } of Object.values(demoProducerSettings)) {
     expect(readme).toContain(`\`${variable}\``);

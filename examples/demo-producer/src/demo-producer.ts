@@ -18,7 +18,7 @@ import { FaceCamera } from './video/face-camera.js';
 import { IdlePoses } from './video/idle-pose.js';
 
 export interface RunningDemoProducer extends RunningService {
-  /** The one that was given, unless that was 0. */
+  /** The configured port, or the assigned one if that was 0. */
   readonly port: number;
 }
 
@@ -29,7 +29,7 @@ export async function startDemoProducer(
   tracer: Tracer = NO_TRACER,
 ): Promise<RunningDemoProducer> {
   const { apiKeys, signalingUrl, loaderUrl } = config;
-  // Hashes are for checking only.
+  // A hashed key can check callers but not authenticate to the services.
   const apiKey = apiKeys.find((key) => !isHashed(key));
   if (apiKey === undefined) throw new ConfigError('HUMANCAST_API_KEY: not set; it must be an API key of the services');
   const registry = createRegistry('demo-producer');

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-/** What this service counts; each name starts with `humancast_say_`. */
+/** Metrics of this service; each name starts with `humancast_say_`. */
 export class SayMetrics {
   readonly texts: Counter<'outcome'>;
   readonly speaking: Gauge;

@@ -4,7 +4,7 @@ import { OnceByKey } from './once-by-key.js';
 const command = (key: string, fingerprint = 'a') => ({ key, fingerprint, ttlMs: 60_000 });
 
 describe('OnceByKey', () => {
-  it('does a command once for each key and session, and answers all who send it', async () => {
+  it('run() acts once for each key and scope, and gives every caller the same answer', async () => {
     const once = new OnceByKey<number>();
     let done = 0;
     const act = async () => ++done;
@@ -14,13 +14,13 @@ describe('OnceByKey', () => {
     expect(() => once.run(command('k', 'b'), 's', act)).toThrow('Idempotency-Key');
   });
 
-  it('lets a command that failed be tried again', async () => {
+  it('run() repeats a command that failed', async () => {
     const once = new OnceByKey<number>();
     await expect(once.run(command('k'), 's', () => Promise.reject(new Error('busy')))).rejects.toThrow('busy');
     expect(await once.run(command('k'), 's', async () => 7)).toBe(7);
   });
 
-  it('remembers a thousand', async () => {
+  it('run() forgets the oldest of more than 1000 commands', async () => {
     const once = new OnceByKey<number>();
     for (let i = 0; i <= 1000; i++) await once.run(command(`k${i}`), 's', async () => i);
     expect(await once.run(command('k1000'), 's', async () => -1)).toBe(1000);

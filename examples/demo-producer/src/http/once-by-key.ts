@@ -1,6 +1,6 @@
 import { type Command, HumancastError } from '@humancast/shared';
 
-/** Commands remembered at once; the oldest makes room. */
+/** Maximum number of remembered commands; the oldest is evicted. */
 const LIMIT = 1000;
 
 interface Done<T> {
@@ -9,12 +9,12 @@ interface Done<T> {
   readonly answer: Promise<T>;
 }
 
-/** Does a command once for each key, and answers all who send it the same. Those that fail are forgotten, and may be tried again. */
+/** Runs a command once per key and gives every caller the same answer. Failed commands are forgotten and may be retried. */
 export class OnceByKey<T> {
   readonly #done = new Map<string, Done<T>>();
 
   /**
-   * @param scope within which a key means one command.
+   * @param scope the scope in which a key identifies one command.
    * @throws HumancastError `idempotency_key_reused`, or what `act` throws.
    */
   run(command: Command | undefined, scope: string, act: () => Promise<T>): Promise<T> {

@@ -28,7 +28,7 @@ export interface SayServerOptions {
   take: (sayRequest: SayRequest) => Promise<SayResult>;
 }
 
-/** `POST /v1/say` `{session, text, interrupt?}`, for who has an API key: signaling, and backends. */
+/** Serves `POST /v1/say` `{session, text, interrupt?}` to holders of an API key: signaling and backends. */
 export class SayServer {
   readonly #server: Server;
   readonly #keys: ApiKeys;
@@ -85,9 +85,9 @@ export class SayServer {
   /** @throws HumancastError `not_found`, `method_not_allowed`, `unauthorized`. */
   #admit({ url, method, headers }: IncomingMessage): void {
     if (url !== '/v1/say') throw new HumancastError('not_found');
-    if (method !== 'POST') throw new HumancastError('method_not_allowed', 'only POST is allowed here');
+    if (method !== 'POST') throw new HumancastError('method_not_allowed', 'use POST');
     if (!this.#keys.find(bearerOf(headers.authorization) ?? ''))
-      throw new HumancastError('unauthorized', 'this needs an API key');
+      throw new HumancastError('unauthorized', 'an API key is required');
   }
 }
 

@@ -2,7 +2,7 @@ import { ProducerError } from '@humancast/producer';
 import { type ErrorCode } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
 
-/** What the caller can do something about; all else, such as a wrong API key of ours, is not for them. */
+/** Errors the caller can act on. All others, such as a wrong API key of this service, are reported as `unavailable`. */
 const FOR_THE_CALLER: readonly ErrorCode[] = [
   'avatar_not_found',
   'media_store_full',
@@ -14,7 +14,7 @@ const FOR_THE_CALLER: readonly ErrorCode[] = [
   'too_many_pushes',
 ];
 
-/** A failure as the caller is told of it. */
+/** @returns the error to report to the caller. */
 export function callerError(error: unknown): HumancastError {
   if (error instanceof HumancastError) return error;
   if (!(error instanceof ProducerError)) return new HumancastError('internal', { cause: error });

@@ -5,9 +5,9 @@ import { type Pacemaker, pushSpeech } from './live-speech.js';
 
 const DRAW_MS = 10;
 
-describe('pushing speech', () => {
+describe('pushSpeech()', () => {
   let nowMs: number;
-  /** When each frame was pushed. */
+  /** Times at which frames were pushed, ms. */
   let frames: number[];
   let sounds: number;
   const time: Pacemaker = {
@@ -42,7 +42,7 @@ describe('pushing speech', () => {
   }
   const options = { aheadMs: 200, signal: new AbortController().signal };
 
-  it('is as fast as it can until it is ahead, and then as fast as it is heard', async () => {
+  it('pushes without pause until it is aheadMs ahead, then in real time', async () => {
     await pushSpeech(push, utterances(60, 60), camera, options, time);
     expect(frames.slice(0, 7)).toEqual([1010, 1020, 1030, 1040, 1050, 1060, 1070]);
     for (const [frame, pushedMs] of frames.entries()) {
@@ -53,7 +53,7 @@ describe('pushing speech', () => {
     expect([frames.length, sounds]).toEqual([120, 120]);
   });
 
-  it('goes round the event loop after every frame, also when it is late', async () => {
+  it('yields to the event loop after every frame, even when late', async () => {
     const naps: number[] = [];
     const slow = {
       frameOf: () => {
@@ -66,7 +66,7 @@ describe('pushing speech', () => {
     expect(naps).toEqual([0, 0, 0, 0, 0]);
   });
 
-  it('stops at the next frame when it is told to', async () => {
+  it('stops at the next frame once the signal aborts', async () => {
     const abort = new AbortController();
     const onStart = () => abort.abort(new Error('enough'));
     const speech = pushSpeech(push, utterances(60), camera, { aheadMs: 200, signal: abort.signal, onStart }, time);

@@ -3,7 +3,7 @@ import type { LivePush } from '@humancast/producer';
 import { FRAMES_PER_SECOND, type Utterance } from '../speech/utterances.js';
 import type { FaceCamera } from '../video/face-camera.js';
 
-/** Time, as pacing needs it. */
+/** Clock for pacing; tests use a fake one. */
 export interface Pacemaker {
   nowMs(): number;
   sleep(ms: number, signal: AbortSignal): Promise<void>;
@@ -15,16 +15,17 @@ const REAL_TIME: Pacemaker = {
 };
 
 export interface LiveSpeechOptions {
-  /** How far frames are drawn ahead of real time. */
+  /** How far frames are drawn ahead of real time, ms. */
   aheadMs: number;
   signal: AbortSignal;
-  /** The first frame has been pushed. */
+  /** Called once the first frame has been pushed. */
   onStart?: () => void;
 }
 
 /**
- * Draws and pushes utterances, at real time but for what is ahead: a machine that draws as fast as it can has no time left for
- * anything else, and draws what nobody may come to see.
+ * Draws and pushes utterances in real time, at most `aheadMs` ahead: drawing without pause would starve everything else, and
+ * waste
+ * work on speech that is interrupted.
  * @throws what the push fails with, or the signal's reason.
  */
 export async function pushSpeech(
@@ -44,7 +45,7 @@ export async function pushSpeech(
       await push.pushVideo(camera.frameOf(utterance.poseAt(frame)));
       if (++pushed === 1) onStart?.();
       const earlyMs = startMs + (pushed * 1000) / FRAMES_PER_SECOND - aheadMs - time.nowMs();
-      // At least once around the event loop after each frame: drawing must not keep requests waiting.
+      // Sleeps at least one turn of the event loop after each frame: drawing must not delay requests.
       await time.sleep(Math.max(0, earlyMs), signal);
     }
   }

@@ -11,20 +11,20 @@ export interface SayRequest {
   session: string;
   text: string;
   interrupt: boolean;
-  /** Of whoever ordered it. */
+  /** W3C trace context of the request. */
   traceparent?: string | undefined;
 }
 
 export interface SayResult {
-  /** Texts of this session that are said before. */
+  /** Number of texts of this session that are spoken first. */
   ahead: number;
-  /** When there are none: the segment, which is open and about to play. */
+  /** The segment, open and about to play, if `ahead` is 0. */
   segment?: string;
 }
 
 const BUSY_RETRY_SECONDS = 5;
 
-/** Takes texts, and gives each to the speaker of its session. */
+/** Passes each text to the speaker of its session. */
 export class SayService {
   readonly #parts: SpeakerParts;
   readonly #limits: SayLimits;
@@ -35,7 +35,7 @@ export class SayService {
     this.#limits = limits;
   }
 
-  /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or whatever keeps it from being said. */
+  /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or the error that prevented the speech. */
   async take({ session, text, interrupt, traceparent }: SayRequest): Promise<SayResult> {
     this.#requireSayable(text);
     const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt, traceparent });
@@ -49,9 +49,9 @@ export class SayService {
   #requireSayable(text: string): void {
     const { textLimit } = this.#limits;
     if (text.length > textLimit) {
-      throw new HumancastError('bad_request', `text: ${text.length} characters are more than the ${textLimit} allowed`);
+      throw new HumancastError('bad_request', `text: ${text.length} characters exceed the limit of ${textLimit}`);
     }
-    if (sentencesOf(text).length === 0) throw new HumancastError('bad_request', 'text: there is nothing to say in it');
+    if (sentencesOf(text).length === 0) throw new HumancastError('bad_request', 'text: contains no letters or digits');
   }
 
   #speakerOf(session: string): SessionSpeaker {
@@ -60,7 +60,7 @@ export class SayService {
     const busy = [...this.#speakers.values()].filter(({ isBusy }) => isBusy).length;
     if (busy >= this.#limits.sessionLimit) {
       throw new HumancastError('no_capacity', {
-        detail: 'as many sessions are spoken in as allowed',
+        detail: 'the limit of sessions speaking at once is reached',
         retryAfterSeconds: BUSY_RETRY_SECONDS,
       });
     }

@@ -14,7 +14,7 @@ export interface SpeakerParts {
   humancast: Humancast;
   camera: FaceCamera;
   idlePoses: IdlePoses;
-  /** Of all speakers: synthesis takes several processes, and can't be stopped once it has begun. */
+  /** Limits synthesis over all speakers: each run takes several processes and cannot be stopped. */
   synthesis: Gate;
   metrics: SayMetrics;
   logger: Logger;
@@ -27,31 +27,31 @@ export interface SpeakerLimits {
   aheadMs: number;
 }
 
-/** A text on its way. */
+/** A text between its request and the end of its push. */
 interface QueuedText {
   readonly text: string;
   readonly interrupt: boolean;
-  /** Texts before it when it came. */
+  /** Number of texts queued before it when it arrived. */
   readonly ahead: number;
   readonly receivedAtMs: number;
   readonly abort: AbortController;
-  /** The segment, once it is open. */
+  /** Resolves with the segment once the push is open. */
   readonly opened: PromiseWithResolvers<string>;
   readonly span: Span;
-  /** Until its first frame is pushed. */
+  /** Latency stages up to the first pushed frame. */
   readonly stages: Stages;
-  /** Whether it is a segment in the session's queue: then its end is told by that. */
+  /** Whether the segment is in the session's queue. From then on the push reports an interruption. */
   isOpen: boolean;
 }
 
 type Outcome = 'said' | 'interrupted' | 'failed';
 
-/** How its segments are called: others than the one it was typed for need not read it. */
+/** Name of the segments; it hides the text from other readers of the session. */
 const SEGMENT_NAME = 'Typed text';
-/** After the last push, so long is waited for the end of what is being heard. */
+/** Time to wait for the end of playback after the last push. */
 const LINGER_MS = 60_000;
 
-/** Says texts in one session: one after the other, or each in place of the one before. */
+/** Speaks texts in one session, one after the other; a text with `interrupt` replaces the queued ones. */
 export class SessionSpeaker {
   readonly #session: string;
   readonly #parts: SpeakerParts;
@@ -60,15 +60,15 @@ export class SessionSpeaker {
   readonly #logger: Logger;
   readonly #closing = new AbortController();
   readonly #texts = new Set<QueuedText>();
-  /** Segments were made for one moment: they are removed when they have been both pushed and heard. */
+  /** Segments still being pushed or played. A segment is deleted once it is in neither set. */
   readonly #pushing = new Set<string>();
   readonly #unfinished = new Set<string>();
-  /** Keys of interruptions of its own whose events have not come yet. */
+  /** Idempotency keys of the speaker's own interruptions whose events have not arrived yet. */
   readonly #interruptions = new Set<string>();
   #last: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
-  /** @param onIdle called once, when there is nothing left to do. */
+  /** @param onIdle called once, when the speaker has nothing left to do. */
   constructor(session: string, parts: SpeakerParts, limits: SpeakerLimits, onIdle: () => void) {
     this.#session = session;
     this.#parts = parts;
@@ -78,13 +78,13 @@ export class SessionSpeaker {
     void this.#follow();
   }
 
-  /** Whether it says something, or is about to. */
+  /** Whether a text is queued or being spoken. */
   get isBusy(): boolean {
     return this.#texts.size > 0;
   }
 
   /**
-   * @returns how many texts are before this one; and its segment, as soon as it is open.
+   * @returns the number of texts before this one, and its segment once it is open.
    * @throws HumancastError `queue_full`.
    */
   say(
@@ -92,10 +92,10 @@ export class SessionSpeaker {
     { interrupt, traceparent }: { interrupt: boolean; traceparent?: string | undefined },
   ): { ahead: number; opened: Promise<string> } {
     clearTimeout(this.#linger);
-    if (interrupt) this.#drop(new HumancastError('replaced', 'another text is said instead'));
+    if (interrupt) this.#drop(new HumancastError('replaced', 'another text replaced this one'));
     const ahead = this.#texts.size;
     if (ahead > this.#limits.queueLimit) {
-      throw new HumancastError('queue_full', 'as many texts wait to be said in this session as allowed');
+      throw new HumancastError('queue_full', 'the limit of texts waiting in this session is reached');
     }
     const opened = Promise.withResolvers<string>();
     opened.promise.catch(() => {});
@@ -110,7 +110,7 @@ export class SessionSpeaker {
     return { ahead, opened: opened.promise };
   }
 
-  /** Stops in the middle of what it says. May be called twice. */
+  /** Stops speaking at once. May be called twice. */
   close(): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
@@ -142,19 +142,19 @@ export class SessionSpeaker {
       outcome = await this.#speak(queued);
     } catch (error) {
       if (signal.aborted) outcome = 'interrupted';
-      else this.#logger.warn({ err: error }, 'a text could not be said');
+      else this.#logger.warn({ err: error }, 'failed to speak a text');
       queued.opened.reject(callerError(error));
     } finally {
       metrics.speaking.dec();
       metrics.texts.inc({ outcome });
-      this.#logger.info({ outcome, ...traceFields(queued.span.traceparent) }, 'done');
+      this.#logger.info({ outcome, ...traceFields(queued.span.traceparent) }, 'text finished');
       queued.span.end(outcome === 'said' ? {} : { error: outcome });
       this.#texts.delete(queued);
       this.#closeWhenIdle();
     }
   }
 
-  /** Synthesis begins first of all: it takes the longest, and what else must be done goes on beside it. */
+  /** Starts synthesis first: it takes the longest, and the rest runs beside it. */
   async #speak(queued: QueuedText): Promise<Outcome> {
     const { humancast, synthesis, idlePoses } = this.#parts;
     const { signal } = queued.abort;
@@ -168,7 +168,7 @@ export class SessionSpeaker {
     const utterances = utterancesOf(queued.text, this.#limits.voice, synthesize, startPose);
     const [{ avatar, nextCut }] = await Promise.all([
       humancast.session(this.#session, { signal }),
-      // What is said now stops at once, not when this begins; and before this is queued, which it would drop too.
+      // Interrupts before opening the push, so that current speech stops at once and the new segment is not dropped with it.
       queued.interrupt ? this.#interrupt(signal) : undefined,
     ]);
     started.resolve(idlePoses.after(nextCut, performance.now()));
@@ -245,15 +245,15 @@ export class SessionSpeaker {
         if (event.type === 'speech.finished' && this.#unfinished.delete(event.segment)) this.#onFinished(event.segment);
       }
     } catch (error) {
-      // A session that is not there: who wanted something said in it is told so.
-      this.#logger.debug({ err: error }, 'no events');
+      // If the session does not exist, the request itself fails with that error.
+      this.#logger.debug({ err: error }, 'failed to read session events');
     }
   }
 
-  /** Somebody wants silence: texts that are not in the session's queue yet are not said any more either. */
+  /** Drops texts whose segment is not yet in the session's queue; an interruption covers them, too. */
   #interrupted(key: string | undefined): void {
     if (key !== undefined && this.#interruptions.delete(key)) return;
-    const reason = new HumancastError('replaced', 'the session was interrupted before this text was begun');
+    const reason = new HumancastError('replaced', 'the session was interrupted before this text began');
     this.#drop(reason, (queued) => !queued.isOpen);
   }
 
@@ -265,10 +265,12 @@ export class SessionSpeaker {
   #deleteSegment(segment: string): void {
     this.#parts.humancast
       .deleteSegment(segment)
-      .catch((error: unknown) => this.#logger.debug({ err: error, segment }, 'not removed; it will expire'));
+      .catch((error: unknown) =>
+        this.#logger.debug({ err: error, segment }, 'failed to delete segment; it will expire'),
+      );
   }
 
-  /** Nothing to say: until all of it has been heard, there is something to tidy up. */
+  /** Closes the speaker once every segment has finished, or after LINGER_MS. */
   #closeWhenIdle(): void {
     if (this.#texts.size > 0 || this.#closing.signal.aborted) return;
     clearTimeout(this.#linger);

@@ -4,8 +4,8 @@ import { Gate } from './gate.js';
 const { signal } = new AbortController();
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('a gate', () => {
-  it('lets so many in, and then one for each that leaves, in order', async () => {
+describe('Gate', () => {
+  it('pass() admits waiting callers in order as others leave', async () => {
     const gate = new Gate(2);
     const inside: string[] = [];
     const leave = new Map<string, () => void>();
@@ -28,7 +28,7 @@ describe('a gate', () => {
     expect(await gate.pass(signal, async () => 'free')).toBe('free');
   });
 
-  it('forgets who gives up, and lets the next in after who failed', async () => {
+  it('pass() skips callers that gave up, and admits the next after a failure', async () => {
     const gate = new Gate(1);
     const work = Promise.withResolvers<void>();
     const failing = gate.pass(signal, () => work.promise);

@@ -1,4 +1,4 @@
-/** Lets so many in at once; the others wait for their turn, in order, or give up. */
+/** Limits how many callers run at once; others wait in order, or give up. */
 export class Gate {
   readonly #limit: number;
   readonly #waiting = new Set<() => void>();
@@ -8,7 +8,7 @@ export class Gate {
     this.#limit = limit;
   }
 
-  /** @throws the signal's reason, when that aborts before the work has begun; and what the work throws. */
+  /** @throws the signal's reason if it aborts before the work begins; or what the work throws. */
   async pass<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     if (this.#inside >= this.#limit) await this.#turn(signal);
@@ -35,7 +35,7 @@ export class Gate {
     });
   }
 
-  /** The place goes to whoever waits the longest. */
+  /** Hands the slot to the longest-waiting caller. */
   #leave(): void {
     const [next] = this.#waiting;
     if (!next) {

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sentencesOf } from './sentences.js';
 
-describe('sentences', () => {
-  it('keep their marks', () => {
+describe('sentencesOf()', () => {
+  it('keeps punctuation marks', () => {
     expect(sentencesOf('Hello! I am  here, for you. Version 2.5 is\nfine?')).toEqual([
       'Hello!',
       'I am  here, for you.',
@@ -12,18 +12,18 @@ describe('sentences', () => {
     ]);
   });
 
-  it('are none where nothing can be said', () => {
+  it('returns an empty list for a text without letters or digits', () => {
     expect(sentencesOf(' … !? \n--')).toEqual([]);
   });
 
-  it('are cut after a mark when they are long', () => {
+  it('splits a long sentence after a comma', () => {
     const long = `${'a '.repeat(60)}b, ${'c '.repeat(60)}d.`;
     const [first, second] = sentencesOf(long);
     expect(first?.endsWith('b,')).toBe(true);
     expect(second?.endsWith('d.')).toBe(true);
   });
 
-  it('are never long, and lose no letter', () => {
+  it('returns sentences of at most 160 characters, and loses no letter', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 2000, unit: fc.constantFrom('a', 'é', ' ', '.', ',', '\n', '7') }), (text) => {
         const sentences = sentencesOf(text);

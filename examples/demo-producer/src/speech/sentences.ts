@@ -1,9 +1,10 @@
-/** A sentence without an end would keep the listener waiting until all of it has been synthesised. */
+/** Maximum length of a sentence, characters. A longer one would delay the speech until all of it is synthesized. */
 const LONGEST = 160;
 
 /**
- * A text in the pieces in which it is synthesised, so that the first is heard while the next is being made. Nothing that can't
- * be said is left.
+ * Splits a text into the pieces to synthesize, so that the first plays while the next is being made. Pieces without letters
+ * or
+ * digits are dropped.
  */
 export function sentencesOf(text: string): string[] {
   return text
@@ -12,7 +13,7 @@ export function sentencesOf(text: string): string[] {
     .filter((sentence) => /[\p{L}\p{N}]/u.test(sentence));
 }
 
-/** In halves, and these again: after the mark or, without one, the space that is nearest to the middle. */
+/** Splits a sentence at the comma, colon or semicolon, else the space, nearest to its middle; repeats for the halves. */
 function cut(sentence: string): string[] {
   if (sentence.length <= LONGEST) return [sentence];
   const at = nearestToMiddle(sentence, /(?<=[,;:])\s+/g) ?? nearestToMiddle(sentence, /\s+/g) ?? LONGEST;

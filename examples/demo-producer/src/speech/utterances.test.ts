@@ -7,7 +7,7 @@ const SPEECH: Speech = {
   phonemes: [{ ipa: 'a', stress: 2, startSeconds: 0, endSeconds: 0.5 }],
 };
 
-/** Synthesis that is done when told to. */
+/** A synthesizer whose results the test resolves. */
 function byHand() {
   const asked: string[] = [];
   const pending: PromiseWithResolvers<Speech>[] = [];
@@ -26,8 +26,8 @@ async function first(text: string): Promise<Utterance> {
   return value;
 }
 
-describe('utterances', () => {
-  it('are synthesised one ahead, and no more', async () => {
+describe('utterancesOf()', () => {
+  it('synthesizes one sentence ahead, and no more', async () => {
     const { asked, pending, synthesize } = byHand();
     const utterances = utterancesOf('One. Two. Three. Four.', 'en', synthesize);
     const one = utterances.next();
@@ -42,12 +42,12 @@ describe('utterances', () => {
     pending[2]?.reject(new Error('nobody hears this'));
   });
 
-  it('fail where their synthesis fails', async () => {
+  it('rejects when synthesis fails', async () => {
     const utterances = utterancesOf('One.', 'en', () => Promise.reject(new Error('no voice')));
     await expect(utterances.next()).rejects.toThrow('no voice');
   });
 
-  it('hold all of the sound, with silence and a face at rest at both ends', async () => {
+  it('yields all audio, with silence and a neutral face at both ends', async () => {
     const utterance = await first('Ah.');
     const frames = Array.from({ length: utterance.frames }, (_, frame) => utterance.audioOf(frame));
     expect(frames.every(({ length }) => length === SAMPLES_PER_FRAME)).toBe(true);
@@ -62,7 +62,7 @@ describe('utterances', () => {
     expect(utterance.poseAt(8).mouth.open).toBeGreaterThan(0.3);
   });
 
-  it('begin in the pose that is asked for when it is time, the first one', async () => {
+  it('begins the first utterance in the requested pose', async () => {
     const left = { ...NEUTRAL_POSE, head: { yaw: -0.3, pitch: 0.1, tilt: 0 } };
     const utterances = utterancesOf(
       'One. Two.',

@@ -9,16 +9,18 @@ import {
 import { sentencesOf } from './sentences.js';
 
 export const FRAMES_PER_SECOND = 30;
-/** 735, exactly. */
+/** 735 samples, exactly. */
 export const SAMPLES_PER_FRAME = SPEECH_SAMPLE_RATE / FRAMES_PER_SECOND;
 
-/** The mouth opens before the voice is heard, but nobody should have to wait for it. */
+/** Time for the mouth to open before the voice, s; short, because it delays the speech. */
 const LEAD_SECONDS = 2 / FRAMES_PER_SECOND;
-/** From one sentence to the next, and to come to rest after the last. */
+/** Pause between two sentences, and rest after the last one, s. */
 const PAUSE_SECONDS = 0.3;
 const REST_SECONDS = 0.5;
 
-/** A sentence as frames, with as many samples for each. The face is at rest at both ends, but where the first one begins. */
+/**
+ * A sentence as video frames, with the audio samples for each. Both ends are in the neutral pose, except for the start pose.
+ */
 export interface Utterance {
   readonly frames: number;
   poseAt(frame: number): Pose;
@@ -28,9 +30,10 @@ export interface Utterance {
 export type Speak = (text: string, options: { voice: string }) => Promise<Speech>;
 
 /**
- * Speaks a text sentence by sentence, beginning at once; the next one is synthesised while the one before is in use, and no
- * further ahead, as it may never be heard.
- * @param startPose of the first frame, asked for when it is about to be drawn.
+ * Synthesizes a text sentence by sentence, starting at once. While one sentence is in use, only the next is synthesized,
+ * because
+ * the speech may be interrupted.
+ * @param startPose the pose of the first frame, requested just before drawing it.
  * @throws Error, on iteration, when espeak-ng fails.
  */
 export function utterancesOf(
@@ -43,7 +46,7 @@ export function utterancesOf(
   const start = (index: number) => {
     const sentence = sentences[index];
     const speech = sentence === undefined ? undefined : synthesize(sentence, { voice });
-    // Whoever takes it, hears of its failure; it may be that nobody does.
+    // A failure reaches the consumer of this sentence; without one it is ignored.
     speech?.catch(() => {});
     return speech;
   };

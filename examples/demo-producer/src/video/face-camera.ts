@@ -1,7 +1,7 @@
 import { FacePainter, type Pose } from '@humancast/demo-face';
 import { i420Of } from './i420.js';
 
-/** The drawn face as frames of a live push. */
+/** Draws the face as frames of a live push. */
 export class FaceCamera {
   readonly size: number;
   readonly #painter: FacePainter;

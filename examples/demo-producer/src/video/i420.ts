@@ -1,6 +1,7 @@
 /**
- * RGBA as planar 4:2:0, BT.601, limited range (ITU-R BT.601-7 §2.5; 8-bit fixed point): 2.7 times fewer bytes to send, and what
- * the encoder would have to make of it anyway.
+ * Converts RGBA to planar 4:2:0, BT.601, limited range (ITU-R BT.601-7 §2.5; 8-bit fixed point). This takes 2.7 times fewer
+ * bytes,
+ * and the encoder needs that format anyway.
  * @param rgba opaque, 4 bytes a pixel, rows without padding
  * @param width even, as is `height`
  */
@@ -15,7 +16,7 @@ export function i420Of(rgba: Uint8Array, width: number, height: number): Buffer 
       let red = 0;
       let green = 0;
       let blue = 0;
-      // Chroma is that of the mean of four pixels, which is where its sample is sited (MPEG-1, and what VP8 assumes).
+      // Chroma comes from the mean of four pixels, where its sample is sited (MPEG-1, as VP8 assumes).
       for (const pixel of [top, top + 1, top + width, top + width + 1]) {
         const r = rgba[4 * pixel] as number;
         const g = rgba[4 * pixel + 1] as number;

@@ -4,16 +4,16 @@ import { IdlePoses } from './idle-pose.js';
 
 const glancing = idleMotion(IDLE_CLIPS.get('glancing') as IdleOptions);
 
-describe('the pose in which idle is left', () => {
-  it('is that of the frame that will show when speech begins', async () => {
+describe('IdlePoses.after()', () => {
+  it('returns the pose of the frame that shows when speech begins', async () => {
     const poses = new IdlePoses(async () => 'glancing.mp4');
     const poseAt = await poses.after({ segment: 'seg_1', frame: 30, inMs: 20 }, 1000);
-    // Asked at 1000, left at 1020 at the earliest; drawn at 1400, and shown 100 ms later.
+    // Requested at 1000, cut at 1020 at the earliest; drawn at 1400, and shown 100 ms later.
     expect(poseAt(1400)).toEqual(glancing.poseAt(1 + 0.48));
     expect(poseAt(1400).gaze.x).toBeLessThan(-0.5);
   });
 
-  it('is at rest behind the end of the clip, for clips of others, and where nothing is known', async () => {
+  it('returns the neutral pose past the end of the clip, for unknown clips, and without a cut', async () => {
     const own = new IdlePoses(async () => 'glancing');
     const cut = { segment: 'seg_1', frame: 170, inMs: 20 };
     expect((await own.after(cut, 0))(5000)).toEqual(glancing.poseAt(glancing.durationSeconds));
@@ -24,7 +24,7 @@ describe('the pose in which idle is left', () => {
     expect((await failing.after(cut, 0))(0)).toEqual(NEUTRAL_POSE);
   });
 
-  it('asks for the name of a clip once', async () => {
+  it('requests the name of a clip once', async () => {
     const asked: string[] = [];
     const poses = new IdlePoses(async (segment) => {
       asked.push(segment);

@@ -1,31 +1,32 @@
 import { IDLE_CLIPS, idleMotion, NEUTRAL_POSE, type Pose } from '@humancast/demo-face';
 import { FRAMES_PER_SECOND } from '../speech/utterances.js';
 
-/** What a session says of where its idle clip would be left. */
+/** The point at which the session would cut its idle clip, as signaling reports it. */
 export interface NextCut {
   readonly segment: string;
   readonly frame: number;
   readonly inMs: number;
 }
 
-/** From drawing the first frame to when it is shown in place of idle: encoding, and what is waited for before a live start. */
+/** Time from drawing the first frame to showing it, ms: encoding, and the prefetch before a live start. */
 const START_MS = 100;
 const KNOWN_CLIPS_LIMIT = 100;
 
 /**
- * Knows the pose in which the demo avatar's idle clips will be left, so that speech can begin in it and no jump is seen. Other
- * clips are taken to be at rest.
+ * Knows the pose in which the demo avatar's idle clips will be cut, so that speech starts without a visible jump. Other
+ * clips are
+ * assumed to be at rest.
  */
 export class IdlePoses {
   readonly #nameOf: (segment: string) => Promise<string>;
-  /** Names of clips, by segment: they never change. */
+  /** Names of clips by segment; they never change. */
   readonly #names = new Map<string, string>();
 
   constructor(nameOf: (segment: string) => Promise<string>) {
     this.#nameOf = nameOf;
   }
 
-  /** @returns how to tell the pose, at any time after. */
+  /** @returns A function that gives the pose at a time, `performance.now()`. */
   async after(cut: NextCut | undefined, askedAtMs: number): Promise<(nowMs: number) => Pose> {
     const name = cut && (await this.#name(cut.segment));
     const clip = name === undefined ? undefined : IDLE_CLIPS.get(name.replace(/\.\w+$/, ''));
@@ -33,7 +34,7 @@ export class IdlePoses {
     const motion = idleMotion(clip);
     return (nowMs) => {
       const sinceMs = Math.max(0, nowMs + START_MS - askedAtMs - cut.inMs);
-      // Behind its end comes another clip, which begins at rest, as this one ends.
+      // Past its end another clip plays, which begins at rest, as this one ends.
       return motion.poseAt(Math.min(cut.frame / FRAMES_PER_SECOND + sinceMs / 1000, motion.durationSeconds));
     };
   }
@@ -47,7 +48,7 @@ export class IdlePoses {
       this.#names.set(segment, name);
       return name;
     } catch {
-      return undefined; // it is only for looks
+      return undefined; // Only affects the looks.
     }
   }
 }
