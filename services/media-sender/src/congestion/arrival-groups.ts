@@ -1,8 +1,8 @@
-/** Packets sent within this belong to one group (draft-ietf-rmcat-gcc-02 §5.2). */
+/** Packets sent within this interval form one group (draft-ietf-rmcat-gcc-02 §5.2). */
 const BURST_MS = 5;
-/** A group that is stretched by packets that arrive together ends here. */
+/** Maximum duration of a group that is extended by packets arriving together. */
 const MAX_BURST_MS = 100;
-/** An arrival clock that jumps further than this has been set anew. */
+/** A larger jump means that the receiver's clock was reset. */
 const MAX_JUMP_MS = 3000;
 
 interface Group {
@@ -14,22 +14,22 @@ interface Group {
 
 const empty = (): Group => ({ firstSentMs: -1, lastSentMs: 0, firstArrivalMs: 0, lastArrivalMs: 0 });
 
-/** Puts packets into groups by the time they were sent, and compares each group with the one before. */
+/** Groups packets by send time and compares each group with the previous one. */
 export class ArrivalGroups {
   #previous = empty();
   #current = empty();
-  /** Between the last two groups, ms; valid after {@link add} returned `true`. */
+  /** Interval between the last two groups, ms; valid after {@link add} returned `true`. */
   sentDeltaMs = 0;
   arrivalDeltaMs = 0;
 
-  /** @returns whether a group is complete that has one to be compared with. */
+  /** @returns Whether a group is complete and has a previous one to be compared with. */
   add(sentMs: number, arrivalMs: number): boolean {
     const current = this.#current;
     if (current.firstSentMs < 0) {
       this.#start(sentMs, arrivalMs);
       return false;
     }
-    // A packet of a group that is complete: it was reordered.
+    // A reordered packet of an earlier group.
     if (sentMs < current.firstSentMs) return false;
     if (Math.abs(arrivalMs - current.lastArrivalMs) > MAX_JUMP_MS) {
       this.#previous.firstSentMs = -1;
@@ -48,14 +48,14 @@ export class ArrivalGroups {
     this.#previous = current;
     this.#current = previous;
     this.#start(sentMs, arrivalMs);
-    // Groups that arrived in another order tell nothing of a queue.
+    // Reordered groups say nothing about a queue.
     return comparable && this.arrivalDeltaMs >= 0;
   }
 
   #belongs(sentMs: number, arrivalMs: number): boolean {
     const { firstSentMs, lastSentMs, firstArrivalMs, lastArrivalMs } = this.#current;
     if (sentMs - firstSentMs <= BURST_MS) return true;
-    // Held back on the way and let go together, as Wi-Fi does: one group, whenever they were sent.
+    // Packets held back on the path and released together, as by Wi-Fi, form one group regardless of their send times.
     const propagationDeltaMs = arrivalMs - lastArrivalMs - (sentMs - lastSentMs);
     return propagationDeltaMs < 0 && arrivalMs - lastArrivalMs <= BURST_MS && arrivalMs - firstArrivalMs < MAX_BURST_MS;
   }

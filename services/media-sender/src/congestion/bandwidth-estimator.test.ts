@@ -9,11 +9,11 @@ import {
   TcpFlow,
   transportFeedback,
 } from '../../testing/network-simulator.js';
-import { BandwidthEstimator, LEAST_BPS, MOST_BPS, START_BPS } from './bandwidth-estimator.js';
+import { BandwidthEstimator, MAX_BPS, MIN_BPS, START_BPS } from './bandwidth-estimator.js';
 import { PROBE_LIMIT_BYTES, PROBE_SHARE } from './prober.js';
 
 const MBPS = 1e6;
-/** As a viewer of three renditions is sent, audio and headers included. */
+/** Bitrate of a ladder of three renditions, including audio and headers. */
 const ladder = (targetBps: number) => (targetBps > 1.7 * MBPS ? 1_550_000 : targetBps > 600_000 ? 540_000 : 190_000);
 const LADDER: SenderOptions = { mediaBps: ladder, wantedBps: 1.8 * MBPS };
 
@@ -22,7 +22,7 @@ function scene(link: LinkOptions, sender: SenderOptions = {}) {
   return { link: path, sender: new SimulatedSender(path, sender) };
 }
 
-/** @returns the estimates at each 100 ms, bits a second. */
+/** @returns The estimate every 100 ms, bits per second. */
 function estimates(sender: SimulatedSender, fromMs: number, untilMs: number): number[] {
   const list: number[] = [];
   simulate([sender], fromMs, untilMs, (nowMs) => {
@@ -33,25 +33,22 @@ function estimates(sender: SimulatedSender, fromMs: number, untilMs: number): nu
 
 const mean = (list: readonly number[]) => list.reduce((sum, value) => sum + value, 0) / list.length;
 
-describe('the estimate over a bottleneck', () => {
-  it.each([0.5, 1, 2, 5])(
-    'is within 60 and 105 % of a link of %s Mb/s from the fifth second on, and stays there',
-    (mbps) => {
-      const { sender } = scene({ rateBps: () => mbps * MBPS });
-      simulate([sender], 0, 5000);
-      const list = estimates(sender, 5000, 40_000);
-      expect(Math.min(...list)).toBeGreaterThan(0.6 * mbps * MBPS);
-      expect(Math.max(...list)).toBeLessThan(1.05 * mbps * MBPS);
-    },
-  );
+describe('BandwidthEstimator over a bottleneck', () => {
+  it.each([0.5, 1, 2, 5])('stays within 60 and 105 % of a link of %s Mb/s from the fifth second on', (mbps) => {
+    const { sender } = scene({ rateBps: () => mbps * MBPS });
+    simulate([sender], 0, 5000);
+    const list = estimates(sender, 5000, 40_000);
+    expect(Math.min(...list)).toBeGreaterThan(0.6 * mbps * MBPS);
+    expect(Math.max(...list)).toBeLessThan(1.05 * mbps * MBPS);
+  });
 
-  it('reaches what the largest rendition takes within 3 s on a good path, though little is sent', () => {
+  it("reaches the largest rendition's rate within 3 s on a good path, although little is sent", () => {
     const { sender } = scene({ rateBps: () => 5 * MBPS }, LADDER);
     simulate([sender], 0, 3000);
     expect(sender.estimator.targetBps(3000)).toBeGreaterThan(1.7 * MBPS);
   });
 
-  it('is below the link within 700 ms of its fall from 5 to 0.5 Mb/s, and at full size within 3 s of its return', () => {
+  it('falls below a link that drops from 5 to 0.5 Mb/s within 700 ms, and recovers within 3 s of its return', () => {
     const { sender } = scene({ rateBps: (ms) => (ms < 10_000 || ms >= 30_000 ? 5 : 0.5) * MBPS }, LADDER);
     simulate([sender], 0, 10_700);
     const narrow = estimates(sender, 10_700, 30_000);
@@ -61,7 +58,7 @@ describe('the estimate over a bottleneck', () => {
     expect(sender.estimator.targetBps(33_000)).toBeGreaterThan(1.7 * MBPS);
   });
 
-  it('empties the queue within 2 s of the fall, and keeps it short', () => {
+  it('drains the queue within 2 s of a drop, and keeps it short', () => {
     const { link, sender } = scene({ rateBps: (ms) => (ms < 10_000 ? 5 : 0.5) * MBPS }, LADDER);
     simulate([sender], 0, 12_000);
     link.longestQueueMs = 0;
@@ -69,7 +66,7 @@ describe('the estimate over a bottleneck', () => {
     expect(link.longestQueueMs).toBeLessThan(100);
   });
 
-  it('is never above the link for longer than 1 s, though the link changes every few seconds', () => {
+  it('exceeds a link that changes every few seconds for less than 1 s', () => {
     const rates = [5, 1, 3, 0.6, 2, 0.3, 4];
     const rateBps = (ms: number) => (rates[Math.floor(ms / 6000) % rates.length] ?? 1) * MBPS;
     const { sender } = scene({ rateBps });
@@ -78,19 +75,19 @@ describe('the estimate over a bottleneck', () => {
     simulate([sender], 0, 84_000, (nowMs) => {
       const isAbove = sender.estimator.targetBps(nowMs) > 1.05 * rateBps(nowMs);
       aboveMs = isAbove ? aboveMs + 1 : 0;
-      // The first estimate is a guess.
+      // The initial estimate is a guess.
       if (nowMs > 2000) longestMs = Math.max(longestMs, aboveMs);
     });
     expect(longestMs).toBeLessThan(1000);
   });
 
-  it('does not starve of a tenth lost at random', () => {
+  it('keeps its rate at 10 % random loss', () => {
     const { sender } = scene({ rateBps: () => 5 * MBPS, loss: 0.1 }, LADDER);
     simulate([sender], 0, 4000);
     expect(Math.min(...estimates(sender, 4000, 60_000))).toBeGreaterThan(1.55 * MBPS);
   });
 
-  it('finds the width of a link whose queue is too short to be noticed, from its losses', () => {
+  it('finds the capacity of a link from its losses if the queue is too short to be noticed', () => {
     const { sender } = scene({ rateBps: () => MBPS, queueMs: 25 });
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 30_000);
@@ -108,7 +105,7 @@ describe('the estimate over a bottleneck', () => {
     expect(link.longestQueueMs).toBeLessThan(100);
   });
 
-  it('holds the largest rendition over a radio that holds packets back', () => {
+  it('keeps the largest rendition over a radio link that delays packets', () => {
     const jitterMs = (random: () => number) => (random() < 0.05 ? random() * 60 : random() * 8);
     const { sender } = scene({ rateBps: () => 5 * MBPS, jitterMs }, LADDER);
     simulate([sender], 0, 4000);
@@ -123,25 +120,22 @@ describe('the estimate over a bottleneck', () => {
     [30, 1],
     [30, 2],
     [30, 3],
-  ])(
-    'stays above the largest rendition for nine tenths of the time with %i ms of jitter (seed %i)',
-    (deviationMs, seed) => {
-      const { sender } = scene({ rateBps: () => 20 * MBPS, jitterMs: wild(deviationMs), seed }, LADDER);
-      simulate([sender], 0, 5000);
-      const list = estimates(sender, 5000, 65_000);
-      expect(list.filter((bps) => bps > 1.7 * MBPS).length).toBeGreaterThan(0.9 * list.length);
-      expect(Math.min(...list)).toBeGreaterThan(0.6 * MBPS);
-    },
-  );
+  ])("exceeds the largest rendition's rate 90 %% of the time with %i ms of jitter (seed %i)", (deviationMs, seed) => {
+    const { sender } = scene({ rateBps: () => 20 * MBPS, jitterMs: wild(deviationMs), seed }, LADDER);
+    simulate([sender], 0, 5000);
+    const list = estimates(sender, 5000, 65_000);
+    expect(list.filter((bps) => bps > 1.7 * MBPS).length).toBeGreaterThan(0.9 * list.length);
+    expect(Math.min(...list)).toBeGreaterThan(0.6 * MBPS);
+  });
 
-  it('is below a link that falls from 5 to 0.5 Mb/s within 1.5 s, though packets jitter by 20 ms', () => {
+  it('falls below a link that drops from 5 to 0.5 Mb/s within 1.5 s with 20 ms of jitter', () => {
     const link = { rateBps: (ms: number) => (ms < 10_000 ? 5 : 0.5) * MBPS, jitterMs: wild(20) };
     const { sender } = scene(link, LADDER);
     simulate([sender], 0, 11_500);
     expect(Math.max(...estimates(sender, 11_500, 30_000))).toBeLessThan(0.6 * MBPS);
   });
 
-  it('keeps its rate when feedback comes in bunches', () => {
+  it('keeps its rate when feedback arrives in bunches', () => {
     const { sender } = scene({ rateBps: () => 3 * MBPS }, { feedbackGridMs: 250 });
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 40_000);
@@ -149,7 +143,7 @@ describe('the estimate over a bottleneck', () => {
     expect(Math.max(...list)).toBeLessThan(3.15 * MBPS);
   });
 
-  it('keeps enough for a picture beside a TCP download that fills the queue', () => {
+  it('keeps enough for video beside a TCP download that fills the queue', () => {
     const { link, sender } = scene({ rateBps: () => 3 * MBPS });
     const download = new TcpFlow(link);
     simulate([sender, download], 0, 10_000);
@@ -174,7 +168,7 @@ describe('the estimate over a bottleneck', () => {
     expect(one + other).toBeLessThan(1.05 * 2.5 * MBPS);
   });
 
-  it('survives a black-out of 2 s: the rate is there when the path is', () => {
+  it('recovers at once from an outage of 2 s', () => {
     const lost = (ms: number) => ms >= 10_000 && ms < 12_000;
     const open = new Link({ rateBps: () => 5 * MBPS });
     const sender = new SimulatedSender(open, LADDER);
@@ -187,7 +181,7 @@ describe('the estimate over a bottleneck', () => {
     expect(sender.estimator.targetBps(12_700)).toBeGreaterThan(1.5 * MBPS);
   });
 
-  it('takes no more for probes than their share', () => {
+  it('limits padding of probes to its share', () => {
     for (const mbps of [0.25, 0.5, 1, 5]) {
       const { sender } = scene({ rateBps: () => mbps * MBPS, loss: 0.02 }, LADDER);
       simulate([sender], 0, 60_000);
@@ -197,14 +191,14 @@ describe('the estimate over a bottleneck', () => {
   });
 });
 
-describe('feedback that lies', () => {
+describe('BandwidthEstimator with invalid feedback', () => {
   function sending(packets: number): BandwidthEstimator {
     const estimator = new BandwidthEstimator();
     for (let i = 0; i < packets; i++) estimator.packetSent(1000, false, i * 5);
     return estimator;
   }
 
-  it('is counted and changes nothing when it acknowledges what was never sent', () => {
+  it('counts and ignores acknowledgments of packets that were never sent', () => {
     const estimator = sending(10);
     for (let i = 0; i < 100; i++) {
       estimator.transportFeedback(transportFeedback([[(20_000 + i) & 0xffff, i * 10]]), 100 + i * 20);
@@ -223,7 +217,7 @@ describe('feedback that lies', () => {
     expect(often.targetBps(600)).toBe(once.targetBps(600));
   });
 
-  it('learns the loss of a packet that leaves again as it was, and nothing from when that arrives', () => {
+  it('learns the loss of a packet that is sent again unchanged, and nothing from its arrival time', () => {
     const estimator = new BandwidthEstimator();
     for (let i = 0; i < 60; i++) {
       const sequence = estimator.packetSent(100, false, i * 20);
@@ -235,7 +229,7 @@ describe('feedback that lies', () => {
     expect(estimator.recentLossRate).toBeLessThan(0.05);
   });
 
-  it('stays within the bounds for arrivals that go back in time, jump, or come before they were sent', () => {
+  it('stays within its bounds for arrival times that go back, jump, or precede sending', () => {
     for (const arrival of [(i: number) => 1e6 - i * 40, (i: number) => (i % 2) * 1e6, (i: number) => -8000 + i]) {
       const estimator = new BandwidthEstimator();
       estimator.want(5 * MBPS);
@@ -245,7 +239,7 @@ describe('feedback that lies', () => {
         const sequence = estimator.packetSent(1000, false, nowMs);
         estimator.transportFeedback(transportFeedback([[sequence, arrival(i)]]), nowMs + 1);
         const targetBps = estimator.targetBps(nowMs);
-        expect(targetBps >= LEAST_BPS && targetBps <= MOST_BPS).toBe(true);
+        expect(targetBps >= MIN_BPS && targetBps <= MAX_BPS).toBe(true);
       }
     }
   });
@@ -258,20 +252,20 @@ describe('feedback that lies', () => {
   });
 });
 
-describe('REMB', () => {
-  it('is the estimate without transport-wide feedback, within the bounds, until the viewer stops repeating it', () => {
+describe('BandwidthEstimator with REMB', () => {
+  it('uses the REMB as the estimate without transport-wide feedback, within its bounds, until it expires', () => {
     const estimator = new BandwidthEstimator();
     estimator.remb(900_000, 0);
     expect(estimator.source).toBe('remb');
     expect(estimator.targetBps(1000)).toBe(900_000);
     estimator.remb(0, 1000);
-    expect(estimator.targetBps(1000)).toBe(LEAST_BPS);
+    expect(estimator.targetBps(1000)).toBe(MIN_BPS);
     estimator.remb(10e9, 2000);
-    expect(estimator.targetBps(2000)).toBe(MOST_BPS);
+    expect(estimator.targetBps(2000)).toBe(MAX_BPS);
     expect(estimator.targetBps(60_000)).toBe(START_BPS);
   });
 
-  it('only limits where transport-wide feedback comes', () => {
+  it('uses the REMB only as a limit with transport-wide feedback', () => {
     const { sender } = scene({ rateBps: () => 5 * MBPS });
     simulate([sender], 0, 5000);
     sender.estimator.remb(400_000, 5000);
@@ -282,8 +276,8 @@ describe('REMB', () => {
   });
 });
 
-describe('receiver reports alone', () => {
-  /** Sends at a rate for a time, with a report a second. */
+describe('BandwidthEstimator with receiver reports alone', () => {
+  /** Sends at a constant rate, with a report each second. */
   function report(bps: number, seconds: number, fractionLost: number, roundTripMs: number): BandwidthEstimator {
     const estimator = new BandwidthEstimator();
     for (let ms = 0; ms < seconds * 1000; ms += 10) {
@@ -293,16 +287,16 @@ describe('receiver reports alone', () => {
     return estimator;
   }
 
-  it('raises the rate while nothing is lost, to a few times what is sent', () => {
+  it('raises the rate without loss, to a few times the sent rate', () => {
     const estimator = report(0.5 * MBPS, 30, 0, 50);
     expect(estimator.targetBps(30_000)).toBeGreaterThan(1.8 * MBPS);
     expect(estimator.targetBps(30_000)).toBeLessThan(2.5 * MBPS);
     expect(estimator.isConstrained).toBe(false);
   });
 
-  it('lowers it when much is lost or the round trip grows, and not below the bound', () => {
+  it('lowers the rate at high loss or a longer round trip, but not below the minimum', () => {
     expect(report(MBPS, 4, 0.3, 50).targetBps(4000)).toBeLessThan(0.5 * START_BPS);
     expect(report(MBPS, 6, 0, 400).targetBps(6000)).toBeLessThan(0.7 * START_BPS);
-    expect(report(MBPS, 60, 1, 50).targetBps(60_000)).toBe(LEAST_BPS);
+    expect(report(MBPS, 60, 1, 50).targetBps(60_000)).toBe(MIN_BPS);
   });
 });

@@ -9,33 +9,33 @@ import { ReportControl } from './report-control.js';
 import { type PacketFate, SendHistory } from './send-history.js';
 import { type FeedbackVisitor, readTransportFeedback, TICK_MS } from './transport-feedback.js';
 
-/** No estimate is lower: audio and a little video always go. */
-export const LEAST_BPS = 60_000;
-export const MOST_BPS = 10_000_000;
-/** A cautious first estimate, which the first probes raise. */
+/** Minimum estimate: audio and a little video are always sent. */
+export const MIN_BPS = 60_000;
+export const MAX_BPS = 10_000_000;
+/** Cautious initial estimate, which the first probes raise. */
 export const START_BPS = 700_000;
-/** A limit that the viewer does not repeat is over (it comes about once a second). */
+/** Validity of a REMB; viewers repeat it about once a second. */
 const REMB_MS = 10_000;
 const RECENT_MS = 200;
 const RECEIVED_MS = 500;
-/** Until a round trip has been seen. */
+/** Assumed until a round trip has been measured. */
 const ASSUMED_ROUND_TRIP_MS = 100;
 const ROUND_TRIP_GAIN = 0.2;
 const REPORTED_LOSS_GAIN = 0.5;
-/** After overuse, the path is left in peace for so long. */
+/** Pause of probing after overuse. */
 const PROBE_PAUSE_MS = 1500;
 const JITTER_LOSS = 0.01;
-/** Without feedback for this long, and three round trips, the path is dead for the time being. */
+/** The path counts as dead after this long without feedback, but not before three round trips. */
 const SILENCE_MS = 800;
-/** What comes after a silence as long as this says nothing about what came before. */
+/** Feedback after a silence longer than this is not compared with the feedback before it. */
 const RESTART_MS = 1000;
 
-/** What the estimate rests on: the best that the viewer tells. */
+/** Basis of the estimate: the best feedback that the viewer sends. */
 export type EstimateSource = 'transport-cc' | 'remb' | 'receiver-reports';
 
 /**
- * How much one viewer's path carries, from what the viewer says about the packets it got. Time is what the caller says, on any
- * monotonic clock; the memory is constant, and nothing is allocated for a packet.
+ * Estimates the capacity of one viewer's path from the viewer's feedback. Times are the caller's, on any monotonic clock.
+ * Memory use is constant, and nothing is allocated per packet.
  */
 export class BandwidthEstimator {
   readonly #history = new SendHistory();
@@ -58,13 +58,13 @@ export class BandwidthEstimator {
   #rembBps = Number.POSITIVE_INFINITY;
   #rembUntilMs = 0;
   #heardAtMs: number | undefined;
-  /** When the first packet left of which nothing has been heard. */
+  /** Send time of the first packet since the last feedback. */
   #unansweredSinceMs: number | undefined;
   #constrained = false;
   #rejected = 0;
-  /** Smoothed over reports. */
+  /** Loss by receiver reports, smoothed. */
   #reportedLoss = 0;
-  // The feedback that is being read.
+  // State while a feedback message is read.
   #nowMs = 0;
   #arrivalTicks = 0;
   #leastDelayMs = Number.POSITIVE_INFINITY;
@@ -79,27 +79,30 @@ export class BandwidthEstimator {
     return this.#source;
   }
 
-  /** Feedback that was damaged, or told of packets that were never sent. */
+  /** Number of feedback messages that were damaged, and of acknowledged packets that were never sent. */
   get rejected(): number {
     return this.#rejected;
   }
 
-  /** The loss of the last feedback, 0 to 1. */
+  /** Loss in the last observation, 0 to 1. */
   get lossRate(): number {
     return this.#loss.loss;
   }
 
-  /** The loss of the last seconds, 0 to 1. */
+  /** Loss of the last seconds, 0 to 1. */
   get recentLossRate(): number {
     return this.#source === 'transport-cc' ? this.#loss.recentLoss : this.#reportedLoss;
   }
 
-  /** Whether something has shown that the path carries less than is wanted; until then, the estimate is only cautious. */
+  /**
+   * Whether feedback has shown that the path carries less than {@link want wanted}; until then, the estimate is only
+   * cautious.
+   */
   get isConstrained(): boolean {
     return this.#constrained;
   }
 
-  /** The rate at which a cluster's packets leave; 0 outside of one. */
+  /** Send rate of the current probe; 0 if none is being sent. */
   get probeBps(): number {
     return this.#prober.rateBps;
   }
@@ -108,33 +111,33 @@ export class BandwidthEstimator {
     return this.#prober.wantsPadding;
   }
 
-  /** The estimate, bits a second, headers included. */
+  /** @returns The estimate, bits per second, including headers. */
   targetBps(nowMs: number): number {
     const own = this.#source === 'transport-cc' ? this.#rate.targetBps : this.#reports.targetBps;
     const remb = nowMs < this.#rembUntilMs ? this.#rembBps : Number.POSITIVE_INFINITY;
-    // Where the viewer estimates by itself, that is better than what reports tell.
+    // The viewer's own estimate is better than one from receiver reports.
     const bps = this.#source === 'remb' && nowMs < this.#rembUntilMs ? remb : Math.min(own, remb, this.#loss.limitBps);
     return clamp(bps);
   }
 
-  /** Whether nothing is heard of what is sent. */
+  /** @returns Whether the viewer acknowledges nothing of what is sent. */
   isSilent(nowMs: number): boolean {
     if (this.#source !== 'transport-cc' || this.#unansweredSinceMs === undefined) return false;
     return nowMs - this.#unansweredSinceMs > Math.max(SILENCE_MS, 3 * this.#roundTripMs);
   }
 
-  /** What would be of use: beyond that, the path is not probed. */
+  /** Sets the highest useful rate; the path is not probed beyond it. */
   want(bps: number): void {
-    this.#wantedBps = Math.min(bps, MOST_BPS);
+    this.#wantedBps = Math.min(bps, MAX_BPS);
   }
 
-  /** Begins a probe when one is due. It is called before packets are sent. */
+  /** Starts a probe if one is due. Call it before sending packets. */
   poll(nowMs: number): void {
     if (this.#source !== 'transport-cc' || this.isSilent(nowMs)) return;
     this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, this.#jitterMs, nowMs);
   }
 
-  /** @returns the packet's transport-wide sequence number. */
+  /** @returns The packet's transport-wide sequence number. */
   packetSent(bytes: number, padding: boolean, nowMs: number): number {
     this.#unansweredSinceMs ??= nowMs;
     this.#sent.add(nowMs, bytes);
@@ -142,8 +145,8 @@ export class BandwidthEstimator {
   }
 
   /**
-   * A packet leaves again as it was: when it arrives says nothing about the path.
-   * @param sequence its transport-wide sequence number, if it has one.
+   * Records that a packet is sent again unchanged; its arrival time then says nothing about the path.
+   * @param sequence Its transport-wide sequence number, if it has one.
    */
   packetRepeated(sequence: number | undefined, bytes: number, nowMs: number): void {
     this.#sent.add(nowMs, bytes);
@@ -154,19 +157,19 @@ export class BandwidthEstimator {
     if (slot >= 0) this.#history.markReceived(slot);
   }
 
-  /** @param sequence a transport-wide sequence number. @returns what the viewer has said about the packet. */
+  /** @param sequence A transport-wide sequence number. @returns What the viewer has reported about the packet. */
   fateOf(sequence: number): PacketFate {
     return this.#history.fate(this.#history.find(sequence));
   }
 
-  /** @param packet an RTCP packet of type 205, format 15. */
+  /** @param packet An RTCP packet of type 205, format 15. */
   transportFeedback(packet: Buffer, nowMs: number): void {
     this.#nowMs = nowMs;
     this.#leastDelayMs = Number.POSITIVE_INFINITY;
     this.#leastAnswerMs = Number.POSITIVE_INFINITY;
     if (this.#heardAtMs !== undefined && nowMs - this.#heardAtMs > RESTART_MS) this.#detector.reset();
     if (!readTransportFeedback(packet, this.#visitor)) this.#rejected++;
-    // Nothing in it was news.
+    // It contained nothing new.
     if (this.#leastAnswerMs === Number.POSITIVE_INFINITY) return;
     this.#source = 'transport-cc';
     this.#heardAtMs = nowMs;
@@ -186,13 +189,16 @@ export class BandwidthEstimator {
       },
       nowMs,
     );
-    this.#rate.limit(Math.max(this.#loss.limitBps, LEAST_BPS));
+    this.#rate.limit(Math.max(this.#loss.limitBps, MIN_BPS));
     const isLowered = this.#rate.decreasedAtMs !== before;
     if (isLowered) this.#prober.holdUntil(nowMs + PROBE_PAUSE_MS);
     this.#constrain(isLowered || this.#loss.limitBps < this.#wantedBps, nowMs);
   }
 
-  /** The viewer's own estimate (draft-alvestrand-rmcat-remb-03): a limit, and without anything better the estimate. */
+  /**
+   * Takes the viewer's own estimate (draft-alvestrand-rmcat-remb-03): an upper limit, or the estimate itself without
+   * transport-wide feedback.
+   */
   remb(bps: number, nowMs: number): void {
     this.#rembBps = clamp(bps);
     this.#rembUntilMs = nowMs + REMB_MS;
@@ -200,15 +206,15 @@ export class BandwidthEstimator {
     this.#constrain(this.#rembBps < this.#wantedBps, nowMs);
   }
 
-  /** @param fractionLost since the last report, 0 to 1. */
+  /** @param fractionLost Loss since the last report, 0 to 1. */
   receiverReport(fractionLost: number, roundTripMs: number | undefined, nowMs: number): void {
     this.#reportedLoss += REPORTED_LOSS_GAIN * (fractionLost - this.#reportedLoss);
     this.#reports.report(fractionLost, roundTripMs, this.#sent.bps(RECEIVED_MS) ?? 0, nowMs);
-    this.#reports.limit(LEAST_BPS, MOST_BPS);
+    this.#reports.limit(MIN_BPS, MAX_BPS);
     this.#constrain(this.#reports.isLowered, nowMs);
   }
 
-  /** Where packets are lost, too, a short queue that fills and drains is as likely as jitter. */
+  /** Jitter is ignored while packets are lost, because a short queue that fills and drains looks the same. */
   get #jitterMs(): number {
     return this.#loss.recentLoss < JITTER_LOSS ? this.#queue.jitterMs : 0;
   }
@@ -220,7 +226,7 @@ export class BandwidthEstimator {
       return;
     }
     if (!this.#history.markReceived(slot)) return;
-    // The reference time has 24 bits of 256 ticks: it wraps after twelve days.
+    // The 24-bit reference time of 64 ms units wraps after twelve days.
     this.#arrivalTicks += (arrivalTicks - this.#arrivalTicks) | 0;
     const arrivalMs = this.#arrivalTicks * TICK_MS;
     const sentMs = this.#history.sentAtMs(slot);
@@ -249,11 +255,11 @@ export class BandwidthEstimator {
     if (bps === undefined) return;
     const targetBps = this.targetBps(this.#nowMs);
     const improves = bps > targetBps * 1.05 && this.#detector.use !== 'overuse';
-    if (improves) this.#rate.probed(Math.min(bps, MOST_BPS));
+    if (improves) this.#rate.probed(Math.min(bps, MAX_BPS));
     this.#prober.judged(improves, this.#nowMs);
   }
 }
 
 function clamp(bps: number): number {
-  return Math.min(Math.max(bps, LEAST_BPS), MOST_BPS);
+  return Math.min(Math.max(bps, MIN_BPS), MAX_BPS);
 }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { LeakyBucket } from './leaky-bucket.js';
 
-it('LeakyBucket lets out its rate, evenly, and says when there is room again', () => {
+it('LeakyBucket releases bytes evenly at its rate, and tells when there is room again', () => {
   const bucket = new LeakyBucket();
   let sentBytes = 0;
   let nowMs = 0;
@@ -19,7 +19,7 @@ it('LeakyBucket lets out its rate, evenly, and says when there is room again', (
   expect(sentBytes).toBeLessThan(254_000);
 });
 
-it('LeakyBucket saves up no more than a burst while nothing is sent', () => {
+it('LeakyBucket accumulates at most one burst while nothing is sent', () => {
   const bucket = new LeakyBucket();
   bucket.spend(1);
   expect(bucket.room(8_000_000, 60_000)).toBe(5000);

@@ -1,24 +1,24 @@
-/** What may leave in one go: a timer's grain. */
+/** Duration of the burst that may be sent at once, which is a timer's resolution. */
 const BURST_MS = 5;
-/** However slow the path, one packet may leave at once. */
-const LEAST_BURST_BYTES = 1200;
+/** Minimum burst: one packet, however slow the path. */
+const MIN_BURST_BYTES = 1200;
 
-/** Lets bytes out at a rate that may change at any time: a packet may leave while less than a burst is owed. */
+/** A leaky bucket whose rate may change at any time: a packet may be sent while less than a burst is outstanding. */
 export class LeakyBucket {
   #owedBytes = 0;
   #atMs = Number.NEGATIVE_INFINITY;
 
-  /** @returns how many bytes may leave now; at 0 or below, none. The last packet may overdraw it. */
+  /** @returns The number of bytes that may be sent now; none if it is 0 or below. The last packet may overdraw it. */
   room(rateBps: number, nowMs: number): number {
     this.#leak(rateBps, nowMs);
-    return Math.max((rateBps * BURST_MS) / 8000, LEAST_BURST_BYTES) - this.#owedBytes;
+    return Math.max((rateBps * BURST_MS) / 8000, MIN_BURST_BYTES) - this.#owedBytes;
   }
 
   spend(bytes: number): void {
     this.#owedBytes += bytes;
   }
 
-  /** @returns when {@link room} will be above 0, given that it isn't. */
+  /** @returns The time at which {@link room} becomes positive. */
   readyAtMs(rateBps: number, nowMs: number): number {
     const roomBytes = this.room(rateBps, nowMs);
     return roomBytes > 0 ? nowMs : nowMs + ((1 - roomBytes) * 8000) / rateBps;

@@ -1,15 +1,18 @@
 const SMOOTHING = 0.95;
-/** Normalized variance, kb/s: where it starts, and its bounds. */
+/** Normalized variance, kb/s: initial value and range. */
 const FIRST_DEVIATION = 0.4;
 const DEVIATION_RANGE = [0.4, 2.5] as const;
 const DEVIATIONS = 3;
 
-/** What the link carried when it was full: a smoothed mean with its spread, forgotten when it no longer fits. */
+/**
+ * Estimates the link's capacity as the smoothed mean and spread of the rates received during overuse; the owner resets it
+ * when it no longer fits.
+ */
 export class LinkCapacity {
   #kbps: number | undefined;
   #deviation = FIRST_DEVIATION;
 
-  /** @param receivedBps what arrived while a queue was building up. */
+  /** @param receivedBps Rate received while a queue was building up. */
   overused(receivedBps: number): void {
     const sample = receivedBps / 1000;
     this.#kbps = this.#kbps === undefined ? sample : SMOOTHING * this.#kbps + (1 - SMOOTHING) * sample;
@@ -18,12 +21,12 @@ export class LinkCapacity {
     this.#deviation = Math.min(Math.max(deviation, DEVIATION_RANGE[0]), DEVIATION_RANGE[1]);
   }
 
-  /** Whether a rate is about what the link carried: from here on, it is raised gently. */
+  /** @returns Whether a rate is near the capacity, from where it is raised slowly. */
   isNear(bps: number): boolean {
     return this.#kbps !== undefined && Math.abs(bps / 1000 - this.#kbps) <= this.#spread();
   }
 
-  /** Whether so much was never possible, or was never possible so far below: then the link is another one. */
+  /** @returns Whether a rate is well above or below the capacity, which means that the link has changed. */
   isOutside(bps: number): boolean {
     return this.#kbps !== undefined && Math.abs(bps / 1000 - this.#kbps) > this.#spread();
   }

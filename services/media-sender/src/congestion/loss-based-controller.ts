@@ -1,24 +1,24 @@
-/** Packets are judged together when so many, and so much time, are accounted for. */
+/** Minimum duration and number of packets of an observation. */
 const OBSERVATION_MS = 250;
-const LEAST_PACKETS = 20;
+const MIN_PACKETS = 20;
 const OBSERVATIONS = 16;
-/** Weight of each observation against the one after it. */
+/** Weight of each observation relative to the next newer one. */
 const FADING = 0.9;
-/** Packets lost without a gap over this long: the path was dead, which says nothing about its width. */
+/** Longer runs of lost packets are an outage, which says nothing about the path's capacity. */
 const OUTAGE_MS = 300;
-/** With a queue as long as this, losses come from its being full. */
+/** With a longer queue, losses are attributed to its overflow. */
 const QUEUE_MS = 30;
-/** What a path may lose whatever is sent. More than the last is never taken for granted. */
+/** Candidates for the path's inherent loss, which does not depend on the rate. */
 const INHERENT_LOSSES = [0.001, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2] as const;
 const QUEUED_INHERENT_LOSS = 0.02;
-/** Log-likelihood by which "there is no limit" is preferred, because most losses are no congestion. */
+/** Advantage in log-likelihood of "no limit", because most losses are not caused by congestion. */
 const PREFERENCE = 2;
 
 /**
- * Finds what the losses say about the width of the path. Loss alone does not: a radio loses a tenth of whatever is sent, and
- * a short queue loses what exceeds its link. So two explanations are fitted to the last seconds by maximum likelihood, a loss
- * that does not depend on the rate and a limit above which everything is lost, as libwebrtc's loss-based estimator v2 does;
- * where packets wait in a queue, the second is presumed.
+ * Estimates the path's capacity from losses. A loss rate alone does not tell: a radio link loses a tenth of whatever is
+ * sent, and a short queue loses what exceeds its link. So two explanations are fitted to the last seconds by maximum
+ * likelihood, as in libwebrtc's loss-based estimator v2: an inherent loss that does not depend on the rate, and a limit
+ * above which everything is lost. While packets wait in a queue, the second is presumed.
  */
 export class LossBasedController {
   readonly #packets = new Float64Array(OBSERVATIONS);
@@ -26,7 +26,7 @@ export class LossBasedController {
   readonly #bps = new Float64Array(OBSERVATIONS);
   readonly #queueMs = new Float64Array(OBSERVATIONS);
   #count = 0;
-  // The observation that is being made.
+  // The current observation.
   #firstSentMs = -1;
   #lastSentMs = 0;
   #seen = 0;
@@ -38,22 +38,22 @@ export class LossBasedController {
   #loss = 0;
   #recentLoss = 0;
 
-  /** What the path carries, as far as losses tell; infinite while they don't. */
+  /** The path's capacity according to losses; infinite if they show no limit. */
   get limitBps(): number {
     return this.#limitBps;
   }
 
-  /** The loss of the last observation, 0 to 1. */
+  /** Loss in the last observation, 0 to 1. */
   get loss(): number {
     return this.#loss;
   }
 
-  /** The loss of all observations that are remembered, 0 to 1. */
+  /** Loss in all remembered observations, 0 to 1. */
   get recentLoss(): number {
     return this.#recentLoss;
   }
 
-  /** In the order in which packets were sent. */
+  /** Adds a packet, in the order of sending. */
   add(sentMs: number, bytes: number, received: boolean, queueMs: number): void {
     if (this.#firstSentMs < 0) this.#firstSentMs = sentMs;
     this.#lastSentMs = Math.max(this.#lastSentMs, sentMs);
@@ -67,12 +67,12 @@ export class LossBasedController {
       if (sentMs - this.#lostSinceMs > OUTAGE_MS) this.#isOutage = true;
     }
     const elapsedMs = this.#lastSentMs - this.#firstSentMs;
-    if (elapsedMs >= OBSERVATION_MS && this.#seen >= LEAST_PACKETS) this.#observe(elapsedMs, queueMs);
+    if (elapsedMs >= OBSERVATION_MS && this.#seen >= MIN_PACKETS) this.#observe(elapsedMs, queueMs);
   }
 
   #observe(elapsedMs: number, queueMs: number): void {
     const isWhole = !this.#isOutage && this.#lostSinceMs < 0;
-    // A run of losses that goes on may turn out to be an outage.
+    // A run of losses at the end may turn out to be an outage.
     if (!isWhole && !this.#isOutage && elapsedMs < 2 * OUTAGE_MS) return;
     if (!this.#isOutage) {
       const i = this.#count++ % OBSERVATIONS;
@@ -93,7 +93,7 @@ export class LossBasedController {
 
   #fit(): number {
     const count = Math.min(this.#count, OBSERVATIONS);
-    // The observation that lost most says where a limit would be.
+    // The observation with the highest loss suggests the limit.
     let worst = -1;
     for (let i = 0; i < count; i++) {
       if (this.#lossOf(i) > (worst < 0 ? 0.02 : this.#lossOf(worst))) worst = i;

@@ -1,23 +1,26 @@
 export type LinkUse = 'normal' | 'overuse' | 'underuse';
 
-/** Groups in the regression, and the weight of the past in the smoothed delay. */
+/** Number of groups in the regression, and weight of the past in the smoothed delay. */
 const WINDOW = 20;
 const SMOOTHING = 0.9;
-/** The slope is scaled by this, and by the number of groups up to {@link MAX_GROUPS}, before it is compared. */
+/** Factors on the slope before it is compared: this gain and the number of groups, up to {@link MAX_GROUPS}. */
 const GAIN = 4;
 const MAX_GROUPS = 60;
-/** Adaptive threshold, ms (draft-ietf-rmcat-gcc-02 §5.4): grows quickly past what competes with us, shrinks slowly. */
+/**
+ * Adaptive threshold, ms (draft-ietf-rmcat-gcc-02 §5.4): it rises quickly above the variation caused by competing flows, and
+ * falls slowly.
+ */
 const FIRST_THRESHOLD_MS = 12.5;
 const THRESHOLD_RANGE_MS = [6, 600] as const;
 const K_UP = 0.0087;
 const K_DOWN = 0.039;
 const MAX_ADAPT_OFFSET_MS = 15;
 const MAX_ADAPT_INTERVAL_MS = 100;
-/** Overuse must last so long before it is believed. */
+/** Minimum duration of overuse before it is reported. */
 const OVERUSE_MS = 10;
 
 /**
- * Tells from the trend of the one-way delay whether a queue is building up (draft-ietf-rmcat-gcc-02 §5.3, §5.4), with a
+ * Detects from the trend of the one-way delay whether a queue is building up (draft-ietf-rmcat-gcc-02 §5.3, §5.4), with a
  * least-squares line through the last groups instead of a Kalman filter.
  */
 export class OveruseDetector {
@@ -38,7 +41,7 @@ export class OveruseDetector {
     return this.#use;
   }
 
-  /** @param sentDeltaMs,arrivalDeltaMs between two groups. */
+  /** @param sentDeltaMs,arrivalDeltaMs Intervals between two groups. */
   add(sentDeltaMs: number, arrivalDeltaMs: number): void {
     this.#clockMs += arrivalDeltaMs;
     this.#accumulatedMs += arrivalDeltaMs - sentDeltaMs;
@@ -50,7 +53,7 @@ export class OveruseDetector {
     this.#detect(trend * Math.min(this.#groups, MAX_GROUPS) * GAIN, sentDeltaMs);
   }
 
-  /** Forgets the trend: the path is another one. */
+  /** Forgets the trend, because the path may have changed. */
   reset(): void {
     this.#groups = 0;
     this.#accumulatedMs = 0;
@@ -101,7 +104,7 @@ export class OveruseDetector {
   #adapt(trend: number): void {
     const elapsedMs = this.#adaptedAtMs < 0 ? 0 : Math.min(this.#clockMs - this.#adaptedAtMs, MAX_ADAPT_INTERVAL_MS);
     this.#adaptedAtMs = this.#clockMs;
-    // A spike, as of a change of routes, says nothing about how much the path usually varies.
+    // A spike, as from a change of route, does not represent the path's usual variation.
     if (trend > this.#thresholdMs + MAX_ADAPT_OFFSET_MS) return;
     const k = trend < this.#thresholdMs ? K_DOWN : K_UP;
     const adapted = this.#thresholdMs + k * (trend - this.#thresholdMs) * elapsedMs;

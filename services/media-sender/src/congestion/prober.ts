@@ -1,32 +1,34 @@
 import { NO_CLUSTER } from './send-history.js';
 
-/** A cluster is so many packets and so long, at least. */
+/** Minimum number of packets and duration of a cluster. */
 const CLUSTER_PACKETS = 5;
 const CLUSTER_MS = 15;
-/** Jitter that holds back a whole cluster at once hides the path's rate: a cluster is longer by this many times the jitter. */
+/** Jitter that delays a whole cluster hides the path's rate, so a cluster is extended by this many times the jitter. */
 const JITTER_FACTOR = 4;
-const MOST_CLUSTER_MS = 50;
-/** Of a cluster, so much has to arrive to tell anything. */
-const LEAST_ARRIVED = 0.8;
-/** Slower than this share of the sent rate, the link was full: then a little less than what arrived is believed. */
+const MAX_CLUSTER_MS = 50;
+/** Minimum share of a cluster that must arrive for a result. */
+const MIN_ARRIVED_SHARE = 0.8;
+/**
+ * If less than this share of the sent rate arrives, the link was full, and the result is slightly less than what arrived.
+ */
 const FULL_SHARE = 0.9;
 const FULL_MARGIN = 0.95;
-/** A cluster whose feedback has not come by then tells nothing; one that can't be sent in time is given up. */
+/** Time limits for a cluster's feedback and for sending it. */
 const ANSWER_MS = 1500;
 const SEND_MS = 300;
 const STEP = 2;
-/** Aimed for besides what is wanted, so that the result is not just below it. */
+/** Margin above the wanted rate, so that the result is not just below it. */
 const MARGIN = 1.15;
-/** Between two probes that found nothing more; doubles up to the second. */
+/** Interval after a probe without improvement; doubled up to the maximum. */
 const INTERVAL_MS = 1000;
-const MOST_INTERVAL_MS = 6000;
-/** Padding that probes may take, as a share of what is sent, and saved up at most. */
+const MAX_INTERVAL_MS = 6000;
+/** Budget for padding: a share of the sent bytes, and the maximum credit. */
 export const PROBE_SHARE = 0.2;
 export const PROBE_LIMIT_BYTES = 16_384;
 
 /**
- * Finds out whether the path carries more than is sent: a handful of packets at a higher rate, and a look at how fast they
- * arrive. Media counts for a cluster; what is missing is padding, of which there is a budget.
+ * Probes whether the path carries more than is sent, by sending a cluster of packets at a higher rate and measuring how fast
+ * they arrive. Media packets belong to the cluster; padding, limited by a budget, completes it.
  */
 export class Prober {
   #cluster = NO_CLUSTER;
@@ -41,7 +43,7 @@ export class Prober {
   // The cluster as sent.
   #packets = 0;
   #bytes = 0;
-  // And as the feedback tells of it.
+  // The cluster according to feedback.
   #lost = 0;
   #arrived = 0;
   #arrivedBytes = 0;
@@ -52,7 +54,7 @@ export class Prober {
   #lastSentMs = 0;
   #lastBytes = 0;
 
-  /** The rate at which packets are to leave now, padding included; 0 outside of a cluster. */
+  /** Send rate including padding, bits per second; 0 if no cluster is being sent. */
   get rateBps(): number {
     return this.#sending ? this.#rateBps : 0;
   }
@@ -62,7 +64,7 @@ export class Prober {
     return this.#sending && this.#creditBytes > 0;
   }
 
-  /** Begins a cluster if one is due. @param wantedBps what would be of use. */
+  /** Starts a cluster if one is due. @param wantedBps The highest useful rate. */
   poll(targetBps: number, wantedBps: number, jitterMs: number, nowMs: number): void {
     if (this.#sending && nowMs - this.#startedAtMs > SEND_MS) this.#sending = false;
     if (this.#awaiting && nowMs - this.#startedAtMs > ANSWER_MS) this.#failed(nowMs);
@@ -70,7 +72,7 @@ export class Prober {
     const rateBps = Math.min(targetBps * STEP, wantedBps * MARGIN);
     if ((rateBps * CLUSTER_MS) / 8000 > this.#creditBytes) return;
     const affordableMs = (this.#creditBytes * 8000) / rateBps;
-    this.#clusterMs = Math.min(CLUSTER_MS + JITTER_FACTOR * jitterMs, MOST_CLUSTER_MS, affordableMs);
+    this.#clusterMs = Math.min(CLUSTER_MS + JITTER_FACTOR * jitterMs, MAX_CLUSTER_MS, affordableMs);
     this.#cluster = (this.#cluster % 0xffff) + 1;
     this.#rateBps = rateBps;
     this.#startedAtMs = nowMs;
@@ -83,12 +85,12 @@ export class Prober {
     this.#arrivedBytes = 0;
   }
 
-  /** No probe before then: the path is full, or was. */
+  /** Delays the next probe, because the path is or was full. */
   holdUntil(atMs: number): void {
     this.#nextAtMs = Math.max(this.#nextAtMs, atMs);
   }
 
-  /** A packet leaves. @returns the cluster it belongs to. */
+  /** Records a sent packet. @returns Its cluster. */
   sent(bytes: number, padding: boolean): number {
     this.#creditBytes = padding
       ? this.#creditBytes - bytes
@@ -102,8 +104,8 @@ export class Prober {
   }
 
   /**
-   * The feedback tells of a packet of a cluster that it arrived.
-   * @returns what the path carries, bits a second, once all of the cluster is accounted for.
+   * Records a received packet of a cluster.
+   * @returns The path's capacity, bits per second, once the whole cluster is accounted for.
    */
   received(cluster: number, bytes: number, sentMs: number, arrivalMs: number, nowMs: number): number | undefined {
     if (!this.#awaiting || cluster !== this.#cluster) return undefined;
@@ -120,16 +122,16 @@ export class Prober {
     return this.#accounted(nowMs);
   }
 
-  /** As {@link received}, of a packet that was lost. */
+  /** Records a lost packet of a cluster. @returns As {@link received}. */
   lost(cluster: number, nowMs: number): number | undefined {
     if (!this.#awaiting || cluster !== this.#cluster) return undefined;
     this.#lost++;
     return this.#accounted(nowMs);
   }
 
-  /** Whether the result was more than before decides how soon the next one comes. */
+  /** Schedules the next probe: at once after an improvement, otherwise after a growing interval. */
   judged(improved: boolean, nowMs: number): void {
-    this.#intervalMs = improved ? INTERVAL_MS : Math.min(this.#intervalMs * 2, MOST_INTERVAL_MS);
+    this.#intervalMs = improved ? INTERVAL_MS : Math.min(this.#intervalMs * 2, MAX_INTERVAL_MS);
     this.#nextAtMs = improved ? nowMs : nowMs + this.#intervalMs;
   }
 
@@ -137,12 +139,12 @@ export class Prober {
     if (this.#sending || this.#arrived + this.#lost < this.#packets) return undefined;
     const sendMs = this.#lastSentMs - this.#firstSentMs;
     const arrivalMs = this.#lastArrivalMs - this.#firstArrivalMs;
-    if (this.#arrived < LEAST_ARRIVED * this.#packets || sendMs <= 0 || arrivalMs <= 0) {
+    if (this.#arrived < MIN_ARRIVED_SHARE * this.#packets || sendMs <= 0 || arrivalMs <= 0) {
       this.#failed(nowMs);
       return undefined;
     }
     this.#awaiting = false;
-    // The last packet's time is not in the interval of sending, nor the first one's in that of arriving.
+    // The send interval excludes the last packet, and the arrival interval the first.
     const sentBps = ((this.#arrivedBytes - this.#lastBytes) * 8000) / sendMs;
     const arrivedBps = ((this.#arrivedBytes - this.#firstBytes) * 8000) / arrivalMs;
     return arrivedBps < FULL_SHARE * sentBps ? FULL_MARGIN * arrivedBps : Math.min(sentBps, arrivedBps);

@@ -1,11 +1,11 @@
-/** The least delay is looked for over this, in so many parts. */
+/** Window of the minimum delay, in parts that expire one by one. */
 const PART_MS = 10_000;
 const PARTS = 3;
 const JITTER_GAIN = 0.05;
 
 /**
- * How long packets wait in queues on the way: the one-way delay against the least of the last 30 s. Both clocks' offset
- * cancels out, and their drift stays below 3 ms.
+ * Measures the queueing delay on the path: the one-way delay minus its minimum of the last 30 s. This cancels the offset
+ * between the clocks, and their drift stays below 3 ms.
  */
 export class QueueDelay {
   readonly #least = new Float64Array(PARTS).fill(Number.POSITIVE_INFINITY);
@@ -15,13 +15,16 @@ export class QueueDelay {
   #previousMs = 0;
   #previousChangeMs = 0;
 
-  /** How far {@link ms} goes up and down again, smoothed: a queue that fills or drains does not, jitter does. */
+  /**
+   * Smoothed amplitude of changes in {@link ms} that reverse at once, as jitter does and a filling or draining queue does
+   * not.
+   */
   jitterMs = 0;
 
-  /** Of the last feedback: the least of its packets, which leaves jitter out. */
+  /** Queueing delay in the last feedback, by its fastest packet, which excludes jitter. */
   ms = 0;
 
-  /** @param delayMs the least one-way delay in one feedback message, with any constant offset. */
+  /** @param delayMs Minimum one-way delay in a feedback message, with any constant offset. */
   add(delayMs: number, nowMs: number): void {
     if (nowMs >= this.#partEndsMs) {
       this.#part = (this.#part + 1) % PARTS;

@@ -1,8 +1,8 @@
-/** Bytes are counted in bins of this length, by time of arrival. */
+/** Bytes are counted in bins of this length, by arrival time. */
 const BIN_MS = 25;
 const BINS = 40;
 
-/** How fast packets arrived lately, by the receiver's clock. */
+/** Measures the recent rate of arrival on the receiver's clock. */
 export class ReceivedRate {
   readonly #bytes = new Float64Array(BINS);
   #bin = Number.NEGATIVE_INFINITY;
@@ -19,12 +19,12 @@ export class ReceivedRate {
     this.#bytes[slot(bin)] = (this.#bytes[slot(bin)] ?? 0) + bytes;
   }
 
-  /** @returns bits a second over the last `windowMs` (at most 900); `undefined` before so much time has passed. */
+  /** @returns Bits per second over the last `windowMs` (at most 900); `undefined` before that much time has passed. */
   bps(windowMs: number): number | undefined {
     const bins = Math.min(Math.ceil(windowMs / BIN_MS), BINS - 1);
     if (this.#bin - this.#firstBin < bins) return undefined;
     let bytes = 0;
-    // The newest bin is not full yet.
+    // The newest bin is incomplete.
     for (let i = 1; i <= bins; i++) bytes += this.#bytes[slot(this.#bin - i)] ?? 0;
     return (bytes * 8000) / (bins * BIN_MS);
   }

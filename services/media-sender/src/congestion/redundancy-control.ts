@@ -1,21 +1,21 @@
-/** Losses from which on each depth is used, 0 to 1. */
+/** Loss from which each depth is used, 0 to 1. */
 const RAISE_AT = [0.005, 0.06] as const;
-/** Below this share of the loss that led to a depth, it is no longer needed; */
+/** A depth is lowered if the loss stays below this share of its threshold */
 const LOWER_SHARE = 0.4;
-/** if so for this long: losses come in bursts. */
+/** for this long, because losses come in bursts. */
 const LOWER_AFTER_MS = 5000;
-/** Audio with all that it repeats takes at most this share of the estimate. */
+/** Maximum share of the estimate for audio with its redundancy. */
 const AUDIO_SHARE = 0.5;
 
-/** What audio takes on the network: Opus, RTP, SRTP, UDP and IP, 50 times a second. */
+/** Bitrate of audio on the network: Opus, RTP, SRTP, UDP and IP, 50 packets per second. */
 export const AUDIO_BPS = 70_000;
-/** What each repeated packet adds to that. */
+/** Additional bitrate per repeated packet. */
 export const REDUNDANCY_BPS = 40_000;
 
-/** Chooses how many earlier packets each audio packet to a viewer repeats, by what the path loses. */
+/** Chooses how many earlier packets each audio packet to a viewer repeats, by the path's loss. */
 export class RedundancyControl {
   #depth = 0;
-  /** When the loss was last too high for a lower depth. */
+  /** Last time at which the loss was too high for a lower depth. */
   #neededAtMs = Number.NEGATIVE_INFINITY;
 
   get depth(): number {
@@ -23,9 +23,9 @@ export class RedundancyControl {
   }
 
   /**
-   * @param loss of the last seconds, 0 to 1.
-   * @param estimateBps what the path carries.
-   * @returns the depth from now on, 0 to 2.
+   * @param loss Loss of the last seconds, 0 to 1.
+   * @param estimateBps Estimated capacity of the path.
+   * @returns The new depth, 0 to 2.
    */
   update(loss: number, estimateBps: number, nowMs: number): number {
     const wanted = depthFor(loss, 1);
@@ -40,7 +40,7 @@ export class RedundancyControl {
   }
 }
 
-/** It is asked for each audio packet of each viewer, so it allocates nothing. */
+/** Called for each audio packet of each viewer, so it allocates nothing. */
 function depthFor(loss: number, share: number): number {
   let depth = 0;
   while (loss >= (RAISE_AT[depth] ?? Number.POSITIVE_INFINITY) * share) depth++;

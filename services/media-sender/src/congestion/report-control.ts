@@ -1,18 +1,23 @@
-/** Losses in a report beyond and below which the rate goes down and up (draft-ietf-rmcat-gcc-02 §6). */
+/** Loss per report above which the rate is lowered, and below which it is raised (draft-ietf-rmcat-gcc-02 §6). */
 const HIGH_LOSS = 0.1;
 const LOW_LOSS = 0.02;
 const INCREASE = 1.08;
-/** The same until something has been lost or queued for the first time. */
+/** Increase until the first loss or queueing. */
 const FIRST_INCREASE = 1.2;
-/** Reports show only that what is sent arrives; a larger rendition takes three times as much. */
+/**
+ * Maximum rate relative to the sent rate, because reports cover only what is sent; a larger rendition takes three times as
+ * much.
+ */
 const UNPROVEN_FACTOR = 4;
-/** A round trip so much longer than the shortest means a queue. */
+/** A round trip longer than the shortest by this much indicates a queue. */
 const QUEUE_MS = 150;
 const QUEUED_DECREASE = 0.85;
-/** Reports of both tracks come together, and a hostile viewer's as often as it likes: they count this far apart. */
+/**
+ * Minimum interval between evaluated reports: those of both tracks come together, and a hostile viewer may send any number.
+ */
 const INTERVAL_MS = 400;
 
-/** The rate by receiver reports alone, for viewers that tell nothing better: loss, and how the round trip grows. */
+/** Controls the rate by loss and round-trip time from receiver reports, for viewers that send nothing better. */
 export class ReportControl {
   #targetBps: number;
   #leastRoundTripMs = Number.POSITIVE_INFINITY;
@@ -23,7 +28,7 @@ export class ReportControl {
     this.#targetBps = startBps;
   }
 
-  /** Whether the path has shown its limit. */
+  /** Whether the rate has ever been lowered. */
   get isLowered(): boolean {
     return this.#lowered;
   }
@@ -32,7 +37,7 @@ export class ReportControl {
     return this.#targetBps;
   }
 
-  /** @param sentBps what was sent lately: the rate is not raised far beyond it. */
+  /** @param sentBps Rate sent recently, far beyond which the rate is not raised. */
   report(fractionLost: number, roundTripMs: number | undefined, sentBps: number, nowMs: number): void {
     if (roundTripMs !== undefined) this.#leastRoundTripMs = Math.min(this.#leastRoundTripMs, roundTripMs);
     if (nowMs - this.#changedAtMs < INTERVAL_MS) return;
@@ -48,7 +53,7 @@ export class ReportControl {
     }
   }
 
-  limit(leastBps: number, mostBps: number): void {
-    this.#targetBps = Math.min(Math.max(this.#targetBps, leastBps), mostBps);
+  limit(minBps: number, maxBps: number): void {
+    this.#targetBps = Math.min(Math.max(this.#targetBps, minBps), maxBps);
   }
 }

@@ -1,4 +1,4 @@
-/** Packets that are remembered: 3.4 s of 5 Mb/s. A power of two. */
+/** Number of remembered packets: 3.4 s at 5 Mb/s. A power of two. */
 const HISTORY_PACKETS = 2048;
 const MASK = HISTORY_PACKETS - 1;
 
@@ -6,16 +6,16 @@ const IN_FLIGHT = 0;
 const RECEIVED = 1;
 const REPORTED_LOST = 2;
 
-/** What the viewer has said about a packet; `unknown`: it was never sent, or is forgotten. */
+/** What the viewer has reported about a packet; `unknown` if it was never sent or is no longer remembered. */
 export type PacketFate = 'in-flight' | 'received' | 'lost' | 'unknown';
 const FATES: readonly PacketFate[] = ['in-flight', 'received', 'lost'];
 
-/** No probe. */
+/** Cluster of packets that belong to no probe. */
 export const NO_CLUSTER = 0;
 
 /**
- * The latest packets of one connection by transport-wide sequence number: when each left, its size, and what the viewer has
- * said about it. Its memory is constant.
+ * The latest packets of one connection by transport-wide sequence number: send time, size, and what the viewer has reported.
+ * Memory use is constant.
  */
 export class SendHistory {
   readonly #sentAtMs = new Float64Array(HISTORY_PACKETS);
@@ -24,7 +24,7 @@ export class SendHistory {
   readonly #cluster = new Uint16Array(HISTORY_PACKETS);
   #sent = 0;
 
-  /** @returns the packet's transport-wide sequence number, 16 bits. */
+  /** @returns The packet's transport-wide sequence number, 16 bits. */
   remember(bytes: number, nowMs: number, cluster: number): number {
     const i = this.#sent & MASK;
     this.#sentAtMs[i] = nowMs;
@@ -34,7 +34,7 @@ export class SendHistory {
     return this.#sent++ & 0xffff;
   }
 
-  /** @returns the packet's slot; −1 for one that was never sent or is forgotten. */
+  /** @returns The packet's slot; −1 if it was never sent or is no longer remembered. */
   find(sequence: number): number {
     const back = (this.#sent - 1 - sequence) & 0xffff;
     if (back >= HISTORY_PACKETS || back >= this.#sent) return -1;
@@ -57,14 +57,14 @@ export class SendHistory {
     return FATES[this.#state[slot] ?? -1] ?? 'unknown';
   }
 
-  /** @returns whether this is news: a packet is received once. */
+  /** @returns Whether this is new: a packet is received once. */
   markReceived(slot: number): boolean {
     if (this.#state[slot] === RECEIVED) return false;
     this.#state[slot] = RECEIVED;
     return true;
   }
 
-  /** @returns whether this is news: a packet is reported lost once, and never after it was received. */
+  /** @returns Whether this is new: a packet is reported lost once, and never after it was received. */
   markLost(slot: number): boolean {
     if (this.#state[slot] !== IN_FLIGHT) return false;
     this.#state[slot] = REPORTED_LOST;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { transportFeedback } from '../../testing/network-simulator.js';
 import { MAX_FEEDBACK_PACKETS, readTransportFeedback } from './transport-feedback.js';
 
-/** @returns what the message says: arrival in ticks by sequence number, `undefined` for a packet that is missing. */
+/** @returns Arrival in ticks by sequence number; `undefined` for a missing packet. */
 function read(packet: Buffer): { ok: boolean; told: [number, number | undefined][] } {
   const told: [number, number | undefined][] = [];
   const ok = readTransportFeedback(packet, {
@@ -62,7 +62,7 @@ describe('readTransportFeedback()', () => {
     }
   });
 
-  it('reports nothing of a message that is cut short, empty, too long, or uses the reserved symbol', () => {
+  it('reports nothing from a message that is truncated, empty, too long, or uses the reserved symbol', () => {
     const whole = transportFeedback([
       [1, 10],
       [2, undefined],
@@ -79,7 +79,7 @@ describe('readTransportFeedback()', () => {
     for (const packet of damaged) expect(read(packet)).toEqual({ ok: false, told: [] });
   });
 
-  it('never throws and never tells of more than the limit, whatever the bytes', () => {
+  it('never throws and never reports more than the limit for any bytes', () => {
     const random = seededRandom(3);
     for (let round = 0; round < 5000; round++) {
       const packet = Buffer.from(Array.from({ length: Math.floor(random() * 80) }, () => Math.floor(random() * 256)));

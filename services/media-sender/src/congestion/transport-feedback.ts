@@ -1,8 +1,8 @@
 /** Transport-wide feedback, RTCP PT 205 FMT 15 (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1). */
 
-/** Packets that one feedback message may cover: more than any receiver reports at once. */
+/** Maximum number of packets in one feedback message, more than any receiver reports at once. */
 export const MAX_FEEDBACK_PACKETS = 2048;
-/** A receive delta counts 250 µs, the reference time 64 ms. */
+/** A receive delta has units of 250 µs, the reference time of 64 ms. */
 const TICKS_PER_REFERENCE = 256;
 export const TICK_MS = 0.25;
 
@@ -11,20 +11,20 @@ const NOT_RECEIVED = 0;
 const SMALL_DELTA = 1;
 const LARGE_DELTA = 2;
 
-/** One call per packet that the feedback covers, in the order of the sequence numbers. */
+/** Called for each packet that the feedback covers, in order of sequence numbers. */
 export interface FeedbackVisitor {
-  /** @param arrivalTicks time of arrival on the receiver's clock, 250 µs each, relative to the 24-bit reference time. */
+  /** @param arrivalTicks Arrival time on the receiver's clock, in units of 250 µs, relative to the 24-bit reference time. */
   received(sequence: number, arrivalTicks: number): void;
   notReceived(sequence: number): void;
 }
 
-/** Nothing is kept between two messages, so all connections of a process share it. */
+/** Shared by all connections of a process, because nothing is kept between two messages. */
 const symbols = new Uint8Array(MAX_FEEDBACK_PACKETS);
 
 /**
- * Reads one feedback message. Nothing is reported from a message that is damaged anywhere.
- * @param packet the RTCP packet, from its header on.
- * @returns whether the message is well-formed.
+ * Reads one feedback message. A message that is damaged anywhere reports nothing.
+ * @param packet The RTCP packet, including its header.
+ * @returns Whether the message is well-formed.
  */
 export function readTransportFeedback(packet: Buffer, visitor: FeedbackVisitor): boolean {
   if (packet.length < HEADER_BYTES) return false;
@@ -49,7 +49,7 @@ export function readTransportFeedback(packet: Buffer, visitor: FeedbackVisitor):
   return true;
 }
 
-/** @returns where the deltas begin; `undefined` for a message that ends early or uses the reserved symbol. */
+/** @returns The position of the deltas; `undefined` for a message that is truncated or uses the reserved symbol. */
 function readSymbols(packet: Buffer, count: number): number | undefined {
   let at = HEADER_BYTES;
   for (let i = 0; i < count; at += 2) {
@@ -62,7 +62,7 @@ function readSymbols(packet: Buffer, count: number): number | undefined {
   return at;
 }
 
-/** A run length chunk: one symbol for up to 8191 packets. */
+/** Reads a run length chunk: one symbol for up to 8191 packets. */
 function readRun(chunk: number, from: number, count: number): number | undefined {
   const symbol = (chunk >> 13) & 3;
   const run = chunk & 0x1fff;
@@ -72,7 +72,7 @@ function readRun(chunk: number, from: number, count: number): number | undefined
   return end;
 }
 
-/** A status vector chunk: fourteen symbols of one bit, or seven of two. */
+/** Reads a status vector chunk: fourteen 1-bit symbols or seven 2-bit ones. */
 function readVector(chunk: number, from: number, count: number): number | undefined {
   const wide = (chunk & 0x4000) !== 0;
   const bits = wide ? 2 : 1;

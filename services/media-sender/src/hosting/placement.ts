@@ -2,7 +2,7 @@
 const BAND = 0.1;
 /** Poll interval while a session waits that another sender should take, and the polls after which this one takes it. */
 const WAITING_POLL_MS = 20;
-const MOST_YIELDED_POLLS = 3;
+const MAX_YIELDED_POLLS = 3;
 
 /** The load of a media-sender that accepts sessions. */
 export interface Load {
@@ -88,7 +88,7 @@ export class Placement {
     const share = fairShare(capacity, await others());
     const yields = taken() >= share && !this.#isFull();
     this.#yieldedPolls = yields && (await waiting()) > 0 ? this.#yieldedPolls + 1 : 0;
-    this.#apply(this.#yieldedPolls > MOST_YIELDED_POLLS ? Math.min(taken() + 1, capacity) : share);
+    this.#apply(this.#yieldedPolls > MAX_YIELDED_POLLS ? Math.min(taken() + 1, capacity) : share);
   }
 
   #isFull(): boolean {

@@ -1,30 +1,30 @@
 import type { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 
-/** The header extensions that tell a viewer's estimator, or ours, when a packet left. */
+/** URIs of the header extensions that carry a packet's number or send time for congestion control. */
 export const TRANSPORT_SEQUENCE_URI = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
 export const ABS_SEND_TIME_URI = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time';
 
-/** One element in a one-byte header, padded (RFC 8285 §4.2): the same size for both. */
+/** Size of one padded element in a one-byte header (RFC 8285 §4.2), equal for both extensions. */
 export const EXTENSION_BYTES = 8;
-/** Stands for "none" where an element is expected, whose id is never 0. */
+/** No element; an element's id is never 0. */
 export const NO_EXTENSION = 0;
 const ONE_BYTE_PROFILE = 0xbede;
 const LENGTH_WORDS = 1;
-/** Lengths of the elements' data as their headers have them: bytes less one. */
+/** Data lengths as in the element headers: bytes minus one. */
 const TRANSPORT_SEQUENCE_LENGTH = 1;
 const SEND_TIME_LENGTH = 2;
-/** What the network carries besides an RTP header and its payload: IPv4, UDP, a TURN channel, this extension, SRTP's tag. */
+/** Network overhead besides the RTP header and payload: IPv4, UDP, TURN channel, this extension, SRTP tag. */
 const OVERHEAD_BYTES = 20 + 8 + 4 + EXTENSION_BYTES + 16;
 
-/** Ids that the viewer takes for a section's packets; a one-byte header has 1 to 14. */
+/** Extension ids that the viewer accepts in one media section; a one-byte header allows 1 to 14. */
 export interface CongestionExtensionIds {
   readonly transportSequence: number | undefined;
   readonly absSendTime: number | undefined;
 }
 
 /**
- * Numbers and times all packets of a connection, whatever their stream. A packet carries one extension: its transport-wide
- * sequence number or, for a viewer that only estimates by itself, its time of sending.
+ * Numbers all packets of a connection, whatever their stream. A packet carries one extension: its transport-wide sequence
+ * number or, for a viewer that estimates by itself, its send time.
  */
 export class CongestionExtension {
   readonly #estimator: BandwidthEstimator;
@@ -36,10 +36,10 @@ export class CongestionExtension {
   }
 
   /**
-   * Writes the extension of a packet that leaves now, and remembers the packet.
-   * @param at where the RTP header ends.
-   * @param bytes of header and payload.
-   * @returns its element, by which {@link repeat} writes it again; {@link NO_EXTENSION} where the viewer takes none.
+   * Writes the extension of a packet about to be sent, and records the packet with the estimator.
+   * @param at End of the RTP header.
+   * @param bytes Size of header and payload.
+   * @returns The element, for {@link repeat}; {@link NO_EXTENSION} if the viewer accepts none.
    */
   write(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, padding: boolean): number {
     const nowMs = this.#nowMs();
@@ -50,9 +50,9 @@ export class CongestionExtension {
   }
 
   /**
-   * Writes the extension of a packet that leaves once more as it was, and tells the estimator, which learns nothing from when
-   * that arrives.
-   * @param element what {@link write} has returned for the packet.
+   * Writes the extension of a packet that is sent again unchanged, and records that with the estimator, which then ignores
+   * its arrival time.
+   * @param element Result of {@link write} for the packet.
    */
   repeat(packet: Buffer, at: number, bytes: number, element: number): void {
     const sequence = transportSequenceOf(element);
@@ -61,14 +61,14 @@ export class CongestionExtension {
   }
 }
 
-/** @returns the transport-wide sequence number in an element; `undefined` if it has none. */
+/** @returns The transport-wide sequence number in an element; `undefined` if it has none. */
 export function transportSequenceOf(element: number): number | undefined {
   return element !== NO_EXTENSION && ((element >>> 24) & 0xf) === TRANSPORT_SEQUENCE_LENGTH
     ? (element >>> 8) & 0xffff
     : undefined;
 }
 
-/** @returns one element and its padding as a 32-bit word (RFC 8285 §4.2). */
+/** @returns One element and its padding as a 32-bit word (RFC 8285 §4.2). */
 function elementOf(
   { transportSequence, absSendTime }: CongestionExtensionIds,
   sequence: number,
@@ -77,7 +77,7 @@ function elementOf(
   if (transportSequence !== undefined)
     return ((transportSequence << 28) | (TRANSPORT_SEQUENCE_LENGTH << 24) | (sequence << 8)) >>> 0;
   if (absSendTime === undefined) return NO_EXTENSION;
-  // 6 bits of seconds and 18 of their fraction.
+  // 6 bits of seconds and 18 bits of fraction.
   const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
   return ((absSendTime << 28) | (SEND_TIME_LENGTH << 24) | time) >>> 0;
 }

@@ -17,11 +17,11 @@ const STAP_HEADER_BYTES = 1;
 const STAP_SIZE_BYTES = 2;
 
 /**
- * An H.264 access unit (Annex B) as RTP payloads of packetization mode 1 (RFC 6184 §6.3): NAL units that fit together
- * travel in one STAP-A, as parameter sets with what follows them; larger ones are cut into FU-A. Delimiters and filler
- * say nothing that RTP does not, and stay behind.
+ * Packetizes an H.264 access unit (Annex B) in packetization mode 1 (RFC 6184 §6.3): NAL units that fit together share one
+ * STAP-A, as parameter sets with what follows them; larger ones are split into FU-A. Delimiters and filler are dropped,
+ * because RTP carries their information.
  *
- * @throws RangeError when there is no NAL unit in it.
+ * @throws RangeError if there is no NAL unit.
  */
 export function packetizeH264(data: Buffer, keyframe: boolean, maxPayloadBytes = MAX_PAYLOAD_BYTES): PacketizedFrame {
   const payloads: Buffer[] = [];

@@ -6,7 +6,7 @@ export interface SentPacket {
   readonly payloadType: number;
   /** The packet's header extension element; 0 if it has none. */
   readonly extension: number;
-  /** Its picture id, which the shared payload must be given again; {@link NO_PICTURE_ID} where it has none. */
+  /** Its picture id, which must be written into the shared payload again; {@link NO_PICTURE_ID} if it has none. */
   readonly pictureId: number;
 }
 
@@ -75,7 +75,7 @@ export class PacketHistory {
     };
   }
 
-  /** @returns when the packet was last repeated, by the caller's clock; -∞ if it was not. */
+  /** @returns The time of the packet's last retransmission, by the caller's clock; -∞ if there was none. */
   repeatedAtMs(sequence: number): number {
     return this.#repeatedAtMs[sequence & this.#indexMask] ?? Number.NEGATIVE_INFINITY;
   }

@@ -52,7 +52,7 @@ function retransmitterOf(rtx: RtpStream | undefined, budget = new RepairBudget()
   });
 }
 
-/** @returns the sequence numbers of the packets that it has sent. */
+/** @returns The sequence numbers of the packets it has sent. */
 function send(count: number): number[] {
   const sequences = Array.from({ length: count }, (_, i) => {
     const payload = Buffer.alloc(PAYLOAD_BYTES, i);
@@ -63,7 +63,7 @@ function send(count: number): number[] {
 }
 
 describe('a lost packet', () => {
-  it('is sent again on a stream of its own, with the timestamp and marker it had', () => {
+  it('is sent again on a stream of its own, with its timestamp and marker', () => {
     const sequences = send(100);
     repeated.repeat([sequences[3] ?? 0, sequences[80] ?? 0], 0);
     expect(wire).toEqual([
@@ -72,7 +72,7 @@ describe('a lost packet', () => {
     ]);
   });
 
-  it('is sent as it was where the viewer takes no other stream', () => {
+  it('is sent again unchanged if the viewer accepts no retransmission stream', () => {
     repeated = retransmitterOf(undefined);
     const [sequence = 0] = send(3);
     repeated.repeat([sequence], 0);
@@ -91,7 +91,7 @@ describe('a lost packet', () => {
     expect(repeated.repeated).toBe(2);
   });
 
-  it('is forgotten when it is too old, or was never sent', () => {
+  it('is ignored if it is no longer remembered or was never sent', () => {
     const [oldest = 0, second = 0] = send(1025);
     repeated.repeat([oldest, 30_000], 0);
     expect(wire).toEqual([]);
@@ -99,14 +99,14 @@ describe('a lost packet', () => {
     expect(wire).toHaveLength(1);
   });
 
-  it('is sent with the payload type it had', () => {
+  it('is sent again with its payload type', () => {
     repeated = retransmitterOf(undefined);
     const sequence = repeated.send(Buffer.alloc(80), 0, false, NO_PICTURE_ID, 63);
     repeated.repeat([sequence], 0);
     expect(wire.map(({ payloadType }) => payloadType)).toEqual([63, 63]);
   });
 
-  it('is sent on a stream of its own as what that stream takes', () => {
+  it("is sent on the retransmission stream with that stream's payload", () => {
     const sequence = repeated.send(Buffer.alloc(165), 0, false, NO_PICTURE_ID, 63, Buffer.alloc(80));
     repeated.repeat([sequence], 0);
     expect(wire.map(({ payloadType, bytes }) => [payloadType, bytes - RTP_HEADER_BYTES - 16])).toEqual([
@@ -122,7 +122,7 @@ describe('a lost packet', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 
-  it('is sent again after a keyframe as long as a viewer can wait for it', () => {
+  it('is sent again after a keyframe as long as a viewer may wait for it', () => {
     repeated = new Retransmitter({
       original,
       rtx: undefined,
@@ -136,7 +136,7 @@ describe('a lost packet', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
   });
 
-  it('is not sent again once something else has taken its place', () => {
+  it('is not sent again once something else has replaced it', () => {
     const before = send(50);
     repeated.forget();
     const after = send(30);
@@ -144,7 +144,7 @@ describe('a lost packet', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual(after.map((_, i) => i));
   });
 
-  it('is sent again with the picture id it had, which its shared payload has lost since', () => {
+  it('is sent again with its picture id, which its shared payload has lost', () => {
     const payload = Buffer.alloc(PAYLOAD_BYTES);
     const pictureIds: number[] = [];
     const { send: write } = writer;
@@ -158,7 +158,7 @@ describe('a lost packet', () => {
     expect(pictureIds).toEqual([7, 8, 7]);
   });
 
-  it('is sent twice on a long and lossy path, where the viewer takes a stream for it', () => {
+  it('is sent twice on a long, lossy path if there is a retransmission stream', () => {
     const [first = 0, second = 0, third = 0] = send(3);
     repeated.repeat([first], 0, 300, 0.02);
     repeated.repeat([second], 0, 300, 0);
@@ -166,7 +166,7 @@ describe('a lost packet', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual([0, 0, 1, 2]);
   });
 
-  it('costs audio at most its share of what audio takes, after a first burst', () => {
+  it('costs audio at most its share of the bitrate, after an initial burst', () => {
     repeated = retransmitterOf(undefined, new RepairBudget(AUDIO_REPAIR_SHARE, AUDIO_REPAIR_LIMIT_BYTES));
     repeated.repeat(send(100), 0);
     expect(wire).toHaveLength(Math.floor(AUDIO_REPAIR_LIMIT_BYTES / PACKET_BYTES));
@@ -176,7 +176,7 @@ describe('a lost packet', () => {
     expect(wire.length).toBeLessThanOrEqual(5);
   });
 
-  it('never costs more than a quarter of the media, after a first burst', () => {
+  it('costs at most a quarter of the media, after an initial burst', () => {
     const burst = Math.floor(REPAIR_LIMIT_BYTES / PACKET_BYTES);
     const sequences = send(1000);
     repeated.repeat(sequences, 0);
@@ -188,7 +188,7 @@ describe('a lost packet', () => {
   });
 });
 
-describe('a repetition', () => {
+describe('a retransmitted packet', () => {
   const fates = new Map<number, PacketFate>();
 
   beforeEach(() => {
@@ -208,7 +208,7 @@ describe('a repetition', () => {
     });
   });
 
-  it('is sent again as soon as the viewer reports it lost, and until it arrives', () => {
+  it('is sent again when the viewer reports it lost, until it arrives', () => {
     const [first = 0, second = 0] = send(2);
     repeated.repeat([first, second], 0);
     wire.length = 0;
@@ -223,7 +223,7 @@ describe('a repetition', () => {
     expect(wire.map(({ timestamp }) => timestamp)).toEqual([0, 0]);
   });
 
-  it('is not sent again for a loss before a later one', () => {
+  it('is not sent again for the loss of an earlier retransmission', () => {
     const [sequence = 0] = send(1);
     repeated.repeat([sequence], 0, 50);
     repeated.repeat([sequence], 60, 50);
@@ -236,7 +236,7 @@ describe('a repetition', () => {
     expect(wire).toHaveLength(1);
   });
 
-  it('of what has been replaced is not sent again', () => {
+  it('that was replaced is not sent again', () => {
     const [sequence = 0] = send(1);
     repeated.repeat([sequence], 0);
     repeated.forget();

@@ -7,35 +7,38 @@ import { writePictureId } from './vp8-packetizer.js';
 
 export interface RetransmitterOptions {
   readonly original: RtpStream;
-  /** Without it, packets are repeated as they were. */
+  /** `undefined`: packets are sent again unchanged. */
   readonly rtx: RtpStream | undefined;
   readonly budget: RepairBudget;
-  /** Packets that are remembered; a power of two. */
+  /** Number of remembered packets; a power of two. */
   readonly historyPackets: number;
-  /** A packet that is older than this against the newest one is not repeated, in ticks of the stream. Default: any is. */
+  /** Maximum age relative to the newest packet, in ticks of the stream's clock. Default: unlimited. */
   readonly maxAgeTicks?: number;
-  /** The same for packets from before the last keyframe. Default: as `maxAgeTicks`. */
+  /** Maximum age of packets before the last keyframe. Default: `maxAgeTicks`. */
   readonly maxAgeBeforeKeyframeTicks?: number;
-  /** What the viewer has said about a packet of the retransmission stream, by its transport-wide sequence number. */
+  /** What the viewer has reported about a packet of the retransmission stream, by transport-wide sequence number. */
   readonly fateOf?: (transportSequence: number) => PacketFate;
 }
 
-/** Remembered packets of video: 2.7 s of full packets at 3.5 Mb/s. */
+/** Number of remembered video packets: 2.7 s of full packets at 3.5 Mb/s. */
 export const VIDEO_HISTORY_PACKETS = 1024;
-/** Viewers hold video back by up to 700 ms to wait for repairs, 90 kHz. */
+/** 90 kHz ticks; viewers delay video by up to 700 ms while they wait for repairs. */
 export const VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS = 72_000;
-/** Until a round trip has been measured. */
+/** Assumed until a round trip has been measured. */
 const ASSUMED_ROUND_TRIP_MS = 100;
-/** A request this long after a repetition, in round trips, was made without it: measurements of the round trip vary. */
+/**
+ * A request that comes earlier after a retransmission, in round trips, was sent before that could have arrived; less than 1,
+ * because measured round trips vary.
+ */
 const INTERVAL_ROUND_TRIPS = 0.9;
 const MIN_INTERVAL_MS = 15;
-/** Repetitions of which the fate is watched; more of them are repeated only on request. */
+/** Maximum number of retransmissions whose fate is tracked; further ones are repeated only on request. */
 const MAX_UNCONFIRMED = 128;
-/** Only one repetition can be in time on a longer path, ms: it is sent twice where more than this share is lost. */
+/** On a longer path, ms, only one retransmission can be in time, so it is sent twice if the loss exceeds the share below. */
 const LONG_ROUND_TRIP_MS = 150;
 const TWICE_FROM_LOSS = 0.005;
 
-/** Repeats lost packets of one stream, as RTX packets (RFC 4588) where the viewer takes them. */
+/** Retransmits lost packets of one stream, as RTX packets (RFC 4588) if the viewer accepts them. */
 export class Retransmitter {
   readonly #original: RtpStream;
   readonly #rtx: RtpStream | undefined;
@@ -44,12 +47,12 @@ export class Retransmitter {
   readonly #maxAgeTicks: number;
   readonly #maxAgeBeforeKeyframeTicks: number;
   readonly #fateOf: RetransmitterOptions['fateOf'];
-  /** Repetitions that the viewer has not acknowledged, oldest first. */
+  /** Retransmissions that the viewer has not acknowledged, oldest first. */
   readonly #unconfirmed: { readonly sequence: number; readonly transportSequence: number; readonly atMs: number }[] =
     [];
-  /** The first packet of the last keyframe. */
+  /** First packet of the last keyframe. */
   #keyframeSequence: number | undefined;
-  /** The first packet that may be repeated. */
+  /** First packet that may be retransmitted. */
   #firstSequence: number | undefined;
   #newest: number | undefined;
   #newestTimestamp = 0;
@@ -65,17 +68,17 @@ export class Retransmitter {
     this.#fateOf = limits.fateOf;
   }
 
-  /** Packets repeated so far. */
+  /** Number of packets retransmitted so far. */
   get repeated(): number {
     return this.#repeated;
   }
 
   /**
-   * Sends a packet, and remembers it.
-   * @param pictureId is written into the payload, where it has one (RFC 7741 §4.2).
-   * @param payloadType of the packet. Default: the stream's.
-   * @param retransmission what a packet on the retransmission stream carries. Default: `payload`.
-   * @returns its sequence number.
+   * Sends a packet and remembers it.
+   * @param pictureId Written into the payload if it has a picture id (RFC 7741 §4.2).
+   * @param payloadType Payload type of the packet. Default: the stream's.
+   * @param retransmission Payload of a packet on the retransmission stream. Default: `payload`.
+   * @returns The packet's sequence number.
    */
   send(
     payload: Buffer,
@@ -95,21 +98,21 @@ export class Retransmitter {
     return sequence;
   }
 
-  /** @param sequence the first packet of a keyframe, with which decoding can begin anew. */
+  /** @param sequence First packet of a keyframe, at which decoding can restart. */
   beginKeyframe(sequence: number): void {
     this.#keyframeSequence = sequence;
   }
 
-  /** What was sent so far is not repeated any more: the viewer gets something else in its place. */
+  /** Stops retransmission of everything sent so far, because something else replaces it. */
   forget(): void {
     this.#unconfirmed.length = 0;
     if (this.#newest !== undefined) this.#firstSequence = (this.#newest + 1) & 0xffff;
   }
 
   /**
-   * Repeats what is still known of these packets, within the limits. A packet that is requested again before its repetition can
-   * have arrived is not repeated, and neither is one that is too old.
-   * @param lossRate share of packets that the path loses, 0 to 1. On a long, lossy path each repetition is sent twice.
+   * Retransmits those of these packets that are still remembered, within the limits. A packet is skipped if it is too old,
+   * or requested again before its retransmission can have arrived.
+   * @param lossRate Loss of the path, 0 to 1. On a long, lossy path each retransmission is sent twice.
    */
   repeat(sequences: readonly number[], nowMs: number, roundTripMs = ASSUMED_ROUND_TRIP_MS, lossRate = 0): void {
     const intervalMs = Math.max(roundTripMs * INTERVAL_ROUND_TRIPS, MIN_INTERVAL_MS);
@@ -120,13 +123,13 @@ export class Retransmitter {
     }
   }
 
-  /** Repeats the packets once more of which the viewer has reported the repetition lost: it would request them later. */
+  /** Retransmits packets whose retransmission the viewer has reported lost, before it requests them again. */
   repeatLost(nowMs: number): void {
     if (!this.#fateOf || this.#unconfirmed.length === 0) return;
     const waiting = this.#unconfirmed.splice(0);
     for (const repetition of waiting) {
       const { sequence, transportSequence, atMs } = repetition;
-      // One that was repeated since by request is on its way.
+      // Retransmitted since on request, so it is on its way.
       if (this.#history.repeatedAtMs(sequence) > atMs) continue;
       const fate = this.#fateOf(transportSequence);
       if (fate === 'in-flight') this.#unconfirmed.push(repetition);
@@ -135,9 +138,9 @@ export class Retransmitter {
   }
 
   /**
-   * Sends the newest packet once more, to fill a probe: the viewer takes it for one that came twice. Only where
-   * retransmissions have a stream of their own.
-   * @returns the bytes of it; 0: there is nothing to send.
+   * Sends the newest packet again as padding for a probe, which the viewer discards as a duplicate. Requires a
+   * retransmission stream.
+   * @returns Its size in bytes; 0 if there is nothing to send.
    */
   pad(): number {
     const packet = this.#newest === undefined ? undefined : this.#history.find(this.#newest);
@@ -182,7 +185,7 @@ export class Retransmitter {
   }
 }
 
-/** @returns whether a sequence number precedes another one, which may have wrapped (RFC 3550 §A.1). */
+/** @returns Whether a sequence number precedes another one; both may have wrapped (RFC 3550 §A.1). */
 function isBefore(sequence: number, other: number | undefined): boolean {
   return other !== undefined && ((sequence - other) & 0x8000) !== 0;
 }

@@ -1,6 +1,6 @@
 import { type FuzzRandom, fuzz, fuzzTimeoutMs, mutate } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
-import { BandwidthEstimator, MOST_BPS } from '../congestion/bandwidth-estimator.js';
+import { BandwidthEstimator, MAX_BPS } from '../congestion/bandwidth-estimator.js';
 import { packetize } from './packetize.js';
 import { MAX_PAYLOAD_BYTES } from './payload-size.js';
 import { goodbye, MAX_NACKED, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
@@ -63,7 +63,7 @@ class Counter implements RtcpListener {
   }
   receiverEstimate(bps: number) {
     estimator.remb(bps, 0);
-    expect(estimator.targetBps(0)).toBeLessThanOrEqual(MOST_BPS);
+    expect(estimator.targetBps(0)).toBeLessThanOrEqual(MAX_BPS);
   }
   bye(ssrcs: readonly number[]) {
     expect(ssrcs.length).toBeLessThanOrEqual(31);

@@ -2,8 +2,8 @@ import type { PacketizedFrame } from './packetized-frame.js';
 import { evenPieces, MAX_PAYLOAD_BYTES } from './payload-size.js';
 
 /**
- * The payload descriptor (RFC 7741 §4.2): X and, at the start of a partition, S; I; a picture id of 15 bits, with its M bit.
- * Without picture ids, Chromium drops what is repaired after the next keyframe has come.
+ * The payload descriptor (RFC 7741 §4.2): X and, at the start of a partition, S; I; a 15-bit picture id with its M bit.
+ * Without picture ids, Chromium drops packets that are repaired after the next keyframe has arrived.
  */
 const EXTENDED = 0x80;
 const START_OF_PARTITION = 0x10;
@@ -15,10 +15,10 @@ const DESCRIPTOR_BYTES = 4;
 export const PICTURE_ID_MASK = 0x7fff;
 
 /**
- * A VP8 frame as RTP payloads. All viewers share them, and each counts its frames by itself: its picture id is written by
- * {@link writePictureId} just before a packet is encrypted.
+ * Packetizes a VP8 frame. All viewers share the payloads; as each viewer has its own frame count, {@link writePictureId}
+ * sets the picture id just before a packet is encrypted.
  *
- * @throws RangeError when the frame is empty.
+ * @throws RangeError if the frame is empty.
  */
 export function packetizeVp8(data: Buffer, keyframe: boolean, maxPayloadBytes = MAX_PAYLOAD_BYTES): PacketizedFrame {
   if (data.length === 0) throw new RangeError('a VP8 frame is not empty');
@@ -40,7 +40,7 @@ export function packetizeVp8(data: Buffer, keyframe: boolean, maxPayloadBytes = 
   return { payloads, keyframe, bytes, hasPictureId: true };
 }
 
-/** @param payload a VP8 payload, or memory that has one at `at`. @param pictureId 15 bits. */
+/** @param payload A VP8 payload, or memory that has one at `at`. @param pictureId 15 bits. */
 export function writePictureId(payload: Buffer, pictureId: number, at = 0): void {
   payload.writeUInt16BE(LONG_PICTURE_ID | pictureId, at + PICTURE_ID_OFFSET);
 }
