@@ -5,10 +5,10 @@ import { defineConfig } from 'vite';
 const backend = process.env['HUMANCAST_URL'] ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
-  // Relative, so that the page also works under a path prefix.
+  // A relative base, so that the page also works under a path prefix.
   base: './',
   resolve: {
-    // The client's sources: nothing has to be built before the page.
+    // Uses the client's sources, so that nothing has to be built before the page.
     alias: { '@humancast/client': fileURLToPath(new URL('../../packages/client/src/index.ts', import.meta.url)) },
   },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

@@ -11,8 +11,8 @@ const finished = (seq: number, reason = 'finished', positionMs = 1500) =>
 const item = (seq: number) => ({ seq, segment: `seg_${seq}` });
 const run = (from: Activity, ...events: SessionEvent[]) => events.reduce(withEvent, from);
 
-describe('the activity', () => {
-  it('follows speech as it starts and finishes', () => {
+describe('activity', () => {
+  it('withEvent() follows speech as it starts and finishes', () => {
     const queued = withState(EMPTY, {
       queue: [item(1), item(2)],
       playhead: { segment: 'seg_idle', role: 'idle', positionMs: 0 },
@@ -25,11 +25,11 @@ describe('the activity', () => {
     expect(run(next, finished(2)).speaking).toBeUndefined();
   });
 
-  it('stays with what is being said when the end of what was before comes late', () => {
+  it('withEvent() keeps the current segment when an earlier one finishes late', () => {
     expect(run(EMPTY, started(1), started(2), finished(1)).speaking).toEqual(item(2));
   });
 
-  it('drops what was left out by an interruption from the queue', () => {
+  it('withEvent() removes segments that an interruption dropped', () => {
     const queued = withState(EMPTY, {
       queue: [item(1), item(2)],
       playhead: { segment: 'seg_1', role: 'speech', positionMs: 0 },
@@ -37,10 +37,10 @@ describe('the activity', () => {
     expect(queued).toMatchObject({ speaking: item(1), queue: [item(2)] });
     const after = run(queued, finished(1, 'interrupted', 820), finished(2, 'dropped', 0));
     expect(after).toMatchObject({ speaking: undefined, queue: [] });
-    expect(after.log.map(({ text }) => text)).toEqual(['left out', 'interrupted after 0.8 s']);
+    expect(after.log.map(({ text }) => text)).toEqual(['dropped', 'interrupted after 0.8 s']);
   });
 
-  it('tells how long it waited for late media, which is mostly a blink', () => {
+  it('withEvent() logs how long playback waited for late media', () => {
     const held = (heldMs: number) => event({ type: 'playback.held', segment: 'seg_1', heldMs });
     expect(run(EMPTY, held(20), held(2340)).log.map(({ text }) => text)).toEqual([
       'waited 2.3 s for late media',
@@ -48,13 +48,13 @@ describe('the activity', () => {
     ]);
   });
 
-  it('tells an event once, though it was delivered twice, and keeps the log short', () => {
+  it('withEvent() logs an event once when it is delivered twice, and keeps 30 entries', () => {
     const once = started(1);
     expect(run(EMPTY, once, once).log).toHaveLength(1);
     expect(run(EMPTY, ...Array.from({ length: 100 }, (_, i) => started(i))).log).toHaveLength(30);
   });
 });
 
-it('writes durations for people', () => {
+it('seconds() formats short and long durations', () => {
   expect([seconds(0), seconds(3149), seconds(59_900), seconds(125_000)]).toEqual(['0.0 s', '3.1 s', '59.9 s', '2:05']);
 });

@@ -1,8 +1,8 @@
 import type { SessionDetails, SessionEvent } from '@humancast/protocol';
 
-/** What is being said, what comes next, and what has been. */
+/** The current segment, the queue and the log of a session. */
 export interface Activity {
-  /** `undefined`: idle. */
+  /** `undefined` while idle. */
   speaking: { seq: number; segment: string } | undefined;
   queue: readonly { seq: number; segment: string }[];
   /** Newest first. */
@@ -19,7 +19,7 @@ interface LogEntry {
 export const EMPTY: Activity = { speaking: undefined, queue: [], log: [] };
 const LOG_LENGTH = 30;
 
-/** As the server says: it knows better than what was pieced together from events. */
+/** Replaces the queue and the current segment by the server's, which is more reliable than one built from events. */
 export function withState(
   activity: Activity,
   { queue, playhead }: Pick<SessionDetails, 'queue' | 'playhead'>,
@@ -61,9 +61,9 @@ function entryOf(event: SessionEvent): LogEntry | undefined {
     case 'events.missed':
       return event.scope === 'all' ? { id, atMs, text: 'Some events were missed' } : undefined;
     case 'viewer.connected':
-      return { id, atMs, text: 'A viewer came' };
+      return { id, atMs, text: 'A viewer connected' };
     case 'viewer.disconnected':
-      return { id, atMs, text: 'A viewer left' };
+      return { id, atMs, text: 'A viewer disconnected' };
     case 'playback.held':
       return { id, atMs, segment: event.segment, text: `waited ${pause(event.heldMs)} for late media` };
     default:
@@ -78,18 +78,18 @@ function endOf({ reason, positionMs }: Extract<SessionEvent, { type: 'speech.fin
     case 'interrupted':
       return `interrupted after ${seconds(positionMs)}`;
     case 'dropped':
-      return 'left out';
+      return 'dropped';
     case 'failed':
-      return 'could not be played';
+      return 'failed to play';
   }
 }
 
-/** Most pauses are shorter than a tenth of a second. */
+/** Formats a short duration; most pauses are below 100 ms. */
 function pause(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : seconds(ms);
 }
 
-/** `12.3 s`, `2:05` */
+/** Formats a duration: `12.3 s`, `2:05`. */
 export function seconds(ms: number): string {
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   const whole = Math.round(ms / 1000);

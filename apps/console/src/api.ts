@@ -1,8 +1,8 @@
 import type { AvatarOverviewList, NewSession, Said, SessionDetails, SessionSegment } from '@humancast/protocol';
 
-/** What the console asks of signaling. Nothing here throws anything but an {@link ApiError}. */
+/** Requests to signaling. Every function throws only {@link ApiError}. */
 
-/** What the demo producer calls the segments that it makes of typed text, and removes when they have been heard. */
+/** Name of the segments that the demo producer makes of typed text and deletes once they have played. */
 export const TYPED_NAME = 'Typed text';
 
 export interface Credentials {
@@ -10,7 +10,7 @@ export interface Credentials {
   token: string;
 }
 
-/** A problem document (RFC 9457), or `unreachable` when there was no answer at all. */
+/** A problem document (RFC 9457), or `unreachable` if there was no answer. */
 export class ApiError extends Error {
   readonly code: string;
   readonly retryAfterMs: number | undefined;
@@ -42,27 +42,30 @@ export async function speak({ id, token }: Credentials, segment: string): Promis
   await ask('POST', `/v1/sessions/${id}/speak`, { token, body: { segments: [segment] } });
 }
 
-/** In place of whatever is being said. → the segment that it becomes. */
+/** Speaks a text instead of the current speech. */
 export function say({ id, token }: Credentials, text: string): Promise<Said> {
   return ask('POST', `/v1/sessions/${id}/say`, { token, body: { text, interrupt: true } });
 }
 
 const TIMEOUT_MS = 15_000;
 
-/** The folder that the page is in: behind a proxy, everything may lie under a path prefix. */
+/** The page's folder: behind a proxy, everything may be under a path prefix. */
 export const BASE_URL = new URL('.', document.baseURI);
 
-/** @param path from the server's root, with its slash */
+/** @param path from the server's root, with its leading slash */
 export function urlOf(path: string): URL {
   return new URL(path.slice(1), BASE_URL);
 }
 
-/** `crypto.randomUUID` is there in secure contexts only, and a console may be reached by plain HTTP. */
+/**
+ * @returns A random idempotency key. `crypto.randomUUID` needs a secure context, and the console may be served over plain
+ * HTTP.
+ */
 function newKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** @throws ApiError whatever goes wrong. */
+/** @throws ApiError on any failure. */
 export async function ask<T>(
   method: string,
   path: string,
@@ -76,7 +79,7 @@ export async function ask<T>(
       headers: {
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
-        // A browser, or a proxy, may send a request again whose connection was lost.
+        // A browser or a proxy may repeat a request whose connection was lost.
         ...(method === 'POST' && { 'idempotency-key': newKey() }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -14,8 +14,8 @@ let browser: Browser;
 let page: Page;
 let url: string;
 let dist: string;
-/** What the browser complained about: a refused script, a missing file, an exception. */
-const complaints: string[] = [];
+/** Errors that the browser reported: a blocked script, a missing file, an exception. */
+const browserErrors: string[] = [];
 
 beforeAll(async () => {
   dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
@@ -41,8 +41,8 @@ beforeAll(async () => {
   await host.goto(`${url}/host`);
   await backend.signaling.hostReady;
   page = await browser.newPage({ viewport: { width: 390, height: 844 } });
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  page.on('pageerror', (error) => browserErrors.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && browserErrors.push(message.text()));
 });
 
 afterAll(async () => {
@@ -51,9 +51,9 @@ afterAll(async () => {
   if (dist) rmSync(dist, { recursive: true, force: true });
 });
 
-/** In this order: each goes on where the one before it left the page. */
-describe('the console', () => {
-  it('lists the avatars, and a conversation is one click away', async () => {
+/** Ordered: each test continues where the previous one left the page. */
+describe('console', () => {
+  it('the start page lists the avatars; a click on one starts a conversation', async () => {
     await page.goto(url);
     await page.getByRole('link', { name: 'Front desk' }).waitFor();
     await page.getByRole('link', { name: 'Demo' }).click();
@@ -62,7 +62,7 @@ describe('the console', () => {
     expect(backend.created).toHaveLength(1);
   });
 
-  it('plays muted at first, and turns the sound on when asked', async () => {
+  it('the player starts muted; the button and the M key toggle the sound', async () => {
     const muted = () => page.evaluate(() => document.querySelector('video')?.muted);
     expect(await muted()).toBe(true);
     await page.getByRole('button', { name: 'Turn on sound' }).click();
@@ -72,7 +72,7 @@ describe('the console', () => {
     await page.getByRole('button', { name: 'Turn on sound' }).waitFor();
   });
 
-  it('makes the avatar speak, shows what it says and what comes next, and interrupts it', async () => {
+  it('a segment can be spoken, queued and interrupted; the activity card shows each state', async () => {
     await page.getByRole('button', { name: 'Speak: Greeting' }).click();
     await page.locator('.now', { hasText: 'Greeting' }).waitFor();
     await page.getByRole('button', { name: 'Speak: Farewell' }).click();
@@ -85,12 +85,12 @@ describe('the console', () => {
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
   });
 
-  it('fits a phone', async () => {
+  it('the page fits a phone without horizontal scrolling', async () => {
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
   });
 
-  it('returns to the same session after a refresh', async () => {
+  it('a refresh returns to the same session', async () => {
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(1);
@@ -99,7 +99,7 @@ describe('the console', () => {
     expect(backend.signaling.saidOf('leave')).toHaveLength(1);
   });
 
-  it('makes a new session when the one before is over', async () => {
+  it('a refresh after the session has ended creates a new session', async () => {
     backend.signaling.refusal = 'session_ended';
     await page.reload();
     await page.waitForSelector(PLAYING);
@@ -107,7 +107,7 @@ describe('the console', () => {
     expect(backend.signaling.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
   });
 
-  it('says what is typed, turns the sound on for it, and shows that it thinks until it is heard', async () => {
+  it('a typed text is sent and unmutes the player; the text box shows “Thinking” until speech starts', async () => {
     expect(await page.getByPlaceholder('Type a sentence').count()).toBe(0);
     backend.canSay = true;
     await page.reload();
@@ -125,7 +125,7 @@ describe('the console', () => {
     await page.getByPlaceholder('Type a sentence').waitFor();
   });
 
-  it('stops what is being said at the first key of what is typed next, and once', async () => {
+  it('typing interrupts current speech once, at the first key', async () => {
     const before = backend.signaling.saidOf('interrupt').length;
     await page.getByRole('textbox').pressSequentially('Next');
     await expect.poll(() => backend.signaling.saidOf('interrupt').length).toBe(before + 1);
@@ -137,14 +137,14 @@ describe('the console', () => {
     backend.refusal = { status: 503, code: 'no_capacity' };
     await page.getByRole('textbox').fill('Once more');
     await page.getByRole('textbox').press('Enter');
-    await page.getByRole('alert').getByText('Everyone is speaking at once').waitFor();
+    await page.getByRole('alert').getByText('Too many avatars are speaking').waitFor();
     backend.refusal = undefined;
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
-    complaints.length = 0; // The browser writes down the refusal that was meant.
+    browserErrors.length = 0; // The browser logs the intended rejection.
   });
 
-  it('keeps the shape of its box when a video of another shape comes, and shows all of it', async () => {
+  it('the player keeps its shape for a video of another aspect ratio, and shows the whole video', async () => {
     const box = () => page.locator('.player').boundingBox();
     const before = await box();
     await page.evaluate(() => {
@@ -157,15 +157,15 @@ describe('the console', () => {
     expect(await page.locator('video').evaluate((video) => getComputedStyle(video).objectFit)).toBe('contain');
   });
 
-  it('asks for a tap when the browser does not let it play, and plays then', async () => {
+  it('a paused player shows a button, which resumes playback', async () => {
     await page.evaluate(() => document.querySelector('video')?.pause());
     await page.getByText('Paused').waitFor();
     await page.getByRole('button', { name: 'Tap to play' }).click();
     await page.waitForSelector(PLAYING);
   });
 
-  it('works under a path prefix', async () => {
-    // The page before asks for nothing any more.
+  it('the page works under a path prefix', async () => {
+    // Stops the requests of the previous page.
     await page.goto('about:blank');
     backend.prefix = '/avatars/live';
     backend.paths.length = 0;
@@ -173,18 +173,18 @@ describe('the console', () => {
     await page.getByRole('link', { name: 'Demo' }).click();
     await page.waitForSelector(PLAYING);
     expect(new URL(page.url()).pathname).toBe('/avatars/live/');
-    // Chromium may still be fetching the icon of the page before.
+    // Chromium may still be fetching the icon of the previous page.
     const outside = backend.paths.filter((path) => !path.startsWith('/avatars/live/') && path !== '/favicon.svg');
     expect(outside).toEqual([]);
     await page.goto(`${url}/?avatar=demo`);
     await page.waitForSelector(PLAYING);
   });
 
-  it('asked for nothing but its own server, and broke none of its rules', () => {
-    expect(complaints).toEqual([]);
+  it('the page requested only its own server, and violated no content security policy', () => {
+    expect(browserErrors).toEqual([]);
   });
 
-  it('says what is wrong and what can be done when no session can be had', async () => {
+  it('a rejected session shows the reason and what to do', async () => {
     backend.refusal = { status: 401, code: 'unauthorized' };
     await page.evaluate(() => sessionStorage.clear());
     await page.reload();

@@ -5,10 +5,10 @@ import { InterruptMute } from './interrupt-mute.js';
 import { isOver, OwnSessions, type Visit } from './visit.js';
 import { isConnected } from './words.js';
 
-/** An avatar that is still being loaded is asked for again this often, at most. */
+/** Maximum number of attempts while the avatar is still loading. */
 const READY_ATTEMPTS = 30;
 const READY_RETRY_MS = 1000;
-/** Seconds of figures that are kept for the sparkline. */
+/** Seconds of statistics kept for the sparkline. */
 const HISTORY_LENGTH = 60;
 
 export interface Conversation {
@@ -18,11 +18,11 @@ export interface Conversation {
   activity: Activity;
   stats: ClientStats | undefined;
   skewHistory: readonly (number | undefined)[];
-  /** Why it does not play, once it will not by itself. */
+  /** The reason for which playback ended or failed for good. */
   failure: { code: string; message: string } | undefined;
-  /** Whether the avatar is still being loaded. */
+  /** Whether the avatar is still loading. */
   preparing: boolean;
-  /** Whether typed text can be said. */
+  /** Whether typed text can be spoken. */
   canSay: boolean;
 }
 
@@ -41,8 +41,8 @@ export const NOT_YET: Conversation = {
 export type UpdateConversation = (change: (was: Conversation) => Partial<Conversation>) => void;
 
 /**
- * One attempt at the conversation that the address asks for, from the first request to its end: makes or resumes the session,
- * plays it in the video element, and follows what happens in it.
+ * One attempt at the conversation that the address names: creates or resumes the session, plays it in the video element, and
+ * follows its events until it ends.
  */
 export class ConversationRun {
   readonly #visit: Exclude<Visit, { kind: 'choose' }>;
@@ -79,7 +79,7 @@ export class ConversationRun {
     if (this.#session?.interrupt()) this.#interruptMute.begin();
   }
 
-  /** Asks the server for the queue. */
+  /** Loads the queue from the server. */
   async refresh(): Promise<void> {
     if (!this.#credentials) return;
     try {
@@ -87,7 +87,7 @@ export class ConversationRun {
       if (!this.#closed)
         this.#update(({ activity }) => ({ activity: withState(activity, state), canSay: state.canSay === true }));
     } catch {
-      // The events tell the same, a little less exactly.
+      // Events carry the same, slightly less reliably.
     }
   }
 
@@ -112,7 +112,7 @@ export class ConversationRun {
           this.#update(() => ({ state: 'failed', preparing: false, failure: { code, message } }));
           return;
         }
-        // Right after the start its clips are still being encoded.
+        // The clips are still being encoded right after the start.
         this.#update(() => ({ preparing: true }));
         await new Promise((resolve) => setTimeout(resolve, retryAfterMs ?? READY_RETRY_MS));
       }
@@ -162,7 +162,7 @@ export class ConversationRun {
     this.#session = session;
   }
 
-  /** What this tab kept is over; nobody has seen anything of it, so it is simply replaced. */
+  /** Replaces a stored session that has ended before anything of it was shown. */
   #startOver(avatar: string): void {
     this.#session = undefined;
     void this.#create(avatar);

@@ -11,7 +11,7 @@ describe('InterruptMute', () => {
   });
   afterEach(() => vi.useRealTimers());
 
-  it('lasts until what was sent before the cut has been played', () => {
+  it('mutes until media sent before the interruption has played', () => {
     mute.begin();
     expect(element.volume).toBe(0);
     vi.advanceTimersByTime(60);
@@ -22,21 +22,21 @@ describe('InterruptMute', () => {
     expect(element.volume).toBe(1);
   });
 
-  it('ends when the next speech begins', () => {
+  it('unmutes when the next speech starts', () => {
     mute.begin();
     mute.onEvent({ type: 'speech.finished' });
     mute.onEvent({ type: 'speech.started' });
     expect(element.volume).toBe(1);
   });
 
-  it('ends by itself where there was nothing to interrupt', () => {
+  it('unmutes after 1.5 s if there was nothing to interrupt', () => {
     mute.begin();
     mute.onEvent({ type: 'viewer.connected' });
     vi.advanceTimersByTime(1500);
     expect(element.volume).toBe(1);
   });
 
-  describe('where the volume is read-only, as on iOS', () => {
+  describe('with a read-only volume, as on iOS', () => {
     const phone = {
       muted: false,
       get volume() {
@@ -63,7 +63,7 @@ describe('InterruptMute', () => {
     });
   });
 
-  it('does not touch the volume when nobody asked for it', () => {
+  it('does not touch the volume unless begin() was called', () => {
     element.volume = 0.5;
     mute.onEvent({ type: 'speech.finished' });
     mute.end();

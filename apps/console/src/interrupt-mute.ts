@@ -1,19 +1,19 @@
 import type { SessionEvent } from '@humancast/client';
 
-/** What was sent before the cut may be in the jitter buffer for so long; after it comes idle, where little can be missed. */
+/** Time after `speech.finished` for which earlier media may still be in the jitter buffer. */
 const BUFFERED_MS = 600;
-/** If no event says that the speech is over, there was none. */
+/** Time after which the element is unmuted if no event reports the end of speech. */
 const GIVE_UP_MS = 1500;
 
 type MutableElement = Pick<HTMLMediaElement, 'muted' | 'volume'>;
 
 /**
- * Silences the speaker the moment it is interrupted: the cut itself has a way to the server and back before it is heard, and
- * who begins to speak does not want to wait for that.
+ * Mutes the element as soon as the viewer interrupts, because the interruption needs a round trip to the server to take
+ * effect.
  */
 export class InterruptMute {
   readonly #element: MutableElement;
-  /** Whether it was this that muted the element, because its volume can't be set. */
+  /** Whether the element was muted here, because its volume is read-only. */
   #muted = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -26,7 +26,7 @@ export class InterruptMute {
     this.#endIn(GIVE_UP_MS);
   }
 
-  /** Follows the session's events: with the old speech over, or the new one begun, there is something to be heard again. */
+  /** Unmutes when new speech starts, or shortly after the old speech has finished. */
   onEvent({ type }: Pick<SessionEvent, 'type'>): void {
     if (this.#timer === undefined) return;
     if (type === 'speech.started') this.end();
@@ -42,7 +42,7 @@ export class InterruptMute {
     this.#muted = false;
   }
 
-  /** iOS leaves the volume to its buttons: setting it has no effect there, and reading it gives 1. */
+  /** On iOS the volume is read-only: setting it has no effect, and it reads as 1. */
   #silence(): void {
     this.#element.volume = 0;
     if (this.#element.volume === 0 || this.#element.muted) return;

@@ -6,9 +6,9 @@ import { visitOf } from './visit.js';
 
 const root = document.getElementById('app');
 const visit = visitOf(location.search);
-if (!root) throw new Error('the page has no place for the app');
+if (!root) throw new Error('the page has no element #app');
 if (new URLSearchParams(location.search).has('operate')) {
-  // Only operators load the charts.
+  // Loads the charts for operators only.
   const { OperatorPage } = await import('./operator/operator-page.js');
   render(<OperatorPage />, root);
 } else render(visit.kind === 'choose' ? <Chooser /> : <ConversationPage visit={visit} />, root);

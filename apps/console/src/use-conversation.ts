@@ -7,15 +7,15 @@ export interface ConversationControls {
   interrupt(): void;
   unmute(): Promise<boolean>;
   mute(): void;
-  /** Plays a picture that the browser holds back until somebody clicks. */
+  /** Plays a video that the browser's autoplay policy blocked; needs a user gesture. */
   play(): Promise<boolean>;
-  /** Asks the server for the queue, after something was added to it. */
+  /** Loads the queue from the server, after something was queued. */
   refresh(): void;
-  /** From the beginning: joins the same session if it still lives, else a new one. */
+  /** Starts over: joins the same session if it still exists, else a new one. */
   retry(): void;
 }
 
-/** A {@link ConversationRun} for as long as the component is there. */
+/** Runs a {@link ConversationRun} while the component is mounted. */
 export function useConversation(
   visit: Exclude<Visit, { kind: 'choose' }>,
   video: RefObject<HTMLVideoElement | null>,
@@ -24,7 +24,7 @@ export function useConversation(
   const [attempt, setAttempt] = useState(0);
   const run = useRef<ConversationRun | undefined>(undefined);
 
-  // Another attempt is another run.
+  // A new attempt starts a new run.
   useEffect(() => {
     if (!video.current) return;
     setConversation(NOT_YET);

@@ -3,19 +3,19 @@ import type { Activity } from './activity.js';
 import { ApiError, type Credentials, say } from './api.js';
 import { troubleOf } from './words.js';
 
-/** A text that is not heard by then will not be. */
+/** Time after which a text that has not started counts as failed. */
 const GIVE_UP_MS = 15_000;
 
 export interface Saying {
-  /** A text is on its way, and not heard yet. */
+  /** Whether a text was sent and has not started. */
   thinking: boolean;
   problem: string | undefined;
-  /** What was typed here, by the segment that it became. */
+  /** The typed texts, by segment. */
   texts: ReadonlyMap<string, string>;
   submit(credentials: Credentials, text: string): Promise<void>;
 }
 
-/** Typed texts, from the Enter key until they are heard. A later one takes the place of the one before. */
+/** Sends typed texts and tracks each until it starts. A later text replaces the one before. */
 export function useSaying(activity: Activity): Saying {
   const [pending, setPending] = useState<{ segment: string | undefined } | undefined>(undefined);
   const [problem, setProblem] = useState<string | undefined>(undefined);
@@ -30,7 +30,7 @@ export function useSaying(activity: Activity): Saying {
     if (!pending) return;
     const timer = setTimeout(() => {
       setPending(undefined);
-      setProblem('That was not heard. Try again.');
+      setProblem('The text was not spoken. Try again.');
     }, GIVE_UP_MS);
     return () => clearTimeout(timer);
   }, [pending]);
@@ -46,7 +46,7 @@ export function useSaying(activity: Activity): Saying {
     } catch (error) {
       if (turn !== latest.current) return;
       setPending(undefined);
-      setProblem(error instanceof ApiError ? problemOf(error) : 'That did not work.');
+      setProblem(error instanceof ApiError ? problemOf(error) : 'Something went wrong. Try again.');
     }
   };
   return { thinking: pending !== undefined, problem, texts, submit };
@@ -57,9 +57,9 @@ function hasBegun({ speaking, log }: Activity, segment: string): boolean {
 }
 
 function problemOf({ code, message }: ApiError): string {
-  if (code === 'bad_request') return 'There is nothing to say in that.';
+  if (code === 'bad_request') return 'The text contains nothing to speak.';
   if (code === 'no_capacity' || code === 'too_many_pushes')
-    return 'Everyone is speaking at once. Try again in a moment.';
-  if (code === 'unavailable') return 'The voice is not there right now. Try again in a moment.';
+    return 'Too many avatars are speaking. Try again in a moment.';
+  if (code === 'unavailable') return 'Speech is unavailable right now. Try again in a moment.';
   return troubleOf(code, message).title;
 }

@@ -2,27 +2,27 @@ import { describe, expect, it } from 'vitest';
 import { tokenOf } from '../test/fake-backend.js';
 import { isOver, mayControl, OwnSessions, visitOf } from './visit.js';
 
-describe('the address', () => {
-  it('names an avatar, a session, or nothing', () => {
+describe('visitOf()', () => {
+  it('reads an avatar, a session, or neither from the address', () => {
     expect(visitOf('')).toEqual({ kind: 'choose' });
     expect(visitOf('?avatar=demo')).toEqual({ kind: 'avatar', avatar: 'demo' });
     expect(visitOf('?session=ses_1&token=t')).toEqual({ kind: 'session', credentials: { id: 'ses_1', token: 't' } });
   });
 
-  it('is not taken for a session when half of it is missing', () => {
+  it('ignores a session without a token, and a token without a session', () => {
     expect(visitOf('?session=ses_1')).toEqual({ kind: 'choose' });
     expect(visitOf('?token=t&avatar=demo')).toEqual({ kind: 'avatar', avatar: 'demo' });
   });
 });
 
-describe('the session of this tab', () => {
+describe('OwnSessions', () => {
   const storage = (entries = new Map<string, string>()) => ({
     getItem: (key: string) => entries.get(key) ?? null,
     setItem: (key: string, value: string) => void entries.set(key, value),
     removeItem: (key: string) => void entries.delete(key),
   });
 
-  it('is kept per avatar until it is forgotten', () => {
+  it('keeps a session per avatar until it is forgotten', () => {
     const own = new OwnSessions(storage());
     own.keep('demo', { id: 'ses_1', token: 't' });
     expect(own.get('demo')).toEqual({ id: 'ses_1', token: 't' });
@@ -31,7 +31,7 @@ describe('the session of this tab', () => {
     expect(own.get('demo')).toBeUndefined();
   });
 
-  it('is none when what was kept is damaged, or nothing can be kept', () => {
+  it('returns undefined if the stored value is damaged or storage is disabled', () => {
     for (const damaged of ['{', 'null', '7', '{"id":1,"token":"t"}']) {
       expect(new OwnSessions(storage(new Map([['humancast.session.demo', damaged]]))).get('demo')).toBeUndefined();
     }
@@ -44,13 +44,13 @@ describe('the session of this tab', () => {
     expect(own.get('demo')).toBeUndefined();
   });
 
-  it('is replaced only when it is over, not when the network is', () => {
+  it('isOver() is true for errors of an ended session, and false for network errors', () => {
     expect(['session_ended', 'session_not_found', 'token_expired'].every(isOver)).toBe(true);
     expect(['unreachable', 'no_media', 'viewer_limit'].some(isOver)).toBe(false);
   });
 });
 
-it('knows a token that only lets one watch', () => {
+it('mayControl() is false for a token with the scope `view` only', () => {
   expect(mayControl(tokenOf('view'))).toBe(false);
   expect(mayControl(tokenOf('control'))).toBe(true);
   expect(mayControl('of a later version')).toBe(true);

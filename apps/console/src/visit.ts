@@ -1,9 +1,9 @@
 import type { Credentials } from './api.js';
 
-/** What the page's address asks for. */
+/** The target that the page's address names. */
 export type Visit =
   | { kind: 'choose' }
-  /** A session of one's own with this avatar: the one made before, or a new one. */
+  /** A session of this tab with this avatar: the stored one, or a new one. */
   | { kind: 'avatar'; avatar: string }
   | { kind: 'session'; credentials: Credentials };
 
@@ -16,10 +16,10 @@ export function visitOf(search: string): Visit {
   return avatar ? { kind: 'avatar', avatar } : { kind: 'choose' };
 }
 
-/** The part of `sessionStorage` that is used: of this tab alone, and gone with it. */
+/** The part of `sessionStorage` in use; it belongs to this tab and ends with it. */
 export type TabStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
-/** The session made in this tab with each avatar, so that a refresh returns to it instead of leaving a ghost behind. */
+/** Stores the session that this tab created with each avatar, so that a refresh resumes it instead of leaving it behind. */
 export class OwnSessions {
   readonly #storage: TabStorage;
 
@@ -40,7 +40,7 @@ export class OwnSessions {
     try {
       this.#storage.setItem(keyOf(avatar), JSON.stringify({ id, token }));
     } catch {
-      // Storage is switched off or full: a refresh will make a new session.
+      // Storage is disabled or full; a refresh will create a new session.
     }
   }
 
@@ -48,17 +48,17 @@ export class OwnSessions {
     try {
       this.#storage.removeItem(keyOf(avatar));
     } catch {
-      // As above: then there is nothing to forget.
+      // Storage is disabled; nothing is stored.
     }
   }
 }
 
-/** A kept session that is refused with one of these is over; a new one takes its place. */
+/** Whether an error means that a stored session has ended, so that a new one replaces it. */
 export function isOver(code: string): boolean {
   return ['session_not_found', 'session_ended', 'token_expired', 'unauthorized', 'forbidden'].includes(code);
 }
 
-/** Whether a token lets its holder make the avatar speak; a guess for the page's looks, the server decides. */
+/** Whether a token allows control of the avatar. It only affects what is shown; the server decides. */
 export function mayControl(token: string): boolean {
   try {
     // A JWT (RFC 7519): header, claims, signature.

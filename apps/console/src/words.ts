@@ -1,6 +1,6 @@
 import type { SessionState } from '@humancast/client';
 
-/** What went wrong, in words, and what can be done about it. */
+/** An error in plain words, and the action that may resolve it. */
 export interface Trouble {
   title: string;
   advice: string;
@@ -14,63 +14,63 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
     action: 'retry',
   },
   no_media: {
-    title: 'No picture arrives',
-    advice: 'The server answers, but its video does not get through. A firewall or VPN may be in the way.',
+    title: 'No video arrives',
+    advice: 'The server answers, but its video does not get through. A firewall or VPN may block it.',
     action: 'retry',
   },
   unsupported: {
     title: 'This browser cannot play live video',
-    advice: 'WebRTC is missing or switched off. A current Chrome, Edge, Firefox or Safari can do it.',
+    advice: 'WebRTC is missing or disabled. Use a current Chrome, Edge, Firefox or Safari.',
   },
   no_common_codec: {
-    title: 'This browser cannot show the picture',
-    advice: 'It lacks the video format that the avatar is encoded in. Another browser may have it.',
+    title: 'This browser cannot play the video',
+    advice: 'It does not support the avatar’s video format. Another browser may.',
   },
   token_expired: {
     title: 'This link has expired',
-    advice: 'Ask whoever sent it for a new one.',
+    advice: 'Ask the sender for a new one.',
     action: 'choose',
   },
   unauthorized: {
     title: 'This page may not start a conversation',
-    advice: 'Public demos are switched off here, or the link is not valid. Ask for an invitation link.',
+    advice: 'Public demos are disabled here, or the link is invalid. Ask for an invitation link.',
     action: 'choose',
   },
   forbidden: {
     title: 'This link does not allow that',
-    advice: 'Ask whoever sent it for another one.',
+    advice: 'Ask the sender for another one.',
     action: 'choose',
   },
   session_not_found: {
     title: 'This conversation is over',
-    advice: 'You can begin a new one.',
+    advice: 'You can start a new one.',
     action: 'restart',
   },
-  session_ended: { title: 'This conversation is over', advice: 'You can begin a new one.', action: 'restart' },
+  session_ended: { title: 'This conversation is over', advice: 'You can start a new one.', action: 'restart' },
   viewer_limit: {
-    title: 'It is full',
-    advice: 'As many people as allowed are watching already. Try again later.',
+    title: 'No room for another viewer',
+    advice: 'This conversation has reached its viewer limit. Try again later.',
     action: 'retry',
   },
   session_limit: {
     title: 'Everyone is busy',
-    advice: 'As many conversations as allowed are going on. Try again in a moment.',
+    advice: 'The limit of conversations is reached. Try again in a moment.',
     action: 'retry',
   },
-  rate_limited: { title: 'A little too fast', advice: 'Wait a minute, then try again.', action: 'retry' },
+  rate_limited: { title: 'Too many requests', advice: 'Wait a minute, then try again.', action: 'retry' },
   replaced: {
-    title: 'It goes on in another window',
-    advice: 'The conversation was opened a second time, and plays there now.',
+    title: 'Playing in another window',
+    advice: 'This conversation was opened in another window and plays there now.',
     action: 'retry',
   },
   avatar_not_found: {
-    title: 'There is no such avatar',
-    advice: 'The address names one that does not exist here.',
+    title: 'Avatar not found',
+    advice: 'The address names an avatar that does not exist here.',
     action: 'choose',
   },
   avatar_has_no_idle: {
     title: 'This avatar is not ready',
-    advice: 'It has no idle clip yet. Put one into its idle folder, then try again.',
+    advice: 'It has no idle clip yet. Put a video into its idle folder, then try again.',
     action: 'retry',
   },
 };
@@ -85,14 +85,14 @@ export function troubleOf(code: string, message: string): Trouble {
   );
 }
 
-/** The same for who came by a link to somebody else's session: it can't be begun anew. */
+/** The same for a guest with a link to someone else's session, who cannot start a new one. */
 export function troubleOfGuest(code: string, message: string): Trouble {
   const trouble = troubleOf(code, message);
   if (trouble.action !== 'restart') return trouble;
-  return { title: trouble.title, advice: 'It has ended, or the link is incomplete.', action: 'choose' };
+  return { title: trouble.title, advice: 'The conversation has ended, or the link is incomplete.', action: 'choose' };
 }
 
-/** Whether media arrives, so that what is asked of the avatar will be heard. */
+/** Whether media arrives, so that speech will be audible. */
 export function isConnected(state: SessionState): boolean {
   return state === 'playing' || state === 'stalled' || state === 'paused';
 }

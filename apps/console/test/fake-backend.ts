@@ -10,19 +10,19 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** As signaling sends it with every page. */
+/** The policy that signaling sends with every page. */
 const POLICY =
   "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
 
-/** Everything the console asks of signaling, around a {@link FakeSignaling}: REST, and the built page. */
+/** The REST API and the built page, around a {@link FakeSignaling}. */
 export class FakeBackend {
   readonly signaling: FakeSignaling;
   readonly created: string[] = [];
   readonly spoken: string[] = [];
   readonly said: string[] = [];
-  /** Every path that was asked for. */
+  /** Every requested path. */
   readonly paths: string[] = [];
-  /** Where the page and its server are, as the browser sees them. */
+  /** Path prefix under which the browser sees the page. */
   prefix = '';
   canSay = false;
   avatars = [
@@ -36,7 +36,7 @@ export class FakeBackend {
   ];
   queue: { seq: number; segment: string }[] = [];
   speaking: { seq: number; segment: string } | undefined;
-  /** Answered to `POST /v1/sessions` instead of a session. */
+  /** If set, the answer to `POST /v1/sessions` and `/say`. */
   refusal: { status: number; code: string } | undefined;
   #seq = 0;
   #events = 0;
@@ -68,7 +68,7 @@ export class FakeBackend {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const { pathname: asked } = new URL(request.url ?? '/', 'http://signaling');
     this.paths.push(asked);
-    // As a proxy in front of signaling would.
+    // A proxy in front of signaling would strip the prefix.
     const pathname = asked.startsWith(`${this.prefix}/`) ? asked.slice(this.prefix.length) : asked;
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -101,7 +101,7 @@ export class FakeBackend {
     if (!this.speaking) this.start(segments[0] ?? '');
   }
 
-  /** Said, but not heard before {@link start}. */
+  /** Accepts a text; {@link start} starts it. */
   async #say(request: IncomingMessage, json: (status: number, body: unknown) => void): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);

@@ -9,15 +9,15 @@ const TYPES: Readonly<Record<string, string>> = {
   '.css': 'text/css',
   '.svg': 'image/svg+xml',
 };
-/** As signaling sends it with every page. */
+/** The policy that signaling sends with every page. */
 const POLICY =
   "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
 
 export const KEY = 'key-of-the-operator';
 
-/** What the operator's page asks of signaling, with two media-senders, two sessions, and a viewer who reports. */
+/** The API of the operator page, with two media-senders, two sessions, and a viewer that sends reports. */
 export class FakeControlPlane {
-  /** `POST /v1/sessions/…/interrupt` and so on, in order. */
+  /** Requests other than GET, in order. */
   readonly asked: string[] = [];
   readonly senders = [sender('snd_first0001', 'one', 38), sender('snd_second002', 'two', 3)];
   sessions = [

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 const PATIENCE_MS = 4000;
 
-/** What can't be undone is pressed twice. */
+/** A button that must be pressed twice, for actions that cannot be undone. */
 export function ConfirmButton({
   label,
   question,

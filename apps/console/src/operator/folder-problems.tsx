@@ -3,9 +3,9 @@ import { useCallback } from 'preact/hooks';
 import type { OperatorApi } from './operator-api.js';
 import { usePoll } from './use-poll.js';
 
-/** Twice the loader's interval between two looks into the media folder. */
+/** Twice the loader's scan interval, ms. */
 const POLL_MS = 10_000;
-/** More are folded up, so that the sessions stay in sight. */
+/** Maximum number of problems shown unfolded, so that the sessions stay visible. */
 const SHOWN_OPEN = 5;
 
 interface Group {
@@ -14,10 +14,10 @@ interface Group {
   problems: FolderProblem[];
 }
 
-/** Shows what of the media folder is not played, and why; nothing if all of it is. */
+/** Lists the files of the media folder that cannot be played, and why. Renders nothing if there are none. */
 export function FolderProblems({ api }: { api: OperatorApi }) {
-  const look = useCallback(() => api.avatars(), [api]);
-  const { value } = usePoll(look, POLL_MS);
+  const poll = useCallback(() => api.avatars(), [api]);
+  const { value } = usePoll(poll, POLL_MS);
   const groups = value ? groupsOf(value) : [];
   if (groups.length === 0) return null;
   const total = groups.reduce((sum, { count }) => sum + count, 0);
@@ -54,5 +54,7 @@ function groupsOf({ avatars, problems: stray = [] }: AvatarOverviewList): Group[
     count: problemCount,
     problems,
   }));
-  return [...own, { name: 'No avatar', count: stray.length, problems: stray }].filter(({ count }) => count > 0);
+  return [...own, { name: 'Outside avatar folders', count: stray.length, problems: stray }].filter(
+    ({ count }) => count > 0,
+  );
 }

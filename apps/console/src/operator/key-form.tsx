@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 
-/** Who operates shows an API key, once a tab. */
+/** Asks for an API key, once per tab. */
 export function KeyForm({ refused, onKey }: { refused: boolean; onKey: (key: string) => void }) {
   const [key, setKey] = useState('');
   return (
@@ -12,7 +12,7 @@ export function KeyForm({ refused, onKey }: { refused: boolean; onKey: (key: str
       }}
     >
       <h2>API key</h2>
-      <p class="hint">As producers use it. It stays in this tab, and is forgotten with it.</p>
+      <p class="hint">The key that producers use. It is kept in this tab only.</p>
       <input
         type="password"
         aria-label="API key"
@@ -23,7 +23,7 @@ export function KeyForm({ refused, onKey }: { refused: boolean; onKey: (key: str
       />
       {refused && (
         <p class="problem" role="alert">
-          This key is not accepted here.
+          This key is not accepted.
         </p>
       )}
       <button type="submit" class="button primary" disabled={key.trim() === ''}>

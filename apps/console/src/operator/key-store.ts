@@ -2,7 +2,7 @@ import type { TabStorage } from '../visit.js';
 
 const NAME = 'humancast.api-key';
 
-/** The API key of this tab: asked for once, gone with the tab, never in an address. */
+/** The API key of this tab. It is kept in session storage, never in a URL. */
 export class KeyStore {
   readonly #storage: TabStorage;
 
@@ -22,7 +22,7 @@ export class KeyStore {
     try {
       this.#storage.setItem(NAME, key);
     } catch {
-      // Storage is switched off or full: it will be asked for again.
+      // Storage is disabled or full; the form will ask again.
     }
   }
 
@@ -30,7 +30,7 @@ export class KeyStore {
     try {
       this.#storage.removeItem(NAME);
     } catch {
-      // As above: then there is nothing to forget.
+      // Storage is disabled; nothing is stored.
     }
   }
 }

@@ -9,7 +9,7 @@ import type {
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { ApiError, ask, urlOf } from '../api.js';
 
-/** What an operator asks of signaling, with an API key. Nothing here throws anything but an {@link ApiError}. */
+/** Requests of an operator to signaling, with an API key. Every method throws only {@link ApiError}. */
 export class OperatorApi {
   readonly #key: string;
 
@@ -54,13 +54,15 @@ export class OperatorApi {
     return this.#ask('POST', `/v1/senders/${encodeURIComponent(sender)}/drain`);
   }
 
-  /** Events of a session from its beginning, until the stream ends. An EventSource could not send the key. */
+  /**
+   * Reads a session's events from its start until the stream ends. Uses fetch(), because EventSource cannot send the key.
+   */
   async follow(id: string, onEvent: (event: SessionEvent) => void, signal: AbortSignal): Promise<void> {
     const response = await fetch(urlOf(`/v1/sessions/${encodeURIComponent(id)}/events?from=start`), {
       headers: { authorization: `Bearer ${this.#key}` },
       signal,
     });
-    if (!response.ok || !response.body) throw new ApiError('unreachable', 'The events cannot be followed.');
+    if (!response.ok || !response.body) throw new ApiError('unreachable', 'The event stream cannot be opened.');
     const messages = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
     const reader = messages.getReader();
     for (let message = await reader.read(); !message.done; message = await reader.read()) {
@@ -74,7 +76,7 @@ export class OperatorApi {
   }
 }
 
-/** What is no event must not end the stream of those after it. */
+/** @returns the event, or `undefined` if it is unreadable; the stream goes on. */
 function eventOf(data: string): SessionEvent | undefined {
   try {
     return JSON.parse(data) as SessionEvent;

@@ -14,7 +14,7 @@ import { usePoll } from './use-poll.js';
 const POLL_MS = 2000;
 const keys = new KeyStore(sessionStorage);
 
-/** `/?operate`: media-senders and sessions, live; `#SESSION` is the one that is looked at. */
+/** `/?operate`: live media-senders and sessions; `#SESSION` selects one. */
 export function OperatorPage() {
   const [key, setKey] = useState(() => keys.get());
   const [refused, setRefused] = useState(false);
@@ -65,11 +65,11 @@ export function OperatorPage() {
 function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void }) {
   const api = useMemo(() => new OperatorApi(apiKey), [apiKey]);
   const chosen = useChosen();
-  const look = useCallback(async () => {
+  const poll = useCallback(async () => {
     const [senders, sessions] = await Promise.all([api.senders(), api.sessions()]);
     return { senders, sessions };
   }, [api]);
-  const { value, error, refresh } = usePoll(look, POLL_MS);
+  const { value, error, refresh } = usePoll(poll, POLL_MS);
   const [problem, setProblem] = useState<string | undefined>(undefined);
   useEffect(() => {
     if (error && ['unauthorized', 'forbidden'].includes(error.code)) onRefused();
@@ -95,7 +95,7 @@ function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
       <div class="lists">
         {error && (
           <p class="problem" role="alert">
-            {error.message || error.code} What is shown was so before.
+            {error.message || error.code} Showing the last known state.
           </p>
         )}
         {problem !== undefined && (
@@ -107,7 +107,7 @@ function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
           <h2>
             Media-senders <span class="count">{senders.length}</span>
           </h2>
-          {senders.length === 0 && <p class="hint">None is alive: nothing can be played.</p>}
+          {senders.length === 0 && <p class="hint">No media-sender is running, so nothing can play.</p>}
           <ul class="senders">
             {senders.map((sender) => (
               <SenderCard key={sender.id} sender={sender} onDrain={() => drain(sender.id)} />
@@ -119,7 +119,7 @@ function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
       </div>
       <div class="detail" aria-live="off">
         {chosen === undefined ? (
-          <p class="hint empty">Choose a session to see how it plays.</p>
+          <p class="hint empty">Choose a session to see its playout and viewers.</p>
         ) : (
           <>
             <a class="button tool back" href="?operate" onClick={leave}>
@@ -133,13 +133,13 @@ function Fleet({ apiKey, onRefused }: { apiKey: string; onRefused: () => void })
   );
 }
 
-/** Without loading the page anew. */
+/** Closes the selected session without reloading the page. */
 function leave(event: Event): void {
   event.preventDefault();
   location.hash = '';
 }
 
-/** The session in the address, after the `#`. */
+/** @returns the session id after the `#` of the address. */
 function useChosen(): string | undefined {
   const read = () => location.hash.slice(1) || undefined;
   const [chosen, setChosen] = useState(read);

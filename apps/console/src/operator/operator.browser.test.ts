@@ -13,8 +13,8 @@ let browser: TestChromium;
 let page: Page;
 let url: string;
 let dist: string;
-/** What the browser complained about: a refused script, a missing file, an exception. */
-const complaints: string[] = [];
+/** Errors that the browser reported: a blocked script, a missing file, an exception. */
+const browserErrors: string[] = [];
 
 beforeAll(async () => {
   dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
@@ -24,8 +24,8 @@ beforeAll(async () => {
   url = await controlPlane.listen();
   browser = await launchChromium();
   page = await browser.context.newPage();
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  page.on('pageerror', (error) => browserErrors.push(error.message));
+  page.on('console', (message) => message.type() === 'error' && browserErrors.push(message.text()));
 });
 
 afterAll(async () => {
@@ -37,9 +37,9 @@ afterAll(async () => {
 const problem = (file: string, message: string, code = 'library_entry_unusable') => ({ file, code, message });
 const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
-/** In this order: each goes on where the one before it left the page. */
-describe('the console for operators', () => {
-  it('asks for the API key once a tab, and again when it is wrong', async () => {
+/** Ordered: each test continues where the previous one left the page. */
+describe('operator page', () => {
+  it('the form asks for the API key once per tab, and again if it is rejected', async () => {
     await page.goto(`${url}/?operate`);
     await page.getByLabel('API key').fill('another key');
     await page.keyboard.press('Enter');
@@ -50,10 +50,10 @@ describe('the console for operators', () => {
     await page.reload();
     await page.getByRole('heading', { name: 'Sessions 2' }).waitFor();
     expect(page.url()).not.toContain(KEY);
-    complaints.length = 0; // The browser writes down the refusal that was meant.
+    browserErrors.length = 0; // The browser logs the intended rejection.
   });
 
-  it('lists media-senders with their places, and sessions, which can be filtered by their media-sender', async () => {
+  it('the lists show media-senders with their load, and sessions, which can be filtered by media-sender', async () => {
     await page.getByText('38 of 40 sessions').waitFor();
     await page.getByRole('searchbox').fill('one');
     await page.locator('.session-row').filter({ hasText: 'otto' }).waitFor({ state: 'detached' });
@@ -61,7 +61,7 @@ describe('the console for operators', () => {
     await page.getByRole('searchbox').fill('');
   });
 
-  it('shows what of the media folder is not played and why, and nothing about it when all is', async () => {
+  it('the media folder card lists problems by avatar, and is absent without problems', async () => {
     const folder = page.getByRole('region', { name: 'Media folder' });
     expect(await folder.count()).toBe(0);
     controlPlane.avatars = [
@@ -74,7 +74,7 @@ describe('the console for operators', () => {
     controlPlane.strayProblems = [problem('stray.mp4', 'a file beside the avatars’ folders')];
     await page.reload();
     await folder.getByText('Media folder: 54 problems').click();
-    expect(await folder.locator('h3').allInnerTexts()).toEqual(['mimi', 'Otto (otto)', 'No avatar']);
+    expect(await folder.locator('h3').allInnerTexts()).toEqual(['mimi', 'Otto (otto)', 'Outside avatar folders']);
     expect(await folder.getByRole('listitem').allInnerTexts()).toEqual([
       'idle/playlist.m3u\nline 3 names "Gruß.mp4", which is not in the folder',
       'idle/gone.mp4\nthe link leads nowhere',
@@ -86,7 +86,7 @@ describe('the console for operators', () => {
     controlPlane.avatars = [avatar('mimi', 'mimi', [problem('idle/gone.mp4', 'the link leads nowhere')])];
     controlPlane.strayProblems = [];
     await page.reload();
-    // Few are shown without being asked for.
+    // A few problems are shown unfolded.
     await folder.getByText('the link leads nowhere').waitFor();
     controlPlane.avatars = [avatar('mimi', 'mimi')];
     await page.reload();
@@ -94,7 +94,7 @@ describe('the console for operators', () => {
     expect(await folder.count()).toBe(0);
   });
 
-  it('is used by keyboard alone: to a session, to say something in it, and to stop it', async () => {
+  it('keyboard alone is enough to select a session, speak a segment and interrupt it', async () => {
     const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
     const tabTo = async (text: string) => {
       for (let i = 0; i < 30 && !(await focused()).startsWith(text); i++) await page.keyboard.press('Tab');
@@ -117,7 +117,7 @@ describe('the console for operators', () => {
       ]);
   });
 
-  it('shows live how it plays: the activity, the viewer’s network, and the curve of the skew', async () => {
+  it('the session panel shows activity, network figures and the lip sync curve live', async () => {
     controlPlane.speaking = 'seg_welcome01';
     controlPlane.sendEvent({ type: 'speech.started', seq: 1, segment: 'seg_welcome01' });
     await page.locator('.now', { hasText: 'Welcome' }).waitFor();
@@ -127,7 +127,7 @@ describe('the console for operators', () => {
       .waitFor();
     expect(await page.getByRole('row', { name: /vw_watching0001/ }).innerText()).toContain('1.0 %');
     controlPlane.skewMs = -52;
-    await page.getByRole('img', { name: 'Picture against voice: -52 ms' }).waitFor();
+    await page.getByRole('img', { name: 'Lip sync: -52 ms' }).waitFor();
     const drawn = await page.evaluate(() => {
       const canvas = document.querySelector('canvas');
       const { data } = canvas?.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
@@ -136,9 +136,9 @@ describe('the console for operators', () => {
     expect(drawn).toBe(true);
   });
 
-  it('fits a phone, where it shows one thing at a time', async () => {
+  it('the page fits a phone, and shows either the lists or the session', async () => {
     await page.setViewportSize({ width: 390, height: 844 });
-    // The page hears of its new size a moment later.
+    // The page learns its new size asynchronously.
     await expect.poll(overflow).toBeLessThanOrEqual(0);
     expect(await page.locator('.lists').isVisible()).toBe(false);
     await page.getByRole('link', { name: 'All sessions' }).click();
@@ -147,7 +147,7 @@ describe('the console for operators', () => {
     expect(await overflow()).toBeLessThanOrEqual(0);
   });
 
-  it('asks twice before it empties a media-sender or ends a session', async () => {
+  it('draining a media-sender and ending a session need a second click', async () => {
     controlPlane.asked.length = 0;
     const drain = page.getByRole('listitem').filter({ hasText: 'snd_second002' }).getByRole('button');
     await drain.click();
@@ -156,14 +156,14 @@ describe('the console for operators', () => {
     await expect.poll(() => controlPlane.asked).toEqual(['POST /v1/senders/snd_second002/drain']);
     await page.getByRole('link', { name: /otto/ }).click();
     await page.getByRole('button', { name: 'End', exact: true }).click();
-    await page.getByRole('button', { name: 'End it for everyone?' }).click();
+    await page.getByRole('button', { name: 'End for all viewers?' }).click();
     await expect.poll(() => controlPlane.asked.at(-1)).toBe('DELETE /v1/sessions/ses_waiting002');
     await page.getByRole('link', { name: 'All sessions' }).click();
     await page.getByRole('heading', { name: 'Sessions 1' }).waitFor();
-    complaints.splice(0, complaints.length, ...complaints.filter((text) => !text.includes('404')));
+    browserErrors.splice(0, browserErrors.length, ...browserErrors.filter((text) => !text.includes('404')));
   });
 
-  it('asked for nothing but its own server, and broke none of its rules', () => {
-    expect(complaints).toEqual([]);
+  it('the page requested only its own server, and violated no content security policy', () => {
+    expect(browserErrors).toEqual([]);
   });
 });

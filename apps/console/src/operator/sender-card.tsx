@@ -2,7 +2,7 @@ import type { Sender } from '@humancast/protocol';
 import { ConfirmButton } from './confirm-button.js';
 import { since } from './words.js';
 
-/** One media-sender: how full it is, and a way to empty it. */
+/** Shows one media-sender's load, and a button to drain it. */
 export function SenderCard({ sender, onDrain }: { sender: Sender; onDrain: () => void }) {
   const { id, hostname, sessions, capacity, viewers, draining, startedAtMs } = sender;
   return (
@@ -23,7 +23,7 @@ export function SenderCard({ sender, onDrain }: { sender: Sender; onDrain: () =>
         max={capacity}
         high={0.9 * capacity}
         value={sessions}
-        aria-label={`${sessions} of ${capacity} places taken`}
+        aria-label={`${sessions} of ${capacity} sessions`}
       />
       <p class="hint">
         {sessions} of {capacity} sessions · {viewers} {viewers === 1 ? 'viewer' : 'viewers'} · up {since(startedAtMs)}

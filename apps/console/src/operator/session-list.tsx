@@ -2,10 +2,10 @@ import type { Sender, SessionSummary } from '@humancast/protocol';
 import { useState } from 'preact/hooks';
 import { since } from './words.js';
 
-/** More would only slow the page down; whoever looks for one filters. */
+/** Maximum number of rows, to keep the page fast; the filter finds the others. */
 const SHOWN = 100;
 
-const STATES = { new: 'Nobody joined yet', queued: 'Waiting for a host', hosted: 'Playing', ended: 'Ended' } as const;
+const STATES = { new: 'No viewer yet', queued: 'Waiting for a host', hosted: 'Playing', ended: 'Ended' } as const;
 
 interface SessionListProps {
   sessions: readonly SessionSummary[];
@@ -13,7 +13,7 @@ interface SessionListProps {
   chosen: string | undefined;
 }
 
-/** All sessions, newest first; each a link, so that it can be opened beside others and sent to somebody. */
+/** Lists all sessions, newest first. Each is a link, which can be opened in a new tab or shared. */
 export function SessionList({ sessions, senders, chosen }: SessionListProps) {
   const [filter, setFilter] = useState('');
   const hostnames = new Map(senders.map(({ id, hostname }) => [id, hostname]));
@@ -36,7 +36,7 @@ export function SessionList({ sessions, senders, chosen }: SessionListProps) {
         />
       </div>
       {found.length === 0 ? (
-        <p class="hint">{sessions.length === 0 ? 'No sessions.' : 'None is called so.'}</p>
+        <p class="hint">{sessions.length === 0 ? 'No sessions.' : 'No session matches.'}</p>
       ) : (
         <ul class="sessions">
           {found.slice(0, SHOWN).map(({ id, avatar, state, host, createdAtMs, demo }) => (

@@ -8,7 +8,7 @@ import { titleOf } from '../parts/segments-card.js';
 import { ConfirmButton } from './confirm-button.js';
 import type { OperatorApi } from './operator-api.js';
 import { SkewChart } from './skew-chart.js';
-import { NO_HISTORY, withLook } from './skew-history.js';
+import { NO_HISTORY, withReports } from './skew-history.js';
 import { usePoll } from './use-poll.js';
 import { ViewersTable } from './viewers-table.js';
 import { since } from './words.js';
@@ -22,7 +22,7 @@ interface SessionPanelProps {
   senders: readonly Sender[];
 }
 
-/** One session: what it plays, how it is seen, and what can be done about it. */
+/** Shows one session: its playout, its viewers and the controls. */
 export function SessionPanel({ api, id, senders }: SessionPanelProps) {
   const [history, setHistory] = useState(NO_HISTORY);
   const [activity, setActivity] = useState<Activity>(EMPTY);
@@ -35,7 +35,7 @@ export function SessionPanel({ api, id, senders }: SessionPanelProps) {
     error,
     refresh,
   } = usePoll(ask, POLL_MS, (state) => {
-    setHistory((was) => withLook(was, state.viewers, Date.now()));
+    setHistory((was) => withReports(was, state.viewers, Date.now()));
     setActivity((was) => withState(was, state));
   });
   useEvents(api, id, (event) => setActivity((was) => withEvent(was, event)));
@@ -64,10 +64,10 @@ export function SessionPanel({ api, id, senders }: SessionPanelProps) {
         onInterrupt={() => act(api.interrupt(id))}
         onEnd={() => act(api.end(id))}
       />
-      <section class="card" aria-label="Picture against voice">
-        <h2>Picture against voice, ms</h2>
+      <section class="card" aria-label="Lip sync">
+        <h2>Lip sync: video − audio, ms</h2>
         <SkewChart history={history} />
-        <p class="hint">Above zero the picture is late. The band is what EBU R37 allows.</p>
+        <p class="hint">Above zero, video is late. The band shows the EBU R37 limits.</p>
       </section>
       <section class="card" aria-label="Viewers">
         <h2>
@@ -97,7 +97,7 @@ function Head({ session, hostname }: { session: SessionDetails; hostname: string
       </h2>
       <p class="hint">
         <span class="mono">{id}</span> · {since(createdAtMs)} old ·{' '}
-        {state === 'hosted' ? `on ${hostname ?? host}, host number ${epoch}` : state}
+        {state === 'hosted' ? `on ${hostname ?? host}, epoch ${epoch}` : state}
         {endReason === undefined ? '' : `: ${endReason}`}
       </p>
     </header>
@@ -142,7 +142,7 @@ function Tools({ segments, over, onSpeak, onInterrupt, onEnd }: ToolsProps) {
       <button type="button" class="button tool" disabled={over} onClick={onInterrupt}>
         Interrupt
       </button>
-      <ConfirmButton label="End" question="End it for everyone?" disabled={over} onConfirm={onEnd} />
+      <ConfirmButton label="End" question="End for all viewers?" disabled={over} onConfirm={onEnd} />
     </form>
   );
 }
@@ -159,16 +159,16 @@ function Playout({ session, nameOf }: { session: SessionDetails; nameOf: (segmen
             ? `${playhead.role === 'idle' ? 'Idle' : nameOf(playhead.segment)}, ${seconds(playhead.positionMs)}`
             : '–'}
         </dd>
-        <dt>In memory ahead</dt>
+        <dt>Prefetched</dt>
         <dd>{prefetchedMs === undefined ? '–' : seconds(prefetchedMs)}</dd>
         <dt>Underruns</dt>
         <dd>
           {underruns ?? '–'}
-          {held ? ', holding now' : ''}
+          {held ? ', waiting for media now' : ''}
         </dd>
-        <dt>Told by</dt>
+        <dt>Source</dt>
         <dd>
-          {live ? 'its host, just now' : state === 'hosted' ? 'the registry: its host does not answer' : 'the registry'}
+          {live ? 'media-sender' : state === 'hosted' ? 'registry; the media-sender does not respond' : 'registry'}
         </dd>
       </dl>
     </section>
@@ -181,7 +181,7 @@ function useSegments(api: OperatorApi, id: string): readonly SessionSegment[] {
     let current = true;
     api.segments(id).then(
       (loaded) => current && setSegments(loaded.filter(({ state }) => state !== 'failed')),
-      // Then nothing can be chosen; the session itself says why.
+      // The list stays empty; the session itself reports the error.
       () => {},
     );
     return () => {
@@ -191,7 +191,7 @@ function useSegments(api: OperatorApi, id: string): readonly SessionSegment[] {
   return segments;
 }
 
-/** Follows the events for as long as the session is shown; a stream that breaks is opened again. */
+/** Follows the session's events while it is shown, and reconnects when the stream breaks. */
 function useEvents(api: OperatorApi, id: string, onEvent: (event: SessionEvent) => void): void {
   useEffect(() => {
     const abort = new AbortController();
@@ -211,5 +211,5 @@ function useEvents(api: OperatorApi, id: string, onEvent: (event: SessionEvent) 
 }
 
 function wordsOf({ code, message }: ApiError): string {
-  return code === 'session_not_found' ? 'There is no such session, or not any more.' : message || code;
+  return code === 'session_not_found' ? 'This session does not exist or has ended.' : message || code;
 }

@@ -4,18 +4,18 @@ import 'uplot/dist/uPlot.min.css';
 import type { SkewHistory } from './skew-history.js';
 
 const HEIGHT = 200;
-/** EBU R37: sound at most 60 ms late, 40 ms early; picture minus voice, ms. */
+/** EBU R37 limits of video minus audio, ms: audio at most 60 ms late and 40 ms early. */
 const R37 = { from: -60, to: 40 } as const;
 const DARK = '(prefers-color-scheme: dark)';
 
-/** Two minutes of picture against voice, a curve for each viewer, and what EBU R37 allows as a band. */
+/** Plots the last two minutes of lip sync skew, one curve per viewer, with the EBU R37 limits as a band. */
 export function SkewChart({ history }: { history: SkewHistory }) {
   const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const dark = useDarkness();
+  const dark = usePrefersDark();
   const names = history.viewers.map(({ viewer }) => viewer).join();
 
-  // A canvas knows no style sheet: other colours, or other curves, are another chart.
+  // A canvas ignores the style sheet, so other colors or curves need a new chart.
   useEffect(() => {
     const element = frame.current;
     if (!element) return;
@@ -32,7 +32,7 @@ export function SkewChart({ history }: { history: SkewHistory }) {
 
   const latest = history.viewers.map(({ skewMs }) => skewMs.at(-1)).filter((value) => typeof value === 'number');
   const words = latest.length === 0 ? 'unknown' : latest.map((value) => `${Math.round(value)} ms`).join(', ');
-  return <div class="skew-chart" ref={frame} role="img" aria-label={`Picture against voice: ${words}`} />;
+  return <div class="skew-chart" ref={frame} role="img" aria-label={`Lip sync: ${words}`} />;
 }
 
 function dataOf({ atSeconds, viewers }: SkewHistory): uPlot.AlignedData {
@@ -40,8 +40,8 @@ function dataOf({ atSeconds, viewers }: SkewHistory): uPlot.AlignedData {
 }
 
 function optionsOf(element: HTMLElement, viewers: readonly string[]): uPlot.Options {
-  const colour = (name: string) => resolved(element, name);
-  const [quiet, line, wash] = [colour('--quiet'), colour('--line'), colour('--accent-wash')];
+  const color = (name: string) => resolved(element, name);
+  const [quiet, line, wash] = [color('--quiet'), color('--line'), color('--accent-wash')];
   const axis: uPlot.Axis = {
     stroke: quiet,
     grid: { stroke: line, width: 1 },
@@ -55,7 +55,7 @@ function optionsOf(element: HTMLElement, viewers: readonly string[]): uPlot.Opti
     cursor: { y: false },
     scales: {
       x: { time: true, range: (_, __, max) => [max - 120, max] },
-      // Never narrower than what is allowed, so that rest looks like rest.
+      // The range never gets narrower than the limits, so that noise looks small.
       y: { range: (_, min, max) => [Math.min(min, R37.from) - 10, Math.max(max, R37.to) + 10] },
     },
     axes: [
@@ -71,7 +71,7 @@ function optionsOf(element: HTMLElement, viewers: readonly string[]): uPlot.Opti
       {},
       ...viewers.map((viewer, i) => ({
         label: viewer,
-        stroke: colour('--accent'),
+        stroke: color('--accent'),
         width: 2,
         dash: i === 0 ? [] : [3 + 2 * i, 3],
         points: { show: false },
@@ -81,15 +81,15 @@ function optionsOf(element: HTMLElement, viewers: readonly string[]): uPlot.Opti
   };
 }
 
-function drawBand(chart: uPlot, colour: string): void {
+function drawBand(chart: uPlot, color: string): void {
   const { ctx, bbox } = chart;
   const top = chart.valToPos(R37.to, 'y', true);
   const bottom = chart.valToPos(R37.from, 'y', true);
-  ctx.fillStyle = colour;
+  ctx.fillStyle = color;
   ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
 }
 
-/** A colour of the style sheet as a canvas understands it. */
+/** @returns A CSS variable's color in a form that a canvas accepts. */
 function resolved(element: HTMLElement, name: string): string {
   const probe = document.createElement('i');
   probe.style.color = `var(${name})`;
@@ -99,7 +99,7 @@ function resolved(element: HTMLElement, name: string): string {
   return color;
 }
 
-function useDarkness(): boolean {
+function usePrefersDark(): boolean {
   const [dark, setDark] = useState(() => matchMedia(DARK).matches);
   useEffect(() => {
     const query = matchMedia(DARK);

@@ -1,11 +1,11 @@
 import type { ViewerState } from '@humancast/protocol';
 
-/** Seconds that the chart shows. */
+/** Number of values the chart shows, one per second. */
 const LENGTH = 120;
-/** A report older than this says nothing about now. */
+/** Maximum age of a report, ms. */
 const FRESH_MS = 4000;
 
-/** What the chart draws: seconds since the Unix epoch, and for each viewer its skew at those, ms. */
+/** Chart data: seconds since the Unix epoch, and each viewer's skew at those times, ms. */
 export interface SkewHistory {
   readonly atSeconds: readonly number[];
   readonly viewers: readonly { readonly viewer: string; readonly skewMs: readonly (number | null)[] }[];
@@ -13,8 +13,10 @@ export interface SkewHistory {
 
 export const NO_HISTORY: SkewHistory = { atSeconds: [], viewers: [] };
 
-/** One look more. A viewer that came later has nothing before; one that has gone is kept as long as it is in the picture. */
-export function withLook(history: SkewHistory, viewers: readonly ViewerState[], nowMs: number): SkewHistory {
+/**
+ * Appends the viewers' latest skew. A new viewer gets gaps before; one that has left stays until its values leave the chart.
+ */
+export function withReports(history: SkewHistory, viewers: readonly ViewerState[], nowMs: number): SkewHistory {
   const atSeconds = [...history.atSeconds, nowMs / 1000].slice(-LENGTH);
   const known = new Set(history.viewers.map(({ viewer }) => viewer));
   const before = [

@@ -2,20 +2,20 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiError } from '../api.js';
 
 export interface Polled<T> {
-  /** The last answer that there was. */
+  /** The last successful answer. */
   value: T | undefined;
-  /** Why there was none just now. */
+  /** The error of the last request, if it failed. */
   error: ApiError | undefined;
   refresh: () => void;
 }
 
-/** Asks again and again while the page is seen, one question at a time. Another `ask` begins anew. */
+/** Polls while the page is visible, one request at a time. A new `ask` starts over. */
 export function usePoll<T>(ask: () => Promise<T>, intervalMs: number, onAnswer?: (value: T) => void): Polled<T> {
   const [value, setValue] = useState<T | undefined>(undefined);
   const [error, setError] = useState<ApiError | undefined>(undefined);
   const [turn, setTurn] = useState(0);
   useEffect(() => setValue(undefined), [ask]);
-  // Another turn asks at once.
+  // A change of `turn` polls at once.
   useEffect(() => {
     let current = true;
     let timer: ReturnType<typeof setTimeout>;
@@ -28,11 +28,11 @@ export function usePoll<T>(ask: () => Promise<T>, intervalMs: number, onAnswer?:
     const failed = (thrown: unknown) => {
       if (current) setError(thrown instanceof ApiError ? thrown : new ApiError('internal', ''));
     };
-    const look = async () => {
+    const poll = async () => {
       if (document.visibilityState === 'visible') await ask().then(answered, failed);
-      if (current) timer = setTimeout(() => void look(), intervalMs);
+      if (current) timer = setTimeout(() => void poll(), intervalMs);
     };
-    void look();
+    void poll();
     return () => {
       current = false;
       clearTimeout(timer);

@@ -1,11 +1,11 @@
 import type { ViewerState } from '@humancast/protocol';
 import { signed, since, whole } from './words.js';
 
-/** How it plays for each viewer, as its browser said last. */
+/** Shows the latest playback report of each viewer. */
 export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
-  if (viewers.length === 0) return <p class="hint">Nobody watches.</p>;
+  if (viewers.length === 0) return <p class="hint">No viewers.</p>;
   return (
-    // Wider than a phone: it scrolls by itself, and can be reached by keyboard to do so.
+    // Wider than a phone, so the table scrolls; the keyboard can reach it.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must take the focus (WCAG 2.1.1)
     <section class="table-frame" tabIndex={0} aria-label="Viewers">
       <table>
@@ -13,10 +13,10 @@ export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
           <tr>
             <th scope="col">Viewer</th>
             <th scope="col">Skew</th>
-            <th scope="col" title="Added to voice / picture">
+            <th scope="col" title="Delay added to audio / video">
               Trim
             </th>
-            <th scope="col" title="Jitter buffers of voice / picture">
+            <th scope="col" title="Jitter buffer of audio / video">
               Buffers
             </th>
             <th scope="col">Round trip</th>

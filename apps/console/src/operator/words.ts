@@ -1,4 +1,4 @@
-/** How long ago, as a person would say it: `12 s`, `4 min`, `3 h`, `2 d`. */
+/** Formats an age: `12 s`, `4 min`, `3 h`, `2 d`. */
 export function since(atMs: number, nowMs: number = Date.now()): string {
   const seconds = Math.max(0, Math.round((nowMs - atMs) / 1000));
   if (seconds < 90) return `${seconds} s`;
@@ -8,7 +8,7 @@ export function since(atMs: number, nowMs: number = Date.now()): string {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} d`;
 }
 
-/** With a sign, and the minus of the same width as the plus. */
+/** Formats with a sign; the minus is as wide as the plus. */
 export function signed(value: number | undefined): string {
   if (value === undefined) return '–';
   const rounded = Math.round(value);

@@ -8,7 +8,7 @@ interface ActivityProps {
   nameOf: (segment: string) => string;
 }
 
-/** What is being said, what comes next, what has been. */
+/** Shows the current segment, the queue and the latest events. */
 export function ActivityCard({ activity, playing, nameOf }: ActivityProps) {
   const { log } = activity;
   const { speaking, queue } = playing ? activity : EMPTY;
@@ -44,7 +44,7 @@ export function ActivityCard({ activity, playing, nameOf }: ActivityProps) {
   );
 }
 
-/** A typed text may be long, and its beginning says which it was. */
+/** @returns the beginning of a long name, such as a typed text. */
 function shortened(name: string): string {
   return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME - 1).trimEnd()}…`;
 }

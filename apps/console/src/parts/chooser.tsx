@@ -7,7 +7,7 @@ import { TroubleCard } from './trouble-card.js';
 
 const RELOAD_MS = 5000;
 
-/** `/`: which avatars are there? New ones appear by themselves. */
+/** `/`: lists the avatars, and refreshes by itself. */
 export function Chooser() {
   const [avatars, setAvatars] = useState<AvatarOverviewList['avatars'] | undefined>(undefined);
   const [error, setError] = useState<ApiError | undefined>(undefined);

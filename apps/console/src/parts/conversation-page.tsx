@@ -16,7 +16,7 @@ import { TroubleCard } from './trouble-card.js';
 
 const RELOAD_SEGMENTS_MS = 5000;
 
-/** One conversation: the avatar large, and beside it what it can say, what it says, and how well it plays. */
+/** One conversation: the player, and beside it the segments, the activity and the quality figures. */
 export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'choose' }> }) {
   const video = useRef<HTMLVideoElement>(null);
   const [conversation, controls] = useConversation(visit, video);
@@ -69,7 +69,7 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
           problem={saying.problem}
           onInterrupt={controls.interrupt}
           onSay={(text) => {
-            // The key that sends it is what browsers want before they play sound.
+            // The Enter key is a user gesture, which browsers require before they play audio.
             void controls.unmute();
             void saying.submit(control, text);
           }}
@@ -100,7 +100,7 @@ export function ConversationPage({ visit }: { visit: Exclude<Visit, { kind: 'cho
   );
 }
 
-/** What the avatar can say; segments that are loaded meanwhile appear by themselves. */
+/** @returns the segments the avatar can speak, refreshed every 5 s. */
 function useSegments(credentials: Credentials | undefined, playing: boolean): readonly SessionSegment[] | undefined {
   const [segments, setSegments] = useState<readonly SessionSegment[] | undefined>(undefined);
   useEffect(() => {
@@ -111,7 +111,7 @@ function useSegments(credentials: Credentials | undefined, playing: boolean): re
         const loaded = await listSegments(credentials);
         if (current) setSegments(loaded);
       } catch {
-        // The list of before stands until the next look.
+        // Keeps the previous list until the next poll.
       }
     };
     void load();

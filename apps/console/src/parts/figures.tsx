@@ -7,7 +7,7 @@ interface FiguresProps {
   session: string | undefined;
 }
 
-/** How well it plays, as this browser measures it. */
+/** Shows the playback quality that this browser measures. */
 export function Figures({ stats, skewHistory, session }: FiguresProps) {
   return (
     <section class="card figures" aria-label="Quality">
@@ -24,7 +24,7 @@ export function Figures({ stats, skewHistory, session }: FiguresProps) {
       <dl>
         <Figure name="Frames" value={whole(stats?.fps)} unit="fps" />
         <Figure name="Round trip" value={whole(stats?.roundTripMs)} unit="ms" />
-        <Figure name="Buffer" value={buffers(stats)} unit="ms" title="Voice / picture, in the jitter buffers" />
+        <Figure name="Buffer" value={buffers(stats)} unit="ms" title="Jitter buffer of audio / video" />
         <Figure name="Loss" value={stats ? (stats.loss * 100).toFixed(1) : '–'} unit="%" />
       </dl>
       {session && (
@@ -54,7 +54,7 @@ function whole(value: number | undefined): string {
   return value === undefined ? '–' : String(Math.round(value));
 }
 
-/** With a sign, and the minus of the same width as the plus. */
+/** Formats with a sign; the minus is as wide as the plus. */
 function signed(value: number | undefined): string {
   if (value === undefined) return '–';
   const rounded = Math.round(value);

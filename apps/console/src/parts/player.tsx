@@ -5,11 +5,11 @@ import { isConnected, stateWords } from '../words.js';
 import { ExpandIcon, PlayIcon, SoundOffIcon, SoundOnIcon, StopIcon } from './icons.js';
 
 const DEFAULT_ASPECT = 4 / 3;
-/** Renditions of one picture differ by a rounded pixel. */
+/** Renditions of one video differ by rounding. */
 const ASPECT_TOLERANCE = 0.02;
 
-/** Whether two pictures have the same shape; one that is not known yet has any. */
-function isLike(a: number | undefined, b: number | undefined): boolean {
+/** Whether two aspect ratios are equal; an unknown one equals any. */
+function hasSameShape(a: number | undefined, b: number | undefined): boolean {
   return a === undefined || b === undefined || Math.abs(a / b - 1) < ASPECT_TOLERANCE;
 }
 
@@ -24,37 +24,37 @@ interface PlayerProps {
   onUnmute: () => Promise<boolean>;
   onMute: () => void;
   onPlay: () => Promise<boolean>;
-  /** What covers the picture when there will be none. */
+  /** Content that covers the video when there is none. */
   children?: ComponentChildren;
 }
 
-/** The avatar, and the few things one wants to do to it. `m` turns the sound on and off, Escape interrupts. */
+/** The video with its controls. M toggles the sound, Escape interrupts. */
 export function Player(props: PlayerProps) {
   const { video, name, state, waitingPosition, preparing, speaking, onInterrupt, onUnmute, onMute, onPlay, children } =
     props;
   const [muted, setMuted] = useState(true);
-  // The first picture gives the box its shape; later ones of another shape are fitted into it.
+  // The first video sets the shape of the box; later ones of another shape are fitted into it.
   const [aspect, setAspect] = useState<number | undefined>(undefined);
-  const [pictureAspect, setPictureAspect] = useState<number | undefined>(undefined);
+  const [videoAspect, setVideoAspect] = useState<number | undefined>(undefined);
   const connected = isConnected(state);
   const paused = state === 'paused';
-  // By the element itself: a key pressed right after a click comes before this component knows of the change.
+  // Reads the element itself, because a key may be pressed before this component has rendered a change.
   const toggleSound = () => (video.current?.muted ? void onUnmute() : onMute());
 
   useEffect(() => {
     const element = video.current;
     if (!element) return;
-    const heard = () => setMuted(element.muted);
+    const onVolumeChange = () => setMuted(element.muted);
     const sized = () => {
       if (element.videoHeight === 0) return;
       const current = element.videoWidth / element.videoHeight;
       setAspect((first) => first ?? current);
-      setPictureAspect(current);
+      setVideoAspect(current);
     };
-    element.addEventListener('volumechange', heard);
+    element.addEventListener('volumechange', onVolumeChange);
     element.addEventListener('resize', sized);
     return () => {
-      element.removeEventListener('volumechange', heard);
+      element.removeEventListener('volumechange', onVolumeChange);
       element.removeEventListener('resize', sized);
     };
   }, [video]);
@@ -75,7 +75,7 @@ export function Player(props: PlayerProps) {
       class="player"
       style={{ '--aspect': (aspect ?? DEFAULT_ASPECT).toFixed(4) }}
       data-state={state}
-      data-fit={isLike(pictureAspect, aspect) ? 'cover' : 'contain'}
+      data-fit={hasSameShape(videoAspect, aspect) ? 'cover' : 'contain'}
     >
       <video ref={video} muted playsInline aria-label={`${name}, live`} />
       {!children && !connected && (

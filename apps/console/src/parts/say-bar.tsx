@@ -1,13 +1,13 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { SendIcon } from './icons.js';
 
-/** As long as signaling's demo producer takes them, unless it is set otherwise. */
+/** Default text limit of the demo producer, characters. */
 const LONGEST_TEXT = 500;
 
 interface SayBarProps {
   name: string;
   playing: boolean;
-  /** The segment that is being said, if any. */
+  /** The current segment, if any. */
   speaking: string | undefined;
   thinking: boolean;
   problem: string | undefined;
@@ -15,7 +15,7 @@ interface SayBarProps {
   onSay: (text: string) => void;
 }
 
-/** Type a sentence and see it said. Whoever begins to type while the avatar speaks, interrupts it, as one does by speaking. */
+/** Speaks typed sentences. Typing interrupts current speech. */
 export function SayBar({ name, playing, speaking, thinking, problem, onInterrupt, onSay }: SayBarProps) {
   const [text, setText] = useState('');
   const input = useRef<HTMLInputElement>(null);
@@ -23,7 +23,7 @@ export function SayBar({ name, playing, speaking, thinking, problem, onInterrupt
   const words = text.trim();
 
   useEffect(() => {
-    // On a phone this would open the keyboard, over the picture.
+    // On a phone this would open the keyboard over the video.
     if (playing && matchMedia('(pointer: fine)').matches) input.current?.focus();
   }, [playing]);
 
@@ -51,14 +51,14 @@ export function SayBar({ name, playing, speaking, thinking, problem, onInterrupt
           disabled={!playing}
           autocomplete="off"
           enterkeyhint="send"
-          aria-label={`What ${name} should say`}
-          placeholder={thinking ? 'Thinking…' : 'Type a sentence and see it said'}
+          aria-label={`Text for ${name} to speak`}
+          placeholder={thinking ? 'Thinking…' : 'Type a sentence to speak'}
           onInput={(event) => type(event.currentTarget.value)}
         />
         <button
           type="submit"
           class="button send"
-          aria-label={thinking ? 'Thinking' : 'Say it'}
+          aria-label={thinking ? 'Thinking' : 'Send'}
           disabled={words === '' || !playing}
         >
           {thinking && words === '' ? <span class="spinner" /> : <SendIcon />}

@@ -12,7 +12,7 @@ interface SegmentsProps {
   onQueued: () => void;
 }
 
-/** What the avatar can say, and a button to make it do so. */
+/** Lists the segments the avatar can speak. */
 export function SegmentsCard({ segments, credentials, playing, onQueued }: SegmentsProps) {
   const [problem, setProblem] = useState<string | undefined>(undefined);
   const say = async (segment: SessionSegment) => {
@@ -21,7 +21,7 @@ export function SegmentsCard({ segments, credentials, playing, onQueued }: Segme
       setProblem(undefined);
       onQueued();
     } catch (error) {
-      setProblem(error instanceof ApiError ? problemOf(error) : 'That did not work.');
+      setProblem(error instanceof ApiError ? problemOf(error) : 'Something went wrong. Try again.');
     }
   };
   return (
@@ -34,7 +34,7 @@ export function SegmentsCard({ segments, credentials, playing, onQueued }: Segme
       )}
       {segments?.length === 0 && (
         <p class="hint">
-          Nothing to say yet. Put a video into <code>media/&lt;avatar&gt;/segments/</code>, and it appears here.
+          No segments yet. Put a video into <code>media/&lt;avatar&gt;/segments/</code>, and it appears here.
         </p>
       )}
       <ul>
@@ -59,7 +59,7 @@ export function SegmentsCard({ segments, credentials, playing, onQueued }: Segme
   );
 }
 
-/** A file's name as a person would write it. */
+/** @returns a file's name without extension and hyphens. */
 export function titleOf({ name }: Pick<SessionSegment, 'name'>): string {
   const bare = name
     .replace(/\.[a-z0-9]{2,4}$/i, '')
@@ -69,8 +69,8 @@ export function titleOf({ name }: Pick<SessionSegment, 'name'>): string {
 }
 
 function problemOf({ code, message }: ApiError): string {
-  if (code === 'queue_full') return 'The queue is full. Let it finish, or interrupt it.';
-  if (code === 'segment_not_found') return 'This segment is no longer there.';
+  if (code === 'queue_full') return 'The queue is full. Wait for it to finish, or interrupt.';
+  if (code === 'segment_not_found') return 'This segment no longer exists.';
   if (code === 'segment_not_ready') return 'This segment could not be loaded.';
   return troubleOf(code, message).title;
 }

@@ -1,9 +1,9 @@
 const WIDTH = 120;
 const HEIGHT = 28;
-/** The least that the picture spans to either side of zero, so that rest looks like rest. */
+/** Minimum span on either side of zero, ms, so that noise looks small. */
 const MIN_SPAN = 20;
 
-/** A minute of skew around zero; gaps where it was unknown. */
+/** Plots a minute of skew around zero, with gaps where it is unknown. */
 export function Sparkline({ values }: { values: readonly (number | undefined)[] }) {
   const known = values.filter((value) => value !== undefined);
   const span = Math.max(MIN_SPAN, ...known.map(Math.abs)) * 1.1;

@@ -2,7 +2,7 @@ import type { Trouble } from '../words.js';
 
 const LABELS = { retry: 'Try again', restart: 'Start a new conversation', choose: 'See all avatars' } as const;
 
-/** What went wrong, and the one thing to do about it. */
+/** Shows an error and the action that may resolve it. */
 export function TroubleCard({ trouble, onRetry }: { trouble: Trouble; onRetry: () => void }) {
   const { title, advice, action } = trouble;
   return (
