@@ -274,7 +274,7 @@ describe('make-secrets', () => {
     const segments = new Queue(segmentsQueue(host), { connection, prefix: BULL_PREFIX });
     await segments.obliterate({ force: true });
     await segments.close();
-    expect((await new SenderRegistry(signaling).signsOf([host])).get(host)?.silent).toBe(false);
+    expect((await new SenderRegistry(signaling).liveness([host])).get(host)?.overdue).toBe(false);
     await senders.forget(host);
     await sessions.close();
     expect(await admins.get('redis-queue')?.call('ACL', 'LOG')).toEqual([]);

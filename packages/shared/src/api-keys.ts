@@ -4,10 +4,10 @@ import { slugSchema } from '@humancast/protocol';
 import { HumancastError } from './humancast-error.js';
 
 /**
- * What an API key may be allowed:
- * - `sessions`: make sessions, and drive and end those that keys of the same name have made
+ * Scopes of an API key:
+ * - `sessions`: create sessions, and control and end those created by keys of the same name
  * - `media`: upload, push, change and delete segments and avatars
- * - `speak`: push into any session, whoever made it, and delete what it has pushed itself
+ * - `speak`: push into any session, and delete its own pushes
  * - `operate`: see, interrupt and end every session, see and drain media-senders
  */
 export const SCOPES = ['sessions', 'media', 'speak', 'operate'] as const;
@@ -20,12 +20,12 @@ const DEFAULT_NAME = 'default';
 /** Time after which a key that was removed from the file is rejected, ms. */
 const LOOK_AGAIN_MS = 1000;
 
-/** The caller who presented an API key, and what it allows. */
+/** The caller who presented an API key, and its permissions. */
 export class ApiKey {
-  /** Name for logs and for the ownership of sessions. Several keys may have the same name: an old one and its successor. */
+  /** Name for logs and for ownership of sessions. A key and its successor may have the same name. */
   readonly name: string;
   readonly #scopes: ReadonlySet<Scope>;
-  /** The avatars it may be used for; `undefined` for all. */
+  /** Avatars that it may be used for; `undefined` for all. */
   readonly #avatars: ReadonlySet<string> | undefined;
 
   constructor(name: string, scopes: Iterable<Scope> = SCOPES, avatars?: Iterable<string>) {
@@ -131,7 +131,7 @@ export class ApiKeys {
   }
 }
 
-/** Whether it is a key's hash, which cannot be used as a key. */
+/** Whether the text is a key's hash, which is not accepted as a key. */
 export function isHashed(key: string): boolean {
   return HASH.test(key);
 }

@@ -5,8 +5,8 @@ import { FastHistogram } from './fast-histogram.js';
 const buckets = [-0.04, -0.01, 0, 0.01, 0.06];
 const values = [-1, -0.04, -0.02, 0, 0.005, 0.06, 0.07, 4];
 
-describe('a series histogram', () => {
-  it('is written as prom-client writes its own, negative bounds, labels and all', async () => {
+describe('FastHistogram', () => {
+  it('prints series as prom-client does, including negative bounds and labels', async () => {
     const [ours, theirs] = [new Registry(), new Registry()];
     const common = { name: 'skew_seconds', help: 'Skew', labelNames: ['track'] as const, buckets };
     const series = new FastHistogram({ ...common, registry: ours }).series({ track: 'video' });
@@ -20,7 +20,7 @@ describe('a series histogram', () => {
     expect(await lines(ours)).toEqual(await lines(theirs));
   });
 
-  it('starts again from nothing when it is reset', async () => {
+  it('starts from 0 after a reset', async () => {
     const registry = new Registry();
     const histogram = new FastHistogram({ name: 'h', help: 'h', buckets: [1], registry });
     const series = histogram.series({});
@@ -32,7 +32,7 @@ describe('a series histogram', () => {
   });
 });
 
-/** Their order says nothing. */
+/** Sorted, because the order of lines is not significant. */
 function sortLabels(line: string): string {
   return line.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split(',').sort().join(',')}}`);
 }

@@ -1,9 +1,9 @@
 import type { Metric, MetricValueWithName, Registry } from 'prom-client';
 
-/** The counts of one series. Observing neither allocates nor looks anything up, so it is fit for the path of a packet. */
+/** The counts of one series. Observing allocates nothing and needs no lookup, so it is suitable for the packet path. */
 export class HistogramSeries {
   readonly #bounds: readonly number[];
-  /** Counts per bucket, not cumulative; the one above all bounds; and the sum. */
+  /** Counts per bucket (not cumulative), count above all bounds, and sum. */
   readonly #cells: Float64Array;
 
   constructor(bounds: readonly number[]) {
@@ -20,7 +20,7 @@ export class HistogramSeries {
     cells[bounds.length + 1] = (cells[bounds.length + 1] as number) + value;
   }
 
-  /** @returns the cumulative counts by bound, and the total. */
+  /** @returns The cumulative counts by bound, and the total. */
   get cumulative(): number[] {
     let count = 0;
     return Array.from(this.#cells.subarray(0, -1), (cell) => {
@@ -46,12 +46,12 @@ export interface FastHistogramOptions<L extends string> {
   readonly name: string;
   readonly help: string;
   readonly labelNames?: readonly L[];
-  /** Upper bounds, ascending; below zero too. */
+  /** Upper bounds in ascending order; may be negative. */
   readonly buckets: readonly number[];
   readonly registry: Registry;
 }
 
-/** A histogram in Prometheus's format. prom-client's own hashes its labels for each value. */
+/** A histogram in Prometheus format, because prom-client's hashes the labels of each observation. */
 export class FastHistogram<L extends string = never> {
   readonly name: string;
   readonly help: string;
@@ -66,11 +66,11 @@ export class FastHistogram<L extends string = never> {
     this.help = help;
     this.labelNames = labelNames;
     this.#buckets = buckets;
-    // A registry asks a metric for nothing but these members; its type names the classes that it comes with.
+    // A registry uses only these members of a metric; its type requires prom-client's classes.
     registry.registerMetric(this as unknown as Metric);
   }
 
-  /** @returns a new series. Call it once at set-up and keep the result: every call adds another series. */
+  /** @returns A new series. Call it once at set-up and keep the result, because every call adds a series. */
   series(labels: Readonly<Record<L, string>>): HistogramSeries {
     const series = new HistogramSeries(this.#buckets);
     this.#series.push({ labels, series });

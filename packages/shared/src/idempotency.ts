@@ -2,23 +2,25 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { HumancastError } from './humancast-error.js';
 
-/** A command that may be sent again under the same key, and is done once (draft-ietf-httpapi-idempotency-key-header). */
+/**
+ * A command that may be sent repeatedly under the same key and is executed once (draft-ietf-httpapi-idempotency-key-header).
+ */
 export interface Command {
-  /** 1–128 printable ASCII characters without spaces, as the caller chose them. */
+  /** 1–128 printable ASCII characters without spaces, chosen by the caller. */
   readonly key: string;
-  /** Equal for equal requests only. */
+  /** Hash of the request; equal only for equal requests. */
   readonly fingerprint: string;
-  /** Milliseconds for which the key is remembered. */
+  /** Time for which the key is remembered, ms. */
   readonly ttlMs: number;
 }
 
 const KEY = /^"?([\x21\x23-\x7e]{1,128})"?$/;
 
 /**
- * The command that a request's `Idempotency-Key` makes of it; the header may be quoted, as the draft has it, or bare.
- * @param content all that makes one request another one: what is asked, and the body.
- * @returns `undefined` when the header is missing.
- * @throws HumancastError `bad_request` when it is of another form.
+ * Reads a request's `Idempotency-Key` header, quoted as in the draft, or bare.
+ * @param content Everything that distinguishes the request from others: the operation and the body.
+ * @returns `undefined` if the header is missing.
+ * @throws HumancastError `bad_request` if it is malformed.
  */
 export function commandOf(headers: IncomingHttpHeaders, content: unknown, ttlSeconds: number): Command | undefined {
   const header = headers['idempotency-key'];

@@ -30,7 +30,7 @@ export const keys = {
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
 } as const;
 
-/** Pub/sub channel that a media-sender is subscribed to while its process lives; nothing is published on it. */
+/** Pub/sub channel to which a media-sender is subscribed while its process lives; nothing is published on it. */
 export const senderChannel = (sender: string) => `hc:snd:${sender}`;
 
 /** Pub/sub channel on which a session's new events are announced; the events themselves are in its stream. */
@@ -39,7 +39,7 @@ export const eventsChannel = (session: string) => `hc:ev:${session}`;
 /** Pub/sub channel on which the parts of an open segment are announced; the parts themselves are in its stream. */
 export const liveChannel = (segment: string) => `hc:lv:${segment}`;
 
-/** BullMQ's own keys: one hash tag for all of its queues, as its scripts demand on a cluster. */
+/** BullMQ's own keys: one hash tag for all queues, as its scripts require on a cluster. */
 export const BULL_PREFIX = '{hc:bull}';
 export const SESSIONS_QUEUE = 'sessions';
 export const segmentsQueue = (sender: string) => `segments.${sender}`;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 const LOG_MODULE = fileURLToPath(new URL('./log.ts', import.meta.url));
 
-/** A process that logs, runs `then`, and exits by itself. */
+/** A process that logs, runs `then`, and exits on its own. */
 function logging(then: string): ReturnType<typeof spawn> {
   const script = `
     import { createLogger } from ${JSON.stringify(LOG_MODULE)};
@@ -21,7 +21,7 @@ const exitOf = (child: ReturnType<typeof spawn>) =>
   new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
 
 describe('createLogger()', () => {
-  it('writes a line of JSON with ids as fields and without credentials', async () => {
+  it('writes one line of JSON with ids as fields and without credentials', async () => {
     const child = logging('');
     let text = '';
     child.stdout?.on('data', (chunk: Buffer) => {
@@ -32,7 +32,7 @@ describe('createLogger()', () => {
     expect(text).not.toContain('secret');
   });
 
-  it('lets a process end whose log has no reader', async () => {
+  it('lets a process exit if nobody reads its log', async () => {
     const child = logging(`
       setTimeout(() => {
         for (let i = 0; i < 100; i++) logger.info('into the void');

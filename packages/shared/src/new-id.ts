@@ -3,7 +3,7 @@ import { type SigningKeys, sign } from './signing.js';
 
 export type IdPrefix = 'ses' | 'seg' | 'vw' | 'snd' | 'sig' | 'ldr' | 'turn';
 
-/** The same id for the same name, which nobody without the keys can tell. */
+/** Derives an id from a name; deterministic, but not predictable without the keys. */
 export function idOf(prefix: IdPrefix, name: string, keys: SigningKeys): string {
   return `${prefix}_${sign(`${prefix} ${name}`, keys).slice(0, 16)}`;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRequest, parseStrictRequest } from './parse-request.js';
 
 describe('parseRequest()', () => {
-  it('says where a request is wrong', () => {
+  it('states where a request is invalid', () => {
     expect(() => parseRequest(avatarDefinitionSchema, { name: '', cutPolicy: 'never' })).toThrow(
       expect.objectContaining({ code: 'bad_request', message: expect.stringContaining('cutPolicy: ') }),
     );
@@ -13,7 +13,7 @@ describe('parseRequest()', () => {
 describe('parseStrictRequest()', () => {
   const layer = { input: 'main', box: { x: 0, y: 0, width: 64, height: 64 } };
 
-  it('takes what the schema knows, with its defaults', () => {
+  it('accepts known members and applies defaults', () => {
     const definition = { composition: { width: 64, height: 64, layers: [layer] } };
     expect(parseStrictRequest(avatarDefinitionSchema, definition)).toMatchObject({
       cutPolicy: 'now',
@@ -31,7 +31,7 @@ describe('parseStrictRequest()', () => {
       { composition: { width: 64, height: 64, layers: [{ ...layer, key: { color: '#00ff00', blnd: 1 } }] } },
       'composition.layers.0.key: Unrecognized key: "blnd"',
     ],
-  ])('refuses %j', (value, message) => {
+  ])('rejects %j', (value, message) => {
     expect(() => parseStrictRequest(avatarDefinitionSchema, value)).toThrow(
       expect.objectContaining({ code: 'bad_request', message }),
     );

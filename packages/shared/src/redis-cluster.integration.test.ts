@@ -22,7 +22,7 @@ const logger = createLogger('test', 'silent');
 const connect = (url: string, waitForReconnect = false) =>
   connectRedis(url, { name: 'test', logger, waitForReconnect });
 
-/** Every key there is, wherever it is. */
+/** @returns All keys on all nodes. */
 async function allKeys(redis: Redis): Promise<string[]> {
   return (await Promise.all(mastersOf(redis).map((server) => server.keys('*')))).flat();
 }
@@ -91,7 +91,7 @@ describe('a Redis Cluster', () => {
     await cluster.stop();
   });
 
-  it('holds sessions on all of its nodes, and lists them together', async () => {
+  it('stores sessions on all nodes, and lists them together', async () => {
     const registry = new SessionRegistry(redis);
     const ids = Array.from({ length: 30 }, () => newId('ses'));
     for (const id of ids) await registry.create(id, 'demo');
@@ -101,7 +101,7 @@ describe('a Redis Cluster', () => {
     expect(Math.min(...held)).toBeGreaterThan(0);
   });
 
-  it('carries the jobs of BullMQ, in order', async () => {
+  it('carries BullMQ jobs in order', async () => {
     const connection = bullConnection(cluster.url, 'test', redis);
     const queue = new Queue<number>('work', { connection, prefix: BULL_PREFIX });
     const done: number[] = [];
@@ -120,7 +120,7 @@ describe('a Redis Cluster', () => {
     await queue.close();
   });
 
-  it('refuses at once what it cannot do without a node, and goes on when it is back', async () => {
+  it('fails at once what needs a missing node, and continues when that is back', async () => {
     const caller = connect(cluster.url);
     const names = Array.from({ length: 30 }, (_, i) => `{${i}}`);
     await Promise.all(names.map((name) => caller.set(name, '1')));
@@ -144,7 +144,7 @@ describe('a Redis Cluster', () => {
     caller.disconnect();
   });
 
-  it('is told from a wrong password', async () => {
+  it('distinguishes a wrong password from an unreachable cluster', async () => {
     const stranger = connect(cluster.url.replace('://', '://somebody:wrong@'));
     const failure = await new Promise<Error>((resolve) => stranger.once('error', resolve));
     expect(failure.message).toMatch(/slots cache|WRONGPASS/);

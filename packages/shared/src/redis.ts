@@ -3,27 +3,27 @@ import { Cluster, type RedisOptions, Redis as SingleRedis } from 'ioredis';
 import type { Logger } from './log.js';
 import { retry } from './retry.js';
 
-/** A connection to one server, or one to each node of a Redis Cluster. Commands are the same. */
+/** A connection to one server, or to all nodes of a Redis Cluster; commands are the same. */
 export type Redis = SingleRedis | Cluster;
 
 const COMMAND_TIMEOUT_MS = 5000;
 const REFUSED_RETRY_MS = 500;
 
 export interface ConnectOptions {
-  /** Shown by CLIENT LIST and in the log. */
+  /** Name in CLIENT LIST and in the log. */
   name: string;
   logger: Logger;
   /**
-   * Whether commands wait for a lost connection to come back (`true`), or fail at once so that the caller can answer
-   * `unavailable` (`false`, the default). Blocking readers and BullMQ workers wait.
+   * Whether commands wait while the connection is lost (`true`, for blocking readers and BullMQ workers), or fail
+   * immediately so that the caller can answer `unavailable` (`false`, the default).
    */
   waitForReconnect?: boolean;
 }
 
 /**
- * A connection that comes back by itself, with one log line when it goes and one when it is back.
- * The caller closes it with `quit()` or `disconnect()`.
- * @param url of one server, or `redis+cluster://…` of any node of a cluster, which tells where the others are.
+ * Opens a connection that reconnects automatically and logs one line when it is lost and one when it is restored. The caller
+ * closes it with `quit()` or `disconnect()`.
+ * @param url URL of a server, or `redis+cluster://…` of any node of a cluster, which reports the others.
  */
 export function connectRedis(url: string, options: ConnectOptions): Redis {
   const redis = isClusterUrl(url)
@@ -34,9 +34,9 @@ export function connectRedis(url: string, options: ConnectOptions): Redis {
 }
 
 /**
- * A connection for pub/sub, which waits for reconnection. One to any node serves a whole cluster, because its nodes pass on
- * to each other what is published; and one connection, unlike ioredis' cluster client, says when what was published may have
- * been missed (`ready`).
+ * Opens a connection for pub/sub, whose commands wait for reconnection. A connection to any node serves a whole cluster,
+ * because nodes forward published messages to each other; and a single connection, unlike ioredis's cluster client, emits
+ * `ready` when messages may have been missed.
  */
 export function connectSubscriber(url: string, options: Pick<ConnectOptions, 'name' | 'logger'>): SingleRedis {
   const all = { ...options, waitForReconnect: true };
@@ -46,27 +46,27 @@ export function connectSubscriber(url: string, options: Pick<ConnectOptions, 'na
 }
 
 /**
- * For BullMQ, which opens connections of its own.
- * @param shared a connection to the same URL that waits for reconnection; on a cluster BullMQ goes by it.
+ * @returns Connection options for BullMQ, which opens its own connections.
+ * @param shared A connection to the same URL that waits for reconnection; BullMQ uses it on a cluster.
  */
 export function bullConnection(url: string, name: string, shared: Redis): ConnectionOptions {
   if (isClusterUrl(url)) return shared;
   return { url, connectionName: name, maxRetriesPerRequest: null, retryStrategy: retryDelayMs };
 }
 
-/** Each server that has a part of the data. */
+/** @returns All servers that hold a part of the data. */
 export function mastersOf(redis: Redis): SingleRedis[] {
   return redis instanceof Cluster ? redis.nodes('master') : [redis];
 }
 
-/** Name under which ioredis knows each script, by its text. */
+/** Command names in ioredis by script text. */
 const commands = new Map<string, string>();
 
 /**
- * Runs a Lua script by its hash (EVALSHA). Its text is sent once a connection, and again to a server that has lost it; on a
- * cluster to each node that it runs on.
- * @param keys all of one slot.
- * @throws what the script or Redis answers as an error.
+ * Runs a Lua script by its hash (EVALSHA). Its text is sent once per connection and node, and again to a server that has
+ * lost it.
+ * @param keys Keys in one slot.
+ * @throws Error returned by the script or by Redis.
  */
 export function runScript(
   redis: Redis,
@@ -81,12 +81,15 @@ export function runScript(
   return (defined[name] as NonNullable<(typeof defined)[string]>)(keys.length, ...keys, ...args);
 }
 
-/** Whether Redis refused to write because its disk is full or broken (`MISCONF`). It tries again each second. */
+/** @returns Whether Redis rejected a write because its disk is full or broken (`MISCONF`). It retries every second. */
 export function isRefused(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('MISCONF');
 }
 
-/** Writes, and while Redis refuses all writes again each half second: who starts then waits, as for a Redis that is away. */
+/**
+ * Retries a write every half second while Redis rejects all writes with `MISCONF`, so that a process waits at its start as
+ * it would for an unreachable Redis.
+ */
 export async function untilWritten<T>(write: () => Promise<T>): Promise<T> {
   const onError = (error: unknown) => {
     if (!isRefused(error)) throw error;
@@ -103,7 +106,7 @@ function connectCluster(url: URL, options: ConnectOptions): Cluster {
   const secure = url.protocol.startsWith('rediss');
   const cluster = new Cluster([{ host: url.hostname, port: Number(url.port || 6379) }], {
     clusterRetryStrategy: retryDelayMs,
-    // A certificate names hosts, so they must not be resolved before.
+    // TLS certificates contain host names, so these must not be resolved.
     ...(secure && { dnsLookup: (host, callback) => callback(null, host) }),
     redisOptions: {
       ...commonOptions(options),
@@ -112,7 +115,7 @@ function connectCluster(url: URL, options: ConnectOptions): Cluster {
       ...(secure && { tls: {} }),
     },
   });
-  // Until it is there for the first time, everybody waits, as with one server.
+  // Commands wait for the first connection, as with a single server.
   cluster.once('ready', () => {
     cluster.options.enableOfflineQueue = waitForReconnect;
   });
@@ -122,12 +125,12 @@ function connectCluster(url: URL, options: ConnectOptions): Cluster {
 function commonOptions({ name, waitForReconnect = false }: ConnectOptions) {
   return {
     connectionName: name,
-    // 0: whoever is told of errors decides what to do; what may have been done already is not done again behind its back.
+    // 0: never repeats a command that may have been executed; the caller decides.
     maxRetriesPerRequest: waitForReconnect ? null : 0,
     enableReadyCheck: true,
     keepAlive: 10_000,
     connectTimeout: 5000,
-    // A caller who is told when it fails is told when it hangs, too.
+    // A caller that gets errors also gets one if a command hangs.
     ...(!waitForReconnect && { commandTimeout: COMMAND_TIMEOUT_MS }),
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   } satisfies RedisOptions;
@@ -140,12 +143,15 @@ function logOutages(redis: Redis, { name, logger }: ConnectOptions): void {
     down = true;
   });
   redis.on('ready', () => {
-    if (down) logger.info({ redis: name }, 'redis connection is back');
+    if (down) logger.info({ redis: name }, 'redis connection restored');
     down = false;
   });
 }
 
-/** Short: while it waits, a media-sender is silent. A few processes can't overload a server with it. */
+/**
+ * The delay is short because the lease can't be renewed meanwhile; the number of processes is too small to overload a
+ * server.
+ */
 function retryDelayMs(attempt: number): number {
   return Math.min(50 * attempt, 300);
 }

@@ -11,7 +11,7 @@ describe('isSigned()', () => {
     expect(isSigned('other', signature, ['the key of the tests'])).toBe(false);
   });
 
-  it('refuses any other text, also one that decodes to the same bytes', () => {
+  it('rejects any other text, even one that decodes to the same bytes', () => {
     const last = signature.at(-1) === 'A' ? 'B' : String.fromCharCode(signature.charCodeAt(42) + 1);
     const other = [`${signature}=`, `${signature}\n`, ` ${signature}`, `${signature.slice(0, -1)}${last}`, ''];
     for (const text of other) expect(isSigned('text', text, ['the key of the tests']), text).toBe(false);

@@ -1,17 +1,17 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 /**
- * Keys that sign: the first is used, all of them are believed. A key is changed by putting the new one in front, and taking
- * the old one away once nothing that it signed is valid any more.
+ * Signing keys: the first signs, all verify. To rotate, put the new key first, and remove the old one once nothing that it
+ * signed is valid any more.
  */
 export type SigningKeys = readonly [string, ...string[]];
 
-/** HMAC-SHA-256 (RFC 2104), base64url. */
+/** @returns The HMAC-SHA-256 (RFC 2104) by the first key, base64url. */
 export function sign(text: string, [current]: SigningKeys): string {
   return mac(text, current).toString('base64url');
 }
 
-/** Compares texts, not what they decode to: exactly one text is a signature. Takes the same time whatever was given. */
+/** Compares text, not decoded bytes, so that exactly one text is a valid signature. Runs in constant time. */
 export function isSigned(text: string, signature: string, keys: SigningKeys): boolean {
   const given = Buffer.from(signature);
   let found = false;

@@ -132,7 +132,7 @@ class Follower {
         if (await this.#reader(() => this.#stopped)) this.#stale = true;
       }
     } catch (error) {
-      this.#logger.warn({ err: (error as Error).message, channel: this.#channel }, 'reading a stream failed');
+      this.#logger.warn({ err: (error as Error).message, channel: this.#channel }, 'reading stream failed');
       if (!this.#stopped) this.#retry = setTimeout(() => this.wake(), RETRY_MS);
     } finally {
       this.#reading = false;

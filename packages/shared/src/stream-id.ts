@@ -1,6 +1,6 @@
 /**
- * Compares two ids of Redis stream entries, `milliseconds-sequence`; without a sequence, 0.
- * @returns a negative number when `a` is the earlier one, 0 when both are the same, a positive number otherwise.
+ * Compares two IDs of Redis stream entries, `milliseconds-sequence`; a missing sequence is 0.
+ * @returns A negative number if `a` is earlier, 0 if both are equal, else a positive number.
  */
 export function compareStreamIds(a: string, b: string): number {
   const [aMs = 0, aSequence = 0] = a.split('-').map(Number);

@@ -18,51 +18,51 @@ const [header = '', body = '', signature = ''] = token.split('.');
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 const decode = (text: string) => JSON.parse(Buffer.from(text, 'base64url').toString());
 const mac = (text: string, key: string | Buffer = KEY) => createHmac('sha256', key).update(text).digest('base64url');
-/** A token with a valid MAC over whatever it says. */
+/** @returns A token with a valid MAC over any content. */
 const signed = (head: unknown, payload: unknown) => {
   const text = `${encode(head)}.${encode(payload)}`;
   return `${text}.${mac(text)}`;
 };
 
-describe('a session token', () => {
-  it('says what was signed', async () => {
+describe('verifyToken()', () => {
+  it('returns the signed claims', async () => {
     expect(await verifyToken(token, SECRET, 999_999)).toEqual(claims);
   });
 
-  it('is a JWT with issuer, audience and the id of its key', () => {
+  it('accepts a JWT with issuer, audience and key id', () => {
     expect(decode(header)).toEqual({ alg: 'HS256', typ: 'JWT', kid: expect.stringMatching(/^[\w-]{8}$/) });
     expect(decode(body)).toEqual({ ...claims, iss: 'humancast', aud: 'humancast.signaling' });
     expect(token.length).toBeLessThan(TOKEN_MAX_LENGTH / 2);
   });
 
-  it('expires at the second it says', async () => {
+  it('rejects an expired token with token_expired', async () => {
     await expect(verifyToken(token, SECRET, 1_000_000)).rejects.toMatchObject({ code: 'token_expired' });
     expect(await verifyToken(token, SECRET, 1_000_000, { acceptExpired: true })).toEqual(claims);
   });
 
-  it('with another signature is not accepted when expired tokens are', async () => {
+  it('rejects another signature even if expired tokens are accepted', async () => {
     const forged = `${header}.${body}.${mac('something else')}`;
     await expect(verifyToken(forged, SECRET, 1_000_000, { acceptExpired: true })).rejects.toEqual(unauthorized);
   });
 
-  it('is nothing to who holds another secret', async () => {
+  it('rejects a token of another secret', async () => {
     await expect(verifyToken(token, ['another secret'], 0)).rejects.toEqual(unauthorized);
   });
 
-  it('outlives a change of keys for as long as the old one is still believed', async () => {
+  it("accepts a previous key's token while that key is still configured", async () => {
     expect(await verifyToken(token, ['the new one', ...SECRET], 0)).toEqual(claims);
     expect(await verifyToken(await signToken(claims, ['the new one', ...SECRET]), ['the new one'], 0)).toEqual(claims);
     await expect(verifyToken(token, ['the new one'], 0)).rejects.toEqual(unauthorized);
   });
 
-  it('cannot be changed: any other text is refused', async () => {
+  it('rejects a token with any change', async () => {
     const other = fc.nat({ max: token.length - 1 }).chain((at) =>
       fc
         .constantFrom(...'ABCXYZabcxyz0189-_.')
         .filter((letter) => letter !== token[at])
         .map((letter) => token.slice(0, at) + letter + token.slice(at + 1)),
     );
-    // The last letter of a base64url text carries bits that decode to nothing.
+    // The last character of a base64url text has bits that are not decoded.
     await fc.assert(
       fc.asyncProperty(
         other.filter((text) => text.slice(0, -1) !== token.slice(0, -1)),
@@ -81,12 +81,12 @@ describe('a session token', () => {
     for (const text of texts) await expect(verifyToken(text, SECRET, 0), text).rejects.toEqual(unauthorized);
   });
 
-  it('never carries another session or scope under the same signature', async () => {
+  it('rejects another session or scope under the same signature', async () => {
     const forged = `${header}.${encode({ ...decode(body), scope: 'control' })}.${signature}`;
     await expect(verifyToken(forged, SECRET, 0)).rejects.toEqual(unauthorized);
   });
 
-  it('is refused with any algorithm but ours, whatever its header says', async () => {
+  it('rejects any other algorithm in the header', async () => {
     const kid = decode(header).kid;
     for (const alg of ['none', 'None', 'NONE', '', undefined, null, 256]) {
       const text = `${encode({ alg, typ: 'JWT', kid })}.${body}`;
@@ -107,7 +107,7 @@ describe('a session token', () => {
     await expect(verifyToken(asymmetric, SECRET, 0)).rejects.toEqual(unauthorized);
   });
 
-  it('is refused when it was signed by a key that it brings along, or for another kind of use', async () => {
+  it('rejects a token signed by a key that it contains, or for another purpose', async () => {
     const good = decode(header);
     const jwk = { kty: 'oct', k: Buffer.from('mine').toString('base64url') };
     const text = `${encode({ ...good, jwk, jku: 'https://evil.example' })}.${body}`;
@@ -125,7 +125,7 @@ describe('a session token', () => {
     }
   });
 
-  it('is refused with claims that are missing or others than ours', async () => {
+  it('rejects missing or unexpected claims', async () => {
     const good = decode(body);
     expect(await verifyToken(signed(decode(header), good), SECRET, 0)).toEqual(claims);
     for (const payload of [
@@ -149,14 +149,14 @@ describe('a session token', () => {
     }
   });
 
-  it('is refused when it is too long, also with a valid signature', async () => {
+  it('rejects a token that is too long, even with a valid signature', async () => {
     const long = signed(decode(header), { ...decode(body), pad: 'x'.repeat(TOKEN_MAX_LENGTH) });
     await expect(verifyToken(long, SECRET, 0)).rejects.toEqual(unauthorized);
     const fits = signed(decode(header), { ...decode(body), pad: 'x'.repeat(100) });
     expect(await verifyToken(fits, SECRET, 0)).toEqual(claims);
   });
 
-  it('that was mutated is refused with a stable code, whatever it has become', {
+  it('rejects a mutated token with a stable code', {
     timeout: fuzzTimeoutMs({ seconds: 3 }),
   }, async () => {
     const deep = '['.repeat(300) + ']'.repeat(300);

@@ -7,7 +7,7 @@ import type { SigningKeys } from './signing.js';
 
 const ISSUER = 'humancast';
 const AUDIENCE = 'humancast.signaling';
-/** The only algorithm used or accepted (RFC 8725 §3.1), whatever the token's header says. */
+/** The only algorithm used or accepted (RFC 8725 §3.1), whatever the token's header states. */
 const ALGORITHM = 'HS256';
 
 /** Three base64url texts (RFC 7515 §7.1). Decoders skip white space, so without this check one token would have many texts. */
@@ -17,7 +17,7 @@ const claimsSchema = z.object({
   sid: idSchema,
   /** Expiry, seconds since the Unix epoch. */
   exp: z.int(),
-  /** `view`: watch and interrupt. `control`: also speak and end; given to demo visitors for their own session. */
+  /** `view`: watch and interrupt. `control`: also speak and end; demo visitors get it for their own session. */
   scope: z.enum(['view', 'control']),
 });
 export type TokenClaims = z.infer<typeof claimsSchema>;
@@ -33,10 +33,10 @@ export function signToken({ sid, exp, scope }: TokenClaims, [current]: SigningKe
 }
 
 /**
- * Checks a session token's signature, issuer, audience and expiry.
- * @param keys the one that the token's `kid` names is tried; all of them are believed.
- * @param options.acceptExpired whether to accept a token that has expired and is otherwise valid.
- * @throws HumancastError `unauthorized` or `token_expired`.
+ * Verifies a session token's signature, issuer, audience and expiry.
+ * @param keys The keys to verify with, selected by the token's `kid`.
+ * @param options.acceptExpired Whether to accept a token that has expired and is otherwise valid.
+ * @throws HumancastError `unauthorized`, `token_expired`.
  */
 export async function verifyToken(
   token: string,
@@ -62,21 +62,21 @@ async function payloadOf(token: string, keys: SigningKeys, nowMs: number, accept
     });
     return payload;
   } catch (error) {
-    // Everything else has been verified by then.
+    // Everything else has been verified by now.
     if (!(error instanceof errors.JWTExpired)) throw notValid(error);
     if (acceptExpired) return error.payload;
     throw new HumancastError('token_expired', 'the session token has expired; ask for a new session');
   }
 }
 
-/** @throws HumancastError `unauthorized` for a key that is unknown or no longer valid. */
+/** @throws HumancastError `unauthorized` if the key is unknown or no longer valid. */
 function keyOf(kid: string | undefined, keys: SigningKeys): Uint8Array {
   const key = keys.find((candidate) => keyId(candidate) === kid);
   if (key === undefined) throw notValid();
   return Buffer.from(key);
 }
 
-/** @returns an id for a key that does not reveal it: 48 bits of a MAC by it. */
+/** @returns An id of a key that does not reveal it: 48 bits of a MAC by it. */
 function keyId(key: string): string {
   return createHmac('sha256', key).update('humancast.kid').digest('base64url').slice(0, 8);
 }

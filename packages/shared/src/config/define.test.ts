@@ -28,7 +28,7 @@ function problemsOf(env: Record<string, string>): string {
 }
 
 describe('loadConfig', () => {
-  it('takes the default of what is not set, and of what is set to nothing', () => {
+  it('returns the default for an unset or empty variable', () => {
     const expected = {
       port: 8080,
       ratio: 0.5,
@@ -43,7 +43,7 @@ describe('loadConfig', () => {
     expect(load({ PORT: '', LOUD: '', HOSTS: '' })).toEqual(expected);
   });
 
-  it('reads values of every kind', () => {
+  it('parses values of every kind', () => {
     expect(load({ PORT: '0', RATIO: '0.25', LOUD: '1', MODE: 'fast', HOSTS: ' a, b,,' })).toMatchObject({
       port: 0,
       ratio: 0.25,
@@ -73,25 +73,25 @@ describe('loadConfig', () => {
     expect(message.split('\n')).toHaveLength(1);
   });
 
-  it('names everything that is wrong at once', () => {
+  it('reports all invalid variables at once', () => {
     const message = problemsOf({ PORT: 'x', MODE: 'y' });
     expect(message).toContain('PORT: "x"');
     expect(message).toContain('MODE: "y"');
   });
 
-  it('says which variable is missing, and what it is for', () => {
+  it('names a missing variable and its purpose', () => {
     const message = problemsOf({ SECRET: '' });
     expect(message).toContain('SECRET: not set');
     expect(message).toContain('Key that signs things');
   });
 
-  it('repeats no secret, nor a URL, which may hold a password', () => {
+  it('repeats neither secrets nor URLs, which may contain a password', () => {
     expect(problemsOf({ SECRET: 'hunter2' })).not.toContain('hunter2');
     expect(problemsOf({ DB_URL: 'redis:/user:hunter2@host' })).toMatch(/^DB_URL: the value must be/);
     expect(problemsOf({ DB_URL: 'http://user:hunter2@host' })).not.toContain('hunter2');
   });
 
-  it('reads a value from the file that NAME_FILE names; NAME itself goes first', () => {
+  it('reads a value from the file in NAME_FILE, unless NAME is set', () => {
     const folder = mkdtempSync(join(tmpdir(), 'humancast-config-'));
     try {
       const file = join(folder, 'secret');
@@ -103,13 +103,13 @@ describe('loadConfig', () => {
     }
   });
 
-  it('says which file cannot be read', () => {
+  it('names a file that cannot be read', () => {
     expect(() => loadConfig(settings, { SECRET_FILE: '/nowhere/secret' })).toThrow(/SECRET_FILE: .*\/nowhere\/secret/);
   });
 });
 
 describe('describeSettings', () => {
-  it('names every variable with its purpose and default', () => {
+  it('lists every variable with its purpose and default', () => {
     const text = describeSettings(settings);
     expect(text).toContain('PORT\n      Port to listen on\n      a whole number from 0 to 65535; default: 8080');
     expect(text).toContain('no default: must be set');

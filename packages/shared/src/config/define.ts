@@ -2,16 +2,16 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { SigningKeys } from '../signing.js';
 
-/** One setting: its variable, what it must be, its default, and what it is for. The default has no other place. */
+/** A setting: its variable, validation, default and description. Defaults are defined nowhere else. */
 export interface Setting<T> {
   readonly variable: string;
   readonly schema: z.ZodType<T, unknown>;
-  /** As it would be written in the environment; `undefined` means that it must be set. */
+  /** The default as written in the environment; `undefined`: the variable is required. */
   readonly fallback: string | undefined;
-  /** In words, for the error and the documentation: "a whole number from 1 to 500". */
+  /** Description of valid values, for errors and documentation: "a whole number from 1 to 500". */
   readonly mustBe: string;
   readonly doc: string;
-  /** Never shown; may also be given as the path of a file in `VARIABLE_FILE`. */
+  /** Whether the value is never shown, and may be given as the path of a file in `VARIABLE_FILE`. */
   readonly secret: boolean;
 }
 
@@ -64,26 +64,26 @@ export const setting = {
   string(variable: string, fallback: string | undefined, doc: string): Setting<string> {
     return make(variable, z.string(), 'a text', fallback, doc);
   },
-  /** A comma-separated list; empty means none. */
+  /** A comma-separated list; empty for none. */
   list(variable: string, fallback: string, doc: string): Setting<string[]> {
     return make(variable, commaSeparated, 'a comma-separated list', fallback, doc);
   },
-  /** As `list`, and never shown. */
+  /** A secret comma-separated list. */
   secretList(variable: string, doc: string): Setting<string[]> {
     return make(variable, commaSeparated, 'a comma-separated list', '', doc, true);
   },
-  /** May hold a password, so it is not repeated when it is wrong. */
+  /** A URL, treated as secret because it may contain a password. */
   url(variable: string, protocols: readonly string[], fallback: string | undefined, doc: string): Setting<string> {
     const schema = z.string().refine((v) => URL.canParse(v) && protocols.some((p) => v.startsWith(`${p}://`)));
     const mustBe = `a URL starting with ${protocols.map((p) => `${p}://`).join(' or ')}`;
     return make(variable, schema, mustBe, fallback, doc, true);
   },
-  /** At least 16 characters; empty where a service can do without. */
+  /** A secret of at least 16 characters, or empty if optional. */
   secret(variable: string, doc: string, optional = false): Setting<string> {
     const schema = z.string().refine((v) => v.length >= 16 || (optional && v === ''));
     return make(variable, schema, 'at least 16 characters', optional ? '' : undefined, doc, true);
   },
-  /** One key or more, separated by commas or line ends: the first signs, all are believed. */
+  /** One or more keys separated by commas or line breaks; the first signs, all verify. */
   signingKeys(variable: string, doc: string): Setting<SigningKeys> {
     const schema = z
       .string()
@@ -114,7 +114,7 @@ export const setting = {
   },
 };
 
-/** A start that must not go on: every wrong variable with what it must be. */
+/** The configuration is invalid; the message lists every invalid variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -122,9 +122,9 @@ export class ConfigError extends Error {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads all settings from the environment. `NAME_FILE` names a file that holds the value of `NAME`, as container
- * orchestrators hand over secrets; unless that is a setting of its own.
- * @throws ConfigError naming every variable that is missing or wrong; values of secrets are not repeated.
+ * Reads all settings from the environment. `NAME_FILE` may name a file with the value of `NAME`, as container orchestrators
+ * provide secrets, unless it is itself a setting.
+ * @throws ConfigError listing every missing or invalid variable, without the values of secrets.
  */
 export function loadConfig<S extends Settings>(settings: S, env: Environment): ConfigOf<S> {
   const problems: string[] = [];
@@ -151,7 +151,7 @@ export function loadConfig<S extends Settings>(settings: S, env: Environment): C
 
 function rawValue(item: Setting<unknown>, env: Environment, settings: Settings): string | undefined {
   const direct = env[item.variable];
-  // An empty variable is what compose makes of an unset one; it means the default.
+  // Docker Compose passes unset variables as empty; these mean the default.
   if (direct !== undefined && direct !== '') return direct;
   const fileVariable = `${item.variable}_FILE`;
   const file = Object.values(settings).some(({ variable }) => variable === fileVariable)
@@ -161,7 +161,7 @@ function rawValue(item: Setting<unknown>, env: Environment, settings: Settings):
   return item.fallback;
 }
 
-/** The settings as `--help` prints them. */
+/** @returns The settings as printed by `--help`. */
 export function describeSettings(settings: Settings): string {
   return Object.values(settings)
     .map((item) => `  ${item.variable}\n      ${item.doc}\n      ${item.mustBe}; ${defaultText(item)}`)

@@ -26,7 +26,7 @@ describe('demoModeOf()', () => {
     ['BIND_ADDRESS=192.168.0.4', { BIND_ADDRESS: '192.168.0.4' }],
     ['PUBLISH_ADDRESS=0.0.0.0', { PUBLISH_ADDRESS: '0.0.0.0', BIND_ADDRESS: '127.0.0.1' }],
     ['TRUST_PROXY is set', { TRUST_PROXY: '1', BIND_ADDRESS: '127.0.0.1' }],
-  ])('closes itself where others can reach it (%s), and says how to open it', (where, env) => {
+  ])('is off if others can reach the service (%s), and states how to enable it', (where, env) => {
     const { mode, why } = modeOf({ PUBLIC_DEMO: 'true', ...env });
     expect(mode).toBe('off');
     expect(why).toContain(where);

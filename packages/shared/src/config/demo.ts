@@ -10,17 +10,20 @@ export interface DemoConfig {
 }
 
 /**
- * Whether visitors without a key may make sessions.
- * - `off`: they may not. `why` says so if it was asked for.
- * - `local`: this machine alone can reach the service, so whoever can is its owner.
- * - `published`: others can, too, and that was said twice.
+ * Whether visitors without an API key may create sessions.
+ * - `off`: they may not; `why` states the reason if demo mode was requested.
+ * - `local`: they may, because only this machine can reach the service.
+ * - `published`: they may, although others can reach the service, because the configuration confirms it.
  */
 export interface DemoMode {
   readonly mode: 'off' | 'local' | 'published';
   readonly why?: string;
 }
 
-/** Demo mode closes itself where others may reach the service: `PUBLIC_DEMO` alone counts on loopback only. */
+/**
+ * Determines the demo mode: `PUBLIC_DEMO` alone is effective on loopback only, otherwise `PUBLIC_DEMO_PUBLISHED` must
+ * confirm it.
+ */
 export function demoModeOf(config: DemoConfig): DemoMode {
   if (!config.publicDemo) return { mode: 'off' };
   const where = publicationOf(config);
@@ -32,7 +35,7 @@ export function demoModeOf(config: DemoConfig): DemoMode {
   return { mode: 'off', why };
 }
 
-/** @returns the setting by which others can reach the service; `undefined` if only this machine can. */
+/** @returns The setting by which others can reach the service; `undefined` if only this machine can. */
 function publicationOf({ publishAddress, bindAddress, trustProxy }: DemoConfig): string | undefined {
   if (trustProxy.any) return 'TRUST_PROXY is set';
   if (publishAddress !== '') return isLoopback(publishAddress) ? undefined : `PUBLISH_ADDRESS=${publishAddress}`;

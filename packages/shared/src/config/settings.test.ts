@@ -2,21 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from './define.js';
 import { loaderSettings, senderSettings, serviceSettings, signalingSettings } from './settings.js';
 
-describe('the services’ settings', () => {
-  it('accept all of their own defaults', () => {
+describe('service settings', () => {
+  it('accept their own defaults', () => {
     for (const settings of Object.values(serviceSettings)) {
       expect(() => loadConfig(settings, { TOKEN_SECRET: 'sixteen-characters' })).not.toThrow();
     }
   });
 
-  it('never use one variable for two things', () => {
+  it('never use one variable for two purposes', () => {
     for (const settings of Object.values(serviceSettings)) {
       const variables = Object.values(settings).map(({ variable }) => variable);
       expect(new Set(variables).size).toBe(variables.length);
     }
   });
 
-  it('mean the same by a variable that several services read', () => {
+  it('have the same meaning in all services that read them', () => {
     const seen = new Map<string, string>();
     for (const { variable, fallback, doc } of Object.values(serviceSettings).flatMap((s) => Object.values(s))) {
       const meaning = `${fallback} ${doc}`;
@@ -26,19 +26,19 @@ describe('the services’ settings', () => {
     expect(seen.size).toBeGreaterThan(30);
   });
 
-  it('leave the file of API keys to who reads it again when it changes', () => {
+  it('leave the API key file to the code that re-reads it on changes', () => {
     const config = loadConfig(loaderSettings, { HUMANCAST_API_KEY_FILE: '/not/there' });
     expect(config).toMatchObject({ apiKeys: [], apiKeyFile: '/not/there' });
   });
 
-  it('take several keys for tokens, newest first, none of them short', () => {
+  it('accept several token keys, newest first, and reject short ones', () => {
     const keys = (TOKEN_SECRET: string) => loadConfig(signalingSettings, { TOKEN_SECRET }).tokenSecret;
     expect(keys('sixteen-characters,another-of-sixteen\n')).toEqual(['sixteen-characters', 'another-of-sixteen']);
     for (const text of [',', 'short', 'sixteen-characters,short'])
       expect(() => keys(text)).toThrow('TOKEN_SECRET: the value');
   });
 
-  it('repeat no API key', () => {
+  it('never show an API key', () => {
     expect(signalingSettings.apiKeys.secret).toBe(true);
     expect(loadConfig(loaderSettings, { HUMANCAST_API_KEY: 'one, two' }).apiKeys).toEqual(['one', 'two']);
   });
@@ -47,7 +47,7 @@ describe('the services’ settings', () => {
 describe('RENDITIONS', () => {
   const parse = (RENDITIONS: string) => loadConfig(loaderSettings, { RENDITIONS }).renditions;
 
-  it('is a list of encodings', () => {
+  it('parses a list of encodings', () => {
     expect(parse('hd:vp8:1280x720:1500k, sd:h264:640x360:500k')).toEqual([
       { id: 'hd', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 1_500_000 },
       { id: 'sd', codec: 'h264', maxWidth: 640, maxHeight: 360, bitrateBps: 500_000 },
@@ -63,7 +63,7 @@ describe('RENDITIONS', () => {
     'hd:vp8:1280x720:1500k,',
     'hd:vp8:1280x720:1500k,hd:h264:1280x720:1500k',
     'HD/..:vp8:1280x720:1500k',
-  ])('refuses %s', (text) => {
+  ])('rejects %s', (text) => {
     expect(() => parse(text)).toThrow(/RENDITIONS: .* must be a list of ID:CODEC/);
   });
 });
@@ -71,12 +71,12 @@ describe('RENDITIONS', () => {
 describe('UDP_PORT_RANGE', () => {
   const parse = (UDP_PORT_RANGE: string) => loadConfig(senderSettings, { UDP_PORT_RANGE }).udpPortRange;
 
-  it('is a range, or any', () => {
+  it('parses a range, or any port', () => {
     expect(parse('20000-20100')).toEqual([20_000, 20_100]);
     expect(parse('any')).toBeUndefined();
   });
 
-  it.each(['20000', '20100-20000', '80-90', '20000-70000', 'all', '20000 - 20100'])('refuses %s', (text) => {
+  it.each(['20000', '20100-20000', '80-90', '20000-70000', 'all', '20000 - 20100'])('rejects %s', (text) => {
     expect(() => parse(text)).toThrow(/UDP_PORT_RANGE/);
   });
 });

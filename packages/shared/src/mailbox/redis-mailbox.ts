@@ -148,7 +148,7 @@ export class RedisMailSender<T> implements MailSender<T> {
 
   async send(address: string, message: T): Promise<boolean> {
     const sent = await runScript(this.#redis, SEND, [keys.mailbox(address)], JSON.stringify(message), CAPACITY);
-    if (sent === FULL) this.#logger?.error({ mailbox: address, capacity: CAPACITY }, 'mailbox full: message refused');
+    if (sent === FULL) this.#logger?.error({ mailbox: address, capacity: CAPACITY }, 'mailbox full, message rejected');
     return sent === 1;
   }
 }

@@ -24,9 +24,9 @@ export interface Deletions {
 }
 
 /**
- * The log of deleted segments, a stream in redis-queue: the loader appends what it has deleted, and every media-sender reads
- * on from where it is and drops what it has of those segments in memory. A reader keeps its own place, so that neither a
- * message nor a deletion is missed by a process that was frozen or cut off; at most {@link ENTRY_LIMIT} entries are kept.
+ * The log of deleted segments, a stream in redis-queue: the loader appends deleted segments, and every media-sender reads on
+ * from its position and drops them from memory. Readers keep their own positions, so a process that was frozen or
+ * disconnected misses no deletion; at most {@link ENTRY_LIMIT} entries are kept.
  */
 export class DeletionLog {
   readonly #redis: Redis;
@@ -44,8 +44,8 @@ export class DeletionLog {
   }
 
   /**
-   * Reads what was appended since the call before. The first call only takes a place: what was deleted before is not in the
-   * memory of a process that has just started. One reader per instance.
+   * Reads what was appended since the previous call. The first call only sets the position, because a process that has just
+   * started holds nothing deleted earlier. One reader per instance.
    */
   async next(): Promise<Deletions> {
     const cursor = this.#cursor;
@@ -53,7 +53,7 @@ export class DeletionLog {
       this.#cursor = await this.#last();
       return { segments: [], gap: false };
     }
-    // Starts at the last entry read: if that is gone, so may be others after it.
+    // Starts at the last entry read: if that is gone, later ones may be missing too.
     const entries = await this.#redis.xrange(keys.deletions, cursor, '+', 'COUNT', BATCH);
     const gap = cursor !== START && entries[0]?.[0] !== cursor;
     if (gap) {

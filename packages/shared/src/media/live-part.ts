@@ -23,7 +23,7 @@ export type LivePart =
   | { readonly kind: 'audio'; readonly sample: number; readonly pcm: Buffer }
   /** Heartbeat of the writer. */
   | { readonly kind: 'alive' }
-  /** The end: the segment is what this manifest says. */
+  /** The end of the segment, which this manifest describes. */
   | { readonly kind: 'end'; readonly manifest: SegmentManifest };
 
 const HEADER_BYTES = 8;

@@ -1,14 +1,14 @@
 import type { LivePart } from './live-part.js';
 
 export interface LiveEntry {
-  /** Its position; only the store can compare positions. */
+  /** Position of the part; only the store can compare positions. */
   readonly id: string;
   readonly part: LivePart;
 }
 
 /**
- * The newest part of open segments. The loader appends each frame and piece of audio as it is made, and also writes complete GOPs
- * and PCM chunks to the media store; what is stored there may be trimmed here. Conformance suite of writer and reader:
+ * The newest part of open segments. The loader appends each frame and piece of audio as it is made, and also writes complete
+ * GOPs and PCM chunks to the media store; what is stored there may be trimmed here. Conformance suite of writer and reader:
  * `testing/live-store-suite.ts`.
  */
 export interface LiveWriter {

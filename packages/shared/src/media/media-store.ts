@@ -1,11 +1,10 @@
 import type { SegmentManifest, SegmentSummary } from './manifest.js';
 
 /**
- * Where encoded frames and PCM are. The loader writes, media-senders read. Semantics, not Redis: the conformance suite
+ * Stores encoded frames and PCM. The loader writes, media-senders read. Defines semantics, not Redis: the conformance suite
  * (`testing/media-store-suite.ts`) holds for every implementation.
  *
- * A segment becomes visible (catalogue, `getManifest`) only when its manifest is put; parts written before and never
- * followed by a manifest expire by themselves.
+ * A segment becomes visible (catalogue, `getManifest`) only when its manifest is put; parts that no manifest follows expire.
  */
 export interface MediaStore {
   /** @throws HumancastError `media_store_full` when the memory ceiling is reached. */

@@ -2,7 +2,7 @@ import { Controller, Get, Inject } from '@nestjs/common';
 import { HumancastError } from '../humancast-error.js';
 import { Readiness } from '../service/readiness.js';
 
-/** `/healthz` answers while the process lives, `/readyz` while it can serve. */
+/** Answers `/healthz` while the process lives, and `/readyz` while it can serve. */
 @Controller()
 export class HealthController {
   constructor(@Inject(Readiness) private readonly readiness: Readiness) {}

@@ -12,20 +12,20 @@ import { HealthController } from './health.controller.js';
 import { OpenApiController } from './openapi.controller.js';
 import { ProblemFilter } from './problem.filter.js';
 
-/** Largest body of a request in JSON or SDP. */
+/** Size limit of a JSON or SDP request body. */
 export const BODY_LIMIT_BYTES = 65_536;
-/** How long requests may still take when the service stops, ms; then their connections are closed. */
+/** Time that requests have to complete during a stop, ms; then their connections are closed. */
 export const LAST_REQUESTS_MS = 2000;
 
-/** Token of the service's configuration. */
+/** Injection token of the service's configuration. */
 export const CONFIG = Symbol('config');
-/** Token of the {@link Logger}. */
+/** Injection token of the {@link Logger}. */
 export const LOGGER = Symbol('logger');
 
 @Module({})
 class HttpModule {}
 
-/** @returns providers of instances that were created elsewhere, each injected by its class. */
+/** @returns Providers of existing instances, injected by their classes. */
 export function instances(...values: readonly object[]): Provider[] {
   return values.map((value) => ({ provide: value.constructor, useValue: value }));
 }
@@ -40,33 +40,33 @@ export interface HttpServiceOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly readiness: Readiness;
-  /** Besides those of health. */
+  /** Controllers besides those of health and OpenAPI. */
   readonly controllers: Type[];
-  /** Gateways, and what controllers and gateways are injected with besides {@link CONFIG} and {@link LOGGER}. */
+  /** Gateways, and providers besides {@link CONFIG} and {@link LOGGER}. */
   readonly providers: Provider[];
-  /** Called with each error that is answered over HTTP. */
+  /** Called with each error returned over HTTP. */
   onError(error: HumancastError): void;
-  /** Called with the setting whose limit refused a connection. */
+  /** Called with the setting whose limit rejected a connection. */
   onLimited(setting: string): void;
   /** Adds middleware, parsers and adapters. */
   configure(app: NestExpressApplication): void;
-  /** Opens what has to be open before the first request is accepted. */
+  /** Opens what is required before the first request. */
   open(app: NestExpressApplication): Promise<void> | void;
-  /** Ends what runs besides requests, which are still answered. The process is not ready any more. */
+  /** Ends everything besides requests, which are still answered. The process is already not ready. */
   drain(app: NestExpressApplication): Promise<void>;
-  /** Closes connections to databases, after the last request. */
+  /** Closes database connections after the last request. */
   close(): Promise<void> | void;
 }
 
 export interface RunningHttpService extends RunningService {
-  /** The public port; the one in the configuration, unless that is 0. */
+  /** The public port, also if the configured one is 0. */
   readonly port: number;
   readonly metricsPort: number;
 }
 
 /**
- * Starts the HTTP side of a service: controllers, health, metrics, limits on connections; and stops it in order.
- * @throws Error what {@link HttpServiceOptions.open} throws, and the listening error when a port is taken.
+ * Starts a service's HTTP server (controllers, health, metrics, connection limits), and stops it in order.
+ * @throws Error from {@link HttpServiceOptions.open}, or the listening error if a port is taken.
  */
 export async function startHttpService(options: HttpServiceOptions): Promise<RunningHttpService> {
   const { config, logger, registry, readiness } = options;

@@ -4,13 +4,13 @@ import { type HumancastError, toProblem } from '../humancast-error.js';
 import type { Logger } from '../log.js';
 import { toHumancastError } from '../to-humancast-error.js';
 
-/** Answers every error with a problem document (RFC 9457). Unexpected errors are logged in full and answered as `internal`. */
+/** Answers errors with a problem document (RFC 9457). Unexpected ones are logged in full and answered as `internal`. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   readonly #logger: Logger;
   readonly #onError: (error: HumancastError) => void;
 
-  /** @param onError called with each error that a caller gets. */
+  /** @param onError Called with each error returned to a caller. */
   constructor(logger: Logger, onError: (error: HumancastError) => void = () => {}) {
     this.#logger = logger;
     this.#onError = onError;
@@ -38,7 +38,7 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-/** @returns the session that a request is about, for the log. */
+/** @returns The session that a request concerns, for the log. */
 function sessionOf({ path }: Request): { session?: string } {
   const session = /\/sessions\/([\w-]+)/.exec(path)?.[1];
   return session === undefined ? {} : { session };

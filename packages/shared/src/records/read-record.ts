@@ -12,9 +12,9 @@ const RECORD_VERSION = 1;
 class UnknownForm extends Error {}
 
 /**
- * Reads a record that any version of humancast may have written. Members that are unknown here are passed over.
- * @param stored JSON text, or what it was parsed to.
- * @param name what the record is called in the log.
+ * Reads a record that any version of humancast may have written. Unknown members are ignored.
+ * @param stored JSON text, or its parsed value.
+ * @param name The record's name in the log.
  * @returns `undefined` if the record cannot be read, which is counted and logged; nothing else may fail because of it.
  */
 export function readRecord<T>(

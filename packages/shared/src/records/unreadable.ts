@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Logger } from '../log.js';
 
-/** What is kept in Redis or on disk, as a label of the metric and a field of the log. */
+/** Kind of a stored record, as a label of the metric and a field of the log. */
 export type RecordKind =
   | 'avatar'
   | 'avatar-problems'
@@ -16,17 +16,17 @@ export type RecordKind =
   | 'session'
   | 'viewer';
 
-/** A record that stays unreadable is logged again after this long, not at every look. */
+/** Interval after which a record that stays unreadable is logged again. */
 const LOG_AGAIN_MS = 600_000;
-/** Log lines in one {@link WINDOW_MS}, whatever is unreadable; the metric counts the rest. */
+/** Maximum number of log lines per {@link WINDOW_MS}; the metric counts the rest. */
 const LINES_PER_WINDOW = 20;
 const WINDOW_MS = 60_000;
 const NAMES_KEPT = 1000;
 const NAME_LENGTH = 80;
 
 /**
- * Counts the stored records that this process passed over because it cannot read them, and logs each name once per
- * {@link LOG_AGAIN_MS}, at most {@link LINES_PER_WINDOW} lines a minute.
+ * Counts stored records that this process skipped because it cannot read them, and logs each name once per {@link
+ * LOG_AGAIN_MS}, at most {@link LINES_PER_WINDOW} lines a minute.
  */
 export class UnreadableRecords {
   readonly #nowMs: () => number;
@@ -48,7 +48,7 @@ export class UnreadableRecords {
     return this.#counts;
   }
 
-  /** @param name the record's id, or the type of the event or message, so that one kind of them is logged once. */
+  /** @param name The record's ID, or the type of the event or message, so that each type is logged once. */
   add(kind: RecordKind, name: string, reason: string): void {
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
     if (!this.#logger || !this.#mayLog(`${kind} ${name.slice(0, NAME_LENGTH)}`)) return;
@@ -75,10 +75,10 @@ export class UnreadableRecords {
   }
 }
 
-/** What this process has passed over. One for the process, as its metrics are: every reader of stored records adds to it. */
+/** The process-wide instance, to which every reader of stored records adds. */
 export const unreadableRecords = new UnreadableRecords();
 
-/** Says in one line why a record could not be read. */
+/** @returns Why a record could not be read, in one line. */
 export function reasonOf(error: unknown): string {
   if (error instanceof z.ZodError) {
     const [issue] = error.issues;

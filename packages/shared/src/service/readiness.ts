@@ -4,15 +4,15 @@ import type { Redis } from '../redis.js';
 const TIMEOUT_MS = 1000;
 
 export interface ReadinessChecks {
-  /** Databases, by name, without which the process serves nothing. */
+  /** Databases, by name, that the process requires. */
   readonly requires: Readonly<Record<string, Redis>>;
-  /** Databases, by name, without which it serves less. */
+  /** Databases, by name, without which it offers less. */
   readonly uses?: Readonly<Record<string, Redis>>;
-  /** The process's own mailbox, which must exist to be written to. */
+  /** The process's mailbox, which must exist to receive messages. */
   readonly mailbox?: { readonly redis: Redis; readonly address: string };
 }
 
-/** Whether this process can serve: it is not stopping, its databases answer and its mailbox exists. */
+/** Determines whether this process can serve: it is not stopping, its databases respond and its mailbox exists. */
 export class Readiness {
   readonly #checks: ReadinessChecks;
   #stopping = false;
@@ -21,12 +21,12 @@ export class Readiness {
     this.#checks = checks;
   }
 
-  /** From now on the process is not ready, so that a load balancer sends no more requests. */
+  /** Reports the process as not ready from now on, so that load balancers send no more requests. */
   stop(): void {
     this.#stopping = true;
   }
 
-  /** @returns `undefined` when the process can serve, else the reason why not. */
+  /** @returns Why the process can't serve; `undefined` if it can. */
   async reason(): Promise<string | undefined> {
     if (this.#stopping) return 'stopping';
     const problem = await firstProblem(this.#checks.requires);
@@ -36,7 +36,7 @@ export class Readiness {
     return exists === 1 ? undefined : 'the mailbox is not open';
   }
 
-  /** @returns what is missing of what the process can do without, `undefined` when nothing is. */
+  /** @returns Which optional dependency is unavailable; `undefined` if none is. */
   shortcoming(): Promise<string | undefined> {
     return firstProblem(this.#checks.uses ?? {});
   }
@@ -52,14 +52,14 @@ async function firstProblem(databases: Readonly<Record<string, Redis>>): Promise
   return problems.flat()[0];
 }
 
-/** `PING` also reports that nothing can be written (`MISCONF`: the disk is full). */
+/** `PING` also fails if nothing can be written (`MISCONF`: the disk is full). */
 async function problemOf(redis: Redis): Promise<string | undefined> {
   const answer = await inTime(redis.ping().catch((error: Error) => error.message));
   if (answer === 'PONG') return undefined;
   return answer?.startsWith('MISCONF') ? 'accepts no writes: its disk is full or broken' : 'is not reachable';
 }
 
-/** @returns `undefined` when there is no answer in time. */
+/** @returns `undefined` on an error or a timeout. */
 async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
   const { promise, resolve } = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);

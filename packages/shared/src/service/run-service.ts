@@ -6,15 +6,15 @@ import { startTracing, type Tracing, type TracingOptions } from '../tracing/star
 import type { Tracer } from '../tracing/tracer.js';
 
 export interface RunningService {
-  /** Finishes what is owed and frees everything; called once. */
+  /** Completes pending work and frees all resources; called once. */
   close(): Promise<void>;
 }
 
 type ProcessSettings = Settings & { logLevel: Settings[string]; shutdownTimeoutMs: Settings[string] };
 
 /**
- * A service's process: reads the configuration or says what is wrong with it, starts, and on SIGTERM or SIGINT finishes and
- * exits by itself; a second signal, or the time limit, ends it at once.
+ * Runs a service as a process: prints configuration errors, starts, and on SIGTERM or SIGINT closes and exits. A second
+ * signal, or the time limit, ends it immediately.
  */
 export function runService<S extends ProcessSettings & typeof tracingSettings>(
   name: string,
@@ -36,8 +36,8 @@ export function runService<S extends ProcessSettings & typeof tracingSettings>(
   }
   const logger = createLogger(name, config['logLevel'] as string);
   unreadableRecords.logTo(logger);
-  // What gets here leaves the process in a state that nobody knows, so it ends, and is started anew. Whatever comes from
-  // outside is caught before: by the reader of each socket, and by the session, viewer or request that it belongs to.
+  // An error that gets here leaves the process in an unknown state, so it ends and is restarted. Errors caused by external
+  // input are caught earlier: by the reader of each socket, and by the session, viewer or request that they belong to.
   const die = (error: unknown, what: string) => {
     logger.fatal({ err: error }, what);
     process.exit(1);
@@ -54,14 +54,14 @@ export function runService<S extends ProcessSettings & typeof tracingSettings>(
   };
   const stop = (signal: NodeJS.Signals) => {
     if (stopping) {
-      logger.warn({ signal }, 'second signal: exiting at once');
+      logger.warn({ signal }, 'second signal, exiting immediately');
       process.exit(1);
     }
     stopping = true;
     logger.info({ signal }, 'stopping');
     const limit = config['shutdownTimeoutMs'] as number;
     setTimeout(() => {
-      logger.error({ limitMs: limit }, 'not finished in time: exiting');
+      logger.error({ limitMs: limit }, 'shutdown timed out, exiting');
       process.exit(1);
     }, limit).unref();
     void close(service).then(
@@ -83,7 +83,7 @@ export function runService<S extends ProcessSettings & typeof tracingSettings>(
     .then(
       (running) => {
         service = running;
-        // Stopped while still starting: the signal found nothing to close.
+        // The signal came during the start and found nothing to close.
         if (stopping) void close(running).finally(() => process.exit(0));
       },
       (error: unknown) => die(explainListen(error), 'start failed'),
@@ -97,5 +97,5 @@ function tracingOptions(config: ConfigOf<typeof tracingSettings>): TracingOption
 
 function explainListen(error: unknown): unknown {
   const { code, port } = error as { code?: string; port?: number };
-  return code === 'EADDRINUSE' ? new Error(`port ${port} is taken by another process`) : error;
+  return code === 'EADDRINUSE' ? new Error(`port ${port} is in use by another process`) : error;
 }

@@ -27,19 +27,19 @@ describe('SenderRegistry', () => {
   };
 
   const LEASE_MS = 60_000;
-  /** As after a time without signs of life. */
-  const fallSilent = (id: string) => redis.del(keys.sender(id));
+  /** Simulates the expiry of the last heartbeat. */
+  const expireHeartbeat = (id: string) => redis.del(keys.sender(id));
 
-  it('tells who gave no sign of life for a third of a lease', async () => {
+  it('liveness() reports a missing heartbeat after a third of a lease', async () => {
     const [alive, late, dead] = [record(), record(), record()];
     for (const one of [alive, late, dead]) await senders.beat(one, LEASE_MS);
     await redis.pexpire(keys.sender(late.id), LEASE_MS * 0.6);
-    await fallSilent(dead.id);
-    const signs = await senders.signsOf([alive.id, late.id, dead.id]);
-    expect([...signs.values()].map(({ silent }) => silent)).toEqual([false, true, true]);
+    await expireHeartbeat(dead.id);
+    const liveness = await senders.liveness([alive.id, late.id, dead.id]);
+    expect([...liveness.values()].map(({ overdue }) => overdue)).toEqual([false, true, true]);
   });
 
-  it('list() has a sender whose record another version wrote, alive and without a record, beside the others', async () => {
+  it('list() includes a live sender without its record if another version wrote that', async () => {
     const [known, later] = [record(), record()];
     await senders.beat(known, LEASE_MS);
     await senders.beat(later, LEASE_MS);
@@ -47,27 +47,27 @@ describe('SenderRegistry', () => {
     const list = await senders.list();
     expect(list.find(({ id }) => id === known.id)?.record).toEqual(known);
     expect(list.find(({ id }) => id === later.id)).toEqual({ id: later.id, record: undefined });
-    expect((await senders.signsOf([later.id])).get(later.id)?.silent).toBe(false);
+    expect((await senders.liveness([later.id])).get(later.id)?.overdue).toBe(false);
   });
 
-  it('tells at once whose process has closed its connection, of those that have one for it', async () => {
+  it('liveness() reports a closed process connection at once', async () => {
     const watched = record();
     const presence = redis.duplicate();
     await presence.subscribe(senderChannel(watched.id));
     await senders.beat(watched, LEASE_MS, true);
-    const isSilent = async () => (await senders.signsOf([watched.id])).get(watched.id)?.silent;
-    expect(await isSilent()).toBe(false);
+    const isOverdue = async () => (await senders.liveness([watched.id])).get(watched.id)?.overdue;
+    expect(await isOverdue()).toBe(false);
     presence.disconnect();
-    await vi.waitFor(async () => expect(await isSilent()).toBe(true));
+    await vi.waitFor(async () => expect(await isOverdue()).toBe(true));
   });
 
-  it('condemns nobody who has given a sign of life since it was suspected', async () => {
+  it('condemn() fails if the sender has sent a heartbeat since it was suspected', async () => {
     const sender = record();
     await senders.beat(sender, LEASE_MS);
     const suspicion = await senders.suspect(sender.id, 'first');
     expect(await senders.suspect(sender.id, 'second')).toBe(suspicion);
     expect(await senders.beat(sender, LEASE_MS)).toBe(true);
-    await fallSilent(sender.id);
+    await expireHeartbeat(sender.id);
     expect(await senders.condemn(sender.id, suspicion)).toBe(false);
     const next = await senders.suspect(sender.id, 'third');
     expect(next).toBe('third');
@@ -75,15 +75,15 @@ describe('SenderRegistry', () => {
     expect(await senders.condemn(sender.id, next)).toBe(true);
   });
 
-  it('tells a media-sender that comes back after it was condemned, or forgotten, that its lease was interrupted', async () => {
+  it('beat() reports an interrupted lease to a sender that was condemned or forgotten', async () => {
     const sender = record();
     expect(await senders.beat(sender, LEASE_MS)).toBe(false);
     expect(await senders.beat(sender, LEASE_MS)).toBe(true);
-    await fallSilent(sender.id);
+    await expireHeartbeat(sender.id);
     await senders.condemn(sender.id, await senders.suspect(sender.id, 'a'));
     expect(await senders.beat(sender, LEASE_MS)).toBe(false);
     expect(await senders.forgetCondemned(sender.id)).toBe(false);
-    await fallSilent(sender.id);
+    await expireHeartbeat(sender.id);
     await senders.condemn(sender.id, await senders.suspect(sender.id, 'b'));
     expect(await senders.forgetCondemned(sender.id)).toBe(true);
     expect(await senders.known()).not.toContain(sender.id);
@@ -91,17 +91,17 @@ describe('SenderRegistry', () => {
     expect(await senders.known()).toContain(sender.id);
   });
 
-  it('takes signs of life and condemns while Redis is full', async () => {
+  it('beat() and condemn() work while Redis is full', async () => {
     const [known, fresh, dead] = [record(), record(), record()];
     await senders.beat(known, LEASE_MS);
     await senders.beat(dead, LEASE_MS);
-    await fallSilent(dead.id);
+    await expireHeartbeat(dead.id);
     await redis.config('SET', 'maxmemory', '1');
     try {
       expect(await senders.beat(known, LEASE_MS)).toBe(true);
       expect(await senders.condemn(dead.id, await senders.suspect(dead.id, 'a'))).toBe(true);
       expect(await senders.forgetCondemned(dead.id)).toBe(true);
-      // Who takes over for a dead one may have to start first.
+      // The sender that takes over may have to start first.
       await expect(senders.beat(fresh, LEASE_MS)).resolves.toBe(false);
     } finally {
       await redis.config('SET', 'maxmemory', '0');

@@ -11,7 +11,7 @@ const LEASE_MS = 1000;
  * Fraction of a lease without a heartbeat after which a media-sender is suspected: one of four heartbeats per lease is
  * overdue.
  */
-const SILENT_SHARE = 0.35;
+const OVERDUE_SHARE = 0.35;
 
 /**
  * KEYS: 1 the record (string with a TTL), 2 the fence (hash: `leaseMs`, `watched`, `life`, `suspect`, `condemned`); both of
@@ -54,10 +54,10 @@ return 1`,
 const ANNOUNCE = `${ALWAYS}
 return redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])`;
 
-/** The state of a media-sender as seen by a sweep. */
-export interface SenderSigns {
-  /** Whether it should be suspected: its heartbeats are overdue, or its process's connection has closed. */
-  silent: boolean;
+/** Liveness of a media-sender at the time of a sweep. */
+export interface SenderLiveness {
+  /** Whether it should be suspected: its heartbeat is overdue, or its process's connection has closed. */
+  overdue: boolean;
   leaseMs: number;
 }
 
@@ -71,7 +71,7 @@ export interface SenderSigns {
  */
 export class SenderRegistry {
   readonly #redis: Redis;
-  /** The lives of the media-senders for which this process sends heartbeats. */
+  /** Tokens of the uninterrupted lives of the media-senders for which this process sends heartbeats. */
   readonly #lives = new Map<string, string>();
 
   constructor(redis: Redis) {
@@ -80,7 +80,7 @@ export class SenderRegistry {
 
   /**
    * Sends a heartbeat that is valid for `leaseMs` from before it was sent.
-   * @param watched whether the process is subscribed to its {@link senderChannel}, so that its death is noticed immediately.
+   * @param watched Whether the process is subscribed to its {@link senderChannel}, so that its death is noticed immediately.
    * @returns `false` if the lease was interrupted before: others may have taken its sessions.
    * @throws Error if the heartbeat was not confirmed.
    */
@@ -105,18 +105,18 @@ export class SenderRegistry {
     return this.#redis.zrange(keys.senderIndex, '0', '-1');
   }
 
-  async signsOf(ids: readonly string[]): Promise<Map<string, SenderSigns>> {
+  async liveness(ids: readonly string[]): Promise<Map<string, SenderLiveness>> {
     const connected = await this.#connected(ids);
-    const signs = ids.map(async (id): Promise<[string, SenderSigns]> => {
+    const liveness = ids.map(async (id): Promise<[string, SenderLiveness]> => {
       const [leftMs, [lease, watched]] = await Promise.all([
         this.#redis.pttl(keys.sender(id)),
         this.#redis.hmget(keys.senderFence(id), 'leaseMs', 'watched'),
       ]);
       const leaseMs = Number(lease ?? LEASE_MS);
       const isGone = watched === '1' && connected?.get(id) === false;
-      return [id, { silent: isGone || leftMs < leaseMs * (1 - SILENT_SHARE), leaseMs }];
+      return [id, { overdue: isGone || leftMs < leaseMs * (1 - OVERDUE_SHARE), leaseMs }];
     });
-    return new Map(await Promise.all(signs));
+    return new Map(await Promise.all(liveness));
   }
 
   /** @returns the current suspicion, new or existing. A caller that has seen it for nine tenths of a lease may condemn. */

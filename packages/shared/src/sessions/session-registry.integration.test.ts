@@ -30,7 +30,7 @@ describe('SessionRegistry', () => {
     return { id, host, epoch };
   }
 
-  it('asks for a host once, and lets one sender claim it', async () => {
+  it('requests a host once, and lets one sender claim it', async () => {
     const id = newId('ses');
     await registry.create(id, 'demo');
     expect(await registry.requestHost(id)).toBe(1);
@@ -39,13 +39,13 @@ describe('SessionRegistry', () => {
     expect(await registry.claim(id, 1, newId('snd'))).toBe(false);
   });
 
-  it('lets a host claim twice: the answer to the first may have been lost', async () => {
+  it('lets the same host claim again, in case the first answer was lost', async () => {
     const { id, host, epoch } = await hosted();
     expect(await registry.claim(id, epoch, host)).toBe(true);
     expect((await registry.events(id, '0')).map((event) => event.type)).toEqual(['session.hosted']);
   });
 
-  it('lets a host that was silent go on, and takes nothing from it that was found dead before', async () => {
+  it('lets a host resume after missed heartbeats, and rejects a release by an earlier finding', async () => {
     const { id, host, epoch } = await hosted();
     const seen = await registry.get(id);
     expect(await registry.resume(id, epoch, host)).toBe(true);
@@ -55,7 +55,7 @@ describe('SessionRegistry', () => {
     expect(await registry.resume(id, epoch, host)).toBe(false);
   });
 
-  it('asks anew for a host when whoever took the job never claimed it', async () => {
+  it('requests a host again if a taken job was never claimed', async () => {
     const id = newId('ses');
     await registry.create(id, 'demo');
     expect(await registry.requestHost(id)).toBe(1);
@@ -65,7 +65,7 @@ describe('SessionRegistry', () => {
     expect(await registry.supersede(id, 2)).toBeUndefined();
   });
 
-  it('reports a queued segment as finished exactly once, whoever says so again', async () => {
+  it('reports a queued segment as finished exactly once, even if repeated', async () => {
     const { id, epoch } = await hosted();
     const { queued } = await registry.speak(id, [newId('seg')]);
     const item = queued[0];
@@ -78,7 +78,7 @@ describe('SessionRegistry', () => {
     expect(await registry.queue(id)).toEqual([]);
   });
 
-  it('refuses what a host says after its epoch is over', async () => {
+  it('rejects writes of a host whose epoch is over', async () => {
     const { id, host, epoch } = await hosted();
     expect(await registry.release(id, host)).toBe(epoch + 1);
     expect(await registry.emit(id, epoch, { type: 'viewer.connected', viewer: newId('vw') })).toBe(false);
@@ -94,7 +94,7 @@ describe('SessionRegistry', () => {
     expect(after.queued[0]?.seq).toBe(3);
   });
 
-  /** What was reported as finished: `[seq, reason, positionMs]` each. */
+  /** @returns `[seq, reason, positionMs]` of each finished segment. */
   async function finishedIn(id: string) {
     const events = await registry.events(id, '0', 5000);
     return events.flatMap((event) =>
@@ -105,7 +105,7 @@ describe('SessionRegistry', () => {
   describe('an interruption', () => {
     const segments = (count: number) => Array.from({ length: count }, () => newId('seg'));
 
-    it('reports everything queued as dropped at once when nobody hosts the session', async () => {
+    it('reports all queued segments as dropped at once if the session has no host', async () => {
       const id = newId('ses');
       await registry.create(id, 'demo');
       await registry.speak(id, segments(3));
@@ -115,27 +115,27 @@ describe('SessionRegistry', () => {
       expect(await finishedIn(id)).toEqual([1, 2, 3].map((seq) => [seq, 'dropped', 0]));
     });
 
-    it('is told when nothing is queued, too', async () => {
+    it('is reported even if nothing is queued', async () => {
       const { id } = await hosted();
       await registry.interrupt(id);
       expect((await registry.events(id, '0')).at(-1)).toMatchObject({ type: 'session.interrupted', interruptedSeq: 0 });
     });
 
-    it('leaves to the host what it may be playing, and each segment is reported once', async () => {
+    it('leaves what may be playing to the host, and each segment is reported once', async () => {
       const { id, epoch } = await hosted();
       const { queued } = await registry.speak(id, segments(10));
       const [first] = queued;
       if (!first) throw new Error('nothing was queued');
       await registry.speechStarted(id, epoch, first);
       await registry.interrupt(id);
-      // The one that plays, and four that may have begun since the host could last say so.
+      // The playing segment, and four that the host may have started without having reported it yet.
       expect((await registry.queue(id)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
       const finish = (seq: number, reason: 'interrupted' | 'dropped', positionMs: number) => {
         const segment = queued[seq - 1]?.segment ?? '';
         const body = { type: 'speech.finished', seq, segment, positionMs, interrupted: true, reason } as const;
         return registry.speechFinished(id, epoch, body);
       };
-      // The host knows of all ten, and reports all ten.
+      // The host knows all ten, and reports all ten.
       await finish(1, 'interrupted', 120);
       for (let seq = 2; seq <= 10; seq++) await finish(seq, 'dropped', 0);
       const finished = await finishedIn(id);
@@ -145,7 +145,7 @@ describe('SessionRegistry', () => {
       ]);
     });
 
-    it('is carried out by the next claim when the host dies before it could', async () => {
+    it('is completed by the next claim if the host dies before', async () => {
       const { id, host, epoch } = await hosted();
       const { queued } = await registry.speak(id, segments(2));
       if (!queued[0]) throw new Error('nothing was queued');
@@ -163,7 +163,7 @@ describe('SessionRegistry', () => {
       expect(await registry.playQueue(id)).toEqual({ interruptedSeq: 2, queue: [] });
     });
 
-    it('says by one clock when a playhead was saved and when the session was claimed', async () => {
+    it('records the saving of a playhead and the claim by the same clock', async () => {
       const { id, host, epoch } = await hosted();
       const playhead = { segment: newId('seg'), role: 'speech', seq: 1, positionSamples: 12.5, atMs: 7 } as const;
       await registry.savePlayhead(id, epoch, playhead);
@@ -177,7 +177,7 @@ describe('SessionRegistry', () => {
       expect(Number(seconds) - savedAtMs / 1000).toBeLessThan(60);
     });
 
-    it('makes a late report that a dropped segment began say nothing', async () => {
+    it('suppresses a late report that a dropped segment started', async () => {
       const { id, epoch } = await hosted();
       const { queued } = await registry.speak(id, segments(6));
       const last = queued.at(-1);
@@ -188,7 +188,7 @@ describe('SessionRegistry', () => {
     });
 
     it.each([true, false])(
-      'by speak keeps the queue within its limit, however often it comes (hosted: %s)',
+      'by speak() keeps the queue within its limit, however often it is repeated (hosted: %s)',
       async (isHosted) => {
         let id = newId('ses');
         if (isHosted) ({ id } = await hosted());
@@ -206,22 +206,22 @@ describe('SessionRegistry', () => {
       },
     );
 
-    it('by speak leaves little to do for the end of the session, after 300 times 100 segments', async () => {
+    it('by speak() leaves a bounded number of reports to the end of the session', async () => {
       const { id } = await hosted();
       for (let i = 0; i < 300; i++) await registry.speak(id, segments(100), { interrupt: true });
       await registry.speak(id, segments(100));
       await redis.config('RESETSTAT');
       await registry.end(id, 'deleted');
       const appended = /cmdstat_xadd:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1];
-      // Each is one of the 200 that are queued, one of the 4 left to the host, or the end itself.
+      // The 200 that are queued, the 4 left to the host, and the end itself.
       expect(Number(appended)).toBe(205);
     });
   });
 
-  describe('a command with a key', () => {
+  describe('a command with an idempotency key', () => {
     const command = (key: string, fingerprint = 'a') => ({ key, fingerprint, ttlMs: 60_000 });
 
-    it('is done once, and answered the same by whoever hosts then', async () => {
+    it('is executed once, and has the same answer under any host', async () => {
       const { id, host } = await hosted();
       const segments = [newId('seg'), newId('seg')];
       const first = await registry.speak(id, segments, { command: command('k') });
@@ -238,7 +238,7 @@ describe('SessionRegistry', () => {
       expect(told).toHaveLength(1);
     });
 
-    it('is refused when the key was used for another, in this session', async () => {
+    it('is rejected if the key was used for a different command in this session', async () => {
       const { id } = await hosted();
       await registry.speak(id, [newId('seg')], { command: command('k') });
       const again = registry.speak(id, [newId('seg')], { command: command('k', 'b') });
@@ -249,7 +249,7 @@ describe('SessionRegistry', () => {
       expect(await registry.queue(id)).toHaveLength(1);
     });
 
-    it('that was refused is not remembered', async () => {
+    it('is not remembered if it was rejected', async () => {
       const { id } = await hosted();
       const segments = [newId('seg')];
       await expect(registry.speak(id, segments, { limit: 0, command: command('k') })).rejects.toMatchObject({
@@ -258,7 +258,7 @@ describe('SessionRegistry', () => {
       expect((await registry.speak(id, segments, { command: command('k') })).queued[0]?.seq).toBe(1);
     });
 
-    it('is forgotten after its time, and the oldest of a session when there are more than 128', async () => {
+    it('is forgotten after its time to live, and the oldest above 128 per session', async () => {
       let now = Date.now();
       const aging = new SessionRegistry(redis, () => now);
       const { id } = await hosted();
@@ -274,12 +274,12 @@ describe('SessionRegistry', () => {
     });
   });
 
-  describe('in a Redis that is full', () => {
+  describe('with Redis full', () => {
     afterEach(async () => {
       await redis.config('SET', 'maxmemory', '0');
     });
 
-    it('what ends, frees or moves a session is done, and what is new is refused', async () => {
+    it('ends, frees and moves sessions, and rejects anything new', async () => {
       const { id, host, epoch } = await hosted();
       const viewer = newId('vw');
       const { attempt } = await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
@@ -326,7 +326,7 @@ describe('SessionRegistry', () => {
     });
   });
 
-  it('keeps a viewer who asked for a new connection while the host gave up the one before', async () => {
+  it('keeps a viewer who requested a new connection while the host gave up the previous one', async () => {
     const { id, epoch } = await hosted();
     const viewer = newId('vw');
     const { attempt } = await registry.putViewer(id, viewer, 'sig_a', { limit: 2 });
@@ -335,7 +335,7 @@ describe('SessionRegistry', () => {
     expect(await registry.viewers(id)).toHaveLength(1);
   });
 
-  it('drops what is still queued when the session ends, and then refuses more', async () => {
+  it('drops what is still queued when the session ends, and then rejects more', async () => {
     const { id } = await hosted();
     await registry.speak(id, [newId('seg'), newId('seg')]);
     expect(await registry.end(id, 'deleted')).toMatchObject({ ended: true });
@@ -345,7 +345,7 @@ describe('SessionRegistry', () => {
     expect(await registry.end(id, 'deleted')).toMatchObject({ ended: false });
   });
 
-  it('says how far the segment had got that was playing when the session ended', async () => {
+  it('reports the position of the playing segment when the session ends', async () => {
     const { id, epoch } = await hosted();
     const { queued } = await registry.speak(id, [newId('seg'), newId('seg')]);
     const item = queued[0];
@@ -367,14 +367,14 @@ describe('SessionRegistry', () => {
     ]);
   });
 
-  describe('events that are no longer kept', () => {
+  describe('trimmed events', () => {
     const came = () => ({ type: 'viewer.connected', viewer: newId('vw') }) as const;
     const heldUp = () => ({ type: 'playback.held', segment: newId('seg'), heldMs: 1 }) as const;
     async function say(id: string, epoch: number, count: number, make: () => SessionEventBody): Promise<void> {
       for (let n = 0; n < count; n++) await registry.emit(id, epoch, make());
     }
     const typesOf = (events: readonly { type: string }[]) => new Set(events.map(({ type }) => type));
-    /** All that a reader gets that was at `afterId`, page by page as a follower reads. */
+    /** @returns Everything that a reader gets after `afterId`, read page by page. */
     async function readOn(id: string, afterId: string): Promise<SessionEvent[]> {
       const events: SessionEvent[] = [];
       for (let cursor = afterId; ; ) {
@@ -385,7 +385,7 @@ describe('SessionRegistry', () => {
       }
     }
 
-    it('eventPage() says which ones a reader has missed, once, and then has all that are kept', async () => {
+    it('eventPage() reports missed events once, then returns all that are kept', async () => {
       const { id, epoch } = await hosted();
       const seen = await registry.lastEventId(id);
       await say(id, epoch, 2100, heldUp);
@@ -407,7 +407,7 @@ describe('SessionRegistry', () => {
       expect(kept.length).toBeLessThan(2100);
     });
 
-    it('eventPage() says nothing to a reader that has seen the last one that was trimmed', async () => {
+    it('eventPage() reports no missed events to a reader that has seen the last trimmed one', async () => {
       const { id, epoch } = await hosted();
       await say(id, epoch, 2099, heldUp);
       const trimmed = await redis.hget(keys.session(id), 'missed');
@@ -416,7 +416,7 @@ describe('SessionRegistry', () => {
       expect(typesOf(await readOn(id, before))).toEqual(new Set(['events.missed', 'playback.held']));
     });
 
-    it('are never those of speech because viewers came and went', async () => {
+    it('are not about speech if viewers caused the trimming', async () => {
       const { id, epoch } = await hosted();
       const { queued } = await registry.speak(id, [newId('seg')]);
       const seen = await registry.lastEventId(id);
@@ -436,19 +436,19 @@ describe('SessionRegistry', () => {
       expect(events.filter(({ type }) => type === 'events.missed')).toMatchObject([
         { scope: 'viewers', afterId: seen },
       ]);
-      // Who goes on after any of them is told no more than what it has missed.
+      // A reader that continues after any of them is told only what it has missed.
       const [missed] = events.filter(({ type }) => type === 'events.missed');
       expect(typesOf(await readOn(id, missed?.id ?? ''))).toEqual(new Set(['viewer.connected']));
     });
 
-    it('are not looked for beside a session that has none', async () => {
+    it('are not reported for a session without any', async () => {
       const { id } = await hosted();
       expect(typesOf(await readOn(id, '0'))).toEqual(new Set(['session.hosted']));
     });
   });
 
-  describe('records that another version wrote', () => {
-    it('events() passes over an event of an unknown type, and one that is garbage, and has those after it', async () => {
+  describe('records of another version', () => {
+    it('events() skips unknown and unreadable events, and returns those after them', async () => {
       const { id, epoch } = await hosted();
       await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":"speech.paused"}', 'at', '1');
       await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":', 'at', '1');
@@ -458,14 +458,14 @@ describe('SessionRegistry', () => {
       expect(types).toEqual(['session.hosted', 'viewer.connected']);
     });
 
-    it('eventPage() goes on after entries that are all unreadable', async () => {
+    it('eventPage() continues after a page of unreadable entries only', async () => {
       const { id } = await hosted();
       const after = await registry.lastEventId(id);
       const unknown = await redis.xadd(keys.sessionEvents(id), '*', 'e', '{"type":"speech.paused"}', 'at', '1');
       expect(await registry.eventPage(id, after, 1)).toEqual({ entries: [], lastId: unknown, more: true });
     });
 
-    it('events() keeps the end of a segment whose reason is unknown, and members that are unknown go unseen', async () => {
+    it('events() keeps a finished event with an unknown reason, and drops unknown members', async () => {
       const { id } = await hosted();
       const body = { type: 'speech.finished', seq: 1, segment: newId('seg'), positionMs: 1, interrupted: true };
       await redis.xadd(
@@ -480,7 +480,7 @@ describe('SessionRegistry', () => {
       expect(event).toEqual({ ...body, reason: 'failed', id: event?.id, session: id, atMs: 1 });
     });
 
-    it('list() leaves out a session in an unknown state and keeps it indexed; get() says that it cannot be read', async () => {
+    it('list() omits a session in an unknown state but keeps it indexed; get() throws record_unreadable', async () => {
       const [known, later] = [await hosted(), await hosted()];
       await redis.hset(keys.session(later.id), 'state', 'paused');
       const past = new SessionRegistry(redis, () => Date.now() + 3_600_000);
@@ -492,7 +492,7 @@ describe('SessionRegistry', () => {
       expect(await registry.end(later.id, 'deleted')).toMatchObject({ ended: true });
     });
 
-    it('outlines() has a session in an unknown state, and none that has ended', async () => {
+    it('outlines() includes a session in an unknown state, and none that has ended', async () => {
       const [later, ended] = [await hosted(), await hosted()];
       await redis.hset(keys.session(later.id), 'state', 'paused');
       await registry.end(ended.id, 'deleted');
@@ -502,13 +502,13 @@ describe('SessionRegistry', () => {
       expect(outlines.map(({ id }) => id)).not.toContain(ended.id);
     });
 
-    it('get() has a session whose playhead cannot be read, without it', async () => {
+    it('get() omits an unreadable playhead', async () => {
       const { id, host } = await hosted();
       await redis.hset(keys.session(id), { playhead: '{"scene":3}', mood: 'merry' });
       expect(await registry.get(id)).toMatchObject({ state: 'hosted', host, playhead: undefined });
     });
 
-    it('viewers() leaves out the viewer whose record cannot be read', async () => {
+    it('viewers() omits a viewer with an unreadable record', async () => {
       const { id } = await hosted();
       const viewer = newId('vw');
       await registry.putViewer(id, viewer, 'sig_a', { limit: 3 });

@@ -58,7 +58,7 @@ export class OtlpTracing implements Tracing {
   readonly #provider: TracerProvider;
 
   constructor({ service, url, share, logger }: OtlpTracingOptions) {
-    const warn: DiagLogFunction = (message) => logger.warn({ err: message }, 'traces could not be sent');
+    const warn: DiagLogFunction = (message) => logger.warn({ err: message }, 'sending traces failed');
     diag.setLogger({ error: warn, warn, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
     this.#provider = new TracerProvider({
       resource: detectResources({ detectors: [resourceAttributesEnvDetector] }).merge(

@@ -648,7 +648,7 @@ describe('MediaSender', () => {
     try {
       const sent = transports[0]?.videoPackets ?? 0;
       // Its heartbeats have run out and it plays on: 100 frames take five leases.
-      await vi.waitFor(async () => expect((await senders.signsOf([id])).get(id)?.silent).toBe(true), WAIT);
+      await vi.waitFor(async () => expect((await senders.liveness([id])).get(id)?.overdue).toBe(true), WAIT);
       await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(sent + 100), WAIT);
       expect(await senders.isAlive(id)).toBe(false);
       await expect(senders.suspect(id, 'a')).rejects.toThrow('MISCONF');

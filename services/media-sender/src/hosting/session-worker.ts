@@ -131,8 +131,8 @@ export class SessionWorker {
   #queueTimer: NodeJS.Timeout | undefined;
   #aloneTimer: NodeJS.Timeout | undefined;
   /** Whether the lease is in doubt. */
-  #silent = false;
-  #silences = 0;
+  #suspended = false;
+  #suspensions = 0;
   readonly #stopping = new AbortController();
   #resolveEnded: (reason: EndReason) => void = () => {};
   /** Resolves with the reason when hosting has ended. */
@@ -191,7 +191,7 @@ export class SessionWorker {
       onRefused: () => void this.stop('taken-over'),
     });
     // Asked for each packet: a process that was stopped in the middle of sending finds out here.
-    const maySend = () => !this.#silent && hasLease();
+    const maySend = () => !this.#suspended && hasLease();
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
       demand: this.#demand,
@@ -395,8 +395,8 @@ export class SessionWorker {
 
   /** Stops sending while the lease is in doubt. */
   suspend(): void {
-    this.#silent = true;
-    this.#silences++;
+    this.#suspended = true;
+    this.#suspensions++;
     this.#player.suspend();
   }
 
@@ -405,12 +405,12 @@ export class SessionWorker {
    * @param unbroken whether no other host can have taken over; then no write is needed.
    */
   async resume(unbroken: boolean): Promise<void> {
-    const silence = this.#silences;
+    const suspensions = this.#suspensions;
     const mine = await untilAnswered(() => this.#isStillMine(unbroken), this.#stopping.signal, this.#logger);
     // The lease was lost again meanwhile; the next resume() asks again.
-    if (mine === undefined || this.#silences !== silence) return;
+    if (mine === undefined || this.#suspensions !== suspensions) return;
     if (!mine) return this.stop('taken-over');
-    this.#silent = false;
+    this.#suspended = false;
     this.#player.resume();
     await this.syncQueue();
     await this.syncViewers();

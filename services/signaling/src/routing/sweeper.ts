@@ -79,16 +79,16 @@ export class Sweeper {
   /** Detects dead media-senders and releases their sessions. */
   async sweepSenders(): Promise<void> {
     const ids = await this.#senders.known();
-    const signs = await this.#senders.signsOf(ids);
-    for (const [id, { silent, leaseMs }] of signs) {
-      if (silent) await this.#suspect(id, leaseMs);
+    const liveness = await this.#senders.liveness(ids);
+    for (const [id, { overdue, leaseMs }] of liveness) {
+      if (overdue) await this.#suspect(id, leaseMs);
       else this.#suspects.delete(id);
     }
-    for (const id of this.#suspects.keys()) if (!signs.has(id)) this.#suspects.delete(id);
+    for (const id of this.#suspects.keys()) if (!liveness.has(id)) this.#suspects.delete(id);
   }
 
   /**
-   * Suspects a silent media-sender, and condemns it once this process has known the same suspicion for most of a lease. A live
+   * Suspects a media-sender whose heartbeat is overdue, and condemns it once this process has known the same suspicion for most of a lease. A live
    * media-sender withdraws the suspicion. The time runs from Redis's answer, on this process's monotonic clock.
    */
   async #suspect(id: string, leaseMs: number): Promise<void> {
