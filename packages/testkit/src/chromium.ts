@@ -9,10 +9,12 @@ export interface TestChromium {
 }
 
 /**
- * A headless Chromium with a profile of its own, in which media may play by itself. The browser is the system's, or the
- * one that `CHROMIUM_PATH` names.
- * @param options.handleSignals whether SIGINT and SIGTERM end the browser and then this process at once, which is
- * playwright's way; switch it off where more is to be cleaned up. Default true.
+ * Starts a headless Chromium with its own profile, which may play media without a user gesture. Uses the system's browser,
+ * or
+ * the one at `CHROMIUM_PATH`.
+ * @param options.handleSignals whether SIGINT and SIGTERM end the browser and this process at once, as playwright does.
+ * Switch it
+ * off if there is more to clean up. Default true.
  */
 export async function launchChromium(
   options: { args?: readonly string[]; handleSignals?: boolean } = {},

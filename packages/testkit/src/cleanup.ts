@@ -1,6 +1,6 @@
-/** Undone in reverse order: at the end, on failure, and on Ctrl-C. */
+/** A stack of clean-up actions, run in reverse order at the end, on failure, and on Ctrl-C. */
 export interface Cleanup {
-  /** @param undo is told whether what it belongs to has failed. */
+  /** @param undo receives whether the run failed. */
   add(undo: Undo): void;
 }
 
@@ -8,11 +8,11 @@ type Undo = (failed: boolean) => unknown;
 
 const UNDO_TIMEOUT_MS = 20_000;
 
-/** Of this process, innermost last. */
+/** The clean-up actions of this process, innermost last. */
 const undos: Undo[] = [];
 let stopping = false;
 
-/** Runs (a part of) a benchmark; whatever happens to it, what it has added is undone before this returns. */
+/** Runs (a part of) a benchmark and then the clean-up actions that it added, whether it succeeds or fails. */
 export async function withCleanup<T>(run: (cleanup: Cleanup) => Promise<T>): Promise<T> {
   const base = undos.length;
   if (base === 0) {
@@ -25,7 +25,7 @@ export async function withCleanup<T>(run: (cleanup: Cleanup) => Promise<T>): Pro
     failed = false;
     return result;
   } finally {
-    // Once it is stopping, everything that was running fails, and the handler below undoes all there is.
+    // While stopping, everything fails, and the signal handler cleans up.
     if (!stopping) await undoDownTo(base, failed);
     if (base === 0) {
       process.off('SIGINT', stop);
@@ -47,7 +47,7 @@ async function undoDownTo(length: number, failed: boolean): Promise<void> {
   }
 }
 
-/** One that fails or hangs doesn't keep the others from being undone. */
+/** Limits the time of an action and logs its error, so that the remaining actions still run. */
 async function withinTime(undo: () => unknown): Promise<void> {
   const { promise: timeout, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, UNDO_TIMEOUT_MS);

@@ -27,7 +27,7 @@ export async function makePlainClip(
 ): Promise<void> {
   const { seconds, fps, size, color, toneHz } = options;
   const audio = toneHz === undefined ? 'anullsrc=r=48000:cl=mono' : `sine=frequency=${toneHz}:sample_rate=48000`;
-  // Sine's own amplitude is 1/8.
+  // The amplitude of `sine` is 1/8.
   await encode(path, [`color=${color}:s=${size}:r=${fps}`, `${audio},volume=4`], seconds);
 }
 
@@ -76,7 +76,7 @@ async function encode(path: string, [video = '', audio = '']: readonly string[],
 }
 
 export interface TestClipOptions {
-  /** Color of the whole frame, as ffmpeg names it, but for a small moving dot. */
+  /** Color of the frame, as ffmpeg names it, except for a small moving dot. */
   color: string;
   seconds: number;
   /** Default: silence. */
@@ -85,7 +85,7 @@ export interface TestClipOptions {
   size?: string;
 }
 
-/** Makes a clip that is recognized by its color and its tone. */
+/** Makes a clip that can be recognized by its color and its tone. */
 export function makeTestClip(
   path: string,
   { color, seconds, toneHz, fps = '30', size = '320x240' }: TestClipOptions,

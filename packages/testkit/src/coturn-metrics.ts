@@ -2,8 +2,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
- * What coturn tells when it is built with its Prometheus exporter, which Debian's is not: names, labels and meanings as in its
- * `src/apps/relay/prom_server.c`. Of many, those that dashboards and alerts use, and one that they don't.
+ * Serves the metrics of coturn's Prometheus exporter, without which Debian builds it. Names, labels and meanings are those
+ * of its
+ * `src/apps/relay/prom_server.c`: the metrics that dashboards and alerts use, and one that they do not.
  */
 export class CoturnMetrics {
   readonly name = 'coturn';

@@ -9,7 +9,7 @@ import { spawnTied } from './tied.js';
 const MAIN = join(fileURLToPath(new URL('../../..', import.meta.url)), 'examples/demo-producer/dist/main.js');
 const START_TIMEOUT_MS = 20_000;
 
-/** A line of its log. */
+/** A line of the demo producer's log. */
 interface DemoProducerLogLine {
   readonly msg: string;
   readonly time: string;
@@ -19,16 +19,16 @@ interface DemoProducerLogLine {
 export interface TestDemoProducer {
   readonly name: 'demo-producer';
   readonly metricsUrl: string;
-  /** What it has logged so far. */
+  /** @returns the lines logged so far. */
   log(): DemoProducerLogLine[];
   stop(): Promise<void>;
 }
 
-/** The demo producer as built, beside a stack that was started with `SAY_URL=http://127.0.0.1:<port>`. */
+/** Starts the built demo producer beside a stack that was started with `SAY_URL=http://127.0.0.1:<port>`. */
 export async function startDemoProducer(
   stack: Stack,
   port: number,
-  /** Further settings. */
+  /** Additional settings. */
   env: Readonly<Record<string, string>> = {},
 ): Promise<TestDemoProducer> {
   const metricsPort = await freePort();

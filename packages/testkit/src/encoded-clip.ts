@@ -18,7 +18,7 @@ export interface EncodedClipOptions {
 
 const run = promisify(execFile);
 
-/** A moving test picture, encoded by ffmpeg: VP8 frames, or H.264 access units in Annex B form. */
+/** Encodes a moving test pattern with ffmpeg: VP8 frames, or H.264 access units in Annex B format. */
 export async function encodeClip(options: EncodedClipOptions): Promise<EncodedClipFrame[]> {
   const { codec, seconds = 2, fps = 30, gopFrames = fps, size = '640x360', bitrateKbps = 1000 } = options;
   const encoder =

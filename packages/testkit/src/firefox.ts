@@ -7,12 +7,12 @@ import { spawnTied } from './tied.js';
 const START_TIMEOUT_MS = 30_000;
 const COMMAND_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** Firefox writes this line to its error output. */
+/** The line on stderr that names the WebDriver BiDi URL. */
 const LISTENING = /WebDriver BiDi listening on (ws:\/\/\S+)/;
 
 /**
- * No preference changes what pages may do, other than playing sound without a click: a page that needs more would not work for
- * people either.
+ * Apart from autoplay with sound, no preference changes what pages may do, because a page that needs more would not work for
+ * users.
  */
 const PREFERENCES = {
   'app.normandy.enabled': false,
@@ -47,9 +47,10 @@ export interface TestFirefox {
 }
 
 /**
- * A headless Firefox with a profile of its own, driven over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/). The
- * browser is the system's `firefox-esr`, or the one that `FIREFOX_PATH` names.
- * @throws Error when it does not start in time.
+ * Starts a headless Firefox with its own profile, driven over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/). Uses
+ * the
+ * system's `firefox-esr`, or the one at `FIREFOX_PATH`.
+ * @throws Error if it does not start in time.
  */
 export async function launchFirefox(): Promise<TestFirefox> {
   const profile = mkdtempSync(join(tmpdir(), 'humancast-firefox-'));
@@ -111,7 +112,7 @@ interface Waiting {
   timer: NodeJS.Timeout;
 }
 
-/** Commands and their answers; events are not subscribed to. */
+/** Sends commands and matches their answers. Does not subscribe to events. */
 class BidiConnection {
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, Waiting>();
@@ -188,7 +189,7 @@ class BidiPage implements FirefoxPage {
 
   async evaluate<T>(expression: string): Promise<T> {
     const answer = (await this.#connection.command('script.evaluate', {
-      // As JSON, because BiDi's own form of objects and arrays is of no use here.
+      // Uses JSON, because BiDi's serialization of objects and arrays is inconvenient.
       expression: `(async () => JSON.stringify({ value: await (${expression}) }))()`,
       target: { context: this.#context },
       awaitPromise: true,

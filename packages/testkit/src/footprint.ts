@@ -2,8 +2,8 @@ import { readdirSync } from 'node:fs';
 import type { Stack, StackProcess } from './stack.js';
 import { waitFor } from './wait.js';
 
-interface Trace {
-  /** Open files and sockets. */
+interface Usage {
+  /** Number of open files and sockets. */
   readonly descriptors: number;
   readonly timers: number;
   readonly heapBytes: number;
@@ -11,32 +11,35 @@ interface Trace {
 
 const DESCRIPTORS_MARGIN = 6;
 const TIMERS_MARGIN = 6;
-/** Compiled code and caches that are filled at first use. */
+/** Allowance for compiled code and caches that fill at first use. */
 const HEAP_MARGIN_BYTES = 40e6;
 
-/** What processes hold while nobody uses them. */
+/** Resources that the services hold while idle. */
 export class Footprint {
-  readonly #idle: ReadonlyMap<string, Trace>;
+  readonly #idle: ReadonlyMap<string, Usage>;
 
-  private constructor(idle: ReadonlyMap<string, Trace>) {
+  private constructor(idle: ReadonlyMap<string, Usage>) {
     this.#idle = idle;
   }
 
-  /** As it is now, before anyone came. By kind of service: a process may be replaced. */
+  /** Measures the idle services. Keyed by service, because a process may be replaced. */
   static async of(stack: Stack): Promise<Footprint> {
-    const idle = new Map<string, Trace>();
-    for (const process of stack.processes) idle.set(process.name, await traceOf(process));
+    const idle = new Map<string, Usage>();
+    for (const process of stack.processes) idle.set(process.name, await usageOf(process));
     return new Footprint(idle);
   }
 
-  /** Everything is as it was, within what a process that has worked may keep. */
+  /**
+   * Waits until every process holds no more than while idle, plus a margin.
+   * @throws Error if that takes longer than 30 s.
+   */
   async settled(stack: Stack): Promise<void> {
     for (const process of stack.processes) {
       const before = this.#idle.get(process.name);
-      if (!before) throw new Error(`nothing is known of ${process.name}`);
+      if (!before) throw new Error(`no idle measurement of ${process.name}`);
       await waitFor(
         `${process.name} holds no more than before (${JSON.stringify(before)})`,
-        () => traceOf(process),
+        () => usageOf(process),
         (now) =>
           now.descriptors <= before.descriptors + DESCRIPTORS_MARGIN &&
           now.timers <= before.timers + TIMERS_MARGIN &&
@@ -47,7 +50,7 @@ export class Footprint {
   }
 }
 
-async function traceOf({ pid, metricsUrl }: StackProcess): Promise<Trace> {
+async function usageOf({ pid, metricsUrl }: StackProcess): Promise<Usage> {
   const metrics = await fetch(`${metricsUrl}/metrics`).then((response) => response.text());
   const value = (pattern: RegExp) => Number(pattern.exec(metrics)?.[1] ?? 0);
   return {

@@ -31,7 +31,7 @@ describe('fuzz()', () => {
     await expect(failing).rejects.toThrow(/^seed 3, run 0, input \S*: RangeError: \d+ bytes/);
   });
 
-  it('takes its budget from the environment', () => {
+  it('takes its budget from FUZZ_SECONDS and FUZZ_SEED', () => {
     expect(budget({ runs: 10, seconds: 2 })).toEqual({ runs: 10, seconds: 2, seed: 1 });
     vi.stubEnv('FUZZ_SECONDS', '600');
     vi.stubEnv('FUZZ_SEED', '9');

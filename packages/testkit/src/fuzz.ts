@@ -10,9 +10,9 @@ const DEFAULT_MAX_BYTES = 65_536;
 const DEFAULT_RUNS = 5000;
 const DEFAULT_SECONDS = 5;
 const DEFAULT_SEED = 1;
-/** How many inputs `QUICK_TESTS` leaves. */
+/** Maximum number of inputs with `QUICK_TESTS`. */
 const QUICK_RUNS = 200;
-/** How often an asynchronous attempt's event loop is given a turn, so that rejections and timers are not starved. */
+/** Runs after which the event loop gets a turn, so that rejections and timers are not starved. */
 const RUNS_PER_TURN = 64;
 
 /** A seeded source of random numbers (mulberry32): the same seed gives the same sequence on every machine. */
@@ -42,9 +42,9 @@ export class FuzzRandom {
     return this.next() < probability;
   }
 
-  /** @throws Error when there is nothing to choose from. */
+  /** @throws Error if there are no items. */
   pick<T>(items: readonly T[]): T {
-    if (items.length === 0) throw new Error('there is nothing to pick from');
+    if (items.length === 0) throw new Error('no items to pick from');
     return items[this.below(items.length)] as T;
   }
 
@@ -82,9 +82,11 @@ const MUTATIONS: readonly Mutation[] = [
 ];
 
 /**
- * Makes a broken input out of a valid one, by one to four mutations: flipped bits, changed bytes, truncation, removed,
- * duplicated and inserted ranges, splices with other inputs of the corpus, and 8- to 32-bit big-endian integers (length
- * and count fields) that are set to interesting values or moved by a few. The input itself is never changed.
+ * Makes a broken input from a valid one by one to four mutations: flipped bits, changed bytes, truncation, removed,
+ * duplicated and
+ * inserted ranges, splices with other inputs of the corpus, and 8- to 32-bit big-endian integers (length and count fields)
+ * that are
+ * set to interesting values or changed slightly. The input itself is not changed.
  *
  * @returns a new buffer of at most `maxBytes` bytes (default 65,536).
  */
@@ -103,11 +105,11 @@ export function mutate(
 }
 
 export interface FuzzOptions {
-  /** Valid inputs, which are mutated; strings are taken as UTF-8. */
+  /** Valid inputs to mutate; strings are UTF-8. */
   readonly corpus: readonly (Uint8Array | string)[];
-  /** How many inputs are tried at most. Default 5000; not limited when `FUZZ_SECONDS` is set. */
+  /** Maximum number of inputs. Default 5000; unlimited if `FUZZ_SECONDS` is set. */
   readonly runs?: number;
-  /** After how many seconds it stops. Default 5; `FUZZ_SECONDS` overrides it. */
+  /** Maximum duration, s. Default 5; `FUZZ_SECONDS` overrides it. */
   readonly seconds?: number;
   /** Default 1; `FUZZ_SEED` overrides it. */
   readonly seed?: number;
@@ -115,17 +117,18 @@ export interface FuzzOptions {
   readonly maxBytes?: number;
 }
 
-/** What was tried. A test should expect `runs` to be above 0. */
+/** The number of inputs tried and the seed. A test should expect `runs` to be above 0. */
 export interface FuzzReport {
   readonly runs: number;
   readonly seed: number;
 }
 
 /**
- * Hands mutated inputs to a parser, one after the other, until `runs` or `seconds` are over. Each run has a random source of
- * its own, derived from the seed and the run's number. One input in eight is random bytes, one in sixteen is valid.
+ * Calls a parser with mutated inputs, one at a time, until `runs` or `seconds` is reached. Each run has its own random
+ * source,
+ * derived from the seed and the run's number. One input in eight is random bytes, one in sixteen is valid.
  *
- * @throws Error that names the seed, the run and the input (base64) when an attempt throws or rejects.
+ * @throws Error that names the seed, the run and the input (base64) if an attempt throws or rejects.
  */
 export async function fuzz(
   options: FuzzOptions,
@@ -146,14 +149,15 @@ export async function fuzz(
     }
     if (run % RUNS_PER_TURN === RUNS_PER_TURN - 1) await new Promise<void>((resolve) => setImmediate(resolve));
   }
-  // A longer run is a measurement: how much was tried belongs to its result.
+  // A longer run is a measurement, whose result includes the number of inputs.
   if (fromEnvironment('FUZZ_SECONDS') !== undefined) console.log(`fuzz: ${run} inputs, seed ${seed}`);
   return { runs: run, seed };
 }
 
 /**
- * The budget of a fuzz test: the given or default one in `npm test`, at most 200 runs with `QUICK_TESTS` (any value), or what
- * `FUZZ_SECONDS` (seconds for each test) and `FUZZ_SEED` (an integer) say. A test's own time-out must be longer than `seconds`.
+ * @returns the budget of a fuzz test: the given or default one in `npm test`, at most 200 runs with `QUICK_TESTS` (any
+ * value), or
+ * `FUZZ_SECONDS` (seconds per test) and `FUZZ_SEED` (an integer). The test's timeout must be longer than `seconds`.
  */
 export function budget({ runs, seconds, seed }: Partial<FuzzOptions> = {}): {
   readonly runs: number;
@@ -172,7 +176,7 @@ function quick(runs: number): number {
   return process.env['QUICK_TESTS'] ? Math.min(runs, QUICK_RUNS) : runs;
 }
 
-/** A test's time-out in milliseconds that fits its fuzz budget, with a minute to spare. */
+/** @returns a timeout for the test in milliseconds: its fuzz budget plus a minute. */
 export function fuzzTimeoutMs(options: Partial<FuzzOptions> = {}): number {
   return (budget(options).seconds + 60) * 1000;
 }
@@ -255,7 +259,7 @@ function with8(input: Buffer, at: number, value: number): Buffer {
   return output;
 }
 
-/** A range that is not empty unless the input is; short ones are likelier. */
+/** @returns a range that is empty only for an empty input; short ranges are more likely. */
 function range(input: Buffer, random: FuzzRandom): [from: number, to: number] {
   const from = random.below(input.length);
   const longest = input.length - from;

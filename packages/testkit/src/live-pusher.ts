@@ -9,7 +9,7 @@ export interface LivePushTarget {
 
 type Answer<T extends LiveLoaderMessage['type']> = Extract<LiveLoaderMessage, { type: T }>;
 
-/** A producer that speaks the live push protocol, byte by byte. */
+/** A producer that speaks the live push protocol message by message. */
 export class LivePusher {
   readonly socket: WebSocket;
   readonly messages: LiveLoaderMessage[] = [];
@@ -48,7 +48,7 @@ export class LivePusher {
   }
 
   pushVideo(frame: Uint8Array): void {
-    // Two WebSocket fragments of one message: a large frame is not copied for its four bytes.
+    // Sends two WebSocket fragments of one message, so that a large frame is not copied for its four-byte header.
     this.socket.send(Buffer.from([1, 0, 0, 0]), { binary: true, fin: false });
     this.socket.send(frame, { binary: true, fin: true });
   }
@@ -63,7 +63,7 @@ export class LivePusher {
     return this.message('done');
   }
 
-  /** The first message of a type, also one that came before. */
+  /** @returns the first message of a type, received before or after the call. */
   async message<T extends LiveLoaderMessage['type']>(type: T, timeoutMs = 20_000): Promise<Answer<T>> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -104,17 +104,20 @@ export class LivePusher {
   }
 }
 
-/** A frame of one colour, BGR. */
+/** @returns a BGR frame of one color. */
 export function bgrFrame(width: number, height: number, [blue, green, red]: readonly [number, number, number]): Buffer {
   return Buffer.alloc(width * height * 3, Buffer.from([blue, green, red]));
 }
 
-/** A piece of a tone, 24 kHz float, from a sample on. */
+/** @returns a part of a tone from a sample on, 24 kHz float. */
 export function tone(hz: number, fromSample: number, count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => 0.5 * Math.sin((2 * Math.PI * hz * (fromSample + i)) / 24_000));
 }
 
-/** Pushes frames and tone at their pace from now on, until told to stop. → stops; resolves when it has. */
+/**
+ * Pushes frames and a tone in real time.
+ * @returns `done`, which resolves after `seconds` or `stop()`.
+ */
 export function pushAtPace(
   pusher: LivePusher,
   { frame, hz, fps, seconds }: { frame: Buffer; hz: number; fps: number; seconds: number },

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A span as it was received. */
+/** A received span. */
 export interface ReceivedSpan {
   readonly service: string;
   readonly name: string;
@@ -12,7 +12,7 @@ export interface ReceivedSpan {
   readonly startMs: number;
   readonly endMs: number;
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
-  /** Why it failed, if it did. */
+  /** The error message, if the span failed. */
   readonly error: string | undefined;
 }
 
@@ -24,7 +24,7 @@ interface OtlpValue {
 }
 type OtlpAttributes = readonly { readonly key: string; readonly value: OtlpValue }[];
 
-/** What is used of the body of `POST /v1/traces` (OTLP 1.x, JSON). */
+/** The fields in use of the body of `POST /v1/traces` (OTLP 1.x, JSON). */
 interface OtlpTraces {
   readonly resourceSpans: readonly {
     readonly resource: { readonly attributes: OtlpAttributes };
@@ -45,7 +45,7 @@ interface OtlpTraces {
 
 const STATUS_ERROR = 2;
 
-/** Takes traces as a collector does: OTLP over HTTP. */
+/** Receives traces like a collector, by OTLP over HTTP. */
 export class OtlpReceiver {
   readonly spans: ReceivedSpan[] = [];
   readonly #server: Server;
@@ -68,7 +68,7 @@ export class OtlpReceiver {
     });
   }
 
-  /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
+  /** Value for `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }

@@ -1,10 +1,10 @@
 import { createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
-/** Ports given away before: the system hands the same one out again as soon as it is free. */
+/** Ports returned before: the system reuses a port as soon as it is free. */
 const given = new Set<number>();
 
-/** A TCP port that was free a moment ago, on loopback; never the same twice in a process. */
+/** @returns A free TCP port on loopback, never the same twice in a process. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = await ephemeralPort();
@@ -27,8 +27,8 @@ async function ephemeralPort(): Promise<number> {
 }
 
 /**
- * Returns an IPv4 address of this machine that is not loopback. What is sent to it stays on the machine.
- * @throws Error when it has none
+ * @returns An IPv4 address of this machine other than loopback. Packets to it stay on the machine.
+ * @throws Error if it has none.
  */
 export function ownAddress(): string {
   const own = Object.values(networkInterfaces())

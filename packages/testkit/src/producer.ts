@@ -7,16 +7,16 @@ export interface ProducerTarget {
   readonly loaderUrl?: string;
 }
 
-/** An event of which any field may be asked for. */
+/** An event with access to any field. */
 export type PastEvent = SessionEvent & { readonly [field: string]: unknown };
 
 const LOAD_TIMEOUT_MS = 120_000;
-/** A session of an avatar whose clips are still being loaded is refused with one of these. */
+/** Errors that reject a session while the avatar's clips are loading. */
 const LOADING = ['avatar_not_found', 'avatar_has_no_idle'];
-/** Events of the past come at once; that much silence means that there are no more. */
+/** Silence after which all past events have arrived, ms. */
 const PAST_EVENTS_MS = 300;
 
-/** The backend of a producer: the product's own client, and what only tests and benchmarks ask. */
+/** A producer's backend: the product's client, and requests that only tests and benchmarks make. */
 export class Producer extends Humancast {
   readonly #target: ProducerTarget;
 
@@ -25,7 +25,7 @@ export class Producer extends Humancast {
     this.#target = target;
   }
 
-  /** Creates a session as soon as the avatar's idle clip is loaded. */
+  /** Creates a session once the avatar's idle clip is loaded. */
   override async createSession(avatar: string): Promise<NewSession> {
     const create = () =>
       super.createSession(avatar).catch((error: unknown) => {
@@ -35,14 +35,14 @@ export class Producer extends Humancast {
     return waitFor(`an idle clip of ${avatar}`, create, undefined, LOAD_TIMEOUT_MS);
   }
 
-  /** @returns the id of the loaded segment of a session's avatar whose name begins like this. */
+  /** @returns the id of the loaded segment of the session's avatar whose name starts with `name`. */
   async segmentNamed(session: string, name: string): Promise<string> {
     const url = this.signaling(`/v1/sessions/${session}/segments`);
     const list = () => this.json<{ segments: { id: string; name: string; state: string }[] }>('GET', url);
     const find = async () => (await list()).segments.find((segment) => segment.name.startsWith(name));
     const isOver = (segment: Awaited<ReturnType<typeof find>>) => segment !== undefined && segment.state !== 'open';
     const segment = await waitFor(`segment ${name}`, find, isOver, LOAD_TIMEOUT_MS);
-    if (segment?.state !== 'complete') throw new Error(`segment ${name} was not loaded`);
+    if (segment?.state !== 'complete') throw new Error(`segment ${name} failed to load`);
     return segment.id;
   }
 
@@ -56,7 +56,7 @@ export class Producer extends Humancast {
     return response.ok ? ((await response.json()) as { idlePlaylist: string[] }).idlePlaylist.length : 0;
   }
 
-  /** Waits until an avatar has exactly this many loaded idle clips. @param timeoutMs as of {@link waitFor}. */
+  /** Waits until an avatar has exactly this many loaded idle clips. @param timeoutMs see {@link waitFor}. */
   async idleLoaded(avatar: string, count = 1, timeoutMs?: number): Promise<void> {
     const isDone = (loaded: number) => loaded === count;
     await waitFor(`${count} idle clips of ${avatar} are loaded`, () => this.idleCount(avatar), isDone, timeoutMs);
@@ -65,14 +65,14 @@ export class Producer extends Humancast {
   /** @returns the id of the media-sender that hosts a session. */
   async hostOf(session: string): Promise<string> {
     const { host } = await this.session(session);
-    if (host === undefined) throw new Error(`nobody hosts ${session}`);
+    if (host === undefined) throw new Error(`${session} has no host`);
     return host;
   }
 
-  /** @returns how often media came late so far, and both tracks waited. */
+  /** @returns how often playout has waited for late media so far. */
   async underruns(session: string): Promise<number> {
     const { underruns } = await this.session(session);
-    if (underruns === undefined) throw new Error(`the host of ${session} does not answer`);
+    if (underruns === undefined) throw new Error(`the host of ${session} does not respond`);
     return underruns;
   }
 
@@ -93,7 +93,7 @@ export class Producer extends Humancast {
     return events;
   }
 
-  /** Sends one request with the API key, and does not repeat it. */
+  /** Sends one request with the API key, without retries. */
   request(method: string, url: string, body?: unknown): Promise<Response> {
     const { apiKey } = this.#target;
     const headers = { authorization: `Bearer ${apiKey}` };

@@ -20,10 +20,10 @@ export interface Alert {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A process that answers `/metrics`; its name is its job's. */
+/** A process that serves `/metrics`; its name is the job's. */
 export type ScrapeTarget = Pick<StackProcess, 'name' | 'metricsUrl'>;
 
-/** A real Prometheus that scrapes a stack's processes every second, with the rules that are shipped. */
+/** A real Prometheus that scrapes a stack's processes every second, with the shipped rules. */
 export class TestPrometheus {
   readonly #url: string;
   readonly #child: ChildProcess;
@@ -32,7 +32,7 @@ export class TestPrometheus {
   static async start(processes: readonly ScrapeTarget[]): Promise<TestPrometheus> {
     const dir = mkdtempSync(join(tmpdir(), 'humancast-prometheus-'));
     const config = join(dir, 'prometheus.json');
-    // JSON is YAML, too.
+    // JSON is valid YAML.
     writeFileSync(config, JSON.stringify(configOf(processes)));
     const port = await freePort();
     const child = spawnTied(
@@ -47,13 +47,13 @@ export class TestPrometheus {
     );
     const prometheus = new TestPrometheus(`http://127.0.0.1:${port}`, child, dir);
     await waitFor(
-      'Prometheus is ready',
+      'Prometheus to be ready',
       () => fetch(`${prometheus.#url}/-/ready`),
       ({ status }) => status === 200,
     );
-    // It looks for targets every five seconds; what is counted before has never grown, as far as it can tell.
+    // A counter's increase is visible only from the first scrape on; targets are found every five seconds.
     await waitFor(
-      'every process was asked once',
+      'every process to be scraped',
       () => prometheus.query('up == 1'),
       (answers) => answers.length === processes.length,
     );
@@ -66,7 +66,7 @@ export class TestPrometheus {
     this.#dir = dir;
   }
 
-  /** @throws Error when it does not parse. */
+  /** @throws Error if it does not parse. */
   async query(expr: string): Promise<Sample[]> {
     const data = await this.#get<{ result: { metric: Record<string, string>; value: [number, string] }[] }>(
       `query?${new URLSearchParams({ query: expr })}`,
@@ -77,7 +77,7 @@ export class TestPrometheus {
     }));
   }
 
-  /** Waiting (`for`) or firing. */
+  /** @returns pending and firing alerts. */
   async alerts(): Promise<Alert[]> {
     const { alerts } = await this.#get<{ alerts: { labels: Record<string, string>; state: Alert['state'] }[] }>(
       'alerts',
@@ -85,13 +85,13 @@ export class TestPrometheus {
     return alerts.map(({ labels, state }) => ({ name: labels['alertname'] ?? '', state, labels }));
   }
 
-  /** Rules that could not be evaluated, and why. */
+  /** @returns the rules that could not be evaluated, with the error. */
   async brokenRules(): Promise<string[]> {
     const { groups } = await this.#get<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>(
       'rules',
     );
     const rules = groups.flatMap((group) => group.rules);
-    if (rules.length === 0) throw new Error('there are no rules');
+    if (rules.length === 0) throw new Error('no rules are loaded');
     return rules
       .filter(({ health }) => health !== 'ok')
       .map(({ name, health, lastError }) => `${name}: ${lastError ?? health}`);

@@ -1,14 +1,14 @@
 import { connect } from 'node:net';
 
-/** The answer to a request for a WebSocket, as it was on the wire. */
+/** The answer to a WebSocket upgrade request, as it was on the wire. */
 export interface RawAnswer {
   readonly status: number;
-  /** Values by lower-case name, each as often as it came. */
+  /** Values by lower-case name, one per occurrence. */
   readonly headers: ReadonlyMap<string, readonly string[]>;
   readonly body: string;
 }
 
-/** Asks for a WebSocket over plain TCP, where clients that merge or drop repeated headers can't hide them. */
+/** Requests a WebSocket upgrade over plain TCP, because HTTP clients merge or drop repeated headers. */
 export async function rawUpgrade(url: string, headers: Readonly<Record<string, string>> = {}): Promise<RawAnswer> {
   const { hostname, port, host, pathname, search } = new URL(url);
   const socket = connect(Number(port), hostname);

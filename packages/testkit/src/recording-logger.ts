@@ -5,8 +5,8 @@ export interface LoggedLine {
 }
 
 /**
- * Returns a logger that keeps what is logged, with the fields of its parents.
- * @typeParam Logger the caller's, of which it has the methods that take a message and `child`.
+ * @returns A logger that records its lines, with the fields of its parents.
+ * @typeParam Logger the caller's logger type; its level methods and `child` are implemented.
  */
 export function recordingLogger<Logger>(lines: LoggedLine[], bindings: object = {}): Logger {
   const log = (level: LoggedLine['level']) => (first: object | string, msg?: string) => {

@@ -5,7 +5,10 @@ export type RedisName = 'redis-queue' | 'redis-media';
 
 const RIGHTS = new URL('../../../infra/redis/rights', import.meta.url);
 
-/** Arguments of redis-server that make a user for each service, with the rights that it has in containers. Its password is its name. */
+/**
+ * @returns redis-server arguments that create a user for each service, with its rights in containers. The password is the
+ * user name.
+ */
 export function userArguments(redis: RedisName): string[] {
   const rules = new Map<string, string[]>();
   for (const line of readFileSync(RIGHTS, 'utf8').split('\n')) {
@@ -15,12 +18,12 @@ export function userArguments(redis: RedisName): string[] {
   return [...rules].flatMap(([service, own]) => ['--user', service, 'on', `>${service}`, ...own]);
 }
 
-/** The URL under which a service reaches a Redis on loopback as its own user. */
+/** @returns the URL with which a service connects to a Redis on loopback as its own user. */
 export function redisUrlFor(service: string, port: number): string {
   return `redis://${service}:${service}@127.0.0.1:${port}`;
 }
 
-/** @returns what each user was refused since the server started, such as `media-sender: set hc:avatars`. */
+/** @returns the commands denied to each user since the server started, such as `media-sender: set hc:avatars`. */
 export async function refusalsOf(url: string): Promise<string[]> {
   const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
   redis.on('error', () => {});
@@ -32,7 +35,7 @@ export async function refusalsOf(url: string): Promise<string[]> {
       return `${username}: ${reason} ${object} (${context})`;
     });
   } catch {
-    return []; // it has been stopped, or is paused: nobody was refused by it
+    return []; // The server is stopped or paused; it denied nothing.
   } finally {
     redis.disconnect();
   }

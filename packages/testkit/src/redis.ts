@@ -14,13 +14,13 @@ export interface TestRedis {
   readonly port: number;
   /** Sends a signal to the server process, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void;
-  /** Kills and starts it again on the same port, with its data where `appendOnly` was asked for. */
+  /** Kills the server and starts it again on the same port; with `appendOnly`, the data survives. */
   restart(): Promise<void>;
-  /** Ends it without a word, as a crash would. */
+  /** Kills the server, as in a crash. */
   kill(): Promise<void>;
-  /** Fills its disk, where `diskBytes` was asked for, and writes until Redis has noticed. */
+  /** Fills the disk that `diskBytes` created, and writes until Redis reports it. */
   fillDisk(): Promise<void>;
-  /** Frees it again, and waits until Redis has noticed. */
+  /** Frees the disk, and waits until Redis accepts writes. */
   freeDisk(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -30,17 +30,17 @@ export interface RedisOptions {
   policy?: string;
   appendOnly?: boolean;
   cluster?: boolean;
-  /** Whose users it has, besides the one without a name or limits. */
+  /** The database whose service users are created, in addition to the default user. */
   usersOf?: RedisName;
-  /** Size of a disk of its own: a tmpfs in a mount namespace that ends with the process. */
+  /** Size of a tmpfs for its files, in a mount namespace that ends with the process. */
   diskBytes?: number;
-  /** Where its files lie; a new folder, removed by `stop`, when not given. */
+  /** Folder for its files. Default: a new folder, which `stop` removes. */
   dir?: string;
-  /** A command that executes its arguments in its own place, such as `nsenter`. */
+  /** A command that executes its arguments, such as `nsenter`. */
   prefix?: readonly string[];
 }
 
-/** A redis-server of its own on loopback. */
+/** Starts a redis-server on loopback. */
 export async function startRedis(options: RedisOptions = {}): Promise<ClusterServer> {
   const port = await freePort();
   const busPort = options.cluster ? await freePort() : 0;
@@ -82,13 +82,13 @@ export async function startRedis(options: RedisOptions = {}): Promise<ClusterSer
   };
 }
 
-/** Root may mount; anybody else becomes it in a user namespace of its own. */
+/** Root may mount; other users become root in a user namespace. */
 function withDisk(dir: string, bytes: number): string[] {
   const script = `mount -t tmpfs -o size=${bytes} tmpfs '${dir}' && exec redis-server "$@"`;
   return ['unshare', process.getuid?.() === 0 ? '-m' : '-rm', 'sh', '-c', script, 'sh'];
 }
 
-/** The disk as its process sees it. */
+/** @returns the path of the disk's filler file, seen from outside the mount namespace. */
 async function diskOf(redis: Redis, dir: string): Promise<string> {
   const pid = /process_id:(\d+)/.exec(await redis.info('server'))?.[1];
   return join('/proc', String(pid), 'root', dir, 'fill');
@@ -98,13 +98,13 @@ function fillDisk(port: number, dir: string): Promise<void> {
   return ask(`redis://127.0.0.1:${port}`, async (redis) => {
     const file = await diskOf(redis, dir);
     for (const chunk of [2 ** 20, 4096]) await appendUntilFull(file, Buffer.alloc(chunk));
-    // More than is left in the last page of its file.
+    // More than is left in the last page of the file.
     const large = Buffer.alloc(16_384);
     for (let attempt = 0; attempt < 400 && (await pingOf(redis)) === 'PONG'; attempt++) {
       await redis.set('fill', large).catch(() => {});
       await sleep(25);
     }
-    if ((await pingOf(redis)) === 'PONG') throw new Error('redis-server does not notice that its disk is full');
+    if ((await pingOf(redis)) === 'PONG') throw new Error('redis-server does not report its full disk');
   });
 }
 
@@ -128,16 +128,18 @@ function pingOf(redis: Redis): Promise<string> {
   return redis.ping().catch((error: Error) => error.message);
 }
 
-/** In a cluster, nodes talk to each other on a port of its own. */
+/** A cluster node, which talks to other nodes on its bus port. */
 interface ClusterServer extends TestRedis {
   readonly busPort: number;
 }
 
 export interface TestRedisCluster {
-  /** `redis+cluster://…` of its first node. */
+  /** `redis+cluster://…` URL of the first node. */
   readonly url: string;
   readonly nodes: readonly TestRedis[];
-  /** All nodes, one after the other; with their data where `appendOnly` was asked for. Settles when they are one again. */
+  /**
+   * Restarts all nodes, one after the other, and waits until the cluster is complete; with `appendOnly`, the data survives.
+   */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -146,7 +148,7 @@ const SLOTS = 16_384;
 
 const CLUSTER_SIZE = 3;
 
-/** A Redis Cluster of its own on loopback: three masters, each with a third of the slots. */
+/** Starts a Redis Cluster on loopback: three masters, each with a third of the slots. */
 export async function startRedisCluster(options: { appendOnly?: boolean } = {}): Promise<TestRedisCluster> {
   const servers = await Promise.all(
     Array.from({ length: CLUSTER_SIZE }, () => startRedis({ ...options, cluster: true })),
@@ -190,7 +192,7 @@ async function whole(servers: readonly ClusterServer[]): Promise<void> {
     if (states.every(isWhole)) return;
     await sleep(25);
   }
-  throw new Error('the nodes of the Redis Cluster do not find each other');
+  throw new Error('the Redis Cluster does not become complete');
 }
 
 async function ask<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
@@ -234,5 +236,5 @@ async function answering(port: number, child: ChildProcess): Promise<void> {
       await sleep(25);
     }
   }
-  throw new Error('redis-server does not answer');
+  throw new Error('redis-server does not respond');
 }

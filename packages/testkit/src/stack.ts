@@ -14,10 +14,10 @@ import { startTurn, type TestTurn } from './turn.js';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
-/** Of each process's log, for when something goes wrong. */
+/** Number of log lines kept per process, for error messages. */
 const LOG_LINES = 400;
 
-/** Settings without the limits per address, which a load generator on one address would reach. */
+/** Settings that lift the limits per address, which a load generator on one address would reach. */
 export const LOAD_ENV: Readonly<Record<string, string>> = {
   CONNECTS_PER_MINUTE: '1000000',
   CONNECTIONS_PER_ADDRESS: '1000000',
@@ -31,24 +31,24 @@ export interface StackOptions {
   /** Whether viewers go through coturn; otherwise they connect directly. */
   turn?: boolean;
   turnTransport?: 'udp' | 'tcp' | 'both';
-  /** Where coturn and the media-senders are. Default 127.0.0.1, which Firefox refuses as a TURN server's address. */
+  /** Address of coturn and the media-senders. Default 127.0.0.1, which Firefox rejects for a TURN server. */
   mediaAddress?: string;
-  /** Watched by the loader; a new empty folder when not given. */
+  /** Folder that the loader watches. Default: a new empty one. */
   mediaDir?: string;
-  /** Where the built services are that run at first; default: this repository. */
+  /** Folder of the built services to start with. Default: this repository. */
   root?: string;
-  /** Further settings for all services. */
+  /** Additional settings of all services. */
   env?: Readonly<Record<string, string>>;
-  /** Further options of redis-queue. */
+  /** Additional options of redis-queue. */
   redisQueue?: Pick<RedisOptions, 'dir' | 'prefix'>;
-  /** Where each process runs; asked once a process, before it starts for the first time. */
+  /** @returns where a process runs. Called once per process, before its first start. */
   place?: (process: PlacedProcess) => Promise<Placement>;
 }
 
 export interface PlacedProcess {
-  /** Its service. */
+  /** Name of its service. */
   readonly name: string;
-  /** Counts the processes of its service from 0; one that was revived keeps it. */
+  /** Index among the processes of its service, from 0; a revived process keeps it. */
   readonly instance: number;
   readonly redisQueue: TestRedis;
   readonly redisMedia: TestRedis;
@@ -57,7 +57,7 @@ export interface PlacedProcess {
 export interface Placement {
   /** Settings of this process only. */
   readonly env?: Readonly<Record<string, string>>;
-  /** A command that executes its arguments in its own place, such as `nsenter`. */
+  /** A command that executes its arguments, such as `nsenter`. */
   readonly prefix?: readonly string[];
 }
 
@@ -66,10 +66,10 @@ export interface StackProcess {
   readonly instance: number;
   readonly pid: number;
   readonly metricsUrl: string;
-  /** The last lines it wrote. */
+  /** @returns the last lines of the log. */
   log(): string;
   signal(signal: NodeJS.Signals): void;
-  /** Resolves when it has ended. */
+  /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
 }
 
@@ -79,7 +79,7 @@ export interface Stack {
   readonly signalingUrl: string;
   readonly loaderUrl: string;
   readonly apiKey: string;
-  /** The demo producer's: it may speak in sessions, and nothing else. */
+  /** API key of the demo producer, with the scope `speak`. */
   readonly sayKey: string;
   readonly mediaDir: string;
   readonly redisQueue: TestRedis;
@@ -87,14 +87,14 @@ export interface Stack {
   readonly turn: TestTurn | undefined;
   readonly processes: readonly StackProcess[];
   addSender(root?: string): Promise<StackProcess>;
-  /** Starts the service of a process that has ended again, with the same settings, as built where it was or in another place. */
+  /** Restarts the service of a process that has ended, with the same settings, from the same or another build folder. */
   revive(ended: StackProcess, root?: string): Promise<StackProcess>;
   stop(): Promise<void>;
 }
 
 /**
- * The whole stack as built, each service a process of its own, on free ports of loopback. Each has the rights at both Redis that it has
- * in containers; when one of them was refused something, `stop` rejects.
+ * Starts the built stack on free loopback ports, each service in its own process with the Redis rights it has in containers.
+ * `stop` rejects if Redis denied a service a command.
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const {
@@ -181,7 +181,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     const refused = await Promise.all([redisQueue, redisMedia].map(({ url }) => refusalsOf(url)));
     await Promise.all([redisQueue.stop(), redisMedia.stop(), turn?.stop()]);
     rmSync(dir, { recursive: true, force: true });
-    if (refused.flat().length > 0) throw new Error(`Redis refused what a service needs: ${refused.flat().join('; ')}`);
+    if (refused.flat().length > 0) throw new Error(`Redis denied a service a command: ${refused.flat().join('; ')}`);
   };
   try {
     const waits: Promise<void>[] = [];
@@ -213,7 +213,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     addSender,
     async revive(ended, place) {
       const start = revivals.get(ended);
-      if (!start) throw new Error(`${ended.name} is not of this stack`);
+      if (!start) throw new Error(`${ended.name} does not belong to this stack`);
       revivals.delete(ended);
       return start(place);
     },

@@ -14,12 +14,12 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** As typed. */
+/** @returns the command line. */
 function commandOf(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
 }
 
-/** A process that has started one, tied to it. */
+/** Starts a process that starts a tied one. */
 async function startParent(): Promise<{ parent: ChildProcess; childPid: number }> {
   const script = `
     import { spawnTied } from ${JSON.stringify(TIED)};
@@ -33,9 +33,9 @@ async function startParent(): Promise<{ parent: ChildProcess; childPid: number }
   return { parent, childPid: Number(line.toString()) };
 }
 
-it('leaves nothing running when the process that started it is killed', async () => {
+it('spawnTied() starts a process that ends when its parent is killed', async () => {
   const { parent, childPid } = await startParent();
-  // setpriv has to have become the program by then, or there is nothing to tie yet.
+  // Nothing is tied before setpriv has executed the program.
   await vi.waitFor(() => expect(commandOf(childPid)).toBe('sleep 600'), { timeout: 10_000 });
   expect(isAlive(childPid)).toBe(true);
   parent.kill('SIGKILL');

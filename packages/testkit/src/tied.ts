@@ -4,9 +4,9 @@ let canTie: boolean | undefined;
 
 /**
  * Spawns a process that the kernel kills when this one dies, even without a chance to clean up (prctl(2), PR_SET_PDEATHSIG).
- * Where `setpriv` (util-linux) can't do that, it is `spawn`. A program that can't be found exits with 127.
+ * Where `setpriv` (util-linux) can't do that, it is `spawn`. A program that is not found exits with 127.
  *
- * @param prefix a command that executes its arguments in its own place, such as `nsenter` (default: none).
+ * @param prefix a command that executes its arguments, such as `nsenter` (default: none).
  */
 export function spawnTied(
   command: string,

@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 
-/** STUN and TURN as far as an attacker needs them (RFC 8489, RFC 8656), over UDP. */
+/** STUN and TURN (RFC 8489, RFC 8656) over UDP, as far as an attacker needs them. */
 const COOKIE = Buffer.from([0x21, 0x12, 0xa4, 0x42]);
 const METHOD = { allocate: 0x003, refresh: 0x004, send: 0x006, createPermission: 0x008, channelBind: 0x009 } as const;
 const ATTRIBUTE = {
@@ -24,14 +24,14 @@ export interface Credentials {
   password: string;
 }
 
-/** As signaling makes them (draft-uberti-behave-turn-rest). */
+/** @returns ephemeral credentials like signaling's (draft-uberti-behave-turn-rest). */
 export function ephemeral(secret: string, expiresInSeconds: number, holder = 'test'): Credentials {
   const username = `${Math.floor(Date.now() / 1000) + expiresInSeconds}:${holder}`;
   return { username, password: createHmac('sha1', secret).update(username).digest('base64') };
 }
 
-/** What a server answered: 0 when it agreed, else the STUN error code; `undefined` when it said nothing. */
-export type Verdict = number | undefined;
+/** Answer of a TURN server: 0 on success, else the STUN error code; `undefined` without an answer. */
+export type TurnAnswer = number | undefined;
 type Attributes = [type: number, value: Buffer][];
 
 export class TurnClient {
@@ -48,21 +48,21 @@ export class TurnClient {
     this.#socket.on('message', (message) => this.#waiting.get(message.subarray(8, 20).toString('hex'))?.(message));
   }
 
-  allocate(options: { transport?: keyof typeof TRANSPORT; ipv6?: boolean } = {}): Promise<Verdict> {
+  allocate(options: { transport?: keyof typeof TRANSPORT; ipv6?: boolean } = {}): Promise<TurnAnswer> {
     const { transport = 'udp', ipv6 = false } = options;
     const attributes: Attributes = [[ATTRIBUTE.requestedTransport, Buffer.from([TRANSPORT[transport], 0, 0, 0])]];
     if (ipv6) attributes.push([ATTRIBUTE.requestedAddressFamily, Buffer.from([2, 0, 0, 0])]);
     return this.#request(METHOD.allocate, attributes);
   }
 
-  /** Asks to be allowed to send to a peer. */
-  permit(address: string, port = 9): Promise<Verdict> {
+  /** Requests permission to send to a peer. */
+  permit(address: string, port = 9): Promise<TurnAnswer> {
     return this.#authenticated(METHOD.createPermission, (id) => [
       [ATTRIBUTE.xorPeerAddress, xorAddress(address, port, id)],
     ]);
   }
 
-  bindChannel(address: string, port = 9): Promise<Verdict> {
+  bindChannel(address: string, port = 9): Promise<TurnAnswer> {
     return this.#authenticated(METHOD.channelBind, (id) => [
       [ATTRIBUTE.channelNumber, Buffer.from([0x40, 0, 0, 0])],
       [ATTRIBUTE.xorPeerAddress, xorAddress(address, port, id)],
@@ -73,12 +73,12 @@ export class TurnClient {
     this.#socket.close();
   }
 
-  async #request(method: number, attributes: Attributes): Promise<Verdict> {
+  async #request(method: number, attributes: Attributes): Promise<TurnAnswer> {
     return this.#authenticated(method, () => attributes);
   }
 
-  /** Once without credentials for the nonce, where there is none yet; and again when it was stale (RFC 8489 §9.2). */
-  async #authenticated(method: number, attributesFor: (id: Buffer) => Attributes): Promise<Verdict> {
+  /** Sends a request, first without credentials to get a nonce, and again if the nonce is stale (RFC 8489 §9.2). */
+  async #authenticated(method: number, attributesFor: (id: Buffer) => Attributes): Promise<TurnAnswer> {
     for (let attempt = 0; ; attempt++) {
       const answer = await this.#exchange(method, attributesFor);
       if (!answer) return undefined;
@@ -156,7 +156,7 @@ function errorOf(message: Buffer): number {
   return value ? (value[2] ?? 0) * 100 + (value[3] ?? 0) : 0;
 }
 
-/** RFC 8489 §14.2. */
+/** @returns XOR-PEER-ADDRESS (RFC 8489 §14.2). */
 function xorAddress(address: string, port: number, id: Buffer): Buffer {
   const bytes = address.includes(':') ? ipv6Bytes(address) : Buffer.from(address.split('.').map(Number));
   const mask = Buffer.concat([COOKIE, id]);
@@ -165,7 +165,7 @@ function xorAddress(address: string, port: number, id: Buffer): Buffer {
   return Buffer.concat([head, bytes.map((byte, i) => byte ^ (mask[i] ?? 0))]);
 }
 
-/** Full or `::`-shortened, with or without an IPv4 address at its end (RFC 4291 §2.2). */
+/** @param address full or `::`-shortened, with or without an IPv4 address at its end (RFC 4291 §2.2). */
 function ipv6Bytes(address: string): Buffer {
   const mapped = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
   const hex = (a: string | undefined, b: string | undefined) => (Number(a) * 256 + Number(b)).toString(16);

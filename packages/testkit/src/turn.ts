@@ -14,13 +14,13 @@ export interface TestTurn {
   readonly port: number;
   /** `turn:` URL over UDP or TCP. */
   url(transport?: 'udp' | 'tcp'): string;
-  /** The secret its ephemeral credentials are signed with. */
+  /** The secret that signs ephemeral credentials. */
   readonly secret: string;
-  /** For `RTCConfiguration.iceServers`, valid for an hour. */
+  /** Entry for `RTCConfiguration.iceServers`, valid for an hour. */
   iceServer(transport?: 'udp' | 'tcp'): { urls: string[]; username: string; credential: string };
   /** Sends a signal to the server process, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void;
-  /** Kills and starts it again on the same port; what it relayed is gone. */
+  /** Kills the server and starts it again on the same port; its allocations are lost. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -28,15 +28,15 @@ export interface TestTurn {
 const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../infra/turn/turnserver.conf');
 
 /**
- * Starts a coturn with the project's configuration. It listens, relays and reaches peers on one address of this machine only.
- * @param options.address default 127.0.0.1, which Firefox refuses
+ * Starts a coturn with the project's configuration, on one address of this machine for listening, relays and peers.
+ * @param options.address default 127.0.0.1, which Firefox rejects
  */
 export async function startTurn({ address = '127.0.0.1' }: { address?: string | undefined } = {}): Promise<TestTurn> {
   const port = await freePort();
   const secret = randomBytes(16).toString('hex');
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
   const file = join(dir, 'turnserver.conf');
-  // As scripts/lib/stack.mjs adds for one machine.
+  // The settings that scripts/lib/stack.mjs adds for a single machine.
   const ours = [
     `listening-ip=${address}`,
     `listening-port=${port}`,
@@ -75,7 +75,7 @@ export async function startTurn({ address = '127.0.0.1' }: { address?: string | 
   };
 }
 
-/** Ephemeral credentials of a user of their own, so that no test uses up another's quota. */
+/** @returns credentials of a new user, so that tests do not share a quota. */
 function credentials(secret: string): { username: string; credential: string } {
   const { username, password } = ephemeral(secret, 3600, randomBytes(6).toString('hex'));
   return { username, credential: password };

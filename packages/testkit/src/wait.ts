@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const TIMEOUT_MS = 25_000;
-/** Looking gets rarer, so that a long wait does not keep the machine busy that it waits for. */
+/** Polling slows down, so that a long wait does not load the machine. */
 const [FIRST_POLL_MS, LAST_POLL_MS, POLL_GROWTH] = [2, 50, 1.3];
 
 /**
- * Looks until there is an answer: one that is neither `undefined` nor `false`, or that `isDone` accepts.
+ * Polls until there is an answer: one that is neither `undefined` nor `false`, or that `isDone` accepts.
  *
- * @param what is waited for, for the error.
- * @param look may fail; then it is called again.
- * @param timeoutMs default 25 s: what servers do takes as long as it takes.
- * @throws Error that tells the last answer, or the last error, when the time is over.
+ * @param what the awaited condition, for the error.
+ * @param look returns the answer; called again if it fails.
+ * @param timeoutMs default 25 s.
+ * @throws Error with the last answer or error on timeout.
  */
 export async function waitFor<T>(
   what: string,
@@ -47,7 +47,7 @@ export async function waitFor<T>(
 
 /**
  * Waits until a condition holds.
- * @throws Error with the condition's source when it does not within 25 s.
+ * @throws Error with the condition's source if it does not hold within 25 s.
  */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   await waitFor(String(condition), condition);

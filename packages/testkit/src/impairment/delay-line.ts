@@ -1,4 +1,4 @@
-/** Runs actions at their times, in order; what has the same time keeps its order. */
+/** Runs actions at their times. Actions with the same time run in the order in which they were added. */
 export class DelayLine {
   readonly #waiting: { readonly atMs: number; readonly action: () => void }[] = [];
   #timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
 import type { Impairment } from './profile.js';
 
-/** Deterministic numbers from 0 to 1 (mulberry32). */
+/** @returns A seeded generator of numbers from 0 to 1 (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -11,17 +11,20 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** @returns half of a normal distribution, which only delays (Box–Muller). It draws two numbers. */
+/** @returns the absolute value of a standard normal variate (Box–Muller), from two random numbers. */
 export function halfNormal(random: () => number): number {
   return Math.abs(Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
 }
 
-/** IPv4 and UDP: a link carries them, too. */
+/** Size of the IPv4 and UDP headers, which also use the link's rate. */
 const HEADER_BYTES = 28;
-/** How far ahead of its turn a packet comes that overtakes others. */
+/** Time by which a reordered packet arrives early. */
 const OVERTAKE_MS = 10;
 
-/** One direction of a path: decides what becomes of each packet. The same seed and packets make the same decisions. */
+/**
+ * One direction of a path, which decides whether and when each packet arrives. The same seed and packets give the same
+ * decisions.
+ */
 export class ImpairedPath {
   readonly #random: () => number;
   #isBad = false;
@@ -33,7 +36,7 @@ export class ImpairedPath {
     this.#random = seededRandom(seed);
   }
 
-  /** @returns when each copy of the packet arrives, by the clock of `nowMs`; none for one that is lost. */
+  /** @returns the arrival time of each copy of the packet, on the clock of `nowMs`; none if it is lost. */
   send(bytes: number, nowMs: number, impairment: Impairment): number[] {
     this.counts.packets++;
     this.counts.bytes += bytes;
@@ -50,7 +53,7 @@ export class ImpairedPath {
     return this.#random() < impairment.duplicate ? [arrivalMs, arrivalMs] : [arrivalMs];
   }
 
-  /** Random numbers are drawn in any case, so that what a phase leaves out does not shift the next decision. */
+  /** Draws the same number of random numbers in every case, so that a phase's settings do not shift later decisions. */
   #isLost({ loss, burst }: Impairment): boolean {
     const [isLost, change, isLostInBurst] = [this.#random() < loss, this.#random(), this.#random()];
     if (!burst) return isLost;
@@ -58,7 +61,7 @@ export class ImpairedPath {
     return isLost || (this.#isBad && isLostInBurst < burst.loss);
   }
 
-  /** @returns when the packet leaves the bottleneck; `undefined` if its queue is full. */
+  /** @returns the time at which the packet leaves the bottleneck; `undefined` if its queue is full. */
   #queue(bytes: number, nowMs: number, { rateBps, queueMs }: Impairment): number | undefined {
     if (rateBps === Number.POSITIVE_INFINITY) return nowMs;
     const startMs = Math.max(nowMs, this.#busyUntilMs);

@@ -6,7 +6,7 @@ import { ImpairedPath } from './impaired-path.js';
 import { type Impairment, parseProfile, UNIMPAIRED } from './profile.js';
 import { startTcpImpairment, startUdpImpairment } from './relay.js';
 
-/** What becomes of a packet of 1000 bytes every 10 ms. */
+/** Sends packets of 1000 bytes, one every 10 ms, through an impaired path. */
 function send(count: number, impairment: Partial<Impairment>, seed = 1) {
   const path = new ImpairedPath(seed);
   const arrivals = Array.from({ length: count }, (_, i) => path.send(1000, i * 10, { ...UNIMPAIRED, ...impairment }));
@@ -14,7 +14,7 @@ function send(count: number, impairment: Partial<Impairment>, seed = 1) {
 }
 
 describe('parseProfile()', () => {
-  it('reads phases, each of which changes the one before', () => {
+  it('reads phases, each changing the one before', () => {
     const [first, second, third] = parseProfile('loss=5% delay=25ms; 10s rate=0.5M queue=200ms; 12.5s dead');
     expect(first).toMatchObject({ atMs: 0, down: { loss: 0.05, delayMs: 25 }, up: { loss: 0, delayMs: 25 } });
     expect(second).toMatchObject({ atMs: 10_000, down: { loss: 0.05, rateBps: 500_000, queueMs: 200 } });
@@ -22,7 +22,7 @@ describe('parseProfile()', () => {
     expect(third).toMatchObject({ atMs: 12_500, down: { isDead: true }, up: { isDead: true } });
   });
 
-  it('impairs the way back as well where it says so', () => {
+  it('impairs both directions with `both`', () => {
     expect(parseProfile('both loss=5% burst=1%/30%/80%')[0]?.up).toMatchObject({
       loss: 0.05,
       burst: { enter: 0.01, leave: 0.3, loss: 0.8 },
@@ -30,21 +30,21 @@ describe('parseProfile()', () => {
   });
 
   it.each(['loss=5', 'loss=101%', 'delay=5', 'rate=0M', 'rate=fast', 'lag=5ms', 'loss=1%; rate=1M'])(
-    'refuses %s',
+    'rejects %s',
     (line) => {
       expect(() => parseProfile(line)).toThrow();
     },
   );
 });
 
-describe('an impaired path', () => {
-  it('makes the same decisions for the same seed, and others for another', () => {
+describe('ImpairedPath', () => {
+  it('makes the same decisions for the same seed, and others for another seed', () => {
     const impairment = { loss: 0.3, jitterMs: 10, duplicate: 0.1 };
     expect(send(500, impairment).arrivals).toEqual(send(500, impairment).arrivals);
     expect(send(500, impairment).arrivals).not.toEqual(send(500, impairment, 2).arrivals);
   });
 
-  it('loses, duplicates and reorders the share that it is told', () => {
+  it('loses, duplicates and reorders the configured shares', () => {
     expect(send(20_000, { loss: 0.05 }).lost / 20_000).toBeCloseTo(0.05, 2);
     const copies = send(20_000, { duplicate: 0.1 }).arrivals.filter(({ length }) => length === 2);
     expect(copies.length / 20_000).toBeCloseTo(0.1, 2);
@@ -53,7 +53,7 @@ describe('an impaired path', () => {
     expect(overtaken.length).toBeGreaterThan(20);
   });
 
-  it('loses in bursts', () => {
+  it('loses packets in bursts', () => {
     const { arrivals, lost } = send(50_000, { burst: { enter: 0.01, leave: 0.2, loss: 1 } });
     const isLost = arrivals.map(({ length }) => length === 0);
     const bursts = isLost.filter((lostNow, i) => lostNow && !isLost[i - 1]).length;
@@ -61,7 +61,7 @@ describe('an impaired path', () => {
     expect(lost / bursts).toBeLessThan(6);
   });
 
-  it('keeps to its rate, with a queue of bounded length and in order', () => {
+  it('keeps to its rate, with a bounded queue and in order', () => {
     // 1028 bytes every 10 ms are 822 kb/s.
     const { arrivals, queueDrops } = send(1000, { rateBps: 411_200, queueMs: 200 });
     expect(queueDrops / 1000).toBeCloseTo(0.5, 1);
@@ -73,7 +73,7 @@ describe('an impaired path', () => {
   });
 });
 
-describe('the relay', () => {
+describe('impairment relay', () => {
   const cleanups: (() => unknown)[] = [];
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -87,7 +87,7 @@ describe('the relay', () => {
     return socket.address().port;
   }
 
-  it('carries datagrams of several clients both ways, with their delay, and nothing while it is dead', async () => {
+  it('carries datagrams of several clients both ways with the delay, and nothing while dead', async () => {
     const relay = await startUdpImpairment({ targetPort: await udpEcho(), profile: 'delay=20ms' });
     cleanups.push(() => relay.close());
     const clients = [createSocket('udp4'), createSocket('udp4')];
@@ -111,7 +111,7 @@ describe('the relay', () => {
     expect(String((await once(client ?? createSocket('udp4'), 'message'))[0])).toBe('there');
   });
 
-  it('carries a TCP stream whole and in order, whatever is lost', async () => {
+  it('carries a TCP stream complete and in order despite losses', async () => {
     const server = createServer((socket) => socket.pipe(socket));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     cleanups.push(() => server.close());

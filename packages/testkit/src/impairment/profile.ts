@@ -1,27 +1,27 @@
-/** What happens to the packets of one direction. Probabilities are 0 to 1. */
+/** Impairments of one direction. Probabilities are 0 to 1. */
 export interface Impairment {
-  /** Share lost at random. */
+  /** Share of packets lost at random. */
   readonly loss: number;
-  /** A two-state channel (Gilbert–Elliott): per packet, the chance to become bad, to become good again, and to be lost while bad. */
+  /** Gilbert–Elliott channel: per packet, the probability to enter the bad state, to leave it, and to be lost in it. */
   readonly burst: { readonly enter: number; readonly leave: number; readonly loss: number } | undefined;
   readonly delayMs: number;
-  /** Standard deviation of the delay, which does not reorder. */
+  /** Standard deviation of the delay, which does not reorder packets, ms. */
   readonly jitterMs: number;
-  /** Share that overtakes what was sent before it. */
+  /** Share of packets that overtake earlier ones. */
   readonly reorder: number;
   readonly duplicate: number;
-  /** Of the bottleneck; infinite: there is none. */
+  /** Rate of the bottleneck; infinite if there is none. */
   readonly rateBps: number;
-  /** Longest time in the bottleneck's queue; what would wait longer is lost. */
+  /** Maximum time in the bottleneck's queue, ms; packets that would wait longer are dropped. */
   readonly queueMs: number;
-  /** Nothing gets through. */
+  /** Whether all packets are lost. */
   readonly isDead: boolean;
 }
 
-/** A phase of a profile: from `atMs` on. */
+/** A phase of a profile, which starts at `atMs`. */
 export interface Phase {
   readonly atMs: number;
-  /** Towards the viewer, and back. */
+  /** Impairments towards the viewer (down) and back (up). */
   readonly down: Impairment;
   readonly up: Impairment;
 }
@@ -39,14 +39,14 @@ export const UNIMPAIRED: Impairment = {
 };
 
 /**
- * Reads a profile, which is one line: phases, separated by semicolons, each of which says what changes against the one before.
+ * Parses a profile of one line: phases separated by semicolons, each changing the settings of the one before.
  *
  *     loss=5% delay=25ms; 10s rate=0.5M queue=300ms; 40s rate=5M
  *
  * Words: `loss=5%`, `burst=1%/30%/80%` (enter, leave, loss), `delay=`, `jitter=`, `reorder=`, `duplicate=`, `rate=` (k, M or
- * `none`), `queue=`, `dead`, `alive`. Loss, bursts, rate and queue are those towards the viewer; with `both` in a phase, they
- * are those of the way back as well. Everything else is that of both ways.
- * @throws Error naming the word that is none.
+ * `none`), `queue=`, `dead`, `alive`. Loss, bursts, rate and queue apply towards the viewer; with `both` in a phase, they also
+ * apply to the way back. All others apply to both directions.
+ * @throws Error naming the invalid word.
  */
 export function parseProfile(line: string): Phase[] {
   let down = UNIMPAIRED;
@@ -54,7 +54,7 @@ export function parseProfile(line: string): Phase[] {
   return line.split(';').map((text, i) => {
     const words = text.trim().split(/\s+/).filter(Boolean);
     const at = /^\d+(\.\d+)?m?s$/.test(words[0] ?? '') ? milliseconds(words.shift() ?? '') : 0;
-    if (at === 0 && i > 0) throw new Error(`a phase begins with its time: ${text}`);
+    if (at === 0 && i > 0) throw new Error(`a phase must start with its time: ${text}`);
     const both = words.includes('both');
     for (const word of words) {
       if (word === 'both') continue;
@@ -94,7 +94,7 @@ function changeOf(word: string): Partial<Impairment> {
     case 'alive':
       return { isDead: false };
     default:
-      throw new Error(`not an impairment: ${word}`);
+      throw new Error(`unknown impairment: ${word}`);
   }
 }
 

@@ -4,36 +4,36 @@ import { DelayLine } from './delay-line.js';
 import { ImpairedPath } from './impaired-path.js';
 import { type Phase, parseProfile } from './profile.js';
 
-/** Of a kernel's sockets: what a relay holds up must be lost by its own rules only. */
+/** Size of the kernel's socket buffers, large enough that only the relay loses packets. */
 const SOCKET_BUFFER_BYTES = 4 * 2 ** 20;
-/** A lost TCP segment comes again after a round trip and this (RFC 6675), and holds up what is behind it. */
+/** Time in addition to the round trip until a lost TCP segment is repaired (RFC 6675); later segments wait for it. */
 const TCP_REPAIR_MS = 10;
-/** A path that is dead for good takes no more attempts than this. */
+/** Maximum number of attempts, for a path that stays dead. */
 const TCP_ATTEMPTS = 1000;
 const TCP_SEGMENT_BYTES = 1400;
-/** On its way at most, as of a sender's window. */
+/** Maximum number of bytes in flight, like a sender's window. */
 const TCP_WINDOW_BYTES = 256 * 1024;
 const MAX_CLIENTS = 64;
 
 interface ImpairmentOptions {
-  /** Where the packets go: a TURN server on 127.0.0.1. */
+  /** Port on 127.0.0.1 that the packets go to, such as a TURN server's. */
   readonly targetPort: number;
   /** One line, see {@link parseProfile}. */
   readonly profile: string;
   readonly seed?: number;
 }
 
-/** Stands on 127.0.0.1 between viewers and a server. */
+/** Relays between viewers and a server on 127.0.0.1. */
 export interface ImpairmentRelay {
   readonly port: number;
-  /** The profile's time begins anew, and so do the decisions. */
+  /** Restarts the profile's clock and its decisions. */
   restart(profile?: string): void;
   /** Packets and losses of both directions since the last restart. */
   readonly counts: Readonly<Record<'down' | 'up', ImpairedPath['counts']>>;
   close(): Promise<void>;
 }
 
-/** The path both kinds of relay impair. */
+/** The impaired path that both kinds of relay share. */
 class Impairer {
   readonly #seed: number;
   readonly #line = new DelayLine();
@@ -58,7 +58,7 @@ class Impairer {
     this.#paths = { down: new ImpairedPath(this.#seed), up: new ImpairedPath(this.#seed + 1) };
   }
 
-  /** Delivers every copy at its time. */
+  /** Delivers each copy at its time. */
   carry(direction: 'down' | 'up', bytes: number, deliver: () => void): void {
     const nowMs = performance.now();
     const { [direction]: impairment } = this.#phaseAt(nowMs - this.#startMs);
@@ -68,7 +68,7 @@ class Impairer {
     }
   }
 
-  /** As {@link carry}, of a stream that loses nothing: what is lost comes later, and what is behind it waits. */
+  /** Like {@link carry} for a reliable stream: a lost packet arrives later, and delays those behind it. */
   carryReliably(direction: 'down' | 'up', bytes: number, deliver: () => void): void {
     let sentMs = performance.now();
     for (let attempt = 0; attempt < TCP_ATTEMPTS; attempt++) {
@@ -95,7 +95,7 @@ class Impairer {
   }
 }
 
-/** Impairs datagrams. */
+/** Starts a relay for datagrams. */
 export async function startUdpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
   const impairer = new Impairer(options);
   const front = createSocket('udp4');
@@ -134,11 +134,11 @@ function send(socket: DatagramSocket, data: Buffer, port: number, address: strin
   try {
     socket.send(data, port, address);
   } catch {
-    // It was closed meanwhile.
+    // The socket was closed meanwhile.
   }
 }
 
-/** Impairs TCP connections: nothing is lost, but what would be comes later and holds up what is behind it. */
+/** Starts a relay for TCP connections: a lost segment arrives later, and delays those behind it. */
 export async function startTcpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
   const impairer = new Impairer(options);
   const sockets = new Set<Socket>();

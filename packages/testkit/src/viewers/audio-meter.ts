@@ -1,14 +1,14 @@
 import type { Page } from 'playwright-core';
 
-/** What the page's avatar is audioMeter to say, as it comes out of the jitter buffer. */
+/** Measures the received audio of a page's avatar, after the jitter buffer. */
 export interface AudioMeter {
-  /** RMS of the last tenth of a second, 0–1. */
+  /** RMS of the last 85 ms, 0–1. */
   level(): Promise<number>;
-  /** For how long it has been quiet, ms. */
+  /** Time since the last audible sample, ms. */
   quietMs(): Promise<number>;
 }
 
-/** Above what an encoder makes of silence, far below a voice. */
+/** RMS above encoded silence and far below a voice. */
 const QUIET = 0.004;
 
 export async function startAudioMeter(page: Page): Promise<AudioMeter> {

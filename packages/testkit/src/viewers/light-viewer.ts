@@ -1,9 +1,9 @@
 import { type SessionEvent, type SignalMessage, signalMessageSchema, type ViewerMessage } from '@humancast/protocol';
 import { MediaLink } from './media-link.js';
 
-/** As the browser's client: this much silence on the wire is a loss; a new connection is asked for, then ever later. */
+/** Same limits as the browser client: silence after which media counts as lost, and back-off between new connections. */
 const SILENCE_MS = 1200;
-const LOOK_MS = 100;
+const CHECK_MS = 100;
 const [FIRST_RECONNECT_MS, MAX_RECONNECT_MS] = [4000, 8000];
 const [FIRST_RETRY_MS, MAX_RETRY_MS] = [300, 8000];
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -13,31 +13,31 @@ export interface ShownFrame {
   readonly epoch: number;
   readonly connection: string;
   readonly digest: string | undefined;
-  /** Packets of the picture that this connection has lost on the way so far. */
+  /** Video packets lost on this connection so far. */
   readonly lost: number;
 }
 
 export interface LightViewerOptions {
-  /** Signaling processes, one after the other when one is lost. */
+  /** Signaling processes, tried in turn after a loss. */
   readonly signalingUrls: readonly string[];
   readonly session: string;
   readonly token: string;
-  /** Whether frames are decrypted and told apart, default false: RTP's header is in clear (RFC 3711 §3.1). */
+  /** Whether to decrypt frames and compute digests, default false: the RTP header is in clear (RFC 3711 §3.1). */
   readonly digests?: boolean;
   readonly onFrame?: (frame: ShownFrame) => void;
   readonly onEvent?: (event: SessionEvent) => void;
-  /** Called for each connection when it is begun. */
+  /** Called for each connection when it starts. */
   readonly onLink?: (link: MediaLink) => void;
 }
 
-/** What a viewer went through. */
+/** Statistics of a viewer. */
 export interface ViewerRecord {
   frames: number;
-  /** The longest time between two frames that were shown, ms, and when it ended. */
+  /** The longest time between two shown frames, ms. */
   longestGapMs: number;
   gaps: { ms: number; endedMs: number }[];
   firstFrameMs: number | undefined;
-  /** Connections that have shown something, in order. */
+  /** Connections that have shown a frame, in order. */
   readonly links: MediaLink[];
   reconnects: number;
   socketLosses: number;
@@ -48,8 +48,8 @@ export interface ViewerRecord {
 const NOTABLE_GAP_MS = 200;
 
 /**
- * A viewer without a screen, light enough to have many in a process, that acts as the browser's client does: joins, comes
- * back after a loss, answers a new host's offer while the old one plays, and changes over at the new one's first frame.
+ * A headless viewer, light enough for many in one process. It acts like the browser client: joins, reconnects after a loss,
+ * answers a new host's offer while the old one plays, and switches at the new host's first frame.
  */
 export class LightViewer {
   readonly record: ViewerRecord = {
@@ -63,7 +63,7 @@ export class LightViewer {
     waitingPosition: undefined,
     endReason: undefined,
   };
-  /** For this long a connection that was replaced is still listened to, ms: nothing may come from a host that lost its lease. */
+  /** Time for which replaced connections are still read, ms: a host without its lease must not send. */
   ghostMs = 0;
   readonly #options: LightViewerOptions;
   readonly #openedMs = performance.now();
@@ -77,7 +77,7 @@ export class LightViewer {
   #reconnectMs = FIRST_RECONNECT_MS;
   #askedAtMs = 0;
   #newestEpoch = 0;
-  /** The connection that is shown, and the one that is being made. */
+  /** The shown connection, and the one being established. */
   #current: MediaLink | undefined;
   #next: MediaLink | undefined;
   #currentClosed = false;
@@ -86,7 +86,7 @@ export class LightViewer {
 
   constructor(options: LightViewerOptions) {
     this.#options = options;
-    this.#watch = setInterval(() => this.#look(), LOOK_MS);
+    this.#watch = setInterval(() => this.#checkMedia(), CHECK_MS);
     this.#connect();
   }
 
@@ -103,7 +103,7 @@ export class LightViewer {
     return this.#current?.epoch ?? 0;
   }
 
-  /** Says goodbye, unless it is to vanish without a word. */
+  /** Leaves the session, or disappears silently. */
   close({ silently = false } = {}): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -124,7 +124,7 @@ export class LightViewer {
     socket.onopen = () => this.#join();
     socket.onmessage = ({ data }) => {
       const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
-      // A newer server may say more.
+      // Ignores messages of newer servers.
       if (message.success) this.#onMessage(message.data);
     };
     socket.onclose = () => {
@@ -248,8 +248,8 @@ export class LightViewer {
     this.#next = undefined;
   }
 
-  /** Nothing comes any more, or nothing has come yet: a new connection is asked for. */
-  #look(): void {
+  /** Requests a new connection when media stops or does not start. */
+  #checkMedia(): void {
     const nowMs = performance.now();
     if (this.#next && nowMs - this.#next.openedMs > CONNECT_TIMEOUT_MS) this.#dropNext();
     if (!this.#joined || this.playing || this.#next || this.ended) return;

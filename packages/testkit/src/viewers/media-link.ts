@@ -18,13 +18,13 @@ export interface MediaLinkOptions {
   readonly sdp: string;
   readonly iceServers: readonly IceServer[];
   readonly relayOnly: boolean;
-  /** Whether frames are decrypted and named by a digest of what is in them. */
+  /** Whether to decrypt frames and compute a digest of each. */
   readonly digests: boolean;
-  /** A whole frame has come. */
+  /** Called for each complete frame. */
   readonly onFrame: (link: MediaLink, arrivedMs: number, digest: string | undefined) => void;
 }
 
-/** One media connection from the host's offer to its end, and everything that was wrong on it. */
+/** One media connection from the host's offer to its end, with its faults. */
 export class MediaLink {
   readonly connection: string;
   readonly epoch: number;
@@ -48,7 +48,7 @@ export class MediaLink {
     this.#offer = readOffer(options.sdp);
   }
 
-  /** @param answer sends the answer. Resolves when media can come. */
+  /** Resolves when media can arrive. @param answer sends the answer. */
   async connect(answer: (sdp: string) => void): Promise<void> {
     const { iceServers, relayOnly } = this.#options;
     const onMedia = (data: Buffer, arrivedMs: number) => this.#read(data, arrivedMs);
@@ -83,7 +83,7 @@ export class MediaLink {
     this.tracks[kind].add(data.readUInt16BE(2), data.readUInt32BE(4));
     if (kind === 'audio') return;
     const timestamp = data.readUInt32BE(4);
-    // A host that lost its lease in the middle of a frame never sends the rest, and no sequence number is missing.
+    // A host that lost its lease within a frame never sends the rest, without a gap in sequence numbers.
     if (timestamp !== this.#partsTimestamp) this.#parts.length = 0;
     this.#partsTimestamp = timestamp;
     if (this.#options.digests) this.#parts.push(this.#link?.unprotectRtp(data) ?? Buffer.alloc(0));
@@ -103,7 +103,7 @@ export class MediaLink {
   }
 }
 
-/** Of the frame as the encoder wrote it: each packet's VP8 descriptor, four bytes here (RFC 7741 §4.2), is left out. */
+/** The digest covers the encoder's output: it skips each packet's VP8 descriptor, four bytes here (RFC 7741 §4.2). */
 function digestOf(payloads: readonly Buffer[]): string {
   const hash = createHash('sha1');
   for (const payload of payloads) hash.update(payload.subarray(4));

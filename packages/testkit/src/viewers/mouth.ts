@@ -1,13 +1,16 @@
 import type { Page } from 'playwright-core';
 
-/** The demo avatar's mouth over some time: the darkest that its middle gets (0–255), which it does by opening. */
+/**
+ * Measures how far the demo avatar's mouth opens within some time.
+ * @returns the darkest mean of the mouth's middle, 0–255; lower is more open.
+ */
 export async function watchMouth(page: Page, ms: number): Promise<number> {
   return page.evaluate(async (duration) => {
     const video = [...document.querySelectorAll('video')].find((element) => element.videoWidth > 0);
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 8;
     const context = canvas.getContext('2d', { willReadFrequently: true });
-    if (!video || !context) throw new Error('nothing is shown');
+    if (!video || !context) throw new Error('the page shows no video');
     let darkest = 255;
     const until = performance.now() + duration;
     while (performance.now() < until) {

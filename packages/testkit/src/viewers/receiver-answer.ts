@@ -1,9 +1,9 @@
-/** What a {@link Receiver} wants to know of an offer. */
+/** The parts of an offer that a {@link Receiver} needs. */
 export interface Offer {
   readonly usernameFragment: string;
   readonly password: string;
   readonly fingerprint: { readonly algorithm: string; readonly value: string };
-  /** Without `a=candidate:`. */
+  /** Candidates without `a=candidate:`. */
   readonly candidates: readonly string[];
   readonly tracks: readonly OfferedTrack[];
 }
@@ -11,16 +11,16 @@ export interface Offer {
 export interface OfferedTrack {
   readonly kind: 'audio' | 'video';
   readonly mid: string;
-  /** Of the media itself, not of its retransmissions: the first one of the section. */
+  /** SSRC of the media, the section's first; not of its retransmissions. */
   readonly ssrc: number;
-  /** The codec offered first. */
+  /** Payload type of the codec offered first. */
   readonly payloadType: number;
-  /** Lower case, with clock rate: `vp8/90000`. */
+  /** Codec and clock rate in lower case: `vp8/90000`. */
   readonly encoding: string;
   readonly parameters: string | undefined;
 }
 
-/** What a {@link Receiver} says of itself. */
+/** The receiver's own transport parameters. */
 export interface LocalDescription {
   readonly usernameFragment: string;
   readonly password: string;
@@ -28,7 +28,7 @@ export interface LocalDescription {
   readonly fingerprint: string;
 }
 
-/** @throws Error when something that is needed is missing. */
+/** @throws Error if a required line is missing. */
 export function readOffer(sdp: string): Offer {
   const lines = sdp.split(/\r?\n/);
   const [algorithm = '', value = ''] = needed(lines, 'a=fingerprint:').split(' ');
@@ -75,7 +75,7 @@ function needed(lines: readonly string[], prefix: string): string {
   return value;
 }
 
-/** Takes both tracks, each in its first codec, and starts DTLS. Nothing lost is asked for again: no feedback. */
+/** Answers with both tracks, each in its first codec, as DTLS client. Offers no feedback, so nothing is retransmitted. */
 export function answerTo(offer: Offer, local: LocalDescription): string {
   const lines = [
     'v=0',

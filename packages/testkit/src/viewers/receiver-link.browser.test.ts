@@ -4,7 +4,7 @@ import { startTurn, type TestTurn } from '../turn.js';
 import type { Offer } from './receiver-answer.js';
 import { ReceiverLink } from './receiver-link.js';
 
-/** More than coturn lets one user allocate at a time (`user-quota`, 16). */
+/** More allocations than coturn gives one user at a time (`user-quota`, 16). */
 const HAND_OVERS = 20;
 
 const OFFER: Offer = {
@@ -15,7 +15,7 @@ const OFFER: Offer = {
   tracks: [],
 };
 
-describe('a viewer whose session changes hosts again and again', () => {
+describe('TURN allocations of a viewer whose session changes hosts often', () => {
   let turn: TestTurn;
   let server: ReturnType<TestTurn['iceServer']>;
   let chromium: TestChromium | undefined;
@@ -28,7 +28,7 @@ describe('a viewer whose session changes hosts again and again', () => {
     await turn.stop();
   });
 
-  /** coturn forgets an allocation a second after it was given back, and an allocation that was not after ten minutes. */
+  /** coturn frees a returned allocation within a second, and a forgotten one after ten minutes. */
   async function openRelayed(): Promise<ReceiverLink> {
     return vi.waitFor(
       async () => {
@@ -42,7 +42,7 @@ describe('a viewer whose session changes hosts again and again', () => {
     );
   }
 
-  it('gets a relay for each new connection, because ReceiverLink gives the old one back', async () => {
+  it('ReceiverLink gets an allocation for each connection, because it returns the previous one', async () => {
     let before: ReceiverLink | undefined;
     for (let i = 0; i < HAND_OVERS; i++) {
       const link = await openRelayed();
@@ -52,7 +52,7 @@ describe('a viewer whose session changes hosts again and again', () => {
     await before?.close();
   });
 
-  it('gets a relay for each new connection in Chromium, which gives the old one back', async () => {
+  it('Chromium gets an allocation for each connection, because it returns the previous one', async () => {
     chromium = await launchChromium();
     const page = await chromium.context.newPage();
     const changes = await page.evaluate(

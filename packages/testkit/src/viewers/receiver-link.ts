@@ -28,13 +28,13 @@ export interface ReceiverLinkOptions {
   readonly offer: Offer;
   readonly iceServers: readonly IceServer[];
   readonly relayOnly: boolean;
-  /** RTP or RTCP, as it came. */
+  /** An RTP or RTCP packet as received. */
   readonly onMedia: (data: Buffer, arrivedMs: number) => void;
-  /** A datagram of the handshake, as it was sent. */
+  /** A DTLS datagram as sent. */
   readonly onHandshakeSent?: ((datagram: Buffer) => void) | undefined;
 }
 
-/** What a sender report says (RFC 3550 §6.4.1). */
+/** Content of a sender report (RFC 3550 §6.4.1). */
 export interface RtcpReport {
   readonly ssrc: number;
   readonly ntp: bigint;
@@ -47,14 +47,14 @@ let certificate: Promise<Certificate> | undefined;
 const RECEIVER_SSRC = 1;
 const EARLY_LIMIT = 500;
 const RELEASE_TIMEOUT_MS = 500;
-/** AES-128: both profiles. */
+/** AES-128, for both profiles. */
 const MASTER_KEY_BYTES = 16;
 const MASTER_SALT_BYTES: Readonly<Record<number, number>> = {
   [ProtectionProfileAeadAes128Gcm]: 12,
   [ProtectionProfileAes128CmHmacSha1_80]: 14,
 };
 
-/** ICE (controlling, from loopback), DTLS client, and the SRTP keys it yields. */
+/** ICE (controlling, on loopback) and a DTLS client, with the SRTP keys it derives. */
 export class ReceiverLink {
   readonly description: LocalDescription;
   readonly #ice: Connection;
@@ -64,11 +64,11 @@ export class ReceiverLink {
   #srtcp: SrtcpSession | undefined;
   readonly #onMedia: ReceiverLinkOptions['onMedia'];
   readonly #onHandshakeSent: ReceiverLinkOptions['onHandshakeSent'];
-  /** The sender may be done with the handshake a moment before we are. */
+  /** Media that arrives before the own handshake has finished. */
   #early: { data: Buffer; arrivedMs: number }[] | undefined = [];
   #closed = false;
 
-  /** Gathers; then there is a {@link description} to answer with. */
+  /** Gathers candidates, after which {@link description} is complete. */
   static async open(options: ReceiverLinkOptions): Promise<ReceiverLink> {
     certificate ??= CipherContext.createSelfSignedCertificateWithKey(
       { signature: SignatureAlgorithm.ecdsa_3, hash: HashAlgorithm.sha256_4 },
@@ -93,7 +93,7 @@ export class ReceiverLink {
       interfaceAddresses: { udp4: '127.0.0.1' },
       ...(relayOnly && { forceTurn: true, ...turnOptions(iceServers) }),
     });
-    // Otherwise werift asks one on the internet.
+    // Without one, werift uses a public STUN server.
     delete this.#ice.stunServer;
     const { usernameFragment, password } = offer;
     this.#ice.setRemoteParams({ iceLite: true, usernameFragment, password });
@@ -107,7 +107,7 @@ export class ReceiverLink {
     this.#dtls = this.#createDtls(own);
     this.#ice.onData.subscribe((data) => {
       const arrivedMs = performance.now();
-      // What shares the port is told apart by its first byte (RFC 7983 §7).
+      // Demultiplexes by the first byte (RFC 7983 §7).
       const first = data[0] ?? 0;
       if (first >= 128 && first <= 191) this.#receive(data, arrivedMs);
       else if (first >= 20 && first <= 63) this.#dtls.transport.socket.onData(data, ['', 0]);
@@ -128,7 +128,7 @@ export class ReceiverLink {
     for (const { data, arrivedMs } of early) this.#onMedia(data, arrivedMs);
   }
 
-  /** → the payload; `undefined` when it can't be decrypted. */
+  /** @returns the payload; `undefined` if it cannot be decrypted. */
   unprotectRtp(data: Buffer): Buffer | undefined {
     try {
       return this.#srtp && RtpPacket.deSerialize(this.#srtp.decrypt(data)).payload;
@@ -151,27 +151,27 @@ export class ReceiverLink {
     }
   }
 
-  /** An empty one: a sign of life. */
+  /** Sends an empty receiver report as a keep-alive. */
   sendReceiverReport(): void {
     this.sendRtcp(new RtcpRrPacket({ ssrc: RECEIVER_SSRC, reports: [] }).serialize());
   }
 
-  /** Encrypts any bytes, of at least 8, as a compound RTCP packet. */
+  /** Encrypts any bytes, at least 8, as a compound RTCP packet. */
   sendRtcp(compound: Buffer): void {
     if (this.#srtcp && !this.#closed) this.sendDatagram(this.#srtcp.encrypt(compound));
   }
 
-  /** Sends anything, as it is, over the path that is in use. */
+  /** Sends bytes unchanged over the selected path. */
   sendDatagram(datagram: Buffer): void {
     if (!this.#closed) void this.#ice.send(datagram).catch(() => {});
   }
 
-  /** Whether it has a relay's address. */
+  /** Whether it has a relay candidate. */
   get isRelayed(): boolean {
     return this.#ice.localCandidates.some(({ type }) => type === 'relay');
   }
 
-  /** Resolves when the relay has been given back, or does not answer. */
+  /** Resolves when the relay has been returned, or does not answer. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -181,8 +181,9 @@ export class ReceiverLink {
   }
 
   /**
-   * Asks for a lifetime of 0 (RFC 8656 §7), as browsers do and werift does not: an allocation that is only forgotten counts against the
-   * quota of its user for ten minutes, so a viewer whose session changes hosts often would get no relay any more.
+   * Refreshes the allocation with lifetime 0 (RFC 8656 §7), as browsers do and werift does not. A forgotten allocation
+   * counts against
+   * its user's quota for ten minutes, so a viewer whose session changes hosts often would get no relay.
    */
   async #releaseRelays(): Promise<void> {
     const { protocols } = this.#ice as unknown as { readonly protocols: readonly unknown[] };
@@ -230,7 +231,7 @@ export class ReceiverLink {
 
   #startSrtp(): void {
     const profile = this.#dtls.srtp.srtpProfile;
-    if (profile === undefined) throw new Error('no SRTP profile was agreed on');
+    if (profile === undefined) throw new Error('no common SRTP profile');
     const saltBytes = MASTER_SALT_BYTES[profile] ?? 0;
     const { localKey, localSalt, remoteKey, remoteSalt } = this.#dtls.extractSessionKeys(MASTER_KEY_BYTES, saltBytes);
     const keys = {
@@ -258,5 +259,5 @@ function turnOptions(iceServers: readonly IceServer[]) {
       };
     }
   }
-  throw new Error('relay only, and no TURN server that can be used');
+  throw new Error('relayOnly needs a usable TURN server');
 }

@@ -11,7 +11,7 @@ export interface ReceivedPacket {
   readonly sequence: number;
   readonly timestamp: number;
   readonly marker: boolean;
-  /** Decrypted; empty where {@link ReceiverOptions.decrypt} is off. */
+  /** Decrypted payload; empty if {@link ReceiverOptions.decrypt} is off. */
   readonly payload: Buffer;
 }
 
@@ -26,11 +26,11 @@ export interface ReceivedReport {
 
 export interface ReceiverListener {
   packet?(packet: ReceivedPacket): void;
-  /** Only where it decrypts. */
+  /** Called for sender reports; only with decryption. */
   report?(report: ReceivedReport): void;
-  /** A DTLS datagram, as it was sent. */
+  /** Called for each DTLS datagram sent. */
   handshakeSent?(datagram: Buffer): void;
-  /** The host or signaling ended it. Not after {@link Receiver.close}. */
+  /** Called when the host or signaling ends the connection; not after {@link Receiver.close}. */
   closed?(reason: string): void;
 }
 
@@ -40,14 +40,15 @@ export interface ReceiverOptions {
   readonly token: string;
   readonly listener: ReceiverListener;
   /**
-   * Whether packets are decrypted, default true. RTP's header is in clear (RFC 3711 §3.1), so timing can be measured without,
-   * at a tenth of the cost.
+   * Whether packets are decrypted, default true. The RTP header is in clear (RFC 3711 §3.1), so timing can be measured
+   * without
+   * decryption, at a tenth of the cost.
    */
   readonly decrypt?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 20_000;
-/** Also keeps the connection alive: a viewer that reports lives. */
+/** Interval of receiver reports, which also keep the connection alive. */
 const REPORT_INTERVAL_MS = 1000;
 /** RTCP payload types share the port with RTP's (RFC 5761 §4). */
 const RTCP_FIRST = 192;
@@ -55,8 +56,9 @@ const RTCP_LAST = 223;
 const RTP_HEADER_BYTES = 12;
 
 /**
- * A viewer without a screen: joins a session as a browser does, through the relay when told to, and hands out what arrives,
- * packet by packet. ICE, DTLS and SRTP are werift's; nothing is buffered, reordered or asked for again.
+ * A headless viewer that joins a session like a browser, through the relay if required, and passes on each packet. Uses
+ * werift's
+ * ICE, DTLS and SRTP; nothing is buffered, reordered or retransmitted.
  */
 export class Receiver {
   readonly #listener: ReceiverListener;
@@ -70,7 +72,7 @@ export class Receiver {
   #tracks: readonly OfferedTrack[] = [];
   #closed = false;
 
-  /** Resolves when media can arrive. @throws Error when that does not happen in time. */
+  /** Resolves when media can arrive. @throws Error if that takes too long. */
   static async connect(options: ReceiverOptions): Promise<Receiver> {
     const receiver = new Receiver(options);
     const timeout = setTimeout(() => receiver.#end('connecting took too long'), CONNECT_TIMEOUT_MS);
@@ -85,19 +87,19 @@ export class Receiver {
   private constructor({ signalingUrl, session, token, listener, decrypt = true }: ReceiverOptions) {
     this.#listener = listener;
     this.#decrypt = decrypt;
-    // Whoever awaits it gets the reason; nobody has to.
+    // A caller that awaits the connection gets the reason.
     this.#connected.promise.catch(() => {});
     this.#socket = new WebSocket(`${signalingUrl.replace(/^http/, 'ws')}/v1/signal`);
     this.#socket.onopen = () => this.#send({ type: 'join', session, token });
     this.#socket.onmessage = ({ data }) => {
       const message = signalMessageSchema.safeParse(JSON.parse(String(data)));
-      // A newer server may say more.
+      // Ignores messages of newer servers.
       if (message.success) this.#onMessage(message.data);
     };
-    this.#socket.onclose = ({ code }) => this.#end(`signalling closed with ${code}`);
+    this.#socket.onclose = ({ code }) => this.#end(`signaling closed with ${code}`);
   }
 
-  /** Of the offer, e.g. `vp8/90000`. */
+  /** Codec of the offer, e.g. `vp8/90000`. */
   encodingOf(track: TrackKind): string | undefined {
     return this.#tracks.find(({ kind }) => kind === track)?.encoding;
   }
@@ -106,12 +108,12 @@ export class Receiver {
     return this.#closed;
   }
 
-  /** Sends any bytes to the sender as they are: what a hostile viewer does. */
+  /** Sends any bytes to the sender unchanged, as a hostile viewer would. */
   sendDatagram(datagram: Buffer): void {
     this.#link?.sendDatagram(datagram);
   }
 
-  /** Sends any bytes, of at least 8, as authentic SRTCP. */
+  /** Sends any bytes, at least 8, as authenticated SRTCP. */
   sendRtcp(compound: Buffer): void {
     this.#link?.sendRtcp(compound);
   }

@@ -3,7 +3,7 @@ import type { RtcpReport } from './receiver-link.js';
 
 const RATES: Readonly<Record<TrackKind, number>> = { audio: 48_000, video: 90_000 };
 
-/** A track's sender reports: each pairs an NTP instant with an RTP timestamp, and all of them must lie on one line. */
+/** Checks a track's sender reports: each pairs an NTP instant with an RTP timestamp, and all must lie on one line. */
 export class ReportLine {
   readonly #rate: number;
   #first: RtcpReport | undefined;
@@ -18,7 +18,7 @@ export class ReportLine {
     return this.#reports;
   }
 
-  /** How far any report was from the line through the first one, ms. */
+  /** The largest distance of a report from the line through the first one, ms. */
   get worstMs(): number {
     return this.#worstMs;
   }

@@ -1,11 +1,11 @@
 import type { SignalMessage, ViewerMessage, ViewerReport } from '@humancast/protocol';
 
-/** Says what a viewer says about its playback, and plays nothing. */
+/** A viewer that sends playback reports and plays nothing. */
 export class ReportingViewer {
   readonly #socket: WebSocket;
   #connection: string | undefined;
 
-  /** Resolves when a host has made it an offer. */
+  /** Resolves when a host has sent it an offer. */
   static async join(signalingUrl: string, session: string, token: string): Promise<ReportingViewer> {
     const viewer = new ReportingViewer(`${signalingUrl.replace(/^http/, 'ws')}/v1/signal`);
     await viewer.#begin(session, token);
@@ -28,7 +28,7 @@ export class ReportingViewer {
   #begin(session: string, token: string): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#socket.onopen = () => this.#send({ type: 'join', session, token });
-      this.#socket.onclose = ({ code }) => reject(new Error(`signalling closed with ${code}`));
+      this.#socket.onclose = ({ code }) => reject(new Error(`signaling closed with ${code}`));
       this.#socket.onmessage = ({ data }) => {
         const message = JSON.parse(String(data)) as SignalMessage;
         if (message.type !== 'offer') return;

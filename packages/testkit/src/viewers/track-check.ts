@@ -2,24 +2,24 @@ import type { TrackKind } from './receiver.js';
 
 /** RTP ticks of one Opus packet: 20 ms at 48 kHz (RFC 7587 §4.2). */
 const AUDIO_STEP_TICKS = 960;
-/** Sequence numbers that far behind are late, further ones would be a restart. */
+/** Distance below which an older sequence number counts as late. */
 const LATE_WINDOW = 1000;
 const MEMORY = 2048;
 
 export interface TrackFaults {
   packets: number;
-  /** Sequence numbers that never came. */
+  /** Sequence numbers that never arrived. */
   lost: number;
-  /** Came after a later one. */
+  /** Packets that arrived after a later one. */
   reordered: number;
   duplicates: number;
-  /** Timestamps that went back, or sound that did not go on by whole packets. */
+  /** Timestamps that went back, or audio timestamps that did not advance by whole packets. */
   badTimestamps: number;
-  /** Ticks of the timeline that were never sent: the host was silent. */
+  /** Timestamp ticks that were never sent, because the host paused. */
   skippedTicks: number;
 }
 
-/** Watches one track of one connection: that its sequence numbers have no gap and its timestamps go on as they must. */
+/** Checks one track of one connection: sequence numbers without gaps, and timestamps that advance correctly. */
 export class TrackCheck {
   readonly faults: TrackFaults = {
     packets: 0,
@@ -31,7 +31,7 @@ export class TrackCheck {
   };
   readonly #kind: TrackKind;
   readonly #seen = new Set<number>();
-  /** Unwrapped. */
+  /** Highest unwrapped sequence number. */
   #highest: number | undefined;
   #timestamp = 0;
 

@@ -6,17 +6,17 @@ export interface Seen {
   green: number;
   blue: number;
   framesDecoded: number;
-  /** Complete frames that arrived, and the time of that count, ms. */
+  /** Number of complete frames received, and the time of that count, ms. */
   framesReceived: number;
   atMs: number;
 }
 
 export interface ViewerPageOptions {
-  /** Ports that stand before the TURN server's, for its URLs over UDP and TCP. Default: its own. */
+  /** Ports used in the TURN server's URLs over UDP and TCP, such as a relay's. Default: its own. */
   readonly turnPorts?: Readonly<Partial<Record<'udp' | 'tcp', number>>>;
 }
 
-/** A viewer's page: what it shows and plays, read from the decoded video and audio themselves. */
+/** A viewer's page, whose decoded video and audio can be measured. */
 export class ViewerPage {
   readonly page: Page;
 
@@ -24,7 +24,7 @@ export class ViewerPage {
     this.page = page;
   }
 
-  /** Opens the page. `window.peers` of the page are its peer connections, for their statistics. */
+  /** Opens the page. `window.peers` holds its peer connections, for their statistics. */
   static async open(page: Page, url: string, { turnPorts = {} }: ViewerPageOptions = {}): Promise<ViewerPage> {
     await page.addInitScript((ports) => {
       const Native = window.RTCPeerConnection;
@@ -49,7 +49,7 @@ export class ViewerPage {
     return new ViewerPage(page);
   }
 
-  /** Resolves when video moves. */
+  /** Resolves when the video moves. */
   async playing(timeoutMs = 20_000): Promise<void> {
     await this.page.waitForFunction(
       () => [...document.querySelectorAll('video')].some((video) => video.videoWidth > 0 && video.currentTime > 0.2),
@@ -64,7 +64,7 @@ export class ViewerPage {
       const canvas = document.createElement('canvas');
       canvas.width = canvas.height = 16;
       const context = canvas.getContext('2d');
-      if (!video || !context) throw new Error('nothing is shown');
+      if (!video || !context) throw new Error('the page shows no video');
       context.drawImage(video, 0, 0, 16, 16);
       const { data } = context.getImageData(0, 0, 16, 16);
       const mean = (channel: number) => {
@@ -88,7 +88,7 @@ export class ViewerPage {
     });
   }
 
-  /** Loudness (RMS, 0–1) of what is received over `ms`, and of a tone in it. */
+  /** Measures the loudness (RMS, 0–1) of the received audio over `ms`, and of a tone in it. */
   async measureAudio(ms: number, toneHz: number): Promise<{ rms: number; tone: number }> {
     return this.page.evaluate(
       async ([duration, hz]) => {
