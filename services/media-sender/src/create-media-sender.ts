@@ -36,17 +36,17 @@ import { choosePacketPath } from './transport/packet-path.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
 
-/** How long a session waits for missing media, ms: an emptied store is refilled from the watched folder in this time. */
+/** Maximum wait for missing media, ms: an emptied store is refilled from the watched folder within this time. */
 const MISSING_MEDIA_MS = 3000;
 
 export interface MediaSenderParts {
   readonly sender: MediaSender;
   readonly metrics: Registry;
-  /** Closes the connections to Redis; the sender is closed before. */
+  /** Closes the Redis connections, after the sender has been closed. */
   disconnect(): void;
 }
 
-/** Builds a media-sender and everything it needs; `sender.start()` starts it. */
+/** Creates a media-sender and its dependencies; `sender.start()` starts it. */
 export function createMediaSender(config: SenderConfig, baseLogger: Logger, tracer: Tracer): MediaSenderParts {
   const metricsRegistry = createRegistry('media-sender');
   const waiting = { name: 'media-sender', logger: baseLogger, waitForReconnect: true };

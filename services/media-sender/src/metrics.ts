@@ -32,7 +32,7 @@ export interface SenderState {
   readonly viewers: () => number;
   readonly capacity: number;
   readonly takesSessions: () => boolean;
-  /** Prefetched media of the session that has the least, ms; `undefined` if none plays. */
+  /** Smallest amount of prefetched media among the sessions, ms; `undefined` if none plays. */
   readonly prefetchedMs: () => number | undefined;
   readonly cache: {
     readonly bytes: number;

@@ -5,8 +5,8 @@ import { OpusEncoder } from './opus-encoder.js';
 const RATE = 24_000;
 const BLOCK = 480;
 
-/** @returns a voice-like tone with a gliding pitch, which correlates with itself only at lag 0. */
-function voice(samples: number): Int16Array {
+/** @returns A speech-like tone with a gliding pitch, which correlates with itself only at lag 0. */
+function speechLike(samples: number): Int16Array {
   let phase = 0;
   return Int16Array.from({ length: samples }, (_, i) => {
     phase += (2 * Math.PI * (120 + (80 * i) / RATE)) / RATE;
@@ -59,7 +59,7 @@ describe.each(['celt', 'silk'] as const)('OpusEncoder in mode %s', (mode) => {
   const tolerance = mode === 'celt' ? 0 : 6;
 
   it('keeps the position of samples, even after silence that one packet represents', () => {
-    const speech = voice(RATE);
+    const speech = speechLike(RATE);
     const pcm = new Int16Array(4 * RATE);
     pcm.set(speech, 0);
     pcm.set(speech, 3 * RATE);
@@ -71,7 +71,7 @@ describe.each(['celt', 'silk'] as const)('OpusEncoder in mode %s', (mode) => {
   });
 
   it('joins two clips without artifacts around the cut', () => {
-    const speech = voice(2 * RATE);
+    const speech = speechLike(2 * RATE);
     // The second clip begins in the middle of a packet.
     const cut = RATE + 200;
     const pcm = new Int16Array(2 * RATE);

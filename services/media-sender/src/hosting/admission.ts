@@ -14,7 +14,7 @@ const PERCENTILE = 95;
 export const LATE_MS = 10;
 const BUSY_LATE_SHARE = 0.05;
 const CALM_LATE_SHARE = 0.01;
-/** Utilization below which sessions are accepted whatever the load: it is not they that keep the process busy. */
+/** Utilization below which sessions are accepted whatever the load, because they are not its cause. */
 const MIN_UTILIZATION = 0.25;
 const RESOLUTION_MS = 5;
 const NANOSECONDS_PER_MS = 1e6;

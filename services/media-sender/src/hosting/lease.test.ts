@@ -3,7 +3,7 @@ import { Lease } from './lease.js';
 
 const LEASE_MS = 1000;
 
-/** A lease on a fake clock; `answer` decides how a renewal goes. */
+/** A lease on a fake clock; `answer` determines the result of a renewal. */
 function setUp() {
   const clock = { now: 0, nowMs: () => clock.now, wallMs: () => clock.now };
   const log: string[] = [];
@@ -33,7 +33,7 @@ describe('Lease', () => {
     vi.useRealTimers();
   });
 
-  it('is held as long as heartbeats get through', async () => {
+  it('is held as long as heartbeats succeed', async () => {
     const { lease, log, advance } = setUp();
     await lease.start();
     await advance(10_000);
@@ -42,7 +42,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost before others may take over when heartbeats fail', async () => {
+  it('is lost before others may take over if heartbeats fail', async () => {
     const { clock, lease, log, renewal, advance } = setUp();
     await lease.start();
     await advance(1000);
@@ -71,7 +71,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost and taken anew when others could have taken over, although it had not run out', async () => {
+  it('is reported as interrupted if others could have taken over, although it had not expired', async () => {
     const { lease, log, renewal, advance } = setUp();
     await lease.start();
     renewal.answer = () => Promise.resolve(false);
@@ -81,7 +81,7 @@ describe('Lease', () => {
     lease.stop();
   });
 
-  it('is lost at the first check after the process was frozen, whatever its timers say', async () => {
+  it('is lost at the first check after the process was frozen, whatever its timers report', async () => {
     const { clock, lease, log } = setUp();
     await lease.start();
     clock.now += 5000; // SIGSTOP, SIGCONT

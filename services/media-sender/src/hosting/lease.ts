@@ -8,13 +8,13 @@ export interface LeaseOptions {
    */
   renew: () => Promise<boolean>;
   intervalMs: number;
-  /** How long others wait, from when they suspect this process, before they take over, ms. */
+  /** Time that others wait between suspecting this process and taking over, ms. */
   leaseMs: number;
-  /** Called when others may take over: everything must stop at once. */
+  /** Called when others may take over: sending must stop immediately. */
   onLost: () => void;
   /**
-   * Called when heartbeats get through again.
-   * @param unbroken whether nobody can have taken over meanwhile: the lease had run out by this process's clock only.
+   * Called when heartbeats succeed again.
+   * @param unbroken Whether nobody can have taken over meanwhile, because the lease expired by this process's clock only.
    */
   onRegained: (unbroken: boolean) => void;
 }
@@ -23,8 +23,8 @@ export interface LeaseOptions {
 const MARGIN = 0.2;
 
 /**
- * The right of a process to host sessions, valid as long as its heartbeats get through. It is counted on the monotonic clock
- * from before each heartbeat was sent, so that this process stops before another one starts, whatever was slow in between.
+ * The right of a process to host sessions, valid while its heartbeats succeed. It is counted on the monotonic clock from
+ * before each heartbeat was sent, so that this process stops before another one starts, whatever was slow in between.
  */
 export class Lease {
   readonly #options: LeaseOptions;
@@ -40,7 +40,7 @@ export class Lease {
     this.#options = options;
   }
 
-  /** Decided by the clock, so that it is right even if the process was just frozen and has run no timer since. */
+  /** Determined from the clock, so that it is correct even if the process was just frozen and has run no timer since. */
   get held(): boolean {
     return this.#held && this.#options.clock.nowMs() < this.#validUntilMs;
   }

@@ -48,7 +48,7 @@ import { HAND_OVER_MS } from './session-worker.js';
 const logger = createLogger('test', 'fatal');
 const WAIT = { timeout: 10_000, interval: 10 };
 const GRACE_MS = 300;
-/** For sessions without viewers that must not end. */
+/** Grace period of sessions without viewers that must not end. */
 const UNWATCHED = { graceMs: 60_000 };
 
 /** A viewer connection whose other end is the test. */
@@ -191,7 +191,7 @@ describe('MediaSender', () => {
     sender: MediaSender;
     transports: FakeTransport[];
     players: SessionPlayer[];
-    /** How often it has read the others' load. */
+    /** Number of times it has read the others' load. */
     polls(): number;
     stop(): Promise<void>;
   }
@@ -301,7 +301,7 @@ describe('MediaSender', () => {
     return started;
   }
 
-  /** A viewer's signaling process: a mailbox, and what it does to connect the viewer. */
+  /** A viewer's signaling process: its mailbox, and the requests that connect the viewer. */
   async function viewerOf(session: string, { answers = (_offers: number) => Promise.resolve() } = {}) {
     const viewer = newId('vw');
     const address = `sig_${randomUUID()}`;
@@ -406,7 +406,7 @@ describe('MediaSender', () => {
     await vi.waitFor(async () => expect(await typesOf(session)).toContain('speech.finished'), WAIT);
   });
 
-  it('closes a connection that throws when served and ends a session that throws, while the others go on', async () => {
+  it('closes a connection that throws when served, ends a session that throws, and continues the others', async () => {
     const { transports } = await startSender();
     const [broken, other] = [await createSession(), await createSession()];
     const viewers = [await viewerOf(broken), await viewerOf(broken), await viewerOf(other)] as const;
@@ -491,28 +491,25 @@ describe('MediaSender', () => {
     expect(finished.map((event) => event.reason)).toEqual(['failed', 'finished']);
   });
 
-  it.each([10, 100])(
-    'shows idle while %i queued segments are missing, and waits for all of them only once',
-    async (count) => {
-      let nowMs = 0;
-      const { transports } = await startSender({ nowMs: () => nowMs, missingMediaMs: 3000 });
-      const session = await createSession();
-      const missing = Array.from({ length: count }, () => newId('seg'));
-      const last = await load('speech', 1);
-      await registry.speak(session, [...missing, last], { limit: 200 });
-      await (await viewerOf(session)).join();
-      // The wait cannot end, because its clock stands still.
-      await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
-      expect(await registry.queue(session)).toHaveLength(count + 1);
-      nowMs = 3000;
-      await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
-      const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
-      expect(finished.map(({ segment, reason }) => [segment, reason])).toEqual([
-        ...missing.map((segment) => [segment, 'failed']),
-        [last, 'finished'],
-      ]);
-    },
-  );
+  it.each([10, 100])('shows idle while %i queued segments are missing, and waits for them only once', async (count) => {
+    let nowMs = 0;
+    const { transports } = await startSender({ nowMs: () => nowMs, missingMediaMs: 3000 });
+    const session = await createSession();
+    const missing = Array.from({ length: count }, () => newId('seg'));
+    const last = await load('speech', 1);
+    await registry.speak(session, [...missing, last], { limit: 200 });
+    await (await viewerOf(session)).join();
+    // The wait cannot end, because its clock stands still.
+    await vi.waitFor(() => expect(transports[0]?.videoPackets).toBeGreaterThan(5), WAIT);
+    expect(await registry.queue(session)).toHaveLength(count + 1);
+    nowMs = 3000;
+    await vi.waitFor(async () => expect(await registry.queue(session)).toEqual([]), WAIT);
+    const finished = (await eventsOf(session)).flatMap((event) => (event.type === 'speech.finished' ? [event] : []));
+    expect(finished.map(({ segment, reason }) => [segment, reason])).toEqual([
+      ...missing.map((segment) => [segment, 'failed']),
+      [last, 'finished'],
+    ]);
+  });
 
   it('plays a missing segment that comes back in time, before those queued after it', async () => {
     await startSender({ nowMs: () => 0, missingMediaMs: 3000 });

@@ -33,11 +33,11 @@ import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-work
 /** Segment jobs of all sessions that are processed at once. */
 const SEGMENT_CONCURRENCY = 64;
 const HAND_OVER_POLL_MS = 20;
-/** One in this many of these polls asks Redis whether the session has ended. */
+/** Every nth of these polls asks Redis whether the session has ended. */
 const POLLS_PER_STATE = 10;
-/** A session that could not be opened is queued again after this. */
+/** Delay before a session that could not be opened is queued again. */
 const RETURN_DELAY_MS = 500;
-/** Jobs of a dead process are removed after about this long. */
+/** Approximate time after which jobs of a dead process are removed. */
 const JOB_LOCK_MS = 10_000;
 /** Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease. */
 const JOB_WAIT = 0.8;
@@ -56,14 +56,17 @@ export interface MediaSenderOptions {
   avatars: AvatarStore;
   deletions: Pick<DeletionLog, 'next'>;
   services: WorkerServices;
-  /** A subscription to redis-queue. The kernel closes it with the process, by which the others notice at once. */
+  /** A subscription to redis-queue. The kernel closes it with the process, so that the others notice immediately. */
   presence: Pick<Redis, 'subscribe' | 'disconnect'>;
   /** Packets sent by playout, and how many were late. */
   packetCounts: () => PacketCounts;
   logger: Logger;
 }
 
-/** Hosts the sessions of this process: takes jobs up to its capacity. All share one mailbox, one segment queue and one lease. */
+/**
+ * Hosts the sessions of this process: takes jobs up to its capacity. All sessions share one mailbox, one segment queue and
+ * one lease.
+ */
 export class MediaSender {
   readonly #options: MediaSenderOptions;
   readonly #workers = new Map<string, SessionWorker>();
@@ -134,7 +137,7 @@ export class MediaSender {
     return counts;
   }
 
-  /** Prefetched media of the session that has the least; `undefined` if none plays. */
+  /** Smallest amount of prefetched media among the sessions; `undefined` if none plays. */
   get leastPrefetchedSamples(): number | undefined {
     let least: number | undefined;
     for (const { prefetchedSamples } of this.#workers.values()) {
@@ -394,7 +397,7 @@ export class MediaSender {
     }
   }
 
-  /** Whether another sender has capacity left; otherwise there is nobody to wait for. */
+  /** @returns Whether another sender has free capacity; otherwise there is nobody to wait for. */
   async #othersHavePlaces(): Promise<boolean> {
     return (await this.#acceptingOthers()).some(({ sessions, capacity }) => sessions < capacity);
   }

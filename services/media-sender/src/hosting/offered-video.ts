@@ -2,18 +2,18 @@ import type { Avatar, Codec } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
 import { h264LevelFor } from '../transport/h264-level.js';
 
-/** The formats that an avatar can be sent in. */
+/** Formats in which an avatar can be sent. */
 export interface OfferedVideo {
   /** Codecs in order of preference. */
   readonly codecs: readonly Codec[];
-  /** `level_idc` that covers everything that may be sent as H.264. */
+  /** `level_idc` that covers all H.264 that may be sent. */
   readonly h264Level: number;
 }
 
 /** Frame rate assumed for an avatar without one of its own; each segment keeps its rate, up to this. */
 const MAX_FPS = 60;
 
-/** @param idle an idle clip of the avatar, which has the renditions that all its clips have. Without one, VP8 is offered. */
+/** @param idle An idle clip of the avatar, which has the renditions of all its clips. Without one, VP8 is offered. */
 export function offeredVideo(avatar: Avatar, idle: SegmentManifest | undefined): OfferedVideo {
   const codecs = idle?.renditions.map(({ codec }) => codec) ?? (['vp8'] as const);
   const fps = avatar.fps ? avatar.fps.num / avatar.fps.den : MAX_FPS;

@@ -23,7 +23,7 @@ describe('Outbox', () => {
     return { written, outbox, write };
   };
 
-  it('writes everything in order, also what failed at first', async () => {
+  it('writes everything in order, including what failed at first', async () => {
     const { written, outbox, write } = setUp();
     write('one', [new Error('connection lost'), new Error('OOM')]);
     write('two', []);
@@ -32,7 +32,7 @@ describe('Outbox', () => {
     expect(await outbox.flush(0)).toBe(true);
   });
 
-  it('keeps every report while writes fail, and leaves out optional writes beyond 1000 pending ones', async () => {
+  it('keeps every report while writes fail, and drops optional writes beyond 1000 pending ones', async () => {
     const { written, outbox, write } = setUp();
     write('first', [new Error('MISCONF')]);
     for (let i = 0; i < 1500; i++) {
@@ -53,7 +53,7 @@ describe('Outbox', () => {
     expect(written.at(-1)).toBe('later');
   });
 
-  it('writes nothing more after a write was refused', async () => {
+  it('writes nothing more after a write was rejected', async () => {
     const { written, write } = setUp();
     write('one', [false]);
     write('two', []);
@@ -61,7 +61,7 @@ describe('Outbox', () => {
     expect(written).toEqual(['one', 'refused']);
   });
 
-  it('flush() gives up after its timeout, and close() ends the retries', async () => {
+  it('flush() ends after its timeout, and close() ends the retries', async () => {
     const { written, outbox, write } = setUp();
     write(
       'one',

@@ -37,7 +37,7 @@ export class Outbox {
     this.#draining ??= this.#drain();
   }
 
-  /** Adds an optional write, which is left out while {@link LIMIT} writes are pending. */
+  /** Adds an optional write, which is dropped while {@link LIMIT} writes are pending. */
   addIfRoom(write: Write): void {
     if (this.#writes.length < LIMIT) {
       this.#omitted = 0;

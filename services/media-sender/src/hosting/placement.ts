@@ -59,7 +59,7 @@ export class Placement {
     return this.#open;
   }
 
-  /** How many sessions this sender may have now. */
+  /** Maximum number of sessions that this sender may have now. */
   get limit(): number {
     return this.#limit;
   }

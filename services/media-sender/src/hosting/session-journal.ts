@@ -2,7 +2,7 @@ import type { FinishReason, QueuedSegment } from '@humancast/protocol';
 import { HumancastError, type Logger, type Playhead, type SessionRegistry } from '@humancast/shared';
 import { Outbox } from './outbox.js';
 
-/** Longest wait for pending writes at the end, so that a shutdown does not block on Redis. */
+/** Maximum wait for pending writes at the end, so that a shutdown does not block on Redis. */
 const FLUSH_TIMEOUT_MS = 3000;
 /** Interval at which the playhead of an idle clip is saved. */
 const IDLE_PLAYHEAD_MS = 1000;
@@ -28,7 +28,7 @@ export class SessionJournal {
     this.#outbox = new Outbox(options.logger, options.onRefused);
   }
 
-  /** Writes an event that may be left out while too many wait. */
+  /** Writes an event that may be dropped while too many are pending. */
   emit(body: Parameters<SessionRegistry['emit']>[2]): void {
     const { registry, session, epoch } = this.#options;
     const number = ++this.#emitted;
@@ -55,7 +55,7 @@ export class SessionJournal {
     );
   }
 
-  /** Saves the playhead, unless other writes wait or an idle clip's was saved a moment ago. */
+  /** Saves the playhead, unless other writes are pending or an idle clip's was saved recently. */
   savePlayhead(playhead: Playhead): void {
     const { registry, session, epoch } = this.#options;
     if (playhead.role === 'idle' && playhead.atMs - this.#playheadSavedAtMs < IDLE_PLAYHEAD_MS) return;
@@ -63,7 +63,7 @@ export class SessionJournal {
     this.#outbox.addIfIdle(() => registry.savePlayhead(session, epoch, playhead));
   }
 
-  /** Ends the session, after what is pending. While Redis is away, writes go on in the background. */
+  /** Ends the session after pending writes. While Redis is unreachable, writing continues in the background. */
   async end(reason: string): Promise<void> {
     const { registry, session, epoch } = this.#options;
     this.#outbox.add(async () => {
@@ -75,13 +75,13 @@ export class SessionJournal {
     await this.#outbox.flush(FLUSH_TIMEOUT_MS);
   }
 
-  /** Writes what is pending, and nothing more: the session is handed over. */
+  /** Completes pending writes and accepts no more, because the session is handed over. */
   async release(): Promise<void> {
     await this.#outbox.flush(FLUSH_TIMEOUT_MS);
     this.close();
   }
 
-  /** Drops what is pending, and writes nothing more. */
+  /** Drops pending writes and accepts no more. */
   close(): void {
     this.#outbox.close();
   }

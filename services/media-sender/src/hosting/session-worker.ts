@@ -39,7 +39,7 @@ export interface WorkerServices {
   registry: SessionRegistry;
   store: MediaStore;
   cache: MediaCache;
-  /** How open segments are read. */
+  /** Options for reading open segments. */
   live: Pick<LiveClipOptions, 'reader' | 'packetizerOf' | 'startSamples' | 'nowMs'>;
   idle: IdlePlaylists;
   mail: MailSender<ToSignaling>;
@@ -63,12 +63,12 @@ export interface WorkerServices {
     >,
   ) => SessionPlayer;
   prefetchSamples: number;
-  /** Monotonic. */
+  /** Monotonic clock, ms. */
   nowMs: () => number;
-  /** How long missing media is waited for, ms. */
+  /** Maximum wait for missing media, ms. */
   missingMediaMs: number;
   viewerGraceMs: number;
-  /** How long a session without viewers lives, ms. */
+  /** Lifetime of a session without viewers, ms. */
   sessionGraceMs: number;
   playheadMs: number;
   metrics: WorkerMetrics;
@@ -90,23 +90,23 @@ export interface WorkerMetrics {
   speechFinished(reason: FinishReason): void;
   interruptAccepted(): void;
   viewerReport(report: ViewerReport): void;
-  /** @param before whether another host had the session. */
+  /** @param before Whether another host had the session. */
   sessionTaken(before: 'nobody' | 'another'): void;
   sessionLeft(reason: EndReason): void;
 }
 
-/** How long a host that hands a session over keeps sending until its viewers have moved. */
+/** Time for which a host that hands a session over keeps sending until its viewers have moved. */
 export const HAND_OVER_MS = 5000;
-/** How long a codec is still read after its last viewer has left or another viewer has come. */
+/** Time for which a codec is still read after its last viewer has left or another viewer has come. */
 const UNWATCHED_CODEC_MS = 5000;
-/** Poll interval of the queue, in case the process that queued or interrupted died before it announced that. */
+/** Poll interval of the queue, in case a process died between queuing or interrupting and announcing it. */
 const QUEUE_REREAD_MS = 2000;
 
 type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
 
 /**
- * Hosts one session under one epoch, from the claim to its end: connects the viewers of its records, plays its queue and
- * reports what happens. All its writes carry the epoch; the first refusal means that another host took over, and it stops.
+ * Hosts one session under one epoch, from the claim to its end: connects its viewers, plays its queue and reports events.
+ * All its writes carry the epoch; the first rejection means that another host took over, and hosting stops.
  */
 export class SessionWorker {
   readonly session: string;
@@ -114,7 +114,7 @@ export class SessionWorker {
   readonly #services: WorkerServices;
   readonly #logger: Logger;
   readonly #avatar: Avatar;
-  /** Codecs that are read of each segment. */
+  /** Codecs to read of each segment. */
   readonly #codecs: Set<Codec>;
   readonly #demand = new RenditionDemand();
   /** Codec by connection. */
@@ -171,7 +171,7 @@ export class SessionWorker {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    // Until a viewer connects, the preferred codec is kept ready.
+    // The preferred codec is kept ready until a viewer connects.
     this.#codecs = new Set(codecs.slice(0, 1));
     this.#idleLoop = new IdleLoop(
       (after) => services.idle.after(avatar.id, after),
@@ -190,7 +190,7 @@ export class SessionWorker {
       logger: this.#logger,
       onRefused: () => void this.stop('taken-over'),
     });
-    // Asked for each packet: a process that was stopped in the middle of sending finds out here.
+    // Checked for each packet, so that a process that was stopped while sending notices here.
     const maySend = () => !this.#suspended && hasLease();
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
@@ -267,9 +267,9 @@ export class SessionWorker {
   }
 
   /**
-   * Goes on where the host before was. In a planned hand-over that host plays on, so the time since counts; the clock of Redis
-   * says how long that was at the claim. After a crash nothing was heard since: speech waits, and repeats what was played after
-   * the last playhead that was saved.
+   * Continues from the previous host's position. In a planned hand-over that host plays on, so the time since then is added;
+   * Redis's clock tells how long that was at the claim. After a crash nothing was played since: speech waits, and repeats
+   * what was played after the last saved playhead.
    */
   #resumeAt({ playhead, claimedAtMs }: SessionRecord, claimedMs: number): void {
     if (!playhead) return;
@@ -354,21 +354,21 @@ export class SessionWorker {
   }
 
   /**
-   * Notes that a segment was queued, and reads the queue in the background: a session whose queue cannot be read must not hold up
-   * the jobs of the others.
-   * @param queuedAtMs milliseconds since the Unix epoch.
+   * Records that a segment was queued, and reads the queue in the background, so that a session whose queue cannot be read
+   * does not delay the jobs of others.
+   * @param queuedAtMs Milliseconds since the Unix epoch.
    */
   takeSegment(job: SegmentJob, queuedAtMs: number): void {
     this.#speechTraces.taken(job, queuedAtMs);
     this.contain(() => this.syncQueue());
   }
 
-  /** Fetches what is new in the session's queue. */
+  /** Fetches new items of the session's queue. */
   syncQueue(): Promise<void> {
     return this.#queue.sync();
   }
 
-  /** Connects and closes viewers as the session's records say. */
+  /** Connects and closes viewers according to the session's records. */
   syncViewers(): Promise<void> {
     return this.#viewerSync.run();
   }
@@ -401,8 +401,9 @@ export class SessionWorker {
   }
 
   /**
-   * Lease regained: resumes if still the owner, then catches up on messages missed while suspended.
-   * @param unbroken whether no other host can have taken over; then no write is needed.
+   * Resumes once the lease is regained, if this process still owns the session, and catches up on messages missed while
+   * suspended.
+   * @param unbroken Whether no other host can have taken over; then no write is needed.
    */
   async resume(unbroken: boolean): Promise<void> {
     const suspensions = this.#suspensions;

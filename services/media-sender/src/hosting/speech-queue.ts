@@ -12,7 +12,7 @@ import type { SessionPlayer } from '../playout/session-player.js';
 import { Coalescer } from './coalescer.js';
 import type { SpeechTraces } from './speech-traces.js';
 
-/** Delay between attempts to read from a store that is away, or media that is missing. */
+/** Delay between attempts to read from an unreachable store, or to find missing media. */
 const RETRY_MS = 250;
 
 export interface SpeechQueueOptions {
@@ -24,13 +24,16 @@ export interface SpeechQueueOptions {
   player: Pick<SessionPlayer, 'drop' | 'enqueue' | 'interrupt'>;
   traces: SpeechTraces;
   openClip: (manifest: SegmentManifest) => Clip;
-  /** A queued segment will not play: it was interrupted before it was fetched, or its media is missing or broken. */
+  /**
+   * Called for a queued segment that will not play: it was interrupted before it was fetched, or its media is missing or
+   * broken.
+   */
   onSkipped: (queued: QueuedSegment, reason: 'dropped' | 'failed') => void;
   onInterrupted: (seq: number) => void;
   onError: (error: unknown) => void;
   /** Monotonic clock. */
   nowMs: () => number;
-  /** How long missing media is waited for, ms. */
+  /** Maximum wait for missing media, ms. */
   missingMediaMs: number;
   /** Aborted when the session stops here. */
   signal: AbortSignal;
@@ -43,7 +46,7 @@ export class SpeechQueue {
   readonly #sync = new Coalescer(() => this.#read());
   #interruptedSeq: number;
   #fetchedSeq = 0;
-  /** Until when each segment is waited for if it is missing, monotonic ms, by seq. */
+  /** Deadline of each missing segment, monotonic ms, by seq. */
   #missingUntilMs = new Map<number, number>();
   #retryTimer: NodeJS.Timeout | undefined;
 
@@ -97,7 +100,9 @@ export class SpeechQueue {
     }
   }
 
-  /** Gives all segments that are queued now the same deadline: ten missing ones delay the queue no longer than one. */
+  /**
+   * Gives all segments that are queued now the same deadline, so that ten missing ones delay the queue no longer than one.
+   */
   #setDeadlines(unfetched: readonly QueuedSegment[]): void {
     const { nowMs, missingMediaMs } = this.#options;
     const untilMs = nowMs() + missingMediaMs;
@@ -154,7 +159,7 @@ export class SpeechQueue {
   }
 }
 
-/** Repeats a read while Redis is away or full. @returns `undefined` once the signal is aborted. */
+/** Repeats a read while Redis is unreachable or full. @returns `undefined` once the signal is aborted. */
 export async function untilAnswered<T>(
   read: () => Promise<T>,
   signal: AbortSignal,

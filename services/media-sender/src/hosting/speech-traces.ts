@@ -18,7 +18,7 @@ export interface SpeechTracesOptions {
   readonly session: string;
   readonly epoch: number;
   readonly sender: string;
-  /** How much of its beginning must be in memory before a segment can start, media-clock samples. */
+  /** Media that must be in memory before a segment can start, media-clock samples. */
   readonly startSamples: number;
 }
 
@@ -26,7 +26,7 @@ export interface SpeechTracesOptions {
 export class SpeechTraces {
   readonly #tracer: Tracer;
   readonly #options: SpeechTracesOptions;
-  /** By `seq`, until the segment has started or ended. */
+  /** Traces by `seq`, until the segment has started or ended. */
   readonly #progress = new Map<number, Progress>();
   /** Segments that are fetched but cannot start yet. */
   #loading = 0;
@@ -36,7 +36,7 @@ export class SpeechTraces {
     this.#options = options;
   }
 
-  /** @param queuedAtMs when the job was created. */
+  /** @param queuedAtMs Time at which the job was created. */
   taken({ seq, segment, traceparent }: SegmentJob, queuedAtMs: number): void {
     if (!this.#tracer.enabled || traceparent === undefined) return;
     const progress = this.#progressOf(seq, segment);
@@ -44,14 +44,14 @@ export class SpeechTraces {
     if (progress.startedAtMs !== undefined) this.#record(seq, progress);
   }
 
-  /** The manifest has been read; loading of the media begins. */
+  /** Records that the manifest was read and loading of the media begins. */
   fetched(seq: number, clip: Clip): void {
     if (!this.#tracer.enabled) return;
     Object.assign(this.#progressOf(seq, clip.segment), { clip, fetchedAtMs: Date.now() });
     this.#loading++;
   }
 
-  /** Some media has arrived. */
+  /** Records that some media has arrived. */
   loaded(): void {
     if (this.#loading === 0) return;
     for (const progress of this.#progress.values()) {
@@ -63,7 +63,7 @@ export class SpeechTraces {
     }
   }
 
-  /** The first packet is about to be sent. */
+  /** Records that the first packet is about to be sent. */
   started(seq: number): void {
     const progress = this.#progress.get(seq);
     if (!progress) return;
@@ -71,7 +71,7 @@ export class SpeechTraces {
     if (progress.traceparent !== undefined) this.#record(seq, progress);
   }
 
-  /** @param reason why the segment never started, if it did not. */
+  /** @param reason Why the segment never started, if it did not. */
   finished(seq: number, reason: string): void {
     const progress = this.#progress.get(seq);
     if (progress) this.#record(seq, progress, reason);

@@ -25,25 +25,25 @@ export interface ViewerConnectionsOptions {
   epoch: number;
   /** Codecs that the avatar is available in, in order of preference. */
   codecs: readonly Codec[];
-  /** This media-sender. */
+  /** ID of this media-sender. */
   sender: string;
   tracer: Tracer;
   wallMs: () => number;
   createTransport: TransportFactory;
   mail: MailSender<ToSignaling>;
   logger: Logger;
-  /** A viewer without a connection for this long is removed. */
+  /** Time after which a viewer without a connection is removed. */
   graceMs: number;
   onConnected: (viewer: ViewerRecord, connection: string, codec: Codec, transport: ViewerTransport) => void;
   onDisconnected: (viewer: string, connection: string, reason: string) => void;
   onKeyframeNeeded: (connection: string) => void;
-  /** The grace period of a viewer without a connection is over. @param attempt its last attempt known here. */
+  /** Called when the grace period of a viewer without a connection ends. @param attempt Its last attempt known here. */
   onGone: (viewer: string, attempt: number) => void;
 }
 
-/** Older joins are not traced: a host that takes a session over makes connections of its own accord. */
+/** Older joins are not traced, because a host that takes a session over makes connections on its own. */
 const JOIN_TRACE_MS = 60_000;
-/** How long a WHEP player without a connection counts as a viewer. */
+/** Grace period of a WHEP player without a connection. */
 const PLAYER_GRACE_MS = 15_000;
 
 interface Connection {
@@ -56,14 +56,14 @@ interface Connection {
 
 interface Viewer {
   record: ViewerRecord;
-  /** By id, the newest last; more than one only while a new one is being established. */
+  /** Connections by ID, the newest last; more than one only while a new one is being established. */
   readonly connections: Map<string, Connection>;
   grace: NodeJS.Timeout | undefined;
   /** The last report and its time of arrival. */
   report: { atMs: number; report: ViewerReport } | undefined;
 }
 
-/** Opens and closes the connections of a session's viewers as its viewer records say. */
+/** Opens and closes the connections of a session's viewers according to its viewer records. */
 export class ViewerConnections {
   readonly #options: ViewerConnectionsOptions;
   readonly #viewers = new Map<string, Viewer>();
@@ -111,12 +111,12 @@ export class ViewerConnections {
     }
   }
 
-  /** @returns our side of the new ICE session; `undefined` if the viewer has no such connection. */
+  /** @returns The local side of the new ICE session; `undefined` if the viewer has no such connection. */
   restartIce(viewer: string, connection: string, remote: IceCredentials): string | undefined {
     return this.#find(viewer, connection)?.transport.restartIce(remote);
   }
 
-  /** The first media has been sent on a connection. */
+  /** Records that the first media was sent on a connection. */
   served(connection: string): void {
     for (const viewer of this.#viewers.values()) {
       const found = viewer.connections.get(connection);
@@ -219,7 +219,7 @@ export class ViewerConnections {
     this.#watch(viewer);
   }
 
-  /** Starts or stops the grace period of a viewer, by whether it is connected. */
+  /** Starts or stops the grace period of a viewer, depending on whether it is connected. */
   #watch(viewer: Viewer): void {
     const { graceMs } = this.#options;
     if (isConnected(viewer)) {
@@ -245,7 +245,7 @@ export class ViewerConnections {
     }
   }
 
-  /** @param reason why no media was sent, if so. */
+  /** @param reason Why no media was sent, if none was. */
   #recordTrace({ record }: Viewer, connection: Connection, reason?: string): void {
     const { session, epoch, sender, tracer, wallMs } = this.#options;
     const { viewer, joinedAtMs, traceparent } = record;

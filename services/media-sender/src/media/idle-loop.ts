@@ -1,10 +1,13 @@
 import type { SegmentManifest } from '@humancast/shared';
 import type { Clip } from '../playout/clip.js';
 
-/** A shorter start than this in memory is not enough to begin a clip. */
+/** Media that must be in memory before a clip can start. */
 const START_SAMPLES = 960;
 
-/** The idle clips of one session. The next one is always in memory before it is needed, because a barge-in needs it at once. */
+/**
+ * Plays the idle clips of one session in order. The next one is always in memory before it is needed, because a barge-in
+ * needs it immediately.
+ */
 export class IdleLoop {
   readonly #nextManifest: (after: string | undefined) => SegmentManifest | undefined;
   readonly #open: (manifest: SegmentManifest) => Clip;
@@ -21,7 +24,7 @@ export class IdleLoop {
     this.#open = open;
   }
 
-  /** Begins with a clip, at a position. Call it before anything else. */
+  /** Starts with a clip at a position. Call it before anything else. */
   resumeAt(manifest: SegmentManifest, positionSamples: number): void {
     this.#fromSamples = Math.min(positionSamples, manifest.durationSamples);
     this.#hold(manifest);

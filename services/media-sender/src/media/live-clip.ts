@@ -38,7 +38,7 @@ export class LiveClip implements Clip {
   readonly #options: LiveClipOptions;
   readonly #tail: LiveTail;
   readonly #stored: SegmentClip;
-  /** One for each rendition. */
+  /** Keyed by rendition. */
   readonly #packetizers: readonly Packetizer[];
   readonly #unfollow: () => void;
   #positionSamples = 0;
@@ -150,7 +150,7 @@ export class LiveClip implements Clip {
     this.#options.onLoaded?.();
   }
 
-  /** Whether both tracks are complete up to a position. */
+  /** @returns Whether both tracks are complete up to a position. */
   #hasCome(toSamples: number): boolean {
     return (
       this.#tail.endSample * CLOCK_PER_PCM >= toSamples && this.#tail.endFrame >= frameAtOrAfter(toSamples, this.fps)

@@ -24,7 +24,7 @@ interface Part {
 export class MediaCache {
   readonly #store: MediaStore;
   readonly #options: MediaCacheOptions;
-  /** In order of last use. */
+  /** Parts in order of last use. */
   readonly #parts = new Map<string, Part>();
   readonly #loading = new Map<string, Promise<Part | undefined>>();
   #bytes = 0;

@@ -25,7 +25,7 @@ type Slot<T> = T | 'loading' | 'lost' | undefined;
 
 export interface SegmentClipOptions {
   cache: MediaCache;
-  /** How far ahead of playback parts are fetched, media-clock samples. */
+  /** Prefetch length, media-clock samples. */
   prefetchSamples: number;
   /** Codecs that have viewers; owned by the session, which updates the set as viewers come and go. */
   codecs: ReadonlySet<Codec>;

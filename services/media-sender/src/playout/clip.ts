@@ -18,7 +18,7 @@ export function rungAt<R extends Rung>(rungs: readonly R[], rung: number): R | u
   return rungs[Math.min(rung, rungs.length - 1)];
 }
 
-/** What playout needs of a segment. All positions are media-clock samples (48 kHz) from the clip's start. */
+/** A segment as playout uses it. All positions are media-clock samples (48 kHz) from the clip's start. */
 export interface Clip {
   readonly segment: string;
   readonly role: 'idle' | 'speech';

@@ -329,7 +329,7 @@ describe('Playout', () => {
   );
 
   describe('an item whose media stalls for longer than half a second', () => {
-    /** Where it stops: after the last block that has arrived. The first block begins before the anchor. */
+    /** Position of the stall: the end of the last block that has arrived. The first block begins before the anchor. */
     const stoppedSamples = LOOKAHEAD + 66 * BLOCK_SAMPLES;
 
     /** Queues an item of 3 s, of which `arrived` is in memory. */

@@ -4,7 +4,7 @@ import type { Clip } from './clip.js';
 import { fadeIn, largestStep, mixFadeOut } from './fade.js';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks } from './timeline.js';
 
-/** One audio packet: 20 ms at 48 kHz. Playout is decided in steps of this. */
+/** Media-clock samples of one audio packet, 20 ms; the step in which playout is decided. */
 export const BLOCK_SAMPLES = 960;
 export const BLOCK_PCM = BLOCK_SAMPLES / CLOCK_PER_PCM;
 
@@ -17,7 +17,7 @@ export interface QueueItem {
 export interface ScheduledFrame {
   readonly clip: Clip;
   readonly frame: number;
-  /** When the frame is due, fractional media-clock samples. */
+  /** Due time of the frame, fractional media-clock samples. */
   readonly positionSamples: number;
   /** RTP timestamp, 90 kHz ticks. */
   readonly ticks: number;

@@ -97,7 +97,7 @@ class Rig {
   readonly interruptions: { track: 'audio' | 'video'; ms: number }[] = [];
   readonly faults: [of: string, error: string][] = [];
   skippedMs = 0;
-  /** How many more packets may be sent before the lease runs out; each call of `maySend` counts as one. */
+  /** Number of packets that may still be sent before the lease expires; each call of `maySend` counts as one. */
   asksLeft = Number.POSITIVE_INFINITY;
   readonly maySend = () => this.asksLeft-- > 0;
   readonly scheduler = new Scheduler(
@@ -361,7 +361,7 @@ describe('SessionPlayer', () => {
   function bytesWith(requestEveryMs: number | undefined): number {
     const rig = new Rig({ idle: realisticIdle() });
     const receiver = rig.watch();
-    // As the transport does for each packet that it sends.
+    // The transport does this for each packet that it sends.
     const send = receiver.sendVideo.bind(receiver);
     receiver.sendVideo = (frame, ticks, from = 0, to = frame.payloads.length) => {
       const sent = send(frame, ticks, from, to);
@@ -451,7 +451,7 @@ describe('SessionPlayer', () => {
     expect(rig.finished.map((f) => f.reason)).toEqual(['finished']);
   });
 
-  /** So short that all its samples differ: {@link markedSample} repeats after 32,000. */
+  /** Short enough that all its samples differ: {@link markedSample} repeats after 32,000. */
   const LEASED_FRAMES = 39;
 
   /** Freezes for 250 ms within a segment; the lease runs out after this many packets of the next run, and again later. */
@@ -522,7 +522,7 @@ describe('SessionPlayer', () => {
     expect((parts.at(-1)?.atMs ?? 0) - (parts[0]?.atMs ?? 0)).toBeLessThan(33);
   });
 
-  it('goes on for the other viewers when serving one throws', () => {
+  it('continues for the other viewers if serving one throws', () => {
     const rig = new Rig();
     const [broken, other] = [rig.watch('broken'), rig.watch('other')];
     rig.time.advance(500);

@@ -18,7 +18,7 @@ import type { Stagger } from './stagger.js';
 import { Timeline } from './timeline.js';
 import { VideoPacer, type VideoSink } from './video-pacer.js';
 
-/** If playout is further behind than this, ms, it waits instead of sending what it missed in a burst. */
+/** Delay, ms, above which playout continues that much later instead of sending what it missed in a burst. */
 const MAX_BEHIND_MS = 300;
 /** Browsers can lip-sync from the second report on, so the first ones follow quickly; then one a second (RFC 3550 §6.2). */
 const REPORT_DELAYS_MS = [40, 200, 500];
@@ -64,11 +64,11 @@ export interface SessionPlayerOptions {
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   onHeld: (clip: Clip, heldSamples: number) => void;
-  /** The viewer has been sent its first audio. */
+  /** Called when a viewer has been sent its first audio. */
   onServed: (viewer: string) => void;
-  /** Serving a viewer threw: it is removed, and the others are unaffected. */
+  /** Called when serving a viewer threw: it is removed, and the others are unaffected. */
   onViewerFault: (viewer: string, error: unknown) => void;
-  /** Playing threw: the session plays nothing more. */
+  /** Called when playing threw: the session plays nothing more. */
   onFault: (error: unknown) => void;
 }
 
@@ -97,7 +97,7 @@ export class SessionPlayer implements Task {
   #encodedAudio: Buffer | undefined;
   /** The last audio packet, which the next one may repeat. */
   #lastAudio: AudioPacket | undefined;
-  /** How late the last audio packet was sent, ms. */
+  /** Delay of the last audio packet, ms. */
   #audioLateMs = 0;
   #interruption: Interruption | undefined;
   /** The frame that is shown. */
@@ -186,8 +186,8 @@ export class SessionPlayer implements Task {
   }
 
   /**
-   * Continues where another host was. Call it before {@link start}.
-   * @param playedOn the time span in which that host plays on, monotonic ms; without it, that host has stopped there.
+   * Continues from another host's position. Call it before {@link start}.
+   * @param playedOn Time span in which that host plays on, monotonic ms; `undefined` if it has stopped.
    */
   resumeAt(resumption: Resumption, playedOn?: { fromMs: number; untilMs: number }): void {
     this.#playout.resumeAt(resumption);
@@ -247,7 +247,7 @@ export class SessionPlayer implements Task {
 
   /**
    * Stops for good.
-   * @param finish whether what is queued or playing is reported as finished.
+   * @param finish Whether queued and playing items are reported as finished.
    */
   close({ finish }: { finish: boolean }): void {
     if (this.#closed) return;

@@ -29,7 +29,7 @@ const WAIT_FOR_KEYFRAME_MS = 120;
 /** Minimum interval between answers to keyframe requests, ms, or two round trips if that is longer. */
 const ANSWER_INTERVAL_MS = 1000;
 
-/** What the pacer needs of a connection. */
+/** A viewer's connection as the pacer uses it. */
 export interface VideoSink {
   /**
    * Sends the packets of a frame from `fromPacket` up to, not including, `toPacket`. Default: all.
@@ -202,7 +202,7 @@ export class VideoPacer {
     return sentBytes;
   }
 
-  /** At a keyframe: chooses the largest rung that fits. */
+  /** Chooses the largest rung that fits, at a keyframe. */
   #allocate({ clip, frame }: ScheduledFrame, nowMs: number): void {
     const rates = rungRates(clip, this.codec, frame);
     const wanted = this.#allocator.choose(rates, this.#budgetBps(nowMs), nowMs);
@@ -210,7 +210,7 @@ export class VideoPacer {
     this.#isHalved = this.#isScarce(nowMs);
   }
 
-  /** Within a GOP: chooses the largest rung that fits and of which the GOP so far is not too large. */
+  /** Chooses, within a GOP, the largest rung that fits and whose GOP so far is not too large. */
   #allocateCatchUp(scheduled: ScheduledFrame, nowMs: number): void {
     const { clip, frame } = scheduled;
     const rates = rungRates(clip, this.codec, frame);

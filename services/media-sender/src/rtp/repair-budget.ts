@@ -5,7 +5,7 @@ export const REPAIR_SHARE = 0.25;
  */
 export const REPAIR_LIMIT_BYTES = 131_072;
 
-/** The same for audio, which has a low bitrate and is repaired first. */
+/** Share and credit for audio, which has a low bitrate and is repaired first. */
 export const AUDIO_REPAIR_SHARE = 0.5;
 export const AUDIO_REPAIR_LIMIT_BYTES = 8192;
 

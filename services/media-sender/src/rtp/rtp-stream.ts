@@ -38,7 +38,7 @@ export class RtpStream {
   readonly #writer: PacketWriter;
   readonly #congestion: RtpStreamOptions['congestion'];
   #sequence: number;
-  /** How often the sequence number has wrapped: the upper half of SRTP's packet index (RFC 3711 §3.3.1). */
+  /** Number of wraps of the sequence number: the upper part of SRTP's packet index (RFC 3711 §3.3.1). */
   #rollovers = 0;
   #packets = 0;
   #octets = 0;
