@@ -39,6 +39,7 @@ const SCRAPES = 200;
 const PLAYED_SECONDS = 60;
 const CLIP_SECONDS = 10;
 const PREFETCH_SAMPLES = 2.5 * 48_000;
+const SENDING = Array.from({ length: SESSIONS }, () => ({ rung: 0, rungs: 3, estimateBps: 2_000_000 }));
 const QUIET = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
 const SILENT_METRICS: PlayoutMetrics = {
   late() {},
@@ -93,6 +94,7 @@ async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
     sessions: () => SESSIONS,
     avatars: () => avatars,
     viewers: () => SESSIONS,
+    sending: () => SENDING,
     capacity: SESSIONS,
     takesSessions: () => true,
     prefetchedMs: () => Math.min(...clips.map((clip) => clip.readySamples(0))) / 48,
@@ -200,6 +202,7 @@ const metrics = new SenderMetrics(createRegistry('bench'), {
   sessions: () => 0,
   avatars: () => new Map(),
   viewers: () => 0,
+  sending: () => [],
   capacity: 0,
   takesSessions: () => true,
   prefetchedMs: () => 0,

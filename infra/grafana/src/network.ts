@@ -68,6 +68,30 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     ).height(8),
   )
   .withPanel(
+    lines(
+      {
+        title: 'Viewers by rung',
+        description: 'Rendition that is sent: 0 is the largest of the avatar, higher numbers are smaller ones',
+        unit: 'none',
+      },
+      [{ expr: `sum by (rung) (humancast_sender_rung_viewers{${SENDER}})`, legend: 'rung {{rung}}' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        id: 30,
+        title: 'Lowest rung',
+        description: 'Share of viewers that are sent the smallest rendition, by media-sender. Good: below 5 %',
+        unit: 'percentunit',
+        alert: 'ViewersOnLowestRung',
+      },
+      [{ expr: `instance:humancast_sender_lowest_rung:ratio{${SENDER}}`, legend: '{{instance}}' }],
+      { min: 0, limits: { bad: 0.3 } },
+    ),
+  )
+  .withPanel(
     heatmap(
       { title: 'Round trip', description: 'End to end, as measured by browsers' },
       `sum by (le) (increase(humancast_viewer_round_trip_seconds_bucket{${SENDER}}[$__rate_interval]))`,
@@ -135,6 +159,36 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines({ title: 'Bytes', description: 'Per second', unit: 'Bps' }, bySender('humancast_sender_bytes_total'), {
       min: 0,
     }),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Rate per viewer',
+        description: 'Sent to each viewer on average, with redundancy and retransmissions',
+        unit: 'bps',
+      },
+      [
+        {
+          expr: `8 * ${rate('humancast_sender_bytes_total')} / clamp_min(sum by (instance) (humancast_sender_viewers{${SENDER}}), 1)`,
+          legend: '{{instance}}',
+        },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Share of repair',
+        description: 'Share of the bytes sent that are audio redundancy (RED) or retransmissions',
+        unit: 'percentunit',
+      },
+      ['audio_redundancy', 'retransmitted'].map((part) => ({
+        expr: `sum(rate(humancast_sender_${part}_bytes_total{${SENDER}}[$__rate_interval])) / sum(rate(humancast_sender_bytes_total{${SENDER}}[$__rate_interval]))`,
+        legend: part === 'retransmitted' ? 'retransmitted' : 'redundancy',
+      })),
+      { min: 0 },
+    ),
   )
   .withPanel(
     lines(

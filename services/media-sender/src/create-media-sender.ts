@@ -67,6 +67,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const metrics = new SenderMetrics(metricsRegistry, {
     sessions: () => sender.current?.sessionCount ?? 0,
     viewers: () => sender.current?.viewerCount ?? 0,
+    sending: () => sender.current?.sending() ?? [],
     avatars: () => sender.current?.avatarCounts ?? new Map(),
     capacity: config.maxSessions,
     takesSessions: () => sender.current?.takesSessions ?? false,

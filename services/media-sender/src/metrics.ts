@@ -3,7 +3,7 @@ import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watch
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type PacketCounts } from './hosting/admission.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';
-import type { PlayoutMetrics } from './playout/session-player.js';
+import type { PlayoutMetrics, Sending } from './playout/session-player.js';
 import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
 import type { TrafficTotals } from './transport/traffic.js';
 
@@ -19,6 +19,9 @@ const FIRST_FRAME_BUCKETS = [0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10];
 const ESTIMATE_BUCKETS = [1e5, 2e5, 3.5e5, 5e5, 7.5e5, 1e6, 1.5e6, 2e6, 3e6, 5e6, 1e7];
 const INTERRUPT_BUCKETS = [0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 1];
 
+/** Renditions that an avatar can have at most, and so rungs of a ladder. */
+const MAX_RUNGS = 4;
+
 const MS = 1e-3;
 /** Sample rate of `concealedSamples`: browsers play Opus at its own rate. */
 const CONCEALED_RATE = 48_000;
@@ -30,6 +33,8 @@ export interface SenderState {
   readonly sessions: () => number;
   readonly avatars: () => ReadonlyMap<string, number>;
   readonly viewers: () => number;
+  /** What each viewer is sent. */
+  readonly sending: () => Iterable<Sending>;
   readonly capacity: number;
   readonly takesSessions: () => boolean;
   /** Smallest amount of prefetched media among the sessions, ms; `undefined` if none plays. */
@@ -309,6 +314,7 @@ function watchState(registry: Registry, state: SenderState): void {
     registers: [registry],
   });
   packetPath.set({ path: state.packetPath }, 1);
+  watchRungs(registry, state);
   new Gauge({
     name: 'humancast_sender_avatar_sessions',
     help: 'Sessions hosted, by avatar; at most one series per session',
@@ -340,6 +346,9 @@ function watchState(registry: Registry, state: SenderState): void {
     return traffic().packetsDropped;
   });
   counter('retransmissions', 'RTP packets retransmitted', () => traffic().retransmitted);
+  counter('retransmitted_bytes', 'Bytes of RTP packets retransmitted, a part of all bytes', () => {
+    return traffic().retransmittedBytes;
+  });
   counter('nacks', 'Packets requested by NACK (RFC 4585 §6.2.1)', () => traffic().nacks);
   counter('audio_packets', 'Audio packets sent, without retransmissions', () => traffic().audioPackets);
   counter('audio_redundant_packets', 'Earlier audio packets repeated within others (RED, RFC 2198)', () => {
@@ -353,4 +362,25 @@ function watchState(registry: Registry, state: SenderState): void {
     return traffic().audioRetransmitted;
   });
   counter('plis', 'Keyframe requests received (RFC 4585 §6.3.1)', () => traffic().plis);
+}
+
+function watchRungs(registry: Registry, { sending }: SenderState): void {
+  new Gauge({
+    name: 'humancast_sender_rung_viewers',
+    help: 'Viewers by the rendition that they are sent: its place in the ladder of its codec, 0 is the largest',
+    labelNames: ['rung'],
+    registers: [registry],
+    collect() {
+      for (let rung = 0; rung < MAX_RUNGS; rung++) this.set({ rung }, 0);
+      for (const { rung } of sending()) this.inc({ rung });
+    },
+  });
+  watchGauge(
+    registry,
+    {
+      name: 'humancast_sender_lowest_rung_viewers',
+      help: 'Viewers that are sent the smallest of several renditions, because their path carries no more',
+    },
+    () => [...sending()].filter(({ rung, rungs }) => rungs > 1 && rung === rungs - 1).length,
+  );
 }

@@ -25,6 +25,7 @@ import {
 } from '@humancast/shared';
 import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
+import type { Sending } from '../playout/session-player.js';
 import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';
@@ -128,6 +129,11 @@ export class MediaSender {
     let count = 0;
     for (const worker of this.#workers.values()) count += worker.viewerCount;
     return count;
+  }
+
+  /** What each viewer is sent. */
+  *sending(): Generator<Sending> {
+    for (const worker of this.#workers.values()) yield* worker.sending().values();
   }
 
   /** Number of sessions by avatar. */

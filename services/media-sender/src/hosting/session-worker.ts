@@ -24,7 +24,7 @@ import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
 import type { QueueItem } from '../playout/playout.js';
 import { RenditionDemand } from '../playout/rendition-demand.js';
-import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
+import { type Sending, SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
 import { type OfferedVideo, offeredVideo } from './offered-video.js';
@@ -287,6 +287,11 @@ export class SessionWorker {
 
   get viewerCount(): number {
     return this.#viewers.connectedCount;
+  }
+
+  /** @returns what each connection is sent. */
+  sending(): ReadonlyMap<string, Sending> {
+    return this.#player.sending();
   }
 
   get avatar(): string {

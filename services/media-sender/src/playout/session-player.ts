@@ -72,6 +72,14 @@ export interface SessionPlayerOptions {
   onFault: (error: unknown) => void;
 }
 
+/** What a viewer is sent at this instant. */
+export interface Sending {
+  /** Place of the rendition in its codec's ladder of `rungs`; 0 is the largest. */
+  readonly rung: number;
+  readonly rungs: number;
+  readonly estimateBps: number;
+}
+
 interface Viewer {
   readonly id: string;
   readonly sink: PlayoutSink;
@@ -124,6 +132,17 @@ export class SessionPlayer implements Task {
 
   get viewerCount(): number {
     return this.#viewers.size;
+  }
+
+  /** @returns what each viewer is sent, by the id given to {@link addViewer}. */
+  sending(): ReadonlyMap<string, Sending> {
+    const nowMs = this.#options.clock.nowMs();
+    const sending = new Map<string, Sending>();
+    for (const { id, pacer, sink } of this.#viewers.values()) {
+      const estimateBps = Math.round(sink.bandwidth.targetBps(nowMs));
+      sending.set(id, { rung: pacer.rung, rungs: pacer.rungs, estimateBps });
+    }
+    return sending;
   }
 
   get underruns(): number {

@@ -96,8 +96,10 @@ const framesOf = (sent: Viewer['sent']) => sent.filter(({ first }) => first).len
 describe("VideoPacer's rendition", () => {
   it('is the largest that fits the estimate beside audio, chosen at keyframes', () => {
     expect(rungsOf(play(0, 30, 2_500_000))).toEqual([0]);
+    expect(pacer).toMatchObject({ rung: 0, rungs: 3 });
     const lower = play(30, 90, 700_000);
     expect(rungsOf(lower)).toEqual([1]);
+    expect(pacer).toMatchObject({ rung: 1, rungs: 3 });
     expect(lower[0]?.keyframe).toBe(true);
     expect(framesOf(lower)).toBe(60);
     const higher = play(90, 210, 2_500_000);

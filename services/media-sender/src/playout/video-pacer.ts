@@ -101,6 +101,16 @@ export class VideoPacer {
     return this.#queue.length;
   }
 
+  /** Place in the codec's ladder of what is sent; 0 is the largest rendition. */
+  get rung(): number {
+    return Math.min(this.#rung, this.#lastRung);
+  }
+
+  /** Number of rungs of the clip that is shown. */
+  get rungs(): number {
+    return this.#lastRung + 1;
+  }
+
   /** Queues a frame that is due. For the first one of a viewer, the frames before it in its GOP are queued, too. */
   show(scheduled: ScheduledFrame, nowMs: number): void {
     if (this.#queue.length >= QUEUE_LIMIT) this.#abandon();

@@ -47,6 +47,7 @@ describe('AudioPacket.red()', () => {
     expect(packet?.red(OPUS, 1)).toBe(packet?.red(OPUS, 1));
     // Only one packet lies before it.
     expect(packet?.red(OPUS, 2)).toBe(packet?.red(OPUS, 1));
+    expect(packet?.repeatable(2)).toBe(1);
     expect(blocksOf(packet?.red(109, 1)).map(({ payloadType }) => payloadType)).toEqual([109, 109]);
   });
 

@@ -39,11 +39,11 @@ export class AudioPacket {
 
   /**
    * @param payloadType the viewer's payload type for Opus.
-   * @param depth number of earlier packets wanted, 0 to 2.
+   * @param depth number of earlier packets wanted, 0 to 2; those that are not {@link repeatable} are left out.
    * @returns the RED payload; `undefined` if there is nothing to repeat, because {@link opus} alone is shorter.
    */
   red(payloadType: number, depth: number): Buffer | undefined {
-    const count = this.#repeatable(depth);
+    const count = this.repeatable(depth);
     if (count === 0) return undefined;
     const key = payloadType * (MAX_REDUNDANCY + 1) + count;
     let form = this.#forms?.get(key);
@@ -56,7 +56,7 @@ export class AudioPacket {
   }
 
   /** @returns how many of the earlier packets can be repeated, up to `depth`. */
-  #repeatable(depth: number): number {
+  repeatable(depth: number): number {
     let bytes = PRIMARY_HEADER_BYTES + this.opus.length;
     let count = 0;
     for (; count < depth; count++) {

@@ -57,6 +57,7 @@ export class Retransmitter {
   #newest: number | undefined;
   #newestTimestamp = 0;
   #repeated = 0;
+  #repeatedBytes = 0;
 
   constructor({ original, rtx, budget, historyPackets, ...limits }: RetransmitterOptions) {
     this.#original = original;
@@ -71,6 +72,11 @@ export class Retransmitter {
   /** Number of packets retransmitted so far. */
   get repeated(): number {
     return this.#repeated;
+  }
+
+  /** Their headers and payloads before encryption. */
+  get repeatedBytes(): number {
+    return this.#repeatedBytes;
   }
 
   /**
@@ -152,10 +158,12 @@ export class Retransmitter {
   #repeat(sequence: number, nowMs: number, copies: number): void {
     const packet = isBefore(sequence, this.#firstSequence) ? undefined : this.#history.find(sequence);
     if (!packet || this.#isTooOld(packet)) return;
-    if (!this.#budget.spend((RTP_HEADER_BYTES + packet.payload.length) * copies)) return;
+    const bytes = RTP_HEADER_BYTES + packet.payload.length;
+    if (!this.#budget.spend(bytes * copies)) return;
     this.#history.markRepeated(sequence, nowMs);
     for (let i = 0; i < copies; i++) {
       this.#repeated++;
+      this.#repeatedBytes += bytes;
       this.#send(packet);
     }
     if (!this.#rtx || copies > 1 || this.#unconfirmed.length >= MAX_UNCONFIRMED) return;

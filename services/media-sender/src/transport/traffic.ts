@@ -8,6 +8,7 @@ const COUNTS = [
   'bytesSent',
   'packetsDropped',
   'retransmitted',
+  'retransmittedBytes',
   'nacks',
   'plis',
   'audioPackets',

@@ -50,6 +50,8 @@ export interface TransportStats {
   /** Packets that were not sent: not connected yet, the socket refused, or audio that might not leave any more. */
   packetsDropped: number;
   retransmitted: number;
+  /** Their headers and payloads before encryption. */
+  retransmittedBytes: number;
   /** Packets the viewer asked for again. */
   nacks: number;
   /** Audio packets sent, without retransmissions. */

@@ -297,13 +297,13 @@ export class WebRtcTransport implements ViewerTransport {
     const { payloadType, redPayloadType } = this.#negotiated?.opus ?? AUDIO_OFFER;
     if (!audio || !audioRetransmitter) return true;
     if (!this.#maySend()) return false;
-    const depth = redPayloadType === undefined ? 0 : this.#chooseRedundancy();
-    const red = packet.red(payloadType, depth);
+    const count = redPayloadType === undefined ? 0 : packet.repeatable(this.#chooseRedundancy());
+    const red = packet.red(payloadType, count);
     const timestamp = audio.timestampOf(packet.ticks);
     this.#audioPackets++;
     if (red && redPayloadType !== undefined) {
       audioRetransmitter.send(red, timestamp, false, NO_PICTURE_ID, redPayloadType, packet.opus);
-      this.#redundantPackets += depth;
+      this.#redundantPackets += count;
       this.#redundancyBytes += red.length - packet.opus.length;
     } else {
       audioRetransmitter.send(packet.opus, timestamp, false);
@@ -339,6 +339,7 @@ export class WebRtcTransport implements ViewerTransport {
       bytesSent: streams.reduce((sum, { octets }) => sum + octets, 0) + packetsSent * RTP_HEADER_BYTES,
       packetsDropped,
       retransmitted: audioRetransmitted + (videoRetransmitter?.repeated ?? 0),
+      retransmittedBytes: (audioRetransmitter?.repeatedBytes ?? 0) + (videoRetransmitter?.repeatedBytes ?? 0),
       nacks: this.#nacks.audio + this.#nacks.video,
       plis: this.#plis,
       audioPackets: this.#audioPackets,

@@ -1,0 +1,34 @@
+import { createRegistry } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { SenderMetrics } from './metrics.js';
+import type { Sending } from './playout/session-player.js';
+import { Traffic } from './transport/traffic.js';
+
+describe('SenderMetrics', () => {
+  it('counts viewers by rung at each scrape, and those on the lowest of several rungs', async () => {
+    let sending: Sending[] = [];
+    const registry = createRegistry('test');
+    new SenderMetrics(registry, {
+      sessions: () => 1,
+      viewers: () => sending.length,
+      sending: () => sending,
+      avatars: () => new Map(),
+      capacity: 1,
+      takesSessions: () => true,
+      prefetchedMs: () => 0,
+      cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
+      traffic: () => new Traffic().totals(),
+      packetPath: 'javascript',
+    });
+    const valuesOf = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values.map((v) => v.value);
+    expect(await valuesOf('humancast_sender_rung_viewers')).toEqual([0, 0, 0, 0]);
+    const at = (rung: number, rungs: number) => ({ rung, rungs, estimateBps: 1e6 });
+    // The last one has no smaller rendition to be sent.
+    sending = [at(0, 3), at(1, 3), at(2, 3), at(2, 3), at(0, 1)];
+    expect(await valuesOf('humancast_sender_rung_viewers')).toEqual([2, 1, 2, 0]);
+    expect(await valuesOf('humancast_sender_lowest_rung_viewers')).toEqual([2]);
+    sending = [at(0, 3)];
+    expect(await valuesOf('humancast_sender_rung_viewers')).toEqual([1, 0, 0, 0]);
+    expect(await valuesOf('humancast_sender_lowest_rung_viewers')).toEqual([0]);
+  });
+});
