@@ -1,12 +1,13 @@
 /**
- * What a viewer sees when its media-sender dies, freezes or is told to stop.
+ * Measures what a viewer sees when its media-sender is killed, frozen, stopped or drained.
  *
  *     npm run build && node bench/faults.ts [--kills 30] [--json FILE]
  *
- * One viewer without a screen watches a session that speaks, through coturn. Kill and freeze: from the signal to the next
- * whole frame on a new connection; a decoder has its picture then, as a new connection begins with a keyframe. SIGTERM and
- * drain: the longest time between two frames around the change of hosts. The process that died is replaced before the next.
- * Takes about 7 minutes; ends with 1 when an aim is missed.
+ * One headless viewer watches a speaking session through coturn. Kill and freeze: time from the signal to the first complete
+ * frame
+ * on a new connection, which starts with a keyframe. SIGTERM and drain: the longest time between two frames around the
+ * change of
+ * hosts. A killed process is replaced before the next run. Takes about 7 minutes; exits with 1 if an aim is missed.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,7 +35,7 @@ interface Samples {
 async function repeat(load: SessionLoad, fault: Fault, times: number): Promise<Samples> {
   const samples: Samples = { gapsMs: [], framesAgain: [], problems: [] };
   for (let i = 0; i < times; i++) {
-    // Not always at the same place in the time between two signs of life.
+    // Varies the phase relative to the heartbeat.
     await sleep(CALM_MS + Math.random() * 500);
     const { gapMs, framesAgain, problems } = await runFault(load, fault);
     samples.gapsMs.push(gapMs.worst);
@@ -48,10 +49,10 @@ async function repeat(load: SessionLoad, fault: Fault, times: number): Promise<S
 function recovery(group: string, { gapsMs, framesAgain, problems }: Samples): Figure[] {
   const ms = { group, unit: 'ms', digits: 0 };
   return [
-    { ...ms, name: 'picture again, p50', aim: { atMost: 1500 }, value: percentile(gapsMs, 0.5) },
-    { ...ms, name: 'picture again, p95', aim: { atMost: 3000 }, value: percentile(gapsMs, 0.95) },
-    { ...ms, name: 'picture again, worst', value: Math.max(...gapsMs), note: `of ${gapsMs.length}` },
-    { group, name: 'speech again, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
+    { ...ms, name: 'video restored, p50', aim: { atMost: 1500 }, value: percentile(gapsMs, 0.5) },
+    { ...ms, name: 'video restored, p95', aim: { atMost: 3000 }, value: percentile(gapsMs, 0.95) },
+    { ...ms, name: 'video restored, worst', value: Math.max(...gapsMs), note: `of ${gapsMs.length}` },
+    { group, name: 'speech repeated, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
     { group, name: 'problems', aim: { atMost: 0 }, value: problems.length, unit: '', digits: 0 },
   ];
 }
@@ -61,7 +62,7 @@ function handOver(group: string, { gapsMs, framesAgain, problems }: Samples): Fi
   return [
     { ...ms, name: 'longest time between frames, p50', value: percentile(gapsMs, 0.5) },
     { ...ms, name: 'longest time between frames, worst', aim: { atMost: 200 }, value: Math.max(...gapsMs) },
-    { group, name: 'speech again, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
+    { group, name: 'speech repeated, worst', value: Math.max(...framesAgain) / FPS, unit: 's', note: 'GOPs are 1 s' },
     { group, name: 'problems', aim: { atMost: 0 }, value: problems.length, unit: '', digits: 0 },
   ];
 }

@@ -4,15 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { PlaybackLog } from './playback-log.ts';
 import { eventFaults } from './session-load.ts';
 
-/** What judges others has to be right itself. */
-describe('the checks of the load and fault tools', () => {
+/** Tests of the checks that the load and fault tools rely on. */
+describe('checks of the load and fault tools', () => {
   const sound = (packets: readonly (readonly [sequence: number, timestamp: number])[]) => {
     const check = new TrackCheck('audio');
     for (const [sequence, timestamp] of packets) check.add(sequence, timestamp);
     return check.faults;
   };
 
-  it('find nothing in a track without a fault, also where its numbers wrap', () => {
+  it('TrackCheck finds no fault in a correct track, also across wrap-around', () => {
     const packets = Array.from(
       { length: 5 },
       (_, i) => [(65_534 + i) & 0xffff, (4_294_966_000 + 960 * i) >>> 0] as const,
@@ -27,7 +27,7 @@ describe('the checks of the load and fault tools', () => {
     });
   });
 
-  it('find a lost packet, one that overtook another, and one that came twice', () => {
+  it('TrackCheck finds lost, reordered and duplicate packets', () => {
     expect(
       sound([
         [1, 0],
@@ -49,7 +49,7 @@ describe('the checks of the load and fault tools', () => {
     ).toMatchObject({ duplicates: 1 });
   });
 
-  it('tell a host that was silent from timestamps that are wrong', () => {
+  it('TrackCheck distinguishes a pause of the host from wrong timestamps', () => {
     expect(
       sound([
         [1, 0],
@@ -70,7 +70,7 @@ describe('the checks of the load and fault tools', () => {
     ).toMatchObject({ badTimestamps: 1 });
   });
 
-  it('measure how far a sender report is from its line', () => {
+  it('ReportLine measures the distance of a sender report from the line', () => {
     const line = new ReportLine('video');
     line.add({ ssrc: 1, ntp: 0n, rtpTimestamp: 100 });
     line.add({ ssrc: 1, ntp: 1n << 32n, rtpTimestamp: 90_100 });
@@ -79,7 +79,7 @@ describe('the checks of the load and fault tools', () => {
     expect(line.worstMs).toBeCloseTo(1);
   });
 
-  it('find a segment that was reported twice, or never', () => {
+  it('eventFaults() finds segments that were reported twice or never', () => {
     const finished = (seq: number) => ({ type: 'speech.finished', seq }) as SessionEvent;
     expect(eventFaults([finished(1), finished(2)], [1, 2])).toEqual([]);
     expect(eventFaults([finished(1), finished(1)], [1, 2])).toEqual([
@@ -88,7 +88,7 @@ describe('the checks of the load and fault tools', () => {
     ]);
   });
 
-  it('see where a new host went on, and frames that were left out', () => {
+  it('PlaybackLog finds the frame at which a new host resumed, and missing frames', () => {
     const frames = new Map(Array.from({ length: 100 }, (_, i) => [`frame ${i}`, i]));
     const playback = new PlaybackLog({ frames, gopFrames: 25, fps: 25 });
     let lost = 0;

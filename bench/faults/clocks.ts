@@ -5,15 +5,17 @@ const LIBRARIES = '/usr/lib';
 const FILE = 'faketime/libfaketime.so.1';
 
 /**
- * Wall clocks of processes that can be stepped, by libfaketime (Debian: `libfaketime`): a process looks at its file once a second.
- * Their monotonic clocks go on as they are. redis-server can't be run so (its allocator asks for the time before the library is
+ * Wall clocks of processes that can be stepped, by libfaketime (Debian: `libfaketime`); a process reads its file once a
+ * second.
+ * Monotonic clocks are not affected. redis-server does not start under it (its allocator reads the time before the library
+ * is
  * ready); for Redis see {@link EXPIRE_SOONER}.
  */
 export class Clocks {
   readonly #folder: string;
   readonly #library: string;
 
-  /** @param folder where the files go. @throws Error when libfaketime is not installed. */
+  /** @param folder folder for the offset files. @throws Error if libfaketime is not installed. */
   constructor(folder: string) {
     this.#folder = folder;
     const library = readdirSync(LIBRARIES)
@@ -23,7 +25,7 @@ export class Clocks {
     this.#library = library;
   }
 
-  /** The environment of a process with a clock of its own. */
+  /** @returns the environment of a process with its own clock. */
   environment(name: string): Record<string, string> {
     this.set(name, 0);
     return {
@@ -34,7 +36,7 @@ export class Clocks {
     };
   }
 
-  /** @param seconds how far its wall clock is ahead; negative when it is behind. */
+  /** @param seconds how far its wall clock is ahead; negative if behind. */
   set(name: string, seconds: number): void {
     writeFileSync(this.#file(name), `${seconds < 0 ? '' : '+'}${seconds}\n`);
   }
@@ -45,8 +47,9 @@ export class Clocks {
 }
 
 /**
- * What a step ahead of Redis's own clock does to what lies in it: every key with a time to live is so much nearer to its end, all
- * in one step. ARGV: milliseconds; negative ones, as by a step back, make keys live longer.
+ * Shortens the time to live of every key at once, as a forward step of Redis's clock would. ARGV: milliseconds; negative
+ * values
+ * lengthen it, as a backward step would.
  */
 export const EXPIRE_SOONER = `
 local moved = 0

@@ -2,23 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack, StackProcess } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 
-/** What can be broken, and who watches. */
+/** The stack to break, and its viewers. */
 export interface FaultScene {
   readonly stack: Stack;
-  /** Closes up to `count` viewers, with or without a goodbye, and opens others in their place. */
+  /** Closes up to `count` viewers, with or without `leave`, and opens others instead. */
   replaceViewers(count: number, options: { silently: boolean }): void;
-  /** Is told before a process is ended on purpose: any other end is a crash. */
+  /** Called before a process is ended on purpose; any other end is a crash. */
   expectEnd(process: StackProcess): void;
-  /** Starts a process again that has ended. */
+  /** Restarts a process that has ended. */
   revive(process: StackProcess): Promise<void>;
 }
 
-/** Something that goes wrong. `run` resolves when what was broken is mended; viewers may still be on their way back. */
+/** A fault. `run` resolves when it is mended; viewers may still be recovering. */
 export interface Fault<Scene extends FaultScene = FaultScene> {
   readonly name: string;
-  /** Whether the old host may still be heard when the new one begins: a planned hand-over is make-before-break. */
+  /** Whether the old host may still send when the new one starts: a planned hand-over is make-before-break. */
   readonly overlaps: boolean;
-  /** Whether media waits on its way meanwhile, and arrives late. */
+  /** Whether media is delayed meanwhile. */
   readonly delaysMedia?: boolean;
   run(scene: Scene): Promise<void>;
 }
@@ -28,12 +28,13 @@ const QUEUE_DOWN_MS = 1500;
 const SLOW_MS = 2000;
 const FULL_MS = 2000;
 const REFRESHED = 3;
-/** One a second: longer than the longest fault beside it. */
+/** Attempts, one a second: longer than the longest concurrent fault. */
 const DRAIN_ATTEMPTS = 45;
 
 /**
- * Asks again while another fault is under way: signaling cannot do it (503), or does not know a media-sender (404) that is cut
- * from redis-queue.
+ * Retries during another fault: signaling may be unable to drain (503), or not know a media-sender (404) that is cut off
+ * from
+ * redis-queue.
  */
 async function drain({ signalingUrl, apiKey }: Stack, sender: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -51,17 +52,17 @@ export const FAULTS = {
   killSender: fault('a media-sender is killed', false, async (scene) => {
     await restart(scene, await busiestSender(scene.stack), 'SIGKILL');
   }),
-  freezeSender: fault('a media-sender is frozen, and thaws', false, async ({ stack }) => {
+  freezeSender: fault('a media-sender is frozen and resumes', false, async ({ stack }) => {
     const victim = await busiestSender(stack);
     victim.signal('SIGSTOP');
     await sleep(FREEZE_MS);
     victim.signal('SIGCONT');
     await sleep(1000);
   }),
-  stopSender: fault('a media-sender is told to stop', true, async (scene) => {
+  stopSender: fault('a media-sender receives SIGTERM', true, async (scene) => {
     await restart(scene, await busiestSender(scene.stack), 'SIGTERM');
   }),
-  drainSender: fault('a media-sender is drained, and then replaced', true, async (scene) => {
+  drainSender: fault('a media-sender is drained and replaced', true, async (scene) => {
     const { stack } = scene;
     const victim = await busiestSender(stack);
     const id = senderIdOf(victim);
@@ -74,7 +75,7 @@ export const FAULTS = {
   killBoth: fault('a media-sender and a signaling process are killed at once', false, async (scene) => {
     await Promise.all([FAULTS.killSender.run(scene), FAULTS.killSignaling.run(scene)]);
   }),
-  killLoader: fault('the segment-loader is killed in the middle of a load', false, async (scene) => {
+  killLoader: fault('the segment-loader is killed during a load', false, async (scene) => {
     const { stack } = scene;
     const form = new FormData();
     form.set('file', new Blob([new Uint8Array(100_000)]), 'half.mp4');
@@ -105,10 +106,10 @@ export const FAULTS = {
   restartTurn: fault('coturn restarts', false, async ({ stack }) => {
     await stack.turn?.restart();
   }),
-  refreshPages: fault('viewers refresh their pages', false, async (scene) => {
+  refreshPages: fault('viewers reload their pages', false, async (scene) => {
     scene.replaceViewers(REFRESHED, { silently: false });
   }),
-  loseViewers: fault('viewers vanish without a word, and come back as others', false, async (scene) => {
+  loseViewers: fault('viewers disappear without leaving, and new ones join', false, async (scene) => {
     scene.replaceViewers(REFRESHED, { silently: true });
   }),
 } satisfies Record<string, Fault>;
@@ -117,12 +118,12 @@ function fault(name: string, overlaps: boolean, run: (scene: FaultScene) => Prom
   return { name, overlaps, run };
 }
 
-/** The one that plays the most. */
+/** @returns the media-sender with the most sessions. */
 async function busiestSender(stack: Stack): Promise<StackProcess> {
   const senders = stack.processes.filter(({ name }) => name === 'media-sender');
   const viewers = await Promise.all(senders.map((sender) => gauge(sender, 'humancast_sender_viewers')));
   const busiest = senders[viewers.indexOf(Math.max(...viewers))];
-  if (!busiest) throw new Error('there is no media-sender');
+  if (!busiest) throw new Error('no media-sender is running');
   return busiest;
 }
 
@@ -136,17 +137,17 @@ async function gauge({ metricsUrl }: StackProcess, name: string): Promise<number
 
 function senderIdOf(sender: StackProcess): string {
   const id = /"sender":"(snd_[^"]+)"/.exec(sender.log())?.[1];
-  if (id === undefined) throw new Error('the media-sender has not said who it is');
+  if (id === undefined) throw new Error('the media-sender has not reported its id');
   return id;
 }
 
 async function replace(scene: FaultScene, name: string, signal: NodeJS.Signals): Promise<void> {
   const victim = scene.stack.processes.find((process) => process.name === name);
-  if (!victim) throw new Error(`there is no ${name}`);
+  if (!victim) throw new Error(`no ${name} is running`);
   await restart(scene, victim, signal);
 }
 
-/** Ends a process on purpose, and starts another in its place. */
+/** Ends a process on purpose, and starts another instead. */
 async function restart(scene: FaultScene, victim: StackProcess, signal: NodeJS.Signals): Promise<void> {
   scene.expectEnd(victim);
   victim.signal(signal);
@@ -154,7 +155,7 @@ async function restart(scene: FaultScene, victim: StackProcess, signal: NodeJS.S
   await scene.revive(victim);
 }
 
-/** Every client waits, as when the disk or a fork holds the server up. */
+/** Blocks every client, as a slow disk or a fork would. */
 async function pause(url: string): Promise<void> {
   await withRedis(url, async (redis) => {
     await redis.client('PAUSE', SLOW_MS, 'ALL');

@@ -6,7 +6,7 @@ import { FAULTS, type Fault, type FaultScene, withRedis } from './faults.ts';
 import type { LinkCut, Network } from './network.ts';
 import type { SmallDisk } from './small-disk.ts';
 
-/** A stack whose network, disks and clocks are the tool's. */
+/** A stack whose network, disks and clocks the tool controls. */
 export interface HardScene extends FaultScene {
   readonly network: Network;
   readonly clocks: Clocks;
@@ -14,16 +14,16 @@ export interface HardScene extends FaultScene {
   readonly loaderDisk: SmallDisk;
 }
 
-/** What a fault breaks: two that happen at once break different parts. */
+/** The part that a fault breaks; concurrent faults break different parts. */
 type Part = 'sender' | 'sender-links' | 'signaling' | 'loader' | 'queue' | 'media' | 'turn' | 'viewers';
 
-/** A kind of fault; how it goes exactly is drawn when it is planned, so that a seed says all of it. */
+/** A kind of fault. Its details are drawn when it is planned, so that the seed determines all of them. */
 export interface FaultKind {
   readonly part: Part;
   draw(random: FuzzRandom, pace: Pace): Fault<HardScene>;
 }
 
-/** How long what is broken stays so, ms: from the least to the most. */
+/** Minimum and maximum duration of a fault, ms. */
 export interface Pace {
   readonly pauseMs: Range;
   readonly cutMs: Range;
@@ -31,13 +31,13 @@ export interface Pace {
 }
 type Range = readonly [least: number, most: number];
 
-/** Pauses are longer than every timer of the stack: leases, graces, time-outs. */
+/** Pauses longer than every timer of the stack: leases, grace periods, timeouts. */
 export const FULL_PACE: Pace = { pauseMs: [20_000, 32_000], cutMs: [1000, 30_000], fullMs: [3000, 15_000] };
-/** For a test of a minute. */
+/** Shorter durations, for a test of a minute. */
 export const SHORT_PACE: Pace = { pauseMs: [3000, 6000], cutMs: [1000, 6000], fullMs: [2000, 4000] };
 
 const CLOCK_STEPS_SECONDS = [-90, -5, 5, 90];
-/** Longer than a lease, shorter than what sessions that nobody joined may last. */
+/** Longer than a lease, shorter than the lifetime of a session that nobody joined. */
 const REDIS_STEPS_MS = [-5000, 1500, 10_000];
 const STEPPED_MS = [4000, 12_000] as const;
 const CUTS: readonly (LinkCut & { readonly what: string })[] = [
@@ -78,7 +78,7 @@ export const HARD_FAULTS = {
 
 type ClassicName = keyof typeof FAULTS;
 
-/** Faults that need nothing of ours. */
+/** Faults that need no controlled network, disk or clock. */
 function classic<Name extends ClassicName>(part: Part, names: readonly Name[]): Record<Name, FaultKind> {
   const kinds = names.map((name): [Name, FaultKind] => [name, { part, draw: () => FAULTS[name] }]);
   return Object.fromEntries(kinds) as Record<Name, FaultKind>;
@@ -133,7 +133,7 @@ function cut(part: Part, service: string, redis: 'queue' | 'media'): FaultKind {
       const [{ what, ...directions }, ms, choice] = [random.pick(CUTS), within(random, cutMs), random.next()];
       const [all, reset] = [random.chance(0.25), random.chance(0.5)];
       const who = all ? `every ${service}` : `a ${service}`;
-      const end = reset ? 'its connections break' : 'what waited arrives';
+      const end = reset ? 'its connections break' : 'held data arrives';
       return {
         name: `${who} is ${what} from redis-${redis} for ${seconds(ms)}, then ${end}`,
         overlaps: false,
@@ -149,14 +149,14 @@ function cut(part: Part, service: string, redis: 'queue' | 'media'): FaultKind {
   };
 }
 
-/** A host's wall clock leaps, and leaps back. */
+/** Steps a host's wall clock, and steps it back. */
 function stepHost(part: Part, service: string): FaultKind {
   return {
     part,
     draw: (random) => {
       const [step, ms, choice] = [random.pick(CLOCK_STEPS_SECONDS), within(random, STEPPED_MS), random.next()];
       return {
-        name: `the clock of a ${service} is ${step} s off for ${seconds(ms)}`,
+        name: `the clock of a ${service} is off by ${step} s for ${seconds(ms)}`,
         overlaps: false,
         run: async ({ clocks, ...scene }) => {
           const name = clockOf(processOf(scene, service, choice));
@@ -169,14 +169,14 @@ function stepHost(part: Part, service: string): FaultKind {
   };
 }
 
-/** What lies in Redis expires sooner or later, all at once, as when its wall clock leaps. It stays so. */
+/** Shifts all expiries in Redis at once, as a step of its wall clock would. It is not undone. */
 function stepRedis(part: Part, name: string, urlOf: (scene: HardScene) => string): FaultKind {
   return {
     part,
     draw: (random) => {
       const ms = random.pick(REDIS_STEPS_MS);
       return {
-        name: `the clock of ${name} leaps by ${ms} ms`,
+        name: `the clock of ${name} steps by ${ms} ms`,
         overlaps: false,
         run: (scene) =>
           withRedis(urlOf(scene), async (redis) => {
@@ -229,7 +229,7 @@ async function withoutMemory(redis: Redis, ms: number): Promise<void> {
   }
 }
 
-/** The name of a process's clock. */
+/** @returns the name of a process's clock. */
 export function clockOf({ name, instance }: Pick<StackProcess, 'name' | 'instance'>): string {
   return `${name}-${instance}`;
 }
@@ -237,7 +237,7 @@ export function clockOf({ name, instance }: Pick<StackProcess, 'name' | 'instanc
 function processOf({ stack }: Pick<FaultScene, 'stack'>, service: string, choice: number): StackProcess {
   const all = stack.processes.filter(({ name }) => name === service).sort((a, b) => a.instance - b.instance);
   const chosen = all[Math.floor(choice * all.length)];
-  if (!chosen) throw new Error(`there is no ${service}`);
+  if (!chosen) throw new Error(`no ${service} is running`);
   return chosen;
 }
 

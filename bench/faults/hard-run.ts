@@ -3,26 +3,26 @@ import type { RunningScene } from './hard-scene.ts';
 import type { History } from './history.ts';
 import type { Step } from './plan.ts';
 
-/** A session plays again so long after everything was mended: reconnects back off up to 8 s, a new session needs one more. */
+/** Time for a session to play again after a fault: reconnects back off up to 8 s, and a new session needs one more. */
 const RECOVERY_MS = 30_000;
-/** Somebody watches, and received something so recently. */
+/** Maximum age of the last packet of a viewer that counts as playing, ms. */
 const PLAYS_WITHIN_MS = 1500;
 const CALM_MS = 1000;
-/** Whoever has lost its host knows it by then. */
+/** Time after which a lost host has been noticed, ms. */
 const NOTICE_MS = 2000;
 const LOOK_MS = 100;
 const TICK_MS = 20;
-/** What the tool runs late by is written down from here on. */
+/** Minimum stall of this process that is recorded, ms. */
 const NOTABLE_STALL_MS = 15;
 
 export interface StepResult {
   readonly name: string;
-  /** From the end of the faults until everyone played, ms; `undefined` when somebody did not. */
+  /** Time from the end of the faults until everyone played, ms; `undefined` if somebody did not. */
   readonly recoveredMs: number | undefined;
   readonly silent: readonly string[];
 }
 
-/** Lets one or two things go wrong, mends them, and waits until everyone plays again. */
+/** Runs one or two faults and waits until everyone plays again. */
 export async function runStep(scene: RunningScene, { faults }: Step, history: History): Promise<StepResult> {
   await Promise.all(
     faults.map(async ({ fault, afterMs }) => {
@@ -56,7 +56,10 @@ export function stepLine({ name, recoveredMs, silent }: StepResult): string {
     : `${name}; all play after ${recoveredMs} ms`;
 }
 
-/** Writes down when this process ran late: what it read then had come earlier. @returns stops it. */
+/**
+ * Records stalls of this process, after which received packets are older than they appear. @returns A function that stops
+ * it.
+ */
 export function watchStalls(scene: Pick<RunningScene, 'nowMs'>, history: History): () => void {
   let lastMs = performance.now();
   const timer = setInterval(() => {

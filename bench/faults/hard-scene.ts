@@ -28,7 +28,7 @@ import { Deleter } from './workload/deleter.ts';
 export const FPS = 25;
 const AVATAR = 'faults';
 const SIZE = '160x120';
-/** Room for hours of the append-only file; all of it is memory. */
+/** Size of the disk for hours of the append-only file, in memory. */
 const QUEUE_DISK_MB = 256;
 const LOADER_DISK_MB = 128;
 const REVIVE_MS = 90_000;
@@ -39,16 +39,16 @@ export interface HardSceneOptions {
   readonly seed: number;
   readonly sessions: number;
   readonly senders: number;
-  /** How many segments there are to speak; a session speaks each once. */
+  /** Number of segments; a session speaks each once. */
   readonly segments: number;
   readonly history: History;
 }
 
-/** A stack of the tool's own, on a network, disks and clocks that it controls, with sessions under way. */
+/** A running stack with sessions, on a network, disks and clocks that the tool controls. */
 export interface RunningScene extends HardScene {
   readonly actors: readonly Actor[];
   readonly nowMs: () => number;
-  /** Everyone says what is queued, leaves, and no session is left. */
+  /** Lets everyone finish the queued segments and leave, until no session is left. */
   stop(): Promise<void>;
 }
 
@@ -88,7 +88,7 @@ export async function openHardScene(cleanup: Cleanup, options: HardSceneOptions)
     env: {
       MAX_SESSIONS: String(sessions + 2),
       RENDITIONS: `vp8:vp8:${SIZE}:200k`,
-      // All of our viewers and producers come from one address, and with one key.
+      // All viewers and producers share one address and one key.
       ...GENEROUS_LIMITS,
     },
   });
@@ -153,8 +153,9 @@ async function loadedSegments(stack: Stack, count: number): Promise<string[]> {
 }
 
 /**
- * What a supervisor does: whatever has ended is started again, after ever longer pauses while it does not get ready. One that had been
- * ready and ended without being told to is written down as a crash.
+ * Restarts processes that have ended, like a supervisor, with growing pauses until they are ready. A process that was ready
+ * and
+ * ended unexpectedly is recorded as a crash.
  */
 class Supervisor {
   readonly #stack: Stack;
@@ -175,7 +176,7 @@ class Supervisor {
     this.#expected.add(process);
   }
 
-  /** @throws Error when it does not get ready within a minute after whatever is broken should be mended. */
+  /** @throws Error if it is not ready within a minute after every fault should be mended. */
   async revive(ended: StackProcess): Promise<void> {
     const { name, instance } = ended;
     const untilMs = performance.now() + REVIVE_MS;

@@ -1,37 +1,37 @@
 import { createWriteStream, readFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** Milliseconds on the tool's monotonic clock since the run began. */
+/** Milliseconds since the start of the run, on the tool's monotonic clock. */
 const ms = z.number();
 const id = z.string();
 
-/** How a command ended for its caller; `unknown`: no answer, or one that leaves open whether it was done (5xx). */
+/** Outcome of a command for its caller; `unknown`: no answer, or one that leaves it open (5xx). */
 const outcomeSchema = z.enum(['ok', 'failed', 'unknown']);
 export type Outcome = z.infer<typeof outcomeSchema>;
 
 const commandSchema = z.object({
   type: z.literal('command'),
   command: z.enum(['speak', 'interrupt', 'end', 'delete']),
-  /** Missing for `delete`, which names no session. */
+  /** Missing for `delete`, which concerns no session. */
   session: id.optional(),
   segments: z.array(id).default([]),
-  /** Whether a `speak` replaces what is queued. */
+  /** Whether a `speak` replaces the queue. */
   interrupt: z.boolean().default(false),
   /** The `Idempotency-Key`: all attempts with one key are one command. */
   key: z.string().optional(),
   sentMs: ms,
   doneMs: ms,
   outcome: outcomeSchema,
-  /** The places in the queue that a 202 named. */
+  /** The queue positions named by a 202. */
   seqs: z.array(z.int()).default([]),
-  /** Everything up to this place is over, as the answer to an `interrupt` said. */
+  /** Queue positions up to this one have finished, by the answer to an `interrupt`. */
   interruptedSeq: z.int().optional(),
-  /** What a command that did not end with `ok` was answered. */
+  /** The answer to a command whose outcome is not `ok`. */
   answer: z.string().optional(),
 });
 export type Command = z.infer<typeof commandSchema>;
 
-/** An event as its reader received it. Members of unknown events are kept. */
+/** An event as received. Fields of unknown events are kept. */
 const eventSchema = z.object({
   type: z.literal('event'),
   session: id,
@@ -46,7 +46,7 @@ const eventSchema = z.object({
 });
 export type ReceivedEvent = z.infer<typeof eventSchema>;
 
-/** An uninterrupted run of a segment's frames, as one viewer received it on one connection. */
+/** An uninterrupted run of a segment's frames that one viewer received on one connection. */
 const frameRunSchema = z.object({
   type: z.literal('frames'),
   session: id,
@@ -57,19 +57,20 @@ const frameRunSchema = z.object({
   firstFrame: z.int(),
   lastFrame: z.int(),
   /**
-   * How many of the first frames came in one burst with the frame that was due: a connection, or a decoder that has to start anew,
-   * is sent its GOP from the keyframe on. They are decoded and not shown.
+   * Number of leading frames that arrived in one burst with the frame that was due: a new connection, or a restarted
+   * decoder, gets
+   * its GOP from the keyframe on. They are decoded and not shown.
    */
   catchUp: z.int().default(0),
   fromMs: ms,
   untilMs: ms,
-  /** Video packets that this connection had lost when the run began, and when it ended. */
+  /** Video packets lost on this connection before the run started, and before it ended. */
   lostBefore: z.int(),
   lostAfter: z.int(),
 });
 export type FrameRun = z.infer<typeof frameRunSchema>;
 
-/** When one viewer's connection received its first and its last packet, also after it was replaced. */
+/** Times of a connection's first and last packet, also after it was replaced. */
 const connectionSchema = z.object({
   type: z.literal('connection'),
   session: id,
@@ -84,13 +85,13 @@ export type ConnectionSpan = z.infer<typeof connectionSchema>;
 const faultSchema = z.object({
   type: z.literal('fault'),
   fault: z.string(),
-  /** Whether the old host may play on until its viewers have changed over. */
+  /** Whether the old host may play until its viewers have switched. */
   overlaps: z.boolean(),
-  /** Whether media that left before waits on its way, and arrives when the fault is mended. */
+  /** Whether media sent before is delayed, and arrives when the fault is mended. */
   delaysMedia: z.boolean().default(false),
   beganMs: ms,
   endedMs: ms,
-  /** Why the tool could not break, or could not mend, what it wanted to. */
+  /** The reason for which the tool could not cause or mend the fault. */
   error: z.string().optional(),
 });
 export type FaultSpan = z.infer<typeof faultSchema>;
@@ -103,32 +104,32 @@ export const historyRecordSchema = z.discriminatedUnion('type', [
   frameRunSchema,
   connectionSchema,
   faultSchema,
-  /** The tool itself ran late: what it received until `atMs` may have come up to `stallMs` earlier. */
+  /** The tool was late: what it received until `atMs` may have arrived up to `stallMs` earlier. */
   z.object({ type: z.literal('stall'), atMs: ms, stallMs: ms }),
-  /** A process ended that nobody had told to. */
+  /** A process ended unexpectedly. */
   z.object({ type: z.literal('crash'), process: z.string(), atMs: ms, log: z.string() }),
-  /** A deleted segment was asked for again. */
+  /** A deleted segment was requested again. */
   z.object({ type: z.literal('lookup'), segment: id, atMs: ms, status: z.int() }),
-  /** Everything was mended and had time to recover; `silent` are the sessions that did not play by then. */
+  /** All faults were mended, with time to recover; `silent` lists the sessions that did not play by then. */
   z.object({ type: z.literal('calm'), atMs: ms, silent: z.array(id) }),
-  /** A session's history is closed; `complete` when its events were read to `session.ended`. */
+  /** The end of a session's history; `complete` if its events were read to `session.ended`. */
   z.object({ type: z.literal('closed'), session: id, atMs: ms, complete: z.boolean() }),
 ]);
 export type HistoryRecord = z.infer<typeof historyRecordSchema>;
 export type HistoryInput = z.input<typeof historyRecordSchema>;
 
-/** Where a run writes down what it did and what it saw. */
+/** Records what a run did and saw. */
 export interface History {
   add(record: HistoryInput): void;
 }
 
-/** A history as JSON lines in a file. */
+/** Writes a history to a file as JSON lines. */
 export class HistoryFile implements History {
   readonly #file: ReturnType<typeof createWriteStream>;
 
   constructor(path: string) {
     this.#file = createWriteStream(path);
-    // An unwritable file is reported by close().
+    // close() reports an unwritable file.
     this.#file.on('error', () => {});
   }
 
@@ -136,7 +137,7 @@ export class HistoryFile implements History {
     this.#file.write(`${JSON.stringify(record)}\n`);
   }
 
-  /** Resolves when everything is in the file. @throws Error when it could not be written. */
+  /** Resolves when all records are written. @throws Error if the file could not be written. */
   async close(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#file.once('error', reject);
@@ -146,7 +147,7 @@ export class HistoryFile implements History {
   }
 }
 
-/** @throws Error naming the line that is not a record. A last line that was cut short is passed over. */
+/** @throws Error naming the invalid line. An incomplete last line is skipped. */
 export function readHistory(path: string): HistoryRecord[] {
   const lines = readFileSync(path, 'utf8').split('\n');
   const cut = lines.pop();
@@ -157,6 +158,6 @@ export function readHistory(path: string): HistoryRecord[] {
       throw new Error(`${path}:${i + 1}: ${(error as Error).message}`);
     }
   });
-  if (cut) console.error(`${path}: the last line is incomplete and was passed over`);
+  if (cut) console.error(`${path}: the last line is incomplete; skipped`);
   return records;
 }

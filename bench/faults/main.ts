@@ -1,12 +1,13 @@
 /**
- * Breaks a stack of its own, in ways that a seed chooses, while sessions are watched, speak, are interrupted and end; writes
- * down everything that happened, and checks it against what docs/operations.md promises.
+ * Runs a stack with watched, speaking, interrupted and ending sessions, causes faults that a seed chooses, records a
+ * history, and
+ * checks it against the guarantees of docs/operations.md.
  *
  *     npm run build && npm run faults -- --minutes 60
  *     npm run faults -- --minutes 5 --seed 7 --only pauseSender,cutSenderQueue
  *     npm run faults -- --check faults-history.jsonl
  *
- * Ends with 1 when a promise was broken.
+ * Exits with 1 if a guarantee is violated.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -21,18 +22,18 @@ import { HistoryFile, readHistory } from './history.ts';
 import { type FaultName, plan } from './plan.ts';
 
 const NAMES = Object.keys(HARD_FAULTS) as FaultName[];
-/** The run ends at the latest so long after its time: the last step, what is still to be said, and what is undone. */
+/** Maximum time beyond `--minutes`, for the last step, the queued speech and clean-up. */
 const OVERTIME_MS = 5 * 60_000;
 const SHOWN_VIOLATIONS = 50;
 const HELP = `npm run faults -- [options]
-  --minutes N     how long (10)
-  --seed N        which faults, when and with what; printed, and drawn where it is not given
-  --sessions N    at once (6)
-  --senders N     (3)
-  --only A,B      of: ${NAMES.join(', ')}
-  --history FILE  where the history goes, a JSON line each record (faults-history.jsonl)
-  --report FILE   where the result goes (faults-report.json)
-  --check FILE    only checks a history
+  --minutes N     duration (10)
+  --seed N        seed of the faults; printed; random by default
+  --sessions N    sessions at once (6)
+  --senders N     media-senders (3)
+  --only A,B      faults to use: ${NAMES.join(', ')}
+  --history FILE  history file, JSON lines (faults-history.jsonl)
+  --report FILE   report file (faults-report.json)
+  --check FILE    check this history and exit
 `;
 
 const { values } = parseArgs({
@@ -74,7 +75,7 @@ async function run(): Promise<void> {
     await runStep(scene, { faults: [] }, history);
     watchdog = setTimeout(
       () => {
-        console.error('the run did not end in time; ending it');
+        console.error('the run did not end in time; stopping it');
         process.kill(process.pid, 'SIGTERM');
       },
       minutes * 60_000 + OVERTIME_MS,
@@ -109,13 +110,13 @@ function report({ violations, counted }: CheckResult): void {
 function chosen(): FaultName[] {
   return (values.only?.split(',') ?? NAMES).map((name) => {
     const found = NAMES.find((known) => known === name);
-    if (!found) throw new Error(`there is no fault "${name}"; see --help`);
+    if (!found) throw new Error(`unknown fault "${name}"; see --help`);
     return found;
   });
 }
 
 function positive(name: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new Error(`${name} must be a number above 0`);
+  if (!(value > 0)) throw new Error(`${name} must be a positive number`);
   return value;
 }

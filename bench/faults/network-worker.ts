@@ -1,8 +1,9 @@
 /**
- * TCP links that can be cut, in a thread of their own: what the tool does elsewhere must not delay a heartbeat.
+ * TCP links that can be cut, in their own thread, so that the tool's other work does not delay a heartbeat.
  *
- * A cut direction delivers nothing until it is mended: bytes, and the end of the connection, wait in the kernel's buffers as
- * they would wait for a retransmission. Connections that are made meanwhile are accepted, and wait, too.
+ * A cut direction delivers nothing until it is mended: bytes and the end of the connection wait in the kernel's buffers, as
+ * they
+ * would wait for a retransmission. New connections are accepted and wait, too.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { parentPort } from 'node:worker_threads';
@@ -40,7 +41,7 @@ class Link {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** @param reset whether open connections break, instead of delivering what waits. */
+  /** @param reset whether open connections break instead of delivering what waits. */
   set(cut: LinkCut, reset: boolean): void {
     this.#cut = cut;
     for (const pair of this.#pairs) {

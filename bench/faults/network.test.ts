@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Network } from './network.ts';
 
-/** Answers each request with the same bytes, after what was asked for so far. */
+/** A server that answers each request with the same bytes, in order. */
 describe('Network', () => {
   const requests: string[] = [];
   const accepted: Socket[] = [];
@@ -45,14 +45,14 @@ describe('Network', () => {
   };
   const answer = async (socket: Socket) => String((await once(socket, 'data'))[0]);
 
-  it('passes both directions on while it is whole', async () => {
+  it('an intact link passes both directions', async () => {
     const socket = await open();
     socket.write('a');
     expect(await answer(socket)).toBe('a');
     expect(network.linksOf('sender', 'media')).toEqual([]);
   });
 
-  it('holds requests back while they are cut, and delivers them when it is mended', async () => {
+  it('a cut link holds requests back, and delivers them when mended', async () => {
     const [socket, witness] = [await open(), await open()];
     socket.write('a');
     expect(await answer(socket)).toBe('a');
@@ -64,7 +64,7 @@ describe('Network', () => {
     expect(await answer(witness)).toBe('w');
   });
 
-  it('delivers requests while only replies are cut', async () => {
+  it('a link cut in the reply direction still delivers requests', async () => {
     const socket = await open();
     socket.write('a');
     await answer(socket);
@@ -77,7 +77,7 @@ describe('Network', () => {
     expect(await answered).toBe('b');
   });
 
-  it('breaks the connections when it is mended with a reset, and nothing that was held is delivered', async () => {
+  it('mending with a reset breaks the connections, and delivers nothing that was held back', async () => {
     const socket = await open();
     socket.write('a');
     await answer(socket);

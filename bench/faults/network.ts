@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 
-/** Which directions deliver nothing: what a service sends to Redis, and what Redis sends back. */
+/** Directions that deliver nothing: from a service to Redis, and back. */
 export interface LinkCut {
   readonly requests: boolean;
   readonly replies: boolean;
@@ -24,7 +24,7 @@ export interface LinkName {
 
 const MENDED: LinkCut = { requests: false, replies: false };
 
-/** The stack's links to Redis: one port on loopback a process and Redis, so that each can be cut by itself. */
+/** The stack's links to Redis: one loopback port per process and Redis, so that each can be cut separately. */
 export class Network {
   readonly #worker = new Worker(new URL('./network-worker.ts', import.meta.url));
   readonly #links: LinkName[] = [];
@@ -38,7 +38,7 @@ export class Network {
     });
   }
 
-  /** @returns the port that leads to `targetPort`. */
+  /** @returns the port that forwards to `targetPort`. */
   async open(name: LinkName, targetPort: number): Promise<number> {
     this.#links.push(name);
     return this.#ask({ type: 'open', targetPort });
@@ -57,7 +57,7 @@ export class Network {
     await this.#ask({ type: 'set', links, cut, reset: false });
   }
 
-  /** @param options.reset whether connections break; otherwise everything that waited is delivered. */
+  /** @param options.reset whether connections break; otherwise everything held back is delivered. */
   async mend(links: readonly number[], { reset }: { reset: boolean }): Promise<void> {
     await this.#ask({ type: 'set', links, cut: MENDED, reset });
   }

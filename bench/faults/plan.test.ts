@@ -12,24 +12,24 @@ function names(seed: number, steps: number): string[][] {
 }
 
 describe('plan()', () => {
-  it('draws the same steps for the same seed, and others for another', () => {
+  it('draws the same steps for the same seed, and others for another seed', () => {
     expect(names(7, 60)).toEqual(names(7, 60));
     expect(names(8, 60)).not.toEqual(names(7, 60));
   });
 
-  it('has steps with one fault and steps with two', () => {
+  it('includes steps with one fault and steps with two', () => {
     const sizes = names(1, 100).map(({ length }) => length);
     expect(new Set(sizes)).toEqual(new Set([1, 2]));
   });
 
-  it('draws every kind once before any comes again', () => {
+  it('draws every kind once before repeating any', () => {
     const drawn = names(3, NAMES.length).flat();
     const first = drawn.slice(0, NAMES.length).map((name) => name.replaceAll(/-?\d[\d.]*/g, 'N'));
     expect(first.filter((name) => name.includes('restart')).length).toBeGreaterThan(2);
     expect(drawn.length).toBeGreaterThan(NAMES.length);
   });
 
-  it('pauses longer than the longest timer that ends a session or a connection (15 s)', () => {
+  it('draws pauses longer than the longest timer that ends a session or a connection (15 s)', () => {
     const pauses = names(5, 200)
       .flat()
       .flatMap((name) => /paused for (\d+)/.exec(name)?.[1] ?? []);

@@ -2,7 +2,7 @@ import { FuzzRandom } from '@humancast/testkit';
 import type { Fault } from './faults.ts';
 import { type FaultKind, HARD_FAULTS, type HardScene, type Pace } from './hard-faults.ts';
 
-/** One fault, or two whose times overlap. */
+/** One fault, or two that overlap in time. */
 export interface Step {
   readonly faults: readonly { readonly fault: Fault<HardScene>; readonly afterMs: number }[];
 }
@@ -10,12 +10,13 @@ export interface Step {
 export type FaultName = keyof typeof HARD_FAULTS;
 
 const PAIRS = 0.5;
-/** The second of two begins so much after the first, at most. */
+/** Maximum delay of the second fault, ms. */
 const STAGGER_MS = 3000;
 
 /**
- * Draws what goes wrong, step after step, without an end. The same seed, names and pace give the same plan: every kind comes once
- * before any comes again, in another order each time, and half of the steps have a second fault of another part.
+ * Draws an endless sequence of faults. The same seed, names and pace give the same plan: every kind occurs once before any
+ * repeats,
+ * in a new order each time, and half of the steps have a second fault of another part.
  */
 export function* plan(seed: number, names: readonly FaultName[], pace: Pace): Generator<Step, never> {
   const random = new FuzzRandom(seed);
@@ -27,7 +28,7 @@ export function* plan(seed: number, names: readonly FaultName[], pace: Pace): Ge
   };
   for (;;) {
     const first = next(() => true);
-    if (!first) throw new Error('there is no fault to choose from');
+    if (!first) throw new Error('no faults to choose from');
     const second = random.chance(PAIRS) ? next(({ part }) => part !== first.part) : undefined;
     const kinds = second ? [first, second] : [first];
     yield {

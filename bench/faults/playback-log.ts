@@ -7,19 +7,19 @@ export interface ReferenceClip {
   readonly fps: number;
 }
 
-/** A change of hands, as one viewer saw the speech around it. */
+/** A change of hosts, as one viewer saw it. */
 export interface Resumption {
   readonly epoch: number;
   readonly lastFrame: number;
   readonly firstFrame: number;
-  /** Frames shown again, counted round the clip, as it is spoken over and over: many means that some were skipped. */
+  /** Frames shown again, modulo the clip, which is spoken repeatedly: a large number means that frames were skipped. */
   readonly again: number;
 }
 
-/** Which frames of a clip one viewer was shown, by their content. */
+/** Records which frames of a clip one viewer was shown, by their content. */
 export class PlaybackLog {
   readonly resumptions: Resumption[] = [];
-  /** Forward jumps within one connection that lost nothing on the way: the host left frames out. */
+  /** Forward jumps within one connection without packet loss: the host skipped frames. */
   skips = 0;
   readonly #clip: ReferenceClip;
   #last:
@@ -34,7 +34,7 @@ export class PlaybackLog {
     const frame = this.#clip.frames.get(digest);
     const last = this.#last;
     if (frame === undefined) {
-      // Idle, which a new host also plays for an instant when the speech is not in its memory yet.
+      // Idle frames; a new host also plays them until it has loaded the speech.
       if (last && last.epoch === epoch) this.#last = undefined;
       return;
     }

@@ -3,7 +3,7 @@ import { RedisMediaStore, unpackGop } from '@humancast/shared';
 import { Redis } from 'ioredis';
 import type { ReferenceClip } from './playback-log.ts';
 
-/** Reads which frames a viewer of a segment should receive from redis-media. @throws Error when two of them are alike. */
+/** Reads the frames of a segment that viewers should receive from redis-media. @throws Error if two are equal. */
 export async function referenceOf(mediaUrl: string, segment: string): Promise<ReferenceClip> {
   const redis = new Redis(mediaUrl);
   try {
@@ -18,7 +18,7 @@ export async function referenceOf(mediaUrl: string, segment: string): Promise<Re
         frames.set(createHash('sha1').update(data).digest('base64'), frames.size);
       }
     }
-    if (frames.size !== manifest.frames) throw new Error('frames of the segment are alike: they can’t be told apart');
+    if (frames.size !== manifest.frames) throw new Error('two frames of the segment are equal');
     return { frames, gopFrames: manifest.gopFrames, fps: manifest.fps.num / manifest.fps.den };
   } finally {
     redis.disconnect();

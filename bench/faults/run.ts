@@ -3,26 +3,26 @@ import { percentile } from '../lib/stats.ts';
 import type { Fault } from './faults.ts';
 import { overlapsMs, type SessionLoad } from './session-load.ts';
 
-/** After a fault: whoever has lost the picture knows it by then. */
+/** Time after a fault until every viewer without video has noticed, ms. */
 const NOTICE_MS = 1500;
-/** After the last viewer is back, before the next thing goes wrong. */
+/** Pause after the last viewer has recovered, ms. */
 const CALM_MS = 500;
 const RECOVERY_MS = 20_000;
-/** How long a host that was replaced is still listened to. */
+/** Time for which a replaced host is still listened to, ms. */
 const GHOST_MS = 5000;
 
 export interface FaultResult {
   readonly fault: string;
-  /** From its begin until the last viewer had a picture again, ms; 0 when nobody was without one for long. */
+  /** Time from the start of the fault until the last viewer had video again, ms; 0 if no viewer lost it for long. */
   readonly recoveredMs: number;
-  /** The longest time without a new picture, over viewers, ms. */
+  /** The longest time without a new frame, over viewers, ms. */
   readonly gapMs: { readonly p50: number; readonly p95: number; readonly worst: number };
-  /** Frames of speech that were shown again by a new host, at worst. */
+  /** The largest number of speech frames that a new host repeated. */
   readonly framesAgain: number;
   readonly problems: readonly string[];
 }
 
-/** Lets one thing go wrong and waits until nobody notices any more. */
+/** Runs one fault and waits until all viewers have recovered. */
 export async function runFault(load: SessionLoad, fault: Fault): Promise<FaultResult> {
   const resumedBefore = new Map(load.sessions.map(({ playback }) => [playback, playback.resumptions.length]));
   const skipsBefore = new Map(load.sessions.map(({ playback }) => [playback, playback.skips]));
@@ -64,7 +64,7 @@ function overlapProblems(load: SessionLoad): string[] {
   return load.sessions.flatMap(({ session, viewer }) =>
     overlapsMs(viewer)
       .filter((ms) => ms > 0)
-      .map((ms) => `${session.id}: two hosts were heard at once, for ${ms.toFixed(0)} ms`),
+      .map((ms) => `${session.id}: two hosts sent at once, for ${ms.toFixed(0)} ms`),
   );
 }
 

@@ -7,7 +7,7 @@ import { SpeechLoop } from './speech-loop.ts';
 
 const EVENTS_QUIET_MS = 500;
 
-/** One session of the load, with a viewer and speech without pauses. */
+/** A session with one viewer and continuous speech. */
 export interface LoadSession {
   readonly session: NewSession;
   readonly speech: SpeechLoop;
@@ -19,13 +19,13 @@ export interface SessionLoadOptions {
   readonly stack: Stack;
   readonly avatar: string;
   readonly sessions: number;
-  /** The segment that is spoken, in the watched folder. */
+  /** Name of the segment, in the watched folder. */
   readonly segmentName: string;
   readonly segmentMs: number;
   readonly clip: (segment: string) => Promise<ReferenceClip>;
 }
 
-/** Generates load: sessions that speak all the time, each watched by a viewer; keeps what was accepted and what was shown. */
+/** Generates load: sessions that speak continuously, each with a viewer. Records accepted segments and shown frames. */
 export class SessionLoad implements FaultScene {
   readonly stack: Stack;
   readonly producer: Producer;
@@ -81,7 +81,7 @@ export class SessionLoad implements FaultScene {
     return this.sessions.map(({ viewer }) => viewer);
   }
 
-  /** @returns the sessions whose viewer does not play when the time is up. */
+  /** @returns the sessions whose viewer does not play within the time. */
   async untilAllPlay(timeoutMs: number): Promise<LoadSession[]> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -91,7 +91,7 @@ export class SessionLoad implements FaultScene {
     }
   }
 
-  /** Stops queueing speech. @returns the sessions whose queue did not become empty in time. */
+  /** Stops queueing speech. @returns the sessions whose queue did not drain in time. */
   async fallSilent(timeoutMs: number): Promise<string[]> {
     await Promise.all(this.sessions.map(({ speech }) => speech.stop()));
     const deadline = performance.now() + timeoutMs;
@@ -111,7 +111,7 @@ export class SessionLoad implements FaultScene {
     await Promise.all(this.sessions.map(({ session }) => this.producer.endSession(session.id)));
   }
 
-  /** All events of a session so far. */
+  /** @returns all events of a session so far. */
   async eventsOf(session: string): Promise<SessionEvent[]> {
     const abort = new AbortController();
     const response = await fetch(`${this.stack.signalingUrl}/v1/sessions/${session}/events?from=start`, {
@@ -120,7 +120,7 @@ export class SessionLoad implements FaultScene {
     });
     const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
     let text = '';
-    // What is there already comes at once; silence means that it was all.
+    // Past events arrive at once; silence means that there are no more.
     for (;;) {
       const chunk = await Promise.race([reader?.read(), sleep(EVENTS_QUIET_MS, undefined)]);
       if (!chunk || chunk.done) break;
@@ -140,7 +140,7 @@ export class SessionLoad implements FaultScene {
   }
 }
 
-/** What is wrong with the events of a session that was promised these places in its queue. */
+/** @returns the faults in the events of a session to which these queue positions were promised. */
 export function eventFaults(events: readonly SessionEvent[], accepted: readonly number[]): string[] {
   const faults: string[] = [];
   const count = (type: 'speech.started' | 'speech.finished', seq: number) =>
@@ -155,7 +155,7 @@ export function eventFaults(events: readonly SessionEvent[], accepted: readonly 
   return faults;
 }
 
-/** Packets of an older host that came after the first of a newer one, on connections that were still listened to. */
+/** @returns packets of an older host that arrived after the first of a newer one. */
 export function overlapsMs({ record }: LightViewer): number[] {
   return record.links.slice(1).flatMap((link, i) => {
     const older = record.links[i];

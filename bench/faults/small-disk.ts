@@ -9,28 +9,29 @@ const BLOCK = Buffer.alloc(1 << 20, 1);
 const SMALL_BLOCK = Buffer.alloc(512, 1);
 
 /**
- * A small disk of its own that can be full: a tmpfs in a mount namespace that a process of ours holds, so that nothing of it is
- * left when that process is gone. Needs root, or user namespaces.
+ * A small disk that can be filled: a tmpfs in a mount namespace held by a process, with which it disappears. Needs root, or
+ * user
+ * namespaces.
  */
 export class SmallDisk {
-  /** Runs a command where the disk is. */
+  /** Runs a command in the disk's mount namespace. */
   readonly prefix: readonly string[];
   readonly #holder: ChildProcess;
   readonly #fill: string;
 
-  /** @param path an empty folder. @throws Error when this machine does not allow it. */
+  /** @param path an empty folder. @throws Error if this machine does not allow it. */
   static async mount(path: string, megabytes: number): Promise<SmallDisk> {
     const asRoot = process.getuid?.() === 0;
     const unshare = ['--mount', '--propagation', 'private', ...(asRoot ? [] : ['--map-root-user'])];
     const args = [...unshare, 'sh', '-c', SCRIPT, 'sh', path, String(megabytes)];
     const holder = spawnTied('unshare', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
+    let output = '';
     holder.stderr?.on('data', (text) => {
-      said += String(text);
+      output += String(text);
     });
     const mounted = holder.stdout ? once(holder.stdout, 'data').then(() => true) : Promise.resolve(false);
     const failed = once(holder, 'exit').then(() => false);
-    if (!(await Promise.race([mounted, failed]))) throw new Error(`no disk of our own can be mounted: ${said.trim()}`);
+    if (!(await Promise.race([mounted, failed]))) throw new Error(`cannot mount a disk: ${output.trim()}`);
     return new SmallDisk(holder, path, asRoot);
   }
 
@@ -41,7 +42,7 @@ export class SmallDisk {
     this.prefix = ['nsenter', '--target', String(holder.pid), ...namespaces];
   }
 
-  /** Leaves no room at all. */
+  /** Fills the disk completely. */
   fill(): void {
     const file = openSync(this.#fill, 'a');
     try {
@@ -55,7 +56,7 @@ export class SmallDisk {
     rmSync(this.#fill, { force: true });
   }
 
-  /** What still runs on it keeps it. */
+  /** The disk lasts until its last process ends. */
   async close(): Promise<void> {
     if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
     const gone = once(this.#holder, 'exit');

@@ -10,15 +10,15 @@ export interface SpeechLoopOptions {
   readonly apiKey: string;
   readonly session: string;
   readonly segment: string;
-  /** Between one request and the next, ms: about the segment's length, so that the queue neither grows nor runs dry. */
+  /** Time between two requests, ms: about the segment's length, so that the queue neither grows nor drains. */
   readonly intervalMs: number;
 }
 
-/** Queues a segment again and again, and keeps the places in the queue that were accepted. */
+/** Queues a segment repeatedly, and records the accepted queue positions. */
 export class SpeechLoop {
-  /** Places in the queue that a 202 has named. */
+  /** Queue positions named by a 202. */
   readonly accepted: number[] = [];
-  /** Requests that failed: they may have been taken nevertheless. */
+  /** Failed requests, which may have been accepted nevertheless. */
   failures = 0;
   readonly #options: SpeechLoopOptions;
   readonly #done: Promise<void>;

@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 describe('SmallDisk', () => {
-  it('refuses writes while it is full, keeps what was written before, and leaves nothing behind', async () => {
+  it('rejects writes while full, keeps earlier data, and leaves nothing behind', async () => {
     const disk = await SmallDisk.mount(folder, 4);
     const within = (script: string) => run(disk.prefix[0] ?? '', [...disk.prefix.slice(1), 'sh', '-c', script]);
     try {
@@ -31,7 +31,7 @@ describe('SmallDisk', () => {
       expect((await within(`cat ${folder}/file`)).stdout).toBe('before');
       disk.empty();
       await within(`head -c 100000 /dev/zero > ${folder}/other`);
-      // Only those who were put there see it.
+      // Only processes in its mount namespace see it.
       expect(existsSync(join(folder, 'file'))).toBe(false);
     } finally {
       await disk.close();
@@ -42,7 +42,7 @@ describe('SmallDisk', () => {
 });
 
 describe('Clocks', () => {
-  it("steps a process's wall clock while it runs, and not its monotonic clock", async () => {
+  it("step a process's wall clock while it runs, and not its monotonic clock", async () => {
     const clocks = new Clocks(folder);
     const script = `
       const [wall, monotonic] = [Date.now(), performance.now()];
@@ -71,7 +71,7 @@ describe('Clocks', () => {
 });
 
 describe('EXPIRE_SOONER', () => {
-  it('moves every time to live at once, and touches no key without one', async () => {
+  it('shifts every time to live at once, and skips keys without one', async () => {
     const server = await startRedis();
     const redis = new Redis(server.url);
     try {

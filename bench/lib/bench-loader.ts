@@ -8,7 +8,7 @@ import { startRedis } from '@humancast/testkit';
 
 const GRAIN = 'noise=alls=3:allf=t';
 
-/** ffmpeg's inputs and graph, to `[v]`; sound is added to each. */
+/** ffmpeg's inputs and a filter graph that ends in `[v]`; audio is added to each. */
 export const CLIPS: Readonly<Record<'talking' | 'busy', readonly string[]>> = {
   talking: [
     '-stream_loop',
@@ -57,7 +57,7 @@ export function makeTestClip(inputs: readonly string[], seconds: number, path: s
 }
 
 export interface LoadCost {
-  /** Of the segment. */
+  /** Duration of the segment, s. */
   readonly mediaSeconds: number;
   readonly wallSeconds: number;
   readonly ffmpegCpuSeconds: number;
@@ -67,7 +67,7 @@ export interface LoadCost {
 export const cpuSecondsOf = ({ ffmpegCpuSeconds, serviceCpuSeconds }: LoadCost): number =>
   ffmpegCpuSeconds + serviceCpuSeconds;
 
-/** A segment-loader in this process, with a Redis and a folder of its own. */
+/** A segment-loader in this process, with its own Redis and folder. */
 export class BenchLoader {
   readonly folder: string;
   readonly #url: string;
@@ -102,7 +102,7 @@ export class BenchLoader {
     });
   }
 
-  /** Uploads, waits until it can be played, and counts what that took. @throws Error when it was refused. */
+  /** Uploads a file, waits until it can be played, and measures the cost. @throws Error if it is rejected. */
   async load(body: FormData): Promise<LoadCost> {
     const before = { child: childCpuSeconds(), own: ownCpuSeconds(), ms: performance.now() };
     const headers = { authorization: 'Bearer bench' };
@@ -117,7 +117,7 @@ export class BenchLoader {
     };
   }
 
-  /** The run of middle cost. */
+  /** @returns the run of median cost. */
   async medianLoad(runs: number, body: () => Promise<FormData>): Promise<LoadCost> {
     const costs: LoadCost[] = [];
     for (let run = 0; run < runs; run++) costs.push(await this.load(await body()));
@@ -130,7 +130,7 @@ export class BenchLoader {
   }
 }
 
-/** CPU seconds of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
+/** @returns CPU seconds of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
 function childCpuSeconds(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(fields[13]) + Number(fields[14])) / 100;

@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
-/** Where Node.js opens its inspector when it gets SIGUSR1. */
+/** Port on which Node.js opens its inspector on SIGUSR1. */
 const INSPECTOR = 'http://127.0.0.1:9229/json/list';
 const ATTEMPTS = 100;
 const ATTEMPT_MS = 50;
 
 /**
- * Has another Node.js process collect all of its garbage, through its inspector, which is closed again. One process at a time:
- * they all open it at the same port.
- * @throws Error when the inspector can't be reached.
+ * Makes another Node.js process collect its garbage, through its inspector, which is closed again. One process at a time,
+ * because
+ * all use the same port.
+ * @throws Error if the inspector cannot be reached.
  */
 export async function collectGarbage(pid: number): Promise<void> {
   process.kill(pid, 'SIGUSR1');
@@ -23,7 +24,7 @@ export async function collectGarbage(pid: number): Promise<void> {
       socket.once('close', () => (method === 'Runtime.evaluate' ? resolve() : reject(new Error('inspector closed'))));
       socket.send(JSON.stringify({ id, method, params }));
     });
-  // Twice: what the first finds finalizers for is only gone after the second.
+  // Runs twice: objects with finalizers are freed by the second collection.
   await ask(1, 'HeapProfiler.collectGarbage');
   await ask(2, 'HeapProfiler.collectGarbage');
   await ask(3, 'Runtime.evaluate', { expression: "process.getBuiltinModule('node:inspector').close()" });

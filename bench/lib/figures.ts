@@ -1,16 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { type Machine, machineLines } from './machine.ts';
 
-/** One measured number beside what it should be. */
+/** A measured value with its aim. */
 export interface Figure {
-  /** What it belongs to; figures of a group stand together. */
+  /** Figures of a group are printed together. */
   readonly group: string;
   readonly name: string;
-  /** Missing: reported, not judged. */
+  /** Without an aim, the value is not judged. */
   readonly aim?: { readonly atMost: number } | { readonly atLeast: number } | { readonly within: number };
   readonly value: number;
   readonly unit: string;
-  /** Digits after the point. */
+  /** Digits after the decimal point. */
   readonly digits?: number;
   readonly note?: string;
 }
@@ -25,13 +25,13 @@ export interface Report {
   readonly bench: string;
   readonly machine: Machine;
   readonly figures: readonly Figure[];
-  /** What the figures were made of. */
+  /** The raw measurements. */
   readonly raw?: unknown;
-  /** A file to write, too. */
+  /** File to write the report to. */
   readonly json?: string | undefined;
 }
 
-/** Shows a benchmark's figures; the process will end with 1 when an aim was missed. */
+/** Prints a benchmark's figures, and sets exit code 1 if an aim was missed. */
 export function reportFigures({ bench, machine, figures, raw, json }: Report): void {
   for (const line of machineLines(machine)) console.log(line);
   printFigures(figures);
@@ -56,7 +56,7 @@ export function printFigures(figures: readonly Figure[]): void {
   }
 }
 
-/** The same figures of several candidates, side by side. */
+/** Prints the same figures of several candidates side by side. */
 export function printComparison(
   title: string,
   candidates: readonly { name: string; figures: readonly Figure[] }[],

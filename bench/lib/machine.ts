@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 
-/** What a figure was measured on; without it, it is no figure. */
+/** The machine and versions that figures belong to. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryGb: number;
   readonly os: string;
-  /** Of the last minute, before anything was started: a busy machine spoils timing. */
+  /** Load average of the last minute before the start; a busy machine distorts timing. */
   readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
 }

@@ -20,7 +20,7 @@ function detect(samples: Float32Array, from: number, piece: number): number[] {
 }
 
 describe('OnsetDetector', () => {
-  it.each([128, 960, 5120, 200_000])('finds each beep to the sample, in pieces of %d', (piece) => {
+  it.each([128, 960, 5120, 200_000])('finds each beep to the sample, in chunks of %d', (piece) => {
     const onsets = detect(beeps([24_000, 72_007, 120_500], 144_000), 1_000_000, piece);
     expect(onsets).toHaveLength(3);
     for (const [i, start] of [24_000, 72_007, 120_500].entries()) {
@@ -28,17 +28,17 @@ describe('OnsetDetector', () => {
     }
   });
 
-  it('is not led astray by an echo ahead of the beep', () => {
+  it('ignores an echo before the beep', () => {
     const samples = beeps([48_000], 96_000);
     for (let i = 47_500; i < 48_000; i++) samples[i] = 0.08 * Math.sin(i);
     expect(Math.abs((detect(samples, 0, 960)[0] ?? 0) - 48_000)).toBeLessThanOrEqual(1);
   });
 
-  it('takes nothing for a beep that begins in the middle', () => {
+  it('ignores a beep that was cut off at its start', () => {
     expect(detect(beeps([0], 48_000).subarray(2000), 0, 960)).toEqual([]);
   });
 
-  it('begins anew where samples are missing', () => {
+  it('restarts after missing samples', () => {
     const detector = new OnsetDetector({ sampleRate: RATE, toneHz: 1000 });
     detector.push(0, new Float32Array(48_000));
     expect(detector.push(60_000, beeps([0], 9600))).toEqual([]);

@@ -8,10 +8,10 @@
 export class OnsetDetector {
   readonly #rate: number;
   readonly #toneHz: number;
-  /** The end of what was heard, and where it begins. */
+  /** The latest samples, and the position of the first. */
   #samples = new Float32Array(0);
   #at = Number.NaN;
-  /** Position of the first sample that was not silent, while the rest of that burst is awaited. */
+  /** Position of the first sample above silence, while the rest of that burst is awaited. */
   #loudAt: number | undefined;
   #quietSince = 0;
 
@@ -21,7 +21,7 @@ export class OnsetDetector {
   }
 
   /**
-   * @param position of the first sample, on any clock that counts samples. What is not continuous begins anew.
+   * @param position position of the first sample, on any clock that counts samples. A gap restarts the detection.
    * @returns positions of onsets, fractional.
    */
   push(position: number, samples: Float32Array): number[] {
@@ -72,10 +72,10 @@ export class OnsetDetector {
   }
 }
 
-/** Of full scale; the tone is at 0.6. */
+/** Silence threshold, share of full scale; the tone is at 0.6. */
 const SILENCE = 0.02;
-/** So much silence before a burst. */
+/** Silence required before a burst. */
 const QUIET_S = 0.2;
-/** Looked at for a burst's amplitude. */
+/** Length over which a burst's amplitude is measured. */
 const AFTER_S = 0.03;
 const BEFORE_S = 0.03;

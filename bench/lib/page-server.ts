@@ -6,7 +6,7 @@ import { type Cleanup } from '@humancast/testkit';
 import { transformWithOxc } from 'vite';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Pages of benchmarks, and the product's client as built. */
+/** Serves the benchmarks' pages and the built client. */
 const SERVED = ['/bench/', '/packages/client/dist/'];
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -14,7 +14,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.ts': 'text/javascript',
 };
 
-/** Serves this repository's bench pages on a free port of loopback, TypeScript with its types taken off. → the origin. */
+/**
+ * Serves the bench pages on a free loopback port; TypeScript is served with types removed.
+ * @returns the origin.
+ */
 export async function servePages(cleanup: Cleanup): Promise<string> {
   const server = createServer((request, response) => {
     void load(request.url ?? '/').then(

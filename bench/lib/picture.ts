@@ -6,11 +6,11 @@ import type { RecordedPacket } from './recording.ts';
 export interface Frame {
   readonly ticks: number;
   readonly data: Buffer;
-  /** When its last packet arrived, `performance.now()`. */
+  /** Arrival of its last packet, `performance.now()`. */
   readonly arrivedMs: number;
 }
 
-/** VP8 frames of packets in order (RFC 7741 §4). The last one is left out: it may not be complete. */
+/** @returns the VP8 frames of ordered packets (RFC 7741 §4), without the last, which may be incomplete. */
 export function framesOf(packets: readonly RecordedPacket[]): Frame[] {
   const frames: Frame[] = [];
   let parts: Buffer[] = [];
@@ -23,7 +23,9 @@ export function framesOf(packets: readonly RecordedPacket[]): Frame[] {
   return frames;
 }
 
-/** Mean brightness of each frame, 0 to 255, as ffmpeg decodes them. @throws Error when it yields another number of frames. */
+/**
+ * @returns the mean brightness of each frame, 0 to 255, as ffmpeg decodes it. @throws Error if the number of frames differs.
+ */
 export async function brightnessOf(frames: readonly Frame[]): Promise<number[]> {
   const ffmpeg = spawn(
     'ffmpeg',
@@ -61,7 +63,7 @@ function ivf(frames: readonly Frame[]): Buffer {
   header.write('DKIF', 0);
   header.writeUInt16LE(32, 6);
   header.write('VP80', 8);
-  // The size is in the keyframes.
+  // The keyframes contain the size.
   header.writeUInt16LE(16, 12);
   header.writeUInt16LE(16, 14);
   header.writeUInt32LE(30, 16);

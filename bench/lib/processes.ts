@@ -4,10 +4,10 @@ import { availableParallelism } from 'node:os';
 
 /** Linux's USER_HZ, the unit of /proc/PID/stat: 100 on every architecture that Node runs on. */
 const TICKS_PER_SECOND = 100;
-/** utime and stime (proc(5)), counted from behind the name, which may hold spaces. */
+/** utime and stime (proc(5)), counted from behind the name, which may contain spaces. */
 const [UTIME, STIME] = [11, 12];
 
-/** CPU time a process has used, with all its threads, s. Linux only; resolution 10 ms. */
+/** @returns the CPU time a process has used, with all its threads, s. Linux only; resolution 10 ms. */
 export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -15,8 +15,8 @@ export function cpuSeconds(pid: number): number {
 }
 
 /**
- * How long a process's main thread was ready to run and had no core, s: what others on the machine took from it. Linux
- * with schedstats only; `NaN` elsewhere.
+ * @returns the time for which a process's main thread was ready to run without a core, s. Linux with schedstats only; `NaN`
+ * elsewhere.
  */
 export function waitedSeconds(pid: number): number {
   try {
@@ -27,7 +27,10 @@ export function waitedSeconds(pid: number): number {
   }
 }
 
-/** Keeps a process, with all its threads and its children to come, to these cores. → whether that was possible. */
+/**
+ * Pins a process, with all its threads and future children, to these cores.
+ * @returns whether that was possible.
+ */
 export function pin(pid: number, cores: readonly number[]): boolean {
   try {
     execFileSync('taskset', ['-a', '-c', '-p', cores.join(','), String(pid)], { stdio: 'ignore' });

@@ -12,19 +12,19 @@ const after = new Map([
   [Number.POSITIVE_INFINITY, 110],
 ]);
 
-describe('quantile', () => {
-  it('is exact at a bound, and linear inside a bucket', () => {
+describe('quantile()', () => {
+  it("is exact at a bucket's bound, and linear inside a bucket", () => {
     const counted = countedBetween(before, after);
     expect(quantile(counted, 0.99)).toBeCloseTo(0.005, 12);
     expect(quantile(counted, 0.5)).toBeCloseTo((0.005 * 50) / 99, 12);
     expect(quantile(counted, 1)).toBeCloseTo(0.015, 12);
   });
 
-  it('counts several histograms as one', () => {
+  it('treats several histograms as one', () => {
     expect(sumOf(before, after).get(0.005)).toBe(119);
   });
 
-  it('is not a number where nothing was counted', () => {
+  it('returns NaN for an empty histogram', () => {
     expect(quantile(countedBetween(before, before), 0.5)).toBeNaN();
   });
 });

@@ -1,7 +1,7 @@
 /** A histogram's cumulative counts, by upper bound. */
 export type Buckets = ReadonlyMap<number, number>;
 
-/** Reads one histogram of a `/metrics` page (Prometheus text format), of the series that has this label. */
+/** Reads the histogram with this label from a `/metrics` page (Prometheus text format). */
 export async function readHistogram(metricsUrl: string, name: string, label: string): Promise<Buckets> {
   const text = await (await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
   const buckets = new Map<number, number>();
@@ -13,7 +13,7 @@ export async function readHistogram(metricsUrl: string, name: string, label: str
   return buckets;
 }
 
-/** What was counted between two readings. */
+/** @returns the counts between two readings. */
 export function countedBetween(before: Buckets, after: Buckets): Buckets {
   return new Map([...after].map(([bound, count]) => [bound, count - (before.get(bound) ?? 0)]));
 }
@@ -26,7 +26,7 @@ export function sumOf(...histograms: readonly Buckets[]): Buckets {
   return sum;
 }
 
-/** As Prometheus' `histogram_quantile`: linear inside a bucket; exact where the answer is a bucket's bound. */
+/** @returns a quantile like Prometheus' `histogram_quantile`: linear inside a bucket, exact at its bound. */
 export function quantile(histogram: Buckets, share: number): number {
   const sorted = [...histogram].toSorted(([a], [b]) => a - b);
   const rank = share * (sorted.at(-1)?.[1] ?? 0);

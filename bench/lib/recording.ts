@@ -5,7 +5,7 @@ import { Unwrapper } from './rtp-clock.ts';
 const CLOCK_RATES: Readonly<Record<TrackKind, number>> = { audio: 48_000, video: 90_000 };
 
 export interface RecordedPacket extends Omit<ReceivedPacket, 'track'> {
-  /** Unwrapped, so that both only grow. */
+  /** Unwrapped sequence number and timestamp, which only grow. */
   readonly index: number;
   readonly ticks: number;
 }
@@ -14,11 +14,11 @@ export interface RecordedReport extends Omit<ReceivedReport, 'track'> {
   readonly ticks: number;
 }
 
-/** Everything that arrived on one track. */
+/** All packets and reports of one track. */
 export class TrackRecording {
   readonly packets: RecordedPacket[] = [];
   readonly reports: RecordedReport[] = [];
-  /** Of its RTP clock, ticks per second. */
+  /** Rate of its RTP clock, ticks per second. */
   readonly rate: number;
   readonly #sequences = new Unwrapper(16);
   #firstTimestamp: number | undefined;
@@ -36,19 +36,19 @@ export class TrackRecording {
     this.reports.push({ ...report, ticks: this.#ticks(report.rtpTimestamp) });
   }
 
-  /** In the order they were sent in. */
+  /** @returns the packets in the order in which they were sent. */
   ordered(): RecordedPacket[] {
     return this.packets.toSorted((a, b) => a.index - b.index);
   }
 
-  /** Since the first one seen, either way: right for 6.6 hours of video. */
+  /** @returns ticks since the first packet, positive or negative; valid for 6.6 hours of video. */
   #ticks(timestamp: number): number {
     this.#firstTimestamp ??= timestamp;
     return (timestamp - this.#firstTimestamp) | 0;
   }
 }
 
-/** What a receiver got, of both tracks. */
+/** Records both tracks of a receiver. */
 export class Recording {
   readonly audio = new TrackRecording('audio');
   readonly video = new TrackRecording('video');
@@ -59,6 +59,6 @@ export class Recording {
       this.closedReason = reason;
     },
   };
-  /** Why it ended before its time. */
+  /** The reason for which the connection ended early. */
   closedReason: string | undefined;
 }

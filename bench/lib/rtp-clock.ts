@@ -1,4 +1,4 @@
-/** Sender reports' half of RFC 3550 §6.4.1: which NTP instant an RTP timestamp stands for. */
+/** Maps RTP timestamps to NTP time by sender reports (RFC 3550 §6.4.1). */
 export class RtpClock {
   readonly #rate: number;
   readonly #reports: { readonly ntp: bigint; readonly ticks: number }[] = [];
@@ -18,25 +18,25 @@ export class RtpClock {
   }
 
   /**
-   * NTP time in ms since `originNtp`, by the report nearest to it.
    * @param rtpTicks unwrapped; may have a fraction.
+   * @returns NTP time in ms since `originNtp`, by the nearest report.
    */
   ntpMs(rtpTicks: number, originNtp: bigint): number {
     let nearest = this.#reports[0];
     for (const report of this.#reports) {
       if (nearest && Math.abs(report.ticks - rtpTicks) < Math.abs(nearest.ticks - rtpTicks)) nearest = report;
     }
-    if (!nearest) throw new Error('no sender report has come');
+    if (!nearest) throw new Error('no sender report was received');
     return ntpDeltaMs(nearest.ntp, originNtp) + ((rtpTicks - nearest.ticks) / this.#rate) * 1000;
   }
 }
 
-/** Between two 32.32 fixed-point NTP times. */
+/** @returns the difference of two 32.32 fixed-point NTP times, ms. */
 export function ntpDeltaMs(to: bigint, from: bigint): number {
   return (Number(to - from) / 2 ** 32) * 1000;
 }
 
-/** Counts on over the wrap of a 16- or 32-bit number. */
+/** Counts across the wrap of a 16- or 32-bit number. */
 export class Unwrapper {
   readonly #modulus: number;
   #last: number | undefined;

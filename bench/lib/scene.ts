@@ -3,25 +3,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cleanup, Producer, type Stack, type StackOptions, startStack } from '@humancast/testkit';
 
-/** Of each process, when something goes wrong. */
+/** Number of log lines printed per process after a failure. */
 const LOG_LINES = 20;
 
-/** The whole stack as built, with clips of its own in its media folder. */
+/** The built stack, with its own clips in the media folder. */
 export interface Scene {
   readonly stack: Stack;
   readonly producer: Producer;
-  /** The first media-sender's process id. */
+  /** Process id of the first media-sender. */
   readonly senderPid: number;
 }
 
-/** A folder that is gone when the benchmark is over. */
+/** @returns A folder that is removed at the end of the benchmark. */
 export function temporaryFolder(cleanup: Cleanup): string {
   const path = mkdtempSync(join(tmpdir(), 'humancast-bench-'));
   cleanup.add(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
-/** @param options.mediaDir with `<avatar>/idle/` and `<avatar>/segments/`, filled before. */
+/** @param options.mediaDir folder with `<avatar>/idle/` and `<avatar>/segments/`, filled beforehand. */
 export async function openScene(cleanup: Cleanup, options: StackOptions & { mediaDir: string }): Promise<Scene> {
   const stack = await startStack(options);
   cleanup.add(async (failed) => {

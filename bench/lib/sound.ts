@@ -2,7 +2,7 @@ import { Decoder } from '@evan/opus';
 
 const RATE = 48_000;
 
-/** Opus to samples from −1 to 1 at 48 kHz. One decoder a stream: what it says depends on what it heard. */
+/** Decodes Opus to samples from −1 to 1 at 48 kHz. Needs one instance per stream, because decoding is stateful. */
 export class SoundDecoder {
   readonly #decoder = new Decoder({ channels: 1, sample_rate: RATE });
 
@@ -13,7 +13,7 @@ export class SoundDecoder {
   }
 }
 
-/** Root mean square. */
+/** @returns the root mean square. */
 export function levelOf(samples: Float32Array): number {
   return Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
 }

@@ -1,4 +1,8 @@
-/** Of values in any order; linear between ranks. `NaN` where there are none; what never came may be infinite. @param share 0 to 1. */
+/**
+ * @param values in any order; missing measurements may be infinite.
+ * @param share 0 to 1.
+ * @returns the percentile, linear between ranks; `NaN` without values.
+ */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const rank = (sorted.length - 1) * share;
@@ -31,7 +35,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** Ordinary least squares. */
+/** Fits a line by ordinary least squares. */
 export function fitLine(points: readonly Point[]): Line {
   const n = points.length;
   const meanX = mean(points.map(({ x }) => x));
@@ -50,9 +54,9 @@ export function fitLine(points: readonly Point[]): Line {
 }
 
 /**
- * The trend of a series whose neighbours resemble each other (a jitter buffer that has moved stays there): it is fitted
- * through the means of blocks, because the confidence interval of a fit through the values themselves would be far too
- * narrow.
+ * @returns the trend of an autocorrelated series (a jitter buffer that has moved stays there), fitted through the means of
+ * blocks,
+ * because a fit through the values would have a far too narrow confidence interval.
  */
 export function trend(points: readonly Point[], blocks = 20): Line {
   const first = Math.min(...points.map(({ x }) => x));
@@ -67,7 +71,7 @@ export function trend(points: readonly Point[], blocks = 20): Line {
   );
 }
 
-/** Student's t at 97.5 %, by Cornish and Fisher's expansion: within 1 % from 4 degrees of freedom on. */
+/** @returns Student's t at 97.5 %, by the Cornish–Fisher expansion: within 1 % from 4 degrees of freedom on. */
 function studentT975(degrees: number): number {
   const z = 1.959964;
   return z + (z ** 3 + z) / (4 * degrees) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * degrees ** 2);

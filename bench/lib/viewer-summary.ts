@@ -11,17 +11,17 @@ export interface Summary {
   readonly reordered: number;
   readonly duplicates: number;
   readonly badTimestamps: number;
-  /** Time on the timelines that was never sent, ms. */
+  /** Playout time that was never sent, ms. */
   readonly silentMs: number;
-  /** Sender reports, and how far they were from their line, ms. */
+  /** Number of sender reports, and their largest distance from the line, ms. */
   readonly reports: number;
   readonly reportLineMs: number;
   readonly firstFrameMs: { readonly p50: number; readonly p95: number };
-  /** Between two frames, each viewer's longest. */
+  /** Each viewer's longest time between two frames, ms. */
   readonly longestGapMs: { readonly p50: number; readonly p95: number; readonly worst: number };
   readonly reconnects: number;
   readonly socketLosses: number;
-  /** Changes to another connection. */
+  /** Number of changes to another connection. */
   readonly moves: number;
 }
 

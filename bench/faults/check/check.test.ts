@@ -5,7 +5,7 @@ import { checkHistory } from './check.ts';
 const FRAMES = 50;
 const SESSION = 'ses_1';
 
-/** Hand-made histories: a session that was asked for segments, and what came of it. Times in ms. */
+/** Builds the history of a session; times in ms. */
 class HistoryBuilder {
   readonly #records: HistoryInput[] = [
     { type: 'run', seed: 1, startedAt: '2026-01-01T00:00:00Z', fps: 25, plan: '' },
@@ -48,7 +48,7 @@ class HistoryBuilder {
     return this.#add({ type: 'event', session: SESSION, receivedMs: 0, event });
   }
 
-  /** Started and played to the end. */
+  /** Adds a segment that started and played to the end. */
   played(segment: string, seq: number): this {
     return this.event('speech.started', { segment, seq }).event('speech.finished', {
       segment,
@@ -98,7 +98,7 @@ class HistoryBuilder {
     return this.#add({ type: 'closed', session: SESSION, atMs: 99_000, complete });
   }
 
-  /** The rules that were broken, through the same reader as a file's. */
+  /** @returns the violated rules, after the records went through the reader of history files. */
   rules(): string[] {
     return this.result().violations.map(({ rule }) => rule);
   }
@@ -126,7 +126,7 @@ class HistoryBuilder {
 }
 
 const history = () => new HistoryBuilder();
-/** Two segments that were asked for, played and heard as they should be. */
+/** Two segments that were requested, played and received correctly. */
 const good = () =>
   history()
     .speak(['a', 'b'], [1, 2])
@@ -136,8 +136,8 @@ const good = () =>
     .frames('b', [0, 49], 3000)
     .receive(1, 500, 9000);
 
-describe('checkHistory() on what is right', () => {
-  it('finds nothing, and counts what it judged', () => {
+describe('checkHistory() on a correct history', () => {
+  it('finds no violation, and counts what it checked', () => {
     const { violations, counted } = good().event('session.ended').end(9000).close().result();
     expect(violations).toEqual([]);
     expect(counted).toMatchObject({
@@ -150,7 +150,7 @@ describe('checkHistory() on what is right', () => {
     });
   });
 
-  it('allows a new host to repeat less than the limit, also from the segment before', () => {
+  it('allows a new host to repeat frames within the limit, also of the previous segment', () => {
     const moved = history()
       .speak(['a', 'b'], [1, 2])
       .played('a', 1)
@@ -163,7 +163,7 @@ describe('checkHistory() on what is right', () => {
     expect(moved.result().counted.framesAgain).toBe(25);
   });
 
-  it('does not count what a decoder is sent to start anew as heard again', () => {
+  it('does not count the catch-up GOP of a restarted decoder as repeated', () => {
     const restarted = (catchUp: number) =>
       history().speak(['a'], [1]).frames('a', [0, 40], 0).frames('a', [25, 49], 1700, { catchUp });
     expect(restarted(16).rules()).toEqual([]);
@@ -171,11 +171,11 @@ describe('checkHistory() on what is right', () => {
     expect(restarted(14).rules()).toEqual(['frames-repeated']);
   });
 
-  it('allows a viewer that comes later to hear less', () => {
+  it('allows a late viewer to receive less', () => {
     expect(good().frames('b', [25, 49], 4000, { viewer: 'w', connection: 'other' }).rules()).toEqual([]);
   });
 
-  it('allows frames to be missing where packets were lost', () => {
+  it('allows missing frames after packet loss', () => {
     const lossy = history()
       .speak(['a'], [1])
       .frames('a', [0, 9], 0, { lostAfter: 1 })
@@ -183,7 +183,7 @@ describe('checkHistory() on what is right', () => {
     expect(lossy.rules()).toEqual([]);
   });
 
-  it('allows what an interruption cut off to be dropped, and to be missing', () => {
+  it('allows interrupted segments to be dropped, or cut off', () => {
     const cut = history()
       .speak(['a', 'b', 'c'], [1, 2, 3])
       .interrupt(2, 1000)
@@ -196,14 +196,14 @@ describe('checkHistory() on what is right', () => {
     expect(cut.rules()).toEqual([]);
   });
 
-  it('takes a command with an unknown outcome as done or not done', () => {
+  it('accepts a command with an unknown outcome as done or not done', () => {
     expect(history().speak(['a'], [], { outcome: 'unknown' }).event('session.ended').close().rules()).toEqual([]);
     expect(history().speak(['a'], [], { outcome: 'unknown' }).played('a', 1).frames('a', [0, 49], 0).rules()).toEqual(
       [],
     );
   });
 
-  it('takes attempts with one key as one command', () => {
+  it('treats attempts with one key as one command', () => {
     const retried = history()
       .speak(['a'], [], { outcome: 'unknown', key: 'k' })
       .speak(['a'], [1], { key: 'k' })
@@ -211,7 +211,7 @@ describe('checkHistory() on what is right', () => {
     expect(retried.rules()).toEqual([]);
   });
 
-  it('allows the old host to be heard for a while in a planned hand-over only', () => {
+  it('allows the old host to send for a while only in a planned hand-over', () => {
     const drained = { type: 'fault', fault: 'drain', overlaps: true, beganMs: 4000, endedMs: 6000 } as const;
     const moved = () => history().speak(['a'], [1]).receive(1, 0, 6500).receive(2, 5000, 9000);
     expect(moved().rules()).toEqual(['two-hosts']);
@@ -223,7 +223,7 @@ describe('checkHistory() on what is right', () => {
     ).toEqual(['two-hosts']);
   });
 
-  it('does not blame the hosts for media that waited on its way', () => {
+  it('does not blame the hosts for media that was delayed in transit', () => {
     const waited = { type: 'fault', fault: 'coturn', overlaps: false, beganMs: 2000, endedMs: 4500 } as const;
     const played = () => good().delete('b', 1500).interrupt(2, 1500);
     expect(
@@ -239,7 +239,7 @@ describe('checkHistory() on what is right', () => {
     ).toHaveLength(2);
   });
 
-  it('does not take a GOP that was sent again after a silence for a repetition', () => {
+  it('does not count a GOP that was sent again after a pause as repeated', () => {
     const restarted = (ms: number) =>
       history()
         .speak(['a'], [1])
@@ -249,7 +249,7 @@ describe('checkHistory() on what is right', () => {
     expect(restarted(100).rules()).toEqual(['frames-repeated']);
   });
 
-  it('does not blame the hosts for what the tool itself read late', () => {
+  it('does not blame the hosts for what the tool read late', () => {
     const moved = () => history().speak(['a'], [1]).receive(1, 0, 5100).receive(2, 5000, 9000);
     expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 120 }).rules()).toEqual([]);
     expect(moved().also({ type: 'stall', atMs: 5050, stallMs: 80 }).rules()).toEqual(['two-hosts']);
@@ -257,7 +257,7 @@ describe('checkHistory() on what is right', () => {
   });
 });
 
-describe('checkHistory() on what is wrong', () => {
+describe('checkHistory() on a broken history', () => {
   it.each<[string, () => HistoryBuilder, string[]]>([
     [
       'a segment that was finished twice',
@@ -310,19 +310,19 @@ describe('checkHistory() on what is wrong', () => {
       () => history().end(1000).speak(['a'], [1], { atMs: 2000 }),
       ['after-end'],
     ],
-    ['an end that its readers never hear of', () => history().end(1000).close({ complete: false }), ['events-lost']],
+    ['a session whose readers miss the end', () => history().end(1000).close({ complete: false }), ['events-lost']],
     [
-      'a refused speak that was done',
+      'a rejected speak that took effect',
       () => history().speak(['a'], [], { outcome: 'failed' }).played('a', 1),
       ['refused-but-done'],
     ],
     [
-      'a refused speak that was heard',
+      'a rejected speak that was played',
       () => history().speak(['a'], [], { outcome: 'failed' }).frames('a', [0, 49], 0),
       ['refused-but-done'],
     ],
     [
-      'a retry that was done again',
+      'a retry that took effect again',
       () =>
         history()
           .speak(['a'], [], { outcome: 'unknown', key: 'k' })
@@ -331,10 +331,10 @@ describe('checkHistory() on what is wrong', () => {
           .played('a', 2),
       ['queued-twice'],
     ],
-    ['a segment that nobody asked for', () => history().played('a', 1), ['unrequested', 'unrequested']],
-    ['frames heard again on the same connection', () => good().frames('b', [48, 49], 5000), ['frames-repeated']],
+    ['a segment that was never requested', () => history().played('a', 1), ['unrequested', 'unrequested']],
+    ['frames repeated on the same connection', () => good().frames('b', [48, 49], 5000), ['frames-repeated']],
     [
-      'more repeated by a new host than the limit',
+      'a new host that repeats more than the limit',
       () =>
         history()
           .speak(['a'], [1])
@@ -344,7 +344,7 @@ describe('checkHistory() on what is wrong', () => {
       ['frames-repeated'],
     ],
     [
-      'a segment heard whole, twice, by way of two reconnects',
+      'a segment received completely twice, on two connections',
       () =>
         history()
           .speak(['a'], [1])
@@ -354,27 +354,27 @@ describe('checkHistory() on what is wrong', () => {
       ['frames-repeated'],
     ],
     [
-      'segments heard in another order',
+      'segments received in another order',
       () => history().speak(['a', 'b'], [1, 2]).frames('b', [0, 49], 0).frames('a', [0, 49], 3000),
       ['frame-order'],
     ],
     [
-      'frames that were left out',
+      'missing frames',
       () => history().speak(['a'], [1]).frames('a', [0, 9], 0).frames('a', [11, 49], 440),
       ['frames-missing'],
     ],
     [
-      'frames that were left out where the host fell silent',
+      'missing frames after a pause of the host',
       () => history().speak(['a'], [1]).frames('a', [0, 9], 0).frames('a', [11, 49], 2400),
       ['frames-missing'],
     ],
     [
-      'the end of a segment that was left out where the host fell silent',
+      'a missing end of a segment after a pause of the host',
       () => history().speak(['a', 'b'], [1, 2]).played('a', 1).frames('a', [0, 48], 0).frames('b', [0, 49], 4000),
       ['frames-missing'],
     ],
     [
-      'an old host that is heard after the end of a session in a planned hand-over',
+      'an old host that sends after the end of a session in a planned hand-over',
       () =>
         history()
           .speak(['a'], [1])
@@ -385,7 +385,7 @@ describe('checkHistory() on what is wrong', () => {
       ['played-after-end'],
     ],
     [
-      'a segment that was reported as played, and cut short',
+      'a segment that was reported as played and cut short',
       () => history().speak(['a', 'b'], [1, 2]).played('a', 1).frames('a', [0, 30], 0).frames('b', [0, 49], 1300),
       ['frames-missing'],
     ],
@@ -395,7 +395,7 @@ describe('checkHistory() on what is wrong', () => {
       ['frames-missing'],
     ],
     [
-      'a segment that was reported as played, and not heard',
+      'a segment that was reported as played and not received',
       () =>
         history().speak(['a', 'b', 'c'], [1, 2, 3]).played('b', 2).frames('a', [0, 49], 0).frames('c', [0, 49], 2000),
       ['frames-missing'],
@@ -406,7 +406,7 @@ describe('checkHistory() on what is wrong', () => {
       ['two-hosts'],
     ],
     [
-      'an old host that is heard long after a planned hand-over',
+      'an old host that sends long after a planned hand-over',
       () =>
         history()
           .receive(1, 0, 20_000)
@@ -424,8 +424,8 @@ describe('checkHistory() on what is wrong', () => {
       () => history().speak(['a'], [1]).speak(['b'], [2], { interrupt: true, atMs: 1000 }).frames('a', [0, 99], 0),
       ['played-after-interrupt'],
     ],
-    ['a session that is heard after its end', () => good().end(1000), ['played-after-end']],
-    ['a deleted segment that is heard', () => good().delete('b', 1500), ['played-after-delete']],
+    ['a session that plays after its end', () => good().end(1000), ['played-after-end']],
+    ['a deleted segment that plays', () => good().delete('b', 1500), ['played-after-delete']],
     [
       'a deleted segment that comes back',
       () =>
@@ -454,13 +454,13 @@ describe('checkHistory() on what is wrong', () => {
     expect(make().rules().sort()).toEqual([...rules].sort());
   });
 
-  it('names session, time and place', () => {
+  it('reports session, time and detail of a violation', () => {
     expect(good().delete('b', 1500).result().violations).toEqual([
       {
         rule: 'played-after-delete',
         session: SESSION,
         atMs: 4960,
-        detail: 'b frames 0–49 at v was heard until 3460 ms after its deletion',
+        detail: 'b frames 0–49 at v was received until 3460 ms after its deletion',
       },
     ]);
   });

@@ -12,20 +12,20 @@ import {
 
 export interface CheckResult {
   readonly violations: readonly Violation[];
-  /** How much was judged: a check of nothing finds nothing. */
+  /** How much was checked: an empty history has no violations. */
   readonly counted: {
     readonly sessions: number;
     readonly commands: number;
-    /** Commands whose outcome their caller does not know. */
+    /** Commands whose outcome is unknown to the caller. */
     readonly unknown: number;
     readonly events: number;
     readonly accepted: number;
-    /** Queue entries by the reason for which they were over. */
+    /** Queue entries by the reason for which they finished. */
     readonly finished: Readonly<Record<string, number>>;
     readonly receivedSegments: number;
-    /** Frames that viewers received again from a new host, the most at once. */
+    /** The largest number of frames that a viewer received again from a new host. */
     readonly framesAgain: number;
-    /** Connections of viewers, and changes of a session's epoch that viewers saw. */
+    /** Viewers' connections, and the epoch changes they saw. */
     readonly connections: number;
     readonly epochChanges: number;
     readonly deletions: number;
@@ -36,7 +36,7 @@ export interface CheckResult {
 const DEFAULT_FPS = 25;
 
 /**
- * Judges a history, whatever wrote it, by the promises of docs/operations.md.
+ * Checks a history against the guarantees of docs/operations.md.
  *
  * @param limits default: those for the run's frame rate.
  */
@@ -66,7 +66,7 @@ function sessionViolations(session: SessionHistory, run: RunHistory): Violation[
   );
 }
 
-/** What is deleted is heard in no session, and does not come back. */
+/** A deleted segment is not played in any session, and does not come back. */
 function deletionViolations(records: readonly HistoryRecord[], history: RunHistory): Violation[] {
   const deletedMs = new Map<string, number>();
   for (const record of records) {
@@ -103,7 +103,7 @@ function recoveryViolations(records: readonly HistoryRecord[]): Violation[] {
     }
     if (record.type === 'crash') {
       const { process, atMs, log } = record;
-      return [{ rule: 'crash', session: undefined, detail: `${process} ended by itself: ${log}`, atMs }];
+      return [{ rule: 'crash', session: undefined, detail: `${process} ended unexpectedly: ${log}`, atMs }];
     }
     if (record.type !== 'fault' || record.error === undefined) return [];
     const detail = `${record.fault}: ${record.error}`;

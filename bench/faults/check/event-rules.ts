@@ -1,7 +1,7 @@
 import type { ReceivedEvent } from '../history.ts';
 import type { SessionHistory, SessionRule } from './session-history.ts';
 
-/** The rules for what a session's event stream says, against what its commands were answered. */
+/** Rules for a session's events, compared with the answers to its commands. */
 export const EVENT_RULES: readonly SessionRule[] = [
   eventsAreInOrder,
   acceptedIsFinishedOnce,
@@ -23,7 +23,7 @@ function eventsAreInOrder({ events }: SessionHistory) {
   );
 }
 
-/** Every queued segment is finished exactly once. */
+/** Every queued segment finishes exactly once. */
 function acceptedIsFinishedOnce({ commands, events, closed }: SessionHistory) {
   const finished = Map.groupBy(ofType(events, 'speech.finished'), ({ event }) => event.seq ?? -1);
   const twice = [...finished].filter(([, reports]) => reports.length > 1);
@@ -87,7 +87,7 @@ function nothingAfterEnd({ commands, events }: SessionHistory) {
   ];
 }
 
-/** A command that was refused (4xx) was not done. Segments are named once a session, so that this can be told. */
+/** A rejected command (4xx) has no effect. Each segment is requested once per session, so that its effect is recognized. */
 function refusedIsNotDone({ commands, seqsOf }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   return asked
@@ -107,7 +107,7 @@ function refusedIsNotDone({ commands, seqsOf }: SessionHistory) {
     });
 }
 
-/** One command is done at most once, also one whose answer was lost and that was sent again with the same key. */
+/** A command takes effect at most once, even if it is repeated with the same key after a lost answer. */
 function queuedAtMostOnce({ commands, seqsOf }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   return [...seqsOf].flatMap(([segment, seqs]) => {
@@ -131,7 +131,7 @@ function nothingUnrequested({ commands, events, frameRuns }: SessionHistory) {
     .map(({ segment, atMs, how }) => violation('unrequested', `${segment} (${how}) was never queued`, atMs));
 }
 
-/** A session that was ended says so to whoever reads its events. */
+/** Readers of an ended session's events receive `session.ended`. */
 function endIsReached({ commands, closed }: SessionHistory) {
   const end = commands.find(({ command, outcome }) => command === 'end' && outcome === 'ok');
   return end && closed && !closed.complete
@@ -151,7 +151,7 @@ function pairs<T>(list: readonly T[]): [T, T][] {
   return list.slice(1).map((after, i) => [list[i] as T, after]);
 }
 
-/** Ids of stream entries: milliseconds and a number, both decimal. */
+/** Compares ids of stream entries: milliseconds and a sequence number, both decimal. */
 function compareIds(a: string, b: string): number {
   const [aMs = '0', aNumber = '0'] = a.split('-');
   const [bMs = '0', bNumber = '0'] = b.split('-');

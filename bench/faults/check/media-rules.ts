@@ -9,7 +9,7 @@ import {
   seqOf,
 } from './session-history.ts';
 
-/** The rules for what viewers received. */
+/** Rules for the media that viewers received. */
 export const MEDIA_RULES: readonly SessionRule[] = [
   framesAtMostOnce,
   framesInQueueOrder,
@@ -20,7 +20,7 @@ export const MEDIA_RULES: readonly SessionRule[] = [
   refusedIsNotPlayed,
 ];
 
-/** Frames come once; those around a change of connection may come again, within the limit. */
+/** Frames arrive once; after a change of connection they may repeat, within the limit. */
 function framesAtMostOnce({ frameRuns }: SessionHistory, history: RunHistory) {
   const { limits } = history;
   return byViewer(frameRuns).flatMap((runs) => {
@@ -45,17 +45,20 @@ function framesAtMostOnce({ frameRuns }: SessionHistory, history: RunHistory) {
   });
 }
 
-/** On one connection, places in the queue only grow. */
+/** On one connection, queue positions only grow. */
 function framesInQueueOrder(session: SessionHistory) {
   return consecutive(session).flatMap(([before, run]) => {
     const [earlier, later] = [seqOf(session, before.segment), seqOf(session, run.segment)];
     return earlier !== undefined && later !== undefined && later < earlier
-      ? [violation('frame-order', `segment ${later} was heard after ${earlier}`, run.fromMs)]
+      ? [violation('frame-order', `segment ${later} was received after ${earlier}`, run.fromMs)]
       : [];
   });
 }
 
-/** On one connection that lost no packet, what was reported as played to its end is heard from its first frame to its last. */
+/**
+ * On one connection without packet loss, a segment reported as played to its end was received from the first frame to the
+ * last.
+ */
 function noFrameIsMissing(session: SessionHistory, { frames }: RunHistory) {
   return consecutive(session)
     .filter(([before, run]) => before.lostBefore === before.lostAfter && before.lostAfter === run.lostBefore)
@@ -68,13 +71,13 @@ function noFrameIsMissing(session: SessionHistory, { frames }: RunHistory) {
     });
 }
 
-/** The last frame of a run's segment that its connection had received before it. */
+/** @returns the last frame of the run's segment that its connection had received before. */
 function lastFrameBefore({ frameRuns }: SessionHistory, run: FrameRun): number {
   const same = frameRuns.filter(({ connection, segment }) => connection === run.connection && segment === run.segment);
   return Math.max(-1, ...same.slice(0, same.indexOf(run)).map(({ lastFrame }) => lastFrame));
 }
 
-/** Where the machine itself stood still, the host's silence is not seen as such. */
+/** Whether the host paused; a pause of the machine itself hides the host's. */
 function fellSilent(before: FrameRun, run: FrameRun, { limits: { silenceMs }, stalls }: RunHistory): boolean {
   if (run.fromMs - before.untilMs >= silenceMs) return true;
   return stalls.some(({ atMs, stallMs }) => stallMs >= silenceMs && Math.abs(run.fromMs - atMs) < 2 * stallMs);
@@ -90,14 +93,15 @@ function missingBetween(session: SessionHistory, before: FrameRun, run: FrameRun
   if (run.firstFrame > 0)
     found.push(violation('frames-missing', `${describe(run)} does not begin at frame 0`, run.fromMs));
   for (let seq = earlier + 1; seq < later; seq++) {
-    if (played(seq)) found.push(violation('frames-missing', `segment ${seq} was not heard`, run.fromMs));
+    if (played(seq)) found.push(violation('frames-missing', `segment ${seq} was not received`, run.fromMs));
   }
   return found;
 }
 
 /**
- * Of all viewers' connections, none receives anything of an older epoch once one has received something of a newer epoch. In a
- * planned hand-over the old host plays on until its viewers have changed over.
+ * Once any viewer's connection receives a newer epoch, none receives an older one. In a planned hand-over, the old host
+ * sends until
+ * its viewers have switched.
  */
 function oneHostAtATime({ connections }: SessionHistory, run: RunHistory) {
   return connections.flatMap((newer) =>
@@ -109,7 +113,7 @@ function oneHostAtATime({ connections }: SessionHistory, run: RunHistory) {
           ? [
               violation(
                 'two-hosts',
-                `epoch ${older.epoch} was heard for ${bothMs.toFixed(0)} ms beside ${newer.epoch}`,
+                `epoch ${older.epoch} sent for ${bothMs.toFixed(0)} ms beside ${newer.epoch}`,
                 newer.firstMs,
               ),
             ]
@@ -127,7 +131,7 @@ function allowedOverlapMs({ firstMs }: ConnectionSpan, { faults, limits, stalls 
   return Math.max(0, ...near.map(({ stallMs }) => stallMs));
 }
 
-/** Whatever an acknowledged interruption covers is not heard any more. */
+/** Segments covered by an acknowledged interruption are no longer received. */
 function silentAfterInterrupt(session: SessionHistory, history: RunHistory) {
   return session.commands.flatMap((command) => {
     const through = interruptedThrough(command);
@@ -154,11 +158,7 @@ function silentAfterEnd({ commands, connections }: SessionHistory, history: RunH
   return connections
     .filter(({ lastMs }) => isLate(lastMs, end.doneMs, history))
     .map(({ epoch, lastMs }) =>
-      violation(
-        'played-after-end',
-        `epoch ${epoch} was heard ${(lastMs - end.doneMs).toFixed(0)} ms after the end`,
-        lastMs,
-      ),
+      violation('played-after-end', `epoch ${epoch} sent ${(lastMs - end.doneMs).toFixed(0)} ms after the end`, lastMs),
     );
 }
 
@@ -168,24 +168,26 @@ function refusedIsNotPlayed({ commands, frameRuns }: SessionHistory) {
   const refused = new Set(asked.flatMap(({ segments }) => segments).filter((segment) => !possible.has(segment)));
   return frameRuns
     .filter(({ segment }) => refused.has(segment))
-    .map((run) => violation('refused-but-done', `${describe(run)} was heard although speak was refused`, run.fromMs));
+    .map((run) =>
+      violation('refused-but-done', `${describe(run)} was received although speak was rejected`, run.fromMs),
+    );
 }
 
-/** Whether something was received so long after it should have been silent that it must have been sent after, too. */
+/** Whether media arrived so long after it should have stopped that it must have been sent after that, too. */
 export function isLate(atMs: number, sinceMs: number, history: RunHistory): boolean {
   return atMs > sinceMs + history.limits.graceMs && !isDelayed(atMs, history);
 }
 
-/** A run that ended `graceMs` or more after it should have been silent. */
+/** Reports a run that ended `graceMs` or more after it should have stopped. */
 export function late(rule: string, run: FrameRun, sinceMs: number, what: string) {
   return violation(
     rule,
-    `${describe(run)} was heard until ${(run.untilMs - sinceMs).toFixed(0)} ms after ${what}`,
+    `${describe(run)} was received until ${(run.untilMs - sinceMs).toFixed(0)} ms after ${what}`,
     run.untilMs,
   );
 }
 
-/** Neighboring runs of one viewer on the same connection. */
+/** @returns pairs of consecutive runs of one viewer on the same connection. */
 function consecutive({ frameRuns }: SessionHistory): [FrameRun, FrameRun][] {
   return [...Map.groupBy(frameRuns, ({ viewer, connection }) => `${viewer} ${connection}`).values()].flatMap((runs) =>
     runs.slice(1).map((run, i): [FrameRun, FrameRun] => [runs[i] as FrameRun, run]),

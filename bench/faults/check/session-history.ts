@@ -1,34 +1,35 @@
 import type { Command, ConnectionSpan, FaultSpan, FrameRun, HistoryRecord, ReceivedEvent } from '../history.ts';
 
-/** What a rule found. */
+/** A violation found by a rule. */
 export interface Violation {
   readonly rule: string;
   readonly session: string | undefined;
   readonly detail: string;
-  /** When it was seen, milliseconds since the run began. */
+  /** Time of the observation, milliseconds since the start of the run. */
   readonly atMs: number | undefined;
 }
 
-/** Bounds within which the product's documentation allows what would otherwise be a violation. */
+/** Limits within which the documentation allows deviations. */
 export interface Limits {
   /**
-   * Frames that a new host may play again: the GOP it starts at (1 s), the playhead's age (0.2 s), what the old host played after
-   * the last saved playhead while redis-queue did not answer (0.8 s), and a second that a restarted redis-queue may have lost.
+   * Frames that a new host may repeat: the GOP it starts at (1 s), the playhead's age (0.2 s), what the old host played
+   * after the last
+   * saved playhead while redis-queue did not respond (0.8 s), and a second that a restarted redis-queue may have lost.
    */
   readonly repeatFrames: number;
-  /** On the same connection, a decoder that starts anew is sent its GOP up to the frame that it had last. */
+  /** Frames repeated on the same connection: a restarted decoder gets its GOP up to the last frame it had. */
   readonly restartFrames: number;
-  /** Where host or machine stood still, that GOP may not arrive as one burst, and is not told from a repetition. */
+  /** The same after a pause of the host or machine, when the GOP may not arrive as one burst and looks like a repetition. */
   readonly gopFrames: number;
-  /** A pause of this length on a connection means that the host or the machine stood still. */
+  /** A gap of this length on a connection counts as a pause of the host or machine, ms. */
   readonly silenceMs: number;
-  /** After an interrupt, an end or a deletion was acknowledged, media may still be on its way for this long. */
+  /** Time for which media may still arrive after an acknowledged interrupt, end or deletion, ms. */
   readonly graceMs: number;
-  /** In a planned hand-over, the old host may be heard beside the new one for this long. */
+  /** Time for which the old host may send beside the new one in a planned hand-over, ms. */
   readonly handOverMs: number;
-  /** A planned hand-over's viewers have changed over this long after the fault was mended. */
+  /** Time after a planned hand-over until its viewers have switched, ms. */
   readonly handOverSettleMs: number;
-  /** What waited on its way has arrived this long after the fault was mended. */
+  /** Time after a fault until delayed media has arrived, ms. */
   readonly delayedMs: number;
 }
 
@@ -45,7 +46,7 @@ export function limitsFor(fps: number): Limits {
   };
 }
 
-/** One session's part of a history, each list in the order of time. */
+/** The records of one session, each list in order of time. */
 export interface SessionHistory {
   readonly session: string;
   readonly commands: readonly Command[];
@@ -53,11 +54,11 @@ export interface SessionHistory {
   readonly frameRuns: readonly FrameRun[];
   readonly connections: readonly ConnectionSpan[];
   readonly closed: { readonly atMs: number; readonly complete: boolean } | undefined;
-  /** A segment's places in the queue, as the answers and the events name them: one, unless something went wrong. */
+  /** A segment's queue positions in answers and events: one, unless something went wrong. */
   readonly seqsOf: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
-/** What all sessions share. */
+/** Records that all sessions share. */
 export interface RunHistory {
   readonly frames: ReadonlyMap<string, number>;
   readonly faults: readonly FaultSpan[];
@@ -94,25 +95,25 @@ function sessionOf(session: string, records: readonly HistoryRecord[]): SessionH
   return { session, commands, events, frameRuns, connections, closed, seqsOf };
 }
 
-/** Whether what arrived at this instant may have left long before. */
+/** Whether media that arrived at this time may have been sent much earlier. */
 export function isDelayed(atMs: number, { faults, limits }: RunHistory): boolean {
   return faults.some(
     ({ delaysMedia, beganMs, endedMs }) => delaysMedia && beganMs <= atMs && atMs <= endedMs + limits.delayedMs,
   );
 }
 
-/** Runs of one viewer, in the order of time. */
+/** @returns the runs of each viewer, in order of time. */
 export function byViewer(frameRuns: readonly FrameRun[]): FrameRun[][] {
   return [...Map.groupBy(frameRuns, ({ viewer }) => viewer).values()];
 }
 
-/** A segment's place in the queue; `undefined` when it is not known, or not unambiguous. */
+/** @returns a segment's queue position; `undefined` if it is unknown or ambiguous. */
 export function seqOf({ seqsOf }: SessionHistory, segment: string): number | undefined {
   const seqs = seqsOf.get(segment);
   return seqs?.size === 1 ? [...seqs][0] : undefined;
 }
 
-/** Why a place in the queue was over; `undefined` while it is not. */
+/** @returns the reason for which a queue position finished; `undefined` if it has not. */
 export function finishReason({ events }: SessionHistory, seq: number): string | undefined {
   return events.find(({ event }) => event.type === 'speech.finished' && event.seq === seq)?.event.reason;
 }

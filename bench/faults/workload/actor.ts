@@ -8,24 +8,24 @@ import { Watcher } from './watcher.ts';
 
 const TURN_MS = 200;
 const RETRY_MS = 1000;
-/** Places in the queue that are kept filled: enough that a pause of the producer is not heard. */
+/** Number of segments kept queued, so that a pause of the producer leaves no gap. */
 const QUEUED_AHEAD = 3;
 const MOST_AT_ONCE = 3;
 const MOST_VIEWERS = 3;
-/** After the last segment was queued, how long the session may take to say everything. */
+/** Time for the session to play everything after the last segment was queued, ms. */
 const SAY_ALL_MS = 45_000;
 const EVENTS_MS = 45_000;
-/** A media-sender that is frozen may be heard again: a session's viewers go on listening for so long after its end. */
+/** Time for which viewers keep listening after the session's end, because a frozen media-sender may send again. */
 const LISTEN_AFTER_END_MS = 3000;
 
-/** How often a turn does something other than to speak; a turn lasts 0.2 s. */
+/** Probabilities of actions other than speak in a turn of 0.2 s. */
 const CHANCE = { interrupt: 0.012, replace: 0.1, end: 0.002, come: 0.006, leave: 0.006, vanish: 0.004 };
 
 export interface ActorOptions {
   readonly number: number;
   readonly stack: Stack;
   readonly avatar: string;
-  /** What is spoken, each once a session: what is heard then says which request it answers. */
+  /** Segments to speak, each once per session, so that received frames identify the request. */
   readonly segments: readonly string[];
   readonly commands: Commands;
   readonly catalog: Catalog;
@@ -43,7 +43,7 @@ interface Scene {
   readonly watchers: Watcher[];
 }
 
-/** A producer and its viewers: one session after another, each spoken to, interrupted, joined, left, and ended. */
+/** A producer and its viewers, which run one session after another: speak, interrupt, join, leave, end. */
 export class Actor {
   readonly #options: ActorOptions;
   readonly #abort = new AbortController();
@@ -63,17 +63,17 @@ export class Actor {
     return this.#sessions;
   }
 
-  /** What is to be named when it does not play: its session, or that it has none. */
+  /** @returns how to name it if it does not play: its session, or that it has none. */
   get name(): string {
     return this.#scene?.session ?? `actor ${this.#options.number} has no session`;
   }
 
-  /** Whether somebody watches and receives something, or did a moment ago. */
+  /** Whether a viewer is receiving media, or did a moment ago. */
   playedWithin(ms: number): boolean {
     return performance.now() - this.#lastPlayedMs < ms;
   }
 
-  /** A further segment, to be spoken in the session that there is. */
+  /** Adds a segment to be spoken in the current session. */
   offer(segment: string): void {
     this.#offered.push(segment);
   }
@@ -85,7 +85,7 @@ export class Actor {
     this.#join(scene);
   }
 
-  /** What is queued is said, the session ends, and no other begins. */
+  /** Waits until the queue has been played and the session has ended; starts no other. */
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#done;
@@ -125,12 +125,12 @@ export class Actor {
     await sleep(LISTEN_AFTER_END_MS);
     this.#scene = undefined;
     this.#lastPlayedMs = performance.now();
-    // A session that could not be ended has no last event to wait for, and the next one is wanted.
+    // A session that could not be ended has no last event to wait for.
     await scene.events.close(ended ? EVENTS_MS : 0);
     for (const watcher of scene.watchers) watcher.close();
   }
 
-  /** @returns whether there is another. */
+  /** @returns whether there is another segment to speak. */
   async #turn(scene: Scene): Promise<boolean> {
     const { random, commands } = this.#options;
     this.#look(scene);

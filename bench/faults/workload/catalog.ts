@@ -6,7 +6,7 @@ export interface KnownFrame {
   readonly frame: number;
 }
 
-/** All segments that are spoken, by what their frames contain: what a viewer receives says which segment it is. */
+/** All spoken segments by the content of their frames, which identifies the segment a viewer receives. */
 export class Catalog {
   readonly #frames = new Map<string, KnownFrame>();
   readonly #mediaUrl: string;
@@ -17,18 +17,19 @@ export class Catalog {
     this.#history = history;
   }
 
-  /** Reads a segment's frames from redis-media. @throws Error when one of them is also another segment's. */
+  /** Reads a segment's frames from redis-media. @throws Error if one equals a frame of another segment. */
   async add(segment: string): Promise<void> {
     const { frames } = await referenceOf(this.#mediaUrl, segment);
     for (const [digest, frame] of frames) {
       const other = this.#frames.get(digest);
-      if (other && other.segment !== segment) throw new Error(`segments ${segment} and ${other.segment} look alike`);
+      if (other && other.segment !== segment)
+        throw new Error(`segments ${segment} and ${other.segment} have an equal frame`);
       this.#frames.set(digest, { segment, frame });
     }
     this.#history.add({ type: 'segment', segment, frames: frames.size });
   }
 
-  /** @returns `undefined` for idle frames, and for frames of which something was lost. */
+  /** @returns `undefined` for idle frames and incomplete frames. */
   find(digest: string): KnownFrame | undefined {
     return this.#frames.get(digest);
   }

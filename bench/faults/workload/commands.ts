@@ -29,7 +29,7 @@ export interface CommandsOptions {
   readonly nowMs: () => number;
 }
 
-/** A producer's requests, and what became of them: done, refused, or unknown to whoever asked. */
+/** A producer's requests and their outcomes: done, rejected, or unknown. */
 export class Commands {
   readonly #options: CommandsOptions;
 
@@ -37,16 +37,16 @@ export class Commands {
     this.#options = options;
   }
 
-  /** @returns `undefined` when none could be made, or the answer was lost. */
+  /** @returns `undefined` if no session was created, or the answer was lost. */
   async createSession(avatar: string): Promise<{ id: string; token: string } | undefined> {
     const { outcome, body } = await this.#signaling('POST', '/v1/sessions', { avatar });
     return outcome === 'ok' ? sessionSchema.parse(body) : undefined;
   }
 
   /**
-   * Attempts with one key are one command, so one whose outcome is unknown is sent again.
+   * Attempts with one key are one command, so a command with an unknown outcome is repeated.
    *
-   * @returns the places in the queue; empty when it was refused, `undefined` when nobody knows.
+   * @returns the queue positions; empty if it was rejected, `undefined` if the outcome is unknown.
    */
   async speak(session: string, segments: readonly string[], interrupt: boolean): Promise<number[] | undefined> {
     const common = { command: 'speak' as const, session, segments: [...segments], interrupt, key: randomUUID() };
@@ -63,7 +63,7 @@ export class Commands {
     );
   }
 
-  /** Is asked for until it is answered. @returns whether it was, within the attempts. */
+  /** Repeats until it is answered. @returns whether it was, within the attempts. */
   async end(session: string): Promise<boolean> {
     return this.#untilDone({ command: 'end', session }, () => this.#signaling('DELETE', `/v1/sessions/${session}`));
   }
@@ -72,7 +72,7 @@ export class Commands {
     return (await this.#loader('PUT', `/v1/avatars/${avatar}`, {})).outcome === 'ok';
   }
 
-  /** @returns the segment's id when it can be played. */
+  /** @returns the segment's id once it can be played. */
   async upload(avatar: string, name: string, clip: Blob): Promise<string | undefined> {
     const form = new FormData();
     form.set('file', clip, `${name}.mov`);
@@ -86,19 +86,19 @@ export class Commands {
     return this.#untilDone({ command: 'delete', segments: [segment] }, ask);
   }
 
-  /** @param segments those it has. */
+  /** @param segments the avatar's segments. */
   deleteAvatar(avatar: string, segments: readonly string[]): Promise<boolean> {
     const ask = () => this.#loader('DELETE', `/v1/avatars/${avatar}`);
     return this.#untilDone({ command: 'delete', segments: [...segments] }, ask);
   }
 
-  /** Asks for a segment that was deleted. */
+  /** Requests a deleted segment. */
   async lookUp(segment: string): Promise<void> {
     const { status } = await this.#loader('GET', `/v1/segments/${segment}`);
     this.#options.history.add({ type: 'lookup', segment, atMs: this.#options.nowMs(), status });
   }
 
-  /** A command to a session, sent again under the same key while its outcome is unknown. */
+  /** Sends a command to a session, and repeats it under the same key while its outcome is unknown. */
   async #command(
     common: Pick<CommandInput, 'command' | 'session' | 'segments' | 'interrupt'> & { key: string },
     body: unknown,
@@ -114,12 +114,12 @@ export class Commands {
     }
   }
 
-  /** For what may be asked for twice. @returns whether it is certain to be done. */
+  /** Repeats an idempotent request. @returns whether it is certainly done. */
   async #untilDone(common: Pick<CommandInput, 'command' | 'session' | 'segments'>, ask: () => Promise<Answer>) {
     for (let attempt = 1; attempt <= 2 * ATTEMPTS; attempt++) {
       const sentMs = this.#options.nowMs();
       const answer = await ask();
-      // It may be an attempt before this that did it, or never have been there.
+      // An earlier attempt may have done it, or it never existed.
       const gone = answer.status === 404 && attempt > 1;
       this.#note({ ...common, sentMs }, gone ? { ...answer, outcome: 'unknown' } : answer);
       if (answer.outcome === 'ok') return true;

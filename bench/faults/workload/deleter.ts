@@ -8,10 +8,10 @@ import type { Commands } from './commands.ts';
 
 const EVERY_MS = [6000, 12_000] as const;
 const LIVES_MS = [500, 8000] as const;
-/** Of what was deleted, the newest are asked for again, as long as the run lasts. */
+/** Number of the newest deleted segments that are looked up until the end of the run. */
 const LOOKED_UP = 20;
 const LOOK_EVERY_MS = 3000;
-/** Sessions that are to speak a segment before it is deleted. */
+/** Number of sessions that speak a segment before it is deleted. */
 const SPOKEN_BY = 2;
 const CLIP = { seconds: 2, fps: 25, size: '160x120' };
 
@@ -21,11 +21,11 @@ export interface DeleterOptions {
   readonly commands: Commands;
   readonly catalog: Catalog;
   readonly random: FuzzRandom;
-  /** For clips before they are uploaded. */
+  /** Folder for clips before they are uploaded. */
   readonly folder: string;
 }
 
-/** Uploads segments that nobody has seen before, has them spoken, deletes them in the middle, and looks whether they come back. */
+/** Uploads new segments, has them spoken, deletes them while they play, and checks that they do not come back. */
 export class Deleter {
   readonly #options: DeleterOptions;
   readonly #abort = new AbortController();
@@ -60,11 +60,11 @@ export class Deleter {
     const path = join(folder, `deleted-${number}.mov`);
     await makeBusyClip(path, { ...CLIP, seed: 10_000 + number });
     const clip = new Blob([await readFile(path)]);
-    // Every third has an avatar to itself, which is what is deleted.
+    // Every third segment has its own avatar, which is deleted.
     const own = number % 3 === 0 ? `gone-${number}` : undefined;
     if (own !== undefined && !(await commands.defineAvatar(own))) return;
     const segment = await commands.upload(own ?? avatar, `deleted-${number}`, clip);
-    // Its frames can't be read while redis-media is away; then it is deleted without having been heard.
+    // Its frames can't be read while redis-media is down; then it is deleted without being spoken.
     const known =
       segment !== undefined &&
       (await catalog.add(segment).then(

@@ -5,7 +5,7 @@ import { EventSourceParserStream } from 'eventsource-parser/stream';
 import type { History } from '../history.ts';
 
 const RETRY_MS = 300;
-/** A stream that says nothing for so long, not even its heartbeat, is given up for another. */
+/** Silence after which a stream without heartbeats is replaced, ms. */
 const SILENCE_MS = 20_000;
 
 export interface EventReaderOptions {
@@ -15,9 +15,9 @@ export interface EventReaderOptions {
   readonly nowMs: () => number;
 }
 
-/** Reads a session's events from its start to its end, through whatever breaks, each time from where it was. */
+/** Reads a session's events from start to end across failures, resuming each time. */
 export class EventReader {
-  /** Places in the queue that are over. */
+  /** Queue positions that have finished. */
   readonly finished = new Set<number>();
   /** Whether `session.ended` was read. */
   ended = false;
@@ -26,7 +26,7 @@ export class EventReader {
   readonly #done: Promise<void>;
   #lastId: string | undefined;
   #turn = 0;
-  /** The server says that there is nothing to be read, and never will be. */
+  /** The server reports that the events do not exist. */
   #gone = false;
 
   constructor(options: EventReaderOptions) {
@@ -34,7 +34,7 @@ export class EventReader {
     this.#done = this.#read();
   }
 
-  /** Waits for the end of the session, and writes down whether it came. */
+  /** Waits for the end of the session, and records whether it came. */
   async close(timeoutMs: number): Promise<void> {
     const timer = setTimeout(() => this.#abort.abort(), timeoutMs);
     await this.#done;

@@ -20,7 +20,7 @@ function record(frames: readonly (readonly [digest: string, arrivedMs: number, m
 }
 
 describe('FrameRunRecorder', () => {
-  it('writes consecutive frames of a segment as one run', () => {
+  it('records consecutive frames of a segment as one run', () => {
     expect(
       record([
         ['a0', 0],
@@ -35,7 +35,7 @@ describe('FrameRunRecorder', () => {
     ]);
   });
 
-  it('begins a new run after a missing frame, after idle and on another connection', () => {
+  it('starts a new run after a missing frame, after idle and on another connection', () => {
     const runs = record([
       ['a0', 0],
       ['a2', 40, { lost: 1 }],
@@ -51,7 +51,7 @@ describe('FrameRunRecorder', () => {
     ]);
   });
 
-  it('counts the leading frames that came in one burst, which may pause once, and no later ones', () => {
+  it('counts the leading frames of one burst, which may pause once', () => {
     const arrivals = [0, 1, 30, 31, 71, 111, 112];
     expect(record(arrivals.map((atMs, i) => [`a${25 + i}`, atMs]))).toMatchObject([
       { firstFrame: 25, lastFrame: 31, catchUp: 3 },

@@ -9,14 +9,14 @@ export interface FrameRunRecorderOptions {
   readonly viewer: string;
   readonly catalog: Pick<Catalog, 'find'>;
   readonly history: History;
-  /** `performance.now()` when the run began. */
+  /** `performance.now()` at the start of the run. */
   readonly originMs: number;
 }
 
-/** Frames that come closer together than this came in one burst, ms: half of what lies between two frames at 25 a second. */
+/** Maximum time between two frames of a burst, ms: half a frame at 25 fps. */
 const BURST_GAP_MS = 20;
 
-/** Writes down what one viewer receives, as uninterrupted runs of a segment's frames. */
+/** Records the uninterrupted runs of a segment's frames that one viewer receives. */
 export class FrameRunRecorder {
   readonly #options: FrameRunRecorderOptions;
   #run: (Run & { catchUp: number }) | undefined;
@@ -63,13 +63,13 @@ export class FrameRunRecorder {
     };
   }
 
-  /** A burst goes on after one pause, which may be the sender's or this process's own, and ends with two. */
+  /** A burst goes on after one pause, of the sender or of this process, and ends with the second. */
   #countCatchUp(run: Run & { catchUp: number }, index: number, gapMs: number): void {
     if (run.catchUp < index - 2) return;
     if (gapMs < BURST_GAP_MS) run.catchUp = index;
   }
 
-  /** What is under way is over. */
+  /** Ends the current run. */
   flush(): void {
     if (this.#run) this.#options.history.add(this.#run);
     this.#run = undefined;

@@ -3,7 +3,7 @@ import type { History } from '../history.ts';
 import type { Catalog } from './catalog.ts';
 import { FrameRunRecorder } from './frame-run-recorder.ts';
 
-/** A connection that was replaced is listened to for so long: longer than any pause after which its host may go on. */
+/** Time for which a replaced connection is still read, ms: longer than any pause after which its host may resume. */
 const GHOST_MS = 45_000;
 
 export interface WatcherOptions {
@@ -16,7 +16,7 @@ export interface WatcherOptions {
   readonly originMs: number;
 }
 
-/** One viewer of a session, who writes down what is received on each of its connections, replaced ones included. */
+/** A viewer that records what each of its connections receives, replaced ones included. */
 export class Watcher {
   readonly #viewer: LightViewer;
   readonly #recorder: FrameRunRecorder;
@@ -42,7 +42,7 @@ export class Watcher {
     return this.#viewer.playing;
   }
 
-  /** @param options.silently without a goodbye. */
+  /** @param options.silently whether to omit `leave`. */
   close(options: { silently?: boolean } = {}): void {
     this.#viewer.close(options);
     this.#recorder.flush();

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /**
- * The client makes its connections itself; this is how a page gets to see them.
- * @returns puts things back as they were.
+ * Gives a page access to the peer connections that the client makes.
+ * @returns A function that undoes it.
  */
 export function watchPeers(seen: (peer: RTCPeerConnection) => void): () => void {
   const Original = RTCPeerConnection;
