@@ -17,6 +17,7 @@ import {
   packGop,
   type SegmentManifest,
 } from '@humancast/shared';
+import { makeManifest } from '@humancast/testkit';
 import { OpusEncoder } from '../services/media-sender/dist/audio/opus-encoder.js';
 import { BandwidthEstimator } from '../services/media-sender/dist/congestion/bandwidth-estimator.js';
 import { MediaCache } from '../services/media-sender/dist/media/media-cache.js';
@@ -61,23 +62,13 @@ function cacheOfOneClip(): MediaCache {
 }
 
 function clipOf(cache: MediaCache, role: SegmentManifest['role']): SegmentClip {
-  const manifest: SegmentManifest = {
-    version: 1,
-    id: 'seg_bench0001',
-    avatar: 'bench',
-    name: 'bench',
+  const manifest = makeManifest({
     role,
-    source: 'upload',
-    state: 'complete',
-    createdAtMs: 0,
-    fps: { num: 30, den: 1 },
     frames: 30 * CLIP_SECONDS,
-    gopFrames: 30,
-    markFrames: [],
     pcmSamples: 24_000 * CLIP_SECONDS,
     durationSamples: 48_000 * CLIP_SECONDS,
     renditions: [{ id: 'vp8', codec: 'vp8', width: 1280, height: 720, bitrateBps: 1_500_000, bytes: 1 }],
-  };
+  });
   return new SegmentClip(manifest, { cache, prefetchSamples: PREFETCH_SAMPLES, codecs: new Set(['vp8']) });
 }
 

@@ -1,3 +1,4 @@
+import { makeManifest } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PCM_CHUNK_SAMPLES, type SegmentManifest, summaryOf } from '../src/media/manifest.js';
 import type { MediaStore } from '../src/media/media-store.js';
@@ -38,7 +39,7 @@ export function mediaStoreSuite(
 
     async function load(options: Partial<SegmentManifest> & { ttlSeconds?: number } = {}): Promise<SegmentManifest> {
       const { ttlSeconds, ...overrides } = options;
-      const manifest = makeManifest(overrides);
+      const manifest = manifestOf(overrides);
       await writeParts(store, manifest);
       await store.putManifest(manifest, ttlSeconds === undefined ? { pinned: true } : { pinned: false, ttlSeconds });
       return manifest;
@@ -64,7 +65,7 @@ export function mediaStoreSuite(
     });
 
     it('shows a segment only once its manifest is written', async () => {
-      const manifest = makeManifest({ avatar: newAvatar() });
+      const manifest = manifestOf({ avatar: newAvatar() });
       await writeParts(store, manifest);
       expect(await store.list(manifest.avatar)).toEqual([]);
       await store.putManifest(manifest, { pinned: true });
@@ -190,7 +191,7 @@ export function mediaStoreSuite(
     });
 
     it('removes parts without a manifest when they expire', async () => {
-      const manifest = makeManifest();
+      const manifest = manifestOf();
       await writeParts(store, manifest);
       await harness.passTime(86_400);
       expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
@@ -198,7 +199,7 @@ export function mediaStoreSuite(
     });
 
     it('removes the parts of a segment that will have no manifest', async () => {
-      const manifest = makeManifest();
+      const manifest = manifestOf();
       await writeParts(store, manifest);
       await store.discardParts(manifest);
       expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
@@ -237,7 +238,7 @@ export function mediaStoreSuite(
     });
 
     it('removes the parts of an open segment, which its manifest does not count yet', async () => {
-      const open = makeManifest({ state: 'open', frames: 0, pcmSamples: 0 });
+      const open = manifestOf({ state: 'open', frames: 0, pcmSamples: 0 });
       await writeParts(store, { ...open, pcmSamples: 1 });
       await store.putManifest(open, { pinned: false, ttlSeconds: 60 });
       await store.delete(open.id);
@@ -264,7 +265,7 @@ export function mediaStoreSuite(
     });
 
     it('rejects an invalid manifest', async () => {
-      await expect(store.putManifest(makeManifest({ avatar: '../etc' }), { pinned: true })).rejects.toThrow();
+      await expect(store.putManifest(manifestOf({ avatar: '../etc' }), { pinned: true })).rejects.toThrow();
     });
 
     it('keeps the order of an idle playlist, and can empty it', async () => {
@@ -285,7 +286,7 @@ export function mediaStoreSuite(
       const harness = await makeHarness({ limitBytes: 8_000_000 });
       try {
         const { store } = harness;
-        const manifest = makeManifest();
+        const manifest = manifestOf();
         await writeParts(store, manifest);
         await store.putManifest(manifest, { pinned: true });
         const filler = await fill(store);
@@ -293,7 +294,7 @@ export function mediaStoreSuite(
         expect(filler.error).toMatchObject({ code: 'media_store_full', status: 507 });
         expect(await store.isWhole(manifest.id)).toBe(true);
         expect(await store.delete(filler.id)).toBe(true);
-        await writeParts(store, makeManifest());
+        await writeParts(store, manifestOf());
       } finally {
         await harness.close();
       }
@@ -303,7 +304,7 @@ export function mediaStoreSuite(
 
 /** Writes pinned GOPs of a megabyte until the store rejects one. */
 async function fill(store: MediaStore): Promise<{ id: string; written: number; error: unknown }> {
-  const manifest = makeManifest({ frames: 1, gopFrames: 1, pcmSamples: 0 });
+  const manifest = manifestOf({ frames: 1, gopFrames: 1, pcmSamples: 0 });
   for (let written = 0; written < 100; written++) {
     try {
       await store.writeGop(manifest.id, 'vp8', written, Buffer.alloc(1_000_000, written));
@@ -334,24 +335,7 @@ function newAvatar(): string {
   return newId('seg' satisfies IdPrefix).toLowerCase();
 }
 
-/** Writes a complete segment, by default of three GOPs and three PCM chunks. */
-function makeManifest(overrides: Partial<SegmentManifest> = {}): SegmentManifest {
-  return {
-    version: 1,
-    id: newId('seg'),
-    avatar: 'demo',
-    name: 'a clip.mp4',
-    role: 'speech',
-    source: 'upload',
-    state: 'complete',
-    createdAtMs: 1_700_000_000_000,
-    fps: { num: 30, den: 1 },
-    frames: 75,
-    gopFrames: 30,
-    pcmSamples: PCM_CHUNK_SAMPLES * 2.5,
-    durationSamples: 120_000,
-    renditions: [{ id: 'vp8', codec: 'vp8', width: 1280, height: 720, bitrateBps: 1_500_000, bytes: 1000 }],
-    markFrames: [],
-    ...overrides,
-  };
+/** @returns The manifest of a segment of three GOPs and three PCM chunks, unless overridden. */
+function manifestOf(overrides: Partial<SegmentManifest> = {}): SegmentManifest {
+  return makeManifest({ frames: 75, pcmSamples: PCM_CHUNK_SAMPLES * 2.5, durationSamples: 120_000, ...overrides });
 }

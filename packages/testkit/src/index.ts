@@ -9,6 +9,7 @@ export * from './footprint.js';
 export * from './fuzz.js';
 export * from './impairment/index.js';
 export * from './live-pusher.js';
+export * from './manifest.js';
 export * from './otlp-receiver.js';
 export * from './ports.js';
 export * from './producer.js';

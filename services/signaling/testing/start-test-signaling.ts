@@ -1,16 +1,14 @@
 import {
   AvatarStore,
   createLogger,
-  durationSamplesOf,
   type Logger,
   loadConfig,
-  newId,
   RedisMediaStore,
   type SegmentManifest,
   type SignalingConfig,
   signalingSettings,
 } from '@humancast/shared';
-import { startRedis, type TestRedis } from '@humancast/testkit';
+import { makeManifest, startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { type RunningSignaling, startSignaling, TIMINGS, type Timings } from '../src/index.js';
 
@@ -83,25 +81,7 @@ export class TestStack {
   }
 
   async addSegment(overrides: Partial<SegmentManifest> = {}): Promise<string> {
-    const fps = { num: 30, den: 1 };
-    const manifest: SegmentManifest = {
-      version: 1,
-      id: newId('seg'),
-      avatar: 'demo',
-      name: 'hello.mp4',
-      role: 'speech',
-      source: 'upload',
-      state: 'complete',
-      createdAtMs: Date.now(),
-      fps,
-      frames: 30,
-      gopFrames: 30,
-      pcmSamples: 24_000,
-      durationSamples: durationSamplesOf(30, fps, 24_000),
-      renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64, bitrateBps: 100_000, bytes: 1 }],
-      markFrames: [],
-      ...overrides,
-    };
+    const manifest = makeManifest({ avatar: 'demo', createdAtMs: Date.now(), ...overrides });
     await this.store.putManifest(manifest, { pinned: false, ttlSeconds: 600 });
     return manifest.id;
   }

@@ -1,7 +1,7 @@
+import { makeManifest } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LivePart, packLivePart, unpackLivePart } from './live-part.js';
-import type { SegmentManifest } from './manifest.js';
 
 const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array));
 const uint32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -14,23 +14,7 @@ const frame = fc.record({
 });
 const audio = fc.record({ kind: fc.constant('audio' as const), sample: uint32, pcm: bytes });
 
-const manifest: SegmentManifest = {
-  version: 1,
-  id: 'seg_00000000',
-  avatar: 'ann',
-  name: 'x',
-  role: 'speech',
-  source: 'live',
-  state: 'complete',
-  createdAtMs: 1,
-  fps: { num: 25, den: 1 },
-  frames: 1,
-  gopFrames: 25,
-  pcmSamples: 0,
-  durationSamples: 1920,
-  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
-  markFrames: [],
-};
+const manifest = makeManifest({ source: 'live' });
 
 describe('live parts', () => {
   it('are read as they were written', () => {

@@ -1,16 +1,7 @@
+import { FRAME_RATES } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CLOCK_RATE, durationSamplesOf, gopCount, pcmChunkCount } from './manifest.js';
-
-const rates = [
-  { num: 24_000, den: 1001 },
-  { num: 24, den: 1 },
-  { num: 25, den: 1 },
-  { num: 30_000, den: 1001 },
-  { num: 30, den: 1 },
-  { num: 60_000, den: 1001 },
-  { num: 60, den: 1 },
-];
 
 describe('durationSamplesOf()', () => {
   it('is exact if the video is a whole number of samples', () => {
@@ -32,7 +23,7 @@ describe('durationSamplesOf()', () => {
     const frames = fc.integer({ min: 1, max: 5_184_000 }); // A day at 60 fps.
     const pcm = fc.integer({ min: 0, max: 2_073_600_000 });
     fc.assert(
-      fc.property(frames, fc.constantFrom(...rates), pcm, (n, fps, pcmSamples) => {
+      fc.property(frames, fc.constantFrom(...FRAME_RATES), pcm, (n, fps, pcmSamples) => {
         const duration = BigInt(durationSamplesOf(n, fps, pcmSamples));
         expect(duration % 2n).toBe(0n);
         // Exactly, in whole numbers: duration · num ≥ n · 48000 · den

@@ -1,26 +1,9 @@
-import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
+import { fuzz, fuzzTimeoutMs, makeManifest } from '@humancast/testkit';
 import { describe, expect, it } from 'vitest';
 import { packGop, unpackGop } from './gop.js';
 import { packLivePart, unpackLivePart } from './live-part.js';
-import type { SegmentManifest } from './manifest.js';
 
-const manifest: SegmentManifest = {
-  version: 1,
-  id: 'seg_00000000',
-  avatar: 'ann',
-  name: 'x',
-  role: 'speech',
-  source: 'live',
-  state: 'complete',
-  createdAtMs: 1,
-  fps: { num: 25, den: 1 },
-  frames: 1,
-  gopFrames: 25,
-  pcmSamples: 0,
-  durationSamples: 1920,
-  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 5 }],
-  markFrames: [],
-};
+const manifest = makeManifest({ source: 'live' });
 const frames = Array.from({ length: 30 }, (_, i) => ({ data: Buffer.alloc(i * 7, i), keyframe: i % 10 === 0 }));
 
 describe('unpackGop() of a damaged GOP', () => {

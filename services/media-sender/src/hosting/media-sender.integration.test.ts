@@ -27,7 +27,7 @@ import {
   toSenderSchema,
   toSignalingSchema,
 } from '@humancast/shared';
-import { FuzzRandom, mutate, startRedis, type TestRedis } from '@humancast/testkit';
+import { FuzzRandom, makeManifest, mutate, startRedis, type TestRedis } from '@humancast/testkit';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -164,23 +164,16 @@ describe('MediaSender', () => {
       );
     }
     await store.putManifest(
-      {
-        version: 1,
+      makeManifest({
         id,
         avatar: 'demo',
-        name: 'test',
         role,
-        source: 'library',
-        state: 'complete',
-        createdAtMs: Date.now(),
         fps: { num: 25, den: 1 },
         frames: 25 * seconds,
         gopFrames: 25,
         pcmSamples: 24_000 * seconds,
         durationSamples: 48_000 * seconds,
-        renditions: [{ id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 50 }],
-        markFrames: [],
-      },
+      }),
       { pinned: true },
     );
     return id;

@@ -1,11 +1,5 @@
-import {
-  type LivePart,
-  type LiveReader,
-  type MediaStore,
-  PCM_CHUNK_SAMPLES,
-  packGop,
-  type SegmentManifest,
-} from '@humancast/shared';
+import { type LivePart, type LiveReader, type MediaStore, PCM_CHUNK_SAMPLES, packGop } from '@humancast/shared';
+import { makeManifest } from '@humancast/testkit';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { LiveClip } from './live-clip.js';
@@ -15,23 +9,15 @@ const GOP = 25;
 const FRAME_SAMPLES = 1920; // 25 fps
 const START_SAMPLES = 2880; // 60 ms
 
-const MANIFEST: SegmentManifest = {
-  version: 1,
-  id: 'seg_00000000',
-  avatar: 'ann',
-  name: 'x',
-  role: 'speech',
+const MANIFEST = makeManifest({
   source: 'live',
   state: 'open',
-  createdAtMs: 1,
   fps: { num: 25, den: 1 },
   frames: 0,
   gopFrames: GOP,
   pcmSamples: 0,
   durationSamples: 2,
-  renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 48, bitrateBps: 1000, bytes: 0 }],
-  markFrames: [],
-};
+});
 
 const packetizerOf =
   () =>

@@ -1,5 +1,6 @@
 import { type Codec } from '@humancast/protocol';
-import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop, type SegmentManifest } from '@humancast/shared';
+import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop } from '@humancast/shared';
+import { makeManifest } from '@humancast/testkit';
 import { describe, expect, it, vi } from 'vitest';
 import { RenditionDemand } from '../playout/rendition-demand.js';
 import { MediaCache } from './media-cache.js';
@@ -8,15 +9,8 @@ import { SegmentClip } from './segment-clip.js';
 const GOP = 10;
 
 /** Ten seconds at 10 fps; each frame's bytes are its number and each PCM sample its index. */
-const manifest: SegmentManifest = {
-  version: 1,
+const manifest = makeManifest({
   id: 'seg_aaaaaaaaaaaa',
-  avatar: 'demo',
-  name: 'test',
-  role: 'speech',
-  source: 'upload',
-  state: 'complete',
-  createdAtMs: 0,
   fps: { num: 10, den: 1 },
   frames: 100,
   gopFrames: GOP,
@@ -26,8 +20,7 @@ const manifest: SegmentManifest = {
     { id: 'v', codec: 'vp8', width: 2, height: 2, bitrateBps: 1, bytes: 100 },
     { id: 'h', codec: 'h264', width: 2, height: 2, bitrateBps: 1, bytes: 100 },
   ],
-  markFrames: [],
-};
+});
 
 type Reads = Pick<MediaStore, 'readGop' | 'readPcm'>;
 

@@ -1,4 +1,5 @@
 import type { CutPolicy, FinishReason } from '@humancast/protocol';
+import { FRAME_RATES } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClip, type FakeClipOptions, markedSample } from '../../testing/fakes.js';
@@ -483,15 +484,7 @@ describe('Playout', () => {
   }, 120_000);
 
   it('keeps both tracks in sync, in order and without a gap, whenever media arrives', () => {
-    const fps = fc.constantFrom(
-      { num: 24_000, den: 1001 },
-      { num: 24, den: 1 },
-      { num: 25, den: 1 },
-      { num: 30_000, den: 1001 },
-      { num: 30, den: 1 },
-      { num: 50, den: 1 },
-      { num: 60, den: 1 },
-    );
+    const fps = fc.constantFrom(...FRAME_RATES);
     const segment = fc.record({
       fps,
       frames: fc.integer({ min: 1, max: 90 }),

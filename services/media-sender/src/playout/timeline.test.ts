@@ -1,16 +1,7 @@
+import { FRAME_RATES } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { frameAtOrAfter, frameOffsetSamples, frameTicks, Timeline } from './timeline.js';
-
-const RATES = [
-  { num: 24_000, den: 1001 },
-  { num: 24, den: 1 },
-  { num: 25, den: 1 },
-  { num: 30_000, den: 1001 },
-  { num: 30, den: 1 },
-  { num: 60_000, den: 1001 },
-  { num: 60, den: 1 },
-];
 
 /** A clock whose two readings are set by hand. */
 function clockAt(nowMs: number, wallMs: number) {
@@ -55,7 +46,7 @@ describe('frame times', () => {
   it("rounds each frame's exact time to the nearest tick, without accumulating errors", () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(...RATES),
+        fc.constantFrom(...FRAME_RATES),
         fc.integer({ min: 0, max: 5_000_000 }),
         fc.integer({ min: 0, max: 4_200_000_000 }),
         (fps, frame, half) => {
@@ -71,7 +62,7 @@ describe('frame times', () => {
 
   it('finds the first frame at or after an offset', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...RATES), fc.integer({ min: 0, max: 100_000_000 }), (fps, offset) => {
+      fc.property(fc.constantFrom(...FRAME_RATES), fc.integer({ min: 0, max: 100_000_000 }), (fps, offset) => {
         const frame = frameAtOrAfter(offset, fps);
         expect(frameOffsetSamples(frame, fps)).toBeGreaterThanOrEqual(offset);
         if (frame > 0) expect(frameOffsetSamples(frame - 1, fps)).toBeLessThan(offset);

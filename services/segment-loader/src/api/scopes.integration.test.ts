@@ -2,7 +2,7 @@ import { openAsBlob } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
-import { LivePusher, type LoggedLine, recordingLogger } from '@humancast/testkit';
+import { LivePusher, type LoggedLine, makeManifest, recordingLogger } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Clips } from '../../testing/clips.js';
@@ -54,24 +54,7 @@ describe('API keys at segment-loader', () => {
 
   /** Stores a segment as an upload or a live push does. */
   async function segment(overrides: Partial<SegmentManifest> = {}): Promise<string> {
-    const manifest: SegmentManifest = {
-      version: 1,
-      id: newId('seg'),
-      avatar: 'ann',
-      name: 'x',
-      role: 'speech',
-      source: 'live',
-      state: 'complete',
-      createdAtMs: 1,
-      fps: { num: 30, den: 1 },
-      frames: 30,
-      gopFrames: 30,
-      pcmSamples: 24_000,
-      durationSamples: 48_000,
-      renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64, bitrateBps: 1, bytes: 1 }],
-      markFrames: [],
-      ...overrides,
-    };
+    const manifest = makeManifest({ source: 'live', ...overrides });
     await loader.store.putManifest(manifest, { pinned: false, ttlSeconds: 600 });
     return manifest.id;
   }

@@ -10,7 +10,7 @@ import {
   RedisMediaStore,
   type SegmentManifest,
 } from '@humancast/shared';
-import { startRedis, type TestRedis, waitFor } from '@humancast/testkit';
+import { makeManifest, startRedis, type TestRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Housekeeper } from './housekeeper.js';
@@ -21,6 +21,12 @@ import { SegmentArchive } from './segment-archive.js';
 /** Set `MANY_SEGMENTS=10000` for figures; the assertions hold for any number. */
 const COUNT = Number(process.env['MANY_SEGMENTS'] ?? 1500);
 const logger = createLogger('test', 'fatal');
+
+/** @returns The manifest of a segment of one GOP of 10 bytes, without audio. */
+function manifestOf(id: string): SegmentManifest {
+  const renditions = [{ id: 'vp8', codec: 'vp8' as const, width: 16, height: 16, bitrateBps: 1000, bytes: 10 }];
+  return makeManifest({ id, pcmSamples: 0, renditions });
+}
 
 /** Counts the commands to the store, not the time, of a live push, an upload and a housekeeper run with many segments. */
 describe('with many segments', () => {
@@ -53,26 +59,6 @@ describe('with many segments', () => {
     await server.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-
-  function manifestOf(id: string): SegmentManifest {
-    return {
-      version: 1,
-      id,
-      avatar: 'ann',
-      name: id,
-      role: 'speech',
-      source: 'upload',
-      state: 'complete',
-      createdAtMs: 1,
-      fps: { num: 25, den: 1 },
-      frames: 1,
-      gopFrames: 25,
-      pcmSamples: 0,
-      durationSamples: 1920,
-      renditions: [{ id: 'vp8', codec: 'vp8', width: 16, height: 16, bitrateBps: 1000, bytes: 10 }],
-      markFrames: [],
-    };
-  }
 
   const avatars = { ids: async () => ['ann'] } satisfies Pick<AvatarStore, 'ids'>;
   const metrics = new RetentionMetrics(createRegistry('test'));

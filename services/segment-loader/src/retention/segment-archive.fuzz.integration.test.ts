@@ -10,7 +10,7 @@ import {
   type SegmentManifest,
   systemClock,
 } from '@humancast/shared';
-import { fuzz, fuzzTimeoutMs, mutate } from '@humancast/testkit';
+import { fuzz, fuzzTimeoutMs, makeManifest, mutate } from '@humancast/testkit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RetentionMetrics } from './retention-metrics.js';
 import { SegmentArchive } from './segment-archive.js';
@@ -52,23 +52,7 @@ function archiveOf(store: MediaStore): SegmentArchive {
 }
 
 async function write(id: string, seed: number): Promise<Buffer> {
-  const manifest: SegmentManifest = {
-    version: 1,
-    id,
-    avatar: 'ann',
-    name: 'hello',
-    role: 'speech',
-    source: 'upload',
-    state: 'complete',
-    createdAtMs: 1000,
-    fps: { num: 30, den: 1 },
-    frames: 70,
-    gopFrames: 30,
-    pcmSamples: 50_000,
-    durationSamples: 112_000,
-    renditions: [{ id: 'small', codec: 'vp8', width: 64, height: 64, bitrateBps: 1000, bytes: 60 }],
-    markFrames: [30],
-  };
+  const manifest = makeManifest({ id, frames: 70, pcmSamples: 50_000, durationSamples: 112_000, markFrames: [30] });
   const path = join(folder, `${id}.written`);
   await writeSegmentFile(path, { manifest, retention: { pinned: true } }, async (name) =>
     Buffer.from(JSON.stringify([name, seed])),

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { newId, type SegmentManifest } from '@humancast/shared';
+import { type SegmentManifest } from '@humancast/shared';
+import { makeManifest } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   DamagedSegmentFile,
@@ -13,18 +14,8 @@ import {
   writeSegmentFile,
 } from './segment-file.js';
 
-const manifest: SegmentManifest = {
-  version: 1,
-  id: newId('seg'),
-  avatar: 'ann',
-  name: 'hello',
-  role: 'speech',
-  source: 'upload',
-  state: 'complete',
-  createdAtMs: 1000,
-  fps: { num: 30, den: 1 },
+const manifest = makeManifest({
   frames: 70,
-  gopFrames: 30,
   pcmSamples: 50_000,
   durationSamples: 112_000,
   renditions: [
@@ -32,7 +23,7 @@ const manifest: SegmentManifest = {
     { id: 'large', codec: 'h264', width: 128, height: 128, bitrateBps: 2000, bytes: 60 },
   ],
   markFrames: [30],
-};
+});
 const retention = { pinned: false, ttlSeconds: 100 } as const;
 const partOf = (name: PartName) => Buffer.from(`${JSON.stringify(name)}\0\xff`, 'latin1');
 
