@@ -64,7 +64,7 @@ export class LoaderMetrics {
   }
 
   /** Counts an error that was returned to a caller. */
-  told({ extra }: HumancastError): void {
+  countError({ extra }: HumancastError): void {
     if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }
 

@@ -61,7 +61,7 @@ export async function startSegmentLoader(
     readiness,
     controllers: [AvatarsController, SegmentsController],
     providers: instances(...loader.injected),
-    onError: (error) => metrics.told(error),
+    onError: (error) => metrics.countError(error),
     onLimited: (limit) => metrics.limited.inc({ limit }),
     configure(app) {
       app.use(lingerOnUnreadBody, requestLimits.middleware);

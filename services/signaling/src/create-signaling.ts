@@ -54,7 +54,7 @@ export interface Surroundings {
   readonly timings: Readonly<Timings>;
 }
 
-/** Creates the parts of a signaling process, each from those before it. Nothing runs yet. @throws ConfigError. */
+/** Creates the parts of a signaling process in order of dependency. Nothing runs yet. @throws ConfigError. */
 export function createSignaling({ config, logger, tracer, metrics, timings }: Surroundings) {
   const address = newId('sig');
   const connect = (url: string, name: string) => connectRedis(url, { name, logger });
@@ -150,7 +150,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     waitingViewers,
     eventStreams,
     whep,
-    /** What controllers and gateways are injected with. */
+    /** Providers injected into controllers and gateways. */
     injected: [
       access,
       avatars,

@@ -69,7 +69,7 @@ export class SignalingMetrics {
   }
 
   /** Counts an error that was sent to a caller. */
-  told({ code, extra }: HumancastError): void {
+  countError({ code, extra }: HumancastError): void {
     this.errors.inc({ code });
     if (typeof extra['limit'] === 'string') this.limited.inc({ limit: extra['limit'] });
   }

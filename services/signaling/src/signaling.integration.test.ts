@@ -54,13 +54,13 @@ describe('the signaling service', () => {
       '/%2e%2e/secret',
       '/.env',
       '/assets/\\..\\..\\secret',
-    ])('gives nothing else away: %s', async (path) => {
+    ])('discloses nothing else: %s', async (path) => {
       const reply = await rawGet(signaling.port, path);
       expect(reply).toMatch(/^HTTP\/1\.1 40[0-9] /);
       expect(reply).not.toContain('not for you');
     });
 
-    it('is replaced by build instructions when it is not built', async () => {
+    it('is replaced by build instructions if it is not built', async () => {
       const bare = await stack.signaling({ consoleDir: join(folder, 'nothing') });
       const page = await bare.request('GET', '/', { auth: '' });
       expect(page.status).toBe(503);
@@ -71,7 +71,7 @@ describe('the signaling service', () => {
   describe('other origins', () => {
     const preflight = { 'access-control-request-method': 'POST' };
 
-    it('are allowed when they are listed', async () => {
+    it('are allowed if listed', async () => {
       const signaling = await stack.signaling({ allowedOrigins: ['https://shop.example'] });
       const ask = (origin: string) =>
         signaling.request('OPTIONS', '/v1/sessions', { auth: '', headers: { origin, ...preflight } });
@@ -117,7 +117,7 @@ describe('the signaling service', () => {
     });
     expect((await fetch(`http://127.0.0.1:${signaling.metricsPort}/readyz`)).status).toBe(200);
     const viewer = await TestViewer.join(signaling, session);
-    await viewer.got('joined');
+    await viewer.received('joined');
     expect((await signaling.request('POST', `/v1/sessions/${session.id}/interrupt`)).status).toBe(202);
     viewer.ws.close();
     const create = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
@@ -135,22 +135,22 @@ describe('the signaling service', () => {
     await own.kill('queue');
     await waitFor('not to be ready', async () => (await signaling.request('GET', '/readyz')).status === 503);
     viewer.send({ type: 'interrupt' });
-    expect(await viewer.got('error')).toMatchObject({ code: 'unavailable' });
+    expect(await viewer.received('error')).toMatchObject({ code: 'unavailable' });
     const reply = await signaling.request('GET', `/v1/sessions/${session.id}`);
     expect(reply).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     expect(reply.headers.get('retry-after')).toBe('2');
     await own.restartQueue();
     await waitFor('to be ready again', async () => (await signaling.request('GET', '/readyz')).status === 200);
     const sender = await FakeSender.start(own.queueUrl);
-    await viewer.got('offer');
-    await viewer.got('event', ({ event }) => event.type === 'session.hosted');
-    await reader.got('session.hosted');
+    await viewer.received('offer');
+    await viewer.received('event', ({ event }) => event.type === 'session.hosted');
+    await reader.received('session.hosted');
     expect(viewer.closed).toBeUndefined();
     await sender.stop();
     await own.stop();
   });
 
-  it('stops in time when the databases are gone', async () => {
+  it('stops in time while the databases are down', async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     await TestViewer.join(signaling, await signaling.makeSession());
@@ -158,7 +158,7 @@ describe('the signaling service', () => {
     await waitFor('not to be ready', async () => (await signaling.request('GET', '/readyz')).status === 503);
     const since = performance.now();
     await signaling.close();
-    // The default of SHUTDOWN_TIMEOUT_MS: beyond it the process would be ended.
+    // The default of SHUTDOWN_TIMEOUT_MS, after which the process would be killed.
     expect(performance.now() - since).toBeLessThan(10_000);
     await own.stop();
   });
@@ -184,7 +184,7 @@ describe('the signaling service', () => {
   });
 });
 
-/** As it is written: fetch would tidy the path up. */
+/** Sends the path unchanged; fetch would normalize it. */
 function rawGet(port: number, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';

@@ -21,7 +21,7 @@ import { WhepController } from './whep/whep.controller.js';
 
 export type RunningSignaling = RunningHttpService;
 
-/** @throws ConfigError when settings contradict each other; the listening error when a port is taken. */
+/** @throws ConfigError if settings contradict each other; the listening error if a port is taken. */
 export async function startSignaling(
   given: SignalingConfig,
   logger: Logger,
@@ -50,7 +50,7 @@ export async function startSignaling(
       ConsoleController,
     ],
     providers: [SignalGateway, { provide: TIMINGS_TOKEN, useValue: timings }, ...instances(...signaling.injected)],
-    onError: (error) => metrics.told(error),
+    onError: (error) => metrics.countError(error),
     onLimited: (limit) => metrics.limited.inc({ limit }),
     configure(app) {
       app.use(hosts.middleware, requestLimits.middleware, securityHeaders, cors(origins));
@@ -65,7 +65,7 @@ export async function startSignaling(
       sweeper.start();
       waitingViewers.start();
     },
-    /** Viewers go first, so that they find another process while this one still answers. */
+    /** Viewers are disconnected first, so that they find another process while this one still answers. */
     async drain(app) {
       sweeper.stop();
       waitingViewers.stop();

@@ -4,9 +4,9 @@ export interface Timings {
   joinMs: number;
   /** Interval of checks on viewers that wait for an offer. */
   waitingTickMs: number;
-  /** Time without an offer after which the host is told again. */
+  /** Time without an offer after which the host is notified again. */
   offerMs: number;
-  /** Time limit for a host to report its playhead; then the saved one is shown. */
+  /** Time limit for a host to report its playhead; afterwards the saved one is shown. */
   inspectMs: number;
   /** Time limit for a host to answer a WHEP offer. */
   whepAnswerMs: number;
@@ -14,7 +14,9 @@ export interface Timings {
   senderSweepMs: number;
   /** Interval of checks for unjoined sessions, lost jobs and viewers of dead signaling processes. */
   sessionSweepMs: number;
-  /** Time a mailbox must be missing before its viewers are taken over or removed: they may resume elsewhere. */
+  /**
+   * Time that a mailbox must be missing before its viewers are taken over or removed; until then they may resume elsewhere.
+   */
   orphanGraceMs: number;
   /** Interval of comments that keep an event stream open through proxies. */
   eventHeartbeatMs: number;

@@ -6,7 +6,7 @@ import { FakeSender } from '../testing/fake-sender.js';
 import { TestStack } from '../testing/start-test-signaling.js';
 import { TestViewer } from '../testing/test-viewer.js';
 
-/** A rollback, a rolling update, or damage: something in Redis that this version does not know. */
+/** After a rollback, during a rolling update or after damage, Redis has records that this version does not know. */
 describe('signaling beside records of another version', () => {
   let stack: TestStack;
   beforeAll(async () => {
@@ -22,8 +22,8 @@ describe('signaling beside records of another version', () => {
     await stack.queue.xadd(keys.sessionEvents(session.id), '*', 'e', '{"type":"speech.paused"}', 'at', '1');
     await stack.queue.publish(`hc:ev:${session.id}`, '1');
     expect((await signaling.request('DELETE', `/v1/sessions/${session.id}`)).status).toBe(204);
-    await reader.got('session.ended');
-    await viewer.got('event', ({ event }) => event.type === 'session.ended');
+    await reader.received('session.ended');
+    await viewer.received('event', ({ event }) => event.type === 'session.ended');
     expect(reader.events.map(({ event }) => event)).toEqual(['session.ended']);
     expect(await signaling.metrics()).toMatch(/humancast_unreadable_records_total\{kind="event".*\} [1-9]/);
   });
@@ -51,7 +51,7 @@ describe('signaling beside records of another version', () => {
     });
   });
 
-  it('lists sessions, makes demo sessions and moves a dead host’s while one is in an unknown state', async () => {
+  it("lists sessions, creates demo sessions and moves a dead host's while one is in an unknown state", async () => {
     const signaling = await stack.signaling({ publicDemo: true }, { senderSweepMs: 50 });
     const [strange, session] = [await signaling.makeSession(), await signaling.makeSession()];
     await stack.queue.hset(keys.session(strange.id), 'state', 'paused');
@@ -61,10 +61,10 @@ describe('signaling beside records of another version', () => {
 
     const first = await FakeSender.start(stack.queueUrl);
     const viewer = await TestViewer.join(signaling, session);
-    await viewer.got('offer');
+    await viewer.received('offer');
     await first.crash();
     const second = await FakeSender.start(stack.queueUrl);
-    await viewer.got('offer', ({ epoch }) => epoch > 1);
+    await viewer.received('offer', ({ epoch }) => epoch > 1);
     await waitFor('the dead sender to be forgotten', async () => {
       return (await stack.queue.zscore(keys.senderIndex, first.id)) === null;
     });

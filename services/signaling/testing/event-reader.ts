@@ -5,16 +5,16 @@ import { API_KEY, type TestSignaling } from './start-test-signaling.js';
 export interface ReadEvent {
   id: string;
   event: string;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever came
+  // biome-ignore lint/suspicious/noExplicitAny: tests read arbitrary members
   data: any;
 }
 
 /** A reader of server-sent events. */
 export class EventReader {
   readonly events: ReadEvent[] = [];
-  /** Comments that came: heartbeats. */
+  /** Received comments, which are heartbeats. */
   comments = 0;
-  /** How long the server wants clients to wait before they reconnect. */
+  /** Reconnection delay that the server requests, ms. */
   retryMs: number | undefined;
   ended = false;
   readonly status: number;
@@ -42,7 +42,7 @@ export class EventReader {
     return new EventReader(response, abort);
   }
 
-  got(event: string): Promise<ReadEvent> {
+  received(event: string): Promise<ReadEvent> {
     return waitFor(`the event ${event}`, () => this.events.find((item) => item.event === event));
   }
 

@@ -24,23 +24,23 @@ import { Worker } from 'bullmq';
 const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n';
 
 export interface FakeSenderOptions {
-  /** Sessions it hosts at once. */
+  /** Capacity: the number of concurrent sessions. */
   capacity?: number;
-  /** Whether it takes sessions at all. */
+  /** Whether it takes sessions. */
   takesSessions?: boolean;
-  /** Whether it says that it has time for another session. Default true. */
+  /** Whether it reports that its load permits another session. Default: true. */
   accepting?: boolean;
-  /** Whether it answers ICE restarts. Default true. */
+  /** Whether it answers ICE restarts. Default: true. */
   restarts?: boolean;
-  /** What it does about a viewer it has not served yet. Default: makes an offer, or answers a WHEP viewer's. */
+  /** Response to a viewer that it has not served yet. Default: makes an offer, or answers a WHEP viewer's. */
   serve?: (sender: FakeSender, session: string, viewer: ViewerRecord, epoch: number) => Promise<void>;
 }
 
-/** A media-sender without media: takes leases, reads its mailbox and answers, by the same classes as the real one. */
+/** A media-sender without media: takes leases, reads its mailbox and answers, using the same classes as the real one. */
 export class FakeSender {
   readonly id = newId('snd');
   readonly registry: SessionRegistry;
-  /** Everything signaling said to it. */
+  /** All messages received from signaling. */
   readonly mail: ToSender[] = [];
   readonly segmentJobs: SegmentJob[] = [];
   readonly #redis: Redis;
@@ -50,9 +50,9 @@ export class FakeSender {
   readonly #workers: Worker[] = [];
   readonly #connections: Redis[] = [];
   readonly #options: FakeSenderOptions;
-  /** Hosted sessions and their epochs; `end` lets the job finish. */
+  /** Hosted sessions and their epochs; `end` completes the job. */
   readonly #hosted = new Map<string, { epoch: number; end: () => void }>();
-  /** viewer → attempts served. */
+  /** Attempts served, by viewer. */
   readonly #served = new Map<string, number>();
   #beat: NodeJS.Timeout | undefined;
 
@@ -90,8 +90,8 @@ export class FakeSender {
     return hosted.epoch;
   }
 
-  /** The first message of a type that it has had, or will have. */
-  got<T extends ToSender['type']>(
+  /** @returns The first message of a type, already received or awaited. */
+  received<T extends ToSender['type']>(
     type: T,
     matches: (message: Extract<ToSender, { type: T }>) => boolean = () => true,
   ): Promise<Extract<ToSender, { type: T }>> {
@@ -100,13 +100,13 @@ export class FakeSender {
     );
   }
 
-  /** To whoever asked. */
-  say(mailbox: string, message: ToSignaling): Promise<boolean> {
+  /** Replies to the sender of a request. */
+  reply(mailbox: string, message: ToSignaling): Promise<boolean> {
     return this.#mail.send(mailbox, message);
   }
 
   send(viewer: ViewerRecord, message: ToSignaling): Promise<boolean> {
-    return this.say(viewer.mailbox, message);
+    return this.reply(viewer.mailbox, message);
   }
 
   async viewer(session: string, id: string): Promise<ViewerRecord> {
@@ -122,7 +122,7 @@ export class FakeSender {
     else await this.send(viewer, { type: 'viewer.answered', ...common });
   }
 
-  /** Stops without a word to anyone, as a crash does; its lease runs out. */
+  /** Stops without notifying anyone, as in a crash; its lease expires. */
   async crash(): Promise<void> {
     clearInterval(this.#beat);
     for (const { end } of this.#hosted.values()) end();
@@ -161,7 +161,7 @@ export class FakeSender {
       const { session, viewer, request, replyTo, ice } = message;
       const fragment = `a=ice-lite\r\na=ice-ufrag:to-${ice.usernameFragment}\r\n`;
       const known = this.hosts(session) ? { fragment } : {};
-      await this.say(replyTo, { type: 'viewer.restarted', session, viewer, request, ...known });
+      await this.reply(replyTo, { type: 'viewer.restarted', session, viewer, request, ...known });
     }
     if (message.type === 'session.end') this.#hosted.get(message.session)?.end();
   }
@@ -194,7 +194,7 @@ export class FakeSender {
   }
 }
 
-/** The same for the same attempt, as a host names it. */
+/** @returns The connection's id: the same for the same attempt, as with a real host. */
 function connectionOf({ viewer, attempt }: Pick<ViewerRecord, 'viewer' | 'attempt'>, epoch: number): string {
   return `${viewer.replace('_', '-')}-${epoch}-${attempt}`;
 }

@@ -14,7 +14,7 @@ import { type RunningSignaling, startSignaling, TIMINGS, type Timings } from '..
 
 export const API_KEY = 'key-of-the-tests';
 
-/** Two Redis as in production, with an avatar that is ready, and any number of signaling processes on them. */
+/** Two Redis servers as in production, with a usable avatar, and any number of signaling processes. */
 export class TestStack {
   readonly queue: Redis;
   readonly media: Redis;
@@ -42,7 +42,7 @@ export class TestStack {
     return this.#servers[0].url;
   }
 
-  /** On a free port; timings of production unless overridden. */
+  /** Starts a process on a free port, with production timings unless overridden. */
   async signaling(
     overrides: Partial<SignalingConfig> = {},
     timings: Partial<Timings> = {},
@@ -65,12 +65,12 @@ export class TestStack {
     return new TestSignaling(running);
   }
 
-  /** As a crash does. */
+  /** Kills a Redis server, as in a crash. */
   kill(which: 'queue' | 'media'): Promise<void> {
     return this.#servers[which === 'queue' ? 0 : 1].kill();
   }
 
-  /** With its data. */
+  /** Restarts redis-queue, which keeps its data. */
   restartQueue(): Promise<void> {
     return this.#servers[0].restart();
   }
@@ -97,7 +97,7 @@ export class TestStack {
 export interface Reply {
   status: number;
   headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever came back
+  // biome-ignore lint/suspicious/noExplicitAny: tests read arbitrary members
   body: any;
   text: string;
 }
@@ -121,7 +121,7 @@ export class TestSignaling {
     return `ws://127.0.0.1:${this.port}/v1/signal`;
   }
 
-  /** With the API key, unless `auth` says otherwise (`''`: nothing). A body that is no text is sent as JSON. */
+  /** Sends a request with the API key, unless `auth` replaces it (`''`: none). A body that is not text is sent as JSON. */
   async request(
     method: string,
     path: string,

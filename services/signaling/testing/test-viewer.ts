@@ -5,10 +5,10 @@ import type { TestSignaling } from './start-test-signaling.js';
 
 type Of<T extends SignalMessage['type']> = Extract<SignalMessage, { type: T }>;
 
-/** The viewer's side of the signaling protocol, without a browser. */
+/** A viewer's side of the signaling protocol, without a browser. */
 export class TestViewer {
   readonly ws: WebSocket;
-  /** Everything signaling said. */
+  /** All messages received from signaling. */
   readonly messages: SignalMessage[] = [];
   closed: { code: number; reason: string } | undefined;
 
@@ -38,11 +38,11 @@ export class TestViewer {
   ): Promise<TestViewer> {
     const viewer = await TestViewer.connect(signaling);
     viewer.send({ type: 'join', session: session.id, token: session.token, ...rest });
-    await viewer.got('joined');
+    await viewer.received('joined');
     return viewer;
   }
 
-  /** The HTTP status with which the WebSocket was refused; none where it was just closed. */
+  /** HTTP status with which the WebSocket was rejected; `undefined` if it was just closed. */
   static async refused(
     signaling: { signalUrl: string },
     headers: Record<string, string> = {},
@@ -68,8 +68,8 @@ export class TestViewer {
     return joined;
   }
 
-  /** What it joins with to come back. */
-  get seat(): { viewer: string; resume: string } {
+  /** Fields of a `join` that resumes. */
+  get resumeFields(): { viewer: string; resume: string } {
     const { viewer, resume } = this.#joined;
     return { viewer, resume };
   }
@@ -78,14 +78,17 @@ export class TestViewer {
     this.ws.send(JSON.stringify(message));
   }
 
-  /** The first message of a type that has come, or will. */
-  got<T extends SignalMessage['type']>(type: T, matches: (message: Of<T>) => boolean = () => true): Promise<Of<T>> {
+  /** @returns The first message of a type, already received or awaited. */
+  received<T extends SignalMessage['type']>(
+    type: T,
+    matches: (message: Of<T>) => boolean = () => true,
+  ): Promise<Of<T>> {
     return waitFor(`${type} at the viewer`, () =>
       this.messages.find((item): item is Of<T> => item.type === type && matches(item as Of<T>)),
     );
   }
 
-  /** How the connection was closed, or will be. */
+  /** @returns The close code, already received or awaited. */
   closure(): Promise<{ code: number; reason: string }> {
     return waitFor('the WebSocket to close', () => this.closed);
   }

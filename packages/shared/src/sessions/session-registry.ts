@@ -358,7 +358,7 @@ export class SessionRegistry {
   }
 
   /** @returns segments that the session has started to speak, newest first, according to its last `limit` events. */
-  async lastSaid(id: string, limit = 500): Promise<string[]> {
+  async recentlySpoken(id: string, limit = 500): Promise<string[]> {
     const entries = await this.#redis.xrevrange(keys.sessionEvents(id), '+', '-', 'COUNT', limit);
     return entries.flatMap(([, fields]) => {
       const body = (parseJson(fields[1] ?? '') ?? {}) as { type?: unknown; segment?: unknown };

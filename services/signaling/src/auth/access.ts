@@ -21,13 +21,13 @@ export type Caller =
   /** A caller without credentials. */
   | { readonly kind: 'visitor' };
 
-/** Actions on a session that need permission. */
+/** Actions on a session that require permission. */
 export type SessionAction = keyof typeof RULES;
 
 interface Rule {
-  /** The scope of the session's token that is required. */
+  /** Required scope of the session's token. */
   readonly token: TokenClaims['scope'];
-  /** Sets of scopes, any of which allows a key the action in sessions of other keys. */
+  /** Sets of scopes, any of which permits the action in sessions of other keys. */
   readonly inAny: readonly (readonly Scope[])[];
 }
 
@@ -40,13 +40,14 @@ const RULES = {
   end: { token: 'control', inAny: [['operate']] },
 } as const satisfies Record<string, Rule>;
 
-/** @returns the trace context of a producer's request. Other callers cannot choose what is recorded. */
+/** @returns The trace context of a producer's request. Other callers cannot choose what is recorded. */
 export function callersTrace(caller: Caller, { traceparent }: IncomingHttpHeaders): string | undefined {
   return caller.kind === 'producer' ? traceparentOf(traceparent) : undefined;
 }
 
 /**
- * @returns the name of the caller's API key, which owns the sessions it makes and appears in the log; `undefined` without one.
+ * @returns The name of the caller's API key, which owns the sessions it creates and appears in the log; `undefined` without
+ * one.
  */
 export function keyOf(caller: Caller): string | undefined {
   return caller.kind === 'producer' ? caller.key.name : undefined;
@@ -71,7 +72,7 @@ export class Access {
 
   /**
    * Identifies the caller from the `Authorization` header, or else from a token in the URL.
-   * @throws HumancastError `unauthorized` or `token_expired` for invalid credentials; having none is no error.
+   * @throws HumancastError `unauthorized`, `token_expired` for invalid credentials; missing ones are no error.
    */
   async callerOf(authorization: string | undefined, urlToken?: string): Promise<Caller> {
     const credentials = authorization === undefined ? urlToken : bearerOf(authorization);
@@ -87,7 +88,7 @@ export class Access {
 
   /**
    * Requires an API key.
-   * @param scopes one of which the key must have; none: any key is accepted.
+   * @param scopes Scopes of which the key must have one; if empty, any key is accepted.
    * @throws HumancastError `unauthorized`, `forbidden`.
    */
   requireKey(caller: Caller, ...scopes: Scope[]): ApiKey {
@@ -99,7 +100,7 @@ export class Access {
   }
 
   /**
-   * Requires a key with one of these scopes; where public demos are allowed, callers without a key are admitted, too.
+   * Requires a key with one of these scopes; with public demos, callers without a key are admitted, too.
    * @throws HumancastError `unauthorized`, `forbidden`.
    */
   requireKeyOrDemo(caller: Caller, ...scopes: Scope[]): void {

@@ -14,7 +14,7 @@ export function resumeSecret(viewer: Viewer, keys: SigningKeys): string {
   return sign(statement(viewer), keys);
 }
 
-/** Compares in constant time against all keys, so that key rotation disconnects nobody. */
+/** Compares in constant time with all keys, so that key rotation disconnects nobody. */
 export function isResumeSecret(text: string, viewer: Viewer, keys: SigningKeys): boolean {
   return isSigned(statement(viewer), text, keys);
 }

@@ -68,7 +68,7 @@ describe('API keys at signaling', () => {
       segments: (await ask(key, 'GET', `${path}/segments`)).status,
       interrupt: (await ask(key, 'POST', `${path}/interrupt`)).status,
       speak: (await ask(key, 'POST', `${path}/speak`, { segments })).status,
-      // 404 not_found: let in, and there is no demo producer.
+      // 404 not_found: permitted, but there is no demo producer.
       say: (await ask(key, 'POST', `${path}/say`, { text: 'hello' })).status,
       end: (await ask(key, 'DELETE', path)).status,
     };
@@ -97,7 +97,7 @@ describe('API keys at signaling', () => {
       expect(await statuses(key, id)).toMatchObject(expected);
     });
 
-    it('is not found for another key, with the same answer as an unknown one', async () => {
+    it('is not found for another key, as if it did not exist', async () => {
       const { id } = await make(KEY.backend);
       const foreign = await ask('other', 'GET', `/v1/sessions/${id}`);
       const absent = await ask('other', 'GET', `/v1/sessions/${newId('ses')}`);
@@ -109,13 +109,13 @@ describe('API keys at signaling', () => {
       }
     });
 
-    it('shows its owner only to keys', async () => {
+    it('shows its owner only to API keys', async () => {
       const { id, token } = await make(KEY.backend);
       expect((await ask('operator', 'GET', `/v1/sessions/${id}`)).body.owner).toBe('backend');
       expect((await signaling.request('GET', `/v1/sessions/${id}`, { auth: token })).body).not.toHaveProperty('owner');
     });
 
-    it('can be watched over WHEP only by its key', async () => {
+    it('can be watched over WHEP only with its own key', async () => {
       const { id } = await make(KEY.backend);
       const watch = async (key: KeyName, path: string) => {
         const headers = { 'content-type': 'application/sdp' };
@@ -128,7 +128,7 @@ describe('API keys at signaling', () => {
     });
   });
 
-  it('create sessions with the scope `sessions`, of allowed avatars', async () => {
+  it('create sessions of allowed avatars with the scope `sessions`', async () => {
     const tried = (key: KeyName, avatar: string, at = signaling) => ask(key, 'POST', '/v1/sessions', { avatar }, at);
     expect(await tried('backend', 'demo')).toMatchObject({ status: 201, body: { scope: 'view' } });
     expect(await tried('anna', 'anna')).toMatchObject({ status: 201, body: { scope: 'view' } });
@@ -142,7 +142,7 @@ describe('API keys at signaling', () => {
     }
   });
 
-  it('list their own sessions; operators list all', async () => {
+  it('list their own sessions, or all with the scope `operate`', async () => {
     const [mine, other, visitors] = [await make(KEY.backend), await make(KEY.other), await make('', 'demo', demo)];
     const seen = async (key: KeyName) => {
       const { sessions } = (await ask(key, 'GET', '/v1/sessions')).body as { sessions: { id: string }[] };
@@ -156,7 +156,7 @@ describe('API keys at signaling', () => {
     for (const key of ['uploader', 'tts'] as const) expect((await ask(key, 'GET', '/v1/sessions')).status).toBe(403);
   });
 
-  it('list and drain media-senders only as operators', async () => {
+  it('list and drain media-senders only with the scope `operate`', async () => {
     for (const key of ['backend', 'other', 'uploader', 'tts'] as const) {
       expect(await ask(key, 'GET', '/v1/senders')).toMatchObject({ status: 403, body: { scope: 'operate' } });
       const drained = await ask(key, 'POST', `/v1/senders/${sender.id}/drain`);
@@ -173,7 +173,7 @@ describe('API keys at signaling', () => {
     expect(await ids('tts')).toEqual(['anna', 'demo']);
   });
 
-  it('see the problems of the folders of avatars that they may use, and nobody without a key does', async () => {
+  it('see the folder problems of avatars that they may use; callers without a key see none', async () => {
     const problem = { file: 'idle/gone.mp4', code: 'library_entry_unusable', message: 'the link leads nowhere' };
     const stray = { ...problem, file: 'stray.mp4' };
     await stack.avatars.publishProblems(
@@ -193,7 +193,7 @@ describe('API keys at signaling', () => {
     });
   });
 
-  it('are refused once removed from the file, and changed scopes apply', async () => {
+  it('are rejected once removed from the file, and changed scopes take effect', async () => {
     const file = join(folder, 'changing');
     writeFileSync(file, 'gone:key-to-go sessions\nstays:key-to-stay sessions\n');
     const own = await stack.signaling({ apiKeyFile: file });
@@ -238,11 +238,11 @@ describe('API keys at signaling', () => {
       return names;
     };
 
-    it('of a visitor: those of the watched folder and of this session', async () => {
+    it('for a visitor are those of the watched folder and of this session', async () => {
       expect(await speakable(control, mine.id)).toEqual(['library', 'pushedHere']);
     });
 
-    it('of a key: the avatar’s, without those that others pushed into other sessions', async () => {
+    it("for a key are the avatar's, without those that others pushed into other sessions", async () => {
       const own = await make(KEY.backend);
       expect(await speakable(KEY.backend, own.id)).toEqual(['library', 'upload']);
       expect(await speakable(KEY.tts, mine.id)).toEqual(['library', 'upload', 'pushedHere']);
@@ -250,7 +250,7 @@ describe('API keys at signaling', () => {
       expect(await speakable(API_KEY, own.id)).toEqual(['library', 'upload', 'pushedHere', 'pushedThere']);
     });
 
-    it('shown to a viewer: only those that its session plays, has queued or has played', async () => {
+    it('for a viewer are only those that its session plays, has queued or has played', async () => {
       const session = await make(KEY.other);
       const list = async () => {
         const { body } = await signaling.request('GET', `/v1/sessions/${session.id}/segments`, { auth: session.token });
@@ -258,7 +258,7 @@ describe('API keys at signaling', () => {
       };
       expect(await list()).toEqual([]);
       const viewer = await TestViewer.join(signaling, session);
-      await viewer.got('offer');
+      await viewer.received('offer');
       const [first, second] = [await stack.addSegment(), await stack.addSegment()];
       await ask('other', 'POST', `/v1/sessions/${session.id}/speak`, { segments: [first, second] });
       const { epoch } = await sender.registry.get(session.id);
@@ -295,7 +295,7 @@ describe('API keys at signaling', () => {
     await logged.close();
   });
 
-  it('logs the numbers of malformed lines in the file, not their content', async () => {
+  it('logs the line numbers of malformed lines in the file, not their content', async () => {
     const lines: LoggedLine[] = [];
     const file = join(folder, 'wrong');
     writeFileSync(file, 'good:key-that-is-good sessions\nbad:key-that-is-bad everything\n');
@@ -308,7 +308,7 @@ describe('API keys at signaling', () => {
     await logged.close();
   });
 
-  it('a token of another service or session is refused', async () => {
+  it('a token of another service or session is rejected', async () => {
     const { id } = await make(KEY.backend);
     const exp = Math.floor(Date.now() / 1000) + 60;
     const foreign = await signToken({ sid: newId('ses'), exp, scope: 'control' }, ['secret-of-the-tests']);

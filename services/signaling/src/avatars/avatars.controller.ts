@@ -11,7 +11,7 @@ export class AvatarsController {
     @Inject(AvatarStore) private readonly avatars: AvatarStore,
   ) {}
 
-  /** Lists avatars; for an API key, with what the loader could not use of their folders. */
+  /** Lists avatars; API keys also see the problems of their folders. */
   @Get()
   async list(@Headers('authorization') authorization: string | undefined): Promise<AvatarOverviewList> {
     const caller = await this.access.callerOf(authorization);
@@ -27,7 +27,7 @@ export class AvatarsController {
           const { count, problems } = problemsOf(avatar.id);
           return { ...avatar, problemCount: count, problems };
         }),
-      // What belongs to no avatar concerns those who may see all of them.
+      // Problems that belong to no avatar are for keys that may see all avatars.
       ...(caller.key.allowsAllAvatars && { problems: problemsOf(undefined).problems }),
     };
   }

@@ -20,7 +20,7 @@ interface CallersHeaders {
   idempotencyKey?: string | undefined;
 }
 
-/** Forwards typed texts to the demo producer, which is not public itself. */
+/** Forwards typed texts to the demo producer, which is not publicly reachable. */
 export class SayRelay {
   readonly #registry: SessionRegistry;
   readonly #tracer: Tracer;
@@ -28,7 +28,7 @@ export class SayRelay {
   readonly #avatars: ReadonlySet<string>;
   readonly #apiKey: string;
 
-  /** @throws ConfigError when a demo producer is set without a key for it. */
+  /** @throws ConfigError if a demo producer is set without a key for it. */
   constructor(
     registry: SessionRegistry,
     tracer: Tracer,
@@ -45,15 +45,16 @@ export class SayRelay {
     this.#apiKey = apiKey;
   }
 
-  /** @returns whether this avatar has a text-to-speech producer. */
+  /** @returns Whether this avatar has a text-to-speech producer. */
   canSay(avatar: string): boolean {
     return this.#url !== '' && this.#avatars.has(avatar);
   }
 
   /**
    * Forwards a text to the demo producer.
-   * @param caller.idempotencyKey the same text under the same key is spoken once.
-   * @throws HumancastError `not_found` for an avatar without a producer, `unavailable` if it does not answer, and its own errors.
+   * @param caller.idempotencyKey The same text under the same key is spoken once.
+   * @throws HumancastError `not_found` for an avatar without a producer, `unavailable` if it does not answer, and its own
+   * errors.
    */
   say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const attributes = { session, interrupt: words.interrupt };
@@ -91,7 +92,7 @@ export class SayRelay {
   }
 }
 
-/** Converts the demo producer's refusal. That it refused signaling's own key is not disclosed. */
+/** Converts the demo producer's error. A rejection of signaling's own key is not disclosed. */
 function refusalOf(body: unknown, retryAfter: string | null): HumancastError {
   const problem = problemSchema.safeParse(body);
   const code = problem.data?.code as ErrorCode;

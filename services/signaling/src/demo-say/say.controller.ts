@@ -22,7 +22,7 @@ export class SayController {
     await this.access.requireSession(caller, id, 'speak');
     this.limits.requireGuest(caller);
     const words = jsonBody(request, body, saySchema);
-    // Only checked here; the demo producer remembers it.
+    // Only validated here; the demo producer stores it.
     const key = commandOf(request.headers, words, 0)?.key;
     return this.relay.say(id, words, { traceparent: callersTrace(caller, request.headers), idempotencyKey: key });
   }

@@ -13,7 +13,7 @@ describe('say', () => {
   let signaling: TestSignaling;
   let without: TestSignaling;
   let sayUrl: string;
-  /** What the demo producer was asked last. */
+  /** The last request to the demo producer. */
   let asked: { url: string | undefined; auth: string | undefined; body: unknown };
   let askedKey: string | string[] | undefined;
 
@@ -46,7 +46,7 @@ describe('say', () => {
     answer = (_request, response) => response.writeHead(error.status, headers).end(JSON.stringify(toProblem(error)));
   };
 
-  it('forwards a text to the demo producer with signaling’s key, not the caller’s', async () => {
+  it("forwards a text to the demo producer with signaling's key, not the caller's", async () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ segment: SEGMENT, ahead: 0 }));
     const { id } = await signaling.makeSession();
     const exp = Math.floor(Date.now() / 1000) + 60;
@@ -68,7 +68,7 @@ describe('say', () => {
     expect(askedKey).toBe('abc');
   });
 
-  it('uses SAY_KEY where it is set', async () => {
+  it('uses SAY_KEY if it is set', async () => {
     answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0 }));
     const sayKey = 'key-of-the-demo-producer';
     const own = await stack.signaling({ sayUrl, sayKey, apiKeys: [`sha256:${'0'.repeat(64)}`] });
@@ -80,7 +80,7 @@ describe('say', () => {
     expect(asked.auth).toBe(`Bearer ${sayKey}`);
   });
 
-  it('refuses a token that may only watch', async () => {
+  it('rejects a token that may only watch', async () => {
     const { id, token } = await signaling.makeSession();
     expect(await say(id, { text: 'Hello' }, token)).toMatchObject({ status: 403, body: { code: 'forbidden' } });
     expect(await say(id, { text: 'Hello' }, '')).toMatchObject({ status: 401 });
@@ -96,7 +96,7 @@ describe('say', () => {
     expect(await canSay(without, 'demo')).toBe(false);
   });
 
-  it('is not found without a demo producer or for another avatar', async () => {
+  it('answers not_found without a demo producer or for another avatar', async () => {
     const { id } = await signaling.makeSession();
     expect(await say(id, { text: 'Hello' }, API_KEY, without)).toMatchObject({
       status: 404,
@@ -107,7 +107,7 @@ describe('say', () => {
     expect(await say(newId('ses'), { text: 'Hello' })).toMatchObject({ body: { code: 'session_not_found' } });
   });
 
-  it('returns the demo producer’s errors, but not that it refused signaling’s key', async () => {
+  it("returns the demo producer's errors, but not a rejection of signaling's key", async () => {
     const { id } = await signaling.makeSession();
     answerProblem(new HumancastError('no_capacity', 'busy'), { 'retry-after': '5' });
     const busy = await say(id, { text: 'Hello' });
@@ -120,14 +120,14 @@ describe('say', () => {
   });
 
   it.each([{}, { text: '' }, { text: 'a'.repeat(10_001) }, { text: 'a', colour: 'red' }])(
-    'refuses %j',
+    'rejects %j',
     async (body) => {
       const { id } = await signaling.makeSession();
       expect(await say(id, body)).toMatchObject({ status: 400, body: { code: 'bad_request' } });
     },
   );
 
-  it('does not start with a demo producer but no key for it', async () => {
+  it('signaling does not start with a demo producer but no key for it', async () => {
     await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: [] })).rejects.toThrow('HUMANCAST_API_KEY');
     const onlyHashes = [`sha256:${'0'.repeat(64)}`];
     await expect(stack.signaling({ sayUrl: 'http://127.0.0.1:9', apiKeys: onlyHashes })).rejects.toThrow('SAY_KEY');

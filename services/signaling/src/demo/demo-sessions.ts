@@ -6,7 +6,7 @@ const RETRY_SECONDS = 30;
 export class DemoSessions {
   readonly #registry: Pick<SessionRegistry, 'list'>;
   readonly #share: number;
-  /** The network of each session that was created here and had not ended at the last check. */
+  /** Network of each session that was created here and had not ended at the last check. */
   readonly #made = new Map<string, string>();
   /** Sessions being created, by network. */
   readonly #pending = new Map<string, number>();
@@ -16,7 +16,7 @@ export class DemoSessions {
     this.#share = config.demoSessionsPerAddress;
   }
 
-  /** Creates a demo session for a network. @throws HumancastError `rate_limited` at the limit; and what `create` throws. */
+  /** Creates a demo session for a network. @throws HumancastError `rate_limited` at the limit; errors of `create`. */
   async make<T extends { readonly id: string }>(network: string, create: () => Promise<T>): Promise<T> {
     this.#count(network, 1);
     try {
@@ -37,7 +37,7 @@ export class DemoSessions {
     }
   }
 
-  /** Considers only sessions created before the read: one created during it may be missing from the result. */
+  /** Only sessions created before the read count as ended; one created during it may be missing from the result. */
   async #forgetEnded(): Promise<void> {
     const known = [...this.#made.keys()];
     const living = new Set((await this.#registry.list()).map(({ id }) => id));

@@ -19,7 +19,7 @@ describe('DemoSessions', () => {
         return session;
       });
     const results = await Promise.allSettled(Array.from({ length: 5 }, () => make('192.0.2.1')));
-    // Whoever asks at once may get fewer than the share, never more.
+    // Concurrent requests may get fewer sessions than the limit, never more.
     expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThanOrEqual(2);
     while (living.length < 2) await make('192.0.2.1');
     await expect(make('192.0.2.1')).rejects.toMatchObject({
@@ -52,7 +52,7 @@ describe('demo mode', () => {
   const visit = (at: TestSignaling, headers: Record<string, string> = {}) =>
     at.request('POST', '/v1/sessions', { auth: '', body: { avatar: 'demo' }, headers });
 
-  it('is off where others can reach the service, unless PUBLIC_DEMO_PUBLISHED is set, too', async () => {
+  it('is off if others can reach the service, unless PUBLIC_DEMO_PUBLISHED is set', async () => {
     const published = { publicDemo: true, publishAddress: '0.0.0.0' };
     const once = await stack.signaling(published);
     expect(await visit(once)).toMatchObject({ status: 401, body: { code: 'unauthorized' } });
@@ -66,7 +66,7 @@ describe('demo mode', () => {
     expect((await visit(proxied)).status).toBe(401);
   });
 
-  it('on loopback answers only to this machine’s own names, over HTTP and WebSocket', async () => {
+  it("on loopback answers only under this machine's own names, over HTTP and WebSocket", async () => {
     const local = await stack.signaling({ publicDemo: true, allowedOrigins: ['https://demo.example'] });
     for (const host of [
       '127.0.0.1',
@@ -125,16 +125,16 @@ describe('demo mode', () => {
     const sender = await FakeSender.start(own.queueUrl);
     const watched = (await visit(at)).body;
     const viewer = await TestViewer.join(at, watched);
-    await viewer.got('offer');
-    const { event } = await viewer.got('event', (message) => message.event.type === 'session.ended');
+    await viewer.received('offer');
+    const { event } = await viewer.received('event', (message) => message.event.type === 'session.ended');
     expect(event).toMatchObject({ type: 'session.ended', reason: 'demo-over' });
-    await sender.got('session.end', (mail) => mail.session === watched.id);
+    await sender.received('session.end', (mail) => mail.session === watched.id);
     expect(await stateOf(producers.id)).toBe('new');
     await sender.stop();
     await own.stop();
   });
 
-  /** What GET / answers to a `Host`, which fetch would set itself. */
+  /** @returns The answer of GET / to a `Host` header, which fetch would set itself. */
   function statusWithHost(at: TestSignaling, host: string): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
       const ask = httpRequest({ host: '127.0.0.1', port: at.port, path: '/healthz', headers: { host } }, (response) => {

@@ -1,7 +1,7 @@
 import { type SessionEvent } from '@humancast/protocol';
 import { eventsChannel, type SessionRegistry, type StreamFeed } from '@humancast/shared';
 
-/** Delivers sessions' events to their followers in this process. */
+/** Delivers session events to their followers in this process. */
 export class EventFeed {
   readonly #registry: SessionRegistry;
   readonly #streams: StreamFeed;
@@ -11,7 +11,7 @@ export class EventFeed {
     this.#streams = streams;
   }
 
-  /** Delivers every event after `afterId` (`0`: from the beginning), in order. @returns a function that stops it. */
+  /** Delivers every event after `afterId` (`0`: from the beginning), in order. @returns A function that stops it. */
   follow(session: string, afterId: string, onEvent: (event: SessionEvent) => void): () => void {
     const read = (after: string, limit: number) => this.#registry.eventPage(session, after, limit);
     return this.#streams.follow(eventsChannel(session), afterId, read, onEvent);

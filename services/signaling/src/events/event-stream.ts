@@ -2,15 +2,15 @@ import type { ServerResponse } from 'node:http';
 import { type SessionEvent } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
 
-/** Bytes that may wait for a slow reader; above, its stream is closed, and it resumes from its last event. */
+/** Maximum bytes buffered for a slow reader; above it, the stream is closed, and the reader resumes from its last event. */
 const BUFFER_LIMIT_BYTES = 256 * 1024;
 const RECONNECT_MS = 2000;
 
 export interface EventStreamOptions {
   heartbeatMs: number;
-  /** How long a reader may take to read the rest when the stream ends; then the connection is closed. */
+  /** Time that a reader has to read the rest when the stream ends; then the connection is closed. */
   lingerMs: number;
-  /** Called when the stream is closed because its reader is too slow. */
+  /** Called if the stream is closed because its reader is too slow. */
   onSlow: () => void;
   /** Called exactly once. */
   onClose: () => void;
@@ -23,7 +23,7 @@ export class EventStream {
   readonly #heartbeat: NodeJS.Timeout;
   #linger: NodeJS.Timeout | undefined;
 
-  /** @param response whose connection is still open. */
+  /** @param response Its connection is still open. */
   constructor(response: ServerResponse, options: EventStreamOptions) {
     this.#response = response;
     this.#options = options;
@@ -47,7 +47,7 @@ export class EventStream {
     this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
-  /** Ends the stream after what was sent; a reader that does not read it in time is disconnected. */
+  /** Ends the stream after everything sent; a reader that does not read it in time is disconnected. */
   end(): void {
     if (this.#response.writableEnded) return;
     this.#response.end();

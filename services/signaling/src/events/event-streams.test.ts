@@ -17,17 +17,17 @@ const OPTIONS: EventStreamsOptions = {
   lingerMs: 60_000,
 };
 
-/** The streams behind a real HTTP server; the registry answers when it is told to, and events come from the test. */
-class Scene {
+/** EventStreams behind a real HTTP server; the test releases the registry's answers and supplies events. */
+class StreamServer {
   readonly gauge = new Gauge({ name: 'streams', help: 'streams', registers: [] });
   readonly errors = new Counter({ name: 'errors', help: 'errors', labelNames: ['code'], registers: [] });
   readonly streams: EventStreams;
   readonly followers = new Map<(event: SessionEvent) => void, string>();
-  readonly server: Server;
-  /** Requests that have reached the registry. */
+  readonly http: Server;
+  /** Number of requests that have reached the registry. */
   asked = 0;
   served = 0;
-  /** The latest. */
+  /** The latest stream. */
   response: ServerResponse | undefined;
   #answer: (() => void)[] = [];
   #held = false;
@@ -58,7 +58,7 @@ class Scene {
       },
       { ...OPTIONS, ...options },
     );
-    this.server = createServer((request, response) => {
+    this.http = createServer((request, response) => {
       this.response = response;
       const url = new URL(request.url ?? '', 'http://test');
       const reader = { network: url.searchParams.get('from') ?? 'here', key: url.searchParams.get('key') ?? undefined };
@@ -84,10 +84,10 @@ class Scene {
   }
 
   get port(): number {
-    return (this.server.address() as { port: number }).port;
+    return (this.http.address() as { port: number }).port;
   }
 
-  /** A connection that has sent its request. */
+  /** @returns A connection that has sent its request. */
   request(path: string): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1', () => {
@@ -111,38 +111,38 @@ class Scene {
 }
 
 describe('EventStreams', () => {
-  const scenes: Scene[] = [];
-  async function start(options: Partial<EventStreamsOptions> = {}): Promise<Scene> {
-    const scene = new Scene(options);
-    scenes.push(scene);
-    await new Promise<void>((resolve) => scene.server.listen(0, '127.0.0.1', resolve));
-    return scene;
+  const servers: StreamServer[] = [];
+  async function start(options: Partial<EventStreamsOptions> = {}): Promise<StreamServer> {
+    const server = new StreamServer(options);
+    servers.push(server);
+    await new Promise<void>((resolve) => server.http.listen(0, '127.0.0.1', resolve));
+    return server;
   }
   afterEach(() => {
-    for (const scene of scenes.splice(0)) {
-      scene.server.closeAllConnections();
-      scene.server.close();
+    for (const server of servers.splice(0)) {
+      server.http.closeAllConnections();
+      server.http.close();
     }
   });
 
-  it('keep nothing of 500 readers that disconnect while their session is looked up', async () => {
-    const scene = await start({ eventStreamLimit: 500, eventStreamsPerAddress: 500, eventStreamsPerSession: 500 });
-    scene.hold();
-    const sockets = await Promise.all(Array.from({ length: 500 }, () => scene.request('/s')));
-    await waitFor('all requests', () => scene.asked === 500);
+  it('retains nothing of 500 readers that disconnect while their session is looked up', async () => {
+    const server = await start({ eventStreamLimit: 500, eventStreamsPerAddress: 500, eventStreamsPerSession: 500 });
+    server.hold();
+    const sockets = await Promise.all(Array.from({ length: 500 }, () => server.request('/s')));
+    await waitFor('all requests', () => server.asked === 500);
     for (const socket of sockets) socket.resetAndDestroy();
-    await waitFor('their places to be free', async () => {
-      const connections = await new Promise<number>((resolve) => scene.server.getConnections((_, n) => resolve(n)));
+    await waitFor('their reservations to be released', async () => {
+      const connections = await new Promise<number>((resolve) => server.http.getConnections((_, n) => resolve(n)));
       return connections === 0;
     });
-    scene.release();
-    await waitFor('all to be served', () => scene.served === 500);
-    expect([await scene.count(), scene.followers.size]).toEqual([0, 0]);
-    // Every place is free again.
-    const responses = await Promise.all(Array.from({ length: 500 }, () => scene.open('/s')));
+    server.release();
+    await waitFor('all to be served', () => server.served === 500);
+    expect([await server.count(), server.followers.size]).toEqual([0, 0]);
+    // All reservations are free again.
+    const responses = await Promise.all(Array.from({ length: 500 }, () => server.open('/s')));
     expect(responses.every(({ status }) => status === 200)).toBe(true);
-    expect([await scene.count(), scene.followers.size]).toEqual([500, 500]);
-    const refused = await scene.open('/s');
+    expect([await server.count(), server.followers.size]).toEqual([500, 500]);
+    const refused = await server.open('/s');
     expect(refused.status).toBe(503);
     expect(await refused.json()).toEqual({ code: 'unavailable', limit: 'EVENT_STREAM_LIMIT' });
   });
@@ -151,30 +151,33 @@ describe('EventStreams', () => {
     ['EVENT_STREAMS_PER_SESSION', { eventStreamsPerSession: 2 }, '/a?from=x', '/a?from=y', '/b?from=x'],
     ['EVENT_STREAMS_PER_ADDRESS', { eventStreamsPerAddress: 2 }, '/a?from=x', '/b?from=x', '/b?from=y'],
     ['EVENT_STREAMS_PER_KEY', { eventStreamsPerKey: 2 }, '/a?key=k', '/b?key=k', '/b?key=other'],
-  ])('are limited by %s, and free a place with the reader that goes', async (limit, options, path, same, other) => {
-    const scene = await start(options);
-    const gone = new AbortController();
-    await scene.open(path);
-    await fetch(`http://127.0.0.1:${scene.port}${path}`, { signal: gone.signal });
-    const refused = await scene.open(same);
-    expect(refused.status).toBe(429);
-    expect(refused.headers.get('retry-after')).toBe('5');
-    expect(await refused.json()).toEqual({ code: 'too_many_connections', limit });
-    expect((await scene.open(other)).status).toBe(200);
-    gone.abort();
-    await waitFor('the place', async () => (await scene.count()) === 2);
-    expect((await scene.open(same)).status).toBe(200);
-  });
+  ])(
+    'limits streams by %s, and frees the reservation when the reader disconnects',
+    async (limit, options, path, same, other) => {
+      const server = await start(options);
+      const gone = new AbortController();
+      await server.open(path);
+      await fetch(`http://127.0.0.1:${server.port}${path}`, { signal: gone.signal });
+      const refused = await server.open(same);
+      expect(refused.status).toBe(429);
+      expect(refused.headers.get('retry-after')).toBe('5');
+      expect(await refused.json()).toEqual({ code: 'too_many_connections', limit });
+      expect((await server.open(other)).status).toBe(200);
+      gone.abort();
+      await waitFor('the reservation to be released', async () => (await server.count()) === 2);
+      expect((await server.open(same)).status).toBe(200);
+    },
+  );
 
-  it('close the stream of a reader that does not read, with the reason', async () => {
-    const scene = await start();
-    const socket = await scene.request('/s');
-    await waitFor('the stream', () => scene.followers.size === 1);
+  it('closes the stream of a reader that does not read, and states the reason', async () => {
+    const server = await start();
+    const socket = await server.request('/s');
+    await waitFor('the stream', () => server.followers.size === 1);
     socket.pause();
     const reason = 'x'.repeat(100_000);
     await waitFor('the reader to be cut off', () => {
-      scene.send({ type: 'viewer.disconnected', reason });
-      return scene.followers.size === 0;
+      server.send({ type: 'viewer.disconnected', reason });
+      return server.followers.size === 0;
     });
     let text = '';
     socket.on('data', (data) => {
@@ -183,36 +186,36 @@ describe('EventStreams', () => {
     socket.resume();
     await waitFor('the end', () => socket.readableEnded);
     expect(text).toContain('event: stream.closed\ndata: {"code":"slow_reader"');
-    expect(await scene.count()).toBe(0);
-    expect((await scene.errors.get()).values[0]).toMatchObject({ labels: { code: 'slow_reader' }, value: 1 });
+    expect(await server.count()).toBe(0);
+    expect((await server.errors.get()).values[0]).toMatchObject({ labels: { code: 'slow_reader' }, value: 1 });
   });
 
-  it('disconnect a reader that does not read the rest after the session’s end', async () => {
-    const scene = await start({ lingerMs: 10 });
-    const socket = await scene.request('/s');
-    await waitFor('the stream', () => scene.followers.size === 1);
+  it("disconnects a reader that does not read the rest after the session's end", async () => {
+    const server = await start({ lingerMs: 10 });
+    const socket = await server.request('/s');
+    await waitFor('the stream', () => server.followers.size === 1);
     socket.pause();
-    // More than the kernel's buffers hold, less than what the stream itself lets wait.
+    // More than the kernel buffers, less than the stream itself buffers.
     await waitFor('the connection to be full', async () => {
-      scene.send({ type: 'viewer.disconnected', reason: 'x'.repeat(100_000) });
+      server.send({ type: 'viewer.disconnected', reason: 'x'.repeat(100_000) });
       await turn();
-      return (scene.response?.writableLength ?? 0) > 0;
+      return (server.response?.writableLength ?? 0) > 0;
     });
-    expect([await scene.count(), scene.followers.size]).toEqual([1, 1]);
-    scene.send({ type: 'session.ended', reason: 'deleted' });
-    await waitFor('the stream to be cut', async () => (await scene.count()) === 0);
-    expect(scene.followers.size).toBe(0);
-    expect(scene.response?.writableFinished).toBe(false);
+    expect([await server.count(), server.followers.size]).toEqual([1, 1]);
+    server.send({ type: 'session.ended', reason: 'deleted' });
+    await waitFor('the stream to be cut', async () => (await server.count()) === 0);
+    expect(server.followers.size).toBe(0);
+    expect(server.response?.writableFinished).toBe(false);
     socket.destroy();
   });
 
-  it('are not opened while the service stops', async () => {
-    const scene = await start();
-    scene.hold();
-    const late = scene.open('/s');
-    await waitFor('the request', () => scene.asked === 1);
-    scene.streams.closeAll();
-    scene.release();
+  it('opens no stream while the service stops', async () => {
+    const server = await start();
+    server.hold();
+    const late = server.open('/s');
+    await waitFor('the request', () => server.asked === 1);
+    server.streams.closeAll();
+    server.release();
     expect((await late).status).toBe(503);
   });
 });

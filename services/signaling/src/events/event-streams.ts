@@ -32,7 +32,7 @@ export type EventStreamsOptions = Pick<
   'eventStreamLimit' | 'eventStreamsPerSession' | 'eventStreamsPerKey' | 'eventStreamsPerAddress'
 > & { heartbeatMs: number; lingerMs: number };
 
-/** Serves sessions' events as server-sent events. */
+/** Serves session events as server-sent events. */
 export class EventStreams {
   readonly #parts: EventStreamsParts;
   readonly #options: EventStreamsOptions;
@@ -40,8 +40,8 @@ export class EventStreams {
   readonly #perKey: ConcurrencyLimiter;
   readonly #perNetwork: ConcurrencyLimiter;
   readonly #open = new Set<EventStream>();
-  /** Readers that are counted: those with an open stream, and those whose session is being looked up. */
-  #places = 0;
+  /** Counted readers: those with an open stream, and those whose session is being looked up. */
+  #reservations = 0;
   #closed = false;
 
   constructor(parts: EventStreamsParts, options: EventStreamsOptions) {
@@ -60,7 +60,7 @@ export class EventStreams {
    * @throws HumancastError `session_not_found`, `session_ended`, `bad_request`, `unavailable`, `too_many_connections`.
    */
   async serve(session: string, start: StreamStart, reader: Counted, response: ServerResponse): Promise<void> {
-    // A connection that is closed by now has emitted `close` already: nothing would free its place.
+    // A connection that is already closed has emitted `close` before, so nothing would free its reservation.
     if (response.destroyed) return;
     response.once('close', this.#takePlace(session, reader));
     const { registry } = this.#parts;
@@ -73,15 +73,15 @@ export class EventStreams {
     else this.#stream(session, after, response);
   }
 
-  /** Ends all streams and refuses new ones. */
+  /** Ends all streams and rejects new ones. */
   closeAll(): void {
     this.#closed = true;
     for (const stream of this.#open) stream.end();
   }
 
-  /** @returns a function that frees the place. */
+  /** @returns A function that frees the reservation. */
   #takePlace(session: string, { key, network }: Counted): () => void {
-    if (this.#places >= this.#options.eventStreamLimit) {
+    if (this.#reservations >= this.#options.eventStreamLimit) {
       throw new HumancastError('unavailable', {
         detail: 'as many event streams are open here as allowed; the limit is EVENT_STREAM_LIMIT',
         retryAfterSeconds: FULL_RETRY_SECONDS,
@@ -96,9 +96,9 @@ export class EventStreams {
       releaseReader();
       throw error;
     }
-    this.#places++;
+    this.#reservations++;
     return () => {
-      this.#places--;
+      this.#reservations--;
       releaseReader();
       releaseSession();
     };

@@ -6,7 +6,10 @@ const METHODS = 'GET, POST, PATCH, DELETE, OPTIONS';
 const REQUEST_HEADERS = 'Authorization, Content-Type, If-Match, Last-Event-ID';
 const PREFLIGHT_SECONDS = '600';
 
-/** Answers cross-origin requests (Fetch standard, §3.2) of allowed origins; others get no header, so a browser refuses. */
+/**
+ * Answers cross-origin requests (Fetch standard, §3.2) of allowed origins; others get no header, so browsers block the
+ * response.
+ */
 export function cors(origins: Origins) {
   return (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
     const { origin } = request.headers;

@@ -14,7 +14,7 @@ export function jsonBody<T>(request: IncomingMessage, body: unknown, schema: z.Z
   return parseRequest(schema, body ?? {});
 }
 
-/** @returns the media type of a Content-Type header without its parameters (RFC 9110 §8.3.1). */
+/** @returns The media type of a Content-Type header without its parameters (RFC 9110 §8.3.1). */
 export function mediaTypeOf(contentType: string | undefined): string | undefined {
   return contentType?.split(';')[0]?.trim().toLowerCase();
 }

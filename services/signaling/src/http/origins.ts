@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { TrustedProxies } from '@humancast/shared';
 
-/** Decides which web pages may use this service from a browser. Other callers send no Origin and are allowed. */
+/** Determines which web pages may use this service from a browser. Other callers send no Origin and are allowed. */
 export class Origins {
   readonly #allowed: ReadonlySet<string>;
   readonly #all: boolean;

@@ -5,11 +5,11 @@ import { FakeSender } from '../../testing/fake-sender.js';
 import { type Reply, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 
-/** Behind one proxy, so that a test may come from any address. */
+/** One trusted proxy, so that a test can come from any address. */
 const trustProxy = TrustedProxies.parse('loopback') as TrustedProxies;
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
-describe('the limits of signaling', () => {
+describe('limits of signaling', () => {
   let stack: TestStack;
   beforeAll(async () => {
     stack = await TestStack.start();
@@ -32,7 +32,7 @@ describe('the limits of signaling', () => {
     expect((await get('192.0.2.1', 'guess-one')).status).toBe(401);
     expect((await get('192.0.2.1', 'guess-two')).status).toBe(401);
     expect(refusal(await get('192.0.2.1', 'guess-three'))).toEqual(limited('ADDRESS_REQUESTS_PER_MINUTE'));
-    // Pages and unknown addresses cost something, too.
+    // Pages and unknown paths cost something, too.
     const page = await signaling.request('GET', '/nothing', { auth: '', headers: from('192.0.2.1') });
     expect(page.status).toBe(429);
     expect((await get('192.0.2.2', '')).status).toBe(401);
@@ -61,7 +61,7 @@ describe('the limits of signaling', () => {
     expect((await signaling.request('GET', '/nothing', { auth: '' })).status).toBe(404);
   });
 
-  it('count the requests with the tokens of one session together', async () => {
+  it('count requests with tokens of the same session together', async () => {
     const signaling = await stack.signaling({ trustProxy, sessionRequestsPerSecond: 1 });
     const [one, other] = [await signaling.makeSession(), await signaling.makeSession()];
     const get = ({ id, token }: { id: string; token: string }, address: string) =>
@@ -75,7 +75,7 @@ describe('the limits of signaling', () => {
     expect((await get(other, '192.0.2.1')).status).toBe(200);
   });
 
-  it('count interruptions by a session’s viewers together, without its producer’s', async () => {
+  it("count interruptions by a session's viewers together, without its producer's", async () => {
     const signaling = await stack.signaling({ interruptsPerMinute: 2 });
     const sender = await FakeSender.start(stack.queueUrl);
     const { id, token } = await signaling.makeSession();
@@ -85,17 +85,17 @@ describe('the limits of signaling', () => {
     expect((await interrupt(token)).status).toBe(202);
     viewer.send({ type: 'interrupt' });
     viewer.send({ type: 'ping' });
-    await viewer.got('pong');
+    await viewer.received('pong');
     expect(refusal(await interrupt(token))).toEqual(limited('INTERRUPTS_PER_MINUTE'));
     viewer.send({ type: 'interrupt' });
-    expect(await viewer.got('error')).toMatchObject({ code: 'rate_limited' });
+    expect(await viewer.received('error')).toMatchObject({ code: 'rate_limited' });
     for (let i = 0; i < 4; i++) expect((await interrupt()).status).toBe(202);
     expect(viewer.closed).toBeUndefined();
     viewer.ws.close();
     await sender.stop();
   });
 
-  it('count an address’s open WebSockets', async () => {
+  it("count an address's open WebSockets", async () => {
     const signaling = await stack.signaling({ trustProxy, signalConnectionsPerAddress: 2 });
     const open = (address: string) => TestViewer.connect(signaling, { headers: from(address) });
     const first = await open('192.0.2.1');
@@ -103,7 +103,7 @@ describe('the limits of signaling', () => {
     expect(await TestViewer.refused(signaling, from('192.0.2.1'))).toBe(429);
     (await open('192.0.2.2')).ws.close();
     first.ws.terminate();
-    await waitFor('a place', async () => {
+    await waitFor('capacity', async () => {
       const attempt = await open('192.0.2.1');
       return attempt.closed === undefined;
     });
@@ -124,7 +124,7 @@ describe('the limits of signaling', () => {
       for (let i = 0; i < 3; i++) {
         const viewer = await TestViewer.connect(signaling, { headers: from('192.0.2.1') });
         viewer.send({ type: 'join', session: session.id, token: session.token });
-        await viewer.got('joined');
+        await viewer.received('joined');
         viewer.send({ type: 'leave' });
         await viewer.closure();
       }

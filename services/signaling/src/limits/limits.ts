@@ -14,7 +14,7 @@ export type LimitsConfig = Pick<
   'connectsPerMinute' | 'signalConnectionsPerAddress' | 'sessionRequestsPerSecond' | 'interruptsPerMinute'
 >;
 
-/** Rate and connection limits that several endpoints share. Each signaling process counts for itself. */
+/** Rate and connection limits shared by several endpoints. Each signaling process counts for itself. */
 export class Limits {
   readonly #requests: RequestLimits;
   readonly #connects: RateLimiter;
@@ -36,7 +36,7 @@ export class Limits {
     this.#interrupts = new RateLimiter(perMinute('INTERRUPTS_PER_MINUTE', 'interruptions', config.interruptsPerMinute));
   }
 
-  /** @returns the network and API key under which a request is counted. */
+  /** @returns The network and API key for which a request is counted. */
   counted(request: IncomingMessage) {
     return this.#requests.counted(request);
   }
@@ -46,7 +46,7 @@ export class Limits {
     this.#connects.require(this.counted(request).network);
   }
 
-  /** Counts a WebSocket for as long as its connection is open. @throws HumancastError `too_many_connections`. */
+  /** Counts a WebSocket while its connection is open. @throws HumancastError `too_many_connections`. */
   requireSocket(request: IncomingMessage): void {
     request.socket.once('close', this.#sockets.acquire(this.counted(request).network));
   }

@@ -5,7 +5,7 @@ import { FakeSender } from '../../testing/fake-sender.js';
 import { TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 
-/** One figure of a `/metrics` page. */
+/** @returns One value of a `/metrics` page. */
 function figure(page: string, name: string, labels: Record<string, string>): number | undefined {
   const line = page
     .split('\n')
@@ -27,7 +27,7 @@ describe('fleet metrics', () => {
   it('count waiting sessions with the age of the oldest, then hosted ones', async () => {
     const signaling = await stack.signaling({}, { sessionSweepMs: 20 });
     const viewer = await TestViewer.join(signaling, await signaling.makeSession());
-    await viewer.got('waiting');
+    await viewer.received('waiting');
     const jobs = (page: string, state: string) => figure(page, 'humancast_queue_jobs', { queue: 'sessions', state });
     const waiting = await waitFor('the job to be counted', async () => {
       const page = await signaling.metrics();
@@ -38,7 +38,7 @@ describe('fleet metrics', () => {
       return figure(await signaling.metrics(), 'humancast_sessions', { state: 'queued' }) === 1;
     });
     const sender = await FakeSender.start(stack.queueUrl);
-    await viewer.got('offer');
+    await viewer.received('offer');
     await waitFor('the host to be seen', async () => {
       const page = await signaling.metrics();
       const hosted = figure(page, 'humancast_sessions', { state: 'hosted' });
@@ -49,7 +49,7 @@ describe('fleet metrics', () => {
     await signaling.close();
   });
 
-  it('report the databases’ memory, and that one is down, without delaying the scrape', async () => {
+  it("report the databases' memory, and a database that is down, without delaying the scrape", async () => {
     const own = await TestStack.start();
     const signaling = await own.signaling();
     const before = await signaling.metrics();

@@ -6,8 +6,8 @@ const DATABASES = ['queue', 'media'] as const;
 const QUEUES = ['sessions', 'segments'] as const;
 
 /**
- * What no single service has: the queues and the databases. Every signaling process says the same, so a query takes the
- * largest of them and not the sum. What a database that does not answer would say is left out.
+ * Metrics of shared queues and databases. Every signaling process reports the same values, so queries take the maximum, not
+ * the sum. Values of a database that does not answer are omitted.
  */
 export function registerFleetMetrics(registry: Registry, read: () => Promise<FleetLevels>): void {
   const registers = [registry];

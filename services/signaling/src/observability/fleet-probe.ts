@@ -2,18 +2,18 @@ import { mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
 import type { JobQueues, QueueLevels } from '../routing/job-queues.js';
 import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo, sumOfRedisInfo } from './redis-info.js';
 
-/** Time limit for a database's answer, ms; without one it is reported as down. */
+/** Time limit for a database's answer, ms; without one, it is reported as down. */
 const TIMEOUT_MS = 1000;
-/** How long a reading is reused, ms: for all metrics of a scrape, and for a second Prometheus. */
+/** Time for which a reading is reused, ms: for all metrics of a scrape, and for a second Prometheus. */
 const FRESH_MS = 1000;
 
 export interface FleetLevels {
-  /** `undefined` for a database that does not answer. */
+  /** `undefined` if the database does not answer. */
   readonly redis: Readonly<Record<'queue' | 'media', RedisInfo | undefined>>;
   readonly queues: Readonly<Record<'sessions' | 'segments', QueueLevels>> | undefined;
 }
 
-/** Reads the levels of the shared databases and queues, with a few cheap commands, and only when scraped. */
+/** Reads the levels of the shared databases and queues with a few cheap commands, on scrape only. */
 export class FleetProbe {
   readonly #queueRedis: Redis;
   readonly #mediaRedis: Redis;

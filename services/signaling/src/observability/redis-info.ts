@@ -1,18 +1,20 @@
-/** What matters of a database's `INFO`. */
+/** Selected fields of a database's `INFO`. */
 export interface RedisInfo {
   readonly memoryBytes: number;
-  /** `maxmemory`; 0 where none is set. What the machine has is no limit: a container's is lower, and ends the process. */
+  /**
+   * `maxmemory`; 0 if not set. The machine's memory is no limit: a container's is lower, and exceeding it ends the process.
+   */
   readonly memoryLimitBytes: number;
   readonly clients: number;
   readonly evictedKeys: number;
-  /** Whether what was written last reached the disk; if not, Redis refuses all writes. Always `true` without persistence. */
+  /** Whether the last write to disk succeeded; otherwise Redis rejects all writes. Always `true` without persistence. */
   readonly diskOk: boolean;
 }
 
-/** The sections that {@link parseRedisInfo} reads. */
+/** Sections that {@link parseRedisInfo} reads. */
 export const REDIS_INFO_SECTIONS = ['memory', 'clients', 'stats', 'persistence'] as const;
 
-/** @param text as `INFO` answers it: `name:value` a line. A figure that is missing, as some hosted databases do, is 0. */
+/** @param text Answer to `INFO`: lines of `name:value`. Missing values, as of some hosted databases, are read as 0. */
 export function parseRedisInfo(text: string): RedisInfo {
   const values = new Map(
     text.split('\r\n').flatMap((line) => {
@@ -33,7 +35,7 @@ export function parseRedisInfo(text: string): RedisInfo {
   };
 }
 
-/** Of the nodes of a cluster, as of one database. */
+/** @returns The nodes of a cluster combined as one database. */
 export function sumOfRedisInfo(nodes: readonly RedisInfo[]): RedisInfo {
   const sum = (figure: Exclude<keyof RedisInfo, 'diskOk'>) => nodes.reduce((total, node) => total + node[figure], 0);
   return {

@@ -11,7 +11,7 @@ type Restart = Extract<ToSender, { type: 'viewer.restart' }>;
 export interface HostRequestsOptions {
   /** Address of this process's mailbox. */
   replyTo: string;
-  /** Time limits for the answers, ms. */
+  /** Time limits for answers, ms. */
   inspectMs: number;
   restartMs: number;
 }
@@ -27,15 +27,16 @@ export class HostRequests {
     this.#options = options;
   }
 
-  /** @returns the host's current playhead; `undefined` if it does not answer in time. */
+  /** @returns The host's current playhead; `undefined` if it does not answer in time. */
   async inspect(session: string, host: string): Promise<Inspection | undefined> {
     const answer = await this.#ask(host, { type: 'session.inspect', session }, this.#options.inspectMs);
     return answer?.type === 'session.inspected' ? answer.inspection : undefined;
   }
 
   /**
-   * Begins a new ICE session of a WHEP player.
-   * @returns the host's side of it, which is missing if it has no such connection; `undefined` if it does not answer in time.
+   * Starts a new ICE session of a WHEP player.
+   * @returns The host's side of it, which is missing if it has no such connection; `undefined` if it does not answer in
+   * time.
    */
   async restartIce(
     host: string,

@@ -5,7 +5,7 @@ import type { HostAnswer, HostRequests } from './host-requests.js';
 export type ViewerPost = Exclude<ToSignaling, HostAnswer>;
 export type ViewerSink = (message: ViewerPost) => void;
 
-/** Dispatches the messages of this process's mailbox to the viewer or the pending request that they belong to. */
+/** Dispatches messages of this process's mailbox to the viewer or the pending request that they belong to. */
 export class Inbox {
   readonly #requests: HostRequests;
   readonly #sinks = new Map<string, ViewerSink>();
@@ -15,7 +15,7 @@ export class Inbox {
     this.#requests = requests;
   }
 
-  /** Sends messages for this viewer to `sink`. @returns a function that stops it, unless a newer sink has taken over. */
+  /** Routes messages for this viewer to `sink`. @returns A function that stops it, unless a newer sink has taken over. */
   attach(viewer: string, sink: ViewerSink): () => void {
     this.#sinks.set(viewer, sink);
     return () => {
@@ -23,7 +23,7 @@ export class Inbox {
     };
   }
 
-  /** Registers the sink for viewers without one of their own: WHEP viewers, once they have their answer. */
+  /** Registers the sink for viewers without one of their own: WHEP viewers after their answer. */
   onUnclaimed(sink: ViewerSink): void {
     this.#onUnclaimed = sink;
   }

@@ -1,9 +1,9 @@
 import { openQueue, type Redis, SESSIONS_QUEUE, type SegmentQueues, type SessionJob } from '@humancast/shared';
 import type { Queue } from 'bullmq';
 
-/** Entries of the sessions queue that are read to tell viewers their position. */
+/** Number of entries of the sessions queue that are read to tell viewers their position. */
 const POSITIONS_READ = 1000;
-/** A job is finished when it is taken: what lasts is in the session registry. */
+/** A job completes when it is taken: the durable state is in the session registry. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 
 export interface QueueLevels {
@@ -15,41 +15,41 @@ export interface QueueLevels {
   readonly oldestMs: number;
 }
 
-/** The work that waits for media-senders: sessions without a host, and segments to be played. */
+/** Queues of work for media-senders: sessions without a host, and segments to play. */
 export class JobQueues {
   readonly #sessions: Queue<SessionJob>;
   readonly #segments: SegmentQueues;
 
-  /** @param connection shared by all queues; the caller closes it, after {@link close}. */
+  /** @param connection Shared by all queues; the caller closes it after {@link close}. */
   constructor(connection: Redis, segments: SegmentQueues) {
     this.#sessions = openQueue(SESSIONS_QUEUE, connection);
     this.#segments = segments;
   }
 
   /**
-   * Adds a job to host a session. A second one for the same session and epoch changes nothing while the first waits.
-   * @returns `false` if the job has been taken already.
+   * Adds a job to host a session. A second one for the same session and epoch has no effect while the first waits.
+   * @returns `false` if the job was already taken.
    */
   async requestHost(job: SessionJob): Promise<boolean> {
     const jobId = `${job.session}-${job.epoch}`;
     if ((await this.#sessions.getJobState(jobId)) === 'active') return false;
-    // A session that lost its host goes first: somebody is watching already.
+    // A session that lost its host goes first, because it already has viewers.
     await this.#sessions.add('host', job, { ...JOB_OPTIONS, jobId, lifo: job.epoch > 1 });
     return true;
   }
 
-  /** @returns how many sessions wait for a media-sender. */
+  /** @returns The number of sessions that wait for a media-sender. */
   waitingCount(): Promise<number> {
     return this.#sessions.getWaitingCount();
   }
 
-  /** @returns the sessions that wait for a media-sender, the next one first. */
+  /** @returns The sessions that wait for a media-sender, the next one first. */
   async waitingSessions(): Promise<string[]> {
     const ids = await this.#sessions.getRanges(['wait'], 0, POSITIONS_READ - 1, true);
     return ids.map((id) => id.slice(0, id.lastIndexOf('-')));
   }
 
-  /** @returns the levels of the sessions queue and of these media-senders' segment queues. */
+  /** @returns The levels of the sessions queue and of these media-senders' segment queues. */
   async levels(senders: readonly string[]): Promise<Record<'sessions' | 'segments', QueueLevels>> {
     const [sessions, ...segments] = await Promise.all([
       levelsOf(this.#sessions),

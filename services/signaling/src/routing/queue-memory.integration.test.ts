@@ -26,18 +26,18 @@ describe('QueueMemory', () => {
     await server.stop();
   });
 
-  it('admits below nine tenths of maxmemory or without a limit, and refuses above', async () => {
+  it('admits below nine tenths of maxmemory or without a limit, and rejects above', async () => {
     const queueMemory = new QueueMemory(redis);
     const settles = (expected: unknown) => vi.waitFor(() => expect(refusal(queueMemory)).toEqual(expected), WAIT);
     await settles(undefined);
     await redis.config('SET', 'maxmemory', '64mb');
     await settles(undefined);
-    // Not by a large argument: that would be in memory twice, and soon only once.
+    // Not by one large argument, which would be in memory twice at first.
     await redis.setrange('large', 20 * 2 ** 20, 'x');
     const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
     await redis.config('SET', 'maxmemory', String(Math.round(used / 0.93)));
     await settles(expect.objectContaining({ code: 'unavailable', retryAfterSeconds: 5 }));
-    // The rest is room for what frees.
+    // The rest is reserved for work that frees memory.
     expect(await redis.set('job', 'x')).toBe('OK');
     await redis.del('large');
     await settles(undefined);

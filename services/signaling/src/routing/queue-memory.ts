@@ -29,7 +29,7 @@ export class QueueMemory {
     throw new HumancastError('unavailable', { detail: 'redis-queue is nearly full', retryAfterSeconds: RETRY_SECONDS });
   }
 
-  /** @returns the usage of the fullest node; 0 if none has a limit or none answers. */
+  /** @returns The usage of the fullest node; 0 if none has a limit or none answers. */
   async #read(): Promise<number> {
     try {
       const texts = await Promise.all(mastersOf(this.#redis).map((server) => server.info('memory')));

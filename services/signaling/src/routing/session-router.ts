@@ -13,15 +13,15 @@ export class SessionRouter {
     this.#mail = mail;
   }
 
-  /** @returns whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions. */
+  /** @returns Whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions. */
   send(host: string, message: ToSender): Promise<boolean> {
     return this.#mail.send(host, message);
   }
 
   /**
-   * Requests a host for a session that is watched. Calling it again is safe: a lost job is added again after some seconds, a
-   * waiting one stays.
-   * @param traceparent the trace context for the host.
+   * Requests a host for a session that is being watched. May be called repeatedly: a lost job is added again after some
+   * seconds, a waiting one stays.
+   * @param traceparent Trace context for the host.
    */
   async request(session: string, traceparent?: string): Promise<void> {
     const trace = traceparent === undefined ? {} : { traceparent };
@@ -32,21 +32,21 @@ export class SessionRouter {
     if (next !== undefined) await this.#jobs.requestHost({ session, epoch: next, ...trace });
   }
 
-  /** Announces a viewer that joined or needs a new connection. @param host the session's host, if known. */
+  /** Announces a viewer that joined or needs a new connection. @param host The session's host, if known. */
   async viewerWaits(session: string, host: string | undefined, traceparent?: string): Promise<void> {
     await this.viewersChanged(session, host);
     await this.request(session, traceparent);
   }
 
-  /** Asks the host to read the session's viewers again. */
+  /** Asks the host to re-read the session's viewers. */
   async viewersChanged(session: string, host: string | undefined): Promise<void> {
     if (host !== undefined) await this.send(host, { type: 'viewers.changed', session });
   }
 
   /**
    * Takes a session's lease from a dead media-sender.
-   * @param session as read before its host was found dead.
-   * @returns whether the media-sender still had the lease.
+   * @param session The session as read before its host was found dead.
+   * @returns Whether the media-sender still had the lease.
    */
   async release({ id, host = '', epoch, resumptions }: SessionRecord): Promise<boolean> {
     const next = await this.#registry.release(id, host, epoch, resumptions);

@@ -18,15 +18,15 @@ describe('Sweeper', () => {
     const first = await FakeSender.start(stack.queueUrl);
     const session = await one.makeSession();
     const viewer = await TestViewer.join(one, session);
-    await viewer.got('offer');
+    await viewer.received('offer');
     await first.crash();
     const second = await FakeSender.start(stack.queueUrl);
-    const offer = await viewer.got('offer', ({ epoch }) => epoch > 1);
+    const offer = await viewer.received('offer', ({ epoch }) => epoch > 1);
     expect(offer.epoch).toBe(2);
     expect(second.epochOf(session.id)).toBe(2);
     viewer.send({ type: 'answer', connection: offer.connection, sdp: 'v=0' });
-    await second.got('viewer.answer');
-    await viewer.got('event', ({ event }) => event.type === 'session.moved' && event.host === second.id);
+    await second.received('viewer.answer');
+    await viewer.received('event', ({ event }) => event.type === 'session.moved' && event.host === second.id);
     expect(await stack.queue.zscore(keys.senderIndex, first.id)).toBeNull();
     viewer.ws.close();
     await second.stop();
@@ -37,11 +37,11 @@ describe('Sweeper', () => {
     const sender = await FakeSender.start(stack.queueUrl);
     const session = await signaling.makeSession();
     const viewer = await TestViewer.join(signaling, session);
-    await viewer.got('offer');
+    await viewer.received('offer');
     const suspicionOf = () => stack.queue.hget(keys.senderFence(sender.id), 'suspect');
     for (let i = 0; i < 3; i++) {
       await waitFor('it to be suspected', async () => {
-        // As Redis' clock leaping ahead: its sign of life has run out, and nothing else has happened.
+        // Simulates a forward step of Redis's clock: only the heartbeat has expired.
         await stack.queue.del(keys.sender(sender.id));
         return (await suspicionOf()) !== null;
       });

@@ -21,11 +21,13 @@ export interface SweeperOptions {
   timings: Pick<Timings, 'senderSweepMs' | 'sessionSweepMs' | 'orphanGraceMs'>;
 }
 
-/** Fraction of the lease for which a suspicion must stand. Media-senders pause after four fifths (`MARGIN` of their lease). */
+/**
+ * Fraction of the lease for which a suspicion must stand. Media-senders pause after four fifths (`MARGIN` of their lease).
+ */
 const CONDEMN_AFTER = 0.9;
 
 /**
- * Cleans up after dead processes. Every signaling process sweeps; each step is one atomic script in Redis, so that repeating it
+ * Cleans up after dead processes. Every signaling process sweeps; each step is one atomic script in Redis, so repeating it
  * changes nothing.
  */
 export class Sweeper {
@@ -36,9 +38,9 @@ export class Sweeper {
   readonly #metrics: SignalingMetrics;
   readonly #logger: Logger;
   readonly #options: SweeperOptions;
-  /** Missing mailboxes, and since when (monotonic ms). */
+  /** Time since which each mailbox has been missing, monotonic ms. */
   #missing = new Map<string, number>();
-  /** Media-senders suspected dead: the suspicion's id, and since when this process knows it (monotonic ms). */
+  /** Suspected media-senders: the suspicion's id, and since when this process knows it, monotonic ms. */
   readonly #suspects = new Map<string, { suspicion: string; sinceMs: number }>();
   #stops: (() => void)[] = [];
 
@@ -134,7 +136,7 @@ export class Sweeper {
     }
     for (const viewer of viewers) {
       if (await this.#isReachable(viewer.mailbox, reachable)) continue;
-      // A WHEP viewer has no signaling to resume with, and plays on: its messages come to this process from now on.
+      // A WHEP viewer has no signaling to resume with and plays on; from now on its messages come to this process.
       const { host } =
         viewer.offer === undefined
           ? await this.#registry.removeViewer(session.id, viewer.viewer, viewer.mailbox)
@@ -154,7 +156,7 @@ export class Sweeper {
     if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 
-  /** A missing mailbox counts as reachable for a grace time, in which its viewers resume at another process. */
+  /** A missing mailbox counts as reachable for a grace period, in which its viewers may resume at another process. */
   async #isReachable(mailbox: string, reachable: Map<string, boolean>): Promise<boolean> {
     if (!reachable.has(mailbox)) reachable.set(mailbox, (await this.#redis.exists(keys.mailbox(mailbox))) === 1);
     if (!this.#isMissing(mailbox, reachable)) return true;

@@ -1,10 +1,10 @@
 import { HumancastError, type MailSender, type SenderRegistry, type ToSender } from '@humancast/shared';
 import type { JobQueues } from '../routing/job-queues.js';
 
-/** Retry delay for a caller when every media-sender is full. */
+/** Retry delay for callers while every media-sender is full. */
 const FULL_RETRY_SECONDS = 5;
 
-/** All media-senders: their capacity, and draining one of them. */
+/** All media-senders: their capacity, and draining. */
 export class Fleet {
   readonly #senders: SenderRegistry;
   readonly #jobs: JobQueues;
@@ -17,8 +17,8 @@ export class Fleet {
   }
 
   /**
-   * Requires capacity for one more session. Two simultaneous callers may both be admitted to the last place; then one of them
-   * waits.
+   * Requires capacity for one more session. Two simultaneous callers may both be admitted to the last capacity; then one of
+   * them waits.
    * @throws HumancastError `no_capacity`.
    */
   async requirePlace(): Promise<void> {
@@ -29,7 +29,7 @@ export class Fleet {
     if (free <= waiting) throw new HumancastError('no_capacity', { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
-  /** Tells a media-sender to hand over its sessions and accept no more. @throws HumancastError `sender_not_found`. */
+  /** Requests a media-sender to hand over its sessions and accept no more. @throws HumancastError `sender_not_found`. */
   async drain(sender: string): Promise<void> {
     const taken = (await this.#senders.isAlive(sender)) && (await this.#mail.send(sender, { type: 'sender.drain' }));
     if (!taken) throw new HumancastError('sender_not_found', `no media-sender has the id ${sender}`);

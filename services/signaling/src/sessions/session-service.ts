@@ -27,7 +27,7 @@ import type { Fleet } from '../senders/fleet.js';
 
 const LIMIT_RETRY_SECONDS = 5;
 const IDLE_RETRY_SECONDS = 1;
-const SAID_LIMIT = 100;
+const SPOKEN_LIMIT = 100;
 
 export interface SessionLimits {
   sessionLimit: number;
@@ -57,11 +57,11 @@ export interface NewSession {
   avatar: string;
   token: string;
   scope: TokenClaims['scope'];
-  /** When the token expires, ms since the Unix epoch. */
+  /** Expiry of the token, ms since the Unix epoch. */
   expiresAtMs: number;
 }
 
-/** Creates, drives and ends sessions. Permissions are checked by the callers. */
+/** Creates, controls and ends sessions. Callers check permissions. */
 export class SessionService {
   readonly #registry: SessionRegistry;
   readonly #avatars: AvatarStore;
@@ -112,7 +112,8 @@ export class SessionService {
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`, `idempotency_key_reused`.
    */
   async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
-    // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess it.
+    // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess
+    // it.
     const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
     if (!command || !(await this.#registry.exists(id))) {
       this.#queueMemory.require();
@@ -131,8 +132,8 @@ export class SessionService {
 
   /**
    * Ends a session.
-   * @param key the name of the API key that ends it, for the log.
-   * @returns whether this call ended it.
+   * @param key Name of the API key that ends it, for the log.
+   * @returns Whether this call ended it.
    * @throws HumancastError `session_not_found`.
    */
   async end(id: string, reason: string, key?: string): Promise<boolean> {
@@ -158,9 +159,9 @@ export class SessionService {
   }
 
   /**
-   * Ends everything that is queued.
-   * @param key the name of the API key that interrupts, for the log.
-   * @returns the sequence number of the last segment that was ended.
+   * Ends everything queued.
+   * @param key Name of the API key that interrupts, for the log.
+   * @returns The sequence number of the last segment that was ended.
    * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
    */
   async interrupt(id: string, key?: string, command?: Command): Promise<number> {
@@ -172,18 +173,18 @@ export class SessionService {
     return interruptedSeq;
   }
 
-  /** @returns the speech segments of the session's avatar. */
+  /** @returns The speech segments of the session's avatar. */
   async segments(id: string): Promise<SegmentSummary[]> {
     const { avatar } = await this.#registry.get(id);
     return (await this.#media.list(avatar)).filter(({ role }) => role === 'speech');
   }
 
-  /** @returns the segments that are queued, playing or were played lately: at most {@link SAID_LIMIT}, newest first. */
-  async said(id: string): Promise<SegmentSummary[]> {
-    const [queue, said] = await Promise.all([this.#registry.queue(id), this.#registry.lastSaid(id)]);
-    const ids = new Set([...queue.map(({ segment }) => segment).reverse(), ...said]);
+  /** @returns The segments that are queued, playing or were played recently: at most {@link SPOKEN_LIMIT}, newest first. */
+  async spokenSegments(id: string): Promise<SegmentSummary[]> {
+    const [queue, spoken] = await Promise.all([this.#registry.queue(id), this.#registry.recentlySpoken(id)]);
+    const ids = new Set([...queue.map(({ segment }) => segment).reverse(), ...spoken]);
     const manifests = await Promise.all(
-      [...ids].slice(0, SAID_LIMIT).map((segment) => this.#media.getManifest(segment)),
+      [...ids].slice(0, SPOKEN_LIMIT).map((segment) => this.#media.getManifest(segment)),
     );
     return manifests.filter((manifest) => manifest !== undefined).map(summaryOf);
   }
@@ -193,7 +194,7 @@ export class SessionService {
     segments: readonly string[],
     { interrupt, traceparent, mayUse, key, command }: SpeakOptions,
   ): Promise<QueuedSegment[]> {
-    // A repeated command gets the same answer, whatever has become of its segments.
+    // A repeated command gets the same answer, whatever has happened to its segments since.
     if (!command || !(await this.#registry.isDone(id, command))) {
       this.#queueMemory.require();
       const session = await this.#live(id);
@@ -227,7 +228,7 @@ export class SessionService {
     }
   }
 
-  /** Two simultaneous requests may both get the last place: the limit is approximate. */
+  /** The limit is approximate, because two simultaneous requests may both pass it. */
   async #requireRoom(demo: boolean): Promise<void> {
     const full = new HumancastError('session_limit', { retryAfterSeconds: LIMIT_RETRY_SECONDS });
     if ((await this.#registry.count()) >= this.#limits.sessionLimit) throw full;

@@ -65,13 +65,13 @@ function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo, owner }:
 
 function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): ViewerState {
   const { viewer, attempt, joinedAtMs, offer } = record;
-  const said = inspection?.reports?.find((report) => report.viewer === viewer);
+  const reported = inspection?.reports?.find((report) => report.viewer === viewer);
   return {
     viewer,
     attempt,
     joinedAtMs,
     whep: offer !== undefined,
-    ...(said && { report: { atMs: said.atMs, ...said.report } }),
+    ...(reported && { report: { atMs: reported.atMs, ...reported.report } }),
   };
 }
 

@@ -58,7 +58,7 @@ export class SessionsController {
     const counted = this.limits.counted(request);
     this.turnUsers.admit(counted);
     const key = keyOf(caller);
-    // Idempotency keys belong to an API key: without one, another visitor could be given this visitor's session.
+    // Idempotency keys are scoped to an API key; without one, a visitor could get another visitor's session.
     const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
     const create = () => this.sessions.create(avatar, { demo, wait, key, command });
     const session = await (demo ? this.demos.make(counted.network, create) : create());
@@ -136,7 +136,7 @@ export class SessionsController {
     const caller = await this.#admit(id, authorization, 'read');
     const watches = caller.kind === 'guest' && caller.claims.scope === 'view';
     const segments = watches
-      ? await this.sessions.said(id)
+      ? await this.sessions.spokenSegments(id)
       : (await this.sessions.segments(id)).filter((segment) => isSpeakable(segment, id, caller));
     return { segments: segments.map(segmentView) };
   }
@@ -153,7 +153,7 @@ export class SessionsController {
   }
 }
 
-/** Omits whose it is. */
+/** Omits the owner. */
 function segmentView({ durationSamples, session: _session, owner: _owner, ...rest }: SegmentSummary): SessionSegment {
   return { ...rest, durationMs: samplesToMs(durationSamples) };
 }

@@ -5,7 +5,7 @@ import { FakeSender } from '../../testing/fake-sender.js';
 import { API_KEY, type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
 
-describe('REST', () => {
+describe('REST API of sessions', () => {
   let stack: TestStack;
   let signaling: TestSignaling;
   let other: TestSignaling;
@@ -20,23 +20,23 @@ describe('REST', () => {
     await stack.stop();
   });
 
-  /** With a viewer and a host. */
+  /** @returns A session with a viewer and a host. */
   async function hosted() {
     const session = await signaling.makeSession();
     const viewer = await TestViewer.join(signaling, session);
-    await viewer.got('offer');
+    await viewer.received('offer');
     return { ...session, path: `/v1/sessions/${session.id}`, viewer };
   }
 
-  describe('making a session', () => {
-    it('returns to a producer everything that a viewer needs', async () => {
+  describe('creating a session', () => {
+    it('returns everything that a viewer needs to a producer', async () => {
       const { status, headers, body } = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
       expect(status).toBe(201);
       expect(headers.get('location')).toBe(`sessions/${body.id}`);
       expect(body).toMatchObject({ avatar: 'demo', scope: 'view', iceServers: [], relayOnly: false });
       expect(Date.parse(body.expiresAt) - Date.now()).toBeGreaterThan(3_500_000);
       const viewer = await TestViewer.join({ signalUrl: new URL(body.signalUrl, other.signalUrl).href }, body);
-      await viewer.got('offer');
+      await viewer.received('offer');
       viewer.ws.close();
     });
 
@@ -65,11 +65,11 @@ describe('REST', () => {
       [{ avatar: 'No Such Name' }, 'bad_request', 400],
       [{ avatar: 'demo', colour: 'red' }, 'bad_request', 400],
       [{ avatar: 'nobody' }, 'avatar_not_found', 404],
-    ])('refuses %j', async (body, code, status) => {
+    ])('rejects %j', async (body, code, status) => {
       expect(await signaling.request('POST', '/v1/sessions', { body })).toMatchObject({ status, body: { code } });
     });
 
-    it('refuses bodies that are not JSON or too large', async () => {
+    it('rejects bodies that are not JSON or too large', async () => {
       const post = (body: string, type: string) =>
         signaling.request('POST', '/v1/sessions', { body, headers: { 'content-type': type } });
       expect((await post('{"avatar":', 'application/json')).body.code).toBe('bad_request');
@@ -86,7 +86,7 @@ describe('REST', () => {
       expect(reply.headers.get('retry-after')).toBe('1');
     });
 
-    it('refuses sessions beyond the limits', async () => {
+    it('rejects sessions beyond the limits', async () => {
       const sessions = (await signaling.request('GET', '/v1/sessions')).body.sessions.length;
       const full = await stack.signaling({ sessionLimit: sessions + 1, publicDemo: true, demoSessionLimit: 1 });
       const make = (auth: string) => full.request('POST', '/v1/sessions', { auth, body: { avatar: 'demo' } });
@@ -129,7 +129,7 @@ describe('REST', () => {
       ['DELETE', '/v1/sessions/:id', 'control', 204],
     ];
 
-    it.each(endpoints)('%s %s: only callers with permission (%s)', async (method, path, least, ok) => {
+    it.each(endpoints)('%s %s admits only callers with permission (%s)', async (method, path, least, ok) => {
       const { id } = await signaling.makeSession();
       const token = (scope: 'view' | 'control', more = {}) =>
         signToken({ sid: id, exp: soon(), scope, ...more }, ['secret-of-the-tests']);
@@ -163,26 +163,26 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('keeps the queue for the first host when there is none yet', async () => {
+    it('keeps the queue for the first host if there is none yet', async () => {
       const session = await signaling.makeSession();
       const segments = [await stack.addSegment()];
       await signaling.request('POST', `/v1/sessions/${session.id}/speak`, { body: { segments } });
       expect(await sender.registry.queue(session.id)).toEqual([{ seq: 1, segment: segments[0] }]);
     });
 
-    it('queues once per Idempotency-Key, also when the answer was lost while Redis stalled', async () => {
+    it('queues once per Idempotency-Key, even if the answer was lost while Redis stalled', async () => {
       const session = await hosted();
       const segments = [await stack.addSegment()];
       const headers = { 'idempotency-key': '"4f7a0d0e"' };
       const speak = (body: object, at = signaling) => at.request('POST', `${session.path}/speak`, { headers, body });
-      // Longer than a caller is kept waiting: it is told to try again, and what it asked for is done all the same.
+      // Longer than a caller waits: it is told to retry, and the request is executed anyway.
       await stack.queue.call('CLIENT', 'PAUSE', '5600', 'WRITE');
       expect(await speak({ segments })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
       const queued = [{ seq: 1, segment: segments[0] }];
       expect(await speak({ segments }, other)).toMatchObject({ status: 202, body: { queued } });
       expect(await speak({ segments })).toMatchObject({ status: 202, body: { queued } });
       expect(await sender.registry.queue(session.id)).toEqual(queued);
-      // The announcement failed with the first answer; the retry made it.
+      // The announcement failed with the first answer; the retry repeated it.
       await waitFor('the job', () => sender.segmentJobs.some((job) => job.session === session.id));
       expect(await speak({ segments, interrupt: true })).toMatchObject({
         status: 422,
@@ -191,7 +191,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     }, 30_000);
 
-    it('refuses a malformed Idempotency-Key', async () => {
+    it('rejects a malformed Idempotency-Key', async () => {
       const session = await signaling.makeSession();
       for (const key of ['', 'a b', 'x'.repeat(129)]) {
         const headers = { 'idempotency-key': key };
@@ -205,7 +205,7 @@ describe('REST', () => {
       const segments = [await stack.addSegment()];
       await signaling.request('POST', `${session.path}/speak`, { body: { segments } });
       await signaling.request('POST', `${session.path}/speak`, { body: { segments, interrupt: true } });
-      const { seq } = await sender.got('session.interrupt', (mail) => mail.session === session.id);
+      const { seq } = await sender.received('session.interrupt', (mail) => mail.session === session.id);
       expect(seq).toBe(1);
       session.viewer.ws.close();
     });
@@ -219,11 +219,11 @@ describe('REST', () => {
       expect(await stack.media.ttl(key)).toBeGreaterThan(500);
     });
 
-    it('refuses unusable segments and then queues none', async () => {
+    it('rejects unusable segments and then queues none', async () => {
       const session = await signaling.makeSession();
       await stack.addAvatar('other');
       const good = await stack.addSegment();
-      const failure = { code: 'media_corrupt', message: 'no picture after second 3' };
+      const failure = { code: 'media_corrupt', message: 'no video after second 3' };
       const bad: [string, string, number][] = [
         [newId('seg'), 'segment_not_found', 404],
         [await stack.addSegment({ avatar: 'other' }), 'segment_wrong_avatar', 409],
@@ -241,7 +241,7 @@ describe('REST', () => {
       expect(await sender.registry.queue(session.id)).toEqual([]);
     });
 
-    it('refuses a full queue, an ended session and an unknown one', async () => {
+    it('rejects a full queue, an ended session and an unknown one', async () => {
       const small = await stack.signaling({ sessionQueueLimit: 2 });
       const { id } = await small.makeSession();
       const segment = await stack.addSegment();
@@ -256,13 +256,13 @@ describe('REST', () => {
     });
   });
 
-  it('interrupt tells the host and returns the last sequence number that it ended', async () => {
+  it('interrupt notifies the host and returns the last sequence number that it ended', async () => {
     const session = await hosted();
     const segments = [await stack.addSegment()];
     await signaling.request('POST', `${session.path}/speak`, { body: { segments } });
     const reply = await signaling.request('POST', `${session.path}/interrupt`, { auth: session.token });
     expect(reply).toMatchObject({ status: 202, body: { interruptedSeq: 1 } });
-    await sender.got('session.interrupt', (mail) => mail.session === session.id && mail.seq === 1);
+    await sender.received('session.interrupt', (mail) => mail.session === session.id && mail.seq === 1);
     session.viewer.ws.close();
   });
 
@@ -273,9 +273,9 @@ describe('REST', () => {
       const [reply] = await Promise.all([
         other.request('GET', session.path),
         sender
-          .got('session.inspect', (mail) => mail.session === session.id)
+          .received('session.inspect', (mail) => mail.session === session.id)
           .then(({ request, replyTo }) =>
-            sender.say(replyTo, {
+            sender.reply(replyTo, {
               type: 'session.inspected',
               session: session.id,
               request,
@@ -310,7 +310,7 @@ describe('REST', () => {
       session.viewer.ws.close();
     });
 
-    it('is the last saved one when the host does not answer', async () => {
+    it('is the last saved one if the host does not answer', async () => {
       const session = await hosted();
       const segment = newId('seg');
       const playhead = { segment, role: 'speech', seq: 1, positionSamples: 48_000, atMs: 7 } as const;
@@ -336,10 +336,12 @@ describe('REST', () => {
     session.viewer.ws.close();
   });
 
-  it('ends a session once and tells its host', async () => {
+  it('ends a session once and notifies its host', async () => {
     const session = await hosted();
     for (let i = 0; i < 2; i++) expect((await other.request('DELETE', session.path)).status).toBe(204);
-    expect(await sender.got('session.end', (mail) => mail.session === session.id)).toMatchObject({ reason: 'deleted' });
+    expect(await sender.received('session.end', (mail) => mail.session === session.id)).toMatchObject({
+      reason: 'deleted',
+    });
     expect((await signaling.request('GET', session.path)).body).toMatchObject({ state: 'ended', endReason: 'deleted' });
     expect((await other.request('DELETE', `/v1/sessions/${newId('ses')}`)).status).toBe(404);
   });

@@ -12,7 +12,7 @@ describe('TurnCredentials', () => {
     ]);
   });
 
-  it('gives all viewers of a session the same one of several servers', () => {
+  it('give all viewers of a session the same one of several servers', () => {
     const several = [...urls, 'turn:other.example', 'turn:third.example'];
     const turn = new TurnCredentials({ urls: several, secret: 'north', ttlSeconds: 600 });
     const given = (session: string) => ['vw_a', 'vw_b'].map((viewer) => turn.issue(viewer, session)[0]?.urls.join());
@@ -21,7 +21,7 @@ describe('TurnCredentials', () => {
     expect(new Set(perSession.flat())).toEqual(new Set([urls.join(), 'turn:other.example', 'turn:third.example']));
   });
 
-  it('issues nothing without a TURN server', () => {
+  it('are not issued without a TURN server', () => {
     let issued = 0;
     const turn = new TurnCredentials({ urls: [], secret: '', ttlSeconds: 600 }, () => issued++);
     expect(turn.issue('vw_abc', 'ses_1')).toEqual([]);

@@ -3,9 +3,9 @@ import type { IceServer } from '@humancast/protocol';
 import { serverOf, type TurnServer, turnServers } from './turn-servers.js';
 
 export interface TurnOptions {
-  /** TURN URIs of one server or several, with all their transports. */
+  /** TURN URIs of one or more servers, with all their transports. */
   urls: readonly string[];
-  /** More URIs of the same server, used while all of `urls` are on loopback. */
+  /** Additional URIs of the same server, used while all of `urls` are on loopback. */
   localUrls?: readonly string[];
   /** coturn's `static-auth-secret`. */
   secret: string;
@@ -30,9 +30,9 @@ export class TurnCredentials {
   }
 
   /**
-   * @param holder the user's name in coturn's log.
-   * @param session which always gets the same server.
-   * @returns an empty list if there is no TURN server.
+   * @param holder Name of the user in coturn's log.
+   * @param session Session, which always gets the same server.
+   * @returns An empty list if there is no TURN server.
    */
   issue(holder: string, session: string): IceServer[] {
     const { secret, ttlSeconds } = this.#options;

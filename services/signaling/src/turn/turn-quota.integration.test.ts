@@ -24,7 +24,7 @@ describe('TURN credentials', () => {
     await turn.stop();
   });
 
-  /** The doors at which a caller without a key gets credentials. */
+  /** Endpoints at which a caller without a key gets credentials. */
   const doors: Record<string, (at: TestSignaling) => Promise<{ status: number; limit?: string; server?: IceServer }>> =
     {
       'OPTIONS /whep/demo': async (at) => {
@@ -43,7 +43,7 @@ describe('TURN credentials', () => {
         const session = await signaling.makeSession();
         const viewer = await TestViewer.connect(at);
         viewer.send({ type: 'join', session: session.id, token: session.token });
-        const answer = await Promise.race([viewer.got('joined'), viewer.got('error')]);
+        const answer = await Promise.race([viewer.received('joined'), viewer.received('error')]);
         viewer.ws.close();
         if (answer.type === 'error') return { status: answer.code === 'rate_limited' ? 429 : 0 };
         return { status: 200, ...(answer.iceServers[0] && { server: answer.iceServers[0] }) };
@@ -82,7 +82,7 @@ describe('TURN credentials', () => {
     expect(statuses.slice(0, 2).every((status) => status < 300)).toBe(true);
     expect(statuses[2]).toBe(429);
     if (door !== 'join') expect(limit).toBe('TURN_USERS_PER_HOUR');
-    // Whoever shows an API key is counted by that, not by the address.
+    // Requests with an API key are counted by key, not by address.
     expect((await strict.request('OPTIONS', '/whep/demo')).headers.get('link')).toContain('rel="ice-server"');
   });
 });

@@ -25,7 +25,7 @@ describe('turnServers', () => {
     expect(turnServers(loopback, local)).toEqual([[...loopback, ...local]]);
   });
 
-  it('leaves the local URLs out as soon as one URL is not on loopback', () => {
+  it('omits the local URLs if any URL is not on loopback', () => {
     expect(turnServers([...loopback, 'turn:turn.example'], local).flat()).not.toContain(local[0]);
     expect(turnServers(['turn:127.example'], local)).toEqual([['turn:127.example']]);
     expect(turnServers([], local)).toEqual([]);

@@ -15,8 +15,8 @@ export function groupByHost(urls: readonly string[]): TurnServer[] {
 }
 
 /**
- * @returns the servers for viewers. While all of `urls` are on loopback, `localUrls` are further URIs of that one server, because
- * Firefox refuses a TURN server on loopback.
+ * @returns The servers for viewers. While all of `urls` are on loopback, `localUrls` are further URIs of that one server,
+ * because Firefox rejects TURN servers on loopback.
  */
 export function turnServers(urls: readonly string[], localUrls: readonly string[]): TurnServer[] {
   const [first, ...more] = urls;
@@ -25,8 +25,8 @@ export function turnServers(urls: readonly string[], localUrls: readonly string[
 }
 
 /**
- * @returns a session's server: the same in every signaling process and after every restart, without stored state. When a server
- * is removed, only its sessions move (rendezvous hashing: Thaler & Ravishankar, 1998).
+ * @returns A session's server: the same in every signaling process and after every restart, without stored state. If a
+ * server is removed, only its sessions move (rendezvous hashing: Thaler & Ravishankar, 1998).
  */
 export function serverOf(session: string, servers: readonly TurnServer[]): TurnServer | undefined {
   let best: TurnServer | undefined;

@@ -3,8 +3,8 @@ import { type Counted, RateLimiter, type SignalingConfig } from '@humancast/shar
 const HOUR_SECONDS = 3600;
 
 /**
- * Limits how many TURN users a caller gets. coturn's `user-quota` bounds the allocations of one user; without this limit, a
- * caller could evade it with many users. A viewer keeps its user while it watches: renewals are not counted.
+ * Limits the number of TURN users per caller. coturn's `user-quota` bounds the allocations of one user; without this limit,
+ * a caller could evade it with many users. A viewer keeps its user while it watches, so renewals are not counted.
  */
 export class TurnUsers {
   readonly #needed: boolean;
@@ -23,7 +23,7 @@ export class TurnUsers {
 
   /**
    * Counts a new user.
-   * @param session the session of the caller's token, if any.
+   * @param session Session of the caller's token, if any.
    * @throws HumancastError `rate_limited`.
    */
   admit({ key, network }: Counted, session?: string): void {

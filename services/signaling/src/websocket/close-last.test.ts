@@ -32,7 +32,7 @@ describe('closeLast()', () => {
     expect(order).toEqual(['the viewer ended', 'we ended']);
   });
 
-  it('delivers the close code when the client waits for the server to close', async () => {
+  it('delivers the close code if the client waits for the server to close', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     cleanups.push(() => server.close());
     await once(server, 'listening');
@@ -45,7 +45,7 @@ describe('closeLast()', () => {
     expect([code, String(reason)]).toEqual([4408, 'idle_timeout']);
   });
 
-  it('resets the connection when the client never ends it', async () => {
+  it('resets the connection if the client never ends it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     cleanups.push(() => server.close());
     await once(server, 'listening');

@@ -36,7 +36,7 @@ export interface ConnectionsOptions {
   viewerGraceMs: number;
 }
 
-/** A viewer's connection, and how to stop its subscriptions. */
+/** A viewer's connection, and a function that stops its subscriptions. */
 interface Attachment {
   readonly connection: ViewerConnection;
   readonly detach: () => void;
@@ -59,8 +59,8 @@ export class Connections {
   }
 
   /**
-   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `rate_limited`, `resume_refused`, `session_not_found`,
-   * `session_ended`, `viewer_limit`.
+   * @throws HumancastError `unauthorized`, `token_expired`, `forbidden`, `rate_limited`, `resume_refused`,
+   * `session_not_found`, `session_ended`, `viewer_limit`.
    */
   async join(message: Join, socket: SignalSocket, network: string): Promise<ViewerConnection> {
     const trace = new JoinTrace(this.#parts.tracer, 'join', { session: message.session });
@@ -79,13 +79,13 @@ export class Connections {
     await this.#remove(connection, 'viewer left');
   }
 
-  /** Starts the grace time of a viewer whose WebSocket was lost. Its media plays on. */
+  /** Starts the grace period of a viewer whose WebSocket was lost. Its media plays on. */
   lost(connection: ViewerConnection): void {
     if (!this.#detach(connection)) return;
     this.#startGrace(connection);
   }
 
-  /** Forgets all viewers without removing them: they resume at another process. */
+  /** Forgets all viewers without removing them, because they resume at another process. */
   close(): void {
     this.#closed = true;
     for (const timer of this.#graceTimers.values()) clearTimeout(timer);
@@ -153,7 +153,7 @@ export class Connections {
     return { viewer: newId('vw'), resumed: false };
   }
 
-  /** Makes this the viewer's connection, in place of an older one. */
+  /** Makes this the viewer's connection, replacing an older one. */
   #attach(connection: ViewerConnection): Attachment {
     clearTimeout(this.#graceTimers.get(connection.viewer));
     this.#graceTimers.delete(connection.viewer);
@@ -164,7 +164,7 @@ export class Connections {
     return attachment;
   }
 
-  /** @returns whether this was the viewer's connection; a newer one is not touched. */
+  /** @returns Whether this was the viewer's connection; a newer one is not touched. */
   #detach(connection: ViewerConnection): boolean {
     const attachment = this.#attached.get(connection.viewer);
     if (attachment?.connection !== connection) return false;
@@ -183,7 +183,7 @@ export class Connections {
     else connection.deliver(message);
   }
 
-  /** Asks the registry, because the viewer may have come back here meanwhile. */
+  /** Checks the registry, because the viewer may have returned here meanwhile. */
   async #checkReplaced({ session, viewer }: ViewerConnection): Promise<void> {
     const { registry, mailbox, logger } = this.#parts;
     try {

@@ -1,9 +1,9 @@
 import type { Span, SpanAttributes, Tracer } from '@humancast/shared';
 
-/** How long a connected viewer may take to report its first frame. */
+/** Maximum time from a viewer's connection to its report of the first frame. */
 const REPORT_WAIT_MS = 10_000;
 
-/** The trace of a join: from the request, through the host's part, to the first frame that the viewer reports. */
+/** Traces a join: from the request, through the host's part, to the first frame that the viewer reports. */
 export class JoinTrace {
   readonly #tracer: Tracer;
   readonly #startMs = Date.now();
@@ -12,32 +12,32 @@ export class JoinTrace {
   #connectedAtMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param name `join`, or `reconnect` when a joined viewer asks for a new connection. */
+  /** @param name `join`, or `reconnect` if a joined viewer requests a new connection. */
   constructor(tracer: Tracer, name: 'join' | 'reconnect', attributes: SpanAttributes) {
     this.#tracer = tracer;
     this.#whole = tracer.start(name, { kind: 'server', startMs: this.#startMs, attributes });
     this.#admission = tracer.start(`${name}.admit`, { parent: this.#whole.traceparent, startMs: this.#startMs });
   }
 
-  /** The context to pass to the host; `undefined` when nothing is traced. */
+  /** Trace context for the host; `undefined` if nothing is traced. */
   get traceparent(): string | undefined {
     return this.#whole.traceparent;
   }
 
-  /** Ends the admission span: the viewer is registered and a host has been told. */
+  /** Ends the admission span: the viewer is registered and a host was notified. */
   admitted(attributes: SpanAttributes): void {
     this.#whole.set(attributes);
     this.#admission.end();
   }
 
-  /** Notes when the host connected to the viewer, ms since the Unix epoch. */
+  /** Records when the host connected to the viewer, ms since the Unix epoch. */
   connected(atMs: number): void {
     if (!this.#tracer.enabled || this.#connectedAtMs !== undefined) return;
     this.#connectedAtMs = atMs;
     this.#timer = setTimeout(() => this.over(), REPORT_WAIT_MS).unref();
   }
 
-  /** @param afterMs time to the first frame as the viewer measures it, from the start of connecting, before its `join`. */
+  /** @param afterMs Time to the first frame as measured by the viewer, from the start of connecting, before its `join`. */
   firstFrame(afterMs: number): void {
     if (this.#connectedAtMs === undefined) return;
     const endMs = Math.min(this.#startMs + afterMs, Date.now());
@@ -46,7 +46,7 @@ export class JoinTrace {
     this.#end(endMs, undefined);
   }
 
-  /** Ends the trace. @param reason the error of a viewer that was never connected. */
+  /** Ends the trace. @param reason Error of a viewer that was never connected. */
   over(reason?: string): void {
     if (this.#connectedAtMs === undefined) this.#end(undefined, reason);
     else this.#end(this.#connectedAtMs, undefined);

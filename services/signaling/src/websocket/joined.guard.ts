@@ -21,7 +21,7 @@ export class NotJoinedGuard implements CanActivate {
   }
 }
 
-/** The viewer that has joined, as a parameter of a handler behind {@link JoinedGuard}. */
+/** Injects the joined viewer into a handler behind {@link JoinedGuard}. */
 export const JoinedViewer = createParamDecorator((_: unknown, context: ExecutionContext) => viewerOf(context));
 
 function viewerOf(context: ExecutionContext): ViewerConnection | undefined {

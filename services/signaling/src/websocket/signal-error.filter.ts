@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter } from '@nestjs/common';
 import type { SignalSocket } from './signal-socket.js';
 
-/** Sends a handler's error to the viewer, in the form of the signaling protocol. */
+/** Sends a handler's error to the viewer as a message of the signaling protocol. */
 @Catch()
 export class SignalErrorFilter implements ExceptionFilter {
   catch(thrown: unknown, host: ArgumentsHost): void {

@@ -26,7 +26,7 @@ class FakeWebSocket extends EventEmitter {
     this.emit('close');
   }
   ping(): void {}
-  says(message: ViewerMessage): void {
+  receive(message: ViewerMessage): void {
     this.emit('message', Buffer.from(JSON.stringify(message)), false);
   }
 }
@@ -43,7 +43,7 @@ function socketWith(
 }
 
 describe('SignalSocket', () => {
-  it('handles messages one at a time, also when one is slow or fails', async () => {
+  it('handles messages one at a time, even if one is slow or fails', async () => {
     const seen: string[] = [];
     const slow = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
@@ -56,9 +56,9 @@ describe('SignalSocket', () => {
     };
     const { ws, socket } = socketWith(onMessage, (code) => seen.push(code));
     socket.viewer = {} as ViewerConnection;
-    ws.says({ type: 'interrupt' });
-    ws.says({ type: 'ping' });
-    ws.says({ type: 'leave' });
+    ws.receive({ type: 'interrupt' });
+    ws.receive({ type: 'ping' });
+    ws.receive({ type: 'leave' });
     slow.resolve();
     await done.promise;
     expect(seen).toEqual([
@@ -89,7 +89,7 @@ describe('SignalSocket', () => {
     const { ws, socket } = socketWith(({ type }) => void seen.push(type));
     socket.fail('replaced');
     socket.send({ type: 'pong' });
-    ws.says({ type: 'ping' });
+    ws.receive({ type: 'ping' });
     await Promise.resolve();
     expect(ws.sent.map((text) => JSON.parse(text))).toEqual([
       expect.objectContaining({ type: 'error', code: 'replaced' }),

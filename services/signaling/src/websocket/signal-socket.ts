@@ -3,33 +3,33 @@ import { HumancastError, type Logger, TokenBucket, toHumancastError } from '@hum
 import type { RawData, WebSocket } from 'ws';
 import type { ViewerConnection } from './viewer-connection.js';
 
-/** Bytes that may wait for a viewer that does not read; above, its connection is terminated. */
+/** Maximum bytes buffered for a viewer that does not read; above it, its connection is terminated. */
 const BUFFER_LIMIT_BYTES = 1_048_576;
 /** Seconds over which the message rate is averaged. */
 const RATE_WINDOW_SECONDS = 10;
-/** How long the peer may take to answer a close frame. */
+/** Time limit for the peer's answer to a close frame. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 export interface SocketOptions {
   heartbeatMs: number;
   messagesPerSecond: number;
   logger: Logger;
-  /** Called with the code of each error that is sent to the viewer. */
+  /** Called with the code of each error sent to the viewer. */
   onError(code: ErrorCode): void;
 }
 
-/** A message whose form has not been checked yet. `type` is empty where there is none. */
+/** A message that has not been validated. `type` is empty if missing. */
 export interface ReceivedMessage {
   readonly type: string;
   readonly body: unknown;
 }
 
 /**
- * A WebSocket of the signaling protocol: limits the rate of messages, hands them over one at a time, bounds what waits to be
- * sent, and terminates a connection that answers no pings.
+ * A WebSocket of the signaling protocol. It limits the message rate, delivers messages one at a time, bounds the send
+ * buffer, and terminates a connection that answers no pings.
  */
 export class SignalSocket {
-  /** The viewer that has joined on this socket. */
+  /** The viewer that joined on this socket. */
   viewer: ViewerConnection | undefined;
   readonly #ws: WebSocket;
   readonly #onError: SocketOptions['onError'];
@@ -49,7 +49,7 @@ export class SignalSocket {
     ws.on('pong', () => {
       this.#silentPings = 0;
     });
-    // ws itself closes with 1002, 1007 or 1009 on a frame that breaks RFC 6455 or is too large.
+    // ws itself closes with 1002, 1007 or 1009 if a frame violates RFC 6455 or is too large.
     ws.on('error', (error) => this.#logger.debug({ err: error.message }, 'WebSocket error'));
     ws.once('close', () => {
       this.#closing = true;
@@ -67,7 +67,7 @@ export class SignalSocket {
   }
 
   /**
-   * Registers the one handler of messages. It is called for one message at a time, in the order of arrival: an answer must not
+   * Registers the handler of messages. It is called for one message at a time, in order of arrival: an answer must not
    * overtake the join before it. The rate limit bounds how many wait.
    */
   onMessage(handle: (message: ReceivedMessage) => Promise<void> | void): void {
@@ -101,8 +101,8 @@ export class SignalSocket {
   }
 
   /**
-   * Answers a message that failed: a viewer that has joined is sent the error and stays, any other is disconnected.
-   * @param about fields for the log.
+   * Answers a message that failed: a joined viewer gets the error and stays, any other is disconnected.
+   * @param about Fields for the log.
    */
   refuse(thrown: unknown, about: { type?: string; session?: string } = {}): void {
     const error = toHumancastError(thrown);
@@ -130,7 +130,7 @@ export class SignalSocket {
     if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
   }
 
-  /** @returns whether the message that has arrived is within the rate limit; if not, the connection is closed. */
+  /** @returns Whether the received message is within the rate limit; if not, the connection is closed. */
   #admit(): boolean {
     if (this.#closing) return false;
     this.#silentPings = 0;

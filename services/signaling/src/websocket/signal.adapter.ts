@@ -20,9 +20,9 @@ export interface SignalAdapterOptions extends Pick<SocketOptions, 'heartbeatMs' 
 }
 
 /**
- * Differs from Nest's adapter for `ws` in three points. Connections are refused before the upgrade, by an HTTP answer with a
- * problem document. Gateways get a {@link SignalSocket} as their client. Its messages, `{type, …}`, are handled one at a time:
- * Nest's own dispatcher runs the handlers of one client concurrently and ignores messages that nobody subscribed to.
+ * Differs from Nest's adapter for `ws` in three points. Connections are rejected before the upgrade, by an HTTP answer with
+ * a problem document. Gateways get a {@link SignalSocket} as their client. Its messages, `{type, …}`, are handled one at a
+ * time: Nest's own dispatcher runs the handlers of one client concurrently and ignores messages without a subscriber.
  */
 export class SignalAdapter extends WsAdapter {
   readonly #parts: { hosts: KnownHosts; origins: Origins; limits: Limits; metrics: SignalingMetrics };
@@ -79,7 +79,7 @@ export class SignalAdapter extends WsAdapter {
     socket.onceClosed(onDisconnected);
   }
 
-  /** From now on, new connections are refused. */
+  /** Rejects new connections from now on. */
   stopAccepting(): void {
     this.#closed = true;
   }
@@ -90,7 +90,7 @@ export class SignalAdapter extends WsAdapter {
       answer(true);
     } catch (thrown) {
       const refusal = toHumancastError(thrown);
-      this.#parts.metrics.told(refusal);
+      this.#parts.metrics.countError(refusal);
       answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
         // Spelled as ws spells it, so that it replaces ws's default.
         'Content-Type': 'application/problem+json',

@@ -35,7 +35,10 @@ interface Connection {
   readonly joinTimer: NodeJS.Timeout;
 }
 
-/** `WS /v1/signal`. The adapter decides who may connect, the guards what a viewer may send before and after its `join`. */
+/**
+ * `WS /v1/signal`. The adapter decides who may connect, and guards decide what a viewer may send before and after its
+ * `join`.
+ */
 @WebSocketGateway({ path: '/v1/signal' })
 @UseFilters(SignalErrorFilter)
 export class SignalGateway implements OnGatewayConnection<SignalSocket>, OnGatewayDisconnect<SignalSocket> {
@@ -124,7 +127,7 @@ export class SignalGateway implements OnGatewayConnection<SignalSocket>, OnGatew
     return { type: 'pong' };
   }
 
-  /** Refused by the pipe, which describes what is wrong. */
+  /** Rejected by the pipe, which describes the problem. */
   @SubscribeMessage(UNKNOWN_MESSAGE)
   unknown(@MessageBody(ViewerMessagePipe) { type }: ViewerMessage): never {
     throw new HumancastError('bad_message', `messages of type ${type} are not handled`);

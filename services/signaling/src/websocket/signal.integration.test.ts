@@ -27,14 +27,18 @@ describe('signaling', () => {
     it('gets an offer; its answer and reports reach the host in order, its candidates are dropped', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      expect(await viewer.got('joined')).toMatchObject({ session: session.id, avatar: 'demo', heartbeatMs: 10_000 });
-      const offer = await viewer.got('offer');
+      expect(await viewer.received('joined')).toMatchObject({
+        session: session.id,
+        avatar: 'demo',
+        heartbeatMs: 10_000,
+      });
+      const offer = await viewer.received('offer');
       expect(offer).toMatchObject({ epoch: 1, codec: 'vp8' });
       const { connection } = offer;
       viewer.send({ type: 'answer', connection, sdp: 'v=0 answer' });
       viewer.send({ type: 'candidate', connection, candidate: { candidate: 'candidate:1', sdpMid: '0' } });
       viewer.send({ type: 'report', connection, report: { skewMs: 3 } });
-      await sender.got('viewer.report', ({ viewer: id }) => id === viewer.id);
+      await sender.received('viewer.report', ({ viewer: id }) => id === viewer.id);
       const of = { session: session.id, viewer: viewer.id, connection };
       expect(sender.mail.filter((mail) => 'viewer' in mail && mail.viewer === viewer.id)).toEqual([
         { type: 'viewer.answer', ...of, sdp: 'v=0 answer' },
@@ -46,7 +50,7 @@ describe('signaling', () => {
     it("receives the current host's messages and none from a host with an older epoch", async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      const { connection } = await viewer.got('offer');
+      const { connection } = await viewer.received('offer');
       const record = await sender.viewer(session.id, viewer.id);
       const of = { session: session.id, viewer: viewer.id, connection };
       const offer = { type: 'viewer.offer', session: session.id, viewer: viewer.id, sdp: 'v=0' } as const;
@@ -54,8 +58,8 @@ describe('signaling', () => {
       await sender.send(record, { ...offer, connection: 'of-old-host', epoch: 1 });
       await sender.send(record, { type: 'viewer.error', ...of, epoch: 2, code: 'bad_sdp', message: 'no' });
       await sender.send(record, { type: 'viewer.closed', ...of, epoch: 2, reason: 'ice-failed' });
-      expect(await viewer.got('closed')).toEqual({ type: 'closed', connection, reason: 'ice-failed' });
-      expect(await viewer.got('error')).toEqual({ type: 'error', code: 'bad_sdp', message: 'no' });
+      expect(await viewer.received('closed')).toEqual({ type: 'closed', connection, reason: 'ice-failed' });
+      expect(await viewer.received('error')).toEqual({ type: 'error', code: 'bad_sdp', message: 'no' });
       const offered = viewer.messages.flatMap((item) => (item.type === 'offer' ? [item.connection] : []));
       expect(offered).toEqual([connection, 'of-new-host']);
       viewer.ws.close();
@@ -64,47 +68,49 @@ describe('signaling', () => {
     it("receives the session's events and is closed with session_ended when it ends", async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      await viewer.got('offer');
-      expect(await viewer.got('event', ({ event }) => event.type === 'session.hosted')).toBeDefined();
+      await viewer.received('offer');
+      expect(await viewer.received('event', ({ event }) => event.type === 'session.hosted')).toBeDefined();
       await signaling.request('DELETE', `/v1/sessions/${session.id}`);
-      await viewer.got('event', ({ event }) => event.type === 'session.ended');
+      await viewer.received('event', ({ event }) => event.type === 'session.ended');
       expect(await viewer.closure()).toEqual({ code: closeCodeOf('session_ended'), reason: 'session_ended' });
-      await sender.got('session.end', (mail) => mail.session === session.id);
+      await sender.received('session.end', (mail) => mail.session === session.id);
     });
 
     it('interrupts everything queued', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      await viewer.got('offer');
+      await viewer.received('offer');
       const segment = await stack.addSegment();
       await signaling.request('POST', `/v1/sessions/${session.id}/speak`, { body: { segments: [segment, segment] } });
       viewer.send({ type: 'interrupt' });
-      expect(await sender.got('session.interrupt', (mail) => mail.session === session.id)).toMatchObject({ seq: 2 });
+      expect(await sender.received('session.interrupt', (mail) => mail.session === session.id)).toMatchObject({
+        seq: 2,
+      });
       viewer.ws.close();
     });
 
     it('gets another offer on reconnect, and rate_limited beyond the limit', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      const first = await viewer.got('offer');
+      const first = await viewer.received('offer');
       viewer.send({ type: 'reconnect', connection: first.connection });
-      const second = await viewer.got('offer', ({ connection }) => connection !== first.connection);
+      const second = await viewer.received('offer', ({ connection }) => connection !== first.connection);
       viewer.send({ type: 'answer', connection: second.connection, sdp: 'v=0' });
-      await sender.got('viewer.answer', (mail) => mail.connection === second.connection);
+      await sender.received('viewer.answer', (mail) => mail.connection === second.connection);
       for (let i = 0; i < 10; i++) viewer.send({ type: 'reconnect' });
-      expect(await viewer.got('error')).toMatchObject({ code: 'rate_limited' });
+      expect(await viewer.received('error')).toMatchObject({ code: 'rate_limited' });
       expect(viewer.closed).toBeUndefined();
       viewer.ws.close();
     });
 
-    it('is removed at once when it leaves', async () => {
+    it('is removed immediately when it leaves', async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
-      await viewer.got('offer');
+      await viewer.received('offer');
       viewer.send({ type: 'leave' });
       expect(await viewer.closure()).toMatchObject({ code: 1000 });
       await waitFor('the viewer to be gone', async () => (await sender.registry.viewers(session.id)).length === 0);
-      await sender.got('viewers.changed', (mail) => mail.session === session.id);
+      await sender.received('viewers.changed', (mail) => mail.session === session.id);
     });
 
     it('has messages sent right after its join handled in order', async () => {
@@ -128,7 +134,7 @@ describe('signaling', () => {
     it('gets a pong for its ping', async () => {
       const viewer = await TestViewer.join(signaling, await signaling.makeSession());
       viewer.send({ type: 'ping' });
-      await viewer.got('pong');
+      await viewer.received('pong');
       viewer.ws.close();
     });
 
@@ -137,7 +143,7 @@ describe('signaling', () => {
       const turnSecret = 'shared-with-coturn';
       const withTurn = await stack.signaling({ turnUrls, turnSecret, turnTtlSeconds: 600 });
       const viewer = await TestViewer.join(withTurn, await signaling.makeSession());
-      const { iceServers, relayOnly } = await viewer.got('joined');
+      const { iceServers, relayOnly } = await viewer.received('joined');
       expect(relayOnly).toBe(true);
       const { username = '', credential, urls } = iceServers[0] ?? { urls: [] };
       expect(urls).toEqual(turnUrls);
@@ -151,12 +157,12 @@ describe('signaling', () => {
       const turn = { turnUrls: ['turn:turn.example:3478?transport=udp'], turnSecret: 'shared-with-coturn' };
       const withTurn = await stack.signaling({ ...turn, turnTtlSeconds: 600 });
       const viewer = await TestViewer.join(withTurn, await signaling.makeSession());
-      const first = await viewer.got('offer');
+      const first = await viewer.received('offer');
       const expiryOf = (offer: typeof first) => Number.parseInt(offer.iceServers?.[0]?.username ?? '', 10);
       // Credentials expire at whole seconds.
       await waitFor('the next second', () => Math.floor(Date.now() / 1000) + 600 > expiryOf(first));
       viewer.send({ type: 'reconnect', connection: first.connection });
-      const next = await viewer.got('offer', ({ connection }) => connection !== first.connection);
+      const next = await viewer.received('offer', ({ connection }) => connection !== first.connection);
       expect(expiryOf(next)).toBeGreaterThan(expiryOf(first));
       for (const { iceServers } of [first, next]) {
         expect(iceServers?.[0]?.username).toMatch(new RegExp(`^\\d+:${viewer.id}$`));
@@ -170,25 +176,25 @@ describe('signaling', () => {
       const own = await TestStack.start();
       const full = await own.signaling({}, { waitingTickMs: 20 });
       const first = await TestViewer.join(full, await full.makeSession());
-      expect(await first.got('waiting')).toEqual({ type: 'waiting', position: 1 });
+      expect(await first.received('waiting')).toEqual({ type: 'waiting', position: 1 });
       const second = await TestViewer.join(full, await full.makeSession());
-      expect(await second.got('waiting')).toEqual({ type: 'waiting', position: 2 });
+      expect(await second.received('waiting')).toEqual({ type: 'waiting', position: 2 });
       const free = await FakeSender.start(own.queueUrl, { capacity: 1 });
-      await first.got('offer');
-      await second.got('waiting', ({ position }) => position === 1);
+      await first.received('offer');
+      await second.received('waiting', ({ position }) => position === 1);
       expect(second.messages.some(({ type }) => type === 'offer')).toBe(false);
       await free.stop();
       await own.stop();
     });
 
-    it('requests a host again when its job was lost', async () => {
+    it('requests a host again if its job was lost', async () => {
       const own = await TestStack.start();
       const lonely = await own.signaling({}, { waitingTickMs: 20, offerMs: 100 });
       const viewer = await TestViewer.join(lonely, await lonely.makeSession());
-      await viewer.got('waiting');
+      await viewer.received('waiting');
       for (const key of await own.queue.keys('{hc:bull}*')) await own.queue.del(key);
       const late = await FakeSender.start(own.queueUrl);
-      await viewer.got('offer');
+      await viewer.received('offer');
       await late.stop();
       await own.stop();
     });
@@ -203,12 +209,12 @@ describe('signaling', () => {
       },
     });
     const viewer = await TestViewer.join(patient, await patient.makeSession());
-    await viewer.got('offer');
+    await viewer.received('offer');
     await forgetful.stop();
     await own.stop();
   });
 
-  describe('refuses', () => {
+  describe('rejects', () => {
     const sign = (claims: Partial<{ sid: string; exp: number }>, secret: string = TOKEN_SECRET) =>
       signToken({ sid: newId('ses'), exp: Math.floor(Date.now() / 1000) + 60, scope: 'view', ...claims }, [secret]);
 
@@ -262,11 +268,11 @@ describe('signaling', () => {
       ['an unknown type', JSON.stringify({ type: 'dance' })],
       ['a join without a token', JSON.stringify({ type: 'join', session: newId('ses') })],
       ['a binary message', Buffer.from('{"type":"ping"}')],
-    ])('%s as first message', async (_, message) => {
+    ])('%s as the first message', async (_, message) => {
       expect(await refusal(message)).toEqual({ error: 'bad_message', code: 4400 });
     });
 
-    it('anything but a join as first message', async () => {
+    it('anything but a join as the first message', async () => {
       expect(await refusal(JSON.stringify({ type: 'ping' }))).toEqual({ error: 'join_required', code: 4409 });
     });
 
@@ -287,7 +293,7 @@ describe('signaling', () => {
       const viewer = await TestViewer.join(strict, await signaling.makeSession());
       for (let i = 0; i < 30; i++) viewer.send({ type: 'ping' });
       expect(await viewer.closure()).toEqual({ code: 4429, reason: 'rate_limited' });
-      expect(await viewer.got('error')).toMatchObject({ code: 'rate_limited' });
+      expect(await viewer.received('error')).toMatchObject({ code: 'rate_limited' });
       expect(await strict.metrics()).toMatch(/humancast_signaling_errors_total{.*code="rate_limited".*} 1/);
     });
 
@@ -295,11 +301,11 @@ describe('signaling', () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);
       viewer.send({ type: 'join', session: session.id, token: session.token });
-      await viewer.got('error', ({ code }) => code === 'already_joined');
+      await viewer.received('error', ({ code }) => code === 'already_joined');
       viewer.ws.send('{');
-      await viewer.got('error', ({ code }) => code === 'bad_message');
+      await viewer.received('error', ({ code }) => code === 'bad_message');
       viewer.send({ type: 'ping' });
-      await viewer.got('pong');
+      await viewer.received('pong');
       viewer.ws.close();
     });
 

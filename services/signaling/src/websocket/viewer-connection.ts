@@ -14,7 +14,9 @@ import type { TurnCredentials } from '../turn/turn-credentials.js';
 import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
-/** How many peer connections of a viewer keep their host: the playing one, and the next one while the session moves. */
+/**
+ * Number of a viewer's peer connections whose host is remembered: the playing one, and the next one while the session moves.
+ */
 const CONNECTIONS_KEPT = 4;
 /** Rate limit of a viewer's `reconnect` messages: burst and refill. */
 const RECONNECTS_AT_ONCE = 5;
@@ -31,7 +33,7 @@ export interface ViewerConnectionParts {
   turn: TurnCredentials;
   /** Repeats the request for an offer while there is none. */
   waitingViewers: { add(connection: ViewerConnection): void };
-  /** Ends everything that the session has queued. */
+  /** Ends everything queued in the session. */
   interrupt(session: string): Promise<unknown>;
 }
 
@@ -135,20 +137,20 @@ export class ViewerConnection {
     this.socket.send({ type: 'waiting', position });
   }
 
-  /** Passes the viewer's answer on to the host that made the offer. */
+  /** Forwards the viewer's answer to the host that made the offer. */
   answer(message: Extract<ViewerMessage, { type: 'answer' }>): Promise<void> {
     const { session, viewer } = this;
     return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
   }
 
-  /** Passes the viewer's measurements on to the host of the connection they are about. */
+  /** Forwards the viewer's measurements to the host of the connection that they are about. */
   report(message: Extract<ViewerMessage, { type: 'report' }>): Promise<void> {
     const { session, viewer } = this;
     if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
     return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
   }
 
-  /** Asks for a new connection because the viewer's broke. @throws HumancastError `rate_limited`. */
+  /** Requests a new connection after the viewer's failed. @throws HumancastError `rate_limited`. */
   async reconnect(): Promise<void> {
     const { session, viewer } = this;
     if (!this.#reconnects.take()) throw new HumancastError('rate_limited', 'too many new connections; wait a little');
@@ -158,12 +160,12 @@ export class ViewerConnection {
     this.#trace.admitted({});
   }
 
-  /** Ends everything that is queued. @throws HumancastError `rate_limited`. */
+  /** Ends everything queued. @throws HumancastError `rate_limited`. */
   async interrupt(): Promise<void> {
     await this.#parts.interrupt(this.session);
   }
 
-  /** Ends the trace: this WebSocket no longer reaches the viewer. */
+  /** Ends the trace, because this WebSocket no longer reaches the viewer. */
   release(): void {
     this.#trace.over('left');
   }

@@ -2,9 +2,9 @@ import { type ViewerMessage, viewerMessageSchema } from '@humancast/protocol';
 import { describeIssues, HumancastError } from '@humancast/shared';
 import type { PipeTransform } from '@nestjs/common';
 
-/** Parses what a viewer sent. */
+/** Parses a viewer's message. */
 export class ViewerMessagePipe implements PipeTransform<unknown, ViewerMessage> {
-  /** @throws HumancastError `bad_message`, which says what is wrong where; also for an unknown type. */
+  /** @throws HumancastError `bad_message`, which states what is wrong where; also for an unknown type. */
   transform(message: unknown): ViewerMessage {
     const parsed = viewerMessageSchema.safeParse(message);
     if (!parsed.success) throw new HumancastError('bad_message', describeIssues(parsed.error));

@@ -75,7 +75,7 @@ export class WaitingViewers {
     connection.sendPosition(position);
   }
 
-  /** Repeats the request to the host, or for a host where there is none. */
+  /** Repeats the request to the host, or for a host if there is none. */
   async #remind(connection: ViewerConnection): Promise<void> {
     try {
       const { state } = await this.#registry.get(connection.session);

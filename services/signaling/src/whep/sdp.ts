@@ -1,22 +1,25 @@
-/** What an SDP fragment says of an ICE session (RFC 8840 §9). */
+/** ICE session information in an SDP fragment (RFC 8840 §9). */
 export interface IceFragment {
   ufrag: string | undefined;
   password: string | undefined;
 }
 
-/** @returns the ICE user name of a description, which names its ICE session; `undefined` if there is none (RFC 8839 §5.4). */
+/**
+ * @returns The ICE user name of a description, which identifies its ICE session; `undefined` if there is none (RFC 8839
+ * §5.4).
+ */
 export function iceUfragOf(sdp: string): string | undefined {
   return /^a=ice-ufrag:(\S+)/m.exec(sdp)?.[1];
 }
 
-/** @returns whether this can be a description at all: it has a version, an origin and media (RFC 8866 §5). */
+/** @returns Whether this can be a session description: it has a version, an origin and media (RFC 8866 §5). */
 export function looksLikeSdp(text: string): boolean {
   return /^v=0\r?\n/.test(text) && /^o=\S/m.test(text) && /^m=/m.test(text);
 }
 
 /**
  * Parses an `application/trickle-ice-sdpfrag` body. Candidates belong to the `a=mid` before them.
- * @returns `undefined` when it is malformed: a line that is no SDP line, or a candidate that belongs to no media section.
+ * @returns `undefined` if it is malformed: a line that is not SDP, or a candidate without a media section.
  */
 export function parseIceFragment(text: string): IceFragment | undefined {
   const fragment: IceFragment = { ufrag: undefined, password: undefined };

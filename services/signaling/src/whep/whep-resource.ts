@@ -14,15 +14,15 @@ const resourceSchema = z.object({
 export type WhepResource = z.infer<typeof resourceSchema>;
 
 /**
- * Creates the id in a WHEP session URL. It carries everything needed to serve the session, signed, so that any signaling process
- * can serve it and nobody can forge one. Whether the viewer still exists is looked up in the registry.
+ * Creates the id in a WHEP session URL. It carries everything needed to serve the session, signed, so that any signaling
+ * process can serve it and nobody can forge one. Whether the viewer still exists is looked up in the registry.
  */
 export function resourceId(resource: WhepResource, keys: SigningKeys): string {
   const body = Buffer.from(JSON.stringify(resource)).toString('base64url');
   return `${body}.${sign(signedText(body), keys)}`;
 }
 
-/** @throws HumancastError `not_found`, also for a form that another version has signed and this one does not know. */
+/** @throws HumancastError `not_found`, also for a format signed by another version and unknown here. */
 export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
   const [body = '', signature = ''] = id.split('.');
   if (!isSigned(signedText(body), signature, keys)) throw new HumancastError('not_found');
@@ -32,8 +32,8 @@ export function parseResourceId(id: string, keys: SigningKeys): WhepResource {
 }
 
 /**
- * @param current the ICE user name fragment of the player's current ICE session.
- * @returns the entity-tag that names that ICE session (RFC 9110 §8.8.3, strong).
+ * @param current The ICE user name fragment of the player's current ICE session.
+ * @returns The entity-tag of that ICE session (RFC 9110 §8.8.3, strong).
  */
 export function etagOf({ connection, ufrag }: WhepResource, current = ufrag): string {
   return current === ufrag ? `"${connection}"` : `"${connection}.${current}"`;

@@ -47,7 +47,7 @@ export interface WhepOptions {
 
 export interface WatchRequest {
   avatar: string;
-  /** An existing session to watch; without one, a session is created and ends with the player. */
+  /** Session to watch; `undefined`: a session is created and ends with the player. */
   session: string | undefined;
   demo: boolean;
   /** The player's network, for the limits. */
@@ -57,7 +57,7 @@ export interface WatchRequest {
   offer: string;
   /** The caller's trace context. */
   traceparent: string | undefined;
-  /** Aborted when the player disconnects before it has its answer. */
+  /** Aborted if the player disconnects before it has its answer. */
   signal: AbortSignal;
 }
 
@@ -69,9 +69,11 @@ export interface WhepAnswer {
 }
 
 export interface WhepPatch {
-  /** Fresh credentials for the relay. */
+  /** Fresh TURN credentials. */
   iceServers: IceServer[];
-  /** Our side of a new ICE session, as an SDP fragment, and its entity-tag; missing unless the player has begun one. */
+  /**
+   * The host's side of a new ICE session as an SDP fragment, and its entity-tag; missing unless the player has started one.
+   */
   restarted: { fragment: string; etag: string } | undefined;
 }
 
@@ -136,7 +138,7 @@ export class WhepService {
     await this.#requireViewer(parseResourceId(id, this.#options.tokenSecret));
   }
 
-  /** Refuses players that wait for an answer, so that they retry. */
+  /** Rejects players that wait for an answer, so that they retry. */
   close(): void {
     this.#closing.abort();
   }
@@ -165,7 +167,7 @@ export class WhepService {
     }
   }
 
-  /** The new fragment is stored first, so that of two restarts at once only one takes place. */
+  /** The new fragment is stored first, so that only one of two simultaneous restarts succeeds. */
   async #restart(resource: WhepResource, current: string, next: IceFragment): Promise<WhepPatch['restarted']> {
     const { session, viewer, connection } = resource;
     const { registry, requests, logger } = this.#parts;
@@ -198,7 +200,7 @@ export class WhepService {
     const { offer, signal, traceparent } = request;
     const { mailbox, viewerLimit, answerMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Negotiated>();
-    // Handled below; it may be rejected before that is reached.
+    // Handled below; it may reject before that.
     promise.catch(() => {});
     const detach = inbox.attach(viewer, (message) => {
       if (message.type === 'viewer.answered') resolve(message);
@@ -243,7 +245,7 @@ export class WhepService {
     if (record?.offer !== undefined) await this.#cleanUp(session, viewer, false);
   }
 
-  /** @throws HumancastError `not_found` when the viewer is gone. */
+  /** @throws HumancastError `not_found` if the viewer is gone. */
   async #requireViewer({ session, viewer }: WhepResource): Promise<ViewerRecord> {
     const found = (await this.#parts.registry.viewers(session)).find((item) => item.viewer === viewer);
     if (!found) throw new HumancastError('not_found');

@@ -91,7 +91,7 @@ export class WhepController {
   ): Promise<void> {
     response.setHeader('accept-post', SDP);
     response.setHeader('allow', 'GET, POST, OPTIONS');
-    // Players that gather before they offer need the relay now; only callers that may watch get credentials.
+    // Players that gather candidates before the offer need TURN credentials now; only callers that may watch get them.
     const { session } = parseRequest(whepQuerySchema, query);
     if (request.headers.authorization === undefined && !this.config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));

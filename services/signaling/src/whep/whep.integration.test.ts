@@ -47,7 +47,7 @@ describe('WHEP', () => {
     expect(reply.status, reply.text).toBe(201);
     return { resource: resourceOf(reply), etag: reply.headers.get('etag') ?? '', ...whoIs(reply) };
   }
-  /** The path of the resource, resolved against the request's as every client does (RFC 9110 §10.2.2). */
+  /** @returns The path of the resource, resolved against the request's as every client does (RFC 9110 §10.2.2). */
   const resourceOf = (reply: Reply) =>
     new URL(reply.headers.get('location') ?? '', `${signaling.url}/whep/demo`).pathname;
   const whoIs = (reply: Reply) => {
@@ -71,7 +71,7 @@ describe('WHEP', () => {
     expect(await sender.viewer(session, viewer)).toMatchObject({ offer: OFFER });
   });
 
-  it('accepts a PATCH with candidates at any process, renews the relay credentials, and tells the host nothing', async () => {
+  it('accepts a PATCH with candidates at any process, renews the TURN credentials, and sends nothing to the host', async () => {
     const { resource, etag, viewer } = await playing();
     const patch = (ifMatch: string) =>
       other.request('PATCH', resource, { auth: '', body: FRAGMENT, headers: { ...SDP_FRAGMENT, 'if-match': ifMatch } });
@@ -89,7 +89,7 @@ describe('WHEP', () => {
     expect(sender.mail.filter((mail) => 'viewer' in mail && mail.viewer === viewer)).toEqual([]);
   });
 
-  it('refuses a PATCH that is not for this ICE session, or not understood', async () => {
+  it('rejects a PATCH that is not for this ICE session, or malformed', async () => {
     const { resource, etag } = await playing();
     const patch = (headers: Record<string, string>, body = FRAGMENT) =>
       signaling.request('PATCH', resource, { body, headers: { ...SDP_FRAGMENT, ...headers } });
@@ -113,7 +113,7 @@ describe('WHEP', () => {
     const next = restarted.headers.get('etag') ?? '';
     expect(next).toMatch(/^"[\w.-]+"$/);
     expect(next).not.toBe(etag);
-    const { ice, connection } = await sender.got('viewer.restart', (mail) => mail.viewer === viewer);
+    const { ice, connection } = await sender.received('viewer.restart', (mail) => mail.viewer === viewer);
     expect(ice).toEqual({ usernameFragment: 'ysXw', password: 'vw5LmwG4y/e6dPP/zAP9Gp5k' });
     expect(connection).toBe(etag.replaceAll('"', ''));
     const candidates = FRAGMENT.replace('EsAw', 'ysXw');
@@ -123,7 +123,7 @@ describe('WHEP', () => {
     expect((await sender.registry.get(session)).state).toBe('ended');
   });
 
-  it('restarts ICE only once when two restarts of one ICE session come at once', async () => {
+  it('restarts ICE only once if two restarts of one ICE session arrive simultaneously', async () => {
     const { resource, etag } = await playing();
     const restart = (ufrag: string) =>
       signaling.request('PATCH', resource, {
@@ -139,7 +139,7 @@ describe('WHEP', () => {
     expect((await other.request('GET', resource, { auth: '' })).status).toBe(204);
     expect((await other.request('DELETE', resource, { auth: '' })).status).toBe(200);
     expect((await sender.registry.get(session)).state).toBe('ended');
-    await sender.got('session.end', (mail) => mail.session === session);
+    await sender.received('session.end', (mail) => mail.session === session);
     for (const method of ['DELETE', 'GET']) expect((await signaling.request(method, resource)).status).toBe(404);
   });
 
@@ -167,7 +167,7 @@ describe('WHEP', () => {
     expect((await post(other, `/whep/demo?session=${id}`, { auth: '' })).status).toBe(401);
   });
 
-  it('refuses bodies that are not an offer', async () => {
+  it('rejects bodies that are not an offer', async () => {
     const type = await post(signaling, '/whep/demo', { headers: { 'content-type': 'text/plain' } });
     expect(type).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } });
     expect(type.headers.get('accept-post')).toBe('application/sdp');
@@ -211,7 +211,7 @@ describe('WHEP', () => {
     expect((await signaling.request('PUT', '/whep/demo')).status).toBe(405);
   });
 
-  it('refuses resources that it did not sign', async () => {
+  it('rejects resources that it did not sign', async () => {
     const { resource } = await playing();
     const path = resource.replace(/.$/, (last) => (last === 'A' ? 'Q' : 'A'));
     for (const forged of [path, '/whep/resource/x', '/whep/resource/x.y']) {
@@ -225,12 +225,12 @@ describe('WHEP', () => {
     const of = { session, viewer, connection: 'connection-1', epoch: 1 };
     await sender.send(record, { type: 'viewer.closed', ...of, reason: 'ice-failed' });
     await waitFor('the player to be gone', async () => (await sender.registry.viewers(session)).length === 0);
-    await sender.got('viewers.changed', (mail) => mail.session === session);
+    await sender.received('viewers.changed', (mail) => mail.session === session);
   });
 
   describe('with a host that does not answer', () => {
     it.each(['no_common_codec', 'bad_sdp'] as const)(
-      'returns the host’s error (%s) and leaves nothing behind',
+      "returns the host's error (%s) and leaves nothing behind",
       async (code) => {
         const own = await TestStack.start();
         const at = await own.signaling();
@@ -250,7 +250,7 @@ describe('WHEP', () => {
       },
     );
 
-    it('keeps the ICE session when a restart is not answered, so that the player can try again', async () => {
+    it('keeps the ICE session if a restart is not answered, so that the player can retry', async () => {
       const own = await TestStack.start();
       const at = await own.signaling({}, { whepAnswerMs: 300 });
       const silent = await FakeSender.start(own.queueUrl, { restarts: false });
