@@ -21,7 +21,7 @@ import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-
 const TICK_MS = 5;
 /** 14 viewers of 720p30 at 1.5 Mb/s. */
 const PACKETS_PER_TICK = 16;
-const FRAME_BYTES = 1141 * PACKETS_PER_TICK;
+const FRAME_BYTES = 1138 * PACKETS_PER_TICK;
 
 /** One way to send `PACKETS_PER_TICK` packets of video. */
 interface Path {
@@ -34,7 +34,7 @@ interface Measurement {
   packets: number;
 }
 
-const own = async (receiver: ChildProcess, { crypto }: PacketPath): Promise<Path> => {
+const own = async (receiver: ChildProcess, packetPath: PacketPath): Promise<Path> => {
   const connected = Promise.withResolvers<void>();
   const transport = new WebRtcTransport(
     {
@@ -43,7 +43,7 @@ const own = async (receiver: ChildProcess, { crypto }: PacketPath): Promise<Path
       hostAddresses: ['127.0.0.1'],
       connectTimeoutMs: 10_000,
       silenceTimeoutMs: 600_000,
-      crypto,
+      packetPath,
       logger: createLogger('bench', 'fatal'),
     },
     {

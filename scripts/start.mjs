@@ -94,7 +94,7 @@ async function loadFirst(avatar, { loader }, apiKeyFile, isOver) {
 
 /**
  * @param {import('./lib/start-config.mjs').StartConfig} config
- * @returns {Promise<string>} What the first media-sender encrypts packets by.
+ * @returns {Promise<string>} The packet path of the first media-sender.
  */
 async function packetPath({ sender: { metricsAddress, metricsPort } }) {
   try {

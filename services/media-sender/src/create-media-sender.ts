@@ -112,7 +112,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
               silenceTimeoutMs: isPlayer ? config.playerSilenceMs : config.viewerSilenceMs,
               onProblem: (problem) => metrics.datagramDropped(problem),
               maySend,
-              crypto: packetPath.crypto,
+              packetPath,
               logger: ofSession,
             },
             watched,

@@ -309,7 +309,7 @@ function watchState(registry: Registry, state: SenderState): void {
   gauge('cache_bytes', 'Size of the media cache', () => cache.bytes);
   const packetPath = new Gauge({
     name: 'humancast_sender_packet_path',
-    help: '1 for the packet path in use: native (OpenSSL called directly) or javascript',
+    help: '1 for the packet path in use: native (OpenSSL and the kernel called directly) or javascript',
     labelNames: ['path'],
     registers: [registry],
   });

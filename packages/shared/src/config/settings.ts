@@ -537,7 +537,7 @@ export const senderSettings = {
     'PACKET_PATH',
     ['auto', 'native', 'javascript'],
     'auto',
-    'How packets are encrypted: native calls OpenSSL directly, which needs node:ffi and Linux on x64 or arm64; auto takes that where it can',
+    'How packets are encrypted and sent: native calls OpenSSL and the kernel directly, which needs node:ffi and Linux on x64 or arm64; auto takes that where it can',
   ),
   mediaCacheBytes: setting.int(
     'MEDIA_CACHE_BYTES',

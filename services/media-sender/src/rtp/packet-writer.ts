@@ -1,9 +1,13 @@
-/** Sends finished packets to the viewer from reused memory. */
+/** Sends finished packets to one viewer from reused memory. */
 export interface PacketWriter {
-  /** Memory for one packet, {@link MAX_PACKET_BYTES} long. Its content is undefined. */
-  memory(): Buffer;
-  /** Sends the first `bytes` of that memory. Never throws. */
+  /** Memory for packets. {@link begin} may replace it. */
+  readonly memory: Buffer;
+  /** @returns where in {@link memory} the next packet begins; {@link MAX_PACKET_BYTES} with undefined content follow. */
+  begin(): number;
+  /** Takes the packet of that length, which begins where {@link begin} said last, to be sent at once or by {@link flush}. Never throws. */
   send(bytes: number): void;
+  /** Sends everything that was taken: whoever has called {@link send} calls it before returning to the event loop. Never throws. */
+  flush(): void;
 }
 
 /** Upper bound of the size of every packet that is sent. */

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { recordingWriter } from '../../testing/recording-writer.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import type { PacketFate } from '../congestion/send-history.js';
 import { CongestionExtension } from './congestion-extension.js';
@@ -22,20 +23,16 @@ let wire: { payloadType: number; sequence: number; timestamp: number; marker: bo
 
 beforeEach(() => {
   wire = [];
-  const memory = Buffer.alloc(2048);
-  writer = {
-    memory: () => memory,
-    send: (bytes: number) => {
-      const second = memory.readUInt8(1);
-      wire.push({
-        payloadType: second & 0x7f,
-        marker: second > 0x7f,
-        sequence: memory.readUInt16BE(2),
-        timestamp: memory.readUInt32BE(4),
-        bytes,
-      });
-    },
-  };
+  writer = recordingWriter((packet) => {
+    const second = packet.readUInt8(1);
+    wire.push({
+      payloadType: second & 0x7f,
+      marker: second > 0x7f,
+      sequence: packet.readUInt16BE(2),
+      timestamp: packet.readUInt32BE(4),
+      bytes: packet.length,
+    });
+  });
   srtp = new SrtpSender({ profile: 'AEAD_AES_128_GCM', masterKey: randomBytes(16), masterSalt: randomBytes(12) });
   original = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, firstSequence: 65_500 });
   const rtx = new RtpStream({ ssrc: 2, payloadType: 97, srtp, writer, firstSequence: 100 });

@@ -77,17 +77,17 @@ export class RtpStream {
    */
   send(payload: Buffer, timestamp: number, marker: boolean, padding = false, payloadType = this.payloadType): number {
     const sequence = this.#sequence;
-    const packet = this.#begin(payloadType, timestamp, marker, sequence);
+    const at = this.#begin(payloadType, timestamp, marker, sequence);
     this.#extension = this.#congestion
       ? this.#congestion.extension.write(
-          packet,
-          RTP_HEADER_BYTES,
+          this.#writer.memory,
+          at + RTP_HEADER_BYTES,
           this.#congestion.ids,
           RTP_HEADER_BYTES + payload.length,
           padding,
         )
       : NO_EXTENSION;
-    this.#finish(packet, payload, sequence, this.#rollovers, this.#extension);
+    this.#finish(at, payload, sequence, this.#rollovers, this.#extension);
     this.#packets++;
     this.#octets += payload.length;
     this.#sequence = (sequence + 1) & 0xffff;
@@ -106,27 +106,31 @@ export class RtpStream {
    */
   repeat({ payload, timestamp, marker, sequence, payloadType, extension }: SentPacket): void {
     const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;
-    const packet = this.#begin(payloadType, timestamp, marker, sequence);
-    this.#congestion?.extension.repeat(packet, RTP_HEADER_BYTES, RTP_HEADER_BYTES + payload.length, extension);
-    this.#finish(packet, payload, sequence, rollovers, extension);
+    const at = this.#begin(payloadType, timestamp, marker, sequence);
+    const bytes = RTP_HEADER_BYTES + payload.length;
+    this.#congestion?.extension.repeat(this.#writer.memory, at + RTP_HEADER_BYTES, bytes, extension);
+    this.#finish(at, payload, sequence, rollovers, extension);
   }
 
-  #begin(payloadType: number, timestamp: number, marker: boolean, sequence: number): Buffer {
-    const packet = this.#writer.memory();
-    packet[0] = VERSION_BITS;
-    packet[1] = marker ? payloadType | MARKER_BIT : payloadType;
-    packet.writeUInt16BE(sequence, 2);
-    packet.writeUInt32BE(timestamp, 4);
-    packet.writeUInt32BE(this.ssrc, 8);
-    return packet;
+  /** Writes the header. @returns where in the writer's memory it begins. */
+  #begin(payloadType: number, timestamp: number, marker: boolean, sequence: number): number {
+    const at = this.#writer.begin();
+    const { memory } = this.#writer;
+    memory[at] = VERSION_BITS;
+    memory[at + 1] = marker ? payloadType | MARKER_BIT : payloadType;
+    memory.writeUInt16BE(sequence, at + 2);
+    memory.writeUInt32BE(timestamp, at + 4);
+    memory.writeUInt32BE(this.ssrc, at + 8);
+    return at;
   }
 
-  #finish(packet: Buffer, payload: Buffer, sequence: number, rollovers: number, extension: number): void {
+  #finish(at: number, payload: Buffer, sequence: number, rollovers: number, extension: number): void {
+    const { memory } = this.#writer;
     let headerBytes = RTP_HEADER_BYTES;
     if (extension !== NO_EXTENSION) {
-      packet[0] = VERSION_BITS | EXTENSION_BIT;
+      memory[at] = VERSION_BITS | EXTENSION_BIT;
       headerBytes += EXTENSION_BYTES;
     }
-    this.#writer.send(this.#srtp.protectRtp(packet, headerBytes, payload, this.ssrc, rollovers, sequence));
+    this.#writer.send(this.#srtp.protectRtp(memory, at, headerBytes, payload, this.ssrc, rollovers, sequence));
   }
 }

@@ -7,6 +7,7 @@ import {
   SrtcpSession,
   SrtpSession,
 } from 'werift';
+import { recordingWriter } from '../../testing/recording-writer.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { CongestionExtension, type CongestionExtensionIds } from './congestion-extension.js';
 import { NO_PICTURE_ID } from './packet-history.js';
@@ -42,13 +43,12 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
   it('is decrypted by werift across the wrap of the sequence number', () => {
     const keys = keysOf(profile);
     const packets: Buffer[] = [];
-    const memory = Buffer.alloc(2048);
     const stream = new RtpStream({
       ssrc: 0xfedc_ba98,
       payloadType: 96,
       srtp: new SrtpSender(keys),
       firstSequence: 65_530,
-      writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+      writer: recordingWriter((packet) => packets.push(packet)),
     });
     const payloads = Array.from({ length: 12 }, (_, i) => randomBytes(1 + 100 * i));
     payloads.forEach((payload, i) => {
@@ -70,14 +70,13 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
   it('carries a header extension that werift reads, numbered across streams', () => {
     const keys = keysOf(profile);
     const packets: Buffer[] = [];
-    const memory = Buffer.alloc(2048);
     const extension = new CongestionExtension(new BandwidthEstimator(), () => 65_500);
     const create = (ssrc: number, ids: CongestionExtensionIds) =>
       new RtpStream({
         ssrc,
         payloadType: 96,
         srtp: new SrtpSender(keys),
-        writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+        writer: recordingWriter((packet) => packets.push(packet)),
         congestion: { extension, ids },
       });
     const payload = randomBytes(1000);
@@ -101,7 +100,6 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
 
   it('repeats a packet from before the wrap bit by bit, including its header extension and payload type', () => {
     const packets: Buffer[] = [];
-    const memory = Buffer.alloc(2048);
     let nowMs = 0;
     const estimator = new BandwidthEstimator();
     const ids = { transportSequence: 3, absSendTime: undefined };
@@ -111,7 +109,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
       payloadType: 96,
       srtp: new SrtpSender(keysOf(profile)),
       firstSequence: 65_535,
-      writer: { memory: () => memory, send: (bytes) => packets.push(Buffer.from(memory.subarray(0, bytes))) },
+      writer: recordingWriter((packet) => packets.push(packet)),
     });
     const payload = randomBytes(500);
     const send = (timestamp: number, payloadType: number) => {

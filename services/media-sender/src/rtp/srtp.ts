@@ -28,8 +28,16 @@ const RTCP_CLEAR_BYTES = 8;
 interface Transform {
   /** Bytes that protection adds to an RTP packet. */
   readonly tagBytes: number;
-  /** Encrypts `payload` into `packet` after the header that is already there, and adds the tag. */
-  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void;
+  /** Encrypts `payload` to behind the header that is already at `at` in `memory`, and appends the tag. */
+  sealRtp(
+    memory: Buffer,
+    at: number,
+    headerBytes: number,
+    payload: Buffer,
+    ssrc: number,
+    roc: number,
+    sequence: number,
+  ): void;
   sealRtcp(packet: Buffer, index: number): Buffer;
   /** @returns `undefined` if the packet is not authentic. */
   openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined;
@@ -50,18 +58,20 @@ export class SrtpSender {
   }
 
   /**
-   * Completes `packet`, which begins with the RTP header, with the encrypted payload and its tag. It must have enough space.
+   * Completes the packet that begins with its RTP header at `at` in `memory` with the encrypted payload and its tag. There must
+   * be room for them.
    * @returns the total length.
    */
   protectRtp(
-    packet: Buffer,
+    memory: Buffer,
+    at: number,
     headerBytes: number,
     payload: Buffer,
     ssrc: number,
     roc: number,
     sequence: number,
   ): number {
-    this.#transform.sealRtp(packet, headerBytes, payload, ssrc, roc, sequence);
+    this.#transform.sealRtp(memory, at, headerBytes, payload, ssrc, roc, sequence);
     return headerBytes + payload.length + this.#transform.tagBytes;
   }
 
@@ -139,12 +149,20 @@ class AesGcm implements Transform {
     this.#rtcpSalt = deriveKey(keys, LABEL.rtcpSalt, 12);
   }
 
-  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void {
+  sealRtp(
+    memory: Buffer,
+    at: number,
+    headerBytes: number,
+    payload: Buffer,
+    ssrc: number,
+    roc: number,
+    sequence: number,
+  ): void {
     // §8.1: 16 zero bits, SSRC, rollover counter, sequence number; all of it XOR the salt.
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
     iv.writeUInt32BE((iv.readUInt32BE(6) ^ roc) >>> 0, 6);
     iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
-    this.#crypto.sealGcm(this.#rtpKey, iv, packet, headerBytes, payload);
+    this.#crypto.sealGcm(this.#rtpKey, iv, memory, at, headerBytes, payload);
   }
 
   sealRtcp(packet: Buffer, index: number): Buffer {
@@ -212,13 +230,21 @@ class AesCmHmacSha1 implements Transform {
     this.#rtcpAuth = deriveKey(keys, LABEL.rtcpAuthentication, 20);
   }
 
-  sealRtp(packet: Buffer, headerBytes: number, payload: Buffer, ssrc: number, roc: number, sequence: number): void {
+  sealRtp(
+    memory: Buffer,
+    at: number,
+    headerBytes: number,
+    payload: Buffer,
+    ssrc: number,
+    roc: number,
+    sequence: number,
+  ): void {
     // §4.1.1: IV = (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16), where index = ROC · 2^16 + sequence.
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
     iv.writeUInt32BE((iv.readUInt32BE(8) ^ roc) >>> 0, 8);
     iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
     this.#rocWord.writeUInt32BE(roc);
-    this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, packet, headerBytes, payload);
+    this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, memory, at, headerBytes, payload);
   }
 
   sealRtcp(packet: Buffer, index: number): Buffer {

@@ -60,6 +60,12 @@ function check(username: string, password: string, nominate = false): Buffer {
   return request.addMessageIntegrity(Buffer.from(password)).addFingerprint().bytes;
 }
 
+function send({ writer }: IceLiteAgent, packet: string): void {
+  const at = writer.begin();
+  writer.send(writer.memory.write(packet, at));
+  writer.flush();
+}
+
 /** Sends, and waits for what comes back. */
 async function exchange(socket: Socket, data: Buffer, port: number, address: string): Promise<Buffer> {
   const answer = once(socket, 'message');
@@ -306,8 +312,7 @@ describe('what is sent', () => {
     const [one, two] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const arrivals = async (socket: Socket) => {
       const arrived = once(socket, 'message');
-      agent.memory().write('packet');
-      agent.send(6);
+      send(agent, 'packet');
       const [data] = (await arrived) as [Buffer];
       return data.toString();
     };
@@ -324,10 +329,10 @@ describe('what is sent', () => {
 
   it('goes nowhere without a check, and after the end', async () => {
     const { agent } = await openAgent('127.0.0.1');
-    agent.send(10);
+    send(agent, 'packet');
     agent.close();
     agent.close();
-    agent.send(10);
+    send(agent, 'packet');
     agent.sendBuffer(Buffer.alloc(10));
     expect(agent.remoteAddress).toBeUndefined();
   });

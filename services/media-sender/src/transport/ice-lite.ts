@@ -1,11 +1,11 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import type { RemoteInfo, Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
-import { MAX_PACKET_BYTES, type PacketWriter } from '../rtp/packet-writer.js';
+import type { PacketWriter } from '../rtp/packet-writer.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import { type BindingRequest, bindingRequest, bindingSuccess, type IceCredentials, isStun, readStun } from './stun.js';
 import { TokenBucket } from './token-bucket.js';
+import { type DestinationWriter, dgramSockets, type UdpSockets } from './udp-sockets.js';
 
 /** More interfaces than this are not offered. */
 const MAX_ADDRESSES = 8;
@@ -28,8 +28,6 @@ const PROBE_LIFE_MS = 10_000;
 const UNPROVEN_FACTOR = 3;
 const UNPROVEN_BYTES = 16_384;
 const BIND_ATTEMPTS = 64;
-/** Packets that wait for room in the kernel's buffer; more would only arrive too late. */
-const MAX_QUEUED_PACKETS = 256;
 /** Host candidates' type preference (RFC 8445 §5.1.2.2). */
 const HOST_PREFERENCE = 126;
 
@@ -39,6 +37,10 @@ export interface IceLiteOptions {
   readonly portRange?: readonly [number, number] | undefined;
   /** A datagram was not acted on. */
   readonly onProblem?: ((problem: DatagramProblem) => void) | undefined;
+  /** Opens the sockets, and sends media on them. Default: Node.js' own. */
+  readonly sockets?: UdpSockets | undefined;
+  /** A socket sends packets one by one from now on, because the network does not take several in one message. */
+  readonly onSegmentationRefused?: ((errno: number) => void) | undefined;
   /** Monotonic; default `performance.now`. */
   readonly nowMs?: () => number;
 }
@@ -78,33 +80,32 @@ interface Path {
  * keys ({@link requireProof}), another path is used only after something authentic has come over it: SRTCP, DTLS, or the
  * answer to a check of our own, which is made as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
  */
-export class IceLiteAgent implements PacketWriter {
+export class IceLiteAgent {
   #local = newCredentials();
   /** Credentials of before an ICE restart, which hold until the first check under the new ones. */
   #previous: IceCredentials | undefined;
   readonly #options: IceLiteOptions;
   readonly #events: IceLiteEvents;
   readonly #nowMs: () => number;
-  readonly #sockets: Socket[] = [];
+  readonly #opened: Socket[] = [];
   readonly #paths: Path[] = [];
   readonly #strangers: TokenBucket;
   /** Of the viewer; without them no check of our own can be made. */
   #remote: IceCredentials | undefined;
   #selected: Path | undefined;
+  readonly #writer: DestinationWriter;
   /** Nominated, and used as soon as it is proven. */
   #pending: Path | undefined;
   /** Where the last datagram of the handshake came from. */
   #latest: Path | undefined;
   #needsProof = false;
-  #memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
-  /** Packets in Node's own queue, as of the last one sent. */
-  #queued = 0;
   #packetsDropped = 0;
   #closed = false;
 
   constructor(options: IceLiteOptions, events: IceLiteEvents) {
     this.#options = options;
     this.#events = events;
+    this.#writer = (this.#options.sockets ?? dgramSockets).createWriter();
     this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#strangers = new TokenBucket(STRANGER_RATE, this.#nowMs);
   }
@@ -114,6 +115,11 @@ export class IceLiteAgent implements PacketWriter {
     return this.#local;
   }
 
+  /** Sends media to the path in use. */
+  get writer(): PacketWriter {
+    return this.#writer;
+  }
+
   /** `address:port` of the viewer, or of its relay. */
   get remoteAddress(): string | undefined {
     return this.#selected && `${this.#selected.address}:${this.#selected.port}`;
@@ -121,7 +127,7 @@ export class IceLiteAgent implements PacketWriter {
 
   /** Packets given up because the kernel takes no more. */
   get packetsDropped(): number {
-    return this.#packetsDropped;
+    return this.#packetsDropped + this.#writer.packetsDropped;
   }
 
   /** The viewer's `a=ice-ufrag` and `a=ice-pwd`: from now on paths can be proven by checks of our own. */
@@ -149,7 +155,7 @@ export class IceLiteAgent implements PacketWriter {
     const nominated = this.#selected;
     if (!this.#latest) return;
     this.#latest.provenAtMs = this.#nowMs();
-    this.#selected = this.#latest;
+    this.#select(this.#latest);
     if (nominated && nominated !== this.#latest) this.#await(nominated);
   }
 
@@ -174,23 +180,6 @@ export class IceLiteAgent implements PacketWriter {
     return opened.map((socket, i) => hostCandidate(socket, i));
   }
 
-  memory(): Buffer {
-    return this.#memory;
-  }
-
-  send(bytes: number): void {
-    const path = this.#selected;
-    if (!path || this.#closed) return;
-    if (this.#queued >= MAX_QUEUED_PACKETS && path.socket.getSendQueueCount() >= MAX_QUEUED_PACKETS) {
-      this.#packetsDropped++;
-      return;
-    }
-    path.socket.send(this.#memory, 0, bytes, path.port, path.address);
-    this.#queued = path.socket.getSendQueueCount();
-    // Normally the kernel has copied it by now. When its buffer was full, the memory is still needed until it has.
-    if (this.#queued > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
-  }
-
   /** Sends what is rare and already has memory of its own. */
   sendBuffer(data: Buffer): void {
     const path = this.#selected;
@@ -207,7 +196,8 @@ export class IceLiteAgent implements PacketWriter {
 
   close(): void {
     this.#closed = true;
-    for (const socket of this.#sockets.splice(0)) socket.close();
+    this.#writer.destination = undefined;
+    for (const socket of this.#opened.splice(0)) socket.close();
     this.#paths.length = 0;
   }
 
@@ -225,24 +215,13 @@ export class IceLiteAgent implements PacketWriter {
   }
 
   async #bind(address: string, port: number): Promise<Socket> {
-    const family = isIPv6(address) ? 6 : 4;
-    const socket = createSocket({
-      type: family === 6 ? 'udp6' : 'udp4',
-      // Only literal addresses are ever sent to. Node's own look-up would put every packet off to the next tick.
-      lookup: (literal, _options, done) => done(null, literal, family),
-    });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.bind({ address, port, exclusive: true }, resolve);
-    }).catch((error: unknown) => {
-      socket.close();
-      throw error;
-    });
-    socket.removeAllListeners('error');
-    // What fails here is one datagram; a path that stays broken is noticed by its silence.
-    socket.on('error', () => {});
+    const socket = await (this.#options.sockets ?? dgramSockets).open(
+      address,
+      port,
+      this.#options.onSegmentationRefused,
+    );
     socket.on('message', (data, remote) => this.#receive(socket, data, remote));
-    this.#sockets.push(socket);
+    this.#opened.push(socket);
     return socket;
   }
 
@@ -307,7 +286,7 @@ export class IceLiteAgent implements PacketWriter {
       this.#pending = undefined;
     } else if (!this.#needsProof || this.#nowMs() - path.provenAtMs < PROOF_MS) {
       this.#pending = undefined;
-      this.#selected = path;
+      this.#select(path);
     } else {
       this.#await(path);
     }
@@ -323,7 +302,12 @@ export class IceLiteAgent implements PacketWriter {
     path.provenAtMs = this.#nowMs();
     if (path !== this.#pending) return;
     this.#pending = undefined;
+    this.#select(path);
+  }
+
+  #select(path: Path): void {
     this.#selected = path;
+    this.#writer.destination = path;
   }
 
   #probe(path: Path): void {

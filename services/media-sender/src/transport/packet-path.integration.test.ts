@@ -3,8 +3,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { ProtectionProfileAeadAes128Gcm, ProtectionProfileAes128CmHmacSha1_80, RtpPacket, SrtpSession } from 'werift';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { CongestionExtension } from '../rtp/congestion-extension.js';
-import { nodeCrypto, type PacketCrypto } from '../rtp/packet-crypto.js';
-import { MAX_PACKET_BYTES } from '../rtp/packet-writer.js';
+import { CM_TAG_BYTES, GCM_TAG_BYTES, nodeCrypto, type PacketCrypto } from '../rtp/packet-crypto.js';
+import { MAX_PACKET_BYTES, type PacketWriter } from '../rtp/packet-writer.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter } from '../rtp/retransmitter.js';
 import { senderReport } from '../rtp/rtcp.js';
@@ -12,12 +12,16 @@ import { RtpStream } from '../rtp/rtp-stream.js';
 import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, SrtpSender } from '../rtp/srtp.js';
 import { NativeLibrary } from './native/library.js';
 import { NativeCrypto } from './native/native-crypto.js';
-import { choosePacketPath } from './packet-path.js';
+import { PacketMemory, SLOTS } from './native/packet-memory.js';
+import { choosePacketPath, javascriptPath } from './packet-path.js';
 
-const native = new NativeCrypto(NativeLibrary.load());
-const PATHS: [string, PacketCrypto][] = [
-  ['native', native],
-  ['javascript', nodeCrypto],
+const library = NativeLibrary.load();
+const slots = new PacketMemory(library);
+const native = new NativeCrypto(library, slots);
+/** How each path encrypts, and the memory that it does it in. */
+const PATHS: [string, PacketCrypto, Buffer][] = [
+  ['native', native, slots.bytes],
+  ['javascript', nodeCrypto, Buffer.alloc(MAX_PACKET_BYTES)],
 ];
 const PROFILES = {
   AEAD_AES_128_GCM: ProtectionProfileAeadAes128Gcm,
@@ -29,14 +33,16 @@ function keysOf(profile: SrtpKeys['profile']): SrtpKeys {
   return { profile, masterKey: randomBytes(MASTER_KEY_BYTES), masterSalt: randomBytes(masterSaltBytes(profile)) };
 }
 
+/** @returns a writer to the memory of a path. */
+function writerTo(memory: Buffer, packet: (packet: Buffer) => void): PacketWriter {
+  const send = (bytes: number) => packet(Buffer.from(memory.subarray(0, bytes)));
+  return { memory, begin: () => 0, send, flush: () => {} };
+}
+
 /** All packets of a session: two streams with header extensions, retransmissions, reports, and a wrap of the sequence number. */
-function packetsOf(crypto: PacketCrypto, keys: SrtpKeys, payloads: readonly Buffer[]): Buffer[] {
+function packetsOf(crypto: PacketCrypto, memory: Buffer, keys: SrtpKeys, payloads: readonly Buffer[]): Buffer[] {
   const packets: Buffer[] = [];
-  const memory = Buffer.alloc(MAX_PACKET_BYTES);
-  const writer = {
-    memory: () => memory,
-    send: (bytes: number) => packets.push(Buffer.from(memory.subarray(0, bytes))),
-  };
+  const writer = writerTo(memory, (packet) => packets.push(packet));
   const srtp = new SrtpSender(keys, crypto);
   const extension = new CongestionExtension(new BandwidthEstimator(), () => 65_500);
   const congestion = { extension, ids: { transportSequence: 5, absSendTime: undefined } };
@@ -64,7 +70,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
   it('protects every packet of a session to the same bytes by both paths', () => {
     const keys = keysOf(profile);
     const payloads = Array.from({ length: 100 }, () => randomBytes(randomInt(1, 1200)));
-    const [ours, theirs] = PATHS.map(([, crypto]) => packetsOf(crypto, keys, payloads));
+    const [ours, theirs] = PATHS.map(([, crypto, memory]) => packetsOf(crypto, memory, keys, payloads));
     expect(ours?.length).toBeGreaterThan(2 * payloads.length);
     expect(ours).toEqual(theirs);
   });
@@ -72,13 +78,11 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
   it('is opened by another implementation across wraps of the sequence number, two viewers taking turns', () => {
     const viewers = [keysOf(profile), keysOf(profile)].map((keys) => {
       const { masterKey, masterSalt } = keys;
-      const memory = Buffer.alloc(MAX_PACKET_BYTES);
-      const sent = { packet: Buffer.alloc(0) };
-      const send = (bytes: number) => {
-        sent.packet = Buffer.from(memory.subarray(0, bytes));
-      };
+      const sent: { packet: Buffer } = { packet: Buffer.alloc(0) };
       const srtp = new SrtpSender(keys, native);
-      const writer = { memory: () => memory, send };
+      const writer = writerTo(slots.bytes, (packet) => {
+        sent.packet = packet;
+      });
       const stream = new RtpStream({ ssrc: 1, payloadType: 96, srtp, writer, firstSequence: 65_530 });
       const receiver = new SrtpSession({
         keys: {
@@ -101,24 +105,22 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
   });
 });
 
-describe.each(PATHS)('the %s path', (_name, crypto) => {
+describe.each(PATHS)('the %s path', (_name, crypto, memory) => {
   it('seals what RFC 7714 §16.1.1 seals', () => {
     const header = hex('8040f17b 8041f8d3 5501a0b2');
     const payload = Buffer.from('Gallia est omnis divisa in partes tres');
-    const packet = Buffer.alloc(header.length + payload.length + 16);
-    header.copy(packet);
+    header.copy(memory);
     const key = hex('000102030405060708090a0b0c0d0e0f');
-    crypto.sealGcm(key, hex('51753c6580c2726f20718414'), packet, header.length, payload);
-    expect(packet.toString('hex')).toBe(
+    crypto.sealGcm(key, hex('51753c6580c2726f20718414'), memory, 0, header.length, payload);
+    expect(memory.toString('hex', 0, header.length + payload.length + 16)).toBe(
       '8040f17b8041f8d35501a0b2f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce',
     );
   });
 
   it('encrypts by the keystream of RFC 3711 §B.2', () => {
-    const packet = Buffer.alloc(32 + 10);
     const [key, iv] = [hex('2B7E151628AED2A6ABF7158809CF4F3C'), hex('F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000')];
-    crypto.sealCm(key, iv, Buffer.alloc(20), Buffer.alloc(4), packet, 0, Buffer.alloc(32));
-    expect(packet.subarray(0, 32)).toEqual(hex('E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB'));
+    crypto.sealCm(key, iv, Buffer.alloc(20), Buffer.alloc(4), memory, 0, 0, Buffer.alloc(32));
+    expect(memory.subarray(0, 32)).toEqual(hex('E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB'));
   });
 });
 
@@ -130,33 +132,39 @@ describe('the native path', () => {
       const [iv, roc, headerBytes] = [randomBytes(16), randomBytes(4), randomInt(2) === 0 ? 12 : 20];
       const payload = randomBytes(randomInt(MAX_PACKET_BYTES - headerBytes - 16 + 1));
       const isGcm = randomInt(2) === 0;
-      const sealed = PATHS.map(([, crypto]) => {
-        const packet = Buffer.alloc(MAX_PACKET_BYTES, 7);
-        if (isGcm) crypto.sealGcm(key, iv.subarray(0, 12), packet, headerBytes, payload);
-        else crypto.sealCm(key, iv, authKey, roc, packet, headerBytes, payload);
-        return packet;
+      const header = randomBytes(headerBytes);
+      const at = slots.offsetOf(randomInt(SLOTS));
+      const sealed = PATHS.map(([name, crypto, memory]) => {
+        const from = name === 'native' ? at : 0;
+        memory.set(header, from);
+        if (isGcm) crypto.sealGcm(key, iv.subarray(0, 12), memory, from, headerBytes, payload);
+        else crypto.sealCm(key, iv, authKey, roc, memory, from, headerBytes, payload);
+        return memory.subarray(from, from + headerBytes + payload.length + (isGcm ? GCM_TAG_BYTES : CM_TAG_BYTES));
       });
       if (!sealed[0]?.equals(sealed[1] ?? Buffer.alloc(0))) expect(sealed[0]).toEqual(sealed[1]);
-      if (!native.guardsIntact()) expect.fail(`a guard was overwritten by a payload of ${payload.length} bytes`);
+      if (!native.guardIntact() || !slots.guardsIntact())
+        expect.fail(`a guard was overwritten by a payload of ${payload.length} bytes`);
     }
   });
 
   it.each([
-    ['a payload that is too long', 16, 12, MAX_PACKET_BYTES - 12 - 15, MAX_PACKET_BYTES],
-    ['a packet without room for the tag', 16, 12, 100, 127],
-    ['a key that is too short', 15, 12, 100, MAX_PACKET_BYTES],
-    ['a nonce that is too short', 16, 11, 100, MAX_PACKET_BYTES],
-  ])('refuses %s before any native code is called', (_what, keyBytes, ivBytes, payloadBytes, packetBytes) => {
+    ['a payload that is too long', 16, 12, MAX_PACKET_BYTES - 12 - 15, 0, slots.bytes],
+    ['a packet that begins between slots', 16, 12, 100, 1, slots.bytes],
+    ['a packet behind the last slot', 16, 12, 100, slots.bytes.length, slots.bytes],
+    ['a packet in other memory', 16, 12, 100, 0, Buffer.alloc(MAX_PACKET_BYTES)],
+    ['a key that is too short', 15, 12, 100, 0, slots.bytes],
+    ['a nonce that is too short', 16, 11, 100, 0, slots.bytes],
+  ])('refuses %s before any native code is called', (_what, keyBytes, ivBytes, payloadBytes, at, memory) => {
     const [key, iv] = [Buffer.alloc(keyBytes), Buffer.alloc(ivBytes)];
-    const seal = () => native.sealGcm(key, iv, Buffer.alloc(packetBytes), 12, Buffer.alloc(payloadBytes));
+    const seal = () => native.sealGcm(key, iv, memory, at, 12, Buffer.alloc(payloadBytes));
     expect(seal).toThrow(RangeError);
-    expect(native.guardsIntact()).toBe(true);
+    expect(native.guardIntact() && slots.guardsIntact()).toBe(true);
   });
 
   it('is chosen where it is to be had, and not where JavaScript is asked for', () => {
     expect(choosePacketPath('auto').kind).toBe('native');
     expect(choosePacketPath('native').kind).toBe('native');
-    expect(choosePacketPath('javascript')).toEqual({ kind: 'javascript', crypto: nodeCrypto });
+    expect(choosePacketPath('javascript')).toBe(javascriptPath);
   });
 
   it('is passed over with a reason in a Node.js without node:ffi, and refused where it must be', () => {

@@ -14,6 +14,7 @@ import { warmUp } from './warm-up.js';
 import { WebRtcTransport, type WebRtcTransportOptions } from './webrtc-transport.js';
 
 const FPS = 30;
+const packetPath = choosePacketPath('auto');
 let browser: TestChromium;
 const clips = new Map<Codec, PacketizedFrame[]>();
 
@@ -71,7 +72,7 @@ function createTransport(options: Partial<WebRtcTransportOptions> = {}) {
       hostAddresses: ['127.0.0.1'],
       connectTimeoutMs: 10_000,
       logger: createLogger('test', 'fatal'),
-      crypto: choosePacketPath('auto').crypto,
+      packetPath,
       ...options,
     },
     events,

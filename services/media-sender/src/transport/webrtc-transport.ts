@@ -10,7 +10,6 @@ import {
   type CongestionExtensionIds,
   TRANSPORT_SEQUENCE_URI,
 } from '../rtp/congestion-extension.js';
-import type { PacketCrypto } from '../rtp/packet-crypto.js';
 import { NO_PICTURE_ID } from '../rtp/packet-history.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
@@ -24,6 +23,7 @@ import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } fro
 import { isDtls } from './dtls-records.js';
 import { LEAST_LEVEL } from './h264-level.js';
 import { IceLiteAgent } from './ice-lite.js';
+import { javascriptPath, type PacketPath } from './packet-path.js';
 import { RoundTrip } from './round-trip.js';
 import {
   AUDIO_FEEDBACK,
@@ -100,8 +100,8 @@ export interface WebRtcTransportOptions {
    * to be heard, nothing may: no packet that waited, no answer to a NACK, no report.
    */
   readonly maySend?: () => boolean;
-  /** Default: Node's. */
-  readonly crypto?: PacketCrypto;
+  /** Default: Node.js' own encryption and sockets. */
+  readonly packetPath?: PacketPath;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -137,6 +137,7 @@ export class WebRtcTransport implements ViewerTransport {
   readonly #events: TransportEvents;
   readonly #clock: Clock;
   readonly #maySend: () => boolean;
+  readonly #packetPath: PacketPath;
   readonly #ice: IceLiteAgent;
   readonly #cname = randomBytes(12).toString('base64url');
   readonly #ssrc = { audio: randomSsrc(), video: randomSsrc() };
@@ -180,13 +181,25 @@ export class WebRtcTransport implements ViewerTransport {
     this.#options = options;
     this.#events = events;
     this.#clock = options.clock ?? systemClock;
+    this.#packetPath = options.packetPath ?? javascriptPath;
     this.#maySend = options.maySend ?? (() => true);
     this.#startedAtMs = this.#clock.nowMs();
     const nowMs = () => this.#clock.nowMs();
     this.#rtcpRate = new TokenBucket(RTCP_RATE, nowMs);
     this.#dtlsRate = new TokenBucket(DTLS_RATE, nowMs);
     this.#ice = new IceLiteAgent(
-      { ...options, nowMs, onProblem: (problem) => this.#ignored(problem) },
+      {
+        hostAddresses: options.hostAddresses,
+        portRange: options.portRange,
+        sockets: this.#packetPath.sockets,
+        nowMs,
+        onProblem: (problem) => this.#ignored(problem),
+        onSegmentationRefused: (errno) =>
+          options.logger.info(
+            { connection: this.connection, errno },
+            'segmentation refused, sending packets one by one',
+          ),
+      },
       { datagram: (data) => this.#receive(data), alive: (authentic) => this.#noteReceived(authentic) },
     );
     this.#watch = setInterval(() => this.#attempt(() => this.#checkTimeouts()), WATCH_INTERVAL_MS);
@@ -263,7 +276,18 @@ export class WebRtcTransport implements ViewerTransport {
       this.#packetsDropped += toPacket - fromPacket;
       return toPacket - fromPacket;
     }
-    const { video, videoRetransmitter } = senders;
+    const taken = this.#sendPackets(senders, frame, rtpTicks, fromPacket, toPacket);
+    this.#ice.writer.flush();
+    return taken;
+  }
+
+  #sendPackets(
+    { video, videoRetransmitter }: Senders,
+    frame: PacketizedFrame,
+    rtpTicks: number,
+    fromPacket: number,
+    toPacket: number,
+  ): number {
     const { payloads } = frame;
     const timestamp = video.timestampOf(rtpTicks);
     for (let i = fromPacket; i < toPacket; i++) {
@@ -283,7 +307,10 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   sendPadding(): number {
-    return this.#senders && this.#maySend() ? this.#senders.videoRetransmitter.pad() : 0;
+    if (!this.#senders || !this.#maySend()) return 0;
+    const bytes = this.#senders.videoRetransmitter.pad();
+    this.#ice.writer.flush();
+    return bytes;
   }
 
   sendAudio(packet: AudioPacket): boolean {
@@ -308,6 +335,7 @@ export class WebRtcTransport implements ViewerTransport {
     } else {
       audioRetransmitter.send(packet.opus, timestamp, false);
     }
+    this.#ice.writer.flush();
     return true;
   }
 
@@ -451,7 +479,7 @@ export class WebRtcTransport implements ViewerTransport {
       return;
     }
     this.#senders = this.#createSenders(
-      new SrtpSender(keys.local, this.#options.crypto),
+      new SrtpSender(keys.local, this.#packetPath.crypto),
       new SrtcpReceiver(keys.remote),
       this.#negotiated,
     );
@@ -465,7 +493,7 @@ export class WebRtcTransport implements ViewerTransport {
     const extension = new CongestionExtension(this.bandwidth, () => this.#clock.nowMs());
     const create = (ssrc: number, payloadType: number, kind: MediaKind) => {
       const congestion = { extension, ids: extensionIds(negotiated, kind) };
-      return new RtpStream({ srtp, writer: this.#ice, ssrc, payloadType, congestion });
+      return new RtpStream({ srtp, writer: this.#ice.writer, ssrc, payloadType, congestion });
     };
     const createRtx = (kind: MediaKind, payloadType: number | undefined) =>
       payloadType === undefined ? undefined : create(this.#rtxSsrc[kind], payloadType, kind);
@@ -560,7 +588,9 @@ export class WebRtcTransport implements ViewerTransport {
   #transportReported(packet: Buffer): void {
     const nowMs = this.#clock.nowMs();
     this.bandwidth.transportFeedback(packet, nowMs);
-    if (this.#maySend()) this.#senders?.videoRetransmitter.repeatLost(nowMs);
+    if (!this.#maySend()) return;
+    this.#senders?.videoRetransmitter.repeatLost(nowMs);
+    this.#ice.writer.flush();
   }
 
   #kindOf(ssrc: number): MediaKind | undefined {
@@ -576,6 +606,7 @@ export class WebRtcTransport implements ViewerTransport {
     const { audioRetransmitter, videoRetransmitter } = this.#senders;
     const retransmitter = kind === 'audio' ? audioRetransmitter : videoRetransmitter;
     retransmitter?.repeat(sequences, this.#clock.nowMs(), this.#roundTrip.ms, this.bandwidth.recentLossRate);
+    this.#ice.writer.flush();
   }
 
   #pictureLost(ssrc: number): void {

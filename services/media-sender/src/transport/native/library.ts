@@ -10,7 +10,7 @@ const SIGNATURES = {
   setsockopt: { arguments: [P, P, P, P, P], return: INT },
   close: { arguments: [P], return: INT },
   inet_pton: { arguments: [P, P, P], return: INT },
-  sendmsg: { arguments: [P, P, P], return: INT },
+  sendmmsg: { arguments: [P, P, P, P], return: INT },
   __errno_location: { arguments: [], return: P },
   // OpenSSL, which is part of Node.
   EVP_aes_128_gcm: { arguments: [], return: P },
@@ -38,6 +38,17 @@ type Functions = {
     ...values: Values<[...Signatures[K]['arguments']]>
   ) => Returned[Signatures[K]['return']];
 };
+
+export const NULL = 0n;
+const MAX_INTEGER = 4096;
+const INTEGERS = Array.from({ length: MAX_INTEGER + 1 }, (_, i) => BigInt(i));
+
+/** @returns a length or a count as native code takes it, without making a new object. @throws RangeError beyond 0 to 4096. */
+export function integer(value: number): bigint {
+  const found = INTEGERS[value];
+  if (found === undefined) throw new RangeError(`not an integer from 0 to ${MAX_INTEGER}: ${value}`);
+  return found;
+}
 
 /** Memory that native code may be pointed at: it has one size, and lives as long as the process. */
 export interface NativeMemory {

@@ -1,6 +1,7 @@
 import { CM_TAG_BYTES, GCM_TAG_BYTES, type PacketCrypto } from '../../rtp/packet-crypto.js';
 import { MAX_PACKET_BYTES } from '../../rtp/packet-writer.js';
-import type { NativeLibrary, NativeMemory } from './library.js';
+import { integer, type NativeLibrary, type NativeMemory, NULL } from './library.js';
+import type { PacketMemory } from './packet-memory.js';
 
 const KEY_BYTES = 16;
 const AUTH_KEY_BYTES = 20;
@@ -8,42 +9,41 @@ const SHA1_BYTES = 20;
 /** The authenticated text of AES-CM ends with the rollover counter. */
 const ROC_BYTES = 4;
 
-/** Where things are in the memory that OpenSSL reads and writes. */
-const AT = { key: 0, iv: 16, authKey: 32, tag: 64, tagBytes: 96, params: 112, names: 192, packet: 256 };
-/** A guard behind the packet, which {@link NativeCrypto.guardsIntact} looks at. */
+/** Where things are in the memory that OpenSSL reads and writes besides the packets. */
+const AT = { key: 0, iv: 16, authKey: 32, tag: 64, tagBytes: 96, params: 112, names: 192 };
+const MEMORY_BYTES = 256;
+/** A guard behind that memory, which {@link NativeCrypto.guardIntact} looks at. */
 const GUARD_BYTES = 64;
 const GUARD = 0xa5;
-const GUARD_AT = AT.packet + MAX_PACKET_BYTES;
 
-const NULL = 0n;
 const EVP_CTRL_AEAD_GET_TAG = 0x10n;
 /** `OSSL_PARAM`: name, type, data, its size, and what came back; 40 bytes on 64-bit platforms. */
 const OSSL_PARAM_UTF8_STRING = 4;
-/** Numbers as native code takes them, so that no packet makes one. */
-const LENGTHS = Array.from({ length: MAX_PACKET_BYTES + 1 }, (_, i) => BigInt(i));
 
 /**
- * {@link PacketCrypto} by OpenSSL's own functions. There is one context an algorithm, kept for good, and one piece of memory,
- * in which a packet is encrypted in place: native code is never pointed at anybody else's memory, and nothing has to be freed.
+ * {@link PacketCrypto} by OpenSSL's own functions, in a {@link PacketMemory}: packets are encrypted in place, and native code is
+ * never pointed at other memory. There is one context an algorithm, kept for good, so nothing has to be freed.
  */
 export class NativeCrypto implements PacketCrypto {
   readonly #library: NativeLibrary;
+  readonly #packets: PacketMemory;
   readonly #memory: NativeMemory;
   readonly #gcm: bigint;
   readonly #ctr: bigint;
   readonly #mac: bigint;
-  /** What the contexts have been keyed with last. */
+  /** The keys that the contexts hold. */
   #gcmKey: Buffer | undefined;
   #ctrKey: Buffer | undefined;
   readonly #address: Readonly<Record<keyof typeof AT, bigint>>;
 
   /** @throws Error when OpenSSL refuses an algorithm. */
-  constructor(library: NativeLibrary) {
+  constructor(library: NativeLibrary, packets: PacketMemory) {
     this.#library = library;
+    this.#packets = packets;
     const { call } = library;
-    this.#memory = library.allocate(GUARD_AT + GUARD_BYTES);
+    this.#memory = library.allocate(MEMORY_BYTES + GUARD_BYTES);
     const { bytes, address } = this.#memory;
-    bytes.fill(GUARD, GUARD_AT);
+    bytes.fill(GUARD, MEMORY_BYTES);
     const at = (name: keyof typeof AT) => address + BigInt(AT[name]);
     this.#address = {
       key: at('key'),
@@ -53,33 +53,30 @@ export class NativeCrypto implements PacketCrypto {
       tagBytes: at('tagBytes'),
       params: at('params'),
       names: at('names'),
-      packet: at('packet'),
     };
     this.#gcm = this.#cipher(call.EVP_aes_128_gcm());
     this.#ctr = this.#cipher(call.EVP_aes_128_ctr());
     this.#mac = this.#hmacSha1();
   }
 
-  sealGcm(key: Buffer, iv: Buffer, packet: Buffer, headerBytes: number, payload: Buffer): void {
+  sealGcm(key: Buffer, iv: Buffer, memory: Buffer, at: number, headerBytes: number, payload: Buffer): void {
     const { call } = this.#library;
-    const at = this.#address;
-    const { bytes } = this.#memory;
-    const end = this.#load(iv, 12, packet, headerBytes, payload, GCM_TAG_BYTES);
+    const address = this.#address;
+    const packet = this.#load(iv, 12, memory, at, headerBytes, payload);
     const isKeyed = this.#gcmKey === key;
     if (!isKeyed) {
       this.#setKey(key);
       this.#gcmKey = key;
     }
-    const body = at.packet + length(headerBytes);
+    const body = packet + integer(headerBytes);
     const isSealed =
-      call.EVP_EncryptInit_ex(this.#gcm, NULL, NULL, isKeyed ? NULL : at.key, at.iv) === 1 &&
-      call.EVP_Cipher(this.#gcm, NULL, at.packet, length(headerBytes)) === headerBytes &&
-      call.EVP_Cipher(this.#gcm, body, body, length(payload.length)) === payload.length &&
+      call.EVP_EncryptInit_ex(this.#gcm, NULL, NULL, isKeyed ? NULL : address.key, address.iv) === 1 &&
+      call.EVP_Cipher(this.#gcm, NULL, packet, integer(headerBytes)) === headerBytes &&
+      call.EVP_Cipher(this.#gcm, body, body, integer(payload.length)) === payload.length &&
       call.EVP_Cipher(this.#gcm, NULL, NULL, NULL) >= 0 &&
-      call.EVP_CIPHER_CTX_ctrl(this.#gcm, EVP_CTRL_AEAD_GET_TAG, length(GCM_TAG_BYTES), at.tag) === 1;
+      call.EVP_CIPHER_CTX_ctrl(this.#gcm, EVP_CTRL_AEAD_GET_TAG, integer(GCM_TAG_BYTES), address.tag) === 1;
     if (!isSealed) throw this.#failed('AES-128-GCM');
-    bytes.copy(packet, headerBytes, AT.packet + headerBytes, AT.packet + end);
-    bytes.copy(packet, end, AT.tag, AT.tag + GCM_TAG_BYTES);
+    this.#appendTag(memory, at + headerBytes + payload.length, GCM_TAG_BYTES);
   }
 
   sealCm(
@@ -87,56 +84,62 @@ export class NativeCrypto implements PacketCrypto {
     iv: Buffer,
     authKey: Buffer,
     roc: Buffer,
-    packet: Buffer,
+    memory: Buffer,
+    at: number,
     headerBytes: number,
     payload: Buffer,
   ): void {
     const { call } = this.#library;
-    const at = this.#address;
-    const { bytes } = this.#memory;
-    const end = this.#load(iv, 16, packet, headerBytes, payload, CM_TAG_BYTES);
+    const address = this.#address;
+    const packet = this.#load(iv, 16, memory, at, headerBytes, payload);
     if (authKey.length !== AUTH_KEY_BYTES || roc.length !== ROC_BYTES) throw new RangeError('a key of the wrong size');
     const isKeyed = this.#ctrKey === key;
     if (!isKeyed) {
       this.#setKey(key);
-      bytes.set(authKey, AT.authKey);
+      this.#memory.bytes.set(authKey, AT.authKey);
       this.#ctrKey = key;
     }
-    const body = at.packet + length(headerBytes);
+    const bytes = headerBytes + payload.length;
+    const body = packet + integer(headerBytes);
     const isEncrypted =
-      call.EVP_EncryptInit_ex(this.#ctr, NULL, NULL, isKeyed ? NULL : at.key, at.iv) === 1 &&
-      call.EVP_Cipher(this.#ctr, body, body, length(payload.length)) === payload.length;
-    bytes.set(roc, AT.packet + end);
+      call.EVP_EncryptInit_ex(this.#ctr, NULL, NULL, isKeyed ? NULL : address.key, address.iv) === 1 &&
+      call.EVP_Cipher(this.#ctr, body, body, integer(payload.length)) === payload.length;
+    memory.set(roc, at + bytes);
     const isSealed =
       isEncrypted &&
-      call.EVP_MAC_init(this.#mac, at.authKey, length(AUTH_KEY_BYTES), NULL) === 1 &&
-      call.EVP_MAC_update(this.#mac, at.packet, length(end + ROC_BYTES)) === 1 &&
-      call.EVP_MAC_final(this.#mac, at.tag, at.tagBytes, length(SHA1_BYTES)) === 1;
+      call.EVP_MAC_init(this.#mac, address.authKey, integer(AUTH_KEY_BYTES), NULL) === 1 &&
+      call.EVP_MAC_update(this.#mac, packet, integer(bytes + ROC_BYTES)) === 1 &&
+      call.EVP_MAC_final(this.#mac, address.tag, address.tagBytes, integer(SHA1_BYTES)) === 1;
     if (!isSealed) throw this.#failed('AES-128-CTR with HMAC-SHA1');
-    bytes.copy(packet, headerBytes, AT.packet + headerBytes, AT.packet + end);
-    bytes.copy(packet, end, AT.tag, AT.tag + CM_TAG_BYTES);
+    this.#appendTag(memory, at + bytes, CM_TAG_BYTES);
   }
 
-  /** @returns whether native code has written nowhere but where it should. */
-  guardsIntact(): boolean {
-    return this.#memory.bytes.subarray(GUARD_AT).every((byte) => byte === GUARD);
+  /** @returns whether nothing was written behind the memory for keys and tags. */
+  guardIntact(): boolean {
+    return this.#memory.bytes.subarray(MEMORY_BYTES).every((byte) => byte === GUARD);
   }
 
   /**
-   * Copies what is to be sealed to where native code finds it.
-   * @returns where the payload ends in the packet.
-   * @throws RangeError when it, or its tag, does not fit, or a length is not what it should be.
+   * Copies the payload to behind the header, where it is encrypted.
+   * @returns the packet's address.
+   * @throws RangeError if the packet is not in the packet memory, has no room for its tag, or a length is wrong.
    */
-  #load(iv: Buffer, ivBytes: number, packet: Buffer, headerBytes: number, payload: Buffer, tagBytes: number): number {
-    const end = headerBytes + payload.length;
+  #load(iv: Buffer, ivBytes: number, memory: Buffer, at: number, headerBytes: number, payload: Buffer): bigint {
+    const address = this.#packets.addressAt(memory, at);
     // As much room as the longer of both tags, or the rollover counter, takes.
-    const isInside = headerBytes >= 0 && end + GCM_TAG_BYTES <= MAX_PACKET_BYTES && end + tagBytes <= packet.length;
-    if (!isInside || iv.length !== ivBytes) throw new RangeError(`no packet to be sealed: ${headerBytes} to ${end}`);
+    const isInside = headerBytes >= 0 && headerBytes + payload.length + GCM_TAG_BYTES <= MAX_PACKET_BYTES;
+    if (!isInside || iv.length !== ivBytes) {
+      throw new RangeError(`no packet: ${headerBytes} + ${payload.length} bytes, nonce of ${iv.length}`);
+    }
+    this.#memory.bytes.set(iv, AT.iv);
+    memory.set(payload, at + headerBytes);
+    return address;
+  }
+
+  #appendTag(memory: Buffer, end: number, tagBytes: number): void {
     const { bytes } = this.#memory;
-    bytes.set(iv, AT.iv);
-    packet.copy(bytes, AT.packet, 0, headerBytes);
-    bytes.set(payload, AT.packet + headerBytes);
-    return end;
+    // Faster than a copy by the runtime at this length.
+    for (let i = 0; i < tagBytes; i++) memory[end + i] = bytes[AT.tag + i] as number;
   }
 
   #setKey(key: Buffer): void {
@@ -175,15 +178,8 @@ export class NativeCrypto implements PacketCrypto {
     const mac = call.EVP_MAC_fetch(NULL, at.names + 32n, NULL);
     const context = mac === NULL ? NULL : call.EVP_MAC_CTX_new(mac);
     if (context === NULL) throw new Error('OpenSSL has no HMAC');
-    if (call.EVP_MAC_init(context, at.authKey, length(AUTH_KEY_BYTES), at.params) !== 1)
+    if (call.EVP_MAC_init(context, at.authKey, integer(AUTH_KEY_BYTES), at.params) !== 1)
       throw this.#failed('HMAC-SHA1');
     return context;
   }
-}
-
-/** @returns a length that has been checked, as native code takes it. */
-function length(bytes: number): bigint {
-  const value = LENGTHS[bytes];
-  if (value === undefined) throw new RangeError(`not a length: ${bytes}`);
-  return value;
 }

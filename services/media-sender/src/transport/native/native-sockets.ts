@@ -1,0 +1,166 @@
+import type { Socket } from 'node:dgram';
+import { getSystemErrorName } from 'node:util';
+import {
+  bound,
+  type Destination,
+  type DestinationWriter,
+  DgramWriter,
+  dgramSockets,
+  type UdpSockets,
+} from '../udp-sockets.js';
+import { integer, type NativeLibrary, type NativeMemory, NULL } from './library.js';
+import { type BatchOwner, type NativeSocket, type PacketBatch, UDP_SEGMENT } from './packet-batch.js';
+import { AF_INET, SOCKET_ADDRESS_BYTES, type SocketAddress, SocketAddresses } from './socket-address.js';
+
+/** `SOCK_DGRAM | SOCK_CLOEXEC`. */
+const SOCKET_TYPE = 0o2000002n;
+const SOL_SOCKET = 1n;
+const SO_REUSEADDR = 2n;
+const SOL_UDP = 17n;
+const INT_BYTES = 4n;
+/** Where the value of a socket option is, behind the address. */
+const OPTION_AT = SOCKET_ADDRESS_BYTES;
+
+/**
+ * {@link UdpSockets} that send through `sendmmsg`. A socket is made by the C library, so that its descriptor is known, and then
+ * given to `node:dgram`, which receives on it, sends what is not media, queues packets while the kernel takes none, and closes it.
+ */
+export class NativeSockets implements UdpSockets {
+  readonly #library: NativeLibrary;
+  readonly #batch: PacketBatch;
+  readonly #addresses: SocketAddresses;
+  readonly #memory: NativeMemory;
+  readonly #sockets = new WeakMap<Socket, NativeSocket>();
+  /** Whether the kernel knows `UDP_SEGMENT`. An older one would send all segments as one packet. */
+  readonly #segments: boolean;
+
+  /** @throws Error if the kernel has no `sendmmsg`, or sockets can't be made. */
+  constructor(library: NativeLibrary, batch: PacketBatch) {
+    this.#library = library;
+    this.#batch = batch;
+    this.#addresses = new SocketAddresses(library);
+    this.#memory = library.allocate(SOCKET_ADDRESS_BYTES + Number(INT_BYTES));
+    const descriptor = this.#create(AF_INET);
+    this.#segments = this.#setOption(descriptor, SOL_UDP, BigInt(UDP_SEGMENT), 0);
+    const canSend = library.call.sendmmsg(descriptor, this.#memory.address, NULL, NULL) === 0;
+    library.call.close(descriptor);
+    if (!canSend) throw new Error('the kernel has no sendmmsg');
+  }
+
+  async open(
+    address: string,
+    port: number,
+    onSegmentationRefused: (errno: number) => void = () => {},
+  ): Promise<Socket> {
+    const name = this.#addresses.of(address, port);
+    if (!name) return dgramSockets.open(address, port);
+    const descriptor = this.#create(name.family);
+    try {
+      this.#memory.bytes.set(name.bytes);
+      if (this.#library.call.bind(descriptor, this.#memory.address, integer(name.length)) !== 0) {
+        throw this.#error(`bind ${address}:${port}`);
+      }
+      const socket = await bound(address, { fd: Number(descriptor), exclusive: true });
+      // libuv sets it on every descriptor that it is given; then another process might bind the same port.
+      this.#setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 0);
+      this.#sockets.set(socket, { descriptor, segments: this.#segments, onSegmentationRefused });
+      return socket;
+    } catch (error) {
+      // Only once `node:dgram` has taken it does nothing fail any more.
+      this.#library.call.close(descriptor);
+      throw error;
+    }
+  }
+
+  createWriter(): DestinationWriter {
+    return new NativeWriter(this.#batch, ({ socket, address, port }) => {
+      const native = this.#sockets.get(socket);
+      const name = native && this.#addresses.of(address, port);
+      return name && { native, name };
+    });
+  }
+
+  #create(family: number): bigint {
+    const descriptor = this.#library.call.socket(integer(family), SOCKET_TYPE, NULL);
+    if (descriptor < 0) throw this.#error('socket');
+    return BigInt(descriptor);
+  }
+
+  #setOption(descriptor: bigint, level: bigint, option: bigint, value: number): boolean {
+    const { bytes, address } = this.#memory;
+    bytes.writeInt32LE(value, OPTION_AT);
+    return this.#library.call.setsockopt(descriptor, level, option, address + BigInt(OPTION_AT), INT_BYTES) === 0;
+  }
+
+  /** @returns the error of the call that has just failed. */
+  #error(call: string): NodeJS.ErrnoException {
+    const errno = this.#library.errno();
+    const code = errno > 0 ? getSystemErrorName(-errno) : 'unknown error';
+    return Object.assign(new Error(`${call}: ${code}`), { code, errno: -errno, syscall: call });
+  }
+}
+
+/** Where packets go, as native code needs it. */
+interface Route {
+  readonly native: NativeSocket;
+  readonly name: SocketAddress;
+}
+
+/**
+ * Collects packets in the shared batch, and sends them together. What the kernel has no room for waits in the socket's own
+ * queue, and so does what follows until that is empty, so that packets keep their order.
+ */
+class NativeWriter implements DestinationWriter, BatchOwner {
+  readonly #batch: PacketBatch;
+  readonly #routeOf: (destination: Destination) => Route | undefined;
+  readonly #queue = new DgramWriter();
+  #route: Route | undefined;
+
+  constructor(batch: PacketBatch, routeOf: (destination: Destination) => Route | undefined) {
+    this.#batch = batch;
+    this.#routeOf = routeOf;
+  }
+
+  get memory(): Buffer {
+    return this.#batch.packets.bytes;
+  }
+
+  get destination(): Destination | undefined {
+    return this.#queue.destination;
+  }
+
+  set destination(destination: Destination | undefined) {
+    this.flush();
+    this.#queue.destination = destination;
+    this.#route = destination && this.#routeOf(destination);
+  }
+
+  get packetsDropped(): number {
+    return this.#queue.packetsDropped;
+  }
+
+  begin(): number {
+    return this.#batch.begin(this);
+  }
+
+  send(bytes: number): void {
+    this.#batch.add(this, bytes);
+  }
+
+  flush(): void {
+    const count = this.#batch.countOf(this);
+    if (count === 0) return;
+    const sent = this.#route && !this.#queue.isWaiting ? this.#batch.send(this.#route.native, this.#route.name) : 0;
+    for (let slot = sent; slot < count; slot++) this.#enqueue(slot);
+    this.#batch.clear(this);
+  }
+
+  /** Sends a packet through `node:dgram`. */
+  #enqueue(slot: number): void {
+    const from = this.#batch.packets.offsetOf(slot);
+    const bytes = this.#batch.bytesOf(slot);
+    this.#queue.begin();
+    this.memory.copy(this.#queue.memory, 0, from, from + bytes);
+    this.#queue.send(bytes);
+  }
+}

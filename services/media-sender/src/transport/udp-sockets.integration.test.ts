@@ -1,0 +1,374 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import { CongestionExtension } from '../rtp/congestion-extension.js';
+import { MAX_PACKET_BYTES } from '../rtp/packet-writer.js';
+import { RepairBudget } from '../rtp/repair-budget.js';
+import { Retransmitter } from '../rtp/retransmitter.js';
+import { RtpStream } from '../rtp/rtp-stream.js';
+import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, SrtpSender } from '../rtp/srtp.js';
+import { NativeLibrary } from './native/library.js';
+import { NativeSockets } from './native/native-sockets.js';
+import { PacketBatch } from './native/packet-batch.js';
+import { PacketMemory, SLOTS } from './native/packet-memory.js';
+import { choosePacketPath, javascriptPath, type PacketPath } from './packet-path.js';
+import type { DestinationWriter } from './udp-sockets.js';
+
+const PATHS: [string, PacketPath][] = [
+  ['native', choosePacketPath('native')],
+  ['javascript', javascriptPath],
+];
+/** Containers may come without IPv6. */
+const LOOPBACKS = ['127.0.0.1', '::1'].filter((address) =>
+  Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === address)),
+);
+const [EIO, EPERM, EAGAIN, EMSGSIZE, ENOBUFS] = [5, 1, 11, 90, 105];
+const keys: SrtpKeys = {
+  profile: 'AEAD_AES_128_GCM',
+  masterKey: randomBytes(MASTER_KEY_BYTES),
+  masterSalt: randomBytes(masterSaltBytes('AEAD_AES_128_GCM')),
+};
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
+});
+
+/** A viewer that keeps what it receives. */
+async function openViewer(address: string) {
+  const socket = createSocket({ type: address === '::1' ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
+  cleanups.push(() => socket.close());
+  const received: Buffer[] = [];
+  let wake = () => {};
+  socket.on('message', (packet) => {
+    received.push(packet);
+    wake();
+  });
+  socket.bind(0, address);
+  await once(socket, 'listening');
+  /** @returns what it has received, once that many packets have come; a late or additional one fails the next call. */
+  const take = async (packets: number) => {
+    while (received.length < packets) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      wake = resolve;
+      await promise;
+    }
+    return received.splice(0);
+  };
+  return { port: socket.address().port, take };
+}
+
+async function openWriter(
+  { sockets }: Pick<PacketPath, 'sockets'>,
+  address: string,
+  port: number,
+  onRefused?: () => void,
+) {
+  const socket = await sockets.open(address, 0, onRefused);
+  const writer = sockets.createWriter();
+  const destination = { socket, address, port };
+  writer.destination = destination;
+  let isOpen = true;
+  const close = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    writer.destination = undefined;
+    socket.close();
+  };
+  cleanups.push(close);
+  return { socket, writer, destination, close };
+}
+
+function write(writer: DestinationWriter, packet: Buffer): void {
+  const at = writer.begin();
+  packet.copy(writer.memory, at);
+  writer.send(packet.length);
+}
+
+/** Frames of video with their repetitions, across wraps of both sequence numbers. @returns packets sent. */
+async function playSession(
+  { crypto }: PacketPath,
+  writer: DestinationWriter,
+  settle: (packets: number) => Promise<void>,
+) {
+  const srtp = new SrtpSender(keys, crypto);
+  const extension = new CongestionExtension(new BandwidthEstimator(), () => 65_500);
+  const congestion = { extension, ids: { transportSequence: 5, absSendTime: undefined } };
+  const streamOf = (ssrc: number, firstSequence: number) =>
+    new RtpStream({ ssrc, payloadType: 96, srtp, writer, firstSequence, timestampOffset: 7, congestion });
+  const video = new Retransmitter({
+    original: streamOf(1, 65_500),
+    rtx: streamOf(2, 65_530),
+    budget: new RepairBudget(),
+    historyPackets: 256,
+  });
+  const audio = streamOf(3, 65_000);
+  let packets = 0;
+  for (let frame = 0; frame < 60; frame++) {
+    const pieces = 1 + (frame % 12);
+    let sequence = 0;
+    for (let i = 0; i < pieces; i++) {
+      const payload = Buffer.alloc(i === pieces - 1 ? 1 + frame : 1000 + frame, frame);
+      sequence = video.send(payload, 3000 * frame, i === pieces - 1);
+    }
+    writer.flush();
+    audio.send(Buffer.alloc(100 + (frame % 3), frame), 960 * frame, false);
+    writer.flush();
+    packets += pieces + 1;
+    if (frame % 4 === 3) {
+      video.repeat([sequence, (sequence - 1) & 0xffff], 1000 * frame, 1);
+      writer.flush();
+      packets += 2;
+    }
+    await settle(packets);
+  }
+}
+
+describe.each(LOOPBACKS)('a session over %s', (address) => {
+  it('reaches the viewer as the same packets in the same order by both paths', async () => {
+    const sessions = [];
+    for (const [, path] of PATHS) {
+      const viewer = await openViewer(address);
+      const { writer } = await openWriter(path, address, viewer.port);
+      const packets: Buffer[] = [];
+      await playSession(path, writer, async (sent) => {
+        packets.push(...(await viewer.take(sent - packets.length)));
+      });
+      sessions.push(packets);
+    }
+    expect(sessions[0]?.length).toBeGreaterThan(400);
+    expect(sessions[0]).toEqual(sessions[1]);
+  });
+});
+
+describe.each(PATHS)('a writer of the %s path', (_name, path) => {
+  it.each(LOOPBACKS)('sends from the address and port that its socket was opened on: %s', async (address) => {
+    const first = await openWriter(path, address, 9);
+    const { port } = first.socket.address();
+    await expect(path.sockets.open(address, port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    const peer = createSocket(address === '::1' ? 'udp6' : 'udp4');
+    cleanups.push(() => peer.close());
+    peer.bind(0, address);
+    await once(peer, 'listening');
+    first.writer.destination = { ...first.destination, port: peer.address().port };
+    const came = once(peer, 'message');
+    write(first.writer, Buffer.from('a packet'));
+    first.writer.flush();
+    const [data, remote] = (await came) as [Buffer, { port: number }];
+    expect(data.toString()).toBe('a packet');
+    expect(remote.port).toBe(port);
+    const answered = once(first.socket, 'message');
+    peer.send('an answer', port, address);
+    expect(String(((await answered) as [Buffer])[0])).toBe('an answer');
+  });
+
+  it('refuses to open an address that this machine has not', async () => {
+    await expect(path.sockets.open('192.0.2.123', 0)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
+  });
+
+  it('sends queued packets to where they were written for, before it is given another destination', async () => {
+    const [old, next] = [await openViewer('127.0.0.1'), await openViewer('127.0.0.1')];
+    const { writer, destination } = await openWriter(path, '127.0.0.1', old.port);
+    write(writer, Buffer.from('first'));
+    writer.destination = { ...destination, port: next.port };
+    write(writer, Buffer.from('second'));
+    writer.flush();
+    expect(String(await old.take(1))).toBe('first');
+    expect(String(await next.take(1))).toBe('second');
+  });
+
+  it('keeps two viewers apart whose packets are written in turns without a flush', async () => {
+    const viewers = [await openViewer('127.0.0.1'), await openViewer('127.0.0.1')];
+    const writers = await Promise.all(viewers.map(({ port }) => openWriter(path, '127.0.0.1', port)));
+    for (let i = 0; i < 5; i++) {
+      for (const [viewer, { writer }] of writers.entries()) write(writer, Buffer.from(`${viewer}-${i}`));
+    }
+    for (const { writer } of writers) writer.flush();
+    for (const [viewer, { take }] of viewers.entries()) {
+      expect((await take(5)).map(String)).toEqual([0, 1, 2, 3, 4].map((i) => `${viewer}-${i}`));
+    }
+  });
+
+  it('sends more packets than a batch holds, of random sizes', async () => {
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    for (let round = 0; round < 20; round++) {
+      const sizes = Array.from({ length: 2 * SLOTS + 3 }, () =>
+        randomInt(3) === 0 ? randomInt(1, MAX_PACKET_BYTES + 1) : 1178,
+      );
+      const packets = sizes.map((size) => randomBytes(size));
+      for (const packet of packets) write(writer, packet);
+      writer.flush();
+      expect((await viewer.take(packets.length)).map((packet, i) => packet.equals(packets[i] as Buffer))).toEqual(
+        packets.map(() => true),
+      );
+    }
+  });
+
+  it('discards packets without a destination, and after its socket was closed', async () => {
+    const viewer = await openViewer('127.0.0.1');
+    const { writer, destination, close } = await openWriter(path, '127.0.0.1', viewer.port);
+    writer.destination = undefined;
+    write(writer, Buffer.from('nowhere'));
+    writer.flush();
+    writer.destination = destination;
+    write(writer, Buffer.from('there'));
+    writer.flush();
+    expect((await viewer.take(1)).map(String)).toEqual(['there']);
+    close();
+    write(writer, Buffer.from('closed'));
+    writer.flush();
+    expect(writer.packetsDropped).toBe(0);
+  });
+
+  it('goes on after packets to a port where nobody listens', async () => {
+    const viewer = await openViewer('127.0.0.1');
+    const { writer, destination } = await openWriter(path, '127.0.0.1', 9);
+    for (let i = 0; i < 5; i++) {
+      write(writer, Buffer.alloc(100));
+      writer.flush();
+    }
+    writer.destination = { ...destination, port: viewer.port };
+    write(writer, Buffer.from('there'));
+    writer.flush();
+    expect((await viewer.take(1)).map(String)).toEqual(['there']);
+  });
+});
+
+describe('the native writer', () => {
+  /** Parts of a path of which the kernel's answers can be replaced; `undefined` lets the real call be made. */
+  function createPath() {
+    const library = NativeLibrary.load();
+    const slots = new PacketMemory(library);
+    const batch = new PacketBatch(library, slots);
+    const sockets = new NativeSockets(library, batch);
+    return { library, slots, batch, sockets };
+  }
+
+  /** Makes `sendmmsg` fail with the errors that `errnoOf` gives; 0: the real call is made. */
+  function failing(library: NativeLibrary, errnoOf: (calls: number) => number) {
+    const real = library.call.sendmmsg;
+    let calls = 0;
+    let errno = 0;
+    vi.spyOn(library, 'errno').mockImplementation(() => errno);
+    return vi.spyOn(library.call, 'sendmmsg').mockImplementation((...values) => {
+      errno = errnoOf(calls++);
+      return errno === 0 ? real(...values) : -1;
+    });
+  }
+
+  it.each([
+    ['EAGAIN', EAGAIN],
+    ['ENOBUFS', ENOBUFS],
+  ])('keeps packets and their order through the queue of the socket when the kernel says %s', async (_name, errno) => {
+    const path = createPath();
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    const send = failing(path.library, (calls) => (calls === 0 ? errno : 0));
+    const packets = Array.from({ length: 40 }, (_, i) => Buffer.alloc(500, i));
+    packets.forEach((packet, i) => {
+      write(writer, packet);
+      if (i % 10 === 9) writer.flush();
+    });
+    expect(await viewer.take(40)).toEqual(packets);
+    expect(send).toHaveBeenCalled();
+    expect(writer.packetsDropped).toBe(0);
+  });
+
+  it('waits behind the queue of the socket, and drops and counts packets when that is full', async () => {
+    const path = createPath();
+    const { writer, socket } = await openWriter(path, '127.0.0.1', 9);
+    failing(path.library, () => EAGAIN);
+    vi.spyOn(socket, 'getSendQueueCount').mockReturnValue(256);
+    const send = vi.spyOn(socket, 'send').mockImplementation(() => {});
+    for (let i = 0; i < 3; i++) write(writer, Buffer.from('a packet'));
+    writer.flush();
+    expect(send).toHaveBeenCalledTimes(1);
+    expect(writer.packetsDropped).toBe(2);
+  });
+
+  it.each([
+    ['EIO', EIO],
+    ['EMSGSIZE', EMSGSIZE],
+  ])(
+    'sends packets one by one from then on, and says so once, when segmentation fails with %s',
+    async (_name, errno) => {
+      const path = createPath();
+      const viewer = await openViewer('127.0.0.1');
+      let refused = 0;
+      const { writer } = await openWriter(path, '127.0.0.1', viewer.port, () => refused++);
+      const send = failing(path.library, (calls) => (calls === 0 ? errno : 0));
+      const packets = Array.from({ length: 10 }, (_, i) => Buffer.alloc(500, i));
+      for (let i = 0; i < 2; i++) {
+        for (const packet of packets) write(writer, packet);
+        writer.flush();
+        expect(await viewer.take(10)).toEqual(packets);
+      }
+      expect(refused).toBe(1);
+      expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n, 10n, 10n]);
+    },
+  );
+
+  it('loses only the packets that a firewall forbids', async () => {
+    const path = createPath();
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    failing(path.library, (calls) => (calls === 0 ? EPERM : 0));
+    // Larger ones after smaller ones make a message of their own.
+    for (const size of [100, 200, 300]) write(writer, Buffer.alloc(size));
+    writer.flush();
+    expect((await viewer.take(2)).map(({ length }) => length)).toEqual([200, 300]);
+    expect(writer.packetsDropped).toBe(0);
+  });
+
+  it('sends a frame of equal packets as one message of the kernel', async () => {
+    const path = createPath();
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    const send = vi.spyOn(path.library.call, 'sendmmsg');
+    const packets = [1100, 1100, 1100, 700].map((size, i) => Buffer.alloc(size, i));
+    for (const packet of packets) write(writer, packet);
+    writer.flush();
+    expect(await viewer.take(4)).toEqual(packets);
+    expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n]);
+  });
+
+  it('writes nowhere but into its own memory', async () => {
+    const path = createPath();
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    for (let i = 0; i < 2000; i++) {
+      for (let n = randomInt(1, 20); n > 0; n--) write(writer, Buffer.alloc(randomInt(1, MAX_PACKET_BYTES + 1)));
+      writer.flush();
+      if (!path.batch.guardIntact() || !path.slots.guardsIntact()) expect.fail('a guard was overwritten');
+    }
+  });
+
+  it.each([0, -1, Number.NaN, MAX_PACKET_BYTES + 1])('refuses a packet of %d bytes', async (bytes) => {
+    const path = createPath();
+    const { writer } = await openWriter(path, '127.0.0.1', 9);
+    writer.begin();
+    expect(() => writer.send(bytes)).toThrow(RangeError);
+  });
+});
+
+describe('the native sockets', () => {
+  it('leave an address that they can not write to Node.js', async () => {
+    const [, path] = PATHS[0] as [string, PacketPath];
+    const viewer = await openViewer('127.0.0.1');
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
+    // Of a socket that they have not opened, they don't know the descriptor.
+    const socket: Socket = await javascriptPath.sockets.open('127.0.0.1', 0);
+    cleanups.push(() => {
+      writer.destination = undefined;
+      socket.close();
+    });
+    writer.destination = { socket, address: '127.0.0.1', port: viewer.port };
+    for (let i = 0; i < 3; i++) write(writer, Buffer.from(`packet ${i}`));
+    writer.flush();
+    expect((await viewer.take(3)).map(String)).toEqual(['packet 0', 'packet 1', 'packet 2']);
+  });
+});
