@@ -4,10 +4,9 @@
  *     npm run build && node bench/faults.ts [--kills 30] [--json FILE]
  *
  * One headless viewer watches a speaking session through coturn. Kill and freeze: time from the signal to the first complete
- * frame
- * on a new connection, which starts with a keyframe. SIGTERM and drain: the longest time between two frames around the
- * change of
- * hosts. A killed process is replaced before the next run. Takes about 7 minutes; exits with 1 if an aim is missed.
+ * frame on a new connection, which starts with a keyframe. SIGTERM and drain: the longest time between two frames around the
+ * change of hosts. A killed process is replaced before the next run. Takes about 7 minutes; exits with 1 if an aim is
+ * missed.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -6,10 +6,8 @@ const FILE = 'faketime/libfaketime.so.1';
 
 /**
  * Wall clocks of processes that can be stepped, by libfaketime (Debian: `libfaketime`); a process reads its file once a
- * second.
- * Monotonic clocks are not affected. redis-server does not start under it (its allocator reads the time before the library
- * is
- * ready); for Redis see {@link EXPIRE_SOONER}.
+ * second. Monotonic clocks are not affected. redis-server does not start under it (its allocator reads the time before the
+ * library is ready); for Redis see {@link EXPIRE_SOONER}.
  */
 export class Clocks {
   readonly #folder: string;
@@ -48,8 +46,7 @@ export class Clocks {
 
 /**
  * Shortens the time to live of every key at once, as a forward step of Redis's clock would. ARGV: milliseconds; negative
- * values
- * lengthen it, as a backward step would.
+ * values lengthen it, as a backward step would.
  */
 export const EXPIRE_SOONER = `
 local moved = 0

@@ -33,8 +33,7 @@ const DRAIN_ATTEMPTS = 45;
 
 /**
  * Retries during another fault: signaling may be unable to drain (503), or not know a media-sender (404) that is cut off
- * from
- * redis-queue.
+ * from redis-queue.
  */
 async function drain({ signalingUrl, apiKey }: Stack, sender: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {

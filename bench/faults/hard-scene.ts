@@ -154,8 +154,7 @@ async function loadedSegments(stack: Stack, count: number): Promise<string[]> {
 
 /**
  * Restarts processes that have ended, like a supervisor, with growing pauses until they are ready. A process that was ready
- * and
- * ended unexpectedly is recorded as a crash.
+ * and ended unexpectedly is recorded as a crash.
  */
 class Supervisor {
   readonly #stack: Stack;

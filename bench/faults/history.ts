@@ -58,8 +58,7 @@ const frameRunSchema = z.object({
   lastFrame: z.int(),
   /**
    * Number of leading frames that arrived in one burst with the frame that was due: a new connection, or a restarted
-   * decoder, gets
-   * its GOP from the keyframe on. They are decoded and not shown.
+   * decoder, gets its GOP from the keyframe on. They are decoded and not shown.
    */
   catchUp: z.int().default(0),
   fromMs: ms,

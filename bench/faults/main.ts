@@ -1,7 +1,6 @@
 /**
  * Runs a stack with watched, speaking, interrupted and ending sessions, causes faults that a seed chooses, records a
- * history, and
- * checks it against the guarantees of docs/operations.md.
+ * history, and checks it against the guarantees of docs/operations.md.
  *
  *     npm run build && npm run faults -- --minutes 60
  *     npm run faults -- --minutes 5 --seed 7 --only pauseSender,cutSenderQueue

@@ -2,8 +2,7 @@
  * TCP links that can be cut, in their own thread, so that the tool's other work does not delay a heartbeat.
  *
  * A cut direction delivers nothing until it is mended: bytes and the end of the connection wait in the kernel's buffers, as
- * they
- * would wait for a retransmission. New connections are accepted and wait, too.
+ * they would wait for a retransmission. New connections are accepted and wait, too.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { parentPort } from 'node:worker_threads';

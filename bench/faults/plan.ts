@@ -15,8 +15,7 @@ const STAGGER_MS = 3000;
 
 /**
  * Draws an endless sequence of faults. The same seed, names and pace give the same plan: every kind occurs once before any
- * repeats,
- * in a new order each time, and half of the steps have a second fault of another part.
+ * repeats, in a new order each time, and half of the steps have a second fault of another part.
  */
 export function* plan(seed: number, names: readonly FaultName[], pace: Pace): Generator<Step, never> {
   const random = new FuzzRandom(seed);

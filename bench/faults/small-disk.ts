@@ -10,8 +10,7 @@ const SMALL_BLOCK = Buffer.alloc(512, 1);
 
 /**
  * A small disk that can be filled: a tmpfs in a mount namespace held by a process, with which it disappears. Needs root, or
- * user
- * namespaces.
+ * user namespaces.
  */
 export class SmallDisk {
   /** Runs a command in the disk's mount namespace. */

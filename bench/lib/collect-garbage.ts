@@ -8,8 +8,7 @@ const ATTEMPT_MS = 50;
 
 /**
  * Makes another Node.js process collect its garbage, through its inspector, which is closed again. One process at a time,
- * because
- * all use the same port.
+ * because all use the same port.
  * @throws Error if the inspector cannot be reached.
  */
 export async function collectGarbage(pid: number): Promise<void> {

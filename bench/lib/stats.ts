@@ -55,8 +55,7 @@ export function fitLine(points: readonly Point[]): Line {
 
 /**
  * @returns the trend of an autocorrelated series (a jitter buffer that has moved stays there), fitted through the means of
- * blocks,
- * because a fit through the values would have a far too narrow confidence interval.
+ * blocks, because a fit through the values would have a far too narrow confidence interval.
  */
 export function trend(points: readonly Point[], blocks = 20): Line {
   const first = Math.min(...points.map(({ x }) => x));

@@ -100,8 +100,7 @@ function missingBetween(session: SessionHistory, before: FrameRun, run: FrameRun
 
 /**
  * Once any viewer's connection receives a newer epoch, none receives an older one. In a planned hand-over, the old host
- * sends until
- * its viewers have switched.
+ * sends until its viewers have switched.
  */
 function oneHostAtATime({ connections }: SessionHistory, run: RunHistory) {
   return connections.flatMap((newer) =>

@@ -13,8 +13,8 @@ export interface Violation {
 export interface Limits {
   /**
    * Frames that a new host may repeat: the GOP it starts at (1 s), the playhead's age (0.2 s), what the old host played
-   * after the last
-   * saved playhead while redis-queue did not respond (0.8 s), and a second that a restarted redis-queue may have lost.
+   * after the last saved playhead while redis-queue did not respond (0.8 s), and a second that a restarted redis-queue may
+   * have lost.
    */
   readonly repeatFrames: number;
   /** Frames repeated on the same connection: a restarted decoder gets its GOP up to the last frame it had. */

@@ -10,11 +10,9 @@ export interface TestChromium {
 
 /**
  * Starts a headless Chromium with its own profile, which may play media without a user gesture. Uses the system's browser,
- * or
- * the one at `CHROMIUM_PATH`.
+ * or the one at `CHROMIUM_PATH`.
  * @param options.handleSignals whether SIGINT and SIGTERM end the browser and this process at once, as playwright does.
- * Switch it
- * off if there is more to clean up. Default true.
+ * Switch it off if there is more to clean up. Default true.
  */
 export async function launchChromium(
   options: { args?: readonly string[]; handleSignals?: boolean } = {},

@@ -3,8 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 /**
  * Serves the metrics of coturn's Prometheus exporter, without which Debian builds it. Names, labels and meanings are those
- * of its
- * `src/apps/relay/prom_server.c`: the metrics that dashboards and alerts use, and one that they do not.
+ * of its `src/apps/relay/prom_server.c`: the metrics that dashboards and alerts use, and one that they do not.
  */
 export class CoturnMetrics {
   readonly name = 'coturn';

@@ -48,8 +48,7 @@ export interface TestFirefox {
 
 /**
  * Starts a headless Firefox with its own profile, driven over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/). Uses
- * the
- * system's `firefox-esr`, or the one at `FIREFOX_PATH`.
+ * the system's `firefox-esr`, or the one at `FIREFOX_PATH`.
  * @throws Error if it does not start in time.
  */
 export async function launchFirefox(): Promise<TestFirefox> {

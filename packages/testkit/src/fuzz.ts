@@ -83,10 +83,8 @@ const MUTATIONS: readonly Mutation[] = [
 
 /**
  * Makes a broken input from a valid one by one to four mutations: flipped bits, changed bytes, truncation, removed,
- * duplicated and
- * inserted ranges, splices with other inputs of the corpus, and 8- to 32-bit big-endian integers (length and count fields)
- * that are
- * set to interesting values or changed slightly. The input itself is not changed.
+ * duplicated and inserted ranges, splices with other inputs of the corpus, and 8- to 32-bit big-endian integers (length and
+ * count fields) that are set to interesting values or changed slightly. The input itself is not changed.
  *
  * @returns a new buffer of at most `maxBytes` bytes (default 65,536).
  */
@@ -125,8 +123,7 @@ export interface FuzzReport {
 
 /**
  * Calls a parser with mutated inputs, one at a time, until `runs` or `seconds` is reached. Each run has its own random
- * source,
- * derived from the seed and the run's number. One input in eight is random bytes, one in sixteen is valid.
+ * source, derived from the seed and the run's number. One input in eight is random bytes, one in sixteen is valid.
  *
  * @throws Error that names the seed, the run and the input (base64) if an attempt throws or rejects.
  */
@@ -156,8 +153,8 @@ export async function fuzz(
 
 /**
  * @returns the budget of a fuzz test: the given or default one in `npm test`, at most 200 runs with `QUICK_TESTS` (any
- * value), or
- * `FUZZ_SECONDS` (seconds per test) and `FUZZ_SEED` (an integer). The test's timeout must be longer than `seconds`.
+ * value), or `FUZZ_SECONDS` (seconds per test) and `FUZZ_SEED` (an integer). The test's timeout must be longer than
+ * `seconds`.
  */
 export function budget({ runs, seconds, seed }: Partial<FuzzOptions> = {}): {
   readonly runs: number;

@@ -24,8 +24,7 @@ export interface LiveSpeechOptions {
 
 /**
  * Draws and pushes utterances in real time, at most `aheadMs` ahead: drawing without pause would starve everything else, and
- * waste
- * work on speech that is interrupted.
+ * waste work on speech that is interrupted.
  * @throws what the push fails with, or the signal's reason.
  */
 export async function pushSpeech(

@@ -3,8 +3,7 @@ const LONGEST = 160;
 
 /**
  * Splits a text into the pieces to synthesize, so that the first plays while the next is being made. Pieces without letters
- * or
- * digits are dropped.
+ * or digits are dropped.
  */
 export function sentencesOf(text: string): string[] {
   return text

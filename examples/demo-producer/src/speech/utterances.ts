@@ -31,8 +31,7 @@ export type Speak = (text: string, options: { voice: string }) => Promise<Speech
 
 /**
  * Synthesizes a text sentence by sentence, starting at once. While one sentence is in use, only the next is synthesized,
- * because
- * the speech may be interrupted.
+ * because the speech may be interrupted.
  * @param startPose the pose of the first frame, requested just before drawing it.
  * @throws Error, on iteration, when espeak-ng fails.
  */

@@ -1,7 +1,6 @@
 /**
  * Converts RGBA to planar 4:2:0, BT.601, limited range (ITU-R BT.601-7 §2.5; 8-bit fixed point). This takes 2.7 times fewer
- * bytes,
- * and the encoder needs that format anyway.
+ * bytes, and the encoder needs that format anyway.
  * @param rgba opaque, 4 bytes a pixel, rows without padding
  * @param width even, as is `height`
  */

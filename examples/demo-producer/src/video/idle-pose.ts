@@ -14,8 +14,7 @@ const KNOWN_CLIPS_LIMIT = 100;
 
 /**
  * Knows the pose in which the demo avatar's idle clips will be cut, so that speech starts without a visible jump. Other
- * clips are
- * assumed to be at rest.
+ * clips are assumed to be at rest.
  */
 export class IdlePoses {
   readonly #nameOf: (segment: string) => Promise<string>;

@@ -182,8 +182,7 @@ export class ReceiverLink {
 
   /**
    * Refreshes the allocation with lifetime 0 (RFC 8656 §7), as browsers do and werift does not. A forgotten allocation
-   * counts against
-   * its user's quota for ten minutes, so a viewer whose session changes hosts often would get no relay.
+   * counts against its user's quota for ten minutes, so a viewer whose session changes hosts often would get no relay.
    */
   async #releaseRelays(): Promise<void> {
     const { protocols } = this.#ice as unknown as { readonly protocols: readonly unknown[] };

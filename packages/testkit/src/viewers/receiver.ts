@@ -41,8 +41,7 @@ export interface ReceiverOptions {
   readonly listener: ReceiverListener;
   /**
    * Whether packets are decrypted, default true. The RTP header is in clear (RFC 3711 §3.1), so timing can be measured
-   * without
-   * decryption, at a tenth of the cost.
+   * without decryption, at a tenth of the cost.
    */
   readonly decrypt?: boolean;
 }
@@ -57,8 +56,7 @@ const RTP_HEADER_BYTES = 12;
 
 /**
  * A headless viewer that joins a session like a browser, through the relay if required, and passes on each packet. Uses
- * werift's
- * ICE, DTLS and SRTP; nothing is buffered, reordered or retransmitted.
+ * werift's ICE, DTLS and SRTP; nothing is buffered, reordered or retransmitted.
  */
 export class Receiver {
   readonly #listener: ReceiverListener;
