@@ -1,15 +1,15 @@
 /**
- * Connections and sessions that come and go.
+ * Measures what connections and sessions leave behind.
  *
  *     npm run build && node bench/churn.ts [--connects 20000] [--rate 250] [--sessions 500] [--json FILE]
  *
- * - WebSocket connects and disconnects against signaling, and against a `ws` server as one would write it: refusals, sockets
- *   that stay in TIME_WAIT on the server's side, memory before and after;
- * - sessions that are made, watched (a viewer joins and gets its first frame) and ended: Redis keys, heap and open files of
- *   each process before and after.
+ * - WebSocket connects and disconnects, on signaling and on a minimal `ws` server: rejections, sockets in TIME_WAIT on the
+ *   server's side, memory growth.
+ * - Sessions that are created, watched until a viewer's first frame, and ended: growth of Redis keys, heap and open files of
+ *   each process.
  *
- * Takes about 6 minutes, of which 2 are waiting until the records of ended sessions have expired; ends with 1 when an aim is
- * missed. Everything is on loopback, so both ends of a connection are in one table: the server's side is told by its port.
+ * Takes about 6 minutes, 2 of them until the records of ended sessions have expired; exits with 1 if an aim is missed.
+ * Everything is on loopback, so both ends of a connection are in one table; the port identifies the server's side.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,15 +27,15 @@ import { describeMachine } from './lib/machine.ts';
 import { openScene, type Scene, temporaryFolder } from './lib/scene.ts';
 
 const STATE_TIME_WAIT = '06';
-/** How long Linux keeps a socket so: what was closed before has gone. */
+/** Duration of TIME_WAIT on Linux, after which earlier sockets have gone. */
 const TIME_WAIT_SECONDS = 60;
 const AIM_PER_SECOND = 200;
-/** Code is compiled and caches are filled by the first ones. */
+/** Connections before the measurement, which compile code and fill caches. */
 const WARM_UP_CONNECTS = 500;
 const SESSIONS_AT_ONCE = 10;
 const WARM_UP_SESSIONS = 50;
 const FIRST_FRAME_TIMEOUT_MS = 15_000;
-/** Sessions' records are kept for a minute after their end, for late readers. */
+/** Time after which the records of ended sessions have expired. */
 const LINGER_MS = 65_000;
 
 interface Churn {
@@ -43,7 +43,7 @@ interface Churn {
   readonly refused: number;
   readonly perSecond: number;
   readonly timeWait: number;
-  /** After the first connects and after the last, bytes, each time with all garbage collected. */
+  /** Heap after the first and after the last connects, bytes, each after garbage collection. */
   readonly heapGrowth: number;
 }
 
@@ -84,7 +84,7 @@ async function connectOnce(url: string): Promise<void> {
   await closed;
 }
 
-/** Sockets in TIME_WAIT whose local port is the server's: it closed them first. */
+/** @returns the sockets in TIME_WAIT on the server's port, which the server closed first. */
 function timeWaitAt(port: number): number {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   let count = 0;
@@ -108,13 +108,13 @@ async function metric({ metricsUrl }: StackProcess, name: string): Promise<numbe
 }
 
 interface Holdings {
-  /** That do not expire by themselves. */
+  /** @returns the number of keys without expiry. */
   readonly redisKeys: number;
   readonly heapBytes: Readonly<Record<string, number>>;
   readonly descriptors: Readonly<Record<string, number>>;
 }
 
-/** Once what ended has expired, and all garbage has been collected. */
+/** Measures after expiry and garbage collection. */
 async function holdingsAtRest({ stack }: Scene, redis: Redis): Promise<Holdings> {
   const heapBytes: Record<string, number> = {};
   await sleep(LINGER_MS);
@@ -129,7 +129,7 @@ async function lastingKeys(redis: Redis): Promise<number> {
   return ttls.filter((ttl) => ttl === -1).length;
 }
 
-/** Some at once: each is made, watched until its first frame, and ended. */
+/** Creates, watches and ends sessions, several at once. */
 async function sessionsComeAndGo({ stack, producer }: Scene, count: number): Promise<number> {
   let failed = 0;
   const one = async () => {
@@ -147,7 +147,7 @@ async function sessionsComeAndGo({ stack, producer }: Scene, count: number): Pro
   return failed;
 }
 
-/** A server as the first page of the documentation shows it. */
+/** A minimal server, as in the documentation of `ws`. */
 function serveNaively(): void {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   server.on('connection', (socket) => socket.on('error', () => {}));
@@ -169,22 +169,22 @@ function churnFigures(group: string, result: Churn, judged: boolean): Figure[] {
     { group, name: 'connects', value: result.connects, unit: '', digits: 0 },
     {
       group,
-      name: 'a second',
+      name: 'connects a second',
       value: result.perSecond,
       unit: '/s',
       digits: 0,
       ...(judged && { aim: { atLeast: AIM_PER_SECOND } }),
     },
-    { group, name: 'refused', value: result.refused, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
+    { group, name: 'rejected', value: result.refused, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
     {
       group,
-      name: 'left in TIME_WAIT at the server',
+      name: 'server sockets in TIME_WAIT',
       value: share,
       unit: '%',
-      note: 'of those of the last minute',
+      note: 'of the last minute',
       ...(judged && { aim: { atMost: 5 } }),
     },
-    { group, name: 'heap grew by', value: result.heapGrowth / 1e6, unit: 'MB', ...(judged && { aim: { atMost: 15 } }) },
+    { group, name: 'heap growth', value: result.heapGrowth / 1e6, unit: 'MB', ...(judged && { aim: { atMost: 15 } }) },
   ];
 }
 
@@ -209,7 +209,7 @@ async function main(): Promise<void> {
     });
     const scene = await openScene(cleanup, { turn: false, mediaDir, env: { ...LOAD_ENV } });
     const signaling = scene.stack.processes.find(({ name }) => name === 'signaling');
-    if (!signaling) throw new Error('there is no signaling');
+    if (!signaling) throw new Error('no signaling process is running');
     const signalUrl = `${scene.stack.signalingUrl.replace('http', 'ws')}/v1/signal`;
     const ours = await churn(signalUrl, load, () => heapOf(signaling));
     const naive = fork(fileURLToPath(import.meta.url), ['naive']);
@@ -229,7 +229,7 @@ async function main(): Promise<void> {
 async function sessionFigures(scene: Scene, count: number, onEnd: (undo: () => unknown) => void): Promise<Figure[]> {
   const redis = new Redis(scene.stack.redisQueue.url);
   onEnd(() => redis.disconnect());
-  // Code is compiled and caches are filled by the first ones.
+  // The first sessions compile code and fill caches.
   await sessionsComeAndGo(scene, WARM_UP_SESSIONS);
   const before = await holdingsAtRest(scene, redis);
   const failed = await sessionsComeAndGo(scene, count);
@@ -237,20 +237,20 @@ async function sessionFigures(scene: Scene, count: number, onEnd: (undo: () => u
   const group = `${count} sessions made, watched and ended`;
   const grown = (of: 'heapBytes' | 'descriptors', name: string) => (after[of][name] ?? 0) - (before[of][name] ?? 0);
   return [
-    { group, name: 'without a picture', value: failed, unit: '', digits: 0, aim: { atMost: 0 } },
+    { group, name: 'without video', value: failed, unit: '', digits: 0, aim: { atMost: 0 } },
     {
       group,
-      name: 'Redis keys more',
+      name: 'additional Redis keys',
       value: after.redisKeys - before.redisKeys,
       unit: '',
       digits: 0,
       aim: { atMost: 0 },
     },
     ...['signaling', 'media-sender'].flatMap((name): Figure[] => [
-      { group, name: `${name}: heap more`, value: grown('heapBytes', name) / 1e6, unit: 'MB', aim: { atMost: 15 } },
+      { group, name: `${name}: heap growth`, value: grown('heapBytes', name) / 1e6, unit: 'MB', aim: { atMost: 15 } },
       {
         group,
-        name: `${name}: open files more`,
+        name: `${name}: additional open files`,
         value: grown('descriptors', name),
         unit: '',
         digits: 0,

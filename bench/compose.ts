@@ -1,13 +1,14 @@
 /**
- * `docker compose up`, measured in real containers: how long it takes to build and to start, how large the images are, and what
- * joining costs through the only published ports.
+ * Measures `docker compose up` in real containers: time to build and to start, image sizes, and the time to join through the
+ * published ports.
  *
  *     npm run build && npm run bench:compose [-- --joins 20] [--json FILE]
  *
- * Needs root or a Docker engine. An engine of its own is empty and can't reach a registry, so its base images are stand-ins made
- * of Debian's packages (tests/containers/base-images.sh): Node's is 245 MB of every image. Building is measured from nothing,
- * without them; starting, from `up` to the first decoded frame in a Chromium that is open, once with empty volumes (cold) and
- * once after `down` (warm). Joins are those of bench/join.ts, each transport by leaving the relay's other URLs out.
+ * Needs root or a Docker engine. The engine that it starts is empty and cannot reach a registry, so the base images are
+ * stand-ins built from Debian's packages (tests/containers/base-images.sh); Node's is 245 MB of every image. Building is
+ * measured from scratch without the base images; starting, from `up` to the first decoded frame in a running Chromium, once
+ * with empty volumes (cold) and once after `down` (warm). Joins are those of bench/join.ts; each transport is selected by
+ * leaving out the relay's other URLs.
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -80,10 +81,10 @@ async function measure(cleanup: Cleanup): Promise<Figure[]> {
   const warm = await startToFrame(scene, 'warm');
   const seconds = { group: 'Containers', unit: 's' };
   return [
-    { ...seconds, name: 'build from nothing, base images there', value: buildSeconds },
+    { ...seconds, name: 'build from scratch, with base images', value: buildSeconds },
     ...sizes,
-    { ...seconds, name: 'up → first frame, cold', value: cold, aim: { atMost: 20 } },
-    { ...seconds, name: 'up → first frame, warm', value: warm, aim: { atMost: 8 } },
+    { ...seconds, name: 'up to first frame, cold', value: cold, aim: { atMost: 20 } },
+    { ...seconds, name: 'up to first frame, warm', value: warm, aim: { atMost: 8 } },
     ...(await joinFigures(scene)),
     await relayFigure(scene),
   ];
@@ -108,7 +109,7 @@ async function startToFrame(scene: Scene, what: string): Promise<number> {
   return seconds;
 }
 
-/** The published port takes connections before there is anybody behind it. */
+/** The published port accepts connections before the service listens. */
 async function untilAnswers(compose: Compose): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
     const answer = await fetch(compose.url('SIGNALING_PORT', '/readyz')).catch(() => undefined);
@@ -127,7 +128,7 @@ async function joinFigures(scene: Scene): Promise<Figure[]> {
     for (let i = 0; i < Number(values.joins) + WARM_UP_JOINS; i++) frames.push(await joinOnce(scene, page));
     await page.close();
     const measured = frames.slice(WARM_UP_JOINS);
-    const figure = { group: 'Join → first frame, through coturn in its container', unit: 'ms', digits: 0 };
+    const figure = { group: 'Join to first frame, through coturn in its container', unit: 'ms', digits: 0 };
     found.push({
       ...figure,
       name: `over ${transport}, median`,
@@ -146,7 +147,7 @@ async function joinOnce({ compose, producer }: Scene, page: Page): Promise<numbe
   return firstFrameMs;
 }
 
-/** @param pattern of the relay's URLs that are used; default: all. */
+/** @param pattern selects relay URLs; default: all. */
 async function openJoinPage({ context, origin }: Scene, pattern = ''): Promise<Page> {
   const page = await context.newPage();
   await page.addInitScript((source) => {
@@ -166,7 +167,7 @@ async function openJoinPage({ context, origin }: Scene, pattern = ''): Promise<P
   return page;
 }
 
-/** What coturn takes for a stream of 720p30 at 1.5 Mb/s with sound, over UDP. */
+/** Measures coturn's CPU for a stream of 720p30 at 1.5 Mb/s with audio, over UDP. */
 async function relayFigure({ compose, producer, context }: Scene): Promise<Figure> {
   progress('coturn');
   const pages = await Promise.all(
@@ -179,7 +180,7 @@ async function relayFigure({ compose, producer, context }: Scene): Promise<Figur
     }),
   );
   const [coturn] = compose.containersOf('coturn');
-  // The first process of a container is Docker's own init.
+  // The first process of a container is Docker's init.
   const pids =
     compose
       .docker('top', coturn?.Id ?? '', '-eo', 'pid')
@@ -190,7 +191,7 @@ async function relayFigure({ compose, producer, context }: Scene): Promise<Figur
   await sleep(STREAM_SECONDS * 1000);
   const share = (used() - before) / STREAM_SECONDS / STREAMS;
   for (const page of pages) await page.close();
-  return { group: 'Containers', name: 'coturn, a stream', unit: '% of a core', digits: 2, value: 100 * share };
+  return { group: 'Containers', name: 'coturn, per stream', unit: '% of a core', digits: 2, value: 100 * share };
 }
 
 function timed(run: () => void): number {

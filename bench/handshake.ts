@@ -1,29 +1,29 @@
 /**
- * CPU that a viewer's DTLS handshake costs the media-sender's main thread, for which every session's packets wait. The client
- * is werift's, in the same process; only what the server does is counted.
+ * Measures the CPU of a viewer's DTLS handshake on the media-sender's main thread, which delays the packets of all sessions.
+ * The client is werift's, in the same process; only the server's share is counted.
  *
  *     npm run build && npm run bench:handshake [handshakes]
  *
- * Prints a line for people and one of JSON.
+ * Prints a line of text and one of JSON.
  */
 import { cpus } from 'node:os';
 import { setImmediate as turn } from 'node:timers/promises';
 import { DtlsClient, ProtectionProfileAeadAes128Gcm } from 'werift';
 import { DtlsEndpoint, processCertificate } from '../services/media-sender/dist/transport/dtls.js';
 
-/** More than the promises of one answer. */
+/** More turns than the promises of one answer take. */
 const MICROTASKS = 50;
 const WARM_UP = 100;
 const AT_ONCE = 20;
 
 const own = await processCertificate();
 
-/** Waits for the server's answers, which werift gives asynchronously, but for nothing else. */
+/** Waits for the server's asynchronous answers, and for nothing else. */
 async function settle(): Promise<void> {
   for (let i = 0; i < MICROTASKS; i++) await undefined;
 }
 
-/** @returns milliseconds of CPU that one handshake took. */
+/** @returns CPU time of one handshake, ms. */
 async function handshake(): Promise<number> {
   let cpuMs = 0;
   const established = Promise.withResolvers<void>();
@@ -79,7 +79,7 @@ const handshakes = Number(process.argv[2] ?? 1000);
 let sumMs = 0;
 for (let i = -WARM_UP; i < handshakes; i += AT_ONCE) {
   const some = await Promise.all(Array.from({ length: AT_ONCE }, handshake));
-  // The system counts a thread's time in steps that are longer than one handshake: only the mean says anything.
+  // The kernel counts a thread's time in steps longer than a handshake, so only the mean is meaningful.
   if (i >= 0) sumMs += some.reduce((sum, ms) => sum + ms, 0);
 }
 const cpuMs = Number((sumMs / handshakes).toFixed(2));

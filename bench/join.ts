@@ -1,13 +1,13 @@
 /**
- * Joining: from the page's `connect` to the first decoded frame, in headless Chromium, with the product's client, on the whole
- * stack as built, through coturn on loopback.
+ * Measures the time from the page's `connect` to the first decoded frame, in headless Chromium with the product's client, on
+ * the built stack, through coturn on loopback.
  *
  *     npm run build && node bench/join.ts [--joins 20] [--json FILE]
  *
- * Every join is one to a session of its own that nobody hosts yet, so it includes the WebSocket, the job that finds a host,
- * offer and answer, the relay's allocation, ICE, DTLS, and the decoder's start. The page, the stack and the clip are warm: two
- * joins before the first one don't count. The frame counts when it was handed to the screen's compositor
- * (`presentationTime`), a few milliseconds after it was decoded. Exits with 1 when the aim was missed.
+ * Every join opens a new session without a host, so it includes the WebSocket, the job that finds a host, offer and answer,
+ * the relay's allocation, ICE, DTLS, and the decoder's start. Page, stack and clip are warm: two joins before the first do
+ * not count. A frame counts when it is handed to the screen's compositor (`presentationTime`), a few milliseconds after it
+ * was decoded. Exits with 1 if the aim is missed.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,11 +1,11 @@
 /**
- * Live push: how soon what a producer sends is on the wire, and whether a long one flows.
+ * Live push: measures the latency from the producer to the wire, and a long push.
  *
  *     npm run build && node bench/live.ts [--pushes 25] [--seconds 60] [--format bgr24]
  *
- * 720p30, paced at real time, beside five idle sessions, all on one machine. A push's delay runs from when its first frame and
- * PCM are given to the socket (so the way to the loader is in it) to the first RTP packet of its first keyframe at a viewer
- * that connects directly: the idle clip has another picture size, and VP8 keyframes carry theirs.
+ * 720p30, paced in real time, beside five idle sessions, all on one machine. A push's delay runs from handing its first
+ * frame and PCM to the socket, so it includes the way to the loader, to the first RTP packet of its first keyframe at a
+ * viewer that connects directly. That keyframe is recognized by its size, which differs from the idle clip's.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -43,11 +43,11 @@ const IDLE_SESSIONS = 5;
 const PUSH_SECONDS = 0.6;
 const PCM_RATE = 24_000;
 const SAMPLES_A_FRAME = PCM_RATE / FPS;
-/** White at the start of each second, with the beep. */
+/** A white frame at the start of each second, with the beep. */
 const FLASH_FRAMES = 3;
-/** Memory is compared with what it is after so long, when everything has been allocated once. */
+/** Time after which allocation has settled; memory is compared with its size then. */
 const WARM_UP_MS = 20_000;
-/** A producer that is held back waits. */
+/** The producer waits while it is held back. */
 const MAX_BUFFERED_BYTES = 8 * 2 ** 20;
 const TIMEOUT_MS = 5000;
 
@@ -60,7 +60,7 @@ const { values } = parseArgs({
 });
 const format = values.format as 'bgr24' | 'i420' | 'jpeg';
 
-/** A second of a moving picture in the format that is pushed. */
+/** @returns A second of moving video in the pushed format. */
 function makeFrames(): Buffer[] {
   const { width, height } = SIZE;
   const source = ['-v', 'error', '-f', 'lavfi', '-i', `testsrc2=s=${width}x${height}:r=${FPS}`];
@@ -85,14 +85,14 @@ function jpegs(bytes: Buffer): Buffer[] {
   return starts.map((start, i) => bytes.subarray(start, starts[i + 1]));
 }
 
-/** Width of the picture, if the packet begins a VP8 keyframe (RFC 6386 §9.1). */
+/** @returns the video's width if the packet starts a VP8 keyframe (RFC 6386 §9.1). */
 function keyframeWidth(packet: Buffer): number | undefined {
   const { sBit, pid, payload } = Vp8RtpPayload.deSerialize(packet);
   const isKeyframe = ((payload[0] ?? 1) & 1) === 0;
   return sBit === 1 && pid === 0 && isKeyframe && payload.length >= 10 ? payload.readUInt16LE(6) & 0x3fff : undefined;
 }
 
-/** Sees when pictures of the pushed size begin and end to arrive. */
+/** Detects when video of the pushed size starts and stops to arrive. */
 class Watch {
   #onLive: ((atMs: number) => void) | undefined;
   #width = 0;
@@ -120,8 +120,8 @@ class Watch {
   }
 }
 
-/** A beep of 100 ms at the start of each second, silence otherwise. */
-function soundOf(frame: number): Float32Array {
+/** @returns A beep of 100 ms at the start of each second, silence otherwise. */
+function audioOf(frame: number): Float32Array {
   const isBeep = frame % FPS < FLASH_FRAMES;
   const from = frame * SAMPLES_A_FRAME;
   return Float32Array.from({ length: SAMPLES_A_FRAME }, (_, i) =>
@@ -129,15 +129,15 @@ function soundOf(frame: number): Float32Array {
   );
 }
 
-/** → when the first message was given to the socket. */
+/** @returns the time at which the first message was handed to the socket. */
 async function pushPaced(pusher: LivePusher, frames: readonly Buffer[], seconds: number): Promise<number> {
   const startedMs = performance.now();
   for (let i = 0; i < seconds * FPS; i++) {
     const waitMs = startedMs + (i * 1000) / FPS - performance.now();
     if (waitMs > 0) await sleep(waitMs);
     await waitFor('room to send', () => pusher.socket.bufferedAmount <= MAX_BUFFERED_BYTES || !isOpen(pusher));
-    if (!isOpen(pusher)) throw new Error(`the push was ended: ${JSON.stringify(pusher.messages.at(-1))}`);
-    pusher.pushAudio(soundOf(i));
+    if (!isOpen(pusher)) throw new Error(`the push ended: ${JSON.stringify(pusher.messages.at(-1))}`);
+    pusher.pushAudio(audioOf(i));
     pusher.pushVideo(frames[i % FPS] as Buffer);
   }
   return startedMs;
@@ -173,14 +173,14 @@ async function measureDelays(
     const arrivedMs = await live;
     delays.push(arrivedMs - (await pushing));
     await pusher.end();
-    await waitFor('the idle picture', () => watch.isIdle);
+    await waitFor('the idle video', () => watch.isIdle);
   }
   return delays;
 }
 
 interface LongPush {
   readonly underruns: number;
-  /** Flash against beep by the sender reports, worst, ms. */
+  /** Flash minus beep by the sender reports, largest magnitude, ms. */
   readonly lipSyncMs: number;
   readonly pairs: number;
   readonly growthMb: number;
@@ -281,8 +281,8 @@ await withCleanup(async (cleanup) => {
         digits: 3,
         note: `${long.pairs} pairs`,
       },
-      { group: name, name: 'largest lag told', value: long.maxLagMs, unit: 'ms', digits: 0 },
-      { group: name, name: 'loader: memory grown', aim: { within: 16 }, value: long.growthMb, unit: 'MB' },
+      { group: name, name: 'largest reported lag', value: long.maxLagMs, unit: 'ms', digits: 0 },
+      { group: name, name: 'loader: memory growth', aim: { within: 16 }, value: long.growthMb, unit: 'MB' },
       { group: name, name: 'loader: largest memory', value: long.peakMb, unit: 'MB' },
       { group: name, name: 'loader: CPU without encoders', value: long.loaderCores, unit: 'cores', digits: 2 },
     );

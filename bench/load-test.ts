@@ -1,12 +1,13 @@
 /**
- * Puts viewers on a stack that runs, and checks what each of them gets: that no packet is missing, repeated or out of order,
- * that timestamps go on as they must, that sender reports lie on one line, and how long the picture ever stood still.
+ * Adds viewers to a running stack and checks what each receives: missing, repeated and reordered packets, timestamps, sender
+ * reports on one line, and the longest time without a new frame.
  *
  *     npm run load -- --viewers 40
  *     npm run load -- --viewers 100 --per-session 10 --seconds 60 --url http://host:8080 --avatar demo
  *
- * Against `npm start` the API key is found by itself; elsewhere it is HUMANCAST_API_KEY. From one address a signaling process
- * takes CONNECTS_PER_MINUTE (600) new connections a minute and TURN_USERS_PER_HOUR (600) viewers an hour: raise both for more.
+ * Against `npm start` the API key is found automatically; elsewhere set HUMANCAST_API_KEY. A signaling process accepts
+ * CONNECTS_PER_MINUTE (600) new connections a minute and TURN_USERS_PER_HOUR (600) viewers an hour from one address: raise
+ * both for more.
  */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -56,7 +57,7 @@ function readOptions(): Options {
   const viewers = positive('--viewers', values.viewers);
   const apiKey =
     process.env['HUMANCAST_API_KEY'] ?? (existsSync(KEY_FILE) ? readFileSync(KEY_FILE, 'utf8').trim() : '');
-  if (apiKey === '') throw new Error('no API key: set HUMANCAST_API_KEY, or run npm start here');
+  if (apiKey === '') throw new Error('no API key: set HUMANCAST_API_KEY, or run npm start in this folder');
   return {
     viewers,
     perSession: positive('--per-session', values['per-session']),
@@ -70,11 +71,11 @@ function readOptions(): Options {
 
 function positive(name: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new Error(`${name} must be a number above 0`);
+  if (!(value > 0)) throw new Error(`${name} must be a positive number`);
   return value;
 }
 
-/** Viewers that join one after the other. Whatever was opened is closed in the end. */
+/** Opens viewers one after the other, and closes all of them at the end. */
 async function run(options: Options): Promise<Summary> {
   return withCleanup(async (cleanup) => {
     const { viewers: count, perSession, rampSeconds, urls, avatar, apiKey, seconds } = options;
@@ -91,7 +92,7 @@ async function run(options: Options): Promise<Summary> {
     for (let i = 0; i < count; i++) {
       if (i % perSession === 0) sessions.push(await producer.createSession(avatar));
       const session = sessions.at(-1);
-      if (!session) throw new Error('no session');
+      if (!session) throw new Error('no session was created');
       viewers.push(new LightViewer({ signalingUrls: urls, session: session.id, token: session.token }));
       await sleep(Math.max(0, startedMs + ((i + 1) / count) * rampSeconds * 1000 - performance.now()));
     }

@@ -1,14 +1,14 @@
 /**
- * How fast the segment-loader makes a file playable: media seconds per second of CPU, ffmpeg's and the service's own together,
- * for 720p30 in, one VP8 rendition and PCM out, into a real Redis, through the public upload API.
+ * Measures how fast the segment-loader makes a file playable: media seconds per second of CPU, of ffmpeg and the service
+ * together, for 720p30 input, one VP8 rendition and PCM output, into a real Redis, through the public upload API.
  *
  *     npm run build && node bench/load.ts
  *
- * Two clips of 20 s, made at run time, H.264 and AAC as a model or a phone writes them:
- * - `talking`: the demo avatar's face on a still background, with a camera's grain; what the service is for;
- * - `busy`: a zoom into a fractal with a moving test picture beside it, every pixel new in every frame; as bad as it gets.
+ * Two clips of 20 s are made at run time, H.264 and AAC as a model or a phone writes them:
+ * - `talking`: the demo avatar's face on a still background with camera grain, the typical input;
+ * - `busy`: a zoom into a fractal beside a moving test pattern, every pixel new in every frame, the worst case.
  *
- * Prints a line for people for each and one of JSON. CPU of children is read from /proc: Linux only.
+ * Prints a line of text for each and one of JSON. CPU of children is read from /proc: Linux only.
  */
 import { openAsBlob } from 'node:fs';
 import { cpus } from 'node:os';

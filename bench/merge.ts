@@ -1,13 +1,15 @@
 /**
- * How fast the segment-loader merges inputs into one segment: media seconds per second of CPU, ffmpeg's and the service's own
- * together, through the public upload API, into a real Redis; 720p30 inputs, one VP8 rendition of 720p and PCM out.
+ * Measures how fast the segment-loader merges inputs into one segment: media seconds per second of CPU, of ffmpeg and the
+ * service together, through the public upload API, into a real Redis; 720p30 inputs, one VP8 rendition of 720p and PCM
+ * output.
  *
  *     npm run build && node bench/merge.ts
  *
- * - `2x2`: four of 720p30, H.264 and AAC, as a grid, all four heard; the clips of `bench/load.ts` and two more like them;
- * - `keyed`: a green-screen clip over a background picture.
+ * - `2x2`: a grid of four 720p30 inputs, H.264 and AAC, with all four audio tracks; the clips of `bench/load.ts` and two
+ *   more like them;
+ * - `keyed`: a green-screen clip over a background image.
  *
- * Prints a line for people for each and one of JSON. CPU of children is read from /proc: Linux only.
+ * Prints a line of text for each and one of JSON. CPU of children is read from /proc: Linux only.
  */
 import { execFileSync } from 'node:child_process';
 import { openAsBlob } from 'node:fs';
@@ -19,7 +21,7 @@ const SECONDS = 20;
 const RUNS = 3;
 const SIZE = { width: 1280, height: 720 };
 
-/** A face on green, as a studio films it, with grain. */
+/** A face on a green screen, with grain. */
 const GREEN = [
   '-stream_loop',
   '-1',

@@ -1,11 +1,12 @@
 /**
- * What it costs to be watched: a scrape of a media-sender that hosts 60 sessions, and what counting adds to a session.
+ * Measures the cost of metrics: a scrape of a media-sender that hosts 60 sessions, and the share that counting has of a
+ * session.
  *
  *     npm run build && node bench/metrics.ts
  *
- * Everything is the service's own: its metrics, its caches and clips (whose prefetch margin is asked for at each scrape), its
- * transports (whose counts are), and playout with its Opus encoder, on a clock of its own so that a minute takes seconds.
- * What it costs to send is left out, so the share that counting has of a session is overestimated.
+ * Uses the service's own metrics, caches and clips (whose prefetch margin each scrape reads), transports, and playout with
+ * its Opus encoder, on a fake clock, so that a minute takes seconds. Sending is left out, so the share of counting is
+ * overestimated.
  */
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,7 +53,7 @@ const SILENT_METRICS: PlayoutMetrics = {
 
 const logger = createLogger('bench', 'fatal');
 
-/** 720p30 at 1.5 Mb/s, and a voice that is never silent. */
+/** 720p30 at 1.5 Mb/s, with audio that is never silent. */
 function cacheOfOneClip(): MediaCache {
   const frames = Array.from({ length: 30 }, (_, i) => ({ data: Buffer.alloc(6250, i + 1), keyframe: i === 0 }));
   const gop = packGop(frames);
@@ -76,7 +77,7 @@ async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
   const cache = cacheOfOneClip();
   const clips = Array.from({ length: SESSIONS }, () => clipOf(cache, 'idle'));
   for (const clip of clips) clip.follow(0);
-  await sleep(100); // what they read ahead is there
+  await sleep(100); // Wait for the prefetch.
   const traffic = new Traffic();
   const transports = clips.map((_, i) => traffic.watch(QUIET, (events) => transport(`bench-${i}`, events)));
   const registry = createRegistry('media-sender');
@@ -114,7 +115,7 @@ function transport(connection: string, events: TransportEvents): WebRtcTransport
   return new WebRtcTransport(options, events);
 }
 
-/** What playout counts in a second of one session: 50 packets of sound, 30 frames. */
+/** Counts of one session's playout in a second: 50 audio packets, 30 frames. */
 function count(metrics: PlayoutMetrics, seconds: number): void {
   for (let second = 0; second < seconds; second++) {
     for (let i = 0; i < 50; i++) metrics.late('audio', i / 25);
@@ -132,7 +133,7 @@ function cpuMsOf(work: () => void): number {
   return (user + system) / 1000;
 }
 
-/** CPU of a second of playing, ms: what is decided, encoded and handed to one viewer's connection. */
+/** @returns CPU of a second of playout, ms: deciding, encoding, and handing packets to one viewer's connection. */
 async function playing(): Promise<number> {
   const cache = cacheOfOneClip();
   const time = { now: 0 };
@@ -160,7 +161,7 @@ async function playing(): Promise<number> {
   });
   const clips = Array.from({ length: PLAYED_SECONDS / CLIP_SECONDS + 1 }, () => clipOf(cache, 'idle'));
   for (const clip of clips) clip.follow(0);
-  await sleep(100); // what they read ahead is there
+  await sleep(100); // Wait for the prefetch.
   player.start();
   const nowhere = {
     sendVideo: (frame: PacketizedFrame, _ticks: number, from = 0, to = frame.payloads.length) => to - from,
@@ -176,14 +177,14 @@ async function playing(): Promise<number> {
   player.addViewer('bench', 'vp8', nowhere);
   let cpuMs = 0;
   for (let next = 0; next < PLAYED_SECONDS * 1000; ) {
-    // What is read ahead arrives between two packets, as it does in the service.
+    // Prefetched data arrives between two packets, as in the service.
     await new Promise((resolve) => setImmediate(resolve));
     time.now = next;
     cpuMs += cpuMsOf(() => {
       next = player.run(next) ?? Number.POSITIVE_INFINITY;
     });
   }
-  if (player.underruns > 0) throw new Error('media was late: this measures nothing');
+  if (player.underruns > 0) throw new Error('media was late; the measurement is invalid');
   player.close({ finish: false });
   return cpuMs / PLAYED_SECONDS;
 }
@@ -228,7 +229,7 @@ const figures: Figure[] = [
     value: (100 * countingMs) / playingMs,
     unit: '%',
     digits: 2,
-    note: `${(1000 * countingMs).toFixed(1)} µs of ${playingMs.toFixed(2)} ms a second, sending left out`,
+    note: `${(1000 * countingMs).toFixed(1)} µs of ${playingMs.toFixed(2)} ms a second, without sending`,
   },
 ];
 for (const line of machineLines(describeMachine())) console.log(line);

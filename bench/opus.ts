@@ -1,11 +1,10 @@
 /**
- * What an audio packet costs to encode, and how the result compares with what went in: CPU per 20 ms packet, and the distance of the
- * decoded spectra from the original's (RMS over 23 Bark bands of 21 ms windows in which somebody speaks, dB). The speech is
- * that of the demo's segments (espeak-ng).
+ * Measures the CPU to encode a 20 ms audio packet, and the distance of the decoded spectra from the original's: RMS over 23
+ * Bark bands of 21 ms windows with speech, dB. The speech is that of the demo's segments (espeak-ng).
  *
  *     npm run build && node bench/opus.ts
  *
- * Prints a line for people for each setting, and one of JSON.
+ * Prints a line of text for each setting, and one of JSON.
  */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +18,7 @@ const BARK_EDGES_HZ = [
   0, 100, 200, 300, 400, 510, 630, 770, 920, 1080, 1270, 1480, 1720, 2000, 2320, 2700, 3150, 3700, 4400, 5300, 6400,
   7700, 9500, 12_000,
 ];
-/** Windows whose loudest band is below this are pauses, dB. */
+/** Level of the loudest band below which a window is a pause, dB. */
 const SPEECH_DB = 60;
 const FLOOR = 1000;
 

@@ -1,10 +1,10 @@
 /**
- * CPU per packet, from an encoded frame to the UDP socket: ours, by both packet paths, and werift's `writeRtp` for comparison. A werift peer in
- * a process of its own is the receiver, over loopback, with everything real: ICE, DTLS, SRTP.
+ * Measures CPU per packet from an encoded frame to the UDP socket: both packet paths of the media-sender, and werift's
+ * `writeRtp` for comparison. The receiver is a werift peer in its own process, over loopback, with real ICE, DTLS and SRTP.
  *
  *     npm run build && node bench/packet-path.ts [seconds]
  *
- * Prints a line for people and one of JSON.
+ * Prints a line of text and one of JSON.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -23,7 +23,7 @@ const TICK_MS = 5;
 const PACKETS_PER_TICK = 16;
 const FRAME_BYTES = 1138 * PACKETS_PER_TICK;
 
-/** One way to send `PACKETS_PER_TICK` packets of video. */
+/** A way to send `PACKETS_PER_TICK` video packets. */
 interface Path {
   send(tick: number): void;
   close(): void | Promise<void>;
@@ -139,7 +139,7 @@ async function bench(open: (receiver: ChildProcess) => Promise<Path>, seconds: n
   }
 }
 
-/** The other process: answers one offer, and lets the packets come. */
+/** The receiver process: answers one offer, and ignores the packets. */
 function receive(): void {
   const withoutFeedback = { rtcpFeedback: [] };
   const peer = new RTCPeerConnection({

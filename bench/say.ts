@@ -1,13 +1,14 @@
 /**
- * Typed text: from the Enter key to the first sound, broken down by stage; and from a key to the end of the old voice. The
- * console in headless Chromium, the demo producer, and the whole stack as built, through coturn on loopback.
+ * Typed text: measures the time from the Enter key to the first audio, by stage, and from a key to the end of the
+ * interrupted speech. Uses the console in headless Chromium, the demo producer and the built stack, through coturn on
+ * loopback.
  *
  *     npm run build && node bench/say.ts [--texts 12] [--json FILE]
  *
- * The page notes when keys go down, and reads every 10 ms of sound as it leaves the jitter buffer: what the loudspeaker adds is
- * not counted. Stages come from the demo producer's log and the session's events; all clocks are this machine's. The old voice
- * is gone with its last sound before a long silence, so that no pause in the speech can be taken for its end; the page silences
- * it before it ends in the stream, so both are told.
+ * The page records key presses, and reads every 10 ms of audio as it leaves the jitter buffer; the loudspeaker's delay is
+ * not included. Stages come from the demo producer's log and the session's events; all clocks are this machine's. Speech has
+ * ended with its last audio before a silence longer than any pause. The page mutes it before it ends in the stream, so both
+ * times are reported.
  */
 import { writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -27,11 +28,11 @@ const WARM_UP_TEXTS = 2;
 const SHORT = 'Hello there! This is what you have typed.';
 const LONG =
   'When we were away we all ran on and on, along a long and winding road, and nobody knew where we were, or why.';
-/** Into the long text, so that there is a voice to be cut off. */
+/** Time into the long text at which it is interrupted. */
 const SPOKEN_MS = { from: 800, to: 2500 };
 const SETTLE_MS = 1200;
 const WAIT_MS = 20_000;
-/** Idle clips of the demo avatar, and its segments, must be loaded: loading takes a core. */
+/** Name of a segment; the demo avatar's clips must be loaded, because loading takes a core. */
 const LOADED = 'welcome';
 
 const speakingSchema = z.object({
@@ -41,7 +42,7 @@ const speakingSchema = z.object({
   firstFrameMs: z.number(),
 });
 
-/** Since the Enter key, ms. */
+/** Times since the Enter key, ms. */
 interface TextTimes {
   readonly received: number;
   readonly opened: number;
@@ -51,7 +52,7 @@ interface TextTimes {
   readonly heldMs: number;
 }
 
-/** From the key to the last sound of the old voice, ms: as audible, and as it came out of the jitter buffer. */
+/** Time from the key to the last audio of the interrupted speech, ms: as played, and as it left the jitter buffer. */
 interface InterruptTimes {
   readonly audible: number;
   readonly received: number;
@@ -144,12 +145,12 @@ async function measure(cleanup: Cleanup): Promise<Result> {
   return { texts: texts.slice(WARM_UP_TEXTS), interrupts: interrupts.slice(WARM_UP_TEXTS) };
 }
 
-/** What happens from now on in the only session that there is. */
+/** Collects the events of the only session from now on. */
 async function followOnly(humancast: Humancast, cleanup: Cleanup): Promise<SessionEvent[]> {
   const stop = new AbortController();
   cleanup.add(() => stop.abort());
   const session = (await humancast.sessions()).find(({ state }) => state === 'hosted');
-  if (!session) throw new Error('there is no session');
+  if (!session) throw new Error('no session is hosted');
   const events: SessionEvent[] = [];
   const connected = Promise.withResolvers<void>();
   const follow = async () => {
@@ -161,7 +162,7 @@ async function followOnly(humancast: Humancast, cleanup: Cleanup): Promise<Sessi
   return events;
 }
 
-/** Resolves when a voice begins after the last key; both instants, ms since the Unix epoch. */
+/** Resolves when speech starts after the last key; both times in ms since the Unix epoch. */
 async function voiceAfterKey(page: Page): Promise<{ key: number; audible: number }> {
   await page.waitForFunction(() => audioMonitor.voiceAt > audioMonitor.lastKeyAt, null, {
     timeout: WAIT_MS,
@@ -197,18 +198,18 @@ function figuresOf({ texts, interrupts }: Result): Figure[] {
     note: `p95 ${percentile(texts.map(of), 0.95).toFixed(0)} ms`,
   });
   return [
-    stage('the demo producer has it, median', ({ received }) => received),
+    stage('received by the demo producer, median', ({ received }) => received),
     stage('live push open', ({ opened }) => opened),
-    stage('synthesised, first frame pushed', ({ firstFrame }) => firstFrame),
-    stage('first packet leaves', ({ started }) => started),
-    stage('first sound at the viewer', ({ audible }) => audible),
-    stage('waited for late media, in all', ({ heldMs }) => heldMs),
+    stage('first frame pushed', ({ firstFrame }) => firstFrame),
+    stage('first packet sent', ({ started }) => started),
+    stage('first audio at the viewer', ({ audible }) => audible),
+    stage('waiting for late media, total', ({ heldMs }) => heldMs),
     interruptFigure(
-      'old voice gone, p95',
+      'speech muted, p95',
       interrupts.map(({ audible }) => audible),
     ),
     interruptFigure(
-      '… from the stream itself, p95',
+      'speech ended in the stream, p95',
       interrupts.map(({ received }) => received),
     ),
   ];

@@ -1,15 +1,15 @@
 /**
- * How many sessions a media-sender can host, and what each costs; beside one encoder per viewer, which is how such servers are
- * usually built.
+ * Measures how many sessions a media-sender can host and what each costs, compared with one encoder per viewer, the usual
+ * design.
  *
  *     npm run build && node bench/scale.ts [--steps 1,5,20,60,70,80,90,100] [--seconds 10] [--senders 1,2,3] [--json FILE]
  *
- * 720p30 at 1.5 Mb/s with sound, a session and a viewer each, directly over UDP on loopback. The media-sender has a core of its
- * own; viewers without a screen (ICE, DTLS, RTP headers read) and everything else have the others. CPU is what the kernel
- * counts for the process; everyone speaks all the time, so the voice's encoder is in it (two thirds of it); lateness is the
- * sender's own histogram of how long after its deadline each packet was sent, over the measured time only; memory is the growth
- * of the process by session. Takes about 6 minutes; ends with 1 when an aim is missed. Several media-senders share the cores
- * with everything else, so with them nothing is judged.
+ * 720p30 at 1.5 Mb/s with audio, one viewer per session, directly over UDP on loopback. The media-sender has its own core;
+ * headless viewers (ICE, DTLS, RTP headers) and everything else use the others. CPU is the kernel's count for the process;
+ * every session speaks all the time, so two thirds of it are Opus encoding. Lateness is the sender's own histogram of how
+ * long after its deadline each packet was sent, over the measured time only. Memory is the growth of the process per
+ * session. Takes about 6 minutes; exits with 1 if an aim is missed. Several media-senders share the cores with everything
+ * else, so their figures are not judged.
  */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,16 +32,16 @@ const AIM_SESSIONS = 60;
 const SETTLE_MS = 4000;
 const JOIN_INTERVAL_MS = 60;
 const ENCODED_SECONDS = 5;
-/** More than is ever asked of one, so that it is the core that says how many. */
+/** Session limit above every step, so that the core is the limit. */
 const CAPACITY = 400;
-/** Fewer sessions say too little about what each further one takes: a heap grows in steps. */
+/** Minimum number of sessions for which memory per session is judged: a heap grows in steps. */
 const MEMORY_FROM_SESSIONS = 20;
 const LATENESS = 'humancast_sender_lateness_seconds';
 
 const statusSchema = z.object({ playing: z.int(), packets: z.int(), lost: z.int(), badTimestamps: z.int() });
 type Status = z.infer<typeof statusSchema>;
 
-/** Viewers in a process of their own. */
+/** Viewers in their own process. */
 class ViewerProcess {
   readonly #child: ChildProcess;
 
@@ -80,13 +80,13 @@ interface Step {
   readonly corePercent: number;
   readonly cpuMicrosPerPacket: number;
   readonly latenessP99Ms: number;
-  /** Of each session beyond the first step's; of the first step's themselves, with code and media that all share. */
+  /** Growth per session since the first step; for the first step, including code and media that all sessions share. */
   readonly memoryMbPerSession: number;
   readonly first: boolean;
   readonly lost: number;
 }
 
-/** Of all packets of all of them, so far. */
+/** @returns the lateness of all packets of all senders so far. */
 async function readLateness(senders: readonly StackProcess[]): Promise<Buckets> {
   const tracks = ['track="audio"', 'track="video"'];
   const read = senders.flatMap(({ metricsUrl }) => tracks.map((track) => readHistogram(metricsUrl, LATENESS, track)));
@@ -101,7 +101,7 @@ class ScaleRun {
   readonly #scene: Scene;
   readonly #viewers: ViewerProcess;
   readonly #senders: readonly StackProcess[];
-  /** Sessions and memory at the step before: of nobody, or of the first ones. */
+  /** Sessions and memory before the first step, then after it. */
   #base: { readonly sessions: number; readonly mb: number };
   #sessions = 0;
 
@@ -153,7 +153,7 @@ class ScaleRun {
   }
 }
 
-/** As many sessions as the steps say, on so many media-senders; no further than one that it can't keep up with. */
+/** Runs the steps on a number of media-senders, until one cannot keep up. */
 async function measureSteps(
   mediaDir: string,
   senders: number,
@@ -174,7 +174,7 @@ async function measureSteps(
       for (const { pid, name } of scene.stack.processes) if (name !== 'media-sender') pin(pid, others);
       pin(viewers.pid, others);
     }
-    // Until the idle clip is loaded.
+    // Wait until the idle clip is loaded.
     await scene.producer.endSession((await scene.producer.createSession('bench')).id);
     await sleep(1000);
     const run = new ScaleRun(scene, viewers);
@@ -202,15 +202,15 @@ function stepLine({
   memoryMbPerSession,
 }: Step): string {
   return (
-    `${sessions} sessions (${playing} play): ${corePercent.toFixed(0)} % of a core, ${cpuMicrosPerPacket.toFixed(1)} µs a packet, ` +
-    `p99 of lateness ${latenessP99Ms.toFixed(1)} ms, ${memoryMbPerSession.toFixed(1)} MB a session`
+    `${sessions} sessions (${playing} play): ${corePercent.toFixed(0)} % of a core, ${cpuMicrosPerPacket.toFixed(1)} µs per packet,  ` +
+    `p99 of lateness ${latenessP99Ms.toFixed(1)} ms, ${memoryMbPerSession.toFixed(1)} MB per session`
   );
 }
 
-/** Viewers that a core can serve when each has an encoder of its own: libvpx on frames that lie in memory, as fast as it goes. */
+/** @returns the number of viewers per core with an encoder each: libvpx on frames in memory, at full speed. */
 function encodersPerCore(folder: string): number {
   const raw = join(folder, 'raw.y4m');
-  const picture = `testsrc2=s=1280x720:r=30,noise=alls=12:allf=t`;
+  const video = `testsrc2=s=1280x720:r=30,noise=alls=12:allf=t`;
   execFileSync('ffmpeg', [
     '-v',
     'error',
@@ -218,7 +218,7 @@ function encodersPerCore(folder: string): number {
     '-f',
     'lavfi',
     '-i',
-    picture,
+    video,
     '-t',
     `${ENCODED_SECONDS}`,
     '-pix_fmt',
@@ -254,13 +254,13 @@ function encodersPerCore(folder: string): number {
   return ENCODED_SECONDS / (childCpuSeconds() - before);
 }
 
-/** Of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
+/** @returns CPU seconds of all children that have ended: fields 16 and 17 of proc(5), in ticks of 10 ms. */
 function childCpuSeconds(): number {
   const fields = readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(fields[13]) + Number(fields[14])) / 100;
 }
 
-/** @param alone whether the media-sender had a core for itself. */
+/** @param alone whether the media-sender had its own core. */
 function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
   const name = `${step.sessions} sessions`;
   const { sessions, first } = step;
@@ -272,13 +272,13 @@ function stepFigures(group: string, step: Step, alone: boolean): Figure[] {
       unit: 'ms',
       ...(alone && sessions <= AIM_SESSIONS && { aim: { atMost: LATENESS_LIMIT_MS } }),
     },
-    { group, name: `${name}: of a core`, value: step.corePercent, unit: '%' },
-    { group, name: `${name}: CPU a packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
+    { group, name: `${name}: CPU of a core`, value: step.corePercent, unit: '%' },
+    { group, name: `${name}: CPU per packet`, value: step.cpuMicrosPerPacket, unit: 'µs', note: `${step.lost} lost` },
     first
-      ? { group, name: `${name}: memory, with what all share`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
+      ? { group, name: `${name}: memory, including shared`, value: step.memoryMbPerSession * sessions, unit: 'MB' }
       : {
           group,
-          name: `${name}: memory a further session`,
+          name: `${name}: memory per additional session`,
           value: step.memoryMbPerSession,
           unit: 'MB',
           ...(alone && sessions >= MEMORY_FROM_SESSIONS && { aim: { atMost: 4 } }),
@@ -323,12 +323,12 @@ async function main(): Promise<void> {
 }
 
 function capacityFigures(sessions: number, encoders: number): Figure[] {
-  const group = 'Sessions a core, 720p30 at 1.5 Mb/s';
-  const note = 'the most that was tried and kept up';
+  const group = 'Sessions per core, 720p30 at 1.5 Mb/s';
+  const note = 'largest step that kept up';
   return [
     {
       group,
-      name: 'encoded once, sent to each',
+      name: 'encoded once for all viewers',
       aim: { atLeast: AIM_SESSIONS },
       value: sessions,
       unit: '',
@@ -336,7 +336,7 @@ function capacityFigures(sessions: number, encoders: number): Figure[] {
       note,
     },
     { group, name: 'an encoder per viewer (libvpx)', value: encoders, unit: '' },
-    { group, name: 'that many times more', value: sessions / encoders, unit: '×' },
+    { group, name: 'ratio', value: sessions / encoders, unit: '×' },
   ];
 }
 

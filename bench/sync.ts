@@ -1,12 +1,12 @@
 /**
- * Lip-sync, pacing and barge-in, measured on the whole stack as built: real processes of the services, Redis, coturn on
- * loopback, and headless Chromium. The clip: once a second a white flash and a 1 kHz beep that start at the same instant.
+ * Measures lip-sync, pacing and barge-in on the built stack: real service processes, Redis, coturn on loopback, and headless
+ * Chromium. The clip has a white flash and a 1 kHz beep once a second that start at the same instant.
  *
  *     npm run build && npm run bench:sync -- [options]
  *
- * How each figure is measured, and what it can't tell, is said at the top of its file: sync/wire.ts, sync/browser.ts,
- * sync/pacing.ts, sync/interrupt.ts; the design it is compared with is sync-peer/peer.py. Ends by itself; exits with 1 when
- * an aim was missed. Figures of timing mean something on a machine that does nothing else.
+ * The method and the limits of each figure are described in its file: sync/wire.ts, sync/browser.ts, sync/pacing.ts,
+ * sync/interrupt.ts; the design for comparison is sync-peer/peer.py. Exits with 1 if an aim is missed. Timing figures need
+ * an otherwise idle machine.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,19 +43,19 @@ interface ChromiumRun {
 
 const CLIP_SECONDS = 10;
 const SYNC_CLIP = 'sync/idle/sync.mov';
-/** Watched before the measured time begins. */
+/** Time to settle before the measurement. */
 const SETTLE_SECONDS = 10;
 
 const HELP = `npm run bench:sync -- [options]
   --seconds N     measured time of wire, chromium and pacing (60)
-  --minutes N     watch in Chromium for so long instead, and fit the trend (a session's token lasts an hour)
-  --peer aiortc   the replaced design too, same clip, same browser
-  --no-trim       our client too with its trim switched off
-  --sessions N    of the pacing figure (20)
-  --interrupts N  (100)
+  --minutes N     duration of the Chromium part, with a fitted trend (a session's token lasts an hour)
+  --peer aiortc   also measures the design for comparison, same clip and browser
+  --no-trim       also measures the client without its trim
+  --sessions N    sessions of the pacing part (20)
+  --interrupts N  number of interrupts (100)
   --skip PART     ${PARTS.join(', ')}; may be repeated
-  --json FILE     figures and what they were made of
-  --plot FILE     flash against beep as a PNG`;
+  --json FILE     writes figures and raw data
+  --plot FILE     writes the lip-sync plot as a PNG`;
 
 const options = readOptions();
 const machine = describeMachine();
@@ -90,7 +90,7 @@ async function makeClips(dir: string): Promise<void> {
   await makePlainClip(join(dir, 'voice/segments/tone.mov'), { ...small, color: 'white', toneHz: 440 });
 }
 
-/** What needs no more than one session at a time. */
+/** The parts that need one session at a time. */
 async function measureOneSession(cleanup: Cleanup, mediaDir: string): Promise<void> {
   const origin = await servePages(cleanup);
   const scene = await openScene(cleanup, { mediaDir, env: { ALLOWED_ORIGINS: origin } });
@@ -114,7 +114,7 @@ async function measureOneSession(cleanup: Cleanup, mediaDir: string): Promise<vo
   }
 }
 
-/** Ours first, then what it is compared with, one after the other in the same browser. */
+/** Measures humancast first, then the design for comparison, in the same browser. */
 async function measureChromium(cleanup: Cleanup, scene: Scene, origin: string, clip: string): Promise<ChromiumRun[]> {
   const chromium = await launchChromium({ handleSignals: false });
   cleanup.add(() => chromium.close());
@@ -178,8 +178,9 @@ function readOptions() {
   }
   const { peer } = values;
   const skip = values.skip.flatMap((list) => list.split(','));
-  if (peer !== undefined && peer !== 'aiortc') fail('--peer knows aiortc only');
-  for (const part of skip) if (!PARTS.some((known) => known === part)) fail(`--skip knows ${PARTS.join(', ')}`);
+  if (peer !== undefined && peer !== 'aiortc') fail('--peer must be aiortc');
+  for (const part of skip)
+    if (!PARTS.some((known) => known === part)) fail(`--skip must be one of ${PARTS.join(', ')}`);
   return {
     seconds: count('seconds', values.seconds, 3600),
     minutes: values.minutes === undefined ? undefined : count('minutes', values.minutes, 55),

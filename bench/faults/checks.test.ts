@@ -6,7 +6,7 @@ import { eventFaults } from './session-load.ts';
 
 /** Tests of the checks that the load and fault tools rely on. */
 describe('checks of the load and fault tools', () => {
-  const sound = (packets: readonly (readonly [sequence: number, timestamp: number])[]) => {
+  const faultsOf = (packets: readonly (readonly [sequence: number, timestamp: number])[]) => {
     const check = new TrackCheck('audio');
     for (const [sequence, timestamp] of packets) check.add(sequence, timestamp);
     return check.faults;
@@ -17,7 +17,7 @@ describe('checks of the load and fault tools', () => {
       { length: 5 },
       (_, i) => [(65_534 + i) & 0xffff, (4_294_966_000 + 960 * i) >>> 0] as const,
     );
-    expect(sound(packets)).toEqual({
+    expect(faultsOf(packets)).toEqual({
       packets: 5,
       lost: 0,
       reordered: 0,
@@ -29,20 +29,20 @@ describe('checks of the load and fault tools', () => {
 
   it('TrackCheck finds lost, reordered and duplicate packets', () => {
     expect(
-      sound([
+      faultsOf([
         [1, 0],
         [3, 1920],
       ]),
     ).toMatchObject({ lost: 1, reordered: 0 });
     expect(
-      sound([
+      faultsOf([
         [1, 0],
         [3, 1920],
         [2, 960],
       ]),
     ).toMatchObject({ lost: 0, reordered: 1 });
     expect(
-      sound([
+      faultsOf([
         [1, 0],
         [1, 0],
       ]),
@@ -51,19 +51,19 @@ describe('checks of the load and fault tools', () => {
 
   it('TrackCheck distinguishes a pause of the host from wrong timestamps', () => {
     expect(
-      sound([
+      faultsOf([
         [1, 0],
         [2, 960 * 51],
       ]),
     ).toMatchObject({ skippedTicks: 48_000, badTimestamps: 0 });
     expect(
-      sound([
+      faultsOf([
         [1, 0],
         [2, 961],
       ]),
     ).toMatchObject({ skippedTicks: 0, badTimestamps: 1 });
     expect(
-      sound([
+      faultsOf([
         [1, 960],
         [2, 0],
       ]),

@@ -1,15 +1,15 @@
 /// <reference lib="dom" />
-/** The page of the join figure: joins sessions with the product's client, one after the other, and times it. */
+/** The page of the join benchmark: joins sessions with the product's client, one after the other, and measures the time. */
 import { connect } from '@humancast/client';
 import { watchPeers } from '../lib/page/watch-peers.ts';
 
-/** Milliseconds from calling `connect`. */
+/** Milliseconds since the call of `connect`. */
 export interface JoinTimes {
-  /** The host's offer has come: the WebSocket is open, the session has a host. */
+  /** Arrival of the host's offer: the WebSocket is open and the session has a host. */
   readonly offerMs: number;
-  /** ICE and DTLS are done. */
+  /** Completion of ICE and DTLS. */
   readonly connectedMs: number;
-  /** The first decoded frame was handed to the screen. */
+  /** The first decoded frame was handed to the compositor. */
   readonly firstFrameMs: number;
 }
 
@@ -51,7 +51,7 @@ globalThis.joinBench = {
 
 function firstPresentation(video: HTMLVideoElement): Promise<number> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no picture came')), TIMEOUT_MS);
+    const timer = setTimeout(() => reject(new Error('no frame arrived')), TIMEOUT_MS);
     video.requestVideoFrameCallback((_now, { presentationTime }) => {
       clearTimeout(timer);
       resolve(presentationTime);

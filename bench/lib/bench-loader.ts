@@ -34,7 +34,7 @@ export const CLIPS: Readonly<Record<'talking' | 'busy', readonly string[]>> = {
 
 /** H.264 and AAC, as a model or a phone writes them. */
 export function makeTestClip(inputs: readonly string[], seconds: number, path: string): void {
-  const sound = ['-f', 'lavfi', '-i', 'sine=220:r=48000'];
+  const audio = ['-f', 'lavfi', '-i', 'sine=220:r=48000'];
   const soundInput = inputs.filter((argument) => argument === '-i').length;
   const encoding = ['-c:v', 'libx264', '-preset', 'fast', '-crf', '21', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
   const graphAt = inputs.indexOf('-filter_complex');
@@ -43,7 +43,7 @@ export function makeTestClip(inputs: readonly string[], seconds: number, path: s
     'error',
     '-y',
     ...inputs.slice(0, graphAt),
-    ...sound,
+    ...audio,
     ...inputs.slice(graphAt),
     '-map',
     '[v]',

@@ -1,5 +1,5 @@
 /**
- * Where tone bursts begin, to the sample, in sound that comes in pieces. Runs in Node and in the page.
+ * Finds the starts of tone bursts, to the sample, in chunks of audio. Runs in Node and in the page.
  *
  * A burst is found by leaving silence, and its beginning is the first sample that reaches half of the burst's own amplitude:
  * what a codec smears ahead of it stays far below. A sine of frequency f gets there 1/(12 f) after its start (83 µs at

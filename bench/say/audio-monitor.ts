@@ -1,18 +1,18 @@
-/** What the page has noted; instants in ms since the Unix epoch. */
+/** The page's records; times in ms since the Unix epoch. */
 export interface AudioMonitor {
   lastKeyAt: number;
-  /** The last sound that was audible; and that was received, though the page may have silenced it. */
+  /** The last audio that was played, and the last that was received, though the page may have muted it. */
   lastLoudAt: number;
   lastReceivedAt: number;
-  /** When the voice began that is audible, or was audible last. */
+  /** Start of the current or last played speech. */
   voiceAt: number;
 }
 
-/** Runs in the page: notes keys and sound. */
+/** Runs in the page: records key presses and audio. */
 export function installAudioMonitor(): void {
-  /** Of full scale; idle is digital silence, but for what the codec makes of it. */
+  /** Share of full scale; idle is digital silence, apart from codec noise. */
   const LOUD = 0.01;
-  /** After so much quiet, a sound is the beginning of a voice. */
+  /** Silence after which audio counts as the start of speech. */
   const PAUSE_MS = 700;
   const audioMonitor: AudioMonitor = { lastKeyAt: 0, lastLoudAt: 0, lastReceivedAt: 0, voiceAt: 0 };
   Object.assign(globalThis, { audioMonitor });
@@ -27,7 +27,7 @@ export function installAudioMonitor(): void {
   const video = [...document.querySelectorAll('video')].find(({ srcObject }) => srcObject);
   const stream = video?.srcObject;
   const track = stream instanceof MediaStream ? stream.getAudioTracks().at(0) : undefined;
-  // Not in TypeScript's DOM yet (W3C mediacapture-transform); Chromium has it.
+  // W3C mediacapture-transform: supported by Chromium, missing in TypeScript's DOM library.
   const { MediaStreamTrackProcessor } = globalThis as unknown as {
     MediaStreamTrackProcessor: new (init: {
       track: MediaStreamTrack | undefined;

@@ -1,10 +1,10 @@
-"""The design that humancast replaces, kept to be measured beside it: aiortc, raw frames in memory, an encoder per viewer,
-and two coroutines, one for sound and one for picture, that sleep towards one monotonic anchor.
+"""The design that humancast replaces, for comparison: aiortc, raw frames in memory, an encoder per viewer, and two coroutines,
+for audio and video, that sleep until times relative to one monotonic start.
 
     /usr/bin/python3 peer.py CLIP
 
-Loads the clip, says {"ready": true}, and then serves one viewer: after a line {"viewer": true} on its input it writes
-{"offer": SDP}, and expects {"answer": SDP}. It ends with its input. Needs Debian's python3-aiortc.
+Loads the clip, writes {"ready": true}, and serves one viewer: after the input line {"viewer": true} it writes {"offer": SDP}
+and expects {"answer": SDP}. Ends when its input closes. Needs Debian's python3-aiortc.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 AUDIO_RATE = 48_000
 AUDIO_PACKET_SAMPLES = AUDIO_RATE // 50
 VIDEO_RATE = 90_000
-# Between what plays and what encodes: as little as keeps the two from waiting for each other.
+# Queue between playing and encoding, just long enough that neither waits for the other.
 QUEUE_LENGTH = 4
 
-# The relay reaches loopback only, and aioice would leave it out.
+# The relay reaches only loopback, which aioice would skip.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
-# It gives one number to two header extensions of a bundle, which browsers refuse by now.
+# aiortc gives the same id to two header extensions of a bundle, which browsers now reject.
 for extension in codecs.HEADER_EXTENSIONS["video"]:
     if extension.uri.endswith("abs-send-time"):
         extension.id = 3
 
 
 def load(path):
-    """All frames as planar YUV, and the sound in packets of 20 ms."""
+    """Returns all frames as planar YUV, and the audio in packets of 20 ms."""
     with av.open(path) as clip:
         fps = clip.streams.video[0].average_rate
         frames = [frame.reformat(format="yuv420p") for frame in clip.decode(video=0)]
@@ -115,7 +115,7 @@ async def main(path):
     answer = json.loads(await lines.readline())["answer"]
     await peer.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
 
-    await lines.read()  # until the bench closes our input
+    await lines.read()  # until the bench closes the input
     for player in players:
         player.cancel()
     await peer.close()

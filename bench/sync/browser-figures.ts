@@ -4,11 +4,11 @@ import type { ViewerRun } from './browser.ts';
 import { type Pair, pairUp } from './pairs.ts';
 import { refreshGridOf, trendOnGrid } from './refresh-grid.ts';
 
-/** What comes before is left out: the browser has no estimate before two sender reports, and the trim needs seconds. */
+/** Time that is left out at the start: the browser has no estimate before two sender reports, and the trim needs seconds. */
 const SETTLE_MS = 10_000;
 const MINUTE_MS = 60_000;
 
-/** One run's figures, without its aims, and what they were made of. */
+/** Figures of one run without aims, and their raw data. */
 export interface ViewerFigures {
   readonly estimates: readonly Point[];
   readonly presented: readonly Pair[];
@@ -19,7 +19,7 @@ export interface ViewerFigures {
   readonly freezes: number;
 }
 
-/** Times count from the start of the connection. */
+/** Times since the start of the connection. */
 export function readRun({ measurement, senderCpu }: ViewerRun): ViewerFigures {
   const { startedMs, firstFrameMs, flashesMs, beepsMs, skew, audio, video } = measurement;
   return {
@@ -33,7 +33,7 @@ export function readRun({ measurement, senderCpu }: ViewerRun): ViewerFigures {
   };
 }
 
-/** @param judged whether it has to reach the aims. */
+/** @param judged whether the figures have aims. */
 export function figuresOf(group: string, run: ViewerFigures, options: { judged: boolean; trends: boolean }): Figure[] {
   const estimates = run.estimates.filter(({ x }) => x >= SETTLE_MS);
   const presented = run.presented.filter(({ atMs }) => atMs >= SETTLE_MS);
@@ -58,14 +58,14 @@ export function figuresOf(group: string, run: ViewerFigures, options: { judged: 
     { ...ms, name: "the browser's own estimate, most", value: Math.max(...skews) },
     aim({
       ...ms,
-      name: 'flash against beep as presented, spread',
+      name: 'flash minus beep as presented, spread',
       aim: { atMost: 40 },
       value: spread(errors),
-      note: `${errors.length} pairs after 10 s, ${run.unseen} flashes not seen surely`,
+      note: `${errors.length} pairs after 10 s, ${run.unseen} uncertain flashes`,
     }),
     {
       ...ms,
-      name: 'flash against beep as presented, p95 from the median',
+      name: 'flash minus beep as presented, p95 from the median',
       value: percentile(
         errors.map((error) => Math.abs(error - middle)),
         0.95,
@@ -76,7 +76,7 @@ export function figuresOf(group: string, run: ViewerFigures, options: { judged: 
       : []),
     { ...ms, digits: 0, name: 'first frame', value: run.firstFrameMs },
     { group, unit: '% of a core', name: 'CPU of the sending process', value: run.senderCpuPercent },
-    { ...ms, digits: 0, name: 'sound made up by the browser', value: run.concealedMs },
+    { ...ms, digits: 0, name: 'audio concealed by the browser', value: run.concealedMs },
     { group, unit: '', digits: 0, name: 'freezes', value: run.freezes },
   ];
 }

@@ -2,14 +2,13 @@
  * Lip-sync in headless Chromium, through coturn.
  *
  * - The browser's own estimate, once a second: `estimatedPlayoutTimestamp` of both tracks.
- * - As presented: each flash at the `expectedDisplayTime` of its first white frame, each beep at the output time of its first
- *   sample. The way of the sound through Web Audio adds a constant that nobody knows, so the difference is good for its spread,
- *   its scatter around the median and its trend, and says nothing of the absolute offset; that is what the estimate is for.
+ * - As presented: each flash at the `expectedDisplayTime` of its first white frame, each beep at the output time of its
+ *   first sample. Audio output adds an unknown constant, so this difference is valid for spread, scatter around the median
+ *   and trend, but not for the absolute offset, which the estimate gives.
  *
- * Limits: the picture is shown at half its width, because without a GPU the cost of drawing it would be most of what is
- * measured; without a screen, refreshes come from a timer at 60 Hz, so a flash is known to 17 ms at best, and slips against
- * them (refresh-grid.ts takes that out of the trend); and picture and sound are rendered on the same cores as everything
- * else here.
+ * Limits: the video is shown at half its width, because drawing without a GPU would dominate the cost. Without a screen, a
+ * timer refreshes at 60 Hz, so a flash is known to 17 ms at best and slips against the refreshes (refresh-grid.ts removes
+ * that from the trend). Video and audio are rendered on the same cores as everything else.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestTurn } from '@humancast/testkit';
@@ -21,7 +20,7 @@ import type { Measurement } from './viewer.ts';
 
 export interface ViewerRun {
   readonly measurement: Measurement;
-  /** Share of a core that the sending process used for this one viewer. */
+  /** Share of a core that the sending process used for this viewer. */
   readonly senderCpu: number;
 }
 
@@ -36,7 +35,7 @@ export async function openViewerPage(context: BrowserContext, origin: string): P
   return page;
 }
 
-/** Watches a session of its own for so long. */
+/** Watches a new session for the given time. */
 export async function watchSession(
   { stack, producer, senderPid }: Scene,
   page: Page,
@@ -57,7 +56,7 @@ async function watch(page: Page, senderPid: number, seconds: number, join: () =>
   return { measurement: await page.evaluate(() => bench.measurement()), senderCpu };
 }
 
-/** Watches the replaced design, through the same relay. */
+/** Watches the design for comparison, through the same relay. */
 export async function watchPeer(page: Page, peer: Peer, turn: TestTurn, seconds: number): Promise<ViewerRun> {
   await page.exposeFunction('peerOffer', () => peer.offer());
   await page.exposeFunction('peerAnswer', (sdp: string) => peer.answer(sdp));

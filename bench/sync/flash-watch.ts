@@ -1,10 +1,9 @@
 /// <reference lib="dom" />
 /**
- * Sees the flashes of the sync clip in a video element. Each presented frame's brightness is read in
- * `requestVideoFrameCallback`; a flash counts from the time its first white frame was expected on the screen
- * (`expectedDisplayTime`), which is a multiple of the screen's refresh. A callback comes for almost every frame, not for all:
- * where `presentedFrames` says that one was missed just before a flash, that flash isn't used, because it may have begun
- * with the frame that was missed.
+ * Detects the flashes of the sync clip in a video element by each presented frame's brightness in
+ * `requestVideoFrameCallback`. A flash counts from the time at which its first white frame was expected on the screen
+ * (`expectedDisplayTime`), a multiple of the refresh interval. Not every frame gets a callback: if `presentedFrames` shows
+ * that one was missed just before a flash, the flash is not used, because it may have started with that frame.
  */
 export class FlashWatch {
   readonly flashesMs: number[] = [];
@@ -41,7 +40,7 @@ export class FlashWatch {
     this.#presented = presentedFrames;
   }
 
-  /** A few pixels in the middle say enough: the flash fills the picture. */
+  /** A few pixels in the middle are enough: the flash fills the frame. */
   #isWhite(): boolean {
     const { videoWidth, videoHeight } = this.#video;
     this.#pen.drawImage(this.#video, videoWidth / 2, videoHeight / 2, 8, 8, 0, 0, 1, 1);

@@ -1,21 +1,21 @@
 /**
- * Barge-in: from the interrupt to the end of the old voice, and to the first idle frame.
+ * Barge-in: time from the interrupt to the end of the speech, and to the first idle frame.
  *
- * The speech is white with a steady 440 Hz tone, idle is black and silent. A receiver without a browser listens through coturn
- * while this same process posts the interrupts, at random points of the speech, so one clock times both. An interrupt counts
- * as accepted when its 202 has arrived here; what comes earlier than that counts as negative. The old voice is in a
- * packet while what libopus makes of it is within 40 dB of the tone. A frame has come when its last packet has.
+ * The speech is white with a steady 440 Hz tone, idle is black and silent. A headless receiver listens through coturn while
+ * the same process posts the interrupts at random points of the speech, so one clock times both. An interrupt counts from
+ * the arrival of its 202; earlier packets count as negative. A packet contains speech if libopus decodes it to within 40 dB
+ * of the tone. A frame counts with its last packet.
  *
- * Limits: times include the way through coturn and this process's own event loop, a few tenths of a millisecond each.
+ * Limits: times include the way through coturn and this process's event loop, a few tenths of a millisecond each.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Receiver, waitFor } from '@humancast/testkit';
+import { AudioTrackDecoder, levelOf } from '../lib/audio.ts';
 import type { Figure } from '../lib/figures.ts';
-import { brightnessOf, framesOf } from '../lib/picture.ts';
 import { Recording } from '../lib/recording.ts';
 import type { Scene } from '../lib/scene.ts';
-import { levelOf, SoundDecoder } from '../lib/sound.ts';
 import { percentile } from '../lib/stats.ts';
+import { brightnessOf, framesOf } from '../lib/video.ts';
 
 export interface InterruptResult {
   readonly figures: Figure[];
@@ -25,25 +25,25 @@ export interface InterruptResult {
 interface Posted {
   readonly sentMs: number;
   readonly acceptedMs: number;
-  /** Well after the voice had ended, and before the next speech. */
+  /** After the speech has ended, and before the next. */
   readonly overMs: number;
 }
 
 interface Interrupt extends Posted {
-  /** Arrival of the last packet with the old voice, and of the first idle frame; after acceptance. */
-  readonly voiceMs: number;
-  readonly pictureMs: number;
+  /** Arrival of the last packet with speech, and of the first idle frame, relative to acceptance. */
+  readonly speechMs: number;
+  readonly idleMs: number;
 }
 
-interface Heard {
+interface AudioPacket {
   readonly arrivedMs: number;
   readonly level: number;
 }
 
-/** The tone's root mean square is 0.35 (an amplitude of a half); 40 dB below. */
-const VOICE_LEVEL = 0.0035;
+/** The tone's root mean square is 0.35 (amplitude 0.5); 40 dB below. */
+const SPEECH_LEVEL = 0.0035;
 const WHITE = 128;
-/** After the voice has begun. */
+/** Time after the speech has started. */
 const SPOKEN_MS = { from: 100, to: 900 };
 const SETTLE_MS = 300;
 const GROUP = 'Interrupt, from its 202';
@@ -53,8 +53,8 @@ export async function measureInterrupts(
   options: { avatar: string; segment: string; count: number },
 ): Promise<InterruptResult> {
   const recording = new Recording();
-  const decoder = new SoundDecoder();
-  const heard: Heard[] = [];
+  const decoder = new AudioTrackDecoder();
+  const audio: AudioPacket[] = [];
   const session = await producer.createSession(options.avatar);
   const segment = await producer.segmentNamed(session.id, options.segment);
   const receiver = await Receiver.connect({
@@ -66,64 +66,68 @@ export async function measureInterrupts(
       packet: (packet) => {
         recording.listener.packet?.(packet);
         if (packet.track === 'audio') {
-          heard.push({ arrivedMs: packet.arrivedMs, level: levelOf(decoder.decode(packet.payload)) });
+          audio.push({ arrivedMs: packet.arrivedMs, level: levelOf(decoder.decode(packet.payload)) });
         }
       },
     },
   });
-  const voiceNow = () => (heard.at(-1)?.level ?? 0) > VOICE_LEVEL;
+  const isSpeaking = () => (audio.at(-1)?.level ?? 0) > SPEECH_LEVEL;
   const posted: Posted[] = [];
   for (let i = 0; i < options.count; i++) {
     await producer.speak(session.id, [segment]);
-    await waitFor('the voice begins', voiceNow);
+    await waitFor('speech to start', isSpeaking);
     await sleep(SPOKEN_MS.from + Math.random() * (SPOKEN_MS.to - SPOKEN_MS.from));
     const sentMs = performance.now();
     await producer.interrupt(session.id);
     const acceptedMs = performance.now();
-    await waitFor('the voice ends', () => !voiceNow());
+    await waitFor('speech to end', () => !isSpeaking());
     await sleep(SETTLE_MS);
     posted.push({ sentMs, acceptedMs, overMs: performance.now() });
   }
   receiver.close();
   await producer.endSession(session.id);
   const dark = await darkFrameArrivals(recording);
-  return evaluate(posted, heard, dark);
+  return evaluate(posted, audio, dark);
 }
 
-function evaluate(posted: readonly Posted[], heard: readonly Heard[], darkMs: readonly number[]): InterruptResult {
+function evaluate(
+  posted: readonly Posted[],
+  audio: readonly AudioPacket[],
+  darkMs: readonly number[],
+): InterruptResult {
   const interrupts = posted.map((one): Interrupt => {
     const { sentMs, acceptedMs, overMs } = one;
-    const voice = heard.filter(({ arrivedMs, level }) => arrivedMs < overMs && level > VOICE_LEVEL).at(-1);
-    const picture = darkMs.find((arrivedMs) => arrivedMs > sentMs && arrivedMs < overMs);
+    const lastSpeech = audio.filter(({ arrivedMs, level }) => arrivedMs < overMs && level > SPEECH_LEVEL).at(-1);
+    const idle = darkMs.find((arrivedMs) => arrivedMs > sentMs && arrivedMs < overMs);
     return {
       ...one,
-      voiceMs: (voice?.arrivedMs ?? Number.POSITIVE_INFINITY) - acceptedMs,
-      pictureMs: (picture ?? Number.POSITIVE_INFINITY) - acceptedMs,
+      speechMs: (lastSpeech?.arrivedMs ?? Number.POSITIVE_INFINITY) - acceptedMs,
+      idleMs: (idle ?? Number.POSITIVE_INFINITY) - acceptedMs,
     };
   });
-  const voices = interrupts.map(({ voiceMs }) => voiceMs);
-  const pictures = interrupts.map(({ pictureMs }) => pictureMs);
+  const speechEnds = interrupts.map(({ speechMs }) => speechMs);
+  const idleFrames = interrupts.map(({ idleMs }) => idleMs);
   const replies = interrupts.map(({ sentMs, acceptedMs }) => acceptedMs - sentMs);
   const ms = { group: GROUP, unit: 'ms' };
   return {
     interrupts,
     figures: [
-      { ...ms, name: 'last packet with the old voice, p50', value: percentile(voices, 0.5) },
+      { ...ms, name: 'last packet with speech, p50', value: percentile(speechEnds, 0.5) },
       {
         ...ms,
-        name: 'last packet with the old voice, p95',
+        name: 'last packet with speech, p95',
         aim: { atMost: 25 },
-        value: percentile(voices, 0.95),
+        value: percentile(speechEnds, 0.95),
         note: `${interrupts.length} interrupts`,
       },
-      { ...ms, name: 'first idle frame, p50', value: percentile(pictures, 0.5) },
-      { ...ms, name: 'first idle frame, p95', aim: { atMost: 45 }, value: percentile(pictures, 0.95) },
-      { ...ms, name: 'request to 202, p50', value: percentile(replies, 0.5), note: 'not in the above' },
+      { ...ms, name: 'first idle frame, p50', value: percentile(idleFrames, 0.5) },
+      { ...ms, name: 'first idle frame, p95', aim: { atMost: 45 }, value: percentile(idleFrames, 0.95) },
+      { ...ms, name: 'request to 202, p50', value: percentile(replies, 0.5), note: 'not included above' },
     ],
   };
 }
 
-/** When each frame that is not of the speech had arrived. */
+/** @returns the arrival times of the frames that are not speech. */
 async function darkFrameArrivals({ video }: Recording): Promise<number[]> {
   const frames = framesOf(video.ordered());
   const brightness = await brightnessOf(frames);

@@ -1,16 +1,16 @@
 /**
  * Pacing: how late packets leave when one core serves many sessions.
  *
- * A stack of its own, whose media-sender is kept to the first core; everything else, the receivers too, to the others. Each
- * session plays a clip that fills its 1.5 Mb/s and has one viewer, which connects directly, completes ICE and DTLS, and from
- * then on reads nothing but RTP headers. Two views of the same packets:
+ * The media-sender is pinned to the first core; everything else, including the receivers, uses the others. Each session
+ * plays a clip that uses its full 1.5 Mb/s and has one viewer, which connects directly, completes ICE and DTLS, and then
+ * reads only RTP headers. The same packets are measured twice:
  *
- * - the media-sender's own histogram: how long after its deadline each sound packet and each frame was sent;
- * - at the receiver: arrival minus RTP time, less the smallest such difference of that track. This has the kernel's and the
- *   receiving process's delays in it, and of a frame only the first packet counts: large frames are spread on purpose.
+ * - by the media-sender's own histogram: how long after its deadline each audio packet and each frame was sent;
+ * - at the receiver: arrival minus RTP time, less the smallest such difference of the track. This includes delays of the
+ *   kernel and the receiving process; of a frame only the first packet counts, because large frames are paced.
  *
- * Limits: with fewer than two cores nothing is kept apart; Node's timers count whole milliseconds, so half a millisecond of
- * lateness is the floor.
+ * Limits: with fewer than two cores nothing is isolated; Node's timers have a resolution of a millisecond, so half a
+ * millisecond of lateness is the minimum.
  */
 
 import { fork } from 'node:child_process';
@@ -26,7 +26,7 @@ import type { SinkCommand, SinkReport } from './sink.ts';
 
 const SINK = fileURLToPath(new URL('./sink.ts', import.meta.url));
 const LATENESS = 'humancast_sender_lateness_seconds';
-/** The first seconds have every session's catching up in them. */
+/** The first seconds contain the start of every session. */
 const SETTLE_MS = 3000;
 
 export async function measurePacing(
@@ -56,7 +56,7 @@ function startSink(cleanup: Cleanup) {
   const child = fork(SINK, { stdio: 'inherit' });
   cleanup.add(() => child.kill());
   const failed = once(child, 'exit').then(() => {
-    throw new Error('the receivers have ended');
+    throw new Error('the receivers ended');
   });
   failed.catch(() => {});
   return {
@@ -109,13 +109,13 @@ function figuresOf(measured: {
     { ...ms, name: 'arrived late, p99', aim: { atMost: 5 }, value: seen.p99 },
     { ...ms, name: 'arrived late, p99.9', aim: { atMost: 15 }, value: seen.p999 },
     { ...ms, name: 'first to last packet of a frame, p99', value: report.frameSpreadMs.p99 },
-    { ...ms, name: "the receivers' own event loop, p99", value: report.loopDelayMs, note: 'part of what they see' },
-    { ...ms, unit: '% of a core', digits: 2, name: 'CPU a session', value: (senderCpu / sessions) * 100 },
+    { ...ms, name: "the receivers' own event loop, p99", value: report.loopDelayMs, note: 'included in arrived late' },
+    { ...ms, unit: '% of a core', digits: 2, name: 'CPU per session', value: (senderCpu / sessions) * 100 },
     {
       ...ms,
       unit: '% of the time',
       digits: 2,
-      name: 'it was ready and had no core',
+      name: 'ready without a core',
       value: senderWaited * 100,
       note: 'other processes of the machine',
     },

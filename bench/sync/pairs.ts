@@ -1,15 +1,15 @@
-/** A flash and the beep that belongs to it. */
+/** A flash and its beep. */
 export interface Pair {
-  /** Of the beep, on whatever clock both were given in. */
+  /** Time of the beep, on the clock of both inputs. */
   readonly atMs: number;
-  /** Flash minus beep: positive when the picture is late. */
+  /** Flash minus beep: positive when the video is late. */
   readonly errorMs: number;
 }
 
-/** They come once a second; further apart than this, they don't belong together. */
+/** Maximum distance of a pair; they come once a second. */
 const MAX_APART_MS = 400;
 
-/** Every beep with the flash next to it; one that has none, at the edges or lost, is left out. */
+/** Pairs every beep with the nearest flash. Beeps without one, at the edges or lost, are left out. */
 export function pairUp(flashesMs: readonly number[], beepsMs: readonly number[]): Pair[] {
   return beepsMs.flatMap((atMs) => {
     const errors = flashesMs.map((flashMs) => flashMs - atMs).toSorted((a, b) => Math.abs(a) - Math.abs(b));

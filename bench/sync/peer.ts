@@ -6,17 +6,17 @@ import { type Cleanup } from '@humancast/testkit';
 import { z } from 'zod';
 
 const SCRIPT = fileURLToPath(new URL('../sync-peer/peer.py', import.meta.url));
-/** Debian's, whose python3-aiortc it needs. */
+/** Debian's Python, which has python3-aiortc. */
 const PYTHON = process.env['PEER_PYTHON'] ?? '/usr/bin/python3';
 const END_TIMEOUT_MS = 5000;
 const messageSchema = z.object({ ready: z.literal(true).optional(), offer: z.string().optional() });
 
-/** The replaced design's process, ready for one viewer. */
+/** The process of the design for comparison, for one viewer. */
 export class Peer {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
 
-  /** Resolves when it has the clip in memory. */
+  /** Resolves when it has loaded the clip. */
   static async start(cleanup: Cleanup, clip: string): Promise<Peer> {
     const peer = new Peer(clip);
     cleanup.add(() => peer.close());

@@ -1,4 +1,7 @@
-/** The picture for the README: flash against beep over time, ours and the replaced design's, and how they are distributed. */
+/**
+ * Draws the plot of the documentation: flash against beep over time, of humancast and the design for comparison, and their
+ * distributions.
+ */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { BrowserContext } from 'playwright-core';
@@ -10,24 +13,24 @@ export interface Series {
   readonly pairs: readonly Pair[];
 }
 
-/** Pixels of the PNG a unit of the drawing, so that it is sharp on today's screens. */
+/** Pixels per unit, for a sharp PNG on high-density screens. */
 const SCALE = 2;
 const WIDTH = 1200;
 const HEIGHT = 470;
 const PLOT = { left: 70, top: 104, right: 850, bottom: 400 };
 const BARS = { left: 905, right: 1165 };
-const COLOURS = ['#1668c7', '#d9730d', '#6e7781'];
+const COLORS = ['#1668c7', '#d9730d', '#6e7781'];
 const INK = { strong: '#1f2328', soft: '#59636e', line: '#d8dee4' };
 const SETTLE_S = 10;
 const MIN_RANGE_MS = 60;
 
 interface Dots {
   readonly name: string;
-  readonly colour: string;
+  readonly color: string;
   readonly dots: readonly { readonly s: number; readonly ms: number }[];
 }
 
-/** Draws it in the browser that is there anyway. @param caption the machine, in one line. */
+/** Renders the plot in the running browser. @param caption the machine, in one line. */
 export async function drawPlot(
   context: BrowserContext,
   path: string,
@@ -45,12 +48,12 @@ export async function drawPlot(
   }
 }
 
-/** Each around its own median: the constant part of the way through Web Audio is not the stream's. */
+/** Centers each series on its median: the constant audio output delay is not the stream's. */
 function around({ name, pairs }: Series, i: number): Dots {
   const settled = pairs.filter(({ atMs }) => atMs >= SETTLE_S * 1000);
   const middle = median(settled.map(({ errorMs }) => errorMs));
   const dots = pairs.map(({ atMs, errorMs }) => ({ s: atMs / 1000, ms: errorMs - middle }));
-  return { name, colour: COLOURS[i % COLOURS.length] ?? INK.strong, dots };
+  return { name, color: COLORS[i % COLORS.length] ?? INK.strong, dots };
 }
 
 function svg(all: readonly Series[], caption: string): string {
@@ -61,7 +64,7 @@ function svg(all: readonly Series[], caption: string): string {
   const x = (s: number) => PLOT.left + (s / lastS) * (PLOT.right - PLOT.left);
   const y = (ms: number) => (PLOT.top + PLOT.bottom) / 2 - (ms / rangeMs) * ((PLOT.bottom - PLOT.top) / 2);
   const parts = [
-    text(PLOT.left, 36, 'Picture against voice, as a browser presents them', { size: 21, weight: 600 }),
+    text(PLOT.left, 36, 'Video minus audio, as a browser presents them', { size: 21, weight: 600 }),
     text(PLOT.left, 60, 'flash minus beep, once a second, through TURN, each around its median; ms', { soft: true }),
     legend(series),
     `<rect x="${x(0)}" y="${PLOT.top}" width="${x(SETTLE_S) - x(0)}" height="${PLOT.bottom - PLOT.top}" fill="#f3f5f7"/>`,
@@ -80,8 +83,8 @@ function svg(all: readonly Series[], caption: string): string {
 function legend(series: readonly Dots[]): string {
   let at = PLOT.left;
   return series
-    .map(({ name, colour }) => {
-      const entry = `<circle cx="${at + 5}" cy="81" r="5" fill="${colour}"/>${text(at + 17, 86, name)}`;
+    .map(({ name, color }) => {
+      const entry = `<circle cx="${at + 5}" cy="81" r="5" fill="${color}"/>${text(at + 17, 86, name)}`;
       at += 45 + name.length * 7.5;
       return entry;
     })
@@ -92,8 +95,8 @@ function grid(y: (ms: number) => number, rangeMs: number): string[] {
   const step = rangeMs > 150 ? 100 : rangeMs > 80 ? 40 : 20;
   const lines: string[] = [];
   for (let ms = -Math.floor(rangeMs / step) * step; ms <= rangeMs; ms += step) {
-    const colour = ms === 0 ? INK.soft : INK.line;
-    lines.push(line(PLOT.left, y(ms), PLOT.right, y(ms), colour), line(BARS.left, y(ms), BARS.right, y(ms), colour));
+    const color = ms === 0 ? INK.soft : INK.line;
+    lines.push(line(PLOT.left, y(ms), PLOT.right, y(ms), color), line(BARS.left, y(ms), BARS.right, y(ms), color));
     const label = ms > 0 ? `+${ms}` : `${ms}`.replace('-', '−');
     lines.push(text(PLOT.left - 10, y(ms) + 4, label, { soft: true, size: 13, anchor: 'end' }));
   }
@@ -111,12 +114,12 @@ function timeAxis(x: (s: number) => number, lastS: number): string[] {
   return labels;
 }
 
-function cloud({ dots, colour }: Dots, x: (s: number) => number, y: (ms: number) => number): string {
+function cloud({ dots, color }: Dots, x: (s: number) => number, y: (ms: number) => number): string {
   const marks = dots.map(({ s, ms }) => `<circle cx="${x(s).toFixed(1)}" cy="${y(ms).toFixed(1)}" r="3.6"/>`);
-  return `<g fill="${colour}" fill-opacity="0.8">${marks.join('')}</g>`;
+  return `<g fill="${color}" fill-opacity="0.8">${marks.join('')}</g>`;
 }
 
-/** Beside each other on the same scales, lying on their side. */
+/** Draws both distributions sideways on the same scales. */
 function histograms(series: readonly Dots[], y: (ms: number) => number, rangeMs: number): string[] {
   const bin = rangeMs / 20;
   const column = (BARS.right - BARS.left) / series.length;
@@ -129,13 +132,13 @@ function histograms(series: readonly Dots[], y: (ms: number) => number, rangeMs:
       const width = (share / most) * (column - 14);
       return `<rect x="${left}" y="${(y(at * bin) - height / 2).toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}"/>`;
     });
-    const { colour = INK.strong, name = '' } = series[i] ?? {};
+    const { color = INK.strong, name = '' } = series[i] ?? {};
     const label = text(left, PLOT.bottom + 20, name, { soft: true, size: 13 });
-    return `<g fill="${colour}" fill-opacity="0.85">${bars.join('')}</g>${label}`;
+    return `<g fill="${color}" fill-opacity="0.85">${bars.join('')}</g>${label}`;
   });
 }
 
-/** Of all dots after settling, by number of the bin. */
+/** Counts the values after settling, by bin. */
 function shares(dots: Dots['dots'], bin: number): Map<number, number> {
   const settled = dots.filter(({ s }) => s >= SETTLE_S);
   const bins = new Map<number, number>();
@@ -146,8 +149,8 @@ function shares(dots: Dots['dots'], bin: number): Map<number, number> {
   return bins;
 }
 
-function line(x1: number, y1: number, x2: number, y2: number, colour: string): string {
-  return `<line x1="${x1}" y1="${y1.toFixed(1)}" x2="${x2}" y2="${y2.toFixed(1)}" stroke="${colour}"/>`;
+function line(x1: number, y1: number, x2: number, y2: number, color: string): string {
+  return `<line x1="${x1}" y1="${y1.toFixed(1)}" x2="${x2}" y2="${y2.toFixed(1)}" stroke="${color}"/>`;
 }
 
 function text(

@@ -4,30 +4,30 @@ import type { Pair } from './pairs.ts';
 /** Flashes and beeps come once a second. */
 const INTERVAL_MS = 1000;
 const NOMINAL_REFRESH_MS = 1000 / 60;
-/** Pages are told times in tenths of a millisecond: the slip from one flash to the next is seen over so many. */
+/** Number of flashes over which the slip is measured, because page clocks have a resolution of 0.1 ms. */
 const SLIP_FLASHES = 60;
-/** Less than this a second is below what can be told from rounding, and below any trend that matters. */
+/** Slip per second below which it is indistinguishable from rounding and irrelevant, ms. */
 const LEAST_SLIP_MS = 0.002;
 
 /**
- * The screen's refreshes, the only instants at which a flash can be presented. Where their period doesn't divide a second
- * exactly (Chromium without a screen counts 16.666 ms), each flash falls a little later into its refresh than the one before,
- * until it skips one: picture against voice as presented is a sawtooth one refresh high, whatever the player does.
+ * The screen's refreshes, the only instants at which a flash can be presented. If their period does not divide a second
+ * exactly (headless Chromium counts 16.666 ms), each flash falls a little later into its refresh than the one before, until
+ * it skips one. The presented video offset is therefore a sawtooth one refresh high, whatever the player does.
  */
 export interface RefreshGrid {
   readonly periodMs: number;
-  /** How far a flash slips against the refreshes from one to the next. */
+  /** Slip of a flash against the refreshes, per flash. */
   readonly slipMs: number;
-  /** Length of a tooth: after so many flashes they fall into the refresh as they did. Infinite where nothing slips. */
+  /** Length of a tooth: number of flashes after which the pattern repeats. Infinite without slip. */
   readonly toothFlashes: number;
 }
 
-/** @param pairs in their order, of flashes that were presented on the grid. */
+/** @param pairs in order, with flashes presented on the grid. */
 export function refreshGridOf(pairs: readonly Pair[]): RefreshGrid {
   const flashes = pairs.map(({ atMs, errorMs }) => atMs + errorMs);
   const spanMs = SLIP_FLASHES * INTERVAL_MS;
   const apart = flashes.slice(SLIP_FLASHES).map((flash, i) => flash - (flashes[i] as number));
-  // Left out are those between which a refresh was skipped, or a flash is missing.
+  // Skips intervals with a skipped refresh or a missing flash.
   const usualMs = mean(apart.filter((ms) => Math.abs(ms - spanMs) < NOMINAL_REFRESH_MS / 2)) / SLIP_FLASHES;
   const slipMs = INTERVAL_MS - usualMs;
   const periodMs = usualMs / Math.round(usualMs / NOMINAL_REFRESH_MS);
@@ -36,9 +36,9 @@ export function refreshGridOf(pairs: readonly Pair[]): RefreshGrid {
 }
 
 /**
- * The trend of picture against voice under the sawtooth: each pair is replaced by the mean of the tooth that begins with it,
- * from which the refreshes have taken the same wherever it begins. Only what drifts is left.
- * @returns ms per ms; `undefined` where the run isn't two teeth long, so that nothing can be told from the refreshes.
+ * Fits the trend of the presented offset without the sawtooth: each pair is replaced by the mean of the tooth that starts
+ * with it, to which the refreshes contribute equally.
+ * @returns ms per ms; `undefined` if the run is shorter than two teeth.
  */
 export function trendOnGrid(pairs: readonly Pair[], { toothFlashes }: RefreshGrid): Line | undefined {
   const tooth = Math.round(toothFlashes);

@@ -1,4 +1,4 @@
-/** The receivers of the pacing figure, in a process of their own: they join, and note when which RTP header came. */
+/** The receivers of the pacing benchmark, in their own process: they join and record the arrival of RTP headers. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ReceivedPacket, Receiver } from '@humancast/testkit';
@@ -7,7 +7,7 @@ import { percentile } from '../lib/stats.ts';
 
 export type SinkCommand =
   | { connect: { signalingUrl: string; session: string; token: string }[] }
-  /** For so many seconds. */
+  /** Duration, s. */
   | { measure: number }
   | { report: true };
 
@@ -17,7 +17,7 @@ interface Percentiles {
   readonly p999: number;
 }
 
-/** The answer to every command; of what was measured so far. */
+/** The answer to every command: the measurements so far. */
 export interface SinkReport {
   readonly packets: number;
   readonly lost: number;
@@ -74,7 +74,7 @@ function newListener() {
       if (measuring) own[packet.track].addPacket(packet);
     },
     closed(reason: string) {
-      console.error(`receivers: one was cut off: ${reason}`);
+      console.error(`receivers: connection closed: ${reason}`);
       process.exit(1);
     },
   };
@@ -89,7 +89,7 @@ function report(): SinkReport {
     lost: tracks.reduce((sum, { packets }) => sum + missing(packets), 0),
     latenessMs: percentiles(late),
     frameSpreadMs: percentiles(spreads),
-    // What it counts has its own interval in it.
+    // The measured delay includes the timer's own interval.
     loopDelayMs: loop.percentile(99) / 1e6 - LOOP_RESOLUTION_MS,
   };
 }
@@ -100,7 +100,7 @@ interface Arrival {
   readonly lastMs: number;
 }
 
-/** One for each timestamp: a frame, or a packet of sound. The first one may have begun before we looked. */
+/** One entry per timestamp: a frame or an audio packet. The first may have started before the measurement. */
 function framesOf(packets: readonly RecordedPacket[]): Arrival[] {
   const frames = new Map<number, { ticks: number; firstMs: number; lastMs: number }>();
   for (const { ticks, arrivedMs } of packets) {

@@ -1,30 +1,30 @@
 /// <reference lib="dom" />
 /**
- * The page of the Chromium figures: joins with the product's client (or plain, for the peer it is compared with), and
- * measures what is shown and heard, in the browser itself.
+ * The page of the Chromium benchmark: joins with the product's client (or plainly, for the design for comparison), and
+ * measures presented video and audio in the browser.
  */
 import { connect, type Session } from '@humancast/client';
 import { watchPeers } from '../lib/page/watch-peers.ts';
+import { AudioWatch } from './audio-watch.ts';
 import { FlashWatch } from './flash-watch.ts';
-import { SoundWatch } from './sound-watch.ts';
 
 interface SkewSample {
   /** `performance.now()`. */
   readonly atMs: number;
-  /** Picture minus voice as the browser estimates its own playout, ms: positive when the picture is late. */
+  /** Video minus audio by the browser's playout estimates, ms: positive when the video is late. */
   readonly skewMs: number;
   readonly jitterBufferTargetMs: { readonly audio: number | null; readonly video: number | null };
 }
 
 export interface Measurement {
-  /** When the connection was asked for, and when its first frame was presented. */
+  /** Time of the connection request, and of the first presented frame. */
   readonly startedMs: number;
   readonly firstFrameMs: number | undefined;
-  /** Of each flash, when its first frame was due on the screen. */
+  /** Expected display time of each flash's first frame. */
   readonly flashesMs: number[];
-  /** Flashes whose first frame this page may have missed; not among {@link flashesMs}. */
+  /** Flashes whose first frame the page may have missed; not in {@link flashesMs}. */
   readonly flashesUnseen: number;
-  /** Of each beep, when its first sample was due at the output. */
+  /** Output time of each beep's first sample. */
   readonly beepsMs: number[];
   readonly skew: SkewSample[];
   readonly video: Readonly<Record<string, number>>;
@@ -32,16 +32,16 @@ export interface Measurement {
 }
 
 interface ViewerBench {
-  /** Joins a session with the product's client. @param trim whether it may trim. */
+  /** Joins a session with the product's client. @param trim whether to trim. */
   joinSession(options: { url: string; session: string; token: string; trim: boolean }): Promise<void>;
-  /** Joins the peer that is compared with, plainly. */
+  /** Joins the design for comparison without the client. */
   joinPeer(options: { iceServers: RTCIceServer[] }): Promise<void>;
   measurement(): Promise<Measurement>;
 }
 
 declare global {
   var bench: ViewerBench;
-  /** The signalling of the peer that is compared with. */
+  /** Signaling URL of the design for comparison. */
   function peerOffer(): Promise<string>;
   function peerAnswer(sdp: string): Promise<void>;
 }
@@ -54,12 +54,12 @@ const flashes = new FlashWatch(video);
 const skew: SkewSample[] = [];
 let startedMs = 0;
 let peer: RTCPeerConnection | undefined;
-let sound: SoundWatch | undefined;
+let audioWatch: AudioWatch | undefined;
 let session: Session | undefined;
 
 globalThis.bench = {
   async joinSession({ url, session: id, token, trim }) {
-    // Without this, the client plays as in a browser that has no such thing.
+    // Makes the client run as in a browser without that feature.
     if (!trim) Reflect.deleteProperty(RTCRtpReceiver.prototype, 'jitterBufferTarget');
     watchPeers((connection) => {
       peer = connection;
@@ -68,7 +68,7 @@ globalThis.bench = {
     session = connect({ url, session: id, token, video, onError: ({ code }) => console.error(code) });
     await playing();
     await session.unmute();
-    sound = SoundWatch.open(video.srcObject as MediaStream);
+    audioWatch = AudioWatch.open(video.srcObject as MediaStream);
   },
 
   async joinPeer({ iceServers }) {
@@ -84,19 +84,19 @@ globalThis.bench = {
     await peerAnswer(connection.localDescription?.sdp ?? '');
     void video.play();
     await playing();
-    sound = SoundWatch.open(stream);
+    audioWatch = AudioWatch.open(stream);
   },
 
   async measurement() {
-    const { audio, video: picture } = await inbound();
+    const { audio, video } = await inbound();
     return {
       startedMs,
       firstFrameMs: flashes.firstFrameMs,
       flashesMs: flashes.flashesMs,
       flashesUnseen: flashes.unseen,
-      beepsMs: sound?.beepsMs() ?? [],
+      beepsMs: audioWatch?.beepsMs() ?? [],
       skew,
-      video: numbersOf(picture),
+      video: numbersOf(video),
       audio: numbersOf(audio),
     };
   },
@@ -135,20 +135,20 @@ async function inbound(): Promise<{ audio: Row; video: Row }> {
 }
 
 /**
- * Both estimates say which of the sender's NTP instants is being played "now", and each was taken at its row's own
- * timestamp (webrtc-stats §8.2); the difference of the two timestamps is taken out.
+ * Computes video minus audio from both estimates. Each is the sender's NTP time being played at its row's own timestamp
+ * (webrtc-stats §8.2), so the difference of the two timestamps is subtracted.
  */
 async function sampleSkew(): Promise<void> {
-  const { audio, video: picture } = await inbound();
-  const [heard, seen] = [audio['estimatedPlayoutTimestamp'], picture['estimatedPlayoutTimestamp']];
-  const [heardAt, seenAt] = [audio['timestamp'], picture['timestamp']];
-  if (typeof heard !== 'number' || typeof seen !== 'number' || heard === 0 || seen === 0) return;
-  const apart = typeof heardAt === 'number' && typeof seenAt === 'number' ? heardAt - seenAt : 0;
+  const { audio, video } = await inbound();
+  const [audioNtp, videoNtp] = [audio['estimatedPlayoutTimestamp'], video['estimatedPlayoutTimestamp']];
+  const [audioAt, videoAt] = [audio['timestamp'], video['timestamp']];
+  if (typeof audioNtp !== 'number' || typeof videoNtp !== 'number' || audioNtp === 0 || videoNtp === 0) return;
+  const apart = typeof audioAt === 'number' && typeof videoAt === 'number' ? audioAt - videoAt : 0;
   const targetOf = (kind: string) =>
     peer?.getReceivers().find(({ track }) => track.kind === kind)?.jitterBufferTarget ?? null;
   skew.push({
     atMs: performance.now(),
-    skewMs: heard - (seen + apart),
+    skewMs: audioNtp - (videoNtp + apart),
     jitterBufferTargetMs: { audio: targetOf('audio'), video: targetOf('video') },
   });
 }

@@ -1,24 +1,24 @@
 /**
  * Lip-sync on the wire: what was sent, as any receiver may read it.
  *
- * A receiver without a browser (ICE, DTLS, SRTP and RTCP by werift) joins through coturn and records every packet and every
- * sender report. Afterwards RTP timestamps become NTP times by the nearest report of their own track (RFC 3550 §6.4.1), VP8
- * is decoded by ffmpeg and Opus by libopus, and each second's first white frame is set against the first sample of its beep.
- * Arrival times play no part in that figure, so a busy machine can't spoil it.
+ * A headless receiver (ICE, DTLS, SRTP and RTCP by werift) joins through coturn and records every packet and sender report.
+ * RTP timestamps are then mapped to NTP time by the nearest report of their own track (RFC 3550 §6.4.1), VP8 is decoded by
+ * ffmpeg and Opus by libopus, and each second's first white frame is compared with the first sample of its beep. Arrival
+ * times are not used, so a busy machine does not affect the figure.
  *
- * Limits: the clip's sound is stored at 24 kHz and encoded with loss, which blurs an onset by about a tenth of a millisecond;
- * 90 kHz video ticks round by 6 µs.
+ * Limits: the clip's audio is stored at 24 kHz and encoded with loss, which blurs an onset by about a tenth of a
+ * millisecond; 90 kHz video ticks round by 6 µs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Receiver, SYNC_TONE_HZ } from '@humancast/testkit';
+import { AudioTrackDecoder } from '../lib/audio.ts';
 import type { Figure } from '../lib/figures.ts';
 import { OnsetDetector } from '../lib/onset.ts';
-import { brightnessOf, framesOf } from '../lib/picture.ts';
 import { Recording, type TrackRecording } from '../lib/recording.ts';
 import { ntpDeltaMs, RtpClock } from '../lib/rtp-clock.ts';
 import type { Scene } from '../lib/scene.ts';
-import { SoundDecoder } from '../lib/sound.ts';
 import { mean, percentile } from '../lib/stats.ts';
+import { brightnessOf, framesOf } from '../lib/video.ts';
 import { type Pair, pairUp } from './pairs.ts';
 
 export interface WireResult {
@@ -40,16 +40,17 @@ export async function measureWire({ stack, producer }: Scene, avatar: string, se
     listener: recording.listener,
   });
   await sleep((seconds + 1) * 1000);
-  if (recording.closedReason !== undefined) throw new Error(`the receiver was cut off: ${recording.closedReason}`);
+  if (recording.closedReason !== undefined)
+    throw new Error(`the receiver's connection closed: ${recording.closedReason}`);
   receiver.close();
   await producer.endSession(session.id);
   return evaluateWire(recording);
 }
 
-/** Of a recording with a flash and a beep each second. */
+/** @returns the pairs of a recording with a flash and a beep each second. */
 export async function evaluateWire({ audio, video }: Recording): Promise<WireResult> {
   const origin = audio.reports[0]?.ntp;
-  if (origin === undefined) throw new Error('no sender report has come');
+  if (origin === undefined) throw new Error('no sender report was received');
   const flashes = await flashTicks(video);
   const onsets = beepTicks(audio);
   const [audioClock, videoClock] = [clockOf(audio), clockOf(video)];
@@ -64,20 +65,20 @@ export async function evaluateWire({ audio, video }: Recording): Promise<WireRes
     figures: [
       {
         ...ms,
-        name: 'flash against beep, worst',
+        name: 'flash minus beep, worst',
         aim: { atMost: 1 },
         value: Math.max(...errors),
         note: `${pairs.length} pairs`,
       },
-      { ...ms, name: 'flash against beep, p95', value: percentile(errors, 0.95) },
+      { ...ms, name: 'flash minus beep, p95', value: percentile(errors, 0.95) },
       { ...ms, name: 'flash minus beep, mean', value: mean(pairs.map(({ errorMs }) => errorMs)) },
-      { ...ms, name: 'first report after first packet, sound', aim: { atMost: 100 }, value: firstReportMs(audio) },
-      { ...ms, name: 'first report after first packet, picture', aim: { atMost: 100 }, value: firstReportMs(video) },
+      { ...ms, name: 'first report after first packet, audio', aim: { atMost: 100 }, value: firstReportMs(audio) },
+      { ...ms, name: 'first report after first packet, video', aim: { atMost: 100 }, value: firstReportMs(video) },
       {
         ...ms,
-        name: 'reports against the first one, worst',
+        name: 'reports relative to the first, worst',
         value: Math.max(clockErrorMs(audio), clockErrorMs(video)),
-        note: 'NTP against RTP',
+        note: 'NTP minus RTP',
       },
       { ...ms, digits: 0, name: 'between reports, longest', value: longestIntervalMs(audio) },
       {
@@ -92,7 +93,7 @@ export async function evaluateWire({ audio, video }: Recording): Promise<WireRes
         group: GROUP,
         unit: 'packets',
         digits: 0,
-        name: 'sound not 20 ms after the one before',
+        name: 'audio packets not 20 ms apart',
         aim: { atMost: 0 },
         value: soundJumps(audio),
       },
@@ -100,7 +101,7 @@ export async function evaluateWire({ audio, video }: Recording): Promise<WireRes
   };
 }
 
-/** Of the first frame of each flash. */
+/** @returns the times of each flash's first frame. */
 async function flashTicks(video: TrackRecording): Promise<number[]> {
   const frames = framesOf(video.ordered());
   const brightness = await brightnessOf(frames);
@@ -110,7 +111,7 @@ async function flashTicks(video: TrackRecording): Promise<number[]> {
 }
 
 function beepTicks(audio: TrackRecording): number[] {
-  const decoder = new SoundDecoder();
+  const decoder = new AudioTrackDecoder();
   const detector = new OnsetDetector({ sampleRate: audio.rate, toneHz: SYNC_TONE_HZ });
   return audio.ordered().flatMap(({ ticks, payload }) => detector.push(ticks, decoder.decode(payload)));
 }
@@ -125,7 +126,7 @@ function firstReportMs({ packets, reports }: TrackRecording): number {
   return (reports[0]?.arrivedMs ?? Number.NaN) - (packets[0]?.arrivedMs ?? Number.NaN);
 }
 
-/** By how much a later report contradicts the first one. */
+/** @returns the largest contradiction of a later report to the first one, ms. */
 function clockErrorMs(track: TrackRecording): number {
   const [first] = track.reports;
   if (!first) return Number.NaN;

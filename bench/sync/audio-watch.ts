@@ -3,44 +3,47 @@ import { OnsetDetector } from '../lib/onset.ts';
 import { fitLine, median, type Point } from '../lib/stats.ts';
 
 const TONE_HZ = 1000;
-/** The clocks are compared over so much time on both sides of a beep. */
+/** Time on both sides of a beep over which the clocks are compared. */
 const MAP_WINDOW_S = 5;
-/** Pieces of 10 ms; so long may the page be busy without losing one. */
+/** Time for which the page may be busy without losing a 10 ms chunk. */
 const BUFFERED_PIECES = 1000;
 const PIECES_FOR_OFFSET = 200;
 
-/** Chromium has it, TypeScript's library doesn't (https://w3c.github.io/mediacapture-transform/, there for workers only). */
+/**
+ * Supported by Chromium, missing in TypeScript's library (https://w3c.github.io/mediacapture-transform/, which defines it
+ * for workers).
+ */
 declare class MediaStreamTrackProcessor {
   constructor(init: { track: MediaStreamTrack; maxBufferSize: number });
   readonly readable: ReadableStream<AudioData>;
 }
 
 /**
- * Hears the beeps of a stream, in the samples that the browser's output takes out of its jitter buffer. Samples are counted, so the
- * output's clock is known exactly; which `performance` time it stood for when is a line fitted through the pieces' own
- * times around each beep, for the output takes them in bursts.
+ * Detects the beeps of a stream in the samples that the browser's output takes from its jitter buffer. Counting samples
+ * gives the output's clock exactly; a line fitted through the chunks' own times around each beep maps it to `performance`
+ * time, because the output takes chunks in bursts.
  *
- * Web Audio would not do: between the stream and its graph is a buffer that drops or repeats a block whenever the two run
- * past each other, and each time what is heard there moves by 10 ms against what is played.
+ * Web Audio is unsuitable: the buffer between the stream and its graph drops or repeats a block whenever the two drift past
+ * each other, which shifts the result by 10 ms each time.
  *
- * From there to a loudspeaker is a delay that is not known and is constant: what is measured so is good for spread and drift, not for
- * the absolute offset between picture and voice.
+ * The delay from there to a loudspeaker is unknown and constant, so the result is valid for spread and drift, not for the
+ * absolute offset between video and audio.
  */
-export class SoundWatch {
+export class AudioWatch {
   #detector: OnsetDetector | undefined;
   #sampleRate = 0;
   #frames = 0;
-  /** Of the output's clock, s. */
+  /** Time on the output's clock, s. */
   readonly #onsets: number[] = [];
-  /** The output's clock, s → the piece's own time, ms. */
+  /** Maps the output's clock, s, to the chunk's own time, ms. */
   readonly #map: Point[] = [];
-  /** What a piece's own time lacks of `performance` time when it arrives, ms. */
+  /** Offset of a chunk's own time from `performance` time at its arrival, ms. */
   readonly #offsets: number[] = [];
 
-  static open(stream: MediaStream): SoundWatch {
+  static open(stream: MediaStream): AudioWatch {
     const [track] = stream.getAudioTracks();
-    if (!track) throw new Error('the stream has no sound');
-    const watch = new SoundWatch();
+    if (!track) throw new Error('the stream has no audio');
+    const watch = new AudioWatch();
     void watch.#listen(new MediaStreamTrackProcessor({ track, maxBufferSize: BUFFERED_PIECES }).readable);
     return watch;
   }
@@ -63,7 +66,7 @@ export class SoundWatch {
   #measure(piece: AudioData): void {
     const { sampleRate, numberOfFrames, timestamp } = piece;
     if (sampleRate !== this.#sampleRate) {
-      // Only at the start, before the first packet says what it will be.
+      // The format is unknown before the first packet.
       this.#detector = new OnsetDetector({ sampleRate, toneHz: TONE_HZ });
       this.#sampleRate = sampleRate;
       this.#frames = 0;

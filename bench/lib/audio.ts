@@ -3,7 +3,7 @@ import { Decoder } from '@evan/opus';
 const RATE = 48_000;
 
 /** Decodes Opus to samples from −1 to 1 at 48 kHz. Needs one instance per stream, because decoding is stateful. */
-export class SoundDecoder {
+export class AudioTrackDecoder {
   readonly #decoder = new Decoder({ channels: 1, sample_rate: RATE });
 
   decode(packet: Buffer): Float32Array {
