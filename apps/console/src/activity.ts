@@ -64,6 +64,8 @@ function entryOf(event: SessionEvent): LogEntry | undefined {
       return { id, atMs, text: 'A viewer connected' };
     case 'viewer.disconnected':
       return { id, atMs, text: 'A viewer disconnected' };
+    case 'viewer.rung':
+      return { id, atMs, text: `A viewer is sent rendition ${event.rung + 1} of ${event.rungs}` };
     case 'playback.held':
       return { id, atMs, segment: event.segment, text: `waited ${pause(event.heldMs)} for late media` };
     default:

@@ -117,3 +117,8 @@ export function stateWords(state: SessionState, waitingPosition: number | undefi
       return 'Not connected';
   }
 }
+
+/** Formats a bitrate in Mb/s. */
+export function megabits(bps: number | undefined): string {
+  return bps === undefined ? '–' : (bps / 1e6).toFixed(1);
+}

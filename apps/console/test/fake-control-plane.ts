@@ -97,10 +97,13 @@ export class FakeControlPlane {
       roundTripMs: 18,
       packetsReceived: 99,
       packetsLost: 1,
+      bytesReceived: 60_000,
+      concealedSamples: 960,
     };
+    const sending = { rung: 1, rungs: 3, estimateBps: 700_000 };
     json(200, {
       ...summary,
-      viewers: [{ viewer: 'vw_watching0001', joinedAtMs: Date.now() - 60_000, whep: false, report }],
+      viewers: [{ viewer: 'vw_watching0001', joinedAtMs: Date.now() - 60_000, whep: false, sending, report }],
       queue: this.speaking ? [{ seq: 1, segment: this.speaking }] : [],
       live: true,
       playhead: { segment: this.speaking ?? 'seg_idle0001', role: this.speaking ? 'speech' : 'idle', positionMs: 1200 },

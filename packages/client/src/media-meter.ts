@@ -177,7 +177,7 @@ export class MediaMeter {
       this.#listener.stats(statsBetween(before, snapshot, this.#sync));
     }
     if (this.#closed) return;
-    const report = reportBetween(this.#reported, snapshot, this.#sync.trimMs, this.#firstFrameMs);
+    const report = reportBetween(this.#reported, snapshot, this.#sync, this.#firstFrameMs);
     if (!this.#listener.report(report)) return;
     this.#reported = snapshot;
     this.#firstFrameMs = undefined;

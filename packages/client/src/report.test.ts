@@ -68,10 +68,14 @@ describe('skewMsOf()', () => {
 describe('reportBetween()', () => {
   it('fills every field with what happened since the last report', () => {
     const now = chromium(3, { audio: 4_000_000_003, video: 4_000_000_000 });
-    const report = reportBetween(chromium(2), now, { audio: 0, video: 12 }, 240);
+    const report = reportBetween(chromium(2), now, { trimMs: { audio: 0, video: 12 }, repairMs: 90 }, 240);
     expect(reportSchema.parse(report)).toEqual({
       skewMs: 3,
       trimMs: { audio: 0, video: 12 },
+      repairMs: 90,
+      width: 1280,
+      height: 720,
+      bytesReceived: 184_000,
       jitterBufferMs: { audio: expect.closeTo(40), video: expect.closeTo(10) },
       freezes: 1,
       freezeMs: expect.closeTo(200),
@@ -87,7 +91,7 @@ describe('reportBetween()', () => {
   });
 
   it('is accepted by the server from the first second to a day without one', () => {
-    const trim = { audio: 0, video: 0 };
+    const trim = { trimMs: { audio: 0, video: 0 }, repairMs: 0 };
     expect(() => reportSchema.parse(reportBetween(NOTHING_YET, NOTHING_YET, trim, undefined))).not.toThrow();
     expect(() => reportSchema.parse(reportBetween(NOTHING_YET, chromium(1), trim, 5e6))).not.toThrow();
     const day = reportBetween(chromium(1), chromium(86_400, { audio: 9e12, video: 1 }), trim, undefined);
@@ -96,7 +100,7 @@ describe('reportBetween()', () => {
 
   it('accepts a browser that reports nothing of a track', () => {
     const bare = readReceiverStats(new Map<string, object>([['V', { type: 'inbound-rtp', kind: 'video' }]]));
-    const report = reportBetween(bare, bare, { audio: 0, video: 0 }, undefined);
+    const report = reportBetween(bare, bare, { trimMs: { audio: 0, video: 0 }, repairMs: 0 }, undefined);
     expect(reportSchema.parse(report)).not.toHaveProperty('jitterBufferMs');
     expect(meanDelayMs('jitterBufferTargetDelay', bare.video, bare.video)).toBeUndefined();
   });

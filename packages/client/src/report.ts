@@ -51,7 +51,7 @@ export function statsBetween(
 export function reportBetween(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,
-  trimMs: TrackPair<number>,
+  { trimMs, repairMs }: Pick<ClientStats, 'trimMs' | 'repairMs'>,
   firstFrameMs: number | undefined,
 ): ViewerReport {
   const skewMs = skewMsOf(now);
@@ -60,6 +60,8 @@ export function reportBetween(
   const frozenS = delta(before.video?.totalFreezesDuration, video?.totalFreezesDuration);
   return {
     trimMs: mapPair(trimMs, (ms) => within(ms, 2000)),
+    repairMs: within(repairMs, 2000),
+    bytesReceived: whole(sum(before, now, 'bytesReceived'), 1_000_000_000),
     packetsReceived: whole(sum(before, now, 'packetsReceived'), 1_000_000),
     packetsLost: whole(sum(before, now, 'packetsLost'), 1_000_000, -1_000_000),
     ...(skewMs !== undefined && { skewMs: within(skewMs, 10_000) }),
@@ -72,6 +74,8 @@ export function reportBetween(
       freezeMs: within(frozenS * 1000, 3_600_000),
       framesDecoded: whole(delta(before.video?.framesDecoded, video.framesDecoded), 10_000),
       framesDropped: whole(delta(before.video?.framesDropped, video.framesDropped), 10_000),
+      width: whole(video.width, 16_384),
+      height: whole(video.height, 16_384),
     }),
     ...(now.roundTrip !== undefined && { roundTripMs: within(now.roundTrip * 1000, 60_000) }),
     ...(firstFrameMs !== undefined && { firstFrameMs: within(firstFrameMs, 600_000) }),

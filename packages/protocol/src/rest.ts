@@ -60,11 +60,18 @@ export const queuedSegmentSchema = z.object({
 });
 export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
 
+export const sendingSchema = z.object({
+  rung: z.int().min(0).describe('Rendition that is sent: its place in the ladder of its codec, 0 is the largest'),
+  rungs: z.int().min(1).describe('Renditions in that ladder'),
+  estimateBps: z.number().describe("Estimated bandwidth of the viewer's path, bits per second"),
+});
+
 export const viewerStateSchema = z.object({
   viewer: z.string().describe('Id of the viewer'),
   attempt: z.int().describe('How many connections the viewer has asked for'),
   joinedAtMs: timestampMs('When the viewer joined'),
   whep: z.boolean().describe('Whether the viewer came by WHEP'),
+  sending: sendingSchema.optional().describe('What the viewer is sent; missing unless `live` and connected'),
   report: z
     .object({ ...reportSchema.shape, atMs: timestampMs('When the report arrived') })
     .optional()

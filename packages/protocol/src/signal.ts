@@ -41,9 +41,15 @@ export const reportSchema = z.object({
   freezeMs: millis(3_600_000).optional(),
   framesDecoded: z.int().min(0).max(10_000).optional(),
   framesDropped: z.int().min(0).max(10_000).optional(),
+  /** Size of the decoded video. */
+  width: z.int().min(0).max(16_384).optional(),
+  height: z.int().min(0).max(16_384).optional(),
+  bytesReceived: z.int().min(0).max(1_000_000_000).optional(),
   packetsReceived: z.int().min(0).max(1_000_000).optional(),
   packetsLost: z.int().min(-1_000_000).max(1_000_000).optional(),
   concealedSamples: z.int().min(0).max(10_000_000).optional(),
+  /** Delay of both tracks so that lost packets are repaired in time, ms. */
+  repairMs: millis(2000).optional(),
   roundTripMs: millis(60_000).optional(),
   /** From calling connect to the first decoded frame; sent once. */
   firstFrameMs: millis(600_000).optional(),

@@ -1,4 +1,5 @@
 import type { ViewerState } from '@humancast/protocol';
+import { megabits } from '../words.js';
 import { signed, since, whole } from './words.js';
 
 /** Shows the latest playback report of each viewer. */
@@ -13,6 +14,12 @@ export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
           <tr>
             <th scope="col">Viewer</th>
             <th scope="col">Skew</th>
+            <th scope="col" title="Rendition that is sent, 1 is the largest">
+              Rung
+            </th>
+            <th scope="col" title="Bandwidth of the viewer's path, estimated / received">
+              Rate
+            </th>
             <th scope="col" title="Delay added to audio / video">
               Trim
             </th>
@@ -23,6 +30,9 @@ export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
             <th scope="col">Loss</th>
             <th scope="col">Frames</th>
             <th scope="col">Frozen</th>
+            <th scope="col" title="Lost audio that was concealed">
+              Concealed
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -35,7 +45,7 @@ export function ViewersTable({ viewers }: { viewers: readonly ViewerState[] }) {
   );
 }
 
-function ViewerRow({ viewer, whep, joinedAtMs, report }: ViewerState) {
+function ViewerRow({ viewer, whep, joinedAtMs, sending, report }: ViewerState) {
   return (
     <tr>
       <th scope="row">
@@ -46,14 +56,23 @@ function ViewerRow({ viewer, whep, joinedAtMs, report }: ViewerState) {
         </span>
       </th>
       <td>{signed(report?.skewMs)} ms</td>
+      <td>{sending ? `${sending.rung + 1} of ${sending.rungs}` : '–'}</td>
+      <td>
+        {megabits(sending?.estimateBps)} / {megabits(times(report?.bytesReceived, 8))} Mb/s
+      </td>
       <td>{pair(report?.trimMs)} ms</td>
       <td>{pair(report?.jitterBufferMs)} ms</td>
       <td>{whole(report?.roundTripMs)} ms</td>
       <td>{lossOf(report)}</td>
       <td>{whole(report?.framesDecoded)}/s</td>
       <td>{whole(report?.freezeMs)} ms</td>
+      <td>{whole(times(report?.concealedSamples, 1 / 48))} ms</td>
     </tr>
   );
+}
+
+function times(value: number | undefined, factor: number): number | undefined {
+  return value === undefined ? undefined : value * factor;
 }
 
 function pair(ms: { audio: number; video: number } | undefined): string {

@@ -1,4 +1,5 @@
 import type { ClientStats } from '@humancast/client';
+import { megabits } from '../words.js';
 import { Sparkline } from './sparkline.js';
 
 interface FiguresProps {
@@ -23,8 +24,15 @@ export function Figures({ stats, skewHistory, session }: FiguresProps) {
       </div>
       <dl>
         <Figure name="Frames" value={whole(stats?.fps)} unit="fps" />
+        <Figure name="Video" value={stats?.height ? `${stats.width}×${stats.height}` : '–'} unit="" />
+        <Figure name="Rate" value={megabits(stats?.bitrateBps)} unit="Mb/s" />
         <Figure name="Round trip" value={whole(stats?.roundTripMs)} unit="ms" />
-        <Figure name="Buffer" value={buffers(stats)} unit="ms" title="Jitter buffer of audio / video" />
+        <Figure
+          name="Buffer"
+          value={buffers(stats)}
+          unit="ms"
+          title={`Jitter buffer of audio / video, with ${whole(stats?.repairMs)} ms to repair losses`}
+        />
         <Figure name="Loss" value={stats ? (stats.loss * 100).toFixed(1) : '–'} unit="%" />
       </dl>
       {session && (

@@ -1,4 +1,4 @@
-import { codecSchema, connectionIdSchema, idSchema, reportSchema, sdpSchema } from '@humancast/protocol';
+import { codecSchema, connectionIdSchema, idSchema, reportSchema, sdpSchema, sendingSchema } from '@humancast/protocol';
 import { z } from 'zod';
 
 const session = idSchema;
@@ -51,6 +51,8 @@ const inspectionSchema = z.object({
   underruns: z.int(),
   /** Latest report of each viewer, with its time. */
   reports: z.array(z.object({ viewer, atMs: z.number(), report: reportSchema })).optional(),
+  /** What each connected viewer is sent. */
+  sending: z.array(z.object({ viewer, ...sendingSchema.shape })).optional(),
 });
 export type Inspection = z.infer<typeof inspectionSchema>;
 

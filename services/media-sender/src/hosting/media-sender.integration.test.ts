@@ -967,7 +967,12 @@ describe('MediaSender', () => {
     const inspected = viewer.received.find((message) => message.type === 'session.inspected');
     expect(inspected).toMatchObject({
       request: 'r1',
-      inspection: { playhead: { role: 'idle' }, held: false, underruns: 0 },
+      inspection: {
+        playhead: { role: 'idle' },
+        held: false,
+        underruns: 0,
+        sending: [{ viewer: viewer.viewer, rung: 0, rungs: 1 }],
+      },
     });
     expect(inspected?.inspection.nextCut?.inMs).toBeLessThan(100);
   });

@@ -28,6 +28,7 @@ import { type Sending, SessionPlayer, type SessionPlayerOptions } from '../playo
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
 import { type OfferedVideo, offeredVideo } from './offered-video.js';
+import { RungWatch } from './rung-watch.js';
 import { SessionJournal } from './session-journal.js';
 import { SpeechQueue, untilAnswered } from './speech-queue.js';
 import { SpeechTraces } from './speech-traces.js';
@@ -117,6 +118,7 @@ export class SessionWorker {
   /** Codecs to read of each segment. */
   readonly #codecs: Set<Codec>;
   readonly #demand = new RenditionDemand();
+  readonly #rungWatch = new RungWatch();
   /** Codec by connection. */
   readonly #watching = new Map<string, Codec>();
   #codecsChangedAtMs = 0;
@@ -395,6 +397,10 @@ export class SessionWorker {
       prefetchedMs: playhead ? samplesToMs(playhead.clip.readySamples(playhead.positionSamples)) : 0,
       underruns: this.#player.underruns,
       reports: this.#viewers.reports(),
+      sending: [...this.sending()].flatMap(([connection, sending]) => {
+        const viewer = this.#viewers.viewerOf(connection);
+        return viewer === undefined ? [] : [{ viewer, ...sending }];
+      }),
     };
   }
 
@@ -591,8 +597,16 @@ export class SessionWorker {
     for (const codec of this.#codecs) if (!watched.has(codec)) this.#codecs.delete(codec);
   }
 
+  #emitRungs(): void {
+    for (const [connection, { rung, rungs }] of this.#rungWatch.changes(this.sending(), this.#services.nowMs())) {
+      const viewer = this.#viewers.viewerOf(connection);
+      if (viewer !== undefined) this.#journal.emit({ type: 'viewer.rung', viewer, rung, rungs });
+    }
+  }
+
   #savePlayhead(): void {
     this.#dropCodecs();
+    this.#emitRungs();
     const playhead = this.playhead();
     if (playhead) this.#journal.savePlayhead(playhead);
   }

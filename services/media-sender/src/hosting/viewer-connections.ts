@@ -144,6 +144,12 @@ export class ViewerConnections {
     if (known) known.report = { atMs, report };
   }
 
+  /** @returns the viewer that a connection is of. */
+  viewerOf(connection: string): string | undefined {
+    for (const [id, { connections }] of this.#viewers) if (connections.has(connection)) return id;
+    return undefined;
+  }
+
   reports(): { viewer: string; atMs: number; report: ViewerReport }[] {
     return [...this.#viewers.values()].flatMap(({ record, report }) =>
       report ? [{ viewer: record.viewer, ...report }] : [],

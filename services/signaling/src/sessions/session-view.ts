@@ -66,11 +66,13 @@ function summaryOf({ id, avatar, state, host, epoch, createdAtMs, demo, owner }:
 function viewerOf(record: ViewerRecord, inspection: Inspection | undefined): ViewerState {
   const { viewer, attempt, joinedAtMs, offer } = record;
   const reported = inspection?.reports?.find((report) => report.viewer === viewer);
+  const sending = inspection?.sending?.find((sent) => sent.viewer === viewer);
   return {
     viewer,
     attempt,
     joinedAtMs,
     whep: offer !== undefined,
+    ...(sending && { sending: { rung: sending.rung, rungs: sending.rungs, estimateBps: sending.estimateBps } }),
     ...(reported && { report: { atMs: reported.atMs, ...reported.report } }),
   };
 }

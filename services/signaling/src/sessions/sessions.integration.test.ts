@@ -285,6 +285,7 @@ describe('REST API of sessions', () => {
                 held: false,
                 prefetchedMs: 2000,
                 underruns: 0,
+                sending: [{ viewer: session.viewer.id, rung: 1, rungs: 3, estimateBps: 700_000 }],
               },
             }),
           ),
@@ -297,7 +298,14 @@ describe('REST API of sessions', () => {
         live: true,
         playhead: { segment, role: 'speech', positionMs: 420, frame: 12 },
         nextCut: { frame: 13 },
-        viewers: [{ viewer: session.viewer.id, attempt: 1, whep: false }],
+        viewers: [
+          {
+            viewer: session.viewer.id,
+            attempt: 1,
+            whep: false,
+            sending: { rung: 1, rungs: 3, estimateBps: 700_000 },
+          },
+        ],
       });
       session.viewer.ws.close();
     });

@@ -1,0 +1,22 @@
+import type { Sending } from '../playout/session-player.js';
+
+const INTERVAL_MS = 5000;
+
+/** Notices, at a bounded rate, that viewers are sent another rendition than before. */
+export class RungWatch {
+  readonly #known = new Map<string, { rung: number; atMs: number }>();
+
+  /**
+   * @returns the connections whose rung differs from the one returned last, each at most once in 5 s. Until then a connection
+   * counts as being on rung 0.
+   */
+  changes(sending: ReadonlyMap<string, Sending>, nowMs: number): [connection: string, sending: Sending][] {
+    for (const connection of this.#known.keys()) if (!sending.has(connection)) this.#known.delete(connection);
+    return [...sending].filter(([connection, { rung }]) => {
+      const known = this.#known.get(connection) ?? { rung: 0, atMs: nowMs };
+      const hasChanged = rung !== known.rung && nowMs - known.atMs >= INTERVAL_MS;
+      this.#known.set(connection, hasChanged ? { rung, atMs: nowMs } : known);
+      return hasChanged;
+    });
+  }
+}
