@@ -6,7 +6,7 @@ import { codecSchema, frameRateSchema } from './segment.js';
 export const cutPolicySchema = z.enum(['now', 'clip-end', 'marks']);
 export type CutPolicy = z.infer<typeof cutPolicySchema>;
 
-/** One encoding to make of every segment of an avatar. */
+/** One encoding of every segment of an avatar. */
 export const renditionConfigSchema = z.object({
   id: slugSchema.describe('Names the rendition within every segment'),
   codec: codecSchema,
@@ -16,14 +16,14 @@ export const renditionConfigSchema = z.object({
 });
 export type RenditionConfig = z.infer<typeof renditionConfigSchema>;
 
-/** Range of the integrated loudness (EBU R 128) that audio can be brought to, LUFS. */
+/** Range of target loudness (integrated, EBU R 128), LUFS. */
 export const LOUDNESS_LUFS = { min: -36, max: -9 } as const;
 export const loudnessSchema = z.number().min(LOUDNESS_LUFS.min).max(LOUDNESS_LUFS.max);
 
-/** Names the segment itself among the inputs of an avatar's composition. */
+/** Input name of the segment itself in an avatar's composition. */
 export const MAIN_INPUT = 'main';
 
-/** An avatar as it is defined and stored. Services read callers' definitions with `parseStrictRequest`. */
+/** An avatar's definition, as stored. Services parse callers' definitions with `parseStrictRequest`. */
 export const avatarDefinitionSchema = z.object({
   name: z.string().min(1).max(100).optional().describe('Name for humans'),
   fps: frameRateSchema

@@ -40,13 +40,13 @@ export type LayerKey = z.infer<typeof layerKeySchema>;
 
 export const layerSchema = z.object({
   input: slugSchema.describe('Name of the input'),
-  box: boxSchema.optional().describe('Default: its place in the layout'),
+  box: boxSchema.optional().describe('Default: its position in the layout'),
   fit: fitSchema.optional(),
   key: layerKeySchema.optional(),
   atEnd: z
     .enum(['freeze', 'disappear', 'loop'])
     .default('freeze')
-    .describe('What to show of an input that ends before the composition does; a still image always stays'),
+    .describe('Behavior of an input that ends before the composition; a still image always stays'),
   startMs: z
     .int()
     .min(0)
@@ -56,30 +56,30 @@ export const layerSchema = z.object({
 });
 export type Layer = z.infer<typeof layerSchema>;
 
-export const mixedSoundSchema = z.object({
+export const mixInputSchema = z.object({
   input: slugSchema.describe('Name of the input'),
   gainDb: z.number().min(-60).max(20).default(0).describe('Gain, dB'),
 });
 
 export const layoutSchema = z
   .enum(['side-by-side', 'grid', 'picture-in-picture', 'over-background'])
-  .describe('Places layers that have no box of their own');
+  .describe('Arrangement of layers without a box');
 export type Layout = z.infer<typeof layoutSchema>;
 
-/** Several inputs as one video and one audio track: merged once, when the segment is loaded. */
+/** Several inputs merged into one video and one audio track when the segment is loaded. */
 export const compositionSchema = z
   .object({
     width: sideSchema.describe('Even, pixels'),
     height: sideSchema.describe('Even, pixels'),
     fps: frameRateSchema.optional().describe("Default: the avatar's, else that of the fastest layer"),
-    background: colorSchema.default('#000000').describe('Color where no layer is'),
+    background: colorSchema.default('#000000').describe('Color of areas without a layer'),
     layout: layoutSchema.optional(),
     layers: z.array(layerSchema).min(1).max(16).describe('Layers from the lowest to the highest'),
     audio: z
-      .array(mixedSoundSchema)
+      .array(mixInputSchema)
       .max(16)
       .optional()
-      .describe('Inputs whose audio is mixed, also such that are no layer; default: every layer that has audio'),
+      .describe('Inputs whose audio is mixed, which need not be layers; default: every layer that has audio'),
     lengthOf: slugSchema
       .optional()
       .describe('Input that determines the length; default: the longest layer that does not loop'),
@@ -88,20 +88,19 @@ export const compositionSchema = z
     const complain = (path: (string | number)[], message: string) =>
       context.addIssue({ code: 'custom', path, message });
     for (const [i, { box }] of layers.entries()) {
-      if (!box && !layout)
-        complain(['layers', i, 'box'], 'must be given, for there is no "layout" that would place it');
+      if (!box && !layout) complain(['layers', i, 'box'], 'is required without a "layout"');
       if (box && (box.x + box.width > width || box.y + box.height > height)) {
         complain(['layers', i, 'box'], `must lie within the ${width}×${height} of the composition`);
       }
     }
-    const sounds = audio?.map(({ input }) => input) ?? [];
-    if (new Set(sounds).size < sounds.length) complain(['audio'], 'must name each input once');
+    const mixed = audio?.map(({ input }) => input) ?? [];
+    if (new Set(mixed).size < mixed.length) complain(['audio'], 'must name each input once');
     if (lengthOf !== undefined && !inputsOf({ layers, audio }).includes(lengthOf))
       complain(['lengthOf'], 'must be one of the inputs');
   });
 export type Composition = z.infer<typeof compositionSchema>;
 
-/** @returns The names of all inputs: layers from the lowest, then those that only have audio. */
+/** @returns The names of all inputs: layers from the lowest, then those used for audio only. */
 export function inputsOf({ layers, audio = [] }: Pick<Composition, 'layers' | 'audio'>): string[] {
   return [...new Set([...layers, ...audio].map(({ input }) => input))];
 }

@@ -11,7 +11,7 @@ type Scope = 'sessions' | 'media' | 'speak' | 'operate';
 /** Request and response headers that endpoints use. */
 export const HEADERS = {
   'Idempotency-Key':
-    '1–128 printable ASCII characters. The same request under the same key is carried out once and answered the same',
+    '1–128 printable ASCII characters. The same request under the same key is executed once and gets the same answer',
   'If-Match': 'The `ETag` of the resource, or `*`',
   'Last-Event-ID': 'Id of the last event received; the stream continues after it',
   traceparent: 'W3C Trace Context of the caller; used with an API key only',
@@ -21,7 +21,7 @@ export const HEADERS = {
   'Accept-Post': 'Media type of an offer',
   'Accept-Patch': 'Media type of an ICE fragment',
   Allow: 'Methods of the resource',
-  'Retry-After': 'Seconds after which to try again, where that makes sense',
+  'Retry-After': 'Delay before a retry makes sense, seconds',
   'WWW-Authenticate': '`Bearer`',
 } as const;
 export type HeaderName = keyof typeof HEADERS;
@@ -29,9 +29,9 @@ export type HeaderName = keyof typeof HEADERS;
 export interface Access {
   /** Scopes of API keys; one of them is enough. Empty: any API key. */
   readonly key?: readonly Scope[];
-  /** The least scope of a session token. */
+  /** Minimum scope of a session token. */
   readonly token?: 'view' | 'control';
-  /** Whether callers without credentials are admitted where `PUBLIC_DEMO` allows demos. */
+  /** Whether callers without credentials are admitted if `PUBLIC_DEMO` allows demos. */
   readonly demo?: true;
 }
 
@@ -50,11 +50,11 @@ export interface Answer {
 export interface Endpoint {
   readonly services: readonly Service[];
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete' | 'options';
-  /** With `{name}` for path parameters. */
+  /** Path with `{name}` for path parameters. */
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  /** Missing: anyone. */
+  /** Missing: admits anyone. */
   readonly access?: Access;
   readonly parameters?: Readonly<Record<string, z.ZodType>>;
   readonly query?: z.ZodObject;
@@ -128,12 +128,14 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/v1/sessions/{id}/speak',
     summary: 'Queue segments',
     description:
-      'Segments that were pushed into another session are `segment_not_found`, except for the API key that pushed them and for `operate`.',
+      'Segments pushed into another session are `segment_not_found`, except for the API key that pushed them and for `operate`.',
     access: { key: ['sessions', 'speak'], token: 'control' },
     parameters: session,
     headers: ['Idempotency-Key', 'traceparent'],
     body: json(rest.speakSchema),
-    answers: { 202: { description: 'Places of the segments in the queue', content: json(rest.spokenSchema) } },
+    answers: {
+      202: { description: 'Sequence numbers of the segments in the queue', content: json(rest.spokenSchema) },
+    },
     errors: [
       ...sessionErrors,
       'session_ended',
@@ -147,11 +149,11 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'post',
     path: '/v1/sessions/{id}/interrupt',
     summary: 'Interrupt speech and empty the queue',
-    description: 'How much of each segment was heard is in its event `speech.finished`.',
+    description: 'The event `speech.finished` of each segment states how much of it was played.',
     access: { key: ['sessions', 'speak', 'operate'], token: 'view' },
     parameters: session,
     headers: ['Idempotency-Key'],
-    answers: { 202: { description: 'The speech is over', content: json(rest.interruptedSchema) } },
+    answers: { 202: { description: 'Speech was interrupted', content: json(rest.interruptedSchema) } },
     errors: [...sessionErrors, 'session_ended'],
   }),
   ofSignaling({
@@ -187,7 +189,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/v1/sessions/{id}/segments',
     summary: 'List segments of a session',
     description:
-      'Segments that the caller may queue; with a token of scope `view`, the segments that play, wait or have played lately, at most 100.',
+      'Segments that the caller may queue; with a token of scope `view`, the segments that are playing, queued or were played recently, at most 100.',
     access: { key: ['sessions', 'speak', 'operate'], token: 'view' },
     parameters: session,
     answers: { 200: { description: 'The segments', content: json(rest.sessionSegmentListSchema) } },
@@ -215,10 +217,10 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'post',
     path: '/v1/senders/{id}/drain',
     summary: 'Drain a media-sender',
-    description: 'It hands its sessions over and takes no new ones.',
+    description: 'It hands its sessions over and accepts no new ones.',
     access: { key: ['operate'] },
     parameters: { id: idSchema.describe('Id of the media-sender') },
-    answers: { 202: { description: 'The media-sender was told', content: json(rest.drainingSchema) } },
+    answers: { 202: { description: 'The request was sent to the media-sender', content: json(rest.drainingSchema) } },
     errors: ['sender_not_found'],
   }),
   // WHEP
@@ -226,7 +228,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'post',
     path: '/whep/{avatar}',
     summary: 'Watch by WHEP',
-    description: 'The player offers and gets the answer (draft-ietf-wish-whep).',
+    description: 'The player sends an offer and receives the answer (draft-ietf-wish-whep).',
     access: { key: ['sessions', 'speak', 'operate'], token: 'view', demo: true },
     parameters: { avatar: avatar.id },
     query: rest.whepQuerySchema,
@@ -316,7 +318,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/v1/avatars',
     summary: 'List avatars',
     description:
-      'Signaling answers with `AvatarOverviewList`, also without credentials where `PUBLIC_DEMO` allows demos; the segment-loader with `AvatarList`.',
+      'Signaling answers with `AvatarOverviewList`, also without credentials if `PUBLIC_DEMO` allows demos; the segment-loader with `AvatarList`.',
     access: { key: [], demo: true },
     answers: {
       200: {
@@ -338,7 +340,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'put',
     path: '/v1/avatars/{id}',
     summary: 'Define or redefine an avatar',
-    description: 'Segments of the watched folder are encoded again where the definition changes how.',
+    description: 'Segments of the watched folder are encoded again if the definition changes their encoding.',
     access: { key: ['media'] },
     parameters: avatar,
     body: json(avatarDefinitionSchema),
@@ -351,7 +353,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     description: 'Sessions of the avatar end with the reason `avatar-deleted`.',
     access: { key: ['media'] },
     parameters: avatar,
-    answers: { 204: { description: 'Nothing of the avatar is left' } },
+    answers: { 204: { description: 'The avatar and all of its segments are deleted' } },
     errors: ['avatar_not_found', 'managed_by_folder'],
   }),
   // segments
@@ -360,7 +362,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/v1/segments',
     summary: 'Upload a segment',
     description:
-      'A form with `file`, or with `video` and `audio`, or with `composition` first and then a file for each of its inputs, named as the input.',
+      'A form with `file`, or with `video` and `audio`, or with `composition` first and then a file for each input, named like the input.',
     access: { key: ['media'] },
     query: rest.uploadQuerySchema,
     headers: ['Idempotency-Key'],
@@ -368,8 +370,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
       type: 'multipart/form-data',
       schema: z.object({
         file: z.file().optional().describe('A media file'),
-        video: z.file().optional().describe('A media file of which the video is used'),
-        audio: z.file().optional().describe('A media file of which the audio is used'),
+        video: z.file().optional().describe('A media file whose video is used'),
+        audio: z.file().optional().describe('A media file whose audio is used'),
         composition: compositionSchema.optional(),
       }),
     },
@@ -418,7 +420,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'get',
     path: '/v1/segments/{id}',
     summary: 'Get a segment',
-    description: 'An upload that failed is `failed` and has `failure`.',
+    description: 'A failed upload has the state `failed` and a `failure`.',
     access: { key: [] },
     parameters: segment,
     answers: { 200: { description: 'The segment', content: json(rest.segmentSchema) } },
@@ -428,7 +430,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     method: 'patch',
     path: '/v1/segments/{id}',
     summary: 'Pin or unpin a segment',
-    description: 'A segment that is not pinned expires when it has not been played for `UPLOAD_TTL_SECONDS`.',
+    description: 'An unpinned segment expires if it is not played for `UPLOAD_TTL_SECONDS`.',
     access: { key: ['media'] },
     parameters: segment,
     body: json(rest.changeSegmentSchema),
@@ -443,7 +445,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
       'Sessions drop it: `speech.finished` with the cause `segment_deleted`. A key with the scope `speak` may delete what it pushed.',
     access: { key: ['media', 'speak'] },
     parameters: segment,
-    answers: { 204: { description: 'Nothing of the segment is left' } },
+    answers: { 204: { description: 'The segment is deleted' } },
     errors: ['segment_not_found', 'managed_by_folder'],
   }),
   ofLoader({
@@ -455,7 +457,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     access: { key: ['media', 'speak'] },
     query: z.object({
       avatar: slugSchema.describe('Id of the avatar'),
-      session: idSchema.optional().describe('Session that plays the segment; `speak` is enough for it'),
+      session: idSchema.optional().describe('Session that plays the segment; requires only the scope `speak`'),
     }),
     answers: { 101: { description: 'The WebSocket is open' } },
     errors: [
@@ -480,7 +482,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     path: '/readyz',
     summary: 'Check that the service can serve',
     description:
-      'Signaling stays ready without redis-media and says so in `without`: viewers are still served, and what needs media is refused.',
+      'Signaling stays ready without redis-media and reports that in `without`: viewers are still served, and requests that need media are rejected.',
     answers: { 200: { description: 'The service can serve', content: json(rest.readinessSchema) } },
   }),
   ofBoth({
@@ -498,7 +500,7 @@ export function errorsOf({ services, access, parameters, query, headers, body, e
     for (const code of more) codes.add(code);
   };
   if (access) add('unauthorized', 'forbidden');
-  // Anything that is neither an API key nor a valid token is taken for a token.
+  // Credentials that are not an API key are treated as a token.
   if (access && services.includes('signaling')) add('token_expired');
   if (parameters || query || headers) add('bad_request');
   if (headers?.includes('Idempotency-Key')) add('idempotency_key_reused');

@@ -1,6 +1,6 @@
 /**
- * Every error a caller can see: a stable code, an HTTP status, and what it means. The code never changes once released;
- * clients branch on it. `docs/errors.md` is generated from this table, and a test checks that the two agree.
+ * All errors that callers may see: a stable code, an HTTP status and a title. Codes never change once released, because
+ * clients branch on them. `docs/errors.md` is generated from this table, and a test checks that the two agree.
  */
 export const ERRORS = {
   // requests

@@ -4,9 +4,9 @@ import { rationalSchema } from './segment.js';
 
 /**
  * Live push, `WS /v1/live?avatar=ID[&session=ID]` on the segment-loader: the producer sends a header, then frames and PCM in
- * any order, then the end; all of it may already be playing.
+ * any order, then the end. The segment can play while it is being pushed.
  *
- * A binary message is one frame, or some PCM:
+ * A binary message is one frame or a piece of PCM:
  *
  *     0  u8     kind: 1 = video, 2 = audio
  *     1  u8[3]  0
@@ -16,7 +16,7 @@ import { rationalSchema } from './segment.js';
  */
 export const LIVE_KIND = { video: 1, audio: 2 } as const;
 export const LIVE_HEADER_BYTES = 4;
-/** Frames that one `hold` may stand for. */
+/** Maximum number of frames of one `hold`. */
 export const LIVE_HOLD_FRAMES = 1000;
 
 export const pixelFormatSchema = z.enum(['bgr24', 'rgb24', 'rgba', 'i420', 'jpeg']);
@@ -27,7 +27,7 @@ export type SampleFormat = z.infer<typeof sampleFormatSchema>;
 
 export const liveStartSchema = z.strictObject({
   type: z.literal('start'),
-  /** For people, and to find it again. */
+  /** Name for humans. */
   name: z.string().min(1).max(255).optional(),
   fps: z.union([z.number().min(1).max(60), rationalSchema]),
   width: z.int().min(16).max(3840),
@@ -35,44 +35,44 @@ export const liveStartSchema = z.strictObject({
   pixelFormat: pixelFormatSchema,
   sampleRate: z.int().min(8000).max(48_000),
   sampleFormat: sampleFormatSchema,
-  /** With a session: what it says now ends when this starts to play, as `speak` with `interrupt`. */
+  /** In a session: whether current speech ends when this segment starts to play, as with `interrupt` of `speak`. */
   interrupt: z.boolean().default(false),
 });
 export type LiveStart = z.infer<typeof liveStartSchema>;
 
-/** What a producer sends as text. */
+/** Text messages of the producer. */
 export const liveProducerMessageSchema = z.discriminatedUnion('type', [
   liveStartSchema,
-  /** Repeats the last frame, or before the first frame the avatar's, for this many frames of the header's rate. */
+  /** Repeats the last frame (before the first one, the avatar's still) for this many frames at the header's rate. */
   z.strictObject({ type: z.literal('hold'), frames: z.int().min(1).max(LIVE_HOLD_FRAMES) }),
-  /** Keeps a push open that has nothing to send yet. */
+  /** Keeps a push open while there is nothing to send. */
   z.strictObject({ type: z.literal('alive') }),
   z.strictObject({ type: z.literal('end') }),
 ]);
 export type LiveProducerMessage = z.infer<typeof liveProducerMessageSchema>;
 
-/** Sent about twice a second. */
+/** Progress of a push, sent about twice a second. */
 const liveStatusSchema = z.object({
   type: z.literal('status'),
   framesReceived: z.int(),
   framesEncoded: z.int(),
-  /** Length of what both tracks have, ms. */
+  /** Duration for which both tracks have been received, ms. */
   readyMs: z.number(),
-  /** How far the producer is behind real time since its first frame, ms; 0 when it is ahead. */
+  /** Lag of the producer behind real time since its first frame, ms; 0 if it is ahead. */
   lagMs: z.number(),
-  /** Float samples outside −1…1 or not a number, so far. */
+  /** Number of float samples outside −1…1 or NaN so far. */
   clampedSamples: z.int(),
 });
 export type LiveStatus = z.infer<typeof liveStatusSchema>;
 
-/** What the segment-loader answers. */
+/** Messages of the segment-loader. */
 export const liveLoaderMessageSchema = z.discriminatedUnion('type', [
-  /** The header was accepted; frames may come. With a session, `seq` is its place in the session's queue. */
+  /** The header was accepted, and frames may be sent. In a session, `seq` is the segment's sequence number in its queue. */
   z.object({ type: z.literal('ready'), segment: idSchema, seq: z.int().optional() }),
   liveStatusSchema,
-  /** The session was interrupted while this was playing: what is sent from now on is not heard. */
+  /** The session was interrupted while this segment was playing: media sent from now on will not be played. */
   z.object({ type: z.literal('interrupted'), positionMs: z.number() }),
-  /** All that arrived is stored; the connection closes. */
+  /** Everything received is stored; the connection closes. */
   z.object({ type: z.literal('done'), segment: idSchema, durationMs: z.number(), frames: z.int() }),
   z.object({ type: z.literal('error'), code: z.string(), message: z.string() }),
 ]);

@@ -23,7 +23,7 @@ export { ENDPOINTS, type Endpoint, errorsOf } from './endpoints.js';
 
 type Json = Record<string, unknown>;
 
-/** Named schemas of what callers send. */
+/** Named schemas of request bodies and messages to the services. */
 const INPUTS = {
   CreateSession: rest.createSessionSchema,
   Speak: rest.speakSchema,
@@ -37,7 +37,7 @@ const INPUTS = {
   LiveProducerMessage: liveProducerMessageSchema,
 } as const;
 
-/** Named schemas of what services answer. */
+/** Named schemas of answers and messages from the services. */
 const OUTPUTS = {
   NewSession: rest.newSessionSchema,
   IceServer: iceServerSchema,
@@ -187,7 +187,7 @@ function contentOf({ type, schema }: Content, io: 'input' | 'output'): Json {
   return { [type]: { schema: schema ? refOf(schema, io) : { type: 'string' } } };
 }
 
-/** Groups error codes by their status: one response for each. */
+/** Groups error codes by status: one response for each. */
 function problemsOf(codes: readonly ErrorCode[]): Json {
   const byStatus = Object.groupBy(codes, (code) => ERRORS[code].status);
   return Object.fromEntries(
@@ -220,30 +220,30 @@ function componentsOf(schemas: Readonly<Record<string, z.ZodType>>, io: 'input' 
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });
   const made = z.toJSONSchema(registry, { uri: schemaUri, io, unrepresentable: 'any' });
-  return mapValues(made.schemas, (schema) => tidied(schema as Json, io));
+  return mapValues(made.schemas, (schema) => simplified(schema as Json, io));
 }
 
 function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
-  return tidied(z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Json, io);
+  return simplified(z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Json, io);
 }
 
 /**
- * Removes `$schema`, `$id` and the limits of safe integers; and from answers, that they have no further members, because later
- * versions may add some.
+ * Removes `$schema`, `$id` and the limits of safe integers, and from answers `additionalProperties`, because later versions
+ * may add members.
  */
-function tidied(schema: Json, io: 'input' | 'output'): Json {
-  const isSilent = (key: string, value: unknown) =>
-    SILENT.has(key) || isSafeLimit(key, value) || (io === 'output' && key === 'additionalProperties');
+function simplified(schema: Json, io: 'input' | 'output'): Json {
+  const isOmitted = (key: string, value: unknown) =>
+    OMITTED.has(key) || isSafeLimit(key, value) || (io === 'output' && key === 'additionalProperties');
   const clean = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(clean);
     if (typeof value !== 'object' || value === null) return value;
-    const entries = Object.entries(value).filter(([key, item]) => !isSilent(key, item));
+    const entries = Object.entries(value).filter(([key, item]) => !isOmitted(key, item));
     return Object.fromEntries(entries.map(([key, item]) => [key, clean(item)]));
   };
   return clean(schema) as Json;
 }
 
-const SILENT: ReadonlySet<string> = new Set(['$schema', '$id', '~standard']);
+const OMITTED: ReadonlySet<string> = new Set(['$schema', '$id', '~standard']);
 
 function isSafeLimit(key: string, value: unknown): boolean {
   if (key === 'minimum') return value === Number.MIN_SAFE_INTEGER;

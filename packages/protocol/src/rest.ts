@@ -43,9 +43,9 @@ export type SessionState = z.infer<typeof sessionStateSchema>;
 export const sessionSummarySchema = z.object({
   id: z.string(),
   avatar: z.string(),
-  state: sessionStateSchema.describe('`new`: nobody has joined; `queued`: waits for a media-sender'),
+  state: sessionStateSchema.describe('`new`: nobody has joined; `queued`: waiting for a media-sender'),
   host: z.string().optional().describe('Id of the media-sender; missing unless `hosted`, and for session tokens'),
-  epoch: z.int().describe('Grows with each change of the host; 0: never hosted'),
+  epoch: z.int().describe('Incremented with each change of the host; 0: never hosted'),
   createdAtMs: timestampMs('When the session was created'),
   demo: z.boolean().describe('Whether a visitor without an API key created it'),
   owner: z.string().optional().describe('Name of the API key that created it; missing for session tokens'),
@@ -55,23 +55,25 @@ export type SessionSummary = z.infer<typeof sessionSummarySchema>;
 export const sessionListSchema = z.object({ sessions: z.array(sessionSummarySchema) });
 
 export const queuedSegmentSchema = z.object({
-  seq: z.int().min(1).describe('Place in the queue of the session'),
+  seq: z.int().min(1).describe('Sequence number in the queue of the session'),
   segment: idSchema.describe('Id of the segment'),
 });
 export type QueuedSegment = z.infer<typeof queuedSegmentSchema>;
 
 export const sendingSchema = z.object({
-  rung: z.int().min(0).describe('Rendition that is sent: its place in the ladder of its codec, 0 is the largest'),
-  rungs: z.int().min(1).describe('Renditions in that ladder'),
+  rung: z.int().min(0).describe('Index of the sent rendition in the ladder of its codec; 0 is the largest'),
+  rungs: z.int().min(1).describe('Number of renditions in that ladder'),
   estimateBps: z.number().describe("Estimated bandwidth of the viewer's path, bits per second"),
 });
 
 export const viewerStateSchema = z.object({
   viewer: z.string().describe('Id of the viewer'),
-  attempt: z.int().describe('How many connections the viewer has asked for'),
+  attempt: z.int().describe('Number of connections that the viewer has requested'),
   joinedAtMs: timestampMs('When the viewer joined'),
-  whep: z.boolean().describe('Whether the viewer came by WHEP'),
-  sending: sendingSchema.optional().describe('What the viewer is sent; missing unless `live` and connected'),
+  whep: z.boolean().describe('Whether the viewer uses WHEP'),
+  sending: sendingSchema
+    .optional()
+    .describe('Rendition that is sent to the viewer; missing unless `live` and connected'),
   report: z
     .object({ ...reportSchema.shape, atMs: timestampMs('When the report arrived') })
     .optional()
@@ -83,9 +85,9 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
   endReason: z.string().optional().describe('Why the session ended'),
   viewerCount: z.int(),
   viewers: z.array(viewerStateSchema).describe('Empty for session tokens'),
-  queue: z.array(queuedSegmentSchema).describe('Segments that play or wait'),
-  interruptedSeq: z.int().describe('Everything queued up to and including this place was interrupted'),
-  live: z.boolean().describe('Whether the host answered just now; otherwise the playhead is the last saved one'),
+  queue: z.array(queuedSegmentSchema).describe('Segments that are playing or queued'),
+  interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
+  live: z.boolean().describe('Whether the host has just answered; otherwise the playhead is the last saved one'),
   playhead: z
     .object({
       segment: segmentId,
@@ -95,7 +97,7 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
       atMs: timestampMs('When the position was saved; missing if `live`').optional(),
     })
     .optional()
-    .describe('What plays'),
+    .describe('Current playback position'),
   nextCut: z
     .object({
       segment: segmentId,
@@ -103,37 +105,37 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
       inMs: milliseconds('Time until then'),
     })
     .optional()
-    .describe('Where the idle clip will be when speech queued now begins'),
-  held: z.boolean().optional().describe('Whether both tracks wait for late media; missing unless `live`'),
-  underruns: z.int().optional().describe('How often both tracks waited for late media; missing unless `live`'),
-  prefetchedMs: milliseconds('Media that the host holds ahead of the playhead; missing unless `live`').optional(),
+    .describe('Position of the idle clip at which speech queued now would start'),
+  held: z.boolean().optional().describe('Whether both tracks are held because media is late; missing unless `live`'),
+  underruns: z.int().optional().describe('Number of times that both tracks were held; missing unless `live`'),
+  prefetchedMs: milliseconds('Media prefetched ahead of the playhead; missing unless `live`').optional(),
   canSay: z.boolean().describe('Whether `say` is available for the avatar'),
 });
 export type SessionDetails = z.infer<typeof sessionDetailsSchema>;
 
 export const speakSchema = z.strictObject({
-  segments: z.array(idSchema).min(1).max(100).describe('Ids of the segments, in order; all are queued or none'),
-  interrupt: z
-    .boolean()
-    .default(false)
-    .describe('Whether to play them in place of everything that is queued or playing'),
+  segments: z.array(idSchema).min(1).max(100).describe('Ids of the segments, in order; either all are queued or none'),
+  interrupt: z.boolean().default(false).describe('Whether they replace everything that is queued or playing'),
 });
 
 export const spokenSchema = z.object({ queued: z.array(queuedSegmentSchema) });
 
 export const interruptedSchema = z.object({
-  interruptedSeq: z.int().describe('Everything queued up to and including this place is over'),
+  interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
 });
 
 export const saySchema = z.strictObject({
   text: z.string().min(1).max(10_000).describe('Text to say'),
-  interrupt: z.boolean().default(false).describe('Whether to say it in place of everything that is queued or playing'),
+  interrupt: z.boolean().default(false).describe('Whether it replaces everything that is queued or playing'),
 });
 export type Say = z.infer<typeof saySchema>;
 
 export const saidSchema = z.object({
-  segment: z.string().optional().describe('Id of the segment that the text becomes; missing if texts wait before it'),
-  ahead: z.int().describe('Texts that wait before this one'),
+  segment: z
+    .string()
+    .optional()
+    .describe('Id of the segment made from the text; missing while earlier texts are waiting'),
+  ahead: z.int().describe('Number of texts waiting before this one'),
 });
 export type Said = z.infer<typeof saidSchema>;
 
@@ -142,7 +144,7 @@ export const eventsQuerySchema = z.object({
     .string()
     .max(TOKEN_MAX_LENGTH)
     .optional()
-    .describe('Session token, for an EventSource, which sends no headers'),
+    .describe('Session token, for an `EventSource`, which cannot send headers'),
   from: z.enum(['start', 'now']).default('now').describe('Whether to send past events first'),
 });
 
@@ -173,7 +175,10 @@ export type FolderProblem = z.infer<typeof folderProblemSchema>;
 export const avatarOverviewSchema = z.object({
   id: z.string(),
   name: z.string().describe('Name for humans'),
-  problemCount: z.int().optional().describe('Entries of its folder that cannot be used; missing without an API key'),
+  problemCount: z
+    .int()
+    .optional()
+    .describe('Number of entries of its folder that cannot be used; missing without an API key'),
   problems: z.array(folderProblemSchema).optional().describe('The first of these entries; missing without an API key'),
 });
 
@@ -189,10 +194,10 @@ export type AvatarOverviewList = z.infer<typeof avatarOverviewListSchema>;
 export const senderSchema = z.object({
   id: z.string().describe('Id of the media-sender'),
   hostname: z.string(),
-  sessions: z.int().describe('Sessions that it hosts'),
-  capacity: z.int().describe('Sessions that it can host'),
+  sessions: z.int().describe('Number of hosted sessions'),
+  capacity: z.int().describe('Maximum number of hosted sessions'),
   viewers: z.int(),
-  draining: z.boolean().describe('Whether it hands its sessions over and takes no new ones'),
+  draining: z.boolean().describe('Whether it hands its sessions over and accepts no new ones'),
   accepting: z.boolean().describe('Whether its load permits another session'),
   startedAtMs: timestampMs('When it started'),
 });
@@ -203,7 +208,7 @@ export const drainingSchema = z.object({ id: z.string(), draining: z.literal(tru
 
 export const healthSchema = z.object({ status: z.literal('ok') });
 export const readinessSchema = healthSchema.extend({
-  without: z.string().optional().describe('What is missing though the service is ready'),
+  without: z.string().optional().describe('Unavailable dependency without which the service offers less'),
 });
 
 // ——— WHEP ———
@@ -233,7 +238,7 @@ export const uploadQuerySchema = z.object({
 
 export const segmentListQuerySchema = z.object({
   avatar: slugSchema.optional().describe('Id of the avatar; default: all that the API key may use'),
-  q: z.string().max(255).optional().describe('Part of the name, in any case'),
+  q: z.string().max(255).optional().describe('Part of the name, case-insensitive'),
 });
 
 export const changeSegmentSchema = z.strictObject({
@@ -244,7 +249,7 @@ const failureSchema = z
   .looseObject({ code: z.string().describe('Error code'), message: z.string().describe('Explanation for humans') })
   .describe('Why the segment failed');
 
-/** Members that every list and state of segments has. */
+/** Members that all representations of segments have. */
 const knownSegmentSchema = z.object({
   id: segmentId,
   avatar: z.string(),
@@ -262,7 +267,7 @@ export type SegmentListEntry = z.infer<typeof segmentListEntrySchema>;
 
 export const segmentListSchema = z.object({ segments: z.array(segmentListEntrySchema) });
 
-/** A segment that waits to be loaded, is being loaded, or failed to. */
+/** A segment that is waiting to be loaded, is being loaded, or failed to load. */
 export const loadingSegmentSchema = knownSegmentSchema.extend({
   progress: z.number().min(0).max(1),
   createdAt: isoTime('When the upload was received; missing for files of the watched folder').optional(),
@@ -272,7 +277,7 @@ export type LoadingSegment = z.infer<typeof loadingSegmentSchema>;
 
 export const segmentSchema = loadingSegmentSchema.extend({
   pinned: z.boolean().optional().describe('Whether the segment is kept until it is deleted'),
-  durationMs: milliseconds('Length; this and what follows is missing while the segment is being loaded').optional(),
+  durationMs: milliseconds('Length; missing, like the following members, while the segment is being loaded').optional(),
   frames: z.int().optional().describe('Video frames'),
   fps: z.string().optional().describe('Frame rate: `30` or `30000/1001`'),
   gopFrames: z.int().optional().describe('Frames per GOP'),
@@ -281,7 +286,7 @@ export const segmentSchema = loadingSegmentSchema.extend({
 });
 export type Segment = z.infer<typeof segmentSchema>;
 
-/** The answer to an upload with `wait=false`; once it is loaded, a repeated request is answered with the whole segment. */
+/** The answer to an upload with `wait=false`; once it is loaded, a repeated request returns the whole segment. */
 export const acceptedUploadSchema = z.object({
   id: segmentId,
   avatar: z.string(),
@@ -294,9 +299,9 @@ export const avatarSummarySchema = z.object({
   ...avatarDefinitionSchema.shape,
   id: z.string(),
   name: z.string().describe('Name for humans; by default the id'),
-  idle: z.int().describe('Idle clips'),
-  segments: z.int().describe('Speech segments'),
-  problemCount: z.int().describe('Files of its folder that cannot be used'),
+  idle: z.int().describe('Number of idle clips'),
+  segments: z.int().describe('Number of speech segments'),
+  problemCount: z.int().describe('Number of files of its folder that cannot be used'),
 });
 export type AvatarSummary = z.infer<typeof avatarSummarySchema>;
 
@@ -310,8 +315,8 @@ export const avatarListSchema = z.object({
 export type AvatarList = z.infer<typeof avatarListSchema>;
 
 export const avatarDetailsSchema = avatarSummarySchema.extend({
-  idlePlaylist: z.array(z.string()).describe('Ids of the idle clips in the order in which they play'),
-  loading: z.array(loadingSegmentSchema).describe('Segments that wait or are being loaded'),
+  idlePlaylist: z.array(z.string()).describe('Ids of the idle clips in playing order'),
+  loading: z.array(loadingSegmentSchema).describe('Segments that are being loaded or waiting for it'),
   problems: z.array(folderProblemSchema).describe('Files of its folder that cannot be used'),
 });
 export type AvatarDetails = z.infer<typeof avatarDetailsSchema>;

@@ -3,10 +3,10 @@ import { idSchema, slugSchema } from './ids.js';
 import { codecSchema } from './segment.js';
 import { sessionEventSchema } from './session-event.js';
 
-/** Characters that a session token may have; a token has about 300. */
+/** Maximum length of a session token, characters; a token has about 300. */
 export const TOKEN_MAX_LENGTH = 1024;
 
-/** Names one RTCPeerConnection; a viewer has two for a moment while its session moves to another host. */
+/** Identifies an RTCPeerConnection; a viewer briefly has two while its session moves to another host. */
 export const connectionIdSchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/);
 
 export const candidateSchema = z.object({
@@ -17,7 +17,7 @@ export const candidateSchema = z.object({
 });
 export type Candidate = z.infer<typeof candidateSchema>;
 
-/** The largest session description that is taken, over WebSocket and WHEP alike. */
+/** Size limit of a session description, over WebSocket and WHEP. */
 export const SDP_LIMIT_BYTES = 32_768;
 export const sdpSchema = z
   .string()
@@ -27,14 +27,14 @@ export const sdpSchema = z
     `a description has at most ${SDP_LIMIT_BYTES} bytes`,
   );
 
-/** Finite, and within what the quantity can be: a report feeds metrics, and one viewer must not spoil them. */
+/** Finite and within the quantity's plausible range, because reports feed metrics and one viewer must not distort them. */
 const millis = (max: number) => z.number().min(-max).max(max);
 
-/** What a viewer measured since its last report, about once a second. */
+/** A viewer's measurements since its last report, about once a second. */
 export const reportSchema = z.object({
-  /** Picture minus voice as played, ms: positive when the picture is late. Missing where the browser can't tell. */
+  /** Video delay relative to audio as played, ms; positive if video is late. Missing if the browser can't measure it. */
   skewMs: millis(10_000).optional(),
-  /** What the trim adds to each receiver's jitter buffer now, ms. */
+  /** Delay that the lip-sync trim adds to each receiver's jitter buffer, ms. */
   trimMs: z.object({ audio: millis(2000), video: millis(2000) }).optional(),
   jitterBufferMs: z.object({ audio: millis(20_000), video: millis(20_000) }).optional(),
   freezes: z.int().min(0).max(10_000).optional(),
@@ -51,27 +51,27 @@ export const reportSchema = z.object({
   /** Delay of both tracks so that lost packets are repaired in time, ms. */
   repairMs: millis(2000).optional(),
   roundTripMs: millis(60_000).optional(),
-  /** From calling connect to the first decoded frame; sent once. */
+  /** Time from connecting to the first decoded frame, ms; sent once. */
   firstFrameMs: millis(600_000).optional(),
 });
 export type ViewerReport = z.infer<typeof reportSchema>;
 
-/** What a viewer may send on `WS /v1/signal`. */
+/** Messages of a viewer on `WS /v1/signal`. */
 export const viewerMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('join'),
     session: idSchema,
     token: z.string().max(TOKEN_MAX_LENGTH),
-    /** The viewer id of an earlier `joined`, to go on after the WebSocket was lost; replaces that connection. */
+    /** The viewer id of an earlier `joined`, to resume after the WebSocket was lost; replaces that connection. */
     viewer: idSchema.optional(),
-    /** The `resume` of that `joined`; without it, `viewer` is refused. */
+    /** The `resume` of that `joined`, required with `viewer`. */
     resume: z.string().max(128).optional(),
-    /** The peer connection that is still playing, if any: then no new one is offered. */
+    /** The peer connection that is still playing, if any; then no new one is offered. */
     connection: connectionIdSchema.optional(),
   }),
   z.object({ type: z.literal('answer'), connection: connectionIdSchema, sdp: sdpSchema }),
   z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),
-  /** The peer connection broke, or nothing arrives on it: the viewer wants a new one. */
+  /** Requests a new peer connection, because this one failed or nothing arrives on it. */
   z.object({ type: z.literal('reconnect'), connection: connectionIdSchema.optional() }),
   z.object({ type: z.literal('report'), connection: connectionIdSchema, report: reportSchema }),
   z.object({ type: z.literal('interrupt') }),
@@ -87,22 +87,22 @@ export const iceServerSchema = z.object({
 });
 export type IceServer = z.infer<typeof iceServerSchema>;
 
-/** What signaling sends to a viewer. */
+/** Messages of signaling to a viewer. */
 export const signalMessageSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('joined'),
     session: idSchema,
     viewer: idSchema,
-    /** Secret of this viewer: whoever shows it may come back as this viewer. */
+    /** Secret with which this viewer can resume. */
     resume: z.string(),
     avatar: slugSchema,
     iceServers: z.array(iceServerSchema),
     /** Whether to use `iceTransportPolicy: 'relay'`. */
     relayOnly: z.boolean(),
-    /** Milliseconds between pings the server expects at the latest; twice that in silence means gone. */
+    /** Maximum interval between pings that the server expects, ms; after two intervals of silence it closes the connection. */
     heartbeatMs: z.number(),
   }),
-  /** Nobody hosts the session yet: every media-sender is full. */
+  /** The session has no host yet, because every media-sender is full. */
   z.object({ type: z.literal('waiting'), position: z.int().min(1) }),
   z.object({
     type: z.literal('offer'),
@@ -110,7 +110,7 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     epoch: z.int().min(1),
     sdp: sdpSchema,
     codec: codecSchema.optional(),
-    /** For this connection, valid from now on; missing where there is no TURN server. Those of `joined` may have expired. */
+    /** TURN servers for this connection, because the credentials in `joined` may have expired; missing without TURN servers. */
     iceServers: z.array(iceServerSchema).optional(),
   }),
   z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),
