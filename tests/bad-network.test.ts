@@ -14,26 +14,29 @@ import {
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** What the page has displayed and received, from its statistics. */
+/** Statistics of the page's playback. */
 interface Figures {
-  /** Peer connections made so far. */
+  /** Number of peer connections created so far. */
   readonly connections: number;
   readonly framesDecoded: number;
   readonly packetsReceived: number;
-  /** How much later video is played than audio, ms. */
+  /** Video minus audio, ms: positive when the video is late. */
   readonly skewMs: number;
   readonly jitterBufferTargets: readonly (number | null)[];
 }
 
-/** The real page behind an impaired path to its TURN server. The figures are those of `npm run bench:network`, with wide margins. */
-describe('a page on a bad network', () => {
+/**
+ * The real page behind an impaired path to its TURN server. The limits are wide versions of those of `npm run
+ * bench:network`.
+ */
+describe('page on a bad network', () => {
   let scene: Scene;
   beforeAll(async () => {
     scene = await Scene.start({ seconds: 4, size: '640x360' });
   });
   afterAll(() => scene?.stop());
 
-  it('goes on with the same connection after a black-out of 2 s, in sync', async () => {
+  it('keeps its connection through an outage of 2 s, and is in sync after it', async () => {
     const viewer = await scene.open('delay=25ms');
     await waitFor(
       'the skew is known',
@@ -55,31 +58,31 @@ describe('a page on a bad network', () => {
     await viewer.page.close();
   });
 
-  it('delays both tracks for repairs while packets are lost, within bounds and in sync', async () => {
+  it('delays both tracks equally, within limits, while packets are lost and repaired', async () => {
     const viewer = await scene.open('loss=5% delay=40ms');
     const isDelayed = ({ jitterBufferTargets }: Figures) => jitterBufferTargets.every((ms) => (ms ?? 0) > 100);
     const { jitterBufferTargets } = await waitFor('both tracks are delayed', () => figures(viewer), isDelayed, 40_000);
-    // For repairs at most 400 ms, for lip-sync at most 150 ms more.
+    // At most 400 ms for repairs, plus at most 150 ms for lip-sync.
     for (const ms of jitterBufferTargets) expect(ms).toBeLessThanOrEqual(550);
     await waitFor('video and audio are in sync', () => figures(viewer), inSync);
     await viewer.page.close();
   });
 
-  it('plays over a link that carries little more than audio, with the first connection', async () => {
+  it('plays over a link with little more than the audio bitrate, on the first connection', async () => {
     const viewer = await scene.open('rate=150k queue=1s delay=25ms');
     expect((await figures(viewer)).connections).toBe(1);
     await viewer.page.close();
   });
 });
 
-describe('a page on a network that blocks UDP', () => {
+describe('page on a network that blocks UDP', () => {
   let scene: Scene;
   beforeAll(async () => {
     scene = await Scene.start({ seconds: 2, size: '320x180' }, { turnTransport: 'both' });
   });
   afterAll(() => scene?.stop());
 
-  it('plays over TURN/TCP with its first connection, before a time limit of any part', async () => {
+  it('plays over TURN/TCP on its first connection, before any timeout', async () => {
     const viewer = await scene.open('dead', 20_000);
     expect((await figures(viewer)).connections).toBe(1);
     expect(scene.relay.counts.up.lost, 'UDP was tried').toBeGreaterThan(0);
@@ -88,7 +91,7 @@ describe('a page on a network that blocks UDP', () => {
     await viewer.page.close();
   });
 
-  /** @returns the time from the page's call of connect() to its first frame, seconds, as the page has reported it. */
+  /** @returns the time from connect() to the first frame, as reported by the page, s. */
   async function reportedFirstFrame(): Promise<number | undefined> {
     const sender = scene.stack.processes.find(({ name }) => name === 'media-sender');
     const text = await (await fetch(`${sender?.metricsUrl}/metrics`)).text();
@@ -96,7 +99,7 @@ describe('a page on a network that blocks UDP', () => {
   }
 });
 
-/** A stack with one idle clip, whose TURN server pages reach over UDP through an impairment relay only. */
+/** Starts a stack with one idle clip, whose TURN server pages reach over UDP only through an impairment relay. */
 class Scene {
   readonly stack: Stack;
   readonly relay: ImpairmentRelay;
@@ -120,7 +123,7 @@ class Scene {
     return new Scene(stack, relay, producer, browser);
   }
 
-  /** @returns a page that plays, within this time. @param profile of its path to the TURN server over UDP, from now on. */
+  /** @returns A page that plays within this time. @param profile impairment of its path to the TURN server from now on. */
   async open(profile: string, withinMs = 30_000): Promise<ViewerPage> {
     this.relay.restart(profile);
     const session = await this.#producer.createSession('busy');

@@ -30,9 +30,9 @@ import { eventFaults, SessionLoad } from '../bench/faults/session-load.ts';
 const SESSIONS = 10;
 const FPS = 25;
 const SEGMENT_SECONDS = 4;
-/** A GOP, and what a saved playhead may lag behind on a busy machine. */
+/** A GOP, plus the age of a saved playhead on a busy machine. */
 const AGAIN_AFTER_LOSS = 1.5 * FPS;
-/** In a hand-over the old host plays on until the viewer has changed over. */
+/** In a hand-over the old host plays until the viewer has switched. */
 const AGAIN_AFTER_HAND_OVER = 3 * FPS;
 
 const f = FAULTS;
@@ -61,7 +61,7 @@ const SEQUENCE: readonly Fault[] = [
   f.restartMediaRedis,
 ];
 
-/** Everything that can break, breaks, one after the other, while ten sessions speak. */
+/** Every fault in turn, while ten sessions speak. */
 describe('chaos', () => {
   const media = mkdtempSync(join(tmpdir(), 'humancast-chaos-'));
   const results: FaultResult[] = [];
@@ -103,12 +103,12 @@ describe('chaos', () => {
     rmSync(media, { recursive: true, force: true });
   });
 
-  it('leaves everyone playing, each time, and never two hosts heard at once', () => {
+  it('every viewer recovers from every fault, and no two hosts send at once', () => {
     expect(results).toHaveLength(SEQUENCE.length);
     expect(results.flatMap(({ fault, problems }) => problems.map((problem) => `${fault}: ${problem}`))).toEqual([]);
   });
 
-  it('says every segment that was accepted, and reports it exactly once', async () => {
+  it('every accepted segment is spoken and reported exactly once', async () => {
     expect(silenced).toEqual([]);
     for (const { session, speech } of load.sessions) {
       expect(speech.accepted.length).toBeGreaterThan(5);
@@ -116,7 +116,7 @@ describe('chaos', () => {
     }
   });
 
-  it('goes on with the frame where a lost host was, or at most a GOP before', () => {
+  it("a new host resumes at the lost host's frame, or at most a GOP before", () => {
     expect(load.sessions.flatMap(({ playback }) => playback.resumptions).length).toBeGreaterThan(10);
     for (const [i, { fault, framesAgain }] of results.entries()) {
       const limit = SEQUENCE[i]?.overlaps ? AGAIN_AFTER_HAND_OVER : AGAIN_AFTER_LOSS;
@@ -125,7 +125,7 @@ describe('chaos', () => {
     expect(load.sessions.reduce((sum, { playback }) => sum + playback.skips, 0)).toBe(0);
   });
 
-  it('leaves no session, viewer, job, socket, timer or memory behind', async () => {
+  it('no session, viewer, job, socket, timer or memory is left', async () => {
     await load.stop();
     const redis = new Redis(stack.redisQueue.url);
     const queue = new Queue(SESSIONS_QUEUE, { connection: { url: stack.redisQueue.url }, prefix: BULL_PREFIX });
@@ -165,13 +165,13 @@ function named(stack: Stack, name: string): StackProcess[] {
   return stack.processes.filter((process) => process.name === name);
 }
 
-/** `npm run faults` in a minute: what it draws for a seed, with pauses that are shorter. `FAULTS_SEED` and `FAULTS_MINUTES` for others. */
-describe('a history of faults that a seed chose', () => {
+/** `npm run faults` for a minute, with short pauses. `FAULTS_SEED` and `FAULTS_MINUTES` override seed and duration. */
+describe('seeded faults', () => {
   const seed = Number(process.env['FAULTS_SEED'] ?? 1);
   const minutes = Number(process.env['FAULTS_MINUTES'] ?? 1);
 
   it(
-    'breaks no promise',
+    'violate no guarantee',
     async () => {
       const folder = mkdtempSync(join(tmpdir(), 'humancast-history-'));
       const path = join(folder, 'history.jsonl');

@@ -14,8 +14,8 @@ import {
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** The real page in a real browser, while its media-sender goes. What light viewers can't show: the page goes on by itself. */
-describe('a page whose media-sender goes', () => {
+/** The real page in a real browser, while its media-sender fails. */
+describe('page whose media-sender fails', () => {
   let stack: Stack;
   let browser: TestChromium;
   let producer: Producer;
@@ -33,7 +33,7 @@ describe('a page whose media-sender goes', () => {
     await stack?.stop();
   });
 
-  it.each(['SIGKILL', 'SIGTERM'] as const)('goes on by itself after %s, without a reload', async (signal) => {
+  it.each(['SIGKILL', 'SIGTERM'] as const)('resumes after %s without a reload', async (signal) => {
     const session = await producer.createSession('lights');
     const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
     const viewer = await ViewerPage.open(await browser.context.newPage(), url);
@@ -47,7 +47,7 @@ describe('a page whose media-sender goes', () => {
       () => producer.session(session.id),
       (now) => now.state === 'hosted' && now.host !== host,
     );
-    // Only connections that are still open are counted: these frames come from the new host.
+    // Counts only open connections, so these frames come from the new host.
     const frames = async () => (await viewer.see()).framesDecoded;
     await victim.ended;
     await waitFor(
@@ -56,7 +56,7 @@ describe('a page whose media-sender goes', () => {
       (count) => count === 1,
     );
     const before = await frames();
-    await waitFor('the picture moves on', frames, (count) => count > before + 30);
+    await waitFor('the video continues', frames, (count) => count > before + 30);
     expect(await viewer.page.evaluate(() => 'marked' in window)).toBe(true);
     await viewer.page.close();
     await stack.revive(victim);
@@ -64,15 +64,15 @@ describe('a page whose media-sender goes', () => {
 
   function hostProcess(host: string): StackProcess {
     const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
-    if (!found) throw new Error(`no process is ${host}`);
+    if (!found) throw new Error(`no process has the id ${host}`);
     return found;
   }
 });
 
-/** Shorter than anybody watches; long enough to connect in on a busy machine. */
+/** TTL of TURN credentials: shorter than any viewing time, long enough to connect on a busy machine. */
 const TTL_SECONDS = 10;
 
-describe('a page that has watched for longer than its TURN credentials are valid', () => {
+describe('page that has watched longer than its TURN credentials are valid', () => {
   let stack: Stack;
   let browser: TestChromium;
   let producer: Producer;
@@ -90,7 +90,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     await stack?.stop();
   });
 
-  it('goes on with new ones when its media-sender is killed', async () => {
+  it('resumes with new credentials when its media-sender is killed', async () => {
     const session = await producer.createSession('lights');
     const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
     const viewer = await ViewerPage.open(await browser.context.newPage(), url);
@@ -109,7 +109,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     old.close();
     const watched = (await viewer.see()).framesDecoded;
     await waitFor(
-      'the picture goes on all the same',
+      'the video continues on the old connection',
       async () => (await viewer.see()).framesDecoded,
       (count) => count > watched + 15,
     );
@@ -126,7 +126,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
     );
     const before = (await viewer.see()).framesDecoded;
     await waitFor(
-      'the picture moves on',
+      'the video continues',
       async () => (await viewer.see()).framesDecoded,
       (count) => count > before + 30,
     );
@@ -136,7 +136,7 @@ describe('a page that has watched for longer than its TURN credentials are valid
   });
 });
 
-/** What each peer connection of the page was made with, oldest first. */
+/** Configurations of the page's peer connections, oldest first. */
 async function credentialsOf({ page }: ViewerPage): Promise<Credentials[]> {
   const servers = await page.evaluate(() =>
     (window as unknown as { peers: RTCPeerConnection[] }).peers.map((peer) => peer.getConfiguration().iceServers?.[0]),

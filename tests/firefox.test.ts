@@ -13,7 +13,7 @@ import {
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** Counts the frames that the page's video element presents, whatever its statistics say. */
+/** Counts the frames that the page's video element presents, independently of its statistics. */
 const COUNT_FRAMES = `(() => {
   const video = document.querySelector('video');
   window.presented = 0;
@@ -21,7 +21,7 @@ const COUNT_FRAMES = `(() => {
   video.requestVideoFrameCallback(count);
 })()`;
 
-describe('the page in Firefox', () => {
+describe('page in Firefox', () => {
   let stack: Stack;
   let browser: TestFirefox;
   let producer: Producer;
@@ -42,42 +42,39 @@ describe('the page in Firefox', () => {
   const presented = (page: FirefoxPage) => page.evaluate<number>('window.presented');
   const pill = (page: FirefoxPage) => page.evaluate<string>(`document.querySelector('.pill')?.textContent ?? ''`);
 
-  it.each(['SIGKILL', 'SIGTERM'] as const)(
-    'goes on showing new frames after its media-sender got %s',
-    async (signal) => {
-      const session = await producer.createSession('lights');
-      const page = await browser.newPage();
-      await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
-      await page.evaluate(COUNT_FRAMES);
-      await waitFor(
-        'frames are presented',
-        () => presented(page),
-        (count) => count > 20,
-      );
-      expect(await pill(page)).toBe('Live');
-      const host = await producer.hostOf(session.id);
-      const victim = hostProcess(host);
-      victim.signal(signal);
-      await victim.ended;
-      await waitFor(
-        'another media-sender hosts the session, and the page shows it',
-        async () => [(await producer.session(session.id)).host, await pill(page)],
-        ([now, words]) => now !== host && words === 'Live',
-      );
-      const before = await presented(page);
-      await waitFor(
-        'new frames are presented',
-        () => presented(page),
-        (count) => count > before + 60,
-      );
-      await page.close();
-      await stack.revive(victim);
-    },
-  );
+  it.each(['SIGKILL', 'SIGTERM'] as const)('presents new frames after its media-sender got %s', async (signal) => {
+    const session = await producer.createSession('lights');
+    const page = await browser.newPage();
+    await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
+    await page.evaluate(COUNT_FRAMES);
+    await waitFor(
+      'frames are presented',
+      () => presented(page),
+      (count) => count > 20,
+    );
+    expect(await pill(page)).toBe('Live');
+    const host = await producer.hostOf(session.id);
+    const victim = hostProcess(host);
+    victim.signal(signal);
+    await victim.ended;
+    await waitFor(
+      'another media-sender hosts the session, and the page shows it',
+      async () => [(await producer.session(session.id)).host, await pill(page)],
+      ([now, words]) => now !== host && words === 'Live',
+    );
+    const before = await presented(page);
+    await waitFor(
+      'new frames are presented',
+      () => presented(page),
+      (count) => count > before + 60,
+    );
+    await page.close();
+    await stack.revive(victim);
+  });
 
   function hostProcess(host: string): StackProcess {
     const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
-    if (!found) throw new Error(`no process is ${host}`);
+    if (!found) throw new Error(`no process has the id ${host}`);
     return found;
   }
 });

@@ -29,7 +29,7 @@ const GREEN = bgrFrame(SIZE.width, SIZE.height, [0, 180, 0]);
 const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 90;
 const isGreen = ({ red, green, blue }: Seen) => green > 90 && red < 90 && blue < 90;
 
-/** Speech that is played while it is still being made. */
+/** Speech that is played while it is being produced. */
 describe('live push', () => {
   let stack: Stack;
   let browser: TestChromium;
@@ -55,14 +55,14 @@ describe('live push', () => {
     return viewer;
   };
 
-  it('is seen and heard while it is still being pushed, and can be said again after', async () => {
+  it('plays while it is being pushed, and can be spoken again afterwards', async () => {
     const session = await producer.createSession('lights');
     const viewer = await watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const ready = await pusher.start({ ...HEADER, name: 'green, live' });
     expect(ready.seq).toBe(1);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 6 });
-    await waitFor('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green video', () => viewer.see(), isGreen);
     const loud = await viewer.measureAudio(1500, 1000);
     expect(pusher.messages.some((message) => message.type === 'done')).toBe(false);
     expect(loud.rms).toBeGreaterThan(0.03);
@@ -83,7 +83,7 @@ describe('live push', () => {
     await viewer.page.close();
   });
 
-  it('makes room for idle while its producer thinks, and is then heard to its end', async () => {
+  it('shows idle while the producer pauses, then plays to its end', async () => {
     const session = await producer.createSession('lights');
     const viewer = await watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
@@ -108,7 +108,7 @@ describe('live push', () => {
     await viewer.page.close();
   });
 
-  it('is heard by a WHEP player that writes its codec as OPUS/48000', async () => {
+  it('plays in a WHEP player that writes its codec as OPUS/48000', async () => {
     const session = await producer.createSession('lights');
     const page = await browser.context.newPage();
     await page.goto(producer.signaling('/v1/health')).catch(() => undefined);
@@ -152,13 +152,13 @@ describe('live push', () => {
     await page.close();
   });
 
-  it('tells the producer that it was interrupted, and shows idle at once', async () => {
+  it('stops on an interruption, reports it to the producer, and idle shows at once', async () => {
     const session = await producer.createSession('lights');
     const viewer = await watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
-    await waitFor('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green video', () => viewer.see(), isGreen);
     await producer.interrupt(session.id);
     const { positionMs } = await pusher.message('interrupted');
     expect(positionMs).toBeGreaterThan(0);
@@ -168,13 +168,13 @@ describe('live push', () => {
     await viewer.page.close();
   });
 
-  it('ends at what arrived when the producer disappears', async () => {
+  it('ends with the last data received when the producer disappears', async () => {
     const session = await producer.createSession('lights');
     const viewer = await watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const { segment } = await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
-    await waitFor('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green video', () => viewer.see(), isGreen);
     pushing.stop();
     pusher.socket.terminate();
     await waitFor('idle again', () => viewer.see(), isRed);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { makeTestClip, Producer, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-describe('a segment that was uploaded', () => {
+describe('uploaded segment', () => {
   let stack: Stack;
   let producer: Producer;
   beforeAll(async () => {
@@ -15,13 +15,13 @@ describe('a segment that was uploaded', () => {
   });
   afterAll(() => stack?.stop());
 
-  it('can still be spoken after redis-media has come back empty', async () => {
+  it('can still be spoken after redis-media has restarted empty', async () => {
     const file = await readFile(join(stack.mediaDir, '../green.mp4'));
     const { id } = await producer.upload('lights', 'green.mp4', file);
     await stack.redisMedia.restart();
     const url = `${stack.loaderUrl}/v1/segments/${id}`;
     await waitFor(
-      'it is back',
+      'the segment is restored',
       async () => (await producer.request('GET', url)).status,
       (status) => status === 200,
     );

@@ -17,8 +17,8 @@ const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 
 const isBlue = ({ red, green, blue }: Seen) => blue > 150 && green < 90 && red < 90;
 const isGreen = ({ red, green, blue }: Seen) => green > 90 && red < 90 && blue < 90;
 
-/** From files in a folder to a picture in a browser, through every real part: Redis, coturn, Chromium. */
-describe('the main job', () => {
+/** From files in a folder to video in a browser, with real Redis, coturn and Chromium. */
+describe('playback in a browser', () => {
   let stack: Stack;
   let browser: TestChromium;
   let producer: Producer;
@@ -40,7 +40,7 @@ describe('the main job', () => {
   const open = async (path: string) => ViewerPage.open(await browser.context.newPage(), producer.signaling(path));
   const join_ = (session: { id: string; token: string }) => open(`/?session=${session.id}&token=${session.token}`);
 
-  it('plays the idle clips one after the other, without a freeze, on a page that was just opened', async () => {
+  it('a new page plays the idle clips in turn without a freeze', async () => {
     const viewer = await open('/?avatar=lights');
     await viewer.playing();
     const colours = new Set<string>();
@@ -55,7 +55,7 @@ describe('the main job', () => {
       },
       ({ framesReceived }) => colours.size === 2 && framesReceived - first.framesReceived > 220,
     );
-    // 30 and 25 frames a second in turn: a hole between two files would be missing from the rate
+    // Alternately 30 and 25 frames a second; a gap between two files would lower the rate.
     const perSecond = (last.framesReceived - first.framesReceived) / ((last.atMs - first.atMs) / 1000);
     expect(perSecond).toBeGreaterThan(26.5);
     expect(perSecond).toBeLessThan(28.5);
@@ -63,7 +63,7 @@ describe('the main job', () => {
     await viewer.page.close();
   });
 
-  it('shows and sounds an uploaded file when it is told to speak it, and goes back to idle', async () => {
+  it('an uploaded file is spoken with video and audio, and idle resumes', async () => {
     const session = await producer.createSession('lights');
     const viewer = await join_(session);
     await viewer.playing();
@@ -75,7 +75,7 @@ describe('the main job', () => {
     const quiet = await viewer.measureAudio(300, 1000);
     await producer.speak(session.id, [segment.id]);
     const [seen, loud] = await Promise.all([
-      waitFor('the green picture', () => viewer.see(), isGreen),
+      waitFor('the green video', () => viewer.see(), isGreen),
       viewer.measureAudio(2500, 1000),
     ]);
     expect(isGreen(seen)).toBe(true);
@@ -94,7 +94,7 @@ describe('the main job', () => {
     await viewer.page.close();
   });
 
-  it('stops speaking when it is interrupted, and says how far it got', async () => {
+  it('an interruption stops speech and returns the position', async () => {
     const session = await producer.createSession('lights');
     const viewer = await join_(session);
     await viewer.playing();
@@ -102,14 +102,14 @@ describe('the main job', () => {
     makeTestClip(path, { color: 'green', seconds: 20, toneHz: 1000 });
     const segment = await producer.upload('lights', 'long.mp4', readFileSync(path));
     await producer.speak(session.id, [segment.id]);
-    await waitFor('the green picture', () => viewer.see(), isGreen);
+    await waitFor('the green video', () => viewer.see(), isGreen);
     await producer.interrupt(session.id);
     await waitFor(
       'idle again',
       () => viewer.see(),
       (now) => isRed(now) || isBlue(now),
     );
-    // what the browser had buffered may still sound for a moment
+    // Audio buffered by the browser may play for a moment.
     await waitFor(
       'silence',
       () => viewer.measureAudio(200, 1000),
@@ -123,8 +123,8 @@ describe('the main job', () => {
     await viewer.page.close();
   });
 
-  it('serves viewers of two sessions from two media-senders at once', async () => {
-    // a place each, so that the second session can only be hosted by the other one
+  it('viewers of two sessions are served by two media-senders at once', async () => {
+    // Capacity 1 each, so that the second session needs the other one.
     const pair = await startStack({ senders: 2, mediaDir: stack.mediaDir, env: { MAX_SESSIONS: '1' } });
     try {
       const backend = new Producer(pair);
@@ -148,7 +148,7 @@ describe('the main job', () => {
     }
   });
 
-  it('frees a session when its page is closed', async () => {
+  it('closing the page frees the session', async () => {
     const session = await producer.createSession('lights');
     const viewer = await join_(session);
     await viewer.playing();

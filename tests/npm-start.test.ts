@@ -22,7 +22,7 @@ const PORTS = [
   'REDIS_MEDIA_PORT',
 ];
 
-/** Whether the page's video presents a frame within two seconds. Firefox counts none for streams in its playback quality. */
+/** Whether the page's video presents a frame within two seconds. Firefox's playback quality counts none for streams. */
 const FRAME = `new Promise((resolve) => {
   document.querySelector('video')?.requestVideoFrameCallback(() => resolve(true));
   setTimeout(() => resolve(false), 2000);
@@ -51,22 +51,22 @@ function start(env: Record<string, string>): Started {
   return { child, exit, output: () => output };
 }
 
-/** Command lines of a process's children, by their ids. */
+/** @returns the command lines of a process's children, by process id. */
 function childrenOf(pid: number): Map<number, string> {
   const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
   return new Map(ids.map((id) => [id, readFileSync(`/proc/${id}/cmdline`, 'utf8').replaceAll('\0', ' ')]));
 }
 
-describe('the settings of npm start', () => {
+describe('settings of npm start', () => {
   const read = (given: Record<string, string>) => readStartConfig(given, { senders: 1, demoProducer: true });
 
-  it('serve a demo to this machine', async () => {
+  it('the default serves a demo to this machine only', async () => {
     const { demo, signaling, loader } = await read({});
     expect(demo).toEqual({ mode: 'local' });
     expect([signaling.bindAddress, loader.bindAddress]).toEqual(['127.0.0.1', '127.0.0.1']);
   });
 
-  it('close the demo, and leave the segment-loader where it is, when the page is opened to other machines', async () => {
+  it('opening the page to other machines disables the demo, and keeps the segment-loader private', async () => {
     const { demo, signaling, loader } = await read({ BIND_ADDRESS: '0.0.0.0' });
     expect(demo).toMatchObject({ mode: 'off', why: expect.stringContaining('PUBLIC_DEMO_PUBLISHED=true') });
     expect([signaling.bindAddress, loader.bindAddress]).toEqual(['0.0.0.0', '127.0.0.1']);
@@ -97,7 +97,7 @@ describe('npm start', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('says where the page is, and serves it there', async () => {
+  it("prints the page's URL, and serves the page there", async () => {
     const url = `http://127.0.0.1:${env['SIGNALING_PORT']}/?avatar=demo`;
     expect(started.output()).toContain(url);
     expect(started.output()).toMatch(/packet path .*native/);
@@ -106,7 +106,7 @@ describe('npm start', () => {
     expect(page.headers.get('content-type')).toContain('text/html');
   });
 
-  it('plays in Firefox, which takes no TURN server on loopback', async () => {
+  it('plays in Firefox, which rejects a TURN server on loopback', async () => {
     const clip = join(folder, 'lights/idle/red.mp4');
     makeTestClip(clip, { color: 'red', seconds: 2 });
     const firefox = await launchFirefox();
@@ -124,7 +124,7 @@ describe('npm start', () => {
     }
   });
 
-  it('lets in who has the key that it made, and nobody else', async () => {
+  it('accepts only the API key that it created', async () => {
     const key = readFileSync(join(folder, 'state/api-key'), 'utf8').trim();
     const ask = (authorization: string) =>
       fetch(`http://127.0.0.1:${env['SIGNALING_PORT']}/v1/sessions`, { headers: { authorization } });
@@ -132,7 +132,7 @@ describe('npm start', () => {
     expect((await ask('Bearer another')).status).toBe(401);
   });
 
-  it('keeps its secrets to itself: not in the list of processes, nor in a file that others can read', () => {
+  it('exposes its secrets neither in the process list nor in files readable by others', () => {
     const state = join(folder, 'state');
     expect(statSync(state).mode & 0o077).toBe(0);
     const secrets = ['api-key', 'say-key', 'token-secret', 'turn-secret'].map((name) => {
@@ -144,13 +144,13 @@ describe('npm start', () => {
     for (const secret of secrets) expect(`${commands}\n${started.output()}`).not.toContain(secret);
   });
 
-  it('starts no second stack on the same folder', async () => {
+  it('rejects a second start in the same folder', async () => {
     const second = start(env);
     expect(await second.exit).toBe(1);
     expect(second.output()).toContain(`process ${started.child.pid} uses`);
   });
 
-  it('names a port that is taken, and what to change, before it starts anything', async () => {
+  it('rejects a port in use before starting anything, and names the setting', async () => {
     const server = createServer();
     const port = await new Promise<number>((resolve) => {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
@@ -164,17 +164,17 @@ describe('npm start', () => {
     expect(second.output()).not.toContain('are ready');
   });
 
-  it('says what is wrong with a setting', async () => {
+  it('rejects an invalid setting with its name', async () => {
     const second = start({ ...env, HUMANCAST_DIR: join(folder, 'third'), MAX_SESSIONS: 'many' });
     expect(await second.exit).toBe(1);
     expect(second.output()).toContain('MAX_SESSIONS: "many" must be a whole number from 1 to 1000');
   });
 
-  it('starts a service again that died, and says so', async () => {
+  it('restarts a service that died, and reports it', async () => {
     const sender = [...childrenOf(started.child.pid ?? 0)].find(([, command]) => command.includes('media-sender'));
     process.kill(sender?.[0] ?? -1, 'SIGKILL');
     await waitFor(
-      'it was said',
+      'the log line',
       async () => started.output(),
       (output) => output.includes('media-sender ended (got SIGKILL)'),
     );
@@ -189,7 +189,7 @@ describe('npm start', () => {
     );
   });
 
-  it('ends everything when it is told to, and leaves no process behind', async () => {
+  it('ends everything on SIGTERM, and leaves no process behind', async () => {
     const children = [...childrenOf(started.child.pid ?? 0).keys()];
     expect(children).toHaveLength(7);
     started.child.kill('SIGTERM');

@@ -12,11 +12,11 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const filesOf = (folder: string) => readdirSync(folder).map((name) => join(folder, name));
 const promtool = (...args: string[]) => execFileSync('promtool', args, { encoding: 'utf8' });
 
-/** Of Grafana's grid. */
+/** Width of Grafana's grid. */
 const COLUMNS = 24;
-/** Of those that come with Grafana. */
+/** Panel types built into Grafana. */
 const PANEL_TYPES = ['heatmap', 'row', 'stat', 'table', 'timeseries'];
-/** Of `grafana/data`, valueFormats/categories.ts. */
+/** Units of `grafana/data`, valueFormats/categories.ts. */
 const UNITS = ['none', 'short', 'percentunit', 's', 'bytes', 'Bps', 'bps', 'ops', 'pps'];
 
 const committed = Object.keys(dashboards).map(
@@ -26,14 +26,14 @@ const rules = read('infra/prometheus/rules/alerts.yml');
 const alerts = [...rules.matchAll(/^ +- alert: (\w+)$/gm)].map((match) => match[1] ?? '');
 const runbooks = [...rules.matchAll(/runbook_url: https:\/\/humancast\.dev\/(\S+)/g)].map((match) => match[1] ?? '');
 
-describe('the rules', () => {
-  it('are valid, and raise what they should', () => {
+describe('alert rules', () => {
+  it('are valid, and pass their unit tests', () => {
     expect(promtool('check', 'rules', ...filesOf(join(PROMETHEUS, 'rules')))).toContain('SUCCESS');
     expect(promtool('test', 'rules', ...filesOf(join(PROMETHEUS, 'tests')))).toContain('SUCCESS');
     expect(promtool('check', 'config', join(PROMETHEUS, 'prometheus.yml'))).toContain('SUCCESS');
   });
 
-  it('are all tested', () => {
+  it('have a unit test each', () => {
     const tests = filesOf(join(PROMETHEUS, 'tests'))
       .map((path) => readFileSync(path, 'utf8'))
       .join('\n');
@@ -41,14 +41,14 @@ describe('the rules', () => {
     expect(alerts.filter((alert) => !tests.includes(`alertname: ${alert}\n`))).toEqual([]);
   });
 
-  it('have a runbook each, which is in the list of runbooks', () => {
+  it('have a runbook each, listed in the index of runbooks', () => {
     expect(runbooks).toEqual(alerts.map((alert) => `docs/runbooks/${alert}.md`));
     expect(runbooks.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     const list = read('docs/runbooks/README.md');
     expect(alerts.filter((alert) => !list.includes(`[${alert}](${alert}.md)`))).toEqual([]);
   });
 
-  it('say on which panel each can be seen, and that panel leads to its runbook', () => {
+  it('name a panel, which links to the runbook', () => {
     const shown = [...rules.matchAll(/alert: (\w+)$[\s\S]*?dashboard: ([\w-]+), panel: '(\d+)'/gm)];
     expect(shown.map(([, alert]) => alert)).toEqual(alerts);
     for (const [, alert, uid, panel] of shown) {
@@ -61,15 +61,15 @@ describe('the rules', () => {
     }
   });
 
-  it('know the quota of coturn', () => {
+  it("use coturn's quota as configured", () => {
     const quota = Number(/^total-quota=(\d+)$/m.exec(read('infra/turn/turnserver.conf'))?.[1]);
     expect(rules).toContain(`turn_total_allocations) > ${0.8 * quota}`);
     expect(rules).toContain(`allocations of ${quota}`);
   });
 });
 
-describe('the dashboards', () => {
-  it('are committed as the code makes them', () => {
+describe('dashboards', () => {
+  it('are committed as generated', () => {
     for (const [name, dashboard] of Object.entries(dashboards)) {
       expect(JSON.parse(read(`infra/grafana/dashboards/${name}.json`)), name).toEqual(
         JSON.parse(JSON.stringify(dashboard)),
@@ -77,7 +77,7 @@ describe('the dashboards', () => {
     }
   });
 
-  it.each(committed)('$title: no two panels have one number or lie over each other', ({ panels }) => {
+  it.each(committed)('$title: panels have unique ids and do not overlap', ({ panels }) => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(panels.every(({ id }) => id >= 1)).toBe(true);
     const places = panels.map(({ gridPos }) => gridPos);
@@ -85,7 +85,7 @@ describe('the dashboards', () => {
     expect(places.filter(({ x, y, w, h }) => x < 0 || y < 0 || w < 1 || h < 1 || x + w > COLUMNS)).toEqual([]);
   });
 
-  it.each(committed)('$title: every panel says what it shows, and asks the one data source there is', ({ panels }) => {
+  it.each(committed)('$title: every panel has a description and uses the one data source', ({ panels }) => {
     const uid = /^ +uid: (\S+)$/m.exec(read('infra/grafana/provisioning/datasources/prometheus.yml'))?.[1];
     for (const { type, title, description, datasource, targets } of panels.filter((panel) => panel.type !== 'row')) {
       expect(PANEL_TYPES, title).toContain(type);
@@ -100,12 +100,12 @@ describe('the dashboards', () => {
     }
   });
 
-  it.each(committed)('$title: units are those that Grafana knows', ({ panels }) => {
+  it.each(committed)('$title: units exist in Grafana', ({ panels }) => {
     const units = panels.flatMap(({ fieldConfig, options }) => [fieldConfig?.defaults.unit, options?.yAxis?.unit]);
     expect(units.filter((unit) => unit !== undefined && !UNITS.includes(unit))).toEqual([]);
   });
 
-  it.each(committed)('$title: every variable that is used is there, and used if it is there', (dashboard) => {
+  it.each(committed)('$title: every used variable is defined, and every defined one is used', (dashboard) => {
     const names = dashboard.templating.list.map(({ name }) => name);
     const used = dashboard.panels.flatMap(({ targets = [] }) =>
       targets.flatMap(({ expr }) => [...expr.matchAll(/\$\{?(\w+)/g)].map((match) => match[1] ?? '')),
@@ -113,7 +113,7 @@ describe('the dashboards', () => {
     expect([...new Set(used)].filter((name) => !name.startsWith('__')).sort()).toEqual(names.sort());
   });
 
-  it.each(committed)('$title: links lead to runbooks and dashboards that exist', (dashboard) => {
+  it.each(committed)('$title: links lead to existing runbooks and dashboards', (dashboard) => {
     const links = [
       ...dashboard.links,
       ...dashboard.panels.flatMap(({ links: ofPanel = [], fieldConfig }) => [
@@ -126,19 +126,19 @@ describe('the dashboards', () => {
         expect(committed.filter((other) => tags?.every((tag) => other.tags.includes(tag))).length).toBe(4);
         continue;
       }
-      // The table of alerts fills in what the alert's own labels say; these are checked above.
+      // The alert table fills in labels of the alert; these are checked above.
       const path = url?.replace('https://humancast.dev/', '').replace(`\${__data.fields.alertname}`, 'ServiceDown');
       if (url?.startsWith('/d/')) expect(url).toBe(`/d/\${__data.fields.dashboard}?viewPanel=\${__data.fields.panel}`);
       else expect(existsSync(join(ROOT, path ?? '')), url).toBe(true);
     }
   });
 
-  it('explain every alert with a panel', () => {
+  it('show every alert in a panel', () => {
     const linked = JSON.stringify(committed);
     expect(alerts.filter((alert) => !linked.includes(`Runbook: ${alert}`))).toEqual([]);
   });
 
-  it('are what Grafana opens, and where it looks for them', () => {
+  it('are provisioned in Grafana from the folder where they are', () => {
     const compose = read('docker-compose.yml');
     expect(compose).toContain('GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/sync.json');
     expect(read('infra/grafana/provisioning/dashboards/humancast.yml')).toContain('path: /etc/grafana/dashboards');
@@ -150,11 +150,11 @@ describe('the dashboards', () => {
     ]);
   });
 
-  it('draw the limits of ITU-R BT.1359, EBU R37 and ATSC IS-191 where the skew is drawn', () => {
+  it('draw the limits of ITU-R BT.1359, EBU R37 and ATSC IS-191 on the skew panels', () => {
     const panels = committed[0]?.panels ?? [];
     const rows = panels.filter(({ type }) => type === 'heatmap');
     expect(rows.length).toBe(3);
-    // The rows of a heat map are the buckets: each limit is a bound of one.
+    // The rows of a heat map are buckets: each limit is the bound of one.
     expect(SKEW_BUCKETS_SECONDS).toEqual(
       expect.arrayContaining([-0.185, -0.125, -0.06, -0.045, -0.015, 0.015, 0.04, 0.045, 0.09]),
     );
@@ -169,7 +169,7 @@ describe('the dashboards', () => {
     }
   });
 
-  it('ask Prometheus for something in every panel', () => {
+  it('have at least one query in every panel', () => {
     expect(panelQueries().length).toBeGreaterThan(80);
     expect(panelQueries().filter(({ expr }) => expr.trim() === '')).toEqual([]);
   });
@@ -181,7 +181,7 @@ interface CommittedLink {
   tags?: string[];
 }
 
-/** What is looked at of a dashboard's JSON. */
+/** The fields of a dashboard's JSON in use. */
 interface CommittedDashboard {
   uid: string;
   title: string;

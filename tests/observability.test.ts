@@ -23,17 +23,17 @@ import { panelQueries } from './support/dashboards.js';
 const MEDIA = new URL('../media/demo', import.meta.url).pathname;
 const RULES = new URL('../infra/prometheus/rules', import.meta.url).pathname;
 
-/** So many that a media-sender with one session does not mind how busy the machine is. */
+/** Capacity at which one session is a low load even on a busy machine. */
 const PLACES = 5;
 
-/** Of how late or how far apart things are: on a busy machine these may come without being provoked. */
+/** Alerts on lateness, which a busy machine may raise without a provoked fault. */
 const OF_A_BUSY_MACHINE = new Set(['PacketsLate', 'LipSyncOutsideR37', 'Underruns']);
 
-/** Metrics that no panel and no alert needs, and why they are there all the same. */
+/** Metrics that no panel or alert uses, with the reason for keeping them. */
 const NOT_SHOWN: Readonly<Record<string, string>> = {};
 
-/** A real Prometheus with the shipped rules on a real stack that plays the demo to a real browser; coturn's exporter is played. */
-describe('what operators see', () => {
+/** A real Prometheus with the shipped rules on a real stack, with a real browser; only coturn's exporter is simulated. */
+describe('observability', () => {
   let stack: Stack;
   let demoProducer: TestDemoProducer;
   let coturn: CoturnMetrics;
@@ -76,7 +76,7 @@ describe('what operators see', () => {
     await stack?.stop();
   });
 
-  it('says nothing that nobody looks at', async () => {
+  it('every metric is used by a panel or an alert', async () => {
     const used = [...panelQueries().map(({ expr }) => expr), ...rulesText()].join('\n');
     const exported = new Set<string>();
     for (const { metricsUrl } of [...stack.processes, demoProducer]) {
@@ -88,14 +88,14 @@ describe('what operators see', () => {
     expect(unused.sort()).toEqual(Object.keys(NOT_SHOWN).sort());
   });
 
-  it('evaluates every rule', async () => {
+  it('every rule evaluates', async () => {
     expect(await prometheus.brokenRules()).toEqual([]);
   });
 
-  it('measures what the viewer sees: the picture sent with its sound, and played with it', async () => {
+  it("skew metrics exist for sent media and for the viewer's playback", async () => {
     const skew =
       'sum(rate(humancast_sender_skew_seconds_bucket{le="0.03"}[1m])) / sum(rate(humancast_sender_skew_seconds_count[1m]))';
-    // A rate needs two scrapes; until then it is not a number.
+    // A rate needs two scrapes, and is NaN before.
     const share = async () => (await prometheus.query(skew))[0]?.value;
     await expect.poll(share, { timeout: 20_000 }).toBeGreaterThan(0.5);
     expect((await prometheus.query('sum(humancast_sender_sessions)'))[0]?.value).toBe(1);
@@ -109,7 +109,7 @@ describe('what operators see', () => {
     expect(counts).toEqual([1, 1]);
   });
 
-  describe('provoked trouble raises its alert, and no other', () => {
+  describe('a provoked fault raises its alert, and no other:', () => {
     const raised = async () => new Set((await prometheus.alerts()).map(({ name }) => name));
     let before: ReadonlySet<string>;
     beforeEach(async () => {
@@ -123,7 +123,7 @@ describe('what operators see', () => {
       expect(others).toEqual(OF_A_BUSY_MACHINE.has(alert) ? [] : [alert]);
     }
 
-    it('a file that is no media file, and a live push that is not as it says', async () => {
+    it('an unreadable media file, and a live push with invalid data', async () => {
       await producer.upload('demo', 'notes.mp4', Buffer.from('not a media file')).catch(() => {});
       const pusher = await LivePusher.connect(stack, { avatar: 'demo' });
       const size = { width: 64, height: 64, fps: 25 };
@@ -142,13 +142,13 @@ describe('what operators see', () => {
       expect((await prometheus.query(shown?.expr ?? ''))[0]?.labels).toEqual({ code: 'media_unreadable' });
     });
 
-    it('a viewer with a bad network: late picture, loss, freezes', async () => {
+    it('a viewer on a bad network: late video, loss, freezes', async () => {
       const viewer = await ReportingViewer.join(stack.signalingUrl, session.id, session.token);
       const bad = { skewMs: 80, packetsReceived: 200, packetsLost: 40, freezes: 1, freezeMs: 300, roundTripMs: 400 };
       const reports = setInterval(() => viewer.report(bad), 50);
       try {
         await expectRaised('LipSyncOutsideR37');
-        // What the dashboard says about it.
+        // The dashboard's query.
         for (const [title, more] of [
           ['network: Loss', 0.05],
           ['network: Round trip', 0.3],
@@ -168,7 +168,7 @@ describe('what operators see', () => {
       }
     });
 
-    it('a fleet that is full, and then a session that nobody can host', async () => {
+    it('a full fleet, then a session that nobody can host', async () => {
       const { signalingUrl } = stack;
       const others = await Promise.all(
         Array.from({ length: PLACES - 1 }, async () => {
@@ -183,21 +183,21 @@ describe('what operators see', () => {
       const joined = ReportingViewer.join(signalingUrl, waiting.id, waiting.token);
       await expectRaised('SessionsWithoutHost');
       for (const id of others) await producer.endSession(id);
-      // Places are free, so it is hosted.
+      // Capacity is free again, so it is hosted.
       (await joined).close();
       await producer.endSession(waiting.id);
     });
 
-    it('a relay that is nearly at its quota', async () => {
+    it('a relay near its quota', async () => {
       coturn.allocations = 10_000;
       await expectRaised('TurnNearQuota');
       coturn.allocations = 1;
       await waitFor('it is over', raised, (names) => !names.has('TurnNearQuota'));
     });
 
-    it('a media-sender that is stopped again and again', async () => {
+    it('a media-sender that is paused repeatedly', async () => {
       const sender = stack.processes.find(({ name }) => name === 'media-sender');
-      // Less than its lease: nobody takes over, it is only late.
+      // Shorter than the lease: nobody takes over.
       const stops = setInterval(() => {
         sender?.signal('SIGSTOP');
         setTimeout(() => sender?.signal('SIGCONT'), 150);
@@ -206,8 +206,8 @@ describe('what operators see', () => {
       await expectRaised('PacketsLate').finally(() => clearInterval(stops));
     });
 
-    it('and after all of that every query of every panel has an answer', async () => {
-      // What is shown as a rate must have happened just now.
+    it('after the faults, every query of every panel has a result', async () => {
+      // Rates need recent events.
       await producer.json('POST', producer.signaling(`/v1/sessions/${session.id}/say`), {
         text: 'Nobody has to listen to all of it, because it is interrupted before it ends.',
       });
@@ -236,7 +236,7 @@ describe('what operators see', () => {
       expect(await prometheus.brokenRules()).toEqual([]);
     });
 
-    it('a database that is gone', async () => {
+    it('a database that is down', async () => {
       await stack.redisMedia.kill();
       await expectRaised('RedisDown').finally(() => stack.redisMedia.restart());
       expect((await prometheus.alerts()).find(({ name }) => name === 'RedisDown')?.labels).toMatchObject({
@@ -244,8 +244,8 @@ describe('what operators see', () => {
       });
     });
 
-    it('a service that is gone', async () => {
-      // Not a media-sender: without one there would be no capacity, too.
+    it('a service that is down', async () => {
+      // Not a media-sender, because that would also remove capacity.
       stack.processes.find(({ name }) => name === 'segment-loader')?.signal('SIGKILL');
       await expectRaised('ServiceDown');
       const alert = (await prometheus.alerts()).find(({ name }) => name === 'ServiceDown');

@@ -26,7 +26,7 @@ const CALLS: Call[] = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =
     ),
 );
 
-/** Answers to requests that are valid as documented and fail for another reason: no demo producer, no real player. */
+/** Answers to valid requests that fail for another reason: no demo producer, no real player. */
 const REFUSED: Readonly<Record<string, number>> = {
   'post /v1/sessions/{id}/say': 404,
   'post /whep/{avatar}': 400,
@@ -38,7 +38,7 @@ const AVATAR = 'lights';
 const UNKNOWN = { session: 'ses_unknown00000', segment: 'seg_unknown00000', sender: 'snd_unknown00000' };
 const MALFORMED = ['x', '..', '%00', 'ses_%0a%0dnull', '%F0%9F%92%A9', 'a'.repeat(3000), '__proto__'];
 
-describe('REST', () => {
+describe('REST API', () => {
   let stack: Stack;
   let producer: Producer;
   let clip: Uint8Array;
@@ -85,7 +85,7 @@ describe('REST', () => {
   const openSession = async () => (await producer.createSession(AVATAR)).id;
   const definition = { name: 'Made for the test', cutPolicy: 'now' };
 
-  /** Values for the path, which each call may use up. */
+  /** Path parameters, which each call may use up. */
   async function pathOf({ path, method }: Call): Promise<Record<string, string>> {
     if (path.startsWith('/v1/sessions/{id}')) return { id: await openSession() };
     if (path.startsWith('/v1/segments/{id}')) return { id: await upload() };
@@ -137,7 +137,7 @@ describe('REST', () => {
     return { ...request, headers: { 'content-type': type }, body };
   }
 
-  it('serves the document that is in docs/ at both services', async () => {
+  it('serves the document of docs/ at both services', async () => {
     for (const url of [stack.signalingUrl, stack.loaderUrl]) {
       expect(await (await fetch(`${url}/v1/openapi.json`)).json()).toEqual(DOCUMENT);
     }
@@ -154,7 +154,7 @@ describe('REST', () => {
 
       const { security, parameters, requestBody } = call.operation;
       if (security.length > 0) {
-        it('refuses credentials that are missing or invalid', async () => {
+        it('rejects missing and invalid credentials', async () => {
           const request = await validRequest(call);
           const mayBeOpen = security.some((scheme) => Object.keys(scheme).length === 0);
           for (const key of ['', 'wrong', 'a.b.c', 'x'.repeat(2000)]) {
@@ -177,7 +177,7 @@ describe('REST', () => {
 
       const schema = requestBody?.content['application/json']?.schema;
       if (schema) {
-        it('refuses every broken body as documented', async () => {
+        it('rejects every invalid body as documented', async () => {
           const headers = { 'content-type': 'application/json' };
           const path = await pathOf(call);
           const isStrict = !call.path.startsWith('/v1/segments/');

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
-/** An integrator's settings, as strict as they may be: declarations of packages are checked as well. */
+/** An integrator's compiler settings at their strictest; declarations of packages are checked, too. */
 const COMPILER = {
   strict: true,
   noEmit: true,
@@ -27,13 +27,13 @@ const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Manifes
 const run = async (program: string, args: readonly string[], cwd: string) =>
   (await promisify(execFile)(program, args, { cwd })).stdout;
 
-describe('the published packages', () => {
+describe('published packages', () => {
   let folder: string;
   const packages = readdirSync(join(ROOT, 'packages')).filter(
     (name) => !read(join(ROOT, 'packages', name, 'package.json')).private,
   );
 
-  /** A project outside of the repository that has the packed packages, and nothing but what they say that they need. */
+  /** Creates a project outside of the repository with the packed packages and their declared dependencies. */
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'humancast-packages-'));
     const link = (name: string) => {
@@ -70,7 +70,7 @@ describe('the published packages', () => {
     }
   }
 
-  it('contain their license, README, code and types, and no tests', () => {
+  it('contain license, README, code and types, and no tests', () => {
     expect(packages).toEqual(expect.arrayContaining(['client', 'producer', 'protocol']));
     for (const name of packages) {
       const files = readdirSync(join(folder, 'node_modules/@humancast', name), { recursive: true }).map(String);
@@ -79,7 +79,7 @@ describe('the published packages', () => {
     }
   });
 
-  it('compile the TypeScript example, and refuse a frame that is no bytes', async () => {
+  it('compile the TypeScript example, and reject a frame that is not bytes', async () => {
     const node = { module: 'nodenext', lib: ['es2024', 'esnext.disposable'], types: ['node'] };
     const example = readFileSync(join(ROOT, 'examples/typescript/speak-frames.ts'), 'utf8');
     expect(await typeErrors('speak-frames.ts', example, node)).toBe('');

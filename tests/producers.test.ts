@@ -24,13 +24,13 @@ const PYTHON = '/usr/bin/python3';
 const SIGNALING = 'http://127.0.0.1:8080';
 const LOADER = 'http://127.0.0.1:8081';
 
-/** The examples and the guides, run against the whole stack. */
-describe('producers', () => {
+/** Runs the examples and the guides against the whole stack. */
+describe('guides for producers', () => {
   let stack: Stack;
   let demoProducer: TestDemoProducer;
   let browser: TestChromium;
   let producer: Producer;
-  /** Where a reader of the guides would be: with media, packages, and the key where `npm start` puts it. */
+  /** A working directory as the guides assume it: media, packages, and the key that `npm start` creates. */
   let folder: string;
 
   beforeAll(async () => {
@@ -57,7 +57,7 @@ describe('producers', () => {
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
 
-  /** The code of one language in a guide, in its order, on this stack's addresses. */
+  /** @returns the code of one language in a guide, in order, with this stack's addresses. */
   function code(guide: string, language: string): string[] {
     const text = readFileSync(join(ROOT, 'docs', guide), 'utf8');
     const blocks = [...text.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs'))].map(
@@ -89,16 +89,16 @@ describe('producers', () => {
     return (await running).stdout;
   }
 
-  it('find that every command in the guide works', async () => {
+  it('every shell command of the guide works', async () => {
     const output = await run('bash', '-euo', 'pipefail', '-c', code('producers.md', 'sh').join('\n'));
     expect(output).toContain('"renditions"');
     expect(output).toMatch(/"queued":\[\{"seq":1,"segment":"seg_/);
-    // Nobody hosts a session that nobody watches, so there is nothing to tell yet.
+    // The session has no viewer, hence no host, and no events.
     expect(output).toContain('retry: ');
     expect(output).toMatch(/"ahead":0/);
   });
 
-  it('find that the Python in the guides works', async () => {
+  it('the Python code of the guides works', async () => {
     const [client = '', bare = ''] = code('producers.md', 'python');
     expect(await run(PYTHON, '-c', client)).toMatch(/'durationMs': 2000(\.0)?, 'frames': 50} None/);
     const messages = (await run(PYTHON, '-c', bare))
@@ -110,24 +110,24 @@ describe('producers', () => {
     for (const example of code('from-aiortc.md', 'python')) await run(PYTHON, '-c', example);
   });
 
-  it('find that the program in the quickstart pushes all of its frames', async () => {
+  it('the program of the quickstart pushes all of its frames', async () => {
     const output = await run(PYTHON, '-c', code('quickstart.md', 'python').join('\n'));
     expect(output).toContain(`${stack.signalingUrl}/?session=ses_`);
     expect(output).toMatch(/interrupted at None {2}\{'segment': 'seg_\S+', 'durationMs': 8000(\.0)?, 'frames': 200}/);
   });
 
-  it('find that the TypeScript in the guide works', async () => {
+  it('the TypeScript code of the guide works', async () => {
     writeFileSync(join(folder, 'guide.ts'), code('producers.md', 'ts').join('\n'));
     expect(await run(process.execPath, 'guide.ts')).toMatch(/durationMs: 2000, frames: 60 } undefined/);
   });
 
-  it('find that the TypeScript example pushes all of its frames', async () => {
+  it('the TypeScript example pushes all of its frames', async () => {
     const { id } = await producer.createSession('demo');
     const output = await run(process.execPath, join(ROOT, 'examples/typescript/speak-frames.ts'), id);
     expect(output).toMatch(/^seg_\S+: 200 frames, 8000 ms\n$/);
   });
 
-  it('are seen and heard when they push from Python, and stop when they are interrupted', async () => {
+  it('a push from Python plays in the page, and stops when it is interrupted', async () => {
     const session = await producer.createSession('demo');
     const page = await browser.context.newPage();
     const viewer = await ViewerPage.open(page, producer.signaling(`/?session=${session.id}&token=${session.token}`));
@@ -136,13 +136,13 @@ describe('producers', () => {
     const servers = ['--signaling', stack.signalingUrl, '--loader', stack.loaderUrl];
     const speaking = run(PYTHON, join(ROOT, 'examples/python/speak_frames.py'), '--session', session.id, ...servers);
     await waitFor(
-      'a voice',
+      'speech',
       () => audioMeter.level(),
       (level) => level > 0.02,
     );
     // The drawn background is paler and bluer than the idle clip's.
     await waitFor(
-      'its picture',
+      'its video',
       () => viewer.see(),
       ({ red, blue }) => blue > 150 && red > 150,
     );

@@ -12,8 +12,8 @@ import {
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-/** Nothing but the two URLs differs from any other installation. */
-describe('the stack on two Redis Clusters', () => {
+/** Only the two URLs differ from other installations. */
+describe('stack on two Redis Clusters', () => {
   let clusters: TestRedisCluster[];
   let stack: Stack;
   let producer: Producer;

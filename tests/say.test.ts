@@ -21,8 +21,8 @@ const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const LONG_TEXT =
   'This is a long sentence, and it goes on for a while. Nobody has to listen to all of it. Just begin to type, and it ends.';
 
-/** From a text typed into the console to a voice and a moving mouth, through every real part. */
-describe('a typed text', () => {
+/** From a text typed into the console to audible speech and a moving mouth, with every real part. */
+describe('typed text', () => {
   let stack: Stack;
   let demoProducer: TestDemoProducer;
   let browser: TestChromium;
@@ -64,7 +64,7 @@ describe('a typed text', () => {
     (await producer.pastEvents(session)).filter(({ type }) => type.startsWith('speech.'));
   const speaking = () =>
     waitFor(
-      'a voice',
+      'speech',
       () => audioMeter.level(),
       (level) => level > 0.02,
     );
@@ -75,7 +75,7 @@ describe('a typed text', () => {
       (ms) => ms > 700,
     );
 
-  it('is heard, and the mouth moves with it', async () => {
+  it('is spoken, and the mouth moves with it', async () => {
     const shut = await watchMouth(viewer.page, 700);
     await say('Hello! I am here, and I say whatever you type.');
     await speaking();
@@ -87,7 +87,7 @@ describe('a typed text', () => {
     expect(finished).toMatchObject({ type: 'speech.finished', reason: 'finished', segment: started?.['segment'] });
   });
 
-  it('shows the face at rest again, and leaves nothing behind', async () => {
+  it('leaves the face at rest and no segment behind', async () => {
     await waitFor(
       'the mouth is shut',
       () => watchMouth(viewer.page, 300),
@@ -100,7 +100,7 @@ describe('a typed text', () => {
     );
   });
 
-  it('stops at the first key of the next one, which is then said', async () => {
+  it('is interrupted by the first key of the next one, which is then spoken', async () => {
     await say(LONG_TEXT);
     await speaking();
     await box().pressSequentially('W');
@@ -114,14 +114,14 @@ describe('a typed text', () => {
     expect(last.at(-1)).toMatchObject({ type: 'speech.finished', reason: 'finished' });
   });
 
-  it('takes the place of the one before, when a backend says so', async () => {
+  it('replaces the one before if a backend sends it with `interrupt`', async () => {
     const path = producer.signaling(`/v1/sessions/${session}/say`);
     await producer.json('POST', path, { text: LONG_TEXT });
     await speaking();
     const before = (await speech()).length;
     const said = await producer.json<{ segment: string }>('POST', path, { text: 'Enough.', interrupt: true });
     const events = await waitFor(
-      'the second was said',
+      'the second text is finished',
       async () => (await speech()).slice(before),
       (all) => all.some(({ type, segment }) => type === 'speech.finished' && segment === said.segment),
     );

@@ -20,19 +20,19 @@ import {
 } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-/** Sent in batches, so that both processes breathe in between. */
+/** Datagrams per batch, after which both processes get a turn. */
 const BATCH = 100;
 const BATCH_MS = 15;
-/** Datagrams after which another connection is attacked before its handshake: nobody waits for one for long. */
+/** Datagrams after which another connection is attacked before its handshake, which times out. */
 const EARLY_LIFE = 20_000;
-/** In `npm test`; with `FUZZ_SECONDS`, as many as fit. */
+/** Number of datagrams in `npm test`; `FUZZ_SECONDS` sends as many as fit. */
 const DATAGRAMS = 100_000;
 
 /**
- * Viewers may send anything. What one of them sends costs its own connection at most: the process lives, and another viewer's
- * packets go on one by one.
+ * A hostile viewer affects its own connection at most: the process lives, and another viewer's packets continue without a
+ * gap.
  */
-describe('what a hostile viewer sends', () => {
+describe('hostile viewer', () => {
   let stack: Stack;
   let producer: Producer;
   let sender: StackProcess;
@@ -76,7 +76,7 @@ describe('what a hostile viewer sends', () => {
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
 
-  /** Joins, as anybody can, and answers one check, so that datagrams are read. */
+  /** Joins, and answers one connectivity check, so that its datagrams are read. */
   async function attackBeforeHandshake(): Promise<{ socket: Socket; port: number; check: () => Buffer }> {
     const { id, token } = await producer.createSession('lights');
     const socket = createSocket('udp4');
@@ -91,7 +91,7 @@ describe('what a hostile viewer sends', () => {
     return { socket, port, check };
   }
 
-  it('may be one byte', async () => {
+  it('sending one byte does no harm', async () => {
     const { socket, port } = await attackBeforeHandshake();
     for (const datagram of ['16', '16fefd', '16fefd00000000000000000001', '15fefd000100000000000000020100', '']) {
       socket.send(Buffer.from(datagram, 'hex'), port, '127.0.0.1');
@@ -104,7 +104,7 @@ describe('what a hostile viewer sends', () => {
     socket.close();
   });
 
-  it('may be a description of the largest size, made to be slow', async () => {
+  it('sending a description of the largest size, made to parse slowly, does no harm', async () => {
     const half = (SDP_LIMIT_BYTES - 200) / 2;
     const head = 'v=0\no=- 1 1 IN IP4 0.0.0.0\ns=-\nt=0 0\na=ice-ufrag:abcd\n';
     const slow = `${head}m=audio 9 X${' 1'.repeat(half / 2)}\n${'a=\n'.repeat(half / 3)}`;
@@ -117,7 +117,7 @@ describe('what a hostile viewer sends', () => {
     expect(await ask(`${slow}${'a=\n'.repeat(1000)}`)).toEqual({ status: 413, code: 'message_too_large' });
   });
 
-  it('may be 100,000 broken datagrams, before and after the handshake', async () => {
+  it('sending 100,000 broken datagrams, before and after the handshake, does no harm', async () => {
     const { seconds, seed } = budget({ seconds: 60 });
     const limit = process.env['FUZZ_SECONDS'] === undefined ? DATAGRAMS : Number.POSITIVE_INFINITY;
     const deadline = performance.now() + seconds * 1000;
@@ -140,7 +140,7 @@ describe('what a hostile viewer sends', () => {
     early.socket.close();
     established.close();
     if (limit === DATAGRAMS) expect(sent).toBe(DATAGRAMS);
-    // A socket's buffer overflows now and then, and a viewer that was ended no longer counts; most have arrived.
+    // Some datagrams are lost in socket buffers, or after the viewer was ended; most arrive.
     expect((await dropped()) - droppedBefore).toBeGreaterThan(0.3 * sent);
     expect(await metric('humancast_sender_datagrams_dropped_total{reason="failed"')).toBe(0);
   });
@@ -163,7 +163,7 @@ function sendBatch(random: FuzzRandom, corpus: readonly Buffer[], early: Early, 
   }
 }
 
-/** A viewer that has done everything right so far, and so has keys. */
+/** A viewer with a completed handshake, and so with keys. */
 async function connectAttacker(stack: Stack, producer: Producer, handshakes: Buffer[]): Promise<Receiver> {
   const { id: session, token } = await producer.createSession('lights');
   return Receiver.connect({
@@ -183,7 +183,7 @@ async function connectAttacker(stack: Stack, producer: Producer, handshakes: Buf
 class Bystander {
   readonly #sequences = new Map<TrackKind, number>();
   #receiver: Receiver | undefined;
-  /** Sequence numbers before and after a hole. */
+  /** Sequence numbers before and after each gap. */
   readonly gaps: [TrackKind, number, number][] = [];
   count = 0;
   closedBecause: string | undefined;
@@ -236,11 +236,11 @@ async function offerTo(signalingUrl: string, session: string, token: string): Pr
     if (message.type === 'offer') resolve(message.sdp);
     if (message.type === 'error') reject(new Error(message.message));
   };
-  socket.onclose = () => reject(new Error('signalling closed'));
+  socket.onclose = () => reject(new Error('signaling closed'));
   return promise;
 }
 
-/** A check with USE-CANDIDATE (RFC 8445 §7.1). */
+/** A connectivity check with USE-CANDIDATE (RFC 8445 §7.1). */
 function bindingRequest(username: string, password: string): Buffer {
   const attribute = (type: number, value: Buffer) => {
     const header = Buffer.alloc(4);

@@ -25,8 +25,8 @@ const CALLERS_TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPEECH_STAGES = ['speech.queue', 'speech.fetch', 'speech.prefetch', 'speech.first_packet'];
 const CALLER = `00-${CALLERS_TRACE}-b7ad6b7169203331-01`;
 
-/** Real services, real exporters, and a receiver in place of Jaeger or Tempo. */
-describe('traces', () => {
+/** Real services and exporters, and a receiver in place of Jaeger or Tempo. */
+describe('tracing', () => {
   let receiver: OtlpReceiver;
   let stack: Stack;
   let demoProducer: TestDemoProducer;
@@ -62,7 +62,7 @@ describe('traces', () => {
     await receiver?.stop();
   });
 
-  /** All of a trace, once a span of that name has come (and, before or with it, what it waited for). */
+  /** @returns the spans of a trace once it contains one of this name, and the others. */
   async function traceWith(name: string, ...others: string[]): Promise<Trace> {
     const spans = await waitFor(
       `a trace with ${[name, ...others].join(', ')}`,
@@ -76,7 +76,7 @@ describe('traces', () => {
     return new Trace(spans);
   }
 
-  it('a join is one trace, from the WebSocket over the host to the first frame that was seen', async () => {
+  it('a join is one trace, from the WebSocket through the host to the first frame', async () => {
     const trace = await traceWith('join', 'session.host', 'viewer.connect', 'viewer.first_frame');
     expect(trace.tree()).toEqual([
       'signaling join',
@@ -105,7 +105,7 @@ describe('traces', () => {
     expect(Number(seen.attributes['afterMs'])).toBeGreaterThan(0);
   });
 
-  it('a speak is one trace, under the producer’s own, from the request to the first packet', async () => {
+  it('a speak is one trace under the producer’s own, from the request to the first packet', async () => {
     const [segment] = await humancast.segments({ avatar: 'demo' });
     await humancast.speak(session.id, [segment?.id ?? ''], { traceparent: CALLER });
     const trace = await traceWith('speech.start', 'session.speak');
@@ -124,7 +124,7 @@ describe('traces', () => {
     await humancast.interrupt(session.id);
   });
 
-  it('a typed text is one trace over all four: the voice, the frames pushed live, and the first packet', async () => {
+  it('a typed text is one trace through all four services: synthesis, live push and first packet', async () => {
     await humancast.say(session.id, 'Hello there.');
     const trace = await traceWith('session.say', 'say.start', 'speech.start', 'live.push');
     expect(trace.tree()).toEqual([
@@ -149,13 +149,13 @@ describe('traces', () => {
     expect(trace.sessions()).toEqual([session.id]);
     expect(trace.stagesOf('live.first_frame')).toEqual(['live.encode', 'live.store']);
     expect(trace.stagesOf('speech.start')).toEqual(SPEECH_STAGES);
-    // The voice is made while the push is opened: either may be first.
+    // Synthesis runs while the push is opened: either may be first.
     expect(trace.stagesOf('say.start')[0]).toBe('say.turn');
     expect(trace.stagesOf('say.start').at(-1)).toBe('say.first_frame');
     expect(trace.spans.filter(({ error }) => error !== undefined)).toEqual([]);
   });
 
-  it('what is refused says why', async () => {
+  it('a rejected request has a span with the error', async () => {
     await expect(humancast.speak(session.id, ['seg_thereIsNone1'])).rejects.toMatchObject({
       code: 'segment_not_found',
     });
@@ -174,7 +174,7 @@ describe('traces', () => {
     expect([...names].filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
   });
 
-  it('log lines about a session say which, in all services, and which trace they belong to', async () => {
+  it('log lines about a session contain its id, in all services, and the trace id', async () => {
     const joined = receiver.spans.find(({ name }) => name === 'join')?.traceId;
     const lines = await waitFor(
       'lines of all services',
@@ -195,7 +195,7 @@ describe('traces', () => {
   });
 });
 
-describe('without an endpoint', () => {
+describe('tracing without an endpoint', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'humancast-modules-'));
@@ -204,7 +204,7 @@ describe('without an endpoint', () => {
 
   const SDK = /@opentelemetry\/(sdk-trace|exporter-trace-otlp-http|otlp-transformer|resources)\/|otlp-tracing\.js/;
 
-  /** What all services load to serve a session. */
+  /** The modules that the services load to serve a session. */
   async function loadedBy(env: Record<string, string>): Promise<string[]> {
     const file = join(folder, `modules-${Object.keys(env).length}`);
     const stack = await startStack({ env: { NODE_OPTIONS: `--import ${RECORD_MODULES}`, MODULES_FILE: file, ...env } });
@@ -212,7 +212,7 @@ describe('without an endpoint', () => {
     return readFileSync(file, 'utf8').split('\n');
   }
 
-  it('OpenTelemetry’s SDK is not even loaded', async () => {
+  it('does not load OpenTelemetry’s SDK', async () => {
     const modules = await loadedBy({});
     for (const service of ['signaling', 'segment-loader', 'media-sender']) {
       expect(modules.some((url) => url.endsWith(`services/${service}/dist/main.js`))).toBe(true);
@@ -220,7 +220,7 @@ describe('without an endpoint', () => {
     expect(modules.filter((url) => SDK.test(url))).toEqual([]);
   });
 
-  it('and with one it is, so that would have been seen', async () => {
+  it('is distinguishable: with an endpoint, the SDK is loaded', async () => {
     const modules = await loadedBy({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://127.0.0.1:9/v1/traces' });
     expect(modules.filter((url) => SDK.test(url)).length).toBeGreaterThan(3);
   });
@@ -239,7 +239,7 @@ class Trace {
     return found[0] as ReceivedSpan;
   }
 
-  /** Indented by depth, siblings by name. A parent that is missing is the caller's. */
+  /** The spans indented by depth, siblings by name; without the caller's span. */
   tree(): string[] {
     const known = new Set(this.spans.map(({ spanId }) => spanId));
     const under = (parent: string | undefined, indent: string): string[] =>
@@ -251,7 +251,7 @@ class Trace {
     return under(undefined, '');
   }
 
-  /** In their order: each begins where the one before ended, and together they are the whole. */
+  /** @returns the stages in order, after checking that they are contiguous and cover the whole span. */
   stagesOf(name: string): string[] {
     const whole = this.span(name);
     const children = this.spans.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
@@ -259,7 +259,7 @@ class Trace {
     expect(stages[0]?.startMs).toBeLessThanOrEqual(whole.startMs);
     expect(stages.at(-1)?.endMs).toBe(whole.endMs);
     for (const [i, stage] of stages.slice(1).entries()) expect(stage.startMs).toBe(stages[i]?.endMs);
-    // Stages of no length can't be told apart by time: they are in the order in which they were sent.
+    // Stages of zero length have equal times, so they keep the order in which they were sent.
     return stages.map((stage) => stage.name);
   }
 

@@ -18,21 +18,21 @@ import { buildPreviousVersion } from './upgrade/previous-version.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const SEGMENT_SECONDS = 2;
-/**
- * A hand-over shows the old host's picture until the new one's is there, so it makes no gap; a busy machine does. A viewer that was
- * forgotten asks for a new connection after 4 s of nothing.
- */
+/** A hand-over leaves no gap, but a busy machine may. A viewer that lost its connection requests a new one after 4 s. */
 const LONGEST_GAP_MS = 3000;
 
-/** One Redis, two versions: each process of the previous one is replaced by one of today's, and then the other way round. */
-describe('an update and a rollback', () => {
+/**
+ * One Redis, two versions: each process of the previous version is replaced by the current one, and then the other way
+ * round.
+ */
+describe('update and rollback', () => {
   let previous: string;
   let stack: Stack;
   let producer: Producer;
   let session: { id: string; token: string };
   let speech: SpeechLoop;
   let viewers: LightViewer[];
-  /** Metrics of each process before it went, and of those that are left. */
+  /** Metrics of each process, read before it is replaced or at the end. */
   const metrics: string[] = [];
   const logs: string[] = [];
   const stopped = new Set<StackProcess>();
@@ -44,7 +44,7 @@ describe('an update and a rollback', () => {
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '160x120' });
     await producer.idleLoaded('lights');
     session = await producer.createSession('lights');
-    // One at each signaling process: both lose theirs, at different times.
+    // One viewer at each signaling process; both lose their connection, at different times.
     viewers = [stack.signalingUrls, stack.signalingUrls.toReversed()].map(
       (signalingUrls) => new LightViewer({ signalingUrls, session: session.id, token: session.token }),
     );
@@ -58,11 +58,11 @@ describe('an update and a rollback', () => {
     await stack?.stop();
   });
 
-  it('go by unnoticed by viewers, who keep their session, their seat and their picture', async () => {
+  it('viewers keep their session, their viewer id and their video', async () => {
     await roll(ROOT);
     await speech.stop();
     const { accepted } = speech;
-    // What the new version has stored is said by the old one after the rollback.
+    // After the rollback, the old version plays what the new one has stored.
     speech = talk(await upload('between.mp4'));
     await roll(previous);
     await speech.stop();
@@ -75,11 +75,16 @@ describe('an update and a rollback', () => {
     }
   }, 120_000);
 
-  it('say each queued segment once, and tell each event', async () => {
+  it('each queued segment is spoken once, and each event is delivered', async () => {
     expect(speech.accepted.length).toBeGreaterThan(5);
     const isOver = (events: PastEvent[]) =>
       events.filter(({ type }) => type === 'speech.finished').length === speech.accepted.length;
-    const events = await waitFor('all that was queued is over', () => producer.pastEvents(session.id), isOver, 60_000);
+    const events = await waitFor(
+      'all queued segments are finished',
+      () => producer.pastEvents(session.id),
+      isOver,
+      60_000,
+    );
     expect(eventFaults(events as unknown as SessionEvent[], speech.accepted)).toEqual([]);
     const reasons = events.flatMap(({ type, reason }) => (type === 'speech.finished' ? [reason] : []));
     expect(new Set(reasons)).toEqual(new Set(['finished']));
@@ -87,10 +92,10 @@ describe('an update and a rollback', () => {
     expect(events.filter(({ type }) => type === 'events.missed')).toEqual([]);
   }, 90_000);
 
-  it('leave no record that one version could not read from the other', async () => {
+  it('neither version leaves a record that the other cannot read', async () => {
     for (const process of stack.processes) await keepReport(process);
     expect(metrics).toHaveLength(12);
-    // Events and messages of a new type are for those who know them; anything else has to be read by both.
+    // Events and messages of a new type may be unreadable to the old version; nothing else may.
     const lost = metrics
       .flatMap((text) => text.split('\n'))
       .filter((line) => /^humancast_unreadable_records_total\{.*kind="(?!event|message)/.test(line));
@@ -110,7 +115,7 @@ describe('an update and a rollback', () => {
     return (await producer.upload('lights', name, await readFile(path))).id;
   }
 
-  /** One process at a time, as an orchestrator does: a media-sender's replacement is there before it goes. */
+  /** Replaces one process at a time, as an orchestrator does: a media-sender's replacement starts before it stops. */
   async function roll(root: string): Promise<void> {
     await replace(only('segment-loader'), root);
     for (const signaling of named('signaling')) {
@@ -142,11 +147,11 @@ describe('an update and a rollback', () => {
     logs.push(process.log());
   }
 
-  /** Both show frames that came after this was asked. */
+  /** Waits until both viewers show frames that arrived after the call. */
   async function allPlay(): Promise<void> {
     const before = viewers.map(({ record }) => record.frames);
     await waitFor(
-      'both viewers’ pictures move on',
+      'the video of both viewers continues',
       async () => viewers.map(({ record, playing }, i) => playing && record.frames > (before[i] ?? 0) + 15),
       (moving) => moving.every((is) => is),
       30_000,

@@ -18,8 +18,8 @@ interface Answer {
   readonly body: string;
 }
 
-/** A WHEP player in Chromium, which knows nothing of humancast. */
-describe('a WHEP player', () => {
+/** A WHEP player in Chromium without humancast's client. */
+describe('WHEP player', () => {
   let stack: Stack;
   let browser: TestChromium;
   let producer: Producer;
@@ -37,7 +37,7 @@ describe('a WHEP player', () => {
     await stack?.stop();
   });
 
-  it('restarts ICE at another signaling process, and its video goes on', async () => {
+  it('restarts ICE at another signaling process, and its video continues', async () => {
     const page = await openPlayer();
     expect(await offer(page)).toMatchObject({ status: 201 });
     const viewer = new ViewerPage(page);
@@ -55,7 +55,7 @@ describe('a WHEP player', () => {
     await page.close();
   });
 
-  it('that takes H.264 only is refused by an avatar without H.264 renditions', async () => {
+  it('that supports only H.264 is rejected by an avatar without H.264 renditions', async () => {
     const page = await openPlayer();
     const answer = await offer(page, 'video/H264');
     expect(answer.status).toBe(406);
@@ -63,7 +63,7 @@ describe('a WHEP player', () => {
     await page.close();
   });
 
-  /** A page of signaling's own origin, without a script of humancast. */
+  /** Opens a page of signaling's origin without humancast's scripts. */
   async function openPlayer(): Promise<Page> {
     const page = await browser.context.newPage();
     await page.goto(producer.signaling('/healthz'));
@@ -99,7 +99,9 @@ describe('a WHEP player', () => {
     );
   }
 
-  /** As RFC 9725 §4.3.3 has it. The request leaves from here, because the other process is another origin to the page. */
+  /**
+   * Restarts ICE (RFC 9725 §4.3.3). The request is sent from here, because the other process is another origin for the page.
+   */
   async function restart(page: Page, origin: string): Promise<Answer> {
     await page.exposeFunction('patch', async (resource: string, fragment: string): Promise<Answer> => {
       const response = await fetch(origin + resource, {
@@ -132,7 +134,7 @@ describe('a WHEP player', () => {
   }
 });
 
-/** @returns the local ICE user name fragment of the candidate pair that is used. */
+/** @returns the local ICE username fragment of the selected candidate pair. */
 function selectedFragment(page: Page): Promise<string | undefined> {
   return page.evaluate(async () => {
     const [peer] = (window as unknown as { peers: RTCPeerConnection[] }).peers;

@@ -16,19 +16,19 @@ import { Compose, type Container, MEDIA_NET, makeCertificate, serviceOf } from '
 import { type Engine, startEngine } from './engine.js';
 
 const FORBIDDEN = 403;
-/** 128 and the number of SIGKILL: the exit code of what a test killed. */
+/** Exit code of a process killed by SIGKILL: 128 plus the signal's number. */
 const KILLED = 137;
-/** Peer address family mismatch (RFC 8656 §18.3): an IPv4 relay has no way to an IPv6 peer, mapped or not. */
+/** Peer address family mismatch (RFC 8656 §18.3): an IPv4 relay cannot reach an IPv6 peer, mapped or not. */
 const OTHER_FAMILY = 443;
 
-/** What a decoder that was taken over would try: to read a secret, to open a socket, to start a process. */
+/** Attempts of a compromised decoder: to read a secret, open a socket, start a process. */
 const ATTEMPTS = `use Socket;
 $| = 1;
 print open(my $f, '<', '/run/humancast/redis-media.segment-loader.url') ? 'done ' : 'refused ';
 print socket(my $s, AF_INET, SOCK_STREAM, 0) ? 'done ' : 'refused ';
 my $pid = fork; exit 0 if defined $pid && !$pid;
 print defined $pid ? 'done' : 'refused';`;
-/** Makes these attempts as the service's user alone, then in the sandbox in which the service runs ffmpeg. */
+/** Makes these attempts as the service's user, then in the sandbox in which the service runs ffmpeg. */
 const TAKEN_OVER = `
 import { spawnSync } from 'node:child_process';
 import { currentSandbox } from '/app/services/segment-loader/dist/ffmpeg/current-sandbox.js';
@@ -39,7 +39,7 @@ for (const [name, { program, args }] of Object.entries({ alone, sandboxed: insid
   console.log(name + ': ' + spawnSync(program, args, { encoding: 'utf8' }).stdout);
 }`;
 
-/** `docker compose up` as a user does it, then everything that may happen to it. Traffic stays on this machine. */
+/** `docker compose up`, and what may happen to it. Traffic stays on this machine. */
 describe('docker compose', () => {
   let engine: Engine;
   let compose: Compose;
@@ -55,7 +55,7 @@ describe('docker compose', () => {
     compose.useCertificate(certificate, certificateKey);
     timed('base images', () => compose.makeBases());
     timed('build', () => compose.run('build'));
-    // The relay's certificate is signed by itself here; that it is the right one, openssl checks below.
+    // The relay's certificate is self-signed here; openssl checks below that it is the right one.
     browser = await launchChromium({ args: ['--ignore-certificate-errors'] });
   });
 
@@ -65,7 +65,7 @@ describe('docker compose', () => {
     await engine?.stop();
   });
 
-  /** A session of its own, and its viewer. */
+  /** Creates a session and its viewer. */
   async function watch(): Promise<{ id: string; viewer: ViewerPage }> {
     const { id, token } = await createSession();
     const page = await browser.context.newPage();
@@ -86,7 +86,7 @@ describe('docker compose', () => {
     return ((await response.json()) as { host: string }).host;
   }
 
-  /** Until what is needed to play is there: services that are well, but for what was killed, and an idle clip. */
+  /** Waits until services are healthy, except killed ones, and the idle clip is loaded. */
   async function untilPlayable(): Promise<void> {
     await waitFor(
       'all containers are healthy, and the idle clip is loaded',
@@ -109,13 +109,13 @@ describe('docker compose', () => {
     await waitFor(
       `the video goes on ${after}`,
       async () => (await viewer.see().catch(() => undefined))?.framesDecoded ?? 0,
-      // Where the connection had to be made anew, counting starts at zero.
+      // A new connection counts from zero.
       (now) => now > before + 15 || (now < before && now > 15),
       timeoutMs,
     );
   };
 
-  it('comes up by itself, healthy, and plays', async () => {
+  it('comes up healthy, and plays', async () => {
     const since = performance.now();
     compose.run('up', '-d');
     key = compose.newKey('tests');
@@ -127,7 +127,7 @@ describe('docker compose', () => {
     expect(compose.containersOf('secrets').map(({ State }) => State.ExitCode)).toEqual([0]);
   });
 
-  it('decodes an uploaded file in the sandbox, in full force, and plays it', async () => {
+  it('decodes an uploaded file in the full sandbox, and plays it', async () => {
     const sandbox = logLines('segment-loader').find(({ msg }) => msg.startsWith('ffmpeg sandbox'));
     expect(sandbox).toMatchObject({
       msg: 'ffmpeg sandbox is in force',
@@ -162,7 +162,7 @@ describe('docker compose', () => {
     await viewer.page.close();
   });
 
-  it('keeps secrets, sockets and processes from a decoder that was taken over, also without Landlock or seccomp', () => {
+  it('a compromised decoder reaches no secrets, sockets or processes, also without Landlock or seccomp', () => {
     const loader = compose.containersOf('segment-loader')[0]?.Id ?? '';
     const attempt = (...where: string[]) =>
       compose
@@ -202,7 +202,7 @@ describe('docker compose', () => {
     );
   });
 
-  it('runs nothing as root, with no capabilities, nowhere to write, and bounds on everything', () => {
+  it('no container runs as root, has capabilities, a writable file system or unlimited resources', () => {
     const running = compose.containers().filter(({ State }) => State.Status === 'running');
     expect(running.length).toBeGreaterThan(6);
     for (const container of running) {
@@ -228,7 +228,7 @@ describe('docker compose', () => {
     }
   });
 
-  it('publishes to this machine only, and of media-senders and databases nothing', () => {
+  it('ports are published to this machine only, and none of media-senders and databases', () => {
     const published = compose.containers().map((container) => ({
       service: serviceOf(container),
       to: Object.entries(container.HostConfig.PortBindings ?? {}).flatMap(([port, bindings]) =>
@@ -245,7 +245,7 @@ describe('docker compose', () => {
       expect(portsOf(name)).toEqual([]);
   });
 
-  it('shows secrets to who needs them, and in no environment, command line or log', async () => {
+  it('secrets are visible only to their services, and in no environment, command line or log', async () => {
     const secrets = readSecrets();
     expect(secrets.length).toBeGreaterThan(10);
     const seen = `${JSON.stringify(compose.docker('inspect', ...compose.containers().map(({ Id }) => Id)))}${compose.logs()}`;
@@ -266,7 +266,7 @@ describe('docker compose', () => {
     expect(reads('coturn', 'token-secret')).toBe(false);
   });
 
-  it('keeps API keys as hashes, and forgets one that is revoked while it runs', async () => {
+  it('API keys are stored as hashes, and a revoked key is rejected without a restart', async () => {
     const second = compose.newKey('second');
     const admitted = async (url: string) => {
       const response = await request(url, { headers: { authorization: `Bearer ${second}` } });
@@ -274,13 +274,13 @@ describe('docker compose', () => {
     };
     const doors = [compose.url('SIGNALING_PORT', '/v1/sessions'), compose.url('LOADER_PORT', '/v1/avatars')];
     const ask = () => Promise.all(doors.map(admitted));
-    await waitFor('it opens both doors', ask, (open) => open.every(Boolean), 5000);
+    await waitFor('the key to be accepted by both services', ask, (open) => open.every(Boolean), 5000);
     compose.run('run', '--rm', 'secrets', 'api-key', 'revoke', 'second');
-    await waitFor('it opens none', ask, (open) => !open.some(Boolean), 5000);
+    await waitFor('the key to be rejected by both services', ask, (open) => !open.some(Boolean), 5000);
     expect(readFileSecret('api-keys')).not.toContain(second);
   });
 
-  it('plays over TCP where UDP is blocked, and over TLS where that is, too', async () => {
+  it('a viewer plays over TCP if UDP is blocked, and over TLS if that is blocked, too', async () => {
     /** Both addresses at which this machine's browsers may reach coturn: see TURN_LOCAL_URLS in docker-compose.yml. */
     const toRelay = [
       ['-o', 'lo', '--dport', String(compose.ports.TURN_PORT)],
@@ -314,7 +314,7 @@ describe('docker compose', () => {
     }
   });
 
-  it('relays to nothing but media-senders, for nobody without valid credentials, while a viewer sees nothing of it', async () => {
+  it('coturn relays only to media-senders, and only with valid credentials, without disturbing a viewer', async () => {
     const { viewer } = await watch();
     await viewer.playing();
     const before = await viewer.see();
@@ -342,7 +342,7 @@ describe('docker compose', () => {
     ]) {
       await withTurn(credentials, async (turn) => expect(await turn.allocate()).toBe(401));
     }
-    // The previous and the next secret: coturn believes the next one already, so that a change needs no restart of it.
+    // The previous and the next secret: coturn already accepts the next one, so that a rotation needs no restart.
     await withTurn(ephemeral(readFileSecret('turn-secret-next'), 600), async (turn) =>
       expect(await turn.allocate()).toBe(0),
     );
@@ -405,7 +405,7 @@ describe('docker compose', () => {
     }
   }
 
-  /** One credential gets its share, and no more. */
+  /** One credential gets its quota of allocations, and no more. */
   async function refuseFloods(secret: string): Promise<void> {
     const credentials = ephemeral(secret, 600, 'flood');
     const clients = Array.from({ length: 60 }, () => new TurnClient(compose.ports.TURN_PORT, credentials));
@@ -428,7 +428,7 @@ describe('docker compose', () => {
     }
   }
 
-  it('offers the relay over TLS with the certificate it was given', () => {
+  it('coturn offers TURN over TLS with the configured certificate', () => {
     const answer = execFileSync(
       'openssl',
       [
@@ -445,14 +445,14 @@ describe('docker compose', () => {
     expect(answer).toBeDefined();
   });
 
-  it('plays from three media-senders, and goes on when one of them is killed', async () => {
+  it('sessions spread over three media-senders, and continue when one is killed', async () => {
     compose.run('up', '-d', '--no-recreate', '--scale', 'media-sender=3');
     await waitFor(
       'three media-senders',
       async () => compose.containersOf('media-sender').filter(isWell).length,
       (count) => count === 3,
     );
-    // One after the other, as viewers come; whoever was slow to say that it is empty gets one of the next.
+    // One after the other, like viewers; a media-sender that was slow to report capacity gets one of the next.
     const watched: Awaited<ReturnType<typeof watch>>[] = [];
     const hosts = new Set<string>();
     while (watched.length < 6 || (hosts.size < 3 && watched.length < 12)) {
@@ -467,7 +467,7 @@ describe('docker compose', () => {
     for (const { viewer } of watched) await viewer.page.close();
   });
 
-  it('changes every secret while a viewer plays', async () => {
+  it('every secret can be rotated while a viewer plays', async () => {
     const { viewer } = await watch();
     await viewer.playing();
     for (const what of ['token', 'turn', 'say', 'redis']) compose.run('run', '--rm', 'secrets', 'rotate', what);
@@ -502,7 +502,7 @@ describe('docker compose', () => {
     for (const { page } of [viewer, second]) await page.close();
   });
 
-  it('outlives a restart of every other container, one after the other', async () => {
+  it('a viewer keeps playing across restarts of every other container', async () => {
     const { viewer } = await watch();
     await viewer.playing();
     const others = compose
@@ -514,12 +514,12 @@ describe('docker compose', () => {
       await advances(viewer, 40_000, `after a restart of ${serviceOf(container)}`);
       console.log(`restart of ${serviceOf(container)} → playing: ${seconds(since)}`);
     }
-    // Redis reports by this what it drops of its append-only file.
+    // With this, Redis reports what it drops of its append-only file.
     expect(compose.logs('redis-queue')).not.toContain('AOF-loading-client');
     await viewer.page.close();
   });
 
-  it('comes back as it was when it is taken down and up again', async () => {
+  it('state survives `down` and `up`', async () => {
     const secrets = readSecrets();
     compose.run('down', '--timeout', '5');
     const since = performance.now();
@@ -532,7 +532,7 @@ describe('docker compose', () => {
     expect(readSecrets()).toEqual(secrets);
   });
 
-  /** What a service has logged so far. */
+  /** @returns the log of a service so far. */
   function logLines(service: string): { msg: string; [field: string]: unknown }[] {
     return compose
       .logs(service)
@@ -541,7 +541,7 @@ describe('docker compose', () => {
       .map((line) => JSON.parse(line));
   }
 
-  /** As root on this machine: a container that can be started can read everything. */
+  /** Runs as root on this machine: whoever can start a container can read everything. */
   function readFileSecret(name: string): string {
     return compose.run('run', '--rm', '--entrypoint', 'cat', 'secrets', `/run/humancast/${name}`).trim();
   }
@@ -566,14 +566,14 @@ describe('docker compose', () => {
   }
 });
 
-/** The ones with a health check are healthy; the one that ends has ended well; the rest run. */
+/** Healthy containers, the completed one-shot container, and running containers without a health check. */
 function isWell(container: Container): boolean {
   const { State } = container;
   if (serviceOf(container) === 'secrets') return State.Status === 'exited' && State.ExitCode === 0;
   return State.Status === 'running' && (State.Health === undefined || State.Health.Status === 'healthy');
 }
 
-/** How the browser reaches its relay. */
+/** @returns the transport between the browser and its relay. */
 function relayProtocol(viewer: ViewerPage): Promise<string | undefined> {
   return viewer.page.evaluate(async () => {
     for (const peer of (window as unknown as { peers: RTCPeerConnection[] }).peers) {
@@ -588,8 +588,8 @@ function relayProtocol(viewer: ViewerPage): Promise<string | undefined> {
 }
 
 /**
- * Sends each request over a connection of its own. Docker's commands block this process for so long that it does not notice when the
- * server closes an idle connection, and would use it again.
+ * Sends each request over a new connection. Docker's commands block this process so long that it would reuse an idle
+ * connection that the server has closed.
  */
 function request(url: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
   return fetch(url, { ...init, headers: { ...init.headers, connection: 'close' } });

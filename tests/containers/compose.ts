@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Engine } from './engine.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** Makes base images out of Debian's packages: an engine of our own has none, and maybe no registry to get them from. */
+/** Builds base images from Debian's packages: an empty engine has none, and there may be no registry. */
 const STAND_INS = join(ROOT, 'tests/containers/base-images.sh');
 const PORTS = [
   'SIGNALING_PORT',
@@ -18,12 +18,12 @@ const PORTS = [
   'PROMETHEUS_PORT',
   'GRAFANA_PORT',
 ] as const;
-/** Of the addresses for private use (RFC 1918), some that Docker's defaults leave free. */
+/** Private addresses (RFC 1918) that Docker's defaults leave free. */
 export const MEDIA_NET = '10.213.47';
-/** Building everything from nothing takes three minutes on two cores that are free, ten on a busy machine. */
+/** Building from scratch takes three minutes on two idle cores, ten on a busy machine. */
 const COMMAND_TIMEOUT_MS = 1_200_000;
 
-/** Of `docker inspect`, what is looked at. */
+/** The fields of `docker inspect` in use. */
 const containerSchema = z.object({
   Id: z.string(),
   Name: z.string(),
@@ -47,7 +47,7 @@ export type Container = z.infer<typeof containerSchema>;
 
 export const serviceOf = ({ Config }: Container) => Config.Labels['com.docker.compose.service'] ?? '';
 
-/** `docker compose` on this repository, as a project of its own, on free ports. */
+/** Runs `docker compose` on this repository as a separate project, on free ports. */
 export class Compose {
   readonly mediaDir: string;
   readonly ports: Readonly<Record<(typeof PORTS)[number], number>>;
@@ -66,11 +66,11 @@ export class Compose {
       COMPOSE_PROJECT_NAME: `humancast-test-${process.pid}`,
       // The builder that every engine has.
       ...(engine.own && { DOCKER_BUILDKIT: '0', COMPOSE_DOCKER_CLI_BUILD: '0' }),
-      // Debian has no Grafana: something that runs takes its place. What it would show is checked in tests/observability.
+      // Debian has no Grafana, so another program takes its place. tests/observability checks the dashboards.
       ...(engine.own && { GRAFANA_IMAGE: 'redis:8-bookworm' }),
       MEDIA_DIR: this.mediaDir,
       MEDIA_NET,
-      // Few places, so that a media-sender is clearly fuller than another with one session more.
+      // Low capacity, so that one more session makes a media-sender clearly fuller than another.
       MAX_SESSIONS: '10',
       ...Object.fromEntries(PORTS.map((name, i) => [name, String(ports[i])])),
     };
@@ -88,7 +88,7 @@ export class Compose {
     return this.#dir;
   }
 
-  /** TURN over TLS with this certificate, from the next `up` on. */
+  /** Enables TURN over TLS with this certificate from the next `up` on. */
   useCertificate(certificate: string, key: string): void {
     const file = (name: string) => join(ROOT, name);
     Object.assign(this.#env, {
@@ -98,12 +98,12 @@ export class Compose {
     });
   }
 
-  /** Where no registry can be reached. */
+  /** For machines without access to a registry. */
   makeBases(): void {
     if (this.#own) this.#run('bash', [STAND_INS]);
   }
 
-  /** → what it wrote to its standard output. */
+  /** @returns its standard output. */
   run(...args: string[]): string {
     const [program = '', ...first] = this.#command;
     return this.#run(program, [...first, ...args]);
@@ -113,7 +113,7 @@ export class Compose {
     return this.#run('docker', args);
   }
 
-  /** All of this project, also those that have ended. */
+  /** Lists all containers of the project, including ended ones. */
   containers(): Container[] {
     const ids = this.run('ps', '-a', '-q')
       .split('\n')
@@ -125,7 +125,7 @@ export class Compose {
     return this.containers().filter((container) => serviceOf(container) === service);
   }
 
-  /** What the containers wrote, or those of one service. */
+  /** @returns the logs of all containers, or of one service. */
   logs(service?: string): string {
     return this.containers()
       .filter((container) => service === undefined || serviceOf(container) === service)
@@ -136,7 +136,7 @@ export class Compose {
       .join('\n');
   }
 
-  /** An API key that may do everything, made as a user makes one. */
+  /** Creates an API key with all scopes, as a user does. */
   newKey(name: string): string {
     return this.run('run', '--rm', 'secrets', 'api-key', 'new', name, '--scopes', '*').trim();
   }
@@ -145,7 +145,7 @@ export class Compose {
     return `http://127.0.0.1:${this.ports[port]}${path}`;
   }
 
-  /** With everything that is kept. */
+  /** Removes the project with its volumes. */
   remove(): void {
     this.run('down', '--volumes', '--remove-orphans', '--timeout', '3');
     rmSync(this.#dir, { recursive: true, force: true });
@@ -163,7 +163,7 @@ export class Compose {
   }
 }
 
-/** For this machine, signed by itself. */
+/** Creates a self-signed certificate for this machine. */
 export function makeCertificate(folder: string): { certificate: string; key: string } {
   const [certificate, key] = [join(folder, 'turn.pem'), join(folder, 'turn.key')];
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];

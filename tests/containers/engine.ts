@@ -10,16 +10,16 @@ const PACKAGES = ['docker.io', 'docker-compose', 'debootstrap', 'iptables'];
 const PROGRAMS = ['dockerd', 'docker-compose', 'debootstrap', 'iptables'];
 
 export interface Engine {
-  /** For whoever runs `docker`. */
+  /** Environment for `docker` commands. */
   readonly env: NodeJS.ProcessEnv;
-  /** Ours alone, and empty: nothing else runs in it, and its images may be stand-ins. */
+  /** Whether the engine was started here and is empty, so that its images may be stand-ins. */
   readonly own: boolean;
   stop(): Promise<void>;
 }
 
 /**
- * The Docker engine that is there, or one of our own, in a folder that goes with it.
- * @throws when there is none and none can be started: these tests can't be skipped silently.
+ * Uses the running Docker engine, or starts one in a folder that is removed with it.
+ * @throws Error if there is none and none can be started; these tests must not be skipped silently.
  */
 export async function startEngine(): Promise<Engine> {
   if (answers(process.env)) return { env: process.env, own: false, stop: async () => {} };

@@ -1,12 +1,12 @@
 import { dashboards } from '../../infra/grafana/src/index.ts';
 
 export interface PanelQuery {
-  /** `sync: Lateness` */
+  /** Identifies a panel: `sync: Lateness`. */
   readonly name: string;
   readonly expr: string;
 }
 
-/** What Grafana puts in place of its variables, with everything chosen and Prometheus asking once a second. */
+/** Values of Grafana's variables with everything selected and a scrape interval of a second. */
 const VARIABLES: Readonly<Record<string, string>> = {
   $sender: '.*',
   $avatar: '.*',
@@ -14,7 +14,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   $__range: '10m',
 };
 
-/** Every query of every panel, as Grafana would ask it. */
+/** @returns every query of every panel, as Grafana sends it. */
 export function panelQueries(): PanelQuery[] {
   return Object.entries(dashboards).flatMap(([dashboard, { panels = [] }]) =>
     panels.flatMap((panel) => {
@@ -29,6 +29,6 @@ export function panelQueries(): PanelQuery[] {
 
 function withVariables(expr: string): string {
   const replaced = expr.replaceAll(/\$\w+/g, (name) => VARIABLES[name] ?? name);
-  if (replaced.includes('$')) throw new Error(`a variable that nobody knows in: ${expr}`);
+  if (replaced.includes('$')) throw new Error(`unknown variable in: ${expr}`);
   return replaced;
 }

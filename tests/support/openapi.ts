@@ -48,7 +48,7 @@ export const DOCUMENT = JSON.parse(
   readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8'),
 ) as OpenApi;
 
-/** @returns The schema itself, for a reference as well. */
+/** @returns the schema itself, with a reference resolved. */
 export function resolved(schema: JsonSchema): JsonSchema {
   if (schema.$ref === undefined) return schema;
   const found = DOCUMENT.components.schemas[schema.$ref.split('/').at(-1) ?? ''];
@@ -56,7 +56,7 @@ export function resolved(schema: JsonSchema): JsonSchema {
   return found;
 }
 
-/** Forbids members that are not documented, except where schemas are combined. */
+/** Rejects undocumented members, except where schemas are combined. */
 function closed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closed);
   if (typeof value !== 'object' || value === null) return value;
@@ -74,7 +74,7 @@ function withOpenProblem(): Record<string, JsonSchema> {
   return { ...others, Problem: { ...Problem, additionalProperties: true } };
 }
 
-/** @returns What of an answer is not as the operation documents it; empty if all of it is. */
+/** @returns deviations of an answer from the operation's documentation; empty if there are none. */
 export function deviations(operation: Operation, response: Response, body: string): string[] {
   const documented = operation.responses[response.status];
   if (!documented) return [`status ${response.status} is not documented: ${body}`];
@@ -98,7 +98,7 @@ export interface Mutant {
   readonly body: unknown;
 }
 
-/** @returns Bodies that each violate the schema in one way. */
+/** @returns bodies that each violate the schema in one way. */
 export function brokenBodies(schema: JsonSchema, valid: Readonly<Record<string, unknown>>): Mutant[] {
   const { properties = {}, required = [] } = schema;
   const missing = required

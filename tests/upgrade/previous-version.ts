@@ -3,21 +3,21 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, 
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Names the commit of the version that an update comes from; docs/upgrading.md says when it moves. */
+/** File with the commit of the version that updates come from; docs/upgrading.md says when it moves. */
 const COMMIT_FILE = join(import.meta.dirname, 'previous.txt');
 const SERVICES = ['signaling', 'segment-loader', 'media-sender'] as const;
 const BUILT = '.built';
 
 /**
- * Builds the services of the previous version out of this repository's history, once for each commit. Their packages are those
- * of that commit; what they need of npm is what is installed here.
- * @returns the folder that has them, as this repository has its own.
- * @throws Error when the history lacks the commit, as that of a shallow clone does.
+ * Builds the services of the previous version from this repository's history, once per commit. Their workspace packages are
+ * those of that commit; npm's are those installed here.
+ * @returns the folder of the built services.
+ * @throws Error if the history lacks the commit, as in a shallow clone.
  */
 export function buildPreviousVersion(): string {
   const commit = readFileSync(COMMIT_FILE, 'utf8').trim();
   requireCommit(commit);
-  // Inside node_modules, so that Node finds npm's packages in the folders above.
+  // The folder is inside node_modules, so that Node finds npm's packages in its parents.
   const folder = join(ROOT, 'node_modules/.cache/humancast', `previous-${commit}`);
   if (existsSync(join(folder, BUILT))) return folder;
   rmSync(folder, { recursive: true, force: true });
@@ -45,7 +45,7 @@ function requireCommit(commit: string): void {
   }
 }
 
-/** Imports of `@humancast/…` find that commit's packages, and not those of this working tree. */
+/** Makes imports of `@humancast/…` find that commit's packages. */
 function linkPackages(folder: string): void {
   const scope = join(folder, 'node_modules/@humancast');
   mkdirSync(scope, { recursive: true });
