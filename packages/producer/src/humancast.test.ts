@@ -100,7 +100,7 @@ describe('Humancast REST methods', () => {
     expect(keys).toEqual([undefined]);
   });
 
-  it('load() uploads a file', async () => {
+  it('uploadSegment() uploads a file', async () => {
     const known = { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', role: 'speech', source: 'upload' };
     const asked = answer(201, { ...known, state: 'complete', progress: 1, durationMs: 1000 });
     const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });

@@ -27,16 +27,16 @@ import { type EventsOptions, sessionEvents } from './session-events.js';
 
 export interface HumancastOptions {
   apiKey: string;
-  /** Default `http://127.0.0.1:8080`. */
+  /** Default: `http://127.0.0.1:8080`. */
   signalingUrl?: string;
-  /** Default `http://127.0.0.1:8081`. */
+  /** Default: `http://127.0.0.1:8081`. */
   loaderUrl?: string;
-  /** Time limit for the answer to a call, ms; uploads have none. Default 15 000. */
+  /** Time limit for the answer to a call, ms; uploads have none. Default: 15 000. */
   timeoutMs?: number;
 }
 
 export interface SpeakOptions extends CallOptions {
-  /** Whether to replace everything that is queued or playing. */
+  /** Whether the segments replace everything that is queued or playing. */
   interrupt?: boolean;
 }
 
@@ -91,7 +91,7 @@ export class Humancast {
     await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
   }
 
-  /** Lets the demo producer say a text, if there is one. */
+  /** Lets the demo producer speak a text, if there is one. */
   say(session: string, text: string, options: SpeakOptions = {}): Promise<Said> {
     const { interrupt = false, signal, traceparent } = options;
     return this.#signaling.json('POST', sessionPath(session, '/say'), saidSchema, {

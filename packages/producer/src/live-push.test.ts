@@ -21,7 +21,7 @@ afterAll(() => loader.close());
 
 const open = (options: Partial<LiveOptions> = {}) => humancast.live({ ...FORMAT, ...options });
 
-/** @returns the error that a promise rejects with. */
+/** @returns The error that a promise rejects with. */
 const errorOf = (promise: Promise<unknown>) =>
   promise.then(
     () => expect.unreachable('it did not fail'),
@@ -94,7 +94,7 @@ describe('LivePush', () => {
     expect(await push.end()).toMatchObject({ frames: 40 });
   });
 
-  it('rejects when calls are not awaited and too much is buffered', async () => {
+  it('rejects if calls are not awaited and too much is buffered', async () => {
     const push = await open({ width: 1920, height: 1080 });
     loader.last.stall();
     const frame = new Uint8Array(1920 * 1080 * 3);
@@ -139,13 +139,13 @@ describe('LivePush', () => {
     expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });
   });
 
-  it('rejects when the loader refuses a frame of the wrong size', async () => {
+  it('rejects if the loader rejects a frame of the wrong size', async () => {
     const push = await open();
     await push.pushVideo(FRAME.subarray(1));
     expect(await errorOf(push.end())).toMatchObject({ code: 'bad_message' });
   });
 
-  it('rejects when the loader vanishes', async () => {
+  it('rejects if the loader disappears', async () => {
     const push = await open();
     loader.last.drop();
     expect((await errorOf(push.end())).code).toBe('connection_lost');
@@ -153,7 +153,7 @@ describe('LivePush', () => {
     expect((await errorOf(nobody.live(FORMAT))).code).toBe('unreachable');
   });
 
-  it('cancels when told to, repeatedly or by its signal', async () => {
+  it('cancels on request, repeatedly or by its signal', async () => {
     const push = await open();
     push.cancel();
     push.cancel();

@@ -16,13 +16,13 @@ type LiveStart = z.input<typeof liveStartSchema>;
 
 export interface LiveOptions extends CallOptions, Omit<LiveStart, 'type' | 'sampleRate' | 'sampleFormat'> {
   avatar: string;
-  /** Session to play it in, at once or after what is queued. Without it the segment is stored for later. */
+  /** Session that plays the segment, immediately or after what is queued. Without it, the segment is only stored. */
   session?: string;
-  /** Samples per second, mono. Default 24 000, the stored rate, which needs no resampling. */
+  /** Sample rate, Hz, mono. Default: 24 000, the stored rate, which needs no resampling. */
   sampleRate?: number;
-  /** `f32`: −1…1. Default `s16`. */
+  /** `f32`: −1…1. Default: `s16`. */
   sampleFormat?: LiveStart['sampleFormat'];
-  /** About twice a second. */
+  /** Called about twice a second. */
   onStatus?: (status: LiveStatus) => void;
 }
 
@@ -32,22 +32,21 @@ export interface LiveResult {
   frames: number;
 }
 
-/** Bytes above which `pushVideo` and `pushAudio` wait. It is small because buffered media is late. */
+/** Buffered bytes above which `pushVideo` and `pushAudio` wait. The limit is small because buffered media is late. */
 const BUFFER_BYTES = 2 * 1024 * 1024;
-/** Bytes at which calls that were not awaited reject. */
+/** Buffered bytes at which calls that were not awaited reject. */
 const BUFFER_LIMIT_BYTES = 128 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
 const MESSAGE_LIMIT_BYTES = 65_536;
 const PING_MS = 5000;
-/** Silence after which the loader counts as lost, ms. */
+/** Time without a message after which the loader counts as lost, ms. */
 const SILENCE_MS = 15_000;
 
 /**
- * Pushes a segment while it is being made; it plays from its first frame on. Made by `Humancast.live`.
+ * Pushes a segment while it is being created; it plays from its first frame on. Created by `Humancast.live`.
  *
- * Await every `pushVideo` and `pushAudio`: they resolve when there is room for more, so that a producer that is faster than the
- * loader is slowed down to its pace. The two tracks are told apart by their lengths, not by when they arrive: frame k is shown
- * k/fps after the first sample.
+ * Await every `pushVideo` and `pushAudio`: they resolve when there is room for more, which slows a producer that is faster
+ * than the loader. The tracks are aligned by their lengths, not by arrival: frame k is shown k/fps after the first sample.
  */
 export class LivePush implements AsyncDisposable {
   readonly #socket: WebSocket;
@@ -81,7 +80,7 @@ export class LivePush implements AsyncDisposable {
     });
   }
 
-  /** @throws ProducerError with the loader's code when it refuses; the signal's reason when that aborts. */
+  /** @throws ProducerError with the loader's code if it rejects the push; the signal's reason if aborted. */
   static async open(loaderUrl: string, apiKey: string, options: LiveOptions): Promise<LivePush> {
     options.signal?.throwIfAborted();
     const push = new LivePush(urlOf(loaderUrl, options), apiKey, options);
@@ -96,7 +95,7 @@ export class LivePush implements AsyncDisposable {
     return this.#segment;
   }
 
-  /** Its `seq` in the session's queue. */
+  /** The segment's `seq` in the session's queue. */
   get seq(): number | undefined {
     return this.#seq;
   }
@@ -106,17 +105,17 @@ export class LivePush implements AsyncDisposable {
     return this.#status;
   }
 
-  /** Aborts when the session is interrupted while this plays: what is pushed from then on is not played. */
+  /** Aborted when the session is interrupted while this segment plays: media pushed from then on is not played. */
   get interrupted(): AbortSignal {
     return this.#interruption.signal;
   }
 
-  /** How much had been played when it was interrupted, ms. */
+  /** Duration played at the interruption, ms. */
   get interruptedAtMs(): number | undefined {
     return this.#interruptedAtMs;
   }
 
-  /** Bytes that this process has not sent yet. */
+  /** Number of bytes not yet sent. */
   get bufferedBytes(): number {
     return this.#socket.bufferedAmount;
   }
@@ -131,7 +130,9 @@ export class LivePush implements AsyncDisposable {
     return this.#push(LIVE_KIND.audio, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
   }
 
-  /** Repeats the last frame (before the first, the avatar's) 1 to 1000 times, where there is audio and no video. */
+  /**
+   * Repeats the last frame (before the first one, the avatar's still) 1 to 1000 times, for a time with audio and no video.
+   */
   hold(frames: number): Promise<void> {
     return this.#send(JSON.stringify({ type: 'hold', frames }));
   }
@@ -152,12 +153,12 @@ export class LivePush implements AsyncDisposable {
     return this.#done.promise;
   }
 
-  /** Cancels the push: the segment ends with what has arrived. It may be called twice. */
+  /** Cancels the push: the segment ends with what has arrived. May be called twice. */
   cancel(): void {
     this.#fail(new ProducerError('connection_lost', 'the live push was cancelled'));
   }
 
-  /** Cancels, unless it has ended. */
+  /** Cancels the push unless it has ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
   }
@@ -255,7 +256,7 @@ export class LivePush implements AsyncDisposable {
     this.#fail(new ProducerError('connection_lost', 'the segment is complete'));
   }
 
-  /** Ends the push for whatever reason; only the first one counts. */
+  /** Ends the push; only the first reason counts. */
   #fail(reason: unknown): void {
     if (this.#failure) return;
     this.#failure = { reason };
@@ -301,10 +302,8 @@ function parse(text: string): LiveLoaderMessage | ProducerError | undefined {
     const known = liveLoaderMessageSchema.options.some(
       ({ shape }) => shape.type.value === (value as LiveLoaderMessage)?.type,
     );
-    return known
-      ? new ProducerError('bad_answer', 'the segment-loader sent a message that lacks something')
-      : undefined;
+    return known ? new ProducerError('bad_answer', 'the segment-loader sent an invalid message') : undefined;
   } catch (error) {
-    return new ProducerError('bad_answer', 'the segment-loader sent something else than JSON', { cause: error });
+    return new ProducerError('bad_answer', 'the segment-loader sent a message that is not JSON', { cause: error });
   }
 }

@@ -4,7 +4,7 @@ import { ProducerError } from './producer-error.js';
 
 const BODY_LIMIT_BYTES = 65_536;
 
-/** @returns why a WebSocket was not opened, from the HTTP answer. */
+/** @returns Why a WebSocket was rejected, from the HTTP answer. */
 export async function refusalOf(response: IncomingMessage): Promise<ProducerError> {
   const { statusCode = 0, headers } = response;
   try {
@@ -15,6 +15,8 @@ export async function refusalOf(response: IncomingMessage): Promise<ProducerErro
     }
     return errorOfAnswer(statusCode, body, headers['retry-after']);
   } catch (error) {
-    return new ProducerError('connection_lost', 'the connection broke while it was being refused', { cause: error });
+    return new ProducerError('connection_lost', 'the connection was lost before the answer was complete', {
+      cause: error,
+    });
   }
 }

@@ -3,12 +3,12 @@ import { ProducerError } from './producer-error.js';
 
 const problemSchema = z.looseObject({ code: z.string(), detail: z.string().optional(), title: z.string().optional() });
 
-/** @returns the error of an HTTP answer, from its problem document (RFC 9457) or else its status. */
+/** @returns The error of an HTTP answer, from its problem document (RFC 9457) or else its status. */
 export function errorOfAnswer(status: number, body: string, retryAfter: string | null | undefined): ProducerError {
   const retryAfterSeconds = secondsOf(retryAfter);
   const parsed = problemSchema.safeParse(jsonOf(body));
   if (!parsed.success) {
-    return new ProducerError('bad_answer', `the answer ${status} is no problem document`, {
+    return new ProducerError('bad_answer', `the answer ${status} is not a problem document`, {
       status,
       retryAfterSeconds,
     });

@@ -6,7 +6,7 @@ export type LocalErrorCode =
   | 'timeout'
   /** The connection was lost before the call was complete. */
   | 'connection_lost'
-  /** The answer has an unexpected form: not humancast, or another version of it. */
+  /** The answer has an unexpected format: it is not from humancast, or from another version. */
   | 'bad_answer'
   /** More was pushed than may be buffered, without awaiting earlier calls. */
   | 'push_overrun';
@@ -16,7 +16,7 @@ export interface ProducerErrorDetails {
   status?: number | undefined;
   /** Delay before a retry makes sense, s. */
   retryAfterSeconds?: number | undefined;
-  /** Further members of the problem document, such as which `segment` is meant. */
+  /** Further members of the problem document, such as the `segment` that is meant. */
   extra?: Readonly<Record<string, unknown>>;
   cause?: unknown;
 }

@@ -40,7 +40,7 @@ export class RestClient {
     const text = await this.text(method, path, request);
     const parsed = schema.safeParse(parseJson(text));
     if (parsed.success) return parsed.data;
-    throw new ProducerError('bad_answer', `the answer to ${method} ${path} is not as expected`, {
+    throw new ProducerError('bad_answer', `the answer to ${method} ${path} has an unexpected format`, {
       cause: parsed.error,
     });
   }

@@ -5,17 +5,19 @@ import { ProducerError } from './producer-error.js';
 import type { RestClient } from './rest-client.js';
 
 export interface EventsOptions {
-  /** `now` (default): from this moment. `start`: first the past events that are still stored. */
+  /** `now` (default): from now on. `start`: past events that are still stored come first. */
   from?: 'start' | 'now';
-  /** Ends the iteration, without an error. */
+  /** Ends the iteration without an error. */
   signal?: AbortSignal | undefined;
   /** Called on the first connection and every reconnection. */
   onConnected?: () => void;
 }
 
-/** The server writes at least a comment this often, ms; after twice that in silence the connection counts as lost. */
+/**
+ * The server writes at least one comment per interval, ms; after two intervals of silence, the connection counts as lost.
+ */
 const SILENCE_MS = 30_000;
-/** Longer than any event, in characters: a line without an end must not fill the memory. */
+/** Limit of an event's size, characters, so that an endless line cannot exhaust memory. */
 const EVENT_LIMIT = 1_048_576;
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 10_000;
@@ -24,10 +26,10 @@ const isFinal = (status: number | undefined) =>
   status !== undefined && status < 500 && status !== 429 && status !== 408;
 
 /**
- * A session's events until it ends or the signal aborts. A lost connection is made again, and goes on after the last event
- * that was received, so that none comes twice, and none after it is missed unless `events.missed` says so: the server keeps
- * 2000 events of a session.
- * @throws ProducerError when the session does not exist or the key is refused.
+ * Yields a session's events until it ends or the signal is aborted. A lost connection is re-established and continues after
+ * the last received event, so no event is repeated, and none is missed unless `events.missed` says so: the server keeps 2000
+ * events per session.
+ * @throws ProducerError if the session does not exist or the key is rejected.
  */
 export async function* sessionEvents(
   rest: RestClient,
@@ -69,7 +71,9 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Waits with jitter, so that the producers of a lost server do not return at once; less if the signal is aborted. */
+/**
+ * Waits with jitter, so that the clients of a restarted server do not return at once; ends early if the signal is aborted.
+ */
 async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
 }
@@ -77,7 +81,7 @@ async function pause(waitMs: number, signal: AbortSignal | undefined): Promise<v
 interface ConnectionOptions {
   lastId: string | undefined;
   signal: AbortSignal | undefined;
-  /** Receives how long the server wants clients to wait before they reconnect. */
+  /** Receives the reconnection delay that the server requests, ms. */
   onRetry: (waitMs: number) => void;
 }
 
@@ -100,7 +104,7 @@ async function* connection(
     for await (const { data } of response.body.pipeThrough(new TextDecoderStream()).pipeThrough(parser)) {
       timer.refresh();
       const parsed = sessionEventSchema.safeParse(jsonOf(data));
-      // An event of a newer server.
+      // An event type of a newer server.
       if (parsed.success) yield parsed.data;
     }
   } finally {

@@ -54,7 +54,7 @@ export class FakeLoader {
   readonly apiKey: string;
   /** Answers every request that is not a live push. */
   route: Route = (_request, response) => void response.writeHead(404).end();
-  /** Refuses the next push with an HTTP answer. */
+  /** Rejects the next push with an HTTP answer. */
   refusal: ErrorCode | undefined;
   keepFrames = false;
   readonly #server: Server;
@@ -205,7 +205,7 @@ function answerProblem(socket: Duplex, error: HumancastError): void {
   );
 }
 
-/** @returns what is wrong with a binary message. */
+/** @returns What is wrong with a binary message. */
 function breachOf({ start }: Received, message: Buffer): string | undefined {
   if (!start) return 'media before the header';
   if (message.length <= LIVE_HEADER_BYTES) return 'a message without content';
@@ -230,7 +230,7 @@ function frameBytes({ pixelFormat, width, height }: LiveStart): number | undefin
 
 const sampleBytes = ({ sampleFormat }: LiveStart) => (sampleFormat === 's16' ? 2 : 4);
 
-/** @returns the length of the longer of audio and video. */
+/** @returns The length of the longer of audio and video. */
 function durationMsOf({ start, audio, frameTimesMs }: Received): number {
   if (!start) return 0;
   const bytes = audio.reduce((total, { length }) => total + length, 0);
