@@ -8,8 +8,9 @@ export type DisplayElement = Pick<
   Partial<Pick<HTMLVideoElement, 'getVideoPlaybackQuality' | 'requestVideoFrameCallback'>>;
 
 /**
- * Displays connections in a video element through one stream that stays. Connections change by swapping its tracks, so that the
- * last frame of one is shown until the first of the next. One stream for both tracks also makes the browser lip-sync them.
+ * Displays connections in a video element through a single stream, whose tracks are swapped when the connection changes, so
+ * that the last frame of one stays visible until the first of the next. A single stream also makes the browser lip-sync its
+ * tracks.
  */
 export class Display {
   readonly #element: DisplayElement;
@@ -41,12 +42,12 @@ export class Display {
     return Number.isFinite(presented) ? presented : undefined;
   }
 
-  /** Whether the element is paused because the browser refused to play it or somebody paused it. */
+  /** Whether the element is paused, by the browser, the page or the user. */
   get paused(): boolean {
     return this.#element.paused;
   }
 
-  /** Calls back when the element begins to play or is paused. @returns a function that ends this. */
+  /** Calls back when the element starts to play or is paused. @returns A function that stops it. */
   onPlayback(listener: () => void): () => void {
     const events = ['pause', 'playing'] as const;
     for (const event of events) this.#element.addEventListener(event, listener);
@@ -75,8 +76,8 @@ export class Display {
   }
 
   /**
-   * Plays. Browsers refuse it outside of a click or key press if audio is on, in low-power modes, and with data savers.
-   * @returns whether it plays.
+   * Plays. Browsers reject this outside of a click or key press if audio is on, in low-power modes, and with data savers.
+   * @returns Whether it plays.
    */
   async play(): Promise<boolean> {
     try {
@@ -87,7 +88,7 @@ export class Display {
     }
   }
 
-  /** Turns audio on. @returns whether the browser allows that, as it does inside a click or key press. */
+  /** Turns audio on. @returns Whether the browser allows that, as it does inside a click or key press. */
   async unmute(): Promise<boolean> {
     this.#element.muted = false;
     if (await this.play()) return true;

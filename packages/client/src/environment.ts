@@ -10,10 +10,7 @@ export interface Environment {
   createStream(): MediaStream;
   /** Whether the page is visible: browsers present no frames in a hidden page. */
   isVisible(): boolean;
-  /**
-   * Calls back when the page is closed (it may return from the back/forward cache), when it is shown again, or when the network
-   * has come back.
-   */
+  /** Calls back when the page is closed (it may return from the back/forward cache), shown again, or online again. */
   onPage(what: PageEvent, listener: () => void): () => void;
 }
 

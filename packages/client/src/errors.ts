@@ -6,7 +6,7 @@ export interface ClientError {
   fatal: boolean;
 }
 
-/** Errors that a retry cannot help. */
+/** Permanent errors, after which nothing is retried. */
 const FATAL: Readonly<Record<string, string>> = {
   unauthorized: 'This link is not valid.',
   token_expired: 'This link has expired. Ask for a new one.',
@@ -26,7 +26,7 @@ const FATAL: Readonly<Record<string, string>> = {
   no_media: 'The server answers, but no video arrives. A firewall may be in the way.',
 };
 
-/** Temporary errors: the client retries, or only one request was refused. */
+/** Temporary errors: the client retries, or only one request was rejected. */
 const PASSING: Readonly<Record<string, string>> = {
   connection_lost: 'The connection was lost. Trying again…',
   resume_refused: 'The connection was lost. Trying again…',

@@ -1,8 +1,8 @@
 import type { TrackPair } from './messages.js';
 
-/** Measurements of both receivers over one second. Figures that the browser does not report are missing. */
+/** Measurements of both receivers over one second; values that the browser does not report are missing. */
 export interface SyncSample {
-  /** How much later video is played than audio, ms. */
+  /** Delay of video relative to audio as played, ms. */
   skewMs?: number | undefined;
   delay: TrackPair<{
     /** Present target delay of the jitter buffer for any reason, on the scale of `jitterBufferTarget`, ms. */
@@ -17,43 +17,43 @@ export type SyncTargets = Readonly<TrackPair<number | null>>;
 
 export interface LipSyncTrimOptions {
   /**
-   * Skew that is ignored, ms. Default: 3, which is invisible. If it lasts it is corrected slowly where small steps are
+   * Skew that is ignored, ms. Default: 3, which is imperceptible. Lasting skew is corrected slowly where small steps are
    * possible.
    */
   deadBandMs?: number;
-  /** Maximum that is added to a track over what it needs without the trim, ms. Default: 150. */
+  /** Maximum delay added to a track beyond what it needs without the trim, ms. Default: 150. */
   maxAddedMs?: number;
-  /** Targets of another connection over the same network, to start with. Default: none. */
+  /** Initial targets, from another connection over the same network. Default: none. */
   initial?: SyncTargets;
 }
 
-/** Skew beyond which a clock must have been stepped, ms. */
+/** Skew above which a clock must have been stepped, ms. */
 const IMPLAUSIBLE_SKEW_MS = 500;
-/** Skew beyond which three samples are enough to act on, ms; below it, five that agree are needed. */
+/** Skew above which three samples suffice, ms; below it, five consistent ones are required. */
 const FAR_MS = 10;
 const FAR_SAMPLES = 3;
 const NEAR_SAMPLES = 5;
-/** Samples that agree and together show half a step of the browser's estimate, which is 1 ms; used inside the dead band. */
+/** Number of consistent samples that reveal half a step of the browser's 1 ms estimate; used inside the dead band. */
 const FINE_SAMPLES = 20;
 const FINE_MS = 1.5;
 const FINE_SPREAD_MS = 2;
-/** Share of the skew that a move corrects. Below 1, an error in the effect of a move dies out instead of oscillating. */
+/** Share of the skew that a move corrects. Below 1, so that errors in the effect of moves decay instead of oscillating. */
 const GAIN = 0.8;
-/** Largest move, ms. The browser stretches audio and video to the new delay; this much is neither heard nor seen. */
+/** Maximum move, ms. The browser stretches audio and video to the new delay, which is imperceptible up to this. */
 const MAX_STEP_MS = 30;
-/** Samples after a move that are ignored, because the buffers are still moving. */
+/** Number of samples ignored after a move, while the buffers are still moving. */
 const SETTLE_SAMPLES = 1;
-/** The same after {@link LipSyncTrim.shift}, which may be larger. */
+/** Number of samples ignored after {@link LipSyncTrim.shift}, which may be larger. */
 const SHIFT_SETTLE_SAMPLES = 3;
-/** A buffer that aims this much above its target, ms, is held there by something else. */
+/** Excess of a buffer's target over the requested one, ms, above which something else determines it. */
 const HELD_TOLERANCE_MS = 5;
 
 /**
- * Keeps video and audio in sync by delaying the one that is early, through its receiver's jitter buffer target.
+ * Keeps video and audio in sync by delaying the early one through its receiver's jitter buffer target.
  *
- * It moves, waits until the effect can be seen, measures anew, and moves again: with no old samples in the loop it does not
- * oscillate. At most one track is delayed at a time, and a delay is taken back before the other track gets one, so that
- * viewers wait no longer than necessary.
+ * It moves, waits until the effect is measurable, measures again, and moves again; without old samples in the loop it does
+ * not oscillate. At most one track is delayed at a time, and its delay is removed before the other track gets one, so that
+ * latency stays minimal.
  */
 export class LipSyncTrim {
   readonly #deadBandMs: number;
@@ -73,24 +73,27 @@ export class LipSyncTrim {
     return { ...this.#targets };
   }
 
-  /** What the targets add to each track over what it needs without the trim, ms, as of the last sample. */
+  /** Delay that the targets add to each track beyond what it needs without the trim, ms, as of the last sample. */
   get addedMs(): Readonly<TrackPair<number>> {
     return this.#addedMs;
   }
 
-  /** Moves the targets with a delay that both tracks get or lose for another reason, so that the trim stays. @param byMs signed. */
+  /**
+   * Shifts the targets by a delay that both tracks gain or lose for another reason, without changing the trim. @param byMs
+   * Signed.
+   */
   shift(byMs: number): void {
     for (const track of ['audio', 'video'] as const) {
       const own = this.#targets[track];
       if (own !== null) this.#targets[track] = Math.max(0, own + byMs);
     }
-    // The buffers take some time to grow, each its own.
+    // The buffers grow over some time, each at its own speed.
     if (byMs <= 0) return;
     this.#window = [];
     this.#settling = SHIFT_SETTLE_SAMPLES;
   }
 
-  /** Adds the sample of one more second. @returns the targets from now on. */
+  /** Adds the next one-second sample. @returns The new targets. */
   update(sample: SyncSample): SyncTargets {
     const correctionMs = this.#decide(sample.skewMs);
     if (correctionMs !== 0) this.#move(correctionMs, sample);
@@ -98,7 +101,7 @@ export class LipSyncTrim {
     return this.targets;
   }
 
-  /** @returns how much audio is to be delayed against video, ms; negative: video against audio; 0: nothing. */
+  /** @returns The delay to add to audio relative to video, ms; negative: to video; 0: none. */
   #decide(skewMs: number | undefined): number {
     if (skewMs === undefined || !(Math.abs(skewMs) <= IMPLAUSIBLE_SKEW_MS)) return 0;
     if (this.#settling > 0) {
@@ -115,7 +118,7 @@ export class LipSyncTrim {
     return this.#decideFinely();
   }
 
-  /** Video can be delayed by single milliseconds. Audio moves in steps, so it is not moved by less. */
+  /** Video can be delayed by single milliseconds; audio moves in steps, so it is not moved by less. */
   #decideFinely(): number {
     if (this.#window.length < FINE_SAMPLES) return 0;
     const sorted = this.#window.toSorted((a, b) => a - b);
@@ -153,7 +156,7 @@ export class LipSyncTrim {
     return true;
   }
 
-  /** Whether the buffer follows our target, and not the network's need or the browser's own synchronization. */
+  /** Whether the buffer follows the requested target, not the network's need or the browser's own synchronization. */
   #holds(track: 'audio' | 'video', sample: SyncSample): boolean {
     const own = this.#targets[track];
     const { targetMs } = sample.delay[track];
@@ -166,7 +169,7 @@ export class LipSyncTrim {
   }
 }
 
-/** @returns the range of the samples without the two extremes, which is due to noise alone. */
+/** @returns The range of the samples without the two extremes, which is due to noise. */
 function spread(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted.at(-2) ?? 0) - (sorted.at(1) ?? 0);

@@ -9,11 +9,11 @@ import { type ClientStats, NOTHING_YET, reportBetween, statsBetween } from './re
 
 /** Interval at which packet counters are read, ms. A read costs the browser about half a millisecond. */
 const LOOK_MS = 250;
-/** The same while media is lost, so that its return is seen early. */
+/** Read interval while media is lost, so that its return is detected early. */
 const LOST_LOOK_MS = 100;
 /** Interval of measurements, ms. */
 const MEASURE_MS = 1000;
-/** Audio is sent every 20 ms, always: after this long without a packet something may be wrong, ms. */
+/** Audio is sent every 20 ms without pause, so media is suspected to be lost after this long without a packet, ms. */
 const SUSPICION_MS = 500;
 /** After this long without a packet, media counts as lost, ms. */
 const SILENCE_MS = 1200;
@@ -28,11 +28,11 @@ export interface MediaMeterListener {
   report(report: ViewerReport): boolean;
   /** Packets are late. Called once each time that they stop. */
   suspected(): void;
-  /** No packets arrive any more. */
+  /** No more packets arrive. */
   lost(): void;
   /** Packets arrive again. */
   found(): void;
-  /** Video has stopped moving, or moves again. */
+  /** Video has frozen, or moves again. */
   still(): void;
 }
 
@@ -92,14 +92,14 @@ export class MediaMeter {
     return this.#flowing;
   }
 
-  /** Whether video stands still although media arrives. */
+  /** Whether video is frozen although media arrives. */
   get still(): boolean {
     return this.#still;
   }
 
   /**
-   * Declares media lost when another sign says that no more packets will come. Packets that still come refute it.
-   * @returns whether it was not lost before.
+   * Declares media lost because of another sign that no more packets will come. Arriving packets refute it.
+   * @returns Whether it was not lost before.
    */
   declareLost(): boolean {
     if (!this.#flowing || this.#closed) return false;

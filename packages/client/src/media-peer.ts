@@ -6,9 +6,9 @@ import type { Receivers } from './receiver-sync.js';
 
 /** Poll interval for the first frame of a connection that is being established, ms. */
 const FIRST_FRAME_POLL_MS = 25;
-/** Time limit from the offer to the first frame, ms, unless packets arrive, as over a slow link. */
+/** Time limit from the offer to the first frame, ms, unless packets arrive. */
 const CONNECT_TIMEOUT_MS = 10_000;
-/** While packets arrive the limit is extended in these steps, up to a final limit, ms from the offer. */
+/** Steps in which the limit is extended while packets arrive, as over a slow link, and final limit, ms from the offer. */
 const SLOW_CONNECT_MS = 2500;
 const SLOW_CONNECT_TIMEOUT_MS = 30_000;
 /** Maximum number of candidates that wait for the offer to be applied. */
@@ -176,9 +176,9 @@ export class MediaPeer {
 }
 
 /**
- * Names the offered tracks after their connection (`a=msid`, RFC 8830 §2). Chromium takes a track's id from there, and a
- * video element whose track is replaced by one of the same id goes on waiting for frames of the old one. The stream's id
- * stays: tracks of one stream are lip-synced.
+ * Names the offered tracks after their connection (`a=msid`, RFC 8830 §2), because Chromium uses the name as the track's id,
+ * and a video element whose track is replaced by one with the same id keeps waiting for frames of the old one. The stream's
+ * id is kept: tracks of one stream are lip-synced.
  */
 function withOwnTrackIds(sdp: string, connection: string): string {
   return sdp.replace(/^(a=msid:\S+ )(\S+)/gm, (_, stream: string, track: string) => `${stream}${connection}.${track}`);

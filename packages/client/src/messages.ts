@@ -21,7 +21,7 @@ const SIGNAL_FIELDS: {
   error: { code: 'string', message: 'string' },
 };
 
-/** @returns `undefined` for a message type that this version does not know, as of a newer server. */
+/** @returns `undefined` for a message type that this version does not know. */
 export function parseSignal(data: unknown): SignalMessage | undefined {
   const message = typeof data === 'string' ? parseJson(data) : undefined;
   if (typeof message !== 'object' || message === null || !('type' in message)) return undefined;

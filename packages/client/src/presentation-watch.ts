@@ -1,11 +1,8 @@
-/**
- * Time without a new frame after which video counts as still, ms. Longer than a slide show of one a second, shorter than
- * viewers wait.
- */
+/** Time without a new frame after which video counts as frozen, ms; longer than the interval of a slide show at 1 fps. */
 const STILL_MS = 2500;
-/** Decoded frames that are not presented for this long, ms, will not be: the element has lost its track. */
+/** Time, ms, after which decoded frames that are not presented show that the element has lost its track. */
 const UNPRESENTED_MS = 1000;
-/** Interval between attempts to make the element render anew, ms. */
+/** Interval between attempts to make the element render again, ms. */
 const RENEW_INTERVAL_MS = 3000;
 
 export interface PresentationLook {
@@ -18,8 +15,8 @@ export interface PresentationLook {
 }
 
 /**
- * Judges by the frames that the video element presented whether a viewer sees moving video. Decoded frames prove nothing: an
- * element can lose its track, and then shows the last frame forever.
+ * Determines from the frames that the video element presents whether a viewer sees moving video. Decoded frames prove
+ * nothing: an element can lose its track, and then shows the last frame forever.
  */
 export class PresentationWatch {
   readonly #renew: () => void;
@@ -30,13 +27,13 @@ export class PresentationWatch {
   #unpresentedSinceMs: number | undefined;
   #renewedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param renew makes the element render its tracks anew */
+  /** @param renew Makes the element render its tracks again. */
   constructor(nowMs: number, renew: () => void) {
     this.#changedAtMs = nowMs;
     this.#renew = renew;
   }
 
-  /** @returns whether video stands still although it should move. */
+  /** @returns Whether video is frozen although it should move. */
   look({ nowMs, framesDecoded, framesPresented = framesDecoded, presenting }: PresentationLook): boolean {
     const decodes = framesDecoded !== this.#decoded;
     const presents = framesPresented !== this.#presented;

@@ -1,6 +1,6 @@
 import type { TrackPair } from './messages.js';
 
-/** Running totals of one receiver, from `inbound-rtp` (webrtc-stats §8.2). Times are in that document's unit, seconds. */
+/** Running totals of one receiver, from `inbound-rtp` (webrtc-stats §8.2), with times in seconds as there. */
 export interface InboundTotals {
   packetsReceived: number;
   packetsLost: number;
@@ -9,7 +9,7 @@ export interface InboundTotals {
   jitterBufferTargetDelay: number | undefined;
   jitterBufferMinimumDelay: number | undefined;
   jitterBufferEmittedCount: number;
-  /** NTP time of the sender for what is being played, ms. */
+  /** NTP time of the sender of what is being played, ms. */
   estimatedPlayoutTimestamp: number | undefined;
   /** Time of the snapshot, ms. */
   timestamp: number;
@@ -80,9 +80,9 @@ function count(value: unknown): number {
 }
 
 /**
- * Skew as played, ms; positive when video is late. It is the sender's time of the audio being heard minus that of the frame
- * being seen. Each estimate has its own clock reading, so both are first brought to one instant. `undefined` until both tracks
- * have had a sender report.
+ * @returns The delay of video relative to audio as played, ms; `undefined` until both tracks have had a sender report. It is
+ * the sender's time of the audio being played minus that of the video. The two estimates have their own clock readings, so
+ * they are first extrapolated to one instant.
  */
 export function skewMsOf({ audio, video }: ReceiverSnapshot): number | undefined {
   if (audio?.estimatedPlayoutTimestamp === undefined || video?.estimatedPlayoutTimestamp === undefined)
@@ -91,7 +91,10 @@ export function skewMsOf({ audio, video }: ReceiverSnapshot): number | undefined
   return audio.estimatedPlayoutTimestamp - videoAtAudio;
 }
 
-/** Mean over what was played between two snapshots, ms; `undefined` if nothing was, or the browser does not report it. */
+/**
+ * @returns The mean over what was played between two snapshots, ms; `undefined` if nothing was, or if the browser does not
+ * report it.
+ */
 export function meanDelayMs(
   field: 'jitterBufferDelay' | 'jitterBufferTargetDelay' | 'jitterBufferMinimumDelay',
   before: InboundTotals | undefined,
@@ -104,7 +107,7 @@ export function meanDelayMs(
   return emitted > 0 ? ((to - from) / emitted) * 1000 : undefined;
 }
 
-/** Packets of both tracks; constant while no media arrives. */
+/** Number of packets of both tracks; constant while no media arrives. */
 export function packetsOf({ audio, video }: ReceiverSnapshot): number {
   return (audio?.packetsReceived ?? 0) + (video?.packetsReceived ?? 0);
 }

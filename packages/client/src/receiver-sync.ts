@@ -5,16 +5,16 @@ import { RepairDelay } from './repair-delay.js';
 import { sum } from './report.js';
 
 /**
- * Chromium's video target includes 10 ms for rendering that its statistic leaves out (measured: a `jitterBufferTarget` of
- * 120 shows as 110; audio shows as it was set).
+ * Chromium's video target includes 10 ms for rendering that its statistics omit (measured: a `jitterBufferTarget` of 120 is
+ * reported as 110; audio is reported as set).
  */
 const RENDER_DELAY_MS = 10;
-/** Most that a jitter buffer holds for repairs, ms. More delay would cost a conversation more than the freezes do. */
+/** Maximum delay of a jitter buffer for repairs, ms; a longer one would harm a conversation more than freezes do. */
 const MAX_DELAY_MS = 700;
 
 export type Receivers = Partial<TrackPair<{ jitterBufferTarget: DOMHighResTimeStamp | null }>>;
 
-/** How the tracks of a connection are delayed; another one over the same network begins with it. */
+/** Delays of a connection's tracks, with which another connection over the same network starts. */
 export interface SyncState {
   /** Targets of the lip-sync trim, without the delay for repairs. */
   readonly trim: SyncTargets;
@@ -23,15 +23,15 @@ export interface SyncState {
 }
 
 /**
- * Sets the jitter buffer targets of one connection's receivers: both tracks are delayed by the same time for repairs, and one of
- * them by the lip-sync trim. Where the browser has no `jitterBufferTarget`, it does nothing.
+ * Sets the jitter buffer targets of one connection's receivers: both tracks are delayed by the same time for repairs, and
+ * one of them by the lip-sync trim. Without `jitterBufferTarget` in the browser, it does nothing.
  */
 export class ReceiverSync {
   readonly #receivers: Receivers;
   readonly #isAble: boolean;
   readonly #trim: LipSyncTrim;
   readonly #repair: RepairDelay;
-  /** What the jitter buffers held when a delay for repairs began, ms. */
+  /** Delays of the jitter buffers when a delay for repairs began, ms. */
   #base: TrackPair<number> | undefined;
   #repairMs = 0;
 
@@ -51,17 +51,17 @@ export class ReceiverSync {
     return { trim: { audio: without(audio), video: without(video) }, repairDelayMs: this.#repair.delayMs };
   }
 
-  /** What the lip-sync trim adds to each track, ms. */
+  /** Delay that the lip-sync trim adds to each track, ms. */
   get trimMs(): TrackPair<number> {
     return this.#trim.addedMs;
   }
 
-  /** What both tracks are delayed by for repairs, ms. */
+  /** Delay of both tracks for repairs, ms. */
   get repairMs(): number {
     return this.#repairMs;
   }
 
-  /** Measures the time between two snapshots, about a second, and moves the receivers' targets if need be. */
+  /** Evaluates the time between two snapshots, about a second, and moves the receivers' targets if necessary. */
   update(before: ReceiverSnapshot, now: ReceiverSnapshot, nowMs: number): void {
     if (!this.#isAble) return;
     const videoTargetMs = meanDelayMs('jitterBufferTargetDelay', before.video, now.video);
@@ -94,8 +94,8 @@ export class ReceiverSync {
       this.#base = { audio, video };
     }
     const base = this.#base;
-    const mostMs = MAX_DELAY_MS - Math.max(base.audio, base.video);
-    const repairMs = Math.round(Math.max(0, Math.min(this.#repair.delayMs - base.video, mostMs)));
+    const maxMs = MAX_DELAY_MS - Math.max(base.audio, base.video);
+    const repairMs = Math.round(Math.max(0, Math.min(this.#repair.delayMs - base.video, maxMs)));
     this.#trim.shift(repairMs - this.#repairMs);
     this.#repairMs = repairMs;
     if (repairMs === 0) this.#base = undefined;

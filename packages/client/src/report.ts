@@ -2,11 +2,11 @@ import type { ViewerReport } from '@humancast/protocol';
 import type { TrackPair } from './messages.js';
 import { meanDelayMs, pairOf, type ReceiverSnapshot, skewMsOf } from './receiver-stats.js';
 
-/** Figures of one second for the page. Those that the browser does not report are missing. */
+/** Statistics of one second for the page; values that the browser does not report are missing. */
 export interface ClientStats {
-  /** How much later video is played than audio, ms. */
+  /** Delay of video relative to audio as played, ms. */
   skewMs: number | undefined;
-  /** What the lip-sync trim adds to each track, ms. */
+  /** Delay that the lip-sync trim adds to each track, ms. */
   trimMs: TrackPair<number>;
   /** Delay of both tracks so that lost packets are repaired in time, ms. */
   repairMs: number;
@@ -47,7 +47,7 @@ export function statsBetween(
   };
 }
 
-/** Makes a report, each figure within what the server accepts, however long ago the last report was. */
+/** Creates a report with all values within what the server accepts, however long ago the last report was. */
 export function reportBetween(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,

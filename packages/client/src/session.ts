@@ -11,14 +11,14 @@ import { type JoinMessage, SignalChannel } from './signal-channel.js';
 
 /**
  * - `connecting`: no frame has been displayed yet
- * - `waiting`: every media-sender is full; {@link Session.waitingPosition} is this viewer's place in the queue
+ * - `waiting`: every media-sender is full; {@link Session.waitingPosition} is this viewer's position in the queue
  * - `playing`: video moves
- * - `stalled`: media arrives, but video has not moved for some seconds; audio may go on
- * - `paused`: media arrives, but the video element is paused: the browser refuses to play it without a click (low-power modes, data
- *   savers), or the page paused it. {@link Session.play}, called from a click, resumes
- * - `reconnecting`: it has played, and no media arrives; the connection may heal, or is replaced
- * - `ended`: the session is over, or was closed here
- * - `failed`: it will not play; an `error` has said why
+ * - `stalled`: media arrives, but video has not moved for some seconds; audio may continue
+ * - `paused`: media arrives, but the video element is paused, by the page or because the browser requires a click (low-power
+ * modes, data savers). {@link Session.play}, called from a click, resumes
+ * - `reconnecting`: it has played, and no media arrives; the connection may recover or is replaced
+ * - `ended`: the session has ended, or was closed here
+ * - `failed`: it will not play; an `error` event stated why
  */
 export type SessionState =
   | 'connecting'
@@ -49,23 +49,26 @@ export interface SessionOptions {
 }
 
 /**
- * Time from the loss of media until a new connection is requested, ms. Most black-outs end before, and then the same connection
- * goes on at once. What tells of a lasting loss is acted on earlier: a failed connection, a dead WebSocket, another host's offer.
+ * Time from the loss of media until a new connection is requested, ms. Most outages end before, and the same connection
+ * continues at once. Signs of a lasting loss are acted on earlier: a failed connection, a dead WebSocket, another host's
+ * offer.
  */
 const HEAL_MS = 2800;
-/** Requests for a connection are repeated after this time, ms, which grows up to the maximum, until one plays. */
+/** Interval at which requests for a connection are repeated until one plays, ms; it grows up to the maximum. */
 const FIRST_RECONNECT_MS = 4000;
 const MAX_RECONNECT_MS = 8000;
-/** Without video for this long, ms, it has failed. Waiting for a free place does not count. */
+/** Time without video after which the session fails, ms. Waiting for capacity does not count. */
 const GIVE_UP_MS = 120_000;
-/** Time limit for the answer to a ping, ms: when packets stop, so that a dead WebSocket is known 2 s after the last packet. */
+/**
+ * Time limit for the answer to a ping when packets stop, ms, so that a dead WebSocket is detected 2 s after the last packet.
+ */
 const SUSPICION_CHECK_MS = 1250;
-/** The same for a page that is shown again, whose network may have to wake up first. */
+/** Time limit when a page is shown again, whose network may have to wake up first. */
 const SHOWN_CHECK_MS = 2000;
 
 /**
- * One viewer of one session. Signaling and media are lost and found independently: media plays on without the WebSocket, and a new
- * connection is made while the old one is displayed, which stays until the new one has decoded a frame.
+ * One viewer of one session. Signaling and media recover independently: media plays on without the WebSocket, and a new
+ * connection is made while the old one is displayed, until the new one has decoded a frame.
  */
 export class Session extends Emitter<SessionEvents> {
   readonly #options: SessionOptions;
@@ -74,14 +77,16 @@ export class Session extends Emitter<SessionEvents> {
   readonly #reconnects: Backoff;
   readonly #forgetPage: (() => void)[];
   #channel: SignalChannel;
-  /** What this viewer resumes with. The secret stays in memory: whoever has it can take this viewer's place. */
+  /**
+   * Credentials with which this viewer resumes. The secret stays in memory, because whoever has it can replace this viewer.
+   */
   #identity: { viewer: string; resume: string } | undefined;
   #configuration: RTCConfiguration = {};
   /** The highest epoch of an offer: hosts of an older one have lost the session. */
   #epoch = 0;
   /** The connection that is displayed. */
   #current: MediaPeer | undefined;
-  /** The connection that is being made; it is displayed from its first frame on. */
+  /** The connection being established; it is displayed from its first frame on. */
   #next: MediaPeer | undefined;
   #meter: MediaMeter | undefined;
   #state: SessionState = 'connecting';
@@ -123,12 +128,12 @@ export class Session extends Emitter<SessionEvents> {
     return this.#state;
   }
 
-  /** Place in the queue, from 1, while {@link state} is `waiting`. */
+  /** Position in the queue, from 1, while {@link state} is `waiting`. */
   get waitingPosition(): number | undefined {
     return this.#waitingPosition;
   }
 
-  /** @returns the figures of the last second. */
+  /** @returns The statistics of the last second. */
   stats(): ClientStats | undefined {
     return this.#stats;
   }
@@ -239,7 +244,7 @@ export class Session extends Emitter<SessionEvents> {
         failed: () => this.#peerFailed(peer),
       });
     } catch {
-      // The browser takes no such configuration (a malformed address), and would not take the next one either.
+      // The browser rejects this configuration (a malformed address), and would reject the next one too.
       this.#refused('bad_ice_servers');
       return;
     }
@@ -248,7 +253,10 @@ export class Session extends Emitter<SessionEvents> {
     void peer.accept(sdp);
   }
 
-  /** Displays the first connection at once, so that its first frame shows without delay. A later one stays silent until then. */
+  /**
+   * Displays the first connection at once, so that its first frame is shown without delay. A later one stays muted until its
+   * first frame.
+   */
   #trackArrived(peer: MediaPeer): void {
     peer.audible = !this.#current;
     if (!this.#current) this.#options.display.show(peer.tracks);
@@ -289,7 +297,7 @@ export class Session extends Emitter<SessionEvents> {
     this.emit('stats', stats);
   }
 
-  /** Packets stopped: the path may heal, and if it does not, a new connection is requested. */
+  /** Called when packets stop: the path may recover; otherwise a new connection is requested. */
   #mediaLost(): void {
     this.#mediaMissing();
     this.#reconnectLater(HEAL_MS);
@@ -301,7 +309,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#updateState();
   }
 
-  /** The same connection plays again before another has replaced it. */
+  /** Called when the same connection plays again before another has replaced it. */
   #mediaFound(): void {
     if (!this.#next) this.#cancelReconnect();
     this.#reconnects.reset();
@@ -319,7 +327,10 @@ export class Session extends Emitter<SessionEvents> {
     if (!this.#isPlaying) this.#reconnectLater();
   }
 
-  /** A host that hands over closes its side. The next one makes an offer by itself, or is asked for one after a while. */
+  /**
+   * Called when the host closes its side, as in a hand-over. The next host makes an offer on its own, or is asked for one
+   * after a while.
+   */
   #hostClosed(connection: string): void {
     if (connection === this.#next?.connection) this.#peerFailed(this.#next);
     else if (connection === this.#current?.connection && this.#meter?.declareLost()) {
@@ -428,7 +439,7 @@ export class Session extends Emitter<SessionEvents> {
     if (this.#isPlaying && this.#options.display.paused) void this.#options.display.play();
   }
 
-  /** The page is shown again from the back/forward cache: it joins as another viewer, since the first has left. */
+  /** Joins as another viewer when the page is shown again from the back/forward cache, because the first one has left. */
   #comeBack(): void {
     this.#missingSinceMs = this.#environment.clock.nowMs();
     this.#updateState();

@@ -17,13 +17,13 @@ export interface SignalChannelListener {
   /** @returns the message to join with; called on every attempt. */
   join(): JoinMessage;
   message(message: SignalMessage): void;
-  /** The connection was lost, or could not be made; another attempt follows. */
+  /** Called when the connection was lost or could not be made; another attempt follows. */
   lost(): void;
-  /** The server refuses this viewer for good. The channel has closed. */
+  /** Called when the server permanently rejects this viewer. The channel has closed. */
   refused(code: string, serverMessage?: string): void;
 }
 
-/** The signaling WebSocket: joins, sends heartbeats, and reconnects after a loss until it is closed or refused. */
+/** The signaling WebSocket: joins, sends heartbeats, and reconnects after a loss until it is closed or rejected. */
 export class SignalChannel {
   readonly #url: string;
   readonly #environment: Environment;
@@ -64,7 +64,10 @@ export class SignalChannel {
     this.#cancelTimer = this.#environment.clock.after(JOIN_TIMEOUT_MS, () => this.#lose());
   }
 
-  /** Checks the connection after a change of networks. An attempt over the old network would not come through: it starts anew. */
+  /**
+   * Checks the connection after a change of networks. An attempt in progress over the old network would fail, so it is
+   * restarted.
+   */
   retryNow(timeoutMs: number): void {
     if (this.#joined) {
       this.check(timeoutMs);
@@ -75,8 +78,8 @@ export class SignalChannel {
   }
 
   /**
-   * Sends a ping, and takes the connection for lost unless something comes back in time: after a change of networks or a frozen
-   * page, no event says that the socket is dead. Without a socket, it opens one at once.
+   * Sends a ping, and treats the connection as lost if nothing arrives in time, because no event reports a dead socket after
+   * a change of networks or a frozen page. Without a socket, it opens one at once.
    */
   check(timeoutMs: number): void {
     if (!this.#socket) {
@@ -91,7 +94,7 @@ export class SignalChannel {
     });
   }
 
-  /** Sends a message, unless the viewer has not joined: nothing is queued. @returns whether it was sent. */
+  /** Sends a message if the viewer has joined; nothing is queued. @returns Whether it was sent. */
   send(message: ViewerMessage): boolean {
     if (!this.#joined || !this.#socket) return false;
     this.#socket.send(JSON.stringify(message));
@@ -116,12 +119,12 @@ export class SignalChannel {
     else if (clientError(message.code).fatal) this.#refuse(message.code, message.message);
     else {
       this.#listener.message(message);
-      // The server closes a connection whose join it refuses; the close code adds nothing.
+      // The server closes a connection whose join it rejects; the close code adds no information.
       if (!this.#joined) this.#lose();
     }
   }
 
-  /** Sends two pings in the server's interval. Silence for two intervals is a loss. */
+  /** Sends two pings per server interval. Silence for two intervals counts as a loss. */
   #beat(heartbeatMs: number): void {
     this.#cancelTimer();
     this.#cancelTimer = this.#environment.clock.after(heartbeatMs / 2, () => {

@@ -3,17 +3,17 @@ import type { SignalMessage, ViewerMessage } from '@humancast/protocol';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 
 /**
- * A fake of signaling and media-sender for a real browser: the WebSocket's messages are the real ones, and the media comes from
- * RTCPeerConnections of a page of its own (`/host`).
+ * Fakes signaling and media-sender for a real browser: the WebSocket's messages are real, and the media comes from
+ * RTCPeerConnections of another page (`/host`).
  */
 export class FakeSignaling {
   readonly said: ViewerMessage[] = [];
   /** Connections offered so far, newest last. */
   readonly connections: string[] = [];
   epoch = 1;
-  /** Error with which the next join is refused. */
+  /** Error with which the next join is rejected. */
   refusal: string | undefined;
-  /** What the next connections show. */
+  /** Content of the next connections. */
   colour = '#ff0000';
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
@@ -52,7 +52,7 @@ export class FakeSignaling {
     for (const viewer of this.#viewers) viewer.send(JSON.stringify(message));
   }
 
-  /** Another host takes over: offers a new connection under a higher epoch. */
+  /** Simulates a hand-over: offers a new connection under a higher epoch. */
   move(colour: string): void {
     this.epoch++;
     this.colour = colour;

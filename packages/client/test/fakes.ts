@@ -104,7 +104,7 @@ export class FakeSocket implements Socket {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
-  /** Opens, and joins. */
+  /** Opens the socket, and joins. */
   join(overrides: Partial<Extract<SignalMessage, { type: 'joined' }>> = {}): void {
     this.onopen?.();
     this.say({
