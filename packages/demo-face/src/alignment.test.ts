@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { alignPhonemes, parseIpa } from './alignment.js';
 
-describe('reading IPA', () => {
-  it('splits words and phonemes, and takes stress off the names', () => {
+describe('parseIpa()', () => {
+  it('splits words and phonemes, and removes stress marks from names', () => {
     expect(parseIpa(' h_ə_l_ˈoʊ aɪ_m\n')).toEqual([
       [
         { ipa: 'h', stress: 0 },
@@ -17,7 +17,7 @@ describe('reading IPA', () => {
     ]);
   });
 
-  it('leaves out the marks of a switch of language', () => {
+  it('ignores marks of a language switch', () => {
     expect(
       parseIpa('(fr)_b_ˈɔ̃_(en)')
         .flat()
@@ -26,10 +26,10 @@ describe('reading IPA', () => {
   });
 });
 
-describe('alignment', () => {
+describe('alignPhonemes()', () => {
   const words = parseIpa('h_ə_l_ˈoʊ m_aɪ f_ɹ_ˈɛ_n_d');
 
-  it('leaves no hole between phonemes and fills the clause', () => {
+  it('leaves no gap between phonemes and fills the clause', () => {
     const phonemes = alignPhonemes(words, [], 1.2);
     expect(phonemes).toHaveLength(11);
     expect(phonemes[0]?.startSeconds).toBe(0);
@@ -40,7 +40,7 @@ describe('alignment', () => {
     }
   });
 
-  it('begins a word exactly at its measured onset', () => {
+  it('starts a word exactly at its measured onset', () => {
     const phonemes = alignPhonemes(
       words,
       [
@@ -53,14 +53,14 @@ describe('alignment', () => {
     expect(phonemes[6]).toMatchObject({ ipa: 'f', startSeconds: 0.66 });
   });
 
-  it('shares the time of words without an onset', () => {
+  it('distributes time to words without an onset', () => {
     const phonemes = alignPhonemes(words, [{ word: 2, seconds: 0.8 }], 1.2);
     expect(phonemes[6]).toMatchObject({ ipa: 'f', startSeconds: 0.8 });
     expect(phonemes[4]?.startSeconds).toBeGreaterThan(0.3);
     expect(phonemes[4]?.startSeconds).toBeLessThan(0.7);
   });
 
-  it('passes over an onset that lies before the one it follows', () => {
+  it('ignores an onset that precedes the previous one', () => {
     const phonemes = alignPhonemes(
       words,
       [

@@ -1,4 +1,4 @@
-/** A phoneme as espeak-ng writes it, with the stress mark taken off. */
+/** A phoneme in espeak-ng's notation, without its stress mark. */
 export interface PhonemeName {
   ipa: string;
   /** 0 none, 1 secondary, 2 primary. */
@@ -11,8 +11,8 @@ export interface Phoneme extends PhonemeName {
 }
 
 /**
- * How long a phoneme lasts in milliseconds, by what its name begins with: means of what espeak-ng does at 160 words a
- * minute. Only their ratios count: every word is stretched to the time it is known to take.
+ * Typical duration of a phoneme, ms, by the beginning of its name: means of espeak-ng's output at 160 words a minute. Only
+ * ratios matter, because every word is scaled to its known duration.
  */
 const TYPICAL_MS: readonly (readonly [names: RegExp, ms: number])[] = [
   [/^(tʃ|dʒ)/, 58],
@@ -32,19 +32,19 @@ const TYPICAL_MS: readonly (readonly [names: RegExp, ms: number])[] = [
 ];
 
 const STRESSED_STRETCH = 1.25;
-/** The last syllable of a clause is drawn out. */
+/** The last syllable of a clause is lengthened. */
 const FINAL_STRETCH = 1.35;
 const VOWEL = /^[aeiouɐɑɒɔəɚɛɜɪᵻʊʌæ]/;
 
 /**
- * Reads what `espeak-ng --ipa --sep=_` prints: words separated by spaces, phonemes by `_`.
+ * Parses the output of `espeak-ng --ipa --sep=_`: words separated by spaces, phonemes by `_`.
  *
- * @returns the clause's words, each a list of phonemes
+ * @returns The clause's words, each a list of phonemes.
  */
 export function parseIpa(output: string): PhonemeName[][] {
   return (
     output
-      // Where a word is spoken by another language's rules, espeak-ng says so: "(fr)".
+      // espeak-ng marks words spoken by another language's rules: "(fr)".
       .replace(/\([a-z-]+\)/g, ' ')
       .split(/\s+/)
       .map((word) =>
@@ -62,7 +62,7 @@ function parsePhoneme(text: string): PhonemeName {
   return { ipa: text.replace(/[ˈˌ]/g, ''), stress };
 }
 
-/** A measured beginning of a spoken word. */
+/** Measured start of a spoken word. */
 export interface WordOnset {
   /** Index of the word in the clause. */
   word: number;
@@ -70,14 +70,14 @@ export interface WordOnset {
 }
 
 /**
- * Times every phoneme of a clause.
+ * Assigns times to every phoneme of a clause.
  *
- * A word whose onset was measured begins exactly there. Inside a word, and where onsets are missing, time is shared out
- * by how long phonemes typically last.
+ * A word with a measured onset starts exactly there. Within a word, and where onsets are missing, time is distributed by the
+ * phonemes' typical durations.
  *
- * @param words the clause's phonemes, as {@link parseIpa} returns them
- * @param onsets in order; the first word begins at zero and needs none
- * @param endSeconds end of the clause's last phoneme
+ * @param words The clause's phonemes, from {@link parseIpa}.
+ * @param onsets In order; the first word starts at zero and needs none.
+ * @param endSeconds End of the clause's last phoneme.
  */
 export function alignPhonemes(words: PhonemeName[][], onsets: readonly WordOnset[], endSeconds: number): Phoneme[] {
   const phonemes = words.flat();
@@ -86,7 +86,7 @@ export function alignPhonemes(words: PhonemeName[][], onsets: readonly WordOnset
 
   let from: WordOnset = { word: 0, seconds: 0 };
   for (const to of [...onsets, { word: words.length, seconds: endSeconds }]) {
-    // An onset that is out of order was measured wrongly; its word shares in the time of the one before.
+    // An onset out of order was measured wrongly, so its word shares the time of the previous one.
     if (to.word <= from.word || to.seconds <= from.seconds) continue;
     const count = words.slice(from.word, to.word).flat().length;
     const first = timed.length;

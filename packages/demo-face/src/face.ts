@@ -5,25 +5,25 @@ import type { Pose } from './pose.js';
 type Context = SKRSContext2D;
 type Stops = readonly (readonly [offset: number, color: string])[];
 
-/** The picture is drawn in a square of this side and scaled to the size asked for. */
+/** Side of the square in which the image is drawn, before it is scaled to the requested size. */
 const DESIGN_SIZE = 640;
 
-/** The head turns about the bottom of the neck. */
+/** Pivot of head rotation, at the bottom of the neck. */
 const NECK_PIVOT = { x: 320, y: 440 };
 
-/** The middle of the face; the parts of the head are drawn around it. */
+/** Center of the face; the parts of the head are drawn around it. */
 const HEAD = { x: 320, y: 262 };
 
 const SKIN_SHADE = '#d98f6c';
 const SKIN_LINE = '#bd7152';
 
 /**
- * Draws the character on the whole of a square picture, background included.
+ * Draws the character on a whole square image, including the background.
  *
- * A pure function of the pose: nothing is remembered between two frames, so frames can be drawn in any order and a live
- * producer can skip some.
+ * A pure function of the pose: no state is kept between frames, so frames can be drawn in any order, and a live producer can
+ * skip some.
  *
- * @param size side of the picture in pixels
+ * @param size Side of the image, pixels.
  */
 export function drawFace(ctx: Context, pose: Pose, size: number): void {
   ctx.save();
@@ -32,7 +32,7 @@ export function drawFace(ctx: Context, pose: Pose, size: number): void {
   ctx.lineJoin = 'round';
 
   drawBackground(ctx);
-  // Breathing lifts the shoulders, and the head with them, a little less.
+  // Breathing lifts the shoulders and, slightly less, the head.
   const lift = -4 * pose.breath;
   within(ctx, () => {
     placeHead(ctx, pose, lift);
@@ -52,7 +52,7 @@ function placeHead(ctx: Context, { head }: Pose, lift: number): void {
   ctx.translate(HEAD.x - NECK_PIVOT.x, HEAD.y - NECK_PIVOT.y);
 }
 
-/** How far a part of the head moves when it turns: the nearer to the viewer, the farther. */
+/** @returns The offset of a part of a turned head: the nearer to the viewer, the larger. */
 function parallax({ head }: Pose, depth: number): { x: number; y: number } {
   return { x: head.yaw * 15 * depth, y: head.pitch * 12 * depth };
 }
@@ -68,7 +68,7 @@ function drawBackground(ctx: Context): void {
   glow(ctx, 110, 90, 260, 'rgba(255, 214, 170, 0.55)');
   glow(ctx, 560, 560, 300, 'rgba(240, 170, 175, 0.45)');
 
-  // Rings that go out from the speaker, as sound does.
+  // Rings that spread from the speaker like sound waves.
   for (const [radius, alpha] of [
     [292, 0.34],
     [340, 0.2],
@@ -96,7 +96,7 @@ function drawBody(ctx: Context, pose: Pose, lift: number): void {
   ctx.translate(0, lift);
   const spread = pose.breath * 2;
 
-  // Neck: its top goes with the head, its bottom stays.
+  // The neck's top moves with the head, and its bottom stays.
   const top = parallax(pose, 0.25);
   const topX = 320 + top.x * 0.8 + pose.head.tilt * 8;
   ctx.beginPath();
@@ -175,7 +175,7 @@ function drawJacketHalf(ctx: Context, side: number, spread: number): void {
   ctx.lineTo(0, 660);
   ctx.bezierCurveTo(8, 620, 40, 560, 78, 470);
   ctx.closePath();
-  // The light comes from the picture's left.
+  // The light comes from the left of the image.
   ctx.fillStyle = linear(
     ctx,
     20,
@@ -371,7 +371,7 @@ function drawIris(ctx: Context, x: number, y: number, side: number): void {
   circle(ctx, x, y, 5.8);
   ctx.fillStyle = '#1d0e12';
   ctx.fill();
-  // Both eyes catch the same window: to the picture's left, whichever way this eye was mirrored.
+  // Both eyes reflect the same window, to the left of the image, whichever way this eye was mirrored.
   circle(ctx, x - side * 4, y - 5, 3.6);
   ctx.fillStyle = 'rgba(255, 255, 255, 0.95)';
   ctx.fill();
@@ -588,7 +588,7 @@ function drawBackHair(ctx: Context, pose: Pose): void {
   });
 }
 
-/** Both halves of the fringe, parted on the picture's left. */
+/** Both halves of the fringe, parted on the left of the image. */
 function fringePath(ctx: Context, pose: Pose): void {
   const { x, y } = parallax(pose, 0.55);
   ctx.beginPath();
@@ -632,7 +632,7 @@ function drawFrontHair(ctx: Context, pose: Pose): void {
   });
 }
 
-// ——— small tools of the trade ———
+// ——— helpers ———
 
 function within(ctx: Context, draw: () => void): void {
   ctx.save();

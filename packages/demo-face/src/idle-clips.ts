@@ -1,6 +1,6 @@
 import type { IdleOptions } from './motion.js';
 
-/** The demo avatar's idle clips, media/demo/idle/, by name: made from these, and so known to whoever goes on from them. */
+/** Parameters of the demo avatar's idle clips (media/demo/idle/) by name, also used to continue from their poses. */
 export const IDLE_CLIPS: ReadonlyMap<string, IdleOptions> = new Map(
   Object.entries<IdleOptions>({
     listening: { durationSeconds: 4, breaths: 1, blinksAtSeconds: [1.1, 3.1], sway: 0.5, smile: 0.25 },

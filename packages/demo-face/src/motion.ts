@@ -3,7 +3,7 @@ import { REST_MOUTH } from './mouth.js';
 import { mixPoses, type Pose } from './pose.js';
 import { mouthAt, mouthTargets } from './visemes.js';
 
-/** A face in motion: its pose at each instant from 0 to `durationSeconds`; neutral at both ends. */
+/** A moving face: its pose at each instant from 0 to `durationSeconds`, neutral at both ends. */
 export interface Motion {
   durationSeconds: number;
   poseAt(seconds: number): Pose;
@@ -11,14 +11,14 @@ export interface Motion {
 
 export interface IdleOptions {
   durationSeconds: number;
-  /** Whole breaths in that time, so that the end meets the beginning. */
+  /** Number of whole breaths in that time, so that the end matches the start. */
   breaths: number;
   blinksAtSeconds: readonly number[];
-  /** Looks that are taken and given up again. */
+  /** Glances to the side and back. */
   glances?: readonly Glance[];
-  /** How the head sways in turn: −1…1 to either side. Default 0.5. */
+  /** Amount and first direction of the head's sway, −1…1. Default: 0.5. */
   sway?: number;
-  /** A smile that comes and goes, 0…1. Default 0. */
+  /** Maximum of a temporary smile, 0…1. Default: 0. */
   smile?: number;
 }
 
@@ -29,7 +29,7 @@ interface Glance {
   y: number;
 }
 
-/** Listening: breathing, blinking, swaying a little, looking about. */
+/** @returns Motion of a listener: breathing, blinking, swaying slightly, looking around. */
 export function idleMotion(options: IdleOptions): Motion {
   const { durationSeconds, breaths, blinksAtSeconds, glances = [], sway = 0.5, smile = 0 } = options;
   return {
@@ -45,7 +45,7 @@ export function idleMotion(options: IdleOptions): Motion {
         brow: 0.25 * Math.abs(gaze.x) + 0.08 * settled * wave(ratio * 2),
         gaze,
         head: {
-          // The head follows the eyes, less far.
+          // The head follows the eyes, but less far.
           yaw: 0.35 * headAt(glances, seconds).x + settled * sway * 0.3 * wave(ratio),
           pitch: 0.3 * headAt(glances, seconds).y + settled * 0.12 * wave(ratio * 2 + 0.15),
           tilt: settled * sway * 0.35 * wave(ratio + 0.3),
@@ -57,32 +57,33 @@ export function idleMotion(options: IdleOptions): Motion {
 }
 
 export interface SpeechMotionOptions {
-  /** Before the first sound. Default 0.25. */
+  /** Time before the speech, s. Default: 0.25. */
   leadSeconds?: number;
-  /** After the last sound, to come to rest. Default 0.5. */
+  /** Time after the speech to come to rest, s. Default: 0.5. */
   tailSeconds?: number;
-  /** The duration is rounded up to a whole number of frames. Default 30. */
+  /** The duration is rounded up to whole frames at this rate. Default: 30. */
   framesPerSecond?: number;
 }
 
 /**
- * Speaking: the mouth follows the phonemes; the head nods on stressed syllables and leans another way at each clause.
+ * @returns Motion of a speaker: the mouth follows the phonemes; the head nods on stressed syllables and leans differently in
+ * each clause.
  *
- * @param phonemes with times counted from the first sound
- * @param soundSeconds length of the sound
+ * @param phonemes Phonemes with times from the start of the speech.
+ * @param speechSeconds Duration of the speech.
  */
 export function speechMotion(
   phonemes: readonly Phoneme[],
-  soundSeconds: number,
+  speechSeconds: number,
   options: SpeechMotionOptions = {},
 ): Motion {
   const { leadSeconds = 0.25, tailSeconds = 0.5, framesPerSecond = 30 } = options;
-  const durationSeconds = Math.ceil((leadSeconds + soundSeconds + tailSeconds) * framesPerSecond) / framesPerSecond;
+  const durationSeconds = Math.ceil((leadSeconds + speechSeconds + tailSeconds) * framesPerSecond) / framesPerSecond;
   const targets = mouthTargets(phonemes);
   const stresses = phonemes.filter(({ stress }) => stress === 2);
   const clauses = clausesOf(phonemes);
-  // One blink as each clause but the first begins, as speakers do, and one at the very end.
-  const blinks = [...clauses.slice(1).map(({ startSeconds }) => startSeconds - 0.1), soundSeconds + 0.05];
+  // Like a speaker, blinks at the start of each clause but the first, and at the very end.
+  const blinks = [...clauses.slice(1).map(({ startSeconds }) => startSeconds - 0.1), speechSeconds + 0.05];
   const breaths = Math.max(1, Math.round(durationSeconds / 3.6));
 
   return {
@@ -120,12 +121,12 @@ export function speechMotion(
   };
 }
 
-/** How long a face takes to go over into what it is about to do. */
+/** Time in which a face moves from its previous pose into the next motion. */
 const EASE_SECONDS = 0.4;
 
 /**
- * A motion that begins in the pose something else was left in. The mouth is the motion's own from the start: it has to be in
- * time with the voice.
+ * @returns A motion that starts in the pose in which another one was left. The mouth is the motion's own from the start,
+ * because it must be in sync with the voice.
  */
 export function easedFrom(start: Pose, { durationSeconds, poseAt }: Motion): Motion {
   return {
@@ -136,7 +137,7 @@ export function easedFrom(start: Pose, { durationSeconds, poseAt }: Motion): Mot
   };
 }
 
-/** Stretches of speech between pauses. */
+/** @returns Stretches of speech between pauses. */
 function clausesOf(phonemes: readonly Phoneme[]): { startSeconds: number; endSeconds: number }[] {
   const clauses: { startSeconds: number; endSeconds: number }[] = [];
   for (const { startSeconds, endSeconds } of phonemes) {
@@ -147,7 +148,7 @@ function clausesOf(phonemes: readonly Phoneme[]): { startSeconds: number; endSec
   return clauses;
 }
 
-// Eyes jump; the head takes its time.
+// Eyes jump; the head turns slowly.
 const EYE_JUMP_SECONDS = 0.09;
 const HEAD_TURN_SECONDS = 0.55;
 
@@ -166,7 +167,7 @@ function sumGlances(glances: readonly Glance[], amount: (glance: Glance) => numb
   );
 }
 
-/** A blink shuts in 80 ms and opens in 140. */
+/** A blink closes in 80 ms and opens in 140 ms. */
 function blinkAt(blinksAtSeconds: readonly number[], seconds: number): number {
   let blink = 0;
   for (const at of blinksAtSeconds) {
@@ -176,7 +177,7 @@ function blinkAt(blinksAtSeconds: readonly number[], seconds: number): number {
   return blink;
 }
 
-/** 0 at whole breaths, 1 between them, and at rest at both. */
+/** @returns 0 at whole breaths and 1 between them, with zero speed at both. */
 function breathAt(breaths: number): number {
   return 0.5 - 0.5 * Math.cos(2 * Math.PI * breaths);
 }
@@ -185,12 +186,12 @@ function wave(turns: number): number {
   return Math.sin(2 * Math.PI * turns);
 }
 
-/** Rises from 0 to 1 within `ramp` after `from`, and is back at 0 at `to`. */
+/** Rises from 0 to 1 within `ramp` after `from`, and returns to 0 at `to`. */
 function bump(seconds: number, from: number, to: number, ramp: number): number {
   return smooth((seconds - from) / ramp) * smooth((to - seconds) / ramp);
 }
 
-/** A bell of height 1 around zero. */
+/** @returns A bell curve of height 1 around zero. */
 function pulse(seconds: number, width: number): number {
   return Math.exp(-((seconds / width) ** 2));
 }

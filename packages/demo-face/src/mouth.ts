@@ -1,10 +1,10 @@
-/** The shape of the lips and what shows between them. */
+/** Shape of the lips and what is visible between them. */
 export interface MouthShape {
-  /** Jaw: 0 shut, 1 wide open. */
+  /** Jaw: 0 closed, 1 wide open. */
   open: number;
-  /** Corners of the lips: −1 drawn together and pushed forward ("oo"), 1 spread ("ee"). */
+  /** Corners of the lips: −1 rounded and protruded ("oo"), 1 spread ("ee"). */
   width: number;
-  /** Lips pressed on each other ("m"), 0…1. */
+  /** Lips pressed together ("m"), 0…1. */
   press: number;
   /** Lower lip under the upper teeth ("f"), 0…1. */
   tuck: number;

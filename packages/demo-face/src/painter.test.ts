@@ -7,7 +7,7 @@ const SIZE = 320;
 const painter = new FacePainter(SIZE);
 const draw = (pose: Pose) => painter.paint(pose);
 
-/** The rows in which two pictures differ, as ratios of the height. */
+/** @returns The rows in which two images differ, as shares of the height. */
 function changedRows(one: Buffer, other: Buffer): { top: number; bottom: number } | undefined {
   const rows = Array.from({ length: SIZE }, (_, row) => row).filter((row) => {
     const [from, to] = [row * SIZE * 4, (row + 1) * SIZE * 4];
@@ -18,7 +18,7 @@ function changedRows(one: Buffer, other: Buffer): { top: number; bottom: number 
 
 const neutral = draw(NEUTRAL_POSE);
 
-it('draws the same picture for the same pose, on every pixel', () => {
+it('draws the same opaque image for the same pose', () => {
   expect(changedRows(draw(NEUTRAL_POSE), neutral)).toBeUndefined();
   for (let alpha = 3; alpha < neutral.length; alpha += 4) {
     if (neutral[alpha] !== 255) throw new Error(`pixel ${(alpha - 3) / 4} is not opaque`);

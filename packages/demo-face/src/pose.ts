@@ -1,25 +1,23 @@
 import { type MouthShape, REST_MOUTH } from './mouth.js';
 
-/** Everything that moves in the drawn face. All figures are ratios; zero is the neutral pose. */
+/** All moving parts of the drawn face. All values are ratios; zero is the neutral pose. */
 export interface Pose {
   mouth: MouthShape;
-  /** Corners of the mouth: 0 the resting, friendly line; 1 a broad smile; −1 serious. */
+  /** Corners of the mouth: 0 at rest (friendly), 1 a broad smile, −1 serious. */
   smile: number;
-  /** Eyelids: 0 open, 1 shut. */
+  /** Eyelids: 0 open, 1 closed. */
   blink: number;
   /** Eyebrows: 1 raised, −1 lowered. */
   brow: number;
-  /** Where the eyes look, −1…1: to the picture's right, and down. */
+  /** Direction of the eyes, −1…1: to the right of the image, and down. */
   gaze: { x: number; y: number };
-  /** −1…1: turned to the picture's right, bowed, leaning to the picture's right. */
+  /** −1…1: turned to the right of the image, bowed, tilted to the right of the image. */
   head: { yaw: number; pitch: number; tilt: number };
-  /** 0 breathed out, 1 breathed in. */
+  /** 0 exhaled, 1 inhaled. */
   breath: number;
 }
 
-/**
- * The pose every clip begins and ends in, which is why any clip can follow any other, and speech can cut in between.
- */
+/** The pose in which every clip starts and ends, so that any clip can follow any other, and speech can cut in between. */
 export const NEUTRAL_POSE: Pose = {
   mouth: REST_MOUTH,
   smile: 0,
@@ -30,7 +28,7 @@ export const NEUTRAL_POSE: Pose = {
   breath: 0,
 };
 
-/** Between two poses: `ratio` 0 is the first, 1 the second. The mouth is the second's. */
+/** Interpolates between two poses: `ratio` 0 is the first, 1 the second. The mouth is the second's. */
 export function mixPoses(from: Pose, to: Pose, ratio: number): Pose {
   const mix = (a: number, b: number) => a + (b - a) * ratio;
   return {

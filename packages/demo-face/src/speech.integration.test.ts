@@ -1,28 +1,28 @@
 import { describe, expect, it } from 'vitest';
 import { MAX_TEXT_LENGTH, SPEECH_SAMPLE_RATE, speak, splitClauses } from './speech.js';
 
-describe('clauses', () => {
-  it('end where a speaker pauses, and keep their mark', () => {
+describe('splitClauses()', () => {
+  it('splits where a speaker pauses, and keeps punctuation', () => {
     expect(splitClauses('Hello, you. How are you?\nFine')).toEqual(['Hello,', 'you.', 'How are you?', 'Fine']);
   });
 
-  it('do not end inside a number or a name', () => {
+  it('does not split inside a number or a name', () => {
     expect(splitClauses('Version 2.5 of node.js')).toEqual(['Version 2.5 of node.js']);
   });
 
-  it('are never mere marks', () => {
+  it('omits clauses of punctuation only', () => {
     expect(splitClauses('... !')).toEqual([]);
   });
 });
 
-/** Mean power between two positions. */
+/** @returns The mean power between two positions. */
 function power(pcm: Int16Array, fromSeconds: number, toSeconds: number): number {
   const part = pcm.subarray(fromSeconds * SPEECH_SAMPLE_RATE, toSeconds * SPEECH_SAMPLE_RATE);
   return part.reduce((total, sample) => total + sample ** 2, 0) / part.length;
 }
 
-describe('speech, spoken by espeak-ng', () => {
-  it('has phonemes in order, inside the sound', async () => {
+describe('speak() with espeak-ng', () => {
+  it('returns phonemes in order, within the audio', async () => {
     const { pcm, phonemes } = await speak('Bring your own model, and your own voice.');
     expect(phonemes.map(({ ipa }) => ipa).join('')).toMatch(/^b.*vɔɪs$/);
     let last = 0;
@@ -33,7 +33,7 @@ describe('speech, spoken by espeak-ng', () => {
     expect(last).toBeLessThanOrEqual(pcm.length / SPEECH_SAMPLE_RATE);
   });
 
-  it('is loud in its vowels and silent in the pause between clauses', async () => {
+  it('is loud in vowels and silent in the pause between clauses', async () => {
     const { pcm, phonemes } = await speak('Far. Far.');
     const [, vowel, consonantAfterPause] = phonemes;
     if (!vowel || !consonantAfterPause) throw new Error('too few phonemes');
@@ -42,8 +42,8 @@ describe('speech, spoken by espeak-ng', () => {
     expect(inVowel).toBeGreaterThan(1000 * inPause);
   });
 
-  it('finds where a word begins, after one that is drawn out', async () => {
-    // "s" carries its power above 4 kHz, where "oh" has none: count sign changes.
+  it('finds the start of a word after a drawn-out one', async () => {
+    // "s" has its power above 4 kHz, where "oh" has none, so sign changes are counted.
     const { pcm, phonemes } = await speak('oh sun');
     const s = phonemes.find(({ ipa }) => ipa === 's');
     if (!s) throw new Error('no "s"');
@@ -57,17 +57,17 @@ describe('speech, spoken by espeak-ng', () => {
     expect(signChanges(s.startSeconds + 0.03)).toBeGreaterThan(3 * signChanges(s.startSeconds - 0.06));
   });
 
-  it('is timed to its end where fewer or more words are spoken than written', async () => {
+  it('times all phonemes if fewer or more words are spoken than written', async () => {
     const { pcm, phonemes } = await speak('some of the 520 viewers');
     expect(phonemes.at(-1)?.ipa).toBe('z');
     expect(phonemes.at(-1)?.endSeconds).toBeGreaterThan(pcm.length / SPEECH_SAMPLE_RATE - 0.3);
   });
 
-  it('takes markup for text', async () => {
+  it('treats markup as text', async () => {
     await expect(speak('a <break time="9s"/> & b')).resolves.toMatchObject({ phonemes: expect.any(Array) });
   });
 
-  it('refuses silence and novels', async () => {
+  it('rejects empty and overlong texts', async () => {
     await expect(speak(' … ')).rejects.toThrow(RangeError);
     await expect(speak('a'.repeat(MAX_TEXT_LENGTH + 1))).rejects.toThrow(RangeError);
   });

@@ -3,41 +3,40 @@ import { alignPhonemes, type Phoneme, type PhonemeName, parseIpa, type WordOnset
 import { polishVoice } from './voice-polish.js';
 
 export interface SpeechOptions {
-  /** A voice of espeak-ng. Default `en-us+f2`. */
+  /** An espeak-ng voice. Default: `en-us+f2`. */
   voice?: string;
-  /** Default 158. */
+  /** Speed. Default: 158. */
   wordsPerMinute?: number;
-  /** 0–99. Default 48. */
+  /** Pitch, 0–99. Default: 48. */
   pitch?: number;
 }
 
 export interface Speech {
-  /** Mono, at {@link SPEECH_SAMPLE_RATE}. */
+  /** PCM, mono, at {@link SPEECH_SAMPLE_RATE}. */
   pcm: Int16Array;
-  /** Times are positions in {@link pcm}. */
+  /** Phonemes with their times in {@link pcm}. */
   phonemes: Phoneme[];
 }
 
-/** What espeak-ng makes; with that, a frame of 25, 30 or 50 a second lasts a whole number of samples. */
+/** espeak-ng's sample rate, Hz, at which frames of 25, 30 and 50 fps last a whole number of samples. */
 export const SPEECH_SAMPLE_RATE = 22_050;
 
-/** A text longer than this is refused: it would be minutes of speech. */
+/** Maximum length of a text, characters: minutes of speech. */
 export const MAX_TEXT_LENGTH = 2_000;
 
 const PAUSE_AFTER_CLAUSE_SECONDS = 0.16;
 const PAUSE_AFTER_SENTENCE_SECONDS = 0.34;
 
 /**
- * Speaks a text, and says when which sound is heard.
+ * Synthesizes a text with the program `espeak-ng`.
  *
- * Needs the program `espeak-ng`.
- *
- * @throws {RangeError} if the text is empty or longer than {@link MAX_TEXT_LENGTH}
+ * @returns The audio, with the times of its phonemes.
+ * @throws {RangeError} if the text has no words or is longer than {@link MAX_TEXT_LENGTH}.
  */
 export async function speak(text: string, options: SpeechOptions = {}): Promise<Speech> {
   if (text.length > MAX_TEXT_LENGTH) throw new RangeError(`the text is longer than ${MAX_TEXT_LENGTH} characters`);
   const clauses = splitClauses(text);
-  if (clauses.length === 0) throw new RangeError('there is nothing to say in the text');
+  if (clauses.length === 0) throw new RangeError('the text contains no words');
 
   const parts: Buffer[] = [];
   const phonemes: Phoneme[] = [];
@@ -61,7 +60,7 @@ export async function speak(text: string, options: SpeechOptions = {}): Promise<
   return { pcm: polishVoice(toSamples(Buffer.concat(parts)), SPEECH_SAMPLE_RATE), phonemes };
 }
 
-/** Cuts a text where a speaker pauses. Each clause keeps its mark, which gives it its melody. */
+/** Splits a text where a speaker pauses. Each clause keeps its punctuation, which determines its intonation. */
 export function splitClauses(text: string): string[] {
   return text
     .split(/(?<=[.!?,;:…])\s+|\s+[–—-]+\s+|\n+/u)
@@ -85,8 +84,8 @@ async function speakClause(clause: string, options: SpeechOptions): Promise<Spok
     onsets.push({ word: spokenIndex, seconds: sample / SPEECH_SAMPLE_RATE });
   }
   return {
-    pcm: pcm.subarray(0, endOfSound(pcm, INAUDIBLE)),
-    phonemes: alignPhonemes(spoken, onsets, endOfSound(pcm, FADED) / SPEECH_SAMPLE_RATE),
+    pcm: pcm.subarray(0, endOfAudio(pcm, INAUDIBLE)),
+    phonemes: alignPhonemes(spoken, onsets, endOfAudio(pcm, FADED) / SPEECH_SAMPLE_RATE),
   };
 }
 
@@ -96,10 +95,10 @@ async function transcribe(written: string[], options: SpeechOptions): Promise<Ph
 }
 
 /**
- * Pairs the beginnings of written words with those of spoken ones, the first of each left out.
+ * Pairs the starts of written and spoken words, except for the first ones.
  *
- * Mostly they are the same words; but "of the" is spoken as one, and "2026" as several. Then what is spoken for the
- * first word, the first two and so on tells how many words have been spoken where each written one begins.
+ * Most words correspond, but "of the" is spoken as one, and "2026" as several. So each prefix of the written words is
+ * transcribed to count the words spoken before each written one.
  */
 async function matchWords(written: string[], spokenCount: number, options: SpeechOptions) {
   const pairs: { writtenIndex: number; spokenIndex: number }[] = [];
@@ -115,10 +114,10 @@ async function matchWords(written: string[], spokenCount: number, options: Speec
 }
 
 /**
- * Finds the sample where a word begins.
+ * Finds the sample at which a word starts.
  *
- * espeak-ng's command line doesn't tell. But it is deterministic, and a change of volume in mid-clause leaves everything
- * before it as it was: the first sample that differs from the unmarked clause is where the word begins.
+ * espeak-ng's command line does not report it. But it is deterministic, and a change of volume within a clause leaves
+ * everything before it unchanged, so the word starts at the first sample that differs from the unmarked clause.
  */
 async function findOnset(words: string[], index: number, plain: Int16Array, options: SpeechOptions): Promise<number> {
   const marked = `${words.slice(0, index).join(' ')} <prosody volume="20">${words.slice(index).join(' ')}</prosody>`;
@@ -129,7 +128,7 @@ async function findOnset(words: string[], index: number, plain: Int16Array, opti
 }
 
 async function synthesize(ssml: string, options: SpeechOptions): Promise<Int16Array> {
-  // -z: no pause at the end, pauses are ours.
+  // -z: no pause at the end, because pauses are inserted here.
   return parseWave(await runEspeak(['-z', '--stdout'], ssml, options));
 }
 
@@ -142,24 +141,27 @@ function runEspeak(args: string[], ssml: string, options: SpeechOptions): Promis
   );
 }
 
-/** Reads a WAV file of 16-bit mono. Lengths in the header are ignored: espeak-ng doesn't know them when it pipes. */
+/**
+ * Parses a WAV file of 16-bit mono. Lengths in the header are ignored, because espeak-ng does not know them when it writes
+ * to a pipe.
+ */
 function parseWave(file: Buffer): Int16Array {
   const dataStart = file.indexOf('data', 12, 'latin1') + 8;
-  if (dataStart < 8) throw new Error('espeak-ng made no sound');
+  if (dataStart < 8) throw new Error('espeak-ng produced no audio');
   const sampleRate = file.readUInt32LE(24);
   if (sampleRate !== SPEECH_SAMPLE_RATE) {
     throw new Error(
-      `this voice has ${sampleRate} samples a second; choose one of espeak-ng's own, with ${SPEECH_SAMPLE_RATE}`,
+      `the voice has a sample rate of ${sampleRate} Hz; choose an espeak-ng voice with ${SPEECH_SAMPLE_RATE} Hz`,
     );
   }
   return toSamples(file.subarray(dataStart));
 }
 
-/** Amplitudes, as ratios of the loudest sample: what can't be heard, and what only an echo leaves. */
+/** Amplitudes relative to the loudest sample: of inaudible samples, and of an echo. */
 const INAUDIBLE = 0.001;
 const FADED = 0.05;
 
-function endOfSound(pcm: Int16Array, ratio: number): number {
+function endOfAudio(pcm: Int16Array, ratio: number): number {
   const threshold = ratio * pcm.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0);
   let length = pcm.length;
   while (length > 0 && Math.abs(pcm[length - 1] ?? 0) <= threshold) length--;
@@ -168,7 +170,7 @@ function endOfSound(pcm: Int16Array, ratio: number): number {
 
 function toSamples(bytes: Buffer): Int16Array {
   const count = Math.floor(bytes.length / 2);
-  // A copy, because samples must lie at an even address.
+  // Copied, because samples must be aligned.
   return new Int16Array(Uint8Array.prototype.slice.call(bytes, 0, count * 2).buffer);
 }
 
@@ -180,7 +182,7 @@ function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-/** Runs a program to its end with the given standard input. */
+/** Runs a program with the given standard input. */
 function run(program: string, args: string[], input: string | Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const child = execFile(
@@ -193,7 +195,7 @@ function run(program: string, args: string[], input: string | Buffer): Promise<B
         else resolve(stdout);
       },
     );
-    // A program that ends early breaks the pipe; its exit code, above, says why.
+    // A program that ends early breaks the pipe; its exit code is reported above.
     child.stdin?.on('error', () => {});
     child.stdin?.end(input);
   });

@@ -3,7 +3,7 @@ import type { Phoneme } from './alignment.js';
 import { REST_MOUTH } from './mouth.js';
 import { mouthAt, mouthTargets, visemesOf } from './visemes.js';
 
-/** Phonemes of 100 ms each, one after the other from zero. */
+/** @returns Consecutive phonemes of 100 ms each, from zero. */
 function spoken(...names: string[]): Phoneme[] {
   return names.map((ipa, index) => ({ ipa, stress: 0, startSeconds: index * 0.1, endSeconds: (index + 1) * 0.1 }));
 }
@@ -12,8 +12,8 @@ function mouthIn(names: string[], index: number) {
   return mouthAt(mouthTargets(spoken(...names)), index * 0.1 + 0.05);
 }
 
-describe('mouth', () => {
-  it.each(['p', 'b', 'm'])('shuts the lips on "%s" even between the most open vowels', (consonant) => {
+describe('mouthAt()', () => {
+  it.each(['p', 'b', 'm'])('closes the lips on "%s" even between the most open vowels', (consonant) => {
     const mouth = mouthIn(['ɑː', consonant, 'ɑː'], 1);
     expect(mouth.open).toBeLessThan(0.06);
     expect(mouth.press).toBeGreaterThan(0.85);
@@ -28,7 +28,7 @@ describe('mouth', () => {
     expect(mouthIn(['uː'], 0).width).toBeLessThan(-0.6);
   });
 
-  it('puts the lower lip to the teeth for "f"', () => {
+  it('moves the lower lip to the teeth for "f"', () => {
     expect(mouthIn(['ɛ', 'f', 'ɛ'], 1).tuck).toBeGreaterThan(0.7);
   });
 
@@ -37,20 +37,20 @@ describe('mouth', () => {
     expect(mouthIn(['t', 'iː'], 0).width).toBeGreaterThan(0.1);
   });
 
-  it('passes from one shape to the other in a diphthong', () => {
+  it('moves from one shape to the other in a diphthong', () => {
     const targets = mouthTargets(spoken('aɪ'));
     expect(mouthAt(targets, 0.025).open).toBeGreaterThan(mouthAt(targets, 0.075).open);
     expect(mouthAt(targets, 0.025).width).toBeLessThan(mouthAt(targets, 0.075).width);
   });
 
-  it('opens a stressed vowel farther', () => {
+  it('opens farther for a stressed vowel', () => {
     const [plain, stressed] = [0, 2].map((stress) =>
       mouthAt(mouthTargets([{ ipa: 'ɑː', stress: stress as 0 | 2, startSeconds: 0, endSeconds: 0.2 }]), 0.1),
     );
     expect(stressed?.open).toBeGreaterThan((plain?.open ?? 1) + 0.1);
   });
 
-  it('moves before the sound is heard, but not long before', () => {
+  it('moves before the phoneme is audible, but not long before', () => {
     const targets = mouthTargets([{ ipa: 'ɑː', stress: 2, startSeconds: 1, endSeconds: 1.2 }]);
     expect(mouthAt(targets, 0.98).open).toBeGreaterThan(0.05);
     expect(mouthAt(targets, 0.85).open).toBeLessThan(0.02);
@@ -62,11 +62,11 @@ describe('mouth', () => {
     expect(mouthAt(targets, 0.25).open).toBeLessThan(0.05);
   });
 
-  it('rests when nothing is said', () => {
+  it('rests without phonemes', () => {
     expect(mouthAt(mouthTargets([]), 1)).toEqual(REST_MOUTH);
   });
 
-  it('never jumps: a hundredth of a second moves nothing by more than a quarter', () => {
+  it('never jumps: no value changes by more than a quarter in 10 ms', () => {
     const names = ['h', 'ə', 'l', 'oʊ', 'p', 'iː', 'p', 'əl', 'v', 'ɑː', 'm', 'uː', 's'];
     const targets = mouthTargets(spoken(...names));
     for (let step = -20; step < names.length * 10 + 20; step++) {
@@ -77,7 +77,7 @@ describe('mouth', () => {
     }
   });
 
-  it('knows a shape for a sound it has never met', () => {
+  it('has a shape for an unknown phoneme', () => {
     expect(visemesOf('ħ')).toEqual(['slack']);
   });
 });

@@ -2,21 +2,21 @@ import type { Phoneme } from './alignment.js';
 import { type MouthShape, REST_MOUTH } from './mouth.js';
 
 /**
- * A mouth shape that can be told apart by eye, and how firmly a sound insists on it.
+ * A visually distinct mouth shape, and how strongly a phoneme requires it.
  *
- * "b" must shut the lips whatever is spoken around it, but doesn't care whether they are round; "t" goes along with its
- * neighbors in everything.
+ * "b" must close the lips whatever is spoken around it, but they may be round or not; "t" adapts to its neighbors in
+ * everything.
  */
 interface Viseme {
   shape: MouthShape;
-  /** Firmness of the jaw and of what happens between the lips; 1 is that of an ordinary vowel. */
-  jawGrip: number;
-  /** Firmness of the corners of the lips. */
-  lipGrip: number;
+  /** Weight of the jaw and of what happens between the lips; 1 for an ordinary vowel. */
+  jawWeight: number;
+  /** Weight of the corners of the lips. */
+  lipWeight: number;
 }
 
-function viseme(jawGrip: number, lipGrip: number, shape: Partial<MouthShape>): Viseme {
-  return { shape: { ...REST_MOUTH, ...shape }, jawGrip, lipGrip };
+function viseme(jawWeight: number, lipWeight: number, shape: Partial<MouthShape>): Viseme {
+  return { shape: { ...REST_MOUTH, ...shape }, jawWeight, lipWeight };
 }
 
 const VISEMES = {
@@ -41,7 +41,7 @@ const VISEMES = {
 
 export type VisemeName = keyof typeof VISEMES;
 
-/** What the lips do for a phoneme, by what its IPA name begins with. A diphthong has two shapes, one after the other. */
+/** Shapes of a phoneme by the beginning of its IPA name. A diphthong has two shapes in sequence. */
 const VISEMES_OF: readonly (readonly [names: RegExp, shapes: readonly VisemeName[]])[] = [
   [/^aɪ/, ['open', 'spread']],
   [/^aʊ/, ['open', 'round']],
@@ -72,24 +72,24 @@ const VISEMES_OF: readonly (readonly [names: RegExp, shapes: readonly VisemeName
   [/^./, ['slack']],
 ];
 
-/** A shape the mouth is to reach, and when. */
+/** A shape that the mouth moves to, and its time. */
 export interface MouthTarget {
   viseme: VisemeName;
   startSeconds: number;
   endSeconds: number;
-  /** 1 for an ordinary sound; stressed vowels open the mouth farther. */
+  /** 1 for an ordinary phoneme; stressed vowels open the mouth farther. */
   effort: number;
 }
 
-/** A gap between sounds longer than this lets the mouth come to rest. */
+/** Gap between phonemes above which the mouth comes to rest. */
 const REST_AFTER_SECONDS = 0.09;
-/** The lips are on their way before the sound is heard, and leave its shape a little faster. */
+/** Time constants of moving to a shape, which starts before the phoneme is audible, and of leaving it. */
 const APPROACH_SECONDS = 0.055;
 const RELEASE_SECONDS = 0.045;
-/** The corners of the lips take longer than the jaw: rounding reaches farther into the neighboring sounds. */
+/** The corners of the lips are slower than the jaw, so rounding extends farther into neighboring phonemes. */
 const LIP_SLOWNESS = 1.4;
 
-/** The shapes that the mouth goes through when it speaks these phonemes, silences included. */
+/** @returns The shapes that the mouth assumes for these phonemes, including silences. */
 export function mouthTargets(phonemes: readonly Phoneme[]): MouthTarget[] {
   const targets: MouthTarget[] = [];
   let silentSince = Number.NEGATIVE_INFINITY;
@@ -119,19 +119,19 @@ export function visemesOf(ipa: string): readonly VisemeName[] {
 }
 
 /**
- * The mouth at an instant.
+ * @returns The mouth's shape at an instant.
  *
- * Sounds overlap in the mouth: every target pulls at it, the more the nearer in time and the firmer its grip, and the
- * mouth is where these forces balance (the dominance model of Cohen and Massaro, 1993).
+ * Phonemes overlap: every target attracts the mouth, the more the nearer in time and the higher its weight, and the mouth
+ * assumes the weighted mean (the dominance model of Cohen and Massaro, 1993).
  */
 export function mouthAt(targets: readonly MouthTarget[], seconds: number): MouthShape {
   const shape = { ...REST_MOUTH };
   let jawPull = 0;
   let lipPull = 0;
   for (const target of targets) {
-    const { shape: wanted, jawGrip, lipGrip } = VISEMES[target.viseme];
-    const jaw = jawGrip * nearnessOf(target, seconds, 1);
-    const lip = lipGrip * nearnessOf(target, seconds, LIP_SLOWNESS);
+    const { shape: wanted, jawWeight, lipWeight } = VISEMES[target.viseme];
+    const jaw = jawWeight * nearnessOf(target, seconds, 1);
+    const lip = lipWeight * nearnessOf(target, seconds, LIP_SLOWNESS);
     shape.open += jaw * wanted.open * target.effort;
     shape.press += jaw * wanted.press;
     shape.tuck += jaw * wanted.tuck;
@@ -150,9 +150,9 @@ export function mouthAt(targets: readonly MouthTarget[], seconds: number): Mouth
   };
 }
 
-/** 1 in the middle of a target, falling off towards its ends and beyond them. */
+/** @returns A target's dominance: 1 in its middle, decreasing toward its ends and beyond. */
 function nearnessOf({ startSeconds, endSeconds }: MouthTarget, seconds: number, slowness: number): number {
-  // The middle part, a third of it, is held; of an endless silence, all but its end.
+  // The middle third is held; of a long silence, all but its ends.
   const third = Math.min((endSeconds - startSeconds) / 3, 0.06);
   const before = startSeconds + third - seconds;
   const after = seconds - (endSeconds - third);

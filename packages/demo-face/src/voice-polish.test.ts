@@ -7,7 +7,7 @@ function tone(hz: number, amplitude: number): Int16Array {
   return Int16Array.from({ length: RATE }, (_, i) => 32_767 * amplitude * Math.sin((2 * Math.PI * hz * i) / RATE));
 }
 
-/** Once the filters have settled, in decibels of full scale. */
+/** @returns The level in dBFS, once the filters have settled. */
 function level(pcm: Int16Array): number {
   const part = pcm.subarray(RATE / 2);
   return 10 * Math.log10(part.reduce((sum, sample) => sum + (sample / 32_768) ** 2, 0) / part.length);
@@ -16,8 +16,8 @@ function level(pcm: Int16Array): number {
 const gainOf = (hz: number, amplitude: number) =>
   level(polishVoice(tone(hz, amplitude), RATE)) - level(tone(hz, amplitude));
 
-describe('a polished voice', () => {
-  it('has body, fewer hard highs, and no rumble, as long as it is soft', () => {
+describe('polishVoice()', () => {
+  it('boosts lows, reduces harsh highs and removes rumble at low levels', () => {
     const middle = gainOf(1000, 0.05);
     expect(middle).toBeCloseTo(5.8, 0);
     expect(gainOf(240, 0.05) - middle).toBeGreaterThan(1.5);
@@ -26,7 +26,7 @@ describe('a polished voice', () => {
     expect(gainOf(10_000, 0.05) - middle).toBeLessThan(-10);
   });
 
-  it('is evened out: ten decibels more in are about four more out', () => {
+  it('compresses: 10 dB more input yields about 4 dB more output', () => {
     const [soft, loud] = [0.25, 0.25 * 10 ** (10 / 20)].map((amplitude) =>
       level(polishVoice(tone(1000, amplitude), RATE)),
     );
@@ -34,7 +34,7 @@ describe('a polished voice', () => {
     expect((loud ?? 0) - (soft ?? 0)).toBeLessThan(5);
   });
 
-  it('is delayed by nothing, and as long as it was', () => {
+  it('adds no delay and keeps the length', () => {
     const click = new Int16Array(1000);
     click[500] = 8000;
     const polished = polishVoice(click, RATE);
@@ -43,7 +43,7 @@ describe('a polished voice', () => {
     expect(Math.max(...polished.subarray(500, 503))).toBe(Math.max(...polished));
   });
 
-  it('never runs over', () => {
+  it('never overflows', () => {
     const polished = polishVoice(
       Int16Array.from({ length: 2000 }, (_, i) => (i % 40 < 20 ? 32_767 : -32_768)),
       RATE,

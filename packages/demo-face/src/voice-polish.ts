@@ -1,25 +1,25 @@
-/** What is done to a synthetic voice: rumble and the hardest highs are taken off, and the level is evened out. */
+/** Filters for a synthetic voice: they remove rumble and harsh highs. */
 const FILTERS = [
   { kind: 'highpass', hz: 90, q: Math.SQRT1_2 },
   { kind: 'peak', hz: 240, q: 1, gainDb: 2 },
   { kind: 'peak', hz: 3200, q: 1.2, gainDb: -2.5 },
   { kind: 'lowpass', hz: 7200, q: Math.SQRT1_2 },
 ] as const satisfies readonly Filter[];
-/** To about −18 LUFS. */
+/** Make-up gain, to about −18 LUFS. */
 const MAKE_UP_DB = 5.8;
 
 interface Filter {
   readonly kind: 'highpass' | 'lowpass' | 'peak';
   readonly hz: number;
   readonly q: number;
-  /** Of a peak. */
+  /** Gain of a peak filter, dB. */
   readonly gainDb?: number;
 }
 
-/** Above the threshold, `ratio` decibels more in are one more out; amplitudes, and seconds. */
+/** Compressor: above the threshold (amplitude), `ratio` dB more input yields 1 dB more output. */
 const COMPRESSOR = { threshold: 0.12, ratio: 2.5, attackSeconds: 0.002, releaseSeconds: 0.03 };
 
-/** Evens out a voice. Nothing of it is delayed, so what is known of its times still holds. @param pcm mono. */
+/** Filters and compresses a voice without delay, so that phoneme times stay valid. @param pcm Mono. */
 export function polishVoice(pcm: Int16Array, sampleRate: number): Int16Array {
   const samples = Float64Array.from(pcm, (sample) => sample / 32_768);
   for (const filter of FILTERS) applyBiquad(samples, biquadOf(filter, sampleRate));
@@ -53,7 +53,7 @@ function biquadOf({ kind, hz, q, gainDb = 0 }: Filter, sampleRate: number): Biqu
   }
 }
 
-/** In place. */
+/** Filters in place. */
 function applyBiquad(samples: Float64Array, [b0, b1, b2, a1, a2]: Biquad): void {
   let [x1, x2, y1, y2] = [0, 0, 0, 0];
   for (let i = 0; i < samples.length; i++) {
@@ -64,7 +64,7 @@ function applyBiquad(samples: Float64Array, [b0, b1, b2, a1, a2]: Biquad): void 
   }
 }
 
-/** In place: follows the power, quickly up and slowly down, and turns down what is above the threshold. */
+/** Compresses in place: tracks the power with attack and release, and attenuates above the threshold. */
 function compress(samples: Float64Array, sampleRate: number): void {
   const { threshold, ratio, attackSeconds, releaseSeconds } = COMPRESSOR;
   const attack = Math.min(1, 1 / (attackSeconds * sampleRate));
