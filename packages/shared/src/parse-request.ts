@@ -3,8 +3,7 @@ import { HumancastError } from './humancast-error.js';
 
 /**
  * Parses what a caller sent.
- * @throws HumancastError `bad_request`, which states what is wrong where. A ZodError that reaches a caller any other way is our
- * own fault, and answered as `internal`.
+ * @throws HumancastError `bad_request`, which states what is wrong where. Any other ZodError is an internal error and answered as `internal`.
  */
 export function parseRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
   const parsed = schema.safeParse(value);

@@ -62,7 +62,7 @@ export const setting = {
     return make<T>(variable, z.enum(values), `one of ${values.join(', ')}`, fallback, doc);
   },
   string(variable: string, fallback: string | undefined, doc: string): Setting<string> {
-    return make(variable, z.string(), 'a text', fallback, doc);
+    return make(variable, z.string(), 'text', fallback, doc);
   },
   /** A comma-separated list; empty for none. */
   list(variable: string, fallback: string, doc: string): Setting<string[]> {

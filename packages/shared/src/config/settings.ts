@@ -68,7 +68,7 @@ const common = {
 };
 
 /** Settings of services with a public port. */
-const door = {
+const publicPort = {
   trustProxy: setting.custom(
     'TRUST_PROXY',
     z.string().transform((text, ctx): TrustedProxies => {
@@ -146,7 +146,7 @@ const renditionList = z.string().transform((text, ctx): RenditionConfig[] => {
 
 export const signalingSettings = {
   ...common,
-  ...door,
+  ...publicPort,
   port: setting.int('SIGNALING_PORT', [0, 65_535], 8080, 'Port of the console, REST, WHEP and WebSocket signaling'),
   metricsPort: setting.int('SIGNALING_METRICS_PORT', [0, 65_535], 9101, 'Port of /metrics'),
   apiKeys: setting.secretList(
@@ -186,7 +186,12 @@ export const signalingSettings = {
     30,
     'Time after which a demo session without a viewer ends, in seconds',
   ),
-  demoMaxSeconds: setting.int('DEMO_MAX_SECONDS', [10, 604_800], 1800, 'Longest demo session, in seconds'),
+  demoMaxSeconds: setting.int(
+    'DEMO_MAX_SECONDS',
+    [10, 604_800],
+    1800,
+    'Maximum duration of a demo session, in seconds',
+  ),
   demoSessionLimit: setting.int('DEMO_SESSION_LIMIT', [1, 10_000], 50, 'Concurrent demo sessions'),
   sessionTokenTtlSeconds: setting.int(
     'SESSION_TOKEN_TTL_SECONDS',
@@ -227,7 +232,7 @@ export const signalingSettings = {
     turnUriList,
     turnUrisMustBe,
     '',
-    'Further addresses of the same TURN server, given out only while all TURN_URLS are loopback addresses, which Firefox refuses',
+    'Further addresses of the same TURN server, given out only while all TURN_URLS are loopback addresses, which Firefox rejects',
   ),
   turnSecret: setting.secret(
     'TURN_SECRET',
@@ -268,7 +273,7 @@ export const signalingSettings = {
     'SIGNAL_MESSAGE_LIMIT_BYTES',
     [1024, 1_048_576],
     65_536,
-    'Largest signaling message, in bytes',
+    'Maximum size of a signaling message, in bytes',
   ),
   messagesPerSecond: setting.int(
     'SIGNAL_MESSAGES_PER_SECOND',
@@ -349,7 +354,7 @@ export type SignalingConfig = ConfigOf<typeof signalingSettings>;
 
 export const loaderSettings = {
   ...common,
-  ...door,
+  ...publicPort,
   port: setting.int('LOADER_PORT', [0, 65_535], 8081, 'Port of the producer REST API and live push'),
   metricsPort: setting.int('LOADER_METRICS_PORT', [0, 65_535], 9102, 'Port of /metrics'),
   apiKeys: signalingSettings.apiKeys,
@@ -384,20 +389,25 @@ export const loaderSettings = {
     48,
     'Uploads per API key that are being received, queued or encoded',
   ),
-  uploadLimitBytes: setting.int('UPLOAD_LIMIT_BYTES', [1024, 17_179_869_184], 536_870_912, 'Largest upload, in bytes'),
-  maxDurationSeconds: setting.int('MAX_DURATION_SECONDS', [1, 86_400], 3600, 'Longest file, in seconds'),
+  uploadLimitBytes: setting.int(
+    'UPLOAD_LIMIT_BYTES',
+    [1024, 17_179_869_184],
+    536_870_912,
+    'Maximum size of an upload, in bytes',
+  ),
+  maxDurationSeconds: setting.int('MAX_DURATION_SECONDS', [1, 86_400], 3600, 'Maximum duration of a file, in seconds'),
   maxSourcePixels: setting.int(
     'MAX_SOURCE_PIXELS',
     [256, 268_435_456],
     33_177_600,
-    'Most pixels of a source frame (default: 8K UHD)',
+    'Maximum number of pixels of a source frame (default: 8K UHD)',
   ),
   ffmpegThreads: setting.int('FFMPEG_THREADS', [1, 64], 1, 'Threads per encoder'),
   ffmpegSandbox: setting.oneOf(
     'FFMPEG_SANDBOX',
     ['auto', 'strict', 'off'],
     'auto',
-    'Sandbox of ffmpeg, ffprobe and the live encoder: what the kernel supports (auto), everything or the service does not start (strict), resource limits only (off)',
+    'Sandbox of ffmpeg, ffprobe and the live encoder: all that the kernel supports (auto), complete or the service does not start (strict), resource limits only (off)',
   ),
   gopMs: setting.int('GOP_MS', [100, 10_000], 1000, 'Interval between keyframes, in milliseconds'),
   renditions: setting.custom(
@@ -428,7 +438,7 @@ export const loaderSettings = {
     'LOADER_REQUEST_TIMEOUT_MS',
     [100, 86_400_000],
     3_600_000,
-    'Timeout for receiving a whole upload, in milliseconds; a stalled upload is given up earlier',
+    'Timeout for receiving a whole upload, in milliseconds; a stalled upload is aborted earlier',
   ),
   livePushLimit: setting.int('LIVE_PUSHES', [1, 1000], 8, 'Concurrent live pushes; each has an encoder process'),
   livePushesPerKey: setting.int(
@@ -437,7 +447,7 @@ export const loaderSettings = {
     8,
     'Concurrent live pushes per API key; a value below LIVE_PUSHES reserves capacity for other keys',
   ),
-  liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Longest live push, in seconds'),
+  liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Maximum duration of a live push, in seconds'),
   liveIdleMs: setting.int(
     'LIVE_IDLE_MS',
     [500, 600_000],
@@ -454,7 +464,7 @@ export const loaderSettings = {
     'LIVE_LAG_LIMIT_MS',
     [1000, 600_000],
     10_000,
-    'How far a live push may fall behind real time because encoding is too slow, in milliseconds',
+    'Maximum lag of a live push behind real time if encoding is too slow, in milliseconds',
   ),
   liveMessagesPerSecond: setting.int(
     'LIVE_MESSAGES_PER_SECOND',
@@ -482,7 +492,7 @@ export const senderSettings = {
     'SESSION_GRACE_MS',
     [0, 3_600_000],
     15_000,
-    'Time for which a session continues after its last viewer left or was given up, in milliseconds',
+    'Time for which a session continues after its last viewer left or was removed, in milliseconds',
   ),
   connectTimeoutMs: setting.int(
     'CONNECT_TIMEOUT_MS',
@@ -494,13 +504,13 @@ export const senderSettings = {
     'VIEWER_SILENCE_MS',
     [2000, 300_000],
     15_000,
-    "Time without STUN or RTCP after which a connection of humancast's own client is closed, in milliseconds; until then it can go on after a black-out",
+    "Time without STUN or RTCP after which a connection of humancast's own client is closed, in milliseconds; until then it can continue after an outage",
   ),
   playerSilenceMs: setting.int(
     'PLAYER_SILENCE_MS',
     [2000, 300_000],
     30_000,
-    'The same for WHEP players, which do not reconnect (RFC 7675 §5.1), in milliseconds',
+    'Time without STUN or RTCP after which a connection of a WHEP player, which does not reconnect, is closed (RFC 7675 §5.1), in milliseconds',
   ),
   heartbeatMs: setting.int(
     'SENDER_HEARTBEAT_MS',
@@ -537,7 +547,7 @@ export const senderSettings = {
     'PACKET_PATH',
     ['auto', 'native', 'javascript'],
     'auto',
-    'How packets are encrypted and sent: native calls OpenSSL and the kernel directly, which needs node:ffi and Linux on x64 or arm64; auto takes that where it can',
+    'How packets are encrypted and sent: native calls OpenSSL and the kernel directly, which needs node:ffi and Linux on x64 or arm64; auto uses native where available',
   ),
   mediaCacheBytes: setting.int(
     'MEDIA_CACHE_BYTES',
@@ -549,7 +559,7 @@ export const senderSettings = {
     'PREFETCH_MS',
     [200, 60_000],
     2500,
-    'How far ahead of playout media is loaded into memory, in milliseconds',
+    'Duration of media loaded into memory ahead of playout, in milliseconds',
   ),
   liveStartMs: setting.int(
     'LIVE_START_MS',

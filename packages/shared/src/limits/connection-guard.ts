@@ -4,8 +4,8 @@ import { ConcurrencyLimiter } from './concurrency-limiter.js';
 import { networkOf } from './network.js';
 import type { TrustedProxies } from './trusted-proxies.js';
 
-/** Interval of Node.js's time limit checks, ms; with its default of 30 s, a limit of 10 s would be one of 40 s. */
-const LOOK_MS = 1000;
+/** Interval of Node.js's checks of time limits, ms; its default of 30 s would turn a limit of 10 s into up to 40 s. */
+const CHECK_MS = 1000;
 
 export interface ConnectionLimits {
   readonly trustProxy: TrustedProxies;
@@ -16,10 +16,10 @@ export interface ConnectionLimits {
 }
 
 /**
- * Limits the TCP connections to a server, in all and per address, and how long each may take to send a request. Connections
- * beyond are closed without an answer; requests that take too long get 408. Our own proxies bring many callers each and
- * are limited in all only. Call it before the server listens.
- * @param onRefused told the setting whose limit was reached.
+ * Limits the TCP connections to a server, in total and per address, and the time that each may take to send a request.
+ * Connections above a limit are closed without an answer; requests that take too long get 408. Trusted proxies carry many
+ * callers each, so they are limited in total only. Call it before the server listens.
+ * @param onRefused Called with the setting whose limit was reached.
  */
 export function guardConnections(server: Server, limits: ConnectionLimits, onRefused: (setting: string) => void): void {
   const { trustProxy, connectionLimit, connectionsPerAddress, headersTimeoutMs, requestTimeoutMs } = limits;
@@ -28,13 +28,13 @@ export function guardConnections(server: Server, limits: ConnectionLimits, onRef
   server.headersTimeout = Math.min(headersTimeoutMs, requestTimeoutMs);
   server.requestTimeout = requestTimeoutMs;
   // An option of `createServer`, which the framework calls; it is read when the server begins to listen.
-  Object.assign(server, { connectionsCheckingInterval: LOOK_MS });
+  Object.assign(server, { connectionsCheckingInterval: CHECK_MS });
   const perNetwork = new ConcurrencyLimiter({
     setting: 'CONNECTIONS_PER_ADDRESS',
     what: 'connections',
     limit: connectionsPerAddress,
   });
-  // Before the HTTP parser gets the socket, so that a destroyed one is never read.
+  // Runs before the HTTP parser gets the socket, so that a destroyed one is never read.
   server.prependListener('connection', (socket: Socket) => {
     const address = socket.remoteAddress;
     if (address === undefined || trustProxy.trusts(address)) return;

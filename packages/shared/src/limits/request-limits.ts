@@ -5,7 +5,7 @@ import type { TrustedProxies } from './trusted-proxies.js';
 
 /** A caller, as limits count it. */
 export interface Counted {
-  /** The network of the request's origin, behind our own proxies. */
+  /** The network of the request's origin, behind the trusted proxies. */
   readonly network: string;
   /** Fingerprint of the API key, if one was presented. */
   readonly key: string | undefined;

@@ -92,7 +92,7 @@ export class RedisMediaStore implements MediaStore {
 
   async isWhole(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
-    // An unreadable one cannot be played; loading it anew replaces it.
+    // An unreadable one cannot be played; reloading replaces it.
     if (!stored || !readRecord('segment', segment, manifestSchema, stored.manifest)) return false;
     const parts = partKeys(stored.manifest);
     return parts.length === 0 || (await this.#redis.exists(...parts)) === parts.length;

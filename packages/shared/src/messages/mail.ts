@@ -71,7 +71,7 @@ export const toSignalingSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('viewer.answered'), session, viewer, connection, epoch: z.int(), sdp: sdpSchema }),
   z.object({ type: z.literal('viewer.closed'), session, viewer, connection, epoch: z.int(), reason: z.string() }),
   z.object({ type: z.literal('viewer.error'), session, viewer, epoch: z.int(), code: z.string(), message: z.string() }),
-  /** Our side of a player's new ICE session, as an SDP fragment; missing if the host has no such connection. */
+  /** The host's side of a player's new ICE session, as an SDP fragment; missing if the host has no such connection. */
   z.object({
     type: z.literal('viewer.restarted'),
     session,

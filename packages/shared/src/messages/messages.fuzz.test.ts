@@ -20,7 +20,7 @@ const CANDIDATE = { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMi
 const REPORT = { skewMs: 1, trimMs: { audio: 1, video: 2 }, freezes: 0, packetsLost: -1, firstFrameMs: 100 };
 const OF_VIEWER = { session: SESSION, viewer: VIEWER, connection: CONNECTION };
 
-/** Messages of strangers, producers and our own processes, each with its parser. */
+/** Messages from viewers, producers and other services, each with its parser. */
 const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unknown>, examples: readonly object[]])[] =
   [
     [

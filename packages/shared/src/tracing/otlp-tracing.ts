@@ -26,7 +26,7 @@ import type { Logger } from '../log.js';
 import type { Tracing } from './start-tracing.js';
 import type { Span, SpanAttributes, SpanEnd, SpanKind, SpanOptions, Tracer } from './tracer.js';
 
-/** Spans that wait to be sent; more are dropped. */
+/** Maximum number of spans waiting to be sent; further ones are dropped. */
 const QUEUE_LIMIT = 2048;
 const BATCH_LIMIT = 512;
 const SEND_DELAY_MS = 1000;
@@ -50,8 +50,8 @@ export interface OtlpTracingOptions {
 }
 
 /**
- * OpenTelemetry's own SDK and OTLP exporter (JSON over HTTP), with spans made by hand: nothing is patched, and no context is
- * kept but the one that is passed on. The only file that knows OpenTelemetry; loaded only where traces go somewhere.
+ * Tracing with OpenTelemetry's SDK and OTLP exporter (JSON over HTTP). Spans are created explicitly, without patching of
+ * libraries, and contexts are passed explicitly. Only this file imports OpenTelemetry; it is loaded only if tracing is on.
  */
 export class OtlpTracing implements Tracing {
   readonly tracer: Tracer;
@@ -136,7 +136,7 @@ function contextOf(traceparent: string | undefined): Context {
   return isSpanContextValid(parent) ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
 }
 
-/** A number would be taken for one of `performance.now()` when it lies before this process began. */
+/** Converts to HrTime, because OpenTelemetry takes a number before this process's start for one of `performance.now()`. */
 function hrTimeOf(ms: number): HrTime {
   const seconds = Math.floor(ms / 1000);
   return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
