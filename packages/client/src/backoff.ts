@@ -11,7 +11,7 @@ export class Backoff {
     this.#random = options.random;
   }
 
-  /** @returns the delay before the next attempt, ms; it doubles with each call, up to the maximum. */
+  /** @returns The delay before the next attempt, ms; it doubles with each call, up to the maximum. */
   next(): number {
     const ceiling = Math.min(this.#maxMs, this.#firstMs * 2 ** Math.min(this.#attempt++, 20));
     return ceiling * (0.5 + 0.5 * this.#random());

@@ -3,7 +3,7 @@ export interface Environment {
   /** Whether WebRTC is available; it can be switched off. */
   readonly supported: boolean;
   readonly clock: Clock;
-  /** @returns a random number, 0 ≤ x < 1. */
+  /** @returns A random number, 0 ≤ x < 1. */
   random(): number;
   openSocket(url: string): Socket;
   createPeer(configuration: RTCConfiguration): PeerConnection;
@@ -19,7 +19,7 @@ export type PageEvent = 'hide' | 'restore' | 'visible' | 'online';
 interface Clock {
   /** Monotonic milliseconds. */
   nowMs(): number;
-  /** @returns a function that cancels it. */
+  /** @returns A function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
 }
 

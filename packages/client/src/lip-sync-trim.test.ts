@@ -67,7 +67,7 @@ function run(plant: Plant, seconds: number, options?: LipSyncTrimOptions): Secon
 
 const skewsFrom = (log: Second[], second: number) => log.slice(second).map(({ skewMs }) => skewMs);
 const worst = (values: number[]) => Math.max(...values.map(Math.abs));
-/** @returns how often the skew changed sides, dead band excluded. */
+/** @returns How often the skew changed sides, dead band excluded. */
 const swings = (log: Second[]) => {
   const sides = log.filter(({ skewMs }) => Math.abs(skewMs) > 3).map(({ skewMs }) => Math.sign(skewMs));
   return sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;

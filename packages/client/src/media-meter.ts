@@ -24,7 +24,7 @@ export type MeteredDisplay = Pick<Display, 'framesPresented' | 'paused' | 'renew
 
 export interface MediaMeterListener {
   stats(stats: ClientStats): void;
-  /** @returns whether the report was sent; if not, its counts are added to the next one. */
+  /** @returns Whether the report was sent; if not, its counts are added to the next one. */
   report(report: ViewerReport): boolean;
   /** Packets are late. Called once each time that they stop. */
   suspected(): void;

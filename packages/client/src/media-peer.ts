@@ -148,7 +148,7 @@ export class MediaPeer {
     });
   }
 
-  /** @param packets packets received at the previous check. */
+  /** @param packets Packets received at the previous check. */
   async #timedOut(packets: number, elapsedMs: number): Promise<void> {
     const snapshot = await this.snapshot();
     if (this.#state !== 'connecting') return;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RepairDelay } from './repair-delay.js';
 
-/** Simulates seconds of a path with 220 packets per second. @returns the delay after each. */
+/** Simulates seconds of a path with 220 packets per second. @returns The delay after each. */
 function run(seconds: number, path: { loss: number; roundTripMs?: number }, delay = new RepairDelay(0), fromMs = 0) {
   return Array.from({ length: seconds }, (_, i) => {
     const lost = Math.round(220 * path.loss);

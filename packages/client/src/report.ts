@@ -92,7 +92,7 @@ function jitterBufferMs(before: ReceiverSnapshot, now: ReceiverSnapshot): TrackP
   );
 }
 
-/** @returns the difference of both tracks' counts. */
+/** @returns The difference of both tracks' counts. */
 export function sum(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,

@@ -138,12 +138,12 @@ export class Session extends Emitter<SessionEvents> {
     return this.#stats;
   }
 
-  /** Interrupts the speech. @returns whether the request was sent. */
+  /** Interrupts the speech. @returns Whether the request was sent. */
   interrupt(): boolean {
     return this.#channel.send({ type: 'interrupt' });
   }
 
-  /** Turns audio on. Call it from a click or key handler. @returns whether the browser allowed it. */
+  /** Turns audio on. Call it from a click or key handler. @returns Whether the browser allowed it. */
   unmute(): Promise<boolean> {
     return this.#options.display.unmute();
   }
@@ -152,7 +152,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#options.display.mute();
   }
 
-  /** Plays video that is `paused`. Call it from a click or key handler. @returns whether the browser allowed it. */
+  /** Plays video that is `paused`. Call it from a click or key handler. @returns Whether the browser allowed it. */
   play(): Promise<boolean> {
     return this.#options.display.play();
   }

@@ -14,7 +14,7 @@ const MIN_HEARTBEAT_MS = 1000;
 export type JoinMessage = Extract<ViewerMessage, { type: 'join' }>;
 
 export interface SignalChannelListener {
-  /** @returns the message to join with; called on every attempt. */
+  /** @returns The message to join with; called on every attempt. */
   join(): JoinMessage;
   message(message: SignalMessage): void;
   /** Called when the connection was lost or could not be made; another attempt follows. */

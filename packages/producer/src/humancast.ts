@@ -85,7 +85,7 @@ export class Humancast {
 
   /**
    * Stops speech and empties the queue; the event `speech.finished` tells how much was played.
-   * @param options.idempotencyKey part of the event `session.interrupted`; default: a random one.
+   * @param options.idempotencyKey Part of the event `session.interrupted`; default: a random one.
    */
   async interrupt(session: string, options: CallOptions & { idempotencyKey?: string } = {}): Promise<void> {
     await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
@@ -101,7 +101,7 @@ export class Humancast {
     });
   }
 
-  /** @returns the session's events until it ends or the signal is aborted; a lost connection is re-established. */
+  /** @returns The session's events until it ends or the signal is aborted; a lost connection is re-established. */
   events(session: string, options: EventsOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
     return sessionEvents(this.#signaling, session, options);
   }
@@ -137,7 +137,7 @@ export class Humancast {
     return this.#loader.json('GET', `/v1/segments/${encodeURIComponent(id)}`, segmentSchema, options);
   }
 
-  /** @returns the segments of one avatar or of all; `query` is a part of the name. */
+  /** @returns The segments of one avatar or of all; `query` is a part of the name. */
   async segments(options: CallOptions & { avatar?: string; query?: string } = {}): Promise<SegmentListEntry[]> {
     const { avatar, query, signal } = options;
     const search = new URLSearchParams({ ...(avatar && { avatar }), ...(query && { q: query }) });

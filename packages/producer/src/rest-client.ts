@@ -66,7 +66,7 @@ export class RestClient {
     throw new Error('unreachable');
   }
 
-  /** @returns the answer with its body unread. */
+  /** @returns The answer with its body unread. */
   async stream(path: string, request: Request): Promise<Response> {
     try {
       return await this.#fetch('GET', path, request, request.signal);

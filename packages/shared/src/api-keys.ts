@@ -109,7 +109,7 @@ export class ApiKeys {
     return found;
   }
 
-  /** @returns the {@link fingerprint} of a request's key; `undefined` unless it is valid. */
+  /** @returns The {@link fingerprint} of a request's key; `undefined` unless it is valid. */
   fingerprintOf(authorization: string | undefined): string | undefined {
     const text = bearerOf(authorization);
     return text !== undefined && this.find(text) ? fingerprint(text) : undefined;
@@ -136,7 +136,7 @@ export function isHashed(key: string): boolean {
   return HASH.test(key);
 }
 
-/** @returns the credentials of an `Authorization: Bearer …` header (RFC 6750 §2.1). */
+/** @returns The credentials of an `Authorization: Bearer …` header (RFC 6750 §2.1). */
 export function bearerOf(header: string | undefined): string | undefined {
   const match = /^Bearer +([^ ]+) *$/i.exec(header ?? '');
   return match?.[1];
@@ -156,7 +156,7 @@ function keysIn(text: string, onProblem: (problem: string) => void): StoredKey[]
   });
 }
 
-/** @returns the key, or what is wrong with it. */
+/** @returns The key, or what is wrong with it. */
 function keyOf([credential = '', scopes = '*', avatars = '*', ...rest]: readonly string[]): StoredKey | string {
   if (rest.length > 0) return 'more than a key, scopes and avatars';
   const named = HASH.test(credential) ? null : /^([^:]*):(.+)$/.exec(credential);
@@ -188,7 +188,7 @@ function hashOf(key: string): Buffer {
   return hex === undefined ? sha256(key) : Buffer.from(hex, 'hex');
 }
 
-/** @returns a name for a key where the key must not be shown or stored: the first 64 bits of its hash, as hex. */
+/** @returns A name for a key where the key must not be shown or stored: the first 64 bits of its hash, as hex. */
 function fingerprint(key: string): string {
   return sha256(key).toString('hex', 0, 8);
 }

@@ -7,7 +7,7 @@ import { registerTcpSockets } from './tcp-sockets.js';
 
 export type { Registry } from 'prom-client';
 
-/** @returns a registry of a service's metrics, including the process's (event loop, memory, garbage collection). */
+/** @returns A registry of a service's metrics, including the process's (event loop, memory, garbage collection). */
 export function createRegistry(service: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ service });
@@ -75,7 +75,7 @@ export interface MetricsServerOptions {
   port: number;
   address: string;
   registry: Registry;
-  /** @returns why the service is not ready; `undefined` if it is. */
+  /** @returns Why the service is not ready; `undefined` if it is. */
   readiness: () => Promise<string | undefined>;
 }
 

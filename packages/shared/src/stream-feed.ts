@@ -26,7 +26,7 @@ export class StreamFeed {
   readonly #logger: Logger;
   readonly #followers = new Map<string, Set<Follower>>();
 
-  /** @param subscriber a connection used for nothing else, that waits for reconnection; the caller closes it. */
+  /** @param subscriber A connection used for nothing else, that waits for reconnection; the caller closes it. */
   constructor(subscriber: Redis, logger: Logger) {
     this.#subscriber = subscriber;
     this.#logger = logger;
@@ -34,7 +34,7 @@ export class StreamFeed {
     subscriber.on('ready', () => this.#subscribe([...this.#followers.keys()]));
   }
 
-  /** Passes on every entry after `afterId` (`0`: from the beginning), in order. @returns a function that stops it. */
+  /** Passes on every entry after `afterId` (`0`: from the beginning), in order. @returns A function that stops it. */
   follow<T extends { readonly id: string }>(
     channel: string,
     afterId: string,
@@ -77,7 +77,7 @@ export class StreamFeed {
   }
 }
 
-/** Reads and passes on entries; `isStopped` is checked between them. @returns whether there may be more. */
+/** Reads and passes on entries; `isStopped` is checked between them. @returns Whether there may be more. */
 type Reader = (isStopped: () => boolean) => Promise<boolean>;
 
 function makeReader<T extends { readonly id: string }>(

@@ -42,7 +42,7 @@ export function registerTcpSockets(registry: Registry): void {
   });
 }
 
-/** @returns no counts if the kernel does not report them (not Linux). */
+/** @returns No counts if the kernel does not report them (not Linux). */
 export async function tcpSockets(): Promise<TcpSockets> {
   try {
     const summary = readSummary(await readFile(SUMMARY, 'utf8'));
@@ -77,7 +77,7 @@ export function countStates(table: Buffer, counts: Record<string, number>): void
   }
 }
 
-/** @returns the value of two upper-case hexadecimal digits; NaN beyond the end. */
+/** @returns The value of two upper-case hexadecimal digits; NaN beyond the end. */
 function hexByte(bytes: Buffer, at: number): number {
   return 16 * hexDigit(bytes[at]) + hexDigit(bytes[at + 1]);
 }

@@ -41,7 +41,7 @@ function isConnectionError(thrown: unknown): boolean {
   return code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT';
 }
 
-/** @returns whether this is a NestJS `HttpException`; the class itself is not imported here. */
+/** @returns Whether this is a NestJS `HttpException`; the class itself is not imported here. */
 function isHttpException(thrown: unknown): thrown is Error & { getStatus(): number } {
   return thrown instanceof Error && 'getStatus' in thrown && typeof thrown.getStatus === 'function';
 }

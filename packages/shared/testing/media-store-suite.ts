@@ -322,7 +322,7 @@ async function writeParts(store: MediaStore, manifest: SegmentManifest): Promise
   for (let i = 0; i < PCM_CHUNKS; i++) await store.writePcm(manifest.id, i, pcmBytes(i));
 }
 
-/** @returns arbitrary bytes, which need not be text. */
+/** @returns Arbitrary bytes, which need not be text. */
 function gopBytes(index: number): Buffer {
   return Buffer.from([0, 255, 128, 10, 13, index]);
 }

@@ -50,7 +50,7 @@ const KEY_ARGUMENTS = {
   ed25519: ['ed25519'],
 } as const;
 
-/** Makes a key and a self-signed certificate with OpenSSL. @returns both in PEM. */
+/** Makes a key and a self-signed certificate with OpenSSL. @returns Both in PEM. */
 export function makeCertificate(kind: keyof typeof KEY_ARGUMENTS): {
   readonly certPem: string;
   readonly keyPem: string;
@@ -169,7 +169,7 @@ export class DtlsTestClient {
     return { clientKey, serverKey, clientSalt, serverSalt };
   }
 
-  /** @returns a protected record, numbered like any other of epoch 1. */
+  /** @returns A protected record, numbered like any other of epoch 1. */
   seal(type: number, plaintext: Buffer): Buffer {
     return this.#record(type, 1, plaintext);
   }
@@ -351,7 +351,7 @@ function prf(secret: Buffer, label: string, seed: Buffer, bytes: number): Buffer
   return Buffer.concat(parts).subarray(0, bytes);
 }
 
-/** @returns the message in fragments of at most this many bytes, each with a header. */
+/** @returns The message in fragments of at most this many bytes, each with a header. */
 export function fragment(message: HandshakeMessage, maxBytes: number): Buffer[] {
   const whole = writeMessage(message);
   const header = whole.subarray(0, 12);

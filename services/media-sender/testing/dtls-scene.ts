@@ -49,7 +49,7 @@ export class DtlsScene {
     return this;
   }
 
-  /** Delivers what is in flight, and what is sent in response. @param most maximum number of datagrams. */
+  /** Delivers what is in flight, and what is sent in response. @param most Maximum number of datagrams. */
   async deliver(most = Number.POSITIVE_INFINITY): Promise<void> {
     for (let delivered = 0; delivered < most; delivered++) {
       const next = this.#onTheWay.shift();

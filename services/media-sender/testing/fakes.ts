@@ -19,7 +19,7 @@ export interface FakeClipOptions {
   available?: (fromSamples: number, toSamples: number) => Availability;
 }
 
-/** @returns a sample that is never 0 and differs from its neighbors, so that it encodes its position in the clip. */
+/** @returns A sample that is never 0 and differs from its neighbors, so that it encodes its position in the clip. */
 export function markedSample(index: number): number {
   return 1 + (index % 32_000);
 }

@@ -44,7 +44,7 @@ export class Link {
     return this.#options.rateBps(nowMs);
   }
 
-  /** @returns when the packet arrives; `undefined` if it is lost. */
+  /** @returns When the packet arrives; `undefined` if it is lost. */
   send(bytes: number, nowMs: number): number | undefined {
     const { queueMs = 300, delayMs = 25, loss = 0, jitterMs } = this.#options;
     const waitMs = Math.max(0, this.#busyUntilMs - nowMs);
@@ -219,7 +219,7 @@ export function simulate(
   }
 }
 
-/** A feedback message as a receiver writes it, with two-bit status vectors. @param packets in order, with arrivals in ms. */
+/** A feedback message as a receiver writes it, with two-bit status vectors. @param packets In order, with arrivals in ms. */
 export function transportFeedback(
   packets: readonly (readonly [sequence: number, arrivalMs: number | undefined])[],
 ): Buffer {

@@ -1,6 +1,6 @@
 import { MAX_PACKET_BYTES, type PacketWriter } from '../src/rtp/packet-writer.js';
 
-/** @returns a writer that calls `packet` with a copy of each packet that is sent. */
+/** @returns A writer that calls `packet` with a copy of each packet that is sent. */
 export function recordingWriter(packet: (packet: Buffer) => void): PacketWriter {
   const memory = Buffer.alloc(MAX_PACKET_BYTES);
   return {

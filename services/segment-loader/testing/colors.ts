@@ -28,7 +28,7 @@ export function coded([r, g, b]: Rgb, { kr, kb, isFull, bits }: Coding): Pixel {
   return { y: Math.round(isFull ? top * y : unit * (219 * y + 16)), u: chroma(u), v: chroma(v) };
 }
 
-/** @returns A raw planar frame with one color in each quarter. @param subsampling of chroma, across and down. */
+/** @returns A raw planar frame with one color in each quarter. @param subsampling Of chroma, across and down. */
 export function quarters(
   colors: readonly Pixel[],
   side: number,

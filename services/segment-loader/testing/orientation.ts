@@ -57,7 +57,7 @@ function riff(type: string, data: Buffer): Buffer {
   return Buffer.concat([header, data, Buffer.alloc(data.length % 2)]);
 }
 
-/** Writes a matrix into an MP4's first track header (ISO/IEC 14496-12 §8.3.2), version 0. @param matrix a, b, c, d. */
+/** Writes a matrix into an MP4's first track header (ISO/IEC 14496-12 §8.3.2), version 0. @param matrix A, b, c, d. */
 export function withMatrix(bytes: Buffer, [a, b, c, d]: readonly [number, number, number, number]): Buffer {
   const at = bytes.indexOf('tkhd') + 4 + 40;
   [a, b, 0, c, d].forEach((value, i) => {

@@ -22,7 +22,7 @@ export class ConcurrencyLimiter {
 
   /**
    * Reserves one.
-   * @returns a function that releases it; further calls have no effect.
+   * @returns A function that releases it; further calls have no effect.
    * @throws HumancastError `too_many_connections`, with the setting's name as `limit`.
    */
   acquire(key: string): () => void {
@@ -44,7 +44,7 @@ export class ConcurrencyLimiter {
     };
   }
 
-  /** @returns the number of reservations of `key`. */
+  /** @returns The number of reservations of `key`. */
   count(key: string): number {
     return this.#open.get(key) ?? 0;
   }

@@ -29,7 +29,7 @@ describe('guardConnections()', () => {
     return { server, refused };
   }
 
-  /** Connects from a loopback address. @returns the answer once the server has closed. */
+  /** Connects from a loopback address. @returns The answer once the server has closed. */
   function visit(server: Server, from: string, text = ''): { socket: Socket; closed: Promise<string> } {
     const { port } = server.address() as { port: number };
     const socket = connect({ port, host: '127.0.0.1', localAddress: from });

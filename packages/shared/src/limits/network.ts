@@ -1,5 +1,5 @@
 /**
- * @returns the network that an address is counted as. One customer has a whole IPv6 /64 (RFC 6177), so an IPv6 address counts
+ * @returns The network that an address is counted as. One customer has a whole IPv6 /64 (RFC 6177), so an IPv6 address counts
  * as its /64, and an IPv4-mapped one (RFC 4291 §2.5.5.2) as its IPv4 address.
  */
 export function networkOf(address: string): string {
@@ -15,7 +15,7 @@ export function networkOf(address: string): string {
 
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1|\[::1\]|::ffff:127\.\d+\.\d+\.\d+)$/i;
 
-/** @returns whether an address or host name is reachable from this machine only (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3). */
+/** @returns Whether an address or host name is reachable from this machine only (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3). */
 export function isLoopback(address: string): boolean {
   return LOOPBACK.test(address);
 }

@@ -26,7 +26,7 @@ export class RateLimiter {
   readonly #nowMs: () => number;
   readonly #buckets = new Map<string, TokenBucket>();
 
-  /** @param nowMs a monotonic clock, in milliseconds. */
+  /** @param nowMs A monotonic clock, in milliseconds. */
   constructor(limit: RateLimit, nowMs: () => number = () => performance.now()) {
     this.#limit = limit;
     this.#nowMs = nowMs;
@@ -62,12 +62,12 @@ export class RateLimiter {
   }
 }
 
-/** @returns a limit of `perMinute` a minute, all of which may come at once. */
+/** @returns A limit of `perMinute` a minute, all of which may come at once. */
 export function perMinute(setting: string, what: string, perMinute: number): RateLimit {
   return { setting, what, perSecond: perMinute / 60, burst: perMinute };
 }
 
-/** @returns a limit of `perSecond` a second, averaged over ten seconds. */
+/** @returns A limit of `perSecond` a second, averaged over ten seconds. */
 export function perSecond(setting: string, what: string, perSecond: number): RateLimit {
   return { setting, what, perSecond, burst: perSecond * 10 };
 }

@@ -27,7 +27,7 @@ export class RequestLimits {
   readonly #perNetwork: RateLimiter;
   readonly #perKey: RateLimiter;
 
-  /** @param keyOf returns the fingerprint of a request's API key, if it has a valid one. */
+  /** @param keyOf Returns the fingerprint of a request's API key, if it has a valid one. */
   constructor(options: RequestLimitsOptions, keyOf: (request: IncomingMessage) => string | undefined) {
     this.#trustProxy = options.trustProxy;
     this.#keyOf = keyOf;
@@ -37,7 +37,7 @@ export class RequestLimits {
     this.#perKey = new RateLimiter(perSecond('KEY_REQUESTS_PER_SECOND', 'requests', options.keyRequestsPerSecond));
   }
 
-  /** @returns the caller that a request is counted for. */
+  /** @returns The caller that a request is counted for. */
   counted(request: IncomingMessage): Counted {
     return { network: networkOf(this.#trustProxy.clientAddress(request)), key: this.#keyOf(request) };
   }

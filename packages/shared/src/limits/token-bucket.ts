@@ -6,7 +6,7 @@ export class TokenBucket {
   #tokens: number;
   #atMs: number;
 
-  /** @param nowMs a monotonic clock, in milliseconds. */
+  /** @param nowMs A monotonic clock, in milliseconds. */
   constructor(capacity: number, perSecond: number, nowMs: () => number = () => performance.now()) {
     this.#capacity = capacity;
     this.#perSecond = perSecond;

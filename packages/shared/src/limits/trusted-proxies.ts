@@ -55,7 +55,7 @@ export class TrustedProxies {
     return version !== 0 && this.#addresses.check(address, version === 6 ? 'ipv6' : 'ipv4');
   }
 
-  /** @returns the address of the caller, as seen by the outermost trusted proxy. */
+  /** @returns The address of the caller, as seen by the outermost trusted proxy. */
   clientAddress(request: Pick<IncomingMessage, 'headers' | 'socket'>): string {
     const peer = request.socket.remoteAddress ?? 'unknown';
     if (!this.any) return peer;
@@ -71,7 +71,7 @@ export class TrustedProxies {
   }
 }
 
-/** @returns the last addresses of X-Forwarded-For, without the ports that some proxies add. */
+/** @returns The last addresses of X-Forwarded-For, without the ports that some proxies add. */
 function forwardedFor(header: string | string[] | undefined): string[] {
   const text = Array.isArray(header) ? header.join(',') : (header ?? '');
   return text

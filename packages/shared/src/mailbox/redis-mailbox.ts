@@ -42,7 +42,7 @@ export class RedisMailbox<T> implements Mailbox<T> {
   readonly #delivered = new Set<string>();
   #closed = false;
 
-  /** @param reader a dedicated connection that is closed with the mailbox. It must retry while disconnected. */
+  /** @param reader A dedicated connection that is closed with the mailbox. It must retry while disconnected. */
   constructor(address: string, reader: Redis, commands: Redis, schema: z.ZodType<T, unknown>, logger: Logger) {
     this.address = address;
     this.#reader = reader;
@@ -140,7 +140,7 @@ export class RedisMailSender<T> implements MailSender<T> {
   readonly #redis: Redis;
   readonly #logger: Logger | undefined;
 
-  /** @param logger receives a warning when a mailbox is full. */
+  /** @param logger Receives a warning when a mailbox is full. */
   constructor(redis: Redis, logger?: Logger) {
     this.#redis = redis;
     this.#logger = logger;

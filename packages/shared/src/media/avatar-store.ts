@@ -19,7 +19,7 @@ export class AvatarStore {
     this.#redis = redis;
   }
 
-  /** @returns every avatar that this version can read, by id. */
+  /** @returns Every avatar that this version can read, by id. */
   async list(): Promise<Avatar[]> {
     const rows = await this.#redis.hgetall(keys.avatars);
     return Object.entries(rows)
@@ -27,7 +27,7 @@ export class AvatarStore {
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  /** @returns the ids of all defined avatars, including those that this version cannot read. */
+  /** @returns The ids of all defined avatars, including those that this version cannot read. */
   ids(): Promise<string[]> {
     return this.#redis.hkeys(keys.avatars);
   }
@@ -44,7 +44,7 @@ export class AvatarStore {
 
   /**
    * Defines an avatar with defaults unless it is there already, as a new folder does.
-   * @param name for people; cut to what a name may have.
+   * @param name For people; cut to what a name may have.
    */
   async ensure(id: string, name?: string): Promise<void> {
     await this.#redis.hsetnx(keys.avatars, id, JSON.stringify(avatarSchema.parse({ id, name: name?.slice(0, 100) })));
@@ -56,7 +56,7 @@ export class AvatarStore {
 
   /**
    * Publishes the problems of the watched folder, in place of all that were published before. Writes only what has changed.
-   * @param problems by avatar; `undefined` is the key of those that belong to none.
+   * @param problems By avatar; `undefined` is the key of those that belong to none.
    */
   async publishProblems(problems: ReadonlyMap<string | undefined, readonly FolderProblem[]>): Promise<void> {
     const before = await this.#redis.hgetall(keys.avatarProblems);
@@ -69,7 +69,7 @@ export class AvatarStore {
     if (changed.length > 0) await this.#redis.hset(keys.avatarProblems, ...changed);
   }
 
-  /** @returns the published problems by avatar; `undefined` is the key of those that belong to none. */
+  /** @returns The published problems by avatar; `undefined` is the key of those that belong to none. */
   async problems(): Promise<ReadonlyMap<string | undefined, FolderProblems>> {
     const rows = await this.#redis.hgetall(keys.avatarProblems);
     return new Map(

@@ -14,7 +14,7 @@ const PUBLISHED = 50;
 /** Maximum length of a path or message; file systems allow names of 255 characters. */
 const TEXT_LENGTH = 600;
 
-/** @returns the problems, shortened for publication. */
+/** @returns The problems, shortened for publication. */
 export function publishedProblems(problems: readonly FolderProblem[]): FolderProblems {
   return {
     count: problems.length,

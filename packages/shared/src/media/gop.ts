@@ -39,7 +39,7 @@ export function packGop(frames: readonly EncodedFrame[]): Buffer {
 }
 
 /**
- * @returns the frames of a packed GOP, as views into `blob`.
+ * @returns The frames of a packed GOP, as views into `blob`.
  * @throws RangeError if the blob is not a complete GOP of a known version.
  */
 export function unpackGop(blob: Buffer): EncodedFrame[] {

@@ -49,7 +49,7 @@ export function packLivePart(part: LivePart): Buffer {
 }
 
 /**
- * @returns the part; frames and PCM are views into `value`. @throws RangeError if it is not a part; ZodError if its manifest is
+ * @returns The part; frames and PCM are views into `value`. @throws RangeError if it is not a part; ZodError if its manifest is
  * invalid.
  */
 export function unpackLivePart(value: Buffer): LivePart {

@@ -13,7 +13,7 @@ export interface LiveEntry {
  */
 export interface LiveWriter {
   /**
-   * Appends parts in order and notifies followers. @returns the position of the last.
+   * Appends parts in order and notifies followers. @returns The position of the last.
    * @throws HumancastError `media_store_full`.
    */
   append(segment: string, parts: readonly LivePart[]): Promise<string>;
@@ -26,7 +26,7 @@ export interface LiveWriter {
 export interface LiveReader {
   /**
    * Passes on every present and future part, in order and once. An unreadable part is reported and skipped.
-   * @returns a function that stops it.
+   * @returns A function that stops it.
    */
   follow(segment: string, onEntry: (entry: LiveEntry) => void): () => void;
 }

@@ -97,7 +97,7 @@ export function storedBytes({
   return renditions.reduce((sum, { bytes }) => sum + bytes, pcmSamples * PCM_SAMPLE_BYTES);
 }
 
-/** @returns the duration by the rule above, media-clock samples, rounded up to an even number. */
+/** @returns The duration by the rule above, media-clock samples, rounded up to an even number. */
 export function durationSamplesOf(
   frames: number,
   fps: Rational,

@@ -21,7 +21,7 @@ export interface MediaStore {
   /** @returns `undefined` if it does not exist or has expired. */
   readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined>;
   readPcm(segment: string, index: number): Promise<Buffer | undefined>;
-  /** @returns whether the manifest is readable and every part that it names exists. */
+  /** @returns Whether the manifest is readable and every part that it names exists. */
   isWhole(segment: string): Promise<boolean>;
   /** Restarts the TTL of all parts; no effect on a pinned segment. */
   touch(segment: string): Promise<void>;
@@ -36,15 +36,15 @@ export interface MediaStore {
    * cannot bring a deleted segment back. What is there stays until {@link delete}.
    */
   forbid(segment: string): Promise<void>;
-  /** @returns segment ids of an avatar in no order, possibly including expired ones. Cheaper than {@link list}. */
+  /** @returns Segment ids of an avatar in no order, possibly including expired ones. Cheaper than {@link list}. */
   ids(avatar: string): Promise<string[]>;
-  /** @returns the seconds until each segment expires: infinite while it is pinned, `undefined` if it does not exist. */
+  /** @returns The seconds until each segment expires: infinite while it is pinned, `undefined` if it does not exist. */
   secondsLeft(segments: readonly string[]): Promise<(number | undefined)[]>;
   /** Removes parts that were written for a segment without a manifest. */
   discardParts(parts: SegmentParts): Promise<void>;
-  /** @returns the segments of an avatar that have not expired, oldest first. */
+  /** @returns The segments of an avatar that have not expired, oldest first. */
   list(avatar: string): Promise<SegmentSummary[]>;
-  /** @returns the segment ids in playing order. */
+  /** @returns The segment ids in playing order. */
   getIdlePlaylist(avatar: string): Promise<string[]>;
   setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void>;
 }

@@ -43,7 +43,7 @@ export class RedisLiveReader implements LiveReader {
   readonly #redis: Redis;
   readonly #feed: StreamFeed;
 
-  /** @param feed a feed of the same Redis. */
+  /** @param feed A feed of the same Redis. */
   constructor(redis: Redis, feed: StreamFeed) {
     this.#redis = redis;
     this.#feed = feed;

@@ -13,7 +13,7 @@ export class SegmentQueues {
   readonly #connection: Redis;
   readonly #queues = new Map<string, Queue<SegmentJob>>();
 
-  /** @param connection shared by all queues; the caller closes it after {@link close}. */
+  /** @param connection Shared by all queues; the caller closes it after {@link close}. */
   constructor(connection: Redis) {
     this.#connection = connection;
   }

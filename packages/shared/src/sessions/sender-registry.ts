@@ -100,7 +100,7 @@ export class SenderRegistry {
     }
   }
 
-  /** @returns all announced media-senders that are not forgotten. */
+  /** @returns All announced media-senders that are not forgotten. */
   known(): Promise<string[]> {
     return this.#redis.zrange(keys.senderIndex, '0', '-1');
   }
@@ -119,7 +119,7 @@ export class SenderRegistry {
     return new Map(await Promise.all(liveness));
   }
 
-  /** @returns the current suspicion, new or existing. A caller that has seen it for nine tenths of a lease may condemn. */
+  /** @returns The current suspicion, new or existing. A caller that has seen it for nine tenths of a lease may condemn. */
   async suspect(id: string, token: string): Promise<string> {
     return String(await this.#run('suspect', id, token));
   }
@@ -149,7 +149,7 @@ export class SenderRegistry {
     return (await this.#redis.exists(keys.sender(id))) === 1;
   }
 
-  /** @returns all announced media-senders that are not forgotten; alive ones with their record, if it is readable. */
+  /** @returns All announced media-senders that are not forgotten; alive ones with their record, if it is readable. */
   async list(): Promise<{ id: string; record: SenderRecord | undefined }[]> {
     const ids = await this.known();
     return Promise.all(ids.map(async (id) => ({ id, record: await this.get(id) })));
@@ -162,7 +162,7 @@ export class SenderRegistry {
   }
 
   /**
-   * @returns the media-senders whose process is connected; `undefined` on a cluster, where a node knows only its own
+   * @returns The media-senders whose process is connected; `undefined` on a cluster, where a node knows only its own
    * subscribers.
    */
   async #connected(ids: readonly string[]): Promise<Map<string, boolean> | undefined> {

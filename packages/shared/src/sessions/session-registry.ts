@@ -60,8 +60,8 @@ export class SessionRegistry {
   }
 
   /**
-   * @param options.command the request whose key the ID was derived from; repeating it changes nothing.
-   * @returns whether the session is new.
+   * @param options.command The request whose key the ID was derived from; repeating it changes nothing.
+   * @returns Whether the session is new.
    * @throws HumancastError `idempotency_key_reused`.
    */
   async create(
@@ -75,7 +75,7 @@ export class SessionRegistry {
     return (await this.#run('create', id, ...args)) === 2;
   }
 
-  /** @returns whether this command was executed and its answer is still known. */
+  /** @returns Whether this command was executed and its answer is still known. */
   async isDone(id: string, { key }: Command): Promise<boolean> {
     return (await this.#redis.hexists(keys.sessionCommands(id), `key:${key}`)) === 1;
   }
@@ -92,7 +92,7 @@ export class SessionRegistry {
   }
 
   /**
-   * @returns the owner of a session, even if this version cannot read the rest of it, so that it can be ended.
+   * @returns The owner of a session, even if this version cannot read the rest of it, so that it can be ended.
    * @throws HumancastError `session_not_found`.
    */
   async belonging(id: string): Promise<SessionBelonging> {
@@ -103,7 +103,7 @@ export class SessionRegistry {
     return { id, avatar, owner: owner || undefined };
   }
 
-  /** @returns all sessions that have not ended, including unreadable ones, in no particular order. */
+  /** @returns All sessions that have not ended, including unreadable ones, in no particular order. */
   async outlines(): Promise<SessionOutline[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1');
     const rows = await Promise.all(
@@ -112,7 +112,7 @@ export class SessionRegistry {
     return rows.flatMap(({ id, fields: [avatar, state] }) => (avatar && state !== 'ended' ? [{ id, avatar }] : []));
   }
 
-  /** @returns readable sessions that have not ended, newest first. */
+  /** @returns Readable sessions that have not ended, newest first. */
   async list(): Promise<SessionRecord[]> {
     const ids = await this.#redis.zrange(keys.sessionIndex, '0', '-1', 'REV');
     // These are not one pipeline, because on a cluster the keys are on different nodes; they are still sent together.
@@ -132,7 +132,7 @@ export class SessionRegistry {
   }
 
   /**
-   * @returns the epoch for which a job must be added to the `sessions` queue, if needed.
+   * @returns The epoch for which a job must be added to the `sessions` queue, if needed.
    * @throws HumancastError `session_not_found`, `session_ended`.
    */
   async requestHost(id: string): Promise<number | undefined> {
@@ -142,28 +142,28 @@ export class SessionRegistry {
 
   /**
    * Handles a job that was taken but never led to a claim.
-   * @returns the epoch for a new job, if needed.
+   * @returns The epoch for a new job, if needed.
    */
   async supersede(id: string, epoch: number): Promise<number | undefined> {
     return Number(await this.#run('supersede', id, this.#now(), epoch)) || undefined;
   }
 
-  /** @returns whether `host` may host the session under this epoch. */
+  /** @returns Whether `host` may host the session under this epoch. */
   async claim(id: string, epoch: number, host: string): Promise<boolean> {
     return (await this.#run('claim', id, this.#now(), epoch, host, eventsChannel(id))) === 1;
   }
 
   /**
    * Called after this host's heartbeats failed for a while.
-   * @returns whether it still owns the session.
+   * @returns Whether it still owns the session.
    */
   async resume(id: string, epoch: number, host: string): Promise<boolean> {
     return (await this.#run('resume', id, epoch, host)) === 1;
   }
 
   /**
-   * @param resumptions the value read before the host was found dead: a host that has resumed since keeps the session.
-   * @returns the epoch for a new job, if `host` hosted the session (under `epoch`, if given).
+   * @param resumptions The value read before the host was found dead: a host that has resumed since keeps the session.
+   * @returns The epoch for a new job, if `host` hosted the session (under `epoch`, if given).
    */
   async release(id: string, host: string, epoch?: number, resumptions?: number): Promise<number | undefined> {
     return Number(await this.#run('release', id, this.#now(), host, epoch ?? '', resumptions ?? '')) || undefined;
@@ -172,7 +172,7 @@ export class SessionRegistry {
   /**
    * Queues segments in order. With `interrupt`, all segments queued before leave the queue at once and are reported as
    * finished; the host reports those it may be playing.
-   * @param options.command a repeated command is not executed again and gets the same answer.
+   * @param options.command A repeated command is not executed again and gets the same answer.
    * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
    */
   async speak(
@@ -198,14 +198,14 @@ export class SessionRegistry {
     return { interruptedSeq, host: host || undefined };
   }
 
-  /** @returns the interrupted sequence number and the segments queued after it. */
+  /** @returns The interrupted sequence number and the segments queued after it. */
   async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
     // The order matters: segments read as queued after the interrupt were queued after it.
     const interruptedSeq = Number((await this.#redis.hget(keys.session(id), 'interrupted')) ?? 0);
     return { interruptedSeq, queue: await this.queue(id) };
   }
 
-  /** @returns unfinished segments in order. */
+  /** @returns Unfinished segments in order. */
   async queue(id: string): Promise<QueuedSegment[]> {
     const rows = await this.#redis.hgetall(keys.sessionQueue(id));
     return Object.entries(rows)
@@ -214,7 +214,7 @@ export class SessionRegistry {
   }
 
   /**
-   * @param number increases with each event of an epoch, so that repeating an event after a lost answer has no effect.
+   * @param number Increases with each event of an epoch, so that repeating an event after a lost answer has no effect.
    * @returns `false` if the epoch is over: the caller no longer hosts the session and must stop. The same applies to the
    * three methods below.
    */
@@ -260,7 +260,7 @@ export class SessionRegistry {
     return { attempt, host: host || undefined };
   }
 
-  /** @returns whether the viewer still exists, and its previous mailbox. */
+  /** @returns Whether the viewer still exists, and its previous mailbox. */
   async moveViewer(
     id: string,
     viewer: string,
@@ -270,7 +270,7 @@ export class SessionRegistry {
     return { found: found === 1, host: host || undefined, from: from || undefined };
   }
 
-  /** @returns whether `from` was the ICE user name fragment of this WHEP viewer, which is `to` from now on. */
+  /** @returns Whether `from` was the ICE user name fragment of this WHEP viewer, which is `to` from now on. */
   async restartViewerIce(
     id: string,
     viewer: string,
@@ -281,7 +281,7 @@ export class SessionRegistry {
     return { changed: changed === 1, host: host || undefined };
   }
 
-  /** @param mailbox removes the viewer only while it is reached there; a reloaded page has moved on. */
+  /** @param mailbox Removes the viewer only while it is reached there; a reloaded page has moved on. */
   async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
     const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox, '', '')) as [number, string];
     return { removed: removed === 1, host: host || undefined };
@@ -304,7 +304,7 @@ export class SessionRegistry {
   /**
    * Removes a deleted segment from the session's queue. Each occurrence is reported as `speech.finished` with the cause
    * `segment_deleted`; the host stops playing it when it reads its queue again.
-   * @returns the number of occurrences.
+   * @returns The number of occurrences.
    */
   async dropSegment(id: string, segment: string): Promise<number> {
     const [places] = (await this.#run('dropSegment', id, this.#now(), eventsChannel(id), segment)) as [number, string];
@@ -312,7 +312,7 @@ export class SessionRegistry {
   }
 
   /**
-   * @returns whether this call ended the session.
+   * @returns Whether this call ended the session.
    * @throws HumancastError `session_not_found`.
    */
   async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean }> {
@@ -324,13 +324,13 @@ export class SessionRegistry {
     return { ended: ended === 1, host: host || undefined };
   }
 
-  /** @returns the events of {@link eventPage}. */
+  /** @returns The events of {@link eventPage}. */
   async events(id: string, afterId: string, limit = 500): Promise<readonly SessionEvent[]> {
     return (await this.eventPage(id, afterId, limit)).entries;
   }
 
   /**
-   * @returns events after `afterId` (a stream ID; `0` for all), oldest first, without unreadable ones. `events.missed`
+   * @returns Events after `afterId` (a stream ID; `0` for all), oldest first, without unreadable ones. `events.missed`
    * stands in for events that were trimmed.
    */
   async eventPage(id: string, afterId: string, limit: number): Promise<Page<SessionEvent>> {
@@ -357,7 +357,7 @@ export class SessionRegistry {
     return { entries: all, lastId: laterOf(lastId, all.at(-1)?.id ?? lastId), more };
   }
 
-  /** @returns segments that the session has started to speak, newest first, according to its last `limit` events. */
+  /** @returns Segments that the session has started to speak, newest first, according to its last `limit` events. */
   async recentlySpoken(id: string, limit = 500): Promise<string[]> {
     const entries = await this.#redis.xrevrange(keys.sessionEvents(id), '+', '-', 'COUNT', limit);
     return entries.flatMap(([, fields]) => {

@@ -19,7 +19,7 @@ export class Stages {
   readonly #startMs: number;
   readonly #ends = new Map<string, number>();
 
-  /** @param startMs start of the first stage, milliseconds since the Unix epoch. */
+  /** @param startMs Start of the first stage, milliseconds since the Unix epoch. */
   constructor(startMs: number) {
     this.#startMs = startMs;
   }

@@ -6,13 +6,13 @@ const FORMAT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** Trace context in messages: the parent span of what they cause. Omitted while tracing is off. */
 export const traceparentSchema = z.string().regex(FORMAT);
 
-/** @returns the trace id for log lines, if there is one. */
+/** @returns The trace id for log lines, if there is one. */
 export function traceFields(traceparent: string | undefined): { traceId?: string } {
   const traceId = traceparent?.split('-')[1];
   return traceId === undefined ? {} : { traceId };
 }
 
-/** @returns the header `traceparent` of a request; an invalid one is ignored, as the recommendation requires (§3.2.2). */
+/** @returns The header `traceparent` of a request; an invalid one is ignored, as the recommendation requires (§3.2.2). */
 export function traceparentOf(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && FORMAT.test(header) ? header : undefined;
 }

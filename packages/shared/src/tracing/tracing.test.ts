@@ -17,7 +17,7 @@ describe('Tracer with an endpoint', () => {
   });
   afterAll(() => receiver.stop());
 
-  /** @returns what the tracer sends for these calls. */
+  /** @returns What the tracer sends for these calls. */
   async function sent(work: (tracer: Tracer) => Promise<unknown> | unknown, share = 1) {
     receiver.spans.length = 0;
     const tracing = await startTracing('signaling', { endpoint: receiver.url, tracesEndpoint: '', share }, logger);

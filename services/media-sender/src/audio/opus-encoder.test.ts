@@ -14,7 +14,7 @@ function speechLike(samples: number): Int16Array {
   });
 }
 
-/** @returns the decoded PCM without the encoder's look-ahead. */
+/** @returns The decoded PCM without the encoder's look-ahead. */
 function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; packets: Buffer[] } {
   const decoder = new Decoder({ channels: 1, sample_rate: RATE });
   const heard = new Int16Array(pcm.length);
@@ -32,7 +32,7 @@ function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; 
   return { heard: heard.subarray(encoder.lookaheadSamples / 2), packets };
 }
 
-/** @returns the lag of the best correlation, samples. */
+/** @returns The lag of the best correlation, samples. */
 function lagOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
   let best = { lag: Number.NaN, fit: Number.NEGATIVE_INFINITY };
   for (let lag = -100; lag <= 100; lag++) {
@@ -43,7 +43,7 @@ function lagOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): nu
   return best.lag;
 }
 
-/** @returns the signal-to-noise ratio, dB. */
+/** @returns The signal-to-noise ratio, dB. */
 function snrOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
   let [signal, noise] = [0, 0];
   for (let i = from; i < to; i++) {

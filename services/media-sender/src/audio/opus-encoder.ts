@@ -42,8 +42,8 @@ export class OpusEncoder {
 
   /**
    * @param pcm 20 ms.
-   * @param hasAudio whether any sample is not zero.
-   * @returns the packet, in memory of its own.
+   * @param hasAudio Whether any sample is not zero.
+   * @returns The packet, in memory of its own.
    */
   encode(pcm: Int16Array, hasAudio: boolean): Buffer {
     if (hasAudio) {

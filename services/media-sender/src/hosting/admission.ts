@@ -33,7 +33,7 @@ export interface AdmissionOptions {
   onOverloaded: () => void;
   /** Share of the capacity in use, 0 to 1. */
   utilization: () => number;
-  /** @returns the packet counts of this process. */
+  /** @returns The packet counts of this process. */
   packetCounts: () => PacketCounts;
   /** Event-loop delay of the last interval, ms. Default: measured. */
   measure?: () => number;
@@ -82,7 +82,7 @@ export class Admission {
     if (!open) this.#options.onOverloaded();
   }
 
-  /** @returns the share of late packets since the last check. */
+  /** @returns The share of late packets since the last check. */
   #lateShare(): number {
     const before = this.#counted;
     this.#counted = this.#options.packetCounts();

@@ -8,7 +8,7 @@ export class Coalescer {
     this.#task = task;
   }
 
-  /** @returns a promise that resolves when a run that began after this call has ended. */
+  /** @returns A promise that resolves when a run that began after this call has ended. */
   run(): Promise<void> {
     this.#again = true;
     this.#running ??= this.#loop().finally(() => {

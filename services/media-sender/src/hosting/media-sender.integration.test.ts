@@ -873,7 +873,7 @@ describe('MediaSender', () => {
     await new SenderRegistry(redis).forget(stranger);
   });
 
-  /** @returns the sender's record once it is no longer accepting. */
+  /** @returns The sender's record once it is no longer accepting. */
   async function senderRecord(id: string) {
     const records = new SenderRegistry(redis);
     await vi.waitFor(async () => expect(await records.get(id)).toMatchObject({ accepting: false }), WAIT);

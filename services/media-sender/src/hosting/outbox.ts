@@ -52,7 +52,7 @@ export class Outbox {
     if (!this.#draining) this.add(write);
   }
 
-  /** Waits until all pending writes have been written or refused, or the time is up. @returns whether none is left. */
+  /** Waits until all pending writes have been written or refused, or the time is up. @returns Whether none is left. */
   async flush(timeoutMs: number): Promise<boolean> {
     if (!this.#draining) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -11,8 +11,8 @@ export interface Load {
 }
 
 /**
- * @param others senders that accept sessions; full ones are ignored.
- * @returns how many sessions a sender may have, including the next one, without being clearly fuller than the least loaded.
+ * @param others Senders that accept sessions; full ones are ignored.
+ * @returns How many sessions a sender may have, including the next one, without being clearly fuller than the least loaded.
  */
 export function fairShare(capacity: number, others: readonly Load[]): number {
   const free = others.filter((other) => other.sessions < other.capacity);

@@ -7,7 +7,7 @@ export class RungWatch {
   readonly #known = new Map<string, { rung: number; atMs: number }>();
 
   /**
-   * @returns the connections whose rung differs from the one returned last, each at most once in 5 s. Until then a connection
+   * @returns The connections whose rung differs from the one returned last, each at most once in 5 s. Until then a connection
    * counts as being on rung 0.
    */
   changes(sending: ReadonlyMap<string, Sending>, nowMs: number): [connection: string, sending: Sending][] {

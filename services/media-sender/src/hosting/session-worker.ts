@@ -142,8 +142,8 @@ export class SessionWorker {
 
   /**
    * Reads the avatar's idle playlist. Nothing is served before {@link start}.
-   * @param hasLease whether this process may send at this instant.
-   * @param claimedMs when the claim was answered, on the monotonic clock.
+   * @param hasLease Whether this process may send at this instant.
+   * @param claimedMs When the claim was answered, on the monotonic clock.
    */
   static async open(
     record: SessionRecord,
@@ -291,7 +291,7 @@ export class SessionWorker {
     return this.#viewers.connectedCount;
   }
 
-  /** @returns what each connection is sent. */
+  /** @returns What each connection is sent. */
   sending(): ReadonlyMap<string, Sending> {
     return this.#player.sending();
   }
@@ -301,7 +301,7 @@ export class SessionWorker {
   }
 
   /**
-   * @returns how much of the playing clip is in memory ahead of the playhead, media-clock samples; the prefetch length if all of
+   * @returns How much of the playing clip is in memory ahead of the playhead, media-clock samples; the prefetch length if all of
    * it is. `undefined` before playback starts.
    */
   get prefetchedSamples(): number | undefined {
@@ -492,13 +492,13 @@ export class SessionWorker {
     this.#logger.info({ reason }, 'session closed');
   }
 
-  /** @returns the playhead for the next host while this one keeps playing. */
+  /** @returns The playhead for the next host while this one keeps playing. */
   handOverPlayhead(): Playhead | undefined {
     const playhead = this.playhead();
     return playhead && { ...playhead, ...(!this.#player.waiting && { playsOnThroughSeq: this.#queue.fetchedSeq }) };
   }
 
-  /** @returns the playhead for the next host. */
+  /** @returns The playhead for the next host. */
   playhead(): Playhead | undefined {
     const playhead = this.#player.resumption();
     return (

@@ -144,7 +144,7 @@ export class ViewerConnections {
     if (known) known.report = { atMs, report };
   }
 
-  /** @returns the viewer that a connection is of. */
+  /** @returns The viewer that a connection is of. */
   viewerOf(connection: string): string | undefined {
     for (const [id, { connections }] of this.#viewers) if (connections.has(connection)) return id;
     return undefined;

@@ -41,7 +41,7 @@ export class IdleLoop {
     this.#upcoming?.follow(this.#fromSamples);
   }
 
-  /** @returns the next clip if it can be played at once. */
+  /** @returns The next clip if it can be played at once. */
   take(): Clip | undefined {
     this.prepare();
     const clip = this.#upcoming;

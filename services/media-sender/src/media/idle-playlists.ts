@@ -39,7 +39,7 @@ export class IdlePlaylists {
     this.#playlists.delete(avatar);
   }
 
-  /** @returns the clip after `segment` in playing order, cyclically; the first one if `segment` is not in the list. */
+  /** @returns The clip after `segment` in playing order, cyclically; the first one if `segment` is not in the list. */
   after(avatar: string, segment: string | undefined): SegmentManifest | undefined {
     const playlist = this.#playlists.get(avatar);
     if (!playlist || this.#clock.nowMs() - playlist.readAtMs > FRESH_MS) void this.#refresh(avatar);
@@ -48,7 +48,7 @@ export class IdlePlaylists {
     return manifests[(at + 1) % Math.max(manifests.length, 1)];
   }
 
-  /** @returns the clip itself if it is in the list. */
+  /** @returns The clip itself if it is in the list. */
   find(avatar: string, segment: string): SegmentManifest | undefined {
     return this.#playlists.get(avatar)?.manifests.find(({ id }) => id === segment);
   }

@@ -47,7 +47,7 @@ export class LiveClip implements Clip {
   #final: Pick<SegmentManifest, 'frames' | 'durationSamples'> | undefined;
   #heardMs: number;
 
-  /** @param manifest that of an open segment. */
+  /** @param manifest That of an open segment. */
   constructor(manifest: SegmentManifest, options: LiveClipOptions) {
     this.#manifest = manifest;
     this.#options = options;

@@ -210,7 +210,7 @@ export class SegmentClip implements Clip {
     }
   }
 
-  /** @returns the renditions to read: those that are sent or about to be, of each codec with viewers. */
+  /** @returns The renditions to read: those that are sent or about to be, of each codec with viewers. */
   #watched(): Rendition[] {
     const { codecs, demand } = this.#options;
     return [...codecs].flatMap((codec) => {
@@ -219,13 +219,13 @@ export class SegmentClip implements Clip {
     });
   }
 
-  /** @returns the stored PCM chunks of a stretch; audio may end before video. */
+  /** @returns The stored PCM chunks of a stretch; audio may end before video. */
   #chunks(fromSamples: number, toSamples: number): readonly [number, number] {
     const end = Math.min(Math.ceil(toSamples / CHUNK_SAMPLES), pcmChunkCount(this.#manifest));
     return [Math.floor(fromSamples / CHUNK_SAMPLES), end];
   }
 
-  /** @returns the GOPs that have a frame due in a stretch. */
+  /** @returns The GOPs that have a frame due in a stretch. */
   #gopRange(fromSamples: number, toSamples: number): readonly [number, number] {
     const { fps, frames, gopFrames } = this.#manifest;
     const first = Math.max(frameAtOrAfter(fromSamples, fps) - 1, 0); // the frame that is shown
@@ -247,7 +247,7 @@ function worseOf(one: Availability, other: Availability): Availability {
   return one === 'late' || other === 'late' ? 'late' : 'ready';
 }
 
-/** @returns the renditions of a codec, the largest bitrate first. */
+/** @returns The renditions of a codec, the largest bitrate first. */
 function rungsOf(renditions: readonly Rendition[], codec: Codec): readonly Rendition[] {
   return renditions.filter((rendition) => rendition.codec === codec).sort((a, b) => b.bitrateBps - a.bitrateBps);
 }

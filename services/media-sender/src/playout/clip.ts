@@ -13,7 +13,7 @@ export interface Rung {
   readonly bitrateBps: number;
 }
 
-/** @returns the rung with this number, or the last one. */
+/** @returns The rung with this number, or the last one. */
 export function rungAt<R extends Rung>(rungs: readonly R[], rung: number): R | undefined {
   return rungs[Math.min(rung, rungs.length - 1)];
 }
@@ -30,18 +30,18 @@ export interface Clip {
   readonly gopFrames: number;
   /** Frames before which the clip may be left, besides at its end. */
   readonly markFrames: readonly number[];
-  /** @returns the state of a stretch of both tracks together. */
+  /** @returns The state of a stretch of both tracks together. */
   availability(fromSamples: number, toSamples: number): Availability;
   /** Copies PCM (24 kHz) from an even position into `out[at … at + count)`, and zeros where the clip has none. */
   readPcm(fromSamples: number, out: Int16Array, at: number, count: number): void;
-  /** @returns the renditions of a codec, the largest bitrate first; empty if the clip lacks the codec. */
+  /** @returns The renditions of a codec, the largest bitrate first; empty if the clip lacks the codec. */
   rungs(codec: Codec): readonly Rung[];
   /**
-   * @param rung index into {@link rungs}; beyond the last one it is the last one. Default: 0.
+   * @param rung Index into {@link rungs}; beyond the last one it is the last one. Default: 0.
    * @returns `undefined` if there is no such rendition or its frame is not in memory.
    */
   frame(codec: Codec, frame: number, rung?: number): PacketizedFrame | undefined;
-  /** @returns how much is in memory from a position on without a gap, media-clock samples. */
+  /** @returns How much is in memory from a position on without a gap, media-clock samples. */
   readySamples(fromSamples: number): number;
   /** Announces the playback position: media after it is fetched, media before it may be released. */
   follow(positionSamples: number): void;

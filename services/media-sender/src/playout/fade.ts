@@ -1,4 +1,4 @@
-/** @returns the gain of a raised cosine: near 0 at the start of a fade of `length` samples, near 1 at its end. */
+/** @returns The gain of a raised cosine: near 0 at the start of a fade of `length` samples, near 1 at its end. */
 function rise(sample: number, length: number): number {
   return 0.5 - 0.5 * Math.cos((Math.PI * (sample + 0.5)) / length);
 }
@@ -18,7 +18,7 @@ export function mixFadeOut(out: Int16Array, at: number, count: number, tail: Int
   }
 }
 
-/** @returns the largest difference between neighboring samples. */
+/** @returns The largest difference between neighboring samples. */
 export function largestStep(pcm: Int16Array): number {
   let largest = 0;
   for (let i = 1; i < pcm.length; i++) {

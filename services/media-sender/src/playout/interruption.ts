@@ -11,8 +11,8 @@ export class Interruption {
   #seen = true;
 
   /**
-   * @param silentSamples timeline position from which the clip is silent.
-   * @param onGone called once per track: when the last audio packet of the clip, and the first frame of another clip, has been
+   * @param silentSamples Timeline position from which the clip is silent.
+   * @param onGone Called once per track: when the last audio packet of the clip, and the first frame of another clip, has been
    * sent.
    */
   constructor(

@@ -58,7 +58,7 @@ class Rig {
     }
   }
 
-  /** @returns the PCM sample at an even timeline position. */
+  /** @returns The PCM sample at an even timeline position. */
   heard(positionSamples: number): number | undefined {
     return this.pcm[(positionSamples - this.first) / 2];
   }
@@ -536,7 +536,7 @@ function expectInSync(rig: Rig, segment: string): void {
   }
 }
 
-/** @returns all samples that are not zero, in order. */
+/** @returns All samples that are not zero, in order. */
 function samplesHeard(rig: Rig, limit: number): number[] {
   return rig.pcm.filter((sample) => sample !== 0).slice(0, limit);
 }
@@ -550,7 +550,7 @@ type Action =
   | { kind: 'interrupt'; at: number; into: number }
   | { kind: 'skip'; at: number; blocks: number };
 
-/** Plays twelve seconds with these actions, then closes the playout. @returns the items that were queued. */
+/** Plays twelve seconds with these actions, then closes the playout. @returns The items that were queued. */
 function simulate(rig: Rig, actions: readonly Action[]): Map<number, FakeClip> {
   const items = new Map<number, FakeClip>();
   let tick = 0;

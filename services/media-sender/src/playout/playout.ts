@@ -43,7 +43,7 @@ interface Entry {
 }
 
 export interface PlayoutOptions {
-  /** @returns the next idle clip that can be played at once, if any. Playout releases it. */
+  /** @returns The next idle clip that can be played at once, if any. Playout releases it. */
   nextIdle: () => Clip | undefined;
   cutPolicy: CutPolicy;
   /** Length of a fade, media-clock samples; even. */
@@ -105,7 +105,7 @@ export class Playout {
   /** The idle clip to resume, until it has been entered. Without `segment` it is whichever comes next. */
   #resumeIdle: { segment: string | undefined; positionSamples: number } | undefined;
 
-  /** @param firstSample position of the first block: negative if the encoder looks ahead. Clips start at 0. */
+  /** @param firstSample Position of the first block: negative if the encoder looks ahead. Clips start at 0. */
   constructor(firstSample: number, options: PlayoutOptions) {
     this.#decided = firstSample;
     this.#options = options;
@@ -140,7 +140,7 @@ export class Playout {
     return this.holding || this.#resume !== undefined;
   }
 
-  /** @returns where another host would have to continue. An item that idle has replaced comes before the idle clip. */
+  /** @returns Where another host would have to continue. An item that idle has replaced comes before the idle clip. */
   resumptionAt(positionSamples: number): Omit<Resumption, 'throughSeq'> | undefined {
     if (this.#resume) return this.#resume;
     const playhead = this.playheadAt(positionSamples);
@@ -180,7 +180,7 @@ export class Playout {
   /**
    * Barge-in: interrupts everything up to `throughSeq`. Its audio fades out from the first position that is not yet decided,
    * and its video is left at the next frame. Calling it again, or when nothing plays, has no effect.
-   * @param sentSamples timeline position up to which frames have been sent.
+   * @param sentSamples Timeline position up to which frames have been sent.
    */
   interrupt(throughSeq: number, sentSamples: number): void {
     this.#interruptedSeq = Math.max(this.#interruptedSeq, throughSeq);
@@ -216,7 +216,7 @@ export class Playout {
     if (this.#heldSamples === 0) this.#startTail(entry, this.#decided);
   }
 
-  /** @returns the frame that is due next, without removing it. */
+  /** @returns The frame that is due next, without removing it. */
   peekFrame(): ScheduledFrame | undefined {
     return this.#frames[0];
   }
@@ -225,7 +225,7 @@ export class Playout {
     return this.#frames.shift();
   }
 
-  /** @returns where the idle clip will be left if speech is queued now. */
+  /** @returns Where the idle clip will be left if speech is queued now. */
   nextCut(): { clip: Clip; frame: number; atSamples: number } | undefined {
     const entry = this.#entry;
     if (!entry || entry.item) return undefined;
@@ -236,7 +236,7 @@ export class Playout {
 
   /**
    * Decides the next 20 ms: fills `block` with PCM and schedules the frames that fall into it.
-   * @returns whether the block is not silent.
+   * @returns Whether the block is not silent.
    */
   next(block: Int16Array): boolean {
     const from = this.#decided;
@@ -261,7 +261,7 @@ export class Playout {
 
   /**
    * Ends playout at a position.
-   * @param report whether the item that plays is finished as `interrupted` and the queued ones as `dropped`; otherwise another
+   * @param report Whether the item that plays is finished as `interrupted` and the queued ones as `dropped`; otherwise another
    * host continues with them.
    */
   close(positionSamples: number, report: boolean): void {
@@ -280,7 +280,7 @@ export class Playout {
     }
   }
 
-  /** Plays from `at` up to `end` at most. @returns the position reached. */
+  /** Plays from `at` up to `end` at most. @returns The position reached. */
   #play(at: number, end: number, blockFrom: number, block: Int16Array): number {
     const entry = this.#entry ?? this.#enter(at);
     if (!entry) return end; // no idle clip: silence, and the last frame stays
@@ -340,12 +340,12 @@ export class Playout {
     for (const item of this.#queue.slice(0, PREFETCHED_ITEMS)) item.clip.follow(this.#startOf(item).samples);
   }
 
-  /** @returns where in its clip an item begins: at the start, unless it is resumed. */
+  /** @returns Where in its clip an item begins: at the start, unless it is resumed. */
   #startOf({ seq, clip }: QueueItem): { frame: number; samples: number } {
     return this.#resume?.seq === seq ? entryAt(clip, this.#resume.positionSamples) : { frame: 0, samples: 0 };
   }
 
-  /** @returns whether the previous host has played the item to its end. Its position in the item after that is kept. */
+  /** @returns Whether the previous host has played the item to its end. Its position in the item after that is kept. */
   #wasPlayed({ seq, clip }: QueueItem): boolean {
     const resume = this.#resume;
     if (resume?.seq !== seq || resume.positionSamples < clip.durationSamples) return false;
@@ -379,7 +379,7 @@ export class Playout {
     }
   }
 
-  /** @returns where the next frame begins that is not yet decided. */
+  /** @returns Where the next frame begins that is not yet decided. */
   #nextBoundary(entry: Entry): number {
     if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, 0);
     return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
@@ -388,7 +388,7 @@ export class Playout {
   /**
    * Revokes the frames of a clip that are decided but not yet sent. Frames of the clip before it stay, because all of its audio
    * is played.
-   * @returns whether there were any.
+   * @returns Whether there were any.
    */
   #revokeFrames(clip: Clip, sentSamples: number): boolean {
     const keep = this.#frames.findIndex((frame) => frame.clip === clip && frame.positionSamples > sentSamples);
@@ -410,7 +410,7 @@ export class Playout {
 
   /**
    * Shows idle instead of an item that holds both tracks, as when its producer pauses or a store is away. The item continues at
-   * the exact sample once it can start. @returns whether there is an idle clip.
+   * the exact sample once it can start. @returns Whether there is an idle clip.
    */
   #replaceByIdle(entry: Entry, at: number): boolean {
     const { item, clip } = entry;
@@ -461,7 +461,7 @@ export class Playout {
   }
 
   /**
-   * @returns whether the clip continues the previous one with a step no larger than those within either, as a seamless loop
+   * @returns Whether the clip continues the previous one with a step no larger than those within either, as a seamless loop
    * does.
    */
   #meetsEcho(clip: Clip): boolean {
@@ -538,7 +538,7 @@ export class Playout {
     this.#options.onStarted(item);
   }
 
-  /** @returns the next idle clip and its start position: that of the previous host if it showed this clip, else 0. */
+  /** @returns The next idle clip and its start position: that of the previous host if it showed this clip, else 0. */
   #nextIdle(): { clip: Clip; positionSamples: number } | undefined {
     for (;;) {
       const clip = this.#options.nextIdle();
@@ -555,7 +555,7 @@ export class Playout {
   }
 
   /**
-   * @returns the head of the queue if it can start now. Items that have been played or can never start are finished on the way.
+   * @returns The head of the queue if it can start now. Items that have been played or can never start are finished on the way.
    */
   #nextSpeech(): QueueItem | undefined {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {
@@ -596,7 +596,7 @@ function isSilent(block: Int16Array): boolean {
   return true;
 }
 
-/** @returns where a clip is entered for a position: the next PCM sample, and the first frame that is due from there on. */
+/** @returns Where a clip is entered for a position: the next PCM sample, and the first frame that is due from there on. */
 function entryAt(clip: Clip, positionSamples: number): { frame: number; samples: number } {
   const samples = Math.min(even(positionSamples), clip.durationSamples);
   return { frame: frameAtOrAfter(samples, clip.fps), samples };

@@ -17,7 +17,7 @@ export class RenditionDemand {
   }
 
   /**
-   * @returns whether a rung is in demand. Until a codec has a viewer all its rungs are, so that the first viewer is served
+   * @returns Whether a rung is in demand. Until a codec has a viewer all its rungs are, so that the first viewer is served
    * at once.
    */
   has(codec: Codec, rung: number, rungs: number): boolean {

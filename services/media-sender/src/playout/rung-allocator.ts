@@ -15,8 +15,8 @@ export class RungAllocator {
   #waitMs = FIRST_WAIT_MS;
 
   /**
-   * @param ratesBps the bitrate of each rung, bits per second.
-   * @returns the rung to send from now on: the smallest if none fits.
+   * @param ratesBps The bitrate of each rung, bits per second.
+   * @returns The rung to send from now on: the smallest if none fits.
    */
   choose(ratesBps: readonly number[], budgetBps: number, nowMs: number): number {
     const smallest = ratesBps.length - 1;

@@ -4,7 +4,7 @@ import type { Clock } from '@humancast/shared';
 export interface Task {
   /**
    * Does everything that is due.
-   * @returns the next deadline, monotonic ms; `undefined` if the task is done.
+   * @returns The next deadline, monotonic ms; `undefined` if the task is done.
    */
   run(nowMs: number): number | undefined;
 }

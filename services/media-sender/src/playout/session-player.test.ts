@@ -65,7 +65,7 @@ class Receiver implements PlayoutSink {
     this.reports.push({ atMs: this.#time.now, ntp, videoTicks, audioTicks });
   }
 
-  /** @returns the NTP time of an RTP timestamp in seconds, as a receiver computes it from a sender report. */
+  /** @returns The NTP time of an RTP timestamp in seconds, as a receiver computes it from a sender report. */
   ntpSeconds(track: 'audio' | 'video', ticks: number): number {
     const report = this.reports[0];
     if (!report) throw new Error('no sender report');
@@ -151,7 +151,7 @@ class Rig {
 
 const speech = (seq: number, frames = 90) => ({ seq, clip: new FakeClip({ segment: `s${seq}`, frames }) });
 
-/** @returns the RTP timestamp and value of every PCM sample that is not zero. */
+/** @returns The RTP timestamp and value of every PCM sample that is not zero. */
 function samplesOf(receiver: Receiver): { ticks: number; value: number }[] {
   return receiver.audio.flatMap(({ ticks, heard }) =>
     [...heard].flatMap((value, i) => (value === 0 ? [] : [{ ticks: ticks + 2 * i, value }])),
@@ -193,7 +193,7 @@ describe('SessionPlayer', () => {
     };
     before.time.advance(1500);
     const oldAnchorMs = (old.audio[0]?.atMs ?? 0) - (old.audio[0]?.ticks ?? 0) / 48;
-    /** @returns when each sample of the clip is heard. */
+    /** @returns When each sample of the clip is heard. */
     const heardMs = (receiver: Receiver, anchorMs: number) =>
       new Map(samplesOf(receiver).map(({ ticks, value }) => [value, anchorMs + ticks / 48]));
     const moved = takeOver(true, 730);
@@ -357,7 +357,7 @@ describe('SessionPlayer', () => {
     return idle;
   }
 
-  /** @returns the bytes that a viewer is sent in 20 s after the first second. */
+  /** @returns The bytes that a viewer is sent in 20 s after the first second. */
   function bytesWith(requestEveryMs: number | undefined): number {
     const rig = new Rig({ idle: realisticIdle() });
     const receiver = rig.watch();

@@ -39,7 +39,7 @@ interface AudioEncoder {
 /** Metrics of playout; each call is on the path of a packet. */
 export interface PlayoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
-  /** @param skewMs how much later than the audio of the same instant the frame was sent; negative if earlier. */
+  /** @param skewMs How much later than the audio of the same instant the frame was sent; negative if earlier. */
   frameSent(skewMs: number): void;
   /** Bandwidth estimate of a viewer's path, bits per second; about once a second. */
   bandwidthEstimated(bps: number): void;
@@ -134,7 +134,7 @@ export class SessionPlayer implements Task {
     return this.#viewers.size;
   }
 
-  /** @returns what each viewer is sent, by the id given to {@link addViewer}. */
+  /** @returns What each viewer is sent, by the id given to {@link addViewer}. */
   sending(): ReadonlyMap<string, Sending> {
     const nowMs = this.#options.clock.nowMs();
     const sending = new Map<string, Sending>();
@@ -224,12 +224,12 @@ export class SessionPlayer implements Task {
     this.#playout.drop(isGone, this.#positionNow());
   }
 
-  /** @returns what is played at this instant. */
+  /** @returns What is played at this instant. */
   playhead(): Playhead | undefined {
     return this.#timeline ? this.#playout.playheadAt(this.#positionNow()) : undefined;
   }
 
-  /** @returns where another host would have to continue at this instant. */
+  /** @returns Where another host would have to continue at this instant. */
   resumption(): Omit<Resumption, 'throughSeq'> | undefined {
     return this.#timeline ? this.#playout.resumptionAt(this.#positionNow()) : undefined;
   }
@@ -239,7 +239,7 @@ export class SessionPlayer implements Task {
     return this.#playout.waiting;
   }
 
-  /** @returns where idle would be left for speech that is queued now, and in how many ms. */
+  /** @returns Where idle would be left for speech that is queued now, and in how many ms. */
   nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
     const cut = this.#playout.nextCut();
     return (
@@ -396,7 +396,7 @@ export class SessionPlayer implements Task {
     this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
   }
 
-  /** @returns the position by the clock, but never beyond what has been sent, because another host would continue there. */
+  /** @returns The position by the clock, but never beyond what has been sent, because another host would continue there. */
   #positionNow(): number {
     const nowMs = this.#suspendedAtMs ?? this.#options.clock.nowMs();
     return this.#timeline ? Math.min(this.#timeline.positionAt(nowMs), this.#audioSamples) : 0;

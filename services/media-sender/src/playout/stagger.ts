@@ -7,14 +7,14 @@ export class Stagger {
   readonly #counts: number[];
   readonly #lookahead: number;
 
-  /** @param periodMs packet interval of a session. @param lookaheadMs longest wait for a phase. */
+  /** @param periodMs Packet interval of a session. @param lookaheadMs longest wait for a phase. */
   constructor(periodMs = 20, lookaheadMs = 8) {
     this.#periodMs = periodMs;
     this.#counts = new Array<number>(periodMs).fill(0);
     this.#lookahead = lookaheadMs;
   }
 
-  /** @returns the delay until the session starts, ms, and the phase to pass to {@link release}. */
+  /** @returns The delay until the session starts, ms, and the phase to pass to {@link release}. */
   take(nowMs: number): { delayMs: number; phase: number } {
     const first = Math.ceil(nowMs);
     let best = first;

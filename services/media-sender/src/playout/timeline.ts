@@ -35,18 +35,18 @@ export class Timeline {
     return new Timeline(anchorMs, clock.wallMs() + (anchorMs - clock.nowMs()));
   }
 
-  /** @returns the position at an instant, fractional samples. */
+  /** @returns The position at an instant, fractional samples. */
   positionAt(nowMs: number): number {
     return (nowMs - this.anchorMs) * SAMPLES_PER_MS;
   }
 
-  /** @returns the monotonic ms at which a position is due. */
+  /** @returns The monotonic ms at which a position is due. */
   dueMs(positionSamples: number): number {
     return this.anchorMs + positionSamples / SAMPLES_PER_MS;
   }
 
   /**
-   * @returns the report for an instant, rounded down to where both RTP clocks have whole ticks, so that all three values
+   * @returns The report for an instant, rounded down to where both RTP clocks have whole ticks, so that all three values
    * agree exactly.
    */
   reportAt(nowMs: number): ReportInstant {
@@ -54,14 +54,14 @@ export class Timeline {
     return { ntp: this.ntpAt(samples), videoTicks: samples * VIDEO_TICKS_PER_SAMPLE, audioTicks: samples };
   }
 
-  /** @returns the NTP time of a whole position, 32.32 fixed point (RFC 5905 §6). */
+  /** @returns The NTP time of a whole position, 32.32 fixed point (RFC 5905 §6). */
   ntpAt(positionSamples: number): bigint {
     return BigInt.asUintN(64, this.#anchorNtp + (BigInt(positionSamples) << 32n) / BigInt(CLOCK_RATE));
   }
 }
 
 /**
- * @returns the RTP timestamp of a frame of a clip that starts at a whole position, 90 kHz ticks. The clip's start is exact
+ * @returns The RTP timestamp of a frame of a clip that starts at a whole position, 90 kHz ticks. The clip's start is exact
  * in binary (eighths of a tick) and the frame's offset is one division, so that only the result is rounded, to the nearest
  * tick.
  */
@@ -69,12 +69,12 @@ export function frameTicks(startSamples: number, frame: number, fps: { num: numb
   return Math.round(startSamples * VIDEO_TICKS_PER_SAMPLE + (frame * VIDEO_CLOCK_RATE * fps.den) / fps.num);
 }
 
-/** @returns the offset of a frame from its clip's start, fractional samples. */
+/** @returns The offset of a frame from its clip's start, fractional samples. */
 export function frameOffsetSamples(frame: number, fps: { num: number; den: number }): number {
   return (frame * CLOCK_RATE * fps.den) / fps.num;
 }
 
-/** @returns the first frame that is due at or after an offset from the clip's start. */
+/** @returns The first frame that is due at or after an offset from the clip's start. */
 export function frameAtOrAfter(offsetSamples: number, fps: { num: number; den: number }): number {
   const frame = Math.floor((offsetSamples * fps.num) / (CLOCK_RATE * fps.den));
   return frameOffsetSamples(frame, fps) >= offsetSamples ? frame : frame + 1;

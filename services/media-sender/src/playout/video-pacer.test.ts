@@ -75,7 +75,7 @@ beforeEach(() => {
   pacer = new VideoPacer('vp8', viewer, demand);
 });
 
-/** Plays frames from one to another at an estimate, pumping every millisecond. @returns what was sent. */
+/** Plays frames from one to another at an estimate, pumping every millisecond. @returns What was sent. */
 function play(fromFrame: number, toFrame: number, bps?: number) {
   const before = viewer.sent.length;
   for (let frame = fromFrame; frame < toFrame; frame++) {

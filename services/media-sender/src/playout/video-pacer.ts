@@ -33,7 +33,7 @@ const ANSWER_INTERVAL_MS = 1000;
 export interface VideoSink {
   /**
    * Sends the packets of a frame from `fromPacket` up to, not including, `toPacket`. Default: all.
-   * @returns how many it took: fewer than given if media may not be sent now. The others have used no sequence number, so a
+   * @returns How many it took: fewer than given if media may not be sent now. The others have used no sequence number, so a
    * viewer that receives them later misses nothing.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
@@ -46,7 +46,7 @@ export interface VideoSink {
   readonly audioBps: number;
   /** Stops repeating video that was sent so far on request, because something else replaces it. */
   forgetVideo(): void;
-  /** Repeats a video packet to probe the path. @returns its size in bytes; 0 if there is none. */
+  /** Repeats a video packet to probe the path. @returns Its size in bytes; 0 if there is none. */
   sendPadding(): number;
 }
 
@@ -175,7 +175,7 @@ export class VideoPacer {
   /**
    * Sends what the pacing rate allows. What the connection refuses stays at the head of the queue, so that the decoder later
    * continues with the very packet it lacks and needs no keyframe.
-   * @returns when to call again, monotonic ms; `undefined` if nothing waits or nothing may be sent.
+   * @returns When to call again, monotonic ms; `undefined` if nothing waits or nothing may be sent.
    */
   pump(nowMs: number): number | undefined {
     const { bandwidth } = this.#sink;
@@ -193,7 +193,7 @@ export class VideoPacer {
 
   /**
    * Sends packets of the frame at the head of the queue, as many as fit into `room` bytes, and at least one.
-   * @returns their size on the network in bytes; 0 if none was taken.
+   * @returns Their size on the network in bytes; 0 if none was taken.
    */
   #sendPackets(room: number): number {
     const [head] = this.#queue;
@@ -299,7 +299,7 @@ export class VideoPacer {
   /**
    * While even the smallest rung does not fit, frames are left out: first discardable ones, then the end of each GOP, then
    * whole GOPs.
-   * @returns whether these frames may be sent.
+   * @returns Whether these frames may be sent.
    */
   #spend(frames: readonly PacketizedFrame[], nowMs: number): boolean {
     const bytes = bytesOf(frames);
@@ -381,14 +381,14 @@ function framesOf(
   return frames;
 }
 
-/** @returns the frames that decoding the frame takes, from its GOP's start; `undefined` if one is not in memory. */
+/** @returns The frames that decoding the frame takes, from its GOP's start; `undefined` if one is not in memory. */
 function neededFrames(scheduled: ScheduledFrame, codec: Codec, rung: number): PacketizedFrame[] | undefined {
   const frames = framesOf(scheduled, gopStart(scheduled), codec, rung);
   return frames?.filter(({ discardable }, i) => !discardable || i === frames.length - 1);
 }
 
 /**
- * @returns the rung itself if these frames of it are in memory, else the next smaller, else the next larger one that has them.
+ * @returns The rung itself if these frames of it are in memory, else the next smaller, else the next larger one that has them.
  */
 function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: number): number | undefined {
   const rungs = clip.rungs(codec).length;
@@ -398,7 +398,7 @@ function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: n
 }
 
 /**
- * @returns the bitrate of each rung's GOP, bits per second: that of its packets if they are in memory, else the configured one.
+ * @returns The bitrate of each rung's GOP, bits per second: that of its packets if they are in memory, else the configured one.
  */
 function rungRates(clip: Clip, codec: Codec, frame: number): number[] {
   const first = frame - (frame % clip.gopFrames);

@@ -7,7 +7,7 @@ import { MAX_PAYLOAD_BYTES } from './payload-size.js';
 const OPUS = 111;
 const PACKET_TICKS = 960;
 
-/** @returns the packets of payloads that are sent 20 ms apart. */
+/** @returns The packets of payloads that are sent 20 ms apart. */
 function sequenceOf(payloads: readonly Uint8Array[], ticks = 0): AudioPacket[] {
   const packets: AudioPacket[] = [];
   for (const [i, payload] of payloads.entries()) {
@@ -16,7 +16,7 @@ function sequenceOf(payloads: readonly Uint8Array[], ticks = 0): AudioPacket[] {
   return packets;
 }
 
-/** @returns the blocks of a RED payload as werift reads them. */
+/** @returns The blocks of a RED payload as werift reads them. */
 function blocksOf(payload: Buffer | undefined) {
   return Red.deSerialize(payload ?? Buffer.alloc(0)).blocks.map(({ block, blockPT, timestampOffset }) => ({
     opus: Buffer.from(block),

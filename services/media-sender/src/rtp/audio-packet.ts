@@ -28,7 +28,7 @@ export class AudioPacket {
   /** RED payloads by payload type of Opus and number of repeated packets. */
   #forms: Map<number, Buffer> | undefined;
 
-  /** @param previous the packet that was sent before this one, if any. */
+  /** @param previous The packet that was sent before this one, if any. */
   constructor(opus: Buffer, ticks: number, previous?: AudioPacket) {
     this.opus = opus;
     this.ticks = ticks;
@@ -38,9 +38,9 @@ export class AudioPacket {
   }
 
   /**
-   * @param payloadType the viewer's payload type for Opus.
-   * @param depth number of earlier packets wanted, 0 to 2; those that are not {@link repeatable} are left out.
-   * @returns the RED payload; `undefined` if there is nothing to repeat, because {@link opus} alone is shorter.
+   * @param payloadType The viewer's payload type for Opus.
+   * @param depth Number of earlier packets wanted, 0 to 2; those that are not {@link repeatable} are left out.
+   * @returns The RED payload; `undefined` if there is nothing to repeat, because {@link opus} alone is shorter.
    */
   red(payloadType: number, depth: number): Buffer | undefined {
     const count = this.repeatable(depth);
@@ -55,7 +55,7 @@ export class AudioPacket {
     return form;
   }
 
-  /** @returns how many of the earlier packets can be repeated, up to `depth`. */
+  /** @returns How many of the earlier packets can be repeated, up to `depth`. */
   repeatable(depth: number): number {
     let bytes = PRIMARY_HEADER_BYTES + this.opus.length;
     let count = 0;

@@ -82,7 +82,7 @@ function fragment(nal: Buffer, maxPayloadBytes: number, payloads: Buffer[]): voi
   }
 }
 
-/** @returns the NAL units between start codes (ITU-T H.264 Annex B) without trailing zeros, as views. */
+/** @returns The NAL units between start codes (ITU-T H.264 Annex B) without trailing zeros, as views. */
 function* nalUnits(data: Buffer): Generator<Buffer> {
   let start = startCode(data, 0).end;
   while (start < data.length) {

@@ -4,14 +4,14 @@ import { createCipheriv, createHmac } from 'node:crypto';
 export interface PacketCrypto {
   /**
    * Encrypts `payload` to behind the header with AES-128-GCM, authenticates the header too, and appends the 16-byte tag.
-   * @param key never changes: the same object is the same key.
+   * @param key Never changes: the same object is the same key.
    */
   sealGcm(key: Buffer, iv: Buffer, memory: Buffer, at: number, headerBytes: number, payload: Buffer): void;
   /**
    * Encrypts `payload` to behind the header with AES-128-CTR, and appends the first {@link CM_TAG_BYTES} of HMAC-SHA1 over
    * header, encrypted payload and `roc`.
    * @param authKey 20 bytes.
-   * @param roc the rollover counter, 4 bytes (RFC 3711 §4.2).
+   * @param roc The rollover counter, 4 bytes (RFC 3711 §4.2).
    */
   sealCm(
     key: Buffer,

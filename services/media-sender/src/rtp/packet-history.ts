@@ -27,7 +27,7 @@ export class PacketHistory {
   readonly #pictureIds: Uint16Array;
   readonly #repeatedAtMs: Float64Array;
 
-  /** @param size a power of two. */
+  /** @param size A power of two. */
   constructor(size: number) {
     this.#indexMask = size - 1;
     this.#payloads = new Array<Buffer | undefined>(size).fill(undefined);

@@ -2,7 +2,7 @@
 export interface PacketWriter {
   /** Memory for packets. {@link begin} may replace it. */
   readonly memory: Buffer;
-  /** @returns where in {@link memory} the next packet begins; {@link MAX_PACKET_BYTES} with undefined content follow. */
+  /** @returns Where in {@link memory} the next packet begins; {@link MAX_PACKET_BYTES} with undefined content follow. */
   begin(): number;
   /** Takes the packet of that length, which begins where {@link begin} said last, to be sent at once or by {@link flush}. Never throws. */
   send(bytes: number): void;

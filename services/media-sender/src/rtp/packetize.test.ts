@@ -11,7 +11,7 @@ const maxPayload = fc.integer({ min: 20, max: MAX_PAYLOAD_BYTES });
 const bytes = (maxLength: number) => fc.uint8Array({ minLength: 1, maxLength, size: 'max' }).map((a) => Buffer.from(a));
 const START_CODE = Buffer.from([0, 0, 0, 1]);
 
-/** @returns the frame as werift reassembles it. */
+/** @returns The frame as werift reassembles it. */
 function vp8Of({ payloads }: PacketizedFrame): Buffer {
   return Buffer.concat(payloads.map((payload) => Vp8RtpPayload.deSerialize(payload).payload));
 }

@@ -8,7 +8,7 @@ import { Vp8References } from './vp8-references.js';
 export type Packetizer = (data: Buffer, keyframe: boolean) => PacketizedFrame;
 
 /**
- * @returns a packetizer for the frames of one rendition, which are passed in stream order from a keyframe on. It marks VP8
+ * @returns A packetizer for the frames of one rendition, which are passed in stream order from a keyframe on. It marks VP8
  * frames that are discardable; H.264 frames never are.
  */
 export function packetizerOf(codec: Codec): Packetizer {

@@ -12,7 +12,7 @@
 export const MAX_PAYLOAD_BYTES = 1280 - 40 - 8 - 52 - 12 - 8 - 16 - 2;
 
 /**
- * @returns the number of pieces of at most `maxBytes`, and the size of all but the last. Equal sizes queue more evenly than
+ * @returns The number of pieces of at most `maxBytes`, and the size of all but the last. Equal sizes queue more evenly than
  * full ones with a rest, and let a kernel segment a frame by itself.
  */
 export function evenPieces(bytes: number, maxBytes: number): { count: number; pieceBytes: number } {

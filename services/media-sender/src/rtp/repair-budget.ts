@@ -29,7 +29,7 @@ export class RepairBudget {
     this.#creditBytes = Math.min(this.#creditBytes + bytes * this.#share, this.#limitBytes);
   }
 
-  /** Spends credit. @returns whether there was enough. */
+  /** Spends credit. @returns Whether there was enough. */
   spend(bytes: number): boolean {
     if (bytes > this.#creditBytes) return false;
     this.#creditBytes -= bytes;

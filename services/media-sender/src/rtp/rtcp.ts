@@ -31,7 +31,7 @@ export interface SenderReport {
   octets: number;
 }
 
-/** @returns a compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
+/** @returns A compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
 export function senderReport(report: SenderReport): Buffer {
   const sr = Buffer.alloc(28);
   writeHeader(sr, 0, PT.senderReport);
@@ -43,7 +43,7 @@ export function senderReport(report: SenderReport): Buffer {
   return Buffer.concat([sr, sourceDescription(report.ssrc, report.cname)]);
 }
 
-/** @returns a BYE for the streams (RFC 3550 §6.6). A compound must begin with a report (§6.1), so an empty one precedes it. */
+/** @returns A BYE for the streams (RFC 3550 §6.6). A compound must begin with a report (§6.1), so an empty one precedes it. */
 export function goodbye(ssrcs: readonly number[], cname: string): Buffer {
   const [first = 0] = ssrcs;
   const report = Buffer.alloc(8);
@@ -91,15 +91,15 @@ export interface ReportBlock {
 
 /** Receives the content of a viewer's RTCP. */
 export interface RtcpListener {
-  /** @param reporter the reporter's SSRC. */
+  /** @param reporter The reporter's SSRC. */
   report(block: ReportBlock, reporter: number): void;
   /** Packets are requested again (RFC 4585 §6.2.1), at most {@link MAX_NACKED} per compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
   /** A keyframe is requested, by PLI or FIR. */
   pictureLoss(ssrc: number): void;
-  /** @param packet the whole RTCP packet, of which only the header has been read. */
+  /** @param packet The whole RTCP packet, of which only the header has been read. */
   transportFeedback(packet: Buffer): void;
-  /** @param bps the receiver's estimate of the path, bits a second. */
+  /** @param bps The receiver's estimate of the path, bits a second. */
   receiverEstimate(bps: number): void;
   bye(ssrcs: readonly number[]): void;
 }
@@ -120,7 +120,7 @@ export function readRtcp(compound: Buffer, listener: RtcpListener): void {
   }
 }
 
-/** @returns the number of lost packets in it. */
+/** @returns The number of lost packets in it. */
 function readPacket(packet: Buffer, listener: RtcpListener, room: number): number {
   const count = packet.readUInt8(0) & COUNT_MASK;
   switch (packet.readUInt8(1)) {

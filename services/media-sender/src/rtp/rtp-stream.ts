@@ -65,15 +65,15 @@ export class RtpStream {
     return this.#octets;
   }
 
-  /** @returns the RTP timestamp of timeline ticks of any size. */
+  /** @returns The RTP timestamp of timeline ticks of any size. */
   timestampOf(ticks: number): number {
     return (ticks + this.timestampOffset) >>> 0;
   }
 
   /**
-   * @param padding whether the packet is there only to probe the path.
-   * @param payloadType of this packet. Default: the stream's.
-   * @returns the packet's sequence number.
+   * @param padding Whether the packet is there only to probe the path.
+   * @param payloadType Of this packet. Default: the stream's.
+   * @returns The packet's sequence number.
    */
   send(payload: Buffer, timestamp: number, marker: boolean, padding = false, payloadType = this.payloadType): number {
     const sequence = this.#sequence;
@@ -112,7 +112,7 @@ export class RtpStream {
     this.#finish(at, payload, sequence, rollovers, extension);
   }
 
-  /** Writes the header. @returns where in the writer's memory it begins. */
+  /** Writes the header. @returns Where in the writer's memory it begins. */
   #begin(payloadType: number, timestamp: number, marker: boolean, sequence: number): number {
     const at = this.#writer.begin();
     const { memory } = this.#writer;

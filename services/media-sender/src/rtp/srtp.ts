@@ -60,7 +60,7 @@ export class SrtpSender {
   /**
    * Completes the packet that begins with its RTP header at `at` in `memory` with the encrypted payload and its tag. There must
    * be room for them.
-   * @returns the total length.
+   * @returns The total length.
    */
   protectRtp(
     memory: Buffer,
@@ -75,7 +75,7 @@ export class SrtpSender {
     return headerBytes + payload.length + this.#transform.tagBytes;
   }
 
-  /** @returns a compound RTCP packet as SRTCP, in memory of its own. */
+  /** @returns A compound RTCP packet as SRTCP, in memory of its own. */
   protectRtcp(packet: Buffer): Buffer {
     this.#rtcpIndex = (this.#rtcpIndex + 1) & INDEX_MASK;
     return this.#transform.sealRtcp(packet, this.#rtcpIndex);
@@ -92,7 +92,7 @@ export class SrtcpReceiver {
     this.#transform = createTransform(keys, nodeCrypto);
   }
 
-  /** @returns the compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed. */
+  /** @returns The compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed. */
   unprotect(packet: Buffer): Buffer | undefined {
     const opened = this.#transform.openRtcp(packet);
     return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;
@@ -295,7 +295,7 @@ const LABEL = {
 } as const;
 
 /**
- * @returns a session key (RFC 3711 §4.3.1, key derivation rate 0): the AES-CM keystream of the master key, started at the
+ * @returns A session key (RFC 3711 §4.3.1, key derivation rate 0): the AES-CM keystream of the master key, started at the
  * master salt XOR the label. A 96-bit salt is padded to 112 bits with trailing zeros (RFC 7714 §11).
  */
 function deriveKey({ masterKey, masterSalt }: SrtpKeys, label: number, bytes: number): Buffer {

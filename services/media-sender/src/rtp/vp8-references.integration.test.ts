@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** @returns the frames of two seconds, each with its IVF header. */
+/** @returns The frames of two seconds, each with its IVF header. */
 async function encode(gopFrames: number, options: readonly string[]): Promise<{ header: Buffer; frames: Buffer[] }> {
   const path = join(folder, 'clip.ivf');
   const source = ['-f', 'lavfi', '-i', `testsrc2=size=320x180:rate=${gopFrames}:duration=2`];
@@ -35,7 +35,7 @@ async function encode(gopFrames: number, options: readonly string[]): Promise<{ 
   return { header: file.subarray(0, IVF_HEADER_BYTES), frames };
 }
 
-/** @returns a hash of each decoded frame. */
+/** @returns A hash of each decoded frame. */
 async function decode(parts: readonly Buffer[]): Promise<string[]> {
   const path = join(folder, 'decoded.ivf');
   await writeFile(path, Buffer.concat(parts));

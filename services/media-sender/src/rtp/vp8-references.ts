@@ -13,8 +13,8 @@ export class Vp8References {
   readonly #filterDeltas = new Int8Array(FILTER_DELTAS);
 
   /**
-   * @param data the next frame, in the order of the stream.
-   * @returns whether no later frame needs it.
+   * @param data The next frame, in the order of the stream.
+   * @returns Whether no later frame needs it.
    */
   isDiscardable(data: Buffer): boolean {
     const isKeyframe = ((data[0] ?? 0) & 1) === 0;
@@ -29,7 +29,7 @@ export class Vp8References {
     return !isKeyframe && !changesSegments && !changesFilter && !keepsAnything(header);
   }
 
-  /** @returns whether a delta differs from its value before. */
+  /** @returns Whether a delta differs from its value before. */
   #readFilterDeltas(header: BoolDecoder): boolean {
     const isUpdated = header.flag() && header.flag();
     let isChanged = false;
@@ -44,7 +44,7 @@ export class Vp8References {
   }
 }
 
-/** @returns whether the segments' map or features change (§9.3). */
+/** @returns Whether the segments' map or features change (§9.3). */
 function readSegmentation(header: BoolDecoder): boolean {
   if (!header.flag()) return false;
   const changesMap = header.flag();
@@ -58,7 +58,7 @@ function readSegmentation(header: BoolDecoder): boolean {
   return changesMap || changesFeatures;
 }
 
-/** @returns whether the frame becomes a reference or its probabilities are kept (§9.7, §9.10, §9.11). */
+/** @returns Whether the frame becomes a reference or its probabilities are kept (§9.7, §9.10, §9.11). */
 function keepsAnything(header: BoolDecoder): boolean {
   header.bits(2); // Partitions of coefficients.
   header.bits(7); // Quantizer index,

@@ -9,7 +9,7 @@ interface LadderRung {
 const BASE_SHARE = 2 / 3;
 
 /**
- * @returns libvpx options that make every second frame of a ladder's smallest VP8 rendition unreferenced, so that viewers
+ * @returns Libvpx options that make every second frame of a ladder's smallest VP8 rendition unreferenced, so that viewers
  * whose path is too narrow even for it receive only the others. Larger renditions keep their quality. `error-resilient`
  * keeps entropy contexts from depending on a skipped frame.
  */

@@ -72,7 +72,7 @@ export class SegmentLoader {
 
   /**
    * Loads a file and publishes its segment.
-   * @param onProgress receives the completed share, 0 to 1; it stays below 1 until the segment is published.
+   * @param onProgress Receives the completed share, 0 to 1; it stays below 1 until the segment is published.
    * @throws HumancastError with a `media_…` or `composition_…` code, `encoder_failed`, `media_store_full`, `unavailable`;
    * the signal's reason.
    */

@@ -105,10 +105,10 @@ export class SessionService {
 
   /**
    * Creates a session.
-   * @param demo whether a visitor without a key creates it, who then controls it.
-   * @param key the name of the API key that creates and owns it.
-   * @param wait whether it may wait while every media-sender is full.
-   * @param command the request, if it has an `Idempotency-Key`: repeating it returns the same session.
+   * @param demo Whether a visitor without a key creates it, who then controls it.
+   * @param key The name of the API key that creates and owns it.
+   * @param wait Whether it may wait while every media-sender is full.
+   * @param command The request, if it has an `Idempotency-Key`: repeating it returns the same session.
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`, `idempotency_key_reused`.
    */
   async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
@@ -147,9 +147,9 @@ export class SessionService {
    * Queues segments in order; with `interrupt`, in place of everything that is queued or playing.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
    * `segment_not_ready`, `queue_full`; then nothing is queued.
-   * @param options.mayUse whether the caller may use this segment here; others are reported as not found.
-   * @param options.key the name of the caller's API key, for the log.
-   * @param options.traceparent the caller's trace context.
+   * @param options.mayUse Whether the caller may use this segment here; others are reported as not found.
+   * @param options.key The name of the caller's API key, for the log.
+   * @param options.traceparent The caller's trace context.
    */
   speak(id: string, segments: readonly string[], options: SpeakOptions): Promise<QueuedSegment[]> {
     const { interrupt, traceparent } = options;

@@ -46,7 +46,7 @@ export class RenditionEncoder {
   readonly #packet = new Packet();
 
   /**
-   * @param options for the encoder, beside those of all renditions.
+   * @param options For the encoder, beside those of all renditions.
    * @throws FFmpegError if the encoder is missing or rejects the settings.
    */
   constructor(
