@@ -25,7 +25,7 @@ describe('api-key.mjs', () => {
   const find = (key: string) => new ApiKeys([], file).find(key);
   const admits = (key: string) => find(key) !== undefined;
 
-  it('makes keys that services admit, and keeps nothing of them but the hash', () => {
+  it('new creates keys that services accept, and stores only their hashes', () => {
     const key = run('new', 'backend');
     expect(key).toMatch(/^[\w-]{32}$/);
     expect(admits(key)).toBe(true);
@@ -33,7 +33,7 @@ describe('api-key.mjs', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
-  it('lists and revokes them by name, and leaves the others and who may read the file alone', () => {
+  it("list and revoke work by name, and leave other keys and the file's permissions unchanged", () => {
     const [first, second] = [run('new', 'first'), run('new', 'second')];
     chmodSync(file, 0o640);
     expect(run('list').split('\n')).toEqual([
@@ -45,7 +45,7 @@ describe('api-key.mjs', () => {
     expect(statSync(file).mode & 0o777).toBe(0o640);
   });
 
-  it('makes keys that may do what was asked for, and no more', () => {
+  it('new creates keys with the requested scopes only', () => {
     const backend = find(run('new', 'backend'));
     expect([backend?.name, ...SCOPES.filter((scope) => backend?.has(scope))]).toEqual(['backend', 'sessions', 'media']);
     const speaker = find(run('new', 'tts', '--scopes', 'speak', '--avatars', 'anna,ben'));
@@ -53,7 +53,7 @@ describe('api-key.mjs', () => {
     expect(['anna', 'ben', 'demo'].map((avatar) => speaker?.allowsAvatar(avatar))).toEqual([true, true, false]);
   });
 
-  it('replaces a key by one of the same name and scopes, and keeps the one before until told', () => {
+  it('rotate keeps the previous key valid until it is revoked with --old', () => {
     const [first, other] = [run('new', 'tts', '--scopes', 'speak', '--avatars', 'anna'), run('new', 'other')];
     const second = run('rotate', 'tts');
     expect([first, second].map((key) => find(key)?.name)).toEqual(['tts', 'tts']);
@@ -70,7 +70,7 @@ describe('api-key.mjs', () => {
     expect([third, other].map(admits)).toEqual([false, true]);
   });
 
-  it('knows lines of before there were scopes', () => {
+  it('lines without scopes have all scopes', () => {
     const hash = createHash('sha256').update('old key').digest('hex');
     writeFileSync(file, `sha256:${hash} # backend 2026-01-01\n`);
     expect(run('list')).toBe('backend\t2026-01-01\t*\t*');
@@ -92,17 +92,17 @@ describe('api-key.mjs', () => {
     ['toString', 'x'],
     ['what', 'ever'],
     [],
-  ])('refuses %j %j', (...args) => {
+  ])('rejects %j %j', (...args) => {
     expect(() => run(...args.filter((arg) => arg !== undefined))).toThrow();
   });
 
-  it('refuses a name that is taken', () => {
+  it('new rejects an existing name', () => {
     const key = run('new', 'backend');
     expect(() => run('new', 'backend')).toThrow('already');
     expect(admits(key)).toBe(true);
   });
 
-  it('lets the owner of this machine’s stack be revoked for good', () => {
+  it('revoke also removes the key of this machine’s owner', () => {
     const { files } = ensureSecrets(folder);
     const key = readSecret(files['api-key']);
     expect(SCOPES.every((scope) => find(key)?.has(scope))).toBe(true);
@@ -111,7 +111,7 @@ describe('api-key.mjs', () => {
     expect(admits(key)).toBe(false);
   });
 
-  it('gives the demo producer of this machine’s stack a key that may speak, and nothing else', () => {
+  it('the demo producer’s key has the scope speak only', () => {
     const { files } = ensureSecrets(folder);
     const key = find(readSecret(files['say-key']));
     expect([key?.name, ...SCOPES.filter((scope) => key?.has(scope))]).toEqual(['demo-producer', 'speak']);

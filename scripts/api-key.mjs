@@ -1,5 +1,5 @@
-// Producers' API keys: makes, lists, replaces and revokes them in a file that holds nothing but their hashes. Services see
-// the change within a second. Plain JavaScript without packages: it also runs in a container of its own.
+// Creates, lists, rotates and revokes API keys in a file that contains only their hashes. Services apply changes within a
+// second. Plain JavaScript without packages, so that it also runs in a container.
 import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -7,18 +7,18 @@ import { parseArgs } from 'node:util';
 const HELP = `Usage: node scripts/api-key.mjs [--file FILE] new NAME [--scopes LIST] [--avatars LIST]
                                              list | rotate NAME | revoke NAME [--old]
 
-  new NAME       makes a key and shows it, once: only its hash is kept
-  list           names, with the day each was made, scopes and avatars
-  rotate NAME    makes a successor with the same scopes and shows it; of those before, only the newest stays valid
-  revoke NAME    its keys are not accepted any more, within a second; with --old, all but the newest
+  new NAME       creates a key and prints it once; only its hash is stored
+  list           lists names, creation days, scopes and avatars
+  rotate NAME    creates a successor with the same scopes and prints it; of the older keys, only the newest stays valid
+  revoke NAME    revokes its keys within a second; with --old, all but the newest
 
-  --scopes LIST   what it may do, separated by commas (default: sessions,media)
-                    sessions   make sessions; drive and end those that keys of this name have made
+  --scopes LIST   comma-separated scopes (default: sessions,media)
+                    sessions   create sessions; control and end those created with keys of this name
                     media      upload, push, change and delete segments and avatars
-                    speak      push into any session, and delete what it has pushed itself
-                    operate    see, interrupt and end every session; see and drain media-senders
-  --avatars LIST  avatars that it may use, separated by commas (default: * for all)
-  --file FILE     where they are (API_KEY_FILE, or .humancast/api-keys)
+                    speak      push into any session, and delete its own pushed segments
+                    operate    list, interrupt and end every session; list and drain media-senders
+  --avatars LIST  comma-separated avatars that it may use (default: * for all)
+  --file FILE     key file (default: API_KEY_FILE, or .humancast/api-keys)
 `;
 const NAME = /^[\w.@-]{1,64}$/;
 const AVATAR = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -62,9 +62,11 @@ function main() {
 /** @param {Options} options @param {string} name */
 function create({ file, scopes, avatars }, name) {
   const lines = read(file);
-  if (lines.some((line) => line.name === name)) throw new Error(`there is a key called "${name}" already`);
-  if (!isListOf(scopes, (scope) => SCOPES.includes(scope))) throw new Error(`--scopes: * or some of ${SCOPES.join()}`);
-  if (!isListOf(avatars, (avatar) => AVATAR.test(avatar))) throw new Error('--avatars: * or ids, separated by commas');
+  if (lines.some((line) => line.name === name)) throw new Error(`a key named "${name}" already exists`);
+  if (!isListOf(scopes, (scope) => SCOPES.includes(scope)))
+    throw new Error(`--scopes must be * or some of ${SCOPES.join()}`);
+  if (!isListOf(avatars, (avatar) => AVATAR.test(avatar)))
+    throw new Error('--avatars must be * or comma-separated ids');
   return add(file, lines, name, scopes, avatars);
 }
 
@@ -72,7 +74,7 @@ function create({ file, scopes, avatars }, name) {
 function rotate({ file }, name) {
   const lines = read(file);
   const current = lines.findLast((line) => line.name === name);
-  if (!current) throw new Error(`no key is called "${name}"`);
+  if (!current) throw new Error(`no key is named "${name}"`);
   const kept = lines.filter((line) => line.name !== name || line === current);
   return add(file, kept, name, current.scopes ?? '*', current.avatars ?? '*');
 }
@@ -81,7 +83,7 @@ function rotate({ file }, name) {
 function revoke({ file, old }, name) {
   const lines = read(file);
   const newest = lines.findLast((line) => line.name === name);
-  if (!newest) throw new Error(`no key is called "${name}"`);
+  if (!newest) throw new Error(`no key is named "${name}"`);
   write(
     file,
     lines.filter((line) => line.name !== name || (old && line === newest)),
@@ -112,7 +114,7 @@ function isListOf(text, isItem) {
 }
 
 /**
- * Lines that are not ours are kept as they are. Those of before there were scopes, `sha256:HEX # NAME DAY`, may do everything.
+ * Other lines are kept unchanged. Lines without scopes, `sha256:HEX # NAME DAY`, have all scopes.
  * @param {string} file
  * @returns {Line[]}
  */
@@ -129,7 +131,7 @@ function read(file) {
     });
 }
 
-/** At once or not at all, for the same readers as before. @param {string} file @param {{ text: string }[]} lines */
+/** Replaces the file atomically, with the same owner and mode. @param {string} file @param {{ text: string }[]} lines */
 function write(file, lines) {
   const fresh = `${file}.new`;
   writeFileSync(fresh, `${lines.map(({ text }) => text).join('\n')}\n`, { mode: 0o600 });

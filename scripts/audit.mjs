@@ -1,16 +1,16 @@
-// Audits the dependencies. The last line says against what: npm's advisory service where it answers, otherwise rules and a dated list
-// that need no network. Ends with 1 when something was found.
+// Audits the dependencies against npm's advisory service, or, if that does not answer, against rules and a dated list that
+// need no network. The last line tells which. Exits with 1 on findings.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { affectedBy, brokenRules, packagesOf } from './lib/dependency-rules.mjs';
 import { runMain, say } from './lib/output.mjs';
 import { ROOT, run } from './lib/run.mjs';
 
-/** Also from `low` on: what is accepted has to be said, below. */
+/** Minimum severity; accepted advisories are listed below. */
 const AUDIT = ['audit', '--audit', '--json', '--audit-level=low', '--fetch-retries=0', '--fetch-timeout=5000'];
 
 /**
- * Advisories that do not concern how the package is used here, with the reason. The service's own are named by their GHSA id.
+ * Advisories that do not affect this use of the package, with the reason, by GHSA id.
  * @type {Readonly<Record<string, string>>}
  */
 const ACCEPTED = {};
@@ -33,7 +33,7 @@ runMain(async () => {
   process.exitCode = findings.length === 0 ? 0 : 1;
 });
 
-/** @returns {Promise<{ findings?: string[], reason?: string }>} no findings when the service can't be asked */
+/** @returns {Promise<{ findings?: string[], reason?: string }>} no findings if the service cannot be reached */
 async function askService() {
   const { output } = await run('npm', AUDIT, { quiet: true });
   try {
@@ -46,7 +46,7 @@ async function askService() {
   }
 }
 
-/** Which registry this machine uses is nobody's business. @param {string} text */
+/** Removes addresses, which may name a private registry. @param {string} text */
 function withoutAddresses(text) {
   return text.replaceAll(/ ?-? ?(?:[A-Z]+ )?\w+:\/\/\S+/g, '').trim();
 }

@@ -1,4 +1,4 @@
-// Makes the generated pages of docs/ anew: every script in scripts/docs writes its page, and checks it with --check.
+// Regenerates the generated pages of docs/: every script in scripts/docs writes its page, or checks it with --check.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runMain, Stop } from './lib/output.mjs';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The architecture's rules, as Biome checks them, tried on a tree that breaks each of them. */
+/** Runs Biome on a tree that violates each of the architecture's rules. */
 const FILES = {
   'biome.json': '',
   'services/a/package.json': '{"dependencies":{"@nestjs/common":"1","@humancast/media-sender":"1"}}',
@@ -19,7 +19,7 @@ const FILES = {
   'services/a/src/two.ts': "import { one } from './one.js';\nexport const two = () => one;\n",
 };
 
-describe('the lint rules', () => {
+describe('lint rules', () => {
   let folder: string;
   let problems: { file: string; rule: string }[];
 
@@ -36,19 +36,19 @@ describe('the lint rules', () => {
 
   const of = (file: string) => problems.filter((problem) => problem.file === file).map((problem) => problem.rule);
 
-  it('keep the framework out of pure logic', () => {
+  it('reject framework imports in pure logic', () => {
     expect(of('services/a/src/playout/pure.ts')).toEqual(['lint/style/noRestrictedImports']);
   });
 
-  it('let the edge use it', () => {
+  it('allow framework imports at the edge', () => {
     expect(of('services/a/src/a.module.ts')).toEqual([]);
   });
 
-  it('keep services from importing each other, also at the edge', () => {
+  it('reject imports between services, also at the edge', () => {
     expect(of('services/a/src/other.module.ts')).toEqual(['lint/style/noRestrictedImports']);
   });
 
-  it('refuse a package that the workspace does not declare: its image would lack it', () => {
+  it('reject a package that the workspace does not declare, because its image would lack it', () => {
     expect(of('services/a/src/undeclared.ts')).toEqual(['lint/correctness/noUndeclaredDependencies']);
   });
 
@@ -64,13 +64,13 @@ interface Report {
 function lint(folder: string): Promise<{ file: string; rule: string }[]> {
   const args = ['lint', '--vcs-enabled=false', '--reporter=json', '.'];
   return new Promise((resolve, reject) => {
-    // It exits with 1, having found what it should find.
+    // It exits with 1 because it finds violations.
     execFile(join(root, 'node_modules/.bin/biome'), args, { cwd: folder }, (_error, stdout, stderr) => {
       try {
         const report = JSON.parse(stdout) as Report;
         resolve(report.diagnostics.map(({ category, location }) => ({ file: location.path, rule: category })));
       } catch {
-        reject(new Error(`biome said: ${stdout}${stderr}`));
+        reject(new Error(`biome failed: ${stdout}${stderr}`));
       }
     });
   });

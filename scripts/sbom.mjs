@@ -1,6 +1,6 @@
-// Writes the software bill of materials (CycloneDX 1.5, JSON) of what the lock file pins: `npm run sbom -- [--out FILE]`. Packages
-// that only development needs are marked (`cdx:npm:package:development`).
-// The same lock file gives the same bytes. `--check` writes nothing, and ends with 1 when it would be incomplete.
+// Writes the software bill of materials (CycloneDX 1.5, JSON) of the lock file's packages: `npm run sbom -- [--out FILE]`. Packages
+// for development only are marked (`cdx:npm:package:development`).
+// The same lock file gives the same bytes. `--check` writes nothing, and exits with 1 if the document would be incomplete.
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Serves the whole stack on this machine, without Docker: installs what is missing, builds, starts, and ends all of it
-// with Ctrl-C. Plain JavaScript for Node 20, no packages: it runs before anything is installed.
+// Runs the whole stack on this machine without Docker: installs what is missing, builds, starts, and stops everything on
+// Ctrl-C. Plain JavaScript for Node.js 20 without packages, because it runs before anything is installed.
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './lib/build.mjs';
@@ -15,32 +15,32 @@ import { ensureSecrets, readSecret } from './lib/secrets.mjs';
 import { foundationSpecs, portsOf, reachable, serviceSpecs } from './lib/stack.mjs';
 import { readStartConfig } from './lib/start-config.mjs';
 
-/** Loading the first clip takes a second or two; the page works, and says so, while it is not there. */
+/** The first clip takes a second or two to load; until then the page shows that it is getting ready. */
 const FIRST_AVATAR_TIMEOUT_MS = 20_000;
 
 const HELP = `Usage: npm start [-- --senders N] [--no-demo-producer] [--verbose]
 
-Serves humancast on this machine: two Redis, coturn, signaling, segment-loader, N media-senders (default 1), and a demo
-producer, which says what is typed. Installs what is missing: npm packages; as root on Debian also ffmpeg, Redis, coturn
+Runs humancast on this machine: two Redis, coturn, signaling, segment-loader, N media-senders (default 1), and a demo
+producer, which speaks typed text. Installs what is missing: npm packages; as root on Debian also ffmpeg, Redis, coturn
 and espeak-ng.
 
-  --senders N          media-senders, 1 to 16
+  --senders N          number of media-senders, 1 to 16
   --no-demo-producer   without the demo producer, and without espeak-ng
   --verbose            show every log line, not just warnings and errors
 
-Everything else is set by environment variables; docs/configuration.md lists them all. The usual ones:
+All other settings are environment variables, see docs/configuration.md. The most common:
 
   BIND_ADDRESS=127.0.0.1  LOADER_BIND_ADDRESS=127.0.0.1
-                       where the page and REST, and the producers' door, can be reached; beyond this machine only who has
-                       the key makes sessions, unless PUBLIC_DEMO_PUBLISHED=true
+                       addresses of the page and REST, and of the producers' API. If the page is open to other machines,
+                       sessions need the API key, unless PUBLIC_DEMO_PUBLISHED=true
   SIGNALING_PORT=8080          LOADER_PORT=8081          TURN_PORT=3478
   REDIS_QUEUE_PORT=6390        REDIS_MEDIA_PORT=6391     SAY_PORT=8082 (demo producer)
   SIGNALING_METRICS_PORT=9101  LOADER_METRICS_PORT=9102  SENDER_METRICS_PORT=9103 (and the next ones, one a media-sender)
-  SAY_METRICS_PORT=9104        a second stack on this machine needs all of these, and HUMANCAST_DIR
-  MEDIA_ADDRESS        this machine's address for coturn and media; default: its first one (Firefox refuses 127.0.0.1)
-  HUMANCAST_API_KEY    producers' key; without it one is made and kept in .humancast/api-key
-  HUMANCAST_DIR        secrets, logs and the database of jobs (.humancast)
-  MEDIA_DIR            the watched folder (media)
+  SAY_METRICS_PORT=9104        a second stack on this machine needs other values of all of these, and of HUMANCAST_DIR
+  MEDIA_ADDRESS        this machine's address for coturn and media; default: its first one (Firefox rejects 127.0.0.1)
+  HUMANCAST_API_KEY    API key; by default one is created in .humancast/api-key
+  HUMANCAST_DIR        folder of secrets, logs and the job database (.humancast)
+  MEDIA_DIR            watched folder (media)
 `;
 
 runMain(async () => {
@@ -55,10 +55,10 @@ runMain(async () => {
   const other = claimFolder(config.stateDir);
   if (other !== undefined) {
     throw new Stop(
-      `process ${other} uses ${show(config.stateDir)} already: end it, or choose another folder with HUMANCAST_DIR=…`,
+      `process ${other} already uses ${show(config.stateDir)}: stop it, or choose another folder with HUMANCAST_DIR=…`,
     );
   }
-  if (secrets.made) step('made secrets', show(config.stateDir));
+  if (secrets.made) step('created secrets', show(config.stateDir));
   const problems = await portProblems(portsOf(config));
   if (problems.length > 0) throw new Stop(problems.join('\n  '));
 
@@ -88,7 +88,7 @@ async function loadFirst(avatar, { loader }, apiKeyFile, isOver) {
   if (await waitForIdle(`${urlOf(loader)}/v1/avatars/${avatar}`, apiKey, options)) {
     step(`avatar "${avatar}" is loaded`, seconds(since));
   } else if (!isOver()) {
-    say(`  avatar "${avatar}" is still being loaded`);
+    say(`  avatar "${avatar}" is still loading`);
   }
 }
 
@@ -106,7 +106,7 @@ async function packetPath({ sender: { metricsAddress, metricsPort } }) {
   }
 }
 
-/** @returns {{ senders: number, demoProducer: boolean, verbose: boolean } | undefined} `undefined`: show the help */
+/** @returns {{ senders: number, demoProducer: boolean, verbose: boolean } | undefined} `undefined` to show the help */
 function readOptions() {
   const options = /** @type {const} */ ({
     senders: { type: 'string', default: '1' },
@@ -141,19 +141,19 @@ function greet(avatar, { signaling, loader, stateDir, demo }, apiKeyFile) {
   API key   ${given ? 'HUMANCAST_API_KEY' : show(apiKeyFile)}
   Logs      ${show(join(stateDir, 'logs'))}
 
-  Make it say something of yours: load a clip, then speak it in the session whose id the page shows.
+  To speak your own clip, load it, then speak it in the session whose id the page shows.
 
     curl ${auth} -F file=@clip.mp4 '${loaderUrl}/v1/segments?avatar=${avatar}'
     curl ${auth} --json '{"segments":["seg_…"]}' ${signalingUrl}/v1/sessions/ses_…/speak
 
-  ${dim('Ctrl-C ends everything.')}
+  ${dim('Ctrl-C stops everything.')}
 `);
 }
 
 /** @param {{ bindAddress: string, port: number }} listener */
 const urlOf = ({ bindAddress, port }) => `http://${reachable(bindAddress)}:${port}`;
 
-/** @param {string} path as short as it can be typed here */
+/** Shortens a path relative to the current folder. @param {string} path */
 function show(path) {
   const short = relative(process.cwd(), path);
   return short.startsWith('..') ? path : short;

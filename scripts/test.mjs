@@ -1,5 +1,5 @@
-// Runs every check of the project, on a machine where nothing is installed yet: plain JavaScript for Node 20, no packages.
-// The last line is always `N passed, N failed`; the exit code is 0 only when nothing failed and no suite was empty.
+// Runs every check of the project. Plain JavaScript for Node.js 20 without packages, because nothing may be installed yet.
+// The last line is always `N passed, N failed`; the exit code is 0 only if nothing failed and no suite was empty.
 import { parseArgs } from 'node:util';
 import { ensurePrograms } from './lib/debian-packages.mjs';
 import { ensureNpmPackages } from './lib/npm-packages.mjs';
@@ -17,9 +17,9 @@ const PROGRAMS = /** @type {const} */ ([
   'openssl',
   'prometheus',
   'promtool',
-  // steps the clocks of processes, for the fault tool
+  // Steps the clocks of processes in the fault tool.
   'faketime',
-  // The Python client needs the first two; its package is built with the others.
+  // The Python client needs the first two; the others build its package.
   '/usr/lib/python3/dist-packages/numpy',
   '/usr/lib/python3/dist-packages/websockets',
   '/usr/lib/python3/dist-packages/pip',
@@ -55,7 +55,7 @@ function selectSuites(only) {
   const names = only?.split(',');
   const unknown = names?.find((name) => !SUITES.some((suite) => suite.name === name));
   if (unknown !== undefined) {
-    throw new Stop(`no suite is called "${unknown}"; there are ${SUITES.map(({ name }) => name).join(', ')}`);
+    throw new Stop(`unknown suite "${unknown}"; use ${SUITES.map(({ name }) => name).join(', ')}`);
   }
   return SUITES.filter(({ name }) => names?.includes(name) ?? true);
 }
@@ -65,7 +65,7 @@ async function runSuite({ name, run }) {
   const since = performance.now();
   say(`── ${name}`);
   const counts = await run();
-  // A suite in which nothing ran says nothing, and must not look like success.
+  // A suite without tests must not count as success.
   if (counts.passed + counts.failed === 0) {
     say(`${name}: nothing ran`);
     counts.failed = 1;

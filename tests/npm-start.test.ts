@@ -147,7 +147,7 @@ describe('npm start', () => {
   it('rejects a second start in the same folder', async () => {
     const second = start(env);
     expect(await second.exit).toBe(1);
-    expect(second.output()).toContain(`process ${started.child.pid} uses`);
+    expect(second.output()).toContain(`process ${started.child.pid} already uses`);
   });
 
   it('rejects a port in use before starting anything, and names the setting', async () => {
@@ -194,7 +194,7 @@ describe('npm start', () => {
     expect(children).toHaveLength(7);
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
-    expect(started.output()).toMatch(/ended\n$/);
+    expect(started.output()).toMatch(/stopped\n$/);
     expect(children.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
   });
 });

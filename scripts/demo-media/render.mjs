@@ -1,5 +1,5 @@
 // Renders the demo's media, media/demo/: `node scripts/demo-media/render.mjs [name…]`, after `npm run build`.
-// Needs ffmpeg and espeak-ng. The clips are in the repository, so this is only run to change them.
+// Needs ffmpeg and espeak-ng. The clips are in the repository; run this only to change them.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,7 +12,7 @@ import { FacePainter, IDLE_CLIPS, idleMotion, SPEECH_SAMPLE_RATE, speak, speechM
 /** @import { Motion } from '@humancast/demo-face' */
 
 const SIZE = 640;
-// Each frame lasts a whole number of samples: 1600.
+// 1600 samples per frame, exactly.
 const FRAMES_PER_SECOND = 30;
 const LEAD_SECONDS = 0.25;
 
@@ -50,7 +50,7 @@ function isWanted(name) {
 /**
  * @param {string} name path of the clip under media/demo, without its extension
  * @param {Motion} motion
- * @param {Int16Array} voice heard from LEAD_SECONDS on
+ * @param {Int16Array} voice speech, which starts at LEAD_SECONDS
  */
 async function render(name, motion, voice) {
   const path = join(OUTPUT, `${name}.mp4`);
@@ -68,7 +68,7 @@ async function render(name, motion, voice) {
 }
 
 /**
- * Sound of exactly the picture's length.
+ * Writes audio of exactly the video's duration.
  *
  * @param {Int16Array} voice
  * @param {number} frames
@@ -113,7 +113,7 @@ async function encode(path, soundtrack, motion, frames) {
       'scale=out_color_matrix=bt709:out_range=tv',
       ...h264,
       ...colour,
-      // In units of a sample, so that the edit list cuts the encoder's padding off exactly.
+      // In units of a sample, so that the edit list removes the encoder's padding exactly.
       '-c:a',
       'aac',
       '-b:a',
@@ -127,7 +127,7 @@ async function encode(path, soundtrack, motion, frames) {
     { stdio: ['pipe', 'inherit', 'inherit'] },
   );
   const ended = once(ffmpeg, 'close');
-  // If ffmpeg gives up, its exit code says so; the broken pipe adds nothing.
+  // If ffmpeg fails, its exit code tells; the broken pipe adds nothing.
   ffmpeg.stdin.on('error', () => {});
 
   const painter = new FacePainter(SIZE);

@@ -3,10 +3,10 @@
 //   node scripts/demo-media/sync-clip.mjs [--seconds 10] [--fps 30] [--size 640x640] sync.mov
 //
 // The flash is the first frame at or after k + 0.5 s, and the beep starts at that frame's own time, to the sample: at
-// 25 fps that is 0.52 s, 1.52 s, … because no frame begins at 0.5. Needs ffmpeg.
+// 25 fps that is 0.52 s, 1.52 s, … because no frame starts at 0.5. Needs ffmpeg.
 //
-// .mov holds PCM and exact times: prefer it. .mp4 holds AAC, whose padding a reader has to cut off by the edit list;
-// .mkv holds FLAC, and rounds times to a millisecond.
+// Prefer .mov, with PCM and exact times. .mp4 has AAC, whose padding a reader must remove by the edit list;
+// .mkv has FLAC, and rounds times to a millisecond.
 
 import { spawnSync } from 'node:child_process';
 import { extname } from 'node:path';
@@ -39,12 +39,12 @@ const fps = Number(frames) / Number(per);
 const sound = SOUND_OF[extname(path)];
 
 if (!(seconds > 0 && seconds <= 3600)) fail('--seconds must be a number from 0 to 3600');
-// Slower than that, a beep wouldn't end within its second.
+// At a lower rate, a beep would not end within its second.
 if (!(fps >= 4 && fps <= 240)) fail('--fps must be a whole number or a ratio such as 30000/1001, from 4 to 240');
 if (!/^\d+[02468]x\d+[02468]$/.test(values.size)) fail('--size must be WIDTHxHEIGHT, both even');
 if (!sound) fail('the output must end in .mov, .mp4 or .mkv');
 
-// The same expression picks the frame in both tracks, so that rounding can't part them.
+// The same expression selects the frame in both tracks, so that rounding cannot separate them.
 const flashFrame = (/** @type {string} */ time) => `ceil((floor(${time})+0.5)*${frames}/${per})`;
 const isFlash = `between(n-${flashFrame(`n*${per}/${frames}`)},0,${FLASH_FRAMES - 1})`;
 const sinceBeep = `(n-round(${flashFrame(`n/${SAMPLE_RATE}`)}*${per}/${frames}*${SAMPLE_RATE}))`;
@@ -52,7 +52,7 @@ const beep = `if(between(${sinceBeep},0,${BEEP_SAMPLES - 1}),0.6*sin(2*PI*${BEEP
 
 const graph = [
   `color=black:s=${values.size}:r=${values.fps}[black]`,
-  // Something moves, so that no two frames between flashes are alike.
+  // A moving part, so that no two frames between flashes are equal.
   `color=0x303030:s=16x16:r=${values.fps}[dot]`,
   `[black][dot]overlay=x='mod(n*4,W-w)':y='H-h-8',drawbox=color=white:t=fill:enable='${isFlash}',format=yuv420p[picture]`,
   `aevalsrc='${beep}':s=${SAMPLE_RATE}:c=mono[sound]`,

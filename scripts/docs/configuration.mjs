@@ -1,4 +1,4 @@
-// docs/configuration.md, out of the table of settings that the services read.
+// Generates docs/configuration.md from the services' table of settings.
 import { runMain } from '../lib/output.mjs';
 import { table, writePage } from '../lib/page.mjs';
 import { importConfig, START_DEFAULTS, startSettings } from '../lib/start-config.mjs';

@@ -1,4 +1,4 @@
-// infra/grafana/dashboards/*.json, out of the code that describes them.
+// Generates infra/grafana/dashboards/*.json from infra/grafana/src.
 import { dashboards } from '../../infra/grafana/src/index.ts';
 import { runMain } from '../lib/output.mjs';
 import { writePage } from '../lib/page.mjs';

@@ -1,4 +1,4 @@
-// docs/errors.md, out of the table of errors that the services answer with.
+// Generates docs/errors.md from the table of errors.
 import { join } from 'node:path';
 import { runMain } from '../lib/output.mjs';
 import { table, writePage } from '../lib/page.mjs';

@@ -1,4 +1,4 @@
-// infra/kubernetes/components/prometheus-operator/rules.yaml: the rules of infra/prometheus as the operator wants them.
+// infra/kubernetes/components/prometheus-operator/rules.yaml: the rules of infra/prometheus in the operator's format.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';

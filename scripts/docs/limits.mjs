@@ -1,4 +1,4 @@
-// The limits in docs/security.md are those of the code: each setting's and constant's default, and no setting is left out.
+// Checks that the limits in docs/security.md match the defaults of settings and constants, and that no setting is missing.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -8,13 +8,13 @@ import { importConfig } from '../lib/start-config.mjs';
 
 const PAGE = 'docs/security.md';
 const COLUMNS = 5;
-/** Settings with such a name bound something that strangers or producers can use up. */
+/** Names of settings that limit what clients or producers can use up. */
 const BOUNDS =
   /LIMIT|_PER_|TIMEOUT|^MAX_|QUOTA|_TTL_|SILENCE|LIVE_(PUSHES|IDLE|MAX)|GRACE_MS$|_CACHE_|DEMO_(SESSION|JOIN|MAX)/;
-/** Bounds of the machine's owner: nobody else can reach them. */
+/** Limits that only the machine's owner can reach. */
 const NOT_FOR_STRANGERS = new Set(['SESSION_GRACE_MS', 'WATCH_SETTLE_MS']);
 
-/** In milliseconds, bytes, or as they are. A decimal megabyte is one of Redis'. */
+/** Factors to milliseconds, bytes, or 1. The decimal megabyte is Redis'. */
 const UNITS = {
   ms: 1,
   s: 1000,
@@ -37,12 +37,12 @@ const quantitiesOf = (text) =>
     return Number(digits.replaceAll(',', '')) * factor;
   });
 
-/** A duration's name ends in its unit. @param {string} name @param {number} value */
+/** Reads the unit from the end of the name. @param {string} name @param {number} value */
 function inBaseUnit(name, value) {
   return /_SECONDS$/.test(name) ? value * 1000 : value;
 }
 
-/** Numbers of a constant, in the order they are written. @param {string} path @param {string} name */
+/** @returns the numbers of a constant, in the order in which they are written. @param {string} path @param {string} name */
 function constantOf(path, name) {
   const text = readFileSync(join(ROOT, path), 'utf8');
   const value = new RegExp(`(?:const ${name}(?:: [^=]+)? = |^ *${name}: )([^;\\n]*\\d[^;\\n]*?)[;,]?$`, 'm').exec(
@@ -92,7 +92,7 @@ function namesIn(where) {
 }
 
 /**
- * What is wrong with a row, if anything is. What another program's configuration file says is for the tests of that file.
+ * Finds what is wrong with a row. Values in another program's configuration file are covered by that file's tests.
  * @param {readonly string[]} row @param {ReadonlyMap<string, number>} defaults of the settings
  */
 function faultOf(row, defaults) {
@@ -102,10 +102,10 @@ function faultOf(row, defaults) {
   const inCode = names.flatMap(({ name, path }) =>
     path ? constantOf(path, name) : [defaults.get(name) ?? Number.NaN],
   );
-  const told = quantitiesOf(fallback);
-  return names.length === 0 || `${told}` === `${inCode}`
+  const documented = quantitiesOf(fallback);
+  return names.length === 0 || `${documented}` === `${inCode}`
     ? undefined
-    : `${where}: the page says ${told}, the code ${inCode}`;
+    : `${where}: the page says ${documented}, the code ${inCode}`;
 }
 
 runMain(async () => {

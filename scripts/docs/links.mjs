@@ -1,4 +1,4 @@
-// Links from one page of the repository to another (and to headings in them) lead somewhere.
+// Checks that links between pages of the repository, and to their headings, have a target.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { runMain, Stop } from '../lib/output.mjs';
@@ -27,7 +27,7 @@ function markdownFiles(folder) {
   });
 }
 
-/** Targets of links and pictures; code is left out. @param {string} page */
+/** @returns the targets of links and images, without those in code. @param {string} page */
 function linksOf(page) {
   const text = readFileSync(page, 'utf8').replaceAll(/```[\s\S]*?```|`[^`\n]*`/g, '');
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1] ?? '').filter((link) => !/^[a-z]+:/.test(link));
@@ -41,7 +41,7 @@ function leadsSomewhere(page, link) {
   return heading === undefined || !target.endsWith('.md') || headingsOf(target).includes(heading);
 }
 
-/** As they are turned into anchors on GitHub. @param {string} page */
+/** @returns the headings' anchors, as GitHub makes them. @param {string} page */
 function headingsOf(page) {
   const lines = readFileSync(page, 'utf8').split('\n');
   const headings = lines.filter((line) => /^#{1,6} /.test(line)).map((line) => line.replace(/^#+ /, ''));

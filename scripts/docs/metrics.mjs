@@ -1,4 +1,4 @@
-// docs/metrics.md, out of the metrics that the services register.
+// Generates docs/metrics.md from the metrics that the services register.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dashboards } from '../../infra/grafana/src/index.ts';
@@ -47,7 +47,7 @@ runMain(async () => {
 });
 
 /**
- * Nothing is measured that no panel shows and no rule reads.
+ * Fails for metrics that no panel and no rule uses.
  * @param {string[]} names
  */
 function requireUse(names) {
@@ -97,14 +97,14 @@ async function services() {
     { title: 'signaling', about: 'Public endpoints.', metrics: described(ofSignaling) },
     {
       title: 'What all services share',
-      about: 'Told by every signaling process alike: take `max` over them, not `sum`.',
+      about: 'Every signaling process reports the same value: use `max`, not `sum`.',
       metrics: described(ofFleet),
     },
   ];
 }
 
 /**
- * A registry knows its metrics by fields that its type keeps to itself.
+ * Reads the metrics from fields that the registry's type hides.
  * @param {import('@humancast/shared').Registry} registry
  */
 const described = (registry) => /** @type {Described[]} */ (/** @type {unknown} */ (registry.getMetricsAsArray()));

@@ -1,4 +1,4 @@
-// docs/openapi.json and docs/api.md, out of the endpoints and schemas of packages/protocol.
+// Generates docs/openapi.json and docs/api.md from the endpoints and schemas of packages/protocol.
 import { join } from 'node:path';
 import { runMain } from '../lib/output.mjs';
 import { table, writePage } from '../lib/page.mjs';
@@ -14,7 +14,7 @@ WebSockets.
 
 Callers authenticate with \`Authorization: Bearer\` and an API key or a session token. *Access* names the scopes of a key, of
 which one is enough, and the least scope of a token. With \`sessions\` alone, a key reaches the sessions that a key of its name
-created. Request bodies have at most 64 KiB (uploads: \`UPLOAD_LIMIT_BYTES\`), and unknown members are refused; readers must ignore
+created. Request bodies have at most 64 KiB (uploads: \`UPLOAD_LIMIT_BYTES\`), and unknown members are rejected; readers must ignore
 unknown members of answers. Every endpoint may also answer with \`rate_limited\`, \`unavailable\` and \`internal\`, and signaling
 with \`unknown_host\`; see [errors](errors.md).
 `;
@@ -84,7 +84,7 @@ function schemaText(schema) {
   );
 }
 
-/** @param {Json} schema One message of several, told apart by \`type\`. */
+/** @param {Json} schema One of several messages, distinguished by \`type\`. */
 function variant({ properties, required = [] }) {
   const { type, ...rest } = properties;
   const members = Object.entries(rest).map(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Stop, seconds, step } from './output.mjs';
 import { ROOT, runTool } from './run.mjs';
 
-/** What the console's bundle is made of. */
+/** Sources of the console's bundle. */
 const CONSOLE_SOURCES = [
   'apps/console/src',
   'apps/console/public',
@@ -23,7 +23,7 @@ export async function build() {
   step('built', seconds(since));
 }
 
-/** tsc keeps account of what is up to date by itself. */
+/** tsc tracks by itself what is up to date. */
 export function buildServices() {
   return runTool('typescript/bin/tsc', ['-b'], { quiet: true });
 }

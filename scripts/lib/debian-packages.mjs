@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Stop, seconds, step } from './output.mjs';
 import { findProgram, run } from './run.mjs';
 
-/** Programs, and files by their path, and the Debian packages that bring them. */
+/** Debian packages by the program, or the path of the file, that they provide. */
 const PROGRAMS = /** @type {const} */ ({
   ffmpeg: 'ffmpeg',
   ffprobe: 'ffmpeg',
@@ -22,13 +22,13 @@ const PROGRAMS = /** @type {const} */ ({
   '/usr/lib/python3/dist-packages/wheel': 'python3-wheel',
 });
 
-/** Packages that start a daemon of their own when installed; ours run beside them, on ports of their own. */
+/** Packages that start a daemon when installed. */
 const DAEMONS = ['redis-server', 'coturn', 'prometheus'];
 
 /**
- * Installs the missing ones where that is possible (Debian and its relatives, as root).
+ * Installs missing programs if possible (Debian and derivatives, as root).
  * @param {readonly (keyof typeof PROGRAMS)[]} programs
- * @throws Stop saying what to type, or what is needed
+ * @throws Stop with the command to type, or the missing programs
  */
 export async function ensurePrograms(programs) {
   const missing = programs.filter((program) => !isThere(program));
@@ -39,7 +39,7 @@ export async function ensurePrograms(programs) {
   const since = performance.now();
   await installPackages(packages);
   const still = missing.filter((program) => !isThere(program));
-  if (still.length > 0) throw new Stop(`installed ${packages.join(', ')}, but ${still.join(', ')} cannot be found`);
+  if (still.length > 0) throw new Stop(`installed ${packages.join(', ')}, but ${still.join(', ')} is still missing`);
   step(`installed ${packages.join(', ')}`, seconds(since));
 }
 
@@ -49,15 +49,15 @@ function isThere(program) {
 }
 
 /**
- * What to tell a person, when we cannot install by ourselves.
+ * @returns advice if the programs cannot be installed automatically.
  * @param {readonly string[]} missing
  * @param {readonly string[]} packages
  * @param {{ debian: boolean, root: boolean }} machine
  */
 export function missingAdvice(missing, packages, { debian, root }) {
-  if (!debian) return `These programs are needed and not on the path: ${missing.join(', ')}`;
+  if (!debian) return `These programs are missing on the path: ${missing.join(', ')}`;
   if (!root) {
-    return `These programs are needed: ${missing.join(', ')}. Type\n\n    sudo apt-get update && sudo apt-get install ${packages.join(' ')}\n`;
+    return `These programs are missing: ${missing.join(', ')}. Install them with\n\n    sudo apt-get update && sudo apt-get install ${packages.join(' ')}\n`;
   }
   return undefined;
 }
@@ -71,7 +71,7 @@ function isDebian() {
 async function installPackages(packages) {
   const allowDaemons = forbidDaemons();
   try {
-    // The lists are fetched only when apt can't do without: none here yet, or too old to find the files.
+    // Updates the package lists only if installation fails: they are missing, or too old to find the files.
     if ((await aptGet('install', packages)).code !== 0) {
       await mustSucceed(aptGet('update'), 'apt-get update');
       await mustSucceed(aptGet('install', packages), `apt-get install ${packages.join(' ')}`);
@@ -99,8 +99,8 @@ async function mustSucceed(running, what) {
 }
 
 /**
- * Debian's own switch for "install, but start nothing" (invoke-rc.d(8)); left alone where the machine has one already.
- * @returns {() => void} takes it away again
+ * Debian's switch to install without starting daemons (invoke-rc.d(8)); an existing one is left alone. void} takes it away
+ * again => @returns {() => void} removes it => void} takes it away again
  */
 function forbidDaemons(path = '/usr/sbin/policy-rc.d') {
   if (existsSync(path)) return () => {};
@@ -108,7 +108,7 @@ function forbidDaemons(path = '/usr/sbin/policy-rc.d') {
   return () => rmSync(path, { force: true });
 }
 
-/** Nor at the next boot. @param {readonly string[]} packages those just installed */
+/** Disables them at boot, too. @param {readonly string[]} packages those just installed */
 async function disableDaemons(packages) {
   const daemons = DAEMONS.filter((name) => packages.includes(name));
   if (daemons.length > 0 && findProgram('systemctl')) await run('systemctl', ['disable', ...daemons], { quiet: true });

@@ -1,16 +1,15 @@
 /**
- * What can be said about the dependencies by reading package-lock.json, without asking anybody.
+ * Rules for dependencies that need only package-lock.json.
  *
  * @typedef {{
  *   name?: string, version?: string, license?: string, integrity?: string, resolved?: string, link?: boolean,
- *   deprecated?: string, hasInstallScript?: boolean, dev?: boolean, devOptional?: boolean
- * }} LockEntry
+ *   deprecated?: string, hasInstallScript?: boolean, dev?: boolean, devOptional?: boolean }} LockEntry
  * @typedef {{ packages: Record<string, LockEntry> }} Lock
  * @typedef {{ id: string, package: string, affected: string[], title: string }} Advisory
  * @typedef {{ path: string, name: string, version: string, entry: LockEntry }} Package
  */
 
-/** Licenses that allow use, change and distribution, with notices at most; MPL-2.0 asks for changed files only. */
+/** Licenses that allow use, change and distribution with notices at most; MPL-2.0 covers only changed files. */
 const LICENSES = new Set([
   '0BSD',
   'Apache-2.0',
@@ -26,15 +25,15 @@ const LICENSES = new Set([
   'Zlib',
 ]);
 
-/** Packages whose package.json names their license in an old way, by what their LICENSE file says. */
+/** Licenses of packages with an old license field in package.json, from their LICENSE files. */
 const LICENSES_BY_FILE = { busboy: 'MIT', streamsearch: 'MIT' };
 
-/** Packages of which two versions at once would be two of what must be one: state, and what is patched or pinned. */
+/** Packages that must have one version only: they hold state, or are patched or pinned. */
 const SINGLE = ['werift', 'ioredis', 'bullmq', 'zod', '@nestjs/common', '@nestjs/core', 'prom-client', 'jose'];
 
 /**
  * @param {Lock} lock
- * @returns {Package[]} what comes from a registry; not this repository's own workspaces.
+ * @returns {Package[]} packages from a registry, without this repository's workspaces.
  */
 export function packagesOf({ packages }) {
   return Object.entries(packages)
@@ -43,7 +42,7 @@ export function packagesOf({ packages }) {
       path,
       entry,
       version: entry.version ?? '',
-      // An alias is installed under another name than its own.
+      // An alias is installed under another name.
       name: entry.name ?? path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
     }));
 }
@@ -51,7 +50,7 @@ export function packagesOf({ packages }) {
 /**
  * @param {Lock} lock
  * @param {{ allowScripts?: Record<string, boolean> }} manifest the root package.json
- * @returns {string[]} what breaks a rule
+ * @returns {string[]} the violations
  */
 export function brokenRules(lock, { allowScripts = {} }) {
   const packages = packagesOf(lock);
@@ -59,9 +58,7 @@ export function brokenRules(lock, { allowScripts = {} }) {
     ...packages.flatMap((found) => brokenBy(found, allowScripts)),
     ...SINGLE.flatMap((name) => {
       const versions = new Set(packages.filter((found) => found.name === name).map(({ version }) => version));
-      return versions.size > 1
-        ? [`${name} is there in the versions ${[...versions].join(' and ')}: one is allowed`]
-        : [];
+      return versions.size > 1 ? [`${name} has the versions ${[...versions].join(' and ')}; only one is allowed`] : [];
     }),
   ];
 }
@@ -72,18 +69,18 @@ function brokenBy({ name, version, entry }, allowScripts) {
   const { license, integrity, resolved, deprecated, hasInstallScript } = entry;
   const known = license ?? LICENSES_BY_FILE[/** @type {keyof typeof LICENSES_BY_FILE} */ (name)];
   const broken = [];
-  if (known === undefined) broken.push(`${what} names no license`);
-  else if (!isAllowed(known)) broken.push(`${what} has the license ${known}, which is not on the list`);
+  if (known === undefined) broken.push(`${what} has no license`);
+  else if (!isAllowed(known)) broken.push(`${what} has the license ${known}, which is not allowed`);
   if (!integrity) broken.push(`${what} has no integrity in the lock file`);
-  if (resolved !== undefined) broken.push(`${what} names where it was downloaded: ${resolved}`);
+  if (resolved !== undefined) broken.push(`${what} has a download address: ${resolved}`);
   if (deprecated) broken.push(`${what} is deprecated: ${deprecated}`);
   if (hasInstallScript && !(name in allowScripts))
-    broken.push(`${what} has an install script that allowScripts in package.json neither allows nor refuses`);
+    broken.push(`${what} has an install script that allowScripts in package.json neither allows nor rejects`);
   return broken;
 }
 
 /**
- * Whether an SPDX expression leaves a choice that is allowed: one side of OR, both of AND.
+ * Whether an SPDX expression is allowed: one side of OR, both sides of AND.
  * @param {string} expression
  * @returns {boolean}
  */
@@ -97,7 +94,7 @@ export function isAllowed(expression) {
 /**
  * @param {Lock} lock
  * @param {readonly Advisory[]} advisories
- * @returns {string[]} packages that an advisory is about
+ * @returns {string[]} packages affected by an advisory
  */
 export function affectedBy(lock, advisories) {
   return packagesOf(lock).flatMap(({ name, version, path }) =>
@@ -109,7 +106,7 @@ export function affectedBy(lock, advisories) {
 
 /**
  * @param {string} version
- * @param {string} range comparators that all hold, such as `>=7.0.0 <8.0.0`
+ * @param {string} range comparators that must all match, such as `>=7.0.0 <8.0.0`
  */
 export function isWithin(version, range) {
   return range.split(' ').every((comparator) => {
@@ -124,7 +121,7 @@ export function isWithin(version, range) {
 }
 
 /**
- * The order of two versions (Semantic Versioning 2.0.0 §11); a pre-release is before its release, and pre-releases are compared as text.
+ * Compares two versions (Semantic Versioning 2.0.0 §11); a pre-release precedes its release, and pre-releases are compared as text.
  * @param {string} a
  * @param {string} b
  */

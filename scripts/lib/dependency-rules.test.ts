@@ -9,7 +9,7 @@ const broken = (entry: object, allowScripts = {}, path = 'node_modules/a') =>
   );
 
 describe('brokenRules()', () => {
-  it('finds nothing in a package that is as it should be, nor in workspaces', () => {
+  it('returns nothing for a correct package, and for workspaces', () => {
     expect(broken({})).toEqual([]);
     const link = { 'node_modules/own': { link: true, resolved: 'packages/own' } };
     expect(brokenRules({ packages: link }, {})).toEqual([]);
@@ -19,46 +19,44 @@ describe('brokenRules()', () => {
     [
       'a license that is not on the list',
       { license: 'GPL-3.0-only' },
-      'a@1.0.0 has the license GPL-3.0-only, which is not on the list',
+      'a@1.0.0 has the license GPL-3.0-only, which is not allowed',
     ],
-    ['no license', { license: undefined }, 'a@1.0.0 names no license'],
+    ['no license', { license: undefined }, 'a@1.0.0 has no license'],
     ['no integrity', { integrity: undefined }, 'a@1.0.0 has no integrity in the lock file'],
     [
       'a download address',
       { resolved: 'git+ssh://git@host/a.git#1' },
-      'a@1.0.0 names where it was downloaded: git+ssh://git@host/a.git#1',
+      'a@1.0.0 has a download address: git+ssh://git@host/a.git#1',
     ],
     ['a deprecation', { deprecated: 'use b' }, 'a@1.0.0 is deprecated: use b'],
     [
       'an install script nobody decided on',
       { hasInstallScript: true },
-      'a@1.0.0 has an install script that allowScripts in package.json neither allows nor refuses',
+      'a@1.0.0 has an install script that allowScripts in package.json neither allows nor rejects',
     ],
   ])('finds %s', (_, entry, message) => {
     expect(broken(entry)).toEqual([message]);
   });
 
-  it('accepts install scripts that were decided on, either way', () => {
+  it('accepts install scripts that package.json allows or rejects', () => {
     expect(broken({ hasInstallScript: true }, { a: false })).toEqual([]);
   });
 
-  it('knows the license of a package that names it in an old way', () => {
+  it('reads a license in the old format', () => {
     expect(broken({ license: undefined }, {}, 'node_modules/busboy')).toEqual([]);
   });
 
-  it('finds two versions of what must be one, also under an alias', () => {
+  it('finds two versions of a single-version package, also under an alias', () => {
     const packages = {
       'node_modules/werift': { ...fine, version: '0.25.2' },
       'node_modules/x/node_modules/other': { ...fine, name: 'werift', version: '0.23.0' },
     };
-    expect(brokenRules({ packages }, {})).toEqual([
-      'werift is there in the versions 0.25.2 and 0.23.0: one is allowed',
-    ]);
+    expect(brokenRules({ packages }, {})).toEqual(['werift has the versions 0.25.2 and 0.23.0; only one is allowed']);
   });
 });
 
 describe('affectedBy()', () => {
-  it('finds a package by name and version, wherever it lies', () => {
+  it('finds a package by name and version at any depth', () => {
     const lock = { packages: { 'node_modules/b/node_modules/ip': { ...fine, version: '2.0.1' } } };
     const advisory = { id: 'GHSA-1', package: 'ip', affected: ['<=2.0.1'], title: 'SSRF' };
     expect(affectedBy(lock, [advisory])).toEqual(['ip@2.0.1 (node_modules/b/node_modules/ip): GHSA-1, SSRF']);
@@ -67,7 +65,7 @@ describe('affectedBy()', () => {
 });
 
 describe('isAllowed()', () => {
-  it('takes one side of OR and both of AND', () => {
+  it('needs one side of OR, and both sides of AND', () => {
     expect(['MIT', '(MIT OR GPL-3.0-only)', 'MIT AND ISC'].map(isAllowed)).toEqual([true, true, true]);
     expect(['GPL-3.0-only', 'MIT AND GPL-3.0-only', 'SEE LICENSE IN x'].map(isAllowed)).toEqual([false, false, false]);
   });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The avatar to look at first: `demo`, or else the first in the watched folder that has anything to play.
+ * Finds the avatar to open first: `demo`, or the first in the watched folder with media.
  * @param {string} mediaDir
  * @returns {string | undefined}
  */
@@ -19,7 +19,7 @@ export function firstAvatar(mediaDir) {
 const isFilled = (folder) => existsSync(folder) && readdirSync(folder).length > 0;
 
 /**
- * Waits until an avatar has an idle clip in memory, so that its page plays at once.
+ * Waits until an avatar has a loaded idle clip, so that its page plays at once.
  * @param {string} url of the avatar at segment-loader
  * @param {string} apiKey
  * @param {{ timeoutMs: number, isOver: () => boolean }} options

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { missingAdvice } from './debian-packages.mjs';
 import { isInstalled } from './npm-packages.mjs';
 
-describe('isInstalled', () => {
+describe('isInstalled()', () => {
   const wanted = {
     packages: {
       '': {},
@@ -15,31 +15,31 @@ describe('isInstalled', () => {
     packages: { 'node_modules/a': { version: '1.0.0' }, 'node_modules/@humancast/shared': { link: true } },
   };
 
-  it('holds although packages of other platforms are not there', () => {
+  it('is true without packages of other platforms', () => {
     expect(isInstalled(wanted, there)).toBe(true);
   });
 
-  it('does not hold when a package is missing', () => {
+  it('is false if a package is missing', () => {
     expect(isInstalled(wanted, { packages: { 'node_modules/a': { version: '1.0.0' } } })).toBe(false);
   });
 
-  it('does not hold when the lock file asks for another version', () => {
+  it('is false if the lock file has another version', () => {
     const other = { packages: { ...there.packages, 'node_modules/a': { version: '1.0.1' } } };
     expect(isInstalled(wanted, other)).toBe(false);
   });
 });
 
-describe('missingAdvice', () => {
-  it('says exactly what to type where only root may install', () => {
+describe('missingAdvice()', () => {
+  it('returns the exact command if only root may install', () => {
     const advice = missingAdvice(['turnserver'], ['coturn'], { debian: true, root: false });
     expect(advice).toContain('sudo apt-get update && sudo apt-get install coturn');
   });
 
-  it('names the programs on a machine that is not Debian', () => {
+  it('names the programs on other systems than Debian', () => {
     expect(missingAdvice(['turnserver'], ['coturn'], { debian: false, root: true })).toContain('turnserver');
   });
 
-  it('has nothing to say to root on Debian: we install', () => {
+  it('returns nothing for root on Debian, where the script installs', () => {
     expect(missingAdvice(['turnserver'], ['coturn'], { debian: true, root: true })).toBeUndefined();
   });
 });

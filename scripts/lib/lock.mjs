@@ -2,9 +2,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Claims a folder for this process until it ends: two stacks on one database of jobs would ruin it.
+ * Claims a folder for this process until it ends: two stacks must not share a job database.
  * @param {string} folder
- * @returns {number | undefined} the process that has it, if any
+ * @returns {number | undefined} the process that holds it, if any
  */
 export function claimFolder(folder) {
   const file = join(folder, 'running.pid');
@@ -24,7 +24,7 @@ function readPid(file) {
   }
 }
 
-/** Process ids are used again, after a reboot at the latest: it must also look like us. @param {number} pid */
+/** Process ids are reused, at the latest after a reboot, so the command line must match, too. @param {number} pid */
 function isOneOfUs(pid) {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('start.mjs');

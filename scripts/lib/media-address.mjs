@@ -3,9 +3,9 @@ import { networkInterfaces } from 'node:os';
 const LOOPBACK = '127.0.0.1';
 
 /**
- * The address of this machine on which coturn and the media-senders are: one of its own, because Firefox refuses a TURN server on
- * loopback, and so that other machines can watch when the page is published. Loopback where there is no other.
- * @param {string} given by the person who starts it; empty: to be found
+ * Address of coturn and the media-senders: one of this machine's, because Firefox rejects a TURN server on loopback, and so
+ * that other machines can watch when the page is published. Loopback if there is no other.
+ * @param {string} given the configured address; empty: choose one
  * @param {ReturnType<typeof networkInterfaces>} interfaces
  * @returns {string}
  */
@@ -20,5 +20,5 @@ export function mediaAddress(given, interfaces = networkInterfaces()) {
 /** @param {string} address */
 export const isLoopback = (address) => address.startsWith('127.') || address === '::1';
 
-/** As it stands in a URI (RFC 3986 §3.2.2). @param {string} address */
+/** Formats an address for a URI (RFC 3986 §3.2.2). @param {string} address */
 export const uriHost = (address) => (address.includes(':') ? `[${address}]` : address);

@@ -8,7 +8,7 @@ import { isExecutable, PINNED_NODE, ROOT, run, withoutOwnBinaries } from './run.
  * @typedef {{ packages: Record<string, LockEntry> }} Lock
  */
 
-/** Installs exactly what the lock file says, unless it is there already. */
+/** Installs exactly the lock file's packages, unless they are installed. */
 export async function ensureNpmPackages() {
   if (packagesAreCurrent()) return;
   const since = performance.now();
@@ -16,7 +16,7 @@ export async function ensureNpmPackages() {
   const { code, output } = await run('npm', args, { quiet: true, env: withoutOwnBinaries() });
   if (code !== 0) throw new Stop(`npm ${args.join(' ')} failed:\n${output.trim()}`);
   if (!isExecutable(PINNED_NODE)) {
-    throw new Stop(`npm did not install the pinned Node (${PINNED_NODE}): its install script may have been refused`);
+    throw new Stop(`npm did not install the pinned Node (${PINNED_NODE}): its install script may have been blocked`);
   }
   step('npm packages installed', seconds(since));
 }
@@ -28,8 +28,7 @@ function packagesAreCurrent() {
 }
 
 /**
- * Whether what npm wrote down about node_modules is what the lock file asks for. Packages of other platforms are
- * optional and never there.
+ * Whether npm's record of node_modules matches the lock file. Packages of other platforms are optional and not installed.
  * @param {Lock} wanted package-lock.json
  * @param {Lock} installed node_modules/.package-lock.json
  */

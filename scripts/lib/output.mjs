@@ -1,6 +1,5 @@
 /**
- * What a person reads on the terminal. Nothing here may throw: the terminal can be gone while we still stop what we
- * started.
+ * Terminal output. Nothing here may throw, because the terminal can disappear while processes are being stopped.
  */
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
@@ -21,7 +20,7 @@ export function say(line = '') {
   process.stdout.write(`${line}\n`);
 }
 
-/** One thing done. @param {string} what @param {string} [detail] */
+/** Prints a completed step. @param {string} what @param {string} [detail] */
 export function step(what, detail = '') {
   say(`${green('✓')} ${what}${detail ? ` ${dim(detail)}` : ''}`);
 }
@@ -31,17 +30,17 @@ export function seconds(sinceMs) {
   return `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
 }
 
-/** Something a person has to do something about; shown without a stack. */
+/** An error that the user can fix; printed without a stack. */
 export class Stop extends Error {
   /** @override */
   name = 'Stop';
 }
 
-/** What these scripts need to bring everything else. */
+/** Minimum Node.js version of these scripts. */
 const OLDEST_NODE = 20;
 
 /**
- * Runs a script's main function; what it throws becomes one message and exit code 1.
+ * Runs a script's main function; an error is printed and sets exit code 1.
  * @param {() => Promise<void>} main
  */
 export function runMain(main) {

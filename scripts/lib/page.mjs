@@ -4,7 +4,7 @@ import { Stop, say } from './output.mjs';
 import { ROOT } from './run.mjs';
 
 /**
- * Writes a generated page; with `--check` on the command line, fails instead when it is not what it should be.
+ * Writes a generated page; with `--check` on the command line, fails if the page differs.
  * @param {string} path
  * @param {string} text
  */
@@ -18,7 +18,7 @@ export function writePage(path, text) {
 }
 
 /**
- * A Markdown table.
+ * @returns A Markdown table.
  * @param {readonly string[]} head
  * @param {readonly (readonly string[])[]} rows
  */

@@ -1,7 +1,7 @@
 /**
- * Calls back, once, when the process that started us has gone: nobody is left then who could tell us to end.
+ * Calls back once when the parent process has ended, which could otherwise stop this one.
  * @param {() => void} callback
- * @param {number} [intervalMs] between two looks
+ * @param {number} [intervalMs] polling interval
  */
 export function onceOrphaned(callback, intervalMs = 500) {
   const parent = process.ppid;

@@ -7,11 +7,11 @@ import { createServer } from 'node:net';
  * @property {number} port
  * @property {string} address
  * @property {'tcp' | 'udp'} protocol
- * @property {string} what who wants it
+ * @property {string} what name of its user
  */
 
 /**
- * What stands in the way of a start, one line a port: those that somebody listens on, and those that we want twice.
+ * Finds port problems, one line per port: ports in use, and ports configured twice.
  * @param {readonly PortUse[]} uses
  * @returns {Promise<string[]>}
  */
@@ -21,7 +21,7 @@ export async function portProblems(uses) {
     const first = uses
       .slice(0, i)
       .find((other) => other.port === use.port && other.protocol === use.protocol && other.what !== use.what);
-    return first ? [`port ${use.port} is meant for ${first.what} and for ${use.what}: ${change(use)}`] : [];
+    return first ? [`port ${use.port} is configured for ${first.what} and for ${use.what}: ${change(use)}`] : [];
   });
   if (twice.length > 0) return twice;
   const problems = await Promise.all(uses.map(problemOf));
@@ -33,12 +33,12 @@ async function problemOf(use) {
   if (use.port < 1 || use.port > 65_535)
     return `${use.what} needs a port from 1 to 65535, not ${use.port}: ${change(use)}`;
   const code = await (use.protocol === 'tcp' ? tryTcp(use) : tryUdp(use));
-  const port = `port ${use.port}/${use.protocol} on ${use.address}, wanted for ${use.what},`;
+  const port = `port ${use.port}/${use.protocol} on ${use.address}, configured for ${use.what},`;
   switch (code) {
     case undefined:
       return undefined;
     case 'EADDRINUSE':
-      return `${port} is taken by another program: ${change(use)}`;
+      return `${port} is in use by another program: ${change(use)}`;
     case 'EACCES':
       return `${port} needs root: ${change(use)}`;
     default:
@@ -47,7 +47,7 @@ async function problemOf(use) {
 }
 
 /** @param {PortUse} use */
-const change = ({ variable }) => `choose another with ${variable}=…`;
+const change = ({ variable }) => `set another with ${variable}=…`;
 
 /** @param {PortUse} use @returns {Promise<string | undefined>} the error's code */
 function tryTcp({ port, address }) {

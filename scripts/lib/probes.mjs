@@ -2,23 +2,23 @@ import { connect } from 'node:net';
 
 const TIMEOUT_MS = 1000;
 
-/** @typedef {() => Promise<string | undefined>} Probe `undefined` when it can serve, else the reason why not */
+/** @typedef {() => Promise<string | undefined>} Probe `undefined` if ready, else the reason */
 
-/** A service's own answer. @param {string} url its `/readyz` @returns {Probe} */
+/** Probes a service's readiness. @param {string} url its `/readyz` @returns {Probe} */
 export function httpProbe(url) {
   return async () => {
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       const body = (await response.text()).trim();
-      return response.ok ? undefined : body || `it answers ${response.status}`;
+      return response.ok ? undefined : body || `status ${response.status}`;
     } catch {
-      return `nothing answers at ${url}`;
+      return `no answer at ${url}`;
     }
   };
 }
 
 /**
- * Something listens and, if asked, says what is expected.
+ * Probes a TCP port, optionally with a request and the expected answer.
  * @param {string} host
  * @param {number} port
  * @param {{ ask: string, expect: string }} [exchange]
@@ -37,7 +37,7 @@ export function tcpProbe(host, port, exchange) {
       socket.once('connect', () => (exchange ? socket.write(exchange.ask) : end(undefined)));
       socket.once('data', (data) => {
         const answer = data.toString('utf8').trim();
-        end(exchange && answer.startsWith(exchange.expect) ? undefined : `it answers "${answer.slice(0, 100)}"`);
+        end(exchange && answer.startsWith(exchange.expect) ? undefined : `unexpected answer "${answer.slice(0, 100)}"`);
       });
     });
 }

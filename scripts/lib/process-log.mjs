@@ -6,8 +6,8 @@ const LINE_LIMIT = 65_536;
 const TAIL_LINES = 12;
 
 /**
- * One process's output, line by line, in a file that is begun anew with each start and when it has grown large; the one
- * before is kept as `.1`.
+ * Writes a process's output, line by line, to a file that is rotated at each start and when it has grown large; the previous
+ * one is kept as `.1`.
  */
 export class ProcessLog {
   /** @type {string} */ path;
@@ -22,7 +22,7 @@ export class ProcessLog {
     this.#fd = this.#open();
   }
 
-  /** The last few lines, for reports. */
+  /** The last lines, for error reports. */
   get tail() {
     return [...this.#tail];
   }
@@ -38,7 +38,7 @@ export class ProcessLog {
       }
       this.#bytes += writeSync(this.#fd, `${line}\n`);
     } catch {
-      // The disk is full, or the folder is gone: no reason to stop serving.
+      // A full disk or a missing folder must not stop the stack.
     }
   }
 
@@ -51,7 +51,7 @@ export class ProcessLog {
 }
 
 /**
- * Cuts a stream into lines; what never ends is cut at a limit.
+ * Splits a stream into lines; longer lines are split at a limit.
  * @param {NodeJS.ReadableStream} stream
  * @param {(line: string) => void} onLine
  */
@@ -75,9 +75,9 @@ export function eachLine(stream, onLine) {
 const SHOWN_FIELDS = ['avatar', 'session', 'segment', 'viewer', 'file', 'code', 'reason', 'redis'];
 
 /**
- * A log line as a person reads it.
- * @param {string} line JSON as the services write it, or anything else
- * @returns {{ level: string, text: string }} level `plain` for anything else
+ * Formats a log line for the terminal.
+ * @param {string} line a service's JSON line, or other text
+ * @returns {{ level: string, text: string }} level `plain` for other text
  */
 export function readable(line) {
   const entry = parse(line);

@@ -5,25 +5,25 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** The runtime that the lock file pins: everything but these scripts runs on it. */
+/** The pinned Node.js, which runs everything except these scripts. */
 export const PINNED_NODE = join(ROOT, 'node_modules/node/bin/node');
 
-/** Output kept of a quiet command: enough for any error report. */
+/** Output kept of a quiet command, for error reports. */
 const OUTPUT_LIMIT = 1_000_000;
 
 /**
  * @typedef {object} RunOptions
  * @property {NodeJS.ProcessEnv} [env]
- * @property {boolean} [quiet] keep the output instead of showing it
+ * @property {boolean} [quiet] capture the output instead of printing it
  * @property {string} [cwd]
  */
 
 /**
- * Runs a command to its end.
+ * Runs a command until it ends.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {RunOptions} [options]
- * @returns {Promise<{ code: number, output: string }>} code 127 when there is no such command; `output` only when quiet
+ * @returns {Promise<{ code: number, output: string }>} code 127 if the command is not found; `output` only if quiet
  */
 export function run(command, args, { env = process.env, quiet = false, cwd = ROOT } = {}) {
   return new Promise((done) => {
@@ -44,7 +44,7 @@ export function run(command, args, { env = process.env, quiet = false, cwd = ROO
 }
 
 /**
- * Runs a tool out of node_modules on the pinned Node.
+ * Runs a tool from node_modules on the pinned Node.js.
  * @param {string} tool its file under node_modules, e.g. `typescript/bin/tsc`
  * @param {readonly string[]} args
  * @param {RunOptions} [options]
@@ -56,12 +56,12 @@ export function runTool(tool, args, options) {
   });
 }
 
-/** The environment with the pinned Node first on the path, for tools that start `node` themselves. */
+/** @returns the environment with the pinned Node.js first on the path, for tools that start `node`. */
 export function withPinnedNode(env = process.env) {
   return { ...env, PATH: [dirname(PINNED_NODE), env['PATH']].join(delimiter) };
 }
 
-/** The environment without this repository's own binaries on the path, which `npm ci` is about to replace. */
+/** @returns the environment without this repository's binaries on the path, which `npm ci` is about to replace. */
 export function withoutOwnBinaries(env = process.env) {
   const own = (/** @type {string} */ folder) => folder.startsWith(join(ROOT, 'node_modules'));
   return {
@@ -73,11 +73,11 @@ export function withoutOwnBinaries(env = process.env) {
   };
 }
 
-/** Folders in which Debian puts servers; not on everyone's path. */
+/** Folders of Debian's servers, which may not be on the path. */
 const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 /**
- * Where a program is, if it is.
+ * Finds a program.
  * @param {string} name
  * @returns {string | undefined}
  */

@@ -12,10 +12,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const RUN_ON = 'setInterval(() => {}, 1000);';
-const OBEDIENT = `process.on('SIGTERM', () => { console.log('told'); process.exit(0) }); console.log('up'); ${RUN_ON}`;
-const STUBBORN = `process.on('SIGTERM', () => {}); console.log('up'); ${RUN_ON}`;
+const STOPPING = `process.on('SIGTERM', () => { console.log('stopping'); process.exit(0) }); console.log('up'); ${RUN_ON}`;
+const IGNORING_SIGTERM = `process.on('SIGTERM', () => {}); console.log('up'); ${RUN_ON}`;
 
-/** A process of its own that runs groups of little programs, as `npm start` does. */
+/** Starts a process that runs groups of small programs, like `npm start`. */
 function startRunner(groups: Record<string, string>[], options: RunnerOptions = {}) {
   const child = spawn(process.execPath, ['--input-type=module', '-e', runnerScript(groups, options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -42,7 +42,7 @@ function runnerScript(
     for (const [i, group] of ${JSON.stringify(groups)}.entries()) {
       await runner.start('group ' + i, Object.entries(group).map(([name, script]) => ({
         name, command: process.execPath, args: ['-e', script], stopTimeoutMs: ${stopTimeoutMs},
-        probe: async () => ${ready} ? undefined : 'it is shy',
+        probe: async () => ${ready} ? undefined : 'a reason',
       })), 2000);
     }
     console.log('all started');
@@ -55,50 +55,50 @@ const exitOf = (child: ChildProcess) =>
   });
 
 describe('Runner', () => {
-  it('ends what was started last first, when it is told to end', async () => {
-    const { child, output } = startRunner([{ database: OBEDIENT }, { service: OBEDIENT }]);
+  it('stops groups in reverse order on SIGTERM', async () => {
+    const { child, output } = startRunner([{ database: STOPPING }, { service: STOPPING }]);
     await until(() => output().includes('service up') && output().includes('database up'));
     const exit = exitOf(child);
     child.kill('SIGTERM');
     expect(await exit).toBe(0);
-    const told = output().indexOf('service told');
-    expect(told).toBeGreaterThan(0);
-    expect(output().indexOf('database told')).toBeGreaterThan(told);
+    const serviceStop = output().indexOf('service stopping');
+    expect(serviceStop).toBeGreaterThan(0);
+    expect(output().indexOf('database stopping')).toBeGreaterThan(serviceStop);
   });
 
-  it('takes two signals at one instant for one: npm hands on what the terminal sent us already', async () => {
-    const { child, output } = startRunner([{ service: OBEDIENT }]);
+  it('treats two simultaneous signals as one, because npm forwards the terminal’s', async () => {
+    const { child, output } = startRunner([{ service: STOPPING }]);
     await until(() => output().includes('service up'));
     const exit = exitOf(child);
     child.kill('SIGINT');
     child.kill('SIGINT');
     expect(await exit).toBe(0);
-    expect(output()).toContain('ended');
+    expect(output()).toContain('stopped');
   });
 
-  it('kills everything when it is told a second time', async () => {
-    const { child, output } = startRunner([{ service: STUBBORN }]);
+  it('kills everything on a second signal', async () => {
+    const { child, output } = startRunner([{ service: IGNORING_SIGTERM }]);
     await until(() => output().includes('service up'));
     const exit = exitOf(child);
     child.kill('SIGINT');
-    await until(() => output().includes('Ending'));
+    await until(() => output().includes('Stopping'));
     const again = setInterval(() => child.kill('SIGINT'), 200);
     expect(await exit).toBe(1);
     clearInterval(again);
   });
 
-  it('names the one that does not get ready, with its last words, and ends the others', async () => {
-    const { child, output } = startRunner([{ service: OBEDIENT }], { ready: false });
+  it('reports a process that does not become ready with its last log lines, and stops the others', async () => {
+    const { child, output } = startRunner([{ service: STOPPING }], { ready: false });
     expect(await exitOf(child)).toBe(1);
-    expect(output()).toContain('service is not ready: it is shy');
-    expect(output()).toMatch(/is shy\n {4}.*up/);
+    expect(output()).toContain('service is not ready: a reason');
+    expect(output()).toMatch(/a reason\n {4}.*up/);
   });
 
-  it('ends everything in order when the npm that started it is killed', async () => {
+  it('stops everything in order when its parent npm is killed', async () => {
     const script = `
       import { spawn } from 'node:child_process';
       const env = { ...process.env, npm_lifecycle_event: 'start' };
-      spawn(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(runnerScript([{ service: OBEDIENT }], {}))}],
+      spawn(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(runnerScript([{ service: STOPPING }], {}))}],
         { env, stdio: 'ignore' });
       ${RUN_ON}
     `;
@@ -109,10 +109,10 @@ describe('Runner', () => {
     };
     await until(() => log().includes('up'));
     npm.kill('SIGKILL');
-    await until(() => log().includes('told'));
+    await until(() => log().includes('stopping'));
   });
 
-  it('gives up at once when a configuration is wrong', async () => {
+  it('stops at once on an invalid configuration', async () => {
     const wrong = "console.error('PORT: must be a number'); process.exit(78)";
     const { child, output } = startRunner([{ service: wrong }], { ready: false });
     expect(await exitOf(child)).toBe(1);

@@ -4,13 +4,13 @@ import { onceOrphaned } from './parent.mjs';
 import { ProcessLog, readable } from './process-log.mjs';
 import { SupervisedProcess, waitUntilReady } from './supervisor.mjs';
 
-/** npm hands the terminal's Ctrl-C on to us, who got it already; a person is slower than this. */
+/** Time within which a second signal is a duplicate: npm forwards the terminal's Ctrl-C, which this process also received. */
 const SAME_SIGNAL_MS = 500;
 const SHOWN_ALWAYS = ['warn', 'error', 'fatal'];
 
 /**
- * Starts groups of processes one after the other, shows what a person should know about them, and ends them in the
- * opposite order when we are told to end, however that happens.
+ * Starts groups of processes one after the other, prints their important log lines, and stops them in reverse order on a
+ * signal or when the parent ends.
  */
 export class Runner {
   /** @type {{ supervised: SupervisedProcess, log: ProcessLog }[][]} */ #groups = [];
@@ -30,7 +30,7 @@ export class Runner {
   }
 
   /**
-   * Starts a group and waits until it is ready. One that does not get ready ends everything.
+   * Starts a group and waits until it is ready. If one process does not become ready, everything is stopped.
    * @param {string} what
    * @param {readonly import('./supervisor.mjs').ProcessSpec[]} specs
    * @param {number} timeoutMs
@@ -59,7 +59,7 @@ export class Runner {
         this.#show(spec.name, line);
       },
       restarting: (reason, delayMs) => {
-        this.#report(spec.name, `ended (${reason}); it is started again in ${delayMs / 1000} s`);
+        this.#report(spec.name, `ended (${reason}); restarting in ${delayMs / 1000} s`);
       },
       hopeless: (reason) => {
         this.#report(spec.name, `cannot start (${reason})`);
@@ -77,7 +77,7 @@ export class Runner {
     say(`${dim(name)} ${level === 'plain' ? text : `${mark} ${text}`}`);
   }
 
-  /** Something is wrong with a process: what, and its last words. @param {string} name @param {string} what */
+  /** Reports a problem of a process, with the last lines of its log. @param {string} name @param {string} what */
   #report(name, what) {
     const log = this.#groups.flat().find(({ supervised }) => supervised.name === name)?.log;
     say(`${red('✗')} ${name} ${what}`);
@@ -91,17 +91,17 @@ export class Runner {
       process.on(signal, () => {
         if (!this.stopping) {
           firstMs = performance.now();
-          say(`\nEnding${signal === 'SIGINT' ? '; Ctrl-C again to end at once' : ''} …`);
+          say(`\nStopping${signal === 'SIGINT' ? '; Ctrl-C again to stop at once' : ''} …`);
           void this.#end(0);
         } else if (performance.now() - firstMs > SAME_SIGNAL_MS) {
           process.exit(1);
         }
       });
     }
-    // npm was killed. Started by hand, we may outlive the shell we came from.
+    // Stops when npm was killed. Without npm, the stack may outlive the shell.
     if (process.env['npm_lifecycle_event'] !== undefined) {
       onceOrphaned(() => {
-        if (!this.stopping) say('\nnpm has ended: ending …');
+        if (!this.stopping) say('\nnpm has ended; stopping …');
         void this.#end(0);
       });
     }
@@ -110,14 +110,14 @@ export class Runner {
     });
   }
 
-  /** The last started first: services, then what they stand on. @param {number} exitCode */
+  /** Stops the last group first: services before databases. @param {number} exitCode */
   async #end(exitCode) {
     if (this.stopping) return;
     this.#stop.abort();
     for (const group of this.#groups.toReversed()) {
       await Promise.all(group.map(({ supervised }) => supervised.stop()));
     }
-    if (exitCode === 0) step('ended');
+    if (exitCode === 0) step('stopped');
     process.exit(exitCode);
   }
 }

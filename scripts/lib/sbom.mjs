@@ -1,24 +1,22 @@
 /**
  * @typedef {{
  *   'bom-ref': string, name: string, version: string, purl?: string, hashes?: unknown[],
- *   externalReferences?: { type: string, url: string }[]
- * }} Component
+ *   externalReferences?: { type: string, url: string }[] }} Component
  * @typedef {{
  *   serialNumber?: string, metadata: { timestamp?: string, component: Component }, components: Component[],
- *   dependencies: { ref: string, dependsOn?: string[] }[]
- * }} Bom
+ *   dependencies: { ref: string, dependsOn?: string[] }[] }} Bom
  */
 
 /**
- * The same content gives the same document: no time of day, a serial number from the lock file's digest, everything sorted, and no address
- * of the registry that this machine happened to use.
+ * Makes the document reproducible: no time of day, a serial number from the lock file's digest, sorted content, and no registry
+ * address.
  * @param {Bom} bom as npm writes it
  * @param {string} digest SHA-256 of the lock file, hexadecimal
  * @returns {Bom}
  */
 export function deterministic(bom, digest) {
   const { timestamp: _, ...metadata } = bom.metadata;
-  // npm calls the root component by the folder it lies in; its reference has the package's name.
+  // npm names the root component after its folder; the reference has the package's name.
   const name = metadata.component['bom-ref'].replace(/@[^@]*$/, '');
   return {
     ...bom,
@@ -34,7 +32,7 @@ export function deterministic(bom, digest) {
 /**
  * @param {Bom} bom
  * @param {readonly { name: string, version: string }[]} wanted
- * @returns {string[]} what is missing, or said too much
+ * @returns {string[]} what is missing or superfluous
  */
 export function problemsOf(bom, wanted) {
   const there = new Set(bom.components.map(({ purl }) => purl));
@@ -48,7 +46,7 @@ export function problemsOf(bom, wanted) {
   );
   return [
     ...missing.map(({ name, version }) => `${name}@${version} is missing`),
-    ...dangling.map((ref) => `${ref} is depended on, and is no component`),
+    ...dangling.map((ref) => `${ref} is a dependency, but not a component`),
     ...unhashed.map(({ purl }) => `${purl} has no hash`),
   ];
 }

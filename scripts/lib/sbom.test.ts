@@ -22,7 +22,7 @@ const bom = (components = [component('b', '1.0.0'), component('@s/a', '2.0.0')])
 });
 
 describe('deterministic()', () => {
-  it('gives the same document for another order, time and folder', () => {
+  it('returns the same document for another order, time and folder', () => {
     const other = bom(bom().components.toReversed());
     other.metadata.timestamp = 'later';
     other.metadata.component.name = 'elsewhere';
@@ -30,7 +30,7 @@ describe('deterministic()', () => {
     expect(deterministic(other, 'ab'.repeat(32))).toEqual(deterministic(bom(), 'ab'.repeat(32)));
   });
 
-  it('names the root component by its package, and no registry', () => {
+  it('names the root component after its package, and omits the registry', () => {
     const result = deterministic(bom(), 'ab'.repeat(32));
     expect(result.metadata.component.name).toBe('humancast');
     expect(result.serialNumber).toBe('urn:uuid:abababab-abab-8bab-8bab-abababababab');
@@ -40,16 +40,16 @@ describe('deterministic()', () => {
 });
 
 describe('problemsOf()', () => {
-  it('finds nothing where every package is there, with its hash', () => {
+  it('returns nothing if every package is present with its hash', () => {
     expect(problemsOf(bom(), [{ name: '@s/a', version: '2.0.0' }])).toEqual([]);
   });
 
-  it('finds a package that is missing, a hash that is missing, and a dependency on what is not there', () => {
+  it('finds missing packages, missing hashes, and dependencies that are not components', () => {
     const broken = bom([{ ...component('b', '1.0.0'), hashes: [] }]);
     expect(problemsOf(broken, [{ name: '@s/a', version: '2.0.0' }])).toEqual([
       '@s/a@2.0.0 is missing',
-      '@s/a@2.0.0 is depended on, and is no component',
-      '@s/a@2.0.0 is depended on, and is no component',
+      '@s/a@2.0.0 is a dependency, but not a component',
+      '@s/a@2.0.0 is a dependency, but not a component',
       'pkg:npm/b@1.0.0 has no hash',
     ]);
   });

@@ -2,13 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Secrets of this machine's stack, each a file that only its owner can read. `api-keys` holds hashes: see api-key.mjs. */
+/** Secrets of this machine's stack, each in a file that only its owner can read. `api-keys` contains hashes, see api-key.mjs. */
 const SECRETS = /** @type {const} */ (['api-key', 'say-key', 'token-secret', 'turn-secret']);
 
 /**
- * Makes what is not there yet, and never changes what is.
+ * Creates missing secrets, and never changes existing ones.
  * @param {string} folder
- * @returns {{ files: Record<typeof SECRETS[number] | 'api-keys', string>, made: boolean }} their paths; whether any is new
+ * @returns {{ files: Record<typeof SECRETS[number] | 'api-keys', string>, made: boolean }} their paths, and whether any is new
  */
 export function ensureSecrets(folder) {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -20,14 +20,14 @@ export function ensureSecrets(folder) {
   );
   const files = { ...secrets, 'api-keys': join(folder, 'api-keys') };
   const isNew = !existsSync(files['api-keys']);
-  // The key of this machine's owner, and the demo producer's.
+  // The owner's key, and the demo producer's.
   if (isNew || missing.includes('api-key')) admitKey(files['api-keys'], 'owner', '*', files['api-key']);
   if (isNew || missing.includes('say-key')) admitKey(files['api-keys'], 'demo-producer', 'speak', files['say-key']);
   return { files, made: missing.length > 0 };
 }
 
 /**
- * Makes a key one of the API keys, in place of those of the same name.
+ * Adds a key to the API keys, replacing those of the same name.
  * @param {string} listFile @param {string} name @param {string} scopes @param {string} keyFile
  */
 function admitKey(listFile, name, scopes, keyFile) {
@@ -39,7 +39,7 @@ function admitKey(listFile, name, scopes, keyFile) {
   renameSync(`${listFile}.new`, listFile);
 }
 
-/** A file that nobody else can read, from its first byte on. @param {string} path @param {string} text */
+/** Writes a file that only its owner can read from the start. @param {string} path @param {string} text */
 export function writeSecret(path, text) {
   writeFileSync(path, text, { mode: 0o600 });
   chmodSync(path, 0o600);

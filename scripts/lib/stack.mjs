@@ -12,12 +12,12 @@ import { readSecret, writeSecret } from './secrets.mjs';
  * @typedef {import('./ports.mjs').PortUse} PortUse
  */
 
-/** Databases are on this machine only. */
+/** Address of the databases, on this machine only. */
 const LOOPBACK = '127.0.0.1';
-/** Longer than a service's own limit, so that the service's is the one that shows. */
+/** Added to a service's own limit, so that the service's applies first. */
 const STOP_MARGIN_MS = 2000;
 
-/** Every port that the stack listens on. @param {StartConfig} config @returns {PortUse[]} */
+/** Lists every port that the stack listens on. @param {StartConfig} config @returns {PortUse[]} */
 export function portsOf(config) {
   const { signaling, loader, sender } = config;
   /** @type {(variable: string, port: number, what: string, address?: string, protocol?: 'tcp' | 'udp') => PortUse} */
@@ -51,7 +51,7 @@ export function portsOf(config) {
   ];
 }
 
-/** What everything else stands on. @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec[]} */
+/** Specifies the databases and the relay, which everything else needs. @param {StartConfig} config @param {string} turnSecretFile @returns {ProcessSpec[]} */
 export function foundationSpecs(config, turnSecretFile) {
   const { stateDir, redisQueuePort, redisMediaPort, redisMediaMaxmemory } = config;
   return [
@@ -84,11 +84,11 @@ function coturnSpec(config, turnSecretFile) {
     `relay-ip=${mediaAddress}`,
     'no-tls',
     ...(isLoopback(mediaAddress) ? ['allow-loopback-peers'] : []),
-    // The media-senders are on this machine; nothing else of it or of its network can be reached through the relay.
+    // The relay reaches only the media-senders' address, and nothing else of this machine or its network.
     `allowed-peer-ip=${mediaAddress}`,
     `pidfile=${join(dir, 'turnserver.pid')}`,
     `userdb=${join(dir, 'turndb')}`,
-    // In a file and not on the command line, where everyone on the machine could read it.
+    // In a file, because command lines are visible to all users.
     `static-auth-secret=${env['TURN_SECRET'] ?? readSecret(turnSecretFile)}`,
   ];
   writeSecret(file, `${readFileSync(join(ROOT, 'infra/turn/turnserver.conf'), 'utf8')}\n${ours.join('\n')}\n`);
@@ -102,7 +102,7 @@ function coturnSpec(config, turnSecretFile) {
 }
 
 /**
- * signaling, segment-loader, as many media-senders as asked for, and the demo producer if that was not left out.
+ * Specifies signaling, segment-loader, the media-senders, and the demo producer unless disabled.
  * @param {StartConfig} config
  * @param {ReturnType<typeof import('./secrets.mjs').ensureSecrets>['files']} secrets
  * @returns {ProcessSpec[]}
@@ -142,7 +142,7 @@ export function serviceSpecs(config, secrets) {
 /** @param {StartConfig} config @param {NodeJS.ProcessEnv} env @param {string} keyFile @returns {ProcessSpec} */
 function demoProducerSpec({ signaling, loader, sayPort, sayMetricsPort }, env, keyFile) {
   const own = {
-    // Its own key, not the producers': it shows it, and asks signaling for it.
+    // The demo producer's own key, which it sends to the services and expects from signaling.
     HUMANCAST_API_KEY: '',
     HUMANCAST_API_KEY_FILE: keyFile,
     BIND_ADDRESS: LOOPBACK,
@@ -157,7 +157,7 @@ function demoProducerSpec({ signaling, loader, sayPort, sayMetricsPort }, env, k
 
 /**
  * @param {string} name
- * @param {string} folder of its package
+ * @param {string} folder of the package
  * @param {NodeJS.ProcessEnv} env
  * @param {{ metricsAddress: string, metricsPort: number, shutdownTimeoutMs: number }} settings
  * @returns {ProcessSpec}
@@ -175,12 +175,12 @@ function serviceSpec(name, folder, env, { metricsAddress, metricsPort, shutdownT
 }
 
 /**
- * Where media is served: to browsers through the machine's own address; programs on this machine may also use loopback.
+ * Addresses that serve media: the machine's own for browsers, and loopback for programs on this machine.
  * @param {StartConfig} config
  */
 const mediaAddresses = ({ mediaAddress }) => [...new Set([mediaAddress, LOOPBACK])];
 
-/** An address to reach a listener at: all interfaces means also this one. @param {string} bindAddress */
+/** Finds an address to reach a listener at; loopback if it listens on all interfaces. @param {string} bindAddress */
 export const reachable = (bindAddress) => (['0.0.0.0', '::'].includes(bindAddress) ? LOOPBACK : bindAddress);
 
 /** @param {StartConfig} config */

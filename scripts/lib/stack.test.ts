@@ -26,7 +26,7 @@ function configOf(demoProducer: boolean) {
 }
 
 describe('BIND_ADDRESS', () => {
-  it('opens signaling to other machines, and not the segment-loader', () => {
+  it('opens signaling to other machines, but not the segment-loader', () => {
     const specs = serviceSpecs(configOf(true), SECRETS);
     const addressOf = (name: string) => specs.find((spec) => spec.name === name)?.env?.['BIND_ADDRESS'];
     expect([addressOf('signaling'), addressOf('segment-loader')]).toEqual(['0.0.0.0', '127.0.0.1']);
@@ -35,8 +35,8 @@ describe('BIND_ADDRESS', () => {
   });
 });
 
-describe('media', () => {
-  it('is on an address of the machine that is not loopback, because Firefox refuses a TURN server there', () => {
+describe('media address', () => {
+  it('is not loopback if there is another, because Firefox rejects a TURN server on loopback', () => {
     const env = serviceSpecs(configOf(true), SECRETS).find(({ name }) => name === 'signaling')?.env;
     expect(env?.['TURN_URLS']).toBe('turn:192.0.2.7:3478?transport=udp,turn:192.0.2.7:3478?transport=tcp');
     expect(env?.['HOST_ADDRESSES']).toBe('192.0.2.7,127.0.0.1');
@@ -50,13 +50,9 @@ describe('media', () => {
   });
 
   it.each([
-    [
-      'the first IPv4 address that leads outside',
-      { lo: [own('127.0.0.1', true)], eth0: [own('10.0.0.5')] },
-      '10.0.0.5',
-    ],
+    ['the first external IPv4 address', { lo: [own('127.0.0.1', true)], eth0: [own('10.0.0.5')] }, '10.0.0.5'],
     ['no link-local one', { eth0: [own('169.254.1.2')], wlan0: [own('192.168.1.9')] }, '192.168.1.9'],
-    ['loopback where there is no other', { lo: [own('127.0.0.1', true)] }, '127.0.0.1'],
+    ['loopback if there is no other', { lo: [own('127.0.0.1', true)] }, '127.0.0.1'],
   ])('uses %s', (_, interfaces, address) => {
     expect(mediaAddress('', interfaces)).toBe(address);
     expect(mediaAddress('10.9.9.9', interfaces)).toBe('10.9.9.9');
@@ -67,8 +63,8 @@ function own(address: string, internal = false) {
   return { address, internal, family: 'IPv4', netmask: '255.255.255.0', mac: '', cidr: null } as const;
 }
 
-describe('the demo producer', () => {
-  it('is where signaling looks for it, finds the services, and is not for other machines', () => {
+describe('demo producer', () => {
+  it('matches signaling’s settings, finds the services, and is closed to other machines', () => {
     const specs = serviceSpecs(configOf(true), SECRETS);
     const envOf = (name: string) => specs.find((spec) => spec.name === name)?.env;
     expect(envOf('signaling')?.['SAY_URL']).toBe('http://127.0.0.1:8082');
@@ -82,7 +78,7 @@ describe('the demo producer', () => {
     expect(portsOf(configOf(true)).map(({ variable }) => variable)).toEqual(expect.arrayContaining(['SAY_PORT']));
   });
 
-  it('can be left out', () => {
+  it('is absent with --no-demo-producer', () => {
     const specs = serviceSpecs(configOf(false), SECRETS);
     expect(specs.map(({ name }) => name)).toEqual(['signaling', 'segment-loader', 'media-sender']);
     expect(specs.every(({ env }) => env?.['SAY_URL'] === undefined)).toBe(true);

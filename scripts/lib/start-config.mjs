@@ -6,7 +6,7 @@ import { ROOT } from './run.mjs';
 /** @typedef {typeof import('@humancast/shared')} Shared */
 
 /**
- * Settings of `npm start` beside the services' own. A function, because the builder is there only once packages/shared is
+ * Settings of `npm start` in addition to the services'. A function, because the builder exists only once packages/shared is
  * built.
  * @param {Shared['setting']} setting
  */
@@ -17,9 +17,13 @@ export const startSettings = (setting) => ({
     '',
     "Address of this machine that coturn and media use; empty: its first one. With 127.0.0.1 Firefox can't play",
   ),
-  redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of the Redis of sessions and jobs'),
-  redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of the Redis of frames and PCM'),
-  redisMediaMaxmemory: setting.string('REDIS_MEDIA_MAXMEMORY', '1gb', 'Memory ceiling of that one, in its own terms'),
+  redisQueuePort: setting.int('REDIS_QUEUE_PORT', [1, 65_535], 6390, 'Port of redis-queue, with sessions and jobs'),
+  redisMediaPort: setting.int('REDIS_MEDIA_PORT', [1, 65_535], 6391, 'Port of redis-media, with frames and PCM'),
+  redisMediaMaxmemory: setting.string(
+    'REDIS_MEDIA_MAXMEMORY',
+    '1gb',
+    'Memory limit of redis-media, as in its configuration',
+  ),
   loaderBindAddress: setting.string(
     'LOADER_BIND_ADDRESS',
     '127.0.0.1',
@@ -27,18 +31,23 @@ export const startSettings = (setting) => ({
   ),
   sayPort: setting.int('SAY_PORT', [1, 65_535], 8082, 'Port of the demo producer, for signaling'),
   sayMetricsPort: setting.int('SAY_METRICS_PORT', [1, 65_535], 9104, "Port of the demo producer's metrics"),
-  stateDir: setting.string('HUMANCAST_DIR', '.humancast', 'Folder of secrets, logs and the database of jobs'),
-  startTimeoutMs: setting.int('START_TIMEOUT_MS', [1000, 600_000], 60_000, 'Milliseconds in which all must be ready'),
+  stateDir: setting.string('HUMANCAST_DIR', '.humancast', 'Folder of secrets, logs and the job database'),
+  startTimeoutMs: setting.int(
+    'START_TIMEOUT_MS',
+    [1000, 600_000],
+    60_000,
+    'Milliseconds within which everything must be ready',
+  ),
 });
 
-/** The services' own settings that `npm start` has another default for: it is for one machine, and for trying out. */
+/** Services' settings with another default in `npm start`, which is for one machine and for trying out. */
 export const START_DEFAULTS = { BIND_ADDRESS: '127.0.0.1', PUBLIC_DEMO: 'true', MEDIA_DIR: 'media' };
 
 /**
- * Reads and checks all settings, the services' too: better now than in a log file.
+ * Reads and checks all settings, including the services', so that errors appear on the terminal.
  * @param {NodeJS.ProcessEnv} given
  * @param {{ senders: number, demoProducer: boolean }} options
- * @throws Stop naming every variable that is wrong
+ * @throws Stop naming every invalid variable
  */
 export async function readStartConfig(given, { senders, demoProducer }) {
   const { loadConfig, setting, ConfigError, serviceSettings, demoModeOf } = await importConfig();
@@ -46,14 +55,14 @@ export async function readStartConfig(given, { senders, demoProducer }) {
   const env = { ...START_DEFAULTS, ...withoutEmpty(given) };
   try {
     const own = loadConfig(startSettings(setting), env);
-    // Secrets are made only after everything else has proved right.
+    // Placeholders; secrets are created only after everything else was checked.
     const stateDir = resolve(ROOT, own.stateDir);
     env['ARCHIVE_DIR'] ??= join(stateDir, 'archive');
     const signaling = loadConfig(serviceSettings.signaling, { TOKEN_SECRET: 'not-made-yet-but-will-be', ...env });
-    // Who opens the page to others has not opened the producers' door with it.
+    // Opening the page to other machines does not open the producers' API.
     const loader = loadConfig(serviceSettings['segment-loader'], { ...env, BIND_ADDRESS: own.loaderBindAddress });
     const sender = loadConfig(serviceSettings['media-sender'], env);
-    // Who has a producer of typed text already does not need ours.
+    // Another producer of typed text replaces the demo producer.
     const withDemoProducer = demoProducer && signaling.sayUrl === '';
     const demo = demoModeOf(signaling);
     const address = mediaAddress(own.mediaAddress);
@@ -77,7 +86,7 @@ export async function readStartConfig(given, { senders, demoProducer }) {
 
 /** @typedef {Awaited<ReturnType<typeof readStartConfig>>} StartConfig */
 
-/** Out of the build, and only what needs nothing but zod: these scripts may run on an older Node than the services. */
+/** Imports built modules that need only zod, because these scripts may run on an older Node.js than the services. */
 export async function importConfig() {
   const folder = join(ROOT, 'packages/shared/dist/config');
   /** @type {Pick<Shared, 'loadConfig' | 'setting' | 'ConfigError'>} */
@@ -89,7 +98,7 @@ export async function importConfig() {
   return { ...define, ...settings, ...demo };
 }
 
-/** An empty variable means the default, as it does for the services. @param {NodeJS.ProcessEnv} env */
+/** Removes empty variables, which mean the default, as in the services. @param {NodeJS.ProcessEnv} env */
 function withoutEmpty(env) {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 }

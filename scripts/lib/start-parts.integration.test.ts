@@ -17,8 +17,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-describe('ensureSecrets', () => {
-  it('makes secrets that only their owner can read, and keeps them', () => {
+describe('ensureSecrets()', () => {
+  it('creates secrets that only their owner can read, and keeps existing ones', () => {
     const path = join(folder, 'state');
     const first = ensureSecrets(path);
     expect(first.made).toBe(true);
@@ -35,15 +35,15 @@ describe('ensureSecrets', () => {
   });
 });
 
-describe('claimFolder', () => {
-  it('finds nobody in a folder that was left by a process that is gone, or whose id another program has now', () => {
+describe('claimFolder()', () => {
+  it('succeeds if the last holder has ended, or another program has its process id', () => {
     writeFileSync(join(folder, 'running.pid'), '4194304\n');
     expect(claimFolder(folder)).toBeUndefined();
     writeFileSync(join(folder, 'running.pid'), '1\n');
     expect(claimFolder(folder)).toBeUndefined();
   });
 
-  it('names the process that has it', async () => {
+  it('returns the process that holds the folder', async () => {
     const script = join(folder, 'start.mjs');
     writeFileSync(script, "console.log('here'); setInterval(() => {}, 1000);");
     const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -55,7 +55,7 @@ describe('claimFolder', () => {
   });
 });
 
-describe('portProblems', () => {
+describe('portProblems()', () => {
   const use = (port: number, what = 'signaling') => ({
     variable: 'SIGNALING_PORT',
     port,
@@ -64,7 +64,7 @@ describe('portProblems', () => {
     what,
   });
 
-  it('names a port that is taken, and the variable to change', async () => {
+  it('names a port in use, and the variable to change', async () => {
     const server: Server = createServer();
     const port = await new Promise<number>((resolve) => {
       server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
@@ -75,16 +75,16 @@ describe('portProblems', () => {
     expect(problem).toContain('SIGNALING_PORT');
   });
 
-  it('finds nothing wrong with free ports', async () => {
+  it('returns nothing for free ports', async () => {
     expect(await portProblems([use(await freePort())])).toEqual([]);
   });
 
-  it('refuses a port that cannot be: the services may choose one themselves, but then nobody knows it', async () => {
+  it('rejects port 0 and others outside 1 to 65535', async () => {
     expect(await portProblems([use(0)])).toEqual([expect.stringContaining('SIGNALING_PORT')]);
     expect(await portProblems([use(65_536)])).toEqual([expect.stringContaining('SIGNALING_PORT')]);
   });
 
-  it('notices a port that is wanted twice', async () => {
+  it('names a port that is configured twice', async () => {
     const port = await freePort();
     const [problem] = await portProblems([use(port), use(port, 'segment-loader')]);
     expect(problem).toContain('signaling and for segment-loader');
@@ -92,7 +92,7 @@ describe('portProblems', () => {
 });
 
 describe('ProcessLog', () => {
-  it('begins anew and keeps the one before', () => {
+  it('rotates the file at each start', () => {
     const path = join(folder, 'logs', 'a.log');
     new ProcessLog(path).write('before');
     const log = new ProcessLog(path);
@@ -102,7 +102,7 @@ describe('ProcessLog', () => {
     expect(log.tail).toEqual(['now']);
   });
 
-  it('never holds more than two files, however much is written', () => {
+  it('keeps at most two files of bounded size', () => {
     const path = join(folder, 'a.log');
     const log = new ProcessLog(path);
     const line = 'x'.repeat(1_000_000);
@@ -112,8 +112,8 @@ describe('ProcessLog', () => {
   });
 });
 
-describe('eachLine', () => {
-  it('joins what arrived in pieces, also in the middle of a letter', async () => {
+describe('eachLine()', () => {
+  it('joins chunks, also within a multi-byte character', async () => {
     const stream = new PassThrough();
     const lines: string[] = [];
     eachLine(stream, (line) => lines.push(line));
@@ -125,13 +125,13 @@ describe('eachLine', () => {
   });
 });
 
-describe('readable', () => {
-  it('shows what a person needs of a service log line', () => {
+describe('readable()', () => {
+  it('formats a service’s log line', () => {
     const line = JSON.stringify({ level: 'warn', msg: 'load failed', err: { message: 'no picture' }, file: 'a b.mp4' });
     expect(readable(line)).toEqual({ level: 'warn', text: 'load failed (no picture) file=a b.mp4' });
   });
 
-  it('leaves other lines alone', () => {
+  it('returns other lines unchanged', () => {
     expect(readable('{not json')).toEqual({ level: 'plain', text: '{not json' });
   });
 });

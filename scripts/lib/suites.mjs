@@ -18,10 +18,10 @@ export const SUITES = [
     run: lint,
   },
   { name: 'types', doc: 'the build, and a strict type check of tests, scripts and benchmarks', run: types },
-  { name: 'unit', doc: 'logic alone: no programs are started', run: () => vitest('unit') },
+  { name: 'unit', doc: 'logic only; starts no programs', run: () => vitest('unit') },
   { name: 'integration', doc: 'with real servers and codecs, beside the code', run: () => vitest('integration') },
   { name: 'browser', doc: 'in a real browser, beside the code', run: () => vitest('browser') },
-  { name: 'e2e', doc: 'the whole stack, in a real browser where that matters (tests/)', run: () => vitest('e2e') },
+  { name: 'e2e', doc: 'the whole stack, with real browsers (tests/)', run: () => vitest('e2e') },
   {
     name: 'containers',
     doc: 'docker compose in real containers; needs root or a Docker engine',
@@ -29,10 +29,10 @@ export const SUITES = [
   },
   {
     name: 'deps',
-    doc: 'audit of the dependencies (offline where it must be, and says so), bill of materials',
+    doc: 'audit of the dependencies (offline if necessary), bill of materials',
     run: dependencies,
   },
-  { name: 'docs', doc: 'generated pages are up to date, links lead somewhere', run: docs },
+  { name: 'docs', doc: 'generated pages are up to date, links have targets', run: docs },
 ];
 
 function lint() {
@@ -52,7 +52,7 @@ function types() {
   });
 }
 
-/** Every script in scripts/docs makes a page, or with `--check` says that it is out of date. */
+/** Runs every script in scripts/docs with `--check`, which fails if its page is out of date. */
 async function docs() {
   const built = await buildServices();
   const scripts = readdirSync(join(ROOT, 'scripts/docs')).filter((name) => name.endsWith('.mjs'));
@@ -70,9 +70,9 @@ function dependencies() {
 }
 
 /**
- * Each check counts as one test; what a failed one said is shown.
+ * Counts each check as one test, and prints the output of failed ones.
  * @param {Record<string, () => Promise<{ code: number, output: string }>>} list
- * @param {{ detailed?: boolean }} [options] whether to show what a passed one said last
+ * @param {{ detailed?: boolean }} [options] whether to print the last line of passed ones
  * @returns {Promise<Counts>}
  */
 async function checks(list, { detailed = false } = {}) {
@@ -116,8 +116,8 @@ function readReport(path) {
  */
 
 /**
- * Everything that did not pass has failed: also what was skipped, a file that could not be loaded, and an error outside
- * of any test, which shows in the exit code only.
+ * Counts everything that did not pass as failed: skipped tests, files that could not be loaded, and errors outside of
+ * any test, which only the exit code shows.
  * @param {VitestReport} report
  * @param {number} exitCode
  * @returns {Counts}
@@ -132,7 +132,7 @@ export function countTests({ testResults }, exitCode) {
   return counts;
 }
 
-/** What neither passed nor failed, which vitest does not complain about, but we do. @param {VitestReport} report */
+/** @returns skipped tests, which vitest does not report as failures. @param {VitestReport} report */
 function unfinished({ testResults }) {
   return testResults
     .flatMap((file) => file.assertionResults)

@@ -7,8 +7,8 @@ const file = (status: string, ...statuses: string[]) => ({
   assertionResults: statuses.map((of, i) => ({ status: of, fullName: `test ${i}` })),
 });
 
-describe('countTests', () => {
-  it('adds up the tests of all files', () => {
+describe('countTests()', () => {
+  it('adds the tests of all files', () => {
     const report = { testResults: [file('passed', 'passed', 'passed'), file('failed', 'passed', 'failed')] };
     expect(countTests(report, 1)).toEqual({ passed: 3, failed: 1 });
   });
@@ -27,7 +27,7 @@ describe('countTests', () => {
     });
   });
 
-  it('counts an error outside of any test, which only the exit code tells', () => {
+  it('counts an error outside of any test, which only the exit code shows', () => {
     expect(countTests({ testResults: [file('passed', 'passed')] }, 1)).toEqual({ passed: 1, failed: 1 });
   });
 });

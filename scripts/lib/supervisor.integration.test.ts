@@ -40,21 +40,21 @@ function isAlive(pid: number): boolean {
 const RUN_ON = "setInterval(() => {}, 1000); console.log('ready');";
 
 describe('SupervisedProcess', () => {
-  it('is started again when it ends by itself, and says why', async () => {
+  it('restarts a process that ended, and reports the reason', async () => {
     const { supervised, seen } = supervise("console.log('run'); process.exit(3)");
     await until(() => seen.lines.length >= 2);
     expect(seen.restarts[0]).toBe('exit code 3');
     await supervised.stop();
   });
 
-  it('is not started again when its configuration is wrong', async () => {
+  it('does not restart a process with an invalid configuration', async () => {
     const { supervised, seen } = supervise(`process.exit(${EXIT_CONFIG})`);
     await until(() => seen.hopeless.length === 1);
     expect(seen.restarts).toEqual([]);
-    expect(await supervised.probe()).toBe('it is not running');
+    expect(await supervised.probe()).toBe('not running');
   });
 
-  it('may finish what it owes when it is told to end', async () => {
+  it('lets the process finish on SIGTERM', async () => {
     const { supervised, seen } = supervise(
       `process.on('SIGTERM', () => setTimeout(() => { console.log('finished'); process.exit(0) }, 50)); ${RUN_ON}`,
     );
@@ -64,7 +64,7 @@ describe('SupervisedProcess', () => {
     expect(seen.restarts).toEqual([]);
   });
 
-  it('is killed when it does not end in time', async () => {
+  it('kills a process that does not end in time', async () => {
     const { supervised, seen } = supervise(`process.on('SIGTERM', () => {}); ${RUN_ON}`, { stopTimeoutMs: 50 });
     await until(() => seen.lines.includes('ready'));
     const pid = supervised.pid ?? 0;
@@ -73,7 +73,7 @@ describe('SupervisedProcess', () => {
     await until(() => !isAlive(pid));
   });
 
-  it('leaves nothing behind that it started itself', async () => {
+  it('kills the children of the process, too', async () => {
     const child = JSON.stringify(RUN_ON);
     const { supervised, seen } = supervise(
       `const child = require('node:child_process').spawn(process.execPath, ['-e', ${child}]); console.log(child.pid); ${RUN_ON}`,
@@ -85,7 +85,7 @@ describe('SupervisedProcess', () => {
     await until(() => !isAlive(grandchild));
   });
 
-  it('ends when a program cannot be started, and tries again', async () => {
+  it('retries a program that cannot be started', async () => {
     const restarts: string[] = [];
     const supervised = new SupervisedProcess(
       { name: 'it', command: '/nowhere/program', args: [], stopTimeoutMs: 100, probe: async () => undefined },
@@ -98,14 +98,14 @@ describe('SupervisedProcess', () => {
   });
 });
 
-describe('waitUntilReady', () => {
-  it('waits for all of them', async () => {
+describe('waitUntilReady()', () => {
+  it('waits for all processes', async () => {
     const { supervised } = supervise(RUN_ON);
     const signal = new AbortController().signal;
     expect(await waitUntilReady([supervised], { timeoutMs: 20_000, signal })).toEqual([]);
   });
 
-  it('says which is not ready in time, and why', async () => {
+  it('returns the processes that are not ready in time, with the reason', async () => {
     const { supervised } = supervise('setInterval(() => {}, 1000)');
     const signal = new AbortController().signal;
     const waiting = await waitUntilReady([supervised], { timeoutMs: 0, signal });

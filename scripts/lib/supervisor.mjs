@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eachLine } from './process-log.mjs';
 import { findProgram } from './run.mjs';
 
-/** EX_CONFIG (sysexits.h): the configuration is wrong, so that starting again would not help. */
+/** EX_CONFIG (sysexits.h): the configuration is invalid, so a restart would not help. */
 export const EXIT_CONFIG = 78;
 const RESTART_FIRST_MS = 500;
 const RESTART_LIMIT_MS = 15_000;
-/** A process that ran this long was well; its next restart comes quickly again. */
+/** Run time after which the restart delay starts over. */
 const HEALTHY_MS = 30_000;
 
 /**
@@ -17,8 +17,8 @@ const HEALTHY_MS = 30_000;
  * @property {readonly string[]} args
  * @property {NodeJS.ProcessEnv} [env]
  * @property {string} [cwd]
- * @property {number} stopTimeoutMs after which it is killed
- * @property {() => Promise<string | undefined>} probe `undefined` when it can serve, else the reason why not
+ * @property {number} stopTimeoutMs time until it is killed
+ * @property {() => Promise<string | undefined>} probe `undefined` if ready, else the reason
  *
  * @typedef {object} ProcessEvents
  * @property {(line: string) => void} line
@@ -27,8 +27,8 @@ const HEALTHY_MS = 30_000;
  */
 
 /**
- * A process that is started again when it ends, a little later each time, until it is told to stop. It leads a process
- * group of its own: the terminal's Ctrl-C reaches only us, who know the order, and nothing it started outlives it.
+ * A process that is restarted with growing delays until it is stopped. It leads a process group, so that the terminal's
+ * Ctrl-C reaches only the supervisor, which knows the order, and no child outlives it.
  */
 export class SupervisedProcess {
   /** @type {ProcessSpec} */ #spec;
@@ -66,13 +66,13 @@ export class SupervisedProcess {
     child.once('exit', (code, signal) => this.#ended(child, signal ? `got ${signal}` : `exit code ${code}`, code));
   }
 
-  /** @returns {Promise<string | undefined>} `undefined` when it can serve, else the reason why not */
+  /** @returns {Promise<string | undefined>} `undefined` if ready, else the reason */
   async probe() {
-    if (!this.#child) return 'it is not running';
+    if (!this.#child) return 'not running';
     return this.#spec.probe();
   }
 
-  /** Asks it to end, waits, and kills what is still there. May be called twice. */
+  /** Sends SIGTERM, waits, and kills the group. May be called twice. */
   async stop() {
     this.#stopped = true;
     clearTimeout(this.#restart);
@@ -86,7 +86,7 @@ export class SupervisedProcess {
     this.kill();
   }
 
-  /** Ends it and all it started, at once. */
+  /** Kills the process and its children at once. */
   kill() {
     this.#stopped = true;
     clearTimeout(this.#restart);
@@ -112,20 +112,20 @@ export class SupervisedProcess {
   }
 }
 
-/** @param {number | undefined} pid the group's leader, which may be gone already */
+/** @param {number | undefined} pid the group's leader, which may have ended */
 function killGroup(pid) {
   if (pid === undefined) return;
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 
 const setpriv = findProgram('setpriv');
 
 /**
- * The kernel ends the process when we are killed with no chance to say anything (prctl(2), PR_SET_PDEATHSIG).
+ * Makes the kernel end the process when this one is killed (prctl(2), PR_SET_PDEATHSIG).
  * @param {string} command
  * @param {readonly string[]} args
  * @returns {[string, ...string[]]}
@@ -135,10 +135,10 @@ function dyingWithUs(command, args) {
 }
 
 /**
- * Waits until all can serve.
+ * Waits until all are ready.
  * @param {readonly SupervisedProcess[]} processes
  * @param {{ timeoutMs: number, signal: AbortSignal }} options
- * @returns {Promise<{ supervised: SupervisedProcess, reason: string }[]>} those that can't, when the time is up
+ * @returns {Promise<{ supervised: SupervisedProcess, reason: string }[]>} those that are not ready in time
  */
 export async function waitUntilReady(processes, { timeoutMs, signal }) {
   const deadline = performance.now() + timeoutMs;
