@@ -2,7 +2,7 @@
  * Bad networks: what a viewer in headless Chromium sees and hears through the impairment relay, on the whole stack as built,
  * beside a page of the same Chromium that sends the same kind of video with libwebrtc through the same impairments.
  *
- *     npm run build && npm run bench:network [-- --only TEXT] [--seed N] [--json FILE] [--humancast-only]
+ *     npm run build && npm run bench:network [-- --only TEXT] [--seed N] [--json FILE] [--plots DIR] [--humancast-only]
  *
  * Frozen: the time in gaps between two frames on the screen of more than 183 ms, less a frame's time. Concealed: the share of
  * the audio that the browser made up, silence left out. Skew: the median over the last third; positive: video is late.
@@ -24,8 +24,10 @@ import {
 import type { Page } from 'playwright-core';
 import { describeMachine, machineLines } from './lib/machine.ts';
 import { servePages } from './lib/page-server.ts';
+import { readSum } from './lib/prometheus.ts';
 import { openScene, temporaryFolder } from './lib/scene.ts';
 import { percentile } from './lib/stats.ts';
+import { drawNetworkPlot, type Estimate } from './network/plot.ts';
 import { PROFILES, type Profile } from './network/profiles.ts';
 import type { Run } from './network/viewer.ts';
 
@@ -37,6 +39,7 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string' },
+    plots: { type: 'string' },
     'humancast-only': { type: 'boolean', default: false },
   },
 });
@@ -70,6 +73,7 @@ async function measure(cleanup: Cleanup) {
   const chromium = await launchChromium({ handleSignals: false });
   cleanup.add(() => chromium.close());
   const iceServer = stack.turn.iceServer();
+  const metricsUrl = stack.processes.find(({ name }) => name === 'media-sender')?.metricsUrl ?? '';
   const all: { profile: Profile; humancast: Seen; libwebrtc: Seen | undefined; run: Run }[] = [];
   for (const profile of profiles) {
     const transport: keyof typeof relays = profile.transport ?? 'udp';
@@ -88,13 +92,22 @@ async function measure(cleanup: Cleanup) {
       await page.waitForFunction(() => 'networkBench' in globalThis);
       return page;
     };
-    const run = await observe(await open(), relay, profile, watch);
+    const estimates = watchEstimate(metricsUrl);
+    const run = await observe(await open(), relay, profile, watch, estimates.begin);
+    estimates.stop();
+    const other = values['humancast-only'] ? undefined : await observe(await open(), relay, profile, exchange);
     const humancast = seen(run, profile);
-    const libwebrtc = values['humancast-only']
-      ? undefined
-      : seen(await observe(await open(), relay, profile, exchange), profile);
+    const libwebrtc = other && seen(other, profile);
     print(profile, humancast, libwebrtc);
     all.push({ profile, humancast, libwebrtc, run });
+    if (values.plots !== undefined && profile.plot !== undefined) {
+      const sides = [
+        { name: 'humancast', run, freezes: freezesOf(run, profile), estimates: estimates.seen },
+        ...(other ? [{ name: 'libwebrtc', run: other, freezes: freezesOf(other, profile) }] : []),
+      ];
+      const file = join(values.plots, `network-${profile.plot}.png`);
+      await drawNetworkPlot(chromium.context, file, profile, sides, machineLines(machine).join(' · '));
+    }
   }
   return all;
 }
@@ -105,23 +118,56 @@ async function observe(
   relay: ImpairmentRelay,
   { line, seconds }: Profile,
   start: (page: Page) => Promise<void>,
+  begun = () => {},
 ): Promise<Run> {
   // The first phase is there from the start; the times of the others count from the first video.
   relay.restart(line.split(';')[0]);
   await start(page);
   relay.restart(line);
+  begun();
   await sleep(seconds * 1000);
   const run = await page.evaluate(() => networkBench.finish());
   await page.close();
   return run;
 }
 
-function seen({ framesMs, samples, connections }: Run, { from, seconds }: Profile): Seen {
+/** A media-sender tells its estimates as a histogram, once a second for each viewer; here there is one viewer. */
+function watchEstimate(metricsUrl: string) {
+  const seen: Estimate[] = [];
+  let beganAt = performance.now();
+  let before = { sum: 0, count: 0 };
+  const timer = setInterval(() => {
+    void readSum(metricsUrl, 'humancast_sender_estimate_bits_per_second').then((now) => {
+      const count = now.count - before.count;
+      if (count > 0) seen.push({ atMs: performance.now() - beganAt, bps: (now.sum - before.sum) / count });
+      before = now;
+    });
+  }, 1000);
+  return {
+    seen,
+    begin: () => {
+      seen.length = 0;
+      beganAt = performance.now();
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** Each longer than FREEZE_MS, without the frame that was due. */
+function freezesOf({ framesMs }: Run, { from, seconds }: Profile): [fromMs: number, untilMs: number][] {
   const [fromMs, untilMs] = [from * 1000, seconds * 1000];
-  const inside = framesMs.filter((ms) => ms >= fromMs && ms < untilMs);
-  const edges = [fromMs, ...inside, untilMs];
-  const gaps = edges.slice(1).map((ms, i) => ms - (edges[i] ?? ms));
-  const frozenMs = gaps.reduce((sum, gap) => sum + (gap > FREEZE_MS ? gap - FRAME_MS : 0), 0);
+  const edges = [fromMs, ...framesMs.filter((ms) => ms >= fromMs && ms < untilMs), untilMs];
+  return edges.slice(1).flatMap((ms, i) => {
+    const before = edges[i] ?? ms;
+    return ms - before > FREEZE_MS ? [[before + FRAME_MS, ms] as [number, number]] : [];
+  });
+}
+
+function seen(run: Run, profile: Profile): Seen {
+  const { framesMs, samples, connections } = run;
+  const { from, seconds } = profile;
+  const fromMs = from * 1000;
+  const frozenMs = freezesOf(run, profile).reduce((sum, [began, ended]) => sum + (ended - began), 0);
   const counted = samples.filter(({ atMs }) => atMs >= fromMs);
   const [first, last] = [counted[0], counted.at(-1)];
   const heard = (last?.audioSamples ?? 0) - (first?.audioSamples ?? 0);
@@ -132,7 +178,7 @@ function seen({ framesMs, samples, connections }: Run, { from, seconds }: Profil
   return {
     frozenSeconds: frozenMs / 1000,
     concealedPercent: heard > 0 ? (100 * concealed) / heard : 100,
-    framesPerSecond: inside.length / (seconds - from),
+    framesPerSecond: framesMs.filter((ms) => ms >= fromMs && ms < seconds * 1000).length / (seconds - from),
     skewMs: skews.length > 0 ? percentile(skews, 0.5) : undefined,
     heights: [...new Set(counted.map(({ height }) => height))],
     connections,

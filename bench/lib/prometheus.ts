@@ -3,14 +3,28 @@ export type Buckets = ReadonlyMap<number, number>;
 
 /** Reads the histogram with this label from a `/metrics` page (Prometheus text format). */
 export async function readHistogram(metricsUrl: string, name: string, label: string): Promise<Buckets> {
-  const text = await (await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(5000) })).text();
   const buckets = new Map<number, number>();
-  for (const line of text.split('\n')) {
+  for (const line of await readLines(metricsUrl)) {
     if (!line.startsWith(`${name}_bucket{`) || !line.includes(label)) continue;
     const bound = /le="([^"]+)"/.exec(line)?.[1] ?? '';
     buckets.set(bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound), Number(line.slice(line.lastIndexOf(' '))));
   }
   return buckets;
+}
+
+/** Reads the sum and the count of a histogram that has one series. */
+export async function readSum(metricsUrl: string, name: string): Promise<{ sum: number; count: number }> {
+  const lines = await readLines(metricsUrl);
+  const numberOf = (suffix: string) => {
+    const line = lines.find((one) => one.startsWith(`${name}_${suffix}{`)) ?? '';
+    return Number(line.slice(line.lastIndexOf(' ')));
+  };
+  return { sum: numberOf('sum'), count: numberOf('count') };
+}
+
+async function readLines(metricsUrl: string): Promise<string[]> {
+  const answer = await fetch(`${metricsUrl}/metrics`, { signal: AbortSignal.timeout(5000) });
+  return (await answer.text()).split('\n');
 }
 
 /** @returns the counts between two readings. */

@@ -2,10 +2,9 @@
  * Draws the plot of the documentation: flash against beep over time, of humancast and the design for comparison, and their
  * distributions.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { BrowserContext } from 'playwright-core';
 import { median } from '../lib/stats.ts';
+import { COLORS, drawing, INK, line, screenshot, text } from '../lib/svg.ts';
 import type { Pair } from './pairs.ts';
 
 export interface Series {
@@ -13,14 +12,10 @@ export interface Series {
   readonly pairs: readonly Pair[];
 }
 
-/** Pixels per unit, for a sharp PNG on high-density screens. */
-const SCALE = 2;
 const WIDTH = 1200;
 const HEIGHT = 470;
 const PLOT = { left: 70, top: 104, right: 850, bottom: 400 };
 const BARS = { left: 905, right: 1165 };
-const COLORS = ['#1668c7', '#d9730d', '#6e7781'];
-const INK = { strong: '#1f2328', soft: '#59636e', line: '#d8dee4' };
 const SETTLE_S = 10;
 const MIN_RANGE_MS = 60;
 
@@ -37,15 +32,7 @@ export async function drawPlot(
   all: readonly Series[],
   caption: string,
 ): Promise<void> {
-  const page = await context.newPage();
-  try {
-    await page.setViewportSize({ width: SCALE * WIDTH, height: SCALE * HEIGHT });
-    await page.setContent(`<style>body{margin:0}svg{display:block}</style>${svg(all, caption)}`);
-    await mkdir(dirname(path), { recursive: true });
-    await page.locator('svg').screenshot({ path });
-  } finally {
-    await page.close();
-  }
+  await screenshot(context, path, drawing({ width: WIDTH, height: HEIGHT }, parts(all, caption)));
 }
 
 /** Centers each series on its median: the constant audio output delay is not the stream's. */
@@ -56,14 +43,14 @@ function around({ name, pairs }: Series, i: number): Dots {
   return { name, color: COLORS[i % COLORS.length] ?? INK.strong, dots };
 }
 
-function svg(all: readonly Series[], caption: string): string {
+function parts(all: readonly Series[], caption: string): string[] {
   const series = all.map(around);
   const everything = series.flatMap(({ dots }) => dots);
   const lastS = Math.max(SETTLE_S, ...everything.map(({ s }) => s));
   const rangeMs = Math.max(MIN_RANGE_MS, Math.ceil(Math.max(...everything.map(({ ms }) => Math.abs(ms))) / 20) * 20);
   const x = (s: number) => PLOT.left + (s / lastS) * (PLOT.right - PLOT.left);
   const y = (ms: number) => (PLOT.top + PLOT.bottom) / 2 - (ms / rangeMs) * ((PLOT.bottom - PLOT.top) / 2);
-  const parts = [
+  return [
     text(PLOT.left, 36, 'Video minus audio, as a browser presents them', { size: 21, weight: 600 }),
     text(PLOT.left, 60, 'flash minus beep, once a second, through TURN, each around its median; ms', { soft: true }),
     legend(series),
@@ -75,9 +62,6 @@ function svg(all: readonly Series[], caption: string): string {
     ...histograms(series, y, rangeMs),
     text(PLOT.left, HEIGHT - 14, caption, { soft: true, size: 12 }),
   ];
-  const font = "font-family=\"Inter, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif\"";
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${SCALE * WIDTH}" height="${SCALE * HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" ${font}>
-<rect width="100%" height="100%" fill="#fff"/>${parts.join('\n')}</svg>`;
 }
 
 function legend(series: readonly Dots[]): string {
@@ -147,20 +131,4 @@ function shares(dots: Dots['dots'], bin: number): Map<number, number> {
     bins.set(at, (bins.get(at) ?? 0) + 1 / settled.length);
   }
   return bins;
-}
-
-function line(x1: number, y1: number, x2: number, y2: number, color: string): string {
-  return `<line x1="${x1}" y1="${y1.toFixed(1)}" x2="${x2}" y2="${y2.toFixed(1)}" stroke="${color}"/>`;
-}
-
-function text(
-  x: number,
-  y: number,
-  content: string,
-  style: { size?: number; weight?: number; soft?: boolean; anchor?: 'start' | 'middle' | 'end' } = {},
-): string {
-  const { size = 14, weight = 400, soft = false, anchor = 'start' } = style;
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  const look = `font-size="${size}" font-weight="${weight}" text-anchor="${anchor}" fill="${soft ? INK.soft : INK.strong}"`;
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${look}>${escaped}</text>`;
 }
