@@ -41,6 +41,10 @@ const FINE_SPREAD_MS = 2;
 const GAIN = 0.8;
 /** Maximum move, ms. The browser stretches audio and video to the new delay, which is imperceptible up to this. */
 const MAX_STEP_MS = 30;
+/** Skew that is seen, ms: it is corrected in one move, which is less visible than the skew. */
+const VISIBLE_MS = 60;
+/** Largest of these moves, ms. Browsers change a video delay by at most 100 ms per second. */
+const MAX_VISIBLE_STEP_MS = 100;
 /** Number of samples ignored after a move, while the buffers are still moving. */
 const SETTLE_SAMPLES = 1;
 /** Number of samples ignored after {@link LipSyncTrim.shift}, which may be larger. */
@@ -62,6 +66,8 @@ export class LipSyncTrim {
   #addedMs: TrackPair<number> = { audio: 0, video: 0 };
   #window: number[] = [];
   #settling = 0;
+  /** How much the targets went down in the last two samples, ms: reports are means, and browsers follow with a delay. */
+  #lowered: readonly [beforeMs: number, lastMs: number] = [0, 0];
 
   constructor(options: LipSyncTrimOptions = {}) {
     this.#deadBandMs = options.deadBandMs ?? 3;
@@ -87,6 +93,7 @@ export class LipSyncTrim {
       const own = this.#targets[track];
       if (own !== null) this.#targets[track] = Math.max(0, own + byMs);
     }
+    this.#lowered = [this.#lowered[1], Math.max(0, -byMs)];
     // The buffers grow over some time, each at its own speed.
     if (byMs <= 0) return;
     this.#window = [];
@@ -114,8 +121,15 @@ export class LipSyncTrim {
     const near = median(latest);
     const isFar = latest.length >= FAR_SAMPLES && Math.abs(far) > FAR_MS;
     const isNear = latest.length >= NEAR_SAMPLES && Math.abs(near) > Math.max(this.#deadBandMs, spread(latest));
-    if (isFar || isNear) return clamp(GAIN * (isFar ? far : near), MAX_STEP_MS);
+    if (isFar || isNear) return clamp(GAIN * (isFar ? far : near), this.#maxStepMs());
     return this.#decideFinely();
+  }
+
+  /** Under loss the browser's estimate jumps: only samples that agree on a visible skew allow a large move. */
+  #maxStepMs(): number {
+    const latest = this.#window.slice(-FAR_SAMPLES);
+    const areVisible = latest.every((skewMs) => Math.abs(skewMs) > VISIBLE_MS && skewMs * (latest[0] ?? 0) > 0);
+    return areVisible ? MAX_VISIBLE_STEP_MS : MAX_STEP_MS;
   }
 
   /** Video can be delayed by single milliseconds; audio moves in steps, so it is not moved by less. */
@@ -160,7 +174,8 @@ export class LipSyncTrim {
   #holds(track: 'audio' | 'video', sample: SyncSample): boolean {
     const own = this.#targets[track];
     const { targetMs } = sample.delay[track];
-    return own !== null && (targetMs === undefined || targetMs <= own + HELD_TOLERANCE_MS);
+    const [beforeMs, lastMs] = this.#lowered;
+    return own !== null && (targetMs === undefined || targetMs <= own + beforeMs + lastMs + HELD_TOLERANCE_MS);
   }
 
   #added(track: 'audio' | 'video', sample: SyncSample): number {

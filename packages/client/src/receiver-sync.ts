@@ -3,13 +3,20 @@ import type { TrackPair } from './messages.js';
 import { meanDelayMs, type ReceiverSnapshot, skewMsOf } from './receiver-stats.js';
 import { RepairDelay } from './repair-delay.js';
 import { sum } from './report.js';
+import { SharedDelay } from './shared-delay.js';
 
 /**
- * Chromium's video target includes 10 ms for rendering that its statistics omit (measured: a `jitterBufferTarget` of 120 is
- * reported as 110; audio is reported as set).
+ * Chromium's video target includes 10 ms for rendering and the time that decoding takes, which its statistic leaves out
+ * (measured: a `jitterBufferTarget` of 120 shows as 110, on a busy machine as 66; audio shows as it was set).
  */
 const RENDER_DELAY_MS = 10;
-/** Maximum delay of a jitter buffer for repairs, ms; a longer one would harm a conversation more than freezes do. */
+/** Most that rendering and decoding are taken to need, ms. */
+const MAX_RENDER_DELAY_MS = 100;
+/** A target that moved further than this shows in full only in the second after, ms. */
+const STEADY_MS = 20;
+/** A machine that was busy may be so again: what it needed is forgotten at this speed, ms per second. */
+const FORGET_MS_PER_S = 1;
+/** Most that a jitter buffer is made to hold, ms. More delay would cost a conversation more than the freezes do. */
 const MAX_DELAY_MS = 700;
 
 export type Receivers = Partial<TrackPair<{ jitterBufferTarget: DOMHighResTimeStamp | null }>>;
@@ -23,17 +30,19 @@ export interface SyncState {
 }
 
 /**
- * Sets the jitter buffer targets of one connection's receivers: both tracks are delayed by the same time for repairs, and
- * one of them by the lip-sync trim. Without `jitterBufferTarget` in the browser, it does nothing.
+ * Sets the jitter buffer targets of one connection's receivers: both tracks get the shared delay, and one of them the lip-sync
+ * trim on top. Where the browser has no `jitterBufferTarget`, it does nothing.
  */
 export class ReceiverSync {
   readonly #receivers: Receivers;
   readonly #isAble: boolean;
   readonly #trim: LipSyncTrim;
   readonly #repair: RepairDelay;
-  /** Delays of the jitter buffers when a delay for repairs began, ms. */
-  #base: TrackPair<number> | undefined;
-  #repairMs = 0;
+  readonly #shared: SharedDelay;
+  /** What rendering and decoding need of a video target, ms. */
+  #renderMs = RENDER_DELAY_MS;
+  /** The video target of the second before the last one, ms. */
+  #previousTargetMs: number | undefined;
 
   constructor(receivers: Receivers, nowMs: number, initial?: SyncState) {
     const { audio, video } = receivers;
@@ -41,13 +50,14 @@ export class ReceiverSync {
     this.#isAble = Boolean(audio && video && 'jitterBufferTarget' in audio && 'jitterBufferTarget' in video);
     this.#trim = new LipSyncTrim(initial && { initial: initial.trim });
     this.#repair = new RepairDelay(nowMs, { initialMs: initial?.repairDelayMs, maxMs: MAX_DELAY_MS });
+    this.#shared = new SharedDelay(MAX_DELAY_MS, nowMs);
     this.#apply();
   }
 
   get state(): SyncState | undefined {
     if (!this.#isAble) return undefined;
     const { audio, video } = this.#trim.targets;
-    const without = (target: number | null) => (target === null ? null : target - this.#repairMs);
+    const without = (target: number | null) => (target === null ? null : target - this.#shared.delayMs);
     return { trim: { audio: without(audio), video: without(video) }, repairDelayMs: this.#repair.delayMs };
   }
 
@@ -56,62 +66,65 @@ export class ReceiverSync {
     return this.#trim.addedMs;
   }
 
-  /** Delay of both tracks for repairs, ms. */
-  get repairMs(): number {
-    return this.#repairMs;
+  /** What both tracks are delayed by, for repairs or because of a queue, ms. */
+  get sharedDelayMs(): number {
+    return this.#shared.delayMs;
   }
 
   /** Evaluates the time between two snapshots, about a second, and moves the receivers' targets if necessary. */
   update(before: ReceiverSnapshot, now: ReceiverSnapshot, nowMs: number): void {
     if (!this.#isAble) return;
-    const videoTargetMs = meanDelayMs('jitterBufferTargetDelay', before.video, now.video);
-    const target = {
-      audio: meanDelayMs('jitterBufferTargetDelay', before.audio, now.audio),
-      video: videoTargetMs === undefined ? undefined : videoTargetMs + RENDER_DELAY_MS,
+    this.#measureRenderDelay(meanDelayMs('jitterBufferTargetDelay', before.video, now.video));
+    const mean = (field: 'jitterBufferTargetDelay' | 'jitterBufferMinimumDelay') => {
+      const videoMs = meanDelayMs(field, before.video, now.video);
+      const audio = meanDelayMs(field, before.audio, now.audio);
+      return { audio, video: videoMs === undefined ? undefined : videoMs + this.#renderMs };
     };
+    const target = mean('jitterBufferTargetDelay');
+    const minimum = mean('jitterBufferMinimumDelay');
     const roundTripMs = now.roundTrip === undefined ? undefined : now.roundTrip * 1000;
     const [received, lost] = [sum(before, now, 'packetsReceived'), sum(before, now, 'packetsLost')];
     this.#repair.update({ received, lost, roundTripMs }, nowMs);
-    this.#delayBoth(target);
-    const minimum = (track: 'audio' | 'video') => {
-      const networkMs = meanDelayMs('jitterBufferMinimumDelay', before[track], now[track]);
-      return this.#base ? Math.max(networkMs ?? 0, this.#base[track] + this.#repairMs) : networkMs;
-    };
-    this.#trim.update({
-      skewMs: skewMsOf(now),
-      delay: {
-        audio: { targetMs: target.audio, minimumMs: minimum('audio') },
-        video: { targetMs: target.video, minimumMs: minimum('video') },
-      },
+    if (target.audio !== undefined && target.video !== undefined) {
+      const previousMs = this.#shared.delayMs;
+      const both = { audio: target.audio, video: target.video };
+      this.#shared.update({ target: both, minimum, repairMs: this.#repairMs }, nowMs);
+      this.#trim.shift(this.#shared.delayMs - previousMs);
+    }
+    const delayOf = (track: 'audio' | 'video') => ({
+      targetMs: target[track],
+      minimumMs: maxOf(minimum[track], this.#shared.targetMs(track)),
     });
+    this.#trim.update({ skewMs: skewMsOf(now), delay: { audio: delayOf('audio'), video: delayOf('video') } });
     this.#apply();
   }
 
-  /** Both tracks get the same additional delay, so that they stay in sync. */
-  #delayBoth({ audio, video }: TrackPair<number | undefined>): void {
-    if (!this.#base) {
-      if (this.#repair.delayMs === 0 || audio === undefined || video === undefined) return;
-      this.#base = { audio, video };
-    }
-    const base = this.#base;
-    const maxMs = MAX_DELAY_MS - Math.max(base.audio, base.video);
-    const repairMs = Math.round(Math.max(0, Math.min(this.#repair.delayMs - base.video, maxMs)));
-    this.#trim.shift(repairMs - this.#repairMs);
-    this.#repairMs = repairMs;
-    if (repairMs === 0) this.#base = undefined;
+  /** Target for a video buffer that holds what repairs need, ms; 0: nothing. */
+  get #repairMs(): number {
+    return this.#repair.delayMs > 0 ? this.#repair.delayMs + this.#renderMs - RENDER_DELAY_MS : 0;
+  }
+
+  /** @param shownMs the video target as the browser reports it. */
+  #measureRenderDelay(shownMs: number | undefined): void {
+    const setMs = this.#receivers.video?.jitterBufferTarget ?? undefined;
+    const isSteady = Math.abs((setMs ?? 0) - (this.#previousTargetMs ?? 0)) <= STEADY_MS;
+    this.#previousTargetMs = setMs;
+    const neededMs = isSteady && setMs !== undefined && shownMs !== undefined ? setMs - shownMs : 0;
+    const keptMs = Math.max(RENDER_DELAY_MS, this.#renderMs - FORGET_MS_PER_S);
+    this.#renderMs = Math.min(Math.max(keptMs, neededMs), MAX_RENDER_DELAY_MS);
   }
 
   #apply(): void {
     if (!this.#isAble) return;
     for (const track of ['audio', 'video'] as const) {
+      const target = maxOf(this.#trim.targets[track] ?? undefined, this.#shared.targetMs(track)) ?? null;
       const receiver = this.#receivers[track];
-      const targets = [this.#trim.targets[track], this.#repairTarget(track)].filter((ms) => ms !== null);
-      const target = targets.length > 0 ? Math.max(...targets) : null;
       if (receiver && receiver.jitterBufferTarget !== target) receiver.jitterBufferTarget = target;
     }
   }
+}
 
-  #repairTarget(track: 'audio' | 'video'): number | null {
-    return this.#base && this.#repairMs > 0 ? Math.round(this.#base[track] + this.#repairMs) : null;
-  }
+function maxOf(...values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length > 0 ? Math.max(...known) : undefined;
 }

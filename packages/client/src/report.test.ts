@@ -68,11 +68,11 @@ describe('skewMsOf()', () => {
 describe('reportBetween()', () => {
   it('fills every field with what happened since the last report', () => {
     const now = chromium(3, { audio: 4_000_000_003, video: 4_000_000_000 });
-    const report = reportBetween(chromium(2), now, { trimMs: { audio: 0, video: 12 }, repairMs: 90 }, 240);
+    const report = reportBetween(chromium(2), now, { trimMs: { audio: 0, video: 12 }, sharedDelayMs: 90 }, 240);
     expect(reportSchema.parse(report)).toEqual({
       skewMs: 3,
       trimMs: { audio: 0, video: 12 },
-      repairMs: 90,
+      sharedDelayMs: 90,
       width: 1280,
       height: 720,
       bytesReceived: 184_000,
@@ -91,7 +91,7 @@ describe('reportBetween()', () => {
   });
 
   it('is accepted by the server from the first second to a day without one', () => {
-    const trim = { trimMs: { audio: 0, video: 0 }, repairMs: 0 };
+    const trim = { trimMs: { audio: 0, video: 0 }, sharedDelayMs: 0 };
     expect(() => reportSchema.parse(reportBetween(NOTHING_YET, NOTHING_YET, trim, undefined))).not.toThrow();
     expect(() => reportSchema.parse(reportBetween(NOTHING_YET, chromium(1), trim, 5e6))).not.toThrow();
     const day = reportBetween(chromium(1), chromium(86_400, { audio: 9e12, video: 1 }), trim, undefined);
@@ -100,7 +100,7 @@ describe('reportBetween()', () => {
 
   it('accepts a browser that reports nothing of a track', () => {
     const bare = readReceiverStats(new Map<string, object>([['V', { type: 'inbound-rtp', kind: 'video' }]]));
-    const report = reportBetween(bare, bare, { trimMs: { audio: 0, video: 0 }, repairMs: 0 }, undefined);
+    const report = reportBetween(bare, bare, { trimMs: { audio: 0, video: 0 }, sharedDelayMs: 0 }, undefined);
     expect(reportSchema.parse(report)).not.toHaveProperty('jitterBufferMs');
     expect(meanDelayMs('jitterBufferTargetDelay', bare.video, bare.video)).toBeUndefined();
   });
@@ -108,7 +108,7 @@ describe('reportBetween()', () => {
 
 describe('statsBetween()', () => {
   it('returns rates over the second between two snapshots', () => {
-    const stats = statsBetween(chromium(2), chromium(3), { trimMs: { audio: 0, video: 0 }, repairMs: 0 });
+    const stats = statsBetween(chromium(2), chromium(3), { trimMs: { audio: 0, video: 0 }, sharedDelayMs: 0 });
     expect(stats).toMatchObject({ fps: 30, width: 1280, height: 720, roundTripMs: 31 });
     expect(stats.bitrateBps).toBe(184_000 * 8);
     expect(stats.loss).toBeCloseTo(1 / 221);

@@ -8,8 +8,8 @@ export interface ClientStats {
   skewMs: number | undefined;
   /** Delay that the lip-sync trim adds to each track, ms. */
   trimMs: TrackPair<number>;
-  /** Delay of both tracks so that lost packets are repaired in time, ms. */
-  repairMs: number;
+  /** Delay of both tracks, so that repairs are in time and a queue on the path leaves them in sync, ms. */
+  sharedDelayMs: number;
   /** Time in the jitter buffers, ms. */
   jitterBufferMs: TrackPair<number> | undefined;
   /** Decoded frames per second. */
@@ -27,7 +27,7 @@ export interface ClientStats {
 export function statsBetween(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,
-  { trimMs, repairMs }: Pick<ClientStats, 'trimMs' | 'repairMs'>,
+  { trimMs, sharedDelayMs }: Pick<ClientStats, 'trimMs' | 'sharedDelayMs'>,
 ): ClientStats {
   const seconds = Math.max(0.001, ((now.video?.timestamp ?? 0) - (before.video?.timestamp ?? 0)) / 1000);
   const received = sum(before, now, 'packetsReceived');
@@ -35,7 +35,7 @@ export function statsBetween(
   return {
     skewMs: skewMsOf(now),
     trimMs,
-    repairMs,
+    sharedDelayMs,
     jitterBufferMs: jitterBufferMs(before, now),
     fps: delta(before.video?.framesDecoded, now.video?.framesDecoded) / seconds,
     loss: received + lost > 0 ? lost / (received + lost) : 0,
@@ -51,7 +51,7 @@ export function statsBetween(
 export function reportBetween(
   before: ReceiverSnapshot,
   now: ReceiverSnapshot,
-  { trimMs, repairMs }: Pick<ClientStats, 'trimMs' | 'repairMs'>,
+  { trimMs, sharedDelayMs }: Pick<ClientStats, 'trimMs' | 'sharedDelayMs'>,
   firstFrameMs: number | undefined,
 ): ViewerReport {
   const skewMs = skewMsOf(now);
@@ -60,7 +60,7 @@ export function reportBetween(
   const frozenS = delta(before.video?.totalFreezesDuration, video?.totalFreezesDuration);
   return {
     trimMs: mapPair(trimMs, (ms) => within(ms, 2000)),
-    repairMs: within(repairMs, 2000),
+    sharedDelayMs: within(sharedDelayMs, 2000),
     bytesReceived: whole(sum(before, now, 'bytesReceived'), 1_000_000_000),
     packetsReceived: whole(sum(before, now, 'packetsReceived'), 1_000_000),
     packetsLost: whole(sum(before, now, 'packetsLost'), 1_000_000, -1_000_000),

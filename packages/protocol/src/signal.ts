@@ -48,8 +48,8 @@ export const reportSchema = z.object({
   packetsReceived: z.int().min(0).max(1_000_000).optional(),
   packetsLost: z.int().min(-1_000_000).max(1_000_000).optional(),
   concealedSamples: z.int().min(0).max(10_000_000).optional(),
-  /** Delay of both tracks so that lost packets are repaired in time, ms. */
-  repairMs: millis(2000).optional(),
+  /** Delay of both tracks, for repairs and in a queue on the path, ms. */
+  sharedDelayMs: millis(2000).optional(),
   roundTripMs: millis(60_000).optional(),
   /** Time from connecting to the first decoded frame, ms; sent once. */
   firstFrameMs: millis(600_000).optional(),

@@ -31,7 +31,7 @@ export function Figures({ stats, skewHistory, session }: FiguresProps) {
           name="Buffer"
           value={buffers(stats)}
           unit="ms"
-          title={`Jitter buffer of audio / video, with ${whole(stats?.repairMs)} ms to repair losses`}
+          title={`Jitter buffer of audio / video, with ${whole(stats?.sharedDelayMs)} ms for repairs and queues`}
         />
         <Figure name="Loss" value={stats ? (stats.loss * 100).toFixed(1) : '–'} unit="%" />
       </dl>
