@@ -50,7 +50,7 @@ export function mediaStoreSuite(
       expect(await store.getManifest(manifest.id)).toEqual(manifest);
       expect(await store.readGop(manifest.id, 'vp8', 1)).toEqual(gopBytes(1));
       expect(await store.readPcm(manifest.id, 2)).toEqual(pcmBytes(2));
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('returns nothing for an unknown id', async () => {
@@ -58,7 +58,7 @@ export function mediaStoreSuite(
       expect(await store.getManifest(id)).toBeUndefined();
       expect(await store.readGop(id, 'vp8', 0)).toBeUndefined();
       expect(await store.readPcm(id, 0)).toBeUndefined();
-      expect(await store.isWhole(id)).toBe(false);
+      expect(await store.hasAllParts(id)).toBe(false);
       expect(await store.delete(id)).toBe(false);
       await store.touch(id);
       expect(await store.getManifest(id)).toBeUndefined();
@@ -76,7 +76,7 @@ export function mediaStoreSuite(
       const manifest = await load({ avatar: newAvatar() });
       await harness.rewrite(manifest, { loudness: -23 });
       expect(await store.getManifest(manifest.id)).toEqual(manifest);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
       expect(await store.list(manifest.avatar)).toEqual([summaryOf(manifest)]);
     });
 
@@ -86,7 +86,7 @@ export function mediaStoreSuite(
       const { bytes } = (await store.usage(later.id)) ?? {};
       await harness.rewrite(later, { version: 2, state: 'paused', durationSamples: null });
       await expect(store.getManifest(later.id)).rejects.toMatchObject({ code: 'record_unreadable' });
-      expect(await store.isWhole(later.id)).toBe(false);
+      expect(await store.hasAllParts(later.id)).toBe(false);
       expect(await store.list(avatar)).toEqual([summaryOf(known)]);
       expect(await store.usage(later.id)).toMatchObject({ bytes, retention: { pinned: false, ttlSeconds: 100 } });
       await harness.passTime(90);
@@ -104,7 +104,7 @@ export function mediaStoreSuite(
       expect(await store.usage(manifest.id)).toBeUndefined();
       await store.putManifest(manifest, { pinned: true });
       expect(await store.getManifest(manifest.id)).toEqual(manifest);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('returns the size of a segment and the time since its last use', async () => {
@@ -125,7 +125,7 @@ export function mediaStoreSuite(
       expect(await store.retain(id, { pinned: true })).toBe(true);
       await harness.passTime(200);
       expect(await store.usage(id)).toMatchObject({ retention: { pinned: true }, idleSeconds: 0 });
-      expect(await store.isWhole(id)).toBe(true);
+      expect(await store.hasAllParts(id)).toBe(true);
       expect(await store.retain(id, { pinned: false, ttlSeconds: 100 })).toBe(true);
       await harness.passTime(200);
       expect(await store.getManifest(id)).toBeUndefined();
@@ -151,14 +151,14 @@ export function mediaStoreSuite(
     it('keeps a pinned segment forever', async () => {
       const manifest = await load();
       await harness.passTime(31_536_000);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('removes an expired segment, also from the list', async () => {
       const avatar = newAvatar();
       const manifest = await load({ avatar, ttlSeconds: 100 });
       await harness.passTime(99);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
       await harness.passTime(2);
       expect(await store.getManifest(manifest.id)).toBeUndefined();
       expect(await store.readGop(manifest.id, 'vp8', 0)).toBeUndefined();
@@ -171,7 +171,7 @@ export function mediaStoreSuite(
       await harness.passTime(80);
       await store.touch(manifest.id);
       await harness.passTime(80);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
       await harness.passTime(21);
       expect(await store.getManifest(manifest.id)).toBeUndefined();
     });
@@ -180,14 +180,14 @@ export function mediaStoreSuite(
       const manifest = await load();
       await store.touch(manifest.id);
       await harness.passTime(31_536_000);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('keeps a segment that is pinned later', async () => {
       const manifest = await load({ ttlSeconds: 100 });
       await store.putManifest(manifest, { pinned: true });
       await harness.passTime(1000);
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('removes parts without a manifest when they expire', async () => {
@@ -209,7 +209,7 @@ export function mediaStoreSuite(
     it('detects a missing part', async () => {
       const manifest = await load();
       await harness.loseGop(manifest.id, 'vp8', 1);
-      expect(await store.isWhole(manifest.id)).toBe(false);
+      expect(await store.hasAllParts(manifest.id)).toBe(false);
       expect(await store.readGop(manifest.id, 'vp8', 1)).toBeUndefined();
       expect(await store.readGop(manifest.id, 'vp8', 2)).toEqual(gopBytes(2));
     });
@@ -261,7 +261,7 @@ export function mediaStoreSuite(
 
     it('stores a segment without audio', async () => {
       const manifest = await load({ pcmSamples: 0 });
-      expect(await store.isWhole(manifest.id)).toBe(true);
+      expect(await store.hasAllParts(manifest.id)).toBe(true);
     });
 
     it('rejects an invalid manifest', async () => {
@@ -292,7 +292,7 @@ export function mediaStoreSuite(
         const filler = await fill(store);
         expect(filler.written).toBeGreaterThan(0);
         expect(filler.error).toMatchObject({ code: 'media_store_full', status: 507 });
-        expect(await store.isWhole(manifest.id)).toBe(true);
+        expect(await store.hasAllParts(manifest.id)).toBe(true);
         expect(await store.delete(filler.id)).toBe(true);
         await writeParts(store, manifestOf());
       } finally {

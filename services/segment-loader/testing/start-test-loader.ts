@@ -124,7 +124,7 @@ export class TestLoader {
   }
 
   /** Sends a request with the API key, unless `headers` replace it. */
-  async ask<T = Record<string, unknown>>(method: string, path: string, init: RequestInit = {}): Promise<Answer<T>> {
+  async request<T = Record<string, unknown>>(method: string, path: string, init: RequestInit = {}): Promise<Answer<T>> {
     const headers = { authorization: `Bearer ${API_KEY}`, ...(init.headers as Record<string, string> | undefined) };
     const response = await fetch(this.url + path, { ...init, method, headers });
     const text = await response.text();
@@ -133,11 +133,11 @@ export class TestLoader {
 
   async defineAvatar(id: string, definition: unknown = {}): Promise<Answer<AvatarView>> {
     const headers = { 'content-type': 'application/json' };
-    return this.ask('PUT', `/v1/avatars/${id}`, { headers, body: JSON.stringify(definition) });
+    return this.request('PUT', `/v1/avatars/${id}`, { headers, body: JSON.stringify(definition) });
   }
 
   async avatar(id: string): Promise<AvatarView> {
-    return (await this.ask<AvatarView>('GET', `/v1/avatars/${id}`)).body;
+    return (await this.request<AvatarView>('GET', `/v1/avatars/${id}`)).body;
   }
 
   /** Waits until an avatar matches the predicate. @param what Names the awaited state in the timeout's message. */

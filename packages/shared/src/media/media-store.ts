@@ -22,7 +22,7 @@ export interface MediaStore {
   readGop(segment: string, rendition: string, index: number): Promise<Buffer | undefined>;
   readPcm(segment: string, index: number): Promise<Buffer | undefined>;
   /** @returns Whether the manifest is readable and every part that it names exists. */
-  isWhole(segment: string): Promise<boolean>;
+  hasAllParts(segment: string): Promise<boolean>;
   /** Restarts the TTL of all parts; no effect on a pinned segment. */
   touch(segment: string): Promise<void>;
   /** @returns `undefined` if there is no such segment. */

@@ -90,7 +90,7 @@ export class RedisMediaStore implements MediaStore {
     return (await this.#redis.getBuffer(keys.pcm(segment, index))) ?? undefined;
   }
 
-  async isWhole(segment: string): Promise<boolean> {
+  async hasAllParts(segment: string): Promise<boolean> {
     const stored = await this.#stored(segment);
     // An unreadable one cannot be played; reloading replaces it.
     if (!stored || !readRecord('segment', segment, manifestSchema, stored.manifest)) return false;

@@ -38,7 +38,7 @@ describe('readRecord()', () => {
 });
 
 describe('UnreadableRecords', () => {
-  const scene = () => {
+  const setUp = () => {
     const clock = { ms: 0 };
     const warn = vi.fn();
     const records = new UnreadableRecords(() => clock.ms);
@@ -47,7 +47,7 @@ describe('UnreadableRecords', () => {
   };
 
   it('logs a name once in ten minutes, and counts each time', () => {
-    const { clock, warn, records } = scene();
+    const { clock, warn, records } = setUp();
     for (let n = 0; n < 1000; n++) records.add('event', 'speech.paused', 'unknown type');
     expect(warn).toHaveBeenCalledTimes(1);
     expect(records.counts.get('event')).toBe(1000);
@@ -57,7 +57,7 @@ describe('UnreadableRecords', () => {
   });
 
   it('logs at most 20 lines a minute, however many names there are', () => {
-    const { clock, warn, records } = scene();
+    const { clock, warn, records } = setUp();
     for (let n = 0; n < 1000; n++) records.add('message', `type-${n}`, 'unknown type');
     expect(warn).toHaveBeenCalledTimes(20);
     clock.ms = 60_000;
@@ -66,7 +66,7 @@ describe('UnreadableRecords', () => {
   });
 
   it('logs no more than the beginning of a long name', () => {
-    const { warn, records } = scene();
+    const { warn, records } = setUp();
     records.add('event', 'x'.repeat(100_000), 'unknown type');
     expect(warn).toHaveBeenCalledWith(expect.objectContaining({ record: 'x'.repeat(80) }), expect.any(String));
   });

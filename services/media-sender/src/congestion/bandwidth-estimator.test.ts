@@ -17,7 +17,7 @@ const MBPS = 1e6;
 const ladder = (targetBps: number) => (targetBps > 1.7 * MBPS ? 1_550_000 : targetBps > 600_000 ? 540_000 : 190_000);
 const LADDER: SenderOptions = { mediaBps: ladder, wantedBps: 1.8 * MBPS };
 
-function scene(link: LinkOptions, sender: SenderOptions = {}) {
+function setUp(link: LinkOptions, sender: SenderOptions = {}) {
   const path = new Link(link);
   return { link: path, sender: new SimulatedSender(path, sender) };
 }
@@ -35,7 +35,7 @@ const mean = (list: readonly number[]) => list.reduce((sum, value) => sum + valu
 
 describe('BandwidthEstimator over a bottleneck', () => {
   it.each([0.5, 1, 2, 5])('stays within 60 and 105 % of a link of %s Mb/s from the fifth second on', (mbps) => {
-    const { sender } = scene({ rateBps: () => mbps * MBPS });
+    const { sender } = setUp({ rateBps: () => mbps * MBPS });
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 40_000);
     expect(Math.min(...list)).toBeGreaterThan(0.6 * mbps * MBPS);
@@ -43,13 +43,13 @@ describe('BandwidthEstimator over a bottleneck', () => {
   });
 
   it("reaches the largest rendition's rate within 3 s on a good path, although little is sent", () => {
-    const { sender } = scene({ rateBps: () => 5 * MBPS }, LADDER);
+    const { sender } = setUp({ rateBps: () => 5 * MBPS }, LADDER);
     simulate([sender], 0, 3000);
     expect(sender.estimator.targetBps(3000)).toBeGreaterThan(1.7 * MBPS);
   });
 
   it('falls below a link that drops from 5 to 0.5 Mb/s within 700 ms, and recovers within 3 s of its return', () => {
-    const { sender } = scene({ rateBps: (ms) => (ms < 10_000 || ms >= 30_000 ? 5 : 0.5) * MBPS }, LADDER);
+    const { sender } = setUp({ rateBps: (ms) => (ms < 10_000 || ms >= 30_000 ? 5 : 0.5) * MBPS }, LADDER);
     simulate([sender], 0, 10_700);
     const narrow = estimates(sender, 10_700, 30_000);
     expect(Math.max(...narrow)).toBeLessThan(0.55 * MBPS);
@@ -59,7 +59,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
   });
 
   it('drains the queue within 2 s of a drop, and keeps it short', () => {
-    const { link, sender } = scene({ rateBps: (ms) => (ms < 10_000 ? 5 : 0.5) * MBPS }, LADDER);
+    const { link, sender } = setUp({ rateBps: (ms) => (ms < 10_000 ? 5 : 0.5) * MBPS }, LADDER);
     simulate([sender], 0, 12_000);
     link.longestQueueMs = 0;
     simulate([sender], 12_000, 30_000);
@@ -69,7 +69,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
   it('exceeds a link that changes every few seconds for less than 1 s', () => {
     const rates = [5, 1, 3, 0.6, 2, 0.3, 4];
     const rateBps = (ms: number) => (rates[Math.floor(ms / 6000) % rates.length] ?? 1) * MBPS;
-    const { sender } = scene({ rateBps });
+    const { sender } = setUp({ rateBps });
     let aboveMs = 0;
     let longestMs = 0;
     simulate([sender], 0, 84_000, (nowMs) => {
@@ -82,13 +82,13 @@ describe('BandwidthEstimator over a bottleneck', () => {
   });
 
   it('keeps its rate at 10 % random loss', () => {
-    const { sender } = scene({ rateBps: () => 5 * MBPS, loss: 0.1 }, LADDER);
+    const { sender } = setUp({ rateBps: () => 5 * MBPS, loss: 0.1 }, LADDER);
     simulate([sender], 0, 4000);
     expect(Math.min(...estimates(sender, 4000, 60_000))).toBeGreaterThan(1.55 * MBPS);
   });
 
   it('finds the capacity of a link from its losses if the queue is too short to be noticed', () => {
-    const { sender } = scene({ rateBps: () => MBPS, queueMs: 25 });
+    const { sender } = setUp({ rateBps: () => MBPS, queueMs: 25 });
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 30_000);
     expect(mean(list)).toBeGreaterThan(0.5 * MBPS);
@@ -98,7 +98,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
   });
 
   it('uses most of a link with active queue management', () => {
-    const { link, sender } = scene({ rateBps: () => 2 * MBPS, codel: true });
+    const { link, sender } = setUp({ rateBps: () => 2 * MBPS, codel: true });
     simulate([sender], 0, 5000);
     link.longestQueueMs = 0;
     expect(mean(estimates(sender, 5000, 30_000))).toBeGreaterThan(1.3 * MBPS);
@@ -107,7 +107,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
 
   it('keeps the largest rendition over a radio link that delays packets', () => {
     const jitterMs = (random: () => number) => (random() < 0.05 ? random() * 60 : random() * 8);
-    const { sender } = scene({ rateBps: () => 5 * MBPS, jitterMs }, LADDER);
+    const { sender } = setUp({ rateBps: () => 5 * MBPS, jitterMs }, LADDER);
     simulate([sender], 0, 4000);
     expect(Math.min(...estimates(sender, 4000, 60_000))).toBeGreaterThan(1.55 * MBPS);
   });
@@ -121,7 +121,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
     [30, 2],
     [30, 3],
   ])("exceeds the largest rendition's rate 90 %% of the time with %i ms of jitter (seed %i)", (deviationMs, seed) => {
-    const { sender } = scene({ rateBps: () => 20 * MBPS, jitterMs: wild(deviationMs), seed }, LADDER);
+    const { sender } = setUp({ rateBps: () => 20 * MBPS, jitterMs: wild(deviationMs), seed }, LADDER);
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 65_000);
     expect(list.filter((bps) => bps > 1.7 * MBPS).length).toBeGreaterThan(0.9 * list.length);
@@ -130,13 +130,13 @@ describe('BandwidthEstimator over a bottleneck', () => {
 
   it('falls below a link that drops from 5 to 0.5 Mb/s within 1.5 s with 20 ms of jitter', () => {
     const link = { rateBps: (ms: number) => (ms < 10_000 ? 5 : 0.5) * MBPS, jitterMs: wild(20) };
-    const { sender } = scene(link, LADDER);
+    const { sender } = setUp(link, LADDER);
     simulate([sender], 0, 11_500);
     expect(Math.max(...estimates(sender, 11_500, 30_000))).toBeLessThan(0.6 * MBPS);
   });
 
   it('keeps its rate when feedback arrives in bunches', () => {
-    const { sender } = scene({ rateBps: () => 3 * MBPS }, { feedbackGridMs: 250 });
+    const { sender } = setUp({ rateBps: () => 3 * MBPS }, { feedbackGridMs: 250 });
     simulate([sender], 0, 5000);
     const list = estimates(sender, 5000, 40_000);
     expect(Math.min(...list)).toBeGreaterThan(1.5 * MBPS);
@@ -144,7 +144,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
   });
 
   it('keeps enough for video beside a TCP download that fills the queue', () => {
-    const { link, sender } = scene({ rateBps: () => 3 * MBPS });
+    const { link, sender } = setUp({ rateBps: () => 3 * MBPS });
     const download = new TcpFlow(link);
     simulate([sender, download], 0, 10_000);
     const list: number[] = [];
@@ -183,7 +183,7 @@ describe('BandwidthEstimator over a bottleneck', () => {
 
   it('limits padding of probes to its share', () => {
     for (const mbps of [0.25, 0.5, 1, 5]) {
-      const { sender } = scene({ rateBps: () => mbps * MBPS, loss: 0.02 }, LADDER);
+      const { sender } = setUp({ rateBps: () => mbps * MBPS, loss: 0.02 }, LADDER);
       simulate([sender], 0, 60_000);
       const { sentBytes, paddingBytes } = sender;
       expect(paddingBytes).toBeLessThanOrEqual(PROBE_LIMIT_BYTES + 2000 + PROBE_SHARE * (sentBytes - paddingBytes));
@@ -266,7 +266,7 @@ describe('BandwidthEstimator with REMB', () => {
   });
 
   it('uses the REMB only as a limit with transport-wide feedback', () => {
-    const { sender } = scene({ rateBps: () => 5 * MBPS });
+    const { sender } = setUp({ rateBps: () => 5 * MBPS });
     simulate([sender], 0, 5000);
     sender.estimator.remb(400_000, 5000);
     expect(sender.estimator.source).toBe('transport-cc');

@@ -38,13 +38,13 @@ describe('REST API of segment-loader', () => {
   }
 
   async function upload(parts: Record<string, string>, query = 'avatar=ann'): Promise<Answer<SegmentView>> {
-    return loader.ask('POST', `/v1/segments?${query}`, { body: await form(parts) });
+    return loader.request('POST', `/v1/segments?${query}`, { body: await form(parts) });
   }
 
   describe('access', () => {
     it('rejects requests without a valid API key', async () => {
       for (const authorization of ['', 'Bearer wrong', 'Basic abc', `Bearer ${API_KEY}x`]) {
-        const answer = await loader.ask('GET', '/v1/avatars', { headers: { authorization } });
+        const answer = await loader.request('GET', '/v1/avatars', { headers: { authorization } });
         expect(answer).toMatchObject({ status: 401, body: { code: 'unauthorized', status: 401 } });
         expect(answer.headers.get('content-type')).toContain('application/problem+json');
         expect(answer.headers.get('www-authenticate')).toBe('Bearer');
@@ -53,7 +53,7 @@ describe('REST API of segment-loader', () => {
 
     it('answers the health and readiness checks without a key', async () => {
       for (const path of ['/healthz', '/readyz']) {
-        expect((await loader.ask('GET', path, { headers: { authorization: '' } })).status).toBe(200);
+        expect((await loader.request('GET', path, { headers: { authorization: '' } })).status).toBe(200);
       }
     });
   });
@@ -61,7 +61,7 @@ describe('REST API of segment-loader', () => {
   describe('an upload', () => {
     it('is loaded once per Idempotency-Key, and not again after its deletion', async () => {
       const send = async (key: string, query = 'avatar=ann&name=once') =>
-        loader.ask<SegmentView>('POST', `/v1/segments?${query}`, {
+        loader.request<SegmentView>('POST', `/v1/segments?${query}`, {
           body: await form({ file: clip }),
           headers: { 'idempotency-key': key },
         });
@@ -69,13 +69,13 @@ describe('REST API of segment-loader', () => {
       expect([a.status, b.status]).toEqual([201, 201]);
       const again = await send('upload-1');
       expect(new Set([a, b, again].map(({ body }) => body.id)).size).toBe(1);
-      const found = await loader.ask<{ segments: unknown[] }>('GET', '/v1/segments?avatar=ann&q=once');
+      const found = await loader.request<{ segments: unknown[] }>('GET', '/v1/segments?avatar=ann&q=once');
       expect(found.body.segments).toHaveLength(1);
       expect(await send('upload-1', 'avatar=ann&name=other')).toMatchObject({
         status: 422,
         body: { code: 'idempotency_key_reused' },
       });
-      await loader.ask('DELETE', `/v1/segments/${a.body.id}`);
+      await loader.request('DELETE', `/v1/segments/${a.body.id}`);
       expect(await send('upload-1')).toMatchObject({ status: 404, body: { code: 'segment_not_found' } });
       expect((await send('upload-2')).body.id).not.toBe(a.body.id);
     });
@@ -95,8 +95,8 @@ describe('REST API of segment-loader', () => {
         fps: '30',
         renditions: [{ id: 'vp8', codec: 'vp8', width: 64, height: 64 }],
       });
-      expect(await loader.store.isWhole(body.id)).toBe(true);
-      expect((await loader.ask('GET', `/v1/segments/${body.id}`)).body).toEqual(body);
+      expect(await loader.store.hasAllParts(body.id)).toBe(true);
+      expect((await loader.request('GET', `/v1/segments/${body.id}`)).body).toEqual(body);
       const ttlSeconds = await loader.redis.ttl(`hc:{m:${body.id}}:manifest`);
       expect(ttlSeconds).toBeGreaterThan(86_000);
     });
@@ -139,7 +139,7 @@ describe('REST API of segment-loader', () => {
       async function compose(parts: readonly (readonly [name: string, value: string | Blob])[]) {
         const body = new FormData();
         for (const [name, value] of parts) body.append(name, value);
-        return loader.ask<SegmentView & { code?: string; missing?: string[]; detail?: string }>(
+        return loader.request<SegmentView & { code?: string; missing?: string[]; detail?: string }>(
           'POST',
           '/v1/segments?avatar=ann&name=both',
           { body },
@@ -226,14 +226,14 @@ describe('REST API of segment-loader', () => {
       expect(bad.status).toBe(202);
       const failed = await stateOf(bad.body.id, ({ state }) => state === 'failed');
       expect(failed).toMatchObject({ failure: { code: 'media_unreadable' }, progress: 0 });
-      expect((await loader.ask('DELETE', `/v1/segments/${bad.body.id}`)).status).toBe(204);
-      expect((await loader.ask('GET', `/v1/segments/${bad.body.id}`)).status).toBe(404);
+      expect((await loader.request('DELETE', `/v1/segments/${bad.body.id}`)).status).toBe(204);
+      expect((await loader.request('GET', `/v1/segments/${bad.body.id}`)).status).toBe(404);
     });
 
     it('cannot choose where it is stored, and leaves no scratch file', async () => {
       const body = new FormData();
       body.set('file', await openAsBlob(clip), '../../../etc/passwd');
-      expect(await loader.ask('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
+      expect(await loader.request('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
         status: 201,
         body: { name: 'passwd' },
       });
@@ -260,7 +260,7 @@ describe('REST API of segment-loader', () => {
 
     it('is rejected unless it is a form with the right parts', async () => {
       const post = (headers: Record<string, string>, body: string) =>
-        loader.ask('POST', '/v1/segments?avatar=ann', { headers, body });
+        loader.request('POST', '/v1/segments?avatar=ann', { headers, body });
       expect(await post({ 'content-type': 'video/mp4' }, 'x')).toMatchObject({ status: 415 });
       expect(await post({ 'content-type': 'multipart/form-data' }, 'x')).toMatchObject({ status: 415 });
       const multipart = { 'content-type': 'multipart/form-data; boundary=b' };
@@ -346,7 +346,7 @@ describe('REST API of segment-loader', () => {
       });
       const abort = new AbortController();
       const request = form({ file: long }).then((body) =>
-        loader.ask('POST', '/v1/segments?avatar=ann', { body, signal: abort.signal }),
+        loader.request('POST', '/v1/segments?avatar=ann', { body, signal: abort.signal }),
       );
       const refused = expect(request).rejects.toThrow();
       await waitFor('the load to begin', async () =>
@@ -380,13 +380,13 @@ describe('REST API of segment-loader', () => {
     it('can be listed and searched', async () => {
       await upload({ file: clip }, 'avatar=ann&name=Good%20Morning');
       const find = async (query: string) =>
-        (await loader.ask<{ segments: SegmentView[] }>('GET', `/v1/segments?${query}`)).body.segments.map(
+        (await loader.request<{ segments: SegmentView[] }>('GET', `/v1/segments?${query}`)).body.segments.map(
           ({ name }) => name,
         );
       expect(await find('avatar=ann&q=good%20m')).toEqual(['Good Morning']);
       expect(await find('q=a.mp4')).toEqual(['a.mp4']);
       expect(await find('avatar=lib')).toEqual(['a.mp4']);
-      expect(await loader.ask('GET', '/v1/segments?avatar=nobody')).toMatchObject({
+      expect(await loader.request('GET', '/v1/segments?avatar=nobody')).toMatchObject({
         status: 404,
         body: { code: 'avatar_not_found' },
       });
@@ -394,13 +394,13 @@ describe('REST API of segment-loader', () => {
 
     it('can be deleted unless they belong to the watched folder', async () => {
       const { body } = await upload({ file: clip });
-      expect((await loader.ask('DELETE', `/v1/segments/${body.id}`)).status).toBe(204);
-      expect(await loader.ask('DELETE', `/v1/segments/${body.id}`)).toMatchObject({
+      expect((await loader.request('DELETE', `/v1/segments/${body.id}`)).status).toBe(204);
+      expect(await loader.request('DELETE', `/v1/segments/${body.id}`)).toMatchObject({
         status: 404,
         body: { code: 'segment_not_found' },
       });
       const library = (await loader.avatar('lib')).idlePlaylist[0];
-      expect(await loader.ask('DELETE', `/v1/segments/${library}`)).toMatchObject({
+      expect(await loader.request('DELETE', `/v1/segments/${library}`)).toMatchObject({
         status: 409,
         body: { code: 'managed_by_folder' },
       });
@@ -408,7 +408,7 @@ describe('REST API of segment-loader', () => {
 
     it('that do not exist answer 404, whatever their ID', async () => {
       for (const id of ['seg_aaaaaaaaaaaaaaaa', 'x', '..%2f..%2fetc', 'seg_%00', `seg_${'a'.repeat(5000)}`]) {
-        expect(await loader.ask('GET', `/v1/segments/${id}`)).toMatchObject({
+        expect(await loader.request('GET', `/v1/segments/${id}`)).toMatchObject({
           status: 404,
           body: { code: 'segment_not_found' },
         });
@@ -429,15 +429,15 @@ describe('REST API of segment-loader', () => {
       });
       const { body } = await upload({ file: clip }, 'avatar=bob');
       expect(body).toMatchObject({ frames: 25, fps: '25', renditions: [{ id: 'low', codec: 'h264' }] });
-      const { body: list } = await loader.ask<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
+      const { body: list } = await loader.request<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
       expect(list.avatars.find(({ id }) => id === 'bob')).toMatchObject({ name: 'Bob', segments: 1 });
-      expect((await loader.ask('DELETE', '/v1/avatars/bob')).status).toBe(204);
-      expect(await loader.ask('GET', '/v1/avatars/bob')).toMatchObject({
+      expect((await loader.request('DELETE', '/v1/avatars/bob')).status).toBe(204);
+      expect(await loader.request('GET', '/v1/avatars/bob')).toMatchObject({
         status: 404,
         body: { code: 'avatar_not_found' },
       });
-      expect(await loader.ask('GET', `/v1/segments/${body.id}`)).toMatchObject({ status: 404 });
-      expect(await loader.ask('DELETE', '/v1/avatars/lib')).toMatchObject({
+      expect(await loader.request('GET', `/v1/segments/${body.id}`)).toMatchObject({ status: 404 });
+      expect(await loader.request('DELETE', '/v1/avatars/lib')).toMatchObject({
         status: 409,
         body: { code: 'managed_by_folder' },
       });
@@ -448,12 +448,12 @@ describe('REST API of segment-loader', () => {
         later: '{"id":"later","cutPolicy":"now","newMember":1}',
         broken: '{"id":"broken","cutPolicy":"mid-sentence"}',
       });
-      const { status, body } = await loader.ask<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
+      const { status, body } = await loader.request<{ avatars: AvatarView[] }>('GET', '/v1/avatars');
       expect(status).toBe(200);
       const ids = body.avatars.map(({ id }) => id);
       expect(ids).toContain('later');
       expect(ids).not.toContain('broken');
-      expect(await loader.ask('GET', '/v1/avatars/broken')).toMatchObject({
+      expect(await loader.request('GET', '/v1/avatars/broken')).toMatchObject({
         status: 409,
         body: { code: 'record_unreadable' },
       });
@@ -474,9 +474,14 @@ describe('REST API of segment-loader', () => {
       }
       expect(await loader.defineAvatar('Not%20A%20Slug')).toMatchObject({ status: 400 });
       const headers = { 'content-type': 'application/json' };
-      expect(await loader.ask('PUT', '/v1/avatars/eve', { headers, body: '{"fps":' })).toMatchObject({ status: 400 });
+      expect(await loader.request('PUT', '/v1/avatars/eve', { headers, body: '{"fps":' })).toMatchObject({
+        status: 400,
+      });
       expect(
-        await loader.ask('PUT', '/v1/avatars/eve', { headers, body: JSON.stringify({ name: 'x'.repeat(100_000) }) }),
+        await loader.request('PUT', '/v1/avatars/eve', {
+          headers,
+          body: JSON.stringify({ name: 'x'.repeat(100_000) }),
+        }),
       ).toMatchObject({ status: 413 });
     });
   });
@@ -485,7 +490,7 @@ describe('REST API of segment-loader', () => {
     const other = await TestLoader.start();
     try {
       await other.defineAvatar('ann');
-      const post = (body: FormData) => other.ask<SegmentView>('POST', '/v1/segments?avatar=ann', { body });
+      const post = (body: FormData) => other.request<SegmentView>('POST', '/v1/segments?avatar=ann', { body });
       const film = await clips.test('film.mp4', {
         seconds: 10,
         size: '320x240',
@@ -505,7 +510,7 @@ describe('REST API of segment-loader', () => {
   });
 
   it('answers an unknown path with a problem document', async () => {
-    expect(await loader.ask('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    expect(await loader.request('GET', '/v1/nothing')).toMatchObject({ status: 404, body: { code: 'not_found' } });
   });
 
   it('survives bytes that are not HTTP', async () => {
@@ -515,7 +520,7 @@ describe('REST API of segment-loader', () => {
       socket.resume();
       socket.end('\x16\x03\x01 nonsense\r\n\r\n');
     });
-    expect((await loader.ask('GET', '/healthz')).status).toBe(200);
+    expect((await loader.request('GET', '/healthz')).status).toBe(200);
   });
 
   it('counts uploads, failures and loads in its metrics', async () => {
@@ -534,7 +539,7 @@ describe('REST API of segment-loader', () => {
 
   async function stateOf(id: string, isSo: (segment: SegmentView) => boolean): Promise<SegmentView> {
     return waitFor('the state of an upload', async () => {
-      const { body } = await loader.ask<SegmentView>('GET', `/v1/segments/${id}`);
+      const { body } = await loader.request<SegmentView>('GET', `/v1/segments/${id}`);
       return isSo(body) && body;
     });
   }

@@ -60,7 +60,7 @@ describe('limits of an API key', () => {
 
   it('bound its concurrent uploads, not those of other keys', async () => {
     const upload = (key: string, body: BodyInit) =>
-      loader.ask('POST', '/v1/segments?avatar=ann', {
+      loader.request('POST', '/v1/segments?avatar=ann', {
         headers: { authorization: `Bearer ${key}`, 'content-type': 'multipart/form-data; boundary=x' },
         body,
         duplex: 'half',
@@ -100,19 +100,19 @@ describe('rate limits of segment-loader', () => {
   });
   afterAll(() => loader?.stop());
 
-  const ask = (authorization: string, address: string) =>
-    loader.ask('GET', '/v1/avatars', { headers: { authorization, 'x-forwarded-for': address } });
+  const request = (authorization: string, address: string) =>
+    loader.request('GET', '/v1/avatars', { headers: { authorization, 'x-forwarded-for': address } });
 
   it('count requests without a valid API key by address, including uploads and live pushes', async () => {
-    expect((await ask('', '192.0.2.1')).status).toBe(401);
-    expect((await ask('Bearer guess', '192.0.2.1')).status).toBe(401);
+    expect((await request('', '192.0.2.1')).status).toBe(401);
+    expect((await request('Bearer guess', '192.0.2.1')).status).toBe(401);
     const push = new WebSocket(`${loader.url.replace('http', 'ws')}/v1/live?avatar=ann`, {
       headers: { 'x-forwarded-for': '192.0.2.1' },
     });
     push.on('error', () => {});
     const [, answer] = await once(push, 'unexpected-response');
     expect(answer.statusCode).toBe(401);
-    const refused = await loader.ask('POST', '/v1/segments?avatar=ann', {
+    const refused = await loader.request('POST', '/v1/segments?avatar=ann', {
       headers: { authorization: '', 'x-forwarded-for': '192.0.2.1' },
       body: 'x'.repeat(100_000),
     });
@@ -121,15 +121,15 @@ describe('rate limits of segment-loader', () => {
       body: { code: 'rate_limited', limit: 'ADDRESS_REQUESTS_PER_MINUTE' },
     });
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect((await ask('', '192.0.2.2')).status).toBe(401);
+    expect((await request('', '192.0.2.2')).status).toBe(401);
     expect(await loader.metrics()).toMatch(/humancast_loader_limited_total{limit="ADDRESS_REQUESTS_PER_MINUTE".*} 1\n/);
   });
 
   it('count requests with an API key per key', async () => {
     const statuses: number[] = [];
-    for (let i = 0; i < 20; i++) statuses.push((await ask(`Bearer ${key}`, `198.51.100.${i}`)).status);
+    for (let i = 0; i < 20; i++) statuses.push((await request(`Bearer ${key}`, `198.51.100.${i}`)).status);
     expect(statuses.slice(0, 10)).toEqual(Array<number>(10).fill(200));
     expect(statuses).toContain(429);
-    expect((await ask(`Bearer ${other}`, '198.51.100.1')).status).toBe(200);
+    expect((await request(`Bearer ${other}`, '198.51.100.1')).status).toBe(200);
   });
 });

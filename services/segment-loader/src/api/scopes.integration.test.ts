@@ -42,14 +42,14 @@ describe('API keys at segment-loader', () => {
     clips.remove();
   });
 
-  const ask = <T = Record<string, unknown>>(key: KeyName, method: string, path: string, init: RequestInit = {}) =>
-    loader.ask<T>(method, path, { ...init, headers: { ...init.headers, authorization: `Bearer ${KEY[key]}` } });
+  const request = <T = Record<string, unknown>>(key: KeyName, method: string, path: string, init: RequestInit = {}) =>
+    loader.request<T>(method, path, { ...init, headers: { ...init.headers, authorization: `Bearer ${KEY[key]}` } });
   const json = (body: unknown) => ({ headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
   async function upload(key: KeyName, avatar: string) {
     const body = new FormData();
     body.set('file', await openAsBlob(clip), 'clip.mp4');
-    return ask<SegmentView & { code?: string }>(key, 'POST', `/v1/segments?avatar=${avatar}`, { body });
+    return request<SegmentView & { code?: string }>(key, 'POST', `/v1/segments?avatar=${avatar}`, { body });
   }
 
   /** Stores a segment as an upload or a live push does. */
@@ -68,13 +68,13 @@ describe('API keys at segment-loader', () => {
   ])('change media only with the scope media: %s', async (key, ok) => {
     const refusal = ok === 403 ? { code: 'forbidden', scope: 'media' } : {};
     const id = await segment({ owner: 'somebody' });
-    expect(await ask(key, 'PUT', '/v1/avatars/ann', json({}))).toMatchObject({ status: ok, body: refusal });
-    expect(await ask(key, 'PATCH', `/v1/segments/${id}`, json({ pinned: true }))).toMatchObject({ body: refusal });
-    expect((await ask(key, 'DELETE', `/v1/segments/${id}`)).status).toBe(ok === 403 ? 403 : 204);
+    expect(await request(key, 'PUT', '/v1/avatars/ann', json({}))).toMatchObject({ status: ok, body: refusal });
+    expect(await request(key, 'PATCH', `/v1/segments/${id}`, json({ pinned: true }))).toMatchObject({ body: refusal });
+    expect((await request(key, 'DELETE', `/v1/segments/${id}`)).status).toBe(ok === 403 ? 403 : 204);
     expect((await loader.store.getManifest(id)) === undefined).toBe(ok !== 403);
     if (ok === 403) {
       expect(await upload(key, 'ann')).toMatchObject({ status: 403, body: refusal });
-      expect(await ask(key, 'DELETE', '/v1/avatars/ann')).toMatchObject({ status: 403, body: refusal });
+      expect(await request(key, 'DELETE', '/v1/avatars/ann')).toMatchObject({ status: 403, body: refusal });
     }
   });
 
@@ -87,19 +87,19 @@ describe('API keys at segment-loader', () => {
   it('can use the avatars they allow, and see no others', async () => {
     const [own, foreign] = [await segment(), await segment({ avatar: 'ben' })];
     const wrong = { status: 403, body: { code: 'forbidden', avatar: 'ben' } };
-    expect(await ask('ann', 'GET', '/v1/avatars/ben')).toMatchObject(wrong);
-    expect(await ask('ann', 'PUT', '/v1/avatars/ben', json({}))).toMatchObject(wrong);
-    expect(await ask('ann', 'DELETE', '/v1/avatars/ben')).toMatchObject(wrong);
-    expect(await ask('ann', 'GET', '/v1/segments?avatar=ben')).toMatchObject(wrong);
+    expect(await request('ann', 'GET', '/v1/avatars/ben')).toMatchObject(wrong);
+    expect(await request('ann', 'PUT', '/v1/avatars/ben', json({}))).toMatchObject(wrong);
+    expect(await request('ann', 'DELETE', '/v1/avatars/ben')).toMatchObject(wrong);
+    expect(await request('ann', 'GET', '/v1/segments?avatar=ben')).toMatchObject(wrong);
     expect(await upload('ann', 'ben')).toMatchObject(wrong);
     const gone = { status: 404, body: { code: 'segment_not_found' } };
-    expect(await ask('ann', 'GET', `/v1/segments/${foreign}`)).toMatchObject(gone);
-    expect(await ask('ann', 'DELETE', `/v1/segments/${foreign}`)).toMatchObject(gone);
-    expect(await ask('ann', 'PATCH', `/v1/segments/${foreign}`, json({ pinned: true }))).toMatchObject(gone);
-    expect((await ask('ann', 'GET', `/v1/segments/${own}`)).status).toBe(200);
-    const avatars = (await ask<{ avatars: { id: string }[] }>('ann', 'GET', '/v1/avatars')).body.avatars;
+    expect(await request('ann', 'GET', `/v1/segments/${foreign}`)).toMatchObject(gone);
+    expect(await request('ann', 'DELETE', `/v1/segments/${foreign}`)).toMatchObject(gone);
+    expect(await request('ann', 'PATCH', `/v1/segments/${foreign}`, json({ pinned: true }))).toMatchObject(gone);
+    expect((await request('ann', 'GET', `/v1/segments/${own}`)).status).toBe(200);
+    const avatars = (await request<{ avatars: { id: string }[] }>('ann', 'GET', '/v1/avatars')).body.avatars;
     expect(avatars.map(({ id }) => id)).toEqual(['ann']);
-    const { segments } = (await ask<{ segments: { avatar: string }[] }>('ann', 'GET', '/v1/segments')).body;
+    const { segments } = (await request<{ segments: { avatar: string }[] }>('ann', 'GET', '/v1/segments')).body;
     expect(segments.length).toBeGreaterThan(0);
     expect(segments.every(({ avatar }) => avatar === 'ann')).toBe(true);
     expect(await loader.store.getManifest(foreign)).toBeDefined();
@@ -107,9 +107,9 @@ describe('API keys at segment-loader', () => {
 
   it('with the scope speak can delete their own pushes and nothing else', async () => {
     const [own, other] = [await segment({ owner: 'tts' }), await segment({ owner: 'backend' })];
-    expect((await ask('tts', 'DELETE', `/v1/segments/${own}`)).status).toBe(204);
+    expect((await request('tts', 'DELETE', `/v1/segments/${own}`)).status).toBe(204);
     const refused = { status: 403, body: { code: 'forbidden', scope: 'media' } };
-    expect(await ask('tts', 'DELETE', `/v1/segments/${other}`)).toMatchObject(refused);
+    expect(await request('tts', 'DELETE', `/v1/segments/${other}`)).toMatchObject(refused);
     expect(await loader.store.getManifest(other)).toBeDefined();
   });
 
@@ -118,11 +118,11 @@ describe('API keys at segment-loader', () => {
     await loader.stopService();
     loader.logger = recordingLogger(lines);
     await loader.startService();
-    await ask('uploader', 'PUT', '/v1/avatars/cleo', json({}));
+    await request('uploader', 'PUT', '/v1/avatars/cleo', json({}));
     const { body } = await upload('backend', 'cleo');
-    await ask('uploader', 'PATCH', `/v1/segments/${body.id}`, json({ pinned: true }));
-    await ask('backend', 'DELETE', `/v1/segments/${body.id}`);
-    await ask('uploader', 'DELETE', '/v1/avatars/cleo');
+    await request('uploader', 'PATCH', `/v1/segments/${body.id}`, json({ pinned: true }));
+    await request('backend', 'DELETE', `/v1/segments/${body.id}`);
+    await request('uploader', 'DELETE', '/v1/avatars/cleo');
     expect(lines.filter((line) => 'key' in line).map(({ msg, ...fields }) => [msg, fields['key']])).toEqual([
       ['avatar defined', 'uploader'],
       ['upload received', 'backend'],

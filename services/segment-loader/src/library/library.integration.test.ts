@@ -42,7 +42,7 @@ describe('the library', () => {
     expect(avatar.problems).toEqual([
       { file: 'idle/0 broken.mp4', code: 'media_unreadable', message: expect.any(String) as string },
     ]);
-    const list = (await loader.ask<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann&q=HELLO')).body;
+    const list = (await loader.request<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann&q=HELLO')).body;
     expect(list.segments).toMatchObject([
       { name: '"hello", it\'s %d\n.mp4', role: 'speech', source: 'library', durationMs: 1000 },
     ]);
@@ -59,7 +59,7 @@ describe('the library', () => {
     expect(avatar.problems).toEqual([
       { file: 'Idle/gone.mp4', code: 'library_entry_unusable', message: 'the link leads nowhere' },
     ]);
-    const { body } = await loader.ask('GET', '/v1/avatars');
+    const { body } = await loader.request('GET', '/v1/avatars');
     expect(body).toMatchObject({ problems: [{ file: 'stray.mp4', code: 'library_entry_unusable' }] });
     const published = new AvatarStore(loader.redis);
     const fields = await waitFor('both to be published', async () => {
@@ -133,7 +133,7 @@ describe('the library', () => {
 
     const body = new FormData();
     body.set('file', await openAsBlob(two), 'two.mp4');
-    expect(await loader.ask('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
+    expect(await loader.request('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
       status: 201,
       body: { frames: 60, renditions: [{ width: 128, height: 72 }] },
     });
@@ -165,7 +165,7 @@ describe('the library', () => {
       const playlist = await loader.store.getIdlePlaylist('ann');
       expect(playlist).toHaveLength(1);
       expect(
-        (await loader.store.isWhole(playlist[0] ?? '')) ||
+        (await loader.store.hasAllParts(playlist[0] ?? '')) ||
           (await loader.store.getIdlePlaylist('ann'))[0] !== playlist[0],
       ).toBe(true);
       seen.add(playlist[0] ?? '');
@@ -208,10 +208,10 @@ describe('the library', () => {
     await loader.redis.flushall();
     await waitFor(
       'the clip again',
-      async () => (await loader.store.isWhole(id)) && (await loader.store.getIdlePlaylist('ann'))[0] === id,
+      async () => (await loader.store.hasAllParts(id)) && (await loader.store.getIdlePlaylist('ann'))[0] === id,
     );
     await loader.redis.del(`hc:{m:${id}}:a:0`);
-    await waitFor('the lost part', () => loader.store.isWhole(id));
+    await waitFor('the lost part', () => loader.store.hasAllParts(id));
     await loader.avatarBecomes('ann', 'the playlist', idleCount(1));
   });
 
@@ -219,8 +219,8 @@ describe('the library', () => {
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'the clip', idleCount(1));
     await loader.server.kill();
-    await waitFor('not being ready', async () => (await loader.ask('GET', '/readyz')).status === 503);
-    expect(await loader.ask('GET', '/v1/avatars')).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    await waitFor('not being ready', async () => (await loader.request('GET', '/readyz')).status === 503);
+    expect(await loader.request('GET', '/v1/avatars')).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     await loader.drop(one, 'ann/idle/b.mp4');
     await loader.server.restart();
     await loader.avatarBecomes('ann', 'both clips', idleCount(2));
@@ -256,7 +256,7 @@ describe('the library', () => {
     await mkdir(join(loader.mediaDir, 'Ann/idle'), { recursive: true });
     await loader.drop(one, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'the clip', idleCount(1));
-    expect((await loader.ask<{ avatars: unknown[] }>('GET', '/v1/avatars')).body.avatars).toHaveLength(1);
+    expect((await loader.request<{ avatars: unknown[] }>('GET', '/v1/avatars')).body.avatars).toHaveLength(1);
     expect((await loader.avatar('ann')).problems).toMatchObject([{ file: 'Ann', code: 'library_entry_unusable' }]);
   });
 

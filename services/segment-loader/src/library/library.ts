@@ -245,7 +245,7 @@ export class Library {
   async #storedSegments(avatar: string): Promise<StoredSegment[]> {
     const { store } = this.#parts;
     const summaries = (await store.list(avatar)).filter((summary) => summary.source === 'library');
-    return Promise.all(summaries.map(async (summary) => ({ ...summary, whole: await store.isWhole(summary.id) })));
+    return Promise.all(summaries.map(async (summary) => ({ ...summary, whole: await store.hasAllParts(summary.id) })));
   }
 
   /** Drops loads and failures of files that have changed or were removed. */

@@ -99,7 +99,7 @@ describe('a live push', () => {
       durationSamples: 115_200,
       renditions: [{ id: 'vp8', ...SIZE }],
     });
-    expect(await loader.store.isWhole(segment)).toBe(true);
+    expect(await loader.store.hasAllParts(segment)).toBe(true);
     const decoded = await decodeSegment(loader.store, manifest);
     expect(decoded.pixels).toHaveLength(60);
     expect(decoded.flashes).toEqual([1.2]);
@@ -210,7 +210,10 @@ describe('a live push', () => {
     const { pusher, segment } = await begin();
     pusher.pushVideo(FRAME);
     expect((await loader.store.getManifest(segment))?.state).toBe('open');
-    expect((await loader.ask('GET', `/v1/segments/${segment}`)).body).toMatchObject({ state: 'open', source: 'live' });
+    expect((await loader.request('GET', `/v1/segments/${segment}`)).body).toMatchObject({
+      state: 'open',
+      source: 'live',
+    });
   });
 
   it.each([
@@ -248,7 +251,7 @@ describe('a live push', () => {
     pusher.pushAudio(new Float32Array(40 * 24_000));
     for (let i = 0; i < 1000; i++) pusher.pushVideo(FRAME);
     expect(await pusher.end()).toMatchObject({ frames: 1000, durationMs: 40_000 });
-    expect(await loader.store.isWhole(segment)).toBe(true);
+    expect(await loader.store.hasAllParts(segment)).toBe(true);
   });
 
   it('reports its state twice a second, including clamped samples', async () => {
@@ -290,7 +293,7 @@ describe('a live push', () => {
       frames: 30,
       failure: { code: 'producer_gone' },
     });
-    expect(await loader.store.isWhole(segment)).toBe(true);
+    expect(await loader.store.hasAllParts(segment)).toBe(true);
   });
 
   it('fails with live_empty if nothing was sent', async () => {

@@ -43,7 +43,7 @@ describe('SegmentLoader', () => {
     options: Options = {},
   ): Promise<{ manifest: SegmentManifest; decoded: DecodedSegment }> {
     const manifest = await load(path, options);
-    expect(await store.isWhole(manifest.id)).toBe(true);
+    expect(await store.hasAllParts(manifest.id)).toBe(true);
     const decoded = await decodeSegment(store, manifest);
     expect(decoded.pixels).toHaveLength(manifest.frames);
     expect(decoded.samples).toHaveLength(manifest.pcmSamples);

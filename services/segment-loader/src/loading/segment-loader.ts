@@ -149,7 +149,7 @@ export class SegmentLoader {
   async #publish(manifest: SegmentManifest, retention: Retention, signal: AbortSignal): Promise<SegmentManifest> {
     const store = this.#store;
     await withRetry(() => store.putManifest(manifest, retention), STORE_PATIENCE_MS, signal);
-    if (await withRetry(() => store.isWhole(manifest.id), STORE_PATIENCE_MS, signal)) return manifest;
+    if (await withRetry(() => store.hasAllParts(manifest.id), STORE_PATIENCE_MS, signal)) return manifest;
     // The store lost its data during the load.
     await store.delete(manifest.id);
     throw new HumancastError('unavailable', {

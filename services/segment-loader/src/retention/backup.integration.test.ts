@@ -30,7 +30,7 @@ async function runCommandsOf(title: string, env: Record<string, string>): Promis
 async function upload(loader: TestLoader, clip: string, query = ''): Promise<string> {
   const body = new FormData();
   body.set('file', await openAsBlob(clip), 'clip.mp4');
-  return (await loader.ask<SegmentView>('POST', `/v1/segments?avatar=ann${query}`, { body })).body.id;
+  return (await loader.request<SegmentView>('POST', `/v1/segments?avatar=ann${query}`, { body })).body.id;
 }
 
 async function startQueueRedis(dir: string): Promise<string> {
@@ -74,8 +74,8 @@ it('a backup restores avatars, settings and segments to an empty machine, withou
     await upload(before, clip, '&pinned=true'),
     await upload(before, clip),
   ];
-  await before.ask('DELETE', `/v1/segments/${deleted}`);
-  await before.ask('DELETE', '/v1/avatars/ben');
+  await before.request('DELETE', `/v1/segments/${deleted}`);
+  await before.request('DELETE', '/v1/avatars/ben');
   const media = await before.store.readGop(plain as string, 'vp8', 0);
 
   const backedUp = { REDIS_QUEUE_URL: queue.url, ARCHIVE_DIR: before.archiveDir, BACKUP: backup };
@@ -88,11 +88,11 @@ it('a backup restores avatars, settings and segments to an empty machine, withou
   await runCommandsOf('restore', { BACKUP: backup, REDIS_QUEUE_DIR: queueDir, ARCHIVE_DIR: archive, PORT: port });
   const after = await TestLoader.start({ REDIS_QUEUE_URL: await startQueueRedis(queueDir), ARCHIVE_DIR: archive });
   cleanups.push(() => after.stop());
-  for (const id of [pinned, plain]) await waitFor(`${id} to be restored`, () => after.store.isWhole(id as string));
-  expect((await after.ask('GET', '/v1/avatars')).body).toMatchObject({
+  for (const id of [pinned, plain]) await waitFor(`${id} to be restored`, () => after.store.hasAllParts(id as string));
+  expect((await after.request('GET', '/v1/avatars')).body).toMatchObject({
     avatars: [{ id: 'ann', ...definition, segments: 2 }],
   });
-  expect((await after.ask('GET', `/v1/segments/${pinned}`)).body).toMatchObject({ pinned: true });
-  expect((await after.ask('GET', `/v1/segments/${deleted}`)).status).toBe(404);
+  expect((await after.request('GET', `/v1/segments/${pinned}`)).body).toMatchObject({ pinned: true });
+  expect((await after.request('GET', `/v1/segments/${deleted}`)).status).toBe(404);
   expect(await after.store.readGop(plain as string, 'vp8', 0)).toEqual(media);
 }, 90_000);

@@ -39,7 +39,7 @@ describe('a deletion', () => {
   async function upload(loader: TestLoader, avatar: string, query = '', file = clip) {
     const body = new FormData();
     body.set('file', await openAsBlob(file), 'clip.mp4');
-    return loader.ask<SegmentView>('POST', `/v1/segments?avatar=${avatar}${query}`, { body });
+    return loader.request<SegmentView>('POST', `/v1/segments?avatar=${avatar}${query}`, { body });
   }
 
   async function startPush(loader: TestLoader, avatar: string): Promise<{ pusher: LivePusher; segment: string }> {
@@ -64,8 +64,8 @@ describe('a deletion', () => {
     return { id, registry };
   }
 
-  const remove = (loader: TestLoader, path: string) => loader.ask('DELETE', path).then(({ status }) => status);
-  const statusOf = async (loader: TestLoader, id: string) => (await loader.ask('GET', `/v1/segments/${id}`)).status;
+  const remove = (loader: TestLoader, path: string) => loader.request('DELETE', path).then(({ status }) => status);
+  const statusOf = async (loader: TestLoader, id: string) => (await loader.request('GET', `/v1/segments/${id}`)).status;
 
   /** @returns Everything left of these segments, in the archive and in Redis. */
   async function traces(loader: TestLoader, ids: readonly string[]): Promise<string[]> {
@@ -80,7 +80,7 @@ describe('a deletion', () => {
     const other = (await upload(loader, 'other')).body.id;
     for (let i = 0; i < count; i++) {
       await loader.store.delete(other);
-      await waitFor('the housekeeper to restore the other', () => loader.store.isWhole(other));
+      await waitFor('the housekeeper to restore the other', () => loader.store.hasAllParts(other));
     }
   }
 
@@ -143,7 +143,7 @@ describe('a deletion', () => {
       await loader.startService();
       await waitFor('the deletion to be completed', async () => (await loader.redis.hlen('hc:deletions:open')) === 0);
       expect(await traces(loader, ids)).toEqual([]);
-      expect((await loader.ask('GET', `/v1/avatars/${avatar}`)).status).toBe(404);
+      expect((await loader.request('GET', `/v1/avatars/${avatar}`)).status).toBe(404);
     }
     await housekeeperRuns(loader, 1);
     expect(await readdir(loader.archiveDir)).toHaveLength(1); // of the other avatar
@@ -228,14 +228,14 @@ describe('a deletion', () => {
     const loader = await start();
     await loader.drop(clip, 'ann/idle/a.mp4');
     await loader.avatarBecomes('ann', 'loaded', ({ idle }) => idle === 1);
-    expect(await loader.ask('DELETE', '/v1/avatars/ann')).toMatchObject({
+    expect(await loader.request('DELETE', '/v1/avatars/ann')).toMatchObject({
       status: 409,
       body: { code: 'managed_by_folder' },
     });
     await rm(`${loader.mediaDir}/ann`, { recursive: true });
     await loader.avatarBecomes('ann', 'unloaded', ({ idle }) => idle === 0);
     expect(await remove(loader, '/v1/avatars/ann')).toBe(204);
-    expect((await loader.ask('GET', '/v1/avatars/ann')).status).toBe(404);
+    expect((await loader.request('GET', '/v1/avatars/ann')).status).toBe(404);
   });
 
   it('neither removes nor restores copies whose avatar is not defined, which a backup may restore', async () => {
@@ -248,6 +248,6 @@ describe('a deletion', () => {
     expect(await statusOf(loader, id)).toBe(404);
     expect(await readdir(loader.archiveDir)).toContain(`${id}.hcs`);
     await loader.defineAvatar('ann');
-    await waitFor('the segment to be restored', () => loader.store.isWhole(id));
+    await waitFor('the segment to be restored', () => loader.store.hasAllParts(id));
   });
 });

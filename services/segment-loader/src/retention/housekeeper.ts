@@ -149,7 +149,7 @@ export class Housekeeper {
     thorough: boolean,
   ): Promise<boolean> {
     const { store, archive, clock } = this.#parts;
-    if (secondsLeft !== undefined && (!thorough || (await store.isWhole(id)))) {
+    if (secondsLeft !== undefined && (!thorough || (await store.hasAllParts(id)))) {
       if (secondsLeft !== Number.POSITIVE_INFINITY) await this.#noteUse(id, usedAtMs, secondsLeft);
       return false;
     }

@@ -121,6 +121,6 @@ describe('with many segments', () => {
     await waitFor('the lost one to be restored', async () => (await store.getManifest(lost)) !== undefined);
     await housekeeper.close();
     expect(commands).toBeGreaterThan(before);
-    expect(await store.isWhole(lost)).toBe(true);
+    expect(await store.hasAllParts(lost)).toBe(true);
   });
 });

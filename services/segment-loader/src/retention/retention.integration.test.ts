@@ -31,7 +31,7 @@ describe('segments received over the network', () => {
   async function upload(loader: TestLoader, query = ''): Promise<Answer<SegmentView & { pinned: boolean }>> {
     const body = new FormData();
     body.set('file', await openAsBlob(clip), 'clip.mp4');
-    return loader.ask('POST', `/v1/segments?avatar=ann${query}`, { body });
+    return loader.request('POST', `/v1/segments?avatar=ann${query}`, { body });
   }
 
   async function pushLive(loader: TestLoader): Promise<string> {
@@ -67,7 +67,7 @@ describe('segments received over the network', () => {
     await loader.redis.del(...lost);
   }
 
-  const statusOf = async (loader: TestLoader, id: string) => (await loader.ask('GET', `/v1/segments/${id}`)).status;
+  const statusOf = async (loader: TestLoader, id: string) => (await loader.request('GET', `/v1/segments/${id}`)).status;
   const isThere = async (loader: TestLoader, id: string) => (await statusOf(loader, id)) === 200;
   /** Sets the time of last use to so many seconds ago. */
   const idle = (loader: TestLoader, id: string, seconds: number) =>
@@ -80,10 +80,10 @@ describe('segments received over the network', () => {
     expect(before.every(({ size }) => size >= 3)).toBe(true);
     await loseEverything(loader);
     for (const [i, id] of ids.entries()) {
-      await waitFor('the segment to be restored', () => loader.store.isWhole(id));
+      await waitFor('the segment to be restored', () => loader.store.hasAllParts(id));
       expect(await contents(loader, id)).toEqual(before[i]);
     }
-    const list = (await loader.ask<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann')).body.segments;
+    const list = (await loader.request<{ segments: SegmentView[] }>('GET', '/v1/segments?avatar=ann')).body.segments;
     expect(list.map(({ id }) => id).sort()).toEqual(ids.toSorted());
   });
 
@@ -93,7 +93,7 @@ describe('segments received over the network', () => {
     await loader.redis.del(`hc:{m:${id}}:v:vp8:1`);
     await loader.stopService();
     await loader.startService();
-    await waitFor('the segment to be complete', () => loader.store.isWhole(id));
+    await waitFor('the segment to be complete', () => loader.store.hasAllParts(id));
   });
 
   it('are not restored when they were deleted or have expired', async () => {
@@ -101,7 +101,7 @@ describe('segments received over the network', () => {
     const [deleted, expired, kept] = [await upload(loader), await upload(loader), await upload(loader)].map(
       ({ body }) => body.id,
     ) as [string, string, string];
-    expect((await loader.ask('DELETE', `/v1/segments/${deleted}`)).status).toBe(204);
+    expect((await loader.request('DELETE', `/v1/segments/${deleted}`)).status).toBe(204);
     const long = Date.now() / 1000 - UPLOAD_TTL_SECONDS - 60;
     await loseEverything(loader);
     await utimes(join(loader.archiveDir, `${expired}.hcs`), long, long);
@@ -131,7 +131,7 @@ describe('segments received over the network', () => {
     await rename(loader.archiveDir, `${loader.archiveDir}.moved`);
     const { status, body } = await upload(loader);
     expect(status).toBe(201);
-    expect(await loader.store.isWhole(body.id)).toBe(true);
+    expect(await loader.store.hasAllParts(body.id)).toBe(true);
     expect(await loader.metrics()).toMatch(/^humancast_loader_archive_failures_total\S* 1$/m);
   });
 
@@ -142,18 +142,18 @@ describe('segments received over the network', () => {
     expect(await loader.redis.ttl(`hc:{m:${body.id}}:manifest`)).toBe(-1);
     const path = `/v1/segments/${body.id}`;
     const patch = (change: unknown) =>
-      loader.ask('PATCH', path, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(change) });
+      loader.request('PATCH', path, { headers: { 'content-type': 'application/json' }, body: JSON.stringify(change) });
     expect(await patch({ pinned: false })).toMatchObject({ status: 200, body: { pinned: false } });
-    expect((await loader.ask('GET', path)).body).toMatchObject({ pinned: false });
+    expect((await loader.request('GET', path)).body).toMatchObject({ pinned: false });
     expect(await loader.redis.ttl(`hc:{m:${body.id}}:manifest`)).toBeGreaterThan(900);
     expect(await patch({ pinned: true })).toMatchObject({ status: 200, body: { pinned: true } });
     await loseEverything(loader);
     await waitFor('the segment to be restored', () => isThere(loader, body.id));
-    expect((await loader.ask('GET', path)).body).toMatchObject({ pinned: true });
+    expect((await loader.request('GET', path)).body).toMatchObject({ pinned: true });
     expect(await patch({ pinned: 'yes' })).toMatchObject({ status: 400, body: { code: 'bad_request' } });
     expect(
       (
-        await loader.ask('PATCH', '/v1/segments/seg_00000000000000000000', {
+        await loader.request('PATCH', '/v1/segments/seg_00000000000000000000', {
           headers: { 'content-type': 'application/json' },
           body: '{"pinned":true}',
         })

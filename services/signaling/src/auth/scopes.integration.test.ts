@@ -56,7 +56,7 @@ describe('API keys at signaling', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const ask = (key: KeyName, method: string, path: string, body?: unknown, at = signaling) =>
+  const request = (key: KeyName, method: string, path: string, body?: unknown, at = signaling) =>
     at.request(method, path, { auth: KEY[key], ...(body !== undefined && { body }) });
   const make = async (auth: string, avatar = 'demo', at = signaling) =>
     (await at.request('POST', '/v1/sessions', { auth, body: { avatar } })).body as { id: string; token: string };
@@ -64,13 +64,13 @@ describe('API keys at signaling', () => {
     const path = `/v1/sessions/${session}`;
     const segments = [await stack.addSegment()];
     return {
-      state: (await ask(key, 'GET', path)).status,
-      segments: (await ask(key, 'GET', `${path}/segments`)).status,
-      interrupt: (await ask(key, 'POST', `${path}/interrupt`)).status,
-      speak: (await ask(key, 'POST', `${path}/speak`, { segments })).status,
+      state: (await request(key, 'GET', path)).status,
+      segments: (await request(key, 'GET', `${path}/segments`)).status,
+      interrupt: (await request(key, 'POST', `${path}/interrupt`)).status,
+      speak: (await request(key, 'POST', `${path}/speak`, { segments })).status,
       // 404 not_found: permitted, but there is no demo producer.
-      say: (await ask(key, 'POST', `${path}/say`, { text: 'hello' })).status,
-      end: (await ask(key, 'DELETE', path)).status,
+      say: (await request(key, 'POST', `${path}/say`, { text: 'hello' })).status,
+      end: (await request(key, 'DELETE', path)).status,
     };
   };
 
@@ -99,11 +99,11 @@ describe('API keys at signaling', () => {
 
     it('is not found for another key, as if it did not exist', async () => {
       const { id } = await make(KEY.backend);
-      const foreign = await ask('other', 'GET', `/v1/sessions/${id}`);
-      const absent = await ask('other', 'GET', `/v1/sessions/${newId('ses')}`);
+      const foreign = await request('other', 'GET', `/v1/sessions/${id}`);
+      const absent = await request('other', 'GET', `/v1/sessions/${newId('ses')}`);
       expect([foreign.body.code, absent.body.code]).toEqual(['session_not_found', 'session_not_found']);
       for (const path of [`${id}/events`, `${id}/segments`]) {
-        expect(await ask('other', 'GET', `/v1/sessions/${path}`)).toMatchObject({
+        expect(await request('other', 'GET', `/v1/sessions/${path}`)).toMatchObject({
           body: { code: 'session_not_found' },
         });
       }
@@ -111,7 +111,7 @@ describe('API keys at signaling', () => {
 
     it('shows its owner only to API keys', async () => {
       const { id, token } = await make(KEY.backend);
-      expect((await ask('operator', 'GET', `/v1/sessions/${id}`)).body.owner).toBe('backend');
+      expect((await request('operator', 'GET', `/v1/sessions/${id}`)).body.owner).toBe('backend');
       expect((await signaling.request('GET', `/v1/sessions/${id}`, { auth: token })).body).not.toHaveProperty('owner');
     });
 
@@ -129,7 +129,8 @@ describe('API keys at signaling', () => {
   });
 
   it('create sessions of allowed avatars with the scope `sessions`', async () => {
-    const tried = (key: KeyName, avatar: string, at = signaling) => ask(key, 'POST', '/v1/sessions', { avatar }, at);
+    const tried = (key: KeyName, avatar: string, at = signaling) =>
+      request(key, 'POST', '/v1/sessions', { avatar }, at);
     expect(await tried('backend', 'demo')).toMatchObject({ status: 201, body: { scope: 'view' } });
     expect(await tried('anna', 'anna')).toMatchObject({ status: 201, body: { scope: 'view' } });
     const wrongAvatar = { code: 'forbidden', avatar: 'demo' };
@@ -145,7 +146,7 @@ describe('API keys at signaling', () => {
   it('list their own sessions, or all with the scope `operate`', async () => {
     const [mine, other, visitors] = [await make(KEY.backend), await make(KEY.other), await make('', 'demo', demo)];
     const seen = async (key: KeyName) => {
-      const { sessions } = (await ask(key, 'GET', '/v1/sessions')).body as { sessions: { id: string }[] };
+      const { sessions } = (await request(key, 'GET', '/v1/sessions')).body as { sessions: { id: string }[] };
       return [mine, other, visitors].map(({ id }) => sessions.some((session) => session.id === id));
     };
     expect(await seen('backend')).toEqual([true, false, false]);
@@ -153,22 +154,23 @@ describe('API keys at signaling', () => {
     expect(await seen('other')).toEqual([false, true, false]);
     expect(await seen('operator')).toEqual([true, true, true]);
     expect(await seen('anna')).toEqual([false, false, false]);
-    for (const key of ['uploader', 'tts'] as const) expect((await ask(key, 'GET', '/v1/sessions')).status).toBe(403);
+    for (const key of ['uploader', 'tts'] as const)
+      expect((await request(key, 'GET', '/v1/sessions')).status).toBe(403);
   });
 
   it('list and drain media-senders only with the scope `operate`', async () => {
     for (const key of ['backend', 'other', 'uploader', 'tts'] as const) {
-      expect(await ask(key, 'GET', '/v1/senders')).toMatchObject({ status: 403, body: { scope: 'operate' } });
-      const drained = await ask(key, 'POST', `/v1/senders/${sender.id}/drain`);
+      expect(await request(key, 'GET', '/v1/senders')).toMatchObject({ status: 403, body: { scope: 'operate' } });
+      const drained = await request(key, 'POST', `/v1/senders/${sender.id}/drain`);
       expect(drained).toMatchObject({ status: 403, body: { code: 'forbidden', scope: 'operate' } });
     }
     expect(sender.mail.filter(({ type }) => type === 'sender.drain')).toEqual([]);
-    expect((await ask('operator', 'GET', '/v1/senders')).status).toBe(200);
+    expect((await request('operator', 'GET', '/v1/senders')).status).toBe(200);
   });
 
   it('list the avatars that they may use', async () => {
     const ids = async (key: KeyName) =>
-      ((await ask(key, 'GET', '/v1/avatars')).body.avatars as { id: string }[]).map(({ id }) => id).sort();
+      ((await request(key, 'GET', '/v1/avatars')).body.avatars as { id: string }[]).map(({ id }) => id).sort();
     expect(await ids('anna')).toEqual(['anna']);
     expect(await ids('tts')).toEqual(['anna', 'demo']);
   });
@@ -185,10 +187,10 @@ describe('API keys at signaling', () => {
     );
     const anna = { id: 'anna', name: 'anna', problemCount: 60, problems: new Array(50).fill(problem) as unknown };
     const demo = { id: 'demo', name: 'demo', problemCount: 1, problems: [problem] };
-    expect((await ask('anna', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna] });
-    expect((await ask('tts', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna, demo], problems: [stray] });
+    expect((await request('anna', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna] });
+    expect((await request('tts', 'GET', '/v1/avatars')).body).toEqual({ avatars: [anna, demo], problems: [stray] });
     await stack.avatars.publishProblems(new Map());
-    expect((await ask('tts', 'GET', '/v1/avatars')).body).toMatchObject({
+    expect((await request('tts', 'GET', '/v1/avatars')).body).toMatchObject({
       avatars: [{ problems: [] }, { problems: [] }],
     });
   });
@@ -260,7 +262,7 @@ describe('API keys at signaling', () => {
       const viewer = await TestViewer.join(signaling, session);
       await viewer.received('offer');
       const [first, second] = [await stack.addSegment(), await stack.addSegment()];
-      await ask('other', 'POST', `/v1/sessions/${session.id}/speak`, { segments: [first, second] });
+      await request('other', 'POST', `/v1/sessions/${session.id}/speak`, { segments: [first, second] });
       const { epoch } = await sender.registry.get(session.id);
       await sender.registry.speechStarted(session.id, epoch, { seq: 1, segment: first });
       const finished = { type: 'speech.finished', seq: 1, segment: first, positionMs: 1, interrupted: false } as const;
@@ -278,9 +280,9 @@ describe('API keys at signaling', () => {
     const { id } = await make(KEY.backend, 'demo', logged);
     const path = `/v1/sessions/${id}`;
     const segments = [await stack.addSegment()];
-    await ask('successor', 'POST', `${path}/speak`, { segments }, logged);
-    await ask('tts', 'POST', `${path}/interrupt`, undefined, logged);
-    await ask('operator', 'DELETE', path, undefined, logged);
+    await request('successor', 'POST', `${path}/speak`, { segments }, logged);
+    await request('tts', 'POST', `${path}/interrupt`, undefined, logged);
+    await request('operator', 'DELETE', path, undefined, logged);
     const visitors = await make('', 'demo', logged);
     const of = (session: string) =>
       lines.filter((line) => line['session'] === session).map(({ msg, ...fields }) => [msg, fields['key']]);
