@@ -19,18 +19,26 @@ import { choosePacketPath, type PacketPath } from '../services/media-sender/dist
 import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
 
 const TICK_MS = 5;
-/** 14 viewers of 720p30 at 1.5 Mb/s. */
-const PACKETS_PER_TICK = 16;
-const FRAME_BYTES = 1138 * PACKETS_PER_TICK;
+/** 720p30 at 1.5 Mb/s. */
+const PACKETS_PER_FRAME = 6;
+const FRAME_BYTES = 1138 * PACKETS_PER_FRAME;
+/** Frames a tick: 13 viewers, and 133. A busy sender has its code and data in the processor's caches. */
+const FEW_FRAMES = 2;
+const MANY_FRAMES = 20;
+/** Until the compiler has done its work, packets cost several times as much. */
+const WARM_UP_TICKS = 10_000;
+const WARM_UP_TICK_MS = 1;
 
-/** A way to send `PACKETS_PER_TICK` video packets. */
+/** A way to send a video frame of `PACKETS_PER_FRAME` packets. */
 interface Path {
-  send(tick: number): void;
+  send(frame: number): void;
   close(): void | Promise<void>;
 }
 
 interface Measurement {
   cpuMicrosPerPacket: number;
+  /** The part of it that is spent in the kernel, which on loopback also delivers the packet to the receiver's socket. */
+  kernelMicrosPerPacket: number;
   packets: number;
 }
 
@@ -56,9 +64,9 @@ const own = async (receiver: ChildProcess, packetPath: PacketPath): Promise<Path
   await transport.acceptAnswer(await answerTo(receiver, await transport.createOffer()));
   await connected.promise;
   const frame = packetize('vp8', randomBytes(FRAME_BYTES), false);
-  if (frame.payloads.length !== PACKETS_PER_TICK) throw new Error(`${frame.payloads.length} packets a frame`);
+  if (frame.payloads.length !== PACKETS_PER_FRAME) throw new Error(`${frame.payloads.length} packets a frame`);
   return {
-    send: (tick) => transport.sendVideo(frame, tick * 450),
+    send: (number) => transport.sendVideo(frame, number * 3000),
     close: () => transport.close(),
   };
 };
@@ -81,11 +89,11 @@ const werift = async (receiver: ChildProcess): Promise<Path> => {
   const payload = randomBytes(1150);
   let sequenceNumber = 0;
   return {
-    send(tick) {
-      for (let i = 0; i < PACKETS_PER_TICK; i++) {
+    send(frame) {
+      for (let i = 0; i < PACKETS_PER_FRAME; i++) {
         sequenceNumber = (sequenceNumber + 1) & 0xffff;
-        const marker = i === PACKETS_PER_TICK - 1;
-        const header = new RtpHeader({ sequenceNumber, timestamp: tick * 450, payloadType: 96, marker });
+        const marker = i === PACKETS_PER_FRAME - 1;
+        const header = new RtpHeader({ sequenceNumber, timestamp: (frame * 3000) >>> 0, payloadType: 96, marker });
         track.writeRtp(new RtpPacket(header, payload));
       }
     },
@@ -99,39 +107,46 @@ async function answerTo(receiver: ChildProcess, offer: string): Promise<string> 
   return answer;
 }
 
-async function measure(path: Path, seconds: number): Promise<Measurement> {
-  await run(path, 1);
-  const idle = await cpuMicros(() => run({ ...path, send: () => {} }, seconds));
-  let packets = 0;
-  const busy = await cpuMicros(async () => {
-    packets = await run(path, seconds);
-  });
-  return { cpuMicrosPerPacket: (busy - idle) / packets, packets };
-}
-
-async function run(path: Path, seconds: number): Promise<number> {
-  const start = performance.now();
+async function measure(path: Path, framesPerTick: number, seconds: number): Promise<Measurement> {
   const ticks = (seconds * 1000) / TICK_MS;
-  for (let tick = 0; tick < ticks; tick++) {
-    path.send(tick);
-    await sleep(Math.max(0, start + (tick + 1) * TICK_MS - performance.now()));
-  }
-  return ticks * PACKETS_PER_TICK;
+  const idle = await cpuUsage(() => run(path, 0, ticks, TICK_MS));
+  const busy = await cpuUsage(() => run(path, framesPerTick, ticks, TICK_MS));
+  const packets = ticks * framesPerTick * PACKETS_PER_FRAME;
+  const kernelMicros = busy.system - idle.system;
+  return {
+    cpuMicrosPerPacket: (busy.user - idle.user + kernelMicros) / packets,
+    kernelMicrosPerPacket: kernelMicros / packets,
+    packets,
+  };
 }
 
-async function cpuMicros(work: () => Promise<unknown>): Promise<number> {
+async function run(path: Path, framesPerTick: number, ticks: number, tickMs: number): Promise<void> {
+  const start = performance.now();
+  for (let tick = 0; tick < ticks; tick++) {
+    for (let i = 0; i < framesPerTick; i++) path.send(tick * framesPerTick + i);
+    await sleep(Math.max(0, start + (tick + 1) * tickMs - performance.now()));
+  }
+}
+
+/** @returns CPU time of this process in µs. */
+async function cpuUsage(work: () => Promise<unknown>): Promise<NodeJS.CpuUsage> {
   const before = process.cpuUsage();
   await work();
-  const { user, system } = process.cpuUsage(before);
-  return user + system;
+  return process.cpuUsage(before);
 }
 
-async function bench(open: (receiver: ChildProcess) => Promise<Path>, seconds: number): Promise<Measurement> {
+async function bench(
+  open: (receiver: ChildProcess) => Promise<Path>,
+  framesPerTick: readonly number[],
+  seconds: number,
+): Promise<Measurement[]> {
   const receiver = fork(fileURLToPath(import.meta.url), ['receive']);
   await once(receiver, 'message');
   try {
     const path = await open(receiver);
-    const result = await measure(path, seconds);
+    await run(path, FEW_FRAMES, WARM_UP_TICKS, WARM_UP_TICK_MS);
+    const result: Measurement[] = [];
+    for (const frames of framesPerTick) result.push(await measure(path, frames, seconds));
     await path.close();
     return result;
   } finally {
@@ -162,22 +177,25 @@ if (process.argv[2] === 'receive') {
 } else {
   const seconds = Number(process.argv[2] ?? 5);
   const path = choosePacketPath('auto');
-  const ours = await bench((receiver) => own(receiver, path), seconds);
-  const fallback = await bench((receiver) => own(receiver, choosePacketPath('javascript')), seconds);
-  const theirs = await bench(werift, seconds);
-  const micros = (measurement: Measurement) => Number(measurement.cpuMicrosPerPacket.toFixed(1));
+  const both = [MANY_FRAMES, FEW_FRAMES];
+  const ours = await bench((receiver) => own(receiver, path), both, seconds);
+  const fallback = await bench((receiver) => own(receiver, choosePacketPath('javascript')), both, seconds);
+  const theirs = await bench(werift, [FEW_FRAMES], seconds);
+  const figures = (measurements: readonly Measurement[]) =>
+    measurements.map(({ cpuMicrosPerPacket, kernelMicrosPerPacket, packets }) => ({
+      packetsPerSecond: packets / seconds,
+      micros: Number(cpuMicrosPerPacket.toFixed(1)),
+      kernelMicros: Number(kernelMicrosPerPacket.toFixed(1)),
+    }));
   const [{ model = 'unknown' } = {}] = cpus();
+  const results = { [path.kind]: figures(ours), javascript: figures(fallback), werift: figures(theirs) };
+  console.log(`CPU per packet (${model}, Node ${process.version})`);
+  for (const [name, rows] of Object.entries(results)) {
+    for (const { packetsPerSecond, micros, kernelMicros } of rows) {
+      console.log(`${name}, ${packetsPerSecond} packets/s: ${micros} µs, of which ${kernelMicros} µs in the kernel`);
+    }
+  }
   console.log(
-    `CPU per packet: ${micros(ours)} µs (${path.kind}); javascript: ${micros(fallback)} µs; werift's writeRtp: ${micros(theirs)} µs (${model}, Node ${process.version})`,
-  );
-  console.log(
-    JSON.stringify({
-      bench: 'packet-path',
-      packetPath: path.kind,
-      cpuMicrosPerPacket: { humancast: micros(ours), javascript: micros(fallback), werift: micros(theirs) },
-      packets: ours.packets,
-      cpu: model,
-      node: process.version,
-    }),
+    JSON.stringify({ bench: 'packet-path', packetPath: path.kind, results, cpu: model, node: process.version }),
   );
 }
