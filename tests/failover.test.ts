@@ -1,46 +1,26 @@
-import { join } from 'node:path';
-import {
-  type Credentials,
-  launchChromium,
-  makeTestClip,
-  Producer,
-  type Stack,
-  type StackProcess,
-  startStack,
-  type TestChromium,
-  TurnClient,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { type Credentials, type Producer, type Stack, TurnClient, type ViewerPage, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scene, senderProcess } from './support/scene.ts';
 
 /** The real page in a real browser, while its media-sender fails. */
 describe('page whose media-sender fails', () => {
+  let scene: Scene;
   let stack: Stack;
-  let browser: TestChromium;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ senders: 2 });
-    producer = new Producer(stack);
-    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
-    browser = await launchChromium();
-    await producer.idleLoaded('lights');
+    scene = await Scene.start({ senders: 2 });
+    ({ stack, producer } = scene);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   it.each(['SIGKILL', 'SIGTERM'] as const)('resumes after %s without a reload', async (signal) => {
     const session = await producer.createSession('lights');
-    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    const viewer = await ViewerPage.open(await browser.context.newPage(), url);
-    await viewer.playing();
+    const viewer = await scene.watch(session);
     await viewer.page.evaluate(() => Object.assign(window, { marked: true }));
     const host = await producer.hostOf(session.id);
-    const victim = hostProcess(host);
+    const victim = senderProcess(stack, host);
     victim.signal(signal);
     await waitFor(
       'another media-sender hosts the session',
@@ -61,40 +41,26 @@ describe('page whose media-sender fails', () => {
     await viewer.page.close();
     await stack.revive(victim);
   });
-
-  function hostProcess(host: string): StackProcess {
-    const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
-    if (!found) throw new Error(`no process has the id ${host}`);
-    return found;
-  }
 });
 
 /** TTL of TURN credentials: shorter than any viewing time, long enough to connect on a busy machine. */
 const TTL_SECONDS = 10;
 
 describe('page that has watched longer than its TURN credentials are valid', () => {
+  let scene: Scene;
   let stack: Stack;
-  let browser: TestChromium;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ senders: 2, env: { TURN_TTL_SECONDS: String(TTL_SECONDS) } });
-    producer = new Producer(stack);
-    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
-    browser = await launchChromium();
-    await producer.idleLoaded('lights');
+    scene = await Scene.start({ senders: 2, env: { TURN_TTL_SECONDS: String(TTL_SECONDS) } });
+    ({ stack, producer } = scene);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   it('resumes with new credentials when its media-sender is killed', async () => {
     const session = await producer.createSession('lights');
-    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    const viewer = await ViewerPage.open(await browser.context.newPage(), url);
-    await viewer.playing();
+    const viewer = await scene.watch(session);
     const [first] = await credentialsOf(viewer);
     if (!first) throw new Error('the page has no relay');
     const expired = () => Date.now() / 1000 > Number.parseInt(first.username, 10) + 1;
@@ -115,9 +81,9 @@ describe('page that has watched longer than its TURN credentials are valid', () 
     );
 
     const host = await producer.hostOf(session.id);
-    const victim = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
-    victim?.signal('SIGKILL');
-    await victim?.ended;
+    const victim = senderProcess(stack, host);
+    victim.signal('SIGKILL');
+    await victim.ended;
     await waitFor(
       'the old connection is closed, because the new one plays',
       async () => [await openPeers(viewer), (await credentialsOf(viewer)).length],

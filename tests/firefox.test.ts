@@ -6,12 +6,12 @@ import {
   ownAddress,
   Producer,
   type Stack,
-  type StackProcess,
   startStack,
   type TestFirefox,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { senderProcess } from './support/scene.ts';
 
 /** Counts the frames that the page's video element presents, independently of its statistics. */
 const COUNT_FRAMES = `(() => {
@@ -54,7 +54,7 @@ describe('page in Firefox', () => {
     );
     expect(await pill(page)).toBe('Live');
     const host = await producer.hostOf(session.id);
-    const victim = hostProcess(host);
+    const victim = senderProcess(stack, host);
     victim.signal(signal);
     await victim.ended;
     await waitFor(
@@ -71,10 +71,4 @@ describe('page in Firefox', () => {
     await page.close();
     await stack.revive(victim);
   });
-
-  function hostProcess(host: string): StackProcess {
-    const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host));
-    if (!found) throw new Error(`no process has the id ${host}`);
-    return found;
-  }
 });

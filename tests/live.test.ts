@@ -1,19 +1,6 @@
-import { join } from 'node:path';
-import {
-  bgrFrame,
-  LivePusher,
-  launchChromium,
-  makeTestClip,
-  Producer,
-  pushAtPace,
-  type Seen,
-  type Stack,
-  startStack,
-  type TestChromium,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { bgrFrame, LivePusher, type Producer, pushAtPace, type Stack, ViewerPage, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isGreen, isRed, Scene } from './support/scene.ts';
 
 const SIZE = { width: 320, height: 240 };
 const HEADER = {
@@ -26,38 +13,22 @@ const HEADER = {
 } as const;
 const GREEN = bgrFrame(SIZE.width, SIZE.height, [0, 180, 0]);
 
-const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 90;
-const isGreen = ({ red, green, blue }: Seen) => green > 90 && red < 90 && blue < 90;
-
 /** Speech that is played while it is being produced. */
 describe('live push', () => {
+  let scene: Scene;
   let stack: Stack;
-  let browser: TestChromium;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ env: { MAX_SESSIONS: '4' } });
-    producer = new Producer(stack);
-    makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
-    browser = await launchChromium();
-    await producer.idleLoaded('lights');
+    scene = await Scene.start({ env: { MAX_SESSIONS: '4' } });
+    ({ stack, producer } = scene);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-  });
-
-  const watch = async (session: { id: string; token: string }) => {
-    const url = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    const viewer = await ViewerPage.open(await browser.context.newPage(), url);
-    await viewer.playing();
-    return viewer;
-  };
+  afterAll(() => scene?.stop());
 
   it('plays while it is being pushed, and can be spoken again afterwards', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await watch(session);
+    const viewer = await scene.watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const ready = await pusher.start({ ...HEADER, name: 'green, live' });
     expect(ready.seq).toBe(1);
@@ -85,7 +56,7 @@ describe('live push', () => {
 
   it('shows idle while the producer pauses, then plays to its end', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await watch(session);
+    const viewer = await scene.watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const { segment } = await pusher.start(HEADER);
     await pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 2 }).done;
@@ -110,7 +81,7 @@ describe('live push', () => {
 
   it('plays in a WHEP player that writes its codec as OPUS/48000', async () => {
     const session = await producer.createSession('lights');
-    const page = await browser.context.newPage();
+    const page = await scene.newPage();
     await page.goto(producer.signaling('/v1/health')).catch(() => undefined);
     const url = producer.signaling(`/whep/lights?session=${session.id}`);
     const { status, audioLine } = await page.evaluate(
@@ -154,7 +125,7 @@ describe('live push', () => {
 
   it('stops on an interruption, reports it to the producer, and idle shows at once', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await watch(session);
+    const viewer = await scene.watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });
@@ -170,7 +141,7 @@ describe('live push', () => {
 
   it('ends with the last data received when the producer disappears', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await watch(session);
+    const viewer = await scene.watch(session);
     const pusher = await LivePusher.connect(stack, { avatar: 'lights', session: session.id });
     const { segment } = await pusher.start(HEADER);
     const pushing = pushAtPace(pusher, { frame: GREEN, hz: 1000, fps: 25, seconds: 20 });

@@ -1,47 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  launchChromium,
-  makeTestClip,
-  Producer,
-  type Seen,
-  type Stack,
-  startStack,
-  type TestChromium,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { makeTestClip, Producer, type Stack, startStack, ViewerPage, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const isRed = ({ red, green, blue }: Seen) => red > 150 && green < 90 && blue < 90;
-const isBlue = ({ red, green, blue }: Seen) => blue > 150 && green < 90 && red < 90;
-const isGreen = ({ red, green, blue }: Seen) => green > 90 && red < 90 && blue < 90;
+import { isBlue, isGreen, isRed, Scene } from './support/scene.ts';
 
 /** From files in a folder to video in a browser, with real Redis, coturn and Chromium. */
 describe('playback in a browser', () => {
+  let scene: Scene;
   let stack: Stack;
-  let browser: TestChromium;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ senders: 2, env: { MAX_SESSIONS: '4' } });
-    producer = new Producer(stack);
-    makeTestClip(join(stack.mediaDir, 'lights/idle/1 red.mp4'), { color: 'red', seconds: 2 });
-    makeTestClip(join(stack.mediaDir, 'lights/idle/2 blue.mp4'), { color: 'blue', seconds: 2, fps: '25' });
-    browser = await launchChromium();
-    await producer.idleLoaded('lights', 2);
+    scene = await Scene.start(
+      { senders: 2, env: { MAX_SESSIONS: '4' } },
+      { '1 red.mp4': { color: 'red', seconds: 2 }, '2 blue.mp4': { color: 'blue', seconds: 2, fps: '25' } },
+    );
+    ({ stack, producer } = scene);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-  });
-
-  const open = async (path: string) => ViewerPage.open(await browser.context.newPage(), producer.signaling(path));
-  const join_ = (session: { id: string; token: string }) => open(`/?session=${session.id}&token=${session.token}`);
+  afterAll(() => scene?.stop());
 
   it('a new page plays the idle clips in turn without a freeze', async () => {
-    const viewer = await open('/?avatar=lights');
+    const viewer = await scene.open('/?avatar=lights');
     await viewer.playing();
     const colours = new Set<string>();
     const first = await viewer.see();
@@ -65,8 +45,7 @@ describe('playback in a browser', () => {
 
   it('an uploaded file is spoken with video and audio, and idle resumes', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await join_(session);
-    await viewer.playing();
+    const viewer = await scene.watch(session);
     const path = join(stack.mediaDir, 'green.mp4');
     makeTestClip(path, { color: 'green', seconds: 3, toneHz: 1000 });
     const segment = await producer.upload('lights', 'green.mp4', readFileSync(path));
@@ -96,8 +75,7 @@ describe('playback in a browser', () => {
 
   it('an interruption stops speech and returns the position', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await join_(session);
-    await viewer.playing();
+    const viewer = await scene.watch(session);
     const path = join(stack.mediaDir, 'long.mp4');
     makeTestClip(path, { color: 'green', seconds: 20, toneHz: 1000 });
     const segment = await producer.upload('lights', 'long.mp4', readFileSync(path));
@@ -136,7 +114,7 @@ describe('playback in a browser', () => {
       const sessions = [await backend.createSession('lights'), await backend.createSession('lights')];
       const viewers = await Promise.all(
         sessions.map(async ({ id, token }) =>
-          ViewerPage.open(await browser.context.newPage(), backend.signaling(`/?session=${id}&token=${token}`)),
+          ViewerPage.open(await scene.newPage(), backend.signaling(`/?session=${id}&token=${token}`)),
         ),
       );
       await Promise.all(viewers.map((viewer) => viewer.playing()));
@@ -150,8 +128,7 @@ describe('playback in a browser', () => {
 
   it('closing the page frees the session', async () => {
     const session = await producer.createSession('lights');
-    const viewer = await join_(session);
-    await viewer.playing();
+    const viewer = await scene.watch(session);
     await producer.endSession(session.id);
     await waitFor(
       'the sessions are gone',

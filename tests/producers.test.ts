@@ -4,20 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import {
-  freePort,
-  launchChromium,
-  Producer,
-  type Stack,
-  startAudioMeter,
-  startDemoProducer,
-  startStack,
-  type TestChromium,
-  type TestDemoProducer,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { Producer, type Stack, startAudioMeter, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scene } from './support/scene.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PYTHON = '/usr/bin/python3';
@@ -26,34 +15,23 @@ const LOADER = 'http://127.0.0.1:8081';
 
 /** Runs the examples and the guides against the whole stack. */
 describe('guides for producers', () => {
+  let scene: Scene;
   let stack: Stack;
-  let demoProducer: TestDemoProducer;
-  let browser: TestChromium;
   let producer: Producer;
   /** A working directory as the guides assume it: media, packages, and the key that `npm start` creates. */
   let folder: string;
 
   beforeAll(async () => {
-    const port = await freePort();
-    stack = await startStack({ mediaDir: join(ROOT, 'media'), env: { SAY_URL: `http://127.0.0.1:${port}` } });
-    producer = new Producer(stack);
-    demoProducer = await startDemoProducer(stack, port);
+    scene = await Scene.startDemo();
+    ({ stack, producer } = scene);
     folder = mkdtempSync(join(tmpdir(), 'humancast-guide-'));
     for (const name of ['media', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name));
     mkdirSync(join(folder, '.humancast'));
     writeFileSync(join(folder, '.humancast/api-key'), `${stack.apiKey}\n`);
-    await waitFor(
-      'an idle clip is loaded',
-      () => producer.idleCount('demo'),
-      (count) => count > 0,
-    );
-    browser = await launchChromium();
   });
 
   afterAll(async () => {
-    await browser?.close();
-    await demoProducer?.stop();
-    await stack?.stop();
+    await scene?.stop();
     if (folder) rmSync(folder, { recursive: true, force: true });
   });
 
@@ -129,10 +107,8 @@ describe('guides for producers', () => {
 
   it('a push from Python plays in the page, and stops when it is interrupted', async () => {
     const session = await producer.createSession('demo');
-    const page = await browser.context.newPage();
-    const viewer = await ViewerPage.open(page, producer.signaling(`/?session=${session.id}&token=${session.token}`));
-    await viewer.playing();
-    const audioMeter = await startAudioMeter(page);
+    const viewer = await scene.watch(session);
+    const audioMeter = await startAudioMeter(viewer.page);
     const servers = ['--signaling', stack.signalingUrl, '--loader', stack.loaderUrl];
     const speaking = run(PYTHON, join(ROOT, 'examples/python/speak_frames.py'), '--session', session.id, ...servers);
     await waitFor(
@@ -152,6 +128,6 @@ describe('guides for producers', () => {
     const finished = (await producer.pastEvents(session.id)).find(({ type }) => type === 'speech.finished');
     expect(finished).toMatchObject({ reason: 'interrupted' });
     expect(output).toContain(`interrupted after ${Math.round(Number(finished?.['positionMs']))} ms`);
-    await page.close();
+    await viewer.page.close();
   });
 });

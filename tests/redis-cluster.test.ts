@@ -11,6 +11,7 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { senderProcess } from './support/scene.ts';
 
 /** Only the two URLs differ from other installations. */
 describe('stack on two Redis Clusters', () => {
@@ -67,7 +68,7 @@ describe('stack on two Redis Clusters', () => {
       (events) => events.some(({ type, segment }) => type === 'speech.finished' && segment === speech.id),
     );
     const host = await producer.hostOf(session.id);
-    stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(host))?.signal('SIGTERM');
+    senderProcess(stack, host).signal('SIGTERM');
     await waitFor(
       'another media-sender hosts the session',
       () => producer.session(session.id),

@@ -1,59 +1,37 @@
-import { fileURLToPath } from 'node:url';
 import {
   type AudioMeter,
-  freePort,
-  launchChromium,
   type PastEvent,
   Producer,
-  type Stack,
   startAudioMeter,
-  startDemoProducer,
-  startStack,
-  type TestChromium,
-  type TestDemoProducer,
   ViewerPage,
   waitFor,
   watchMouth,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scene } from './support/scene.ts';
 
-const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const LONG_TEXT =
   'This is a long sentence, and it goes on for a while. Nobody has to listen to all of it. Just begin to type, and it ends.';
 
 /** From a text typed into the console to audible speech and a moving mouth, with every real part. */
 describe('typed text', () => {
-  let stack: Stack;
-  let demoProducer: TestDemoProducer;
-  let browser: TestChromium;
+  let scene: Scene;
   let producer: Producer;
   let viewer: ViewerPage;
   let session: string;
   let audioMeter: AudioMeter;
 
   beforeAll(async () => {
-    const port = await freePort();
-    stack = await startStack({ mediaDir: MEDIA, env: { SAY_URL: `http://127.0.0.1:${port}` } });
-    producer = new Producer(stack);
-    demoProducer = await startDemoProducer(stack, port);
-    browser = await launchChromium();
-    await waitFor(
-      'an idle clip is loaded',
-      () => producer.idleCount('demo'),
-      (count) => count > 0,
-    );
-    viewer = await ViewerPage.open(await browser.context.newPage(), producer.signaling('/?avatar=demo'));
+    scene = await Scene.startDemo();
+    ({ producer } = scene);
+    viewer = await scene.open('/?avatar=demo');
     await viewer.playing();
     const { sessions } = await producer.json<{ sessions: { id: string }[] }>('GET', producer.signaling('/v1/sessions'));
     session = sessions[0]?.id ?? '';
     audioMeter = await startAudioMeter(viewer.page);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await demoProducer?.stop();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   const box = () => viewer.page.getByRole('textbox');
   const say = async (text: string) => {
@@ -95,7 +73,7 @@ describe('typed text', () => {
     );
     await waitFor(
       'the segment is removed',
-      () => producer.json<{ segments: { name: string }[] }>('GET', `${stack.loaderUrl}/v1/segments?avatar=demo`),
+      () => producer.json<{ segments: { name: string }[] }>('GET', `${scene.stack.loaderUrl}/v1/segments?avatar=demo`),
       ({ segments }) => segments.every(({ name }) => name !== 'Typed text'),
     );
   });
@@ -138,7 +116,7 @@ describe('typed text', () => {
     await producer.endSession(session);
     await waitFor(
       'the demo producer has nothing to do',
-      async () => demoProducer.log().filter(({ msg }) => msg === 'done').length,
+      async () => scene.demoProducer.log().filter(({ msg }) => msg === 'text finished').length,
       (count) => count > 0,
     );
     await viewer.page.getByRole('alert').getByText('This conversation is over').waitFor();

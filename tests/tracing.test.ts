@@ -3,23 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Humancast } from '@humancast/producer';
-import {
-  freePort,
-  launchChromium,
-  OtlpReceiver,
-  Producer,
-  type ReceivedSpan,
-  type Stack,
-  startDemoProducer,
-  startStack,
-  type TestChromium,
-  type TestDemoProducer,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { OtlpReceiver, Producer, type ReceivedSpan, type Stack, startStack, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scene } from './support/scene.ts';
 
-const MEDIA = fileURLToPath(new URL('../media', import.meta.url));
 const RECORD_MODULES = fileURLToPath(new URL('support/record-modules.mjs', import.meta.url));
 const CALLERS_TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPEECH_STAGES = ['speech.queue', 'speech.fetch', 'speech.prefetch', 'speech.first_packet'];
@@ -28,20 +15,16 @@ const CALLER = `00-${CALLERS_TRACE}-b7ad6b7169203331-01`;
 /** Real services and exporters, and a receiver in place of Jaeger or Tempo. */
 describe('tracing', () => {
   let receiver: OtlpReceiver;
+  let scene: Scene;
   let stack: Stack;
-  let demoProducer: TestDemoProducer;
-  let browser: TestChromium;
   let producer: Producer;
   let humancast: Humancast;
   let session: { id: string; token: string };
 
   beforeAll(async () => {
     receiver = await OtlpReceiver.start();
-    const port = await freePort();
-    const tracing = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
-    stack = await startStack({ mediaDir: MEDIA, env: { SAY_URL: `http://127.0.0.1:${port}`, ...tracing } });
-    demoProducer = await startDemoProducer(stack, port, tracing);
-    producer = new Producer(stack);
+    scene = await Scene.startDemo({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
+    ({ stack, producer } = scene);
     humancast = new Humancast(stack);
     await waitFor(
       'the media is loaded',
@@ -50,15 +33,11 @@ describe('tracing', () => {
       60_000,
     );
     session = await producer.createSession('demo');
-    browser = await launchChromium();
-    const page = producer.signaling(`/?session=${session.id}&token=${session.token}`);
-    await (await ViewerPage.open(await browser.context.newPage(), page)).playing();
+    await scene.watch(session);
   });
 
   afterAll(async () => {
-    await browser?.close();
-    await demoProducer?.stop();
-    await stack?.stop();
+    await scene?.stop();
     await receiver?.stop();
   });
 
@@ -179,7 +158,7 @@ describe('tracing', () => {
     const lines = await waitFor(
       'lines of all services',
       async () =>
-        [...stack.processes.map((process) => process.log()), ...demoProducer.log().map((l) => JSON.stringify(l))]
+        [...stack.processes.map((process) => process.log()), ...scene.demoProducer.log().map((l) => JSON.stringify(l))]
           .join('\n')
           .split('\n')
           .filter((line) => line.includes(session.id))

@@ -1,16 +1,7 @@
-import { join } from 'node:path';
-import {
-  launchChromium,
-  makeTestClip,
-  Producer,
-  type Stack,
-  startStack,
-  type TestChromium,
-  ViewerPage,
-  waitFor,
-} from '@humancast/testkit';
+import { type Producer, type Stack, ViewerPage, waitFor } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Scene } from './support/scene.ts';
 
 interface Answer {
   readonly status: number;
@@ -20,22 +11,16 @@ interface Answer {
 
 /** A WHEP player in Chromium without humancast's client. */
 describe('WHEP player', () => {
+  let scene: Scene;
   let stack: Stack;
-  let browser: TestChromium;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ signalings: 2, turn: false });
-    producer = new Producer(stack);
-    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
-    browser = await launchChromium();
-    await producer.idleLoaded('lights');
+    scene = await Scene.start({ signalings: 2, turn: false });
+    ({ stack, producer } = scene);
   });
 
-  afterAll(async () => {
-    await browser?.close();
-    await stack?.stop();
-  });
+  afterAll(() => scene?.stop());
 
   it('restarts ICE at another signaling process, and its video continues', async () => {
     const page = await openPlayer();
@@ -65,7 +50,7 @@ describe('WHEP player', () => {
 
   /** Opens a page of signaling's origin without humancast's scripts. */
   async function openPlayer(): Promise<Page> {
-    const page = await browser.context.newPage();
+    const page = await scene.newPage();
     await page.goto(producer.signaling('/healthz'));
     return page;
   }
