@@ -24,3 +24,16 @@ export async function retry<T>(action: () => Promise<T>, options: RetryOptions):
     await sleep(delayMs, undefined, signal && { signal });
   }
 }
+
+/** @returns What a promise resolves to; `undefined` if it is rejected or takes longer than `timeoutMs`. */
+export async function inTime<T>(answer: Promise<T>, timeoutMs: number): Promise<T | undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), timeoutMs);
+  try {
+    return await Promise.race([answer, promise]);
+  } catch {
+    return undefined;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,4 +1,11 @@
-import { createRegistry, type LoaderConfig, type Logger, NO_TRACER, type Tracer } from '@humancast/shared';
+import {
+  createRegistry,
+  type LoaderConfig,
+  type Logger,
+  middlewareOf,
+  NO_TRACER,
+  type Tracer,
+} from '@humancast/shared';
 import { instances, LAST_REQUESTS_MS, type RunningHttpService, startHttpService } from '@humancast/shared/nest';
 import { AvatarsController } from './api/avatars.controller.js';
 import { SegmentsController } from './api/segments.controller.js';
@@ -64,7 +71,7 @@ export async function startSegmentLoader(
     onError: (error) => metrics.countError(error),
     onLimited: (limit) => metrics.limited.inc({ limit }),
     configure(app) {
-      app.use(lingerOnUnreadBody, requestLimits.middleware);
+      app.use(lingerOnUnreadBody, middlewareOf(requestLimits));
       answerExpectations(app.getHttpServer(), '/v1/segments');
     },
     open(app) {

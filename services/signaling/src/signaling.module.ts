@@ -1,5 +1,5 @@
 import type { SignalingConfig, Tracer } from '@humancast/shared';
-import { ConfigError, createRegistry, demoModeOf, type Logger, NO_TRACER } from '@humancast/shared';
+import { ConfigError, createRegistry, demoModeOf, type Logger, middlewareOf, NO_TRACER } from '@humancast/shared';
 import { BODY_LIMIT_BYTES, instances, type RunningHttpService, startHttpService } from '@humancast/shared/nest';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AvatarsController } from './avatars/avatars.controller.js';
@@ -53,7 +53,7 @@ export async function startSignaling(
     onError: (error) => metrics.countError(error),
     onLimited: (limit) => metrics.limited.inc({ limit }),
     configure(app) {
-      app.use(hosts.middleware, requestLimits.middleware, securityHeaders, cors(origins));
+      app.use(middlewareOf(hosts), middlewareOf(requestLimits), securityHeaders, cors(origins));
       const type = ['application/sdp', 'application/trickle-ice-sdpfrag'];
       app.useBodyParser('text', { type, limit: BODY_LIMIT_BYTES });
       serveConsole(app, config.consoleDir);

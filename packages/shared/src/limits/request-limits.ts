@@ -48,15 +48,13 @@ export class RequestLimits {
     if (key === undefined) this.#perNetwork.require(network);
     else this.#perKey.require(key);
   }
+}
 
-  /** The same as Express middleware. */
-  readonly middleware = (
-    request: IncomingMessage,
-    _response: ServerResponse,
-    next: (error?: unknown) => void,
-  ): void => {
+/** @returns Express middleware that passes on requests which the check does not reject. @param check.require Throws to reject. */
+export function middlewareOf(check: { require(request: IncomingMessage): void }) {
+  return (request: IncomingMessage, _response: ServerResponse, next: (error?: unknown) => void): void => {
     try {
-      this.require(request);
+      check.require(request);
     } catch (error) {
       next(error);
       return;

@@ -1,5 +1,6 @@
 import { keys } from '../keys.js';
 import type { Redis } from '../redis.js';
+import { inTime } from '../retry.js';
 
 const TIMEOUT_MS = 1000;
 
@@ -32,7 +33,7 @@ export class Readiness {
     const problem = await firstProblem(this.#checks.requires);
     const { mailbox } = this.#checks;
     if (problem !== undefined || !mailbox) return problem;
-    const exists = await inTime(mailbox.redis.exists(keys.mailbox(mailbox.address)));
+    const exists = await inTime(mailbox.redis.exists(keys.mailbox(mailbox.address)), TIMEOUT_MS);
     return exists === 1 ? undefined : 'the mailbox is not open';
   }
 
@@ -54,20 +55,10 @@ async function firstProblem(databases: Readonly<Record<string, Redis>>): Promise
 
 /** `PING` also fails if nothing can be written (`MISCONF`: the disk is full). */
 async function problemOf(redis: Redis): Promise<string | undefined> {
-  const answer = await inTime(redis.ping().catch((error: Error) => error.message));
+  const answer = await inTime(
+    redis.ping().catch((error: Error) => error.message),
+    TIMEOUT_MS,
+  );
   if (answer === 'PONG') return undefined;
   return answer?.startsWith('MISCONF') ? 'accepts no writes: its disk is full or broken' : 'is not reachable';
-}
-
-/** @returns `undefined` on an error or a timeout. */
-async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);
-  try {
-    return await Promise.race([answer, promise]);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -13,6 +13,7 @@ import { frameAtOrAfter, frameOffsetSamples } from '../playout/timeline.js';
 import type { Packetizer } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { LiveTail } from './live-tail.js';
+import { toSamples } from './media-cache.js';
 import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
 
 /** The writer sends a heartbeat every second. Without one for this long, ms, the segment ends at what has arrived. */
@@ -193,11 +194,4 @@ export class LiveClip implements Clip {
     this.#final = { frames, durationSamples: durationSamplesOf(frames, this.fps, this.#tail.endSample) };
     this.#options.onLost?.('its end: nothing was heard of its writer');
   }
-}
-
-/** Assumes a little-endian machine, as Node.js requires today. The copy aligns the data. */
-function toSamples(pcm: Buffer): Int16Array {
-  const samples = new Int16Array(pcm.length >> 1);
-  Buffer.from(samples.buffer).set(pcm.subarray(0, samples.length * 2));
-  return samples;
 }

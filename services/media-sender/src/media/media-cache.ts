@@ -131,7 +131,7 @@ export class MediaCache {
 }
 
 /** Assumes a little-endian machine, as Node.js requires today. The copy aligns the data. */
-function toSamples(blob: Buffer): Int16Array {
+export function toSamples(blob: Buffer): Int16Array {
   const samples = new Int16Array(blob.length >> 1);
   Buffer.from(samples.buffer).set(blob.subarray(0, samples.length * 2));
   return samples;

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { HumancastError, isLoopback, type SignalingConfig } from '@humancast/shared';
 
@@ -30,19 +30,4 @@ export class KnownHosts {
       'in demo mode only this machine’s own names are answered; if this is your name for it, set PUBLIC_DEMO=false, or PUBLIC_DEMO_PUBLISHED=true',
     );
   }
-
-  /** {@link require} as Express middleware. */
-  readonly middleware = (
-    request: IncomingMessage,
-    _response: ServerResponse,
-    next: (error?: unknown) => void,
-  ): void => {
-    try {
-      this.require(request);
-    } catch (error) {
-      next(error);
-      return;
-    }
-    next();
-  };
 }

@@ -1,4 +1,4 @@
-import { mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
+import { inTime, mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
 import type { JobQueues, QueueLevels } from '../routing/job-queues.js';
 import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo, sumOfRedisInfo } from './redis-info.js';
 
@@ -40,9 +40,9 @@ export class FleetProbe {
 
   async #read(): Promise<FleetLevels> {
     const [queue, media, queues] = await Promise.all([
-      inTime(infoOf(this.#queueRedis)),
-      inTime(infoOf(this.#mediaRedis)),
-      inTime(this.#readQueues()),
+      inTime(infoOf(this.#queueRedis), TIMEOUT_MS),
+      inTime(infoOf(this.#mediaRedis), TIMEOUT_MS),
+      inTime(this.#readQueues(), TIMEOUT_MS),
     ]);
     return { redis: { queue, media }, queues };
   }
@@ -56,16 +56,4 @@ export class FleetProbe {
 async function infoOf(redis: Redis): Promise<RedisInfo> {
   const texts = await Promise.all(mastersOf(redis).map((server) => server.call('INFO', ...REDIS_INFO_SECTIONS)));
   return sumOfRedisInfo(texts.map((text) => parseRedisInfo(String(text))));
-}
-
-async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), TIMEOUT_MS);
-  try {
-    return await Promise.race([answer, promise]);
-  } catch {
-    return undefined;
-  } finally {
-    clearTimeout(timer);
-  }
 }
