@@ -1,11 +1,14 @@
 import { open } from 'node:fs/promises';
 import { type RenditionConfig } from '@humancast/protocol';
 import { createLogger, createRegistry, newId, RedisMediaStore, type SegmentManifest } from '@humancast/shared';
-import { startRedis } from '@humancast/testkit';
+import { startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
+import { afterAll, beforeAll } from 'vitest';
 import type { LoadMedia } from '../src/loading/load-plan.js';
 import { SegmentLoader } from '../src/loading/segment-loader.js';
 import { LoaderMetrics } from '../src/metrics.js';
+import { Clips } from './clips.js';
+import { type DecodedSegment, decodeSegment } from './decoded-segment.js';
 
 export interface LoadOptions {
   readonly renditions: readonly RenditionConfig[];
@@ -16,23 +19,26 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A SegmentLoader without its service, and a Redis of its own that it loads into. */
+/** A SegmentLoader without its service, a Redis of its own that it loads into, and clips to load. */
 export class LoaderFixture {
-  readonly redis: Redis;
-  readonly store: RedisMediaStore;
+  readonly clips = new Clips();
   /** One for all loads, because a registry observes its process as long as that lives. */
   readonly #metrics = new LoaderMetrics(createRegistry('test'));
-  readonly #stopRedis: () => Promise<void>;
+  #server: TestRedis | undefined;
+  #redis: Redis | undefined;
 
-  private constructor(redis: Redis, stopRedis: () => Promise<void>) {
-    this.redis = redis;
-    this.store = new RedisMediaStore(redis);
-    this.#stopRedis = stopRedis;
+  async start(): Promise<void> {
+    this.#server = await startRedis();
+    this.#redis = new Redis(this.#server.url);
   }
 
-  static async start(): Promise<LoaderFixture> {
-    const server = await startRedis();
-    return new LoaderFixture(new Redis(server.url), () => server.stop());
+  get redis(): Redis {
+    if (!this.#redis) throw new Error('the fixture has not been started');
+    return this.#redis;
+  }
+
+  get store(): RedisMediaStore {
+    return new RedisMediaStore(this.redis);
   }
 
   /**
@@ -71,13 +77,27 @@ export class LoaderFixture {
     }
   }
 
+  /** Decodes a loaded segment; see {@link decodeSegment}. */
+  decode(manifest: SegmentManifest, rendition?: number, place?: { x: number; y: number }): Promise<DecodedSegment> {
+    return decodeSegment(this.store, manifest, rendition, place);
+  }
+
   /** @returns The number of keys in Redis. */
   async keyCount(): Promise<number> {
     return (await this.redis.keys('*')).length;
   }
 
   async stop(): Promise<void> {
-    this.redis.disconnect();
-    await this.#stopRedis();
+    this.#redis?.disconnect();
+    await this.#server?.stop();
+    this.clips.remove();
   }
+}
+
+/** @returns A fixture that is started before the tests of the current suite, and stopped after them. */
+export function useLoaderFixture(): LoaderFixture {
+  const fixture = new LoaderFixture();
+  beforeAll(() => fixture.start());
+  afterAll(() => fixture.stop());
+  return fixture;
 }

@@ -1,9 +1,8 @@
 import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
-import { PCM_RATE, type RedisMediaStore, type SegmentManifest } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
-import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { PCM_RATE, type SegmentManifest } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { type Pixel } from '../../testing/decoded-segment.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
 const H264: RenditionConfig = { ...VP8, id: 'h264', codec: 'h264' };
@@ -15,17 +14,8 @@ const WHITE: Pixel = { y: 235, u: 128, v: 128 };
 
 /** Merges real files with ffmpeg into Redis, and checks the decoded result. */
 describe('composition', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  let store: RedisMediaStore;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-    store = fixture.store;
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   function merge(composition: object, paths: Record<string, string>, renditions = [VP8]): Promise<SegmentManifest> {
     const parsed = compositionSchema.parse({ width: 320, height: 240, ...composition });
@@ -48,7 +38,7 @@ describe('composition', () => {
     ]);
 
   const seen = async (manifest: SegmentManifest, x: number, y: number, rendition = 0) =>
-    (await decodeSegment(store, manifest, rendition, { x, y })).pixels;
+    (await fixture.decode(manifest, rendition, { x, y })).pixels;
 
   function expectColor(pixel: Pixel | undefined, { y, u, v }: Pixel): void {
     const near = (value: number) => ({
@@ -101,7 +91,7 @@ describe('composition', () => {
       paths,
     );
     expect(manifest.frames).toBe(150);
-    const { flashes, beeps } = await decodeSegment(store, manifest);
+    const { flashes, beeps } = await fixture.decode(manifest);
     expect(flashes.map((time) => Math.round(time))).toEqual([0, 1, 2, 3, 4]);
     expect(beeps.map((time) => Math.round(time))).toEqual([0, 1, 2, 3, 4]);
   });
@@ -113,7 +103,7 @@ describe('composition', () => {
     };
     const layers = [{ input: 'base' }, { input: 'talk', startMs: 500 }];
     const manifest = await merge({ layout: 'over-background', layers }, paths);
-    const { flashes, beeps } = await decodeSegment(store, manifest);
+    const { flashes, beeps } = await fixture.decode(manifest);
     expect(flashes).toEqual([0.5, 1.5, 2.5]);
     expect(beeps).toHaveLength(2); // The first one is before the file's audio begins.
     for (const [i, beep] of beeps.entries()) expect(Math.abs(beep - (1.5 + i))).toBeLessThan(0.002);
@@ -177,7 +167,7 @@ describe('composition', () => {
     const { out: _, ...heard } = paths;
     const manifest = await merge({ layout: 'grid', layers: [{ input: 'a' }], audio }, heard);
     expect(manifest.pcmSamples).toBe(2 * PCM_RATE);
-    const { samples } = await decodeSegment(store, manifest);
+    const { samples } = await fixture.decode(manifest);
     expect(amplitude(samples, 300)).toBeCloseTo(0.5, 2);
     expect(amplitude(samples, 3000)).toBeCloseTo(0.5 * 10 ** (-12 / 20), 2);
     expect(amplitude(samples, 1000)).toBeCloseTo(0, 2);

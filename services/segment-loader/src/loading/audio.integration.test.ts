@@ -1,32 +1,22 @@
 import { execFileSync } from 'node:child_process';
 import { type RenditionConfig } from '@humancast/protocol';
-import { PCM_RATE, type RedisMediaStore } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips, H264 } from '../../testing/clips.js';
-import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture, type LoadOptions } from '../../testing/loader-fixture.js';
+import { PCM_RATE } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { H264 } from '../../testing/clips.js';
+import { type LoadOptions, useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 160, maxHeight: 120, bitrateBps: 100_000 };
 const GRAY_VIDEO = (seconds: number) => ['-f', 'lavfi', '-i', `color=gray:s=64x48:r=10:d=${seconds}`];
 
 /** Loads real audio through real ffmpeg into real Redis. */
 describe('the audio of a segment', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  let store: RedisMediaStore;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-    store = fixture.store;
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   async function decoded(paths: readonly string[], options: Partial<LoadOptions> = {}) {
     const media = ([video = -1, audio]: readonly number[]) => ({ video, audio });
     const manifest = await fixture.load(paths, media, { renditions: [VP8], ...options });
-    return { manifest, ...(await decodeSegment(store, manifest)) };
+    return { manifest, ...(await fixture.decode(manifest)) };
   }
 
   describe('with several channels', () => {

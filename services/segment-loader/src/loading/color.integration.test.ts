@@ -1,7 +1,6 @@
 import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
-import { type RedisMediaStore, type SegmentManifest } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
+import { type SegmentManifest } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
 import {
   BT601,
   BT709,
@@ -18,8 +17,7 @@ import {
   type Rgb,
   SMPTE240M,
 } from '../../testing/colors.js';
-import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const SIDE = 128;
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 2_000_000 };
@@ -53,17 +51,8 @@ const DARK: readonly Rgb[] = [
 
 /** Compares the colors of real files with values computed from ITU recommendations without FFmpeg. */
 describe('the colors of a segment', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  let store: RedisMediaStore;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-    store = fixture.store;
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   interface Source extends Coding {
     readonly format: string;
@@ -90,7 +79,7 @@ describe('the colors of a segment', () => {
   async function expectColors(manifest: SegmentManifest, colors: readonly Rgb[], tolerance = 4): Promise<void> {
     for (const [rendition, coding] of SHOWN.entries()) {
       for (const [i, color] of colors.entries()) {
-        const { pixels } = await decodeSegment(store, manifest, rendition, PLACES[i]);
+        const { pixels } = await fixture.decode(manifest, rendition, PLACES[i]);
         const [seen, right] = [pixels.at(-1), coded(color, coding)];
         const off = Math.max(...(['y', 'u', 'v'] as const).map((of) => Math.abs((seen?.[of] ?? 0) - right[of])));
         const what = `${manifest.renditions[rendition]?.codec} ${i}: ${JSON.stringify(seen)} for ${JSON.stringify(right)}`;
@@ -206,7 +195,7 @@ describe('the colors of a segment', () => {
       );
       const manifest = await load(await file(`${name} bright`, grays, source));
       const seen = await Promise.all(
-        PLACES.map(async (place) => (await decodeSegment(store, manifest, 1, place)).pixels.at(-1)),
+        PLACES.map(async (place) => (await fixture.decode(manifest, 1, place)).pixels.at(-1)),
       );
       const lumas = seen.map((pixel) => pixel?.y ?? 0);
       expect(lumas).toEqual(lumas.toSorted((a, b) => a - b));
@@ -269,7 +258,7 @@ describe('the colors of a segment', () => {
       const path = await clips.make(name, ['-f', 'lavfi', '-i', `${moving},format=yuv420p,${interlace}`, ...codec]);
       const manifest = await load(path);
       const rows = await Promise.all(
-        [60, 61, 62, 63].map((y) => decodeSegment(store, manifest, 1, { x: 64.5 / 128, y: (y + 0.5) / 128 })),
+        [60, 61, 62, 63].map((y) => fixture.decode(manifest, 1, { x: 64.5 / 128, y: (y + 0.5) / 128 })),
       );
       const combs = rows[0]?.pixels.filter((_, frame) => {
         const [a = 0, b = 0, c = 0, d = 0] = rows.map(({ pixels }) => pixels[frame]?.y ?? 0);

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { type RenditionConfig } from '@humancast/protocol';
 import { HumancastError } from '@humancast/shared';
 import { fuzz, fuzzTimeoutMs } from '@humancast/testkit';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { expect, it } from 'vitest';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const TINY: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 64, maxHeight: 64, bitrateBps: 100_000 };
 /** Time limit of a load, far above what a file of this size takes on a busy machine. */
@@ -39,15 +38,8 @@ const CORPUS: readonly (readonly [name: string, output: readonly string[]])[] = 
 ];
 const AUDIO_ONLY = /\.(wav|mp3|flac)$/;
 
-const clips = new Clips();
-let fixture: LoaderFixture;
-beforeAll(async () => {
-  fixture = await LoaderFixture.start();
-});
-afterAll(async () => {
-  await fixture.stop();
-  clips.remove();
-});
+const fixture = useLoaderFixture();
+const { clips } = fixture;
 
 it(
   'a broken file of any container is loaded or rejected, without a 5xx, a hang or leftovers',

@@ -1,25 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import type { ErrorCode, RenditionConfig } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips, H264 } from '../../testing/clips.js';
-import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { describe, expect, it } from 'vitest';
+import { H264 } from '../../testing/clips.js';
+import { type DecodedSegment } from '../../testing/decoded-segment.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const AAC = ['-c:a', 'aac'];
 
 /** Loads files as phones, browsers, editors and recorders make them, and decodes the segments. */
 describe('SegmentLoader with real-world files', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   interface Options {
     readonly audio?: string;
@@ -33,7 +26,7 @@ describe('SegmentLoader with real-world files', () => {
 
   async function decoded(path: string): Promise<DecodedSegment & { manifest: SegmentManifest }> {
     const manifest = await load(path);
-    return { manifest, ...(await decodeSegment(fixture.store, manifest)) };
+    return { manifest, ...(await fixture.decode(manifest)) };
   }
 
   async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {

@@ -3,8 +3,7 @@ import type { RenditionConfig } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips } from '../../testing/clips.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 640, maxHeight: 640, bitrateBps: 500_000 };
 const TIMEOUT_MS = 60_000;
@@ -16,15 +15,13 @@ interface Recording {
 
 /** Chromium's `MediaRecorder` writes WebM without a duration, with a nominal frame rate that is its clock's. */
 describe('SegmentLoader with a recording of Chromium', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
+  const fixture = useLoaderFixture();
   let browser: TestChromium;
   beforeAll(async () => {
-    [fixture, browser] = await Promise.all([LoaderFixture.start(), launchChromium()]);
+    browser = await launchChromium();
   }, TIMEOUT_MS);
   afterAll(async () => {
-    await Promise.all([fixture.stop(), browser.close()]);
-    clips.remove();
+    await browser.close();
   });
 
   /**
@@ -35,7 +32,7 @@ describe('SegmentLoader with a recording of Chromium', () => {
     const page = await browser.context.newPage();
     const { webm, seconds } = (await page.evaluate(`(${recordCanvas})(${movesFrom})`)) as Recording;
     await page.close();
-    const path = await clips.bytes(`recording-${movesFrom}.webm`, Buffer.from(webm, 'base64'));
+    const path = await fixture.clips.bytes(`recording-${movesFrom}.webm`, Buffer.from(webm, 'base64'));
     const manifest = await fixture.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8] });
     return { manifest, seconds };
   }

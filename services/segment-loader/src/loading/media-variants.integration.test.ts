@@ -1,22 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips, H264 } from '../../testing/clips.js';
-import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { describe, expect, it } from 'vitest';
+import { H264 } from '../../testing/clips.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const AV = [...H264, '-c:a', 'aac'];
 const VP8 = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 } as const;
 
 describe('SegmentLoader with further file variants', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   const load = (paths: readonly string[]) =>
     fixture.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8] });
@@ -24,7 +16,7 @@ describe('SegmentLoader with further file variants', () => {
   async function expectSynced(paths: readonly string[], toleranceSeconds: number): Promise<void> {
     const manifest = await load(paths);
     expect(Math.abs(manifest.frames - 90)).toBeLessThanOrEqual(1);
-    const { flashes, beeps } = await decodeSegment(fixture.store, manifest);
+    const { flashes, beeps } = await fixture.decode(manifest);
     expect(flashes).toHaveLength(3);
     expect(beeps).toHaveLength(3);
     for (const [i, beep] of beeps.slice(1).entries()) {

@@ -2,11 +2,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { type ErrorCode, type RenditionConfig } from '@humancast/protocol';
-import { type RedisMediaStore, type SegmentManifest, samplesToMs } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips, type FlashBeepOptions } from '../../testing/clips.js';
-import { type DecodedSegment, decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { type SegmentManifest, samplesToMs } from '@humancast/shared';
+import { describe, expect, it } from 'vitest';
+import { type FlashBeepOptions } from '../../testing/clips.js';
+import { type DecodedSegment } from '../../testing/decoded-segment.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 
 const VP8: RenditionConfig = { id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
 const H264: RenditionConfig = { id: 'h264', codec: 'h264', maxWidth: 1280, maxHeight: 720, bitrateBps: 500_000 };
@@ -21,17 +21,8 @@ interface Options {
 
 /** Loads real files through real ffmpeg into real Redis, and decodes the segments. */
 describe('SegmentLoader', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  let store: RedisMediaStore;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-    store = fixture.store;
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   function load(path: string, { audio, renditions = [VP8], ...options }: Options = {}): Promise<SegmentManifest> {
     const paths = audio === undefined ? [path] : [path, audio];
@@ -43,8 +34,8 @@ describe('SegmentLoader', () => {
     options: Options = {},
   ): Promise<{ manifest: SegmentManifest; decoded: DecodedSegment }> {
     const manifest = await load(path, options);
-    expect(await store.hasAllParts(manifest.id)).toBe(true);
-    const decoded = await decodeSegment(store, manifest);
+    expect(await fixture.store.hasAllParts(manifest.id)).toBe(true);
+    const decoded = await fixture.decode(manifest);
     expect(decoded.pixels).toHaveLength(manifest.frames);
     expect(decoded.samples).toHaveLength(manifest.pcmSamples);
     return { manifest, decoded };
@@ -94,7 +85,7 @@ describe('SegmentLoader', () => {
         ['small', 80, 60],
       ]);
       for (const i of [0, 1, 2]) {
-        const { pixels, flashes } = await decodeSegment(store, manifest, i);
+        const { pixels, flashes } = await fixture.decode(manifest, i);
         expect(pixels).toHaveLength(90);
         expect(flashes).toEqual([0, 1, 2]);
       }
@@ -113,8 +104,8 @@ describe('SegmentLoader', () => {
       ]);
       const manifest = await load(path, { renditions: [VP8, H264] });
       const near = (value: number) => expect.closeTo(value, -0.8) as number;
-      expect((await decodeSegment(store, manifest, 0)).pixels[2]).toEqual({ y: near(81), u: near(90), v: near(240) });
-      expect((await decodeSegment(store, manifest, 1)).pixels[2]).toEqual({ y: near(63), u: near(102), v: near(240) });
+      expect((await fixture.decode(manifest, 0)).pixels[2]).toEqual({ y: near(81), u: near(90), v: near(240) });
+      expect((await fixture.decode(manifest, 1)).pixels[2]).toEqual({ y: near(63), u: near(102), v: near(240) });
     });
 
     it('takes its audio from a second file, both from their start', async () => {

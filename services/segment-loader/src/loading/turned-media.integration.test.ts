@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { compositionSchema, type RenditionConfig } from '@humancast/protocol';
 import type { SegmentManifest } from '@humancast/shared';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Clips, H264 } from '../../testing/clips.js';
-import { decodeSegment } from '../../testing/decoded-segment.js';
-import { LoaderFixture } from '../../testing/loader-fixture.js';
+import { describe, expect, it } from 'vitest';
+import { H264 } from '../../testing/clips.js';
+import { useLoaderFixture } from '../../testing/loader-fixture.js';
 import { withProjection } from '../../testing/matroska.js';
 import {
   hevcWithOrientation,
@@ -21,15 +20,8 @@ const UPRIGHT = 'color=gray:s=160x80,drawbox=h=20:c=red:t=fill,drawbox=y=30:w=40
 
 /** Loads media that is stored rotated or mirrored and states so in any of the known ways. */
 describe('a segment of rotated media', () => {
-  const clips = new Clips();
-  let fixture: LoaderFixture;
-  beforeAll(async () => {
-    fixture = await LoaderFixture.start();
-  });
-  afterAll(async () => {
-    await fixture.stop();
-    clips.remove();
-  });
+  const fixture = useLoaderFixture();
+  const { clips } = fixture;
 
   const load = (paths: readonly string[]) =>
     fixture.load(paths, ([video = -1, audio]) => ({ video, audio }), { renditions: [VP8] });
@@ -39,7 +31,7 @@ describe('a segment of rotated media', () => {
 
   async function expectUpright(manifest: SegmentManifest): Promise<void> {
     expect(sizeOf(manifest)).toEqual([160, 80]);
-    const at = async (x: number, y: number) => (await decodeSegment(fixture.store, manifest, 0, { x, y })).pixels[0];
+    const at = async (x: number, y: number) => (await fixture.decode(manifest, 0, { x, y })).pixels[0];
     const [top, left, right] = [await at(0.5, 0.1), await at(0.1, 0.8), await at(0.9, 0.8)];
     expect(top?.v).toBeGreaterThan(200);
     expect(left?.u).toBeGreaterThan(200);
@@ -144,7 +136,7 @@ describe('a segment of rotated media', () => {
     const one = await readFile(await clips.make('marked-beep.ts', ['-i', plain, '-c', 'copy', ...sei]));
     const manifest = await load([await clips.bytes('joined-beep.ts', Buffer.concat([one, one]))]);
     expect(sizeOf(manifest)).toEqual([120, 160]);
-    const { flashes, beeps } = await decodeSegment(fixture.store, manifest);
+    const { flashes, beeps } = await fixture.decode(manifest);
     expect(flashes).toHaveLength(6);
     expect(beeps).toHaveLength(6);
     for (const [i, flash] of flashes.entries()) expect(Math.abs((beeps[i] ?? 0) - flash)).toBeLessThan(0.06);
@@ -195,7 +187,7 @@ describe('a segment of rotated media', () => {
     const beeps = await clips.flashBeep('beeps.mp4', { output: [...H264, '-g', '60', '-c:a', 'aac'] });
     const synced = await load([await turn(await cut(beeps, 'beeps-cut.mp4', '0.5'), 'beeps-turned.mp4')]);
     expect(sizeOf(synced)).toEqual([120, 160]);
-    const decoded = await decodeSegment(fixture.store, synced);
+    const decoded = await fixture.decode(synced);
     expect(decoded.flashes).toEqual([0.5, 1.5]);
     expect(decoded.beeps).toHaveLength(2);
     for (const [i, beep] of decoded.beeps.entries()) expect(Math.abs(beep - 0.5 - i)).toBeLessThan(0.005);
