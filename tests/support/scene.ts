@@ -20,7 +20,7 @@ import {
 } from '@humancast/testkit';
 
 /** The demo avatar's media, as shipped. */
-export const MEDIA = fileURLToPath(new URL('../../media', import.meta.url));
+const MEDIA = fileURLToPath(new URL('../../media', import.meta.url));
 
 const ONE_RED: Readonly<Record<string, TestClipOptions>> = { 'red.mp4': { color: 'red', seconds: 2 } };
 

@@ -1,54 +1,35 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
-import { build } from 'vite';
+import { launchChromium, type TestChromium } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BuiltPage, errorsOf } from '../test/built-page.js';
 import { FakeBackend } from '../test/fake-backend.js';
 
 const PLAYING = '.pill[data-state=playing]';
 
 let backend: FakeBackend;
-let browser: Browser;
+let browser: TestChromium;
 let page: Page;
 let url: string;
-let dist: string;
-/** Errors that the browser reported: a blocked script, a missing file, an exception. */
-const browserErrors: string[] = [];
+let built: BuiltPage;
+let browserErrors: string[];
 
 beforeAll(async () => {
-  dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
-  await build({
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    logLevel: 'silent',
-    build: { outDir: dist, emptyOutDir: true },
-  });
-  backend = new FakeBackend(dist);
+  built = await BuiltPage.build();
+  backend = new FakeBackend(built);
   url = await backend.signaling.listen();
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  const host = await browser.newPage();
+  browser = await launchChromium();
+  const host = await browser.context.newPage();
   await host.goto(`${url}/host`);
   await backend.signaling.hostReady;
-  page = await browser.newPage({ viewport: { width: 390, height: 844 } });
-  page.on('pageerror', (error) => browserErrors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && browserErrors.push(message.text()));
+  page = await browser.context.newPage();
+  await page.setViewportSize({ width: 390, height: 844 });
+  browserErrors = errorsOf(page);
 });
 
 afterAll(async () => {
   await browser?.close();
   await backend?.signaling.close();
-  if (dist) rmSync(dist, { recursive: true, force: true });
+  built?.remove();
 });
 
 /** Ordered: each test continues where the previous one left the page. */

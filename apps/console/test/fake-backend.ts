@@ -1,18 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname, join, normalize } from 'node:path';
 import { FakeSignaling } from '../../../packages/client/test/fake-signaling.js';
-
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-};
-
-/** The policy that signaling sends with every page. */
-const POLICY =
-  "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
+import type { BuiltPage } from './built-page.js';
 
 /** The REST API and the built page, around a {@link FakeSignaling}. */
 export class FakeBackend {
@@ -40,10 +28,10 @@ export class FakeBackend {
   refusal: { status: number; code: string } | undefined;
   #seq = 0;
   #events = 0;
-  readonly #dist: string;
+  readonly #page: BuiltPage;
 
-  constructor(dist: string) {
-    this.#dist = dist;
+  constructor(page: BuiltPage) {
+    this.#page = page;
     this.signaling = new FakeSignaling((request, response) => this.#serve(request, response));
   }
 
@@ -78,7 +66,7 @@ export class FakeBackend {
     else if (pathname.endsWith('/speak')) void this.#speak(request, json);
     else if (pathname.endsWith('/say')) void this.#say(request, json);
     else if (pathname.startsWith('/v1/sessions/')) json(200, this.#state());
-    else this.#file(pathname, response);
+    else this.#page.serve(pathname, response);
   }
 
   #create(json: (status: number, body: unknown) => void): void {
@@ -119,16 +107,6 @@ export class FakeBackend {
       queue: [...(speaking ? [speaking] : []), ...this.queue],
       playhead: speaking ? { segment: speaking.segment, role: 'speech' } : { segment: 'seg_idle0001', role: 'idle' },
     };
-  }
-
-  #file(pathname: string, response: ServerResponse): void {
-    const path = join(this.#dist, normalize(pathname === '/' ? '/index.html' : pathname));
-    if (!path.startsWith(this.#dist) || !existsSync(path)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const type = TYPES[extname(path)] ?? 'application/octet-stream';
-    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(readFileSync(path));
   }
 }
 

@@ -1,17 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { extname, join, normalize } from 'node:path';
-
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-};
-/** The policy that signaling sends with every page. */
-const POLICY =
-  "default-src 'self'; connect-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
+import type { BuiltPage } from './built-page.js';
 
 export const KEY = 'key-of-the-operator';
 
@@ -38,10 +27,10 @@ export class FakeControlPlane {
   speaking: string | undefined;
   readonly #server: Server;
   readonly #streams = new Set<ServerResponse>();
-  readonly #dist: string;
+  readonly #page: BuiltPage;
 
-  constructor(dist: string) {
-    this.#dist = dist;
+  constructor(page: BuiltPage) {
+    this.#page = page;
     this.#server = createServer((request, response) => void this.#serve(request, response));
   }
 
@@ -62,7 +51,7 @@ export class FakeControlPlane {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? '/', 'http://signaling');
-    if (!pathname.startsWith('/v1/')) return this.#file(pathname, response);
+    if (!pathname.startsWith('/v1/')) return this.#page.serve(pathname, response);
     const json = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (request.headers.authorization !== `Bearer ${KEY}`)
@@ -111,16 +100,6 @@ export class FakeControlPlane {
       underruns: 0,
       prefetchedMs: 2500,
     });
-  }
-
-  #file(pathname: string, response: ServerResponse): void {
-    const path = join(this.#dist, normalize(pathname === '/' ? '/index.html' : pathname));
-    if (!path.startsWith(this.#dist) || !existsSync(path)) {
-      response.writeHead(404).end();
-      return;
-    }
-    const type = TYPES[extname(path)] ?? 'application/octet-stream';
-    response.writeHead(200, { 'content-type': type, 'content-security-policy': POLICY }).end(readFileSync(path));
   }
 }
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { launchChromium, type TestChromium } from '@humancast/testkit';
+import type { Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSignaling } from '../test/fake-signaling.js';
@@ -37,7 +38,7 @@ declare global {
 }
 
 let signaling: FakeSignaling;
-let browser: Browser;
+let browser: TestChromium;
 let page: Page;
 
 beforeAll(async () => {
@@ -47,22 +48,11 @@ beforeAll(async () => {
     else response.setHeader('content-type', 'text/html').end(PAGE);
   });
   const url = await signaling.listen();
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--autoplay-policy=no-user-gesture-required',
-    ],
-  });
-  const host = await browser.newPage();
+  browser = await launchChromium();
+  const host = await browser.context.newPage();
   await host.goto(`${url}/host`);
   await signaling.hostReady;
-  page = await browser.newPage();
+  page = await browser.context.newPage();
   await page.goto(url);
   await page.waitForFunction(() => session.state === 'playing');
 });

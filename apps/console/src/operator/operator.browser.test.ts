@@ -1,37 +1,29 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { launchChromium, type TestChromium } from '@humancast/testkit';
 import type { Page } from 'playwright-core';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BuiltPage, errorsOf } from '../../test/built-page.js';
 import { avatar, FakeControlPlane, KEY } from '../../test/fake-control-plane.js';
 
 let controlPlane: FakeControlPlane;
 let browser: TestChromium;
 let page: Page;
 let url: string;
-let dist: string;
-/** Errors that the browser reported: a blocked script, a missing file, an exception. */
-const browserErrors: string[] = [];
+let built: BuiltPage;
+let browserErrors: string[];
 
 beforeAll(async () => {
-  dist = mkdtempSync(join(tmpdir(), 'humancast-console-'));
-  const root = fileURLToPath(new URL('../..', import.meta.url));
-  await build({ root, logLevel: 'silent', build: { outDir: dist, emptyOutDir: true } });
-  controlPlane = new FakeControlPlane(dist);
+  built = await BuiltPage.build();
+  controlPlane = new FakeControlPlane(built);
   url = await controlPlane.listen();
   browser = await launchChromium();
   page = await browser.context.newPage();
-  page.on('pageerror', (error) => browserErrors.push(error.message));
-  page.on('console', (message) => message.type() === 'error' && browserErrors.push(message.text()));
+  browserErrors = errorsOf(page);
 });
 
 afterAll(async () => {
   await browser?.close();
   await controlPlane?.close();
-  if (dist) rmSync(dist, { recursive: true, force: true });
+  built?.remove();
 });
 
 const problem = (file: string, message: string, code = 'library_entry_unusable') => ({ file, code, message });
