@@ -66,7 +66,7 @@ export class Display {
     void this.play();
   }
 
-  /** Passes the same tracks to the element in a new stream, so that it renders them anew after a moment without video. */
+  /** Passes the same tracks to the element in a new stream, so that it renders them again after a moment without video. */
   renew(): void {
     const tracks = this.#stream.getTracks();
     this.#stream = this.#createStream();

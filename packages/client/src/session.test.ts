@@ -117,7 +117,7 @@ describe('Session until the first frame', () => {
     expect([session.state, session.waitingPosition]).toEqual(['playing', undefined]);
   });
 
-  it('requests a connection again when none is offered, at growing intervals, and gives up in the end', async () => {
+  it('requests a connection again if none is offered, at growing intervals, and finally fails', async () => {
     socket().join();
     await browser.pass(60_000);
     expect(socket().sentOf('reconnect').length).toBeGreaterThanOrEqual(5);
@@ -155,7 +155,7 @@ describe('Session until the first frame', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
-  it('gives up a connection without packets after 10 s', async () => {
+  it('abandons a connection without packets after 10 s', async () => {
     socket().join();
     socket().say(offer('conn-dead', 1));
     await browser.pass(0);
@@ -224,7 +224,7 @@ describe('Session after a permanent error', () => {
 });
 
 describe('Session.state', () => {
-  it('is `stalled` while frames are decoded but not presented, and the element renders anew', async () => {
+  it('is `stalled` while frames are decoded but not presented, and makes the element render again', async () => {
     element.presented = 0;
     await playPresenting();
     const stream = element.srcObject;
@@ -352,7 +352,7 @@ describe('Session without signaling', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
   });
 
-  it('joins anew when its resume secret is rejected, while the old connection plays', async () => {
+  it('joins as a new viewer if its resume secret is rejected, while the old connection plays', async () => {
     await play();
     socket().onclose?.({ code: 1006 });
     await browser.pass(1000);
@@ -394,7 +394,7 @@ describe('Session without signaling', () => {
     expect(Math.max(...attempts)).toBeLessThanOrEqual(8000);
   });
 
-  it('retries at once when the network has come back', async () => {
+  it('retries at once when the network is back', async () => {
     await play();
     for (let i = 0; i < 6; i++) {
       socket().onclose?.({ code: 1006 });
@@ -428,7 +428,7 @@ describe('Session without signaling', () => {
     expect(browser.sockets[0]?.closed).toBe(true);
   });
 
-  it('joins without a connection when media was lost too, and gives up when nobody answers', async () => {
+  it('joins without a connection if media was lost too, and fails if no server answers', async () => {
     await play();
     peer(0).flowing = false;
     socket().onclose?.({ code: 1006 });
@@ -582,7 +582,7 @@ describe('Session that moves to another host', () => {
     expect(states).toEqual(['playing']);
   });
 
-  it("tells the new connection's tracks from the old ones, although the host names them alike", async () => {
+  it("distinguishes the new connection's tracks from the old ones, although the host gives them the same names", async () => {
     await play();
     socket().say(
       offer('conn-two', 2, 'v=0\r\na=msid:humancast humancast-audio\r\na=msid:humancast humancast-video\r\n'),
@@ -689,7 +689,7 @@ describe('Session while it plays', () => {
 });
 
 describe('Session.leave()', () => {
-  it('tells the server and frees everything, and may be called twice', async () => {
+  it('notifies the server and frees everything, and may be called twice', async () => {
     await play();
     socket().say(offer('conn-two', 2));
     await browser.pass(0);
@@ -701,7 +701,7 @@ describe('Session.leave()', () => {
     expect(states).toEqual(['playing', 'ended']);
   });
 
-  it('leaves when the page is closed, and joins anew when it is shown again', async () => {
+  it('leaves when the page is closed, and joins again when it is shown again', async () => {
     await play();
     browser.page('hide');
     expect(socket().sentOf('leave')).toHaveLength(1);

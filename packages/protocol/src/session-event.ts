@@ -32,8 +32,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   /**
-   * The viewer is sent another rendition, because its path carries more or less than before: `rung` of `rungs`, 0 is the
-   * largest. At most once in 5 s for each viewer.
+   * The viewer's rendition has changed with the capacity of its path, to index `rung` of `rungs` renditions; 0 is the
+   * largest. Emitted at most once in 5 s per viewer.
    */
   z.object({ type: z.literal('viewer.rung'), viewer: idSchema, rung: z.int().min(0), rungs: z.int().min(1) }),
   z.object({ type: z.literal('speech.started'), seq: z.int(), segment: idSchema }),

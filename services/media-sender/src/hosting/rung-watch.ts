@@ -2,13 +2,12 @@ import type { Sending } from '../playout/session-player.js';
 
 const INTERVAL_MS = 5000;
 
-/** Notices, at a bounded rate, that viewers are sent another rendition than before. */
+/** Detects changes of the rendition sent to each viewer, at a bounded rate. */
 export class RungWatch {
   readonly #known = new Map<string, { rung: number; atMs: number }>();
 
   /**
-   * @returns The connections whose rung differs from the one returned last, each at most once in 5 s. Until then a connection
-   * counts as being on rung 0.
+   * @returns The connections whose rung differs from the one returned last, initially 0, each at most once in 5 s.
    */
   changes(sending: ReadonlyMap<string, Sending>, nowMs: number): [connection: string, sending: Sending][] {
     for (const connection of this.#known.keys()) if (!sending.has(connection)) this.#known.delete(connection);

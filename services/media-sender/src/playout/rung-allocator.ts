@@ -1,10 +1,10 @@
 /** A larger rung must fit with this margin. */
 const RAISE_MARGIN = 1.15;
 /**
- * Wait before the first step up after a step down, ms; doubled each time that a step up held for less than {@link HOLDS_MS}.
+ * Wait before the first step up after a step down, ms; doubled whenever a step up lasted less than {@link HOLDS_MS}.
  */
 const FIRST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 16_000;
+const MAX_WAIT_MS = 16_000;
 const HOLDS_MS = 6000;
 
 /** Chooses a viewer's rendition: the largest that fits, with hysteresis. Rung 0 is the largest. */
@@ -24,12 +24,12 @@ export class RungAllocator {
     let rung = 0;
     while (rung < smallest && !fits(ratesBps[rung] ?? 0, budgetBps, current !== undefined && rung < current)) rung++;
     if (current !== undefined && rung < current) {
-      // If the last step up failed recently, the estimate is not to be trusted yet.
+      // Shortly after a failed step up, the estimate is not reliable yet.
       if (nowMs < this.#raiseAfterMs) rung = current;
       else this.#raisedAtMs = nowMs;
     } else if (current !== undefined && rung > current) {
       const held = nowMs - this.#raisedAtMs > HOLDS_MS;
-      this.#waitMs = held ? FIRST_WAIT_MS : Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
+      this.#waitMs = held ? FIRST_WAIT_MS : Math.min(this.#waitMs * 2, MAX_WAIT_MS);
       this.#raiseAfterMs = nowMs + this.#waitMs;
     }
     this.#rung = rung;

@@ -10,21 +10,21 @@ import { RungAllocator } from './rung-allocator.js';
 
 /** Packets are sent at this multiple of the estimate, so that a keyframe is spread and fills no queue on the path. */
 const PACING = 1.5;
-/** Minimum pacing rate while the path is not known to be narrow: the first video must not wait for an estimate. */
+/** Minimum pacing rate unless the path is known to be narrow, so that the first video does not wait for an estimate. */
 const UNCONSTRAINED_PACING_BPS = 8_000_000;
-/** A keyframe should be sent within about a frame's time, so the path is probed up to this multiple of the largest rung. */
+/** Multiple of the largest rung up to which the path is probed, so that a keyframe can be sent within about a frame's time. */
 const WANTED_FACTOR = 4;
 /** Bytes of a packet on the network besides its payload. */
 const PACKET_OVERHEAD_BYTES = 68;
-/** Largest GOP, in bytes, that is caught up on when a viewer joins within it; a smaller rung shows video sooner. */
+/** Maximum size of the GOP so far that is sent to a viewer who joins within it, bytes; above it, a smaller rung shows video sooner. */
 const CATCH_UP_BYTES = 24_000;
-/** Longest time that frames may wait here, ms; after it they are useless. */
-const LONGEST_QUEUE_MS = 250;
-/** Share of a rung's bitrate below which the estimate has collapsed, so that the rung changes before the next keyframe. */
+/** Maximum queueing time of frames, ms, after which they are useless. */
+const MAX_QUEUE_MS = 250;
+/** Share of a rung's bitrate below which the estimate counts as collapsed, so that the rung changes before the next keyframe. */
 const COLLAPSED_SHARE = 0.7;
-/** Frames that may wait for a slow path; beyond that it starts again at the next keyframe. */
+/** Maximum number of queued frames; above it, sending restarts at the next keyframe. */
 const QUEUE_LIMIT = 300;
-/** A keyframe request is answered by the next regular keyframe if that is due within this, ms. */
+/** Time within which the next regular keyframe must be due to answer a keyframe request, ms. */
 const WAIT_FOR_KEYFRAME_MS = 120;
 /** Minimum interval between answers to keyframe requests, ms, or two round trips if that is longer. */
 const ANSWER_INTERVAL_MS = 1000;
@@ -33,18 +33,18 @@ const ANSWER_INTERVAL_MS = 1000;
 export interface VideoSink {
   /**
    * Sends the packets of a frame from `fromPacket` up to, not including, `toPacket`. Default: all.
-   * @returns How many it took: fewer than given if media may not be sent now. The others have used no sequence number, so a
-   * viewer that receives them later misses nothing.
+   * @returns The number of packets sent: fewer than given if media may not be sent now. The others have used no sequence
+   * number, so a viewer that receives them later misses nothing.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
-  /** Budget for what is sent again at the viewer's request. */
+  /** Budget for retransmissions at the viewer's request. */
   readonly repairs: RepairBudget;
   readonly roundTripMs: number | undefined;
   /** Bandwidth estimate of the viewer's path. */
   readonly bandwidth: BandwidthEstimator;
   /** Bitrate of audio with its redundancy, which has priority. */
   readonly audioBps: number;
-  /** Stops repeating video that was sent so far on request, because something else replaces it. */
+  /** Stops retransmission of the video sent so far, because something else replaces it. */
   forgetVideo(): void;
   /** Repeats a video packet to probe the path. @returns Its size in bytes; 0 if there is none. */
   sendPadding(): number;
@@ -56,8 +56,8 @@ interface Pending {
 }
 
 /**
- * Sends one viewer's video: starts at a keyframe, chooses the rendition at each keyframe by the path's bandwidth, leaves out
- * what does not fit, paces, and answers keyframe requests from memory.
+ * Sends one viewer's video: starts at a keyframe, chooses the rendition at each keyframe by the path's bandwidth, drops
+ * frames that do not fit, paces, and answers keyframe requests from memory.
  */
 export class VideoPacer {
   readonly codec: Codec;
@@ -72,9 +72,9 @@ export class VideoPacer {
   #rung = 0;
   /** Bitrate of that rung, bits per second. */
   #rungBps = 0;
-  /** Whether discardable frames are left out because even the smallest rung does not fit. */
+  /** Whether discardable frames are dropped because even the smallest rung does not fit. */
   #isHalved = false;
-  /** Bytes that frames may still use while even the smallest rung does not fit. */
+  /** Credit of bytes for frames while even the smallest rung does not fit. */
   #creditBytes = 0;
   #creditAtMs: number | undefined;
   /** Whether everything since a keyframe has been sent. */
@@ -83,7 +83,7 @@ export class VideoPacer {
   #awaitsKeyframe = false;
   /** Whether the rung that fits is not in memory yet. */
   #awaitsRung = false;
-  /** Whether the viewer reports nothing of what was sent, so that no video is sent. */
+  /** Whether the viewer acknowledges nothing of what was sent, so that no video is sent. */
   #isSilent = false;
   #answerAfterMs = Number.NEGATIVE_INFINITY;
   /** The frame that was shown last, after which the decoder can continue. */
@@ -96,12 +96,12 @@ export class VideoPacer {
     this.#demand = demand;
   }
 
-  /** Frames waiting to be sent. */
+  /** Number of frames waiting to be sent. */
   get queued(): number {
     return this.#queue.length;
   }
 
-  /** Place in the codec's ladder of what is sent; 0 is the largest rendition. */
+  /** Index of the sent rendition in the codec's ladder; 0 is the largest. */
   get rung(): number {
     return Math.min(this.#rung, this.#lastRung);
   }
@@ -132,12 +132,12 @@ export class VideoPacer {
       ? framesOf(scheduled, frame, this.codec, this.#rung)
       : neededFrames(scheduled, this.codec, this.#rung);
     this.#last = scheduled;
-    if (continues && this.#leavesOut(frames?.[0], nowMs)) return;
-    // Incomplete (no such rendition, or not in memory yet): the decoder would break, so it waits for the next keyframe.
+    if (continues && this.#drops(frames?.[0], nowMs)) return;
+    // Frames that are missing (no such rendition, or not in memory yet) would break decoding, so it waits for a keyframe.
     this.#synced = frames !== undefined && this.#spend(frames, nowMs);
     if (!frames || !this.#synced) return;
     for (let i = 0; i < frames.length; i++) {
-      // Frames before it in the GOP lie in the past, one frame's time apart; they are decoded but not shown.
+      // Earlier frames of the GOP get timestamps in the past, one frame's time apart: they are decoded but not shown.
       const back = frames.length - 1 - i;
       this.#push(
         frames[i] as PacketizedFrame,
@@ -173,8 +173,8 @@ export class VideoPacer {
   }
 
   /**
-   * Sends what the pacing rate allows. What the connection refuses stays at the head of the queue, so that the decoder later
-   * continues with the very packet it lacks and needs no keyframe.
+   * Sends what the pacing rate allows. Packets that may not be sent now stay at the head of the queue, so that the decoder
+   * later continues with the next packet and needs no keyframe.
    * @returns When to call again, monotonic ms; `undefined` if nothing waits or nothing may be sent.
    */
   pump(nowMs: number): number | undefined {
@@ -260,7 +260,7 @@ export class VideoPacer {
 
   #isOverloaded(nowMs: number): boolean {
     if (!this.#sink.bandwidth.isConstrained) return false;
-    if (this.#sendMs(this.#queuedBytes, nowMs) > LONGEST_QUEUE_MS) return true;
+    if (this.#sendMs(this.#queuedBytes, nowMs) > MAX_QUEUE_MS) return true;
     return this.#rung < this.#lastRung && this.#budgetBps(nowMs) < COLLAPSED_SHARE * this.#rungBps;
   }
 
@@ -297,8 +297,8 @@ export class VideoPacer {
   }
 
   /**
-   * While even the smallest rung does not fit, frames are left out: first discardable ones, then the end of each GOP, then
-   * whole GOPs.
+   * Drops frames while even the smallest rung does not fit: first discardable ones, then the end of each GOP, then whole
+   * GOPs.
    * @returns Whether these frames may be sent.
    */
   #spend(frames: readonly PacketizedFrame[], nowMs: number): boolean {
@@ -316,10 +316,10 @@ export class VideoPacer {
   }
 
   /**
-   * Decides whether to leave out a discardable frame. It takes no sequence number, so the viewer misses nothing, and the
-   * decoder continues with the next frame. It begins at once and ends at a keyframe.
+   * Decides whether to drop a discardable frame. It uses no sequence number, so the viewer misses nothing, and the decoder
+   * continues with the next frame. Dropping starts at once and ends at a keyframe.
    */
-  #leavesOut(frame: PacketizedFrame | undefined, nowMs: number): boolean {
+  #drops(frame: PacketizedFrame | undefined, nowMs: number): boolean {
     if (!frame?.discardable) return false;
     this.#isHalved ||= this.#isScarce(nowMs);
     return this.#isHalved;
@@ -381,7 +381,7 @@ function framesOf(
   return frames;
 }
 
-/** @returns The frames that decoding the frame takes, from its GOP's start; `undefined` if one is not in memory. */
+/** @returns The frames required to decode this one, from its GOP's start; `undefined` if one is not in memory. */
 function neededFrames(scheduled: ScheduledFrame, codec: Codec, rung: number): PacketizedFrame[] | undefined {
   const frames = framesOf(scheduled, gopStart(scheduled), codec, rung);
   return frames?.filter(({ discardable }, i) => !discardable || i === frames.length - 1);

@@ -4,9 +4,9 @@ export interface PacketWriter {
   readonly memory: Buffer;
   /** @returns Where in {@link memory} the next packet begins; {@link MAX_PACKET_BYTES} with undefined content follow. */
   begin(): number;
-  /** Takes the packet of that length, which begins where {@link begin} said last, to be sent at once or by {@link flush}. Never throws. */
+  /** Sends a packet of this length from the position last returned by {@link begin}, at once or on {@link flush}. Never throws. */
   send(bytes: number): void;
-  /** Sends everything that was taken: whoever has called {@link send} calls it before returning to the event loop. Never throws. */
+  /** Sends all pending packets; called after {@link send} before control returns to the event loop. Never throws. */
   flush(): void;
 }
 

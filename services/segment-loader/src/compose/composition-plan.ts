@@ -89,10 +89,10 @@ export function planComposition(
   const placed = placeLayers(composition);
   const fps = settings.fps ?? composition.fps ?? fastest(placed, probed);
   const timed = new Map([...probed].map(([name, input]) => [name, timedInput(input, fps)]));
-  const heard = composition.audio ?? audioOfLayers(placed, timed);
+  const mixed = composition.audio ?? audioOfLayers(placed, timed);
   const startOf = (name: string) => (placed.find(({ input }) => input === name)?.startMs ?? 0) / 1000;
   const loops = (name: string) => placed.find(({ input }) => input === name)?.atEnd === 'loop';
-  const lengthSeconds = lengthOf(composition, placed, heard, timed, startOf);
+  const lengthSeconds = lengthOf(composition, placed, mixed, timed, startOf);
   if (lengthSeconds > maxDurationSeconds) {
     throw new HumancastError('media_too_long', {
       detail: `the composition would last ${lengthSeconds.toFixed(1)} s; at most ${maxDurationSeconds} s are allowed`,
@@ -123,7 +123,7 @@ export function planComposition(
       usedSeconds: Math.max(0, seconds - startFrames / framesPerSecond(fps)),
     };
   });
-  const mixInputs = heard.map(({ input: name, gainDb }): PlannedMixInput => {
+  const mixInputs = mixed.map(({ input: name, gainDb }): PlannedMixInput => {
     const { probed: input, zeroSeconds } = need(timed, name);
     if (!input.audio)
       throw new HumancastError('media_unreadable', `input "${name}" is used as audio but has no audio track`);
@@ -212,7 +212,7 @@ function audioOfLayers(layers: readonly PlacedLayer[], timed: ReadonlyMap<string
 function lengthOf(
   { lengthOf: named }: Composition,
   layers: readonly PlacedLayer[],
-  heard: readonly { readonly input: string }[],
+  mixed: readonly { readonly input: string }[],
   timed: ReadonlyMap<string, Timed>,
   startOf: (name: string) => number,
 ): number {
@@ -220,7 +220,7 @@ function lengthOf(
   const ending = layers
     .map(({ input }) => input)
     .filter((name) => !looping.has(name) && !silentStill(need(timed, name)));
-  const audible = heard.map(({ input }) => input).filter((name) => !looping.has(name));
+  const audible = mixed.map(({ input }) => input).filter((name) => !looping.has(name));
   const names = named === undefined ? (ending.length > 0 ? ending : audible) : [named];
   if (names.length === 0) {
     throw new HumancastError(

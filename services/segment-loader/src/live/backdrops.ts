@@ -55,11 +55,11 @@ export class Backdrops {
   ): Promise<LiveMerge | undefined> {
     if (!composition) return undefined;
     // The push alone determines the audio and the length.
-    const seen: Composition = { ...composition, audio: [], lengthOf: MAIN_INPUT };
-    const files = await layersOf(this.#root, id, seen);
+    const visible: Composition = { ...composition, audio: [], lengthOf: MAIN_INPUT };
+    const files = await layersOf(this.#root, id, visible);
     const identity = files.map(({ path, sizeBytes, modifiedMs }) => [path, sizeBytes, modifiedMs]);
-    const key = JSON.stringify([id, seen, width, height, settings.renditions, identity]);
-    const made = this.#made.get(key) ?? this.#make(id, seen, settings, { width, height });
+    const key = JSON.stringify([id, visible, width, height, settings.renditions, identity]);
+    const made = this.#made.get(key) ?? this.#make(id, visible, settings, { width, height });
     this.#made.delete(key);
     this.#made.set(key, made);
     // A failed drawing is not cached, so the next push tries again.
@@ -69,15 +69,15 @@ export class Backdrops {
     return made;
   }
 
-  async #make(avatar: string, seen: Composition, settings: EncodeSettings, main: Size): Promise<LiveMerge> {
-    const { inputs, close } = await openLayers(this.#root, avatar, seen);
+  async #make(avatar: string, visible: Composition, settings: EncodeSettings, main: Size): Promise<LiveMerge> {
+    const { inputs, close } = await openLayers(this.#root, avatar, visible);
     try {
       const probed = new Map<string, ProbedInput>([[MAIN_INPUT, mainInput(main)]]);
       for (const [name, { video }] of inputs) {
         const info = await probe(video, this.#limits.maxSourcePixels, AbortSignal.timeout(TIMEOUT_MS));
         probed.set(name, { info, audio: undefined, videoDescriptor: video, audioDescriptor: video });
       }
-      return await this.#draw(planComposition(seen, probed, settings, Number.POSITIVE_INFINITY));
+      return await this.#draw(planComposition(visible, probed, settings, Number.POSITIVE_INFINITY));
     } finally {
       await close();
     }
