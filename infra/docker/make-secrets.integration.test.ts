@@ -116,7 +116,7 @@ describe('make-secrets', () => {
     markFrames: [],
   };
 
-  it('lets a media-sender read media and renew its time to live', async () => {
+  it('a media-sender may read media and renew its time to live', async () => {
     const loader = as('segment-loader', 'redis-media');
     const writer = new RedisMediaStore(loader);
     await writer.writeGop(manifest.id, 'vp8', 0, Buffer.from('gop'));
@@ -136,7 +136,7 @@ describe('make-secrets', () => {
     expect(await sender.ping()).toBe('PONG');
   });
 
-  it('lets a media-sender follow an open segment', async () => {
+  it('a media-sender may follow an open segment', async () => {
     const subscriber = subscriberOf('media-sender', 'redis-media');
     const reader = new RedisLiveReader(as('media-sender', 'redis-media'), new StreamFeed(subscriber, logger));
     const open = newId('seg');
@@ -154,7 +154,7 @@ describe('make-secrets', () => {
     stop();
   });
 
-  it('lets a media-sender change, delete or find out nothing else at redis-media', async () => {
+  it('a media-sender may not change, delete or list anything else at redis-media', async () => {
     const sender = as('media-sender', 'redis-media');
     const key = `hc:{m:${manifest.id}}:manifest`;
     const commands: string[][] = [
@@ -178,7 +178,7 @@ describe('make-secrets', () => {
     expect(await admins.get('redis-media')?.exists(key)).toBe(1);
   });
 
-  it('lets signaling read media, renew its time to live and tidy its catalogue, and write none', async () => {
+  it('signaling may read media, renew its time to live and clean its catalog, and not write media', async () => {
     const loader = new RedisMediaStore(as('segment-loader', 'redis-media'));
     const signaling = as('signaling', 'redis-media');
     const store = new RedisMediaStore(signaling);
@@ -194,7 +194,7 @@ describe('make-secrets', () => {
     await refused(signaling, ['RPUSH', 'hc:{c:demo}:idle', 'x']);
   });
 
-  it('lets all three services make a session speak, each with its own rights at redis-queue', async () => {
+  it('the three services make a session speak, each with its own rights at redis-queue', async () => {
     const [signaling, loader, sender] = [
       as('signaling', 'redis-queue'),
       as('segment-loader', 'redis-queue'),
@@ -222,7 +222,7 @@ describe('make-secrets', () => {
     );
     clients.push(...workers.map((worker) => ({ disconnect: () => void worker.close(true) })));
 
-    // The loader has an avatar; signaling makes a session, and the media-sender takes it.
+    // The loader registers an avatar; signaling creates a session, and the media-sender takes it.
     await new AvatarStore(loader).ensure('demo');
     expect(await new AvatarStore(signaling).get('demo')).toMatchObject({ id: 'demo' });
     expect(await new AvatarStore(sender).get('demo')).toMatchObject({ id: 'demo' });
@@ -237,7 +237,7 @@ describe('make-secrets', () => {
     expect(await registry.viewers(session)).toHaveLength(1);
     expect(await registry.viewerGone(session, epoch, viewer, 1)).toBe(true);
 
-    // Both doors may speak; the media-sender says so.
+    // Signaling and the loader may queue speech; the media-sender reports it.
     const [first, second] = [newId('seg'), newId('seg')];
     const doors: [Redis, string][] = [
       [signaling, first],
@@ -266,7 +266,7 @@ describe('make-secrets', () => {
     expect((await new SessionRegistry(loader).eventPage(session, '0-0', 100)).entries.length).toBeGreaterThan(2);
     await expect.poll(() => [jobs.length, letters.length], { timeout: 10_000 }).toEqual([3, 2]);
 
-    // It ends, and is forgotten.
+    // The session ends and is removed.
     await registry.end(session, 'no-viewers', epoch);
     expect(heard).toContain(eventsChannel(session));
     await mailbox.close();
@@ -280,7 +280,7 @@ describe('make-secrets', () => {
     expect(await admins.get('redis-queue')?.call('ACL', 'LOG')).toEqual([]);
   });
 
-  it('has a service that may read and write each key there is', async () => {
+  it('every key has a service that may read it and one that may write it', async () => {
     for (const [name, key] of Object.entries(keys)) {
       const text = typeof key === 'string' ? key : (key as (...parts: unknown[]) => string)('x', 'x', 0);
       const verdicts = SERVERS.flatMap((server) =>
@@ -318,7 +318,7 @@ describe('make-secrets', () => {
     await expect(client.call(command, ...args), command).rejects.toThrow(/NOPERM|can't access|No permissions/);
   }
 
-  it('gives the demo producer a key that may only speak, also in place of one of before there were scopes', () => {
+  it('the demo producer’s key has only the scope speak, also when it replaces a key without scopes', () => {
     expect([find(read('say-key'))?.name, ...scopesOf(read('say-key'))]).toEqual(['demo-producer', 'speak']);
     const hash = read('api-keys').match(/sha256:[0-9a-f]{64}/)?.[0];
     writeFileSync(join(folder, 'api-keys'), `${hash} # demo-producer 2026-01-01\n`);

@@ -24,7 +24,7 @@ const label = ({ kind, metadata: { name } }: Manifest) => `${kind} ${name}`;
 const OURS = ['signaling', 'segment-loader', 'media-sender', 'demo-producer'] as const;
 const settings: Readonly<Record<string, object>> = { ...serviceSettings, 'demo-producer': demoProducerSettings };
 
-/** A setting's default, by its variable. */
+/** @returns a setting's default by its variable. */
 function settingOf(service: string, variable: string): { variable: string; fallback?: string } | undefined {
   return Object.values(settings[service] ?? {}).find((one) => (one as { variable: string }).variable === variable);
 }
@@ -34,7 +34,7 @@ interface Env {
   value?: string;
   valueFrom?: { configMapKeyRef?: { name: string; key: string } };
 }
-/** How long a pod that is being ended goes on as before. */
+/** Time for which a terminating pod still gets requests. */
 function preStopMs(workload: Manifest): number {
   const { lifecycle } = containersOf(workload)[0];
   if (lifecycle === undefined) return 0;
@@ -60,7 +60,7 @@ const kubectl = (() => {
 describe.each(overlays)('overlays/%s', (name) => {
   const objects = rendered.get(name) ?? [];
 
-  it('has nothing but valid objects, each once', async () => {
+  it('has only valid objects, each once', async () => {
     const faults = await Promise.all(
       objects.map(async (object) => (await faultsOf(object)).map((fault) => `${label(object)}: ${fault}`)),
     );
@@ -69,9 +69,9 @@ describe.each(overlays)('overlays/%s', (name) => {
     expect(objects.length).toBeGreaterThan(25);
   });
 
-  // Only where there is one: it comes neither from npm nor from Debian 12 (whose version knows no components).
+  // Only if kubectl is installed: neither npm nor Debian 12 has it (Debian's version lacks components).
   if (kubectl) {
-    it('is what kubectl makes of it', () => {
+    it('matches the output of kubectl', () => {
       const text = execFileSync('kubectl', ['kustomize', join(HERE, 'overlays', name)], { encoding: 'utf8' });
       const generated = objects.filter(({ kind }) => kind === 'ConfigMap').map(({ metadata }) => metadata.name);
       const hashless = text.replaceAll(new RegExp(`\\b(${generated.join('|')})-[a-z0-9]{10}\\b`, 'g'), '$1');
@@ -86,7 +86,7 @@ describe('redis-queue', () => {
   const megabytes = (text: string | undefined) => Number(/^(\d+)(mb?|Mi)$/.exec(text ?? '')?.[1]);
   const maxmemory = megabytes(/^maxmemory (\S+)$/m.exec(read('infra/redis/queue.conf'))?.[1]);
 
-  it('has a maxmemory, and a container of twice that', () => {
+  it("has a maxmemory, and twice that as the container's limit", () => {
     expect(maxmemory).toBeGreaterThan(0);
     const compose = parse(read('docker-compose.yml'), { merge: true }) as {
       services: Record<string, { mem_limit: string }>;
@@ -99,8 +99,8 @@ describe('redis-queue', () => {
   });
 });
 
-describe('the schema check', () => {
-  it('finds what is wrong, missing or unknown', async () => {
+describe('schema check', () => {
+  it('finds invalid, missing and unknown fields', async () => {
     const service = find(all(), 'Service', 'signaling');
     const port = { name: 'http', port: 'eighty' };
     expect(await faultsOf({ ...service, spec: { ports: [port] } })).toHaveLength(1);
@@ -109,8 +109,8 @@ describe('the schema check', () => {
   });
 });
 
-describe('the pods', () => {
-  it('are not root, change nothing, can gain nothing and know no token', () => {
+describe('pods', () => {
+  it('run without root, capabilities, a writable file system or a service account token', () => {
     expect(workloads().length).toBeGreaterThan(15);
     for (const workload of workloads()) {
       const { spec } = workload['spec'].template;
@@ -137,7 +137,7 @@ describe('the pods', () => {
     }
   });
 
-  it.each(overlays)('mount only what is there, and refer only to settings that are there (%s)', (name) => {
+  it.each(overlays)('mount existing volumes, and refer to existing settings (%s)', (name) => {
     const objects = rendered.get(name) ?? [];
     const known = find(objects, 'ConfigMap', 'settings')['data'] as Record<string, string>;
     for (const workload of objects.filter((object) => containersOf(object).length > 0)) {
@@ -152,7 +152,7 @@ describe('the pods', () => {
     }
   });
 
-  it('have labels by which their budgets, services and policies find them', () => {
+  it('have the labels that their budgets, services and policies select', () => {
     for (const objects of rendered.values()) {
       const pods = objects
         .filter((object) => containersOf(object).length > 0)
@@ -175,10 +175,10 @@ describe.each(OURS)('%s', (service) => {
   const environment = envOf(workload);
   const compose = parse(read('docker-compose.yml'), { merge: true }).services[service];
 
-  it('is the image, the files and the variables of docker-compose.yml', () => {
+  it('has the image, files and variables of docker-compose.yml', () => {
     expect(container.image).toBe(compose.image);
     const names = (list: readonly string[]) => list.filter((name) => name !== 'SHUTDOWN_TIMEOUT_MS').sort();
-    // There one may set a key by hand, and watch on the machine that it runs on.
+    // Only docker-compose.yml has a manual API key and a watched folder on the host.
     const theirs = Object.keys(compose.environment).filter((name) => !COMPOSE_ONLY.includes(name));
     expect(names(environment.map(({ name }) => name))).toEqual(names(theirs));
     for (const { name, value } of environment) {
@@ -186,14 +186,14 @@ describe.each(OURS)('%s', (service) => {
     }
   });
 
-  it('gets only settings that exist', () => {
+  it('gets only existing settings', () => {
     for (const { name } of environment) {
       const variable = settingOf(service, name) ? name : name.replace(/_FILE$/, '');
       expect(settingOf(service, variable), name).toBeDefined();
     }
   });
 
-  it('has the ports that it listens on, and is asked there for its health', () => {
+  it('exposes the ports that it listens on, and is probed there', () => {
     const ports = Object.fromEntries(
       container.ports.map(({ name, containerPort }: { name: string; containerPort: number }) => [name, containerPort]),
     );
@@ -206,7 +206,7 @@ describe.each(OURS)('%s', (service) => {
     expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'metrics' });
   });
 
-  it('is given longer to end than it takes at most', () => {
+  it('has a termination grace period longer than its shutdown timeout', () => {
     const own = environment.find(({ name }) => name === 'SHUTDOWN_TIMEOUT_MS')?.value;
     const limitMs = Number(own ?? settingOf(service, 'SHUTDOWN_TIMEOUT_MS')?.fallback);
     expect(limitMs).toBeGreaterThan(0);
@@ -215,10 +215,10 @@ describe.each(OURS)('%s', (service) => {
   });
 });
 
-describe('a roll-out of signaling', () => {
+describe('rolling update of signaling', () => {
   const workload = find(all(), 'Deployment', 'signaling');
 
-  it('adds the new pod first, and lets the old one answer until nobody is sent to it any more', () => {
+  it('starts the new pod first, and the old one serves until it gets no more requests', () => {
     expect(workload['spec'].strategy.rollingUpdate).toEqual({ maxSurge: 1, maxUnavailable: 0 });
     const { periodSeconds } = containersOf(workload)[0].readinessProbe;
     expect(preStopMs(workload)).toBeGreaterThanOrEqual(5000);
@@ -226,15 +226,15 @@ describe('a roll-out of signaling', () => {
   });
 });
 
-describe('the databases and relays', () => {
-  it('are the images of docker-compose.yml', () => {
+describe('databases and relays', () => {
+  it('use the images of docker-compose.yml', () => {
     const { services } = parse(read('docker-compose.yml'), { merge: true });
     for (const name of ['redis-queue', 'redis-media', 'coturn']) {
       expect(containersOf(find(all(), 'StatefulSet', name))[0].image).toBe(services[name].image);
     }
   });
 
-  it('are reached from outside by the relays alone', () => {
+  it('only the relays are reachable from outside', () => {
     const open = all('Service').filter(({ spec }) => spec.type !== undefined);
     expect(new Set(open.map(({ metadata }) => metadata.name))).toEqual(new Set(['coturn-0', 'coturn-1']));
     const anywhere = all('NetworkPolicy').filter(({ spec }) =>
@@ -243,7 +243,7 @@ describe('the databases and relays', () => {
     expect(new Set(anywhere.map(({ metadata }) => metadata.name))).toEqual(new Set(['signaling', 'coturn']));
   });
 
-  it('have a relay for each that is told to viewers', () => {
+  it('every relay in TURN_URLS exists', () => {
     for (const objects of rendered.values()) {
       const urls = String(find(objects, 'ConfigMap', 'settings')['data'].TURN_URLS).split(',');
       const hosts = new Set(urls.map((url) => /^turns?:([^:]+):/.exec(url)?.[1]));
@@ -254,11 +254,11 @@ describe('the databases and relays', () => {
   });
 });
 
-describe('the scalers', () => {
+describe('autoscalers', () => {
   const documented = new Set([...read('docs/metrics.md').matchAll(/^\| `(humancast_\w+)`/gm)].map((match) => match[1]));
   const named = (text: string) => [...text.matchAll(/humancast_\w+/g)].map(([name]) => name);
 
-  it('go by metrics that there are', () => {
+  it('use existing metrics', () => {
     const adapter = read('infra/kubernetes/components/hpa/prometheus-adapter.yaml');
     const [keda] = all('ScaledObject');
     const [hpa] = all('HorizontalPodAutoscaler');
@@ -269,7 +269,7 @@ describe('the scalers', () => {
     for (const name of [...named(query), metric, ...named(adapter)]) expect(documented, name).toContain(name);
   });
 
-  it('keep room on each media-sender, and are the only ones who say how many', () => {
+  it('keep spare capacity on each media-sender, and alone set the number of replicas', () => {
     const capacity = Number(find(all(), 'ConfigMap', 'settings')['data'].MAX_SESSIONS);
     const [keda] = all('ScaledObject');
     const [hpa] = all('HorizontalPodAutoscaler');
@@ -285,7 +285,7 @@ describe('the scalers', () => {
   });
 });
 
-describe('what is run in the pods', () => {
+describe('programs in the pods', () => {
   const folders: string[] = [];
   afterAll(() => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -296,7 +296,7 @@ describe('what is run in the pods', () => {
     return folder;
   };
 
-  /** coturn's configuration as its start script writes it. */
+  /** @returns coturn's configuration as its start script writes it. */
   function turnConfiguration(podIp: string, range: string, certificate = false): string {
     const root = makeFolder();
     for (const folder of ['etc/humancast', 'run/humancast', 'run/tls', 'tmp', 'bin']) {
@@ -313,7 +313,7 @@ describe('what is run in the pods', () => {
   }
   const peers = (text: string) => [...text.matchAll(/^allowed-peer-ip=(.*)$/gm)].map((match) => match[1]);
 
-  it('lets a relay reach the pods, but never itself', () => {
+  it('a relay may reach the pods, but not itself', () => {
     expect(peers(turnConfiguration('10.244.3.255', '10.244.0.0-10.244.255.255'))).toEqual([
       '10.244.0.0-10.244.3.254',
       '10.244.4.0-10.244.255.255',
@@ -323,7 +323,7 @@ describe('what is run in the pods', () => {
     expect(peers(turnConfiguration('192.168.0.4', '10.244.0.0-10.244.0.9'))).toEqual(['10.244.0.0-10.244.0.9']);
   });
 
-  it('gives a relay both secrets, and TLS where there is a certificate', () => {
+  it('a relay has both secrets, and TLS if there is a certificate', () => {
     const plain = turnConfiguration('10.244.1.2', '10.244.0.0-10.244.255.255');
     expect(plain).toContain('denied-peer-ip=0.0.0.0-255.255.255.255\n');
     expect(plain).toContain('\nrelay-ip=10.244.1.2\n');
@@ -333,7 +333,7 @@ describe('what is run in the pods', () => {
     expect(secure).not.toContain('no-tls\n');
   });
 
-  it('makes one Redis Cluster of its nodes, which the services can use, also when their addresses have changed', async () => {
+  it('the nodes form one Redis Cluster that the services can use, also after their addresses have changed', async () => {
     const work = makeFolder();
     const secrets = join(work, 'secrets');
     const env = { ...process.env, CLUSTER: 'redis-media' };
@@ -343,7 +343,7 @@ describe('what is run in the pods', () => {
       const user = readFileSync(join(secrets, `redis-media.${service}.url`), 'utf8').split('@')[0];
       return connectRedis(`${user}@${address}:${port}`, { name: 'test', logger: createLogger('test', 'silent') });
     };
-    // On all three nodes, by the loader, which may write; and read by the media-sender, which may not.
+    // Writes on all three nodes as the loader; reads as the media-sender, which may not write.
     const names = Array.from({ length: 30 }, (_, i) => `hc:{m:${i}}:manifest`);
     const writtenAndRead = async (writer: Redis, reader: Redis) => {
       try {
@@ -361,7 +361,7 @@ describe('what is run in the pods', () => {
       expect(mastersOf(sender)).toHaveLength(3);
       for (const redis of [loader, sender]) redis.disconnect();
       await Promise.all(nodes.map((node) => endProcess(node)));
-      // All at once, and elsewhere: nobody knows any more where anybody is.
+      // All nodes restart at once with new addresses.
       nodes = await startNodes(work, port, 20);
       const loaderAgain = open('segment-loader', '127.0.0.22');
       const again = open('media-sender', '127.0.0.21');
@@ -375,7 +375,7 @@ describe('what is run in the pods', () => {
     }
   }, 120_000);
 
-  it('answers the probes of a node, which run inside its pod', async () => {
+  it('a node passes the probes that run inside its pod', async () => {
     const work = makeFolder();
     execFileSync(join(HERE, 'secrets'), [join(work, 'secrets')], { stdio: 'pipe' });
     const port = await portForBus();
@@ -394,7 +394,7 @@ describe('what is run in the pods', () => {
     }
   });
 
-  /** Three nodes, each with an address of its own as pods have, from 127.0.0.`first`, and a folder that stays. */
+  /** Three nodes with an address each, from 127.0.0.`first`, and a folder that persists. */
   async function startNodes(work: string, port: number, first: number): Promise<ChildProcess[]> {
     const addresses = [0, 1, 2].map((i) => `127.0.0.${first + i}`);
     return addresses.map((address) => startNode(work, port, address, addresses, { BIND: address }));
@@ -416,7 +416,7 @@ describe('what is run in the pods', () => {
       {
         cwd: folder,
         stdio: 'ignore',
-        // A group of its own, because it has a child that goes on looking after the cluster.
+        // A process group, because a child of the script keeps watching the cluster.
         detached: true,
         env: {
           PATH: process.env['PATH'],
@@ -438,7 +438,7 @@ describe('what is run in the pods', () => {
     await ended;
   }
 
-  /** Redis takes the port 10000 above for its nodes among each other. */
+  /** Redis uses its port plus 10000 between nodes. */
   async function portForBus(): Promise<number> {
     for (;;) {
       const port = await freePort();
@@ -446,7 +446,7 @@ describe('what is run in the pods', () => {
     }
   }
 
-  it('finds every secret in the manifests of the secrets script, and nobody finds what he does not need', () => {
+  it('the secrets script creates every secret in the manifests, and each workload gets only its own', () => {
     const text = execFileSync(join(HERE, 'secrets'), [makeFolder()], { encoding: 'utf8', stdio: 'pipe' });
     const secrets = parseAllDocuments(text).map((document) => document.toJS() as Manifest);
     for (const workload of workloads()) {

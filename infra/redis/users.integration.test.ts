@@ -11,7 +11,7 @@ import { parse } from 'yaml';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** redis-queue with the configuration and the users of an installation. */
+/** redis-queue with the configuration and users of an installation. */
 describe('redis-queue', () => {
   const folder = mkdtempSync(join(tmpdir(), 'humancast-users-'));
   const secrets = join(folder, 'secrets');
@@ -63,7 +63,7 @@ describe('redis-queue', () => {
     }
   }
 
-  it('keeps what transactions and scripts wrote over a restart', async () => {
+  it('data written by transactions and scripts survives a restart', async () => {
     const before = asSignaling();
     await before.set('hc:{s:a}:single', '1');
     await before.multi().set('hc:{s:a}:first', '1').set('hc:{s:a}:second', '1').exec();
@@ -78,7 +78,7 @@ describe('redis-queue', () => {
     after.disconnect();
   });
 
-  it('lets nobody in as the default user, and the maintenance user only ping and read the users again', async () => {
+  it('the default user cannot log in, and the maintenance user may only ping and reload the users', async () => {
     for (const url of [`redis://127.0.0.1:${port}`, `redis://default:x@127.0.0.1:${port}`]) {
       const stranger = connect(url);
       stranger.on('error', () => {});
@@ -93,7 +93,7 @@ describe('redis-queue', () => {
     maintenance.disconnect();
   });
 
-  it('is found healthy by every probe of Kubernetes and by that of compose', () => {
+  it('passes every probe of Kubernetes and of docker compose', () => {
     for (const name of ['startupProbe', 'livenessProbe', 'readinessProbe'])
       expect([name, probe(name)]).toEqual([name, 'PONG']);
     const compose = parse(readFileSync(here('../../docker-compose.yml'), 'utf8'), { merge: true });

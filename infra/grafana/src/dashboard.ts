@@ -11,7 +11,7 @@ import { DATASOURCE } from './panels.ts';
 
 const TAG = 'humancast';
 
-/** In queries: the media-senders that were chosen. */
+/** Label matcher of the selected media-senders. */
 export const SENDER = 'instance=~"$sender"';
 
 export function dashboard(uid: string, title: string, description: string): DashboardBuilder {
@@ -39,7 +39,7 @@ export function dashboard(uid: string, title: string, description: string): Dash
     );
 }
 
-/** Choose among what is there; all of it at first. */
+/** A variable with the existing values; default: all. */
 export function variable(name: string, label: string, labelValues: string): QueryVariableBuilder {
   return new QueryVariableBuilder(name)
     .label(label)

@@ -355,7 +355,7 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
       {
         id: 34,
         title: 'Up',
-        description: '0: the process is gone, hangs, or is unreachable for Prometheus',
+        description: '0: the process has ended, hangs, or cannot be reached by Prometheus',
         alert: 'ServiceDown',
       },
       [{ expr: 'up', legend: '{{job}} {{instance}}' }],

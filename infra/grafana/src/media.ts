@@ -2,18 +2,14 @@ import { RowBuilder } from '@grafana/grafana-foundation-sdk/dashboard';
 import { dashboard, SENDER, senderVariable } from './dashboard.ts';
 import { lines, stat } from './panels.ts';
 
-/** Is what is to be played there in time? From the file to the media-sender's memory. */
-export const media = dashboard(
-  'humancast-media',
-  'Media',
-  'Loading, live pushes, the media store and what is in memory',
-)
+/** Supply of media, from the file to the media-sender's memory. */
+export const media = dashboard('humancast-media', 'Media', 'Loading, live pushes, media store and caches')
   .withVariable(senderVariable())
   .withPanel(
     stat(
       {
         title: 'Prefetched',
-        description: 'Prefetched media of the session that has the least',
+        description: 'Least prefetched media of any session',
         unit: 's',
         span: 6,
         alert: 'Underruns',
@@ -39,7 +35,7 @@ export const media = dashboard(
     stat(
       {
         title: 'Unusable files',
-        description: 'In the watched folder',
+        description: 'Files of the watched folder that cannot be loaded',
         span: 6,
         alert: 'LoadsFailing',
       },
@@ -47,7 +43,7 @@ export const media = dashboard(
       { limits: { bad: 1 } },
     ),
   )
-  .withPanel(stat({ title: 'Live pushes', description: 'Open', span: 6 }, 'sum(humancast_loader_live_pushes)'))
+  .withPanel(stat({ title: 'Live pushes', description: 'Open pushes', span: 6 }, 'sum(humancast_loader_live_pushes)'))
   .withRow(new RowBuilder('Loading'))
   .withPanel(
     lines(
@@ -106,7 +102,7 @@ export const media = dashboard(
   )
   .withPanel(
     lines(
-      { title: 'Written', description: 'To the media store', unit: 'Bps' },
+      { title: 'Written', description: 'Bytes written to the media store per second', unit: 'Bps' },
       [
         {
           expr: 'sum by (kind) (rate(humancast_loader_written_bytes_total[$__rate_interval]))',
@@ -154,7 +150,7 @@ export const media = dashboard(
     lines(
       {
         title: 'Prefetched',
-        description: 'Prefetched media of the session that has the least, by media-sender',
+        description: 'Least prefetched media of any session, by media-sender',
         unit: 's',
         alert: 'Underruns',
       },

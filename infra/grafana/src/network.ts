@@ -7,7 +7,7 @@ const bySender = (metric: string): Line[] => [{ expr: rate(metric), legend: '{{i
 const perViewer = (metric: string) =>
   `sum(rate(${metric}{${SENDER}}[$__rate_interval])) / sum(rate(humancast_viewer_reports_total{${SENDER}}[$__rate_interval]))`;
 
-/** Does it get there? From the media-sender's socket to what viewers had to make up. */
+/** Delivery, from the media-sender's socket to the audio that viewers concealed. */
 export const network = dashboard('humancast-network', 'Network', 'Loss, delay, the relay and sockets')
   .withVariable(senderVariable())
   .withPanel(
@@ -63,7 +63,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   )
   .withPanel(
     heatmap(
-      { title: 'Estimated bandwidth', description: 'Of the path to each viewer', unit: 'bps' },
+      { title: 'Estimated bandwidth', description: 'Bandwidth of the path to each viewer', unit: 'bps' },
       `sum by (le) (increase(humancast_sender_estimate_bits_per_second_bucket{${SENDER}}[$__rate_interval]))`,
     ).height(8),
   )
@@ -209,7 +209,7 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
     lines(
       {
         title: 'Dropped before sending',
-        description: 'Packets per second: not connected, or refused by the socket',
+        description: 'Packets per second: not connected, or rejected by the socket',
         unit: 'pps',
       },
       bySender('humancast_sender_packets_dropped_total'),

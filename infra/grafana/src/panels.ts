@@ -35,28 +35,28 @@ import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-s
 
 export const DATASOURCE = { type: 'prometheus', uid: 'humancast-prometheus' } as const;
 const RUNBOOKS = 'https://humancast.dev/docs/runbooks';
-/** Of the 24 columns that a dashboard has. */
+/** Columns of a panel, out of 24. */
 const HALF = 12;
 const HEIGHT = 8;
 const STAT_HEIGHT = 4;
 
-/** As Grafana names them (`grafana/data`, valueFormats). */
+/** Grafana's names of units (`grafana/data`, valueFormats). */
 type Unit = 's' | 'percentunit' | 'short' | 'bytes' | 'Bps' | 'bps' | 'ops' | 'pps' | 'none';
 
 export interface PanelText {
-  /** Number that an alert names, 1 to 99, unique in its dashboard; other panels are numbered by their place, from 101 on. */
+  /** Id that an alert refers to, 1 to 99, unique in its dashboard; other panels are numbered by position, from 101. */
   id?: number;
   title: string;
-  /** What it shows, and what is good. */
+  /** What the panel shows, and which values are good. */
   description: string;
   unit?: Unit;
   /** Columns, of 24. */
   span?: number;
-  /** The alerts that this panel explains. */
+  /** Alerts that this panel explains. */
   alert?: string | readonly string[];
 }
 
-/** Green, and from a value on another colour. */
+/** Thresholds from which a value is orange or red instead of green. */
 export interface Limits {
   warn?: number;
   bad: number;
@@ -64,7 +64,7 @@ export interface Limits {
 
 export interface Line {
   expr: string;
-  /** With `{{label}}`s. */
+  /** Legend, with `{{label}}` placeholders. */
   legend: string;
 }
 
@@ -97,8 +97,8 @@ export function lines(text: PanelText, queries: readonly Line[], options: { limi
 }
 
 /**
- * Where it begins to matter: above zero the picture is late, which is the sound early. Of ITU-R BT.1359, what is detectable and
- * what is acceptable; its other limits, sound 125 and 185 ms late, lie far outside of the chart.
+ * Standard limits of skew; positive values mean late video. Of ITU-R BT.1359, the limits of detectability and acceptability for
+ * late video; its limits for late audio, 125 and 185 ms, lie far outside of the chart.
  */
 const SKEW_LIMITS: readonly Line[] = [
   { expr: 'vector(0.09)', legend: 'ITU-R BT.1359, acceptable: +90 ms' },
@@ -109,7 +109,7 @@ const SKEW_LIMITS: readonly Line[] = [
   { expr: 'vector(-0.06)', legend: 'EBU R37: −60 ms' },
 ];
 
-/** With the limits as lines, and a wash outside of EBU R37: sound up to 40 ms early (the picture late) and 60 ms late. */
+/** Plots skew with the limits as lines, and a red area outside of EBU R37: audio up to 40 ms early and 60 ms late. */
 export function skewLines(text: PanelText, queries: readonly Line[]) {
   const r37 = steps([
     { value: null, color: 'red' },
@@ -130,7 +130,7 @@ export function skewLines(text: PanelText, queries: readonly Line[]) {
     .axisSoftMax(0.08);
 }
 
-/** A histogram over time; its rows are the buckets, which end at the thresholds. */
+/** Shows a histogram over time; its rows are the buckets. */
 export function heatmap(text: PanelText, bucketsExpr: string) {
   const panel = new HeatmapBuilder()
     .title(text.title)
@@ -184,7 +184,7 @@ export function stat(text: PanelText, expr: string, options: { limits?: Limits; 
   return panel;
 }
 
-/** The alerts that fire, each with the way to its dashboard and its page of what to do. */
+/** Lists firing alerts with links to their panel and runbook. */
 export function firingAlerts() {
   const hidden = ['Time', 'Value', '__name__', 'alertstate'];
   return new TableBuilder()
@@ -193,7 +193,7 @@ export function firingAlerts() {
     .datasource(DATASOURCE)
     .span(8)
     .height(STAT_HEIGHT)
-    .noValue('All is well')
+    .noValue('No alerts')
     .withTarget(query('ALERTS{alertstate="firing"}').instant().format(PromQueryFormat.Table))
     .withTransformation({
       id: 'organize',
@@ -210,7 +210,7 @@ export function firingAlerts() {
     ]);
 }
 
-/** The latest value of each series, with its labels as columns. */
+/** Shows the latest value of each series, with its labels as columns. */
 export function table(text: PanelText, expr: string, hidden: readonly string[] = []) {
   const excluded = ['Time', '__name__', ...hidden];
   return new TableBuilder()

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 
-/** A Kubernetes object as it would be sent. */
+/** A Kubernetes object. */
 export interface Manifest {
   apiVersion: string;
   kind: string;
@@ -42,9 +42,9 @@ const KNOWN = [
 ] as const;
 
 /**
- * What `kubectl kustomize` makes of a folder, without the hashes in names of generated objects: those parts of kustomize that
- * are used here, so that the checks need no kubectl. Where there is one, its output is compared.
- * @throws Error for everything that it does not know.
+ * Renders a folder like `kubectl kustomize`, without hashes in names of generated objects. Implements the parts of kustomize
+ * that are used here, so that the checks need no kubectl; if kubectl is installed, its output is compared.
+ * @throws Error for unsupported parts.
  */
 export function render(folder: string, objects: Manifest[] = []): Manifest[] {
   const kustomization = parse(readFileSync(join(folder, 'kustomization.yaml'), 'utf8')) as Kustomization;
@@ -83,7 +83,7 @@ export function containersOf(object: Manifest): any[] {
   return object['spec']?.template?.spec?.containers ?? [];
 }
 
-/** By YAML 1.1, as Kubernetes reads: 0440 is octal. */
+/** Parses YAML 1.1 as Kubernetes does: 0440 is octal. */
 function readObjects(path: string): Manifest[] {
   return parseAllDocuments(readFileSync(path, 'utf8'), { version: '1.1' }).map((document) => {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors.join('; ')}`);
@@ -111,7 +111,7 @@ interface Operation {
   value?: unknown;
 }
 
-/** RFC 6902, of which `add`, `replace` and `remove`. */
+/** Applies `add`, `replace` and `remove` of RFC 6902. */
 function applyPatch(object: Manifest, operations: readonly Operation[]): void {
   for (const { op, path, value } of operations) {
     const steps = path

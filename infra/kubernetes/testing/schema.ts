@@ -4,13 +4,13 @@ interface Model {
   validate(): void;
 }
 
-/** Where each group's schemas are; within, a module a kind. */
+/** Module folders of each group's schemas, one module per kind. */
 const PACKAGES: Readonly<Record<string, string>> = {
   'keda.sh': '@kubernetes-models/keda',
   'monitoring.coreos.com': '@kubernetes-models/prometheus-operator',
 };
 
-/** What is wrong with an object by the schemas of Kubernetes, KEDA and the Prometheus operator; unknown fields too. */
+/** Finds errors in an object by the schemas of Kubernetes, KEDA and the Prometheus operator, including unknown fields. */
 export async function faultsOf(object: Manifest): Promise<string[]> {
   const { apiVersion, kind } = object;
   const group = apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '';
@@ -18,7 +18,7 @@ export async function faultsOf(object: Manifest): Promise<string[]> {
   const module = (await import(`${library}/${apiVersion}/${kind}`)) as Record<string, new (data: unknown) => Model>;
   const Kind = module[kind];
   if (!Kind) return [`no schema for ${apiVersion} ${kind}`];
-  // The model copies what it is given, so it is the model that is watched.
+  // The model copies its input, so the model is observed.
   const watched = watch(new Kind(object));
   try {
     watched.value.validate();
@@ -29,8 +29,8 @@ export async function faultsOf(object: Manifest): Promise<string[]> {
 }
 
 /**
- * The schemas allow fields that they don't name, and Kubernetes drops them without a word: a typing error would pass. But a
- * validator reads every field that it knows, so one it did not read is one that it does not know.
+ * Finds unknown fields, which the schemas allow and Kubernetes silently drops: a validator reads every field that it knows,
+ * so fields that it did not read are unknown.
  */
 function watch<T extends object>(root: T): { value: T; unread(): string[] } {
   const seen = new Map<object, Set<string>>();
