@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { LipSyncTrim, type LipSyncTrimOptions, type SyncTargets } from './lip-sync-trim.js';
 
-/** A receiver like Chromium's: its delay is the largest of what the network, its own sync and the target require. */
+/** A receiver like Chromium's: its delay is the maximum of what the network, its own sync and the target require. */
 interface Plant {
   /** Skew with no target set, ms. */
   skewMs: number;
-  /** What the network needs of each buffer, ms. */
+  /** Delay that the network requires of each buffer, ms. */
   audioMinimumMs?: number;
   videoMinimumMs?: number;
   /** Speed of a buffer's change, ms per second. */
@@ -67,7 +67,7 @@ function run(plant: Plant, seconds: number, options?: LipSyncTrimOptions): Secon
 
 const skewsFrom = (log: Second[], second: number) => log.slice(second).map(({ skewMs }) => skewMs);
 const worst = (values: number[]) => Math.max(...values.map(Math.abs));
-/** @returns How often the skew changed sides, dead band excluded. */
+/** @returns The number of times that the skew changed sides, excluding the dead band. */
 const swings = (log: Second[]) => {
   const sides = log.filter(({ skewMs }) => Math.abs(skewMs) > 3).map(({ skewMs }) => Math.sign(skewMs));
   return sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;
@@ -83,7 +83,7 @@ describe('LipSyncTrim', () => {
     });
   }
 
-  it('needs no more than ten seconds from the skew of a perfect sender', () => {
+  it('needs at most ten seconds from the initial skew of a perfect sender', () => {
     for (const skewMs of [-35, -15, 15, 35]) expect(worst(skewsFrom(run({ skewMs }, 30), 10))).toBeLessThanOrEqual(6);
   });
 
@@ -110,7 +110,7 @@ describe('LipSyncTrim', () => {
     expect(worst(skewsFrom(changed, 120))).toBeLessThanOrEqual(1.5);
   });
 
-  it('does not correct an estimate that wanders', () => {
+  it('does not correct a drifting estimate', () => {
     const wander = (second: number, skewMs: number) => skewMs + (second % 2 === 0 ? 4 : -4);
     expect(run({ skewMs: -2, measured: wander }, 300).some(({ moved }) => moved)).toBe(false);
   });
@@ -122,7 +122,7 @@ describe('LipSyncTrim', () => {
     expect(log.slice(40).filter(({ moved }) => moved).length).toBeLessThan(600 / 20);
   });
 
-  it('does not oscillate when a move has half or one and a half times the expected effect', () => {
+  it('does not oscillate if a move has half or one and a half times the expected effect', () => {
     for (const gain of [0.5, 1.5]) {
       const log = run({ skewMs: -45, gain }, 120);
       expect(worst(skewsFrom(log, 60))).toBeLessThanOrEqual(4);

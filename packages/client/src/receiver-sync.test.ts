@@ -2,22 +2,22 @@ import { describe, expect, it } from 'vitest';
 import type { InboundTotals, ReceiverSnapshot } from './receiver-stats.js';
 import { ReceiverSync } from './receiver-sync.js';
 
-/** What the network and the browser cause without any target. */
+/** Effects of the network and the browser without any target. */
 interface Path {
   loss: number;
   roundTripMs: number;
   minimumMs?: { audio: number; video: number };
   /** Video minus audio as played while both buffers hold their calm minimum, ms. */
   skewMs?: number;
-  /** What rendering and decoding take of a video target, ms. Default: 10, for rendering alone. */
+  /** Share of a video target for rendering and decoding, ms. Default: 10, for rendering alone. */
   renderMs?: number;
 }
 
 const CALM_MS = { audio: 45, video: 25 };
 
 /**
- * Chromium's receivers: each buffer moves toward the largest of its minimum and its target, at most 100 ms per second. A target
- * that sinks shows in the statistics a second later.
+ * Chromium's receivers: each buffer moves toward the largest of its minimum and its target, at most 100 ms per second. A
+ * decrease of a target appears in the statistics a second later.
  */
 class Browser {
   readonly receivers = { audio: { jitterBufferTarget: null }, video: { jitterBufferTarget: null } } as {
@@ -106,7 +106,7 @@ describe('ReceiverSync', () => {
     expect(browser.sync.sharedDelayMs).toBe(0);
   });
 
-  it('delays both tracks equally while losses come, so that the skew stays', () => {
+  it('delays both tracks equally while losses occur, so that the skew is unchanged', () => {
     const browser = new Browser();
     browser.pass(5, CLEAN);
     browser.pass(30, LOSSY);
@@ -116,7 +116,7 @@ describe('ReceiverSync', () => {
     expect(worst(browser.skews)).toBeLessThanOrEqual(3);
   });
 
-  it('adds what decoding takes, so that the video buffer holds what repairs need', () => {
+  it('adds the decoding time, so that the video buffer covers repairs', () => {
     const browser = new Browser();
     const minimumMs = { audio: 105, video: 85 };
     browser.pass(5, { ...CLEAN, minimumMs, renderMs: 54 });
@@ -165,7 +165,7 @@ describe('ReceiverSync', () => {
     expect(worst(browser.skews)).toBeLessThanOrEqual(5);
   });
 
-  it('delays video with audio while a queue makes the audio buffer grow, and takes both back slowly', () => {
+  it('delays video with audio while a queue makes the audio buffer grow, and reduces both slowly', () => {
     const browser = new Browser();
     browser.pass(10, CLEAN);
     for (const audio of [140, 240, 320, 320, 320, 320]) browser.pass(1, { ...CLEAN, minimumMs: { ...CALM_MS, audio } });
@@ -180,7 +180,7 @@ describe('ReceiverSync', () => {
     expect(browser.targets).toEqual({ audio: null, video: null });
   });
 
-  it('keeps the trim while it takes the delay back, although the browser lags behind', () => {
+  it('keeps the trim while it reduces the delay, although the browser lags behind', () => {
     const browser = new Browser();
     browser.pass(10, CLEAN);
     browser.pass(5, { ...CLEAN, minimumMs: { audio: 520, video: 25 } });
@@ -190,7 +190,7 @@ describe('ReceiverSync', () => {
     expect(worst(browser.skews)).toBeLessThanOrEqual(20);
   });
 
-  it('takes what the buffers held before the trouble for the delay without it', () => {
+  it("uses the buffers' delays before the disturbance as the base", () => {
     const browser = new Browser();
     browser.pass(10, CLEAN);
     browser.pass(1, { ...CLEAN, minimumMs: { audio: 100, video: 25 } });
@@ -199,7 +199,7 @@ describe('ReceiverSync', () => {
     expect(browser.targets).toEqual({ audio: 310, video: 290 });
   });
 
-  it('keeps both targets when the network delays both tracks alike', () => {
+  it('keeps both targets if the network delays both tracks alike', () => {
     const browser = new Browser();
     browser.pass(10, CLEAN);
     browser.pass(10, { ...CLEAN, minimumMs: { audio: 145, video: 125 } });

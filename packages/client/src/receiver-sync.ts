@@ -6,17 +6,17 @@ import { sum } from './report.js';
 import { SharedDelay } from './shared-delay.js';
 
 /**
- * Chromium's video target includes 10 ms for rendering and the time that decoding takes, which its statistic leaves out
- * (measured: a `jitterBufferTarget` of 120 shows as 110, on a busy machine as 66; audio shows as it was set).
+ * Chromium's video target includes 10 ms for rendering, and the decoding time, which its statistics omit (measured: a
+ * `jitterBufferTarget` of 120 is reported as 110, on a busy machine as 66; audio is reported as set).
  */
 const RENDER_DELAY_MS = 10;
-/** Most that rendering and decoding are taken to need, ms. */
+/** Maximum time assumed for rendering and decoding, ms. */
 const MAX_RENDER_DELAY_MS = 100;
-/** A target that moved further than this shows in full only in the second after, ms. */
+/** Move of a target above which the statistics reflect it fully only in the following second, ms. */
 const STEADY_MS = 20;
-/** A machine that was busy may be so again: what it needed is forgotten at this speed, ms per second. */
+/** Speed at which the measured maximum decays, ms per second, because a machine that was busy may be so again. */
 const FORGET_MS_PER_S = 1;
-/** Most that a jitter buffer is made to hold, ms. More delay would cost a conversation more than the freezes do. */
+/** Maximum target of a jitter buffer, ms; a longer delay would harm a conversation more than freezes do. */
 const MAX_DELAY_MS = 700;
 
 export type Receivers = Partial<TrackPair<{ jitterBufferTarget: DOMHighResTimeStamp | null }>>;

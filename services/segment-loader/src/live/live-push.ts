@@ -134,7 +134,7 @@ export class LivePush {
   /** Number of frames received or held, at the producer's rate. */
   #framesPlaced = 0;
   /** Number of frames sent to the encoder, at the segment's rate. */
-  #framesAsked = 0;
+  #framesSent = 0;
   #firstMs: number | undefined;
   #lastMs: number;
   /** Time of the last video or audio message. */
@@ -264,7 +264,7 @@ export class LivePush {
     checkFrameSize(this.#start as LiveStart, frame.length);
     this.#framesReceived++;
     this.#place(1, (count) => {
-      this.#framesAsked += count;
+      this.#framesSent += count;
       this.#trace.received();
       this.#encoder?.encode(frame, count);
       this.#balance();
@@ -435,8 +435,8 @@ export class LivePush {
   /** Repeats the last frame; before the first one, the avatar's still. */
   async #fillVideo(count: number): Promise<void> {
     if (count <= 0) return;
-    const isFirst = this.#framesAsked === 0;
-    this.#framesAsked += count;
+    const isFirst = this.#framesSent === 0;
+    this.#framesSent += count;
     if (isFirst) {
       this.#awaitsStill = true;
       this.#port.pause();
@@ -479,7 +479,7 @@ export class LivePush {
 
   /** Duration of the video sent to the encoder, ms. */
   get #videoMs(): number {
-    return (this.#framesAsked * 1000 * this.#targetFps.den) / this.#targetFps.num;
+    return (this.#framesSent * 1000 * this.#targetFps.den) / this.#targetFps.num;
   }
 
   get #audioMs(): number {
@@ -533,7 +533,7 @@ export class LivePush {
     }
     const rest = this.#audio?.end();
     if (rest && rest.length > 0) segment.addAudio(rest);
-    if (this.#framesAsked === 0 && segment.pcmSamples > 0) await this.#fillVideo(1);
+    if (this.#framesSent === 0 && segment.pcmSamples > 0) await this.#fillVideo(1);
     await this.#drainEncoder();
     const { archive } = this.#parts;
     const manifest = await segment.close(error && { code: error.code, message: error.message });
