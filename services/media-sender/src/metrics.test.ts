@@ -1,7 +1,7 @@
 import { createRegistry } from '@humancast/shared';
 import { describe, expect, it } from 'vitest';
 import { SenderMetrics } from './metrics.js';
-import type { Sending } from './playout/session-player.js';
+import type { Sending } from './playout/viewer-fanout.js';
 import { Traffic } from './transport/traffic.js';
 
 describe('SenderMetrics', () => {

@@ -3,7 +3,8 @@ import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watch
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type PacketCounts } from './hosting/admission.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';
-import type { PlayoutMetrics, Sending } from './playout/session-player.js';
+import type { PlayoutMetrics } from './playout/session-player.js';
+import type { Sending } from './playout/viewer-fanout.js';
 import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
 import type { TrafficTotals } from './transport/traffic.js';
 

@@ -25,7 +25,7 @@ import {
 } from '@humancast/shared';
 import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
-import type { Sending } from '../playout/session-player.js';
+import type { Sending } from '../playout/viewer-fanout.js';
 import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
 import { type Load, Placement } from './placement.js';

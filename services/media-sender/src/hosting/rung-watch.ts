@@ -1,4 +1,4 @@
-import type { Sending } from '../playout/session-player.js';
+import type { Sending } from '../playout/viewer-fanout.js';
 
 const INTERVAL_MS = 5000;
 

@@ -9,9 +9,10 @@ import { REPAIR_LIMIT_BYTES, RepairBudget } from '../rtp/repair-budget.js';
 import type { Clip } from './clip.js';
 import { BLOCK_PCM } from './playout.js';
 import { Scheduler } from './scheduler.js';
-import { type PlayoutSink, SessionPlayer } from './session-player.js';
+import { SessionPlayer } from './session-player.js';
 import { Stagger } from './stagger.js';
 import { frameTicks } from './timeline.js';
+import type { PlayoutSink } from './viewer-fanout.js';
 
 const LOOKAHEAD_PCM = 156;
 

@@ -12,24 +12,19 @@ import {
   type Resumption,
   type ScheduledFrame,
 } from './playout.js';
-import type { RenditionDemand } from './rendition-demand.js';
 import type { Cancel, Scheduler, Task } from './scheduler.js';
 import type { Stagger } from './stagger.js';
 import { Timeline } from './timeline.js';
-import { VideoPacer, type VideoSink } from './video-pacer.js';
+import {
+  type FanoutMetrics,
+  type PlayoutSink,
+  type Sending,
+  ViewerFanout,
+  type ViewerFanoutOptions,
+} from './viewer-fanout.js';
 
 /** Delay, ms, above which playout continues that much later instead of sending what it missed in a burst. */
 const MAX_BEHIND_MS = 300;
-/** Browsers can lip-sync from the second report on, so the first ones follow quickly; then one a second (RFC 3550 §6.2). */
-const REPORT_DELAYS_MS = [40, 200, 500];
-const REPORT_INTERVAL_MS = 1000;
-
-/** A viewer's connection, as playout uses it. */
-export interface PlayoutSink extends VideoSink {
-  /** @returns `false` if media may not be sent now; the packet must be sent later, and nothing is lost meanwhile. */
-  sendAudio(packet: AudioPacket): boolean;
-  sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
-}
 
 interface AudioEncoder {
   readonly lookaheadSamples: number;
@@ -37,25 +32,21 @@ interface AudioEncoder {
 }
 
 /** Metrics of playout; each call is on the path of a packet. */
-export interface PlayoutMetrics {
+export interface PlayoutMetrics extends FanoutMetrics {
   late(track: 'audio' | 'video', lateMs: number): void;
   /** @param skewMs How much later than the audio of the same instant the frame was sent; negative if earlier. */
   frameSent(skewMs: number): void;
-  /** Bandwidth estimate of a viewer's path, bits per second; about once a second. */
-  bandwidthEstimated(bps: number): void;
   skipped(ms: number): void;
   /** A barge-in took effect on a track, this long after it was accepted. */
   interrupted(track: 'audio' | 'video', afterMs: number): void;
 }
 
-export interface SessionPlayerOptions {
+export interface SessionPlayerOptions extends ViewerFanoutOptions {
   clock: Clock;
   scheduler: Scheduler;
   encoder: AudioEncoder;
   metrics: PlayoutMetrics;
   cutPolicy: CutPolicy;
-  /** Receives which renditions the viewers are sent. Default: none. */
-  demand?: RenditionDemand;
   crossfadeSamples: number;
   stagger: Stagger;
   /** Whether media may be sent at this instant. */
@@ -64,28 +55,8 @@ export interface SessionPlayerOptions {
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   onHeld: (clip: Clip, heldSamples: number) => void;
-  /** Called when a viewer has been sent its first audio. */
-  onServed: (viewer: string) => void;
-  /** Called when serving a viewer threw: it is removed, and the others are unaffected. */
-  onViewerFault: (viewer: string, error: unknown) => void;
   /** Called when playing threw: the session plays nothing more. */
   onFault: (error: unknown) => void;
-}
-
-/** What a viewer is sent at this instant. */
-export interface Sending {
-  /** Place of the rendition in its codec's ladder of `rungs`; 0 is the largest. */
-  readonly rung: number;
-  readonly rungs: number;
-  readonly estimateBps: number;
-}
-
-interface Viewer {
-  readonly id: string;
-  readonly sink: PlayoutSink;
-  readonly pacer: VideoPacer;
-  nextReportMs: number;
-  reports: number;
 }
 
 /**
@@ -95,7 +66,7 @@ interface Viewer {
 export class SessionPlayer implements Task {
   readonly #options: SessionPlayerOptions;
   readonly #playout: Playout;
-  readonly #viewers = new Map<string, Viewer>();
+  readonly #viewers: ViewerFanout;
   readonly #block = new Int16Array(BLOCK_PCM);
   #timeline: Timeline | undefined;
   #cancel: Cancel | undefined;
@@ -118,6 +89,7 @@ export class SessionPlayer implements Task {
 
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
+    this.#viewers = new ViewerFanout(options);
     const { encoder, cutPolicy, crossfadeSamples, nextIdle, onStarted, onFinished, onHeld } = options;
     // The packet for a position holds the audio from there on only if the encoder is fed its look-ahead more.
     this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
@@ -131,18 +103,12 @@ export class SessionPlayer implements Task {
   }
 
   get viewerCount(): number {
-    return this.#viewers.size;
+    return this.#viewers.count;
   }
 
   /** @returns What each viewer is sent, by the id given to {@link addViewer}. */
   sending(): ReadonlyMap<string, Sending> {
-    const nowMs = this.#options.clock.nowMs();
-    const sending = new Map<string, Sending>();
-    for (const { id, pacer, sink } of this.#viewers.values()) {
-      const estimateBps = Math.round(sink.bandwidth.targetBps(nowMs));
-      sending.set(id, { rung: pacer.rung, rungs: pacer.rungs, estimateBps });
-    }
-    return sending;
+    return this.#viewers.sending(this.#options.clock.nowMs());
   }
 
   get underruns(): number {
@@ -174,30 +140,19 @@ export class SessionPlayer implements Task {
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    const viewer: Viewer = {
-      id,
-      sink,
-      pacer: new VideoPacer(codec, sink, this.#options.demand),
-      nextReportMs: nowMs,
-      reports: 0,
-    };
-    this.#viewers.set(id, viewer);
-    if (!this.#timeline) return;
-    if (this.#showing) viewer.pacer.show(this.#showing, nowMs);
-    if (this.#suspendedAtMs === undefined) viewer.pacer.pump(nowMs);
+    this.#viewers.add(id, codec, sink, this.#timeline && this.#showing, nowMs);
+    if (this.#timeline && this.#suspendedAtMs === undefined) this.#viewers.pumpOne(id, nowMs);
   }
 
   removeViewer(id: string): void {
-    this.#viewers.get(id)?.pacer.close();
-    this.#viewers.delete(id);
+    this.#viewers.remove(id);
   }
 
   /** Serves a viewer's keyframe request. */
   recover(id: string): void {
-    const pacer = this.#viewers.get(id)?.pacer;
     const nowMs = this.#options.clock.nowMs();
-    pacer?.recover(this.#showing, nowMs);
-    if (this.#suspendedAtMs === undefined) pacer?.pump(nowMs);
+    this.#viewers.recover(id, this.#showing, nowMs);
+    if (this.#suspendedAtMs === undefined) this.#viewers.pumpOne(id, nowMs);
   }
 
   enqueue(item: QueueItem): void {
@@ -296,25 +251,19 @@ export class SessionPlayer implements Task {
       const audioDueMs = timeline.dueMs(this.#audioSamples);
       const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
       const dueMs = Math.min(audioDueMs, frameDueMs);
-      if (dueMs > nowMs) return this.#pump(nowMs, dueMs);
+      if (dueMs > nowMs) return this.#viewers.pump(nowMs, dueMs);
       // The lease may run out in the middle of a run: playout waits at the first packet that must not be sent.
       if (!this.#options.maySend()) return dueMs;
       if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs, nowMs - frameDueMs);
-      else if (!this.#sendAudio(nowMs, nowMs - audioDueMs)) return dueMs;
+      else if (!this.#sendAudio(timeline, nowMs, nowMs - audioDueMs)) return dueMs;
     }
   }
 
   /** @returns `false` if no viewer's connection took the packet, so that it stays the next one. */
-  #sendAudio(nowMs: number, lateMs: number): boolean {
+  #sendAudio(timeline: Timeline, nowMs: number, lateMs: number): boolean {
     this.#encodedAudio ??= this.#decide();
     const packet = new AudioPacket(this.#encodedAudio, this.#audioSamples, this.#lastAudio);
-    let isTaken = false;
-    this.#serve((viewer) => {
-      if (!viewer.sink.sendAudio(packet)) return;
-      isTaken = true;
-      if (nowMs >= viewer.nextReportMs) this.#report(viewer, nowMs);
-    });
-    if (!isTaken && this.#viewers.size > 0) return false;
+    if (!this.#viewers.sendAudio(packet, timeline, nowMs)) return false;
     this.#encodedAudio = undefined;
     this.#lastAudio = packet;
     this.#audioSamples += BLOCK_SAMPLES;
@@ -327,7 +276,7 @@ export class SessionPlayer implements Task {
   #showFrame(frame: ScheduledFrame, nowMs: number, lateMs: number): void {
     this.#playout.takeFrame();
     this.#showing = frame;
-    this.#serve(({ pacer }) => pacer.show(frame, nowMs));
+    this.#viewers.show(frame, nowMs);
     const { metrics } = this.#options;
     metrics.late('video', lateMs);
     metrics.frameSent(lateMs - this.#audioLateMs);
@@ -349,41 +298,9 @@ export class SessionPlayer implements Task {
     if (interruption.over) this.#interruption = undefined;
   }
 
-  #pump(nowMs: number, dueMs: number): number {
-    let nextMs = dueMs;
-    this.#serve(({ pacer }) => {
-      nextMs = Math.min(nextMs, pacer.pump(nowMs) ?? nextMs);
-    });
-    return nextMs;
-  }
-
-  /** Serves each viewer; an error with one does not affect the others. */
-  #serve(one: (viewer: Viewer) => void): void {
-    for (const viewer of this.#viewers.values()) {
-      try {
-        one(viewer);
-      } catch (error) {
-        this.removeViewer(viewer.id);
-        this.#options.onViewerFault(viewer.id, error);
-      }
-    }
-  }
-
   #decide(): Buffer {
     const hasAudio = this.#playout.next(this.#block);
     return this.#options.encoder.encode(this.#block, hasAudio);
-  }
-
-  #report(viewer: Viewer, nowMs: number): void {
-    const timeline = this.#timeline;
-    if (!timeline) return;
-    const { ntp, videoTicks, audioTicks } = timeline.reportAt(nowMs);
-    viewer.sink.sendReports(ntp, videoTicks, audioTicks);
-    this.#options.metrics.bandwidthEstimated(viewer.sink.bandwidth.targetBps(nowMs));
-    // The first report is sent with the first audio.
-    if (viewer.reports === 0) this.#options.onServed(viewer.id);
-    viewer.nextReportMs = nowMs + (REPORT_DELAYS_MS[viewer.reports] ?? REPORT_INTERVAL_MS);
-    viewer.reports++;
   }
 
   /** Skips time in which nothing was sent; playout does not advance. */
