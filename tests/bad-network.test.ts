@@ -7,9 +7,11 @@ import {
   type Stack,
   type StackOptions,
   startStack,
+  startTcpImpairment,
   startUdpImpairment,
   type TestChromium,
   ViewerPage,
+  type ViewerPageOptions,
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -77,27 +79,95 @@ describe('page on a bad network', () => {
 
 describe('page on a network that blocks UDP', () => {
   let scene: Scene;
+  /** Swallows all that is sent over TCP. */
+  let blackHole: ImpairmentRelay;
   beforeAll(async () => {
-    scene = await Scene.start({ seconds: 2, size: '320x180' }, { turnTransport: 'both' });
+    scene = await Scene.start({ seconds: 2, size: '320x180' }, { turnTransports: ['udp', 'tcp', 'tls'] });
+    blackHole = await startTcpImpairment({ targetPort: scene.stack.turn?.port ?? 0, profile: 'dead' });
   });
-  afterAll(() => scene?.stop());
+  afterAll(async () => {
+    await blackHole?.close();
+    await scene?.stop();
+  });
 
-  it('plays over TURN/TCP on its first connection, before any timeout', async () => {
-    const viewer = await scene.open('dead', 20_000);
+  it.each([
+    ['TCP', 'tls', 'turn:'],
+    ['TLS', 'tcp', 'turns:'],
+  ] as const)('plays over TURN/%s on its first connection, before any timeout', async (_, blocked, scheme) => {
+    const before = (await reportedFirstFrames()) ?? 0;
+    const viewer = await scene.open('dead', { withinMs: 20_000, turnPorts: { [blocked]: blackHole.port } });
     expect((await figures(viewer)).connections).toBe(1);
     expect(scene.relay.counts.up.lost, 'UDP was tried').toBeGreaterThan(0);
-    const firstFrameSeconds = await waitFor('the report', () => reportedFirstFrame());
-    expect(firstFrameSeconds).toBeLessThan(3);
+    expect(await relayUrl(viewer)).toMatch(new RegExp(`^${scheme}.*transport=tcp$`));
+    const after = await waitFor('the report', reportedFirstFrames, (sum) => sum > before);
+    expect(after - before).toBeLessThan(3);
     await viewer.page.close();
   });
 
-  /** @returns the time from connect() to the first frame, as reported by the page, s. */
-  async function reportedFirstFrame(): Promise<number | undefined> {
+  /** @returns the time from connect() to the first frame, as reported by the pages, s in total. */
+  async function reportedFirstFrames(): Promise<number> {
     const sender = scene.stack.processes.find(({ name }) => name === 'media-sender');
     const text = await (await fetch(`${sender?.metricsUrl}/metrics`)).text();
-    return Number(/^humancast_viewer_first_frame_seconds_sum(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1]) || undefined;
+    return Number(/^humancast_viewer_first_frame_seconds_sum(?:\{[^}]*\})? (\S+)/m.exec(text)?.[1]);
+  }
+
+  /** @returns the URL of the TURN server that the used candidate pair goes through. */
+  function relayUrl({ page }: ViewerPage): Promise<string | undefined> {
+    return page.evaluate(async () => {
+      const { peers } = window as unknown as { peers: RTCPeerConnection[] };
+      const stats = await peers.at(-1)?.getStats();
+      const transport = [...(stats?.values() ?? [])].find(({ type }) => type === 'transport');
+      const pair = stats?.get(transport?.selectedCandidatePairId ?? '');
+      return stats?.get(pair?.localCandidateId ?? '')?.url;
+    });
   }
 });
+
+describe('page whose network changes', () => {
+  let scene: Scene;
+  let door: ImpairmentRelay;
+  beforeAll(async () => {
+    scene = await Scene.start({ seconds: 4, size: '320x180' });
+    const { port } = new URL(scene.stack.signalingUrl);
+    door = await startTcpImpairment({ targetPort: Number(port), profile: 'delay=10ms' });
+  });
+  afterAll(async () => {
+    await door?.close();
+    await scene?.stop();
+  });
+
+  it('reconnects over another allocation as the same viewer of the same session, in sync', async ({ annotate }) => {
+    const viewer = await scene.open('delay=25ms', { signalingPort: door.port });
+    const { id, viewers } = await scene.session();
+    await viewer.page.evaluate(() => Object.assign(window, { marked: true }));
+    scene.relay.strand();
+    door.strand();
+    const strandedMs = performance.now();
+    const { framesDecoded } = await waitFor(
+      'frames arrive over another connection',
+      () => figures(viewer),
+      (now) => now.connections > 1 && now.framesDecoded > 0,
+    );
+    await annotate(`frames again ${Math.round(performance.now() - strandedMs)} ms after the change`);
+    await waitFor(
+      'video goes on in sync',
+      () => figures(viewer),
+      (now) => now.framesDecoded > framesDecoded + 30 && inSync(now),
+    );
+    expect((await figures(viewer)).connections).toBe(2);
+    expect(await viewer.page.evaluate(() => 'marked' in window)).toBe(true);
+    const now = await scene.session();
+    expect(now).toMatchObject({ id, viewerCount: 1 });
+    expect(now.viewers.map((each) => each.viewer)).toEqual(viewers.map((each) => each.viewer));
+    await viewer.page.close();
+  });
+});
+
+interface OpenOptions extends ViewerPageOptions {
+  withinMs?: number;
+  /** Port of a relay to signaling. Default: its own. */
+  signalingPort?: number;
+}
 
 /** Starts a stack with one idle clip, whose TURN server pages reach over UDP only through an impairment relay. */
 class Scene {
@@ -105,6 +175,7 @@ class Scene {
   readonly relay: ImpairmentRelay;
   readonly #producer: Producer;
   readonly #browser: TestChromium;
+  #session = '';
 
   private constructor(stack: Stack, relay: ImpairmentRelay, producer: Producer, browser: TestChromium) {
     this.stack = stack;
@@ -118,20 +189,32 @@ class Scene {
     const producer = new Producer(stack);
     const relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'alive' });
     await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { fps: 30, ...clip });
-    const browser = await launchChromium();
+    // Nobody has signed the TURN server's certificate.
+    const browser = await launchChromium({ args: ['--ignore-certificate-errors'] });
     await producer.idleLoaded('busy', 1, 60_000);
     return new Scene(stack, relay, producer, browser);
   }
 
-  /** @returns A page that plays within this time. @param profile impairment of its path to the TURN server from now on. */
-  async open(profile: string, withinMs = 30_000): Promise<ViewerPage> {
+  /**
+   * @param profile of the page's path to the TURN server over UDP, from now on.
+   * @returns a page that plays, within `withinMs`.
+   */
+  async open(profile: string, options: OpenOptions = {}): Promise<ViewerPage> {
+    const { withinMs = 30_000, turnPorts, signalingPort } = options;
     this.relay.restart(profile);
     const session = await this.#producer.createSession('busy');
-    const url = this.#producer.signaling(`/?session=${session.id}&token=${session.token}`);
+    this.#session = session.id;
+    const url = new URL(this.#producer.signaling(`/?session=${session.id}&token=${session.token}`));
+    if (signalingPort !== undefined) url.port = String(signalingPort);
     const page = await this.#browser.context.newPage();
-    const viewer = await ViewerPage.open(page, url, { turnPorts: { udp: this.relay.port } });
+    const viewer = await ViewerPage.open(page, url.href, { turnPorts: { ...turnPorts, udp: this.relay.port } });
     await viewer.playing(withinMs);
     return viewer;
+  }
+
+  /** @returns the state of the session that was opened last. */
+  session() {
+    return this.#producer.session(this.#session);
   }
 
   async stop(): Promise<void> {

@@ -9,7 +9,7 @@ import { freePort } from './ports.js';
 import { type RedisOptions, startRedis, type TestRedis } from './redis.js';
 import { redisUrlFor, refusalsOf } from './redis-users.js';
 import { spawnTied } from './tied.js';
-import { startTurn, type TestTurn } from './turn.js';
+import { startTurn, type TestTurn, type TurnTransport } from './turn.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const START_TIMEOUT_MS = 30_000;
@@ -30,7 +30,8 @@ export interface StackOptions {
   signalings?: number;
   /** Whether viewers go through coturn; otherwise they connect directly. */
   turn?: boolean;
-  turnTransport?: 'udp' | 'tcp' | 'both';
+  /** How viewers may reach coturn. Default: over UDP. */
+  turnTransports?: readonly TurnTransport[];
   /** Address of coturn and the media-senders. Default 127.0.0.1, which Firefox rejects for a TURN server. */
   mediaAddress?: string;
   /** Folder that the loader watches. Default: a new empty one. */
@@ -101,7 +102,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     senders = 1,
     signalings = 1,
     turn: withTurn = true,
-    turnTransport = 'udp',
+    turnTransports = ['udp'],
     mediaAddress = '127.0.0.1',
   } = options;
   const dir = mkdtempSync(join(tmpdir(), 'humancast-stack-'));
@@ -111,8 +112,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     startRedis({ appendOnly: true, usersOf: 'redis-queue', ...options.redisQueue }),
     startRedis({ maxmemory: '512mb', policy: 'volatile-lru', usersOf: 'redis-media' }),
   ]);
-  const turn = withTurn ? await startTurn({ address: mediaAddress }) : undefined;
-  const urls = turnTransport === 'both' ? (['udp', 'tcp'] as const) : [turnTransport];
+  const tls = turnTransports.includes('tls');
+  const turn = withTurn ? await startTurn({ address: mediaAddress, tls }) : undefined;
   const [apiKey, sayKey] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')];
   const apiKeyFile = join(dir, 'api-keys');
   writeFileSync(apiKeyFile, `demo-producer:${sayKey} speak\n`, { mode: 0o600 });
@@ -125,7 +126,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     SAY_KEY: sayKey,
     TOKEN_SECRET: randomBytes(16).toString('hex'),
     PUBLIC_DEMO: 'true',
-    ...(turn && { TURN_URLS: urls.map(turn.url).join(','), TURN_SECRET: turn.secret }),
+    ...(turn && { TURN_URLS: turnTransports.map(turn.url).join(','), TURN_SECRET: turn.secret }),
     HOST_ADDRESSES: mediaAddress,
     MEDIA_DIR: mediaDir,
     SCRATCH_DIR: dir,

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,14 +10,16 @@ import { freePort } from './ports.js';
 import { spawnTied } from './tied.js';
 import { ephemeral } from './turn-client.js';
 
+export type TurnTransport = 'udp' | 'tcp' | 'tls';
+
 export interface TestTurn {
   readonly port: number;
-  /** `turn:` URL over UDP or TCP. */
-  url(transport?: 'udp' | 'tcp'): string;
+  /** `turn:` URL over UDP or TCP, `turns:` over TLS. */
+  url(transport?: TurnTransport): string;
   /** The secret that signs ephemeral credentials. */
   readonly secret: string;
   /** Entry for `RTCConfiguration.iceServers`, valid for an hour. */
-  iceServer(transport?: 'udp' | 'tcp'): { urls: string[]; username: string; credential: string };
+  iceServer(transport?: TurnTransport): { urls: string[]; username: string; credential: string };
   /** Sends a signal to the server process, such as SIGSTOP. */
   signal(signal: NodeJS.Signals): void;
   /** Kills the server and starts it again on the same port; its allocations are lost. */
@@ -30,9 +32,13 @@ const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../in
 /**
  * Starts a coturn with the project's configuration, on one address of this machine for listening, relays and peers.
  * @param options.address default 127.0.0.1, which Firefox rejects
+ * @param options.tls whether it also listens for TLS, with a certificate that nobody has signed. Default false.
  */
-export async function startTurn({ address = '127.0.0.1' }: { address?: string | undefined } = {}): Promise<TestTurn> {
-  const port = await freePort();
+export async function startTurn(
+  options: { address?: string | undefined; tls?: boolean | undefined } = {},
+): Promise<TestTurn> {
+  const { address = '127.0.0.1', tls = false } = options;
+  const [port, tlsPort] = [await freePort(), await freePort()];
   const secret = randomBytes(16).toString('hex');
   const dir = mkdtempSync(join(tmpdir(), 'humancast-turn-'));
   const file = join(dir, 'turnserver.conf');
@@ -41,7 +47,7 @@ export async function startTurn({ address = '127.0.0.1' }: { address?: string | 
     `listening-ip=${address}`,
     `listening-port=${port}`,
     `relay-ip=${address}`,
-    'no-tls',
+    ...(tls ? [`tls-listening-port=${tlsPort}`, ...selfSigned(dir, address)] : ['no-tls']),
     ...(address.startsWith('127.') ? ['allow-loopback-peers'] : []),
     `allowed-peer-ip=${address}`,
     `static-auth-secret=${secret}`,
@@ -59,7 +65,10 @@ export async function startTurn({ address = '127.0.0.1' }: { address?: string | 
     await stop();
     throw error;
   });
-  const url = (transport: 'udp' | 'tcp' = 'udp') => `turn:${address}:${port}?transport=${transport}`;
+  const url = (transport: TurnTransport = 'udp') =>
+    transport === 'tls'
+      ? `turns:${address}:${tlsPort}?transport=tcp`
+      : `turn:${address}:${port}?transport=${transport}`;
   return {
     port,
     secret,
@@ -73,6 +82,15 @@ export async function startTurn({ address = '127.0.0.1' }: { address?: string | 
     },
     stop,
   };
+}
+
+/** Makes a certificate. @returns the settings that name it. */
+function selfSigned(dir: string, address: string): string[] {
+  const [key, certificate] = [join(dir, 'key.pem'), join(dir, 'cert.pem')];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+  const files = ['-nodes', '-keyout', key, '-out', certificate];
+  execFileSync('openssl', ['req', '-x509', ...curve, ...files, '-subj', `/CN=${address}`], { stdio: 'ignore' });
+  return [`cert=${certificate}`, `pkey=${key}`];
 }
 
 /** @returns credentials of a new user, so that tests do not share a quota. */

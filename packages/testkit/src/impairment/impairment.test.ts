@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ImpairedPath } from './impaired-path.js';
 import { type Impairment, parseProfile, UNIMPAIRED } from './profile.js';
@@ -113,10 +113,7 @@ describe('impairment relay', () => {
 
   it('carries a TCP stream complete and in order despite losses', async () => {
     const server = createServer((socket) => socket.pipe(socket));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    cleanups.push(() => server.close());
-    const target = server.address();
-    const targetPort = typeof target === 'object' && target ? target.port : 0;
+    const targetPort = await listening(server);
     const relay = await startTcpImpairment({ targetPort, profile: 'both loss=10% delay=1ms rate=20M' });
     cleanups.push(() => relay.close());
     const client = connect(relay.port, '127.0.0.1');
@@ -128,4 +125,49 @@ describe('impairment relay', () => {
     expect(Buffer.concat(received).equals(sent)).toBe(true);
     client.destroy();
   });
+
+  it("delivers a connection's end after its data", async () => {
+    const server = createServer((socket) => socket.end(Buffer.alloc(5000)));
+    const targetPort = await listening(server);
+    const relay = await startTcpImpairment({ targetPort, profile: 'delay=20ms' });
+    cleanups.push(() => relay.close());
+    const client = connect(relay.port, '127.0.0.1');
+    let bytes = 0;
+    client.on('data', (data) => {
+      bytes += data.length;
+    });
+    await new Promise((resolve) => client.once('close', resolve));
+    expect(bytes).toBe(5000);
+  });
+
+  it('strand() cuts off the clients known so far, and serves new ones', async () => {
+    const server = createServer((socket) => socket.pipe(socket));
+    const relay = await startTcpImpairment({ targetPort: await listening(server), profile: 'alive' });
+    cleanups.push(() => relay.close());
+    const echo = (client: Socket) =>
+      new Promise<string>((resolve) => {
+        client.once('data', (data) => resolve(String(data)));
+        client.write('hello');
+      });
+    const old = connect(relay.port, '127.0.0.1');
+    expect(await echo(old)).toBe('hello');
+    relay.strand();
+    let isClosed = false;
+    old.once('close', () => {
+      isClosed = true;
+    });
+    const answered = echo(old);
+    const later = connect(relay.port, '127.0.0.1');
+    expect(await Promise.race([answered, echo(later)])).toBe('hello');
+    expect(isClosed).toBe(false);
+    expect(old.bytesRead).toBe(5);
+    for (const client of [old, later]) client.destroy();
+  });
+
+  async function listening(server: Server): Promise<number> {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => server.close());
+    const address = server.address();
+    return typeof address === 'object' && address ? address.port : 0;
+  }
 });

@@ -30,6 +30,8 @@ export interface ImpairmentRelay {
   restart(profile?: string): void;
   /** Packets and losses of both directions since the last restart. */
   readonly counts: Readonly<Record<'down' | 'up', ImpairedPath['counts']>>;
+  /** Cuts off the clients known so far, for good and without a word, as a change of their network does. New ones are served. */
+  strand(): void;
   close(): Promise<void>;
 }
 
@@ -100,18 +102,21 @@ export async function startUdpImpairment(options: ImpairmentOptions): Promise<Im
   const impairer = new Impairer(options);
   const front = createSocket('udp4');
   const backs = new Map<string, DatagramSocket>();
+  const stranded = new Set<string>();
   const backOf = (address: string, port: number): DatagramSocket | undefined => {
     const client = `${address}:${port}`;
     const known = backs.get(client);
     if (known || backs.size >= MAX_CLIENTS) return known;
     const back = createSocket('udp4');
-    back.on('message', (data) => impairer.carry('down', data.length, () => send(front, data, port, address)));
+    back.on('message', (data) => {
+      if (!stranded.has(client)) impairer.carry('down', data.length, () => send(front, data, port, address));
+    });
     backs.set(client, back);
     back.bind(0, '127.0.0.1', () => back.setRecvBufferSize(SOCKET_BUFFER_BYTES));
     return back;
   };
   front.on('message', (data, { address, port }) => {
-    const back = backOf(address, port);
+    const back = stranded.has(`${address}:${port}`) ? undefined : backOf(address, port);
     if (back) impairer.carry('up', data.length, () => send(back, data, options.targetPort, '127.0.0.1'));
   });
   await new Promise<void>((resolve) => front.bind(0, '127.0.0.1', resolve));
@@ -121,6 +126,9 @@ export async function startUdpImpairment(options: ImpairmentOptions): Promise<Im
     restart: (profile) => impairer.restart(profile),
     get counts() {
       return impairer.counts;
+    },
+    strand: () => {
+      for (const client of backs.keys()) stranded.add(client);
     },
     close: async () => {
       impairer.close();
@@ -142,9 +150,11 @@ function send(socket: DatagramSocket, data: Buffer, port: number, address: strin
 export async function startTcpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
   const impairer = new Impairer(options);
   const sockets = new Set<Socket>();
+  const stranded = new Set<Socket>();
   const pipe = (from: Socket, to: Socket, direction: 'down' | 'up') => {
     let onTheWay = 0;
     from.on('data', (data) => {
+      if (stranded.has(from)) return;
       const bytes = Buffer.from(data as Buffer);
       for (let at = 0; at < bytes.length; at += TCP_SEGMENT_BYTES) {
         const segment = bytes.subarray(at, at + TCP_SEGMENT_BYTES);
@@ -157,8 +167,12 @@ export async function startTcpImpairment(options: ImpairmentOptions): Promise<Im
       }
       if (onTheWay >= TCP_WINDOW_BYTES) from.pause();
     });
-    from.on('close', () => to.destroy());
-    from.on('error', () => to.destroy());
+    // The end stays behind the data.
+    const end = () => {
+      if (!stranded.has(from)) impairer.carryReliably(direction, 0, () => to.destroy());
+    };
+    from.on('close', end);
+    from.on('error', end);
     sockets.add(from);
     from.on('close', () => sockets.delete(from));
   };
@@ -175,6 +189,9 @@ export async function startTcpImpairment(options: ImpairmentOptions): Promise<Im
     restart: (profile) => impairer.restart(profile),
     get counts() {
       return impairer.counts;
+    },
+    strand: () => {
+      for (const socket of sockets) stranded.add(socket);
     },
     close: async () => {
       impairer.close();

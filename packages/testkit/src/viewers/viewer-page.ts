@@ -1,4 +1,5 @@
 import type { Page } from 'playwright-core';
+import type { TurnTransport } from '../turn.js';
 
 export interface Seen {
   /** Mean color of the video, 0–255. */
@@ -12,8 +13,8 @@ export interface Seen {
 }
 
 export interface ViewerPageOptions {
-  /** Ports used in the TURN server's URLs over UDP and TCP, such as a relay's. Default: its own. */
-  readonly turnPorts?: Readonly<Partial<Record<'udp' | 'tcp', number>>>;
+  /** Ports used in the TURN server's URLs, such as a relay's. Default: its own. */
+  readonly turnPorts?: Readonly<Partial<Record<TurnTransport, number>>>;
 }
 
 /** A viewer's page, whose decoded video and audio can be measured. */
@@ -31,7 +32,8 @@ export class ViewerPage {
       const all: RTCPeerConnection[] = [];
       Object.assign(window, { peers: all });
       const through = (turnUrl: string) => {
-        const port = ports[turnUrl.endsWith('=tcp') ? 'tcp' : 'udp'];
+        const plain = turnUrl.endsWith('=tcp') ? 'tcp' : 'udp';
+        const port = ports[turnUrl.startsWith('turns:') ? 'tls' : plain];
         return port === undefined ? turnUrl : turnUrl.replace(/:\d+(?=\?|$)/, `:${port}`);
       };
       window.RTCPeerConnection = class extends Native {
