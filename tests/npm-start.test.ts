@@ -88,7 +88,7 @@ describe('npm start', () => {
     await waitFor(
       'the stack is ready',
       async () => started.output(),
-      (output) => output.includes('Ctrl-C ends everything') || started.child.exitCode !== null,
+      (output) => output.includes('Ctrl-C stops everything') || started.child.exitCode !== null,
     );
   });
   afterAll(async () => {
