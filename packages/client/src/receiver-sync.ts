@@ -25,13 +25,13 @@ export type Receivers = Partial<TrackPair<{ jitterBufferTarget: DOMHighResTimeSt
 export interface SyncState {
   /** Targets of the lip-sync trim, without the delay for repairs. */
   readonly trim: SyncTargets;
-  /** Total delay wanted for repairs, ms. */
+  /** Total delay required for repairs, ms. */
   readonly repairDelayMs: number;
 }
 
 /**
- * Sets the jitter buffer targets of one connection's receivers: both tracks get the shared delay, and one of them the lip-sync
- * trim on top. Where the browser has no `jitterBufferTarget`, it does nothing.
+ * Sets the jitter buffer targets of one connection's receivers: both tracks get the shared delay, and one of them the lip-
+ * sync trim on top. Without `jitterBufferTarget` in the browser, it does nothing.
  */
 export class ReceiverSync {
   readonly #receivers: Receivers;
@@ -39,9 +39,9 @@ export class ReceiverSync {
   readonly #trim: LipSyncTrim;
   readonly #repair: RepairDelay;
   readonly #shared: SharedDelay;
-  /** What rendering and decoding need of a video target, ms. */
+  /** Share of a video target for rendering and decoding, ms. */
   #renderMs = RENDER_DELAY_MS;
-  /** The video target of the second before the last one, ms. */
+  /** Video target of the second before the last one, ms. */
   #previousTargetMs: number | undefined;
 
   constructor(receivers: Receivers, nowMs: number, initial?: SyncState) {
@@ -66,7 +66,7 @@ export class ReceiverSync {
     return this.#trim.addedMs;
   }
 
-  /** What both tracks are delayed by, for repairs or because of a queue, ms. */
+  /** Delay of both tracks, for repairs or because of a queue, ms. */
   get sharedDelayMs(): number {
     return this.#shared.delayMs;
   }
@@ -99,12 +99,12 @@ export class ReceiverSync {
     this.#apply();
   }
 
-  /** Target for a video buffer that holds what repairs need, ms; 0: nothing. */
+  /** Video target required for repairs, ms; 0 for none. */
   get #repairMs(): number {
     return this.#repair.delayMs > 0 ? this.#repair.delayMs + this.#renderMs - RENDER_DELAY_MS : 0;
   }
 
-  /** @param shownMs the video target as the browser reports it. */
+  /** @param shownMs The video target as reported by the browser. */
   #measureRenderDelay(shownMs: number | undefined): void {
     const setMs = this.#receivers.video?.jitterBufferTarget ?? undefined;
     const isSteady = Math.abs((setMs ?? 0) - (this.#previousTargetMs ?? 0)) <= STEADY_MS;

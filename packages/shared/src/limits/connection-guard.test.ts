@@ -57,7 +57,7 @@ describe('guardConnections()', () => {
     expect(await answers(server, '127.0.0.3')).toBe(true);
     expect(refused).toEqual(['CONNECTIONS_PER_ADDRESS']);
     const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
-    // The next one is refused as well, and with it a place has not been taken.
+    // The next one is rejected, too, and a rejected connection holds no reservation.
     expect(await answers(server, '127.0.0.2')).toBe(false);
     await gone;
     sockets[0]?.destroy();

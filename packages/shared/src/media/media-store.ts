@@ -32,7 +32,7 @@ export interface MediaStore {
   /** Removes a segment and all its parts, even if its manifest is unreadable. @returns `false` if there was none. */
   delete(segment: string): Promise<boolean>;
   /**
-   * Refuses this segment's manifest for a day from now on, so that a load, a push or a restoration that is still under way
+   * Rejects this segment's manifest for a day from now on, so that a load, a push or a restoration that is still under way
    * cannot bring a deleted segment back. What is there stays until {@link delete}.
    */
   forbid(segment: string): Promise<void>;

@@ -51,7 +51,7 @@ const inspectionSchema = z.object({
   underruns: z.int(),
   /** Latest report of each viewer, with its time. */
   reports: z.array(z.object({ viewer, atMs: z.number(), report: reportSchema })).optional(),
-  /** What each connected viewer is sent. */
+  /** Rendition sent to each connected viewer. */
   sending: z.array(z.object({ viewer, ...sendingSchema.shape })).optional(),
 });
 export type Inspection = z.infer<typeof inspectionSchema>;

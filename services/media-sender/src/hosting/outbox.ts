@@ -10,7 +10,7 @@ type Write = () => Promise<boolean>;
 
 /**
  * Writes what a host reports, in order and one at a time. A write that fails is retried until it succeeds; each is
- * idempotent. The first one that is refused closes the outbox.
+ * idempotent. The first one that is rejected closes the outbox.
  *
  * Its size is bounded without losing a report: each queued segment has two reports at most (`started`, `finished`), it
  * leaves the session's queue in Redis when its report is written, and that queue has a limit. Everything else is limited by
@@ -52,7 +52,7 @@ export class Outbox {
     if (!this.#draining) this.add(write);
   }
 
-  /** Waits until all pending writes have been written or refused, or the time is up. @returns Whether none is left. */
+  /** Waits until all pending writes have been written or rejected, or the time is up. @returns Whether none is left. */
   async flush(timeoutMs: number): Promise<boolean> {
     if (!this.#draining) return true;
     const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -292,7 +292,7 @@ export class SessionWorker {
     return this.#viewers.connectedCount;
   }
 
-  /** @returns What each connection is sent. */
+  /** @returns The rendition sent on each connection. */
   sending(): ReadonlyMap<string, Sending> {
     return this.#player.sending();
   }

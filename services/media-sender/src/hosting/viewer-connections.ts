@@ -144,7 +144,7 @@ export class ViewerConnections {
     if (known) known.report = { atMs, report };
   }
 
-  /** @returns The viewer that a connection is of. */
+  /** @returns The viewer of a connection. */
   viewerOf(connection: string): string | undefined {
     for (const [id, { connections }] of this.#viewers) if (connections.has(connection)) return id;
     return undefined;

@@ -1,5 +1,5 @@
 /**
- * An encoded frame as RTP payloads. It contains nothing specific to a viewer or session, so it is made once and sent by all.
+ * An encoded frame as RTP payloads. It contains nothing specific to a viewer or session, so it is packetized once and shared by all connections.
  */
 export interface PacketizedFrame {
   /** One RTP payload per packet, in order, at least one. They are views into shared memory; only the picture id is ever written. */
@@ -9,6 +9,6 @@ export interface PacketizedFrame {
   readonly hasPictureId?: boolean;
   /** Size of all payloads together. */
   readonly bytes: number;
-  /** Whether no later frame refers to this one, so that it may be left out. Default: false. */
+  /** Whether no later frame refers to this one, so that it may be dropped. Default: false. */
   readonly discardable?: boolean;
 }

@@ -29,7 +29,7 @@ describe('limits of an API key', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Opens a push with a key. @returns The socket, or the status and body of the refusal. */
+  /** Opens a push with a key. @returns The socket, or the status and body of the rejection. */
   async function push(key: string, path = '/v1/live?avatar=ann') {
     const headers = { authorization: `Bearer ${key}` };
     const socket = new WebSocket(loader.url.replace('http', 'ws') + path, { headers });

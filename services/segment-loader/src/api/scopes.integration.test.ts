@@ -140,7 +140,7 @@ describe('API keys at segment-loader', () => {
       return id;
     }
 
-    /** @returns The HTTP status of the refusal, or 101. */
+    /** @returns The HTTP status of the rejection, or 101. */
     function push(key: string, query: string): Promise<number> {
       const headers = { authorization: `Bearer ${key}` };
       const socket = new WebSocket(`${loader.url.replace(/^http/, 'ws')}/v1/live?${query}`, { headers });

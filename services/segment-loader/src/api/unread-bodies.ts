@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 const LINGER_MS = 5000;
 
 /**
- * Reads and discards the rest of a request's body for a moment if the answer (a refusal) came before its end. Cutting the
+ * Reads and discards the rest of a request's body for a moment if the answer (a rejection) came before its end. Cutting the
  * connection at once would lose the answer (RFC 9112 §9.6); reading to the end would let anyone keep the service busy.
  */
 export function lingerOnUnreadBody(request: IncomingMessage, response: ServerResponse, next: () => void): void {
@@ -19,7 +19,7 @@ export function lingerOnUnreadBody(request: IncomingMessage, response: ServerRes
 
 /**
  * Answers callers that ask before sending a large body (`Expect: 100-continue`, RFC 9110 §10.1.1): uploads once they are
- * admitted, so that a refusal costs the caller nothing, and all other requests at once.
+ * admitted, so that a rejection costs the caller nothing, and all other requests at once.
  */
 export function answerExpectations(server: Server, uploadPath: string): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {

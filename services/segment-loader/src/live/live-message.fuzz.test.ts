@@ -23,7 +23,7 @@ const RATIONAL = { ...START, fps: { num: 30_000, den: 1001 }, pixelFormat: 'jpeg
 const BUDGET = { runs: 20_000, seconds: 3 };
 
 /** Runs a parser and rethrows all errors except 4xx ones. */
-function refusing(parse: () => void): void {
+function expectParsedOrRejected(parse: () => void): void {
   try {
     parse();
   } catch (error) {
@@ -37,7 +37,7 @@ it(
     let started = 0;
     const corpus = [START, RATIONAL, { type: 'end' }].map((message) => JSON.stringify(message));
     const { runs } = await fuzz({ ...BUDGET, corpus }, (input) =>
-      refusing(() => {
+      expectParsedOrRejected(() => {
         const message = parseText(input.toString());
         if (message.type !== 'start') return;
         started++;
@@ -61,7 +61,7 @@ it(
     const { runs } = await fuzz({ ...BUDGET, corpus }, (input) => {
       const intakes = (['s16', 'f32'] as const).map((sampleFormat) => new AudioIntake({ ...start, sampleFormat }));
       for (const intake of intakes) {
-        refusing(() => {
+        expectParsedOrRejected(() => {
           const { kind, body } = parseBinary(input);
           kinds[kind]++;
           if (kind === 'audio') intake.push(body);

@@ -10,7 +10,7 @@ export interface UploadLimits {
   readonly limitBytes: number;
   /** Folder of scratch files; `''` for the system's default. */
   readonly scratchDir: string;
-  /** Time without any data after which the sender is taken to be gone, ms. */
+  /** Time without any data after which the upload counts as abandoned, ms. */
   readonly idleMs: number;
   /** Aborts the reception; its reason is thrown. */
   readonly signal: AbortSignal;

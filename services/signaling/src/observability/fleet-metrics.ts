@@ -47,7 +47,7 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
   }
   new Gauge({
     name: 'humancast_redis_disk_ok',
-    help: '1 if the last write reached the disk; at 0 the database refuses all writes',
+    help: '1 if the last write reached the disk; at 0 the database rejects all writes',
     labelNames: ['redis'],
     registers,
     async collect() {
