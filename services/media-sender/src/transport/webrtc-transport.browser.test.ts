@@ -14,7 +14,8 @@ import { warmUp } from './warm-up.js';
 import { WebRtcTransport, type WebRtcTransportOptions } from './webrtc-transport.js';
 
 const FPS = 30;
-const packetPath = choosePacketPath('auto');
+/** Tests of sending run on both, all others on the first. */
+const PATHS = [choosePacketPath('auto'), choosePacketPath('javascript')] as const;
 let browser: TestChromium;
 const clips = new Map<Codec, PacketizedFrame[]>();
 
@@ -72,7 +73,7 @@ function createTransport(options: Partial<WebRtcTransportOptions> = {}) {
       hostAddresses: ['127.0.0.1'],
       connectTimeoutMs: 10_000,
       logger: createLogger('test', 'fatal'),
-      packetPath,
+      packetPath: PATHS[0],
       ...options,
     },
     events,
@@ -253,8 +254,12 @@ const isAudio = (packet: Buffer) => [OPUS, RED].includes(payloadTypeOf(packet) ?
 const VP8_RTX = 97;
 
 describe('a viewer in Chromium', () => {
-  it.each(['vp8', 'h264'] as const)('connects directly and decodes %s', async (codec) => {
-    const { transport, events, page } = await watching({ codecs: [codec] });
+  it.each([
+    { codec: 'vp8', packetPath: PATHS[0] },
+    { codec: 'h264', packetPath: PATHS[0] },
+    { codec: 'vp8', packetPath: PATHS[1] },
+  ] as const)('connects directly and decodes $codec ($packetPath.kind path)', async ({ codec, packetPath }) => {
+    const { transport, events, page } = await watching({ codecs: [codec], packetPath });
     expect(events.codec).toBe(codec);
     play(transport, codec);
     await decodes(page, 45);
@@ -329,9 +334,10 @@ describe('a viewer in Chromium', () => {
     await decodes(page, 30);
   });
 
-  it('gets lost packets again, and shows every frame', async () => {
+  it.each(PATHS)('gets lost packets again and shows every frame ($kind path)', async (packetPath) => {
     let sent = 0;
     const { transport, page } = await watching({
+      packetPath,
       through: (offer) =>
         standBetween(offer, { drops: (packet) => payloadTypeOf(packet) === VP8 && ++sent % 20 === 0 }),
     });
