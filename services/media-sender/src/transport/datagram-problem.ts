@@ -1,6 +1,6 @@
 /**
- * Why a datagram was not acted on. `failed`: reading it threw, which is a fault of ours; all others are what strangers,
- * lossy networks and late packets bring about.
+ * Why a datagram was ignored. `failed` means that reading it threw, which is a fault of ours; strangers, lossy networks and
+ * late packets cause all others.
  */
 export const DATAGRAM_PROBLEMS = [
   'malformed',
@@ -13,6 +13,6 @@ export const DATAGRAM_PROBLEMS = [
 
 export interface DatagramProblem {
   readonly reason: (typeof DATAGRAM_PROBLEMS)[number];
-  /** What was thrown, for `failed`. */
+  /** The thrown value, for `failed`. */
   readonly error?: unknown;
 }

@@ -1,4 +1,4 @@
-/** The alerts that are sent or understood (RFC 5246 §7.2). */
+/** The alerts that are sent or handled (RFC 5246 §7.2). */
 export const ALERT = {
   closeNotify: 0,
   unexpectedMessage: 10,
@@ -20,7 +20,7 @@ export interface Alert {
   readonly description: number;
 }
 
-/** The reason why a handshake is refused, and the fatal alert by which the other end learns of it. */
+/** A handshake is refused for this reason; the fatal alert tells the other end. */
 export class DtlsError extends Error {
   override readonly name = 'DtlsError';
   readonly alert: number;
@@ -31,7 +31,7 @@ export class DtlsError extends Error {
   }
 }
 
-/** @returns `undefined` for what is no alert. */
+/** @returns `undefined` if the bytes are not an alert. */
 export function readAlert(body: Buffer): Alert | undefined {
   const [level, description] = body;
   if (body.length !== 2 || description === undefined || (level !== LEVEL_WARNING && level !== LEVEL_FATAL)) {

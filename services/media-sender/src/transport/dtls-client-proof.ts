@@ -1,18 +1,18 @@
 import { type KeyObject, timingSafeEqual, verify, X509Certificate } from 'node:crypto';
 import { ALERT, DtlsError } from './dtls-alert.js';
 
-/** SignatureAndHashAlgorithm (RFC 5246 §7.4.1.4.1): those of werift's CertificateRequest, and no others. */
+/** Supported SignatureAndHashAlgorithm values (RFC 5246 §7.4.1.4.1), the same as in werift's CertificateRequest. */
 const RSA_PKCS1_SHA256 = 0x0401;
 const ECDSA_SHA256 = 0x0403;
 const CURVES: ReadonlySet<string | undefined> = new Set(['prime256v1', 'secp384r1']);
-/** Larger keys would buy their owner too much of our time: a check of 4096 bits takes about 0.1 ms. */
+/** Larger keys would let a client consume too much CPU: verifying with a 4096-bit key takes about 0.1 ms. */
 const RSA_BITS = { min: 2048, max: 4096 };
 const MAX_RSA_EXPONENT = 0xffff_ffffn;
 
 /**
  * Reads the client's own certificate, the first in its Certificate message (RFC 5246 §7.4.2).
  *
- * @returns it in DER. @throws DtlsError if there is none.
+ * @returns the certificate in DER. @throws DtlsError if there is none.
  */
 export function readCertificate(message: Buffer): Buffer {
   if (message.length < 3 || message.readUIntBE(0, 3) !== message.length - 3) {
@@ -27,8 +27,8 @@ export function readCertificate(message: Buffer): Buffer {
 }
 
 /**
- * Checks that the client has the private key of the certificate it presented (RFC 5246 §7.4.8): ECDSA on P-256 or P-384, or
- * RSA (PKCS #1 v1.5) of 2048 to 4096 bits, both with SHA-256.
+ * Verifies that the client has the private key of the certificate it presented (RFC 5246 §7.4.8): ECDSA on P-256 or P-384,
+ * or RSA (PKCS #1 v1.5) of 2048 to 4096 bits, both with SHA-256.
  *
  * @param message the CertificateVerify message. @param transcript all messages before it. @throws DtlsError if it does not.
  */
@@ -47,13 +47,13 @@ export function verifyPossession(message: Buffer, certificate: Buffer, transcrip
 }
 
 /**
- * Checks the client's Finished message against what it must be (RFC 5246 §7.4.9).
+ * Compares the client's Finished message with the expected one (RFC 5246 §7.4.9).
  *
- * @throws DtlsError if they differ: the client has other keys, or has seen another handshake than we.
+ * @throws DtlsError if they differ: the client has other keys or has seen other handshake messages.
  */
 export function verifyFinished(message: Buffer, expected: Buffer): void {
   if (message.length !== expected.length || !timingSafeEqual(message, expected)) {
-    throw new DtlsError(ALERT.decryptError, 'the Finished message is not that of this handshake');
+    throw new DtlsError(ALERT.decryptError, 'the Finished message does not match this handshake');
   }
 }
 

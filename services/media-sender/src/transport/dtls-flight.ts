@@ -1,20 +1,20 @@
 import { packRecords, writeRecord } from './dtls-records.js';
 
-/** RFC 6347 §4.2.4.1 suggests 1 s, which a viewer would notice; WebRTC's round trips are mostly below 300 ms. */
+/** RFC 6347 §4.2.4.1 suggests 1 s, which a viewer would notice; WebRTC round trips are mostly below 300 ms. */
 const FIRST_TIMEOUT_MS = 400;
 const MAX_TIMEOUT_MS = 3200;
-/** How often a flight is repeated without an answer; the last time after 19 s. */
+/** Number of retransmissions of an unanswered flight; the last one is sent after 19 s. */
 const MAX_TIMEOUTS = 8;
-/** How often a flight is repeated because the other end repeats what it answers. */
+/** Number of retransmissions of a flight because the other end repeats the flight that it answers. */
 const MAX_REQUESTED = 10;
 
 /**
- * Sends flights of the handshake in as few datagrams as they fit, and again: after a time that doubles while no answer
- * comes, or because the other end repeats its own flight (RFC 6347 §4.2.4).
+ * Sends the flights of the handshake in as few datagrams as possible, and retransmits them: after a timeout that doubles
+ * while no answer comes, or because the other end repeats its own flight (RFC 6347 §4.2.4).
  */
 export class FlightSender {
   readonly #send: (datagram: Buffer) => void;
-  /** The number of the next record in clear; content that is sent again gets a new one (RFC 6347 §4.2.2). */
+  /** Number of the next unprotected record; retransmitted content gets a new number (RFC 6347 §4.2.2). */
   #sequence = 0;
   #records: readonly Buffer[] = [];
   #requested = 0;
@@ -24,7 +24,10 @@ export class FlightSender {
     this.#send = send;
   }
 
-  /** Sends the next flight, which ends the repetition of the one before. @param insist repeats it until the next. */
+  /**
+   * Sends the next flight and stops retransmitting the one before. @param insist whether it is retransmitted until the next
+   * flight.
+   */
   transmit(records: readonly Buffer[], insist: boolean): void {
     this.stop();
     this.#records = records;
@@ -33,17 +36,17 @@ export class FlightSender {
     if (insist) this.#insist(FIRST_TIMEOUT_MS, MAX_TIMEOUTS);
   }
 
-  /** Sends the flight once more, because it seems to be missed. At most ten times a flight. */
+  /** Retransmits the flight, at most ten times, because the other end seems to have missed it. */
   repeat(): void {
     if (this.#requested++ < MAX_REQUESTED) this.#transmit();
   }
 
-  /** Sends a record in clear that is not repeated. */
+  /** Sends an unprotected record that is never retransmitted. */
   sendClear(type: number, body: Buffer): void {
     this.#send(writeRecord({ type, epoch: 0, sequence: this.#sequence++, body }));
   }
 
-  /** Repeats nothing any more by itself. */
+  /** Stops retransmitting on timeouts. */
   stop(): void {
     clearTimeout(this.#timer);
   }
@@ -57,7 +60,7 @@ export class FlightSender {
   }
 
   #transmit(): void {
-    // A protected record is the same record each time: its number is part of its protection.
+    // A protected record is sent again unchanged, because its number is part of its protection.
     for (const record of this.#records) if (record.readUInt16BE(3) === 0) record.writeUIntBE(this.#sequence++, 5, 6);
     for (const datagram of packRecords(this.#records)) this.#send(datagram);
   }

@@ -10,11 +10,11 @@ export const HANDSHAKE = {
 
 const HANDSHAKE_HEADER_BYTES = 12;
 /**
- * The longest message that is put together. A post-quantum ClientHello has 1.5–2 kB, a certificate of an RSA key of 4096
+ * Maximum length of a reassembled message. A post-quantum ClientHello has 1.5–2 kB, a certificate with an RSA key of 4096
  * bits 1.3 kB.
  */
 export const MAX_MESSAGE_BYTES = 16_384;
-/** How far ahead of the next message one may be; a client's longest flight has four. */
+/** Maximum distance of a message from the next expected one; a client's longest flight has four messages. */
 const MAX_MESSAGES_AHEAD = 4;
 
 export interface HandshakeMessage {
@@ -26,15 +26,15 @@ export interface HandshakeMessage {
 interface PartialMessage {
   readonly type: number;
   readonly body: Buffer;
-  /** 1 for each byte of the body that has come. */
+  /** 1 for each byte of the body that has arrived. */
   readonly received: Uint8Array;
   missing: number;
 }
 
 export interface Arrival {
-  /** Something in the record was malformed or beyond the limits. */
+  /** The record was malformed or exceeded a limit. */
   readonly invalid: boolean;
-  /** The end of the last message that was taken came again: the other end misses our answer (RFC 6347 §4.2.4). */
+  /** The end of the last message that was taken came again: the other end has missed our answer (RFC 6347 §4.2.4). */
   readonly repeated: boolean;
 }
 
@@ -47,15 +47,15 @@ interface Fragment {
 }
 
 /**
- * Makes complete messages in their order out of fragments in any (RFC 6347 §4.2.2, §4.2.3). What is kept is at most
- * five messages of 16 KiB, with a mask of as many bytes; the work is proportional to the bytes received.
+ * Reassembles messages in order from fragments in any order (RFC 6347 §4.2.2, §4.2.3). It keeps at most five messages of 16
+ * KiB, each with a mask of the same size; the work is proportional to the bytes received.
  */
 export class HandshakeInbox {
   readonly #partial = new Map<number, PartialMessage>();
   #next = 0;
   #lastType = 0;
 
-  /** @param record the plaintext of one record, with one fragment or more. @param epoch of the record. */
+  /** @param record the plaintext of one record, with one fragment or more. @param epoch the record's epoch. */
   add(record: Buffer, epoch: number): Arrival {
     let invalid = false;
     let repeated = false;
@@ -69,7 +69,7 @@ export class HandshakeInbox {
     return { invalid, repeated };
   }
 
-  /** @returns the next message in order, once it is complete. */
+  /** @returns the next message in order; `undefined` until it is complete. */
   take(): HandshakeMessage | undefined {
     const message = this.#partial.get(this.#next);
     if (!message || message.missing > 0) return undefined;
@@ -113,7 +113,7 @@ export function writeMessage({ type, sequence, body }: HandshakeMessage): Buffer
   return message;
 }
 
-/** @returns `undefined` if it does not fit the record, or the message it says it is of, or the limit of messages. */
+/** @returns `undefined` if the fragment exceeds its record, its message or the limit of messages. */
 function readFragment(record: Buffer, at: number): Fragment | undefined {
   const start = at + HANDSHAKE_HEADER_BYTES;
   if (start > record.length) return undefined;
@@ -131,7 +131,7 @@ function readFragment(record: Buffer, at: number): Fragment | undefined {
   };
 }
 
-/** Only Finished comes after ChangeCipherSpec. */
+/** Only Finished follows ChangeCipherSpec. */
 function isExpectedEpoch(type: number, epoch: number): boolean {
   return epoch === (type === HANDSHAKE.finished ? 1 : 0);
 }

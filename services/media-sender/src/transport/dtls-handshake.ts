@@ -20,15 +20,15 @@ const PROFILES: ReadonlyMap<number | undefined, SrtpProfile> = new Map([
   [ProtectionProfileAeadAes128Gcm, 'AEAD_AES_128_GCM'],
   [ProtectionProfileAes128CmHmacSha1_80, 'AES128_CM_HMAC_SHA1_80'],
 ]);
-/** werift's session type of a client. */
+/** The value of werift's session type for a client. */
 const CLIENT = 1;
 const COOKIE_BYTES = 20;
-/** The nonce's explicit part, the authentication tag, and at least one byte (RFC 5288 §3). */
+/** The explicit part of the nonce, the authentication tag, and at least one byte (RFC 5288 §3). */
 const MIN_PROTECTED_BYTES = 8 + 16 + 1;
-/** A flight number above all of werift's: its timer finds that no flight needs to be repeated. */
+/** A flight number above all of werift's, so that its timer never retransmits. */
 const NO_MORE_FLIGHTS = 99;
 
-/** The types of the client's messages, in the order in which they must come. */
+/** Types of the client's messages, in the required order. */
 const STEPS = [
   HANDSHAKE.clientHello,
   HANDSHAKE.certificate,
@@ -38,27 +38,27 @@ const STEPS = [
 ] as const;
 
 export interface HandshakeEvents {
-  /** Records to be sent, and to be repeated until the client answers if `insist` is true. */
+  /** Records to send, and to retransmit until the client answers if `insist` is true. */
   flight(records: readonly Buffer[], insist: boolean): void;
-  /** The client's proofs hold, and its flight has been answered. */
+  /** The client's proofs are valid, and its flight has been answered. */
   established(): void;
-  /** werift could not go on. Refusals of our own are thrown by {@link ServerHandshake.accept}. */
+  /** werift has failed. Our own refusals are thrown by {@link ServerHandshake.accept}. */
   failed(error: DtlsError): void;
 }
 
 /**
- * The server's side of one DTLS 1.2 handshake. The messages that we send, the keys and their use are werift's. It is handed
- * the client's messages only when they are complete, in their order, the right ones, and proven: werift itself takes them
- * in any order and checks neither CertificateVerify nor Finished.
+ * The server side of one DTLS 1.2 handshake. The messages that we send, the keys and their use are werift's. It gets the
+ * client's messages only when they are complete, in order, expected and proven: werift itself accepts them in any order and
+ * verifies neither CertificateVerify nor Finished.
  */
 export class ServerHandshake {
   readonly #server: DtlsServer;
   readonly #events: HandshakeEvents;
   readonly #cookie = randomBytes(COOKIE_BYTES);
   #step = 0;
-  /** What werift has sent since this was emptied. */
+  /** What werift has sent since this was last emptied. */
   #sent: Buffer[] = [];
-  /** All messages so far but the first ClientHello and its answer (RFC 6347 §4.2.6). */
+  /** All messages so far except the first ClientHello and its answer (RFC 6347 §4.2.6). */
   readonly #transcript: Buffer[] = [];
   #certificate: Buffer | undefined;
   #established = false;
@@ -84,16 +84,16 @@ export class ServerHandshake {
     Object.assign(this.#server.cipher, credentialsOf(own));
     this.#server.dtls.cookie = this.#cookie;
     this.#server.onConnect.once(() => this.#answered());
-    // werift names no alerts, and not always a reason; only a malformed or unsuitable ClientHello or key stops it.
+    // werift gives no alert and not always a reason; only a malformed or unsuitable ClientHello or key makes it fail.
     this.#server.onError.subscribe((error) => {
       const reason = error instanceof Error ? error.message : String(error);
       events.failed(
-        new DtlsError(ALERT.handshakeFailure, `nothing in common with the client${reason && `: ${reason}`}`),
+        new DtlsError(ALERT.handshakeFailure, `no common parameters with the client${reason && `: ${reason}`}`),
       );
     });
   }
 
-  /** `true` as soon as {@link open} can tell what is authentic. */
+  /** Whether {@link open} can authenticate records. */
   get hasKeys(): boolean {
     return this.#step > STEPS.indexOf(HANDSHAKE.clientKeyExchange);
   }
@@ -103,7 +103,7 @@ export class ServerHandshake {
     return this.#established ? this.#certificate : undefined;
   }
 
-  /** The keys for SRTP (RFC 5764 §4.2); `undefined` before the handshake is over. */
+  /** The keys for SRTP (RFC 5764 §4.2); `undefined` before the handshake is complete. */
   srtpKeys(): { local: SrtpKeys; remote: SrtpKeys } | undefined {
     const profile = PROFILES.get(this.#server.srtp.srtpProfile);
     if (!profile || !this.#established) return undefined;
@@ -115,16 +115,16 @@ export class ServerHandshake {
   }
 
   /**
-   * Takes the client's next message.
+   * Accepts the client's next message.
    *
    * @throws DtlsError if the handshake must end.
    */
   accept(message: HandshakeMessage): void {
     const expected = STEPS[this.#step];
-    // Nobody renegotiates: what comes after the handshake is ignored.
+    // Renegotiation is not supported: messages after the handshake are ignored.
     if (expected === undefined) return;
     if (message.type !== expected) {
-      throw new DtlsError(ALERT.unexpectedMessage, `handshake message ${message.type} came instead of ${expected}`);
+      throw new DtlsError(ALERT.unexpectedMessage, `received handshake message ${message.type} instead of ${expected}`);
     }
     const { body } = message;
     switch (expected) {
@@ -158,7 +158,7 @@ export class ServerHandshake {
     }
   }
 
-  /** @returns a protected record. Only once established. */
+  /** @returns a protected record. May be called only when the handshake is complete. */
   seal(type: number, plaintext: Buffer): Buffer {
     const { dtls, cipher, sessionType } = this.#server;
     const { epoch } = dtls;
@@ -168,8 +168,9 @@ export class ServerHandshake {
   }
 
   /**
-   * Only a ClientHello that has our cookie, and so comes from where it says, costs us more than an answer (RFC 6347 §4.2.1).
-   * Everything is negotiated from that one: werift would take the parameters of the first, which Finished does not cover.
+   * Only a ClientHello with our cookie, which proves its source address, costs more than an answer (RFC 6347 §4.2.1).
+   * Everything is negotiated from that ClientHello: werift would use the parameters of the first one, which Finished does
+   * not cover.
    */
   #hello(message: HandshakeMessage): void {
     const { cookie, withoutCookie } = readHello(message.body);
@@ -179,13 +180,13 @@ export class ServerHandshake {
     }
     this.#hand({ ...message, body: withoutCookie });
     const { cipher, dtls, srtp } = this.#server;
-    // werift has refused it, and is about to say why.
+    // werift has refused it and is about to report why.
     if (!cipher.localKeyPair) return;
     if (!dtls.remoteExtendedMasterSecret) {
-      throw new DtlsError(ALERT.handshakeFailure, 'the client has no extended master secret (RFC 7627)');
+      throw new DtlsError(ALERT.handshakeFailure, 'the client does not offer the extended master secret (RFC 7627)');
     }
     if (srtp.srtpProfile === undefined) {
-      throw new DtlsError(ALERT.handshakeFailure, 'the client does not ask for SRTP (RFC 5764)');
+      throw new DtlsError(ALERT.handshakeFailure, 'the client does not offer SRTP (RFC 5764)');
     }
     this.#sent = [];
     this.#transcript.push(this.#hand(message));
@@ -199,14 +200,14 @@ export class ServerHandshake {
   #answered(): void {
     this.#established = true;
     const finished = this.#sent.at(-1);
-    // werift would count anew, and use numbers, which are nonces, twice.
+    // werift would restart the count and reuse numbers, which are nonces.
     if (finished) this.#server.dtls.recordSequenceNumber = finished.readUIntBE(5, 6);
     this.#events.flight(this.#sent, false);
     this.#events.established();
   }
 
   /**
-   * Hands werift a message in a record that leaves it nothing to put together or to decide.
+   * Gives werift a message in a record that needs no reassembly and no decision.
    *
    * @returns the message as it stands in the transcript.
    */
@@ -238,7 +239,7 @@ export class ServerHandshake {
   }
 }
 
-/** What werift's cipher context has of our own certificate. */
+/** The parts of werift's cipher context that belong to our own certificate. */
 interface Credentials {
   readonly localCert: Buffer;
   readonly localPrivateKey: { sign(data: Buffer, hash: string): Buffer };
@@ -247,7 +248,10 @@ interface Credentials {
 
 const knownCredentials = new WeakMap<DtlsCertificate, Credentials>();
 
-/** werift would parse the certificate for each connection, and the key for each signature: a third of a handshake. */
+/**
+ * werift would parse the certificate for each connection and the key for each signature, a third of the handshake's CPU
+ * time.
+ */
 function credentialsOf(own: DtlsCertificate): Credentials {
   let credentials = knownCredentials.get(own);
   if (!credentials) {
@@ -262,7 +266,7 @@ function credentialsOf(own: DtlsCertificate): Credentials {
   return credentials;
 }
 
-/** Finds the cookie in a ClientHello (RFC 6347 §4.2.1). @throws DtlsError if that can't be. */
+/** Finds the cookie in a ClientHello (RFC 6347 §4.2.1). @throws DtlsError if the message is malformed. */
 function readHello(body: Buffer): { cookie: Buffer; withoutCookie: Buffer } {
   // Version, 32 bytes of random, session id, cookie; the last two with a length of one byte.
   const sessionIdAt = 2 + 32;
@@ -271,7 +275,7 @@ function readHello(body: Buffer): { cookie: Buffer; withoutCookie: Buffer } {
   if (body.length <= cookieEnd) throw new DtlsError(ALERT.decodeError, 'the ClientHello is malformed');
   // The minor version is its complement: 0xfd is newer than 0xff.
   if (body.readUInt8(0) !== DTLS_1_2 >> 8 || body.readUInt8(1) > (DTLS_1_2 & 0xff)) {
-    throw new DtlsError(ALERT.protocolVersion, 'the client does not know DTLS 1.2');
+    throw new DtlsError(ALERT.protocolVersion, 'the client does not support DTLS 1.2');
   }
   return {
     cookie: body.subarray(cookieAt + 1, cookieEnd),

@@ -1,11 +1,11 @@
-/** DTLS 1.2's record layer (RFC 6347 §4.1). */
+/** The record layer of DTLS 1.2 (RFC 6347 §4.1). */
 export const RECORD_HEADER_BYTES = 13;
 export const DTLS_1_2 = 0xfefd;
-/** The version of a first ClientHello's records (RFC 6347 §4.2.1). */
+/** The version in the records of a first ClientHello (RFC 6347 §4.2.1). */
 const DTLS_1_0 = 0xfeff;
-/** The longest body of a protected record (RFC 5246 §6.2.3). */
+/** Maximum body length of a protected record (RFC 5246 §6.2.3). */
 const MAX_BODY_BYTES = 16_384 + 2048;
-/** A datagram of this size passes every network that WebRTC is used on (RFC 8445 and RFC 9000 §14 assume no less). */
+/** Datagrams of this size pass through all networks that WebRTC is used on (RFC 8445 and RFC 9000 §14 assume no less). */
 const MAX_DATAGRAM_BYTES = 1200;
 
 export const CONTENT = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const;
@@ -14,25 +14,25 @@ const CONTENT_TYPES: ReadonlySet<number> = new Set(Object.values(CONTENT));
 
 export interface DtlsRecord {
   readonly type: number;
-  /** 0: in clear. 1: protected by the keys of the first and only handshake. */
+  /** 0: unprotected. 1: protected by the keys of the first and only handshake. */
   readonly epoch: number;
-  /** Counted per epoch, 48 bits. */
+  /** Record number within the epoch, 48 bits. */
   readonly sequence: number;
-  /** Memory of the datagram. */
+  /** A view into the datagram. */
   readonly body: Buffer;
 }
 
-/** @returns whether a datagram is DTLS, among what shares the port (RFC 7983 §7). */
+/** @returns whether a datagram is DTLS; other protocols share the port (RFC 7983 §7). */
 export function isDtls(datagram: Buffer): boolean {
   const first = datagram[0] ?? 0;
   return first >= 20 && first <= 63;
 }
 
 /**
- * Takes a datagram apart. Records that are invalid are passed over (RFC 6347 §4.1.2.7); behind one that does not fit the
- * datagram nothing can be found.
+ * Splits a datagram into records. Invalid records are skipped (RFC 6347 §4.1.2.7); nothing can be found after a record that
+ * exceeds the datagram.
  *
- * @returns the records that are well-formed, and whether there was anything else.
+ * @returns the well-formed records, and whether there was anything else.
  */
 export function readRecords(datagram: Buffer): {
   readonly records: readonly DtlsRecord[];
@@ -70,7 +70,7 @@ export function writeRecord({ type, epoch, sequence, body }: DtlsRecord): Buffer
   return record;
 }
 
-/** Puts records into as few datagrams of at most 1200 bytes as they fit, in their order. */
+/** Packs records into as few datagrams of at most 1200 bytes as possible, in order. */
 export function packRecords(records: readonly Buffer[]): Buffer[] {
   const datagrams: Buffer[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
@@ -85,7 +85,7 @@ export function packRecords(records: readonly Buffer[]): Buffer[] {
   return datagrams.map((parts) => Buffer.concat(parts));
 }
 
-/** Tells which records of an epoch were here before (RFC 6347 §4.1.2.6). Those older than the last 64 count as if. */
+/** Replay window of one epoch (RFC 6347 §4.1.2.6). Records older than the last 64 count as replayed. */
 export class ReplayWindow {
   #highest = -1n;
   #seen = 0n;
@@ -95,7 +95,7 @@ export class ReplayWindow {
     return behind >= 64n || (behind >= 0n && ((this.#seen >> behind) & 1n) === 1n);
   }
 
-  /** Remembers a record; only for those that are authentic. */
+  /** Remembers a record. Called only for authentic records. */
   add(sequence: number): void {
     const ahead = BigInt(sequence) - this.#highest;
     if (ahead > 0n) {

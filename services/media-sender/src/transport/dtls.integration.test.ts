@@ -147,7 +147,7 @@ describe('a client that does not prove who it is', () => {
       what: 'leaves out CertificateVerify',
       options: () => ({ omitCertificateVerify: true }),
       alert: ALERT.unexpectedMessage,
-      why: 'handshake message 20 came instead of 15',
+      why: 'received handshake message 20 instead of 15',
     },
     {
       what: 'has no certificate',
@@ -159,13 +159,13 @@ describe('a client that does not prove who it is', () => {
       what: 'sends a wrong Finished',
       options: () => ({ distort: changed(HANDSHAKE.finished, (body) => Buffer.alloc(body.length)) }),
       alert: ALERT.decryptError,
-      why: 'the Finished message is not that of this handshake',
+      why: 'the Finished message does not match this handshake',
     },
     {
       what: 'sends a shorter Finished',
       options: () => ({ distort: changed(HANDSHAKE.finished, (body) => body.subarray(0, 4)) }),
       alert: ALERT.decryptError,
-      why: 'the Finished message is not that of this handshake',
+      why: 'the Finished message does not match this handshake',
     },
     {
       what: 'signs with an algorithm that was not offered',

@@ -9,7 +9,7 @@ import { CONTENT, type DtlsRecord, ReplayWindow, readRecords } from './dtls-reco
 
 export type { DtlsCertificate } from './dtls-handshake.js';
 
-/** A hash of a certificate, as SDP carries it (RFC 8122 §5). */
+/** A certificate's hash, as SDP carries it (RFC 8122 §5). */
 export interface Fingerprint {
   readonly algorithm: string;
   /** Upper-case hexadecimal with colons. */
@@ -24,7 +24,7 @@ const FINGERPRINT_HASHES: Readonly<Record<string, string>> = {
 
 let certificate: Promise<DtlsCertificate> | undefined;
 
-/** The process's certificate: made once, self-signed, known to viewers by the fingerprint in each description. */
+/** The process's certificate: created once, self-signed, known to viewers by the fingerprint in each description. */
 export function processCertificate(): Promise<DtlsCertificate> {
   certificate ??= CipherContext.createSelfSignedCertificateWithKey(
     { signature: SignatureAlgorithm.ecdsa_3, hash: HashAlgorithm.sha256_4 },
@@ -37,31 +37,36 @@ export function fingerprintOf({ certPem }: DtlsCertificate): Fingerprint {
   return { algorithm: 'sha-256', value: new X509Certificate(certPem).fingerprint256 };
 }
 
-/** Protected records that overtook the key exchange and are kept until there are keys; a client sends one. */
+/**
+ * Maximum number of protected records that overtook the key exchange and are kept until there are keys; a client sends one.
+ */
 const MAX_EARLY_RECORDS = 4;
 const MAX_EARLY_BYTES = 256;
 
 /**
- * The reason why a datagram, or part of one, was not acted on. `unsupported`: application data. `unauthenticated`: a record
- * that was forged, copied, or in clear though there are keys.
+ * Why a datagram, or part of one, was ignored. `unsupported`: application data. `unauthenticated`: a record that was forged,
+ * replayed, or unprotected although there are keys.
  */
 export type DtlsProblem = 'malformed' | 'unsupported' | 'unauthenticated';
 
 export interface DtlsEvents {
-  /** The handshake is over, and the client has proven that its certificate is its own. Whose it is tells {@link DtlsEndpoint.isPeer}. */
+  /**
+   * The handshake is complete, and the client has proven that it has the key of its certificate. {@link DtlsEndpoint.isPeer}
+   * tells whose certificate it is.
+   */
   established(): void;
-  /** The handshake was refused by either side, or something went wrong in here. The endpoint is closed. */
+  /** Either side has refused the handshake, or an internal error occurred. The endpoint is closed. */
   failed(error: Error): void;
-  /** The viewer ended an established connection by an authentic alert. */
+  /** The viewer has ended an established connection with an authentic alert. */
   closed(): void;
-  /** Something in a datagram was dropped. Called at most once per datagram, with the first reason. */
+  /** Part of a datagram was dropped. Called at most once per datagram, with the first reason. */
   dropped?(problem: DtlsProblem): void;
 }
 
 /**
- * The server's end of DTLS 1.2, which yields the SRTP keys (RFC 5764) and carries nothing else. Nothing that is received
- * makes it throw: what is invalid is dropped and counted (RFC 6347 §4.1.2.7), and what is wrong inside a handshake ends
- * this connection. Once it is established, only authentic records have any effect.
+ * The server end of DTLS 1.2, which yields the SRTP keys (RFC 5764) and carries no data. It never throws on received data:
+ * invalid records are dropped and counted (RFC 6347 §4.1.2.7), and invalid handshake messages end this connection. Once it
+ * is established, only authentic records have any effect.
  */
 export class DtlsEndpoint {
   readonly #handshake: ServerHandshake;
@@ -94,9 +99,9 @@ export class DtlsEndpoint {
   }
 
   /**
-   * Never throws. The datagram's memory is not used after the call.
+   * Reads a datagram. Never throws, and does not use the datagram's memory after the call.
    *
-   * @returns whether something in it was authentic: only the client has the keys.
+   * @returns whether part of it was authentic: only the client has the keys.
    */
   receive(datagram: Buffer): boolean {
     this.#authentic = false;
@@ -123,7 +128,7 @@ export class DtlsEndpoint {
     return this.#handshake.srtpKeys();
   }
 
-  /** Sends close_notify, if there is a connection, and frees everything. May be called twice. */
+  /** Sends close_notify if there is a connection, and releases everything. May be called twice. */
   close(): void {
     if (this.#closed) return;
     const wasEstablished = this.#established;
@@ -141,7 +146,7 @@ export class DtlsEndpoint {
     }
   }
 
-  /** Once there are keys that the client has proven to have, anyone could have made a record in clear. */
+  /** Once the client has proven that it has the keys, unprotected records may come from anyone. */
   #readClear({ type, body }: DtlsRecord): void {
     if (this.#established) this.#drop('unauthenticated');
     else if (type === CONTENT.handshake) this.#readHandshake(body, 0);
@@ -204,7 +209,7 @@ export class DtlsEndpoint {
     this.#problem ??= problem;
   }
 
-  /** Whatever goes wrong in here or in a listener ends this connection, and nothing else. */
+  /** Ends this connection, and nothing else, if the action or a listener throws. */
   #guard(action: () => void): void {
     try {
       action();

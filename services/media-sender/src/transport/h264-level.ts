@@ -1,4 +1,4 @@
-/** What a rendition may be at most. */
+/** Upper bounds of a rendition. */
 export interface PictureLimits {
   readonly width: number;
   readonly height: number;
@@ -9,7 +9,7 @@ export interface PictureLimits {
 const MACROBLOCK_PIXELS = 16;
 
 /**
- * Levels by what they allow in the baseline profile (H.264 table A-1): macroblocks a second, macroblocks a picture, bits a
+ * Levels by what the baseline profile allows (H.264 table A-1): macroblocks per second, macroblocks per picture, bits per
  * second. The first is the least that is ever offered: every browser decodes it.
  */
 const LEVELS = [
@@ -26,8 +26,8 @@ export const LEAST_LEVEL = LEVELS[0].idc;
 const HIGHEST_LEVEL = 52;
 
 /**
- * The lowest H.264 level that holds all of these pictures.
- * @returns `level_idc`: ten times the level, 31 for 3.1; at least 31, and 52 for what no level up to that one holds.
+ * Finds the lowest H.264 level that allows all of these renditions.
+ * @returns `level_idc`: ten times the level, 31 for 3.1; at least 31, and 52 if no level allows them.
  */
 export function h264LevelFor(pictures: readonly PictureLimits[]): number {
   return Math.max(LEAST_LEVEL, ...pictures.map(levelOf));

@@ -7,82 +7,82 @@ import { type BindingRequest, bindingRequest, bindingSuccess, type IceCredential
 import { TokenBucket } from './token-bucket.js';
 import { type DestinationWriter, dgramSockets, type UdpSockets } from './udp-sockets.js';
 
-/** More interfaces than this are not offered. */
+/** Maximum number of interfaces that are offered. */
 const MAX_ADDRESSES = 8;
-/** Paths that are remembered; the one in use and the one that may follow it are never forgotten for others. */
+/** Maximum number of remembered paths; the selected path and the pending one are never forgotten for others. */
 const MAX_PATHS = 16;
-/** STUN messages that are read from one path, a second and at once. Chromium sends 20 a second until it has nominated. */
+/** Rate of STUN messages read per path. Chromium sends 20 a second until it has nominated. */
 const STUN_RATE = { perSecond: 25, burst: 50 };
-/** The same for all addresses together that have not passed a check yet. */
+/** Rate of STUN messages read from all addresses together that have not passed a check yet. */
 const STRANGER_RATE = { perSecond: 200, burst: 400 };
 /** How long a path counts as proven after something authentic came over it (consent, RFC 7675 §5.1). */
 const PROOF_MS = 30_000;
-/** Between two checks of our own on one path. */
+/** Interval between our own checks on one path. */
 const PROBE_INTERVAL_MS = 100;
-/** A probe's transaction id is used for its repetitions, too, for this long. */
+/** How long the retransmissions of a check of our own use its transaction id. */
 const PROBE_LIFE_MS = 10_000;
 /**
- * Before anything authentic came over a path, at most three times what came from there is sent there, as in QUIC (RFC 9000
- * §8.1), plus a flight of the handshake and its repetitions.
+ * Until something authentic has come over a path, at most three times the bytes received there are sent there, as in QUIC
+ * (RFC 9000 §8.1), plus a flight of the handshake and its retransmissions.
  */
 const UNPROVEN_FACTOR = 3;
 const UNPROVEN_BYTES = 16_384;
 const BIND_ATTEMPTS = 64;
-/** Host candidates' type preference (RFC 8445 §5.1.2.2). */
+/** Type preference of host candidates (RFC 8445 §5.1.2.2). */
 const HOST_PREFERENCE = 126;
 
 export interface IceLiteOptions {
-  /** To offer and listen on; empty: all of the machine's but loopback and link-local ones. */
+  /** Local addresses to offer and listen on. Empty: all of the machine's except loopback and link-local ones. */
   readonly hostAddresses: readonly string[];
   readonly portRange?: readonly [number, number] | undefined;
-  /** A datagram was not acted on. */
+  /** Called for each datagram that was ignored. */
   readonly onProblem?: ((problem: DatagramProblem) => void) | undefined;
-  /** Opens the sockets, and sends media on them. Default: Node.js' own. */
+  /** Opens the sockets and sends media on them. Default: `node:dgram`. */
   readonly sockets?: UdpSockets | undefined;
-  /** A socket sends packets one by one from now on, because the network does not take several in one message. */
+  /** Called when a socket sends packets one by one from now on, because the network refuses segmentation. */
   readonly onSegmentationRefused?: ((errno: number) => void) | undefined;
-  /** Monotonic; default `performance.now`. */
+  /** Monotonic clock. Default: `performance.now`. */
   readonly nowMs?: () => number;
 }
 
 export interface IceLiteEvents {
   /**
-   * Something that is not STUN has come from an address that has passed a check. The memory is valid during the call only.
+   * A datagram that is not STUN has come from an address that has passed a check. The memory is valid during the call only.
    * @returns whether it was authenticated, which proves that the viewer is at that address.
    */
   datagram(data: Buffer): boolean;
   /**
-   * The viewer lives: a valid check or an indication came over the path in use, or an answer to a check of ours.
-   * @param authentic whether nobody else can have made it. A check may be a copy that somebody sends again.
+   * The viewer is alive: a valid check or indication came over the selected path, or the answer to a check of our own.
+   * @param authentic whether only the viewer can have sent it. A check may be a replay.
    */
   alive(authentic: boolean): void;
 }
 
-/** One pair of a local socket and a remote address that has passed a check. */
+/** A pair of a local socket and a remote address that has passed a check. */
 interface Path {
   readonly socket: Socket;
   readonly address: string;
   readonly port: number;
   readonly stun: TokenBucket;
-  /** When the viewer was last certain to be there; −∞: never. */
+  /** When the viewer was last proven to be there; −∞: never. */
   provenAtMs: number;
   receivedBytes: number;
   sentBytes: number;
-  /** Our own check that an answer is awaited to. */
+  /** Our own check that waits for its answer. */
   probe: { readonly id: Buffer; readonly madeAtMs: number; sentAtMs: number } | undefined;
 }
 
 /**
  * An ICE-lite agent (RFC 8445 §2.5): it offers host candidates, answers the viewer's checks, and sends on the pair that the
- * viewer nominated last. It needs no candidates of the viewer and asks no server for anything.
+ * viewer nominated last. It needs no candidates of the viewer and no STUN or TURN server.
  *
- * Source addresses are easily forged, and a check proves only that whoever made it once knew the password. So once there are
- * keys ({@link requireProof}), another path is used only after something authentic has come over it: SRTCP, DTLS, or the
- * answer to a check of our own, which is made as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
+ * Source addresses are easily forged, and a check proves only that its author once knew the password. So once there are keys
+ * ({@link requireProof}), another path is used only after something authentic has come over it: SRTCP, DTLS, or the answer
+ * to a check of our own, which is sent as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
  */
 export class IceLiteAgent {
   #local = newCredentials();
-  /** Credentials of before an ICE restart, which hold until the first check under the new ones. */
+  /** Credentials from before an ICE restart, valid until the first check with the new ones. */
   #previous: IceCredentials | undefined;
   readonly #options: IceLiteOptions;
   readonly #events: IceLiteEvents;
@@ -90,13 +90,13 @@ export class IceLiteAgent {
   readonly #opened: Socket[] = [];
   readonly #paths: Path[] = [];
   readonly #strangers: TokenBucket;
-  /** Of the viewer; without them no check of our own can be made. */
+  /** The viewer's credentials, without which no check of our own can be sent. */
   #remote: IceCredentials | undefined;
   #selected: Path | undefined;
   readonly #writer: DestinationWriter;
-  /** Nominated, and used as soon as it is proven. */
+  /** The nominated path that is selected as soon as it is proven. */
   #pending: Path | undefined;
-  /** Where the last datagram of the handshake came from. */
+  /** The path on which the last datagram of the handshake came. */
   #latest: Path | undefined;
   #needsProof = false;
   #packetsDropped = 0;
@@ -115,30 +115,30 @@ export class IceLiteAgent {
     return this.#local;
   }
 
-  /** Sends media to the path in use. */
+  /** Sends media on the selected path. */
   get writer(): PacketWriter {
     return this.#writer;
   }
 
-  /** `address:port` of the viewer, or of its relay. */
+  /** `address:port` of the viewer or its relay. */
   get remoteAddress(): string | undefined {
     return this.#selected && `${this.#selected.address}:${this.#selected.port}`;
   }
 
-  /** Packets given up because the kernel takes no more. */
+  /** Number of packets dropped because the kernel's send buffer was full, or the path was not proven. */
   get packetsDropped(): number {
     return this.#packetsDropped + this.#writer.packetsDropped;
   }
 
-  /** The viewer's `a=ice-ufrag` and `a=ice-pwd`: from now on paths can be proven by checks of our own. */
+  /** Sets the viewer's `a=ice-ufrag` and `a=ice-pwd`; from now on paths can be proven by checks of our own. */
   setRemote(credentials: IceCredentials): void {
     this.#remote = credentials;
     if (this.#pending) this.#probe(this.#pending);
   }
 
   /**
-   * Begins a new ICE session with the viewer's new credentials (RFC 8445 §2.4). Media stays on the selected path, and checks of the
-   * old session are answered, until the viewer has made a check in the new one.
+   * Begins a new ICE session with the viewer's new credentials (RFC 8445 §2.4). Media stays on the selected path, and checks
+   * of the old session are answered, until the viewer's first check in the new one.
    * @returns our new credentials.
    */
   restart(remote: IceCredentials): IceCredentials {
@@ -149,7 +149,10 @@ export class IceLiteAgent {
     return this.#local;
   }
 
-  /** There are keys: the path that the handshake ended on is used, and another one only once it is proven. */
+  /**
+   * Called once there are keys: selects the path on which the handshake ended, and from now on other paths only once they
+   * are proven.
+   */
   requireProof(): void {
     this.#needsProof = true;
     const nominated = this.#selected;
@@ -160,8 +163,8 @@ export class IceLiteAgent {
   }
 
   /**
-   * Repeats the check of our own on the path that waits to be used, which is given up after {@link PROBE_LIFE_MS}.
-   * @param selected whether the one in use is checked as well.
+   * Repeats our own check on the pending path, which is given up after {@link PROBE_LIFE_MS}.
+   * @param selected whether the selected path is checked if none is pending.
    */
   probe(selected: boolean): void {
     if (this.#closed) return;
@@ -170,17 +173,17 @@ export class IceLiteAgent {
     else if (selected && this.#selected) this.#probe(this.#selected);
   }
 
-  /** Opens a socket for each address. @returns the candidates' `candidate:` lines. @throws Error when none can be opened. */
+  /** Opens a socket for each address. @returns the candidates' `candidate:` lines. @throws Error if none can be opened. */
   async gather(): Promise<string[]> {
     const addresses = this.#options.hostAddresses.length > 0 ? this.#options.hostAddresses : machineAddresses();
     const results = await Promise.allSettled(addresses.slice(0, MAX_ADDRESSES).map((address) => this.#open(address)));
     const opened = results.filter((result) => result.status === 'fulfilled').map((result) => result.value);
     if (this.#closed) this.close();
-    else if (opened.length === 0) throw new Error(`no UDP socket on any of: ${addresses.join(', ')}`);
+    else if (opened.length === 0) throw new Error(`cannot open a UDP socket on any of: ${addresses.join(', ')}`);
     return opened.map((socket, i) => hostCandidate(socket, i));
   }
 
-  /** Sends what is rare and already has memory of its own. */
+  /** Sends a datagram that is not media, from memory of its own. */
   sendBuffer(data: Buffer): void {
     const path = this.#selected;
     if (!path || this.#closed) return;
@@ -225,7 +228,7 @@ export class IceLiteAgent {
     return socket;
   }
 
-  /** Reads one datagram. Whatever is in it, and whatever reading it leads to, nothing gets past here. */
+  /** Reads one datagram. Never throws, whatever it contains and whatever the listeners do. */
   #receive(socket: Socket, data: Buffer, remote: RemoteInfo): void {
     if (this.#closed) return;
     try {
@@ -237,7 +240,7 @@ export class IceLiteAgent {
   }
 
   #read(socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
-    // Nothing can be sent there (RFC 8085 §5.1).
+    // A datagram from port 0 cannot be answered (RFC 8085 §5.1).
     if (remote.port === 0) return { reason: 'unknown-source' };
     const path = this.#pathOf(socket, remote);
     if (path) path.receivedBytes += data.length;
@@ -276,7 +279,8 @@ export class IceLiteAgent {
 
   #answer(path: Path, request: BindingRequest, password: string): void {
     path.socket.send(bindingSuccess(request, path.address, path.port, password), path.port, path.address);
-    // The controlling agent may nominate again when it finds a better way; the latest counts. Until the first, any will do.
+    // The controlling agent may nominate again when it finds a better pair; the latest counts. Until the first nomination,
+    // any checked pair is used.
     if (request.useCandidate || !this.#selected) this.#nominate(path);
     if (path === this.#selected) this.#events.alive(false);
   }
@@ -297,7 +301,7 @@ export class IceLiteAgent {
     this.#probe(path);
   }
 
-  /** Something authentic came over a path: it may be used, and if it was nominated, it is. */
+  /** Marks a path as proven by something authentic, and selects it if it was nominated. */
   #prove(path: Path): void {
     path.provenAtMs = this.#nowMs();
     if (path !== this.#pending) return;
@@ -362,7 +366,7 @@ function machineAddresses(): string[] {
   return outside.length > 0 ? outside.map(({ address }) => address) : ['127.0.0.1'];
 }
 
-/** RFC 8839 §5.1. Earlier addresses have the higher local preference. */
+/** Writes a candidate (RFC 8839 §5.1). Earlier addresses have a higher local preference. */
 function hostCandidate(socket: Socket, index: number): string {
   const { address, port } = socket.address();
   const priority = HOST_PREFERENCE * 2 ** 24 + (65_535 - index) * 2 ** 8 + 255;

@@ -1,14 +1,14 @@
 import { createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import nacl from 'tweetnacl';
 
-/** What comes before the 32 bytes of a key in its DER form (RFC 8410 §7, §4). */
+/** The bytes before the 32 bytes of a key in its DER form (RFC 8410 §7, §4). */
 const PRIVATE_KEY_PREFIX = Buffer.from('302e020100300506032b656e04220420', 'hex');
 const PUBLIC_KEY_PREFIX = Buffer.from('302a300506032b656e032100', 'hex');
 
-/** Private keys by the memory of their bytes, which werift hands back: OpenSSL takes as long to read one as to use it. */
+/** Private keys by the memory of their bytes, which werift passes back: parsing a key takes OpenSSL as long as using it. */
 const known = new WeakMap<ArrayBufferLike, KeyObject>();
 
-/** @throws Error when the result would be all zeros: a key that gives nothing away (RFC 7748 §6.1). */
+/** @throws Error if the result is all zeros: such a public key makes the secret known (RFC 7748 §6.1). */
 export function scalarMult(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
   return diffieHellman({
     privateKey:
@@ -26,8 +26,8 @@ export function keyPair(): { publicKey: Uint8Array; secretKey: Uint8Array } {
 }
 
 /**
- * werift's DTLS computes X25519 in JavaScript, which holds the event loop, and with it every session's packets, for 4 ms a
- * handshake; OpenSSL takes a tenth of one. From now on werift's library uses OpenSSL.
+ * Replaces X25519 in werift's library by OpenSSL's. werift computes it in JavaScript, which blocks the event loop, and with
+ * it the packets of all sessions, for 4 ms per handshake; OpenSSL takes a tenth of a millisecond.
  */
 export function useNativeX25519(): void {
   nacl.scalarMult = Object.assign(scalarMult, { scalarLength: 32, groupElementLength: 32, base: nacl.scalarMult.base });
@@ -38,7 +38,7 @@ function join(prefix: Buffer, key: Uint8Array): Buffer {
   return Buffer.concat([prefix, key]);
 }
 
-/** In memory of its own: werift takes all of what lies under it. */
+/** Copies it, because werift uses the whole of the underlying memory. */
 function rawKey(der: Buffer): Uint8Array {
   return Uint8Array.from(der.subarray(-32));
 }

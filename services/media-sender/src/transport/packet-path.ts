@@ -11,10 +11,10 @@ import { dgramSockets, type UdpSockets } from './udp-sockets.js';
 /** How packets are encrypted and sent. */
 export interface PacketPath {
   readonly kind: 'native' | 'javascript';
-  /** Of the native path: encrypts in the memory of the writers of {@link sockets}. */
+  /** On the native path, this encrypts only in the memory of the writers of {@link sockets}. */
   readonly crypto: PacketCrypto;
   readonly sockets: UdpSockets;
-  /** Why it is not the native one, where that was wanted. */
+  /** Why the native path was not chosen, if it was wanted. */
   readonly reason?: string;
 }
 
@@ -24,9 +24,9 @@ const PAYLOAD_BYTES = 1000;
 const HEADER_BYTES = 12;
 
 /**
- * Chooses a process's packet path. The native one allocates memory that is never freed.
- * @param wanted `auto`: the native one where it is to be had and writes the same bytes as Node.js.
- * @throws Error for `native` where it is not to be had.
+ * Chooses the process's packet path. The native path allocates memory that is never freed.
+ * @param wanted `auto` chooses the native path if it is available and writes the same bytes as Node.js.
+ * @throws Error for `native` if it is not available.
  */
 export function choosePacketPath(wanted: 'auto' | PacketPath['kind']): PacketPath {
   if (wanted === 'javascript') return javascriptPath;
@@ -46,7 +46,7 @@ function nativePath(): PacketPath {
   return { kind: 'native', crypto, sockets: new NativeSockets(library, new PacketBatch(library, packets)) };
 }
 
-/** Seals one packet of each profile by both, since `node:ffi` is experimental and OpenSSL may be another. */
+/** Encrypts one packet of each profile by both paths, because `node:ffi` is experimental and OpenSSL versions differ. */
 function assertSame(native: PacketCrypto, memory: Buffer): void {
   const [key, authKey, iv, roc] = [randomBytes(16), randomBytes(20), randomBytes(16), randomBytes(4)];
   const [header, payload] = [randomBytes(HEADER_BYTES), randomBytes(PAYLOAD_BYTES)];
@@ -59,5 +59,5 @@ function assertSame(native: PacketCrypto, memory: Buffer): void {
     return Buffer.concat([gcm, packet.subarray(0, HEADER_BYTES + PAYLOAD_BYTES + CM_TAG_BYTES)]);
   };
   if (!seal(native, memory).equals(seal(nodeCrypto, Buffer.alloc(MAX_PACKET_BYTES))))
-    throw new Error('OpenSSL, called directly, writes other bytes than Node.js');
+    throw new Error('OpenSSL, called directly, writes different bytes from Node.js');
 }

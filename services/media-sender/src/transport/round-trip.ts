@@ -1,14 +1,14 @@
-/** Sender reports whose echo is still expected. */
+/** Maximum number of sender reports that wait for their echo. */
 const REMEMBERED_REPORTS = 8;
 /** Weight of a new measurement. */
 const GAIN = 0.25;
 
-/** Round trip by sender reports and their echo in receiver reports (RFC 3550 §6.4.1, LSR and DLSR). */
+/** Round trip time from sender reports and their echo in receiver reports (RFC 3550 §6.4.1, LSR and DLSR). */
 export class RoundTrip {
   readonly #sent: { readonly report: number; readonly atMs: number }[] = [];
   #ms: number | undefined;
 
-  /** Smoothed. */
+  /** Smoothed round trip time. */
   get ms(): number | undefined {
     return this.#ms;
   }

@@ -5,7 +5,7 @@ import type { Fingerprint } from './dtls.js';
 import type { IceCredentials } from './stun.js';
 import type { MediaKind } from './viewer-transport.js';
 
-/** A session description (RFC 8866), as far as WebRTC's offers and answers (RFC 8829) matter to a sender. */
+/** A session description (RFC 8866), as far as a sender needs WebRTC's offers and answers (RFC 8829). */
 export interface RemoteDescription {
   readonly media: readonly RemoteMedia[];
   /** `mid`s of the BUNDLE group. */
@@ -13,21 +13,21 @@ export interface RemoteDescription {
 }
 
 export interface RemoteMedia {
-  /** `audio`, `video`, or whatever else it asks for. */
+  /** `audio`, `video`, or another kind. */
   readonly kind: string;
-  /** The `m=` line's protocol and first format, for refusing it in its own terms. */
+  /** Protocol and first format of the `m=` line, needed to reject the section. */
   readonly protocol: string;
   readonly firstFormat: string;
   readonly rejected: boolean;
-  /** Empty when the section has none. */
+  /** Empty if the section has none. */
   readonly mid: string;
   readonly setup: string | undefined;
   readonly receives: boolean;
-  /** `a=rtcp-rsize`: reports may come one by one (RFC 5506). */
+  /** `a=rtcp-rsize`: reduced-size RTCP is allowed (RFC 5506). */
   readonly reducedSize: boolean;
   readonly fingerprints: readonly Fingerprint[];
   readonly ice: IceCredentials | undefined;
-  /** Ids of the header extensions that matter to us, by URI (RFC 8285 §5). */
+  /** Ids of the supported header extensions, by URI (RFC 8285 §5). */
   readonly extensions: ReadonlyMap<string, number>;
   /** In the viewer's order of preference. */
   readonly formats: readonly RemoteFormat[];
@@ -43,23 +43,26 @@ interface RemoteFormat {
   readonly feedback: readonly string[];
 }
 
-/** Browsers stay well below: Chromium's offer of everything it has is 7 kB, 300 lines, 3 sections and 45 formats. */
+/**
+ * Limits far above browsers' descriptions: Chromium's offer of everything it supports has 7 kB, 300 lines, 3 sections and 45
+ * formats.
+ */
 const MAX_LINES = 2048;
 const MAX_SECTIONS = 32;
 const MAX_FORMATS = 128;
-/** What ends up in our own description: a token (RFC 8866 §9), or a protocol with slashes in it. */
+/** Matches values that are copied into our own description: a token (RFC 8866 §9), or a protocol with slashes. */
 const ECHOED = /^[\w!#$%&'*+.^`{|}~/-]{1,64}$/;
 /** RFC 8839 §5.4. */
 const ICE_FRAGMENT = /^[A-Za-z0-9+/]{4,256}$/;
 const ICE_PASSWORD = /^[A-Za-z0-9+/]{22,256}$/;
 
 /**
- * Reads a description in time linear in its length; any text is allowed.
+ * Parses a description in time linear in its length; any text is allowed.
  * @throws HumancastError `bad_sdp`.
  */
 export function parseDescription(sdp: string): RemoteDescription {
   if (Buffer.byteLength(sdp) > SDP_LIMIT_BYTES)
-    throw new HumancastError('bad_sdp', `it is longer than ${SDP_LIMIT_BYTES} bytes`);
+    throw new HumancastError('bad_sdp', `the session description is longer than ${SDP_LIMIT_BYTES} bytes`);
   const [session = [], ...sections] = splitSections(sdp);
   if (!session[0]?.startsWith('v=0')) throw new HumancastError('bad_sdp', 'a session description starts with v=0');
   if (sections.length === 0) throw new HumancastError('bad_sdp', 'the session description has no media');
@@ -67,7 +70,7 @@ export function parseDescription(sdp: string): RemoteDescription {
   const group = (shared.get('group') ?? []).find((value) => /^BUNDLE(?= |$)/.test(value));
   const bundle = group?.split(' ').slice(1) ?? [];
   const own = sections.map((lines) => ({ line: lines[0] ?? '', attributes: attributesOf(lines) }));
-  // The transport of a bundle is described where its first mid is (RFC 8843 §7.1.3); other sections may leave it out.
+  // The section with the first mid of a bundle describes the transport (RFC 8843 §7.1.3); other sections may leave it out.
   const tagged = own.find(({ attributes }) => bundle[0] !== undefined && attributes.get('mid')?.[0] === bundle[0]);
   const media = own.map(({ line, attributes }) => {
     const isInBundle = bundle.includes(attributes.get('mid')?.[0] ?? '');
@@ -76,24 +79,25 @@ export function parseDescription(sdp: string): RemoteDescription {
   return { media, bundle };
 }
 
-/** Whether these sections share one transport (RFC 8843). */
+/** @returns whether these sections share one transport (RFC 8843). */
 export function isBundled({ bundle }: RemoteDescription, mids: readonly string[]): boolean {
   return mids.every((mid) => bundle.includes(mid));
 }
 
-/** Values by name, in the order of the lines; an attribute without a value has an empty one. */
+/** Collects attribute values by name, in the order of the lines; an attribute without a value has an empty one. */
 type Attributes = ReadonlyMap<string, readonly string[]>;
 
 function splitSections(sdp: string): string[][] {
   const sections: string[][] = [[]];
   const lines = sdp.split(/\r?\n/, MAX_LINES + 1);
-  if (lines.length > MAX_LINES) throw new HumancastError('bad_sdp', `it has more than ${MAX_LINES} lines`);
+  if (lines.length > MAX_LINES)
+    throw new HumancastError('bad_sdp', `the session description has more than ${MAX_LINES} lines`);
   for (const line of lines) {
     if (line.startsWith('m=')) sections.push([]);
     if (line !== '') sections.at(-1)?.push(line);
   }
   if (sections.length > MAX_SECTIONS + 1) {
-    throw new HumancastError('bad_sdp', `it has more than ${MAX_SECTIONS} media sections`);
+    throw new HumancastError('bad_sdp', `the session description has more than ${MAX_SECTIONS} media sections`);
   }
   return sections;
 }
@@ -112,7 +116,7 @@ function attributesOf(lines: readonly string[]): Attributes {
   return attributes;
 }
 
-/** @param outer where attributes of the transport are looked up that the section itself does not have. */
+/** @param outer attributes of the transport that apply if the section does not have them. */
 function parseMedia(line: string, own: Attributes, outer: readonly Attributes[]): RemoteMedia {
   const [kind = '', port, protocol = '', ...payloadTypes] = line.slice('m='.length).split(/ +/, MAX_FORMATS + 4);
   const mid = own.get('mid')?.[0] ?? '';
@@ -120,7 +124,8 @@ function parseMedia(line: string, own: Attributes, outer: readonly Attributes[])
   if (port === undefined || ![kind, protocol, firstFormat].every((token) => ECHOED.test(token))) {
     throw new HumancastError('bad_sdp', `not a media line: ${line.slice(0, 80)}`);
   }
-  if (payloadTypes.length > MAX_FORMATS) throw new HumancastError('bad_sdp', `it has more than ${MAX_FORMATS} formats`);
+  if (payloadTypes.length > MAX_FORMATS)
+    throw new HumancastError('bad_sdp', `a media section has more than ${MAX_FORMATS} formats`);
   if (mid !== '' && !ECHOED.test(mid)) throw new HumancastError('bad_sdp', 'a=mid is not a token');
   const valuesOf = (name: string) => [own, ...outer].find((attributes) => attributes.has(name))?.get(name) ?? [];
   return {
@@ -139,7 +144,7 @@ function parseMedia(line: string, own: Attributes, outer: readonly Attributes[])
   };
 }
 
-/** `<id>[/<direction>] <URI> …`: those that fit in a one-byte header, each once. */
+/** Parses `<id>[/<direction>] <URI> …`: ids that fit in a one-byte header, each once. */
 function parseExtensions(values: readonly string[] = []): ReadonlyMap<string, number> {
   const extensions = new Map<string, number>();
   for (const value of values) {
@@ -150,13 +155,13 @@ function parseExtensions(values: readonly string[] = []): ReadonlyMap<string, nu
   return extensions;
 }
 
-/** The ids that an offer of ours gives them. */
+/** Header extension ids in our own offers. */
 export const EXTENSION_IDS: ReadonlyMap<string, number> = new Map([
   [ABS_SEND_TIME_URI, 2],
   [TRANSPORT_SEQUENCE_URI, 3],
 ]);
 
-/** @returns `undefined` where nothing is said of a direction. */
+/** @returns `undefined` if there is no direction attribute. */
 function receives(attributes: Attributes | undefined): boolean | undefined {
   if (attributes?.has('recvonly') || attributes?.has('sendrecv')) return true;
   return attributes?.has('sendonly') || attributes?.has('inactive') ? false : undefined;
@@ -192,7 +197,7 @@ function parseFormats(payloadTypes: readonly string[], attributes: Attributes): 
   });
 }
 
-/** Sorts `96 …` values by what they are about. */
+/** Groups `96 …` values by payload type. */
 function byPayloadType(values: readonly string[] = []): ReadonlyMap<string, readonly string[]> {
   const sorted = new Map<string, string[]>();
   for (const value of values) {
@@ -217,23 +222,23 @@ function parseParameters(text: string): ReadonlyMap<string, string> {
   );
 }
 
-/** A video format both sides can use. */
+/** A video format that both sides support. */
 export interface VideoFormat {
   readonly codec: Codec;
   readonly payloadType: number;
-  /** Of retransmissions (RFC 4588), where the viewer takes them. */
+  /** Payload type of retransmissions (RFC 4588), if the viewer supports them. */
   readonly rtxPayloadType: number | undefined;
-  /** The kinds of feedback that both sides know. */
+  /** Feedback types that both sides support. */
   readonly feedback: readonly string[];
-  /** For H.264, `a=fmtp`: in an answer the viewer's own, repeated; in an offer {@link h264Offer}. */
+  /** `a=fmtp` of H.264: in an answer the viewer's own, repeated; in an offer {@link h264Offer}. */
   readonly parameters?: string | undefined;
 }
 
-/** The kinds of feedback that are acted on. */
+/** The feedback types that are handled. */
 export const VIDEO_FEEDBACK: readonly string[] = ['transport-cc', 'goog-remb', 'nack', 'nack pli', 'ccm fir'];
 export const AUDIO_FEEDBACK: readonly string[] = ['transport-cc', 'nack'];
 
-/** The first of our codecs that the viewer takes. */
+/** @returns the first of our codecs that the viewer supports. */
 export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): VideoFormat | undefined {
   for (const codec of codecs) {
     const format = media.formats.find((candidate) => DECODES[codec](candidate));
@@ -250,7 +255,7 @@ export function chooseVideo(media: RemoteMedia, codecs: readonly Codec[]): Video
   return undefined;
 }
 
-/** @returns the payload type of a format's retransmissions (RFC 4588 §8.6); `undefined` where the viewer takes none. */
+/** @returns the payload type of a format's retransmissions (RFC 4588 §8.6); `undefined` if the viewer supports none. */
 function rtxOf({ formats }: RemoteMedia, payloadType: number, encoding: string): number | undefined {
   const isRtx = (format: RemoteFormat) =>
     format.encoding === encoding && Number(format.parameters.get('apt')) === payloadType;
@@ -258,8 +263,8 @@ function rtxOf({ formats }: RemoteMedia, payloadType: number, encoding: string):
 }
 
 /**
- * What an offer of ours says of H.264: constrained baseline, up to the level of what is sent (RFC 6184 §8.2.2). Asymmetry lets
- * a viewer answer with a level of its own.
+ * The H.264 parameters in our offers: constrained baseline, up to the level of what is sent (RFC 6184 §8.2.2). Level
+ * asymmetry lets a viewer answer with another level.
  * @param level `level_idc`: ten times the level.
  */
 export function h264Offer(level: number): string {
@@ -268,8 +273,8 @@ export function h264Offer(level: number): string {
 }
 
 /**
- * The profile and, where the levels are not independent, the level are the same in both directions (RFC 6184 §8.2.2), so the
- * viewer's own are repeated; where it left them out, they are left out.
+ * Repeats the viewer's own parameters or their absence: the profile and, unless the levels are independent, the level are
+ * the same in both directions (RFC 6184 §8.2.2).
  */
 function h264Answer(offered: ReadonlyMap<string, string>): string {
   const profile = offered.get('profile-level-id')?.toLowerCase();
@@ -280,17 +285,17 @@ function h264Answer(offered: ReadonlyMap<string, string>): string {
   ].join(';');
 }
 
-/** Opus as both sides can use it. */
+/** The Opus format that both sides support. */
 export interface AudioFormat {
   readonly payloadType: number;
-  /** The payload type of Opus with earlier packets repeated (RED, RFC 2198), where the viewer takes that. */
+  /** Payload type of Opus with repeated packets (RED, RFC 2198), if the viewer supports it. */
   readonly redPayloadType: number | undefined;
-  /** The payload type of retransmissions of Opus (RFC 4588), where the viewer takes them. */
+  /** Payload type of Opus retransmissions (RFC 4588), if the viewer supports them. */
   readonly rtxPayloadType: number | undefined;
   readonly feedback: readonly string[];
 }
 
-/** Opus has two channels in SDP, whatever is in it (RFC 7587 §7); a viewer that leaves them out means the same. */
+/** Opus always has two channels in SDP (RFC 7587 §7); a viewer that leaves them out means the same. */
 export function chooseOpus(media: RemoteMedia): AudioFormat | undefined {
   const format = media.formats.find(({ encoding }) => encoding === 'opus/48000/2' || encoding === 'opus/48000');
   if (!format) return undefined;
@@ -307,7 +312,7 @@ export function chooseOpus(media: RemoteMedia): AudioFormat | undefined {
   };
 }
 
-/** `a=fmtp:<RED> <payload type>/<payload type>…` (RFC 2198 §5): all blocks must be of our Opus. */
+/** Parses `a=fmtp:<RED> <payload type>/<payload type>…` (RFC 2198 §5): all blocks must be our Opus. */
 function isRedOf(payloadType: number, parameters: ReadonlyMap<string, string>): boolean {
   const [blocks = ''] = parameters.keys();
   return blocks.split('/').every((block) => block === String(payloadType));
@@ -315,14 +320,15 @@ function isRedOf(payloadType: number, parameters: ReadonlyMap<string, string>): 
 
 const DECODES: Readonly<Record<Codec, (format: RemoteFormat) => boolean>> = {
   vp8: ({ encoding }) => encoding === 'vp8/90000',
-  // Our streams are constrained baseline in packetization mode 1 (RFC 6184 §8.1); 42 is the baseline family, and the default.
+  // Our streams are constrained baseline in packetization mode 1 (RFC 6184 §8.1); 42 is the baseline profile, which is the
+  // default.
   h264: ({ encoding, parameters }) =>
     encoding === 'h264/90000' &&
     parameters.get('packetization-mode') === '1' &&
     /^42[0-9a-f]{4}$/i.test(parameters.get('profile-level-id') ?? '420010'),
 };
 
-/** What our side of a description says beside its media. */
+/** Our session-level parameters. */
 export interface LocalParameters {
   readonly usernameFragment: string;
   readonly password: string;
@@ -338,10 +344,10 @@ export interface LocalMedia {
   readonly kind: MediaKind;
   readonly mid: string;
   readonly formats: readonly LocalFormat[];
-  /** First the stream's own; a second one is that of its retransmissions. */
+  /** The stream's SSRC first; a second one is that of its retransmissions. */
   readonly ssrcs: readonly number[];
   readonly cname: string;
-  /** The media stream both tracks belong to: what belongs together is played in sync. */
+  /** The media stream of both tracks: tracks of one stream are played in sync. */
   readonly stream: string;
   readonly reducedSize: boolean;
   readonly extensions: ReadonlyMap<string, number>;
@@ -354,9 +360,9 @@ interface LocalFormat {
   readonly feedback?: readonly string[];
 }
 
-/** Opus, and its redundant form and retransmissions where they have a payload type. */
+/** @returns the formats of Opus, with RED and retransmissions if they have a payload type. */
 export function opusFormats({ payloadType, redPayloadType, rtxPayloadType, feedback }: AudioFormat): LocalFormat[] {
-  // 20 ms, mono, with in-band FEC where the encoder is told to (RFC 7587 §7).
+  // 20 ms, mono, with in-band FEC if the encoder produces it (RFC 7587 §7).
   const parameters = 'minptime=20;sprop-stereo=0;useinbandfec=1';
   const formats: LocalFormat[] = [{ payloadType, feedback, encoding: 'opus/48000/2', parameters }];
   if (redPayloadType !== undefined) {
@@ -369,7 +375,7 @@ export function opusFormats({ payloadType, redPayloadType, rtxPayloadType, feedb
   return formats;
 }
 
-/** A codec, and its retransmissions where they have a payload type. */
+/** @returns the formats of a codec, with retransmissions if they have a payload type. */
 export function videoFormats({ codec, payloadType, rtxPayloadType, feedback, parameters }: VideoFormat): LocalFormat[] {
   const formats: LocalFormat[] = [
     { payloadType, feedback, encoding: ENCODINGS[codec], ...(parameters !== undefined && { parameters }) },
@@ -383,8 +389,8 @@ export function videoFormats({ codec, payloadType, rtxPayloadType, feedback, par
 const ENCODINGS: Readonly<Record<Codec, string>> = { vp8: 'VP8/90000', h264: 'H264/90000' };
 
 /**
- * @param media in the order of the sections; what is not {@link LocalMedia} is refused.
- * @param bundle the mids that may be bundled: in an answer, those that the offer has in its group (RFC 8843 §7.3).
+ * @param media in the order of the sections; sections that are not {@link LocalMedia} are rejected.
+ * @param bundle the mids that may be bundled: in an answer, those of the offer's group (RFC 8843 §7.3).
  */
 export function writeDescription(
   sessionId: number,
@@ -408,7 +414,8 @@ export function writeDescription(
 
 /**
  * Writes the answer to an ICE restart (RFC 9725 §4.3.3).
- * @param tagged the section that describes the transport of the bundle; without a `mid`, the credentials are those of the session.
+ * @param tagged the section that describes the transport of the bundle; without a `mid`, the credentials apply to the
+ * session.
  */
 export function writeIceFragment(
   local: IceCredentials,
@@ -445,8 +452,8 @@ function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
     'a=sendonly',
     'a=rtcp-mux',
     ...(media.reducedSize ? ['a=rtcp-rsize'] : []),
-    // A track id that was there before makes Chromium wait for the old track's frames when a connection is replaced. It is a
-    // token (RFC 8830 §2), which base64 is not.
+    // A reused track id makes Chromium wait for the old track's frames when a connection is replaced. An id is a token (RFC
+    // 8830 §2), which base64 is not.
     `a=msid:${media.stream} ${media.kind}-${Buffer.from(local.usernameFragment, 'base64').toString('hex')}`,
     ...[...media.extensions].map(([uri, id]) => `a=extmap:${id} ${uri}`),
     ...media.formats.flatMap(formatLines),
@@ -464,7 +471,7 @@ function formatLines({ payloadType, encoding, parameters, feedback = [] }: Local
   ];
 }
 
-/** RFC 3264 §6: port 0. */
+/** Rejects a section by port 0 (RFC 3264 §6). */
 function refusalLines({ kind, protocol, mid, firstFormat }: RemoteMedia): string[] {
   return [
     `m=${kind} 0 ${protocol} ${firstFormat}`,

@@ -20,12 +20,15 @@ const FINGERPRINT_XOR = 0x5354_554e;
 
 const INTEGRITY_BYTES = 20;
 const ATTRIBUTE_HEADER_BYTES = 4;
-/** A check fits into one MTU (RFC 8489 §6.1); nothing longer is looked at. */
+/** A check fits into one MTU (RFC 8489 §6.1); longer messages are ignored. */
 const MAX_MESSAGE_BYTES = 1500;
-/** A type preference for peer-reflexive candidates (RFC 8445 §5.1.2.1), the highest local preference, component 1. */
+/**
+ * Priority with the type preference of peer-reflexive candidates (RFC 8445 §5.1.2.1), the highest local preference, and
+ * component 1.
+ */
 const PRFLX_PRIORITY = 110 * 2 ** 24 + 65_535 * 2 ** 8 + 255;
 
-/** What protects the checks of one direction: whoever sends one names the receiver's fragment and uses its password. */
+/** Credentials that protect the checks of one direction: a check names the receiver's fragment and uses its password. */
 export interface IceCredentials {
   readonly usernameFragment: string;
   readonly password: string;
@@ -34,20 +37,20 @@ export interface IceCredentials {
 export interface BindingRequest {
   readonly kind: 'request';
   readonly transactionId: Buffer;
-  /** The controlling agent nominates the pair that this came on (RFC 8445 §8.1.1). */
+  /** Whether the controlling agent nominates the pair on which this came (RFC 8445 §8.1.1). */
   readonly useCandidate: boolean;
 }
 
-/** A STUN message that an agent acts on. Only an indication is not authenticated. */
+/** A STUN message that the agent handles. Only indications are not authenticated. */
 export type StunMessage =
   | BindingRequest
   | { readonly kind: 'indication' }
   | { readonly kind: 'success'; readonly transactionId: Buffer };
 
-/** Why a message is ignored: its form is wrong, it is of another kind, or its sender does not know the password. */
+/** Why a message is ignored: it is malformed, of another kind, or its sender does not know the password. */
 export type StunProblem = 'malformed' | 'unsupported' | 'unauthenticated';
 
-/** Tells STUN from what shares the port (RFC 7983 §7). */
+/** @returns whether a datagram is STUN; other protocols share the port (RFC 7983 §7). */
 export function isStun(datagram: Buffer): boolean {
   return (datagram[0] ?? 255) < 4;
 }
@@ -88,7 +91,7 @@ function readRequest(datagram: Buffer, local: IceCredentials): BindingRequest | 
   const attributes = readAttributes(datagram);
   if (!attributes) return 'malformed';
   const { username, useCandidate } = attributes;
-  // Cheaper than the hash, so it comes first: a stranger does not know the fragment either.
+  // Comparing the fragment is cheaper than the hash, and strangers do not know it either.
   if (!username?.toString('latin1').startsWith(`${local.usernameFragment}:`)) return 'unauthenticated';
   if (!isAuthentic(datagram, attributes, local.password)) return 'unauthenticated';
   return { kind: 'request', transactionId: transactionIdOf(datagram), useCandidate };
@@ -108,8 +111,8 @@ interface Attributes {
 }
 
 /**
- * Reads the attributes up to MESSAGE-INTEGRITY: what comes after it is not covered by it, and means nothing (RFC 8489 §14.5).
- * @returns `undefined` when an attribute does not fit into the message.
+ * Reads the attributes up to MESSAGE-INTEGRITY, which does not cover later ones (RFC 8489 §14.5).
+ * @returns `undefined` if an attribute exceeds the message.
  */
 function readAttributes(datagram: Buffer): Attributes | undefined {
   const found: Attributes = { username: undefined, useCandidate: false, integrity: undefined };
@@ -135,12 +138,12 @@ function isAuthentic(datagram: Buffer, { integrity }: Attributes, password: stri
   return timingSafeEqual(integrity.value, integrityOf(datagram.subarray(0, integrity.at), password));
 }
 
-/** Copies it: the datagram's memory is valid during the call only. */
+/** The id is copied, because the datagram's memory is valid during the call only. */
 function transactionIdOf(datagram: Buffer): Buffer {
   return Buffer.from(datagram.subarray(8, HEADER_BYTES));
 }
 
-/** Makes the answer to a request that came from `address:port`. */
+/** @returns the response to a request that came from `address:port`. */
 export function bindingSuccess(
   { transactionId }: BindingRequest,
   address: string,
@@ -155,8 +158,8 @@ export function bindingSuccess(
 }
 
 /**
- * Makes a check of our own, as the controlled agent (RFC 8445 §7.1), which proves that whoever it is sent to is there.
- * @param transactionId 12 random bytes; the answer has the same.
+ * @returns a check of our own, as the controlled agent (RFC 8445 §7.1); its answer proves that the viewer is at the address.
+ * @param transactionId 12 random bytes, which the answer repeats.
  */
 export function bindingRequest(transactionId: Buffer, local: IceCredentials, remote: IceCredentials): Buffer {
   const priority = Buffer.alloc(4);
@@ -166,7 +169,7 @@ export function bindingRequest(transactionId: Buffer, local: IceCredentials, rem
       headerOf(BINDING_REQUEST, transactionId),
       attribute(USERNAME, Buffer.from(`${remote.usernameFragment}:${local.usernameFragment}`)),
       attribute(PRIORITY, priority),
-      // The tie-breaker is never compared: a lite agent can't be controlling against a full one (RFC 8445 §6.1.1).
+      // The tie-breaker is never compared: a lite agent cannot be controlling against a full one (RFC 8445 §6.1.1).
       attribute(ICE_CONTROLLED, Buffer.alloc(8)),
     ]),
     remote.password,
@@ -190,7 +193,10 @@ function sign(unsigned: Buffer, password: string): Buffer {
   return Buffer.concat([signed, attribute(FINGERPRINT, fingerprint)]);
 }
 
-/** HMAC-SHA1 over the message up to the attribute, its length field counting the attribute as well (RFC 8489 §14.5). */
+/**
+ * Computes the HMAC-SHA1 over the message up to the attribute, with a length field that includes the attribute (RFC 8489
+ * §14.5).
+ */
 function integrityOf(before: Buffer, password: string): Buffer {
   const message = Buffer.from(before);
   setLength(message, message.length + ATTRIBUTE_HEADER_BYTES + INTEGRITY_BYTES);
@@ -221,7 +227,7 @@ function xorAddress(address: string, port: number, mask: Buffer): Buffer {
   return value;
 }
 
-/** A link-local address may come with its zone (RFC 4007 §11), which is of no use to the other side. */
+/** A link-local address may have a zone (RFC 4007 §11), which means nothing to the other side. */
 function ipv6Octets(addressWithZone: string): number[] {
   const [address = ''] = addressWithZone.split('%');
   const [head = '', tail] = address.split('::');

@@ -1,10 +1,10 @@
 export interface Rate {
   readonly perSecond: number;
-  /** How many may come at once, after a pause. */
+  /** Maximum number at once, after a pause. */
   readonly burst: number;
 }
 
-/** Limits how often something happens. */
+/** Limits a rate. */
 export class TokenBucket {
   readonly #rate: Rate;
   readonly #nowMs: () => number;
@@ -19,7 +19,7 @@ export class TokenBucket {
     this.#filledAtMs = nowMs();
   }
 
-  /** @returns whether there was a token left. */
+  /** @returns whether a token was left. */
   take(): boolean {
     const { perSecond, burst } = this.#rate;
     const nowMs = this.#nowMs();

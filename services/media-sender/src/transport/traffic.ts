@@ -1,6 +1,6 @@
 import type { TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
-/** What only ever grows. */
+/** The counters that only grow. */
 export type TrafficTotals = Pick<TransportStats, (typeof COUNTS)[number]>;
 
 const COUNTS = [
@@ -18,17 +18,17 @@ const COUNTS = [
   'audioNacks',
 ] as const;
 
-/** All that a process has sent, over every connection it has and had. */
+/** Totals of all that a process has sent, over open and closed connections. */
 export class Traffic {
   readonly #open = new Set<ViewerTransport>();
   #closed = totalsOf(() => 0);
 
-  /** Counts a transport from its making to its end, of which its events tell. */
+  /** Counts a transport from its creation until its events report that it is closed. */
   watch(events: TransportEvents, make: (watched: TransportEvents) => ViewerTransport): ViewerTransport {
     const transport = make({
       ...events,
       closed: (reason) => {
-        // It sends no more; what it has sent still counts.
+        // A closed transport sends no more, but what it has sent still counts.
         if (this.#open.delete(transport)) this.#closed = sum(this.#closed, transport.stats());
         events.closed(reason);
       },

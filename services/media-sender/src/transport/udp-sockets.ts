@@ -2,12 +2,12 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { MAX_PACKET_BYTES, type PacketWriter } from '../rtp/packet-writer.js';
 
-/** Packets that wait for room in the kernel's send buffer; more would only arrive too late. */
+/** Maximum number of packets that wait for room in the kernel's send buffer; later ones would arrive too late. */
 const MAX_QUEUED_PACKETS = 256;
 
-/** Where a viewer's packets go. */
+/** A viewer's address and the socket that reaches it. */
 export interface Destination {
-  /** Open and bound, as long as it is the destination's. */
+  /** Open and bound. */
   readonly socket: Socket;
   /** A literal IP address of the socket's family. */
   readonly address: string;
@@ -16,33 +16,34 @@ export interface Destination {
 
 /** A {@link PacketWriter} whose destination changes as the viewer's address does. */
 export interface DestinationWriter extends PacketWriter {
-  /** While it is `undefined`, packets are discarded. It must be, before its socket is closed. */
+  /** `undefined` discards packets. To be set to `undefined` before the socket is closed. */
   destination: Destination | undefined;
-  /** Packets given up because the kernel's send buffer and the queue behind it were full. */
+  /** Number of packets dropped because the kernel's send buffer and the queue for it were full. */
   readonly packetsDropped: number;
 }
 
-/** Opens UDP sockets, and makes the writers that send on them. */
+/** Opens UDP sockets and creates the writers that send on them. */
 export interface UdpSockets {
   /**
-   * Binds a socket to a literal IP address. Packets that can't be sent are lost without an event.
-   * @param port 0: any.
-   * @param onSegmentationRefused is called at most once, when the network takes packets only one by one.
-   * @throws NodeJS.ErrnoException, `EADDRINUSE` for one.
+   * Binds a socket to a literal IP address. The socket reports no error for packets that cannot be sent.
+   * @param port 0 chooses any port.
+   * @param onSegmentationRefused is called at most once, when the network accepts packets only one by one.
+   * @throws NodeJS.ErrnoException, for example `EADDRINUSE`.
    */
   open(address: string, port: number, onSegmentationRefused?: (errno: number) => void): Promise<Socket>;
   createWriter(): DestinationWriter;
 }
 
-/** {@link UdpSockets} on `node:dgram`, which run wherever Node.js does. */
+/** {@link UdpSockets} by `node:dgram`, for all platforms. */
 export const dgramSockets: UdpSockets = {
   open: (address, port) => bound(address, { address, port, exclusive: true }),
   createWriter: () => new DgramWriter(),
 };
 
 /**
- * @param address the literal address that the socket is or will be bound to.
- * @param options where to bind it, or the descriptor of a bound one, which the socket closes from then on.
+ * Creates a socket for {@link UdpSockets.open}.
+ * @param address the literal address of the socket.
+ * @param options where to bind it, or the descriptor of a bound socket, which it closes from then on.
  */
 export async function bound(
   address: string,
@@ -51,7 +52,7 @@ export async function bound(
   const family = isIPv6(address) ? 6 : 4;
   const socket = createSocket({
     type: family === 6 ? 'udp6' : 'udp4',
-    // Only literal addresses are ever sent to. Node.js' own look-up would delay every packet until the next tick.
+    // Destinations are always literal addresses. Node.js' own lookup would delay every packet until the next tick.
     lookup: (literal, _options, done) => done(null, literal, family),
   });
   await new Promise<void>((resolve, reject) => {
@@ -62,16 +63,16 @@ export async function bound(
     throw error;
   });
   socket.removeAllListeners('error');
-  // What fails here is one datagram; a path that stays broken is noticed by its silence.
+  // An error concerns one datagram; a broken path is detected by its silence.
   socket.on('error', () => {});
   return socket;
 }
 
-/** Sends each packet at once with `node:dgram`. When the kernel's send buffer is full, packets wait in the socket's queue. */
+/** Sends each packet at once by `node:dgram`. While the kernel's send buffer is full, packets wait in the socket's queue. */
 export class DgramWriter implements DestinationWriter {
   #memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   #destination: Destination | undefined;
-  /** Packets in the socket's queue, as of the last one sent. */
+  /** Packets in the socket's queue after the last one was sent. */
   #queued = 0;
   #packetsDropped = 0;
 
@@ -92,7 +93,7 @@ export class DgramWriter implements DestinationWriter {
     return this.#packetsDropped;
   }
 
-  /** Whether packets wait, behind which later ones must wait too. */
+  /** Whether packets wait in the socket's queue, so that later ones must follow them. */
   get isWaiting(): boolean {
     if (this.#queued > 0) this.#queued = this.#destination?.socket.getSendQueueCount() ?? 0;
     return this.#queued > 0;
@@ -111,7 +112,7 @@ export class DgramWriter implements DestinationWriter {
     }
     socket.send(this.#memory, 0, bytes, port, address);
     this.#queued = socket.getSendQueueCount();
-    // Normally the kernel has copied the packet by now. When its buffer was full, the memory is needed until it has.
+    // The kernel has usually copied the packet by now. If its buffer was full, the memory is needed until it has.
     if (this.#queued > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   }
 

@@ -10,127 +10,128 @@ export type MediaKind = 'audio' | 'video';
 export type CloseReason =
   /** The viewer did not connect within `connectTimeoutMs`. */
   | 'connect-timeout'
-  /** The DTLS handshake failed, or agreed on no SRTP profile. */
+  /** The DTLS handshake failed, or no common SRTP profile was found. */
   | 'dtls-failed'
-  /** Connected, and then nothing heard for `silenceTimeoutMs`. */
+  /** Nothing was received for `silenceTimeoutMs` after the connection was established. */
   | 'silent'
   /** The viewer's RTCP BYE or DTLS close_notify. */
   | 'closed-by-viewer'
-  /** Our own `close()` without a reason. */
+  /** Our own `close()` was called without a reason. */
   | 'closed';
 
-/** What a viewer's receiver report says about one track (RFC 3550 §6.4.1). */
+/** A viewer's receiver report about one track (RFC 3550 §6.4.1). */
 export interface Feedback {
   kind: MediaKind;
-  /** Since the last report, 0 to 1. */
+  /** Fraction lost since the last report, 0 to 1. */
   fractionLost: number;
-  /** Since the start; can shrink when duplicates arrive. */
+  /** Packets lost since the start; may decrease when duplicates arrive. */
   packetsLost: number;
   /** Interarrival jitter in ticks of the track's RTP clock. */
   jitterTicks: number;
-  /** Missing until the viewer has had a sender report. */
+  /** `undefined` until the viewer has received a sender report. */
   roundTripMs: number | undefined;
 }
 
 export interface TransportEvents {
-  /** Media can be sent now; `codec` is what the viewer chose of those that were offered. */
+  /** Media can be sent now; `codec` is the offered codec that the viewer chose. */
   connected(codec: Codec): void;
-  /** Comes exactly once, also after our own `close()`, whose reason it then has. */
+  /** Called exactly once, also after our own `close()`, with its reason. */
   closed(reason: CloseReason | string): void;
-  /** The viewer's decoder is stuck until the next keyframe (PLI, RFC 4585 §6.3.1); at most once in 200 ms. */
+  /** The viewer requests a keyframe (PLI, RFC 4585 §6.3.1). Called at most once in 200 ms. */
   keyframeNeeded(): void;
   feedback(feedback: Feedback): void;
 }
 
 export interface TransportStats {
-  /** RTP packets of both tracks, retransmitted ones included. */
+  /** RTP packets of both tracks, including retransmissions. */
   packetsSent: number;
-  /** Of those packets, headers and payloads before encryption. */
+  /** Headers and payloads of {@link packetsSent} before encryption. */
   bytesSent: number;
-  /** Packets that were not sent: not connected yet, the socket refused, or audio that might not leave any more. */
+  /** Packets that were not sent: not connected yet, send buffer full, or audio without the right to send. */
   packetsDropped: number;
   retransmitted: number;
-  /** Their headers and payloads before encryption. */
+  /** Headers and payloads of {@link retransmitted} before encryption. */
   retransmittedBytes: number;
-  /** Packets the viewer asked for again. */
+  /** Packets that the viewer requested again. */
   nacks: number;
   /** Audio packets sent, without retransmissions. */
   audioPackets: number;
-  /** Earlier packets that these repeated (RED, RFC 2198), and the bytes that this has added. */
+  /** Earlier packets repeated in audio packets (RED, RFC 2198), and the bytes added by them. */
   redundantPackets: number;
   redundancyBytes: number;
-  /** The parts of {@link retransmitted} and {@link nacks} that are audio. */
+  /** The audio part of {@link retransmitted} and {@link nacks}. */
   audioRetransmitted: number;
   audioNacks: number;
   plis: number;
   roundTripMs: number | undefined;
-  /** What the viewer's path carries, bits a second, and what that rests on. */
+  /** Estimated capacity of the viewer's path in bits per second, and the source of the estimate. */
   estimateBps: number;
   estimateSource: EstimateSource;
-  /** `address:port` of the viewer, or of its relay. */
+  /** `address:port` of the viewer or its relay. */
   remoteAddress: string | undefined;
 }
 
 /**
  * One viewer's connection: an RTP sender of one video and one audio track, bundled. Events go to the listener given at
- * construction. Everything that sends is synchronous and never throws; before `connected` and after `closed` it drops.
+ * construction. All sending methods are synchronous and never throw; before `connected` and after `closed` they drop.
  *
- * Candidates need no messages of their own: ours are few, known at once and in the description, and the viewer's are
- * not needed, because an ICE-lite agent (RFC 8445 §2.5) waits for the viewer's checks.
+ * Candidates need no messages of their own: ours are few, known at once and in the description, and the viewer's are not
+ * needed, because an ICE-lite agent (RFC 8445 §2.5) waits for the viewer's checks.
  */
 export interface ViewerTransport {
-  /** Given by the caller; names the connection in messages and logs. */
+  /** Identifies the connection in messages and logs; given by the caller. */
   readonly connection: string;
-  /** Chosen by negotiation; `undefined` until an answer was accepted or made. */
+  /** The negotiated codec; `undefined` until an answer was accepted or created. */
   readonly codec: Codec | undefined;
   readonly state: 'new' | 'connecting' | 'connected' | 'closed';
-  /** What may be sent again because the viewer asks: retransmissions are taken from it as well. */
+  /** Budget for retransmissions that the viewer requests. */
   readonly repairs: RepairBudget;
-  /** Smoothed; `undefined` until the viewer has answered a sender report. */
+  /** Smoothed round trip time; `undefined` until the viewer has answered a sender report. */
   readonly roundTripMs: number | undefined;
-  /** How much the viewer's path carries. */
+  /** Estimates the capacity of the viewer's path. */
   readonly bandwidth: BandwidthEstimator;
 
-  /** Send-only audio and video, with all candidates. */
+  /** Creates an offer with send-only audio and video and all candidates. */
   createOffer(): Promise<string>;
-  /** @throws HumancastError `bad_sdp`, `no_common_codec`. */
+  /** Accepts the viewer's answer. @throws HumancastError `bad_sdp`, `no_common_codec`. */
   acceptAnswer(sdp: string): Promise<void>;
-  /** Answers a viewer's own offer (WHEP); all candidates are in it. @throws HumancastError `bad_sdp`, `no_common_codec`. */
+  /** Answers a viewer's own offer (WHEP), with all candidates. @throws HumancastError `bad_sdp`, `no_common_codec`. */
   answerOffer(sdp: string): Promise<string>;
   /**
-   * Begins a new ICE session of a viewer that has made the offer (RFC 8445 §2.4). Media goes on meanwhile.
+   * Begins a new ICE session with a viewer that made the offer (RFC 8445 §2.4). Media continues meanwhile.
    * @param remote the viewer's new credentials.
-   * @returns our own, and our candidates, as an SDP fragment (RFC 8840 §9).
+   * @returns our new credentials and candidates as an SDP fragment (RFC 8840 §9).
    * @throws HumancastError `unavailable` without an ICE session.
    */
   restartIce(remote: IceCredentials): string;
 
   /**
-   * @param rtpTicks the frame's time on the timeline, 90 kHz; may grow beyond 32 bits.
-   * @param fromPacket,toPacket part of the frame's packets, to spread a large one over time: in order, `toPacket` not
-   * included. The frame's last packet carries the marker.
-   * @returns how many of them it took; fewer than it was given when media may not leave at this instant.
+   * Sends a frame, or part of a large frame to spread it over time.
+   * @param rtpTicks the frame's time on the timeline, 90 kHz; may exceed 32 bits.
+   * @param fromPacket,toPacket the part of the frame's packets, in order, `toPacket` excluded. The frame's last packet
+   * carries the marker.
+   * @returns the number of packets taken; fewer than given if media may not be sent at this instant.
    */
   sendVideo(frame: PacketizedFrame, rtpTicks: number, fromPacket?: number, toPacket?: number): number;
-  /** Video that was sent so far is not repeated on request any more: something else takes its place. */
+  /** Stops retransmitting the video sent so far, because other video replaces it. */
   forgetVideo(): void;
-  /** Repeats a packet of video only to probe the path. @returns its bytes; 0: there is none. */
+  /** Repeats a video packet only to probe the path. @returns its bytes; 0 if there is none. */
   sendPadding(): number;
   /**
-   * Sends an audio packet, with earlier ones repeated in it as far as losses call for it and the viewer takes that.
-   * @returns `false` if media may not leave at this instant.
+   * Sends an audio packet and repeats earlier ones in it, as losses require and the viewer supports.
+   * @returns `false` if media may not be sent at this instant.
    */
   sendAudio(packet: AudioPacket): boolean;
-  /** What audio takes of the path, bits a second, with what it repeats. */
+  /** Bitrate of audio including redundancy, bits per second. */
   readonly audioBps: number;
   /**
-   * Sender reports of both tracks: at the instant `ntp` (64-bit NTP timestamp, 32.32), the tracks stood at these ticks.
-   * Belongs within 100 ms of the first packets, and then once a second.
+   * Sends sender reports of both tracks: their positions in ticks at the instant `ntp` (64-bit NTP timestamp, 32.32). To be
+   * called within 100 ms of the first packets, and then once a second.
    */
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 
-  /** Once closed: as they were at the end; only what is dropped still counts. */
+  /** @returns the current statistics; once closed, the final ones, in which only dropped packets still count. */
   stats(): TransportStats;
-  /** Tells the viewer (RTCP BYE, DTLS close_notify) and frees everything. May be called twice. */
+  /** Tells the viewer (RTCP BYE, DTLS close_notify) and releases everything. May be called twice. */
   close(reason?: string): void;
 }

@@ -50,57 +50,60 @@ import { TokenBucket } from './token-bucket.js';
 import type { CloseReason, MediaKind, TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
 const OPUS_PAYLOAD_TYPE = 111;
-/** The one that Chromium gives it, which offers of others do not use for video. */
+/** The payload type that Chromium uses for RED; other browsers' offers do not use it for video. */
 const RED_PAYLOAD_TYPE = 63;
-/** Audio packets that may be sent again: 1280 ms. */
+/** Audio packets that can be retransmitted: 1280 ms. */
 const AUDIO_HISTORY_PACKETS = 64;
-/** An audio packet that is this old comes too late to be heard: 800 ms, as for video. */
+/** Older audio packets arrive too late to be played: 800 ms, as for video. */
 const AUDIO_MAX_AGE_TICKS = 38_400;
-/** Of the first video codec offered; its retransmissions have the next, then comes the second codec. */
+/** Payload type of the first offered video codec; its retransmissions have the next one, then follows the second codec. */
 const FIRST_VIDEO_PAYLOAD_TYPE = 96;
 const KEYFRAME_REQUEST_INTERVAL_MS = 200;
 const WATCH_INTERVAL_MS = 250;
-/** RTCP packets that are read, a second and at once. A browser sends a few a second, and some tens while packets are lost. */
+/** Rate of RTCP packets read. A browser sends a few a second, and some tens while packets are lost. */
 const RTCP_RATE = { perSecond: 50, burst: 100 };
-/** DTLS datagrams that are read, a second and at once. A handshake in small pieces that are repeated takes some tens. */
+/** Rate of DTLS datagrams read. A handshake in small fragments that are retransmitted takes some tens. */
 const DTLS_RATE = { perSecond: 100, burst: 200 };
-/** Senders of RTCP whose BYE counts. A viewer has one for each track, and another after a collision (RFC 3550 §8.2). */
+/**
+ * Maximum number of RTCP senders whose BYE counts. A viewer has one per track, and another after a collision (RFC 3550
+ * §8.2).
+ */
 const MAX_REPORTERS = 8;
-/** A viewer that says BYE and then nothing more has gone; one that goes on has only changed its SSRC. */
+/** A viewer that sends nothing for this long after BYE has left; one that continues has only changed its SSRC. */
 const BYE_MS = 1000;
-/** How long consent lasts (RFC 7675 §5.1). */
+/** Lifetime of consent (RFC 7675 §5.1). */
 const SILENCE_TIMEOUT_MS = 30_000;
-/** Without anything authentic for this long, a check of our own asks whether the viewer is there. */
+/** Without anything authentic for this long, our own check asks whether the viewer is there. */
 const ASK_AFTER_MS = 4000;
 /**
- * STUN checks and indications keep a connection for so many silence time-outs, because copies of them can be sent by
- * others; after that, something authentic must come.
+ * Number of silence time-outs for which STUN checks and indications alone keep a connection, because others can replay them;
+ * after that, something authentic must come.
  */
 const UNPROVEN_TIMEOUTS = 3;
-/** The stream and its name in RTCP: one for both tracks of a viewer, so that the browser plays them in sync. */
+/** Name of the stream and the RTCP CNAME: the same for both tracks of a viewer, so that the browser plays them in sync. */
 const STREAM = 'humancast';
 
 export interface WebRtcTransportOptions {
   readonly connection: string;
   /** In order of preference. */
   readonly codecs: readonly Codec[];
-  /** The level that an offer of H.264 names, `level_idc`. Default: 31. */
+  /** The level named in an H.264 offer, `level_idc`. Default: 31. */
   readonly h264Level?: number;
-  /** Offered as candidates; empty: all of the machine's but loopback. */
+  /** Addresses offered as candidates. Empty: all of the machine's except loopback. */
   readonly hostAddresses: readonly string[];
-  /** UDP ports to use, both included; default: any. */
+  /** UDP ports to use, both included. Default: any. */
   readonly portRange?: readonly [number, number] | undefined;
   readonly connectTimeoutMs: number;
-  /** Without a check or a report from the viewer for this long, it is gone. Default 30000 (RFC 7675 §5.1). */
+  /** A viewer without checks and reports for this long has gone. Default: 30000 (RFC 7675 §5.1). */
   readonly silenceTimeoutMs?: number;
-  /** A datagram was not acted on. */
+  /** Called for each datagram that was ignored. */
   readonly onProblem?: (problem: DatagramProblem) => void;
   /**
-   * Whether media may leave at this very instant; asked for each packet. Default: always. Once another process has the right
-   * to be heard, nothing may: no packet that waited, no answer to a NACK, no report.
+   * Whether media may be sent at this instant; asked for each packet. Default: always. Once another process has the right to
+   * send, nothing may be sent: no queued packet, no answer to a NACK, no report.
    */
   readonly maySend?: () => boolean;
-  /** Default: Node.js' own encryption and sockets. */
+  /** How packets are encrypted and sent. Default: by `node:crypto` and `node:dgram`. */
   readonly packetPath?: PacketPath;
   readonly logger: Logger;
   readonly clock?: Clock;
@@ -110,25 +113,25 @@ interface Negotiated {
   readonly fingerprints: readonly Fingerprint[];
   readonly ice: IceCredentials | undefined;
   readonly video: VideoFormat;
-  /** `undefined` when the viewer wants no audio. */
+  /** `undefined` if the viewer wants no audio. */
   readonly opus: AudioFormat | undefined;
-  /** Of the header extensions in each section, by URI. */
+  /** Header extension ids in each section, by URI. */
   readonly extensions: Readonly<Record<MediaKind, ReadonlyMap<string, number>>>;
 }
 
-/** What there is to send with, once connected. */
+/** The state needed for sending, once connected. */
 interface Senders {
   readonly srtp: SrtpSender;
   readonly srtcp: SrtcpReceiver;
   readonly video: RtpStream;
   readonly audio: RtpStream | undefined;
-  /** All of the connection, those of retransmissions too. */
+  /** All streams of the connection, including those of retransmissions. */
   readonly streams: readonly RtpStream[];
   readonly videoRetransmitter: Retransmitter;
   readonly audioRetransmitter: Retransmitter | undefined;
 }
 
-/** ICE-lite, DTLS (werift's) and our own packet path, over UDP sockets of its own. */
+/** A viewer's connection over UDP sockets of its own: ICE-lite, werift's DTLS and our own packet path. */
 export class WebRtcTransport implements ViewerTransport {
   readonly connection: string;
   readonly repairs = new RepairBudget();
@@ -152,10 +155,10 @@ export class WebRtcTransport implements ViewerTransport {
   #negotiated: Negotiated | undefined;
   /** Our `candidate:` lines. */
   #candidates: readonly string[] = [];
-  /** The section that describes the transport, in an ICE restart. */
+  /** The section that describes the transport in an ICE restart. */
   #tagged: Pick<RemoteMedia, 'kind' | 'protocol' | 'firstFormat' | 'mid'> | undefined;
   #senders: Senders | undefined;
-  /** Once closed. */
+  /** Set once closed. */
   #lastStats: TransportStats | undefined;
   #receivedAtMs = 0;
   /** Time of the last authenticated packet. */
@@ -167,7 +170,7 @@ export class WebRtcTransport implements ViewerTransport {
   #byeAtMs: number | undefined;
   #failures = 0;
   #keyframeRequestedAtMs = Number.NEGATIVE_INFINITY;
-  /** Of the newest video frame: counted per viewer, because frames may be left out. */
+  /** Picture id of the newest video frame: counted per viewer, because frames may be left out. */
   #pictureId = 0;
   #packetsDropped = 0;
   #audioPackets = 0;
@@ -319,7 +322,7 @@ export class WebRtcTransport implements ViewerTransport {
       this.#packetsDropped++;
       return true;
     }
-    // A viewer that wants no audio lacks none.
+    // A viewer that wants no audio misses none.
     const { audio, audioRetransmitter } = senders;
     const { payloadType, redPayloadType } = this.#negotiated?.opus ?? AUDIO_OFFER;
     if (!audio || !audioRetransmitter) return true;
@@ -427,7 +430,7 @@ export class WebRtcTransport implements ViewerTransport {
     return { setup, candidates, usernameFragment, password, fingerprint: fingerprintOf(certificate) };
   }
 
-  /** Not the field: the compiler would not believe that it changes during an await. */
+  /** A method, because the compiler would assume that the field does not change during an await. */
   #isClosed(): boolean {
     return this.#state === 'closed';
   }
@@ -435,17 +438,21 @@ export class WebRtcTransport implements ViewerTransport {
   #negotiate(description: RemoteDescription, { audio, video }: Sections): Negotiated {
     const format = video && chooseVideo(video, this.#options.codecs);
     if (!video || !format) {
-      throw new HumancastError('no_common_codec', `the viewer takes no video in ${this.#options.codecs.join(' or ')}`);
+      throw new HumancastError(
+        'no_common_codec',
+        `the viewer supports none of these video codecs: ${this.#options.codecs.join(', ')}`,
+      );
     }
     if (video.fingerprints.length === 0) throw new HumancastError('bad_sdp', 'the description has no fingerprint');
-    if (video.setup === 'passive') throw new HumancastError('bad_sdp', 'it is the viewer who starts DTLS (a=setup)');
+    if (video.setup === 'passive')
+      throw new HumancastError('bad_sdp', 'the viewer must start DTLS (a=setup:active or actpass)');
     if (audio && !isBundled(description, [audio.mid, video.mid])) {
       throw new HumancastError('bad_sdp', 'audio and video must share one transport (a=group:BUNDLE)');
     }
     const opus = audio && chooseOpus(audio);
-    // A player that shows video without audio could not say why.
+    // A player that shows video without audio could not tell why.
     if (audio && !opus) {
-      throw new HumancastError('no_common_codec', 'the viewer takes audio, but not as Opus (opus/48000/2)');
+      throw new HumancastError('no_common_codec', 'the audio section has no Opus (opus/48000/2)');
     }
     const extensions = { audio: audio?.extensions ?? NO_EXTENSIONS, video: video.extensions };
     return { fingerprints: video.fingerprints, ice: video.ice, video: format, opus, extensions };
@@ -470,7 +477,7 @@ export class WebRtcTransport implements ViewerTransport {
     return this.#ssrc.video;
   }
 
-  /** Keys may be agreed on before the answer has come through signaling, or after. */
+  /** The handshake may complete before or after the answer arrives through signaling. */
   #connectWhenReady(): void {
     if (!this.#dtlsEstablished || !this.#dtls || !this.#negotiated || this.#state !== 'connecting') return;
     const keys = this.#dtls.srtpKeys();
@@ -534,7 +541,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#ice.sendBuffer(srtp.protectRtcp(report));
   }
 
-  /** @returns whether it is certain that the viewer has sent it. */
+  /** @returns whether the viewer has certainly sent it. */
   #receive(data: Buffer): boolean {
     if (!isDtls(data)) return this.#receiveRtcp(data);
     if (!this.#dtlsRate.take()) return this.#ignored({ reason: 'rate-limited' });
@@ -544,14 +551,14 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   #receiveRtcp(data: Buffer): boolean {
-    // Before there are keys, it is early; that is nobody's fault.
+    // RTCP before there are keys is early, which is not a fault.
     const srtcp = this.#senders?.srtcp;
     if (!srtcp) return false;
     if (!this.#rtcpRate.take()) return this.#ignored({ reason: 'rate-limited' });
     const clear = srtcp.unprotect(data);
     if (!clear) return this.#ignored({ reason: 'unauthenticated' });
     this.#noteReceived(true);
-    // Whoever goes on has not gone.
+    // A viewer that continues has not left.
     this.#byeAtMs = undefined;
     readRtcp(clear, {
       report: (block, reporter) => this.#reported(block, reporter),
@@ -566,7 +573,7 @@ export class WebRtcTransport implements ViewerTransport {
     return true;
   }
 
-  /** A fault of ours is said once a connection; all else is only counted. */
+  /** Reports a datagram that was ignored. A fault of ours is logged once per connection. */
   #ignored(problem: DatagramProblem): false {
     this.#options.onProblem?.(problem);
     if (problem.reason !== 'failed' || this.#failures++ > 0) return false;
@@ -637,19 +644,19 @@ export class WebRtcTransport implements ViewerTransport {
     else this.#ice.probe(unprovenMs > ASK_AFTER_MS);
   }
 
-  /** A listener, or an end of ours, that throws takes nothing else down. */
+  /** Runs a step or a listener; logs what it throws, so that nothing else fails. */
   #attempt(action: () => void): void {
     try {
       action();
     } catch (error) {
-      this.#options.logger.error({ connection: this.connection, err: error }, 'viewer transport: a step failed');
+      this.#options.logger.error({ connection: this.connection, err: error }, 'viewer transport step failed');
     }
   }
 }
 
 const NO_EXTENSIONS: ReadonlyMap<string, number> = new Map();
 
-/** Retransmissions of audio are not offered: Chromium refuses the whole offer. */
+/** Audio retransmissions are not offered, because Chromium would refuse the whole offer. */
 const AUDIO_OFFER: AudioFormat = {
   payloadType: OPUS_PAYLOAD_TYPE,
   redPayloadType: RED_PAYLOAD_TYPE,
@@ -664,7 +671,7 @@ function extensionIds({ extensions }: Negotiated, kind: MediaKind): CongestionEx
 
 type Sections = Record<MediaKind, RemoteMedia | undefined>;
 
-/** The sections that want our tracks; any more of a kind are refused. */
+/** Finds the sections that want our tracks; additional ones of a kind are refused. */
 function sections({ media }: RemoteDescription): Sections {
   const wants = (kind: MediaKind) => media.find((m) => m.kind === kind && !m.rejected && m.receives);
   return { audio: wants('audio'), video: wants('video') };

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 
-/** Everything that is passed is as wide as a pointer: only such signatures are called without going through libffi. */
+/** All arguments are as wide as a pointer: only such functions are called without going through libffi. */
 const P = 'pointer';
 const INT = 'int32';
 const SIGNATURES = {
@@ -12,7 +12,7 @@ const SIGNATURES = {
   inet_pton: { arguments: [P, P, P], return: INT },
   sendmmsg: { arguments: [P, P, P, P], return: INT },
   __errno_location: { arguments: [], return: P },
-  // OpenSSL, which is part of Node.
+  // OpenSSL, which is part of Node.js.
   EVP_aes_128_gcm: { arguments: [], return: P },
   EVP_aes_128_ctr: { arguments: [], return: P },
   EVP_CIPHER_CTX_new: { arguments: [], return: P },
@@ -26,7 +26,7 @@ const SIGNATURES = {
   EVP_MAC_final: { arguments: [P, P, P, P], return: INT },
 } as const;
 
-/** Pointers, numbers, descriptors: all go in as integers of 64 bits. */
+/** Pointers, numbers and descriptors are all passed as 64-bit integers. */
 type Values<T extends readonly unknown[]> = { [I in keyof T]: bigint };
 interface Returned {
   readonly int32: number;
@@ -43,25 +43,25 @@ export const NULL = 0n;
 const MAX_INTEGER = 4096;
 const INTEGERS = Array.from({ length: MAX_INTEGER + 1 }, (_, i) => BigInt(i));
 
-/** @returns a length or a count as native code takes it, without making a new object. @throws RangeError beyond 0 to 4096. */
+/** @returns a length or a count as native functions take it, without allocating. @throws RangeError outside 0 to 4096. */
 export function integer(value: number): bigint {
   const found = INTEGERS[value];
   if (found === undefined) throw new RangeError(`not an integer from 0 to ${MAX_INTEGER}: ${value}`);
   return found;
 }
 
-/** Memory that native code may be pointed at: it has one size, and lives as long as the process. */
+/** Memory that native code may access. Its size is fixed, and it lives as long as the process. */
 export interface NativeMemory {
   readonly bytes: Buffer;
   /** The address of its first byte. */
   readonly address: bigint;
 }
 
-/** Functions of the C library and of OpenSSL, called from JavaScript through `node:ffi`. The only module that knows that. */
+/** Functions of the C library and OpenSSL, called through `node:ffi`. No other module uses `node:ffi`. */
 export class NativeLibrary {
   readonly call: Functions;
   readonly #ffi: typeof import('node:ffi');
-  /** Keeps what native code points at from the garbage collector. */
+  /** Keeps the memory that native code points to from the garbage collector. */
   readonly #memories: NativeMemory[] = [];
   readonly #errnoAddress: bigint;
 
@@ -71,11 +71,11 @@ export class NativeLibrary {
     this.#errnoAddress = this.call.__errno_location();
   }
 
-  /** @throws Error that says why this Node.js, or this platform, can't. */
+  /** @throws Error with the reason if this platform or Node.js does not support it. */
   static load(): NativeLibrary {
     const { platform, arch, permission } = process;
     if (platform !== 'linux' || !['x64', 'arm64'].includes(arch) || endianness() !== 'LE') {
-      throw new Error(`structures are laid out for Linux on x64 and arm64, not for ${platform} on ${arch}`);
+      throw new Error(`the native packet path supports Linux on x64 and arm64, not ${platform} on ${arch}`);
     }
     if (permission && !permission.has('ffi')) throw new Error('the permission model does not allow node:ffi');
     const ffi = withoutWarning(() => process.getBuiltinModule('node:ffi'));
@@ -83,7 +83,7 @@ export class NativeLibrary {
     return new NativeLibrary(ffi);
   }
 
-  /** @returns zeroed memory. It is never freed: allocate once a process, not once a viewer. */
+  /** @returns zeroed memory, which is never freed: to be allocated once per process, not once per viewer. */
   allocate(bytes: number): NativeMemory {
     const buffer = Buffer.from(new ArrayBuffer(bytes));
     const memory = { bytes: buffer, address: this.#ffi.getRawPointer(buffer.buffer) };
@@ -91,13 +91,16 @@ export class NativeLibrary {
     return memory;
   }
 
-  /** @returns the error of the call that has just failed. */
+  /** @returns the error number of the call that has just failed. */
   errno(): number {
     return this.#ffi.getInt32(this.#errnoAddress, 0);
   }
 }
 
-/** `node:ffi` is experimental, which docs/decisions says; a line on stderr of each process would say it to the wrong people. */
+/**
+ * Loads a module without the warning that `node:ffi` is experimental (docs/decisions), which is not for the users of each
+ * process.
+ */
 function withoutWarning<T>(load: () => T): T {
   const { emitWarning } = process;
   process.emitWarning = () => {};

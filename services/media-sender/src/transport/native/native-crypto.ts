@@ -6,23 +6,23 @@ import type { PacketMemory } from './packet-memory.js';
 const KEY_BYTES = 16;
 const AUTH_KEY_BYTES = 20;
 const SHA1_BYTES = 20;
-/** The authenticated text of AES-CM ends with the rollover counter. */
+/** The authenticated part of AES-CM ends with the rollover counter. */
 const ROC_BYTES = 4;
 
-/** Where things are in the memory that OpenSSL reads and writes besides the packets. */
+/** Offsets in the memory that OpenSSL reads and writes in addition to the packets. */
 const AT = { key: 0, iv: 16, authKey: 32, tag: 64, tagBytes: 96, params: 112, names: 192 };
 const MEMORY_BYTES = 256;
-/** A guard behind that memory, which {@link NativeCrypto.guardIntact} looks at. */
+/** Size of the guard after that memory, checked by {@link NativeCrypto.guardIntact}. */
 const GUARD_BYTES = 64;
 const GUARD = 0xa5;
 
 const EVP_CTRL_AEAD_GET_TAG = 0x10n;
-/** `OSSL_PARAM`: name, type, data, its size, and what came back; 40 bytes on 64-bit platforms. */
+/** `OSSL_PARAM`: name, type, data, its size, and the returned size; 40 bytes on 64-bit platforms. */
 const OSSL_PARAM_UTF8_STRING = 4;
 
 /**
- * {@link PacketCrypto} by OpenSSL's own functions, in a {@link PacketMemory}: packets are encrypted in place, and native code is
- * never pointed at other memory. There is one context an algorithm, kept for good, so nothing has to be freed.
+ * {@link PacketCrypto} by OpenSSL's own functions. Packets are encrypted in place in a {@link PacketMemory}, and native code
+ * never accesses other memory. There is one permanent context per algorithm, so nothing has to be freed.
  */
 export class NativeCrypto implements PacketCrypto {
   readonly #library: NativeLibrary;
@@ -31,12 +31,12 @@ export class NativeCrypto implements PacketCrypto {
   readonly #gcm: bigint;
   readonly #ctr: bigint;
   readonly #mac: bigint;
-  /** The keys that the contexts hold. */
+  /** The keys set in the contexts. */
   #gcmKey: Buffer | undefined;
   #ctrKey: Buffer | undefined;
   readonly #address: Readonly<Record<keyof typeof AT, bigint>>;
 
-  /** @throws Error when OpenSSL refuses an algorithm. */
+  /** @throws Error if OpenSSL does not support an algorithm. */
   constructor(library: NativeLibrary, packets: PacketMemory) {
     this.#library = library;
     this.#packets = packets;
@@ -92,7 +92,8 @@ export class NativeCrypto implements PacketCrypto {
     const { call } = this.#library;
     const address = this.#address;
     const packet = this.#load(iv, 16, memory, at, headerBytes, payload);
-    if (authKey.length !== AUTH_KEY_BYTES || roc.length !== ROC_BYTES) throw new RangeError('a key of the wrong size');
+    if (authKey.length !== AUTH_KEY_BYTES || roc.length !== ROC_BYTES)
+      throw new RangeError('a key has the wrong length');
     const isKeyed = this.#ctrKey === key;
     if (!isKeyed) {
       this.#setKey(key);
@@ -114,22 +115,22 @@ export class NativeCrypto implements PacketCrypto {
     this.#appendTag(memory, at + bytes, CM_TAG_BYTES);
   }
 
-  /** @returns whether nothing was written behind the memory for keys and tags. */
+  /** @returns whether nothing was written beyond the memory for keys and tags. */
   guardIntact(): boolean {
     return this.#memory.bytes.subarray(MEMORY_BYTES).every((byte) => byte === GUARD);
   }
 
   /**
-   * Copies the payload to behind the header, where it is encrypted.
+   * Copies the payload behind the header, where it is encrypted.
    * @returns the packet's address.
    * @throws RangeError if the packet is not in the packet memory, has no room for its tag, or a length is wrong.
    */
   #load(iv: Buffer, ivBytes: number, memory: Buffer, at: number, headerBytes: number, payload: Buffer): bigint {
     const address = this.#packets.addressAt(memory, at);
-    // As much room as the longer of both tags, or the rollover counter, takes.
+    // Room for the longest of both tags and the rollover counter.
     const isInside = headerBytes >= 0 && headerBytes + payload.length + GCM_TAG_BYTES <= MAX_PACKET_BYTES;
     if (!isInside || iv.length !== ivBytes) {
-      throw new RangeError(`no packet: ${headerBytes} + ${payload.length} bytes, nonce of ${iv.length}`);
+      throw new RangeError(`packet or nonce length out of range: ${headerBytes} + ${payload.length}, ${iv.length}`);
     }
     this.#memory.bytes.set(iv, AT.iv);
     memory.set(payload, at + headerBytes);
@@ -138,16 +139,16 @@ export class NativeCrypto implements PacketCrypto {
 
   #appendTag(memory: Buffer, end: number, tagBytes: number): void {
     const { bytes } = this.#memory;
-    // Faster than a copy by the runtime at this length.
+    // A loop is faster than a native copy of this length.
     for (let i = 0; i < tagBytes; i++) memory[end + i] = bytes[AT.tag + i] as number;
   }
 
   #setKey(key: Buffer): void {
-    if (key.length !== KEY_BYTES) throw new RangeError('a key of the wrong size');
+    if (key.length !== KEY_BYTES) throw new RangeError('a key has the wrong length');
     this.#memory.bytes.set(key, AT.key);
   }
 
-  /** Forgets what the contexts hold: after a failure nobody knows it. */
+  /** Forgets the keys of the contexts, whose state is unknown after a failure. */
   #failed(what: string): Error {
     this.#gcmKey = undefined;
     this.#ctrKey = undefined;

@@ -18,12 +18,13 @@ const SOL_SOCKET = 1n;
 const SO_REUSEADDR = 2n;
 const SOL_UDP = 17n;
 const INT_BYTES = 4n;
-/** Where the value of a socket option is, behind the address. */
+/** Offset of a socket option's value, after the address. */
 const OPTION_AT = SOCKET_ADDRESS_BYTES;
 
 /**
- * {@link UdpSockets} that send through `sendmmsg`. A socket is made by the C library, so that its descriptor is known, and then
- * given to `node:dgram`, which receives on it, sends what is not media, queues packets while the kernel takes none, and closes it.
+ * {@link UdpSockets} that send by `sendmmsg`. The C library creates each socket, so that its descriptor is known;
+ * `node:dgram` then adopts it to receive, to send what is not media, to queue packets while the send buffer is full, and to
+ * close it.
  */
 export class NativeSockets implements UdpSockets {
   readonly #library: NativeLibrary;
@@ -31,10 +32,10 @@ export class NativeSockets implements UdpSockets {
   readonly #addresses: SocketAddresses;
   readonly #memory: NativeMemory;
   readonly #sockets = new WeakMap<Socket, NativeSocket>();
-  /** Whether the kernel knows `UDP_SEGMENT`. An older one would send all segments as one packet. */
+  /** Whether the kernel supports `UDP_SEGMENT`. Older ones would send all segments as one packet. */
   readonly #segments: boolean;
 
-  /** @throws Error if the kernel has no `sendmmsg`, or sockets can't be made. */
+  /** @throws Error if the kernel has no `sendmmsg` or creates no socket. */
   constructor(library: NativeLibrary, batch: PacketBatch) {
     this.#library = library;
     this.#batch = batch;
@@ -61,12 +62,12 @@ export class NativeSockets implements UdpSockets {
         throw this.#error(`bind ${address}:${port}`);
       }
       const socket = await bound(address, { fd: Number(descriptor), exclusive: true });
-      // libuv sets it on every descriptor that it is given; then another process might bind the same port.
+      // libuv sets it on adopted descriptors; another process could then bind the same port.
       this.#setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 0);
       this.#sockets.set(socket, { descriptor, segments: this.#segments, onSegmentationRefused });
       return socket;
     } catch (error) {
-      // Only once `node:dgram` has taken it does nothing fail any more.
+      // Nothing fails after `node:dgram` has adopted the descriptor.
       this.#library.call.close(descriptor);
       throw error;
     }
@@ -100,15 +101,15 @@ export class NativeSockets implements UdpSockets {
   }
 }
 
-/** Where packets go, as native code needs it. */
+/** A destination in the form that native functions take. */
 interface Route {
   readonly native: NativeSocket;
   readonly name: SocketAddress;
 }
 
 /**
- * Collects packets in the shared batch, and sends them together. What the kernel has no room for waits in the socket's own
- * queue, and so does what follows until that is empty, so that packets keep their order.
+ * Collects packets in the shared batch and sends them together. Packets that exceed the send buffer wait in the socket's own
+ * queue; later packets follow them there until it is empty, which keeps their order.
  */
 class NativeWriter implements DestinationWriter, BatchOwner {
   readonly #batch: PacketBatch;
@@ -155,7 +156,7 @@ class NativeWriter implements DestinationWriter, BatchOwner {
     this.#batch.clear(this);
   }
 
-  /** Sends a packet through `node:dgram`. */
+  /** Sends a packet by `node:dgram`. */
   #enqueue(slot: number): void {
     const from = this.#batch.packets.offsetOf(slot);
     const bytes = this.#batch.bytesOf(slot);

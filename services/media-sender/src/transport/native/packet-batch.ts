@@ -11,15 +11,15 @@ const EMSGSIZE = 90;
 const ENOBUFS = 105;
 /** The kernel's send buffer is full; libuv waits after the same errors. */
 const FULL: readonly number[] = [EAGAIN, ENOBUFS, EINTR];
-/** What the kernel says of segments that the network interface or the path does not take. */
+/** Errors if the network interface or the path does not support segmentation. */
 const SEGMENTATION_REFUSED: readonly number[] = [EIO, EINVAL, EMSGSIZE];
 const MSG_DONTWAIT = 0x40n;
 
-/** One message is one IP packet until it is segmented, so its length has 16 bits, headers included. */
+/** A message is one IP packet until it is segmented, with a 16-bit length that includes the headers. */
 const MAX_MESSAGE_BYTES = 65_000;
-/** `struct mmsghdr`: a `msghdr` of 56 bytes, and the length that was sent. */
+/** `struct mmsghdr`: a `msghdr` of 56 bytes, and the number of bytes sent. */
 const MESSAGE_BYTES = 64;
-/** Where the fields of a `msghdr` are, in words of 8 bytes. */
+/** Offsets of the fields of a `msghdr`, in words of 8 bytes. */
 const NAME = 0;
 const NAME_LENGTH = 1;
 const VECTOR = 2;
@@ -28,7 +28,7 @@ const CONTROL = 4;
 const CONTROL_LENGTH = 5;
 /** `struct iovec`: address and length of one packet. */
 const VECTOR_BYTES = 16;
-/** `struct cmsghdr` (length, level, type) and the segment's size in 16 bits, padded to 8. */
+/** `struct cmsghdr` (length, level, type) and the segment size in 16 bits, padded to 8. */
 const CONTROL_BYTES = 24;
 const CONTROL_USED_BYTES = 18n;
 const SOL_UDP = 17;
@@ -41,39 +41,40 @@ const AT = {
   messages: SOCKET_ADDRESS_BYTES + SLOTS * (VECTOR_BYTES + CONTROL_BYTES),
   end: SOCKET_ADDRESS_BYTES + SLOTS * (VECTOR_BYTES + CONTROL_BYTES + MESSAGE_BYTES),
 };
-/** A guard behind that memory, which {@link PacketBatch.guardIntact} looks at. */
+/** Size of the guard after that memory, checked by {@link PacketBatch.guardIntact}. */
 const GUARD_BYTES = 64;
 const GUARD = 0xa5;
 
-/** An open socket as native code knows it. */
+/** An open socket in the form that native functions take. */
 export interface NativeSocket {
   readonly descriptor: bigint;
-  /** Whether one message may be segmented into several packets. */
+  /** Whether one message may contain several packets. */
   segments: boolean;
   readonly onSegmentationRefused: (errno: number) => void;
 }
 
-/** Whoever writes packets into the batch. */
+/** A writer of packets into the batch. */
 export interface BatchOwner {
-  /** Takes all of its packets out of the batch. */
+  /** Removes all of its packets from the batch. */
   flush(): void;
 }
 
 /**
- * Packets that wait in the packet memory to be sent by one `sendmmsg`. Runs of packets of one size, the last of which may be
- * shorter, are one message that the kernel segments (`UDP_SEGMENT`). All writers of a process share it, one at a time.
+ * Packets that wait in the packet memory to be sent by one `sendmmsg`. A run of packets of equal size, the last of which may
+ * be shorter, is one message that the kernel segments (`UDP_SEGMENT`). All writers of a process share the batch, one at a
+ * time.
  */
 export class PacketBatch {
   readonly packets: PacketMemory;
   readonly #library: NativeLibrary;
   readonly #memory: NativeMemory;
   readonly #words: BigUint64Array;
-  /** The same memory, for what is written without making a bigint. */
+  /** The same memory, for writes that allocate no bigint. */
   readonly #halves: Uint32Array;
   readonly #messages: bigint;
   readonly #vectors: readonly bigint[];
   readonly #sizes = new Uint16Array(SLOTS);
-  /** The packet after the last one of each message. */
+  /** The index after the last packet of each message. */
   readonly #ends = new Uint8Array(SLOTS);
   #count = 0;
   #owner: BatchOwner | undefined;
@@ -100,12 +101,12 @@ export class PacketBatch {
     });
   }
 
-  /** Packets of this owner. */
+  /** @returns the number of packets of this owner. */
   countOf(owner: BatchOwner): number {
     return owner === this.#owner ? this.#count : 0;
   }
 
-  /** @returns where in the packet memory the owner's next packet begins. */
+  /** @returns the offset of the owner's next packet in the packet memory. */
   begin(owner: BatchOwner): number {
     if (owner !== this.#owner || this.#count === SLOTS) {
       this.#owner?.flush();
@@ -115,9 +116,10 @@ export class PacketBatch {
     return this.packets.offsetOf(this.#count);
   }
 
-  /** Takes the packet that was begun last. @throws RangeError if it is empty or longer than its slot. */
+  /** Adds the packet whose offset was returned last. @throws RangeError if its length is out of range. */
   add(owner: BatchOwner, bytes: number): void {
-    if (owner !== this.#owner || !(bytes > 0 && bytes <= MAX_PACKET_BYTES)) throw new RangeError(`no packet: ${bytes}`);
+    if (owner !== this.#owner || !(bytes > 0 && bytes <= MAX_PACKET_BYTES))
+      throw new RangeError(`packet length out of range: ${bytes}`);
     this.#sizes[this.#count++] = bytes;
   }
 
@@ -126,14 +128,14 @@ export class PacketBatch {
     return this.#sizes[slot] ?? 0;
   }
 
-  /** Forgets the packets, if they are this owner's. */
+  /** Removes the packets if they belong to this owner. */
   clear(owner: BatchOwner): void {
     if (owner === this.#owner) this.#count = 0;
   }
 
   /**
-   * Sends the packets. One that can't be sent is lost, as a packet on the network is.
-   * @returns how many packets the kernel is done with: fewer than all if its send buffer is full.
+   * Sends the packets. Packets that cannot be sent are lost.
+   * @returns the number of packets that are sent or lost; fewer than all if the send buffer is full.
    */
   send(socket: NativeSocket, to: SocketAddress): number {
     this.#memory.bytes.set(to.bytes, AT.name);
@@ -158,12 +160,12 @@ export class PacketBatch {
     return done;
   }
 
-  /** @returns whether nothing was written behind the memory for what native code is told. */
+  /** @returns whether nothing was written beyond the memory of the message structures. */
   guardIntact(): boolean {
     return this.#memory.bytes.subarray(AT.end).every((byte) => byte === GUARD);
   }
 
-  /** Describes the packets from `from` on to the kernel. @returns the number of messages. */
+  /** Writes the message structures for the packets from `from` on. @returns the number of messages. */
   #describe(from: number, segments: boolean, nameLength: number): number {
     let messages = 0;
     for (let first = from; first < this.#count; messages++) {

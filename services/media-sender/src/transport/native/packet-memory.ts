@@ -1,17 +1,19 @@
 import { MAX_PACKET_BYTES } from '../../rtp/packet-writer.js';
 import type { NativeLibrary } from './library.js';
 
-/** Packets that are sent at once at most: the kernel's limit of segments of one message before Linux 6.9. */
+/** Maximum number of packets sent at once: the kernel's limit of segments per message before Linux 6.9. */
 export const SLOTS = 64;
-/** Each slot is followed by a guard, which {@link PacketMemory.guardsIntact} looks at. */
+/** Size of the guard after each slot, checked by {@link PacketMemory.guardsIntact}. */
 const GUARD_BYTES = 64;
 const GUARD = 0xa5;
 const SLOT_BYTES = MAX_PACKET_BYTES + GUARD_BYTES;
 
-/** The memory in which packets are written, encrypted and handed to the kernel. It has slots of one size, and is never freed. */
+/**
+ * The memory in which packets are written, encrypted and passed to the kernel, in slots of equal size. It is never freed.
+ */
 export class PacketMemory {
   readonly bytes: Buffer;
-  /** Addresses of the slots' first bytes. */
+  /** Addresses of the slots. */
   readonly addresses: readonly bigint[];
 
   constructor(library: NativeLibrary) {
@@ -22,19 +24,19 @@ export class PacketMemory {
       bytes.fill(GUARD, this.offsetOf(slot) + MAX_PACKET_BYTES, this.offsetOf(slot + 1));
   }
 
-  /** @returns where in {@link bytes} a slot begins. */
+  /** @returns the offset of a slot in {@link bytes}. */
   offsetOf(slot: number): number {
     return slot * SLOT_BYTES;
   }
 
-  /** @returns the address of the slot that begins at this offset of `memory`. @throws RangeError if none does. */
+  /** @returns the address of the slot at this offset of `memory`. @throws RangeError if there is none. */
   addressAt(memory: Buffer, offset: number): bigint {
     const address = memory === this.bytes ? this.addresses[offset / SLOT_BYTES] : undefined;
     if (address === undefined) throw new RangeError(`no slot of the packet memory begins at ${offset}`);
     return address;
   }
 
-  /** @returns whether nothing was written behind a slot. */
+  /** @returns whether nothing was written beyond a slot. */
   guardsIntact(): boolean {
     return this.addresses.every((_, slot) =>
       this.bytes

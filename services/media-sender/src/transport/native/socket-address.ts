@@ -7,7 +7,7 @@ const AF_INET6 = 10;
 export const SOCKET_ADDRESS_BYTES = 32;
 const IPV4_BYTES = 16;
 const IPV6_BYTES = 28;
-/** The longest literal address, and the byte that ends it. */
+/** Room for a literal address and its terminating byte. */
 const TEXT_BYTES = 64;
 const [PORT_AT, IPV4_AT, IPV6_AT] = [2, 4, 8];
 
@@ -16,11 +16,11 @@ export interface SocketAddress {
   readonly family: typeof AF_INET | typeof AF_INET6;
   /** {@link SOCKET_ADDRESS_BYTES} long. */
   readonly bytes: Buffer;
-  /** Bytes of it that count. */
+  /** Size of the structure in bytes. */
   readonly length: number;
 }
 
-/** Makes socket addresses of literal IP addresses. */
+/** Converts literal IP addresses to socket addresses. */
 export class SocketAddresses {
   readonly #library: NativeLibrary;
   readonly #memory: NativeMemory;
@@ -30,7 +30,7 @@ export class SocketAddresses {
     this.#memory = library.allocate(SOCKET_ADDRESS_BYTES + TEXT_BYTES);
   }
 
-  /** @returns `undefined` for an address that it can't write, such as a link-local one with its zone. */
+  /** @returns `undefined` for unsupported addresses, such as a link-local one with its zone. */
   of(address: string, port: number): SocketAddress | undefined {
     const { bytes, address: at } = this.#memory;
     if (address.length >= TEXT_BYTES) return undefined;
