@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -18,43 +18,29 @@ const COMPILER = {
 };
 
 interface Manifest {
-  name: string;
+  version: string;
   private?: boolean;
-  dependencies?: Record<string, string>;
+  exports: Readonly<Record<string, object>>;
 }
 
-const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+const read = (path: string) => JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as Manifest;
 const run = async (program: string, args: readonly string[], cwd: string) =>
   (await promisify(execFile)(program, args, { cwd })).stdout;
 
 describe('published packages', () => {
   let folder: string;
-  const packages = readdirSync(join(ROOT, 'packages')).filter(
-    (name) => !read(join(ROOT, 'packages', name, 'package.json')).private,
-  );
+  const packages = readdirSync(join(ROOT, 'packages')).filter((name) => !read(`packages/${name}/package.json`).private);
 
-  /** Creates a project outside of the repository with the packed packages and their declared dependencies. */
+  /** Creates a project outside of the repository, and installs the packed packages there with their declared dependencies. */
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'humancast-packages-'));
-    const link = (name: string) => {
-      const path = join(folder, 'node_modules', name);
-      mkdirSync(dirname(path), { recursive: true });
-      symlinkSync(join(ROOT, 'node_modules', name), path);
-    };
     const workspaces = packages.flatMap((name) => ['-w', `packages/${name}`]);
     await run('npm', ['pack', ...workspaces, '--pack-destination', folder], ROOT);
-    const needed = new Set(['@types/node', 'undici-types']);
-    for (const archive of readdirSync(folder).filter((name) => name.endsWith('.tgz'))) {
-      const unpacked = join(folder, archive.replace(/-[\d.]+\.tgz$/, ''));
-      mkdirSync(unpacked);
-      await run('tar', ['xzf', join(folder, archive), '-C', unpacked, '--strip-components=1'], folder);
-      const { name, dependencies = {} } = read(join(unpacked, 'package.json'));
-      for (const dependency of Object.keys(dependencies)) needed.add(dependency);
-      mkdirSync(join(folder, 'node_modules', dirname(name)), { recursive: true });
-      symlinkSync(unpacked, join(folder, 'node_modules', name));
-    }
-    for (const name of needed) if (!name.startsWith('@humancast/')) link(name);
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
+    const archives = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
+    const types = `@types/node@${read('node_modules/@types/node/package.json').version}`;
+    const options = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+    await run('npm', ['install', ...options, types, ...archives.map((name) => `./${name}`)], folder);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -104,8 +90,19 @@ export const off: () => void = session.on('error', ({ fatal, message }) => fatal
     expect(await typeErrors('page.ts', page, browser)).toBe('');
   });
 
-  it('load in Node.js', async () => {
-    const code = "import { Humancast } from '@humancast/producer'; console.log(typeof Humancast.prototype.live);";
-    expect(await run(process.execPath, ['--input-type=module', '-e', code], folder)).toBe('function\n');
+  it('load every export in Node.js, with types for both module resolutions', async () => {
+    const names = packages.flatMap((name) =>
+      Object.keys(read(`packages/${name}/package.json`).exports).map((path) => `@humancast/${name}${path.slice(1)}`),
+    );
+    expect(names).toContain('@humancast/protocol/openapi');
+    const code = names.map(
+      (name, i) => `import * as part${i} from '${name}';\nexport const names${i} = Object.keys(part${i});`,
+    );
+    const counts = `console.log(${names.map((_, i) => `names${i}.length > 0`).join(' && ')});`;
+    const program = [...code, counts].join('\n');
+    expect(await run(process.execPath, ['--input-type=module', '-e', program], folder)).toBe('true\n');
+    const [lib, types] = [['es2024', 'esnext.disposable', 'dom', 'dom.iterable'], ['node']];
+    for (const resolution of [{ module: 'nodenext' }, { module: 'preserve', moduleResolution: 'bundler' }])
+      expect(await typeErrors('all.ts', program, { ...resolution, lib, types })).toBe('');
   });
 });
