@@ -7,7 +7,7 @@ const INVALID = { invalid: true, repeated: false };
 const hello = { type: HANDSHAKE.clientHello, sequence: 0, body: Buffer.from('a hello of some length') };
 const certificate = { type: HANDSHAKE.certificate, sequence: 1, body: Buffer.from('a certificate') };
 
-/** A fragment whose header says what it likes. */
+/** A fragment with any header. */
 function claim(claims: { length: number; offset?: number; bytes?: number; sequence?: number; body?: Buffer }): Buffer {
   const { length, offset = 0, body = Buffer.alloc(1), bytes = body.length, sequence = 0 } = claims;
   const header = Buffer.alloc(12);
@@ -20,7 +20,7 @@ function claim(claims: { length: number; offset?: number; bytes?: number; sequen
 }
 
 describe('HandshakeInbox', () => {
-  it('gives out messages in order, however their fragments arrive', () => {
+  it('returns messages in order when their fragments arrive in any order', () => {
     const inbox = new HandshakeInbox();
     const fragments = [...fragment(hello, 5), ...fragment(certificate, 3)].reverse();
     for (const one of fragments) {
@@ -32,14 +32,14 @@ describe('HandshakeInbox', () => {
     expect(inbox.take()).toBeUndefined();
   });
 
-  it('takes overlapping fragments of other lengths, and several in one record', () => {
+  it('reassembles overlapping fragments of different lengths and several fragments in one record', () => {
     const inbox = new HandshakeInbox();
     const record = Buffer.concat([...fragment(hello, 7), ...fragment(hello, 4), writeMessage(certificate)]);
     expect(inbox.add(record, 0)).toEqual(NOTHING_WRONG);
     expect([inbox.take(), inbox.take()]).toEqual([hello, certificate]);
   });
 
-  it('says when the end of the message it gave out last comes again, and only then', () => {
+  it('reports a retransmission only when the end of the last returned message comes again', () => {
     const inbox = new HandshakeInbox();
     inbox.add(writeMessage(hello), 0);
     expect(inbox.add(writeMessage(hello), 0)).toEqual(NOTHING_WRONG);
@@ -65,14 +65,14 @@ describe('HandshakeInbox', () => {
     expect(inbox.take()).toEqual(hello);
   });
 
-  it('refuses fragments that disagree about the type or length of their message', () => {
+  it('rejects fragments that disagree about the type or length of their message', () => {
     const inbox = new HandshakeInbox();
     inbox.add(claim({ length: 10 }), 0);
     expect(inbox.add(claim({ length: 11, offset: 1 }), 0)).toEqual(INVALID);
     expect(inbox.add(writeMessage({ ...certificate, sequence: 0 }), 0)).toEqual(INVALID);
   });
 
-  it('takes Finished only when it was protected, and everything else only when it was not', () => {
+  it('accepts Finished only protected and all other messages only unprotected', () => {
     const inbox = new HandshakeInbox();
     expect(inbox.add(writeMessage({ type: HANDSHAKE.finished, sequence: 0, body: Buffer.alloc(12) }), 0)).toEqual(
       INVALID,

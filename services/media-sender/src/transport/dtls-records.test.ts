@@ -6,7 +6,7 @@ const valid = writeRecord(record);
 const patched = (at: number, byte: number) => Buffer.from(valid.with(at, byte));
 
 describe('readRecords()', () => {
-  it('finds all records of a datagram', () => {
+  it('returns all records of a datagram', () => {
     const other = { type: CONTENT.alert, epoch: 1, sequence: 2 ** 48 - 1, body: Buffer.from([1, 0]) };
     const { records, malformed } = readRecords(Buffer.concat([valid, writeRecord(other)]));
     expect(records).toEqual([record, other]);
@@ -24,11 +24,11 @@ describe('readRecords()', () => {
     expect(readRecords(Buffer.concat([broken, valid]))).toEqual({ records: [record], malformed: true });
   });
 
-  it('takes DTLS 1.0 in clear, as of a first ClientHello', () => {
+  it('accepts the version DTLS 1.0 in an unprotected record, as in a first ClientHello', () => {
     expect(readRecords(patched(2, 0xff))).toEqual({ records: [record], malformed: false });
   });
 
-  it('keeps what is in front of a record that is cut off', () => {
+  it('returns the records before one that is cut off', () => {
     for (let length = 1; length < valid.length; length++) {
       const datagram = Buffer.concat([valid, valid.subarray(0, length)]);
       expect(readRecords(datagram)).toEqual({ records: [record], malformed: true });
@@ -38,7 +38,7 @@ describe('readRecords()', () => {
 });
 
 describe('packRecords()', () => {
-  it('fills datagrams of at most 1200 bytes in order, and leaves a longer record alone', () => {
+  it('fills datagrams of at most 1200 bytes in order and sends a longer record alone', () => {
     const records = [600, 600, 1, 1300, 2].map((length, i) => Buffer.alloc(length, i));
     expect(packRecords(records).map(({ length }) => length)).toEqual([1200, 1, 1300, 2]);
     expect(Buffer.concat(packRecords(records))).toEqual(Buffer.concat(records));
@@ -47,7 +47,7 @@ describe('packRecords()', () => {
 });
 
 describe('ReplayWindow', () => {
-  it('knows the last 64 numbers, and takes older ones for repeated', () => {
+  it('remembers the last 64 numbers and treats older ones as replayed', () => {
     const window = new ReplayWindow();
     expect(window.has(0)).toBe(false);
     for (const sequence of [3, 2 ** 47, 2 ** 47 + 63, 2 ** 47 + 10]) {

@@ -29,7 +29,7 @@ async function scene(random: FuzzRandom, options: Partial<DtlsSceneOptions> = {}
   return DtlsScene.create({ identity: random.pick(identities), ...options });
 }
 
-/** One datagram in five of the client's is broken, or comes with a stranger's. */
+/** Breaks one in five of the client's datagrams, or adds a stranger's datagram to it. */
 function hostile(random: FuzzRandom): Network {
   return (onTheWay: Transfer[], transfer: Transfer) => {
     if (transfer.to === 'client' || random.chance(0.8)) {
@@ -41,7 +41,7 @@ function hostile(random: FuzzRandom): Network {
   };
 }
 
-/** Whatever happened, keys were given out only to a client that has the same ones. */
+/** Keys must be given out only to a client that has the same ones. */
 function expectNoFalseKeys({ endpoint, client }: DtlsScene): void {
   const keys = endpoint.srtpKeys();
   if (!keys) return;
@@ -50,7 +50,7 @@ function expectNoFalseKeys({ endpoint, client }: DtlsScene): void {
 }
 
 describe('broken datagrams', () => {
-  it('before the handshake never throw and never give out keys', { timeout: TIMEOUT_MS }, async () => {
+  it('never throw and never yield keys before the handshake', { timeout: TIMEOUT_MS }, async () => {
     let endpoint: DtlsScene['endpoint'] | undefined;
     let events: string[] = [];
     const { runs } = await fuzz({ ...DATAGRAMS, corpus }, async (input, random) => {
@@ -62,7 +62,7 @@ describe('broken datagrams', () => {
     expect(runs).toBeGreaterThan(0);
   });
 
-  it('in the midst of a handshake never throw, and never give out keys that the client has not', {
+  it('never throw and never yield keys that the client does not have during a handshake', {
     timeout: TIMEOUT_MS,
   }, async () => {
     let connected = 0;
@@ -81,7 +81,7 @@ describe('broken datagrams', () => {
     expect(connected).toBeGreaterThan(0);
   });
 
-  it('after the handshake never end the connection', { timeout: TIMEOUT_MS }, async () => {
+  it('never end the connection after the handshake', { timeout: TIMEOUT_MS }, async () => {
     const attempt = await DtlsScene.create({ identity: identities[0] });
     await attempt.connect();
     expect(attempt.isConnected).toBe(true);
@@ -96,7 +96,7 @@ describe('broken datagrams', () => {
 });
 
 describe('broken messages in valid records', () => {
-  it('never throw, and never give out keys that the client has not', { timeout: TIMEOUT_MS }, async () => {
+  it('never throw and never yield keys that the client does not have', { timeout: TIMEOUT_MS }, async () => {
     let refused = 0;
     const { runs } = await fuzz({ ...HANDSHAKES, corpus }, async (_, random) => {
       const attempt = await scene(random, {
@@ -115,7 +115,7 @@ describe('broken messages in valid records', () => {
     expect(refused).toBeGreaterThan(0);
   });
 
-  it('of a client that has the keys never throw', { timeout: TIMEOUT_MS }, async () => {
+  it('never throw when the client has the keys', { timeout: TIMEOUT_MS }, async () => {
     let attempt: DtlsScene | undefined;
     const { runs } = await fuzz({ ...DATAGRAMS, corpus }, async (input, random) => {
       if (attempt?.events.length !== 1) attempt = await (await scene(random)).connect();

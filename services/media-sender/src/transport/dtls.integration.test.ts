@@ -36,7 +36,7 @@ async function connected(options: Partial<DtlsTestClientOptions> = {}): Promise<
   return scene;
 }
 
-/** The keys of both ends, as each of them has them. */
+/** The keys of both directions at each end. */
 function keysOf({ endpoint, client }: DtlsScene) {
   const keys = endpoint.srtpKeys();
   const theirs = client.exportSrtp(16, keys?.local.masterSalt.length ?? 0);
@@ -62,7 +62,7 @@ describe('the handshake', () => {
   it.each([
     { offered: [SRTP_AES_128_CM_SHA1_80, SRTP_AES_128_GCM], agreed: 'AEAD_AES_128_GCM' },
     { offered: [SRTP_AES_128_CM_SHA1_80], agreed: 'AES128_CM_HMAC_SHA1_80' },
-  ])('agrees on $agreed, and both ends have the same keys', async ({ offered, agreed }) => {
+  ])('agrees on $agreed with the same keys at both ends', async ({ offered, agreed }) => {
     const scene = await connected({ srtpProfiles: offered });
     expect(scene.endpoint.srtpKeys()?.local.profile).toBe(agreed);
     const { ours, theirs } = keysOf(scene);
@@ -70,7 +70,7 @@ describe('the handshake', () => {
     scene.endpoint.close();
   });
 
-  it('tells whose certificate the client has proven to own', async () => {
+  it('identifies the certificate whose key the client has proven to have', async () => {
     const own = await processCertificate();
     const print = fingerprintOf(own);
     expect(print.value).toMatch(/^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
@@ -86,7 +86,7 @@ describe('the handshake', () => {
     endpoint.close();
   });
 
-  it('gives out neither keys nor a certificate before the client has proven itself', async () => {
+  it("yields neither keys nor a certificate before the client's proof", async () => {
     const scene = await DtlsScene.create({ identity, oneRecordPerDatagram: true });
     scene.client.start();
     while (scene.events.length === 0) {
@@ -98,12 +98,12 @@ describe('the handshake', () => {
     scene.endpoint.close();
   });
 
-  it.each(['rsa-2048', 'p-384'] as const)('accepts a client with a certificate of %s', async (kind) => {
+  it.each(['rsa-2048', 'p-384'] as const)('accepts a client with a %s certificate', async (kind) => {
     const { endpoint } = await connected({ identity: kind === 'rsa-2048' ? rsa : makeIdentity(kind) });
     endpoint.close();
   });
 
-  it('negotiates from the ClientHello that Finished covers, not from one that anyone could have sent before', async () => {
+  it('negotiates from the ClientHello that Finished covers, not from an earlier one that anyone could have sent', async () => {
     const downgraded = await DtlsScene.create({ identity, srtpProfiles: [SRTP_AES_128_CM_SHA1_80] });
     downgraded.client.start();
     const scene = await DtlsScene.create({ identity });
@@ -114,7 +114,7 @@ describe('the handshake', () => {
     scene.endpoint.close();
   });
 
-  it('sends its certificate and all that goes with it in one datagram', async () => {
+  it('sends the flight with its certificate in one datagram', async () => {
     const { sent, endpoint } = await connected();
     const toClient = sent.filter(({ to }) => to === 'client').map(({ datagram }) => datagram);
     expect(toClient.map((datagram) => readRecords(datagram).records.length)).toEqual([1, 5, 2]);
@@ -123,7 +123,7 @@ describe('the handshake', () => {
   });
 });
 
-describe('a client that does not prove who it is', () => {
+describe('a client without a valid proof', () => {
   const refusals: { what: string; options: () => Partial<DtlsTestClientOptions>; alert: number; why: string }[] = [
     {
       what: 'shows the certificate of somebody else',
@@ -199,7 +199,7 @@ describe('a client that does not prove who it is', () => {
     },
   ];
 
-  it.each(refusals)('is refused with an alert and gets no keys when it $what', async ({ options, alert, why }) => {
+  it.each(refusals)('is rejected with an alert and gets no keys when it $what', async ({ options, alert, why }) => {
     const scene = await DtlsScene.create({ identity, ...options() });
     await scene.connect();
     expect(scene.events).toEqual([`failed: ${why}`]);
@@ -209,7 +209,7 @@ describe('a client that does not prove who it is', () => {
   });
 });
 
-describe('a client with which nothing can be agreed on', () => {
+describe('a client without common parameters', () => {
   it.each([
     { what: 'no extended master secret', options: { extendedMasterSecret: false }, alert: ALERT.handshakeFailure },
     { what: 'no SRTP', options: { srtpProfiles: [] }, alert: ALERT.handshakeFailure },
@@ -223,7 +223,7 @@ describe('a client with which nothing can be agreed on', () => {
     expect(scene.client).toMatchObject({ state: 'refused', alert });
   });
 
-  it('is noticed at once when it refuses our certificate', async () => {
+  it('is closed at once when it rejects our certificate', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     await scene.deliver(2);
@@ -231,7 +231,7 @@ describe('a client with which nothing can be agreed on', () => {
     expect(scene.events).toEqual([`failed: the client refused the handshake with alert ${ALERT.badCertificate}`]);
   });
 
-  it('goes on after a warning', async () => {
+  it('stays connected after a warning', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     await scene.deliver(2);
@@ -242,7 +242,7 @@ describe('a client with which nothing can be agreed on', () => {
   });
 });
 
-describe('datagrams that are lost, repeated, overtaken and cut into pieces', () => {
+describe('handshake datagrams that are lost, repeated, reordered or fragmented', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   });
@@ -250,7 +250,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     vi.useRealTimers();
   });
 
-  /** Delivers, and lets time pass for both ends whenever nothing is on the way. @returns how often it had to. */
+  /** Delivers datagrams, and advances both clocks when none is in flight. @returns how often it advanced them. */
   async function persist(scene: DtlsScene, limit: number): Promise<number> {
     await scene.connect();
     let waits = 0;
@@ -272,7 +272,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
   }
 
   it.each(Array.from({ length: 60 }, (_, seed) => seed))(
-    'connect in the end, with the same keys (seed %i)',
+    'lead to a connection with the same keys (seed %i)',
     async (seed) => {
       const random = new FuzzRandom(seed);
       const scene = await DtlsScene.create({
@@ -294,7 +294,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     { what: 'one message a datagram', options: { oneRecordPerDatagram: true } },
     { what: 'fragments of 20 bytes', options: { oneRecordPerDatagram: true, maxFragmentBytes: 20 } },
     { what: 'a ClientHello of two datagrams', options: { oneRecordPerDatagram: true, helloPaddingBytes: 1500 } },
-  ])('need no repetition when each flight arrives backwards: $what', async ({ options }) => {
+  ])('cause no retransmission when each flight arrives in reverse order: $what', async ({ options }) => {
     const scene = await DtlsScene.create({
       identity: rsa,
       ...options,
@@ -305,7 +305,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     scene.endpoint.close();
   });
 
-  it('need no repetition when everything comes three times, and the first ClientHello again at the end', async () => {
+  it('cause no retransmission when all come three times and the first ClientHello again at the end', async () => {
     const scene = await DtlsScene.create({
       identity,
       oneRecordPerDatagram: true,
@@ -322,7 +322,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     scene.endpoint.close();
   });
 
-  it('are sent again after 0.4 s, twice as long each time up to 3.2 s, with new record numbers, eight times', async () => {
+  it('are retransmitted eight times with new record numbers, first after 0.4 s, then after twice as long each time up to 3.2 s', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     await scene.deliver(3);
@@ -341,7 +341,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     scene.endpoint.close();
   });
 
-  it('are not sent again once the connection is closed', async () => {
+  it('are not retransmitted after the connection is closed', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     await scene.deliver(3);
@@ -351,7 +351,7 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
     expect(scene.sent).toHaveLength(count);
   });
 
-  it('are sent again at most ten times because the client repeats itself', async () => {
+  it('are retransmitted at most ten times when the client repeats its flight', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     await scene.deliver(3);
@@ -364,8 +364,8 @@ describe('datagrams that are lost, repeated, overtaken and cut into pieces', () 
   });
 });
 
-describe('datagrams that are no DTLS', () => {
-  it('of any length are dropped and counted in every state, and change nothing', async () => {
+describe('invalid datagrams', () => {
+  it('of any length are dropped and counted in every state without other effects', async () => {
     const scene = await DtlsScene.create({ identity });
     const broken = [
       '16',
@@ -389,7 +389,7 @@ describe('datagrams that are no DTLS', () => {
     scene.endpoint.close();
   });
 
-  it('cut off anywhere neither throw nor end the handshake, which then goes on', async () => {
+  it('truncated anywhere neither throw nor end the handshake', async () => {
     const scene = await DtlsScene.create({ identity });
     scene.client.start();
     let read = 0;
@@ -397,7 +397,7 @@ describe('datagrams that are no DTLS', () => {
       for (const { to, datagram } of scene.sent.slice(read)) {
         if (to === 'client') continue;
         for (let length = 0; length < datagram.length - 1; length++) {
-          // What would be a complete first record and a broken second is the handshake itself.
+          // A complete first record with a broken second one would advance the handshake.
           if (readRecords(datagram.subarray(0, length)).records.length === 0) {
             scene.endpoint.receive(datagram.subarray(0, length));
           }
@@ -411,8 +411,8 @@ describe('datagrams that are no DTLS', () => {
   });
 });
 
-describe('once established', () => {
-  it('tells the client that it closes, once', async () => {
+describe('an established connection', () => {
+  it('sends close_notify once when it is closed', async () => {
     const scene = await connected();
     scene.endpoint.close();
     scene.endpoint.close();
@@ -421,7 +421,7 @@ describe('once established', () => {
     expect(scene.sent.slice(-2).map(({ to }) => to)).toEqual(['client', 'client']);
   });
 
-  it('ignores and counts whatever anyone could have sent', async () => {
+  it('ignores and counts datagrams that anyone could have sent', async () => {
     const scene = await connected();
     const before = scene.endpoint.srtpKeys();
     const [clientHello] = scene.sent;
@@ -453,13 +453,13 @@ describe('once established', () => {
   it.each([
     { what: 'close_notify', body: [WARNING, ALERT.closeNotify] },
     { what: 'a fatal alert', body: [FATAL, ALERT.internalError] },
-  ])('ends by $what of the client', async ({ body }) => {
+  ])("ends on the client's $what", async ({ body }) => {
     const scene = await connected();
     expect(scene.endpoint.receive(scene.client.seal(CONTENT.alert, Buffer.from(body)))).toBe(true);
     expect(scene.events).toEqual(['established', 'closed']);
   });
 
-  it('takes neither data nor a second handshake from the client, and stays as it is', async () => {
+  it('ignores application data and a second handshake', async () => {
     const scene = await connected();
     const keys = scene.endpoint.srtpKeys();
     const [hello] = scene.sent;
@@ -475,7 +475,7 @@ describe('once established', () => {
     scene.endpoint.close();
   });
 
-  it('sends its Finished again to a client that repeats its own, but not for a copy of a datagram', async () => {
+  it('repeats its Finished when the client repeats its own, but not for a replayed datagram', async () => {
     const scene = await connected();
     const count = scene.sent.length;
     scene.client.repeat();
@@ -489,8 +489,8 @@ describe('once established', () => {
   });
 });
 
-describe('a fault in a listener', () => {
-  it('ends this connection only', async () => {
+describe('an exception in a listener', () => {
+  it('ends only its own connection', async () => {
     const failures: string[] = [];
     const endpoint = new DtlsEndpoint(await processCertificate(), () => {}, {
       established: () => {},

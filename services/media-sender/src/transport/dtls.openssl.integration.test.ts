@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeCertificate } from '../../testing/dtls-client.js';
 import { DtlsEndpoint, fingerprintOf, processCertificate } from './dtls.js';
 
-/** Key and salt of AEAD_AES_128_GCM, of both directions. */
+/** Bytes of key and salt of AEAD_AES_128_GCM for both directions. */
 const KEYING_MATERIAL_BYTES = 2 * (16 + 12);
 
 const cleanUps: (() => void)[] = [];
@@ -17,7 +17,7 @@ afterEach(() => {
   for (const cleanUp of cleanUps.splice(0)) cleanUp();
 });
 
-/** A DTLS endpoint behind a UDP socket. `loses` says which of the client's datagrams, counted from 0, do not arrive. */
+/** A DTLS endpoint behind a UDP socket. @param loses whether the client's datagram with this index, from 0, is lost. */
 async function serve(loses: (index: number) => boolean = () => false) {
   const socket: Socket = createSocket('udp4');
   cleanUps.push(() => socket.close());
@@ -72,7 +72,7 @@ function startClient(port: number, certificate: ReturnType<typeof makeCertificat
   });
   client.stderr?.resume();
   return {
-    /** Ends its input, on which it says goodbye. */
+    /** Ends its input, after which it sends close_notify. */
     quit: () => client.stdin?.end('Q\n'),
     keyingMaterial: async () => {
       for (;;) {
@@ -92,7 +92,7 @@ describe('OpenSSL as the client', () => {
     { what: 'an RSA certificate, as GStreamer’s', kind: 'rsa-2048', args: [] },
     { what: 'a flight of small datagrams', kind: 'rsa-2048', args: ['-mtu', '300'] },
     { what: 'key exchange on P-256', kind: 'p-256', args: ['-groups', 'P-256'] },
-  ] as const)('connects with $what, has the same SRTP keys, and can say goodbye', async ({ kind, args }) => {
+  ] as const)('connects with $what, has the same SRTP keys, and can close the connection', async ({ kind, args }) => {
     const certificate = makeCertificate(kind);
     const { endpoint, port, established, closed } = await serve();
     const client = startClient(port, certificate, [...SRTP, ...args]);
@@ -109,13 +109,13 @@ describe('OpenSSL as the client', () => {
     await closed;
   });
 
-  it('connects though the first copy of each ClientHello is lost', async () => {
+  it('connects when the first copy of each ClientHello is lost', async () => {
     const { port, established } = await serve((index) => index === 0 || index === 2);
     startClient(port, makeCertificate('p-256'), [...SRTP, '-timeout']);
     await established;
   });
 
-  it('is refused at once when it has no common SRTP profile', async () => {
+  it('is rejected at once without a common SRTP profile', async () => {
     const { port, established } = await serve();
     startClient(port, makeCertificate('p-256'), ['-use_srtp', 'SRTP_AES128_CM_SHA1_32']);
     await expect(established).rejects.toThrow('no common parameters with the client');

@@ -21,13 +21,13 @@ describe('h264LevelFor()', () => {
     [51, picture(3840, 2160, 30)],
     [52, picture(3840, 2160, 60)],
     [52, picture(3840, 3840, 60)],
-    // Few pixels, but wider than level 3.1 allows a picture to be.
+    // Few pixels, but wider than level 3.1 allows.
     [40, picture(3840, 16, 5)],
   ])('returns %d for %o, the lowest level that allows it', (level, limits) => {
     expect(h264LevelFor([limits])).toBe(level);
   });
 
-  it('returns the level of the largest of several, and 3.1 for none', () => {
+  it('returns the level of the largest of several renditions, and 3.1 for none', () => {
     expect(h264LevelFor([picture(1920, 1080, 30), picture(640, 360, 30)])).toBe(40);
     expect(h264LevelFor([])).toBe(31);
   });

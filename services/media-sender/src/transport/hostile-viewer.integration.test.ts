@@ -11,7 +11,7 @@ import { isDtls } from './dtls-records.js';
 import { WebRtcTransport } from './webrtc-transport.js';
 
 const BROKEN_DATAGRAMS = 500;
-/** STUN's method and class of a check (RFC 8489 §5). */
+/** STUN method and class of a check (RFC 8489 §5). */
 const BINDING = 1;
 const REQUEST = 0;
 
@@ -20,7 +20,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-it('a viewer that passes its check and then sends broken datagrams of every kind disturbs nothing, and connects', {
+it('a viewer that sends broken datagrams of every kind between its check and its handshake still connects', {
   timeout: 60_000,
 }, async () => {
   const problems: DatagramProblem[] = [];
@@ -36,7 +36,7 @@ it('a viewer that passes its check and then sends broken datagrams of every kind
       silenceTimeoutMs: 1e9,
       logger: createLogger('test', 'fatal'),
       onProblem: (problem) => problems.push(problem),
-      // Each datagram comes a tenth of a second after the last one, so that none is too many.
+      // Datagrams come a tenth of a second apart, so that none is rate-limited.
       clock: { nowMs: () => (time.ms += 100), wallMs: () => Date.now() },
     },
     {
@@ -82,7 +82,7 @@ it('a viewer that passes its check and then sends broken datagrams of every kind
     .setAttribute('USE-CANDIDATE', null)
     .addMessageIntegrity(Buffer.from(password))
     .addFingerprint().bytes;
-  /** One socket keeps its order: when a check is answered, all before it has been read. */
+  /** A socket keeps the order: once a check is answered, everything before it has been read. */
   const settled = async () => {
     const answered = once(socket, 'message');
     socket.send(check, port, '127.0.0.1');

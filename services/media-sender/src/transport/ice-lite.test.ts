@@ -7,7 +7,7 @@ import { Candidate, Message, parseMessage } from 'werift';
 import { IceLiteAgent, type IceLiteEvents } from './ice-lite.js';
 import { readStun } from './stun.js';
 
-/** Containers may come without IPv6. */
+/** Containers may not have IPv6. */
 const LOOPBACKS = ['127.0.0.1', '::1'].filter((address) =>
   Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === address)),
 );
@@ -52,7 +52,7 @@ async function openPeer(address: string): Promise<Socket> {
   return socket;
 }
 
-/** A check as werift makes it: a second implementation. */
+/** A check made by werift, a second implementation. */
 function check(username: string, password: string, nominate = false): Buffer {
   const request = new Message(BINDING, REQUEST).setAttribute('USERNAME', username).setAttribute('PRIORITY', 1);
   request.setAttribute('ICE-CONTROLLING', 1n);
@@ -66,7 +66,7 @@ function send({ writer }: IceLiteAgent, packet: string): void {
   writer.flush();
 }
 
-/** Sends, and waits for what comes back. */
+/** Sends a datagram. @returns the answer. */
 async function exchange(socket: Socket, data: Buffer, port: number, address: string): Promise<Buffer> {
   const answer = once(socket, 'message');
   socket.send(data, port, address);
@@ -74,13 +74,13 @@ async function exchange(socket: Socket, data: Buffer, port: number, address: str
   return datagram;
 }
 
-/** Every datagram sent before `socket`'s check has been dealt with when this returns: one socket keeps its order. */
+/** Waits until all datagrams sent before on `socket` have been read, because a socket keeps the order. */
 async function settle({ agent, port }: Awaited<ReturnType<typeof openAgent>>, socket: Socket, address: string) {
   await exchange(socket, check(`${agent.local.usernameFragment}:x`, agent.local.password), port, address);
 }
 
 describe('a check', () => {
-  it.each(LOOPBACKS)('from %s is answered with the address it came from', async (address) => {
+  it.each(LOOPBACKS)('from %s is answered with its source address', async (address) => {
     const { agent, port } = await openAgent(address);
     const peer = await openPeer(address);
     const answer = await exchange(
@@ -94,7 +94,7 @@ describe('a check', () => {
     expect(message?.getAttributeValue('XOR-MAPPED-ADDRESS')).toEqual([address, peer.address().port]);
   });
 
-  it('by somebody who does not know the password counts for nothing', async () => {
+  it('without the right password is ignored', async () => {
     const opened = await openAgent('127.0.0.1');
     const { agent, port, seen } = opened;
     const [stranger, viewer] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
@@ -113,7 +113,7 @@ describe('a check', () => {
 });
 
 describe('restart()', () => {
-  it('accepts checks of both ICE sessions until the first one of the new session, and stays on its path', async () => {
+  it('accepts checks of both ICE sessions until the first one of the new session, and keeps its path', async () => {
     const opened = await openAgent('127.0.0.1');
     const { agent, port } = opened;
     const [peer, moved] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
@@ -135,7 +135,7 @@ describe('restart()', () => {
   });
 });
 
-/** The viewer's side, which answers checks when asked to. */
+/** The viewer's side, which answers checks on request. */
 const VIEWER = { usernameFragment: 'abcd', password: 'a-password-of-22-letters' };
 
 async function nominate(opened: Awaited<ReturnType<typeof openAgent>>, socket: Socket) {
@@ -143,7 +143,7 @@ async function nominate(opened: Awaited<ReturnType<typeof openAgent>>, socket: S
   await exchange(socket, check(`${agent.local.usernameFragment}:abcd`, agent.local.password, true), port, '127.0.0.1');
 }
 
-/** A connection with keys, whose handshake came over `socket`. */
+/** A connection with keys, with its handshake over `socket`. */
 async function openWithKeys(socket: Socket) {
   const opened = await openAgent('127.0.0.1');
   await nominate(opened, socket);
@@ -155,7 +155,7 @@ async function openWithKeys(socket: Socket) {
 
 const addressOf = (socket: Socket) => `127.0.0.1:${socket.address().port}`;
 
-/** Takes the next check of the agent's own from among its answers. */
+/** Waits for the agent's next own check among its answers. */
 async function nextProbe(socket: Socket): Promise<Buffer> {
   for (;;) {
     const [datagram] = (await once(socket, 'message')) as [Buffer];
@@ -169,8 +169,8 @@ function answerTo(probe: Buffer, password: string): Buffer {
   return response.addMessageIntegrity(Buffer.from(password)).addFingerprint().bytes;
 }
 
-describe('with keys, a path that the viewer nominates', () => {
-  it('is used only after something authentic has come over it', async () => {
+describe('a nominated path, once there are keys', () => {
+  it('is selected only after something authentic has come over it', async () => {
     const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const opened = await openWithKeys(old);
     await nominate(opened, next);
@@ -182,7 +182,7 @@ describe('with keys, a path that the viewer nominates', () => {
     expect(opened.agent.remoteAddress).toBe(addressOf(next));
   });
 
-  it('is used as soon as it has answered a check of our own', async () => {
+  it('is selected as soon as it has answered a check of our own', async () => {
     const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const opened = await openWithKeys(old);
     opened.agent.setRemote(VIEWER);
@@ -190,7 +190,7 @@ describe('with keys, a path that the viewer nominates', () => {
     expect(parseMessage(probe, Buffer.from(VIEWER.password))?.getAttributeValue('USERNAME')).toBe(
       `abcd:${opened.agent.local.usernameFragment}`,
     );
-    // Neither a wrong password, nor another transaction, nor another address proves it.
+    // A wrong password, another transaction or another address does not prove it.
     next.send(answerTo(probe, 'a guess'), opened.port, '127.0.0.1');
     next.send(answerTo(Buffer.alloc(20), VIEWER.password), opened.port, '127.0.0.1');
     old.send(answerTo(probe, VIEWER.password), opened.port, '127.0.0.1');
@@ -202,7 +202,7 @@ describe('with keys, a path that the viewer nominates', () => {
     expect(opened.agent.remoteAddress).toBe(addressOf(next));
   });
 
-  it('is given up when nothing authentic comes in time', async () => {
+  it('is given up if nothing authentic comes in time', async () => {
     const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const opened = await openWithKeys(old);
     opened.agent.setRemote(VIEWER);
@@ -214,7 +214,7 @@ describe('with keys, a path that the viewer nominates', () => {
     expect(opened.agent.remoteAddress).toBe(addressOf(old));
   });
 
-  it('is used at once when it was proven a moment ago, and not when that is long ago', async () => {
+  it('is selected at once if it was proven recently, but not if that was long ago', async () => {
     const [old, next] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const opened = await openWithKeys(old);
     await nominate(opened, next);
@@ -227,7 +227,7 @@ describe('with keys, a path that the viewer nominates', () => {
     expect(opened.agent.remoteAddress).toBe(addressOf(old));
   });
 
-  it('that is in use stays known however many others are checked', async () => {
+  it('stays known while it is selected, however many others are checked', async () => {
     const first = await openPeer('127.0.0.1');
     const opened = await openWithKeys(first);
     for (let i = 0; i < 40; i++) await settle(opened, await openPeer('127.0.0.1'), '127.0.0.1');
@@ -238,8 +238,8 @@ describe('with keys, a path that the viewer nominates', () => {
   });
 });
 
-describe('a sign of life', () => {
-  it('is a check or an indication on the path in use, and on no other', async () => {
+describe('alive()', () => {
+  it('is called for a check or an indication on the selected path only', async () => {
     const [used, other] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const opened = await openWithKeys(used);
     const indication = new Message(BINDING, 0x10).addFingerprint().bytes;
@@ -253,7 +253,7 @@ describe('a sign of life', () => {
     expect(opened.seen).toEqual(['alive', 'alive']);
   });
 
-  it('is an answer to a check of our own, which nobody else can give', async () => {
+  it('is called as authentic for the answer to a check of our own', async () => {
     const used = await openPeer('127.0.0.1');
     const opened = await openWithKeys(used);
     opened.agent.setRemote(VIEWER);
@@ -266,7 +266,7 @@ describe('a sign of life', () => {
 });
 
 describe('a datagram', () => {
-  it('on which the reader throws is counted, and the next one is read', async () => {
+  it('for which the listener throws is counted, and the next one is read', async () => {
     const peer = await openPeer('127.0.0.1');
     const opened = await openAgent('127.0.0.1');
     await settle(opened, peer, '127.0.0.1');
@@ -277,7 +277,7 @@ describe('a datagram', () => {
     expect(opened.seen).toContain('next');
   });
 
-  it('of STUN beyond the rate of a path is not read', async () => {
+  it('of STUN beyond the rate limit of its path is not read', async () => {
     const peer = await openPeer('127.0.0.1');
     const opened = await openAgent('127.0.0.1');
     const message = check(`${opened.agent.local.usernameFragment}:x`, opened.agent.local.password);
@@ -296,7 +296,7 @@ describe('a datagram', () => {
     expect(await seen()).toBe(52);
   });
 
-  it('of a handshake is answered with a few times its size at most while nothing proves the path', async () => {
+  it('of a handshake is answered with a few times its size at most while the path is unproven', async () => {
     const peer = await openPeer('127.0.0.1');
     const opened = await openAgent('127.0.0.1');
     await settle(opened, peer, '127.0.0.1');
@@ -306,8 +306,8 @@ describe('a datagram', () => {
   });
 });
 
-describe('what is sent', () => {
-  it('goes where the viewer nominated last', async () => {
+describe('media', () => {
+  it('is sent on the path that the viewer nominated last', async () => {
     const { agent, port } = await openAgent('127.0.0.1');
     const [one, two] = [await openPeer('127.0.0.1'), await openPeer('127.0.0.1')];
     const arrivals = async (socket: Socket) => {
@@ -327,7 +327,7 @@ describe('what is sent', () => {
     expect(await arrivals(one)).toBe('packet');
   });
 
-  it('goes nowhere without a check, and after the end', async () => {
+  it('is not sent before a check or after close()', async () => {
     const { agent } = await openAgent('127.0.0.1');
     send(agent, 'packet');
     agent.close();
@@ -338,20 +338,20 @@ describe('what is sent', () => {
   });
 });
 
-describe('gathering', () => {
-  it('fails when no address can be used', async () => {
+describe('gather()', () => {
+  it('rejects if no address can be bound', async () => {
     const agent = new IceLiteAgent({ hostAddresses: ['192.0.2.123'] }, IGNORED);
     await expect(agent.gather()).rejects.toThrow('192.0.2.123');
   });
 
-  it('uses what can be used', async () => {
+  it('offers the addresses that can be bound', async () => {
     const agent = new IceLiteAgent({ hostAddresses: ['192.0.2.123', '127.0.0.1'] }, IGNORED);
     cleanups.push(() => agent.close());
     const candidates = await agent.gather();
     expect(candidates).toEqual([expect.stringMatching(/^candidate:1 1 udp \d+ 127\.0\.0\.1 \d+ typ host$/)]);
   });
 
-  it('says so when all ports of its range are taken', async () => {
+  it('rejects if all ports of the range are in use', async () => {
     const taken = await openPeer('127.0.0.1');
     const { port } = taken.address();
     const agent = new IceLiteAgent({ hostAddresses: ['127.0.0.1'], portRange: [port, port] }, IGNORED);
@@ -359,14 +359,14 @@ describe('gathering', () => {
   });
 });
 
-describe('the STUN reader', () => {
+describe('readStun()', () => {
   const local = { usernameFragment: 'ours', password: 'password-of-ours-22-long' };
   const request = check('ours:theirs', local.password, true);
   const indication = new Message(BINDING, 0x10).addFingerprint().bytes;
   const response = answerTo(request, VIEWER.password);
 
   it(
-    'takes nothing that is forged or cut short, and throws at nothing',
+    'accepts nothing forged or truncated and never throws',
     async () => {
       expect(readStun(request, local)).toMatchObject({ kind: 'request', useCandidate: true });
       expect(readStun(response, local, VIEWER)).toMatchObject({ kind: 'success' });
@@ -375,7 +375,7 @@ describe('the STUN reader', () => {
       const { runs } = await fuzz(options, (datagram) => {
         const read = readStun(datagram, local, VIEWER);
         if (typeof read === 'string' || read.kind === 'indication') return;
-        // The length is computed anew, and FINGERPRINT lies behind what is protected; nothing else may differ.
+        // The length is recomputed, and FINGERPRINT is not protected; nothing else may differ.
         const valid = read.kind === 'request' ? request : response;
         const end = valid.length - 8;
         expect(datagram.subarray(4, end).equals(valid.subarray(4, end))).toBe(true);
@@ -385,7 +385,7 @@ describe('the STUN reader', () => {
     fuzzTimeoutMs(),
   );
 
-  it('asks nobody for the hash of a message that does not name our fragment', () => {
+  it('computes no hash of a message that does not name our fragment', () => {
     expect(readStun(check('other:theirs', local.password), local)).toBe('unauthenticated');
     expect(readStun(response, local)).toBe('unauthenticated');
   });

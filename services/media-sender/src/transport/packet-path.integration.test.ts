@@ -18,7 +18,7 @@ import { choosePacketPath, javascriptPath } from './packet-path.js';
 const library = NativeLibrary.load();
 const slots = new PacketMemory(library);
 const native = new NativeCrypto(library, slots);
-/** How each path encrypts, and the memory that it does it in. */
+/** The encryption of each path, and its memory. */
 const PATHS: [string, PacketCrypto, Buffer][] = [
   ['native', native, slots.bytes],
   ['javascript', nodeCrypto, Buffer.alloc(MAX_PACKET_BYTES)],
@@ -33,7 +33,7 @@ function keysOf(profile: SrtpKeys['profile']): SrtpKeys {
   return { profile, masterKey: randomBytes(MASTER_KEY_BYTES), masterSalt: randomBytes(masterSaltBytes(profile)) };
 }
 
-/** @returns a writer to the memory of a path. */
+/** @returns a writer in the memory of a path. */
 function writerTo(memory: Buffer, packet: (packet: Buffer) => void): PacketWriter {
   const send = (bytes: number) => packet(Buffer.from(memory.subarray(0, bytes)));
   return { memory, begin: () => 0, send, flush: () => {} };
@@ -67,7 +67,7 @@ function packetsOf(crypto: PacketCrypto, memory: Buffer, keys: SrtpKeys, payload
 }
 
 describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile) => {
-  it('protects every packet of a session to the same bytes by both paths', () => {
+  it('encrypts every packet of a session to the same bytes on both paths', () => {
     const keys = keysOf(profile);
     const payloads = Array.from({ length: 100 }, () => randomBytes(randomInt(1, 1200)));
     const [ours, theirs] = PATHS.map(([, crypto, memory]) => packetsOf(crypto, memory, keys, payloads));
@@ -75,7 +75,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     expect(ours).toEqual(theirs);
   });
 
-  it('is opened by another implementation across wraps of the sequence number, two viewers taking turns', () => {
+  it('is decrypted by another implementation across wraps of the sequence number, with two viewers alternating', () => {
     const viewers = [keysOf(profile), keysOf(profile)].map((keys) => {
       const { masterKey, masterSalt } = keys;
       const sent: { packet: Buffer } = { packet: Buffer.alloc(0) };
@@ -106,7 +106,7 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
 });
 
 describe.each(PATHS)('the %s path', (_name, crypto, memory) => {
-  it('seals what RFC 7714 §16.1.1 seals', () => {
+  it('encrypts the packet of RFC 7714 §16.1.1', () => {
     const header = hex('8040f17b 8041f8d3 5501a0b2');
     const payload = Buffer.from('Gallia est omnis divisa in partes tres');
     header.copy(memory);
@@ -117,7 +117,7 @@ describe.each(PATHS)('the %s path', (_name, crypto, memory) => {
     );
   });
 
-  it('encrypts by the keystream of RFC 3711 §B.2', () => {
+  it('encrypts with the keystream of RFC 3711 §B.2', () => {
     const [key, iv] = [hex('2B7E151628AED2A6ABF7158809CF4F3C'), hex('F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000')];
     crypto.sealCm(key, iv, Buffer.alloc(20), Buffer.alloc(4), memory, 0, 0, Buffer.alloc(32));
     expect(memory.subarray(0, 32)).toEqual(hex('E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB'));
@@ -125,7 +125,7 @@ describe.each(PATHS)('the %s path', (_name, crypto, memory) => {
 });
 
 describe('the native path', () => {
-  it('keeps to its memory and writes the same bytes for random sizes, keys taking turns', () => {
+  it('writes the same bytes and only into its memory for random sizes and alternating keys', () => {
     const keys = Array.from({ length: 3 }, () => ({ key: randomBytes(16), authKey: randomBytes(20) }));
     for (let i = 0; i < 5000; i++) {
       const { key, authKey } = keys[randomInt(keys.length)] ?? { key: Buffer.alloc(16), authKey: Buffer.alloc(20) };
@@ -154,20 +154,20 @@ describe('the native path', () => {
     ['a packet in other memory', 16, 12, 100, 0, Buffer.alloc(MAX_PACKET_BYTES)],
     ['a key that is too short', 15, 12, 100, 0, slots.bytes],
     ['a nonce that is too short', 16, 11, 100, 0, slots.bytes],
-  ])('refuses %s before any native code is called', (_what, keyBytes, ivBytes, payloadBytes, at, memory) => {
+  ])('rejects %s before any native code is called', (_what, keyBytes, ivBytes, payloadBytes, at, memory) => {
     const [key, iv] = [Buffer.alloc(keyBytes), Buffer.alloc(ivBytes)];
     const seal = () => native.sealGcm(key, iv, memory, at, 12, Buffer.alloc(payloadBytes));
     expect(seal).toThrow(RangeError);
     expect(native.guardIntact() && slots.guardsIntact()).toBe(true);
   });
 
-  it('is chosen where it is to be had, and not where JavaScript is asked for', () => {
+  it('is chosen by auto and native, but not by javascript', () => {
     expect(choosePacketPath('auto').kind).toBe('native');
     expect(choosePacketPath('native').kind).toBe('native');
     expect(choosePacketPath('javascript')).toBe(javascriptPath);
   });
 
-  it('is passed over with a reason in a Node.js without node:ffi, and refused where it must be', () => {
+  it('is not chosen without node:ffi: auto gives the reason, native throws', () => {
     const load = vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined);
     try {
       expect(choosePacketPath('auto')).toMatchObject({ kind: 'javascript', reason: expect.stringMatching(/node:ffi/) });

@@ -4,7 +4,7 @@ import type { TransportEvents, TransportStats, ViewerTransport } from './viewer-
 
 const QUIET: TransportEvents = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
 
-/** A connection of which only the counts and the end matter. */
+/** A connection with counters and a close() only. */
 class FakeTransport {
   readonly events: TransportEvents;
   packetsSent = 0;
@@ -36,8 +36,8 @@ class FakeTransport {
   }
 }
 
-describe('traffic', () => {
-  it('counts what open and closed connections have sent, each once, and never less than before', () => {
+describe('Traffic', () => {
+  it('totals open and closed connections, each once, and never decreases', () => {
     const traffic = new Traffic();
     const transports: FakeTransport[] = [];
     const closings: string[] = [];

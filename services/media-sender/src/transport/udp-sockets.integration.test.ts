@@ -21,7 +21,7 @@ const PATHS: [string, PacketPath][] = [
   ['native', choosePacketPath('native')],
   ['javascript', javascriptPath],
 ];
-/** Containers may come without IPv6. */
+/** Containers may not have IPv6. */
 const LOOPBACKS = ['127.0.0.1', '::1'].filter((address) =>
   Object.values(networkInterfaces()).some((list) => list?.some((entry) => entry.address === address)),
 );
@@ -37,7 +37,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0).reverse()) cleanup();
 });
 
-/** A viewer that keeps what it receives. */
+/** A viewer that keeps the packets that it receives. */
 async function openViewer(address: string) {
   const socket = createSocket({ type: address === '::1' ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
   cleanups.push(() => socket.close());
@@ -49,7 +49,7 @@ async function openViewer(address: string) {
   });
   socket.bind(0, address);
   await once(socket, 'listening');
-  /** @returns what it has received, once that many packets have come; a late or additional one fails the next call. */
+  /** Waits for this many packets. @returns all received ones; an additional late one appears in the next call. */
   const take = async (packets: number) => {
     while (received.length < packets) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -88,7 +88,7 @@ function write(writer: DestinationWriter, packet: Buffer): void {
   writer.send(packet.length);
 }
 
-/** Frames of video with their repetitions, across wraps of both sequence numbers. @returns packets sent. */
+/** Sends video with retransmissions across wraps of both sequence numbers, and audio. @param settle waits for the packets sent. */
 async function playSession(
   { crypto }: PacketPath,
   writer: DestinationWriter,
@@ -128,7 +128,7 @@ async function playSession(
 }
 
 describe.each(LOOPBACKS)('a session over %s', (address) => {
-  it('reaches the viewer as the same packets in the same order by both paths', async () => {
+  it('arrives as the same packets in the same order on both paths', async () => {
     const sessions = [];
     for (const [, path] of PATHS) {
       const viewer = await openViewer(address);
@@ -145,7 +145,7 @@ describe.each(LOOPBACKS)('a session over %s', (address) => {
 });
 
 describe.each(PATHS)('a writer of the %s path', (_name, path) => {
-  it.each(LOOPBACKS)('sends from the address and port that its socket was opened on: %s', async (address) => {
+  it.each(LOOPBACKS)('sends from the address and port of its socket: %s', async (address) => {
     const first = await openWriter(path, address, 9);
     const { port } = first.socket.address();
     await expect(path.sockets.open(address, port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
@@ -165,11 +165,11 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     expect(String(((await answered) as [Buffer])[0])).toBe('an answer');
   });
 
-  it('refuses to open an address that this machine has not', async () => {
+  it('open() rejects for an address that the machine does not have', async () => {
     await expect(path.sockets.open('192.0.2.123', 0)).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' });
   });
 
-  it('sends queued packets to where they were written for, before it is given another destination', async () => {
+  it('sends queued packets to the old destination when the destination changes', async () => {
     const [old, next] = [await openViewer('127.0.0.1'), await openViewer('127.0.0.1')];
     const { writer, destination } = await openWriter(path, '127.0.0.1', old.port);
     write(writer, Buffer.from('first'));
@@ -180,7 +180,7 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     expect(String(await next.take(1))).toBe('second');
   });
 
-  it('keeps two viewers apart whose packets are written in turns without a flush', async () => {
+  it("sends each viewer's packets to that viewer when two writers alternate without a flush", async () => {
     const viewers = [await openViewer('127.0.0.1'), await openViewer('127.0.0.1')];
     const writers = await Promise.all(viewers.map(({ port }) => openWriter(path, '127.0.0.1', port)));
     for (let i = 0; i < 5; i++) {
@@ -192,7 +192,7 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     }
   });
 
-  it('sends more packets than a batch holds, of random sizes', async () => {
+  it('sends more packets of random sizes than a batch holds', async () => {
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
     for (let round = 0; round < 20; round++) {
@@ -208,7 +208,7 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     }
   });
 
-  it('discards packets without a destination, and after its socket was closed', async () => {
+  it('discards packets without a destination and after its socket is closed', async () => {
     const viewer = await openViewer('127.0.0.1');
     const { writer, destination, close } = await openWriter(path, '127.0.0.1', viewer.port);
     writer.destination = undefined;
@@ -224,7 +224,7 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
     expect(writer.packetsDropped).toBe(0);
   });
 
-  it('goes on after packets to a port where nobody listens', async () => {
+  it('continues after packets to a port where nobody listens', async () => {
     const viewer = await openViewer('127.0.0.1');
     const { writer, destination } = await openWriter(path, '127.0.0.1', 9);
     for (let i = 0; i < 5; i++) {
@@ -239,7 +239,7 @@ describe.each(PATHS)('a writer of the %s path', (_name, path) => {
 });
 
 describe('the native writer', () => {
-  /** Parts of a path of which the kernel's answers can be replaced; `undefined` lets the real call be made. */
+  /** The parts of a native path, so that the kernel's answers can be replaced. */
   function createPath() {
     const library = NativeLibrary.load();
     const slots = new PacketMemory(library);
@@ -248,7 +248,7 @@ describe('the native writer', () => {
     return { library, slots, batch, sockets };
   }
 
-  /** Makes `sendmmsg` fail with the errors that `errnoOf` gives; 0: the real call is made. */
+  /** Makes `sendmmsg` fail with the errors that `errnoOf` returns; 0 makes the real call. */
   function failing(library: NativeLibrary, errnoOf: (calls: number) => number) {
     const real = library.call.sendmmsg;
     let calls = 0;
@@ -263,7 +263,7 @@ describe('the native writer', () => {
   it.each([
     ['EAGAIN', EAGAIN],
     ['ENOBUFS', ENOBUFS],
-  ])('keeps packets and their order through the queue of the socket when the kernel says %s', async (_name, errno) => {
+  ])('sends packets in order through the queue of the socket after %s', async (_name, errno) => {
     const path = createPath();
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
@@ -278,7 +278,7 @@ describe('the native writer', () => {
     expect(writer.packetsDropped).toBe(0);
   });
 
-  it('waits behind the queue of the socket, and drops and counts packets when that is full', async () => {
+  it('drops and counts packets when the queue of the socket is full', async () => {
     const path = createPath();
     const { writer, socket } = await openWriter(path, '127.0.0.1', 9);
     failing(path.library, () => EAGAIN);
@@ -293,38 +293,35 @@ describe('the native writer', () => {
   it.each([
     ['EIO', EIO],
     ['EMSGSIZE', EMSGSIZE],
-  ])(
-    'sends packets one by one from then on, and says so once, when segmentation fails with %s',
-    async (_name, errno) => {
-      const path = createPath();
-      const viewer = await openViewer('127.0.0.1');
-      let refused = 0;
-      const { writer } = await openWriter(path, '127.0.0.1', viewer.port, () => refused++);
-      const send = failing(path.library, (calls) => (calls === 0 ? errno : 0));
-      const packets = Array.from({ length: 10 }, (_, i) => Buffer.alloc(500, i));
-      for (let i = 0; i < 2; i++) {
-        for (const packet of packets) write(writer, packet);
-        writer.flush();
-        expect(await viewer.take(10)).toEqual(packets);
-      }
-      expect(refused).toBe(1);
-      expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n, 10n, 10n]);
-    },
-  );
+  ])('sends packets one by one and reports it once after segmentation has failed with %s', async (_name, errno) => {
+    const path = createPath();
+    const viewer = await openViewer('127.0.0.1');
+    let refused = 0;
+    const { writer } = await openWriter(path, '127.0.0.1', viewer.port, () => refused++);
+    const send = failing(path.library, (calls) => (calls === 0 ? errno : 0));
+    const packets = Array.from({ length: 10 }, (_, i) => Buffer.alloc(500, i));
+    for (let i = 0; i < 2; i++) {
+      for (const packet of packets) write(writer, packet);
+      writer.flush();
+      expect(await viewer.take(10)).toEqual(packets);
+    }
+    expect(refused).toBe(1);
+    expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n, 10n, 10n]);
+  });
 
-  it('loses only the packets that a firewall forbids', async () => {
+  it('loses only the packets that a firewall rejects', async () => {
     const path = createPath();
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
     failing(path.library, (calls) => (calls === 0 ? EPERM : 0));
-    // Larger ones after smaller ones make a message of their own.
+    // A larger packet after a smaller one begins another message.
     for (const size of [100, 200, 300]) write(writer, Buffer.alloc(size));
     writer.flush();
     expect((await viewer.take(2)).map(({ length }) => length)).toEqual([200, 300]);
     expect(writer.packetsDropped).toBe(0);
   });
 
-  it('sends a frame of equal packets as one message of the kernel', async () => {
+  it('sends a frame of equal packets as one message', async () => {
     const path = createPath();
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
@@ -336,7 +333,7 @@ describe('the native writer', () => {
     expect(send.mock.calls.map(([, , messages]) => messages)).toEqual([1n]);
   });
 
-  it('writes nowhere but into its own memory', async () => {
+  it('writes only into its own memory', async () => {
     const path = createPath();
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
@@ -347,7 +344,7 @@ describe('the native writer', () => {
     }
   });
 
-  it.each([0, -1, Number.NaN, MAX_PACKET_BYTES + 1])('refuses a packet of %d bytes', async (bytes) => {
+  it.each([0, -1, Number.NaN, MAX_PACKET_BYTES + 1])('rejects a packet of %d bytes', async (bytes) => {
     const path = createPath();
     const { writer } = await openWriter(path, '127.0.0.1', 9);
     writer.begin();
@@ -356,11 +353,10 @@ describe('the native writer', () => {
 });
 
 describe('the native sockets', () => {
-  it('leave an address that they can not write to Node.js', async () => {
+  it('send through node:dgram on a socket that they have not opened', async () => {
     const [, path] = PATHS[0] as [string, PacketPath];
     const viewer = await openViewer('127.0.0.1');
     const { writer } = await openWriter(path, '127.0.0.1', viewer.port);
-    // Of a socket that they have not opened, they don't know the descriptor.
     const socket: Socket = await javascriptPath.sockets.open('127.0.0.1', 0);
     cleanups.push(() => {
       writer.destination = undefined;

@@ -40,7 +40,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** Everything a transport said. */
+/** Records a transport's events. */
 class Recorder implements TransportEvents {
   codec: Codec | undefined;
   closeReasons: string[] = [];
@@ -82,7 +82,7 @@ function createTransport(options: Partial<WebRtcTransportOptions> = {}) {
   return { transport, events };
 }
 
-/** Plays a clip round and round, as a session would: due times from one start, ticks from the position. */
+/** Plays a clip in a loop as a session does: due times from one start, ticks from the position. */
 function play(transport: WebRtcTransport, codec: Codec, firstFrame = 0) {
   const frames = clips.get(codec) ?? [];
   const opus = encodeTone();
@@ -145,7 +145,7 @@ async function openPage(): Promise<Page> {
 declare const pc: RTCPeerConnection;
 declare const watch: (peer: RTCPeerConnection) => void;
 
-/** The browser's end: takes an offer, gives an answer. */
+/** Opens a browser page that answers the offer. */
 async function openViewer(offer: string, { iceServers = [], relayOnly = false }: ViewerOptions = {}) {
   const page = await openPage();
   const answer = await page.evaluate(
@@ -178,7 +178,7 @@ async function watching(
   return { transport, events, page };
 }
 
-/** Statistics of one type and kind, as a plain object. */
+/** @returns statistics of one type and kind. */
 async function statsOf(page: Page, type: string, kind: string): Promise<Record<string, number>> {
   return page.evaluate(
     async ([wantedType, wantedKind]) => {
@@ -199,16 +199,16 @@ async function decodes(page: Page, frames: number) {
 }
 
 interface Obstacles {
-  /** Of what comes from the sender. */
+  /** Whether to drop a packet of the sender. */
   drops?: (packet: Buffer) => boolean;
   dropsOfViewer?: (packet: Buffer) => boolean;
-  /** Each way. */
+  /** Delay in each direction. */
   delayMs?: number;
-  /** Given a function by which the viewer gets another address, as from a NAT that has forgotten it. → its port. */
+  /** Gets a function that changes the viewer's address, as a NAT rebinding does. @returns the new port. */
   rebinds?: (rebind: () => Promise<number>) => void;
 }
 
-/** Stands between a viewer and the only candidate of an offer. → the offer with itself as the candidate. */
+/** Opens a proxy between a viewer and the only candidate of an offer. @returns the offer with the proxy as the candidate. */
 async function standBetween(offer: string, obstacles: Obstacles): Promise<string> {
   const { drops = () => false, dropsOfViewer = () => false, delayMs = 0, rebinds } = obstacles;
   const senderPort = Number(/127\.0\.0\.1 (\d+) typ host/.exec(offer)?.[1]);
@@ -268,7 +268,7 @@ describe('a viewer in Chromium', () => {
     expect(transport.stats()).toMatchObject({ packetsDropped: 0, retransmitted: 0 });
   });
 
-  it('gets the first of our codecs that it takes', async () => {
+  it('gets the first of our codecs that it supports', async () => {
     const { events } = await watching({ codecs: ['h264', 'vp8'] });
     expect(events.codec).toBe('h264');
   });
@@ -282,7 +282,7 @@ describe('a viewer in Chromium', () => {
     expect(await videoStats(page)).toMatchObject({ packetsLost: 0 });
   });
 
-  it('syncs both tracks by our sender reports, and reports back', async () => {
+  it('synchronizes both tracks by our sender reports and sends receiver reports', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8');
     await waitFor('playout of both tracks estimated', async () => {
@@ -304,7 +304,7 @@ describe('a viewer in Chromium', () => {
     expect(together).toBe(2);
   });
 
-  it('tells which packets of both tracks arrived, which makes an estimate of the path', async () => {
+  it('reports the arrival of packets of both tracks, which yields a bandwidth estimate', async () => {
     const { transport, events, page } = await watching();
     transport.bandwidth.want(3_000_000);
     play(transport, 'vp8');
@@ -316,7 +316,7 @@ describe('a viewer in Chromium', () => {
     expect(events.closeReasons).toEqual([]);
   });
 
-  it('takes padding for packets that came twice', async () => {
+  it('counts padding as retransmitted packets', async () => {
     const { transport, page } = await watching();
     play(transport, 'vp8');
     await decodes(page, 10);
@@ -326,7 +326,7 @@ describe('a viewer in Chromium', () => {
     expect((await videoStats(page))['retransmittedPacketsReceived']).toBeGreaterThanOrEqual(20);
   });
 
-  it('asks for a keyframe when it has none', async () => {
+  it('requests a keyframe when it has none', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8', 5);
     await waitFor('a keyframe asked for', () => events.keyframesNeeded > 0);
@@ -350,7 +350,7 @@ describe('a viewer in Chromium', () => {
     expect(transport.stats().nacks).toBeGreaterThanOrEqual(transport.stats().retransmitted);
   });
 
-  it('gets lost audio packets again, as they were', async () => {
+  it('gets lost audio packets again unchanged', async () => {
     const seen = new Map<number, Buffer>();
     const repeated: (readonly [Buffer | undefined, Buffer])[] = [];
     const { transport, page } = await watching({
@@ -376,11 +376,11 @@ describe('a viewer in Chromium', () => {
     expect(transport.bandwidth.rejected).toBe(0);
   });
 
-  it('hears a lost audio packet from the one after it, once losses have been reported', async () => {
+  it('recovers a lost audio packet from the next one after losses were reported', async () => {
     let isLossy = false;
     const { transport, page } = await watching({
       through: (offer) =>
-        // Each time that a packet is sent.
+        // Whether each packet is dropped when it is sent.
         standBetween(offer, { drops: (packet) => isLossy && isAudio(packet) && packet.readUInt16BE(2) % 10 === 0 }),
     });
     play(transport, 'vp8');
@@ -388,7 +388,7 @@ describe('a viewer in Chromium', () => {
     expect(transport.stats().redundantPackets).toBe(0);
     isLossy = true;
     await waitFor('redundancy', () => transport.stats().redundantPackets > 25);
-    // A stretch of a second in which the busiest machine sends in time: each loss would have been concealed.
+    // A second in which even a busy machine sends in time: each loss would have been concealed.
     let last = await statsOf(page, 'inbound-rtp', 'audio');
     await waitFor('losses without concealment', async () => {
       await decodes(page, 30);
@@ -400,7 +400,7 @@ describe('a viewer in Chromium', () => {
     });
   });
 
-  it('goes on after a loss that nothing could mend', async () => {
+  it('recovers after a loss that could not be repaired', async () => {
     let sent = 0;
     let lost = 0;
     const { transport, page } = await watching({
@@ -421,7 +421,7 @@ describe('a viewer in Chromium', () => {
     expect(transport.stats().nacks).toBeGreaterThan(0);
   });
 
-  it('connects and watches over a slow path that loses every tenth packet, both ways', async () => {
+  it('connects and decodes over a slow path that loses every tenth packet in both directions', async () => {
     let [down, up] = [0, 0];
     const { transport, page } = await watching({
       through: (offer) =>
@@ -431,7 +431,7 @@ describe('a viewer in Chromium', () => {
     await decodes(page, 60);
   });
 
-  it('goes on from another address, which it proves by answering a check of our own', async () => {
+  it('continues from another address after it has answered our own check from there', async () => {
     let rebind: () => Promise<number> = () => Promise.reject(new Error('not yet'));
     let isRtcpBlocked = false;
     const isRtcp = (packet: Buffer) => packet.readUInt8(0) >> 6 === 2;
@@ -441,7 +441,7 @@ describe('a viewer in Chromium', () => {
           rebinds: (given) => {
             rebind = given;
           },
-          // Without it only the answer to a check can prove the address.
+          // Without RTCP, only the answer to a check can prove the address.
           dropsOfViewer: (packet) => isRtcpBlocked && isRtcp(packet),
         }),
     });
@@ -453,12 +453,12 @@ describe('a viewer in Chromium', () => {
     await decodes(page, 15);
   });
 
-  it('makes its own offer, as WHEP players do', async () => {
+  it('connects with its own offer, as WHEP players do', async () => {
     const { page } = await playingItsOffer();
     expect((await statsOf(page, 'inbound-rtp', 'audio'))['packetsReceived']).toBeGreaterThan(10);
   });
 
-  it('restarts ICE over WHEP, over the same DTLS connection', async () => {
+  it('restarts ICE over WHEP and keeps the DTLS connection', async () => {
     const { transport, page, answer, events } = await playingItsOffer();
     const offer = await page.evaluate(async () => {
       pc.restartIce();
@@ -472,7 +472,7 @@ describe('a viewer in Chromium', () => {
     expect(ufrag).not.toBe(of(answer, 'ice-ufrag'));
     expect(of(fragment, 'mid')).toBe(of(answer, 'mid'));
     expect(fragment).toMatch(/^a=candidate:.* typ host\r$/m);
-    // As a player does it (RFC 9725 §4.3.3): the same answer with the new credentials.
+    // As players do (RFC 9725 §4.3.3): the same answer with the new credentials.
     const next = answer
       .replace(/^(a=ice-ufrag:).*\r$/gm, `$1${ufrag}\r`)
       .replace(/^(a=ice-pwd:).*\r$/gm, `$1${of(fragment, 'ice-pwd')}\r`);
@@ -511,7 +511,7 @@ describe('a viewer in Chromium', () => {
     return { transport, events, page, answer };
   }
 
-  it('knows at once that we have gone', async () => {
+  it('notices at once that the sender has closed', async () => {
     const { transport, events, page } = await watching();
     play(transport, 'vp8');
     await decodes(page, 5);
@@ -526,14 +526,14 @@ describe('a viewer in Chromium', () => {
     expect(events.closeReasons).toEqual(['session-ended']);
   });
 
-  it('is noticed when it leaves', async () => {
+  it('closes the connection when it leaves', async () => {
     const { events, page } = await watching();
     await page.evaluate(() => pc.close());
     await waitFor('closed', () => events.closeReasons.length > 0, undefined, 2000);
     expect(events.closeReasons).toEqual(['closed-by-viewer']);
   });
 
-  it('is noticed when it falls silent', async () => {
+  it('closes the connection when it becomes silent', async () => {
     let cut = false;
     const { events } = await watching({
       silenceTimeoutMs: 3500,
@@ -546,7 +546,7 @@ describe('a viewer in Chromium', () => {
 });
 
 describe('negotiation', () => {
-  it('gives up on a viewer that does not connect', async () => {
+  it('closes if the viewer does not connect', async () => {
     const { transport, events } = createTransport({ connectTimeoutMs: 300 });
     await transport.createOffer();
     await waitFor('closed', () => events.closeReasons.length > 0, undefined, 2000);
@@ -557,7 +557,7 @@ describe('negotiation', () => {
     [31, '42e01f'],
     [40, '42e028'],
     [52, '42e034'],
-  ])('offers H.264 up to the level of what may be sent (%d), and Chromium decodes it', async (h264Level, profile) => {
+  ])('offers H.264 up to the configured level (%d), which Chromium decodes', async (h264Level, profile) => {
     const { transport, page } = await watching({
       codecs: ['h264'],
       h264Level,
@@ -570,7 +570,7 @@ describe('negotiation', () => {
     await decodes(page, 10);
   });
 
-  it('refuses a viewer without a codec of ours', async () => {
+  it('rejects a viewer without a common codec', async () => {
     const { transport } = createTransport({ codecs: ['vp8'] });
     const { answer } = await openViewer(await transport.createOffer());
     await expect(transport.acceptAnswer(answer.replaceAll('VP8/90000', 'VP9/90000'))).rejects.toMatchObject({
@@ -578,7 +578,7 @@ describe('negotiation', () => {
     });
   });
 
-  it('refuses a viewer that would not bundle', async () => {
+  it('rejects a viewer that does not bundle', async () => {
     const { transport } = createTransport();
     const { answer } = await openViewer(await transport.createOffer());
     await expect(transport.acceptAnswer(answer.replace(/a=group:BUNDLE.*\r\n/, ''))).rejects.toMatchObject({
@@ -586,12 +586,15 @@ describe('negotiation', () => {
     });
   });
 
-  it.each(['', 'hello', 'v=0\r\ns=-\r\n', 'v=0\r\nm=\r\n', 'v=0\r\nm=video 9\r\n'])('refuses %j', async (sdp) => {
-    const { transport } = createTransport();
-    await expect(transport.answerOffer(sdp)).rejects.toMatchObject({ code: 'bad_sdp' });
-  });
+  it.each(['', 'hello', 'v=0\r\ns=-\r\n', 'v=0\r\nm=\r\n', 'v=0\r\nm=video 9\r\n'])(
+    'rejects the description %j',
+    async (sdp) => {
+      const { transport } = createTransport();
+      await expect(transport.answerOffer(sdp)).rejects.toMatchObject({ code: 'bad_sdp' });
+    },
+  );
 
-  it('does not talk to one whose certificate is not the one in the answer', async () => {
+  it("closes if the viewer's certificate is not the one in the answer", async () => {
     const { transport, events } = createTransport();
     const { answer } = await openViewer(await transport.createOffer());
     await transport.acceptAnswer(answer.replace(/(fingerprint:sha-256 )..:..:../g, '$100:00:00'));
@@ -599,7 +602,7 @@ describe('negotiation', () => {
     expect(events.closeReasons).toEqual(['dtls-failed']);
   });
 
-  it('drops what is sent before there is a connection, and after', async () => {
+  it('drops packets before the connection and after its end', async () => {
     const { transport } = createTransport();
     const [frame] = clips.get('vp8') ?? [];
     if (!frame) throw new Error('no clip');
@@ -611,14 +614,14 @@ describe('negotiation', () => {
     expect(transport.stats()).toMatchObject({ packetsSent: 0, packetsDropped: frame.payloads.length + 2 });
   });
 
-  it('offers nothing but the ports it may use', async () => {
+  it('offers only ports of the configured range', async () => {
     const { transport } = createTransport({ portRange: [31_200, 31_299] });
     const ports = [...(await transport.createOffer()).matchAll(/(\d+) typ host/g)].map(([, port]) => Number(port));
     expect(ports.length).toBeGreaterThan(0);
     expect(ports.every((port) => port >= 31_200 && port <= 31_299)).toBe(true);
   });
 
-  it('leaves nothing behind', async () => {
+  it('releases its sockets on close', async () => {
     const open = () => process.getActiveResourcesInfo().filter((name) => /UDP|UDPSend/.test(name)).length;
     const before = open();
     for (let i = 0; i < 20; i++) {

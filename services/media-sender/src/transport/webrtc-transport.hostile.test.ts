@@ -17,7 +17,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0).reverse()) cleanup();
 });
 
-/** Forwards datagrams to the sender's port and back, until it is muted. */
+/** Forwards datagrams to the sender's port and back until it is muted. */
 async function openNetwork(senderPort: number) {
   const [towardsViewer, towardsSender] = [createSocket('udp4'), createSocket('udp4')];
   cleanups.push(() => {
@@ -41,7 +41,7 @@ async function openNetwork(senderPort: number) {
   return { port: towardsViewer.address().port, mute };
 }
 
-/** A transport and a viewer that has its keys, and may say with them what it likes. */
+/** A transport, and a viewer with its keys that can send any RTCP. */
 async function connect() {
   const closings: string[] = [];
   const problems: string[] = [];
@@ -86,11 +86,11 @@ function words(...values: readonly number[]): Buffer {
 }
 
 const reportOf = (reporter: number, ssrc: number) => words(0x81c9_0007, reporter, ssrc, 0, 0, 0, 0, 0);
-/** A compound begins with a report (RFC 3550 §6.1). */
+/** A compound packet begins with a report (RFC 3550 §6.1). */
 const byeOf = (ssrc: number) => Buffer.concat([words(0x80c9_0001, ssrc), words(0x81cb_0001, ssrc)]);
 const pliFor = (ssrc: number) => words(0x81ce_0002, REPORTER, ssrc);
 
-/** What was sent before has been read when this returns: the count of PLIs has grown by it. */
+/** Waits until everything sent before has been read, by a PLI that is counted. */
 async function settle({ transport, link, ssrc }: Awaited<ReturnType<typeof connect>>): Promise<void> {
   const before = transport.stats().plis;
   link.sendRtcp(pliFor(ssrc));
@@ -98,7 +98,7 @@ async function settle({ transport, link, ssrc }: Awaited<ReturnType<typeof conne
 }
 
 describe('a BYE', () => {
-  it('of an SSRC that has reported nothing ends nothing', async () => {
+  it('of an SSRC without reports does not end the connection', async () => {
     const connected = await connect();
     connected.link.sendRtcp(byeOf(STRANGER));
     await settle(connected);
@@ -107,7 +107,7 @@ describe('a BYE', () => {
     expect(connected.closings).toEqual([]);
   });
 
-  it('of a reporter ends the connection when nothing follows, and not when the viewer goes on', async () => {
+  it('of a reporting SSRC ends the connection, unless the viewer continues', async () => {
     const connected = await connect();
     const { link, offset, closings, ssrc } = connected;
     link.sendRtcp(reportOf(REPORTER, ssrc));
@@ -124,7 +124,7 @@ describe('a BYE', () => {
 });
 
 describe('authentic RTCP', () => {
-  it('is read at a bounded rate', async () => {
+  it('is rate-limited', async () => {
     const connected = await connect();
     const { transport, link, problems, ssrc } = connected;
     for (let i = 0; i < 1000; i++) {
@@ -139,7 +139,7 @@ describe('authentic RTCP', () => {
     expect(transport.state).toBe('connected');
   });
 
-  it('that names thousands of packets is read as far as they can be known', async () => {
+  it('that names thousands of packets is read only for packets that can be known', async () => {
     const connected = await connect();
     const { transport, link, ssrc } = connected;
     const lost = Array.from({ length: 350 }, (_, i) => ((i * 17) << 16) | 0xffff);
