@@ -174,7 +174,7 @@ raise ValueError("out of memory")`);
   });
 
   it('raises the loader’s reason, before and while it pushes', async () => {
-    loader.refusal = 'avatar_not_found';
+    loader.rejection = 'avatar_not_found';
     expect((await push('pass')).output.trim()).toBe('refused refused 404');
     const running = push(`
 while True:
@@ -182,7 +182,7 @@ while True:
     await asyncio.sleep(0.01)`);
     const { length } = loader.pushes;
     await expect.poll(() => loader.pushes[length]?.frameTimesMs.length ?? 0, STARTED).toBeGreaterThan(0);
-    loader.last.refuse('session_ended', 'the session has ended');
+    loader.last.reject('session_ended', 'the session has ended');
     expect((await running).output.trim()).toBe('refused session_ended None');
   });
 

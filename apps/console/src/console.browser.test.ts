@@ -81,7 +81,7 @@ describe('console', () => {
   });
 
   it('a refresh after the session has ended creates a new session', async () => {
-    backend.signaling.refusal = 'session_ended';
+    backend.signaling.rejection = 'session_ended';
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(2);

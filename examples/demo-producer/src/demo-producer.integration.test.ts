@@ -225,7 +225,7 @@ describe('startDemoProducer()', () => {
 
   it('POST /v1/say requires an API key, and hides errors of the producer’s own key as unavailable', async () => {
     expect(await say({ session, text: 'Hello' }, { auth: 'guess' })).toMatchObject({ status: 401 });
-    backend.loader.refusal = 'unauthorized';
+    backend.loader.rejection = 'unauthorized';
     expect(await say({ session, text: 'Hello' })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
     const response = await fetch(`http://127.0.0.1:${producer.port}/v1/say`);
     expect(response.status).toBe(405);

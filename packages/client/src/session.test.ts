@@ -262,7 +262,7 @@ describe('Session.state', () => {
     expect(session.state).toBe('playing');
   });
 
-  it('is `paused` when the browser refuses to play, until play() is called from a click', async () => {
+  it('is `paused` if the browser does not play, until play() is called from a click', async () => {
     element.allowsPlay = false;
     socket().join();
     socket().say(offer('conn-one', 1));
@@ -322,7 +322,7 @@ describe('Session in a page that was frozen', () => {
 });
 
 it("reports that the browser rejects the server's relay", async () => {
-  browser.refusesConfiguration = true;
+  browser.rejectsConfiguration = true;
   socket().join();
   socket().say(offer('conn-one', 1));
   await browser.pass(0);
@@ -357,7 +357,7 @@ describe('Session without signaling', () => {
     socket().onclose?.({ code: 1006 });
     await browser.pass(1000);
     socket().onopen?.();
-    socket().say({ type: 'error', code: 'resume_refused', message: 'refused' });
+    socket().say({ type: 'error', code: 'resume_refused', message: 'rejected' });
     await browser.pass(1000);
     expect(browser.sockets).toHaveLength(3);
     socket().join({ viewer: 'vw_another1', resume: 'another-secret' });

@@ -121,7 +121,7 @@ export class Session extends Emitter<SessionEvents> {
   /** Joins. Call it once. */
   open(): void {
     if (this.#environment.supported) this.#channel.open();
-    else this.#refused('unsupported');
+    else this.#rejected('unsupported');
   }
 
   get state(): SessionState {
@@ -167,7 +167,7 @@ export class Session extends Emitter<SessionEvents> {
       join: () => this.#joinMessage(),
       message: (message) => this.#onMessage(message),
       lost: () => this.#signalingLost(),
-      refused: (code, serverMessage) => this.#refused(code, serverMessage),
+      rejected: (code, serverMessage) => this.#rejected(code, serverMessage),
     });
   }
 
@@ -245,7 +245,7 @@ export class Session extends Emitter<SessionEvents> {
       });
     } catch {
       // The browser rejects this configuration (a malformed address), and would reject the next one too.
-      this.#refused('bad_ice_servers');
+      this.#rejected('bad_ice_servers');
       return;
     }
     this.#next = peer;
@@ -358,7 +358,7 @@ export class Session extends Emitter<SessionEvents> {
     const nowMs = this.#environment.clock.nowMs();
     const waiting = this.#waitingPosition !== undefined;
     if (waiting) this.#missingSinceMs = nowMs;
-    if (nowMs - this.#missingSinceMs > GIVE_UP_MS) this.#refused(this.#channel.joined ? 'no_media' : 'unreachable');
+    if (nowMs - this.#missingSinceMs > GIVE_UP_MS) this.#rejected(this.#channel.joined ? 'no_media' : 'unreachable');
     else if (waiting || this.#next) this.#reconnectLater();
     else this.#reconnect();
   }
@@ -379,7 +379,7 @@ export class Session extends Emitter<SessionEvents> {
     this.#reconnectLater();
   }
 
-  #refused(code: string, serverMessage?: string): void {
+  #rejected(code: string, serverMessage?: string): void {
     if (this.#isOver) return;
     this.emit('error', clientError(code, serverMessage));
     this.#finish(code === 'session_ended' ? 'ended' : 'failed');

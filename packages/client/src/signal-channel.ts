@@ -20,7 +20,7 @@ export interface SignalChannelListener {
   /** Called when the connection was lost or could not be made; another attempt follows. */
   lost(): void;
   /** Called when the server permanently rejects this viewer. The channel has closed. */
-  refused(code: string, serverMessage?: string): void;
+  rejected(code: string, serverMessage?: string): void;
 }
 
 /** The signaling WebSocket: joins, sends heartbeats, and reconnects after a loss until it is closed or rejected. */
@@ -54,7 +54,7 @@ export class SignalChannel {
     try {
       socket = this.#environment.openSocket(this.#url);
     } catch {
-      this.#refuse('bad_request');
+      this.#reject('bad_request');
       return;
     }
     this.#socket = socket;
@@ -116,7 +116,7 @@ export class SignalChannel {
       this.#beat(Math.max(MIN_HEARTBEAT_MS, message.heartbeatMs));
     }
     if (message.type !== 'error') this.#listener.message(message);
-    else if (clientError(message.code).fatal) this.#refuse(message.code, message.message);
+    else if (clientError(message.code).fatal) this.#reject(message.code, message.message);
     else {
       this.#listener.message(message);
       // The server closes a connection whose join it rejects; the close code adds no information.
@@ -140,17 +140,17 @@ export class SignalChannel {
   #lose(code?: string): void {
     this.#drop();
     if (code !== undefined) {
-      this.#refuse(code);
+      this.#reject(code);
       return;
     }
     this.#cancelTimer = this.#environment.clock.after(this.#backoff.next(), () => this.open());
     this.#listener.lost();
   }
 
-  #refuse(code: string, serverMessage?: string): void {
+  #reject(code: string, serverMessage?: string): void {
     if (this.#closed) return;
     this.close();
-    this.#listener.refused(code, serverMessage);
+    this.#listener.rejected(code, serverMessage);
   }
 
   #drop(): void {

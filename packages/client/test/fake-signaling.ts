@@ -12,7 +12,7 @@ export class FakeSignaling {
   readonly connections: string[] = [];
   epoch = 1;
   /** Error with which the next join is rejected. */
-  refusal: string | undefined;
+  rejection: string | undefined;
   /** Content of the next connections. */
   colour = '#ff0000';
   readonly #server: Server;
@@ -85,15 +85,15 @@ export class FakeSignaling {
     viewer.on('close', () => this.#viewers.delete(viewer));
     viewer.on('message', (data) => {
       const message = JSON.parse(text(data)) as ViewerMessage;
-      if (message.type === 'join' && this.refusal !== undefined) this.#refuse(viewer);
+      if (message.type === 'join' && this.rejection !== undefined) this.#reject(viewer);
       else this.#onMessage(message);
     });
   }
 
-  #refuse(viewer: WebSocket): void {
-    viewer.send(JSON.stringify({ type: 'error', code: this.refusal, message: 'refused' }));
+  #reject(viewer: WebSocket): void {
+    viewer.send(JSON.stringify({ type: 'error', code: this.rejection, message: 'rejected' }));
     viewer.close(4000);
-    this.refusal = undefined;
+    this.rejection = undefined;
   }
 
   #onMessage(message: ViewerMessage): void {

@@ -8,7 +8,7 @@ export class FakeBrowser {
   readonly peers: FakePeer[] = [];
   visible = true;
   /** Browsers throw on a malformed server address. */
-  refusesConfiguration = false;
+  rejectsConfiguration = false;
   readonly #page = new Map<string, Set<() => void>>();
   #nowMs = 0;
   #timers: { atMs: number; run: () => void }[] = [];
@@ -32,7 +32,7 @@ export class FakeBrowser {
       return socket;
     },
     createPeer: (configuration) => {
-      if (this.refusesConfiguration) throw new DOMException('invalid hostname', 'SyntaxError');
+      if (this.rejectsConfiguration) throw new DOMException('invalid hostname', 'SyntaxError');
       const peer = new FakePeer(configuration);
       this.peers.push(peer);
       return peer as unknown as PeerConnection;

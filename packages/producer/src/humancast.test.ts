@@ -220,11 +220,11 @@ describe('Humancast.events()', () => {
   it('throws for an unknown session, and retries after a server error', async () => {
     answer(404, toProblem(new HumancastError('session_not_found')));
     await expect(collect()).rejects.toMatchObject({ code: 'session_not_found' });
-    let refused = false;
+    let rejected = false;
     server.route = (_request, response) => {
-      if (refused) response.writeHead(200).end(event(1, 'session.ended'));
+      if (rejected) response.writeHead(200).end(event(1, 'session.ended'));
       else response.writeHead(503).end(JSON.stringify(toProblem(new HumancastError('unavailable'))));
-      refused = true;
+      rejected = true;
     };
     expect(await collect()).toEqual(['1-0']);
   });

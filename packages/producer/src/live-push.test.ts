@@ -125,15 +125,15 @@ describe('LivePush', () => {
   });
 
   it("rejects with the loader's code, before and after the start", async () => {
-    loader.refusal = 'avatar_not_found';
-    const refused = await errorOf(open());
-    expect(refused).toBeInstanceOf(ProducerError);
-    expect(refused).toMatchObject({ code: 'avatar_not_found', status: 404, retryAfterSeconds: 3 });
+    loader.rejection = 'avatar_not_found';
+    const rejected = await errorOf(open());
+    expect(rejected).toBeInstanceOf(ProducerError);
+    expect(rejected).toMatchObject({ code: 'avatar_not_found', status: 404, retryAfterSeconds: 3 });
     const stranger = new Humancast({ apiKey: 'another key', loaderUrl: loader.url });
     expect((await errorOf(stranger.live(FORMAT))).code).toBe('unauthorized');
 
     const cut = await open();
-    loader.last.refuse('session_ended', 'the session has ended');
+    loader.last.reject('session_ended', 'the session has ended');
     await vi.waitUntil(() => loader.last.outcome === 'gone', PATIENCE);
     expect(await errorOf(cut.pushVideo(FRAME))).toMatchObject({ code: 'session_ended' });
     expect(await errorOf(cut.end())).toMatchObject({ code: 'session_ended' });

@@ -8,7 +8,7 @@ import {
 } from '@humancast/protocol';
 import { WebSocket } from 'ws';
 import type { z } from 'zod';
-import { refusalOf } from './live-refusal.js';
+import { rejectionOf } from './live-rejection.js';
 import { ProducerError } from './producer-error.js';
 import type { CallOptions } from './rest-client.js';
 
@@ -178,7 +178,7 @@ export class LivePush implements AsyncDisposable {
       this.#heardAtMs = performance.now();
     });
     socket.on('unexpected-response', (_request, response) => {
-      void refusalOf(response).then((error) => this.#fail(error));
+      void rejectionOf(response).then((error) => this.#fail(error));
     });
     socket.on('error', (error) => {
       const message = 'the connection to the segment-loader failed';

@@ -38,7 +38,7 @@ export interface Received {
   /** Violations of the protocol by the producer. */
   breaches: string[];
   send(message: LiveLoaderMessage): void;
-  refuse(code: ErrorCode, message: string): void;
+  reject(code: ErrorCode, message: string): void;
   /** Stops reading from the network, like an overloaded loader. */
   stall(): void;
   resume(): void;
@@ -55,7 +55,7 @@ export class FakeLoader {
   /** Answers every request that is not a live push. */
   route: Route = (_request, response) => void response.writeHead(404).end();
   /** Rejects the next push with an HTTP answer. */
-  refusal: ErrorCode | undefined;
+  rejection: ErrorCode | undefined;
   keepFrames = false;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
@@ -92,8 +92,8 @@ export class FakeLoader {
     const url = new URL(request.url ?? '/', this.url);
     const avatar = slugSchema.safeParse(url.searchParams.get('avatar'));
     const session = idSchema.optional().safeParse(url.searchParams.get('session') ?? undefined);
-    const code = this.refusal ?? refusalOf(request, this.apiKey, url.pathname, avatar.success && session.success);
-    this.refusal = undefined;
+    const code = this.rejection ?? rejectionOf(request, this.apiKey, url.pathname, avatar.success && session.success);
+    this.rejection = undefined;
     if (code !== undefined) {
       answerProblem(socket, new HumancastError(code));
       return;
@@ -118,7 +118,7 @@ export class FakeLoader {
       alive: 0,
       breaches: [],
       send: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
-      refuse: (code, message) => {
+      reject: (code, message) => {
         push.send({ type: 'error', code, message });
         websocket.close(closeCodeOf(code));
       },
@@ -143,7 +143,7 @@ export class FakeLoader {
     const parsed = liveProducerMessageSchema.safeParse(JSON.parse(text));
     if (!parsed.success) {
       push.breaches.push(parsed.error.message);
-      push.refuse('bad_message', 'the message is not of a known type');
+      push.reject('bad_message', 'the message is not of a known type');
       return;
     }
     if (parsed.data.type === 'start') {
@@ -173,7 +173,7 @@ export class FakeLoader {
     const breach = breachOf(push, message);
     if (breach !== undefined) {
       push.breaches.push(breach);
-      push.refuse('bad_message', breach);
+      push.reject('bad_message', breach);
       return;
     }
     const payload = message.subarray(LIVE_HEADER_BYTES);
@@ -186,7 +186,7 @@ export class FakeLoader {
   }
 }
 
-function refusalOf(
+function rejectionOf(
   request: IncomingMessage,
   apiKey: string,
   pathname: string,
@@ -200,7 +200,7 @@ function refusalOf(
 function answerProblem(socket: Duplex, error: HumancastError): void {
   const body = JSON.stringify(toProblem(error));
   socket.end(
-    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/problem+json\r\nretry-after: 3\r\n` +
+    `HTTP/1.1 ${error.status} Rejected\r\ncontent-type: application/problem+json\r\nretry-after: 3\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   );
 }

@@ -127,9 +127,9 @@ describe('a Redis Cluster', () => {
     const [, second] = cluster.nodes;
     await second?.kill();
     const answers = await Promise.allSettled(names.map((name) => caller.get(name)));
-    const refused = answers.filter(({ status }) => status === 'rejected');
-    expect(refused.length).toBeGreaterThan(0);
-    expect(refused.length).toBeLessThan(names.length);
+    const rejected = answers.filter(({ status }) => status === 'rejected');
+    expect(rejected.length).toBeGreaterThan(0);
+    expect(rejected.length).toBeLessThan(names.length);
     await second?.restart();
     await expect
       .poll(

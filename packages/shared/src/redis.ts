@@ -82,7 +82,7 @@ export function runScript(
 }
 
 /** @returns Whether Redis rejected a write because its disk is full or broken (`MISCONF`). It retries every second. */
-export function isRefused(error: unknown): boolean {
+export function isWriteRejected(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('MISCONF');
 }
 
@@ -92,7 +92,7 @@ export function isRefused(error: unknown): boolean {
  */
 export async function untilWritten<T>(write: () => Promise<T>): Promise<T> {
   const onError = (error: unknown) => {
-    if (!isRefused(error)) throw error;
+    if (!isWriteRejected(error)) throw error;
   };
   return retry(write, { firstDelayMs: REFUSED_RETRY_MS, onError });
 }

@@ -27,7 +27,9 @@ describe('toHumancastError()', () => {
   });
 
   it('converts a lost database connection to unavailable with a retry delay', () => {
-    const error = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:6379'), { code: 'ECONNREFUSED' });
+    const error = Object.assign(new Error('connect Econnection refused 10.0.0.1:6379'), {
+      code: 'Econnection refused',
+    });
     const known = toHumancastError(error);
     expect(known).toMatchObject({ code: 'unavailable', retryAfterSeconds: 2 });
     expect(known.message).not.toContain('10.0.0.1');

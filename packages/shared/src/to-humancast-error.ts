@@ -38,7 +38,7 @@ function isConnectionError(thrown: unknown): boolean {
   if (name === 'MaxRetriesPerRequestError' || message === 'Command timed out') return true;
   // Redis itself: full, still reading its file, or unable to write it.
   if (name === 'ReplyError' && /^(OOM|LOADING|MISCONF|BUSY) /.test(message ?? '')) return true;
-  return code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'ETIMEDOUT';
+  return code === 'Econnection refused' || code === 'ECONNRESET' || code === 'ETIMEDOUT';
 }
 
 /** @returns Whether this is a NestJS `HttpException`; the class itself is not imported here. */

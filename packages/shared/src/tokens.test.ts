@@ -77,7 +77,7 @@ describe('verifyToken()', () => {
   it.each([
     ['', '.', '..', 'a', 'a.b', 'a.b.c', `${token}.`, `${token}.x`, `.${token}`, 'é.ü.ö', `${header}.${body}.`],
     [`${header}.${body}.\f${signature}`, `${token}\n`, ` ${token}`, `${header}\n.${body}.${signature}`],
-  ])('is refused when it is none', async (...texts) => {
+  ])('rejects a text that is not a token', async (...texts) => {
     for (const text of texts) await expect(verifyToken(text, SECRET, 0), text).rejects.toEqual(unauthorized);
   });
 

@@ -343,7 +343,7 @@ function watchState(registry: Registry, state: SenderState): void {
   const { traffic } = state;
   counter('packets', 'RTP packets sent, including retransmissions', () => traffic().packetsSent);
   counter('bytes', 'Bytes of RTP packets sent, before encryption', () => traffic().bytesSent);
-  counter('packets_dropped', 'RTP packets dropped: not connected, or refused by the socket', () => {
+  counter('packets_dropped', 'RTP packets dropped: not connected, or rejected by the socket', () => {
     return traffic().packetsDropped;
   });
   counter('retransmissions', 'RTP packets retransmitted', () => traffic().retransmitted);

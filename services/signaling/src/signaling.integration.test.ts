@@ -92,7 +92,7 @@ describe('the signaling service', () => {
         TestViewer.connect(at, { headers: { 'x-forwarded-for': `203.0.113.1, ${address}` } });
       for (let i = 1; i <= 2; i++) (await visit(direct, `192.0.2.${i}`)).ws.close();
       for (let i = 1; i <= 3; i++) (await visit(proxied, `192.0.2.${i}`)).ws.close();
-      expect(await TestViewer.refused(direct, { 'x-forwarded-for': '192.0.2.9' })).toBe(429);
+      expect(await TestViewer.rejected(direct, { 'x-forwarded-for': '192.0.2.9' })).toBe(429);
     });
   });
 

@@ -43,7 +43,7 @@ export class TestViewer {
   }
 
   /** HTTP status with which the WebSocket was rejected; `undefined` if it was just closed. */
-  static async refused(
+  static async rejected(
     signaling: { signalUrl: string },
     headers: Record<string, string> = {},
   ): Promise<number | undefined> {

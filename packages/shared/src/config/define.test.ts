@@ -66,7 +66,7 @@ describe('loadConfig', () => {
     ['DB_URL', '127.0.0.1:6379', 'a URL starting with redis:// or rediss://'],
     ['SECRET', 'short', 'at least 16 characters'],
     ['SPARE_SECRET', 'short', 'at least 16 characters'],
-  ])('refuses %s=%s with the name and what it must be', (variable, value, mustBe) => {
+  ])('rejects %s=%s with the name and what it must be', (variable, value, mustBe) => {
     const message = problemsOf({ [variable]: value });
     expect(message).toContain(`${variable}:`);
     expect(message).toContain(mustBe);

@@ -21,12 +21,12 @@ describe('guardConnections()', () => {
   });
 
   async function start(limits: Partial<ConnectionLimits>) {
-    const refused: string[] = [];
+    const rejected: string[] = [];
     const server = createServer((_, response) => response.end('hello'));
-    guardConnections(server, { ...LIMITS, ...limits }, (setting) => refused.push(setting));
+    guardConnections(server, { ...LIMITS, ...limits }, (setting) => rejected.push(setting));
     servers.push(server);
     await new Promise<void>((resolve) => server.listen(0, '::', resolve));
-    return { server, refused };
+    return { server, rejected };
   }
 
   /** Connects from a loopback address. @returns The answer once the server has closed. */
@@ -51,11 +51,11 @@ describe('guardConnections()', () => {
   }
 
   it("closes connections beyond an address's limit, and no others", async () => {
-    const { server, refused } = await start({ connectionsPerAddress: 3 });
+    const { server, rejected } = await start({ connectionsPerAddress: 3 });
     for (let i = 0; i < 3; i++) expect(await answers(server, '127.0.0.2')).toBe(true);
     expect(await answers(server, '127.0.0.2')).toBe(false);
     expect(await answers(server, '127.0.0.3')).toBe(true);
-    expect(refused).toEqual(['CONNECTIONS_PER_ADDRESS']);
+    expect(rejected).toEqual(['CONNECTIONS_PER_ADDRESS']);
     const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
     // The next one is rejected, too, and a rejected connection holds no reservation.
     expect(await answers(server, '127.0.0.2')).toBe(false);
@@ -66,17 +66,17 @@ describe('guardConnections()', () => {
 
   it("does not limit a trusted proxy's address", async () => {
     const trustProxy = TrustedProxies.parse('127.0.0.2') as TrustedProxies;
-    const { server, refused } = await start({ connectionsPerAddress: 1, trustProxy });
+    const { server, rejected } = await start({ connectionsPerAddress: 1, trustProxy });
     for (let i = 0; i < 3; i++) expect(await answers(server, '127.0.0.2')).toBe(true);
     expect([await answers(server, '127.0.0.3'), await answers(server, '127.0.0.3')]).toEqual([true, false]);
-    expect(refused).toEqual(['CONNECTIONS_PER_ADDRESS']);
+    expect(rejected).toEqual(['CONNECTIONS_PER_ADDRESS']);
   });
 
   it('closes connections beyond the total limit', async () => {
-    const { server, refused } = await start({ connectionLimit: 2 });
+    const { server, rejected } = await start({ connectionLimit: 2 });
     expect([await answers(server, '127.0.0.2'), await answers(server, '127.0.0.3')]).toEqual([true, true]);
     expect(await answers(server, '127.0.0.4')).toBe(false);
-    expect(refused).toEqual(['CONNECTION_LIMIT']);
+    expect(rejected).toEqual(['CONNECTION_LIMIT']);
   });
 
   it.each([

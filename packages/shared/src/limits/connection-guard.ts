@@ -19,12 +19,16 @@ export interface ConnectionLimits {
  * Limits the TCP connections to a server, in total and per address, and the time that each may take to send a request.
  * Connections above a limit are closed without an answer; requests that take too long get 408. Trusted proxies carry many
  * callers each, so they are limited in total only. Call it before the server listens.
- * @param onRefused Called with the setting whose limit was reached.
+ * @param onRejected Called with the setting whose limit was reached.
  */
-export function guardConnections(server: Server, limits: ConnectionLimits, onRefused: (setting: string) => void): void {
+export function guardConnections(
+  server: Server,
+  limits: ConnectionLimits,
+  onRejected: (setting: string) => void,
+): void {
   const { trustProxy, connectionLimit, connectionsPerAddress, headersTimeoutMs, requestTimeoutMs } = limits;
   server.maxConnections = connectionLimit;
-  server.on('drop', () => onRefused('CONNECTION_LIMIT'));
+  server.on('drop', () => onRejected('CONNECTION_LIMIT'));
   server.headersTimeout = Math.min(headersTimeoutMs, requestTimeoutMs);
   server.requestTimeout = requestTimeoutMs;
   // An option of `createServer`, which the framework calls; it is read when the server begins to listen.
@@ -41,7 +45,7 @@ export function guardConnections(server: Server, limits: ConnectionLimits, onRef
     try {
       socket.once('close', perNetwork.acquire(networkOf(address)));
     } catch {
-      onRefused('CONNECTIONS_PER_ADDRESS');
+      onRejected('CONNECTIONS_PER_ADDRESS');
       socket.destroy();
     }
   });

@@ -6,7 +6,7 @@ import { perMinute, RateLimiter } from './rate-limiter.js';
 import { TokenBucket } from './token-bucket.js';
 import { TrustedProxies } from './trusted-proxies.js';
 
-const refusalOf = (attempt: () => unknown): HumancastError => {
+const rejectionOf = (attempt: () => unknown): HumancastError => {
   try {
     attempt();
   } catch (error) {
@@ -36,9 +36,9 @@ describe('RateLimiter', () => {
     const limiter = new RateLimiter(perMinute('THINGS_PER_MINUTE', 'things', 2), () => 0);
     limiter.require('a');
     limiter.require('a');
-    const refusal = refusalOf(() => limiter.require('a'));
-    expect(refusal).toMatchObject({ code: 'rate_limited', status: 429, retryAfterSeconds: 30 });
-    expect(refusal.extra).toEqual({ limit: 'THINGS_PER_MINUTE' });
+    const rejection = rejectionOf(() => limiter.require('a'));
+    expect(rejection).toMatchObject({ code: 'rate_limited', status: 429, retryAfterSeconds: 30 });
+    expect(rejection.extra).toEqual({ limit: 'THINGS_PER_MINUTE' });
     limiter.require('b');
   });
 
@@ -63,7 +63,7 @@ describe('ConcurrencyLimiter', () => {
   it('counts reservations by key, and forgets keys without any', () => {
     const limiter = new ConcurrencyLimiter({ setting: 'THINGS', what: 'things', limit: 2 });
     const releases = [limiter.acquire('a'), limiter.acquire('a'), limiter.acquire('b')];
-    expect(refusalOf(() => limiter.acquire('a'))).toMatchObject({
+    expect(rejectionOf(() => limiter.acquire('a'))).toMatchObject({
       code: 'too_many_connections',
       status: 429,
       retryAfterSeconds: 5,

@@ -30,19 +30,19 @@ describe('a damaged live part', () => {
       packLivePart({ kind: 'alive' }),
       packLivePart({ kind: 'end', manifest }),
     ];
-    const refused = new Set<string>();
+    const rejected = new Set<string>();
     const { runs } = await fuzz({ corpus, seconds: 3 }, (value) => {
       try {
         const part = unpackLivePart(value);
         if (part.kind === 'frame') expect(part.data.length).toBe(value.length - 8);
         if (part.kind === 'audio') expect(part.pcm.length).toBe(value.length - 8);
       } catch (error) {
-        refused.add((error as Error).name);
+        rejected.add((error as Error).name);
       }
     });
     expect(runs).toBeGreaterThan(100);
     expect(
-      [...refused].filter((name) => !['RangeError', 'SyntaxError', 'ZodError', '$ZodError'].includes(name)),
+      [...rejected].filter((name) => !['RangeError', 'SyntaxError', 'ZodError', '$ZodError'].includes(name)),
     ).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { keys, senderChannel } from '../keys.js';
 import { readRecord } from '../records/read-record.js';
-import { isRefused, mastersOf, type Redis, runScript } from '../redis.js';
+import { isWriteRejected, mastersOf, type Redis, runScript } from '../redis.js';
 import { ALWAYS } from './scripts.js';
 import { type SenderRecord, senderRecordSchema } from './session.js';
 
@@ -95,7 +95,7 @@ export class SenderRegistry {
       this.#lives.set(id, life);
       return unbroken;
     } catch (error) {
-      if (isRefused(error) && (await this.#isUnsuspected(id))) return true;
+      if (isWriteRejected(error) && (await this.#isUnsuspected(id))) return true;
       throw error;
     }
   }

@@ -945,14 +945,14 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(sender.takesSessions).toBe(false), WAIT);
     expect(await senderRecord(id)).toMatchObject({ sessions: 1, accepting: false });
     // The first may be the one it was already waiting for when it became overloaded.
-    const [first, refused, lost] = [await createSession(), await createSession(), await createSession()];
+    const [first, rejected, lost] = [await createSession(), await createSession(), await createSession()];
     await askForHost(first);
-    await askForHost(refused);
+    await askForHost(rejected);
     expect(await registry.requestHost(lost)).toBe(1);
     const epoch = await registry.supersede(lost, 1);
     await jobs.add(SESSIONS_QUEUE, { session: lost, epoch }, { jobId: `${lost}-${epoch}`, lifo: true });
     await vi.waitFor(async () => expect(await isHosted(lost)).toBe(true), WAIT);
-    expect(await isHosted(refused)).toBe(false);
+    expect(await isHosted(rejected)).toBe(false);
   });
 
   it('answers an inspection with what it is playing', async () => {

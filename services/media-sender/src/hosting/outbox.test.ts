@@ -12,7 +12,7 @@ describe('Outbox', () => {
 
   const setUp = () => {
     const written: string[] = [];
-    const outbox = new Outbox(createLogger('test', 'silent'), () => written.push('refused'));
+    const outbox = new Outbox(createLogger('test', 'silent'), () => written.push('rejected'));
     const write = (name: string, answers: (boolean | Error)[]) =>
       outbox.add(async () => {
         const answer = answers.shift() ?? true;
@@ -58,7 +58,7 @@ describe('Outbox', () => {
     write('one', [false]);
     write('two', []);
     await vi.advanceTimersByTimeAsync(10_000);
-    expect(written).toEqual(['one', 'refused']);
+    expect(written).toEqual(['one', 'rejected']);
   });
 
   it('flush() ends after its timeout, and close() ends the retries', async () => {

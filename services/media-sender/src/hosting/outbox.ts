@@ -18,16 +18,16 @@ type Write = () => Promise<boolean>;
  */
 export class Outbox {
   readonly #logger: Logger;
-  readonly #onRefused: () => void;
+  readonly #onRejected: () => void;
   readonly #writes: Write[] = [];
   #draining: Promise<void> | undefined;
   #wake = () => {};
   #closed = false;
   #omitted = 0;
 
-  constructor(logger: Logger, onRefused: () => void) {
+  constructor(logger: Logger, onRejected: () => void) {
     this.#logger = logger;
-    this.#onRefused = onRefused;
+    this.#onRejected = onRejected;
   }
 
   /** Adds a write that must happen. */
@@ -75,7 +75,7 @@ export class Outbox {
       try {
         if (!(await write())) {
           this.close();
-          this.#onRefused();
+          this.#onRejected();
           break;
         }
         this.#writes.shift();

@@ -13,7 +13,7 @@ export interface SessionJournalOptions {
   registry: Pick<SessionRegistry, 'emit' | 'end' | 'savePlayhead' | 'speechFinished' | 'speechStarted'>;
   logger: Logger;
   /** The epoch is over: another host has taken the session. */
-  onRefused: () => void;
+  onRejected: () => void;
 }
 
 /** Writes a session's events, playhead and end to Redis, in order and each under the host's epoch. */
@@ -25,7 +25,7 @@ export class SessionJournal {
 
   constructor(options: SessionJournalOptions) {
     this.#options = options;
-    this.#outbox = new Outbox(options.logger, options.onRefused);
+    this.#outbox = new Outbox(options.logger, options.onRejected);
   }
 
   /** Writes an event that may be dropped while too many are pending. */

@@ -1,7 +1,7 @@
 import { type Avatar, type Codec, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
   type Inspection,
-  isRefused,
+  isWriteRejected,
   type Logger,
   type MailSender,
   type MediaStore,
@@ -191,7 +191,7 @@ export class SessionWorker {
       epoch: record.epoch,
       registry: services.registry,
       logger: this.#logger,
-      onRefused: () => void this.stop('taken-over'),
+      onRejected: () => void this.stop('taken-over'),
     });
     // Checked for each packet, so that a process that was stopped while sending notices here.
     const maySend = () => !this.#suspended && hasLease();
@@ -434,7 +434,7 @@ export class SessionWorker {
     try {
       return await registry.resume(this.session, this.epoch, sender);
     } catch (error) {
-      if (!unbroken || !isRefused(error)) throw error;
+      if (!unbroken || !isWriteRejected(error)) throw error;
       const { state, host, epoch } = await registry.get(this.session);
       return state === 'hosted' && host === sender && epoch === this.epoch;
     }

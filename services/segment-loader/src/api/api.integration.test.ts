@@ -348,12 +348,12 @@ describe('REST API of segment-loader', () => {
       const request = form({ file: long }).then((body) =>
         loader.request('POST', '/v1/segments?avatar=ann', { body, signal: abort.signal }),
       );
-      const refused = expect(request).rejects.toThrow();
+      const rejected = expect(request).rejects.toThrow();
       await waitFor('the load to begin', async () =>
         /humancast_loader_running_loads\S* 1\n/.test(await loader.metrics()),
       );
       abort.abort();
-      await refused;
+      await rejected;
       await waitFor('the load to end', async () =>
         /humancast_loader_running_loads\S* 0\n/.test(await loader.metrics()),
       );

@@ -112,15 +112,15 @@ describe('rate limits of segment-loader', () => {
     push.on('error', () => {});
     const [, answer] = await once(push, 'unexpected-response');
     expect(answer.statusCode).toBe(401);
-    const refused = await loader.request('POST', '/v1/segments?avatar=ann', {
+    const rejected = await loader.request('POST', '/v1/segments?avatar=ann', {
       headers: { authorization: '', 'x-forwarded-for': '192.0.2.1' },
       body: 'x'.repeat(100_000),
     });
-    expect(refused).toMatchObject({
+    expect(rejected).toMatchObject({
       status: 429,
       body: { code: 'rate_limited', limit: 'ADDRESS_REQUESTS_PER_MINUTE' },
     });
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(Number(rejected.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await request('', '192.0.2.2')).status).toBe(401);
     expect(await loader.metrics()).toMatch(/humancast_loader_limited_total{limit="ADDRESS_REQUESTS_PER_MINUTE".*} 1\n/);
   });

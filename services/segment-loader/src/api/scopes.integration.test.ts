@@ -66,15 +66,17 @@ describe('API keys at segment-loader', () => {
     ['operator', 403],
     ['ann', 200],
   ])('change media only with the scope media: %s', async (key, ok) => {
-    const refusal = ok === 403 ? { code: 'forbidden', scope: 'media' } : {};
+    const rejection = ok === 403 ? { code: 'forbidden', scope: 'media' } : {};
     const id = await segment({ owner: 'somebody' });
-    expect(await request(key, 'PUT', '/v1/avatars/ann', json({}))).toMatchObject({ status: ok, body: refusal });
-    expect(await request(key, 'PATCH', `/v1/segments/${id}`, json({ pinned: true }))).toMatchObject({ body: refusal });
+    expect(await request(key, 'PUT', '/v1/avatars/ann', json({}))).toMatchObject({ status: ok, body: rejection });
+    expect(await request(key, 'PATCH', `/v1/segments/${id}`, json({ pinned: true }))).toMatchObject({
+      body: rejection,
+    });
     expect((await request(key, 'DELETE', `/v1/segments/${id}`)).status).toBe(ok === 403 ? 403 : 204);
     expect((await loader.store.getManifest(id)) === undefined).toBe(ok !== 403);
     if (ok === 403) {
-      expect(await upload(key, 'ann')).toMatchObject({ status: 403, body: refusal });
-      expect(await request(key, 'DELETE', '/v1/avatars/ann')).toMatchObject({ status: 403, body: refusal });
+      expect(await upload(key, 'ann')).toMatchObject({ status: 403, body: rejection });
+      expect(await request(key, 'DELETE', '/v1/avatars/ann')).toMatchObject({ status: 403, body: rejection });
     }
   });
 
@@ -108,8 +110,8 @@ describe('API keys at segment-loader', () => {
   it('with the scope speak can delete their own pushes and nothing else', async () => {
     const [own, other] = [await segment({ owner: 'tts' }), await segment({ owner: 'backend' })];
     expect((await request('tts', 'DELETE', `/v1/segments/${own}`)).status).toBe(204);
-    const refused = { status: 403, body: { code: 'forbidden', scope: 'media' } };
-    expect(await request('tts', 'DELETE', `/v1/segments/${other}`)).toMatchObject(refused);
+    const rejected = { status: 403, body: { code: 'forbidden', scope: 'media' } };
+    expect(await request('tts', 'DELETE', `/v1/segments/${other}`)).toMatchObject(rejected);
     expect(await loader.store.getManifest(other)).toBeDefined();
   });
 

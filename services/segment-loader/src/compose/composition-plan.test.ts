@@ -39,7 +39,7 @@ function plan(composition: object, infos: Record<string, MediaInfo>, fps?: { num
   return planComposition(parsed, probed, { ...settings, fps }, 3600);
 }
 
-function refused(code: ErrorCode, composition: object, infos: Record<string, MediaInfo>) {
+function rejected(code: ErrorCode, composition: object, infos: Record<string, MediaInfo>) {
   expect(() => plan(composition, infos)).toThrow(expect.objectContaining({ code }) as Error);
 }
 
@@ -95,20 +95,20 @@ describe('planComposition()', () => {
       video: videoTrack({ endSeconds: undefined }),
       audio: undefined,
     });
-    refused('composition_length_unknown', { layers: [{ input: 'a' }] }, { a: unstated });
-    refused('composition_length_unknown', { layers: [{ input: 'still' }] }, { still: STILL });
-    refused('composition_length_unknown', { layers: [{ input: 'a', atEnd: 'loop' }] }, { a: lasting(2) });
-    refused('media_too_long', { layers: [{ input: 'a' }] }, { a: lasting(4000) });
+    rejected('composition_length_unknown', { layers: [{ input: 'a' }] }, { a: unstated });
+    rejected('composition_length_unknown', { layers: [{ input: 'still' }] }, { still: STILL });
+    rejected('composition_length_unknown', { layers: [{ input: 'a', atEnd: 'loop' }] }, { a: lasting(2) });
+    rejected('media_too_long', { layers: [{ input: 'a' }] }, { a: lasting(4000) });
   });
 
   it('rejects a layer without video, and audio without an audio track', () => {
-    refused('media_no_video', { layers: [{ input: 'music' }] }, { music: MUSIC });
-    refused(
+    rejected('media_no_video', { layers: [{ input: 'music' }] }, { music: MUSIC });
+    rejected(
       'media_unreadable',
       { layers: [{ input: 'a' }], audio: [{ input: 'still' }] },
       { a: lasting(2), still: STILL },
     );
-    refused('composition_input_missing', two, { a: lasting(2) });
+    rejected('composition_input_missing', two, { a: lasting(2) });
   });
 
   it("mixes the audio of every layer by default, and reads it from the layer's own file", () => {

@@ -53,6 +53,6 @@ describe('EncoderLog', () => {
     const log = logOf(
       '[h264 @ 0x1] [IMGUTILS @ 0x2] [error] Picture size 16000x16000 exceeds specified max pixel count 33177600, see',
     );
-    expect(log.refusedSize).toEqual({ width: 16_000, height: 16_000 });
+    expect(log.rejectedSize).toEqual({ width: 16_000, height: 16_000 });
   });
 });

@@ -1,4 +1,4 @@
-import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
+import { type RejectedSize, rejectedSize } from '../ffmpeg/rejected-size.js';
 
 const MAX_LINE_CHARS = 2000;
 const TAIL_LINES = 8;
@@ -24,7 +24,7 @@ export class EncoderLog {
   readonly #tail: string[] = [];
   #partial = '';
   /** Frame size that a decoder rejected mid-stream because it exceeds the limit. */
-  refusedSize: RefusedSize | undefined;
+  rejectedSize: RejectedSize | undefined;
 
   push(chunk: Buffer): void {
     const lines = (this.#partial + chunk.toString('latin1')).split('\n');
@@ -50,7 +50,7 @@ export class EncoderLog {
       health.decoded = Number(summary[2]);
       if (summary[3] !== undefined) health.samples = Number(summary[3]);
     }
-    this.refusedSize ??= refusedSize(line);
+    this.rejectedSize ??= rejectedSize(line);
     if (/\[(error|fatal|panic)\]/.test(line)) {
       this.#tail.push(line.trim());
       if (this.#tail.length > TAIL_LINES) this.#tail.shift();

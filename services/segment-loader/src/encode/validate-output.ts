@@ -58,7 +58,7 @@ export function validateOutput(plan: EncodePlan, info: MediaInfo, maxPixels: num
 /** @throws HumancastError `encoder_failed`, `media_too_large`. */
 export function rejectUnstarted({ exit, log }: Outcome, maxPixels: number): void {
   if (exit.notInstalled) throw new HumancastError('encoder_failed', 'ffmpeg is not installed');
-  if (log.refusedSize) throw oversized(log.refusedSize, maxPixels);
+  if (log.rejectedSize) throw oversized(log.rejectedSize, maxPixels);
 }
 
 /**

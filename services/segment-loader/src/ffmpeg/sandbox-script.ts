@@ -21,8 +21,8 @@ while (@ARGV) {
   my ($name, $value) = split /=/, $arg, 2;
   if ($many{$name}) { push @{$many{$name}}, $value } else { $one{$name} = $value }
 }
-sub refuse { print STDERR "sandbox: $_[0]: $!\n"; exit 125 }
-my ($machine) = (uname() =~ /^(x86_64|aarch64)$/) or refuse('unknown machine');
+sub reject { print STDERR "sandbox: $_[0]: $!\n"; exit 125 }
+my ($machine) = (uname() =~ /^(x86_64|aarch64)$/) or reject('unknown machine');
 sub uname { open(my $f, '<', '/proc/sys/kernel/arch') or return fallback(); my $m = <$f>; chomp $m; $m }
 sub fallback { my $m = qx{uname -m}; chomp $m; $m }
 my $arm = $machine eq 'aarch64';
@@ -33,7 +33,7 @@ my $inputs = $one{inputs} || 0;
 for (@{$many{limit}}) {
   my ($resource, $value) = split /:/;
   my $pair = pack('QQ', $value, $value);
-  syscall($PRLIMIT, 0, $resource + 0, $pair, 0) == 0 or refuse("limit $resource");
+  syscall($PRLIMIT, 0, $resource + 0, $pair, 0) == 0 or reject("limit $resource");
 }
 setpriority(0, 0, $one{nice}) if $one{nice};
 
@@ -41,17 +41,17 @@ setpriority(0, 0, $one{nice}) if $one{nice};
 my $ruleset = -1;
 if ($one{files}) {
   my $abi = syscall(444, 0, 0, 1);
-  $abi > 0 or refuse('Landlock is not available');
+  $abi > 0 or reject('Landlock is not available');
   my $fs = 0x1fff | ($abi >= 2 ? 1 << 13 : 0) | ($abi >= 3 ? 1 << 14 : 0) | ($abi >= 5 ? 1 << 15 : 0);
   my $attr = pack('QQQ', $fs, $abi >= 4 ? 3 : 0, $abi >= 6 ? 3 : 0);
   my $size = $abi >= 6 ? 24 : $abi >= 4 ? 16 : 8;
   $ruleset = syscall(444, $attr, $size, 0);
-  $ruleset >= 0 or refuse('landlock_create_ruleset');
+  $ruleset >= 0 or reject('landlock_create_ruleset');
   my ($EXEC, $WRITE, $READ, $LIST) = (1, 2, 4, 8);
   my $allow = sub {
     my ($fd, $access) = @_;
     my $rule = pack('Ql', $access, $fd);
-    syscall(445, $ruleset, 1, $rule, 0) == 0 or refuse('landlock_add_rule');
+    syscall(445, $ruleset, 1, $rule, 0) == 0 or reject('landlock_add_rule');
   };
   my $path = sub {
     my ($name, $access) = @_;
@@ -75,12 +75,12 @@ if ($one{user}) {
   if ($open) {
     my $id = $one{user} + 0;
     $! = 0; $) = "$id $id"; $( = $id; ($<, $>) = ($id, $id);
-    ($< == $id && $> == $id && $( == $id) or refuse('another user');
+    ($< == $id && $> == $id && $( == $id) or reject('another user');
   }
 }
 syscall($PRCTL, 1, 9, 0, 0, 0); # PR_SET_PDEATHSIG: it does not outlive the service
-syscall($PRCTL, 38, 1, 0, 0, 0) == 0 or refuse('no new privileges');
-if ($one{files}) { syscall(446, $ruleset, 0) == 0 or refuse('landlock_restrict_self') }
+syscall($PRCTL, 38, 1, 0, 0, 0) == 0 or reject('no new privileges');
+if ($one{files}) { syscall(446, $ruleset, 0) == 0 or reject('landlock_restrict_self') }
 
 if ($one{calls}) {
   my ($ALLOW, $EPERM, $ENOSYS, $KILL) = (0x7fff0000, 0x50001, 0x50026, 0x80000000);
@@ -105,7 +105,7 @@ if ($one{calls}) {
   push @filter, $is->($_, $load->(16), $ins->(0x15, 0, 1, $$), $do->($ALLOW), $do->($EPERM)) for nr(62, 129), nr(234, 131);
   my $code = join('', @filter, $do->($ALLOW));
   my $program = pack('Sx6P', length($code) / 8, $code);
-  syscall($SECCOMP, 1, 0, $program) == 0 or refuse('seccomp');
+  syscall($SECCOMP, 1, 0, $program) == 0 or reject('seccomp');
 }
 { no warnings; exec { $ARGV[0] } @ARGV }
 exit 127;

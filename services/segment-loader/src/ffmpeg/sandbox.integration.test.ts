@@ -54,11 +54,11 @@ describe('ffmpeg sandbox', () => {
     const { port } = server.address() as { port: number };
     const script = `
 use Socket;
-for my $family (AF_INET, AF_INET6, AF_UNIX) { print socket(my $s, $family, SOCK_STREAM, 0) ? "socket " : "refused " }
+for my $family (AF_INET, AF_INET6, AF_UNIX) { print socket(my $s, $family, SOCK_STREAM, 0) ? "socket " : "rejected " }
 if (socket(my $s, AF_INET, SOCK_STREAM, 0)) { connect($s, sockaddr_in(${port}, inet_aton('127.0.0.1'))) }`;
     const { out } = await standIn('/usr/bin/perl', script);
     server.close();
-    expect(out).toBe('refused refused refused ');
+    expect(out).toBe('rejected rejected rejected ');
     expect(connected).not.toHaveBeenCalled();
   });
 
@@ -92,11 +92,11 @@ print join ' ', sort keys %ENV;`;
 
   it('prevents writing, changing and creating files', async () => {
     const script = `
-print open(my $f, '>', '${join(folder, 'made')}') ? 'made ' : 'refused ';
-print open(my $g, '>>', '${secret}') ? 'changed ' : 'refused ';
-print unlink('${secret}') ? 'removed ' : 'refused ';
-print mkdir('${join(folder, 'folder')}') ? 'made' : 'refused'`;
-    expect((await standIn('/usr/bin/perl', script)).out).toBe('refused refused refused refused');
+print open(my $f, '>', '${join(folder, 'made')}') ? 'made ' : 'rejected ';
+print open(my $g, '>>', '${secret}') ? 'changed ' : 'rejected ';
+print unlink('${secret}') ? 'removed ' : 'rejected ';
+print mkdir('${join(folder, 'folder')}') ? 'made' : 'rejected'`;
+    expect((await standIn('/usr/bin/perl', script)).out).toBe('rejected rejected rejected rejected');
   });
 
   it('limits memory, descriptors and privileges', async () => {

@@ -58,7 +58,7 @@ describe('scanFolder()', () => {
     for (const name of ['.hidden.mp4', 'a.mp4.part', 'b.crdownload', 'c.tmp', 'd.mp4~', 'Thumbs.db', '.DS_Store'])
       await put(`ann/idle/${name}`);
     for (const path of ['.git/idle/h.mp4', '@eaDir/idle/x.mp4', 'README.md', 'ann/notes.txt']) await put(path);
-    expect(await scanFolder(root)).toMatchObject({ avatars: ['ann'], files: [], refused: [] });
+    expect(await scanFolder(root)).toMatchObject({ avatars: ['ann'], files: [], rejected: [] });
   });
 
   it('reports everything else that it cannot use', async () => {
@@ -76,9 +76,9 @@ describe('scanFolder()', () => {
     await symlink('circle', join(root, 'ann/idle/circle'));
     await symlink('/proc/self/environ', join(root, 'ann/idle/secrets.mp4'));
     execFileSync('mkfifo', [join(root, 'ann/idle/pipe.mp4')]);
-    const { files, refused } = await scanFolder(root);
+    const { files, rejected } = await scanFolder(root);
     expect(files.map(({ path }) => path)).toEqual([join(root, 'my-bob/idle/a.mp4')]);
-    const reasons = new Map(refused.map(({ path, avatar, reason }) => [path, `${avatar}: ${reason}`]));
+    const reasons = new Map(rejected.map(({ path, avatar, reason }) => [path, `${avatar}: ${reason}`]));
     expect(Object.fromEntries([...reasons].sort())).toEqual({
       'My Bob': expect.stringContaining('my-bob: another folder already has the avatar ID') as string,
       'ann/g.mp4': expect.stringContaining('ann: it is in none of') as string,
@@ -95,8 +95,8 @@ describe('scanFolder()', () => {
   it('derives IDs from other folder names, and finds "Idle" and "SEGMENTS"', async () => {
     await put('My Avatar/Idle/a.mp4');
     await put('小美/SEGMENTS/b.mp4');
-    const { avatars, files, names, refused } = await scanFolder(root);
-    expect(refused).toEqual([]);
+    const { avatars, files, names, rejected } = await scanFolder(root);
+    expect(rejected).toEqual([]);
     expect(new Set(avatars)).toEqual(new Set(names.keys()));
     expect(names.get('my-avatar')).toBe('My Avatar');
     expect(files.map(({ avatar, role, name }) => `${names.get(avatar)} ${role} ${name}`).sort()).toEqual([
@@ -117,14 +117,14 @@ describe('scanFolder()', () => {
       await symlink(join(elsewhere, 'bob/idle'), join(root, 'carl/idle'));
       await symlink(root, join(root, 'ann/segments'));
       await symlink('../ann', join(root, 'ann/idle/ann'));
-      const { files, refused } = await scanFolder(root);
+      const { files, rejected } = await scanFolder(root);
       expect(files.map(({ avatar, name, path }) => [avatar, name, path]).sort()).toEqual([
         ['ann', 'a.mp4', join(root, 'ann/idle/a.mp4')],
         ['ann', 'again.mp4', join(root, 'ann/idle/a.mp4')],
         ['bob', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
         ['carl', 'b.mp4', join(elsewhere, 'bob/idle/b.mp4')],
       ]);
-      expect(refused.every(({ reason }) => reason.includes('not scanned') || reason.includes('nowhere'))).toBe(true);
+      expect(rejected.every(({ reason }) => reason.includes('not scanned') || reason.includes('nowhere'))).toBe(true);
     } finally {
       await rm(elsewhere, { recursive: true });
     }
@@ -140,30 +140,30 @@ describe('scanFolder()', () => {
     await symlink('..data/a.mp4', join(root, 'ann/idle/a.mp4'));
     expect((await scanFolder(root)).files).toMatchObject([{ name: 'a.mp4', sizeBytes: 3 }]);
     await publish('v2', 'three');
-    expect(await scanFolder(root)).toMatchObject({ files: [{ name: 'a.mp4', sizeBytes: 5 }], refused: [] });
+    expect(await scanFolder(root)).toMatchObject({ files: [{ name: 'a.mp4', sizeBytes: 5 }], rejected: [] });
   });
 
   it('distinguishes an unreachable folder from an empty one', async () => {
     await put('ann/idle/a.mp4');
     await symlink('/nas/that/is/away', join(root, 'bob'));
     await symlink('/nas/that/is/away', join(root, 'ann/segments'));
-    const { away, refused } = await scanFolder(root);
+    const { away, rejected } = await scanFolder(root);
     expect(away).toEqual(new Set(['bob', 'ann']));
-    expect(refused.map(({ path }) => path).sort()).toEqual(['ann/segments', 'bob']);
+    expect(rejected.map(({ path }) => path).sort()).toEqual(['ann/segments', 'bob']);
   });
 
   it('reports playlist lines without a matching file', async () => {
     await put(`ann/idle/${'é.mp4'.normalize('NFD')}`);
     await put('ann/idle/playlist.m3u', `gone.mp4\r\n./${'é.mp4'.normalize('NFC')}\r\n`);
     await put('bob/idle/PLAYLIST.M3U8', '#nothing');
-    const { playlists, refused } = await scanFolder(root);
+    const { playlists, rejected } = await scanFolder(root);
     expect(playlists).toEqual(
       new Map([
         ['ann', ['é.mp4'.normalize('NFD')]],
         ['bob', []],
       ]),
     );
-    expect(refused).toEqual([
+    expect(rejected).toEqual([
       { path: 'ann/idle/playlist.m3u', avatar: 'ann', reason: 'line 1 names "gone.mp4", which does not exist' },
     ]);
   });

@@ -22,7 +22,7 @@ const MEDIA_NAME =
 const SYSTEM_FOLDERS = /^\/(proc|sys|dev)\//;
 
 /** An entry that can't be used, and why. */
-export interface Refused {
+export interface Rejected {
   /** Path within the media folder. */
   readonly path: string;
   /** Avatar of the folder it is in; `undefined` outside avatars' folders. */
@@ -40,13 +40,13 @@ export interface FolderScan {
   readonly files: readonly MediaFile[];
   /** Idle file names in playing order, by avatar that has a playlist. */
   readonly playlists: ReadonlyMap<string, readonly string[]>;
-  readonly refused: readonly Refused[];
+  readonly rejected: readonly Rejected[];
 }
 
 /**
  * Scans `<root>/<avatar>/{idle,segments}/`. Symbolic links to files and folders are followed, but not into `/proc`, `/sys`
  * and `/dev`; subfolders of these folders are not scanned, so link cycles do no harm. Hidden, unfinished and system files
- * are skipped; everything else that can't be used is in `refused`.
+ * are skipped; everything else that can't be used is in `rejected`.
  * @throws The system's error if `root` itself can't be read.
  */
 export async function scanFolder(root: string): Promise<FolderScan> {
@@ -59,7 +59,7 @@ class Scan {
   readonly #away = new Set<string>();
   readonly #files: MediaFile[] = [];
   readonly #playlists = new Map<string, readonly string[]>();
-  readonly #refused: Refused[] = [];
+  readonly #rejected: Rejected[] = [];
 
   constructor(root: string) {
     this.#root = root;
@@ -73,13 +73,13 @@ class Scan {
       else if (kind !== 'file') {
         // The link may lead to an unmounted drive, so the avatar's segments are kept.
         this.#away.add(avatarIdOf(name));
-        this.#refuse(name, undefined, kind);
+        this.#reject(name, undefined, kind);
       } else if (MEDIA_NAME.test(name))
-        this.#refuse(name, undefined, 'it is outside any avatar\u2019s "idle" or "segments" folder');
+        this.#reject(name, undefined, 'it is outside any avatar\u2019s "idle" or "segments" folder');
     }
     const { folders, taken } = avatarFolders(names);
     for (const { id, name } of taken) {
-      this.#refuse(name, id, `another folder already has the avatar ID "${id}"; rename this one`);
+      this.#reject(name, id, `another folder already has the avatar ID "${id}"; rename this one`);
     }
     for (const { id, name } of folders) {
       if (name !== id) this.#names.set(id, name);
@@ -91,7 +91,7 @@ class Scan {
       away: this.#away,
       files: this.#files,
       playlists: this.#playlists,
-      refused: this.#refused,
+      rejected: this.#rejected,
     };
   }
 
@@ -112,7 +112,7 @@ class Scan {
       if (kind === 'file' && !isMedia) continue;
       const folders = [...Object.keys(ROLE_OF_FOLDER), LAYERS_FOLDER].map((each) => `"${each}"`).join(', ');
       const reason = kind === 'folder' ? `its name is none of ${folders}` : `it is in none of the folders ${folders}`;
-      this.#refuse(join(folder, name), avatar, kind === 'folder' || kind === 'file' ? reason : kind);
+      this.#reject(join(folder, name), avatar, kind === 'folder' || kind === 'file' ? reason : kind);
     }
   }
 
@@ -122,11 +122,11 @@ class Scan {
     for (const name of entries.filter((each) => !UNFINISHED.test(each) && !PLAYLIST_NAMES.test(each))) {
       const path = join(folder, name);
       if (this.#files.length === MAX_FILES) {
-        this.#refuse(path, avatar, `there are more than ${MAX_FILES} files`);
+        this.#reject(path, avatar, `there are more than ${MAX_FILES} files`);
         break;
       }
       const file = await lookAt(join(this.#root, path), name);
-      if (typeof file === 'string') this.#refuse(path, avatar, file);
+      if (typeof file === 'string') this.#reject(path, avatar, file);
       else if (file) {
         names.push(name);
         this.#files.push({ avatar, role, ...file });
@@ -145,13 +145,13 @@ class Scan {
     if (name === undefined) return;
     const listed = await readPlaylist(join(this.#root, folder, name));
     if (typeof listed === 'string') {
-      this.#refuse(join(folder, name), avatar, listed);
+      this.#reject(join(folder, name), avatar, listed);
       return;
     }
     const { found, missing } = matchPlaylist(listed, names);
     this.#playlists.set(avatar, found);
     for (const { line, entry } of missing) {
-      this.#refuse(join(folder, name), avatar, `line ${line} names "${entry.slice(0, 200)}", which does not exist`);
+      this.#reject(join(folder, name), avatar, `line ${line} names "${entry.slice(0, 200)}", which does not exist`);
     }
   }
 
@@ -161,17 +161,17 @@ class Scan {
     try {
       const isSystem = SYSTEM_FOLDERS.test(`${await realpath(path)}/`);
       if (!isSystem) return (await readdir(path)).filter((name) => !LITTER.test(name));
-      this.#refuse(folder, avatar, 'the link leads into a system folder');
+      this.#reject(folder, avatar, 'the link leads into a system folder');
     } catch (error) {
       // The parent listed it, so it is on an unreachable drive, or permissions are missing.
       this.#away.add(avatar);
-      this.#refuse(folder, avatar, reasonOf(error as NodeJS.ErrnoException));
+      this.#reject(folder, avatar, reasonOf(error as NodeJS.ErrnoException));
     }
     return [];
   }
 
-  #refuse(path: string, avatar: string | undefined, reason: string): void {
-    this.#refused.push({ path, avatar, reason });
+  #reject(path: string, avatar: string | undefined, reason: string): void {
+    this.#rejected.push({ path, avatar, reason });
   }
 }
 

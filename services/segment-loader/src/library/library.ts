@@ -5,7 +5,7 @@ import type { AvatarStore, Clock, LoaderConfig, Logger, MediaStore } from '@huma
 import { librarySettingsOf } from '../encode/encode-settings.js';
 import type { LoadQueue } from '../loading/load-queue.js';
 import type { SegmentLoader } from '../loading/segment-loader.js';
-import { type FolderScan, type Refused, scanFolder } from './folder-scan.js';
+import { type FolderScan, type Rejected, scanFolder } from './folder-scan.js';
 import { FolderWatch } from './folder-watch.js';
 import { layersOf, openMedia } from './layer-files.js';
 import { type Failure, failureOf } from './load-failure.js';
@@ -48,7 +48,7 @@ interface Loading {
 }
 
 /** Maximum number of reported problems. */
-const MAX_REFUSED = 1000;
+const MAX_REJECTED = 1000;
 /** Minimum time between two scans. */
 const MIN_SCAN_INTERVAL_MS = 100;
 
@@ -67,7 +67,7 @@ export class Library {
   /** Keys of messages that were logged and are not repeated on each scan. */
   #reported = new Set<string>();
   #folders: ReadonlySet<string> = new Set();
-  #refused: readonly Refused[] = [];
+  #rejected: readonly Rejected[] = [];
   #timer: NodeJS.Timeout | undefined;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #scanning: Promise<void> | undefined;
@@ -107,7 +107,7 @@ export class Library {
   }
 
   get problemCount(): number {
-    return this.#failures.size + this.#refused.length;
+    return this.#failures.size + this.#rejected.length;
   }
 
   /** @returns The entries of an avatar's folder that are not segments, and why. */
@@ -115,19 +115,19 @@ export class Library {
     const failed = [...this.#failures.values()]
       .filter(({ file }) => file.avatar === avatar)
       .map(({ file, code, message }) => ({ file: shortPath(file), code, message }));
-    return [...failed, ...this.#refused.filter((refused) => refused.avatar === avatar).map(problemOf)];
+    return [...failed, ...this.#rejected.filter((rejected) => rejected.avatar === avatar).map(problemOf)];
   }
 
   #allProblems(): ReadonlyMap<string | undefined, readonly LibraryProblem[]> {
     const files = [...this.#failures.values()].map(({ file }) => file.avatar);
-    const avatars = new Set([...files, ...this.#refused.flatMap(({ avatar }) => avatar ?? [])]);
+    const avatars = new Set([...files, ...this.#rejected.flatMap(({ avatar }) => avatar ?? [])]);
     const all = new Map<string | undefined, LibraryProblem[]>([...avatars].map((id) => [id, this.problems(id)]));
     return this.strayProblems.length > 0 ? all.set(undefined, this.strayProblems) : all;
   }
 
   /** @returns Entries of the media folder that belong to no avatar. */
   get strayProblems(): LibraryProblem[] {
-    return this.#refused.filter(({ avatar }) => avatar === undefined).map(problemOf);
+    return this.#rejected.filter(({ avatar }) => avatar === undefined).map(problemOf);
   }
 
   loads(avatar: string): LibraryLoad[] {
@@ -212,9 +212,9 @@ export class Library {
     try {
       const scan = await scanFolder(this.#root);
       this.#reported.delete('scan');
-      this.#refused = scan.refused.slice(0, MAX_REFUSED);
-      for (const { path, reason } of this.#refused) {
-        this.#reportOnce(`refused ${path} ${reason}`, { file: path, reason }, 'library entry unusable');
+      this.#rejected = scan.rejected.slice(0, MAX_REJECTED);
+      for (const { path, reason } of this.#rejected) {
+        this.#reportOnce(`rejected ${path} ${reason}`, { file: path, reason }, 'library entry unusable');
       }
       return scan;
     } catch (error) {
@@ -325,7 +325,7 @@ function loadOf({ wanted, progress }: Loading): LibraryLoad {
   return { segment: wanted.id, avatar, role, name, progress };
 }
 
-function problemOf({ path, avatar, reason }: Refused): LibraryProblem {
+function problemOf({ path, avatar, reason }: Rejected): LibraryProblem {
   // The API call names the avatar, so its folder is omitted.
   const file = avatar === undefined || !path.includes('/') ? path : path.slice(path.indexOf('/') + 1);
   return { file, code: 'library_entry_unusable', message: reason };

@@ -59,7 +59,7 @@ async function manifestOf(segment: string): Promise<SegmentManifest> {
 }
 
 /** @returns The error code, and the close code, which must have the same meaning. */
-async function refusal(pusher: LivePusher): Promise<[string, number]> {
+async function rejection(pusher: LivePusher): Promise<[string, number]> {
   const closeCode = await pusher.closed();
   const told = pusher.messages.find((message) => message.type === 'error');
   return [told?.code ?? 'nothing', closeCode];
@@ -129,7 +129,7 @@ describe('a live push', () => {
     it('is rejected while a layer is missing', async () => {
       const pusher = await connect({ avatar: 'keyed' });
       pusher.socket.send(JSON.stringify(HEADER));
-      expect((await refusal(pusher))[0]).toBe('composition_input_missing');
+      expect((await rejection(pusher))[0]).toBe('composition_input_missing');
     });
 
     it('is merged between the layers below and above it, like a file', async () => {
@@ -299,7 +299,7 @@ describe('a live push', () => {
   it('fails with live_empty if nothing was sent', async () => {
     const { pusher, segment } = await begin();
     pusher.socket.send('{"type":"end"}');
-    expect(await refusal(pusher)).toEqual(['live_empty', 4422]);
+    expect(await rejection(pusher)).toEqual(['live_empty', 4422]);
     expect(await manifestOf(segment)).toMatchObject({ state: 'failed', failure: { code: 'live_empty' } });
   });
 
@@ -310,7 +310,7 @@ describe('a live push', () => {
       pusher.messages.find((message) => message.type === 'status' && message.framesEncoded === 30),
     );
     crashEncoder();
-    expect(await refusal(pusher)).toEqual(['encoder_failed', 4500]);
+    expect(await rejection(pusher)).toEqual(['encoder_failed', 4500]);
     expect(await manifestOf(segment)).toMatchObject({ frames: 30, failure: { code: 'encoder_failed' } });
     const next = await begin();
     next.pusher.pushVideo(FRAME);
@@ -382,7 +382,7 @@ describe('a live push is rejected', () => {
   it.each(cases)('for %s', async (_, send, code, closeCode) => {
     const pusher = await connect();
     await send(pusher);
-    expect(await refusal(pusher)).toEqual([code, closeCode]);
+    expect(await rejection(pusher)).toEqual([code, closeCode]);
   });
 
   const started: [string, Partial<LiveStart>, (pusher: LivePusher) => void, string, number][] = [
@@ -408,7 +408,7 @@ describe('a live push is rejected', () => {
   it.each(started)('for %s', async (_, header, send, code, closeCode) => {
     const { pusher, segment } = await begin(header);
     send(pusher);
-    expect(await refusal(pusher)).toEqual([code, closeCode]);
+    expect(await rejection(pusher)).toEqual([code, closeCode]);
     await manifestOf(segment);
   });
 
@@ -469,7 +469,7 @@ describe('a live push into a session', () => {
     pusher.pushVideo(FRAME);
     await pusher.message('status');
     await registry.end(id, 'deleted');
-    expect(await refusal(pusher)).toEqual(['session_ended', 4410]);
+    expect(await rejection(pusher)).toEqual(['session_ended', 4410]);
     expect(await manifestOf(segment)).toMatchObject({ state: 'complete', frames: 1 });
   });
 });
@@ -483,7 +483,7 @@ describe('a live push that encodes slower than real time', () => {
       const size = { width: 3840, height: 2160 };
       const { segment } = await pusher.start({ ...HEADER, ...size, fps: 60, pixelFormat: 'jpeg' });
       const pushing = pushAtPace(pusher, { frame: jpeg('3840x2160'), hz: 440, fps: 60, seconds: 20 });
-      expect(await refusal(pusher)).toEqual(['live_overloaded', 4503]);
+      expect(await rejection(pusher)).toEqual(['live_overloaded', 4503]);
       pushing.stop();
       const lags = pusher.messages.flatMap((message) => (message.type === 'status' ? [message.lagMs] : []));
       expect(Math.max(...lags)).toBeGreaterThan(500);

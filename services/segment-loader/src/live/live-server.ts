@@ -103,7 +103,7 @@ export class LiveServer {
       });
       if (!accepted) release();
     } catch (error) {
-      refuse(socket, toHumancastError(error));
+      reject(socket, toHumancastError(error));
     } finally {
       this.#expected--;
     }
@@ -144,7 +144,7 @@ export class LiveServer {
   async #accept(ws: WebSocket, target: Omit<PushTarget, 'traceparent'>, { headers }: IncomingMessage): Promise<void> {
     const socket = new LiveSocket(ws, this.#parts.config.liveMessagesPerSecond, {
       onMessage: (data, isBinary) => push.receive(data, isBinary),
-      onRefused: (error) => push.fail(error),
+      onRejected: (error) => push.fail(error),
       onClosed: () => push.gone(),
     });
     const push = new LivePush(
@@ -158,7 +158,7 @@ export class LiveServer {
   }
 }
 
-function refuse(socket: Duplex, error: HumancastError): void {
+function reject(socket: Duplex, error: HumancastError): void {
   const body = JSON.stringify(toProblem(error));
   const head = [
     `HTTP/1.1 ${error.status} ${error.code}`,

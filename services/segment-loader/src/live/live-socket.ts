@@ -12,7 +12,7 @@ const NORMAL_CLOSURE = 1000;
 
 export interface LiveSocketHandlers {
   onMessage(data: Buffer, isBinary: boolean): void;
-  onRefused(error: HumancastError): void;
+  onRejected(error: HumancastError): void;
   /** Called exactly once. */
   onClosed(): void;
 }
@@ -29,7 +29,7 @@ export class LiveSocket implements ProducerPort {
     ws.on('message', (data: RawData, isBinary) => {
       if (this.#closing) return;
       if (this.#messages.take()) handlers.onMessage(data as Buffer, isBinary);
-      else handlers.onRefused(new HumancastError('rate_limited', 'too many messages; send longer audio messages'));
+      else handlers.onRejected(new HumancastError('rate_limited', 'too many messages; send longer audio messages'));
     });
     // ws itself closes with 1002, 1007 or 1009 if a frame violates RFC 6455 or is too large.
     ws.on('error', () => {});

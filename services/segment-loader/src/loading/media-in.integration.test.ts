@@ -29,7 +29,7 @@ describe('SegmentLoader with real-world files', () => {
     return { manifest, ...(await fixture.decode(manifest)) };
   }
 
-  async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
+  async function rejected(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
     const error: unknown = await load(path, options).then(
       (manifest) => new Error(`it was loaded: ${manifest.frames} frames`),
       (thrown: unknown) => thrown,
@@ -157,7 +157,7 @@ describe('SegmentLoader with real-world files', () => {
       expect(secondsOf(manifest)).toBeLessThan(6.4);
       expectTogether(flashes, beeps, 6, 60);
       const kept = await clips.make('hole.mkv', ['-copyts', '-i', path, '-c', 'copy']);
-      await refused(kept, 'media_too_long', { maxDurationSeconds: 600 });
+      await rejected(kept, 'media_too_long', { maxDurationSeconds: 600 });
     });
 
     it.each([
@@ -200,7 +200,7 @@ describe('SegmentLoader with real-world files', () => {
       'of joined %s, whose second file no demuxer reads, are rejected with media_joined',
       async (_, name, source, output) => {
         const one = await part(source, output);
-        await refused(await joined(name, one, one), 'media_joined');
+        await rejected(await joined(name, one, one), 'media_joined');
       },
     );
 
@@ -216,7 +216,7 @@ describe('SegmentLoader with real-world files', () => {
     ])('of joined %s are rejected with media_joined', async (_, source, output) => {
       const one = await clips.test(source, { seconds: 1, output });
       expect((await load(one)).frames).toBeGreaterThan(20);
-      await refused(await joined(`joined-${source}`, one, one, one), 'media_joined');
+      await rejected(await joined(`joined-${source}`, one, one, one), 'media_joined');
     });
 
     it.each([
@@ -236,7 +236,7 @@ describe('SegmentLoader with real-world files', () => {
         const video = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
         const one = await clips.make(name, ['-f', 'lavfi', '-i', 'sine=d=1', '-fflags', '+bitexact']);
         expect((await load(video, { audio: one })).pcmSamples).toBeGreaterThan(23_900);
-        await refused(video, 'media_joined', { audio: await joined(`two-${name}`, one, one) });
+        await rejected(video, 'media_joined', { audio: await joined(`two-${name}`, one, one) });
       },
     );
 
@@ -252,7 +252,7 @@ describe('SegmentLoader with real-world files', () => {
 
     it('that jump too often are rejected with media_timestamps', async () => {
       const one = await clips.test('short.ts', { seconds: 1, fps: '10', output: [...H264, '-an'] });
-      await refused(await joined('many.ts', ...Array.from({ length: 250 }, () => one)), 'media_timestamps');
+      await rejected(await joined('many.ts', ...Array.from({ length: 250 }, () => one)), 'media_timestamps');
     });
   });
 
@@ -272,7 +272,7 @@ describe('SegmentLoader with real-world files', () => {
 
     it('FLV that ends within a tag is rejected as truncated', async () => {
       const whole = await clips.test('whole.flv', { output: flv });
-      await refused(
+      await rejected(
         await clips.altered('cut.flv', whole, (bytes) => bytes.subarray(0, bytes.length * 0.6)),
         'media_truncated',
       );
@@ -296,7 +296,7 @@ describe('SegmentLoader with real-world files', () => {
       const image = await clips.make('image.png', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
       const whole = await clips.make('tone.wav', ['-f', 'lavfi', '-i', 'sine=d=2:r=24000', '-fflags', '+bitexact']);
       const cut = await clips.altered('cut.wav', whole, (bytes) => bytes.subarray(0, bytes.length / 2));
-      await refused(image, 'media_truncated', { audio: cut });
+      await rejected(image, 'media_truncated', { audio: cut });
     });
 
     it('WebM without a duration, and Matroska with a wrong one, are as long as their content', async () => {
@@ -316,7 +316,7 @@ describe('SegmentLoader with real-world files', () => {
     it('media longer than the limit is rejected by its content', async () => {
       const whole = await clips.test('whole.flv', { output: flv });
       const path = await clips.altered('states-less.flv', whole, withDuration(0.1));
-      await refused(path, 'media_too_long', { maxDurationSeconds: 1 });
+      await rejected(path, 'media_too_long', { maxDurationSeconds: 1 });
     });
   });
 
@@ -331,7 +331,7 @@ describe('SegmentLoader with real-world files', () => {
       ['AVIF', box('avif')],
     ] as const)('are rejected by name: %s', async (kind, alter) => {
       const tiff = await clips.make('photo.tiff', ['-f', 'lavfi', '-i', 'color=s=64x64', '-frames:v', '1']);
-      const error = await refused(await clips.altered(`photo.${kind}`, tiff, alter), 'media_unreadable');
+      const error = await rejected(await clips.altered(`photo.${kind}`, tiff, alter), 'media_unreadable');
       expect(error.message).toContain(`${kind} images are not accepted; send JPEG, PNG or WebP`);
     });
   });
@@ -428,7 +428,7 @@ describe('SegmentLoader with real-world files', () => {
         '-c:a',
         'pcm_s16le',
       ]);
-      const error = await refused(await clips.altered('unknown.mov', one, forget), 'media_undecodable');
+      const error = await rejected(await clips.altered('unknown.mov', one, forget), 'media_undecodable');
       expect(error.message).toContain('stream 1');
     });
   });

@@ -74,7 +74,7 @@ describe('SegmentLoader with further file variants', () => {
   });
 
   describe('rejects', () => {
-    const refusal = async (path: string) =>
+    const rejection = async (path: string) =>
       load([path]).then(
         ({ frames }) => ({ code: `loaded ${frames} frames`, message: '' }),
         (error: { code: string; message: string }) => error,
@@ -88,7 +88,7 @@ describe('SegmentLoader with further file variants', () => {
       const pids = ['-mpegts_service_id', '7', '-mpegts_start_pid', '0x300', '-mpegts_pmt_start_pid', '0x200'];
       const next = await clips.flashBeep('next.ts', { output: [...output, ...pids] });
       const both = Buffer.concat([await readFile(one), await readFile(next)]);
-      const { code, message } = await refusal(await clips.bytes('change.ts', both));
+      const { code, message } = await rejection(await clips.bytes('change.ts', both));
       expect(code).toBe('media_joined');
       expect(message).toMatch(
         /where the (video|audio) of stream \d ends, that of stream \d begins, which would be lost/,
@@ -98,12 +98,12 @@ describe('SegmentLoader with further file variants', () => {
     it('MP4 that ends within its index as truncated', async () => {
       const video = await clips.flashBeep('base.mp4');
       const cut = await clips.altered('cut.mp4', video, (bytes) => bytes.subarray(0, bytes.length - 1000));
-      expect((await refusal(cut)).code).toBe('media_truncated');
+      expect((await rejection(cut)).code).toBe('media_truncated');
     });
 
     it('animated WebP by name', async () => {
       const args = ['-f', 'lavfi', '-i', 'testsrc2=s=96x64:r=10:d=1', '-c:v', 'libwebp_anim'];
-      const { code, message } = await refusal(await clips.make('animated.webp', args));
+      const { code, message } = await rejection(await clips.make('animated.webp', args));
       expect(code).toBe('media_unreadable');
       expect(message).toContain('animated WebP');
     });
@@ -112,12 +112,12 @@ describe('SegmentLoader with further file variants', () => {
       ['text named .mp4', 'text.mp4', 'hello', 'media_unreadable'],
       ['an empty file', 'empty.mp4', '', 'media_unreadable'],
     ])('%s', async (_, name, content, code) => {
-      expect((await refusal(await clips.bytes(name, content))).code).toBe(code);
+      expect((await rejection(await clips.bytes(name, content))).code).toBe(code);
     });
 
     it.each(['14x1000', '4000x20'])('video of %s as too small to encode', async (size) => {
       const args = ['-f', 'lavfi', '-i', `testsrc2=s=${size}:r=25:d=0.2`, ...H264];
-      expect((await refusal(await clips.make(`${size}.mp4`, args))).code).toBe('media_too_small');
+      expect((await rejection(await clips.make(`${size}.mp4`, args))).code).toBe('media_too_small');
     });
   });
 

@@ -42,7 +42,7 @@ describe('SegmentLoader', () => {
   }
 
   /** Expects a file to be rejected with this code and to leave nothing behind. */
-  async function refused(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
+  async function rejected(path: string, code: ErrorCode, options: Options = {}): Promise<Error> {
     const keysBefore = await fixture.keyCount();
     const error: unknown = await load(path, options).then(
       () => new Error('it was loaded'),
@@ -299,27 +299,27 @@ describe('SegmentLoader', () => {
 
   describe('an invalid file', () => {
     it('of zero bytes, text or noise is rejected as unreadable', async () => {
-      await refused(await clips.bytes('zero.mp4', ''), 'media_unreadable');
-      await refused(await clips.bytes('text.mp4', 'Lorem ipsum\n'.repeat(500)), 'media_unreadable');
+      await rejected(await clips.bytes('zero.mp4', ''), 'media_unreadable');
+      await rejected(await clips.bytes('text.mp4', 'Lorem ipsum\n'.repeat(500)), 'media_unreadable');
       const noise = Buffer.from(Array.from({ length: 50_000 }, (_, i) => (i * 7919 * (i % 251)) >> (i % 5)));
-      await refused(await clips.bytes('noise.mp4', noise), 'media_unreadable');
+      await rejected(await clips.bytes('noise.mp4', noise), 'media_unreadable');
     });
 
     it('that references other files is rejected as unreadable', async () => {
       const other = await clips.test('good.mp4');
       const playlist = `#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://${other}\n#EXT-X-ENDLIST\n`;
-      await refused(await clips.bytes('playlist.m3u8', playlist), 'media_unreadable');
-      await refused(await clips.bytes('list.ffconcat', `ffconcat version 1.0\nfile '${other}'\n`), 'media_unreadable');
+      await rejected(await clips.bytes('playlist.m3u8', playlist), 'media_unreadable');
+      await rejected(await clips.bytes('list.ffconcat', `ffconcat version 1.0\nfile '${other}'\n`), 'media_unreadable');
     });
 
     it('that is cut short is rejected with the lengths found and stated', async () => {
       const output = ['-c:v', 'libx264', '-preset', 'ultrafast', '-c:a', 'aac', '-movflags', '+faststart'];
       const whole = await clips.test('faststart.mp4', { output, seconds: 3, size: '320x240' });
       const cut = (bytes: Buffer) => bytes.subarray(0, bytes.length * 0.6);
-      const error = await refused(await clips.altered('cut.mp4', whole, cut), 'media_truncated');
+      const error = await rejected(await clips.altered('cut.mp4', whole, cut), 'media_truncated');
       expect(error.message).toMatch(/\d\.\d\d s of .* could be read; the file states 3\.00 s/);
       const webm = await clips.test('whole.mkv', { seconds: 3 });
-      await refused(await clips.altered('cut.mkv', webm, cut), 'media_truncated');
+      await rejected(await clips.altered('cut.mkv', webm, cut), 'media_truncated');
     });
 
     it('that is cut short within a fragment is rejected as truncated', async () => {
@@ -327,14 +327,14 @@ describe('SegmentLoader', () => {
       const fragmented = [...output, '-movflags', '+frag_keyframe+empty_moov+default_base_moof'];
       const whole = await clips.test('fragments.mp4', { output: fragmented, seconds: 3, size: '320x240' });
       expect((await load(whole)).frames).toBeGreaterThanOrEqual(90);
-      await refused(
+      await rejected(
         await clips.altered('cut-fragments.mp4', whole, (bytes) => bytes.subarray(0, bytes.length * 0.55)),
         'media_truncated',
       );
     });
 
     it('without its index is rejected as truncated', async () => {
-      const error = await refused(
+      const error = await rejected(
         await clips.altered('no-index.mp4', await clips.test('good.mp4'), (bytes) =>
           bytes.subarray(0, bytes.length * 0.5),
         ),
@@ -350,22 +350,22 @@ describe('SegmentLoader', () => {
         for (let i = bytes.length * 0.5; i < bytes.length * 0.6; i++) bytes[Math.trunc(i)] = (i * 31) & 0xff;
         return bytes;
       };
-      const error = await refused(await clips.altered('damaged.mp4', whole, damage), 'media_corrupt');
+      const error = await rejected(await clips.altered('damaged.mp4', whole, damage), 'media_corrupt');
       expect(error.message).toMatch(/\d+ of \d+ video frames are damaged|audio packets are damaged/);
     });
 
     it('without video is rejected with media_no_video', async () => {
-      await refused(await clips.make('audio-only.m4a', ['-f', 'lavfi', '-i', 'sine=d=1']), 'media_no_video');
+      await rejected(await clips.make('audio-only.m4a', ['-f', 'lavfi', '-i', 'sine=d=1']), 'media_no_video');
     });
 
     it('of 1×1 or 16000×16000 is rejected before it is decoded', async () => {
-      await refused(
+      await rejected(
         await clips.make('tiny.png', ['-f', 'lavfi', '-i', 'color=s=16x16,scale=1:1', '-frames:v', '1']),
         'media_too_small',
       );
       const small = await clips.make('small.png', ['-f', 'lavfi', '-i', 'color=s=16x16', '-frames:v', '1']);
       const huge = await clips.altered('huge.png', small, (bytes) => resizePng(bytes, 16_000, 16_000));
-      expect((await refused(huge, 'media_too_large')).message).toContain('16000×16000');
+      expect((await rejected(huge, 'media_too_large')).message).toContain('16000×16000');
     });
 
     it('whose header states a wrong duration is as long as its track', async () => {
@@ -376,13 +376,13 @@ describe('SegmentLoader', () => {
 
     it('longer than the limit is rejected at the limit', async () => {
       const endless = await clips.test('three.ts', { seconds: 3 });
-      await refused(endless, 'media_too_long', { maxDurationSeconds: 1 });
+      await rejected(endless, 'media_too_long', { maxDurationSeconds: 1 });
     });
 
     it('given as audio but without any is rejected', async () => {
       const video = await clips.test('good.mp4');
       const mute = await clips.test('silent.mp4', { output: ['-an', '-c:v', 'libx264'] });
-      await refused(video, 'media_unreadable', { audio: mute });
+      await rejected(video, 'media_unreadable', { audio: mute });
     });
   });
 

@@ -79,7 +79,7 @@ export async function isAnimatedWebp(file: FileBytes): Promise<boolean> {
  * 6.0.
  * @returns The name of the kind; `undefined` for any other file.
  */
-export async function refusedStill(file: FileBytes): Promise<string | undefined> {
+export async function unsupportedStill(file: FileBytes): Promise<string | undefined> {
   const start = await file.at(0, 12);
   const brand = /^ftyp(heic|heix|heim|heis|mif1|msf1|avif|avis)$/.exec(start.toString('latin1', 4, 12))?.[1];
   if (brand !== undefined) return brand.startsWith('avi') ? 'AVIF' : brand.startsWith('m') ? 'HEIF' : 'HEIC';

@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream';
 import { HumancastError } from '@humancast/shared';
 import { inputOptions } from '../ffmpeg/input-options.js';
-import { type RefusedSize, refusedSize } from '../ffmpeg/refused-size.js';
+import { type RejectedSize, rejectedSize } from '../ffmpeg/rejected-size.js';
 import { inputUrl, ToolProcess } from '../ffmpeg/tool-process.js';
-import { containerEnd, isAnimatedWebp, isCutMovie, refusedStill } from './container-end.js';
+import { containerEnd, isAnimatedWebp, isCutMovie, unsupportedStill } from './container-end.js';
 import { REPORT_ENTRIES, readReport } from './ffprobe-report.js';
 import { FileBytes } from './file-bytes.js';
 import { type FirstFrame, FRAME_ENTRIES, parseFirstFrame } from './first-frame.js';
@@ -114,8 +114,8 @@ async function firstFrame(options: ProbeOptions, index: number, packets: number)
     TIMEOUT_MS,
     'its first frame',
   );
-  const refused = refusedSize(complaints);
-  if (refused) throw oversized(refused, options.maxPixels);
+  const rejected = rejectedSize(complaints);
+  if (rejected) throw oversized(rejected, options.maxPixels);
   try {
     return parseFirstFrame(JSON.parse(output));
   } catch {
@@ -132,9 +132,9 @@ async function readPackets(options: ProbeOptions, file: FileBytes): Promise<{ re
   const reading = (stdout: Readable) => reportAfterPackets(linesOf(stdout, REPORT_LIMIT_BYTES), scan);
   const { output, complaints, code } = await runProbe(options, args, SCAN_TIMEOUT_MS, 'its packets', reading);
   // FFmpeg's report omits a size that it rejects.
-  const refused = refusedSize(complaints);
-  if (refused) throw oversized(refused, options.maxPixels);
-  if (code !== 0) throw unreadable(complaints, await refusedStill(file), await isCutMovie(file));
+  const rejected = rejectedSize(complaints);
+  if (rejected) throw oversized(rejected, options.maxPixels);
+  if (code !== 0) throw unreadable(complaints, await unsupportedStill(file), await isCutMovie(file));
   return { report: output, scan };
 }
 
@@ -226,7 +226,7 @@ function withoutStatedLength(info: MediaInfo): MediaInfo {
   };
 }
 
-export function oversized({ width, height }: RefusedSize, maxPixels: number): HumancastError {
+export function oversized({ width, height }: RejectedSize, maxPixels: number): HumancastError {
   return new HumancastError('media_too_large', {
     detail: `${width}×${height} is ${width * height} pixels; at most ${maxPixels} are allowed`,
     extra: { width, height, maxPixels },

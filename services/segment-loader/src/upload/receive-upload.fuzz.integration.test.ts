@@ -82,7 +82,7 @@ describe('mutated multipart bodies', () => {
           received++;
           await upload.close();
         } catch (error) {
-          refusedAsTheirs(error);
+          rejectedAsTheirs(error);
         }
       });
       expect(runs).toBeGreaterThan(0);
@@ -139,6 +139,6 @@ function post(url: string, body: Buffer): Promise<number> {
   });
 }
 
-function refusedAsTheirs(error: unknown): void {
+function rejectedAsTheirs(error: unknown): void {
   if (!(error instanceof HumancastError) || error.status >= 500) throw error;
 }

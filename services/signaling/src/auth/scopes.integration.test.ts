@@ -137,8 +137,8 @@ describe('API keys at signaling', () => {
     expect(await tried('anna', 'demo')).toMatchObject({ status: 403, body: wrongAvatar });
     for (const at of [signaling, demo]) {
       for (const key of ['uploader', 'tts', 'operator'] as const) {
-        const refused = { code: 'forbidden', scope: 'sessions' };
-        expect(await tried(key, 'demo', at)).toMatchObject({ status: 403, body: refused });
+        const rejected = { code: 'forbidden', scope: 'sessions' };
+        expect(await tried(key, 'demo', at)).toMatchObject({ status: 403, body: rejected });
       }
     }
   });

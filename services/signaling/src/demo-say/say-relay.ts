@@ -67,7 +67,7 @@ export class SayRelay {
     if (!this.canSay(avatar)) throw new HumancastError('not_found', 'this avatar has no text-to-speech producer');
     const response = await this.#post({ session, ...words }, caller);
     const body: unknown = await response.json().catch(() => undefined);
-    if (!response.ok) throw refusalOf(body, response.headers.get('retry-after'));
+    if (!response.ok) throw rejectionOf(body, response.headers.get('retry-after'));
     const receipt = saidSchema.safeParse(body);
     if (!receipt.success) throw unavailable(receipt.error);
     return receipt.data;
@@ -93,7 +93,7 @@ export class SayRelay {
 }
 
 /** Converts the demo producer's error. A rejection of signaling's own key is not disclosed. */
-function refusalOf(body: unknown, retryAfter: string | null): HumancastError {
+function rejectionOf(body: unknown, retryAfter: string | null): HumancastError {
   const problem = problemSchema.safeParse(body);
   const code = problem.data?.code as ErrorCode;
   if (!problem.success || !(code in ERRORS) || ERRORS[code].status === 401) return unavailable(body);

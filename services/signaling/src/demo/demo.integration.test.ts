@@ -88,7 +88,7 @@ describe('demo mode', () => {
     ]) {
       expect(await statusWithHost(local, host), host).toBe(421);
     }
-    expect(await TestViewer.refused(local, { host: 'evil.example', origin: 'http://evil.example' })).toBe(421);
+    expect(await TestViewer.rejected(local, { host: 'evil.example', origin: 'http://evil.example' })).toBe(421);
     const closed = await stack.signaling({ publicDemo: false });
     expect(await statusWithHost(closed, 'avatar.example')).toBe(200);
     const published = await stack.signaling({ publicDemo: true, publicDemoPublished: true });
@@ -102,9 +102,9 @@ describe('demo mode', () => {
     const from = (address: string) => ({ 'x-forwarded-for': address });
     const first = await visit(shared, from('192.0.2.1'));
     expect([first.status, (await visit(shared, from('192.0.2.1'))).status]).toEqual([201, 201]);
-    const refused = await visit(shared, from('192.0.2.1'));
-    expect(refused).toMatchObject({ status: 429, body: { limit: 'DEMO_SESSIONS_PER_ADDRESS' } });
-    expect(refused.headers.get('retry-after')).toBe('30');
+    const rejected = await visit(shared, from('192.0.2.1'));
+    expect(rejected).toMatchObject({ status: 429, body: { limit: 'DEMO_SESSIONS_PER_ADDRESS' } });
+    expect(rejected.headers.get('retry-after')).toBe('30');
     const offer = 'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 X 0\r\na=mid:0\r\na=ice-ufrag:EsAw\r\n';
     const headers = { ...from('192.0.2.1'), 'content-type': 'application/sdp' };
     const whep = await shared.request('POST', '/whep/demo', { auth: '', body: offer, headers });

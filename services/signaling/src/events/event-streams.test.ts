@@ -142,9 +142,9 @@ describe('EventStreams', () => {
     const responses = await Promise.all(Array.from({ length: 500 }, () => server.open('/s')));
     expect(responses.every(({ status }) => status === 200)).toBe(true);
     expect([await server.count(), server.followers.size]).toEqual([500, 500]);
-    const refused = await server.open('/s');
-    expect(refused.status).toBe(503);
-    expect(await refused.json()).toEqual({ code: 'unavailable', limit: 'EVENT_STREAM_LIMIT' });
+    const rejected = await server.open('/s');
+    expect(rejected.status).toBe(503);
+    expect(await rejected.json()).toEqual({ code: 'unavailable', limit: 'EVENT_STREAM_LIMIT' });
   });
 
   it.each([
@@ -158,10 +158,10 @@ describe('EventStreams', () => {
       const gone = new AbortController();
       await server.open(path);
       await fetch(`http://127.0.0.1:${server.port}${path}`, { signal: gone.signal });
-      const refused = await server.open(same);
-      expect(refused.status).toBe(429);
-      expect(refused.headers.get('retry-after')).toBe('5');
-      expect(await refused.json()).toEqual({ code: 'too_many_connections', limit });
+      const rejected = await server.open(same);
+      expect(rejected.status).toBe(429);
+      expect(rejected.headers.get('retry-after')).toBe('5');
+      expect(await rejected.json()).toEqual({ code: 'too_many_connections', limit });
       expect((await server.open(other)).status).toBe(200);
       gone.abort();
       await waitFor('the reservation to be released', async () => (await server.count()) === 2);

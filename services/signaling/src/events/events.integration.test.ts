@@ -177,9 +177,9 @@ describe('the events of a session', () => {
       return statuses.every((status) => status === 200);
     });
     expect(await own.metrics()).toMatch(/event_streams{.*} 20\n/);
-    const refused = await own.request('GET', `/v1/sessions/${id}/events`, { auth: token });
-    expect(refused).toMatchObject({ status: 429, body: { code: 'too_many_connections' } });
-    expect(refused.headers.get('retry-after')).toBe('5');
+    const rejected = await own.request('GET', `/v1/sessions/${id}/events`, { auth: token });
+    expect(rejected).toMatchObject({ status: 429, body: { code: 'too_many_connections' } });
+    expect(rejected.headers.get('retry-after')).toBe('5');
     await own.request('DELETE', `/v1/sessions/${id}`);
     await waitFor('all streams to end', async () => (await own.metrics()).match(/event_streams{.*} 0\n/) ?? undefined);
   });

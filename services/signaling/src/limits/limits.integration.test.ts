@@ -16,7 +16,7 @@ describe('limits of signaling', () => {
   });
   afterAll(() => stack.stop());
 
-  const refusal = ({ status, headers, body }: Reply) => ({
+  const rejection = ({ status, headers, body }: Reply) => ({
     status,
     code: body?.code,
     limit: body?.limit,
@@ -31,7 +31,7 @@ describe('limits of signaling', () => {
     expect((await get('192.0.2.1', '')).status).toBe(401);
     expect((await get('192.0.2.1', 'guess-one')).status).toBe(401);
     expect((await get('192.0.2.1', 'guess-two')).status).toBe(401);
-    expect(refusal(await get('192.0.2.1', 'guess-three'))).toEqual(limited('ADDRESS_REQUESTS_PER_MINUTE'));
+    expect(rejection(await get('192.0.2.1', 'guess-three'))).toEqual(limited('ADDRESS_REQUESTS_PER_MINUTE'));
     // Pages and unknown paths cost something, too.
     const page = await signaling.request('GET', '/nothing', { auth: '', headers: from('192.0.2.1') });
     expect(page.status).toBe(429);
@@ -54,7 +54,7 @@ describe('limits of signaling', () => {
     for (let i = 0; i < 12; i++) {
       const reply = await signaling.request('GET', '/v1/sessions', { headers: from(`192.0.2.${i}`) });
       statuses.push(reply.status);
-      if (reply.status === 429) expect(refusal(reply)).toEqual(limited('KEY_REQUESTS_PER_SECOND'));
+      if (reply.status === 429) expect(rejection(reply)).toEqual(limited('KEY_REQUESTS_PER_SECOND'));
     }
     expect(statuses.slice(0, 10)).toEqual(Array<number>(10).fill(200));
     expect(statuses).toContain(429);
@@ -69,9 +69,9 @@ describe('limits of signaling', () => {
     const replies: Reply[] = [];
     for (let i = 0; i < 12; i++) replies.push(await get(one, `192.0.2.${i}`));
     expect(replies[0]?.status).toBe(200);
-    const refused = replies.find(({ status }) => status === 429);
-    if (!refused) throw new Error('nothing was refused');
-    expect(refusal(refused)).toEqual(limited('SESSION_REQUESTS_PER_SECOND'));
+    const rejected = replies.find(({ status }) => status === 429);
+    if (!rejected) throw new Error('nothing was rejected');
+    expect(rejection(rejected)).toEqual(limited('SESSION_REQUESTS_PER_SECOND'));
     expect((await get(other, '192.0.2.1')).status).toBe(200);
   });
 
@@ -86,7 +86,7 @@ describe('limits of signaling', () => {
     viewer.send({ type: 'interrupt' });
     viewer.send({ type: 'ping' });
     await viewer.received('pong');
-    expect(refusal(await interrupt(token))).toEqual(limited('INTERRUPTS_PER_MINUTE'));
+    expect(rejection(await interrupt(token))).toEqual(limited('INTERRUPTS_PER_MINUTE'));
     viewer.send({ type: 'interrupt' });
     expect(await viewer.received('error')).toMatchObject({ code: 'rate_limited' });
     for (let i = 0; i < 4; i++) expect((await interrupt()).status).toBe(202);
@@ -100,7 +100,7 @@ describe('limits of signaling', () => {
     const open = (address: string) => TestViewer.connect(signaling, { headers: from(address) });
     const first = await open('192.0.2.1');
     await open('192.0.2.1');
-    expect(await TestViewer.refused(signaling, from('192.0.2.1'))).toBe(429);
+    expect(await TestViewer.rejected(signaling, from('192.0.2.1'))).toBe(429);
     (await open('192.0.2.2')).ws.close();
     first.ws.terminate();
     await waitFor('capacity', async () => {

@@ -5,7 +5,7 @@ import { QueueMemory } from './queue-memory.js';
 
 const WAIT = { timeout: 10_000, interval: 20 };
 
-function refusal(queueMemory: QueueMemory): unknown {
+function rejection(queueMemory: QueueMemory): unknown {
   try {
     queueMemory.require();
     return undefined;
@@ -28,7 +28,7 @@ describe('QueueMemory', () => {
 
   it('admits below nine tenths of maxmemory or without a limit, and rejects above', async () => {
     const queueMemory = new QueueMemory(redis);
-    const settles = (expected: unknown) => vi.waitFor(() => expect(refusal(queueMemory)).toEqual(expected), WAIT);
+    const settles = (expected: unknown) => vi.waitFor(() => expect(rejection(queueMemory)).toEqual(expected), WAIT);
     await settles(undefined);
     await redis.config('SET', 'maxmemory', '64mb');
     await settles(undefined);

@@ -35,12 +35,12 @@ describe('Fleet', () => {
     await waitFor('the sender to be seen', async () => (await create(false)).status === 201);
     const viewer = await TestViewer.join(signaling, await signaling.makeSession());
     await viewer.received('offer');
-    const refusal = async () => {
+    const rejection = async () => {
       const { status, body, headers } = await create(false);
       return { status, code: body.code, retryAfter: headers.get('retry-after') };
     };
-    await waitFor('the fleet to be full', async () => (await refusal()).status === 503);
-    expect(await refusal()).toEqual({ status: 503, code: 'no_capacity', retryAfter: '5' });
+    await waitFor('the fleet to be full', async () => (await rejection()).status === 503);
+    expect(await rejection()).toEqual({ status: 503, code: 'no_capacity', retryAfter: '5' });
     expect((await create()).status).toBe(201);
     const waiting = await TestViewer.join(signaling, await signaling.makeSession());
     expect(await waiting.received('waiting')).toMatchObject({ position: 1 });

@@ -8,6 +8,6 @@ export class SignalErrorFilter implements ExceptionFilter {
     const context = host.switchToWs();
     const session = context.getData<{ session?: unknown } | null>()?.session;
     const about = typeof session === 'string' ? { session } : {};
-    context.getClient<SignalSocket>().refuse(thrown, { type: context.getPattern(), ...about });
+    context.getClient<SignalSocket>().reject(thrown, { type: context.getPattern(), ...about });
   }
 }

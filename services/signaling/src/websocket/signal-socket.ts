@@ -104,7 +104,7 @@ export class SignalSocket {
    * Answers a message that failed: a joined viewer gets the error and stays, any other is disconnected.
    * @param about Fields for the log.
    */
-  refuse(thrown: unknown, about: { type?: string; session?: string } = {}): void {
+  reject(thrown: unknown, about: { type?: string; session?: string } = {}): void {
     const error = toHumancastError(thrown);
     if (error.status >= 500) this.#logger.error({ err: thrown, ...about }, 'signaling message failed');
     if (this.viewer) this.warn(error.code, error.message);
@@ -144,7 +144,7 @@ export class SignalSocket {
     try {
       await handle(parse(data, isBinary));
     } catch (error) {
-      this.refuse(error);
+      this.reject(error);
     }
   }
 }

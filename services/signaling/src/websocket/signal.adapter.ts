@@ -89,12 +89,12 @@ export class SignalAdapter extends WsAdapter {
       this.#admit(req);
       answer(true);
     } catch (thrown) {
-      const refusal = toHumancastError(thrown);
-      this.#parts.metrics.countError(refusal);
-      answer(false, refusal.status, JSON.stringify(toProblem(refusal)), {
+      const rejection = toHumancastError(thrown);
+      this.#parts.metrics.countError(rejection);
+      answer(false, rejection.status, JSON.stringify(toProblem(rejection)), {
         // Spelled as ws spells it, so that it replaces ws's default.
         'Content-Type': 'application/problem+json',
-        ...(refusal.retryAfterSeconds !== undefined && { 'retry-after': String(refusal.retryAfterSeconds) }),
+        ...(rejection.retryAfterSeconds !== undefined && { 'retry-after': String(rejection.retryAfterSeconds) }),
       });
     }
   };

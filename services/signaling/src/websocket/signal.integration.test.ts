@@ -218,7 +218,7 @@ describe('signaling', () => {
     const sign = (claims: Partial<{ sid: string; exp: number }>, secret: string = TOKEN_SECRET) =>
       signToken({ sid: newId('ses'), exp: Math.floor(Date.now() / 1000) + 60, scope: 'view', ...claims }, [secret]);
 
-    async function refusal(first: string | Buffer): Promise<{ error: string | undefined; code: number }> {
+    async function rejection(first: string | Buffer): Promise<{ error: string | undefined; code: number }> {
       const viewer = await TestViewer.connect(signaling);
       viewer.ws.send(first);
       const { code } = await viewer.closure();
@@ -230,26 +230,29 @@ describe('signaling', () => {
     it('a wrong token', async () => {
       const { id } = await signaling.makeSession();
       const forged = join(id, await sign({ sid: id }, 'another-secret-altogether'));
-      expect(await refusal(forged)).toEqual({ error: 'unauthorized', code: 4401 });
+      expect(await rejection(forged)).toEqual({ error: 'unauthorized', code: 4401 });
     });
 
     it('an expired token', async () => {
       const { id } = await signaling.makeSession();
       const expired = join(id, await sign({ sid: id, exp: Math.floor(Date.now() / 1000) - 1 }));
-      expect(await refusal(expired)).toEqual({ error: 'token_expired', code: 4401 });
+      expect(await rejection(expired)).toEqual({ error: 'token_expired', code: 4401 });
     });
 
     it("another session's token", async () => {
       const [one, other] = [await signaling.makeSession(), await signaling.makeSession()];
-      expect(await refusal(join(one.id, other.token))).toEqual({ error: 'forbidden', code: 4403 });
+      expect(await rejection(join(one.id, other.token))).toEqual({ error: 'forbidden', code: 4403 });
     });
 
     it('an unknown session and an ended one', async () => {
       const gone = newId('ses');
-      expect(await refusal(join(gone, await sign({ sid: gone })))).toEqual({ error: 'session_not_found', code: 4404 });
+      expect(await rejection(join(gone, await sign({ sid: gone })))).toEqual({
+        error: 'session_not_found',
+        code: 4404,
+      });
       const over = await signaling.makeSession();
       await signaling.request('DELETE', `/v1/sessions/${over.id}`);
-      expect(await refusal(join(over.id, over.token))).toEqual({ error: 'session_ended', code: 4410 });
+      expect(await rejection(join(over.id, over.token))).toEqual({ error: 'session_ended', code: 4410 });
     });
 
     it('more viewers than a session may have', async () => {
@@ -269,11 +272,11 @@ describe('signaling', () => {
       ['a join without a token', JSON.stringify({ type: 'join', session: newId('ses') })],
       ['a binary message', Buffer.from('{"type":"ping"}')],
     ])('%s as the first message', async (_, message) => {
-      expect(await refusal(message)).toEqual({ error: 'bad_message', code: 4400 });
+      expect(await rejection(message)).toEqual({ error: 'bad_message', code: 4400 });
     });
 
     it('anything but a join as the first message', async () => {
-      expect(await refusal(JSON.stringify({ type: 'ping' }))).toEqual({ error: 'join_required', code: 4409 });
+      expect(await rejection(JSON.stringify({ type: 'ping' }))).toEqual({ error: 'join_required', code: 4409 });
     });
 
     it('a connection without a join in time', async () => {
@@ -311,26 +314,26 @@ describe('signaling', () => {
 
     it('an upgrade with a problem document that has one Content-Type and one Content-Length', async () => {
       const strict = await stack.signaling({ connectsPerMinute: 1 });
-      const refused = [await rawUpgrade(strict.signalUrl, { origin: 'https://evil.example' })];
+      const rejected = [await rawUpgrade(strict.signalUrl, { origin: 'https://evil.example' })];
       (await TestViewer.connect(strict)).ws.close();
-      refused.push(await rawUpgrade(strict.signalUrl));
-      expect(refused.map(({ status }) => status)).toEqual([403, 429]);
-      for (const { status, headers, body } of refused) {
+      rejected.push(await rawUpgrade(strict.signalUrl));
+      expect(rejected.map(({ status }) => status)).toEqual([403, 429]);
+      for (const { status, headers, body } of rejected) {
         expect(headers.get('content-type')).toEqual(['application/problem+json']);
         expect(headers.get('content-length')).toEqual([String(Buffer.byteLength(body))]);
         expect(JSON.parse(body)).toMatchObject({ status });
       }
-      expect(refused[1]?.headers.get('retry-after')).toHaveLength(1);
+      expect(rejected[1]?.headers.get('retry-after')).toHaveLength(1);
     });
 
     it('upgrades to another path without an answer, those of foreign origins with 403 and too many with 429', async () => {
       const strict = await stack.signaling({ connectsPerMinute: 3, allowedOrigins: ['https://shop.example'] });
       const elsewhere = strict.signalUrl.replace('signal', 'other');
-      expect(await TestViewer.refused({ signalUrl: elsewhere })).toBeUndefined();
-      expect(await TestViewer.refused(strict, { origin: 'https://evil.example' })).toBe(403);
+      expect(await TestViewer.rejected({ signalUrl: elsewhere })).toBeUndefined();
+      expect(await TestViewer.rejected(strict, { origin: 'https://evil.example' })).toBe(403);
       const allowed = [{ origin: strict.url }, { origin: 'https://shop.example' }, {}];
       for (const headers of allowed) (await TestViewer.connect(strict, { headers })).ws.close();
-      expect(await TestViewer.refused(strict)).toBe(429);
+      expect(await TestViewer.rejected(strict)).toBe(429);
     });
   });
 

@@ -99,7 +99,7 @@ export class WhepController {
   }
 
   @All(':avatar')
-  refuseMethod(): never {
+  rejectMethod(): never {
     throw new HumancastError('method_not_allowed');
   }
 
@@ -140,7 +140,7 @@ export class WhepController {
   }
 
   @All('resource/:id')
-  refuseResourceMethod(): never {
+  rejectResourceMethod(): never {
     throw new HumancastError('method_not_allowed');
   }
 

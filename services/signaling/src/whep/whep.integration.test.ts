@@ -234,7 +234,7 @@ describe('WHEP', () => {
       async (code) => {
         const own = await TestStack.start();
         const at = await own.signaling();
-        const refusing = await FakeSender.start(own.queueUrl, {
+        const rejecting = await FakeSender.start(own.queueUrl, {
           serve: async (self, session, viewer, epoch) => {
             const of = { session, viewer: viewer.viewer, epoch };
             await self.send(viewer, { type: 'viewer.error', ...of, code, message: 'not this' });
@@ -245,7 +245,7 @@ describe('WHEP', () => {
           body: { code, detail: 'not this' },
         });
         expect((await at.request('GET', '/v1/sessions')).body.sessions).toEqual([]);
-        await refusing.stop();
+        await rejecting.stop();
         await own.stop();
       },
     );

@@ -5,7 +5,7 @@ import { ProducerError } from './producer-error.js';
 const BODY_LIMIT_BYTES = 65_536;
 
 /** @returns Why a WebSocket was rejected, from the HTTP answer. */
-export async function refusalOf(response: IncomingMessage): Promise<ProducerError> {
+export async function rejectionOf(response: IncomingMessage): Promise<ProducerError> {
   const { statusCode = 0, headers } = response;
   try {
     let body = '';
