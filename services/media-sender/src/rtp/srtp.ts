@@ -160,7 +160,7 @@ class AesGcm implements Transform {
   ): void {
     // §8.1: 16 zero bits, SSRC, rollover counter, sequence number; all of it XOR the salt.
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
-    iv.writeUInt32BE((iv.readUInt32BE(6) ^ roc) >>> 0, 6);
+    xorWord(iv, 6, roc);
     iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
     this.#crypto.sealGcm(this.#rtpKey, iv, memory, at, headerBytes, payload);
   }
@@ -195,14 +195,14 @@ class AesGcm implements Transform {
   #rtcpIv(ssrc: number, index: number): Buffer {
     // §9.1: 16 zero bits, SSRC, 16 zero bits, index.
     const iv = this.#ivOf(this.#rtcpSalt, ssrc);
-    iv.writeUInt32BE((iv.readUInt32BE(8) ^ index) >>> 0, 8);
+    xorWord(iv, 8, index);
     return iv;
   }
 
   #ivOf(salt: Buffer, ssrc: number): Buffer {
     const iv = this.#iv;
     iv.set(salt);
-    iv.writeUInt32BE((iv.readUInt32BE(2) ^ ssrc) >>> 0, 2);
+    xorWord(iv, 2, ssrc);
     return iv;
   }
 }
@@ -241,7 +241,7 @@ class AesCmHmacSha1 implements Transform {
   ): void {
     // §4.1.1: IV = (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16), where index = ROC · 2^16 + sequence.
     const iv = this.#ivOf(this.#rtpSalt, ssrc);
-    iv.writeUInt32BE((iv.readUInt32BE(8) ^ roc) >>> 0, 8);
+    xorWord(iv, 8, roc);
     iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
     this.#rocWord.writeUInt32BE(roc);
     this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, memory, at, headerBytes, payload);
@@ -267,7 +267,7 @@ class AesCmHmacSha1 implements Transform {
 
   #cryptRtcp(ssrc: number, index: number, data: Buffer): Buffer {
     const iv = this.#ivOf(this.#rtcpSalt, ssrc);
-    iv.writeUInt32BE((iv.readUInt32BE(10) ^ index) >>> 0, 10);
+    xorWord(iv, 10, index);
     return createCipheriv('aes-128-ctr', this.#rtcpKey, iv).update(data);
   }
 
@@ -275,7 +275,7 @@ class AesCmHmacSha1 implements Transform {
     const iv = this.#iv;
     iv.fill(0);
     iv.set(salt);
-    iv.writeUInt32BE((iv.readUInt32BE(4) ^ ssrc) >>> 0, 4);
+    xorWord(iv, 4, ssrc);
     return iv;
   }
 
@@ -303,6 +303,11 @@ function deriveKey({ masterKey, masterSalt }: SrtpKeys, label: number, bytes: nu
   iv.set(masterSalt);
   iv.writeUInt8(iv.readUInt8(7) ^ label, 7);
   return createCipheriv('aes-128-ctr', masterKey, iv).update(Buffer.alloc(bytes));
+}
+
+/** XORs 32 bits at `at` with `value`, as signed integers: an unsigned one of more than 31 bits would be allocated. */
+function xorWord(iv: Buffer, at: number, value: number): void {
+  iv.writeInt32BE(iv.readInt32BE(at) ^ value, at);
 }
 
 function srtcpWord(index: number): Buffer {
