@@ -60,7 +60,7 @@ describe('console', () => {
     await page.locator('.queue', { hasText: 'Farewell' }).waitFor();
     expect(backend.spoken).toEqual(['seg_greeting1', 'seg_farewell']);
     await page.getByRole('button', { name: 'Interrupt' }).click();
-    await expect.poll(() => backend.signaling.saidOf('interrupt').length).toBe(1);
+    await expect.poll(() => backend.signaling.messagesOf('interrupt').length).toBe(1);
     backend.queue = [];
     backend.finish();
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
@@ -75,9 +75,9 @@ describe('console', () => {
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(1);
-    const joined = backend.signaling.saidOf('join').map(({ session }) => session);
+    const joined = backend.signaling.messagesOf('join').map(({ session }) => session);
     expect(joined).toEqual([backend.created[0], backend.created[0]]);
-    expect(backend.signaling.saidOf('leave')).toHaveLength(1);
+    expect(backend.signaling.messagesOf('leave')).toHaveLength(1);
   });
 
   it('a refresh after the session has ended creates a new session', async () => {
@@ -85,7 +85,7 @@ describe('console', () => {
     await page.reload();
     await page.waitForSelector(PLAYING);
     expect(backend.created).toHaveLength(2);
-    expect(backend.signaling.saidOf('join').at(-1)?.session).toBe(backend.created[1]);
+    expect(backend.signaling.messagesOf('join').at(-1)?.session).toBe(backend.created[1]);
   });
 
   it('a typed text is sent and unmutes the player; the text box shows “Thinking” until speech starts', async () => {
@@ -107,14 +107,14 @@ describe('console', () => {
   });
 
   it('typing interrupts current speech once, at the first key', async () => {
-    const before = backend.signaling.saidOf('interrupt').length;
+    const before = backend.signaling.messagesOf('interrupt').length;
     await page.getByRole('textbox').pressSequentially('Next');
-    await expect.poll(() => backend.signaling.saidOf('interrupt').length).toBe(before + 1);
+    await expect.poll(() => backend.signaling.messagesOf('interrupt').length).toBe(before + 1);
     backend.finish();
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
     await page.getByRole('textbox').press('Enter');
     await expect.poll(() => backend.said.at(-1)).toBe('Next');
-    expect(backend.signaling.saidOf('interrupt')).toHaveLength(before + 1);
+    expect(backend.signaling.messagesOf('interrupt')).toHaveLength(before + 1);
     backend.refusal = { status: 503, code: 'no_capacity' };
     await page.getByRole('textbox').fill('Once more');
     await page.getByRole('textbox').press('Enter');

@@ -92,14 +92,14 @@ describe('Session in Chromium', () => {
   it('plays the offered media, muted', async () => {
     await page.waitForFunction(() => colours.at(-1) === 'red');
     expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
-    expect(signaling.saidOf('answer')).toHaveLength(1);
-    expect(signaling.saidOf('candidate').length).toBeGreaterThan(0);
+    expect(signaling.messagesOf('answer')).toHaveLength(1);
+    expect(signaling.messagesOf('candidate').length).toBeGreaterThan(0);
   });
 
   it('plays on without the WebSocket, and resumes without a new connection', async () => {
     signaling.dropSockets();
-    await expect.poll(() => signaling.saidOf('join').length, { timeout: 10_000 }).toBe(2);
-    expect(signaling.saidOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
+    await expect.poll(() => signaling.messagesOf('join').length, { timeout: 10_000 }).toBe(2);
+    expect(signaling.messagesOf('join')[1]).toMatchObject({ viewer: 'vw_12345678', connection: 'connection-0' });
     expect(await page.evaluate(() => states)).toEqual(['playing']);
     expect(signaling.connections).toEqual(['connection-0']);
   });
@@ -117,20 +117,22 @@ describe('Session in Chromium', () => {
     signaling.colour = '#ff0000';
     signaling.silence('connection-1');
     await page.waitForFunction(() => colours.at(-1) === 'red');
-    expect(signaling.saidOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
+    expect(signaling.messagesOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
     expect(await page.evaluate(() => states)).toEqual(['playing', 'reconnecting', 'playing']);
     expect(await page.evaluate(() => colours.slice(colours.indexOf('red')))).toEqual(['red', 'green', 'red']);
   });
 
   it('measures the skew within seconds, and reports it', async () => {
     await page.waitForFunction(() => stats.at(-1)?.skewMs !== undefined, undefined, { timeout: 20_000 });
-    await expect.poll(() => signaling.saidOf('report').at(-1)?.report.skewMs, { timeout: 5000 }).toBeTypeOf('number');
-    const { report } = signaling.saidOf('report').at(-1) ?? {};
+    await expect
+      .poll(() => signaling.messagesOf('report').at(-1)?.report.skewMs, { timeout: 5000 })
+      .toBeTypeOf('number');
+    const { report } = signaling.messagesOf('report').at(-1) ?? {};
     expect(report).toMatchObject({ roundTripMs: expect.any(Number), jitterBufferMs: { audio: expect.any(Number) } });
   });
 
   it('leaves when the page is closed', async () => {
     await page.goto('about:blank');
-    await expect.poll(() => signaling.saidOf('leave').length).toBe(1);
+    await expect.poll(() => signaling.messagesOf('leave').length).toBe(1);
   });
 });

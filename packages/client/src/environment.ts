@@ -64,12 +64,12 @@ export const browserEnvironment: Environment = {
   onPage(what, listener) {
     const names = { hide: 'pagehide', restore: 'pageshow', visible: 'visibilitychange', online: 'online' } as const;
     const target = what === 'visible' ? document : window;
-    const heard = (event: Event) => {
+    const onEvent = (event: Event) => {
       if (what === 'restore' && !(event as PageTransitionEvent).persisted) return;
       if (what === 'visible' && document.visibilityState !== 'visible') return;
       listener();
     };
-    target.addEventListener(names[what], heard);
-    return () => target.removeEventListener(names[what], heard);
+    target.addEventListener(names[what], onEvent);
+    return () => target.removeEventListener(names[what], onEvent);
   },
 };

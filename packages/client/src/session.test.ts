@@ -56,7 +56,7 @@ const event = (body: object) =>
 
 async function play(connection = 'conn-one', epoch = 1): Promise<void> {
   socket().join();
-  socket().say(offer(connection, epoch));
+  socket().receive(offer(connection, epoch));
   await browser.pass(500);
   expect(session.state).toBe('playing');
 }
@@ -66,8 +66,12 @@ describe('Session until the first frame', () => {
     expect(socket().url).toBe('wss://avatar.example/base/v1/signal');
     socket().join();
     expect(socket().sent).toEqual([{ type: 'join', session: 'ses_12345678', token: 'token' }]);
-    socket().say(offer('conn-one', 1));
-    socket().say({ type: 'candidate', connection: 'conn-one', candidate: { candidate: 'candidate:9', sdpMid: '0' } });
+    socket().receive(offer('conn-one', 1));
+    socket().receive({
+      type: 'candidate',
+      connection: 'conn-one',
+      candidate: { candidate: 'candidate:9', sdpMid: '0' },
+    });
     await browser.pass(200);
     expect(peer(0).configuration).toMatchObject({
       iceTransportPolicy: 'relay',
@@ -90,29 +94,29 @@ describe('Session until the first frame', () => {
   it('uses the credentials of each offer, because those of the join expire', async () => {
     await play();
     const iceServers = [{ urls: ['turn:turn.example:3478'], username: 'later', credential: 'fresh' }];
-    socket().say({ ...offer('conn-two', 2), iceServers } as SignalMessage);
+    socket().receive({ ...offer('conn-two', 2), iceServers } as SignalMessage);
     expect(peer(1).configuration).toMatchObject({ iceTransportPolicy: 'relay', iceServers });
     // An offer without credentials uses the latest ones.
-    socket().say(offer('conn-three', 3));
+    socket().receive(offer('conn-three', 3));
     expect(peer(2).configuration).toMatchObject({ iceServers });
   });
 
   it('uses any path if the server has no relay', async () => {
     socket().join({ relayOnly: false, iceServers: [] });
-    socket().say(offer('conn-one', 1));
+    socket().receive(offer('conn-one', 1));
     await browser.pass(100);
     expect(peer(0).configuration).toMatchObject({ iceTransportPolicy: 'all', iceServers: [] });
   });
 
   it('reports the position in the queue while every media-sender is full', async () => {
     socket().join();
-    socket().say({ type: 'waiting', position: 2 });
+    socket().receive({ type: 'waiting', position: 2 });
     expect([session.state, session.waitingPosition]).toEqual(['waiting', 2]);
-    socket().say({ type: 'waiting', position: 1 });
+    socket().receive({ type: 'waiting', position: 1 });
     await browser.pass(600_000);
     expect([session.state, session.waitingPosition]).toEqual(['waiting', 1]);
     expect(socket().sentOf('reconnect')).toEqual([]);
-    socket().say(offer('conn-one', 1));
+    socket().receive(offer('conn-one', 1));
     await browser.pass(500);
     expect([session.state, session.waitingPosition]).toEqual(['playing', undefined]);
   });
@@ -130,11 +134,11 @@ describe('Session until the first frame', () => {
 
   it('requests another connection when an offer cannot be applied or shows no frame in time', async () => {
     socket().join();
-    socket().say(offer('conn-bad', 1, 'nonsense'));
+    socket().receive(offer('conn-bad', 1, 'nonsense'));
     await browser.pass(5000);
     expect(peer(0).closed).toBe(true);
     expect(socket().sentOf('reconnect')).toHaveLength(1);
-    socket().say(offer('conn-dark', 1));
+    socket().receive(offer('conn-dark', 1));
     await browser.pass(0);
     peer(1).decodable = false;
     await browser.pass(35_000);
@@ -144,7 +148,7 @@ describe('Session until the first frame', () => {
 
   it('keeps a connection without a frame for half a minute while packets arrive, as over a slow link', async () => {
     socket().join();
-    socket().say(offer('conn-slow', 1));
+    socket().receive(offer('conn-slow', 1));
     await browser.pass(0);
     peer(0).decodable = false;
     await browser.pass(25_000);
@@ -157,7 +161,7 @@ describe('Session until the first frame', () => {
 
   it('abandons a connection without packets after 10 s', async () => {
     socket().join();
-    socket().say(offer('conn-dead', 1));
+    socket().receive(offer('conn-dead', 1));
     await browser.pass(0);
     peer(0).flowing = false;
     await browser.pass(9000);
@@ -171,7 +175,7 @@ describe('Session after a permanent error', () => {
   for (const code of ['token_expired', 'unauthorized', 'session_not_found', 'viewer_limit', 'replaced']) {
     it(`does not retry after ${code}`, async () => {
       socket().onopen?.();
-      socket().say({ type: 'error', code, message: 'as the server puts it' });
+      socket().receive({ type: 'error', code, message: 'as the server puts it' });
       await browser.pass(300_000);
       expect(browser.sockets).toHaveLength(1);
       expect(states).toEqual(['failed']);
@@ -190,16 +194,16 @@ describe('Session after a permanent error', () => {
   it('passes on events.missed, and continues after unknown messages and events', async () => {
     await play();
     const missed = { type: 'events.missed', afterId: '1-0', throughId: '9-0', scope: 'all' };
-    socket().say({ type: 'scene', name: 'beach' } as never);
-    socket().say(event({ type: 'speech.paused', seq: 1 }));
-    socket().say(event(missed));
+    socket().receive({ type: 'scene', name: 'beach' } as never);
+    socket().receive(event({ type: 'speech.paused', seq: 1 }));
+    socket().receive(event(missed));
     expect(events).toMatchObject([{ type: 'speech.paused' }, missed]);
     expect(session.state).toBe('playing');
   });
 
   it('ends with the session, by an event or an error', async () => {
     await play();
-    socket().say(event({ type: 'session.ended', reason: 'deleted' }));
+    socket().receive(event({ type: 'session.ended', reason: 'deleted' }));
     expect(session.state).toBe('ended');
     expect(events).toHaveLength(1);
     expect(peer(0).closed).toBe(true);
@@ -265,7 +269,7 @@ describe('Session.state', () => {
   it('is `paused` if the browser does not play, until play() is called from a click', async () => {
     element.allowsPlay = false;
     socket().join();
-    socket().say(offer('conn-one', 1));
+    socket().receive(offer('conn-one', 1));
     await browser.pass(5000);
     expect(session.state).toBe('paused');
     expect(await session.play()).toBe(false);
@@ -286,7 +290,7 @@ describe('Session.state', () => {
 
   async function playPresenting(): Promise<void> {
     socket().join();
-    socket().say(offer('conn-one', 1));
+    socket().receive(offer('conn-one', 1));
     await present(1000);
     expect(session.state).toBe('playing');
   }
@@ -324,7 +328,7 @@ describe('Session in a page that was frozen', () => {
 it("reports that the browser rejects the server's relay", async () => {
   browser.rejectsConfiguration = true;
   socket().join();
-  socket().say(offer('conn-one', 1));
+  socket().receive(offer('conn-one', 1));
   await browser.pass(0);
   expect(session.state).toBe('failed');
   expect(errors).toMatchObject([{ code: 'bad_ice_servers', fatal: true }]);
@@ -357,7 +361,7 @@ describe('Session without signaling', () => {
     socket().onclose?.({ code: 1006 });
     await browser.pass(1000);
     socket().onopen?.();
-    socket().say({ type: 'error', code: 'resume_refused', message: 'rejected' });
+    socket().receive({ type: 'error', code: 'resume_refused', message: 'rejected' });
     await browser.pass(1000);
     expect(browser.sockets).toHaveLength(3);
     socket().join({ viewer: 'vw_another1', resume: 'another-secret' });
@@ -455,7 +459,7 @@ describe('Session without media', () => {
     expect(socket().sentOf('reconnect')).toEqual([]);
     await browser.pass(500);
     expect(socket().sentOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'conn-one' }]);
-    socket().say(offer('conn-two', 1));
+    socket().receive(offer('conn-two', 1));
     await browser.pass(0);
     peer(1).decodable = false;
     await browser.pass(500);
@@ -474,7 +478,7 @@ describe('Session without media', () => {
     peer(0).fail();
     expect(socket().sentOf('reconnect')).toHaveLength(1);
     expect(session.state).toBe('reconnecting');
-    socket().say(offer('conn-two', 1));
+    socket().receive(offer('conn-two', 1));
     await browser.pass(500);
     peer(1).flowing = false;
     await browser.pass(2000);
@@ -501,7 +505,7 @@ describe('Session without media', () => {
     await play();
     peer(0).flowing = false;
     await browser.pass(1000);
-    socket().say(offer('conn-two', 2));
+    socket().receive(offer('conn-two', 2));
     await browser.pass(300);
     expect(element.shown).toEqual([peer(1).video, peer(1).audio]);
     await browser.pass(10_000);
@@ -531,7 +535,7 @@ describe('Session without media', () => {
     expect(socket().sent[0]).toMatchObject({ type: 'join', viewer: 'vw_12345678', resume: 'secret-of-the-viewer' });
     expect(socket().sent[0]).not.toHaveProperty('connection');
     await browser.pass(100);
-    socket().say(offer('conn-two', 1));
+    socket().receive(offer('conn-two', 1));
     await browser.pass(300);
     expect(session.state).toBe('playing');
     await browser.pass(10_000);
@@ -556,7 +560,7 @@ describe('Session without media', () => {
   it("waits for the host's next offer when it closes its side, then requests one", async () => {
     await play();
     peer(0).flowing = false;
-    socket().say({ type: 'closed', connection: 'conn-one', reason: 'handed over' });
+    socket().receive({ type: 'closed', connection: 'conn-one', reason: 'handed over' });
     expect(session.state).toBe('reconnecting');
     expect(socket().sentOf('reconnect')).toEqual([]);
     await browser.pass(5000);
@@ -567,7 +571,7 @@ describe('Session without media', () => {
 describe('Session that moves to another host', () => {
   it('switches without a gap: muted until the first frame, then in place of the old connection', async () => {
     await play();
-    socket().say(offer('conn-two', 2));
+    socket().receive(offer('conn-two', 2));
     await browser.pass(0);
     peer(1).decodable = false;
     await browser.pass(1000);
@@ -584,7 +588,7 @@ describe('Session that moves to another host', () => {
 
   it("distinguishes the new connection's tracks from the old ones, although the host gives them the same names", async () => {
     await play();
-    socket().say(
+    socket().receive(
       offer('conn-two', 2, 'v=0\r\na=msid:humancast humancast-audio\r\na=msid:humancast humancast-video\r\n'),
     );
     await browser.pass(500);
@@ -594,7 +598,7 @@ describe('Session that moves to another host', () => {
 
   it('ignores messages of an older epoch', async () => {
     await play('conn-two', 2);
-    socket().say(offer('conn-old', 1));
+    socket().receive(offer('conn-old', 1));
     await browser.pass(500);
     expect(browser.peers).toHaveLength(1);
     expect(socket().sentOf('answer')).toHaveLength(1);
@@ -602,15 +606,15 @@ describe('Session that moves to another host', () => {
 
   it('answers a duplicate offer only once', async () => {
     await play();
-    socket().say(offer('conn-one', 1));
+    socket().receive(offer('conn-one', 1));
     await browser.pass(500);
     expect(browser.peers).toHaveLength(1);
   });
 
   it('drops a connection that is being established for a newer one', async () => {
     await play();
-    socket().say(offer('conn-two', 2));
-    socket().say(offer('conn-three', 3));
+    socket().receive(offer('conn-two', 2));
+    socket().receive(offer('conn-three', 3));
     await browser.pass(500);
     expect(peer(1).closed).toBe(true);
     expect(element.shown).toEqual([peer(2).video, peer(2).audio]);
@@ -618,7 +622,7 @@ describe('Session that moves to another host', () => {
 
   it('plays on over the old connection when the new one fails', async () => {
     await play();
-    socket().say(offer('conn-two', 2, 'nonsense'));
+    socket().receive(offer('conn-two', 2, 'nonsense'));
     await browser.pass(30_000);
     expect(peer(1).closed).toBe(true);
     expect(states).toEqual(['playing']);
@@ -691,7 +695,7 @@ describe('Session while it plays', () => {
 describe('Session.leave()', () => {
   it('notifies the server and frees everything, and may be called twice', async () => {
     await play();
-    socket().say(offer('conn-two', 2));
+    socket().receive(offer('conn-two', 2));
     await browser.pass(0);
     session.close();
     session.close();
@@ -710,7 +714,7 @@ describe('Session.leave()', () => {
     expect(session.state).toBe('reconnecting');
     socket().join();
     expect(socket().sent[0]).not.toHaveProperty('viewer');
-    socket().say(offer('conn-two', 1));
+    socket().receive(offer('conn-two', 1));
     await browser.pass(500);
     expect(session.state).toBe('playing');
     expect(element.shown).toEqual([peer(1).video, peer(1).audio]);

@@ -44,7 +44,7 @@ export class FakeSignaling {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  saidOf<T extends ViewerMessage['type']>(type: T): Extract<ViewerMessage, { type: T }>[] {
+  messagesOf<T extends ViewerMessage['type']>(type: T): Extract<ViewerMessage, { type: T }>[] {
     return this.said.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
   }
 

@@ -93,21 +93,21 @@ export class FakeSocket implements Socket {
   send(data: string): void {
     const message = JSON.parse(data) as ViewerMessage;
     this.sent.push(message);
-    if (message.type === 'ping' && this.answersPings) this.say({ type: 'pong' });
+    if (message.type === 'ping' && this.answersPings) this.receive({ type: 'pong' });
   }
 
   close(): void {
     this.closed = true;
   }
 
-  say(message: SignalMessage): void {
+  receive(message: SignalMessage): void {
     this.onmessage?.({ data: JSON.stringify(message) });
   }
 
   /** Opens the socket, and joins. */
   join(overrides: Partial<Extract<SignalMessage, { type: 'joined' }>> = {}): void {
     this.onopen?.();
-    this.say({
+    this.receive({
       type: 'joined',
       session: 'ses_12345678',
       viewer: 'vw_12345678',
