@@ -31,8 +31,8 @@ export class Display {
   }
 
   /**
-   * Frames that the element has presented so far, by `requestVideoFrameCallback` or else `getVideoPlaybackQuality()`. Browsers
-   * present none while the page is hidden.
+   * Frames that the element has presented so far, by `requestVideoFrameCallback` or else `getVideoPlaybackQuality()`.
+   * Browsers present none while the page is hidden.
    * @returns `undefined` if the browser offers neither.
    */
   get framesPresented(): number | undefined {
@@ -59,8 +59,8 @@ export class Display {
   show(tracks: Partial<TrackPair<MediaStreamTrack>>): void {
     const next = [tracks.video, tracks.audio].filter((track) => track !== undefined);
     const old = this.#stream.getTracks().filter((track) => !next.includes(track));
-    // In one task, so that the element never lacks video. The old track is removed first: Firefox waits forever for frames of a
-    // removed track if its successor joined the stream before it left.
+    // In one task, so that the element never lacks video. The old track is removed first: Firefox waits forever for frames
+    // of a removed track if its successor joined the stream before it left.
     for (const track of old) this.#stream.removeTrack(track);
     for (const track of next) this.#stream.addTrack(track);
     void this.play();

@@ -53,8 +53,8 @@ export function clientError(code: string, serverMessage?: string): ClientError {
 }
 
 /**
- * The error code for a WebSocket close code without an `error` message before it: the server closes with 4000 + the HTTP status
- * of the same meaning. `undefined` for an ordinary loss, which is worth a retry.
+ * The error code for a WebSocket close code without an `error` message before it: the server closes with 4000 + the HTTP
+ * status of the same meaning. `undefined` for an ordinary loss, which is worth a retry.
  */
 export function codeOfClose(closeCode: number): string | undefined {
   return CODE_OF_CLOSE[closeCode];

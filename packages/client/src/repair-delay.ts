@@ -45,7 +45,10 @@ export class RepairDelay {
   #neededAtMs: number;
   #updatedAtMs: number;
 
-  /** @param options.initialMs The delay of another connection over the same network, default 0. @param options.maxMs default 700. */
+  /**
+   * @param options.initialMs The delay of another connection over the same network, default 0.
+   * @param options.maxMs default 700.
+   */
   constructor(nowMs: number, options: { initialMs?: number | undefined; maxMs?: number } = {}) {
     this.#maxMs = options.maxMs ?? 700;
     this.#delayMs = options.initialMs ?? 0;

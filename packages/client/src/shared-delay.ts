@@ -20,9 +20,9 @@ const REDUCTION_MS_PER_S = 10;
 const CALM_SAMPLES = 3;
 
 /**
- * Delays both tracks by the same time beyond their buffers' delays on a calm path, so that the skew is unchanged: for repairs,
- * and while the network delays one track much more than the other. A queue that builds up does that to audio, whose buffer
- * then grows to the longest wait at once and shrinks within seconds; video follows only through this delay.
+ * Delays both tracks by the same time beyond their buffers' delays on a calm path, so that the skew is unchanged: for
+ * repairs, and while the network delays one track much more than the other. A queue that builds up does that to audio, whose
+ * buffer then grows to the longest wait at once and shrinks within seconds; video follows only through this delay.
  */
 export class SharedDelay {
   readonly #maxMs: number;

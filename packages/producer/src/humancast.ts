@@ -124,7 +124,9 @@ export class Humancast {
     });
   }
 
-  /** Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading all of it. */
+  /**
+   * Loads a media file; resolves when it can be played. `fs.openAsBlob` makes a Blob of a file without reading all of it.
+   */
   uploadSegment(avatar: string, file: Blob, options: CallOptions & { name?: string } = {}): Promise<Segment> {
     const { name = 'segment', signal } = options;
     const form = new FormData();

@@ -138,7 +138,8 @@ export class LivePush implements AsyncDisposable {
   }
 
   /**
-   * Keeps the push open while there is nothing to send; otherwise it ends after the loader's `LIVE_IDLE_MS`, 60 s by default.
+   * Keeps the push open while there is nothing to send; otherwise it ends after the loader's `LIVE_IDLE_MS`, 60 s by
+   * default.
    */
   keepAlive(): Promise<void> {
     return this.#send(JSON.stringify({ type: 'alive' }));

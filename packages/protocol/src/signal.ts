@@ -99,7 +99,9 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     iceServers: z.array(iceServerSchema),
     /** Whether to use `iceTransportPolicy: 'relay'`. */
     relayOnly: z.boolean(),
-    /** Maximum interval between pings that the server expects, ms; after two intervals of silence it closes the connection. */
+    /**
+     * Maximum interval between pings that the server expects, ms; after two intervals of silence it closes the connection.
+     */
     heartbeatMs: z.number(),
   }),
   /** The session has no host yet, because every media-sender is full. */
@@ -110,7 +112,9 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
     epoch: z.int().min(1),
     sdp: sdpSchema,
     codec: codecSchema.optional(),
-    /** TURN servers for this connection, because the credentials in `joined` may have expired; missing without TURN servers. */
+    /**
+     * TURN servers for this connection, because the credentials in `joined` may have expired; missing without TURN servers.
+     */
     iceServers: z.array(iceServerSchema).optional(),
   }),
   z.object({ type: z.literal('candidate'), connection: connectionIdSchema, candidate: candidateSchema }),

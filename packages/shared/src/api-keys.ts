@@ -79,8 +79,8 @@ export interface ApiKeysOptions {
  * API keys of producers: fixed ones with all scopes, and those of a file, which is reloaded when it changes, so that keys
  * can be added and removed without a restart. While the file can't be read, its keys are rejected.
  *
- * A line of the file is `[NAME:]KEY [SCOPES] [AVATARS]`: KEY in plain text or as `sha256:HEX`, which does not reveal the key;
- * SCOPES and AVATARS separated by commas, or `*` (the default) for all. `#` starts a comment.
+ * A line of the file is `[NAME:]KEY [SCOPES] [AVATARS]`: KEY in plain text or as `sha256:HEX`, which does not reveal the
+ * key; SCOPES and AVATARS separated by commas, or `*` (the default) for all. `#` starts a comment.
  */
 export class ApiKeys {
   readonly #fixed: readonly StoredKey[];

@@ -3,7 +3,8 @@ import { HumancastError } from './humancast-error.js';
 
 /**
  * Parses what a caller sent.
- * @throws HumancastError `bad_request`, which states what is wrong where. Any other ZodError is an internal error and answered as `internal`.
+ * @throws HumancastError `bad_request`, which states what is wrong where. Any other ZodError is an internal error and
+ * answered as `internal`.
  */
 export function parseRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): T {
   const parsed = schema.safeParse(value);
@@ -12,8 +13,9 @@ export function parseRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): 
 }
 
 /**
- * Parses what a caller sent by a schema that is also used for stored records. In records, unknown members are those of another
- * version and ignored; from a caller they are typing errors and rejected. For schemas that keep the shape of their input.
+ * Parses what a caller sent by a schema that is also used for stored records. In records, unknown members are those of
+ * another version and ignored; from a caller they are typing errors and rejected. For schemas that keep the shape of their
+ * input.
  * @throws HumancastError `bad_request`.
  */
 export function parseStrictRequest<T>(schema: z.ZodType<T, unknown>, value: unknown): T {

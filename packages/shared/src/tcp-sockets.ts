@@ -64,7 +64,10 @@ export function readSummary(text: string): { in_use: number; orphan: number; tim
   return { in_use: value('inuse'), orphan: value('orphan'), time_wait: value('tw') };
 }
 
-/** Adds a table's sockets to `counts`. The first line is a heading. On bytes, because texts of thousands of lines cost milliseconds. */
+/**
+ * Adds a table's sockets to `counts`. The first line is a heading. On bytes, because texts of thousands of lines cost
+ * milliseconds.
+ */
 export function countStates(table: Buffer, counts: Record<string, number>): void {
   let at = table.indexOf(NEWLINE) + 1;
   while (at > 0 && at < table.length) {

@@ -10,7 +10,9 @@ const AUDIENCE = 'humancast.signaling';
 /** The only algorithm used or accepted (RFC 8725 §3.1), whatever the token's header states. */
 const ALGORITHM = 'HS256';
 
-/** Three base64url texts (RFC 7515 §7.1). Decoders skip white space, so without this check one token would have many texts. */
+/**
+ * Three base64url texts (RFC 7515 §7.1). Decoders skip white space, so without this check one token would have many texts.
+ */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const claimsSchema = z.object({

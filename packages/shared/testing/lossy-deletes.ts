@@ -1,6 +1,8 @@
 import type { Redis } from '../src/redis.js';
 
-/** A connection that is lost while an entry is deleted from a stream: before Redis has done it, or before it has answered. */
+/**
+ * A connection that is lost while an entry is deleted from a stream: before Redis has done it, or before it has answered.
+ */
 export class LossyDeletes {
   readonly redis: Redis;
   #losses: ('before' | 'after')[] = [];

@@ -368,7 +368,7 @@ function watchState(registry: Registry, state: SenderState): void {
 function watchRungs(registry: Registry, { sending }: SenderState): void {
   new Gauge({
     name: 'humancast_sender_rung_viewers',
-    help: 'Viewers by the rendition that they are sent: its place in the ladder of its codec, 0 is the largest',
+    help: 'Viewers by the index of the rendition sent to them in the ladder of its codec; 0 is the largest',
     labelNames: ['rung'],
     registers: [registry],
     collect() {
@@ -380,7 +380,7 @@ function watchRungs(registry: Registry, { sending }: SenderState): void {
     registry,
     {
       name: 'humancast_sender_lowest_rung_viewers',
-      help: 'Viewers that are sent the smallest of several renditions, because their path carries no more',
+      help: 'Viewers to whom the smallest of several renditions is sent, because their path carries no more',
     },
     () => [...sending()].filter(({ rung, rungs }) => rungs > 1 && rung === rungs - 1).length,
   );

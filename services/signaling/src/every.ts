@@ -1,4 +1,7 @@
-/** Repeats a task, with `intervalMs` between the end of one run and the start of the next. @returns A function that stops it. */
+/**
+ * Repeats a task, with `intervalMs` between the end of one run and the start of the next.
+ * @returns A function that stops it.
+ */
 export function every(intervalMs: number, task: () => Promise<void>, onError: (error: unknown) => void): () => void {
   let timer: NodeJS.Timeout;
   let stopped = false;

@@ -1,6 +1,6 @@
 /**
- * @returns The network that an address is counted as. One customer has a whole IPv6 /64 (RFC 6177), so an IPv6 address counts
- * as its /64, and an IPv4-mapped one (RFC 4291 §2.5.5.2) as its IPv4 address.
+ * @returns The network that an address is counted as. One customer has a whole IPv6 /64 (RFC 6177), so an IPv6 address
+ * counts as its /64, and an IPv4-mapped one (RFC 4291 §2.5.5.2) as its IPv4 address.
  */
 export function networkOf(address: string): string {
   const ipv4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

@@ -18,8 +18,8 @@ export interface RequestLimitsOptions {
 }
 
 /**
- * Limits the rate of requests: by API key if a valid one is presented, so that one backend may do the work of many; otherwise
- * by address. Requests with an invalid key count for the address, so that guessing is limited, too.
+ * Limits the rate of requests: by API key if a valid one is presented, so that one backend may do the work of many;
+ * otherwise by address. Requests with an invalid key count for the address, so that guessing is limited, too.
  */
 export class RequestLimits {
   readonly #trustProxy: TrustedProxies;
@@ -50,7 +50,10 @@ export class RequestLimits {
   }
 }
 
-/** @returns Express middleware that passes on requests which the check does not reject. @param check.require Throws to reject. */
+/**
+ * @returns Express middleware that passes on requests which the check does not reject.
+ * @param check.require Throws to reject.
+ */
 export function middlewareOf(check: { require(request: IncomingMessage): void }) {
   return (request: IncomingMessage, _response: ServerResponse, next: (error?: unknown) => void): void => {
     try {

@@ -29,8 +29,8 @@ export class TrustedProxies {
   }
 
   /**
-   * Reads `false`, `true` (one proxy), a number of proxies, or a list of addresses, CIDR ranges, and `loopback`, `linklocal`,
-   * `uniquelocal`.
+   * Reads `false`, `true` (one proxy), a number of proxies, or a list of addresses, CIDR ranges, and `loopback`,
+   * `linklocal`, `uniquelocal`.
    * @returns `undefined` if it is none of these.
    */
   static parse(text: string): TrustedProxies | undefined {

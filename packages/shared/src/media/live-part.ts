@@ -49,8 +49,8 @@ export function packLivePart(part: LivePart): Buffer {
 }
 
 /**
- * @returns The part; frames and PCM are views into `value`. @throws RangeError if it is not a part; ZodError if its manifest is
- * invalid.
+ * @returns The part; frames and PCM are views into `value`.
+ * @throws RangeError if it is not a part; ZodError if its manifest is invalid.
  */
 export function unpackLivePart(value: Buffer): LivePart {
   if (value.length < HEADER_BYTES) throw new RangeError('not a part of a live segment');

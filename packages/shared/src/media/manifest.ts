@@ -24,9 +24,9 @@ export const PCM_CHUNK_SAMPLES = PCM_CHUNK_SECONDS * PCM_RATE;
 export const VIDEO_CLOCK_RATE = 90_000;
 
 /**
- * Describes a segment exactly. It lasts as long as the longer of its tracks: shorter video holds its last frame, and shorter audio
- * is followed by silence. An idle clip with moving video is as long as its video, so that it loops without a pause; audio beyond
- * that is not played.
+ * Describes a segment exactly. It lasts as long as the longer of its tracks: shorter video holds its last frame, and shorter
+ * audio is followed by silence. An idle clip with moving video is as long as its video, so that it loops without a pause;
+ * audio beyond that is not played.
  */
 export const manifestSchema = z.object({
   version: z.literal(1),

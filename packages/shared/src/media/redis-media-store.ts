@@ -32,8 +32,8 @@ else redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 return 1`;
 
 /**
- * The part of a stored manifest that is needed to keep, measure and delete a segment, even one of another version. Retention is
- * stored beside the manifest, so that a reader can renew it without knowing who loaded the segment.
+ * The part of a stored manifest that is needed to keep, measure and delete a segment, even one of another version. Retention
+ * is stored beside the manifest, so that a reader can renew it without knowing who loaded the segment.
  */
 const storedManifestSchema = z.object({
   manifest: z.looseObject({

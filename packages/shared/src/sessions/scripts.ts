@@ -1,10 +1,10 @@
 /**
- * Lua scripts that keep a session consistent under concurrent updates. The KEYS of a session share a slot: 1 record (hash), 2 queue
- * (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 IDs of events about viewers (list).
- * A script that rejects its input returns the error code as a string.
+ * Lua scripts that keep a session consistent under concurrent updates. The KEYS of a session share a slot: 1 record (hash),
+ * 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 IDs of events about viewers
+ * (list). A script that rejects its input returns the error code as a string.
  *
- * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT`, because Redis serves nobody else meanwhile and no
- * lease may expire.
+ * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT`, because Redis serves nobody else meanwhile
+ * and no lease may expire.
  */
 
 /**
@@ -330,8 +330,8 @@ redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
 
   /**
-   * Changes the ICE user name fragment of a WHEP viewer. ARGV: viewer, previous fragment, next fragment. Returns {changed, host or ''};
-   * nothing is changed if another restart came first.
+   * Changes the ICE user name fragment of a WHEP viewer. ARGV: viewer, previous fragment, next fragment. Returns {changed,
+   * host or ''}; nothing is changed if another restart came first.
    */
   restartViewerIce: `${ALWAYS}local before = redis.call('HGET', KEYS[3], ARGV[1])
 if not before then return {0, ''} end

@@ -62,12 +62,13 @@ export interface SenderLiveness {
 }
 
 /**
- * Media-senders and their liveness. A heartbeat is a record with a TTL; an index names all media-senders that were announced.
+ * Media-senders and their liveness. A heartbeat is a record with a TTL; an index names all media-senders that were
+ * announced.
  *
  * A media-sender is declared dead in two steps: a process records a suspicion, waits for most of a lease (longer than the
- * media-sender relies on) by a monotonic clock, and condemns it, which Redis rejects if the suspicion was withdrawn. A media-sender
- * that reads that it is not suspected therefore keeps its lease from that instant on. Reading works even if Redis cannot write
- * (full disk), when no suspicion can be written either, and the wall clock of Redis does not matter.
+ * media-sender relies on) by a monotonic clock, and condemns it, which Redis rejects if the suspicion was withdrawn. A
+ * media-sender that reads that it is not suspected therefore keeps its lease from that instant on. Reading works even if
+ * Redis cannot write (full disk), when no suspicion can be written either, and the wall clock of Redis does not matter.
  */
 export class SenderRegistry {
   readonly #redis: Redis;

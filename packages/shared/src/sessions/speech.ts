@@ -19,8 +19,8 @@ export class Speech {
 
   /**
    * Queues segments in order; with `interrupt`, in place of everything that was queued or is being played.
-   * @param options.command A request that was done before is not queued again, but announced again: it may be the announcement
-   * that failed, and the host ignores a second one.
+   * @param options.command A request that was done before is not queued again, but announced again: it may be the
+   * announcement that failed, and the host ignores a second one.
    * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
    */
   async speak(

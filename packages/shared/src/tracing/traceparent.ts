@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** Version 00 of the W3C's Trace Context: trace id, id of the span that is the parent, flags. Ids of zeros are invalid (§3.2.2). */
+/**
+ * Version 00 of the W3C's Trace Context: trace id, id of the span that is the parent, flags. Ids of zeros are invalid
+ * (§3.2.2).
+ */
 const FORMAT = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** Trace context in messages: the parent span of what they cause. Omitted while tracing is off. */

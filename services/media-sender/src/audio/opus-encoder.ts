@@ -19,8 +19,8 @@ export interface OpusEncoderOptions {
 }
 
 /**
- * Encodes PCM as Opus, 20 ms per packet. The decoded audio is {@link lookaheadSamples} later than the input, so the caller must
- * be ahead by that much (RFC 7845 §4.2 calls it pre-skip).
+ * Encodes PCM as Opus, 20 ms per packet. The decoded audio is {@link lookaheadSamples} later than the input, so the caller
+ * must be ahead by that much (RFC 7845 §4.2 calls it pre-skip).
  */
 export class OpusEncoder {
   readonly #encoder: Encoder;

@@ -40,7 +40,9 @@ const POLLS_PER_STATE = 10;
 const RETURN_DELAY_MS = 500;
 /** Approximate time after which jobs of a dead process are removed. */
 const JOB_LOCK_MS = 10_000;
-/** Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease. */
+/**
+ * Fraction of the lease. A blocking pop longer than this could consume a job after the process was frozen past its lease.
+ */
 const JOB_WAIT = 0.8;
 /** Poll interval of the deletion log: a deleted segment is played no longer than this plus the read. */
 const DELETIONS_INTERVAL_MS = 500;

@@ -38,7 +38,8 @@ export interface PlacementOptions {
 
 /**
  * Balances sessions without a coordinator: a sender that is clearly fuller than the least-loaded one does not pull jobs. The
- * others' load may be stale (a sender may be dead or stuck), so a session that still waits after a few polls is taken anyway.
+ * others' load may be stale (a sender may be dead or stuck), so a session that still waits after a few polls is taken
+ * anyway.
  */
 export class Placement {
   readonly #options: PlacementOptions;

@@ -302,8 +302,8 @@ export class SessionWorker {
   }
 
   /**
-   * @returns How much of the playing clip is in memory ahead of the playhead, media-clock samples; the prefetch length if all of
-   * it is. `undefined` before playback starts.
+   * @returns How much of the playing clip is in memory ahead of the playhead, media-clock samples; the prefetch length if
+   * all of it is. `undefined` before playback starts.
    */
   get prefetchedSamples(): number | undefined {
     const playhead = this.#player.playhead();
@@ -315,8 +315,8 @@ export class SessionWorker {
   }
 
   /**
-   * Connects the session's viewers and fetches its queue. It is called after the claim, because a write between a read and the
-   * claim would be seen by no host. Viewers do not wait for the queue: connecting takes longer than reading it.
+   * Connects the session's viewers and fetches its queue. It is called after the claim, because a write between a read and
+   * the claim would be seen by no host. Viewers do not wait for the queue: connecting takes longer than reading it.
    */
   async start(): Promise<void> {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
@@ -449,8 +449,8 @@ export class SessionWorker {
   }
 
   /**
-   * Stops hosting. With `taken-over` another host has the session and nothing more is written; with `moved` it was released and
-   * others continue with its queue; any other reason ends the session. Never rejects.
+   * Stops hosting. With `taken-over` another host has the session and nothing more is written; with `moved` it was released
+   * and others continue with its queue; any other reason ends the session. Never rejects.
    */
   async stop(reason: EndReason): Promise<void> {
     if (this.#stopping.signal.aborted) return;

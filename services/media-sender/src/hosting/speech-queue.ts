@@ -80,8 +80,8 @@ export class SpeechQueue {
   }
 
   /**
-   * Fetches one segment after the other, so that a later one that is read faster does not play first. Stops at a missing segment
-   * and retries soon, so that nothing else waits for it.
+   * Fetches one segment after the other, so that a later one that is read faster does not play first. Stops at a missing
+   * segment and retries soon, so that nothing else waits for it.
    */
   async #read(): Promise<void> {
     clearTimeout(this.#retryTimer);

@@ -2,8 +2,8 @@ import { PCM_CHUNK_SAMPLES } from '@humancast/shared';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 
 /**
- * The newest part of an open segment in memory: whole GOPs and PCM chunks up to the last frame and sample. Earlier media is in
- * the media store.
+ * The newest part of an open segment in memory: whole GOPs and PCM chunks up to the last frame and sample. Earlier media is
+ * in the media store.
  */
 export class LiveTail {
   readonly #gopFrames: number;

@@ -18,8 +18,8 @@ interface Part {
 }
 
 /**
- * Caches the GOPs and PCM of all sessions of a process, so that each part is read and packetized once. Concurrent requests for
- * a part share one read.
+ * Caches the GOPs and PCM of all sessions of a process, so that each part is read and packetized once. Concurrent requests
+ * for a part share one read.
  */
 export class MediaCache {
   readonly #store: MediaStore;
@@ -56,7 +56,10 @@ export class MediaCache {
     return this.#evictions;
   }
 
-  /** @returns `undefined` if the store does not have the part. @throws if the store cannot be read or the part is damaged. */
+  /**
+   * @returns `undefined` if the store does not have the part.
+   * @throws if the store cannot be read or the part is damaged.
+   */
   async gop(segment: string, rendition: Rendition, index: number): Promise<PacketizedGop | undefined> {
     const part = await this.#part(`${segment}/${rendition.id}/${index}`, async () => {
       const blob = await this.#store.readGop(segment, rendition.id, index);

@@ -12,8 +12,8 @@ export class Interruption {
 
   /**
    * @param silentSamples Timeline position from which the clip is silent.
-   * @param onGone Called once per track: when the last audio packet of the clip, and the first frame of another clip, has been
-   * sent.
+   * @param onGone Called once per track: when the last audio packet of the clip, and the first frame of another clip, has
+   * been sent.
    */
   constructor(
     clip: Clip,

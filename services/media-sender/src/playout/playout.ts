@@ -81,8 +81,8 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /**
  * Decides what a session plays: queued clips, with idle clips between them. It is pure: its only time is the position up to
- * which it has decided (`decidedSamples`), and it is asked for another 20 ms whenever an audio packet is due. Both tracks are
- * decided in the same step, so they stay in sync: if one is late, both wait.
+ * which it has decided (`decidedSamples`), and it is asked for another 20 ms whenever an audio packet is due. Both tracks
+ * are decided in the same step, so they stay in sync: if one is late, both wait.
  */
 export class Playout {
   readonly #options: PlayoutOptions;
@@ -163,8 +163,8 @@ export class Playout {
   }
 
   /**
-   * Continues at the exact sample where another host was. A viewer's decoder catches up from the start of the GOP, as for any
-   * viewer that joins.
+   * Continues at the exact sample where another host was. A viewer's decoder catches up from the start of the GOP, as for
+   * any viewer that joins.
    */
   resumeAt(resumption: Resumption): void {
     if (resumption.seq > 0) this.#resume = resumption;
@@ -261,8 +261,8 @@ export class Playout {
 
   /**
    * Ends playout at a position.
-   * @param report Whether the item that plays is finished as `interrupted` and the queued ones as `dropped`; otherwise another
-   * host continues with them.
+   * @param report Whether the item that plays is finished as `interrupted` and the queued ones as `dropped`; otherwise
+   * another host continues with them.
    */
   close(positionSamples: number, report: boolean): void {
     const entry = this.#entry;
@@ -333,8 +333,8 @@ export class Playout {
   }
 
   /**
-   * Fetches the beginning of the next items, even before the timeline starts: a host that takes over must not show idle first
-   * because its speech is not loaded yet.
+   * Fetches the beginning of the next items, even before the timeline starts: a host that takes over must not show idle
+   * first because its speech is not loaded yet.
    */
   #prefetch(): void {
     for (const item of this.#queue.slice(0, PREFETCHED_ITEMS)) item.clip.follow(this.#startOf(item).samples);
@@ -386,8 +386,8 @@ export class Playout {
   }
 
   /**
-   * Revokes the frames of a clip that are decided but not yet sent. Frames of the clip before it stay, because all of its audio
-   * is played.
+   * Revokes the frames of a clip that are decided but not yet sent. Frames of the clip before it stay, because all of its
+   * audio is played.
    * @returns Whether there were any.
    */
   #revokeFrames(clip: Clip, sentSamples: number): boolean {
@@ -409,8 +409,9 @@ export class Playout {
   }
 
   /**
-   * Shows idle instead of an item that holds both tracks, as when its producer pauses or a store is away. The item continues at
-   * the exact sample once it can start. @returns Whether there is an idle clip.
+   * Shows idle instead of an item that holds both tracks, as when its producer pauses or a store is away. The item continues
+   * at the exact sample once it can start.
+   * @returns Whether there is an idle clip.
    */
   #replaceByIdle(entry: Entry, at: number): boolean {
     const { item, clip } = entry;
@@ -446,8 +447,8 @@ export class Playout {
   }
 
   /**
-   * Continues an idle clip that has ended with its last samples in reverse, fading out, so that its audio neither stops nor steps
-   * where the loop joins.
+   * Continues an idle clip that has ended with its last samples in reverse, fading out, so that its audio neither stops nor
+   * steps where the loop joins.
    */
   #startEcho(entry: Entry): void {
     const { length } = this.#tail;
@@ -555,7 +556,8 @@ export class Playout {
   }
 
   /**
-   * @returns The head of the queue if it can start now. Items that have been played or can never start are finished on the way.
+   * @returns The head of the queue if it can start now. Items that have been played or can never start are finished on the
+   * way.
    */
   #nextSpeech(): QueueItem | undefined {
     for (let item = this.#queue[0]; item; item = this.#queue[0]) {

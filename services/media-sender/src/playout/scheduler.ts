@@ -46,7 +46,9 @@ export class Scheduler {
   #timerDueMs = Number.POSITIVE_INFINITY;
   #running = false;
 
-  /** Called before each task runs, so that a process that was frozen, even between two tasks, learns that its lease is over. */
+  /**
+   * Called before each task runs, so that a process that was frozen, even between two tasks, learns that its lease is over.
+   */
   beforeTask: ((nowMs: number) => void) | undefined;
 
   constructor(clock: Clock, onError: (error: unknown) => void, timers: Timers = systemTimers) {

@@ -60,8 +60,8 @@ export interface SessionPlayerOptions extends ViewerFanoutOptions {
 }
 
 /**
- * Plays a session's playout to its viewers: an audio packet every 20 ms, each frame at its time, and sender reports, all due at
- * absolute instants of the session's timeline. Audio is encoded once for all viewers.
+ * Plays a session's playout to its viewers: an audio packet every 20 ms, each frame at its time, and sender reports, all due
+ * at absolute instants of the session's timeline. Audio is encoded once for all viewers.
  */
 export class SessionPlayer implements Task {
   readonly #options: SessionPlayerOptions;

@@ -12,15 +12,22 @@ import { RungAllocator } from './rung-allocator.js';
 const PACING = 1.5;
 /** Minimum pacing rate unless the path is known to be narrow, so that the first video does not wait for an estimate. */
 const UNCONSTRAINED_PACING_BPS = 8_000_000;
-/** Multiple of the largest rung up to which the path is probed, so that a keyframe can be sent within about a frame's time. */
+/**
+ * Multiple of the largest rung up to which the path is probed, so that a keyframe can be sent within about a frame's time.
+ */
 const WANTED_FACTOR = 4;
 /** Bytes of a packet on the network besides its payload. */
 const PACKET_OVERHEAD_BYTES = 68;
-/** Maximum size of the GOP so far that is sent to a viewer who joins within it, bytes; above it, a smaller rung shows video sooner. */
+/**
+ * Maximum size of the GOP so far that is sent to a viewer who joins within it, bytes; above it, a smaller rung shows video
+ * sooner.
+ */
 const CATCH_UP_BYTES = 24_000;
 /** Maximum queueing time of frames, ms, after which they are useless. */
 const MAX_QUEUE_MS = 250;
-/** Share of a rung's bitrate below which the estimate counts as collapsed, so that the rung changes before the next keyframe. */
+/**
+ * Share of a rung's bitrate below which the estimate counts as collapsed, so that the rung changes before the next keyframe.
+ */
 const COLLAPSED_SHARE = 0.7;
 /** Maximum number of queued frames; above it, sending restarts at the next keyframe. */
 const QUEUE_LIMIT = 300;
@@ -148,9 +155,9 @@ export class VideoPacer {
 
   /**
    * Answers a viewer's keyframe request. If a regular keyframe is due soon, or before the GOP so far could be sent again,
-   * nothing is sent until then. Otherwise the GOP so far is sent again with timestamps right after the last frame, so that the
-   * decoder recovers within a round trip. This happens at most once a second and within the repair budget, so that frequent
-   * requests neither cost much nor make a congested path worse.
+   * nothing is sent until then. Otherwise the GOP so far is sent again with timestamps right after the last frame, so that
+   * the decoder recovers within a round trip. This happens at most once a second and within the repair budget, so that
+   * frequent requests neither cost much nor make a congested path worse.
    */
   recover(showing: ScheduledFrame | undefined, nowMs: number): void {
     if (!showing || this.#queue.length > 0 || this.#awaitsKeyframe || nowMs < this.#answerAfterMs) return;
@@ -326,7 +333,8 @@ export class VideoPacer {
   }
 
   /**
-   * Stops video on a dead path. Audio continues, which shows when the path is alive again; then the GOP so far restores video.
+   * Stops video on a dead path. Audio continues, which shows when the path is alive again; then the GOP so far restores
+   * video.
    */
   #watchSilence(nowMs: number): void {
     const isSilent = this.#sink.bandwidth.isSilent(nowMs);
@@ -388,7 +396,8 @@ function neededFrames(scheduled: ScheduledFrame, codec: Codec, rung: number): Pa
 }
 
 /**
- * @returns The rung itself if these frames of it are in memory, else the next smaller, else the next larger one that has them.
+ * @returns The rung itself if these frames of it are in memory, else the next smaller, else the next larger one that has
+ * them.
  */
 function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: number): number | undefined {
   const rungs = clip.rungs(codec).length;
@@ -398,7 +407,8 @@ function inMemory(clip: Clip, codec: Codec, rung: number, first: number, last: n
 }
 
 /**
- * @returns The bitrate of each rung's GOP, bits per second: that of its packets if they are in memory, else the configured one.
+ * @returns The bitrate of each rung's GOP, bits per second: that of its packets if they are in memory, else the configured
+ * one.
  */
 function rungRates(clip: Clip, codec: Codec, frame: number): number[] {
   const first = frame - (frame % clip.gopFrames);

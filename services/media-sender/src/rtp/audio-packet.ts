@@ -39,7 +39,7 @@ export class AudioPacket {
 
   /**
    * @param payloadType The viewer's payload type for Opus.
-   * @param depth Number of earlier packets wanted, 0 to 2; those that are not {@link repeatable} are left out.
+   * @param depth Number of earlier packets wanted, 0 to 2; those that are not {@link repeatable} are omitted.
    * @returns The RED payload; `undefined` if there is nothing to repeat, because {@link opus} alone is shorter.
    */
   red(payloadType: number, depth: number): Buffer | undefined {

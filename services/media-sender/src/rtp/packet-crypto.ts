@@ -1,15 +1,16 @@
 import { createCipheriv, createHmac } from 'node:crypto';
 
-/** What SRTP's profiles need to protect the RTP packet that begins at `at` in `memory`, with its header there already. */
+/** Cipher operations of the SRTP profiles on the RTP packet at `at` in `memory`, whose header is already there. */
 export interface PacketCrypto {
   /**
-   * Encrypts `payload` to behind the header with AES-128-GCM, authenticates the header too, and appends the 16-byte tag.
-   * @param key Never changes: the same object is the same key.
+   * Encrypts `payload` into the packet after the header with AES-128-GCM, authenticates the header too, and appends the
+   * 16-byte tag.
+   * @param key An immutable object, which identifies the key.
    */
   sealGcm(key: Buffer, iv: Buffer, memory: Buffer, at: number, headerBytes: number, payload: Buffer): void;
   /**
-   * Encrypts `payload` to behind the header with AES-128-CTR, and appends the first {@link CM_TAG_BYTES} of HMAC-SHA1 over
-   * header, encrypted payload and `roc`.
+   * Encrypts `payload` into the packet after the header with AES-128-CTR, and appends the first {@link CM_TAG_BYTES} of
+   * HMAC-SHA1 over header, encrypted payload and `roc`.
    * @param authKey 20 bytes.
    * @param roc The rollover counter, 4 bytes (RFC 3711 §4.2).
    */

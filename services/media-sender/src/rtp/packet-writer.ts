@@ -4,7 +4,10 @@ export interface PacketWriter {
   readonly memory: Buffer;
   /** @returns Where in {@link memory} the next packet begins; {@link MAX_PACKET_BYTES} with undefined content follow. */
   begin(): number;
-  /** Sends a packet of this length from the position last returned by {@link begin}, at once or on {@link flush}. Never throws. */
+  /**
+   * Sends a packet of this length from the position last returned by {@link begin}, at once or on {@link flush}. Never
+   * throws.
+   */
   send(bytes: number): void;
   /** Sends all pending packets; called after {@link send} before control returns to the event loop. Never throws. */
   flush(): void;

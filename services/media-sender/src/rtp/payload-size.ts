@@ -1,5 +1,5 @@
 /**
- * Largest RTP payload, so that no hop ever fragments: 1280 bytes is what every IPv6 path carries (RFC 8200 §5), less
+ * Maximum RTP payload that no hop fragments: the minimum MTU of IPv6, 1280 bytes (RFC 8200 §5), minus
  *
  *     40  IPv6 header (IPv4: 20)
  *      8  UDP header

@@ -10,8 +10,8 @@ export const AUDIO_REPAIR_SHARE = 0.5;
 export const AUDIO_REPAIR_LIMIT_BYTES = 8192;
 
 /**
- * Limits what one viewer is sent again on request; for video, lost packets and keyframes together. Whatever it requests, it
- * gets at most 1 + `share` times the media, plus `limitBytes` once.
+ * Limits retransmissions to one viewer; for video, of lost packets and keyframes together. Whatever it requests, it gets
+ * at most 1 + `share` times the media, plus `limitBytes` once.
  */
 export class RepairBudget {
   readonly #share: number;

@@ -43,7 +43,9 @@ export function senderReport(report: SenderReport): Buffer {
   return Buffer.concat([sr, sourceDescription(report.ssrc, report.cname)]);
 }
 
-/** @returns A BYE for the streams (RFC 3550 §6.6). A compound must begin with a report (§6.1), so an empty one precedes it. */
+/**
+ * @returns A BYE for the streams (RFC 3550 §6.6). A compound must begin with a report (§6.1), so an empty one precedes it.
+ */
 export function goodbye(ssrcs: readonly number[], cname: string): Buffer {
   const [first = 0] = ssrcs;
   const report = Buffer.alloc(8);
@@ -79,7 +81,7 @@ function writeHeader(packet: Buffer, count: number, type: number): void {
 /** One block of a receiver report (RFC 3550 §6.4.1). */
 export interface ReportBlock {
   ssrc: number;
-  /** 0 to 1. */
+  /** Loss since the previous report, 0 to 1. */
   fractionLost: number;
   packetsLost: number;
   jitterTicks: number;
@@ -93,9 +95,9 @@ export interface ReportBlock {
 export interface RtcpListener {
   /** @param reporter The reporter's SSRC. */
   report(block: ReportBlock, reporter: number): void;
-  /** Packets are requested again (RFC 4585 §6.2.1), at most {@link MAX_NACKED} per compound. */
+  /** Packets were requested again by NACK (RFC 4585 §6.2.1), at most {@link MAX_NACKED} per compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
-  /** A keyframe is requested, by PLI or FIR. */
+  /** A keyframe was requested by PLI or FIR. */
   pictureLoss(ssrc: number): void;
   /** @param packet The whole RTCP packet, of which only the header has been read. */
   transportFeedback(packet: Buffer): void;

@@ -101,8 +101,8 @@ export class RtpStream {
   }
 
   /**
-   * Sends the very same packet again. Encrypting it a second time under the same index is safe only because nothing in it has
-   * changed (RFC 7714 §8.4), its header extension included.
+   * Sends the very same packet again. Encrypting it a second time under the same index is safe only because nothing in it
+   * has changed (RFC 7714 §8.4), its header extension included.
    */
   repeat({ payload, timestamp, marker, sequence, payloadType, extension }: SentPacket): void {
     const rollovers = sequence < this.#sequence ? this.#rollovers : this.#rollovers - 1;

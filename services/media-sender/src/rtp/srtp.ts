@@ -58,8 +58,8 @@ export class SrtpSender {
   }
 
   /**
-   * Completes the packet that begins with its RTP header at `at` in `memory` with the encrypted payload and its tag. There must
-   * be room for them.
+   * Completes the packet that begins with its RTP header at `at` in `memory` with the encrypted payload and its tag. There
+   * must be room for them.
    * @returns The total length.
    */
   protectRtp(
@@ -92,7 +92,9 @@ export class SrtcpReceiver {
     this.#transform = createTransform(keys, nodeCrypto);
   }
 
-  /** @returns The compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed. */
+  /**
+   * @returns The compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed.
+   */
   unprotect(packet: Buffer): Buffer | undefined {
     const opened = this.#transform.openRtcp(packet);
     return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;

@@ -5,8 +5,8 @@ const KEYFRAME_TAG_BYTES = 10;
 const FILTER_DELTAS = 8;
 
 /**
- * Tells which frames of a VP8 stream are discardable: those that leave no reference, probabilities or persistent setting that a
- * later frame needs (RFC 6386 §9.3–9.11). It reads that from the frames themselves.
+ * Tells which frames of a VP8 stream are discardable: those that leave no reference, probabilities or persistent setting
+ * that a later frame needs (RFC 6386 §9.3–9.11). It reads that from the frames themselves.
  */
 export class Vp8References {
   /** Values set by the frames so far; a keyframe resets them to 0. */

@@ -51,8 +51,8 @@ export class ChannelStatistics {
 }
 
 /**
- * Computes each channel's weight in the mono mix, so that a source is as loud as in the loudest of the channels that
- * carry it. Channels with the same content share its level; those with inverted polarity are inverted, so that they don't cancel;
+ * Computes each channel's weight in the mono mix, so that a source is as loud as in the loudest of the channels that carry
+ * it. Channels with the same content share its level; those with inverted polarity are inverted, so that they don't cancel;
  * those with different content (two people, each with a microphone) are added at their own levels. A low-frequency channel
  * is left out unless it is the only one with signal.
  *

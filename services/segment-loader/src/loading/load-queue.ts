@@ -1,6 +1,6 @@
 /**
- * The lanes by priority: `idle`, because an avatar without an idle clip has no sessions; `upload`, because a client waits for it;
- * `library` loads run in the background.
+ * The lanes by priority: `idle`, because an avatar without an idle clip has no sessions; `upload`, because a client waits
+ * for it; `library` loads run in the background.
  */
 const LANES = ['idle', 'upload', 'library'] as const;
 export type Lane = (typeof LANES)[number];

@@ -25,7 +25,9 @@ export interface ScannedStream {
   readonly kind: string;
   /** Number of packets of all streams before this one's first packet. */
   readonly firstPosition: number;
-  /** The same for the packet {@link LATE_PACKETS} before its last one, because FFmpeg emits the last ones of MPEG-TS late. */
+  /**
+   * The same for the packet {@link LATE_PACKETS} before its last one, because FFmpeg emits the last ones of MPEG-TS late.
+   */
   readonly lastPosition: number;
   /** Number of packets to be presented, without those that an edit list cuts. */
   readonly packets: number;

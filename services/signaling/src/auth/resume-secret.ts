@@ -6,9 +6,9 @@ interface Viewer {
 }
 
 /**
- * Creates the secret with which a viewer resumes after its WebSocket was lost: a MAC over session and viewer (256 bits), so that
- * every signaling process can check it without a lookup. It does not expire: viewer ids are never reused, and it is worthless
- * once the registry has removed the viewer.
+ * Creates the secret with which a viewer resumes after its WebSocket was lost: a MAC over session and viewer (256 bits), so
+ * that every signaling process can check it without a lookup. It does not expire: viewer ids are never reused, and it is
+ * worthless once the registry has removed the viewer.
  */
 export function resumeSecret(viewer: Viewer, keys: SigningKeys): string {
   return sign(statement(viewer), keys);

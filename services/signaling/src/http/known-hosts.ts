@@ -3,9 +3,9 @@ import { isIP } from 'node:net';
 import { HumancastError, isLoopback, type SignalingConfig } from '@humancast/shared';
 
 /**
- * Prevents DNS rebinding in demo mode, which relies on being reachable from this machine only. A foreign page's name can resolve
- * to 127.0.0.1, which makes the page same-origin; its `Host` header reveals it. IP addresses, and names without a dot as containers
- * use, cannot belong to such a page.
+ * Prevents DNS rebinding in demo mode, which relies on being reachable from this machine only. A foreign page's name can
+ * resolve to 127.0.0.1, which makes the page same-origin; its `Host` header reveals it. IP addresses, and names without a
+ * dot as containers use, cannot belong to such a page.
  */
 export class KnownHosts {
   readonly #checks: boolean;

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** Adds security headers to every response. The console loads only from this server; its URL holds tokens, hence no referrer. */
+/**
+ * Adds security headers to every response. The console loads only from this server; its URL holds tokens, hence no referrer.
+ */
 export function securityHeaders(request: IncomingMessage, response: ServerResponse, next: () => void): void {
   response.setHeader('content-security-policy', contentSecurityPolicy(request.headers.host));
   response.setHeader('referrer-policy', 'no-referrer');

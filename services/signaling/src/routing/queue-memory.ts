@@ -6,7 +6,9 @@ const FULL = 0.9;
 const FRESH_MS = 1000;
 const RETRY_SECONDS = 5;
 
-/** Reserves the last tenth of redis-queue's memory for work that frees it: BullMQ cannot move a session when memory is full. */
+/**
+ * Reserves the last tenth of redis-queue's memory for work that frees it: BullMQ cannot move a session when memory is full.
+ */
 export class QueueMemory {
   readonly #redis: Redis;
   /** Last known usage, 0 to 1. */

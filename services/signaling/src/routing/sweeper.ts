@@ -90,8 +90,9 @@ export class Sweeper {
   }
 
   /**
-   * Suspects a media-sender whose heartbeat is overdue, and condemns it once this process has known the same suspicion for most of a lease. A live
-   * media-sender withdraws the suspicion. The time runs from Redis's answer, on this process's monotonic clock.
+   * Suspects a media-sender whose heartbeat is overdue, and condemns it once this process has known the same suspicion for
+   * most of a lease. A live media-sender withdraws the suspicion. The time runs from Redis's answer, on this process's
+   * monotonic clock.
    */
   async #suspect(id: string, leaseMs: number): Promise<void> {
     const suspicion = await this.#senders.suspect(id, randomUUID());

@@ -109,7 +109,8 @@ export class SessionService {
    * @param key The name of the API key that creates and owns it.
    * @param wait Whether it may wait while every media-sender is full.
    * @param command The request, if it has an `Idempotency-Key`: repeating it returns the same session.
-   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`, `idempotency_key_reused`.
+   * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`,
+   * `idempotency_key_reused`.
    */
   async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
     // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess

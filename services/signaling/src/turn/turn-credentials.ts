@@ -14,7 +14,8 @@ export interface TurnOptions {
 
 /**
  * Issues ephemeral TURN credentials (draft-uberti-behave-turn-rest): the username is `expiry:id`, the password
- * base64(HMAC-SHA1(secret, username)). coturn needs only the secret to check them. They cannot be revoked, so they are short-lived.
+ * base64(HMAC-SHA1(secret, username)). coturn needs only the secret to check them. They cannot be revoked, so they are
+ * short-lived.
  */
 export class TurnCredentials {
   readonly #options: TurnOptions;

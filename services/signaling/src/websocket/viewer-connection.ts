@@ -89,7 +89,9 @@ export class ViewerConnection {
     for (const message of held) this.deliver(message);
   }
 
-  /** Forwards a host's message to the viewer. One with an older epoch comes from a host that lost its lease, and is dropped. */
+  /**
+   * Forwards a host's message to the viewer. One with an older epoch comes from a host that lost its lease, and is dropped.
+   */
   deliver(message: ViewerPost): void {
     if (this.#held) {
       this.#held.push(message);

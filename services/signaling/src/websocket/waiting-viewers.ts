@@ -12,8 +12,8 @@ interface Wait {
 }
 
 /**
- * The viewers that have joined and have no offer yet. Sends them their position while every media-sender is full, and repeats
- * requests whose job or message may have been lost.
+ * The viewers that have joined and have no offer yet. Sends them their position while every media-sender is full, and
+ * repeats requests whose job or message may have been lost.
  */
 export class WaitingViewers {
   readonly #registry: SessionRegistry;

@@ -109,8 +109,8 @@ export class WhepService {
   }
 
   /**
-   * Restarts ICE if the player names a new ICE user name fragment (RFC 9725 §4.3.3). Candidates are dropped: hosts are ICE-lite
-   * agents, which learn a player's addresses from its checks (RFC 8445 §2.5).
+   * Restarts ICE if the player names a new ICE user name fragment (RFC 9725 §4.3.3). Candidates are dropped: hosts are
+   * ICE-lite agents, which learn a player's addresses from its checks (RFC 8445 §2.5).
    * @throws HumancastError `not_found`, `precondition_required`, `precondition_failed`, `bad_sdp`, `unavailable`.
    */
   async patch(id: string, ifMatch: string | undefined, body: string): Promise<WhepPatch> {
