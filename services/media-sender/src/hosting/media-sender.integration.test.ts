@@ -504,7 +504,7 @@ describe('MediaSender', () => {
     ]);
   });
 
-  it('plays a missing segment that comes back in time, before those queued after it', async () => {
+  it('plays a missing segment that returns in time, before those queued after it', async () => {
     await startSender({ nowMs: () => 0, missingMediaMs: 3000 });
     const session = await createSession();
     const [late, next] = [await load('speech', 1), await load('speech', 1)];
@@ -612,7 +612,7 @@ describe('MediaSender', () => {
     await vi.waitFor(() => expect(sender.sessionCount).toBe(0), WAIT);
   });
 
-  it('removes a viewer whose connection has failed and who does not come back', async () => {
+  it('removes a viewer whose connection has failed and who does not return', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -671,7 +671,7 @@ describe('MediaSender', () => {
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected', 'session.moved']);
   });
 
-  it('sends nothing while its heartbeats fail, and continues where it was when they get through', async () => {
+  it('sends nothing while its heartbeats fail, and continues from its position when they succeed', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const viewer = await viewerOf(session);
@@ -733,7 +733,7 @@ describe('MediaSender', () => {
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: next });
   });
 
-  it('releases a session that it cannot open, and takes it again when it can', async () => {
+  it('releases a session that it cannot open, and takes it again once it can', async () => {
     const { transports } = await startSender();
     const session = await createSession();
     const broken = vi.spyOn(AvatarStore.prototype, 'get').mockRejectedValueOnce(new Error('connection lost'));

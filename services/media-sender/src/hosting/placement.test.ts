@@ -57,7 +57,7 @@ describe('Placement', () => {
     placement.stop();
   });
 
-  it('stops in the middle of a burst, publishes its load, and goes on as soon as the others have caught up', async () => {
+  it('stops in the middle of a burst, publishes its load, and continues once the others have caught up', async () => {
     const { placement, state } = place({ others: [{ sessions: 0, capacity: 40 }], waiting: 20 });
     await vi.advanceTimersByTimeAsync(0);
     for (; placement.open; placement.changed()) state.taken++;

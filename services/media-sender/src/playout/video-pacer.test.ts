@@ -202,7 +202,7 @@ describe("VideoPacer's pacing", () => {
     }
   });
 
-  it('leaves nothing out for a viewer without feedback', () => {
+  it('drops nothing for a viewer without feedback', () => {
     const sent = play(0, 300);
     expect(framesOf(sent)).toBe(300);
     expect(pacer.queued).toBe(0);

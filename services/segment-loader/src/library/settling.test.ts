@@ -20,7 +20,7 @@ describe('Settling', () => {
     expect(settling.settled([whole], NOW + 1900).has(whole)).toBe(true);
   });
 
-  it('goes by its own observations if the file dates lie in the future', () => {
+  it('relies on its own observations if the file dates lie in the future', () => {
     const settling = new Settling(1000);
     const file = mediaFile({ changedMs: NOW + 1e9, modifiedMs: NOW + 1e9 });
     expect(settling.settled([file], NOW).size).toBe(0);

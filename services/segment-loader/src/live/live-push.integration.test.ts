@@ -445,7 +445,7 @@ describe('a live push into a session', () => {
     expect((await registry.get(id)).interruptedSeq).toBe(1);
   });
 
-  it('is told about an interruption, and is stored to its end', async () => {
+  it('is notified of an interruption, and is stored to its end', async () => {
     const { id, registry } = await session();
     const epoch = await registry.requestHost(id);
     await registry.claim(id, epoch as number, 'snd_00000000');
