@@ -262,7 +262,7 @@ await withCleanup(async (cleanup) => {
   await sleep(2000);
   const delays = await measureDelays(stack, session, watch, frames);
   const long = Number(values.seconds) > 0 ? await measureLongPush(stack, session, producer, frames) : undefined;
-  const group = `first frame and PCM sent → first RTP packet, 720p30 ${format}, ${delays.length} pushes`;
+  const group = `first frame and PCM sent to first RTP packet, 720p30 ${format}, ${delays.length} pushes`;
   const figures: Figure[] = [
     { group, name: 'p50', aim: { atMost: 120 }, value: percentile(delays, 0.5), unit: 'ms' },
     { group, name: 'p95', aim: { atMost: 200 }, value: percentile(delays, 0.95), unit: 'ms' },

@@ -25,7 +25,7 @@ const FRAME_BYTES = 1138 * PACKETS_PER_FRAME;
 /** Frames a tick: 13 viewers, and 133. A busy sender has its code and data in the processor's caches. */
 const FEW_FRAMES = 2;
 const MANY_FRAMES = 20;
-/** Until the compiler has done its work, packets cost several times as much. */
+/** Warm-up: packets cost several times as much before the compiler has optimized their code. */
 const WARM_UP_TICKS = 10_000;
 const WARM_UP_TICK_MS = 1;
 

@@ -25,7 +25,7 @@ export interface InterruptResult {
 interface Posted {
   readonly sentMs: number;
   readonly acceptedMs: number;
-  /** After the speech has ended, and before the next. */
+  /** Pause between the end of speech and the next one, ms. */
   readonly overMs: number;
 }
 

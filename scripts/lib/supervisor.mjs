@@ -49,7 +49,7 @@ export class SupervisedProcess {
     return this.#spec.name;
   }
 
-  /** Of the running process. */
+  /** Process id of the running process. */
   get pid() {
     return this.#child?.pid;
   }

@@ -122,7 +122,7 @@ describe('docker compose', () => {
     await untilPlayable();
     const { viewer } = await watch();
     await viewer.playing();
-    console.log(`up → playing: ${seconds(since)}`);
+    console.log(`up to playing: ${seconds(since)}`);
     await viewer.page.close();
     expect(compose.containersOf('secrets').map(({ State }) => State.ExitCode)).toEqual([0]);
   });
@@ -512,7 +512,7 @@ describe('docker compose', () => {
       const since = performance.now();
       compose.docker('restart', '--time', '5', container.Id);
       await advances(viewer, 40_000, `after a restart of ${serviceOf(container)}`);
-      console.log(`restart of ${serviceOf(container)} → playing: ${seconds(since)}`);
+      console.log(`restart of ${serviceOf(container)} to playing: ${seconds(since)}`);
     }
     // With this, Redis reports what it drops of its append-only file.
     expect(compose.logs('redis-queue')).not.toContain('AOF-loading-client');
@@ -527,7 +527,7 @@ describe('docker compose', () => {
     await untilPlayable();
     const { viewer } = await watch();
     await viewer.playing();
-    console.log(`up again → playing: ${seconds(since)}`);
+    console.log(`up again to playing: ${seconds(since)}`);
     await viewer.page.close();
     expect(readSecrets()).toEqual(secrets);
   });

@@ -98,7 +98,7 @@ export class Compose {
     });
   }
 
-  /** For machines without access to a registry. */
+  /** Build arguments for machines without access to a registry. */
   makeBases(): void {
     if (this.#own) this.#run('bash', [STAND_INS]);
   }

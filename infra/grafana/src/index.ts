@@ -7,7 +7,7 @@ import { sync } from './sync.ts';
 /** Ids below this are set by hand. */
 const FIRST_FREE_ID = 101;
 
-/** File name without its ending → the dashboard, as Grafana reads it. */
+/** Dashboards as Grafana reads them, by file name without extension. */
 export const dashboards = {
   sync: numbered(sync.build()),
   fleet: numbered(fleet.build()),
