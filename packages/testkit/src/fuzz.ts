@@ -170,7 +170,7 @@ export function budget({ runs, seconds, seed }: Partial<FuzzOptions> = {}): {
 }
 
 function quick(runs: number): number {
-  return process.env['QUICK_TESTS'] ? Math.min(runs, QUICK_RUNS) : runs;
+  return testSize(runs, Math.min(runs, QUICK_RUNS));
 }
 
 /** @returns a timeout for the test in milliseconds: its fuzz budget plus a minute. */
@@ -261,4 +261,9 @@ function range(input: Buffer, random: FuzzRandom): [from: number, to: number] {
   const from = random.below(input.length);
   const longest = input.length - from;
   return [from, from + Math.min(longest, 1 + random.below(random.chance(0.7) ? Math.min(16, longest) : longest))];
+}
+
+/** @returns The size of a property or endurance test: `quick` with `QUICK_TESTS`, `full` otherwise. */
+export function testSize(full: number, quick: number): number {
+  return process.env['QUICK_TESTS'] ? quick : full;
 }

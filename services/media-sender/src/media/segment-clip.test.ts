@@ -1,7 +1,7 @@
 import { type Codec } from '@humancast/protocol';
 import { CLOCK_PER_PCM, type MediaStore, PCM_CHUNK_SAMPLES, packGop } from '@humancast/shared';
 import { makeManifest } from '@humancast/testkit';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RenditionDemand } from '../playout/rendition-demand.js';
 import { MediaCache } from './media-cache.js';
 import { SegmentClip } from './segment-clip.js';
@@ -87,6 +87,9 @@ function setUp({
 const SECOND = 48_000;
 
 describe('SegmentClip', () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
   it('keeps the next seconds of both tracks in memory, and no more', async () => {
     const { store, open } = setUp();
     const clip = open();
@@ -153,7 +156,8 @@ describe('SegmentClip', () => {
     store.missing.add('v/1');
     const clip = open();
     clip.follow(0);
-    await vi.waitFor(() => expect(clip.availability(SECOND, SECOND + 4800)).toBe('gone'), { timeout: 10_000 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(clip.availability(SECOND, SECOND + 4800)).toBe('gone');
     clip.follow(0);
     expect(clip.availability(0, 4800)).toBe('ready');
     expect(lost).toEqual(['v/1']);
@@ -190,7 +194,8 @@ describe('SegmentClip', () => {
     expect(clip.availability(0, 2 * SECOND)).toBe('ready');
     clip.follow(0);
     expect(clip.availability(0, 2 * SECOND)).toBe('ready');
-    await vi.waitFor(() => expect(lost).toEqual(['h/1']), { timeout: 10_000 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(lost).toEqual(['h/1']);
     expect(clip.availability(0, 2 * SECOND)).toBe('ready');
     // A viewer of only that rendition waits if it may come, and not if it is lost.
     watched.delete('vp8');

@@ -1,4 +1,5 @@
 import type { FinishReason } from '@humancast/protocol';
+import { testSize } from '@humancast/testkit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClip, FakeTime, markedSample } from '../../testing/fakes.js';
@@ -304,7 +305,7 @@ describe('SessionPlayer', () => {
         // The reported position is what was heard.
         expect(rig.finished[0]?.samples).toBe(2 * samplesOf(receiver).length);
       }),
-      { numRuns: 60 },
+      { numRuns: testSize(60, 10) },
     );
   });
 
@@ -500,7 +501,7 @@ describe('SessionPlayer', () => {
         expect(heard).toEqual([...new Set(heard)].toSorted((x, y) => x - y));
         expect(heard).toHaveLength(LEASED_FRAMES * 800);
       }),
-      { numRuns: 30 },
+      { numRuns: testSize(30, 6) },
     );
   });
 

@@ -91,7 +91,7 @@ class StreamServer {
   request(path: string): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1', () => {
-        socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`, () => resolve(socket));
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`, () => resolve(socket));
       });
       socket.on('error', reject);
     });
