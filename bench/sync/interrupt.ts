@@ -25,7 +25,7 @@ export interface InterruptResult {
 interface Posted {
   readonly sentMs: number;
   readonly acceptedMs: number;
-  /** Pause between the end of speech and the next one, ms. */
+  /** Time after the interrupted speech has ended, before the next one, ms. */
   readonly overMs: number;
 }
 

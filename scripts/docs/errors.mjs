@@ -8,7 +8,7 @@ const INTRO = `# Errors
 
 <!-- Made by \`npm run docs\` out of packages/protocol/src/errors.ts; changes belong there. -->
 
-Every error has a code, which never changes once released: branch on it, and show the text to people.
+Every error has a code, which does not change once released: branch on the code, and show the text to users.
 
 Over HTTP an error is a problem document (RFC 9457, \`application/problem+json\`):
 

@@ -19,7 +19,7 @@ The coturn metrics in use (\`turn_total_allocations\`, \`turn_total_traffic_sent
 (\`src/apps/relay/prom_server.c\`). The dashboard and the alert are tested against an exporter with the same names, not against a
 real coturn: Debian's package (used by \`npm start\` and the tests) is built without Prometheus, only coturn's own image has it.
 
-Dashboards are in \`infra/grafana\`, alerts in \`infra/prometheus/rules\`; [the runbooks](runbooks/README.md) say what to do.
+Dashboards are in \`infra/grafana\`, alerts in \`infra/prometheus/rules\`; [runbooks](runbooks/README.md) describe what to do.
 
 Lip-sync skew is positive when the video is late. Its buckets end at the field's thresholds: EBU R37 (audio at most 40 ms early or
 60 ms late), ATSC IS-191 (15 and 45 ms), ITU-R BT.1359 (detectable at 45 and 125 ms, unacceptable at 90 and 185 ms).
