@@ -40,7 +40,7 @@ const LINGER_MS = 65_000;
 
 interface Churn {
   readonly connects: number;
-  readonly refused: number;
+  readonly rejected: number;
   readonly perSecond: number;
   readonly timeWait: number;
   /** Heap after the first and after the last connects, bytes, each after garbage collection. */
@@ -58,10 +58,10 @@ async function churn(
   const heapBefore = await heap();
   const startedMs = performance.now();
   const pending = new Set<Promise<void>>();
-  let refused = 0;
+  let rejected = 0;
   for (let i = 0; i < connects; i++) {
     const once = connectOnce(url).catch(() => {
-      refused++;
+      rejected++;
     });
     pending.add(once);
     void once.finally(() => pending.delete(once));
@@ -72,7 +72,7 @@ async function churn(
   const perSecond = connects / ((performance.now() - startedMs) / 1000);
   await sleep(1000);
   const timeWait = timeWaitAt(port);
-  return { connects, refused, perSecond, timeWait, heapGrowth: (await heap()) - heapBefore };
+  return { connects, rejected, perSecond, timeWait, heapGrowth: (await heap()) - heapBefore };
 }
 
 async function connectOnce(url: string): Promise<void> {
@@ -175,7 +175,7 @@ function churnFigures(group: string, result: Churn, judged: boolean): Figure[] {
       digits: 0,
       ...(judged && { aim: { atLeast: AIM_PER_SECOND } }),
     },
-    { group, name: 'rejected', value: result.refused, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
+    { group, name: 'rejected', value: result.rejected, unit: '', digits: 0, ...(judged && { aim: { atMost: 0 } }) },
     {
       group,
       name: 'server sockets in TIME_WAIT',

@@ -150,7 +150,7 @@ describe('page whose network changes', () => {
     );
     await annotate(`frames again ${Math.round(performance.now() - strandedMs)} ms after the change`);
     await waitFor(
-      'video goes on in sync',
+      'video to continue in sync',
       () => figures(viewer),
       (now) => now.framesDecoded > framesDecoded + 30 && inSync(now),
     );
@@ -189,7 +189,7 @@ class Scene {
     const producer = new Producer(stack);
     const relay = await startUdpImpairment({ targetPort: stack.turn?.port ?? 0, profile: 'alive' });
     await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { fps: 30, ...clip });
-    // Nobody has signed the TURN server's certificate.
+    // The TURN server's certificate is self-signed.
     const browser = await launchChromium({ args: ['--ignore-certificate-errors'] });
     await producer.idleLoaded('busy', 1, 60_000);
     return new Scene(stack, relay, producer, browser);

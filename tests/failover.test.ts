@@ -71,7 +71,7 @@ describe('page that has watched longer than its TURN credentials are valid', () 
       3000 * TTL_SECONDS,
     );
     const old = new TurnClient(stack.turn?.port ?? 0, first);
-    expect(await old.allocate(), 'coturn refuses them').toBe(401);
+    expect(await old.allocate(), 'coturn rejects them').toBe(401);
     old.close();
     const watched = (await viewer.see()).framesDecoded;
     await waitFor(

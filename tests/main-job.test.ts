@@ -131,7 +131,7 @@ describe('playback in a browser', () => {
     const viewer = await scene.watch(session);
     await producer.endSession(session.id);
     await waitFor(
-      'the sessions are gone',
+      'the sessions to end',
       () =>
         producer
           .request('GET', producer.signaling(`/v1/sessions/${session.id}`))

@@ -138,12 +138,12 @@ describe('tracing', () => {
     await expect(humancast.speak(session.id, ['seg_thereIsNone1'])).rejects.toMatchObject({
       code: 'segment_not_found',
     });
-    const refused = await waitFor(
-      'the refused request',
+    const rejected = await waitFor(
+      'the rejected request',
       async () => receiver.spans.find(({ error }) => error !== undefined),
       (span) => span !== undefined,
     );
-    expect(refused).toMatchObject({ name: 'session.speak', error: 'segment_not_found' });
+    expect(rejected).toMatchObject({ name: 'session.speak', error: 'segment_not_found' });
   });
 
   it('every span is documented', () => {

@@ -36,7 +36,7 @@ describe('WHEP player', () => {
       return fragment !== undefined && fragment !== before;
     });
     const { framesDecoded } = await viewer.see();
-    await waitFor('video goes on', async () => (await viewer.see()).framesDecoded > framesDecoded + 30);
+    await waitFor('video to continue', async () => (await viewer.see()).framesDecoded > framesDecoded + 30);
     await page.close();
   });
 

@@ -140,8 +140,8 @@ describe('make-secrets', () => {
     const subscriber = subscriberOf('media-sender', 'redis-media');
     const reader = new RedisLiveReader(as('media-sender', 'redis-media'), new StreamFeed(subscriber, logger));
     const open = newId('seg');
-    const heard: LivePart['kind'][] = [];
-    const stop = reader.follow(open, ({ part }) => heard.push(part.kind));
+    const received: LivePart['kind'][] = [];
+    const stop = reader.follow(open, ({ part }) => received.push(part.kind));
     await expect
       .poll(async () => (await admins.get('redis-media')?.pubsub('NUMSUB', liveChannel(open)))?.[1], {
         timeout: 10_000,
@@ -150,7 +150,7 @@ describe('make-secrets', () => {
     await new RedisLiveWriter(as('segment-loader', 'redis-media')).append(open, [
       { kind: 'audio', sample: 0, pcm: Buffer.alloc(4) },
     ]);
-    await expect.poll(() => heard, { timeout: 10_000 }).toEqual(['audio']);
+    await expect.poll(() => received, { timeout: 10_000 }).toEqual(['audio']);
     stop();
   });
 
@@ -174,7 +174,7 @@ describe('make-secrets', () => {
       ['ACL', 'LIST'],
       ['CLIENT', 'KILL', 'TYPE', 'normal'],
     ];
-    for (const command of commands) await refused(sender, command);
+    for (const command of commands) await expectDenied(sender, command);
     expect(await admins.get('redis-media')?.exists(key)).toBe(1);
   });
 
@@ -189,9 +189,9 @@ describe('make-secrets', () => {
     expect((await store.list('demo')).map(({ id }) => id)).toEqual([manifest.id]);
     expect(await store.getIdlePlaylist('demo')).toEqual([manifest.id]);
     await store.touch(manifest.id);
-    await refused(signaling, ['SET', `hc:{m:${manifest.id}}:manifest`, 'x']);
-    await refused(signaling, ['UNLINK', `hc:{m:${manifest.id}}:manifest`]);
-    await refused(signaling, ['RPUSH', 'hc:{c:demo}:idle', 'x']);
+    await expectDenied(signaling, ['SET', `hc:{m:${manifest.id}}:manifest`, 'x']);
+    await expectDenied(signaling, ['UNLINK', `hc:{m:${manifest.id}}:manifest`]);
+    await expectDenied(signaling, ['RPUSH', 'hc:{c:demo}:idle', 'x']);
   });
 
   it('the three services make a session speak, each with its own rights at redis-queue', async () => {
@@ -201,11 +201,11 @@ describe('make-secrets', () => {
       as('media-sender', 'redis-queue'),
     ];
     const [session, host] = [newId('ses'), newId('snd')];
-    const heard: string[] = [];
+    const received: string[] = [];
     const subscriber = subscriberOf('media-sender', 'redis-queue');
     await subscriber.subscribe(senderChannel(host));
     const feed = subscriberOf('signaling', 'redis-queue');
-    feed.on('message', (channel) => heard.push(channel));
+    feed.on('message', (channel) => received.push(channel));
     await feed.subscribe(eventsChannel(session));
 
     // The media-sender starts.
@@ -268,7 +268,7 @@ describe('make-secrets', () => {
 
     // The session ends and is removed.
     await registry.end(session, 'no-viewers', epoch);
-    expect(heard).toContain(eventsChannel(session));
+    expect(received).toContain(eventsChannel(session));
     await mailbox.close();
     await Promise.all(workers.map((worker) => worker.close()));
     const segments = new Queue(segmentsQueue(host), { connection, prefix: BULL_PREFIX });
@@ -310,11 +310,11 @@ describe('make-secrets', () => {
     ['segment-loader', ['ZADD', 'hc:senders', '1', 'snd_x']],
     ['segment-loader', ['LPUSH', '{hc:bull}:sessions:wait', 'x']],
     ['segment-loader', ['FLUSHALL']],
-  ])('refuses a %s at redis-queue %j', async (service, command) => {
-    await refused(as(service, 'redis-queue'), command);
+  ])('a %s may not run at redis-queue: %j', async (service, command) => {
+    await expectDenied(as(service, 'redis-queue'), command);
   });
 
-  async function refused(client: Redis, [command = '', ...args]: readonly string[]): Promise<void> {
+  async function expectDenied(client: Redis, [command = '', ...args]: readonly string[]): Promise<void> {
     await expect(client.call(command, ...args), command).rejects.toThrow(/NOPERM|can't access|No permissions/);
   }
 

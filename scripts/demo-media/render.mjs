@@ -86,7 +86,7 @@ function soundtrackOf(voice, frames) {
  * @param {number} frames
  */
 async function encode(path, soundtrack, motion, frames) {
-  const picture = [
+  const video = [
     '-f',
     'rawvideo',
     '-pix_fmt',
@@ -98,7 +98,7 @@ async function encode(path, soundtrack, motion, frames) {
     '-i',
     'pipe:0',
   ];
-  const sound = ['-f', 's16le', '-ar', String(SPEECH_SAMPLE_RATE), '-ac', '1', '-i', soundtrack];
+  const audio = ['-f', 's16le', '-ar', String(SPEECH_SAMPLE_RATE), '-ac', '1', '-i', soundtrack];
   const colour = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'];
   const h264 = ['-c:v', 'libx264', '-preset', 'veryslow', '-tune', 'animation', '-crf', '20', '-pix_fmt', 'yuv420p'];
   const ffmpeg = spawn(
@@ -107,8 +107,8 @@ async function encode(path, soundtrack, motion, frames) {
       '-v',
       'error',
       '-y',
-      ...picture,
-      ...sound,
+      ...video,
+      ...audio,
       '-vf',
       'scale=out_color_matrix=bt709:out_range=tv',
       ...h264,

@@ -18,7 +18,7 @@ const BEEP_SAMPLES = SAMPLE_RATE / 10;
 const BEEP_HZ = 1000;
 
 /** @type {Record<string, string[]>} */
-const SOUND_OF = {
+const AUDIO_OF = {
   '.mov': ['-c:a', 'pcm_s16le'],
   '.mp4': ['-c:a', 'aac', '-b:a', '128k', '-movie_timescale', String(SAMPLE_RATE)],
   '.mkv': ['-c:a', 'flac'],
@@ -36,13 +36,13 @@ const [path = 'sync.mov'] = positionals;
 const seconds = Number(values.seconds);
 const [, frames = '', per = '1'] = /^(\d+)(?:\/(\d+))?$/.exec(values.fps) ?? [];
 const fps = Number(frames) / Number(per);
-const sound = SOUND_OF[extname(path)];
+const audio = AUDIO_OF[extname(path)];
 
 if (!(seconds > 0 && seconds <= 3600)) fail('--seconds must be a number from 0 to 3600');
 // At a lower rate, a beep would not end within its second.
 if (!(fps >= 4 && fps <= 240)) fail('--fps must be a whole number or a ratio such as 30000/1001, from 4 to 240');
 if (!/^\d+[02468]x\d+[02468]$/.test(values.size)) fail('--size must be WIDTHxHEIGHT, both even');
-if (!sound) fail('the output must end in .mov, .mp4 or .mkv');
+if (!audio) fail('the output must end in .mov, .mp4 or .mkv');
 
 // The same expression selects the frame in both tracks, so that rounding cannot separate them.
 const flashFrame = (/** @type {string} */ time) => `ceil((floor(${time})+0.5)*${frames}/${per})`;
@@ -54,17 +54,17 @@ const graph = [
   `color=black:s=${values.size}:r=${values.fps}[black]`,
   // A moving part, so that no two frames between flashes are equal.
   `color=0x303030:s=16x16:r=${values.fps}[dot]`,
-  `[black][dot]overlay=x='mod(n*4,W-w)':y='H-h-8',drawbox=color=white:t=fill:enable='${isFlash}',format=yuv420p[picture]`,
-  `aevalsrc='${beep}':s=${SAMPLE_RATE}:c=mono[sound]`,
+  `[black][dot]overlay=x='mod(n*4,W-w)':y='H-h-8',drawbox=color=white:t=fill:enable='${isFlash}',format=yuv420p[video]`,
+  `aevalsrc='${beep}':s=${SAMPLE_RATE}:c=mono[audio]`,
 ].join(';');
 const h264 = ['-c:v', 'libx264', '-preset', 'fast', '-crf', '16', '-bf', '0', '-g', String(Math.round(fps))];
 const output = [
   '-map',
-  '[picture]',
+  '[video]',
   '-map',
-  '[sound]',
+  '[audio]',
   ...h264,
-  ...(sound ?? []),
+  ...(audio ?? []),
   '-t',
   String(seconds),
   '-movflags',

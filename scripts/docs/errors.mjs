@@ -23,7 +23,7 @@ Over HTTP an error is a problem document (RFC 9457, \`application/problem+json\`
 }
 \`\`\`
 
-\`Retry-After\` says when trying again makes sense, where it does. Over a WebSocket an error is
+\`Retry-After\`, if present, is the time until a retry makes sense. Over a WebSocket an error is
 \`{"type":"error","code","message"}\`; when it ends the connection, the close code is 4000 plus the HTTP status.
 `;
 

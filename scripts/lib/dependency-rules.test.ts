@@ -30,7 +30,7 @@ describe('brokenRules()', () => {
     ],
     ['a deprecation', { deprecated: 'use b' }, 'a@1.0.0 is deprecated: use b'],
     [
-      'an install script nobody decided on',
+      'an install script without a decision',
       { hasInstallScript: true },
       'a@1.0.0 has an install script that allowScripts in package.json neither allows nor rejects',
     ],

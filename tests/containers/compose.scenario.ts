@@ -24,10 +24,10 @@ const OTHER_FAMILY = 443;
 /** Attempts of a compromised decoder: to read a secret, open a socket, start a process. */
 const ATTEMPTS = `use Socket;
 $| = 1;
-print open(my $f, '<', '/run/humancast/redis-media.segment-loader.url') ? 'done ' : 'refused ';
-print socket(my $s, AF_INET, SOCK_STREAM, 0) ? 'done ' : 'refused ';
+print open(my $f, '<', '/run/humancast/redis-media.segment-loader.url') ? 'done ' : 'denied ';
+print socket(my $s, AF_INET, SOCK_STREAM, 0) ? 'done ' : 'denied ';
 my $pid = fork; exit 0 if defined $pid && !$pid;
-print defined $pid ? 'done' : 'refused';`;
+print defined $pid ? 'done' : 'denied';`;
 /** Makes these attempts as the service's user, then in the sandbox in which the service runs ffmpeg. */
 const TAKEN_OVER = `
 import { spawnSync } from 'node:child_process';
@@ -107,7 +107,7 @@ describe('docker compose', () => {
   const advances = async (viewer: ViewerPage, timeoutMs = 20_000, after = '') => {
     const before = (await viewer.see()).framesDecoded;
     await waitFor(
-      `the video goes on ${after}`,
+      `video to continue ${after}`,
       async () => (await viewer.see().catch(() => undefined))?.framesDecoded ?? 0,
       // A new connection counts from zero.
       (now) => now > before + 15 || (now < before && now > 15),
@@ -169,7 +169,7 @@ describe('docker compose', () => {
         .docker(...where, 'node', '--input-type=module', '-e', TAKEN_OVER)
         .trim()
         .split('\n');
-    expect(attempt('exec', loader)).toEqual(['alone: done done done', 'sandboxed: refused refused refused']);
+    expect(attempt('exec', loader)).toEqual(['alone: done done done', 'sandboxed: denied denied denied']);
     const without = (...calls: string[]) => {
       const profile = join(compose.dir, `without-${calls[0]}.json`);
       const rule = { names: calls, action: 'SCMP_ACT_ERRNO', errnoRet: 38 };
@@ -187,8 +187,8 @@ describe('docker compose', () => {
     };
     const withoutLandlock = without('landlock_create_ruleset');
     const groups = ['--group-add', '2002', 'humancast/segment-loader'];
-    expect(attempt(...withoutLandlock, ...groups).at(-1)).toBe('sandboxed: done refused refused');
-    expect(attempt(...without('seccomp'), ...groups).at(-1)).toBe('sandboxed: refused done done');
+    expect(attempt(...withoutLandlock, ...groups).at(-1)).toBe('sandboxed: done denied denied');
+    expect(attempt(...without('seccomp'), ...groups).at(-1)).toBe('sandboxed: denied done done');
     const strict = [
       '-e',
       'FFMPEG_SANDBOX=strict',
@@ -391,9 +391,9 @@ describe('docker compose', () => {
         `64:ff9b::${senderAddress}`,
       ]) {
         const permit = await turn.permit(address);
-        expect({ address, refused: permit === FORBIDDEN || permit === OTHER_FAMILY }).toEqual({
+        expect({ address, denied: permit === FORBIDDEN || permit === OTHER_FAMILY }).toEqual({
           address,
-          refused: true,
+          denied: true,
         });
       }
       expect(await turn.permit(senderAddress)).toBe(0);

@@ -314,12 +314,12 @@ describe('checkHistory() on a broken history', () => {
     [
       'a rejected speak that took effect',
       () => history().speak(['a'], [], { outcome: 'failed' }).played('a', 1),
-      ['refused-but-done'],
+      ['rejected-but-done'],
     ],
     [
       'a rejected speak that was played',
       () => history().speak(['a'], [], { outcome: 'failed' }).frames('a', [0, 49], 0),
-      ['refused-but-done'],
+      ['rejected-but-done'],
     ],
     [
       'a retry that took effect again',
@@ -415,12 +415,12 @@ describe('checkHistory() on a broken history', () => {
       ['two-hosts'],
     ],
     [
-      'an interrupted segment that goes on',
+      'an interrupted segment that continues',
       () => good().interrupt(2, 500),
       ['played-after-interrupt', 'played-after-interrupt'],
     ],
     [
-      'a replaced segment that goes on',
+      'a replaced segment that continues',
       () => history().speak(['a'], [1]).speak(['b'], [2], { interrupt: true, atMs: 1000 }).frames('a', [0, 99], 0),
       ['played-after-interrupt'],
     ],

@@ -92,16 +92,16 @@ function refusedIsNotDone({ commands, seqsOf }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   return asked
     .filter((speak) => speak.outcome === 'failed')
-    .flatMap((refused) => {
-      const others = asked.filter((other) => other !== refused);
-      const done = refused.segments.filter(
+    .flatMap((rejected) => {
+      const others = asked.filter((other) => other !== rejected);
+      const done = rejected.segments.filter(
         (segment) => seqsOf.has(segment) && !others.some(({ segments }) => segments.includes(segment)),
       );
       return done.map((segment) =>
         violation(
-          'refused-but-done',
-          `${segment} was queued although speak was answered ${refused.answer}`,
-          refused.doneMs,
+          'rejected-but-done',
+          `${segment} was queued although speak was answered ${rejected.answer}`,
+          rejected.doneMs,
         ),
       );
     });

@@ -66,7 +66,7 @@ function noFrameIsMissing(session: SessionHistory, { frames }: RunHistory) {
       if (before.segment !== run.segment) return missingBetween(session, before, run, frames.get(before.segment));
       const last = lastFrameBefore(session, run);
       return run.firstFrame > last + 1
-        ? [violation('frames-missing', `${describe(run)} goes on after frame ${last}`, run.fromMs)]
+        ? [violation('frames-missing', `${describe(run)} continues after frame ${last}`, run.fromMs)]
         : [];
     });
 }
@@ -164,11 +164,11 @@ function silentAfterEnd({ commands, connections }: SessionHistory, history: RunH
 function refusedIsNotPlayed({ commands, frameRuns }: SessionHistory) {
   const asked = commands.filter(({ command }) => command === 'speak');
   const possible = new Set(asked.filter(({ outcome }) => outcome !== 'failed').flatMap(({ segments }) => segments));
-  const refused = new Set(asked.flatMap(({ segments }) => segments).filter((segment) => !possible.has(segment)));
+  const rejected = new Set(asked.flatMap(({ segments }) => segments).filter((segment) => !possible.has(segment)));
   return frameRuns
-    .filter(({ segment }) => refused.has(segment))
+    .filter(({ segment }) => rejected.has(segment))
     .map((run) =>
-      violation('refused-but-done', `${describe(run)} was received although speak was rejected`, run.fromMs),
+      violation('rejected-but-done', `${describe(run)} was received although speak was rejected`, run.fromMs),
     );
 }
 

@@ -16,8 +16,8 @@ export const dashboards = {
 } as const;
 
 /**
- * Numbers the panels and queries that have no id (a row has id 0). Alerts lead to panels by ids of their own, so that a new panel changes none of
- * them.
+ * Numbers the panels and queries that have no id (a row has id 0). Alerts refer to panels by explicit ids, so that a new
+ * panel changes none of them.
  */
 function numbered({ panels = [], ...dashboard }: Dashboard): Dashboard {
   return {

@@ -97,8 +97,8 @@ export function lines(text: PanelText, queries: readonly Line[], options: { limi
 }
 
 /**
- * Standard limits of skew; positive values mean late video. Of ITU-R BT.1359, the limits of detectability and acceptability for
- * late video; its limits for late audio, 125 and 185 ms, lie far outside of the chart.
+ * Standard limits of skew; positive values mean late video. Of ITU-R BT.1359, the limits of detectability and acceptability
+ * for late video; its limits for late audio, 125 and 185 ms, lie far outside of the chart.
  */
 const SKEW_LIMITS: readonly Line[] = [
   { expr: 'vector(0.09)', legend: 'ITU-R BT.1359, acceptable: +90 ms' },

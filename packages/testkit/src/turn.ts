@@ -32,7 +32,7 @@ const CONFIGURATION = join(dirname(fileURLToPath(import.meta.url)), '../../../in
 /**
  * Starts a coturn with the project's configuration, on one address of this machine for listening, relays and peers.
  * @param options.address default 127.0.0.1, which Firefox rejects
- * @param options.tls whether it also listens for TLS, with a certificate that nobody has signed. Default false.
+ * @param options.tls whether it also listens for TLS, with a self-signed certificate. Default false.
  */
 export async function startTurn(
   options: { address?: string | undefined; tls?: boolean | undefined } = {},

@@ -9,7 +9,7 @@ describe('pushSpeech()', () => {
   let nowMs: number;
   /** Times at which frames were pushed, ms. */
   let frames: number[];
-  let sounds: number;
+  let audioPushes: number;
   const time: Pacemaker = {
     nowMs: () => nowMs,
     sleep: async (ms, signal) => {
@@ -20,7 +20,7 @@ describe('pushSpeech()', () => {
   const push = {
     pushVideo: async () => void frames.push(nowMs),
     pushAudio: async () => {
-      sounds++;
+      audioPushes++;
     },
   };
   const camera = {
@@ -32,7 +32,7 @@ describe('pushSpeech()', () => {
   beforeEach(() => {
     nowMs = 1000;
     frames = [];
-    sounds = 0;
+    audioPushes = 0;
   });
 
   async function* utterances(...lengths: number[]): AsyncGenerator<Utterance> {
@@ -50,7 +50,7 @@ describe('pushSpeech()', () => {
       expect(dueMs - pushedMs).toBeLessThanOrEqual(200);
       if (frame > 10) expect(dueMs - pushedMs).toBeGreaterThan(150);
     }
-    expect([frames.length, sounds]).toEqual([120, 120]);
+    expect([frames.length, audioPushes]).toEqual([120, 120]);
   });
 
   it('yields to the event loop after every frame, even when late', async () => {

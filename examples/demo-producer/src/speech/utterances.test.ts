@@ -22,7 +22,7 @@ function byHand() {
 
 async function first(text: string): Promise<Utterance> {
   const { value } = await utterancesOf(text, '', async () => SPEECH).next();
-  if (!value) throw new Error('nothing was said');
+  if (!value) throw new Error('there is no utterance');
   return value;
 }
 
@@ -39,12 +39,12 @@ describe('utterancesOf()', () => {
     await utterances.next();
     expect(asked).toEqual(['One.', 'Two.', 'Three.']);
     await utterances.return();
-    pending[2]?.reject(new Error('nobody hears this'));
+    pending[2]?.reject(new Error('synthesis of an unused sentence'));
   });
 
   it('rejects when synthesis fails', async () => {
-    const utterances = utterancesOf('One.', 'en', () => Promise.reject(new Error('no voice')));
-    await expect(utterances.next()).rejects.toThrow('no voice');
+    const utterances = utterancesOf('One.', 'en', () => Promise.reject(new Error('synthesis failed')));
+    await expect(utterances.next()).rejects.toThrow('synthesis failed');
   });
 
   it('yields all audio, with silence and a neutral face at both ends', async () => {

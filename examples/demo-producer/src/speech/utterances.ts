@@ -69,11 +69,11 @@ function utteranceOf({ pcm, phonemes }: Speech, startPose: Pose, tailSeconds: nu
   });
   const motion = easedFrom(startPose, spoken);
   const frames = Math.round(motion.durationSeconds * FRAMES_PER_SECOND);
-  const sound = new Int16Array(frames * SAMPLES_PER_FRAME);
-  sound.set(pcm, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
+  const audio = new Int16Array(frames * SAMPLES_PER_FRAME);
+  audio.set(pcm, LEAD_SECONDS * SPEECH_SAMPLE_RATE);
   return {
     frames,
     poseAt: (frame) => motion.poseAt(frame / FRAMES_PER_SECOND),
-    audioOf: (frame) => sound.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
+    audioOf: (frame) => audio.subarray(frame * SAMPLES_PER_FRAME, (frame + 1) * SAMPLES_PER_FRAME),
   };
 }

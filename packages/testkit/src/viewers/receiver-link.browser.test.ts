@@ -36,7 +36,7 @@ describe('TURN allocations of a viewer whose session changes hosts often', () =>
         const link = await ReceiverLink.open({ offer: OFFER, iceServers, relayOnly: true, onMedia: () => {} });
         if (link.isRelayed) return link;
         await link.close();
-        throw new Error('the relay refused an allocation');
+        throw new Error('the relay rejected an allocation');
       },
       { timeout: 10_000, interval: 100 },
     );
