@@ -53,14 +53,7 @@ export interface Surroundings {
 }
 
 /** Creates the parts of a segment-loader in order of dependency and connects them. Nothing runs yet. */
-export function createSegmentLoader({
-  config,
-  logger,
-  tracer,
-  metrics,
-  encoderCommand,
-  afterDeletionStep,
-}: Surroundings) {
+export function createSegmentLoader({ config, logger, tracer, metrics, ...testing }: Surroundings) {
   const name = newId('ldr');
   const queueRedis = connectRedis(config.redisQueueUrl, { name, logger });
   const mediaRedis = connectRedis(config.redisMediaUrl, { name: `${name}.media`, logger });
@@ -99,7 +92,7 @@ export function createSegmentLoader({
     log: new DeletionLog(queueRedis),
     registry,
     mail,
-    ...(afterDeletionStep && { afterStep: afterDeletionStep }),
+    ...(testing.afterDeletionStep && { afterStep: testing.afterDeletionStep }),
   });
   const intervalMs = config.rescanMs;
   const housekeeper = new Housekeeper({ store, avatars, deletion, archive, quota, logger, clock, intervalMs });
@@ -110,7 +103,7 @@ export function createSegmentLoader({
   const uploads = new Uploads({ config, loader, queue, archive, avatars });
   const uploadCommands = new UploadCommands(queueRedis);
 
-  const encoders = new EncoderPool(logger, encoderCommand);
+  const encoders = new EncoderPool(logger, testing.encoderCommand);
   const live = new LiveServer({
     config,
     keys,

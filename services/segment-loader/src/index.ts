@@ -1,1 +1,1 @@
-export { type RunningSegmentLoader, startSegmentLoader } from './segment-loader.module.js';
+export { startSegmentLoader } from './segment-loader.module.js';

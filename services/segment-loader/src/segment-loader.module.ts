@@ -1,32 +1,17 @@
-import {
-  createRegistry,
-  type LoaderConfig,
-  type Logger,
-  middlewareOf,
-  NO_TRACER,
-  type Tracer,
-} from '@humancast/shared';
+import type { LoaderConfig, Logger, Tracer } from '@humancast/shared';
+import { createRegistry, middlewareOf, NO_TRACER } from '@humancast/shared';
 import { instances, LAST_REQUESTS_MS, type RunningHttpService, startHttpService } from '@humancast/shared/nest';
 import { AvatarsController } from './api/avatars.controller.js';
 import { SegmentsController } from './api/segments.controller.js';
 import { answerExpectations, lingerOnUnreadBody } from './api/unread-bodies.js';
 import { createSegmentLoader } from './create-segment-loader.js';
-import { enterSandbox } from './ffmpeg/current-sandbox.js';
+import { cpuLimitSeconds, enterSandbox } from './ffmpeg/current-sandbox.js';
 import { requireFfmpeg } from './ffmpeg/requirements.js';
 import { ENCODER_COMMAND } from './live/encoder-process.js';
 import { LiveMetrics } from './live/live-metrics.js';
 import { LoaderMetrics } from './metrics.js';
 import type { DeletionParts } from './retention/deletion.js';
 import { RetentionMetrics } from './retention/retention-metrics.js';
-
-/**
- * CPU time limit of ffmpeg and of a live encoder, s: this base plus {@link CPU_PER_MEDIA} times the longest media, more than
- * any load needs.
- */
-const CPU_BASE_SECONDS = 600;
-const CPU_PER_MEDIA = 20;
-
-export type RunningSegmentLoader = RunningHttpService;
 
 export interface SegmentLoaderOptions {
   /** Node.js arguments that start a program other than the built live encoder. */
@@ -42,14 +27,10 @@ export async function startSegmentLoader(
   config: LoaderConfig,
   logger: Logger,
   { encoderCommand, tracer = NO_TRACER, afterDeletionStep }: SegmentLoaderOptions = {},
-): Promise<RunningSegmentLoader> {
+): Promise<RunningHttpService> {
   await requireFfmpeg(config.renditions.map((rendition) => rendition.codec));
-  enterSandbox({
-    mode: config.ffmpegSandbox,
-    cpuSeconds: config.ffmpegThreads * (CPU_BASE_SECONDS + CPU_PER_MEDIA * config.maxDurationSeconds),
-    encoderCommand: encoderCommand ?? ENCODER_COMMAND,
-    logger,
-  });
+  const sandbox = { mode: config.ffmpegSandbox, cpuSeconds: cpuLimitSeconds(config), logger };
+  enterSandbox({ ...sandbox, encoderCommand: encoderCommand ?? ENCODER_COMMAND });
   const registry = createRegistry('segment-loader');
   const metrics = new LoaderMetrics(registry);
   const loader = createSegmentLoader({

@@ -6,12 +6,10 @@ import { type Problem } from '@humancast/protocol';
 import { createLogger, type Logger, loadConfig, loaderSettings, RedisMediaStore } from '@humancast/shared';
 import { startRedis, type TestRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import {
-  type RunningSegmentLoader,
-  type SegmentLoaderOptions,
-  startSegmentLoader,
-} from '../src/segment-loader.module.js';
+import { type SegmentLoaderOptions, startSegmentLoader } from '../src/segment-loader.module.js';
 import { ENCODER_SOURCES } from './encoder-sources.js';
+
+type Running = Awaited<ReturnType<typeof startSegmentLoader>>;
 
 export const API_KEY = 'test-key-0123456789';
 
@@ -52,7 +50,7 @@ export class TestLoader {
   readonly #folder: string;
   readonly #env: Readonly<Record<string, string>>;
   readonly server: TestRedis;
-  #service: RunningSegmentLoader | undefined;
+  #service: Running | undefined;
 
   private constructor(server: TestRedis, env: Readonly<Record<string, string>>) {
     this.server = server;

@@ -1,2 +1,2 @@
-export { type RunningSignaling, startSignaling } from './signaling.module.js';
+export { startSignaling } from './signaling.module.js';
 export { TIMINGS, type Timings } from './timings.js';

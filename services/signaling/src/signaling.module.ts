@@ -1,10 +1,10 @@
 import type { SignalingConfig, Tracer } from '@humancast/shared';
-import { ConfigError, createRegistry, demoModeOf, type Logger, middlewareOf, NO_TRACER } from '@humancast/shared';
+import { createRegistry, type Logger, middlewareOf, NO_TRACER } from '@humancast/shared';
 import { BODY_LIMIT_BYTES, instances, type RunningHttpService, startHttpService } from '@humancast/shared/nest';
-import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AvatarsController } from './avatars/avatars.controller.js';
+import { checkConfig } from './check-config.js';
 import { ConsoleController } from './console/console.controller.js';
-import { cacheHeaders, consoleFolder } from './console/console-files.js';
+import { serveConsole } from './console/console-files.js';
 import { createSignaling } from './create-signaling.js';
 import { SayController } from './demo-say/say.controller.js';
 import { EventsController } from './events/events.controller.js';
@@ -19,16 +19,14 @@ import { SignalAdapter } from './websocket/signal.adapter.js';
 import { SignalGateway } from './websocket/signal.gateway.js';
 import { WhepController } from './whep/whep.controller.js';
 
-export type RunningSignaling = RunningHttpService;
-
 /** @throws ConfigError if settings contradict each other; the listening error if a port is taken. */
 export async function startSignaling(
   given: SignalingConfig,
   logger: Logger,
   timings: Readonly<Timings> = TIMINGS,
   tracer: Tracer = NO_TRACER,
-): Promise<RunningSignaling> {
-  const config = checked(given, logger);
+): Promise<RunningHttpService> {
+  const config = checkConfig(given, logger);
   const registry = createRegistry('signaling');
   const metrics = new SignalingMetrics(registry);
   const signaling = createSignaling({ config, logger, tracer, metrics, timings });
@@ -76,20 +74,4 @@ export async function startSignaling(
     },
     close: () => signaling.close(),
   });
-}
-
-function checked(given: SignalingConfig, logger: Logger): SignalingConfig {
-  const demo = demoModeOf(given);
-  if (demo.why !== undefined) logger.warn(demo.why);
-  if (given.turnUrls.length > 0 && given.turnSecret === '') {
-    throw new ConfigError(
-      'TURN_SECRET: not set; it must be what coturn has as static-auth-secret, as TURN_URLS is set',
-    );
-  }
-  return { ...given, publicDemo: demo.mode !== 'off' };
-}
-
-function serveConsole(app: NestExpressApplication, configured: string): void {
-  const folder = consoleFolder(configured);
-  app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
 }

@@ -10,7 +10,9 @@ import {
 } from '@humancast/shared';
 import { makeManifest, startRedis, type TestRedis } from '@humancast/testkit';
 import { Redis } from 'ioredis';
-import { type RunningSignaling, startSignaling, TIMINGS, type Timings } from '../src/index.js';
+import { startSignaling, TIMINGS, type Timings } from '../src/index.js';
+
+type Running = Awaited<ReturnType<typeof startSignaling>>;
 
 export const API_KEY = 'key-of-the-tests';
 
@@ -21,7 +23,7 @@ export class TestStack {
   readonly store: RedisMediaStore;
   readonly avatars: AvatarStore;
   readonly #servers: readonly [TestRedis, TestRedis];
-  readonly #running = new Set<RunningSignaling>();
+  readonly #running = new Set<Running>();
 
   private constructor(servers: readonly [TestRedis, TestRedis]) {
     this.#servers = servers;
@@ -105,9 +107,9 @@ export interface Reply {
 export class TestSignaling {
   readonly port: number;
   readonly metricsPort: number;
-  readonly #running: RunningSignaling;
+  readonly #running: Running;
 
-  constructor(running: RunningSignaling) {
+  constructor(running: Running) {
     this.#running = running;
     this.port = running.port;
     this.metricsPort = running.metricsPort;

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { Logger } from '@humancast/shared';
+import type { LoaderConfig, Logger } from '@humancast/shared';
 import {
   type Command,
   detectLayers,
@@ -19,6 +19,9 @@ const LOAD_NICE = 10;
 /** ffprobe is stopped after 30 s by the service; this limit also holds if the service has ended. */
 const PROBE_CPU_SECONDS = 60;
 const DEFAULT_CPU_SECONDS = 86_400;
+/** CPU time limit per ffmpeg thread, s: this base plus {@link CPU_PER_MEDIA} times the longest media, more than any load needs. */
+const CPU_BASE_SECONDS = 600;
+const CPU_PER_MEDIA = 20;
 
 /** Root of the repository, relative to this file in `src/` or `dist/`. */
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
@@ -43,6 +46,11 @@ export interface SandboxOptions {
 let current: Sandbox | undefined;
 /** Detected layers by command; they don't change while this process runs. */
 const detected = new Map<string, SandboxLayers | undefined>();
+
+/** @returns CPU time limit of one ffmpeg and of one live encoder, s. */
+export function cpuLimitSeconds(config: Pick<LoaderConfig, 'ffmpegThreads' | 'maxDurationSeconds'>): number {
+  return config.ffmpegThreads * (CPU_BASE_SECONDS + CPU_PER_MEDIA * config.maxDurationSeconds);
+}
 
 /** @returns The sandbox that was entered; before that, the strongest that works for ffmpeg on this system. */
 export function currentSandbox(): Sandbox {

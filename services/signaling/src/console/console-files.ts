@@ -7,12 +7,18 @@ const BUILT_HERE = fileURLToPath(new URL('../../../../apps/console/dist', import
 /** The bundler puts a content hash into these files' names. */
 const HASHED = `assets${sep}`;
 
-export function consoleFolder(configured: string): string {
-  return configured === '' ? BUILT_HERE : resolve(configured);
+interface StaticFiles {
+  useStaticAssets(folder: string, options: object): unknown;
+}
+
+/** @param configured The folder of the built console; empty for the one in this repository. */
+export function serveConsole(app: StaticFiles, configured: string): void {
+  const folder = configured === '' ? BUILT_HERE : resolve(configured);
+  app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
 }
 
 /** Hashed files are cached forever; the page that names them is revalidated each time. */
-export function cacheHeaders(folder: string): (response: ServerResponse, path: string) => void {
+function cacheHeaders(folder: string): (response: ServerResponse, path: string) => void {
   return (response, path) => {
     const inside = isAbsolute(path) ? relative(folder, path) : path;
     const hashed = inside.startsWith(HASHED);
