@@ -12,6 +12,8 @@ const FILES = {
   'biome.json': '',
   'services/a/package.json': '{"dependencies":{"@nestjs/common":"1","@humancast/media-sender":"1"}}',
   'services/a/src/playout/pure.ts': "import { Module } from '@nestjs/common';\nexport const a = Module;\n",
+  'services/a/src/playout/leak.ts':
+    "import { ProblemFilter } from '@humancast/shared/nest';\nexport const a = ProblemFilter;\n",
   'services/a/src/a.module.ts': "import { Module } from '@nestjs/common';\nexport const a = Module;\n",
   'services/a/src/other.module.ts': "import { x } from '@humancast/media-sender';\nexport const a = x;\n",
   'services/a/src/undeclared.ts': "import { z } from 'zod';\nexport const a = z;\n",
@@ -38,6 +40,7 @@ describe('lint rules', () => {
 
   it('reject framework imports in pure logic', () => {
     expect(of('services/a/src/playout/pure.ts')).toEqual(['lint/style/noRestrictedImports']);
+    expect(of('services/a/src/playout/leak.ts')).toContain('lint/style/noRestrictedImports');
   });
 
   it('allow framework imports at the edge', () => {

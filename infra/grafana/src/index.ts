@@ -15,10 +15,7 @@ export const dashboards = {
   network: numbered(network.build()),
 } as const;
 
-/**
- * Numbers the panels and queries that have no id (a row has id 0). Alerts refer to panels by explicit ids, so that a new
- * panel changes none of them.
- */
+/** Numbers panels and queries without an id. Panels that alerts lead to keep their own, so that a new panel changes none. */
 function numbered({ panels = [], ...dashboard }: Dashboard): Dashboard {
   return {
     ...dashboard,

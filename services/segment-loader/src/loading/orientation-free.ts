@@ -27,10 +27,22 @@ export async function copyWithoutOrientation(
 ): Promise<ScratchFile> {
   const tracks = [video, audio].flatMap((track) => (track ? ['-map', `0:${track.index}`] : []));
   const args = [
-    ...['-nostdin', '-hide_banner', '-nostats', '-loglevel', 'error'],
+    '-nostdin',
+    '-hide_banner',
+    '-nostats',
+    '-loglevel',
+    'error',
     ...inputOptions(maxPixels),
-    ...['-i', inputUrl(0), ...tracks, '-c', 'copy', '-bsf:v', 'h264_metadata=display_orientation=remove'],
-    ...['-f', 'nut', 'pipe:1'],
+    '-i',
+    inputUrl(0),
+    ...tracks,
+    '-c',
+    'copy',
+    '-bsf:v',
+    'h264_metadata=display_orientation=remove',
+    '-f',
+    'nut',
+    'pipe:1',
   ];
   signal.throwIfAborted();
   const scratch = await ScratchFile.create(scratchDir);
