@@ -211,7 +211,7 @@ describe('make-secrets', () => {
     // The media-sender starts.
     const senders = new SenderRegistry(sender);
     const record = { id: host, mailbox: host, sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
-    await senders.beat({ ...record, startedAtMs: 1, hostname: 'x' }, 1000, true);
+    await senders.beat({ ...record, startedAtMs: 1, hostname: 'x' }, 60_000, true);
     const mailbox = new RedisMailbox(host, as('media-sender', 'redis-queue'), sender, toSenderSchema, logger);
     const letters: string[] = [];
     await mailbox.open(({ type }) => void letters.push(type));
