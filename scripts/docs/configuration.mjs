@@ -8,7 +8,8 @@ const INTRO = `# Configuration
 <!-- Made by \`npm run docs\` out of packages/shared/src/config/settings.ts; changes belong there. -->
 
 All settings are environment variables, and all except secrets have a default. An invalid value stops the start with the
-variable's name and the valid values. An empty variable means the default. Each variable may instead be given as a file: \`NAME_FILE\` is the path of a file with the value of \`NAME\`, which is recommended for secrets.
+variable's name and the valid values. An empty variable means the default. Each variable may instead be given as a file:
+\`NAME_FILE\` is the path of a file with the value of \`NAME\`, which is recommended for secrets.
 
 Each service lists its own settings with \`--help\`, for example \`node services/signaling/dist/main.js --help\`.
 `;
@@ -45,9 +46,10 @@ runMain(async () => {
     `## \`npm start\`
 
 Starts the services with \`REDIS_QUEUE_URL\`, \`REDIS_MEDIA_URL\`, \`TURN_URLS\`, \`HOST_ADDRESSES\` and its own secrets, and with
-these defaults instead of those above: ${Object.entries(START_DEFAULTS)
+other defaults than above: ${Object.entries(START_DEFAULTS)
       .map(([name, value]) => `\`${name}=${value}\``)
-      .join(', ')}. Further media-senders get the metrics ports after \`SENDER_METRICS_PORT\`.
+      .join(', ')}. Further media-senders
+use the metrics ports after \`SENDER_METRICS_PORT\`.
 
 It is for one machine: the databases listen on loopback only.
 
