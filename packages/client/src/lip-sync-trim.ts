@@ -85,8 +85,8 @@ export class LipSyncTrim {
   }
 
   /**
-   * Shifts the targets by a delay that both tracks gain or lose for another reason, without changing the trim. @param byMs
-   * Signed.
+   * Shifts the targets by a delay that both tracks gain or lose for another reason, without changing the trim.
+   * @param byMs Signed.
    */
   shift(byMs: number): void {
     for (const track of ['audio', 'video'] as const) {

@@ -1,7 +1,8 @@
 import { HumancastError } from '@humancast/shared';
 
 /**
- * Maps an error of a full disk to `disk_full`; returns any other error unchanged. @param what Names the data, for people.
+ * Maps an error of a full disk to `disk_full`; returns any other error unchanged.
+ * @param what Names the data, for people.
  */
 export function orDiskFull(error: unknown, what: string): unknown {
   const { code } = error as NodeJS.ErrnoException;

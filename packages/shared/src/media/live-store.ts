@@ -13,7 +13,8 @@ export interface LiveEntry {
  */
 export interface LiveWriter {
   /**
-   * Appends parts in order and notifies followers. @returns The position of the last.
+   * Appends parts in order and notifies followers.
+   * @returns The position of the last.
    * @throws HumancastError `media_store_full`.
    */
   append(segment: string, parts: readonly LivePart[]): Promise<string>;

@@ -212,8 +212,8 @@ const CEILING = 0.988;
 const TRUE_PEAK_CEILING = 0.841;
 
 /**
- * @returns Filters from floating point to the stored format, never above full scale. @param gainDb Gain of the requested
- * loudness.
+ * @returns Filters from floating point to the stored format, never above full scale.
+ * @param gainDb Gain of the requested loudness.
  */
 export function finishAudio(gainDb?: number): string[] {
   const limiter = (ceiling: number) => `alimiter=limit=${ceiling}:level=0:latency=1:attack=5:release=50`;

@@ -77,8 +77,8 @@ export class LiveSegment {
   }
 
   /**
-   * Makes the segment known, so that it can be queued. @throws HumancastError `media_store_full`; an error if the store is
-   * unreachable.
+   * Makes the segment known, so that it can be queued.
+   * @throws HumancastError `media_store_full`; an error if the store is unreachable.
    */
   async open(): Promise<void> {
     await this.#parts.store.putManifest(this.#manifest, { pinned: false, ttlSeconds: OPEN_TTL_SECONDS });
