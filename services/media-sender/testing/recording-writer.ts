@@ -1,4 +1,5 @@
 import { MAX_PACKET_BYTES, type PacketWriter } from '../src/rtp/packet-writer.js';
+import type { SrtpSender } from '../src/rtp/srtp.js';
 
 /** @returns A writer that calls `packet` with a copy of each packet that is sent. */
 export function recordingWriter(packet: (packet: Buffer) => void): PacketWriter {
@@ -9,4 +10,10 @@ export function recordingWriter(packet: (packet: Buffer) => void): PacketWriter 
     send: (bytes) => packet(Buffer.from(memory.subarray(0, bytes))),
     flush: () => {},
   };
+}
+
+/** @returns a compound RTCP packet as SRTCP. */
+export function protectRtcp(srtp: SrtpSender, packet: Buffer): Buffer {
+  const memory = Buffer.alloc(packet.length + 64);
+  return memory.subarray(0, srtp.protectRtcp(memory, 0, packet));
 }

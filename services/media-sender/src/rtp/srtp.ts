@@ -38,7 +38,8 @@ interface Transform {
     roc: number,
     sequence: number,
   ): void;
-  sealRtcp(packet: Buffer, index: number): Buffer;
+  /** Writes `packet` as SRTCP at `at` in `memory`. @returns Its length. */
+  sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number;
   /** @returns `undefined` if the packet is not authentic. */
   openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined;
 }
@@ -75,10 +76,13 @@ export class SrtpSender {
     return headerBytes + payload.length + this.#transform.tagBytes;
   }
 
-  /** @returns A compound RTCP packet as SRTCP, in memory of its own. */
-  protectRtcp(packet: Buffer): Buffer {
+  /**
+   * Writes a compound RTCP packet as SRTCP at `at` in `memory`, where there must be room for it.
+   * @returns Its length.
+   */
+  protectRtcp(memory: Buffer, at: number, packet: Buffer): number {
     this.#rtcpIndex = (this.#rtcpIndex + 1) & INDEX_MASK;
-    return this.#transform.sealRtcp(packet, this.#rtcpIndex);
+    return this.#transform.sealRtcp(memory, at, packet, this.#rtcpIndex);
   }
 }
 
@@ -167,13 +171,17 @@ class AesGcm implements Transform {
     this.#crypto.sealGcm(this.#rtpKey, iv, memory, at, headerBytes, payload);
   }
 
-  sealRtcp(packet: Buffer, index: number): Buffer {
-    const word = srtcpWord(index);
-    const cipher = createCipheriv('aes-128-gcm', this.#rtcpKey, this.#rtcpIv(packet.readUInt32BE(4), index));
-    cipher.setAAD(Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), word]));
-    const encrypted = cipher.update(packet.subarray(RTCP_CLEAR_BYTES));
-    cipher.final();
-    return Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), encrypted, cipher.getAuthTag(), word]);
+  sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number {
+    const iv = this.#rtcpIv(packet.readUInt32BE(4), index);
+    packet.copy(memory, at, 0, RTCP_CLEAR_BYTES);
+    // §9.2: authenticated as if it followed the clear part, it is sent at the end.
+    writeSrtcpWord(memory, at + RTCP_CLEAR_BYTES, index);
+    const headerBytes = RTCP_CLEAR_BYTES + SRTCP_WORD_BYTES;
+    this.#crypto.sealGcm(this.#rtcpKey, iv, memory, at, headerBytes, packet.subarray(RTCP_CLEAR_BYTES));
+    const bytes = packet.length + this.tagBytes;
+    memory.copyWithin(at + RTCP_CLEAR_BYTES, at + headerBytes, at + bytes + SRTCP_WORD_BYTES);
+    writeSrtcpWord(memory, at + bytes, index);
+    return bytes + SRTCP_WORD_BYTES;
   }
 
   openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined {
@@ -249,11 +257,17 @@ class AesCmHmacSha1 implements Transform {
     this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, memory, at, headerBytes, payload);
   }
 
-  sealRtcp(packet: Buffer, index: number): Buffer {
-    const header = packet.subarray(0, RTCP_CLEAR_BYTES);
-    const encrypted = this.#cryptRtcp(packet.readUInt32BE(4), index, packet.subarray(RTCP_CLEAR_BYTES));
-    const authenticated = Buffer.concat([header, encrypted, srtcpWord(index)]);
-    return Buffer.concat([authenticated, this.#tag(this.#rtcpAuth, authenticated)]);
+  sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number {
+    const iv = this.#rtcpIv(packet.readUInt32BE(4), index);
+    packet.copy(memory, at, 0, RTCP_CLEAR_BYTES);
+    // RFC 3711 §4.2: authenticated in the place of the rollover counter, it is sent before the tag.
+    writeSrtcpWord(this.#rocWord, 0, index);
+    const payload = packet.subarray(RTCP_CLEAR_BYTES);
+    this.#crypto.sealCm(this.#rtcpKey, iv, this.#rtcpAuth, this.#rocWord, memory, at, RTCP_CLEAR_BYTES, payload);
+    const end = at + packet.length;
+    memory.copyWithin(end + SRTCP_WORD_BYTES, end, end + this.tagBytes);
+    writeSrtcpWord(memory, end, index);
+    return packet.length + SRTCP_WORD_BYTES + this.tagBytes;
   }
 
   openRtcp(packet: Buffer): { packet: Buffer; index: number } | undefined {
@@ -263,14 +277,15 @@ class AesCmHmacSha1 implements Transform {
     if (!timingSafeEqual(this.#tag(this.#rtcpAuth, packet.subarray(0, tagAt)), packet.subarray(tagAt)))
       return undefined;
     const index = packet.readUInt32BE(wordAt) & INDEX_MASK;
-    const clear = this.#cryptRtcp(packet.readUInt32BE(4), index, packet.subarray(RTCP_CLEAR_BYTES, wordAt));
+    const decipher = createDecipheriv('aes-128-ctr', this.#rtcpKey, this.#rtcpIv(packet.readUInt32BE(4), index));
+    const clear = decipher.update(packet.subarray(RTCP_CLEAR_BYTES, wordAt));
     return { packet: Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), clear]), index };
   }
 
-  #cryptRtcp(ssrc: number, index: number, data: Buffer): Buffer {
+  #rtcpIv(ssrc: number, index: number): Buffer {
     const iv = this.#ivOf(this.#rtcpSalt, ssrc);
     xorWord(iv, 10, index);
-    return createCipheriv('aes-128-ctr', this.#rtcpKey, iv).update(data);
+    return iv;
   }
 
   #ivOf(salt: Buffer, ssrc: number): Buffer {
@@ -312,8 +327,6 @@ function xorWord(iv: Buffer, at: number, value: number): void {
   iv.writeInt32BE(iv.readInt32BE(at) ^ value, at);
 }
 
-function srtcpWord(index: number): Buffer {
-  const word = Buffer.allocUnsafe(SRTCP_WORD_BYTES);
-  word.writeUInt32BE((index | E_FLAG) >>> 0);
-  return word;
+function writeSrtcpWord(memory: Buffer, at: number, index: number): void {
+  memory.writeInt32BE(index | E_FLAG, at);
 }

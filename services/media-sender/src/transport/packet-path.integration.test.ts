@@ -60,7 +60,7 @@ function packetsOf(crypto: PacketCrypto, memory: Buffer, keys: SrtpKeys, payload
     if (i % 5 === 4) audio.repeat([i], 1000 * i, 1);
     if (i % 16 === 0) {
       const report = { ssrc: original.ssrc, cname: 'c', ntp: 1n, rtpTimestamp: i, packets: i, octets: i };
-      packets.push(srtp.protectRtcp(senderReport(report)));
+      writer.send(srtp.protectRtcp(writer.memory, writer.begin(), senderReport(report)));
     }
   });
   return packets;

@@ -402,7 +402,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (!this.#senders) return;
     const { audio, video, srtp } = this.#senders;
     const ssrcs = audio ? [video.ssrc, audio.ssrc] : [video.ssrc];
-    this.#ice.sendBuffer(srtp.protectRtcp(goodbye(ssrcs, this.#cname)));
+    this.#sendRtcp(srtp, goodbye(ssrcs, this.#cname));
   }
 
   async #prepare(setup: LocalParameters['setup']): Promise<LocalParameters> {
@@ -538,7 +538,14 @@ export class WebRtcTransport implements ViewerTransport {
     const { ssrc, packets, octets } = stream;
     const rtpTimestamp = stream.timestampOf(ticks);
     const report = senderReport({ ssrc, cname: this.#cname, ntp, rtpTimestamp, packets, octets });
-    this.#ice.sendBuffer(srtp.protectRtcp(report));
+    this.#sendRtcp(srtp, report);
+  }
+
+  #sendRtcp(srtp: SrtpSender, packet: Buffer): void {
+    const { writer } = this.#ice;
+    const at = writer.begin();
+    writer.send(srtp.protectRtcp(writer.memory, at, packet));
+    writer.flush();
   }
 
   /** @returns whether the viewer has certainly sent it. */
