@@ -1,6 +1,7 @@
 import type { Registry } from '@humancast/shared';
 import { Counter, Gauge } from 'prom-client';
 import type { FleetLevels } from './fleet-probe.js';
+import type { RedisInfo } from './redis-info.js';
 
 const DATABASES = ['queue', 'media'] as const;
 const QUEUES = ['sessions', 'segments'] as const;
@@ -21,16 +22,13 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
       for (const name of DATABASES) this.set({ redis: name }, redis[name] ? 1 : 0);
     },
   });
-  for (const { name, help, field } of [
-    { name: 'humancast_redis_memory_bytes', help: 'Memory used', field: 'memoryBytes' },
-    {
-      name: 'humancast_redis_memory_limit_bytes',
-      help: 'maxmemory; 0: unlimited',
-      field: 'memoryLimitBytes',
-    },
-    { name: 'humancast_redis_clients', help: 'Connected clients', field: 'clients' },
-  ] as const) {
-    new Gauge({
+  const ofRedis = (
+    name: string,
+    help: string,
+    Metric: typeof Gauge | typeof Counter,
+    levelOf: (info: RedisInfo) => number,
+  ) =>
+    new Metric({
       name,
       help,
       labelNames: ['redis'],
@@ -40,39 +38,21 @@ export function registerFleetMetrics(registry: Registry, read: () => Promise<Fle
         this.reset();
         for (const database of DATABASES) {
           const info = redis[database];
-          if (info) this.set({ redis: database }, info[field]);
+          if (info) this.inc({ redis: database }, levelOf(info));
         }
       },
     });
-  }
-  new Gauge({
-    name: 'humancast_redis_disk_ok',
-    help: '1 if the last write reached the disk; at 0 the database rejects all writes',
-    labelNames: ['redis'],
-    registers,
-    async collect() {
-      const { redis } = await read();
-      this.reset();
-      for (const database of DATABASES) {
-        const info = redis[database];
-        if (info) this.set({ redis: database }, info.diskOk ? 1 : 0);
-      }
-    },
-  });
-  new Counter({
-    name: 'humancast_redis_evicted_keys_total',
-    help: 'Evicted keys',
-    labelNames: ['redis'],
-    registers,
-    async collect() {
-      const { redis } = await read();
-      this.reset();
-      for (const database of DATABASES) {
-        const info = redis[database];
-        if (info) this.inc({ redis: database }, info.evictedKeys);
-      }
-    },
-  });
+  ofRedis('humancast_redis_memory_bytes', 'Memory used', Gauge, ({ memoryBytes }) => memoryBytes);
+  ofRedis(
+    'humancast_redis_memory_limit_bytes',
+    'maxmemory; 0: unlimited',
+    Gauge,
+    ({ memoryLimitBytes }) => memoryLimitBytes,
+  );
+  ofRedis('humancast_redis_clients', 'Connected clients', Gauge, ({ clients }) => clients);
+  const diskHelp = '1 if the last write reached the disk; at 0 the database rejects all writes';
+  ofRedis('humancast_redis_disk_ok', diskHelp, Gauge, ({ diskOk }) => (diskOk ? 1 : 0));
+  ofRedis('humancast_redis_evicted_keys_total', 'Evicted keys', Counter, ({ evictedKeys }) => evictedKeys);
   new Gauge({
     name: 'humancast_queue_jobs',
     help: 'Jobs by state; `segments` covers all media-senders; an active job of `sessions` is a hosted session',
