@@ -23,17 +23,17 @@ describe('playback in a browser', () => {
   it('a new page plays the idle clips in turn without a freeze', async () => {
     const viewer = await scene.open('/?avatar=lights');
     await viewer.playing();
-    const colours = new Set<string>();
+    const colors = new Set<string>();
     const first = await viewer.see();
     const last = await waitFor(
       'both idle clips were seen, twice around',
       async () => {
         const seen = await viewer.see();
-        if (isRed(seen)) colours.add('red');
-        if (isBlue(seen)) colours.add('blue');
+        if (isRed(seen)) colors.add('red');
+        if (isBlue(seen)) colors.add('blue');
         return seen;
       },
-      ({ framesReceived }) => colours.size === 2 && framesReceived - first.framesReceived > 220,
+      ({ framesReceived }) => colors.size === 2 && framesReceived - first.framesReceived > 220,
     );
     // Alternately 30 and 25 frames a second; a gap between two files would lower the rate.
     const perSecond = (last.framesReceived - first.framesReceived) / ((last.atMs - first.atMs) / 1000);

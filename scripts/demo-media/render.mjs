@@ -99,7 +99,7 @@ async function encode(path, soundtrack, motion, frames) {
     'pipe:0',
   ];
   const audio = ['-f', 's16le', '-ar', String(SPEECH_SAMPLE_RATE), '-ac', '1', '-i', soundtrack];
-  const colour = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'];
+  const color = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'];
   const h264 = ['-c:v', 'libx264', '-preset', 'veryslow', '-tune', 'animation', '-crf', '20', '-pix_fmt', 'yuv420p'];
   const ffmpeg = spawn(
     'ffmpeg',
@@ -112,7 +112,7 @@ async function encode(path, soundtrack, motion, frames) {
       '-vf',
       'scale=out_color_matrix=bt709:out_range=tv',
       ...h264,
-      ...colour,
+      ...color,
       // In units of a sample, so that the edit list removes the encoder's padding exactly.
       '-c:a',
       'aac',

@@ -13,7 +13,7 @@ const video = document.getElementById('avatar');
 window.session = connect({ session: 'ses_12345678', token: 'token', video });
 window.stats = [];
 window.states = [];
-window.colours = [];
+window.colors = [];
 session.on('stats', (figures) => stats.push(figures));
 session.on('state', (state) => states.push(state));
 const pen = Object.assign(document.createElement('canvas'), { width: 4, height: 4 })
@@ -22,8 +22,8 @@ const pen = Object.assign(document.createElement('canvas'), { width: 4, height: 
   pen.clearRect(0, 0, 4, 4);
   pen.drawImage(video, 0, 0, 4, 4);
   const [red, green, , alpha] = pen.getImageData(2, 2, 1, 1).data;
-  const colour = alpha === 0 ? 'nothing' : red > 150 ? 'red' : green > 150 ? 'green' : 'other';
-  if (colours.at(-1) !== colour) colours.push(colour);
+  const color = alpha === 0 ? 'nothing' : red > 150 ? 'red' : green > 150 ? 'green' : 'other';
+  if (colors.at(-1) !== color) colors.push(color);
   requestAnimationFrame(look);
 })();
 </script>`;
@@ -33,7 +33,7 @@ declare global {
   var session: Session;
   var stats: { skewMs: number | undefined; fps: number }[];
   var states: string[];
-  var colours: string[];
+  var colors: string[];
   // biome-ignore-end lint/suspicious/noVar: as above
 }
 
@@ -90,7 +90,7 @@ async function bundle(): Promise<string> {
 /** The tests depend on their order: each continues the session of the one before it. */
 describe('Session in Chromium', () => {
   it('plays the offered media, muted', async () => {
-    await page.waitForFunction(() => colours.at(-1) === 'red');
+    await page.waitForFunction(() => colors.at(-1) === 'red');
     expect(await page.evaluate(() => document.querySelector('video')?.muted)).toBe(true);
     expect(signaling.messagesOf('answer')).toHaveLength(1);
     expect(signaling.messagesOf('candidate').length).toBeGreaterThan(0);
@@ -106,20 +106,20 @@ describe('Session in Chromium', () => {
 
   it('changes hosts without an empty frame, and closes the old connection', async () => {
     signaling.move('#00ff00');
-    await page.waitForFunction(() => colours.at(-1) === 'green');
-    const seen = await page.evaluate(() => colours.slice(colours.indexOf('red')));
+    await page.waitForFunction(() => colors.at(-1) === 'green');
+    const seen = await page.evaluate(() => colors.slice(colors.indexOf('red')));
     expect(seen).toEqual(['red', 'green']);
     expect(await presentsFrames()).toBe(true);
     expect(await page.evaluate(() => states)).toEqual(['playing']);
   });
 
   it('requests a new connection when media stops, and plays it', async () => {
-    signaling.colour = '#ff0000';
+    signaling.color = '#ff0000';
     signaling.silence('connection-1');
-    await page.waitForFunction(() => colours.at(-1) === 'red');
+    await page.waitForFunction(() => colors.at(-1) === 'red');
     expect(signaling.messagesOf('reconnect')).toEqual([{ type: 'reconnect', connection: 'connection-1' }]);
     expect(await page.evaluate(() => states)).toEqual(['playing', 'reconnecting', 'playing']);
-    expect(await page.evaluate(() => colours.slice(colours.indexOf('red')))).toEqual(['red', 'green', 'red']);
+    expect(await page.evaluate(() => colors.slice(colors.indexOf('red')))).toEqual(['red', 'green', 'red']);
   });
 
   it('measures the skew within seconds, and reports it', async () => {

@@ -14,7 +14,7 @@ export class FakeSignaling {
   /** Error with which the next join is rejected. */
   rejection: string | undefined;
   /** Content of the next connections. */
-  colour = '#ff0000';
+  color = '#ff0000';
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #viewers = new Set<WebSocket>();
@@ -53,9 +53,9 @@ export class FakeSignaling {
   }
 
   /** Simulates a hand-over: offers a new connection under a higher epoch. */
-  move(colour: string): void {
+  move(color: string): void {
     this.epoch++;
-    this.colour = colour;
+    this.color = color;
     this.#offer();
   }
 
@@ -118,7 +118,7 @@ export class FakeSignaling {
   #offer(): void {
     const connection = `connection-${this.connections.length}`;
     this.connections.push(connection);
-    this.#host?.send(JSON.stringify({ type: 'make', connection, colour: this.colour }));
+    this.#host?.send(JSON.stringify({ type: 'make', connection, color: this.color }));
   }
 }
 
@@ -130,13 +130,13 @@ const HOST_PAGE = `<!doctype html><title>host</title><script type="module">
 const socket = new WebSocket('ws://' + location.host + '/host-socket');
 const say = (message) => socket.send(JSON.stringify(message));
 const peers = new Map();
-function picture(colour) {
+function picture(color) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
   const pen = canvas.getContext('2d');
   let k = 0;
   setInterval(() => {
     if (window.paint) return window.paint(canvas, pen, k++);
-    pen.fillStyle = colour; pen.fillRect(0, 0, 320, 240);
+    pen.fillStyle = color; pen.fillRect(0, 0, 320, 240);
     pen.fillStyle = '#888'; pen.fillRect(k++ % 300, 0, 20, 8);
   }, 33);
   return canvas.captureStream(30).getVideoTracks()[0];
@@ -150,10 +150,10 @@ function voice() {
   return out.stream.getAudioTracks()[0];
 }
 const heard = {
-  async make({ connection, colour }) {
+  async make({ connection, color }) {
     const peer = new RTCPeerConnection();
     peers.set(connection, peer);
-    const stream = new MediaStream([picture(colour), voice()]);
+    const stream = new MediaStream([picture(color), voice()]);
     for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
     peer.onicecandidate = ({ candidate }) => candidate && say({ type: 'candidate', connection, candidate });
     await peer.setLocalDescription();

@@ -26,7 +26,7 @@ export const keys = {
   pcm: (segment: string, index: number) => `hc:{m:${segment}}:a:${index}`,
   live: (segment: string) => `hc:{m:${segment}}:live`,
   forbidden: (segment: string) => `hc:{m:${segment}}:deleted`,
-  catalogue: (avatar: string) => `hc:{c:${avatar}}:segments`,
+  segmentList: (avatar: string) => `hc:{c:${avatar}}:segments`,
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
 } as const;
 

@@ -11,6 +11,6 @@ export async function rewriteManifest(
   const stored = JSON.parse((await redis.get(keys.manifest(id))) ?? '') as { manifest: object };
   const manifest = { ...stored.manifest, ...changes };
   await redis.set(keys.manifest(id), JSON.stringify({ ...stored, manifest }), 'KEEPTTL');
-  const summary = JSON.parse((await redis.hget(keys.catalogue(avatar), id)) ?? '') as object;
-  await redis.hset(keys.catalogue(avatar), id, JSON.stringify({ ...summary, ...changes }));
+  const summary = JSON.parse((await redis.hget(keys.segmentList(avatar), id)) ?? '') as object;
+  await redis.hset(keys.segmentList(avatar), id, JSON.stringify({ ...summary, ...changes }));
 }

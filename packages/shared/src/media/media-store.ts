@@ -4,7 +4,8 @@ import type { SegmentManifest, SegmentSummary } from './manifest.js';
  * Stores encoded frames and PCM. The loader writes, media-senders read. Defines semantics, not Redis: the conformance suite
  * (`testing/media-store-suite.ts`) holds for every implementation.
  *
- * A segment becomes visible (catalogue, `getManifest`) only when its manifest is put; parts that no manifest follows expire.
+ * A segment becomes visible (in its avatar's list, by `getManifest`) only when its manifest is put; parts that no manifest
+ * follows expire.
  */
 export interface MediaStore {
   /** @throws HumancastError `media_store_full` when the memory ceiling is reached. */

@@ -67,13 +67,13 @@ export class RedisMediaStore implements MediaStore {
   async putManifest(manifest: SegmentManifest, retention: Retention): Promise<void> {
     const ttlSeconds = retention.pinned ? null : retention.ttlSeconds;
     const stored = { manifest: manifestSchema.parse(manifest), ttlSeconds };
-    // Visible only when complete, and never without a TTL: parts, manifest, catalogue.
+    // Visible only when complete, and never without a TTL: parts, manifest, list entry.
     await this.#applyTtl(stored);
     const names = [keys.manifest(manifest.id), keys.forbidden(manifest.id)];
     const taken = await orFull(runScript(this.#redis, PUT_MANIFEST, names, JSON.stringify(stored), ttlSeconds ?? ''));
     if (taken !== 1) throw new HumancastError('segment_not_found', `the segment ${manifest.id} was deleted`);
     await orFull(
-      this.#redis.hset(keys.catalogue(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
+      this.#redis.hset(keys.segmentList(manifest.avatar), manifest.id, JSON.stringify(summaryOf(stored.manifest))),
     );
   }
 
@@ -122,8 +122,8 @@ export class RedisMediaStore implements MediaStore {
     const stored = await this.#stored(segment);
     if (!stored) return (await this.#redis.unlink(keys.manifest(segment), keys.live(segment))) > 0;
     const { manifest } = stored;
-    // The catalogue first, so that nobody finds what is being removed.
-    await this.#redis.hdel(keys.catalogue(manifest.avatar), segment);
+    // The list entry first, so that nobody finds what is being removed.
+    await this.#redis.hdel(keys.segmentList(manifest.avatar), segment);
     if (manifest.state === 'open') await this.#discardUncounted(manifest);
     await this.#redis.unlink(keys.manifest(segment), keys.live(segment), ...partKeys(manifest));
     return true;
@@ -134,7 +134,7 @@ export class RedisMediaStore implements MediaStore {
   }
 
   async ids(avatar: string): Promise<string[]> {
-    return this.#redis.hkeys(keys.catalogue(avatar));
+    return this.#redis.hkeys(keys.segmentList(avatar));
   }
 
   async secondsLeft(segments: readonly string[]): Promise<(number | undefined)[]> {
@@ -149,7 +149,7 @@ export class RedisMediaStore implements MediaStore {
   }
 
   async list(avatar: string): Promise<SegmentSummary[]> {
-    const rows = await this.#redis.hgetall(keys.catalogue(avatar));
+    const rows = await this.#redis.hgetall(keys.segmentList(avatar));
     const summaries = Object.entries(rows).flatMap(
       ([id, row]) => readRecord('segment', id, segmentSummarySchema, row) ?? [],
     );
@@ -157,7 +157,7 @@ export class RedisMediaStore implements MediaStore {
     // Neither one command nor a pipeline: on a cluster the manifests lie on different nodes.
     const exists = await Promise.all(summaries.map(({ id }) => this.#redis.exists(keys.manifest(id))));
     const gone = summaries.filter((_, i) => exists[i] === 0).map(({ id }) => id);
-    if (gone.length > 0) await this.#redis.hdel(keys.catalogue(avatar), ...gone);
+    if (gone.length > 0) await this.#redis.hdel(keys.segmentList(avatar), ...gone);
     return summaries
       .filter((summary) => !gone.includes(summary.id))
       .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
