@@ -1,16 +1,18 @@
-import { bgrFrame, LivePusher, type Producer, pushAtPace, type Stack, ViewerPage, waitFor } from '@humancast/testkit';
+import {
+  bgrFrame,
+  LIVE_HEADER,
+  LivePusher,
+  type Producer,
+  pushAtPace,
+  type Stack,
+  ViewerPage,
+  waitFor,
+} from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isGreen, isRed, Scene } from './support/scene.ts';
 
 const SIZE = { width: 320, height: 240 };
-const HEADER = {
-  type: 'start',
-  fps: 25,
-  ...SIZE,
-  pixelFormat: 'bgr24',
-  sampleRate: 24_000,
-  sampleFormat: 'f32',
-} as const;
+const HEADER = { ...LIVE_HEADER, ...SIZE };
 const GREEN = bgrFrame(SIZE.width, SIZE.height, [0, 180, 0]);
 
 /** Speech that is played while it is being produced. */

@@ -7,6 +7,15 @@ export interface LivePushTarget {
   session?: string;
 }
 
+/** The header of a live push of raw frames at 25 fps and float samples, without its size. */
+export const LIVE_HEADER = {
+  type: 'start',
+  fps: 25,
+  pixelFormat: 'bgr24',
+  sampleRate: 24_000,
+  sampleFormat: 'f32',
+} as const;
+
 type Answer<T extends LiveLoaderMessage['type']> = Extract<LiveLoaderMessage, { type: T }>;
 
 /** A producer that speaks the live push protocol message by message. */

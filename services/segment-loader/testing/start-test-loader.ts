@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, openAsBlob, rmSync } from 'node:fs';
 import { cp, mkdir, rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -127,6 +127,14 @@ export class TestLoader {
     const response = await fetch(this.url + path, { ...init, method, headers });
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text === '' ? {} : JSON.parse(text) };
+  }
+
+  /** Uploads a file as a segment. @param query Further query parameters, each with its `&`. */
+  async upload<T = SegmentView>(avatar: string, path: string, query = '', key = API_KEY): Promise<Answer<T>> {
+    const body = new FormData();
+    body.set('file', await openAsBlob(path), 'clip.mp4');
+    const headers = { authorization: `Bearer ${key}` };
+    return this.request('POST', `/v1/segments?avatar=${avatar}${query}`, { body, headers });
   }
 
   async defineAvatar(id: string, definition: unknown = {}): Promise<Answer<AvatarView>> {

@@ -1,4 +1,3 @@
-import { openAsBlob } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
@@ -46,11 +45,8 @@ describe('API keys at segment-loader', () => {
     loader.request<T>(method, path, { ...init, headers: { ...init.headers, authorization: `Bearer ${KEY[key]}` } });
   const json = (body: unknown) => ({ headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
 
-  async function upload(key: KeyName, avatar: string) {
-    const body = new FormData();
-    body.set('file', await openAsBlob(clip), 'clip.mp4');
-    return request<SegmentView & { code?: string }>(key, 'POST', `/v1/segments?avatar=${avatar}`, { body });
-  }
+  const upload = (key: KeyName, avatar: string) =>
+    loader.upload<SegmentView & { code?: string }>(avatar, clip, '', KEY[key]);
 
   /** Stores a segment as an upload or a live push does. */
   async function segment(overrides: Partial<SegmentManifest> = {}): Promise<string> {

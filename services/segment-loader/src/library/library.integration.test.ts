@@ -1,4 +1,3 @@
-import { openAsBlob } from 'node:fs';
 import { appendFile, mkdir, open, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -131,9 +130,7 @@ describe('the library', () => {
     const changed = ({ idlePlaylist: [id = before] }: { idlePlaylist: string[] }) => id !== before;
     await loader.avatarBecomes('ann', 'another clip', changed);
 
-    const body = new FormData();
-    body.set('file', await openAsBlob(two), 'two.mp4');
-    expect(await loader.request('POST', '/v1/segments?avatar=ann', { body })).toMatchObject({
+    expect(await loader.upload('ann', two)).toMatchObject({
       status: 201,
       body: { frames: 60, renditions: [{ width: 128, height: 72 }] },
     });

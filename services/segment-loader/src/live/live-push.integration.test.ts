@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { type LiveStart } from '@humancast/protocol';
 import { keys, newId, type SegmentManifest, SessionRegistry } from '@humancast/shared';
-import { bgrFrame, LivePusher, pushAtPace, rawUpgrade, tone, waitFor } from '@humancast/testkit';
+import { bgrFrame, LIVE_HEADER, LivePusher, pushAtPace, rawUpgrade, tone, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Clips } from '../../testing/clips.js';
@@ -9,14 +9,7 @@ import { decodeSegment, type Pixel } from '../../testing/decoded-segment.js';
 import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
 
 const SIZE = { width: 96, height: 64 };
-const HEADER = {
-  type: 'start',
-  fps: 25,
-  ...SIZE,
-  pixelFormat: 'bgr24',
-  sampleRate: 24_000,
-  sampleFormat: 'f32',
-} as const;
+const HEADER = { ...LIVE_HEADER, ...SIZE };
 const FRAME = bgrFrame(SIZE.width, SIZE.height, [255, 255, 255]);
 const SAMPLES_A_FRAME = 960;
 

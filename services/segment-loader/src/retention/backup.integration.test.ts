@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, openAsBlob, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { freePort, spawnTied, startRedis, waitFor } from '@humancast/testkit';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
-import { type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
+import { TestLoader } from '../../testing/start-test-loader.js';
 
 const run = promisify(execFile);
 const PAGE = new URL('../../../../docs/backup.md', import.meta.url);
@@ -28,9 +28,7 @@ async function runCommandsOf(title: string, env: Record<string, string>): Promis
 }
 
 async function upload(loader: TestLoader, clip: string, query = ''): Promise<string> {
-  const body = new FormData();
-  body.set('file', await openAsBlob(clip), 'clip.mp4');
-  return (await loader.request<SegmentView>('POST', `/v1/segments?avatar=ann${query}`, { body })).body.id;
+  return (await loader.upload('ann', clip, query)).body.id;
 }
 
 async function startQueueRedis(dir: string): Promise<string> {

@@ -1,10 +1,9 @@
-import { openAsBlob } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { DeletionLog, newId, SessionRegistry } from '@humancast/shared';
-import { bgrFrame, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
+import { bgrFrame, LIVE_HEADER, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Clips } from '../../testing/clips.js';
-import { API_KEY, type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
+import { API_KEY, TestLoader } from '../../testing/start-test-loader.js';
 import type { DeletionStep } from './deletion.js';
 
 const RESCAN_MS = 500;
@@ -36,23 +35,11 @@ describe('a deletion', () => {
     return loader;
   }
 
-  async function upload(loader: TestLoader, avatar: string, query = '', file = clip) {
-    const body = new FormData();
-    body.set('file', await openAsBlob(file), 'clip.mp4');
-    return loader.request<SegmentView>('POST', `/v1/segments?avatar=${avatar}${query}`, { body });
-  }
+  const upload = (loader: TestLoader, avatar: string, query = '', file = clip) => loader.upload(avatar, file, query);
 
   async function startPush(loader: TestLoader, avatar: string): Promise<{ pusher: LivePusher; segment: string }> {
     const pusher = await LivePusher.connect({ loaderUrl: loader.url, apiKey: API_KEY }, { avatar });
-    const { segment } = await pusher.start({
-      type: 'start',
-      fps: 25,
-      width: 96,
-      height: 64,
-      pixelFormat: 'bgr24',
-      sampleRate: 24_000,
-      sampleFormat: 'f32',
-    });
+    const { segment } = await pusher.start({ ...LIVE_HEADER, width: 96, height: 64 });
     await pushAtPace(pusher, { frame: bgrFrame(96, 64, [255, 255, 255]), hz: 440, fps: 25, seconds: 1.2 }).done;
     return { pusher, segment };
   }

@@ -1,10 +1,9 @@
-import { openAsBlob } from 'node:fs';
 import { readdir, rename, truncate, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bgrFrame, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
+import { bgrFrame, LIVE_HEADER, LivePusher, pushAtPace, waitFor } from '@humancast/testkit';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Clips } from '../../testing/clips.js';
-import { type Answer, API_KEY, type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
+import { API_KEY, type SegmentView, TestLoader } from '../../testing/start-test-loader.js';
 
 const UPLOAD_TTL_SECONDS = 1000;
 
@@ -28,23 +27,12 @@ describe('segments received over the network', () => {
     return loader;
   }
 
-  async function upload(loader: TestLoader, query = ''): Promise<Answer<SegmentView & { pinned: boolean }>> {
-    const body = new FormData();
-    body.set('file', await openAsBlob(clip), 'clip.mp4');
-    return loader.request('POST', `/v1/segments?avatar=ann${query}`, { body });
-  }
+  const upload = (loader: TestLoader, query = '') =>
+    loader.upload<SegmentView & { pinned: boolean }>('ann', clip, query);
 
   async function pushLive(loader: TestLoader): Promise<string> {
     const pusher = await LivePusher.connect({ loaderUrl: loader.url, apiKey: API_KEY }, { avatar: 'ann' });
-    const { segment } = await pusher.start({
-      type: 'start',
-      fps: 25,
-      width: 96,
-      height: 64,
-      pixelFormat: 'bgr24',
-      sampleRate: 24_000,
-      sampleFormat: 'f32',
-    });
+    const { segment } = await pusher.start({ ...LIVE_HEADER, width: 96, height: 64 });
     const frame = bgrFrame(96, 64, [255, 255, 255]);
     await pushAtPace(pusher, { frame, hz: 440, fps: 25, seconds: 1.2 }).done;
     await pusher.end();
