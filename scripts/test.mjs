@@ -25,11 +25,18 @@ const PROGRAMS = /** @type {const} */ ([
   '/usr/lib/python3/dist-packages/pip',
   '/usr/lib/python3/dist-packages/setuptools',
   '/usr/lib/python3/dist-packages/wheel',
+  // WHEP players
+  '/usr/lib/python3/dist-packages/aiortc',
+  '/usr/lib/python3/dist-packages/gi/overrides/Gst.py',
+  '/usr/lib/*/girepository-1.0/GstWebRTC-1.0.typelib',
+  '/usr/lib/*/gstreamer-1.0/libgstnice.so',
+  '/usr/lib/*/gstreamer-1.0/libgstwebrtc.so',
+  '/usr/lib/*/gstreamer-1.0/libgstvpx.so',
 ]);
 
 const HELP = `Usage: npm test [-- --only SUITE[,SUITE…]]
 
-Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Firefox, Prometheus, Python's numpy), builds, and runs:
+Installs what is missing (npm packages; as root on Debian also ffmpeg, Redis, coturn, Chromium, Firefox, Prometheus, GStreamer, Python's numpy and aiortc), builds, and runs:
 
 ${SUITES.map(({ name, doc }) => `  ${name.padEnd(12)}${doc}`).join('\n')}
 `;

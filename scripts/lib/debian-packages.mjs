@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Stop, seconds, step } from './output.mjs';
 import { findProgram, run } from './run.mjs';
 
@@ -17,6 +17,12 @@ const PROGRAMS = /** @type {const} */ ({
   faketime: 'faketime',
   '/usr/lib/python3/dist-packages/numpy': 'python3-numpy',
   '/usr/lib/python3/dist-packages/websockets': 'python3-websockets',
+  '/usr/lib/python3/dist-packages/aiortc': 'python3-aiortc',
+  '/usr/lib/python3/dist-packages/gi/overrides/Gst.py': 'python3-gst-1.0',
+  '/usr/lib/*/girepository-1.0/GstWebRTC-1.0.typelib': 'gir1.2-gst-plugins-bad-1.0',
+  '/usr/lib/*/gstreamer-1.0/libgstnice.so': 'gstreamer1.0-nice',
+  '/usr/lib/*/gstreamer-1.0/libgstwebrtc.so': 'gstreamer1.0-plugins-bad',
+  '/usr/lib/*/gstreamer-1.0/libgstvpx.so': 'gstreamer1.0-plugins-good',
   '/usr/lib/python3/dist-packages/pip': 'python3-pip',
   '/usr/lib/python3/dist-packages/setuptools': 'python3-setuptools',
   '/usr/lib/python3/dist-packages/wheel': 'python3-wheel',
@@ -45,7 +51,10 @@ export async function ensurePrograms(programs) {
 
 /** @param {string} program */
 function isThere(program) {
-  return program.startsWith('/') ? existsSync(program) : findProgram(program) !== undefined;
+  if (!program.startsWith('/')) return findProgram(program) !== undefined;
+  const [folder = '', rest] = program.split('*');
+  if (rest === undefined) return existsSync(program);
+  return readdirSync(folder).some((name) => existsSync(`${folder}${name}${rest}`));
 }
 
 /**
