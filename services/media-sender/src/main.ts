@@ -1,9 +1,10 @@
 import { runService, senderSettings, startMetricsServer } from '@humancast/shared';
 import { createMediaSender } from './create-media-sender.js';
-import { warmUp } from './transport/warm-up.js';
+import { processCertificate } from './transport/dtls.js';
 
 runService('media-sender', senderSettings, async (config, logger, tracer) => {
-  await warmUp();
+  // Otherwise the first connection would wait for it.
+  await processCertificate();
   const { sender, metrics, disconnect } = createMediaSender(config, logger, tracer);
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,

@@ -8,9 +8,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { AudioPacket } from '../rtp/audio-packet.js';
 import { packetize } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { processCertificate } from './dtls.js';
 import { choosePacketPath } from './packet-path.js';
 import type { Feedback, TransportEvents } from './viewer-transport.js';
-import { warmUp } from './warm-up.js';
 import { WebRtcTransport, type WebRtcTransportOptions } from './webrtc-transport.js';
 
 const FPS = 30;
@@ -20,7 +20,7 @@ let browser: TestChromium;
 const clips = new Map<Codec, PacketizedFrame[]>();
 
 beforeAll(async () => {
-  await warmUp();
+  await processCertificate();
   browser = await launchChromium();
   for (const codec of ['vp8', 'h264'] as const) {
     const frames = await encodeClip({ codec, fps: FPS, seconds: 2 });

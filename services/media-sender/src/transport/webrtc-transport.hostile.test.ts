@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { createLogger, systemClock } from '@humancast/shared';
 import { answerTo, ReceiverLink, readOffer } from '@humancast/testkit';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { warmUp } from './warm-up.js';
+import { processCertificate } from './dtls.js';
 import { WebRtcTransport } from './webrtc-transport.js';
 
 const WAIT = { timeout: 10_000, interval: 20 };
 const STRANGER = 0x5757_5757;
 const REPORTER = 0x1111_1111;
 
-beforeAll(() => warmUp());
+beforeAll(() => processCertificate());
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
