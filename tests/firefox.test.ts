@@ -1,12 +1,16 @@
 import { join } from 'node:path';
+import type { ViewerState } from '@humancast/protocol';
 import {
   type FirefoxPage,
+  type ImpairmentRelay,
   launchFirefox,
+  makeBusyClip,
   makeTestClip,
   ownAddress,
   Producer,
   type Stack,
   startStack,
+  startUdpImpairment,
   type TestFirefox,
   waitFor,
 } from '@humancast/testkit';
@@ -23,19 +27,26 @@ const COUNT_FRAMES = `(() => {
 
 describe('page in Firefox', () => {
   let stack: Stack;
+  /** Every page's path to the TURN server. */
+  let relay: ImpairmentRelay;
   let browser: TestFirefox;
   let producer: Producer;
 
   beforeAll(async () => {
-    stack = await startStack({ senders: 2, mediaAddress: ownAddress() });
+    const address = ownAddress();
+    relay = await startUdpImpairment({ address, targetPort: () => stack.turn?.port ?? 0, profile: 'alive' });
+    const env = { TURN_URLS: `turn:${address}:${relay.port}?transport=udp` };
+    stack = await startStack({ senders: 2, mediaAddress: address, env });
     producer = new Producer(stack);
+    await makeBusyClip(join(stack.mediaDir, 'busy/idle/busy.mov'), { seconds: 4, fps: 30, size: '640x360' });
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2 });
     browser = await launchFirefox();
-    await producer.idleLoaded('lights');
+    await Promise.all([producer.idleLoaded('lights'), producer.idleLoaded('busy', 1, 60_000)]);
   });
 
   afterAll(async () => {
     await browser?.close();
+    await relay?.close();
     await stack?.stop();
   });
 
@@ -70,5 +81,34 @@ describe('page in Firefox', () => {
     );
     await page.close();
     await stack.revive(victim);
+  });
+
+  it('plays video and audio through 5 % of loss', async ({ annotate }) => {
+    relay.restart('loss=5% delay=25ms');
+    const session = await producer.createSession('busy');
+    const page = await browser.newPage();
+    await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
+    const reports = new Map<number, NonNullable<ViewerState['report']>>();
+    await waitFor(
+      'ten reports since video plays',
+      async () => {
+        const report = (await producer.session(session.id)).viewers[0]?.report;
+        if (report?.framesDecoded) reports.set(report.atMs, report);
+        return reports.size;
+      },
+      (count) => count > 10,
+    );
+    expect(relay.counts.down.lost).toBeGreaterThan(20);
+    relay.restart('alive');
+    // The first one is about the start.
+    const [first, ...all] = [...reports.values()];
+    const sum = (name: 'packetsLost' | 'framesDecoded' | 'concealedSamples') =>
+      all.reduce((total, report) => total + (report[name] ?? 0), 0);
+    const seconds = ((all.at(-1)?.atMs ?? 0) - (first?.atMs ?? 0)) / 1000;
+    const concealed = sum('concealedSamples') / 48_000 / seconds;
+    await annotate(`${(sum('framesDecoded') / seconds).toFixed(1)} fps, ${(concealed * 100).toFixed(1)} % concealed`);
+    expect(sum('framesDecoded')).toBeGreaterThan(15 * seconds);
+    expect(concealed).toBeLessThan(0.1);
+    await page.close();
   });
 });

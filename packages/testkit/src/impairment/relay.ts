@@ -16,14 +16,16 @@ const TCP_WINDOW_BYTES = 256 * 1024;
 const MAX_CLIENTS = 64;
 
 interface ImpairmentOptions {
-  /** Port on 127.0.0.1 that the packets go to, such as a TURN server's. */
-  readonly targetPort: number;
+  /** Address of the relay and of the server. Default 127.0.0.1, which Firefox rejects for a TURN server. */
+  readonly address?: string;
+  /** Port that the packets go to, such as a TURN server's; a function if it is known only later. */
+  readonly targetPort: number | (() => number);
   /** One line, see {@link parseProfile}. */
   readonly profile: string;
   readonly seed?: number;
 }
 
-/** Relays between viewers and a server on 127.0.0.1. */
+/** Relays between viewers and a server on the same address. */
 export interface ImpairmentRelay {
   readonly port: number;
   /** Restarts the profile's clock and its decisions. */
@@ -100,6 +102,7 @@ class Impairer {
 /** Starts a relay for datagrams. */
 export async function startUdpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
   const impairer = new Impairer(options);
+  const { address: own = '127.0.0.1' } = options;
   const front = createSocket('udp4');
   const backs = new Map<string, DatagramSocket>();
   const stranded = new Set<string>();
@@ -112,14 +115,14 @@ export async function startUdpImpairment(options: ImpairmentOptions): Promise<Im
       if (!stranded.has(client)) impairer.carry('down', data.length, () => send(front, data, port, address));
     });
     backs.set(client, back);
-    back.bind(0, '127.0.0.1', () => back.setRecvBufferSize(SOCKET_BUFFER_BYTES));
+    back.bind(0, own, () => back.setRecvBufferSize(SOCKET_BUFFER_BYTES));
     return back;
   };
   front.on('message', (data, { address, port }) => {
     const back = stranded.has(`${address}:${port}`) ? undefined : backOf(address, port);
-    if (back) impairer.carry('up', data.length, () => send(back, data, options.targetPort, '127.0.0.1'));
+    if (back) impairer.carry('up', data.length, () => send(back, data, portOf(options), own));
   });
-  await new Promise<void>((resolve) => front.bind(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => front.bind(0, own, resolve));
   front.setRecvBufferSize(SOCKET_BUFFER_BYTES);
   return {
     port: front.address().port,
@@ -138,6 +141,10 @@ export async function startUdpImpairment(options: ImpairmentOptions): Promise<Im
   };
 }
 
+function portOf({ targetPort }: ImpairmentOptions): number {
+  return typeof targetPort === 'function' ? targetPort() : targetPort;
+}
+
 function send(socket: DatagramSocket, data: Buffer, port: number, address: string): void {
   try {
     socket.send(data, port, address);
@@ -149,6 +156,7 @@ function send(socket: DatagramSocket, data: Buffer, port: number, address: strin
 /** Starts a relay for TCP connections: a lost segment arrives later, and delays those behind it. */
 export async function startTcpImpairment(options: ImpairmentOptions): Promise<ImpairmentRelay> {
   const impairer = new Impairer(options);
+  const { address: own = '127.0.0.1' } = options;
   const sockets = new Set<Socket>();
   const stranded = new Set<Socket>();
   const pipe = (from: Socket, to: Socket, direction: 'down' | 'up') => {
@@ -177,12 +185,12 @@ export async function startTcpImpairment(options: ImpairmentOptions): Promise<Im
     from.on('close', () => sockets.delete(from));
   };
   const server = createServer((client) => {
-    const back = connect(options.targetPort, '127.0.0.1');
+    const back = connect(portOf(options), own);
     pipe(client, back, 'up');
     pipe(back, client, 'down');
   });
   server.maxConnections = MAX_CLIENTS;
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, own, resolve));
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : 0,
