@@ -14,17 +14,17 @@ window.session = connect({ session: 'ses_12345678', token: 'token', video });
 window.stats = [];
 window.states = [];
 window.colors = [];
-session.on('stats', (figures) => stats.push(figures));
+session.on('stats', (next) => stats.push(next));
 session.on('state', (state) => states.push(state));
-const pen = Object.assign(document.createElement('canvas'), { width: 4, height: 4 })
+const context = Object.assign(document.createElement('canvas'), { width: 4, height: 4 })
   .getContext('2d', { willReadFrequently: true });
-(function look() {
-  pen.clearRect(0, 0, 4, 4);
-  pen.drawImage(video, 0, 0, 4, 4);
-  const [red, green, , alpha] = pen.getImageData(2, 2, 1, 1).data;
+(function sample() {
+  context.clearRect(0, 0, 4, 4);
+  context.drawImage(video, 0, 0, 4, 4);
+  const [red, green, , alpha] = context.getImageData(2, 2, 1, 1).data;
   const color = alpha === 0 ? 'nothing' : red > 150 ? 'red' : green > 150 ? 'green' : 'other';
   if (colors.at(-1) !== color) colors.push(color);
-  requestAnimationFrame(look);
+  requestAnimationFrame(sample);
 })();
 </script>`;
 

@@ -169,8 +169,8 @@ describe('LipSyncTrim', () => {
   });
 
   it("starts at the buffer's present delay, even if the browser does not report it", () => {
-    const told = run({ skewMs: -12, videoMinimumMs: 100 }, 12);
-    expect(Math.abs(told.at(-1)?.skewMs ?? 99)).toBeLessThanOrEqual(3);
+    const samples = run({ skewMs: -12, videoMinimumMs: 100 }, 12);
+    expect(Math.abs(samples.at(-1)?.skewMs ?? 99)).toBeLessThanOrEqual(3);
     const mute = run({ skewMs: -12, videoMinimumMs: 100, mute: true }, 120);
     expect(Math.abs(mute.at(-1)?.skewMs ?? 99)).toBeLessThanOrEqual(3);
   });

@@ -61,21 +61,21 @@ export function reportBetween(
   return {
     trimMs: mapPair(trimMs, (ms) => within(ms, 2000)),
     sharedDelayMs: within(sharedDelayMs, 2000),
-    bytesReceived: whole(sum(before, now, 'bytesReceived'), 1_000_000_000),
-    packetsReceived: whole(sum(before, now, 'packetsReceived'), 1_000_000),
-    packetsLost: whole(sum(before, now, 'packetsLost'), 1_000_000, -1_000_000),
+    bytesReceived: roundedWithin(sum(before, now, 'bytesReceived'), 1_000_000_000),
+    packetsReceived: roundedWithin(sum(before, now, 'packetsReceived'), 1_000_000),
+    packetsLost: roundedWithin(sum(before, now, 'packetsLost'), 1_000_000, -1_000_000),
     ...(skewMs !== undefined && { skewMs: within(skewMs, 10_000) }),
     ...(waited && { jitterBufferMs: mapPair(waited, (ms) => within(ms, 20_000)) }),
     ...(audio && {
-      concealedSamples: whole(delta(before.audio?.concealedSamples, audio.concealedSamples), 10_000_000),
+      concealedSamples: roundedWithin(delta(before.audio?.concealedSamples, audio.concealedSamples), 10_000_000),
     }),
     ...(video && {
-      freezes: whole(delta(before.video?.freezeCount, video.freezeCount), 10_000),
+      freezes: roundedWithin(delta(before.video?.freezeCount, video.freezeCount), 10_000),
       freezeMs: within(frozenS * 1000, 3_600_000),
-      framesDecoded: whole(delta(before.video?.framesDecoded, video.framesDecoded), 10_000),
-      framesDropped: whole(delta(before.video?.framesDropped, video.framesDropped), 10_000),
-      width: whole(video.width, 16_384),
-      height: whole(video.height, 16_384),
+      framesDecoded: roundedWithin(delta(before.video?.framesDecoded, video.framesDecoded), 10_000),
+      framesDropped: roundedWithin(delta(before.video?.framesDropped, video.framesDropped), 10_000),
+      width: roundedWithin(video.width, 16_384),
+      height: roundedWithin(video.height, 16_384),
     }),
     ...(now.roundTrip !== undefined && { roundTripMs: within(now.roundTrip * 1000, 60_000) }),
     ...(firstFrameMs !== undefined && { firstFrameMs: within(firstFrameMs, 600_000) }),
@@ -109,7 +109,7 @@ function within(value: number, limit: number): number {
   return Math.max(-limit, Math.min(limit, value));
 }
 
-function whole(value: number, max: number, min = 0): number {
+function roundedWithin(value: number, max: number, min = 0): number {
   return Math.round(Math.max(min, Math.min(max, value)));
 }
 

@@ -645,8 +645,8 @@ describe('Session while it plays', () => {
   it('adds an unsent report to the next one', async () => {
     await play();
     await browser.pass(2000);
-    const told = socket().sentOf('report').length;
-    expect(told).toBeGreaterThan(0);
+    const reports = socket().sentOf('report').length;
+    expect(reports).toBeGreaterThan(0);
     socket().onclose?.({ code: 1006 });
     await browser.pass(3000);
     socket().join();

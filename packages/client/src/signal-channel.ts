@@ -87,10 +87,10 @@ export class SignalChannel {
       return;
     }
     if (!this.send({ type: 'ping' })) return;
-    const askedAtMs = this.#environment.clock.nowMs();
+    const pingedAtMs = this.#environment.clock.nowMs();
     this.#cancelCheck();
     this.#cancelCheck = this.#environment.clock.after(timeoutMs, () => {
-      if (this.#receivedAtMs < askedAtMs) this.#lose();
+      if (this.#receivedAtMs < pingedAtMs) this.#lose();
     });
   }
 

@@ -7,7 +7,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
  * RTCPeerConnections of another page (`/host`).
  */
 export class FakeSignaling {
-  readonly said: ViewerMessage[] = [];
+  readonly received: ViewerMessage[] = [];
   /** Connections offered so far, newest last. */
   readonly connections: string[] = [];
   epoch = 1;
@@ -31,8 +31,8 @@ export class FakeSignaling {
     });
     this.#server.on('upgrade', (request, socket, head) => {
       this.#sockets.handleUpgrade(request, socket, head, (ws) => {
-        if (request.url === '/host-socket') this.#welcomeHost(ws);
-        else this.#welcomeViewer(ws);
+        if (request.url === '/host-socket') this.#addHost(ws);
+        else this.#addViewer(ws);
       });
     });
   }
@@ -45,7 +45,7 @@ export class FakeSignaling {
   }
 
   messagesOf<T extends ViewerMessage['type']>(type: T): Extract<ViewerMessage, { type: T }>[] {
-    return this.said.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
+    return this.received.filter((message): message is Extract<ViewerMessage, { type: T }> => message.type === type);
   }
 
   send(message: SignalMessage): void {
@@ -74,13 +74,13 @@ export class FakeSignaling {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #welcomeHost(host: WebSocket): void {
+  #addHost(host: WebSocket): void {
     this.#host = host;
     host.on('message', (data) => this.send({ ...JSON.parse(text(data)), epoch: this.epoch }));
     this.#hostReady();
   }
 
-  #welcomeViewer(viewer: WebSocket): void {
+  #addViewer(viewer: WebSocket): void {
     this.#viewers.add(viewer);
     viewer.on('close', () => this.#viewers.delete(viewer));
     viewer.on('message', (data) => {
@@ -97,7 +97,7 @@ export class FakeSignaling {
   }
 
   #onMessage(message: ViewerMessage): void {
-    this.said.push(message);
+    this.received.push(message);
     if (message.type === 'join') {
       this.send({
         type: 'joined',
@@ -118,7 +118,7 @@ export class FakeSignaling {
   #offer(): void {
     const connection = `connection-${this.connections.length}`;
     this.connections.push(connection);
-    this.#host?.send(JSON.stringify({ type: 'make', connection, color: this.color }));
+    this.#host?.send(JSON.stringify({ type: 'connect', connection, color: this.color }));
   }
 }
 
@@ -128,42 +128,41 @@ function text(data: RawData): string {
 
 const HOST_PAGE = `<!doctype html><title>host</title><script type="module">
 const socket = new WebSocket('ws://' + location.host + '/host-socket');
-const say = (message) => socket.send(JSON.stringify(message));
+const send = (message) => socket.send(JSON.stringify(message));
 const peers = new Map();
-function picture(color) {
+function videoTrack(color) {
   const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
-  const pen = canvas.getContext('2d');
-  let k = 0;
+  const context = canvas.getContext('2d');
+  let frame = 0;
   setInterval(() => {
-    if (window.paint) return window.paint(canvas, pen, k++);
-    pen.fillStyle = color; pen.fillRect(0, 0, 320, 240);
-    pen.fillStyle = '#888'; pen.fillRect(k++ % 300, 0, 20, 8);
+    context.fillStyle = color; context.fillRect(0, 0, 320, 240);
+    context.fillStyle = '#888'; context.fillRect(frame++ % 300, 0, 20, 8);
   }, 33);
   return canvas.captureStream(30).getVideoTracks()[0];
 }
-function voice() {
+function audioTrack() {
   const audio = new AudioContext();
   const tone = new OscillatorNode(audio, { frequency: 440 });
-  const out = audio.createMediaStreamDestination();
-  tone.connect(new GainNode(audio, { gain: 0.1 })).connect(out);
+  const destination = audio.createMediaStreamDestination();
+  tone.connect(new GainNode(audio, { gain: 0.1 })).connect(destination);
   tone.start();
-  return out.stream.getAudioTracks()[0];
+  return destination.stream.getAudioTracks()[0];
 }
-const heard = {
-  async make({ connection, color }) {
+const handlers = {
+  async connect({ connection, color }) {
     const peer = new RTCPeerConnection();
     peers.set(connection, peer);
-    const stream = new MediaStream([picture(color), voice()]);
+    const stream = new MediaStream([videoTrack(color), audioTrack()]);
     for (const track of stream.getTracks()) peer.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
-    peer.onicecandidate = ({ candidate }) => candidate && say({ type: 'candidate', connection, candidate });
+    peer.onicecandidate = ({ candidate }) => candidate && send({ type: 'candidate', connection, candidate });
     await peer.setLocalDescription();
     // All connections' tracks have the same ids, as those of the media-sender.
     const sdp = peer.localDescription.sdp.replace(/(m=(audio|video)[^]*?a=msid:)\\S+ \\S+/g, '$1humancast humancast-$2');
-    say({ type: 'offer', connection, sdp });
+    send({ type: 'offer', connection, sdp });
   },
   answer: ({ connection, sdp }) => peers.get(connection)?.setRemoteDescription({ type: 'answer', sdp }),
   candidate: ({ connection, candidate }) => peers.get(connection)?.addIceCandidate(candidate),
   silence: ({ connection }) => peers.get(connection)?.getSenders().forEach((sender) => sender.replaceTrack(null)),
 };
-socket.onmessage = ({ data }) => { const message = JSON.parse(data); heard[message.type](message); };
+socket.onmessage = ({ data }) => { const message = JSON.parse(data); handlers[message.type](message); };
 </script>`;

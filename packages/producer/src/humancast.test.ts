@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-interface Asked {
+interface ReceivedRequest {
   method: string | undefined;
   url: string | undefined;
   auth: string | undefined;
@@ -25,19 +25,19 @@ interface Asked {
 }
 
 /** Answers the next requests with JSON, and records them. */
-function answer(status: number, body: unknown, headers: Record<string, string> = {}): Asked {
-  const asked: Asked = { method: undefined, url: undefined, auth: undefined, body: '' };
+function answer(status: number, body: unknown, headers: Record<string, string> = {}): ReceivedRequest {
+  const received: ReceivedRequest = { method: undefined, url: undefined, auth: undefined, body: '' };
   server.route = (request, response) => {
-    asked.method = request.method;
-    asked.url = request.url;
-    asked.auth = request.headers.authorization;
+    received.method = request.method;
+    received.url = request.url;
+    received.auth = request.headers.authorization;
     void textOf(request).then((text) => {
-      asked.body = text;
+      received.body = text;
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
       response.end(body === undefined ? '' : JSON.stringify(body));
     });
   };
-  return asked;
+  return received;
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
@@ -58,10 +58,10 @@ describe('Humancast REST methods', () => {
       iceServers: [],
       relayOnly: false,
     };
-    const asked = answer(201, { ...session, fromALaterVersion: true });
+    const received = answer(201, { ...session, fromALaterVersion: true });
     expect(await humancast.createSession('demo')).toEqual(session);
-    expect(asked).toMatchObject({ method: 'POST', url: '/v1/sessions', auth: `Bearer ${server.apiKey}` });
-    expect(JSON.parse(asked.body)).toEqual({ avatar: 'demo' });
+    expect(received).toMatchObject({ method: 'POST', url: '/v1/sessions', auth: `Bearer ${server.apiKey}` });
+    expect(JSON.parse(received.body)).toEqual({ avatar: 'demo' });
   });
 
   it('speak(), interrupt(), say() and endSession() send their commands', async () => {
@@ -102,17 +102,17 @@ describe('Humancast REST methods', () => {
 
   it('uploadSegment() uploads a file', async () => {
     const known = { id: SEGMENT, avatar: 'demo', name: 'a b.mp4', role: 'speech', source: 'upload' };
-    const asked = answer(201, { ...known, state: 'complete', progress: 1, durationMs: 1000 });
+    const received = answer(201, { ...known, state: 'complete', progress: 1, durationMs: 1000 });
     const segment = await humancast.uploadSegment('demo', new Blob(['moov']), { name: 'a b.mp4' });
     expect(segment.durationMs).toBe(1000);
-    expect(asked.url).toBe('/v1/segments?avatar=demo');
-    expect(asked.body).toMatch(/name="file"; filename="a b.mp4"[\s\S]*moov/);
+    expect(received.url).toBe('/v1/segments?avatar=demo');
+    expect(received.body).toMatch(/name="file"; filename="a b.mp4"[\s\S]*moov/);
   });
 
   it('segments() searches by name', async () => {
-    const asked = answer(200, { segments: [] });
+    const received = answer(200, { segments: [] });
     expect(await humancast.segments({ avatar: 'demo', query: 'a&b' })).toEqual([]);
-    expect(asked.url).toBe('/v1/segments?avatar=demo&q=a%26b');
+    expect(received.url).toBe('/v1/segments?avatar=demo&q=a%26b');
   });
 
   it("reject with the problem document's code", async () => {
@@ -140,8 +140,8 @@ describe('Humancast REST methods', () => {
     const hasty = new Humancast({ apiKey: server.apiKey, signalingUrl: server.url, timeoutMs: 300 });
     await expect(hasty.sessions()).rejects.toMatchObject({ code: 'timeout' });
     await expect(humancast.sessions({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
-    const nobody = new Humancast({ apiKey: 'x', signalingUrl: 'http://127.0.0.1:9' });
-    await expect(nobody.sessions()).rejects.toMatchObject({ code: 'unreachable' });
+    const unreachable = new Humancast({ apiKey: 'x', signalingUrl: 'http://127.0.0.1:9' });
+    await expect(unreachable.sessions()).rejects.toMatchObject({ code: 'unreachable' });
   });
 });
 
@@ -151,18 +151,18 @@ describe('Humancast.events()', () => {
 
   /** One answer per connection, and the requests. */
   function serve(...answers: string[]): { urls: (string | undefined)[]; lastIds: (string | string[] | undefined)[] } {
-    const asked: ReturnType<typeof serve> = { urls: [], lastIds: [] };
+    const received: ReturnType<typeof serve> = { urls: [], lastIds: [] };
     const route: Route = (request, response) => {
-      asked.urls.push(request.url);
-      asked.lastIds.push(request.headers['last-event-id']);
+      received.urls.push(request.url);
+      received.lastIds.push(request.headers['last-event-id']);
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('retry: 1\n\n:\n\n');
-      const body = answers[asked.urls.length - 1];
+      const body = answers[received.urls.length - 1];
       // Without an end, so that the connection stays.
       if (body !== undefined) response.end(body);
     };
     server.route = route;
-    return asked;
+    return received;
   }
 
   async function collect(options = {}): Promise<string[]> {
@@ -172,37 +172,37 @@ describe('Humancast.events()', () => {
   }
 
   it('yields events in order until the session ends', async () => {
-    const asked = serve(event(1) + event(2) + event(3, 'session.ended'));
+    const received = serve(event(1) + event(2) + event(3, 'session.ended'));
     expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '3-0']);
-    expect(asked.urls).toEqual([`/v1/sessions/${SESSION}/events?from=start`]);
+    expect(received.urls).toEqual([`/v1/sessions/${SESSION}/events?from=start`]);
   });
 
   it('continues after the last event when the connection is lost, and skips unknown events', async () => {
-    const asked = serve(event(1) + event(2), '', event(3, 'moon.full') + event(4) + event(5, 'session.ended'));
+    const received = serve(event(1) + event(2), '', event(3, 'moon.full') + event(4) + event(5, 'session.ended'));
     expect(await collect({ from: 'start' })).toEqual(['1-0', '2-0', '4-0', '5-0']);
-    expect(asked.lastIds).toEqual([undefined, '2-0', '2-0']);
+    expect(received.lastIds).toEqual([undefined, '2-0', '2-0']);
   });
 
   it('yields events.missed, and continues after it', async () => {
     const missed = { type: 'events.missed', afterId: '1-0', throughId: '7-0', scope: 'all' };
     const data = JSON.stringify({ ...missed, id: '7-0', session: SESSION, atMs: 7 });
-    const asked = serve(event(1), `id: 7-0\nevent: events.missed\ndata: ${data}\n\n`, event(8, 'session.ended'));
+    const received = serve(event(1), `id: 7-0\nevent: events.missed\ndata: ${data}\n\n`, event(8, 'session.ended'));
     const events: SessionEvent[] = [];
     for await (const item of humancast.events(SESSION, { from: 'start' })) events.push(item);
     expect(events.map(({ id }) => id)).toEqual(['1-0', '7-0', '8-0']);
     expect(events[1]).toMatchObject(missed);
-    expect(asked.lastIds).toEqual([undefined, '1-0', '7-0']);
+    expect(received.lastIds).toEqual([undefined, '1-0', '7-0']);
   });
 
   it('skips data that is no event, and accepts unknown members and reasons', async () => {
     const finished = { type: 'speech.finished', seq: 1, segment: SEGMENT, positionMs: 1, interrupted: true };
     const data = JSON.stringify({ ...finished, reason: 'bored', mood: 1, id: '2-0', session: SESSION, atMs: 2 });
-    const asked = serve(`id: 1-0\ndata: {"type":\n\nid: 2-0\ndata: ${data}\n\n${event(3, 'session.ended')}`);
+    const received = serve(`id: 1-0\ndata: {"type":\n\nid: 2-0\ndata: ${data}\n\n${event(3, 'session.ended')}`);
     const events: SessionEvent[] = [];
     for await (const item of humancast.events(SESSION, { from: 'start' })) events.push(item);
     expect(events.map(({ type }) => type)).toEqual(['speech.finished', 'session.ended']);
     expect(events[0]).toMatchObject({ ...finished, reason: 'failed' });
-    expect(asked.lastIds).toEqual([undefined]);
+    expect(received.lastIds).toEqual([undefined]);
   });
 
   it('calls onOpen, and stops when the signal is aborted', async () => {

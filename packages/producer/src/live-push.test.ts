@@ -149,8 +149,8 @@ describe('LivePush', () => {
     const push = await open();
     loader.last.drop();
     expect((await errorOf(push.end())).code).toBe('connection_lost');
-    const nobody = new Humancast({ apiKey: 'x', loaderUrl: 'http://127.0.0.1:9' });
-    expect((await errorOf(nobody.live(FORMAT))).code).toBe('unreachable');
+    const unreachable = new Humancast({ apiKey: 'x', loaderUrl: 'http://127.0.0.1:9' });
+    expect((await errorOf(unreachable.live(FORMAT))).code).toBe('unreachable');
   });
 
   it('cancels on request, repeatedly or by its signal', async () => {

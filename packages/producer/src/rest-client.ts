@@ -56,10 +56,10 @@ export class RestClient {
         const response = await this.#fetch(method, path, { ...request, idempotencyKey }, either);
         return await response.text();
       } catch (error) {
-        const told = explain(error, signal, `${method} ${path}`);
-        if (pauseMs === undefined || idempotencyKey === undefined || !mayPass(told)) throw told;
+        const failure = explain(error, signal, `${method} ${path}`);
+        if (pauseMs === undefined || idempotencyKey === undefined || !mayPass(failure)) throw failure;
         await sleep(pauseMs, undefined, { signal: either }).catch(() => {
-          throw told;
+          throw failure;
         });
       }
     }

@@ -56,10 +56,10 @@ describe('guardConnections()', () => {
     expect(await answers(server, '127.0.0.2')).toBe(false);
     expect(await answers(server, '127.0.0.3')).toBe(true);
     expect(rejected).toEqual(['CONNECTIONS_PER_ADDRESS']);
-    const gone = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
+    const closed = new Promise((resolve) => server.once('connection', (socket) => socket.once('close', resolve)));
     // The next one is rejected, too, and a rejected connection holds no reservation.
     expect(await answers(server, '127.0.0.2')).toBe(false);
-    await gone;
+    await closed;
     sockets[0]?.destroy();
     await expect.poll(() => answers(server, '127.0.0.2')).toBe(true);
   });

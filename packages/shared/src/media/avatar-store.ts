@@ -63,9 +63,9 @@ export class AvatarStore {
     const after = new Map(
       [...problems].map(([avatar, list]) => [avatar ?? STRAY, JSON.stringify(publishedProblems(list))]),
     );
-    const gone = Object.keys(before).filter((field) => !after.has(field));
+    const solved = Object.keys(before).filter((field) => !after.has(field));
     const changed = [...after].filter(([field, row]) => before[field] !== row).flat();
-    if (gone.length > 0) await this.#redis.hdel(keys.avatarProblems, ...gone);
+    if (solved.length > 0) await this.#redis.hdel(keys.avatarProblems, ...solved);
     if (changed.length > 0) await this.#redis.hset(keys.avatarProblems, ...changed);
   }
 

@@ -156,10 +156,10 @@ export class RedisMediaStore implements MediaStore {
     if (summaries.length === 0) return [];
     // Neither one command nor a pipeline: on a cluster the manifests lie on different nodes.
     const exists = await Promise.all(summaries.map(({ id }) => this.#redis.exists(keys.manifest(id))));
-    const gone = summaries.filter((_, i) => exists[i] === 0).map(({ id }) => id);
-    if (gone.length > 0) await this.#redis.hdel(keys.segmentList(avatar), ...gone);
+    const expired = summaries.filter((_, i) => exists[i] === 0).map(({ id }) => id);
+    if (expired.length > 0) await this.#redis.hdel(keys.segmentList(avatar), ...expired);
     return summaries
-      .filter((summary) => !gone.includes(summary.id))
+      .filter((summary) => !expired.includes(summary.id))
       .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : 1));
   }
 

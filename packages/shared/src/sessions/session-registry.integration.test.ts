@@ -234,8 +234,8 @@ describe('SessionRegistry', () => {
       const later = await registry.speak(id, [newId('seg')]);
       expect(await registry.interrupt(id, command('m'))).toMatchObject({ interruptedSeq: 3 });
       expect((await registry.queue(id)).map(({ seq }) => seq)).toContain(later.queued[0]?.seq);
-      const told = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
-      expect(told).toHaveLength(1);
+      const interruptions = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
+      expect(interruptions).toHaveLength(1);
     });
 
     it('is rejected if the key was used for a different command in this session', async () => {
@@ -368,8 +368,8 @@ describe('SessionRegistry', () => {
   });
 
   describe('trimmed events', () => {
-    const came = () => ({ type: 'viewer.connected', viewer: newId('vw') }) as const;
-    const heldUp = () => ({ type: 'playback.held', segment: newId('seg'), heldMs: 1 }) as const;
+    const connected = () => ({ type: 'viewer.connected', viewer: newId('vw') }) as const;
+    const held = () => ({ type: 'playback.held', segment: newId('seg'), heldMs: 1 }) as const;
     async function say(id: string, epoch: number, count: number, make: () => SessionEventBody): Promise<void> {
       for (let n = 0; n < count; n++) await registry.emit(id, epoch, make());
     }
@@ -388,7 +388,7 @@ describe('SessionRegistry', () => {
     it('eventPage() reports missed events once, then returns all that are kept', async () => {
       const { id, epoch } = await hosted();
       const seen = await registry.lastEventId(id);
-      await say(id, epoch, 2100, heldUp);
+      await say(id, epoch, 2100, held);
       const events = await readOn(id, seen);
       const missed = events.filter((event) => event.type === 'events.missed');
       expect(missed).toHaveLength(1);
@@ -409,7 +409,7 @@ describe('SessionRegistry', () => {
 
     it('eventPage() reports no missed events to a reader that has seen the last trimmed one', async () => {
       const { id, epoch } = await hosted();
-      await say(id, epoch, 2099, heldUp);
+      await say(id, epoch, 2099, held);
       const trimmed = await redis.hget(keys.session(id), 'missed');
       expect(typesOf(await readOn(id, trimmed ?? ''))).toEqual(new Set(['playback.held']));
       const before = `${Number(trimmed?.split('-')[0]) - 1}-0`;
@@ -429,14 +429,14 @@ describe('SessionRegistry', () => {
         interrupted: false,
         reason: 'finished',
       });
-      await say(id, epoch, 2500, came);
+      await say(id, epoch, 2500, connected);
       const events = await readOn(id, seen);
       expect(events[0]).toMatchObject({ type: 'speech.finished', seq: item.seq });
       expect(events.filter(({ type }) => type === 'viewer.connected')).toHaveLength(500);
       expect(events.filter(({ type }) => type === 'events.missed')).toMatchObject([
         { scope: 'viewers', afterId: seen },
       ]);
-      // A reader that continues after any of them is told only what it has missed.
+      // A reader that continues after any of them receives only what it has missed.
       const [missed] = events.filter(({ type }) => type === 'events.missed');
       expect(typesOf(await readOn(id, missed?.id ?? ''))).toEqual(new Set(['viewer.connected']));
     });

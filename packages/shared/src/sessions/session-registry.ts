@@ -120,10 +120,10 @@ export class SessionRegistry {
       ids.map(async (id): Promise<Row & { id: string }> => ({ ...(await this.#redis.hgetall(keys.session(id))), id })),
     );
     // The index entry is created before the record, so only entries that are old enough are swept.
-    const gone = rows.filter((row) => !exists(row) || row['state'] === 'ended').map(({ id }) => id);
-    if (gone.length > 0) await this.#sweep(gone);
+    const endedIds = rows.filter((row) => !exists(row) || row['state'] === 'ended').map(({ id }) => id);
+    if (endedIds.length > 0) await this.#sweep(endedIds);
     return rows
-      .filter(({ id }) => !gone.includes(id))
+      .filter(({ id }) => !endedIds.includes(id))
       .flatMap((row) => readRecord('session', row.id, sessionRecordSchema, row) ?? []);
   }
 

@@ -1,7 +1,7 @@
 import type { SpanAttributes, SpanKind, Tracer } from './tracer.js';
 
 /** Maximum number of stages; further ones are not recorded. */
-const MOST_STAGES = 16;
+const MAX_STAGES = 16;
 
 export interface StagesRecord {
   readonly parent: string | undefined;
@@ -30,20 +30,20 @@ export class Stages {
 
   /** Ends a stage. Only the first call for a stage counts. */
   end(stage: string, atMs: number = Date.now()): void {
-    if (this.#ends.has(stage) || this.#ends.size >= MOST_STAGES) return;
+    if (this.#ends.has(stage) || this.#ends.size >= MAX_STAGES) return;
     this.#ends.set(stage, atMs);
   }
 
-  /** Makes a span of the whole, and one under it for each stage. */
+  /** Records a span, and a child span for each stage. */
   record(tracer: Tracer, name: string, { parent, kind = 'internal', attributes, error }: StagesRecord): void {
-    const whole = tracer.start(name, { parent, kind, startMs: this.#startMs, attributes });
+    const span = tracer.start(name, { parent, kind, startMs: this.#startMs, attributes });
     let fromMs = this.#startMs;
     // Clocks of two machines may differ by more than the first stage took.
     const inOrder = [...this.#ends].sort(([, a], [, b]) => a - b);
     for (const [stage, endMs] of inOrder) {
-      tracer.start(stage, { parent: whole.traceparent, startMs: Math.min(fromMs, endMs) }).end({ atMs: endMs });
+      tracer.start(stage, { parent: span.traceparent, startMs: Math.min(fromMs, endMs) }).end({ atMs: endMs });
       fromMs = endMs;
     }
-    whole.end({ error, ...(inOrder.length > 0 && error === undefined && { atMs: fromMs }) });
+    span.end({ error, ...(inOrder.length > 0 && error === undefined && { atMs: fromMs }) });
   }
 }

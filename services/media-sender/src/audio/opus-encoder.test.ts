@@ -15,9 +15,9 @@ function speechLike(samples: number): Int16Array {
 }
 
 /** @returns The decoded PCM without the encoder's look-ahead. */
-function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; packets: Buffer[] } {
+function transcode(pcm: Int16Array, encoder: OpusEncoder): { decoded: Int16Array; packets: Buffer[] } {
   const decoder = new Decoder({ channels: 1, sample_rate: RATE });
-  const heard = new Int16Array(pcm.length);
+  const decoded = new Int16Array(pcm.length);
   const packets: Buffer[] = [];
   for (let at = 0; at + BLOCK <= pcm.length; at += BLOCK) {
     const block = pcm.slice(at, at + BLOCK);
@@ -27,28 +27,28 @@ function transcode(pcm: Int16Array, encoder: OpusEncoder): { heard: Int16Array; 
     );
     packets.push(packet);
     const bytes = decoder.decode(packet);
-    heard.set(new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), at);
+    decoded.set(new Int16Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), at);
   }
-  return { heard: heard.subarray(encoder.lookaheadSamples / 2), packets };
+  return { decoded: decoded.subarray(encoder.lookaheadSamples / 2), packets };
 }
 
 /** @returns The lag of the best correlation, samples. */
-function lagOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
+function lagOf(decoded: Int16Array, pcm: Int16Array, from: number, to: number): number {
   let best = { lag: Number.NaN, fit: Number.NEGATIVE_INFINITY };
   for (let lag = -100; lag <= 100; lag++) {
     let fit = 0;
-    for (let i = from; i < to; i++) fit += (heard[i + lag] ?? 0) * (pcm[i] ?? 0);
+    for (let i = from; i < to; i++) fit += (decoded[i + lag] ?? 0) * (pcm[i] ?? 0);
     if (fit > best.fit) best = { lag, fit };
   }
   return best.lag;
 }
 
 /** @returns The signal-to-noise ratio, dB. */
-function snrOf(heard: Int16Array, pcm: Int16Array, from: number, to: number): number {
+function snrOf(decoded: Int16Array, pcm: Int16Array, from: number, to: number): number {
   let [signal, noise] = [0, 0];
   for (let i = from; i < to; i++) {
     signal += (pcm[i] ?? 0) ** 2;
-    noise += ((pcm[i] ?? 0) - (heard[i] ?? 0)) ** 2;
+    noise += ((pcm[i] ?? 0) - (decoded[i] ?? 0)) ** 2;
   }
   return 10 * Math.log10(signal / noise);
 }
@@ -63,11 +63,11 @@ describe.each(['celt', 'silk'] as const)('OpusEncoder in mode %s', (mode) => {
     const pcm = new Int16Array(4 * RATE);
     pcm.set(speech, 0);
     pcm.set(speech, 3 * RATE);
-    const { heard, packets } = transcode(pcm, create());
+    const { decoded, packets } = transcode(pcm, create());
     expect(packets.filter((packet, i) => packet === packets[i - 1]).length).toBeGreaterThan(50);
-    expect(Math.abs(lagOf(heard, pcm, RATE / 4, (RATE * 3) / 4))).toBeLessThanOrEqual(tolerance);
-    expect(Math.abs(lagOf(heard, pcm, 3.25 * RATE, 3.75 * RATE))).toBeLessThanOrEqual(tolerance);
-    expect(Math.max(...heard.subarray(1.5 * RATE, 2.9 * RATE).map(Math.abs))).toBeLessThan(3);
+    expect(Math.abs(lagOf(decoded, pcm, RATE / 4, (RATE * 3) / 4))).toBeLessThanOrEqual(tolerance);
+    expect(Math.abs(lagOf(decoded, pcm, 3.25 * RATE, 3.75 * RATE))).toBeLessThanOrEqual(tolerance);
+    expect(Math.max(...decoded.subarray(1.5 * RATE, 2.9 * RATE).map(Math.abs))).toBeLessThan(3);
   });
 
   it('joins two clips without artifacts around the cut', () => {
@@ -77,11 +77,11 @@ describe.each(['celt', 'silk'] as const)('OpusEncoder in mode %s', (mode) => {
     const pcm = new Int16Array(2 * RATE);
     pcm.set(speech.subarray(0, cut), 0);
     pcm.set(speech.subarray(RATE / 2, RATE / 2 + pcm.length - cut), cut);
-    const { heard } = transcode(pcm, create());
-    expect(Math.abs(lagOf(heard, pcm, cut, cut + 4800))).toBeLessThanOrEqual(tolerance);
+    const { decoded } = transcode(pcm, create());
+    expect(Math.abs(lagOf(decoded, pcm, cut, cut + 4800))).toBeLessThanOrEqual(tolerance);
     if (mode === 'celt') {
       // 10 ms after the cut the quality is as everywhere else.
-      expect(snrOf(heard, pcm, cut + 240, cut + 2640)).toBeGreaterThan(snrOf(heard, pcm, RATE / 2, RATE) - 3);
+      expect(snrOf(decoded, pcm, cut + 240, cut + 2640)).toBeGreaterThan(snrOf(decoded, pcm, RATE / 2, RATE) - 3);
     }
   });
 });

@@ -28,8 +28,8 @@ export class RedundancyControl {
    * @returns The new depth, 0 to 2.
    */
   update(loss: number, estimateBps: number, nowMs: number): number {
-    const wanted = depthFor(loss, 1);
-    if (wanted > this.#depth) this.#depth = wanted;
+    const required = depthFor(loss, 1);
+    if (required > this.#depth) this.#depth = required;
     if (depthFor(loss, LOWER_SHARE) >= this.#depth) this.#neededAtMs = nowMs;
     if (nowMs - this.#neededAtMs > LOWER_AFTER_MS && this.#depth > 0) {
       this.#depth--;

@@ -84,8 +84,8 @@ export class LiveClip implements Clip {
   availability(fromSamples: number, toSamples: number): Availability {
     this.#endWhenStale();
     if (this.#final?.frames === 0) return 'gone';
-    const wanted = this.#flowing ? toSamples : Math.max(toSamples, fromSamples + this.#options.startSamples);
-    this.#flowing = this.#final !== undefined || this.#hasCome(wanted);
+    const required = this.#flowing ? toSamples : Math.max(toSamples, fromSamples + this.#options.startSamples);
+    this.#flowing = this.#final !== undefined || this.#hasCome(required);
     if (!this.#flowing) return 'late';
     return this.#isInTail(fromSamples) ? 'ready' : this.#stored.availability(fromSamples, toSamples);
   }

@@ -81,10 +81,10 @@ export class MediaCache {
 
   /** Drops all parts of these segments, including those that are being read. */
   forget(segments: readonly string[]): void {
-    const gone = new Set(segments);
-    const isGone = (key: string) => gone.has(key.slice(0, key.indexOf('/')));
-    for (const key of [...this.#parts.keys()].filter(isGone)) this.#drop(key);
-    for (const key of [...this.#loading.keys()].filter(isGone)) this.#loading.delete(key);
+    const forgotten = new Set(segments);
+    const isForgotten = (key: string) => forgotten.has(key.slice(0, key.indexOf('/')));
+    for (const key of [...this.#parts.keys()].filter(isForgotten)) this.#drop(key);
+    for (const key of [...this.#loading.keys()].filter(isForgotten)) this.#loading.delete(key);
   }
 
   clear(): void {

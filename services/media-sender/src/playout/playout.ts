@@ -269,8 +269,8 @@ export class Playout {
     this.#entry = undefined;
     this.#frames.length = 0;
     if (entry?.item && report) {
-      const heard = Math.max(entry.enteredAt, Math.min(positionSamples, this.#decided) - entry.startSamples);
-      this.#finish(entry.item, heard, 'interrupted');
+      const playedSamples = Math.max(entry.enteredAt, Math.min(positionSamples, this.#decided) - entry.startSamples);
+      this.#finish(entry.item, playedSamples, 'interrupted');
     } else {
       entry?.clip.release();
     }
@@ -497,8 +497,8 @@ export class Playout {
       entry.clip.release();
       return;
     }
-    const heard = Math.min(played, entry.silentFrom - entry.startSamples);
-    this.#finish(entry.item, heard, entry.cutReason);
+    const playedSamples = Math.min(played, entry.silentFrom - entry.startSamples);
+    this.#finish(entry.item, playedSamples, entry.cutReason);
   }
 
   #enter(at: number): Entry | undefined {
@@ -580,10 +580,10 @@ export class Playout {
     return undefined;
   }
 
-  /** Finishes an item as interrupted at its position if it was begun, here or by another host, and as dropped otherwise. */
+  /** Finishes an item as interrupted at its position if it was started, here or by another host, and as dropped otherwise. */
   #drop(item: QueueItem): void {
-    const begun = this.#resume?.seq === item.seq;
-    this.#finish(item, this.#startOf(item).samples, begun ? 'interrupted' : 'dropped');
+    const started = this.#resume?.seq === item.seq;
+    this.#finish(item, this.#startOf(item).samples, started ? 'interrupted' : 'dropped');
   }
 
   #finish(item: QueueItem, positionSamples: number, reason: FinishReason): void {

@@ -73,9 +73,10 @@ export class SegmentsController {
     const { avatar: avatarId, name, wait, pinned, loudness } = parseRequest(uploadQuerySchema, query);
     key.requireAvatar(avatarId);
     const avatar = await this.#findAvatar(avatarId);
-    const gone = new AbortController();
+    const disconnected = new AbortController();
     const giveUp = () => {
-      if (!response.writableEnded) gone.abort(new HumancastError('upload_incomplete', 'the caller has gone'));
+      if (!response.writableEnded)
+        disconnected.abort(new HumancastError('upload_incomplete', 'the client has disconnected'));
     };
     response.once('close', giveUp);
     const onReady = () => {
@@ -94,7 +95,7 @@ export class SegmentsController {
       if (keyed.isDone) throw notFound(keyed.id);
     }
     const options = { id: keyed?.id, name, pinned: isPinned, owner: key.name, loudness };
-    const { id, loaded } = await this.uploads.accept(request, avatar, options, gone.signal, onReady);
+    const { id, loaded } = await this.uploads.accept(request, avatar, options, disconnected.signal, onReady);
     this.logger.info({ segment: id, avatar: avatarId, key: key.name }, 'upload received');
     const done = command ? loaded.then(() => this.commands.done(id, command)) : loaded;
     done.catch(() => {});

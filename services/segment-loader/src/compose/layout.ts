@@ -23,7 +23,8 @@ export function placeLayers({ layout, layers, width, height }: Composition): Pla
   const canvas = { width, height };
   const toPlace = layers.filter(({ box }) => !box);
   return layers.map((layer) => {
-    const place = layout && !layer.box ? PLACE[layout](toPlace.indexOf(layer), toPlace.length, canvas) : whole(canvas);
+    const place =
+      layout && !layer.box ? PLACE[layout](toPlace.indexOf(layer), toPlace.length, canvas) : fullCanvas(canvas);
     const { box = place.box, fit = place.fit, key = place.key } = layer;
     return { ...layer, box, fit, key };
   });
@@ -32,12 +33,12 @@ export function placeLayers({ layout, layers, width, height }: Composition): Pla
 const PLACE: Readonly<Record<Layout, (index: number, count: number, canvas: Size) => Placing>> = {
   'side-by-side': (index, count, canvas) => ({ box: cell(index, 0, count, 1, canvas), fit: 'contain' }),
   grid: gridCell,
-  'picture-in-picture': (index, _, canvas) => (index === 0 ? whole(canvas) : small(index - 1, canvas)),
+  'picture-in-picture': (index, _, canvas) => (index === 0 ? fullCanvas(canvas) : small(index - 1, canvas)),
   'over-background': (index, _, canvas) =>
-    index === 0 ? { ...whole(canvas), fit: 'cover' } : { ...whole(canvas), key: 'alpha' },
+    index === 0 ? { ...fullCanvas(canvas), fit: 'cover' } : { ...fullCanvas(canvas), key: 'alpha' },
 };
 
-function whole({ width, height }: Size): Placing {
+function fullCanvas({ width, height }: Size): Placing {
   return { box: { x: 0, y: 0, width, height }, fit: 'contain' };
 }
 

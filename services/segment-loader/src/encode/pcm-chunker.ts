@@ -36,8 +36,10 @@ export class PcmChunker {
   /** @returns The rest; the last chunk may be shorter. An incomplete sample is dropped. */
   end(): Buffer[] {
     const left = this.#bytes.length - this.#paddingBytes();
-    const whole = left - (left % BYTES_PER_SAMPLE);
-    return whole > CHUNK_BYTES ? [...this.#take(CHUNK_BYTES), ...this.#take(whole - CHUNK_BYTES)] : this.#take(whole);
+    const complete = left - (left % BYTES_PER_SAMPLE);
+    return complete > CHUNK_BYTES
+      ? [...this.#take(CHUNK_BYTES), ...this.#take(complete - CHUNK_BYTES)]
+      : this.#take(complete);
   }
 
   #paddingBytes(): number {

@@ -10,7 +10,7 @@ import { FolderWatch } from './folder-watch.js';
 import { layersOf, openMedia } from './layer-files.js';
 import { type Failure, failureOf } from './load-failure.js';
 import type { MediaFile } from './media-file.js';
-import { reconcile, type StoredSegment, type WantedSegment } from './reconcile.js';
+import { type DesiredSegment, reconcile, type StoredSegment } from './reconcile.js';
 import { segmentIdOf } from './segment-id.js';
 import { Settling } from './settling.js';
 import { openSource } from './source-file.js';
@@ -41,7 +41,7 @@ export interface LibraryLoad {
 }
 
 interface Loading {
-  readonly wanted: WantedSegment;
+  readonly desired: DesiredSegment;
   readonly abort: AbortController;
   progress: number;
   ended: Promise<void>;
@@ -131,7 +131,7 @@ export class Library {
   }
 
   loads(avatar: string): LibraryLoad[] {
-    return [...this.#loading.values()].filter(({ wanted }) => wanted.file.avatar === avatar).map(loadOf);
+    return [...this.#loading.values()].filter(({ desired }) => desired.file.avatar === avatar).map(loadOf);
   }
 
   loadOf(segment: string): LibraryLoad | undefined {
@@ -142,7 +142,7 @@ export class Library {
   /** Cancels the loads of an avatar (or of one segment); resolves when they have ended. */
   async discard({ avatar, segment }: { avatar: string; segment?: string }, reason: Error): Promise<void> {
     const loads = [...this.#loading.values()].filter(
-      ({ wanted }) => wanted.file.avatar === avatar && (segment === undefined || wanted.id === segment),
+      ({ desired }) => desired.file.avatar === avatar && (segment === undefined || desired.id === segment),
     );
     for (const { abort } of loads) abort.abort(reason);
     await Promise.all(loads.map(({ ended }) => ended));
@@ -190,14 +190,14 @@ export class Library {
       if (scan.away.has(avatar.id)) continue;
       const { composition } = avatar;
       const merged = composition && { composition, layers: await layersOf(this.#root, avatar.id, composition) };
-      const wanted = scan.files
+      const desired = scan.files
         .filter((file) => file.avatar === avatar.id)
         .map((file) => ({
           id: segmentIdOf(file, librarySettingsOf(avatar, config, file.role), merged),
           file,
           settled: settled.has(file),
         }));
-      await this.#updateAvatar(avatar, wanted, scan.playlists.get(avatar.id));
+      await this.#updateAvatar(avatar, desired, scan.playlists.get(avatar.id));
     }
     await avatars.publishProblems(this.#allProblems());
     this.#reported.delete('update');
@@ -225,11 +225,11 @@ export class Library {
 
   async #updateAvatar(
     avatar: Avatar,
-    wanted: readonly WantedSegment[],
+    desired: readonly DesiredSegment[],
     playlist: readonly string[] | undefined,
   ): Promise<void> {
     const { store, logger } = this.#parts;
-    const { load, unload, idle } = reconcile(wanted, await this.#storedSegments(avatar.id), playlist);
+    const { load, unload, idle } = reconcile(desired, await this.#storedSegments(avatar.id), playlist);
     if ((await store.getIdlePlaylist(avatar.id)).join() !== idle.join()) {
       await store.setIdlePlaylist(avatar.id, idle);
       logger.info({ avatar: avatar.id, idle }, 'idle playlist changed');
@@ -238,52 +238,54 @@ export class Library {
       await store.delete(id);
       logger.info({ avatar: avatar.id, segment: id }, 'segment unloaded');
     }
-    this.#forgetFormer(avatar.id, new Set(wanted.map(({ id }) => id)));
+    this.#forgetFormer(avatar.id, new Set(desired.map(({ id }) => id)));
     for (const segment of load) this.#startLoad(avatar, segment);
   }
 
   async #storedSegments(avatar: string): Promise<StoredSegment[]> {
     const { store } = this.#parts;
     const summaries = (await store.list(avatar)).filter((summary) => summary.source === 'library');
-    return Promise.all(summaries.map(async (summary) => ({ ...summary, whole: await store.hasAllParts(summary.id) })));
+    return Promise.all(
+      summaries.map(async (summary) => ({ ...summary, complete: await store.hasAllParts(summary.id) })),
+    );
   }
 
   /** Drops loads and failures of files that have changed or were removed. */
-  #forgetFormer(avatar: string, wantedIds: ReadonlySet<string>): void {
-    for (const [id, { wanted, abort }] of this.#loading) {
-      if (wanted.file.avatar === avatar && !wantedIds.has(id)) abort.abort(new Error('the file has changed'));
+  #forgetFormer(avatar: string, desiredIds: ReadonlySet<string>): void {
+    for (const [id, { desired, abort }] of this.#loading) {
+      if (desired.file.avatar === avatar && !desiredIds.has(id)) abort.abort(new Error('the file has changed'));
     }
     for (const [id, { file }] of this.#failures) {
-      if (file.avatar === avatar && !wantedIds.has(id)) this.#failures.delete(id);
+      if (file.avatar === avatar && !desiredIds.has(id)) this.#failures.delete(id);
     }
   }
 
-  #startLoad(avatar: Avatar, wanted: WantedSegment): void {
+  #startLoad(avatar: Avatar, desired: DesiredSegment): void {
     const { clock } = this.#parts;
-    const failure = this.#failures.get(wanted.id);
+    const failure = this.#failures.get(desired.id);
     if (failure && (failure.retryAtMs === undefined || clock.nowMs() < failure.retryAtMs)) return;
-    if (this.#loading.has(wanted.id) || this.#closed) return;
-    const loading: Loading = { wanted, abort: new AbortController(), progress: 0, ended: Promise.resolve() };
-    this.#loading.set(wanted.id, loading);
+    if (this.#loading.has(desired.id) || this.#closed) return;
+    const loading: Loading = { desired, abort: new AbortController(), progress: 0, ended: Promise.resolve() };
+    this.#loading.set(desired.id, loading);
     loading.ended = this.#load(avatar, loading)
       .then(
         () => {
-          this.#failures.delete(wanted.id);
+          this.#failures.delete(desired.id);
         },
         (error: unknown) => {
           if (loading.abort.signal.aborted) return;
-          this.#failures.set(wanted.id, { ...failureOf(error, failure, clock.nowMs()), file: wanted.file });
+          this.#failures.set(desired.id, { ...failureOf(error, failure, clock.nowMs()), file: desired.file });
         },
       )
       .finally(() => {
-        this.#loading.delete(wanted.id);
+        this.#loading.delete(desired.id);
         this.poke();
       });
   }
 
   async #load(avatar: Avatar, loading: Loading): Promise<void> {
     const { queue } = this.#parts;
-    const { file } = loading.wanted;
+    const { file } = loading.desired;
     const { signal } = loading.abort;
     const load = async () => {
       const source = await openSource(file);
@@ -299,7 +301,7 @@ export class Library {
 
   async #loadFrom(descriptor: number, avatar: Avatar, loading: Loading): Promise<void> {
     const { loader, config } = this.#parts;
-    const { id, file } = loading.wanted;
+    const { id, file } = loading.desired;
     const { role, name } = file;
     const settings = librarySettingsOf(avatar, config, role);
     const segment = { id, avatar: avatar.id, role, name, source: 'library', retention: { pinned: true } } as const;
@@ -320,9 +322,9 @@ export class Library {
   }
 }
 
-function loadOf({ wanted, progress }: Loading): LibraryLoad {
-  const { avatar, role, name } = wanted.file;
-  return { segment: wanted.id, avatar, role, name, progress };
+function loadOf({ desired, progress }: Loading): LibraryLoad {
+  const { avatar, role, name } = desired.file;
+  return { segment: desired.id, avatar, role, name, progress };
 }
 
 function problemOf({ path, avatar, reason }: Rejected): LibraryProblem {

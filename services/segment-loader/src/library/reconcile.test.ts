@@ -1,47 +1,47 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mediaFile } from '../../testing/media-file.js';
-import { reconcile, type StoredSegment, type WantedSegment } from './reconcile.js';
+import { type DesiredSegment, reconcile, type StoredSegment } from './reconcile.js';
 
-const wanted = (id: string, name: string, role: 'idle' | 'speech' = 'idle', settled = true): WantedSegment => ({
+const desired = (id: string, name: string, role: 'idle' | 'speech' = 'idle', settled = true): DesiredSegment => ({
   id,
   file: mediaFile({ name, role }),
   settled,
 });
-const stored = (id: string, name: string, role: 'idle' | 'speech' = 'idle', whole = true): StoredSegment => ({
+const stored = (id: string, name: string, role: 'idle' | 'speech' = 'idle', complete = true): StoredSegment => ({
   id,
   role,
   name,
-  whole,
+  complete,
 });
 
 describe('reconcile()', () => {
   it('loads missing segments and unloads those without a file', () => {
-    const result = reconcile([wanted('a1', 'a')], [stored('b1', 'b')]);
-    expect(result).toEqual({ load: [wanted('a1', 'a')], unload: ['b1'], idle: [] });
+    const result = reconcile([desired('a1', 'a')], [stored('b1', 'b')]);
+    expect(result).toEqual({ load: [desired('a1', 'a')], unload: ['b1'], idle: [] });
   });
 
   it('does nothing if the store matches the folder', () => {
     const result = reconcile(
-      [wanted('a1', 'a'), wanted('s1', 's', 'speech')],
+      [desired('a1', 'a'), desired('s1', 's', 'speech')],
       [stored('a1', 'a'), stored('s1', 's', 'speech')],
     );
     expect(result).toEqual({ load: [], unload: [], idle: ['a1'] });
   });
 
   it('plays idle clips in playlist order, each once, and no others', () => {
-    const files = [wanted('a1', 'a'), wanted('b1', 'b'), wanted('c1', 'c')];
+    const files = [desired('a1', 'a'), desired('b1', 'b'), desired('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
     expect(reconcile(files, before, ['c', 'a', 'gone', 'c']).idle).toEqual(['c1', 'a1']);
   });
 
   it('plays by name if no file of the playlist exists', () => {
-    const files = [wanted('b1', 'b'), wanted('a1', 'a')];
+    const files = [desired('b1', 'b'), desired('a1', 'a')];
     expect(reconcile(files, [stored('a1', 'a'), stored('b1', 'b')], ['x']).idle).toEqual(['a1', 'b1']);
   });
 
-  it('keeps the former segment of a changed file until the new one is whole', () => {
-    const files = [wanted('a1', 'a'), wanted('b2', 'b'), wanted('c1', 'c')];
+  it('keeps the former segment of a changed file until the new one is complete', () => {
+    const files = [desired('a1', 'a'), desired('b2', 'b'), desired('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
     expect(reconcile(files, before)).toMatchObject({ unload: [], idle: ['a1', 'b1', 'c1'] });
     expect(reconcile(files, [...before, stored('b2', 'b', 'idle', false)])).toMatchObject({
@@ -56,7 +56,7 @@ describe('reconcile()', () => {
   });
 
   it('keeps the former segment while its file is being overwritten, and does not load half of it', () => {
-    expect(reconcile([wanted('a2', 'a', 'idle', false)], [stored('a1', 'a')])).toEqual({
+    expect(reconcile([desired('a2', 'a', 'idle', false)], [stored('a1', 'a')])).toEqual({
       load: [],
       unload: [],
       idle: ['a1'],
@@ -64,18 +64,18 @@ describe('reconcile()', () => {
   });
 
   it('does not confuse files of the same name in different folders', () => {
-    expect(reconcile([wanted('s1', 'a', 'speech')], [stored('a1', 'a')])).toMatchObject({ unload: ['a1'], idle: [] });
+    expect(reconcile([desired('s1', 'a', 'speech')], [stored('a1', 'a')])).toMatchObject({ unload: ['a1'], idle: [] });
   });
 
   it('reloads a segment that lost parts, and keeps it out of the playlist until then', () => {
-    const result = reconcile([wanted('a1', 'a')], [stored('a1', 'a', 'idle', false)]);
-    expect(result).toEqual({ load: [wanted('a1', 'a')], unload: [], idle: [] });
+    const result = reconcile([desired('a1', 'a')], [stored('a1', 'a', 'idle', false)]);
+    expect(result).toEqual({ load: [desired('a1', 'a')], unload: [], idle: [] });
   });
 
   it('sorts the playlist by name, with numbers as numbers', () => {
     const names = ['clip 10', 'clip 2', 'Clip 1', 'ä', 'b'];
     const result = reconcile(
-      names.map((name) => wanted(name, name)),
+      names.map((name) => desired(name, name)),
       names.map((name) => stored(name, name)),
     );
     expect(result.idle).toEqual(['ä', 'b', 'Clip 1', 'clip 2', 'clip 10']);
@@ -88,17 +88,17 @@ describe('reconcile()', () => {
     const files = fc.uniqueArray(fc.record({ name, role, version, settled: fc.boolean() }), {
       selector: (file) => `${file.role}/${file.name}`,
     });
-    const segments = fc.uniqueArray(fc.record({ name, role, version, whole: fc.boolean() }), {
+    const segments = fc.uniqueArray(fc.record({ name, role, version, complete: fc.boolean() }), {
       selector: (segment) => `${segment.role}/${segment.name}/${segment.version}`,
     });
     const idOf = (item: { role: string; name: string; version: number }) => `${item.role}/${item.name}/${item.version}`;
     fc.assert(
       fc.property(files, segments, (folder, store) => {
-        const want = folder.map((file) => wanted(idOf(file), file.name, file.role, file.settled));
-        const have = store.map((segment) => stored(idOf(segment), segment.name, segment.role, segment.whole));
+        const want = folder.map((file) => desired(idOf(file), file.name, file.role, file.settled));
+        const have = store.map((segment) => stored(idOf(segment), segment.name, segment.role, segment.complete));
         const first = reconcile(want, have);
         expect(first.idle.filter((id) => first.unload.includes(id))).toEqual([]);
-        expect(first.idle.every((id) => have.some((segment) => segment.id === id && segment.whole))).toBe(true);
+        expect(first.idle.every((id) => have.some((segment) => segment.id === id && segment.complete))).toBe(true);
 
         const settled = want.map((item) => ({ ...item, settled: true }));
         const loaded = have

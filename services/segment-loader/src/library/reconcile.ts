@@ -2,7 +2,7 @@ import type { SegmentSummary } from '@humancast/shared';
 import { byName, type MediaFile } from './media-file.js';
 
 /** A file that is to become a segment, with the ID of its current content. */
-export interface WantedSegment {
+export interface DesiredSegment {
   readonly id: string;
   readonly file: MediaFile;
   /** `false` while the file may still be growing. */
@@ -10,10 +10,10 @@ export interface WantedSegment {
 }
 
 /** A library segment in the media store. */
-export type StoredSegment = Pick<SegmentSummary, 'id' | 'role' | 'name'> & { readonly whole: boolean };
+export type StoredSegment = Pick<SegmentSummary, 'id' | 'role' | 'name'> & { readonly complete: boolean };
 
 export interface Reconciliation {
-  readonly load: readonly WantedSegment[];
+  readonly load: readonly DesiredSegment[];
   /** IDs of segments whose file was removed or replaced. */
   readonly unload: readonly string[];
   /** Idle playlist in the order of the playlist file, or else by file name. */
@@ -24,30 +24,30 @@ export interface Reconciliation {
  * Computes the actions that make one avatar's library segments equal to its folder. The function is stateless, so its result
  * is the same after a restart or a flush.
  *
- * The former segment of a changed file stays, also in the playlist, until the new one is whole, even if the new content
+ * The former segment of a changed file stays, also in the playlist, until the new one is complete, even if the new content
  * turns out to be unusable.
  * @param playlist Names of idle files in playing order; files not named are not played, and a playlist that names no
  * existing file is ignored.
  */
 export function reconcile(
-  wanted: readonly WantedSegment[],
+  desired: readonly DesiredSegment[],
   stored: readonly StoredSegment[],
   playlist: readonly string[] = [],
 ): Reconciliation {
-  const wholeIds = new Set(stored.filter((segment) => segment.whole).map((segment) => segment.id));
-  const wantedIds = new Set(wanted.map((segment) => segment.id));
+  const completeIds = new Set(stored.filter((segment) => segment.complete).map((segment) => segment.id));
+  const desiredIds = new Set(desired.map((segment) => segment.id));
   const former = new Map<string, string>();
   for (const segment of stored) {
-    if (segment.whole && !wantedIds.has(segment.id)) former.set(slotOf(segment.role, segment.name), segment.id);
+    if (segment.complete && !desiredIds.has(segment.id)) former.set(slotOf(segment.role, segment.name), segment.id);
   }
-  const serving = wanted.flatMap(({ id, file }) => {
-    const serves = wholeIds.has(id) ? id : former.get(slotOf(file.role, file.name));
+  const serving = desired.flatMap(({ id, file }) => {
+    const serves = completeIds.has(id) ? id : former.get(slotOf(file.role, file.name));
     return serves === undefined ? [] : [{ id: serves, role: file.role, name: file.name }];
   });
   const kept = new Set(serving.map((segment) => segment.id));
   return {
-    load: wanted.filter(({ id, settled }) => settled && !wholeIds.has(id)),
-    unload: stored.map(({ id }) => id).filter((id) => !kept.has(id) && !wantedIds.has(id)),
+    load: desired.filter(({ id, settled }) => settled && !completeIds.has(id)),
+    unload: stored.map(({ id }) => id).filter((id) => !kept.has(id) && !desiredIds.has(id)),
     idle: inOrder(
       serving.filter((segment) => segment.role === 'idle'),
       playlist,

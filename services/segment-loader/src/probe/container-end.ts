@@ -13,7 +13,7 @@ const UNKNOWN: ContainerEnd = { isWhole: undefined, joinedAt: undefined };
 /** More boxes than a fragmented recording of a day has. */
 const MAX_BOXES = 200_000;
 /** Minimum of the placeholder sizes that programs writing to a pipe put into a RIFF header; files of this size are RF64. */
-const LEAST_PLACEHOLDER = 0x7ff0_0000;
+const MIN_PLACEHOLDER = 0x7ff0_0000;
 const FLV_TAG_HEADER = 11;
 /** More tags than a day of audio and video has. */
 const MAX_FLV_TAGS = 10_000_000;
@@ -105,7 +105,7 @@ async function dataChunkEnd(file: FileBytes): Promise<number | undefined> {
     const chunk = await file.at(position, 8);
     const length = chunk.readUInt32LE(4);
     const isData = chunk.toString('latin1', 0, 4) === 'data';
-    if (isData && (length === 0 || length >= LEAST_PLACEHOLDER)) return undefined;
+    if (isData && (length === 0 || length >= MIN_PLACEHOLDER)) return undefined;
     position = padded(position + 8 + length);
     if (isData) return position;
   }
