@@ -100,7 +100,7 @@ describe('console', () => {
     expect(await box.inputValue()).toBe('');
     await page.getByPlaceholder('Thinking').waitFor();
     await expect.poll(() => page.evaluate(() => document.querySelector('video')?.muted)).toBe(false);
-    expect(backend.said).toEqual(['My name is Mimi.']);
+    expect(backend.texts).toEqual(['My name is Mimi.']);
     backend.start('seg_said0001');
     await page.locator('.now', { hasText: 'My name is Mimi.' }).waitFor();
     await page.getByPlaceholder('Type a sentence').waitFor();
@@ -113,7 +113,7 @@ describe('console', () => {
     backend.finish();
     await page.locator('.now', { hasText: 'Idle' }).waitFor();
     await page.getByRole('textbox').press('Enter');
-    await expect.poll(() => backend.said.at(-1)).toBe('Next');
+    await expect.poll(() => backend.texts.at(-1)).toBe('Next');
     expect(backend.signaling.messagesOf('interrupt')).toHaveLength(before + 1);
     backend.refusal = { status: 503, code: 'no_capacity' };
     await page.getByRole('textbox').fill('Once more');

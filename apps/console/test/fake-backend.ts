@@ -7,7 +7,7 @@ export class FakeBackend {
   readonly signaling: FakeSignaling;
   readonly created: string[] = [];
   readonly spoken: string[] = [];
-  readonly said: string[] = [];
+  readonly texts: string[] = [];
   /** Every requested path. */
   readonly paths: string[] = [];
   /** Path prefix under which the browser sees the page. */
@@ -95,9 +95,9 @@ export class FakeBackend {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const { text, interrupt } = JSON.parse(Buffer.concat(chunks).toString()) as { text: string; interrupt: boolean };
     if (!interrupt) throw new Error('the console always interrupts');
-    this.said.push(text);
+    this.texts.push(text);
     if (this.refusal) json(this.refusal.status, { code: this.refusal.code, detail: 'refused' });
-    else json(202, { segment: `seg_said000${this.said.length}`, ahead: 0 });
+    else json(202, { segment: `seg_said000${this.texts.length}`, ahead: 0 });
   }
 
   #state() {
