@@ -43,7 +43,7 @@ interface Churn {
   readonly rejected: number;
   readonly perSecond: number;
   readonly timeWait: number;
-  /** Heap after the first and after the last connects, bytes, each after garbage collection. */
+  /** Growth of the heap from the first to the last connects, bytes, after garbage collection each time. */
   readonly heapGrowth: number;
 }
 

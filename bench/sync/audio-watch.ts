@@ -33,7 +33,7 @@ export class AudioWatch {
   #detector: OnsetDetector | undefined;
   #sampleRate = 0;
   #frames = 0;
-  /** Time on the output's clock, s. */
+  /** Times of the beeps on the output's clock, s. */
   readonly #onsets: number[] = [];
   /** Maps the output's clock, s, to the chunk's own time, ms. */
   readonly #map: Point[] = [];
