@@ -41,23 +41,28 @@ describe('tracing', () => {
     await receiver?.stop();
   });
 
-  /** @returns the spans of a trace once it contains one of this name, and the others. */
-  async function traceWith(name: string, ...others: string[]): Promise<Trace> {
+  /**
+   * Waits for the spans of a trace, which come in batches from several processes, so that any of them may be last.
+   * @param tree The expected spans, the root first.
+   */
+  async function expectTrace(tree: readonly string[]): Promise<Trace> {
+    const names = tree.map((line) => line.split(' ').at(-1));
     const spans = await waitFor(
-      `a trace with ${[name, ...others].join(', ')}`,
+      `a trace with ${names.join(', ')}`,
       async () => {
-        const traceId = receiver.spans.findLast((span) => span.name === name)?.traceId;
+        const traceId = receiver.spans.findLast((span) => span.name === names[0])?.traceId;
         return receiver.spans.filter((span) => span.traceId === traceId);
       },
-      (found) => [name, ...others].every((wanted) => found.some((span) => span.name === wanted)),
+      (found) => names.every((name) => found.some((span) => span.name === name)),
       30_000,
     );
-    return new Trace(spans);
+    const trace = new Trace(spans);
+    expect(trace.tree()).toEqual(tree);
+    return trace;
   }
 
   it('a join is one trace, from the WebSocket through the host to the first frame', async () => {
-    const trace = await traceWith('join', 'session.host', 'viewer.connect', 'viewer.first_frame');
-    expect(trace.tree()).toEqual([
+    const trace = await expectTrace([
       'signaling join',
       '  signaling join.admit',
       '  media-sender session.host',
@@ -87,8 +92,7 @@ describe('tracing', () => {
   it('a speak is one trace under the producer’s own, from the request to the first packet', async () => {
     const [segment] = await humancast.segments({ avatar: 'demo' });
     await humancast.speak(session.id, [segment?.id ?? ''], { traceparent: CALLER });
-    const trace = await traceWith('speech.start', 'session.speak');
-    expect(trace.tree()).toEqual([
+    const trace = await expectTrace([
       'signaling session.speak',
       '  media-sender speech.start',
       '    media-sender speech.fetch',
@@ -105,8 +109,7 @@ describe('tracing', () => {
 
   it('a typed text is one trace through all four services: synthesis, live push and first packet', async () => {
     await humancast.say(session.id, 'Hello there.');
-    const trace = await traceWith('session.say', 'say.start', 'speech.start', 'live.push');
-    expect(trace.tree()).toEqual([
+    const trace = await expectTrace([
       'signaling session.say',
       '  demo-producer say.text',
       '    segment-loader live.push',
