@@ -95,6 +95,15 @@ describe('WHEP players of other projects', () => {
       expectRed(await page.evaluate('player.color()'));
       const level = () => page.evaluate<number>('player.audioLevel()');
       await waitFor('the tone is heard', level, (value) => Math.abs(value - TONE_LEVEL) < 0.03);
+      // Firefox's feedback covers video only. What it does not cover must not count as lost.
+      const before = await presented(page);
+      await waitFor(
+        'video goes on',
+        () => presented(page),
+        (count) => count > before + 60,
+      );
+      const { viewers } = await producer.session(id);
+      expect(viewers[0]?.sending).toMatchObject({ rung: 0 });
       await page.evaluate('player.stop()');
       await waitFor('the viewer has left', () => viewersOf(id), hasNoViewers);
     } finally {

@@ -144,6 +144,11 @@ export class BandwidthEstimator {
     return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, padding));
   }
 
+  /** Records a packet whose stream carries no transport-wide sequence number. */
+  unnumberedPacketSent(bytes: number, nowMs: number): void {
+    this.#sent.add(nowMs, bytes);
+  }
+
   /**
    * Records that a packet is sent again unchanged; its arrival time then says nothing about the path.
    * @param sequence Its transport-wide sequence number, if it has one.

@@ -49,7 +49,7 @@ export interface VideoSink {
   readonly roundTripMs: number | undefined;
   /** Bandwidth estimate of the viewer's path. */
   readonly bandwidth: BandwidthEstimator;
-  /** Bitrate of audio with its redundancy, which has priority. */
+  /** Bitrate of audio with its redundancy, which has priority; 0 if the estimate does not include audio. */
   readonly audioBps: number;
   /** Stops retransmission of the video sent so far, because something else replaces it. */
   forgetVideo(): void;

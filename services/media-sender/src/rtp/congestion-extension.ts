@@ -23,8 +23,8 @@ export interface CongestionExtensionIds {
 }
 
 /**
- * Numbers all packets of a connection, whatever their stream. A packet carries one extension: its transport-wide sequence
- * number or, for a viewer that estimates by itself, its send time.
+ * Numbers the packets of a connection in one sequence over all streams that carry the number. A packet carries one extension:
+ * its transport-wide sequence number or, for a viewer that estimates by itself, its send time.
  */
 export class CongestionExtension {
   readonly #estimator: BandwidthEstimator;
@@ -43,10 +43,18 @@ export class CongestionExtension {
    */
   write(packet: Buffer, at: number, ids: CongestionExtensionIds, bytes: number, padding: boolean): number {
     const nowMs = this.#nowMs();
-    const sequence = this.#estimator.packetSent(bytes + OVERHEAD_BYTES, padding, nowMs);
-    const element = elementOf(ids, sequence, nowMs);
+    const element =
+      ids.transportSequence === undefined
+        ? this.#unnumbered(ids.absSendTime, bytes, nowMs)
+        : sequenceElement(ids.transportSequence, this.#estimator.packetSent(bytes + OVERHEAD_BYTES, padding, nowMs));
     if (element !== NO_EXTENSION) writeElement(packet, at, element);
     return element;
+  }
+
+  /** A packet that cannot carry a number takes none: the viewer would report it lost. */
+  #unnumbered(absSendTime: number | undefined, bytes: number, nowMs: number): number {
+    this.#estimator.unnumberedPacketSent(bytes + OVERHEAD_BYTES, nowMs);
+    return absSendTime === undefined ? NO_EXTENSION : sendTimeElement(absSendTime, nowMs);
   }
 
   /**
@@ -69,17 +77,14 @@ export function transportSequenceOf(element: number): number | undefined {
 }
 
 /** @returns One element and its padding as a 32-bit word (RFC 8285 §4.2). */
-function elementOf(
-  { transportSequence, absSendTime }: CongestionExtensionIds,
-  sequence: number,
-  nowMs: number,
-): number {
-  if (transportSequence !== undefined)
-    return ((transportSequence << 28) | (TRANSPORT_SEQUENCE_LENGTH << 24) | (sequence << 8)) >>> 0;
-  if (absSendTime === undefined) return NO_EXTENSION;
-  // 6 bits of seconds and 18 bits of fraction.
+function sequenceElement(id: number, sequence: number): number {
+  return ((id << 28) | (TRANSPORT_SEQUENCE_LENGTH << 24) | (sequence << 8)) >>> 0;
+}
+
+/** @returns The same for the send time, in 6 bits of seconds and 18 bits of fraction. */
+function sendTimeElement(id: number, nowMs: number): number {
   const time = Math.floor(((nowMs / 1000) % 64) * 0x40000);
-  return ((absSendTime << 28) | (SEND_TIME_LENGTH << 24) | time) >>> 0;
+  return ((id << 28) | (SEND_TIME_LENGTH << 24) | time) >>> 0;
 }
 
 function writeElement(packet: Buffer, at: number, element: number): void {

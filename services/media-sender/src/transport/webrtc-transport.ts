@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Codec } from '@humancast/protocol';
 import { type Clock, HumancastError, type Logger, systemClock } from '@humancast/shared';
-import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
+import { BandwidthEstimator, type EstimateSource } from '../congestion/bandwidth-estimator.js';
 import { AUDIO_BPS, REDUNDANCY_BPS, RedundancyControl } from '../congestion/redundancy-control.js';
 import type { AudioPacket } from '../rtp/audio-packet.js';
 import {
@@ -343,7 +343,16 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   get audioBps(): number {
+    if (!this.#isAudioEstimated()) return 0;
     return AUDIO_BPS + this.#redundancy.depth * REDUNDANCY_BPS;
+  }
+
+  /** Whether the estimate includes audio. Firefox numbers only video packets, so what it reports is left over for video. */
+  #isAudioEstimated(): boolean {
+    if (!this.#negotiated) return true;
+    const { opus, extensions } = this.#negotiated;
+    const uri = ESTIMATED_BY[this.bandwidth.source];
+    return opus !== undefined && (uri === undefined || !extensions.video.has(uri) || extensions.audio.has(uri));
   }
 
   #chooseRedundancy(): number {
@@ -660,6 +669,13 @@ export class WebRtcTransport implements ViewerTransport {
     }
   }
 }
+
+/** The header extension that packets need to be included in an estimate. */
+const ESTIMATED_BY: Readonly<Record<EstimateSource, string | undefined>> = {
+  'transport-cc': TRANSPORT_SEQUENCE_URI,
+  remb: ABS_SEND_TIME_URI,
+  'receiver-reports': undefined,
+};
 
 const NO_EXTENSIONS: ReadonlyMap<string, number> = new Map();
 
