@@ -106,7 +106,7 @@ async function measure(cleanup: Cleanup) {
         ...(other ? [{ name: 'libwebrtc', run: other, freezes: freezesOf(other, profile) }] : []),
       ];
       const file = join(values.plots, `network-${profile.plot}.png`);
-      await drawNetworkPlot(chromium.context, file, profile, sides, machineLines(machine).join(' · '));
+      await drawNetworkPlot(chromium.context, file, profile, sides, machineLines(machine));
     }
   }
   return all;

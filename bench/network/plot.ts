@@ -45,7 +45,7 @@ export async function drawNetworkPlot(
   path: string,
   profile: Profile,
   sides: readonly Side[],
-  caption: string,
+  captions: readonly string[],
 ): Promise<void> {
   const x = (s: number) => LEFT + (s / profile.seconds) * (RIGHT - LEFT);
   const links = linkRates(profile);
@@ -78,9 +78,9 @@ export async function drawNetworkPlot(
       ];
     }),
     ...timeAxis(x, profile.seconds, skew.bottom + 20),
-    text(LEFT, skew.bottom + 46, caption, { soft: true, size: 12 }),
+    ...captions.map((line, i) => text(LEFT, skew.bottom + 46 + 17 * i, line, { soft: true, size: 12 })),
   ];
-  await screenshot(context, path, drawing({ width: WIDTH, height: skew.bottom + 62 }, parts));
+  await screenshot(context, path, drawing({ width: WIDTH, height: skew.bottom + 45 + 17 * captions.length }, parts));
 }
 
 function chart(title: string, top: number, bottom: number, range: Chart['range'], marks: readonly number[]): Chart {
