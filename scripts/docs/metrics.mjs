@@ -1,10 +1,9 @@
 // Generates docs/metrics.md from the metrics that the services register.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dashboards } from '../../infra/grafana/src/index.ts';
 import { runMain, Stop } from '../lib/output.mjs';
 import { table, writePage } from '../lib/page.mjs';
 import { ROOT } from '../lib/run.mjs';
+import { unusedMetrics } from '../lib/unused-metrics.mjs';
 
 const INTRO = `# Metrics
 
@@ -42,22 +41,10 @@ runMain(async () => {
     for (const { name } of metrics) seen.add(name);
     sections.push(`## ${title}\n\n${about}\n\n${table(['Metric', 'Type', 'Labels', 'Description'], rows)}\n`);
   }
-  requireUse([...seen].filter((name) => name.startsWith('humancast_')));
+  const unused = unusedMetrics([...seen].filter((name) => name.startsWith('humancast_')));
+  if (unused.length > 0) throw new Stop(`no dashboard and no rule uses ${unused.join(', ')}`);
   writePage('docs/metrics.md', [INTRO, ...sections].join('\n'));
 });
-
-/**
- * Fails for metrics that no panel and no rule uses.
- * @param {string[]} names
- */
-function requireUse(names) {
-  const rules = ['alerts', 'recording'].map((file) =>
-    readFileSync(join(ROOT, `infra/prometheus/rules/${file}.yml`), 'utf8'),
-  );
-  const readers = [JSON.stringify(dashboards), ...rules].join('\n');
-  const unused = names.filter((name) => !new RegExp(`\\b${name}(_bucket|_sum|_count)?\\b`).test(readers));
-  if (unused.length > 0) throw new Stop(`no dashboard and no rule uses ${unused.join(', ')}`);
-}
 
 async function services() {
   /** @type {typeof import('@humancast/shared')} */
