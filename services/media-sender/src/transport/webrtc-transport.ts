@@ -153,6 +153,8 @@ export class WebRtcTransport implements ViewerTransport {
   #dtls: DtlsEndpoint | undefined;
   #dtlsEstablished = false;
   #negotiated: Negotiated | undefined;
+  /** Whether an estimate includes audio. Firefox numbers only video packets, so what it reports is left over for video. */
+  #isAudioEstimated: Readonly<Record<EstimateSource, boolean>> = ALL_ESTIMATES;
   /** Our `candidate:` lines. */
   #candidates: readonly string[] = [];
   /** The section that describes the transport in an ICE restart. */
@@ -343,16 +345,8 @@ export class WebRtcTransport implements ViewerTransport {
   }
 
   get audioBps(): number {
-    if (!this.#isAudioEstimated()) return 0;
+    if (!this.#isAudioEstimated[this.bandwidth.source]) return 0;
     return AUDIO_BPS + this.#redundancy.depth * REDUNDANCY_BPS;
-  }
-
-  /** Whether the estimate includes audio. Firefox numbers only video packets, so what it reports is left over for video. */
-  #isAudioEstimated(): boolean {
-    if (!this.#negotiated) return true;
-    const { opus, extensions } = this.#negotiated;
-    const uri = ESTIMATED_BY[this.bandwidth.source];
-    return opus !== undefined && (uri === undefined || !extensions.video.has(uri) || extensions.audio.has(uri));
   }
 
   #chooseRedundancy(): number {
@@ -469,6 +463,7 @@ export class WebRtcTransport implements ViewerTransport {
 
   #agree(negotiated: Negotiated): void {
     this.#negotiated = negotiated;
+    this.#isAudioEstimated = estimatesOfAudio(negotiated);
     if (negotiated.ice) this.#ice.setRemote(negotiated.ice);
   }
 
@@ -670,12 +665,21 @@ export class WebRtcTransport implements ViewerTransport {
   }
 }
 
-/** The header extension that packets need to be included in an estimate. */
-const ESTIMATED_BY: Readonly<Record<EstimateSource, string | undefined>> = {
-  'transport-cc': TRANSPORT_SEQUENCE_URI,
-  remb: ABS_SEND_TIME_URI,
-  'receiver-reports': undefined,
+const ALL_ESTIMATES: Readonly<Record<EstimateSource, boolean>> = {
+  'transport-cc': true,
+  remb: true,
+  'receiver-reports': true,
 };
+
+/** Packets need the estimate's header extension to be included, where video has it. */
+function estimatesOfAudio({ opus, extensions: { audio, video } }: Negotiated): Record<EstimateSource, boolean> {
+  const includes = (uri: string) => opus !== undefined && (!video.has(uri) || audio.has(uri));
+  return {
+    'transport-cc': includes(TRANSPORT_SEQUENCE_URI),
+    remb: includes(ABS_SEND_TIME_URI),
+    'receiver-reports': opus !== undefined,
+  };
+}
 
 const NO_EXTENSIONS: ReadonlyMap<string, number> = new Map();
 
