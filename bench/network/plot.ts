@@ -61,7 +61,7 @@ export async function drawNetworkPlot(
     text(LEFT, 56, profile.line, { soft: true }),
     legend(sides),
     ...[rate, height, frozen, concealed, skew].flatMap(frame),
-    steps(rate, x, links),
+    curve(rate, x, links, COLORS[2]),
     ...sides.flatMap((side, i) => {
       const color = COLORS[i] ?? INK.strong;
       const estimates = (side.estimates ?? []).map(({ atMs, bps }) => ({ s: atMs / 1000, value: bps / MBPS }));
@@ -108,10 +108,6 @@ function curve(one: Chart, x: (s: number) => number, points: readonly Point[], c
   const at = points.map(({ s, value }) => `${x(s).toFixed(1)},${yOf(one, value).toFixed(1)}`);
   const dash = dashed ? ' stroke-dasharray="5 4"' : '';
   return `<polyline points="${at.join(' ')}" fill="none" stroke="${color}" stroke-width="1.8"${dash}/>`;
-}
-
-function steps(one: Chart, x: (s: number) => number, points: readonly Point[]): string {
-  return curve(one, x, points, COLORS[2]);
 }
 
 function legend(sides: readonly Side[]): string {

@@ -32,7 +32,7 @@ const KEEP_MS = 10_000;
 /** Excess over the needed delay that is kept, because the need varies, ms. */
 const HYSTERESIS_MS = 40;
 /** Speed of the reduction, ms per second: audio then plays 1 % too fast, which is inaudible. */
-const REDUCTION_MS_PER_S = 10;
+export const REDUCTION_MS_PER_S = 10;
 
 /**
  * Determines how long both jitter buffers delay media so that lost packets are repaired in time: one round trip for each

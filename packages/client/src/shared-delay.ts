@@ -1,4 +1,5 @@
 import type { TrackPair } from './messages.js';
+import { REDUCTION_MS_PER_S } from './repair-delay.js';
 
 /** Mean delays of both jitter buffers over about one second, on the scale of `jitterBufferTarget`, ms. */
 export interface DelaySample {
@@ -14,8 +15,6 @@ export interface DelaySample {
 const VISIBLE_SKEW_MS = 60;
 /** Difference to the required delay below which the shared delay ends, ms. */
 const CLOSE_MS = 10;
-/** Speed of the reduction, ms per second: audio then plays 1 % too fast, which is inaudible. */
-const REDUCTION_MS_PER_S = 10;
 /** Number of calm samples that are kept, of which the oldest is used: the last ones may already be disturbed. */
 const CALM_SAMPLES = 3;
 
