@@ -210,7 +210,16 @@ describe('make-secrets', () => {
 
     // The media-sender starts.
     const senders = new SenderRegistry(sender);
-    const record = { id: host, mailbox: host, sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
+    const record = {
+      id: host,
+      mailbox: host,
+      sessions: 0,
+      viewers: 0,
+      viewerCapacity: 0,
+      capacity: 1,
+      draining: false,
+      accepting: true,
+    };
     await senders.beat({ ...record, startedAtMs: 1, hostname: 'x' }, 60_000, true);
     const mailbox = new RedisMailbox(host, as('media-sender', 'redis-queue'), sender, toSenderSchema, logger);
     const letters: string[] = [];

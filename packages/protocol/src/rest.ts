@@ -197,6 +197,7 @@ export const senderSchema = z.object({
   sessions: z.int().describe('Number of hosted sessions'),
   capacity: z.int().describe('Maximum number of hosted sessions'),
   viewers: z.int(),
+  viewerCapacity: z.int().describe('Maximum number of viewers; 0: unknown'),
   draining: z.boolean().describe('Whether it hands its sessions over and accepts no new ones'),
   accepting: z.boolean().describe('Whether its load permits another session'),
   startedAtMs: timestampMs('When it started'),

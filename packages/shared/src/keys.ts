@@ -10,6 +10,8 @@ export const keys = {
   sessionEvents: (id: string) => `hc:{s:${id}}:events`,
   sessionCommands: (id: string) => `hc:{s:${id}}:commands`,
   sessionViewerEvents: (id: string) => `hc:{s:${id}}:viewer-events`,
+  sessionFollowers: (id: string) => `hc:{s:${id}}:followers`,
+  sessionPlacements: (id: string) => `hc:{s:${id}}:placements`,
   sessionIndex: 'hc:sessions',
   avatars: 'hc:avatars',
   avatarProblems: 'hc:avatars:problems',
@@ -42,4 +44,6 @@ export const liveChannel = (segment: string) => `hc:lv:${segment}`;
 /** BullMQ's own keys: one hash tag for all queues, as its scripts require on a cluster. */
 export const BULL_PREFIX = '{hc:bull}';
 export const SESSIONS_QUEUE = 'sessions';
+/** Viewers for whom their session's host has no capacity. */
+export const VIEWERS_QUEUE = 'viewers';
 export const segmentsQueue = (sender: string) => `segments.${sender}`;

@@ -101,6 +101,22 @@ describe('a Redis Cluster', () => {
     expect(Math.min(...held)).toBeGreaterThan(0);
   });
 
+  it('places viewers of a session on any node', async () => {
+    const registry = new SessionRegistry(redis);
+    const [sender, other] = [newId('snd'), newId('snd')];
+    for (const id of Array.from({ length: 10 }, () => newId('ses'))) {
+      await registry.create(id, 'demo');
+      const viewers = Array.from({ length: 4 }, () => newId('vw'));
+      for (const viewer of viewers) await registry.putViewer(id, viewer, 'sig_a', { limit: 5 });
+      for (const viewer of viewers)
+        expect(await registry.placeViewer(id, viewer, 1, sender)).toMatchObject({ placed: true });
+      expect(await registry.placedViewers(id, sender)).toHaveLength(4);
+      expect(await registry.unplaceViewers(id, sender)).toMatchObject({ viewers: 4 });
+      for (const viewer of viewers) await registry.placeViewer(id, viewer, 1, other);
+      expect(await registry.end(id, 'deleted')).toMatchObject({ ended: true, followers: [other] });
+    }
+  });
+
   it('carries BullMQ jobs in order', async () => {
     const connection = bullConnection(cluster.url, 'test', redis);
     const queue = new Queue<number>('work', { connection, prefix: BULL_PREFIX });

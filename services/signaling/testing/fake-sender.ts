@@ -169,7 +169,7 @@ export class FakeSender {
   async #sayAlive(): Promise<void> {
     const { id } = this;
     const { capacity = 100, accepting = true } = this.#options;
-    const numbers = { sessions: this.#hosted.size, capacity, viewers: 0, accepting };
+    const numbers = { sessions: this.#hosted.size, capacity, viewers: 0, viewerCapacity: 0, accepting };
     await this.#senders.beat(
       { id, mailbox: id, ...numbers, draining: false, startedAtMs: 1, hostname: hostname() },
       1000,

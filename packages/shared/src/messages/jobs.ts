@@ -15,3 +15,15 @@ export type SessionJob = z.infer<typeof sessionJobSchema>;
  */
 export const segmentJobSchema = z.object({ session: idSchema, seq: z.int().min(1), segment: idSchema, traceparent });
 export type SegmentJob = z.infer<typeof segmentJobSchema>;
+
+/**
+ * A job on BullMQ's `viewers` queue: serve this viewer by following its session. Added by the session's host when it has no
+ * capacity for the viewer.
+ */
+export const viewerJobSchema = z.object({ session: idSchema, viewer: idSchema, attempt: z.int().min(1), traceparent });
+export type ViewerJob = z.infer<typeof viewerJobSchema>;
+
+/** @returns The job's ID, so that a second one for the same attempt has no effect while the first waits. */
+export function viewerJobId({ session, viewer, attempt }: ViewerJob): string {
+  return `${session}/${viewer}/${attempt}`;
+}

@@ -10,11 +10,12 @@ import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { viewerRecordSchema } from '../sessions/session.js';
-import { segmentJobSchema, sessionJobSchema } from './jobs.js';
+import { segmentJobSchema, sessionJobSchema, viewerJobSchema } from './jobs.js';
 import { toSenderSchema, toSignalingSchema } from './mail.js';
 
 const SESSION = 'ses_0123456789ab';
 const VIEWER = 'vw_0123456789ab';
+const SENDER = 'snd_0123456789ab';
 const CONNECTION = 'connection-1';
 const CANDIDATE = { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMid: '0', sdpMLineIndex: 0 };
 const REPORT = { skewMs: 1, trimMs: { audio: 1, video: 2 }, freezes: 0, packetsLost: -1, firstFrameMs: 100 };
@@ -58,17 +59,19 @@ const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unkn
       toSenderSchema,
       [
         { type: 'viewers.changed', session: SESSION },
+        { type: 'viewers.changed', session: SESSION, viewer: VIEWER },
         { type: 'viewer.answer', ...OF_VIEWER, sdp: 'v=0\r\n' },
         { type: 'viewer.report', ...OF_VIEWER, report: REPORT },
         { type: 'session.interrupt', session: SESSION, seq: 3 },
-        { type: 'session.inspect', session: SESSION, request: 'r', replyTo: 'a' },
+        { type: 'session.inspect', session: SESSION, request: 'r', replyTo: 'a', viewers: [VIEWER] },
       ],
     ],
     [
       'a sender to signaling',
       toSignalingSchema,
       [
-        { type: 'viewer.offer', ...OF_VIEWER, epoch: 1, sdp: 'v=0\r\n' },
+        { type: 'viewer.offer', ...OF_VIEWER, epoch: 1, sdp: 'v=0\r\n', sender: SENDER },
+        { type: 'viewer.answered', ...OF_VIEWER, epoch: 1, sdp: 'v=0\r\n', sender: SENDER },
         { type: 'viewer.closed', ...OF_VIEWER, epoch: 1, reason: 'left' },
         { type: 'viewer.error', session: SESSION, viewer: VIEWER, epoch: 1, code: 'bad_sdp', message: 'no' },
       ],
@@ -80,7 +83,12 @@ const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unkn
     ],
     ['the queue of sessions', sessionJobSchema, [{ session: SESSION, epoch: 1 }]],
     ['the queue of segments', segmentJobSchema, [{ session: SESSION, seq: 1, segment: 'seg_0123456789ab' }]],
-    ['the viewers of a session', viewerRecordSchema, [{ viewer: VIEWER, mailbox: 'sig_1', attempt: 1, joinedAtMs: 1 }]],
+    ['the queue of viewers', viewerJobSchema, [{ session: SESSION, viewer: VIEWER, attempt: 1 }]],
+    [
+      'the viewers of a session',
+      viewerRecordSchema,
+      [{ viewer: VIEWER, mailbox: 'sig_1', attempt: 1, joinedAtMs: 1, sender: SENDER }],
+    ],
   ];
 
 const ODD: readonly unknown[] = [null, [], {}, '', -1, 1e308, 2 ** 53, 0.5, true, '\u0000', 'x'.repeat(70_000)];

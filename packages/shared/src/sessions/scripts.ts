@@ -1,10 +1,11 @@
 /**
  * Lua scripts that keep a session consistent under concurrent updates. The KEYS of a session share a slot: 1 record (hash),
  * 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 IDs of events about viewers
- * (list). A script that rejects its input returns the error code as a string.
+ * (list), 7 followers (hash sender → time of joining), 8 placements (sorted set of `SENDER/VIEWER`, all with score 0). A
+ * script that rejects its input returns the error code as a string.
  *
- * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT`, because Redis serves nobody else meanwhile
- * and no lease may expire.
+ * Each script runs in constant time, or in time bounded by `SESSION_QUEUE_LIMIT` or {@link PLACEMENT_BATCH}, because Redis
+ * serves nobody else meanwhile and no lease may expire.
  */
 
 /**
@@ -126,6 +127,27 @@ const REDIS_MS = `
 local function redisMs()
   local time = redis.call('TIME')
   return string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+end
+`;
+
+/**
+ * Number of placements that a script reads. A placement counts only if the viewer's record names the same media-sender: a
+ * previous version rewrites and removes records without their placements.
+ */
+const PLACEMENT_BATCH = 500;
+
+/** `servedAt(record)` returns the media-sender that serves a viewer: the follower it was placed on, else the host, else ''. */
+const SERVED_AT = `
+local function servedAt(record) return record.sender or redis.call('HGET', KEYS[1], 'host') or '' end
+`;
+
+/**
+ * `placements(sender)` returns the first placements on a media-sender. IDs contain no `/`, after which the next character
+ * is `0`.
+ */
+const PLACEMENTS = `
+local function placements(sender)
+  return redis.call('ZRANGE', KEYS[8], '[' .. sender .. '/', '(' .. sender .. '0', 'BYLEX', 'LIMIT', 0, ${PLACEMENT_BATCH})
 end
 `;
 
@@ -298,27 +320,29 @@ redis.call('HSET', KEYS[1], 'playhead', string.sub(ARGV[2], 1, -2) .. ',"savedAt
 return 1`,
 
   /**
-   * Adds a viewer, or the next attempt of an existing one. ARGV: viewer, limit, mailbox, joinedAt, offer, traceparent.
-   * Returns {attempt, host or ''}.
+   * Adds a viewer, or the next attempt of an existing one, which stays with its media-sender. ARGV: viewer, limit, mailbox,
+   * joinedAt, offer, traceparent. Returns {attempt, follower or host or ''}.
    */
-  putViewer: `${WHILE_ROOM}local state = redis.call('HGET', KEYS[1], 'state')
+  putViewer: `${WHILE_ROOM}${SERVED_AT}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
-local attempt = 1
-if before then attempt = cjson.decode(before).attempt + 1
+local record = {viewer = ARGV[1], mailbox = ARGV[3], attempt = 1, joinedAtMs = tonumber(ARGV[4])}
+if before then
+  local known = cjson.decode(before)
+  record.attempt = known.attempt + 1
+  record.sender = known.sender
 elseif redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[2]) then return 'viewer_limit' end
-local record = {viewer = ARGV[1], mailbox = ARGV[3], attempt = attempt, joinedAtMs = tonumber(ARGV[4])}
 if ARGV[5] ~= '' then record.offer = ARGV[5] end
 if ARGV[6] ~= '' then record.traceparent = ARGV[6] end
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
-return {attempt, redis.call('HGET', KEYS[1], 'host') or ''}`,
+return {record.attempt, servedAt(record)}`,
 
   /**
-   * Changes the mailbox of a viewer, whose connection stays. ARGV: viewer, mailbox. Returns {found, host or '', previous
-   * mailbox}.
+   * Changes the mailbox of a viewer, whose connection stays. ARGV: viewer, mailbox. Returns {found, follower or host
+   * or '', previous mailbox}.
    */
-  moveViewer: `${ALWAYS}local state = redis.call('HGET', KEYS[1], 'state')
+  moveViewer: `${ALWAYS}${SERVED_AT}local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
@@ -327,35 +351,105 @@ local record = cjson.decode(before)
 local from = record.mailbox
 record.mailbox = ARGV[2]
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
-return {1, redis.call('HGET', KEYS[1], 'host') or '', from}`,
+return {1, servedAt(record), from}`,
 
   /**
    * Changes the ICE user name fragment of a WHEP viewer. ARGV: viewer, previous fragment, next fragment. Returns {changed,
-   * host or ''}; nothing is changed if another restart came first.
+   * follower or host or ''}; nothing is changed if another restart came first.
    */
-  restartViewerIce: `${ALWAYS}local before = redis.call('HGET', KEYS[3], ARGV[1])
+  restartViewerIce: `${ALWAYS}${SERVED_AT}local before = redis.call('HGET', KEYS[3], ARGV[1])
 if not before then return {0, ''} end
 local record = cjson.decode(before)
 if record.iceUfrag and record.iceUfrag ~= ARGV[2] then return {0, ''} end
 record.iceUfrag = ARGV[3]
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
-return {1, redis.call('HGET', KEYS[1], 'host') or ''}`,
+return {1, servedAt(record)}`,
 
   /**
-   * Removes a viewer. ARGV: viewer, mailbox ('' = any), epoch ('' = called by signaling), attempt ('' = any). Nothing is
-   * removed if the viewer has moved to another mailbox or made another attempt since. Returns {removed, host or '', 0 if
-   * called by a host whose epoch is over}.
+   * Removes a viewer. ARGV: viewer, mailbox ('' = any), epoch ('' = not called by the host), attempt ('' = any), sender ('' =
+   * not called by a follower). Nothing is removed if the viewer has moved to another mailbox or media-sender, or made another
+   * attempt since. Returns {removed, follower or host or '', 0 if called by a host whose epoch is over}.
    */
-  removeViewer: `${ALWAYS}
+  removeViewer: `${ALWAYS}${SERVED_AT}
 local host = redis.call('HGET', KEYS[1], 'host') or ''
 if ARGV[3] ~= '' and (redis.call('HGET', KEYS[1], 'state') ~= 'hosted' or redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[3]) then return {0, host, 0} end
 local before = redis.call('HGET', KEYS[3], ARGV[1])
 if not before then return {0, host, 1} end
 local record = cjson.decode(before)
-if ARGV[2] ~= '' and record.mailbox ~= ARGV[2] then return {0, host, 1} end
-if ARGV[4] ~= '' and record.attempt ~= tonumber(ARGV[4]) then return {0, host, 1} end
+local at = servedAt(record)
+if ARGV[2] ~= '' and record.mailbox ~= ARGV[2] then return {0, at, 1} end
+if ARGV[3] ~= '' and at ~= host then return {0, at, 1} end
+if ARGV[4] ~= '' and record.attempt ~= tonumber(ARGV[4]) then return {0, at, 1} end
+if ARGV[5] ~= '' and record.sender ~= ARGV[5] then return {0, at, 1} end
 redis.call('HDEL', KEYS[3], ARGV[1])
-return {1, host, 1}`,
+if record.sender then redis.call('ZREM', KEYS[8], record.sender .. '/' .. ARGV[1]) end
+return {1, at, 1}`,
+
+  /**
+   * Places a viewer on a media-sender, which follows the session from now on unless it hosts it. ARGV: now, viewer, attempt,
+   * sender. Nothing is changed if the viewer is gone, has made another attempt or is placed elsewhere. Returns {placed, host
+   * or '', epoch}.
+   */
+  placeViewer: `${ALWAYS}
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+local before = redis.call('HGET', KEYS[3], ARGV[2])
+if not before then return {0, host, epoch} end
+local record = cjson.decode(before)
+if record.attempt ~= tonumber(ARGV[3]) or (record.sender and record.sender ~= ARGV[4]) then return {0, host, epoch} end
+if not record.sender and (host ~= ARGV[4] or redis.call('HGET', KEYS[1], 'state') ~= 'hosted') then
+  record.sender = ARGV[4]
+  redis.call('HSET', KEYS[3], ARGV[2], cjson.encode(record))
+end
+if record.sender then
+  redis.call('ZADD', KEYS[8], 0, ARGV[4] .. '/' .. ARGV[2])
+  redis.call('HSETNX', KEYS[7], ARGV[4], ARGV[1])
+end
+return {1, host, epoch}`,
+
+  /**
+   * Takes up to {@link PLACEMENT_BATCH} viewers from a follower; without any left, it no longer follows. ARGV: sender.
+   * Returns {viewers taken, host or '', 1 if there may be more}.
+   */
+  unplaceViewers: `${ALWAYS}${PLACEMENTS}
+local taken = 0
+local places = placements(ARGV[1])
+for _, place in ipairs(places) do
+  local viewer = string.sub(place, #ARGV[1] + 2)
+  local before = redis.call('HGET', KEYS[3], viewer)
+  local record = before and cjson.decode(before) or {}
+  if record.sender == ARGV[1] then
+    record.sender = nil
+    redis.call('HSET', KEYS[3], viewer, cjson.encode(record))
+    taken = taken + 1
+  end
+  redis.call('ZREM', KEYS[8], place)
+end
+local more = #places == ${PLACEMENT_BATCH} and 1 or 0
+if more == 0 then redis.call('HDEL', KEYS[7], ARGV[1]) end
+return {taken, redis.call('HGET', KEYS[1], 'host') or '', more}`,
+
+  /**
+   * Ends following a session, unless a viewer is still placed there. ARGV: sender. Returns {left, host or ''}.
+   */
+  leaveSession: `${ALWAYS}${PLACEMENTS}
+local host = redis.call('HGET', KEYS[1], 'host') or ''
+local places = placements(ARGV[1])
+for _, place in ipairs(places) do
+  local before = redis.call('HGET', KEYS[3], string.sub(place, #ARGV[1] + 2))
+  if before and cjson.decode(before).sender == ARGV[1] then return {0, host} end
+  redis.call('ZREM', KEYS[8], place)
+end
+if #places == ${PLACEMENT_BATCH} then return {0, host} end
+redis.call('HDEL', KEYS[7], ARGV[1])
+return {1, host}`,
+
+  /** Appends an event of a follower. ARGV: now, channel, sender, body. Returns 1, or 0 if it does not follow the session or that has ended. */
+  emitFollowed: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
+${EMIT}
+if redis.call('HGET', KEYS[1], 'state') == 'ended' or redis.call('HEXISTS', KEYS[7], ARGV[3]) == 0 then return 0 end
+emit(ARGV[4])
+return 1`,
 
   /**
    * Removes a deleted segment from the queue and reports each of its occurrences, the playing one at the position its host
@@ -383,24 +477,28 @@ return {#seqs, redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
    * Ends the session. ARGV: now, channel, reason, epoch ('' = any caller). Queued segments are reported as dropped, the
-   * playing one as interrupted at the position its host last reported. Returns {ended by this call, host or ''}.
+   * playing one as interrupted at the position its host last reported. Returns {ended by this call, host or '', followers}.
    */
   end: `${ALWAYS}local now, channel = ARGV[1], ARGV[2]
 ${EMIT}${RETIRE}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 local host = redis.call('HGET', KEYS[1], 'host') or ''
-if state == 'ended' then return {0, host} end
-if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {0, host} end
+local followers = redis.call('HKEYS', KEYS[7])
+if state == 'ended' then return {0, host, followers} end
+if ARGV[4] ~= '' and redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[4] then return {0, host, followers} end
 retire(tonumber(redis.call('HGET', KEYS[1], 'seq')), false)
 redis.call('HSET', KEYS[1], 'state', 'ended', 'endReason', ARGV[3])
 emit(cjson.encode({type = 'session.ended', reason = ARGV[3]}))
-redis.call('DEL', KEYS[2], KEYS[3])
+redis.call('DEL', KEYS[2])
+redis.call('UNLINK', KEYS[3])
 redis.call('EXPIRE', KEYS[1], ${LINGER_SECONDS})
 redis.call('EXPIRE', KEYS[4], ${LINGER_SECONDS})
 redis.call('EXPIRE', KEYS[5], ${LINGER_SECONDS})
 redis.call('DEL', KEYS[6])
-return {1, host}`,
+redis.call('UNLINK', KEYS[8])
+redis.call('EXPIRE', KEYS[7], ${LINGER_SECONDS})
+return {1, host, followers}`,
 } as const;
 
 export type ScriptName = keyof typeof SCRIPTS;

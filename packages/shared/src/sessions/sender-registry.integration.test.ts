@@ -22,7 +22,7 @@ describe('SenderRegistry', () => {
 
   const record = (): SenderRecord => {
     const id = newId('snd');
-    const load = { sessions: 0, capacity: 4, viewers: 0, draining: false, accepting: true };
+    const load = { sessions: 0, capacity: 4, viewers: 0, viewerCapacity: 0, draining: false, accepting: true };
     return { id, mailbox: id, ...load, startedAtMs: 1, hostname: 'here' };
   };
 

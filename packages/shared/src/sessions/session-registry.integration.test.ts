@@ -525,4 +525,121 @@ describe('SessionRegistry', () => {
     expect(await registry.removeViewer(id, viewer, 'sig_a')).toMatchObject({ removed: false });
     expect(await registry.viewers(id)).toHaveLength(1);
   });
+
+  describe('a viewer placed on a follower', () => {
+    async function placed() {
+      const session = await hosted();
+      const [viewer, sender] = [newId('vw'), newId('snd')];
+      await registry.putViewer(session.id, viewer, 'sig_a', { limit: 3 });
+      expect(await registry.placeViewer(session.id, viewer, 1, sender)).toEqual({
+        placed: true,
+        host: session.host,
+        epoch: session.epoch,
+      });
+      return { ...session, viewer, sender };
+    }
+
+    it('is served there, whichever process changes it', async () => {
+      const { id, viewer, sender } = await placed();
+      expect(await registry.moveViewer(id, viewer, 'sig_b')).toMatchObject({ sender, found: true });
+      expect(await registry.putViewer(id, viewer, 'sig_b', { limit: 3 })).toEqual({ attempt: 2, sender });
+      expect(await registry.restartViewerIce(id, viewer, 'abcd', 'efgh')).toEqual({ changed: true, sender });
+      expect(await registry.viewer(id, viewer)).toMatchObject({ sender, attempt: 2, mailbox: 'sig_b' });
+      expect(await registry.placedViewers(id, sender)).toEqual([await registry.viewer(id, viewer)]);
+      expect(await registry.removeViewer(id, viewer)).toEqual({ removed: true, sender });
+      expect(await registry.placedViewers(id, sender)).toEqual([]);
+    });
+
+    it('stays there when the host changes', async () => {
+      const { id, host, viewer, sender } = await placed();
+      const other = newId('vw');
+      await registry.putViewer(id, other, 'sig_a', { limit: 3 });
+      const epoch = (await registry.release(id, host)) ?? 0;
+      const next = newId('snd');
+      await registry.claim(id, epoch, next);
+      expect(await registry.putViewer(id, viewer, 'sig_a', { limit: 3 })).toMatchObject({ sender });
+      expect(await registry.putViewer(id, other, 'sig_a', { limit: 3 })).toMatchObject({ sender: next });
+    });
+
+    it('is placed nowhere else, and only in its latest attempt', async () => {
+      const { id, viewer, sender } = await placed();
+      const other = newId('snd');
+      expect(await registry.placeViewer(id, viewer, 1, other)).toMatchObject({ placed: false });
+      expect(await registry.placeViewer(id, viewer, 1, sender)).toMatchObject({ placed: true });
+      await registry.putViewer(id, viewer, 'sig_a', { limit: 3 });
+      expect(await registry.placeViewer(id, viewer, 1, sender)).toMatchObject({ placed: false });
+      expect(await registry.placeViewer(id, viewer, 2, sender)).toMatchObject({ placed: true });
+      expect(await registry.placeViewer(id, newId('vw'), 1, sender)).toMatchObject({ placed: false });
+      expect(await registry.followers(id)).toEqual([sender]);
+    });
+
+    it('is not removed by the host, nor by a media-sender that it left', async () => {
+      const { id, epoch, viewer, sender } = await placed();
+      expect(await registry.viewerGone(id, epoch, viewer, 1)).toBe(true);
+      await registry.placedViewerGone(id, newId('snd'), viewer, 1);
+      await registry.placedViewerGone(id, sender, viewer, 2);
+      expect(await registry.viewerCount(id)).toBe(1);
+      await registry.placedViewerGone(id, sender, viewer, 1);
+      expect(await registry.viewerCount(id)).toBe(0);
+    });
+
+    it('needs no follower if it is placed on the host', async () => {
+      const { id, host } = await hosted();
+      const viewer = newId('vw');
+      await registry.putViewer(id, viewer, 'sig_a', { limit: 3 });
+      expect(await registry.placeViewer(id, viewer, 1, host)).toMatchObject({ placed: true });
+      expect(await registry.followers(id)).toEqual([]);
+      expect((await registry.viewer(id, viewer))?.sender).toBeUndefined();
+    });
+
+    it('is taken from a dead follower, with all others there, in bounded steps', async () => {
+      const { id, host, sender } = await placed();
+      const other = newId('snd');
+      for (let n = 0; n < 1200; n++) {
+        const viewer = newId('vw');
+        await registry.putViewer(id, viewer, 'sig_a', { limit: 5000 });
+        await registry.placeViewer(id, viewer, 1, n % 6 === 0 ? other : sender);
+      }
+      expect(await registry.placedViewers(id, sender)).toHaveLength(1001);
+      expect(await registry.leaveSession(id, sender)).toEqual({ left: false, host });
+      expect(await registry.unplaceViewers(id, sender)).toEqual({ viewers: 1001, host });
+      expect(await registry.unplaceViewers(id, sender)).toEqual({ viewers: 0, host });
+      expect(await registry.placedViewers(id, sender)).toEqual([]);
+      expect(await registry.placedViewers(id, other)).toHaveLength(200);
+      expect((await registry.viewers(id)).filter((record) => record.sender === undefined)).toHaveLength(1001);
+      expect(await registry.followers(id)).toEqual([other]);
+    });
+
+    it('keeps its follower until it leaves', async () => {
+      const { id, host, viewer, sender } = await placed();
+      expect(await registry.follows(id, sender)).toBe(true);
+      expect(await registry.leaveSession(id, sender)).toEqual({ left: false, host });
+      await registry.removeViewer(id, viewer);
+      expect(await registry.leaveSession(id, sender)).toEqual({ left: true, host });
+      expect(await registry.follows(id, sender)).toBe(false);
+    });
+
+    it('counts only where its record says, because the previous version rewrites records without their placements', async () => {
+      const { id, viewer, sender } = await placed();
+      const record = { viewer, mailbox: 'sig_a', attempt: 2, joinedAtMs: 1 };
+      await redis.hset(keys.sessionViewers(id), viewer, JSON.stringify(record));
+      expect(await registry.placedViewers(id, sender)).toEqual([]);
+      expect(await registry.leaveSession(id, sender)).toMatchObject({ left: true });
+      expect(await registry.placeViewer(id, viewer, 2, newId('snd'))).toMatchObject({ placed: true });
+    });
+
+    it('has events from its follower, until the session ends', async () => {
+      const { id, viewer, sender } = await placed();
+      const body = { type: 'viewer.connected', viewer } as const;
+      expect(await registry.emitFollowed(id, sender, body)).toBe(true);
+      expect(await registry.emitFollowed(id, newId('snd'), body)).toBe(false);
+      expect(await registry.end(id, 'deleted')).toMatchObject({ ended: true, followers: [sender] });
+      expect(await registry.end(id, 'deleted')).toMatchObject({ ended: false, followers: [sender] });
+      expect(await registry.emitFollowed(id, sender, body)).toBe(false);
+      const types = (await registry.events(id, '0')).map(({ type }) => type);
+      expect(types).toEqual(['session.hosted', 'viewer.connected', 'session.ended']);
+      expect(await redis.exists(keys.sessionViewers(id), keys.sessionPlacements(id))).toBe(0);
+      expect(await redis.ttl(keys.sessionFollowers(id))).toBeGreaterThan(0);
+    });
+  });
 });

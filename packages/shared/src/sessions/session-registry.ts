@@ -22,8 +22,22 @@ import {
   viewerRecordSchema,
 } from './session.js';
 
+/** Number of viewers read at once. */
+const READ_BATCH = 500;
 /** Time after which a session without a host is queued again. */
 const REQUEST_RETRY_MS = 3000;
+
+/** The keys of a session's scripts, in their order. */
+const SESSION_KEYS = [
+  keys.session,
+  keys.sessionQueue,
+  keys.sessionViewers,
+  keys.sessionEvents,
+  keys.sessionCommands,
+  keys.sessionViewerEvents,
+  keys.sessionFollowers,
+  keys.sessionPlacements,
+];
 
 /** The subset of a session that determines whose media it may queue. */
 export interface SessionOutline {
@@ -41,6 +55,11 @@ export interface SessionBelonging {
 export interface HostedAt {
   /** The media-sender that currently hosts the session, if any. */
   host: string | undefined;
+}
+
+export interface ServedAt {
+  /** The media-sender that serves the viewer: the follower it is placed on, else the session's host, if any. */
+  sender: string | undefined;
 }
 
 /**
@@ -245,7 +264,7 @@ export class SessionRegistry {
   }
 
   /**
-   * Adds a viewer, or a new connection of one.
+   * Adds a viewer, or a new connection of one, which stays with its media-sender.
    * @throws HumancastError `session_not_found`, `session_ended`, `viewer_limit`.
    */
   async putViewer(
@@ -253,11 +272,11 @@ export class SessionRegistry {
     viewer: string,
     mailbox: string,
     options: { limit: number; offer?: string; traceparent?: string | undefined },
-  ): Promise<HostedAt & { attempt: number }> {
+  ): Promise<ServedAt & { attempt: number }> {
     const { limit, offer = '', traceparent = '' } = options;
     const reply = await this.#run('putViewer', id, viewer, limit, mailbox, this.#now(), offer, traceparent);
-    const [attempt, host] = reply as [number, string];
-    return { attempt, host: host || undefined };
+    const [attempt, sender] = reply as [number, string];
+    return { attempt, sender: sender || undefined };
   }
 
   /** @returns Whether the viewer still exists, and its previous mailbox. */
@@ -265,9 +284,9 @@ export class SessionRegistry {
     id: string,
     viewer: string,
     mailbox: string,
-  ): Promise<HostedAt & { found: boolean; from: string | undefined }> {
-    const [found, host, from] = (await this.#run('moveViewer', id, viewer, mailbox)) as [number, string, string];
-    return { found: found === 1, host: host || undefined, from: from || undefined };
+  ): Promise<ServedAt & { found: boolean; from: string | undefined }> {
+    const [found, sender, from] = (await this.#run('moveViewer', id, viewer, mailbox)) as [number, string, string];
+    return { found: found === 1, sender: sender || undefined, from: from || undefined };
   }
 
   /** @returns Whether `from` was the ICE user name fragment of this WHEP viewer, which is `to` from now on. */
@@ -276,29 +295,115 @@ export class SessionRegistry {
     viewer: string,
     from: string,
     to: string,
-  ): Promise<HostedAt & { changed: boolean }> {
-    const [changed, host] = (await this.#run('restartViewerIce', id, viewer, from, to)) as [number, string];
-    return { changed: changed === 1, host: host || undefined };
+  ): Promise<ServedAt & { changed: boolean }> {
+    const [changed, sender] = (await this.#run('restartViewerIce', id, viewer, from, to)) as [number, string];
+    return { changed: changed === 1, sender: sender || undefined };
   }
 
   /** @param mailbox Removes the viewer only while it is reached there; a reloaded page has moved on. */
-  async removeViewer(id: string, viewer: string, mailbox = ''): Promise<HostedAt & { removed: boolean }> {
-    const [removed, host] = (await this.#run('removeViewer', id, viewer, mailbox, '', '')) as [number, string];
-    return { removed: removed === 1, host: host || undefined };
+  async removeViewer(id: string, viewer: string, mailbox = ''): Promise<ServedAt & { removed: boolean }> {
+    const [removed, sender] = (await this.#run('removeViewer', id, viewer, mailbox, '', '', '')) as [number, string];
+    return { removed: removed === 1, sender: sender || undefined };
   }
 
   /**
-   * Called by a host whose connection attempt for a viewer timed out; a viewer that has started another attempt since stays.
+   * Called by a host whose connection attempt for a viewer timed out; a viewer that has started another attempt since, or was
+   * placed on a follower, stays.
    * @returns `false` if the epoch is over.
    */
   async viewerGone(id: string, epoch: number, viewer: string, attempt: number): Promise<boolean> {
-    const reply = (await this.#run('removeViewer', id, viewer, '', epoch, attempt)) as [number, string, number];
+    const reply = (await this.#run('removeViewer', id, viewer, '', epoch, attempt, '')) as [number, string, number];
     return reply[2] === 1;
   }
 
+  /** As {@link viewerGone}, called by a follower: removes the viewer while it is placed there. */
+  async placedViewerGone(id: string, sender: string, viewer: string, attempt: number): Promise<void> {
+    await this.#run('removeViewer', id, viewer, '', '', attempt, sender);
+  }
+
+  /**
+   * Places a viewer on a media-sender, which follows the session from then on unless it hosts it.
+   * @returns Whether the viewer is placed there now: not if it is gone, has made another attempt, or is placed elsewhere.
+   */
+  async placeViewer(
+    id: string,
+    viewer: string,
+    attempt: number,
+    sender: string,
+  ): Promise<HostedAt & { placed: boolean; epoch: number }> {
+    const reply = await this.#run('placeViewer', id, this.#now(), viewer, attempt, sender);
+    const [placed, host, epoch] = reply as [number, string, number];
+    return { placed: placed === 1, host: host || undefined, epoch };
+  }
+
+  /**
+   * Takes all viewers from a dead or leaving follower, so that the host places them again.
+   * @returns How many there were.
+   */
+  async unplaceViewers(id: string, sender: string): Promise<HostedAt & { viewers: number }> {
+    for (let viewers = 0; ; ) {
+      const [taken, host, more] = (await this.#run('unplaceViewers', id, sender)) as [number, string, number];
+      viewers += taken;
+      if (more === 0) return { viewers, host: host || undefined };
+    }
+  }
+
+  /** @returns Whether the media-sender follows the session no more: not while a viewer is placed there. */
+  async leaveSession(id: string, sender: string): Promise<HostedAt & { left: boolean }> {
+    const [left, host] = (await this.#run('leaveSession', id, sender)) as [number, string];
+    return { left: left === 1, host: host || undefined };
+  }
+
+  /** Appends an event of a follower. @returns `false` if it does not follow the session. */
+  async emitFollowed(id: string, sender: string, body: SessionEventBody): Promise<boolean> {
+    const args = [this.#now(), eventsChannel(id), sender, JSON.stringify(body)];
+    return (await this.#run('emitFollowed', id, ...args)) === 1;
+  }
+
+  /** @returns The media-senders that follow the session. */
+  followers(id: string): Promise<string[]> {
+    return this.#redis.hkeys(keys.sessionFollowers(id));
+  }
+
+  async follows(id: string, sender: string): Promise<boolean> {
+    return (await this.#redis.hexists(keys.sessionFollowers(id), sender)) === 1;
+  }
+
+  viewerCount(id: string): Promise<number> {
+    return this.#redis.hlen(keys.sessionViewers(id));
+  }
+
+  async viewer(id: string, viewer: string): Promise<ViewerRecord | undefined> {
+    const row = await this.#redis.hget(keys.sessionViewers(id), viewer);
+    return row === null ? undefined : readRecord('viewer', viewer, viewerRecordSchema, row);
+  }
+
+  /** @returns All viewers of the session, wherever they are served. */
   async viewers(id: string): Promise<ViewerRecord[]> {
     const rows = await this.#redis.hgetall(keys.sessionViewers(id));
     return Object.entries(rows).flatMap(([viewer, row]) => readRecord('viewer', viewer, viewerRecordSchema, row) ?? []);
+  }
+
+  /** @returns The viewers that are placed on a follower. */
+  async placedViewers(id: string, sender: string): Promise<ViewerRecord[]> {
+    const records: ViewerRecord[] = [];
+    for (let min = `[${sender}/`; ; ) {
+      // IDs contain no `/`, after which the next character is `0`.
+      const max = `(${sender}0`;
+      const places = await this.#redis.zrangebylex(keys.sessionPlacements(id), min, max, 'LIMIT', 0, READ_BATCH);
+      const last = places.at(-1);
+      if (last === undefined) return records;
+      const viewers = places.map((place) => place.slice(sender.length + 1));
+      const rows = await this.#redis.hmget(keys.sessionViewers(id), ...viewers);
+      records.push(
+        ...viewers.flatMap((viewer, i) => {
+          const row = rows[i] ?? undefined;
+          const record = row === undefined ? undefined : readRecord('viewer', viewer, viewerRecordSchema, row);
+          return record?.sender === sender ? [record] : [];
+        }),
+      );
+      min = `(${last}`;
+    }
   }
 
   /**
@@ -315,13 +420,11 @@ export class SessionRegistry {
    * @returns Whether this call ended the session.
    * @throws HumancastError `session_not_found`.
    */
-  async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean }> {
-    const [ended, host] = (await this.#run('end', id, this.#now(), eventsChannel(id), reason, epoch ?? '')) as [
-      number,
-      string,
-    ];
+  async end(id: string, reason: string, epoch?: number): Promise<HostedAt & { ended: boolean; followers: string[] }> {
+    const reply = await this.#run('end', id, this.#now(), eventsChannel(id), reason, epoch ?? '');
+    const [ended, host, followers] = reply as [number, string, string[]];
     if (ended === 1) await this.#redis.zrem(keys.sessionIndex, id);
-    return { ended: ended === 1, host: host || undefined };
+    return { ended: ended === 1, host: host || undefined, followers };
   }
 
   /** @returns The events of {@link eventPage}. */
@@ -380,9 +483,7 @@ export class SessionRegistry {
   }
 
   async #run(script: ScriptName, id: string, ...args: (string | number)[]): Promise<unknown> {
-    const { session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents } = keys;
-    const names = [session, sessionQueue, sessionViewers, sessionEvents, sessionCommands, sessionViewerEvents];
-    const sessionKeys = names.map((nameOf) => nameOf(id));
+    const sessionKeys = SESSION_KEYS.map((nameOf) => nameOf(id));
     const reply = await runScript(this.#redis, SCRIPTS[script], sessionKeys, ...args);
     if (typeof reply === 'string' && reply in ERRORS) throw new HumancastError(reply as ErrorCode);
     return reply;

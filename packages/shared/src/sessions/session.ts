@@ -95,7 +95,7 @@ export interface SessionRecord {
   endReason: string | undefined;
 }
 
-/** A viewer as recorded by signaling; the host serves all recorded viewers. */
+/** A viewer as recorded by signaling; the host serves all recorded viewers that are not placed on a follower. */
 export const viewerRecordSchema = z.object({
   viewer: idSchema,
   /** Mailbox for messages to this viewer. */
@@ -103,6 +103,8 @@ export const viewerRecordSchema = z.object({
   /** Incremented with each new connection the viewer requests; the host creates one connection per value. */
   attempt: z.int().min(1),
   joinedAtMs: z.number(),
+  /** The media-sender that serves this viewer by following the session; absent: the host. */
+  sender: idSchema.optional(),
   /** The offer of a WHEP viewer; without it the host makes the offer. */
   offer: z.string().optional(),
   /** The ICE user name fragment of a WHEP viewer since its last ICE restart. */
@@ -118,6 +120,8 @@ export const senderRecordSchema = z.object({
   sessions: z.int(),
   capacity: z.int(),
   viewers: z.int(),
+  /** Number of viewers that it can serve; 0: unknown (previous version). */
+  viewerCapacity: z.int().default(0),
   draining: z.boolean(),
   /** Whether its load permits another session, regardless of its capacity. */
   accepting: z.boolean().default(true),

@@ -924,7 +924,7 @@ describe('MediaSender', () => {
     await Promise.all(Array.from({ length: 6 }, async () => askForHost(await createSession())));
     await vi.waitFor(() => expect(sender.sessionCount).toBe(6), WAIT);
     const stuck = newId('snd');
-    const numbers = { sessions: 0, viewers: 0, capacity: 40, draining: false, accepting: true };
+    const numbers = { sessions: 0, viewers: 0, viewerCapacity: 0, capacity: 40, draining: false, accepting: true };
     await new SenderRegistry(redis).beat(
       { id: stuck, mailbox: stuck, ...numbers, startedAtMs: 1, hostname: 'elsewhere' },
       60_000,

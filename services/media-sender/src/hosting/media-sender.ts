@@ -424,6 +424,7 @@ export class MediaSender {
         mailbox: id,
         sessions: this.#taken,
         viewers: this.viewerCount,
+        viewerCapacity: 0,
         capacity: config.maxSessions,
         draining: this.#draining,
         accepting: this.#admission.open,

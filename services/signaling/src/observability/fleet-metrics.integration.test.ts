@@ -1,4 +1,12 @@
-import { newId, SegmentQueues, SenderRegistry } from '@humancast/shared';
+import {
+  newId,
+  openQueue,
+  SegmentQueues,
+  SenderRegistry,
+  VIEWERS_QUEUE,
+  type ViewerJob,
+  viewerJobId,
+} from '@humancast/shared';
 import { waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeSender } from '../../testing/fake-sender.js';
@@ -70,10 +78,24 @@ describe('fleet metrics', () => {
     await own.stop();
   });
 
+  it('count viewers that wait for a media-sender, once for each attempt', async () => {
+    const signaling = await stack.signaling();
+    const queue = openQueue<ViewerJob>(VIEWERS_QUEUE, stack.queue);
+    const job = { session: newId('ses'), viewer: newId('vw'), attempt: 1 };
+    for (const waiting of [job, job, { ...job, attempt: 2 }]) {
+      await queue.add('viewer', waiting, { jobId: viewerJobId(waiting) });
+    }
+    const page = await signaling.metrics();
+    expect(figure(page, 'humancast_queue_jobs', { queue: 'viewers', state: 'waiting' })).toBe(2);
+    await queue.obliterate({ force: true });
+    await queue.close();
+    await signaling.close();
+  });
+
   it('sum the segment queues of all media-senders', async () => {
     const queues = new SegmentQueues(stack.queue);
     const senders = new SenderRegistry(stack.queue);
-    const load = { sessions: 0, viewers: 0, capacity: 1, draining: false, accepting: true };
+    const load = { sessions: 0, viewers: 0, viewerCapacity: 0, capacity: 1, draining: false, accepting: true };
     for (const id of [newId('snd'), newId('snd')]) {
       await senders.beat({ id, mailbox: id, ...load, startedAtMs: 1, hostname: 'test' }, 60_000);
       await queues.announce(id, [

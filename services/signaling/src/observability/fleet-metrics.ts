@@ -4,7 +4,7 @@ import type { FleetLevels } from './fleet-probe.js';
 import type { RedisInfo } from './redis-info.js';
 
 const DATABASES = ['queue', 'media'] as const;
-const QUEUES = ['sessions', 'segments'] as const;
+const QUEUES = ['sessions', 'viewers', 'segments'] as const;
 
 /**
  * Metrics of shared queues and databases. Every signaling process reports the same values, so queries take the maximum, not

@@ -1,5 +1,5 @@
 import { inTime, mastersOf, type Redis, type SenderRegistry } from '@humancast/shared';
-import type { JobQueues, QueueLevels } from '../routing/job-queues.js';
+import type { JobQueues, QueueLevels, QueueName } from '../routing/job-queues.js';
 import { parseRedisInfo, REDIS_INFO_SECTIONS, type RedisInfo, sumOfRedisInfo } from './redis-info.js';
 
 /** Time limit for a database's answer, ms; without one, it is reported as down. */
@@ -10,7 +10,7 @@ const FRESH_MS = 1000;
 export interface FleetLevels {
   /** `undefined` if the database does not answer. */
   readonly redis: Readonly<Record<'queue' | 'media', RedisInfo | undefined>>;
-  readonly queues: Readonly<Record<'sessions' | 'segments', QueueLevels>> | undefined;
+  readonly queues: Readonly<Record<QueueName, QueueLevels>> | undefined;
 }
 
 /** Reads the levels of the shared databases and queues with a few cheap commands, on scrape only. */
@@ -47,7 +47,7 @@ export class FleetProbe {
     return { redis: { queue, media }, queues };
   }
 
-  async #readQueues(): Promise<Record<'sessions' | 'segments', QueueLevels>> {
+  async #readQueues(): Promise<Record<QueueName, QueueLevels>> {
     const senders = (await this.#senders.list()).map(({ id }) => id);
     return this.#jobs.levels(senders);
   }

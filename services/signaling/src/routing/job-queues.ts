@@ -1,4 +1,12 @@
-import { openQueue, type Redis, SESSIONS_QUEUE, type SegmentQueues, type SessionJob } from '@humancast/shared';
+import {
+  openQueue,
+  type Redis,
+  SESSIONS_QUEUE,
+  type SegmentQueues,
+  type SessionJob,
+  VIEWERS_QUEUE,
+  type ViewerJob,
+} from '@humancast/shared';
 import type { Queue } from 'bullmq';
 
 /** Number of entries of the sessions queue that are read to tell viewers their position. */
@@ -15,14 +23,18 @@ export interface QueueLevels {
   readonly oldestMs: number;
 }
 
-/** Queues of work for media-senders: sessions without a host, and segments to play. */
+export type QueueName = 'sessions' | 'viewers' | 'segments';
+
+/** Queues of work for media-senders: sessions without a host, viewers that their host has no capacity for, and segments. */
 export class JobQueues {
   readonly #sessions: Queue<SessionJob>;
+  readonly #viewers: Queue<ViewerJob>;
   readonly #segments: SegmentQueues;
 
   /** @param connection Shared by all queues; the caller closes it after {@link close}. */
   constructor(connection: Redis, segments: SegmentQueues) {
     this.#sessions = openQueue(SESSIONS_QUEUE, connection);
+    this.#viewers = openQueue(VIEWERS_QUEUE, connection);
     this.#segments = segments;
   }
 
@@ -49,13 +61,14 @@ export class JobQueues {
     return ids.map((id) => id.slice(0, id.lastIndexOf('-')));
   }
 
-  /** @returns The levels of the sessions queue and of these media-senders' segment queues. */
-  async levels(senders: readonly string[]): Promise<Record<'sessions' | 'segments', QueueLevels>> {
-    const [sessions, ...segments] = await Promise.all([
+  /** @returns The levels of the shared queues, and of these media-senders' segment queues together. */
+  async levels(senders: readonly string[]): Promise<Record<QueueName, QueueLevels>> {
+    const [sessions, viewers, ...segments] = await Promise.all([
       levelsOf(this.#sessions),
+      levelsOf(this.#viewers),
       ...senders.map((sender) => levelsOf(this.#segments.of(sender))),
     ]);
-    return { sessions, segments: segments.reduce(both, EMPTY) };
+    return { sessions, viewers, segments: segments.reduce(both, EMPTY) };
   }
 
   /** Removes the queue of a media-sender that is gone for good. */
@@ -64,7 +77,7 @@ export class JobQueues {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#sessions.close(), this.#segments.close()]);
+    await Promise.all([this.#sessions.close(), this.#viewers.close(), this.#segments.close()]);
   }
 }
 

@@ -138,11 +138,11 @@ export class Sweeper {
     for (const viewer of viewers) {
       if (await this.#isReachable(viewer.mailbox, reachable)) continue;
       // A WHEP viewer has no signaling to resume with and plays on; from now on its messages come to this process.
-      const { host } =
+      const { sender } =
         viewer.offer === undefined
           ? await this.#registry.removeViewer(session.id, viewer.viewer, viewer.mailbox)
           : await this.#registry.moveViewer(session.id, viewer.viewer, this.#options.mailbox);
-      await this.#router.viewersChanged(session.id, host);
+      await this.#router.viewersChanged(session.id, sender);
     }
   }
 

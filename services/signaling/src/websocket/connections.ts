@@ -210,10 +210,10 @@ export class Connections {
   /** Removes the viewer unless it has joined at another process since. */
   async #remove({ session, viewer }: ViewerConnection, why: string): Promise<void> {
     const { registry, router, logger, mailbox } = this.#parts;
-    const { removed, host } = await registry.removeViewer(session, viewer, mailbox);
+    const { removed, sender } = await registry.removeViewer(session, viewer, mailbox);
     if (!removed) return;
     logger.info({ session, viewer }, why);
-    await router.viewersChanged(session, host);
+    await router.viewersChanged(session, sender);
   }
 
   #joined({ id, avatar }: SessionRecord, viewer: string) {

@@ -77,9 +77,12 @@ export class ViewerConnection {
     this.#waitsForOffer = true;
     const { registry, mailbox, viewerLimit, router } = this.#parts;
     const { traceparent } = this.#trace;
-    const { host } = await registry.putViewer(this.session, this.viewer, mailbox, { limit: viewerLimit, traceparent });
+    const { sender } = await registry.putViewer(this.session, this.viewer, mailbox, {
+      limit: viewerLimit,
+      traceparent,
+    });
     this.#parts.waitingViewers.add(this);
-    await router.viewerWaits(this.session, host, traceparent);
+    await router.viewerWaits(this.session, sender, traceparent);
   }
 
   /** Delivers the messages that arrived before `joined` was sent. */

@@ -173,10 +173,10 @@ export class WhepService {
     const { registry, requests, logger } = this.#parts;
     const { data: ice } = iceCredentialsSchema.safeParse({ usernameFragment: next.ufrag, password: next.password });
     if (!ice) throw new HumancastError('bad_sdp', 'an ICE restart needs a valid a=ice-ufrag and a=ice-pwd');
-    const { changed, host } = await registry.restartViewerIce(session, viewer, current, ice.usernameFragment);
+    const { changed, sender } = await registry.restartViewerIce(session, viewer, current, ice.usernameFragment);
     if (!changed) throw new HumancastError('precondition_failed');
     const answer =
-      host === undefined ? undefined : await requests.restartIce(host, { session, viewer, connection, ice });
+      sender === undefined ? undefined : await requests.restartIce(sender, { session, viewer, connection, ice });
     if (answer?.fragment === undefined) {
       await registry.restartViewerIce(session, viewer, ice.usernameFragment, current);
       if (answer) throw new HumancastError('not_found', 'the connection is gone');
@@ -220,8 +220,8 @@ export class WhepService {
     }, answerMs);
     try {
       if (stop.aborted) giveUp();
-      const { host } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer, traceparent });
-      await router.viewerWaits(session, host, traceparent);
+      const { sender } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer, traceparent });
+      await router.viewerWaits(session, sender, traceparent);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -254,9 +254,9 @@ export class WhepService {
 
   async #cleanUp(session: string, viewer: string, end: boolean): Promise<void> {
     const { registry, sessions, router } = this.#parts;
-    const { removed, host } = await registry.removeViewer(session, viewer);
+    const { removed, sender } = await registry.removeViewer(session, viewer);
     if (end) await sessions.end(session, 'viewer-left');
-    else if (removed) await router.viewersChanged(session, host);
+    else if (removed) await router.viewersChanged(session, sender);
   }
 }
 
