@@ -1,3 +1,4 @@
+import type { ProducerError } from '@humancast/producer';
 import {
   type AudioMeter,
   type PastEvent,
@@ -109,6 +110,53 @@ describe('typed text', () => {
       ['speech.finished', 'finished'],
     ]);
   });
+
+  it('and the one that waits behind it are dropped by an interruption', async () => {
+    const before = (await speech()).length;
+    await producer.say(session, LONG_TEXT);
+    await speaking();
+    expect(await producer.say(session, 'This waits until the first one is over.')).toMatchObject({ ahead: 1 });
+    const { turn } = await producer.interrupt(session);
+    await silent();
+    // What is said afterwards comes after anything that would have been spoken before it.
+    expect(await producer.say(session, 'And now this.')).toMatchObject({ turn });
+    const events = await waitFor(
+      'the last text is finished',
+      async () => (await speech()).slice(before),
+      (all) => all.some(({ reason }) => reason === 'finished'),
+    );
+    expect(events.map(({ type, reason }) => [type, reason])).toEqual([
+      ['speech.started', undefined],
+      ['speech.finished', 'interrupted'],
+      ['speech.started', undefined],
+      ['speech.finished', 'finished'],
+    ]);
+  });
+
+  it.each(['accepted', 'on its way'])(
+    'is not spoken if it is interrupted before its first sound (%s)',
+    async (when) => {
+      const before = (await speech()).length;
+      const { turn } = await producer.session(session);
+      const saying = producer.say(session, LONG_TEXT, { turn }).catch((error: ProducerError) => error.code);
+      if (when === 'accepted') await saying;
+      await producer.interrupt(session);
+      expect(['interrupted', expect.objectContaining({ turn })]).toContainEqual(await saying);
+      const late = producer.say(session, LONG_TEXT, { turn });
+      await expect(late).rejects.toMatchObject({ code: 'interrupted', extra: { turn: turn + 1 } });
+      const { segment } = await producer.say(session, 'And now this.');
+      const events = await waitFor(
+        'the last text is finished',
+        async () => (await speech()).slice(before),
+        (all) => all.some(({ type, ...event }) => type === 'speech.finished' && event['segment'] === segment),
+      );
+      for (const event of events.filter(({ segment: other }) => other !== segment)) {
+        expect(event['reason']).not.toBe('finished');
+        if (event.type === 'speech.finished') expect(event.positionMs).toBeLessThan(3000);
+      }
+      expect(events.at(-1)).toMatchObject({ segment, reason: 'finished' });
+    },
+  );
 
   it('ends with its session', async () => {
     await producer.json('POST', producer.signaling(`/v1/sessions/${session}/say`), { text: LONG_TEXT });

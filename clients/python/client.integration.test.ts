@@ -129,6 +129,39 @@ await live.push_av_segment([frame] * 25, np.ones(24000, np.float32))`);
     expect(Buffer.concat(audio).length).toBe(3 * 24_000 * 4);
   });
 
+  it('states turns, and raises `interrupted` once they are over', async () => {
+    const bodies: string[] = [];
+    loader.route = (request, response) => {
+      let body = '';
+      request.on('data', (chunk: Buffer) => {
+        body += chunk;
+      });
+      request.on('end', () => {
+        bodies.push(`${request.url?.split('/').at(-1)} ${body}`);
+        response.writeHead(202).end(JSON.stringify({ queued: [], interruptedSeq: 3, turn: 8 }));
+      });
+    };
+    loader.turn = 7;
+    const { output } = await push(
+      'print(live.turn)',
+      `print((await humancast.interrupt("${session}", turn=7))["turn"])
+    await humancast.interrupt("${session}")
+    await humancast.speak("${session}", ["seg_00000000"], turn=8)
+    try:
+        async with humancast.live("demo", "${session}", turn=6, fps=25, width=64, height=32):
+            pass
+    except HumancastError as error:
+        print(error.code)`,
+    );
+    loader.turn = 0;
+    expect(output.split('\n').slice(0, 3)).toEqual(['8', 'interrupted', '7']);
+    expect(bodies).toEqual([
+      'interrupt {"turn": 7}',
+      'interrupt ',
+      'speak {"segments": ["seg_00000000"], "interrupt": false, "turn": 8}',
+    ]);
+  });
+
   it('stays in sync over frame rates that samples can not be divided by', async () => {
     const { output } = await python([
       '-c',

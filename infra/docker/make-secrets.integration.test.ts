@@ -255,9 +255,10 @@ describe('make-secrets', () => {
     for (const [door, segment] of doors) {
       const queues = new SegmentQueues(door);
       const speech = new Speech(new SessionRegistry(door), queues, new RedisMailSender(door));
-      const [queued] = await speech.speak(session, [segment], { interrupt: true, limit: 10 });
-      if (!queued) throw new Error('nothing was queued');
-      await registry.speechStarted(session, epoch, queued);
+      const { queued } = await speech.speak(session, [segment], { interrupt: true, limit: 10 });
+      const [item] = queued;
+      if (!item) throw new Error('nothing was queued');
+      await registry.speechStarted(session, epoch, item);
       await queues.close();
     }
     await registry.savePlayhead(session, epoch, {

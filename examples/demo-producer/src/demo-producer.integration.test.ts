@@ -17,6 +17,7 @@ const SESSION: Omit<SessionDetails, 'id'> = {
   viewers: [],
   queue: [],
   interruptedSeq: 0,
+  turn: 0,
   live: false,
   canSay: true,
 };
@@ -39,9 +40,8 @@ class FakeBackend {
       const json = (status: number, body: unknown) => response.writeHead(status).end(JSON.stringify(body));
       if (this.ended.has(id)) json(404, toProblem(new HumancastError('session_not_found')));
       else if (action === 'interrupt') {
-        json(202, { interruptedSeq: 1 });
-        const idempotencyKey = String(request.headers['idempotency-key']);
-        this.#sendEvent({ type: 'session.interrupted', interruptedSeq: 1, idempotencyKey });
+        this.interrupt();
+        json(202, { interruptedSeq: 1, turn: this.loader.turn });
       } else if (kind === 'segments') response.writeHead(204).end();
       else if (action === 'events') {
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n');
@@ -50,8 +50,14 @@ class FakeBackend {
           const whole = { id: `${n++}-1`, session: id, atMs: 0, ...event };
           response.write(`id: ${whole.id}\ndata: ${JSON.stringify(whole)}\n\n`);
         };
-      } else json(200, { ...SESSION, id });
+      } else json(200, { ...SESSION, id, turn: loader.turn });
     };
+  }
+
+  /** Begins a new turn. */
+  interrupt({ isTold = true } = {}): void {
+    this.loader.turn++;
+    if (isTold) this.event({ type: 'session.interrupted', interruptedSeq: 1, turn: this.loader.turn });
   }
 
   event(event: object): void {
@@ -102,6 +108,7 @@ describe('startDemoProducer()', () => {
   beforeEach(async () => {
     session = newId('ses');
     loaded().length = 0;
+    backend.loader.turn = 0;
     backend.asked.length = 0;
     producer = await start();
   });
@@ -113,7 +120,7 @@ describe('startDemoProducer()', () => {
     const { status, body } = await say({ session, text: 'Hello there. How are you?' });
     expect(status).toBe(202);
     const { last } = backend.loader;
-    expect(body).toEqual({ ahead: 0, segment: last.segment });
+    expect(body).toEqual({ ahead: 0, segment: last.segment, turn: 0 });
     await waitFor('the push to end', () => last.outcome === 'end');
     backend.loader.keepFrames = false;
     expect(last).toMatchObject({ avatar: 'demo', session, breaches: [] });
@@ -132,9 +139,9 @@ describe('startDemoProducer()', () => {
     backend.asked.length = 0;
     const { body } = await say({ session, text: 'Stop.', interrupt: true });
     const second = backend.loader.last;
-    expect(body).toEqual({ ahead: 0, segment: second.segment });
+    expect(body).toEqual({ ahead: 0, segment: second.segment, turn: 1 });
     expect(second.segment).not.toBe(first?.segment);
-    expect(second.start?.interrupt).toBe(true);
+    expect(second.turn).toBe(1);
     expect(backend.asked).toContain('POST sessions interrupt');
     await waitFor('the second push to end', () => second.outcome === 'end');
     expect(first?.outcome).toBe('gone');
@@ -142,7 +149,7 @@ describe('startDemoProducer()', () => {
 
   it('POST /v1/say queues texts that do not interrupt, and rejects with queue_full beyond the limit', async () => {
     await say({ session, text: 'One.' });
-    expect((await say({ session, text: 'Two.' })).body).toEqual({ ahead: 1 });
+    expect((await say({ session, text: 'Two.' })).body).toEqual({ ahead: 1, turn: 0 });
     expect(await say({ session, text: 'Three.' })).toMatchObject({ status: 409, body: { code: 'queue_full' } });
     await waitFor(
       'both pushes to end',
@@ -167,13 +174,28 @@ describe('startDemoProducer()', () => {
     await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
     const [first] = loaded();
     await waitFor('speech', () => (first?.frameTimesMs.length ?? 0) > 3);
-    expect((await say({ session, text: 'And another.' }, { at: slow })).body).toEqual({ ahead: 1 });
-    backend.event({ type: 'session.interrupted', interruptedSeq: 1 });
+    expect((await say({ session, text: 'And another.' }, { at: slow })).body).toMatchObject({ ahead: 1 });
+    backend.interrupt();
     first?.send({ type: 'interrupted', positionMs: 100 });
     await waitFor('the push to stop', () => first?.outcome === 'gone');
     expect(await say({ session, text: 'Next.' }, { at: slow })).toMatchObject({ status: 202 });
     await waitFor('the next push to end', () => backend.loader.last.outcome === 'end');
     expect(loaded()).toHaveLength(2);
+    await slow.close();
+  });
+
+  it('a text whose turn is over is not spoken, even if its event has not arrived', async () => {
+    const slow = await start({ SAY_AHEAD_MS: '100' });
+    await say({ session, text: 'A long sentence that goes on and on, until someone has had enough.' }, { at: slow });
+    const [first] = loaded();
+    await say({ session, text: 'And another.' }, { at: slow });
+    backend.interrupt({ isTold: false });
+    first?.send({ type: 'interrupted', positionMs: 100 });
+    await waitFor('the second push', () => loaded().length === 2);
+    await waitFor('the second push to be closed', () => loaded()[1]?.outcome === 'gone');
+    expect(loaded()[1]?.frameTimesMs).toEqual([]);
+    const refused = await say({ session, text: 'Too late.', turn: 0 }, { at: slow });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'interrupted' } });
     await slow.close();
   });
 

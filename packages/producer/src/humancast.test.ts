@@ -57,6 +57,7 @@ describe('Humancast REST methods', () => {
       signalUrl: '/v1/signal',
       iceServers: [],
       relayOnly: false,
+      turn: 0,
     };
     const received = answer(201, { ...session, fromALaterVersion: true });
     expect(await humancast.createSession('demo')).toEqual(session);
@@ -70,15 +71,28 @@ describe('Humancast REST methods', () => {
     expect(await humancast.speak(SESSION, [SEGMENT], { interrupt: true })).toEqual(queued);
     expect(speak).toMatchObject({ method: 'POST', url: `/v1/sessions/${SESSION}/speak` });
     expect(JSON.parse(speak.body)).toEqual({ segments: [SEGMENT], interrupt: true });
-    const interrupt = answer(202, { interruptedSeq: 3 });
-    await humancast.interrupt(SESSION);
-    expect(interrupt.url).toBe(`/v1/sessions/${SESSION}/interrupt`);
-    const say = answer(202, { segment: SEGMENT, ahead: 0 });
-    expect(await humancast.say(SESSION, 'Hello')).toEqual({ segment: SEGMENT, ahead: 0 });
+    const interrupt = answer(202, { interruptedSeq: 3, turn: 2 });
+    expect(await humancast.interrupt(SESSION)).toEqual({ interruptedSeq: 3, turn: 2 });
+    expect(interrupt).toMatchObject({ url: `/v1/sessions/${SESSION}/interrupt`, body: '' });
+    const say = answer(202, { segment: SEGMENT, ahead: 0, turn: 2 });
+    expect(await humancast.say(SESSION, 'Hello')).toEqual({ segment: SEGMENT, ahead: 0, turn: 2 });
     expect(JSON.parse(say.body)).toEqual({ text: 'Hello', interrupt: false });
     const end = answer(204, undefined);
     await humancast.endSession(SESSION);
     expect(end.method).toBe('DELETE');
+  });
+
+  it('speak(), interrupt() and say() send the turn that their caller states', async () => {
+    const speak = answer(202, { queued: [], turn: 4 });
+    await humancast.speak(SESSION, [SEGMENT], { turn: 4 });
+    expect(JSON.parse(speak.body)).toMatchObject({ turn: 4 });
+    const interrupt = answer(202, { interruptedSeq: 3, turn: 5 });
+    await humancast.interrupt(SESSION, { turn: 4 });
+    expect(JSON.parse(interrupt.body)).toEqual({ turn: 4 });
+    const say = answer(409, toProblem(new HumancastError('interrupted', { extra: { turn: 5 } })));
+    const late = humancast.say(SESSION, 'Hello', { turn: 4 });
+    await expect(late).rejects.toMatchObject({ code: 'interrupted', extra: { turn: 5 } });
+    expect(JSON.parse(say.body)).toMatchObject({ turn: 4 });
   });
 
   it('repeats an unanswered command under the same key, and no other request', async () => {

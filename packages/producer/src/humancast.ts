@@ -3,6 +3,7 @@ import {
   type avatarDefinitionSchema,
   avatarListSchema,
   avatarSummarySchema,
+  type Interrupted,
   interruptedSchema,
   type NewSession,
   newSessionSchema,
@@ -38,6 +39,16 @@ export interface HumancastOptions {
 export interface SpeakOptions extends CallOptions {
   /** Whether the segments replace everything that is queued or playing. */
   interrupt?: boolean;
+  /**
+   * The session's turn for which the speech was made: after an interruption since then, the call rejects with `interrupted`.
+   * Default: the current turn.
+   */
+  turn?: number | undefined;
+}
+
+export interface InterruptOptions extends CallOptions {
+  turn?: number | undefined;
+  idempotencyKey?: string | undefined;
 }
 
 /**
@@ -78,24 +89,27 @@ export class Humancast {
 
   /** Queues segments, in order. */
   async speak(session: string, segments: readonly string[], options: SpeakOptions = {}): Promise<QueuedSegment[]> {
-    const { interrupt = false, signal, traceparent } = options;
-    const request = { json: { segments, interrupt }, signal, traceparent };
+    const { interrupt = false, turn, signal, traceparent } = options;
+    const request = { json: { segments, interrupt, turn }, signal, traceparent };
     return (await this.#signaling.json('POST', sessionPath(session, '/speak'), spokenSchema, request)).queued;
   }
 
   /**
-   * Stops speech and empties the queue; the event `speech.finished` tells how much was played.
+   * Stops speech, empties the queue and begins a new turn; the event `speech.finished` tells how much was played.
+   * @param options.turn Interrupts only this turn; after an interruption since then, the call rejects with `interrupted`.
    * @param options.idempotencyKey Part of the event `session.interrupted`; default: a random one.
    */
-  async interrupt(session: string, options: CallOptions & { idempotencyKey?: string } = {}): Promise<void> {
-    await this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, options);
+  interrupt(session: string, options: InterruptOptions = {}): Promise<Interrupted> {
+    const { turn, ...call } = options;
+    const json = turn === undefined ? undefined : { turn };
+    return this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, { json, ...call });
   }
 
   /** Lets the demo producer speak a text, if there is one. */
   say(session: string, text: string, options: SpeakOptions = {}): Promise<Said> {
-    const { interrupt = false, signal, traceparent } = options;
+    const { interrupt = false, turn, signal, traceparent } = options;
     return this.#signaling.json('POST', sessionPath(session, '/say'), saidSchema, {
-      json: { text, interrupt },
+      json: { text, interrupt, turn },
       signal,
       traceparent,
     });

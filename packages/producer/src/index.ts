@@ -1,5 +1,6 @@
 export type {
   AvatarSummary,
+  Interrupted,
   LiveStatus,
   NewSession,
   PixelFormat,
@@ -12,7 +13,7 @@ export type {
   SessionEvent,
   SessionSummary,
 } from '@humancast/protocol';
-export { Humancast, type HumancastOptions, type SpeakOptions } from './humancast.js';
+export { Humancast, type HumancastOptions, type InterruptOptions, type SpeakOptions } from './humancast.js';
 export { type LiveOptions, LivePush, type LiveResult } from './live-push.js';
 export { type LocalErrorCode, ProducerError } from './producer-error.js';
 export type { CallOptions } from './rest-client.js';

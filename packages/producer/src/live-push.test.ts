@@ -45,6 +45,16 @@ describe('LivePush', () => {
     expect(audio.map((bytes) => bytes.readInt16LE(1918))).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it('belongs to the turn that it states, and is rejected with interrupted once that is over', async () => {
+    const session = newId('ses');
+    const push = await open({ session });
+    expect(push.turn).toBe(0);
+    loader.turn = 1;
+    expect(await errorOf(open({ session, turn: 0 }))).toMatchObject({ code: 'interrupted' });
+    expect((await open({ session, turn: 1 })).turn).toBe(1);
+    loader.turn = 0;
+  });
+
   it('sends hold() and keepAlive() in the order of its calls', async () => {
     const push = await open();
     await push.pushVideo(FRAME);

@@ -18,6 +18,11 @@ export interface LiveOptions extends CallOptions, Omit<LiveStart, 'type' | 'samp
   avatar: string;
   /** Session that plays the segment, immediately or after what is queued. Without it, the segment is only stored. */
   session?: string;
+  /**
+   * The session's turn for which the segment is made; default: the one at the call. If the session is interrupted before the
+   * push is open, the push is rejected with `interrupted`.
+   */
+  turn?: number | undefined;
   /** Sample rate, Hz, mono. Default: 24 000, the stored rate, which needs no resampling. */
   sampleRate?: number;
   /** `f32`: −1…1. Default: `s16`. */
@@ -50,7 +55,7 @@ const SILENCE_MS = 15_000;
  */
 export class LivePush implements AsyncDisposable {
   readonly #socket: WebSocket;
-  readonly #started = Promise.withResolvers<{ segment: string; seq?: number | undefined }>();
+  readonly #started = Promise.withResolvers<Extract<LiveLoaderMessage, { type: 'ready' }>>();
   readonly #done = Promise.withResolvers<LiveResult>();
   readonly #interruption = new AbortController();
   readonly #onStatus: LiveOptions['onStatus'];
@@ -64,6 +69,7 @@ export class LivePush implements AsyncDisposable {
   #ending = false;
   #segment = '';
   #seq: number | undefined;
+  #turn: number | undefined;
   #status: LiveStatus | undefined;
   #interruptedAtMs: number | undefined;
 
@@ -85,9 +91,10 @@ export class LivePush implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const push = new LivePush(urlOf(loaderUrl, options), apiKey, options);
     push.#listen(startOf(options));
-    const { segment, seq } = await push.#started.promise;
+    const { segment, seq, turn } = await push.#started.promise;
     push.#segment = segment;
     push.#seq = seq;
+    push.#turn = turn;
     return push;
   }
 
@@ -98,6 +105,11 @@ export class LivePush implements AsyncDisposable {
   /** The segment's `seq` in the session's queue. */
   get seq(): number | undefined {
     return this.#seq;
+  }
+
+  /** The session's turn to which the segment belongs. */
+  get turn(): number | undefined {
+    return this.#turn;
   }
 
   /** The last progress report. */
@@ -271,11 +283,12 @@ export class LivePush implements AsyncDisposable {
   }
 }
 
-function urlOf(loaderUrl: string, { avatar, session }: LiveOptions): URL {
+function urlOf(loaderUrl: string, { avatar, session, turn }: LiveOptions): URL {
   const url = new URL('/v1/live', loaderUrl);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   url.searchParams.set('avatar', avatar);
   if (session !== undefined) url.searchParams.set('session', session);
+  if (turn !== undefined) url.searchParams.set('turn', String(turn));
   return url;
 }
 

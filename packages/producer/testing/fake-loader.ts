@@ -12,6 +12,7 @@ import {
   liveLoaderMessageSchema,
   liveProducerMessageSchema,
   slugSchema,
+  turnQuerySchema,
 } from '@humancast/protocol';
 import { HumancastError, newId, toProblem } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -21,6 +22,7 @@ export interface Received {
   readonly segment: string;
   readonly avatar: string;
   readonly session: string | undefined;
+  readonly turn: number | undefined;
   readonly startedAtMs: number;
   start: LiveStart | undefined;
   /** Arrival time of each frame, ms. */
@@ -56,6 +58,8 @@ export class FakeLoader {
   route: Route = (_request, response) => void response.writeHead(404).end();
   /** Rejects the next push with an HTTP answer. */
   rejection: ErrorCode | undefined;
+  /** The session's turn; a push that states another one is rejected. */
+  turn = 0;
   keepFrames = false;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
@@ -92,22 +96,22 @@ export class FakeLoader {
     const url = new URL(request.url ?? '/', this.url);
     const avatar = slugSchema.safeParse(url.searchParams.get('avatar'));
     const session = idSchema.optional().safeParse(url.searchParams.get('session') ?? undefined);
-    const code = this.rejection ?? rejectionOf(request, this.apiKey, url.pathname, avatar.success && session.success);
+    const turn = turnQuerySchema.safeParse(url.searchParams.get('turn') ?? undefined);
+    const code = this.rejection ?? rejectionOf(request, this.apiKey, url.pathname, [avatar, session, turn]);
     this.rejection = undefined;
     if (code !== undefined) {
       answerProblem(socket, new HumancastError(code));
       return;
     }
     this.#sockets.handleUpgrade(request, socket, head, (websocket) =>
-      this.#serve(websocket, socket, avatar.data ?? '', session.data),
+      this.#serve(websocket, socket, { avatar: avatar.data ?? '', session: session.data, turn: turn.data }),
     );
   }
 
-  #serve(websocket: WebSocket, socket: Duplex, avatar: string, session: string | undefined): void {
+  #serve(websocket: WebSocket, socket: Duplex, target: Pick<Received, 'avatar' | 'session' | 'turn'>): void {
     const push: Received = {
       segment: newId('seg'),
-      avatar,
-      session,
+      ...target,
       startedAtMs: performance.now(),
       start: undefined,
       frameTimesMs: [],
@@ -148,7 +152,12 @@ export class FakeLoader {
     }
     if (parsed.data.type === 'start') {
       push.start = parsed.data;
-      push.send({ type: 'ready', segment: push.segment, ...(push.session !== undefined && { seq: 1 }) });
+      const { session, turn = this.turn } = push;
+      if (turn !== this.turn) {
+        push.reject('interrupted', `the session is at turn ${this.turn}, not ${turn}`);
+        return;
+      }
+      push.send({ type: 'ready', segment: push.segment, ...(session !== undefined && { seq: 1, turn }) });
       return;
     }
     if (parsed.data.type === 'alive') {
@@ -190,11 +199,11 @@ function rejectionOf(
   request: IncomingMessage,
   apiKey: string,
   pathname: string,
-  isQueryValid: boolean,
+  query: readonly { success: boolean }[],
 ): ErrorCode | undefined {
   if (pathname !== '/v1/live') return 'not_found';
   if (request.headers.authorization !== `Bearer ${apiKey}`) return 'unauthorized';
-  return isQueryValid ? undefined : 'bad_request';
+  return query.every(({ success }) => success) ? undefined : 'bad_request';
 }
 
 function answerProblem(socket: Duplex, error: HumancastError): void {

@@ -142,19 +142,21 @@ export const ENDPOINTS: readonly Endpoint[] = [
       'segment_not_found',
       'segment_wrong_avatar',
       'segment_not_ready',
+      'interrupted',
       'queue_full',
     ],
   }),
   ofSignaling({
     method: 'post',
     path: '/v1/sessions/{id}/interrupt',
-    summary: 'Interrupt speech and empty the queue',
+    summary: 'Interrupt speech, empty the queue and begin a new turn',
     description: 'The event `speech.finished` of each segment states how much of it was played.',
     access: { key: ['sessions', 'speak', 'operate'], token: 'view' },
     parameters: session,
     headers: ['Idempotency-Key'],
+    body: json(rest.interruptSchema),
     answers: { 202: { description: 'Speech was interrupted', content: json(rest.interruptedSchema) } },
-    errors: [...sessionErrors, 'session_ended'],
+    errors: [...sessionErrors, 'session_ended', 'interrupted'],
   }),
   ofSignaling({
     method: 'post',
@@ -166,7 +168,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
     headers: ['Idempotency-Key', 'traceparent'],
     body: json(rest.saySchema),
     answers: { 202: { description: 'The demo producer accepted the text', content: json(rest.saidSchema) } },
-    errors: [...sessionErrors, 'not_found', 'session_ended', 'queue_full'],
+    errors: [...sessionErrors, 'not_found', 'session_ended', 'interrupted', 'queue_full'],
   }),
   ofSignaling({
     method: 'get',
@@ -458,6 +460,9 @@ export const ENDPOINTS: readonly Endpoint[] = [
     query: z.object({
       avatar: slugSchema.describe('Id of the avatar'),
       session: idSchema.optional().describe('Session that plays the segment; requires only the scope `speak`'),
+      turn: rest.turnQuerySchema.describe(
+        'Turn of the session for which the segment is made; default: the current one. If the session is interrupted before `ready`, the push ends with `interrupted`',
+      ),
     }),
     answers: { 101: { description: 'The WebSocket is open' } },
     errors: [

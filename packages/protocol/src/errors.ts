@@ -27,6 +27,7 @@ export const ERRORS = {
   session_not_found: { status: 404, title: 'No session has this id' },
   session_ended: { status: 410, title: 'The session has ended' },
   session_limit: { status: 503, title: 'Session limit reached' },
+  interrupted: { status: 409, title: 'The session was interrupted after the turn of this request' },
   queue_full: { status: 409, title: "The session's queue is full" },
   viewer_limit: { status: 409, title: 'Viewer limit of the session reached' },
   no_capacity: { status: 503, title: 'All media-senders are at capacity' },

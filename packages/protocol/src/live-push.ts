@@ -3,7 +3,7 @@ import { idSchema } from './ids.js';
 import { rationalSchema } from './segment.js';
 
 /**
- * Live push, `WS /v1/live?avatar=ID[&session=ID]` on the segment-loader: the producer sends a header, then frames and PCM in
+ * Live push, `WS /v1/live?avatar=ID[&session=ID[&turn=N]]` on the segment-loader: the producer sends a header, then frames and PCM in
  * any order, then the end. The segment can play while it is being pushed.
  *
  * A binary message is one frame or a piece of PCM:
@@ -67,8 +67,16 @@ export type LiveStatus = z.infer<typeof liveStatusSchema>;
 
 /** Messages of the segment-loader. */
 export const liveLoaderMessageSchema = z.discriminatedUnion('type', [
-  /** The header was accepted, and frames may be sent. In a session, `seq` is the segment's sequence number in its queue. */
-  z.object({ type: z.literal('ready'), segment: idSchema, seq: z.int().optional() }),
+  /**
+   * The header was accepted, and frames may be sent. In a session, `seq` is the segment's sequence number in its queue, and
+   * `turn` the session's turn.
+   */
+  z.object({
+    type: z.literal('ready'),
+    segment: idSchema,
+    seq: z.int().optional(),
+    turn: z.int().min(0).optional(),
+  }),
   liveStatusSchema,
   /** The session was interrupted while this segment was playing: media sent from now on will not be played. */
   z.object({ type: z.literal('interrupted'), positionMs: z.number() }),

@@ -27,6 +27,7 @@ type Json = Record<string, unknown>;
 const INPUTS = {
   CreateSession: rest.createSessionSchema,
   Speak: rest.speakSchema,
+  Interrupt: rest.interruptSchema,
   Say: rest.saySchema,
   AvatarDefinition: avatarDefinitionSchema,
   RenditionConfig: renditionConfigSchema,

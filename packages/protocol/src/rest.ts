@@ -10,6 +10,16 @@ const milliseconds = (text: string) => z.number().describe(`${text}, ms`);
 const timestampMs = (text: string) => z.number().describe(`${text}, ms since the Unix epoch`);
 const isoTime = (text: string) => z.iso.datetime().describe(text);
 const segmentId = z.string().describe('Id of the segment');
+/** Default 0: written by a server without turns. */
+const turnOfAnswer = z.int().min(0).default(0).describe('Turn of the session: the number of interruptions so far');
+const turnOfRequest = (what: string) =>
+  z
+    .int()
+    .min(0)
+    .optional()
+    .describe(`Turn ${what}: if the session has been interrupted since, the answer is \`interrupted\``);
+/** `turn` in a query. */
+export const turnQuerySchema = z.coerce.number().int().min(0).optional();
 
 // ——— sessions ———
 
@@ -34,6 +44,7 @@ export const newSessionSchema = z.object({
   signalUrl: z.string().describe('Path of the signaling WebSocket'),
   iceServers: z.array(iceServerSchema).describe('TURN servers for a viewer that connects now'),
   relayOnly: z.boolean().describe("Whether to use `iceTransportPolicy: 'relay'`"),
+  turn: turnOfAnswer,
 });
 export type NewSession = z.infer<typeof newSessionSchema>;
 
@@ -87,6 +98,7 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
   viewers: z.array(viewerStateSchema).describe('Empty for session tokens'),
   queue: z.array(queuedSegmentSchema).describe('Segments that are playing or queued'),
   interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
+  turn: turnOfAnswer,
   live: z.boolean().describe('Whether the host has just answered; otherwise the playhead is the last saved one'),
   playhead: z
     .object({
@@ -116,17 +128,24 @@ export type SessionDetails = z.infer<typeof sessionDetailsSchema>;
 export const speakSchema = z.strictObject({
   segments: z.array(idSchema).min(1).max(100).describe('Ids of the segments, in order; either all are queued or none'),
   interrupt: z.boolean().default(false).describe('Whether they replace everything that is queued or playing'),
+  turn: turnOfRequest('for which the segments were made'),
 });
 
-export const spokenSchema = z.object({ queued: z.array(queuedSegmentSchema) });
+export const spokenSchema = z.object({ queued: z.array(queuedSegmentSchema), turn: turnOfAnswer });
+export type Spoken = z.infer<typeof spokenSchema>;
+
+export const interruptSchema = z.strictObject({ turn: turnOfRequest('to interrupt') });
 
 export const interruptedSchema = z.object({
   interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
+  turn: turnOfAnswer,
 });
+export type Interrupted = z.infer<typeof interruptedSchema>;
 
 export const saySchema = z.strictObject({
   text: z.string().min(1).max(10_000).describe('Text to say'),
   interrupt: z.boolean().default(false).describe('Whether it replaces everything that is queued or playing'),
+  turn: turnOfRequest('that the text answers; default: the current one'),
 });
 export type Say = z.infer<typeof saySchema>;
 
@@ -136,6 +155,7 @@ export const saidSchema = z.object({
     .optional()
     .describe('Id of the segment made from the text; missing while earlier texts are waiting'),
   ahead: z.int().describe('Number of texts waiting before this one'),
+  turn: turnOfAnswer,
 });
 export type Said = z.infer<typeof saidSchema>;
 

@@ -20,13 +20,16 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('session.moved'), from: idSchema, host: idSchema, epoch: z.int() }),
   z.object({ type: z.literal('session.ended'), reason: z.string() }),
   /**
-   * A viewer or a producer interrupted: everything queued up to and including `interruptedSeq` is over, and a producer that
-   * prepares an answer should stop. Emitted even if nothing was queued, but not for `speak` with `interrupt`. The command's
-   * `Idempotency-Key`, if any, lets its sender recognize it.
+   * A viewer or a producer interrupted, by `interrupt` or by speech that replaces: everything queued up to and including
+   * `interruptedSeq` is over, `turn` has begun, and speech that is being made for an earlier turn should stop, because it
+   * will be rejected. Emitted even if nothing was queued. The command's `Idempotency-Key`, if any, lets its sender recognize
+   * it.
    */
   z.object({
     type: z.literal('session.interrupted'),
     interruptedSeq: z.int().min(0),
+    /** Default 0: written by a version without turns. */
+    turn: z.int().min(0).default(0),
     idempotencyKey: z.string().optional(),
   }),
   z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),

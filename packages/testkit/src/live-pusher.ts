@@ -5,6 +5,7 @@ import type { Stack } from './stack.js';
 export interface LivePushTarget {
   avatar: string;
   session?: string;
+  turn?: number;
 }
 
 /** The header of a live push of raw frames at 25 fps and float samples, without its size. */
@@ -26,7 +27,8 @@ export class LivePusher {
   closeCode: number | undefined;
 
   static async connect(stack: Pick<Stack, 'loaderUrl' | 'apiKey'>, target: LivePushTarget): Promise<LivePusher> {
-    const query = new URLSearchParams({ ...target });
+    const { turn, ...rest } = target;
+    const query = new URLSearchParams({ ...rest, ...(turn !== undefined && { turn: String(turn) }) });
     const socket = new WebSocket(`${stack.loaderUrl.replace(/^http/, 'ws')}/v1/live?${query}`, {
       headers: { authorization: `Bearer ${stack.apiKey}` },
       perMessageDeflate: false,

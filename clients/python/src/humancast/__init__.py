@@ -1,5 +1,5 @@
 """The producer's client for humancast. See :mod:`humancast.client`."""
 
-from .client import Humancast, HumancastError, LiveResult, LiveSegment, LiveStatus, Queued, Session
+from .client import Humancast, HumancastError, Interrupted, LiveResult, LiveSegment, LiveStatus, Queued, Session
 
-__all__ = ["Humancast", "HumancastError", "LiveResult", "LiveSegment", "LiveStatus", "Queued", "Session"]
+__all__ = ["Humancast", "HumancastError", "Interrupted", "LiveResult", "LiveSegment", "LiveStatus", "Queued", "Session"]

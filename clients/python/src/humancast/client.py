@@ -50,12 +50,21 @@ class HumancastError(Exception):
 
 
 class Session(TypedDict):
-    """A new session. `token` is for its viewers, who watch at `/?session=ID&token=TOKEN` until `expiresAt` (ISO 8601)."""
+    """A new session. `token` is for its viewers, who watch at `/?session=ID&token=TOKEN` until `expiresAt` (ISO 8601).
+    `turn` is the number of interruptions so far."""
 
     id: str
     avatar: str
     token: str
     expiresAt: str
+    turn: int
+
+
+class Interrupted(TypedDict):
+    """An accepted interruption: everything queued up to `interruptedSeq` is over, and `turn` has begun."""
+
+    interruptedSeq: int
+    turn: int
 
 
 class Queued(TypedDict):
@@ -112,19 +121,33 @@ class Humancast:
         """Ends the session for all of its viewers."""
         await self._request("DELETE", f"/v1/sessions/{session}")
 
-    async def speak(self, session: str, segments: Iterable[str], interrupt: bool = False) -> list[Queued]:
-        """Queues loaded segments, in order; with `interrupt`, they replace what is being said and what is queued."""
-        body = {"segments": list(segments), "interrupt": interrupt}
+    async def speak(
+        self, session: str, segments: Iterable[str], interrupt: bool = False, turn: Optional[int] = None
+    ) -> list[Queued]:
+        """Queues loaded segments, in order; with `interrupt`, they replace what is being said and what is queued.
+
+        `turn` is the turn for which they were made; raises `interrupted` if the session was interrupted since.
+        """
+        body = {"segments": list(segments), "interrupt": interrupt, **_turn(turn)}
         queued: list[Queued] = (await self._request("POST", f"/v1/sessions/{session}/speak", body))["queued"]
         return queued
 
-    async def interrupt(self, session: str) -> None:
-        """Stops what is being said, and empties the queue."""
-        await self._request("POST", f"/v1/sessions/{session}/interrupt")
+    async def interrupt(self, session: str, turn: Optional[int] = None) -> Interrupted:
+        """Stops what is being said, empties the queue and begins a new turn. With `turn`, only that turn is interrupted:
+        raises `interrupted` if it is already over."""
+        path = f"/v1/sessions/{session}/interrupt"
+        interrupted: Interrupted = await self._request("POST", path, None if turn is None else _turn(turn))
+        return interrupted
 
-    def live(self, avatar: str, session: Optional[str] = None, **options: Any) -> "LiveSegment":
-        """Returns a segment that plays while it is pushed, for `async with`; options as in :class:`LiveSegment`."""
-        query = {"avatar": avatar, **({"session": session} if session else {})}
+    def live(
+        self, avatar: str, session: Optional[str] = None, *, turn: Optional[int] = None, **options: Any
+    ) -> "LiveSegment":
+        """Returns a segment that plays while it is pushed, for `async with`; options as in :class:`LiveSegment`.
+
+        `turn` is the session's turn for which it is made, by default the one in which the push is opened. If the session is
+        interrupted before the push is ready, entering it raises `interrupted`.
+        """
+        query = {"avatar": avatar, **({"session": session} if session else {}), **_turn(turn)}
         url = f"{self.loader_url.replace('http', 'ws', 1)}/v1/live?{urllib.parse.urlencode(query)}"
         return LiveSegment(url, self._headers, **options)
 
@@ -196,6 +219,8 @@ class LiveSegment:
         self._samples = 0
         #: Its id. Once it is complete, it is a segment like any other.
         self.segment: Optional[str] = None
+        #: The session's turn that it belongs to.
+        self.turn: Optional[int] = None
         #: Whether the viewer (or a producer) has interrupted. What is pushed from then on is not heard.
         self.in_break = False
         #: How much had been heard when it was interrupted, ms: what a language model should be told that it has said.
@@ -219,7 +244,8 @@ class LiveSegment:
         self._reader = asyncio.create_task(self._read())
         try:
             await self._socket.send(json.dumps(self._start))
-            self.segment = (await asyncio.wait_for(self._ready, CONNECT_TIMEOUT_S))["segment"]
+            ready = await asyncio.wait_for(self._ready, CONNECT_TIMEOUT_S)
+            self.segment, self.turn = ready["segment"], ready.get("turn")
         except websockets.exceptions.ConnectionClosed:
             await self._fail()
         except BaseException:
@@ -338,6 +364,10 @@ class LiveSegment:
         if self.result is None:
             self._socket.transport.abort()
         await self._socket.close()
+
+
+def _turn(turn: Optional[int]) -> dict[str, int]:
+    return {} if turn is None else {"turn": turn}
 
 
 def _float32(waveform: NDArray[Any]) -> NDArray[np.float32]:

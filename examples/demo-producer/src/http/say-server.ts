@@ -17,7 +17,12 @@ import type { SayRequest, SayResult } from '../saying/say-service.js';
 import { OnceByKey } from './once-by-key.js';
 
 const BODY_LIMIT_BYTES = 65_536;
-const sayRequestSchema = z.strictObject({ session: idSchema, text: z.string(), interrupt: z.boolean().default(false) });
+const sayRequestSchema = z.strictObject({
+  session: idSchema,
+  text: z.string(),
+  interrupt: z.boolean().default(false),
+  turn: z.int().min(0).optional(),
+});
 
 export interface SayServerOptions {
   port: number;
@@ -28,7 +33,7 @@ export interface SayServerOptions {
   take: (sayRequest: SayRequest) => Promise<SayResult>;
 }
 
-/** Serves `POST /v1/say` `{session, text, interrupt?}` to holders of an API key: signaling and backends. */
+/** Serves `POST /v1/say` `{session, text, interrupt?, turn?}` to holders of an API key: signaling and backends. */
 export class SayServer {
   readonly #server: Server;
   readonly #keys: ApiKeys;
@@ -65,9 +70,11 @@ export class SayServer {
       const sayRequest = parseRequest(sayRequestSchema, await jsonOf(request));
       session = sayRequest.session;
       const traceparent = traceparentOf(request.headers['traceparent']);
-      const command = commandOf(request.headers, sayRequest, this.#options.idempotencyTtlSeconds);
+      // A repeated request has another turn if the session was interrupted in between.
+      const { turn: _, ...content } = sayRequest;
+      const command = commandOf(request.headers, content, this.#options.idempotencyTtlSeconds);
       const result = await this.#once.run(command, sayRequest.session, () =>
-        this.#options.take({ ...sayRequest, traceparent }),
+        this.#options.take({ ...sayRequest, key: command?.key, traceparent }),
       );
       response.writeHead(202, { 'content-type': 'application/json' }).end(JSON.stringify(result));
     } catch (thrown) {

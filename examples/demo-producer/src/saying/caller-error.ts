@@ -5,6 +5,7 @@ import { HumancastError } from '@humancast/shared';
 /** Errors the caller can act on. All others, such as a wrong API key of this service, are reported as `unavailable`. */
 const FOR_THE_CALLER: readonly ErrorCode[] = [
   'avatar_not_found',
+  'interrupted',
   'media_store_full',
   'no_capacity',
   'queue_full',

@@ -1,5 +1,6 @@
 import { HumancastError } from '@humancast/shared';
 import { sentencesOf } from '../speech/sentences.js';
+import { callerError } from './caller-error.js';
 import { SessionSpeaker, type SpeakerLimits, type SpeakerParts } from './session-speaker.js';
 
 export interface SayLimits extends SpeakerLimits {
@@ -11,6 +12,10 @@ export interface SayRequest {
   session: string;
   text: string;
   interrupt: boolean;
+  /** The session's turn that the text answers; default: the current one. */
+  turn?: number | undefined;
+  /** Key of the request, under which it interrupts the session once. */
+  key?: string | undefined;
   /** W3C trace context of the request. */
   traceparent?: string | undefined;
 }
@@ -20,6 +25,8 @@ export interface SayResult {
   ahead: number;
   /** The segment, open and about to play, if `ahead` is 0. */
   segment?: string;
+  /** The session's turn in which the text is spoken, or dropped if that is over by then. */
+  turn: number;
 }
 
 const BUSY_RETRY_SECONDS = 5;
@@ -35,11 +42,16 @@ export class SayService {
     this.#limits = limits;
   }
 
-  /** @throws HumancastError `bad_request`, `no_capacity`, `queue_full`, or the error that prevented the speech. */
-  async take({ session, text, interrupt, traceparent }: SayRequest): Promise<SayResult> {
+  /**
+   * @throws HumancastError `bad_request`, `no_capacity`, `interrupted`, `queue_full`, or the error that prevented the speech.
+   */
+  async take(request: SayRequest): Promise<SayResult> {
+    const { session, text, traceparent } = request;
     this.#requireSayable(text);
-    const { ahead, opened } = this.#speakerOf(session).say(text, { interrupt, traceparent });
-    return ahead === 0 ? { ahead, segment: await opened } : { ahead };
+    this.#requireCapacity(session);
+    const turn = await this.#turnOf(request);
+    const { ahead, opened } = this.#speakerOf(session).say(text, { turn, traceparent });
+    return ahead === 0 ? { ahead, turn, segment: await opened } : { ahead, turn };
   }
 
   close(): void {
@@ -54,16 +66,31 @@ export class SayService {
     if (sentencesOf(text).length === 0) throw new HumancastError('bad_request', 'text: contains no letters or digits');
   }
 
-  #speakerOf(session: string): SessionSpeaker {
-    const known = this.#speakers.get(session);
-    if (known?.isBusy) return known;
-    const busy = [...this.#speakers.values()].filter(({ isBusy }) => isBusy).length;
-    if (busy >= this.#limits.sessionLimit) {
-      throw new HumancastError('no_capacity', {
-        detail: 'the limit of sessions speaking at once is reached',
-        retryAfterSeconds: BUSY_RETRY_SECONDS,
-      });
+  /** Interrupts what is spoken, if asked to. @returns The turn of the text. */
+  async #turnOf({ session, interrupt, turn, key }: SayRequest): Promise<number> {
+    const { humancast } = this.#parts;
+    try {
+      if (interrupt) return (await humancast.interrupt(session, { turn, idempotencyKey: key })).turn;
+      return turn ?? (await humancast.session(session)).turn;
+    } catch (error) {
+      throw callerError(error);
     }
+  }
+
+  #requireCapacity(session: string): void {
+    if (this.#speakers.get(session)?.isBusy) return;
+    const busy = [...this.#speakers.values()].filter(({ isBusy }) => isBusy).length;
+    if (busy < this.#limits.sessionLimit) return;
+    throw new HumancastError('no_capacity', {
+      detail: 'the limit of sessions speaking at once is reached',
+      retryAfterSeconds: BUSY_RETRY_SECONDS,
+    });
+  }
+
+  /** @throws HumancastError `no_capacity`: others may have begun to speak while the turn was looked up. */
+  #speakerOf(session: string): SessionSpeaker {
+    this.#requireCapacity(session);
+    const known = this.#speakers.get(session);
     if (known) return known;
     const speaker = new SessionSpeaker(session, this.#parts, this.#limits, () => this.#speakers.delete(session));
     this.#speakers.set(session, speaker);

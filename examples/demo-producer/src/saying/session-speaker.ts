@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { type Pose, SPEECH_SAMPLE_RATE, speak } from '@humancast/demo-face';
-import type { Humancast, LivePush } from '@humancast/producer';
+import { type Humancast, type LivePush, ProducerError } from '@humancast/producer';
 import { HumancastError, type Logger, type Span, Stages, type Tracer, traceFields } from '@humancast/shared';
 import type { SayMetrics } from '../metrics.js';
 import type { Gate } from '../speech/gate.js';
@@ -30,7 +29,8 @@ export interface SpeakerLimits {
 /** A text between its request and the end of its push. */
 interface QueuedText {
   readonly text: string;
-  readonly interrupt: boolean;
+  /** The session's turn that it belongs to. */
+  readonly turn: number;
   /** Number of texts queued before it when it arrived. */
   readonly ahead: number;
   readonly receivedAtMs: number;
@@ -40,8 +40,6 @@ interface QueuedText {
   readonly span: Span;
   /** Latency stages up to the first pushed frame. */
   readonly stages: Stages;
-  /** Whether the segment is in the session's queue. From then on the push reports an interruption. */
-  isOpen: boolean;
 }
 
 type Outcome = 'said' | 'interrupted' | 'failed';
@@ -51,7 +49,7 @@ const SEGMENT_NAME = 'Typed text';
 /** Time to wait for the end of playback after the last push. */
 const LINGER_MS = 60_000;
 
-/** Speaks texts in one session, one after the other; a text with `interrupt` replaces the queued ones. */
+/** Speaks texts in one session, one after the other; a text of a new turn replaces those of earlier ones. */
 export class SessionSpeaker {
   readonly #session: string;
   readonly #parts: SpeakerParts;
@@ -63,8 +61,6 @@ export class SessionSpeaker {
   /** Segments still being pushed or played. A segment is deleted once it is in neither set. */
   readonly #pushing = new Set<string>();
   readonly #unfinished = new Set<string>();
-  /** Idempotency keys of the speaker's own interruptions whose events have not arrived yet. */
-  readonly #interruptions = new Set<string>();
   #last: Promise<void> = Promise.resolve();
   #linger: NodeJS.Timeout | undefined;
 
@@ -89,10 +85,10 @@ export class SessionSpeaker {
    */
   say(
     text: string,
-    { interrupt, traceparent }: { interrupt: boolean; traceparent?: string | undefined },
+    { turn, traceparent }: { turn: number; traceparent?: string | undefined },
   ): { ahead: number; opened: Promise<string> } {
     clearTimeout(this.#linger);
-    if (interrupt) this.#drop(new HumancastError('replaced', 'another text replaced this one'));
+    this.#dropBefore(turn);
     const ahead = this.#texts.size;
     if (ahead > this.#limits.queueLimit) {
       throw new HumancastError('queue_full', 'the limit of texts waiting in this session is reached');
@@ -104,7 +100,7 @@ export class SessionSpeaker {
     const span = this.#parts.tracer.start('say.text', { parent: traceparent, kind: 'server', attributes });
     const trace = { span, stages: new Stages(Date.now()) };
     const abort = new AbortController();
-    const queued = { text, interrupt, ahead, receivedAtMs, abort, opened, ...trace, isOpen: false };
+    const queued = { text, turn, ahead, receivedAtMs, abort, opened, ...trace };
     this.#texts.add(queued);
     this.#last = ahead === 0 ? this.#run(queued) : this.#last.then(() => this.#run(queued));
     return { ahead, opened: opened.promise };
@@ -141,7 +137,7 @@ export class SessionSpeaker {
     try {
       outcome = await this.#speak(queued);
     } catch (error) {
-      if (signal.aborted) outcome = 'interrupted';
+      if (signal.aborted || isInterruption(error)) outcome = 'interrupted';
       else this.#logger.warn({ err: error }, 'failed to speak a text');
       queued.opened.reject(callerError(error));
     } finally {
@@ -166,14 +162,9 @@ export class SessionSpeaker {
     const started = Promise.withResolvers<(nowMs: number) => Pose>();
     const startPose = async () => (await started.promise)(performance.now());
     const utterances = utterancesOf(queued.text, this.#limits.voice, synthesize, startPose);
-    const [{ avatar, nextCut }] = await Promise.all([
-      humancast.session(this.#session, { signal }),
-      // Interrupts before opening the push, so that current speech stops at once and the new segment is not dropped with it.
-      queued.interrupt ? this.#interrupt(signal) : undefined,
-    ]);
+    const { avatar, nextCut } = await humancast.session(this.#session, { signal });
     started.resolve(idlePoses.after(nextCut, performance.now()));
     const push = await this.#open(avatar, queued);
-    queued.isOpen = true;
     queued.stages.end('say.open');
     this.#pushing.add(push.segment);
     this.#unfinished.add(push.segment);
@@ -191,19 +182,13 @@ export class SessionSpeaker {
     }
   }
 
-  #interrupt(signal: AbortSignal): Promise<void> {
-    const idempotencyKey = randomUUID();
-    this.#interruptions.add(idempotencyKey);
-    return this.#parts.humancast.interrupt(this.#session, { signal, idempotencyKey });
-  }
-
-  #open(avatar: string, { interrupt, abort, span }: QueuedText): Promise<LivePush> {
+  #open(avatar: string, { turn, abort, span }: QueuedText): Promise<LivePush> {
     const { humancast, camera } = this.#parts;
     return humancast.live({
       avatar,
       session: this.#session,
+      turn,
       name: SEGMENT_NAME,
-      interrupt,
       fps: FRAMES_PER_SECOND,
       width: camera.size,
       height: camera.size,
@@ -241,7 +226,7 @@ export class SessionSpeaker {
     try {
       for await (const event of this.#parts.humancast.events(this.#session, { signal })) {
         if (event.type === 'session.ended') this.close();
-        if (event.type === 'session.interrupted') this.#interrupted(event.idempotencyKey);
+        if (event.type === 'session.interrupted') this.#dropBefore(event.turn);
         if (event.type === 'speech.finished' && this.#unfinished.delete(event.segment)) this.#onFinished(event.segment);
       }
     } catch (error) {
@@ -250,11 +235,10 @@ export class SessionSpeaker {
     }
   }
 
-  /** Drops texts whose segment is not yet in the session's queue; an interruption covers them, too. */
-  #interrupted(key: string | undefined): void {
-    if (key !== undefined && this.#interruptions.delete(key)) return;
-    const reason = new HumancastError('replaced', 'the session was interrupted before this text began');
-    this.#drop(reason, (queued) => !queued.isOpen);
+  /** Drops the texts of earlier turns: an interruption ends all of them, also those that have not begun. */
+  #dropBefore(turn: number): void {
+    const reason = new HumancastError('interrupted', 'the session was interrupted before this text was spoken');
+    this.#drop(reason, (queued) => queued.turn < turn);
   }
 
   #onFinished(segment: string): void {
@@ -277,4 +261,8 @@ export class SessionSpeaker {
     if (this.#unfinished.size === 0) this.close();
     else this.#linger = setTimeout(() => this.close(), LINGER_MS);
   }
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof ProducerError && error.code === 'interrupted';
 }

@@ -93,6 +93,25 @@ local function retire(through, hosted)
 end
 `;
 
+/**
+ * `currentTurn()` returns the session's turn, the number of accepted interruptions. `isStale()` tells whether the caller's
+ * turn is over: the local `stated` is its turn, or '' for the current one. `nextTurn(seq)` accepts an interruption of
+ * everything queued up to that sequence number and reports it, so that whoever makes speech stops, also while nothing is
+ * queued. Returns the new turn.
+ */
+const TURNS = `
+local function currentTurn() return tonumber(redis.call('HGET', KEYS[1], 'turn') or 0) end
+local function isStale() return stated ~= '' and tonumber(stated) ~= currentTurn() end
+local function nextTurn(seq)
+  local turn = redis.call('HINCRBY', KEYS[1], 'turn', 1)
+  redis.call('HSET', KEYS[1], 'interrupted', seq)
+  local event = {type = 'session.interrupted', interruptedSeq = seq, turn = turn}
+  if key ~= '' then event.idempotencyKey = key end
+  emit(cjson.encode(event))
+  return turn
+end
+`;
+
 /** Number of commands per session whose answers are kept for callers that lost them. */
 const COMMAND_LIMIT = 128;
 
@@ -163,7 +182,7 @@ export const SCRIPTS = {
   if ARGV[5] == '' then return 0 end
   return redis.call('HGET', KEYS[1], 'request') == ARGV[5] and 1 or 'idempotency_key_reused'
 end
-redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
+redis.call('HSET', KEYS[1], 'avatar', ARGV[2], 'state', 'new', 'epoch', 0, 'seq', 0, 'interrupted', 0, 'turn', 0, 'createdAt', ARGV[1], 'demo', ARGV[3])
 if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 'owner', ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'request', ARGV[5]) end
 return 2`,
@@ -230,54 +249,59 @@ redis.call('HSET', KEYS[1], 'state', 'queued', 'queuedAt', ARGV[1])
 return epoch`,
 
   /**
-   * Queues segments. With interrupt, everything queued before is dropped from the queue immediately. ARGV: now, channel,
-   * key, fingerprint, ttl, limit, interrupt, segment… Returns {first seq, interruptedSeq, host or ''}.
+   * Queues segments, unless their turn is over. With interrupt, everything queued before is dropped from the queue
+   * immediately, and a new turn begins. ARGV: now, channel, key, fingerprint, ttl, turn ('' = the current one), limit,
+   * interrupt, segment… Returns {first seq, interruptedSeq, turn, host or ''}, with a first seq of 0 if the turn is over.
    */
   speak: `${WHILE_ROOM}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local limit, interrupt = tonumber(ARGV[6]), ARGV[7] == '1'
-${EMIT}${RETIRE}${ONCE}
+local stated, limit, interrupt = ARGV[6], tonumber(ARGV[7]), ARGV[8] == '1'
+${EMIT}${RETIRE}${ONCE}${TURNS}
 local answer = replay()
 if type(answer) == 'string' then return answer end
 local host = redis.call('HGET', KEYS[1], 'host') or ''
-if answer then return {answer[1], answer[2], host} end
+if answer then return {answer[1], answer[2], answer[3] or currentTurn(), host} end
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
-local count = #ARGV - 7
+if isStale() then return {0, 0, currentTurn(), ''} end
+local count = #ARGV - 8
 if count > limit then return 'queue_full' end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 if interrupt then
-  redis.call('HSET', KEYS[1], 'interrupted', seq)
+  nextTurn(seq)
   local kept = retire(seq, state == 'hosted')
   limit = limit + kept
 end
 if redis.call('HLEN', KEYS[2]) + count > limit then return 'queue_full' end
-for i = 1, count do redis.call('HSET', KEYS[2], seq + i, ARGV[i + 7]) end
+for i = 1, count do redis.call('HSET', KEYS[2], seq + i, ARGV[i + 8]) end
 redis.call('HSET', KEYS[1], 'seq', seq + count)
 local interrupted = tonumber(redis.call('HGET', KEYS[1], 'interrupted'))
-remember({seq + 1, interrupted})
-return {seq + 1, interrupted, host}`,
+remember({seq + 1, interrupted, currentTurn()})
+return {seq + 1, interrupted, currentTurn(), host}`,
 
-  /** Drops everything queued so far. ARGV: now, channel, key, fingerprint, ttl. Returns {interruptedSeq, host or ''}. */
+  /**
+   * Drops everything queued so far and begins a new turn, unless the caller's turn is over. ARGV: now, channel, key,
+   * fingerprint, ttl, turn ('' = the current one). Returns {interruptedSeq, turn, host or ''}, with an interruptedSeq of -1
+   * if the turn is over.
+   */
   interrupt: `${ALWAYS}
 local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-${EMIT}${RETIRE}${ONCE}
+local stated = ARGV[6]
+${EMIT}${RETIRE}${ONCE}${TURNS}
 local answer = replay()
 if type(answer) == 'string' then return answer end
 local host = redis.call('HGET', KEYS[1], 'host') or ''
-if answer then return {answer[1], host} end
+if answer then return {answer[1], answer[2] or currentTurn(), host} end
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'session_not_found' end
 if state == 'ended' then return 'session_ended' end
+if isStale() then return {-1, currentTurn(), ''} end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
-redis.call('HSET', KEYS[1], 'interrupted', seq)
-local event = {type = 'session.interrupted', interruptedSeq = seq}
-if key ~= '' then event.idempotencyKey = key end
-emit(cjson.encode(event))
+local turn = nextTurn(seq)
 retire(seq, state == 'hosted')
-remember({seq})
-return {seq, host}`,
+remember({seq, turn})
+return {seq, turn, host}`,
 
   /**
    * Appends an event of the host. ARGV: now, channel, epoch, body, number ('' = none). Returns 1, or 0 if the epoch is over.

@@ -218,6 +218,56 @@ describe('SessionRegistry', () => {
     });
   });
 
+  describe('turns', () => {
+    const stale = (turn: number) => ({ code: 'interrupted', status: 409, extra: { turn } });
+
+    it('are counted by interruptions of either kind, each with its event', async () => {
+      const { id } = await hosted();
+      expect((await registry.get(id)).turn).toBe(0);
+      expect(await registry.interrupt(id)).toMatchObject({ interruptedSeq: 0, turn: 1 });
+      expect(await registry.speak(id, [newId('seg')])).toMatchObject({ turn: 1 });
+      expect(await registry.speak(id, [newId('seg')], { interrupt: true })).toMatchObject({ turn: 2 });
+      expect((await registry.get(id)).turn).toBe(2);
+      const events = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
+      expect(events).toMatchObject([
+        { interruptedSeq: 0, turn: 1 },
+        { interruptedSeq: 1, turn: 2 },
+      ]);
+    });
+
+    it('drop what was made for an earlier one, whether it interrupts or not', async () => {
+      const { id } = await hosted();
+      const { turn } = await registry.speak(id, [newId('seg')], { turn: 0 });
+      expect(turn).toBe(0);
+      await registry.interrupt(id, { turn: 0 });
+      const before = await registry.events(id, '0');
+      await expect(registry.speak(id, [newId('seg')], { turn: 0 })).rejects.toMatchObject(stale(1));
+      await expect(registry.speak(id, [newId('seg')], { turn: 0, interrupt: true })).rejects.toMatchObject(stale(1));
+      await expect(registry.interrupt(id, { turn: 0 })).rejects.toMatchObject(stale(1));
+      await expect(registry.speak(id, [newId('seg')], { turn: 2 })).rejects.toMatchObject(stale(1));
+      expect(await registry.events(id, '0')).toEqual(before);
+      expect((await registry.speak(id, [newId('seg')], { turn: 1 })).queued[0]?.seq).toBe(2);
+      expect((await registry.speak(id, [newId('seg')])).queued[0]?.seq).toBe(3);
+    });
+
+    it('do not change the answer to a repeated command', async () => {
+      const { id } = await hosted();
+      const command = { key: 'k', fingerprint: 'a', ttlMs: 60_000 };
+      const segments = [newId('seg')];
+      const first = await registry.speak(id, segments, { turn: 0, command });
+      await registry.interrupt(id);
+      expect(await registry.speak(id, segments, { turn: 0, command })).toEqual(first);
+    });
+
+    it('begin at 0 for a session that a version without turns created', async () => {
+      const { id } = await hosted();
+      await redis.hdel(keys.session(id), 'turn');
+      expect((await registry.get(id)).turn).toBe(0);
+      await registry.speak(id, [newId('seg')], { turn: 0 });
+      expect(await registry.interrupt(id, { turn: 0 })).toMatchObject({ turn: 1 });
+    });
+  });
+
   describe('a command with an idempotency key', () => {
     const command = (key: string, fingerprint = 'a') => ({ key, fingerprint, ttlMs: 60_000 });
 
@@ -230,9 +280,9 @@ describe('SessionRegistry', () => {
       expect(other.queued[0]?.seq).toBe(3);
       expect(await registry.speak(id, segments, { command: command('k') })).toEqual({ ...first, host });
       expect(await registry.queue(id)).toHaveLength(3);
-      await registry.interrupt(id, command('m'));
+      await registry.interrupt(id, { command: command('m') });
       const later = await registry.speak(id, [newId('seg')]);
-      expect(await registry.interrupt(id, command('m'))).toMatchObject({ interruptedSeq: 3 });
+      expect(await registry.interrupt(id, { command: command('m') })).toMatchObject({ interruptedSeq: 3 });
       expect((await registry.queue(id)).map(({ seq }) => seq)).toContain(later.queued[0]?.seq);
       const interruptions = (await registry.events(id, '0')).filter(({ type }) => type === 'session.interrupted');
       expect(interruptions).toHaveLength(1);
@@ -243,7 +293,8 @@ describe('SessionRegistry', () => {
       await registry.speak(id, [newId('seg')], { command: command('k') });
       const again = registry.speak(id, [newId('seg')], { command: command('k', 'b') });
       await expect(again).rejects.toMatchObject({ code: 'idempotency_key_reused' });
-      await expect(registry.interrupt(id, command('k', 'c'))).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+      const interrupt = registry.interrupt(id, { command: command('k', 'c') });
+      await expect(interrupt).rejects.toMatchObject({ code: 'idempotency_key_reused' });
       const { id: other } = await hosted();
       await registry.speak(other, [newId('seg')], { command: command('k', 'b') });
       expect(await registry.queue(id)).toHaveLength(1);
@@ -262,7 +313,7 @@ describe('SessionRegistry', () => {
       let now = Date.now();
       const aging = new SessionRegistry(redis, () => now);
       const { id } = await hosted();
-      const interrupt = (key: string) => aging.interrupt(id, command(key));
+      const interrupt = (key: string) => aging.interrupt(id, { command: command(key) });
       await interrupt('first');
       now += 60_001;
       await aging.speak(id, [newId('seg')]);

@@ -191,30 +191,52 @@ export class SessionRegistry {
   /**
    * Queues segments in order. With `interrupt`, all segments queued before leave the queue at once and are reported as
    * finished; the host reports those it may be playing.
+   * @param options.turn The turn for which they were made; default: the current one.
    * @param options.command A repeated command is not executed again and gets the same answer.
-   * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
+   * @returns The session's turn, a new one with `interrupt`.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `queue_full`, `idempotency_key_reused`.
    */
   async speak(
     id: string,
     segments: readonly string[],
-    options: { interrupt?: boolean; limit?: number; command?: Command | undefined } = {},
+    options: {
+      interrupt?: boolean;
+      limit?: number;
+      turn?: number | undefined;
+      command?: Command | undefined;
+    } = {},
   ) {
-    const { interrupt = false, limit = 500, command } = options;
-    const args = [this.#now(), eventsChannel(id), ...once(command), limit, interrupt ? 1 : 0, ...segments];
-    const [first, interruptedSeq, host] = (await this.#run('speak', id, ...args)) as [number, number, string];
+    const { interrupt = false, limit = 500, turn: stated, command } = options;
+    const args = [
+      this.#now(),
+      eventsChannel(id),
+      ...once(command),
+      stated ?? '',
+      limit,
+      interrupt ? 1 : 0,
+      ...segments,
+    ];
+    const reply = (await this.#run('speak', id, ...args)) as [number, number, number, string];
+    const [first, interruptedSeq, turn, host] = reply;
+    if (first === 0) throw staleTurn(stated, turn);
     const queued: QueuedSegment[] = segments.map((segment, i) => ({ seq: first + i, segment }));
-    return { queued, interruptedSeq, host: host || undefined };
+    return { queued, interruptedSeq, turn, host: host || undefined };
   }
 
   /**
-   * Drops everything queued so far, as `speak` with `interrupt` does; emits `session.interrupted` even if nothing was
-   * queued.
-   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
+   * Drops everything queued so far and begins a new turn, as `speak` with `interrupt` does; emits `session.interrupted`
+   * even if nothing was queued.
+   * @param options.turn Interrupts only this turn; default: the current one.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `idempotency_key_reused`.
    */
-  async interrupt(id: string, command?: Command): Promise<HostedAt & { interruptedSeq: number }> {
-    const args = [this.#now(), eventsChannel(id), ...once(command)];
-    const [interruptedSeq, host] = (await this.#run('interrupt', id, ...args)) as [number, string];
-    return { interruptedSeq, host: host || undefined };
+  async interrupt(
+    id: string,
+    options: { turn?: number | undefined; command?: Command | undefined } = {},
+  ): Promise<HostedAt & { interruptedSeq: number; turn: number }> {
+    const args = [this.#now(), eventsChannel(id), ...once(options.command), options.turn ?? ''];
+    const [interruptedSeq, turn, host] = (await this.#run('interrupt', id, ...args)) as [number, number, string];
+    if (interruptedSeq < 0) throw staleTurn(options.turn, turn);
+    return { interruptedSeq, turn, host: host || undefined };
   }
 
   /** @returns The interrupted sequence number and the segments queued after it. */
@@ -488,6 +510,14 @@ export class SessionRegistry {
     if (typeof reply === 'string' && reply in ERRORS) throw new HumancastError(reply as ErrorCode);
     return reply;
   }
+}
+
+/** @returns The error for a caller whose turn is not the session's. */
+export function staleTurn(stated: number | undefined, turn: number): HumancastError {
+  return new HumancastError('interrupted', {
+    detail: `the session is at turn ${turn}, not ${stated}`,
+    extra: { turn },
+  });
 }
 
 function laterOf(a: string, b: string): string {

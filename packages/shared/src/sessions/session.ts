@@ -36,6 +36,7 @@ export const sessionRecordSchema = z
     demo: z.string().optional(),
     owner: z.string().optional(),
     interrupted: z.coerce.number().int().default(0),
+    turn: z.coerce.number().int().default(0),
     playhead: z.string().optional(),
     claimedAt: z.coerce.number().optional(),
     endReason: z.string().optional(),
@@ -52,6 +53,7 @@ export const sessionRecordSchema = z
       demo,
       owner,
       interrupted,
+      turn,
       playhead,
       claimedAt,
       endReason,
@@ -67,6 +69,7 @@ export const sessionRecordSchema = z
       createdAtMs: createdAt,
       demo: demo === '1',
       interruptedSeq: interrupted,
+      turn,
       claimedAtMs: claimedAt,
       playhead: playhead === undefined ? undefined : readRecord('playhead', id, playheadSchema, playhead),
     }),
@@ -88,6 +91,8 @@ export interface SessionRecord {
   owner: string | undefined;
   /** Everything queued up to and including this sequence number was interrupted. */
   interruptedSeq: number;
+  /** Number of interruptions that were accepted. */
+  turn: number;
   /** Also `undefined` if another version stored it in an unknown format: the segment then starts from its beginning. */
   playhead: Playhead | undefined;
   /** Time at which its host claimed it, by the clock of Redis. */

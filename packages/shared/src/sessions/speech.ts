@@ -1,4 +1,4 @@
-import type { QueuedSegment } from '@humancast/protocol';
+import type { Spoken } from '@humancast/protocol';
 import type { Command } from '../idempotency.js';
 import type { MailSender } from '../mailbox/mailbox.js';
 import type { ToSender } from '../messages/mail.js';
@@ -21,25 +21,29 @@ export class Speech {
    * Queues segments in order; with `interrupt`, in place of everything that was queued or is being played.
    * @param options.command A request that was done before is not queued again, but announced again: it may be the
    * announcement that failed, and the host ignores a second one.
-   * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`, `idempotency_key_reused`.
+   * @param options.turn The turn for which they were made; default: the current one.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `queue_full`, `idempotency_key_reused`.
    */
   async speak(
     session: string,
     segments: readonly string[],
-    options: { interrupt: boolean; limit: number; traceparent?: string | undefined; command?: Command | undefined },
-  ): Promise<QueuedSegment[]> {
-    const { interrupt, limit, command, traceparent } = options;
-    const { queued, interruptedSeq, host } = await this.#registry.speak(session, segments, {
-      interrupt,
-      limit,
-      command,
-    });
-    if (host === undefined) return queued;
+    options: {
+      interrupt: boolean;
+      limit: number;
+      turn?: number | undefined;
+      traceparent?: string | undefined;
+      command?: Command | undefined;
+    },
+  ): Promise<Spoken> {
+    const { interrupt, limit, turn: stated, command, traceparent } = options;
+    const request = { interrupt, limit, turn: stated, command };
+    const { queued, interruptedSeq, turn, host } = await this.#registry.speak(session, segments, request);
+    if (host === undefined) return { queued, turn };
     if (interrupt) await this.#mail.send(host, { type: 'session.interrupt', session, seq: interruptedSeq });
     await this.#queues.announce(
       host,
       queued.map((item) => ({ session, ...item, ...(traceparent !== undefined && { traceparent }) })),
     );
-    return queued;
+    return { queued, turn };
   }
 }

@@ -32,7 +32,7 @@ afterEach(() => {
   for (const pusher of pushers.splice(0)) pusher.socket.terminate();
 });
 
-async function connect(target: { avatar?: string; session?: string } = {}): Promise<LivePusher> {
+async function connect(target: { avatar?: string; session?: string; turn?: number } = {}): Promise<LivePusher> {
   const pusher = await LivePusher.connect({ loaderUrl: loader.url, apiKey: API_KEY }, { avatar: 'ann', ...target });
   pushers.push(pusher);
   return pusher;
@@ -436,6 +436,35 @@ describe('a live push into a session', () => {
     await begin({}, { session: id });
     await begin({ interrupt: true }, { session: id });
     expect((await registry.get(id)).interruptedSeq).toBe(1);
+  });
+
+  it('is rejected if the session was interrupted between its opening and its start', async () => {
+    const { id, registry } = await session();
+    const pusher = await connect({ session: id });
+    await registry.interrupt(id);
+    pusher.socket.send(JSON.stringify(HEADER));
+    expect(await rejection(pusher)).toEqual(['interrupted', 4409]);
+    expect(await registry.queue(id)).toEqual([]);
+    const next = await connect({ session: id });
+    expect(await next.start(HEADER)).toMatchObject({ seq: 1, turn: 1 });
+  });
+
+  it('is rejected if the turn that it states is over, also if it would interrupt', async () => {
+    const { id, registry } = await session();
+    const { pusher } = await begin({ interrupt: true }, { session: id, turn: 0 });
+    expect(await pusher.message('ready')).toMatchObject({ turn: 1 });
+    for (const interrupt of [false, true]) {
+      const late = await connect({ session: id, turn: 0 });
+      late.socket.send(JSON.stringify({ ...HEADER, interrupt }));
+      expect(await rejection(late)).toEqual(['interrupted', 4409]);
+    }
+    expect((await registry.get(id)).turn).toBe(1);
+    expect(await registry.queue(id)).toHaveLength(1);
+  });
+
+  it('with a turn that is not a number is rejected with 400', async () => {
+    const { id } = await session();
+    expect(await statusOf(`/v1/live?avatar=ann&session=${id}&turn=now`)).toBe(400);
   });
 
   it('is notified of an interruption, and is stored to its end', async () => {

@@ -368,8 +368,8 @@ export class LivePush {
     this.#lastMs = this.#parts.clock.nowMs();
     this.#logger.info({ start: this.#start, renditions: manifest.renditions.length }, 'live push started');
     this.#trace.opened(manifest.id);
-    const seq = this.#queued?.seq;
-    this.#port.send({ type: 'ready', segment: manifest.id, ...(seq !== undefined && { seq }) });
+    const queued = this.#queued && { seq: this.#queued.seq, turn: this.#queued.turn };
+    this.#port.send({ type: 'ready', segment: manifest.id, ...queued });
     this.#takeEarly();
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type Avatar, LIVE_HEADER_BYTES } from '@humancast/protocol';
+import { type Avatar, LIVE_HEADER_BYTES, turnQuerySchema } from '@humancast/protocol';
 import {
   type ApiKey,
   type ApiKeys,
@@ -9,6 +9,7 @@ import {
   ConcurrencyLimiter,
   HumancastError,
   type LoaderConfig,
+  parseRequest,
   type RequestLimits,
   type SessionRegistry,
   type Speech,
@@ -127,6 +128,7 @@ export class LiveServer {
       });
     }
     const session = url.searchParams.get('session');
+    const turn = parseRequest(turnQuerySchema, url.searchParams.get('turn') ?? undefined);
     if (session === null) key.require('media');
     else key.require('media', 'speak');
     const id = url.searchParams.get('avatar') ?? '';
@@ -134,7 +136,7 @@ export class LiveServer {
     const avatar = await avatars.get(id);
     if (!avatar) throw new HumancastError('avatar_not_found', `there is no avatar "${id.slice(0, 64)}"`);
     if (session === null) return { key, avatar, session: undefined };
-    const found = await LiveSession.find(session, avatar.id, key, this.#parts);
+    const found = await LiveSession.find({ id: session, avatar: avatar.id, turn }, key, this.#parts);
     // The avatar may have been deleted meanwhile; nothing is awaited from here to the accepted push.
     if (!(await avatars.get(id))) throw new HumancastError('avatar_not_found', `the avatar "${avatar.id}" was deleted`);
     return { key, avatar, session: found };

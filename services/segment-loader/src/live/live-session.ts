@@ -11,6 +11,8 @@ import {
 
 export interface QueuedPush {
   readonly seq: number;
+  /** The session's turn. */
+  readonly turn: number;
   /** Stops delivering events. */
   forget(): void;
 }
@@ -20,17 +22,19 @@ export type PushEvent = { readonly type: 'interrupted'; readonly positionMs: num
 /** The session in which a push is spoken. */
 export class LiveSession {
   readonly id: string;
+  /** The turn for which the push is made. */
+  readonly #turn: number;
   readonly #registry: SessionRegistry;
   readonly #speech: Speech;
   readonly #events: StreamFeed;
 
   /**
+   * @param target.turn The turn for which the push is made; default: the current one.
    * @param key The producer's key; it needs the scope `speak`, or must own the session.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_wrong_avatar`.
    */
   static async find(
-    id: string,
-    avatar: string,
+    { id, avatar, turn }: { id: string; avatar: string; turn: number | undefined },
     key: ApiKey,
     parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed },
   ): Promise<LiveSession> {
@@ -44,19 +48,24 @@ export class LiveSession {
         `the session belongs to the avatar ${session.avatar}, not ${avatar}`,
       );
     }
-    return new LiveSession(id, parts);
+    return new LiveSession({ id, turn: turn ?? session.turn }, parts);
   }
 
-  private constructor(id: string, parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed }) {
+  private constructor(
+    { id, turn }: Pick<SessionRecord, 'id' | 'turn'>,
+    parts: { registry: SessionRegistry; speech: Speech; events: StreamFeed },
+  ) {
     this.id = id;
+    this.#turn = turn;
     this.#registry = parts.registry;
     this.#speech = parts.speech;
     this.#events = parts.events;
   }
 
   /**
-   * Queues the segment, and reports when the session is interrupted or ends.
-   * @throws HumancastError `session_not_found`, `session_ended`, `queue_full`.
+   * Queues the segment, unless the turn of the push is over, and reports when the session is
+   * interrupted or ends.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `queue_full`.
    */
   async queue(
     segment: string,
@@ -64,8 +73,8 @@ export class LiveSession {
     onEvent: (event: PushEvent) => void,
   ): Promise<QueuedPush> {
     const before = await this.#registry.lastEventId(this.id);
-    const [queued] = await this.#speech.speak(this.id, [segment], options);
-    const seq = queued?.seq ?? 0;
+    const { queued, turn } = await this.#speech.speak(this.id, [segment], { ...options, turn: this.#turn });
+    const seq = queued[0]?.seq ?? 0;
     const forget = this.#events.follow(
       eventsChannel(this.id),
       before,
@@ -77,7 +86,7 @@ export class LiveSession {
         }
       },
     );
-    return { seq, forget };
+    return { seq, turn, forget };
   }
 }
 

@@ -5,6 +5,7 @@ import {
   isHashed,
   type SessionRegistry,
   type SignalingConfig,
+  staleTurn,
   type Tracer,
   traced,
 } from '@humancast/shared';
@@ -53,8 +54,8 @@ export class SayRelay {
   /**
    * Forwards a text to the demo producer.
    * @param caller.idempotencyKey The same text under the same key is spoken once.
-   * @throws HumancastError `not_found` for an avatar without a producer, `unavailable` if it does not answer, and its own
-   * errors.
+   * @throws HumancastError `not_found` for an avatar without a producer, `interrupted` if the text's turn is over,
+   * `unavailable` if the producer does not answer, and its own errors.
    */
   say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
     const attributes = { session, interrupt: words.interrupt };
@@ -63,9 +64,11 @@ export class SayRelay {
   }
 
   async #say(session: string, words: Say, caller: CallersHeaders): Promise<Said> {
-    const { avatar } = await this.#registry.get(session);
+    const { avatar, turn } = await this.#registry.get(session);
     if (!this.canSay(avatar)) throw new HumancastError('not_found', 'this avatar has no text-to-speech producer');
-    const response = await this.#post({ session, ...words }, caller);
+    if (words.turn !== undefined && words.turn !== turn) throw staleTurn(words.turn, turn);
+    // The text belongs to this turn, whenever it is spoken.
+    const response = await this.#post({ session, ...words, turn }, caller);
     const body: unknown = await response.json().catch(() => undefined);
     if (!response.ok) throw rejectionOf(body, response.headers.get('retry-after'));
     const receipt = saidSchema.safeParse(body);

@@ -52,12 +52,25 @@ describe('say', () => {
     const exp = Math.floor(Date.now() / 1000) + 60;
     const token = await signToken({ sid: id, exp, scope: 'control' }, ['secret-of-the-tests']);
     const { status, body } = await say(id, { text: 'Hello', interrupt: true }, token);
-    expect({ status, body }).toEqual({ status: 202, body: { segment: SEGMENT, ahead: 0 } });
+    expect({ status, body }).toEqual({ status: 202, body: { segment: SEGMENT, ahead: 0, turn: 0 } });
     expect(asked).toEqual({
       url: '/v1/say',
       auth: `Bearer ${API_KEY}`,
-      body: { session: id, text: 'Hello', interrupt: true },
+      body: { session: id, text: 'Hello', interrupt: true, turn: 0 },
     });
+  });
+
+  it('gives a text the turn in which it was accepted, and rejects one of an earlier turn', async () => {
+    answer = (_request, response) => response.writeHead(202).end(JSON.stringify({ ahead: 0, turn: 1 }));
+    const { id } = await signaling.makeSession();
+    await signaling.request('POST', `/v1/sessions/${id}/interrupt`);
+    expect(await say(id, { text: 'Hello' })).toMatchObject({ status: 202, body: { turn: 1 } });
+    expect(asked.body).toEqual({ session: id, text: 'Hello', interrupt: false, turn: 1 });
+    expect(await say(id, { text: 'Late', turn: 0 })).toMatchObject({
+      status: 409,
+      body: { code: 'interrupted', turn: 1 },
+    });
+    expect(asked.body).toMatchObject({ text: 'Hello' });
   });
 
   it('forwards the Idempotency-Key', async () => {

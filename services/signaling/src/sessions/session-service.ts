@@ -1,4 +1,4 @@
-import { type QueuedSegment } from '@humancast/protocol';
+import type { Interrupted, Spoken } from '@humancast/protocol';
 import {
   type AvatarStore,
   type Command,
@@ -39,9 +39,16 @@ export interface SessionLimits {
 
 export interface SpeakOptions {
   interrupt: boolean;
+  turn?: number | undefined;
   mayUse: (segment: SegmentSummary) => boolean;
   key?: string | undefined;
   traceparent?: string | undefined;
+  command?: Command | undefined;
+}
+
+interface InterruptOptions {
+  key?: string | undefined;
+  turn?: number | undefined;
   command?: Command | undefined;
 }
 
@@ -59,6 +66,7 @@ export interface NewSession {
   scope: TokenClaims['scope'];
   /** Expiry of the token, ms since the Unix epoch. */
   expiresAtMs: number;
+  turn: number;
 }
 
 /** Creates, controls and ends sessions. Callers check permissions. */
@@ -128,7 +136,8 @@ export class SessionService {
     const scope = demo ? 'control' : 'view';
     const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
     const token = await signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
-    return { id, avatar, token, scope, expiresAtMs: exp * 1000 };
+    const turn = isNew ? 0 : (await this.#registry.get(id)).turn;
+    return { id, avatar, token, scope, expiresAtMs: exp * 1000, turn };
   }
 
   /**
@@ -147,12 +156,13 @@ export class SessionService {
   /**
    * Queues segments in order; with `interrupt`, in place of everything that is queued or playing.
    * @throws HumancastError `session_not_found`, `session_ended`, `segment_not_found`, `segment_wrong_avatar`,
-   * `segment_not_ready`, `queue_full`; then nothing is queued.
+   * `segment_not_ready`, `interrupted`, `queue_full`; then nothing is queued.
+   * @param options.turn The turn for which they were made; default: the current one.
    * @param options.mayUse Whether the caller may use this segment here; others are reported as not found.
    * @param options.key The name of the caller's API key, for the log.
    * @param options.traceparent The caller's trace context.
    */
-  speak(id: string, segments: readonly string[], options: SpeakOptions): Promise<QueuedSegment[]> {
+  speak(id: string, segments: readonly string[], options: SpeakOptions): Promise<Spoken> {
     const { interrupt, traceparent } = options;
     const attributes = { session: id, segments: segments.length, interrupt };
     const span = this.#tracer.start('session.speak', { parent: traceparent, kind: 'server', attributes });
@@ -160,18 +170,19 @@ export class SessionService {
   }
 
   /**
-   * Ends everything queued.
-   * @param key Name of the API key that interrupts, for the log.
-   * @returns The sequence number of the last segment that was ended.
-   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
+   * Ends everything queued, and begins a new turn.
+   * @param options.key Name of the API key that interrupts, for the log.
+   * @param options.turn Interrupts only this turn; default: the current one.
+   * @returns The sequence number of the last segment that was ended, and the new turn.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`, `idempotency_key_reused`.
    */
-  async interrupt(id: string, key?: string, command?: Command): Promise<number> {
-    const { interruptedSeq, host } = await this.#registry.interrupt(id, command);
+  async interrupt(id: string, { key, turn: stated, command }: InterruptOptions = {}): Promise<Interrupted> {
+    const { interruptedSeq, turn, host } = await this.#registry.interrupt(id, { turn: stated, command });
     if (host !== undefined) {
       await this.#router.send(host, { type: 'session.interrupt', session: id, seq: interruptedSeq });
     }
-    this.#logger.info({ session: id, interruptedSeq, key }, 'session interrupted');
-    return interruptedSeq;
+    this.#logger.info({ session: id, interruptedSeq, turn, key }, 'session interrupted');
+    return { interruptedSeq, turn };
   }
 
   /** @returns The speech segments of the session's avatar. */
@@ -193,8 +204,8 @@ export class SessionService {
   async #queue(
     id: string,
     segments: readonly string[],
-    { interrupt, traceparent, mayUse, key, command }: SpeakOptions,
-  ): Promise<QueuedSegment[]> {
+    { interrupt, turn, traceparent, mayUse, key, command }: SpeakOptions,
+  ): Promise<Spoken> {
     // A repeated command gets the same answer, whatever has happened to its segments since.
     if (!command || !(await this.#registry.isDone(id, command))) {
       this.#queueMemory.require();
@@ -202,13 +213,13 @@ export class SessionService {
       await this.#requireSpeakable(session.avatar, segments, mayUse);
     }
     const limit = this.#limits.sessionQueueLimit;
-    const queued = await this.#speech.speak(id, segments, { interrupt, limit, traceparent, command });
-    const [first] = queued;
+    const spoken = await this.#speech.speak(id, segments, { interrupt, turn, limit, traceparent, command });
+    const [first] = spoken.queued;
     this.#logger.info(
-      { session: id, segments, interrupt, firstSeq: first?.seq, key, ...traceFields(traceparent) },
+      { session: id, segments, interrupt, firstSeq: first?.seq, turn: spoken.turn, key, ...traceFields(traceparent) },
       'segments queued',
     );
-    return queued;
+    return spoken;
   }
 
   async #live(id: string): Promise<SessionRecord> {

@@ -47,6 +47,7 @@ export class SessionViews {
       viewers: viewers.map((viewer) => viewerOf(viewer, inspection)),
       queue,
       interruptedSeq: record.interruptedSeq,
+      turn: record.turn,
       live: inspection !== undefined,
       playhead: inspection ? inspection.playhead : savedPlayhead(record.playhead),
       nextCut: inspection?.nextCut,

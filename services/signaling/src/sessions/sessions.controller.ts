@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   createSessionSchema,
+  type Interrupted,
+  interruptSchema,
   type NewSession,
-  type QueuedSegment,
   type SessionDetails,
   type SessionSegment,
   type SessionSummary,
+  type Spoken,
   speakSchema,
 } from '@humancast/protocol';
 import {
@@ -74,6 +76,7 @@ export class SessionsController {
       signalUrl: '/v1/signal',
       iceServers: this.turn.issue(newId('turn'), session.id),
       relayOnly: this.config.turnUrls.length > 0 && this.config.relayOnly,
+      turn: session.turn,
     };
   }
 
@@ -105,27 +108,28 @@ export class SessionsController {
 
   @Post(':id/speak')
   @HttpCode(202)
-  async speak(
-    @Param('id') id: string,
-    @Req() request: IncomingMessage,
-    @Body() body: unknown,
-  ): Promise<{ queued: QueuedSegment[] }> {
+  async speak(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<Spoken> {
     const caller = await this.#admit(id, request.headers.authorization, 'speak');
-    const { segments, interrupt } = jsonBody(request, body, speakSchema);
+    const { segments, interrupt, turn } = jsonBody(request, body, speakSchema);
     const traceparent = callersTrace(caller, request.headers);
     const mayUse = (segment: SegmentSummary) => isSpeakable(segment, id, caller);
+    // The turn is a condition of the command, as If-Match is, and not a part of it.
     const command = this.#commandOf(request, { speak: segments, interrupt });
-    const options = { interrupt, mayUse, key: keyOf(caller), traceparent, command };
-    return { queued: await this.sessions.speak(id, segments, options) };
+    return this.sessions.speak(id, segments, { interrupt, turn, mayUse, key: keyOf(caller), traceparent, command });
   }
 
   @Post(':id/interrupt')
   @HttpCode(202)
-  async interrupt(@Param('id') id: string, @Req() request: IncomingMessage): Promise<{ interruptedSeq: number }> {
+  async interrupt(
+    @Param('id') id: string,
+    @Req() request: IncomingMessage,
+    @Body() body: unknown,
+  ): Promise<Interrupted> {
     const caller = await this.#admit(id, request.headers.authorization, 'interrupt');
     if (caller.kind !== 'producer') this.limits.requireInterrupt(id);
+    const { turn } = jsonBody(request, body, interruptSchema);
     const command = this.#commandOf(request, 'interrupt');
-    return { interruptedSeq: await this.sessions.interrupt(id, keyOf(caller), command) };
+    return this.sessions.interrupt(id, { key: keyOf(caller), turn, command });
   }
 
   @Get(':id/segments')

@@ -33,7 +33,7 @@ describe('REST API of sessions', () => {
       const { status, headers, body } = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
       expect(status).toBe(201);
       expect(headers.get('location')).toBe(`sessions/${body.id}`);
-      expect(body).toMatchObject({ avatar: 'demo', scope: 'view', iceServers: [], relayOnly: false });
+      expect(body).toMatchObject({ avatar: 'demo', scope: 'view', iceServers: [], relayOnly: false, turn: 0 });
       expect(Date.parse(body.expiresAt) - Date.now()).toBeGreaterThan(3_500_000);
       const viewer = await TestViewer.join({ signalUrl: new URL(body.signalUrl, other.signalUrl).href }, body);
       await viewer.received('offer');
@@ -152,7 +152,7 @@ describe('REST API of sessions', () => {
       const { status, body } = await other.request('POST', `${session.path}/speak`, { body: { segments: [a, b, a] } });
       expect(status).toBe(202);
       const queued = [a, b, a].map((segment, i) => ({ seq: i + 1, segment }));
-      expect(body).toEqual({ queued });
+      expect(body).toEqual({ queued, turn: 0 });
       await waitFor('the jobs', () =>
         sender.segmentJobs.some(({ session: id, seq }) => id === session.id && seq === 3),
       );
@@ -264,6 +264,36 @@ describe('REST API of sessions', () => {
     expect(reply).toMatchObject({ status: 202, body: { interruptedSeq: 1 } });
     await sender.received('session.interrupt', (mail) => mail.session === session.id && mail.seq === 1);
     session.viewer.ws.close();
+  });
+
+  describe('the turn of a session', () => {
+    it('ends with an interruption, and rejects what was made for it', async () => {
+      const { id } = await signaling.makeSession();
+      const path = `/v1/sessions/${id}`;
+      const segments = [await stack.addSegment()];
+      const post = async (action: string, body: object) => signaling.request('POST', `${path}/${action}`, { body });
+      expect(await post('speak', { segments, turn: 0 })).toMatchObject({ status: 202, body: { turn: 0 } });
+      expect(await post('interrupt', { turn: 0 })).toMatchObject({ status: 202, body: { turn: 1 } });
+      const late = { status: 409, body: { code: 'interrupted', turn: 1 } };
+      expect(await post('speak', { segments, turn: 0 })).toMatchObject(late);
+      expect(await post('interrupt', { turn: 0 })).toMatchObject(late);
+      expect(await sender.registry.queue(id)).toEqual([]);
+      expect((await signaling.request('GET', path)).body.turn).toBe(1);
+      expect(await post('speak', { segments, turn: 1, interrupt: true })).toMatchObject({ body: { turn: 2 } });
+      expect(await post('speak', { segments, turn: -1 })).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+      expect(await post('interrupt', { turns: 1 })).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+    });
+
+    it('is in the answer to a repeated request for a session', async () => {
+      const make = () =>
+        signaling.request('POST', '/v1/sessions', {
+          body: { avatar: 'demo' },
+          headers: { 'idempotency-key': 'a-session-with-turns' },
+        });
+      const { body } = await make();
+      await signaling.request('POST', `/v1/sessions/${body.id}/interrupt`);
+      expect((await make()).body).toMatchObject({ id: body.id, turn: 1 });
+    });
   });
 
   describe('the state of a session', () => {
