@@ -15,13 +15,18 @@ import {
   waitFor,
 } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROFILES } from '../bench/network/profiles.ts';
 
 /** Statistics of the page's playback. */
 interface Figures {
   /** Number of peer connections created so far. */
   readonly connections: number;
   readonly framesDecoded: number;
-  readonly packetsReceived: number;
+  /** Height of the video, pixels. */
+  readonly height: number;
+  readonly audioSamples: number;
+  /** Audio samples that the browser made up, silence excluded. */
+  readonly concealedSamples: number;
   /** Video minus audio, ms: positive when the video is late. */
   readonly skewMs: number;
   readonly jitterBufferTargets: readonly (number | null)[];
@@ -69,6 +74,40 @@ describe('page on a bad network', () => {
     await waitFor('video and audio are in sync', () => figures(viewer), inSync);
     await viewer.page.close();
   });
+
+  it.each(['10 % loss, 100 ms', '2 % loss, 300 ms', 'jitter of 30 ms'])(
+    'plays video and audio in sync on its first connection with %s',
+    async (name) => {
+      const [path] = pathsOf(name);
+      const viewer = await scene.open(path);
+      await playsInSync(viewer);
+      await viewer.page.close();
+    },
+  );
+
+  it.for([
+    { name: '5 to 0.5 Mb/s', maxSkewMs: 60 },
+    // Each frame of the smallest rendition takes so long that the browser's estimates vary.
+    { name: '5 to 0.25 Mb/s', maxSkewMs: 250 },
+  ])(
+    'gets smaller video when its link falls from $name, and larger video when the link recovers, on one connection',
+    async ({ name, maxSkewMs }, { annotate }) => {
+      const [wide, narrow] = pathsOf(name);
+      const viewer = await scene.open(wide);
+      const heightOf = async () => (await figures(viewer)).height;
+      await waitFor('the largest rendition', heightOf, (height) => height === 360);
+      scene.relay.restart(narrow);
+      await waitFor('the smallest rendition', heightOf, (height) => height === 180);
+      await playsInSync(viewer, maxSkewMs);
+      expect(await heightOf()).toBe(180);
+      scene.relay.restart(wide);
+      const widenedMs = performance.now();
+      await waitFor('the largest rendition again', heightOf, (height) => height === 360, 40_000);
+      await annotate(`full size ${((performance.now() - widenedMs) / 1000).toFixed(1)} s after the recovery`);
+      await playsInSync(viewer);
+      await viewer.page.close();
+    },
+  );
 
   it('plays over a link with little more than the audio bitrate, on the first connection', async () => {
     const viewer = await scene.open('rate=150k queue=1s delay=25ms');
@@ -224,6 +263,35 @@ class Scene {
   }
 }
 
+/** @returns The benchmark's path before its first change, and after it. */
+function pathsOf(name: string): [before: string, after: string] {
+  const line = PROFILES.find((profile) => profile.name === name)?.line;
+  if (line === undefined) throw new Error(`no profile is named ${name}`);
+  const [before = '', change = ''] = line.split('; ');
+  return [before, `${before} ${change.replace(/^\d+s/, '')}`];
+}
+
+/** Waits for 100 frames with less than 5 % of concealed audio, in sync, on the first connection. */
+async function playsInSync(viewer: ViewerPage, maxSkewMs = 60): Promise<void> {
+  await waitFor(
+    '100 frames with audio',
+    async () => {
+      const first = await figures(viewer);
+      const isShown = ({ framesDecoded }: Figures) => framesDecoded > first.framesDecoded + 100;
+      const last = await waitFor('100 frames', () => figures(viewer), isShown);
+      return (last.concealedSamples - first.concealedSamples) / (last.audioSamples - first.audioSamples);
+    },
+    (concealed) => concealed < 0.05,
+    40_000,
+  );
+  const { connections } = await waitFor(
+    'video and audio are in sync',
+    () => figures(viewer),
+    ({ skewMs }) => Math.abs(skewMs) < maxSkewMs,
+  );
+  expect(connections).toBe(1);
+}
+
 function inSync({ skewMs }: Figures): boolean {
   return Math.abs(skewMs) < 60;
 }
@@ -237,7 +305,9 @@ function figures({ page }: ViewerPage): Promise<Figures> {
     return {
       connections: peers.length,
       framesDecoded: video?.framesDecoded ?? 0,
-      packetsReceived: (audio?.packetsReceived ?? 0) + (video?.packetsReceived ?? 0),
+      height: video?.frameHeight ?? 0,
+      audioSamples: audio?.totalSamplesReceived ?? 0,
+      concealedSamples: (audio?.concealedSamples ?? 0) - (audio?.silentConcealedSamples ?? 0),
       skewMs: (audio?.estimatedPlayoutTimestamp ?? Number.NaN) - (video?.estimatedPlayoutTimestamp ?? Number.NaN),
       jitterBufferTargets: peer?.getReceivers().map(({ jitterBufferTarget }) => jitterBufferTarget) ?? [],
     };
