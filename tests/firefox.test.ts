@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ViewerState } from '@humancast/protocol';
 import {
   type FirefoxPage,
@@ -23,6 +24,36 @@ const COUNT_FRAMES = `(() => {
   window.presented = 0;
   const count = () => { window.presented++; video.requestVideoFrameCallback(count); };
   video.requestVideoFrameCallback(count);
+})()`;
+
+/** Keeps the page's peer connections in `window.peers`. */
+const KEEP_PEERS = `
+  const Native = window.RTCPeerConnection;
+  window.peers = [];
+  window.RTCPeerConnection = class extends Native {
+    constructor(...options) { super(...options); window.peers.push(this); }
+  };
+`;
+
+interface Playback {
+  readonly connections: number;
+  readonly framesDecoded: number;
+  /** Playout time of audio relative to video by their RTP timestamps, plus a constant, ms. Firefox tells no skew. */
+  readonly offsetMs: number;
+}
+const PLAYBACK = `(async () => {
+  const peer = window.peers.at(-1);
+  const startMs = (kind, clockKhz) => {
+    const receiver = peer.getReceivers().find(({ track }) => track.kind === kind);
+    const [{ timestamp, rtpTimestamp }] = receiver.getSynchronizationSources();
+    return timestamp - rtpTimestamp / clockKhz;
+  };
+  const stats = [...(await peer.getStats()).values()];
+  return {
+    connections: window.peers.length,
+    framesDecoded: stats.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'video').framesDecoded,
+    offsetMs: startMs('audio', 48) - startMs('video', 90),
+  };
 })()`;
 
 describe('page in Firefox', () => {
@@ -81,6 +112,29 @@ describe('page in Firefox', () => {
     );
     await page.close();
     await stack.revive(victim);
+  });
+
+  it('keeps its connection through an outage of 2 s, and is as in sync after it as before', async ({ annotate }) => {
+    relay.restart('delay=25ms');
+    const session = await producer.createSession('busy');
+    const page = await browser.newPage();
+    await page.addInitScript(KEEP_PEERS);
+    await page.goto(producer.signaling(`/?session=${session.id}&token=${session.token}`));
+    const playback = () => page.evaluate<Playback>(PLAYBACK);
+    const before = await waitFor('video plays', playback, ({ framesDecoded }) => framesDecoded > 100);
+    relay.restart('delay=25ms dead; 2s alive');
+    const deadMs = performance.now();
+    const { framesDecoded } = await waitFor('video stops', async () => {
+      const [earlier, later] = [await playback(), await sleep(300).then(playback)];
+      return later.framesDecoded === earlier.framesDecoded && later;
+    });
+    await waitFor('video moves', playback, (now) => now.framesDecoded > framesDecoded + 3);
+    await annotate(`frames again ${Math.round(performance.now() - deadMs - 2000)} ms after the outage`);
+    const isAsInSync = (now: Playback) => Math.abs(now.offsetMs - before.offsetMs) < 100;
+    const isPlaying = (now: Playback) => now.framesDecoded > framesDecoded + 100 && isAsInSync(now);
+    const { connections } = await waitFor('video and audio are as in sync as before', playback, isPlaying);
+    expect(connections).toBe(1);
+    await page.close();
   });
 
   it('plays video and audio through 5 % of loss', async ({ annotate }) => {

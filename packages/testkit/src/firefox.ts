@@ -33,6 +33,8 @@ const PREFERENCES = {
 };
 
 export interface FirefoxPage {
+  /** Runs a script in each document that is loaded from now on, before the document's own scripts. */
+  addInitScript(script: string): Promise<void>;
   goto(url: string): Promise<void>;
   /** Evaluates an expression in the page; promises are awaited. The value must be JSON. @throws Error what the page threw. */
   evaluate<T>(expression: string): Promise<T>;
@@ -180,6 +182,13 @@ class BidiPage implements FirefoxPage {
   constructor(connection: BidiConnection, context: string) {
     this.#connection = connection;
     this.#context = context;
+  }
+
+  async addInitScript(script: string): Promise<void> {
+    await this.#connection.command('script.addPreloadScript', {
+      functionDeclaration: `() => { ${script} }`,
+      contexts: [this.#context],
+    });
   }
 
   async goto(url: string): Promise<void> {

@@ -181,6 +181,33 @@ describe('BandwidthEstimator over a bottleneck', () => {
     expect(sender.estimator.targetBps(12_700)).toBeGreaterThan(1.5 * MBPS);
   });
 
+  /** @returns The times at which padding is sent while the path is dead, from 1 s to 3 s. */
+  function paddingOnDeadPath(isAudioNumbered: boolean): number[] {
+    const estimator = new BandwidthEstimator();
+    const paddedAtMs: number[] = [];
+    for (let nowMs = 0; nowMs < 4000; nowMs += 20) {
+      estimator.poll(nowMs);
+      const sequences = isAudioNumbered ? [estimator.packetSent(100, false, nowMs)] : [];
+      const isSilent = estimator.isSilent(nowMs);
+      const isPadded = isSilent && estimator.wantsPadding;
+      if (isPadded) paddedAtMs.push(nowMs);
+      if (isPadded || !isSilent) sequences.push(estimator.packetSent(1000, isPadded, nowMs));
+      const isDead = nowMs >= 1000 && nowMs < 3000;
+      const arrivals = isDead ? [] : sequences.map((sequence) => [sequence, nowMs + 10] as const);
+      if (arrivals.length > 0) estimator.transportFeedback(transportFeedback(arrivals), nowMs + 15);
+    }
+    expect(estimator.isSilent(4000)).toBe(false);
+    return paddedAtMs;
+  }
+
+  it('requests padding every 200 ms on a dead path, until it is alive again, if audio carries no numbers', () => {
+    expect(paddingOnDeadPath(false)).toEqual([2000, 2200, 2400, 2600, 2800, 3000]);
+  });
+
+  it('requests no padding on a dead path if audio carries numbers', () => {
+    expect(paddingOnDeadPath(true)).toEqual([]);
+  });
+
   it('limits padding of probes to its share', () => {
     for (const mbps of [0.25, 0.5, 1, 5]) {
       const { sender } = setUp({ rateBps: () => mbps * MBPS, loss: 0.02 }, LADDER);

@@ -27,6 +27,11 @@ const PROBE_PAUSE_MS = 1500;
 const JITTER_LOSS = 0.01;
 /** The path counts as dead after this long without feedback, but not before three round trips. */
 const SILENCE_MS = 800;
+/**
+ * Interval of numbered packets on a dead path, so that feedback shows when it is alive again. Audio does that where it
+ * carries numbers.
+ */
+const ASK_INTERVAL_MS = 200;
 /** Feedback after a silence longer than this is not compared with the feedback before it. */
 const RESTART_MS = 1000;
 
@@ -60,6 +65,10 @@ export class BandwidthEstimator {
   #heardAtMs: number | undefined;
   /** Send time of the first packet since the last feedback. */
   #unansweredSinceMs: number | undefined;
+  /** Send time of the last numbered packet. */
+  #numberedAtMs = 0;
+  /** Whether a numbered packet is due on a dead path. */
+  #isAsking = false;
   #constrained = false;
   #rejected = 0;
   /** Loss by receiver reports, smoothed. */
@@ -107,8 +116,9 @@ export class BandwidthEstimator {
     return this.#prober.rateBps;
   }
 
+  /** Whether a packet may be repeated, to complete a probe or to learn whether a dead path is alive again. */
   get wantsPadding(): boolean {
-    return this.#prober.wantsPadding;
+    return this.#isAsking || this.#prober.wantsPadding;
   }
 
   /** @returns The estimate, bits per second, including headers. */
@@ -133,15 +143,21 @@ export class BandwidthEstimator {
 
   /** Starts a probe if one is due. Call it before sending packets. */
   poll(nowMs: number): void {
-    if (this.#source !== 'transport-cc' || this.isSilent(nowMs)) return;
-    this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, this.#jitterMs, nowMs);
+    if (this.#source !== 'transport-cc') return;
+    const isSilent = this.isSilent(nowMs);
+    this.#isAsking = isSilent && nowMs - this.#numberedAtMs >= ASK_INTERVAL_MS;
+    if (!isSilent) this.#prober.poll(this.targetBps(nowMs), this.#wantedBps, this.#jitterMs, nowMs);
   }
 
   /** @returns The packet's transport-wide sequence number. */
   packetSent(bytes: number, padding: boolean, nowMs: number): number {
     this.#unansweredSinceMs ??= nowMs;
+    this.#numberedAtMs = nowMs;
     this.#sent.add(nowMs, bytes);
-    return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, padding));
+    // The budget for padding is the probes'.
+    const isProbe = padding && !this.#isAsking;
+    this.#isAsking = false;
+    return this.#history.remember(bytes, nowMs, this.#prober.sent(bytes, isProbe));
   }
 
   /** Records a packet whose stream carries no transport-wide sequence number. */
