@@ -30,6 +30,7 @@ import { Stagger } from '../services/media-sender/dist/playout/stagger.js';
 import { packetizerOf } from '../services/media-sender/dist/rtp/packetize.js';
 import type { PacketizedFrame } from '../services/media-sender/dist/rtp/packetized-frame.js';
 import { RepairBudget } from '../services/media-sender/dist/rtp/repair-budget.js';
+import { MediaSockets } from '../services/media-sender/dist/transport/media-sockets.js';
 import { Traffic } from '../services/media-sender/dist/transport/traffic.js';
 import type { TransportEvents } from '../services/media-sender/dist/transport/viewer-transport.js';
 import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
@@ -101,14 +102,17 @@ async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
   for (let i = 0; i < SCRAPES; i++) page = await registry.metrics();
   const { user, system } = process.threadCpuUsage(before);
   for (const open of transports) open.close();
+  sockets.close();
   return { cpuMs: (user + system) / 1000 / SCRAPES, bytes: Buffer.byteLength(page) };
 }
+
+const sockets = new MediaSockets({ hostAddresses: ['127.0.0.1'], logger });
 
 function transport(connection: string, events: TransportEvents): WebRtcTransport {
   const options = {
     connection,
     codecs: ['vp8'] as const,
-    hostAddresses: ['127.0.0.1'],
+    sockets,
     connectTimeoutMs: 60_000,
     logger,
   };

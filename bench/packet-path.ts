@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { createLogger } from '@humancast/shared';
 import { MediaStreamTrack, RTCPeerConnection, RtpHeader, RtpPacket, useOPUS, useVP8 } from 'werift';
 import { packetize } from '../services/media-sender/dist/rtp/packetize.js';
+import { MediaSockets } from '../services/media-sender/dist/transport/media-sockets.js';
 import { choosePacketPath, type PacketPath } from '../services/media-sender/dist/transport/packet-path.js';
 import { WebRtcTransport } from '../services/media-sender/dist/transport/webrtc-transport.js';
 
@@ -44,15 +45,16 @@ interface Measurement {
 
 const own = async (receiver: ChildProcess, packetPath: PacketPath): Promise<Path> => {
   const connected = Promise.withResolvers<void>();
+  const logger = createLogger('bench', 'fatal');
+  const sockets = new MediaSockets({ hostAddresses: ['127.0.0.1'], packetPath, logger });
   const transport = new WebRtcTransport(
     {
       connection: 'bench',
       codecs: ['vp8'],
-      hostAddresses: ['127.0.0.1'],
+      sockets,
       connectTimeoutMs: 10_000,
       silenceTimeoutMs: 600_000,
-      packetPath,
-      logger: createLogger('bench', 'fatal'),
+      logger,
     },
     {
       connected: () => connected.resolve(),
@@ -67,7 +69,10 @@ const own = async (receiver: ChildProcess, packetPath: PacketPath): Promise<Path
   if (frame.payloads.length !== PACKETS_PER_FRAME) throw new Error(`${frame.payloads.length} packets a frame`);
   return {
     send: (number) => transport.sendVideo(frame, number * 3000),
-    close: () => transport.close(),
+    close: () => {
+      transport.close();
+      sockets.close();
+    },
   };
 };
 

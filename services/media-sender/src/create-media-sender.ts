@@ -32,6 +32,8 @@ import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
 import { packetizerOf } from './rtp/packetize.js';
+import type { DatagramProblem } from './transport/datagram-problem.js';
+import { MediaSockets } from './transport/media-sockets.js';
 import { choosePacketPath } from './transport/packet-path.js';
 import { Traffic } from './transport/traffic.js';
 import { WebRtcTransport } from './transport/webrtc-transport.js';
@@ -41,8 +43,10 @@ const MISSING_MEDIA_MS = 3000;
 
 export interface MediaSenderParts {
   readonly sender: MediaSender;
+  /** To be opened before the sender is started. */
+  readonly sockets: MediaSockets;
   readonly metrics: Registry;
-  /** Closes the Redis connections, after the sender has been closed. */
+  /** Closes the UDP sockets and the Redis connections, after the sender has been closed. */
   disconnect(): void;
 }
 
@@ -79,6 +83,15 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     traffic: () => traffic.totals(),
     packetPath: packetPath.kind,
   });
+  const onProblem = (problem: DatagramProblem) => metrics.datagramDropped(problem);
+  const sockets = new MediaSockets({
+    hostAddresses: config.hostAddresses,
+    portRange: config.udpPortRange,
+    bufferBytes: config.udpBufferBytes,
+    packetPath,
+    onProblem,
+    logger,
+  });
   const registry = new SessionRegistry(queue);
   const services: WorkerServices = {
     sender: id,
@@ -106,13 +119,11 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
               connection,
               codecs,
               h264Level,
-              hostAddresses: config.hostAddresses,
-              portRange: config.udpPortRange,
+              sockets,
               connectTimeoutMs: config.connectTimeoutMs,
               silenceTimeoutMs: isPlayer ? config.playerSilenceMs : config.viewerSilenceMs,
-              onProblem: (problem) => metrics.datagramDropped(problem),
+              onProblem,
               maySend,
-              packetPath,
               logger: ofSession,
             },
             watched,
@@ -158,8 +169,10 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   });
   return {
     sender: sender.current,
+    sockets,
     metrics: metricsRegistry,
     disconnect: () => {
+      sockets.close();
       for (const redis of [queue, media, subscriber]) redis.disconnect();
     },
   };

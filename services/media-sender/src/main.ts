@@ -5,13 +5,15 @@ import { processCertificate } from './transport/dtls.js';
 runService('media-sender', senderSettings, async (config, logger, tracer) => {
   // Otherwise the first connection would wait for it.
   await processCertificate();
-  const { sender, metrics, disconnect } = createMediaSender(config, logger, tracer);
+  const { sender, sockets, metrics, disconnect } = createMediaSender(config, logger, tracer);
   const metricsServer = await startMetricsServer({
     port: config.metricsPort,
     address: config.metricsAddress,
     registry: metrics,
     readiness: async () => sender.unready,
   });
+  // A port that is in use ends the start, not each viewer's connection.
+  await sockets.open();
   await sender.start();
   return {
     async close() {

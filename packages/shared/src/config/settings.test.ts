@@ -71,12 +71,13 @@ describe('RENDITIONS', () => {
 describe('UDP_PORT_RANGE', () => {
   const parse = (UDP_PORT_RANGE: string) => loadConfig(senderSettings, { UDP_PORT_RANGE }).udpPortRange;
 
-  it('parses a range, or any port', () => {
+  it('parses a range, one port, or any port', () => {
     expect(parse('20000-20100')).toEqual([20_000, 20_100]);
+    expect(parse('20000')).toEqual([20_000, 20_000]);
     expect(parse('any')).toBeUndefined();
   });
 
-  it.each(['20000', '20100-20000', '80-90', '20000-70000', 'all', '20000 - 20100'])('rejects %s', (text) => {
+  it.each(['80', '20100-20000', '80-90', '20000-', '20000-70000', 'all', '20000 - 20100'])('rejects %s', (text) => {
     expect(() => parse(text)).toThrow(/UDP_PORT_RANGE/);
   });
 });

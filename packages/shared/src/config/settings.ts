@@ -533,15 +533,21 @@ export const senderSettings = {
     'UDP_PORT_RANGE',
     z
       .string()
-      .regex(/^(any|\d+-\d+)$/)
+      .regex(/^(any|\d+(-\d+)?)$/)
       .transform((v): readonly [number, number] | undefined => {
-        const match = /^(\d+)-(\d+)$/.exec(v);
-        return match ? [Number(match[1]), Number(match[2])] : undefined;
+        const [low, high = low] = v === 'any' ? [] : v.split('-').map(Number);
+        return low === undefined || high === undefined ? undefined : [low, high];
       })
-      .refine((v) => v === undefined || (v[0] >= 1024 && v[1] <= 65_535 && v[0] < v[1])),
-    'FROM-TO within 1024–65535, or "any"',
+      .refine((v) => v === undefined || (v[0] >= 1024 && v[1] <= 65_535 && v[0] <= v[1])),
+    'PORT or FROM-TO within 1024–65535, or "any"',
     'any',
-    'UDP ports for media',
+    'UDP port for media, shared by all viewers; of a range, each media-sender takes the first free one',
+  ),
+  udpBufferBytes: setting.int(
+    'UDP_BUFFER_BYTES',
+    [65_536, 67_108_864],
+    4_194_304,
+    'Send buffer and receive buffer of the UDP socket, in bytes; Linux grants at most net.core.wmem_max and net.core.rmem_max',
   ),
   packetPath: setting.oneOf(
     'PACKET_PATH',

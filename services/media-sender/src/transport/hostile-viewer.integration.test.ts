@@ -6,6 +6,7 @@ import { FuzzRandom, mutate } from '@humancast/testkit';
 import { afterEach, expect, it } from 'vitest';
 import { Message } from 'werift';
 import { DtlsTestClient, makeIdentity } from '../../testing/dtls-client.js';
+import { loopbackSockets } from '../../testing/loopback-sockets.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import { isDtls } from './dtls-records.js';
 import { WebRtcTransport } from './webrtc-transport.js';
@@ -27,11 +28,12 @@ it('a viewer that sends broken datagrams of every kind between its check and its
   const connected = Promise.withResolvers<string>();
   const closings: string[] = [];
   const time = { ms: 0 };
+  const sockets = loopbackSockets({ onProblem: (problem) => problems.push(problem) });
   const transport = new WebRtcTransport(
     {
       connection: 'c',
       codecs: ['vp8'],
-      hostAddresses: ['127.0.0.1'],
+      sockets,
       connectTimeoutMs: 1e9,
       silenceTimeoutMs: 1e9,
       logger: createLogger('test', 'fatal'),
@@ -47,6 +49,7 @@ it('a viewer that sends broken datagrams of every kind between its check and its
     },
   );
   cleanups.push(() => transport.close());
+  cleanups.push(() => sockets.close());
   const offer = await transport.createOffer();
   const identity = makeIdentity();
   const fingerprint = createHash('sha256').update(identity.certificate).digest('hex').toUpperCase();

@@ -1,19 +1,18 @@
-import { randomBytes, randomInt } from 'node:crypto';
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { networkInterfaces } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import type { RemoteInfo } from 'node:dgram';
 import type { PacketWriter } from '../rtp/packet-writer.js';
 import type { DatagramProblem } from './datagram-problem.js';
+import type { MediaSocket, RemotePath, SocketAgent } from './media-socket.js';
+import type { MediaSockets } from './media-sockets.js';
 import { type BindingRequest, bindingRequest, bindingSuccess, type IceCredentials, isStun, readStun } from './stun.js';
 import { TokenBucket } from './token-bucket.js';
-import { type DestinationWriter, dgramSockets, type UdpSockets } from './udp-sockets.js';
+import type { DestinationWriter } from './udp-sockets.js';
 
-/** Maximum number of interfaces that are offered. */
-const MAX_ADDRESSES = 8;
 /** Maximum number of remembered paths; the selected path and the pending one are never forgotten for others. */
 const MAX_PATHS = 16;
 /** Rate of STUN messages read per path. Chromium sends 20 a second until it has nominated. */
 const STUN_RATE = { perSecond: 25, burst: 50 };
-/** Rate of STUN messages read from all addresses together that have not passed a check yet. */
+/** Rate of checks read that name an agent, from all addresses together that have not passed a check yet. */
 const STRANGER_RATE = { perSecond: 200, burst: 400 };
 /** How long a path counts as proven after something authentic came over it (consent, RFC 7675 §5.1). */
 const PROOF_MS = 30_000;
@@ -27,20 +26,13 @@ const PROBE_LIFE_MS = 10_000;
  */
 const UNPROVEN_FACTOR = 3;
 const UNPROVEN_BYTES = 16_384;
-const BIND_ATTEMPTS = 64;
 /** Type preference of host candidates (RFC 8445 §5.1.2.2). */
 const HOST_PREFERENCE = 126;
 
 export interface IceLiteOptions {
-  /** Local addresses to offer and listen on. Empty: all of the machine's except loopback and link-local ones. */
-  readonly hostAddresses: readonly string[];
-  readonly portRange?: readonly [number, number] | undefined;
-  /** Called for each datagram that was ignored. */
+  readonly sockets: MediaSockets;
+  /** Called for each datagram of the viewer that was ignored. */
   readonly onProblem?: ((problem: DatagramProblem) => void) | undefined;
-  /** Opens the sockets and sends media on them. Default: `node:dgram`. */
-  readonly sockets?: UdpSockets | undefined;
-  /** Called when a socket sends packets one by one from now on, because the network refuses segmentation. */
-  readonly onSegmentationRefused?: ((errno: number) => void) | undefined;
   /** Monotonic clock. Default: `performance.now`. */
   readonly nowMs?: () => number;
 }
@@ -59,17 +51,34 @@ export interface IceLiteEvents {
 }
 
 /** A pair of a local socket and a remote address that has passed a check. */
-interface Path {
-  readonly socket: Socket;
+class Path implements RemotePath {
+  readonly agent: SocketAgent;
+  readonly socket: MediaSocket;
   readonly address: string;
   readonly port: number;
   readonly stun: TokenBucket;
   /** When the viewer was last proven to be there; −∞: never. */
-  provenAtMs: number;
-  receivedBytes: number;
-  sentBytes: number;
+  provenAtMs = Number.NEGATIVE_INFINITY;
+  receivedBytes = 0;
+  sentBytes = 0;
+  /** Whether the viewer of another agent is there as far as is known, so that its answer to our own check decides. */
+  isContested = false;
   /** Our own check that waits for its answer. */
   probe: { readonly id: Buffer; readonly madeAtMs: number; sentAtMs: number } | undefined;
+  readonly #nowMs: () => number;
+
+  constructor(agent: SocketAgent, socket: MediaSocket, { address, port }: RemoteInfo, nowMs: () => number) {
+    this.agent = agent;
+    this.socket = socket;
+    this.address = address;
+    this.port = port;
+    this.stun = new TokenBucket(STUN_RATE, nowMs);
+    this.#nowMs = nowMs;
+  }
+
+  get isProven(): boolean {
+    return this.#nowMs() - this.provenAtMs < PROOF_MS;
+  }
 }
 
 /**
@@ -80,15 +89,15 @@ interface Path {
  * ({@link requireProof}), another path is used only after something authentic has come over it: SRTCP, DTLS, or the answer
  * to a check of our own, which is sent as soon as the viewer nominates the path (RFC 8445 §7.3.1.4).
  */
-export class IceLiteAgent {
+export class IceLiteAgent implements SocketAgent {
   #local = newCredentials();
   /** Credentials from before an ICE restart, valid until the first check with the new ones. */
   #previous: IceCredentials | undefined;
-  readonly #options: IceLiteOptions;
+  readonly #onProblem: (problem: DatagramProblem) => void;
   readonly #events: IceLiteEvents;
   readonly #nowMs: () => number;
-  readonly #opened: Socket[] = [];
-  readonly #paths: Path[] = [];
+  readonly #sockets: MediaSockets;
+  readonly #paths = new Set<Path>();
   readonly #strangers: TokenBucket;
   /** The viewer's credentials, without which no check of our own can be sent. */
   #remote: IceCredentials | undefined;
@@ -103,9 +112,10 @@ export class IceLiteAgent {
   #closed = false;
 
   constructor(options: IceLiteOptions, events: IceLiteEvents) {
-    this.#options = options;
+    this.#sockets = options.sockets;
+    this.#onProblem = options.onProblem ?? (() => {});
     this.#events = events;
-    this.#writer = (this.#options.sockets ?? dgramSockets).createWriter();
+    this.#writer = options.sockets.createWriter();
     this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#strangers = new TokenBucket(STRANGER_RATE, this.#nowMs);
   }
@@ -133,7 +143,7 @@ export class IceLiteAgent {
   /** Sets the viewer's `a=ice-ufrag` and `a=ice-pwd`; from now on paths can be proven by checks of our own. */
   setRemote(credentials: IceCredentials): void {
     this.#remote = credentials;
-    if (this.#pending) this.#probe(this.#pending);
+    for (const path of this.#paths) if (path === this.#pending || path.isContested) this.#probe(path);
   }
 
   /**
@@ -142,8 +152,10 @@ export class IceLiteAgent {
    * @returns our new credentials.
    */
   restart(remote: IceCredentials): IceCredentials {
+    this.#forgetPrevious();
     this.#previous = this.#local;
     this.#local = newCredentials();
+    if (!this.#closed) this.#sockets.register(this.#local.usernameFragment, this);
     for (const path of this.#paths) path.probe = undefined;
     this.setRemote(remote);
     return this.#local;
@@ -173,14 +185,11 @@ export class IceLiteAgent {
     else if (selected && this.#selected) this.#probe(this.#selected);
   }
 
-  /** Opens a socket for each address. @returns the candidates' `candidate:` lines. @throws Error if none can be opened. */
+  /** Listens on all sockets. @returns the candidates' `candidate:` lines. @throws Error if no socket can be opened. */
   async gather(): Promise<string[]> {
-    const addresses = this.#options.hostAddresses.length > 0 ? this.#options.hostAddresses : machineAddresses();
-    const results = await Promise.allSettled(addresses.slice(0, MAX_ADDRESSES).map((address) => this.#open(address)));
-    const opened = results.filter((result) => result.status === 'fulfilled').map((result) => result.value);
-    if (this.#closed) this.close();
-    else if (opened.length === 0) throw new Error(`cannot open a UDP socket on any of: ${addresses.join(', ')}`);
-    return opened.map((socket, i) => hostCandidate(socket, i));
+    const sockets = await this.#sockets.open();
+    if (!this.#closed) this.#sockets.register(this.#local.usernameFragment, this);
+    return sockets.map((socket, i) => hostCandidate(socket, i));
   }
 
   /** Sends a datagram that is not media, from memory of its own. */
@@ -194,91 +203,87 @@ export class IceLiteAgent {
       }
       path.sentBytes += data.length;
     }
-    path.socket.send(data, path.port, path.address);
+    path.socket.send(data, path);
   }
 
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#writer.destination = undefined;
-    for (const socket of this.#opened.splice(0)) socket.close();
-    this.#paths.length = 0;
+    this.#forgetPrevious();
+    this.#sockets.unregister(this.#local.usernameFragment);
+    for (const path of this.#paths) path.socket.release(path);
+    this.#paths.clear();
   }
 
-  async #open(address: string): Promise<Socket> {
-    const range = this.#options.portRange;
-    if (!range) return this.#bind(address, 0);
-    const [low, high] = range;
-    const ports = high - low + 1;
-    const start = randomInt(ports);
-    for (let i = 0; i < Math.min(BIND_ATTEMPTS, ports); i++) {
-      const socket = await this.#bind(address, low + ((start + i) % ports)).catch(unlessInUse);
-      if (socket) return socket;
-    }
-    throw new Error(`no free UDP port in ${low}–${high}`);
+  readCheck(socket: MediaSocket, fragment: string, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
+    const known = this.#pathOf(socket, remote);
+    if (!(known?.stun ?? this.#strangers).take()) return { reason: 'rate-limited' };
+    const previous = this.#previous?.usernameFragment === fragment ? this.#previous : undefined;
+    const credentials = previous ?? this.#local;
+    const message = readStun(data, credentials);
+    if (typeof message === 'string') return { reason: message };
+    if (message.kind !== 'request') return { reason: 'unsupported' };
+    if (!previous) this.#forgetPrevious();
+    const path = known ?? this.#addPath(socket, remote);
+    path.receivedBytes += data.length;
+    path.isContested = !socket.claim(path, path.isProven);
+    this.#answer(path, message, credentials.password);
+    if (path.isContested) this.#probe(path);
+    return undefined;
   }
 
-  async #bind(address: string, port: number): Promise<Socket> {
-    const socket = await (this.#options.sockets ?? dgramSockets).open(
-      address,
-      port,
-      this.#options.onSegmentationRefused,
-    );
-    socket.on('message', (data, remote) => this.#receive(socket, data, remote));
-    this.#opened.push(socket);
-    return socket;
-  }
-
-  /** Reads one datagram. Never throws, whatever it contains and whatever the listeners do. */
-  #receive(socket: Socket, data: Buffer, remote: RemoteInfo): void {
-    if (this.#closed) return;
-    try {
-      const problem = this.#read(socket, data, remote);
-      if (problem) this.#options.onProblem?.(problem);
-    } catch (error) {
-      this.#options.onProblem?.({ reason: 'failed', error });
-    }
-  }
-
-  #read(socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
-    // A datagram from port 0 cannot be answered (RFC 8085 §5.1).
-    if (remote.port === 0) return { reason: 'unknown-source' };
-    const path = this.#pathOf(socket, remote);
-    if (path) path.receivedBytes += data.length;
-    if (isStun(data)) return this.#readStun(path, socket, data, remote);
-    if (!path) return { reason: 'unknown-source' };
+  readDatagram(path: Path, data: Buffer): DatagramProblem | undefined {
+    path.receivedBytes += data.length;
+    if (isStun(data)) return this.#readAnswer(path, data);
     if (!this.#needsProof) this.#latest = path;
     if (this.#events.datagram(data) && !this.#closed) this.#prove(path);
     return undefined;
   }
 
-  #readStun(known: Path | undefined, socket: Socket, data: Buffer, remote: RemoteInfo): DatagramProblem | undefined {
-    if (!(known?.stun ?? this.#strangers).take()) return { reason: 'rate-limited' };
-    let credentials = this.#local;
-    let message = readStun(data, credentials, this.#remote);
-    if (message === 'unauthenticated' && this.#previous) {
-      credentials = this.#previous;
-      message = readStun(data, credentials, this.#remote);
-    }
+  pathLost(path: Path): void {
+    this.#paths.delete(path);
+    if (path === this.#latest) this.#latest = undefined;
+    if (path === this.#pending) this.#pending = undefined;
+    if (path !== this.#selected) return;
+    this.#selected = undefined;
+    this.#writer.destination = undefined;
+  }
+
+  socketChanged(path: Path): void {
+    if (path === this.#selected) this.#writer.destination = path.socket.destinationOf(path);
+  }
+
+  ignored(problem: DatagramProblem): void {
+    this.#onProblem(problem);
+  }
+
+  #forgetPrevious(): void {
+    if (this.#previous) this.#sockets.unregister(this.#previous.usernameFragment);
+    this.#previous = undefined;
+  }
+
+  /** Reads an indication, or the answer to a check of our own. */
+  #readAnswer(path: Path, data: Buffer): DatagramProblem | undefined {
+    if (!path.stun.take()) return { reason: 'rate-limited' };
+    const message = readStun(data, this.#local, this.#remote);
     if (typeof message === 'string') return { reason: message };
-    if (message.kind === 'request') {
-      if (credentials === this.#local) this.#previous = undefined;
-      this.#answer(known ?? this.#addPath(socket, remote, data.length), message, credentials.password);
-      return undefined;
-    }
-    if (!known) return { reason: 'unknown-source' };
     if (message.kind === 'indication') {
-      if (known === this.#selected) this.#events.alive(false);
+      if (path === this.#selected) this.#events.alive(false);
       return undefined;
     }
-    if (!known.probe?.id.equals(message.transactionId)) return { reason: 'unauthenticated' };
-    known.probe = undefined;
-    this.#prove(known);
-    if (known === this.#selected) this.#events.alive(true);
+    if (message.kind !== 'success' || !path.probe?.id.equals(message.transactionId)) {
+      return { reason: 'unauthenticated' };
+    }
+    path.probe = undefined;
+    path.isContested = !path.socket.claim(path, true);
+    this.#prove(path);
+    if (path === this.#selected) this.#events.alive(true);
     return undefined;
   }
 
   #answer(path: Path, request: BindingRequest, password: string): void {
-    path.socket.send(bindingSuccess(request, path.address, path.port, password), path.port, path.address);
+    path.socket.send(bindingSuccess(request, path.address, path.port, password), path);
     // The controlling agent may nominate again when it finds a better pair; the latest counts. Until the first nomination,
     // any checked pair is used.
     if (request.useCandidate || !this.#selected) this.#nominate(path);
@@ -288,7 +293,7 @@ export class IceLiteAgent {
   #nominate(path: Path): void {
     if (path === this.#selected) {
       this.#pending = undefined;
-    } else if (!this.#needsProof || this.#nowMs() - path.provenAtMs < PROOF_MS) {
+    } else if (!this.#needsProof || path.isProven) {
       this.#pending = undefined;
       this.#select(path);
     } else {
@@ -311,7 +316,7 @@ export class IceLiteAgent {
 
   #select(path: Path): void {
     this.#selected = path;
-    this.#writer.destination = path;
+    this.#writer.destination = path.socket.destinationOf(path);
   }
 
   #probe(path: Path): void {
@@ -321,33 +326,30 @@ export class IceLiteAgent {
       path.probe = { id: randomBytes(12), madeAtMs: nowMs, sentAtMs: nowMs };
     }
     path.probe.sentAtMs = nowMs;
-    path.socket.send(bindingRequest(path.probe.id, this.#local, this.#remote), path.port, path.address);
+    path.socket.send(bindingRequest(path.probe.id, this.#local, this.#remote), path);
   }
 
-  #pathOf(socket: Socket, remote: RemoteInfo): Path | undefined {
-    return this.#paths.find((p) => p.port === remote.port && p.address === remote.address && p.socket === socket);
-  }
-
-  #addPath(socket: Socket, { address, port }: RemoteInfo, receivedBytes: number): Path {
-    const path: Path = {
-      socket,
-      address,
-      port,
-      stun: new TokenBucket(STUN_RATE, this.#nowMs),
-      provenAtMs: Number.NEGATIVE_INFINITY,
-      receivedBytes,
-      sentBytes: 0,
-      probe: undefined,
-    };
-    if (this.#paths.length >= MAX_PATHS) {
-      const kept = [this.#selected, this.#pending, this.#latest];
-      this.#paths.splice(
-        this.#paths.findIndex((p) => !kept.includes(p)),
-        1,
-      );
+  #pathOf(socket: MediaSocket, remote: RemoteInfo): Path | undefined {
+    for (const path of this.#paths) {
+      if (path.port === remote.port && path.address === remote.address && path.socket === socket) return path;
     }
-    this.#paths.push(path);
+    return undefined;
+  }
+
+  #addPath(socket: MediaSocket, remote: RemoteInfo): Path {
+    if (this.#paths.size >= MAX_PATHS) this.#evictOldest();
+    const path = new Path(this, socket, remote, this.#nowMs);
+    this.#paths.add(path);
     return path;
+  }
+
+  #evictOldest(): void {
+    for (const path of this.#paths) {
+      if (path === this.#selected || path === this.#pending || path === this.#latest) continue;
+      this.#paths.delete(path);
+      path.socket.release(path);
+      return;
+    }
   }
 }
 
@@ -355,20 +357,8 @@ function newCredentials(): IceCredentials {
   return { usernameFragment: randomBytes(6).toString('base64'), password: randomBytes(18).toString('base64') };
 }
 
-function unlessInUse(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'EADDRINUSE') throw error;
-}
-
-function machineAddresses(): string[] {
-  const outside = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:') && !address.startsWith('169.254.'));
-  return outside.length > 0 ? outside.map(({ address }) => address) : ['127.0.0.1'];
-}
-
 /** Writes a candidate (RFC 8839 §5.1). Earlier addresses have a higher local preference. */
-function hostCandidate(socket: Socket, index: number): string {
-  const { address, port } = socket.address();
+function hostCandidate({ address, port }: MediaSocket, index: number): string {
   const priority = HOST_PREFERENCE * 2 ** 24 + (65_535 - index) * 2 ** 8 + 255;
   return `candidate:${index + 1} 1 udp ${priority} ${address} ${port} typ host`;
 }

@@ -20,6 +20,9 @@ const FINGERPRINT_XOR = 0x5354_554e;
 
 const INTEGRITY_BYTES = 20;
 const ATTRIBUTE_HEADER_BYTES = 4;
+const COLON = 0x3a;
+/** RFC 8839 §5.4. */
+const MAX_FRAGMENT_BYTES = 256;
 /** A check fits into one MTU (RFC 8489 §6.1); longer messages are ignored. */
 const MAX_MESSAGE_BYTES = 1500;
 /**
@@ -53,6 +56,25 @@ export type StunProblem = 'malformed' | 'unsupported' | 'unauthenticated';
 /** @returns whether a datagram is STUN; other protocols share the port (RFC 7983 §7). */
 export function isStun(datagram: Buffer): boolean {
   return (datagram[0] ?? 255) < 4;
+}
+
+/**
+ * Finds the agent that a binding request is for, without allocating for other datagrams.
+ * @returns the first half of its USERNAME (RFC 8445 §7.2.2); `undefined` if the datagram is not a well-formed request with one.
+ */
+export function namedFragment(datagram: Buffer): string | undefined {
+  if (!isWellFormed(datagram) || datagram.readUInt16BE(0) !== BINDING_REQUEST) return undefined;
+  for (let at = HEADER_BYTES; at + ATTRIBUTE_HEADER_BYTES <= datagram.length; ) {
+    const bytes = datagram.readUInt16BE(at + 2);
+    const from = at + ATTRIBUTE_HEADER_BYTES;
+    if (datagram.readUInt16BE(at) === USERNAME) {
+      const colon = datagram.indexOf(COLON, from);
+      const isInside = colon >= 0 && colon < from + bytes && from + bytes <= datagram.length;
+      return isInside && colon - from <= MAX_FRAGMENT_BYTES ? datagram.toString('latin1', from, colon) : undefined;
+    }
+    at = from + bytes + (-bytes & 3);
+  }
+  return undefined;
 }
 
 /**

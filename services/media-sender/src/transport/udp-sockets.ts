@@ -2,8 +2,10 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { MAX_PACKET_BYTES, type PacketWriter } from '../rtp/packet-writer.js';
 
-/** Maximum number of packets that wait for room in the kernel's send buffer; later ones would arrive too late. */
+/** Maximum number of a viewer's packets that wait for room in the kernel's send buffer; later ones would arrive too late. */
 const MAX_QUEUED_PACKETS = 256;
+/** Maximum number of all viewers' packets that wait on a socket: 0.4 s at 100 Mb/s. */
+const MAX_SOCKET_QUEUED_PACKETS = 4096;
 
 /** A viewer's address and the socket that reaches it. */
 export interface Destination {
@@ -63,40 +65,36 @@ export async function bound(
     throw error;
   });
   socket.removeAllListeners('error');
-  // An error concerns one datagram; a broken path is detected by its silence.
+  // Without a listener an error would end the process.
   socket.on('error', () => {});
   return socket;
 }
 
-/** Sends each packet at once by `node:dgram`. While the kernel's send buffer is full, packets wait in the socket's queue. */
+/**
+ * Sends each packet at once by `node:dgram`. While the kernel's send buffer is full, packets wait in the socket's queue, behind
+ * those of other viewers.
+ */
 export class DgramWriter implements DestinationWriter {
   #memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
-  #destination: Destination | undefined;
-  /** Packets in the socket's queue after the last one was sent. */
+  destination: Destination | undefined;
+  /** Packets of this writer that wait. */
   #queued = 0;
   #packetsDropped = 0;
+  readonly #dequeue = () => {
+    this.#queued--;
+  };
 
   get memory(): Buffer {
     return this.#memory;
-  }
-
-  get destination(): Destination | undefined {
-    return this.#destination;
-  }
-
-  set destination(destination: Destination | undefined) {
-    this.#destination = destination;
-    this.#queued = destination?.socket.getSendQueueCount() ?? 0;
   }
 
   get packetsDropped(): number {
     return this.#packetsDropped;
   }
 
-  /** Whether packets wait in the socket's queue, so that later ones must follow them. */
+  /** Whether packets of any viewer wait in the socket's queue, so that later ones must follow them. */
   get isWaiting(): boolean {
-    if (this.#queued > 0) this.#queued = this.#destination?.socket.getSendQueueCount() ?? 0;
-    return this.#queued > 0;
+    return this.destination !== undefined && this.destination.socket.getSendQueueCount() > 0;
   }
 
   begin(): number {
@@ -104,16 +102,22 @@ export class DgramWriter implements DestinationWriter {
   }
 
   send(bytes: number): void {
-    if (!this.#destination) return;
-    const { socket, address, port } = this.#destination;
-    if (this.#queued >= MAX_QUEUED_PACKETS && socket.getSendQueueCount() >= MAX_QUEUED_PACKETS) {
+    if (!this.destination) return;
+    const { socket, address, port } = this.destination;
+    const waiting = socket.getSendQueueCount();
+    if (waiting === 0) {
+      socket.send(this.#memory, 0, bytes, port, address);
+      // The kernel has usually copied the packet by now.
+      if (socket.getSendQueueCount() === 0) return;
+    } else if (this.#queued < MAX_QUEUED_PACKETS && waiting < MAX_SOCKET_QUEUED_PACKETS) {
+      this.#queued++;
+      socket.send(this.#memory, 0, bytes, port, address, this.#dequeue);
+    } else {
       this.#packetsDropped++;
       return;
     }
-    socket.send(this.#memory, 0, bytes, port, address);
-    this.#queued = socket.getSendQueueCount();
-    // The kernel has usually copied the packet by now. If its buffer was full, the memory is needed until it has.
-    if (this.#queued > 0) this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
+    // The memory is needed until the kernel has copied the packet.
+    this.#memory = Buffer.allocUnsafeSlow(MAX_PACKET_BYTES);
   }
 
   flush(): void {}

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createLogger, systemClock } from '@humancast/shared';
 import { answerTo, ReceiverLink, readOffer } from '@humancast/testkit';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { loopbackSockets } from '../../testing/loopback-sockets.js';
 import { processCertificate } from './dtls.js';
 import { WebRtcTransport } from './webrtc-transport.js';
 
@@ -47,11 +48,13 @@ async function connect() {
   const problems: string[] = [];
   const offset = { ms: 0 };
   let keyframesNeeded = 0;
+  const sockets = loopbackSockets();
+  cleanups.push(() => sockets.close());
   const transport = new WebRtcTransport(
     {
       connection: 'connection-1',
       codecs: ['vp8'],
-      hostAddresses: ['127.0.0.1'],
+      sockets,
       connectTimeoutMs: 10_000,
       logger: createLogger('test', 'fatal'),
       onProblem: ({ reason }) => problems.push(reason),

@@ -1,5 +1,6 @@
 import { createLogger } from '@humancast/shared';
-import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { loopbackSockets } from '../../testing/loopback-sockets.js';
 import { transportFeedback } from '../../testing/network-simulator.js';
 import { AUDIO_BPS } from '../congestion/redundancy-control.js';
 import { ABS_SEND_TIME_URI, TRANSPORT_SEQUENCE_URI } from '../rtp/congestion-extension.js';
@@ -43,8 +44,10 @@ function offer({ audio, video }: { audio: readonly string[] | undefined; video: 
 }
 
 describe('audioBps, the part of the estimate that audio takes', () => {
+  const sockets = loopbackSockets();
   const transports: WebRtcTransport[] = [];
   beforeAll(() => processCertificate());
+  afterAll(() => sockets.close());
   afterEach(() => {
     for (const transport of transports.splice(0)) transport.close('left');
   });
@@ -54,7 +57,7 @@ describe('audioBps, the part of the estimate that audio takes', () => {
       {
         connection: 'connection-1',
         codecs: ['vp8'],
-        hostAddresses: ['127.0.0.1'],
+        sockets,
         connectTimeoutMs: 10_000,
         logger: createLogger('test', 'fatal'),
       },

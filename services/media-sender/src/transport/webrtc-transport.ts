@@ -10,6 +10,7 @@ import {
   type CongestionExtensionIds,
   TRANSPORT_SEQUENCE_URI,
 } from '../rtp/congestion-extension.js';
+import type { PacketCrypto } from '../rtp/packet-crypto.js';
 import { NO_PICTURE_ID } from '../rtp/packet-history.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
@@ -23,7 +24,7 @@ import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } fro
 import { isDtls } from './dtls-records.js';
 import { LEAST_LEVEL } from './h264-level.js';
 import { IceLiteAgent } from './ice-lite.js';
-import { javascriptPath, type PacketPath } from './packet-path.js';
+import type { MediaSockets } from './media-sockets.js';
 import { RoundTrip } from './round-trip.js';
 import {
   AUDIO_FEEDBACK,
@@ -89,10 +90,8 @@ export interface WebRtcTransportOptions {
   readonly codecs: readonly Codec[];
   /** The level named in an H.264 offer, `level_idc`. Default: 31. */
   readonly h264Level?: number;
-  /** Addresses offered as candidates. Empty: all of the machine's except loopback. */
-  readonly hostAddresses: readonly string[];
-  /** UDP ports to use, both included. Default: any. */
-  readonly portRange?: readonly [number, number] | undefined;
+  /** The process's sockets, and how packets are encrypted. */
+  readonly sockets: MediaSockets;
   readonly connectTimeoutMs: number;
   /** A viewer without checks and reports for this long has gone. Default: 30000 (RFC 7675 §5.1). */
   readonly silenceTimeoutMs?: number;
@@ -103,8 +102,6 @@ export interface WebRtcTransportOptions {
    * send, nothing may be sent: no queued packet, no answer to a NACK, no report.
    */
   readonly maySend?: () => boolean;
-  /** How packets are encrypted and sent. Default: by `node:crypto` and `node:dgram`. */
-  readonly packetPath?: PacketPath;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -131,7 +128,7 @@ interface Senders {
   readonly audioRetransmitter: Retransmitter | undefined;
 }
 
-/** A viewer's connection over UDP sockets of its own: ICE-lite, werift's DTLS and our own packet path. */
+/** A viewer's connection over the process's UDP sockets: ICE-lite, werift's DTLS and our own packet path. */
 export class WebRtcTransport implements ViewerTransport {
   readonly connection: string;
   readonly repairs = new RepairBudget();
@@ -140,7 +137,7 @@ export class WebRtcTransport implements ViewerTransport {
   readonly #events: TransportEvents;
   readonly #clock: Clock;
   readonly #maySend: () => boolean;
-  readonly #packetPath: PacketPath;
+  readonly #crypto: PacketCrypto;
   readonly #ice: IceLiteAgent;
   readonly #cname = randomBytes(12).toString('base64url');
   readonly #ssrc = { audio: randomSsrc(), video: randomSsrc() };
@@ -186,7 +183,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#options = options;
     this.#events = events;
     this.#clock = options.clock ?? systemClock;
-    this.#packetPath = options.packetPath ?? javascriptPath;
+    this.#crypto = options.sockets.packetPath.crypto;
     this.#maySend = options.maySend ?? (() => true);
     this.#startedAtMs = this.#clock.nowMs();
     const nowMs = () => this.#clock.nowMs();
@@ -194,16 +191,9 @@ export class WebRtcTransport implements ViewerTransport {
     this.#dtlsRate = new TokenBucket(DTLS_RATE, nowMs);
     this.#ice = new IceLiteAgent(
       {
-        hostAddresses: options.hostAddresses,
-        portRange: options.portRange,
-        sockets: this.#packetPath.sockets,
+        sockets: options.sockets,
         nowMs,
         onProblem: (problem) => this.#ignored(problem),
-        onSegmentationRefused: (errno) =>
-          options.logger.info(
-            { connection: this.connection, errno },
-            'segmentation refused, sending packets one by one',
-          ),
       },
       { datagram: (data) => this.#receive(data), alive: (authentic) => this.#noteReceived(authentic) },
     );
@@ -490,7 +480,7 @@ export class WebRtcTransport implements ViewerTransport {
       return;
     }
     this.#senders = this.#createSenders(
-      new SrtpSender(keys.local, this.#packetPath.crypto),
+      new SrtpSender(keys.local, this.#crypto),
       new SrtcpReceiver(keys.remote),
       this.#negotiated,
     );

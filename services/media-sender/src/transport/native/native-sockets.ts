@@ -109,7 +109,7 @@ interface Route {
 
 /**
  * Collects packets in the shared batch and sends them together. Packets that exceed the send buffer wait in the socket's own
- * queue; later packets follow them there until it is empty, which keeps their order.
+ * queue; later packets, also those of other viewers, follow them there until it is empty, which keeps their order and is fair.
  */
 class NativeWriter implements DestinationWriter, BatchOwner {
   readonly #batch: PacketBatch;
