@@ -43,7 +43,7 @@ const PLAYED_SECONDS = 60;
 const CLIP_SECONDS = 10;
 const PREFETCH_SAMPLES = 2.5 * 48_000;
 const SENDING = Array.from({ length: SESSIONS }, () => ({ rung: 0, rungs: 3, estimateBps: 2_000_000 }));
-const QUIET = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
+const QUIET = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {}, heard() {} };
 const SILENT_METRICS: PlayoutMetrics = {
   late() {},
   frameSent() {},

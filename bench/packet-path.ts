@@ -61,6 +61,7 @@ const own = async (receiver: ChildProcess, packetPath: PacketPath): Promise<Path
       closed: (reason) => connected.reject(new Error(reason)),
       keyframeNeeded: () => {},
       feedback: () => {},
+      heard: () => {},
     },
   );
   await transport.acceptAnswer(await answerTo(receiver, await transport.createOffer()));

@@ -301,4 +301,30 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
       ],
       { min: 0 },
     ),
+  )
+  .withRow(new RowBuilder('Microphones'))
+  .withPanel(
+    lines(
+      { title: 'Microphone packets', description: 'Received of viewers that speak, per second', unit: 'pps' },
+      bySender('humancast_sender_microphone_packets_total'),
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Microphone loss',
+        description: 'Packets that never came, also not as redundancy or again',
+        unit: 'pps',
+      },
+      bySender('humancast_sender_microphone_lost_total'),
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Microphone concealment', description: 'Audio made up for lost packets, seconds per second', unit: 's' },
+      bySender('humancast_sender_microphone_concealed_seconds_total'),
+      { min: 0 },
+    ),
   );

@@ -38,6 +38,7 @@ export type PeerConnection = Pick<
   | 'connectionState'
   | 'createAnswer'
   | 'getStats'
+  | 'getTransceivers'
   | 'localDescription'
   | 'setLocalDescription'
   | 'setRemoteDescription'

@@ -19,6 +19,8 @@ export interface MediaPeerOptions {
   connection: string;
   epoch: number;
   configuration: RTCConfiguration;
+  /** Sent as the viewer's voice, if the host offers that. */
+  microphone: MediaStreamTrack | null;
 }
 
 export interface MediaPeerListener {
@@ -32,7 +34,7 @@ export interface MediaPeerListener {
   failed(): void;
 }
 
-/** One receive-only RTCPeerConnection, from the host's offer to its end. */
+/** One RTCPeerConnection, from the host's offer to its end. */
 export class MediaPeer {
   readonly connection: string;
   readonly epoch: number;
@@ -41,6 +43,9 @@ export class MediaPeer {
   readonly #environment: Environment;
   readonly #listener: MediaPeerListener;
   readonly #peer: PeerConnection;
+  #microphone: MediaStreamTrack | null;
+  /** Sends the viewer's voice; `undefined` if the host does not offer that. */
+  #voice: RTCRtpSender | undefined;
   #earlyCandidates: Candidate[] | undefined = [];
   /** Local candidates, until the answer that they belong to has been sent. */
   #localCandidates: Candidate[] | undefined = [];
@@ -53,6 +58,7 @@ export class MediaPeer {
     this.epoch = options.epoch;
     this.#environment = environment;
     this.#listener = listener;
+    this.#microphone = options.microphone;
     this.#peer = environment.createPeer(options.configuration);
     this.#peer.ontrack = ({ track, receiver }) => {
       if (track.kind !== 'audio' && track.kind !== 'video') return;
@@ -73,6 +79,7 @@ export class MediaPeer {
   async accept(sdp: string): Promise<void> {
     try {
       await this.#peer.setRemoteDescription({ type: 'offer', sdp: withOwnTrackIds(sdp, this.connection) });
+      if (offersMicrophone(sdp)) this.#openVoice();
       const early = this.#earlyCandidates ?? [];
       this.#earlyCandidates = undefined;
       for (const candidate of early) this.addCandidate(candidate);
@@ -103,6 +110,17 @@ export class MediaPeer {
     if (this.tracks.audio) this.tracks.audio.enabled = audible;
   }
 
+  /** Whether the host listens to this viewer. */
+  get canSpeak(): boolean {
+    return this.#voice !== undefined;
+  }
+
+  /** Sends another track as the viewer's voice, or none. Nothing is negotiated again. */
+  set microphone(track: MediaStreamTrack | null) {
+    this.#microphone = track;
+    this.#sendVoice();
+  }
+
   /** @returns `undefined` once it is closed. */
   async snapshot(): Promise<ReceiverSnapshot | undefined> {
     try {
@@ -131,6 +149,19 @@ export class MediaPeer {
     const message = { candidate, sdpMid, sdpMLineIndex, usernameFragment };
     if (this.#localCandidates) this.#localCandidates.push(message);
     else this.#listener.candidate(message);
+  }
+
+  #openVoice(): void {
+    const audio = this.#peer.getTransceivers().find(({ receiver }) => receiver.track.kind === 'audio');
+    if (!audio) return;
+    audio.direction = 'sendrecv';
+    this.#voice = audio.sender;
+    this.#sendVoice();
+  }
+
+  #sendVoice(): void {
+    // It fails only if the connection is closed.
+    this.#voice?.replaceTrack(this.#microphone).catch(() => {});
   }
 
   /** Decoding needs no video element, so this works while another connection is displayed. */
@@ -182,4 +213,9 @@ export class MediaPeer {
  */
 function withOwnTrackIds(sdp: string, connection: string): string {
   return sdp.replace(/^(a=msid:\S+ )(\S+)/gm, (_, stream: string, track: string) => `${stream}${connection}.${track}`);
+}
+
+function offersMicrophone(sdp: string): boolean {
+  const audio = sdp.split(/^m=/m).find((section) => section.startsWith('audio'));
+  return audio !== undefined && /^a=sendrecv\r?$/m.test(audio);
 }

@@ -448,6 +448,35 @@ describe('Session without signaling', () => {
   });
 });
 
+describe('Session.setMicrophone()', () => {
+  const lines = (direction: string) => `v=0\r\nm=audio 9 X 111\r\na=${direction}\r\nm=video 9 X 96\r\na=sendonly\r\n`;
+  const track = (name: string) => ({ name }) as unknown as MediaStreamTrack;
+
+  it('sends the voice on the connection that is there, and on the next one', async () => {
+    socket().join();
+    socket().receive(offer('conn-one', 1, lines('sendrecv')));
+    await browser.pass(500);
+    expect(session.canSpeak).toBe(true);
+    expect(peer(0).transceiver.direction).toBe('sendrecv');
+    session.setMicrophone(track('one'));
+    socket().receive(offer('conn-two', 2, lines('sendrecv')));
+    await browser.pass(20);
+    session.setMicrophone(track('two'));
+    session.setMicrophone(null);
+    expect(peer(0).voices).toEqual([null, track('one'), track('two'), null]);
+    expect(peer(1).voices).toEqual([track('one'), track('two'), null]);
+  });
+
+  it('sends nothing unless the host listens', async () => {
+    socket().join();
+    socket().receive(offer('conn-one', 1, lines('sendonly')));
+    await browser.pass(500);
+    session.setMicrophone(track('one'));
+    expect(session.canSpeak).toBe(false);
+    expect([peer(0).voices, peer(0).transceiver.direction]).toEqual([[], 'recvonly']);
+  });
+});
+
 describe('Session without media', () => {
   it('requests a new connection when packets have stopped for 4 s, and displays the last frame until the new one has a frame', async () => {
     await play();

@@ -95,6 +95,7 @@ export class Session extends Emitter<SessionEvents> {
   #missingSinceMs: number;
   #cancelPending: (() => void) | undefined;
   #stats: ClientStats | undefined;
+  #microphone: MediaStreamTrack | null = null;
 
   constructor(options: SessionOptions) {
     super();
@@ -141,6 +142,17 @@ export class Session extends Emitter<SessionEvents> {
   /** Interrupts the speech. @returns Whether the request was sent. */
   interrupt(): boolean {
     return this.#channel.send({ type: 'interrupt' });
+  }
+
+  /** Whether this viewer may speak: it joined with a `microphoneToken`. Known from the first connection on. */
+  get canSpeak(): boolean {
+    return (this.#current ?? this.#next)?.canSpeak ?? false;
+  }
+
+  /** Sends a track as the viewer's voice, on every connection from now on, or none. {@link Microphone} calls it. */
+  setMicrophone(track: MediaStreamTrack | null): void {
+    this.#microphone = track;
+    for (const peer of [this.#current, this.#next]) if (peer) peer.microphone = track;
   }
 
   /** Turns audio on. Call it from a click or key handler. @returns Whether the browser allowed it. */
@@ -236,7 +248,8 @@ export class Session extends Emitter<SessionEvents> {
     this.#next?.close();
     let peer: MediaPeer;
     try {
-      peer = new MediaPeer({ connection, epoch, configuration: this.#configuration }, this.#environment, {
+      const options = { connection, epoch, configuration: this.#configuration, microphone: this.#microphone };
+      peer = new MediaPeer(options, this.#environment, {
         answer: (answer) => this.#channel.send({ type: 'answer', connection, sdp: answer }),
         candidate: (candidate) => this.#channel.send({ type: 'candidate', connection, candidate }),
         track: () => this.#trackArrived(peer),

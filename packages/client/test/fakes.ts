@@ -131,6 +131,13 @@ export class FakePeer {
   readonly candidates: unknown[] = [];
   readonly audio = new FakeTrack('audio');
   readonly video = new FakeTrack('video');
+  /** What is sent as the viewer's voice, in order. */
+  readonly voices: unknown[] = [];
+  readonly transceiver = {
+    direction: 'recvonly',
+    receiver: { track: this.audio },
+    sender: { replaceTrack: async (track: unknown) => void this.voices.push(track) },
+  };
   connectionState = 'new';
   localDescription: { sdp: string } | null = null;
   offer: string | undefined;
@@ -152,6 +159,10 @@ export class FakePeer {
     if (sdp === 'nonsense') throw new TypeError('cannot be parsed');
     this.offer = sdp;
     for (const track of [this.audio, this.video]) this.ontrack?.({ track, receiver: { jitterBufferTarget: null } });
+  }
+
+  getTransceivers() {
+    return [this.transceiver];
   }
 
   async createAnswer(): Promise<{ sdp: string }> {

@@ -29,6 +29,10 @@ export const createSessionSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('Whether to accept the session while every media-sender is full; viewers are told their position then'),
+  microphone: z
+    .boolean()
+    .default(false)
+    .describe('Whether viewers with the `microphoneToken` of the answer may speak to the avatar'),
 });
 
 export const tokenScopeSchema = z.enum(['view', 'control']);
@@ -40,7 +44,11 @@ export const newSessionSchema = z.object({
   scope: tokenScopeSchema.describe(
     'What the token allows: `view` watches and interrupts, `control` also speaks and ends',
   ),
-  expiresAt: isoTime('When the token expires'),
+  microphoneToken: z
+    .string()
+    .optional()
+    .describe('Like `token`, for viewers that may also speak; missing unless `microphone` was requested'),
+  expiresAt: isoTime('When the tokens expire'),
   signalUrl: z.string().describe('Path of the signaling WebSocket'),
   iceServers: z.array(iceServerSchema).describe('TURN servers for a viewer that connects now'),
   relayOnly: z.boolean().describe("Whether to use `iceTransportPolicy: 'relay'`"),

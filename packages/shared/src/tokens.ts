@@ -21,12 +21,14 @@ const claimsSchema = z.object({
   exp: z.int(),
   /** `view`: watch and interrupt. `control`: also speak and end; demo visitors get it for their own session. */
   scope: z.enum(['view', 'control']),
+  /** Whether its viewers may speak. */
+  microphone: z.boolean().optional(),
 });
 export type TokenClaims = z.infer<typeof claimsSchema>;
 
 /** Signs a session token: a JWT (RFC 7519) that is bound to one session and is checked without a lookup. */
-export function signToken({ sid, exp, scope }: TokenClaims, [current]: SigningKeys): Promise<string> {
-  return new SignJWT({ sid, scope })
+export function signToken({ sid, exp, scope, microphone }: TokenClaims, [current]: SigningKeys): Promise<string> {
+  return new SignJWT({ sid, scope, ...(microphone && { microphone }) })
     .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT', kid: keyId(current) })
     .setIssuer(ISSUER)
     .setAudience(AUDIENCE)

@@ -110,7 +110,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     tracer,
     wallMs: () => clock.wallMs(),
     nowMs: () => clock.nowMs(),
-    createTransport: ({ connection, codecs, h264Level, events, isPlayer, maySend, logger: ofSession }) =>
+    createTransport: ({ connection, codecs, h264Level, events, isPlayer, microphone, maySend, logger: ofSession }) =>
       traffic.watch(
         events,
         (watched) =>
@@ -124,6 +124,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
               silenceTimeoutMs: isPlayer ? config.playerSilenceMs : config.viewerSilenceMs,
               onProblem,
               maySend,
+              microphone,
               logger: ofSession,
             },
             watched,

@@ -362,6 +362,11 @@ function watchState(registry: Registry, state: SenderState): void {
   counter('audio_retransmissions', 'Audio packets retransmitted, a part of all retransmissions', () => {
     return traffic().audioRetransmitted;
   });
+  counter('microphone_packets', "Audio packets received of viewers' microphones", () => traffic().microphonePackets);
+  counter('microphone_lost', "Audio packets of viewers' microphones that never came", () => traffic().microphoneLost);
+  counter('microphone_concealed_seconds', "Audio of viewers' microphones made up for lost packets", () => {
+    return traffic().microphoneConcealedMs * MS;
+  });
   counter('plis', 'Keyframe requests received (RFC 4585 §6.3.1)', () => traffic().plis);
 }
 

@@ -359,6 +359,7 @@ if before then
 elseif redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[2]) then return 'viewer_limit' end
 if ARGV[5] ~= '' then record.offer = ARGV[5] end
 if ARGV[6] ~= '' then record.traceparent = ARGV[6] end
+if ARGV[7] == '1' then record.microphone = true end
 redis.call('HSET', KEYS[3], ARGV[1], cjson.encode(record))
 return {record.attempt, servedAt(record)}`,
 

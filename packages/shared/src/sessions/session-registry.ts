@@ -293,11 +293,11 @@ export class SessionRegistry {
     id: string,
     viewer: string,
     mailbox: string,
-    options: { limit: number; offer?: string; traceparent?: string | undefined },
+    options: { limit: number; offer?: string; microphone?: boolean; traceparent?: string | undefined },
   ): Promise<ServedAt & { attempt: number }> {
-    const { limit, offer = '', traceparent = '' } = options;
-    const reply = await this.#run('putViewer', id, viewer, limit, mailbox, this.#now(), offer, traceparent);
-    const [attempt, sender] = reply as [number, string];
+    const { limit, offer = '', microphone = false, traceparent = '' } = options;
+    const args = [viewer, limit, mailbox, this.#now(), offer, traceparent, microphone ? 1 : 0];
+    const [attempt, sender] = (await this.#run('putViewer', id, ...args)) as [number, string];
     return { attempt, sender: sender || undefined };
   }
 

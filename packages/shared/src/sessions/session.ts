@@ -114,6 +114,8 @@ export const viewerRecordSchema = z.object({
   offer: z.string().optional(),
   /** The ICE user name fragment of a WHEP viewer since its last ICE restart. */
   iceUfrag: z.string().optional(),
+  /** Whether the viewer may speak. */
+  microphone: z.boolean().default(false),
   /** Trace context of this attempt's join. */
   traceparent: traceparentSchema.optional(),
 });

@@ -81,6 +81,8 @@ interface TransportRequest extends OfferedVideo {
   events: TransportEvents;
   /** Whether the viewer is a WHEP player, which cannot be called back once its connection is closed. */
   isPlayer: boolean;
+  /** Whether the viewer may speak. */
+  microphone: boolean;
   /** Whether media may be sent at this instant. */
   maySend: () => boolean;
   /** The session's logger. */
@@ -234,13 +236,13 @@ export class SessionWorker {
       sender: services.sender,
       tracer: services.tracer,
       wallMs: services.wallMs,
-      createTransport: (connection, offered, events, isPlayer) =>
+      createTransport: (connection, offered, events, viewer) =>
         services.createTransport({
           connection,
           codecs: offered,
           h264Level,
           events,
-          isPlayer,
+          ...viewer,
           logger: this.#logger,
           maySend,
         }),

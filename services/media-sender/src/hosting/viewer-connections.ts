@@ -16,8 +16,7 @@ type TransportFactory = (
   connection: string,
   codecs: readonly Codec[],
   events: TransportEvents,
-  /** Whether the viewer is a WHEP player. */
-  isPlayer: boolean,
+  viewer: { readonly isPlayer: boolean; readonly microphone: boolean },
 ) => ViewerTransport;
 
 export interface ViewerConnectionsOptions {
@@ -172,9 +171,11 @@ export class ViewerConnections {
       closed: (reason) => this.#transportClosed(record.viewer, id, reason),
       keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
       feedback: () => {},
+      heard: () => {},
     };
     try {
-      const transport = createTransport(id, codecs, events, record.offer !== undefined);
+      const { offer, microphone } = record;
+      const transport = createTransport(id, codecs, events, { isPlayer: offer !== undefined, microphone });
       viewer.connections.set(id, { id, transport, connected: false, stages });
       this.#watch(viewer);
       if (record.offer !== undefined) {

@@ -8,9 +8,9 @@ import { goodbye, MAX_NACKED, type RtcpListener, readRtcp, senderReport } from '
 import {
   MASTER_KEY_BYTES,
   masterSaltBytes,
-  SrtcpReceiver,
   type SrtpKeys,
   type SrtpProfile,
+  SrtpReceiver,
   SrtpSender,
 } from './srtp.js';
 
@@ -59,6 +59,7 @@ class Counter implements RtcpListener {
     this.names += sequences.length;
   }
   pictureLoss() {}
+  senderReport() {}
   transportFeedback(packet: Buffer) {
     estimator.transportFeedback(packet, 0);
   }
@@ -84,13 +85,13 @@ describe('readRtcp() with authentic RTCP', () => {
     { timeout: fuzzTimeoutMs() },
     async (profile) => {
       const sender = new SrtpSender(keysOf(profile));
-      const receiver = new SrtcpReceiver(keysOf(profile));
+      const receiver = new SrtpReceiver(keysOf(profile));
       const { runs } = await fuzz({ corpus: COMPOUNDS, seconds: 3, maxBytes: MAX_BYTES }, (input, random) => {
         // A holder of the keys can encrypt anything; compounds are repeated up to the largest datagram.
         const compound = random.chance(0.02) ? Buffer.concat(Array.from({ length: 40 }, () => input)) : input;
         expectBounded(compound);
         if (compound.length < 8 || compound.length > MAX_BYTES) return;
-        const clear = receiver.unprotect(protectRtcp(sender, compound));
+        const clear = receiver.unprotectRtcp(protectRtcp(sender, compound));
         expect(clear).toEqual(compound);
       });
       expect(runs).toBeGreaterThan(100);
@@ -98,12 +99,12 @@ describe('readRtcp() with authentic RTCP', () => {
   );
 });
 
-describe('SrtcpReceiver', () => {
+describe('SrtpReceiver', () => {
   it.each(PROFILES)('rejects packets that are not authentic (%s)', { timeout: fuzzTimeoutMs() }, async (profile) => {
     const sender = new SrtpSender(keysOf(profile));
     const corpus = COMPOUNDS.map((compound) => protectRtcp(sender, compound));
     const { runs } = await fuzz({ corpus, seconds: 3 }, (input) => {
-      const taken = new SrtcpReceiver(keysOf(profile)).unprotect(input);
+      const taken = new SrtpReceiver(keysOf(profile)).unprotectRtcp(input);
       expect(taken !== undefined).toBe(corpus.some((packet) => packet.equals(input)));
     });
     expect(runs).toBeGreaterThan(100);

@@ -12,12 +12,21 @@ import {
   RtcpSrPacket,
   RtcpTransportLayerFeedback,
 } from 'werift';
-import { goodbye, MAX_NACKED, type ReportBlock, type RtcpListener, readRtcp, senderReport } from './rtcp.js';
+import {
+  genericNack,
+  goodbye,
+  MAX_NACKED,
+  type ReportBlock,
+  type RtcpListener,
+  readRtcp,
+  senderReport,
+} from './rtcp.js';
 
 class Recorder implements RtcpListener {
   blocks: ReportBlock[] = [];
   nacks: [number, readonly number[]][] = [];
   losses: number[] = [];
+  senderReports: [number, number][] = [];
   byes: (readonly number[])[] = [];
   feedback: Buffer[] = [];
   estimates: number[] = [];
@@ -26,6 +35,9 @@ class Recorder implements RtcpListener {
   }
   nack(ssrc: number, sequences: readonly number[]) {
     this.nacks.push([ssrc, sequences]);
+  }
+  senderReport(ssrc: number, middle: number) {
+    this.senderReports.push([ssrc, middle]);
   }
   pictureLoss(ssrc: number) {
     this.losses.push(ssrc);
@@ -195,3 +207,52 @@ function mantissaOf(bps: number): { brExp: number; brMantissa: number } {
   for (; bps / 2 ** brExp > 0x3ffff; brExp++);
   return { brExp, brMantissa: Math.floor(bps / 2 ** brExp) };
 }
+
+describe('genericNack()', () => {
+  it('asks for exactly the packets, also across the wrap, as werift reads it', () => {
+    const lost = [65_530, 65_531, 65_535, 0, 20, 500];
+    const compound = genericNack(5, 'name', 9, lost);
+    expect(read(compound).nacks).toEqual([[9, lost]]);
+    const [, , nack] = RtcpPacketConverter.deSerialize(compound);
+    expect(nack).toBeInstanceOf(RtcpTransportLayerFeedback);
+    const { feedback } = nack as RtcpTransportLayerFeedback;
+    // werift does not wrap.
+    const seen = (feedback as GenericNack).lost.map((sequence) => sequence % 65_536);
+    expect(feedback).toMatchObject({ senderSsrc: 5, mediaSourceSsrc: 9 });
+    expect(seen).toEqual(lost);
+  });
+});
+
+describe('senderReport() with a reception report', () => {
+  it('states what was received, as werift reads it', () => {
+    const reception = {
+      ssrc: 9,
+      fractionLost: 128,
+      packetsLost: 1000,
+      highestSequence: 70_000,
+      jitterTicks: 480,
+      lastReport: 0x1234_5678,
+      delaySinceLastReport: 65_536,
+    };
+    const report = senderReport(
+      { ssrc: 5, cname: 'name', ntp: 0x0001_2345_6789_0000n, rtpTimestamp: 7, packets: 3, octets: 4 },
+      reception,
+    );
+    const [sr] = RtcpPacketConverter.deSerialize(report);
+    expect(sr).toMatchObject({
+      ssrc: 5,
+      reports: [
+        {
+          ssrc: 9,
+          fractionLost: 128,
+          packetsLost: 1000,
+          highestSequence: 70_000,
+          jitter: 480,
+          lsr: 0x1234_5678,
+          dlsr: 65_536,
+        },
+      ],
+    });
+    expect(read(report).senderReports).toEqual([[5, 0x2345_6789]]);
+  });
+});

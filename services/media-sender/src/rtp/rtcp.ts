@@ -19,6 +19,8 @@ const REMB_IDENTIFIER = 0x52454d42;
 const SDES_CNAME = 1;
 const VERSION_BITS = 0x80;
 const COUNT_MASK = 0x1f;
+/** Packets after the first that an entry of a NACK can name. */
+const NACK_MASK_BITS = 16;
 
 export interface SenderReport {
   ssrc: number;
@@ -31,15 +33,34 @@ export interface SenderReport {
   octets: number;
 }
 
-/** @returns A compound of sender report and source description (RFC 3550 §6.4.1, §6.5). */
-export function senderReport(report: SenderReport): Buffer {
-  const sr = Buffer.alloc(28);
-  writeHeader(sr, 0, PT.senderReport);
+/** What a report block states about a received stream (RFC 3550 §6.4.1). */
+export interface ReceptionReport {
+  readonly ssrc: number;
+  /** Loss since the previous report, in 1/256: 0 to 255. */
+  readonly fractionLost: number;
+  readonly packetsLost: number;
+  /** Extended highest sequence number received. */
+  readonly highestSequence: number;
+  readonly jitterTicks: number;
+  /** Middle 32 bits of the NTP timestamp of the last sender report; 0: none yet. */
+  readonly lastReport: number;
+  /** 1/65536 s since that report's arrival. */
+  readonly delaySinceLastReport: number;
+}
+
+/**
+ * @param reception What the viewer's own stream is received like, if there is one.
+ * @returns A compound of sender report and source description (RFC 3550 §6.4.1, §6.5).
+ */
+export function senderReport(report: SenderReport, reception?: ReceptionReport): Buffer {
+  const sr = Buffer.alloc(28 + (reception ? BLOCK_BYTES : 0));
+  writeHeader(sr, reception ? 1 : 0, PT.senderReport);
   sr.writeUInt32BE(report.ssrc, 4);
   sr.writeBigUInt64BE(BigInt.asUintN(64, report.ntp), 8);
   sr.writeUInt32BE(report.rtpTimestamp >>> 0, 16);
   sr.writeUInt32BE(report.packets >>> 0, 20);
   sr.writeUInt32BE(report.octets >>> 0, 24);
+  if (reception) writeBlock(sr, 28, reception);
   return Buffer.concat([sr, sourceDescription(report.ssrc, report.cname)]);
 }
 
@@ -48,15 +69,55 @@ export function senderReport(report: SenderReport): Buffer {
  */
 export function goodbye(ssrcs: readonly number[], cname: string): Buffer {
   const [first = 0] = ssrcs;
-  const report = Buffer.alloc(8);
-  writeHeader(report, 0, PT.receiverReport);
-  report.writeUInt32BE(first, 4);
   const bye = Buffer.alloc(4 + 4 * ssrcs.length);
   writeHeader(bye, ssrcs.length, PT.bye);
   ssrcs.forEach((ssrc, i) => {
     bye.writeUInt32BE(ssrc, 4 + 4 * i);
   });
-  return Buffer.concat([report, sourceDescription(first, cname), bye]);
+  return Buffer.concat([emptyReport(first, cname), bye]);
+}
+
+/**
+ * @param ssrc Of one of our streams.
+ * @param of SSRC of the viewer's stream.
+ * @param sequences In order, not empty.
+ * @returns A compound that asks for packets again (RFC 4585 §6.2.1).
+ */
+export function genericNack(ssrc: number, cname: string, of: number, sequences: readonly number[]): Buffer {
+  const pairs: { first: number; mask: number }[] = [];
+  for (const sequence of sequences) {
+    const last = pairs.at(-1);
+    const distance = last ? (sequence - last.first - 1) & 0xffff : NACK_MASK_BITS;
+    if (last && distance < NACK_MASK_BITS) last.mask |= 1 << distance;
+    else pairs.push({ first: sequence, mask: 0 });
+  }
+  const nack = Buffer.alloc(12 + 4 * pairs.length);
+  writeHeader(nack, FMT_GENERIC_NACK, PT.transport);
+  nack.writeUInt32BE(ssrc, 4);
+  nack.writeUInt32BE(of, 8);
+  pairs.forEach(({ first, mask }, i) => {
+    nack.writeUInt16BE(first, 12 + 4 * i);
+    nack.writeUInt16BE(mask, 14 + 4 * i);
+  });
+  return Buffer.concat([emptyReport(ssrc, cname), nack]);
+}
+
+/** @returns What a compound without statistics begins with (RFC 3550 §6.1). */
+function emptyReport(ssrc: number, cname: string): Buffer {
+  const report = Buffer.alloc(8);
+  writeHeader(report, 0, PT.receiverReport);
+  report.writeUInt32BE(ssrc, 4);
+  return Buffer.concat([report, sourceDescription(ssrc, cname)]);
+}
+
+function writeBlock(packet: Buffer, at: number, reception: ReceptionReport): void {
+  packet.writeUInt32BE(reception.ssrc, at);
+  packet.writeUInt8(reception.fractionLost, at + 4);
+  packet.writeIntBE(reception.packetsLost, at + 5, 3);
+  packet.writeUInt32BE(reception.highestSequence >>> 0, at + 8);
+  packet.writeUInt32BE(reception.jitterTicks >>> 0, at + 12);
+  packet.writeUInt32BE(reception.lastReport, at + 16);
+  packet.writeUInt32BE(reception.delaySinceLastReport >>> 0, at + 20);
 }
 
 function sourceDescription(ssrc: number, cname: string): Buffer {
@@ -95,6 +156,8 @@ export interface ReportBlock {
 export interface RtcpListener {
   /** @param reporter The reporter's SSRC. */
   report(block: ReportBlock, reporter: number): void;
+  /** @param middle Middle 32 bits of the NTP timestamp of the viewer's sender report. */
+  senderReport(ssrc: number, middle: number): void;
   /** Packets were requested again by NACK (RFC 4585 §6.2.1), at most {@link MAX_NACKED} per compound. */
   nack(ssrc: number, sequences: readonly number[]): void;
   /** A keyframe was requested by PLI or FIR. */
@@ -127,6 +190,7 @@ function readPacket(packet: Buffer, listener: RtcpListener, room: number): numbe
   const count = packet.readUInt8(0) & COUNT_MASK;
   switch (packet.readUInt8(1)) {
     case PT.senderReport:
+      if (packet.length >= 16) listener.senderReport(packet.readUInt32BE(4), packet.readUInt32BE(10));
       readBlocks(packet, 28, count, listener);
       break;
     case PT.receiverReport:

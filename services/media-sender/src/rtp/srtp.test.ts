@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   ProtectionProfileAeadAes128Gcm,
   ProtectionProfileAes128CmHmacSha1_80,
+  RtpHeader,
   RtpPacket,
   SrtcpSession,
   SrtpSession,
@@ -13,7 +14,7 @@ import { CongestionExtension, type CongestionExtensionIds } from './congestion-e
 import { NO_PICTURE_ID } from './packet-history.js';
 import { senderReport } from './rtcp.js';
 import { RtpStream } from './rtp-stream.js';
-import { MASTER_KEY_BYTES, masterSaltBytes, SrtcpReceiver, type SrtpKeys, SrtpSender } from './srtp.js';
+import { MASTER_KEY_BYTES, masterSaltBytes, type SrtpKeys, SrtpReceiver, SrtpSender } from './srtp.js';
 
 const PROFILES = {
   AEAD_AES_128_GCM: ProtectionProfileAeadAes128Gcm,
@@ -37,6 +38,14 @@ function weriftConfig({ profile, masterKey, masterSalt }: SrtpKeys) {
 
 function report(): Buffer {
   return senderReport({ ssrc: 0xfedc_ba98, cname: 'somebody', ntp: 1n, rtpTimestamp: 2, packets: 3, octets: 4 });
+}
+
+const SSRC = 0xfedc_ba98;
+
+/** @returns an SRTP packet as werift sends it. */
+function protectRtp(werift: SrtpSession, sequenceNumber: number, payload: Buffer): Buffer {
+  const header = new RtpHeader({ version: 2, payloadType: 111, sequenceNumber, timestamp: 960, ssrc: SSRC });
+  return werift.encrypt(payload, header);
 }
 
 describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile) => {
@@ -137,38 +146,111 @@ describe.each(Object.keys(PROFILES) as (keyof typeof PROFILES)[])('%s', (profile
     const keys = keysOf(profile);
     const werift = new SrtcpSession(weriftConfig(keys));
     const sender = new SrtpSender(keys);
-    const receiver = new SrtcpReceiver(keys);
+    const receiver = new SrtpReceiver(keys);
     expect(werift.decrypt(protectRtcp(sender, report()))).toEqual(report());
     expect(werift.decrypt(protectRtcp(sender, report()))).toEqual(report());
-    expect(receiver.unprotect(werift.encrypt(report()))).toEqual(report());
+    expect(receiver.unprotectRtcp(werift.encrypt(report()))).toEqual(report());
   });
 
   it('rejects packets that are forged, truncated or replayed', () => {
     const keys = keysOf(profile);
     const sender = new SrtpSender(keys);
-    const receiver = new SrtcpReceiver(keys);
+    const receiver = new SrtpReceiver(keys);
     const [first, second] = [protectRtcp(sender, report()), protectRtcp(sender, report())];
     for (let i = 0; i < first.length; i++) {
       const forged = Buffer.from(first);
       forged[i] = (forged[i] ?? 0) ^ 1;
-      expect(receiver.unprotect(forged)).toBeUndefined();
-      expect(receiver.unprotect(first.subarray(0, i))).toBeUndefined();
+      expect(receiver.unprotectRtcp(forged)).toBeUndefined();
+      expect(receiver.unprotectRtcp(first.subarray(0, i))).toBeUndefined();
     }
-    expect(receiver.unprotect(second)).toEqual(report());
-    expect(receiver.unprotect(first)).toEqual(report());
-    expect(receiver.unprotect(first)).toBeUndefined();
-    expect(receiver.unprotect(second)).toBeUndefined();
-    for (let i = 0; i < 40; i++) expect(receiver.unprotect(protectRtcp(sender, report()))).toEqual(report());
-    expect(receiver.unprotect(second)).toBeUndefined();
+    expect(receiver.unprotectRtcp(second)).toEqual(report());
+    expect(receiver.unprotectRtcp(first)).toEqual(report());
+    expect(receiver.unprotectRtcp(first)).toBeUndefined();
+    expect(receiver.unprotectRtcp(second)).toBeUndefined();
+    for (let i = 0; i < 40; i++) expect(receiver.unprotectRtcp(protectRtcp(sender, report()))).toEqual(report());
+    expect(receiver.unprotectRtcp(second)).toBeUndefined();
   });
 
   it("tracks the index of each of a viewer's senders separately", () => {
     const keys = keysOf(profile);
-    const receiver = new SrtcpReceiver(keys);
+    const receiver = new SrtpReceiver(keys);
     const [one, two] = [new SrtpSender(keys), new SrtpSender(keys)];
     const other = report();
     other.writeUInt32BE(77, 4);
-    expect(receiver.unprotect(protectRtcp(one, report()))).toEqual(report());
-    expect(receiver.unprotect(protectRtcp(two, other))).toEqual(other);
+    expect(receiver.unprotectRtcp(protectRtcp(one, report()))).toEqual(report());
+    expect(receiver.unprotectRtcp(protectRtcp(two, other))).toEqual(other);
+  });
+
+  it("decrypts werift's packets across the wrap of the sequence number, in any order, each once", () => {
+    const keys = keysOf(profile);
+    const werift = new SrtpSession(weriftConfig(keys));
+    const packets = Array.from({ length: 12 }, (_, i) => {
+      const sequence = (65_530 + i) & 0xffff;
+      return { sequence, payload: Buffer.alloc(20, i), srtp: protectRtp(werift, sequence, Buffer.alloc(20, i)) };
+    });
+    const receiver = new SrtpReceiver(keys);
+    const order = [0, 1, 2, 5, 4, 3, 6, 8, 7, 9, 11, 10];
+    for (const i of order) {
+      const { srtp, sequence, payload } = packets[i] as (typeof packets)[number];
+      expect(receiver.unprotectRtp(srtp, 12, SSRC, sequence)).toEqual(payload);
+    }
+    for (const { srtp, sequence } of packets) expect(receiver.unprotectRtp(srtp, 12, SSRC, sequence)).toBeUndefined();
+  });
+
+  it('rejects RTP that is forged, truncated, of another SSRC, or behind the replay window', () => {
+    const keys = keysOf(profile);
+    const werift = new SrtpSession(weriftConfig(keys));
+    const receiver = new SrtpReceiver(keys);
+    const first = protectRtp(werift, 7, Buffer.alloc(20, 1));
+    for (let i = 0; i < first.length; i++) {
+      const forged = Buffer.from(first);
+      forged[i] = (forged[i] ?? 0) ^ 1;
+      const { sequence, ssrc } = { sequence: forged.readUInt16BE(2), ssrc: forged.readUInt32BE(8) };
+      expect(receiver.unprotectRtp(forged, 12, ssrc, sequence)).toBeUndefined();
+      if (i >= 12) expect(receiver.unprotectRtp(first.subarray(0, i), 12, SSRC, 7)).toBeUndefined();
+    }
+    // Forged packets have not moved the window.
+    for (let sequence = 8; sequence < 200; sequence++) {
+      const srtp = protectRtp(werift, sequence, Buffer.alloc(20, 1));
+      expect(receiver.unprotectRtp(srtp, 12, SSRC, sequence)).toEqual(Buffer.alloc(20, 1));
+    }
+    expect(receiver.unprotectRtp(first, 12, SSRC, 7)).toBeUndefined();
+  });
+});
+
+describe('SrtpReceiver', () => {
+  const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
+
+  it.each([
+    {
+      profile: 'AES128_CM_HMAC_SHA1_80',
+      masterSalt: hex('0ec675ad498afeebb6960b3aabe6'),
+      masterKey: hex('e1f97a0d3e018be0d64fa32c06de4139'),
+      srtp: hex('800f1234 decafbad cafebabe 4e55dc4c e79978d8 8ca4d215 949d2402 b78d6acc 99ea179b 8dbb'),
+    },
+    {
+      profile: 'AEAD_AES_128_GCM',
+      masterSalt: hex('a0a1a2a3a4a5a6a7a8a9aaab'),
+      masterKey: hex('000102030405060708090a0b0c0d0e0f'),
+      srtp: hex('800f1234 decafbad cafebabe c5002ede 04cfdd2e b91159e0 880aa06e d2976826 f796b201 df3131a1 27e8a392'),
+    },
+  ] as const)('decrypts the test vector of libsrtp ($profile)', ({ profile, masterKey, masterSalt, srtp }) => {
+    const receiver = new SrtpReceiver({ profile, masterKey, masterSalt });
+    expect(receiver.unprotectRtp(srtp, 12, 0xcafe_babe, 0x1234)).toEqual(Buffer.alloc(16, 0xab));
+  });
+
+  it('remembers a limited number of senders', () => {
+    const keys = keysOf('AEAD_AES_128_GCM');
+    const receiver = new SrtpReceiver(keys);
+    const packets: { srtp: Buffer; ssrc: number }[] = [];
+    for (let ssrc = 1; ssrc <= 20; ssrc++) {
+      const send = (srtp: Buffer) => packets.push({ srtp, ssrc });
+      const options = { ssrc, payloadType: 96, srtp: new SrtpSender(keys), firstSequence: 5 };
+      new RtpStream({ ...options, writer: recordingWriter(send) }).send(Buffer.alloc(5), 0, false);
+    }
+    for (const { srtp, ssrc } of packets) expect(receiver.unprotectRtp(srtp, 12, ssrc, 5)).toBeDefined();
+    const [first, last] = [packets[0] as (typeof packets)[number], packets[19] as (typeof packets)[number]];
+    expect(receiver.unprotectRtp(last.srtp, 12, last.ssrc, 5)).toBeUndefined();
+    expect(receiver.unprotectRtp(first.srtp, 12, first.ssrc, 5)).toBeDefined();
   });
 });

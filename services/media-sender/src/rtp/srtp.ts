@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, type DecipherGCM, timingSafeEqual } from 'node:crypto';
 import { CM_TAG_BYTES, GCM_TAG_BYTES, nodeCrypto, type PacketCrypto } from './packet-crypto.js';
 
 /** Supported protection profiles of DTLS-SRTP, by their registered names (RFC 5764 §4.1.2, RFC 7714 §14.2). */
@@ -38,6 +38,11 @@ interface Transform {
     roc: number,
     sequence: number,
   ): void;
+  /**
+   * @param headerBytes Length of the RTP header, which lies within the packet.
+   * @returns The payload in clear; `undefined` if the packet is not authentic.
+   */
+  openRtp(packet: Buffer, headerBytes: number, ssrc: number, roc: number, sequence: number): Buffer | undefined;
   /** Writes `packet` as SRTCP at `at` in `memory`. @returns Its length. */
   sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number;
   /** @returns `undefined` if the packet is not authentic. */
@@ -86,11 +91,13 @@ export class SrtpSender {
   }
 }
 
-/** Decrypts a viewer's RTCP, each packet once (RFC 3711 §3.3.2). */
-export class SrtcpReceiver {
+/** Decrypts a viewer's RTP and RTCP, each packet once (RFC 3711 §3.3.2). */
+export class SrtpReceiver {
   readonly #transform: Transform;
-  /** Replay windows by sender (RFC 3711 §3.2.1). */
+  /** Replay windows of RTCP by sender (RFC 3711 §3.2.1). */
   readonly #replay = new Map<number, ReplayWindow>();
+  /** Packet indices of RTP by sender. */
+  readonly #indices = new Map<number, RtpIndex>();
 
   constructor(keys: SrtpKeys) {
     this.#transform = createTransform(keys, nodeCrypto);
@@ -99,20 +106,66 @@ export class SrtcpReceiver {
   /**
    * @returns The compound packet in clear; `undefined` if authentication fails, the E flag is 0, or the index was replayed.
    */
-  unprotect(packet: Buffer): Buffer | undefined {
+  unprotectRtcp(packet: Buffer): Buffer | undefined {
     const opened = this.#transform.openRtcp(packet);
     return opened && this.#windowOf(opened.packet.readUInt32BE(4)).accept(opened.index) ? opened.packet : undefined;
   }
 
+  /**
+   * @param headerBytes Length of the RTP header, which lies within the packet.
+   * @returns The payload in clear, with its padding; `undefined` if authentication fails or the index was replayed.
+   */
+  unprotectRtp(packet: Buffer, headerBytes: number, ssrc: number, sequence: number): Buffer | undefined {
+    const known = this.#indices.get(ssrc);
+    const state = known ?? new RtpIndex(sequence);
+    const index = state.estimate(sequence);
+    if (index < 0 || !state.window.isNew(index)) return undefined;
+    const payload = this.#transform.openRtp(packet, headerBytes, ssrc, Math.floor(index / SEQUENCES), sequence);
+    if (!payload) return undefined;
+    // Nothing is remembered of a packet that is not authentic, so that forged ones move no window and take no memory.
+    state.accept(index);
+    if (!known) remember(this.#indices, ssrc, state);
+    return payload;
+  }
+
   #windowOf(ssrc: number): ReplayWindow {
-    let window = this.#replay.get(ssrc);
-    if (!window) {
-      window = new ReplayWindow();
-      this.#replay.set(ssrc, window);
-      const [oldest] = this.#replay.keys();
-      if (this.#replay.size > MAX_SENDERS && oldest !== undefined) this.#replay.delete(oldest);
-    }
+    const known = this.#replay.get(ssrc);
+    if (known) return known;
+    const window = new ReplayWindow();
+    remember(this.#replay, ssrc, window);
     return window;
+  }
+}
+
+function remember<T>(states: Map<number, T>, ssrc: number, state: T): void {
+  states.set(ssrc, state);
+  const [oldest] = states.keys();
+  if (states.size > MAX_SENDERS && oldest !== undefined) states.delete(oldest);
+}
+
+const SEQUENCES = 65_536;
+
+/** Extends a sender's 16-bit sequence numbers to 48-bit packet indices (RFC 3711 §3.3.1). */
+class RtpIndex {
+  readonly window = new ReplayWindow();
+  #highest: number;
+
+  /** @param sequence The first one: its rollover counter is 0. */
+  constructor(sequence: number) {
+    this.#highest = sequence;
+  }
+
+  /** @returns The index closest to the highest one so far; negative for a packet before the first rollover period. */
+  estimate(sequence: number): number {
+    const highestSequence = this.#highest % SEQUENCES;
+    const base = this.#highest - highestSequence + sequence;
+    if (sequence - highestSequence > SEQUENCES / 2) return base - SEQUENCES;
+    return highestSequence - sequence > SEQUENCES / 2 ? base + SEQUENCES : base;
+  }
+
+  accept(index: number): void {
+    this.window.accept(index);
+    this.#highest = Math.max(this.#highest, index);
   }
 }
 
@@ -124,12 +177,26 @@ class ReplayWindow {
   #highest = -1;
   readonly #seen = new Float64Array(WINDOW).fill(-1);
 
+  /** @returns Whether the index is within or ahead of the window and was not accepted before. */
+  isNew(index: number): boolean {
+    return index > this.#highest - WINDOW && this.#seen[index % WINDOW] !== index;
+  }
+
+  /** @returns Whether the index {@link isNew}; it is not new any more. */
   accept(index: number): boolean {
-    const slot = index % WINDOW;
-    if (index <= this.#highest - WINDOW || this.#seen[slot] === index) return false;
-    this.#seen[slot] = index;
+    if (!this.isNew(index)) return false;
+    this.#seen[index % WINDOW] = index;
     this.#highest = Math.max(this.#highest, index);
     return true;
+  }
+}
+
+function isAuthentic(decipher: DecipherGCM): boolean {
+  try {
+    decipher.final();
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -164,11 +231,18 @@ class AesGcm implements Transform {
     roc: number,
     sequence: number,
   ): void {
-    // §8.1: 16 zero bits, SSRC, rollover counter, sequence number; all of it XOR the salt.
-    const iv = this.#ivOf(this.#rtpSalt, ssrc);
-    xorWord(iv, 6, roc);
-    iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
+    const iv = this.#rtpIv(ssrc, roc, sequence);
     this.#crypto.sealGcm(this.#rtpKey, iv, memory, at, headerBytes, payload);
+  }
+
+  openRtp(packet: Buffer, headerBytes: number, ssrc: number, roc: number, sequence: number): Buffer | undefined {
+    const tagAt = packet.length - this.tagBytes;
+    if (tagAt < headerBytes) return undefined;
+    const decipher = createDecipheriv('aes-128-gcm', this.#rtpKey, this.#rtpIv(ssrc, roc, sequence));
+    decipher.setAAD(packet.subarray(0, headerBytes));
+    decipher.setAuthTag(packet.subarray(tagAt));
+    const clear = decipher.update(packet.subarray(headerBytes, tagAt));
+    return isAuthentic(decipher) ? clear : undefined;
   }
 
   sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number {
@@ -194,12 +268,15 @@ class AesGcm implements Transform {
     decipher.setAAD(Buffer.concat([header, packet.subarray(wordAt)]));
     decipher.setAuthTag(packet.subarray(tagAt, wordAt));
     const clear = decipher.update(packet.subarray(RTCP_CLEAR_BYTES, tagAt));
-    try {
-      decipher.final();
-    } catch {
-      return undefined;
-    }
-    return { packet: Buffer.concat([header, clear]), index };
+    return isAuthentic(decipher) ? { packet: Buffer.concat([header, clear]), index } : undefined;
+  }
+
+  #rtpIv(ssrc: number, roc: number, sequence: number): Buffer {
+    // §8.1: 16 zero bits, SSRC, rollover counter, sequence number; all of it XOR the salt.
+    const iv = this.#ivOf(this.#rtpSalt, ssrc);
+    xorWord(iv, 6, roc);
+    iv.writeUInt16BE(iv.readUInt16BE(10) ^ sequence, 10);
+    return iv;
   }
 
   #rtcpIv(ssrc: number, index: number): Buffer {
@@ -249,12 +326,20 @@ class AesCmHmacSha1 implements Transform {
     roc: number,
     sequence: number,
   ): void {
-    // §4.1.1: IV = (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16), where index = ROC · 2^16 + sequence.
-    const iv = this.#ivOf(this.#rtpSalt, ssrc);
-    xorWord(iv, 8, roc);
-    iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
+    const iv = this.#rtpIv(ssrc, roc, sequence);
     this.#rocWord.writeUInt32BE(roc);
     this.#crypto.sealCm(this.#rtpKey, iv, this.#rtpAuth, this.#rocWord, memory, at, headerBytes, payload);
+  }
+
+  openRtp(packet: Buffer, headerBytes: number, ssrc: number, roc: number, sequence: number): Buffer | undefined {
+    const tagAt = packet.length - this.tagBytes;
+    if (tagAt < headerBytes) return undefined;
+    this.#rocWord.writeUInt32BE(roc);
+    // RFC 3711 §4.2: the rollover counter is authenticated, but not sent.
+    const tag = this.#tag(this.#rtpAuth, packet.subarray(0, tagAt), this.#rocWord);
+    if (!timingSafeEqual(tag, packet.subarray(tagAt))) return undefined;
+    const decipher = createDecipheriv('aes-128-ctr', this.#rtpKey, this.#rtpIv(ssrc, roc, sequence));
+    return decipher.update(packet.subarray(headerBytes, tagAt));
   }
 
   sealRtcp(memory: Buffer, at: number, packet: Buffer, index: number): number {
@@ -282,6 +367,14 @@ class AesCmHmacSha1 implements Transform {
     return { packet: Buffer.concat([packet.subarray(0, RTCP_CLEAR_BYTES), clear]), index };
   }
 
+  #rtpIv(ssrc: number, roc: number, sequence: number): Buffer {
+    // §4.1.1: IV = (salt · 2^16) XOR (SSRC · 2^64) XOR (index · 2^16), where index = ROC · 2^16 + sequence.
+    const iv = this.#ivOf(this.#rtpSalt, ssrc);
+    xorWord(iv, 8, roc);
+    iv.writeUInt16BE(iv.readUInt16BE(12) ^ sequence, 12);
+    return iv;
+  }
+
   #rtcpIv(ssrc: number, index: number): Buffer {
     const iv = this.#ivOf(this.#rtcpSalt, ssrc);
     xorWord(iv, 10, index);
@@ -296,8 +389,10 @@ class AesCmHmacSha1 implements Transform {
     return iv;
   }
 
-  #tag(key: Buffer, data: Buffer): Buffer {
-    return createHmac('sha1', key).update(data).digest().subarray(0, this.tagBytes);
+  #tag(key: Buffer, ...parts: Buffer[]): Buffer {
+    const hmac = createHmac('sha1', key);
+    for (const part of parts) hmac.update(part);
+    return hmac.digest().subarray(0, this.tagBytes);
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * Why a datagram was ignored. `failed` means that reading it threw, which is a fault of ours; strangers, lossy networks and
+ * Why a datagram was ignored. `not-negotiated` is media of a viewer without the right to speak, of another stream or of
+ * another codec; `failed` means that reading it threw, which is a fault of ours; strangers, lossy networks and
  * late packets cause all others.
  */
 export const DATAGRAM_PROBLEMS = [
@@ -7,6 +8,7 @@ export const DATAGRAM_PROBLEMS = [
   'unsupported',
   'unauthenticated',
   'unknown-source',
+  'not-negotiated',
   'rate-limited',
   'failed',
 ] as const;

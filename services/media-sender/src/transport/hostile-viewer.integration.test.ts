@@ -46,6 +46,7 @@ it('a viewer that sends broken datagrams of every kind between its check and its
       closed: (reason) => closings.push(reason),
       keyframeNeeded: () => {},
       feedback: () => {},
+      heard: () => {},
     },
   );
   cleanups.push(() => transport.close());

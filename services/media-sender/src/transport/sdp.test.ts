@@ -252,7 +252,15 @@ const LOCAL = {
 function answerTo(...offer: string[]): string {
   const description = parseDescription(lines('v=0', ...offer));
   const media = description.media.map((section) => ({
-    ...({ kind: 'video', mid: section.mid, formats: [], ssrcs: [1], cname: 'c', stream: 's' } as const),
+    ...({
+      kind: 'video',
+      mid: section.mid,
+      receives: false,
+      formats: [],
+      ssrcs: [1],
+      cname: 'c',
+      stream: 's',
+    } as const),
     reducedSize: section.reducedSize,
     extensions: section.extensions,
   }));
@@ -260,6 +268,23 @@ function answerTo(...offer: string[]): string {
 }
 
 describe('writeDescription()', () => {
+  it('lets the viewer send only in a section that receives', () => {
+    const section = {
+      kind: 'audio',
+      mid: '0',
+      formats: [],
+      ssrcs: [1],
+      cname: 'c',
+      stream: 's',
+      reducedSize: true,
+    } as const;
+    const [one, other] = [true, false].map((receives) =>
+      writeDescription(1, LOCAL, [{ ...section, receives, extensions: new Map() }], ['0']),
+    );
+    expect(one).toMatch(/^a=sendrecv\r$/m);
+    expect(other).toMatch(/^a=sendonly\r$/m);
+  });
+
   it('writes neither mid nor group if the offer has none', () => {
     expect(answerTo('m=video 9 X 96')).not.toMatch(/a=mid|a=group/);
   });
@@ -357,4 +382,30 @@ describe('the parser', () => {
     },
     fuzzTimeoutMs(),
   );
+});
+
+describe('direction and SSRCs of a section', () => {
+  it.each([
+    ['a=sendrecv', true, true],
+    ['a=recvonly', true, false],
+    ['a=sendonly', false, true],
+    ['a=inactive', false, false],
+    ['a=x', true, true],
+  ])('%s: receives %s, sends %s', (line, receives, sends) => {
+    expect(parseDescription(lines('v=0', 'm=audio 9 X 111', line)).media[0]).toMatchObject({ receives, sends });
+  });
+
+  it('reads each SSRC once, and a limited number of them', () => {
+    const ssrcs = Array.from({ length: 40 }, (_, i) => `a=ssrc:${i} cname:x`);
+    const text = lines(
+      'v=0',
+      'm=audio 9 X 111',
+      'a=ssrc:7 cname:x',
+      'a=ssrc:7 msid:y',
+      'a=ssrc:nonsense',
+      'a=ssrc:4294967296 x',
+    );
+    expect(parseDescription(text).media[0]?.ssrcs).toEqual([7]);
+    expect(parseDescription(lines('v=0', 'm=audio 9 X 111', ...ssrcs)).media[0]?.ssrcs).toHaveLength(16);
+  });
 });

@@ -23,6 +23,9 @@ export interface RemoteMedia {
   readonly mid: string;
   readonly setup: string | undefined;
   readonly receives: boolean;
+  readonly sends: boolean;
+  /** SSRCs that the section names (RFC 5576 §4.1), at most {@link MAX_SSRCS}. */
+  readonly ssrcs: readonly number[];
   /** `a=rtcp-rsize`: reduced-size RTCP is allowed (RFC 5506). */
   readonly reducedSize: boolean;
   readonly fingerprints: readonly Fingerprint[];
@@ -50,6 +53,7 @@ interface RemoteFormat {
 const MAX_LINES = 2048;
 const MAX_SECTIONS = 32;
 const MAX_FORMATS = 128;
+const MAX_SSRCS = 16;
 /** Matches values that are copied into our own description: a token (RFC 8866 §9), or a protocol with slashes. */
 const ECHOED = /^[\w!#$%&'*+.^`{|}~/-]{1,64}$/;
 /** RFC 8839 §5.4. */
@@ -135,7 +139,8 @@ function parseMedia(line: string, own: Attributes, outer: readonly Attributes[])
     rejected: port === '0' && !own.has('bundle-only'),
     mid,
     setup: valuesOf('setup')[0],
-    receives: receives(own) ?? receives(outer.at(-1)) ?? true,
+    ...(directionOf(own) ?? directionOf(outer.at(-1)) ?? { receives: true, sends: true }),
+    ssrcs: parseSsrcs(own.get('ssrc')),
     reducedSize: own.has('rtcp-rsize'),
     fingerprints: valuesOf('fingerprint').map(parseFingerprint),
     ice: parseIce(valuesOf('ice-ufrag')[0], valuesOf('ice-pwd')[0]),
@@ -162,9 +167,20 @@ export const EXTENSION_IDS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** @returns `undefined` if there is no direction attribute. */
-function receives(attributes: Attributes | undefined): boolean | undefined {
-  if (attributes?.has('recvonly') || attributes?.has('sendrecv')) return true;
-  return attributes?.has('sendonly') || attributes?.has('inactive') ? false : undefined;
+function directionOf(attributes: Attributes | undefined): Pick<RemoteMedia, 'receives' | 'sends'> | undefined {
+  if (attributes?.has('sendrecv')) return { receives: true, sends: true };
+  if (attributes?.has('recvonly')) return { receives: true, sends: false };
+  if (attributes?.has('sendonly')) return { receives: false, sends: true };
+  return attributes?.has('inactive') ? { receives: false, sends: false } : undefined;
+}
+
+function parseSsrcs(values: readonly string[] = []): number[] {
+  const ssrcs = new Set<number>();
+  for (const value of values) {
+    const ssrc = Number.parseInt(value, 10);
+    if (ssrc >= 0 && ssrc <= 0xffff_ffff && ssrcs.size < MAX_SSRCS) ssrcs.add(ssrc);
+  }
+  return [...ssrcs];
 }
 
 function parseFingerprint(text: string): Fingerprint {
@@ -342,6 +358,8 @@ export interface LocalParameters {
 /** A media section that we send. */
 export interface LocalMedia {
   readonly kind: MediaKind;
+  /** Whether the viewer may send in it, too. */
+  readonly receives: boolean;
   readonly mid: string;
   readonly formats: readonly LocalFormat[];
   /** The stream's SSRC first; a second one is that of its retransmissions. */
@@ -434,7 +452,7 @@ export function writeIceFragment(
 }
 
 function isLocal(media: LocalMedia | RemoteMedia): media is LocalMedia {
-  return 'ssrcs' in media;
+  return 'cname' in media;
 }
 
 function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
@@ -449,7 +467,7 @@ function mediaLines(media: LocalMedia, local: LocalParameters): string[] {
     `a=fingerprint:${local.fingerprint.algorithm} ${local.fingerprint.value}`,
     `a=setup:${local.setup}`,
     ...(media.mid === '' ? [] : [`a=mid:${media.mid}`]),
-    'a=sendonly',
+    media.receives ? 'a=sendrecv' : 'a=sendonly',
     'a=rtcp-mux',
     ...(media.reducedSize ? ['a=rtcp-rsize'] : []),
     // A reused track id makes Chromium wait for the old track's frames when a connection is replaced. An id is a token (RFC

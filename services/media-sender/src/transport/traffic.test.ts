@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Traffic } from './traffic.js';
 import type { TransportEvents, TransportStats, ViewerTransport } from './viewer-transport.js';
 
-const QUIET: TransportEvents = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {} };
+const QUIET: TransportEvents = { connected() {}, closed() {}, keyframeNeeded() {}, feedback() {}, heard() {} };
 
 /** A connection with counters and a close() only. */
 class FakeTransport {
@@ -28,6 +28,9 @@ class FakeTransport {
       redundancyBytes: 200,
       audioRetransmitted: 1,
       audioNacks: 1,
+      microphonePackets: 6,
+      microphoneLost: 5,
+      microphoneConcealedMs: 40,
       roundTripMs: 4,
       estimateBps: 5,
       estimateSource: 'remb',

@@ -16,9 +16,12 @@ const COUNTS = [
   'redundancyBytes',
   'audioRetransmitted',
   'audioNacks',
+  'microphonePackets',
+  'microphoneLost',
+  'microphoneConcealedMs',
 ] as const;
 
-/** Totals of all that a process has sent, over open and closed connections. */
+/** Totals of all that a process has sent and heard, over open and closed connections. */
 export class Traffic {
   readonly #open = new Set<ViewerTransport>();
   #closed = totalsOf(() => 0);

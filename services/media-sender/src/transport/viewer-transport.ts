@@ -1,5 +1,6 @@
 import type { Codec } from '@humancast/protocol';
 import type { BandwidthEstimator, EstimateSource } from '../congestion/bandwidth-estimator.js';
+import type { HeardFrame } from '../receive/audio-receiver.js';
 import type { AudioPacket } from '../rtp/audio-packet.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import type { RepairBudget } from '../rtp/repair-budget.js';
@@ -40,6 +41,8 @@ export interface TransportEvents {
   /** The viewer requests a keyframe (PLI, RFC 4585 §6.3.1). Called at most once in 200 ms. */
   keyframeNeeded(): void;
   feedback(feedback: Feedback): void;
+  /** 20 ms of the viewer's voice, if its microphone was offered. */
+  heard(frame: HeardFrame): void;
 }
 
 export interface TransportStats {
@@ -63,6 +66,10 @@ export interface TransportStats {
   audioRetransmitted: number;
   audioNacks: number;
   plis: number;
+  /** Audio packets received of the viewer's microphone, those that never came, and audio made up for them. */
+  microphonePackets: number;
+  microphoneLost: number;
+  microphoneConcealedMs: number;
   roundTripMs: number | undefined;
   /** Estimated capacity of the viewer's path in bits per second, and the source of the estimate. */
   estimateBps: number;
@@ -72,7 +79,8 @@ export interface TransportStats {
 }
 
 /**
- * One viewer's connection: an RTP sender of one video and one audio track, bundled. Events go to the listener given at
+ * One viewer's connection: an RTP sender of one video and one audio track, bundled, and a receiver of the viewer's microphone
+ * if it may speak. Events go to the listener given at
  * construction. All sending methods are synchronous and never throw; before `connected` and after `closed` they drop.
  *
  * Candidates need no messages of their own: ours are few, known at once and in the description, and the viewer's are not
@@ -91,7 +99,7 @@ export interface ViewerTransport {
   /** Estimates the capacity of the viewer's path. */
   readonly bandwidth: BandwidthEstimator;
 
-  /** Creates an offer with send-only audio and video and all candidates. */
+  /** Creates an offer of audio and video with all candidates; the viewer may send audio only if it may speak. */
   createOffer(): Promise<string>;
   /** Accepts the viewer's answer. @throws HumancastError `bad_sdp`, `no_common_codec`. */
   acceptAnswer(sdp: string): Promise<void>;

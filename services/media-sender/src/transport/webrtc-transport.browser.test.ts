@@ -7,6 +7,7 @@ import { encodeClip, launchChromium, startTurn, type TestChromium, waitFor } fro
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { loopbackSockets } from '../../testing/loopback-sockets.js';
+import type { HeardFrame } from '../receive/audio-receiver.js';
 import { AudioPacket } from '../rtp/audio-packet.js';
 import { packetize } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
@@ -52,6 +53,7 @@ class Recorder implements TransportEvents {
   closeReasons: string[] = [];
   keyframesNeeded = 0;
   reports: Feedback[] = [];
+  frames: (Omit<HeardFrame, 'pcm'> & { level: number })[] = [];
 
   connected(codec: Codec) {
     this.codec = codec;
@@ -67,6 +69,10 @@ class Recorder implements TransportEvents {
 
   feedback(feedback: Feedback) {
     this.reports.push(feedback);
+  }
+
+  heard({ pcm, ...frame }: HeardFrame) {
+    this.frames.push({ ...frame, level: Math.sqrt(pcm.reduce((sum, s) => sum + s * s, 0) / pcm.length) });
   }
 }
 
@@ -127,6 +133,8 @@ const ntpOf = (unixMs: number) => ntpSpan(unixMs) + (2_208_988_800n << 32n);
 interface ViewerOptions {
   iceServers?: { urls: string[]; username: string; credential: string }[];
   relayOnly?: boolean;
+  /** Whether the page sends a tone as its microphone. */
+  speaks?: boolean;
 }
 
 async function openPage(): Promise<Page> {
@@ -151,18 +159,28 @@ declare const pc: RTCPeerConnection;
 declare const watch: (peer: RTCPeerConnection) => void;
 
 /** Opens a browser page that answers the offer. */
-async function openViewer(offer: string, { iceServers = [], relayOnly = false }: ViewerOptions = {}) {
+async function openViewer(offer: string, { iceServers = [], relayOnly = false, speaks = false }: ViewerOptions = {}) {
   const page = await openPage();
   const answer = await page.evaluate(
-    async ([sdp, servers, policy]) => {
+    async ([sdp, servers, policy, withTone]) => {
       const peer = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: policy });
       Object.assign(globalThis, { pc: peer });
       watch(peer);
       await peer.setRemoteDescription({ type: 'offer', sdp });
+      const audio = peer.getTransceivers().find(({ receiver }) => receiver.track.kind === 'audio');
+      if (withTone && audio) {
+        audio.direction = 'sendrecv';
+        const context = new AudioContext();
+        const output = context.createMediaStreamDestination();
+        const tone = new OscillatorNode(context, { frequency: 300 });
+        tone.connect(output);
+        tone.start();
+        await audio.sender.replaceTrack(output.stream.getAudioTracks()[0] ?? null);
+      }
       await peer.setLocalDescription();
       return peer.localDescription?.sdp ?? '';
     },
-    [offer, iceServers, relayOnly ? 'relay' : 'all'] as const,
+    [offer, iceServers, relayOnly ? 'relay' : 'all', speaks] as const,
   );
   return { page, answer };
 }
@@ -171,12 +189,13 @@ async function openViewer(offer: string, { iceServers = [], relayOnly = false }:
 async function watching(
   options: Partial<WebRtcTransportOptions> & ViewerOptions & { through?: (offer: string) => Promise<string> } = {},
 ) {
-  const { through = async (offer) => offer, iceServers, relayOnly, ...transportOptions } = options;
+  const { through = async (offer) => offer, iceServers, relayOnly, speaks, ...transportOptions } = options;
   const { transport, events } = createTransport(transportOptions);
   const offer = await through(await transport.createOffer());
   const { page, answer } = await openViewer(offer, {
     ...(iceServers && { iceServers }),
     ...(relayOnly !== undefined && { relayOnly }),
+    ...(speaks !== undefined && { speaks }),
   });
   await transport.acceptAnswer(answer);
   await waitFor('connected', () => events.codec !== undefined);
@@ -271,6 +290,40 @@ describe('a viewer in Chromium', () => {
     expect(await videoStats(page)).toMatchObject({ frameWidth: 640, frameHeight: 360, packetsLost: 0 });
     expect((await statsOf(page, 'inbound-rtp', 'audio'))['totalAudioEnergy']).toBeGreaterThan(0.001);
     expect(transport.stats()).toMatchObject({ packetsDropped: 0, retransmitted: 0 });
+  });
+
+  it('is heard by its microphone, with redundancy against losses, if it may speak', { timeout: 60_000 }, async () => {
+    const { transport, events, page } = await watching({
+      microphone: true,
+      speaks: true,
+      through: (offer) => {
+        let packets = 0;
+        return standBetween(offer, { dropsOfViewer: (packet) => isAudio(packet) && ++packets % 10 === 0 });
+      },
+    });
+    play(transport, 'vp8');
+    await waitFor('two seconds of the tone', () => events.frames.filter(({ level }) => level > 500).length > 100);
+    const { microphonePackets, microphoneConcealedMs } = transport.stats();
+    expect(microphonePackets).toBeGreaterThan(90);
+    expect(microphoneConcealedMs).toBeLessThan(100);
+    const steps = events.frames.slice(1).map(({ atMs }, i) => atMs - (events.frames[i]?.atMs ?? 0));
+    expect(steps.filter((ms) => Math.abs(ms - 20) > 1).length).toBeLessThan(5);
+    await waitFor('our report of the losses', async () => {
+      const remote = await statsOf(page, 'remote-inbound-rtp', 'audio');
+      return (remote['packetsLost'] ?? 0) > 0 && remote['roundTripTime'] !== undefined;
+    });
+    await decodes(page, 10);
+  });
+
+  it('is not heard if it may not speak: audio stays send-only', async () => {
+    const { transport, events, page } = await watching({ speaks: true });
+    play(transport, 'vp8');
+    await decodes(page, 45);
+    expect(await page.evaluate(() => pc.getTransceivers().map(({ currentDirection }) => currentDirection))).toEqual([
+      'recvonly',
+      'recvonly',
+    ]);
+    expect(events.frames).toEqual([]);
   });
 
   it('gets the first of our codecs that it supports', async () => {

@@ -65,6 +65,7 @@ async function connect() {
       closed: (reason) => closings.push(reason),
       keyframeNeeded: () => keyframesNeeded++,
       feedback: () => {},
+      heard: () => {},
     },
   );
   cleanups.push(() => transport.close());
@@ -150,6 +151,16 @@ describe('authentic RTCP', () => {
     await settle(connected);
     expect(transport.stats().nacks).toBe(5 * 1024);
     expect(transport.stats().retransmitted).toBe(0);
+  });
+});
+
+describe('RTP of a viewer that may not speak', () => {
+  it('is dropped, counted, and proves nothing', async () => {
+    const connected = await connect();
+    const { link, problems } = connected;
+    for (let i = 0; i < 40; i++) link.sendDatagram(words(0x806f_0000 | i, 960 * i, STRANGER, 0, 0, 0, 0, 0));
+    await settle(connected);
+    expect(problems.filter((reason) => reason === 'not-negotiated').length).toBe(40);
   });
 });
 

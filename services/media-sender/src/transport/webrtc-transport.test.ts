@@ -61,7 +61,7 @@ describe('audioBps, the part of the estimate that audio takes', () => {
         connectTimeoutMs: 10_000,
         logger: createLogger('test', 'fatal'),
       },
-      { connected: () => {}, closed: () => {}, keyframeNeeded: () => {}, feedback: () => {} },
+      { connected: () => {}, closed: () => {}, keyframeNeeded: () => {}, feedback: () => {}, heard: () => {} },
     );
     transports.push(transport);
     await transport.answerOffer(offer(sections));

@@ -3,6 +3,8 @@ import { type Codec } from '@humancast/protocol';
 import { type Clock, HumancastError, type Logger, systemClock } from '@humancast/shared';
 import { BandwidthEstimator, type EstimateSource } from '../congestion/bandwidth-estimator.js';
 import { AUDIO_BPS, REDUNDANCY_BPS, RedundancyControl } from '../congestion/redundancy-control.js';
+import { MicrophoneReceiver } from '../receive/microphone-receiver.js';
+import { isRtcp } from '../receive/rtp-header.js';
 import type { AudioPacket } from '../rtp/audio-packet.js';
 import {
   ABS_SEND_TIME_URI,
@@ -15,9 +17,9 @@ import { NO_PICTURE_ID } from '../rtp/packet-history.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { AUDIO_REPAIR_LIMIT_BYTES, AUDIO_REPAIR_SHARE, RepairBudget } from '../rtp/repair-budget.js';
 import { Retransmitter, VIDEO_HISTORY_PACKETS, VIDEO_MAX_AGE_BEFORE_KEYFRAME_TICKS } from '../rtp/retransmitter.js';
-import { goodbye, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
+import { genericNack, goodbye, type ReceptionReport, type ReportBlock, readRtcp, senderReport } from '../rtp/rtcp.js';
 import { RTP_HEADER_BYTES, RtpStream } from '../rtp/rtp-stream.js';
-import { SrtcpReceiver, SrtpSender } from '../rtp/srtp.js';
+import { SrtpReceiver, SrtpSender } from '../rtp/srtp.js';
 import { PICTURE_ID_MASK } from '../rtp/vp8-packetizer.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import { DtlsEndpoint, type Fingerprint, fingerprintOf, processCertificate } from './dtls.js';
@@ -102,6 +104,8 @@ export interface WebRtcTransportOptions {
    * send, nothing may be sent: no queued packet, no answer to a NACK, no report.
    */
   readonly maySend?: () => boolean;
+  /** Whether the viewer may speak: then audio is offered in both directions. Default: false. */
+  readonly microphone?: boolean;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -112,6 +116,8 @@ interface Negotiated {
   readonly video: VideoFormat;
   /** `undefined` if the viewer wants no audio. */
   readonly opus: AudioFormat | undefined;
+  /** SSRCs of the viewer's microphone; `undefined` if it sends none. */
+  readonly microphone: readonly number[] | undefined;
   /** Header extension ids in each section, by URI. */
   readonly extensions: Readonly<Record<MediaKind, ReadonlyMap<string, number>>>;
 }
@@ -119,7 +125,8 @@ interface Negotiated {
 /** The state needed for sending, once connected. */
 interface Senders {
   readonly srtp: SrtpSender;
-  readonly srtcp: SrtcpReceiver;
+  readonly srtcp: SrtpReceiver;
+  readonly microphone: MicrophoneReceiver | undefined;
   readonly video: RtpStream;
   readonly audio: RtpStream | undefined;
   /** All streams of the connection, including those of retransmissions. */
@@ -226,8 +233,12 @@ export class WebRtcTransport implements ViewerTransport {
       });
     });
     const extensions = EXTENSION_IDS;
+    const isSpeaker = this.#options.microphone ?? false;
+    const opus = opusFormats(AUDIO_OFFER);
+    // A browser sends the first format: redundancy repairs losses without a round trip.
+    if (isSpeaker) opus.reverse();
     const media = [
-      this.#localMedia('audio', { mid: '0', reducedSize: true, extensions }, opusFormats(AUDIO_OFFER)),
+      { ...this.#localMedia('audio', { mid: '0', reducedSize: true, extensions }, opus), receives: isSpeaker },
       this.#localMedia('video', { mid: '1', reducedSize: true, extensions }, formats, true),
     ];
     const bundle = media.map(({ mid }) => mid);
@@ -348,7 +359,7 @@ export class WebRtcTransport implements ViewerTransport {
     const senders = this.#senders;
     if (!senders || !this.#maySend()) return;
     this.#report(senders, senders.video, ntp, videoTicks);
-    if (senders.audio) this.#report(senders, senders.audio, ntp, audioTicks);
+    if (senders.audio) this.#report(senders, senders.audio, ntp, audioTicks, senders.microphone?.report());
     this.#roundTrip.reported(ntp, this.#clock.nowMs());
   }
 
@@ -357,6 +368,7 @@ export class WebRtcTransport implements ViewerTransport {
     if (this.#lastStats) return { ...this.#lastStats, packetsDropped };
     const { streams = [], audioRetransmitter, videoRetransmitter } = this.#senders ?? {};
     const audioRetransmitted = audioRetransmitter?.repeated ?? 0;
+    const heard = this.#senders?.microphone?.stats;
     const packetsSent = streams.reduce((sum, { packets }) => sum + packets, 0);
     return {
       packetsSent,
@@ -366,6 +378,9 @@ export class WebRtcTransport implements ViewerTransport {
       retransmittedBytes: (audioRetransmitter?.repeatedBytes ?? 0) + (videoRetransmitter?.repeatedBytes ?? 0),
       nacks: this.#nacks.audio + this.#nacks.video,
       plis: this.#plis,
+      microphonePackets: heard?.packets ?? 0,
+      microphoneLost: heard?.lost ?? 0,
+      microphoneConcealedMs: heard?.concealedMs ?? 0,
       audioPackets: this.#audioPackets,
       redundantPackets: this.#redundantPackets,
       redundancyBytes: this.#redundancyBytes,
@@ -448,7 +463,8 @@ export class WebRtcTransport implements ViewerTransport {
       throw new HumancastError('no_common_codec', 'the audio section has no Opus (opus/48000/2)');
     }
     const extensions = { audio: audio?.extensions ?? NO_EXTENSIONS, video: video.extensions };
-    return { fingerprints: video.fingerprints, ice: video.ice, video: format, opus, extensions };
+    const microphone = this.#options.microphone && audio?.sends ? audio.ssrcs : undefined;
+    return { fingerprints: video.fingerprints, ice: video.ice, video: format, opus, microphone, extensions };
   }
 
   #agree(negotiated: Negotiated): void {
@@ -464,7 +480,7 @@ export class WebRtcTransport implements ViewerTransport {
     withRtx = false,
   ): LocalMedia {
     const ssrcs = withRtx ? [this.#ssrc[kind], this.#rtxSsrc[kind]] : [this.#ssrc[kind]];
-    return { kind, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize, extensions };
+    return { kind, receives: false, mid, formats, ssrcs, cname: this.#cname, stream: STREAM, reducedSize, extensions };
   }
 
   #sessionId(): number {
@@ -481,7 +497,7 @@ export class WebRtcTransport implements ViewerTransport {
     }
     this.#senders = this.#createSenders(
       new SrtpSender(keys.local, this.#crypto),
-      new SrtcpReceiver(keys.remote),
+      new SrtpReceiver(keys.remote),
       this.#negotiated,
     );
     this.#state = 'connected';
@@ -489,7 +505,7 @@ export class WebRtcTransport implements ViewerTransport {
     this.#attempt(() => this.#events.connected(codec));
   }
 
-  #createSenders(srtp: SrtpSender, srtcp: SrtcpReceiver, negotiated: Negotiated): Senders {
+  #createSenders(srtp: SrtpSender, srtcp: SrtpReceiver, negotiated: Negotiated): Senders {
     const { video: format, opus } = negotiated;
     const extension = new CongestionExtension(this.bandwidth, () => this.#clock.nowMs());
     const create = (ssrc: number, payloadType: number, kind: MediaKind) => {
@@ -505,6 +521,7 @@ export class WebRtcTransport implements ViewerTransport {
     return {
       srtp,
       srtcp,
+      microphone: audio && opus && this.#createMicrophone(srtp, srtcp, opus, negotiated.microphone),
       video,
       audio,
       streams: [video, videoRtx, audio, audioRtx].filter((stream) => stream !== undefined),
@@ -528,10 +545,31 @@ export class WebRtcTransport implements ViewerTransport {
     };
   }
 
-  #report({ srtp }: Senders, stream: RtpStream, ntp: bigint, ticks: number): void {
+  #createMicrophone(
+    sender: SrtpSender,
+    srtp: SrtpReceiver,
+    { payloadType, redPayloadType, feedback }: AudioFormat,
+    ssrcs: readonly number[] | undefined,
+  ): MicrophoneReceiver | undefined {
+    if (!ssrcs) return undefined;
+    return new MicrophoneReceiver({
+      srtp,
+      ssrcs,
+      payloadType,
+      redPayloadType,
+      canRepeat: feedback.includes('nack'),
+      nowMs: () => this.#clock.nowMs(),
+      onFrame: (frame) => this.#attempt(() => this.#events.heard(frame)),
+      onMissing: (ssrc, sequences) => {
+        if (this.#maySend()) this.#sendRtcp(sender, genericNack(this.#ssrc.audio, this.#cname, ssrc, sequences));
+      },
+    });
+  }
+
+  #report({ srtp }: Senders, stream: RtpStream, ntp: bigint, ticks: number, reception?: ReceptionReport): void {
     const { ssrc, packets, octets } = stream;
     const rtpTimestamp = stream.timestampOf(ticks);
-    const report = senderReport({ ssrc, cname: this.#cname, ntp, rtpTimestamp, packets, octets });
+    const report = senderReport({ ssrc, cname: this.#cname, ntp, rtpTimestamp, packets, octets }, reception);
     this.#sendRtcp(srtp, report);
   }
 
@@ -544,11 +582,20 @@ export class WebRtcTransport implements ViewerTransport {
 
   /** @returns whether the viewer has certainly sent it. */
   #receive(data: Buffer): boolean {
-    if (!isDtls(data)) return this.#receiveRtcp(data);
+    if (!isDtls(data)) return isRtcp(data) ? this.#receiveRtcp(data) : this.#receiveRtp(data);
     if (!this.#dtlsRate.take()) return this.#ignored({ reason: 'rate-limited' });
     const authentic = this.#dtls?.receive(data) ?? false;
     if (authentic) this.#noteReceived(true);
     return authentic;
+  }
+
+  #receiveRtp(data: Buffer): boolean {
+    if (!this.#senders) return false;
+    const { microphone } = this.#senders;
+    const problem = microphone ? microphone.receive(data, this.#roundTrip.ms) : 'not-negotiated';
+    if (problem) return this.#ignored({ reason: problem });
+    this.#noteReceived(true);
+    return true;
   }
 
   #receiveRtcp(data: Buffer): boolean {
@@ -556,13 +603,14 @@ export class WebRtcTransport implements ViewerTransport {
     const srtcp = this.#senders?.srtcp;
     if (!srtcp) return false;
     if (!this.#rtcpRate.take()) return this.#ignored({ reason: 'rate-limited' });
-    const clear = srtcp.unprotect(data);
+    const clear = srtcp.unprotectRtcp(data);
     if (!clear) return this.#ignored({ reason: 'unauthenticated' });
     this.#noteReceived(true);
     // A viewer that continues has not left.
     this.#byeAtMs = undefined;
     readRtcp(clear, {
       report: (block, reporter) => this.#reported(block, reporter),
+      senderReport: (ssrc, middle) => this.#senders?.microphone?.reported(ssrc, middle),
       nack: (ssrc, sequences) => this.#repeat(ssrc, sequences),
       pictureLoss: (ssrc) => this.#pictureLost(ssrc),
       transportFeedback: (packet) => this.#transportReported(packet),
@@ -638,6 +686,7 @@ export class WebRtcTransport implements ViewerTransport {
       if (nowMs - this.#startedAtMs > connectTimeoutMs) this.close('connect-timeout');
       return;
     }
+    this.#senders?.microphone?.poll(this.#roundTrip.ms);
     const unprovenMs = nowMs - this.#authenticAtMs;
     const isSilent = nowMs - this.#receivedAtMs > silenceTimeoutMs || unprovenMs > UNPROVEN_TIMEOUTS * silenceTimeoutMs;
     if (isSilent) this.close('silent');

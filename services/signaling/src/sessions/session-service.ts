@@ -56,6 +56,7 @@ interface NewSessionOptions {
   demo: boolean;
   key?: string | undefined;
   wait?: boolean;
+  microphone?: boolean;
   command?: Command | undefined;
 }
 
@@ -63,8 +64,10 @@ export interface NewSession {
   id: string;
   avatar: string;
   token: string;
+  /** The token of viewers that may speak. */
+  microphoneToken: string | undefined;
   scope: TokenClaims['scope'];
-  /** Expiry of the token, ms since the Unix epoch. */
+  /** Expiry of the tokens, ms since the Unix epoch. */
   expiresAtMs: number;
   turn: number;
 }
@@ -116,11 +119,15 @@ export class SessionService {
    * @param demo Whether a visitor without a key creates it, who then controls it.
    * @param key The name of the API key that creates and owns it.
    * @param wait Whether it may wait while every media-sender is full.
+   * @param microphone Whether a token for viewers that may speak is issued, too.
    * @param command The request, if it has an `Idempotency-Key`: repeating it returns the same session.
    * @throws HumancastError `avatar_not_found`, `avatar_has_no_idle`, `session_limit`, `no_capacity`,
    * `idempotency_key_reused`.
    */
-  async create(avatar: string, { demo, key, wait = true, command }: NewSessionOptions): Promise<NewSession> {
+  async create(
+    avatar: string,
+    { demo, key, wait = true, microphone = false, command }: NewSessionOptions,
+  ): Promise<NewSession> {
     // The id is derived from the API key and the Idempotency-Key, so that a repeated request finds it and nobody can guess
     // it.
     const id = command ? idOf('ses', `${key} ${command.key}`, this.#limits.tokenSecret) : newId('ses');
@@ -135,9 +142,11 @@ export class SessionService {
     this.#logger.info({ session: id, avatar, demo, key, isNew }, 'session created');
     const scope = demo ? 'control' : 'view';
     const exp = Math.floor(Date.now() / 1000) + this.#limits.sessionTokenTtlSeconds;
-    const token = await signToken({ sid: id, exp, scope }, this.#limits.tokenSecret);
+    const sign = (claims: Pick<TokenClaims, 'microphone'>) =>
+      signToken({ sid: id, exp, scope, ...claims }, this.#limits.tokenSecret);
+    const [token, microphoneToken] = [await sign({}), microphone ? await sign({ microphone }) : undefined];
     const turn = isNew ? 0 : (await this.#registry.get(id)).turn;
-    return { id, avatar, token, scope, expiresAtMs: exp * 1000, turn };
+    return { id, avatar, token, microphoneToken, scope, expiresAtMs: exp * 1000, turn };
   }
 
   /**

@@ -54,15 +54,15 @@ export class SessionsController {
     const caller = await this.access.callerOf(request.headers.authorization);
     this.access.requireKeyOrDemo(caller, 'sessions');
     const demo = caller.kind !== 'producer';
-    const { avatar, wait } = jsonBody(request, body, createSessionSchema);
+    const { avatar, wait, microphone } = jsonBody(request, body, createSessionSchema);
     if (caller.kind === 'producer') caller.key.requireAvatar(avatar);
     if (demo) this.limits.requireConnect(request);
     const counted = this.limits.counted(request);
     this.turnUsers.admit(counted);
     const key = keyOf(caller);
     // Idempotency keys are scoped to an API key; without one, a visitor could get another visitor's session.
-    const command = demo ? undefined : this.#commandOf(request, { avatar, wait });
-    const create = () => this.sessions.create(avatar, { demo, wait, key, command });
+    const command = demo ? undefined : this.#commandOf(request, { avatar, wait, ...(microphone && { microphone }) });
+    const create = () => this.sessions.create(avatar, { demo, wait, microphone, key, command });
     const session = await (demo ? this.demos.make(counted.network, create) : create());
     // Relative to the request, so that it also works under a path prefix.
     response.setHeader('location', `sessions/${session.id}`);
@@ -71,6 +71,7 @@ export class SessionsController {
       id: session.id,
       avatar: session.avatar,
       token: session.token,
+      ...(session.microphoneToken !== undefined && { microphoneToken: session.microphoneToken }),
       scope: session.scope,
       expiresAt: new Date(session.expiresAtMs).toISOString(),
       signalUrl: '/v1/signal',

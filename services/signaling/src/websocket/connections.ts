@@ -36,6 +36,12 @@ export interface ConnectionsOptions {
   viewerGraceMs: number;
 }
 
+interface Admission {
+  readonly viewer: string;
+  readonly microphone: boolean;
+  readonly resumed: boolean;
+}
+
 /** A viewer's connection, and a function that stops its subscriptions. */
 interface Attachment {
   readonly connection: ViewerConnection;
@@ -99,12 +105,13 @@ export class Connections {
     const admission = await this.#admit(message);
     const session = await registry.get(message.session);
     if (session.state === 'ended') throw new HumancastError('session_ended');
-    const { viewer, resumed } = admission;
+    const { viewer, microphone, resumed } = admission;
     if (!resumed) turnUsers.admit({ network, key: undefined }, session.id);
     const playsOn = resumed && message.connection !== undefined;
     const connection = new ViewerConnection(this.#parts, socket, {
       session: session.id,
       viewer,
+      microphone,
       epoch: session.epoch,
       trace,
     });
@@ -133,13 +140,14 @@ export class Connections {
     return connection;
   }
 
-  async #admit({ session, token, viewer, resume = '' }: Join): Promise<{ viewer: string; resumed: boolean }> {
+  async #admit({ session, token, viewer, resume = '' }: Join): Promise<Admission> {
     const { registry, mailbox, mail } = this.#parts;
     const { tokenSecret } = this.#options;
     const nowMs = Date.now();
     // A registered viewer may resume after its token has expired.
     const claims = await verifyToken(token, tokenSecret, nowMs, { acceptExpired: viewer !== undefined });
     if (claims.sid !== session) throw new HumancastError('forbidden', 'the token is of another session');
+    const { microphone = false } = claims;
     if (viewer !== undefined) {
       // Checked before any lookup, so that the answer does not disclose whether the viewer exists.
       if (!isResumeSecret(resume, { session, viewer }, tokenSecret)) throw new HumancastError('resume_refused');
@@ -147,10 +155,10 @@ export class Connections {
       if (found && from !== undefined && from !== mailbox) {
         await mail.send(from, { type: 'viewer.replaced', session, viewer });
       }
-      if (found) return { viewer, resumed: true };
+      if (found) return { viewer, microphone, resumed: true };
       await verifyToken(token, tokenSecret, nowMs);
     }
-    return { viewer: newId('vw'), resumed: false };
+    return { viewer: newId('vw'), microphone, resumed: false };
   }
 
   /** Makes this the viewer's connection, replacing an older one. */

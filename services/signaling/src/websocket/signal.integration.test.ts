@@ -47,6 +47,23 @@ describe('signaling', () => {
       viewer.ws.close();
     });
 
+    it('may speak only with the microphone token of its session, also after a new connection', async () => {
+      const request = { body: { avatar: 'demo', microphone: true } };
+      const { body } = await signaling.request('POST', '/v1/sessions', request);
+      const { id, token, microphoneToken } = body as { id: string; token: string; microphoneToken: string };
+      const watcher = await TestViewer.join(signaling, { id, token });
+      const speaker = await TestViewer.join(signaling, { id, token: microphoneToken });
+      const rightOf = async (viewer: TestViewer) => (await sender.viewer(id, viewer.id)).microphone;
+      expect([await rightOf(watcher), await rightOf(speaker)]).toEqual([false, true]);
+      await speaker.received('offer');
+      speaker.send({ type: 'reconnect' });
+      await waitFor('the second attempt', async () => (await sender.viewer(id, speaker.id)).attempt === 2);
+      expect(await rightOf(speaker)).toBe(true);
+      const without = await signaling.request('POST', '/v1/sessions', { body: { avatar: 'demo' } });
+      expect(without.body).not.toHaveProperty('microphoneToken');
+      for (const { ws } of [watcher, speaker]) ws.close();
+    });
+
     it("receives the current host's messages and none from a host with an older epoch", async () => {
       const session = await signaling.makeSession();
       const viewer = await TestViewer.join(signaling, session);

@@ -42,6 +42,7 @@ export class ViewerConnection {
   readonly session: string;
   readonly viewer: string;
   readonly socket: SignalSocket;
+  readonly #microphone: boolean;
   readonly #parts: ViewerConnectionParts;
   readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND);
   /** The host of each peer connection, newest last. */
@@ -57,13 +58,14 @@ export class ViewerConnection {
   constructor(
     parts: ViewerConnectionParts,
     socket: SignalSocket,
-    of: { session: string; viewer: string; epoch: number; trace: JoinTrace },
+    of: { session: string; viewer: string; microphone: boolean; epoch: number; trace: JoinTrace },
   ) {
     this.#parts = parts;
     this.socket = socket;
     socket.isOf(of.session, of.viewer);
     this.session = of.session;
     this.viewer = of.viewer;
+    this.#microphone = of.microphone;
     this.#newestEpoch = of.epoch;
     this.#trace = of.trace;
   }
@@ -77,10 +79,8 @@ export class ViewerConnection {
     this.#waitsForOffer = true;
     const { registry, mailbox, viewerLimit, router } = this.#parts;
     const { traceparent } = this.#trace;
-    const { sender } = await registry.putViewer(this.session, this.viewer, mailbox, {
-      limit: viewerLimit,
-      traceparent,
-    });
+    const options = { limit: viewerLimit, microphone: this.#microphone, traceparent };
+    const { sender } = await registry.putViewer(this.session, this.viewer, mailbox, options);
     this.#parts.waitingViewers.add(this);
     await router.viewerWaits(this.session, sender, traceparent);
   }
