@@ -6,10 +6,11 @@ const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 /** Tests beside the code run on the sources, so that nothing has to be built first. */
 const onSources = {
   alias: [
+    { find: /^@humancast\/element\/define$/, replacement: source('packages/element/src/define.ts') },
     { find: /^@humancast\/protocol\/openapi$/, replacement: source('packages/protocol/src/openapi.ts') },
     { find: /^@humancast\/shared\/nest$/, replacement: source('packages/shared/src/nest/index.ts') },
     {
-      find: /^@humancast\/(protocol|shared|client|testkit|producer|demo-face)$/,
+      find: /^@humancast\/(protocol|shared|client|element|testkit|producer|demo-face)$/,
       replacement: source('packages/$1/src/index.ts'),
     },
   ],

@@ -57,7 +57,7 @@ describe('published packages', () => {
   }
 
   it('contain license, README, code and types, and no tests', () => {
-    expect(packages).toEqual(expect.arrayContaining(['client', 'producer', 'protocol']));
+    expect(packages).toEqual(expect.arrayContaining(['client', 'element', 'producer', 'protocol']));
     for (const name of packages) {
       const files = readdirSync(join(folder, 'node_modules/@humancast', name), { recursive: true }).map(String);
       expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'dist/index.js', 'dist/index.d.ts']));
@@ -88,6 +88,28 @@ export const off: () => void = session.on('error', ({ fatal, message }) => fatal
       types: [],
     };
     expect(await typeErrors('page.ts', page, browser)).toBe('');
+  });
+
+  it('compile a page with the custom element, and reject a property that it does not have', async () => {
+    const page = `import '@humancast/element/define';
+import type { HumanCastElement, SessionState } from '@humancast/element';
+const cast: HumanCastElement = document.createElement('human-cast');
+cast.session = 'ses_x';
+cast.addEventListener('statechange', ({ detail }) => {
+  const state: SessionState | undefined = detail;
+  console.log(state, cast.volume, cast.error?.code);
+});
+document.body.append(cast);
+`;
+    const browser = {
+      module: 'preserve',
+      moduleResolution: 'bundler',
+      lib: ['es2024', 'dom', 'dom.iterable'],
+      types: [],
+    };
+    expect(await typeErrors('element.ts', page, browser)).toBe('');
+    const wrong = page.replace('cast.session =', 'cast.sesion =');
+    expect(await typeErrors('wrong-element.ts', wrong, browser)).toContain('TS2551');
   });
 
   it('load every export in Node.js, with types for both module resolutions', async () => {

@@ -3,7 +3,15 @@ import type { TrackPair } from './messages.js';
 /** The part of a video element that is used. */
 export type DisplayElement = Pick<
   HTMLVideoElement,
-  'addEventListener' | 'autoplay' | 'muted' | 'paused' | 'play' | 'playsInline' | 'removeEventListener' | 'srcObject'
+  | 'addEventListener'
+  | 'autoplay'
+  | 'muted'
+  | 'pause'
+  | 'paused'
+  | 'play'
+  | 'playsInline'
+  | 'removeEventListener'
+  | 'srcObject'
 > &
   Partial<Pick<HTMLVideoElement, 'getVideoPlaybackQuality' | 'requestVideoFrameCallback'>>;
 
@@ -16,8 +24,11 @@ export class Display {
   readonly #element: DisplayElement;
   readonly #createStream: () => MediaStream;
   #stream: MediaStream;
+  #shown = false;
   #presented = 0;
   #cleared = false;
+  /** Whether the page has paused it, so that a new track must not resume it. */
+  #held = false;
 
   constructor(element: DisplayElement, createStream: () => MediaStream) {
     this.#element = element;
@@ -26,7 +37,6 @@ export class Display {
     element.autoplay = true;
     element.playsInline = true;
     element.muted = true;
-    element.srcObject = this.#stream;
     this.#countFrames();
   }
 
@@ -63,7 +73,10 @@ export class Display {
     // of a removed track if its successor joined the stream before it left.
     for (const track of old) this.#stream.removeTrack(track);
     for (const track of next) this.#stream.addTrack(track);
-    void this.play();
+    // Not before there are tracks: a page's `load` event waits for its media elements.
+    if (!this.#shown) this.#element.srcObject = this.#stream;
+    this.#shown = true;
+    void this.resume();
   }
 
   /** Passes the same tracks to the element in a new stream, so that it renders them again after a moment without video. */
@@ -72,7 +85,7 @@ export class Display {
     this.#stream = this.#createStream();
     for (const track of tracks) this.#stream.addTrack(track);
     this.#element.srcObject = this.#stream;
-    void this.play();
+    void this.resume();
   }
 
   /**
@@ -80,6 +93,7 @@ export class Display {
    * @returns Whether it plays.
    */
   async play(): Promise<boolean> {
+    this.#held = false;
     try {
       await this.#element.play();
       return true;
@@ -88,17 +102,28 @@ export class Display {
     }
   }
 
+  /** Pauses until {@link play}. */
+  pause(): void {
+    this.#held = true;
+    this.#element.pause();
+  }
+
+  /** Plays, unless the page has paused. */
+  async resume(): Promise<void> {
+    if (!this.#held) await this.play();
+  }
+
   /** Turns audio on. @returns Whether the browser allows that, as it does inside a click or key press. */
   async unmute(): Promise<boolean> {
     this.#element.muted = false;
-    if (await this.play()) return true;
+    if (this.#held || (await this.play())) return true;
     this.mute();
     return false;
   }
 
   mute(): void {
     this.#element.muted = true;
-    void this.play();
+    void this.resume();
   }
 
   clear(): void {

@@ -684,6 +684,57 @@ describe('Session while it plays', () => {
     expect(first?.packetsReceived).toBeGreaterThanOrEqual(600);
   });
 
+  it('is silent from an interruption until the audio before it has played', async () => {
+    await play();
+    session.interrupt();
+    expect(peer(0).audio.enabled).toBe(false);
+    socket().receive(
+      event({ type: 'speech.finished', seq: 1, segment: 'seg_12345678', positionMs: 1, reason: 'finished' }),
+    );
+    await browser.pass(550);
+    expect(peer(0).audio.enabled).toBe(false);
+    await browser.pass(100);
+    expect(peer(0).audio.enabled).toBe(true);
+  });
+
+  it('is audible again when the next speech starts, or after 1.5 s without an event', async () => {
+    await play();
+    session.interrupt();
+    socket().receive(event({ type: 'speech.started', seq: 2, segment: 'seg_12345678' }));
+    expect(peer(0).audio.enabled).toBe(true);
+    session.interrupt();
+    await browser.pass(1450);
+    expect(peer(0).audio.enabled).toBe(false);
+    await browser.pass(100);
+    expect(peer(0).audio.enabled).toBe(true);
+  });
+
+  it('keeps an interruption silent across a hand-over, and changes neither volume nor muting', async () => {
+    await play();
+    await session.unmute();
+    session.interrupt();
+    socket().receive(offer('conn-two', 2));
+    await browser.pass(300);
+    expect(element.shown).toContain(peer(1).audio);
+    expect([peer(1).audio.enabled, element.muted]).toEqual([false, false]);
+    await browser.pass(1500);
+    expect(peer(1).audio.enabled).toBe(true);
+  });
+
+  it('stays paused by the page through a hand-over and a hidden page, until play()', async () => {
+    await play();
+    session.pause();
+    expect(session.state).toBe('paused');
+    socket().receive(offer('conn-two', 2));
+    await browser.pass(500);
+    browser.page('visible');
+    await session.unmute();
+    await browser.pass(500);
+    expect([element.paused, session.state]).toEqual([true, 'paused']);
+    await session.play();
+    expect(session.state).toBe('playing');
+  });
+
   it('sends an interruption only if it can be sent now', async () => {
     expect(session.interrupt()).toBe(false);
     await play();

@@ -4,6 +4,7 @@ import type { Display } from './display.js';
 import { Emitter } from './emitter.js';
 import type { Environment } from './environment.js';
 import { type ClientError, clientError } from './errors.js';
+import { Hush } from './hush.js';
 import { MediaMeter } from './media-meter.js';
 import { MediaPeer } from './media-peer.js';
 import type { ClientStats } from './report.js';
@@ -76,6 +77,7 @@ export class Session extends Emitter<SessionEvents> {
   readonly #startedMs: number;
   readonly #reconnects: Backoff;
   readonly #forgetPage: (() => void)[];
+  readonly #hush: Hush;
   #channel: SignalChannel;
   /**
    * Credentials with which this viewer resumes. The secret stays in memory, because whoever has it can replace this viewer.
@@ -109,6 +111,9 @@ export class Session extends Emitter<SessionEvents> {
       maxMs: MAX_RECONNECT_MS,
       random: environment.random,
     });
+    this.#hush = new Hush(environment.clock, () => {
+      if (this.#current) this.#current.audible = !this.#hush.active;
+    });
     this.#channel = this.#newChannel();
     this.#forgetPage = [
       environment.onPage('hide', () => this.#leave()),
@@ -139,9 +144,11 @@ export class Session extends Emitter<SessionEvents> {
     return this.#stats;
   }
 
-  /** Interrupts the speech. @returns Whether the request was sent. */
+  /** Interrupts the speech, which is silent from now on. @returns Whether the request was sent. */
   interrupt(): boolean {
-    return this.#channel.send({ type: 'interrupt' });
+    const sent = this.#channel.send({ type: 'interrupt' });
+    if (sent) this.#hush.begin();
+    return sent;
   }
 
   /** Whether this viewer may speak: it joined with a `microphoneToken`. Known from the first connection on. */
@@ -167,6 +174,11 @@ export class Session extends Emitter<SessionEvents> {
   /** Plays video that is `paused`. Call it from a click or key handler. @returns Whether the browser allowed it. */
   play(): Promise<boolean> {
     return this.#options.display.play();
+  }
+
+  /** Pauses video and audio, until {@link play}. */
+  pause(): void {
+    this.#options.display.pause();
   }
 
   /** Leaves the session. It may be called twice. */
@@ -216,6 +228,7 @@ export class Session extends Emitter<SessionEvents> {
         this.#hostClosed(message.connection);
         break;
       case 'event':
+        this.#hush.onEvent(message.event);
         this.emit('event', message.event);
         if (message.event.type === 'session.ended') this.#finish('ended');
         break;
@@ -279,7 +292,7 @@ export class Session extends Emitter<SessionEvents> {
     const old = this.#current;
     this.#current = peer;
     this.#next = undefined;
-    peer.audible = true;
+    peer.audible = !this.#hush.active;
     this.#options.display.show(peer.tracks);
     old?.close();
     this.#meter?.close();
@@ -435,6 +448,7 @@ export class Session extends Emitter<SessionEvents> {
   #leave(): void {
     this.#channel.send({ type: 'leave' });
     this.#channel.close();
+    this.#hush.end();
     this.#cancelReconnect();
     this.#meter?.close();
     this.#meter = undefined;
@@ -449,7 +463,7 @@ export class Session extends Emitter<SessionEvents> {
   /** The page may have been frozen (a locked phone) and have a dead WebSocket, or its video may be paused. */
   #shownAgain(): void {
     this.#channel.check(SHOWN_CHECK_MS);
-    if (this.#isPlaying && this.#options.display.paused) void this.#options.display.play();
+    if (this.#isPlaying) void this.#options.display.resume();
   }
 
   /** Joins as another viewer when the page is shown again from the back/forward cache, because the first one has left. */

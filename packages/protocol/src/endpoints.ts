@@ -13,10 +13,11 @@ export const HEADERS = {
   'Idempotency-Key':
     '1–128 printable ASCII characters. The same request under the same key is executed once and gets the same answer',
   'If-Match': 'The `ETag` of the resource, or `*`',
+  'If-None-Match': 'The `ETag` of the version that the caller has',
   'Last-Event-ID': 'Id of the last event received; the stream continues after it',
   traceparent: 'W3C Trace Context of the caller; used with an API key only',
   Location: 'URL of the new resource, relative to the request',
-  ETag: 'Identifies the ICE session',
+  ETag: 'Identifies this version of the resource',
   Link: 'TURN servers, each with `rel="ice-server"`',
   'Accept-Post': 'Media type of an offer',
   'Accept-Patch': 'Media type of an ICE fragment',
@@ -76,6 +77,11 @@ const segment = { id: idSchema.describe('Id of the segment') };
 const avatar = { id: slugSchema.describe('Id of the avatar') };
 const resource = { id: z.string().describe('From the `Location` of the answer to the offer') };
 const sessionErrors = ['session_not_found', 'record_unreadable'] as const;
+
+const POSTER: Readonly<Record<number, Answer>> = {
+  200: { description: 'The image', content: { type: 'image/webp' }, headers: ['ETag'] },
+  304: { description: 'The caller has this version' },
+};
 
 const ofSignaling = (endpoint: Omit<Endpoint, 'services'>): Endpoint => ({ services: ['signaling'], ...endpoint });
 const ofLoader = (endpoint: Omit<Endpoint, 'services'>): Endpoint => ({ services: ['segment-loader'], ...endpoint });
@@ -196,6 +202,18 @@ export const ENDPOINTS: readonly Endpoint[] = [
     parameters: session,
     answers: { 200: { description: 'The segments', content: json(rest.sessionSegmentListSchema) } },
     errors: sessionErrors,
+  }),
+  ofSignaling({
+    method: 'get',
+    path: '/v1/sessions/{id}/poster',
+    summary: "Get the poster of a session's avatar",
+    description: 'The first frame of its idle playlist, as WebP. `not_found` if the clip has no VP8 rendition.',
+    access: { key: ['sessions', 'speak', 'operate'], token: 'view' },
+    parameters: session,
+    query: rest.posterQuerySchema,
+    headers: ['If-None-Match'],
+    answers: POSTER,
+    errors: [...sessionErrors, 'avatar_has_no_idle', 'not_found'],
   }),
   ofSignaling({
     method: 'get',
@@ -337,6 +355,17 @@ export const ENDPOINTS: readonly Endpoint[] = [
     parameters: avatar,
     answers: { 200: { description: 'The avatar', content: json(rest.avatarDetailsSchema) } },
     errors: ['avatar_not_found'],
+  }),
+  ofSignaling({
+    method: 'get',
+    path: '/v1/avatars/{id}/poster',
+    summary: 'Get the poster of an avatar',
+    description: 'The first frame of its idle playlist, as WebP. `not_found` if the clip has no VP8 rendition.',
+    access: { key: [], demo: true },
+    parameters: avatar,
+    headers: ['If-None-Match'],
+    answers: POSTER,
+    errors: ['avatar_not_found', 'avatar_has_no_idle', 'record_unreadable', 'not_found'],
   }),
   ofLoader({
     method: 'put',

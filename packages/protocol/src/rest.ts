@@ -176,6 +176,14 @@ export const eventsQuerySchema = z.object({
   from: z.enum(['start', 'now']).default('now').describe('Whether to send past events first'),
 });
 
+export const posterQuerySchema = z.object({
+  token: z
+    .string()
+    .max(TOKEN_MAX_LENGTH)
+    .optional()
+    .describe('Session token, for an `<img>`, which cannot send headers'),
+});
+
 export const sessionSegmentSchema = z.object({
   id: segmentId,
   avatar: z.string(),

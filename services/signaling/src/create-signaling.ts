@@ -30,6 +30,7 @@ import { Origins } from './http/origins.js';
 import { Limits } from './limits/limits.js';
 import type { SignalingMetrics } from './metrics.js';
 import { FleetProbe } from './observability/fleet-probe.js';
+import { Posters } from './posters/posters.js';
 import { HostRequests } from './routing/host-requests.js';
 import { Inbox } from './routing/inbox.js';
 import { JobQueues } from './routing/job-queues.js';
@@ -109,6 +110,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     config,
   );
   const views = new SessionViews(registry, requests);
+  const posters = new Posters(media);
   const say = new SayRelay(registry, tracer, config);
 
   const feed = new EventFeed(registry, new StreamFeed(subscriber, logger));
@@ -160,6 +162,8 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
       fleet,
       limits,
       metrics,
+      posters,
+      registry,
       say,
       senders,
       sessions,

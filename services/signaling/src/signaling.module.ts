@@ -12,6 +12,7 @@ import { cors } from './http/cors.js';
 import { securityHeaders } from './http/security-headers.js';
 import { SignalingMetrics } from './metrics.js';
 import { registerFleetMetrics } from './observability/fleet-metrics.js';
+import { PostersController } from './posters/posters.controller.js';
 import { SendersController } from './senders/senders.controller.js';
 import { SessionsController } from './sessions/sessions.controller.js';
 import { TIMINGS, TIMINGS_TOKEN, type Timings } from './timings.js';
@@ -43,6 +44,7 @@ export async function startSignaling(
       SayController,
       EventsController,
       AvatarsController,
+      PostersController,
       SendersController,
       WhepController,
       ConsoleController,

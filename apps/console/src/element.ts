@@ -1,0 +1,2 @@
+/** `/element.js`: defines `<human-cast>` for any page. */
+import '@humancast/element/define';

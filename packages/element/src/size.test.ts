@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build } from 'vite';
+import { expect, it } from 'vitest';
+
+const LIMIT_BYTES = 15 * 1024;
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+it('the element and the client together have at most 15 KiB, minified and gzipped', async () => {
+  const output = await build({
+    configFile: false,
+    logLevel: 'silent',
+    resolve: { alias: { '@humancast/client': source('../../client/src/index.ts') } },
+    build: {
+      write: false,
+      target: 'es2022',
+      rolldownOptions: { input: source('define.ts'), output: { format: 'es', minify: true } },
+    },
+  });
+  if (!('output' in output)) throw new Error('nothing was built');
+  const [entry] = output.output;
+  expect(entry.code).toContain('human-cast');
+  expect(gzipSync(entry.code, { level: 9 }).length).toBeLessThanOrEqual(LIMIT_BYTES);
+});

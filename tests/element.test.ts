@@ -1,0 +1,114 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import {
+  type FirefoxPage,
+  launchChromium,
+  launchFirefox,
+  makeTestClip,
+  ownAddress,
+  Producer,
+  type Stack,
+  startStack,
+  type TestChromium,
+  type TestFirefox,
+  waitFor,
+} from '@humancast/testkit';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/** A page of another origin, as its author writes it. */
+const pageOf = (humancast: string, { id, token }: { id: string; token: string }) => `<!doctype html>
+<title>A page of another origin</title>
+<script type="module" src="${humancast}/element.js"></script>
+<style>human-cast { width: 640px }</style>
+<human-cast src="${humancast}" session="${id}" token="${token}" controls></human-cast>
+`;
+
+/** What both browsers offer for a test. */
+interface AnyPage {
+  goto(url: string): Promise<unknown>;
+  evaluate<T>(expression: string): Promise<T>;
+  close(): Promise<void>;
+}
+
+describe('<human-cast> on a page of another origin', () => {
+  let stack: Stack;
+  let producer: Producer;
+  let chromium: TestChromium;
+  let firefox: TestFirefox;
+  let server: Server;
+  let page = '';
+  let origin: string;
+
+  beforeAll(async () => {
+    server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    stack = await startStack({ senders: 2, mediaAddress: ownAddress(), env: { ALLOWED_ORIGINS: origin } });
+    producer = new Producer(stack);
+    makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '640x360' });
+    makeTestClip(join(stack.mediaDir, 'lights/segments/green.mp4'), { color: 'green', seconds: 30, size: '640x360' });
+    [chromium, firefox] = await Promise.all([launchChromium(), launchFirefox()]);
+    await producer.idleLoaded('lights');
+  });
+
+  afterAll(async () => {
+    await chromium?.close();
+    await firefox?.close();
+    server?.close();
+    await stack?.stop();
+  });
+
+  const open: Readonly<Record<'Chromium' | 'Firefox', () => Promise<AnyPage | FirefoxPage>>> = {
+    Chromium: () => chromium.context.newPage(),
+    Firefox: () => firefox.newPage(),
+  };
+
+  it.each(['Chromium', 'Firefox'] as const)('shows a poster, plays, speaks and is interrupted in %s', async (name) => {
+    const session = await producer.createSession('lights');
+    page = pageOf(stack.signalingUrl, session);
+    const viewer = await open[name]();
+    await viewer.goto(origin);
+    const read = <T>(expression: string) =>
+      viewer.evaluate<T>(`(() => {
+      const cast = document.querySelector('human-cast');
+      return ${expression};
+    })()`);
+    await waitFor(
+      'the poster',
+      () => read(`cast.shadowRoot.querySelector('img').naturalWidth`),
+      (width) => width === 640,
+    );
+    await waitFor(
+      'video plays',
+      () => read(`cast.state`),
+      (state) => state === 'playing',
+    );
+    expect(await read(`[cast.videoWidth, cast.videoHeight, cast.clientHeight, cast.muted]`)).toEqual([
+      640,
+      360,
+      360,
+      true,
+    ]);
+    await read(`(cast.shadowRoot.querySelector('[part~=unmute]').click(), true)`);
+    await waitFor(
+      'sound is on',
+      () => read(`cast.muted`),
+      (muted) => muted === false,
+    );
+    await producer.speak(session.id, [await producer.segmentNamed(session.id, 'green.mp4')]);
+    await waitFor(
+      'it speaks',
+      () => read(`cast.matches(':state(speaking)')`),
+      (speaking) => speaking === true,
+    );
+    const audible = `cast.shadowRoot.querySelector('video').srcObject.getAudioTracks().some((track) => track.enabled)`;
+    expect(await read(`[cast.interrupt(), ${audible}]`)).toEqual([true, false]);
+    await waitFor(
+      'it is idle and audible again',
+      () => read<[boolean, boolean]>(`[cast.speaking, ${audible}]`),
+      ([speaking, sound]) => !speaking && sound === true,
+    );
+    await viewer.close();
+  });
+});
