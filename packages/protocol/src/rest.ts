@@ -103,7 +103,7 @@ export type ViewerState = z.infer<typeof viewerStateSchema>;
 export const sessionDetailsSchema = sessionSummarySchema.extend({
   endReason: z.string().optional().describe('Why the session ended'),
   viewerCount: z.int(),
-  viewers: z.array(viewerStateSchema).describe('Empty for session tokens'),
+  viewers: z.array(viewerStateSchema).describe('Up to 500 of the viewers; empty for session tokens'),
   queue: z.array(queuedSegmentSchema).describe('Segments that are playing or queued'),
   interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
   turn: turnOfAnswer,

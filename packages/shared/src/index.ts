@@ -39,6 +39,7 @@ export * from './sessions/session-registry.js';
 export * from './sessions/speech.js';
 export * from './signing.js';
 export * from './stream-feed.js';
+export * from './stream-id.js';
 export * from './to-humancast-error.js';
 export * from './tokens.js';
 export * from './tracing/stages.js';

@@ -25,6 +25,7 @@ import { DemoSessions } from './demo/demo-sessions.js';
 import { SayRelay } from './demo-say/say-relay.js';
 import { EventFeed } from './events/event-feed.js';
 import { EventStreams } from './events/event-streams.js';
+import { ViewerEvents } from './events/viewer-events.js';
 import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';
 import { Limits } from './limits/limits.js';
@@ -127,7 +128,15 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const ofViewers = { registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
   const { viewerLimit } = config;
   const connections = new Connections(
-    { ...ofViewers, mail: toSignaling, feed, turnUsers, waitingViewers, viewerLimit, interrupt },
+    {
+      ...ofViewers,
+      mail: toSignaling,
+      events: new ViewerEvents(feed),
+      turnUsers,
+      waitingViewers,
+      viewerLimit,
+      interrupt,
+    },
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );
   const whep = new WhepService(

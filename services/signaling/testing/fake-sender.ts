@@ -4,6 +4,7 @@ import {
   connectRedis,
   createLogger,
   newId,
+  openQueue,
   type Redis,
   RedisMailbox,
   RedisMailSender,
@@ -16,10 +17,13 @@ import {
   type ToSender,
   type ToSignaling,
   toSenderSchema,
+  VIEWERS_QUEUE,
+  type ViewerJob,
   type ViewerRecord,
+  viewerJobId,
 } from '@humancast/shared';
 import { waitFor } from '@humancast/testkit';
-import { Worker } from 'bullmq';
+import { type Queue, Worker } from 'bullmq';
 
 const SDP = 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n';
 
@@ -28,6 +32,10 @@ export interface FakeSenderOptions {
   capacity?: number;
   /** Whether it takes sessions. */
   takesSessions?: boolean;
+  /** Capacity for viewers of each hosted session, which spreads beyond it. Default: unlimited. */
+  viewerPlaces?: number;
+  /** Whether it takes viewers of sessions that others host. Default: false. */
+  takesViewers?: boolean;
   /** Whether it reports that its load permits another session. Default: true. */
   accepting?: boolean;
   /** Whether it answers ICE restarts. Default: true. */
@@ -52,6 +60,9 @@ export class FakeSender {
   readonly #options: FakeSenderOptions;
   /** Hosted sessions and their epochs; `end` completes the job. */
   readonly #hosted = new Map<string, { epoch: number; end: () => void }>();
+  /** Sessions that it follows, and the epochs of their hosts. */
+  readonly #followed = new Map<string, number>();
+  readonly #viewersQueue: Queue<ViewerJob>;
   /** Attempts served, by viewer. */
   readonly #served = new Map<string, number>();
   #beat: NodeJS.Timeout | undefined;
@@ -62,6 +73,7 @@ export class FakeSender {
     this.registry = new SessionRegistry(this.#redis);
     this.#senders = new SenderRegistry(this.#redis);
     this.#mail = new RedisMailSender(this.#redis);
+    this.#viewersQueue = openQueue(VIEWERS_QUEUE, this.#redis);
     const logger = createLogger('fake-sender', 'silent');
     this.#mailbox = new RedisMailbox(this.id, this.#connect(url), this.#redis, toSenderSchema, logger);
   }
@@ -74,6 +86,7 @@ export class FakeSender {
     if (options.takesSessions !== false) {
       sender.#work<SessionJob>(url, SESSIONS_QUEUE, options.capacity ?? 100, (job) => sender.#host(job));
     }
+    if (options.takesViewers) sender.#work<ViewerJob>(url, VIEWERS_QUEUE, 1, (job) => sender.#follow(job));
     sender.#work<SegmentJob>(url, segmentsQueue(sender.id), 1, async (job) => {
       sender.segmentJobs.push(job);
     });
@@ -84,10 +97,14 @@ export class FakeSender {
     return this.#hosted.has(session);
   }
 
+  follows(session: string): boolean {
+    return this.#followed.has(session);
+  }
+
   epochOf(session: string): number {
-    const hosted = this.#hosted.get(session);
-    if (!hosted) throw new Error(`does not host ${session}`);
-    return hosted.epoch;
+    const epoch = this.#hosted.get(session)?.epoch ?? this.#followed.get(session);
+    if (epoch === undefined) throw new Error(`neither hosts nor follows ${session}`);
+    return epoch;
   }
 
   /** @returns The first message of a type, already received or awaited. */
@@ -98,6 +115,11 @@ export class FakeSender {
     return waitFor(`${type} at the media-sender`, () =>
       this.mail.find((item): item is Extract<ToSender, { type: T }> => item.type === type && matches(item as never)),
     );
+  }
+
+  /** @returns The viewers placed here. */
+  placed(session: string): Promise<ViewerRecord[]> {
+    return this.registry.placedViewers(session, this.id);
   }
 
   /** Replies to the sender of a request. */
@@ -117,7 +139,7 @@ export class FakeSender {
 
   async offer(session: string, viewer: ViewerRecord, epoch: number): Promise<void> {
     const connection = connectionOf(viewer, epoch);
-    const common = { session, viewer: viewer.viewer, connection, epoch, sdp: SDP };
+    const common = { session, viewer: viewer.viewer, connection, epoch, sdp: SDP, sender: this.id };
     if (viewer.offer === undefined) await this.send(viewer, { type: 'viewer.offer', ...common, codec: 'vp8' });
     else await this.send(viewer, { type: 'viewer.answered', ...common });
   }
@@ -126,7 +148,7 @@ export class FakeSender {
   async crash(): Promise<void> {
     clearInterval(this.#beat);
     for (const { end } of this.#hosted.values()) end();
-    await Promise.all(this.#workers.map((worker) => worker.close(true)));
+    await Promise.all([...this.#workers.map((worker) => worker.close(true)), this.#viewersQueue.close()]);
     for (const connection of this.#connections) connection.disconnect();
   }
 
@@ -144,26 +166,55 @@ export class FakeSender {
     this.#hosted.delete(session);
   }
 
+  async #follow({ session, viewer, attempt }: ViewerJob): Promise<void> {
+    const { placed, epoch } = await this.registry.placeViewer(session, viewer, attempt, this.id);
+    if (!placed) return;
+    this.#followed.set(session, epoch);
+    await this.#serve(session);
+  }
+
   async #serve(session: string): Promise<void> {
     const epoch = this.epochOf(session);
     const serve = this.#options.serve ?? ((sender, ...rest) => sender.offer(...rest));
-    for (const viewer of await this.registry.viewers(session)) {
+    const hosted = this.hosts(session) ? await this.registry.viewers(session) : [];
+    const own = hosted.filter(({ sender }) => sender === undefined);
+    const { viewerPlaces = Number.POSITIVE_INFINITY } = this.#options;
+    const places = own.filter(({ viewer }) => this.#served.has(viewer)).length;
+    let free = viewerPlaces - places;
+    for (const viewer of [...own, ...(await this.registry.placedViewers(session, this.id))]) {
       if ((this.#served.get(viewer.viewer) ?? 0) >= viewer.attempt) continue;
+      if (viewer.sender === undefined && !this.#served.has(viewer.viewer) && free-- <= 0) {
+        await this.#spread({ session, viewer: viewer.viewer, attempt: viewer.attempt });
+        continue;
+      }
       this.#served.set(viewer.viewer, viewer.attempt);
       await serve(this, session, viewer, epoch);
     }
   }
 
+  async #spread(job: ViewerJob): Promise<void> {
+    await this.#viewersQueue.add('viewer', job, {
+      jobId: viewerJobId(job),
+      removeOnComplete: true,
+      removeOnFail: true,
+    });
+  }
+
   async #onMail(message: ToSender): Promise<void> {
     this.mail.push(message);
-    if (message.type === 'viewers.changed' && this.hosts(message.session)) await this.#serve(message.session);
+    if (message.type === 'viewers.changed' && (this.hosts(message.session) || this.follows(message.session))) {
+      await this.#serve(message.session);
+    }
     if (message.type === 'viewer.restart' && this.#options.restarts !== false) {
       const { session, viewer, request, replyTo, ice } = message;
       const fragment = `a=ice-lite\r\na=ice-ufrag:to-${ice.usernameFragment}\r\n`;
-      const known = this.hosts(session) ? { fragment } : {};
+      const known = this.#served.has(viewer) ? { fragment } : {};
       await this.reply(replyTo, { type: 'viewer.restarted', session, viewer, request, ...known });
     }
-    if (message.type === 'session.end') this.#hosted.get(message.session)?.end();
+    if (message.type === 'session.end') {
+      this.#hosted.get(message.session)?.end();
+      this.#followed.delete(message.session);
+    }
   }
 
   async #sayAlive(): Promise<void> {

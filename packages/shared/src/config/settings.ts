@@ -213,7 +213,7 @@ export const signalingSettings = {
     'Time for which an Idempotency-Key is remembered, in seconds',
   ),
   sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Queued segments per session'),
-  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 1000], 20, 'Viewers per session'),
+  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 100_000], 20, 'Viewers per session'),
   viewerGraceMs: setting.int(
     'VIEWER_GRACE_MS',
     [0, 3_600_000],
@@ -249,7 +249,7 @@ export const signalingSettings = {
     'TURN_USERS_PER_HOUR',
     [1, 1_000_000],
     600,
-    "TURN users created per hour for one client address and for one session's token, per process; each viewer needs one",
+    "TURN users created per hour for one client address and for one session's token (there at least VIEWERS_PER_SESSION), per process; each viewer needs one",
   ),
   turnUsersPerKeyPerHour: setting.int(
     'TURN_USERS_PER_KEY_PER_HOUR',

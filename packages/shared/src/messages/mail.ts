@@ -12,7 +12,7 @@ export const iceCredentialsSchema = z.object({
 });
 
 /** Limit of viewers named in a request for a session's state. */
-const INSPECTED_VIEWERS = 500;
+export const INSPECTED_VIEWERS = 500;
 
 /** Messages to a media-sender that hosts or follows the session, mostly from signaling. */
 export const toSenderSchema = z.discriminatedUnion('type', [

@@ -433,8 +433,8 @@ end
 return {1, host, epoch}`,
 
   /**
-   * Takes up to {@link PLACEMENT_BATCH} viewers from a follower; without any left, it no longer follows. ARGV: sender.
-   * Returns {viewers taken, host or '', 1 if there may be more}.
+   * Takes up to {@link PLACEMENT_BATCH} viewers from a follower, which each need a new connection, and thus another attempt;
+   * without any left, it no longer follows. ARGV: sender. Returns {viewers taken, host or '', 1 if there may be more}.
    */
   unplaceViewers: `${ALWAYS}${PLACEMENTS}
 local taken = 0
@@ -445,6 +445,7 @@ for _, place in ipairs(places) do
   local record = before and cjson.decode(before) or {}
   if record.sender == ARGV[1] then
     record.sender = nil
+    record.attempt = record.attempt + 1
     redis.call('HSET', KEYS[3], viewer, cjson.encode(record))
     taken = taken + 1
   end

@@ -657,7 +657,8 @@ describe('SessionRegistry', () => {
       expect(await registry.unplaceViewers(id, sender)).toEqual({ viewers: 0, host });
       expect(await registry.placedViewers(id, sender)).toEqual([]);
       expect(await registry.placedViewers(id, other)).toHaveLength(200);
-      expect((await registry.viewers(id)).filter((record) => record.sender === undefined)).toHaveLength(1001);
+      const taken = (await registry.viewers(id)).filter((record) => record.sender === undefined);
+      expect(taken.map(({ attempt }) => attempt)).toEqual(Array(1001).fill(2));
       expect(await registry.followers(id)).toEqual([other]);
     });
 
@@ -692,5 +693,26 @@ describe('SessionRegistry', () => {
       expect(await redis.exists(keys.sessionViewers(id), keys.sessionPlacements(id))).toBe(0);
       expect(await redis.ttl(keys.sessionFollowers(id))).toBeGreaterThan(0);
     });
+  });
+
+  it('scanViewers() returns every viewer of a large session in steps, and a small one at once', async () => {
+    const { id } = await hosted();
+    const viewers = Array.from({ length: 1500 }, () => newId('vw'));
+    await registry.putViewer(id, viewers[0] ?? '', 'sig_a', { limit: 5000 });
+    expect(await registry.scanViewers(id, undefined, 200)).toMatchObject({
+      viewers: [{ viewer: viewers[0] }],
+      cursor: undefined,
+    });
+    for (const viewer of viewers) await registry.putViewer(id, viewer, 'sig_a', { limit: 5000 });
+    const found = new Set<string>();
+    let steps = 0;
+    for (let cursor: string | undefined; steps === 0 || cursor !== undefined; steps++) {
+      const page = await registry.scanViewers(id, cursor, 200);
+      expect(page.viewers.length).toBeLessThan(500);
+      for (const { viewer } of page.viewers) found.add(viewer);
+      cursor = page.cursor;
+    }
+    expect(steps).toBeGreaterThan(3);
+    expect(found).toEqual(new Set(viewers));
   });
 });

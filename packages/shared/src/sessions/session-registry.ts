@@ -359,7 +359,7 @@ export class SessionRegistry {
   }
 
   /**
-   * Takes all viewers from a dead or leaving follower, so that the host places them again.
+   * Takes all viewers from a dead or leaving follower, so that the host connects or places them again, in a new attempt.
    * @returns How many there were.
    */
   async unplaceViewers(id: string, sender: string): Promise<HostedAt & { viewers: number }> {
@@ -404,6 +404,23 @@ export class SessionRegistry {
   async viewers(id: string): Promise<ViewerRecord[]> {
     const rows = await this.#redis.hgetall(keys.sessionViewers(id));
     return Object.entries(rows).flatMap(([viewer, row]) => readRecord('viewer', viewer, viewerRecordSchema, row) ?? []);
+  }
+
+  /**
+   * Reads about `count` viewers, or all if there are few.
+   * @param cursor The result of the previous call; `undefined`: from the beginning.
+   * @returns `cursor` is `undefined` at the end. A viewer that is there throughout is returned at least once until then.
+   */
+  async scanViewers(
+    id: string,
+    cursor: string | undefined,
+    count: number,
+  ): Promise<{ viewers: ViewerRecord[]; cursor: string | undefined }> {
+    const [next, fields] = await this.#redis.hscan(keys.sessionViewers(id), cursor ?? '0', 'COUNT', count);
+    const viewers = fields.flatMap((row, i) =>
+      i % 2 === 1 ? (readRecord('viewer', fields[i - 1] ?? '', viewerRecordSchema, row) ?? []) : [],
+    );
+    return { viewers, cursor: next === '0' ? undefined : next };
   }
 
   /** @returns The viewers that are placed on a follower. */

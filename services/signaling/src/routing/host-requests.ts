@@ -16,7 +16,7 @@ export interface HostRequestsOptions {
   restartMs: number;
 }
 
-/** Requests to a session's host that are answered by a message. */
+/** Requests to a session's host or follower that are answered by a message. */
 export class HostRequests {
   readonly #router: SessionRouter;
   readonly #options: HostRequestsOptions;
@@ -27,22 +27,26 @@ export class HostRequests {
     this.#options = options;
   }
 
-  /** @returns The host's current playhead; `undefined` if it does not answer in time. */
-  async inspect(session: string, host: string): Promise<Inspection | undefined> {
-    const answer = await this.#ask(host, { type: 'session.inspect', session }, this.#options.inspectMs);
+  /**
+   * @param viewers The viewers served there of whom reports are wanted.
+   * @returns The session's current state at a media-sender; `undefined` if it does not answer in time.
+   */
+  async inspect(session: string, sender: string, viewers: readonly string[]): Promise<Inspection | undefined> {
+    const message = { type: 'session.inspect' as const, session, viewers: [...viewers] };
+    const answer = await this.#ask(sender, message, this.#options.inspectMs);
     return answer?.type === 'session.inspected' ? answer.inspection : undefined;
   }
 
   /**
    * Starts a new ICE session of a WHEP player.
-   * @returns The host's side of it, which is missing if it has no such connection; `undefined` if it does not answer in
+   * @returns The media-sender's side of it, which is missing if it has no such connection; `undefined` if it does not answer in
    * time.
    */
   async restartIce(
-    host: string,
+    sender: string,
     restart: Omit<Restart, 'type' | 'request' | 'replyTo'>,
   ): Promise<{ fragment?: string | undefined } | undefined> {
-    const answer = await this.#ask(host, { type: 'viewer.restart', ...restart }, this.#options.restartMs);
+    const answer = await this.#ask(sender, { type: 'viewer.restart', ...restart }, this.#options.restartMs);
     return answer?.type === 'viewer.restarted' ? answer : undefined;
   }
 
@@ -51,8 +55,8 @@ export class HostRequests {
   }
 
   async #ask(
-    host: string,
-    message: { type: 'session.inspect'; session: string } | Omit<Restart, 'request' | 'replyTo'>,
+    sender: string,
+    message: { type: 'session.inspect'; session: string; viewers: string[] } | Omit<Restart, 'request' | 'replyTo'>,
     timeoutMs: number,
   ): Promise<HostAnswer | undefined> {
     if (this.#pending.size >= PENDING_LIMIT) return undefined;
@@ -61,7 +65,7 @@ export class HostRequests {
     this.#pending.set(request, resolve);
     const timer = setTimeout(() => resolve(undefined), timeoutMs);
     try {
-      const sent = await this.#router.send(host, { ...message, request, replyTo: this.#options.replyTo });
+      const sent = await this.#router.send(sender, { ...message, request, replyTo: this.#options.replyTo });
       return sent ? await promise : undefined;
     } finally {
       clearTimeout(timer);

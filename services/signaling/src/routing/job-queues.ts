@@ -6,10 +6,11 @@ import {
   type SessionJob,
   VIEWERS_QUEUE,
   type ViewerJob,
+  viewerJobId,
 } from '@humancast/shared';
 import type { Queue } from 'bullmq';
 
-/** Number of entries of the sessions queue that are read to tell viewers their position. */
+/** Number of entries of a queue that are read to tell viewers their position. */
 const POSITIONS_READ = 1000;
 /** A job completes when it is taken: the durable state is in the session registry. */
 const JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
@@ -50,15 +51,27 @@ export class JobQueues {
     return true;
   }
 
-  /** @returns The number of sessions that wait for a media-sender. */
-  waitingCount(): Promise<number> {
-    return this.#sessions.getWaitingCount();
+  /** @returns The number of sessions and viewers that wait for a media-sender. */
+  async waitingCount(): Promise<number> {
+    const [sessions, viewers] = await Promise.all([this.#sessions.getWaitingCount(), this.#viewers.getWaitingCount()]);
+    return sessions + viewers;
   }
 
   /** @returns The sessions that wait for a media-sender, the next one first. */
   async waitingSessions(): Promise<string[]> {
     const ids = await this.#sessions.getRanges(['wait'], 0, POSITIONS_READ - 1, true);
     return ids.map((id) => id.slice(0, id.lastIndexOf('-')));
+  }
+
+  /** @returns The viewers for whom their host has no capacity, the next one first. */
+  async waitingViewers(): Promise<string[]> {
+    const ids = await this.#viewers.getRanges(['wait'], 0, POSITIONS_READ - 1, true);
+    return ids.map((id) => id.split('/')[1] ?? '');
+  }
+
+  async isViewerQueued(job: ViewerJob): Promise<boolean> {
+    const state = await this.#viewers.getJobState(viewerJobId(job));
+    return state !== 'unknown' && state !== 'completed' && state !== 'failed';
   }
 
   /** @returns The levels of the shared queues, and of these media-senders' segment queues together. */

@@ -1,7 +1,18 @@
-import type { MailSender, SessionRecord, SessionRegistry, ToSender } from '@humancast/shared';
+import type { MailSender, SessionRecord, SessionRegistry, ToSender, ViewerJob } from '@humancast/shared';
 import type { JobQueues } from './job-queues.js';
 
-/** Finds hosts for sessions and sends them messages. A media-sender's mailbox address is its id. */
+interface ViewerKey {
+  readonly session: string;
+  readonly viewer: string;
+}
+
+/** The media-senders that served a session when it ended. */
+interface EndedAt {
+  readonly host: string | undefined;
+  readonly followers: readonly string[];
+}
+
+/** Finds hosts for sessions, and sends messages to hosts and followers. A media-sender's mailbox address is its ID. */
 export class SessionRouter {
   readonly #registry: SessionRegistry;
   readonly #jobs: JobQueues;
@@ -13,9 +24,12 @@ export class SessionRouter {
     this.#mail = mail;
   }
 
-  /** @returns Whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions. */
-  send(host: string, message: ToSender): Promise<boolean> {
-    return this.#mail.send(host, message);
+  /**
+   * @returns Whether it was accepted; `false` if that media-sender is gone, and the sweeper will move its sessions and
+   * viewers.
+   */
+  send(sender: string, message: ToSender): Promise<boolean> {
+    return this.#mail.send(sender, message);
   }
 
   /**
@@ -32,15 +46,43 @@ export class SessionRouter {
     if (next !== undefined) await this.#jobs.requestHost({ session, epoch: next, ...trace });
   }
 
-  /** Announces a viewer that joined or needs a new connection. @param host The session's host, if known. */
-  async viewerWaits(session: string, host: string | undefined, traceparent?: string): Promise<void> {
-    await this.viewersChanged(session, host);
+  /**
+   * Announces a viewer that joined or needs a new connection.
+   * @param sender The media-sender that serves it, if any.
+   * @param traceparent Trace context for the host.
+   */
+  async viewerWaits(
+    { session, viewer }: ViewerKey,
+    sender: string | undefined,
+    traceparent: string | undefined,
+  ): Promise<void> {
+    await this.viewersChanged(session, sender, viewer);
     await this.request(session, traceparent);
   }
 
-  /** Asks the host to re-read the session's viewers. */
-  async viewersChanged(session: string, host: string | undefined): Promise<void> {
-    if (host !== undefined) await this.send(host, { type: 'viewers.changed', session });
+  /** Asks a media-sender to read one viewer again, or all of its viewers of the session. */
+  async viewersChanged(session: string, sender: string | undefined, viewer?: string): Promise<void> {
+    if (sender === undefined) return;
+    await this.send(sender, { type: 'viewers.changed', session, ...(viewer !== undefined && { viewer }) });
+  }
+
+  /** Tells the host and all followers that the session has ended. */
+  async sessionEnded(session: string, reason: string, { host, followers }: EndedAt): Promise<void> {
+    const senders = new Set([...(host === undefined ? [] : [host]), ...followers]);
+    await Promise.all([...senders].map((sender) => this.send(sender, { type: 'session.end', session, reason })));
+  }
+
+  /**
+   * Takes a session's viewers from a dead follower; the host places them again.
+   * @returns The number of viewers; `undefined` if it did not follow the session.
+   */
+  async releaseViewers(session: string, follower: string): Promise<number | undefined> {
+    if (!(await this.#registry.follows(session, follower))) return undefined;
+    const { viewers, host } = await this.#registry.unplaceViewers(session, follower);
+    await this.viewersChanged(session, host);
+    // It may only have been paused, and serve them still.
+    await this.viewersChanged(session, follower);
+    return viewers;
   }
 
   /**
@@ -56,6 +98,15 @@ export class SessionRouter {
 
   waitingSessions(): Promise<string[]> {
     return this.#jobs.waitingSessions();
+  }
+
+  waitingViewers(): Promise<string[]> {
+    return this.#jobs.waitingViewers();
+  }
+
+  /** @returns Whether the viewer waits for a media-sender with capacity; then its host need not be asked again. */
+  isQueued(job: ViewerJob): Promise<boolean> {
+    return this.#jobs.isViewerQueued(job);
   }
 
   dropSender(host: string): Promise<void> {

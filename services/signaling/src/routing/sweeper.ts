@@ -25,6 +25,8 @@ export interface SweeperOptions {
  * Fraction of the lease for which a suspicion must stand. Media-senders pause after four fifths (`MARGIN` of their lease).
  */
 const CONDEMN_AFTER = 0.9;
+/** Approximate number of a session's viewers that are checked at once; of more, the next ones at the next time. */
+const VIEWERS_PER_SWEEP = 1000;
 
 /**
  * Cleans up after dead processes. Every signaling process sweeps; each step is one atomic script in Redis, so repeating it
@@ -40,6 +42,8 @@ export class Sweeper {
   readonly #options: SweeperOptions;
   /** Time since which each mailbox has been missing, monotonic ms. */
   #missing = new Map<string, number>();
+  /** Sessions with more viewers than are checked at once: where the next check continues. */
+  #cursors = new Map<string, string>();
   /** Suspected media-senders: the suspicion's id, and since when this process knows it, monotonic ms. */
   readonly #suspects = new Map<string, { suspicion: string; sinceMs: number }>();
   #stops: (() => void)[] = [];
@@ -78,7 +82,7 @@ export class Sweeper {
     this.#stops = [];
   }
 
-  /** Detects dead media-senders and releases their sessions. */
+  /** Detects dead media-senders, and releases their sessions and the viewers that they served by following a session. */
   async sweepSenders(): Promise<void> {
     const ids = await this.#senders.known();
     const liveness = await this.#senders.liveness(ids);
@@ -111,29 +115,45 @@ export class Sweeper {
       this.#metrics.released.inc();
       this.#logger.warn({ session: session.id, sender }, 'released session of dead media-sender');
     }
+    for (const { id: session } of sessions) {
+      const viewers = await this.#router.releaseViewers(session, sender);
+      if (viewers !== undefined) this.#logger.warn({ session, sender, viewers }, 'released viewers of dead follower');
+    }
     if (!(await this.#senders.forgetCondemned(sender))) return;
     await this.#router.dropSender(sender);
   }
 
   async sweepSessions(): Promise<void> {
     const reachable = new Map<string, boolean>();
+    // A mailbox may be named only by viewers that are not checked this time.
+    for (const mailbox of this.#missing.keys()) {
+      if (await this.#exists(mailbox, reachable)) this.#missing.delete(mailbox);
+    }
     const sessions = await this.#registry.list();
     this.#metrics.sessionsSeen(sessions);
-    for (const session of sessions) await this.#sweepSession(session, reachable);
-    for (const mailbox of this.#missing.keys()) {
-      if (!this.#isMissing(mailbox, reachable)) this.#missing.delete(mailbox);
+    const cursors = new Map<string, string>();
+    for (const session of sessions) {
+      const cursor = await this.#sweepSession(session, reachable);
+      if (cursor !== undefined) cursors.set(session.id, cursor);
     }
+    this.#cursors = cursors;
   }
 
-  async #sweepSession(session: SessionRecord, reachable: Map<string, boolean>): Promise<void> {
+  /** @returns Where to continue with its viewers the next time; `undefined`: from the beginning. */
+  async #sweepSession(session: SessionRecord, reachable: Map<string, boolean>): Promise<string | undefined> {
     if (session.demo && secondsSince(session) > this.#options.demoMaxSeconds) {
       await this.#end(session.id, 'demo-over');
-      return;
+      return undefined;
     }
-    const viewers = await this.#registry.viewers(session.id);
+    const { viewers, cursor } = await this.#registry.scanViewers(
+      session.id,
+      this.#cursors.get(session.id),
+      VIEWERS_PER_SWEEP,
+    );
     if (session.state !== 'hosted') {
-      if (viewers.length > 0) await this.#router.request(session.id);
-      else if (this.#isOverdue(session)) await this.#end(session.id, 'not-joined');
+      if (viewers.length > 0 || (await this.#registry.viewerCount(session.id)) > 0) {
+        await this.#router.request(session.id);
+      } else if (this.#isOverdue(session)) await this.#end(session.id, 'not-joined');
     }
     for (const viewer of viewers) {
       if (await this.#isReachable(viewer.mailbox, reachable)) continue;
@@ -142,8 +162,9 @@ export class Sweeper {
         viewer.offer === undefined
           ? await this.#registry.removeViewer(session.id, viewer.viewer, viewer.mailbox)
           : await this.#registry.moveViewer(session.id, viewer.viewer, this.#options.mailbox);
-      await this.#router.viewersChanged(session.id, sender);
+      await this.#router.viewersChanged(session.id, sender, viewer.viewer);
     }
+    return cursor;
   }
 
   #isOverdue(session: SessionRecord): boolean {
@@ -152,22 +173,23 @@ export class Sweeper {
   }
 
   async #end(session: string, reason: string): Promise<void> {
-    const { ended, host } = await this.#registry.end(session, reason);
-    if (host !== undefined) await this.#router.send(host, { type: 'session.end', session, reason });
+    const { ended, ...endedAt } = await this.#registry.end(session, reason);
+    await this.#router.sessionEnded(session, reason, endedAt);
     if (ended) this.#logger.info({ session, reason }, 'session ended');
   }
 
   /** A missing mailbox counts as reachable for a grace period, in which its viewers may resume at another process. */
   async #isReachable(mailbox: string, reachable: Map<string, boolean>): Promise<boolean> {
-    if (!reachable.has(mailbox)) reachable.set(mailbox, (await this.#redis.exists(keys.mailbox(mailbox))) === 1);
-    if (!this.#isMissing(mailbox, reachable)) return true;
+    if (await this.#exists(mailbox, reachable)) return true;
     const since = this.#missing.get(mailbox) ?? performance.now();
     this.#missing.set(mailbox, since);
     return performance.now() - since < this.#options.timings.orphanGraceMs;
   }
 
-  #isMissing(mailbox: string, reachable: Map<string, boolean>): boolean {
-    return reachable.get(mailbox) === false;
+  async #exists(mailbox: string, reachable: Map<string, boolean>): Promise<boolean> {
+    const exists = reachable.get(mailbox) ?? (await this.#redis.exists(keys.mailbox(mailbox))) === 1;
+    reachable.set(mailbox, exists);
+    return exists;
   }
 }
 

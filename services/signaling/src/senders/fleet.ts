@@ -1,4 +1,10 @@
-import { HumancastError, type MailSender, type SenderRegistry, type ToSender } from '@humancast/shared';
+import {
+  HumancastError,
+  type MailSender,
+  type SenderRecord,
+  type SenderRegistry,
+  type ToSender,
+} from '@humancast/shared';
 import type { JobQueues } from '../routing/job-queues.js';
 
 /** Retry delay for callers while every media-sender is full. */
@@ -23,9 +29,7 @@ export class Fleet {
    */
   async requirePlace(): Promise<void> {
     const [senders, waiting] = await Promise.all([this.#senders.list(), this.#jobs.waitingCount()]);
-    const free = senders.reduce((sum, { record }) => {
-      return record?.accepting && !record.draining ? sum + Math.max(0, record.capacity - record.sessions) : sum;
-    }, 0);
+    const free = senders.reduce((sum, { record }) => sum + (record ? freePlaces(record) : 0), 0);
     if (free <= waiting) throw new HumancastError('no_capacity', { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
@@ -34,4 +38,11 @@ export class Fleet {
     const taken = (await this.#senders.isAlive(sender)) && (await this.#mail.send(sender, { type: 'sender.drain' }));
     if (!taken) throw new HumancastError('sender_not_found', `no media-sender has the id ${sender}`);
   }
+}
+
+/** @returns The number of sessions with one viewer each for which a media-sender has capacity. */
+function freePlaces({ accepting, draining, sessions, capacity, viewers, viewerCapacity }: SenderRecord): number {
+  if (!accepting || draining) return 0;
+  const free = viewerCapacity === 0 ? capacity - sessions : Math.min(capacity - sessions, viewerCapacity - viewers);
+  return Math.max(0, free);
 }

@@ -156,8 +156,8 @@ export class SessionService {
    * @throws HumancastError `session_not_found`.
    */
   async end(id: string, reason: string, key?: string): Promise<boolean> {
-    const { ended, host } = await this.#registry.end(id, reason);
-    if (host !== undefined) await this.#router.send(host, { type: 'session.end', session: id, reason });
+    const { ended, ...endedAt } = await this.#registry.end(id, reason);
+    await this.#router.sessionEnded(id, reason, endedAt);
     if (ended) this.#logger.info({ session: id, reason, key }, 'session ended');
     return ended;
   }

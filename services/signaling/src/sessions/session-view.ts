@@ -1,5 +1,6 @@
 import type { SessionDetails, SessionSummary, ViewerState } from '@humancast/protocol';
 import {
+  INSPECTED_VIEWERS,
   type Inspection,
   type Playhead,
   type SessionRecord,
@@ -8,6 +9,9 @@ import {
   type ViewerRecord,
 } from '@humancast/shared';
 import type { HostRequests } from '../routing/host-requests.js';
+
+/** Number of media-senders that are asked about their viewers of a session. */
+const INSPECTED_SENDERS = 32;
 
 /** @returns What a session's token shows: neither the viewers, nor the owner, nor the host. */
 export function guestView(session: SessionDetails): SessionDetails {
@@ -35,16 +39,20 @@ export class SessionViews {
    */
   async get(id: string, canSay: (avatar: string) => boolean): Promise<SessionDetails> {
     const record = await this.#registry.get(id);
-    const [viewers, queue, inspection] = await Promise.all([
-      this.#registry.viewers(id),
+    const [{ viewers: scanned }, viewerCount, queue] = await Promise.all([
+      this.#registry.scanViewers(id, undefined, INSPECTED_VIEWERS),
+      this.#registry.viewerCount(id),
       this.#registry.queue(id),
-      record.state === 'hosted' && record.host !== undefined ? this.#requests.inspect(id, record.host) : undefined,
     ]);
+    const viewers = scanned.slice(0, INSPECTED_VIEWERS);
+    const host = record.state === 'hosted' ? record.host : undefined;
+    const inspections = await this.#inspect(id, host, viewers);
+    const inspection = host === undefined ? undefined : inspections.get(host);
     return {
       ...summaryOf(record),
       endReason: record.endReason,
-      viewerCount: viewers.length,
-      viewers: viewers.map((viewer) => viewerOf(viewer, inspection)),
+      viewerCount,
+      viewers: viewers.map((viewer) => viewerOf(viewer, inspections.get(viewer.sender ?? host ?? ''))),
       queue,
       interruptedSeq: record.interruptedSeq,
       turn: record.turn,
@@ -56,6 +64,26 @@ export class SessionViews {
       prefetchedMs: inspection?.prefetchedMs,
       canSay: canSay(record.avatar),
     };
+  }
+
+  /** Asks the host, and the followers that serve these viewers, all at once. @returns The answers that came in time. */
+  async #inspect(
+    session: string,
+    host: string | undefined,
+    viewers: readonly ViewerRecord[],
+  ): Promise<Map<string, Inspection>> {
+    const served = new Map<string, string[]>(host === undefined ? [] : [[host, []]]);
+    for (const { viewer, sender = host } of viewers) {
+      if (sender === undefined) continue;
+      const there = served.get(sender);
+      if (there) there.push(viewer);
+      else if (served.size < INSPECTED_SENDERS) served.set(sender, [viewer]);
+    }
+    const answers = [...served].map(async ([sender, there]) => {
+      const inspection = await this.#requests.inspect(session, sender, there);
+      return inspection ? [[sender, inspection] as const] : [];
+    });
+    return new Map((await Promise.all(answers)).flat());
   }
 }
 

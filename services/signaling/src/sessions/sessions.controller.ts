@@ -75,7 +75,7 @@ export class SessionsController {
       scope: session.scope,
       expiresAt: new Date(session.expiresAtMs).toISOString(),
       signalUrl: '/v1/signal',
-      iceServers: this.turn.issue(newId('turn'), session.id),
+      iceServers: this.turn.issue(newId('turn')),
       relayOnly: this.config.turnUrls.length > 0 && this.config.relayOnly,
       turn: session.turn,
     };

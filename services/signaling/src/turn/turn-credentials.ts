@@ -31,13 +31,12 @@ export class TurnCredentials {
   }
 
   /**
-   * @param holder Name of the user in coturn's log.
-   * @param session Session, which always gets the same server.
+   * @param holder Name of the user in coturn's log: a viewer, which always gets the same server.
    * @returns An empty list if there is no TURN server.
    */
-  issue(holder: string, session: string): IceServer[] {
+  issue(holder: string): IceServer[] {
     const { secret, ttlSeconds } = this.#options;
-    const urls = serverOf(session, this.#servers);
+    const urls = serverOf(holder, this.#servers);
     if (!urls) return [];
     const username = `${Math.floor(this.#nowMs() / 1000) + ttlSeconds}:${holder}`;
     const credential = createHmac('sha1', secret).update(username).digest('base64');

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { groupByHost, serverOf, turnServers } from './turn-servers.js';
 
 const fleet = (count: number) => groupByHost(Array.from({ length: count }, (_, i) => `turn:turn${i}.example`));
-const sessions = Array.from({ length: 3000 }, (_, i) => `ses_${i}`);
+const viewers = Array.from({ length: 3000 }, (_, i) => `vw_${i}`);
 
 describe('groupByHost', () => {
   it('groups the URLs of one server', () => {
@@ -35,30 +35,30 @@ describe('turnServers', () => {
 describe('serverOf', () => {
   it('returns the same server for any order of the list', () => {
     const servers = fleet(5);
-    for (const session of sessions.slice(0, 100)) {
-      expect(serverOf(session, servers.toReversed())).toEqual(serverOf(session, servers));
+    for (const viewer of viewers.slice(0, 100)) {
+      expect(serverOf(viewer, servers.toReversed())).toEqual(serverOf(viewer, servers));
     }
   });
 
-  it('distributes sessions evenly', () => {
+  it('distributes viewers evenly', () => {
     const servers = fleet(3);
     for (const server of servers) {
-      const share = sessions.filter((session) => serverOf(session, servers) === server).length / sessions.length;
+      const share = viewers.filter((viewer) => serverOf(viewer, servers) === server).length / viewers.length;
       expect(share).toBeGreaterThan(0.28);
       expect(share).toBeLessThan(0.39);
     }
   });
 
-  it('moves only the sessions of a removed server', () => {
+  it('moves only the viewers of a removed server', () => {
     const servers = fleet(4);
     const [gone, ...left] = servers;
-    for (const session of sessions) {
-      const before = serverOf(session, servers);
-      if (before !== gone) expect(serverOf(session, left)).toBe(before);
+    for (const viewer of viewers) {
+      const before = serverOf(viewer, servers);
+      if (before !== gone) expect(serverOf(viewer, left)).toBe(before);
     }
   });
 
   it('returns undefined for an empty list', () => {
-    expect(serverOf('ses_1', [])).toBeUndefined();
+    expect(serverOf('vw_1', [])).toBeUndefined();
   });
 });

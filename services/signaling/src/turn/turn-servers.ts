@@ -25,15 +25,15 @@ export function turnServers(urls: readonly string[], localUrls: readonly string[
 }
 
 /**
- * @returns A session's server: the same in every signaling process and after every restart, without stored state. If a
- * server is removed, only its sessions move (rendezvous hashing: Thaler & Ravishankar, 1998).
+ * @returns A viewer's server: the same in every signaling process and after every restart, without stored state. If a
+ * server is removed, only its viewers move (rendezvous hashing: Thaler & Ravishankar, 1998).
  */
-export function serverOf(session: string, servers: readonly TurnServer[]): TurnServer | undefined {
+export function serverOf(viewer: string, servers: readonly TurnServer[]): TurnServer | undefined {
   let best: TurnServer | undefined;
   let highest = '';
   for (const server of servers) {
     const weight = createHash('sha256')
-      .update(`${hostOf(server[0])} ${session}`)
+      .update(`${hostOf(server[0])} ${viewer}`)
       .digest('hex');
     if (weight > highest) {
       highest = weight;

@@ -12,12 +12,15 @@ export class TurnUsers {
   readonly #perSession: RateLimiter;
   readonly #perKey: RateLimiter;
 
-  constructor(config: Pick<SignalingConfig, 'turnUrls' | 'turnUsersPerHour' | 'turnUsersPerKeyPerHour'>) {
+  constructor(
+    config: Pick<SignalingConfig, 'turnUrls' | 'turnUsersPerHour' | 'turnUsersPerKeyPerHour' | 'viewerLimit'>,
+  ) {
     const limiter = (setting: string, perHour: number) =>
       new RateLimiter({ setting, what: 'TURN credentials', perSecond: perHour / HOUR_SECONDS, burst: perHour });
     this.#needed = config.turnUrls.length > 0;
     this.#perNetwork = limiter('TURN_USERS_PER_HOUR', config.turnUsersPerHour);
-    this.#perSession = limiter('TURN_USERS_PER_HOUR', config.turnUsersPerHour);
+    // All viewers of a session may have the same token.
+    this.#perSession = limiter('TURN_USERS_PER_HOUR', Math.max(config.turnUsersPerHour, config.viewerLimit));
     this.#perKey = limiter('TURN_USERS_PER_KEY_PER_HOUR', config.turnUsersPerKeyPerHour);
   }
 

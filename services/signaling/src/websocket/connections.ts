@@ -10,7 +10,7 @@ import {
   verifyToken,
 } from '@humancast/shared';
 import { isResumeSecret, resumeSecret } from '../auth/resume-secret.js';
-import type { EventFeed } from '../events/event-feed.js';
+import type { ViewerEvents } from '../events/viewer-events.js';
 import type { SignalingMetrics } from '../metrics.js';
 import type { Inbox, ViewerPost } from '../routing/inbox.js';
 import type { TurnUsers } from '../turn/turn-users.js';
@@ -24,7 +24,7 @@ export interface ConnectionsParts extends ViewerConnectionParts {
   inbox: Inbox;
   /** Sends messages to other signaling processes. */
   mail: MailSender<ToSignaling>;
-  feed: EventFeed;
+  events: ViewerEvents;
   turnUsers: TurnUsers;
   metrics: SignalingMetrics;
 }
@@ -40,6 +40,8 @@ interface Admission {
   readonly viewer: string;
   readonly microphone: boolean;
   readonly resumed: boolean;
+  /** The media-sender that serves a viewer who resumes, if any. */
+  readonly sender?: string | undefined;
 }
 
 /** A viewer's connection, and a function that stops its subscriptions. */
@@ -101,11 +103,11 @@ export class Connections {
   }
 
   async #join(message: Join, socket: SignalSocket, network: string, trace: JoinTrace): Promise<ViewerConnection> {
-    const { registry, router, feed, metrics, logger, turnUsers } = this.#parts;
+    const { registry, router, events, metrics, logger, turnUsers } = this.#parts;
     const admission = await this.#admit(message);
     const session = await registry.get(message.session);
     if (session.state === 'ended') throw new HumancastError('session_ended');
-    const { viewer, microphone, resumed } = admission;
+    const { viewer, microphone, resumed, sender } = admission;
     if (!resumed) turnUsers.admit({ network, key: undefined }, session.id);
     const playsOn = resumed && message.connection !== undefined;
     const connection = new ViewerConnection(this.#parts, socket, {
@@ -118,9 +120,9 @@ export class Connections {
     const lastEvent = await registry.lastEventId(session.id);
     const attachment = this.#attach(connection);
     try {
-      // A peer connection that still plays is kept; the host only learns the viewer's new mailbox.
+      // A peer connection that still plays is kept; its media-sender only learns the viewer's new mailbox.
       if (playsOn) {
-        await router.viewersChanged(session.id, session.host);
+        await router.viewersChanged(session.id, sender, viewer);
       } else {
         await connection.requestOffer();
       }
@@ -131,7 +133,7 @@ export class Connections {
     socket.send(this.#joined(session, viewer));
     connection.start();
     if (this.#attached.get(viewer) === attachment)
-      attachment.unfollow = feed.follow(session.id, lastEvent, (event) => connection.sendEvent(event));
+      attachment.unfollow = events.follow(connection, lastEvent, (event) => connection.sendEvent(event));
     metrics.joins.inc({ kind: resumed ? 'resumed' : 'new' });
     logger.info({ session: session.id, viewer, resumed, ...traceFields(trace.traceparent) }, 'viewer joined');
     trace.admitted({ viewer, resumed });
@@ -151,11 +153,11 @@ export class Connections {
     if (viewer !== undefined) {
       // Checked before any lookup, so that the answer does not disclose whether the viewer exists.
       if (!isResumeSecret(resume, { session, viewer }, tokenSecret)) throw new HumancastError('resume_refused');
-      const { found, from } = await registry.moveViewer(session, viewer, mailbox);
+      const { found, from, sender } = await registry.moveViewer(session, viewer, mailbox);
       if (found && from !== undefined && from !== mailbox) {
         await mail.send(from, { type: 'viewer.replaced', session, viewer });
       }
-      if (found) return { viewer, microphone, resumed: true };
+      if (found) return { viewer, microphone, resumed: true, sender };
       await verifyToken(token, tokenSecret, nowMs);
     }
     return { viewer: newId('vw'), microphone, resumed: false };
@@ -195,7 +197,7 @@ export class Connections {
   async #checkReplaced({ session, viewer }: ViewerConnection): Promise<void> {
     const { registry, mailbox, logger } = this.#parts;
     try {
-      const now = (await registry.viewers(session)).find((record) => record.viewer === viewer);
+      const now = await registry.viewer(session, viewer);
       if (now?.mailbox !== mailbox) this.#replace(viewer);
     } catch (error) {
       logger.warn({ session, viewer, err: (error as Error).message }, 'looking up a replaced viewer failed');
@@ -221,11 +223,11 @@ export class Connections {
     const { removed, sender } = await registry.removeViewer(session, viewer, mailbox);
     if (!removed) return;
     logger.info({ session, viewer }, why);
-    await router.viewersChanged(session, sender);
+    await router.viewersChanged(session, sender, viewer);
   }
 
   #joined({ id, avatar }: SessionRecord, viewer: string) {
-    const iceServers = this.#parts.turn.issue(viewer, id);
+    const iceServers = this.#parts.turn.issue(viewer);
     const { relayOnly, heartbeatMs, tokenSecret } = this.#options;
     const resume = resumeSecret({ session: id, viewer }, tokenSecret);
     return { type: 'joined', session: id, viewer, resume, avatar, iceServers, relayOnly, heartbeatMs } as const;

@@ -15,7 +15,8 @@ import { JoinTrace } from './join-trace.js';
 import type { SignalSocket } from './signal-socket.js';
 
 /**
- * Number of a viewer's peer connections whose host is remembered: the playing one, and the next one while the session moves.
+ * Number of a viewer's peer connections whose media-sender is remembered: the playing one, and the next one while the session
+ * moves.
  */
 const CONNECTIONS_KEPT = 4;
 /** Rate limit of a viewer's `reconnect` messages: burst and refill. */
@@ -37,7 +38,7 @@ export interface ViewerConnectionParts {
   interrupt(session: string): Promise<unknown>;
 }
 
-/** A joined viewer on its current WebSocket. Forwards messages between viewer and host. */
+/** A joined viewer on its current WebSocket. Forwards messages between the viewer and its media-sender. */
 export class ViewerConnection {
   readonly session: string;
   readonly viewer: string;
@@ -45,13 +46,15 @@ export class ViewerConnection {
   readonly #microphone: boolean;
   readonly #parts: ViewerConnectionParts;
   readonly #reconnects = new TokenBucket(RECONNECTS_AT_ONCE, RECONNECTS_PER_SECOND);
-  /** The host of each peer connection, newest last. */
-  readonly #hosts = new Map<string, Promise<string | undefined>>();
+  /** The media-sender of each peer connection, newest last. */
+  readonly #senders = new Map<string, Promise<string | undefined>>();
   #newestEpoch: number;
   #trace: JoinTrace;
   /** The peer connection that the trace covers. */
   #offered: string | undefined;
   #waitsForOffer = false;
+  /** The latest requested attempt. */
+  #attempt = 1;
   /** Messages that arrived before `joined` was sent. */
   #held: ViewerPost[] | undefined = [];
 
@@ -74,15 +77,24 @@ export class ViewerConnection {
     return this.#waitsForOffer && this.socket.isOpen;
   }
 
-  /** Requests a new peer connection: the host makes an offer. */
+  /** Requests a new peer connection: a media-sender makes an offer. */
   async requestOffer(): Promise<void> {
     this.#waitsForOffer = true;
     const { registry, mailbox, viewerLimit, router } = this.#parts;
     const { traceparent } = this.#trace;
+    const { session, viewer } = this;
     const options = { limit: viewerLimit, microphone: this.#microphone, traceparent };
-    const { sender } = await registry.putViewer(this.session, this.viewer, mailbox, options);
+    const { attempt, sender } = await registry.putViewer(session, viewer, mailbox, options);
+    this.#attempt = attempt;
     this.#parts.waitingViewers.add(this);
-    await router.viewerWaits(this.session, sender, traceparent);
+    await router.viewerWaits(this, sender, traceparent);
+  }
+
+  /** Requests an offer again, unless the viewer waits in the queue of viewers: a new request would lose its position. */
+  async requestOfferAgain(): Promise<void> {
+    const { session, viewer } = this;
+    if (await this.#parts.router.isQueued({ session, viewer, attempt: this.#attempt })) return;
+    await this.requestOffer();
   }
 
   /** Delivers the messages that arrived before `joined` was sent. */
@@ -104,18 +116,18 @@ export class ViewerConnection {
     this.#newestEpoch = message.epoch;
     switch (message.type) {
       case 'viewer.offer': {
-        const { connection, epoch, sdp, codec } = message;
+        const { connection, epoch, sdp, codec, sender } = message;
         this.#waitsForOffer = false;
         this.#offered = connection;
-        this.#remember(connection);
+        this.#remember(connection, sender);
         // The credentials sent with `joined` may have expired: a viewer may watch for days.
-        const iceServers = this.#parts.turn.issue(this.viewer, this.session);
+        const iceServers = this.#parts.turn.issue(this.viewer);
         const renewed = iceServers.length > 0 && { iceServers };
         this.socket.send({ type: 'offer', connection, epoch, sdp, ...(codec && { codec }), ...renewed });
         return;
       }
       case 'viewer.closed':
-        this.#hosts.delete(message.connection);
+        this.#senders.delete(message.connection);
         if (message.connection === this.#offered) this.#trace.over(message.reason);
         this.socket.send({ type: 'closed', connection: message.connection, reason: message.reason });
         return;
@@ -142,17 +154,17 @@ export class ViewerConnection {
     this.socket.send({ type: 'waiting', position });
   }
 
-  /** Forwards the viewer's answer to the host that made the offer. */
+  /** Forwards the viewer's answer to the media-sender that made the offer. */
   answer(message: Extract<ViewerMessage, { type: 'answer' }>): Promise<void> {
     const { session, viewer } = this;
-    return this.#toHost(message.connection, { ...message, type: 'viewer.answer', session, viewer });
+    return this.#toSender(message.connection, { ...message, type: 'viewer.answer', session, viewer });
   }
 
-  /** Forwards the viewer's measurements to the host of the connection that they are about. */
+  /** Forwards the viewer's measurements to the media-sender of the connection that they are about. */
   report(message: Extract<ViewerMessage, { type: 'report' }>): Promise<void> {
     const { session, viewer } = this;
     if (message.report.firstFrameMs !== undefined) this.#trace.firstFrame(message.report.firstFrameMs);
-    return this.#toHost(message.connection, { ...message, type: 'viewer.report', session, viewer });
+    return this.#toSender(message.connection, { ...message, type: 'viewer.report', session, viewer });
   }
 
   /** Requests a new connection after the viewer's failed. @throws HumancastError `rate_limited`. */
@@ -175,19 +187,28 @@ export class ViewerConnection {
     this.#trace.over('left');
   }
 
-  async #toHost(connection: string, message: ToSender): Promise<void> {
-    const host = await (this.#hosts.get(connection) ?? this.#remember(connection));
-    // Without a host there is nothing to do: the session moves, and its next host makes a new offer.
-    if (host !== undefined) await this.#parts.router.send(host, message);
+  async #toSender(connection: string, message: ToSender): Promise<void> {
+    const sender = await (this.#senders.get(connection) ?? this.#remember(connection, undefined));
+    // Without one there is nothing to do: the session moves, and its next host makes a new offer.
+    if (sender !== undefined) await this.#parts.router.send(sender, message);
   }
 
-  /** Records the host of a new peer connection: the session's current host. */
-  #remember(connection: string): Promise<string | undefined> {
-    const host = this.#parts.registry.get(this.session).then((record) => record.host);
-    host.catch(() => this.#hosts.delete(connection));
-    this.#hosts.set(connection, host);
-    const [oldest] = this.#hosts.keys();
-    if (this.#hosts.size > CONNECTIONS_KEPT && oldest !== undefined) this.#hosts.delete(oldest);
-    return host;
+  /** @param sender The media-sender of a new peer connection; `undefined`: the one that serves the viewer now. */
+  #remember(connection: string, sender: string | undefined): Promise<string | undefined> {
+    const found = sender === undefined ? this.#servedAt() : Promise.resolve(sender);
+    found.catch(() => this.#senders.delete(connection));
+    this.#senders.set(connection, found);
+    const [oldest] = this.#senders.keys();
+    if (this.#senders.size > CONNECTIONS_KEPT && oldest !== undefined) this.#senders.delete(oldest);
+    return found;
+  }
+
+  async #servedAt(): Promise<string | undefined> {
+    const { registry } = this.#parts;
+    const [record, session] = await Promise.all([
+      registry.viewer(this.session, this.viewer),
+      registry.get(this.session),
+    ]);
+    return record?.sender ?? session.host;
   }
 }

@@ -12,8 +12,8 @@ interface Wait {
 }
 
 /**
- * The viewers that have joined and have no offer yet. Sends them their position while every media-sender is full, and
- * repeats requests whose job or message may have been lost.
+ * The viewers that have joined and have no offer yet. Sends them their position, or their session's, while every media-sender
+ * is full, and repeats requests whose job or message may have been lost.
  */
 export class WaitingViewers {
   readonly #registry: SessionRegistry;
@@ -59,10 +59,12 @@ export class WaitingViewers {
     // A viewer that has just joined is being served.
     const waits = [...this.#waits].filter(([, { sinceMs }]) => nowMs - sinceMs >= this.#timings.waitingTickMs);
     if (waits.length === 0) return;
-    const queue = await this.#router.waitingSessions();
-    const positions = new Map(queue.map((session, index) => [session, index + 1]));
+    const [sessions, viewers] = await Promise.all([this.#router.waitingSessions(), this.#router.waitingViewers()]);
+    // IDs of sessions and viewers differ in their prefix.
+    const positions = new Map([...sessions.entries(), ...viewers.entries()].map(([index, id]) => [id, index + 1]));
     for (const [connection, wait] of waits) {
-      this.#sendPosition(connection, wait, positions.get(connection.session));
+      const { session, viewer } = connection;
+      this.#sendPosition(connection, wait, positions.get(viewer) ?? positions.get(session));
       if (nowMs - wait.toldAtMs < this.#timings.offerMs) continue;
       wait.toldAtMs = nowMs;
       await this.#remind(connection);
@@ -79,7 +81,7 @@ export class WaitingViewers {
   async #remind(connection: ViewerConnection): Promise<void> {
     try {
       const { state } = await this.#registry.get(connection.session);
-      if (state === 'hosted') await connection.requestOffer();
+      if (state === 'hosted') await connection.requestOfferAgain();
       else await this.#router.request(connection.session);
     } catch (error) {
       if (error instanceof HumancastError) connection.socket.fail(error.code, error.message);

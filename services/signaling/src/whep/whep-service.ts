@@ -122,7 +122,7 @@ export class WhepService {
     if (!fragment) throw new HumancastError('bad_sdp', 'the body is not an SDP fragment');
     const { ufrag = current, password } = fragment;
     const restarted = ufrag === current ? undefined : await this.#restart(resource, current, { ufrag, password });
-    return { iceServers: this.#parts.turn.issue(resource.viewer, resource.session), restarted };
+    return { iceServers: this.#parts.turn.issue(resource.viewer), restarted };
   }
 
   /** Removes the player. @throws HumancastError `not_found`. */
@@ -160,7 +160,7 @@ export class WhepService {
       logger.info({ session, viewer, ...traceFields(span.traceparent) }, 'WHEP viewer joined');
       const resource: WhepResource = { session, viewer, connection, ufrag, owned };
       const id = resourceId(resource, this.#options.tokenSecret);
-      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer, session) };
+      return { sdp, resource: id, etag: etagOf(resource), iceServers: turn.issue(viewer) };
     } catch (error) {
       await this.#cleanUp(session, viewer, owned);
       throw error;
@@ -221,7 +221,7 @@ export class WhepService {
     try {
       if (stop.aborted) giveUp();
       const { sender } = await registry.putViewer(session, viewer, mailbox, { limit: viewerLimit, offer, traceparent });
-      await router.viewerWaits(session, sender, traceparent);
+      await router.viewerWaits({ session, viewer }, sender, traceparent);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -241,13 +241,13 @@ export class WhepService {
   }
 
   async #dropIfWhep(session: string, viewer: string): Promise<void> {
-    const record = (await this.#parts.registry.viewers(session)).find((item) => item.viewer === viewer);
+    const record = await this.#parts.registry.viewer(session, viewer);
     if (record?.offer !== undefined) await this.#cleanUp(session, viewer, false);
   }
 
   /** @throws HumancastError `not_found` if the viewer is gone. */
   async #requireViewer({ session, viewer }: WhepResource): Promise<ViewerRecord> {
-    const found = (await this.#parts.registry.viewers(session)).find((item) => item.viewer === viewer);
+    const found = await this.#parts.registry.viewer(session, viewer);
     if (!found) throw new HumancastError('not_found');
     return found;
   }
@@ -256,7 +256,7 @@ export class WhepService {
     const { registry, sessions, router } = this.#parts;
     const { removed, sender } = await registry.removeViewer(session, viewer);
     if (end) await sessions.end(session, 'viewer-left');
-    else if (removed) await router.viewersChanged(session, sender);
+    else if (removed) await router.viewersChanged(session, sender, viewer);
   }
 }
 

@@ -95,7 +95,7 @@ export class WhepController {
     const { session } = parseRequest(whepQuerySchema, query);
     if (request.headers.authorization === undefined && !this.config.publicDemo) return;
     this.#countTurnUser(request, await this.#admit(request, session));
-    setLinks(response, iceLinks(this.turn.issue(newId('turn'), session ?? newId('ses'))));
+    setLinks(response, iceLinks(this.turn.issue(newId('turn'))));
   }
 
   @All(':avatar')
