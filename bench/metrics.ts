@@ -94,6 +94,7 @@ async function scrape(): Promise<{ cpuMs: number; bytes: number }> {
     cache,
     traffic: () => traffic.totals(),
     packetPath: 'javascript',
+    voicesDropped: () => 0,
   });
   count(metrics, 10_000);
   await registry.metrics();
@@ -205,6 +206,7 @@ const metrics = new SenderMetrics(createRegistry('bench'), {
   cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
   traffic: () => new Traffic().totals(),
   packetPath: 'javascript',
+  voicesDropped: () => 0,
 });
 count(metrics, 20_000);
 const countingMs = cpuMsOf(() => count(metrics, 20_000)) / 20_000;

@@ -323,6 +323,31 @@ export const network = dashboard('humancast-network', 'Network', 'Loss, delay, t
   )
   .withPanel(
     lines(
+      {
+        title: 'Voices dropped',
+        description: 'Because a producer did not read in time, seconds per second',
+        unit: 's',
+      },
+      [{ expr: 'sum(rate(humancast_signaling_dropped_voice_seconds_total[$__rate_interval]))', legend: 'dropped' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Voice frames dropped', description: 'Because redis-media was slow or away, per second', unit: 'ops' },
+      bySender('humancast_sender_voice_frames_dropped_total'),
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      { title: 'Listeners', description: "Producers that hear a session's viewers", unit: 'none' },
+      [{ expr: 'sum(humancast_signaling_listeners)', legend: 'listeners' }],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
       { title: 'Microphone concealment', description: 'Audio made up for lost packets, seconds per second', unit: 's' },
       bySender('humancast_sender_microphone_concealed_seconds_total'),
       { min: 0 },

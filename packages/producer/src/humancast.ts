@@ -22,6 +22,7 @@ import {
   spokenSchema,
 } from '@humancast/protocol';
 import type { z } from 'zod';
+import { type HeardFrame, listen } from './listen.js';
 import { type LiveOptions, LivePush } from './live-push.js';
 import { type CallOptions, RestClient } from './rest-client.js';
 import { type EventsOptions, sessionEvents } from './session-events.js';
@@ -34,6 +35,10 @@ export interface HumancastOptions {
   loaderUrl?: string;
   /** Time limit for the answer to a call, ms; uploads have none. Default: 15 000. */
   timeoutMs?: number;
+}
+
+export interface CreateSessionOptions extends CallOptions {
+  microphone?: boolean;
 }
 
 export interface SpeakOptions extends CallOptions {
@@ -58,12 +63,14 @@ export interface InterruptOptions extends CallOptions {
 export class Humancast {
   readonly #signaling: RestClient;
   readonly #loader: RestClient;
+  readonly #signalingUrl: string;
   readonly #loaderUrl: string;
   readonly #apiKey: string;
 
   constructor(options: HumancastOptions) {
     const { apiKey, signalingUrl = 'http://127.0.0.1:8080', timeoutMs = 15_000 } = options;
     this.#apiKey = apiKey;
+    this.#signalingUrl = signalingUrl;
     this.#loaderUrl = options.loaderUrl ?? 'http://127.0.0.1:8081';
     this.#signaling = new RestClient({ url: signalingUrl, apiKey, timeoutMs });
     this.#loader = new RestClient({ url: this.#loaderUrl, apiKey, timeoutMs });
@@ -71,8 +78,20 @@ export class Humancast {
 
   // ——— sessions ———
 
-  createSession(avatar: string, options: CallOptions = {}): Promise<NewSession> {
-    return this.#signaling.json('POST', '/v1/sessions', newSessionSchema, { json: { avatar }, ...options });
+  /** @param options.microphone Whether viewers with the answer's `microphoneToken` may speak. Default: false. */
+  createSession(avatar: string, options: CreateSessionOptions = {}): Promise<NewSession> {
+    const { microphone, ...call } = options;
+    const json = { avatar, ...(microphone && { microphone }) };
+    return this.#signaling.json('POST', '/v1/sessions', newSessionSchema, { json, ...call });
+  }
+
+  /**
+   * @returns What the viewers that may speak say, 20 ms at a time, until the session ends or the signal is aborted. A reader
+   * that is too slow loses the oldest audio, and is told how much.
+   * @throws ProducerError
+   */
+  listen(session: string, options: Pick<CallOptions, 'signal'> = {}): AsyncGenerator<HeardFrame, void, undefined> {
+    return listen(this.#signalingUrl, this.#apiKey, session, options);
   }
 
   session(id: string, options: CallOptions = {}): Promise<SessionDetails> {

@@ -13,7 +13,14 @@ export type {
   SessionEvent,
   SessionSummary,
 } from '@humancast/protocol';
-export { Humancast, type HumancastOptions, type InterruptOptions, type SpeakOptions } from './humancast.js';
+export {
+  type CreateSessionOptions,
+  Humancast,
+  type HumancastOptions,
+  type InterruptOptions,
+  type SpeakOptions,
+} from './humancast.js';
+export type { HeardFrame } from './listen.js';
 export { type LiveOptions, LivePush, type LiveResult } from './live-push.js';
 export { type LocalErrorCode, ProducerError } from './producer-error.js';
 export type { CallOptions } from './rest-client.js';

@@ -194,6 +194,18 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
   ofSignaling({
     method: 'get',
+    path: '/v1/sessions/{id}/listen',
+    summary: 'Hear the viewers of a session (WebSocket)',
+    description:
+      'For viewers with a `microphoneToken`. Text messages are `ListenMessage`; a binary message is 20 ms of one voice. See [conversations](conversations.md).',
+    access: { key: ['sessions', 'speak'] },
+    parameters: session,
+    answers: { 101: { description: 'The WebSocket is open' } },
+    errors: [...sessionErrors, 'session_ended', 'too_many_connections'],
+    webSocket: true,
+  }),
+  ofSignaling({
+    method: 'get',
     path: '/v1/sessions/{id}/segments',
     summary: 'List segments of a session',
     description:

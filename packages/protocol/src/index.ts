@@ -2,6 +2,7 @@ export * from './avatar.js';
 export * from './composition.js';
 export * from './errors.js';
 export * from './ids.js';
+export * from './listen.js';
 export * from './live-push.js';
 export * from './rest.js';
 export * from './segment.js';

@@ -41,6 +41,9 @@ export const eventsChannel = (session: string) => `hc:ev:${session}`;
 /** Pub/sub channel on which the parts of an open segment are announced; the parts themselves are in its stream. */
 export const liveChannel = (segment: string) => `hc:lv:${segment}`;
 
+/** Pub/sub channel of redis-media on which the voices of a session's viewers are passed on. */
+export const voicesChannel = (session: string) => `hc:mic:${session}`;
+
 /** BullMQ's own keys: one hash tag for all queues, as its scripts require on a cluster. */
 export const BULL_PREFIX = '{hc:bull}';
 export const SESSIONS_QUEUE = 'sessions';

@@ -21,6 +21,7 @@ import {
   systemClock,
   type Tracer,
   toSenderSchema,
+  VoicePublisher,
 } from '@humancast/shared';
 import { OpusEncoder } from './audio/opus-encoder.js';
 import { MediaSender } from './hosting/media-sender.js';
@@ -68,6 +69,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const packetPath = choosePacketPath(config.packetPath);
   logger.info({ packetPath: packetPath.kind, reason: packetPath.reason }, 'packet path chosen');
   const sender: { current?: MediaSender } = {};
+  const voices = new VoicePublisher(media);
   const metrics = new SenderMetrics(metricsRegistry, {
     sessions: () => sender.current?.sessionCount ?? 0,
     viewers: () => sender.current?.viewerCount ?? 0,
@@ -82,6 +84,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     cache,
     traffic: () => traffic.totals(),
     packetPath: packetPath.kind,
+    voicesDropped: () => voices.dropped,
   });
   const onProblem = (problem: DatagramProblem) => metrics.datagramDropped(problem);
   const sockets = new MediaSockets({
@@ -108,6 +111,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     mail: new RedisMailSender(queue, logger),
     logger,
     tracer,
+    voices,
     wallMs: () => clock.wallMs(),
     nowMs: () => clock.nowMs(),
     createTransport: ({ connection, codecs, h264Level, events, isPlayer, microphone, maySend, logger: ofSession }) =>

@@ -19,6 +19,7 @@ describe('SenderMetrics', () => {
       cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },
       traffic: () => new Traffic().totals(),
       packetPath: 'javascript',
+      voicesDropped: () => 0,
     });
     const valuesOf = async (name: string) => (await registry.getSingleMetric(name)?.get())?.values.map((v) => v.value);
     expect(await valuesOf('humancast_sender_rung_viewers')).toEqual([0, 0, 0, 0]);

@@ -48,6 +48,8 @@ export interface SenderState {
   };
   readonly traffic: () => TrafficTotals;
   readonly packetPath: string;
+  /** Frames of viewers' voices that were not passed on. */
+  readonly voicesDropped: () => number;
 }
 
 /** The media-sender's metrics. Those on a packet's path are counted in plain arrays; the others are read at each scrape. */
@@ -367,6 +369,9 @@ function watchState(registry: Registry, state: SenderState): void {
   counter('microphone_concealed_seconds', "Audio of viewers' microphones made up for lost packets", () => {
     return traffic().microphoneConcealedMs * MS;
   });
+  counter('voice_frames_dropped', "Frames of viewers' voices dropped because redis-media was slow or away", () =>
+    state.voicesDropped(),
+  );
   counter('plis', 'Keyframe requests received (RFC 4585 §6.3.1)', () => traffic().plis);
 }
 

@@ -19,6 +19,7 @@ import {
   StreamFeed,
   type Tracer,
   toSignalingSchema,
+  VoiceFeed,
 } from '@humancast/shared';
 import { Access } from './auth/access.js';
 import { DemoSessions } from './demo/demo-sessions.js';
@@ -29,6 +30,7 @@ import { ViewerEvents } from './events/viewer-events.js';
 import { KnownHosts } from './http/known-hosts.js';
 import { Origins } from './http/origins.js';
 import { Limits } from './limits/limits.js';
+import { ListenServer } from './listen/listen-server.js';
 import type { SignalingMetrics } from './metrics.js';
 import { FleetProbe } from './observability/fleet-probe.js';
 import { Posters } from './posters/posters.js';
@@ -115,6 +117,11 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
   const say = new SayRelay(registry, tracer, config);
 
   const feed = new EventFeed(registry, new StreamFeed(subscriber, logger));
+  const voiceSubscriber = connectSubscriber(config.redisMediaUrl, { name: `${address}.voices`, logger });
+  const listen = new ListenServer(
+    { access, hosts, limits, registry, feed, metrics, voices: new VoiceFeed(voiceSubscriber) },
+    config,
+  );
   const eventStreams = new EventStreams(
     { registry, feed, metrics },
     { ...config, heartbeatMs: timings.eventHeartbeatMs, lingerMs: timings.eventLingerMs },
@@ -160,6 +167,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     sweeper,
     waitingViewers,
     eventStreams,
+    listen,
     whep,
     /** Providers injected into controllers and gateways. */
     injected: [
@@ -185,7 +193,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     close: async () => {
       await mailbox.close();
       await jobs.close();
-      for (const redis of [subscriber, queueRedis, mediaRedis]) redis.disconnect();
+      for (const redis of [subscriber, voiceSubscriber, queueRedis, mediaRedis]) redis.disconnect();
     },
   };
 }

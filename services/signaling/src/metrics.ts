@@ -7,6 +7,8 @@ const LIVING_STATES = ['new', 'queued', 'hosted'] as const;
 export class SignalingMetrics {
   readonly connections: Gauge;
   readonly eventStreams: Gauge;
+  readonly listeners: Gauge;
+  readonly droppedVoice: Counter;
   readonly waitingViewers: Gauge;
   readonly joins: Counter<'kind'>;
   readonly errors: Counter<'code'>;
@@ -21,6 +23,12 @@ export class SignalingMetrics {
     const name = (suffix: string) => `humancast_signaling_${suffix}`;
     this.connections = new Gauge({ name: name('connections'), help: 'Open signaling WebSockets', registers });
     this.eventStreams = new Gauge({ name: name('event_streams'), help: 'Open server-sent event streams', registers });
+    this.listeners = new Gauge({ name: name('listeners'), help: "Producers that hear a session's viewers", registers });
+    this.droppedVoice = new Counter({
+      name: name('dropped_voice_seconds_total'),
+      help: "Audio of viewers' microphones dropped because the producer did not read in time, in seconds",
+      registers,
+    });
     this.waitingViewers = new Gauge({
       name: name('waiting_viewers'),
       help: 'Joined viewers waiting for an offer',

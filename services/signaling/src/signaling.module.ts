@@ -31,7 +31,8 @@ export async function startSignaling(
   const registry = createRegistry('signaling');
   const metrics = new SignalingMetrics(registry);
   const signaling = createSignaling({ config, logger, tracer, metrics, timings });
-  const { hosts, origins, limits, requestLimits, readiness, sweeper, waitingViewers, whep, eventStreams } = signaling;
+  const { hosts, origins, limits, requestLimits, readiness, sweeper, waitingViewers, whep, eventStreams, listen } =
+    signaling;
   registerFleetMetrics(registry, () => signaling.probe.levels());
   let adapter: SignalAdapter;
   return startHttpService({
@@ -57,7 +58,7 @@ export async function startSignaling(
       const type = ['application/sdp', 'application/trickle-ice-sdpfrag'];
       app.useBodyParser('text', { type, limit: BODY_LIMIT_BYTES });
       serveConsole(app, config.consoleDir);
-      adapter = new SignalAdapter(app, { hosts, origins, limits, metrics }, { ...config, logger });
+      adapter = new SignalAdapter(app, { hosts, origins, limits, metrics, listen }, { ...config, logger });
       app.useWebSocketAdapter(adapter);
     },
     async open() {
@@ -71,6 +72,7 @@ export async function startSignaling(
       waitingViewers.stop();
       whep.close();
       eventStreams.closeAll();
+      listen.close();
       adapter.stopAccepting();
       await app.get(SignalGateway).close();
     },

@@ -22,7 +22,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from typing import Any, Iterable, Optional, Sequence, TypedDict, Union
+from typing import Any, AsyncIterator, Iterable, Optional, Sequence, TypedDict, Union
 
 import numpy as np
 import websockets
@@ -107,10 +107,34 @@ class Humancast:
         self._headers = {"authorization": f"Bearer {api_key}"}
         self._timeout = timeout
 
-    async def create_session(self, avatar: str) -> Session:
-        """Creates a session, whose viewers watch at /?session=ID&token=TOKEN."""
-        created: Session = await self._request("POST", "/v1/sessions", {"avatar": avatar})
+    async def create_session(self, avatar: str, microphone: bool = False) -> Session:
+        """Creates a session, whose viewers watch at /?session=ID&token=TOKEN. With `microphone`, those with its
+        `microphoneToken` may speak."""
+        body = {"avatar": avatar, **({"microphone": True} if microphone else {})}
+        created: Session = await self._request("POST", "/v1/sessions", body)
         return created
+
+    async def listen(self, session: str) -> AsyncIterator[tuple[dict[str, Any], NDArray[np.int16]]]:
+        """Yields what the viewers that may speak say, until the session ends: a header (docs/conversations.md) and 20 ms of
+        PCM, 16 kHz mono. A reader that is too slow loses the oldest audio; `droppedMs` of the next header says how much."""
+        url = self.signaling_url.replace("http", "ws", 1) + f"/v1/sessions/{session}/listen"
+        options = {_HEADERS: self._headers, "open_timeout": CONNECT_TIMEOUT_S}
+        try:
+            async with websockets.connect(url, **options) as socket:
+                async for message in socket:
+                    if isinstance(message, str):
+                        told = json.loads(message)
+                        if told.get("type") != "error":
+                            continue
+                        if told.get("code") == "session_ended":
+                            return
+                        raise HumancastError(str(told.get("code")), str(told.get("message")))
+                    end = 2 + int.from_bytes(message[:2], "little")
+                    yield json.loads(message[2:end]), np.frombuffer(message, dtype="<i2", offset=end)
+        except websockets.exceptions.InvalidHandshake as error:
+            raise _refused_handshake(error) from error
+        except (OSError, websockets.exceptions.ConnectionClosed) as error:
+            raise HumancastError("connection_lost", "the connection to signaling was lost") from error
 
     async def session(self, session: str) -> dict[str, Any]:
         """Returns the session's state: its queue, its playhead and its viewers."""

@@ -311,6 +311,12 @@ export const signalingSettings = {
     120,
     'Interrupts per minute by the viewers of one session, per process',
   ),
+  listenersPerSession: setting.int(
+    'LISTENERS_PER_SESSION',
+    [1, 1000],
+    4,
+    "Producers that may hear one session's viewers at the same time, per process",
+  ),
   eventStreamLimit: setting.int(
     'EVENT_STREAM_LIMIT',
     [1, 1_000_000],

@@ -14,7 +14,8 @@ export type RecordKind =
   | 'segment-file'
   | 'sender'
   | 'session'
-  | 'viewer';
+  | 'viewer'
+  | 'voice';
 
 /** Interval after which a record that stays unreadable is logged again. */
 const LOG_AGAIN_MS = 600_000;

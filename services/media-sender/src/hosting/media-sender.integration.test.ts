@@ -253,6 +253,7 @@ describe('MediaSender', () => {
         mail: new RedisMailSender(redis),
         logger,
         tracer: NO_TRACER,
+        voices: { publish: () => {}, forget: () => {} },
         wallMs: Date.now,
         createTransport: ({ connection: connectionId, events, maySend }) => {
           const transport = new FakeTransport(connectionId, events, maySend);

@@ -15,6 +15,7 @@ import {
   type ToSignaling,
   type Tracer,
   traceFields,
+  type VoicePublisher,
 } from '@humancast/shared';
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';
@@ -31,6 +32,7 @@ import { Coalescer } from './coalescer.js';
 import { type OfferedVideo, offeredVideo } from './offered-video.js';
 import { RungWatch } from './rung-watch.js';
 import { SessionJournal } from './session-journal.js';
+import { SessionVoices } from './session-voices.js';
 import { SpeechQueue, untilAnswered } from './speech-queue.js';
 import { SpeechTraces } from './speech-traces.js';
 import { ViewerConnections } from './viewer-connections.js';
@@ -49,6 +51,7 @@ export interface WorkerServices {
   tracer: Tracer;
   wallMs: () => number;
   createTransport: (options: TransportRequest) => ViewerTransport;
+  voices: Pick<VoicePublisher, 'publish' | 'forget'>;
   createPlayer: (
     options: Pick<
       SessionPlayerOptions,
@@ -128,6 +131,7 @@ export class SessionWorker {
   readonly #idleLoop: IdleLoop;
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
+  readonly #voices: SessionVoices;
   readonly #journal: SessionJournal;
   readonly #queue: SpeechQueue;
   readonly #speechTraces: SpeechTraces;
@@ -229,6 +233,13 @@ export class SessionWorker {
       signal: this.#stopping.signal,
       logger: this.#logger,
     });
+    this.#voices = new SessionVoices({
+      epoch: record.epoch,
+      publish: (heard, pcm) => services.voices.publish(record.id, heard, pcm),
+      playedAt: (atMs) => this.#player.playedAt(atMs),
+      nowMs: services.nowMs,
+      wallMs: services.wallMs,
+    });
     this.#viewers = new ViewerConnections({
       session: this.session,
       epoch: this.epoch,
@@ -265,8 +276,10 @@ export class SessionWorker {
         this.#codecsChangedAtMs = performance.now();
         this.#logger.info({ viewer, connection, reason }, 'viewer disconnected');
         this.#journal.emit({ type: 'viewer.disconnected', viewer, reason });
+        this.#voices.forget(viewer);
       },
       onKeyframeNeeded: (connection) => this.#player.recover(connection),
+      onHeard: (viewer, frame, delays) => this.#voices.heard(viewer, frame, delays),
       onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
     });
   }
@@ -487,6 +500,7 @@ export class SessionWorker {
     const over = reason !== 'taken-over' && reason !== 'moved';
     this.#player.close({ finish: over });
     this.#viewers.close(reason);
+    this.#services.voices.forget(this.session);
     this.#idleLoop.release();
     this.#services.idle.close(this.#avatar.id);
     if (over) await this.#journal.end(reason);

@@ -9,8 +9,10 @@ import {
   type Tracer,
   type ViewerRecord,
 } from '@humancast/shared';
+import type { HeardFrame } from '../receive/audio-receiver.js';
 import type { IceCredentials } from '../transport/stun.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
+import type { ViewerDelays } from './session-voices.js';
 
 type TransportFactory = (
   connection: string,
@@ -36,6 +38,7 @@ export interface ViewerConnectionsOptions {
   onConnected: (viewer: ViewerRecord, connection: string, codec: Codec, transport: ViewerTransport) => void;
   onDisconnected: (viewer: string, connection: string, reason: string) => void;
   onKeyframeNeeded: (connection: string) => void;
+  onHeard: (viewer: string, frame: HeardFrame, delays: ViewerDelays) => void;
   /** Called when the grace period of a viewer without a connection ends. @param attempt Its last attempt known here. */
   onGone: (viewer: string, attempt: number) => void;
 }
@@ -171,7 +174,7 @@ export class ViewerConnections {
       closed: (reason) => this.#transportClosed(record.viewer, id, reason),
       keyframeNeeded: () => this.#options.onKeyframeNeeded(id),
       feedback: () => {},
-      heard: () => {},
+      heard: (frame) => this.#heard(viewer, id, frame),
     };
     try {
       const { offer, microphone } = record;
@@ -197,6 +200,11 @@ export class ViewerConnections {
     } catch (error) {
       this.#fail(record.viewer, id, error);
     }
+  }
+
+  #heard({ record, connections, report }: Viewer, connection: string, frame: HeardFrame): void {
+    const roundTripMs = connections.get(connection)?.transport.roundTripMs;
+    this.#options.onHeard(record.viewer, frame, { roundTripMs, bufferMs: report?.report.jitterBufferMs?.audio });
   }
 
   #connected(viewerId: string, connection: string, codec: Codec): void {

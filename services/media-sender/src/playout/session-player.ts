@@ -3,6 +3,7 @@ import { type Clock, msToSamples, samplesToMs } from '@humancast/shared';
 import { AudioPacket } from '../rtp/audio-packet.js';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
+import { PlayedHistory } from './played-history.js';
 import {
   BLOCK_PCM,
   BLOCK_SAMPLES,
@@ -86,6 +87,8 @@ export class SessionPlayer implements Task {
   /** Time span in which the previous host plays on, monotonic ms. */
   #playedOn: { readonly fromMs: number; readonly untilMs: number } | undefined;
   #closed = false;
+  /** What was sent, once somebody asks. */
+  #history: PlayedHistory | undefined;
 
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
@@ -189,6 +192,12 @@ export class SessionPlayer implements Task {
     return this.#timeline ? this.#playout.resumptionAt(this.#positionNow()) : undefined;
   }
 
+  /** @returns What was played at an instant of the last seconds, monotonic ms. */
+  playedAt(atMs: number): Playhead | undefined {
+    this.#history ??= new PlayedHistory();
+    return this.#timeline && this.#history.at(this.#timeline.positionAt(atMs));
+  }
+
   /** Whether playback waits for its media. */
   get waiting(): boolean {
     return this.#playout.waiting;
@@ -265,6 +274,8 @@ export class SessionPlayer implements Task {
     const packet = new AudioPacket(this.#encodedAudio, this.#audioSamples, this.#lastAudio);
     if (!this.#viewers.sendAudio(packet, timeline, nowMs)) return false;
     this.#encodedAudio = undefined;
+    const played = this.#history && this.#playout.playheadAt(this.#audioSamples);
+    if (played) this.#history?.add(this.#audioSamples, played);
     this.#lastAudio = packet;
     this.#audioSamples += BLOCK_SAMPLES;
     this.#audioLateMs = lateMs;

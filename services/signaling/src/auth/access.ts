@@ -37,6 +37,8 @@ const RULES = {
   read: { token: 'view', inAny: [['operate'], ['speak']] },
   interrupt: { token: 'view', inAny: [['operate'], ['speak']] },
   speak: { token: 'control', inAny: [['speak'], ['operate', 'sessions']] },
+  /** Hearing the viewers that may speak; never by a token. */
+  listen: { token: 'control', inAny: [['speak']] },
   end: { token: 'control', inAny: [['operate']] },
 } as const satisfies Record<string, Rule>;
 

@@ -41,6 +41,11 @@ export class Limits {
     return this.#requests.counted(request);
   }
 
+  /** Counts a WebSocket of a producer as a request. @throws HumancastError `rate_limited`. */
+  requireRequest(request: IncomingMessage): void {
+    this.#requests.require(request);
+  }
+
   /** Counts a WebSocket, demo session or WHEP request without an API key. @throws HumancastError `rate_limited`. */
   requireConnect(request: IncomingMessage): void {
     this.#connects.require(this.counted(request).network);

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { SignalMessage } from '@humancast/protocol';
 import { HumancastError, toHumancastError, toProblem } from '@humancast/shared';
 import type { INestApplicationContext } from '@nestjs/common';
@@ -9,6 +9,7 @@ import type { VerifyClientCallbackAsync, WebSocket, WebSocketServer } from 'ws';
 import type { KnownHosts } from '../http/known-hosts.js';
 import type { Origins } from '../http/origins.js';
 import type { Limits } from '../limits/limits.js';
+import type { ListenServer } from '../listen/listen-server.js';
 import type { SignalingMetrics } from '../metrics.js';
 import { SignalSocket, type SocketOptions } from './signal-socket.js';
 
@@ -19,34 +20,53 @@ export interface SignalAdapterOptions extends Pick<SocketOptions, 'heartbeatMs' 
   messageLimitBytes: number;
 }
 
+export interface SignalAdapterParts {
+  hosts: KnownHosts;
+  origins: Origins;
+  limits: Limits;
+  metrics: SignalingMetrics;
+  /** Takes the upgrades of paths that a gateway, whose path is fixed, cannot have. */
+  listen: ListenServer;
+}
+
 /**
- * Differs from Nest's adapter for `ws` in three points. Connections are rejected before the upgrade, by an HTTP answer with
+ * Differs from Nest's adapter for `ws` in four points. Connections are rejected before the upgrade, by an HTTP answer with
  * a problem document. Gateways get a {@link SignalSocket} as their client. Its messages, `{type, …}`, are handled one at a
  * time: Nest's own dispatcher runs the handlers of one client concurrently and ignores messages without a subscriber.
  */
 export class SignalAdapter extends WsAdapter {
-  readonly #parts: { hosts: KnownHosts; origins: Origins; limits: Limits; metrics: SignalingMetrics };
+  readonly #parts: SignalAdapterParts;
   readonly #options: SignalAdapterOptions;
   #closed = false;
 
-  constructor(
-    app: INestApplicationContext,
-    parts: { hosts: KnownHosts; origins: Origins; limits: Limits; metrics: SignalingMetrics },
-    options: SignalAdapterOptions,
-  ) {
+  constructor(app: INestApplicationContext, parts: SignalAdapterParts, options: SignalAdapterOptions) {
     super(app);
     this.#parts = parts;
     this.#options = options;
   }
 
   override create(port: number, options: { path?: string }): unknown {
-    return super.create(port, {
+    const server: unknown = super.create(port, {
       ...options,
       maxPayload: this.#options.messageLimitBytes,
       perMessageDeflate: false,
       clientTracking: false,
       verifyClient: this.#verify,
     });
+    this.#shareUpgrades(this.httpServer as Server);
+    return server;
+  }
+
+  /** Nest destroys the connections of all paths that it does not know. */
+  #shareUpgrades(http: Server): void {
+    const { listen } = this.#parts;
+    for (const ofNest of http.listeners('upgrade')) {
+      http.off('upgrade', ofNest as () => void);
+      http.on('upgrade', (request, socket, head) => {
+        if (listen.takes(request)) void listen.upgrade(request, socket, head);
+        else ofNest(request, socket, head);
+      });
+    }
   }
 
   override bindClientConnect(
