@@ -34,9 +34,9 @@ const GREEN = [
 const loader = await BenchLoader.start();
 try {
   const made = (name: string) => join(loader.folder, name);
-  makeTestClip(CLIPS.talking, SECONDS, made('talking.mp4'));
-  makeTestClip(CLIPS.busy, SECONDS, made('busy.mp4'));
-  makeTestClip(GREEN, SECONDS, made('green.mp4'));
+  await makeTestClip(CLIPS.talking, SECONDS, made('talking.mp4'));
+  await makeTestClip(CLIPS.busy, SECONDS, made('busy.mp4'));
+  await makeTestClip(GREEN, SECONDS, made('green.mp4'));
   const still = ['-v', 'error', '-f', 'lavfi', '-i', 'gradients=s=1920x1080', '-frames:v', '1', made('studio.png')];
   execFileSync('ffmpeg', still);
 

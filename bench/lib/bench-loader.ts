@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { startSegmentLoader } from '@humancast/segment-loader';
 import { createLogger, loadConfig, loaderSettings } from '@humancast/shared';
 import { startRedis } from '@humancast/testkit';
@@ -33,12 +34,12 @@ export const CLIPS: Readonly<Record<'talking' | 'busy', readonly string[]>> = {
 };
 
 /** H.264 and AAC, as a model or a phone writes them. */
-export function makeTestClip(inputs: readonly string[], seconds: number, path: string): void {
+export async function makeTestClip(inputs: readonly string[], seconds: number, path: string): Promise<void> {
   const audio = ['-f', 'lavfi', '-i', 'sine=220:r=48000'];
   const soundInput = inputs.filter((argument) => argument === '-i').length;
   const encoding = ['-c:v', 'libx264', '-preset', 'fast', '-crf', '21', '-pix_fmt', 'yuv420p', '-c:a', 'aac'];
   const graphAt = inputs.indexOf('-filter_complex');
-  execFileSync('ffmpeg', [
+  await promisify(execFile)('ffmpeg', [
     '-v',
     'error',
     '-y',
@@ -55,6 +56,13 @@ export function makeTestClip(inputs: readonly string[], seconds: number, path: s
     path,
   ]);
 }
+
+/** An avatar with the default ladder of renditions, and one with its largest alone. */
+const AVATARS = {
+  ladder: {},
+  single: { renditions: [{ id: 'vp8', codec: 'vp8', maxWidth: 1280, maxHeight: 720, bitrateBps: 1_500_000 }] },
+};
+export type BenchAvatar = keyof typeof AVATARS;
 
 export interface LoadCost {
   /** Duration of the segment, s. */
@@ -94,7 +102,9 @@ export class BenchLoader {
     const service = await startSegmentLoader(config, createLogger('bench', 'error'));
     const url = `http://127.0.0.1:${service.port}`;
     const headers = { authorization: 'Bearer bench', 'content-type': 'application/json' };
-    await fetch(`${url}/v1/avatars/bench`, { method: 'PUT', headers, body: '{}' });
+    for (const [avatar, settings] of Object.entries(AVATARS)) {
+      await fetch(`${url}/v1/avatars/${avatar}`, { method: 'PUT', headers, body: JSON.stringify(settings) });
+    }
     return new BenchLoader(folder, url, async () => {
       await service.close();
       await redis.stop();
@@ -103,10 +113,10 @@ export class BenchLoader {
   }
 
   /** Uploads a file, waits until it can be played, and measures the cost. @throws Error if it is rejected. */
-  async load(body: FormData): Promise<LoadCost> {
+  async load(body: FormData, avatar: BenchAvatar): Promise<LoadCost> {
     const before = { child: childCpuSeconds(), own: ownCpuSeconds(), ms: performance.now() };
     const headers = { authorization: 'Bearer bench' };
-    const response = await fetch(`${this.#url}/v1/segments?avatar=bench`, { method: 'POST', headers, body });
+    const response = await fetch(`${this.#url}/v1/segments?avatar=${avatar}`, { method: 'POST', headers, body });
     const segment = (await response.json()) as { durationMs?: number };
     if (response.status !== 201 || !segment.durationMs) throw new Error(JSON.stringify(segment));
     return {
@@ -118,9 +128,9 @@ export class BenchLoader {
   }
 
   /** @returns the run of median cost. */
-  async medianLoad(runs: number, body: () => Promise<FormData>): Promise<LoadCost> {
+  async medianLoad(runs: number, body: () => Promise<FormData>, avatar: BenchAvatar = 'ladder'): Promise<LoadCost> {
     const costs: LoadCost[] = [];
-    for (let run = 0; run < runs; run++) costs.push(await this.load(await body()));
+    for (let run = 0; run < runs; run++) costs.push(await this.load(await body(), avatar));
     costs.sort((a, b) => cpuSecondsOf(a) - cpuSecondsOf(b));
     return costs[Math.floor(runs / 2)] as LoadCost;
   }

@@ -78,12 +78,40 @@ export function onGrid(video: VideoTrack, zeroSeconds: number, { num, den }: Rat
   return [...laid, `tpad=stop_mode=clone:stop_duration=${decimal(den / num)}`, grid, 'trim=end_frame=1'];
 }
 
-/** @returns The chains from one pad, with video like `video`, to the pads of all renditions. */
+/**
+ * @returns The chains from one pad, with video like `video`, to the pads of all renditions. Each rung of a ladder is scaled
+ * from the next larger one, so that only the largest is converted at the source's size.
+ */
 export function renditionChains(from: string, video: VideoTrack, renditions: readonly PlannedRendition[]): string[] {
+  const parents = renditions.map((rendition) => nextLarger(rendition, renditions));
+  const childrenOf = (parent: PlannedRendition | undefined) =>
+    parents.flatMap((each, i) => (each === parent ? [`[s${i}]`] : []));
+  const roots = childrenOf(undefined);
   return [
-    `${from}split=${renditions.length}${renditions.map((_, i) => `[s${i}]`).join('')}`,
-    ...renditions.map((rendition, i) => `[s${i}]${videoFilters(video, rendition).join(',')}${videoPad(i)}`),
+    `${from}split=${roots.length}${roots.join('')}`,
+    ...renditions.map((rendition, i) => {
+      const filters = parents[i] ? rescaled(rendition) : videoFilters(video, rendition);
+      const children = childrenOf(rendition);
+      const copies = children.length > 0 ? [`split=${1 + children.length}`] : [];
+      return `[s${i}]${[...filters, ...copies].join(',')}${videoPad(i)}${children.join('')}`;
+    }),
   ];
+}
+
+/** @returns The smallest of the larger renditions of the same codec, and so of the same matrix. */
+function nextLarger(
+  { codec, width, height }: PlannedRendition,
+  renditions: readonly PlannedRendition[],
+): PlannedRendition | undefined {
+  const contains = (other: PlannedRendition) =>
+    other.width >= width && other.height >= height && other.width * other.height > width * height;
+  return renditions
+    .filter((other) => other.codec === codec && contains(other))
+    .toSorted((a, b) => a.width * a.height - b.width * b.height)[0];
+}
+
+function rescaled({ width, height }: PlannedRendition): string[] {
+  return [`scale=w=${width}:h=${height}`, 'setsar=1'];
 }
 
 /** Composites transparent video over black, by multiplying with alpha. */
