@@ -25,6 +25,7 @@ import {
 } from '@humancast/shared';
 import { OpusEncoder } from './audio/opus-encoder.js';
 import { MediaSender } from './hosting/media-sender.js';
+import { RoundRobin } from './hosting/round-robin.js';
 import type { WorkerServices } from './hosting/session-worker.js';
 import { IdlePlaylists } from './media/idle-playlists.js';
 import { MediaCache } from './media/media-cache.js';
@@ -152,7 +153,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     missingMediaMs: MISSING_MEDIA_MS,
     viewerGraceMs: config.viewerGraceMs,
     sessionGraceMs: config.sessionGraceMs,
-    playheadMs: config.playheadMs,
+    playheads: new RoundRobin(config.playheadMs),
     metrics,
   };
   const reader = connectRedis(config.redisQueueUrl, { name: 'media-sender mailbox', logger, waitForReconnect: true });

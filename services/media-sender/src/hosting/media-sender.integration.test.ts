@@ -43,6 +43,7 @@ import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { MediaSender } from './media-sender.js';
+import { RoundRobin } from './round-robin.js';
 import { HAND_OVER_MS } from './session-worker.js';
 
 const logger = createLogger('test', 'fatal');
@@ -278,7 +279,7 @@ describe('MediaSender', () => {
         missingMediaMs,
         viewerGraceMs: graceMs,
         sessionGraceMs: graceMs,
-        playheadMs: 100,
+        playheads: new RoundRobin(100),
         metrics,
       },
     });

@@ -30,6 +30,7 @@ import type { Sending } from '../playout/viewer-fanout.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
 import { type OfferedVideo, offeredVideo } from './offered-video.js';
+import type { RoundRobin, Stop } from './round-robin.js';
 import { RungWatch } from './rung-watch.js';
 import { SessionJournal } from './session-journal.js';
 import { SessionVoices } from './session-voices.js';
@@ -75,7 +76,8 @@ export interface WorkerServices {
   viewerGraceMs: number;
   /** Lifetime of a session without viewers, ms. */
   sessionGraceMs: number;
-  playheadMs: number;
+  /** Saves the playheads of all sessions. */
+  playheads: RoundRobin;
   metrics: WorkerMetrics;
 }
 
@@ -136,7 +138,7 @@ export class SessionWorker {
   readonly #queue: SpeechQueue;
   readonly #speechTraces: SpeechTraces;
   readonly #viewerSync = new Coalescer(() => this.#readViewers());
-  #playheadTimer: NodeJS.Timeout | undefined;
+  #stopSaving: Stop = () => {};
   #queueTimer: NodeJS.Timeout | undefined;
   #aloneTimer: NodeJS.Timeout | undefined;
   /** Whether the lease is in doubt. */
@@ -337,7 +339,7 @@ export class SessionWorker {
     this.#services.metrics.sessionTaken(this.epoch > 1 ? 'another' : 'nobody');
     this.#idleLoop.prepare();
     this.contain(() => this.syncQueue());
-    this.#playheadTimer = setInterval(() => this.contain(() => this.#savePlayhead()), this.#services.playheadMs);
+    this.#stopSaving = this.#services.playheads.add(() => this.contain(() => this.#savePlayhead()));
     this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
     await this.syncViewers();
     this.#watchAlone();
@@ -457,7 +459,7 @@ export class SessionWorker {
 
   /** Stops writing, so that another host can take over, and keeps playing until the viewers have moved. */
   async release(): Promise<void> {
-    clearInterval(this.#playheadTimer);
+    this.#stopSaving();
     clearInterval(this.#queueTimer);
     this.#queue.cancelRetry();
     await this.#journal.release();
@@ -493,7 +495,7 @@ export class SessionWorker {
   }
 
   async #stop(reason: EndReason): Promise<void> {
-    clearInterval(this.#playheadTimer);
+    this.#stopSaving();
     clearInterval(this.#queueTimer);
     this.#queue.cancelRetry();
     clearTimeout(this.#aloneTimer);
