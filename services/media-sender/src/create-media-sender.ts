@@ -90,6 +90,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   const onProblem = (problem: DatagramProblem) => metrics.datagramDropped(problem);
   const sockets = new MediaSockets({
     hostAddresses: config.hostAddresses,
+    announcedAddresses: config.announcedAddresses,
     portRange: config.udpPortRange,
     bufferBytes: config.udpBufferBytes,
     packetPath,

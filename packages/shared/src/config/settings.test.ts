@@ -68,6 +68,19 @@ describe('RENDITIONS', () => {
   });
 });
 
+describe('ANNOUNCED_ADDRESSES', () => {
+  const parse = (ANNOUNCED_ADDRESSES: string) => loadConfig(senderSettings, { ANNOUNCED_ADDRESSES }).announcedAddresses;
+
+  it('parses IP addresses of both families', () => {
+    expect(parse('203.0.113.5, 2001:db8::5')).toEqual(['203.0.113.5', '2001:db8::5']);
+    expect(parse('')).toEqual([]);
+  });
+
+  it.each(['media.example.org', '203.0.113.5:40000', '203.0.113.0/24'])('rejects %s', (text) => {
+    expect(() => parse(text)).toThrow(/ANNOUNCED_ADDRESSES/);
+  });
+});
+
 describe('UDP_PORT_RANGE', () => {
   const parse = (UDP_PORT_RANGE: string) => loadConfig(senderSettings, { UDP_PORT_RANGE }).udpPortRange;
 

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { type RenditionConfig, renditionConfigSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { TrustedProxies } from '../limits/trusted-proxies.js';
@@ -534,6 +535,16 @@ export const senderSettings = {
     'HOST_ADDRESSES',
     '',
     "Addresses offered as ICE candidates; empty: all of the machine's, except loopback",
+  ),
+  announcedAddresses: setting.custom(
+    'ANNOUNCED_ADDRESSES',
+    z
+      .string()
+      .transform((v) => v.split(',').flatMap((address) => address.trim() || []))
+      .refine((addresses) => addresses.every((address) => isIP(address) > 0)),
+    'a comma-separated list of IP addresses',
+    '',
+    'Public addresses offered as additional ICE candidates, where a NAT forwards the UDP port unchanged',
   ),
   udpPortRange: setting.custom(
     'UDP_PORT_RANGE',

@@ -3,7 +3,7 @@ import type { RemoteInfo } from 'node:dgram';
 import type { PacketWriter } from '../rtp/packet-writer.js';
 import type { DatagramProblem } from './datagram-problem.js';
 import type { MediaSocket, RemotePath, SocketAgent } from './media-socket.js';
-import type { MediaSockets } from './media-sockets.js';
+import type { HostAddress, MediaSockets } from './media-sockets.js';
 import { type BindingRequest, bindingRequest, bindingSuccess, type IceCredentials, isStun, readStun } from './stun.js';
 import { TokenBucket } from './token-bucket.js';
 import type { DestinationWriter } from './udp-sockets.js';
@@ -187,9 +187,9 @@ export class IceLiteAgent implements SocketAgent {
 
   /** Listens on all sockets. @returns the candidates' `candidate:` lines. @throws Error if no socket can be opened. */
   async gather(): Promise<string[]> {
-    const sockets = await this.#sockets.open();
+    const addresses = await this.#sockets.open();
     if (!this.#closed) this.#sockets.register(this.#local.usernameFragment, this);
-    return sockets.map((socket, i) => hostCandidate(socket, i));
+    return addresses.map((address, i) => hostCandidate(address, i));
   }
 
   /** Sends a datagram that is not media, from memory of its own. */
@@ -358,7 +358,7 @@ function newCredentials(): IceCredentials {
 }
 
 /** Writes a candidate (RFC 8839 §5.1). Earlier addresses have a higher local preference. */
-function hostCandidate({ address, port }: MediaSocket, index: number): string {
+function hostCandidate({ address, port }: HostAddress, index: number): string {
   const priority = HOST_PREFERENCE * 2 ** 24 + (65_535 - index) * 2 ** 8 + 255;
   return `candidate:${index + 1} 1 udp ${priority} ${address} ${port} typ host`;
 }

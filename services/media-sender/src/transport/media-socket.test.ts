@@ -379,6 +379,13 @@ describe('open()', () => {
     expect(await agent.gather()).toEqual([expect.stringMatching(/^candidate:1 1 udp \d+ 127\.0\.0\.1 \d+ typ host$/)]);
   });
 
+  it('offers public addresses with the port of the socket of their family', async () => {
+    const { sockets } = openSockets({ announcedAddresses: ['203.0.113.5', '2001:db8::5'] });
+    const [own, announced, ...others] = await sockets.open();
+    expect(announced).toEqual({ address: '203.0.113.5', port: own?.port });
+    expect(others).toEqual([]);
+  });
+
   it('takes the first free port of the range, and rejects if there is none', async () => {
     const { port } = (await openPeer()).socket.address();
     const range = [port, port] as const;

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Logger } from '@humancast/shared';
 import type { DatagramProblem } from './datagram-problem.js';
@@ -13,6 +14,8 @@ const DEFAULT_BUFFER_BYTES = 4_194_304;
 export interface MediaSocketsOptions {
   /** Local addresses to offer and listen on. Empty: all of the machine's except loopback and link-local ones. */
   readonly hostAddresses: readonly string[];
+  /** Public addresses at which a NAT forwards to the port of the first socket of their family. */
+  readonly announcedAddresses?: readonly string[];
   /** UDP ports to use, both included. Default: any. */
   readonly portRange?: readonly [number, number] | undefined;
   /** Size of the kernel's send buffer and of its receive buffer, bytes; the kernel may grant less. Default: 4 MiB. */
@@ -22,6 +25,12 @@ export interface MediaSocketsOptions {
   /** Called for each datagram that belongs to no viewer. */
   readonly onProblem?: (problem: DatagramProblem) => void;
   readonly logger: Logger;
+}
+
+/** An address at which the process can be reached. */
+export interface HostAddress {
+  readonly address: string;
+  readonly port: number;
 }
 
 /** The UDP sockets of a process, one for each address, shared by the viewers. */
@@ -39,16 +48,16 @@ export class MediaSockets {
 
   /**
    * Opens the sockets that are not open yet: all at the first call, then those of new addresses.
-   * @returns the open ones, in the order of the addresses.
-   * @throws Error if there are none.
+   * @returns the addresses to offer, at least one.
+   * @throws Error if no socket can be opened.
    */
-  async open(): Promise<MediaSocket[]> {
+  async open(): Promise<HostAddress[]> {
     const { hostAddresses } = this.#options;
     const addresses = (hostAddresses.length > 0 ? hostAddresses : machineAddresses()).slice(0, MAX_ADDRESSES);
     const sockets = addresses.map((address) => this.#socketOf(address));
     const results = await Promise.allSettled(sockets.map((socket) => socket.open()));
     const opened = sockets.filter((_, i) => results[i]?.status === 'fulfilled');
-    if (opened.length > 0) return opened;
+    if (opened.length > 0) return [...opened, ...this.#announced(opened)];
     const [error] = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     throw new Error(`cannot open a UDP socket on any of: ${addresses.join(', ')}`, { cause: error });
   }
@@ -77,6 +86,13 @@ export class MediaSockets {
   close(): void {
     this.#closed = true;
     for (const socket of this.#sockets.values()) socket.close();
+  }
+
+  #announced(opened: readonly MediaSocket[]): HostAddress[] {
+    return (this.#options.announcedAddresses ?? []).flatMap((address) => {
+      const socket = opened.find((each) => isIPv6(each.address) === isIPv6(address));
+      return socket ? [{ address, port: socket.port }] : [];
+    });
   }
 
   #socketOf(address: string): MediaSocket {
