@@ -76,8 +76,13 @@ describe('the colors of a segment', () => {
     return clips.make(`${name}.${container}`, [...input, ...range, '-i', raw, ...codec, ...range, ...tags]);
   }
 
-  async function expectColors(manifest: SegmentManifest, colors: readonly Rgb[], tolerance = 4): Promise<void> {
-    for (const [rendition, coding] of SHOWN.entries()) {
+  async function expectColors(
+    manifest: SegmentManifest,
+    colors: readonly Rgb[],
+    tolerance = 4,
+    shown = SHOWN,
+  ): Promise<void> {
+    for (const [rendition, coding] of shown.entries()) {
       for (const [i, color] of colors.entries()) {
         const { pixels } = await fixture.decode(manifest, rendition, PLACES[i]);
         const [seen, right] = [pixels.at(-1), coded(color, coding)];
@@ -88,8 +93,8 @@ describe('the colors of a segment', () => {
     }
   }
 
-  const load = (path: string) =>
-    fixture.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions: [VP8, H264] });
+  const load = (path: string, renditions = [VP8, H264]) =>
+    fixture.load([path], ([video = -1]) => ({ video, audio: undefined }), { renditions });
 
   const bt709 = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'];
   const bt601 = ['-colorspace', 'smpte170m', '-color_primaries', 'smpte170m', '-color_trc', 'smpte170m'];
@@ -123,6 +128,22 @@ describe('the colors of a segment', () => {
   it.each(sources)('from %s are right in VP8 and H.264', async (name, source) => {
     await expectColors(await load(await file(name, COLORS, source)), COLORS);
   });
+
+  it.each(sources.filter(([name]) => /^(BT\.709|BT\.601 of full range|10 bits)$/.test(name)))(
+    'from %s are right in each rung of a ladder',
+    async (name, source) => {
+      const ladder = [VP8, H264].flatMap((largest) => [
+        largest,
+        { ...largest, id: `${largest.id}-half`, maxWidth: SIDE / 2, maxHeight: SIDE / 2 },
+        { ...largest, id: `${largest.id}-quarter`, maxWidth: SIDE / 4, maxHeight: SIDE / 4 },
+      ]);
+      const manifest = await load(await file(`ladder-${name}`, COLORS, source), ladder);
+      expect(manifest.renditions.map(({ width }) => width)).toEqual([128, 64, 32, 128, 64, 32]);
+      const shown = SHOWN.flatMap((coding) => [coding, coding, coding]);
+      await expectColors(manifest, COLORS, 4, shown);
+    },
+    90_000,
+  );
 
   it.each([
     ['rgb24.png', ['-frames:v', '1']],
