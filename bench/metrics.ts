@@ -150,6 +150,7 @@ async function playing(): Promise<number> {
     metrics: SILENT_METRICS,
     cutPolicy: 'now',
     crossfadeSamples: 384,
+    pauseSamples: 33_600,
     stagger: new Stagger(),
     maySend: () => true,
     nextIdle: () => clips.shift(),

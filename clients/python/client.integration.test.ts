@@ -129,6 +129,23 @@ await live.push_av_segment([frame] * 25, np.ones(24000, np.float32))`);
     expect(Buffer.concat(audio).length).toBe(3 * 24_000 * 4);
   });
 
+  it('aligns what comes after a time with audio or frames alone', async () => {
+    const { output } = await push(`
+await live.push_av_segment([frame] * 25, np.zeros(24000, np.float32))
+await live.push_audio(np.zeros(24000, np.float32))
+await live.push_av_segment([frame] * 25, np.ones(24000, np.float32))
+await live.push_video(frame)
+await live.push_audio(np.zeros(961, np.float32))
+await live.align()
+await live.fill(4000)
+await live.align()`);
+    expect(output).not.toContain('Error');
+    const { filled, breaches, frameTimesMs, audio } = loader.last;
+    expect({ filled, breaches }).toEqual({ filled: [2000, 3080, 4000], breaches: [] });
+    expect(frameTimesMs).toHaveLength(51);
+    expect(Buffer.concat(audio).length).toBe((3 * 24_000 + 961) * 4);
+  });
+
   it('states turns, and raises `interrupted` once they are over', async () => {
     const bodies: string[] = [];
     loader.route = (request, response) => {

@@ -39,6 +39,7 @@ const quantitiesOf = (text) =>
 
 /** Reads the unit from the end of the name. @param {string} name @param {number} value */
 function inBaseUnit(name, value) {
+  if (/_MINUTES$/.test(name)) return value * 60_000;
   return /_SECONDS$/.test(name) ? value * 1000 : value;
 }
 

@@ -66,6 +66,29 @@ describe('LivePush', () => {
     await expect(push.hold(1)).rejects.toThrow();
   });
 
+  it('align() fills the shorter track up to the longer one, and to the start of a frame', async () => {
+    const push = await open();
+    const both = async () => {
+      for (let frame = 0; frame < 25; frame++) {
+        await push.pushAudio(new Int16Array(960));
+        await push.pushVideo(FRAME);
+      }
+      await push.align();
+    };
+    await both();
+    await push.pushAudio(new Int16Array(24_000));
+    await push.align();
+    await both();
+    await push.pushVideo(FRAME);
+    await push.pushAudio(new Int16Array(961));
+    await push.align();
+    await push.fill(4000);
+    await push.align();
+    await push.end();
+    // After one second of audio only, and after a frame and one sample more than its audio.
+    expect(loader.last).toMatchObject({ filled: [2000, 3080, 4000], breaches: [] });
+  });
+
   it('copies its input before it returns', async () => {
     loader.keepFrames = true;
     const push = await open();

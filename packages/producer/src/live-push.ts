@@ -42,6 +42,7 @@ const BUFFER_BYTES = 2 * 1024 * 1024;
 /** Buffered bytes at which calls that were not awaited reject. */
 const BUFFER_LIMIT_BYTES = 128 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 10_000;
+const DEFAULT_SAMPLE_RATE = 24_000;
 const MESSAGE_LIMIT_BYTES = 65_536;
 const PING_MS = 5000;
 /** Time without a message after which the loader counts as lost, ms. */
@@ -51,7 +52,8 @@ const SILENCE_MS = 15_000;
  * Pushes a segment while it is being created; it plays from its first frame on. Created by `Humancast.live`.
  *
  * Await every `pushVideo` and `pushAudio`: they resolve when there is room for more, which slows a producer that is faster
- * than the loader. The tracks are aligned by their lengths, not by arrival: frame k is shown k/fps after the first sample.
+ * than the loader. The tracks are aligned by their lengths, not by arrival: frame k is shown k/fps after the first sample. After
+ * a time with one track only, call `align()` before both continue.
  */
 export class LivePush implements AsyncDisposable {
   readonly #socket: WebSocket;
@@ -59,6 +61,8 @@ export class LivePush implements AsyncDisposable {
   readonly #done = Promise.withResolvers<LiveResult>();
   readonly #interruption = new AbortController();
   readonly #onStatus: LiveOptions['onStatus'];
+  readonly #fps: number;
+  readonly #sampleRate: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = () => this.#fail(this.#signal?.reason);
   #waiting: PromiseWithResolvers<void>[] = [];
@@ -72,8 +76,14 @@ export class LivePush implements AsyncDisposable {
   #turn: number | undefined;
   #status: LiveStatus | undefined;
   #interruptedAtMs: number | undefined;
+  /** Lengths of the tracks. */
+  #frames = 0;
+  #samples = 0;
 
-  private constructor(url: URL, apiKey: string, { signal, onStatus, traceparent }: LiveOptions) {
+  private constructor(url: URL, apiKey: string, options: LiveOptions) {
+    const { fps, sampleRate = DEFAULT_SAMPLE_RATE, signal, onStatus, traceparent } = options;
+    this.#fps = typeof fps === 'number' ? fps : fps.num / fps.den;
+    this.#sampleRate = sampleRate;
     this.#onStatus = onStatus;
     this.#signal = signal;
     for (const { promise } of [this.#started, this.#done]) promise.catch(() => {});
@@ -134,11 +144,13 @@ export class LivePush implements AsyncDisposable {
 
   /** Pushes the next frame. The caller may reuse its memory as soon as this returns. */
   pushVideo(frame: Uint8Array): Promise<void> {
+    this.#frames++;
     return this.#push(LIVE_KIND.video, frame);
   }
 
   /** Pushes any number of samples. The caller may reuse their memory as soon as this returns. */
   pushAudio(pcm: Int16Array | Float32Array): Promise<void> {
+    this.#samples += pcm.length;
     return this.#push(LIVE_KIND.audio, new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength));
   }
 
@@ -146,11 +158,34 @@ export class LivePush implements AsyncDisposable {
    * Repeats the last frame (before the first one, the avatar's still) 1 to 1000 times, for a time with audio and no video.
    */
   hold(frames: number): Promise<void> {
+    this.#frames += frames;
     return this.#send(JSON.stringify({ type: 'hold', frames }));
   }
 
   /**
-   * Keeps the push open while there is nothing to send; otherwise it ends after the loader's `LIVE_IDLE_MS`, 60 s by
+   * Fills both tracks up to a position, for a model whose media has timestamps: frames by repeating the last one, audio with
+   * silence; at most 1000 frames. A track that is longer already stays.
+   */
+  fill(toMs: number): Promise<void> {
+    this.#frames = Math.max(this.#frames, Math.round((toMs * this.#fps) / 1000));
+    this.#samples = Math.max(this.#samples, Math.round((toMs * this.#sampleRate) / 1000));
+    return this.#send(JSON.stringify({ type: 'fill', toMs }));
+  }
+
+  /**
+   * Fills the shorter track up to the longer one, and to the start of a frame, so that the next frame is shown with the next
+   * sample: after a time with audio and no frames, or with frames and no audio.
+   */
+  async align(): Promise<void> {
+    // Audio of whole frames may be half a sample longer than they are, by rounding.
+    const frames = Math.max(this.#frames, Math.ceil(((this.#samples - 0.51) * this.#fps) / this.#sampleRate));
+    const samples = Math.round((frames * this.#sampleRate) / this.#fps);
+    if (this.#frames === frames && this.#samples === samples) return;
+    await this.fill((frames * 1000) / this.#fps);
+  }
+
+  /**
+   * Keeps the push open while there is nothing to send; otherwise it ends after the loader's `LIVE_IDLE_MINUTES`, 10 by
    * default.
    */
   keepAlive(): Promise<void> {
@@ -293,7 +328,8 @@ function urlOf(loaderUrl: string, { avatar, session, turn }: LiveOptions): URL {
 }
 
 function startOf(options: LiveOptions): LiveStart {
-  const { name, fps, width, height, pixelFormat, sampleRate = 24_000, sampleFormat = 's16', interrupt } = options;
+  const { name, fps, width, height, pixelFormat, interrupt } = options;
+  const { sampleRate = DEFAULT_SAMPLE_RATE, sampleFormat = 's16' } = options;
   return {
     type: 'start',
     fps,

@@ -31,6 +31,8 @@ export interface Received {
   frames: Buffer[];
   /** Frames that were held. */
   held: number;
+  /** Positions up to which the tracks were filled, ms. */
+  filled: number[];
   /** Number of keep-alives. */
   alive: number;
   /** All audio, as pushed. */
@@ -119,6 +121,7 @@ export class FakeLoader {
       audio: [],
       outcome: 'open',
       held: 0,
+      filled: [],
       alive: 0,
       breaches: [],
       send: (message) => websocket.send(JSON.stringify(liveLoaderMessageSchema.parse(message))),
@@ -162,6 +165,10 @@ export class FakeLoader {
     }
     if (parsed.data.type === 'alive') {
       push.alive++;
+      return;
+    }
+    if (parsed.data.type === 'fill') {
+      push.filled.push(parsed.data.toMs);
       return;
     }
     if (parsed.data.type === 'hold') {

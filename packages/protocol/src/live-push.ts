@@ -45,6 +45,11 @@ export const liveProducerMessageSchema = z.discriminatedUnion('type', [
   liveStartSchema,
   /** Repeats the last frame (before the first one, the avatar's still) for this many frames at the header's rate. */
   z.strictObject({ type: z.literal('hold'), frames: z.int().min(1).max(LIVE_HOLD_FRAMES) }),
+  /**
+   * Fills both tracks up to this position of the push, ms: frames by repeating the last one, audio with silence; at most 1000
+   * frames. A track that is longer already stays. The next frame and the next sample then belong together.
+   */
+  z.strictObject({ type: z.literal('fill'), toMs: z.number().min(0).max(3_600_000) }),
   /** Keeps a push open while there is nothing to send. */
   z.strictObject({ type: z.literal('alive') }),
   z.strictObject({ type: z.literal('end') }),

@@ -288,12 +288,13 @@ class LiveSegment:
             await self._close()
 
     async def push_av_segment(self, frames: Sequence[NDArray[np.uint8]], waveform: NDArray[Any]) -> bool:
-        """Pushes frames and the audio that belongs to them. The longer of the two decides, so that the next call is in sync
-        again: video that is shorter holds its last frame (without any, that of the call before, or the avatar's), and audio
+        """Pushes frames and the audio that belongs to them, after what was pushed before, aligned as by `align`. The longer of
+        the two decides, so that the next call is in sync again: video that is shorter holds its last frame (without any, that of the call before, or the avatar's), and audio
         that is shorter goes on as silence.
 
         Returns False once the speech was interrupted: stop making frames.
         """
+        await self.align()
         samples = _float32(waveform)
         count = max(len(frames), math.ceil(len(samples) * self.fps / self.sample_rate))
         first, position = self._samples, 0
@@ -325,8 +326,23 @@ class LiveSegment:
         self._frames += frames
         await self._send(json.dumps({"type": "hold", "frames": frames}))
 
+    async def fill(self, to_ms: float) -> None:
+        """Fills both tracks up to a position, for a model whose media has timestamps: frames by repeating the last one, audio
+        with silence; at most 1000 frames. A track that is longer already stays."""
+        self._frames = max(self._frames, round(to_ms * self.fps / 1000))
+        self._samples = max(self._samples, round(to_ms * self.sample_rate / 1000))
+        await self._send(json.dumps({"type": "fill", "toMs": to_ms}))
+
+    async def align(self) -> None:
+        """Fills the shorter track up to the longer one, and to the start of a frame, so that the next frame is shown with the
+        next sample: after a time with audio and no frames, or with frames and no audio."""
+        # Audio of whole frames may be half a sample longer than they are, by rounding.
+        frames = max(self._frames, math.ceil((self._samples - 0.51) * self.fps / self.sample_rate))
+        if (self._frames, self._samples) != (frames, round(frames * self.sample_rate / self.fps)):
+            await self.fill(frames * 1000 / self.fps)
+
     async def keep_alive(self) -> None:
-        """Keeps a push open that has nothing to send yet: without a message, it ends after a minute (LIVE_IDLE_MS)."""
+        """Keeps a push open that has nothing to send yet: without a message, it ends after LIVE_IDLE_MINUTES (10)."""
         await self._send(json.dumps({"type": "alive"}))
 
     async def push_audio(self, waveform: NDArray[Any]) -> None:

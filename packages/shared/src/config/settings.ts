@@ -455,11 +455,11 @@ export const loaderSettings = {
     'Concurrent live pushes per API key; a value below LIVE_PUSHES reserves capacity for other keys',
   ),
   liveMaxSeconds: setting.int('LIVE_MAX_SECONDS', [1, 3000], 600, 'Maximum duration of a live push, in seconds'),
-  liveIdleMs: setting.int(
-    'LIVE_IDLE_MS',
-    [500, 600_000],
-    60_000,
-    'Time without any message, including `alive`, after which a live push ends, in milliseconds',
+  liveIdleMinutes: setting.number(
+    'LIVE_IDLE_MINUTES',
+    [0.01, 1440],
+    10,
+    'Time without any message, including `alive`, after which a live push ends, in minutes; a lost connection ends it sooner',
   ),
   liveTrackWaitMs: setting.int(
     'LIVE_TRACK_WAIT_MS',
@@ -588,7 +588,19 @@ export const senderSettings = {
     'LIVE_START_MS',
     [0, 5000],
     60,
-    'Media of an open segment that must be buffered before playout starts, or resumes after an underrun, in milliseconds',
+    'Media of an open segment that must be buffered before playout starts, or resumes after a pause, in milliseconds; it doubles with each underrun of a producer that is slower than real time',
+  ),
+  liveReserveMs: setting.int(
+    'LIVE_RESERVE_MS',
+    [0, 30_000],
+    2000,
+    'Maximum media of an open segment that must be buffered before playout resumes after an underrun, in milliseconds',
+  ),
+  livePauseMs: setting.int(
+    'LIVE_PAUSE_MS',
+    [100, 60_000],
+    700,
+    'Time without media after which a segment pauses and idle is shown, in milliseconds',
   ),
   opusBitrateBps: setting.int('OPUS_BITRATE_BPS', [6000, 510_000], 32_000, 'Opus bitrate, in bits per second'),
   opusMode: setting.oneOf(

@@ -249,7 +249,14 @@ describe('MediaSender', () => {
         registry,
         store,
         cache: new MediaCache(store, { maxBytes: 1e8, packetizerOf }),
-        live: { reader: { follow: () => () => {} }, packetizerOf, startSamples: 0, nowMs: () => systemClock.nowMs() },
+        live: {
+          reader: { follow: () => () => {} },
+          packetizerOf,
+          startSamples: 0,
+          reserveLimitSamples: 0,
+          pauseMs: 700,
+          nowMs: () => systemClock.nowMs(),
+        },
         idle: new IdlePlaylists(store, systemClock, logger),
         mail: new RedisMailSender(redis),
         logger,
@@ -270,6 +277,7 @@ describe('MediaSender', () => {
             stagger,
             encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode: 'celt' }),
             crossfadeSamples: 384,
+            pauseSamples: 33_600,
           });
           players.push(player);
           return player;

@@ -20,6 +20,7 @@ import {
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';
 import { LiveClip, type LiveClipOptions } from '../media/live-clip.js';
+import type { LiveReserveOptions } from '../media/live-reserve.js';
 import type { MediaCache } from '../media/media-cache.js';
 import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
@@ -45,7 +46,7 @@ export interface WorkerServices {
   store: MediaStore;
   cache: MediaCache;
   /** Options for reading open segments. */
-  live: Pick<LiveClipOptions, 'reader' | 'packetizerOf' | 'startSamples' | 'nowMs'>;
+  live: Pick<LiveClipOptions, 'reader' | 'packetizerOf' | keyof LiveReserveOptions>;
   idle: IdlePlaylists;
   mail: MailSender<ToSignaling>;
   logger: Logger;

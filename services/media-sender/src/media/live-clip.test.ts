@@ -73,6 +73,8 @@ function open(): LiveClip {
     reader,
     packetizerOf,
     startSamples: START_SAMPLES,
+    reserveLimitSamples: 96_000,
+    pauseMs: 700,
     nowMs: () => nowMs,
     cache: new MediaCache(store as MediaStore, { maxBytes: 1e8, packetizerOf }),
     prefetchSamples: 120_000,
@@ -135,7 +137,7 @@ describe('LiveClip', () => {
     expect(clip.durationSamples).toBe(2100 * 48);
   });
 
-  it('plays on while the next block is there, and after an underrun waits for enough again', () => {
+  it('plays on while the next block is there, and after an underrun waits for twice as much', () => {
     addFrames(2);
     addSound(60);
     expect(clip.availability(0, 960)).toBe('ready');
@@ -145,7 +147,68 @@ describe('LiveClip', () => {
     expect(clip.availability(2880, 3840)).toBe('late');
     addFrames(1);
     addSound(60);
+    expect(clip.availability(2880, 3840)).toBe('late');
+    addFrames(2);
+    addSound(60);
     expect(clip.availability(2880, 3840)).toBe('ready');
+  });
+
+  describe('of a producer that is slower than real time', () => {
+    let playedSamples: number;
+    let underruns: number;
+
+    /** Plays for a time, while `arrive` is called every 10 ms. */
+    function play(ms: number, arrive: (atMs: number) => void): void {
+      let isPlaying = false;
+      for (let at = 0; at < ms; at += 10) {
+        arrive(at);
+        if (at % 20 === 0) {
+          const isReady = clip.availability(playedSamples, playedSamples + 960) === 'ready';
+          if (isPlaying && !isReady) underruns++;
+          isPlaying = isReady;
+          if (isReady) {
+            playedSamples += 960;
+            clip.follow(playedSamples);
+          }
+        }
+        nowMs += 10;
+      }
+    }
+    const push = () => {
+      addFrames(1);
+      addSound(40);
+    };
+    beforeEach(() => {
+      playedSamples = 0;
+      underruns = 0;
+    });
+
+    it('pauses rarely and longer: at 0.8 of real time at most twelve times a minute', () => {
+      play(60_000, (at) => at % 50 === 0 && push());
+      expect(underruns).toBeGreaterThan(3);
+      expect(underruns).toBeLessThanOrEqual(12);
+      expect(playedSamples / 48).toBeGreaterThan(44_000);
+    });
+
+    it('plays what has arrived if no more comes, and starts at once after that pause', () => {
+      play(20_000, (at) => at % 50 === 0 && push());
+      // Less than the reserve.
+      play(1500, (at) => at < 200 && at % 50 === 0 && push());
+      expect(playedSamples / 48).toBe(frames * 40);
+      const before = playedSamples;
+      play(140, (at) => at % 40 === 0 && push());
+      expect(playedSamples).toBeGreaterThan(before);
+    });
+
+    it('waits for less again once it keeps up', () => {
+      play(20_000, (at) => at % 50 === 0 && push());
+      play(120_000, (at) => at % 40 === 0 && push());
+      play(100, () => {});
+      const before = playedSamples;
+      underruns = 0;
+      play(2200, (at) => at < 200 && push());
+      expect(playedSamples).toBeGreaterThan(before);
+    });
   });
 
   it('returns frames and PCM as they were written', () => {

@@ -12,6 +12,7 @@ import { type Availability, type Clip, rungAt } from '../playout/clip.js';
 import { frameAtOrAfter, frameOffsetSamples } from '../playout/timeline.js';
 import type { Packetizer } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
+import { LiveReserve, type LiveReserveOptions } from './live-reserve.js';
 import { LiveTail } from './live-tail.js';
 import { toSamples } from './media-cache.js';
 import { SegmentClip, type SegmentClipOptions } from './segment-clip.js';
@@ -21,13 +22,9 @@ const STALE_MS = 5000;
 /** Media beyond the prefetch length that may stay in memory before it is left to the media store. */
 const SPILL_SAMPLES = 2 * CLOCK_RATE;
 
-export interface LiveClipOptions extends SegmentClipOptions {
+export interface LiveClipOptions extends SegmentClipOptions, LiveReserveOptions {
   reader: LiveReader;
   packetizerOf: (codec: Codec) => Packetizer;
-  /** Media-clock samples that must be there before playback starts or continues after an underrun. */
-  startSamples: number;
-  /** Monotonic clock, ms. */
-  nowMs: () => number;
 }
 
 /**
@@ -42,6 +39,7 @@ export class LiveClip implements Clip {
   /** Keyed by rendition. */
   readonly #packetizers: readonly Packetizer[];
   readonly #unfollow: () => void;
+  readonly #reserve: LiveReserve;
   #positionSamples = 0;
   /** Whether it plays or could play; otherwise it waits until enough has arrived. */
   #flowing = false;
@@ -56,6 +54,7 @@ export class LiveClip implements Clip {
     this.#stored = new SegmentClip(manifest, options);
     this.#packetizers = manifest.renditions.map(({ codec }) => options.packetizerOf(codec));
     this.#heardMs = options.nowMs();
+    this.#reserve = new LiveReserve(options);
     this.#unfollow = options.reader.follow(manifest.id, ({ part }) => this.#take(part));
   }
 
@@ -84,8 +83,10 @@ export class LiveClip implements Clip {
   availability(fromSamples: number, toSamples: number): Availability {
     this.#endWhenStale();
     if (this.#final?.frames === 0) return 'gone';
-    const required = this.#flowing ? toSamples : Math.max(toSamples, fromSamples + this.#options.startSamples);
+    const wasFlowing = this.#flowing;
+    const required = wasFlowing ? toSamples : Math.max(toSamples, fromSamples + this.#reserve.requiredSamples);
     this.#flowing = this.#final !== undefined || this.#hasCome(required);
+    if (wasFlowing && !this.#flowing) this.#reserve.ranOut(fromSamples);
     if (!this.#flowing) return 'late';
     return this.#isInTail(fromSamples) ? 'ready' : this.#stored.availability(fromSamples, toSamples);
   }
@@ -113,6 +114,7 @@ export class LiveClip implements Clip {
 
   follow(positionSamples: number): void {
     this.#positionSamples = positionSamples;
+    this.#reserve.played(positionSamples);
     if (this.#isInTail(positionSamples)) {
       // The GOP before is kept, because keyframe requests are answered from its keyframe.
       const showing = frameAtOrAfter(positionSamples, this.fps) - 1;
@@ -130,6 +132,7 @@ export class LiveClip implements Clip {
 
   #take(part: LivePart): void {
     this.#heardMs = this.#options.nowMs();
+    const comeSamples = this.#comeSamples;
     switch (part.kind) {
       case 'frame': {
         const packetize = this.#packetizers[part.rendition];
@@ -146,6 +149,7 @@ export class LiveClip implements Clip {
       case 'alive':
         break;
     }
+    if (this.#comeSamples > comeSamples) this.#reserve.arrived();
     this.#growStored();
     this.#spill();
     this.#options.onLoaded?.();

@@ -29,6 +29,7 @@ class Rig {
       nextIdle,
       cutPolicy,
       crossfadeSamples,
+      pauseSamples: 24_000,
       onStarted: (item) => this.started.push(item.seq),
       onFinished: (item, samples, reason) => this.finished.push({ seq: item.seq, samples, reason }),
       onHeld: (_clip, samples) => this.held.push(samples),
@@ -329,7 +330,7 @@ describe('Playout', () => {
     },
   );
 
-  describe('an item whose media stalls for longer than half a second', () => {
+  describe('an item whose media stalls for longer than the pause length', () => {
     /** Position of the stall: the end of the last block that has arrived. The first block begins before the anchor. */
     const stoppedSamples = LOOKAHEAD + 66 * BLOCK_SAMPLES;
 
@@ -462,6 +463,7 @@ describe('Playout', () => {
       nextIdle: () => clips[turn++ % clips.length],
       cutPolicy: 'now',
       crossfadeSamples: 384,
+      pauseSamples: 24_000,
       onStarted: () => {},
       onFinished: () => {},
       onHeld: () => {},

@@ -48,6 +48,8 @@ export interface PlayoutOptions {
   cutPolicy: CutPolicy;
   /** Length of a fade, media-clock samples; even. */
   crossfadeSamples: number;
+  /** Idle replaces an item that has held both tracks for longer than this, media-clock samples. */
+  pauseSamples: number;
   onStarted: (item: QueueItem) => void;
   /** Called exactly once for each item. `positionSamples` is how much of it was played. */
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
@@ -73,8 +75,6 @@ export interface Resumption {
   readonly throughSeq: number;
 }
 
-/** Idle replaces an item that has held both tracks for longer than this, 500 ms. */
-const REPLACE_AFTER_SAMPLES = 24_000;
 /** Queued clips whose beginning is fetched before their turn. */
 const PREFETCHED_ITEMS = 2;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -298,7 +298,7 @@ export class Playout {
       return at;
     }
     if (availability === 'late') {
-      if (this.#heldSamples >= REPLACE_AFTER_SAMPLES && this.#replaceByIdle(entry, at)) return at;
+      if (this.#heldSamples >= this.#options.pauseSamples && this.#replaceByIdle(entry, at)) return at;
       this.#hold(entry, at, end);
       return end;
     }

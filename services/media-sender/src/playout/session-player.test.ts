@@ -130,6 +130,7 @@ class Rig {
       },
       cutPolicy: 'now',
       crossfadeSamples: 0,
+      pauseSamples: 33_600,
       stagger,
       maySend: this.maySend,
       nextIdle: () => idle,

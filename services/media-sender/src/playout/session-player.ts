@@ -49,6 +49,7 @@ export interface SessionPlayerOptions extends ViewerFanoutOptions {
   metrics: PlayoutMetrics;
   cutPolicy: CutPolicy;
   crossfadeSamples: number;
+  pauseSamples: number;
   stagger: Stagger;
   /** Whether media may be sent at this instant. */
   maySend: () => boolean;
@@ -93,11 +94,12 @@ export class SessionPlayer implements Task {
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
     this.#viewers = new ViewerFanout(options);
-    const { encoder, cutPolicy, crossfadeSamples, nextIdle, onStarted, onFinished, onHeld } = options;
+    const { encoder, cutPolicy, crossfadeSamples, pauseSamples, nextIdle, onStarted, onFinished, onHeld } = options;
     // The packet for a position holds the audio from there on only if the encoder is fed its look-ahead more.
     this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
       cutPolicy,
       crossfadeSamples,
+      pauseSamples,
       nextIdle,
       onStarted,
       onFinished,

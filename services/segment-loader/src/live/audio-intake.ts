@@ -21,6 +21,16 @@ export class AudioIntake {
     return this.#clamped;
   }
 
+  /** @returns The number of the producer's samples in a message. */
+  samplesIn(bytes: Buffer): number {
+    return Math.floor(bytes.length / BYTES[this.#format]);
+  }
+
+  /** Pushes silence in place of the producer's samples. */
+  silence(samples: number): Int16Array {
+    return this.push(Buffer.alloc(samples * BYTES[this.#format]));
+  }
+
   /** @throws HumancastError `live_audio_size`. */
   push(bytes: Buffer): Int16Array {
     const size = BYTES[this.#format];

@@ -8,6 +8,7 @@ export function framesFor(index: number, from: Rational, to: Rational): number {
   return framesBefore(index + 1, from, to) - framesBefore(index, from, to);
 }
 
-function framesBefore(index: number, from: Rational, to: Rational): number {
+/** @returns The number of the segment's frames before a producer's frame. */
+export function framesBefore(index: number, from: Rational, to: Rational): number {
   return Math.ceil((index * to.num * from.den) / (to.den * from.num));
 }

@@ -18,7 +18,7 @@ const pushers: LivePusher[] = [];
 
 beforeAll(async () => {
   loader = await TestLoader.start({
-    LIVE_IDLE_MS: '1500',
+    LIVE_IDLE_MINUTES: '0.05',
     LIVE_TRACK_WAIT_MS: '500',
     LIVE_MAX_SECONDS: '60',
     LIVE_PUSHES: '3',
@@ -184,7 +184,7 @@ describe('a live push', () => {
       for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
     };
     speak(0);
-    // A status comes twice a second, and LIVE_IDLE_MS is three of them here.
+    // A status comes twice a second, and LIVE_IDLE_MINUTES is six of them here.
     for (let i = 0; i < 8; i++) {
       const told = pusher.messages.length;
       await waitFor('a status', async () => pusher.messages.length > told);
@@ -197,6 +197,28 @@ describe('a live push', () => {
     const { samples, beeps } = await decodeSegment(loader.store, await manifestOf(segment));
     expect(samples).toHaveLength(48_000);
     expect(beeps).toHaveLength(1);
+  });
+
+  it.each([
+    ['audio', {}],
+    ['audio at another rate', { sampleRate: 22_050 }],
+    ['frames', {}],
+  ] as const)('stays in sync after a second of %s only if it fills up to there', async (track, header) => {
+    const { pusher, segment } = await begin(header);
+    const rate = 'sampleRate' in header ? header.sampleRate : 24_000;
+    const black = bgrFrame(SIZE.width, SIZE.height, [0, 0, 0]);
+    const silence = new Float32Array(rate);
+    for (let i = 0; i < 25; i++) pusher.pushVideo(black);
+    pusher.pushAudio(silence);
+    if (track === 'frames') for (let i = 0; i < 25; i++) pusher.pushVideo(black);
+    else pusher.pushAudio(silence);
+    pusher.socket.send(JSON.stringify({ type: 'fill', toMs: 2000 }));
+    for (let i = 0; i < 25; i++) pusher.pushVideo(FRAME);
+    pusher.pushAudio(Float32Array.from({ length: rate }, (_, i) => 0.5 * Math.sin((2 * Math.PI * 1000 * i) / rate)));
+    expect(await pusher.end()).toMatchObject({ frames: 75, durationMs: 3000 });
+    const { flashes, beeps } = await decodeSegment(loader.store, await manifestOf(segment));
+    expect(flashes).toEqual([2]);
+    expect(beeps[0]).toBeCloseTo(2, 2);
   });
 
   it('is listed and readable while it is open', async () => {
@@ -393,6 +415,20 @@ describe('a live push is rejected', () => {
       'audio for longer than allowed',
       {},
       (pusher) => pusher.pushAudio(new Float32Array(61 * 24_000)),
+      'media_too_long',
+      4422,
+    ],
+    [
+      'more to fill than 1000 frames',
+      {},
+      (pusher) => pusher.socket.send('{"type":"fill","toMs":40041}'),
+      'bad_message',
+      4400,
+    ],
+    [
+      'a fill beyond the maximum length',
+      {},
+      (pusher) => pusher.socket.send('{"type":"fill","toMs":60001}'),
       'media_too_long',
       4422,
     ],

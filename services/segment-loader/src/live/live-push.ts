@@ -1,4 +1,10 @@
-import { type Avatar, type LiveLoaderMessage, type LiveStart, type Rational } from '@humancast/protocol';
+import {
+  type Avatar,
+  LIVE_HOLD_FRAMES,
+  type LiveLoaderMessage,
+  type LiveStart,
+  type Rational,
+} from '@humancast/protocol';
 import {
   type Clock,
   HumancastError,
@@ -25,7 +31,7 @@ import type { SegmentArchive } from '../retention/segment-archive.js';
 import { AudioIntake } from './audio-intake.js';
 import type { Backdrops } from './backdrops.js';
 import type { EncoderProcess } from './encoder-process.js';
-import { framesFor } from './frame-mapping.js';
+import { framesBefore, framesFor } from './frame-mapping.js';
 import { checkFrameSize, frameRateOf, parseBinary, parseText } from './live-message.js';
 import type { LiveMetrics } from './live-metrics.js';
 import { LiveSegment } from './live-segment.js';
@@ -45,6 +51,8 @@ const ALIVE_TICKS = 10;
  * rest.
  */
 const ROOM_SECONDS = 60;
+/** Maximum wait for `start`, ms. */
+const START_TIMEOUT_MS = 60_000;
 /** Silence above this is a pause of the producer, not lag. */
 const PAUSE_MS = 2000;
 /** Time limit of encoding and storing after the end. */
@@ -67,7 +75,7 @@ export interface LivePushParts {
     LoaderConfig,
     | 'renditions'
     | 'gopMs'
-    | 'liveIdleMs'
+    | 'liveIdleMinutes'
     | 'liveTrackWaitMs'
     | 'liveLagLimitMs'
     | 'liveMaxSeconds'
@@ -133,6 +141,8 @@ export class LivePush {
   #framesReceived = 0;
   /** Number of frames received or held, at the producer's rate. */
   #framesPlaced = 0;
+  /** Number of samples received or filled, at the producer's rate. */
+  #samplesPlaced = 0;
   /** Number of frames sent to the encoder, at the segment's rate. */
   #framesSent = 0;
   #firstMs: number | undefined;
@@ -217,6 +227,9 @@ export class LivePush {
         this.#place(message.frames, (count) => void this.#fillVideo(count));
         this.#requireLength();
         break;
+      case 'fill':
+        this.#fillTo(message.toMs);
+        break;
       case 'alive':
         break;
       case 'end':
@@ -234,10 +247,29 @@ export class LivePush {
     this.#requireLength();
   }
 
+  /** Fills both tracks up to a position. @throws HumancastError `bad_message`, `media_too_long`. */
+  #fillTo(toMs: number): void {
+    if (!this.#start || !this.#audio) return;
+    this.#requireLength(toMs);
+    const places = Math.round((toMs * this.#fps.num) / (1000 * this.#fps.den));
+    const frames = framesBefore(places, this.#fps, this.#targetFps) - this.#framesSent;
+    const samples = Math.round((toMs * this.#start.sampleRate) / 1000) - this.#samplesPlaced;
+    const framesOfAudio = (samples * this.#fps.num) / (this.#fps.den * this.#start.sampleRate);
+    if (Math.max(frames, framesOfAudio) > LIVE_HOLD_FRAMES) {
+      throw new HumancastError('bad_message', `toMs: fills more than ${LIVE_HOLD_FRAMES} frames`);
+    }
+    this.#framesPlaced = Math.max(this.#framesPlaced, places);
+    if (samples > 0) {
+      this.#samplesPlaced += samples;
+      this.#addAudio(this.#audio.silence(samples));
+    }
+    void this.#fillVideo(frames);
+  }
+
   /** @throws HumancastError `media_too_long`. */
-  #requireLength(): void {
+  #requireLength(lengthMs = this.#longestMs): void {
     const { liveMaxSeconds } = this.#parts.config;
-    if (this.#longestMs <= liveMaxSeconds * 1000) return;
+    if (lengthMs <= liveMaxSeconds * 1000) return;
     throw new HumancastError('media_too_long', {
       detail: `the push is longer than the limit of ${liveMaxSeconds} s`,
       extra: { maxDurationSeconds: liveMaxSeconds },
@@ -272,9 +304,15 @@ export class LivePush {
   }
 
   #receiveAudio(bytes: Buffer): void {
-    const samples = this.#audio?.push(bytes);
-    if (samples && samples.length > 0) this.#segment?.addAudio(samples);
+    const audio = this.#audio;
+    if (!audio) return;
+    this.#addAudio(audio.push(bytes));
+    this.#samplesPlaced += audio.samplesIn(bytes);
     this.#balance();
+  }
+
+  #addAudio(samples: Int16Array): void {
+    if (samples.length > 0) this.#segment?.addAudio(samples);
   }
 
   async #begin(start: LiveStart): Promise<void> {
@@ -398,8 +436,10 @@ export class LivePush {
     const { config, clock } = this.#parts;
     if (this.#state === 'starting' || this.#state === 'ending') return;
     this.#ticks++;
-    if (!this.#held && clock.nowMs() - this.#lastMs > config.liveIdleMs) {
-      this.fail(new HumancastError('idle_timeout', `no message came for ${config.liveIdleMs / 1000} s`));
+    const idleMs = config.liveIdleMinutes * 60_000;
+    const limitMs = this.#state === 'new' ? Math.min(idleMs, START_TIMEOUT_MS) : idleMs;
+    if (!this.#held && clock.nowMs() - this.#lastMs > limitMs) {
+      this.fail(new HumancastError('idle_timeout', `no message came for ${limitMs / 1000} s`));
       return;
     }
     if (this.#state !== 'open') return;
@@ -424,7 +464,10 @@ export class LivePush {
     const gapMs = this.#videoMs - this.#audioMs;
     switch (this.#trackGap.missing) {
       case 'audio':
-        if (gapMs > 0) this.#segment?.addAudio(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
+        if (gapMs > 0) {
+          this.#addAudio(new Int16Array(Math.floor((gapMs * PCM_RATE) / 1000)));
+          this.#samplesPlaced += Math.floor((gapMs * (this.#start?.sampleRate ?? PCM_RATE)) / 1000);
+        }
         break;
       case 'video':
         if (gapMs < 0) void this.#fillVideo(Math.floor((-gapMs * this.#targetFps.num) / (1000 * this.#targetFps.den)));

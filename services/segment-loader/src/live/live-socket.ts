@@ -8,6 +8,9 @@ const BUFFER_LIMIT_BYTES = 1_048_576;
 /** Seconds over which the message rate is averaged. */
 const RATE_WINDOW_SECONDS = 10;
 const CLOSE_TIMEOUT_MS = 2000;
+const PING_MS = 20_000;
+/** Pings without a sign of the producer after which its connection is lost. */
+const SILENT_PINGS = 3;
 const NORMAL_CLOSURE = 1000;
 
 export interface LiveSocketHandlers {
@@ -17,24 +20,36 @@ export interface LiveSocketHandlers {
   onClosed(): void;
 }
 
-/** A producer's WebSocket, with a limited message rate and a limited send buffer. */
+/**
+ * A producer's WebSocket, with a limited message rate and a limited send buffer. A connection whose producer answers no pings is
+ * terminated; while it is paused, answers are not read, and not missed.
+ */
 export class LiveSocket implements ProducerPort {
   readonly #ws: WebSocket;
   readonly #messages: TokenBucket;
+  readonly #heartbeat: NodeJS.Timeout;
   #closing = false;
+  #paused = false;
+  #silentPings = 0;
 
   constructor(ws: WebSocket, messagesPerSecond: number, handlers: LiveSocketHandlers) {
     this.#ws = ws;
     this.#messages = new TokenBucket(messagesPerSecond * RATE_WINDOW_SECONDS, messagesPerSecond);
     ws.on('message', (data: RawData, isBinary) => {
       if (this.#closing) return;
+      this.#silentPings = 0;
       if (this.#messages.take()) handlers.onMessage(data as Buffer, isBinary);
       else handlers.onRejected(new HumancastError('rate_limited', 'too many messages; send longer audio messages'));
     });
     // ws itself closes with 1002, 1007 or 1009 if a frame violates RFC 6455 or is too large.
     ws.on('error', () => {});
+    ws.on('pong', () => {
+      this.#silentPings = 0;
+    });
+    this.#heartbeat = setInterval(() => this.#beat(), PING_MS);
     ws.once('close', () => {
       this.#closing = true;
+      clearInterval(this.#heartbeat);
       handlers.onClosed();
     });
   }
@@ -46,10 +61,13 @@ export class LiveSocket implements ProducerPort {
   }
 
   pause(): void {
+    this.#paused = true;
     if (!this.#closing) this.#ws.pause();
   }
 
   resume(): void {
+    this.#paused = false;
+    this.#silentPings = 0;
     if (!this.#closing) this.#ws.resume();
   }
 
@@ -60,6 +78,16 @@ export class LiveSocket implements ProducerPort {
   fail(error: HumancastError): void {
     this.send({ type: 'error', code: error.code, message: error.message });
     this.#close(closeCodeOf(error.code), error.code);
+  }
+
+  #beat(): void {
+    if (this.#closing || this.#paused) return;
+    if (this.#silentPings >= SILENT_PINGS) {
+      this.#ws.terminate();
+      return;
+    }
+    this.#silentPings++;
+    this.#ws.ping();
   }
 
   #close(code: number, reason: string): void {
