@@ -154,6 +154,8 @@ async function playing(): Promise<number> {
     stagger: new Stagger(),
     maySend: () => true,
     nextIdle: () => clips.shift(),
+    isIdleReady: () => true,
+    onWaiting: () => {},
     onStarted() {},
     onFinished() {},
     onHeld() {},

@@ -164,6 +164,7 @@ await live.align()`);
       `print((await humancast.interrupt("${session}", turn=7))["turn"])
     await humancast.interrupt("${session}")
     await humancast.speak("${session}", ["seg_00000000"], turn=8)
+    await humancast.set_state("${session}", "thinking")
     try:
         async with humancast.live("demo", "${session}", turn=6, fps=25, width=64, height=32):
             pass
@@ -176,6 +177,7 @@ await live.align()`);
       'interrupt {"turn": 7}',
       'interrupt ',
       'speak {"segments": ["seg_00000000"], "interrupt": false, "turn": 8}',
+      'state {"state": "thinking"}',
     ]);
   });
 

@@ -18,6 +18,7 @@ const SESSION: Omit<SessionDetails, 'id'> = {
   queue: [],
   interruptedSeq: 0,
   turn: 0,
+  idleState: 'idle',
   live: false,
   canSay: true,
 };

@@ -77,6 +77,10 @@ describe('Humancast REST methods', () => {
     const say = answer(202, { segment: SEGMENT, ahead: 0, turn: 2 });
     expect(await humancast.say(SESSION, 'Hello')).toEqual({ segment: SEGMENT, ahead: 0, turn: 2 });
     expect(JSON.parse(say.body)).toEqual({ text: 'Hello', interrupt: false });
+    const state = answer(200, { state: 'thinking', turn: 2 });
+    await humancast.setState(SESSION, 'thinking', { turn: 2 });
+    expect(state).toMatchObject({ method: 'PUT', url: `/v1/sessions/${SESSION}/state` });
+    expect(JSON.parse(state.body)).toEqual({ state: 'thinking', turn: 2 });
     const end = answer(204, undefined);
     await humancast.endSession(SESSION);
     expect(end.method).toBe('DELETE');

@@ -19,6 +19,7 @@ import {
   segmentSchema,
   sessionDetailsSchema,
   sessionListSchema,
+  shownStateSchema,
   spokenSchema,
 } from '@humancast/protocol';
 import type { z } from 'zod';
@@ -122,6 +123,23 @@ export class Humancast {
     const { turn, ...call } = options;
     const json = turn === undefined ? undefined : { turn };
     return this.#signaling.json('POST', sessionPath(session, '/interrupt'), interruptedSchema, { json, ...call });
+  }
+
+  /**
+   * Sets the session's idle state, which is shown whenever there is no speech: the name of one of the avatar's `idle.NAME`
+   * folders, or `idle`.
+   * @param options.turn The turn to which it belongs; after an interruption since, the call rejects with `interrupted`.
+   */
+  async setState(
+    session: string,
+    state: string,
+    options: CallOptions & { turn?: number | undefined } = {},
+  ): Promise<void> {
+    const { turn, ...call } = options;
+    await this.#signaling.json('PUT', sessionPath(session, '/state'), shownStateSchema, {
+      json: { state, turn },
+      ...call,
+    });
   }
 
   /** Lets the demo producer speak a text, if there is one. */

@@ -165,6 +165,17 @@ export const ENDPOINTS: readonly Endpoint[] = [
     errors: [...sessionErrors, 'session_ended', 'interrupted'],
   }),
   ofSignaling({
+    method: 'put',
+    path: '/v1/sessions/{id}/state',
+    summary: 'Set the idle state of a session',
+    description: 'Shown whenever there is no speech, from the next point that the cut policy of the avatar allows.',
+    access: { key: ['sessions', 'speak'], token: 'control' },
+    parameters: session,
+    body: json(rest.idleStateSchema),
+    answers: { 200: { description: 'The state is set', content: json(rest.shownStateSchema) } },
+    errors: [...sessionErrors, 'session_ended', 'interrupted'],
+  }),
+  ofSignaling({
     method: 'post',
     path: '/v1/sessions/{id}/say',
     summary: 'Have the demo producer say a text',

@@ -21,6 +21,9 @@ const turnOfRequest = (what: string) =>
 /** `turn` in a query. */
 export const turnQuerySchema = z.coerce.number().int().min(0).optional();
 
+/** The idle state that shows the clips of `idle/`. */
+export const IDLE_STATE = 'idle';
+
 // ——— sessions ———
 
 export const createSessionSchema = z.strictObject({
@@ -107,6 +110,7 @@ export const sessionDetailsSchema = sessionSummarySchema.extend({
   queue: z.array(queuedSegmentSchema).describe('Segments that are playing or queued'),
   interruptedSeq: z.int().describe('Everything queued up to and including this sequence number was interrupted'),
   turn: turnOfAnswer,
+  idleState: z.string().default(IDLE_STATE).describe('Idle state that the producer has set'),
   live: z.boolean().describe('Whether the host has just answered; otherwise the playhead is the last saved one'),
   playhead: z
     .object({
@@ -149,6 +153,17 @@ export const interruptedSchema = z.object({
   turn: turnOfAnswer,
 });
 export type Interrupted = z.infer<typeof interruptedSchema>;
+
+export const idleStateSchema = z.strictObject({
+  state: slugSchema.describe('Idle state to show; without clips of its own, as `idle`, the clips of `idle/` are shown'),
+  turn: turnOfRequest('to which the state belongs'),
+});
+
+export const shownStateSchema = z.object({
+  state: z.string().describe('Idle state of the session'),
+  turn: turnOfAnswer,
+});
+export type ShownState = z.infer<typeof shownStateSchema>;
 
 export const saySchema = z.strictObject({
   text: z.string().min(1).max(10_000).describe('Text to say'),
@@ -353,6 +368,10 @@ export type AvatarList = z.infer<typeof avatarListSchema>;
 
 export const avatarDetailsSchema = avatarSummarySchema.extend({
   idlePlaylist: z.array(z.string()).describe('Ids of the idle clips in playing order'),
+  idleStates: z
+    .record(z.string(), z.array(z.string()).readonly())
+    .default({})
+    .describe('Ids of the idle clips of each named state in playing order'),
   loading: z.array(loadingSegmentSchema).describe('Segments that are being loaded or waiting for it'),
   problems: z.array(folderProblemSchema).describe('Files of its folder that cannot be used'),
 });

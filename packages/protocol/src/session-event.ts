@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { idSchema } from './ids.js';
+import { idSchema, slugSchema } from './ids.js';
 
 export const finishReasonSchema = z.enum([
   /** Played to its end. */
@@ -32,6 +32,8 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
     turn: z.int().min(0).default(0),
     idempotencyKey: z.string().optional(),
   }),
+  /** A producer has set another idle state. */
+  z.object({ type: z.literal('session.state'), state: slugSchema }),
   z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   /**

@@ -30,6 +30,7 @@ export const keys = {
   forbidden: (segment: string) => `hc:{m:${segment}}:deleted`,
   segmentList: (avatar: string) => `hc:{c:${avatar}}:segments`,
   idlePlaylist: (avatar: string) => `hc:{c:${avatar}}:idle`,
+  idleStates: (avatar: string) => `hc:{c:${avatar}}:idle-states`,
 } as const;
 
 /** Pub/sub channel to which a media-sender is subscribed while its process lives; nothing is published on it. */

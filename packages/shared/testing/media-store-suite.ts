@@ -279,6 +279,18 @@ export function mediaStoreSuite(
       await store.setIdlePlaylist(avatar, []);
       expect(await store.getIdlePlaylist(avatar)).toEqual([]);
     });
+
+    it('replaces the idle playlists of all states at once', async () => {
+      const avatar = newAvatar();
+      expect(await store.getIdleStates(avatar)).toEqual({});
+      const [a, b] = [newId('seg'), newId('seg')];
+      await store.setIdleStates(avatar, { thinking: [b, a], listening: [a] });
+      expect(await store.getIdleStates(avatar)).toEqual({ thinking: [b, a], listening: [a] });
+      await store.setIdleStates(avatar, { listening: [b] });
+      expect(await store.getIdleStates(avatar)).toEqual({ listening: [b] });
+      await store.setIdleStates(avatar, {});
+      expect(await store.getIdleStates(avatar)).toEqual({});
+    });
   });
 
   describe(`${name}, full`, () => {

@@ -163,6 +163,11 @@ class Humancast:
         interrupted: Interrupted = await self._request("POST", path, None if turn is None else _turn(turn))
         return interrupted
 
+    async def set_state(self, session: str, state: str, turn: Optional[int] = None) -> None:
+        """Sets the idle state, which is shown whenever there is no speech: the name of one of the avatar's `idle.NAME` folders,
+        or `idle`. `turn` is the turn to which it belongs; raises `interrupted` if the session was interrupted since."""
+        await self._request("PUT", f"/v1/sessions/{session}/state", {"state": state, **_turn(turn)})
+
     def live(
         self, avatar: str, session: Optional[str] = None, *, turn: Optional[int] = None, **options: Any
     ) -> "LiveSegment":

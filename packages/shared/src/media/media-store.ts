@@ -48,7 +48,14 @@ export interface MediaStore {
   /** @returns The segment ids in playing order. */
   getIdlePlaylist(avatar: string): Promise<string[]>;
   setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void>;
+  /** @returns The idle playlists of the avatar's named states, without those that are unreadable. */
+  getIdleStates(avatar: string): Promise<IdleStates>;
+  /** Replaces the idle playlists of all named states. */
+  setIdleStates(avatar: string, states: IdleStates): Promise<void>;
 }
+
+/** Segment ids in playing order, by state. */
+export type IdleStates = Readonly<Record<string, readonly string[]>>;
 
 /** Identifies the parts of a segment. */
 export type SegmentParts = Pick<SegmentManifest, 'id' | 'frames' | 'gopFrames' | 'pcmSamples'> & {

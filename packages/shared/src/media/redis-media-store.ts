@@ -14,7 +14,7 @@ import {
   storedBytes,
   summaryOf,
 } from './manifest.js';
-import type { MediaStore, Retention, SegmentParts, SegmentUsage } from './media-store.js';
+import type { IdleStates, MediaStore, Retention, SegmentParts, SegmentUsage } from './media-store.js';
 
 /** TTL of parts without a manifest, because the loader died, s. */
 const ORPHAN_TTL_SECONDS = 3600;
@@ -47,6 +47,7 @@ const storedManifestSchema = z.object({
   }),
   ttlSeconds: z.number().nullable(),
 });
+const idleStateSchema = z.array(idSchema);
 type StoredManifest = z.infer<typeof storedManifestSchema>;
 
 export class RedisMediaStore implements MediaStore {
@@ -170,6 +171,24 @@ export class RedisMediaStore implements MediaStore {
   async setIdlePlaylist(avatar: string, segments: readonly string[]): Promise<void> {
     const transaction = this.#redis.multi().del(keys.idlePlaylist(avatar));
     if (segments.length > 0) transaction.rpush(keys.idlePlaylist(avatar), ...segments);
+    await orFull(transaction.exec());
+  }
+
+  async getIdleStates(avatar: string): Promise<IdleStates> {
+    const rows = Object.entries(await this.#redis.hgetall(keys.idleStates(avatar)));
+    return Object.fromEntries(
+      rows.flatMap(([state, row]) => {
+        const segments = readRecord('avatar', `${avatar} idle.${state}`, idleStateSchema, row);
+        return segments ? [[state, segments]] : [];
+      }),
+    );
+  }
+
+  async setIdleStates(avatar: string, states: IdleStates): Promise<void> {
+    const transaction = this.#redis.multi().del(keys.idleStates(avatar));
+    for (const [state, segments] of Object.entries(states)) {
+      transaction.hset(keys.idleStates(avatar), state, JSON.stringify(segments));
+    }
     await orFull(transaction.exec());
   }
 

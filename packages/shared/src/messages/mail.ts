@@ -35,6 +35,8 @@ export const toSenderSchema = z.discriminatedUnion('type', [
   }),
   /** Everything queued up to and including `seq` was interrupted. */
   z.object({ type: z.literal('session.interrupt'), session, seq: z.int().min(0) }),
+  /** The session's idle state has changed. */
+  z.object({ type: z.literal('session.state'), session }),
   z.object({ type: z.literal('session.end'), session, reason: z.string() }),
   /** Answered by `session.inspected` to `replyTo`. `viewers`: those of whom reports are wanted; absent: all. */
   z.object({

@@ -1,3 +1,5 @@
+import { IDLE_STATE } from '@humancast/protocol';
+
 /**
  * Lua scripts that keep a session consistent under concurrent updates. The KEYS of a session share a slot: 1 record (hash),
  * 2 queue (hash seq → segment), 3 viewers (hash), 4 events (stream), 5 commands (hash), 6 IDs of events about viewers
@@ -302,6 +304,22 @@ local turn = nextTurn(seq)
 retire(seq, state == 'hosted')
 remember({seq, turn})
 return {seq, turn, host}`,
+
+  /**
+   * Sets the idle state, unless the caller's turn is over, and reports it if it is another one. ARGV: now, channel, turn ('' =
+   * the current one), state. Returns {1, or 0 if the turn is over, turn, host or ''}.
+   */
+  setState: `${ALWAYS}local now, channel, stated, key = ARGV[1], ARGV[2], ARGV[3], ''
+${EMIT}${TURNS}
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+if isStale() then return {0, currentTurn(), ''} end
+if (redis.call('HGET', KEYS[1], 'idleState') or '${IDLE_STATE}') ~= ARGV[4] then
+  redis.call('HSET', KEYS[1], 'idleState', ARGV[4])
+  emit(cjson.encode({type = 'session.state', state = ARGV[4]}))
+end
+return {1, currentTurn(), redis.call('HGET', KEYS[1], 'host') or ''}`,
 
   /**
    * Appends an event of the host. ARGV: now, channel, epoch, body, number ('' = none). Returns 1, or 0 if the epoch is over.

@@ -160,7 +160,7 @@ describe('SessionRegistry', () => {
         [1, 'interrupted', 1000],
         [2, 'dropped', 0],
       ]);
-      expect(await registry.playQueue(id)).toEqual({ interruptedSeq: 2, queue: [] });
+      expect(await registry.playQueue(id)).toEqual({ interruptedSeq: 2, queue: [], idleState: 'idle' });
     });
 
     it('records the saving of a playhead and the claim by the same clock', async () => {
@@ -266,6 +266,26 @@ describe('SessionRegistry', () => {
       await registry.speak(id, [newId('seg')], { turn: 0 });
       expect(await registry.interrupt(id, { turn: 0 })).toMatchObject({ turn: 1 });
     });
+  });
+
+  it('keeps the idle state over a change of host, and reports each change once', async () => {
+    const { id, host, epoch } = await hosted();
+    expect(await registry.setState(id, 'thinking')).toEqual({ turn: 0, host });
+    await registry.setState(id, 'thinking', 0);
+    await registry.interrupt(id);
+    await expect(registry.setState(id, 'listening', 0)).rejects.toMatchObject({
+      code: 'interrupted',
+      extra: { turn: 1 },
+    });
+    await registry.release(id, host);
+    await registry.claim(id, epoch + 1, newId('snd'));
+    expect((await registry.get(id)).idleState).toBe('thinking');
+    expect((await registry.playQueue(id)).idleState).toBe('thinking');
+    await registry.setState(id, 'idle');
+    const states = (await registry.events(id, '0')).filter(({ type }) => type === 'session.state');
+    expect(states).toMatchObject([{ state: 'thinking' }, { state: 'idle' }]);
+    await registry.end(id, 'deleted');
+    await expect(registry.setState(id, 'thinking')).rejects.toMatchObject({ code: 'session_ended' });
   });
 
   describe('a command with an idempotency key', () => {

@@ -2,6 +2,7 @@ import type { QueuedSegment } from '@humancast/protocol';
 import {
   ERRORS,
   type ErrorCode,
+  IDLE_STATE,
   type SessionEvent,
   type SessionEventBody,
   sessionEventSchema,
@@ -239,11 +240,27 @@ export class SessionRegistry {
     return { interruptedSeq, turn, host: host || undefined };
   }
 
-  /** @returns The interrupted sequence number and the segments queued after it. */
-  async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[] }> {
+  /**
+   * Sets the idle state.
+   * @param turn The turn to which the state belongs; default: the current one.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`.
+   */
+  async setState(id: string, state: string, stated?: number): Promise<HostedAt & { turn: number }> {
+    const args = [this.#now(), eventsChannel(id), stated ?? '', state];
+    const [isSet, turn, host] = (await this.#run('setState', id, ...args)) as [number, number, string];
+    if (isSet === 0) throw staleTurn(stated, turn);
+    return { turn, host: host || undefined };
+  }
+
+  /** @returns The interrupted sequence number, the segments queued after it, and the idle state. */
+  async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[]; idleState: string }> {
     // The order matters: segments read as queued after the interrupt were queued after it.
-    const interruptedSeq = Number((await this.#redis.hget(keys.session(id), 'interrupted')) ?? 0);
-    return { interruptedSeq, queue: await this.queue(id) };
+    const [interrupted, state] = await this.#redis.hmget(keys.session(id), 'interrupted', 'idleState');
+    return {
+      interruptedSeq: Number(interrupted ?? 0),
+      queue: await this.queue(id),
+      idleState: state ?? IDLE_STATE,
+    };
   }
 
   /** @returns Unfinished segments in order. */

@@ -1,4 +1,4 @@
-import { idSchema, type SessionState, sessionStateSchema, slugSchema } from '@humancast/protocol';
+import { IDLE_STATE, idSchema, type SessionState, sessionStateSchema, slugSchema } from '@humancast/protocol';
 import { z } from 'zod';
 import { readRecord } from '../records/read-record.js';
 import { traceparentSchema } from '../tracing/traceparent.js';
@@ -37,6 +37,7 @@ export const sessionRecordSchema = z
     owner: z.string().optional(),
     interrupted: z.coerce.number().int().default(0),
     turn: z.coerce.number().int().default(0),
+    idleState: z.string().default(IDLE_STATE),
     playhead: z.string().optional(),
     claimedAt: z.coerce.number().optional(),
     endReason: z.string().optional(),
@@ -54,6 +55,7 @@ export const sessionRecordSchema = z
       owner,
       interrupted,
       turn,
+      idleState,
       playhead,
       claimedAt,
       endReason,
@@ -70,6 +72,7 @@ export const sessionRecordSchema = z
       demo: demo === '1',
       interruptedSeq: interrupted,
       turn,
+      idleState,
       claimedAtMs: claimedAt,
       playhead: playhead === undefined ? undefined : readRecord('playhead', id, playheadSchema, playhead),
     }),
@@ -93,6 +96,8 @@ export interface SessionRecord {
   interruptedSeq: number;
   /** Number of interruptions that were accepted. */
   turn: number;
+  /** The idle state that the producer has set. */
+  idleState: string;
   /** Also `undefined` if another version stored it in an unknown format: the segment then starts from its beginning. */
   playhead: Playhead | undefined;
   /** Time at which its host claimed it, by the clock of Redis. */

@@ -775,6 +775,32 @@ describe('MediaSender', () => {
     expect(types).toContain('session.moved');
   });
 
+  it('shows the clips of the idle state, also after a hand-over, and those of the avatar without it', async () => {
+    const thinking = await load('idle', 2);
+    const [idle] = await store.getIdlePlaylist('demo');
+    await store.setIdleStates('demo', { thinking: [thinking] });
+    cleanups.push(() => store.setIdleStates('demo', {}));
+    const first = await startSender();
+    const session = await createSession();
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    const shown = ({ players }: Sender) => players[0]?.playhead()?.clip.segment;
+    await vi.waitFor(() => expect(shown(first)).toBe(idle), WAIT);
+    await registry.setState(session, 'thinking');
+    await viewer.send({ type: 'session.state', session });
+    await vi.waitFor(() => expect(shown(first)).toBe(thinking), WAIT);
+    // The interruption changes nothing by itself.
+    await registry.interrupt(session);
+    const second = await startSender();
+    const closing = first.sender.close();
+    await vi.waitFor(() => expect(shown(second)).toBe(thinking), WAIT);
+    first.transports[0]?.close('closed-by-viewer');
+    await closing;
+    await registry.setState(session, 'a state without clips');
+    await viewer.send({ type: 'session.state', session });
+    await vi.waitFor(() => expect(shown(second)).toBe(idle), WAIT);
+  });
+
   it.each(['speech', 'idle'] as const)(
     'continues at the position of the host that hands over and plays on, in %s',
     async (role) => {

@@ -60,10 +60,12 @@ export interface WorkerServices {
       | 'cutPolicy'
       | 'demand'
       | 'maySend'
+      | 'isIdleReady'
       | 'nextIdle'
       | 'onStarted'
       | 'onFinished'
       | 'onHeld'
+      | 'onWaiting'
       | 'onServed'
       | 'onViewerFault'
       | 'onFault'
@@ -107,6 +109,8 @@ export interface WorkerMetrics {
 
 /** Time for which a host that hands a session over keeps sending until its viewers have moved. */
 export const HAND_OVER_MS = 5000;
+/** The idle state that is shown while a live push pauses. */
+const THINKING_STATE = 'thinking';
 /** Time for which a codec is still read after its last viewer has left or another viewer has come. */
 const UNWATCHED_CODEC_MS = 5000;
 /** Poll interval of the queue, in case a process died between queuing or interrupting and announcing it. */
@@ -132,6 +136,12 @@ export class SessionWorker {
   readonly #watching = new Map<string, Codec>();
   #codecsChangedAtMs = 0;
   readonly #idleLoop: IdleLoop;
+  /** The idle state that the producer has set. */
+  #state: string;
+  /** Whether speech waits for its media. */
+  #speechWaits = false;
+  /** The state whose clips are shown; empty for the avatar's. */
+  #shownState = '';
   readonly #player: SessionPlayer;
   readonly #viewers: ViewerConnections;
   readonly #voices: SessionVoices;
@@ -185,8 +195,10 @@ export class SessionWorker {
     });
     // The preferred codec is kept ready until a viewer connects.
     this.#codecs = new Set(codecs.slice(0, 1));
+    this.#state = record.idleState;
+    this.#shownState = this.#stateToShow();
     this.#idleLoop = new IdleLoop(
-      (after) => services.idle.after(avatar.id, after),
+      (after) => services.idle.after(avatar.id, after, this.#shownState),
       (manifest) => this.#openClip(manifest),
     );
     this.#speechTraces = new SpeechTraces(services.tracer, {
@@ -209,9 +221,14 @@ export class SessionWorker {
       demand: this.#demand,
       maySend,
       nextIdle: () => this.#idleLoop.take(),
+      isIdleReady: () => this.#idleLoop.isReady,
       onStarted: (item) => this.#speechStarted(item),
       onFinished: (item, positionSamples, reason) => this.#speechFinished(item, positionSamples, reason),
       onHeld: (clip, heldSamples) => this.#held(clip, heldSamples),
+      onWaiting: (isWaiting) => {
+        this.#speechWaits = isWaiting;
+        this.#showState();
+      },
       onServed: (connection) => this.#viewers.served(connection),
       onViewerFault: (connection, error) => this.#viewers.fault(connection, error),
       onFault: (error) => this.#fault(error),
@@ -229,6 +246,10 @@ export class SessionWorker {
       onInterrupted: (seq) => {
         services.metrics.interruptAccepted();
         this.#logger.info({ seq }, 'interrupted');
+      },
+      onState: (state) => {
+        this.#state = state;
+        this.#showState();
       },
       onError: (error) => this.#fault(error),
       nowMs: services.nowMs,
@@ -306,6 +327,21 @@ export class SessionWorker {
     }
   }
 
+  /** @returns The state of the idle clips to show, if it has any: while speech waits for its media, that it thinks. */
+  #stateToShow(): string {
+    const { idle } = this.#services;
+    const wanted = this.#speechWaits ? [THINKING_STATE, this.#state] : [this.#state];
+    return wanted.find((state) => idle.hasState(this.#avatar.id, state)) ?? '';
+  }
+
+  #showState(): void {
+    const state = this.#stateToShow();
+    if (state === this.#shownState) return;
+    this.#shownState = state;
+    this.#idleLoop.change();
+    this.#player.changeIdle();
+  }
+
   get viewerCount(): number {
     return this.#viewers.connectedCount;
   }
@@ -360,6 +396,8 @@ export class SessionWorker {
       }
       case 'session.interrupt':
         return this.#queue.interrupt(message.seq);
+      case 'session.state':
+        return this.syncQueue();
       case 'session.end':
         return this.stop('deleted');
       case 'session.inspect':

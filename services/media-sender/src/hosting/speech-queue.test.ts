@@ -14,7 +14,7 @@ describe('SpeechQueue', () => {
       const queue: SpeechQueue = new SpeechQueue({
         session: 'ses_1',
         interruptedSeq: 0,
-        registry: { playQueue: async () => ({ queue: [queued], interruptedSeq: 0 }) },
+        registry: { playQueue: async () => ({ queue: [queued], interruptedSeq: 0, idleState: 'idle' }) },
         store: {
           getManifest: async () => {
             queue.interrupt(1);
@@ -28,6 +28,7 @@ describe('SpeechQueue', () => {
         },
         onSkipped: ({ seq }, reason) => skipped.push([seq, reason]),
         onInterrupted: () => {},
+        onState: () => {},
         onError: (error) => {
           throw error;
         },

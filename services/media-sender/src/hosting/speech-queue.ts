@@ -30,6 +30,8 @@ export interface SpeechQueueOptions {
    */
   onSkipped: (queued: QueuedSegment, reason: 'dropped' | 'failed') => void;
   onInterrupted: (seq: number) => void;
+  /** Called with the session's idle state whenever it is read. */
+  onState: (state: string) => void;
   onError: (error: unknown) => void;
   /** Monotonic clock. */
   nowMs: () => number;
@@ -89,6 +91,7 @@ export class SpeechQueue {
     const fetchedSeq = this.#fetchedSeq;
     const playQueue = await untilAnswered(() => registry.playQueue(session), signal, logger);
     if (!playQueue) return;
+    this.#options.onState(playQueue.idleState);
     if (playQueue.interruptedSeq > this.#interruptedSeq) this.interrupt(playQueue.interruptedSeq);
     this.#dropDeleted(playQueue.queue, fetchedSeq);
     const unfetched = playQueue.queue.filter(({ seq }) => seq > fetchedSeq);

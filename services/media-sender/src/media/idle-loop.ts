@@ -41,13 +41,26 @@ export class IdleLoop {
     this.#upcoming?.follow(this.#fromSamples);
   }
 
+  /** Continues with another playlist: the upcoming clip is replaced by the first one of that. */
+  change(): void {
+    this.release();
+    this.#last = undefined;
+    this.prepare();
+  }
+
+  /** Whether the next clip can be played at once. */
+  get isReady(): boolean {
+    this.prepare();
+    const clip = this.#upcoming;
+    return clip?.availability(this.#fromSamples, this.#startOf(clip)) === 'ready';
+  }
+
   /** @returns The next clip if it can be played at once. */
   take(): Clip | undefined {
     this.prepare();
     const clip = this.#upcoming;
     if (!clip) return undefined;
-    const from = this.#fromSamples;
-    const availability = clip.availability(from, Math.min(from + START_SAMPLES, clip.durationSamples));
+    const availability = clip.availability(this.#fromSamples, this.#startOf(clip));
     if (availability === 'late') return undefined;
     this.#upcoming = undefined;
     if (availability === 'gone') {
@@ -56,6 +69,11 @@ export class IdleLoop {
     }
     this.prepare();
     return clip;
+  }
+
+  /** @returns Where the part of a clip ends that must be in memory. */
+  #startOf({ durationSamples }: Clip): number {
+    return Math.min(this.#fromSamples + START_SAMPLES, durationSamples);
   }
 
   release(): void {

@@ -18,6 +18,10 @@ function setUpLibrary() {
     ids: [newId('seg'), newId('seg')],
     broken: false,
     reads: 0,
+    states: {} as Record<string, string[]>,
+    async getIdleStates() {
+      return store.states;
+    },
     async getIdlePlaylist() {
       store.reads++;
       if (store.broken) throw new Error('connection lost');
@@ -50,6 +54,19 @@ describe('IdlePlaylists', () => {
     for (let i = 0; i < 20; i++) library.after('demo', undefined);
     await vi.waitFor(() => expect(library.after('demo', undefined)?.id).toBe(store.ids[0]));
     expect(store.reads).toBe(before + 1);
+  });
+
+  it('returns the clips of a state, or else those of the avatar', async () => {
+    const { store, library } = setUpLibrary();
+    const [a = ''] = store.ids;
+    const thinking = [newId('seg'), newId('seg')];
+    store.states = { thinking, empty: [] };
+    await library.open('demo');
+    expect(library.after('demo', undefined, 'thinking')?.id).toBe(thinking[0]);
+    expect(library.after('demo', thinking[0], 'thinking')?.id).toBe(thinking[1]);
+    expect(library.after('demo', thinking[1], 'empty')?.id).toBe(a);
+    expect(['thinking', 'empty', 'idle'].map((state) => library.hasState('demo', state))).toEqual([true, false, false]);
+    expect(library.find('demo', thinking[1] ?? '')?.id).toBe(thinking[1]);
   });
 
   it('keeps the known playlist while the store is empty or unreadable', async () => {

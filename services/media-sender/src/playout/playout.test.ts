@@ -21,12 +21,16 @@ class Rig {
   readonly started: number[] = [];
   readonly finished: Finished[] = [];
   readonly held: number[] = [];
+  readonly waits: boolean[] = [];
+  isIdleReady = true;
   readonly playout: Playout;
   readonly first = LOOKAHEAD - BLOCK_SAMPLES;
 
   constructor(nextIdle: () => FakeClip | undefined, { cutPolicy = 'now' as CutPolicy, crossfadeSamples = 0 } = {}) {
     this.playout = new Playout(this.first, {
       nextIdle,
+      isIdleReady: () => this.isIdleReady,
+      onWaiting: (isWaiting) => this.waits.push(isWaiting),
       cutPolicy,
       crossfadeSamples,
       pauseSamples: 24_000,
@@ -330,6 +334,41 @@ describe('Playout', () => {
     },
   );
 
+  describe('changeIdle()', () => {
+    const playlist = (options: Partial<FakeClipOptions> = {}) => {
+      let count = 0;
+      return () => idleClip({ segment: `i${count++}`, frames: 300, ...options });
+    };
+
+    it.each([
+      ['now', 30],
+      ['marks', 60],
+      ['clip-end', 300],
+    ] as const)('leaves the idle clip where the cut policy %s allows it', (cutPolicy, frames) => {
+      const rig = new Rig(playlist({ markFrames: [20, 60] }), { cutPolicy });
+      rig.play(BLOCKS_PER_SECOND);
+      rig.playout.changeIdle();
+      rig.play(9.5 * BLOCKS_PER_SECOND);
+      const left = rig.framesOf('i0').length;
+      expect(left).toBeGreaterThanOrEqual(frames);
+      expect(left).toBeLessThanOrEqual(frames + 2);
+      expect(rig.framesOf('i1')[0]?.frame).toBe(0);
+      expect(rig.framesOf('i2')).toEqual([]);
+    });
+
+    it('waits until the next clip is in memory', () => {
+      const rig = new Rig(playlist());
+      rig.isIdleReady = false;
+      rig.play(5);
+      rig.playout.changeIdle();
+      rig.play(BLOCKS_PER_SECOND);
+      expect(rig.framesOf('i1')).toEqual([]);
+      rig.isIdleReady = true;
+      rig.play(5);
+      expect(rig.framesOf('i1').length).toBeGreaterThan(0);
+    });
+  });
+
   describe('an item whose media stalls for longer than the pause length', () => {
     /** Position of the stall: the end of the last block that has arrived. The first block begins before the anchor. */
     const stoppedSamples = LOOKAHEAD + 66 * BLOCK_SAMPLES;
@@ -345,6 +384,7 @@ describe('Playout', () => {
     it('is replaced by idle, and continues where it was with both tracks in sync', () => {
       const { rig, arrived } = paused();
       rig.play(15 * BLOCKS_PER_SECOND);
+      expect(rig.waits).toEqual([true]);
       expect(rig.framesOf('s1').map(({ frame }) => frame)).toEqual(Array.from({ length: 40 }, (_, i) => i));
       expect(rig.framesOf('idle').length).toBeGreaterThan(13 * 30);
       expect(rig.finished).toEqual([]);
@@ -359,6 +399,7 @@ describe('Playout', () => {
         expect(rig.heard(positionSamples)).toBe(markedSample(frameOffsetSamples(frame, { num: 30, den: 1 }) / 2));
       }
       expect(rig.started).toEqual([1]);
+      expect(rig.waits).toEqual([true, false]);
       expect(rig.finished).toEqual([{ seq: 1, samples: 144_000, reason: 'finished' }]);
     });
 
@@ -379,6 +420,7 @@ describe('Playout', () => {
       rig.play(5 * BLOCKS_PER_SECOND);
       rig.playout.interrupt(1, rig.sentSamples);
       expect(rig.finished).toEqual([{ seq: 1, samples: stoppedSamples, reason: 'interrupted' }]);
+      expect(rig.waits).toEqual([true, false]);
       arrived.samples = 144_000;
       const heard = rig.pcm.filter((sample) => sample !== 0).length;
       rig.play(3 * BLOCKS_PER_SECOND);
@@ -461,6 +503,8 @@ describe('Playout', () => {
     });
     const playout = new Playout(0, {
       nextIdle: () => clips[turn++ % clips.length],
+      isIdleReady: () => true,
+      onWaiting: () => {},
       cutPolicy: 'now',
       crossfadeSamples: 384,
       pauseSamples: 24_000,

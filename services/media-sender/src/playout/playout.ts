@@ -45,6 +45,8 @@ interface Entry {
 export interface PlayoutOptions {
   /** @returns The next idle clip that can be played at once, if any. Playout releases it. */
   nextIdle: () => Clip | undefined;
+  /** Whether there is a next idle clip that can be played at once. */
+  isIdleReady: () => boolean;
   cutPolicy: CutPolicy;
   /** Length of a fade, media-clock samples; even. */
   crossfadeSamples: number;
@@ -55,6 +57,8 @@ export interface PlayoutOptions {
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   /** Called when playback continues after both tracks were held because media was late. */
   onHeld: (clip: Clip, heldSamples: number) => void;
+  /** Called when an item begins to wait for its media, and when it no longer does. */
+  onWaiting: (isWaiting: boolean) => void;
 }
 
 export interface Playhead {
@@ -100,6 +104,10 @@ export class Playout {
   /** Every item up to this `seq` has been interrupted, including those that arrive later. */
   #interruptedSeq = 0;
   #resume: Resumption | undefined;
+  /** Whether an item that was started waits for its media. */
+  #itemWaits = false;
+  /** Whether the idle clip that plays is left for the next one. */
+  #idleChanges = false;
   /** Items up to this `seq` have been reported as started; resuming one does not report it again. */
   #startedSeq = 0;
   /** The idle clip to resume, until it has been entered. Without `segment` it is whichever comes next. */
@@ -187,7 +195,7 @@ export class Playout {
     while (this.#queue[0] && this.#queue[0].seq <= throughSeq) {
       this.#drop(this.#queue.shift() as QueueItem);
     }
-    if (this.#resume && this.#resume.seq <= throughSeq) this.#resume = undefined;
+    if (this.#resume && this.#resume.seq <= throughSeq) this.#endWait();
     const entry = this.#entry;
     if (entry?.item && entry.item.seq <= throughSeq) this.#cut(entry, sentSamples);
   }
@@ -200,9 +208,15 @@ export class Playout {
     for (const item of this.#queue.filter(({ seq }) => isGone(seq))) {
       this.#queue.splice(this.#queue.indexOf(item), 1);
       this.#drop(item);
+      if (this.#resume?.seq === item.seq) this.#setWaiting(false);
     }
     const entry = this.#entry;
     if (entry?.item && isGone(entry.item.seq)) this.#cut(entry, sentSamples);
+  }
+
+  /** Leaves the idle clip that plays for the next one, where the cut policy allows it and once that is in memory. */
+  changeIdle(): void {
+    this.#idleChanges = true;
   }
 
   /** Leaves a clip at the next frame; its audio fades out from the first position that is not yet decided. */
@@ -243,7 +257,7 @@ export class Playout {
     const end = from + BLOCK_SAMPLES;
     block.fill(0);
     this.#prefetch();
-    this.#considerSpeech();
+    this.#considerCut();
     let at = Math.max(from, 0); // nothing before the anchor
     while (at < end) at = this.#play(at, end, from, block);
     this.#mixTail(block, from, end);
@@ -355,10 +369,11 @@ export class Playout {
     return true;
   }
 
-  /** Decides where idle is left for speech that is ready, by the avatar's cut policy. */
-  #considerSpeech(): void {
+  /** Decides where idle is left, by the avatar's cut policy, for speech that is ready or for other idle clips. */
+  #considerCut(): void {
     const entry = this.#entry;
-    if (!entry || entry.item || entry.cutSamples !== NEVER || !this.#nextSpeech()) return;
+    if (!entry || entry.item || entry.cutSamples !== NEVER) return;
+    if (!this.#nextSpeech() && !(this.#idleChanges && this.#options.isIdleReady())) return;
     entry.cutSamples = this.#cutPoint(entry);
     entry.silentFrom = entry.cutSamples;
   }
@@ -402,6 +417,7 @@ export class Playout {
     if (this.#heldSamples === 0) {
       this.#underruns++;
       this.#startTail(entry, at);
+      if (entry.item) this.#setWaiting(true);
     }
     this.#heldSamples += end - at;
     entry.clip.follow(at - entry.startSamples);
@@ -427,6 +443,17 @@ export class Playout {
     return true;
   }
 
+  #endWait(): void {
+    this.#resume = undefined;
+    this.#setWaiting(false);
+  }
+
+  #setWaiting(isWaiting: boolean): void {
+    if (this.#itemWaits === isWaiting) return;
+    this.#itemWaits = isWaiting;
+    this.#options.onWaiting(isWaiting);
+  }
+
   #shift(entry: Entry, samples: number): void {
     entry.startSamples += samples;
     if (entry.cutSamples !== NEVER) entry.cutSamples += samples;
@@ -436,6 +463,7 @@ export class Playout {
   #endHold(entry: Entry, at: number): void {
     if (this.#heldSamples === 0) return;
     entry.fadeInFrom = at;
+    this.#setWaiting(false);
     this.#options.onHeld(entry.clip, this.#heldSamples);
     this.#heldSamples = 0;
   }
@@ -488,6 +516,7 @@ export class Playout {
     const held = this.#heldSamples;
     this.#heldSamples = 0;
     if (held > 0) this.#options.onHeld(entry.clip, held);
+    if (entry.item) this.#setWaiting(false);
     const played = Math.min(at - entry.startSamples, entry.clip.durationSamples);
     const cutShort = at < entry.startSamples + entry.clip.durationSamples;
     // Interrupted audio already fades and held audio is silent; everything else that is cut fades here.
@@ -508,7 +537,7 @@ export class Playout {
     const clip = item?.clip ?? idle?.clip;
     if (!clip) return undefined;
     const start = item ? this.#startOf(item) : entryAt(clip, idle?.positionSamples ?? 0);
-    if (item) this.#resume = undefined;
+    if (item) this.#endWait();
     return this.#enterAt(at, clip, item, start);
   }
 
@@ -529,6 +558,7 @@ export class Playout {
       fadeInFrom: (enteredAt > 0 || !item) && !isSeamless ? at : -NEVER,
     };
     this.#entry = entry;
+    this.#idleChanges = false;
     if (item) this.#start(item);
     return entry;
   }

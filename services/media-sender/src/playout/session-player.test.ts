@@ -134,6 +134,8 @@ class Rig {
       stagger,
       maySend: this.maySend,
       nextIdle: () => idle,
+      isIdleReady: () => true,
+      onWaiting: () => {},
       onStarted: () => {},
       onFinished: (item, samples, reason) =>
         this.finished.push({ seq: item.seq, samples, reason, atMs: this.time.now }),

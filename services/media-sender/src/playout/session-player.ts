@@ -54,9 +54,11 @@ export interface SessionPlayerOptions extends ViewerFanoutOptions {
   /** Whether media may be sent at this instant. */
   maySend: () => boolean;
   nextIdle: () => Clip | undefined;
+  isIdleReady: () => boolean;
   onStarted: (item: QueueItem) => void;
   onFinished: (item: QueueItem, positionSamples: number, reason: FinishReason) => void;
   onHeld: (clip: Clip, heldSamples: number) => void;
+  onWaiting: (isWaiting: boolean) => void;
   /** Called when playing threw: the session plays nothing more. */
   onFault: (error: unknown) => void;
 }
@@ -94,16 +96,19 @@ export class SessionPlayer implements Task {
   constructor(options: SessionPlayerOptions) {
     this.#options = options;
     this.#viewers = new ViewerFanout(options);
-    const { encoder, cutPolicy, crossfadeSamples, pauseSamples, nextIdle, onStarted, onFinished, onHeld } = options;
+    const { encoder, cutPolicy, crossfadeSamples, pauseSamples, nextIdle, isIdleReady } = options;
+    const { onStarted, onFinished, onHeld, onWaiting } = options;
     // The packet for a position holds the audio from there on only if the encoder is fed its look-ahead more.
     this.#playout = new Playout(encoder.lookaheadSamples - BLOCK_SAMPLES, {
       cutPolicy,
       crossfadeSamples,
       pauseSamples,
       nextIdle,
+      isIdleReady,
       onStarted,
       onFinished,
       onHeld,
+      onWaiting,
     });
   }
 
@@ -177,6 +182,11 @@ export class SessionPlayer implements Task {
     const playhead = this.playhead();
     if (playhead && playhead.seq > 0 && playhead.seq <= throughSeq) this.#awaitInterruption(playhead.clip);
     this.#playout.interrupt(throughSeq, this.#positionNow());
+  }
+
+  /** Leaves the idle clip that plays for the next one, where the cut policy allows it. */
+  changeIdle(): void {
+    this.#playout.changeIdle();
   }
 
   /** Drops items that left the session's queue because their segment was deleted. */

@@ -52,6 +52,7 @@ export class AvatarsController {
     return {
       ...(await this.#summary(avatar)),
       idlePlaylist: await this.store.getIdlePlaylist(id),
+      idleStates: await this.store.getIdleStates(id),
       loading: [...this.library.loads(id).map(libraryLoadView), ...this.uploads.open(id).map(uploadView)],
       problems: this.library.problems(id),
     };

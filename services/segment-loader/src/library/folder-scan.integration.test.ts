@@ -54,6 +54,24 @@ describe('scanFolder()', () => {
     expect(files.every(({ role, avatar }) => (avatar === 'ann' ? role === 'idle' : role === 'speech'))).toBe(true);
   });
 
+  it('finds the idle clips of named states, and their playlists', async () => {
+    for (const path of ['idle/a.mp4', 'idle.thinking/a.mp4', 'idle.thinking/b.mp4', 'Idle.Listening/a.mp4']) {
+      await put(`ann/${path}`);
+    }
+    await put('ann/idle.thinking/playlist.m3u', 'b.mp4\na.mp4\n');
+    await put('ann/idle.not a state/a.mp4');
+    const { files, playlists, rejected } = await scanFolder(root);
+    expect(files.map(({ name }) => name).sort()).toEqual([
+      'a.mp4',
+      'listening/a.mp4',
+      'thinking/a.mp4',
+      'thinking/b.mp4',
+    ]);
+    expect(files.every(({ role }) => role === 'idle')).toBe(true);
+    expect(playlists).toEqual(new Map([['ann/thinking', ['thinking/b.mp4', 'thinking/a.mp4']]]));
+    expect(rejected).toMatchObject([{ path: 'ann/idle.not a state' }]);
+  });
+
   it('silently skips hidden files, unfinished files and system files', async () => {
     for (const name of ['.hidden.mp4', 'a.mp4.part', 'b.crdownload', 'c.tmp', 'd.mp4~', 'Thumbs.db', '.DS_Store'])
       await put(`ann/idle/${name}`);

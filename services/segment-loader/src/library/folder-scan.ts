@@ -1,7 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { avatarFolders, avatarIdOf, subfolder } from './avatar-folder.js';
-import { LAYERS_FOLDER, type MediaFile, ROLE_OF_FOLDER, type SourceFile } from './media-file.js';
+import { LAYERS_FOLDER, type MediaFile, ROLE_OF_FOLDER, type SourceFile, STATE_FOLDER } from './media-file.js';
 import { matchPlaylist, PLAYLIST_NAMES, readPlaylist } from './playlist-file.js';
 
 /** Limit that no clip library reaches; above it, the wrong folder is mounted. */
@@ -38,13 +38,13 @@ export interface FolderScan {
   /** Avatars whose folder exists but can't be read now; their loaded segments are kept. */
   readonly away: ReadonlySet<string>;
   readonly files: readonly MediaFile[];
-  /** Idle file names in playing order, by avatar that has a playlist. */
+  /** Idle file names in playing order, by avatar that has a playlist; those of a state by `avatar/state`. */
   readonly playlists: ReadonlyMap<string, readonly string[]>;
   readonly rejected: readonly Rejected[];
 }
 
 /**
- * Scans `<root>/<avatar>/{idle,segments}/`. Symbolic links to files and folders are followed, but not into `/proc`, `/sys`
+ * Scans `<root>/<avatar>/{idle,idle.<state>,segments}/`. Symbolic links to files and folders are followed, but not into `/proc`, `/sys`
  * and `/dev`; subfolders of these folders are not scanned, so link cycles do no harm. Hidden, unfinished and system files
  * are skipped; everything else that can't be used is in `rejected`.
  * @throws The system's error if `root` itself can't be read.
@@ -106,6 +106,12 @@ class Scan {
       await this.#scanRole(avatar, role, found.slice(this.#root.length + 1));
     }
     known.add(subfolder(path, entries, LAYERS_FOLDER) ?? '');
+    for (const name of entries) {
+      const state = STATE_FOLDER.exec(name)?.[1]?.toLowerCase();
+      if (state === undefined || (await kindOf(join(path, name))) !== 'folder') continue;
+      known.add(join(path, name));
+      await this.#scanRole(avatar, 'idle', join(folder, name), state);
+    }
     for (const name of entries.filter((each) => !known.has(join(path, each)))) {
       const kind = await kindOf(join(path, name));
       const isMedia = kind === 'file' && MEDIA_NAME.test(name);
@@ -116,7 +122,8 @@ class Scan {
     }
   }
 
-  async #scanRole(avatar: string, role: MediaFile['role'], folder: string): Promise<void> {
+  /** @param state The state of the idle clips in the folder, if it has a name. */
+  async #scanRole(avatar: string, role: MediaFile['role'], folder: string, state?: string): Promise<void> {
     const entries = await this.#entries(avatar, folder);
     const names: string[] = [];
     for (const name of entries.filter((each) => !UNFINISHED.test(each) && !PLAYLIST_NAMES.test(each))) {
@@ -129,10 +136,10 @@ class Scan {
       if (typeof file === 'string') this.#reject(path, avatar, file);
       else if (file) {
         names.push(name);
-        this.#files.push({ avatar, role, ...file });
+        this.#files.push({ avatar, role, ...file, name: state === undefined ? name : `${state}/${name}` });
       }
     }
-    if (role === 'idle') await this.#addPlaylist(avatar, folder, entries, names);
+    if (role === 'idle') await this.#addPlaylist(avatar, folder, entries, names, state);
   }
 
   async #addPlaylist(
@@ -140,6 +147,7 @@ class Scan {
     folder: string,
     entries: readonly string[],
     names: readonly string[],
+    state: string | undefined,
   ): Promise<void> {
     const name = entries.filter((each) => PLAYLIST_NAMES.test(each)).sort()[0];
     if (name === undefined) return;
@@ -149,7 +157,11 @@ class Scan {
       return;
     }
     const { found, missing } = matchPlaylist(listed, names);
-    this.#playlists.set(avatar, found);
+    if (state === undefined) this.#playlists.set(avatar, found);
+    else {
+      const inState = found.map((each) => `${state}/${each}`);
+      this.#playlists.set(`${avatar}/${state}`, inState);
+    }
     for (const { line, entry } of missing) {
       this.#reject(join(folder, name), avatar, `line ${line} names "${entry.slice(0, 200)}", which does not exist`);
     }

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Avatar, ErrorCode, FolderProblem } from '@humancast/protocol';
 import type { AvatarStore, Clock, LoaderConfig, Logger, MediaStore } from '@humancast/shared';
 import { librarySettingsOf } from '../encode/encode-settings.js';
@@ -197,7 +198,7 @@ export class Library {
           file,
           settled: settled.has(file),
         }));
-      await this.#updateAvatar(avatar, desired, scan.playlists.get(avatar.id));
+      await this.#updateAvatar(avatar, desired, scan.playlists);
     }
     await avatars.publishProblems(this.#allProblems());
     this.#reported.delete('update');
@@ -226,13 +227,22 @@ export class Library {
   async #updateAvatar(
     avatar: Avatar,
     desired: readonly DesiredSegment[],
-    playlist: readonly string[] | undefined,
+    playlists: FolderScan['playlists'],
   ): Promise<void> {
     const { store, logger } = this.#parts;
-    const { load, unload, idle } = reconcile(desired, await this.#storedSegments(avatar.id), playlist);
+    const { load, unload, idle, states } = reconcile(
+      desired,
+      await this.#storedSegments(avatar.id),
+      playlists.get(avatar.id),
+      (state) => playlists.get(`${avatar.id}/${state}`),
+    );
     if ((await store.getIdlePlaylist(avatar.id)).join() !== idle.join()) {
       await store.setIdlePlaylist(avatar.id, idle);
       logger.info({ avatar: avatar.id, idle }, 'idle playlist changed');
+    }
+    if (!isDeepStrictEqual(await store.getIdleStates(avatar.id), states)) {
+      await store.setIdleStates(avatar.id, states);
+      logger.info({ avatar: avatar.id, states }, 'idle playlists of states changed');
     }
     for (const id of unload) {
       await store.delete(id);
@@ -334,5 +344,6 @@ function problemOf({ path, avatar, reason }: Rejected): LibraryProblem {
 }
 
 function shortPath({ role, name }: MediaFile): string {
+  if (role === 'idle' && name.includes('/')) return `idle.${name}`;
   return `${role === 'idle' ? 'idle' : 'segments'}/${name}`;
 }

@@ -2,7 +2,7 @@ import type { SegmentManifest } from '@humancast/shared';
 
 /** A file as it was when scanned. */
 export interface SourceFile {
-  /** Name in its folder. */
+  /** Name in its folder; of an idle clip of a named state with the state before it, as in `thinking/a.mp4`. */
   readonly name: string;
   /** Path of the file itself, with all links resolved. */
   readonly path: string;
@@ -20,6 +20,9 @@ export interface MediaFile extends SourceFile {
 
 /** Names of an avatar's folders, and the role of the files in them. */
 export const ROLE_OF_FOLDER: Readonly<Record<string, SegmentManifest['role']>> = { idle: 'idle', segments: 'speech' };
+
+/** Names of folders with the idle clips of a state, such as `idle.thinking`. */
+export const STATE_FOLDER = /^idle\.([a-z0-9][a-z0-9_-]{0,63})$/i;
 
 /** Folder within an avatar's folder with the layers of its composition, each named after its input. */
 export const LAYERS_FOLDER = 'layers';

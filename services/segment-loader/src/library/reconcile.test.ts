@@ -18,7 +18,7 @@ const stored = (id: string, name: string, role: 'idle' | 'speech' = 'idle', comp
 describe('reconcile()', () => {
   it('loads missing segments and unloads those without a file', () => {
     const result = reconcile([desired('a1', 'a')], [stored('b1', 'b')]);
-    expect(result).toEqual({ load: [desired('a1', 'a')], unload: ['b1'], idle: [] });
+    expect(result).toEqual({ load: [desired('a1', 'a')], unload: ['b1'], idle: [], states: {} });
   });
 
   it('does nothing if the store matches the folder', () => {
@@ -26,13 +26,23 @@ describe('reconcile()', () => {
       [desired('a1', 'a'), desired('s1', 's', 'speech')],
       [stored('a1', 'a'), stored('s1', 's', 'speech')],
     );
-    expect(result).toEqual({ load: [], unload: [], idle: ['a1'] });
+    expect(result).toEqual({ load: [], unload: [], idle: ['a1'], states: {} });
   });
 
   it('plays idle clips in playlist order, each once, and no others', () => {
     const files = [desired('a1', 'a'), desired('b1', 'b'), desired('c1', 'c')];
     const before = [stored('a1', 'a'), stored('b1', 'b'), stored('c1', 'c')];
     expect(reconcile(files, before, ['c', 'a', 'gone', 'c']).idle).toEqual(['c1', 'a1']);
+  });
+
+  it('keeps the clips of named states apart, each in the order of its own playlist', () => {
+    const names = ['a', 'thinking/a', 'thinking/b', 'listening/a'];
+    const files = names.map((name, i) => desired(`s${i}`, name));
+    const before = names.map((name, i) => stored(`s${i}`, name));
+    const playlistOf = (state: string) => (state === 'thinking' ? ['thinking/b', 'thinking/a'] : undefined);
+    const { idle, states, load, unload } = reconcile(files, before, ['a'], playlistOf);
+    expect({ idle, load, unload }).toEqual({ idle: ['s0'], load: [], unload: [] });
+    expect(states).toEqual({ thinking: ['s2', 's1'], listening: ['s3'] });
   });
 
   it('plays by name if no file of the playlist exists', () => {
@@ -52,6 +62,7 @@ describe('reconcile()', () => {
       load: [],
       unload: ['b1'],
       idle: ['a1', 'b2', 'c1'],
+      states: {},
     });
   });
 
@@ -60,6 +71,7 @@ describe('reconcile()', () => {
       load: [],
       unload: [],
       idle: ['a1'],
+      states: {},
     });
   });
 
@@ -69,7 +81,7 @@ describe('reconcile()', () => {
 
   it('reloads a segment that lost parts, and keeps it out of the playlist until then', () => {
     const result = reconcile([desired('a1', 'a')], [stored('a1', 'a', 'idle', false)]);
-    expect(result).toEqual({ load: [desired('a1', 'a')], unload: [], idle: [] });
+    expect(result).toEqual({ load: [desired('a1', 'a')], unload: [], idle: [], states: {} });
   });
 
   it('sorts the playlist by name, with numbers as numbers', () => {

@@ -1,4 +1,4 @@
-import type { SegmentSummary } from '@humancast/shared';
+import type { IdleStates, SegmentSummary } from '@humancast/shared';
 import { byName, type MediaFile } from './media-file.js';
 
 /** A file that is to become a segment, with the ID of its current content. */
@@ -18,6 +18,8 @@ export interface Reconciliation {
   readonly unload: readonly string[];
   /** Idle playlist in the order of the playlist file, or else by file name. */
   readonly idle: readonly string[];
+  /** The idle playlists of the named states, likewise. */
+  readonly states: IdleStates;
 }
 
 /**
@@ -28,11 +30,13 @@ export interface Reconciliation {
  * turns out to be unusable.
  * @param playlist Names of idle files in playing order; files not named are not played, and a playlist that names no
  * existing file is ignored.
+ * @param playlistOf The same for the clips of a named state.
  */
 export function reconcile(
   desired: readonly DesiredSegment[],
   stored: readonly StoredSegment[],
   playlist: readonly string[] = [],
+  playlistOf: (state: string) => readonly string[] | undefined = () => undefined,
 ): Reconciliation {
   const completeIds = new Set(stored.filter((segment) => segment.complete).map((segment) => segment.id));
   const desiredIds = new Set(desired.map((segment) => segment.id));
@@ -45,14 +49,25 @@ export function reconcile(
     return serves === undefined ? [] : [{ id: serves, role: file.role, name: file.name }];
   });
   const kept = new Set(serving.map((segment) => segment.id));
+  const idle = Map.groupBy(
+    serving.filter((segment) => segment.role === 'idle'),
+    ({ name }) => stateOf(name),
+  );
   return {
     load: desired.filter(({ id, settled }) => settled && !completeIds.has(id)),
     unload: stored.map(({ id }) => id).filter((id) => !kept.has(id) && !desiredIds.has(id)),
-    idle: inOrder(
-      serving.filter((segment) => segment.role === 'idle'),
-      playlist,
+    idle: inOrder(idle.get('') ?? [], playlist),
+    states: Object.fromEntries(
+      [...idle]
+        .filter(([state]) => state !== '')
+        .map(([state, clips]) => [state, inOrder(clips, playlistOf(state) ?? [])]),
     ),
   };
+}
+
+/** @returns The state of an idle clip; empty without one. */
+function stateOf(name: string): string {
+  return name.includes('/') ? name.slice(0, name.indexOf('/')) : '';
 }
 
 function inOrder(idle: readonly { id: string; name: string }[], playlist: readonly string[]): string[] {

@@ -115,6 +115,7 @@ export class Deletion {
     await Promise.all(this.#work.map((work) => work.discard({ avatar }, reason)));
     await this.#after('work-ended');
     await store.setIdlePlaylist(avatar, []);
+    await store.setIdleStates(avatar, {});
     const ids = [...new Set([...(await store.ids(avatar)), ...(await archive.ofAvatar(avatar))])];
     for (const { id, avatar: shown } of await registry.outlines()) {
       if (shown !== avatar) continue;

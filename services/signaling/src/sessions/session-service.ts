@@ -1,4 +1,4 @@
-import type { Interrupted, Spoken } from '@humancast/protocol';
+import type { Interrupted, ShownState, Spoken } from '@humancast/protocol';
 import {
   type AvatarStore,
   type Command,
@@ -192,6 +192,17 @@ export class SessionService {
     }
     this.#logger.info({ session: id, interruptedSeq, turn, key }, 'session interrupted');
     return { interruptedSeq, turn };
+  }
+
+  /**
+   * Sets the idle state, which is shown whenever there is no speech.
+   * @param turn The turn to which the state belongs; default: the current one.
+   * @throws HumancastError `session_not_found`, `session_ended`, `interrupted`.
+   */
+  async setState(id: string, state: string, stated: number | undefined): Promise<ShownState> {
+    const { turn, host } = await this.#registry.setState(id, state, stated);
+    if (host !== undefined) await this.#router.send(host, { type: 'session.state', session: id });
+    return { state, turn };
   }
 
   /** @returns The speech segments of the session's avatar. */

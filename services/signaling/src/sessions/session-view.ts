@@ -56,6 +56,7 @@ export class SessionViews {
       queue,
       interruptedSeq: record.interruptedSeq,
       turn: record.turn,
+      idleState: record.idleState,
       live: inspection !== undefined,
       playhead: inspection ? inspection.playhead : savedPlayhead(record.playhead),
       nextCut: inspection?.nextCut,

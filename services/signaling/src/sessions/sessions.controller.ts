@@ -2,11 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   createSessionSchema,
   type Interrupted,
+  idleStateSchema,
   interruptSchema,
   type NewSession,
   type SessionDetails,
   type SessionSegment,
   type SessionSummary,
+  type ShownState,
   type Spoken,
   speakSchema,
 } from '@humancast/protocol';
@@ -19,7 +21,7 @@ import {
   samplesToMs,
 } from '@humancast/shared';
 import { CONFIG } from '@humancast/shared/nest';
-import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Inject, Param, Post, Put, Req, Res } from '@nestjs/common';
 import { Access, type Caller, callersTrace, keyOf, type SessionAction } from '../auth/access.js';
 import { DemoSessions } from '../demo/demo-sessions.js';
 import { SayRelay } from '../demo-say/say-relay.js';
@@ -131,6 +133,13 @@ export class SessionsController {
     const { turn } = jsonBody(request, body, interruptSchema);
     const command = this.#commandOf(request, 'interrupt');
     return this.sessions.interrupt(id, { key: keyOf(caller), turn, command });
+  }
+
+  @Put(':id/state')
+  async setState(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown): Promise<ShownState> {
+    await this.#admit(id, request.headers.authorization, 'speak');
+    const { state, turn } = jsonBody(request, body, idleStateSchema);
+    return this.sessions.setState(id, state, turn);
   }
 
   @Get(':id/segments')

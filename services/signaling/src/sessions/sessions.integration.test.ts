@@ -296,6 +296,26 @@ describe('REST API of sessions', () => {
     });
   });
 
+  it('sets the idle state and tells the host', async () => {
+    const session = await hosted();
+    const put = (body: object, auth?: string) =>
+      signaling.request('PUT', `${session.path}/state`, { body, ...(auth !== undefined && { auth }) });
+    expect((await signaling.request('GET', session.path)).body.idleState).toBe('idle');
+    expect(await put({ state: 'thinking', turn: 0 })).toMatchObject({
+      status: 200,
+      body: { state: 'thinking', turn: 0 },
+    });
+    await sender.received('session.state', (mail) => mail.session === session.id);
+    expect((await signaling.request('GET', session.path)).body.idleState).toBe('thinking');
+    expect(await put({ state: 'thinking', turn: 1 })).toMatchObject({
+      status: 409,
+      body: { code: 'interrupted', turn: 0 },
+    });
+    expect(await put({ state: 'Not a name' })).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+    expect(await put({ state: 'thinking' }, session.token)).toMatchObject({ status: 403 });
+    session.viewer.ws.close();
+  });
+
   describe('the state of a session', () => {
     it("is the host's current state", async () => {
       const session = await hosted();
