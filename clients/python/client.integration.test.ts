@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '@humancast/shared';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FakeListen } from '../../packages/producer/testing/fake-listen.js';
 import { FakeLoader, type Received } from '../../packages/producer/testing/fake-loader.js';
 
 /** How long a Python process may take to start and push its first frames on a busy machine. */
@@ -262,6 +263,32 @@ while True:
       expect(output.trim()).toBe(`${installed}/humancast/__init__.py True`);
     } finally {
       rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('listen()', () => {
+  it('yields headers and PCM, and returns when the session has ended', async () => {
+    const frames = [0, 1].map((frame) => ({ viewer: 'vw_12345678', epoch: 1, frame, atMs: 1000.5 + 20 * frame }));
+    const signaling = await FakeListen.start(frames, 'session_ended');
+    try {
+      const program = `
+import asyncio, os
+from humancast import Humancast
+async def main():
+    humancast = Humancast(os.environ["HUMANCAST_API_KEY"], "${signaling.url}", "${signaling.url}")
+    async for heard, pcm in humancast.listen("${session}"):
+        print(heard["viewer"], heard["frame"], heard["atMs"], pcm.dtype, len(pcm), int(pcm.sum()))
+    print("ended")
+asyncio.run(main())
+`;
+      expect(await python(['-c', program])).toEqual({
+        code: 0,
+        output: 'vw_12345678 0 1000.5 int16 320 -320\nvw_12345678 1 1020.5 int16 320 0\nended\n',
+      });
+      expect(signaling.listeners[0]).toMatchObject({ path: `/v1/sessions/${session}/listen` });
+    } finally {
+      signaling.close();
     }
   });
 });
