@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Codec } from '@humancast/protocol';
+import { type Codec, type Heard } from '@humancast/protocol';
 import {
   AvatarStore,
   BULL_PREFIX,
@@ -26,6 +26,8 @@ import {
   type ToSignaling,
   toSenderSchema,
   toSignalingSchema,
+  VoiceFeed,
+  VoicePublisher,
 } from '@humancast/shared';
 import { FuzzRandom, makeManifest, mutate, startRedis, type TestRedis } from '@humancast/testkit';
 import { Queue } from 'bullmq';
@@ -261,7 +263,7 @@ describe('MediaSender', () => {
         mail: new RedisMailSender(redis),
         logger,
         tracer: NO_TRACER,
-        voices: { publish: () => {}, forget: () => {} },
+        voices: new VoicePublisher(redis),
         wallMs: Date.now,
         createTransport: ({ connection: connectionId, events, maySend }) => {
           const transport = new FakeTransport(connectionId, events, maySend);
@@ -368,6 +370,27 @@ describe('MediaSender', () => {
     expect(transports[0]?.reports).toBeGreaterThan(0);
     expect(await registry.get(session)).toMatchObject({ state: 'hosted', host: id, epoch: 1 });
     expect(await typesOf(session)).toEqual(['session.hosted', 'viewer.connected']);
+  });
+
+  it('publishes what is heard of a viewer, with what the viewer was hearing', async () => {
+    const { transports } = await startSender();
+    const session = await createSession();
+    const heard: Heard[] = [];
+    const subscriber = redis.duplicate();
+    cleanups.push(() => subscriber.disconnect());
+    new VoiceFeed(subscriber).follow(session, (frame) => heard.push(frame));
+    const viewer = await viewerOf(session);
+    await viewer.join();
+    await vi.waitFor(() => expect(transports[0]?.audioPackets).toBeGreaterThan(5), WAIT);
+    const frame = { pcm: new Int16Array(320), concealed: false, gapMs: 0 };
+    await vi.waitFor(async () => {
+      transports[0]?.events.heard({ ...frame, atMs: performance.now() });
+      expect(heard.at(-1)?.playing).toMatchObject({ role: 'idle', seq: 0 });
+    }, WAIT);
+    const last = heard.at(-1);
+    expect(last).toMatchObject({ viewer: viewer.viewer, epoch: 1 });
+    expect(Math.abs((last?.atMs ?? 0) - Date.now())).toBeLessThan(5000);
+    expect(last?.playing?.positionMs).toBeLessThanOrEqual(1000);
   });
 
   it('skips unreadable jobs and messages, and processes those that follow', async () => {
