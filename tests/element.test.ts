@@ -44,7 +44,8 @@ describe('<human-cast> on a page of another origin', () => {
     server = createServer((_, response) => response.setHeader('content-type', 'text/html').end(page));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    stack = await startStack({ senders: 2, mediaAddress: ownAddress(), env: { ALLOWED_ORIGINS: origin } });
+    const env = { ALLOWED_ORIGINS: origin, EMBED_ANCESTORS: origin };
+    stack = await startStack({ senders: 2, mediaAddress: ownAddress(), env });
     producer = new Producer(stack);
     makeTestClip(join(stack.mediaDir, 'lights/idle/red.mp4'), { color: 'red', seconds: 2, size: '640x360' });
     makeTestClip(join(stack.mediaDir, 'lights/segments/green.mp4'), { color: 'green', seconds: 30, size: '640x360' });
@@ -108,6 +109,21 @@ describe('<human-cast> on a page of another origin', () => {
       'it is idle and audible again',
       () => read<[boolean, boolean]>(`[cast.speaking, ${audible}]`),
       ([speaking, sound]) => !speaking && sound === true,
+    );
+    await viewer.close();
+  });
+
+  it.each(['Chromium', 'Firefox'] as const)('plays in a frame in %s', async (name) => {
+    const { id, token } = await producer.createSession('lights');
+    page = `<!doctype html><iframe src="${stack.signalingUrl}/embed?session=${id}&token=${token}" width="640" height="360"
+      allow="autoplay; fullscreen; picture-in-picture"></iframe>`;
+    const viewer = await open[name]();
+    await viewer.goto(origin);
+    // The frame is of another origin, so its host says what it shows.
+    await waitFor(
+      'the frame plays',
+      async () => (await producer.session(id)).viewers[0]?.report?.framesDecoded ?? 0,
+      (frames) => frames > 0,
     );
     await viewer.close();
   });

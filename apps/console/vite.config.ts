@@ -22,7 +22,7 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: { index: source('index.html'), element: source('src/element.ts') },
+      input: { index: source('index.html'), embed: source('embed.html'), element: source('src/element.ts') },
       // Pages of others name it, so it has no hash.
       output: { entryFileNames: ({ name }) => (name === 'element' ? 'element.js' : 'assets/[name]-[hash].js') },
     },

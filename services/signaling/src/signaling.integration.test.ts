@@ -26,6 +26,7 @@ describe('the signaling service', () => {
       mkdirSync(join(folder, 'dist', 'assets'), { recursive: true });
       writeFileSync(join(folder, 'secret'), 'not for you');
       writeFileSync(join(folder, 'dist', 'index.html'), '<title>console</title>');
+      writeFileSync(join(folder, 'dist', 'embed.html'), '<title>embed</title>');
       writeFileSync(join(folder, 'dist', 'assets', 'app-1a2b3c.js'), 'play()');
       writeFileSync(join(folder, 'dist', '.env'), 'not for you');
       signaling = await stack.signaling({ consoleDir: join(folder, 'dist') });
@@ -39,6 +40,26 @@ describe('the signaling service', () => {
       expect(page.headers.get('content-security-policy')).toContain(`connect-src 'self' ws://127.0.0.1:`);
       expect(page.headers.get('referrer-policy')).toBe('no-referrer');
       expect(page.headers.get('x-content-type-options')).toBe('nosniff');
+    });
+
+    it('may be framed by nobody else, and its /embed only by EMBED_ANCESTORS', async () => {
+      const origins = { embedAncestors: ['https://shop.example', 'https://*.blog.example'] };
+      const open = await stack.signaling({ consoleDir: join(folder, 'dist'), ...origins });
+      const ancestors = async (at: TestSignaling, path: string) => {
+        const { headers, text } = await at.request('GET', path, { auth: '' });
+        return [
+          /<title>(.*)</.exec(text)?.[1],
+          /frame-ancestors ([^;]*)/.exec(headers.get('content-security-policy') ?? '')?.[1],
+        ];
+      };
+      expect(await ancestors(signaling, '/embed?session=x&token=y')).toEqual(['embed', "'none'"]);
+      expect(await ancestors(open, '/embed?session=x&token=y')).toEqual([
+        'embed',
+        'https://shop.example https://*.blog.example',
+      ]);
+      for (const path of ['/', '/?x=/embed', '/index.html', '/%65mbed']) {
+        expect((await ancestors(open, path))[1]).toBe("'self'");
+      }
     });
 
     it('has hashed files that are cached forever', async () => {

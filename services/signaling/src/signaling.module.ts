@@ -54,7 +54,7 @@ export async function startSignaling(
     onError: (error) => metrics.countError(error),
     onLimited: (limit) => metrics.limited.inc({ limit }),
     configure(app) {
-      app.use(middlewareOf(hosts), middlewareOf(requestLimits), securityHeaders, cors(origins));
+      app.use(middlewareOf(hosts), middlewareOf(requestLimits), securityHeaders(config), cors(origins));
       const type = ['application/sdp', 'application/trickle-ice-sdpfrag'];
       app.useBodyParser('text', { type, limit: BODY_LIMIT_BYTES });
       serveConsole(app, config.consoleDir);

@@ -31,6 +31,19 @@ describe('service settings', () => {
     expect(config).toMatchObject({ apiKeys: [], apiKeyFile: '/not/there' });
   });
 
+  it('accept origins that may frame a page, and nothing that adds to the policy', () => {
+    const origins = (EMBED_ANCESTORS: string) =>
+      loadConfig(signalingSettings, { TOKEN_SECRET: 'sixteen-characters', EMBED_ANCESTORS }).embedAncestors;
+    expect(origins('')).toEqual([]);
+    expect(origins('*')).toEqual(['*']);
+    expect(origins('https://a.example, https://*.b.example:8443')).toEqual([
+      'https://a.example',
+      'https://*.b.example:8443',
+    ]);
+    for (const text of ['a.example', "'self'", 'https://a.example; script-src *', 'https://a.example/path', 'https:'])
+      expect(() => origins(text)).toThrow('EMBED_ANCESTORS');
+  });
+
   it('accept several token keys, newest first, and reject short ones', () => {
     const keys = (TOKEN_SECRET: string) => loadConfig(signalingSettings, { TOKEN_SECRET }).tokenSecret;
     expect(keys('sixteen-characters,another-of-sixteen\n')).toEqual(['sixteen-characters', 'another-of-sixteen']);

@@ -264,6 +264,17 @@ export const signalingSettings = {
     '',
     'Additional web origins that may use REST and the WebSocket; * allows all',
   ),
+  embedAncestors: setting.custom(
+    'EMBED_ANCESTORS',
+    z
+      .string()
+      .transform((text) => text.split(',').map((origin) => origin.trim()))
+      .pipe(z.array(z.string().regex(/^$|^\*$|^https?:\/\/[\w.*:[\]-]+$/)))
+      .transform((origins) => origins.filter((origin) => origin !== '')),
+    'a list of origins (https://example.com, https://*.example.com) or *',
+    '',
+    'Web origins whose pages may show /embed in a frame; * allows all, empty none',
+  ),
   heartbeatMs: setting.int(
     'SIGNAL_HEARTBEAT_MS',
     [1000, 120_000],

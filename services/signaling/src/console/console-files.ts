@@ -14,7 +14,12 @@ interface StaticFiles {
 /** @param configured The folder of the built console; empty for the one in this repository. */
 export function serveConsole(app: StaticFiles, configured: string): void {
   const folder = configured === '' ? BUILT_HERE : resolve(configured);
-  app.useStaticAssets(folder, { index: 'index.html', dotfiles: 'ignore', setHeaders: cacheHeaders(folder) });
+  app.useStaticAssets(folder, {
+    index: 'index.html',
+    extensions: ['html'],
+    dotfiles: 'ignore',
+    setHeaders: cacheHeaders(folder),
+  });
 }
 
 /** Hashed files are cached forever; the page that names them is revalidated each time. */
