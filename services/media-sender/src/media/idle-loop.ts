@@ -76,6 +76,11 @@ export class IdleLoop {
     return Math.min(this.#fromSamples + START_SAMPLES, durationSamples);
   }
 
+  /** The clip that comes next, and where it is entered. */
+  get upcoming(): { segment: string; positionSamples: number } | undefined {
+    return this.#upcoming && { segment: this.#upcoming.segment, positionSamples: this.#fromSamples };
+  }
+
   release(): void {
     this.#upcoming?.release();
     this.#upcoming = undefined;

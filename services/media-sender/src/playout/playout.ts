@@ -17,6 +17,8 @@ export interface QueueItem {
 export interface ScheduledFrame {
   readonly clip: Clip;
   readonly frame: number;
+  /** Timeline position of the clip's start. */
+  readonly startSamples: number;
   /** Due time of the frame, fractional media-clock samples. */
   readonly positionSamples: number;
   /** RTP timestamp, 90 kHz ticks. */
@@ -99,6 +101,8 @@ export class Playout {
   /** End of the last idle clip that was played to its end. */
   #echoSamples = NEVER;
   #decided: number;
+  /** Timeline position before which nothing is played. */
+  #firstSamples = 0;
   #heldSamples = 0;
   #underruns = 0;
   /** Every item up to this `seq` has been interrupted, including those that arrive later. */
@@ -118,6 +122,25 @@ export class Playout {
     this.#decided = firstSample;
     this.#options = options;
     this.#tail = new Int16Array(options.crossfadeSamples / CLOCK_PER_PCM);
+  }
+
+  /** Starts at a later position than zero. Call it before {@link next}. */
+  startAt(positionSamples: number): void {
+    this.#decided += positionSamples;
+    this.#firstSamples = positionSamples;
+  }
+
+  /** The next queued clips, and where they are entered. */
+  get upcoming(): { segment: string; positionSamples: number }[] {
+    return this.#queue.slice(0, PREFETCHED_ITEMS).map((item) => ({
+      segment: item.clip.segment,
+      positionSamples: this.#startOf(item).samples,
+    }));
+  }
+
+  /** Frames that are decided and not taken yet, in order. */
+  get scheduled(): readonly ScheduledFrame[] {
+    return this.#frames;
   }
 
   /** Timeline position up to which both tracks are decided. */
@@ -258,7 +281,7 @@ export class Playout {
     block.fill(0);
     this.#prefetch();
     this.#considerCut();
-    let at = Math.max(from, 0); // nothing before the anchor
+    let at = Math.max(from, this.#firstSamples);
     while (at < end) at = this.#play(at, end, from, block);
     this.#mixTail(block, from, end);
     this.#decided = end;
@@ -341,7 +364,13 @@ export class Playout {
       const positionSamples = entry.startSamples + frameOffsetSamples(entry.nextFrame, clip.fps);
       if (positionSamples >= before) return;
       const ticks = frameTicks(entry.startSamples, entry.nextFrame, clip.fps);
-      this.#frames.push({ clip, frame: entry.nextFrame, positionSamples, ticks });
+      this.#frames.push({
+        clip,
+        frame: entry.nextFrame,
+        startSamples: entry.startSamples,
+        positionSamples,
+        ticks,
+      });
       entry.nextFrame++;
     }
   }
@@ -396,7 +425,7 @@ export class Playout {
 
   /** @returns Where the next frame begins that is not yet decided. */
   #nextBoundary(entry: Entry): number {
-    if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, 0);
+    if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, this.#firstSamples);
     return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
   }
 
