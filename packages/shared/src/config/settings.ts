@@ -214,7 +214,7 @@ export const signalingSettings = {
     'Time for which an Idempotency-Key is remembered, in seconds',
   ),
   sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Queued segments per session'),
-  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 100_000], 20, 'Viewers per session'),
+  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 100_000], 1000, 'Viewers per session'),
   viewerGraceMs: setting.int(
     'VIEWER_GRACE_MS',
     [0, 3_600_000],
