@@ -372,6 +372,7 @@ export class MediaSender {
       return follower;
     } catch (error) {
       logger.error({ session, err: (error as Error).message }, 'following session failed, giving its viewers back');
+      this.#followed.get(session)?.stop('failed');
       await registry.unplaceViewers(session, id).catch(() => {});
       throw error;
     }

@@ -84,7 +84,7 @@ export class SessionFollower {
       onViewerFault: (connection, error) => this.#viewers.connections.fault(connection, error),
       onFault: (error) => {
         this.#logger.error({ err: error }, 'following session failed');
-        void this.leave();
+        void this.leave().then(() => this.stop('failed'));
       },
     });
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type DecisionLog,
   type Decisions,
@@ -15,11 +16,12 @@ const CHECK_MS = 2000;
 /** Checks in a row without followers or waiting viewers after which nothing more is published. */
 const CHECKS_ALONE = 3;
 /** Entries that are being written; more are dropped, because followers need them now or never. */
-const PENDING_LIMIT = 16;
+const PENDING_LIMIT = 64;
 /** Clock samples taken before the first entry. */
 const FIRST_SAMPLES = 4;
-/** Time by which a host that hands a session over decides ahead. */
+/** Time by which a host that hands a session over decides ahead, and for which it waits until that is published. */
 const HAND_OVER_LEAD_MS = 1500;
+const HAND_OVER_WAIT_MS = 500;
 
 export interface SessionSpreadOptions {
   readonly session: string;
@@ -81,13 +83,19 @@ export class SessionSpread {
     this.#checksAlone = 0;
     if (this.#timer || this.#isClosed) return;
     this.#timer = setInterval(() => void this.#check(), CHECK_MS);
+    await this.#begin();
+  }
+
+  /** Begins to publish once the clock of Redis is known; {@link #check} repeats it. */
+  async #begin(): Promise<void> {
     const { session, decisions, nowMs, player, onFollowed, logger } = this.#options;
     try {
       await sampleClock(this.#clock, session, decisions, nowMs, FIRST_SAMPLES);
     } catch (error) {
       logger.warn({ err: (error as Error).message }, 'reading the clock of Redis failed, retrying');
+      return;
     }
-    if (this.#isClosed || !this.#timer) return;
+    if (this.#isClosed || !this.#timer || this.#isPublishing) return;
     onFollowed();
     this.#isPublishing = true;
     player.follow((step) => {
@@ -114,7 +122,7 @@ export class SessionSpread {
   async handOver(): Promise<void> {
     if (!this.#isPublishing) return;
     this.#options.player.decideAhead(HAND_OVER_LEAD_MS);
-    await Promise.all(this.#pending);
+    await Promise.race([Promise.all(this.#pending), sleep(HAND_OVER_WAIT_MS)]);
     this.close();
   }
 
@@ -165,6 +173,7 @@ export class SessionSpread {
   /** Offers the viewers again that nobody has taken, and stops when nobody follows any more. */
   async #check(): Promise<void> {
     const { session, registry, logger } = this.#options;
+    if (!this.#isPublishing) await this.#begin();
     try {
       for (const known of [...this.#offered.values()]) {
         const record = await registry.viewer(session, known.viewer);

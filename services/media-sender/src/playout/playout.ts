@@ -94,6 +94,8 @@ export class Playout {
   readonly #options: PlayoutOptions;
   readonly #queue: QueueItem[] = [];
   readonly #frames: ScheduledFrame[] = [];
+  /** Clips that were left and still have frames to be taken. */
+  #left: Clip[] = [];
   #entry: Entry | undefined;
   /** The end of a clip that was cut off. From this position on it fades out under what follows. */
   readonly #tail: Int16Array;
@@ -259,7 +261,9 @@ export class Playout {
   }
 
   takeFrame(): ScheduledFrame | undefined {
-    return this.#frames.shift();
+    const frame = this.#frames.shift();
+    if (this.#left.length > 0) this.#releaseLeft();
+    return frame;
   }
 
   /** @returns Where the idle clip will be left if speech is queued now. */
@@ -305,6 +309,7 @@ export class Playout {
     const entry = this.#entry;
     this.#entry = undefined;
     this.#frames.length = 0;
+    this.#releaseLeft();
     if (entry?.item && report) {
       const playedSamples = Math.max(entry.enteredAt, Math.min(positionSamples, this.#decided) - entry.startSamples);
       this.#finish(entry.item, playedSamples, 'interrupted');
@@ -552,7 +557,7 @@ export class Playout {
     if (cutShort && held === 0 && entry.silentFrom >= at) this.#startTail(entry, at);
     if (!entry.item) {
       if (!cutShort && held === 0) this.#startEcho(entry);
-      entry.clip.release();
+      this.#release(entry.clip);
       return;
     }
     const playedSamples = Math.min(played, entry.silentFrom - entry.startSamples);
@@ -645,9 +650,21 @@ export class Playout {
     this.#finish(item, this.#startOf(item).samples, started ? 'interrupted' : 'dropped');
   }
 
+  /** Releases a clip once its last frame has been taken. */
+  #release(clip: Clip): void {
+    this.#left.push(clip);
+    this.#releaseLeft();
+  }
+
+  #releaseLeft(): void {
+    const left = this.#left.filter((clip) => this.#frames.some((frame) => frame.clip === clip));
+    for (const clip of this.#left) if (!left.includes(clip)) clip.release();
+    this.#left = left;
+  }
+
   #finish(item: QueueItem, positionSamples: number, reason: FinishReason): void {
     this.#options.onFinished(item, positionSamples, reason);
-    item.clip.release();
+    this.#release(item.clip);
   }
 }
 
