@@ -119,6 +119,8 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     complexity: config.opusComplexity,
     mode: config.opusMode,
   };
+  const crossfadeSamples = 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000);
+  const pauseSamples = (config.livePauseMs * CLOCK_RATE) / 1000;
   const silence = new OpusEncoder(opus).encode(new Int16Array(BLOCK_PCM), false);
   const services: WorkerServices = {
     sender: id,
@@ -168,10 +170,18 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
         metrics,
         stagger,
         encoder: new OpusEncoder(opus),
-        crossfadeSamples: 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000),
-        pauseSamples: (config.livePauseMs * CLOCK_RATE) / 1000,
+        crossfadeSamples,
+        pauseSamples,
       }),
-    createFollowerPlayer: (options) => new FollowerPlayer({ ...options, clock, scheduler, metrics, silence }),
+    createFollowerPlayer: ({ standIn, ...options }) =>
+      new FollowerPlayer({
+        ...options,
+        clock,
+        scheduler,
+        metrics,
+        silence,
+        standIn: (segment) => ({ ...standIn(segment), encoder: new OpusEncoder(opus), crossfadeSamples, pauseSamples }),
+      }),
     decisions: new DecisionLog(queue, new StreamFeed(presence, logger)),
     senderMail: new RedisMailSender(queue, logger),
     offerViewer: async (job) => {

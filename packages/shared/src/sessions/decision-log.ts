@@ -24,6 +24,9 @@ const frameRunSchema = z.object({
   count: z.int().min(1).max(FRAMES_LIMIT),
 });
 
+/** Where in which clip something is played; `seq` is 0 for idle. */
+const placeSchema = z.object({ segment: idSchema, seq: z.int().min(0), positionSamples: z.number().min(0) });
+
 const headSchema = z.object({
   epoch: z.int().min(1),
   /** Instant at which the timeline's position is zero, ms since the Unix epoch by the clock of Redis. */
@@ -32,9 +35,9 @@ const headSchema = z.object({
   audioSamples: z.int().min(0),
   frames: z.array(frameRunSchema).max(FRAMES_LIMIT),
   /** Where another host would continue after these steps. Absent: nowhere, as before the first idle clip. */
-  after: z.object({ segment: idSchema, seq: z.int().min(0), positionSamples: z.number().min(0) }).optional(),
-  /** Segments that will be played soon, and where they are entered, so that they can be fetched. */
-  next: z.array(z.object({ segment: idSchema, positionSamples: z.number().min(0) })).max(STEPS_LIMIT),
+  after: placeSchema.optional(),
+  /** What will be played soon, so that it can be fetched. */
+  next: z.array(placeSchema).max(STEPS_LIMIT),
 });
 
 /** What a session's host has decided to play: consecutive steps of 20 ms, one audio packet each. */

@@ -306,9 +306,15 @@ describe('MediaSender', () => {
           players.push(player);
           return player;
         },
-        createFollowerPlayer: (options) =>
+        createFollowerPlayer: ({ standIn, ...options }) =>
           new FollowerPlayer({
             ...options,
+            standIn: (segment) => ({
+              ...standIn(segment),
+              encoder: encoder(),
+              crossfadeSamples: 384,
+              pauseSamples: 24_000,
+            }),
             clock: systemClock,
             scheduler,
             metrics,

@@ -8,6 +8,7 @@ import {
   type ToSender,
   unlessUnreadable,
 } from '@humancast/shared';
+import { IdleLoop } from '../media/idle-loop.js';
 import type { Clip } from '../playout/clip.js';
 import type { FollowerPlayer } from '../playout/follower-player.js';
 import type { Sending } from '../playout/viewer-fanout.js';
@@ -36,6 +37,9 @@ export class SessionFollower {
   readonly #sync = new Coalescer(() => this.#readViewers());
   readonly #onStopped: () => void;
   #epoch: number;
+  #idleState: string;
+  /** The idle clips that are shown while the host is silent. */
+  #idleLoop: IdleLoop | undefined;
   #timers: NodeJS.Timeout[] = [];
   #aloneTimer: NodeJS.Timeout | undefined;
   #unfollow = () => {};
@@ -58,6 +62,7 @@ export class SessionFollower {
     this.#services = services;
     this.#avatar = avatar;
     this.#epoch = record.epoch;
+    this.#idleState = record.idleState;
     this.#onStopped = onStopped;
     this.#logger = services.logger.child({ session: record.id, role: 'follower' });
     this.#viewers = new SessionViewers({
@@ -80,6 +85,16 @@ export class SessionFollower {
       demand: this.#viewers.demand,
       maySend: () => true,
       openClip: (segment) => this.#openClip(segment),
+      standIn: (segment) => {
+        this.#idleLoop?.release();
+        const idleLoop = this.#newIdleLoop(segment);
+        this.#idleLoop = idleLoop;
+        return {
+          cutPolicy: avatar.cutPolicy,
+          nextIdle: () => idleLoop.take(),
+          isIdleReady: () => idleLoop.isReady,
+        };
+      },
       onServed: (connection) => this.#viewers.connections.served(connection),
       onViewerFault: (connection, error) => this.#viewers.connections.fault(connection, error),
       onFault: (error) => {
@@ -87,6 +102,17 @@ export class SessionFollower {
         void this.leave().then(() => this.stop('failed'));
       },
     });
+  }
+
+  /** @param segment The clip that plays; a clip of speech counts as none. */
+  #newIdleLoop(segment: string): IdleLoop {
+    const { idle } = this.#services;
+    const idleLoop = new IdleLoop(
+      (after) => idle.after(this.#avatar.id, after, this.#idleState),
+      (manifest) => this.#viewers.openClip(manifest),
+    );
+    idleLoop.startAfter(segment);
+    return idleLoop;
   }
 
   get viewerCount(): number {
@@ -183,6 +209,7 @@ export class SessionFollower {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#aloneTimer);
     this.#player.close();
+    this.#idleLoop?.release();
     this.#viewers.close(reason);
     this.#services.idle.close(this.#avatar.id);
     this.#logger.info({ reason }, 'session is not followed any more');
@@ -209,8 +236,9 @@ export class SessionFollower {
   async #reread(): Promise<void> {
     if (this.#isLeaving) return;
     try {
-      const { epoch, state } = await this.#services.registry.get(this.session);
+      const { epoch, state, idleState } = await this.#services.registry.get(this.session);
       this.#epoch = epoch;
+      this.#idleState = idleState;
       if (state === 'ended') this.stop('ended');
       else await this.sync();
     } catch (error) {

@@ -29,6 +29,7 @@ import type { Clip } from '../playout/clip.js';
 import type { FollowerPlayer, FollowerPlayerOptions } from '../playout/follower-player.js';
 import { BLOCK_SAMPLES, type QueueItem } from '../playout/playout.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
+import type { StandInOptions } from '../playout/stand-in.js';
 import { Timeline } from '../playout/timeline.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
@@ -75,7 +76,12 @@ export interface WorkerServices {
     >,
   ) => SessionPlayer;
   createFollowerPlayer: (
-    options: Pick<FollowerPlayerOptions, 'demand' | 'maySend' | 'openClip' | 'onServed' | 'onViewerFault' | 'onFault'>,
+    options: Pick<
+      FollowerPlayerOptions,
+      'demand' | 'maySend' | 'openClip' | 'onServed' | 'onViewerFault' | 'onFault'
+    > & {
+      standIn: (segment: string) => Pick<StandInOptions, 'cutPolicy' | 'isIdleReady' | 'nextIdle'>;
+    },
   ) => FollowerPlayer;
   decisions: DecisionLog;
   /** Messages to other media-senders. */
@@ -137,6 +143,8 @@ interface Continued {
   /** Position from which nothing is decided. */
   readonly fromSamples: number;
   readonly after: Decisions['after'];
+  /** Last `seq` that the followers know. */
+  readonly throughSeq: number;
 }
 
 type SavedPlayhead = Pick<Playhead, 'segment' | 'seq' | 'positionSamples' | 'savedAtMs' | 'playsOnThroughSeq'>;
@@ -328,7 +336,8 @@ export class SessionWorker {
     const { segment, seq, positionSamples, savedAtMs, playsOnThroughSeq } = playhead;
     const idle = seq === 0 ? this.#services.idle.find(this.#avatar.id, segment) : undefined;
     if (idle) this.#idleLoop.resumeAt(idle, positionSamples);
-    const resumption = { segment, seq, positionSamples, throughSeq: playsOnThroughSeq ?? 0 };
+    const throughSeq = this.#continued?.throughSeq ?? playsOnThroughSeq ?? 0;
+    const resumption = { segment, seq, positionSamples, throughSeq };
     if (playsOnThroughSeq === undefined || savedAtMs === undefined || claimedAtMs === undefined) {
       this.#player.resumeAt(resumption);
     } else {
@@ -701,7 +710,9 @@ async function continuedFrom(session: string, services: WorkerServices): Promise
     await sampleClock(clock, session, decisions, nowMs, CLOCK_SAMPLES);
     const anchorMs = last.anchorMs - (clock.offsetMs ?? 0);
     const timeline = new Timeline(anchorMs, wallMs() + anchorMs - nowMs());
-    return { timeline, fromSamples: last.audioSamples + last.opus.length * BLOCK_SAMPLES, after: last.after };
+    const { after, next, audioSamples, opus } = last;
+    const throughSeq = Math.max(after?.seq ?? 0, ...next.map(({ seq }) => seq));
+    return { timeline, fromSamples: audioSamples + opus.length * BLOCK_SAMPLES, after, throughSeq };
   } catch (error) {
     logger.warn({ session, err: (error as Error).message }, 'reading decisions failed, beginning another timeline');
     return undefined;

@@ -30,6 +30,12 @@ export class IdleLoop {
     this.#hold(manifest);
   }
 
+  /** Starts with the clip after another one. Call it before anything else. */
+  startAfter(segment: string): void {
+    this.#last = segment;
+    this.prepare();
+  }
+
   /** Fetches the beginning of the upcoming clip. Cheap once that is done. */
   prepare(): void {
     if (!this.#upcoming) {
@@ -77,8 +83,8 @@ export class IdleLoop {
   }
 
   /** The clip that comes next, and where it is entered. */
-  get upcoming(): { segment: string; positionSamples: number } | undefined {
-    return this.#upcoming && { segment: this.#upcoming.segment, positionSamples: this.#fromSamples };
+  get upcoming(): { segment: string; seq: number; positionSamples: number } | undefined {
+    return this.#upcoming && { segment: this.#upcoming.segment, seq: 0, positionSamples: this.#fromSamples };
   }
 
   release(): void {

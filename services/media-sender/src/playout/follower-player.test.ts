@@ -7,9 +7,11 @@ import { DelayEncoder, Receiver } from '../../testing/receiver.js';
 import type { Clip } from './clip.js';
 import { DecisionWriter } from './decision-writer.js';
 import { FollowerPlayer } from './follower-player.js';
+import { BLOCK_SAMPLES } from './playout.js';
 import { Scheduler } from './scheduler.js';
 import { SessionPlayer } from './session-player.js';
 import { Stagger } from './stagger.js';
+import { Timeline } from './timeline.js';
 
 /** Time by the clock of Redis minus the monotonic clock of both processes, which is the same here. */
 const REDIS_OFFSET_MS = 1_700_000_000_000;
@@ -26,15 +28,23 @@ class Fleet {
   readonly segments = new Map<string, Clip>();
   readonly skews: number[] = [];
   missed = 0;
+  /** What a host has published last. */
+  last: Decisions | undefined;
   epoch = 1;
   /** Delay of decisions on their way to the follower, ms. */
   travelMs = (): number => 1;
+  /** Decisions do not arrive. */
   isCut = false;
+  mayStandIn = true;
   readonly host: SessionPlayer;
   readonly follower: FollowerPlayer;
+  readonly crossfadeSamples: number;
   #arrivesMs = 0;
 
-  constructor(idle: Clip = this.clip('idle', 60, 'idle')) {
+  /** @param crossfadeSamples Default: none, because a fade that has begun is not continued by another process. */
+  constructor({ crossfadeSamples = 0 } = {}) {
+    this.crossfadeSamples = crossfadeSamples;
+    const idle = this.clip('idle', 60, 'idle');
     this.host = this.newHost(idle);
     this.follower = new FollowerPlayer({
       clock: this.time,
@@ -49,6 +59,14 @@ class Fleet {
       },
       maySend: () => true,
       silence: SILENCE,
+      standIn: () => ({
+        encoder: new DelayEncoder(),
+        cutPolicy: 'now',
+        crossfadeSamples: this.crossfadeSamples,
+        pauseSamples: 24_000,
+        nextIdle: () => (this.mayStandIn ? idle : undefined),
+        isIdleReady: () => true,
+      }),
       openClip: async (segment) => this.segments.get(segment),
       onServed: ignore,
       onViewerFault: (_viewer, error) => fail(error),
@@ -75,7 +93,7 @@ class Fleet {
         interrupted: ignore,
       },
       cutPolicy: 'now',
-      crossfadeSamples: 960,
+      crossfadeSamples: this.crossfadeSamples,
       stagger: new Stagger(),
       maySend: () => true,
       nextIdle: () => idle,
@@ -99,12 +117,19 @@ class Fleet {
       const content = writer.add(step);
       if (content && host.timeline) {
         const anchorMs = host.timeline.anchorMs + REDIS_OFFSET_MS;
-        this.#send({ ...content, epoch, anchorMs, next: host.upcoming });
+        const resumption = host.decidedResumption;
+        const after = resumption && {
+          segment: resumption.segment,
+          seq: resumption.seq,
+          positionSamples: resumption.positionSamples,
+        };
+        this.#send({ ...content, epoch, anchorMs, next: host.upcoming, ...(after && { after }) });
       }
     });
   }
 
   #send(decisions: Decisions): void {
+    this.last = decisions;
     // As Redis does: whole entries, in order.
     this.#arrivesMs = Math.max(this.#arrivesMs, this.time.now + this.travelMs());
     if (this.isCut) return;
@@ -164,7 +189,7 @@ describe('FollowerPlayer', () => {
     const travel = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 20 });
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 8 }), travel, async (actions, travels) => {
-        const fleet = new Fleet();
+        const fleet = new Fleet({ crossfadeSamples: 960 });
         let sent = 0;
         fleet.travelMs = () => travels[sent++ % travels.length] as number;
         const near = fleet.watchHost();
@@ -191,23 +216,96 @@ describe('FollowerPlayer', () => {
     );
   });
 
-  it('shows the last frame in silence while decisions are missing, and continues in sync', async () => {
+  it('goes on as the host would while its decisions are missing, and follows again without a step', async () => {
+    const parts = fc.record({
+      cutAfterMs: fc.integer({ min: 0, max: 1500 }),
+      // A stream loses no single entry.
+      cutMs: fc.integer({ min: 120, max: 4000 }),
+      frames: fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 })),
+    });
+    await fc.assert(
+      fc.asyncProperty(parts, async ({ cutAfterMs, cutMs, frames }) => {
+        const fleet = new Fleet();
+        const near = fleet.watchHost();
+        fleet.follow();
+        await fleet.advance(500);
+        const far = fleet.watchFollower();
+        await fleet.advance(300);
+        const fromSamples = far.packets.at(-1)?.ticks ?? 0;
+        frames.forEach((count, i) => {
+          fleet.host.enqueue({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, count) });
+        });
+        // What is queued is known to the follower.
+        await fleet.advance(200 + cutAfterMs);
+        fleet.isCut = true;
+        await fleet.advance(cutMs);
+        fleet.isCut = false;
+        await fleet.advance(2000);
+        expectSame(near, far, fromSamples);
+        expect(far.packets.map(({ ticks }) => ticks)).toEqual(
+          far.packets.map((_, i) => (far.packets[0]?.ticks ?? 0) + i * 960),
+        );
+        const shown = far.video.map(({ ticks }) => ticks);
+        expect(shown).toEqual([...shown].sort((a, b) => a - b));
+      }),
+      { numRuns: testSize(60, 8) },
+    );
+  });
+
+  it('follows a new host without a step when the old one has died, wherever in the speech', async () => {
+    const parts = fc.record({
+      deadAfterMs: fc.integer({ min: 0, max: 1500 }),
+      awayMs: fc.integer({ min: 100, max: 1500 }),
+      first: fc.integer({ min: 20, max: 60 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(parts, async ({ deadAfterMs, awayMs, first }) => {
+        const fleet = new Fleet();
+        const near = fleet.watchHost();
+        fleet.follow();
+        await fleet.advance(500);
+        const far = fleet.watchFollower();
+        await fleet.advance(300);
+        const fromSamples = far.packets.at(-1)?.ticks ?? 0;
+        const queue = [first, 150].map((frames, i) => ({ seq: i + 1, clip: fleet.clip(`s${i + 1}`, frames) }));
+        for (const item of queue) fleet.host.enqueue(item);
+        await fleet.advance(200 + deadAfterMs);
+        // It plays on for comparison.
+        fleet.host.follow(undefined);
+        const last = fleet.last as Decisions;
+        await fleet.advance(awayMs);
+        fleet.epoch = 2;
+        const next = fleet.newHost(fleet.clip('idle', 60, 'idle'));
+        if (last.after) next.resumeAt({ ...last.after, throughSeq: 2 });
+        for (const item of queue) if (item.seq >= (last.after?.seq ?? 0)) next.enqueue(item);
+        const timeline = new Timeline(last.anchorMs - REDIS_OFFSET_MS, 0);
+        const fromEnd = last.audioSamples + last.opus.length * BLOCK_SAMPLES;
+        fleet.follow(next);
+        next.start({ timeline, fromSamples: fromEnd });
+        await fleet.advance(1000);
+        expect(fleet.follower.epoch).toBe(2);
+        expectSame(near, far, fromSamples);
+      }),
+      { numRuns: testSize(60, 8) },
+    );
+  });
+
+  it('shows the last frame in silence when it has no host for longer than any hand-over takes', async () => {
     const fleet = new Fleet();
     const near = fleet.watchHost();
     fleet.follow();
     await fleet.advance(500);
     const far = fleet.watchFollower();
-    fleet.host.enqueue({ seq: 1, clip: fleet.clip('s1', 300) });
-    await fleet.advance(1000);
+    await fleet.advance(500);
     fleet.isCut = true;
-    await fleet.advance(2000);
-    const silent = far.packets.slice(-50);
-    expect(silent.every(({ opus }) => opus.equals(SILENCE))).toBe(true);
+    await fleet.advance(9000);
+    expect(far.packets.slice(-20).every(({ opus }) => opus.equals(SILENCE))).toBe(true);
     const shown = far.video.length;
     await fleet.advance(500);
     expect(far.video.length).toBe(shown);
     fleet.isCut = false;
-    const backSamples = (far.packets.at(-1)?.ticks ?? 0) + 9600;
+    await fleet.advance(500);
+    const backSamples = far.packets.at(-1)?.ticks ?? 0;
     await fleet.advance(2000);
     expectSame(near, far, backSamples);
     // The RTP timeline went on, a packet every 20 ms.

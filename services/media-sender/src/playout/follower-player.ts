@@ -4,6 +4,7 @@ import type { Clip } from './clip.js';
 import { BLOCK_SAMPLES, type ScheduledFrame } from './playout.js';
 import type { Scheduler } from './scheduler.js';
 import { blockAtOrAfter } from './session-player.js';
+import { STAND_IN_SAMPLES, StandIn, type StandInOptions } from './stand-in.js';
 import { frameOffsetSamples, frameTicks, Timeline } from './timeline.js';
 import { type TimelineMetrics, TimelineSender } from './timeline-sender.js';
 import { type PlayoutSink, type Sending, ViewerFanout, type ViewerFanoutOptions } from './viewer-fanout.js';
@@ -37,6 +38,8 @@ export interface FollowerPlayerOptions extends ViewerFanoutOptions {
   readonly maySend: () => boolean;
   /** Opus packet of 20 ms of silence. */
   readonly silence: Buffer;
+  /** What decides in place of the host while it does not. @param segment the clip that plays. */
+  readonly standIn: (segment: string) => StandInOptions;
   /** Opens a clip. @returns `undefined` if there is no such segment. */
   readonly openClip: (segment: string) => Promise<Clip | undefined>;
   readonly onFault: (error: unknown) => void;
@@ -51,8 +54,9 @@ interface Opening {
 }
 
 /**
- * Plays what a session's host has decided: the same frames and audio packets at the same instants. Where decisions are
- * missing, it shows the last frame with silence.
+ * Plays what a session's host has decided: the same frames and audio packets at the same instants. While the host is silent,
+ * as when it was killed, it goes on by itself for some seconds, as every follower does; after that, it shows the last frame in
+ * silence.
  */
 export class FollowerPlayer {
   readonly #options: FollowerPlayerOptions;
@@ -68,6 +72,15 @@ export class FollowerPlayer {
   #stale: Opening[] = [];
   /** Clips that are opened before their turn, by segment. */
   readonly #prepared = new Map<string, Opening>();
+  /** Where each of the host's entries ends that has not been played. */
+  #ends: End[] = [];
+  #standIn: StandIn | undefined;
+  /** Position from which the stand-in decides. */
+  #standInSamples = 0;
+  /** Frames that the stand-in has decided. */
+  #ownFrames: ScheduledFrame[] = [];
+  /** Position of the last frame that was shown. */
+  #shownSamples = Number.NEGATIVE_INFINITY;
   #epoch = 0;
   /** Positions here minus positions of the host. */
   #shiftSamples = 0;
@@ -117,12 +130,17 @@ export class FollowerPlayer {
       samples += BLOCK_SAMPLES;
     }
     this.#audio.splice(0, this.#audio.length - AUDIO_LIMIT);
+    this.#ends.push({ samples, decisions });
+    this.#ends.splice(0, this.#ends.length - AUDIO_LIMIT);
     for (const run of decisions.frames) {
       this.#runs.push({ ...run, startSamples: run.startSamples + shift });
       this.#clipOf(run);
     }
     if (this.#runs.length > RUN_LIMIT) this.#dropRuns(this.#runs.length - RUN_LIMIT);
-    this.#prepare(decisions.next);
+    const { after, next } = decisions;
+    // A clip may have been entered of which no frame has come yet.
+    const isEntered = after && !this.#openClipOf(after.segment, { prepared: false });
+    this.#prepare(isEntered ? [after, ...next] : next);
   }
 
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
@@ -147,6 +165,7 @@ export class FollowerPlayer {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#sender.close();
+    this.#dismiss();
     this.#viewers.clear();
     this.#runs.length = 0;
     for (const opening of [...this.#stale, ...this.#clips.values(), ...this.#prepared.values()]) release(opening);
@@ -183,13 +202,56 @@ export class FollowerPlayer {
     if (Math.abs(behindMs) < NEW_TIMELINE_MS) return;
     const blocks = Math.round(((hostAnchorMs - timeline.anchorMs) * SAMPLES_PER_MS) / BLOCK_SAMPLES);
     this.#shiftSamples = blocks * BLOCK_SAMPLES;
+    this.#dismiss();
+    this.#ownFrames = [];
+    this.#shownSamples = Number.NEGATIVE_INFINITY;
   }
 
   #nextAudio(positionSamples: number): Buffer {
     while (this.#audio[0] && this.#audio[0].samples < positionSamples) this.#audio.shift();
-    if (this.#audio[0]?.samples === positionSamples) return this.#audio.shift()?.opus ?? this.#options.silence;
+    if (this.#audio[0]?.samples === positionSamples) {
+      this.#dismiss();
+      return this.#audio.shift()?.opus ?? this.#options.silence;
+    }
     this.#options.metrics.missed();
-    return this.#options.silence;
+    return this.#decideOwn(positionSamples) ?? this.#options.silence;
+  }
+
+  /** Decides in place of the host, from where its decisions end. @returns `undefined` if that is not possible any more. */
+  #decideOwn(positionSamples: number): Buffer | undefined {
+    while (this.#ends[0] && this.#ends[0].samples < positionSamples) this.#ends.shift();
+    const [end] = this.#ends;
+    if (!this.#standIn && end?.samples === positionSamples) this.#standIn = this.#newStandIn(end);
+    if (positionSamples - this.#standInSamples > STAND_IN_SAMPLES) this.#dismiss();
+    if (!this.#standIn) return undefined;
+    const { opus, frames } = this.#standIn.next();
+    this.#ownFrames.push(...frames);
+    return opus;
+  }
+
+  /** @returns `undefined` if what is to be continued is not in memory. */
+  #newStandIn({ samples, decisions: { after, next } }: End): StandIn | undefined {
+    const clip = after && this.#openClipOf(after.segment);
+    if (!after || !clip) return undefined;
+    const upcoming = next.flatMap(({ segment, seq }) => {
+      const queued = seq > 0 ? this.#prepared.get(segment)?.clip : undefined;
+      return queued ? [{ seq, clip: queued }] : [];
+    });
+    this.#standInSamples = samples;
+    return new StandIn(this.#options.standIn(after.segment), { ...after, clip }, samples, upcoming);
+  }
+
+  /** @returns The clip of a segment that is played, or comes next, if it is open. */
+  #openClipOf(segment: string, { prepared = true } = {}): Clip | undefined {
+    const opened = [...this.#clips.values()].reverse().flatMap(({ clip }) => clip ?? []);
+    const played = opened.find((clip) => clip.segment === segment);
+    return played ?? (prepared ? (this.#prepared.get(segment)?.clip ?? undefined) : undefined);
+  }
+
+  /** The host decides again. */
+  #dismiss(): void {
+    this.#standIn?.close();
+    this.#standIn = undefined;
   }
 
   #peekFrame(): ScheduledFrame | undefined {
@@ -199,7 +261,7 @@ export class FollowerPlayer {
       if (frame.positionSamples > nowSamples - SKIP_AFTER_SAMPLES || next === undefined || next > nowSamples) {
         return this.#isAwaited(frame, nowSamples) ? undefined : frame;
       }
-      this.#advance();
+      this.#drop(frame);
     }
     return undefined;
   }
@@ -207,8 +269,10 @@ export class FollowerPlayer {
   #takeFrame(): ScheduledFrame | undefined {
     const frame = this.#firstFrame();
     if (!frame) return undefined;
-    const { entry } = this.#runs[0] as FrameRun;
-    this.#advance();
+    this.#shownSamples = frame.positionSamples;
+    const entry = frame === this.#ownFrames[0] ? undefined : this.#runs[0]?.entry;
+    this.#drop(frame);
+    if (entry === undefined) return frame; // the stand-in follows its clips itself
     for (const opening of this.#stale.splice(0)) release(opening);
     for (const [other, opening] of this.#clips) {
       if (other >= entry) continue;
@@ -219,15 +283,29 @@ export class FollowerPlayer {
     return frame;
   }
 
-  /** @returns The first frame that is to be shown, if its clip is open. Frames of clips that cannot be opened are dropped. */
+  /** @returns The first frame that is to be shown: the host's, or the stand-in's for a time without decisions. */
   #firstFrame(): ScheduledFrame | undefined {
+    while (this.#ownFrames[0] && this.#ownFrames[0].positionSamples <= this.#shownSamples) this.#ownFrames.shift();
+    const [own] = this.#ownFrames;
+    const hosts = this.#firstOfHost();
+    return own && (!hosts || own.positionSamples < hosts.positionSamples) ? own : hosts;
+  }
+
+  /** @returns The host's first frame, if its clip is open. Frames of clips that cannot be opened are dropped. */
+  #firstOfHost(): ScheduledFrame | undefined {
     while (!this.#frame) {
       const [run] = this.#runs;
       if (!run) return undefined;
       const { clip } = this.#clipOf(run);
       if (clip === undefined) return undefined;
-      if (clip) this.#frame = frameOf(run, clip, 0);
-      else this.#runs.shift();
+      if (!clip) {
+        this.#runs.shift();
+        continue;
+      }
+      const frame = frameOf(run, clip, 0);
+      this.#frame = frame;
+      // The stand-in may have shown it.
+      if (frame.positionSamples <= this.#shownSamples) this.#advance();
     }
     return this.#frame;
   }
@@ -239,11 +317,20 @@ export class FollowerPlayer {
   }
 
   /** @returns The position of the frame after the first one, if it is known. */
-  #secondPosition({ clip }: ScheduledFrame): number | undefined {
+  #secondPosition(frame: ScheduledFrame): number | undefined {
+    const [own, nextOwn] = this.#ownFrames;
+    if (frame === own) return nextOwn?.positionSamples ?? this.#frame?.positionSamples;
+    const { clip } = frame;
     const [run, other] = this.#runs;
-    if (run && run.count > 1) return frameOf(run, clip, 1).positionSamples;
+    if (!run) return undefined;
+    if (run.count > 1) return frameOf(run, clip, 1).positionSamples;
     const next = other && this.#clipOf(other).clip;
     return other && next ? frameOf(other, next, 0).positionSamples : undefined;
+  }
+
+  #drop(frame: ScheduledFrame): void {
+    if (frame === this.#ownFrames[0]) this.#ownFrames.shift();
+    else this.#advance();
   }
 
   #advance(): void {
@@ -297,6 +384,12 @@ export class FollowerPlayer {
     });
     return opening;
   }
+}
+
+/** The last decisions, and the timeline position of the first audio packet after them. */
+interface End {
+  readonly samples: number;
+  readonly decisions: Decisions;
 }
 
 function release(opening: Opening): void {

@@ -105,6 +105,8 @@ export class Playout {
   #decided: number;
   /** Timeline position before which nothing is played. */
   #firstSamples = 0;
+  /** Timeline position at which a clip that is resumed has not been silent before. */
+  #continuedSamples = NEVER;
   #heldSamples = 0;
   #underruns = 0;
   /** Every item up to this `seq` has been interrupted, including those that arrive later. */
@@ -126,16 +128,21 @@ export class Playout {
     this.#tail = new Int16Array(options.crossfadeSamples / CLOCK_PER_PCM);
   }
 
-  /** Starts at a later position than zero. Call it before {@link next}. */
-  startAt(positionSamples: number): void {
+  /**
+   * Starts at a later position than zero. Call it before {@link next}.
+   * @param isContinued Whether what is resumed was played up to this position, so that nothing fades in.
+   */
+  startAt(positionSamples: number, isContinued = false): void {
     this.#decided += positionSamples;
     this.#firstSamples = positionSamples;
+    this.#continuedSamples = isContinued ? positionSamples : NEVER;
   }
 
   /** The next queued clips, and where they are entered. */
-  get upcoming(): { segment: string; positionSamples: number }[] {
+  get upcoming(): { segment: string; seq: number; positionSamples: number }[] {
     return this.#queue.slice(0, PREFETCHED_ITEMS).map((item) => ({
       segment: item.clip.segment,
+      seq: item.seq,
       positionSamples: this.#startOf(item).samples,
     }));
   }
@@ -577,8 +584,9 @@ export class Playout {
 
   #enterAt(at: number, clip: Clip, item: QueueItem | undefined, start: { frame: number; samples: number }): Entry {
     const enteredAt = start.samples;
-    const isSeamless = !item && enteredAt === 0 && this.#echoSamples === at && this.#meetsEcho(clip);
-    if (isSeamless) this.#tailSamples = NEVER;
+    const joins = !item && enteredAt === 0 && this.#echoSamples === at && this.#meetsEcho(clip);
+    if (joins) this.#tailSamples = NEVER;
+    const isSeamless = joins || this.#continuedSamples === at;
     const entry: Entry = {
       clip,
       item,

@@ -14,6 +14,7 @@ import {
 } from './playout.js';
 import type { Scheduler } from './scheduler.js';
 import type { Stagger } from './stagger.js';
+import { STAND_IN_SAMPLES } from './stand-in.js';
 import { Timeline } from './timeline.js';
 import { type TimelineMetrics, TimelineSender } from './timeline-sender.js';
 import { type PlayoutSink, type Sending, ViewerFanout, type ViewerFanoutOptions } from './viewer-fanout.js';
@@ -21,7 +22,7 @@ import { type PlayoutSink, type Sending, ViewerFanout, type ViewerFanoutOptions 
 /** Steps of 20 ms that are decided ahead while followers play the same, so that they get them in time. */
 const LEAD_BLOCKS = 4;
 
-interface AudioEncoder {
+export interface AudioEncoder {
   readonly lookaheadSamples: number;
   encode(pcm: Int16Array, hasAudio: boolean): Buffer;
 }
@@ -127,7 +128,7 @@ export class SessionPlayer {
   }
 
   /** The next queued clips, and where they are entered. */
-  get upcoming(): { segment: string; positionSamples: number }[] {
+  get upcoming(): { segment: string; seq: number; positionSamples: number }[] {
     return this.#playout.upcoming;
   }
 
@@ -142,7 +143,8 @@ export class SessionPlayer {
   /**
    * Starts playing, at the session's next phase.
    * @param continued The timeline of the previous host, if viewers of other media-senders are on it, and the position from
-   * which it has decided nothing. Default: a new timeline, whose position is zero then.
+   * which it has decided nothing; followers have gone on from there by themselves. Default: a new timeline, whose position
+   * is zero then.
    */
   start(continued?: { readonly timeline: Timeline; readonly fromSamples: number }): void {
     if (this.#sender.timeline || this.#closed) return;
@@ -150,7 +152,8 @@ export class SessionPlayer {
     const nowMs = clock.nowMs();
     const timeline = continued?.timeline ?? this.#newTimeline(nowMs, stagger);
     const audioSamples = continued ? blockAtOrAfter(Math.max(timeline.positionAt(nowMs), continued.fromSamples)) : 0;
-    this.#playout.startAt(audioSamples);
+    this.#playout.startAt(audioSamples, continued !== undefined);
+    if (continued) this.#playout.playedOn(Math.min(audioSamples - continued.fromSamples, STAND_IN_SAMPLES));
     this.#undecidedSamples = audioSamples;
     if (this.#playedOn) {
       const { fromMs, untilMs } = this.#playedOn;
@@ -185,7 +188,7 @@ export class SessionPlayer {
 
   /** @returns Where another host would have to continue after what has been decided. */
   get decidedResumption(): Omit<Resumption, 'throughSeq'> | undefined {
-    return this.timeline && this.#playout.resumptionAt(this.#playout.decidedSamples);
+    return this.timeline && this.#playout.resumptionAt(this.#undecidedSamples);
   }
 
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
