@@ -165,7 +165,7 @@ describe('make-secrets', () => {
       ['EXPIRE', 'hc:{c:demo}:segments', '1'],
       ['RPUSH', 'hc:{c:demo}:idle', 'x'],
       ['EVAL', 'return 1', '0'],
-      ['PUBLISH', 'hc:lv:x', '1'],
+      ['PUBLISH', 'another', '1'],
       ['SUBSCRIBE', 'another'],
       ['GET', 'another'],
       ['KEYS', '*'],

@@ -112,7 +112,8 @@ describe('a Redis Cluster', () => {
         expect(await registry.placeViewer(id, viewer, 1, sender)).toMatchObject({ placed: true });
       expect(await registry.placedViewers(id, sender)).toHaveLength(4);
       expect(await registry.unplaceViewers(id, sender)).toMatchObject({ viewers: 4 });
-      for (const viewer of viewers) await registry.placeViewer(id, viewer, 1, other);
+      // Being placed elsewhere is another attempt.
+      for (const viewer of viewers) await registry.placeViewer(id, viewer, 2, other);
       expect(await registry.end(id, 'deleted')).toMatchObject({ ended: true, followers: [other] });
     }
   });
