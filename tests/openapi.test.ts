@@ -104,6 +104,8 @@ describe('REST API', () => {
   async function jsonBodyOf({ path }: Call): Promise<Record<string, unknown>> {
     if (path.endsWith('/speak')) return { segments: [await upload()], interrupt: true };
     if (path.endsWith('/say')) return { text: 'Hello' };
+    if (path.endsWith('/interrupt')) return {};
+    if (path.endsWith('/state')) return { state: 'thinking' };
     if (path.endsWith('/v1/sessions')) return { avatar: AVATAR, wait: true };
     if (path.startsWith('/v1/avatars')) return definition;
     return { pinned: true };

@@ -117,7 +117,8 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
         unit: 's',
       },
       [0.99, 0.01].map((quantile) => ({
-        expr: `histogram_quantile(${quantile}, sum by (le, instance) (rate(humancast_sender_follower_skew_seconds_bucket{${SENDER}}[5m])))`,
+        // 0 while nothing is followed.
+        expr: `histogram_quantile(${quantile}, sum by (le, instance) (rate(humancast_sender_follower_skew_seconds_bucket{${SENDER}}[5m]))) > -1 or vector(0)`,
         legend: `{{instance}} p${100 * quantile}`,
       })),
     ),

@@ -48,6 +48,10 @@ beforeAll(async () => {
   url = await signaling.listen();
   browser = await launchChromium();
   page = await browser.context.newPage();
+  // Playwright's own evaluations count as a person's, so that audio would be on, depending on when they come.
+  await page.addInitScript(() =>
+    Object.defineProperty(Navigator.prototype, 'userActivation', { value: { hasBeenActive: false, isActive: false } }),
+  );
   await page.goto(url);
 });
 
