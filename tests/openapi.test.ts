@@ -106,6 +106,7 @@ describe('REST API', () => {
     if (path.endsWith('/say')) return { text: 'Hello' };
     if (path.endsWith('/interrupt')) return {};
     if (path.endsWith('/state')) return { state: 'thinking' };
+    if (path.endsWith('/messages')) return { data: { page: 2 } };
     if (path.endsWith('/v1/sessions')) return { avatar: AVATAR, wait: true };
     if (path.startsWith('/v1/avatars')) return definition;
     return { pinned: true };

@@ -166,6 +166,7 @@ await live.align()`);
     await humancast.interrupt("${session}")
     await humancast.speak("${session}", ["seg_00000000"], turn=8)
     await humancast.set_state("${session}", "thinking")
+    await humancast.send_message("${session}", [1])
     try:
         async with humancast.live("demo", "${session}", turn=6, fps=25, width=64, height=32):
             pass
@@ -179,6 +180,7 @@ await live.align()`);
       'interrupt ',
       'speak {"segments": ["seg_00000000"], "interrupt": false, "turn": 8}',
       'state {"state": "thinking"}',
+      'messages {"data": [1]}',
     ]);
   });
 

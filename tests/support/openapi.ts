@@ -7,6 +7,7 @@ export interface JsonSchema {
   enum?: unknown[];
   const?: unknown;
   default?: unknown;
+  description?: string;
   anyOf?: JsonSchema[];
   oneOf?: JsonSchema[];
   allOf?: JsonSchema[];
@@ -120,6 +121,8 @@ export function brokenBodies(schema: JsonSchema, valid: Readonly<Record<string, 
 }
 
 function violations(schema: JsonSchema): [string, unknown][] {
+  const { description: _, ...constraints } = schema;
+  if (Object.keys(constraints).length === 0) return []; // any value
   const found: [string, unknown][] = [['another type', schema.type === 'object' ? 'text' : { nested: true }]];
   if (schema.enum) found.push(['an unknown value', 'no-such-value']);
   if (schema.maxLength !== undefined) found.push(['too long', 'x'.repeat(schema.maxLength + 1)]);

@@ -17,6 +17,7 @@ const SIGNAL_FIELDS: {
   candidate: { connection: 'string', candidate: 'object' },
   closed: { connection: 'string', reason: 'string' },
   event: { event: 'object' },
+  message: {},
   pong: {},
   error: { code: 'string', message: 'string' },
 };

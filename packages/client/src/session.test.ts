@@ -735,6 +735,18 @@ describe('Session while it plays', () => {
     expect(session.state).toBe('playing');
   });
 
+  it('sends messages to producers, and emits theirs', async () => {
+    expect(session.send('early')).toBe(false);
+    await play();
+    const received: unknown[] = [];
+    session.on('message', (data) => received.push(data));
+    expect(session.send({ slide: 3 })).toBe(true);
+    expect(socket().sentOf('message')).toEqual([{ type: 'message', data: { slide: 3 } }]);
+    socket().receive({ type: 'message', data: null });
+    socket().receive({ type: 'message', data: { slide: 4 } });
+    expect(received).toEqual([null, { slide: 4 }]);
+  });
+
   it('sends an interruption only if it can be sent now', async () => {
     expect(session.interrupt()).toBe(false);
     await play();

@@ -1,4 +1,4 @@
-import type { SessionEvent, SignalMessage } from '@humancast/protocol';
+import type { MessageData, SessionEvent, SignalMessage } from '@humancast/protocol';
 import { Backoff } from './backoff.js';
 import type { Display } from './display.js';
 import { Emitter } from './emitter.js';
@@ -35,6 +35,8 @@ export interface SessionEvents {
   state: SessionState;
   /** An event of the session: speech started, finished, … */
   event: SessionEvent;
+  /** A producer's message to this page: any JSON value. */
+  message: unknown;
   error: ClientError;
   /** Emitted once a second while it plays. */
   stats: ClientStats;
@@ -151,6 +153,15 @@ export class Session extends Emitter<SessionEvents> {
     return sent;
   }
 
+  /**
+   * Sends a message to the session's producers, who get it as the event `viewer.message`.
+   * @param data Any JSON value of at most 2048 bytes; a larger one is answered by the error `bad_message`.
+   * @returns Whether it was sent.
+   */
+  send(data: MessageData): boolean {
+    return this.#channel.send({ type: 'message', data });
+  }
+
   /** Whether this viewer may speak: it joined with a `microphoneToken`. Known from the first connection on. */
   get canSpeak(): boolean {
     return (this.#current ?? this.#next)?.canSpeak ?? false;
@@ -236,6 +247,9 @@ export class Session extends Emitter<SessionEvents> {
         // The next join is that of another viewer.
         if (message.code === 'resume_refused') this.#identity = undefined;
         this.emit('error', clientError(message.code, message.message));
+        break;
+      case 'message':
+        this.emit('message', message.data);
         break;
       case 'pong':
         break;

@@ -81,6 +81,10 @@ describe('Humancast REST methods', () => {
     await humancast.setState(SESSION, 'thinking', { turn: 2 });
     expect(state).toMatchObject({ method: 'PUT', url: `/v1/sessions/${SESSION}/state` });
     expect(JSON.parse(state.body)).toEqual({ state: 'thinking', turn: 2 });
+    const message = answer(202, { sent: true });
+    await humancast.sendMessage(SESSION, { page: 2 }, { viewer: 'vw_00000000' });
+    expect(message).toMatchObject({ method: 'POST', url: `/v1/sessions/${SESSION}/messages` });
+    expect(JSON.parse(message.body)).toEqual({ data: { page: 2 }, viewer: 'vw_00000000' });
     const end = answer(204, undefined);
     await humancast.endSession(SESSION);
     expect(end.method).toBe('DELETE');

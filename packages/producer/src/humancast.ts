@@ -5,6 +5,7 @@ import {
   avatarSummarySchema,
   type Interrupted,
   interruptedSchema,
+  type MessageData,
   type NewSession,
   newSessionSchema,
   type QueuedSegment,
@@ -17,6 +18,7 @@ import {
   saidSchema,
   segmentListSchema,
   segmentSchema,
+  sentMessageSchema,
   sessionDetailsSchema,
   sessionListSchema,
   shownStateSchema,
@@ -138,6 +140,23 @@ export class Humancast {
     const { turn, ...call } = options;
     await this.#signaling.json('PUT', sessionPath(session, '/state'), shownStateSchema, {
       json: { state, turn },
+      ...call,
+    });
+  }
+
+  /**
+   * Sends a message to the pages of the session's viewers: any JSON value of at most 2048 bytes. Theirs are the event
+   * `viewer.message`.
+   * @param options.viewer The only viewer that gets it.
+   */
+  async sendMessage(
+    session: string,
+    data: MessageData,
+    options: CallOptions & { viewer?: string } = {},
+  ): Promise<void> {
+    const { viewer, ...call } = options;
+    await this.#signaling.json('POST', sessionPath(session, '/messages'), sentMessageSchema, {
+      json: { data, viewer },
       ...call,
     });
   }

@@ -177,6 +177,18 @@ export const ENDPOINTS: readonly Endpoint[] = [
   }),
   ofSignaling({
     method: 'post',
+    path: '/v1/sessions/{id}/messages',
+    summary: 'Send a message to the pages of viewers',
+    description: 'Pages answer by the event `viewer.message`.',
+    access: { key: ['sessions', 'speak'], token: 'control' },
+    parameters: session,
+    headers: ['Idempotency-Key'],
+    body: json(rest.messageSchema),
+    answers: { 202: { description: 'The message was sent', content: json(rest.sentMessageSchema) } },
+    errors: [...sessionErrors, 'session_ended'],
+  }),
+  ofSignaling({
+    method: 'post',
     path: '/v1/sessions/{id}/say',
     summary: 'Have the demo producer say a text',
     description: '`not_found` unless `canSay` is true in the state of the session.',

@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './ids.js';
 export * from './listen.js';
 export * from './live-push.js';
+export * from './message.js';
 export * from './rest.js';
 export * from './segment.js';
 export * from './session-event.js';

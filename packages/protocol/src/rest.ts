@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { avatarDefinitionSchema, LOUDNESS_LUFS } from './avatar.js';
 import { idSchema, slugSchema } from './ids.js';
+import { messageDataSchema } from './message.js';
 import { renditionSchema, segmentRoleSchema, segmentSourceSchema, segmentStateSchema } from './segment.js';
 import { iceServerSchema, reportSchema, TOKEN_MAX_LENGTH } from './signal.js';
 
@@ -164,6 +165,13 @@ export const shownStateSchema = z.object({
   turn: turnOfAnswer,
 });
 export type ShownState = z.infer<typeof shownStateSchema>;
+
+export const messageSchema = z.strictObject({
+  data: messageDataSchema.describe('Any JSON value, at most 2048 bytes'),
+  viewer: idSchema.optional().describe('Viewer that gets it; default: all'),
+});
+
+export const sentMessageSchema = z.object({ sent: z.literal(true) });
 
 export const saySchema = z.strictObject({
   text: z.string().min(1).max(10_000).describe('Text to say'),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from './ids.js';
+import { messageDataSchema } from './message.js';
 
 export const finishReasonSchema = z.enum([
   /** Played to its end. */
@@ -35,6 +36,10 @@ export const sessionEventBodySchema = z.discriminatedUnion('type', [
   /** A producer has set another idle state. */
   z.object({ type: z.literal('session.state'), state: slugSchema }),
   z.object({ type: z.literal('viewer.connected'), viewer: idSchema }),
+  /** A viewer's page tells producers something. Not sent to viewers. */
+  z.object({ type: z.literal('viewer.message'), viewer: idSchema, data: messageDataSchema }),
+  /** A producer tells viewers something, or one of them. Not sent to other viewers. */
+  z.object({ type: z.literal('session.message'), viewer: idSchema.optional(), data: messageDataSchema }),
   z.object({ type: z.literal('viewer.disconnected'), viewer: idSchema, reason: z.string() }),
   /**
    * The viewer's rendition has changed with the capacity of its path, to index `rung` of `rungs` renditions; 0 is the

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { idSchema, slugSchema } from './ids.js';
+import { messageDataSchema } from './message.js';
 import { codecSchema } from './segment.js';
 import { sessionEventSchema } from './session-event.js';
 
@@ -75,6 +76,8 @@ export const viewerMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('reconnect'), connection: connectionIdSchema.optional() }),
   z.object({ type: z.literal('report'), connection: connectionIdSchema, report: reportSchema }),
   z.object({ type: z.literal('interrupt') }),
+  /** Tells the session's producers something, as the event `viewer.message`. */
+  z.object({ type: z.literal('message'), data: messageDataSchema }),
   z.object({ type: z.literal('leave') }),
   z.object({ type: z.literal('ping') }),
 ]);
@@ -121,6 +124,8 @@ export const signalMessageSchema = z.discriminatedUnion('type', [
   /** The host has closed this connection. */
   z.object({ type: z.literal('closed'), connection: connectionIdSchema, reason: z.string() }),
   z.object({ type: z.literal('event'), event: sessionEventSchema }),
+  /** A producer tells this viewer something. */
+  z.object({ type: z.literal('message'), data: messageDataSchema }),
   z.object({ type: z.literal('pong') }),
   z.object({ type: z.literal('error'), code: z.string(), message: z.string() }),
 ]);

@@ -1,3 +1,4 @@
+import type { MessageData } from '@humancast/protocol';
 import type { ToSender, ToSignaling } from '@humancast/shared';
 import {
   ApiKeys,
@@ -132,6 +133,10 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     limits.requireInterrupt(session);
     return sessions.interrupt(session);
   };
+  const tellProducers = (session: string, viewer: string, data: MessageData) => {
+    limits.requireMessage(session);
+    return registry.message(session, { type: 'viewer.message', viewer, data });
+  };
   const ofViewers = { registry, router, inbox, turn, metrics, logger, tracer, mailbox: address };
   const { viewerLimit } = config;
   const connections = new Connections(
@@ -143,6 +148,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
       waitingViewers,
       viewerLimit,
       interrupt,
+      tellProducers,
     },
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );

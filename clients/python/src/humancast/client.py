@@ -168,6 +168,11 @@ class Humancast:
         or `idle`. `turn` is the turn to which it belongs; raises `interrupted` if the session was interrupted since."""
         await self._request("PUT", f"/v1/sessions/{session}/state", {"state": state, **_turn(turn)})
 
+    async def send_message(self, session: str, data: Any, viewer: Optional[str] = None) -> None:
+        """Sends a message to the pages of the session's viewers, or of one: any JSON value of at most 2048 bytes."""
+        body = {"data": data, **({"viewer": viewer} if viewer else {})}
+        await self._request("POST", f"/v1/sessions/{session}/messages", body)
+
     def live(
         self, avatar: str, session: Optional[str] = None, *, turn: Optional[int] = None, **options: Any
     ) -> "LiveSegment":

@@ -329,6 +329,12 @@ export const signalingSettings = {
     4,
     "Producers that may hear one session's viewers at the same time, per process",
   ),
+  messagesPerMinute: setting.int(
+    'MESSAGES_PER_MINUTE',
+    [1, 1_000_000],
+    300,
+    'Messages per minute to producers by the viewers of one session, per process',
+  ),
   eventStreamLimit: setting.int(
     'EVENT_STREAM_LIMIT',
     [1, 1_000_000],

@@ -34,6 +34,7 @@ const READERS: readonly (readonly [name: string, schema: z.ZodType<unknown, unkn
         { type: 'report', connection: CONNECTION, report: REPORT },
         { type: 'reconnect' },
         { type: 'interrupt' },
+        { type: 'message', data: { page: 2, tags: ['a', null] } },
         { type: 'ping' },
       ],
     ],

@@ -23,8 +23,8 @@ const EVENT_LIMIT = 2000;
 /** Number of events trimmed at once, which makes looking up the last trimmed one cheap. */
 const TRIM_STEP = 100;
 /**
- * Number of kept events that may be about viewers. Viewers create those by reconnecting, and must not displace
- * `speech.finished`.
+ * Number of kept events that may be about viewers or messages. Viewers create those by reconnecting and by their messages, and
+ * must not displace `speech.finished`.
  */
 const VIEWER_EVENT_LIMIT = 500;
 
@@ -36,7 +36,7 @@ const VIEWER_EVENT_LIMIT = 500;
 const EMIT = `
 local function append(body)
   local id = redis.call('XADD', KEYS[4], '*', 'e', body, 'at', now)
-  if string.sub(body, 1, 16) == '{"type":"viewer.' and redis.call('RPUSH', KEYS[6], id) > ${VIEWER_EVENT_LIMIT} then
+  if (string.sub(body, 1, 16) == '{"type":"viewer.' or string.sub(body, 1, 24) == '{"type":"session.message') and redis.call('RPUSH', KEYS[6], id) > ${VIEWER_EVENT_LIMIT} then
     local oldest = redis.call('LPOP', KEYS[6])
     if redis.call('XDEL', KEYS[4], oldest) == 1 then redis.call('HSET', KEYS[1], 'missedViewers', oldest) end
   end
@@ -304,6 +304,22 @@ local turn = nextTurn(seq)
 retire(seq, state == 'hosted')
 remember({seq, turn})
 return {seq, turn, host}`,
+
+  /**
+   * Appends a message between a page and producers. ARGV: now, channel, key, fingerprint, ttl, body. Returns 1.
+   */
+  message: `${WHILE_ROOM}
+local now, channel, key, fingerprint, ttl = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+${EMIT}${ONCE}
+local answer = replay()
+if type(answer) == 'string' then return answer end
+if answer then return 1 end
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 'session_not_found' end
+if state == 'ended' then return 'session_ended' end
+emit(ARGV[6])
+remember({1})
+return 1`,
 
   /**
    * Sets the idle state, unless the caller's turn is over, and reports it if it is another one. ARGV: now, channel, turn ('' =

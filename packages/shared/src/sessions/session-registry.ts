@@ -252,6 +252,18 @@ export class SessionRegistry {
     return { turn, host: host || undefined };
   }
 
+  /**
+   * Adds a message between a page and producers.
+   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
+   */
+  async message(
+    id: string,
+    body: Extract<SessionEventBody, { type: 'viewer.message' | 'session.message' }>,
+    command?: Command,
+  ): Promise<void> {
+    await this.#run('message', id, this.#now(), eventsChannel(id), ...once(command), JSON.stringify(body));
+  }
+
   /** @returns The interrupted sequence number, the segments queued after it, and the idle state. */
   async playQueue(id: string): Promise<{ interruptedSeq: number; queue: QueuedSegment[]; idleState: string }> {
     // The order matters: segments read as queued after the interrupt were queued after it.

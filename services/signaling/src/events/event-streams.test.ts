@@ -62,7 +62,7 @@ class StreamServer {
       this.response = response;
       const url = new URL(request.url ?? '', 'http://test');
       const reader = { network: url.searchParams.get('from') ?? 'here', key: url.searchParams.get('key') ?? undefined };
-      const start = { lastEventId: undefined, fromStart: false };
+      const start = { lastEventId: undefined, fromStart: false, withMessages: true };
       void this.streams
         .serve(url.pathname, start, reader, response)
         .catch((thrown: unknown) => {

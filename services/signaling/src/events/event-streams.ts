@@ -19,6 +19,8 @@ export interface StreamStart {
   lastEventId: string | undefined;
   /** Whether a new reader also gets past events. */
   fromStart: boolean;
+  /** Whether messages between pages and producers are sent, too; they are not for the session's other viewers. */
+  withMessages: boolean;
 }
 
 export interface EventStreamsParts {
@@ -70,7 +72,7 @@ export class EventStreams {
     if (response.destroyed) return;
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
     if (nothingLeft) response.writeHead(204).end();
-    else this.#stream(session, after, response);
+    else this.#stream(session, after, start.withMessages, response);
   }
 
   /** Ends all streams and rejects new ones. */
@@ -104,7 +106,7 @@ export class EventStreams {
     };
   }
 
-  #stream(session: string, after: string, response: ServerResponse): void {
+  #stream(session: string, after: string, withMessages: boolean, response: ServerResponse): void {
     const { metrics, feed } = this.#parts;
     let unfollow = () => {};
     const stream = new EventStream(response, {
@@ -122,7 +124,7 @@ export class EventStreams {
     this.#open.add(stream);
     metrics.eventStreams.set(this.#open.size);
     unfollow = feed.follow(session, after, (event) => {
-      stream.send(event);
+      if (withMessages || !event.type.endsWith('.message')) stream.send(event);
       if (event.type === 'session.ended') stream.end();
     });
   }

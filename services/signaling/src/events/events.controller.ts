@@ -26,7 +26,7 @@ export class EventsController {
     const caller = await this.access.callerOf(request.headers.authorization, token);
     await this.access.requireSession(caller, id, 'read');
     this.limits.requireGuest(caller);
-    const start = { lastEventId, fromStart: from === 'start' };
+    const start = { lastEventId, fromStart: from === 'start', withMessages: caller.kind === 'producer' };
     await this.streams.serve(id, start, this.limits.counted(request), response);
   }
 }

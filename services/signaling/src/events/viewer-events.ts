@@ -63,14 +63,20 @@ export class ViewerEvents {
 function dispatch(event: SessionEvent, { listeners, recent }: Followed): void {
   recent.push(event);
   if (recent.length > RECENT_LIMIT) recent.shift();
-  if ('viewer' in event) {
-    const listener = listeners.get(event.viewer);
+  const viewer = viewerOf(event);
+  if (viewer !== undefined) {
+    const listener = listeners.get(viewer);
     if (listener) deliver(event, listener);
   } else for (const listener of listeners.values()) deliver(event, listener);
 }
 
+/** @returns The only viewer that gets an event; `undefined`: all. */
+function viewerOf(event: SessionEvent): string | undefined {
+  return 'viewer' in event ? event.viewer : undefined;
+}
+
 function isFor(event: SessionEvent, viewer: string): boolean {
-  return !('viewer' in event) || event.viewer === viewer;
+  return [undefined, viewer].includes(viewerOf(event));
 }
 
 function deliver(event: SessionEvent, { afterId, onEvent }: Listener): void {

@@ -11,7 +11,11 @@ import type { Caller } from '../auth/access.js';
 
 export type LimitsConfig = Pick<
   SignalingConfig,
-  'connectsPerMinute' | 'signalConnectionsPerAddress' | 'sessionRequestsPerSecond' | 'interruptsPerMinute'
+  | 'connectsPerMinute'
+  | 'signalConnectionsPerAddress'
+  | 'sessionRequestsPerSecond'
+  | 'interruptsPerMinute'
+  | 'messagesPerMinute'
 >;
 
 /** Rate and connection limits shared by several endpoints. Each signaling process counts for itself. */
@@ -21,6 +25,7 @@ export class Limits {
   readonly #sockets: ConcurrencyLimiter;
   readonly #guests: RateLimiter;
   readonly #interrupts: RateLimiter;
+  readonly #messages: RateLimiter;
 
   constructor(config: LimitsConfig, requests: RequestLimits) {
     this.#requests = requests;
@@ -34,6 +39,7 @@ export class Limits {
       perSecond('SESSION_REQUESTS_PER_SECOND', 'requests', config.sessionRequestsPerSecond),
     );
     this.#interrupts = new RateLimiter(perMinute('INTERRUPTS_PER_MINUTE', 'interruptions', config.interruptsPerMinute));
+    this.#messages = new RateLimiter(perMinute('MESSAGES_PER_MINUTE', 'messages', config.messagesPerMinute));
   }
 
   /** @returns The network and API key for which a request is counted. */
@@ -64,5 +70,10 @@ export class Limits {
   /** Counts an interruption by a viewer of a session. @throws HumancastError `rate_limited`. */
   requireInterrupt(session: string): void {
     this.#interrupts.require(session);
+  }
+
+  /** Counts a message by a viewer of a session. @throws HumancastError `rate_limited`. */
+  requireMessage(session: string): void {
+    this.#messages.require(session);
   }
 }

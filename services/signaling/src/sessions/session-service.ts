@@ -1,4 +1,4 @@
-import type { Interrupted, ShownState, Spoken } from '@humancast/protocol';
+import type { Interrupted, MessageData, ShownState, Spoken } from '@humancast/protocol';
 import {
   type AvatarStore,
   type Command,
@@ -203,6 +203,18 @@ export class SessionService {
     const { turn, host } = await this.#registry.setState(id, state, stated);
     if (host !== undefined) await this.#router.send(host, { type: 'session.state', session: id });
     return { state, turn };
+  }
+
+  /**
+   * Sends a message to the pages of the session's viewers, or of one of them.
+   * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
+   */
+  async tellViewers(id: string, data: MessageData, viewer: string | undefined, command?: Command): Promise<void> {
+    await this.#registry.message(
+      id,
+      { type: 'session.message', ...(viewer !== undefined && { viewer }), data },
+      command,
+    );
   }
 
   /** @returns The speech segments of the session's avatar. */

@@ -4,6 +4,7 @@ import {
   type Interrupted,
   idleStateSchema,
   interruptSchema,
+  messageSchema,
   type NewSession,
   type SessionDetails,
   type SessionSegment,
@@ -140,6 +141,16 @@ export class SessionsController {
     await this.#admit(id, request.headers.authorization, 'speak');
     const { state, turn } = jsonBody(request, body, idleStateSchema);
     return this.sessions.setState(id, state, turn);
+  }
+
+  @Post(':id/messages')
+  @HttpCode(202)
+  async message(@Param('id') id: string, @Req() request: IncomingMessage, @Body() body: unknown) {
+    const caller = await this.#admit(id, request.headers.authorization, 'speak');
+    const { data, viewer } = jsonBody(request, body, messageSchema);
+    if (caller.kind !== 'producer') this.limits.requireMessage(id);
+    await this.sessions.tellViewers(id, data, viewer, this.#commandOf(request, { message: data, viewer }));
+    return { sent: true };
   }
 
   @Get(':id/segments')

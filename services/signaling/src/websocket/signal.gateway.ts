@@ -115,6 +115,15 @@ export class SignalGateway implements OnGatewayConnection<SignalSocket>, OnGatew
     return viewer.interrupt();
   }
 
+  @SubscribeMessage('message')
+  @UseGuards(JoinedGuard)
+  message(
+    @JoinedViewer() viewer: ViewerConnection,
+    @MessageBody(ViewerMessagePipe) message: Message<'message'>,
+  ): Promise<void> {
+    return viewer.tell(message);
+  }
+
   @SubscribeMessage('leave')
   @UseGuards(JoinedGuard)
   leave(@JoinedViewer() viewer: ViewerConnection): Promise<void> {

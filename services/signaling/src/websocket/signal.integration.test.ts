@@ -3,6 +3,7 @@ import { closeCodeOf } from '@humancast/protocol';
 import { newId, signToken } from '@humancast/shared';
 import { rawUpgrade, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EventReader } from '../../testing/event-reader.js';
 import { FakeSender } from '../../testing/fake-sender.js';
 import { type TestSignaling, TestStack } from '../../testing/start-test-signaling.js';
 import { TestViewer } from '../../testing/test-viewer.js';
@@ -91,6 +92,54 @@ describe('signaling', () => {
       await viewer.received('event', ({ event }) => event.type === 'session.ended');
       expect(await viewer.closure()).toEqual({ code: closeCodeOf('session_ended'), reason: 'session_ended' });
       await sender.received('session.end', (mail) => mail.session === session.id);
+    });
+
+    it('exchanges messages with producers, which other viewers do not get', async () => {
+      const session = await signaling.makeSession();
+      const viewers = [await TestViewer.join(signaling, session), await TestViewer.join(signaling, session)] as const;
+      const [one, two] = viewers;
+      const path = `/v1/sessions/${session.id}`;
+      const producer = await EventReader.open(signaling, session.id, { query: '?from=start' });
+      const guest = await EventReader.open(signaling, session.id, {
+        query: `?from=start&token=${session.token}`,
+        auth: '',
+      });
+      one.send({ type: 'message', data: { slide: 3 } });
+      const { data: told } = await producer.received('viewer.message');
+      expect(told).toMatchObject({ viewer: one.id, data: { slide: 3 } });
+      const headers = { 'idempotency-key': 'once' };
+      for (let i = 0; i < 2; i++) {
+        const body = { data: 'for two', viewer: two.id };
+        expect(await signaling.request('POST', `${path}/messages`, { headers, body })).toMatchObject({ status: 202 });
+      }
+      await signaling.request('POST', `${path}/messages`, { body: { data: ['for all'] } });
+      for (const viewer of viewers) await viewer.received('message', ({ data }) => Array.isArray(data));
+      const messagesOf = ({ messages }: TestViewer) =>
+        messages.flatMap((each) => (each.type === 'message' ? [each.data] : []));
+      expect(viewers.map(messagesOf)).toEqual([[['for all']], ['for two', ['for all']]]);
+      await signaling.request('PUT', `${path}/state`, { body: { state: 'thinking' } });
+      await guest.received('session.state');
+      expect(guest.events.filter(({ event }) => event.endsWith('.message'))).toEqual([]);
+      const seen = viewers.flatMap(({ messages }) =>
+        messages.flatMap((each) => (each.type === 'event' ? [each.event.type] : [])),
+      );
+      expect(seen.filter((type) => type.endsWith('.message'))).toEqual([]);
+      for (const reader of [producer, guest]) reader.close();
+      for (const { ws } of viewers) ws.close();
+    });
+
+    it('is told that a message is too large, and that there are too many', async () => {
+      const strict = await stack.signaling({ messagesPerMinute: 2 });
+      const session = await strict.makeSession();
+      const viewer = await TestViewer.join(strict, session);
+      viewer.send({ type: 'message', data: 'x'.repeat(2047) });
+      expect(await viewer.received('error')).toMatchObject({ code: 'bad_message' });
+      for (let i = 0; i < 5; i++) viewer.send({ type: 'message', data: 'x'.repeat(2046) });
+      await viewer.received('error', ({ code }) => code === 'rate_limited');
+      const large = { data: 'x'.repeat(2047) };
+      const reply = await strict.request('POST', `/v1/sessions/${session.id}/messages`, { body: large });
+      expect(reply).toMatchObject({ status: 400, body: { code: 'bad_request' } });
+      viewer.ws.close();
     });
 
     it('interrupts everything queued', async () => {

@@ -1,4 +1,4 @@
-import { type SessionEvent, type ViewerMessage } from '@humancast/protocol';
+import type { MessageData, SessionEvent, ViewerMessage } from '@humancast/protocol';
 import {
   HumancastError,
   type Logger,
@@ -36,6 +36,8 @@ export interface ViewerConnectionParts {
   waitingViewers: { add(connection: ViewerConnection): void };
   /** Ends everything queued in the session. */
   interrupt(session: string): Promise<unknown>;
+  /** Sends a message of a viewer to the session's producers. */
+  tellProducers(session: string, viewer: string, data: MessageData): Promise<void>;
 }
 
 /** A joined viewer on its current WebSocket. Forwards messages between the viewer and its media-sender. */
@@ -146,6 +148,13 @@ export class ViewerConnection {
 
   sendEvent(event: SessionEvent): void {
     if (event.type === 'viewer.connected' && event.viewer === this.viewer) this.#trace.connected(event.atMs);
+    if (event.type === 'viewer.message') return;
+    if (event.type === 'session.message') {
+      if (event.viewer === undefined || event.viewer === this.viewer) {
+        this.socket.send({ type: 'message', data: event.data });
+      }
+      return;
+    }
     this.socket.send({ type: 'event', event });
     if (event.type === 'session.ended') this.socket.fail('session_ended', `the session has ended: ${event.reason}`);
   }
@@ -180,6 +189,11 @@ export class ViewerConnection {
   /** Ends everything queued. @throws HumancastError `rate_limited`. */
   async interrupt(): Promise<void> {
     await this.#parts.interrupt(this.session);
+  }
+
+  /** Sends a message to the session's producers. @throws HumancastError `rate_limited`. */
+  async tell({ data }: Extract<ViewerMessage, { type: 'message' }>): Promise<void> {
+    await this.#parts.tellProducers(this.session, this.viewer, data);
   }
 
   /** Ends the trace, because this WebSocket no longer reaches the viewer. */
