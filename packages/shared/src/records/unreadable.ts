@@ -5,7 +5,6 @@ import type { Logger } from '../log.js';
 export type RecordKind =
   | 'avatar'
   | 'avatar-problems'
-  | 'decisions'
   | 'event'
   | 'job'
   | 'live-part'
