@@ -106,7 +106,7 @@ export class Scene {
 
 /** @returns The process of the media-sender with this id. */
 export function senderProcess(stack: Stack, id: string): StackProcess {
-  const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(id));
+  const found = stack.processes.find(({ name, log }) => name === 'media-sender' && log().includes(`"sender":"${id}"`));
   if (!found) throw new Error(`no process is ${id}`);
   return found;
 }

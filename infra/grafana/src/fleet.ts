@@ -82,12 +82,45 @@ export const fleet = dashboard('humancast-fleet', 'Fleet', 'Sessions, capacity, 
   )
   .withPanel(
     lines(
-      { title: 'Viewers', description: 'Connected, and waiting for an offer' },
+      {
+        title: 'Viewers',
+        description: 'Connected, against the maximum of each media-sender, and waiting for an offer',
+      },
       [
         { expr: `humancast_sender_viewers{${SENDER}}`, legend: '{{instance}}' },
+        { expr: `humancast_sender_viewer_capacity{${SENDER}}`, legend: '{{instance}} capacity' },
         { expr: 'sum(humancast_signaling_waiting_viewers)', legend: 'waiting for an offer' },
       ],
       { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Followed sessions',
+        description:
+          'Sessions of other hosts whose viewers a media-sender serves, and audio packets a second that it had no decision for. Good: 0 packets',
+      },
+      [
+        { expr: `humancast_sender_followed_sessions{${SENDER}}`, legend: '{{instance}} sessions' },
+        { expr: `rate(humancast_sender_decisions_missed_total{${SENDER}}[1m])`, legend: '{{instance}} silent packets' },
+      ],
+      { min: 0 },
+    ),
+  )
+  .withPanel(
+    lines(
+      {
+        title: 'Skew of followers',
+        description:
+          "How far a follower's timeline is from its host's, by the clock of Redis (p99, and p1). Good: within 5 ms",
+        unit: 's',
+      },
+      [0.99, 0.01].map((quantile) => ({
+        // 0 while nothing is followed.
+        expr: `histogram_quantile(${quantile}, sum by (le, instance) (rate(humancast_sender_follower_skew_seconds_bucket{${SENDER}}[5m]))) > -1 or vector(0)`,
+        legend: `{{instance}} p${100 * quantile}`,
+      })),
     ),
   )
   .withPanel(

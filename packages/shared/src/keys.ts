@@ -12,6 +12,7 @@ export const keys = {
   sessionViewerEvents: (id: string) => `hc:{s:${id}}:viewer-events`,
   sessionFollowers: (id: string) => `hc:{s:${id}}:followers`,
   sessionPlacements: (id: string) => `hc:{s:${id}}:placements`,
+  sessionDecisions: (id: string) => `hc:{s:${id}}:decisions`,
   sessionIndex: 'hc:sessions',
   avatars: 'hc:avatars',
   avatarProblems: 'hc:avatars:problems',
@@ -38,6 +39,9 @@ export const senderChannel = (sender: string) => `hc:snd:${sender}`;
 
 /** Pub/sub channel on which a session's new events are announced; the events themselves are in its stream. */
 export const eventsChannel = (session: string) => `hc:ev:${session}`;
+
+/** Pub/sub channel on which a session's new decisions are announced; the decisions themselves are in its stream. */
+export const decisionsChannel = (session: string) => `hc:dc:${session}`;
 
 /** Pub/sub channel on which the parts of an open segment are announced; the parts themselves are in its stream. */
 export const liveChannel = (segment: string) => `hc:lv:${segment}`;

@@ -72,11 +72,12 @@ export function runScript(
   redis: Redis,
   script: string,
   keys: readonly string[],
-  ...args: readonly (string | number)[]
+  ...args: readonly (string | number | Buffer)[]
 ): Promise<unknown> {
   const name = commands.get(script) ?? `script${commands.size}`;
   commands.set(script, name);
-  const defined = redis as Redis & Record<string, ((...args: (string | number)[]) => Promise<unknown>) | undefined>;
+  const defined = redis as Redis &
+    Record<string, ((...args: (string | number | Buffer)[]) => Promise<unknown>) | undefined>;
   if (!defined[name]) redis.defineCommand(name, { lua: script });
   return (defined[name] as NonNullable<(typeof defined)[string]>)(keys.length, ...keys, ...args);
 }

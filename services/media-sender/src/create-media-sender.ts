@@ -1,10 +1,12 @@
 import {
   AvatarStore,
+  BULL_PREFIX,
   bullConnection,
   CLOCK_RATE,
   connectRedis,
   connectSubscriber,
   createRegistry,
+  DecisionLog,
   DeletionLog,
   type Logger,
   newId,
@@ -21,15 +23,21 @@ import {
   systemClock,
   type Tracer,
   toSenderSchema,
+  VIEWERS_QUEUE,
+  type ViewerJob,
   VoicePublisher,
+  viewerJobId,
 } from '@humancast/shared';
-import { OpusEncoder } from './audio/opus-encoder.js';
+import { Queue } from 'bullmq';
+import { OpusEncoder, type OpusEncoderOptions } from './audio/opus-encoder.js';
 import { MediaSender } from './hosting/media-sender.js';
 import { RoundRobin } from './hosting/round-robin.js';
 import type { WorkerServices } from './hosting/session-worker.js';
 import { IdlePlaylists } from './media/idle-playlists.js';
 import { MediaCache } from './media/media-cache.js';
 import { SenderMetrics } from './metrics.js';
+import { FollowerPlayer } from './playout/follower-player.js';
+import { BLOCK_PCM } from './playout/playout.js';
 import { Scheduler } from './playout/scheduler.js';
 import { SessionPlayer } from './playout/session-player.js';
 import { Stagger } from './playout/stagger.js';
@@ -42,6 +50,9 @@ import { WebRtcTransport } from './transport/webrtc-transport.js';
 
 /** Maximum wait for missing media, ms: an emptied store is refilled from the watched folder within this time. */
 const MISSING_MEDIA_MS = 3000;
+
+/** A job completes when the viewer is placed. */
+const VIEWER_JOB_OPTIONS = { attempts: 1, removeOnComplete: true, removeOnFail: true } as const;
 
 export interface MediaSenderParts {
   readonly sender: MediaSender;
@@ -77,6 +88,8 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     sending: () => sender.current?.sending() ?? [],
     avatars: () => sender.current?.avatarCounts ?? new Map(),
     capacity: config.maxSessions,
+    viewerCapacity: config.maxViewers,
+    followed: () => sender.current?.followedCount ?? 0,
     takesSessions: () => sender.current?.takesSessions ?? false,
     prefetchedMs: () => {
       const samples = sender.current?.leastPrefetchedSamples;
@@ -98,6 +111,17 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     logger,
   });
   const registry = new SessionRegistry(queue);
+  const presence = connectSubscriber(config.redisQueueUrl, { name: 'media-sender presence', logger });
+  const connection = bullConnection(config.redisQueueUrl, 'media-sender', queue);
+  const viewersQueue = new Queue<ViewerJob>(VIEWERS_QUEUE, { connection, prefix: BULL_PREFIX });
+  const opus: OpusEncoderOptions = {
+    bitrateBps: config.opusBitrateBps,
+    complexity: config.opusComplexity,
+    mode: config.opusMode,
+  };
+  const crossfadeSamples = 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000);
+  const pauseSamples = (config.livePauseMs * CLOCK_RATE) / 1000;
+  const silence = new OpusEncoder(opus).encode(new Int16Array(BLOCK_PCM), false);
   const services: WorkerServices = {
     sender: id,
     registry,
@@ -145,14 +169,26 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
         scheduler,
         metrics,
         stagger,
-        encoder: new OpusEncoder({
-          bitrateBps: config.opusBitrateBps,
-          complexity: config.opusComplexity,
-          mode: config.opusMode,
-        }),
-        crossfadeSamples: 2 * Math.round((config.crossfadeMs * CLOCK_RATE) / 2000),
-        pauseSamples: (config.livePauseMs * CLOCK_RATE) / 1000,
+        encoder: new OpusEncoder(opus),
+        crossfadeSamples,
+        pauseSamples,
       }),
+    createFollowerPlayer: ({ standIn, ...options }) =>
+      new FollowerPlayer({
+        ...options,
+        clock,
+        scheduler,
+        metrics,
+        silence,
+        standIn: (segment) => ({ ...standIn(segment), encoder: new OpusEncoder(opus), crossfadeSamples, pauseSamples }),
+      }),
+    decisions: new DecisionLog(queue, new StreamFeed(presence, logger)),
+    senderMail: new RedisMailSender(queue, logger),
+    offerViewer: async (job) => {
+      await viewersQueue.add('viewer', job, { ...VIEWER_JOB_OPTIONS, jobId: viewerJobId(job) });
+    },
+    hasViewerCapacity: () => sender.current?.hasViewerCapacity ?? false,
+    hostViewers: config.hostViewers,
     prefetchSamples: (config.prefetchMs * CLOCK_RATE) / 1000,
     missingMediaMs: MISSING_MEDIA_MS,
     viewerGraceMs: config.viewerGraceMs,
@@ -164,7 +200,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
   sender.current = new MediaSender({
     id,
     config,
-    connection: bullConnection(config.redisQueueUrl, 'media-sender', queue),
+    connection,
     clock,
     scheduler,
     mailbox: new RedisMailbox(id, reader, queue, toSenderSchema, logger),
@@ -173,7 +209,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     avatars: new AvatarStore(queue),
     deletions: new DeletionLog(queue),
     services,
-    presence: connectSubscriber(config.redisQueueUrl, { name: 'media-sender presence', logger }),
+    presence,
     packetCounts: () => metrics.packetCounts,
     logger,
   });
@@ -182,6 +218,7 @@ export function createMediaSender(config: SenderConfig, baseLogger: Logger, trac
     sockets,
     metrics: metricsRegistry,
     disconnect: () => {
+      void viewersQueue.close().catch(() => {});
       sockets.close();
       for (const redis of [queue, media, subscriber]) redis.disconnect();
     },

@@ -14,6 +14,8 @@ describe('SenderMetrics', () => {
       sending: () => sending,
       avatars: () => new Map(),
       capacity: 1,
+      viewerCapacity: 0,
+      followed: () => 0,
       takesSessions: () => true,
       prefetchedMs: () => 0,
       cache: { bytes: 0, hits: 0, misses: 0, evictions: 0 },

@@ -3,6 +3,7 @@ import { FastHistogram, type HistogramSeries, type Registry, watchCounter, watch
 import { Counter, Gauge } from 'prom-client';
 import { LATE_MS, type PacketCounts } from './hosting/admission.js';
 import type { WorkerMetrics } from './hosting/session-worker.js';
+import type { FollowerMetrics } from './playout/follower-player.js';
 import type { PlayoutMetrics } from './playout/session-player.js';
 import type { Sending } from './playout/viewer-fanout.js';
 import { DATAGRAM_PROBLEMS, type DatagramProblem } from './transport/datagram-problem.js';
@@ -37,6 +38,9 @@ export interface SenderState {
   /** What each viewer is sent. */
   readonly sending: () => Iterable<Sending>;
   readonly capacity: number;
+  readonly viewerCapacity: number;
+  /** Sessions of other hosts that are followed. */
+  readonly followed: () => number;
   readonly takesSessions: () => boolean;
   /** Smallest amount of prefetched media among the sessions, ms; `undefined` if none plays. */
   readonly prefetchedMs: () => number | undefined;
@@ -53,11 +57,13 @@ export interface SenderState {
 }
 
 /** The media-sender's metrics. Those on a packet's path are counted in plain arrays; the others are read at each scrape. */
-export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
+export class SenderMetrics implements PlayoutMetrics, FollowerMetrics, WorkerMetrics {
   readonly #late: PerTrack;
   readonly #skew: HistogramSeries;
   readonly #interrupted: PerTrack;
   readonly #estimate: HistogramSeries;
+  readonly #followerSkew: HistogramSeries;
+  readonly #missed: Counter;
   readonly #skipped: Counter;
   readonly #holds: Counter;
   readonly #heldSeconds: Counter;
@@ -99,6 +105,15 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
       'humancast_sender_estimate_bits_per_second',
       'Estimated bandwidth of the path to each viewer, once a second',
       ESTIMATE_BUCKETS,
+    );
+    this.#followerSkew = histogram(
+      'humancast_sender_follower_skew_seconds',
+      "Skew of a followed session's timeline against its host's, by the clock of Redis; positive: later than the host",
+      SKEW_BUCKETS_SECONDS,
+    );
+    this.#missed = counter(
+      'humancast_sender_decisions_missed_total',
+      'Audio packets of followed sessions that were silent because the host had not decided them in time',
     );
     this.#skipped = counter(
       'humancast_sender_skipped_seconds_total',
@@ -149,6 +164,14 @@ export class SenderMetrics implements PlayoutMetrics, WorkerMetrics {
 
   bandwidthEstimated(bps: number): void {
     this.#estimate.observe(bps);
+  }
+
+  followed(skewMs: number): void {
+    this.#followerSkew.observe(skewMs * MS);
+  }
+
+  missed(): void {
+    this.#missed.inc();
   }
 
   skipped(ms: number): void {
@@ -301,6 +324,8 @@ function watchState(registry: Registry, state: SenderState): void {
   gauge('sessions', 'Sessions hosted', state.sessions);
   gauge('viewers', 'Viewers connected', state.viewers);
   gauge('capacity', 'Maximum number of sessions', () => state.capacity);
+  gauge('viewer_capacity', 'Maximum number of viewers', () => state.viewerCapacity);
+  gauge('followed_sessions', 'Sessions of other hosts that are followed', state.followed);
   gauge('accepting', '1 while the media-sender accepts sessions; 0 while draining, overloaded or without Redis', () =>
     Number(state.takesSessions()),
   );

@@ -68,7 +68,11 @@ export class FakeClip implements Clip {
   }
 
   frame(_codec: Codec, frame: number): PacketizedFrame | undefined {
-    return { payloads: [Buffer.from([frame & 255])], keyframe: frame % this.gopFrames === 0, bytes: 1 };
+    return {
+      payloads: [Buffer.from([frame & 255, ...Buffer.from(this.segment)])],
+      keyframe: frame % this.gopFrames === 0,
+      bytes: 1,
+    };
   }
 
   readySamples(fromSamples: number): number {

@@ -214,7 +214,7 @@ export const signalingSettings = {
     'Time for which an Idempotency-Key is remembered, in seconds',
   ),
   sessionQueueLimit: setting.int('SESSION_QUEUE_LIMIT', [1, 1000], 500, 'Queued segments per session'),
-  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 100_000], 20, 'Viewers per session'),
+  viewerLimit: setting.int('VIEWERS_PER_SESSION', [1, 100_000], 1000, 'Viewers per session'),
   viewerGraceMs: setting.int(
     'VIEWER_GRACE_MS',
     [0, 3_600_000],
@@ -511,6 +511,13 @@ export const senderSettings = {
   ...common,
   metricsPort: setting.int('SENDER_METRICS_PORT', [0, 65_535], 9103, 'Port of /metrics, /healthz and /readyz'),
   maxSessions: setting.int('MAX_SESSIONS', [1, 1000], 40, 'Concurrent sessions per media-sender'),
+  maxViewers: setting.int('MAX_VIEWERS', [1, 100_000], 500, 'Concurrent viewers per media-sender, of all sessions'),
+  hostViewers: setting.int(
+    'HOST_VIEWERS',
+    [1, 100_000],
+    20,
+    'Viewers of a session that its host serves itself; further ones are served by the media-senders that have the most capacity',
+  ),
   viewerGraceMs: signalingSettings.viewerGraceMs,
   sessionGraceMs: setting.int(
     'SESSION_GRACE_MS',

@@ -5,6 +5,7 @@ import type { Logger } from '../log.js';
 export type RecordKind =
   | 'avatar'
   | 'avatar-problems'
+  | 'decisions'
   | 'event'
   | 'job'
   | 'live-part'

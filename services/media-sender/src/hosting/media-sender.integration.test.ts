@@ -5,6 +5,7 @@ import {
   BULL_PREFIX,
   type Clock,
   createLogger,
+  DecisionLog,
   DeletionLog,
   keys,
   loadConfig,
@@ -18,6 +19,7 @@ import {
   type SegmentManifest,
   SenderRegistry,
   SessionRegistry,
+  StreamFeed,
   samplesToMs,
   segmentsQueue,
   senderSettings,
@@ -26,8 +28,10 @@ import {
   type ToSignaling,
   toSenderSchema,
   toSignalingSchema,
+  VIEWERS_QUEUE,
   VoiceFeed,
   VoicePublisher,
+  viewerJobId,
 } from '@humancast/shared';
 import { FuzzRandom, makeManifest, mutate, startRedis, type TestRedis } from '@humancast/testkit';
 import { Queue } from 'bullmq';
@@ -37,9 +41,12 @@ import { OpusEncoder } from '../audio/opus-encoder.js';
 import { BandwidthEstimator } from '../congestion/bandwidth-estimator.js';
 import { IdlePlaylists } from '../media/idle-playlists.js';
 import { MediaCache } from '../media/media-cache.js';
+import { FollowerPlayer } from '../playout/follower-player.js';
+import { BLOCK_PCM } from '../playout/playout.js';
 import { Scheduler } from '../playout/scheduler.js';
 import { SessionPlayer } from '../playout/session-player.js';
 import { Stagger } from '../playout/stagger.js';
+import type { AudioPacket } from '../rtp/audio-packet.js';
 import { packetizerOf } from '../rtp/packetize.js';
 import type { PacketizedFrame } from '../rtp/packetized-frame.js';
 import { RepairBudget } from '../rtp/repair-budget.js';
@@ -61,6 +68,8 @@ class FakeTransport implements ViewerTransport {
   state: ViewerTransport['state'] = 'new';
   videoPackets = 0;
   audioPackets = 0;
+  /** Opus packets that were sent, by timestamp. */
+  readonly audio = new Map<number, string>();
   reports = 0;
   readonly repairs = new RepairBudget();
   readonly bandwidth = new BandwidthEstimator();
@@ -99,9 +108,10 @@ class FakeTransport implements ViewerTransport {
   sendPadding(): number {
     return 0;
   }
-  sendAudio(): boolean {
+  sendAudio({ opus, ticks }: AudioPacket): boolean {
     if (!this.maySend()) return false;
     this.audioPackets++;
+    this.audio.set(ticks, opus.toString('hex'));
     return true;
   }
   sendReports(): void {
@@ -115,6 +125,11 @@ class FakeTransport implements ViewerTransport {
     this.state = 'closed';
     this.events.closed(reason);
   }
+}
+
+/** @returns For each position at which both have sent audio, whether it was the same. */
+function compareAudio(one: ReadonlyMap<number, string>, other: ReadonlyMap<number, string>): boolean[] {
+  return [...one].flatMap(([ticks, opus]) => (other.has(ticks) ? [other.get(ticks) === opus] : []));
 }
 
 describe('MediaSender', () => {
@@ -194,6 +209,7 @@ describe('MediaSender', () => {
 
   async function startSender({
     maxSessions = 4,
+    hostViewers = 20,
     graceMs = GRACE_MS,
     leaseMs = 2000,
     nowMs = () => systemClock.nowMs(),
@@ -222,6 +238,8 @@ describe('MediaSender', () => {
       bandwidthEstimated: () => {},
       skipped: () => {},
       interrupted: () => {},
+      followed: () => {},
+      missed: () => {},
       held: () => {},
       speechFinished: () => {},
       interruptAccepted: () => {},
@@ -231,6 +249,10 @@ describe('MediaSender', () => {
     };
     const stagger = new Stagger();
     const senders = new SenderRegistry(redis);
+    const presence = redis.duplicate();
+    const viewersQueue = new Queue(VIEWERS_QUEUE, { connection, prefix: BULL_PREFIX });
+    cleanups.push(() => viewersQueue.close());
+    const encoder = () => new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode: 'celt' });
     const polls = vi.spyOn(senders, 'list');
     const sender = new MediaSender({
       id,
@@ -241,7 +263,7 @@ describe('MediaSender', () => {
       mailbox: new RedisMailbox(id, redis.duplicate(), redis, toSenderSchema, logger),
       registry,
       senders,
-      presence: redis.duplicate(),
+      presence,
       avatars: new AvatarStore(redis),
       deletions: new DeletionLog(redis),
       logger,
@@ -277,13 +299,38 @@ describe('MediaSender', () => {
             scheduler,
             metrics,
             stagger,
-            encoder: new OpusEncoder({ bitrateBps: 32_000, complexity: 0, mode: 'celt' }),
+            encoder: encoder(),
             crossfadeSamples: 384,
             pauseSamples: 33_600,
           });
           players.push(player);
           return player;
         },
+        createFollowerPlayer: ({ standIn, ...options }) =>
+          new FollowerPlayer({
+            ...options,
+            standIn: (segment) => ({
+              ...standIn(segment),
+              encoder: encoder(),
+              crossfadeSamples: 384,
+              pauseSamples: 24_000,
+            }),
+            clock: systemClock,
+            scheduler,
+            metrics,
+            silence: encoder().encode(new Int16Array(BLOCK_PCM), false),
+          }),
+        decisions: new DecisionLog(redis, new StreamFeed(presence, logger)),
+        senderMail: new RedisMailSender(redis),
+        offerViewer: async (job) => {
+          await viewersQueue.add('viewer', job, {
+            jobId: viewerJobId(job),
+            removeOnComplete: true,
+            removeOnFail: true,
+          });
+        },
+        hasViewerCapacity: () => true,
+        hostViewers,
         prefetchSamples: 2 * 48_000,
         nowMs,
         missingMediaMs,
@@ -322,11 +369,18 @@ describe('MediaSender', () => {
       received.push(message);
       if (message.type === 'viewer.offer') {
         await answers(received.filter(({ type }) => type === 'viewer.offer').length);
-        await send({ type: 'viewer.answer', session, viewer, connection: message.connection, sdp: 'answer' });
+        const answer: ToSender = {
+          type: 'viewer.answer',
+          session,
+          viewer,
+          connection: message.connection,
+          sdp: 'answer',
+        };
+        if (message.sender !== undefined) await mail.send(message.sender, answer);
       }
     });
     const join = async () => {
-      await registry.putViewer(session, viewer, address, { limit: 5 });
+      await registry.putViewer(session, viewer, address, { limit: 20 });
       await askForHost(session);
       await send({ type: 'viewers.changed', session });
     };
@@ -746,7 +800,7 @@ describe('MediaSender', () => {
     const session = await createSession();
     // The viewer's connection is never established, so its grace period runs.
     const viewer = newId('vw');
-    await registry.putViewer(session, viewer, 'sig_x', { limit: 5 });
+    await registry.putViewer(session, viewer, 'sig_x', { limit: 20 });
     const viewerGone = registry.viewerGone.bind(registry);
     const { promise: partitionHealed, resolve: heal } = Promise.withResolvers<void>();
     const reported = vi.spyOn(registry, 'viewerGone').mockImplementationOnce(async (...args) => {
@@ -1012,6 +1066,72 @@ describe('MediaSender', () => {
     await jobs.add(SESSIONS_QUEUE, { session: lost, epoch }, { jobId: `${lost}-${epoch}`, lifo: true });
     await vi.waitFor(async () => expect(await isHosted(lost)).toBe(true), WAIT);
     expect(await isHosted(rejected)).toBe(false);
+  });
+
+  describe('with a session that has more viewers than its host serves', () => {
+    /** Starts senders, a session, and its viewers. @returns What plays, and where. */
+    async function spread(senders: number, viewerCount: number) {
+      const started = await Promise.all(Array.from({ length: senders }, () => startSender({ hostViewers: 1 })));
+      const session = await createSession();
+      const viewers = [];
+      for (let i = 0; i < viewerCount; i++) {
+        const viewer = await viewerOf(session);
+        await viewer.join();
+        viewers.push(viewer);
+      }
+      const playing = () =>
+        started.map(({ transports }) =>
+          transports.filter(({ state, audioPackets }) => state === 'connected' && audioPackets > 5),
+        );
+      await vi.waitFor(() => expect(playing().flat()).toHaveLength(viewerCount), WAIT);
+      const { host } = await registry.get(session);
+      const hosting = started.find(({ id }) => id === host);
+      if (!hosting) throw new Error('nobody hosts the session');
+      return { session, viewers, started, playing, hosting, others: started.filter((other) => other !== hosting) };
+    }
+
+    it('plays the same on all media-senders, and ends it on all', async () => {
+      const { session, started, playing, hosting } = await spread(3, 6);
+      expect(playing().filter((transports) => transports.length > 0).length).toBeGreaterThan(1);
+      await speak(session, [await load('speech', 2)]);
+      const speaks = (of: Sender) => of.transports.some(({ audio }) => audio.size > 250);
+      await vi.waitFor(() => expect(started.filter(speaks).length).toBeGreaterThan(1), WAIT);
+      const near = hosting.transports[0]?.audio ?? new Map();
+      for (const { transports } of started.filter((of) => of !== hosting && speaks(of))) {
+        const same = compareAudio(near, transports[0]?.audio ?? new Map());
+        // A busy machine may miss some.
+        expect(same.filter((is) => is).length).toBeGreaterThan(0.8 * same.length);
+        expect(same.length).toBeGreaterThan(100);
+      }
+      const { followers } = await registry.end(session, 'over');
+      const mail = new RedisMailSender<ToSender>(redis);
+      for (const sender of [hosting.id, ...followers]) {
+        await mail.send(sender, { type: 'session.end', session, reason: 'over' });
+      }
+      await vi.waitFor(() => {
+        expect(started.flatMap(({ transports }) => transports).every(({ state }) => state === 'closed')).toBe(true);
+      }, WAIT);
+    });
+
+    it('moves the viewers of a follower that is stopped, and those of a host, without one of the others noticing', async () => {
+      const { session, started, playing, hosting, others } = await spread(3, 6);
+      const [leaving] = others.filter(({ transports }) => transports.length > 0);
+      if (!leaving) throw new Error('nobody follows the session');
+      const kept = hosting.transports.filter(({ state }) => state === 'connected');
+      await leaving.stop();
+      await vi.waitFor(() => expect(playing().flat()).toHaveLength(6), WAIT);
+      expect(leaving.transports.every(({ state }) => state === 'closed')).toBe(true);
+      expect(kept.every(({ state }) => state === 'connected')).toBe(true);
+
+      const [staying] = started.filter((of) => of !== hosting && of !== leaving);
+      const stayed = staying?.transports.filter(({ state }) => state === 'connected') ?? [];
+      await speak(session, [await load('speech', 4)]);
+      await hosting.stop();
+      await vi.waitFor(() => expect(playing().flat()).toHaveLength(6), WAIT);
+      expect(stayed.every(({ state }) => state === 'connected')).toBe(true);
+      expect((await registry.get(session)).host).toBe(staying?.id);
+      running.splice(0, running.length, ...(staying ? [staying] : []));
+    });
   });
 
   it('answers an inspection with what it is playing', async () => {

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Avatar } from '@humancast/protocol';
 import {
   type AvatarStore,
   BULL_PREFIX,
@@ -12,8 +13,10 @@ import {
   readRecord,
   SESSIONS_QUEUE,
   type SenderConfig,
+  type SenderRecord,
   type SenderRegistry,
   type SessionJob,
+  type SessionRecord,
   type SessionRegistry,
   Stages,
   segmentJobSchema,
@@ -22,17 +25,22 @@ import {
   sessionJobSchema,
   type ToSender,
   unlessUnreadable,
+  VIEWERS_QUEUE,
+  viewerJobSchema,
 } from '@humancast/shared';
 import { type Job, Queue, type QueueOptions, Worker } from 'bullmq';
 import type { Scheduler } from '../playout/scheduler.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import { Admission, type PacketCounts } from './admission.js';
 import { Lease } from './lease.js';
-import { type Load, Placement } from './placement.js';
+import { Placement } from './placement.js';
+import { SessionFollower } from './session-follower.js';
 import { HAND_OVER_MS, SessionWorker, type WorkerServices } from './session-worker.js';
 
 /** Segment jobs of all sessions that are processed at once. */
 const SEGMENT_CONCURRENCY = 64;
+/** Viewer jobs that are processed at once. */
+const VIEWER_CONCURRENCY = 16;
 const HAND_OVER_POLL_MS = 20;
 /** Every nth of these polls asks Redis whether the session has ended. */
 const POLLS_PER_STATE = 10;
@@ -76,6 +84,13 @@ export class MediaSender {
   readonly #lease: Lease;
   readonly #admission: Admission;
   readonly #placement: Placement;
+  /** Sessions of other hosts that are followed, by session; opening ones, too. */
+  readonly #followers = new Map<string, Promise<SessionFollower>>();
+  readonly #followed = new Map<string, SessionFollower>();
+  readonly #viewerPlacement: Placement;
+  readonly #viewersQueue: Queue;
+  #viewersWorker: Worker | undefined;
+  #pullingViewers = true;
   readonly #sessionsQueue: Queue<SessionJob>;
   #sessionsWorker: Worker | undefined;
   #segmentsWorker: Worker | undefined;
@@ -105,6 +120,7 @@ export class MediaSender {
       onChange: (open) => {
         options.logger.warn({ open }, open ? 'accepting sessions again' : 'overloaded, accepting no more sessions');
         this.#updatePulling();
+        this.#updatePullingViewers();
       },
       onOverloaded: () => void this.#rescue().catch(() => {}),
       utilization: () => this.#taken / config.maxSessions,
@@ -119,8 +135,21 @@ export class MediaSender {
       onChange: () => this.#updatePulling(),
       intervalMs: config.heartbeatMs,
     });
+    this.#viewerPlacement = new Placement({
+      capacity: config.maxViewers,
+      taken: () => this.placedViewerCount,
+      others: async () =>
+        (await this.#acceptingOthers())
+          .filter(({ viewerCapacity }) => viewerCapacity > 0)
+          .map(({ viewers, viewerCapacity }) => ({ sessions: viewers, capacity: viewerCapacity })),
+      waiting: () => this.#viewersQueue.getWaitingCount(),
+      publish: () => this.#lease.renew(),
+      onChange: () => this.#updatePullingViewers(),
+      intervalMs: config.heartbeatMs,
+    });
     scheduler.beforeTask = (nowMs) => this.#lease.check(nowMs);
     this.#sessionsQueue = new Queue(SESSIONS_QUEUE, { connection, prefix: BULL_PREFIX });
+    this.#viewersQueue = new Queue(VIEWERS_QUEUE, { connection, prefix: BULL_PREFIX });
   }
 
   get sessionCount(): number {
@@ -130,12 +159,32 @@ export class MediaSender {
   get viewerCount(): number {
     let count = 0;
     for (const worker of this.#workers.values()) count += worker.viewerCount;
+    for (const follower of this.#followed.values()) count += follower.viewerCount;
     return count;
+  }
+
+  /** Viewers that are served here or are about to be. */
+  get placedViewerCount(): number {
+    let count = 0;
+    for (const worker of this.#workers.values()) count += worker.placedCount;
+    for (const follower of this.#followed.values()) count += follower.placedCount;
+    return count;
+  }
+
+  /** Number of sessions of other hosts that are followed. */
+  get followedCount(): number {
+    return this.#followed.size;
+  }
+
+  /** Whether another viewer can be served. */
+  get hasViewerCapacity(): boolean {
+    return this.placedViewerCount < this.#options.config.maxViewers;
   }
 
   /** What each viewer is sent. */
   *sending(): Generator<Sending> {
     for (const worker of this.#workers.values()) yield* worker.sending().values();
+    for (const follower of this.#followed.values()) yield* follower.sending().values();
   }
 
   /** Number of sessions by avatar. */
@@ -193,15 +242,29 @@ export class MediaSender {
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
-    for (const worker of [this.#segmentsWorker, this.#sessionsWorker]) {
+    this.#viewersWorker = new Worker(VIEWERS_QUEUE, async (job) => this.#takeViewer(job), {
+      connection,
+      prefix: BULL_PREFIX,
+      concurrency: VIEWER_CONCURRENCY,
+      drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
+      // A host offers a viewer again that nobody has placed.
+      maxStalledCount: 0,
+      lockDuration: JOB_LOCK_MS,
+      stalledInterval: JOB_LOCK_MS / 2,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    for (const worker of [this.#segmentsWorker, this.#sessionsWorker, this.#viewersWorker]) {
       worker.on('error', (error) => logger.warn({ queue: worker.name, err: error.message }, 'queue worker error'));
       worker.on('failed', (job, error) =>
         logger.error({ queue: worker.name, session: job?.data.session, err: error.message }, 'job failed'),
       );
     }
-    await Promise.all([this.#segmentsWorker.waitUntilReady(), this.#sessionsWorker.waitUntilReady()]);
+    const workers = [this.#segmentsWorker, this.#sessionsWorker, this.#viewersWorker];
+    await Promise.all(workers.map((worker) => worker.waitUntilReady()));
     this.#admission.start();
     this.#placement.start();
+    this.#viewerPlacement.start();
     logger.info({ sender: id, capacity: config.maxSessions }, 'media-sender ready');
   }
 
@@ -228,17 +291,95 @@ export class MediaSender {
       .catch((error: Error) => logger.warn({ err: error.message }, 'removing the segments queue failed'));
     await segments.close();
     await this.#sessionsQueue.close();
+    await this.#viewersQueue.close();
   }
 
   async #handOverAll(): Promise<void> {
     this.#draining = true;
     this.#admission.stop();
     this.#placement.stop();
-    this.#options.logger.info({ sessions: this.#workers.size }, 'draining');
-    const stoppedTaking = this.#sessionsWorker?.close();
+    this.#viewerPlacement.stop();
+    this.#options.logger.info({ sessions: this.#workers.size, followed: this.#followed.size }, 'draining');
+    const stoppedTaking = Promise.all([this.#sessionsWorker?.close(), this.#viewersWorker?.close()]);
     const othersHavePlaces = await this.#othersHavePlaces();
-    await Promise.all([...this.#workers.values()].map((worker) => this.#handOver(worker, othersHavePlaces)));
+    await Promise.all([
+      ...[...this.#workers.values()].map((worker) => this.#handOver(worker, othersHavePlaces)),
+      ...[...this.#followed.values()].map((follower) => this.#leave(follower)),
+    ]);
     await stoppedTaking;
+  }
+
+  /** Plays on for a followed session's viewers until they have moved. */
+  async #leave(follower: SessionFollower): Promise<void> {
+    const { clock } = this.#options;
+    const deadlineMs = clock.nowMs() + HAND_OVER_MS;
+    await follower.leave();
+    while (follower.viewerCount > 0 && clock.nowMs() < deadlineMs) await sleep(HAND_OVER_POLL_MS);
+    follower.stop('moved');
+  }
+
+  /** Pauses or resumes the worker of the viewers queue; viewers that are served stay. */
+  #updatePullingViewers(): void {
+    const worker = this.#viewersWorker;
+    const pulls = this.#admission.open && this.#viewerPlacement.open;
+    if (this.#draining || !worker || pulls === this.#pullingViewers) return;
+    this.#pullingViewers = pulls;
+    if (pulls) void worker.resume();
+    else void worker.pause(true);
+  }
+
+  /** Processes a job of the `viewers` queue, which lasts until the viewer is placed. */
+  async #takeViewer({ id: jobId, data }: Job<unknown>): Promise<void> {
+    const job = readRecord('job', jobId ?? VIEWERS_QUEUE, viewerJobSchema, data);
+    if (!job || this.#draining) return;
+    const { session, viewer, attempt } = job;
+    const { id, registry } = this.#options;
+    const { placed, host } = await registry.placeViewer(session, viewer, attempt, id);
+    if (!placed) return;
+    if (host === id && !this.#followed.has(session)) {
+      const record = await registry.viewer(session, viewer);
+      if (record) this.#workers.get(session)?.serve(record);
+    } else {
+      const follower = await this.#follow(session);
+      await follower.handle({ type: 'viewers.changed', session, viewer });
+    }
+    this.#viewerPlacement.changed();
+  }
+
+  /** @returns What follows the session here, from now on if nothing does. */
+  #follow(session: string): Promise<SessionFollower> {
+    let opening = this.#followers.get(session);
+    if (!opening) {
+      opening = this.#openFollower(session);
+      this.#followers.set(session, opening);
+      opening.catch(() => this.#followers.delete(session));
+    }
+    return opening;
+  }
+
+  async #openFollower(session: string): Promise<SessionFollower> {
+    const { id, registry, services, logger } = this.#options;
+    try {
+      const record = await registry.get(session);
+      const avatar = await this.#avatarOf(record);
+      const follower = await SessionFollower.open(record, avatar, services, () => {
+        this.#followers.delete(session);
+        this.#followed.delete(session);
+      });
+      this.#followed.set(session, follower);
+      await follower.start();
+      logger.info({ session, host: record.host }, 'following session');
+      return follower;
+    } catch (error) {
+      logger.error({ session, err: (error as Error).message }, 'following session failed, giving its viewers back');
+      this.#followed.get(session)?.stop('failed');
+      await registry.unplaceViewers(session, id).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #avatarOf({ avatar: id }: SessionRecord): Promise<Avatar> {
+    return (await this.#options.avatars.get(id).catch(unlessUnreadable)) ?? { id, cutPolicy: 'now' as const };
   }
 
   /** Pauses or resumes the worker of the sessions queue; hosted sessions stay. */
@@ -323,13 +464,10 @@ export class MediaSender {
 
   /** Opens a session, or releases and queues it again if it cannot be opened now (its media cannot be read). */
   async #open(session: string, epoch: number, claimedMs: number): Promise<SessionWorker | undefined> {
-    const { id, registry, avatars, services, logger } = this.#options;
+    const { id, registry, services, logger } = this.#options;
     try {
       const record = await registry.get(session);
-      const avatar = (await avatars.get(record.avatar).catch(unlessUnreadable)) ?? {
-        id: record.avatar,
-        cutPolicy: 'now' as const,
-      };
+      const avatar = await this.#avatarOf(record);
       return await SessionWorker.open(record, avatar, services, () => this.#lease.held, claimedMs);
     } catch (error) {
       logger.error({ session, epoch, err: (error as Error).message }, 'opening session failed, releasing it');
@@ -373,7 +511,31 @@ export class MediaSender {
 
   async #handle(message: ToSender): Promise<void> {
     if (message.type === 'sender.drain') return this.drain();
-    await this.#workers.get(message.session)?.handle(message);
+    const worker = this.#workers.get(message.session);
+    const follower = this.#followed.get(message.session);
+    if (message.type === 'session.inspect') return this.#inspect(message, worker, follower);
+    if ('connection' in message) {
+      // A process that has taken over a session that it follows does both.
+      await (follower?.serves(message.viewer) ? follower : worker)?.handle(message);
+      return;
+    }
+    await Promise.all([worker?.handle(message), follower?.handle(message)]);
+  }
+
+  async #inspect(
+    { session, request, replyTo, viewers }: Extract<ToSender, { type: 'session.inspect' }>,
+    worker: SessionWorker | undefined,
+    follower: SessionFollower | undefined,
+  ): Promise<void> {
+    const followed = follower?.inspect(viewers);
+    const hosted = worker?.inspect(viewers);
+    const inspection = hosted ?? followed;
+    if (!inspection) return;
+    if (hosted && followed) {
+      inspection.reports = [...(hosted.reports ?? []), ...(followed.reports ?? [])];
+      inspection.sending = [...(hosted.sending ?? []), ...(followed.sending ?? [])];
+    }
+    await this.#options.services.mail.send(replyTo, { type: 'session.inspected', session, request, inspection });
   }
 
   /** Saves the playhead for the next host and keeps sending until the viewers have moved to it. */
@@ -410,7 +572,7 @@ export class MediaSender {
     return (await this.#acceptingOthers()).some(({ sessions, capacity }) => sessions < capacity);
   }
 
-  async #acceptingOthers(): Promise<Load[]> {
+  async #acceptingOthers(): Promise<SenderRecord[]> {
     const { id, senders } = this.#options;
     const records = (await senders.list()).flatMap(({ record }) => record ?? []);
     return records.filter((record) => record.id !== id && record.accepting && !record.draining);
@@ -424,7 +586,7 @@ export class MediaSender {
         mailbox: id,
         sessions: this.#taken,
         viewers: this.viewerCount,
-        viewerCapacity: 0,
+        viewerCapacity: config.maxViewers,
         capacity: config.maxSessions,
         draining: this.#draining,
         accepting: this.#admission.open,
@@ -443,5 +605,7 @@ export class MediaSender {
 
   #resume(unbroken: boolean): void {
     for (const worker of this.#workers.values()) worker.contain(() => worker.resume(unbroken));
+    // Others may have been given its viewers meanwhile.
+    for (const follower of this.#followed.values()) void follower.sync().catch(() => {});
   }
 }

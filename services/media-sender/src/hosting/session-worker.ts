@@ -1,43 +1,47 @@
-import { type Avatar, type Codec, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
+import { type Avatar, type FinishReason, type QueuedSegment, type ViewerReport } from '@humancast/protocol';
 import {
+  type DecisionLog,
+  type Decisions,
   type Inspection,
   isWriteRejected,
   type Logger,
   type MailSender,
   type MediaStore,
   type Playhead,
+  RemoteClock,
   type SegmentJob,
-  type SegmentManifest,
   type SessionRecord,
   type SessionRegistry,
   samplesToMs,
   type ToSender,
   type ToSignaling,
   type Tracer,
-  traceFields,
+  type ViewerJob,
+  type ViewerRecord,
   type VoicePublisher,
 } from '@humancast/shared';
 import { IdleLoop } from '../media/idle-loop.js';
 import type { IdlePlaylists } from '../media/idle-playlists.js';
-import { LiveClip, type LiveClipOptions } from '../media/live-clip.js';
+import type { LiveClipOptions } from '../media/live-clip.js';
 import type { LiveReserveOptions } from '../media/live-reserve.js';
 import type { MediaCache } from '../media/media-cache.js';
-import { SegmentClip } from '../media/segment-clip.js';
 import type { Clip } from '../playout/clip.js';
-import type { QueueItem } from '../playout/playout.js';
-import { RenditionDemand } from '../playout/rendition-demand.js';
+import type { FollowerPlayer, FollowerPlayerOptions } from '../playout/follower-player.js';
+import { BLOCK_SAMPLES, type QueueItem } from '../playout/playout.js';
 import { SessionPlayer, type SessionPlayerOptions } from '../playout/session-player.js';
+import type { StandInOptions } from '../playout/stand-in.js';
+import { Timeline } from '../playout/timeline.js';
 import type { Sending } from '../playout/viewer-fanout.js';
 import type { TransportEvents, ViewerTransport } from '../transport/viewer-transport.js';
 import { Coalescer } from './coalescer.js';
-import { type OfferedVideo, offeredVideo } from './offered-video.js';
+import type { OfferedVideo } from './offered-video.js';
 import type { RoundRobin, Stop } from './round-robin.js';
-import { RungWatch } from './rung-watch.js';
 import { SessionJournal } from './session-journal.js';
+import { SessionSpread, sampleClock } from './session-spread.js';
+import { SessionViewers } from './session-viewers.js';
 import { SessionVoices } from './session-voices.js';
 import { SpeechQueue, untilAnswered } from './speech-queue.js';
 import { SpeechTraces } from './speech-traces.js';
-import { ViewerConnections } from './viewer-connections.js';
 
 /** Dependencies that all sessions of a process share. */
 export interface WorkerServices {
@@ -71,6 +75,23 @@ export interface WorkerServices {
       | 'onFault'
     >,
   ) => SessionPlayer;
+  createFollowerPlayer: (
+    options: Pick<
+      FollowerPlayerOptions,
+      'demand' | 'maySend' | 'openClip' | 'onServed' | 'onViewerFault' | 'onFault'
+    > & {
+      standIn: (segment: string) => Pick<StandInOptions, 'cutPolicy' | 'isIdleReady' | 'nextIdle'>;
+    },
+  ) => FollowerPlayer;
+  decisions: DecisionLog;
+  /** Messages to other media-senders. */
+  senderMail: MailSender<ToSender>;
+  /** Offers a viewer to media-senders that have capacity. */
+  offerViewer: (job: ViewerJob) => Promise<void>;
+  /** Whether this process has capacity for another viewer. */
+  hasViewerCapacity: () => boolean;
+  /** Viewers of a session that its host serves itself; further ones are served wherever there is the most capacity. */
+  hostViewers: number;
   prefetchSamples: number;
   /** Monotonic clock, ms. */
   nowMs: () => number;
@@ -111,10 +132,22 @@ export interface WorkerMetrics {
 export const HAND_OVER_MS = 5000;
 /** The idle state that is shown while a live push pauses. */
 const THINKING_STATE = 'thinking';
-/** Time for which a codec is still read after its last viewer has left or another viewer has come. */
-const UNWATCHED_CODEC_MS = 5000;
+/** Samples of the clock of Redis that a timeline is continued by. */
+const CLOCK_SAMPLES = 4;
 /** Poll interval of the queue, in case a process died between queuing or interrupting and announcing it. */
 const QUEUE_REREAD_MS = 2000;
+
+/** Where the previous host's followers are. */
+interface Continued {
+  readonly timeline: Timeline;
+  /** Position from which nothing is decided. */
+  readonly fromSamples: number;
+  readonly after: Decisions['after'];
+  /** Last `seq` that the followers know. */
+  readonly throughSeq: number;
+}
+
+type SavedPlayhead = Pick<Playhead, 'segment' | 'seq' | 'positionSamples' | 'savedAtMs' | 'playsOnThroughSeq'>;
 
 type EndReason = 'deleted' | 'no-viewers' | 'taken-over' | 'moved' | string;
 
@@ -128,13 +161,6 @@ export class SessionWorker {
   readonly #services: WorkerServices;
   readonly #logger: Logger;
   readonly #avatar: Avatar;
-  /** Codecs to read of each segment. */
-  readonly #codecs: Set<Codec>;
-  readonly #demand = new RenditionDemand();
-  readonly #rungWatch = new RungWatch();
-  /** Codec by connection. */
-  readonly #watching = new Map<string, Codec>();
-  #codecsChangedAtMs = 0;
   readonly #idleLoop: IdleLoop;
   /** The idle state that the producer has set. */
   #state: string;
@@ -143,8 +169,11 @@ export class SessionWorker {
   /** The state whose clips are shown; empty for the avatar's. */
   #shownState = '';
   readonly #player: SessionPlayer;
-  readonly #viewers: ViewerConnections;
+  readonly #viewers: SessionViewers;
   readonly #voices: SessionVoices;
+  readonly #spread: SessionSpread;
+  /** The timeline that the followers of the previous host are on, if there are any. */
+  readonly #continued: Continued | undefined;
   readonly #journal: SessionJournal;
   readonly #queue: SpeechQueue;
   readonly #speechTraces: SpeechTraces;
@@ -173,18 +202,19 @@ export class SessionWorker {
     claimedMs: number,
   ): Promise<SessionWorker> {
     await services.idle.open(avatar.id);
-    const offered = offeredVideo(avatar, services.idle.after(avatar.id, undefined));
-    return new SessionWorker(record, avatar, offered, services, hasLease, claimedMs);
+    const continued = await continuedFrom(record.id, services);
+    return new SessionWorker(record, avatar, services, hasLease, claimedMs, continued);
   }
 
   private constructor(
     record: SessionRecord,
     avatar: Avatar,
-    { codecs, h264Level }: OfferedVideo,
     services: WorkerServices,
     hasLease: () => boolean,
     claimedMs: number,
+    continued: Continued | undefined,
   ) {
+    this.#continued = continued;
     this.session = record.id;
     this.epoch = record.epoch;
     this.#services = services;
@@ -193,13 +223,11 @@ export class SessionWorker {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    // The preferred codec is kept ready until a viewer connects.
-    this.#codecs = new Set(codecs.slice(0, 1));
     this.#state = record.idleState;
     this.#shownState = this.#stateToShow();
     this.#idleLoop = new IdleLoop(
       (after) => services.idle.after(avatar.id, after, this.#shownState),
-      (manifest) => this.#openClip(manifest),
+      (manifest) => this.#viewers.openClip(manifest),
     );
     this.#speechTraces = new SpeechTraces(services.tracer, {
       session: record.id,
@@ -216,9 +244,27 @@ export class SessionWorker {
     });
     // Checked for each packet, so that a process that was stopped while sending notices here.
     const maySend = () => !this.#suspended && hasLease();
+    this.#viewers = new SessionViewers({
+      session: record.id,
+      avatar,
+      epoch: () => record.epoch,
+      services,
+      logger: this.#logger,
+      player: () => this.#player,
+      maySend,
+      emit: (body) => this.#journal.emit(body),
+      onConnected: () => {
+        this.#player.start(this.#continued);
+        this.#watchAlone();
+      },
+      onLeft: (viewer) => this.#voices.forget(viewer),
+      onHeard: (viewer, frame, delays) => this.#voices.heard(viewer, frame, delays),
+      onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
+      onLoaded: services.tracer.enabled ? () => this.contain(() => this.#speechTraces.loaded()) : undefined,
+    });
     this.#player = services.createPlayer({
       cutPolicy: avatar.cutPolicy,
-      demand: this.#demand,
+      demand: this.#viewers.demand,
       maySend,
       nextIdle: () => this.#idleLoop.take(),
       isIdleReady: () => this.#idleLoop.isReady,
@@ -229,11 +275,24 @@ export class SessionWorker {
         this.#speechWaits = isWaiting;
         this.#showState();
       },
-      onServed: (connection) => this.#viewers.served(connection),
-      onViewerFault: (connection, error) => this.#viewers.fault(connection, error),
+      onServed: (connection) => this.#viewers.connections.served(connection),
+      onViewerFault: (connection, error) => this.#viewers.connections.fault(connection, error),
       onFault: (error) => this.#fault(error),
     });
     this.#resumeAt(record, claimedMs);
+    this.#spread = new SessionSpread({
+      session: record.id,
+      epoch: record.epoch,
+      registry: services.registry,
+      decisions: services.decisions,
+      player: this.#player,
+      upcomingIdle: () => this.#idleLoop.upcoming,
+      offer: services.offerViewer,
+      onFollowed: () => this.#player.start(this.#continued),
+      onRejected: () => void this.stop('taken-over'),
+      nowMs: services.nowMs,
+      logger: this.#logger,
+    });
     this.#queue = new SpeechQueue({
       session: record.id,
       interruptedSeq: record.interruptedSeq,
@@ -241,7 +300,7 @@ export class SessionWorker {
       store: services.store,
       player: this.#player,
       traces: this.#speechTraces,
-      openClip: (manifest) => this.#openClip(manifest),
+      openClip: (manifest) => this.#viewers.openClip(manifest),
       onSkipped: (queued, reason) => this.#finished(queued, 0, reason),
       onInterrupted: (seq) => {
         services.metrics.interruptAccepted();
@@ -264,61 +323,21 @@ export class SessionWorker {
       nowMs: services.nowMs,
       wallMs: services.wallMs,
     });
-    this.#viewers = new ViewerConnections({
-      session: this.session,
-      epoch: this.epoch,
-      codecs,
-      sender: services.sender,
-      tracer: services.tracer,
-      wallMs: services.wallMs,
-      createTransport: (connection, offered, events, viewer) =>
-        services.createTransport({
-          connection,
-          codecs: offered,
-          h264Level,
-          events,
-          ...viewer,
-          logger: this.#logger,
-          maySend,
-        }),
-      mail: services.mail,
-      logger: this.#logger,
-      graceMs: services.viewerGraceMs,
-      onConnected: ({ viewer, traceparent }, connection, codec, transport) => {
-        this.#watching.set(connection, codec);
-        this.#codecs.add(codec);
-        this.#codecsChangedAtMs = performance.now();
-        this.#player.start();
-        this.#player.addViewer(connection, codec, transport);
-        this.#logger.info({ viewer, connection, codec, ...traceFields(traceparent) }, 'viewer connected');
-        this.#journal.emit({ type: 'viewer.connected', viewer });
-        this.#watchAlone();
-      },
-      onDisconnected: (viewer, connection, reason) => {
-        this.#player.removeViewer(connection);
-        this.#watching.delete(connection);
-        this.#codecsChangedAtMs = performance.now();
-        this.#logger.info({ viewer, connection, reason }, 'viewer disconnected');
-        this.#journal.emit({ type: 'viewer.disconnected', viewer, reason });
-        this.#voices.forget(viewer);
-      },
-      onKeyframeNeeded: (connection) => this.#player.recover(connection),
-      onHeard: (viewer, frame, delays) => this.#voices.heard(viewer, frame, delays),
-      onGone: (viewer, attempt) => this.contain(() => this.#viewerGone(viewer, attempt)),
-    });
   }
 
   /**
    * Continues from the previous host's position. In a planned hand-over that host plays on, so the time since then is added;
    * Redis's clock tells how long that was at the claim. After a crash nothing was played since: speech waits, and repeats
-   * what was played after the last saved playhead.
+   * what was played after the last saved playhead. If there are followers, it continues exactly after what they were told.
    */
-  #resumeAt({ playhead, claimedAtMs }: SessionRecord, claimedMs: number): void {
+  #resumeAt({ playhead: saved, claimedAtMs }: SessionRecord, claimedMs: number): void {
+    const playhead: SavedPlayhead | undefined = this.#continued?.after ?? saved;
     if (!playhead) return;
     const { segment, seq, positionSamples, savedAtMs, playsOnThroughSeq } = playhead;
     const idle = seq === 0 ? this.#services.idle.find(this.#avatar.id, segment) : undefined;
     if (idle) this.#idleLoop.resumeAt(idle, positionSamples);
-    const resumption = { segment, seq, positionSamples, throughSeq: playsOnThroughSeq ?? 0 };
+    const throughSeq = this.#continued?.throughSeq ?? playsOnThroughSeq ?? 0;
+    const resumption = { segment, seq, positionSamples, throughSeq };
     if (playsOnThroughSeq === undefined || savedAtMs === undefined || claimedAtMs === undefined) {
       this.#player.resumeAt(resumption);
     } else {
@@ -343,7 +362,12 @@ export class SessionWorker {
   }
 
   get viewerCount(): number {
-    return this.#viewers.connectedCount;
+    return this.#viewers.connections.connectedCount;
+  }
+
+  /** Viewers served here, connected or not. */
+  get placedCount(): number {
+    return this.#viewers.connections.count;
   }
 
   /** @returns The rendition sent on each connection. */
@@ -378,6 +402,7 @@ export class SessionWorker {
     this.contain(() => this.syncQueue());
     this.#stopSaving = this.#services.playheads.add(() => this.contain(() => this.#savePlayhead()));
     this.#queueTimer = setInterval(() => this.contain(() => this.syncQueue()), QUEUE_REREAD_MS);
+    if (this.#continued) this.contain(() => this.#spread.start());
     await this.syncViewers();
     this.#watchAlone();
   }
@@ -385,12 +410,12 @@ export class SessionWorker {
   async handle(message: ToSender): Promise<void> {
     switch (message.type) {
       case 'viewers.changed':
-        return this.syncViewers();
+        return message.viewer === undefined ? this.syncViewers() : this.#readViewer(message.viewer);
       case 'viewer.answer':
-        return this.#viewers.acceptAnswer(message.viewer, message.connection, message.sdp);
+        return this.#viewers.connections.acceptAnswer(message.viewer, message.connection, message.sdp);
       case 'viewer.restart': {
         const { session, viewer, connection, ice, request, replyTo } = message;
-        const fragment = this.#viewers.restartIce(viewer, connection, ice);
+        const fragment = this.#viewers.connections.restartIce(viewer, connection, ice);
         await this.#services.mail.send(replyTo, { type: 'viewer.restarted', session, viewer, request, fragment });
         return;
       }
@@ -400,18 +425,11 @@ export class SessionWorker {
         return this.syncQueue();
       case 'session.end':
         return this.stop('deleted');
-      case 'session.inspect':
-        await this.#services.mail.send(message.replyTo, {
-          type: 'session.inspected',
-          session: this.session,
-          request: message.request,
-          inspection: this.inspect(),
-        });
-        return;
       case 'viewer.report':
         this.#services.metrics.viewerReport(message.report);
-        this.#viewers.keepReport(message.viewer, message.report, this.#services.wallMs());
+        this.#viewers.connections.keepReport(message.viewer, message.report, this.#services.wallMs());
         return;
+      case 'session.inspect':
       case 'sender.drain':
         return;
     }
@@ -437,7 +455,8 @@ export class SessionWorker {
     return this.#viewerSync.run();
   }
 
-  inspect(): Inspection {
+  /** @param viewers Viewers of whom reports are wanted. Default: all. */
+  inspect(viewers?: readonly string[]): Inspection {
     const playhead = this.#player.playhead();
     const cut = this.#player.nextCut();
     return {
@@ -453,11 +472,7 @@ export class SessionWorker {
       held: this.#player.holding,
       prefetchedMs: playhead ? samplesToMs(playhead.clip.readySamples(playhead.positionSamples)) : 0,
       underruns: this.#player.underruns,
-      reports: this.#viewers.reports(),
-      sending: [...this.sending()].flatMap(([connection, sending]) => {
-        const viewer = this.#viewers.viewerOf(connection);
-        return viewer === undefined ? [] : [{ viewer, ...sending }];
-      }),
+      ...this.#viewers.inspect(viewers),
     };
   }
 
@@ -501,6 +516,7 @@ export class SessionWorker {
     this.#stopSaving();
     clearInterval(this.#queueTimer);
     this.#queue.cancelRetry();
+    await this.#spread.handOver();
     await this.#journal.release();
   }
 
@@ -539,6 +555,7 @@ export class SessionWorker {
     this.#queue.cancelRetry();
     clearTimeout(this.#aloneTimer);
     const over = reason !== 'taken-over' && reason !== 'moved';
+    this.#spread.close();
     this.#player.close({ finish: over });
     this.#viewers.close(reason);
     this.#services.voices.forget(this.session);
@@ -577,8 +594,42 @@ export class SessionWorker {
       this.#logger,
     );
     if (!viewers || this.#stopping.signal.aborted) return;
-    this.#viewers.sync(viewers);
+    this.#viewers.sync(viewers.filter((record) => this.#serves(record)));
     this.#watchAlone();
+  }
+
+  async #readViewer(viewer: string): Promise<void> {
+    const { registry } = this.#services;
+    const signal = this.#stopping.signal;
+    // An object, because an aborted read has no answer and a viewer that has left no record.
+    const answer = await untilAnswered(
+      async () => ({ record: await registry.viewer(this.session, viewer) }),
+      signal,
+      this.#logger,
+    );
+    if (!answer || signal.aborted) return;
+    if (answer.record && this.#serves(answer.record)) this.#viewers.connections.put(answer.record);
+    else this.#viewers.connections.remove(viewer);
+    this.#watchAlone();
+  }
+
+  /** Serves a viewer that was placed here, because there is more capacity than elsewhere. */
+  serve(record: ViewerRecord): void {
+    this.#spread.placed(record.viewer);
+    this.#viewers.connections.put(record);
+    this.#watchAlone();
+  }
+
+  /** @returns Whether a viewer is served here; if there is no capacity, it is offered to other media-senders. */
+  #serves(record: ViewerRecord): boolean {
+    const { connections } = this.#viewers;
+    if (record.sender !== undefined) return false;
+    // What a viewer says is stamped with what it was hearing, which the host knows.
+    if (connections.has(record.viewer) || record.microphone) return true;
+    const { hostViewers, hasViewerCapacity } = this.#services;
+    if (connections.count < hostViewers && hasViewerCapacity()) return true;
+    this.#spread.place(record);
+    return false;
   }
 
   async #viewerGone(viewer: string, attempt: number): Promise<void> {
@@ -595,31 +646,24 @@ export class SessionWorker {
   /** Ends a session without viewers after the grace period. */
   #watchAlone(): void {
     if (this.#stopping.signal.aborted) return;
-    if (this.#viewers.count > 0) {
+    if (this.#viewers.connections.count > 0) {
       clearTimeout(this.#aloneTimer);
       this.#aloneTimer = undefined;
     } else {
-      this.#aloneTimer ??= setTimeout(() => void this.stop('no-viewers'), this.#services.sessionGraceMs);
+      this.#aloneTimer ??= setTimeout(() => this.contain(() => this.#endAlone()), this.#services.sessionGraceMs);
     }
   }
 
-  #openClip(manifest: SegmentManifest): Clip {
-    const { cache, prefetchSamples, live } = this.#services;
-    const options = {
-      cache,
-      prefetchSamples,
-      codecs: this.#codecs,
-      demand: this.#demand,
-      onLoaded: this.#services.tracer.enabled ? () => this.contain(() => this.#speechTraces.loaded()) : undefined,
-      onLost: (part: string, error?: unknown) =>
-        this.#logger.warn(
-          { segment: manifest.id, part, err: (error as Error | undefined)?.message },
-          'media is missing',
-        ),
-    };
-    return manifest.state === 'open'
-      ? new LiveClip(manifest, { ...options, ...live })
-      : new SegmentClip(manifest, options);
+  async #endAlone(): Promise<void> {
+    this.#aloneTimer = undefined;
+    const { registry } = this.#services;
+    const signal = this.#stopping.signal;
+    // Others may serve viewers.
+    const count = this.#spread.isSpread
+      ? await untilAnswered(() => registry.viewerCount(this.session), signal, this.#logger)
+      : 0;
+    if (count === 0 && this.#viewers.connections.count === 0) await this.stop('no-viewers');
+    else this.#watchAlone();
   }
 
   #speechStarted(item: QueueItem): void {
@@ -648,24 +692,29 @@ export class SessionWorker {
     this.#journal.emit({ type: 'playback.held', segment: clip.segment, heldMs });
   }
 
-  /** Stops reading codecs without viewers, once those with viewers are in memory. */
-  #dropCodecs(): void {
-    if (this.#watching.size === 0 || performance.now() - this.#codecsChangedAtMs < UNWATCHED_CODEC_MS) return;
-    const watched = new Set(this.#watching.values());
-    for (const codec of this.#codecs) if (!watched.has(codec)) this.#codecs.delete(codec);
-  }
-
-  #emitRungs(): void {
-    for (const [connection, { rung, rungs }] of this.#rungWatch.changes(this.sending(), this.#services.nowMs())) {
-      const viewer = this.#viewers.viewerOf(connection);
-      if (viewer !== undefined) this.#journal.emit({ type: 'viewer.rung', viewer, rung, rungs });
-    }
-  }
-
   #savePlayhead(): void {
-    this.#dropCodecs();
-    this.#emitRungs();
+    this.#viewers.tidy();
     const playhead = this.playhead();
     if (playhead) this.#journal.savePlayhead(playhead);
+  }
+}
+
+/** @returns The timeline of the previous host, if other media-senders follow the session. */
+async function continuedFrom(session: string, services: WorkerServices): Promise<Continued | undefined> {
+  const { registry, decisions, nowMs, wallMs, logger } = services;
+  try {
+    if ((await registry.followers(session)).length === 0) return undefined;
+    const last = await decisions.last(session);
+    if (!last) return undefined;
+    const clock = new RemoteClock();
+    await sampleClock(clock, session, decisions, nowMs, CLOCK_SAMPLES);
+    const anchorMs = last.anchorMs - (clock.offsetMs ?? 0);
+    const timeline = new Timeline(anchorMs, wallMs() + anchorMs - nowMs());
+    const { after, next, audioSamples, opus } = last;
+    const throughSeq = Math.max(after?.seq ?? 0, ...next.map(({ seq }) => seq));
+    return { timeline, fromSamples: audioSamples + opus.length * BLOCK_SAMPLES, after, throughSeq };
+  } catch (error) {
+    logger.warn({ session, err: (error as Error).message }, 'reading decisions failed, beginning another timeline');
+    return undefined;
   }
 }

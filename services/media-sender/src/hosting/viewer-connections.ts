@@ -23,7 +23,8 @@ type TransportFactory = (
 
 export interface ViewerConnectionsOptions {
   session: string;
-  epoch: number;
+  /** The session's current epoch. */
+  epoch: () => number;
   /** Codecs that the avatar is available in, in order of preference. */
   codecs: readonly Codec[];
   /** ID of this media-sender. */
@@ -89,17 +90,29 @@ export class ViewerConnections {
   /** Connects new viewers and new attempts, and closes viewers that are not in `records`. */
   sync(records: readonly ViewerRecord[]): void {
     if (this.#closed) return;
-    for (const viewer of [...this.#viewers.keys()]) {
-      if (!records.some((record) => record.viewer === viewer)) this.#drop(viewer, 'left');
-    }
-    for (const record of records) {
-      const known = this.#viewers.get(record.viewer);
-      const attempt = known?.record.attempt ?? 0;
-      const viewer: Viewer = known ?? { record, connections: new Map(), grace: undefined, report: undefined };
-      viewer.record = record;
-      this.#viewers.set(record.viewer, viewer);
-      if (record.attempt > attempt) void this.#connect(viewer);
-    }
+    const wanted = new Set(records.map(({ viewer }) => viewer));
+    for (const viewer of [...this.#viewers.keys()]) if (!wanted.has(viewer)) this.#drop(viewer, 'left');
+    for (const record of records) this.put(record);
+  }
+
+  /** Connects a viewer if it is new or makes a new attempt. */
+  put(record: ViewerRecord): void {
+    if (this.#closed) return;
+    const known = this.#viewers.get(record.viewer);
+    const attempt = known?.record.attempt ?? 0;
+    const viewer: Viewer = known ?? { record, connections: new Map(), grace: undefined, report: undefined };
+    viewer.record = record;
+    this.#viewers.set(record.viewer, viewer);
+    if (record.attempt > attempt) void this.#connect(viewer);
+  }
+
+  /** Closes the connections of a viewer that has left or is served elsewhere. */
+  remove(viewer: string): void {
+    this.#drop(viewer, 'left');
+  }
+
+  has(viewer: string): boolean {
+    return this.#viewers.has(viewer);
   }
 
   async acceptAnswer(viewer: string, connection: string, sdp: string): Promise<void> {
@@ -165,7 +178,7 @@ export class ViewerConnections {
   }
 
   async #connect(viewer: Viewer): Promise<void> {
-    const { session, epoch, codecs, createTransport } = this.#options;
+    const { session, codecs, createTransport, sender } = this.#options;
     const { record } = viewer;
     const stages = this.#options.tracer.enabled ? new Stages(Date.now()) : undefined;
     const id = randomBytes(12).toString('base64url');
@@ -189,13 +202,22 @@ export class ViewerConnections {
           session,
           viewer: record.viewer,
           connection: id,
-          epoch,
+          epoch: this.#options.epoch(),
           sdp,
+          sender,
         });
       } else {
         const sdp = await transport.createOffer();
         stages?.end('viewer.offer');
-        this.#send(record.viewer, { type: 'viewer.offer', session, viewer: record.viewer, connection: id, epoch, sdp });
+        this.#send(record.viewer, {
+          type: 'viewer.offer',
+          session,
+          viewer: record.viewer,
+          connection: id,
+          epoch: this.#options.epoch(),
+          sdp,
+          sender,
+        });
       }
     } catch (error) {
       this.#fail(record.viewer, id, error);
@@ -230,7 +252,7 @@ export class ViewerConnections {
     this.#recordTrace(viewer, found, reason);
     if (found.connected) this.#options.onDisconnected(viewerId, connection, reason);
     const { session, epoch } = this.#options;
-    this.#send(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch, reason });
+    this.#send(viewerId, { type: 'viewer.closed', session, viewer: viewerId, connection, epoch: epoch(), reason });
     this.#watch(viewer);
   }
 
@@ -267,7 +289,7 @@ export class ViewerConnections {
     const isFresh = wallMs() - joinedAtMs < JOIN_TRACE_MS;
     connection.stages?.record(tracer, 'viewer.connect', {
       parent: isFresh ? traceparent : undefined,
-      attributes: { session, viewer, connection: connection.id, epoch, sender },
+      attributes: { session, viewer, connection: connection.id, epoch: epoch(), sender },
       error: reason,
     });
     connection.stages = undefined;
@@ -277,7 +299,8 @@ export class ViewerConnections {
     const { session, epoch, logger } = this.#options;
     const known = error instanceof HumancastError ? error : new HumancastError('internal');
     logger.warn({ session, viewer, connection, code: known.code, err: (error as Error).message }, 'connection failed');
-    this.#send(viewer, { type: 'viewer.error', session, viewer, epoch, code: known.code, message: known.message });
+    const { code, message } = known;
+    this.#send(viewer, { type: 'viewer.error', session, viewer, epoch: epoch(), code, message });
     this.#find(viewer, connection)?.transport.close(known.code);
   }
 

@@ -83,6 +83,22 @@ const speech = (seq: number, options: Partial<FakeClipOptions> = {}): QueueItem 
 const BLOCKS_PER_SECOND = 50;
 
 describe('Playout', () => {
+  it('keeps a clip that was left until its last frame has been taken, however far ahead it decides', () => {
+    const rig = new Rig(silentIdle);
+    const item = speech(1);
+    rig.playout.enqueue(item);
+    const block = new Int16Array(BLOCK_PCM);
+    while (rig.finished.length === 0) rig.playout.next(block);
+    const { released } = item.clip as FakeClip;
+    expect(released).toBe(0);
+    let shown = 0;
+    for (let f = rig.playout.takeFrame(); f; f = rig.playout.takeFrame()) {
+      if (f.clip === item.clip) shown++;
+      expect((item.clip as FakeClip).released).toBe(shown === 15 ? 1 : 0);
+    }
+    expect(shown).toBe(15);
+  });
+
   it('plays idle clips one after the other, forever, each from its first frame', () => {
     const rig = new Rig(silentIdle).play(5 * BLOCKS_PER_SECOND);
     const numbers = rig.frames.map((frame) => frame.frame);

@@ -17,6 +17,8 @@ export interface QueueItem {
 export interface ScheduledFrame {
   readonly clip: Clip;
   readonly frame: number;
+  /** Timeline position of the clip's start. */
+  readonly startSamples: number;
   /** Due time of the frame, fractional media-clock samples. */
   readonly positionSamples: number;
   /** RTP timestamp, 90 kHz ticks. */
@@ -92,6 +94,8 @@ export class Playout {
   readonly #options: PlayoutOptions;
   readonly #queue: QueueItem[] = [];
   readonly #frames: ScheduledFrame[] = [];
+  /** Clips that were left and still have frames to be taken. */
+  #left: Clip[] = [];
   #entry: Entry | undefined;
   /** The end of a clip that was cut off. From this position on it fades out under what follows. */
   readonly #tail: Int16Array;
@@ -99,6 +103,10 @@ export class Playout {
   /** End of the last idle clip that was played to its end. */
   #echoSamples = NEVER;
   #decided: number;
+  /** Timeline position before which nothing is played. */
+  #firstSamples = 0;
+  /** Timeline position at which a clip that is resumed has not been silent before. */
+  #continuedSamples = NEVER;
   #heldSamples = 0;
   #underruns = 0;
   /** Every item up to this `seq` has been interrupted, including those that arrive later. */
@@ -118,6 +126,30 @@ export class Playout {
     this.#decided = firstSample;
     this.#options = options;
     this.#tail = new Int16Array(options.crossfadeSamples / CLOCK_PER_PCM);
+  }
+
+  /**
+   * Starts at a later position than zero. Call it before {@link next}.
+   * @param isContinued Whether what is resumed was played up to this position, so that nothing fades in.
+   */
+  startAt(positionSamples: number, isContinued = false): void {
+    this.#decided += positionSamples;
+    this.#firstSamples = positionSamples;
+    this.#continuedSamples = isContinued ? positionSamples : NEVER;
+  }
+
+  /** The next queued clips, and where they are entered. */
+  get upcoming(): { segment: string; seq: number; positionSamples: number }[] {
+    return this.#queue.slice(0, PREFETCHED_ITEMS).map((item) => ({
+      segment: item.clip.segment,
+      seq: item.seq,
+      positionSamples: this.#startOf(item).samples,
+    }));
+  }
+
+  /** Frames that are decided and not taken yet, in order. */
+  get scheduled(): readonly ScheduledFrame[] {
+    return this.#frames;
   }
 
   /** Timeline position up to which both tracks are decided. */
@@ -236,7 +268,9 @@ export class Playout {
   }
 
   takeFrame(): ScheduledFrame | undefined {
-    return this.#frames.shift();
+    const frame = this.#frames.shift();
+    if (this.#left.length > 0) this.#releaseLeft();
+    return frame;
   }
 
   /** @returns Where the idle clip will be left if speech is queued now. */
@@ -258,7 +292,7 @@ export class Playout {
     block.fill(0);
     this.#prefetch();
     this.#considerCut();
-    let at = Math.max(from, 0); // nothing before the anchor
+    let at = Math.max(from, this.#firstSamples);
     while (at < end) at = this.#play(at, end, from, block);
     this.#mixTail(block, from, end);
     this.#decided = end;
@@ -282,6 +316,7 @@ export class Playout {
     const entry = this.#entry;
     this.#entry = undefined;
     this.#frames.length = 0;
+    this.#releaseLeft();
     if (entry?.item && report) {
       const playedSamples = Math.max(entry.enteredAt, Math.min(positionSamples, this.#decided) - entry.startSamples);
       this.#finish(entry.item, playedSamples, 'interrupted');
@@ -341,7 +376,13 @@ export class Playout {
       const positionSamples = entry.startSamples + frameOffsetSamples(entry.nextFrame, clip.fps);
       if (positionSamples >= before) return;
       const ticks = frameTicks(entry.startSamples, entry.nextFrame, clip.fps);
-      this.#frames.push({ clip, frame: entry.nextFrame, positionSamples, ticks });
+      this.#frames.push({
+        clip,
+        frame: entry.nextFrame,
+        startSamples: entry.startSamples,
+        positionSamples,
+        ticks,
+      });
       entry.nextFrame++;
     }
   }
@@ -396,7 +437,7 @@ export class Playout {
 
   /** @returns Where the next frame begins that is not yet decided. */
   #nextBoundary(entry: Entry): number {
-    if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, 0);
+    if (entry.nextFrame >= entry.clip.frames) return Math.max(this.#decided, this.#firstSamples);
     return Math.max(entry.startSamples + even(frameOffsetSamples(entry.nextFrame, entry.clip.fps)), this.#decided);
   }
 
@@ -523,7 +564,7 @@ export class Playout {
     if (cutShort && held === 0 && entry.silentFrom >= at) this.#startTail(entry, at);
     if (!entry.item) {
       if (!cutShort && held === 0) this.#startEcho(entry);
-      entry.clip.release();
+      this.#release(entry.clip);
       return;
     }
     const playedSamples = Math.min(played, entry.silentFrom - entry.startSamples);
@@ -543,8 +584,9 @@ export class Playout {
 
   #enterAt(at: number, clip: Clip, item: QueueItem | undefined, start: { frame: number; samples: number }): Entry {
     const enteredAt = start.samples;
-    const isSeamless = !item && enteredAt === 0 && this.#echoSamples === at && this.#meetsEcho(clip);
-    if (isSeamless) this.#tailSamples = NEVER;
+    const joins = !item && enteredAt === 0 && this.#echoSamples === at && this.#meetsEcho(clip);
+    if (joins) this.#tailSamples = NEVER;
+    const isSeamless = joins || this.#continuedSamples === at;
     const entry: Entry = {
       clip,
       item,
@@ -616,9 +658,21 @@ export class Playout {
     this.#finish(item, this.#startOf(item).samples, started ? 'interrupted' : 'dropped');
   }
 
+  /** Releases a clip once its last frame has been taken. */
+  #release(clip: Clip): void {
+    this.#left.push(clip);
+    this.#releaseLeft();
+  }
+
+  #releaseLeft(): void {
+    const left = this.#left.filter((clip) => this.#frames.some((frame) => frame.clip === clip));
+    for (const clip of this.#left) if (!left.includes(clip)) clip.release();
+    this.#left = left;
+  }
+
   #finish(item: QueueItem, positionSamples: number, reason: FinishReason): void {
     this.#options.onFinished(item, positionSamples, reason);
-    item.clip.release();
+    this.#release(item.clip);
   }
 }
 

@@ -1,6 +1,5 @@
 import { type Codec, type CutPolicy, type FinishReason } from '@humancast/protocol';
 import { type Clock, msToSamples, samplesToMs } from '@humancast/shared';
-import { AudioPacket } from '../rtp/audio-packet.js';
 import type { Clip } from './clip.js';
 import { Interruption } from './interruption.js';
 import { PlayedHistory } from './played-history.js';
@@ -13,33 +12,34 @@ import {
   type Resumption,
   type ScheduledFrame,
 } from './playout.js';
-import type { Cancel, Scheduler, Task } from './scheduler.js';
+import type { Scheduler } from './scheduler.js';
 import type { Stagger } from './stagger.js';
+import { STAND_IN_SAMPLES } from './stand-in.js';
 import { Timeline } from './timeline.js';
-import {
-  type FanoutMetrics,
-  type PlayoutSink,
-  type Sending,
-  ViewerFanout,
-  type ViewerFanoutOptions,
-} from './viewer-fanout.js';
+import { type TimelineMetrics, TimelineSender } from './timeline-sender.js';
+import { type PlayoutSink, type Sending, ViewerFanout, type ViewerFanoutOptions } from './viewer-fanout.js';
 
-/** Delay, ms, above which playout continues that much later instead of sending what it missed in a burst. */
-const MAX_BEHIND_MS = 300;
+/** Steps of 20 ms that are decided ahead while followers play the same, so that they get them in time. */
+const LEAD_BLOCKS = 4;
 
-interface AudioEncoder {
+export interface AudioEncoder {
   readonly lookaheadSamples: number;
   encode(pcm: Int16Array, hasAudio: boolean): Buffer;
 }
 
 /** Metrics of playout; each call is on the path of a packet. */
-export interface PlayoutMetrics extends FanoutMetrics {
-  late(track: 'audio' | 'video', lateMs: number): void;
-  /** @param skewMs How much later than the audio of the same instant the frame was sent; negative if earlier. */
-  frameSent(skewMs: number): void;
-  skipped(ms: number): void;
+export interface PlayoutMetrics extends TimelineMetrics {
   /** A barge-in took effect on a track, this long after it was accepted. */
   interrupted(track: 'audio' | 'video', afterMs: number): void;
+}
+
+/** 20 ms of both tracks, as decided. */
+export interface DecidedStep {
+  /** Timeline position of the audio packet. */
+  readonly audioSamples: number;
+  readonly opus: Buffer;
+  /** Frames that were scheduled in this step. */
+  readonly frames: readonly ScheduledFrame[];
 }
 
 export interface SessionPlayerOptions extends ViewerFanoutOptions {
@@ -63,30 +63,20 @@ export interface SessionPlayerOptions extends ViewerFanoutOptions {
   onFault: (error: unknown) => void;
 }
 
-/**
- * Plays a session's playout to its viewers: an audio packet every 20 ms, each frame at its time, and sender reports, all due
- * at absolute instants of the session's timeline. Audio is encoded once for all viewers.
- */
-export class SessionPlayer implements Task {
+/** Decides a session's playout and plays it to its viewers. Audio is encoded once for all of them. */
+export class SessionPlayer {
   readonly #options: SessionPlayerOptions;
   readonly #playout: Playout;
   readonly #viewers: ViewerFanout;
   readonly #block = new Int16Array(BLOCK_PCM);
-  #timeline: Timeline | undefined;
-  #cancel: Cancel | undefined;
-  /** Timeline position of the next audio packet. */
-  #audioSamples = 0;
-  /** The audio for that position, once encoded. */
-  #encodedAudio: Buffer | undefined;
-  /** The last audio packet, which the next one may repeat. */
-  #lastAudio: AudioPacket | undefined;
-  /** Delay of the last audio packet, ms. */
-  #audioLateMs = 0;
+  readonly #sender: TimelineSender;
+  /** Audio that was decided ahead, in order. */
+  readonly #ahead: Buffer[] = [];
+  /** Timeline position of the audio packet that is decided next. */
+  #undecidedSamples = 0;
+  #onDecided: ((step: DecidedStep) => void) | undefined;
   #interruption: Interruption | undefined;
-  /** The frame that is shown. */
-  #showing: ScheduledFrame | undefined;
   #phase: number | undefined;
-  #suspendedAtMs: number | undefined;
   /** Time span in which the previous host plays on, monotonic ms. */
   #playedOn: { readonly fromMs: number; readonly untilMs: number } | undefined;
   #closed = false;
@@ -110,6 +100,18 @@ export class SessionPlayer implements Task {
       onHeld,
       onWaiting,
     });
+    this.#sender = new TimelineSender({
+      ...options,
+      viewers: this.#viewers,
+      source: {
+        peekFrame: () => this.#playout.peekFrame(),
+        takeFrame: () => this.#playout.takeFrame(),
+        nextAudio: () => this.#nextAudio(),
+        skip: (blocks) => this.#skip(blocks),
+      },
+      onAudioSent: (toSamples, nowMs) => this.#audioSent(toSamples, nowMs),
+      onFrameShown: ({ clip }, nowMs) => this.#watchInterruption(clip, nowMs),
+    });
   }
 
   get viewerCount(): number {
@@ -125,33 +127,75 @@ export class SessionPlayer implements Task {
     return this.#playout.underruns;
   }
 
+  /** The next queued clips, and where they are entered. */
+  get upcoming(): { segment: string; seq: number; positionSamples: number }[] {
+    return this.#playout.upcoming;
+  }
+
   get holding(): boolean {
     return this.#playout.holding;
   }
 
-  /** Starts the timeline: its position is zero at the session's next phase. */
-  start(): void {
-    if (this.#timeline || this.#closed) return;
-    const { clock, scheduler, stagger } = this.#options;
+  get timeline(): Timeline | undefined {
+    return this.#sender.timeline;
+  }
+
+  /**
+   * Starts playing, at the session's next phase.
+   * @param continued The timeline of the previous host, if viewers of other media-senders are on it, and the position from
+   * which it has decided nothing; followers have gone on from there by themselves. Default: a new timeline, whose position
+   * is zero then.
+   */
+  start(continued?: { readonly timeline: Timeline; readonly fromSamples: number }): void {
+    if (this.#sender.timeline || this.#closed) return;
+    const { clock, stagger } = this.#options;
     const nowMs = clock.nowMs();
-    const { delayMs, phase } = stagger.take(nowMs);
-    this.#phase = phase;
-    const anchorMs = nowMs + delayMs;
-    this.#timeline = Timeline.anchoredAt(anchorMs, clock);
+    const timeline = continued?.timeline ?? this.#newTimeline(nowMs, stagger);
+    const audioSamples = continued ? blockAtOrAfter(Math.max(timeline.positionAt(nowMs), continued.fromSamples)) : 0;
+    this.#playout.startAt(audioSamples, continued !== undefined);
+    if (continued) this.#playout.playedOn(Math.min(audioSamples - continued.fromSamples, STAND_IN_SAMPLES));
+    this.#undecidedSamples = audioSamples;
     if (this.#playedOn) {
       const { fromMs, untilMs } = this.#playedOn;
-      this.#playout.playedOn(msToSamples(Math.max(0, Math.min(anchorMs, untilMs) - fromMs)));
+      const startMs = timeline.dueMs(audioSamples);
+      this.#playout.playedOn(msToSamples(Math.max(0, Math.min(startMs, untilMs) - fromMs)));
     }
-    // The first block only primes the encoder's look-ahead; its packet would belong before the anchor.
-    this.#decide();
-    if (this.#suspendedAtMs === undefined) this.#cancel = scheduler.add(this, this.#timeline.dueMs(0));
+    // The first block only primes the encoder's look-ahead; its packet would belong before the start.
+    this.#encode();
+    this.#sender.start(timeline, audioSamples);
+  }
+
+  #newTimeline(nowMs: number, stagger: Stagger): Timeline {
+    const { delayMs, phase } = stagger.take(nowMs);
+    this.#phase = phase;
+    return Timeline.anchoredAt(nowMs + delayMs, this.#options.clock);
+  }
+
+  /**
+   * Decides 80 ms ahead from now on and passes on what is decided, so that followers can play the same at the same time. A
+   * barge-in takes effect after what has been passed on. `undefined` stops it.
+   */
+  follow(onDecided: ((step: DecidedStep) => void) | undefined): void {
+    this.#onDecided = onDecided;
+  }
+
+  /** Decides this far ahead at once, because another host takes over and must not be late for the followers. */
+  decideAhead(ms: number): void {
+    if (!this.timeline) return;
+    const blocks = Math.ceil(msToSamples(ms) / BLOCK_SAMPLES);
+    while (this.#ahead.length < blocks) this.#ahead.push(this.#decide());
+  }
+
+  /** @returns Where another host would have to continue after what has been decided. */
+  get decidedResumption(): Omit<Resumption, 'throughSeq'> | undefined {
+    return this.timeline && this.#playout.resumptionAt(this.#undecidedSamples);
   }
 
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#viewers.add(id, codec, sink, this.#timeline && this.#showing, nowMs);
-    if (this.#timeline && this.#suspendedAtMs === undefined) this.#viewers.pumpOne(id, nowMs);
+    this.#viewers.add(id, codec, sink, this.#sender.showing, nowMs);
+    if (this.#sender.timeline && !this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
   }
 
   removeViewer(id: string): void {
@@ -161,8 +205,8 @@ export class SessionPlayer implements Task {
   /** Serves a viewer's keyframe request. */
   recover(id: string): void {
     const nowMs = this.#options.clock.nowMs();
-    this.#viewers.recover(id, this.#showing, nowMs);
-    if (this.#suspendedAtMs === undefined) this.#viewers.pumpOne(id, nowMs);
+    this.#viewers.recover(id, this.#sender.showing, nowMs);
+    if (!this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
   }
 
   enqueue(item: QueueItem): void {
@@ -181,7 +225,7 @@ export class SessionPlayer implements Task {
   interrupt(throughSeq: number): void {
     const playhead = this.playhead();
     if (playhead && playhead.seq > 0 && playhead.seq <= throughSeq) this.#awaitInterruption(playhead.clip);
-    this.#playout.interrupt(throughSeq, this.#positionNow());
+    this.#playout.interrupt(throughSeq, this.#sentSamples());
   }
 
   /** Leaves the idle clip that plays for the next one, where the cut policy allows it. */
@@ -191,23 +235,23 @@ export class SessionPlayer implements Task {
 
   /** Drops items that left the session's queue because their segment was deleted. */
   drop(isGone: (seq: number) => boolean): void {
-    this.#playout.drop(isGone, this.#positionNow());
+    this.#playout.drop(isGone, this.#sentSamples());
   }
 
   /** @returns What is played at this instant. */
   playhead(): Playhead | undefined {
-    return this.#timeline ? this.#playout.playheadAt(this.#positionNow()) : undefined;
+    return this.timeline && this.#playout.playheadAt(this.#sender.positionNow());
   }
 
   /** @returns Where another host would have to continue at this instant. */
   resumption(): Omit<Resumption, 'throughSeq'> | undefined {
-    return this.#timeline ? this.#playout.resumptionAt(this.#positionNow()) : undefined;
+    return this.timeline && this.#playout.resumptionAt(this.#sender.positionNow());
   }
 
   /** @returns What was played at an instant of the last seconds, monotonic ms. */
   playedAt(atMs: number): Playhead | undefined {
     this.#history ??= new PlayedHistory();
-    return this.#timeline && this.#history.at(this.#timeline.positionAt(atMs));
+    return this.timeline && this.#history.at(this.timeline.positionAt(atMs));
   }
 
   /** Whether playback waits for its media. */
@@ -218,26 +262,18 @@ export class SessionPlayer implements Task {
   /** @returns Where idle would be left for speech that is queued now, and in how many ms. */
   nextCut(): { clip: Clip; frame: number; inMs: number } | undefined {
     const cut = this.#playout.nextCut();
-    return (
-      cut && { clip: cut.clip, frame: cut.frame, inMs: Math.max(0, samplesToMs(cut.atSamples - this.#positionNow())) }
-    );
+    if (!cut) return undefined;
+    const inMs = Math.max(0, samplesToMs(cut.atSamples - this.#sender.positionNow()));
+    return { clip: cut.clip, frame: cut.frame, inMs };
   }
 
   /** Stops sending until {@link resume}; playout waits. */
   suspend(): void {
-    if (this.#suspendedAtMs !== undefined || this.#closed) return;
-    this.#suspendedAtMs = this.#options.clock.nowMs();
-    this.#cancel?.();
-    this.#cancel = undefined;
+    this.#sender.suspend();
   }
 
   resume(): void {
-    if (this.#suspendedAtMs === undefined || this.#closed) return;
-    this.#suspendedAtMs = undefined;
-    if (!this.#timeline) return;
-    const nowMs = this.#options.clock.nowMs();
-    this.#skipTo(nowMs);
-    this.#cancel = this.#options.scheduler.add(this, nowMs);
+    this.#sender.resume();
   }
 
   /**
@@ -247,63 +283,49 @@ export class SessionPlayer implements Task {
   close({ finish }: { finish: boolean }): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#cancel?.();
+    this.#sender.close();
     if (this.#phase !== undefined) this.#options.stagger.release(this.#phase);
     this.#viewers.clear();
-    this.#playout.close(this.#positionNow(), finish);
+    this.#playout.close(this.#sender.positionNow(), finish);
   }
 
-  run(nowMs: number): number | undefined {
-    try {
-      return this.#run(nowMs);
-    } catch (error) {
-      this.#options.onFault(error);
-      return undefined;
-    }
+  #audioSent(toSamples: number, nowMs: number): void {
+    const fromSamples = toSamples - BLOCK_SAMPLES;
+    const played = this.#history && this.#playout.playheadAt(fromSamples);
+    if (played) this.#history?.add(fromSamples, played);
+    this.#interruption?.audioSent(toSamples, nowMs);
   }
 
-  #run(nowMs: number): number | undefined {
-    const timeline = this.#timeline;
-    if (!timeline) return undefined;
-    if (nowMs - timeline.dueMs(this.#audioSamples) > MAX_BEHIND_MS) this.#skipTo(nowMs);
-    // In order of position, so that a late packet is not overtaken by one of the other track.
-    for (;;) {
-      const frame = this.#playout.peekFrame();
-      const audioDueMs = timeline.dueMs(this.#audioSamples);
-      const frameDueMs = frame ? timeline.dueMs(frame.positionSamples) : Number.POSITIVE_INFINITY;
-      const dueMs = Math.min(audioDueMs, frameDueMs);
-      if (dueMs > nowMs) return this.#viewers.pump(nowMs, dueMs);
-      // The lease may run out in the middle of a run: playout waits at the first packet that must not be sent.
-      if (!this.#options.maySend()) return dueMs;
-      if (frame && frameDueMs <= audioDueMs) this.#showFrame(frame, nowMs, nowMs - frameDueMs);
-      else if (!this.#sendAudio(timeline, nowMs, nowMs - audioDueMs)) return dueMs;
-    }
+  #nextAudio(): Buffer {
+    const audio = this.#ahead.shift() ?? this.#decide();
+    while (this.#onDecided && this.#ahead.length < LEAD_BLOCKS) this.#ahead.push(this.#decide());
+    return audio;
   }
 
-  /** @returns `false` if no viewer's connection took the packet, so that it stays the next one. */
-  #sendAudio(timeline: Timeline, nowMs: number, lateMs: number): boolean {
-    this.#encodedAudio ??= this.#decide();
-    const packet = new AudioPacket(this.#encodedAudio, this.#audioSamples, this.#lastAudio);
-    if (!this.#viewers.sendAudio(packet, timeline, nowMs)) return false;
-    this.#encodedAudio = undefined;
-    const played = this.#history && this.#playout.playheadAt(this.#audioSamples);
-    if (played) this.#history?.add(this.#audioSamples, played);
-    this.#lastAudio = packet;
-    this.#audioSamples += BLOCK_SAMPLES;
-    this.#audioLateMs = lateMs;
-    this.#options.metrics.late('audio', lateMs);
-    this.#interruption?.audioSent(this.#audioSamples, nowMs);
-    return true;
+  #decide(): Buffer {
+    const scheduled = this.#playout.scheduled.length;
+    const opus = this.#encode();
+    const audioSamples = this.#undecidedSamples;
+    this.#undecidedSamples += BLOCK_SAMPLES;
+    this.#onDecided?.({ audioSamples, opus, frames: this.#playout.scheduled.slice(scheduled) });
+    return opus;
   }
 
-  #showFrame(frame: ScheduledFrame, nowMs: number, lateMs: number): void {
-    this.#playout.takeFrame();
-    this.#showing = frame;
-    this.#viewers.show(frame, nowMs);
-    const { metrics } = this.#options;
-    metrics.late('video', lateMs);
-    metrics.frameSent(lateMs - this.#audioLateMs);
-    if (this.#interruption) this.#watchInterruption(this.#interruption, frame.clip);
+  #encode(): Buffer {
+    const hasAudio = this.#playout.next(this.#block);
+    return this.#options.encoder.encode(this.#block, hasAudio);
+  }
+
+  /** What was decided ahead counts as played, because followers have played it. Playout waits for the rest of the time. */
+  #skip(blocks: number): void {
+    const played = this.#ahead.splice(0, blocks).length;
+    this.#playout.skip(blocks - played);
+    this.#undecidedSamples += (blocks - played) * BLOCK_SAMPLES;
+  }
+
+  /** @returns The position up to which frames have been sent; everything decided, if followers have it. */
+  #sentSamples(): number {
+    return this.#onDecided ? Number.POSITIVE_INFINITY : this.#sender.positionNow();
   }
 
   /** Repeated calls for the same clip have no effect. */
@@ -316,29 +338,13 @@ export class SessionPlayer implements Task {
     );
   }
 
-  #watchInterruption(interruption: Interruption, shown: Clip): void {
-    interruption.frameSent(shown, this.#options.clock.nowMs());
-    if (interruption.over) this.#interruption = undefined;
+  #watchInterruption(shown: Clip, nowMs: number): void {
+    this.#interruption?.frameSent(shown, nowMs);
+    if (this.#interruption?.over) this.#interruption = undefined;
   }
+}
 
-  #decide(): Buffer {
-    const hasAudio = this.#playout.next(this.#block);
-    return this.#options.encoder.encode(this.#block, hasAudio);
-  }
-
-  /** Skips time in which nothing was sent; playout does not advance. */
-  #skipTo(nowMs: number): void {
-    const behindMs = this.#timeline ? nowMs - this.#timeline.dueMs(this.#audioSamples) : 0;
-    const blocks = Math.floor(behindMs / samplesToMs(BLOCK_SAMPLES));
-    if (blocks <= 0) return;
-    this.#playout.skip(blocks);
-    this.#audioSamples += blocks * BLOCK_SAMPLES;
-    this.#options.metrics.skipped(blocks * samplesToMs(BLOCK_SAMPLES));
-  }
-
-  /** @returns The position by the clock, but never beyond what has been sent, because another host would continue there. */
-  #positionNow(): number {
-    const nowMs = this.#suspendedAtMs ?? this.#options.clock.nowMs();
-    return this.#timeline ? Math.min(this.#timeline.positionAt(nowMs), this.#audioSamples) : 0;
-  }
+/** @returns The first position at or after this one that is a whole number of audio packets from zero. */
+export function blockAtOrAfter(positionSamples: number): number {
+  return Math.ceil(positionSamples / BLOCK_SAMPLES) * BLOCK_SAMPLES;
 }

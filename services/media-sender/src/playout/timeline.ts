@@ -23,16 +23,23 @@ export interface ReportInstant {
 export class Timeline {
   /** Monotonic ms at which the position is zero. */
   readonly anchorMs: number;
+  readonly #anchorWallMs: number;
   readonly #anchorNtp: bigint;
 
   constructor(anchorMs: number, anchorWallMs: number) {
     this.anchorMs = anchorMs;
+    this.#anchorWallMs = anchorWallMs;
     this.#anchorNtp = toNtp(anchorWallMs);
   }
 
   /** Creates a timeline anchored at a monotonic instant, now or soon. */
   static anchoredAt(anchorMs: number, clock: Clock): Timeline {
     return new Timeline(anchorMs, clock.wallMs() + (anchorMs - clock.nowMs()));
+  }
+
+  /** @returns The same timeline, this much later. */
+  movedBy(deltaMs: number): Timeline {
+    return new Timeline(this.anchorMs + deltaMs, this.#anchorWallMs + deltaMs);
   }
 
   /** @returns The position at an instant, fractional samples. */

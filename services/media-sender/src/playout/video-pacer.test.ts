@@ -82,7 +82,7 @@ function play(fromFrame: number, toFrame: number, bps?: number) {
     const dueMs = frame * FRAME_MS;
     viewer.nowMs = dueMs;
     if (bps !== undefined) viewer.bandwidth.remb(bps, dueMs);
-    pacer.show({ clip, frame, positionSamples: frame * 1600, ticks: frame * 3000 }, dueMs);
+    pacer.show({ clip, frame, startSamples: 0, positionSamples: frame * 1600, ticks: frame * 3000 }, dueMs);
     for (; viewer.nowMs < dueMs + FRAME_MS; viewer.nowMs++) pacer.pump(viewer.nowMs);
   }
   return viewer.sent.slice(before);
@@ -175,7 +175,7 @@ describe('VideoPacer below the smallest rendition', () => {
   it('catches up on a GOP without its discardable frames', () => {
     clip.isLayered = true;
     play(0, 10, 700_000);
-    const showing = { clip, frame: 9, positionSamples: 0, ticks: 9 * 3000 };
+    const showing = { clip, frame: 9, startSamples: 0, positionSamples: 0, ticks: 9 * 3000 };
     const before = viewer.sent.length;
     pacer.recover(showing, 10 * FRAME_MS);
     for (viewer.nowMs = 10 * FRAME_MS; viewer.nowMs < 30 * FRAME_MS; viewer.nowMs++) pacer.pump(viewer.nowMs);
@@ -213,7 +213,7 @@ describe("VideoPacer's answer to a keyframe request", () => {
   it('is the next keyframe if repeating the GOP so far would take longer', () => {
     play(0, 55, 200_000);
     const before = viewer.sent.length;
-    pacer.recover({ clip, frame: 54, positionSamples: 0, ticks: 54 * 3000 }, 55 * FRAME_MS);
+    pacer.recover({ clip, frame: 54, startSamples: 0, positionSamples: 0, ticks: 54 * 3000 }, 55 * FRAME_MS);
     const sent = play(55, 62, 200_000);
     expect(viewer.sent.length).toBeGreaterThan(before);
     expect(sent[0]).toMatchObject({ keyframe: true, ticks: 60 * 3000 });
