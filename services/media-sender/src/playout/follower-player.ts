@@ -145,9 +145,7 @@ export class FollowerPlayer {
 
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#viewers.add(id, codec, sink, this.#sender.showing, nowMs);
-    if (this.#sender.timeline && !this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
+    this.#sender.addViewer(id, codec, sink);
   }
 
   removeViewer(id: string): void {
@@ -156,9 +154,7 @@ export class FollowerPlayer {
 
   /** Serves a viewer's keyframe request. */
   recover(id: string): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#viewers.recover(id, this.#sender.showing, nowMs);
-    if (!this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
+    this.#sender.recover(id);
   }
 
   close(): void {

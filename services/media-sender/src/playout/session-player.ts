@@ -193,9 +193,7 @@ export class SessionPlayer {
 
   /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#viewers.add(id, codec, sink, this.#sender.showing, nowMs);
-    if (this.#sender.timeline && !this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
+    this.#sender.addViewer(id, codec, sink);
   }
 
   removeViewer(id: string): void {
@@ -204,9 +202,7 @@ export class SessionPlayer {
 
   /** Serves a viewer's keyframe request. */
   recover(id: string): void {
-    const nowMs = this.#options.clock.nowMs();
-    this.#viewers.recover(id, this.#sender.showing, nowMs);
-    if (!this.#sender.isSuspended) this.#viewers.pumpOne(id, nowMs);
+    this.#sender.recover(id);
   }
 
   enqueue(item: QueueItem): void {

@@ -1,9 +1,10 @@
+import type { Codec } from '@humancast/protocol';
 import { type Clock, samplesToMs } from '@humancast/shared';
 import { AudioPacket } from '../rtp/audio-packet.js';
 import { BLOCK_SAMPLES, type ScheduledFrame } from './playout.js';
 import type { Cancel, Scheduler, Task } from './scheduler.js';
 import type { Timeline } from './timeline.js';
-import type { FanoutMetrics, ViewerFanout } from './viewer-fanout.js';
+import type { FanoutMetrics, PlayoutSink, ViewerFanout } from './viewer-fanout.js';
 
 /** Delay, ms, above which playout continues that much later instead of sending what it missed in a burst. */
 const MAX_BEHIND_MS = 300;
@@ -59,6 +60,7 @@ export class TimelineSender implements Task {
   #lastAudio: AudioPacket | undefined;
   /** Delay of the last audio packet, ms. */
   #audioLateMs = 0;
+  /** The frame that is shown. */
   #showing: ScheduledFrame | undefined;
   #suspendedAtMs: number | undefined;
   #isClosed = false;
@@ -71,21 +73,28 @@ export class TimelineSender implements Task {
     return this.#timeline;
   }
 
-  /** The frame that is shown. */
-  get showing(): ScheduledFrame | undefined {
-    return this.#showing;
-  }
-
-  get isSuspended(): boolean {
-    return this.#suspendedAtMs !== undefined;
-  }
-
   /** @param audioSamples Position of the first audio packet. */
   start(timeline: Timeline, audioSamples = 0): void {
     this.#timeline = timeline;
     this.#audioSamples = audioSamples;
     if (this.#suspendedAtMs !== undefined || this.#isClosed) return;
     this.#cancel = this.#options.scheduler.add(this, timeline.dueMs(audioSamples));
+  }
+
+  /** Starts sending to a connected viewer, at once and from the start of the current GOP. */
+  addViewer(id: string, codec: Codec, sink: PlayoutSink): void {
+    const { clock, viewers } = this.#options;
+    const nowMs = clock.nowMs();
+    viewers.add(id, codec, sink, this.#showing, nowMs);
+    if (this.#timeline && this.#suspendedAtMs === undefined) viewers.pumpOne(id, nowMs);
+  }
+
+  /** Serves a viewer's keyframe request. */
+  recover(id: string): void {
+    const { clock, viewers } = this.#options;
+    const nowMs = clock.nowMs();
+    viewers.recover(id, this.#showing, nowMs);
+    if (this.#suspendedAtMs === undefined) viewers.pumpOne(id, nowMs);
   }
 
   /** Replaces the timeline by one that differs by less than a millisecond. */
