@@ -30,6 +30,7 @@ export * from './parse-request.js';
 export * from './records/read-record.js';
 export * from './records/unreadable.js';
 export * from './redis.js';
+export * from './reject-upgrade.js';
 export * from './remote-clock.js';
 export * from './retry.js';
 export * from './service/readiness.js';

@@ -11,11 +11,11 @@ import {
   type LoaderConfig,
   parseRequest,
   type RequestLimits,
+  rejectUpgrade,
   type SessionRegistry,
   type Speech,
   type StreamFeed,
   toHumancastError,
-  toProblem,
   traceparentOf,
 } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -104,7 +104,7 @@ export class LiveServer {
       });
       if (!accepted) release();
     } catch (error) {
-      reject(socket, toHumancastError(error));
+      rejectUpgrade(socket, toHumancastError(error));
     } finally {
       this.#expected--;
     }
@@ -158,16 +158,4 @@ export class LiveServer {
     await push.finished;
     this.#pushes.delete(push);
   }
-}
-
-function reject(socket: Duplex, error: HumancastError): void {
-  const body = JSON.stringify(toProblem(error));
-  const head = [
-    `HTTP/1.1 ${error.status} ${error.code}`,
-    'content-type: application/problem+json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    ...(error.retryAfterSeconds === undefined ? [] : [`retry-after: ${error.retryAfterSeconds}`]),
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }

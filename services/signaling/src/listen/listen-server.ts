@@ -4,9 +4,9 @@ import { idSchema } from '@humancast/protocol';
 import {
   ConcurrencyLimiter,
   HumancastError,
+  rejectUpgrade,
   type SessionRegistry,
   toHumancastError,
-  toProblem,
   type VoiceFeed,
 } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -77,7 +77,7 @@ export class ListenServer {
     } catch (thrown) {
       const error = toHumancastError(thrown);
       this.#parts.metrics.countError(error);
-      reject(socket, error);
+      rejectUpgrade(socket, error);
     }
   }
 
@@ -122,16 +122,4 @@ export class ListenServer {
       if (event.type === 'session.ended') listener.fail(new HumancastError('session_ended', event.reason));
     });
   }
-}
-
-function reject(socket: Duplex, error: HumancastError): void {
-  const body = JSON.stringify(toProblem(error));
-  const head = [
-    `HTTP/1.1 ${error.status} ${error.code}`,
-    'content-type: application/problem+json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    ...(error.retryAfterSeconds === undefined ? [] : [`retry-after: ${error.retryAfterSeconds}`]),
-    'connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
