@@ -222,37 +222,31 @@ export class MediaSender {
     this.#watched = true;
     await this.#lease.start();
     await this.#followDeletions();
-    this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job), {
+    const everyQueue = {
       connection,
       prefix: BULL_PREFIX,
-      concurrency: SEGMENT_CONCURRENCY,
       drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
+    };
+    // A dead process is detected by its lease, and what it had taken is offered again as another job; the old one is only removed.
+    const sharedQueue = {
+      ...everyQueue,
+      maxStalledCount: 0,
+      lockDuration: JOB_LOCK_MS,
+      stalledInterval: JOB_LOCK_MS / 2,
+    };
+    this.#segmentsWorker = new Worker(segmentsQueue(id), async (job) => this.#takeSegment(job), {
+      ...everyQueue,
+      concurrency: SEGMENT_CONCURRENCY,
     });
     this.#sessionsWorker = new Worker(SESSIONS_QUEUE, async (job) => this.#take(job), {
-      connection,
-      prefix: BULL_PREFIX,
+      ...sharedQueue,
       concurrency: config.maxSessions,
-      drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
-      // A dead host is detected by its lease, and its session gets a job of a new epoch; the old job is only removed.
-      maxStalledCount: 0,
-      lockDuration: JOB_LOCK_MS,
-      stalledInterval: JOB_LOCK_MS / 2,
-      removeOnComplete: { count: 0 },
-      removeOnFail: { count: 0 },
     });
     this.#viewersWorker = new Worker(VIEWERS_QUEUE, async (job) => this.#takeViewer(job), {
-      connection,
-      prefix: BULL_PREFIX,
+      ...sharedQueue,
       concurrency: VIEWER_CONCURRENCY,
-      drainDelay: (JOB_WAIT * config.leaseMs) / 1000,
-      // A host offers a viewer again that nobody has placed.
-      maxStalledCount: 0,
-      lockDuration: JOB_LOCK_MS,
-      stalledInterval: JOB_LOCK_MS / 2,
-      removeOnComplete: { count: 0 },
-      removeOnFail: { count: 0 },
     });
     for (const worker of [this.#segmentsWorker, this.#sessionsWorker, this.#viewersWorker]) {
       worker.on('error', (error) => logger.warn({ queue: worker.name, err: error.message }, 'queue worker error'));

@@ -194,31 +194,17 @@ export class ViewerConnections {
       const transport = createTransport(id, codecs, events, { isPlayer: offer !== undefined, microphone });
       viewer.connections.set(id, { id, transport, connected: false, stages });
       this.#watch(viewer);
-      if (record.offer !== undefined) {
-        const sdp = await transport.answerOffer(record.offer);
-        stages?.end('viewer.answer');
-        this.#send(record.viewer, {
-          type: 'viewer.answered',
-          session,
-          viewer: record.viewer,
-          connection: id,
-          epoch: this.#options.epoch(),
-          sdp,
-          sender,
-        });
-      } else {
-        const sdp = await transport.createOffer();
-        stages?.end('viewer.offer');
-        this.#send(record.viewer, {
-          type: 'viewer.offer',
-          session,
-          viewer: record.viewer,
-          connection: id,
-          epoch: this.#options.epoch(),
-          sdp,
-          sender,
-        });
-      }
+      const sdp = offer === undefined ? await transport.createOffer() : await transport.answerOffer(offer);
+      stages?.end(offer === undefined ? 'viewer.offer' : 'viewer.answer');
+      this.#send(record.viewer, {
+        type: offer === undefined ? 'viewer.offer' : 'viewer.answered',
+        session,
+        viewer: record.viewer,
+        connection: id,
+        epoch: this.#options.epoch(),
+        sdp,
+        sender,
+      });
     } catch (error) {
       this.#fail(record.viewer, id, error);
     }
