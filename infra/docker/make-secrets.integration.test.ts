@@ -165,6 +165,7 @@ describe('make-secrets', () => {
       ['EXPIRE', 'hc:{c:demo}:segments', '1'],
       ['RPUSH', 'hc:{c:demo}:idle', 'x'],
       ['EVAL', 'return 1', '0'],
+      ['PUBLISH', 'hc:lv:x', '1'],
       ['PUBLISH', 'another', '1'],
       ['SUBSCRIBE', 'another'],
       ['GET', 'another'],
@@ -175,6 +176,8 @@ describe('make-secrets', () => {
       ['CLIENT', 'KILL', 'TYPE', 'normal'],
     ];
     for (const command of commands) await expectDenied(sender, command);
+    // What viewers say is published, and nothing else.
+    expect(await sender.call('PUBLISH', 'hc:mic:x', '1')).toBe(0);
     expect(await admins.get('redis-media')?.exists(key)).toBe(1);
   });
 
