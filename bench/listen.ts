@@ -1,6 +1,6 @@
 /**
  * Measures the time from a viewer's microphone to the producer: a tone in headless Chromium, with the product's client, through
- * coturn on loopback, the media-sender, Redis and signaling, to the producer's client. Also what a voice costs.
+ * coturn on loopback, the media-sender, Redis and signaling, to the producer's client.
  *
  *     npm run build && node bench/listen.ts [--tones 60] [--json FILE]
  *
