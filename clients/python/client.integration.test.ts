@@ -288,7 +288,7 @@ asyncio.run(main())
         code: 0,
         output: 'vw_12345678 0 1000.5 int16 320 -320\nvw_12345678 1 1020.5 int16 320 0\nended\n',
       });
-      expect(signaling.listeners[0]).toMatchObject({ path: `/v1/sessions/${session}/listen` });
+      expect(signaling.listeners[0]).toMatchObject({ path: `/v1/sessions/${session}/listen?rate=16000` });
     } finally {
       signaling.close();
     }

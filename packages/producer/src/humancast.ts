@@ -25,7 +25,7 @@ import {
   spokenSchema,
 } from '@humancast/protocol';
 import type { z } from 'zod';
-import { type HeardFrame, listen } from './listen.js';
+import { type HeardFrame, type ListenOptions, listen } from './listen.js';
 import { type LiveOptions, LivePush } from './live-push.js';
 import { type CallOptions, RestClient } from './rest-client.js';
 import { type EventsOptions, sessionEvents } from './session-events.js';
@@ -93,7 +93,7 @@ export class Humancast {
    * that is too slow loses the oldest audio, and is told how much.
    * @throws ProducerError
    */
-  listen(session: string, options: Pick<CallOptions, 'signal'> = {}): AsyncGenerator<HeardFrame, void, undefined> {
+  listen(session: string, options: ListenOptions = {}): AsyncGenerator<HeardFrame, void, undefined> {
     return listen(this.#signalingUrl, this.#apiKey, session, options);
   }
 

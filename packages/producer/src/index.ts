@@ -20,7 +20,7 @@ export {
   type InterruptOptions,
   type SpeakOptions,
 } from './humancast.js';
-export type { HeardFrame } from './listen.js';
+export type { HeardFrame, ListenOptions } from './listen.js';
 export { type LiveOptions, LivePush, type LiveResult } from './live-push.js';
 export { type LocalErrorCode, ProducerError } from './producer-error.js';
 export type { CallOptions } from './rest-client.js';

@@ -26,6 +26,12 @@ describe('Humancast.listen()', () => {
     expect(server.listeners).toEqual([{ path: `/v1/sessions/${SESSION}/listen`, authorization: 'Bearer the-key' }]);
   });
 
+  it('asks for the rate that it was told', async () => {
+    const { server, humancast } = await open('session_ended');
+    for await (const { pcm } of humancast.listen(SESSION, { rate: 24_000 })) expect(pcm).toHaveLength(320);
+    expect(server.listeners[0]?.path).toBe(`/v1/sessions/${SESSION}/listen?rate=24000`);
+  });
+
   it('throws the code with which signaling closes, after what was heard before', async () => {
     const { humancast } = await open('unavailable');
     const heard: number[] = [];

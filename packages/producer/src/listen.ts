@@ -6,8 +6,13 @@ import type { CallOptions } from './rest-client.js';
 
 /** 20 ms of a viewer's voice. */
 export interface HeardFrame extends Heard {
-  /** 16 kHz, mono. */
+  /** Mono, at the rate that was asked for. */
   readonly pcm: Int16Array;
+}
+
+export interface ListenOptions extends Pick<CallOptions, 'signal'> {
+  /** Sample rate, Hz. Default: 16 000. */
+  rate?: 16_000 | 24_000;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -24,11 +29,12 @@ export async function* listen(
   signalingUrl: string,
   apiKey: string,
   session: string,
-  { signal }: Pick<CallOptions, 'signal'> = {},
+  { rate, signal }: ListenOptions = {},
 ): AsyncGenerator<HeardFrame, void, undefined> {
   signal?.throwIfAborted();
   const url = new URL(`/v1/sessions/${encodeURIComponent(session)}/listen`, signalingUrl);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  if (rate !== undefined) url.searchParams.set('rate', String(rate));
   const socket = new WebSocket(url, {
     headers: { authorization: `Bearer ${apiKey}` },
     perMessageDeflate: false,

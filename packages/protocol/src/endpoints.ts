@@ -3,6 +3,7 @@ import { avatarDefinitionSchema } from './avatar.js';
 import { compositionSchema } from './composition.js';
 import type { ErrorCode } from './errors.js';
 import { idSchema, slugSchema } from './ids.js';
+import { listenRateSchema } from './listen.js';
 import * as rest from './rest.js';
 
 export type Service = 'signaling' | 'segment-loader';
@@ -223,6 +224,7 @@ export const ENDPOINTS: readonly Endpoint[] = [
       'For viewers with a `microphoneToken`. Text messages are `ListenMessage`; a binary message is 20 ms of one voice. See [conversations](conversations.md).',
     access: { key: ['sessions', 'speak'] },
     parameters: session,
+    query: z.object({ rate: listenRateSchema.describe('Sample rate of the voices, Hz') }),
     answers: { 101: { description: 'The WebSocket is open' } },
     errors: [...sessionErrors, 'session_ended', 'too_many_connections'],
     webSocket: true,

@@ -2,19 +2,22 @@ import { z } from 'zod';
 import { idSchema } from './ids.js';
 
 /**
- * Listening, `WS /v1/sessions/:id/listen` on signaling: the voices of the session's viewers that may speak. Signaling first
- * sends the text message `listening`, then a binary message for each 20 ms of each voice:
+ * Listening, `WS /v1/sessions/:id/listen[?rate=HZ]` on signaling: the voices of the session's viewers that may speak.
+ * Signaling first sends the text message `listening`, then a binary message for each 20 ms of each voice:
  *
  *     0  u16    length of the header, a multiple of 2
  *     2  …      header: {@link Heard} as JSON, filled up with spaces
- *     …  …      PCM: {@link LISTEN_FRAME_SAMPLES} mono samples of 16 bits
+ *     …  …      PCM: 20 ms of mono samples of 16 bits
  *
  * Little endian.
  */
+/** The rate of speech recognition, at which voices are decoded, Hz. */
 export const LISTEN_SAMPLE_RATE = 16_000;
 export const LISTEN_FRAME_MS = 20;
-export const LISTEN_FRAME_SAMPLES = 320;
 export const LISTEN_LENGTH_BYTES = 2;
+
+/** Sample rate for a listener, Hz: speech recognition takes 16 kHz, speech-to-speech models take 24 kHz. */
+export const listenRateSchema = z.enum(['16000', '24000']).default('16000');
 
 /** What 20 ms of a voice are. */
 export const heardSchema = z.object({

@@ -1,4 +1,6 @@
 export * from './api-keys.js';
+export * from './audio/resampler.js';
+export * from './audio/samples.js';
 export * from './clock.js';
 export * from './config/define.js';
 export * from './config/demo.js';

@@ -114,10 +114,10 @@ class Humancast:
         created: Session = await self._request("POST", "/v1/sessions", body)
         return created
 
-    async def listen(self, session: str) -> AsyncIterator[tuple[dict[str, Any], NDArray[np.int16]]]:
+    async def listen(self, session: str, rate: int = 16_000) -> AsyncIterator[tuple[dict[str, Any], NDArray[np.int16]]]:
         """Yields what the viewers that may speak say, until the session ends: a header (docs/conversations.md) and 20 ms of
-        PCM, 16 kHz mono. A reader that is too slow loses the oldest audio; `droppedMs` of the next header says how much."""
-        url = self.signaling_url.replace("http", "ws", 1) + f"/v1/sessions/{session}/listen"
+        PCM, mono, at 16 or 24 kHz. A reader that is too slow loses the oldest audio; `droppedMs` of the next header says how much."""
+        url = self.signaling_url.replace("http", "ws", 1) + f"/v1/sessions/{session}/listen?rate={rate}"
         options = {_HEADERS: self._headers, "open_timeout": CONNECT_TIMEOUT_S}
         try:
             async with websockets.connect(url, **options) as socket:

@@ -1,9 +1,7 @@
 import { type LiveStart } from '@humancast/protocol';
-import { HumancastError, PCM_RATE } from '@humancast/shared';
-import { Resampler } from './resampler.js';
+import { fromInt16, HumancastError, PCM_RATE, Resampler, toInt16 } from '@humancast/shared';
 
 const BYTES = { s16: 2, f32: 4 } as const;
-const FULL_SCALE = 32_768;
 
 /** Converts a producer's PCM to 16 bits at `PCM_RATE`. */
 export class AudioIntake {
@@ -69,14 +67,4 @@ function aligned<T extends Int16Array | Float32Array>(
   const samples = new Type(bytes.length / Type.BYTES_PER_ELEMENT);
   Buffer.from(samples.buffer).set(bytes);
   return samples;
-}
-
-function fromInt16(samples: Int16Array): Float64Array {
-  return Float64Array.from(samples, (sample) => sample / FULL_SCALE);
-}
-
-function toInt16(samples: Float64Array): Int16Array {
-  return Int16Array.from(samples, (sample) =>
-    Math.max(-FULL_SCALE, Math.min(FULL_SCALE - 1, Math.round(sample * FULL_SCALE))),
-  );
 }

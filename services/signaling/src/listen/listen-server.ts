@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { idSchema } from '@humancast/protocol';
+import { idSchema, listenRateSchema } from '@humancast/protocol';
 import {
   ConcurrencyLimiter,
   HumancastError,
+  parseRequest,
   rejectUpgrade,
   type SessionRegistry,
   toHumancastError,
@@ -64,14 +65,14 @@ export class ListenServer {
     // Until ws takes over, an error of the connection must not crash the process.
     socket.on('error', () => socket.destroy());
     try {
-      const session = await this.#admit(request);
+      const { session, rate } = await this.#admit(request);
       const after = await this.#parts.registry.lastEventId(session);
       const release = this.#perSession.acquire(session);
       let accepted = false;
       // The callback runs synchronously, or never if the handshake is invalid.
       this.#wss.handleUpgrade(request, socket, head, (ws) => {
         accepted = true;
-        this.#accept(ws, session, after, release);
+        this.#accept(ws, { session, rate, after }, release);
       });
       if (!accepted) release();
     } catch (thrown) {
@@ -88,23 +89,30 @@ export class ListenServer {
     this.#wss.close();
   }
 
-  async #admit(request: IncomingMessage): Promise<string> {
+  async #admit(request: IncomingMessage): Promise<{ session: string; rate: number }> {
     const { access, hosts, limits, registry } = this.#parts;
     if (this.#closed) throw new HumancastError('unavailable', { detail: 'restarting', retryAfterSeconds: 1 });
     hosts.require(request);
     limits.requireRequest(request);
     const caller = await access.callerOf(request.headers.authorization);
     access.requireKey(caller);
-    const id = idSchema.safeParse(PATH.exec((request.url ?? '').split('?', 1)[0] ?? '')?.[1]);
+    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
+    const id = idSchema.safeParse(PATH.exec(path)?.[1]);
     if (!id.success) throw new HumancastError('session_not_found');
     await access.requireSession(caller, id.data, 'listen');
     if ((await registry.get(id.data)).state === 'ended') throw new HumancastError('session_ended');
-    return id.data;
+    const rate = parseRequest(listenRateSchema, new URLSearchParams(query).get('rate') ?? undefined);
+    return { session: id.data, rate: Number(rate) };
   }
 
-  #accept(ws: WebSocket, session: string, afterEvent: string, release: () => void): void {
+  #accept(
+    ws: WebSocket,
+    { session, rate, after }: { session: string; rate: number; after: string },
+    release: () => void,
+  ): void {
     const { voices, feed, metrics } = this.#parts;
     const listener = new Listener(ws, {
+      rate,
       heartbeatMs: this.#heartbeatMs,
       onDropped: (ms) => metrics.droppedVoice.inc(ms / 1000),
       onClosed: () => {
@@ -118,7 +126,7 @@ export class ListenServer {
     this.#listeners.add(listener);
     metrics.listeners.set(this.#listeners.size);
     const unhear = voices.follow(session, (heard, pcm) => listener.hear(heard, pcm));
-    const unfollow = feed.follow(session, afterEvent, (event) => {
+    const unfollow = feed.follow(session, after, (event) => {
       if (event.type === 'session.ended') listener.fail(new HumancastError('session_ended', event.reason));
     });
   }

@@ -23,16 +23,20 @@ describe('WS /v1/sessions/:id/listen', () => {
     await stack.stop();
   });
 
-  async function listen(id: string, auth = API_KEY) {
+  async function listen(id: string, auth = API_KEY, query = '') {
     const headers = auth === '' ? {} : { authorization: `Bearer ${auth}` };
-    const ws = new WebSocket(`ws://127.0.0.1:${signaling.port}/v1/sessions/${id}/listen`, { headers });
+    const ws = new WebSocket(`ws://127.0.0.1:${signaling.port}/v1/sessions/${id}/listen${query}`, { headers });
     sockets.push(ws);
     const frames: Heard[] = [];
+    const bytes: number[] = [];
     const texts: unknown[] = [];
     const state = { status: undefined as number | undefined, code: undefined as number | undefined };
     ws.on('message', (data: Buffer, isBinary) => {
-      if (isBinary) frames.push(unpackHeard(data).heard);
-      else texts.push(listenMessageSchema.parse(JSON.parse(data.toString())));
+      if (isBinary) {
+        const { heard, pcm } = unpackHeard(data);
+        frames.push(heard);
+        bytes.push(pcm.length);
+      } else texts.push(listenMessageSchema.parse(JSON.parse(data.toString())));
     });
     ws.on('unexpected-response', (_, response) => {
       state.status = response.statusCode;
@@ -42,7 +46,7 @@ describe('WS /v1/sessions/:id/listen', () => {
     });
     ws.on('error', () => {});
     await waitFor('an answer', () => texts.length > 0 || state.status !== undefined || state.code !== undefined);
-    return { ws, frames, texts, state };
+    return { ws, frames, bytes, texts, state };
   }
 
   async function speak(id: string, listener: { frames: Heard[] }): Promise<void> {
@@ -66,6 +70,15 @@ describe('WS /v1/sessions/:id/listen', () => {
       expect(frames.at(-1)).toEqual({ ...heard(4, 2), gapMs: 40 });
     }
     expect(stranger.frames).toEqual([]);
+  });
+
+  it('has 24 kHz for those that ask for it, and no other rate', async () => {
+    const { id } = await signaling.makeSession();
+    const listener = await listen(id, API_KEY, '?rate=24000');
+    expect(listener.texts).toEqual([{ type: 'listening', sampleRate: 24_000, frameMs: 20 }]);
+    await speak(id, listener);
+    expect(listener.bytes[0]).toBe(960);
+    expect((await listen(id, API_KEY, '?rate=48000')).state.status).toBe(400);
   });
 
   it('admits a limited number of listeners, and another one when one has left', async () => {

@@ -41,7 +41,12 @@ function listen() {
   const socket = new FakeSocket();
   sockets.push(socket);
   let droppedMs = 0;
-  const options = { heartbeatMs: 60_000, onClosed: () => {}, onDropped: (ms: number) => (droppedMs += ms) };
+  const options = {
+    rate: 16_000,
+    heartbeatMs: 60_000,
+    onClosed: () => {},
+    onDropped: (ms: number) => (droppedMs += ms),
+  };
   const listener = new Listener(socket as unknown as WebSocket, options);
   const hear = (frame: number) =>
     listener.hear({ viewer: 'vw_12345678', epoch: 1, frame, atMs: 20 * frame }, Buffer.alloc(640));

@@ -1,7 +1,8 @@
-import { closeCodeOf, type Heard, LISTEN_FRAME_MS, LISTEN_SAMPLE_RATE, type ListenMessage } from '@humancast/protocol';
+import { closeCodeOf, type Heard, LISTEN_FRAME_MS, type ListenMessage } from '@humancast/protocol';
 import { HumancastError, packHeard } from '@humancast/shared';
 import type { WebSocket } from 'ws';
 import { VoiceGaps } from './voice-gaps.js';
+import { VoiceRate } from './voice-rate.js';
 
 /** Bytes given to the WebSocket before frames wait here, where the oldest can be dropped. */
 const BUFFER_BYTES = 32_768;
@@ -10,6 +11,8 @@ const WAITING_FRAMES = 100;
 const CLOSE_TIMEOUT_MS = 1000;
 
 export interface ListenerOptions {
+  /** Sample rate of what it is sent, Hz. */
+  readonly rate: number;
   readonly heartbeatMs: number;
   /** Called with the milliseconds of audio dropped because the listener is slow. */
   readonly onDropped: (ms: number) => void;
@@ -27,6 +30,7 @@ export class Listener {
   readonly #ws: WebSocket;
   readonly #options: ListenerOptions;
   readonly #gaps = new VoiceGaps();
+  readonly #rate: VoiceRate;
   readonly #waiting: Frame[] = [];
   /** Audio dropped of each viewer since its last frame that was sent. */
   readonly #droppedMs = new Map<string, number>();
@@ -37,6 +41,7 @@ export class Listener {
   constructor(ws: WebSocket, options: ListenerOptions) {
     this.#ws = ws;
     this.#options = options;
+    this.#rate = new VoiceRate(options.rate);
     this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs);
     ws.on('pong', () => {
       this.#silentPings = 0;
@@ -48,7 +53,7 @@ export class Listener {
       clearInterval(this.#heartbeat);
       options.onClosed();
     });
-    this.#sendText({ type: 'listening', sampleRate: LISTEN_SAMPLE_RATE, frameMs: LISTEN_FRAME_MS });
+    this.#sendText({ type: 'listening', sampleRate: options.rate, frameMs: LISTEN_FRAME_MS });
   }
 
   /** @param pcm Valid for as long as it waits. */
@@ -85,7 +90,7 @@ export class Listener {
       const droppedMs = this.#droppedMs.get(frame.heard.viewer);
       this.#droppedMs.delete(frame.heard.viewer);
       const heard = droppedMs === undefined ? frame.heard : { ...frame.heard, droppedMs };
-      this.#ws.send(packHeard({ heard, pcm: frame.pcm }), () => this.#pump());
+      this.#ws.send(packHeard({ heard, pcm: this.#rate.convert(heard, frame.pcm) }), () => this.#pump());
     }
   }
 

@@ -33,6 +33,11 @@ export class Resampler {
     this.#input = new Float64Array(this.#reach);
   }
 
+  /** The filter's look-ahead, in input samples: output lags behind input by this much. */
+  get lookAheadSamples(): number {
+    return this.#reach;
+  }
+
   /** @returns All output that the input so far determines. */
   push(samples: Float64Array): Float64Array {
     const kept = Math.max(this.#needed(this.#produced), this.#from);
