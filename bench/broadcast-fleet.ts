@@ -194,7 +194,7 @@ class SimulatedSender {
   }
 }
 
-/** What signaling does for a viewer that joins. */
+/** Signaling's part of a join. */
 async function join(viewer: string, mailbox: string): Promise<void> {
   sinceMs.set(viewer, performance.now());
   const { sender } = await registry.putViewer(session, viewer, mailbox, { limit: VIEWERS });

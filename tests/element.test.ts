@@ -27,7 +27,7 @@ const pageOf = (humancast: string, { id, token }: { id: string; token: string })
 /** Evaluations by a test count as a person's clicks, so that audio would be on, depending on when they come. */
 const NOBODY_CLICKED = `Object.defineProperty(Navigator.prototype, 'userActivation', { value: { hasBeenActive: false } })`;
 
-/** What both browsers offer for a test. */
+/** The interface that both browsers' pages have in common. */
 interface AnyPage {
   addInitScript(script: string): Promise<unknown>;
   goto(url: string): Promise<unknown>;

@@ -4,7 +4,7 @@ import { makeTestClip, type ViewerPage, waitFor } from '@humancast/testkit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isGreen, isRed, Scene } from './support/scene.ts';
 
-/** What runs where node:ffi is not available. All other tests run on the native path. */
+/** The JavaScript path runs where node:ffi is not available. All other tests run on the native path. */
 describe('playback in a browser with PACKET_PATH=javascript', () => {
   let scene: Scene;
 

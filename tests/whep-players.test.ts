@@ -25,7 +25,7 @@ const TONE_LEVEL = 1 / 8;
 /** Longest time that a player takes until it has decoded a second and more, on a busy machine. */
 const PLAYER_TIMEOUT_MS = 60_000;
 
-/** What a Python player prints; see players/whep.py. */
+/** The output of a Python player; see players/whep.py. */
 interface Figures {
   readonly frames: number;
   readonly color: readonly [number, number, number];
@@ -34,7 +34,7 @@ interface Figures {
   readonly deleted: number;
 }
 
-/** What both browsers' pages have in common. */
+/** The interface that both browsers' pages have in common. */
 interface Page {
   goto(url: string): Promise<unknown>;
   evaluate<T>(expression: string): Promise<T>;

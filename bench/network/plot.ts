@@ -5,7 +5,7 @@ import { COLORS, drawing, INK, line, screenshot, text } from '../lib/svg.ts';
 import type { Profile } from './profiles.ts';
 import type { Run } from './viewer.ts';
 
-/** What a media-sender estimated that the path carries. */
+/** The media-sender's bandwidth estimate. */
 export interface Estimate {
   readonly atMs: number;
   readonly bps: number;
@@ -153,7 +153,7 @@ function receivedRates({ samples }: Run): Point[] {
   });
 }
 
-/** Of the audio since the sample before. */
+/** Share of the audio since the previous sample. */
 function concealment({ samples }: Run): Point[] {
   return samples.slice(RATE_SAMPLES).map(({ atMs, concealedSamples, audioSamples }, i) => {
     const before = samples[i];

@@ -1,4 +1,4 @@
-/** What the path to the viewer is like. One profile per line; times count from the first video. */
+/** Profiles of the path to the viewer, one per line; times count from the first video. */
 export interface Profile {
   readonly name: string;
   /** As the test kit's impairment relay reads it. */
@@ -6,7 +6,7 @@ export interface Profile {
   /** How the viewer reaches its TURN server. Default: UDP. */
   readonly transport?: 'tcp';
   readonly seconds: number;
-  /** What counts, seconds from the first video. */
+  /** The measured interval, seconds from the first video. */
   readonly from: number;
   /** Name of its plot, for those that the docs show. */
   readonly plot?: string;

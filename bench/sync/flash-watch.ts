@@ -23,12 +23,12 @@ export class FlashWatch {
 
   #await(): void {
     this.#video.requestVideoFrameCallback((_now, frame) => {
-      this.#look(frame);
+      this.#read(frame);
       this.#await();
     });
   }
 
-  #look({ expectedDisplayTime, presentationTime, presentedFrames }: VideoFrameCallbackMetadata): void {
+  #read({ expectedDisplayTime, presentationTime, presentedFrames }: VideoFrameCallbackMetadata): void {
     this.firstFrameMs ??= presentationTime;
     const white = this.#isWhite();
     const missed = presentedFrames !== this.#presented + 1;

@@ -133,7 +133,7 @@ export class Actor {
   /** @returns whether there is another segment to speak. */
   async #turn(scene: Scene): Promise<boolean> {
     const { random, commands } = this.#options;
-    this.#look(scene);
+    this.#poll(scene);
     scene.unsaid.unshift(...this.#offered.splice(0));
     if (this.#stopping || scene.events.ended || scene.unsaid.length === 0 || random.chance(CHANCE.end)) return false;
     this.#moveViewers(scene);
@@ -162,7 +162,7 @@ export class Actor {
     const untilMs = performance.now() + SAY_ALL_MS;
     const saying = () => [...scene.queued].some((seq) => !scene.events.finished.has(seq));
     while (saying() && !scene.events.ended && performance.now() < untilMs) {
-      this.#look(scene);
+      this.#poll(scene);
       await sleep(TURN_MS);
     }
   }
@@ -174,7 +174,7 @@ export class Actor {
     scene.watchers.push(new Watcher({ stack, session, token, name, catalog, history, originMs }));
   }
 
-  #look({ watchers }: Scene): void {
+  #poll({ watchers }: Scene): void {
     if (watchers.some(({ playing }) => playing)) this.#lastPlayedMs = performance.now();
   }
 }

@@ -10,7 +10,7 @@ const EVERY_MS = [6000, 12_000] as const;
 const LIVES_MS = [500, 8000] as const;
 /** Number of the newest deleted segments that are looked up until the end of the run. */
 const LOOKED_UP = 20;
-const LOOK_EVERY_MS = 3000;
+const POLL_EVERY_MS = 3000;
 /** Number of sessions that speak a segment before it is deleted. */
 const SPOKEN_BY = 2;
 const CLIP = { seconds: 2, fps: 25, size: '160x120' };
@@ -37,14 +37,14 @@ export class Deleter {
     this.#options = options;
     this.#done = Promise.all([
       this.#until(() => this.#deleteOne(), EVERY_MS),
-      this.#until(() => this.#look(), [LOOK_EVERY_MS, LOOK_EVERY_MS]),
+      this.#until(() => this.#poll(), [POLL_EVERY_MS, POLL_EVERY_MS]),
     ]);
   }
 
   async stop(): Promise<void> {
     this.#abort.abort();
     await this.#done;
-    await this.#look();
+    await this.#poll();
   }
 
   async #until(act: () => Promise<void>, everyMs: readonly [number, number]): Promise<void> {
@@ -79,7 +79,7 @@ export class Deleter {
     if (await done) this.#deleted.push(segment);
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     for (const segment of this.#deleted.slice(-LOOKED_UP)) await this.#options.commands.lookUp(segment);
   }
 

@@ -81,7 +81,7 @@ export class MediaMeter {
     this.#sync = new ReceiverSync(peer.receivers, this.#measuredAtMs, start.sync);
     this.#packetAtMs = this.#measuredAtMs;
     this.#presentation = new PresentationWatch(this.#measuredAtMs, () => display.renew());
-    this.#lookLater();
+    this.#pollLater();
   }
 
   get sync(): SyncState | undefined {
@@ -114,17 +114,17 @@ export class MediaMeter {
     this.#cancel();
   }
 
-  #lookLater(): void {
+  #pollLater(): void {
     this.#cancel = this.#environment.clock.after(this.#flowing ? LOOK_MS : LOST_LOOK_MS, async () => {
       const snapshot = await this.#peer.snapshot();
       if (this.#closed) return;
-      if (snapshot) this.#look(snapshot);
+      if (snapshot) this.#poll(snapshot);
       else this.#lose();
-      if (!this.#closed) this.#lookLater();
+      if (!this.#closed) this.#pollLater();
     });
   }
 
-  #look(snapshot: ReceiverSnapshot): void {
+  #poll(snapshot: ReceiverSnapshot): void {
     const now = this.#environment.clock.nowMs();
     const packets = packetsOf(snapshot);
     if (packets !== this.#packets) {

@@ -131,7 +131,7 @@ export class FakePeer {
   readonly candidates: unknown[] = [];
   readonly audio = new FakeTrack('audio');
   readonly video = new FakeTrack('video');
-  /** What is sent as the viewer's voice, in order. */
+  /** Tracks sent as the viewer's voice, in order. */
   readonly voices: unknown[] = [];
   readonly transceiver = {
     direction: 'recvonly',

@@ -17,7 +17,7 @@ import {
 import { HumancastError, newId, toProblem } from '@humancast/shared';
 import { type WebSocket, WebSocketServer } from 'ws';
 
-/** What a producer has pushed. */
+/** Media and messages that a producer has pushed. */
 export interface Received {
   readonly segment: string;
   readonly avatar: string;

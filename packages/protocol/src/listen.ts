@@ -28,7 +28,7 @@ export const heardSchema = z.object({
   frame: z.int().min(0),
   /** When the viewer said its first sample, ms since the Unix epoch, by the media-sender's clock. */
   atMs: z.number(),
-  /** What the viewer was hearing then; missing if nothing had been played. */
+  /** The playout position that the viewer heard at that moment; missing if nothing had been played. */
   playing: z
     .object({
       segment: idSchema,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Size limit of a message between a page and producers, bytes of JSON. */
 export const MESSAGE_LIMIT_BYTES = 2048;
 
-/** What a page and producers send each other: any JSON value. */
+/** The data of a message between a page and producers: any JSON value. */
 export const messageDataSchema = z
   .unknown()
   .refine(

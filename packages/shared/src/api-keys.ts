@@ -100,7 +100,7 @@ export class ApiKeys {
 
   /** Compares in constant time. @returns `undefined` for an unknown key. */
   find(text: string): ApiKey | undefined {
-    this.#look();
+    this.#poll();
     const given = sha256(text);
     let found: ApiKey | undefined;
     for (const { hash, key } of [...this.#fixed, ...this.#ofFile]) {
@@ -115,7 +115,7 @@ export class ApiKeys {
     return text !== undefined && this.find(text) ? fingerprint(text) : undefined;
   }
 
-  #look(): void {
+  #poll(): void {
     if (this.#file === '' || this.#nowMs() - this.#lookedAtMs < LOOK_AGAIN_MS) return;
     this.#lookedAtMs = this.#nowMs();
     try {

@@ -1,7 +1,7 @@
 import { ERRORS, type ErrorCode, type Problem } from '@humancast/protocol';
 
 export interface ErrorDetails {
-  /** What was wrong and what would be right, for humans. */
+  /** Tells people what was wrong and what would be right. */
   detail?: string;
   /** Delay before a retry makes sense, s. */
   retryAfterSeconds?: number;

@@ -6,7 +6,7 @@ import type { Redis } from './redis.js';
 
 /** Frames that may be on their way to Redis; more are dropped, because voices must not fill memory while it is slow. */
 const MOST_IN_FLIGHT = 100;
-/** Of the frames that nobody listens to, every tenth is published, to find out whether somebody does. */
+/** Every tenth frame is published even without a listener, to detect new listeners. */
 const UNHEARD_STEP = 10;
 
 /** Publishes voices. They are passed on to whoever listens at the moment, and stored nowhere, not even in memory. */

@@ -35,7 +35,7 @@ export interface SenderState {
   readonly sessions: () => number;
   readonly avatars: () => ReadonlyMap<string, number>;
   readonly viewers: () => number;
-  /** What each viewer is sent. */
+  /** Per-viewer rung, rates and repair. */
   readonly sending: () => Iterable<Sending>;
   readonly capacity: number;
   readonly viewerCapacity: number;

@@ -133,7 +133,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
     limits.requireInterrupt(session);
     return sessions.interrupt(session);
   };
-  const tellProducers = (session: string, viewer: string, data: MessageData) => {
+  const sendToProducers = (session: string, viewer: string, data: MessageData) => {
     limits.requireMessage(session);
     return registry.message(session, { type: 'viewer.message', viewer, data });
   };
@@ -148,7 +148,7 @@ export function createSignaling({ config, logger, tracer, metrics, timings }: Su
       waitingViewers,
       viewerLimit,
       interrupt,
-      tellProducers,
+      sendToProducers,
     },
     { ...config, relayOnly: config.turnUrls.length > 0 && config.relayOnly },
   );

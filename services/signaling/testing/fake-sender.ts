@@ -81,8 +81,8 @@ export class FakeSender {
   static async start(url: string, options: FakeSenderOptions = {}): Promise<FakeSender> {
     const sender = new FakeSender(url, options);
     await sender.#mailbox.open((message) => sender.#onMail(message));
-    await sender.#sayAlive();
-    sender.#beat = setInterval(() => void sender.#sayAlive().catch(() => {}), 200);
+    await sender.#sendHeartbeat();
+    sender.#beat = setInterval(() => void sender.#sendHeartbeat().catch(() => {}), 200);
     if (options.takesSessions !== false) {
       sender.#work<SessionJob>(url, SESSIONS_QUEUE, options.capacity ?? 100, (job) => sender.#host(job));
     }
@@ -217,7 +217,7 @@ export class FakeSender {
     }
   }
 
-  async #sayAlive(): Promise<void> {
+  async #sendHeartbeat(): Promise<void> {
     const { id } = this;
     const { capacity = 100, accepting = true } = this.#options;
     const numbers = { sessions: this.#hosted.size, capacity, viewers: 0, viewerCapacity: 0, accepting };

@@ -3,7 +3,7 @@ import { HumancastError } from '../humancast-error.js';
 export interface ConcurrencyLimit {
   /** The setting that raises the limit; part of the error. */
   readonly setting: string;
-  /** What is counted, for the error: "event streams". */
+  /** The counted things, as the error names them: "event streams". */
   readonly what: string;
   readonly limit: number;
 }

@@ -10,7 +10,7 @@ const KEY_LIMIT = 50_000;
 export interface RateLimit {
   /** The setting that raises the limit; part of the error. */
   readonly setting: string;
-  /** What is counted, for the error: "requests". */
+  /** The counted things, as the error names them: "requests". */
   readonly what: string;
   readonly perSecond: number;
   /** Burst size. */

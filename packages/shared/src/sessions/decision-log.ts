@@ -24,7 +24,7 @@ const frameRunSchema = z.object({
   count: z.int().min(1).max(FRAMES_LIMIT),
 });
 
-/** Where in which clip something is played; `seq` is 0 for idle. */
+/** A position in a clip; `seq` is 0 for idle. */
 const placeSchema = z.object({ segment: idSchema, seq: z.int().min(0), positionSamples: z.number().min(0) });
 
 const headSchema = z.object({
@@ -34,13 +34,13 @@ const headSchema = z.object({
   /** Timeline position of the first audio packet, media-clock samples. */
   audioSamples: z.int().min(0),
   frames: z.array(frameRunSchema).max(FRAMES_LIMIT),
-  /** Where another host would continue after these steps. Absent: nowhere, as before the first idle clip. */
+  /** The position at which another host would continue after these steps. Absent before the first idle clip. */
   after: placeSchema.optional(),
-  /** What will be played soon, so that it can be fetched. */
+  /** Entries that will be played soon, for prefetching. */
   next: z.array(placeSchema).max(STEPS_LIMIT),
 });
 
-/** What a session's host has decided to play: consecutive steps of 20 ms, one audio packet each. */
+/** A session host's playout decisions: consecutive steps of 20 ms, one audio packet each. */
 export type Decisions = z.infer<typeof headSchema> & {
   readonly opus: readonly Buffer[];
 };

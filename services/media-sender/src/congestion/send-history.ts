@@ -6,7 +6,7 @@ const IN_FLIGHT = 0;
 const RECEIVED = 1;
 const REPORTED_LOST = 2;
 
-/** What the viewer has reported about a packet; `unknown` if it was never sent or is no longer remembered. */
+/** The feedback about a packet; `unknown` if it was never sent or is no longer remembered. */
 export type PacketFate = 'in-flight' | 'received' | 'lost' | 'unknown';
 const FATES: readonly PacketFate[] = ['in-flight', 'received', 'lost'];
 

@@ -181,7 +181,7 @@ export class MediaSender {
     return this.placedViewerCount < this.#options.config.maxViewers;
   }
 
-  /** What each viewer is sent. */
+  /** Per-viewer rung, rates and repair. */
   *sending(): Generator<Sending> {
     for (const worker of this.#workers.values()) yield* worker.sending().values();
     for (const follower of this.#followed.values()) yield* follower.sending().values();

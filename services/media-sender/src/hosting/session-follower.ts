@@ -196,7 +196,7 @@ export class SessionFollower {
     const { registry, sender } = this.#services;
     try {
       const { host } = await registry.unplaceViewers(this.session, sender);
-      await this.#tellHost(host);
+      await this.#notifyHost(host);
     } catch (error) {
       this.#logger.warn({ err: (error as Error).message }, 'giving viewers back failed');
     }
@@ -261,14 +261,14 @@ export class SessionFollower {
       const { left, host } = await this.#services.registry.leaveSession(this.session, this.#services.sender);
       if (!left) return await this.sync();
       this.stop('no-viewers');
-      await this.#tellHost(host);
+      await this.#notifyHost(host);
     } catch (error) {
       this.#logger.warn({ err: (error as Error).message }, 'leaving session failed, retrying');
       this.#watchAlone();
     }
   }
 
-  async #tellHost(host: string | undefined): Promise<void> {
+  async #notifyHost(host: string | undefined): Promise<void> {
     if (host !== undefined)
       await this.#services.senderMail.send(host, { type: 'viewers.changed', session: this.session });
   }

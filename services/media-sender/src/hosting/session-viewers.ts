@@ -13,7 +13,7 @@ import { ViewerConnections, type ViewerConnectionsOptions } from './viewer-conne
 /** Time for which a codec is still read after its last viewer has left or another viewer has come. */
 const UNWATCHED_CODEC_MS = 5000;
 
-/** What plays to the viewers. */
+/** The player that the viewers are connected to: of a host or of a follower. */
 interface ViewerPlayer {
   addViewer(id: string, codec: Codec, sink: PlayoutSink): void;
   removeViewer(id: string): void;

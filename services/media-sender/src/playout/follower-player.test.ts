@@ -28,7 +28,7 @@ class Fleet {
   readonly segments = new Map<string, Clip>();
   readonly skews: number[] = [];
   missed = 0;
-  /** What a host has published last. */
+  /** A host's last published decisions. */
   last: Decisions | undefined;
   epoch = 1;
   /** Delay of decisions on their way to the follower, ms. */

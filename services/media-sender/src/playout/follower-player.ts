@@ -38,7 +38,7 @@ export interface FollowerPlayerOptions extends ViewerFanoutOptions {
   readonly maySend: () => boolean;
   /** Opus packet of 20 ms of silence. */
   readonly silence: Buffer;
-  /** What decides in place of the host while it does not. @param segment the clip that plays. */
+  /** @returns The options of the stand-in that decides while the host is silent. @param segment the clip that plays. */
   readonly standIn: (segment: string) => StandInOptions;
   /** Opens a clip. @returns `undefined` if there is no such segment. */
   readonly openClip: (segment: string) => Promise<Clip | undefined>;
@@ -72,7 +72,7 @@ export class FollowerPlayer {
   #stale: Opening[] = [];
   /** Clips that are opened before their turn, by segment. */
   readonly #prepared = new Map<string, Opening>();
-  /** Where each of the host's entries ends that has not been played. */
+  /** The end position of each of the host's entries that has not been played. */
   #ends: End[] = [];
   #standIn: StandIn | undefined;
   /** Position from which the stand-in decides. */

@@ -4,7 +4,7 @@ import type { Playhead } from './playout.js';
 /** Packets that are remembered: 2 s, more than a round trip and both jitter buffers. */
 const KEPT = 100;
 
-/** What was sent in the last two seconds, to tell what a viewer was hearing when it spoke. */
+/** Remembers the positions sent in the last two seconds, to tell what a viewer was hearing when it spoke. */
 export class PlayedHistory {
   readonly #positions = new Float64Array(KEPT).fill(Number.NaN);
   readonly #clips = new Array<Clip | undefined>(KEPT).fill(undefined);

@@ -80,7 +80,7 @@ export class SessionPlayer {
   /** Time span in which the previous host plays on, monotonic ms. */
   #playedOn: { readonly fromMs: number; readonly untilMs: number } | undefined;
   #closed = false;
-  /** What was sent, once somebody asks. */
+  /** The positions that were sent; created by the first reader. */
   #history: PlayedHistory | undefined;
 
   constructor(options: SessionPlayerOptions) {
@@ -312,7 +312,7 @@ export class SessionPlayer {
     return this.#options.encoder.encode(this.#block, hasAudio);
   }
 
-  /** What was decided ahead counts as played, because followers have played it. Playout waits for the rest of the time. */
+  /** Decisions made ahead count as played, because followers have played them. Playout waits for the rest of the time. */
   #skip(blocks: number): void {
     const played = this.#ahead.splice(0, blocks).length;
     this.#playout.skip(blocks - played);

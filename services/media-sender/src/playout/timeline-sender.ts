@@ -9,7 +9,7 @@ import type { FanoutMetrics, PlayoutSink, ViewerFanout } from './viewer-fanout.j
 /** Delay, ms, above which playout continues that much later instead of sending what it missed in a burst. */
 const MAX_BEHIND_MS = 300;
 
-/** What is sent on a timeline, in the order of position. */
+/** The source of frames and audio packets of a timeline, in the order of position. */
 interface TimelineSource {
   /** @returns The frame that is due next, without removing it. */
   peekFrame(): ScheduledFrame | undefined;

@@ -16,7 +16,7 @@ export interface PlayoutSink extends VideoSink {
   sendReports(ntp: bigint, videoTicks: number, audioTicks: number): void;
 }
 
-/** What a viewer is sent at this instant. */
+/** The rung, rates and repair that a viewer is sent at this instant. */
 export interface Sending {
   /** Place of the rendition in its codec's ladder of `rungs`; 0 is the largest. */
   readonly rung: number;

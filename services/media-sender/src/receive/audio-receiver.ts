@@ -85,7 +85,7 @@ export class AudioReceiver {
     this.#options = options;
   }
 
-  /** What receiver reports state; `undefined` until something was received. */
+  /** The content of a receiver report; `undefined` until something was received. */
   get reception(): Reception | undefined {
     return this.#reception;
   }

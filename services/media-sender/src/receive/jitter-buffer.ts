@@ -8,7 +8,7 @@ export interface BufferedPacket {
   readonly opus: Buffer;
 }
 
-/** What comes next in the stream. */
+/** The next item of the stream. */
 export interface NextPacket {
   readonly packet: BufferedPacket;
   /** Ticks that are missing before it; 0 if it follows directly. */

@@ -16,7 +16,7 @@ export interface RetransmitterOptions {
   readonly maxAgeTicks?: number;
   /** Maximum age of packets before the last keyframe. Default: `maxAgeTicks`. */
   readonly maxAgeBeforeKeyframeTicks?: number;
-  /** What the viewer has reported about a packet of the retransmission stream, by transport-wide sequence number. */
+  /** @returns The viewer's feedback about a packet of the retransmission stream, by transport-wide sequence number. */
   readonly fateOf?: (transportSequence: number) => PacketFate;
 }
 

@@ -33,7 +33,7 @@ export interface SenderReport {
   octets: number;
 }
 
-/** What a report block states about a received stream (RFC 3550 §6.4.1). */
+/** The content of a report block (RFC 3550 §6.4.1). */
 export interface ReceptionReport {
   readonly ssrc: number;
   /** Loss since the previous report, in 1/256: 0 to 255. */

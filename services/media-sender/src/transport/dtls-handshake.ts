@@ -56,7 +56,7 @@ export class ServerHandshake {
   readonly #events: HandshakeEvents;
   readonly #cookie = randomBytes(COOKIE_BYTES);
   #step = 0;
-  /** What werift has sent since this was last emptied. */
+  /** Datagrams that werift has sent since this was last emptied. */
   #sent: Buffer[] = [];
   /** All messages so far except the first ClientHello and its answer (RFC 6347 §4.2.6). */
   readonly #transcript: Buffer[] = [];

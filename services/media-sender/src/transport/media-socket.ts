@@ -163,7 +163,7 @@ export class MediaSocket {
       },
       'UDP socket opened',
     );
-    this.#tellAgents();
+    this.#notifyAgents();
   }
 
   /** Binds to the port of before, so that viewers go on after a failure, or to the first free one. */
@@ -200,11 +200,11 @@ export class MediaSocket {
   #detach(): Socket | undefined {
     const socket = this.#socket;
     this.#socket = undefined;
-    this.#tellAgents();
+    this.#notifyAgents();
     return socket;
   }
 
-  #tellAgents(): void {
+  #notifyAgents(): void {
     for (const paths of [this.#owners, this.#contenders]) {
       for (const path of paths.values()) path.agent.socketChanged(path);
     }

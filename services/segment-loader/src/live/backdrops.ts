@@ -21,7 +21,7 @@ import type { Backdrop } from './encoder-process.js';
 const KEPT = 8;
 const TIMEOUT_MS = 20_000;
 
-/** What a live push is merged with. */
+/** The layers that a live push is merged with. */
 export interface LiveMerge {
   readonly setup: MergeSetup;
   readonly backdrop: Backdrop;

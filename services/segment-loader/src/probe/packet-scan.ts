@@ -55,7 +55,7 @@ interface Part {
 interface Stream {
   readonly kind: string;
   readonly firstPosition: number;
-  /** Of the last packets, the oldest first. */
+  /** The last packets, the oldest first. */
   readonly positions: number[];
   count: number;
   packets: number;

@@ -52,7 +52,7 @@ export class Housekeeper {
   /** Requests a full check: the store may be empty, or lack parts. */
   storeCameBack(): void {
     this.#thorough = true;
-    this.#look();
+    this.#inspect();
   }
 
   async close(): Promise<void> {
@@ -61,7 +61,7 @@ export class Housekeeper {
     await this.#looking;
   }
 
-  #look(): void {
+  #inspect(): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
     if (this.#looking) {
@@ -85,8 +85,8 @@ export class Housekeeper {
         this.#looking = undefined;
         if (this.#again) {
           this.#again = false;
-          this.#look();
-        } else if (!this.#closed) this.#timer = setTimeout(() => this.#look(), this.#parts.intervalMs);
+          this.#inspect();
+        } else if (!this.#closed) this.#timer = setTimeout(() => this.#inspect(), this.#parts.intervalMs);
       });
   }
 

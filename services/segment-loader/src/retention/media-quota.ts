@@ -22,7 +22,7 @@ export interface QuotaParts {
   readonly logger: Logger;
 }
 
-/** What the ledger knows of a stored segment. */
+/** The ledger's record of a stored segment. */
 interface Entry {
   readonly id: string;
   readonly bytes: number;

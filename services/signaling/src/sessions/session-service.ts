@@ -209,7 +209,7 @@ export class SessionService {
    * Sends a message to the pages of the session's viewers, or of one of them.
    * @throws HumancastError `session_not_found`, `session_ended`, `idempotency_key_reused`.
    */
-  async tellViewers(id: string, data: MessageData, viewer: string | undefined, command?: Command): Promise<void> {
+  async sendToViewers(id: string, data: MessageData, viewer: string | undefined, command?: Command): Promise<void> {
     await this.#registry.message(
       id,
       { type: 'session.message', ...(viewer !== undefined && { viewer }), data },

@@ -149,7 +149,7 @@ export class SessionsController {
     const caller = await this.#admit(id, request.headers.authorization, 'speak');
     const { data, viewer } = jsonBody(request, body, messageSchema);
     if (caller.kind !== 'producer') this.limits.requireMessage(id);
-    await this.sessions.tellViewers(id, data, viewer, this.#commandOf(request, { message: data, viewer }));
+    await this.sessions.sendToViewers(id, data, viewer, this.#commandOf(request, { message: data, viewer }));
     return { sent: true };
   }
 

@@ -121,7 +121,7 @@ export class SignalGateway implements OnGatewayConnection<SignalSocket>, OnGatew
     @JoinedViewer() viewer: ViewerConnection,
     @MessageBody(ViewerMessagePipe) message: Message<'message'>,
   ): Promise<void> {
-    return viewer.tell(message);
+    return viewer.forward(message);
   }
 
   @SubscribeMessage('leave')

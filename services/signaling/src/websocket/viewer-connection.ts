@@ -37,7 +37,7 @@ export interface ViewerConnectionParts {
   /** Ends everything queued in the session. */
   interrupt(session: string): Promise<unknown>;
   /** Sends a message of a viewer to the session's producers. */
-  tellProducers(session: string, viewer: string, data: MessageData): Promise<void>;
+  sendToProducers(session: string, viewer: string, data: MessageData): Promise<void>;
 }
 
 /** A joined viewer on its current WebSocket. Forwards messages between the viewer and its media-sender. */
@@ -192,8 +192,8 @@ export class ViewerConnection {
   }
 
   /** Sends a message to the session's producers. @throws HumancastError `rate_limited`. */
-  async tell({ data }: Extract<ViewerMessage, { type: 'message' }>): Promise<void> {
-    await this.#parts.tellProducers(this.session, this.viewer, data);
+  async forward({ data }: Extract<ViewerMessage, { type: 'message' }>): Promise<void> {
+    await this.#parts.sendToProducers(this.session, this.viewer, data);
   }
 
   /** Ends the trace, because this WebSocket no longer reaches the viewer. */
